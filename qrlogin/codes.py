@@ -1,0 +1,248 @@
+"""Codes and seals: what is minted, how it is spelled, and what proves it genuine.
+
+    device_code   only the browser has it: to watch, cancel and redeem
+    scan_code     what the QR code carries; it may only be scanned, and rotates without a write
+    claim         ties confirm, deny and release to the account that scanned
+    seals         begin_seal, scanner, approval: a writer of the store can forge none of them
+
+All of them are MACs by itsdangerous (HMAC-SHA-256, a salt for each purpose and audience) over length-prefixed parts. A code is
+accepted in one spelling only: its signature is computed again and compared as text. Length and form come before
+cryptography, cryptography before the store. This module reads no clock and knows no state.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from itsdangerous import Signer
+
+from qrlogin.errors import InvalidCode, Misconfigured
+
+MAX_CODE_LENGTH: Final = 512  # of anything offered as a code, whole URI included
+MIN_KEY_BYTES: Final = 32
+_NEW_KEY: Final = "Make one with: python -m qrlogin keygen"
+
+_ID = r"([A-Za-z0-9_-]{22})"
+_MAC = r"([A-Za-z0-9_-]{43})"
+_MS = r"(0|[1-9][0-9]{0,14})"
+_LOGIN_ID = re.compile(_ID)
+_DEVICE_CODE = re.compile(rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}")
+_SCAN_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
+
+
+class Key:
+    """One secret of the application, speaking for one audience. Its MACs are told apart by purpose."""
+
+    __slots__ = ("_audience", "_secret", "_signers")
+
+    def __init__(self, secret: bytes, audience: str) -> None:
+        self._secret, self._audience = secret, audience
+        self._signers: dict[str, Signer] = {}
+
+    def mac(self, purpose: str, *parts: str) -> str:
+        """43 characters that only this key can write for this purpose and exactly these parts."""
+        signer = self._signers.get(purpose)
+        if signer is None:
+            signer = self._signers[purpose] = Signer(
+                self._secret,
+                salt=f"qrlogin/{self._audience}/{purpose}/v1",
+                key_derivation="hmac",
+                digest_method=hashlib.sha256,
+            )
+        encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
+        return signer.get_signature(b"".join(b"%d:%b" % (len(part), part) for part in encoded)).decode("ascii")
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two MACs are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """A genuine device_code, read. `key` is the one that it was signed with; its login lives and dies under it."""
+
+    login_id: str
+    secret: str = field(repr=False)
+    begun_at: int
+    redeem_by: int  # signed, so nobody with write access to the store extends a login
+    client_id: str
+    flags: str
+    key: Key = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """What the store keeps in the secret's place."""
+        return device_digest(self.key, self.login_id, self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCode:
+    """A genuine scan_code, read. After `until` it can no longer scan; it still names its login to confirm, deny and release."""
+
+    login_id: str
+    until: int
+    key: Key = field(repr=False)
+
+
+class Codes:
+    """Mints and reads the codes of one application: its key ring, its audience and the address in its QR codes.
+
+    The first of `secret_keys` signs, all of them verify. Raises `Misconfigured` for weak keys and unsafe addresses.
+    """
+
+    def __init__(
+        self, secret_keys: Sequence[str | bytes], *, verification_uri: str, audience: str | None, plain_http: bool
+    ) -> None:
+        self.verification_uri = verification_uri.rstrip("/")
+        self.origin, host = _origin(self.verification_uri, plain_http)
+        audience = host if audience is None else audience
+        if not re.fullmatch(r"[A-Za-z0-9_.:\[\]-]{1,200}", audience):
+            raise Misconfigured("audience must be 1 to 200 letters, digits or ._:- such as a host name")
+        if isinstance(secret_keys, str | bytes) or not secret_keys:
+            raise Misconfigured(f"secret_keys must be a list of keys, the signing one first. {_NEW_KEY}")
+        self._keys = tuple(Key(_secret(key), audience) for key in secret_keys)
+
+    @property
+    def signing_key(self) -> Key:
+        return self._keys[0]
+
+    def device_code(self, key: Key, login_id: str, secret: str, begun_at: int, redeem_by: int) -> str:
+        parts = (login_id, secret, str(begun_at), str(redeem_by), "", "")
+        return ".".join((*parts, key.mac("device_code", *parts)))
+
+    def read_device_code(self, text: str) -> DeviceCode:
+        """Raises `InvalidCode`, without a glance at any store, for all that this application did not sign itself."""
+        parts, key = self._read(text, _DEVICE_CODE, "device_code")
+        login_id, secret, begun_at, redeem_by, client_id, flags = parts
+        return DeviceCode(login_id, secret, int(begun_at), int(redeem_by), client_id, flags, key)
+
+    def scan_code(self, key: Key, login_id: str, until: int) -> str:
+        parts = (login_id, str(until))
+        return ".".join((*parts, key.mac("scan_code", *parts)))
+
+    def read_scan_code(self, text: str) -> ScanCode:
+        """The code as the camera read it: the whole address or its last part. Raises `InvalidCode`."""
+        bare = text.removeprefix(f"{self.verification_uri}/") if isinstance(text, str) else text
+        (login_id, until), key = self._read(bare, _SCAN_CODE, "scan_code")
+        return ScanCode(login_id, int(until), key)
+
+    def _read(self, text: object, form: re.Pattern[str], purpose: str) -> tuple[Sequence[str], Key]:
+        if not isinstance(text, str) or len(text) > MAX_CODE_LENGTH or not (found := form.fullmatch(text)):
+            raise InvalidCode(f"this is not the form of a {purpose}: it was cut short, mistyped, or is something else")
+        *parts, signature = found.groups()
+        for key in self._keys:
+            if same(key.mac(purpose, *parts), signature):
+                return parts, key
+        raise InvalidCode(
+            f"this {purpose} was not signed by this application: it was altered, "
+            "or its key has left secret_keys, or its audience is another"
+        )
+
+
+def new_login_id() -> str:
+    """128 random bits, public and powerless."""
+    return secrets.token_urlsafe(16)
+
+
+def new_secret() -> str:
+    """256 random bits for one browser."""
+    return secrets.token_urlsafe(32)
+
+
+def new_mark() -> str:
+    """96 random bits that tell one call from another."""
+    return secrets.token_urlsafe(12)
+
+
+def new_key() -> str:
+    """A secret key as `keygen` prints it."""
+    return secrets.token_urlsafe(MIN_KEY_BYTES)
+
+
+def is_login_id(text: str) -> bool:
+    return _LOGIN_ID.fullmatch(text) is not None
+
+
+def device_digest(key: Key, login_id: str, secret: str) -> str:
+    return key.mac("device", login_id, secret)
+
+
+def redeem_mark(key: Key, login_id: str, op: str) -> str:
+    """What the store keeps of a redeem's `op`, to know the same call again."""
+    return key.mac("redeem", login_id, op)
+
+
+def claim(key: Key, login_id: str, subject: str, phone: str) -> str:
+    """Who holds a scanned login. It does not depend on the code's bytes, so a rotated code of the same login still works."""
+    return key.mac("claim", login_id, subject, phone)
+
+
+def only_for(key: Key, login_id: str, subject: str) -> str:
+    return key.mac("for", login_id, subject)
+
+
+def begin_seal(key: Key, login_id: str, digest: str, context: str, needs: str, only_for: str) -> str:
+    return key.mac("begin", login_id, digest, context, needs, only_for)
+
+
+def scanner_seal(key: Key, login_id: str, claim: str, who: str) -> str:
+    """Seals who scanned. It is also the tag that the browser sends back to say whom it was shown."""
+    return key.mac("scan", login_id, claim, who)
+
+
+def approval_seal(key: Key, login_id: str, claim: str, subject: str, met: str, facts: str) -> str:
+    return key.mac("confirm", login_id, claim, subject, met, facts)
+
+
+def _secret(key: str | bytes) -> bytes:
+    if isinstance(key, str):
+        try:
+            decoded = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))
+        except ValueError:
+            decoded = b""
+        if base64.urlsafe_b64encode(decoded).rstrip(b"=") != key.rstrip("=").encode():
+            raise Misconfigured(f"a secret key given as text must be spelled as keygen prints it. {_NEW_KEY}")
+        key = decoded
+    if not isinstance(key, bytes) or len(key) < MIN_KEY_BYTES:
+        raise Misconfigured(f"a secret key needs at least {MIN_KEY_BYTES} bytes. {_NEW_KEY}")
+    if len(set(key)) < 8:
+        raise Misconfigured(f"a secret key must be random. {_NEW_KEY}")
+    return key
+
+
+def _origin(uri: str, plain_http: bool) -> tuple[str, str]:
+    """(origin as a browser spells it, host) of an address that may stand in a QR code."""
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Misconfigured(f"verification_uri is not an address: {error}") from None
+    if parts.scheme not in ("https", "http") or not host or not uri.isascii() or not uri.isprintable() or " " in uri:
+        raise Misconfigured("verification_uri must be the full address of your page, such as https://example.com/qr")
+    if parts.query or parts.fragment or parts.username is not None or "?" in uri or "#" in uri:
+        raise Misconfigured("verification_uri must have no query, fragment or user: the scan code is added as its last part")
+    if len(uri) > 200:
+        raise Misconfigured("verification_uri must be shorter than 200 characters, or the QR code gets too fine to scan")
+    if parts.scheme == "http" and not plain_http and not _is_loopback(host):
+        raise Misconfigured(
+            f"verification_uri must be https ({host} is not this machine): "
+            "over http anybody on the way can take the login. Use https, or http://127.0.0.1 to try things out"
+        )
+    bracketed = f"[{host}]" if ":" in host else host
+    default = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{bracketed}" + (f":{port}" if port not in (None, default) else ""), host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,56 @@
+"""How long things live and what is asked of people. Every duration is in whole seconds.
+
+`STANDARD` is the default. Make your own with `dataclasses.replace(STANDARD, lifetime=60)`; a policy that would be unsafe is
+refused with the reason. This module knows no login and no clock.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from qrlogin.errors import Misconfigured
+
+#: No login outlives this, whoever asks. Short-lived codes are mitigation 2 of RFC 10027 (BCP 247).
+MAX_LIFETIME: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Lifetimes in seconds, and the browser's question. Raises `Misconfigured` for values that contradict each other."""
+
+    lifetime: int = 120  # begin → scanned and confirmed
+    redeem_window: int = 30  # how much longer an approval may still be collected
+    rotation: int = 25  # a new QR code every so often; who photographed an old one is too late
+    rotation_grace: int = 3  # for the code that was on the screen a moment ago
+    replay_window: int = 30  # how long a redeem whose answer was lost may be repeated with the same op
+    names_scanner: bool = True  # scan() must say whom the browser shows when it asks "continue as M•••a?"
+    plain_http: bool = False  # http outside loopback: for a demo in one's own network, never for real accounts
+
+    def __post_init__(self) -> None:
+        for name in ("lifetime", "redeem_window", "rotation", "rotation_grace", "replay_window"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise Misconfigured(f"policy.{name} must be a whole number of seconds, not {value!r}")
+        check_lifetime(self.lifetime, "policy.lifetime", Misconfigured)
+        if not 1 <= self.rotation <= self.lifetime:
+            raise Misconfigured(f"policy.rotation must lie between 1 and the lifetime of {self.lifetime} s, not {self.rotation}")
+        if self.rotation_grace > self.rotation:
+            raise Misconfigured("policy.rotation_grace must not exceed policy.rotation: old codes would never die")
+        if not 1 <= self.redeem_window <= MAX_LIFETIME or self.replay_window > MAX_LIFETIME:
+            raise Misconfigured(f"policy.redeem_window must lie between 1 and {MAX_LIFETIME} s and replay_window not exceed that")
+
+
+def check_lifetime(seconds: int, name: str, error: type[ValueError]) -> None:
+    """Raise `error` unless `seconds` is a life that a login may have."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MAX_LIFETIME:
+        raise error(
+            f"{name} must be a whole number of seconds between 1 and {MAX_LIFETIME}, not {seconds!r}: "
+            "a QR code that lives longer is a gift to whoever photographs it"
+        )
+
+
+#: 120 s for a login, a new code every 25 s, the browser asks before it continues (RFC 10027 mitigations 2, 3; RFC 8628 5.4).
+STANDARD: Final = Policy()
+#: For accounts that hurt: half the time, codes that are useless sooner.
+STRICT: Final = Policy(lifetime=60, redeem_window=15, rotation=15, rotation_grace=2, replay_window=15)
+#: For trying things out: short enough to watch a code rotate and expire. Not for real accounts.
+LAB: Final = Policy(lifetime=30, redeem_window=10, rotation=10, rotation_grace=2, names_scanner=False)

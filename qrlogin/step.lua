@@ -1,0 +1,120 @@
+-- What a row means, in Lua. step.py says the same in Python and explains it; the tests hold the two together byte for byte.
+-- One constant script for every event: it knows no state and no event by name, so old and new processes can run side by side.
+--
+-- KEYS[1]  the login's record, a hash
+-- ARGV[1]  the command as JSON: login_id, mark, row, values, durations, until, keep (the fields of step.Command)
+-- ARGV[2]  the channel on which waiting browsers are told "login_id version"
+-- ARGV[3]  the time in milliseconds, or '' for the server's own clock
+-- returns  { login_id, mark, verdict, now, { name, value, name, value, ... } }
+
+local command = cjson.decode(ARGV[1])
+local row, values, durations = command.row, command.values, command.durations
+
+local record, known = {}, false
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  record[fields[i]] = fields[i + 1]
+  known = true
+end
+
+local function number(text)
+  if text and #text <= 15 and text:find('^[0-9]+$') then return tonumber(text) end
+end
+local function digits(n) return string.format('%.0f', n) end
+
+local now = tonumber(ARGV[3])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+now = math.max(now, number(record.changed_at) or 0)
+
+local state = ''
+if known then
+  state = record.state or ''
+  if state == '' then state = '?' end
+end
+
+local function answer(verdict, changes)
+  if changes then
+    local flat = {}
+    for name, value in pairs(changes) do
+      record[name] = value
+      flat[#flat + 1] = name
+      flat[#flat + 1] = value
+    end
+    redis.call('HSET', KEYS[1], unpack(flat))
+  end
+  local after = {}
+  for name, value in pairs(record) do
+    after[#after + 1] = name
+    after[#after + 1] = value
+  end
+  return { command.login_id, command.mark, verdict, digits(now), after }
+end
+
+local function matches(name) return (record[name] or '') == (values[name] or '') end
+local function proven(name) return (values[name] or '') ~= '' and matches(name) end
+local function all(names, holds)
+  for _, name in ipairs(names) do
+    if not holds(name) then return false end
+  end
+  return true
+end
+local function passed(name)
+  local instant = number(record[name])
+  return not instant or now >= instant
+end
+local function listed(states)
+  for _, one in ipairs(states) do
+    if one == state or (one == '*' and known) then return true end
+  end
+  return false
+end
+
+if not all(row.proves, proven) then return answer('forbidden') end
+
+if listed(row.repeats) and all(row.repeats_if, proven)
+    and not (row.repeats_until ~= '' and passed(row.repeats_until)) then
+  return answer('repeated')
+end
+
+local function allows(name) return (record[name] or '') == '' or matches(name) end
+if not all(row.guards, allows) then return answer('forbidden') end
+
+local dies_at = row.sources[state]
+if not dies_at and known then dies_at = row.sources['*'] end
+if not dies_at then
+  if not listed(row.paces) or record.pace_mark == command.mark then return answer('refused') end
+  local asked, ms = number(record.pace_at), number(record.pace_ms)
+  if not ms or ms == 0 then ms = durations.pace or 0 end
+  if asked and now < asked + ms - (durations.pace_slack or 0) then
+    ms = ms + (durations.pace_step or 0)
+    return answer('slow', { pace_ms = digits(ms), pace_mark = command.mark })
+  end
+  return answer('refused', { pace_at = digits(now), pace_ms = digits(ms), pace_mark = command.mark })
+end
+
+if dies_at ~= '' and passed(dies_at) then return answer('expired') end
+if command['until'] and now >= command['until'] then return answer('expired') end
+
+if row.reads then return answer('applied') end
+
+local changes, to, announce = {}, row.to, true
+for _, name in ipairs(row.writes) do changes[name] = values[name] or '' end
+for _, name in ipairs(row.instants) do changes[name] = digits(now + (durations[name] or 0)) end
+if row.count then
+  local counted = (number(record[row.count.field]) or 0) + 1
+  changes[row.count.field] = digits(counted)
+  announce = counted >= row.count.limit
+  if announce then to = row.count.to end
+end
+if to ~= '' then changes.state = to end
+changes.mark = command.mark
+changes.changed_at = digits(now)
+changes.version = digits((number(record.version) or 0) + 1)
+
+local reply = answer('applied', changes)
+if command.keep then redis.call('PEXPIREAT', KEYS[1], digits(now + command.keep)) end
+if announce then redis.call('PUBLISH', ARGV[2], command.login_id .. ' ' .. changes.version) end
+return reply

@@ -1,0 +1,81 @@
+"""Logins in this process's memory: for one process, for tests and for the demo. A second worker would not see them.
+
+One lock, no timers: a record is dropped when a later call finds that its time is over. Times come from `now`, milliseconds.
+"""
+
+import heapq
+import threading
+from collections.abc import Callable
+
+from qrlogin.clock import now_ms
+from qrlogin.errors import Misconfigured, Unavailable
+from qrlogin.step import Command, Outcome, Record, Reply, Verdict, step
+from qrlogin.stores.wakeups import AsyncWaiter, AsyncWakeups, Waiter, Wakeups
+
+
+class _Records:
+    """The records and their lock; colourless, because nothing here waits."""
+
+    def __init__(self, capacity: int, now: Callable[[], int]) -> None:
+        if capacity < 1:
+            raise Misconfigured("capacity must be at least 1 login")
+        self._capacity, self._now = capacity, now
+        self._records: dict[str, Record] = {}
+        self._garbage: list[tuple[int, str]] = []  # (instant, login_id), the earliest first
+        self._lock = threading.Lock()
+
+    def apply(self, command: Command) -> Outcome:
+        with self._lock:
+            clock = self._now()
+            self._collect(clock)
+            record = self._records.get(command.login_id, {})
+            outcome = step(record, command, clock)
+            if outcome.changes:
+                if not record and len(self._records) >= self._capacity:
+                    raise Unavailable(f"the memory store is full: {self._capacity} logins at a time")
+                self._records[command.login_id] = outcome.reply.record
+                if command.keep is not None and outcome.reply.verdict is Verdict.APPLIED:
+                    heapq.heappush(self._garbage, (outcome.reply.now + command.keep, command.login_id))
+            return outcome
+
+    def _collect(self, clock: int) -> None:
+        while self._garbage and self._garbage[0][0] <= clock:
+            self._records.pop(heapq.heappop(self._garbage)[1], None)
+
+
+class MemoryStore:
+    """A store in memory. At most `capacity` logins at a time; a begin beyond that raises `Unavailable`."""
+
+    def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
+        self._records, self._wakeups = _Records(capacity, now), Wakeups()
+
+    def apply(self, command: Command) -> Reply:
+        outcome = self._records.apply(command)
+        if outcome.announce:
+            self._wakeups.announce(command.login_id)
+        return outcome.reply
+
+    def listen(self, login_id: str) -> Waiter:
+        return self._wakeups.listen(login_id)
+
+    def close(self) -> None:
+        self._wakeups.close()
+
+
+class AsyncMemoryStore:
+    """`MemoryStore`, awaited."""
+
+    def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
+        self._records, self._wakeups = _Records(capacity, now), AsyncWakeups()
+
+    async def apply(self, command: Command) -> Reply:
+        outcome = self._records.apply(command)
+        if outcome.announce:
+            self._wakeups.announce(command.login_id)
+        return outcome.reply
+
+    def listen(self, login_id: str) -> AsyncWaiter:
+        return self._wakeups.listen(login_id)
+
+    async def close(self) -> None:
+        self._wakeups.close()
