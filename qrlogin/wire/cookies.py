@@ -1,0 +1,61 @@
+"""The browser's secret in its cookie: one cookie for each login, so that two tabs do not take each other's.
+
+What a cookie looks like is decided from the configured origin, never from a header. Over https its name begins with `__Host-`,
+which makes browsers refuse it from other hosts, without Secure, or with another path (RFC 6265bis section 4.1.3.2).
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from qrlogin.answers import Begun
+from qrlogin.core import Core
+from qrlogin.errors import BadRequest
+from qrlogin.wire.message import Cookie, Request
+
+MAX_LOGINS: Final = 4  # of one browser at a time; the oldest make room
+
+
+class DeviceCookies:
+    """Sets and finds the cookies of one application."""
+
+    def __init__(self, core: Core) -> None:
+        self._secure = core.origin.startswith("https:")
+        self._prefix = "__Host-qrl-" if self._secure else "qrl-"
+        self._form = re.compile(re.escape(self._prefix) + r"[0-9a-f]{8}")
+        self._beyond = core.policy.redeem_window + core.policy.replay_window
+
+    def set_for(self, begun: Begun, request: Request) -> tuple[Cookie, ...]:
+        """The new login's cookie, and the end of those that are too many. A cookie that was there before is never kept for it."""
+        name = self._name(begun.login_id)
+        others = {key: value for key, value in _pairs(request) if self._form.fullmatch(key) and key != name}
+        surplus = sorted(others, key=lambda key: _begun_at(others[key]), reverse=True)[MAX_LOGINS - 1 :]
+        new = self._cookie(name, begun.device_code, begun.expires_in + self._beyond)
+        return (new, *(self._cookie(key, "", 0) for key in surplus))
+
+    def find(self, request: Request, login_id: str) -> str | None:
+        """The device_code that this browser has for this login. Raises `BadRequest` when it sends two."""
+        name = self._name(login_id)
+        values = [value for key, value in _pairs(request) if key == name]
+        if len(values) > 1:
+            raise BadRequest("there are two cookies for this login; one of them is not ours")
+        return values[0] if values else None
+
+    def _name(self, login_id: str) -> str:
+        return self._prefix + hashlib.sha256(login_id.encode()).hexdigest()[:8]
+
+    def _cookie(self, name: str, value: str, max_age: int) -> Cookie:
+        return Cookie(name, value, max_age, secure=self._secure)
+
+
+def _pairs(request: Request) -> Sequence[tuple[str, str]]:
+    """Cookies as sent (RFC 6265 section 4.2.1). HTTP/2 may split them over several headers."""
+    crumbs = (crumb.partition("=") for line in request.all("cookie") for crumb in line.split(";"))
+    return [(key.strip(), value.strip()) for key, _, value in crumbs]
+
+
+def _begun_at(device_code: str) -> int:
+    """When a login of this browser began, for choosing which cookie to drop; unverified, because nothing else hangs on it."""
+    parts = device_code.split(".")
+    return int(parts[2]) if len(parts) > 2 and re.fullmatch(r"[0-9]{1,15}", parts[2]) else 0

@@ -1,0 +1,122 @@
+"""What every request is held against before it is believed: where it comes from, and that it says exactly one thing.
+
+Nothing here looks at a login. Each guard returns the value that it has checked, or raises a `BadRequest` that says what to
+mend and repeats nothing of what was sent.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NoReturn
+from urllib.parse import parse_qsl
+
+from qrlogin.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType
+from qrlogin.wire.message import BODY_CAP, Request
+
+_OWN_PAGES: Final = ("same-origin", "none")
+
+
+def one_header(request: Request, name: str) -> str | None:
+    """A header that may be sent once at most."""
+    values = request.all(name)
+    if len(values) > 1:
+        raise BadRequest(f"send one {name} header, not several")
+    return values[0] if values else None
+
+
+def check_origin(request: Request, origin: str) -> bool:
+    """Refuse pages of other origins. False: nothing says that a page sent this at all (a CLI, a phone app, an old browser).
+
+    `Origin` must be the configured one (RFC 6454), never what `Host` claims; `Sec-Fetch-Site` must say same-origin or none
+    (W3C Fetch Metadata).
+    """
+    sent, site = one_header(request, "origin"), one_header(request, "sec-fetch-site")
+    if sent is not None and sent != origin:
+        raise Forbidden("Origin is not the site that this service is configured for")
+    if site is not None and site not in _OWN_PAGES:
+        raise Forbidden("a page of another site sent this request")
+    return sent is not None or site is not None
+
+
+def bearer(request: Request) -> str | None:
+    """The credential of `Authorization: Bearer` (RFC 6750 section 2.1), if there is one."""
+    scheme, _, credential = (one_header(request, "authorization") or "").partition(" ")
+    return credential if scheme.lower() == "bearer" and credential else None
+
+
+def no_body(request: Request) -> None:
+    if request.body:
+        raise BadRequest("send no body with this method")
+
+
+def read_query(request: Request, allowed: Sequence[str]) -> Mapping[str, str]:
+    """The query's parameters: known ones only, each at most once."""
+    try:
+        pairs = parse_qsl(request.query, keep_blank_values=True, strict_parsing=bool(request.query), errors="strict")
+    except (ValueError, UnicodeDecodeError):
+        raise BadRequest("the query is malformed") from None
+    return _unique(pairs, allowed, "query parameter")
+
+
+def read_json(request: Request, fields: Mapping[str, bool]) -> Mapping[str, str]:
+    """The body's JSON object: these fields and no others, all of them text. The mapping says which are required.
+
+    Refuses what a lenient reader would guess at: duplicate keys (RFC 8259 section 4), NaN, other encodings than UTF-8, a byte
+    order mark, anything nested.
+    """
+    kind = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedMediaType("send Content-Type: application/json")
+    if len(request.body) > BODY_CAP:
+        raise TooLarge(f"a body has at most {BODY_CAP} bytes")
+    try:
+        body = json.loads(request.body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+    except BadRequest:
+        raise
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON in UTF-8") from None
+    if not isinstance(body, _Object):
+        raise BadRequest("the body must be a JSON object")
+    read = _unique(body.pairs, list(fields), "field")
+    for name, required in fields.items():
+        if required and name not in read:
+            raise BadRequest(f"the field {name} is missing")
+    for name, value in read.items():
+        if not isinstance(value, str):
+            raise BadRequest(f"the field {name} must be text")
+        if not _is_unicode(value):
+            raise BadRequest(f"the field {name} is not valid Unicode")
+    return read
+
+
+class _Object:
+    """A JSON object whose keys have not been looked at yet."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.pairs = pairs
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    return _Object(pairs)
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise BadRequest("NaN and Infinity are not JSON")
+
+
+def _unique(pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in allowed:
+            raise BadRequest(f"there is an unknown {kind}; known here: {', '.join(allowed) or 'none'}")
+        if name in read:
+            raise BadRequest(f"the {kind} {name} is there twice")
+        read[name] = value
+    return read
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
