@@ -1,0 +1,26 @@
+# Thin on purpose: each step is one line that also works without make.
+PYTHON ?= python3
+ARGS ?=
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+): [^#]*## /  make \1\t/' | expand -t 20
+demo: ready-demo ## try it: a login page, and a phone to play with (ARGS=--self-check proves it instead)
+	@.venv/bin/python -m qrlogin demo $(ARGS)
+test: ready      ## every test (ARGS="-k word" for some of them)
+	@$(PYTHON) tools/system_parts.py
+	@.venv/bin/python -m pytest $(ARGS)
+lint: ready      ## ruff: rules and format
+	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
+types: ready     ## mypy --strict
+	@.venv/bin/mypy $(ARGS)
+build: ready     ## wheel and sdist into dist/
+	@.venv/bin/python -m hatchling build --clean -d dist
+constraints:     ## renew constraints.txt to the newest versions
+	@$(PYTHON) tools/constraints.py
+ready:
+	@$(PYTHON) tools/bootstrap.py dev
+ready-demo:
+	@$(PYTHON) tools/bootstrap.py demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types build constraints ready ready-demo

