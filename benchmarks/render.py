@@ -1,0 +1,86 @@
+"""What a picture costs, next to segno's and qrcode's own, in one run: `python benchmarks/render.py`.
+
+CPU time, best of all rounds, with the candidates taking turns in each round; only the ratios mean anything. Every picture is
+of a new text, so the cache never helps, but for the line that says so. Standard library, segno, and qrcode if it is there.
+"""
+
+import io
+import secrets
+import time
+from collections.abc import Callable
+
+import segno
+
+from qrlogin import render
+
+ROUNDS = 60
+Picture = str | bytes
+
+
+def login_link() -> str:
+    return "https://login.example.com/qr/" + secrets.token_urlsafe(57)  # 105 characters
+
+
+def segno_svg(text: str) -> bytes:
+    out = io.BytesIO()
+    segno.make_qr(text).save(out, kind="svg", border=4)
+    return out.getvalue()
+
+
+def segno_png(text: str) -> bytes:
+    out = io.BytesIO()
+    segno.make_qr(text).save(out, kind="png", border=4, scale=8)
+    return out.getvalue()
+
+
+def with_qrcode() -> dict[str, Callable[[str], Picture]]:
+    try:
+        import qrcode
+        from qrcode.image.svg import SvgPathImage
+    except ImportError:
+        print("qrcode is not installed: its lines are left out")
+        return {}
+
+    def svg(text: str) -> bytes:
+        return bytes(qrcode.make(text, image_factory=SvgPathImage).to_string())
+
+    def png(text: str) -> bytes:
+        out = io.BytesIO()
+        qrcode.make(text).save(out)
+        return out.getvalue()
+
+    return {"svg, qrcode": svg, "png, qrcode": png}
+
+
+def main() -> None:
+    again = login_link()
+    candidates: dict[str, Callable[[str], Picture]] = {
+        "svg, qrlogin": render.svg,
+        "svg, segno": segno_svg,
+        "png, qrlogin": render.png,
+        "png, segno": segno_png,
+        "matrix_path, qrlogin": lambda text: render.matrix_path(text).path,
+        "matrix_path again, qrlogin": lambda _: render.matrix_path(again).path,
+        "terminal, qrlogin": render.terminal,
+        **with_qrcode(),
+    }
+    best = dict.fromkeys(candidates, float("inf"))
+    length = dict.fromkeys(candidates, 0)
+    for _ in range(ROUNDS):
+        for name, draw in candidates.items():
+            text = login_link()
+            started = time.process_time_ns()
+            picture = draw(text)
+            best[name] = min(best[name], (time.process_time_ns() - started) / 1e6)
+            length[name] = len(picture)
+
+    print(f"{'':28}{'CPU ms':>8}{'x segno':>9}{'x qrcode':>10}{'length':>8}")
+    for name in sorted(candidates):
+        form = "png" if name.startswith("png") else "svg"
+        peers = [best.get(f"{form}, {library}") for library in ("segno", "qrcode")]
+        ratios = [f"{best[name] / peer:.3f}" if peer else "-" for peer in peers]
+        print(f"{name:28}{best[name]:8.3f}{ratios[0]:>9}{ratios[1]:>10}{length[name]:8}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What becomes of a text: which are refused, that one text is always one picture, and that it is drawn once."""
+
+import dataclasses
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import segno
+from PIL import Image
+
+from qrlogin import render
+from qrlogin.render import _matrix
+from tests.render import readers
+
+REPOSITORY = Path(__file__).parents[2]
+FORMS: list[Callable[[str], object]] = [render.svg, render.png, render.data_uri, render.terminal, render.matrix_path]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "at least one character"),
+        (None, "at least one character"),
+        (b"https://login.example.com", "at least one character"),
+        ("s" * 2954, "at most 2953 bytes, this text has 2954: use a shorter address"),
+        ("é" * 1477, "at most 2953 bytes, this text has 2954"),
+        ("secret\ud800", "half a surrogate pair"),
+    ],
+)
+def test_a_text_that_is_no_code_is_refused_and_not_repeated(form: Callable[[object], object], text: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        form(text)
+    assert "sss" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_longest_text_is_read_back() -> None:
+    text = "s" * 2953
+    assert render.matrix_path(text).size == 177 + 8
+    assert readers.decode(Image.open(io.BytesIO(render.png(text, scale=3)))) == [text.encode()]
+
+
+def test_every_form_is_drawn_from_one_encoding_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    _matrix.drawing.cache_clear()
+    asked = []
+    make = segno.make_qr
+
+    def counting(*args: object, **kwargs: object) -> segno.QRCode:
+        asked.append(args)
+        return make(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segno, "make_qr", counting)
+    for _ in range(2):
+        for form in FORMS:
+            form("https://login.example.com/qr/drawn-once")
+    assert len(asked) == 1
+
+
+def test_the_memory_of_drawings_is_bounded() -> None:
+    assert _matrix.drawing.cache_info().maxsize == 1024
+
+
+def test_the_same_text_is_the_same_picture_in_every_process() -> None:
+    text = "https://login.example.com/qr/the-same"
+    script = f"from qrlogin import render; print(render.svg({text!r}), end='')"
+    pictures = {_python(script, seed) for seed in ("0", "1")}
+    assert pictures == {render.svg(text)}
+
+
+def test_a_matrix_path_cannot_be_changed_by_one_page_for_all_others() -> None:
+    outline = render.matrix_path("https://login.example.com/qr/shared")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        outline.path = ""  # type: ignore[misc]
+
+
+def test_drawing_loads_neither_an_image_library_nor_a_store_nor_a_framework() -> None:
+    heavy = {"PIL", "qrcode", "zxingcpp", "numpy", "redis", "flask", "fastapi", "starlette", "django", "asgiref"}
+    loaded = _loaded_by("qrlogin.render")
+    assert "segno" in loaded
+    assert not heavy & loaded
+
+
+def test_the_library_alone_loads_no_encoder() -> None:
+    assert not {"segno", "qrcode", "qrlogin.render"} & _loaded_by("qrlogin")
+
+
+def _loaded_by(module: str) -> set[str]:
+    return set(_python(f"import sys, {module}; print(*sys.modules)").split())
+
+
+def _python(script: str, seed: str = "0") -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    return run.stdout
