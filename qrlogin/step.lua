@@ -115,6 +115,6 @@ changes.changed_at = digits(now)
 changes.version = digits((number(record.version) or 0) + 1)
 
 local reply = answer('applied', changes)
-if command.keep then redis.call('PEXPIREAT', KEYS[1], digits(now + command.keep)) end
+if command.keep then redis.call('PEXPIRE', KEYS[1], digits(command.keep)) end
 if announce then redis.call('PUBLISH', ARGV[2], command.login_id .. ' ' .. changes.version) end
 return reply

@@ -1,0 +1,59 @@
+"""The docs say what is so: drawn parts are current, links lead somewhere, every refusal has its line. Their examples run too."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from qrlogin import errors
+from qrlogin.errors import QRLoginError
+from qrlogin.wire import Native
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+
+
+def test_what_is_drawn_from_the_table_is_current() -> None:
+    drawn = subprocess.run([sys.executable, ROOT / "tools" / "draw_table.py", "--check"], capture_output=True, text=True, check=False)
+    assert drawn.returncode == 0, drawn.stdout + drawn.stderr
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name} links to {target}: no such heading"
+
+
+def test_every_wire_code_is_explained() -> None:
+    page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, QRLoginError)]
+    for kind in kinds:
+        if kind.wire_code != QRLoginError.wire_code:
+            assert f"`{kind.wire_code}`" in page, f"{kind.__name__} is missing"
+            assert str(kind.http_status) in page
+
+
+def test_every_route_is_explained() -> None:
+    page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    for route in (*Native.browser_routes, *Native.phone_routes):
+        assert route.path in page
+
+
+def test_the_error_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = re.findall(r"^    ([│├└─ ]*)(\w+)", errors.__doc__ or "", re.MULTILINE)
+    depth = {name: len(branch) // 4 for branch, name in drawn if hasattr(errors, name)}
+    kinds = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, QRLoginError)}
+    assert depth.keys() == kinds.keys()
+    for name, kind in kinds.items():
+        assert depth[name] == len([base for base in kind.__mro__ if issubclass(base, QRLoginError)]) - 1, name
