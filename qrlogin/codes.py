@@ -11,17 +11,18 @@ cryptography, cryptography before the store. This module reads no clock and know
 """
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from itsdangerous import Signer
+from itsdangerous import HMACAlgorithm, Signer
+from itsdangerous.encoding import base64_encode
 
 from qrlogin.errors import InvalidCode, Misconfigured
 
@@ -29,6 +30,7 @@ MAX_CODE_LENGTH: Final = 512  # of anything offered as a code, whole URI include
 MIN_KEY_BYTES: Final = 32
 _NEW_KEY: Final = "Make one with: python -m qrlogin keygen"
 
+_HMAC = HMACAlgorithm(sha256)
 _ID = r"([A-Za-z0-9_-]{22})"
 _MAC = r"([A-Za-z0-9_-]{43})"
 _MS = r"(0|[1-9][0-9]{0,14})"
@@ -40,24 +42,22 @@ _SCAN_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
 class Key:
     """One secret of the application, speaking for one audience. Its MACs are told apart by purpose."""
 
-    __slots__ = ("_audience", "_secret", "_signers")
+    __slots__ = ("_audience", "_derived", "_secret")
 
     def __init__(self, secret: bytes, audience: str) -> None:
         self._secret, self._audience = secret, audience
-        self._signers: dict[str, Signer] = {}
+        self._derived: dict[str, bytes] = {}  # by purpose: deriving costs as much as signing
 
     def mac(self, purpose: str, *parts: str) -> str:
         """43 characters that only this key can write for this purpose and exactly these parts."""
-        signer = self._signers.get(purpose)
-        if signer is None:
-            signer = self._signers[purpose] = Signer(
-                self._secret,
-                salt=f"qrlogin/{self._audience}/{purpose}/v1",
-                key_derivation="hmac",
-                digest_method=hashlib.sha256,
-            )
+        derived = self._derived.get(purpose)
+        if derived is None:
+            salt = f"qrlogin/{self._audience}/{purpose}/v1"
+            signer = Signer(self._secret, salt=salt, key_derivation="hmac", digest_method=sha256)
+            derived = self._derived[purpose] = signer.derive_key()
         encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
-        return signer.get_signature(b"".join(b"%d:%b" % (len(part), part) for part in encoded)).decode("ascii")
+        prefixed = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
+        return base64_encode(_HMAC.get_signature(derived, prefixed)).decode("ascii")
 
 
 def same(one: str, other: str) -> bool:
