@@ -117,14 +117,17 @@ class RedisServer:
             self._folder.cleanup()
             self._folder = None
 
+    def _command(self, port: int, folder: str) -> list[str]:
+        where = ["--port", str(port), "--bind", LOOPBACK, "--dir", folder]
+        return [self.binary, *where, "--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
+
     def _launch(self, port: int) -> str:
         """Leaves the server running, or stopped with what it said last."""
         self._folder = tempfile.TemporaryDirectory(prefix="qrlogin-redis-")
         output = Path(self._folder.name, "output")
-        command = [self.binary, "--port", str(port), "--bind", LOOPBACK, "--dir", self._folder.name]
-        command += ["--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
         try:
             with output.open("wb") as log:
+                command = self._command(port, self._folder.name)
                 self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             give_up = time.monotonic() + START_SECONDS
             while self._process.poll() is None and time.monotonic() < give_up:

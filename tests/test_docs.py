@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from qrlogin import errors
 from qrlogin.errors import QRLoginError
 from qrlogin.wire import Native
@@ -15,7 +16,9 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob
 
 
 def test_what_is_drawn_from_the_table_is_current() -> None:
-    drawn = subprocess.run([sys.executable, ROOT / "tools" / "draw_table.py", "--check"], capture_output=True, text=True, check=False)
+    drawn = subprocess.run(
+        [sys.executable, ROOT / "tools" / "draw_table.py", "--check"], capture_output=True, text=True, check=False
+    )
     assert drawn.returncode == 0, drawn.stdout + drawn.stderr
 
 

@@ -1,4 +1,4 @@
-"""Draw the protocol from its table: docs/states.svg and the table in docs/protocol.md. `--check` only says whether they are current.
+"""Draw the protocol from its table: docs/states.svg, and the table in docs/protocol.md. `--check` only says if they are current.
 
 Run it after changing a row: `.venv/bin/python tools/draw_table.py`. Only where a state stands in the picture is decided here.
 """
@@ -75,7 +75,8 @@ def picture() -> str:
             f'<rect class="{"end" if ends else ""}" x="{x - BOX[0] / 2:.0f}" y="{y - BOX[1] / 2:.0f}" '
             f'width="{BOX[0]}" height="{BOX[1]}" rx="10"/><text x="{x}" y="{y}">{state}</text>'
         )
-    parts.append('<text class="key browser" x="20" y="296">— the browser</text><text class="key phone" x="20" y="316">— the phone</text>')
+    for who, y in (("browser", 296), ("phone", 316)):
+        parts.append(f'<text class="key {who}" x="20" y="{y}">— the {who}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -107,7 +108,7 @@ def table() -> str:
 
 
 def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names) or "–"
+    return ", ".join(names) or "-"
 
 
 def _sources(row: Row) -> str:
@@ -117,14 +118,14 @@ def _sources(row: Row) -> str:
 
 def _repeats(row: Row) -> str:
     if not row.repeats:
-        return "–"
+        return "-"
     states = " / ".join("any state" if state == ANY else state for state in row.repeats)
     conditions = [f"{name} equal" for name in row.repeats_if] + ([f"before {row.repeats_until}"] if row.repeats_until else [])
     return ", ".join([states, *conditions])
 
 
 def _writes(row: Row) -> str:
-    return ", ".join(row.writes + row.instants) or ("nothing" if row.reads else "–")
+    return ", ".join(row.writes + row.instants) or ("nothing" if row.reads else "-")
 
 
 def main() -> int:
@@ -134,7 +135,8 @@ def main() -> int:
     wanted = {page: f"{before}{MARKS[0]}\n\n{table()}\n\n{MARKS[1]}{after}", DOCS / "states.svg": picture()}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
-        print("\n".join(f"{path.name} is not what the table says: run tools/draw_table.py" for path in stale) or "the docs match the table")
+        for path in stale:
+            print(f"{path.name} is not what the table says: run tools/draw_table.py")
         return 1 if stale else 0
     for path in stale:
         path.write_text(wanted[path], encoding="utf-8")
