@@ -1,0 +1,124 @@
+"""`python -m qrlogin demo`: puts store, site and server together, says where they are, and ends when it is told to."""
+
+import argparse
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from qrlogin.codes import new_key
+from qrlogin.demo import selfcheck
+from qrlogin.demo.server import Server
+from qrlogin.demo.site import Site
+from qrlogin.demo.terminal import Terminal
+from qrlogin.errors import Misconfigured, QRLoginError
+from qrlogin.login import QRLogin
+from qrlogin.policy import STANDARD, Policy
+from qrlogin.stores import MemoryStore, Store
+
+PORT: Final = 8000
+TRIES: Final = 10
+LAST_WORDS_S: Final = 0.5
+LOOK_S: Final = 0.1
+
+WELCOME: Final = """\
+qrlogin demo, logins in {store}. {elsewhere}Ctrl-C ends it.
+
+  To log a browser in, open      {origin}
+  To log this terminal in, open  {origin}/demo/terminal
+                                 which plays the phone for this code:
+"""
+LAN_WARNING: Final = """\
+WARNING: --lan opens this demo to everybody in your network, over http. Whoever listens on the way can take a login.
+         Its accounts are worth nothing; never do this with real ones."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit code: 0 ended as told, 1 a self-check that failed, 2 it could not start."""
+    try:
+        policy = _policy(options.lifetime, plain_http=options.lan)
+        store = _store(options.store)
+        with _listen(options) as server:
+            host = _lan_address() if options.lan else "127.0.0.1"
+            origin = f"http://{host}:{server.port}"
+            qr = QRLogin(store, secret_keys=[new_key()], verification_uri=f"{origin}/qr", policy=policy)
+            site = Site(qr)
+            qr.begin(lifetime=1)  # a store that does not answer is better known now than by the first browser
+            server.start(site)
+            if not options.self_check:
+                _serve(origin, options, site, lambda: server.stop(qr.close))
+                return 0
+            try:
+                return 0 if selfcheck.run(origin) else 1
+            finally:
+                server.stop(qr.close)
+    except (OSError, ImportError, QRLoginError) as error:
+        print(f"qrlogin demo: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(origin: str, options: argparse.Namespace, site: Site, stop: Callable[[], None]) -> None:
+    """Until SIGTERM or Ctrl-C."""
+    told: list[int] = []  # a handler must not touch a lock: it may interrupt whoever holds it
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _: told.append(got))
+    if options.lan:
+        print(LAN_WARNING, file=sys.stderr)
+    elsewhere = "" if options.lan else "For a real phone: --lan. "
+    print(WELCOME.format(origin=origin, store=options.store.partition(":")[0], elsewhere=elsewhere), flush=True)
+    ended = threading.Event()
+    terminal = Terminal(origin, ended, site.show_terminal)
+    terminal.start()
+    while not told:
+        ended.wait(LOOK_S)  # and not for ever: a signal may reach another thread, and this one would sleep on
+    ended.set()
+    print("\nEnding.", flush=True)
+    stop()
+    terminal.join(LAST_WORDS_S)
+
+
+def _policy(lifetime: int | None, *, plain_http: bool) -> Policy:
+    seconds = STANDARD.lifetime if lifetime is None else lifetime
+    rotation = max(1, min(STANDARD.rotation, seconds))
+    grace = min(STANDARD.rotation_grace, rotation)
+    return replace(STANDARD, lifetime=seconds, rotation=rotation, rotation_grace=grace, plain_http=plain_http)
+
+
+def _store(name: str) -> Store:
+    if name == "memory":
+        return MemoryStore()
+    if not name.startswith(("redis://", "rediss://", "unix://")):
+        raise Misconfigured("--store must be memory or an address such as redis://127.0.0.1:6379/0")
+    from qrlogin.stores import RedisStore
+
+    return RedisStore.from_url(name)
+
+
+def _listen(options: argparse.Namespace) -> Server:
+    """A server on the wanted port; on the next free one if no port was wanted."""
+    host = "0.0.0.0" if options.lan else "127.0.0.1"  # noqa: S104 - that is what --lan means
+    if options.self_check:
+        return Server(host, 0, log=options.log)
+    for port in [options.port] if options.port is not None else range(PORT, PORT + TRIES):
+        try:
+            server = Server(host, port, log=options.log)
+        except OSError as error:
+            refusal = error
+            continue
+        if options.port is None and port != PORT:
+            print(f"Port {PORT} is taken, so this is port {port}.", file=sys.stderr)
+        return server
+    raise OSError(f"port {port} is taken ({refusal.strerror}): choose another with --port, or --port 0 for any free one")
+
+
+def _lan_address() -> str:
+    """This machine's address as its network sees it. Nothing is sent: a datagram socket only looks up the route."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("10.255.255.255", 9))
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise OSError(f"--lan: this machine is in no network ({error.strerror})") from None

@@ -1,0 +1,31 @@
+"""A demo to talk to: as a process of its own, or as the bare application. The browser is that of tests/browser."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.codes import new_key
+from qrlogin.demo.site import Site
+from tests.browser.conftest import chromium, loop, pytest_pyfunc_call
+from tests.demo.running import ORIGIN, Clock, RunningDemo
+
+__all__ = ["chromium", "loop", "pytest_pyfunc_call"]
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[RunningDemo]:
+    """One demo for all tests that only log in and out of it."""
+    with RunningDemo() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def site(clock: Clock) -> Site:
+    """The application without a socket, at `ORIGIN`; its time stands still."""
+    return Site(QRLogin(MemoryStore(now=clock.now), secret_keys=[new_key()], verification_uri=f"{ORIGIN}/qr"))

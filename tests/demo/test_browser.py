@@ -1,0 +1,256 @@
+"""The demo as people see it: a real Chromium plays the desk and the phones, each a profile of its own.
+
+What passes from one screen to the other is a picture, read by a decoder. Both sides report each violation of their policy and
+each error of their scripts, and axe looks at every screen.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.browser.desk import PATIENCE_S, Desk
+from tests.demo.hand import Hand, camera, pick_up
+from tests.demo.running import RunningDemo
+
+
+@pytest.fixture(scope="module")
+def brief_demo() -> Iterator[RunningDemo]:
+    """Its logins live for four seconds."""
+    with RunningDemo("--lifetime", "4") as running:
+        yield running
+
+
+@asynccontextmanager
+async def desk_and_phone(
+    chromium: Browser, demo: RunningDemo, shots: Path, *, width: int = 1200, scheme: str = "light"
+) -> AsyncIterator[tuple[Desk, Hand]]:
+    """Two strangers: a desk with the login page open, and a phone."""
+    context = await chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    desk, hand = await Desk.sit_down(context, shots), await pick_up(chromium, shots)
+    await desk.page.goto(demo.origin)
+    await desk.until("pending")
+    yield desk, hand
+    await context.close()
+    await hand.put_away()
+    assert desk.problems == []
+
+
+async def heading(desk: Desk, text: str) -> None:
+    await desk.page.get_by_role("heading", name=text).wait_for(timeout=PATIENCE_S * 1000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_scan_approve_continue(chromium: Browser, demo: RunningDemo, tmp_path: Path, scheme: str) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path, scheme=scheme) as (desk, hand):
+        assert await desk.axe() == []
+        await desk.shot("desk-pending")
+        await hand.open(await camera(desk))
+        await hand.view("found", "Somebody wants to log in")
+        assert await desk.state() == "pending"  # looking at the address scanned nothing
+        await hand.press("Continue as Alice")
+        await hand.view("ask", "Log this browser in as Alice?")
+        shown = await hand.text()
+        for fact in ("Chrome on Linux", "127.0.0.1 (this computer)", demo.origin.removeprefix("http://"), "ago"):
+            assert fact in shown
+        assert "Approve only if the code is on the screen in front of you." in shown
+        assert "If you did not start this, deny it" in shown
+        await desk.until("scanned")
+        await hand.press("Approve")
+        await hand.view("end", "Approved")
+        assert "continue as A•••e" in await hand.text()
+        await desk.until("confirmed")
+        assert await desk.axe() == []
+        await desk.press("Continue")
+        await heading(desk, "You are logged in as Alice")
+        assert await desk.axe() == []
+        await desk.shot("desk-logged-in")
+        await desk.page.get_by_role("button", name="Log out").click()
+        await desk.until("pending")
+        await desk.page.reload()
+        await desk.until("pending")
+
+
+async def test_deny(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+        await hand.scan(desk, "Alice")
+        await hand.press("Deny")
+        await hand.view("end", "Denied")
+        await desk.until("denied")
+        assert await desk.buttons() == ["Show a new code"]
+        await desk.press("Show a new code")
+        await desk.until("pending")
+
+
+async def test_stop_after_approving(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+        await hand.scan(desk, "Alice")
+        await hand.press("Approve")
+        await desk.until("confirmed")
+        await hand.press("Stop this login after all")
+        await hand.view("end", "Denied")
+        await desk.until("denied")
+
+
+async def test_that_is_not_me(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+        await hand.scan(desk, "Bob")
+        await desk.until("scanned")
+        assert "B•b" in await desk.text()
+        await desk.press("That is not me")
+        await desk.until("cancelled")
+        await hand.press("Approve")
+        await hand.view("end", "Cancelled in the browser")
+
+
+async def test_not_now_then_again(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+        await hand.scan(desk, "Alice")
+        await desk.until("scanned")
+        await hand.press("Not now, let it be scanned again")
+        await hand.view("end", "Put back")
+        await desk.until("pending")
+        await hand.press("Scan it again")
+        await hand.press("Approve")
+        await desk.until("confirmed")
+        await desk.press("Continue")
+        await heading(desk, "You are logged in as Alice")
+
+
+async def test_a_second_account(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, alice):
+        bob = await pick_up(chromium, tmp_path)
+        read = await camera(desk)
+        await alice.open(read)
+        await alice.press("Continue as Alice")
+        await desk.until("scanned")
+        await bob.open(read)
+        await bob.press("Continue as Bob")
+        await bob.view("end", "Somebody else scanned this code")
+        await alice.press("Not now, let it be scanned again")
+        await desk.until("pending")
+        await bob.scan(desk, "Bob")  # he is still Bob: the phone remembers
+        await bob.press("Approve")
+        await desk.until("confirmed")
+        await desk.press("Continue")
+        await heading(desk, "You are logged in as Bob")
+        await bob.put_away()
+
+
+async def test_expired_before_the_scan(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, hand):
+        await hand.open(await camera(desk))
+        await desk.until("expired")
+        await hand.press("Continue as Alice")
+        await hand.view("end", "This code has expired")
+        await desk.press("Show a new code")
+        await desk.until("pending")
+
+
+async def test_expired_while_somebody_thinks(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, hand):
+        await hand.scan(desk, "Alice")
+        await hand.view("end", "This code has expired")  # without a tap
+        await desk.until("expired")
+
+
+async def test_one_person_with_two_windows(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    """The way of most people who try this: no phone, no camera, one browser."""
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, _):
+        async with desk.context.expect_page() as opened:
+            await desk.page.get_by_role("link", name="Play one in a new window").click()
+        hand = Hand(Desk(desk.context, await opened.value, tmp_path))
+        assert hand.page.url == await camera(desk)
+        await hand.press("Continue as Alice")
+        await hand.press("Approve")
+        await hand.view("end", "Approved")
+        await desk.page.bring_to_front()
+        await desk.until("confirmed")
+        await desk.press("Continue")
+        await heading(desk, "You are logged in as Alice")
+        assert hand.problems == []
+
+
+async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+        await hand.open(f"{demo.origin}/phone")
+        await hand.view("who", "Whose phone is this?")
+        await hand.press("Bob\u2019s phone")
+        await hand.view("aim", "Scan a code")
+        await hand.page.get_by_role("link", name="On this browser\u2019s login page").click()
+        await hand.page.get_by_text("No login page of this browser waits for a phone.").wait_for()
+        await hand.page.get_by_label("Or what another code says").fill(await camera(desk))
+        await hand.press("Scan")
+        await hand.view("found", "Somebody wants to log in")
+        await hand.press("Continue as Bob")
+        await hand.view("ask", "Log this browser in as Bob?")
+        await hand.press("Switch")
+        await hand.press("Continue as Alice")
+        await hand.view("end", "Somebody else scanned this code")
+
+
+async def test_a_code_of_nobody(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (_, hand):
+        await hand.open(f"{demo.origin}/qr/%3Cb%3Enobody")
+        await hand.press("Continue as Alice")
+        await hand.view("end", "This code is not known here")
+
+
+async def test_the_demo_is_gone(chromium: Browser, tmp_path: Path) -> None:
+    with RunningDemo() as demo:
+        async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+            await hand.scan(desk, "Alice")
+            await hand.view("ask", "Log this browser in as Alice?")
+            demo.end()
+            await hand.press("Approve")
+            await hand.view("end", "No answer")
+            assert await hand.page.get_by_role("button", name="Try again").is_visible()
+
+
+async def test_a_tap_for_the_screen_before_is_no_answer(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    """Two taps in a row where "Continue" was must not approve, whatever has come to lie there."""
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+        await hand.open(await camera(desk))
+        await hand.page.evaluate("""() => {
+            const asks = document.querySelector("[data-view=ask]");
+            new MutationObserver(() => asks.hidden || asks.querySelectorAll("button").forEach((button) => button.click()))
+                .observe(asks, { attributes: true });
+        }""")
+        await hand.press("Continue as Alice")
+        await hand.view("ask", "Log this browser in as Alice?")
+        assert await desk.state() in ("pending", "scanned")
+        await desk.until("scanned")
+
+
+async def test_by_keyboard_declining_comes_first(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
+        await hand.open(await camera(desk))
+        await hand.page.keyboard.press("Tab")
+        await hand.page.keyboard.press("Enter")
+        await hand.view("ask", "Log this browser in as Alice?")
+        order = []
+        for _ in range(3):
+            await hand.page.keyboard.press("Tab")
+            order.append(await hand.page.evaluate("() => document.activeElement.textContent.trim()"))
+        assert order == ["Deny", "Approve", "Not now, let it be scanned again"]
+        deny, approve = [await hand.page.get_by_role("button", name=name, exact=True).bounding_box() for name in order[:2]]
+        assert deny
+        assert approve
+        assert (deny["width"], deny["height"], deny["y"]) == (approve["width"], approve["height"], approve["y"])
+
+
+@pytest.mark.parametrize("width", [320, 1000])
+async def test_nothing_is_cut_off(chromium: Browser, demo: RunningDemo, tmp_path: Path, width: int) -> None:
+    async with desk_and_phone(chromium, demo, tmp_path, width=width) as (desk, hand):
+        fits = "() => document.documentElement.scrollWidth <= innerWidth"
+        await hand.page.set_viewport_size({"width": width, "height": 640})
+        assert await desk.page.evaluate(fits)
+        assert await desk.axe() == []
+        await hand.scan(desk, "Alice")
+        await hand.view("ask", "Log this browser in as Alice?")
+        assert await hand.page.evaluate(fits)
+        await hand.press("Approve")
+        await hand.view("end", "Approved")
+        assert await hand.page.evaluate(fits)
