@@ -38,7 +38,7 @@ class _Waiter(Generic[F]):
 
     def _patience(self, seconds: float) -> float:
         reread = self._wakeups.reread
-        return seconds if reread is None else min(seconds, reread * random.uniform(0.75, 1.25))
+        return seconds if reread is None else min(seconds, reread * random.uniform(0.75, 1.25))  # noqa: S311 - to spread, not to hide
 
     def _heard(self) -> bool:
         self._flag.clear()

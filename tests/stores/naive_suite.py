@@ -1,0 +1,27 @@
+"""The suite over naive stores, for `test_naive` to run: pytest does not collect it by itself."""
+
+from collections.abc import Callable
+
+from hypothesis import Phase, settings
+
+from qrlogin.stores.suite import StoreSuite
+from tests.stores.naive import NaiveStore
+
+# That a sequence fails is all that is asked; not for the shortest one.
+settings.register_profile("found is enough", parent=settings.get_profile("ci"), phases=[Phase.generate])
+settings.load_profile("found is enough")
+
+
+class TestNaive(StoreSuite):
+    def make_store(self, now: Callable[[], int]) -> NaiveStore:
+        return NaiveStore(now=now)
+
+
+class TestForgiving(StoreSuite):
+    def make_store(self, now: Callable[[], int]) -> NaiveStore:
+        return NaiveStore(now=now, forgiving=True)
+
+
+class TestLocked(StoreSuite):
+    def make_store(self, now: Callable[[], int]) -> NaiveStore:
+        return NaiveStore(now=now, locked=True)

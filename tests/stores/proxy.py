@@ -1,0 +1,121 @@
+"""A wire that can be cut: a TCP proxy on loopback which loses replies, delays them, says nothing, or refuses to connect."""
+
+import asyncio
+import socket
+import struct
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tests.servers import LOOPBACK
+
+CHUNK = 65536
+
+
+class Proxy:
+    """Between a store and the server at `port`. Settings may be changed at any time."""
+
+    def __init__(self, port: int) -> None:
+        self._upstream = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+        self.connected = 0  # how many connections were made so far
+        self.answered = 0  # how many EVALSHA got their reply through
+        self.lost = 0  # how many replies were lost so far
+        self.losing = 0  # of how many of the next scripts the reply will be lost
+        self.delay = 0.0  # seconds that each reply takes longer
+        self.mute = False  # swallows everything and keeps the connection open
+        self.refusing = False  # new connections are cut at once
+
+    @property
+    def url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        self._loop.call_soon_threadsafe(self._reset_all)
+
+    def _reset_all(self) -> None:
+        for writer in self._writers:
+            _reset(writer)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            _reset(writer)
+            return
+        self.connected += 1
+        server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self._upstream)
+        both = {writer, server_writer}
+        self._writers |= both
+        wire = _Wire()
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._up(reader, server_writer, wire))
+                pumps.create_task(self._down(server_reader, writer, wire))
+        except* (OSError, _Cut):
+            pass
+        finally:
+            self._writers -= both
+            for one in both:
+                _reset(one)
+
+    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire") -> None:
+        while data := await reader.read(CHUNK):
+            if self.losing and b"\r\nEVAL" in data:
+                self.losing -= 1
+                wire.loses = True
+            wire.asked = b"\r\nEVALSHA" in data
+            if not self.mute:
+                writer.write(data)
+        raise _Cut
+
+    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire") -> None:
+        while data := await reader.read(CHUNK):
+            if wire.loses:
+                self.lost += 1
+                raise _Cut
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            if not self.mute:
+                writer.write(data)
+                self.answered += wire.asked
+        raise _Cut
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, LOOPBACK, 0), self._loop).result()
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        self._server.close()
+        self._reset_all()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+
+
+@dataclass
+class _Wire:
+    """One connection."""
+
+    asked: bool = False  # its last command was an EVALSHA
+    loses: bool = False  # and the reply will not arrive
+
+
+class _Cut(Exception):
+    """This connection is over, and so is its other half."""
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Not a polite end but a reset, as from a firewall or a server that died."""
+    if not writer.transport.is_closing():
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()

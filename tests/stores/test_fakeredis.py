@@ -1,0 +1,20 @@
+"""The fast lane: the same script in another Lua, without a server. It is never the proof."""
+
+from collections.abc import Callable
+
+import fakeredis
+import pytest
+
+from qrlogin.stores import RedisStore
+from qrlogin.stores.suite import StoreSuite
+
+
+class TestRedisStoreOnFakeredis(StoreSuite):
+    shared = True
+
+    @pytest.fixture(autouse=True)
+    def _server(self) -> None:
+        self.server = fakeredis.FakeServer()
+
+    def make_store(self, now: Callable[[], int]) -> RedisStore:
+        return RedisStore(fakeredis.FakeRedis(server=self.server), reread=600, now=now)

@@ -1,0 +1,37 @@
+"""The store that docs/stores.md shows is a store: its code is taken from the page as it stands."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qrlogin.stores.suite import StoreSuite
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "stores.md"
+
+
+def shown() -> Any:
+    """The class SQLiteStore of the first example."""
+    example = re.search(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert example is not None
+    names: dict[str, Any] = {}
+    exec(compile(example[1], str(PAGE), "exec"), names)
+    return names["SQLiteStore"]
+
+
+class TestTheStoreInTheDocs(StoreSuite):
+    shared = True
+
+    @pytest.fixture(autouse=True)
+    def _file(self, tmp_path: Path) -> Iterator[None]:
+        self.path, self.opened = tmp_path / "logins.db", list[Any]()
+        yield
+        for store in self.opened:
+            store._db.close()
+
+    def make_store(self, now: Callable[[], int]) -> Any:
+        store = shown()(self.path, now=now)
+        self.opened.append(store)
+        return store

@@ -1,0 +1,183 @@
+"""Clients of one's own, in the shapes that redis-py has; and what is refused at once, with the way to mend it."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+
+from qrlogin.errors import Misconfigured, Unavailable
+from qrlogin.step import Command
+from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
+from qrlogin.stores.suite.world import World
+from qrlogin.table import TABLE, State
+from tests.servers import LOOPBACK, free_port
+from tests.stores.clusters import sentinels
+from tests.stores.worlds import Stores, both_colours
+
+SENTINELS: tuple[Any, Any] = (redis.sentinel.Sentinel, redis.asyncio.sentinel.Sentinel)  # redis-py has no types for them
+Clients = tuple[Callable[[], Any], Callable[[], Any]]  # a blocking one, an awaited one
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[list[tuple[str, int]]]:
+    """Where the Sentinels are."""
+    with sentinels() as (addresses, _):
+        yield addresses
+
+
+@pytest.fixture(params=["as it comes", "decoding", "RESP3", "one connection", "Sentinel"])
+def clients(request: pytest.FixtureRequest, redis_url: str) -> Clients:
+    def plain(**options: Any) -> Clients:
+        return (lambda: redis.Redis.from_url(redis_url, **options), lambda: redis.asyncio.Redis.from_url(redis_url, **options))
+
+    if request.param == "Sentinel":
+        at = request.getfixturevalue("watched")
+        return (lambda: SENTINELS[0](at).master_for("logins"), lambda: SENTINELS[1](at).master_for("logins"))
+    return {
+        "as it comes": plain(),
+        "decoding": plain(decode_responses=True),
+        "RESP3": plain(protocol=3),
+        "one connection": plain(max_connections=2, single_connection_client=True),
+    }[request.param]
+
+
+@both_colours
+def test_your_own_client_will_do_and_stays_yours(clients: Clients, stores: Stores) -> None:
+    """Waiting, waking and logging in, over two clients as in two processes; they still work when their stores are closed."""
+    awaited = issubclass(stores, AsyncRedisStore)
+    colour = Awaited() if awaited else Blocking()
+    inside = colour.call if isinstance(colour, Awaited) else _call
+    prefix, made = f"{uuid.uuid4().hex}:", []
+
+    def make(now: object) -> Any:
+        made.append(clients[awaited]())
+        return stores(made[-1], prefix=prefix, reread=600)
+
+    world = World(colour, make, shared=True)
+    try:
+        logins = [world.begin() for _ in range(8)]
+        parked = [world.park(login) for login in logins]
+        for login, wait in zip(logins, parked, strict=True):
+            world.elsewhere.run(login.scan("alice"))
+            assert wait.result(PATIENCE).state is State.SCANNED
+            login.walk("confirm")
+            assert world.elsewhere.run(login.call("redeem")).subject == "alice"
+    finally:
+        world.close_stores()
+        for client in made:
+            assert inside(client.set, f"{prefix}mine", "1", ex=1)
+            inside(client.aclose if awaited else client.close)
+            manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+            for watcher in manager.sentinels if manager else ():  # redis-py leaves these open
+                inside(watcher.aclose if awaited else watcher.close)
+        world.close()
+
+
+def _call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    return function(*arguments, **options)
+
+
+# Refused at construction
+
+
+@both_colours
+@pytest.mark.parametrize("prefix", ["", "with space", "br{ace", "br}ace", "line\n", "é:", "x" * 65])
+def test_a_prefix_that_redis_or_cluster_would_misread(stores: Stores, prefix: str) -> None:
+    with pytest.raises(Misconfigured, match="prefix must be 1 to 64 printable ASCII"):
+        stores.from_url("redis://localhost", prefix=prefix)
+
+
+@both_colours
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"reread": 0}, "reread must be a number of seconds above 0"),
+        ({"reread": float("nan")}, "reread must be a number of seconds above 0"),
+        ({"timeout": 0}, "timeout must be a number of seconds above 0"),
+        ({"max_connections": 1}, "max_connections must be at least 2"),
+    ],
+    ids=["reread", "reread nan", "timeout", "max_connections"],
+)
+def test_numbers_that_cannot_be_meant(stores: Stores, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(Misconfigured, match=said):
+        stores.from_url("redis://localhost", **options)
+
+
+@both_colours
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:6379", "http://localhost", "redis://:pass/word@localhost", "redis://:pass@localhost?nonsense=1", "redis://h:x"],
+)
+def test_a_url_that_is_none_is_not_quoted(stores: Stores, url: str) -> None:
+    """A password with a slash in it ends up where a port is expected, and redis-py's own error would show it."""
+    with pytest.raises(Misconfigured, match="the URL must be redis://") as told:
+        stores.from_url(url)
+    assert "pass" not in str(told.value)
+    assert told.value.__cause__ is None
+
+
+def test_a_client_of_the_other_colour() -> None:
+    with pytest.raises(Misconfigured, match="this client is awaited: give it to AsyncRedisStore"):
+        RedisStore(redis.asyncio.Redis())  # type: ignore[arg-type]
+    with pytest.raises(Misconfigured, match="this client blocks: give it to RedisStore"):
+        AsyncRedisStore(redis.Redis())  # type: ignore[arg-type]
+
+
+@both_colours
+def test_what_is_no_client_at_all(stores: Stores) -> None:
+    with pytest.raises(Misconfigured, match="not str; or use from_url"):
+        stores("redis://localhost")  # type: ignore[arg-type]
+
+
+@both_colours
+def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
+    store = stores.from_url(f"redis://someone:s3cret@{LOOPBACK}:{free_port()}")
+    world = World(Awaited() if issubclass(stores, AsyncRedisStore) else Blocking(), lambda now: store, shared=False)
+    try:
+        with pytest.raises(Unavailable) as told:
+            world.begin()
+        assert str(told.value) == "the store did not answer (ConnectionError)"
+        assert "s3cret" not in f"{store!r} {told.value!r} {told.value.__cause__!r}"
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "OK",
+        7,
+        [],
+        ["id", "mark", "granted", "1", []],
+        ["id", "mark", "applied", "soon", []],
+        ["id", "mark", "applied", "1", ["state"]],
+    ],
+    ids=["nothing", "OK", "number", "empty", "unheard verdict", "no time", "half a field"],
+)
+def test_an_answer_that_no_script_of_ours_gives(answer: object) -> None:
+    """From a newer version, or to another question: it is not believed, and it is no crash."""
+
+    class Client:
+        def execute_command(self, *arguments: object) -> object:
+            return answer
+
+        def pubsub(self) -> None:
+            raise AssertionError("nobody waits")
+
+    store: Any = RedisStore(Client())  # type: ignore[arg-type]
+    with pytest.raises(Unavailable, match="cannot read"):
+        store.apply(Command("id", TABLE["status"], "mark"))
+
+
+def test_an_awaited_store_may_be_made_before_there_is_a_loop() -> None:
+    store = AsyncRedisStore.from_url("redis://localhost")
+    asyncio.run(store.close())
+    asyncio.run(store.close())

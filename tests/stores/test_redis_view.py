@@ -1,0 +1,145 @@
+"""What somebody sees who reads the server: keys, values, channels, and every command as it passes by (MONITOR)."""
+
+import base64
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from qrlogin.codes import new_key
+from qrlogin.login import QRLogin
+from qrlogin.stores import RedisStore
+from qrlogin.stores.redis import _Calls
+from tests.servers import RedisServer
+
+CONTEXT = {"browser": "Firefox on Linux", "place": "Lisbon, Portugal", "address": "192.0.2.7"}
+
+
+class Run:
+    """One login of each kind, over a store whose server is watched; and all the secrets that there were."""
+
+    def __init__(self, url: str, prefix: str = "") -> None:
+        self.prefix = prefix or f"{uuid.uuid4().hex}:"
+        self.key = new_key()
+        self.secrets = {self.key, base64.urlsafe_b64decode(self.key + "=").hex()}
+        self.login_ids: list[str] = []
+        store = RedisStore.from_url(url, prefix=self.prefix)
+        with QRLogin(store, secret_keys=[self.key], verification_uri="https://login.example/qr") as qr:
+            for ending in ("redeem", "deny", "cancel", "nothing"):
+                begun = qr.begin(context=CONTEXT)
+                op = new_key()
+                self.login_ids.append(begun.login_id)
+                _, secret, *_, device_signature = begun.device_code.split(".")
+                self.secrets |= {begun.device_code, secret, device_signature, op}
+                self.secrets |= {begun.scan_code, begun.scan_code.rpartition(".")[2]}
+                qr.scan(begun.scan_code, subject="alice-4711", shown_as="M•••a")
+                qr.release(begun.scan_code, subject="alice-4711")
+                rotated = qr.status(begun.device_code).scan_code
+                self.secrets |= {rotated, rotated.rpartition(".")[2]}
+                qr.scan(rotated, subject="alice-4711", shown_as="M•••a")
+                seen = qr.wait(begun.device_code, after=None)
+                assert seen.scanned_by is not None
+                if ending == "deny":
+                    qr.deny(rotated, subject="alice-4711")
+                elif ending == "cancel":
+                    qr.cancel(begun.device_code)
+                elif ending == "redeem":
+                    qr.confirm(rotated, subject="alice-4711")
+                    assert qr.redeem(begun.device_code, acknowledged=seen.scanned_by.tag, op=op).subject == "alice-4711"
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:  # redis-py's types leave bytes or text open
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def test_no_secret_is_ever_seen_on_the_server(redis_url: str, client: Any) -> None:
+    """Who reads the server can log in as nobody (I11); what can be seen, login_id among it, opens nothing (I36)."""
+    with _monitored(redis_url) as seen:
+        run = Run(redis_url)
+        keys = client.keys(f"{run.prefix}*")
+        kept = b"\n".join(b"\n".join([key, *client.hgetall(key).keys(), *client.hgetall(key).values()]) for key in keys)
+    view = bytes(seen) + kept
+    assert all(login_id.encode() in view for login_id in run.login_ids), "the view does not show the logins at all"
+    assert b"alice-4711" in view
+    assert view.count(b"EVALSHA") >= 4 * len(run.login_ids)
+    assert b"SUBSCRIBE" in view
+    leaked = [secret for secret in run.secrets if secret.encode() in view]
+    assert leaked == []
+
+
+def test_every_key_is_one_small_login_that_goes_by_itself(redis_url: str, client: Any) -> None:
+    """At most 1 KB, one key each, and never one without an end (I23)."""
+    run = Run(redis_url)
+    keys = client.keys(f"{run.prefix}*")
+    assert len(keys) == len(run.login_ids)
+    for key in keys:
+        record = client.hgetall(key)
+        assert sum(len(name) + len(value) for name, value in record.items()) <= 1024
+        assert 0 < client.pttl(key) <= 600_000
+
+
+def test_a_key_is_in_the_bucket_of_its_channel(redis_url: str, client: Any) -> None:
+    """Key `prefix{bNN}:login_id`, channel `prefix{bNN}`, message `login_id version`: upgrades must never move them."""
+    with client.pubsub() as ear:
+        ear.psubscribe("*")
+        assert ear.get_message(timeout=5) is not None
+        run = Run(redis_url)
+        messages = []
+        while message := ear.get_message(timeout=0.2):
+            messages.append(message)
+    for key in client.keys(f"{run.prefix}*"):
+        channel, _, login_id = key.rpartition(b":")
+        assert channel in [f"{run.prefix}{{b{bucket:02}}}".encode() for bucket in range(64)]
+        told = [message["data"] for message in messages if message["channel"] == channel and login_id in message["data"]]
+        assert told == [login_id + b" %d" % version for version in range(1, len(told) + 1)]
+        assert len(told) >= 4
+
+
+def test_buckets_never_change() -> None:
+    """Processes of different versions share the keys, so this is written in stone."""
+    channels = [_Calls("p:", None).channel(login_id) for login_id in ("A" * 22, "B" * 22, "zZ09_-abcdefghijklmnop")]
+    assert channels == ["p:{b00}", "p:{b01}", "p:{b32}"]
+
+
+def test_these_rights_are_all_it_needs(own_redis: RedisServer) -> None:
+    """What an administrator may allow: these commands, on these keys and channels. The prefix is part of the rule."""
+    commands = ("evalsha", "eval", "hgetall", "hset", "pexpire", "time", "publish", "subscribe", "ping")
+    with redis.Redis.from_url(own_redis.url, decode_responses=True) as client:
+        rules = ["on", ">pass", "~run:*", "resetchannels", "&run:*", "-@all", *(f"+{command}" for command in commands)]
+        client.execute_command("ACL", "SETUSER", "logins", *rules)
+        Run(own_redis.url.replace("//", "//logins:pass@"), prefix="run:")
+        refused: Any = client.acl_log()
+    assert {one["object"] for one in refused} <= {"client|setinfo"}  # redis-py's name for itself, which it can do without
+
+
+@contextmanager
+def _monitored(url: str) -> Iterator[bytearray]:
+    """All that MONITOR tells meanwhile."""
+    seen = bytearray()
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as wire:
+        wire.sendall(b"MONITOR\r\n")
+        seen += wire.recv(5)
+
+        def read() -> None:
+            while data := wire.recv(65536):
+                seen.extend(data)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield seen
+            with redis.Redis.from_url(url) as client:
+                client.echo(last := uuid.uuid4().hex)
+            while last.encode() not in seen:
+                reader.join(0.01)
+        finally:
+            wire.shutdown(socket.SHUT_RDWR)
+            reader.join()
