@@ -32,7 +32,9 @@ class AsyncQRLogin:
         audience: str | None = None,
         policy: Policy = STANDARD,
     ) -> None:
-        if not inspect.iscoroutinefunction(getattr(store, "apply", None)):
+        if isinstance(store, type) or not callable(getattr(store, "apply", None)):
+            raise Misconfigured("store must be a store, such as AsyncMemoryStore() or AsyncRedisStore.from_url(...)")
+        if not inspect.iscoroutinefunction(store.apply):
             raise Misconfigured("this store blocks: use QRLogin with it, or the store's awaited twin here")
         self._store = store
         self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from itsdangerous import HMACAlgorithm, Signer
@@ -58,6 +58,9 @@ class Key:
         encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
         prefixed = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
         return base64_encode(_HMAC.get_signature(derived, prefixed)).decode("ascii")
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Key is a secret and is not pickled")
 
 
 def same(one: str, other: str) -> bool:
@@ -101,6 +104,8 @@ class Codes:
     def __init__(
         self, secret_keys: Sequence[str | bytes], *, verification_uri: str, audience: str | None, plain_http: bool
     ) -> None:
+        if not isinstance(verification_uri, str):
+            raise Misconfigured("verification_uri is missing: give the full address of your page, such as https://example.com/qr")
         self.verification_uri = verification_uri.rstrip("/")
         self.origin, host = _origin(self.verification_uri, plain_http)
         audience = host if audience is None else audience
@@ -208,7 +213,7 @@ def _secret(key: str | bytes) -> bytes:
             decoded = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))
         except ValueError:
             decoded = b""
-        if base64.urlsafe_b64encode(decoded).rstrip(b"=") != key.rstrip("=").encode():
+        if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != key.rstrip("="):
             raise Misconfigured(f"a secret key given as text must be spelled as keygen prints it. {_NEW_KEY}")
         key = decoded
     if not isinstance(key, bytes) or len(key) < MIN_KEY_BYTES:

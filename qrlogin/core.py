@@ -81,7 +81,7 @@ class Core:
         seconds = self.policy.lifetime if lifetime is None else lifetime
         check_lifetime(seconds, "lifetime", BadArgument)
         login_id, secret, key = codes.new_login_id(), codes.new_secret(), self._codes.signing_key
-        digest, frozen = codes.device_digest(key, login_id, secret), _freeze(context or {})
+        digest, frozen = codes.device_digest(key, login_id, secret), _freeze({} if context is None else context)
         collectable = seconds + self.policy.redeem_window
         command = _command(
             "begin",
@@ -122,9 +122,9 @@ class Core:
             if not reply.record and reply.now >= device.redeem_by:
                 return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
             _known(reply)
+            _check_begin_seal(reply, device.key)
             if reply.verdict not in _DONE:
                 raise NotYours("another browser began this login")
-            _check_begin_seal(reply, device.key)
             return self._status(reply, device.key)
 
         return Operation(_command("status", device.login_id, values={"device_digest": device.digest}), finish)
@@ -141,7 +141,9 @@ class Core:
 
     def redeem(self, device_code: str, *, acknowledged: str = "", op: str | None = None) -> Operation[Redeemed]:
         device = self._codes.read_device_code(device_code)
-        if op is not None and (len(op) not in _OP or not op.isascii() or not op.replace("-", "").replace("_", "").isalnum()):
+        if not _is_ascii(acknowledged, range(129)):
+            raise BadArgument("acknowledged must be scanned_by.tag, from the status that told the browser who scanned")
+        if op is not None and not (_is_ascii(op, _OP) and op.replace("-", "").replace("_", "").isalnum()):
             raise BadArgument("op must be 16 to 128 letters, digits, - or _: random, made once per click and kept until answered")
         key, login_id = device.key, device.login_id
         command = _command(
@@ -303,6 +305,7 @@ def _refuse_browser(reply: Reply, device: DeviceCode) -> NoReturn:
         raise Expired
     state = _known(reply)
     if not same(reply.record.get("device_digest", ""), device.digest):
+        _check_begin_seal(reply, device.key)
         raise NotYours("another browser began this login")
     if reply.verdict is Verdict.FORBIDDEN and state in (State.SCANNED, State.CONFIRMED):
         raise ScannerChanged
@@ -340,7 +343,7 @@ def _yield(reply: Reply, key: Key) -> Redeemed:
         shown_as=scanner.shown_as,
         context=_thaw(record.get("context", "")),
         redeemed_at_ms=_instant(record, "redeemed_at"),
-        replayed=reply.verdict is Verdict.REPEATED,
+        replayed=record.get("mark") != reply.mark,  # a resend of this very call, after a lost reply, is no replay
     )
 
 
@@ -404,7 +407,13 @@ def _fits(text: str, limit: int) -> bool:
         return False
 
 
+def _is_ascii(text: object, lengths: range) -> bool:
+    return isinstance(text, str) and text.isascii() and len(text) in lengths
+
+
 def _freeze(context: Mapping[str, str]) -> str:
+    if not isinstance(context, Mapping):
+        raise BadArgument(f"context must be a mapping such as {{'browser': 'Firefox on Linux'}}, not {type(context).__name__}")
     for name, value in context.items():
         if not isinstance(name, str) or not isinstance(value, str) or not (name + value).isprintable():
             raise BadArgument("context must map text to printable text: it is shown to a person")

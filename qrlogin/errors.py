@@ -11,7 +11,7 @@
     │   ├── AlreadyScanned       409   another account scanned first
     │   ├── ScannerChanged       409   the browser acknowledged somebody who is no longer the scanner: ask again
     │   ├── AlreadyRedeemed      409   collected before, by another call
-    │   ├── WrongState           409   too early or too late for this: confirm before scan, redeem before confirm
+    │   ├── WrongState           409   too early or too late for this: redeem before confirm, confirm after release
     │   ├── Denied               409   refused on the phone
     │   ├── Cancelled            409   given up in the browser
     │   ├── Superseded           409   a newer wait for the same login took over
@@ -71,7 +71,7 @@ class InvalidCode(UnknownLogin):
 
 
 class NotYours(UnknownLogin):
-    """The code is genuine, but the login belongs to another browser or was scanned by another account."""
+    """The code is genuine, but the login belongs to another browser, or was scanned by another account or by nobody yet."""
 
 
 class RecordForged(UnknownLogin):
@@ -103,7 +103,7 @@ class AlreadyRedeemed(LoginError):
 
 
 class WrongState(LoginError):
-    """Not from where the login stands now: it has to be scanned before it is confirmed, and confirmed before it is redeemed."""
+    """Not from where the login stands now: it is confirmed before it is redeemed, and scanned again after it was released."""
 
     wire_code = "wrong_state"
     wire_text = "The login is not at that point."

@@ -43,7 +43,9 @@ class QRLogin:
         audience: str | None = None,
         policy: Policy = STANDARD,
     ) -> None:
-        if inspect.iscoroutinefunction(getattr(store, "apply", None)):
+        if isinstance(store, type) or not callable(getattr(store, "apply", None)):
+            raise Misconfigured("store must be a store, such as MemoryStore() or RedisStore.from_url(...)")
+        if inspect.iscoroutinefunction(store.apply):
             raise Misconfigured("this store is awaited: use AsyncQRLogin with it, or the store's blocking twin here")
         self._store = store
         self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)

@@ -1,0 +1,236 @@
+"""The protocol's table once more, by hand: an oracle that shares no line with `table.py`, `step.py` or `step.lua`.
+
+Two interpreters that agree may both be wrong. So each event stands here as a person would explain it, with its own idea of
+a number and of a deadline. Nothing of qrlogin is imported.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Text = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A verdict, what is written (state, mark, changed_at and version apart), where it leads, and whether it is announced."""
+
+    verdict: str
+    writes: Text | None = None  # None: nothing at all is written
+    to: str | None = None  # None: the state stays
+    announced: bool = True
+    marked: bool = True  # mark, changed_at and version move along
+
+
+REPEATED, REFUSED, EXPIRED, FORBIDDEN = Told("repeated"), Told("refused"), Told("expired"), Told("forbidden")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call: the record it finds, what it brings, and the time by the store."""
+
+    record: Text
+    values: Text
+    mark: str
+    durations: Mapping[str, int]
+    until: int | None
+    now: int
+
+    @property
+    def state(self) -> str:
+        return self.record.get("state", "") if self.record else "absent"
+
+    def proves(self, name: str) -> bool:
+        return self.values.get(name, "") != "" and self.record.get(name, "") == self.values[name]
+
+    def violates(self, name: str) -> bool:
+        return self.record.get(name, "") not in ("", self.values.get(name, ""))
+
+    def late(self, name: str) -> bool:
+        return self.now >= (digits(self.record.get(name, "")) or 0)
+
+    @property
+    def code_is_late(self) -> bool:
+        return self.until is not None and self.until <= self.now
+
+    def too_late(self, name: str) -> bool:
+        return self.late(name) or self.code_is_late
+
+    def texts(self, *names: str) -> dict[str, str]:
+        return {name: self.values.get(name, "") for name in names}
+
+    def times(self, *names: str) -> dict[str, str]:
+        return {name: str(self.now + self.durations.get(name, 0)) for name in names}
+
+
+def digits(text: str) -> int | None:
+    if not 1 <= len(text) <= 15 or set(text) - set("0123456789"):
+        return None
+    return int(text)
+
+
+def begin(it: Asked) -> Told:
+    if it.state == "absent":
+        if it.code_is_late:
+            return EXPIRED
+        writes = it.texts("v", "device_digest", "context", "needs", "only_for", "begin_seal")
+        return Told("applied", writes | it.times("begun_at", "expires_at", "redeem_by"), "pending")
+    return REPEATED if it.proves("device_digest") else REFUSED
+
+
+def status(it: Asked) -> Told:
+    if not it.proves("device_digest"):
+        return FORBIDDEN
+    return EXPIRED if it.code_is_late else Told("applied")
+
+
+def scan(it: Asked) -> Told:
+    if it.state in ("scanned", "confirmed", "redeemed") and it.proves("claim"):
+        return REPEATED
+    if it.violates("only_for"):
+        return FORBIDDEN
+    if it.state != "pending":
+        return REFUSED
+    if it.too_late("expires_at"):
+        return EXPIRED
+    return Told("applied", it.texts("claim", "who", "scanner") | it.times("scanned_at"), "scanned")
+
+
+def release(it: Asked) -> Told:
+    if not it.proves("claim"):
+        return FORBIDDEN
+    if it.state == "pending":
+        return REPEATED
+    if it.state != "scanned":
+        return REFUSED
+    return EXPIRED if it.too_late("expires_at") else Told("applied", {}, "pending")
+
+
+def confirm(it: Asked) -> Told:
+    if not it.proves("claim"):
+        return FORBIDDEN
+    if it.state in ("confirmed", "redeemed"):
+        return REPEATED
+    if it.violates("needs"):
+        return FORBIDDEN
+    if it.state != "scanned":
+        return REFUSED
+    if it.too_late("expires_at"):
+        return EXPIRED
+    return Told("applied", it.texts("subject", "met", "facts", "approval") | it.times("confirmed_at"), "confirmed")
+
+
+def deny(it: Asked) -> Told:
+    if not it.proves("claim"):
+        return FORBIDDEN
+    if it.state == "denied":
+        return REPEATED
+    if it.state not in ("scanned", "confirmed"):
+        return REFUSED
+    return EXPIRED if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at") else Told("applied", {}, "denied")
+
+
+def cancel(it: Asked) -> Told:
+    if not it.proves("device_digest"):
+        return FORBIDDEN
+    if it.state == "cancelled":
+        return REPEATED
+    if it.state not in ("pending", "scanned", "confirmed"):
+        return REFUSED
+    return EXPIRED if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at") else Told("applied", {}, "cancelled")
+
+
+def redeem(it: Asked) -> Told:
+    return _collected(it) if it.proves("device_digest") and it.proves("scanner") else FORBIDDEN
+
+
+def _collected(it: Asked) -> Told:
+    if it.state == "redeemed" and it.proves("redeem_mark") and not it.late("replay_by"):
+        return REPEATED
+    if it.state != "confirmed":
+        return REFUSED
+    if it.too_late("redeem_by"):
+        return EXPIRED
+    return Told("applied", it.texts("redeem_mark") | it.times("replay_by", "redeemed_at"), "redeemed")
+
+
+# What comes with later issues: the step must be able to say it without a change.
+
+
+def miss(it: Asked) -> Told:
+    if not it.proves("claim"):
+        return FORBIDDEN
+    if it.state in ("scanned", "denied") and it.record.get("mark") == it.mark:
+        return REPEATED
+    if it.state != "scanned":
+        return REFUSED
+    return EXPIRED if it.too_late("expires_at") else _counted(it, "denied")
+
+
+def misread(it: Asked) -> Told:
+    if not (it.proves("device_digest") and it.proves("scanner")):
+        return FORBIDDEN
+    if it.state in ("scanned", "confirmed", "cancelled") and it.record.get("mark") == it.mark:
+        return REPEATED
+    if it.state not in ("scanned", "confirmed"):
+        return REFUSED
+    return EXPIRED if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at") else _counted(it, "cancelled")
+
+
+def _counted(it: Asked, third: str) -> Told:
+    misses = (digits(it.record.get("misses", "")) or 0) + 1
+    return Told("applied", {"misses": str(misses)}, third if misses > 2 else None, announced=misses > 2)
+
+
+def collect(it: Asked) -> Told:
+    """RFC 8628 section 3.5 as the protocol reads it: the first poll is free, a rejected one adds and moves nothing."""
+    if not it.proves("device_digest"):
+        return FORBIDDEN
+    told = _collected(it)
+    if told is not REFUSED or it.state not in ("pending", "scanned") or it.record.get("pace_mark") == it.mark:
+        return told
+    last, interval = digits(it.record.get("pace_at", "")), digits(it.record.get("pace_ms", "")) or it.durations.get("pace", 0)
+    kept = last is None or it.now + it.durations.get("pace_slack", 0) >= last + interval
+    if kept:
+        return Told("refused", {"pace_at": str(it.now), "pace_ms": str(interval), "pace_mark": it.mark}, marked=False)
+    longer = str(interval + it.durations.get("pace_step", 0))
+    return Told("slow", {"pace_ms": longer, "pace_mark": it.mark}, marked=False)
+
+
+def rename(it: Asked) -> Told:
+    if not it.record:
+        return REFUSED
+    return EXPIRED if it.code_is_late else Told("applied", it.texts("who"))
+
+
+def reserve(it: Asked) -> Told:
+    if it.record:
+        return REPEATED
+    return EXPIRED if it.code_is_late else Told("applied", {}, "pending")
+
+
+_EVENTS = (begin, status, scan, release, confirm, deny, cancel, redeem, miss, misread, collect, rename, reserve)
+EVENTS: Mapping[str, Callable[[Asked], Told]] = {each.__name__: each for each in _EVENTS}
+
+
+@dataclass(frozen=True)
+class Expected:
+    verdict: str
+    now: int
+    record: Text
+    announced: bool
+
+
+def expected(event: str, asked: Asked, clock: int) -> Expected:
+    """What the store must say and keep. `asked.now` is ignored: the time is the later of the clock and the last change."""
+    record = asked.record
+    now = max(clock, digits(record.get("changed_at", "")) or 0)
+    told = EVENTS[event](Asked(record, asked.values, asked.mark, asked.durations, asked.until, now))
+    if told.writes is None:
+        return Expected(told.verdict, now, record, announced=False)
+    after = {**record, **told.writes}
+    if told.to is not None:
+        after["state"] = told.to
+    if told.marked:
+        version = digits(record.get("version", "")) or 0
+        after |= {"mark": asked.mark, "changed_at": str(now), "version": str(version + 1)}
+    return Expected(told.verdict, now, after, announced=told.marked and told.announced)

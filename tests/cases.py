@@ -1,0 +1,274 @@
+"""Every case of the step, drawn from the rows themselves: a new row, proof, guard or deadline brings its cases along.
+
+For each row the product of: every state (none, broken and unknown ones too), each proof, each guard, the instants around each
+deadline, the command's own deadline, the repeat, and a clock that runs behind. A dimension that cannot matter in a state is
+cut down to few values, some that would let the call through and some that would not, so that it is still seen not to matter.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from qrlogin.step import Command
+from qrlogin.table import ABSENT, ANY, NEVER, TABLE, Count, Row, State
+
+NOW: Final = 4_102_444_800_000  # the year 2100: a real server must not find a record's time over
+AHEAD: Final = 60_000
+
+#: Rows of later issues: the step has to be able to say them as it is.
+LATER: Final = (
+    Row(
+        "miss",
+        sources=MappingProxyType({State.SCANNED: "expires_at"}),
+        proves=("claim",),
+        repeats=(State.SCANNED, State.DENIED),
+        repeats_if=("mark",),
+        count=Count("misses", 3, State.DENIED),
+    ),
+    Row(
+        "misread",
+        sources=MappingProxyType({State.SCANNED: "expires_at", State.CONFIRMED: "redeem_by"}),
+        proves=("device_digest", "scanner"),
+        repeats=(State.SCANNED, State.CONFIRMED, State.CANCELLED),
+        repeats_if=("mark",),
+        count=Count("misses", 3, State.CANCELLED),
+    ),
+    replace(TABLE["redeem"], event="collect", proves=("device_digest",), paces=(State.PENDING, State.SCANNED)),
+    # No row of the protocol: "any" must never mean a login that is not there, also where no proof is in the way.
+    Row("rename", sources=MappingProxyType({ANY: NEVER}), writes=("who",)),
+    Row("reserve", sources=MappingProxyType({ABSENT: NEVER}), repeats=(ANY,), to=State.PENDING),
+)
+ROWS: Final = (*TABLE.values(), *LATER)
+
+#: States that no row knows: from a newer version, from a damaged record, or shaped like something that a row means.
+STRANGE: Final = ("frozen", "expired", ANY, "?", "PENDING", "pending\n", "", None)  # None: the record has lost its state
+
+#: What is not a number of 1 to 15 digits; Python's int, Lua's tonumber or both would take most of them.
+NO_NUMBERS: Final = (
+    None, "", "1e9", " 5", "5 ", "+5", "-1", "0x10", "5.0", "1_000", "\u0663", "\uff15", "4102444800001\n", "4102444800001\0",
+    "nan", "inf", "9999999999999999", "0000000000000001",
+)  # fmt: skip
+NUMBERS: Final = ("0", "1", "000000000000001", "999999999999999")
+
+TEXTS: Final = ("", "0", "null", '"', "\\", "\\u0000", "\0", "\n", "M•••a", "😀", "\u2028", "%d", "]]", "x" * 400)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One record, one command, one instant. `about` says how it was drawn."""
+
+    about: str
+    record: Mapping[str, str]
+    command: Command
+    clock: int
+
+
+# A record that has lived, and a command that would be granted, before a case bends them
+
+_LIVED: Final = {
+    "v": "1",
+    "device_digest": "D",
+    "context": '{"browser":"Firefox ✓"}',
+    "begin_seal": "sealed-beginning",
+    "begun_at": str(NOW - 9000),
+    "expires_at": str(NOW + AHEAD),
+    "redeem_by": str(NOW + 2 * AHEAD),
+    "mark": "an-older-mark",
+    "version": "3",
+    "claim": "C",
+    "who": "M•••a",
+    "scanner": "S",
+    "scanned_at": str(NOW - 7000),
+    "subject": "42",
+    "approval": "sealed-approval",
+    "confirmed_at": str(NOW - 5000),
+    "redeem_mark": "R",
+    "replay_by": str(NOW + AHEAD),
+    "redeemed_at": str(NOW - 4000),
+}
+_BROUGHT: Final = {
+    "v": "1",
+    "device_digest": "D",
+    "context": "{}",
+    "needs": "",
+    "only_for": "",
+    "begin_seal": "seal",
+    "claim": "C",
+    "who": "Ann",
+    "scanner": "S",
+    "subject": "7",
+    "met": "",
+    "facts": "",
+    "approval": "approved",
+    "redeem_mark": "R",
+    "mark": "this-mark",
+}
+_DURATIONS: Final = {
+    "expires_at": 120_000,
+    "redeem_by": 150_000,
+    "replay_by": 30_000,
+    "pace": 5000,
+    "pace_step": 5000,
+    "pace_slack": 1000,
+}
+
+# How a field of the record and the command's value may stand to each other: (in the record, in the command); None: left out
+_PAIRS: Final = {
+    "right": ("X", "X"),
+    "wrong": ("X", "Y"),
+    "empty": ("X", ""),
+    "left out": ("X", None),
+    "absent": (None, "X"),
+    "both empty": ("", ""),
+    "neither": (None, None),
+}
+_MET: Final = ("right", "wrong", "absent")
+_CLOCKS: Final = {"even": (NOW, NOW - 1000), "behind": (NOW - 5000, NOW)}  # (clock, changed_at); the store's time is NOW twice
+_AROUND: Final = (NOW - 1, NOW, NOW + 1)
+
+
+def _states() -> Iterator[tuple[bool, str | None]]:
+    """(whether there is a record, the state it holds)."""
+    yield False, ABSENT
+    for state in (*(one for one in State if one is not State.EXPIRED), *STRANGE):
+        yield True, state
+
+
+def _bend(
+    row: Row,
+    about: tuple[object, ...],
+    *,
+    state: str | None,
+    known: bool = True,
+    pairs: Mapping[str, str] | None = None,
+    fields: Mapping[str, str | None] | None = None,
+    clock: str = "even",
+    until: int | None = None,
+    values: Mapping[str, str] | None = None,
+    durations: Mapping[str, int] = _DURATIONS,
+    mark: str = "this-mark",
+) -> Case:
+    """One case: the record that lived and the command that would be granted, bent by what is given."""
+    shown, changed = _CLOCKS[clock]
+    record: dict[str, str] = dict(_LIVED) if known else {}
+    brought = {**_BROUGHT, **(values or {})}
+    if known:
+        record["changed_at"] = str(changed)
+        for name, value in {"state": state, **(fields or {})}.items():
+            _set(record, name, value)
+    for name, pair in (pairs or {}).items():
+        kept, offered = _PAIRS[pair]
+        if known:
+            _set(record, name, kept)
+        _set(brought, name, offered)
+    if "mark" in (pairs or {}):
+        mark = brought["mark"]  # a row that repeats by its mark is brought the mark that the command carries anyway
+    brought["mark"] = mark
+    command = Command(
+        "",  # every runner gives it an id of its own
+        row,
+        mark,
+        {name: brought[name] for name in brought if name in _mentioned(row)},
+        {name: durations[name] for name in durations if name in row.instants or (row.paces and name.startswith("pace"))},
+        until,
+        keep=240_000 if row.event == "begin" else None,
+    )
+    return Case(f"{row.event}: " + ", ".join(str(part) for part in about), record, command, shown)
+
+
+def _set(texts: dict[str, str], name: str, value: str | None) -> None:
+    if value is None:
+        texts.pop(name, None)
+    else:
+        texts[name] = value
+
+
+def _mentioned(row: Row) -> frozenset[str]:
+    return frozenset((*row.proves, *row.guards, *row.repeats_if, *row.writes))
+
+
+def cases() -> Iterator[Case]:
+    for row in ROWS:
+        yield from _product(row)
+        yield from _numbers(row)
+        yield from _texts(row)
+        if row.count:
+            yield from _counts(row, row.count)
+        if row.paces:
+            yield from _paces(row)
+
+
+def _product(row: Row) -> Iterator[Case]:
+    asked = (*row.proves, *row.guards, *row.repeats_if)
+    for known, state in _states():
+        dies_at = row.sources.get(state or "?" if known else ABSENT, row.sources.get(ANY) if known else None)
+        repeats = known and (state in row.repeats or ANY in row.repeats)
+        deadline = [{dies_at: str(at)} for at in _AROUND] if dies_at else [{}]
+        replay = [{row.repeats_until: str(at)} for at in _AROUND] if repeats and row.repeats_until else [{}]
+        matters = {*row.proves, *(row.repeats_if if repeats else ()), *(row.guards if dies_at is not None else ())} - {"mark"}
+        pairs = [_PAIRS if name in matters else _MET for name in asked]
+        at_once = 2 if row in TABLE.values() else 1  # faults; three are no news after two
+        own = (None, *_AROUND) if dies_at is not None else (None, NOW)
+        for chosen in itertools.product(*pairs):
+            if sum(pair != "right" for pair in chosen) > at_once:
+                continue
+            for until, first, second, clock in itertools.product(own, deadline, replay, _CLOCKS):
+                paired, dates = dict(zip(asked, chosen, strict=True)), {**first, **second}
+                about = (repr(state) if known else "no record", paired, dates, until and until - NOW, clock)
+                yield _bend(row, about, state=state, known=known, pairs=paired, fields=dates, clock=clock, until=until)
+
+
+def _relevant(row: Row) -> Iterable[str]:
+    """States in which the row does something, and one in which it does not."""
+    found = [state for state in (*row.sources, *row.repeats) if state not in (ABSENT, ANY)]
+    return dict.fromkeys([*found, State.PENDING, State.CANCELLED])
+
+
+def _numbers(row: Row) -> Iterator[Case]:
+    """Every number that the row reads, in every spelling."""
+    read = {"changed_at", "version", row.repeats_until, *row.sources.values()} - {NEVER}
+    for state, name, text in itertools.product(_relevant(row), sorted(read), (*NO_NUMBERS, *NUMBERS)):
+        yield _bend(row, (state, name, repr(text)), state=state, fields={name: text})
+    for state, clock in itertools.product(_relevant(row), (0, 1, 999_999_999_999_999)):
+        yield replace(_bend(row, (state, "clock", clock), state=state), clock=clock)
+
+
+def _texts(row: Row) -> Iterator[Case]:
+    """Texts that a codec might bend, in what is written, and in what was."""
+    for text in TEXTS:
+        odd = dict.fromkeys(row.writes, text)
+        for state in dict.fromkeys((ABSENT, *row.sources, *row.repeats)):
+            if state != ANY:
+                known = state != ABSENT
+                yield _bend(row, (state, "writes", repr(text)), state=state, known=known, values=odd)
+                yield _bend(row, (state, "mark", repr(text)), state=state, known=known, mark=text or "m")
+        for name in ("context", "who", "unheard of", "1"):
+            yield _bend(row, (State.SCANNED, name, repr(text)), state=State.SCANNED, fields={name: text})
+    for state in _relevant(row):
+        yield _bend(row, (state, "bytes that are no text"), state=state, fields={"context": "\udcff\udc80"})
+        yield _bend(row, (state, "no durations"), state=state, durations={})
+
+
+def _counts(row: Row, count: Count) -> Iterator[Case]:
+    counts, marks = ("2", "3", "4", *NO_NUMBERS, *NUMBERS), ("this-mark", "an-older-mark")
+    for state, text, mark in itertools.product(row.sources, counts, marks):
+        yield _bend(row, (state, "count", repr(text), mark), state=state, fields={count.field: text}, mark=mark)
+
+
+def _paces(row: Row) -> Iterator[Case]:
+    slack = _DURATIONS["pace_slack"]
+    intervals = (None, "0", "5000", "10000", "1e3")
+    for state in (*row.paces, State.CONFIRMED, State.DENIED):
+        for interval in intervals:
+            length = int(interval) if interval in ("5000", "10000") else _DURATIONS["pace"]
+            due = [str(instant - length + slack) for instant in _AROUND]
+            for asked, mark, clock, given in itertools.product(
+                (None, "", *due, str(NOW - length)), (None, "", "this-mark", "other"), _CLOCKS, (_DURATIONS, {})
+            ):
+                about = (state, "interval", interval, "asked", asked, "mark", mark, clock, len(given))
+                paced = {"pace_at": asked, "pace_ms": interval, "pace_mark": mark}
+                yield _bend(row, about, state=state, fields=paced, clock=clock, durations=given)
+        for name, text in itertools.product(("pace_at", "pace_ms"), (*NO_NUMBERS, *NUMBERS)):
+            yield _bend(row, (state, name, repr(text)), state=state, fields={"pace_at": str(NOW), "pace_ms": "5000", name: text})

@@ -1,0 +1,134 @@
+"""What the tests of the core share: a clock to turn, an application, and two people with their phones."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from qrlogin import STANDARD, Begun, MemoryStore, Policy, QRLogin
+from qrlogin.core import Operation
+from qrlogin.step import Command, Record, Reply
+from qrlogin.table import State
+
+KEY = bytes(range(32))
+OTHER_KEY = bytes(range(1, 33))
+URI = "https://example.com/qr"
+NOON = 1_800_000_000_000  # when the clock of a test starts, in milliseconds
+ALICE, BOB = "alice", "bob"
+SHOWN = {ALICE: "A•••e", BOB: "B•b"}
+OP, OTHER_OP = "op-0123456789abcdef", "op-fedcba9876543210"
+
+
+@dataclass
+class Clock:
+    """A store's clock, in milliseconds, that moves when it is told to."""
+
+    ms: int = NOON
+
+    def __call__(self) -> int:
+        return self.ms
+
+
+class Untouched:
+    """A store that must not be asked: whatever reaches it fails the test."""
+
+    def apply(self, command: Command) -> NoReturn:
+        raise AssertionError(f"the store was asked to {command.row.event}")
+
+    def listen(self, login_id: str) -> NoReturn:
+        raise AssertionError("the store was asked to listen")
+
+    def close(self) -> None:
+        pass
+
+
+class Peeking(MemoryStore):
+    """A memory store that shows its records, and lets them be forged."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(now=clock)
+        self.commands: deque[Command] = deque(maxlen=1000)  # the latest
+        self.replies: deque[Reply] = deque(maxlen=1000)
+
+    def apply(self, command: Command) -> Reply:
+        self.commands.append(command)
+        reply = super().apply(command)
+        self.replies.append(reply)
+        return reply
+
+    def record(self, login_id: str) -> Record:
+        return dict(self._records._records.get(login_id, {}))
+
+    def forge(self, login_id: str, record: Record | None) -> None:
+        """What somebody who can write to the store can do. None: delete it."""
+        if record is None:
+            self._records._records.pop(login_id, None)
+        else:
+            self._records._records[login_id] = record
+
+
+@dataclass
+class App:
+    """One application, its store, its clock, and shorthands for what its people do."""
+
+    policy: Policy = STANDARD
+    keys: tuple[bytes | str, ...] = (KEY,)
+    audience: str | None = None
+    clock: Clock = field(default_factory=Clock)
+    store: Peeking = field(init=False)
+    qr: QRLogin = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Peeking(self.clock)
+        self.qr = self.another(*self.keys)
+
+    def another(self, *keys: bytes | str) -> QRLogin:
+        """A second process of the same application, on the same store."""
+        return QRLogin(
+            self.store, secret_keys=keys or self.keys, verification_uri=URI, audience=self.audience, policy=self.policy
+        )
+
+    def begin(self, **context: str) -> Begun:
+        return self.qr.begin(context=context or {"browser": "Firefox on Linux"})
+
+    def scan(self, begun: Begun, who: str = ALICE) -> str:
+        """`who` scans what the browser shows now; the tag by which the browser acknowledges them."""
+        code = self.qr.status(begun.device_code).scan_code
+        self.qr.scan(code, subject=who, shown_as=SHOWN[who])
+        return self.tag(begun)
+
+    def tag(self, begun: Begun) -> str:
+        seen = self.qr.status(begun.device_code)
+        assert seen.scanned_by is not None
+        return seen.scanned_by.tag
+
+    def reach(self, state: State, who: str = ALICE) -> tuple[Begun, str]:
+        """A login in this state, and its scanner's tag ("" if nobody ever scanned it)."""
+        begun, tag = self.begin(), ""
+        if state is State.EXPIRED:
+            self.clock.ms += self.policy.lifetime * 1000
+        if state in (State.SCANNED, State.CONFIRMED, State.REDEEMED, State.DENIED):
+            tag = self.scan(begun, who)
+        if state in (State.CONFIRMED, State.REDEEMED):
+            self.qr.confirm(begun.scan_code, subject=who)
+        if state is State.REDEEMED:
+            self.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
+        if state is State.DENIED:
+            self.qr.deny(begun.scan_code, subject=who)
+        if state is State.CANCELLED:
+            self.qr.cancel(begun.device_code)
+        return begun, tag
+
+
+def operations(app: App, begun: Begun, tag: str) -> Iterator[tuple[State, Operation[object]]]:
+    """Each operation, and a state from which it applies."""
+    core, code = app.qr.core, begun.scan_code
+    yield State.PENDING, core.scan(code, subject=ALICE, shown_as=SHOWN[ALICE])
+    yield State.SCANNED, core.release(code, subject=ALICE)
+    yield State.SCANNED, core.confirm(code, subject=ALICE)
+    yield State.SCANNED, core.deny(code, subject=ALICE)
+    yield State.CONFIRMED, core.deny(code, subject=ALICE)
+    for state in (State.PENDING, State.SCANNED, State.CONFIRMED):
+        yield state, core.cancel(begun.device_code)
+    yield State.CONFIRMED, core.redeem(begun.device_code, acknowledged=tag)
+    yield State.CONFIRMED, core.redeem(begun.device_code, acknowledged=tag, op=OP)

@@ -1,0 +1,162 @@
+"""The answers: frozen values that tell what they may and keep the rest; and so does everything else that can be printed."""
+
+import copy
+import json
+import logging
+import pickle
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+
+import pytest
+
+from qrlogin import Begun, Expired, InvalidCode, QRLoginError, Redeemed, Scanned, ScannedBy, State, Status, errors
+from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App, operations
+
+
+def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
+    """Everything of a login that must not be read anywhere but where it is needed."""
+    device = app.qr.core._codes.read_device_code(begun.device_code)
+    record = app.store.record(begun.login_id)
+    named = ("subject", "who", "context", "claim", "scanner", "approval", "device_digest", "redeem_mark", "begin_seal")
+    return {
+        "device_code": begun.device_code,
+        "secret": device.secret,
+        "scan_code": begun.scan_code,
+        "signature": begun.scan_code.rsplit(".", 1)[1],
+        "key": KEY.hex(),
+        "key in repr": repr(KEY)[2:30],
+        "op": OP,
+        **{name: record[name] for name in named},
+        "browser": json.loads(record["context"])["browser"],
+    }
+
+
+def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    app = App()
+    begun, tag = app.reach(State.CONFIRMED, ALICE)
+    codes = app.qr.core._codes
+    things: list[object] = [app.qr, app.qr.core, codes, codes.signing_key, app.store, begun, app.policy]
+    things += [app.qr.status(begun.device_code), app.qr.status(begun.device_code).scanned_by]
+    things += [codes.read_device_code(begun.device_code), codes.read_scan_code(begun.scan_code)]
+    things += [app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])]
+    things += [app.qr.core.redeem(begun.device_code, acknowledged=tag, op=OP)]
+    things += [app.qr.redeem(begun.device_code, acknowledged=tag, op=OP), *app.store.commands, *app.store.replies]
+    things += [operation.command for _, operation in operations(app, begun, tag)]
+    for attempt in (
+        lambda: app.qr.scan(begun.scan_code, subject=BOB, shown_as=SHOWN[BOB]),
+        lambda: app.qr.confirm(begun.scan_code, subject=BOB),
+        lambda: app.qr.redeem(begun.device_code, acknowledged=tag, op=OTHER_OP),
+        lambda: app.qr.status(begun.device_code[:-1]),
+        lambda: app.qr.scan(begun.device_code, subject=ALICE, shown_as=SHOWN[ALICE]),
+    ):
+        with pytest.raises(QRLoginError) as refusal:
+            attempt()
+        things += [refusal.value, str(refusal.value), refusal.value.args, refusal.value.wire_text]
+    said = [repr(thing) for thing in things] + [str(thing) for thing in things] + [caplog.text]
+    allowed = {"context", "browser"}  # a phone's answer shows what it was asked to show
+    for name, secret in secrets_of(app, begun).items():
+        leaks = [text for text in said if secret in text and not (name in allowed and text.startswith("Scanned("))]
+        assert not leaks, f"{name} in {leaks[0]}"
+
+
+def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
+    """Caches, queues and crash reports pickle what they get."""
+    app = App()
+    begun, tag = app.reach(State.CONFIRMED)
+    codes = app.qr.core._codes
+    seen = app.qr.status(begun.device_code)
+    holders = [begun, seen, codes, codes.signing_key, codes.read_device_code(begun.device_code), app.qr.core]
+    holders += [codes.read_scan_code(begun.scan_code), app.qr.core.status(begun.device_code)]
+    for holder in holders:
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+                pickle.dumps(holder, protocol)
+        if holder in (begun, seen):
+            with pytest.raises(TypeError, match="cookie"):
+                copy.copy(holder)
+    redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
+    assert pickle.loads(pickle.dumps(redeemed)) == redeemed
+    for error in (Expired(), InvalidCode("said")):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
+    """I11: neither the records nor the commands hold a code, the browser's secret, or the application's key."""
+    app = App()
+    begun, tag = app.reach(State.CONFIRMED)
+    app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
+    secret = app.qr.core._codes.read_device_code(begun.device_code).secret
+    view = repr([(one.login_id, one.mark, dict(one.values), dict(one.durations), one.until) for one in app.store.commands])
+    view += repr(app.store.record(begun.login_id)) + repr([reply.record for reply in app.store.replies])
+    for hidden in (begun.device_code, secret, begun.scan_code, begun.scan_code.rsplit(".", 1)[1], OP, KEY.hex(), repr(KEY)[2:30]):
+        assert hidden not in view
+    assert tag in view, "the acknowledgement is no secret: the device proof comes before it"
+
+
+def test_a_repr_still_says_what_a_log_needs() -> None:
+    app = App()
+    begun, tag = app.reach(State.SCANNED)
+    assert repr(begun) == (
+        f"Begun(login_id='{begun.login_id}', verification_uri='https://example.com/qr', version=1, expires_in=120, "
+        "rotates_in=25, state=<State.PENDING: 'pending'>)"
+    )
+    seen = app.qr.status(begun.device_code)
+    assert repr(seen) == (
+        f"Status(login_id='{begun.login_id}', state=<State.SCANNED: 'scanned'>, version=2, expires_in=120, rotates_in=0, "
+        "scanned_by=ScannedBy())"
+    )
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
+    assert repr(redeemed) == f"Redeemed(login_id='{begun.login_id}', redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
+
+
+@pytest.mark.parametrize("kind", [Begun, Status, Scanned, ScannedBy, Redeemed])
+def test_answers_are_frozen_and_carry_nothing_else(kind: type) -> None:
+    assert is_dataclass(kind)
+    answer = object.__new__(kind)
+    assert not hasattr(answer, "__dict__")
+    for one in fields(kind):
+        with pytest.raises(FrozenInstanceError):
+            setattr(answer, one.name, "changed")
+
+
+def test_a_phone_is_never_told_what_is_the_browsers() -> None:
+    app = App()
+    begun, _ = app.reach(State.SCANNED)
+    for answer in (app.qr.confirm(begun.scan_code, subject=ALICE), app.qr.deny(begun.scan_code, subject=ALICE)):
+        assert (answer.scan_code, answer.verification_uri_complete, answer.rotates_in, answer.scanned_by) == ("", "", 0, None)
+    begun, _ = app.reach(State.SCANNED)
+    released = app.qr.release(begun.scan_code, subject=ALICE)
+    assert (released.scan_code, released.verification_uri_complete, released.scanned_by) == ("", "", None)
+
+
+def test_a_text_for_strangers_is_one_line_and_every_code_is_its_own() -> None:
+    """What goes over the wire is stable: clients switch on it."""
+    found = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, QRLoginError)]
+    codes: dict[str, tuple[str, int]] = {}
+    for one in found:
+        assert one.wire_text
+        assert "\n" not in one.wire_text
+        assert one.__doc__
+        assert codes.setdefault(one.wire_code, (one.wire_text, one.http_status)) == (one.wire_text, one.http_status), one
+    assert {code: status for code, (_, status) in codes.items()} == {
+        "error": 500,
+        "unknown_login": 404,
+        "already_scanned": 409,
+        "scanner_changed": 409,
+        "already_redeemed": 409,
+        "wrong_state": 409,
+        "denied": 409,
+        "cancelled": 409,
+        "superseded": 409,
+        "expired": 410,
+        "unavailable": 503,
+        "invalid_request": 400,
+        "unauthenticated": 401,
+        "forbidden": 403,
+        "not_found": 404,
+        "method_not_allowed": 405,
+        "too_large": 413,
+        "unsupported_media_type": 415,
+    }

@@ -1,0 +1,189 @@
+"""Bad input of every kind: refused with a typed error that says how to mend it, and never shown to a store."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import qrlogin
+from qrlogin import LAB, STANDARD, STRICT, BadArgument, Begun, Misconfigured, Policy, QRLogin
+from qrlogin.core import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
+from tests.people import ALICE, KEY, URI, App, Untouched
+
+# 1. What an application may not pass
+
+BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "no life": ({"lifetime": 0}, "between 1 and 600"),
+    "a negative life": ({"lifetime": -1}, "between 1 and 600"),
+    "too long a life": ({"lifetime": 601}, "between 1 and 600"),
+    "a life of True": ({"lifetime": True}, "whole number"),
+    "half a second": ({"lifetime": 1.5}, "whole number"),
+    "a life as text": ({"lifetime": "60"}, "whole number"),
+    "too large a context": ({"context": {"browser": "x" * CONTEXT_BYTES}}, "400 bytes"),
+    "a large context of few letters": ({"context": {"browser": "😀" * 100}}, "400 bytes"),
+    "a context that is text": ({"context": "Firefox"}, "mapping"),
+    "a context that is a list": ({"context": ["Firefox"]}, "mapping"),
+    "a number in the context": ({"context": {"age": 7}}, "text"),
+    "a number as a name": ({"context": {7: "age"}}, "text"),
+    "a newline in the context": ({"context": {"browser": "Fire\nfox"}}, "printable"),
+    "an escape sequence": ({"context": {"browser": "\x1b[31mFirefox"}}, "printable"),
+    "a turn of the writing direction": ({"context": {"browser": "\u202exoferiF"}}, "printable"),
+    "half a character": ({"context": {"browser": "\ud83d"}}, "printable"),
+    "an unprintable name": ({"context": {"brow\0ser": "Firefox"}}, "printable"),
+}
+BAD_PEOPLE: Mapping[str, tuple[dict[str, Any], str]] = {
+    "nobody": ({"subject": ""}, "1 to 255 bytes"),
+    "None": ({"subject": None}, "text"),
+    "a number": ({"subject": 42}, "text"),
+    "too long a subject": ({"subject": "x" * (SUBJECT_BYTES + 1)}, "1 to 255 bytes"),
+    "too many bytes": ({"subject": "é" * 128}, "1 to 255 bytes"),
+    "half a character": ({"subject": "\ud83d"}, "text"),
+    "a phone that is a number": ({"phone": 7}, "phone"),
+    "too long a phone": ({"phone": "x" * 256}, "phone"),
+    "a broken phone": ({"phone": "\udcff"}, "phone"),
+}
+BAD_NAMES: Mapping[str, tuple[dict[str, Any], str]] = {
+    "no shown_as": ({"shown_as": ""}, "shown_as"),
+    "too long": ({"shown_as": "x" * (SHOWN_AS_BYTES + 1)}, "200 bytes"),
+    "too many bytes": ({"shown_as": "•" * 67}, "200 bytes"),
+    "unprintable": ({"shown_as": "Al\nice"}, "printable"),
+    "turned round": ({"shown_as": "\u202eecilA"}, "printable"),
+    "no text": ({"shown_as": 7}, "printable text"),
+}
+BAD_REDEEMS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "too short an op": ({"op": "x" * 15}, "16 to 128"),
+    "an empty op": ({"op": ""}, "16 to 128"),
+    "too long an op": ({"op": "x" * 129}, "16 to 128"),
+    "an op with spaces": ({"op": "x" * 16 + " "}, "16 to 128"),
+    "an op with a newline": ({"op": "x" * 16 + "\n"}, "16 to 128"),
+    "an op that is not ASCII": ({"op": "é" * 16}, "16 to 128"),
+    "an op of dashes": ({"op": "-" * 16}, "16 to 128"),
+    "an op of bytes": ({"op": b"x" * 16}, "16 to 128"),
+    "an op that is a number": ({"op": 7}, "16 to 128"),
+    "a tag that is none": ({"acknowledged": None}, "scanned_by.tag"),
+    "a tag that is no text": ({"acknowledged": 7}, "scanned_by.tag"),
+    "a huge tag": ({"acknowledged": "x" * 129}, "scanned_by.tag"),
+    "a broken tag": ({"acknowledged": "\ud800"}, "scanned_by.tag"),
+}
+
+
+@pytest.fixture(scope="module")
+def genuine() -> Begun:
+    return App().begin()
+
+
+@pytest.fixture
+def untouched() -> QRLogin:
+    return QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), BAD_BEGINS.values(), ids=BAD_BEGINS)
+def test_begin_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin) -> None:
+    with pytest.raises(BadArgument, match=remedy):
+        untouched.begin(**arguments)
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), [*BAD_PEOPLE.values(), *BAD_NAMES.values()], ids=[*BAD_PEOPLE, *BAD_NAMES])
+def test_scan_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun) -> None:
+    with pytest.raises(BadArgument, match=remedy):
+        untouched.scan(genuine.scan_code, **{"subject": ALICE, "shown_as": "A", **arguments})
+
+
+@pytest.mark.parametrize("event", ["confirm", "deny", "release"])
+@pytest.mark.parametrize(("arguments", "remedy"), BAD_PEOPLE.values(), ids=BAD_PEOPLE)
+def test_the_phones_other_calls_refuse(
+    event: str, arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
+) -> None:
+    with pytest.raises(BadArgument, match=remedy):
+        getattr(untouched, event)(genuine.scan_code, **{"subject": ALICE, **arguments})
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), BAD_REDEEMS.values(), ids=BAD_REDEEMS)
+def test_redeem_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun) -> None:
+    with pytest.raises(BadArgument, match=remedy):
+        untouched.redeem(genuine.device_code, **arguments)
+
+
+def test_what_is_just_allowed_is_allowed() -> None:
+    app = App(policy=replace(STANDARD, names_scanner=False))
+    begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - len('{"b":""}'))}, lifetime=600)
+    subject = "x" * SUBJECT_BYTES
+    app.qr.scan(begun.scan_code, subject=subject, shown_as="x" * SHOWN_AS_BYTES, phone="x" * 255)
+    app.qr.confirm(begun.scan_code, subject=subject, phone="x" * 255)
+    redeemed = app.qr.redeem(begun.device_code, acknowledged=app.tag(begun), op="-" + "x" * 127)
+    assert (redeemed.subject, redeemed.context["b"][:1]) == (subject, "x")
+    bare = app.qr.begin()
+    assert app.qr.scan(bare.scan_code, subject="\0").context == {}
+
+
+# 2. What is refused at construction, with the way out
+
+MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
+    "one key, not a list": ({"secret_keys": KEY}, "list of keys"),
+    "one key as text": ({"secret_keys": "x" * 43}, "list of keys"),
+    "no key": ({"secret_keys": []}, "qrlogin keygen"),
+    "None for a key": ({"secret_keys": [None]}, "qrlogin keygen"),
+    "a short key": ({"secret_keys": [b"x" * 31]}, "at least 32 bytes"),
+    "a second key that is short": ({"secret_keys": [KEY, b"x"]}, "at least 32 bytes"),
+    "a passphrase": ({"secret_keys": ["open sesame, open sesame, open sesame"]}, "as keygen prints it"),
+    "no address": ({"verification_uri": ""}, "full address"),
+    "None for an address": ({"verification_uri": None}, "full address"),
+    "a path": ({"verification_uri": "/qr"}, "full address"),
+    "a host": ({"verification_uri": "example.com/qr"}, "full address"),
+    "another scheme": ({"verification_uri": "ftp://example.com/qr"}, "full address"),
+    "a script": ({"verification_uri": "javascript:alert(1)"}, "full address"),
+    "no host": ({"verification_uri": "https:///qr"}, "full address"),
+    "a space": ({"verification_uri": "https://example.com/q r"}, "full address"),
+    "a newline": ({"verification_uri": "https://example.com/qr\n"}, "full address"),
+    "an unspelled host": ({"verification_uri": "https://exämple.com/qr"}, "full address"),
+    "a bad port": ({"verification_uri": "https://example.com:eighty/qr"}, "not an address"),
+    "half a bracket": ({"verification_uri": "https://[::1/qr"}, "not an address"),
+    "a query": ({"verification_uri": "https://example.com/qr?x=1"}, "no query"),
+    "an empty query": ({"verification_uri": "https://example.com/qr?"}, "no query"),
+    "a fragment": ({"verification_uri": "https://example.com/qr#x"}, "no query, fragment"),
+    "a user": ({"verification_uri": "https://me@example.com/qr"}, "user"),
+    "a long address": ({"verification_uri": "https://example.com/" + "x" * 200}, "shorter than 200"),
+    "http": ({"verification_uri": "http://example.com/qr"}, "Use https"),
+    "http in one's own network": ({"verification_uri": "http://192.168.0.7/qr"}, "Use https"),
+    "http everywhere": ({"verification_uri": "http://0.0.0.0/qr"}, "Use https"),
+    "http beside loopback": ({"verification_uri": "http://127.0.0.1.example.com/qr"}, "Use https"),
+    "http almost at localhost": ({"verification_uri": "http://localhost.example.com/qr"}, "Use https"),
+    "an empty audience": ({"audience": ""}, "audience"),
+    "a slash in the audience": ({"audience": "shop/scan"}, "audience"),
+    "a newline in the audience": ({"audience": "shop\n"}, "audience"),
+    "no store": ({"store": None}, "MemoryStore"),
+    "a store's class": ({"store": qrlogin.MemoryStore}, "MemoryStore"),
+    "an awaited store": ({"store": qrlogin.AsyncMemoryStore()}, "AsyncQRLogin"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), MISCONFIGURED.values(), ids=MISCONFIGURED)
+def test_an_unsafe_set_up_never_constructs(arguments: dict[str, Any], remedy: str) -> None:
+    """I30, and the message says how to mend it."""
+    given = {"store": Untouched(), "secret_keys": [KEY], "verification_uri": URI, **arguments}
+    with pytest.raises(Misconfigured, match=remedy):
+        QRLogin(given.pop("store"), **given)
+
+
+@pytest.mark.parametrize(
+    ("uri", "origin"),
+    [
+        (URI, "https://example.com"),
+        ("https://Example.COM:443/qr", "https://example.com"),
+        ("https://example.com:8443/", "https://example.com:8443"),
+        ("http://127.0.0.1:8000/qr", "http://127.0.0.1:8000"),
+        ("http://127.8.9.1/qr", "http://127.8.9.1"),
+        ("http://[::1]:80/qr", "http://[::1]"),
+        ("http://localhost/qr", "http://localhost"),
+        ("http://shop.localhost:3000/qr", "http://shop.localhost:3000"),
+    ],
+)
+def test_the_origin_is_spelled_as_a_browser_spells_it(uri: str, origin: str) -> None:
+    assert QRLogin(Untouched(), secret_keys=[KEY], verification_uri=uri).core.origin == origin
+
+
+def test_plain_http_elsewhere_has_to_be_asked_for() -> None:
+    lan = QRLogin(Untouched(), secret_keys=[KEY], verification_uri="http://192.168.0.7/qr", policy=Policy(plain_http=True))
+    assert lan.core.origin == "http://192.168.0.7"
+    assert not any(policy.plain_http for policy in (STANDARD, STRICT, LAB))

@@ -1,0 +1,395 @@
+"""Codes and seals: what they look like to the letter, and that nothing else is accepted, without a glance at the store."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import string
+from collections.abc import Callable, Iterator
+
+import itsdangerous
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qrlogin import InvalidCode, QRLogin, UnknownLogin, codes
+from qrlogin.codes import Codes, Key
+from tests.people import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
+
+LOGIN_ID, SECRET = "AAECAwQFBgcICQoLDA0ODw", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+ALPHABET = string.ascii_letters + string.digits + "-_"
+MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
+DEVICE_CODE = MINE.device_code(MINE.signing_key, LOGIN_ID, SECRET, NOON, NOON + 150_000)
+SCAN_CODE = MINE.scan_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
+READERS: dict[str, Callable[[str], object]] = {DEVICE_CODE: MINE.read_device_code, SCAN_CODE: MINE.read_scan_code}
+BOTH = pytest.mark.parametrize("code", [DEVICE_CODE, SCAN_CODE], ids=["device_code", "scan_code"])
+
+
+def mac_by_hand(secret: bytes, audience: str, purpose: str, *parts: str) -> str:
+    """The MAC as PROTOCOL spells it, with nothing but the standard library."""
+    derived = hmac.digest(secret, f"qrlogin/{audience}/{purpose}/v1".encode(), hashlib.sha256)
+    message = b"".join(str(len(part.encode())).encode() + b":" + part.encode() for part in parts)
+    return base64.urlsafe_b64encode(hmac.digest(derived, message, hashlib.sha256)).rstrip(b"=").decode()
+
+
+def refused(read: Callable[[str], object], text: object) -> bool:
+    with pytest.raises(InvalidCode):
+        read(text)  # type: ignore[arg-type]
+    return True
+
+
+# What they look like
+
+
+def test_the_formats_have_not_drifted() -> None:
+    """Known answers: a browser holds its device_code across a deployment, and two versions run side by side."""
+    assert DEVICE_CODE == (
+        "AAECAwQFBgcICQoLDA0ODw.ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8.1800000000000.1800000150000..."
+        "tZ1FLuNR4jiH3F3ADD9w1OQVxUfhfj5Qrrsg1NBUj40"
+    )
+    assert SCAN_CODE == "AAECAwQFBgcICQoLDA0ODw.1800000028000.UMsn0YEmBa8wnMGx908yTTzAOqDMsbRdMskKsVwjLxo"
+
+
+MACS = {
+    "device": (codes.device_digest, (LOGIN_ID, SECRET), "mh-bP4N_Or6dUk-vJSWld7wdQc2bJcmBdFznGugqUtY"),
+    "redeem": (codes.redeem_mark, (LOGIN_ID, "op-0123456789abcdef"), "j6HbTncaw4rauo_q8bPYwd94DJrdh8rP-5Q7UbN8Pyw"),
+    "claim": (codes.claim, (LOGIN_ID, "42", ""), "xkwYKYcofW3W_i6QY5QCUNCpS5FsaPgSeLTMyex5EWw"),
+    "for": (codes.only_for, (LOGIN_ID, "42"), "dA-IG_t4GyvL1npZoaLDpBVdSjbQsl4aY500stMTRUQ"),
+    "begin": (
+        codes.begin_seal,
+        (LOGIN_ID, "digest", '{"browser":"Firefox"}', "", ""),
+        "2ZWINEchguZg2pL-lQx0bivCSDqYuKQBA7w4uk7m-co",
+    ),
+    "scan": (codes.scanner_seal, (LOGIN_ID, "claim", "M•••a"), "CVmHZmn2Ych_LUjek9QIEbUmDH_lrZ7GwP2uSOKX5jw"),
+    "confirm": (codes.approval_seal, (LOGIN_ID, "claim", "42", "match", "facts"), "GFL546FnJTAIRp-z7RkgjRTTejTTb0WoHHne6noPMMs"),
+}
+
+
+@pytest.mark.parametrize("purpose", MACS)
+def test_seals_and_digests_have_not_drifted(purpose: str) -> None:
+    make, parts, known = MACS[purpose]
+    made = make(Key(KEY, "example.com"), *parts)  # type: ignore[operator]
+    assert made == known
+    assert made == mac_by_hand(KEY, "example.com", purpose, *parts)
+
+
+def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
+    """SHA-256 and an HMAC derivation (no SHA-1, no django-concat), one salt for each purpose and audience."""
+    spoken = {
+        mac_by_hand(KEY, audience, purpose, "x")
+        for audience in ("example.com", "example.org", "example.com/scan")
+        for purpose in (*MACS, "device_code", "scan_code")
+    }
+    assert len(spoken) == 27
+    for audience in ("example.com", "example.org"):
+        for purpose in (*MACS, "device_code", "scan_code"):
+            assert Key(KEY, audience).mac(purpose, "x") == mac_by_hand(KEY, audience, purpose, "x")
+            assert hashlib.sha256().digest_size == len(base64.urlsafe_b64decode(Key(KEY, audience).mac(purpose, "x") + "="))
+
+
+def test_what_is_drawn_is_random_enough_and_canonical() -> None:
+    drawn = [(codes.new_login_id(), codes.new_secret(), codes.new_mark(), codes.new_key()) for _ in range(100)]
+    for kind, size in zip(zip(*drawn, strict=True), (16, 32, 12, 32), strict=True):
+        assert len(set(kind)) == 100
+        for text in kind:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            assert len(raw) == size
+            assert base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == text
+    assert codes.is_login_id(codes.new_login_id())
+    assert not any(codes.is_login_id(text) for text in ("", "A" * 21, "A" * 23, "A" * 21 + "=", "A" * 21 + "\n", "{" + "A" * 21))
+
+
+def test_a_genuine_code_says_what_was_signed() -> None:
+    device, scan = MINE.read_device_code(DEVICE_CODE), MINE.read_scan_code(SCAN_CODE)
+    assert (device.login_id, device.secret, device.begun_at, device.redeem_by) == (LOGIN_ID, SECRET, NOON, NOON + 150_000)
+    assert (device.client_id, device.flags) == ("", "")
+    assert device.digest == codes.device_digest(MINE.signing_key, LOGIN_ID, SECRET)
+    assert (scan.login_id, scan.until) == (LOGIN_ID, NOON + 28_000)
+
+
+# What is not accepted
+
+
+@BOTH
+def test_no_single_character_can_be_changed(code: str) -> None:
+    """I9: each position, each other character of the alphabet and some outside it."""
+    read = READERS[code]
+    tried = 0
+    for at, now in enumerate(code):
+        for other in ALPHABET + ".=%+/ \n\0é":
+            if other != now:
+                tried += refused(read, code[:at] + other + code[at + 1 :])
+    assert tried > len(code) * 70
+
+
+@BOTH
+def test_no_character_can_be_dropped_added_or_moved(code: str) -> None:
+    read = READERS[code]
+    for at in range(len(code)):
+        refused(read, code[:at])
+        refused(read, code[at + 1 :])
+        refused(read, code[:at] + code[at + 1 :])
+        for more in ("A", "0", ".", "=", " ", "\n"):
+            refused(read, code[: at + 1] + more + code[at + 1 :])
+        if code[at + 1 : at + 2] not in ("", code[at]):
+            refused(read, code[:at] + code[at + 1 : at + 2] + code[at] + code[at + 2 :])
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "padded once": lambda code: code + "=",
+    "padded twice": lambda code: code + "==",
+    "space after": lambda code: code + " ",
+    "space before": lambda code: " " + code,
+    "newline after": lambda code: code + "\n",
+    "newline before": lambda code: "\n" + code,
+    "carriage return": lambda code: code + "\r\n",
+    "NUL after": lambda code: code + "\0",
+    "a zero-width space": lambda code: code + "\u200b",
+    "a byte order mark": lambda code: "\ufeff" + code,
+    "upper case": str.upper,
+    "lower case": str.lower,
+    "swapped case": str.swapcase,
+    "dots escaped": lambda code: code.replace(".", "%2E"),
+    "first letter escaped": lambda code: f"%{ord(code[0]):02X}{code[1:]}",
+    "standard base64": lambda code: code.replace("-", "+").replace("_", "/") + "+/",
+    "a Cyrillic A": lambda code: code.replace("A", "\u0410", 1),
+    "a full-width A": lambda code: code.replace("A", "\uff21", 1),
+    "Arabic digits": lambda code: code.replace("0", "\u0660"),
+    "full-width dots": lambda code: code.replace(".", "\uff0e"),
+    "a leading zero": lambda code: code.replace(".1800", ".01800"),
+    "a plus sign": lambda code: code.replace(".1800", ".+1800"),
+    "twice": lambda code: code + code,
+    "with a dot more": lambda code: code + ".",
+    "quoted": lambda code: f'"{code}"',
+}
+
+
+@BOTH
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_code_is_accepted_in_one_spelling_only(code: str, spell: Callable[[str], str]) -> None:
+    """I10: so no deny-list, cache or log can be dodged by spelling."""
+    assert spell(code) != code
+    refused(READERS[code], spell(code))
+
+
+@BOTH
+def test_the_unused_bits_of_a_signatures_last_letter_are_not_ignored(code: str) -> None:
+    """32 bytes in base64 leave two bits over: four last letters say the same to a lenient reader."""
+    sextets = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    last = sextets.index(code[-1])
+    twins = [sextets[last & ~3 | bits] for bits in range(4) if last & ~3 | bits != last]
+    assert len(twins) == 3
+    for twin in twins:
+        twisted = code[:-1] + twin
+        assert base64.urlsafe_b64decode(twisted[-43:] + "=") == base64.urlsafe_b64decode(code[-43:] + "=")
+        refused(READERS[code], twisted)
+
+
+@BOTH
+@pytest.mark.parametrize("length", [513, 10_000, 1_000_000])
+@pytest.mark.parametrize("fill", ["A", ".", "A.", "é", "\ud800"])
+def test_length_and_form_come_before_cryptography(code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I23: what is too long or misshapen costs no MAC at all."""
+    monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
+    refused(READERS[code], (fill * length)[:length])
+    refused(READERS[code], code[:-1])
+    refused(READERS[code], URI + "/" + fill * length)
+
+
+def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Codes([KEY, OTHER_KEY, secrets.token_bytes(32)], verification_uri=URI, audience=None, plain_http=False)
+    genuine, computed = Key.mac, []
+
+    def mac(self: Key, purpose: str, *parts: str) -> str:
+        computed.append(purpose)
+        return genuine(self, purpose, *parts)
+
+    monkeypatch.setattr(Key, "mac", mac)
+    refused(ring.read_scan_code, f"{LOGIN_ID}.{NOON}.{'A' * 43}")
+    assert computed == ["scan_code"] * 3
+
+
+@BOTH
+@pytest.mark.parametrize("text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}])
+def test_what_is_no_code_at_all(code: str, text: object) -> None:
+    """I36: least of all a login_id, which is public."""
+    refused(READERS[code], text)
+
+
+@given(st.text())
+@example("A" * 22 + "." + "0." + "A" * 43)
+def test_no_random_text_is_a_code(text: str) -> None:
+    refused(MINE.read_device_code, text)
+    refused(MINE.read_scan_code, text)
+
+
+@given(st.from_regex(codes._DEVICE_CODE, fullmatch=True), st.from_regex(codes._SCAN_CODE, fullmatch=True))
+def test_nor_is_a_random_text_in_the_right_form(device_code: str, scan_code: str) -> None:
+    refused(MINE.read_device_code, device_code)
+    refused(MINE.read_scan_code, scan_code)
+
+
+@pytest.mark.parametrize(
+    "number", ["-1", "00", "0x1", "1e3", "", " ", "1" * 16, str(2**63), "\u0661", "1.0"], ids=lambda number: repr(number)
+)
+def test_a_signed_number_has_one_spelling_too(number: str) -> None:
+    """W29: even signed by the right key. No caller could have got it signed, and no reader has to think about it."""
+    key = MINE.signing_key
+    refused(MINE.read_scan_code, f"{LOGIN_ID}.{number}.{key.mac('scan_code', LOGIN_ID, number)}")
+    for parts in ((LOGIN_ID, SECRET, number, "1", "", ""), (LOGIN_ID, SECRET, "1", number, "", "")):
+        refused(MINE.read_device_code, ".".join((*parts, key.mac("device_code", *parts))))
+
+
+# Other purposes, audiences, keys, libraries
+
+
+def test_a_code_of_one_purpose_is_not_one_of_another() -> None:
+    """I9: not even in the other's form, under the same key."""
+    refused(MINE.read_scan_code, DEVICE_CODE)
+    refused(MINE.read_device_code, SCAN_CODE)
+    key, until = MINE.signing_key, str(NOON)
+    for purpose in (*MACS, "device_code", ""):
+        refused(MINE.read_scan_code, f"{LOGIN_ID}.{until}.{key.mac(purpose, LOGIN_ID, until)}")
+    parts = (LOGIN_ID, SECRET, until, until, "", "")
+    for purpose in (*MACS, "scan_code", ""):
+        refused(MINE.read_device_code, ".".join((*parts, key.mac(purpose, *parts))))
+
+
+@pytest.mark.parametrize("foreign", ["key", "audience", "host"])
+def test_another_applications_codes_are_refused(foreign: str) -> None:
+    theirs = Codes(
+        [OTHER_KEY if foreign == "key" else KEY],
+        verification_uri="https://example.org/qr" if foreign == "host" else URI,
+        audience="shop" if foreign == "audience" else None,
+        plain_http=False,
+    )
+    refused(MINE.read_device_code, theirs.device_code(theirs.signing_key, LOGIN_ID, SECRET, NOON, NOON + 150_000))
+    refused(MINE.read_scan_code, theirs.scan_code(theirs.signing_key, LOGIN_ID, NOON + 28_000))
+
+
+def host_tokens() -> Iterator[str]:
+    """What an application signs for itself with itsdangerous and the very same key."""
+    payload = SCAN_CODE.rpartition(".")[0]
+    for salt in (b"itsdangerous.Signer", b"cookie-session", b"itsdangerous", b"qrlogin", b"qrlogin/example.com/scan_code/v1"):
+        for derivation in ("django-concat", "concat", "hmac", "none"):
+            for digest in (hashlib.sha1, hashlib.sha256):
+                signer = itsdangerous.Signer(KEY, salt=salt, key_derivation=derivation, digest_method=digest)
+                yield signer.sign(payload).decode()
+                yield (
+                    itsdangerous.TimestampSigner(KEY, salt=salt, key_derivation=derivation, digest_method=digest)
+                    .sign(payload)
+                    .decode()
+                )
+        yield str(itsdangerous.URLSafeTimedSerializer(KEY, salt=salt).dumps({"user": 42}))
+        yield str(itsdangerous.URLSafeSerializer(KEY, salt=salt).dumps(payload))
+
+
+def test_the_host_applications_own_tokens_are_refused() -> None:
+    """W30: sharing SECRET_KEY with the session cookie is unwise, and still opens nothing."""
+    tokens = list(host_tokens())
+    assert len(tokens) == 90
+    assert len(set(tokens)) == 74, "without a derivation the salt does not count"
+    for token in tokens:
+        refused(MINE.read_device_code, token)
+        refused(MINE.read_scan_code, token)
+
+
+parts = st.lists(st.text(alphabet="0123456789:ab", max_size=6), max_size=5)
+
+
+@given(parts, parts)
+@example(["1", "2"], ["12"])
+@example(["1:a"], ["a"])
+@example(["a", ""], ["a"])
+@example(["", "a"], ["a", ""])
+@example(["a1:b"], ["a", "b"])
+@example(["1:a1:b"], ["a", "b"])
+def test_different_parts_have_different_macs(one: list[str], other: list[str]) -> None:
+    """The parts are length-prefixed, so no shift of a boundary makes two lists look alike to the MAC."""
+    key = Key(KEY, "example.com")
+    assert (key.mac("test", *one) == key.mac("test", *other)) == (one == other)
+
+
+# Whole addresses
+
+
+@pytest.mark.parametrize("uri", [URI, "https://example.com", "https://example.com:8443/a/b/", "http://127.0.0.1:8000/qr"])
+def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
+    mine = Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
+    code = mine.scan_code(mine.signing_key, LOGIN_ID, NOON)
+    assert mine.read_scan_code(code) == mine.read_scan_code(f"{mine.verification_uri}/{code}")
+    assert mine.verification_uri == uri.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.com/qr/{}",
+        "HTTPS://example.com/qr/{}",
+        "https://EXAMPLE.com/qr/{}",
+        "https://example.org/qr/{}",
+        "https://example.com.evil.example/qr/{}",
+        "https://evil.example/https://example.com/qr/{}",
+        "https://example.com@evil.example/qr/{}",
+        "https://example.com:443/qr/{}",
+        "https://example.com/QR/{}",
+        "https://example.com/qr//{}",
+        "https://example.com/qr/./{}",
+        "https://example.com/qr/{}/",
+        "https://example.com/qr/{}?",
+        "https://example.com/qr/{}?utm_source=camera",
+        "https://example.com/qr/{}#",
+        "https://example.com/qr/{}#top",
+        "https://example.com/qr?code={}",
+        "https://example.com/qr/https://example.com/qr/{}",
+        "//example.com/qr/{}",
+        "/qr/{}",
+        "example.com/qr/{}",
+        " https://example.com/qr/{}",
+        "https://example.com/qr/ {}",
+        "https://example.com/qr/{}\n",
+    ],
+)
+def test_an_address_is_the_configured_one_or_none(address: str) -> None:
+    refused(MINE.read_scan_code, address.format(SCAN_CODE))
+
+
+def test_a_device_code_is_never_read_out_of_an_address() -> None:
+    refused(MINE.read_device_code, f"{URI}/{DEVICE_CODE}")
+
+
+# Without touching the store
+
+
+def calls(qr: QRLogin, code: str) -> Iterator[Callable[[], object]]:
+    yield lambda: qr.status(code)
+    yield lambda: qr.wait(code, timeout=0)
+    yield lambda: qr.cancel(code)
+    yield lambda: qr.redeem(code)
+    yield lambda: qr.scan(code, subject=ALICE, shown_as="A")
+    yield lambda: qr.confirm(code, subject=ALICE)
+    yield lambda: qr.deny(code, subject=ALICE)
+    yield lambda: qr.release(code, subject=ALICE)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["", "x", LOGIN_ID, DEVICE_CODE[:-1], SCAN_CODE[:-1], DEVICE_CODE + "=", SCAN_CODE + "\n", "A" * 10_000, f"{URI}/", URI],
+    ids=lambda code: code[:10] + f"…{len(code)}",
+)
+def test_a_bad_code_never_reaches_the_store(code: str) -> None:
+    qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
+    for call in calls(qr, code):
+        with pytest.raises(UnknownLogin) as refusal:
+            call()
+        assert type(refusal.value) is InvalidCode
+        assert refusal.value.http_status == 404
+        assert len(code) < 12 or code not in str(refusal.value)
+
+
+def test_each_door_takes_only_its_own_code() -> None:
+    qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
+    for code, doors in ((SCAN_CODE, slice(0, 4)), (DEVICE_CODE, slice(4, 8))):
+        for call in list(calls(qr, code))[doors]:
+            with pytest.raises(InvalidCode):
+                call()

@@ -1,0 +1,274 @@
+"""The core: what each caller is told at each point of a login, and what it never lets through to a store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import qrlogin
+from qrlogin import (
+    STANDARD,
+    AlreadyRedeemed,
+    AlreadyScanned,
+    Begun,
+    Cancelled,
+    Denied,
+    Expired,
+    InvalidCode,
+    LoginError,
+    NotYours,
+    QRLoginError,
+    RecordForged,
+    Redeemed,
+    ScannerChanged,
+    State,
+    Superseded,
+    Unavailable,
+    UnknownLogin,
+    WrongState,
+    codes,
+)
+from qrlogin.core import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
+from qrlogin.step import Reply, Verdict, number
+from tests.people import ALICE, BOB, OP, OTHER_OP, SHOWN, App
+
+# 1. Every call at every point
+
+Call = Callable[[App, Begun, str], Any]
+CALLS: Mapping[str, Call] = {
+    "status": lambda app, begun, tag: app.qr.status(begun.device_code),
+    "cancel": lambda app, begun, tag: app.qr.cancel(begun.device_code),
+    "redeem": lambda app, begun, tag: app.qr.redeem(begun.device_code, acknowledged=tag, op=OTHER_OP),
+    "redeem blindly": lambda app, begun, tag: app.qr.redeem(begun.device_code, op=OTHER_OP),
+    "alice scans": lambda app, begun, tag: app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]),
+    "bob scans": lambda app, begun, tag: app.qr.scan(begun.scan_code, subject=BOB, shown_as=SHOWN[BOB]),
+    "alice releases": lambda app, begun, tag: app.qr.release(begun.scan_code, subject=ALICE),
+    "bob releases": lambda app, begun, tag: app.qr.release(begun.scan_code, subject=BOB),
+    "alice confirms": lambda app, begun, tag: app.qr.confirm(begun.scan_code, subject=ALICE),
+    "bob confirms": lambda app, begun, tag: app.qr.confirm(begun.scan_code, subject=BOB),
+    "alice denies": lambda app, begun, tag: app.qr.deny(begun.scan_code, subject=ALICE),
+    "bob denies": lambda app, begun, tag: app.qr.deny(begun.scan_code, subject=BOB),
+}
+P, S, C, R, D, X, E = (
+    State.PENDING,
+    State.SCANNED,
+    State.CONFIRMED,
+    State.REDEEMED,
+    State.DENIED,
+    State.CANCELLED,
+    State.EXPIRED,
+)
+POINTS = (
+    "pending",
+    "scanned",
+    "confirmed",
+    "redeemed",
+    "denied",
+    "cancelled",
+    "expired",
+    "late scanned",
+    "late confirmed",
+    "gone",
+    "long gone",
+)
+#: By hand: what the caller is told, a state or an error. Alice is the one who scanned.
+TOLD: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
+    "status": (P, S, C, R, D, X, E, E, E, UnknownLogin, E),
+    "cancel": (X, X, X, AlreadyRedeemed, Denied, X, Expired, Expired, Expired, UnknownLogin, Expired),
+    "redeem": (WrongState, WrongState, R, AlreadyRedeemed, Denied, Cancelled, Expired, Expired, Expired, UnknownLogin, Expired),
+    "redeem blindly": (
+        WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled, *[Expired] * 3, UnknownLogin, Expired,
+    ),
+    "alice scans": (S, S, C, R, Denied, Cancelled, Expired, E, E, UnknownLogin, UnknownLogin),
+    "bob scans": (
+        S, AlreadyScanned, AlreadyScanned, AlreadyScanned, Denied, Cancelled, *[Expired] * 3, UnknownLogin, UnknownLogin,
+    ),
+    "alice releases": (
+        NotYours, P, WrongState, AlreadyRedeemed, Denied, NotYours, NotYours, Expired, Expired, UnknownLogin, UnknownLogin,
+    ),
+    "alice confirms": (NotYours, C, C, R, Denied, NotYours, NotYours, Expired, E, UnknownLogin, UnknownLogin),
+    "alice denies": (NotYours, D, D, AlreadyRedeemed, D, NotYours, NotYours, Expired, Expired, UnknownLogin, UnknownLogin),
+    "bob releases": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
+    "bob confirms": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
+    "bob denies": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
+}  # fmt: skip
+
+
+def reach(point: str) -> tuple[App, Begun, str]:
+    app = App()
+    if point in ("gone", "long gone"):
+        begun, tag = app.reach(State.SCANNED)
+        app.store.forge(begun.login_id, None)
+        app.clock.ms += 149_999 if point == "gone" else 150_000
+    elif point.startswith("late"):
+        begun, tag = app.reach(State(point.removeprefix("late ")))
+        app.clock.ms += 150_000
+    else:
+        begun, tag = app.reach(State(point))
+    return app, begun, tag
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_each_caller_is_told_at_each_point(call: str, point: str) -> None:
+    app, begun, tag = reach(point)
+    before = app.store.record(begun.login_id)
+    told = TOLD[call][POINTS.index(point)]
+    if isinstance(told, State):
+        answer = CALLS[call](app, begun, tag)
+        assert answer.login_id == begun.login_id
+        assert (State.REDEEMED if isinstance(answer, Redeemed) else answer.state) is told
+    else:
+        with pytest.raises(told) as refusal:
+            CALLS[call](app, begun, tag)
+        assert type(refusal.value) is told
+        assert app.store.record(begun.login_id) == before, "refused, and yet it left a trace"
+
+
+def test_every_refusal_of_a_login_is_reached_by_some_situation() -> None:
+    """The ones that need a forger, a bad code or a second wait have tests of their own."""
+    told = {one for row in TOLD.values() for one in row if not isinstance(one, State)}
+    elsewhere = {InvalidCode, RecordForged, Superseded}
+    everything = {
+        one for one in vars(qrlogin).values() if isinstance(one, type) and issubclass(one, LoginError) and one is not LoginError
+    }
+    assert told | elsewhere == everything
+
+
+def test_a_stranger_is_told_the_same_wherever_the_login_stands() -> None:
+    """I14: unknown, foreign, scanned by another, over: one status, one code, one text."""
+    heard = set()
+    for point in POINTS:
+        for call in ("bob releases", "bob confirms", "bob denies"):
+            app, begun, tag = reach(point)
+            with pytest.raises(UnknownLogin) as refusal:
+                CALLS[call](app, begun, tag)
+            heard.add((refusal.value.http_status, refusal.value.wire_code, refusal.value.wire_text))
+    for family in (UnknownLogin, InvalidCode, NotYours, RecordForged):
+        heard.add((family.http_status, family.wire_code, family.wire_text))
+    assert heard == {(404, "unknown_login", "There is no such login. Show a new code.")}
+
+
+# 2. Time, to the millisecond
+
+LIVES = {State.PENDING: 120_000, State.SCANNED: 120_000, State.CONFIRMED: 150_000}
+
+
+@pytest.mark.parametrize("state", LIVES)
+def test_expired_is_told_at_the_exact_millisecond_and_expires_in_is_never_0_before(state: State) -> None:
+    app = App()
+    begun, _ = app.reach(state)
+    dies = app.clock.ms + LIVES[state]
+    for left in (1, 2, 999, 1000, 1001, 1999, 2000, 30_000, LIVES[state]):
+        app.clock.ms = dies - left
+        seen = app.qr.status(begun.device_code)
+        assert (seen.state, seen.expires_in) == (state, -(-left // 1000))
+        assert seen.expires_in > 0
+    for late in (0, 1, 10_000):
+        app.clock.ms = dies + late
+        seen = app.qr.status(begun.device_code)
+        assert (seen.state, seen.expires_in, seen.scan_code, seen.scanned_by) == (State.EXPIRED, 0, "", None)
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 600])
+def test_a_lifetime_becomes_deadlines_of_the_stores_clock(seconds: int) -> None:
+    app = App()
+    begun = app.qr.begin(lifetime=seconds)
+    record, now = app.store.record(begun.login_id), app.clock.ms
+    assert begun.expires_in == seconds
+    assert (record["begun_at"], record["expires_at"], record["redeem_by"]) == tuple(
+        str(now + ms) for ms in (0, seconds * 1000, seconds * 1000 + 30_000)
+    )
+    keep = app.store.commands[0].keep
+    assert keep is not None
+    assert keep > seconds * 1000 + 30_000 + STANDARD.replay_window * 1000, "garbage before the last one has heard of it"
+
+
+def test_begun_ago_and_what_a_phone_has_left() -> None:
+    app = App()
+    begun = app.begin()
+    app.clock.ms += 9_999
+    scanned = app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A")
+    assert (scanned.begun_ago, scanned.expires_in, scanned.state) == (9, 111, State.SCANNED)
+    assert scanned.context == {"browser": "Firefox on Linux"}
+
+
+# 3. Replies that must not be believed
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_reply_to_another_question_is_not_believed(call: str) -> None:
+    """I17: login_id alone would not tell a stale status reply from a confirm's."""
+    app, begun, tag = reach("confirmed")
+    stale = app.store.apply(app.qr.core.status(begun.device_code).command)
+
+    def answers(reply: Reply) -> None:
+        app.store.apply = lambda command: reply  # type: ignore[method-assign]
+        with pytest.raises(Unavailable, match="another question"):
+            CALLS[call](app, begun, tag)
+
+    answers(stale)
+    answers(replace(stale, login_id=codes.new_login_id()))
+
+
+def test_both_echoes_count() -> None:
+    app, begun, _ = reach("pending")
+    operation = app.qr.core.status(begun.device_code)
+    reply = app.store.apply(operation.command)
+    assert operation.finish(reply).state is State.PENDING
+    for stray in (replace(reply, login_id=codes.new_login_id()), replace(reply, mark=codes.new_mark())):
+        with pytest.raises(Unavailable):
+            operation.finish(stray)
+
+
+NEWER: Mapping[str, dict[str, str]] = {
+    "another format": {"v": "2"},
+    "no format": {"v": ""},
+    "a state unheard of": {"state": "postponed"},
+    "no state": {"state": ""},
+    "a state that is only an answer": {"state": "expired"},
+}
+
+
+@pytest.mark.parametrize("fields", NEWER.values(), ids=NEWER)
+@pytest.mark.parametrize("call", set(CALLS) - {"alice scans", "bob scans"})
+def test_a_newer_processs_record_is_out_of_reach_and_no_crash(call: str, fields: dict[str, str]) -> None:
+    """PROTOCOL section 7: 503, not 500."""
+    app, begun, tag = reach("confirmed")
+    app.store.forge(begun.login_id, {**app.store.record(begun.login_id), **fields})
+    with pytest.raises(Unavailable) as refusal:
+        CALLS[call](app, begun, tag)
+    assert refusal.value.http_status == 503
+    assert refusal.value.retry_after
+
+
+def test_a_drawn_login_id_that_is_taken_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App()
+    begun = app.begin()
+    before = app.store.record(begun.login_id)
+    monkeypatch.setattr(codes, "new_login_id", lambda: begun.login_id)
+    with pytest.raises(Unavailable, match="begin again"):
+        app.begin()
+    assert app.store.record(begun.login_id) == before
+
+
+def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """I23: small enough that a thousand logins a second cost a server nothing worth counting."""
+    app = App()
+    begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - 8)}, lifetime=600)
+    subject, who = "x" * SUBJECT_BYTES, "x" * SHOWN_AS_BYTES
+    app.qr.scan(begun.scan_code, subject=subject, shown_as=who)
+    app.qr.confirm(begun.scan_code, subject=subject)
+    app.qr.redeem(begun.device_code, acknowledged=app.tag(begun), op=OP)
+    record = app.store.record(begun.login_id)
+    size = sum(len(name) + len(value.encode()) for name, value in record.items())
+    with capsys.disabled():
+        print(
+            f"\nthe largest record has {size} bytes, the largest codes {len(begun.device_code)} and {len(begun.scan_code)}",
+            end=" ",
+        )
+    assert number(record["version"]) == 4
+    assert {reply.verdict for reply in app.store.replies} == {Verdict.APPLIED}
+    assert len(begun.device_code) < codes.MAX_CODE_LENGTH // 2 > len(begun.verification_uri_complete)
+    assert size <= 1536

@@ -1,0 +1,136 @@
+"""Keys and time: a ring that turns without losing a login, and codes that rotate without a write."""
+
+import base64
+import re
+
+import pytest
+
+from qrlogin import Expired, InvalidCode, Misconfigured, Policy, State, Status, codes
+from qrlogin.codes import Codes, Key
+from tests.people import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
+
+MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
+
+
+# The key ring
+
+
+def test_keys_are_changed_in_two_deployments_without_losing_a_login() -> None:
+    """I25: old → [old, new] → [new, old] → [new]; in between, processes of both sides serve the same logins."""
+    app = App(keys=(KEY,))
+    old, both, turned, new = app.another(KEY), app.another(KEY, OTHER_KEY), app.another(OTHER_KEY, KEY), app.another(OTHER_KEY)
+    for first, later in ((old, both), (both, old), (both, turned), (turned, both), (turned, new), (new, turned)):
+        begun = first.begin()
+        scanned = later.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        later.confirm(begun.scan_code, subject=ALICE)
+        seen = later.status(begun.device_code)
+        assert scanned.context == {}
+        assert seen.scanned_by is not None
+        assert first.status(begun.device_code) == seen
+        assert later.redeem(begun.device_code, acknowledged=seen.scanned_by.tag).subject == ALICE
+    for stranger, minted_by in ((new, old), (old, new), (new, both), (old, turned)):
+        begun = minted_by.begin()
+        with pytest.raises(InvalidCode):
+            stranger.status(begun.device_code)
+        with pytest.raises(InvalidCode, match="its key has left secret_keys"):
+            stranger.scan(begun.scan_code, subject=ALICE, shown_as="A")
+
+
+def test_a_login_lives_and_dies_under_the_key_it_began_with() -> None:
+    """A process that signs with the new key still mints, claims and seals an old login with the old one."""
+    app = App(keys=(KEY,))
+    begun = app.begin()
+    turned = app.another(OTHER_KEY, KEY)
+    app.clock.ms += 25_000
+    rotated = turned.status(begun.device_code).scan_code
+    assert rotated != begun.scan_code
+    assert MINE.read_scan_code(rotated).login_id == begun.login_id
+    turned.scan(rotated, subject=ALICE, shown_as="A")
+    key = Key(KEY, "example.com")
+    assert app.store.record(begun.login_id)["claim"] == codes.claim(key, begun.login_id, ALICE, "")
+
+
+# Rotation
+
+
+def test_one_generation_is_one_text_and_the_next_another() -> None:
+    """So pictures can be cached, polls do not redraw, and the record is never written."""
+    app = App()
+    begun = app.begin()
+    record, texts = app.store.record(begun.login_id), dict[int, str]()
+    for second in range(120):
+        for ms in (0, 1, 999):
+            app.clock.ms = NOON + second * 1000 + ms
+            seen = app.qr.status(begun.device_code)
+            generation = (app.clock.ms - NOON) // 25_000
+            assert texts.setdefault(generation, seen.scan_code) == seen.scan_code
+            assert MINE.read_scan_code(seen.scan_code).until == NOON + (generation + 1) * 25_000 + 3_000
+            assert seen.rotates_in == -(-(NOON + (generation + 1) * 25_000 - app.clock.ms) // 1000) > 0
+            assert seen.verification_uri_complete == f"{URI}/{seen.scan_code}"
+    assert len(texts) == len(set(texts.values())) == 5
+    assert texts[0] == begun.scan_code
+    assert app.store.record(begun.login_id) == record
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_photographed_code_is_too_late_after_its_grace(late: bool) -> None:
+    """I5, R9: to the millisecond, whatever the login's own life; and an old code still confirms what it may not scan."""
+    app = App()
+    begun = app.begin()
+    app.clock.ms = NOON + 28_000 - (0 if late else 1)
+    if late:
+        with pytest.raises(Expired):
+            app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A")
+        assert app.qr.status(begun.device_code).state is State.PENDING
+        app.scan(begun)
+    else:
+        app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A")
+    app.clock.ms = NOON + 119_999
+    assert app.qr.confirm(begun.scan_code, subject=ALICE).state is State.CONFIRMED
+
+
+def test_the_shortest_rotation_works_the_same() -> None:
+    app = App(policy=Policy(lifetime=2, rotation=1, rotation_grace=0))
+    begun = app.begin()
+    app.clock.ms += 999
+    assert app.qr.status(begun.device_code).scan_code == begun.scan_code
+    app.clock.ms += 1
+    assert app.qr.status(begun.device_code).scan_code != begun.scan_code
+
+
+# Configuration of keys
+
+
+def test_a_key_is_spelled_as_keygen_prints_it_or_given_as_bytes() -> None:
+    text = base64.urlsafe_b64encode(KEY).rstrip(b"=").decode()
+    spoken = {
+        Codes([key], verification_uri=URI, audience=None, plain_http=False).signing_key.mac("x")
+        for key in (KEY, text, text + "=")
+    }
+    assert len(spoken) == 1
+    Codes([codes.new_key()], verification_uri=URI, audience=None, plain_http=False)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "secret", "correct horse battery staple, correct horse!", "A" * 43, "A" * 42 + "B", b"short", b"\0" * 64, b"ab" * 32,
+     KEY[:31], None, 7, "\ud800" * 43, "é" * 43, codes.new_key() + "\n", " " + codes.new_key(), codes.new_key()[:-2]],
+    ids=repr,
+)  # fmt: skip
+def test_a_weak_or_misspelled_key_is_refused_with_the_way_to_a_good_one(key: object) -> None:
+    with pytest.raises(Misconfigured, match=re.escape("python -m qrlogin keygen")):
+        Codes([key], verification_uri=URI, audience=None, plain_http=False)  # type: ignore[list-item]
+
+
+def test_no_message_of_a_refused_key_shows_the_key() -> None:
+    weak = "hunter2-hunter2"
+    with pytest.raises(Misconfigured) as refusal:
+        Codes([weak], verification_uri=URI, audience=None, plain_http=False)
+    assert weak not in str(refusal.value)
+
+
+def test_a_status_shows_its_code_only_while_it_can_be_scanned() -> None:
+    app = App()
+    begun, _ = app.reach(State.SCANNED)
+    seen: Status = app.qr.status(begun.device_code)
+    assert (seen.scan_code, seen.verification_uri_complete, seen.rotates_in) == ("", "", 0)

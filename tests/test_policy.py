@@ -1,0 +1,97 @@
+"""Policies: what may be asked of a login's life, what may not, and the presets, whose figures are promises."""
+
+from dataclasses import FrozenInstanceError, asdict, replace
+from typing import Any
+
+import pytest
+
+from qrlogin import LAB, STANDARD, STRICT, Misconfigured, Policy
+from qrlogin.policy import MAX_LIFETIME
+from tests.people import NOON, App
+
+
+def test_the_presets_are_what_the_documents_promise() -> None:
+    """PROTOCOL section 6: 120 s, never above 600 s, 25 s + 3 s of rotation, 30 s to collect and 30 s to hear it again."""
+    assert MAX_LIFETIME == 600
+    assert asdict(STANDARD) == asdict(Policy()) == {
+        "lifetime": 120,
+        "redeem_window": 30,
+        "rotation": 25,
+        "rotation_grace": 3,
+        "replay_window": 30,
+        "names_scanner": True,
+        "plain_http": False,
+    }  # fmt: skip
+    for name in ("lifetime", "redeem_window", "rotation", "rotation_grace", "replay_window"):
+        assert getattr(STRICT, name) < getattr(STANDARD, name), f"strict is not stricter in {name}"
+    assert STRICT.names_scanner
+    assert not LAB.plain_http
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"lifetime": 600},
+        {"lifetime": 1, "rotation": 1, "rotation_grace": 0},
+        {"lifetime": 1, "rotation": 1, "rotation_grace": 1, "redeem_window": 1, "replay_window": 0},
+        {"redeem_window": 600, "replay_window": 600},
+        {"rotation": 120, "rotation_grace": 120},
+    ],
+    ids=repr,
+)
+def test_what_is_just_allowed_constructs_and_works(values: dict[str, int]) -> None:
+    policy = Policy(**values)  # type: ignore[arg-type]
+    app = App(policy=policy)
+    begun = app.begin()
+    record = app.store.record(begun.login_id)
+    assert int(record["expires_at"]) == NOON + policy.lifetime * 1000
+    assert int(record["redeem_by"]) == NOON + (policy.lifetime + policy.redeem_window) * 1000
+    assert begun.expires_in == policy.lifetime
+    assert 0 < begun.rotates_in == policy.rotation
+
+
+UNSAFE = {
+    "no life": ({"lifetime": 0}, "between 1 and 600"),
+    "a negative life": ({"lifetime": -1}, "whole number"),
+    "too long a life": ({"lifetime": 601}, "between 1 and 600"),
+    "a life of True": ({"lifetime": True}, "whole number"),
+    "a life as text": ({"lifetime": "120"}, "whole number"),
+    "half seconds": ({"rotation": 2.5}, "whole number"),
+    "None": ({"replay_window": None}, "whole number"),
+    "no rotation": ({"rotation": 0}, "between 1 and"),
+    "a rotation longer than the life": ({"lifetime": 20}, "between 1 and the lifetime of 20 s"),
+    "a grace longer than the rotation": ({"rotation_grace": 26}, "rotation_grace must not exceed"),
+    "a negative grace": ({"rotation_grace": -1}, "whole number"),
+    "no time to collect": ({"redeem_window": 0}, "redeem_window must lie between"),
+    "a week to collect": ({"redeem_window": 601}, "redeem_window must lie between"),
+    "a week to replay": ({"replay_window": 601}, "replay_window not exceed"),
+}
+
+
+@pytest.mark.parametrize(("values", "remedy"), UNSAFE.values(), ids=UNSAFE)
+def test_an_unsafe_policy_never_constructs(values: dict[str, Any], remedy: str) -> None:
+    """I30, also by `replace`, which is how users make theirs."""
+    with pytest.raises(Misconfigured, match=remedy):
+        Policy(**values)
+    with pytest.raises(Misconfigured, match=remedy):
+        replace(STANDARD, **values)
+
+
+def test_a_policy_is_a_value() -> None:
+    assert replace(STANDARD, lifetime=60) == Policy(lifetime=60)
+    assert len({STANDARD, Policy(), STRICT}) == 2
+    with pytest.raises(FrozenInstanceError):
+        STANDARD.lifetime = 6000  # type: ignore[misc]
+
+
+def test_without_a_replay_window_every_redeem_is_strictly_once() -> None:
+    app = App(policy=replace(STANDARD, replay_window=0))
+    begun = app.begin()
+    tag = app.scan(begun)
+    app.qr.confirm(begun.scan_code, subject="alice")
+    operation = app.qr.core.redeem(begun.device_code, acknowledged=tag, op="x" * 16)
+    assert app.qr.run(operation).subject == "alice"
+    record = app.store.record(begun.login_id)
+    with pytest.raises(Exception, match="used already"):
+        app.qr.run(operation)
+    assert app.store.record(begun.login_id) == record

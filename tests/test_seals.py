@@ -1,0 +1,371 @@
+"""What somebody who can write to the store cannot do: no forged, altered or spliced record is ever believed.
+
+I12: nothing is released and nobody is shown unless the application's own key says so. The forger here reads and writes every
+record, knows every tag, and may even begin logins and have accounts of their own; what they lack is the key.
+"""
+
+import functools
+import itertools
+import logging
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from qrlogin import LoginError, NotYours, RecordForged, Redeemed, Scanned, State, Status, Unavailable, UnknownLogin, codes
+from qrlogin.codes import Key
+from qrlogin.core import RECORD_FORMAT
+from qrlogin.step import Record
+from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App
+
+#: Fields that say who and what; the others say when, and where the login stands.
+SEALED = (
+    "device_digest", "context", "needs", "only_for", "begin_seal",
+    "claim", "who", "scanner",
+    "subject", "met", "facts", "approval",
+)  # fmt: skip
+HELD = (State.SCANNED, State.CONFIRMED, State.REDEEMED)
+
+
+class Victim:
+    """One login on its way, and everything that a forger could put in its record's place."""
+
+    def __init__(self, state: State) -> None:
+        self.app = App()
+        self.begun, self.tag = self.app.reach(state, ALICE)
+        self.genuine: Record = self.app.store.record(self.begun.login_id)
+        other, _ = self.app.reach(State.REDEEMED, BOB)
+        self.foreign: Record = self.app.store.record(other.login_id)
+
+    def forge(self, **changes: str | None) -> None:
+        record = {**self.genuine, **{name: value for name, value in changes.items() if value is not None}}
+        for name, value in changes.items():
+            if value is None:
+                record.pop(name, None)
+        self.app.store.forge(self.begun.login_id, record)
+
+    def alterations(self) -> Iterator[tuple[str, str | None]]:
+        """Each sealed field: deleted, emptied, bent at either end, and taken from another genuine login or another state."""
+        others = [self.foreign, *genuine_records().values()]
+        for name in SEALED:
+            now = self.genuine.get(name, "")
+            tried = {None, "", "x", now + "x", now[:-1], now[1:], now.swapcase(), *(one.get(name, "") for one in others)}
+            if now:
+                tried |= {_bend(now, 0), _bend(now, len(now) // 2), _bend(now, len(now) - 1)}
+            for value in tried:
+                if (value or "") != now:
+                    yield name, value
+
+
+def _bend(text: str, at: int) -> str:
+    return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+
+
+@functools.cache
+def genuine_records() -> Mapping[State, Record]:
+    """One login of Bob's in each state."""
+    app, found = App(), {}
+    for state in (State.PENDING, *HELD, State.DENIED, State.CANCELLED):
+        begun, _ = app.reach(state, BOB)
+        found[state] = app.store.record(begun.login_id)
+    return found
+
+
+@pytest.mark.parametrize("state", HELD)
+def test_status_shows_nobody_whom_the_seal_does_not_name(state: State, caplog: pytest.LogCaptureFixture) -> None:
+    """Each sealed field that a status rests on, altered in each way: 404 like an unknown login, and an alarm."""
+    victim, tried = Victim(state), 0
+    matter = {"device_digest", "context", "needs", "only_for", "begin_seal", "claim", "who", "scanner"}
+    for name, value in victim.alterations():
+        victim.forge(**{name: value})
+        caplog.clear()
+        if name in matter:
+            with pytest.raises(RecordForged) as refusal:
+                victim.app.qr.status(victim.begun.device_code)
+            assert_alarm(victim, refusal.value, caplog)
+            tried += 1
+        else:
+            seen = victim.app.qr.status(victim.begun.device_code).scanned_by
+            assert seen is not None
+            assert (seen.shown_as, seen.tag) == (SHOWN[ALICE], victim.tag)
+    assert tried >= 60
+
+
+def assert_alarm(victim: Victim, refusal: UnknownLogin, caplog: pytest.LogCaptureFixture) -> None:
+    """The client hears what it would of an unknown login; the operator hears which login, and no secret."""
+    assert (refusal.http_status, refusal.wire_code, refusal.wire_text) == (
+        UnknownLogin.http_status, UnknownLogin.wire_code, UnknownLogin.wire_text,
+    )  # fmt: skip
+    alarms = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert [one.name for one in alarms] == ["qrlogin"]
+    said = alarms[0].getMessage()
+    assert victim.begun.login_id in said
+    for secret in (
+        victim.begun.device_code,
+        victim.begun.scan_code,
+        victim.tag or SHOWN[ALICE],
+        ALICE,
+        BOB,
+        "Firefox",
+        KEY.hex(),
+    ):
+        assert secret not in said + str(refusal)
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_redeem_releases_nobody_who_was_not_sealed(replayed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    victim, tried = Victim(State.REDEEMED if replayed else State.CONFIRMED), 0
+    for name, value in victim.alterations():
+        for tag in {victim.tag, value or "", victim.foreign["scanner"]}:
+            victim.forge(**{name: value})
+            caplog.clear()
+            with pytest.raises(LoginError) as refusal:
+                victim.app.qr.redeem(victim.begun.device_code, acknowledged=tag[:128] if tag.isascii() else "", op=OP)
+            if isinstance(refusal.value, RecordForged):
+                assert_alarm(victim, refusal.value, caplog)
+                tried += 1
+    assert tried >= 80
+    victim.forge()
+    assert victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP).subject == ALICE
+
+
+def test_scan_shows_no_browser_that_did_not_begin_it(caplog: pytest.LogCaptureFixture) -> None:
+    """The person must not be talked into approving "your own laptop" by a context that somebody else wrote."""
+    victim, tried = Victim(State.PENDING), 0
+    for name, value in victim.alterations():
+        victim.forge(**{name: value})
+        caplog.clear()
+        if name in ("device_digest", "context", "needs", "begin_seal"):
+            with pytest.raises(RecordForged) as refusal:
+                victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+            assert_alarm(victim, refusal.value, caplog)
+            tried += 1
+        elif name == "only_for" and value:
+            with pytest.raises(UnknownLogin):
+                victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        else:
+            scanned = victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+            assert scanned.context == {"browser": "Firefox on Linux"}
+    assert tried >= 25
+
+
+def test_cancel_and_redeem_raise_the_alarm_when_the_browsers_proof_was_overwritten(caplog: pytest.LogCaptureFixture) -> None:
+    """A genuine device_code that the record does not know is no stranger's: somebody changed the record."""
+    victim = Victim(State.CONFIRMED)
+    for digest in ("", "x", victim.foreign["device_digest"]):
+        for call in (
+            lambda: victim.app.qr.cancel(victim.begun.device_code),
+            lambda: victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP),
+        ):
+            victim.forge(device_digest=digest)
+            caplog.clear()
+            with pytest.raises(RecordForged) as refusal:
+                call()
+            assert_alarm(victim, refusal.value, caplog)
+
+
+def test_a_whole_record_of_another_login_or_another_state_is_not_believed() -> None:
+    victim = Victim(State.SCANNED)
+    for state, record in {**genuine_records(), State.EXPIRED: victim.foreign}.items():
+        victim.app.store.forge(victim.begun.login_id, record)
+        with pytest.raises(RecordForged):
+            victim.app.qr.status(victim.begun.device_code)
+        with pytest.raises(LoginError):
+            victim.app.qr.redeem(victim.begun.device_code, acknowledged=record.get("scanner", ""), op=OP)
+        with pytest.raises(LoginError):
+            victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        assert state != victim.app.store.record(victim.begun.login_id).get("subject")
+
+
+def test_a_rolled_back_state_alone_brings_nothing_that_was_not_approved() -> None:
+    """What cannot be prevented (PROTOCOL section 4): the same browser redeems again. What can: anybody else, anything else."""
+    victim = Victim(State.REDEEMED)
+    for state in State:
+        victim.forge(state=state)
+        try:
+            redeemed = victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OTHER_OP)
+        except (LoginError, Unavailable):
+            continue
+        assert (state, redeemed.subject, redeemed.shown_as) == (State.CONFIRMED, ALICE, SHOWN[ALICE])
+    victim = Victim(State.SCANNED)
+    victim.forge(state=State.CONFIRMED, redeem_by="999999999999999")
+    with pytest.raises(RecordForged):
+        victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
+
+
+# Splices, exhaustively
+
+
+def sources() -> tuple[App, Victim, list[Record]]:
+    """Three genuine records to cut from: the victim's own, its own after somebody else's scan, and another login's."""
+    victim = Victim(State.CONFIRMED)
+    app, begun, alice = victim.app, victim.begun, victim.genuine
+    key = Key(KEY, "example.com")
+    # Bob scanned and confirmed this very login as well, too late: all that his phone's calls carried is in the forger's hands.
+    claim = codes.claim(key, begun.login_id, BOB, "")
+    bob = {
+        **alice,
+        "claim": claim,
+        "who": SHOWN[BOB],
+        "scanner": codes.scanner_seal(key, begun.login_id, claim, SHOWN[BOB]),
+        "subject": BOB,
+        "approval": codes.approval_seal(key, begun.login_id, claim, BOB, "", ""),
+    }
+    # The forger's own login, in a browser of their own, confirmed with an account of their own.
+    mine = app.begin(browser="the forger's")
+    tag = app.scan(mine, "mallory")
+    app.qr.confirm(mine.scan_code, subject="mallory")
+    assert tag
+    return app, victim, [alice, bob, app.store.record(mine.login_id)]
+
+
+SHOWN["mallory"] = "M•••y"
+
+
+@pytest.fixture
+def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same MACs, remembered: a hundred thousand splices ask for the same few hundred."""
+    genuine, known = Key.mac, dict[tuple[str, ...], str]()
+
+    def mac(self: Key, purpose: str, *parts: str) -> str:
+        asked = (purpose, *parts)
+        if asked not in known:
+            known[asked] = genuine(self, purpose, *parts)
+        return known[asked]
+
+    monkeypatch.setattr(Key, "mac", mac)
+
+
+def test_no_splice_of_genuine_records_is_redeemed(quick_macs: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every mixture of three genuine records, field by field, with the tag that the browser was shown for it."""
+    app, victim, cut_from = sources()
+    spliced = (
+        "device_digest",
+        "context",
+        "begin_seal",
+        "claim",
+        "who",
+        "scanner",
+        "subject",
+        "approval",
+        "met",
+        "facts",
+        "only_for",
+    )
+    marks = [{"met": "", "facts": "", "only_for": ""}, {"met": "match", "facts": "", "only_for": ""}, {"met": "", "facts": "f"}]
+    cut = [
+        {**{name: record[name] for name in spliced if name in record}, **mark}
+        for record, mark in zip(cut_from, marks, strict=True)
+    ]
+    cut[2]["only_for"] = codes.only_for(Key(KEY, "example.com"), victim.begun.login_id, BOB)
+    allowed = {(ALICE, SHOWN[ALICE]), (BOB, SHOWN[BOB])}
+    tried, released = 0, dict[tuple[str, str], int]()
+    for chosen in itertools.product(range(3), repeat=len(spliced)):
+        record = {**victim.genuine, **{name: cut[source][name] for name, source in zip(spliced, chosen, strict=True)}}
+        operation = app.qr.core.redeem(victim.begun.device_code, acknowledged=record["scanner"], op=OP)
+        app.store.forge(victim.begun.login_id, record)
+        tried += 1
+        try:
+            redeemed: Redeemed = operation.finish(app.store.apply(operation.command))
+        except LoginError:
+            continue
+        who = (redeemed.subject, redeemed.shown_as)
+        assert who in allowed, chosen
+        assert redeemed.context == {"browser": "Firefox on Linux"}
+        assert record["subject"] == redeemed.subject
+        released[who] = released.get(who, 0) + 1
+    with capsys.disabled():
+        print(f"\n{tried} splices, {sum(released.values())} of them genuine", end=" ")
+    assert tried == 3**11 == 177_147
+    assert set(released) == allowed, "a splice that puts a genuine approval together again is no forgery"
+
+
+def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: None) -> None:
+    """Scan and status, over the fields that they show and all that vouch for them."""
+    app, victim, cut_from = sources()
+    spliced = ("device_digest", "context", "needs", "only_for", "begin_seal", "claim", "who", "scanner")
+    shown, told, tried = set(), set(), 0
+    for state in (State.PENDING, *HELD):
+        for chosen in itertools.product(range(3), repeat=len(spliced)):
+            record = {**victim.genuine, "state": state}
+            record |= {name: cut_from[source][name] for name, source in zip(spliced, chosen, strict=True)}
+            tried += 1
+            for operation in (
+                app.qr.core.status(victim.begun.device_code),
+                app.qr.core.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]),
+            ):
+                app.store.forge(victim.begun.login_id, dict(record))
+                try:
+                    answer: Status | Scanned = operation.finish(app.store.apply(operation.command))
+                except LoginError:
+                    continue
+                if isinstance(answer, Scanned):
+                    told.add(answer.context["browser"])
+                elif answer.scanned_by:
+                    shown.add((answer.scanned_by.shown_as, answer.scanned_by.tag))
+    assert tried == 4 * 3**8
+    assert told == {"Firefox on Linux"}
+    assert shown == {(one["who"], one["scanner"]) for one in cut_from[:2]}
+
+
+@pytest.mark.parametrize("state", HELD)
+def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
+    """The right shape, the right login, every seal consistent, and made by a key that is not the login's."""
+    victim = Victim(state)
+    wrong = Key(bytes(32)[::-1] + KEY, "example.com")
+    login_id, record = victim.begun.login_id, dict(victim.genuine)
+    claim = codes.claim(wrong, login_id, BOB, "")
+    sealed = {
+        "v": RECORD_FORMAT,
+        "begin_seal": codes.begin_seal(wrong, login_id, record["device_digest"], record["context"], "", ""),
+        "claim": claim,
+        "who": SHOWN[BOB],
+        "scanner": codes.scanner_seal(wrong, login_id, claim, SHOWN[BOB]),
+        "subject": BOB,
+        "approval": codes.approval_seal(wrong, login_id, claim, BOB, "", ""),
+        "state": State.CONFIRMED,
+    }
+    for kept in (set(), {"begin_seal"}):
+        victim.forge(**{name: value for name, value in sealed.items() if name not in kept})
+        with pytest.raises(RecordForged):
+            victim.app.qr.redeem(victim.begun.device_code, acknowledged=sealed["scanner"], op=OP)
+        victim.forge(**{name: value for name, value in sealed.items() if name not in kept})
+        with pytest.raises(RecordForged):
+            victim.app.qr.status(victim.begun.device_code)
+
+
+@pytest.mark.parametrize(
+    ("needs", "met", "only_for", "released"),
+    [("", "", "", True), ("match", "match", "", True), ("match", "", "", False), ("match", "other", "", False),
+     ("", "match", "", True), ("", "", ALICE, True), ("", "", BOB, False), ("match", "match", BOB, False)],
+)  # fmt: skip
+def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
+    needs: str, met: str, only_for: str, released: bool
+) -> None:
+    """PROTOCOL section 4: `needs == "" or needs == met`, and `only_for` of this subject, whatever state the record claims."""
+    victim, key = Victim(State.CONFIRMED), Key(KEY, "example.com")
+    login_id, genuine = victim.begun.login_id, victim.genuine
+    meant = codes.only_for(key, login_id, only_for) if only_for else ""
+    victim.forge(
+        needs=needs,
+        only_for=meant,
+        begin_seal=codes.begin_seal(key, login_id, genuine["device_digest"], genuine["context"], needs, meant),
+        met=met,
+        approval=codes.approval_seal(key, login_id, genuine["claim"], ALICE, met, ""),
+    )
+    redeem = victim.app.qr.core.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
+    if released:
+        assert victim.app.qr.run(redeem).subject == ALICE
+    else:
+        with pytest.raises(RecordForged):
+            victim.app.qr.run(redeem)
+
+
+def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
+    victim, key = Victim(State.PENDING), Key(KEY, "example.com")
+    login_id, genuine = victim.begun.login_id, victim.genuine
+    meant = codes.only_for(key, login_id, ALICE)
+    seal = codes.begin_seal(key, login_id, genuine["device_digest"], genuine["context"], "", meant)
+    victim.forge(only_for=meant, begin_seal=seal)
+    with pytest.raises(NotYours):
+        victim.app.qr.scan(victim.begun.scan_code, subject=BOB, shown_as=SHOWN[BOB])
+    assert victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]).state is State.SCANNED

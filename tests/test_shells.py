@@ -1,0 +1,102 @@
+"""The two shells and the stores' twins: alike in every name, signature and first line; and the public door, name by name."""
+
+import inspect
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import qrlogin
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin, stores
+from tests.people import KEY, URI
+
+
+def public(thing: type) -> dict[str, Any]:
+    return {name: inspect.getattr_static(thing, name) for name in dir(thing) if not name.startswith("_")}
+
+
+def unwrapped(function: Any) -> Any:
+    return function.__func__ if isinstance(function, classmethod | staticmethod) else function
+
+
+TWINS = [
+    (QRLogin, AsyncQRLogin),
+    (MemoryStore, AsyncMemoryStore),
+    (stores.RedisStore, stores.AsyncRedisStore),
+    (stores.Store, stores.AsyncStore),
+    (stores.Listener, stores.AsyncListener),
+    (stores.Wakeups, stores.AsyncWakeups),
+]
+
+
+@pytest.mark.parametrize(("sync", "awaited"), TWINS, ids=lambda twin: twin.__name__)
+def test_twins_have_the_same_names_signatures_and_words(sync: type, awaited: type) -> None:
+    """MODELS rule 7: the reviewer that never tires."""
+    ours, theirs = public(sync), public(awaited)
+    assert list(ours) == list(theirs)
+    for name in [*ours, "__init__"]:
+        one, other = unwrapped(inspect.getattr_static(sync, name)), unwrapped(inspect.getattr_static(awaited, name))
+        if not inspect.isfunction(one):
+            assert type(one) is type(other), name
+            continue
+        assert spoken(one) == spoken(other).replace("Async", ""), name
+        assert not inspect.iscoroutinefunction(one), name
+        if sync is QRLogin and name != "__init__":
+            first, twin = ((inspect.getdoc(each) or "").partition("\n")[0] for each in (one, other))
+            assert first == twin, name
+
+
+def spoken(function: Any) -> str:
+    """The signature as text, with types that differ by colour alone made equal."""
+    signature = inspect.signature(function)
+    parameters = [f"{one.name}:{one.kind.name}={one.default!r}:{_plain(one.annotation)}" for one in signature.parameters.values()]
+    return f"({', '.join(parameters)}) -> {_plain(signature.return_annotation)}"
+
+
+def _plain(annotation: object) -> str:
+    return (
+        inspect.formatannotation(annotation)
+        .replace("redis.asyncio.", "redis.")
+        .replace("asyncio.client.", "client.")
+        .replace("asyncio.cluster.", "cluster.")
+    )
+
+
+def test_everything_that_talks_to_a_store_is_awaited_and_nothing_else() -> None:
+    awaited = {name for name, each in public(AsyncQRLogin).items() if inspect.iscoroutinefunction(each)}
+    assert awaited == {name for name, each in public(QRLogin).items() if inspect.isfunction(each)}
+    assert awaited == {"begin", "status", "wait", "scan", "release", "confirm", "deny", "cancel", "redeem", "run", "close"}
+
+
+def test_every_public_call_says_what_it_means() -> None:
+    for shell in (QRLogin, AsyncQRLogin):
+        for name, each in public(shell).items():
+            assert inspect.getdoc(each), f"{shell.__name__}.{name}"
+
+
+PUBLIC = """
+    LAB STANDARD STRICT
+    AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun Cancelled Denied Expired
+    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError RecordForged Redeemed Scanned
+    ScannedBy ScannerChanged State Status Superseded Unavailable UnknownLogin WrongState
+"""
+
+
+def test_the_public_names_are_frozen() -> None:
+    """A name that is gone breaks somebody; a name that came by accident has to be kept."""
+    assert qrlogin.__all__ == PUBLIC.split()
+    assert qrlogin.__all__ == sorted(qrlogin.__all__, key=lambda name: (not name.isupper(), name))
+    assert {
+        name for name, value in vars(qrlogin).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+    } == set(qrlogin.__all__)
+    assert all(getattr(qrlogin, name).__module__.startswith("qrlogin") for name in PUBLIC.split()[3:])
+
+
+def test_a_store_of_the_other_colour_is_refused_with_the_right_door() -> None:
+    with pytest.raises(Misconfigured, match="use AsyncQRLogin"):
+        QRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]
+    with pytest.raises(Misconfigured, match="use QRLogin"):
+        AsyncQRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]
+    for nothing in (None, AsyncMemoryStore, "redis://127.0.0.1"):
+        with pytest.raises(Misconfigured, match="AsyncMemoryStore"):
+            AsyncQRLogin(nothing, secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]

@@ -1,0 +1,279 @@
+"""What a row means: in Python, in Lua on fakeredis and in Lua on a real Redis, case by case, and against the oracle by hand.
+
+Nothing here is drawn at random: `cases.py` lists all that can matter to the step, and each case must give the same verdict,
+the same reply, the same whole record afterwards, the same announcement and the same life of the key.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+
+import qrlogin
+from qrlogin.step import BROKEN, Command, Verdict, number, step
+from qrlogin.stores.redis import SCRIPT, _Calls, _reply
+from qrlogin.table import TABLE, State
+from tests import by_hand
+from tests.cases import NO_NUMBERS, NOW, NUMBERS, ROWS, Case, cases
+
+#: How many cases there were when this was written. A change of the table may only add.
+FLOOR = 24_886
+LIVES = NOW + 10**9  # when a record that is there already becomes garbage; no row may move that
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that an interpreter did to one login and said about it."""
+
+    verdict: str
+    echo: tuple[str, str]
+    now: int
+    told: Mapping[str, str]  # the record in the reply
+    kept: Mapping[str, str]  # the record in the store afterwards
+    announced: str | None
+    life: int | None  # what was set on the key, or was there before; None: nothing
+
+
+def login_id(index: int) -> str:
+    return f"login-{index:017}"
+
+
+def in_python(listed: Sequence[Case]) -> list[Seen]:
+    seen = []
+    for index, case in enumerate(listed):
+        command = replace(case.command, login_id=login_id(index))
+        outcome = step(MappingProxyType(dict(case.record)), command, case.clock)
+        reply = outcome.reply
+        kept = {**case.record, **outcome.changes}
+        born = command.keep is not None and outcome.reply.verdict is Verdict.APPLIED
+        seen.append(
+            Seen(
+                verdict=reply.verdict,
+                echo=(reply.login_id, reply.mark),
+                now=reply.now,
+                told=reply.record,
+                kept=kept,
+                announced=f"{reply.login_id} {kept['version']}" if outcome.announce else None,
+                life=command.keep if born else LIVES if case.record else None,
+            )
+        )
+    return seen
+
+
+def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
+    seen = []
+    for index, case in enumerate(listed):
+        command = case.command
+        asked = by_hand.Asked(case.record, command.values, command.mark, command.durations, command.until, 0)
+        told = by_hand.expected(command.row.event, asked, case.clock)
+        born = command.row.event == "begin" and told.verdict == "applied"
+        seen.append(
+            Seen(
+                verdict=told.verdict,
+                echo=(login_id(index), command.mark),
+                now=told.now,
+                told=told.record,
+                kept=told.record,
+                announced=f"{login_id(index)} {told.record['version']}" if told.announced else None,
+                life=240_000 if born else LIVES if case.record else None,
+            )
+        )
+    return seen
+
+
+def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
+    """Spelled by the store's own encoder. A batch travels as one pipeline, and its announcements are heard before the next."""
+    clock = NOW
+    calls = _Calls(f"qrl-test-{uuid.uuid4().hex}:", lambda: clock)
+    sha = client.script_load(SCRIPT)
+    seen: list[Seen] = []
+    with client.pubsub() as ear:
+        ear.subscribe(*calls.channels)
+        for first in range(0, len(listed), BATCH):
+            batch = listed[first : first + BATCH]
+            pipe = client.pipeline(transaction=False)
+            keys = []
+            for index, case in enumerate(batch, first):
+                clock = case.clock
+                arguments = calls.arguments(replace(case.command, login_id=login_id(index)))
+                keys.append(key := str(arguments[1]))
+                if case.record:
+                    pipe.hset(key, mapping={_bytes(name): _bytes(value) for name, value in case.record.items()})
+                    pipe.pexpireat(key, LIVES)
+                pipe.execute_command("EVALSHA", sha, *arguments)
+                pipe.hgetall(key)
+                pipe.pexpiretime(key)
+            pipe.publish(calls.channels[0], "all said")
+            pipe.unlink(*keys)
+            earliest = _milliseconds(client.time())
+            answers: Iterator[Any] = iter(pipe.execute())
+            latest = _milliseconds(client.time())
+            heard = dict(_heard(ear))
+            for index, case in enumerate(batch, first):
+                if case.record:
+                    next(answers), next(answers)
+                reply, kept, ends = _reply(next(answers)), next(answers), next(answers)
+                keep = case.command.keep
+                if keep is not None and earliest + keep <= ends <= latest + keep:
+                    ends = keep
+                seen.append(
+                    Seen(
+                        verdict=reply.verdict,
+                        echo=(reply.login_id, reply.mark),
+                        now=reply.now,
+                        told=reply.record,
+                        kept={_text(name): _text(value) for name, value in kept.items()},
+                        announced=heard.pop(login_id(index), None),
+                        life=ends if ends > 0 else None,
+                    )
+                )
+            assert not heard, "announced what nobody asked for"
+    return seen
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _heard(ear: Any) -> Iterator[tuple[str, str]]:
+    while True:
+        message = ear.get_message(timeout=10)
+        assert message is not None, "the announcements stopped"
+        if message["type"] == "message":
+            text = _text(message["data"])
+            if text == "all said":
+                return
+            yield text.partition(" ")[0], text
+
+
+@pytest.fixture(scope="module")
+def listed() -> list[Case]:
+    return list(cases())
+
+
+@pytest.fixture(scope="module")
+def wanted(listed: list[Case]) -> list[Seen]:
+    return in_python(listed)
+
+
+def agree(listed: Sequence[Case], wanted: Sequence[Seen], seen: Sequence[Seen]) -> None:
+    differing = [
+        f"{case.about}\n" + "\n".join(_differences(want, got))
+        for case, want, got in zip(listed, wanted, seen, strict=True)
+        if want != got
+    ]
+    if differing:
+        pytest.fail(f"{len(differing)} of {len(listed)} cases differ:\n" + "\n".join(differing[:5]), pytrace=False)
+
+
+def _differences(want: Seen, got: Seen) -> Iterator[str]:
+    for one in fields(Seen):
+        wanted, found = getattr(want, one.name), getattr(got, one.name)
+        if wanted != found:
+            yield f"  {one.name}: wanted {wanted!r}\n  {' ' * len(one.name)}  but    {found!r}"
+
+
+def test_the_cases_do_not_get_fewer(listed: list[Case], capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{len(listed)} cases of {len(ROWS)} rows", end=" ")
+    assert len(listed) >= FLOOR
+    assert len({case.about for case in listed}) == len(listed)
+    assert {case.command.row.event for case in listed} == {row.event for row in ROWS}
+
+
+def test_the_cases_reach_every_verdict_that_a_row_can_give(listed: list[Case], wanted: list[Seen]) -> None:
+    reached = {(case.command.row.event, str(one.verdict)) for case, one in zip(listed, wanted, strict=True)}
+    for row in ROWS:
+        can = {"applied"}
+        can |= {"forbidden"} if row.proves or row.guards else set()
+        can |= {"repeated"} if row.repeats else set()
+        can |= {"refused"} if not row.reads and row.event != "reserve" else set()
+        can |= {"expired"} if any(row.sources.values()) else set()
+        can |= {"slow"} if row.paces else set()
+        missing = {(row.event, verdict) for verdict in can} - reached
+        assert not missing
+
+
+def test_python_means_what_the_protocol_says(listed: list[Case], wanted: list[Seen]) -> None:
+    agree(listed, by_the_oracle(listed), wanted)
+
+
+def test_lua_on_fakeredis_means_what_python_means(listed: list[Case], wanted: list[Seen]) -> None:
+    agree(listed, wanted, in_lua(fakeredis.FakeRedis(), listed))
+
+
+def test_lua_on_a_real_redis_means_what_python_means(listed: list[Case], wanted: list[Seen], redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        agree(listed, wanted, in_lua(client, listed))
+
+
+@pytest.mark.parametrize("changed_at", ["", str(NOW)])
+def test_without_a_given_time_lua_asks_the_server_and_never_goes_back(changed_at: str, redis_url: str) -> None:
+    prefix = f"qrl-test-{uuid.uuid4().hex}:"
+    with redis.Redis.from_url(redis_url) as client:
+        arguments = _Calls(prefix, None).arguments(Command("login", TABLE["status"], "m", {"device_digest": "D"}))
+        client.hset(str(arguments[1]), mapping={"state": "pending", "device_digest": "D", "changed_at": changed_at})
+        earliest = _milliseconds(client.time())
+        reply = _reply(client.execute_command("EVAL", SCRIPT, *arguments))
+        latest = _milliseconds(client.time())
+        client.unlink(str(arguments[1]))
+    assert reply.verdict is Verdict.APPLIED
+    if changed_at:
+        assert reply.now == NOW
+    else:
+        assert earliest <= reply.now <= latest
+
+
+def _milliseconds(time: tuple[int, int]) -> int:
+    return time[0] * 1000 + time[1] // 1000
+
+
+def test_a_number_is_1_to_15_ascii_digits_and_nothing_else() -> None:
+    assert [number(text) for text in NUMBERS] == [0, 1, 1, 999_999_999_999_999]
+    assert {number(text) for text in NO_NUMBERS} == {None}
+
+
+def test_a_command_that_is_refused_leaves_no_trace(listed: list[Case], wanted: list[Seen]) -> None:
+    for case, one in zip(listed, wanted, strict=True):
+        if one.verdict != "applied" and not (case.command.row.paces and one.verdict in ("refused", "slow")):
+            assert one.kept == case.record, case.about
+            assert one.announced is None, case.about
+
+
+def test_what_repeats_says_the_same_after_it_was_applied(listed: list[Case], wanted: list[Seen]) -> None:
+    """I18: the same command again, at the same instant and long after, is a repeat and changes nothing."""
+    applied = 0
+    for case, one in zip(listed, wanted, strict=True):
+        row, command = case.command.row, replace(case.command, login_id=one.echo[0])
+        if one.verdict != "applied" or not row.repeats or not all(command.values.get(name) for name in row.repeats_if):
+            continue
+        later: tuple[int, ...] = (one.now, one.now + 10**8)
+        if row.repeats_until:
+            ends = number(one.kept[row.repeats_until])
+            later = (one.now,) if ends is not None and one.now < ends else ()  # a window of no length has nothing to repeat
+        for clock in later:
+            again = step(one.kept, command, clock)
+            assert (again.reply.verdict, again.changes, again.announce) == (Verdict.REPEATED, {}, False), case.about
+            assert again.reply.record == one.kept
+        applied += 1
+    assert applied > 1000
+
+
+def test_the_step_knows_no_event_and_no_state_by_name() -> None:
+    """Renamed from end to end, the table means the same: so a row from a newer process runs in an older one."""
+    python = Path(qrlogin.__file__).with_name("step.py").read_text("utf-8")
+    for name in {*TABLE, *(str(state) for state in State)} - {"expired"}:  # which is also a verdict
+        assert f'"{name}"' not in python
+        assert f"'{name}'" not in SCRIPT
+    assert BROKEN not in {str(state) for state in State}

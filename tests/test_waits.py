@@ -1,0 +1,356 @@
+"""Waiting: as long as there is nothing to tell, and not longer. The same stories are told to a thread and to a task.
+
+Waiting is told with tiny policies and a turned clock; no test here measures how long anything took.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from qrlogin import (
+    AsyncMemoryStore,
+    AsyncQRLogin,
+    Expired,
+    InvalidCode,
+    MemoryStore,
+    Policy,
+    QRLogin,
+    State,
+    Status,
+    Superseded,
+    UnknownLogin,
+    core,
+)
+from qrlogin.stores.wakeups import AsyncWaiter, Waiter
+from tests.people import ALICE, KEY, SHOWN, URI, Clock
+
+LONG = 60.0  # a wait that is to end for another reason; a test that needs it is red by its timeout
+SOON = 0.05  # what a wait gets to return too early in; were it too short, the test would be less sharp and never red
+
+
+@dataclass
+class Colour:
+    """One shell behind blocking calls, so that one story is told to both."""
+
+    name: str
+    clock: Clock
+    begin: Callable[[], Any]
+    call: Callable[..., Any]  # name of a method, its arguments
+    park: Callable[..., "Parked"]  # a wait that runs while the story goes on
+    close: Callable[[], None]
+
+
+class Listening(MemoryStore):
+    """Tells when somebody has begun to listen."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(now=clock)
+        self.listened = threading.Semaphore(0)
+
+    def listen(self, login_id: str) -> Waiter:
+        try:
+            return super().listen(login_id)
+        finally:
+            self.listened.release()
+
+
+class AsyncListening(AsyncMemoryStore):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(now=clock)
+        self.listened = threading.Semaphore(0)
+
+    def listen(self, login_id: str) -> AsyncWaiter:
+        try:
+            return super().listen(login_id)
+        finally:
+            self.listened.release()
+
+
+class Parked:
+    """A wait in a thread of its own, which listens by the time this exists."""
+
+    def __init__(self, wait: Callable[[], Status], listened: threading.Semaphore) -> None:
+        self.answer: Status | None = None
+        self.error: Exception | None = None
+        while listened.acquire(blocking=False):
+            pass  # earlier waits
+        self.thread = threading.Thread(target=self._run, args=(wait,), daemon=True)
+        self.thread.start()
+        listened.acquire()
+        self.thread.join(SOON)
+
+    def _run(self, wait: Callable[[], Status]) -> None:
+        try:
+            self.answer = wait()
+        except Exception as error:
+            self.error = error
+
+    @property
+    def waiting(self) -> bool:
+        return self.thread.is_alive()
+
+    def result(self) -> Status:
+        self.thread.join()
+        if self.error:
+            raise self.error
+        assert self.answer is not None
+        return self.answer
+
+
+def blocking(policy: Policy) -> Iterator[Colour]:
+    store = Listening(clock := Clock())
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+        yield Colour(
+            "sync",
+            clock,
+            qr.begin,
+            lambda name, *arguments, **named: getattr(qr, name)(*arguments, **named),
+            lambda *arguments, **named: Parked(lambda: qr.wait(*arguments, **named), store.listened),
+            qr.close,
+        )
+
+
+def awaited(policy: Policy) -> Iterator[Colour]:
+    """The shell lives in an event loop of its own thread, as it would in a server."""
+    store, loop = AsyncListening(clock := Clock()), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+    try:
+        qr = AsyncQRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=policy)
+        yield Colour(
+            "async",
+            clock,
+            lambda: run(qr.begin()),
+            lambda name, *arguments, **named: run(getattr(qr, name)(*arguments, **named)),
+            lambda *arguments, **named: Parked(lambda: run(qr.wait(*arguments, **named)), store.listened),
+            lambda: run(qr.close()),
+        )
+        run(qr.close())
+        assert len(store._wakeups) == 0, "a waiter was left behind"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        assert not asyncio.all_tasks(loop), "a task was left behind"
+        loop.close()
+
+
+@pytest.fixture(params=[blocking, awaited], ids=["sync", "async"])
+def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
+    before = threading.active_count()
+    yield from request.param(Policy(names_scanner=False))
+    assert threading.active_count() == before, "a thread was left behind"
+
+
+def test_wait_returns_at_once_when_the_browser_is_behind(colour: Colour) -> None:
+    """I22: whatever version it was told last, if it is another one. No cursor means "was told pending"."""
+    begun = colour.begin()
+    colour.call("scan", begun.scan_code, subject=ALICE)
+    for after in (None, begun.version, 0, 99):
+        assert colour.call("wait", begun.device_code, after=after, timeout=LONG).state is State.SCANNED
+
+
+def test_wait_without_a_cursor_holds_only_while_pending(colour: Colour) -> None:
+    begun = colour.begin()
+    parked = colour.park(begun.device_code, timeout=LONG)
+    assert parked.waiting
+    colour.call("scan", begun.scan_code, subject=ALICE)
+    assert parked.result().state is State.SCANNED
+
+
+@pytest.mark.parametrize("stop", ["cancel", "deny", "redeem"])
+def test_wait_never_holds_an_end(colour: Colour, stop: str) -> None:
+    begun = colour.begin()
+    colour.call("scan", begun.scan_code, subject=ALICE)
+    tag = colour.call("status", begun.device_code).scanned_by.tag
+    if stop == "deny":
+        colour.call("deny", begun.scan_code, subject=ALICE)
+    elif stop == "cancel":
+        colour.call("cancel", begun.device_code)
+    else:
+        colour.call("confirm", begun.scan_code, subject=ALICE)
+        colour.call("redeem", begun.device_code, acknowledged=tag)
+    seen = colour.call("status", begun.device_code)
+    assert colour.call("wait", begun.device_code, after=seen.version, timeout=LONG) == seen
+
+
+def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
+    begun = colour.begin()
+    colour.clock.ms += 120_000
+    assert colour.call("wait", begun.device_code, after=begun.version, timeout=LONG).state is State.EXPIRED
+    colour.clock.ms += 10_000_000
+    other = colour.begin()  # the first record is garbage by now
+    assert colour.call("wait", begun.device_code, after=0, timeout=LONG).state is State.EXPIRED
+    with pytest.raises(Expired):
+        colour.call("cancel", begun.device_code)
+    with pytest.raises(InvalidCode):
+        colour.call("wait", other.login_id, timeout=LONG)
+    with pytest.raises(UnknownLogin):
+        colour.call("scan", begun.scan_code, subject=ALICE)
+
+
+def test_wait_holds_while_the_version_is_the_same_and_wakes_at_each_change(colour: Colour) -> None:
+    begun = colour.begin()
+    after, story = begun.version, (("scan", State.SCANNED), ("release", State.PENDING), ("scan", State.SCANNED))
+    for event, state in (*story, ("confirm", State.CONFIRMED), ("deny", State.DENIED)):
+        parked = colour.park(begun.device_code, after=after, timeout=LONG)
+        assert parked.waiting, event
+        colour.call(event, begun.scan_code, subject=ALICE)
+        seen = parked.result()
+        assert seen.state is state
+        assert seen.version != after
+        after = seen.version
+
+
+def test_another_logins_changes_wake_nobody(colour: Colour) -> None:
+    begun, other = colour.begin(), colour.begin()
+    parked = colour.park(begun.device_code, timeout=LONG)
+    colour.call("scan", other.scan_code, subject=ALICE)
+    colour.call("status", begun.device_code)
+    assert parked.waiting
+    colour.call("cancel", begun.device_code)
+    assert parked.result().state is State.CANCELLED
+
+
+def test_wait_ends_with_its_timeout_and_tells_what_is(colour: Colour) -> None:
+    begun = colour.begin()
+    for timeout in (0, -1, 0.01):
+        seen = colour.call("wait", begun.device_code, after=begun.version, timeout=timeout)
+        assert (seen.state, seen.version) == (State.PENDING, begun.version)
+
+
+def test_wait_ends_when_the_login_expires_though_nobody_says_so() -> None:
+    """PROTOCOL section 6: nobody publishes an expiry. The real clock, and the shortest life there is."""
+    policy = Policy(lifetime=1, rotation=1, rotation_grace=0, names_scanner=False)
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+        begun = qr.begin()
+        assert qr.wait(begun.device_code, after=begun.version, timeout=LONG).state is State.EXPIRED
+
+    async def story() -> Status:
+        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+            begun = await qr.begin()
+            return await qr.wait(begun.device_code, after=begun.version, timeout=LONG)
+
+    assert asyncio.run(story()).state is State.EXPIRED
+
+
+def test_wait_ends_when_the_code_rotates_because_the_picture_must_change() -> None:
+    policy = Policy(lifetime=600, rotation=1, rotation_grace=0, names_scanner=False)
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+        begun = qr.begin()
+        seen = qr.wait(begun.device_code, after=begun.version, timeout=LONG)
+        assert (seen.state, seen.version) == (State.PENDING, begun.version)
+        assert seen.scan_code != begun.scan_code
+
+    async def story() -> bool:
+        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+            begun = await qr.begin()
+            return (await qr.wait(begun.device_code, after=begun.version, timeout=LONG)).scan_code != begun.scan_code
+
+    assert asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("state", "expires_in", "rotates_in", "timeout", "patience"),
+    [
+        (State.PENDING, 120, 25, 60.0, 25),
+        (State.PENDING, 7, 25, 60.0, 7),
+        (State.PENDING, 120, 25, 3.5, 3.5),
+        (State.SCANNED, 44, 0, 60.0, 44),
+        (State.CONFIRMED, 30, 0, 60.0, 30),
+        (State.PENDING, 120, 25, float("inf"), 25),
+    ],
+)
+def test_patience_is_the_shortest_of_what_may_change_by_itself(
+    state: State, expires_in: int, rotates_in: int, timeout: float, patience: float
+) -> None:
+    seen = Status("L", state, version=1, expires_in=expires_in, rotates_in=rotates_in)
+    assert core.patience(seen, timeout) == patience
+
+
+def test_the_newest_wait_takes_over_and_the_older_is_told(colour: Colour) -> None:
+    begun = colour.begin()
+    older = colour.park(begun.device_code, timeout=LONG)
+    newer = colour.park(begun.device_code, timeout=LONG)
+    with pytest.raises(Superseded) as refusal:
+        older.result()
+    assert (refusal.value.http_status, refusal.value.wire_code) == (409, "superseded")
+    assert newer.waiting, "the older one fought back"
+    colour.call("cancel", begun.device_code)
+    assert newer.result().state is State.CANCELLED
+
+
+def test_closing_ends_every_parked_wait_at_once_and_twice_is_fine(colour: Colour) -> None:
+    parked = [colour.park(colour.begin().device_code, timeout=LONG) for _ in range(3)]
+    assert all(one.waiting for one in parked)
+    colour.close()
+    assert {one.result().state for one in parked} == {State.PENDING}
+    colour.close()
+    begun = colour.begin()
+    assert colour.call("wait", begun.device_code, timeout=LONG).state is State.PENDING, "a wait after closing parks for nothing"
+
+
+def test_a_bad_code_parks_nobody(colour: Colour) -> None:
+    begun = colour.begin()
+    parked = colour.park(begun.device_code, timeout=LONG)
+    for code in (begun.device_code[:-1], begun.scan_code, begun.login_id, ""):
+        with pytest.raises(InvalidCode):
+            colour.call("wait", code, timeout=LONG)
+    assert parked.waiting, "a forged code took over a genuine wait"
+    colour.call("cancel", begun.device_code)
+    assert parked.result().state is State.CANCELLED
+
+
+def test_a_cancelled_wait_leaves_nothing_behind() -> None:
+    """I34: the browser left, and its handler was cancelled."""
+
+    async def story() -> None:
+        store = AsyncMemoryStore()
+        async with AsyncQRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
+            begun = await qr.begin()
+            wait = asyncio.create_task(qr.wait(begun.device_code, timeout=LONG))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(store._wakeups) == 1
+            wait.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await wait
+            assert len(store._wakeups) == 0
+            await qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+            assert (await qr.wait(begun.device_code, timeout=LONG)).state is State.SCANNED
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(story())
+
+
+def test_leaving_the_block_closes_the_store() -> None:
+    with QRLogin(store := MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+        assert isinstance(qr, QRLogin)
+        assert not store._wakeups.closed
+    assert store._wakeups.closed
+
+    async def story() -> bool:
+        store = AsyncMemoryStore()
+        async with AsyncQRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
+            assert isinstance(qr, AsyncQRLogin)
+            assert not store._wakeups.closed
+        return store._wakeups.closed
+
+    assert asyncio.run(story())
+
+
+def test_one_whole_login_in_each_colour_reads_alike(colour: Colour) -> None:
+    begun = colour.begin()
+    scanned = colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    assert scanned.context == {}
+    seen = colour.call("wait", begun.device_code, after=begun.version)
+    assert colour.call("confirm", begun.scan_code, subject=ALICE).state is State.CONFIRMED
+    redeemed = colour.call("redeem", begun.device_code, acknowledged=seen.scanned_by.tag)
+    assert (redeemed.subject, redeemed.shown_as, redeemed.replayed) == (ALICE, SHOWN[ALICE], False)
