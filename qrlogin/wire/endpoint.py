@@ -1,20 +1,25 @@
 """The one coloured file of the wire: carries a dialect's exchanges to a `QRLogin` and back, blocking or awaited.
 
 Two doors. What comes through `browser` can never act for a phone, and what comes through `phone` acts only for the person
-that the application names. Every `QRLoginError` becomes the dialect's answer; anything else is a bug and propagates.
+that the application names. Whatever is refused becomes the dialect's answer. A `BadArgument` is the application's own mistake
+(a `Person` without a subject, a context that is too large) and propagates like any other bug, so that its log has the reason.
 """
 
 import asyncio
 import threading
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Status
-from qrlogin.errors import Misconfigured, QRLoginError
+from qrlogin.errors import BadRequest, LoginError, Misconfigured, Unavailable
 from qrlogin.login import QRLogin
 from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import Native
+
+_REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 
 
 class Endpoint:
@@ -30,17 +35,18 @@ class Endpoint:
 
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""
-        try:
-            return self._carry(self.dialect.browser(request))
-        except QRLoginError as error:
-            return self.dialect.refuse(request, error)
+        return self._answer(request, lambda: self.dialect.browser(request))
 
     def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: nobody)."""
+        return self._answer(request, lambda: self.dialect.phone(request, person))
+
+    def _answer(self, request: Request, ask: Callable[[], Exchange[Any] | Response]) -> Response:
         try:
-            return self._carry(self.dialect.phone(request, person))
-        except QRLoginError as error:
-            return self.dialect.refuse(request, error)
+            answer = self._carry(ask())
+        except _REFUSALS as error:
+            answer = self.dialect.refuse(request, error)
+        return _fitting(request, answer)
 
     def _carry(self, asked: Exchange[Any] | Response) -> Response:
         if isinstance(asked, Response):
@@ -67,17 +73,18 @@ class AsyncEndpoint:
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""
-        try:
-            return await self._carry(request, self.dialect.browser(request))
-        except QRLoginError as error:
-            return self.dialect.refuse(request, error)
+        return await self._answer(request, lambda: self.dialect.browser(request))
 
     async def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: nobody)."""
+        return await self._answer(request, lambda: self.dialect.phone(request, person))
+
+    async def _answer(self, request: Request, ask: Callable[[], Exchange[Any] | Response]) -> Response:
         try:
-            return await self._carry(request, self.dialect.phone(request, person))
-        except QRLoginError as error:
-            return self.dialect.refuse(request, error)
+            answer = await self._carry(request, ask())
+        except _REFUSALS as error:
+            answer = self.dialect.refuse(request, error)
+        return _fitting(request, answer)
 
     async def _carry(self, request: Request, asked: Exchange[Any] | Response) -> Response:
         if isinstance(asked, Response):
@@ -102,6 +109,11 @@ class AsyncEndpoint:
             for task in racing:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
+
+
+def _fitting(request: Request, answer: Response) -> Response:
+    """A HEAD is answered without a body (RFC 9110 section 9.3.2), and not every server sees to that."""
+    return replace(answer, body=b"") if request.method == "HEAD" else answer
 
 
 def _positive(max_waiting: int) -> int:

@@ -6,7 +6,7 @@ mend and repeats nothing of what was sent.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from qrlogin.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType
@@ -58,20 +58,20 @@ def read_query(request: Request, allowed: Sequence[str]) -> Mapping[str, str]:
 
 
 def read_json(request: Request, fields: Mapping[str, bool]) -> Mapping[str, str]:
-    """The body's JSON object: these fields and no others, all of them text. The mapping says which are required.
+    """The body's JSON object: these fields and no others, all of them text, and nothing in the query. The mapping says which
+    are required.
 
-    Refuses what a lenient reader would guess at: duplicate keys (RFC 8259 section 4), NaN, other encodings than UTF-8, a byte
-    order mark, anything nested.
+    Refuses what a lenient reader would guess at: duplicate keys (RFC 8259 section 4), other encodings than UTF-8, a byte order
+    mark; and whatever is not text, so NaN and anything nested too.
     """
+    read_query(request, ())
     kind = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaType("send Content-Type: application/json")
     if len(request.body) > BODY_CAP:
         raise TooLarge(f"a body has at most {BODY_CAP} bytes")
     try:
-        body = json.loads(request.body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
-    except BadRequest:
-        raise
+        body = json.loads(request.body.decode("utf-8"), object_pairs_hook=_Object)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON in UTF-8") from None
     if not isinstance(body, _Object):
@@ -93,14 +93,6 @@ class _Object:
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self.pairs = pairs
-
-
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    return _Object(pairs)
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise BadRequest("NaN and Infinity are not JSON")
 
 
 def _unique(pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str) -> dict[str, Any]:

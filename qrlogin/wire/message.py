@@ -5,6 +5,7 @@ see that it was too long. This module knows no login.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -15,6 +16,8 @@ from qrlogin.answers import Redeemed
 BODY_CAP: Final = 4096  # bytes; no request of any dialect comes near it
 #: For adapters whose framework wants a list: every method must reach us, so that a wrong one is told which are right.
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+_LENGTH: Final = re.compile(r"[0-9]+")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -45,16 +48,12 @@ class Request:
         headers = [(key[5:].replace("_", "-").lower(), str(value)) for key, value in environ.items() if key.startswith("HTTP_")]
         if environ.get("CONTENT_TYPE"):
             headers.append(("content-type", environ["CONTENT_TYPE"]))
-        length = environ.get("CONTENT_LENGTH") or "0"
-        size = min(int(length), BODY_CAP + 1) if length.isdecimal() else 0
-        if environ.get("wsgi.input_terminated"):  # the server ends the input itself: a chunked body has no length
-            size = BODY_CAP + 1
         return cls(
             method=environ["REQUEST_METHOD"],
             path=path.lstrip("/"),
             query=environ.get("QUERY_STRING", ""),
             headers=tuple(headers),
-            body=environ["wsgi.input"].read(size) if size else b"",
+            body=_wsgi_body(environ),
             client=environ.get("REMOTE_ADDR") or None,
         )
 
@@ -65,6 +64,7 @@ class Request:
         while more and len(body) <= BODY_CAP:
             message = await receive()
             if left := message["type"] == "http.disconnect":
+                body = b""  # half a request is none
                 break
             body += message.get("body", b"")
             more = message.get("more_body", False)
@@ -82,6 +82,21 @@ class Request:
             client=scope["client"][0] if scope.get("client") else None,
             gone=gone,
         )
+
+
+def _wsgi_body(environ: Mapping[str, Any]) -> bytes:
+    """The body up to one byte beyond the cap; nothing when it broke off in the middle, for half a request is none."""
+    length, source = environ.get("CONTENT_LENGTH") or "", environ["wsgi.input"]
+    try:
+        if not _LENGTH.fullmatch(length):
+            # Chunked, if the server promises to end the input by itself; else nobody could tell where the body ends.
+            return bytes(source.read(BODY_CAP + 1)) if environ.get("wsgi.input_terminated") else b""
+        digits = length.lstrip("0")
+        size = min(int(digits or "0"), BODY_CAP + 1) if len(digits) < 16 else BODY_CAP + 1
+        body = bytes(source.read(size)) if size else b""
+        return body if len(body) == size else b""
+    except OSError:  # how servers say that the client left, or that its chunks are none
+        return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +138,9 @@ class Response:
     def header_list(self) -> list[tuple[str, str]]:
         """All headers, cookies and length included, for a server that takes them as they are."""
         cookies = [("Set-Cookie", cookie.header()) for cookie in self.cookies]
-        return [*self.headers, *cookies, ("Content-Length", str(len(self.body)))]
+        # A 304 has the length of the body that it spares (RFC 9110 section 8.6), so none is better than 0.
+        length = [] if self.status in (204, 304) else [("Content-Length", str(len(self.body)))]
+        return [*self.headers, *cookies, *length]
 
     def to_wsgi(self, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a PEP 3333 server."""

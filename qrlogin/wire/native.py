@@ -23,6 +23,7 @@ from qrlogin.core import Core
 from qrlogin.errors import (
     BadArgument,
     BadRequest,
+    Expired,
     Forbidden,
     MethodNotAllowed,
     NotYours,
@@ -47,15 +48,19 @@ _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
 def describe_browser(request: Request) -> Mapping[str, str]:
-    """The context of a new login as far as the request tells: what the browser calls itself, made printable and cut short."""
-    agent = "".join(c if c.isprintable() and c.isascii() else " " for c in " ".join(request.all("user-agent")))
-    return {"browser": agent[:200]} if agent.strip() else {}
+    """The context of a new login as far as the request tells: what the browser calls itself, made printable and cut short.
+
+    At most 200 ASCII characters that JSON writes as they are, so half of a context is left for what an application adds.
+    """
+    sent = " ".join(request.all("user-agent"))[:2000]
+    agent = " ".join("".join(c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in sent).split())
+    return {"browser": agent[:200]} if agent else {}
 
 
 class Native:
     """The native dialect over one core. `describe` turns the request that begins a login into the context for the phone."""
 
-    browser_routes = (
+    browser_routes: tuple[Route, ...] = (
         Route("POST", "begin", "Begin a login for this browser"),
         Route("GET", "{login_id}", "Where the login stands; held while there is no news"),
         Route("GET", "{login_id}/qr.svg", "The QR code as SVG"),
@@ -64,7 +69,7 @@ class Native:
         Route("POST", "{login_id}/redeem", "Collect the login, once"),
         Route("GET", ELEMENT, "The <qr-login> element"),
     )
-    phone_routes = (
+    phone_routes: tuple[Route, ...] = (
         Route("POST", "scan", "The phone read the code"),
         Route("POST", "confirm", "The person approves"),
         Route("POST", "deny", "The person refuses"),
@@ -120,7 +125,7 @@ class Native:
         after, wait = query.get("after"), query.get("wait", "0")
         if after is not None and not _NUMBER.fullmatch(after):
             raise BadRequest("after must be the version that you were last told")
-        if not _NUMBER.fullmatch(wait) or int(wait) > MAX_WAIT:
+        if not _NUMBER.fullmatch(wait) or (seconds := int(wait)) > MAX_WAIT:
             raise BadRequest(f"wait must be a whole number of seconds, {MAX_WAIT} at most")
 
         def answer(seen: Status, *crowded: tuple[str, object]) -> Response:
@@ -137,12 +142,12 @@ class Native:
             return _json(payload | dict(crowded))
 
         device_code = self._device_code(request, login_id)
-        if wait == "0":
+        if seconds == 0:
             return Exchange(self._core.status(device_code), answer)
         held = Wait(
             device_code,
             after=None if after is None else int(after),
-            timeout=int(wait),
+            timeout=seconds,
             crowded=lambda seen: answer(seen, ("retry_after", RETRY_CROWDED)),
         )
         return Exchange(held, answer)
@@ -150,7 +155,7 @@ class Native:
     def _picture(self, draw: Callable[[str], bytes], content_type: str) -> Callable[[Request, str], Exchange[Status]]:
         def answer(seen: Status) -> Response:
             if seen.state is not State.PENDING:
-                raise WrongState
+                raise Expired if seen.state is State.EXPIRED else WrongState
             headers = (("Content-Type", content_type), *_NOT_CACHED, ("Content-Security-Policy", "default-src 'none'"))
             return Response(200, headers, draw(seen.verification_uri_complete))
 
@@ -249,7 +254,7 @@ def _element(request: Request) -> Response:
     no_body(request)
     etag = _element_etag()
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), *_HEADERS)
-    if etag in (tag.strip() for line in request.all("if-none-match") for tag in line.split(",")):
+    if etag in (tag.strip().removeprefix("W/") for line in request.all("if-none-match") for tag in line.split(",")):
         return Response(304, headers)
     return Response(200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), element())
 

@@ -25,6 +25,8 @@ def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
     login_id, template = "", request.path
     if _LOGIN_ID.fullmatch(first):
         login_id, template = first, "{login_id}" + slash + rest
+    elif first == "{login_id}":  # our own placeholder, sent as it is
+        raise NoSuchPath
     found = [route for route in routes if route.path == template]
     if not found:
         raise NoSuchPath

@@ -1,0 +1,27 @@
+"""Time for tests: a clock to set forward, and patience that does not depend on the machine's speed."""
+
+import time
+from collections.abc import Callable
+
+PATIENCE_SECONDS = 20  # what is awaited takes milliseconds; only a broken program gets this far
+
+
+class Clock:
+    """Milliseconds, from the machine's clock or standing still at `at`; `advance` is the only way to hurry it."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self._at, self._ahead = at, 0
+
+    def __call__(self) -> int:
+        return (time.time_ns() // 1_000_000 if self._at is None else self._at) + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += round(seconds * 1000)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Return as soon as it is true; fail when that does not come."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up, "it never came true"
+        time.sleep(0.005)

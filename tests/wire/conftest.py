@@ -1,0 +1,20 @@
+"""A mount of either colour: whoever takes `mount` runs twice."""
+
+from collections.abc import Iterator
+from typing import get_args
+
+import pytest
+
+from tests.wire.mount import Colour, Mount
+
+
+@pytest.fixture(params=get_args(Colour))
+def colour(request: pytest.FixtureRequest) -> Colour:
+    chosen: Colour = request.param
+    return chosen
+
+
+@pytest.fixture
+def mount(colour: Colour) -> Iterator[Mount]:
+    with Mount(colour) as mounted:
+        yield mounted

@@ -1,0 +1,231 @@
+"""The native dialect without a server: an endpoint of either colour, and a browser tab and a phone to use it with.
+
+Every answer that passes through here is held against the manners that all of them must have.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Unavailable
+from qrlogin.step import Command, Record, Reply
+from qrlogin.stores.wakeups import AsyncWaiter, Waiter
+from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
+from tests.wire.clock import Clock
+
+Colour = Literal["sync", "async"]
+
+KEY = bytes(range(32))
+ORIGIN = "https://example.com"
+URI = f"{ORIGIN}/qr"
+NOON = 1_700_000_000_000
+JSON = ("content-type", "application/json")
+CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
+ALICE = Person("1", "A•••e")
+BOB = Person("2", "B•b")
+ELEMENT = "qr-login-element.js"
+NOBODY = "A" * 22  # a login that never was
+
+
+class Spy:
+    """A memory store that remembers what it was asked, and can be away."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.inner, self.calls, self.down = MemoryStore(now=clock), list[Command](), False
+
+    def apply(self, command: Command) -> Reply:
+        self.calls.append(command)
+        if self.down:
+            raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
+        return self.inner.apply(command)
+
+    def listen(self, login_id: str) -> Waiter:
+        return self.inner.listen(login_id)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class AsyncSpy:
+    """The same, awaited."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.inner, self.calls, self.down = AsyncMemoryStore(now=clock), list[Command](), False
+
+    async def apply(self, command: Command) -> Reply:
+        self.calls.append(command)
+        if self.down:
+            raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
+        return await self.inner.apply(command)
+
+    def listen(self, login_id: str) -> AsyncWaiter:
+        return self.inner.listen(login_id)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+class Mount:
+    """One endpoint over a memory store, at noon unless told otherwise. An awaited one runs in an event loop of its own."""
+
+    def __init__(self, colour: Colour, *, uri: str = URI, policy: Policy = STANDARD, max_waiting: int = 4) -> None:
+        self.clock = Clock(NOON)
+        self.store: Spy | AsyncSpy
+        self._loop: asyncio.Runner | None = None
+        if colour == "sync":
+            self.store = Spy(self.clock)
+            qr = QRLogin(self.store, secret_keys=[KEY], verification_uri=uri, policy=policy)
+            self.endpoint: Any = Endpoint(qr, max_waiting=max_waiting)
+        else:
+            self.store = AsyncSpy(self.clock)
+            awaited = AsyncQRLogin(self.store, secret_keys=[KEY], verification_uri=uri, policy=policy)
+            self.endpoint = AsyncEndpoint(awaited, max_waiting=max_waiting)
+            self._loop = asyncio.Runner()
+
+    def browser(self, request: Request) -> Response:
+        return self._mannerly(request, self._now(self.endpoint.browser(request)))
+
+    def phone(self, request: Request, person: Person | None = ALICE) -> Response:
+        return self._mannerly(request, self._now(self.endpoint.phone(request, person)))
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """A copy of all that the store holds."""
+        return {login_id: dict(record) for login_id, record in self.store.inner._records._records.items()}
+
+    def forget(self) -> None:
+        """Lose everything, as a memory store does when its process ends."""
+        self.store.inner._records._records.clear()
+
+    def _now(self, answer: Any) -> Response:
+        made: Response = self._loop.run(answer) if self._loop else answer
+        return made
+
+    def _mannerly(self, request: Request, answer: Response) -> Response:
+        headers = dict(answer.headers)
+        assert len(headers) == len(answer.headers), "a header is there twice"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Cache-Control"] == ("no-cache" if "ETag" in headers else "no-store")
+        assert not any(name.startswith("Access-Control") for name in headers)
+        assert ("ETag" in headers) == (request.path == ELEMENT and answer.status in (200, 304))
+        for text in (part for header in answer.header_list() for part in header):
+            assert text.isascii()
+            assert text.isprintable(), "a header could be split here"
+        if answer.status not in (200, 201, 304):
+            assert headers["Content-Type"] == "application/json; charset=utf-8"
+        assert answer.status < 500 or self.store.down
+        assert (request.method == "HEAD" or answer.status == 304) == (answer.body == b"")
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._loop:
+            self._loop.close()
+
+
+def get(path: str, query: str = "", *headers: tuple[str, str]) -> Request:
+    return Request("GET", path, query, headers)
+
+
+def post(path: str, body: Mapping[str, object] | bytes | None = None, *headers: tuple[str, str], query: str = "") -> Request:
+    raw = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+    return Request("POST", path, query, (JSON, *headers), raw)
+
+
+def with_headers(request: Request, *headers: tuple[str, str]) -> Request:
+    return replace(request, headers=request.headers + headers)
+
+
+def read(answer: Response) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(answer.body)
+    return said
+
+
+class Tab:
+    """A page in a browser with a cookie jar, at one login at a time."""
+
+    def __init__(self, mount: Mount, jar: dict[str, str] | None = None) -> None:
+        self.mount, self.jar = mount, {} if jar is None else jar
+        self.login_id, self.code = "", ""
+
+    def send(self, request: Request) -> Response:
+        cookies = [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))] if self.jar else []
+        answer = self.mount.browser(with_headers(request, *cookies))
+        for cookie in answer.cookies:
+            if cookie.max_age:
+                self.jar[cookie.key] = cookie.value
+            else:
+                self.jar.pop(cookie.key, None)
+        return answer
+
+    def begin(self, *headers: tuple[str, str]) -> Response:
+        answer = self.send(post("begin", None, *headers))
+        self.login_id, self.code = read(answer)["login_id"], read(answer)["verification_uri_complete"]
+        return answer
+
+    def look(self, query: str = "") -> Response:
+        return self.send(get(self.login_id, query))
+
+    def cancel(self) -> Response:
+        return self.send(post(f"{self.login_id}/cancel"))
+
+    def redeem(self, tag: str | None = None, op: str = "op-of-this-click-0") -> Response:
+        tag = read(self.look()).get("scanned_by", {"tag": "nobody"})["tag"] if tag is None else tag
+        return self.send(post(f"{self.login_id}/redeem", {"acknowledged": tag, "op": op}))
+
+    @property
+    def device_code(self) -> str:
+        return self.jar[self.cookie]
+
+    @property
+    def cookie(self) -> str:
+        """The name of this login's cookie: the only one that holds its id."""
+        (name,) = (name for name, value in self.jar.items() if value.startswith(self.login_id))
+        return name
+
+    def phone(self, verb: str, person: Person | None = ALICE) -> Response:
+        return self.mount.phone(post(verb, {"code": self.code}, CREDENTIAL), person)
+
+
+HISTORIES: Mapping[str, tuple[str, ...]] = {
+    "pending": (),
+    "scanned": ("scan",),
+    "released": ("scan", "release"),
+    "confirmed": ("scan", "confirm"),
+    "redeemed": ("scan", "confirm", "redeem"),
+    "denied": ("scan", "deny"),
+    "cancelled": ("cancel",),
+    "expired, pending": ("late",),
+    "expired, scanned": ("scan", "late"),
+    "expired, confirmed": ("scan", "confirm", "late"),
+    "expired, gone": ("gone",),
+    "unknown": ("forgotten",),
+}
+
+
+def reach(mount: Mount, history: str) -> Tab:
+    """A tab whose login has come this far, with seven seconds between the steps."""
+    tab = Tab(mount)
+    tab.begin(("user-agent", "Browser 1.0"))
+    for step in HISTORIES[history]:
+        mount.clock.advance(7)
+        match step:
+            case "redeem":
+                assert tab.redeem().status == 200
+            case "cancel":
+                assert tab.cancel().status == 200
+            case "late":
+                mount.clock.advance(150)
+            case "gone":
+                mount.clock.advance(3600)
+            case "forgotten":
+                mount.forget()
+            case _:
+                assert tab.phone(step).status == 200
+    mount.clock.advance(7)
+    return tab

@@ -1,0 +1,290 @@
+"""One small application, served four ways over loopback: bare WSGI, bare ASGI, and the Flask and FastAPI adapters.
+
+The application has people whose phones hold a credential, and sessions of its own in a table. It knows logins only as
+`Redeemed`, and the table's key is what makes a repeated redeem one session: `session_of` is `UNIQUE(login_id)` elsewhere.
+"""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.validate import validator
+
+import fastapi
+import flask
+import uvicorn
+from starlette.middleware.sessions import SessionMiddleware
+from werkzeug.serving import make_server
+
+from examples.fastapi_app.adapter import qrlogin_router
+from examples.flask_app.adapter import qrlogin_blueprint
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeemed
+from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
+from tests.servers import LOOPBACK, free_port
+from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
+
+KEY = bytes(range(32))
+PLACES = 2  # max_waiting of every endpoint here
+CREDENTIALS = {
+    "Bearer phone-of-alice": Person("1", "A•••e"),
+    "Bearer phone-of-bob": Person("2", "B•b"),
+}
+
+
+@dataclass
+class Application:
+    """What an application keeps itself."""
+
+    subject_of: dict[str, str] = field(default_factory=dict)  # by session
+    session_of: dict[str, str] = field(default_factory=dict)  # by login
+    log_ins: list[Redeemed] = field(default_factory=list)
+    broken: bool = False  # its database is away, once
+
+    def log_in(self, redeemed: Redeemed) -> str:
+        """The session of this login: a new one, or the one that the browser never heard of."""
+        self.log_ins.append(redeemed)
+        if self.broken:
+            self.broken = False
+            raise RuntimeError("the application's database is away")
+        session = self.session_of.setdefault(redeemed.login_id, secrets.token_urlsafe(16))
+        self.subject_of[session] = redeemed.subject
+        return session
+
+    def whoami(self, session: str | None, basket: str | None) -> dict[str, str | None]:
+        return {"session": session, "subject": self.subject_of.get(session or ""), "basket": basket}
+
+
+@dataclass
+class Site:
+    """A running application. `store` is what its endpoint uses, `clock` is the time by that store."""
+
+    port: int
+    application: Application
+    clock: Clock
+    awaited: bool = False
+    store: Any = None
+    close_logins: Callable[[], None] = lambda: None
+    tasks: Callable[[], int] = lambda: 0
+
+    def parked(self) -> int:
+        """Logins that a browser waits for, in this process."""
+        return len(self.store._wakeups)
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def verification_uri(self) -> str:
+        return f"{self.url}/scan"
+
+
+# The bare applications: what a framework's adapter does, by hand
+
+
+def bare_wsgi(endpoint: Endpoint, application: Application) -> Any:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path, cookies = environ["PATH_INFO"], _cookies(environ.get("HTTP_COOKIE", ""))
+        if path == "/me":
+            return _me(application, cookies).to_wsgi(start_response)
+        if path == "/visit":
+            return _visited().to_wsgi(start_response)
+        if path.startswith("/qr/phone/"):
+            person = CREDENTIALS.get(environ.get("HTTP_AUTHORIZATION", ""))
+            answer = endpoint.phone(Request.from_wsgi(environ, path.removeprefix("/qr/phone/")), person)
+        else:
+            answer = endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
+        return _with_session(application, answer).to_wsgi(start_response)
+
+    return app
+
+
+def validated_wsgi(endpoint: Endpoint, application: Application) -> Any:
+    """The same, with PEP 3333 held against every request and every answer."""
+    return validator(bare_wsgi(endpoint, application))
+
+
+def bare_asgi(endpoint: AsyncEndpoint, application: Application) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        path, cookies = scope["path"], _cookies(headers.get("cookie", ""))
+        if path == "/me":
+            return await _me(application, cookies).to_asgi(send)
+        if path == "/visit":
+            return await _visited().to_asgi(send)
+        if path.startswith("/qr/phone/"):
+            person = CREDENTIALS.get(headers.get("authorization", ""))
+            answer = await endpoint.phone(await Request.from_asgi(scope, receive, path.removeprefix("/qr/phone/")), person)
+        else:
+            answer = await endpoint.browser(await Request.from_asgi(scope, receive, path.removeprefix("/qr/")))
+        return await _with_session(application, answer).to_asgi(send)
+
+    return app
+
+
+def _cookies(header: str) -> dict[str, str]:
+    return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+
+
+def _me(application: Application, cookies: dict[str, str]) -> Response:
+    return Response.json(200, application.whoami(cookies.get("session"), cookies.get("basket")))
+
+
+def _visited() -> Response:
+    return Response(200, (("Content-Type", "text/plain"),), b"", (Cookie("basket", "apples", 600, secure=False),))
+
+
+def _with_session(application: Application, answer: Response) -> Response:
+    if answer.redeemed is None:
+        return answer
+    session = Cookie("session", application.log_in(answer.redeemed), 600, secure=False)
+    no_basket = Cookie("basket", "", 0, secure=False)  # nothing from before the login is taken along
+    return Response(answer.status, answer.headers, answer.body, (*answer.cookies, session, no_basket))
+
+
+# The frameworks
+
+
+def flask_app(endpoint: Endpoint, application: Application) -> Any:
+    app = flask.Flask(__name__)
+    app.secret_key = KEY
+
+    def person() -> Person | None:
+        return CREDENTIALS.get(flask.request.headers.get("Authorization", ""))
+
+    def log_in(redeemed: Redeemed) -> None:
+        session = application.log_in(redeemed)
+        flask.session.clear()
+        flask.session["session"] = session
+
+    @app.get("/me")
+    def me() -> dict[str, str | None]:
+        return application.whoami(flask.session.get("session"), flask.session.get("basket"))
+
+    @app.get("/visit")
+    def visit() -> str:
+        flask.session["basket"] = "apples"
+        return ""
+
+    app.register_blueprint(qrlogin_blueprint(endpoint, person, log_in), url_prefix="/qr")
+    return app
+
+
+def fastapi_app(endpoint: AsyncEndpoint, application: Application) -> Any:
+    app = fastapi.FastAPI()
+    app.add_middleware(SessionMiddleware, secret_key=KEY.hex())
+
+    def person(request: fastapi.Request) -> Person | None:
+        return CREDENTIALS.get(request.headers.get("Authorization", ""))
+
+    async def log_in(request: fastapi.Request, redeemed: Redeemed) -> None:
+        session = application.log_in(redeemed)
+        request.session.clear()
+        request.session["session"] = session
+
+    @app.get("/me")
+    async def me(request: fastapi.Request) -> dict[str, str | None]:
+        return application.whoami(request.session.get("session"), request.session.get("basket"))
+
+    @app.get("/visit")
+    async def visit(request: fastapi.Request) -> str:
+        request.session["basket"] = "apples"
+        return ""
+
+    app.include_router(qrlogin_router(endpoint, person, log_in), prefix="/qr")
+    return app
+
+
+# The servers
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Threads(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+def wsgiref_server(port: int, app: Any) -> WSGIServer:
+    server = _Threads((LOOPBACK, port), _Quiet)
+    server.set_app(app)
+    return server
+
+
+def _werkzeug_server(port: int, app: Any) -> Any:
+    return make_server(LOOPBACK, port, app, threaded=True)
+
+
+MakeApp = Callable[[Any, Application], Any]  # of an endpoint
+
+
+@contextmanager
+def threaded(make_app: MakeApp, serve: Callable[[int, Any], Any], redis_url: str | None) -> Iterator[Site]:
+    """The application in a server with a thread for each request; over Redis if there is a URL, else in memory."""
+    site = Site(free_port(), Application(), Clock())
+    redis = redis_url and RedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
+    site.store = redis or MemoryStore(now=site.clock)
+    with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
+        site.close_logins = qr.close
+        server = serve(site.port, make_app(Endpoint(qr, max_waiting=PLACES), site.application))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield site
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+@contextmanager
+def awaited(make_app: MakeApp, redis_url: str | None) -> Iterator[Site]:
+    """The application in uvicorn, with its event loop in a thread."""
+    site = Site(free_port(), Application(), Clock(), awaited=True)
+    server = uvicorn.Server(uvicorn.Config("made below", LOOPBACK, site.port, log_config=None, lifespan="off"))
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        redis = redis_url and AsyncRedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
+        site.store = redis or AsyncMemoryStore(now=site.clock)
+        async with AsyncQRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
+            site.close_logins = lambda: asyncio.run_coroutine_threadsafe(qr.close(), loop).result(PATIENCE_SECONDS)
+            site.tasks = lambda: asyncio.run_coroutine_threadsafe(_count_tasks(), loop).result(PATIENCE_SECONDS)
+            server.config.app = make_app(AsyncEndpoint(qr, max_waiting=PLACES), site.application)
+            await server.serve()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        eventually(lambda: server.started or not thread.is_alive())
+        assert server.started
+        yield site
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+async def _count_tasks() -> int:
+    return len(asyncio.all_tasks())
+
+
+def _prefix() -> str:
+    return f"test-{secrets.token_hex(6)}:"
+
+
+#: How to run the application with each kind of adapter, given the URL of a Redis or None.
+SITES: dict[str, Callable[[str | None], AbstractContextManager[Site]]] = {
+    "bare WSGI": lambda redis_url: threaded(validated_wsgi, wsgiref_server, redis_url),
+    "bare ASGI": lambda redis_url: awaited(bare_asgi, redis_url),
+    "Flask": lambda redis_url: threaded(flask_app, _werkzeug_server, redis_url),
+    "FastAPI": lambda redis_url: awaited(fastapi_app, redis_url),
+}

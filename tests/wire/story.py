@@ -1,0 +1,390 @@
+"""The story that every adapter must be able to tell: real HTTP over loopback, a browser and a phone that share nothing.
+
+The browser has its cookie jar and says where its requests come from; the phone has a camera and a credential. An adapter is
+right when `play` passes.
+"""
+
+import io
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+from PIL import Image
+
+from qrlogin import MemoryStore, QRLogin
+from tests.render.readers import decode
+from tests.servers import LOOPBACK
+from tests.wire.clock import PATIENCE_SECONDS, eventually
+from tests.wire.sites import KEY, Site
+
+
+def play(site: Site) -> None:
+    with pool() as parallel:
+        approved(site, parallel)
+        refused_and_given_up(site)
+        released_and_scanned_again(site)
+        expired(site)
+        strangers(site)
+        one_waits_and_a_newer_takes_over(site, parallel)
+        too_many_wait(site, parallel)
+        if site.awaited:
+            gone_in_the_middle(site, parallel)
+        closing(site, parallel)  # the last, for it stays closed
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, down to its bytes; the date and the name of the server are the server's own."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    @classmethod
+    def of(cls, response: httpx2.Response) -> Self:
+        headers = sorted((name.lower(), value) for name, value in response.headers.raw)
+        return cls(response.status_code, tuple(h for h in headers if h[0] not in (b"date", b"server")), response.content)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.body)
+        return said
+
+    @property
+    def error(self) -> str:
+        return str(self.json["error"])
+
+
+class Device:
+    """An HTTP client of its own."""
+
+    def __init__(self, site: Site, **headers: str) -> None:
+        self.site = site
+        # Without `verify=False` each client would read all the certificates of the machine, for plain http.
+        self.http = httpx2.Client(base_url=site.url, headers=headers, timeout=60, trust_env=False, verify=False)
+
+    def get(self, path: str) -> Answer:
+        return Answer.of(self.http.get(path))
+
+    def post(self, path: str, **fields: str) -> Answer:
+        return Answer.of(self.http.post(path, json=fields))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+
+class Browser(Device):
+    """A page on the desktop. It is at one login at a time."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, **{"Sec-Fetch-Site": "same-origin", "Origin": site.url, "User-Agent": "Browser 1.0"})
+        self.login_id, self.version, self.op = "", 0, ""
+
+    def begin(self) -> Answer:
+        begun = self.post("/qr/begin")
+        assert begun.status == 201
+        self.login_id, self.version, self.op = begun.json["login_id"], begun.json["version"], secrets.token_urlsafe(16)
+        return begun
+
+    def look(self, wait: int = 0) -> Answer:
+        """The status; with `wait`, held until there is something that this page has not heard of."""
+        seen = self.get(f"/qr/{self.login_id}?after={self.version}&wait={wait}")
+        if seen.status == 200:
+            self.version = seen.json["version"]
+        return seen
+
+    def picture(self) -> bytes:
+        seen = self.get(f"/qr/{self.login_id}/qr.png")
+        assert seen.status == 200
+        return seen.body
+
+    def cancel(self) -> Answer:
+        return self.post(f"/qr/{self.login_id}/cancel")
+
+    def redeem(self, tag: str, op: str = "") -> Answer:
+        return self.post(f"/qr/{self.login_id}/redeem", acknowledged=tag, op=op or self.op)
+
+    def whoami(self) -> dict[str, Any]:
+        return self.get("/me").json
+
+    @property
+    def cookies(self) -> str:
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.http.cookies.jar)
+
+
+class Phone(Device):
+    """A phone app, signed in as somebody or as nobody, with a camera."""
+
+    def __init__(self, site: Site, owner: str = "") -> None:
+        super().__init__(site, **({"Authorization": f"Bearer phone-of-{owner}"} if owner else {}))
+        self.code = ""
+
+    def see(self, png: bytes) -> None:
+        (text,) = decode(Image.open(io.BytesIO(png)))
+        self.code = text.decode()
+
+    def send(self, verb: str) -> Answer:
+        return self.post(f"/qr/phone/{verb}", code=self.code)
+
+
+@contextmanager
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as executor:
+        yield executor
+
+
+def parked(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Future[Answer]":
+    """A long poll that is held: returned once the server waits for it."""
+    before = site.parked()
+    answer = parallel.submit(browser.look, wait=25)
+    eventually(lambda: site.parked() == before + 1 or answer.done())
+    assert not answer.done(), answer.result()
+    return answer
+
+
+# The acts
+
+
+def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice, Phone(site, "bob") as bob, Phone(site, "mallory") as mallory:
+        desk.get("/visit")
+        assert desk.whoami() == {"session": None, "subject": None, "basket": "apples"}
+        begun = desk.begin()
+        (set_cookie,) = (value.lower() for name, value in begun.headers if name == b"set-cookie")
+        assert b"; httponly" in set_cookie
+        assert b"; samesite=lax" in set_cookie
+        assert b"secure" not in set_cookie  # plain http on loopback; anywhere else Secure and __Host-
+
+        png = desk.picture()
+        for phone in (alice, bob, mallory):
+            phone.see(png)
+        assert alice.code == begun.json["verification_uri_complete"]
+        assert alice.code.startswith(f"{site.verification_uri}/")
+
+        held = parked(site, parallel, desk)
+        assert (mallory.send("scan").status, mallory.send("confirm").status) == (401, 401)  # a credential that nobody has
+        assert alice.send("confirm").error == "unknown_login"  # not scanned, so there is nothing of hers to confirm
+        assert not held.done()
+        scanned = alice.send("scan")
+        assert (scanned.status, scanned.json["context"]) == (200, {"browser": "Browser 1.0"})
+        news = held.result(PATIENCE_SECONDS).json
+        assert (news["state"], news["scanned_by"]["shown_as"]) == ("scanned", "A•••e")
+        assert alice.send("scan").json["state"] == "scanned"  # phones resend
+
+        second = bob.send("scan")
+        assert (second.status, second.error) == (409, "already_scanned")
+        assert bob.send("confirm").error == "unknown_login"
+        early = desk.redeem(news["scanned_by"]["tag"])
+        assert (early.status, early.error) == (409, "wrong_state")
+
+        held = parked(site, parallel, desk)
+        assert alice.send("confirm").json == {"login_id": desk.login_id, "state": "confirmed"}
+        assert held.result(PATIENCE_SECONDS).json["state"] == "confirmed"
+        redeemed(site, desk, news["scanned_by"]["tag"])
+
+
+def redeemed(site: Site, desk: Browser, tag: str) -> None:
+    """The application fails, then its answer is lost, then all is well: the same click, and one session."""
+    application = site.application
+    application.broken = True
+    assert desk.redeem(tag).status == 500
+    with leaving(desk, "POST", f"/qr/{desk.login_id}/redeem", acknowledged=tag, op=desk.op):
+        eventually(lambda: len(application.log_ins) == 2)
+    assert desk.whoami()["session"] is None  # the browser has heard of nothing yet
+    done = desk.redeem(tag)
+    assert (done.status, done.json) == (200, {"login_id": desk.login_id, "state": "redeemed"})
+    assert [one.replayed for one in application.log_ins] == [False, True, True]
+    me = desk.whoami()
+    assert me == {"session": application.session_of[desk.login_id], "subject": "1", "basket": None}
+    assert desk.redeem(tag).body == done.body
+    assert desk.whoami() == me
+    assert len(application.subject_of) == 1
+
+    again = desk.redeem(tag, op="another-click-0000")
+    assert (again.status, again.error) == (409, "already_redeemed")
+    assert desk.look().json["state"] == "redeemed"
+    assert desk.cancel().error == "already_redeemed"
+    assert len(application.subject_of) == 1
+
+
+def refused_and_given_up(site: Site) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice:
+        desk.begin()
+        alice.see(desk.picture())
+        alice.send("scan")
+        tag = desk.look().json["scanned_by"]["tag"]
+        alice.send("confirm")
+        assert alice.send("deny").json["state"] == "denied"  # a refusal wins until the login is redeemed
+        assert alice.send("deny").json["state"] == "denied"
+        assert desk.look().json["state"] == "denied"
+        assert (desk.redeem(tag).status, desk.redeem(tag).error) == (409, "denied")
+        assert alice.send("confirm").error == "denied"
+
+        desk.begin()
+        alice.see(desk.picture())
+        alice.send("scan")
+        tag = desk.look().json["scanned_by"]["tag"]
+        alice.send("confirm")
+        assert desk.cancel().json["state"] == "cancelled"  # "that is not me"
+        assert desk.cancel().json["state"] == "cancelled"
+        assert (desk.redeem(tag).status, desk.redeem(tag).error) == (409, "cancelled")
+        assert alice.send("confirm").error == "cancelled"
+        assert desk.whoami()["session"] is None
+
+
+def released_and_scanned_again(site: Site) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice, Phone(site, "bob") as bob:
+        desk.begin()
+        for phone in (alice, bob):
+            phone.see(desk.picture())
+        alice.send("scan")
+        of_alice = desk.look().json["scanned_by"]["tag"]
+        assert alice.send("release").json["state"] == "pending"
+        assert desk.look().json["state"] == "pending"
+        assert bob.send("scan").status == 200
+        assert alice.send("confirm").error == "unknown_login"
+        assert bob.send("confirm").status == 200
+
+        changed = desk.redeem(of_alice)  # the page still asks "continue as A•••e?"
+        assert (changed.status, changed.error) == (409, "scanner_changed")
+        of_bob = desk.look().json["scanned_by"]
+        assert of_bob["shown_as"] == "B•b"
+        assert desk.redeem(of_bob["tag"]).status == 200
+        assert desk.whoami()["subject"] == "2"
+
+
+def expired(site: Site) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice:
+        desk.begin()
+        alice.see(desk.picture())
+        site.clock.advance(29)  # the code has rotated away, the login lives
+        assert (alice.send("scan").status, alice.send("scan").error) == (410, "expired")
+        alice.see(desk.picture())
+        assert alice.send("scan").status == 200
+        tag = desk.look().json["scanned_by"]["tag"]
+        site.clock.advance(92)
+        assert (alice.send("confirm").status, alice.send("confirm").error) == (410, "expired")
+        assert desk.look(wait=25).json["state"] == "expired"  # never held
+        assert desk.redeem(tag).status == 410
+        assert desk.get(f"/qr/{desk.login_id}/qr.png").status == 410
+        site.clock.advance(3600)  # nothing is left of it, and its browser still hears the truth
+        assert desk.look().json["state"] == "expired"
+        assert desk.cancel().status == 410
+
+
+def strangers(site: Site) -> None:
+    """Who has no business with a login learns nothing, not even whether there is one: one answer, byte for byte."""
+    with Browser(site) as desk, Browser(site) as other, Phone(site, "alice") as alice, Phone(site, "bob") as bob:
+        desk.begin()
+        bob.see(desk.picture())
+        alice.see(desk.picture())
+        alice.send("scan")
+        other.begin()
+        mine = f"/qr/{desk.login_id}"
+        name, own = desk.cookies.partition("=")[::2]
+        unknown = QRLogin(MemoryStore(now=site.clock), secret_keys=[KEY], verification_uri=site.verification_uri).begin()
+        foreign = QRLogin(MemoryStore(now=site.clock), secret_keys=[KEY[::-1]], verification_uri=site.verification_uri).begin()
+        forged = own[:-1] + ("A" if own[-1] != "A" else "B")
+
+        told = [other.get(mine), other.post(f"{mine}/cancel"), other.post(f"{mine}/redeem", acknowledged="x", op="o" * 22)]
+        told += [other.get(f"{mine}/qr.svg"), other.get("/qr/AAAAAAAAAAAAAAAAAAAAAA"), bob.send("confirm"), bob.send("deny")]
+        with Device(site, Cookie=f"{name}={other.cookies.partition('=')[2]}") as thief:
+            told.append(thief.get(mine))
+        for code, path in (
+            (unknown.device_code, f"/qr/{unknown.login_id}"),
+            (unknown.device_code, mine),
+            (foreign.device_code, f"/qr/{foreign.login_id}"),
+            (forged, mine),
+            ("x", mine),
+        ):
+            with Device(site, Cookie=f"{name}={code}") as stranger:
+                told.append(stranger.get(mine))
+            with Device(site, Authorization=f"Bearer {code}") as stranger:
+                told += [stranger.get(path), stranger.post(f"{path}/cancel"), stranger.get(f"{path}?wait=25")]
+        for code in (unknown.scan_code, foreign.scan_code, alice.code[:-1], "", "x" * 3000, "https://elsewhere.example/x"):
+            bob.code = code
+            told += [bob.send(verb) for verb in ("scan", "confirm", "deny", "release")]
+
+        assert told[0].status == 404
+        assert set(told) == {told[0]}
+        assert desk.look().json["state"] == "scanned"
+
+
+def one_waits_and_a_newer_takes_over(site: Site, parallel: ThreadPoolExecutor) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice:
+        desk.begin()
+        alice.see(desk.picture())
+        older = parked(site, parallel, desk)
+        newer = parallel.submit(desk.look, wait=25)
+        told = older.result(PATIENCE_SECONDS)
+        assert (told.status, told.error) == (409, "superseded")
+        alice.send("scan")
+        assert newer.result(PATIENCE_SECONDS).json["state"] == "scanned"
+
+
+def too_many_wait(site: Site, parallel: ThreadPoolExecutor) -> None:
+    with Browser(site) as one, Browser(site) as two, Browser(site) as three:
+        for browser in (one, two, three):
+            browser.begin()
+        waiting = [parked(site, parallel, one), parked(site, parallel, two)]
+        told = three.look(wait=25)
+        assert (told.status, told.json["state"], told.json["retry_after"]) == (200, "pending", 2)
+        for browser, held in zip((one, two), waiting, strict=True):
+            assert not held.done()
+            browser.cancel()
+            assert held.result(PATIENCE_SECONDS).json["state"] == "cancelled"
+        held = parked(site, parallel, three)
+        three.cancel()
+        assert "retry_after" not in held.result(PATIENCE_SECONDS).json
+
+
+def gone_in_the_middle(site: Site, parallel: ThreadPoolExecutor) -> None:
+    """A browser that leaves while it waits frees its place, and leaves nothing behind."""
+    eventually(lambda: site.parked() == 0)
+    quiet = site.tasks()
+    with Browser(site) as one, Browser(site) as two:
+        one.begin()
+        two.begin()
+        for _ in range(3):
+            with (
+                leaving(one, "GET", f"/qr/{one.login_id}?after=1&wait=25"),
+                leaving(two, "GET", f"/qr/{two.login_id}?after=1&wait=25"),
+            ):
+                eventually(lambda: site.parked() == 2)
+            eventually(lambda: site.parked() == 0)
+        eventually(lambda: site.tasks() <= quiet)
+        held = parked(site, parallel, one)
+        one.cancel()
+        assert "retry_after" not in held.result(PATIENCE_SECONDS).json
+
+
+def closing(site: Site, parallel: ThreadPoolExecutor) -> None:
+    """Whoever is parked when the application ends is answered at once."""
+    with Browser(site) as one, Browser(site) as two:
+        one.begin()
+        two.begin()
+        waiting = [parked(site, parallel, one), parked(site, parallel, two)]
+        site.close_logins()
+        for held in waiting:
+            assert held.result(PATIENCE_SECONDS).json["state"] == "pending"
+
+
+@contextmanager
+def leaving(browser: Browser, method: str, path: str, **fields: str) -> Iterator[None]:
+    """Send a request in this browser's name and close the connection afterwards, whatever was answered."""
+    body = json.dumps(fields) if fields else ""
+    sent = [f"{method} {path} HTTP/1.1", f"Host: {LOOPBACK}", f"Cookie: {browser.cookies}", f"Content-Length: {len(body)}"]
+    if body:
+        sent.append("Content-Type: application/json")
+    with socket.create_connection((LOOPBACK, browser.http.base_url.port or 0)) as connection:
+        connection.sendall(("\r\n".join(sent) + "\r\n\r\n" + body).encode())
+        yield

@@ -1,0 +1,189 @@
+"""The browser's secret in its cookie: what it looks like, how many there are, and that nobody plants one."""
+
+from dataclasses import asdict
+from http.cookies import SimpleCookie
+
+import pytest
+from starlette.responses import Response as StarletteResponse
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from qrlogin import Misconfigured, Policy
+from qrlogin.wire import Cookie
+from tests.wire.mount import ALICE, ORIGIN, Colour, Mount, Tab, get, post, reach, read
+
+LOOPBACK = "http://127.0.0.1:8000/qr"
+
+
+def test_over_https_a_cookie_is_bound_to_its_host(mount: Mount) -> None:
+    tab = Tab(mount)
+    (cookie,) = tab.begin().cookies
+    assert cookie.key.startswith("__Host-qrl-")
+    assert asdict(cookie) == {
+        "key": tab.cookie,
+        "value": tab.device_code,
+        "max_age": 120 + 30 + 30,  # the login's life, and the windows in which it may be redeemed and asked for again
+        "path": "/",
+        "secure": True,
+        "httponly": True,
+        "samesite": "Lax",
+    }
+    assert cookie.header() == f"{tab.cookie}={tab.device_code}; Max-Age=180; Path=/; SameSite=Lax; Secure; HttpOnly"
+
+
+def test_plain_http_on_loopback_has_a_cookie_that_clients_send(colour: Colour) -> None:
+    with Mount(colour, uri=LOOPBACK) as mount:
+        (cookie,) = Tab(mount).begin().cookies
+        assert cookie.key.startswith("qrl-")
+        assert cookie.header().endswith("; Max-Age=180; Path=/; SameSite=Lax; HttpOnly")
+
+
+def test_the_configured_origin_decides_and_no_header(colour: Colour) -> None:
+    for uri, secure in ((LOOPBACK, False), (f"{ORIGIN}/qr", True)):
+        with Mount(colour, uri=uri) as mount:
+            for header in (
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-proto", "http"),
+                ("forwarded", "proto=http"),
+                ("host", "x"),
+            ):
+                assert Tab(mount).begin(header).cookies[0].secure is secure
+
+
+def test_plain_http_elsewhere_is_refused_before_there_is_a_cookie() -> None:
+    with pytest.raises(Misconfigured, match="must be https"):
+        Mount("sync", uri="http://192.168.1.2/qr")
+    with Mount("sync", uri="http://192.168.1.2/qr", policy=Policy(plain_http=True)) as mount:
+        assert not Tab(mount).begin().cookies[0].secure
+
+
+def test_a_cookie_lives_as_long_as_the_policy_says(colour: Colour) -> None:
+    with Mount(colour, policy=Policy(lifetime=60, redeem_window=15, rotation=15, replay_window=10)) as mount:
+        assert Tab(mount).begin().cookies[0].max_age == 85
+
+
+def test_standard_cookie_readers_understand_it(mount: Mount) -> None:
+    (cookie,) = Tab(mount).begin().cookies
+    (morsel,) = SimpleCookie(cookie.header()).values()
+    assert (morsel.key, morsel.value, morsel["max-age"], morsel["path"]) == (cookie.key, cookie.value, "180", "/")
+    assert morsel["secure"]
+    assert morsel["httponly"]
+
+
+def test_only_begin_sets_a_cookie(mount: Mount) -> None:
+    tab = reach(mount, "confirmed")
+    answers = [tab.look(), tab.send(get(f"{tab.login_id}/qr.svg")), tab.phone("scan"), tab.phone("confirm"), tab.redeem()]
+    answers += [tab.cancel(), mount.browser(get(tab.login_id)), mount.browser(post("begin", {"deliver": "body"}))]
+    assert all(answer.cookies == () for answer in answers)
+
+
+def test_two_tabs_do_not_take_each_others_login(mount: Mount) -> None:
+    jar: dict[str, str] = {}
+    one, two = Tab(mount, jar), Tab(mount, jar)
+    one.begin()
+    two.begin()
+    assert len(jar) == 2
+    one.phone("scan")
+    assert (read(one.look())["state"], read(two.look())["state"]) == ("scanned", "pending")
+    one.phone("confirm")
+    assert one.redeem().redeemed
+    assert read(two.look())["state"] == "pending"
+    two.cancel()
+    assert (read(one.look())["state"], read(two.look())["state"]) == ("redeemed", "cancelled")
+
+
+def test_a_browser_has_four_logins_at_a_time_and_the_oldest_makes_room(mount: Mount) -> None:
+    jar: dict[str, str] = {}
+    tabs = []
+    for count in range(1, 8):
+        tab = Tab(mount, jar)
+        answer = tab.begin()
+        tabs.append(tab)
+        ended = [cookie for cookie in answer.cookies if cookie.max_age == 0]
+        assert len(jar) == min(count, 4)
+        assert len(ended) == (count > 4)
+        for cookie in ended:
+            assert (cookie.value, cookie.path, cookie.secure, cookie.httponly) == ("", "/", True, True)
+        mount.clock.advance(1)
+    assert [tab.look().status for tab in tabs] == [404, 404, 404, 200, 200, 200, 200]
+
+
+def test_many_cookies_at_once_are_brought_down_to_four(mount: Mount) -> None:
+    jar: dict[str, str] = {}
+    for _ in range(12):
+        Tab(mount, jar).begin()  # all in the same millisecond
+    crowd = {f"__Host-qrl-{number:08x}": f"x.x.{number}" for number in range(40)}
+    tab = Tab(mount, crowd)
+    answer = tab.begin()
+    assert len(crowd) == 4
+    assert tab.look().status == 200
+    assert sorted(name for name in crowd if name != tab.cookie) == [f"__Host-qrl-{number:08x}" for number in (37, 38, 39)]
+    assert len(answer.cookies) == 1 + 37
+
+
+def test_only_its_own_cookies_make_room(mount: Mount) -> None:
+    foreign = {f"session{number}": "x" for number in range(9)}
+    foreign |= {"qrl-01234567": "x", "__Host-qrl-0123456": "x", "__Host-qrl-012345678": "x", "__Host-qrl-ABCDEF01": "x"}
+    foreign |= {"__Host-qrl-01234567\r\nset-cookie: a": "b", "__Host-qrl-": "x", "__Secure-qrl-01234567": "x"}
+    tab = Tab(mount, dict(foreign))
+    assert len(tab.begin().cookies) == 1
+    assert tab.jar.items() > foreign.items()
+
+
+def test_a_cookie_that_somebody_planted_is_never_kept(mount: Mount) -> None:  # fixation: F4, row 4
+    attacker = reach(mount, "pending")
+    planted = dict(attacker.jar)
+    victim = Tab(mount, planted)
+    victim.begin()
+    assert victim.login_id != attacker.login_id
+    assert victim.device_code != attacker.device_code
+    victim.phone("scan")
+    victim.phone("confirm")
+    assert attacker.send(get(victim.login_id)).status == 404
+    assert attacker.redeem().status == 409
+    redeemed = victim.redeem().redeemed
+    assert redeemed
+    assert redeemed.subject == ALICE.subject
+
+
+def test_the_same_login_is_never_begun_twice(mount: Mount) -> None:
+    tab = Tab(mount)
+    seen = set()
+    for _ in range(50):
+        tab.begin()
+        seen |= {tab.login_id, tab.device_code, tab.code, tab.cookie}
+    assert len(seen) == 200
+
+
+def test_two_cookies_for_one_login_are_refused_rather_than_guessed_at(mount: Mount) -> None:  # W13
+    tab = reach(mount, "scanned")
+    asked = len(mount.store.calls)
+    own = f"{tab.cookie}={tab.device_code}"
+    for sent in (
+        [("cookie", f"{own}; {own}")],
+        [("cookie", f"{own}; {tab.cookie}=planted")],
+        [("cookie", f"{tab.cookie}=planted; {own}")],
+        [("cookie", own), ("cookie", own)],  # HTTP/2 splits cookies over headers
+        [("cookie", f"{own};{tab.cookie}")],
+    ):
+        for request in (get(tab.login_id, "", *sent), post(f"{tab.login_id}/cancel", {}, *sent)):
+            answer = mount.browser(request)
+            assert (answer.status, read(answer)["error"]) == (400, "invalid_request")
+    assert len(mount.store.calls) == asked
+
+
+@pytest.mark.parametrize("form", ["{}", " {} ", "a=b; {}", "a=b;{};c=d", "a; {}", "=; {}", ";;;{};", 'a="b; {}', "é=…; {}"])
+def test_a_cookie_is_found_among_others(mount: Mount, form: str) -> None:
+    tab = reach(mount, "pending")
+    own = f"{tab.cookie}={tab.device_code}"
+    assert mount.browser(get(tab.login_id, "", ("cookie", form.format(own)))).status == 200
+    assert mount.browser(get(tab.login_id, "", ("cookie", "a=b"), ("cookie", form.format(own)))).status == 200
+
+
+def test_a_framework_takes_a_cookie_as_it_is() -> None:
+    cookie = Cookie("__Host-qrl-01234567", "a.b-c_d", 180)
+    for made in (WerkzeugResponse(), StarletteResponse()):
+        made.set_cookie(**asdict(cookie))
+        parts = {part.strip().lower() for part in made.headers["set-cookie"].split(";")}
+        assert {part for part in parts if not part.startswith("expires=")} == {
+            part.strip().lower() for part in cookie.header().split(";")
+        }

@@ -1,0 +1,293 @@
+"""Who may ask: pages of other sites, strangers, phones at the browser's door. None of them gets as far as the store."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from qrlogin.wire import Request, Response
+from tests.wire.mount import (
+    ALICE,
+    BOB,
+    CREDENTIAL,
+    ELEMENT,
+    KEY,
+    NOBODY,
+    ORIGIN,
+    Mount,
+    Tab,
+    get,
+    post,
+    reach,
+    read,
+    with_headers,
+)
+
+ORIGINS = {
+    None: True,
+    ORIGIN: True,
+    "https://example.com:443": False,  # browsers leave the default port out
+    "https://example.com/": False,
+    "https://EXAMPLE.com": False,
+    "http://example.com": False,
+    "https://example.com.evil.net": False,
+    "https://evil-example.com": False,
+    "https://evil.net/https://example.com": False,
+    "https://sub.example.com": False,
+    "https://example.com:8443": False,
+    "https://example.com@evil.net": False,
+    "https://example.com, https://evil.net": False,
+    "https://example.com,https://example.com": False,  # how some servers join two headers
+    "https://evil.net": False,
+    "null": False,
+    "": False,
+    "*": False,
+}
+SITES = {None: True, "same-origin": True, "none": True, "same-site": False, "cross-site": False, "Same-Origin": False, "": False}
+
+
+def headers(origin: str | None, site: str | None) -> list[tuple[str, str]]:
+    sent = (("origin", origin), ("sec-fetch-site", site))
+    return [(name, value) for name, value in sent if value is not None]
+
+
+def at_the_browsers_door(tab: Tab) -> Iterator[Request]:
+    yield post("begin")
+    yield get(tab.login_id)
+    yield get(tab.login_id, "wait=25")
+    yield get(f"{tab.login_id}/qr.svg")
+    yield get(f"{tab.login_id}/qr.png")
+    yield post(f"{tab.login_id}/cancel")
+    yield post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": "o" * 22})
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_page_of_another_site_is_refused_at_the_browsers_door(mount: Mount, origin: str | None) -> None:
+    tab = reach(mount, "scanned")
+    for site, own in SITES.items():
+        before, asked = mount.records, len(mount.store.calls)
+        if ORIGINS[origin] and own:
+            assert tab.send(with_headers(get(tab.login_id), *headers(origin, site))).status == 200
+            continue
+        for request in at_the_browsers_door(tab):
+            answer = tab.send(with_headers(request, *headers(origin, site)))
+            assert (answer.status, read(answer)["error"]) == (403, "forbidden"), site
+        assert (mount.records, len(mount.store.calls)) == (before, asked)
+
+
+@pytest.mark.parametrize("credential", [True, False])
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_the_phones_door_asks_for_more(mount: Mount, origin: str | None, credential: bool) -> None:
+    """A session cookie is no proof of intent: a page says where it comes from, an app sends Authorization."""
+    for site, own in SITES.items():
+        tab = reach(mount, "pending")
+        before, asked = mount.records, len(mount.store.calls)
+        sent = headers(origin, site) + ([CREDENTIAL] if credential else [])
+        if ORIGINS[origin] and own and sent:
+            assert mount.phone(post("scan", {"code": tab.code}, *sent)).status == 200
+            continue
+        for verb in ("scan", "confirm", "deny", "release"):
+            answer = mount.phone(post(verb, {"code": tab.code}, *sent))
+            assert (answer.status, read(answer)["error"]) == (403, "forbidden"), site
+        assert (mount.records, len(mount.store.calls)) == (before, asked)
+
+
+@pytest.mark.parametrize("name", ["origin", "sec-fetch-site", "authorization"])
+def test_what_decides_is_said_once(mount: Mount, name: str) -> None:
+    tab = reach(mount, "pending")
+    value = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "authorization": f"Bearer {tab.device_code}"}[name]
+    twice = [(name, value), (name, value)]
+    assert tab.send(with_headers(get(tab.login_id), *twice)).status == 400
+    assert mount.phone(post("scan", {"code": tab.code}, *twice)).status == 400
+
+
+FORWARDED = (
+    *("host", "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "x-original-url", "x-rewrite-url"),
+    *("x-forwarded-prefix", "x-real-ip", "referer"),
+)
+
+
+@pytest.mark.parametrize("name", FORWARDED)
+def test_addresses_come_from_the_configuration_and_never_from_a_header(mount: Mount, name: str) -> None:
+    for value in ("evil.net", "https://evil.net/x", "host=evil.net;proto=http", "begin\r\nset-cookie: a=b"):
+        tab = Tab(mount)
+        begun = tab.begin((name, value))
+        assert begun.status == 201
+        assert b"evil" not in begun.body
+        assert read(begun)["verification_uri"] == f"{ORIGIN}/qr"
+        assert begun.cookies[0].key.startswith("__Host-")
+        refused = mount.browser(post("begin", None, (name, value), ("origin", "https://evil.net")))
+        assert refused.status == 403
+
+
+def test_the_element_is_for_everybody(mount: Mount) -> None:
+    answer = mount.browser(get(ELEMENT, "", ("origin", "https://evil.net"), ("sec-fetch-site", "cross-site")))
+    assert answer.status == 200  # a plain file; Cross-Origin-Resource-Policy keeps other sites from running it
+
+
+@pytest.mark.parametrize("etag", ["{}", "W/{}", '"x", {}', '{} , "x"'])
+def test_the_element_is_not_sent_twice(mount: Mount, etag: str) -> None:
+    first = mount.browser(get(ELEMENT))
+    tag = dict(first.headers)["ETag"]
+    again = mount.browser(get(ELEMENT, "", ("if-none-match", etag.format(tag))))
+    assert (again.status, again.body, dict(again.headers)["ETag"]) == (304, b"", tag)
+    assert not {"Content-Length", "Content-Type"} & dict(again.header_list()).keys()
+    assert mount.browser(get(ELEMENT, "", ("if-none-match", '"0123456789abcdef"'))).body == first.body
+
+
+# Two doors
+
+
+def test_a_browser_is_never_taken_for_a_phone(mount: Mount) -> None:
+    tab = reach(mount, "pending")
+    for verb in ("scan", "confirm", "deny", "release", "phone/scan", "phone/confirm"):
+        assert tab.send(post(verb, {"code": tab.code}, CREDENTIAL)).status == 404
+    for path in ("begin", tab.login_id, f"{tab.login_id}/cancel", f"{tab.login_id}/redeem"):
+        bearer = ("authorization", f"Bearer {tab.device_code}")
+        assert mount.phone(post(path, {}, bearer)).status == 404
+    device = mount.phone(post("scan", {"code": tab.device_code}, CREDENTIAL))
+    assert (device.status, read(device)["error"]) == (404, "unknown_login")  # one kind of code does not pass for another
+    scan = mount.browser(get(tab.login_id, "", ("authorization", f"Bearer {tab.code.rpartition('/')[2]}")))
+    assert (scan.status, read(scan)["error"]) == (404, "unknown_login")
+    assert read(tab.look())["state"] == "pending"
+
+
+def test_nobody_confirms_for_another_account(mount: Mount) -> None:  # I3, row 5
+    tab = reach(mount, "scanned")
+    before = mount.records
+    for verb in ("confirm", "deny", "release"):
+        assert tab.phone(verb, BOB).status == 404
+        assert tab.phone(verb, None).status == 401
+    assert mount.records == before
+    tab.phone("confirm", ALICE)
+    redeemed = tab.redeem().redeemed
+    assert redeemed
+    assert redeemed.subject == "1"
+
+
+# A login and its browser
+
+
+def test_a_cli_sends_its_code_where_a_page_sends_its_cookie(mount: Mount) -> None:
+    begun = mount.browser(post("begin", {"deliver": "body"}))
+    assert begun.cookies == ()
+    said = read(begun)
+    for spelled in ("Bearer", "bearer", "BEARER"):
+        bearer = ("authorization", f"{spelled} {said['device_code']}")
+        assert read(mount.browser(get(said["login_id"], "", bearer)))["state"] == "pending"
+    mount.phone(post("scan", {"code": said["verification_uri_complete"]}, CREDENTIAL))
+    mount.phone(post("confirm", {"code": said["verification_uri_complete"]}, CREDENTIAL))
+    tag = read(mount.browser(get(said["login_id"], "", bearer)))["scanned_by"]["tag"]
+    done = mount.browser(post(f"{said['login_id']}/redeem", {"acknowledged": tag, "op": "o" * 22}, bearer))
+    assert done.redeemed
+    assert mount.browser(post(f"{said['login_id']}/cancel", {}, bearer)).status == 409
+
+
+def test_other_ways_to_authorize_leave_the_cookie_alone(mount: Mount) -> None:
+    tab = reach(mount, "pending")
+    for value in ("Basic dTpw", "Bearer", "Bearer ", "Digest x", ""):
+        assert tab.send(with_headers(get(tab.login_id), ("authorization", value))).status == 200
+
+
+def strangers(mount: Mount, tab: Tab) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """(login_id asked for, headers) of all who have no business with the login; the codes of some are genuine."""
+    other = reach(mount, "pending")
+    name, own = tab.cookie, tab.device_code
+    yield tab.login_id, []
+    yield NOBODY, [("cookie", f"{name}={own}")]
+    yield other.login_id, [("cookie", f"{name}={own}")]
+    yield tab.login_id, [("cookie", f"{other.cookie}={other.device_code}")]
+    yield tab.login_id, [("cookie", f"{name}={other.device_code}")]
+    yield tab.login_id, [("authorization", f"Bearer {other.device_code}"), ("cookie", f"{name}={own}")]
+    yield tab.login_id, [("cookie", f"{name.removeprefix('__Host-')}={own}")]  # set by a sibling, or over plain http
+    yield tab.login_id, [("cookie", f"__Secure-{name.removeprefix('__Host-')}={own}")]
+    yield tab.login_id, [("cookie", f"{name.upper()}={own}")]
+    spoiled = ["", own[:-1], own + "=", own + " x", f'"{own}"', own.upper(), "x" * 8000, own.replace(".", "%2e"), "\x00", "…"]
+    spoiled += [f"{own[:-1]}{'A' if own[-1] != 'A' else 'B'}", own.replace("1700000", "9700000", 1), f"{own}.{own}", "." * 500]
+    spoiled += [own[:-1] + chr(ord(own[-1]) ^ 1), own.replace(".", "/"), tab.code.rpartition("/")[2]]
+    for text in spoiled:
+        yield tab.login_id, [("cookie", f"{name}={text}")]
+        yield tab.login_id, [("authorization", f"Bearer {text}")] if text else []
+
+
+def test_strangers_are_all_told_the_same_and_the_store_is_not_asked(mount: Mount) -> None:  # I14, I23, rows 1 and 30
+    tab = reach(mount, "scanned")
+    everybody = list(strangers(mount, tab))
+    before, asked = mount.records, len(mount.store.calls)
+    told: set[Response] = set()
+    for login_id, sent in everybody:
+        for request in (
+            get(login_id, "", *sent),
+            get(login_id, "wait=25", *sent),
+            get(f"{login_id}/qr.svg", "", *sent),
+            get(f"{login_id}/qr.png", "", *sent),
+            post(f"{login_id}/cancel", {}, *sent),
+            post(f"{login_id}/redeem", {"acknowledged": "x", "op": "o" * 22}, *sent),
+        ):
+            told.add(mount.browser(request))
+    assert len(told) == 1
+    assert told.pop().status == 404
+    assert (mount.records, len(mount.store.calls)) == (before, asked)
+
+
+def test_whoever_lost_the_record_or_forged_it_is_told_the_same(mount: Mount) -> None:
+    told: set[Response] = {mount.browser(get(NOBODY))}
+    for spoil in ("device_digest", "context", "begin_seal", "scanner", "who"):
+        tab = reach(mount, "scanned")
+        record = mount.store.inner._records._records[tab.login_id]
+        mount.store.inner._records._records[tab.login_id] = {**record, spoil: KEY.hex()}
+        told.add(tab.look())
+    told.add(reach(mount, "unknown").look())
+    told.add(mount.phone(post("confirm", {"code": reach(mount, "scanned").code}, CREDENTIAL), BOB))
+    told.add(mount.phone(post("scan", {"code": "nonsense"}, CREDENTIAL)))
+    assert len(told) == 1
+
+
+def test_a_login_id_alone_opens_nothing(mount: Mount) -> None:  # I36
+    tab = reach(mount, "pending")
+    for code in (tab.login_id, f"{ORIGIN}/qr/{tab.login_id}", f"{tab.login_id}.", f"{tab.login_id}.0."):
+        assert mount.phone(post("scan", {"code": code}, CREDENTIAL)).status == 404
+        assert mount.browser(get(tab.login_id, "", ("authorization", f"Bearer {code}"))).status == 404
+
+
+def test_a_scan_code_has_one_spelling_and_the_address_one_prefix(mount: Mount) -> None:  # W7, W8
+    tab = reach(mount, "pending")
+    asked = len(mount.store.calls)
+    bare = tab.code.rpartition("/")[2]
+    login_id, until, mac = bare.split(".")
+    wrong = [bare + "=", f" {bare}", f"{bare}\n", bare.lower(), bare.replace(".", "%2E"), f"{login_id}.0{until}.{mac}"]
+    wrong += [f"{login_id}.{until}.{mac[:-1]}{chr(ord(mac[-1]) ^ 1)}", f"{login_id}.{int(until) + 1}.{mac}", bare * 9, "." * 4000]
+    wrong += [
+        f"http://example.com/qr/{bare}",
+        f"https://evil.net/qr/{bare}",
+        f"{ORIGIN}/qr//{bare}",
+        f"{tab.code}/",
+        f"{tab.code}?x",
+    ]
+    wrong += [
+        f"{tab.code}#",
+        f"{ORIGIN}/qr/../qr/{bare}",
+        tab.code.replace("https", "HTTPS"),
+        bare.replace("a", "\u0430"),
+        "\x00" + bare,
+    ]
+    wrong += [f"{login_id}.{2**63}.{mac}", f"{login_id}.-1.{mac}", f"{login_id}.1e9.{mac}", f"{login_id}.٣.{mac}", ""]
+    for code in wrong:
+        if code != bare:
+            assert mount.phone(post("scan", {"code": code}, CREDENTIAL)).status == 404, code
+    assert len(mount.store.calls) == asked
+    assert mount.phone(post("scan", {"code": bare}, CREDENTIAL)).status == 200
+
+
+def test_a_store_that_is_away_is_a_503_that_says_when_to_ask_again(mount: Mount) -> None:  # W32
+    tab = reach(mount, "scanned")
+    mount.store.down = True
+    answers = [tab.send(request) for request in at_the_browsers_door(tab)]
+    answers += [tab.phone(verb) for verb in ("scan", "confirm", "deny", "release")]
+    assert len(set(answers)) == 1
+    (answer,) = set(answers)
+    assert (answer.status, dict(answer.headers)["Retry-After"]) == (503, "1")
+    assert read(answer) == {
+        "error": "unavailable",
+        "error_description": "The login service is out of reach for a moment. Try again.",
+        "retry_after": 1,
+    }

@@ -1,0 +1,39 @@
+"""The native dialect, answer by answer: sync and async say the same, and it is what `golden.txt` says."""
+
+import re
+
+import pytest
+
+from qrlogin.table import State
+from tests.wire.mount import ELEMENT, HISTORIES, Mount, get, reach, read
+from tests.wire.transcript import GOLDEN, transcript
+
+
+def test_every_route_in_every_state_answers_as_written(mount: Mount) -> None:
+    assert list(transcript(mount)) == GOLDEN.read_text().splitlines()
+
+
+def test_every_state_has_its_section() -> None:
+    written = GOLDEN.read_text()
+    assert set(re.findall(r'"state":"(\w+)"', written)) == set(State)
+    assert set(re.findall(r"^== (.*)", written, re.MULTILINE)) == {"begin", "methods", *HISTORIES}
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_a_get_changes_nothing(mount: Mount, history: str) -> None:  # I29
+    tab = reach(mount, history)
+    tab.look()  # whatever has outlived its time is dropped by the next call, of whatever kind
+    before = mount.records
+    for path in (tab.login_id, f"{tab.login_id}/qr.svg", f"{tab.login_id}/qr.png", ELEMENT):
+        tab.send(get(path))
+    tab.look(f"after={read(tab.look()).get('version', 0) + 1}&wait=25")  # news, so it is not held
+    assert mount.records == before
+
+
+def test_a_held_get_changes_nothing_and_rests_at_most_until_the_code_rotates(mount: Mount) -> None:
+    tab = reach(mount, "pending")
+    mount.clock.advance(17.999)
+    before = mount.records
+    assert read(tab.look())["rotates_in"] == 1
+    assert read(tab.look("after=1&wait=25"))["state"] == "pending"  # 25 s here would be a broken rotation
+    assert mount.records == before

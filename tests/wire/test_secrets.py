@@ -1,0 +1,251 @@
+"""What each answer may say, to whom: its fields are listed, and marked secrets are looked for everywhere else."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from qrlogin.wire import Cookie, Person, Request, Response
+from qrlogin.wire.message import BODY_CAP
+from tests.wire.mount import CREDENTIAL, HISTORIES, Mount, Tab, get, post, reach, read
+
+STATUS = {"login_id", "state", "version", "expires_in"}
+CODE = {"rotates_in", "verification_uri_complete", "qr"}
+ERROR = {"error", "error_description"}
+
+#: The subject and the phone are the application's own business: no answer of either door holds them.
+CARRIER = Person("marked-subject-of-carol", "marked-shown-as", "marked-phone-of-carol")
+OP = "marked-op-of-this-click"
+AGENT = ("user-agent", "marked-browser")
+
+
+class Journal:
+    """All answers of one login, from the beginning to the end, with who heard them."""
+
+    def __init__(self, mount: Mount) -> None:
+        self.mount, self.heard = mount, list[tuple[str, Response]]()
+        tab = self.tab = Tab(mount)
+        self.browser("begin", tab.begin(AGENT))
+        for step in ("scan", "release", "scan", "confirm", "deny"):
+            self.browser("status", tab.look())
+            self.browser("picture", tab.send(get(f"{tab.login_id}/qr.svg")))
+            self.browser("picture", tab.send(get(f"{tab.login_id}/qr.png")))
+            if step == "deny":
+                self.tag = read(tab.look())["scanned_by"]["tag"]
+                self.browser("redeem", tab.redeem(op=OP))
+                self.browser("redeem", tab.redeem(op=OP))
+                self.browser("redeem", tab.redeem(op="another-op-altogether"))
+                self.browser("status", tab.look())
+            self.heard.append(("phone", tab.phone(step, CARRIER)))
+            self.heard.append(("phone", tab.phone(step, Person("dave", "D•e"))))
+            self.heard.append(("phone", tab.phone(step, None)))
+        self.browser("cancel", tab.cancel())
+        self.heard.append(("stranger", mount.browser(get(tab.login_id))))
+
+    def browser(self, what: str, answer: Response) -> None:
+        self.heard.append((what, answer))
+
+    def holders(self, secret: str) -> set[str]:
+        """Who heard it: in a body, a header, or a cookie."""
+        return {
+            who
+            for who, answer in self.heard
+            if secret.encode() in answer.body or any(secret in part for header in answer.header_list() for part in header)
+        }
+
+
+@pytest.fixture
+def journal(mount: Mount) -> Journal:
+    return Journal(mount)
+
+
+def test_each_secret_is_where_it_belongs_and_nowhere_else(journal: Journal) -> None:
+    tab = journal.tab
+    login_id, secret = tab.device_code.split(".")[:2]
+    assert journal.holders(tab.device_code) == {"begin"}
+    assert journal.holders(secret) == {"begin"}
+    assert journal.holders(tab.code.rpartition("/")[2]) == {"begin", "status"}
+    assert journal.holders(OP) == set()
+    assert journal.holders(journal.tag) == {"status"}
+    assert journal.holders("marked-shown-as") == {"status"}
+    assert journal.holders("marked-browser") == {"phone"}
+    assert journal.holders("marked-subject") == set()
+    assert journal.holders("marked-phone") == set()
+    assert journal.holders("of-the-phone-app") == set()
+    assert "stranger" not in journal.holders(login_id)
+
+
+def test_the_device_code_is_in_the_cookie_or_in_the_body_and_never_in_both(mount: Mount) -> None:
+    by_cookie = mount.browser(post("begin"))
+    (cookie,) = by_cookie.cookies
+    assert cookie.value.encode() not in by_cookie.body
+    by_body = mount.browser(post("begin", {"deliver": "body"}))
+    assert by_body.cookies == ()
+    assert read(by_body)["device_code"] not in str(by_body.header_list())
+
+
+def test_nothing_of_the_record_but_what_is_listed_gets_out(journal: Journal) -> None:
+    record = journal.mount.records[journal.tab.login_id]
+    public = {"v", "state", "version", "context", "who", "scanner", "misses"}
+    private = {name: value for name, value in record.items() if name not in public and not value.isdecimal() and value}
+    assert {"device_digest", "claim", "begin_seal", "approval", "subject", "redeem_mark", "mark"} <= private.keys()
+    for name, value in private.items():
+        assert journal.holders(value) == set(), name
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
+    said = read(reach(mount, history).look())
+    if history in ("pending", "released"):
+        assert said.keys() == STATUS | CODE
+        assert said["qr"].keys() == {"size", "path"}
+    elif history in ("scanned", "confirmed", "redeemed"):
+        assert said.keys() == STATUS | {"scanned_by"}
+        assert said["scanned_by"].keys() == {"shown_as", "tag"}
+    else:
+        assert said.keys() == (ERROR if history == "unknown" else STATUS)
+
+
+def test_the_other_answers_have_these_fields(mount: Mount) -> None:
+    assert read(mount.browser(post("begin"))).keys() == STATUS | CODE | {"verification_uri"}
+    assert read(mount.browser(post("begin", {"deliver": "body"}))).keys() == STATUS | CODE | {"verification_uri", "device_code"}
+    tab = reach(mount, "pending")
+    assert read(tab.phone("scan")).keys() == {"login_id", "state", "context", "begun_ago", "expires_in"}
+    assert read(tab.phone("release")).keys() == {"login_id", "state"}
+    tab.phone("scan")
+    assert read(tab.phone("confirm")).keys() == {"login_id", "state"}
+    assert read(tab.redeem()).keys() == {"login_id", "state"}
+    assert read(tab.redeem(op="another-op-altogether")).keys() == ERROR
+    tab = reach(mount, "scanned")
+    assert read(tab.phone("deny")).keys() == read(tab.phone("deny")).keys() == {"login_id", "state"}
+    assert read(reach(mount, "pending").cancel()).keys() == {"login_id", "state"}
+    mount.store.down = True
+    assert read(tab.look()).keys() == ERROR | {"retry_after"}
+
+
+def test_the_values_of_the_wire_do_not_show_what_they_hold(journal: Journal) -> None:  # I28
+    tab = journal.tab
+    marked = [tab.device_code, tab.code.rpartition("/")[2], journal.tag, OP, "marked-", "of-the-phone-app"]
+    request = Request("POST", f"{tab.login_id}/redeem", f"x={OP}", (("cookie", tab.device_code), CREDENTIAL), OP.encode())
+    shown: list[Any] = [request, CARRIER, Cookie(tab.cookie, tab.device_code, 1), *(answer for _, answer in journal.heard)]
+    dialect = journal.mount.endpoint.dialect
+    cookie = ("cookie", f"{tab.cookie}={tab.device_code}")
+    shown += [dialect.browser(get(tab.login_id, "wait=25", cookie)), dialect.browser(get(tab.login_id, "", cookie))]
+    shown += [dialect.browser(post(f"{tab.login_id}/redeem", {"acknowledged": journal.tag, "op": OP}, cookie))]
+    shown += [dialect.phone(post("scan", {"code": tab.code}, CREDENTIAL), CARRIER), dialect.browser(post("begin", {}, AGENT))]
+    for value in shown:
+        for text in (repr(value), str(value), f"{value}"):
+            assert not [secret for secret in marked if secret in text], text
+
+
+def test_no_error_and_no_log_line_holds_a_secret(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Exception] = []
+    refuse = mount.endpoint.dialect.refuse
+
+    def listening(request: Request, error: Any) -> Any:
+        errors.append(error)
+        return refuse(request, error)
+
+    monkeypatch.setattr(mount.endpoint.dialect, "refuse", listening)
+    caplog.set_level(logging.DEBUG)
+    journal = Journal(mount)
+    tab = journal.tab
+    record = mount.store.inner._records._records[tab.login_id]
+    mount.store.inner._records._records[tab.login_id] = {**record, "context": "{}"}
+    assert tab.look().status == 404
+    mount.store.down = True
+    assert tab.look().status == 503
+    assert len(errors) > 10
+    marked = [tab.device_code, tab.code.rpartition("/")[2], journal.tag, OP, "marked-", "of-the-phone-app"]
+    for text in [caplog.text, *("".join(traceback.format_exception(error)) for error in errors)]:
+        assert not [secret for secret in marked if secret in text], text
+    assert "fails its seal" in caplog.text
+
+
+AGENTS = {
+    "controls": "Fire\x00fox\x07\x1b[31mred\x1b[0m\x7f 1.0",
+    "lines": "Firefox\r\nSet-Cookie: a=b\r\n\r\n<html>",
+    "64 KB": "A" * 65536,
+    "64 KB of controls": "\x1b" * 65536,
+    "right to left": "Firefox\u202egpj.exe\u2066\u2069\u200f",
+    "html": "<script>alert(1)</script>",
+    "quotes": '"' * 300,
+    "backslashes": "\\" * 300,
+    "not ascii": "Лиса \u00a0 \u3000 \ud800 \U0001f98a",
+    "spaces": "   ",
+    "nothing": "",
+    "invisible": "\u200b\u2060\ufeff",
+    "json": '","subject":"1',
+}
+
+
+@pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
+def test_what_a_browser_calls_itself_is_made_harmless(mount: Mount, agent: str) -> None:  # W18, rows 35 and 40
+    tab = Tab(mount)
+    assert tab.begin(("user-agent", agent)).status == 201
+    context = read(tab.phone("scan"))["context"]
+    assert context.keys() <= {"browser"}
+    shown = context.get("browser", "")
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert len(shown) <= 200
+    assert shown == shown.strip()
+    assert bool(shown) == any(c.isascii() and c.isprintable() and c not in '"\\ ' for c in agent)
+
+
+def test_two_user_agents_are_joined(mount: Mount) -> None:
+    tab = Tab(mount)
+    tab.begin(("user-agent", "one"), ("user-agent", "two"))
+    assert read(tab.phone("scan"))["context"] == {"browser": "one two"}
+
+
+SPLITTERS = (
+    "\r\nSet-Cookie: split=here",
+    "\nx: y",
+    "\r",
+    "\x00",
+    "\x85",
+    "\u2028",
+    "\u0a0d",
+    "%0d%0aSet-Cookie:split=here",
+    "é\r\n",
+)
+
+
+def places(tab: Tab, text: str) -> Iterator[Response]:
+    """Everything that a client can write into, with this text."""
+    mount = tab.mount
+    for name in (
+        "cookie",
+        "user-agent",
+        "origin",
+        "host",
+        "if-none-match",
+        "content-type",
+        "authorization",
+        "accept-language",
+        text,
+    ):
+        yield mount.browser(post("begin", None, (name, text)))
+        yield mount.browser(get("qr-login-element.js", "", (name, text)))
+    yield tab.send(get(tab.login_id, text))
+    yield tab.send(get(text))
+    yield tab.send(get(f"{tab.login_id}/{text}"))
+    yield tab.send(Request(text, tab.login_id))
+    yield tab.send(post(f"{tab.login_id}/redeem", {"acknowledged": text, "op": text}))
+    yield tab.send(post(f"{tab.login_id}/redeem", {"acknowledged": text, "op": "o" * 22}))
+    yield tab.send(post("begin", {"deliver": text}))
+    yield tab.send(post("begin", {text: text}))
+    yield mount.phone(post("scan", {"code": text}, CREDENTIAL))
+    yield mount.phone(post("scan", text.encode("utf-8", "replace")[:BODY_CAP], CREDENTIAL))
+
+
+@pytest.mark.parametrize("text", SPLITTERS)
+def test_no_header_is_split_by_what_a_client_sends(mount: Mount, text: str) -> None:
+    tab = reach(mount, "pending")
+    for answer in places(tab, text):  # the mount looks at every header of every answer
+        assert not any("split=here" in value.lower() for _, value in answer.header_list())

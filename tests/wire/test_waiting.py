@@ -1,0 +1,307 @@
+"""Held requests: how many at a time, who takes over from whom, and that whoever leaves, fails or is cut off leaves nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from qrlogin import AsyncQRLogin, Misconfigured, QRLogin
+from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
+from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
+from tests.wire.mount import ALICE, CREDENTIAL, KEY, NOON, URI, AsyncSpy, Spy, get, post, read
+
+# Blocking
+
+
+class Threads:
+    """A blocking endpoint with one thread for each request."""
+
+    def __init__(self, pool: ThreadPoolExecutor, max_waiting: int) -> None:
+        self.store = Spy(Clock(NOON))
+        self.qr = QRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
+        self.endpoint, self._pool = Endpoint(self.qr, max_waiting=max_waiting), pool
+
+    def begin(self) -> tuple[str, tuple[str, str], str]:
+        said = read(self.endpoint.browser(post("begin", {"deliver": "body"})))
+        bearer = ("authorization", f"Bearer {said['device_code']}")
+        return said["login_id"], bearer, said["verification_uri_complete"]
+
+    def park(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
+        before = len(self.store.inner._wakeups)
+        held = self._pool.submit(self.endpoint.browser, get(login_id, "wait=25", bearer))
+        eventually(lambda: len(self.store.inner._wakeups) == before + 1)
+        return held
+
+    def scan(self, code: str) -> None:
+        assert self.endpoint.phone(post("scan", {"code": code}, CREDENTIAL), ALICE).status == 200
+
+
+@contextmanager
+def threads(max_waiting: int) -> Iterator[Threads]:
+    with ThreadPoolExecutor(8) as pool:
+        site = Threads(pool, max_waiting)
+        try:
+            yield site
+        finally:
+            site.qr.close()  # whatever went wrong, nobody stays parked
+
+
+def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
+    with threads(max_waiting=1) as site:
+        one, two = site.begin(), site.begin()
+        held = site.park(*one[:2])
+        crowded = site.endpoint.browser(get(two[0], "wait=25", two[1]))
+        assert crowded.status == 200
+        assert (read(crowded)["state"], read(crowded)["retry_after"]) == ("pending", 2)
+        assert read(crowded).keys() > read(site.endpoint.browser(get(two[0], "", two[1]))).keys()
+        assert not held.done()
+        site.scan(two[2])
+        news = read(site.endpoint.browser(get(two[0], "wait=25", two[1])))
+        assert (news["state"], news["retry_after"]) == ("scanned", 2)  # crowded or not, it hears the truth
+        site.scan(one[2])
+        assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
+        freed = site.park(*site.begin()[:2])
+        site.qr.close()
+        assert "retry_after" not in read(freed.result(PATIENCE_SECONDS))
+
+
+def test_a_wait_that_ends_badly_frees_its_place_too() -> None:
+    with threads(max_waiting=1) as site:
+        login_id, bearer, _ = site.begin()
+        for _ in range(5):
+            site.store.down = True
+            assert site.endpoint.browser(get(login_id, "wait=25", bearer)).status == 503
+            site.store.down = False
+        for _ in range(5):
+            forged = ("authorization", bearer[1][:-2] + "xx")
+            assert site.endpoint.browser(get(login_id, "wait=25", forged)).status == 404
+        held = site.park(login_id, bearer)
+        site.qr.close()
+        assert "retry_after" not in read(held.result(PATIENCE_SECONDS))
+
+
+def test_the_newest_wait_of_a_login_takes_over() -> None:
+    with threads(max_waiting=2) as site:
+        login_id, bearer, code = site.begin()
+        older = site.park(login_id, bearer)
+        newer = site._pool.submit(site.endpoint.browser, get(login_id, "wait=25", bearer))
+        told = older.result(PATIENCE_SECONDS)
+        assert (told.status, read(told)["error"]) == (409, "superseded")
+        site.scan(code)
+        assert read(newer.result(PATIENCE_SECONDS))["state"] == "scanned"
+
+
+def test_only_a_wait_of_the_same_browser_takes_over() -> None:
+    with threads(max_waiting=2) as site:
+        login_id, bearer, code = site.begin()
+        held = site.park(login_id, bearer)
+        other, stranger, _ = site.begin()
+        for path, query, *sent in (
+            (login_id, "wait=25"),
+            (login_id, "wait=25", stranger),
+            (other, "wait=25", bearer),
+            (login_id, "", bearer),
+            (login_id, "wait=0", bearer),
+            (login_id, "wait=00", bearer),
+            (login_id, "after=0&wait=0", bearer),
+            (f"{login_id}/qr.svg", "", bearer),
+        ):
+            assert site.endpoint.browser(get(path, query, *sent)).status in (200, 404)
+            assert not held.done()
+        site.scan(code)
+        assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
+
+
+def test_what_is_no_news_leaves_a_wait_alone() -> None:
+    with threads(max_waiting=2) as site:
+        login_id, bearer, code = site.begin()
+        site.scan(code)
+        held = site._pool.submit(site.endpoint.browser, get(login_id, "after=2&wait=25", bearer))
+        eventually(lambda: len(site.store.inner._wakeups) == 1)
+        site.scan(code)  # the phone resends
+        other = site.begin()
+        site.scan(other[2])
+        assert not held.done()
+        site.endpoint.phone(post("confirm", {"code": code}, CREDENTIAL), ALICE)
+        assert read(held.result(PATIENCE_SECONDS))["state"] == "confirmed"
+
+
+def test_closing_answers_every_thread_at_once_and_whoever_comes_later() -> None:
+    with threads(max_waiting=6) as site:
+        logins = [site.begin() for _ in range(6)]
+        waiting = [site.park(*login[:2]) for login in logins]
+        site.qr.close()
+        for held in waiting:
+            assert read(held.result(PATIENCE_SECONDS))["state"] == "pending"
+        late = site._pool.submit(site.endpoint.browser, get(logins[0][0], "wait=25", logins[0][1]))
+        assert read(late.result(PATIENCE_SECONDS))["state"] == "pending"
+
+
+@pytest.mark.parametrize("max_waiting", [0, -1])
+def test_at_least_one_may_wait(max_waiting: int) -> None:
+    with threads(max_waiting=1) as site, pytest.raises(Misconfigured, match="half of your server's threads"):
+        Endpoint(site.qr, max_waiting=max_waiting)
+
+
+# Awaited
+
+
+class Tasks:
+    """An awaited endpoint in the running loop."""
+
+    def __init__(self, max_waiting: int) -> None:
+        self.store = AsyncSpy(Clock(NOON))
+        self.qr = AsyncQRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
+        self.endpoint = AsyncEndpoint(self.qr, max_waiting=max_waiting)
+
+    async def begin(self) -> tuple[Request, str]:
+        """The request that waits, and the code to scan."""
+        said = read(await self.endpoint.browser(post("begin", {"deliver": "body"})))
+        waits = get(said["login_id"], "wait=25", ("authorization", f"Bearer {said['device_code']}"))
+        return waits, said["verification_uri_complete"]
+
+    async def park(self, request: Request) -> "asyncio.Task[Response]":
+        before = self.parked
+        held = asyncio.create_task(self.endpoint.browser(request))
+        while self.parked == before:
+            await asyncio.sleep(0)
+        return held
+
+    async def scan(self, code: str) -> None:
+        assert (await self.endpoint.phone(post("scan", {"code": code}, CREDENTIAL), ALICE)).status == 200
+
+    @property
+    def parked(self) -> int:
+        return len(self.store.inner._wakeups)
+
+
+@asynccontextmanager
+async def tasks(max_waiting: int) -> AsyncIterator[Tasks]:
+    """Whatever happens inside, no task outlives it."""
+    yield (site := Tasks(max_waiting))
+    assert site.parked == 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class Browser:
+    """What a server knows of the connection of a request: it is there until it is gone."""
+
+    def __init__(self, request: Request) -> None:
+        self.left, self.asked = asyncio.Event(), 0
+        self.request = replace(request, gone=self._gone)
+
+    async def _gone(self) -> None:
+        self.asked += 1
+        await self.left.wait()
+
+
+def test_a_browser_that_leaves_frees_its_place() -> None:
+    async def story() -> None:
+        async with tasks(max_waiting=1) as site:
+            request, code = await site.begin()
+            for _ in range(3):
+                browser = Browser(request)
+                held = await site.park(browser.request)
+                assert read(await site.endpoint.browser(request))["retry_after"] == 2
+                browser.left.set()
+                await held
+                assert site.parked == 0
+            held = await site.park(Browser(request).request)
+            await site.scan(code)
+            assert read(await held)["state"] == "scanned"
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_handler_frees_its_place() -> None:
+    async def story() -> None:
+        async with tasks(max_waiting=1) as site:
+            request, code = await site.begin()
+            for made in (request, Browser(request).request):
+                held = await site.park(made)
+                held.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await held
+                assert site.parked == 0
+            held = await site.park(request)
+            await site.scan(code)
+            assert read(await held)["state"] == "scanned"
+
+    asyncio.run(story())
+
+
+def test_a_wait_that_ends_badly_leaves_no_task() -> None:
+    async def broken() -> None:
+        raise OSError("the socket is broken")
+
+    async def story() -> None:
+        async with tasks(max_waiting=1) as site:
+            request, code = await site.begin()
+            for _ in range(3):
+                await site.endpoint.browser(replace(request, gone=broken))
+                site.store.down = True
+                assert (await site.endpoint.browser(Browser(request).request)).status == 503
+                site.store.down = False
+            older = await site.park(Browser(request).request)
+            older.cancel()
+            await asyncio.wait([older])
+            held = await site.park(request)
+            await site.scan(code)
+            assert "retry_after" not in read(await held)
+
+    asyncio.run(story())
+
+
+def test_a_newer_wait_takes_over_in_a_loop_too() -> None:
+    async def story() -> None:
+        async with tasks(max_waiting=2) as site:
+            request, code = await site.begin()
+            older = await site.park(Browser(request).request)
+            newer = asyncio.create_task(site.endpoint.browser(Browser(request).request))
+            told = await older
+            assert (told.status, read(told)["error"]) == (409, "superseded")
+            await site.scan(code)
+            assert read(await newer)["state"] == "scanned"
+
+    asyncio.run(story())
+
+
+def test_only_a_wait_asks_whether_the_browser_is_still_there() -> None:
+    async def story() -> None:
+        async with tasks(max_waiting=1) as site:
+            request, code = await site.begin()
+            browser = Browser(request)
+            await site.endpoint.browser(replace(browser.request, query="wait=0"))
+            await site.scan(code)
+            cancel = replace(post(f"{request.path}/cancel", {}, *request.headers), gone=browser.request.gone)
+            assert (await site.endpoint.browser(cancel)).status == 200
+            assert browser.asked == 0
+
+    asyncio.run(story())
+
+
+def test_hundreds_wait_and_each_hears_its_own_news() -> None:
+    async def story() -> None:
+        async with tasks(max_waiting=100) as site:
+            logins = [await site.begin() for _ in range(100)]
+            waiting = [await site.park(Browser(request).request) for request, _ in logins]
+            for _, code in logins:
+                await site.scan(code)
+            for (request, _), held in zip(logins, waiting, strict=True):
+                said = read(await held)
+                assert (said["login_id"], said["state"]) == (request.path, "scanned")
+
+    asyncio.run(story())
+
+
+def test_closing_answers_every_task_at_once() -> None:
+    async def story() -> None:
+        async with tasks(max_waiting=50) as site:
+            waiting = [await site.park(Browser((await site.begin())[0]).request) for _ in range(50)]
+            await site.qr.close()
+            assert {read(held)["state"] for held in await asyncio.gather(*waiting)} == {"pending"}
+
+    asyncio.run(story())

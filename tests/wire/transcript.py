@@ -1,0 +1,110 @@
+"""Every route in every state, asked by everybody, as text: what `golden.txt` holds.
+
+`python -m tests.wire.transcript` writes the file anew. Read its difference then, for clients will see it too.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from qrlogin.wire import Request, Response
+from tests.wire.mount import ALICE, BOB, ELEMENT, HISTORIES, Mount, Tab, get, post, reach, read
+
+GOLDEN = Path(__file__).with_name("golden.txt")
+
+_HEADERS = {
+    "json": "application/json; charset=utf-8",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "js": "text/javascript; charset=utf-8",
+}
+_ALWAYS = ("X-Content-Type-Options: nosniff", "Cross-Origin-Resource-Policy: same-origin")
+
+
+def transcript(mount: Mount) -> Iterator[str]:
+    """Numbers are exact, for time stands still; codes are masked, and a mask stands for one code within its section."""
+    yield "Every answer has: Cache-Control: no-store; " + "; ".join(_ALWAYS)
+    yield "json, svg, png, js name a Content-Type; {L} is the login_id."
+    yield ""
+    yield "== begin"
+    for sent, name in (({}, "POST begin"), ({"deliver": "cookie"}, "… deliver cookie"), ({"deliver": "body"}, "… deliver body")):
+        tab = Tab(mount)
+        answer = tab.send(post("begin", sent))
+        tab.login_id = read(answer)["login_id"]
+        yield _line(name, answer, tab)
+
+    for history in HISTORIES:
+        yield ""
+        yield f"== {history}"
+        yield from _browser(mount, history)
+        yield from _phone(mount, history)
+
+    yield ""
+    yield "== methods"
+    tab = reach(mount, "pending")
+    for route in mount.endpoint.dialect.browser_routes:
+        answer = tab.send(Request("PUT", route.path.replace("{login_id}", tab.login_id)))
+        yield _line(f"PUT {route.path.replace('login_id', 'L')}", answer, tab)
+    for route in mount.endpoint.dialect.phone_routes:
+        yield _line(f"GET phone/{route.path}", mount.phone(get(route.path)), tab)
+    yield _line("GET nowhere", tab.send(get("nowhere")), tab)
+    yield _line(f"GET {ELEMENT}", tab.send(get(ELEMENT)), tab)
+
+
+def _browser(mount: Mount, history: str) -> Iterator[str]:
+    tab = reach(mount, history)
+    yield _line("GET {L}", tab.look(), tab)
+    if history not in ("pending", "released"):  # there, it would be held
+        yield _line("GET {L}?wait=25", tab.look("wait=25"), tab)
+    for picture in ("svg", "png"):
+        yield _line(f"GET {{L}}/qr.{picture}", tab.send(get(f"{tab.login_id}/qr.{picture}")), tab)
+    yield _line("POST {L}/cancel", tab.cancel(), tab)
+    tab = reach(mount, history)
+    yield _line("POST {L}/redeem", tab.redeem(), tab)
+    tab = reach(mount, history)
+    yield _line("… another op", tab.redeem(op="op-of-another-click"), tab)
+    tab = reach(mount, history)
+    yield _line("… another tag", tab.redeem(tag="somebody"), tab)
+    stranger = Tab(mount)
+    yield _line("GET {L}, stranger", stranger.send(get(tab.login_id)), tab)
+
+
+def _phone(mount: Mount, history: str) -> Iterator[str]:
+    for person, name in ((ALICE, "alice"), (BOB, "bob")):
+        for verb in ("scan", "confirm", "deny", "release"):
+            tab = reach(mount, history)
+            yield _line(f"POST phone/{verb}, {name}", tab.phone(verb, person), tab)
+
+
+def _line(asked: str, answer: Response, tab: Tab) -> str:
+    headers = [f"{name}: {value}" for name, value in answer.header_list() if name != "Content-Length"]
+    kind = {value: name for name, value in _HEADERS.items()}
+    told: list[str] = []
+    for header in headers:
+        name, _, value = header.partition(": ")
+        if name == "Content-Type":
+            told.insert(0, kind[value])
+        elif header not in (*_ALWAYS, "Cache-Control: no-store"):
+            told.append(f"[{header}]")
+    body = answer.body.decode() if told and told[0] == "json" else ""
+    line = f"{asked:<28} {answer.status} {' '.join(told)} {body}"
+    return _masked(line, tab.login_id).rstrip()
+
+
+def _masked(line: str, login_id: str) -> str:
+    for pattern, mask in (
+        (rf"__Host-qrl-[0-9a-f]{{8}}=({login_id}\.[^;]*)", "__Host-qrl-{8 hex}={device_code}"),
+        (rf"{login_id}\.[\w-]{{43}}\.[\d.]+\.[\w-]{{43}}", "{device_code}"),
+        (rf"{login_id}\.(\d+)\.[\w-]{{43}}", r"{L}.\1.{mac}"),
+        (r'"path":"M[^"]+"', '"path":"{path}"'),
+        (r'"tag":"[\w-]{43}"', '"tag":"{tag}"'),
+        (r'ETag: "[0-9a-f]{16}"', 'ETag: "{16 hex}"'),
+        (re.escape(login_id), "{L}"),
+    ):
+        line = re.sub(pattern, mask, line)
+    return line
+
+
+if __name__ == "__main__":
+    with Mount("sync") as mount:
+        GOLDEN.write_text("\n".join(transcript(mount)) + "\n")
