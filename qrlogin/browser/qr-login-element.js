@@ -1,0 +1,511 @@
+/**
+ * <qr-login src="/qrlogin/">: shows a QR code, waits for the phone, asks "continue as …?" and logs this browser in.
+ *
+ * Knows: four calls of the native JSON wire (begin, status, redeem, cancel), and how to ask again without being a
+ * nuisance. Refuses to know: other origins, the device code (an HttpOnly cookie), who the person is. The scanner's tag
+ * and `op` live in private fields: never in the DOM, an attribute or an event.
+ *
+ * Attributes  src             where the browser door is mounted; same origin only
+ *             next            path to open once logged in ("/account"); without it the page is loaded again
+ *             start="manual"  waits for a click before it asks for a code
+ *             csrf-header, csrf-token   a header that the application wants on every POST
+ *             state           written by the element, for CSS and tests: a key of VIEWS
+ * Events      qr-login:state     {state}     the state changed
+ *             qr-login:redeemed  {login_id}  logged in; preventDefault() keeps the page where it is
+ * Methods     start() cancel(), and request() and `texts` to override
+ * Parts       card picture qr icon countdown remaining title name hint note actions button primary
+ * CSS         --qr-login-accent, -on-accent, -ink, -muted, -surface, -line, -alarm, -radius, -size; color-scheme
+ * Children    shown when JavaScript does not run, and where the code does not help: a link to a password form, say
+ *
+ * Importing defines <qr-login>, unless the name is taken; a subclass defines itself. Works under a strict CSP with
+ * Trusted Types, and on plain http (no crypto.subtle). Takes what `document` offers from its prototype, because
+ * <form name="createElementNS"> on the page shadows the document's own.
+ */
+
+/** Every visible string. To replace some, early: `QRLoginElement.texts = {...TEXTS, yes: "Go on"}`. */
+export const TEXTS = Object.freeze({
+  label: "QR code for logging in",
+  idle: "Log in with your phone", idleHint: "You need a phone that is already signed in.",
+  starting: "Getting a code…", startingHint: "", redeeming: "Logging you in…", redeemingHint: "",
+  pending: "Scan with your phone", pendingHint: "Use a phone that is already signed in.",
+  scanned: "Scanned by {name}", scannedHint: "Approve on the phone.",
+  confirmed: "Continue as {name}?", confirmedHint: "Approved on the phone. Continue only if this account is yours.",
+  redeemed: "You are logged in", redeemedHint: "", denied: "Declined on the phone", deniedHint: "Nobody was logged in.",
+  cancelled: "Cancelled", cancelledHint: "Nobody was logged in.",
+  expired: "This code has expired", expiredHint: "Codes live for a short time only.",
+  superseded: "Open in another window", supersededHint: "Another window took this login over.",
+  unknown: "This code no longer works", unknownHint: "If this happens again, allow cookies for this site.",
+  used: "This login was already used", usedHint: "Load the page again to see whether you are logged in.",
+  offline: "You are offline", offlineHint: "This goes on as soon as there is a connection.",
+  unavailable: "Something went wrong", unavailableHint: "The server gave no useful answer.",
+  refused: "Login by phone is not set up", refusedHint: "Please tell the people who run this site.",
+  nameless: "an account without a name", retrying: "Having trouble. Trying again…",
+  minutes: "Expires within {n} minutes", minute: "Expires within a minute", seconds: "Expires within {n} seconds",
+  start: "Show the code", renew: "Show a new code", again: "Try again", here: "Continue here",
+  reload: "Load the page again", yes: "Continue", no: "That is not me",
+});
+
+/** What each state shows beside its two texts: a drawing, its tone, then its actions, the main one first. */
+const VIEWS = Object.freeze({
+  idle: ["phone", "", "start"], starting: ["corners", ""], pending: ["", ""], scanned: ["phone", "", "no"],
+  confirmed: ["person", "", "yes", "no"], redeeming: ["person", ""], redeemed: ["check", ""],
+  denied: ["cross", "alarm", "renew"], cancelled: ["cross", "quiet", "renew"], expired: ["clock", "quiet", "renew"],
+  superseded: ["phone", "quiet", "here"], unknown: ["mark", "alarm", "renew"], used: ["mark", "quiet", "reload"],
+  offline: ["mark", "alarm", "again"], unavailable: ["mark", "alarm", "again"], refused: ["mark", "alarm", "again"],
+});
+const LIVE = ["pending", "scanned", "confirmed"]; // a deadline runs and the server is being asked
+const OVER = ["denied", "cancelled", "expired"];
+const HELPLESS = ["offline", "unavailable", "refused", "unknown"]; // the children show again
+
+/** Error codes of the wire that end a login for this page, and the state that says so. */
+const ENDS = new Map([["denied", "denied"], ["cancelled", "cancelled"], ["expired", "expired"],
+  ["superseded", "superseded"], ["unknown_login", "unknown"], ["already_redeemed", "used"]]);
+
+/** Strokes on a 24 x 24 grid. @type {Record<string, string>} */
+const DRAWINGS = {
+  "": "", corners: "M1 1h6v6h-6zM17 1h6v6h-6zM1 17h6v6h-6z", check: "M5 12.5l4.5 4.5L19 7.5",
+  phone: "M9 3h6a2 2 0 0 1 2 2v14a2 2 0 0 1-2 2H9a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2zM11 18h2",
+  person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4.5 20.5c.8-3.6 3.8-5.5 7.5-5.5s6.7 1.9 7.5 5.5",
+  cross: "M7 7l10 10M17 7L7 17", clock: "M12 3v9.5l6 3.5", mark: "M12 5.5v8M12 18v.01",
+};
+
+const HOLD_S = 25; // the longest wait that the wire allows
+const PATIENCE_S = 10; // beyond the hold, before an unanswered request counts as lost
+const PAUSE_MS = 3000; // between polls that the server does not hold
+const GRACE_MS = 3000; // a picture may still be scanned so long after the next one was due
+const TRIES = 5; // failures in a row before the page asks the person
+const CALM_MS = 500; // a click that was already on its way when the question appeared is no answer to it
+
+const STYLE = `
+:host { display: block; --radius: var(--qr-login-radius, 1.25rem);
+  --accent: var(--qr-login-accent, light-dark(#0b6b5b, #6fd6bf));
+  --on-accent: var(--qr-login-on-accent, light-dark(#fff, #06201a));
+  --alarm: var(--qr-login-alarm, light-dark(#a8402a, #ffab95));
+  --ink: var(--qr-login-ink, light-dark(#17211f, #eef4f2));
+  --muted: var(--qr-login-muted, light-dark(#55625f, #a9b8b4));
+  --surface: var(--qr-login-surface, light-dark(#fff, #18211f));
+  --line: var(--qr-login-line, light-dark(#d9e0de, #35423f)) }
+:host([hidden]), [hidden], .hint:empty, .note:empty, .actions:empty { display: none !important }
+* { box-sizing: border-box; margin: 0 }
+.card { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 1rem;
+  inline-size: min(100%, 22rem); min-block-size: 27rem; margin-inline: auto; padding: 1.5rem clamp(.75rem, 5%, 1.75rem);
+  color: var(--ink); background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius);
+  text-align: center; line-height: 1.4; overflow-wrap: anywhere }
+.picture { --tone: var(--accent); position: relative; display: grid; place-items: center; inline-size: 6.5rem;
+  aspect-ratio: 1; max-inline-size: 100%; border-radius: 50%; background: color-mix(in srgb, var(--tone) 9%, #0000) }
+.wide { inline-size: var(--qr-login-size, 16rem); background: none }
+.alarm { --tone: var(--alarm) } .quiet { --tone: var(--muted) }
+.qr { position: absolute; inset: 9px; inline-size: calc(100% - 18px); aspect-ratio: 1; background: #fff;
+  border-radius: .875rem; forced-color-adjust: none; transition: opacity .3s }
+.stale .qr { opacity: .12 }
+.icon { inline-size: 3.25rem; aspect-ratio: 1; fill: none; stroke: var(--tone); stroke-width: 1.5;
+  stroke-linecap: round; stroke-linejoin: round }
+.wide .icon { inline-size: 62%; stroke: var(--line) }
+.starting .icon, .redeeming .icon { animation: breathe 1.2s ease-in-out infinite alternate }
+.scanned .icon { animation: nudge 1.6s ease-in-out infinite }
+.countdown { position: absolute; inset: 0; aspect-ratio: 1; fill: none; stroke: var(--line); stroke-width: 3px }
+.countdown rect { x: 2px; y: 2px; width: calc(100% - 4px); height: calc(100% - 4px); rx: 50% }
+.wide rect { rx: 1.25rem } .redeemed .countdown { stroke: var(--accent) }
+.countdown .remaining { display: none; stroke: var(--accent); stroke-dasharray: 1;
+  stroke-dashoffset: calc(1 - var(--left, 1)); transition: stroke-dashoffset 1s linear }
+.live .remaining { display: inline }
+.title { font-size: 1.25rem; font-weight: 650; line-height: 1.25; text-wrap: balance } .name { color: var(--accent) }
+.hint, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
+.hint { margin-block-start: .375rem }
+.actions { display: grid; gap: .625rem; inline-size: 100% }
+button { font: inherit; font-weight: 600; min-block-size: 2.875rem; padding: .5rem; cursor: pointer;
+  color: var(--ink); background: none; border: 1.5px solid var(--muted); border-radius: calc(var(--radius) * .6) }
+.primary { color: var(--on-accent); background: var(--accent); border-color: var(--accent) }
+button:hover { text-decoration: underline; text-underline-offset: .2em }
+button[aria-disabled] { opacity: .55; cursor: default }
+.card:focus { outline: none }
+.card:focus-visible, button:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
+@keyframes breathe { from { opacity: .4 } } @keyframes nudge { 50% { transform: translateY(-4px) } }
+@media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important } }
+@media (forced-colors: active) { .countdown { stroke: GrayText; stroke-width: 1px }
+  .countdown .remaining, .icon, .wide .icon { stroke: CanvasText } .countdown .remaining { stroke-width: 3px } }
+`;
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(STYLE);
+
+const { createElementNS, querySelector } = Document.prototype;
+
+/** @typedef {keyof typeof VIEWS} State @typedef {keyof typeof TEXTS} Text @typedef {Record<string, any>} Answer */
+
+/** A call without the answer it wanted. `passing`: worth another try, not before `after` seconds. */
+class Trouble extends Error {
+  constructor(/** @type {State} */ state, passing = true, after = 0, code = "") {
+    super(code || state);
+    this.state = state, this.passing = passing, this.after = after, this.code = code;
+  }
+}
+
+/** An element whose part is also its class.
+ * @param {string} tag @param {string} part @param {Record<string, string>} attributes @param {Element[]} children */
+function make(tag, part = "", attributes = {}, ...children) {
+  const space = ["svg", "rect", "path"].includes(tag) ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml";
+  const element = /** @type {HTMLElement & SVGElement} */ (createElementNS.call(document, space, tag));
+  const all = part ? { class: part, part, ...attributes } : attributes;
+  for (const [name, value] of Object.entries(all)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+const hidden = () => Reflect.get(Document.prototype, "visibilityState", document) === "hidden";
+const now = () => performance.now(); // milliseconds that no clock change can move
+const hex = (/** @type {number} */ byte) => byte.toString(16).padStart(2, "0");
+const seconds = (/** @type {any} */ value, most = 3600) => (value > 0 ? Math.min(Number(value), most) : 0);
+
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
+function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  });
+}
+
+/** A name as one line of text that cannot turn the text around it. @param {unknown} name */
+function plain(name) {
+  if (typeof name !== "string") return "";
+  return Array.from(name.replace(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, "")).slice(0, 80).join("");
+}
+
+/** A path of this origin as a full URL, or "". Cutting the path out of the URL again would let "/..//host" escape. */
+function ownPath(/** @type {string | null} */ next) {
+  if (!next || !/^\/(?![/\\])[^\\\s\u0000-\u001f\u007f-\u009f]*$/u.test(next)) return "";
+  const url = new URL(next, location.origin);
+  return url.origin === location.origin && !url.pathname.startsWith("//") ? url.href : "";
+}
+
+export class QRLoginElement extends HTMLElement {
+  /** @type {Readonly<Record<Text, string>>} */
+  static texts = TEXTS;
+  static observedAttributes = ["src"];
+
+  /** @type {State | ""} */ #state = "";
+  /** @type {AbortController | null} */ #run = null; // the one conversation with the server
+  /** @type {AbortController | null} */ #ears = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */ #clock;
+  /** @type {Record<string, HTMLElement & SVGElement>} */ #at; // the parts of the card
+  #shown = ""; // state and tag on the screen: another scanner is another question
+  #id = ""; #version = 0; #name = ""; #tag = ""; // the login that is held, and who scanned it
+  #op = ""; // made per click on "Continue", kept until it is answered
+  #total = 1; // seconds that the countdown began with
+  #deadline = 0; #rotates = 0; // instants of now(): when the state dies, and the picture
+  #pollAt = 0; #callAt = 0; // no status before; nothing at all before, because the server said so
+  #trouble = false; // the last call failed and is tried again
+  #left = false; // this page was sent elsewhere
+
+  constructor() {
+    super();
+    const path = make("path", "", { fill: "#000" }), icon = make("path");
+    const left = make("rect", "remaining", { pathLength: "1" });
+    const qr = make("svg", "qr", { role: "img", "shape-rendering": "crispEdges" },
+      make("rect", "", { width: "100%", height: "100%", fill: "#fff" }), path);
+    const picture = make("div", "picture", {},
+      make("svg", "countdown", { "aria-hidden": "true" }, make("rect"), left), qr,
+      make("svg", "icon", { "aria-hidden": "true", viewBox: "0 0 24 24" }, icon));
+    const title = make("p", "title", { id: "title" }), hint = make("p", "hint");
+    const note = make("p", "note", { role: "status" }), actions = make("div", "actions"), slot = make("slot");
+    const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
+      picture, make("div", "", { role: "status" }, title, hint), note, actions, slot);
+    this.#at = { path, icon, qr, left, picture, title, hint, note, actions, slot, card };
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [sheet];
+    root.append(card);
+  }
+
+  /** What is on the screen: a key of VIEWS. */
+  get state() { return this.#state; }
+  /** The strings in use. Override it to choose by language. */
+  get texts() { return /** @type {typeof QRLoginElement} */ (this.constructor).texts; }
+
+  connectedCallback() {
+    const { signal } = (this.#ears = new AbortController());
+    /** @param {string} type @param {(event: any) => void} heard */
+    const hear = (type, heard) => window.addEventListener(type, heard, { signal });
+    hear("visibilitychange", () => (hidden() ? this.#rest() : this.#wake()));
+    hear("pagehide", () => this.#rest());
+    hear("pageshow", (event) => event.persisted && (this.#left ? location.reload() : this.#wake()));
+    hear("online", () => this.#state === "offline" && this.#go());
+    if (this.#state) return this.#wake();
+    const begin = () => (this.getAttribute("start") === "manual" ? this.#show("idle") : this.start());
+    queueMicrotask(() => signal.aborted || begin()); // the module that imports this one may replace texts first
+  }
+
+  disconnectedCallback() {
+    this.#halt();
+    this.#ears?.abort();
+    clearInterval(this.#clock);
+  }
+
+  /** @param {string} _name @param {string | null} old @param {string | null} value */
+  attributeChangedCallback(_name, old, value) {
+    if (this.isConnected && old !== value && this.#state && this.#state !== "idle") this.start();
+  }
+
+  /** Asks for a new code, whatever was going on. */
+  start() {
+    this.#forget();
+    this.#show("starting");
+    this.#go();
+  }
+
+  /** "That is not me." The page forgets the login, and nobody else can redeem it; telling the server may fail. */
+  cancel() {
+    const id = this.#id, { signal } = new AbortController();
+    if (!id || this.#op) return;
+    const tell = () => this.#call(`${id}/cancel`, {}, signal);
+    this.#halt();
+    this.#show("cancelled");
+    tell().catch(() => sleep(PAUSE_MS, signal).then(tell)).catch(() => {});
+  }
+
+  /** The one place that talks to the server. Override it to add headers, or to play the server in a test.
+   * @param {URL} url @param {RequestInit} init @returns {Promise<Response>} */
+  request(url, init) { return fetch(url, init); }
+
+  // What to do next
+
+  /** Goes on from what is held: a redeem without an answer, a login to watch, or nothing yet. */
+  #go() {
+    this.#halt();
+    if (hidden() && !this.#op) return; // #wake comes here again
+    const run = (this.#run = new AbortController()), { signal } = run;
+    (this.#op ? this.#redeem(signal) : this.#id ? this.#watch(signal) : this.#begin(signal)).catch((error) => {
+      if (signal.aborted) return;
+      if (!(error instanceof Trouble)) console.error("<qr-login>", error);
+      this.#trouble = false; // it is said in full now
+      const late = error.passing && this.#id && !this.#op && now() > this.#deadline;
+      this.#show(late ? "expired" : error instanceof Trouble ? error.state : "unavailable");
+    }).finally(() => { if (this.#run === run) this.#run = null; });
+  }
+
+  #halt() { this.#run?.abort(); this.#run = null; }
+  #rest() { if (LIVE.includes(this.#state)) this.#halt(); } // a begin or a redeem on its way is let finish
+
+  #wake() {
+    if (LIVE.includes(this.#state)) this.#count();
+    if (!this.#run && (this.#op || this.#state === "starting" || LIVE.includes(this.#state))) this.#go();
+  }
+
+  #forget() {
+    this.#id = this.#op = this.#tag = this.#name = "", this.#pollAt = 0, this.#total = 1, this.#trouble = false;
+  }
+
+  /** @param {string} action a text's key, of those in VIEWS */
+  #act(action) {
+    if (action === "start" || action === "renew") return this.start();
+    if (action === "no") return this.cancel();
+    if (action === "reload") return location.reload();
+    if (action === "yes") this.#op = Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join("");
+    else if (!this.#op && now() > this.#deadline) return this.start(); // nothing left to try again
+    this.#go();
+  }
+
+  // The conversation
+
+  /** @param {AbortSignal} signal */
+  async #begin(signal) {
+    await this.#persist(async () => {
+      const answer = await this.#call("begin", {}, signal);
+      if (answer.state !== "pending" || !/^[\w-]{1,64}$/.test(answer.login_id)) throw new Trouble("unavailable");
+      this.#hear(answer, answer.login_id);
+    }, signal, 3);
+    if (!hidden()) await this.#watch(signal, HOLD_S);
+  }
+
+  /** Reads the status until the login is over; the first time at once, for what is on the screen may be old. */
+  async #watch(/** @type {AbortSignal} */ signal, hold = 0) {
+    for (; this.#id; hold = HOLD_S) {
+      await sleep(this.#pollAt - now(), signal);
+      const id = this.#id, version = this.#version, asked = now();
+      const left = Math.max(1, Math.ceil((this.#deadline - asked) / 1000) + 1);
+      let wait = 0;
+      const answer = await this.#persist(async () => {
+        wait = this.#trouble ? 0 : Math.min(hold, left); // after a failure at once, so that the note goes away
+        const path = `${id}?after=${version}&wait=${wait}`;
+        return this.#hear(await this.#call(path, null, signal, wait + PATIENCE_S), id);
+      }, signal);
+      const spun = wait > 0 && version === this.#version && now() - asked < 1000;
+      this.#pollAt = now() + Math.max(seconds(answer.retry_after, 60) * 1000, spun ? PAUSE_MS : 0);
+    }
+  }
+
+  /** Takes in a begin or status answer. @param {Answer} answer @param {string} id */
+  #hear(answer, id) {
+    const { login_id, state, version, qr, scanned_by: by, expires_in, rotates_in } = answer;
+    if (login_id === id && OVER.includes(state)) this.#show(state);
+    else if (login_id === id && state === "redeemed") this.#show("used"); // but not by a click on this page
+    else if (login_id !== id || !LIVE.includes(state) || !Number.isInteger(version)) throw new Trouble("unavailable");
+    else {
+      if (state === "pending") this.#draw(qr);
+      this.#id = id, this.#version = version, this.#name = plain(by?.shown_as);
+      this.#tag = typeof by?.tag === "string" ? by.tag : "";
+      this.#deadline = now() + seconds(expires_in) * 1000;
+      this.#rotates = now() + (seconds(rotates_in) || Infinity) * 1000 + GRACE_MS;
+      this.#total = Math.max(seconds(expires_in), state === "confirmed" && this.#state !== state ? 1 : this.#total);
+      this.#show(state);
+    }
+    return answer;
+  }
+
+  /** @param {AbortSignal} signal */
+  async #redeem(signal) {
+    const login_id = this.#id;
+    this.#show("redeeming");
+    try {
+      await this.#persist(async () => {
+        const answer = await this.#call(`${login_id}/redeem`, { acknowledged: this.#tag, op: this.#op }, signal);
+        if (answer.state !== "redeemed" || answer.login_id !== login_id) throw new Trouble("unavailable");
+      }, signal);
+    } catch (error) {
+      if (!(error instanceof Trouble) || !["scanner_changed", "wrong_state"].includes(error.code)) throw error;
+      this.#op = ""; // answered: what was acknowledged is not what is there. Look, and ask again
+      return this.#watch(signal);
+    }
+    this.#show("redeemed");
+    if (!this.#tell("redeemed", { login_id })) return;
+    this.#left = true;
+    const next = ownPath(this.getAttribute("next"));
+    if (next) location.replace(next);
+    if (!next || next.split("#")[0] === location.href.split("#")[0]) location.reload();
+  }
+
+  /** Tries until it works, is answered for good, or has failed too often.
+   * @template T @param {() => Promise<T>} attempt @param {AbortSignal} signal @returns {Promise<T>} */
+  async #persist(attempt, signal, tries = TRIES) {
+    for (let failed = 1; ; failed++) {
+      await sleep(this.#callAt - now(), signal);
+      try {
+        const result = await attempt();
+        this.#trouble = false;
+        return result;
+      } catch (error) {
+        if (signal.aborted || !(error instanceof Trouble) || !error.passing) throw error;
+        this.#callAt = now() + error.after * 1000;
+        if (failed >= tries || this.#state === "starting" && error.after > PATIENCE_S) throw error;
+        this.#trouble = true;
+        await sleep(Math.min(30_000, 1000 * 2 ** (failed - 1)) * (0.5 + Math.random() / 2), signal);
+      } finally {
+        this.#tick();
+      }
+    }
+  }
+
+  /** @param {string} path @param {object | null} body @param {AbortSignal} signal @returns {Promise<Answer>} */
+  async #call(path, body, signal, patience = PATIENCE_S) {
+    const headers = new Headers({ Accept: "application/json" }), cut = new AbortController(), abort = () => cut.abort();
+    let url, response, answer;
+    try {
+      const src = this.getAttribute("src"), csrf = this.getAttribute("csrf-header");
+      const base = new URL(src ?? "", this.baseURI);
+      if (!src || base.origin !== location.origin) throw new TypeError("src must be a path of this origin");
+      url = new URL(path, base.origin + base.pathname.replace(/\/?$/, "/"));
+      if (body) headers.set("Content-Type", "application/json");
+      if (body && csrf) headers.set(csrf, this.getAttribute("csrf-token") ?? "");
+    } catch (error) {
+      console.error("<qr-login>", error);
+      throw new Trouble("refused", false);
+    }
+    const timer = setTimeout(abort, patience * 1000);
+    signal.addEventListener("abort", abort);
+    try {
+      // Not mode "same-origin": from a page without referrer it sends "Origin: null". The URL is ours anyway.
+      response = await this.request(url, {
+        method: body ? "POST" : "GET", body: body && JSON.stringify(body), headers, signal: cut.signal, mode: "cors",
+        credentials: "same-origin", redirect: "error", cache: "no-store", keepalive: path.endsWith("/cancel"),
+      });
+      answer = Object.assign(Object.create(null), JSON.parse(await response.text())); // no prototype to be polluted
+    } catch {
+      if (signal.aborted) throw signal.reason; // anything else: no connection, or no JSON
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    }
+    if (!response) throw new Trouble(navigator.onLine ? "unavailable" : "offline");
+    if (response.ok && answer) return answer;
+    const { ok, status } = response, end = status < 500 && ENDS.get(answer?.error);
+    if (end) throw new Trouble(/** @type {State} */ (end), false);
+    const after = seconds(answer?.retry_after ?? response.headers.get("Retry-After"), 120);
+    throw new Trouble("unavailable", ok || status === 429 || status >= 500, after, String(answer?.error));
+  }
+
+  // The screen
+
+  /** @param {State} state */
+  #show(state) {
+    const shown = `${state} ${this.#tag}`, before = this.#state, inside = this.matches(":focus-within");
+    if (shown === this.#shown) return;
+    const { texts } = this, at = this.#at, [drawing, tone, ...actions] = VIEWS[state], live = LIVE.includes(state);
+    this.#shown = shown;
+    this.#state = state;
+    this.setAttribute("state", state);
+
+    const wide = ["pending", "starting"].includes(state);
+    at.picture.setAttribute("class", `picture ${state} ${tone} ${wide ? "wide" : ""} ${live ? "live" : ""}`);
+    at.qr.toggleAttribute("hidden", state !== "pending");
+    at.qr.setAttribute("aria-label", texts.label);
+    at.icon.setAttribute("d", DRAWINGS[drawing]);
+    const name = make("bdi", "name");
+    name.textContent = this.#name || texts.nameless;
+    at.title.replaceChildren(...texts[state].split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
+    at.hint.textContent = texts[/** @type {Text} */ (`${state}Hint`)];
+    at.actions.replaceChildren(...actions.map((action) => this.#button(action, state === "confirmed")));
+    at.slot.toggleAttribute("hidden", !HELPLESS.includes(state));
+    at.card.setAttribute("aria-busy", String(["starting", "redeeming"].includes(state)));
+    if ([...OVER, "unknown", "used", "redeemed"].includes(state)) this.#forget();
+    this.#count();
+
+    // Focus follows if it was here; for a question also if it was nowhere; never out of a field that is being typed in.
+    const nowhere = !querySelector.call(document, ":focus");
+    if (inside || (nowhere && state === "confirmed")) at.card.focus({ preventScroll: inside });
+    if (before !== state) this.#tell("state", { state });
+  }
+
+  /** @param {string} action @param {boolean} question */
+  #button(action, question) {
+    const button = make("button", action === "no" ? "button" : "button primary", { type: "button" });
+    button.textContent = this.texts[/** @type {Text} */ (action)];
+    button.addEventListener("click", () => button.hasAttribute("aria-disabled") || this.#act(action));
+    if (question) button.setAttribute("aria-disabled", "true");
+    if (question) setTimeout(() => button.removeAttribute("aria-disabled"), CALM_MS);
+    return button;
+  }
+
+  /** @param {string} what @param {object} detail */
+  #tell(what, detail) {
+    const options = { bubbles: true, composed: true, cancelable: what === "redeemed", detail };
+    return this.dispatchEvent(new CustomEvent(`qr-login:${what}`, options));
+  }
+
+  /** @param {{size?: unknown, path?: unknown} | undefined} qr */
+  #draw(qr) {
+    const { size, path } = qr ?? {};
+    const good = Number.isInteger(size) && typeof path === "string" && /^M[\d\s.,MmHhVvLlZz-]+$/.test(path);
+    if (!good) throw new Trouble("unavailable");
+    this.#at.qr.setAttribute("viewBox", `0 0 ${size} ${size}`);
+    if (this.#at.path.getAttribute("d") !== path) this.#at.path.setAttribute("d", path);
+  }
+
+  #count() {
+    clearInterval(this.#clock);
+    this.#clock = LIVE.includes(this.#state) ? setInterval(() => this.#tick(), 1000) : undefined;
+    this.#tick();
+  }
+
+  /** The ring moves every second; the words, which are read aloud, change four times in all. */
+  #tick() {
+    const { texts } = this, { left: ring, picture, note } = this.#at, live = LIVE.includes(this.#state);
+    const left = (this.#deadline - now()) / 1000;
+    ring.style.setProperty("--left", String(Math.max(0, Math.min(1, (left - 1) / this.#total))));
+    picture.classList.toggle("stale", now() > Math.min(this.#deadline, this.#rotates)); // a dead code is not offered
+    const within = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60))) : left > 30 ? texts.minute
+      : texts.seconds.replace("{n}", left > 10 ? "30" : "10");
+    const text = this.#trouble ? texts.retrying : live ? within : "";
+    if (note.textContent !== text) note.textContent = text;
+  }
+}
+
+if (!customElements.get("qr-login")) customElements.define("qr-login", QRLoginElement);

@@ -1,0 +1,56 @@
+"""Async tests of this folder share an event loop of their own: the browser outlives a test, and no other test sees the loop."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser.desk import Desk
+from tests.browser.stub import Stub
+from tests.servers import CHROMIUM_ARGUMENTS
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield runner
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs `async def test_…(loop, …)`."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    runner = pyfuncitem.funcargs["loop"]
+    assert isinstance(runner, asyncio.Runner)
+    runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+@pytest.fixture(scope="session")
+def chromium(loop: asyncio.Runner, chromium_path: str) -> Iterator[Browser]:
+    driver = loop.run(async_playwright().start())
+    browser = loop.run(driver.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS))
+    yield browser
+    loop.run(browser.close())
+    loop.run(driver.stop())
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with Stub() as server:
+        yield server
+
+
+@pytest.fixture
+def desk(loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
+    """A fresh browser profile with one page; afterwards, nothing may have gone wrong on it."""
+    context = loop.run(chromium.new_context(viewport={"width": 1000, "height": 720}))
+    desk = loop.run(Desk.sit_down(context, tmp_path))
+    yield desk
+    loop.run(context.close())
+    assert desk.problems == []

@@ -1,0 +1,113 @@
+"""A page in a real Chromium that shows <qr-login>, as a person at the desk sees it. Knows no server: give it any URL."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page
+
+PATIENCE_S = 15
+
+# Runs before the page's own scripts. A violation is told through the console, because that survives a navigation.
+WATCH_POLICY = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error("policy violated:", event.violatedDirective, event.blockedURI, event.sample), true);
+"""
+
+
+class Desk:
+    """Drives one page and collects what went wrong on it: `problems` must stay empty."""
+
+    def __init__(self, context: BrowserContext, page: Page, shots: Path) -> None:
+        self.context = context
+        self.page = page
+        self.shots = shots
+        self.problems: list[str] = []
+        self._forgiven: list[str] = []
+        self.element = page.locator("qr-login").first
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    @classmethod
+    async def sit_down(cls, context: BrowserContext, shots: Path) -> "Desk":
+        await context.add_init_script(WATCH_POLICY)
+        return cls(context, await context.new_page(), shots)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        # Chromium itself reports every 4xx, 5xx and refused connection this way; those are the tests' own doing.
+        expected = ["Failed to load resource", *self._forgiven]
+        if message.type == "error" and not any(each in message.text for each in expected):
+            self.problems.append(message.text)
+
+    def forgives(self, text: str) -> None:
+        """This test provokes an error on the console."""
+        self._forgiven.append(text)
+
+    async def until(self, state: str, *, hurry: bool = False) -> None:
+        """Waits for the element's state. `hurry`: the page's clock (installed before) runs faster than ours."""
+        await self.eventually(lambda: self.state(), lambda seen: seen == state, f"state {state!r}", hurry=hurry)
+
+    async def eventually(
+        self, look: Callable[[], Any], good: Callable[[Any], bool] = bool, what: str = "", *, hurry: bool = False
+    ) -> Any:
+        """Looks until it is good. `look` may be a coroutine function."""
+        seen: Any = None
+        async with asyncio.timeout(PATIENCE_S * 2):
+            end = asyncio.get_running_loop().time() + PATIENCE_S
+            while asyncio.get_running_loop().time() < end:
+                seen = look()
+                if asyncio.iscoroutine(seen):
+                    seen = await seen
+                if good(seen):
+                    return seen
+                if hurry:
+                    with contextlib.suppress(Error):  # the page may be leaving right now
+                        await self.page.clock.fast_forward(1000)
+                await asyncio.sleep(0.01)
+        raise AssertionError(f"waited for {what or good}, last saw {seen!r}")
+
+    async def state(self) -> str | None:
+        found: str | None = await self.page.evaluate("() => document.querySelector('qr-login')?.getAttribute('state')")
+        return found
+
+    async def buttons(self) -> list[str]:
+        """What every visible button is called by a screen reader: each must be labelled."""
+        return [await each.inner_text() for each in await self.element.get_by_role("button").all()]
+
+    async def press(self, name: str) -> None:
+        await self.element.get_by_role("button", name=name, exact=True).click()
+
+    async def text(self) -> str:
+        """Everything the element shows."""
+        return str(await self.element.evaluate("it => it.shadowRoot.firstElementChild.innerText"))
+
+    async def turn(self, visibility: str) -> None:
+        """Hides the page or shows it again. Chromium without a screen never does, so the page is told that it happened."""
+        await self.page.evaluate(
+            """state => { Object.defineProperty(Document.prototype, "visibilityState", {get: () => state, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange", {bubbles: true})) }""",
+            visibility,
+        )
+
+    async def logged_in(self) -> None:
+        await self.page.locator("#in", has_text="You are in.").wait_for(timeout=PATIENCE_S * 1000)
+
+    async def shot(self, name: str) -> None:
+        """A picture to look at, in pytest's temporary folder."""
+        await self.page.screenshot(path=self.shots / f"{name}.png", full_page=True)
+
+    async def axe(self) -> list[str]:
+        """What axe has to say against the page, shadow roots included."""
+        await self.page.evaluate(f"() => {{ {AXE_FILE_PATH.read_text()} }}")
+        found = await self.page.evaluate("() => axe.run()")
+        return [f"{each['id']}: {each['help']} {[node['html'] for node in each['nodes']]}" for each in found["violations"]]
+
+    async def ends(self, state: str, button: str, *, hurry: bool = False) -> None:
+        """The end of every trouble: a state that says so and exactly one labelled button."""
+        await self.until(state, hurry=hurry)
+        assert await self.buttons() == [button]
+        assert "Trying again" not in await self.text()
+        await self.shot(state)

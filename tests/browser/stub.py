@@ -1,0 +1,306 @@
+"""A server that speaks the native wire by script, so that the element is tested alone; of qrlogin it knows the module's bytes.
+
+It keeps one state per login that a test moves by hand (`move`), answers as the wire says, writes down every call, and
+misbehaves on request: `faults` holds, per kind of call, what the next ones get instead of an answer.
+"""
+
+import json
+import secrets
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from http.cookies import SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import segno
+
+from qrlogin.browser import ELEMENT, element
+
+CSP = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+STYLE = b"""
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, "DejaVu Sans", sans-serif }
+body { margin: 0; background: light-dark(#eef2f0, #0d1312); color: light-dark(#17211f, #eef4f2) }
+main { display: grid; place-content: safe center; min-block-size: 100vh; padding: .5rem; box-sizing: border-box;
+  grid-template-columns: minmax(0, 22rem) }
+h1 { font-size: 1.25rem; text-align: center } a { color: inherit }
+"""
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">
+<script type="module" src="/qrlogin/{module}"></script></head><body><main><h1>{title}</h1>{body}</main></body></html>"""
+FALLBACK = '<a id="password" href="/password">Log in with a password</a>'
+
+
+class Fault(Enum):
+    """Ways of not answering."""
+
+    DROPPED = "closes the connection before it does anything"
+    LOST = "does what was asked, then closes the connection"
+    SILENT = "keeps the connection open and says nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes out instead of the right answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
+
+
+def problem(status: int, error: str, **more: Any) -> Reply:
+    """An error as the wire spells it."""
+    body = {"error": error, "error_description": f"<b>{error}</b>", **more}
+    headers = [("Content-Type", "application/json")]
+    if "retry_after" in more:
+        headers.append(("Retry-After", str(more["retry_after"])))
+    return Reply(status, json.dumps(body).encode(), tuple(headers))
+
+
+def html(status: int = 200) -> Reply:
+    """What a proxy or a framework says when it speaks to people."""
+    return Reply(status, b"<!doctype html><h1>Sorry</h1>", (("Content-Type", "text/html"),))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that arrived: its kind (begin, status, redeem, cancel), its parts (header names in lower case)."""
+
+    kind: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass(slots=True)
+class Login:
+    login_id: str
+    device_code: str
+    deadline: float
+    state: str = "pending"
+    version: int = 1
+    shown_as: str = ""
+    tag: str = ""
+    op: str = ""
+
+
+@dataclass
+class Stub:
+    """`with Stub() as stub`: listens on loopback until the block ends. Set the fields before the page opens."""
+
+    attributes: str = 'src="/qrlogin/"'
+    around: str = ""
+    fallback: str = FALLBACK
+    lifetime: int = 120
+    rotation: float = 25
+    hold: float = 25
+    extra: dict[str, Any] = field(default_factory=dict)  # unknown fields, in every answer
+    faults: defaultdict[str, deque[Reply | Fault]] = field(default_factory=lambda: defaultdict(deque))
+    always: dict[str, Reply | Fault] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)  # the paths of everything else that was asked for
+    logins: dict[str, Login] = field(default_factory=dict)
+    sessions: list[str] = field(default_factory=list)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.changed = threading.Condition()
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def login(self) -> Login:
+        """The newest login."""
+        return list(self.logins.values())[-1]
+
+    def kinds(self) -> list[str]:
+        return [call.kind for call in self.calls]
+
+    def count(self, kind: str) -> int:
+        return self.kinds().count(kind)
+
+    def move(self, state: str, shown_as: str = "M•••a", tag: str = "tag-of-mina") -> None:
+        """The phone acted, or the clock did."""
+        with self.changed:
+            login = self.login
+            login.state, login.shown_as, login.tag = state, shown_as, tag
+            login.version += 1
+            if state == "confirmed":
+                login.deadline = time.monotonic() + 40
+            self.changed.notify_all()
+
+    def start(self) -> None:
+        """Listens; after a `stop` on the same port."""
+        handler = type("Bound", (Handler,), {"stub": self})
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        server.daemon_threads = True
+        self._server, self.port = server, server.server_port
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Dead: held requests are cut off and nobody listens any more."""
+        server, self._server = self._server, None
+        if server:
+            server.shutdown()
+            with self.changed:
+                self.changed.notify_all()
+            server.server_close()
+
+    @property
+    def alive(self) -> bool:
+        return self._server is not None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    # -- the wire ------------------------------------------------------------------------------------------------
+
+    def begin(self, _call: Call, _login: Login | None) -> Reply:
+        login = Login(secrets.token_urlsafe(16), secrets.token_hex(16), time.monotonic() + self.lifetime)
+        self.logins[login.login_id] = login
+        cookie = f"qrl-{login.login_id[:8]}={login.device_code}; Path=/; HttpOnly; SameSite=Lax; Max-Age=150"
+        return self._answer(login, 201, cookie, verification_uri=f"{self.url}qr")
+
+    def status(self, call: Call, login: Login | None) -> Reply:
+        if login is None:
+            return problem(404, "unknown_login")
+        give_up = min(time.monotonic() + min(float(call.query.get("wait", 0)), self.hold, self._rotates_in()), login.deadline)
+        with self.changed:
+            while (left := give_up - time.monotonic()) > 0 and str(login.version) == call.query.get("after") and self.alive:
+                self.changed.wait(left)
+        return self._answer(login)
+
+    def cancel(self, _call: Call, login: Login | None) -> Reply:
+        if login is None:
+            return problem(404, "unknown_login")
+        login.state = "cancelled"
+        return self._answer(login)
+
+    def redeem(self, call: Call, login: Login | None) -> Reply:
+        if login is None:
+            return problem(404, "unknown_login")
+        if login.state == "redeemed" and call.body["op"] != login.op:
+            return problem(409, "already_redeemed")
+        if login.state not in ("confirmed", "redeemed"):
+            return problem(409, "wrong_state")
+        if call.body["acknowledged"] != login.tag:
+            return problem(409, "scanner_changed")
+        if login.state == "confirmed":
+            self.sessions.append(secrets.token_hex(8))
+        login.state, login.op = "redeemed", call.body["op"]
+        return self._answer(login, 200, f"session={self.sessions[-1]}; Path=/; HttpOnly; SameSite=Lax")
+
+    def _rotates_in(self) -> float:
+        return self.rotation - time.monotonic() % self.rotation
+
+    def _answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
+        body: dict[str, Any] = {"login_id": login.login_id, "state": login.state, "version": login.version, **more}
+        left = login.deadline - time.monotonic()
+        if left <= 0 and login.state in ("pending", "scanned", "confirmed"):
+            return problem(410, "expired")
+        if login.state in ("pending", "scanned", "confirmed"):
+            body["expires_in"] = int(left) + 1
+        if login.state in ("scanned", "confirmed"):
+            body["scanned_by"] = {"shown_as": login.shown_as, "tag": login.tag}
+        if login.state == "pending":
+            uri = f"{self.url}qr/{login.login_id}.{int(time.monotonic() // self.rotation)}"
+            body |= {"rotates_in": self._rotates_in(), "verification_uri_complete": uri, "qr": picture(uri)}
+        headers = [("Content-Type", "application/json"), *([("Set-Cookie", cookie)] if cookie else [])]
+        return Reply(status, json.dumps(body | self.extra).encode(), tuple(headers))
+
+
+def picture(text: str) -> dict[str, Any]:
+    """{size, path}: dark modules as one path, a quiet zone of 4 around them."""
+    rows = [bytes(row) for row in segno.make(text, micro=False).matrix]
+    path = "".join(f"M{x + 4} {y + 4}h1v1h-1z" for y, row in enumerate(rows) for x, dark in enumerate(row) if dark)
+    return {"size": len(rows) + 8, "path": path}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """HTTP/1.0: a connection per request, so that Chromium never resends one on its own."""
+
+    stub: Stub
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path.startswith("/qrlogin/") and not path.endswith(".js"):
+            return self._wire("status")
+        return self._send(self._page(path))
+
+    def do_POST(self) -> None:
+        self._wire(urlsplit(self.path).path.rsplit("/", 1)[1])
+
+    def _wire(self, kind: str) -> None:
+        stub, url = self.stub, urlsplit(self.path)
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = Call(kind, query, headers, json.loads(raw) if raw else None)
+        stub.calls.append(call)
+        fault = stub.faults[kind].popleft() if stub.faults[kind] else stub.always.get(kind)
+        if isinstance(fault, Reply):
+            return self._send(fault)
+        if fault is Fault.SILENT:
+            with stub.changed:
+                stub.changed.wait_for(lambda: not stub.alive, 60)
+        if fault in (Fault.DROPPED, Fault.SILENT):
+            return None
+        answers: dict[str, Callable[[Call, Login | None], Reply]] = {
+            "begin": stub.begin, "status": stub.status, "redeem": stub.redeem, "cancel": stub.cancel
+        }  # fmt: skip
+        login = stub.logins.get(url.path.split("/")[2])
+        cookies = SimpleCookie(self.headers.get("Cookie", "")).values()
+        if login and login.device_code not in [cookie.value for cookie in cookies]:
+            login = None  # one answer for the unknown and the foreign
+        reply = answers[kind](call, login)
+        return None if fault is Fault.LOST or not stub.alive else self._send(reply)
+
+    def _page(self, path: str) -> Reply:
+        stub = self.stub
+        stub.pages.append(path)
+        if path.endswith(ELEMENT):
+            return Reply(200, element(), (("Content-Type", "text/javascript"),))
+        if path == "/style.css":
+            return Reply(200, STYLE, (("Content-Type", "text/css"),))
+        session = SimpleCookie(self.headers.get("Cookie", "")).get("session")
+        inside = session is not None and session.value in stub.sessions
+        if path == "/":
+            body = f"{stub.around}<qr-login {stub.attributes}>{stub.fallback}</qr-login>"
+            title = "Log in"
+            if inside:
+                body, title = '<p id="in">You are in.</p>', "Welcome"
+        elif path == "/account":
+            body, title = f'<p id="in">{"You are in." if inside else "Who are you?"}</p>', "Account"
+        else:
+            return Reply(404, b"", ())
+        text = PAGE.format(title=title, body=body, module=ELEMENT)
+        return Reply(200, text.encode(), (("Content-Type", "text/html; charset=utf-8"),))
+
+    def _send(self, reply: Reply) -> None:
+        try:
+            self.send_response(reply.status)
+            policy = ("Content-Security-Policy", CSP), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")
+            for name, value in (*reply.headers, *policy, ("Content-Length", str(len(reply.body)))):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.body)
+        except ConnectionError:  # the page gave up on this request
+            self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing: `calls` has it all."""

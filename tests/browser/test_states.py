@@ -1,0 +1,294 @@
+"""Each state on the screen: what a person reads, which buttons there are, and that axe has nothing to say in light and dark."""
+
+import io
+from collections.abc import Awaitable, Callable
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.async_api import Browser
+
+from tests.browser.desk import Desk
+from tests.browser.stub import Fault, Stub, picture, problem
+
+Act = Callable[[Desk, Stub], Awaitable[None]]
+
+
+async def shown(desk: Desk, stub: Stub) -> None:
+    await desk.page.goto(stub.url)
+
+
+def moved(state: str) -> Act:
+    async def act(desk: Desk, stub: Stub) -> None:
+        await desk.page.goto(stub.url)
+        await desk.until("pending")
+        stub.move(state)
+
+    return act
+
+
+def refusing(kind: str, status: int, error: str) -> Act:
+    async def act(desk: Desk, stub: Stub) -> None:
+        stub.always[kind] = problem(status, error)
+        await desk.page.goto(stub.url)
+
+    return act
+
+
+async def manual(desk: Desk, stub: Stub) -> None:
+    stub.attributes += ' start="manual"'
+    await desk.page.goto(stub.url)
+
+
+async def starting(desk: Desk, stub: Stub) -> None:
+    stub.always["begin"] = Fault.SILENT
+    await desk.page.goto(stub.url)
+
+
+async def redeeming(desk: Desk, stub: Stub) -> None:
+    stub.always["redeem"] = Fault.SILENT
+    await moved("confirmed")(desk, stub)
+    await desk.press("Continue")
+
+
+async def redeemed(desk: Desk, stub: Stub) -> None:
+    await moved("confirmed")(desk, stub)
+    await desk.element.evaluate("it => it.addEventListener('qr-login:redeemed', event => event.preventDefault())")
+    await desk.press("Continue")
+
+
+async def offline(desk: Desk, stub: Stub) -> None:
+    await manual(desk, stub)
+    await desk.page.clock.install()
+    await desk.context.set_offline(True)
+    await desk.press("Show the code")
+    await desk.until("offline", hurry=True)
+
+
+async def not_set_up(desk: Desk, stub: Stub) -> None:
+    stub.attributes = 'src="https://elsewhere.example/qrlogin/"'
+    desk.forgives("src must be a path of this origin")
+    await desk.page.goto(stub.url)
+
+
+STATES: list[tuple[str, Act, str, list[str]]] = [
+    ("idle", manual, "Log in with your phone", ["Show the code"]),
+    ("starting", starting, "Getting a code…", []),
+    ("pending", shown, "Scan with your phone", []),
+    ("scanned", moved("scanned"), "Scanned by M•••a", ["That is not me"]),
+    ("confirmed", moved("confirmed"), "Continue as M•••a?", ["Continue", "That is not me"]),
+    ("redeeming", redeeming, "Logging you in…", []),
+    ("redeemed", redeemed, "You are logged in", []),
+    ("denied", moved("denied"), "Declined on the phone", ["Show a new code"]),
+    ("cancelled", moved("cancelled"), "Cancelled", ["Show a new code"]),
+    ("expired", moved("expired"), "This code has expired", ["Show a new code"]),
+    ("superseded", refusing("status", 409, "superseded"), "Open in another window", ["Continue here"]),
+    ("unknown", refusing("status", 404, "unknown_login"), "This code no longer works", ["Show a new code"]),
+    ("used", moved("redeemed"), "This login was already used", ["Load the page again"]),
+    ("offline", offline, "You are offline", ["Try again"]),
+    ("unavailable", refusing("begin", 403, "forbidden"), "Something went wrong", ["Try again"]),
+    ("refused", not_set_up, "Login by phone is not set up", ["Try again"]),
+]
+
+
+@pytest.mark.parametrize(("state", "act", "title", "buttons"), STATES, ids=[row[0] for row in STATES])
+async def test_a_state(desk: Desk, stub: Stub, state: str, act: Act, title: str, buttons: list[str]) -> None:
+    await act(desk, stub)
+    await desk.until(state)
+    assert (await desk.text()).splitlines()[0] == title
+    assert await desk.buttons() == buttons
+    shows_fallback = state in ("offline", "unavailable", "refused", "unknown")
+    assert await desk.page.locator("#password").is_visible() is shows_fallback
+    await desk.page.wait_for_function("() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')")
+    for scheme in ("light", "dark"):
+        await desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert await desk.axe() == [], scheme
+        await desk.shot(f"{state}-{scheme}")
+    for size, width, root in (("small", 320, "16px"), ("large-text", 320, "32px")):
+        await desk.page.set_viewport_size({"width": width, "height": 640})
+        await desk.page.evaluate("size => { document.documentElement.style.fontSize = size }", root)
+        assert await desk.page.evaluate("() => document.documentElement.scrollWidth") <= width, size
+        await desk.shot(f"{state}-{size}")
+
+
+async def test_every_state_of_the_module_is_above(desk: Desk, stub: Stub) -> None:
+    await desk.page.goto(stub.url)
+    texts = await desk.page.evaluate("async () => Object.keys((await import('/qrlogin/qr-login-element.js')).TEXTS)")
+    assert {text.removesuffix("Hint") for text in texts if text.endswith("Hint")} == {row[0] for row in STATES}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
+async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(desk: Desk, stub: Stub, scheme: str) -> None:
+    if scheme == "forced":
+        await desk.page.emulate_media(forced_colors="active")
+    else:
+        await desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await desk.page.goto(stub.url)
+    await desk.until("pending")
+    found = zxingcpp.read_barcodes(Image.open(io.BytesIO(await desk.page.screenshot())))
+    assert [each.text.rsplit(".", 1)[0] for each in found] == [f"{stub.url}qr/{stub.login.login_id}"]
+
+
+async def test_the_picture_rotates_without_a_new_login(desk: Desk, stub: Stub) -> None:
+    stub.rotation = 1
+    await desk.page.goto(stub.url)
+    await desk.until("pending")
+    path = "it => it.shadowRoot.querySelector('[part=qr] path').getAttribute('d')"
+    first = await desk.element.evaluate(path)
+    await desk.eventually(lambda: desk.element.evaluate(path), lambda now: now != first, "another picture")
+    assert stub.count("begin") == 1
+
+
+async def test_a_picture_that_is_too_old_to_scan_fades(desk: Desk, stub: Stub) -> None:
+    await desk.page.clock.install()
+    stub.always["status"] = Fault.SILENT
+    await desk.page.goto(stub.url)
+    await desk.until("pending")
+    stale = "it => it.shadowRoot.querySelector('.picture').classList.contains('stale')"
+    assert await desk.element.evaluate(stale) is False
+    await desk.page.clock.fast_forward(29_000)
+    assert await desk.element.evaluate(stale) is True
+    assert "Expires within 2 minutes" in await desk.text()
+
+
+async def test_the_countdown_is_calm(desk: Desk, stub: Stub) -> None:
+    """Two minutes are announced four times; the ring, which nobody hears, moves all the time."""
+    await desk.page.clock.install()
+    stub.always["status"] = Fault.SILENT
+    await desk.page.goto(stub.url)
+    await desk.until("pending")
+    await desk.element.evaluate(
+        """it => { window.heard = [];
+        const listen = new MutationObserver(() => heard.push(it.shadowRoot.querySelector('[part=note]').textContent));
+        for (const region of it.shadowRoot.querySelectorAll('[role=status]'))
+          listen.observe(region, {childList: true, characterData: true, subtree: true}) }"""
+    )
+    ring = "it => Number(it.shadowRoot.querySelector('.remaining').style.getPropertyValue('--left'))"
+    lengths = []
+    for _ in range(34):
+        await desk.page.clock.run_for(1000)
+        lengths.append(await desk.element.evaluate(ring))
+    assert len(set(lengths)) == 34
+    assert lengths == sorted(lengths, reverse=True)
+    assert await desk.page.evaluate("() => heard.length") <= 1
+
+
+async def test_released_on_the_phone(desk: Desk, stub: Stub) -> None:
+    """Cancelled there, scannable again: the picture comes back, and so may another person."""
+    await moved("scanned")(desk, stub)
+    await desk.until("scanned")
+    stub.move("pending")
+    await desk.until("pending")
+    assert await desk.element.get_by_role("img", name="QR code for logging in").is_visible()
+    stub.move("scanned", "B•b", "tag-of-bob")
+    await desk.until("scanned")
+    assert "Scanned by B•b" in await desk.text()
+    stub.move("scanned", "M•••a", "tag-of-mina")
+    await desk.eventually(desk.text, lambda text: "Scanned by M•••a" in text)
+
+
+MOVING = "it => it.shadowRoot.getAnimations().length"
+
+
+async def test_reduced_motion(desk: Desk, stub: Stub) -> None:
+    await desk.page.emulate_media(reduced_motion="reduce")
+    await moved("scanned")(desk, stub)
+    await desk.until("scanned")
+    assert await desk.element.evaluate(MOVING) == 0
+    await desk.page.emulate_media(reduced_motion="no-preference")
+    assert await desk.element.evaluate(MOVING) > 0
+
+
+async def test_the_keyboard_alone(desk: Desk, stub: Stub) -> None:
+    await manual(desk, stub)
+    await desk.until("idle")
+    await desk.page.keyboard.press("Tab")
+    await desk.page.keyboard.press("Enter")
+    await desk.until("pending")
+    assert await focused(desk) == "card", "the pressed button is gone, its place is not lost"
+    stub.move("confirmed")
+    await desk.until("confirmed")
+    await desk.page.keyboard.press("Enter")  # on its way before the question came: it answers nothing
+    await desk.page.wait_for_timeout(600)
+    assert await desk.state() == "confirmed"
+    await desk.page.keyboard.press("Tab")
+    assert await focused(desk) == "Continue"
+    await desk.shot("focus")
+    await desk.page.keyboard.press("Tab")
+    assert await focused(desk) == "That is not me"
+    await desk.page.keyboard.press("Shift+Tab")
+    await desk.page.keyboard.press("Enter")
+    await desk.logged_in()
+
+
+async def focused(desk: Desk) -> str:
+    """The label of the button that has the focus, or the name of the part, or nothing."""
+    return str(await desk.element.evaluate(FOCUSED))
+
+
+FOCUSED = """it => { const at = it.shadowRoot.activeElement;
+return at?.tagName === "BUTTON" ? at.textContent : at?.getAttribute("part") ?? "" }"""
+
+
+async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(desk: Desk, stub: Stub) -> None:
+    stub.around = '<label>Password <input id="field" type="password"></label>'
+    await desk.page.goto(stub.url)
+    await desk.until("pending")
+    await desk.page.locator("#field").focus()
+    stub.move("confirmed")
+    await desk.until("confirmed")
+    await desk.page.keyboard.type("hunter2")
+    assert await desk.page.locator("#field").input_value() == "hunter2"
+    await desk.page.reload()
+    await desk.until("pending")
+    assert await focused(desk) == ""
+    stub.move("scanned")
+    await desk.until("scanned")
+    assert await focused(desk) == ""
+    stub.move("confirmed")
+    await desk.until("confirmed")
+    assert await focused(desk) == "card"
+
+
+async def test_a_click_from_before_the_question_answers_nothing(desk: Desk, stub: Stub) -> None:
+    """Somebody else scanned in the moment of the click: the same place on the screen now means another person."""
+    await moved("confirmed")(desk, stub)
+    await desk.until("confirmed")
+    await desk.page.wait_for_timeout(600)
+    stub.move("confirmed", "E•e", "tag-of-eve")
+    await desk.eventually(desk.text, lambda text: "Continue as E•e?" in text)
+    await desk.element.get_by_role("button", name="Continue").click(force=True)
+    assert stub.count("redeem") == 0
+    await desk.press("Continue")
+    await desk.logged_in()
+
+
+async def test_without_javascript_the_children_stay(chromium: Browser, stub: Stub) -> None:
+    context = await chromium.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(stub.url)
+    assert await page.get_by_role("link", name="Log in with a password").is_visible()
+    await context.close()
+
+
+async def test_the_policy_watch_bites(desk: Desk, stub: Stub) -> None:
+    """What the other tests call clean is watched: a style attribute on the same page is reported."""
+    await desk.page.goto(stub.url)
+    await desk.page.evaluate("() => document.body.setAttribute('style', 'color: red')")
+    await desk.eventually(lambda: any("style-src" in each for each in desk.problems))
+    await desk.page.goto("about:blank")  # Chromium has its own line about it; let that come too
+    desk.problems.clear()
+
+
+async def test_a_picture_may_be_of_any_size(desk: Desk, stub: Stub) -> None:
+    await desk.page.goto(stub.url)
+    await desk.until("pending")
+    box = "it => it.shadowRoot.querySelector('[part=qr]').getAttribute('viewBox')"
+    for text in ("a", "b" * 300):
+        made = picture(text)
+        stub.extra = {"qr": made}
+        stub.move("pending")
+        expected = f"0 0 {made['size']} {made['size']}"
+        await desk.eventually(lambda: desk.element.evaluate(box), expected.__eq__, expected)
+        found = zxingcpp.read_barcodes(Image.open(io.BytesIO(await desk.page.screenshot())))
+        assert [each.text for each in found] == [text]
