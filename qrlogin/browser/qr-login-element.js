@@ -26,7 +26,7 @@
 export const TEXTS = Object.freeze({
   label: "QR code for logging in",
   idle: "Log in with your phone", idleHint: "You need a phone that is already signed in.",
-  starting: "Getting a code…", startingHint: "", redeeming: "Logging you in…", redeemingHint: "",
+  starting: "One moment…", startingHint: "", redeeming: "Logging you in…", redeemingHint: "",
   pending: "Scan with your phone", pendingHint: "Use a phone that is already signed in.",
   scanned: "Scanned by {name}", scannedHint: "Approve on the phone.",
   confirmed: "Continue as {name}?", confirmedHint: "Approved on the phone. Continue only if this account is yours.",
@@ -301,6 +301,7 @@ export class QRLoginElement extends HTMLElement {
     if (action === "reload") return location.reload();
     if (action === "yes") this.#op = Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join("");
     else if (!this.#op && now() > this.#deadline) return this.start(); // nothing left to try again
+    if (!this.#op) this.#show("starting");
     this.#go();
   }
 
@@ -380,16 +381,14 @@ export class QRLoginElement extends HTMLElement {
       await sleep(this.#callAt - now(), signal);
       try {
         const result = await attempt();
-        this.#trouble = false;
+        this.#tick(false);
         return result;
       } catch (error) {
         if (signal.aborted || !(error instanceof Trouble) || !error.passing) throw error;
         this.#callAt = now() + error.after * 1000;
         if (failed >= tries || this.#state === "starting" && error.after > PATIENCE_S) throw error;
-        this.#trouble = true;
+        this.#tick(true);
         await sleep(Math.min(30_000, 1000 * 2 ** (failed - 1)) * (0.5 + Math.random() / 2), signal);
-      } finally {
-        this.#tick();
       }
     }
   }
@@ -496,7 +495,8 @@ export class QRLoginElement extends HTMLElement {
   }
 
   /** The ring moves every second; the words, which are read aloud, change four times in all. */
-  #tick() {
+  #tick(trouble = this.#trouble) {
+    this.#trouble = trouble;
     const { texts } = this, { left: ring, picture, note } = this.#at, live = LIVE.includes(this.#state);
     const left = (this.#deadline - now()) / 1000;
     ring.style.setProperty("--left", String(Math.max(0, Math.min(1, (left - 1) / this.#total))));

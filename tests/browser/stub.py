@@ -35,7 +35,7 @@ h1 { font-size: 1.25rem; text-align: center } a { color: inherit }
 """
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">
-<script type="module" src="/qrlogin/{module}"></script></head><body><main><h1>{title}</h1>{body}</main></body></html>"""
+<script type="module" src="{script}"></script></head><body><main><h1>{title}</h1>{body}</main></body></html>"""
 FALLBACK = '<a id="password" href="/password">Log in with a password</a>'
 
 
@@ -99,6 +99,7 @@ class Stub:
     attributes: str = 'src="/qrlogin/"'
     around: str = ""
     fallback: str = FALLBACK
+    module: str = ""  # the page's own script, which imports the element; without it the page loads the element itself
     lifetime: int = 120
     rotation: float = 25
     hold: float = 25
@@ -179,7 +180,8 @@ class Stub:
     def status(self, call: Call, login: Login | None) -> Reply:
         if login is None:
             return problem(404, "unknown_login")
-        give_up = min(time.monotonic() + min(float(call.query.get("wait", 0)), self.hold, self._rotates_in()), login.deadline)
+        wait = min(float(call.query.get("wait", 0)), self.hold, login.deadline - time.monotonic())
+        give_up = time.monotonic() + (min(wait, self._rotates_in()) if login.state == "pending" else wait)
         with self.changed:
             while (left := give_up - time.monotonic()) > 0 and str(login.version) == call.query.get("after") and self.alive:
                 self.changed.wait(left)
@@ -275,6 +277,8 @@ class Handler(BaseHTTPRequestHandler):
         stub.pages.append(path)
         if path.endswith(ELEMENT):
             return Reply(200, element(), (("Content-Type", "text/javascript"),))
+        if path == "/page.js":
+            return Reply(200, stub.module.encode(), (("Content-Type", "text/javascript"),))
         if path == "/style.css":
             return Reply(200, STYLE, (("Content-Type", "text/css"),))
         session = SimpleCookie(self.headers.get("Cookie", "")).get("session")
@@ -288,7 +292,7 @@ class Handler(BaseHTTPRequestHandler):
             body, title = f'<p id="in">{"You are in." if inside else "Who are you?"}</p>', "Account"
         else:
             return Reply(404, b"", ())
-        text = PAGE.format(title=title, body=body, module=ELEMENT)
+        text = PAGE.format(title=title, body=body, script="/page.js" if stub.module else f"/qrlogin/{ELEMENT}")
         return Reply(200, text.encode(), (("Content-Type", "text/html; charset=utf-8"),))
 
     def _send(self, reply: Reply) -> None:

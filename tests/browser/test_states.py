@@ -73,7 +73,7 @@ async def not_set_up(desk: Desk, stub: Stub) -> None:
 
 STATES: list[tuple[str, Act, str, list[str]]] = [
     ("idle", manual, "Log in with your phone", ["Show the code"]),
-    ("starting", starting, "Getting a code…", []),
+    ("starting", starting, "One moment…", []),
     ("pending", shown, "Scan with your phone", []),
     ("scanned", moved("scanned"), "Scanned by M•••a", ["That is not me"]),
     ("confirmed", moved("confirmed"), "Continue as M•••a?", ["Continue", "That is not me"]),
@@ -115,6 +115,17 @@ async def test_every_state_of_the_module_is_above(desk: Desk, stub: Stub) -> Non
     await desk.page.goto(stub.url)
     texts = await desk.page.evaluate("async () => Object.keys((await import('/qrlogin/qr-login-element.js')).TEXTS)")
     assert {text.removesuffix("Hint") for text in texts if text.endswith("Hint")} == {row[0] for row in STATES}
+
+
+async def test_an_application_has_its_own_words(desk: Desk, stub: Stub) -> None:
+    """From the first one on: the module that imports the element comes before the element's first word."""
+    stub.attributes += ' start="manual" lang="de"'
+    stub.module = """import { QRLoginElement, TEXTS } from "/qrlogin/qr-login-element.js";
+    QRLoginElement.texts = { ...TEXTS, idle: "Mit dem Telefon anmelden", start: "Code zeigen" };"""
+    await desk.page.goto(stub.url)
+    await desk.until("idle")
+    assert (await desk.text()).splitlines()[0] == "Mit dem Telefon anmelden"
+    assert await desk.buttons() == ["Code zeigen"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
@@ -170,7 +181,7 @@ async def test_the_countdown_is_calm(desk: Desk, stub: Stub) -> None:
         lengths.append(await desk.element.evaluate(ring))
     assert len(set(lengths)) == 34
     assert lengths == sorted(lengths, reverse=True)
-    assert await desk.page.evaluate("() => heard.length") <= 1
+    assert await desk.page.evaluate("() => heard.length") <= 3
 
 
 async def test_released_on_the_phone(desk: Desk, stub: Stub) -> None:
@@ -252,13 +263,16 @@ async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(desk: 
 
 async def test_a_click_from_before_the_question_answers_nothing(desk: Desk, stub: Stub) -> None:
     """Somebody else scanned in the moment of the click: the same place on the screen now means another person."""
+    await desk.page.clock.install()
     await moved("confirmed")(desk, stub)
     await desk.until("confirmed")
-    await desk.page.wait_for_timeout(600)
+    await desk.page.clock.pause_at(await desk.page.evaluate("() => Date.now() / 1000 + 2"))
     stub.move("confirmed", "E•e", "tag-of-eve")
     await desk.eventually(desk.text, lambda text: "Continue as E•e?" in text)
     await desk.element.get_by_role("button", name="Continue").click(force=True)
+    assert await desk.state() == "confirmed"
     assert stub.count("redeem") == 0
+    await desk.page.clock.resume()
     await desk.press("Continue")
     await desk.logged_in()
 
