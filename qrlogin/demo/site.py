@@ -174,17 +174,10 @@ def _only(request: Request, *methods: str) -> None:
         raise MethodNotAllowed(methods)
 
 
-def _cookies(request: Request) -> Iterable[tuple[str, str]]:
-    for line in request.all("cookie"):
-        for crumb in line.split(";"):
-            name, _, value = crumb.strip().partition("=")
-            yield name, value
-
-
 def _cookie(request: Request, name: str) -> str:
-    return next((value for key, value in _cookies(request) if key == name), "")
+    return next((value for key, value in request.cookies() if key == name), "")
 
 
 def _device_codes(request: Request) -> list[str]:
     """Of the logins that this very browser began."""
-    return [value for key, value in _cookies(request) if key.startswith("qrl-")]
+    return [value for key, value in request.cookies() if key.startswith("qrl-")]

@@ -6,7 +6,6 @@ which makes browsers refuse it from other hosts, without Secure, or with another
 
 import hashlib
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from qrlogin.answers import Begun
@@ -29,7 +28,7 @@ class DeviceCookies:
     def set_for(self, begun: Begun, request: Request) -> tuple[Cookie, ...]:
         """The new login's cookie, and the end of those that are too many. A cookie that was there before is never kept for it."""
         name = self._name(begun.login_id)
-        others = {key: value for key, value in _pairs(request) if self._form.fullmatch(key) and key != name}
+        others = {key: value for key, value in request.cookies() if self._form.fullmatch(key) and key != name}
         surplus = sorted(others, key=lambda key: _begun_at(others[key]), reverse=True)[MAX_LOGINS - 1 :]
         new = self._cookie(name, begun.device_code, begun.expires_in + self._beyond)
         return (new, *(self._cookie(key, "", 0) for key in surplus))
@@ -37,7 +36,7 @@ class DeviceCookies:
     def find(self, request: Request, login_id: str) -> str | None:
         """The device_code that this browser has for this login. Raises `BadRequest` when it sends two."""
         name = self._name(login_id)
-        values = [value for key, value in _pairs(request) if key == name]
+        values = [value for key, value in request.cookies() if key == name]
         if len(values) > 1:
             raise BadRequest("there are two cookies for this login; one of them is not ours")
         return values[0] if values else None
@@ -47,12 +46,6 @@ class DeviceCookies:
 
     def _cookie(self, name: str, value: str, max_age: int) -> Cookie:
         return Cookie(name, value, max_age, secure=self._secure)
-
-
-def _pairs(request: Request) -> Sequence[tuple[str, str]]:
-    """Cookies as sent (RFC 6265 section 4.2.1). HTTP/2 may split them over several headers."""
-    crumbs = (crumb.partition("=") for line in request.all("cookie") for crumb in line.split(";"))
-    return [(key.strip(), value.strip()) for key, _, value in crumbs]
 
 
 def _begun_at(device_code: str) -> int:

@@ -42,6 +42,11 @@ class Request:
         """Every value of a header, by its lower-case name."""
         return tuple(value for key, value in self.headers if key == name)
 
+    def cookies(self) -> list[tuple[str, str]]:
+        """Names and values as sent (RFC 6265 section 4.2.1); HTTP/2 may split them over several headers."""
+        crumbs = (crumb.partition("=") for line in self.all("cookie") for crumb in line.split(";"))
+        return [(name.strip(), value.strip()) for name, _, value in crumbs]
+
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], path: str) -> Self:
         """Read a PEP 3333 environ; `path` is the part below the mount."""
