@@ -140,17 +140,15 @@ class RedisStore:
     def _subscribe(self) -> None:
         subscription = _Subscription(self._wakeups)
         while not self._closing.is_set():
-            pubsub = self._client.pubsub()
             try:
-                pubsub.subscribe(*self._calls.channels)
-                while not self._closing.is_set():
-                    subscription.take(pubsub.get_message(timeout=_TICK_SECONDS))
-                    if subscription.asks():
-                        pubsub.ping()
+                with self._client.pubsub() as pubsub:
+                    pubsub.subscribe(*self._calls.channels)
+                    while not self._closing.is_set():
+                        subscription.take(pubsub.get_message(timeout=_TICK_SECONDS))
+                        if subscription.asks():
+                            pubsub.ping()
             except Exception as error:  # whatever went wrong, waiting browsers need somebody who tries again
                 self._closing.wait(subscription.pause(error))
-            finally:
-                pubsub.close()
 
 
 class AsyncRedisStore:
@@ -239,17 +237,15 @@ class AsyncRedisStore:
     async def _subscribe(self) -> None:
         subscription = _Subscription(self._wakeups)
         while True:
-            pubsub = self._client.pubsub()
             try:
-                await pubsub.subscribe(*self._calls.channels)
-                while True:
-                    subscription.take(await pubsub.get_message(timeout=SILENCE_SECONDS))
-                    if subscription.asks():
-                        await pubsub.ping()
+                async with self._client.pubsub() as pubsub:
+                    await pubsub.subscribe(*self._calls.channels)
+                    while True:
+                        subscription.take(await pubsub.get_message(timeout=SILENCE_SECONDS))
+                        if subscription.asks():
+                            await pubsub.ping()
             except Exception as error:
                 await asyncio.sleep(subscription.pause(error))
-            finally:
-                await pubsub.aclose()
 
 
 class _Calls:

@@ -1,0 +1,72 @@
+"""The registry of parked waits by itself: what the suite cannot see from outside of a store."""
+
+import asyncio
+
+import pytest
+
+from qrlogin.clock import monotonic
+from qrlogin.errors import Misconfigured, Superseded
+from qrlogin.stores import AsyncWakeups, Wakeups
+
+SOON, NEVER = 0.001, 60.0
+
+
+def test_nobody_is_left_in_the_registry() -> None:
+    wakeups = Wakeups()
+    with wakeups.listen("a") as older, wakeups.listen("b"):
+        with wakeups.listen("a"):
+            assert len(wakeups) == 2
+            with pytest.raises(Superseded):
+                older.wait(NEVER)
+        assert len(wakeups) == 1
+    assert len(wakeups) == 0
+
+
+def test_nobody_is_left_in_the_awaited_registry() -> None:
+    async def story() -> None:
+        wakeups = AsyncWakeups()
+        async with wakeups.listen("a") as older, wakeups.listen("b"):
+            async with wakeups.listen("a"):
+                assert len(wakeups) == 2
+                with pytest.raises(Superseded):
+                    await older.wait(NEVER)
+            assert len(wakeups) == 1
+        assert len(wakeups) == 0
+
+    asyncio.run(story())
+
+
+def test_a_wake_up_between_two_waits_is_not_lost() -> None:
+    wakeups = Wakeups()
+    with wakeups.listen("a") as listener:
+        wakeups.announce("a")
+        wakeups.announce("b")
+        assert listener.wait(NEVER)
+        wakeups.announce_all()
+        assert listener.wait(NEVER)
+        assert listener.wait(SOON)
+
+
+def test_who_comes_after_the_end_does_not_wait() -> None:
+    wakeups = Wakeups()
+    wakeups.close()
+    with wakeups.listen("a") as listener:
+        assert not listener.wait(NEVER)
+
+
+def test_the_timer_is_spread_and_never_longer_than_the_wait() -> None:
+    wakeups = Wakeups(reread=0.02)
+    took = []
+    with wakeups.listen("a") as listener:
+        for _ in range(20):
+            started = monotonic()
+            assert listener.wait(NEVER)
+            took.append(monotonic() - started)
+    assert min(took) >= 0.02 * 0.75
+    assert len({round(seconds, 4) for seconds in took}) > 5
+
+
+@pytest.mark.parametrize("reread", [0, -1, float("nan")])
+def test_a_timer_that_never_rests_is_refused(reread: float) -> None:
+    with pytest.raises(Misconfigured, match="reread must be a number of seconds above 0"):
+        Wakeups(reread=reread)
