@@ -26,7 +26,7 @@ from itsdangerous.encoding import base64_encode
 
 from qrlogin.errors import InvalidCode, Misconfigured
 
-MAX_CODE_LENGTH: Final = 512  # of anything offered as a code, whole URI included
+MAX_CODE_LENGTH: Final = 512  # characters of a code, without the address before it
 MIN_KEY_BYTES: Final = 32
 _NEW_KEY: Final = "Make one with: python -m qrlogin keygen"
 

@@ -34,9 +34,12 @@ class Policy:
         if not 1 <= self.rotation <= self.lifetime:
             raise Misconfigured(f"policy.rotation must lie between 1 and the lifetime of {self.lifetime} s, not {self.rotation}")
         if self.rotation_grace > self.rotation:
-            raise Misconfigured("policy.rotation_grace must not exceed policy.rotation: old codes would never die")
-        if not 1 <= self.redeem_window <= MAX_LIFETIME or self.replay_window > MAX_LIFETIME:
-            raise Misconfigured(f"policy.redeem_window must lie between 1 and {MAX_LIFETIME} s and replay_window not exceed that")
+            raise Misconfigured("policy.rotation_grace must not exceed policy.rotation: a photographed code would live too long")
+        for name in ("redeem_window", "replay_window"):
+            if not 1 <= getattr(self, name) <= MAX_LIFETIME:
+                raise Misconfigured(
+                    f"policy.{name} must lie between 1 and {MAX_LIFETIME} s: without it a lost answer loses a login"
+                )
 
 
 def check_lifetime(seconds: int, name: str, error: type[ValueError]) -> None:

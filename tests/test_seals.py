@@ -11,7 +11,19 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from qrlogin import LoginError, NotYours, RecordForged, Redeemed, Scanned, State, Status, Unavailable, UnknownLogin, codes
+from qrlogin import (
+    LoginError,
+    NotYours,
+    RecordForged,
+    Redeemed,
+    Scanned,
+    State,
+    Status,
+    Unavailable,
+    UnknownLogin,
+    WrongState,
+    codes,
+)
 from qrlogin.codes import Key
 from qrlogin.core import RECORD_FORMAT
 from qrlogin.step import Record
@@ -369,3 +381,16 @@ def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
     with pytest.raises(NotYours):
         victim.app.qr.scan(victim.begun.scan_code, subject=BOB, shown_as=SHOWN[BOB])
     assert victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]).state is State.SCANNED
+
+
+def test_the_scanner_who_did_not_meet_what_the_login_needs_is_no_stranger() -> None:
+    """Forbidden by a guard and not by the proof: they hold the login, so "no such login" would be a riddle."""
+    victim, key = Victim(State.SCANNED), Key(KEY, "example.com")
+    genuine = victim.genuine
+    seal = codes.begin_seal(key, victim.begun.login_id, genuine["device_digest"], genuine["context"], "match", "")
+    victim.forge(needs="match", begin_seal=seal)
+    with pytest.raises(WrongState):
+        victim.app.qr.confirm(victim.begun.scan_code, subject=ALICE)
+    with pytest.raises(NotYours):
+        victim.app.qr.confirm(victim.begun.scan_code, subject=BOB)
+    assert victim.app.qr.status(victim.begun.device_code).state is State.SCANNED

@@ -28,7 +28,9 @@ from qrlogin import (
 from qrlogin.stores.wakeups import AsyncWaiter, Waiter
 from tests.people import ALICE, KEY, SHOWN, URI, Clock
 
-LONG = 60.0  # a wait that is to end for another reason; a test that needs it is red by its timeout
+LONG = 500.0  # a wait that is to end for another reason
+TOO_LONG = 30.0  # a wait that has not ended by then did not hear what should have ended it
+CALM = Policy(lifetime=600, rotation=600, names_scanner=False)  # nothing changes by itself while a test runs
 SOON = 0.05  # what a wait gets to return too early in; were it too short, the test would be less sharp and never red
 
 
@@ -94,7 +96,8 @@ class Parked:
         return self.thread.is_alive()
 
     def result(self) -> Status:
-        self.thread.join()
+        self.thread.join(TOO_LONG)
+        assert not self.waiting, "nobody told this wait"
         if self.error:
             raise self.error
         assert self.answer is not None
@@ -145,7 +148,7 @@ def awaited(policy: Policy) -> Iterator[Colour]:
 @pytest.fixture(params=[blocking, awaited], ids=["sync", "async"])
 def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
     before = threading.active_count()
-    yield from request.param(Policy(names_scanner=False))
+    yield from request.param(CALM)
     assert threading.active_count() == before, "a thread was left behind"
 
 
@@ -183,7 +186,7 @@ def test_wait_never_holds_an_end(colour: Colour, stop: str) -> None:
 
 def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
     begun = colour.begin()
-    colour.clock.ms += 120_000
+    colour.clock.ms += 600_000
     assert colour.call("wait", begun.device_code, after=begun.version, timeout=LONG).state is State.EXPIRED
     colour.clock.ms += 10_000_000
     other = colour.begin()  # the first record is garbage by now
@@ -273,6 +276,27 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
 ) -> None:
     seen = Status("L", state, version=1, expires_in=expires_in, rotates_in=rotates_in)
     assert core.patience(seen, timeout) == patience
+
+
+@pytest.mark.parametrize(
+    ("state", "version", "after", "news"),
+    [
+        (State.PENDING, 1, None, False),
+        (State.PENDING, 3, None, False),  # scanned and released before the browser asked: it was told pending, and it is
+        (State.SCANNED, 2, None, True),
+        (State.CONFIRMED, 3, None, True),
+        (State.PENDING, 1, 1, False),
+        (State.PENDING, 3, 1, True),
+        (State.SCANNED, 2, 2, False),
+        (State.SCANNED, 2, 9, True),  # after a failover a version can go back
+        (State.CONFIRMED, 3, 3, False),  # the person may still say no
+        *((state, 4, after, True) for state in (State.REDEEMED, State.DENIED, State.CANCELLED) for after in (None, 4, 1)),
+        *((State.EXPIRED, version, after, True) for version in (0, 1) for after in (None, 0, 1)),
+    ],
+)
+def test_what_is_news_to_whom(state: State, version: int, after: int | None, news: bool) -> None:
+    """The client carries the cursor: versions are compared for equality, and an end is always news."""
+    assert core.is_news(Status("L", state, version, expires_in=0), after) is news
 
 
 def test_the_newest_wait_takes_over_and_the_older_is_told(colour: Colour) -> None:
