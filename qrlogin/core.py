@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, NoReturn, TypeVar
+from unicodedata import category
 
 from qrlogin import codes
 from qrlogin.answers import Begun, Redeemed, Scanned, ScannedBy, Status
@@ -173,7 +174,7 @@ class Core:
         _check_person(subject, phone)
         if self.policy.names_scanner and not shown_as:
             raise BadArgument('scan() needs shown_as, such as "M•••a": the browser asks "continue as M•••a?" before it goes on')
-        if not _fits(shown_as, SHOWN_AS_BYTES) or not shown_as.isprintable():
+        if not _fits(shown_as, SHOWN_AS_BYTES) or not _is_readable(shown_as):
             raise BadArgument(f"shown_as must be printable text of at most {SHOWN_AS_BYTES} bytes")
         login_id, key = scan.login_id, scan.key
         claim = codes.claim(key, login_id, subject, phone)
@@ -407,6 +408,11 @@ def _fits(text: str, limit: int) -> bool:
         return False
 
 
+def _is_readable(text: str) -> bool:
+    """Nothing that could turn, hide or break a line: names may hold any letter and any space of theirs, such as U+3000."""
+    return all(character.isprintable() or category(character) == "Zs" for character in text)
+
+
 def _is_ascii(text: object, lengths: range) -> bool:
     return isinstance(text, str) and text.isascii() and len(text) in lengths
 
@@ -415,7 +421,7 @@ def _freeze(context: Mapping[str, str]) -> str:
     if not isinstance(context, Mapping):
         raise BadArgument(f"context must be a mapping such as {{'browser': 'Firefox on Linux'}}, not {type(context).__name__}")
     for name, value in context.items():
-        if not isinstance(name, str) or not isinstance(value, str) or not (name + value).isprintable():
+        if not isinstance(name, str) or not isinstance(value, str) or not _is_readable(name + value):
             raise BadArgument("context must map text to printable text: it is shown to a person")
     frozen = json.dumps(dict(sorted(context.items())), ensure_ascii=False, separators=(",", ":"))
     if not _fits(frozen, CONTEXT_BYTES):

@@ -187,3 +187,13 @@ def test_plain_http_elsewhere_has_to_be_asked_for() -> None:
     lan = QRLogin(Untouched(), secret_keys=[KEY], verification_uri="http://192.168.0.7/qr", policy=Policy(plain_http=True))
     assert lan.core.origin == "http://192.168.0.7"
     assert not any(policy.plain_http for policy in (STANDARD, STRICT, LAB))
+
+
+@pytest.mark.parametrize("name", ["Anne\u00a0Marie", "\u5c71\u7530\u3000\u592a\u90ce", "M\u2022\u2022\u2022a"])
+def test_people_are_shown_by_their_names_with_the_spaces_they_have(name: str) -> None:
+    app = App()
+    begun = app.begin()
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=name)
+    scanned_by = app.qr.status(begun.device_code).scanned_by
+    assert scanned_by is not None
+    assert scanned_by.shown_as == name

@@ -4,6 +4,7 @@ It is not for the internet. What it does carefully: it refuses requests whose le
 code into its log, and it ends at once, also under browsers that wait. It knows no path and no login.
 """
 
+import re
 import socketserver
 import sys
 import threading
@@ -95,7 +96,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes | None:
         """At most one byte beyond the cap; a connection with more to come is not used again."""
         lengths = self.headers.get_all("Content-Length", [])
-        if self.headers.get("Transfer-Encoding") or len(lengths) > 1 or not all(map(str.isdecimal, lengths)):
+        if (
+            self.headers.get("Transfer-Encoding")
+            or len(lengths) > 1
+            or not all(re.fullmatch("[0-9]{1,15}", one) for one in lengths)
+        ):
             self.close_connection = True
             self.send_error(400, "say the length of the body, once")
             return None

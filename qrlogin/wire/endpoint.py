@@ -30,6 +30,8 @@ class Endpoint:
     """
 
     def __init__(self, qr: QRLogin, dialect: Dialect | None = None, *, max_waiting: int) -> None:
+        if not isinstance(qr, QRLogin):
+            raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._places = threading.BoundedSemaphore(_positive(max_waiting))
 
@@ -68,6 +70,8 @@ class AsyncEndpoint:
     """`Endpoint`, awaited. A parked request costs a few kilobytes, so `max_waiting` may be thousands."""
 
     def __init__(self, qr: AsyncQRLogin, dialect: Dialect | None = None, *, max_waiting: int) -> None:
+        if not isinstance(qr, AsyncQRLogin):
+            raise Misconfigured("AsyncEndpoint takes an AsyncQRLogin; for QRLogin there is Endpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._free = _positive(max_waiting)
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from qrlogin import AsyncQRLogin, Misconfigured, QRLogin
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, CREDENTIAL, KEY, NOON, URI, AsyncSpy, Spy, get, post, read
@@ -305,3 +306,12 @@ def test_closing_answers_every_task_at_once() -> None:
             assert {read(held)["state"] for held in await asyncio.gather(*waiting)} == {"pending"}
 
     asyncio.run(story())
+
+
+def test_an_endpoint_of_the_wrong_colour_is_refused_at_construction() -> None:
+    options: Any = {"secret_keys": [bytes(range(32))], "verification_uri": "https://example.com/qr"}
+    blocking, awaited = QRLogin(MemoryStore(), **options), AsyncQRLogin(AsyncMemoryStore(), **options)
+    with pytest.raises(Misconfigured, match="there is AsyncEndpoint"):
+        Endpoint(awaited, max_waiting=1)  # type: ignore[arg-type]
+    with pytest.raises(Misconfigured, match="there is Endpoint"):
+        AsyncEndpoint(blocking, max_waiting=1)  # type: ignore[arg-type]
