@@ -107,7 +107,7 @@ def test_a_stopped_server_is_unavailable_and_then_back(own_redis: RedisServer, s
     with Proxy(own_redis.port) as proxy, world_at(stores, proxy.url) as world:
         login = world.begin()
         login.walk("scan", "confirm")
-        operation, parked = login.call("redeem"), _park(proxy, world, login)
+        operation, parked = login.call("redeem"), _park(world, login)
         own_redis.process.send_signal(signal.SIGSTOP)
         try:
             started = monotonic()
@@ -155,7 +155,7 @@ def test_what_changed_while_the_subscription_was_down_is_heard_when_it_is_back(
     """Pub/sub forgets what it cannot deliver at once, so the first thing after each subscription is to look (I15)."""
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
-        parked = _park(proxy, world, login)
+        parked = _park(world, login)
         proxy.refusing = True
         proxy.cut()
         world.elsewhere.run(login.scan("alice"))
@@ -183,7 +183,7 @@ def test_a_subscription_that_fell_silent_is_made_again(
     monkeypatch.setattr(redis_module, "SILENCE_SECONDS", 0.2)
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
-        parked = _park(proxy, world, login)
+        parked = _park(world, login)
         proxy.mute = True
         world.elsewhere.run(login.scan("alice"))
         _until(lambda: proxy.connected > 2)  # it gave up and tries anew
@@ -240,11 +240,12 @@ def test_a_cancelled_call_never_gets_another_ones_reply(proxy: Proxy) -> None:
         _until(lambda: colour.alive() <= before)
 
 
-def _park(proxy: Proxy, world: World, login: Login) -> "Future[Status]":
+def _park(world: World, login: Login) -> "Future[Status]":
     """The first wait of a store: it reads the login, and again when it is subscribed. When this returns, all is quiet."""
-    after, before = login.seen().version, proxy.answered
+    after, login_id = login.seen().version, login.begun.login_id
+    before = world.ran[login_id]
     parked = world.park(login, after=after)
-    _until(lambda: proxy.answered >= before + 2)
+    _until(lambda: world.ran[login_id] >= before + 2)
     return parked
 
 

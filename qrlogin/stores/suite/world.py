@@ -4,6 +4,7 @@ Everything goes through the real shells, `QRLogin` or `AsyncQRLogin`, and throug
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -95,6 +96,7 @@ class World:
         self.clock = Clock()
         self.colour = colour
         self._asked: dict[str, threading.Event] = {}
+        self.ran: Counter[str] = Counter()  # by login: operations that were carried out, and their answers read
         self._waiting = ThreadPoolExecutor(256, thread_name_prefix="suite")
         options = {"secret_keys": [new_key()], "verification_uri": "https://login.example/qr"}
         opened = [colour.open(partial(make_store, self.clock), options, self._ran) for _ in range(1 + shared)]
@@ -140,5 +142,6 @@ class World:
         return parked
 
     def _ran(self, login_id: str) -> None:
+        self.ran[login_id] += 1
         if asked := self._asked.get(login_id):
             asked.set()
