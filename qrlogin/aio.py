@@ -49,7 +49,7 @@ class AsyncQRLogin:
 
     async def wait(self, device_code: str, *, after: int | None = None, timeout: float = 25) -> Status:
         """`status`, held until there is news: another version than `after` (None: anything but pending), or an end."""
-        login_id = self.core.status(device_code).command.login_id
+        login_id = self.core.login_id(device_code)
         async with self._store.listen(login_id) as listener:
             seen = await self.status(device_code)
             ends = monotonic() + patience(seen, timeout)

@@ -34,7 +34,6 @@ _HMAC = HMACAlgorithm(sha256)
 _ID = r"([A-Za-z0-9_-]{22})"
 _MAC = r"([A-Za-z0-9_-]{43})"
 _MS = r"(0|[1-9][0-9]{0,14})"
-_LOGIN_ID = re.compile(_ID)
 _DEVICE_CODE = re.compile(rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}")
 _SCAN_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
 
@@ -106,8 +105,8 @@ class Codes:
     ) -> None:
         if not isinstance(verification_uri, str):
             raise Misconfigured("verification_uri is missing: give the full address of your page, such as https://example.com/qr")
-        self.verification_uri = verification_uri.rstrip("/")
-        self.origin, host = _origin(self.verification_uri, plain_http)
+        self.origin, host, path = _address(verification_uri.rstrip("/"), plain_http)
+        self.verification_uri = self.origin + path
         audience = host if audience is None else audience
         if not re.fullmatch(r"[A-Za-z0-9_.:\[\]-]{1,200}", audience):
             raise Misconfigured("audience must be 1 to 200 letters, digits or ._:- such as a host name")
@@ -172,10 +171,6 @@ def new_key() -> str:
     return secrets.token_urlsafe(MIN_KEY_BYTES)
 
 
-def is_login_id(text: str) -> bool:
-    return _LOGIN_ID.fullmatch(text) is not None
-
-
 def device_digest(key: Key, login_id: str, secret: str) -> str:
     return key.mac("device", login_id, secret)
 
@@ -223,8 +218,8 @@ def _secret(key: str | bytes) -> bytes:
     return key
 
 
-def _origin(uri: str, plain_http: bool) -> tuple[str, str]:
-    """(origin as a browser spells it, host) of an address that may stand in a QR code."""
+def _address(uri: str, plain_http: bool) -> tuple[str, str, str]:
+    """(origin, host, path) of an address that may stand in a QR code, all as a browser spells them."""
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname or "", parts.port
@@ -234,6 +229,8 @@ def _origin(uri: str, plain_http: bool) -> tuple[str, str]:
         raise Misconfigured("verification_uri must be the full address of your page, such as https://example.com/qr")
     if parts.query or parts.fragment or parts.username is not None or "?" in uri or "#" in uri:
         raise Misconfigured("verification_uri must have no query, fragment or user: the scan code is added as its last part")
+    if not re.fullmatch(r"(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)*", parts.path) or {".", ".."} & set(parts.path.split("/")):
+        raise Misconfigured("the path of verification_uri must be plain: no %, no empty part, no . or .., as a browser keeps it")
     if len(uri) > 200:
         raise Misconfigured("verification_uri must be shorter than 200 characters, or the QR code gets too fine to scan")
     if parts.scheme == "http" and not plain_http and not _is_loopback(host):
@@ -243,7 +240,7 @@ def _origin(uri: str, plain_http: bool) -> tuple[str, str]:
         )
     bracketed = f"[{host}]" if ":" in host else host
     default = {"https": 443, "http": 80}[parts.scheme]
-    return f"{parts.scheme}://{bracketed}" + (f":{port}" if port not in (None, default) else ""), host
+    return f"{parts.scheme}://{bracketed}" + (f":{port}" if port not in (None, default) else ""), host, parts.path
 
 
 def _is_loopback(host: str) -> bool:

@@ -116,6 +116,10 @@ class Core:
 
         return Operation(command, finish)
 
+    def login_id(self, device_code: str) -> str:
+        """Which login a genuine device_code is for; the store is not asked."""
+        return self._codes.read_device_code(device_code).login_id
+
     def status(self, device_code: str) -> Operation[Status]:
         device = self._codes.read_device_code(device_code)
 

@@ -68,7 +68,7 @@ class QRLogin:
         Returns after `timeout` seconds at the latest, earlier when the scan_code rotates or the login expires. Raises
         `Superseded` when a newer wait for the same login takes over.
         """
-        login_id = self.core.status(device_code).command.login_id
+        login_id = self.core.login_id(device_code)
         with self._store.listen(login_id) as listener:
             seen = self.status(device_code)
             ends = monotonic() + patience(seen, timeout)

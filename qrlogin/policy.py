@@ -9,8 +9,10 @@ from typing import Final
 
 from qrlogin.errors import Misconfigured
 
-#: No login outlives this, whoever asks. Short-lived codes are mitigation 2 of RFC 10027 (BCP 247).
+#: Seconds in which a login can be approved, whoever asks. Short-lived codes are mitigation 2 of RFC 10027 (BCP 247).
 MAX_LIFETIME: Final = 600
+#: Seconds that an approval may wait for its browser beyond that.
+MAX_WINDOW: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,9 @@ class Policy:
         if self.rotation_grace > self.rotation:
             raise Misconfigured("policy.rotation_grace must not exceed policy.rotation: a photographed code would live too long")
         for name in ("redeem_window", "replay_window"):
-            if not 1 <= getattr(self, name) <= MAX_LIFETIME:
+            if not 1 <= getattr(self, name) <= MAX_WINDOW:
                 raise Misconfigured(
-                    f"policy.{name} must lie between 1 and {MAX_LIFETIME} s: without it a lost answer loses a login"
+                    f"policy.{name} must lie between 1 and {MAX_WINDOW} s: without it a lost answer loses a login"
                 )
 
 
@@ -54,6 +56,6 @@ def check_lifetime(seconds: int, name: str, error: type[ValueError]) -> None:
 #: 120 s for a login, a new code every 25 s, the browser asks before it continues (RFC 10027 mitigations 2, 3; RFC 8628 5.4).
 STANDARD: Final = Policy()
 #: For accounts that hurt: half the time, codes that are useless sooner.
-STRICT: Final = Policy(lifetime=60, redeem_window=15, rotation=15, rotation_grace=2, replay_window=15)
+STRICT: Final = Policy(lifetime=60, redeem_window=15, rotation=15, rotation_grace=2)
 #: For trying things out: short enough to watch a code rotate and expire. Not for real accounts.
 LAB: Final = Policy(lifetime=30, redeem_window=10, rotation=10, rotation_grace=2, names_scanner=False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import qrlogin
-from qrlogin import LAB, STANDARD, STRICT, BadArgument, Begun, Misconfigured, Policy, QRLogin
+from qrlogin import LAB, STANDARD, STRICT, BadArgument, Begun, MemoryStore, Misconfigured, Policy, QRLogin
 from qrlogin.core import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from tests.people import ALICE, KEY, URI, App, Untouched
 
@@ -197,3 +197,20 @@ def test_people_are_shown_by_their_names_with_the_spaces_they_have(name: str) ->
     scanned_by = app.qr.status(begun.device_code).scanned_by
     assert scanned_by is not None
     assert scanned_by.shown_as == name
+
+
+@pytest.mark.parametrize(
+    "spelled", ["https://Example.com/qr", "HTTPS://EXAMPLE.COM/qr", "https://example.com:443/qr", "https://example.com/qr/"]
+)
+def test_a_camera_opens_the_address_as_a_browser_spells_it(spelled: str) -> None:
+    """However the application spelled it: the page that opens sends back what its address bar says."""
+    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=spelled)
+    begun = qr.begin()
+    assert begun.verification_uri_complete == f"https://example.com/qr/{begun.scan_code}"
+    assert qr.scan(begun.verification_uri_complete, subject=ALICE, shown_as="A").login_id == begun.login_id
+
+
+@pytest.mark.parametrize("path", ["/a/../qr", "/./qr", "//qr", "/q%72", "/q r", "/q\\r"])
+def test_a_path_that_a_browser_would_respell_is_refused(path: str) -> None:
+    with pytest.raises(Misconfigured, match="verification_uri must"):
+        QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=f"https://example.com{path}")

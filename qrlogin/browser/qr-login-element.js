@@ -71,6 +71,7 @@ const DRAWINGS = {
 
 const HOLD_S = 25; // the longest wait that the wire allows
 const PATIENCE_S = 10; // beyond the hold, before an unanswered request counts as lost
+const REDEEM_PATIENCE_S = 4; // all tries have to fit into the 30 s in which the same op gets the same answer
 const PAUSE_MS = 3000; // between polls that the server does not hold
 const GRACE_MS = 3000; // a picture may still be scanned so long after the next one was due
 const TRIES = 5; // failures in a row before the page asks the person
@@ -358,7 +359,8 @@ export class QRLoginElement extends HTMLElement {
     this.#show("redeeming");
     try {
       await this.#persist(async () => {
-        const answer = await this.#call(`${login_id}/redeem`, { acknowledged: this.#tag, op: this.#op }, signal);
+        const body = { acknowledged: this.#tag, op: this.#op };
+        const answer = await this.#call(`${login_id}/redeem`, body, signal, REDEEM_PATIENCE_S);
         if (answer.state !== "redeemed" || answer.login_id !== login_id) throw new Trouble("unavailable");
       }, signal);
     } catch (error) {

@@ -142,7 +142,7 @@ class Site:
         if request.path == "logout":
             _only(request, "POST")
             return self._log_out(request)
-        if request.path not in ("", "phone") and not re.fullmatch("qr/[^/]+", request.path):
+        if request.path not in ("", "phone") and not re.fullmatch(r"qr/[A-Za-z0-9_.-]+", request.path):
             return pages.not_found()
         _only(request, "GET", "HEAD")
         if self.origin != f"http://{one_header(request, 'host')}":  # another name of this machine: cookies would not fit

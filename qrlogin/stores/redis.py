@@ -111,7 +111,11 @@ class RedisStore:
                 if not self._own:  # a client that somebody else set up has its own idea of retries
                     raise
                 return _reply(self._evaluate(arguments))  # the same command again is a repeat: it cannot be done twice
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:  # ValueError: a client of yours cannot decode what it read
+            raise _unavailable(error) from error
+        except AttributeError as error:  # what redis-py says when its connection is closed while it reads
+            if not self._closing.is_set():
+                raise
             raise _unavailable(error) from error
 
     def _evaluate(self, arguments: tuple[str | bytes | int, ...]) -> object:
@@ -209,7 +213,7 @@ class AsyncRedisStore:
                 if not self._own:
                     raise
                 return _reply(await self._evaluate(arguments))
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:
             raise _unavailable(error) from error
 
     async def _evaluate(self, arguments: tuple[str | bytes | int, ...]) -> object:
@@ -328,8 +332,6 @@ def _check_client(client: object, *, blocks: bool) -> None:
 def _pool(kind: type[Pool], url: str, timeout: float, max_connections: int, retry: object) -> Pool:
     if not timeout > 0:
         raise Misconfigured("timeout must be a number of seconds above 0")
-    if max_connections < 2:
-        raise Misconfigured("max_connections must be at least 2: one of them listens for wake-ups")
     try:
         pool = kind.from_url(
             url,
@@ -344,6 +346,8 @@ def _pool(kind: type[Pool], url: str, timeout: float, max_connections: int, retr
     except (ValueError, TypeError, AttributeError):
         # not "from error": what redis-py says may quote a part of the password
         raise Misconfigured("the URL must be redis://, rediss:// or unix:// with options that redis-py knows") from None
+    if pool.max_connections < 2:  # as the URL may say, too
+        raise Misconfigured("max_connections must be at least 2: one of them listens for wake-ups")
     return pool
 
 

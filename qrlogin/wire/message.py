@@ -18,6 +18,7 @@ BODY_CAP: Final = 4096  # bytes; no request of any dialect comes near it
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 _LENGTH: Final = re.compile(r"[0-9]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -145,7 +146,10 @@ class Response:
         cookies = [("Set-Cookie", cookie.header()) for cookie in self.cookies]
         # A 304 has the length of the body that it spares (RFC 9110 section 8.6), so none is better than 0.
         length = [] if self.status in (204, 304) else [("Content-Length", str(len(self.body)))]
-        return [*self.headers, *cookies, *length]
+        headers = [*self.headers, *cookies, *length]
+        if any(_CONTROL.search(name + value) for name, value in headers):
+            raise ValueError("a header must not hold control characters")  # it would split the answer in two
+        return headers
 
     def to_wsgi(self, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a PEP 3333 server."""

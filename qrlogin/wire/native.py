@@ -185,8 +185,9 @@ class Native:
 
     def _device_code(self, request: Request, login_id: str) -> str:
         """The caller's device_code for this very login. Raises `NotYours` without a glance at the store."""
-        code = bearer(request) or self._cookies.find(request, login_id)
-        if code is None or self._core.status(code).command.login_id != login_id:
+        sent = bearer(request)
+        code = self._cookies.find(request, login_id) or sent  # a page may send a bearer of its own with all its requests
+        if code is None or self._core.login_id(code) != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
         return code
 

@@ -1,6 +1,7 @@
 """Clients of one's own, in the shapes that redis-py has; and what is refused at once, with the way to mend it."""
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
+from qrlogin import QRLogin
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command
 from qrlogin.stores import AsyncRedisStore, RedisStore
@@ -181,3 +183,48 @@ def test_an_awaited_store_may_be_made_before_there_is_a_loop() -> None:
     store = AsyncRedisStore.from_url("redis://localhost")
     asyncio.run(store.close())
     asyncio.run(store.close())
+
+
+def test_a_url_that_leaves_one_connection_is_refused() -> None:
+    """The subscriber would take it, and every call would wait for it in vain."""
+    for store in (RedisStore, AsyncRedisStore):
+        with pytest.raises(Misconfigured, match="at least 2"):
+            store.from_url("redis://127.0.0.1:1/0?max_connections=1")
+
+
+def test_a_record_that_a_client_cannot_decode_is_unavailable(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client, redis.Redis.from_url(redis_url) as raw:
+        prefix = f"{uuid.uuid4().hex}:"
+        with QRLogin(
+            RedisStore(client, prefix=prefix), secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr"
+        ) as qr:
+            begun = qr.begin()
+            raw.hset(next(iter(raw.scan_iter(f"{prefix}*"))), "who", b"\xff\xfe")
+            with pytest.raises(Unavailable, match="UnicodeDecodeError"):
+                qr.status(begun.device_code)
+
+
+def test_closing_under_calls_lets_nothing_but_unavailable_out(redis_url: str) -> None:
+    strange: list[Exception] = []
+    for _ in range(10):
+        qr = QRLogin(RedisStore.from_url(redis_url), secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr")
+        running = threading.Event()
+
+        def begin(qr: QRLogin = qr, running: threading.Event = running) -> None:
+            try:
+                for _ in range(300):
+                    qr.begin()
+                    running.set()
+            except Unavailable:
+                pass
+            except Exception as error:
+                strange.append(error)
+
+        threads = [threading.Thread(target=begin) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        running.wait(10)
+        qr.close()
+        for thread in threads:
+            thread.join()
+    assert not strange

@@ -197,7 +197,6 @@ def strangers(mount: Mount, tab: Tab) -> Iterator[tuple[str, list[tuple[str, str
     yield other.login_id, [("cookie", f"{name}={own}")]
     yield tab.login_id, [("cookie", f"{other.cookie}={other.device_code}")]
     yield tab.login_id, [("cookie", f"{name}={other.device_code}")]
-    yield tab.login_id, [("authorization", f"Bearer {other.device_code}"), ("cookie", f"{name}={own}")]
     yield tab.login_id, [("cookie", f"{name.removeprefix('__Host-')}={own}")]  # set by a sibling, or over plain http
     yield tab.login_id, [("cookie", f"__Secure-{name.removeprefix('__Host-')}={own}")]
     yield tab.login_id, [("cookie", f"{name.upper()}={own}")]
@@ -291,3 +290,10 @@ def test_a_store_that_is_away_is_a_503_that_says_when_to_ask_again(mount: Mount)
         "error_description": "The login service is out of reach for a moment. Try again.",
         "retry_after": 1,
     }
+
+
+def test_a_bearer_of_the_page_itself_does_not_hide_its_cookie(mount: Mount) -> None:
+    """Applications add their own Authorization to every request; the login's cookie says more than that."""
+    tab, other = reach(mount, "pending"), reach(mount, "pending")
+    for text in ("something-of-the-application", other.device_code):
+        assert tab.send(get(tab.login_id, "", ("authorization", f"Bearer {text}"))).status == 200

@@ -257,3 +257,9 @@ def test_pep_3333_is_kept(method: str, path: str) -> None:
             answer.close()  # type: ignore[attr-defined]
             assert said[0][:3] in ("200", "201", "304", "400", "404", "405")
             assert bool(content) == (method != "HEAD" and said[0][:3] != "304")
+
+
+@pytest.mark.parametrize("text", ["a\r\nSet-Cookie: evil=1", "a\nb", "\x00", "\x7f"])
+def test_no_header_can_split_an_answer(text: str) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        Response(303, (("Location", text),)).header_list()
