@@ -55,7 +55,7 @@ def check_lifetime(seconds: int, name: str, error: type[ValueError]) -> None:
 
 #: 120 s for a login, a new code every 25 s, the browser asks before it continues (RFC 10027 mitigations 2, 3; RFC 8628 5.4).
 STANDARD: Final = Policy()
-#: For accounts that hurt: half the time, codes that are useless sooner.
+#: For accounts that hurt: half the time, codes that are useless sooner; as much time as ever to ask again for a lost answer.
 STRICT: Final = Policy(lifetime=60, redeem_window=15, rotation=15, rotation_grace=2)
 #: For trying things out: short enough to watch a code rotate and expire. Not for real accounts.
 LAB: Final = Policy(lifetime=30, redeem_window=10, rotation=10, rotation_grace=2, names_scanner=False)

@@ -1,0 +1,65 @@
+"""The pages that docs/http.md shows, taken from it as they stand: one plays the desk, one the phone."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qrlogin import MemoryStore, QRLogin, State
+from qrlogin.demo.server import Server
+from qrlogin.wire import Endpoint, Person, Request, Response
+from qrlogin.wire.message import StartResponse
+from tests.browser.desk import Desk
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "http.md"
+HTML, JS = "text/html; charset=utf-8", "text/javascript; charset=utf-8"
+
+
+def shown(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], StartResponse], Iterable[bytes]]:
+    """Alice is signed in on every phone; whoever is redeemed sees /account."""
+    (desk, phone), (script,) = shown("html"), shown("js")
+    pages = {"": (HTML, f'<!doctype html><html lang="en"><title>Log in</title>{desk}</html>'), "phone.js": (JS, script)}
+    pages["account"] = (HTML, '<!doctype html><html lang="en"><title>Account</title><h1>Welcome</h1></html>')
+
+    def answer(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        path = str(environ["PATH_INFO"]).removeprefix("/")
+        if path.startswith("qrlogin/phone/"):
+            asked = Request.from_wsgi(environ, path.removeprefix("qrlogin/phone/"))
+            return endpoint.phone(asked, Person("alice", shown_as="A•••e")).to_wsgi(start_response)
+        if path.startswith("qrlogin/"):
+            return endpoint.browser(Request.from_wsgi(environ, path.removeprefix("qrlogin/"))).to_wsgi(start_response)
+        kind, page = (HTML, phone) if path.startswith("qr/") else pages.get(path, (HTML, ""))
+        return Response(200 if page else 404, (("Content-Type", kind),), page.encode()).to_wsgi(start_response)
+
+    return answer
+
+
+async def test_the_two_pages_of_the_docs_log_a_browser_in(desk: Desk) -> None:
+    with Server("127.0.0.1", 0) as server:
+        origin = f"http://127.0.0.1:{server.port}"
+        qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"{origin}/qr")
+        server.start(application(Endpoint(qr, max_waiting=8)))
+        try:
+            await desk.page.goto(origin)
+            await desk.until("pending")
+            [cookie] = await desk.context.cookies()
+            begun = qr.status(cookie["value"])
+
+            phone = await desk.context.new_page()
+            await phone.goto(begun.verification_uri_complete)
+            assert qr.status(cookie["value"]).state is State.PENDING, "opening it changes nothing"
+            await phone.get_by_role("button", name="Show me who asks").click()
+            await phone.locator("dd", has_text="Mozilla").wait_for()
+            await phone.get_by_role("button", name="Approve").click()
+            await phone.get_by_role("status").filter(has_text="confirmed").wait_for()
+
+            await desk.until("confirmed")
+            await desk.page.wait_for_timeout(600)  # the question's buttons are inert at first
+            await desk.press("Continue")
+            await desk.page.wait_for_url(f"{origin}/account")
+        finally:
+            server.stop(qr.close)
