@@ -5,14 +5,13 @@ checks signatures before and seals after; it reads no clock (the reply says what
 and has no sync/async colour. `login.py` and `aio.py` only carry commands to a store and replies back.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, NoReturn, TypeVar
-from unicodedata import category
 
 from qrlogin import codes
 from qrlogin.answers import Begun, Redeemed, Scanned, ScannedBy, Status
+from qrlogin.arguments import check_person, check_redeem, check_shown_as, freeze, thaw
 from qrlogin.codes import Codes, DeviceCode, Key, same
 from qrlogin.errors import (
     AlreadyRedeemed,
@@ -36,11 +35,7 @@ from qrlogin.table import DIES_AT, TABLE, TERMINAL, State
 T_co = TypeVar("T_co", covariant=True)
 
 RECORD_FORMAT: Final = "1"
-CONTEXT_BYTES: Final = 400
-SHOWN_AS_BYTES: Final = 200
-SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
 _KEPT_BEYOND: Final = 60  # seconds that a record outlives its last deadline, so that a late caller hears "expired"
-_OP: Final = range(16, 129)
 
 _ENDED: Final[Mapping[str, type[LoginError]]] = {
     State.REDEEMED: AlreadyRedeemed,
@@ -82,7 +77,7 @@ class Core:
         seconds = self.policy.lifetime if lifetime is None else lifetime
         check_lifetime(seconds, "lifetime", BadArgument)
         login_id, secret, key = codes.new_login_id(), codes.new_secret(), self._codes.signing_key
-        digest, frozen = codes.device_digest(key, login_id, secret), _freeze({} if context is None else context)
+        digest, frozen = codes.device_digest(key, login_id, secret), freeze({} if context is None else context)
         collectable = seconds + self.policy.redeem_window
         command = _command(
             "begin",
@@ -146,10 +141,7 @@ class Core:
 
     def redeem(self, device_code: str, *, acknowledged: str = "", op: str | None = None) -> Operation[Redeemed]:
         device = self._codes.read_device_code(device_code)
-        if not _is_ascii(acknowledged, range(129)):
-            raise BadArgument("acknowledged must be scanned_by.tag, from the status that told the browser who scanned")
-        if op is not None and not (_is_ascii(op, _OP) and op.replace("-", "").replace("_", "").isalnum()):
-            raise BadArgument("op must be 16 to 128 letters, digits, - or _: random, made once per click and kept until answered")
+        check_redeem(acknowledged, op)
         key, login_id = device.key, device.login_id
         command = _command(
             "redeem",
@@ -175,11 +167,8 @@ class Core:
 
     def scan(self, code: str, *, subject: str, shown_as: str = "", phone: str = "") -> Operation[Scanned]:
         scan = self._codes.read_scan_code(code)
-        _check_person(subject, phone)
-        if self.policy.names_scanner and not shown_as:
-            raise BadArgument('scan() needs shown_as, such as "M•••a": the browser asks "continue as M•••a?" before it goes on')
-        if not _fits(shown_as, SHOWN_AS_BYTES) or not _is_readable(shown_as):
-            raise BadArgument(f"shown_as must be printable text of at most {SHOWN_AS_BYTES} bytes")
+        check_person(subject, phone)
+        check_shown_as(shown_as, required=self.policy.names_scanner)
         login_id, key = scan.login_id, scan.key
         claim = codes.claim(key, login_id, subject, phone)
         command = _command(
@@ -206,7 +195,7 @@ class Core:
             return Scanned(
                 login_id,
                 state,
-                context=_thaw(reply.record.get("context", "")),
+                context=thaw(reply.record.get("context", "")),
                 begun_ago=max(0, reply.now - _instant(reply.record, "begun_at")) // 1000,
                 expires_in=_seconds_left(reply, state),
             )
@@ -224,7 +213,7 @@ class Core:
 
     def _by_scanner(self, event: str, code: str, subject: str, phone: str) -> Operation[Status]:
         scan = self._codes.read_scan_code(code)
-        _check_person(subject, phone)
+        check_person(subject, phone)
         claim = codes.claim(scan.key, scan.login_id, subject, phone)
         values = {"claim": claim}
         if event == "confirm":
@@ -346,7 +335,7 @@ def _yield(reply: Reply, key: Key) -> Redeemed:
         reply.login_id,
         subject=subject,
         shown_as=scanner.shown_as,
-        context=_thaw(record.get("context", "")),
+        context=thaw(record.get("context", "")),
         redeemed_at_ms=_instant(record, "redeemed_at"),
         replayed=record.get("mark") != reply.mark,  # a resend of this very call, after a lost reply, is no replay
     )
@@ -393,46 +382,3 @@ def is_news(seen: Status, after: int | None) -> bool:
 def patience(seen: Status, timeout: float) -> float:
     """Seconds to wait at most: nobody announces that a code rotates or that a login expires, and the browser must see both."""
     return min(timeout, seen.expires_in, seen.rotates_in or timeout)
-
-
-# What an application may pass
-
-
-def _check_person(subject: str, phone: str) -> None:
-    if not isinstance(subject, str) or not subject or not _fits(subject, SUBJECT_BYTES):
-        raise BadArgument(f"subject must be your own id of the user, as text of 1 to {SUBJECT_BYTES} bytes")
-    if not _fits(phone, SUBJECT_BYTES):
-        raise BadArgument(f"phone must be text of at most {SUBJECT_BYTES} bytes")
-
-
-def _fits(text: str, limit: int) -> bool:
-    try:
-        return isinstance(text, str) and len(text.encode()) <= limit
-    except UnicodeEncodeError:
-        return False
-
-
-def _is_readable(text: str) -> bool:
-    """Nothing that could turn, hide or break a line: names may hold any letter and any space of theirs, such as U+3000."""
-    return all(character.isprintable() or category(character) == "Zs" for character in text)
-
-
-def _is_ascii(text: object, lengths: range) -> bool:
-    return isinstance(text, str) and text.isascii() and len(text) in lengths
-
-
-def _freeze(context: Mapping[str, str]) -> str:
-    if not isinstance(context, Mapping):
-        raise BadArgument(f"context must be a mapping such as {{'browser': 'Firefox on Linux'}}, not {type(context).__name__}")
-    for name, value in context.items():
-        if not isinstance(name, str) or not isinstance(value, str) or not _is_readable(name + value):
-            raise BadArgument("context must map text to printable text: it is shown to a person")
-    frozen = json.dumps(dict(sorted(context.items())), ensure_ascii=False, separators=(",", ":"))
-    if not _fits(frozen, CONTEXT_BYTES):
-        raise BadArgument(f"context must fit into {CONTEXT_BYTES} bytes of JSON: shorten its values")
-    return frozen
-
-
-def _thaw(frozen: str) -> Mapping[str, str]:
-    thawed: dict[str, str] = json.loads(frozen) if frozen else {}
-    return thawed

@@ -8,7 +8,7 @@ import pytest
 
 import qrlogin
 from qrlogin import LAB, STANDARD, STRICT, BadArgument, Begun, MemoryStore, Misconfigured, Policy, QRLogin
-from qrlogin.core import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
+from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from tests.people import ALICE, KEY, URI, App, Untouched
 
 # 1. What an application may not pass

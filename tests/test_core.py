@@ -29,7 +29,7 @@ from qrlogin import (
     WrongState,
     codes,
 )
-from qrlogin.core import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
+from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from qrlogin.step import Reply, Verdict, number
 from tests.people import ALICE, BOB, OP, OTHER_OP, SHOWN, App
 
