@@ -193,7 +193,7 @@ async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_
 
 async def test_a_code_of_nobody(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
     async with desk_and_phone(chromium, demo, tmp_path) as (_, hand):
-        await hand.open(f"{demo.origin}/qr/%3Cb%3Enobody")
+        await hand.open(f"{demo.origin}/qr/a.code-of_nobody")
         await hand.press("Continue as Alice")
         await hand.view("end", "This code is not known here")
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import unquote
 
 import pytest
 
@@ -306,3 +307,11 @@ def test_the_terminal_has_a_window_too(site: Site) -> None:
     assert dict(answer.headers)["Location"] == begun["verification_uri_complete"]
     scan(site, begun)
     assert dict(ask(site, "GET", "/demo/terminal").headers)["Location"] == "/phone#nothing-terminal"
+
+
+@pytest.mark.parametrize("path", ["/qr/x%0d%0aSet-Cookie:%20evil=1", "/qr/%3Cb%3E", "/qr/a%20b", "/qr/"])
+def test_what_cannot_be_a_code_is_no_page_and_no_header(site: Site, path: str) -> None:
+    for host in ("127.0.0.1:8000", "localhost:8000"):
+        answer = ask(site, "GET", unquote(path), host=host)
+        assert answer.status == 404
+        assert not any("evil" in value for _, value in answer.header_list())
