@@ -23,7 +23,6 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.connected = 0  # how many connections were made so far
-        self.answered = 0  # how many EVALSHA got their reply through
         self.lost = 0  # how many replies were lost so far
         self.losing = 0  # of how many of the next scripts the reply will be lost
         self.delay = 0.0  # seconds that each reply takes longer
@@ -67,7 +66,6 @@ class Proxy:
             if self.losing and b"\r\nEVAL" in data:
                 self.losing -= 1
                 wire.loses = True
-            wire.asked = b"\r\nEVALSHA" in data
             if not self.mute:
                 writer.write(data)
         raise _Cut
@@ -81,7 +79,6 @@ class Proxy:
                 await asyncio.sleep(self.delay)
             if not self.mute:
                 writer.write(data)
-                self.answered += wire.asked
         raise _Cut
 
     def __enter__(self) -> Self:
@@ -106,8 +103,7 @@ class Proxy:
 class _Wire:
     """One connection."""
 
-    asked: bool = False  # its last command was an EVALSHA
-    loses: bool = False  # and the reply will not arrive
+    loses: bool = False  # the reply to its last script will not arrive
 
 
 class _Cut(Exception):
