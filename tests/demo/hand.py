@@ -3,11 +3,11 @@
 import io
 from pathlib import Path
 
-import zxingcpp
 from PIL import Image
 from playwright.async_api import Browser
 
 from tests.browser.desk import PATIENCE_S, Desk
+from tests.render.readers import decode
 
 PHONE = {"width": 390, "height": 844}
 
@@ -22,8 +22,8 @@ async def camera(desk: Desk) -> str:
     """What the one QR code on that screen says, read from a screenshot by a decoder that knows nothing of us."""
 
     async def look() -> str:
-        found = zxingcpp.read_barcodes(Image.open(io.BytesIO(await desk.page.screenshot())))
-        return found[0].text if len(found) == 1 else ""
+        found = decode(Image.open(io.BytesIO(await desk.page.screenshot())))
+        return found[0].decode() if len(found) == 1 else ""
 
     return str(await desk.eventually(look, what="a QR code"))
 
