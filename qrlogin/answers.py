@@ -31,6 +31,7 @@ class Begun(_HoldsCodes):
     expires_in: int  # seconds until nobody can scan it any more
     rotates_in: int  # seconds until status or wait bring the next scan_code
     state: State = State.PENDING
+    user_code: str = field(default="", repr=False)  # XXXX-XXXX, for people who type; "" unless it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ScannedBy:
 
 @dataclass(frozen=True, slots=True)
 class Status(_HoldsCodes):
-    """Where a login stands. The last three are for its browser only; a phone is never told them."""
+    """Where a login stands. What follows `expires_in` is for its browser only; a phone is never told them."""
 
     login_id: str
     state: State
@@ -53,6 +54,7 @@ class Status(_HoldsCodes):
     verification_uri_complete: str = field(default="", repr=False)  # while pending
     rotates_in: int = 0  # while pending
     scanned_by: ScannedBy | None = None  # once scanned
+    ticket: str = field(default="", repr=False)  # once confirmed, if the browser is not asked: for the redirect of a dialect
 
 
 @dataclass(frozen=True, slots=True)

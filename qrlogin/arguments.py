@@ -13,6 +13,7 @@ from qrlogin.errors import BadArgument
 CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
+CLIENT_ID_BYTES: Final = 128
 _OP: Final = range(16, 129)
 _TAG: Final = range(129)
 
@@ -29,6 +30,11 @@ def check_shown_as(shown_as: str, *, required: bool) -> None:
         raise BadArgument('scan() needs shown_as, such as "M•••a": the browser asks "continue as M•••a?" before it goes on')
     if not _fits(shown_as, SHOWN_AS_BYTES) or not _is_readable(shown_as):
         raise BadArgument(f"shown_as must be printable text of at most {SHOWN_AS_BYTES} bytes")
+
+
+def check_client_id(client_id: str) -> None:
+    if not _fits(client_id, CLIENT_ID_BYTES):
+        raise BadArgument(f"client_id must be text of at most {CLIENT_ID_BYTES} bytes")
 
 
 def check_redeem(acknowledged: str, op: str | None) -> None:

@@ -1,12 +1,16 @@
 """Codes and seals: what is minted, how it is spelled, and what proves it genuine.
 
     device_code   only the browser has it: to watch, cancel and redeem
-    scan_code     what the QR code carries; it may only be scanned, and rotates without a write
+    scan_code     what a phone hands in; it may only be scanned. It comes in three forms:
+        rotating    the usual one: signed, with a deadline of its own, and a new one every few seconds without a write
+        fixed       16 bytes with a tag inside, for dialects whose public id must look like theirs; lives as long as its login
+        user_code   eight letters to type, XXXX-XXXX, for people without a camera (RFC 8628 section 6.1); carries no signature
     claim         ties confirm, deny and release to the account that scanned
+    ticket        what a redirect of a script dialect carries: worthless without the browser's device_code
     seals         begin_seal, scanner, approval: a writer of the store can forge none of them
 
-All of them are MACs by itsdangerous (HMAC-SHA-256, a salt for each purpose and audience) over length-prefixed parts. A code is
-accepted in one spelling only: its signature is computed again and compared as text. Length and form come before
+All of them are MACs by itsdangerous (HMAC-SHA-256, a salt for each purpose and audience) over length-prefixed parts. What is
+signed is accepted in one spelling only: its signature is computed again and compared as text. Length and form come before
 cryptography, cryptography before the store. This module reads no clock and knows no state.
 """
 
@@ -14,15 +18,16 @@ import base64
 import hmac
 import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from itsdangerous import HMACAlgorithm, Signer
-from itsdangerous.encoding import base64_encode
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from qrlogin.errors import InvalidCode, Misconfigured
 
@@ -36,6 +41,21 @@ _MAC = r"([A-Za-z0-9_-]{43})"
 _MS = r"(0|[1-9][0-9]{0,14})"
 _DEVICE_CODE = re.compile(rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}")
 _SCAN_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
+_FIXED = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9_-]{22}==")
+_RANDOM_BYTES: Final = 10  # of the 16 of a fixed code; the others are its tag
+
+#: The letters of a user_code: no vowels, so no words; and nothing that looks like another of them (RFC 8628 section 6.1).
+USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
+_USER_CODE_LENGTH: Final = 8
+_LOOK_ALIKES: Final = str.maketrans("0O1I2568UY", "QQLLZSGBVV")
+#: Where an address carries a code that is not its last part: the clients of the dialects put it there.
+_PARAMETERS: Final = ("user_code", "uuid", "lgToken", "qrcode_key", "k")
+_MAX_TYPED: Final = 40  # characters that a person may spend on eight letters
+_MAX_ADDRESS: Final = 2000
+
+#: What may stand in the flags of a device_code.
+COLLECTED: Final = "c"  # handed out without a question to the browser
+FIXED: Final = "f"  # its scan code does not rotate
 
 
 class Key:
@@ -87,11 +107,21 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True)
 class ScanCode:
-    """A genuine scan_code, read. After `until` it can no longer scan; it still names its login to confirm, deny and release."""
+    """A scan_code, read. After `until` it can no longer scan; it still names its login to confirm, deny and release."""
 
     login_id: str
-    until: int
     key: Key = field(repr=False)
+    until: int | None = None  # None: as long as its login
+    guessed: bool = False  # a user_code: nothing but its being known to the store says that it is genuine
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A new login_id, and the codes that lead to it and to no other."""
+
+    login_id: str
+    fixed: str = field(default="", repr=False)
+    user_code: str = field(default="", repr=False)
 
 
 class Codes:
@@ -118,25 +148,77 @@ class Codes:
     def signing_key(self) -> Key:
         return self._keys[0]
 
-    def device_code(self, key: Key, login_id: str, secret: str, begun_at: int, redeem_by: int) -> str:
-        parts = (login_id, secret, str(begun_at), str(redeem_by), "", "")
-        return ".".join((*parts, key.mac("device_code", *parts)))
+    # The browser's
+
+    def device_code(self, device: DeviceCode) -> str:
+        """`device` spelled, and signed with its key."""
+        client_id = base64_encode(device.client_id).decode()
+        parts = (device.login_id, device.secret, str(device.begun_at), str(device.redeem_by), client_id, device.flags)
+        return ".".join((*parts, device.key.mac("device_code", *parts)))
 
     def read_device_code(self, text: str) -> DeviceCode:
         """Raises `InvalidCode`, without a glance at any store, for all that this application did not sign itself."""
         parts, key = self._read(text, _DEVICE_CODE, "device_code")
         login_id, secret, begun_at, redeem_by, client_id, flags = parts
-        return DeviceCode(login_id, secret, int(begun_at), int(redeem_by), client_id, flags, key)
+        return DeviceCode(login_id, secret, int(begun_at), int(redeem_by), base64_decode(client_id).decode(), flags, key)
+
+    # The phone's
+
+    def mint(self, key: Key, *, fixed: bool, typed: bool) -> Minted:
+        """A new login_id: random, or what a fixed code or a user_code leads to."""
+        if fixed:
+            drawn = secrets.token_bytes(_RANDOM_BYTES)
+            code = drawn + _tag(key, drawn)
+            return Minted(_id_of_fixed(code), fixed=code.hex())
+        if typed:
+            letters = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
+            return Minted(_id_of_typed(key, letters), user_code=f"{letters[:4]}-{letters[4:]}")
+        return Minted(new_login_id())
 
     def scan_code(self, key: Key, login_id: str, until: int) -> str:
         parts = (login_id, str(until))
         return ".".join((*parts, key.mac("scan_code", *parts)))
 
-    def read_scan_code(self, text: str) -> ScanCode:
-        """The code as the camera read it: the whole address or its last part. Raises `InvalidCode`."""
-        bare = text.removeprefix(f"{self.verification_uri}/") if isinstance(text, str) else text
+    def read_scan_code(self, text: str) -> tuple[ScanCode, ...]:
+        """The code as the camera read it or a person typed it: an address, or the code alone.
+
+        One, if it is signed. A user_code says nothing of its key, so it is read once for each of `secret_keys`, the signing
+        one first. Raises `InvalidCode`.
+        """
+        if not isinstance(text, str) or len(text) > _MAX_ADDRESS:
+            raise InvalidCode("this is not the form of a scan_code: it is something else")
+        bare = self._bare(text)
+        if _FIXED.fullmatch(bare):
+            return (self.read_fixed(bare),)
+        if letters := _letters(bare):
+            return tuple(ScanCode(_id_of_typed(key, letters), key, guessed=True) for key in self._keys)
         (login_id, until), key = self._read(bare, _SCAN_CODE, "scan_code")
-        return ScanCode(login_id, int(until), key)
+        return (ScanCode(login_id, key, int(until)),)
+
+    def _bare(self, text: str) -> str:
+        """The code in an address. A signed one is taken only from this application's own; the others prove themselves."""
+        own = text.removeprefix(f"{self.verification_uri}/")
+        if own != text or not text.startswith(("https://", "http://")):
+            return own
+        try:
+            parts = urlsplit(text)
+            named = [value for name, value in parse_qsl(parts.query, errors="strict") if name in _PARAMETERS]
+        except (ValueError, UnicodeDecodeError):
+            return ""
+        found = named if parts.query else [parts.path.rpartition("/")[2]]
+        return found[0] if len(found) == 1 and (_FIXED.fullmatch(found[0]) or _letters(found[0])) else ""
+
+    def read_fixed(self, text: str) -> ScanCode:
+        """A fixed code alone, in either of its spellings. Raises `InvalidCode`."""
+        if not _FIXED.fullmatch(text):
+            raise InvalidCode("this is not the form of a fixed code: it was cut short, or is something else")
+        code = bytes.fromhex(text) if len(text) == 32 else base64.urlsafe_b64decode(text)
+        if text in (code.hex(), fixed_as_base64(code.hex())):  # the last letter has four spellings, and one is ours
+            drawn, tag = code[:_RANDOM_BYTES], code[_RANDOM_BYTES:]
+            for key in self._keys:
+                if hmac.compare_digest(_tag(key, drawn), tag):
+                    return ScanCode(_id_of_fixed(code), key)
+        raise InvalidCode("this code was not made by this application: it was altered, or its key has left secret_keys")
 
     def _read(self, text: object, form: re.Pattern[str], purpose: str) -> tuple[Sequence[str], Key]:
         if not isinstance(text, str) or len(text) > MAX_CODE_LENGTH or not (found := form.fullmatch(text)):
@@ -149,6 +231,11 @@ class Codes:
             f"this {purpose} was not signed by this application: it was altered, "
             "or its key has left secret_keys, or its audience is another"
         )
+
+
+def fixed_as_base64(code: str) -> str:
+    """A fixed code, respelled from 32 hexadecimal digits to base64url with its padding."""
+    return base64.urlsafe_b64encode(bytes.fromhex(code)).decode()
 
 
 def new_login_id() -> str:
@@ -189,6 +276,16 @@ def only_for(key: Key, login_id: str, subject: str) -> str:
     return key.mac("for", login_id, subject)
 
 
+def ticket(key: Key, login_id: str, scanner: str) -> str:
+    """What a redirect carries to the page that redeems: it ties the two together, and opens nothing without the cookie."""
+    return base64_decode(key.mac("ticket", login_id, scanner))[:16].hex()
+
+
+def guesser(key: Key, subject: str) -> str:
+    """Where the store counts how often this account typed codes that lead nowhere. Spelled like a login_id."""
+    return _shortened(key.mac("guesses", subject))
+
+
 def begin_seal(key: Key, login_id: str, digest: str, context: str, needs: str, only_for: str) -> str:
     return key.mac("begin", login_id, digest, context, needs, only_for)
 
@@ -200,6 +297,36 @@ def scanner_seal(key: Key, login_id: str, claim: str, who: str) -> str:
 
 def approval_seal(key: Key, login_id: str, claim: str, subject: str, met: str, facts: str) -> str:
     return key.mac("confirm", login_id, claim, subject, met, facts)
+
+
+def _tag(key: Key, drawn: bytes) -> bytes:
+    return base64_decode(key.mac("fixed", drawn.hex()))[: 16 - _RANDOM_BYTES]
+
+
+def _id_of_fixed(code: bytes) -> str:
+    return base64_encode(sha256(b"qrlogin/fixed/v1" + code).digest()[:16]).decode()
+
+
+def _id_of_typed(key: Key, letters: str) -> str:
+    return _shortened(key.mac("typed", letters))
+
+
+def _shortened(mac: str) -> str:
+    """16 bytes of a MAC."""
+    return base64_encode(base64_decode(mac)[:16]).decode()
+
+
+def _letters(text: str) -> str:
+    """The eight letters of a user_code, however somebody typed them; "" if it is none.
+
+    Case, punctuation and spaces do not matter, nor does the width of the letters (an input method for Chinese), and what
+    looks like one of ours is taken for it: RFC 8628 section 6.1.
+    """
+    if len(text) > _MAX_TYPED:
+        return ""
+    folded = unicodedata.normalize("NFKC", text).upper().translate(_LOOK_ALIKES)
+    kept = "".join(c for c in folded if unicodedata.category(c)[0] not in "PZ")
+    return kept if len(kept) == _USER_CODE_LENGTH and set(kept) <= set(USER_CODE_LETTERS) else ""
 
 
 def _secret(key: str | bytes) -> bytes:

@@ -6,59 +6,66 @@ and has no sync/async colour. `login.py` and `aio.py` only carry commands to a s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Generic, NoReturn, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Generic, NoReturn, TypeVar
 
 from qrlogin import codes
-from qrlogin.answers import Begun, Redeemed, Scanned, ScannedBy, Status
-from qrlogin.arguments import check_person, check_redeem, check_shown_as, freeze, thaw
-from qrlogin.codes import Codes, DeviceCode, Key, same
-from qrlogin.errors import (
-    AlreadyRedeemed,
-    AlreadyScanned,
-    BadArgument,
-    Cancelled,
-    Denied,
-    Expired,
-    LoginError,
-    NotYours,
-    RecordForged,
-    ScannerChanged,
-    Unavailable,
-    UnknownLogin,
-    WrongState,
+from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.arguments import check_client_id, check_person, check_redeem, check_shown_as, freeze, thaw
+from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode, same
+from qrlogin.errors import AlreadyScanned, BadArgument, Expired, InvalidCode, NotYours, TooManyGuesses, Unavailable
+from qrlogin.policy import Policy, check_lifetime, check_window
+from qrlogin.replies import (
+    DONE,
+    HELD,
+    RECORD_FORMAT,
+    bare_status,
+    ceil_seconds,
+    check_begin_seal,
+    checked_scanner,
+    instant,
+    known,
+    refuse,
+    refuse_browser,
+    release_subject,
+    seconds_left,
 )
-from qrlogin.policy import Policy, check_lifetime
-from qrlogin.step import Command, Record, Reply, Verdict, number
-from qrlogin.table import DIES_AT, TABLE, TERMINAL, State
+from qrlogin.step import Command, Reply, Verdict
+from qrlogin.table import GUESSED_RIGHT, TABLE, Row, State, guess
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-RECORD_FORMAT: Final = "1"
-_KEPT_BEYOND: Final = 60  # seconds that a record outlives its last deadline, so that a late caller hears "expired"
-
-_ENDED: Final[Mapping[str, type[LoginError]]] = {
-    State.REDEEMED: AlreadyRedeemed,
-    State.DENIED: Denied,
-    State.CANCELLED: Cancelled,
-    State.EXPIRED: Expired,
-}
-_STORED: Final = frozenset(State) - {State.EXPIRED}
-_HELD: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # somebody is its scanner
+_KEPT_BEYOND = 60  # seconds that a record outlives its last deadline, so that a late caller hears "expired"
+_DRAWS = 3  # of a user_code, before one is given up for taken
+_PACE_STEP, _PACE_SLACK = 5, 1  # seconds: RFC 8628 section 3.5 adds five; a second of jitter is nobody's fault
 
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T_co]):
-    """One command, and what its reply means. Give it to `QRLogin.run`, or apply `command` to a store and call `finish`."""
+    """One command, and what its reply means. Give it to `QRLogin.run`, or do as that does: apply `command` to a store and,
+    while `next` has one, carry that out instead; `finish` is the answer.
+
+    Nearly all operations are one command. Typed codes take a few, because a guess is counted and a code may belong to any key.
+    """
 
     command: Command
     meaning: Callable[[Reply], T_co] = field(repr=False)
+    then: "Callable[[Reply], Operation[T_co] | None] | None" = field(default=None, repr=False)
+
+    def next(self, reply: Reply) -> "Operation[T_co] | None":
+        """What has to be applied before there is an answer; None: `finish` has it. Raises what `finish` does."""
+        self._check(reply)
+        return self.then(reply) if self.then else None
 
     def finish(self, reply: Reply) -> T_co:
         """The answer. Raises the `LoginError` that the verdict stands for; `Unavailable` for a reply to another question."""
+        self._check(reply)
+        return self.meaning(reply)
+
+    def _check(self, reply: Reply) -> None:
         if (reply.login_id, reply.mark) != (self.command.login_id, self.command.mark):
             raise Unavailable("the store answered another question; the connection must not be used again")
-        return self.meaning(reply)
 
 
 class Core:
@@ -71,104 +78,179 @@ class Core:
         self._codes = Codes(secret_keys, verification_uri=verification_uri, audience=audience, plain_http=policy.plain_http)
         self.verification_uri, self.origin = self._codes.verification_uri, self._codes.origin
 
+    # Codes, read without asking the store
+
+    def device(self, device_code: str) -> DeviceCode:
+        """What a genuine device_code says."""
+        return self._codes.read_device_code(device_code)
+
+    def fixed(self, code: str) -> str:
+        """The login_id that a fixed code leads to, in either of its spellings and without an address."""
+        return self._codes.read_fixed(code).login_id
+
     # The browser's side
 
-    def begin(self, *, context: Mapping[str, str] | None = None, lifetime: int | None = None) -> Operation[Begun]:
+    def begin(
+        self,
+        *,
+        context: Mapping[str, str] | None = None,
+        lifetime: int | None = None,
+        ask_browser: bool = True,
+        user_code: bool = False,
+        fixed: bool = False,
+        client_id: str = "",
+        redeem_window: int | None = None,
+    ) -> Operation[Begun]:
+        """`fixed`: one scan code for the login's whole life, 32 hexadecimal digits. `client_id` is signed into the device_code;
+        `redeem_window`, in seconds, overrides the policy's.
+        """
         seconds = self.policy.lifetime if lifetime is None else lifetime
         check_lifetime(seconds, "lifetime", BadArgument)
-        login_id, secret, key = codes.new_login_id(), codes.new_secret(), self._codes.signing_key
-        digest, frozen = codes.device_digest(key, login_id, secret), freeze({} if context is None else context)
-        collectable = seconds + self.policy.redeem_window
-        command = _command(
-            "begin",
-            login_id,
-            values={
-                "v": RECORD_FORMAT,
-                "device_digest": digest,
-                "context": frozen,
-                "begin_seal": codes.begin_seal(key, login_id, digest, frozen, "", ""),
-            },
-            seconds={"expires_at": seconds, "redeem_by": collectable},
-            keep=collectable + self.policy.replay_window + _KEPT_BEYOND,
-        )
+        window = self.policy.redeem_window if redeem_window is None else redeem_window
+        check_window(window, "redeem_window", BadArgument)
+        check_client_id(client_id)
+        if user_code and not self.policy.user_codes:
+            raise BadArgument("typed codes are off: set user_codes=True in the policy, and read what they cost")
+        if user_code and fixed:
+            raise BadArgument("a login has a fixed code or a user_code, not both")
+        flags = ("" if ask_browser else COLLECTED) + (FIXED if fixed else "")
+        frozen = freeze({} if context is None else context)
+        key = self._codes.signing_key
 
-        def finish(reply: Reply) -> Begun:
-            if reply.verdict not in _DONE:
-                raise Unavailable("the login_id that was drawn is taken: begin again")
-            status = self._status(reply, key)
-            begun_at, redeem_by = _instant(reply.record, "begun_at"), _instant(reply.record, "redeem_by")
-            return Begun(
+        def draw(left: int) -> Operation[Begun]:
+            minted = self._codes.mint(key, fixed=fixed, typed=user_code)
+            secret, login_id = codes.new_secret(), minted.login_id
+            digest = codes.device_digest(key, login_id, secret)
+            command = _command(
+                "begin",
                 login_id,
-                device_code=self._codes.device_code(key, login_id, secret, begun_at, redeem_by),
-                scan_code=status.scan_code,
-                verification_uri=self.verification_uri,
-                verification_uri_complete=status.verification_uri_complete,
-                version=status.version,
-                expires_in=status.expires_in,
-                rotates_in=status.rotates_in,
-                state=status.state,
+                values={
+                    "v": RECORD_FORMAT,
+                    "device_digest": digest,
+                    "context": frozen,
+                    "begin_seal": codes.begin_seal(key, login_id, digest, frozen, "", ""),
+                },
+                seconds={"expires_at": seconds, "redeem_by": seconds + window},
+                keep=seconds + window + self.policy.replay_window + _KEPT_BEYOND,
             )
 
-        return Operation(command, finish)
+            def finish(reply: Reply) -> Begun:
+                if reply.verdict not in DONE:
+                    raise Unavailable("the login_id that was drawn is taken: begin again")
+                begun_at, redeem_by = instant(reply.record, "begun_at"), instant(reply.record, "redeem_by")
+                device = DeviceCode(login_id, secret, begun_at, redeem_by, client_id, flags, key)
+                status = self._status(reply, device)
+                return Begun(
+                    login_id,
+                    device_code=self._codes.device_code(device),
+                    scan_code=minted.fixed or status.scan_code,
+                    verification_uri=self.verification_uri,
+                    verification_uri_complete=status.verification_uri_complete or f"{self.verification_uri}/{minted.fixed}",
+                    version=status.version,
+                    expires_in=status.expires_in,
+                    rotates_in=status.rotates_in,
+                    state=status.state,
+                    user_code=minted.user_code,
+                )
 
-    def login_id(self, device_code: str) -> str:
-        """Which login a genuine device_code is for; the store is not asked."""
-        return self._codes.read_device_code(device_code).login_id
+            def again(reply: Reply) -> Operation[Begun] | None:
+                return draw(left - 1) if left and reply.verdict is Verdict.REFUSED else None
+
+            return Operation(command, finish, again if user_code else None)
+
+        return draw(_DRAWS - 1)
 
     def status(self, device_code: str) -> Operation[Status]:
-        device = self._codes.read_device_code(device_code)
+        device = self.device(device_code)
 
         def finish(reply: Reply) -> Status:
             if not reply.record and reply.now >= device.redeem_by:
                 return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
-            _known(reply)
-            _check_begin_seal(reply, device.key)
-            if reply.verdict not in _DONE:
+            known(reply)
+            check_begin_seal(reply, device.key)
+            if reply.verdict not in DONE:
                 raise NotYours("another browser began this login")
-            return self._status(reply, device.key)
+            return self._status(reply, device)
 
         return Operation(_command("status", device.login_id, values={"device_digest": device.digest}), finish)
 
     def cancel(self, device_code: str) -> Operation[Status]:
-        device = self._codes.read_device_code(device_code)
+        device = self.device(device_code)
 
         def finish(reply: Reply) -> Status:
-            if reply.verdict not in _DONE:
-                _refuse_browser(reply, device)
-            return _bare_status(reply)
+            if reply.verdict not in DONE:
+                refuse_browser(reply, device)
+            return bare_status(reply)
 
         return Operation(_command("cancel", device.login_id, values={"device_digest": device.digest}), finish)
 
     def redeem(self, device_code: str, *, acknowledged: str = "", op: str | None = None) -> Operation[Redeemed]:
-        device = self._codes.read_device_code(device_code)
+        device = self.device(device_code)
         check_redeem(acknowledged, op)
         key, login_id = device.key, device.login_id
-        command = _command(
-            "redeem",
-            login_id,
-            values={
-                "device_digest": device.digest,
-                "scanner": acknowledged,
-                "redeem_mark": codes.redeem_mark(key, login_id, codes.new_secret() if op is None else op),
-            },
-            seconds={"replay_by": self.policy.replay_window},
-            until=device.redeem_by,
-        )
+        mark = codes.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
+        values = {"device_digest": device.digest, "redeem_mark": mark}
+        seconds = {"replay_by": self.policy.replay_window}
+        if COLLECTED in device.flags:
+            seconds |= {"pace": self.policy.interval, "pace_step": _PACE_STEP, "pace_slack": _PACE_SLACK}
+            command = _command("collect", login_id, values=values, seconds=seconds, until=device.redeem_by)
+        else:
+            values["scanner"] = acknowledged
+            command = _command("redeem", login_id, values=values, seconds=seconds, until=device.redeem_by)
 
         def finish(reply: Reply) -> Redeemed:
-            if reply.verdict not in _DONE:
-                _refuse_browser(reply, device)
-            _known(reply)
-            return _yield(reply, key)
+            if reply.verdict not in DONE:
+                refuse_browser(reply, device)
+            known(reply)
+            return release_subject(reply, key)
 
         return Operation(command, finish)
+
+    def exchange(self, device_code: str, ticket: str) -> Operation[Redeemed]:
+        """`redeem` for the page that a redirect leads to, with `Status.ticket`. A wrong ticket changes nothing.
+
+        Two commands: the ticket is looked at first, because what was redeemed by mistake would be lost.
+        """
+        device, looking = self.device(device_code), self.status(device_code)
+
+        def fits(reply: Reply) -> bool:
+            scanner = reply.record.get("scanner", "")
+            return bool(scanner) and same(ticket, codes.ticket(device.key, device.login_id, scanner))
+
+        def then(reply: Reply) -> Operation[Redeemed] | None:
+            return self.redeem(device_code, op=ticket) if fits(reply) else None
+
+        def refused(reply: Reply) -> NoReturn:
+            if looking.meaning(reply).state is State.EXPIRED:
+                raise Expired
+            raise NotYours("this ticket is not for what the login has come to")
+
+        return Operation(looking.command, refused, then)
+
+    def status_or_redeem(self, device_code: str) -> Operation[Status | Redeemed]:
+        """`status`, and as soon as the login is confirmed, `redeem` in its place. Called again within the replay window, it gives
+        the same yield again.
+        """
+        device, looking = self.device(device_code), self.status(device_code)
+
+        def then(reply: Reply) -> Operation[Redeemed] | None:
+            seen = looking.meaning(reply)
+            if seen.scanned_by is None or seen.state is State.SCANNED:
+                return None
+            op = codes.ticket(device.key, device.login_id, seen.scanned_by.tag)
+            return self.redeem(device_code, op=op)
+
+        return Operation(looking.command, looking.meaning, then)
 
     # The phone's side
 
     def scan(self, code: str, *, subject: str, shown_as: str = "", phone: str = "") -> Operation[Scanned]:
-        scan = self._codes.read_scan_code(code)
+        found = self._codes.read_scan_code(code)
         check_person(subject, phone)
         check_shown_as(shown_as, required=self.policy.names_scanner)
+        return self._looked_up([self._scan(one, subject, shown_as, phone) for one in found], found, subject)
+
+    def _scan(self, scan: ScanCode, subject: str, shown_as: str, phone: str) -> Operation[Scanned]:
         login_id, key = scan.login_id, scan.key
         claim = codes.claim(key, login_id, subject, phone)
         command = _command(
@@ -184,20 +266,20 @@ class Core:
         )
 
         def finish(reply: Reply) -> Scanned:
-            state = _known(reply)
+            state = known(reply)
             if reply.verdict is Verdict.FORBIDDEN:
                 raise NotYours("this login was begun for another account")
-            if reply.verdict not in _DONE:
-                if reply.verdict is Verdict.REFUSED and state in _HELD:
+            if reply.verdict not in DONE:
+                if reply.verdict is Verdict.REFUSED and state in HELD:
                     raise AlreadyScanned
-                _refuse(reply, state)
-            _check_begin_seal(reply, key)
+                refuse(reply, state)
+            check_begin_seal(reply, key)
             return Scanned(
                 login_id,
                 state,
                 context=thaw(reply.record.get("context", "")),
-                begun_ago=max(0, reply.now - _instant(reply.record, "begun_at")) // 1000,
-                expires_in=_seconds_left(reply, state),
+                begun_ago=max(0, reply.now - instant(reply.record, "begun_at")) // 1000,
+                expires_in=seconds_left(reply, state),
             )
 
         return Operation(command, finish)
@@ -212,8 +294,11 @@ class Core:
         return self._by_scanner("deny", code, subject, phone)
 
     def _by_scanner(self, event: str, code: str, subject: str, phone: str) -> Operation[Status]:
-        scan = self._codes.read_scan_code(code)
+        found = self._codes.read_scan_code(code)
         check_person(subject, phone)
+        return self._looked_up([self._decide(event, one, subject, phone) for one in found], found, subject)
+
+    def _decide(self, event: str, scan: ScanCode, subject: str, phone: str) -> Operation[Status]:
         claim = codes.claim(scan.key, scan.login_id, subject, phone)
         values = {"claim": claim}
         if event == "confirm":
@@ -223,39 +308,68 @@ class Core:
             }
 
         def finish(reply: Reply) -> Status:
-            state = _known(reply)
+            state = known(reply)
             if reply.verdict is Verdict.FORBIDDEN and not same(reply.record.get("claim", ""), claim):
                 raise NotYours("another account, or another phone, scanned this login")
-            if reply.verdict not in _DONE:
-                _refuse(reply, state)
-            return _bare_status(reply)
+            if reply.verdict not in DONE:
+                refuse(reply, state)
+            return bare_status(reply)
 
         return Operation(_command(event, scan.login_id, values=values), finish)
 
-    def _status(self, reply: Reply, key: Key) -> Status:
+    def _looked_up(self, tries: Sequence[Operation[T]], found: Sequence[ScanCode], subject: str) -> Operation[T]:
+        """The one operation of a signed code. A typed one is a guess: it is paid for before the lookup, under one key after the
+        other, and what was right is given back (RFC 8628 section 5.1).
+        """
+        if not found[0].guessed:
+            return tries[0]
+        if not self.policy.user_codes:
+            raise InvalidCode("typed codes are off in this application's policy")
+        window = self.policy.guess_window
+        guesser = codes.guesser(self._codes.signing_key, subject)
+
+        def count(row: Row) -> Command:
+            mark = codes.new_mark()
+            return Command(guesser, row, mark, {"mark": mark}, keep=window * 1000)
+
+        def look(first: Operation[T], *others: Operation[T]) -> Operation[T]:
+            def then(reply: Reply) -> Operation[T] | None:
+                if reply.verdict in DONE:
+                    answer = first.finish(reply)
+                    return Operation(count(GUESSED_RIGHT), lambda _: answer)
+                return look(*others) if others and not reply.record else None
+
+            return Operation(first.command, first.meaning, then)
+
+        def spent(_: Reply) -> NoReturn:
+            raise TooManyGuesses(window)
+
+        return Operation(count(guess(self.policy.guesses)), spent, lambda reply: look(*tries) if reply.verdict in DONE else None)
+
+    def _status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        state, record = _known(reply), reply.record
-        bare = _bare_status(reply)
-        if state == State.PENDING:
+        state, record, key = known(reply), reply.record, device.key
+        bare = bare_status(reply)
+        if state is State.PENDING and FIXED not in device.flags:
             rotation = self.policy.rotation * 1000
-            begun_at = _instant(record, "begun_at")
+            begun_at = instant(record, "begun_at")
             rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
             code = self._codes.scan_code(key, reply.login_id, rotates_at + self.policy.rotation_grace * 1000)
-            return Status(
-                bare.login_id,
-                bare.state,
-                bare.version,
-                bare.expires_in,
+            return replace(
+                bare,
                 scan_code=code,
                 verification_uri_complete=f"{self.verification_uri}/{code}",
-                rotates_in=_ceil_seconds(rotates_at - reply.now),
+                rotates_in=ceil_seconds(rotates_at - reply.now),
             )
-        if state in _HELD:
-            return Status(bare.login_id, bare.state, bare.version, bare.expires_in, scanned_by=_checked_scanner(reply, key))
+        if state in HELD:
+            scanner = checked_scanner(reply, key)
+            collectable = state is State.CONFIRMED and COLLECTED in device.flags
+            return replace(
+                bare,
+                scanned_by=scanner,
+                ticket=codes.ticket(key, reply.login_id, scanner.tag) if collectable else "",
+            )
         return bare
-
-
-_DONE: Final = (Verdict.APPLIED, Verdict.REPEATED)
 
 
 def _command(
@@ -269,116 +383,3 @@ def _command(
 ) -> Command:
     durations = {name: value * 1000 for name, value in (seconds or {}).items()}
     return Command(login_id, TABLE[event], codes.new_mark(), values, durations, until, None if keep is None else keep * 1000)
-
-
-# What a reply says
-
-
-def _known(reply: Reply) -> State:
-    """The state as the clock sees it. Raises `UnknownLogin` without a record, `Unavailable` for one from a newer version."""
-    record = reply.record
-    if not record:
-        raise UnknownLogin
-    stored = record.get("state", "")
-    if record.get("v") != RECORD_FORMAT or stored not in _STORED:
-        raise Unavailable("the record was written by another version of qrlogin; upgrade this process")
-    state = State(stored)
-    dies_at = DIES_AT.get(state)
-    return State.EXPIRED if dies_at and reply.now >= _instant(record, dies_at) else state
-
-
-def _refuse(reply: Reply, state: State) -> NoReturn:
-    """Raise what a genuine caller is told when the step said no."""
-    if reply.verdict is Verdict.EXPIRED:
-        raise Expired
-    raise _ENDED.get(state, WrongState)
-
-
-def _refuse_browser(reply: Reply, device: DeviceCode) -> NoReturn:
-    if not reply.record and reply.now >= device.redeem_by:
-        raise Expired
-    state = _known(reply)
-    if not same(reply.record.get("device_digest", ""), device.digest):
-        _check_begin_seal(reply, device.key)
-        raise NotYours("another browser began this login")
-    if reply.verdict is Verdict.FORBIDDEN and state in (State.SCANNED, State.CONFIRMED):
-        raise ScannerChanged
-    _refuse(reply, state)
-
-
-def _bare_status(reply: Reply) -> Status:
-    state = _known(reply)
-    return Status(
-        reply.login_id,
-        state,
-        version=number(reply.record.get("version")) or 0,
-        expires_in=_seconds_left(reply, state),
-    )
-
-
-def _yield(reply: Reply, key: Key) -> Redeemed:
-    """Release the subject, if every seal holds: who began, who scanned, who approved, and that it was for them."""
-    record = reply.record
-    _check_begin_seal(reply, key)
-    scanner = _checked_scanner(reply, key)
-    subject, met = record.get("subject", ""), record.get("met", "")
-    approval = codes.approval_seal(key, reply.login_id, record.get("claim", ""), subject, met, record.get("facts", ""))
-    needs, meant_for = record.get("needs", ""), record.get("only_for", "")
-    if (
-        not subject
-        or not same(record.get("approval", ""), approval)
-        or (needs and needs != met)
-        or (meant_for and not same(meant_for, codes.only_for(key, reply.login_id, subject)))
-    ):
-        raise RecordForged("the approval does not carry the seal of this application")
-    return Redeemed(
-        reply.login_id,
-        subject=subject,
-        shown_as=scanner.shown_as,
-        context=thaw(record.get("context", "")),
-        redeemed_at_ms=_instant(record, "redeemed_at"),
-        replayed=record.get("mark") != reply.mark,  # a resend of this very call, after a lost reply, is no replay
-    )
-
-
-def _check_begin_seal(reply: Reply, key: Key) -> None:
-    digest, context, needs, meant_for = (reply.record.get(name, "") for name in ("device_digest", "context", "needs", "only_for"))
-    seal = codes.begin_seal(key, reply.login_id, digest, context, needs, meant_for)
-    if not same(reply.record.get("begin_seal", ""), seal):
-        raise RecordForged("the beginning does not carry the seal of this application")
-
-
-def _checked_scanner(reply: Reply, key: Key) -> ScannedBy:
-    who, tag = reply.record.get("who", ""), reply.record.get("scanner", "")
-    if not same(tag, codes.scanner_seal(key, reply.login_id, reply.record.get("claim", ""), who)):
-        raise RecordForged("the scanner does not carry the seal of this application")
-    return ScannedBy(who, tag)
-
-
-def _instant(record: Record, name: str) -> int:
-    """A time of the record; one that is no number has passed long ago, as in the step."""
-    return number(record.get(name)) or 0
-
-
-def _seconds_left(reply: Reply, state: State) -> int:
-    dies_at = DIES_AT.get(state)
-    return _ceil_seconds(_instant(reply.record, dies_at) - reply.now) if dies_at else 0
-
-
-def _ceil_seconds(ms: int) -> int:
-    return max(0, -(-ms // 1000))
-
-
-# What a wait asks
-
-
-def is_news(seen: Status, after: int | None) -> bool:
-    """Whether a browser that was last told version `after` (None: that it is pending) has to hear of this at once."""
-    if seen.state is State.EXPIRED or seen.state in TERMINAL:
-        return True
-    return seen.state is not State.PENDING if after is None else seen.version != after
-
-
-def patience(seen: Status, timeout: float) -> float:
-    """Seconds to wait at most: nobody announces that a code rotates or that a login expires, and the browser must see both."""
-    return min(timeout, seen.expires_in, seen.rotates_in or timeout)

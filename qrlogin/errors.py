@@ -15,7 +15,9 @@
     │   ├── Denied               409   refused on the phone
     │   ├── Cancelled            409   given up in the browser
     │   ├── Superseded           409   a newer wait for the same login took over
-    │   └── Expired              410   a deadline passed
+    │   ├── Expired              410   a deadline passed
+    │   └── TooFast              429   asked again before its interval was over; says when to
+    │       └── TooManyGuesses         this account typed too many codes that lead nowhere
     ├── Unavailable              503   the store did not answer, is full, or holds what only a newer version can read
     └── BadRequest               400   HTTP only: the request itself is malformed
         ├── Unauthenticated      401   the phone is not signed in
@@ -140,6 +142,25 @@ class Expired(LoginError):
     wire_code = "expired"
     wire_text = "The code has expired. Show a new one."
     http_status = 410
+
+
+class TooFast(LoginError):
+    """The caller asks more often than it was told to. Nothing is lost: ask again after `retry_after` seconds."""
+
+    wire_code = "too_fast"
+    wire_text = "Too many requests. Wait a little and ask again."
+    http_status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class TooManyGuesses(TooFast):
+    """This account typed too many codes that lead nowhere (RFC 8628 section 5.1). Scanning still works."""
+
+    wire_code = "too_many_guesses"
+    wire_text = "Too many wrong codes. Wait a while, or scan the code instead."
 
 
 class Unavailable(QRLoginError):

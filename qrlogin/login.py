@@ -11,10 +11,12 @@ from typing import Self, TypeVar
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.clock import monotonic
-from qrlogin.core import Core, Operation, is_news, patience
+from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged
 from qrlogin.policy import STANDARD, Policy
+from qrlogin.replies import is_news, patience
 from qrlogin.stores.protocol import Store
+from qrlogin.table import State
 
 T = TypeVar("T")
 log = logging.getLogger("qrlogin")
@@ -50,25 +52,33 @@ class QRLogin:
         self._store = store
         self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)
 
-    def begin(self, *, context: Mapping[str, str] | None = None, lifetime: int | None = None) -> Begun:
+    def begin(
+        self,
+        *,
+        context: Mapping[str, str] | None = None,
+        lifetime: int | None = None,
+        ask_browser: bool = True,
+        user_code: bool = False,
+    ) -> Begun:
         """Begin a login for one browser.
 
         `context` are facts about that browser, frozen now and shown to the person before confirming (at most 400 bytes).
-        `lifetime` in seconds overrides the policy's, up to 600.
+        `lifetime` in seconds overrides the policy's, up to 600. With `ask_browser=False` nobody at the browser is asked
+        "continue as …?": for devices without a keyboard, and easier to abuse. `user_code` adds a code to type.
         """
-        return self.run(self.core.begin(context=context, lifetime=lifetime))
+        return self.run(self.core.begin(context=context, lifetime=lifetime, ask_browser=ask_browser, user_code=user_code))
 
     def status(self, device_code: str) -> Status:
         """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
         return self.run(self.core.status(device_code))
 
-    def wait(self, device_code: str, *, after: int | None = None, timeout: float = 25) -> Status:
-        """`status`, held until there is news: another version than `after` (None: anything but pending), or an end.
+    def wait(self, device_code: str, *, after: int | State | None = None, timeout: float = 25) -> Status:
+        """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end.
 
         Returns after `timeout` seconds at the latest, earlier when the scan_code rotates or the login expires. Raises
         `Superseded` when a newer wait for the same login takes over.
         """
-        login_id = self.core.login_id(device_code)
+        login_id = self.core.device(device_code).login_id
         with self._store.listen(login_id) as listener:
             seen = self.status(device_code)
             ends = monotonic() + patience(seen, timeout)
@@ -109,9 +119,12 @@ class QRLogin:
         return self.run(self.core.redeem(device_code, acknowledged=acknowledged, op=op))
 
     def run(self, operation: Operation[T]) -> T:
-        """Carry one operation out: one command, one round trip."""
+        """Carry one operation out: one command in one round trip, but for the few that need another after it."""
         try:
-            return operation.finish(self._store.apply(operation.command))
+            reply = self._store.apply(operation.command)
+            while following := operation.next(reply):
+                operation, reply = following, self._store.apply(following.command)
+            return operation.finish(reply)
         except RecordForged:
             log.error("login %s: its record fails its seal; somebody else writes to the store", operation.command.login_id)
             raise

@@ -13,6 +13,11 @@ from qrlogin.errors import Misconfigured
 MAX_LIFETIME: Final = 600
 #: Seconds that an approval may wait for its browser beyond that.
 MAX_WINDOW: Final = 150
+#: Seconds between two polls: more would make people wait for nothing.
+MAX_INTERVAL: Final = 60
+#: RFC 8628 section 5.1 has about five guesses at eight letters of twenty stand for a risk of 2**-32.
+MAX_GUESSES: Final = 20
+MIN_GUESS_WINDOW: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +30,47 @@ class Policy:
     rotation_grace: int = 3  # for the code that was on the screen a moment ago
     replay_window: int = 30  # how long a redeem whose answer was lost may be repeated with the same op
     names_scanner: bool = True  # scan() must say whom the browser shows when it asks "continue as M•••a?"
+    interval: int = 5  # between two polls of a token endpoint (RFC 8628 section 3.2); who comes sooner is slowed
+    user_codes: bool = False  # codes to type, XXXX-XXXX: for people without a camera, and easier to talk somebody out of
+    guesses: int = 5  # typed codes that may lead nowhere, of one account within guess_window (RFC 8628 section 5.1)
+    guess_window: int = 600
     plain_http: bool = False  # http outside loopback: for a demo in one's own network, never for real accounts
 
     def __post_init__(self) -> None:
-        for name in ("lifetime", "redeem_window", "rotation", "rotation_grace", "replay_window"):
+        whole = (
+            "lifetime",
+            "redeem_window",
+            "rotation",
+            "rotation_grace",
+            "replay_window",
+            "interval",
+            "guesses",
+            "guess_window",
+        )
+        for name in whole:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise Misconfigured(f"policy.{name} must be a whole number of seconds, not {value!r}")
+                raise Misconfigured(f"policy.{name} must be a whole number, not {value!r}")
         check_lifetime(self.lifetime, "policy.lifetime", Misconfigured)
         if not 1 <= self.rotation <= self.lifetime:
             raise Misconfigured(f"policy.rotation must lie between 1 and the lifetime of {self.lifetime} s, not {self.rotation}")
         if self.rotation_grace > self.rotation:
             raise Misconfigured("policy.rotation_grace must not exceed policy.rotation: a photographed code would live too long")
         for name in ("redeem_window", "replay_window"):
-            if not 1 <= getattr(self, name) <= MAX_WINDOW:
-                raise Misconfigured(
-                    f"policy.{name} must lie between 1 and {MAX_WINDOW} s: without it a lost answer loses a login"
-                )
+            check_window(getattr(self, name), f"policy.{name}", Misconfigured)
+        if not 1 <= self.interval <= MAX_INTERVAL:
+            raise Misconfigured(f"policy.interval must lie between 1 and {MAX_INTERVAL} s, not {self.interval}")
+        if not 1 <= self.guesses <= MAX_GUESSES or self.guess_window < MIN_GUESS_WINDOW:
+            raise Misconfigured(
+                f"policy.guesses must lie between 1 and {MAX_GUESSES}, policy.guess_window be {MIN_GUESS_WINDOW} s or more: "
+                "eight letters are soon guessed by who may try often"
+            )
+
+
+def check_window(seconds: int, name: str, error: type[ValueError]) -> None:
+    """Raise `error` unless an approval may wait for `seconds`."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MAX_WINDOW:
+        raise error(f"{name} must lie between 1 and {MAX_WINDOW} s: without it a lost answer loses a login")
 
 
 def check_lifetime(seconds: int, name: str, error: type[ValueError]) -> None:

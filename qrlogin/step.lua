@@ -104,7 +104,7 @@ local changes, to, announce = {}, row.to, true
 for _, name in ipairs(row.writes) do changes[name] = values[name] or '' end
 for _, name in ipairs(row.instants) do changes[name] = digits(now + (durations[name] or 0)) end
 if row.count then
-  local counted = (number(record[row.count.field]) or 0) + 1
+  local counted = math.max(0, (number(record[row.count.field]) or 0) + row.count.by)
   changes[row.count.field] = digits(counted)
   announce = counted >= row.count.limit
   if announce then to = row.count.to end
@@ -115,6 +115,6 @@ changes.changed_at = digits(now)
 changes.version = digits((number(record.version) or 0) + 1)
 
 local reply = answer('applied', changes)
-if command.keep then redis.call('PEXPIRE', KEYS[1], digits(command.keep)) end
+if command.keep and not known then redis.call('PEXPIRE', KEYS[1], digits(command.keep)) end
 if announce then redis.call('PUBLISH', ARGV[2], command.login_id .. ' ' .. changes.version) end
 return reply

@@ -46,7 +46,7 @@ class Command:
     values: Mapping[str, str] = field(default_factory=dict, repr=False)  # proofs, guards, writes: text by field name
     durations: Mapping[str, int] = field(default_factory=dict)  # milliseconds from now by field; 0 where left out
     until: int | None = None  # one more deadline that a signed code brought along, as an instant of the store's clock
-    keep: int | None = None  # milliseconds until the record is garbage; set when it is born and never moved
+    keep: int | None = None  # milliseconds until the record is garbage; counts only when it is born here, and never moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def step(record: Record, command: Command, clock: int) -> Outcome:
     changes |= {name: str(now + command.durations.get(name, 0)) for name in row.instants}
     to, announce = row.to, True
     if row.count:
-        counted = (number(record.get(row.count.field)) or 0) + 1
+        counted = max(0, (number(record.get(row.count.field)) or 0) + row.count.by)
         changes[row.count.field] = str(counted)
         announce = counted >= row.count.limit
         to = row.count.to if announce else to

@@ -27,6 +27,7 @@ Reading a row, in the order in which the step asks:
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -56,11 +57,14 @@ TERMINAL: Final = frozenset({State.REDEEMED, State.DENIED, State.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A row that counts: each time adds one to `field`; the `limit`-th leads to `to` instead, and only that one is announced."""
+    """A row that counts: each time adds `by` to `field`, never below 0. What reaches `limit` leads to `to` instead, and only
+    that is announced.
+    """
 
     field: str
     limit: int
     to: str
+    by: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,47 @@ _ROWS = (
         writes=("redeem_mark",),
         instants=("replay_by", "redeemed_at"),
     ),
+    Row(
+        "collect",  # redeem, for logins that were begun without a question to the browser; who comes too early is paced
+        sources=_from(State.CONFIRMED),
+        to=State.REDEEMED,
+        proves=("device_digest",),
+        repeats=(State.REDEEMED,),
+        repeats_if=("redeem_mark",),
+        repeats_until="replay_by",
+        writes=("redeem_mark",),
+        instants=("replay_by", "redeemed_at"),
+        paces=(State.PENDING, State.SCANNED),
+    ),
 )
 
 TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.event: row for row in _ROWS})
+
+#: Typed codes can be guessed, so an account has a budget of guesses: a record of its own, that a store keeps like a login's and
+#: that ends with its time to live. Each guess takes one before the lookup, so that a hundred at once are no more than a hundred
+#: in a row; one that was right gives it back.
+COUNTING: Final = "counting"
+SPENT: Final = "spent"
+
+
+@cache
+def guess(budget: int) -> Row:
+    """The row that takes one of `budget` guesses; refused when none is left."""
+    return Row(
+        f"guess of {budget}",
+        sources=MappingProxyType({ABSENT: NEVER, COUNTING: NEVER}),
+        to=COUNTING,
+        repeats=(ANY,),
+        repeats_if=("mark",),
+        count=Count("guesses", budget, SPENT),
+    )
+
+
+GUESSED_RIGHT: Final = Row(
+    "guessed right",
+    sources=MappingProxyType({COUNTING: NEVER, SPENT: NEVER}),
+    to=COUNTING,
+    repeats=(ANY,),
+    repeats_if=("mark",),
+    count=Count("guesses", 10**9, COUNTING, by=-1),
+)

@@ -31,7 +31,7 @@ PICTURE = """
 FINE_PRINT = """
     table ─► answers
     errors ─► policy, codes, arguments
-    arguments ─► core
+    step, errors, answers, codes, arguments ─► replies ─► core
     stores.protocol ─► login, aio
     step ─► stores.protocol
     wire, login, aio ─► wire.endpoint
@@ -55,7 +55,7 @@ CLOCKS = {"time", "datetime", "calendar", "sched", "timeit"}
 #: What a module without colour, without I/O has no use for.
 WORLDLY = {"asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "multiprocessing", "concurrent"}
 WORLDLY |= {"http.client", "http.server", "urllib.request", "os", "sys", "logging", "tempfile", "sqlite3", "signal"}
-PURE = ("table", "step", "answers", "policy", "errors", "codes", "arguments", "core")
+PURE = ("table", "step", "answers", "policy", "errors", "codes", "arguments", "replies", "core")
 
 
 def source(module: str) -> ast.Module:
@@ -121,7 +121,7 @@ def test_the_picture_is_read_as_it_is_meant() -> None:
     assert granted("table") == granted("errors") == granted("render") == granted("browser") == granted("clock") == frozenset()
     assert granted("step") == {"table"}
     assert granted("stores") == {"table", "step", "errors", "clock"}
-    assert granted("core") == {"table", "step", "errors", "answers", "policy", "codes", "arguments"}
+    assert granted("core") == {"table", "step", "errors", "answers", "policy", "codes", "arguments", "replies"}
     assert granted("login") == granted("aio") == {*granted("core"), "core", "clock", "stores.protocol"}
     assert not {"login", "aio", "stores", "clock"} & granted("wire")
     assert len(list(arrows())) == len(set(arrows())) >= 38

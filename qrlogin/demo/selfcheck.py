@@ -208,7 +208,7 @@ def _decoder() -> Camera | None:
 
     def read(picture: bytes) -> str:
         try:
-            found = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)), formats=zxingcpp.BarcodeFormat.QRCode)
+            found = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)), formats=zxingcpp.barcode_formats_from_str("QRCode"))
         except OSError:
             return ""
         return found[0].text if len(found) == 1 else ""

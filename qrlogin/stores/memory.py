@@ -34,7 +34,7 @@ class _Records:
                 if not record and len(self._records) >= self._capacity:
                     raise Unavailable(f"the memory store is full: {self._capacity} logins at a time")
                 self._records[command.login_id] = outcome.reply.record
-                if command.keep is not None and outcome.reply.verdict is Verdict.APPLIED:
+                if command.keep is not None and not record and outcome.reply.verdict is Verdict.APPLIED:
                     heapq.heappush(self._garbage, (outcome.reply.now + command.keep, command.login_id))
             return outcome
 

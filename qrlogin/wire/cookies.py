@@ -14,6 +14,7 @@ from qrlogin.errors import BadRequest
 from qrlogin.wire.message import Cookie, Request
 
 MAX_LOGINS: Final = 4  # of one browser at a time; the oldest make room
+_TOLD: Final = "-told"
 
 
 class DeviceCookies:
@@ -40,6 +41,15 @@ class DeviceCookies:
         if len(values) > 1:
             raise BadRequest("there are two cookies for this login; one of them is not ours")
         return values[0] if values else None
+
+    def tell(self, login_id: str, version: int, seconds: int) -> Cookie:
+        """Remembers beside the login's cookie what this browser was told last: its cursor, where a client keeps none."""
+        return self._cookie(self._name(login_id) + _TOLD, str(version), seconds + self._beyond)
+
+    def told(self, request: Request, login_id: str) -> int | None:
+        """The version that this browser was told last; None: nothing but the beginning."""
+        values = [value for key, value in request.cookies() if key == self._name(login_id) + _TOLD]
+        return int(values[0]) if len(values) == 1 and re.fullmatch(r"[0-9]{1,15}", values[0]) else None
 
     def _name(self, login_id: str) -> str:
         return self._prefix + hashlib.sha256(login_id.encode()).hexdigest()[:8]

@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from qrlogin.answers import Status
 from qrlogin.core import Operation
 from qrlogin.errors import QRLoginError
+from qrlogin.table import State
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 
@@ -27,7 +28,7 @@ class Wait:
     """A status that is held until there is news; the arguments of `QRLogin.wait`."""
 
     device_code: str = field(repr=False)
-    after: int | None
+    after: int | State | None
     timeout: float
     crowded: Callable[[Status], Response]  # the answer when too many are waiting here already: at once, "ask again later"
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from qrlogin.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType
 from qrlogin.wire.message import BODY_CAP, Request
 
+_MOST_PARAMETERS: Final = 100
 _OWN_PAGES: Final = ("same-origin", "none")
 
 
@@ -37,6 +38,12 @@ def check_origin(request: Request, origin: str) -> bool:
     return sent is not None or site is not None
 
 
+def check_same_site(request: Request) -> None:
+    """Refuse what a page of another site made its browser send (W3C Fetch Metadata); for dialects whose GETs act."""
+    if one_header(request, "sec-fetch-site") == "cross-site":
+        raise Forbidden("a page of another site sent this request")
+
+
 def bearer(request: Request) -> str | None:
     """The credential of `Authorization: Bearer` (RFC 6750 section 2.1), if there is one."""
     scheme, _, credential = (one_header(request, "authorization") or "").partition(" ")
@@ -55,6 +62,18 @@ def read_query(request: Request, allowed: Sequence[str]) -> Mapping[str, str]:
     except (ValueError, UnicodeDecodeError):
         raise BadRequest("the query is malformed") from None
     return _unique(pairs, allowed, "query parameter")
+
+
+def read_some(text: str, names: Sequence[str]) -> Mapping[str, str]:
+    """These parameters of a query or a form, in any order, whatever else is there; an empty one is none (RFC 8628 section 3.1).
+
+    None of them may be there twice.
+    """
+    try:
+        pairs = parse_qsl(text, errors="strict", max_num_fields=_MOST_PARAMETERS)
+    except (ValueError, UnicodeDecodeError):
+        raise BadRequest("the parameters are malformed") from None
+    return _unique([(name, value) for name, value in pairs if name in names], names, "parameter")
 
 
 def read_json(request: Request, fields: Mapping[str, bool]) -> Mapping[str, str]:

@@ -132,11 +132,18 @@ class Response:
     body: bytes = field(default=b"", repr=False)
     cookies: tuple[Cookie, ...] = ()
     redeemed: Redeemed | None = None
+    log_out: bool = False  # end this browser's session before you send it
 
     @classmethod
     def json(cls, status: int, payload: Mapping[str, object]) -> Self:
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         return cls(status, (("Content-Type", "application/json; charset=utf-8"),), body)
+
+    def with_json(self, payload: Mapping[str, object]) -> Self:
+        """This answer with another body: what a token endpoint issues is the application's to say."""
+        headers = tuple(header for header in self.headers if header[0] != "Content-Type")
+        made = type(self).json(self.status, payload)
+        return replace(self, headers=made.headers + headers, body=made.body)
 
     def with_headers(self, *headers: tuple[str, str]) -> Self:
         return replace(self, headers=self.headers + headers)

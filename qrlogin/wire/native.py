@@ -25,7 +25,6 @@ from qrlogin.errors import (
     BadRequest,
     Expired,
     Forbidden,
-    MethodNotAllowed,
     NotYours,
     QRLoginError,
     Unauthenticated,
@@ -37,13 +36,14 @@ from qrlogin.wire.cookies import DeviceCookies
 from qrlogin.wire.dialect import Exchange, Person, Wait
 from qrlogin.wire.guards import bearer, check_origin, no_body, one_header, read_json, read_query
 from qrlogin.wire.message import Request, Response
+from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_ORIGIN, refusal
 from qrlogin.wire.routes import Route, match
 
 MAX_WAIT: Final = 25  # seconds: below the 30 s after which proxies begin to give up
 RETRY_CROWDED: Final = 2  # seconds
 
-_HEADERS: Final = (("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin"))
-_NOT_CACHED: Final = (("Cache-Control", "no-store"), *_HEADERS)
+_HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
+_NOT_CACHED: Final = (NO_STORE, *_HEADERS)
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -187,7 +187,7 @@ class Native:
         """The caller's device_code for this very login. Raises `NotYours` without a glance at the store."""
         sent = bearer(request)
         code = self._cookies.find(request, login_id) or sent  # a page may send a bearer of its own with all its requests
-        if code is None or self._core.login_id(code) != login_id:
+        if code is None or self._core.device(code).login_id != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
         return code
 
@@ -208,18 +208,7 @@ class Native:
     # Both
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
-        """An error as JSON. Only a `BadRequest` explains itself; a refused login says the same to everybody."""
-        said = str(error) if isinstance(error, BadRequest) else error.wire_text
-        payload: dict[str, object] = {"error": error.wire_code, "error_description": said}
-        headers: list[tuple[str, str]] = []
-        if error.retry_after is not None:
-            payload["retry_after"] = error.retry_after
-            headers.append(("Retry-After", str(error.retry_after)))
-        if isinstance(error, MethodNotAllowed):
-            headers.append(("Allow", ", ".join(error.allowed)))
-        if isinstance(error, Unauthenticated):
-            headers.append(("WWW-Authenticate", "Bearer"))
-        return _json(payload, error.http_status).with_headers(*headers)
+        return refusal(error)
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:

@@ -1,18 +1,24 @@
 """Which paths a dialect answers. Routes are data: matched here, and read by whoever writes documentation."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Final
 
 from qrlogin.errors import MethodNotAllowed, NoSuchPath
 from qrlogin.wire.message import Request
 
-_LOGIN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+#: What may stand in a path in place of these words.
+_PLACES: Final[Mapping[str, str]] = {
+    "{login_id}": "([A-Za-z0-9_-]{22})",
+    "{code}": "([0-9a-f]{32}|[A-Za-z0-9_-]{22}==)",  # a fixed code, in either of its spellings
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method on one path below the mount. `{login_id}` stands for 22 letters, digits, - or _."""
+    """One method on one path below the mount. `{login_id}` and `{code}` stand for what their names say."""
 
     method: str
     path: str
@@ -20,17 +26,19 @@ class Route:
 
 
 def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
-    """The route that a request asks for, and the login_id in its path, if any. Raises `NoSuchPath` or `MethodNotAllowed`."""
-    first, slash, rest = request.path.partition("/")
-    login_id, template = "", request.path
-    if _LOGIN_ID.fullmatch(first):
-        login_id, template = first, "{login_id}" + slash + rest
-    elif first == "{login_id}":  # our own placeholder, sent as it is
-        raise NoSuchPath
-    found = [route for route in routes if route.path == template]
+    """The route that a request asks for, and the login_id or code in its path, if any.
+
+    Raises `NoSuchPath` or `MethodNotAllowed`.
+    """
+    found = [(route, fits) for route in routes if (fits := _form(route.path).fullmatch(request.path))]
     if not found:
         raise NoSuchPath
-    for route in found:
+    for route, fits in found:
         if route.method == request.method:
-            return route, login_id
-    raise MethodNotAllowed(tuple(route.method for route in found))
+            return route, "".join(fits.groups())
+    raise MethodNotAllowed(tuple(route.method for route, _ in found))
+
+
+@cache
+def _form(path: str) -> re.Pattern[str]:
+    return re.compile("".join(_PLACES.get(part) or re.escape(part) for part in re.split(r"(\{\w+\})", path)))

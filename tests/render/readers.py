@@ -32,7 +32,7 @@ def decode(image: Image.Image) -> list[bytes]:
     """What a decoder that cannot read inverted codes finds in the picture. It looks for QR codes only: among so many random
     modules it would, once in thousands of pictures, see a bar code that nobody drew.
     """
-    found = zxingcpp.read_barcodes(image.convert("L"), formats=zxingcpp.BarcodeFormat.QRCode, try_invert=False)
+    found = zxingcpp.read_barcodes(image.convert("L"), formats=zxingcpp.barcode_formats_from_str("QRCode"), try_invert=False)
     return [each.bytes for each in found]
 
 

@@ -1,0 +1,79 @@
+"""The dialect of Bilibili's web login: JSON, polled about once a second; the poll that says "done" is the one that logs in.
+
+GET x/passport-login/web/qrcode/generate           {"code":0,...,"data":{"url","qrcode_key"}}, and a cookie
+GET x/passport-login/web/qrcode/poll?qrcode_key=   inner code 86101 not scanned, 86090 scanned, 86038 gone, 0 done
+GET h5-app/passport/login/scan?qrcode_key=         what an ordinary camera opens
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.errors import QRLoginError
+from qrlogin.wire.dialect import Exchange
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed
+from qrlogin.wire.guards import read_some
+from qrlogin.wire.message import Request, Response
+from qrlogin.wire.routes import Route
+from qrlogin.wire.states import StateMap
+
+_GENERATE: Final = "x/passport-login/web/qrcode/generate"
+_POLL: Final = "x/passport-login/web/qrcode/poll"
+_SCAN: Final = "h5-app/passport/login/scan"
+
+_GONE: Final = (86038, "二维码已失效")
+_STATES: Final = StateMap(
+    pending=(86101, "未扫码"),
+    scanned=(86090, "二维码已扫码未确认"),
+    confirmed=(0, ""),
+    denied=_GONE,  # this dialect has no word for it
+    gone=_GONE,
+    error=(-500, "服务器错误"),
+)
+
+
+class Bilibili(FixedDialect):
+    """Bilibili's web login."""
+
+    browser_routes = (
+        Route("GET", _GENERATE, "Begin a login for this browser"),
+        Route("GET", _POLL, "Where the login stands; logs the browser in once it is confirmed"),
+        Route("GET", _SCAN, "What the picture's address opens"),
+    )
+    lifetime: ClassVar[int] = 180
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {_GENERATE: self._generate, _POLL: self._poll, _SCAN: lambda request, _: self.open_page(_key(request))}
+
+    def _generate(self, request: Request, _: str) -> Exchange[Begun]:
+        def answer(begun: Begun) -> Response:
+            key = begun.scan_code
+            return _said(url=f"{self.at}{_SCAN}?navhide=1&qrcode_key={key}&from=", qrcode_key=key)
+
+        return self.begin(request, answer)
+
+    def _poll(self, request: Request, _: str) -> Exchange[Status | Redeemed]:
+        def answer(seen: Status | Redeemed) -> Response:
+            if isinstance(seen, Status):
+                return _told(_STATES.of(seen))
+            # The original puts its session into this answer; here that is the application's, in a cookie of its own.
+            return _told(_STATES.confirmed, url=self.landing, timestamp=seen.redeemed_at_ms)
+
+        return self.look_or_redeem(request, _key(request), answer)
+
+    def refuse(self, request: Request, error: QRLoginError) -> Response:
+        word = _STATES.of_error(error)
+        return super().refuse(request, error) if word is None else _told(word)
+
+
+def _key(request: Request) -> str:
+    return needed(read_some(request.query, ("qrcode_key",)), "qrcode_key")
+
+
+def _told(word: tuple[int, str], *, url: str = "", timestamp: int = 0) -> Response:
+    code, message = word
+    return _said(url=url, refresh_token="", timestamp=timestamp, code=code, message=message)
+
+
+def _said(**data: object) -> Response:
+    return Response.json(200, {"code": 0, "message": "0", "ttl": 1, "data": data}).with_headers(*HEADERS)

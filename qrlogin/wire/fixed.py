@@ -1,0 +1,143 @@
+"""What the dialects share whose clients know a login by a public id in a URL: begin, poll, picture, redirect.
+
+The id is the fixed form of the scan code, so whoever sees the picture has it, and it opens nothing: what watches and redeems is
+the device_code in this browser's HttpOnly cookie, and every answer about a login needs it. GETs act here, because such clients
+make them so; pages of other sites are refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Final
+
+from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.core import Core
+from qrlogin.errors import BadRequest, Misconfigured, NoSuchPath, NotYours, QRLoginError
+from qrlogin.render import png
+from qrlogin.table import State
+from qrlogin.wire.cookies import DeviceCookies
+from qrlogin.wire.dialect import Exchange, Person, Wait
+from qrlogin.wire.guards import check_same_site, no_body
+from qrlogin.wire.message import Request, Response
+from qrlogin.wire.native import describe_browser
+from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
+from qrlogin.wire.routes import Route, match
+
+HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
+Handler = Callable[[Request, str], Exchange[Any] | Response]
+
+
+class FixedDialect:
+    """A dialect over one core. A subclass lists its routes, and has a method for each of them in `handlers()`.
+
+    `at` is the address under which it is mounted, as browsers see it (default: the root of the site). `landing` is the path
+    that a browser comes to when it is logged in. `describe` turns the request that begins a login into the context for the phone.
+    """
+
+    browser_routes: tuple[Route, ...] = ()
+    phone_routes: tuple[Route, ...] = ()  # a phone hands in every code at the native door
+    lifetime: ClassVar[int] = 180  # seconds
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        at: str | None = None,
+        landing: str = "/",
+        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
+    ) -> None:
+        self.at = (core.origin if at is None else at).rstrip("/") + "/"
+        if not self.at.startswith(f"{core.origin}/"):
+            raise Misconfigured(f"at must be an address of {core.origin}: a browser keeps the login's cookie for that site")
+        if not landing.startswith("/") or landing.startswith("//"):
+            raise Misconfigured("landing must be a path of this site, such as /account")
+        self.landing = core.origin + landing
+        self._core, self._describe, self._cookies = core, describe, DeviceCookies(core)
+        self._handlers = self.handlers()
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The method for each path of `browser_routes`. It is given the request, and the code in the path, if any."""
+        raise NotImplementedError
+
+    def browser(self, request: Request) -> Exchange[Any] | Response:
+        route, code = match(self.browser_routes, request)
+        check_same_site(request)
+        if request.method == "GET":
+            no_body(request)
+        return self._handlers[route.path](request, code)
+
+    def phone(self, request: Request, person: Person | None) -> Response:
+        raise NoSuchPath("a phone hands in this dialect's codes where it hands in all others")
+
+    def refuse(self, request: Request, error: QRLoginError) -> Response:
+        return refusal(error, policy=SAME_SITE)
+
+    # For the handlers
+
+    def begin(self, request: Request, answer: Callable[[Begun], Response]) -> Exchange[Begun]:
+        """Begin a login, and set its cookie beside what `answer` says. `begun.scan_code` is the public id, in hexadecimal."""
+
+        def answered(begun: Begun) -> Response:
+            made = answer(begun)
+            return replace(made, cookies=(*self._cookies.set_for(begun, request), *made.cookies))
+
+        operation = self._core.begin(context=self._describe(request), lifetime=self.lifetime, ask_browser=False, fixed=True)
+        return Exchange(operation, answered)
+
+    def look(self, request: Request, code: str, answer: Callable[[Status], Response]) -> Exchange[Status]:
+        """Where the login stands, at once."""
+        return Exchange(self._core.status(self.device_code(request, code)), answer)
+
+    def hold(
+        self, request: Request, code: str, told: int | State | None, seconds: int, answer: Callable[[Status], Response]
+    ) -> Exchange[Status]:
+        """Where the login stands, once that is another version or state than it was `told` (None: pending)."""
+        crowded = replace(Response(503), headers=(*HEADERS, ("Retry-After", "2")))  # at once, and its client would spin
+        return Exchange(Wait(self.device_code(request, code), told, seconds, lambda _: crowded), answer)
+
+    def exchange(self, request: Request, code: str, ticket: str, answer: Callable[[Redeemed], Response]) -> Exchange[Redeemed]:
+        """Redeem the login by the ticket in its redirect. Answering with `redeemed` set is done here."""
+
+        def answered(redeemed: Redeemed) -> Response:
+            return replace(answer(redeemed), redeemed=redeemed)
+
+        return Exchange(self._core.exchange(self.device_code(request, code), ticket), answered)
+
+    def look_or_redeem(
+        self, request: Request, code: str, answer: Callable[[Status | Redeemed], Response]
+    ) -> Exchange[Status | Redeemed]:
+        """For clients that are logged in by the very poll that says so: where the login stands, or its yield."""
+
+        def answered(seen: Status | Redeemed) -> Response:
+            return replace(answer(seen), redeemed=seen if isinstance(seen, Redeemed) else None)
+
+        return Exchange(self._core.status_or_redeem(self.device_code(request, code)), answered)
+
+    def device_code(self, request: Request, code: str) -> str:
+        """This browser's secret for the login of that public id. Raises `UnknownLogin` without a glance at the store."""
+        login_id = self._core.fixed(code)
+        found = self._cookies.find(request, login_id)
+        if found is None or self._core.device(found).login_id != login_id:
+            raise NotYours("this browser did not begin the login that it asks for")
+        return found
+
+    def picture(self, code: str, text: str) -> Response:
+        """The QR code that says `text`; for a public id of ours only. No login is looked at."""
+        self._core.fixed(code)
+        return Response(200, (("Content-Type", "image/png"), *HEADERS), png(text))
+
+    def open_page(self, code: str) -> Response:
+        """An ordinary camera opened the code's address: the page for phones takes over. Nothing has happened yet."""
+        self._core.fixed(code)
+        return Response(302, (("Location", f"{self._core.verification_uri}/{code}"), *HEADERS))
+
+
+def script(text: str) -> Response:
+    """An answer that a page runs as a script."""
+    return Response(200, (("Content-Type", "application/javascript; charset=utf-8"), *HEADERS), text.encode())
+
+
+def needed(found: Mapping[str, str], name: str) -> str:
+    """A parameter without which a request means nothing."""
+    if name not in found:
+        raise BadRequest(f"the parameter {name} is missing")
+    return found[name]

@@ -1,0 +1,29 @@
+"""What is said when nothing else can be: an error as JSON, and the headers that every answer carries.
+
+Only a `BadRequest` explains itself; a refused login says the same to everybody.
+"""
+
+from typing import Final
+
+from qrlogin.errors import BadRequest, MethodNotAllowed, QRLoginError, Unauthenticated
+from qrlogin.wire.message import Response
+
+NO_STORE: Final = ("Cache-Control", "no-store")
+NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
+SAME_ORIGIN: Final = ("Cross-Origin-Resource-Policy", "same-origin")
+SAME_SITE: Final = ("Cross-Origin-Resource-Policy", "same-site")
+
+
+def refusal(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN) -> Response:
+    """`error` as JSON; `policy` says which pages may read it."""
+    said = str(error) if isinstance(error, BadRequest) else error.wire_text
+    payload: dict[str, object] = {"error": error.wire_code, "error_description": said}
+    headers: list[tuple[str, str]] = []
+    if error.retry_after is not None:
+        payload["retry_after"] = error.retry_after
+        headers.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, MethodNotAllowed):
+        headers.append(("Allow", ", ".join(error.allowed)))
+    if isinstance(error, Unauthenticated):
+        headers.append(("WWW-Authenticate", "Bearer"))
+    return Response.json(error.http_status, payload).with_headers(NO_STORE, NOSNIFF, policy, *headers)
