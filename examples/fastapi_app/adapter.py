@@ -1,7 +1,7 @@
 """qrlogin in FastAPI: a router with two routes.
 
 `person` is a dependency that says who is signed in on the phone, without touching the request's body; `log_in` starts your
-own session.
+own session, and `log_out` ends it, for dialects that can ask for that.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,13 +17,18 @@ from qrlogin.wire import Response as Answer
 
 
 def qrlogin_router(
-    endpoint: AsyncEndpoint, person: Callable[..., Any], log_in: Callable[[Request, Redeemed], Awaitable[None]]
+    endpoint: AsyncEndpoint,
+    person: Callable[..., Any],
+    log_in: Callable[[Request, Redeemed], Awaitable[None]],
+    log_out: Callable[[Request], Awaitable[None]] | None = None,
 ) -> APIRouter:
     router = APIRouter()
 
     async def send(request: Request, answer: Answer) -> Response:
         if answer.redeemed:
             await log_in(request, answer.redeemed)
+        if answer.log_out and log_out:
+            await log_out(request)
         response = Response(answer.body, answer.status, dict(answer.headers))
         for cookie in answer.cookies:
             response.set_cookie(**asdict(cookie))

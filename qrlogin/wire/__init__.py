@@ -1,14 +1,24 @@
 """HTTP without a framework: `Request` in, `Response` out. An adapter is two routes and a screen of code; see examples/."""
 
+from qrlogin.wire.bilibili import Bilibili
 from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
 from qrlogin.wire.endpoint import AsyncEndpoint, Endpoint
+from qrlogin.wire.jd import JD
 from qrlogin.wire.message import METHODS, Cookie, Request, Response
 from qrlogin.wire.native import Native, describe_browser
+from qrlogin.wire.rfc8628 import Client, Rfc8628
 from qrlogin.wire.routes import Route
+from qrlogin.wire.taobao import Taobao
+from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
+from qrlogin.wire.wechat import WeChat
+from qrlogin.wire.wechat_open import WeChatOpen
 
 __all__ = [
+    "JD",
     "METHODS",
     "AsyncEndpoint",
+    "Bilibili",
+    "Client",
     "Cookie",
     "Dialect",
     "Endpoint",
@@ -17,7 +27,12 @@ __all__ = [
     "Person",
     "Request",
     "Response",
+    "Rfc8628",
     "Route",
+    "Taobao",
+    "TaobaoNewLogin",
     "Wait",
+    "WeChat",
+    "WeChatOpen",
     "describe_browser",
 ]

@@ -6,14 +6,16 @@ GET h5-app/passport/login/scan?qrcode_key=         what an ordinary camera opens
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Final
+from urllib.parse import urlencode
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import QRLoginError
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed
 from qrlogin.wire.guards import read_some
-from qrlogin.wire.message import Request, Response
+from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.routes import Route
 from qrlogin.wire.states import StateMap
 
@@ -28,14 +30,18 @@ _STATES: Final = StateMap(
     confirmed=(0, ""),
     denied=_GONE,  # this dialect has no word for it
     gone=_GONE,
-    error=(-500, "服务器错误"),
+    error=(-500, "服务器错误"),  # said outside, where others say 0: clients take an unknown code inside for a success
 )
+#: Where the original has its credentials. Clients look for the names before they believe that they are logged in; the values
+#: open nothing, and the application's own session is in a cookie of its own.
+_NOTHING: Final = "0" * 32
+_SESSION: Final = {"DedeUserID": "0", "SESSDATA": _NOTHING, "bili_jct": _NOTHING}
 
 
 class Bilibili(FixedDialect):
     """Bilibili's web login."""
 
-    browser_routes = (
+    browser_routes: tuple[Route, ...] = (
         Route("GET", _GENERATE, "Begin a login for this browser"),
         Route("GET", _POLL, "Where the login stands; logs the browser in once it is confirmed"),
         Route("GET", _SCAN, "What the picture's address opens"),
@@ -56,23 +62,31 @@ class Bilibili(FixedDialect):
         def answer(seen: Status | Redeemed) -> Response:
             if isinstance(seen, Status):
                 return _told(_STATES.of(seen))
-            # The original puts its session into this answer; here that is the application's, in a cookie of its own.
-            return _told(_STATES.confirmed, url=self.landing, timestamp=seen.redeemed_at_ms)
+            url = f"{self.landing}{'&' if '?' in self.landing else '?'}{urlencode(_SESSION)}"
+            told = _told(_STATES.confirmed, url=url, refresh_token=_NOTHING, timestamp=seen.redeemed_at_ms)
+            secure = self.at.startswith("https:")
+            return replace(
+                told, cookies=tuple(Cookie(name, value, self.lifetime, secure=secure) for name, value in _SESSION.items())
+            )
 
         return self.look_or_redeem(request, _key(request), answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
-        word = _STATES.of_error(error)
-        return super().refuse(request, error) if word is None else _told(word)
+        word = _STATES.of_error(error) if request.path != _SCAN else None
+        if word is None:
+            return super().refuse(request, error)
+        code, message = word
+        outside = {"code": code, "message": message, "ttl": 1}
+        return Response.json(200, outside).with_headers(*HEADERS) if word == _STATES.error else _told(word)
 
 
 def _key(request: Request) -> str:
     return needed(read_some(request.query, ("qrcode_key",)), "qrcode_key")
 
 
-def _told(word: tuple[int, str], *, url: str = "", timestamp: int = 0) -> Response:
+def _told(word: tuple[int, str], *, url: str = "", refresh_token: str = "", timestamp: int = 0) -> Response:
     code, message = word
-    return _said(url=url, refresh_token="", timestamp=timestamp, code=code, message=message)
+    return _said(url=url, refresh_token=refresh_token, timestamp=timestamp, code=code, message=message)
 
 
 def _said(**data: object) -> Response:

@@ -15,6 +15,7 @@ from qrlogin.wire.message import Cookie, Request
 
 MAX_LOGINS: Final = 4  # of one browser at a time; the oldest make room
 _TOLD: Final = "-told"
+_NAMED: Final = 8  # digits of a login's digest in the name of its cookie
 
 
 class DeviceCookies:
@@ -23,7 +24,7 @@ class DeviceCookies:
     def __init__(self, core: Core) -> None:
         self._secure = core.origin.startswith("https:")
         self._prefix = "__Host-qrl-" if self._secure else "qrl-"
-        self._form = re.compile(re.escape(self._prefix) + r"[0-9a-f]{8}")
+        self._form = re.compile(re.escape(self._prefix) + rf"[0-9a-f]{{{_NAMED}}}")
         self._beyond = core.policy.redeem_window + core.policy.replay_window
 
     def set_for(self, begun: Begun, request: Request) -> tuple[Cookie, ...]:
@@ -36,7 +37,11 @@ class DeviceCookies:
 
     def find(self, request: Request, login_id: str) -> str | None:
         """The device_code that this browser has for this login. Raises `BadRequest` when it sends two."""
-        name = self._name(login_id)
+        return self.find_by_digest(request, digest(login_id))
+
+    def find_by_digest(self, request: Request, digest: str) -> str | None:
+        """The device_code under the name that this digest leads to; whether the whole of it fits is the caller's to see."""
+        name = self._prefix + digest[:_NAMED]
         values = [value for key, value in request.cookies() if key == name]
         if len(values) > 1:
             raise BadRequest("there are two cookies for this login; one of them is not ours")
@@ -52,10 +57,15 @@ class DeviceCookies:
         return int(values[0]) if len(values) == 1 and re.fullmatch(r"[0-9]{1,15}", values[0]) else None
 
     def _name(self, login_id: str) -> str:
-        return self._prefix + hashlib.sha256(login_id.encode()).hexdigest()[:8]
+        return self._prefix + digest(login_id)[:_NAMED]
 
     def _cookie(self, name: str, value: str, max_age: int) -> Cookie:
         return Cookie(name, value, max_age, secure=self._secure)
+
+
+def digest(login_id: str) -> str:
+    """32 hexadecimal digits that stand for a login where its id must not be. The cookie's name begins with the first of them."""
+    return hashlib.sha256(login_id.encode()).hexdigest()[:32]
 
 
 def _begun_at(device_code: str) -> int:

@@ -22,6 +22,7 @@ from qrlogin.wire.native import describe_browser
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
 from qrlogin.wire.routes import Route, match
 
+MAX_HOLD: Final = 30  # seconds: pages give up after 35
 HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 Handler = Callable[[Request, str], Exchange[Any] | Response]
 
@@ -73,14 +74,16 @@ class FixedDialect:
 
     # For the handlers
 
-    def begin(self, request: Request, answer: Callable[[Begun], Response]) -> Exchange[Begun]:
+    def begin(self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = "") -> Exchange[Begun]:
         """Begin a login, and set its cookie beside what `answer` says. `begun.scan_code` is the public id, in hexadecimal."""
 
         def answered(begun: Begun) -> Response:
             made = answer(begun)
             return replace(made, cookies=(*self._cookies.set_for(begun, request), *made.cookies))
 
-        operation = self._core.begin(context=self._describe(request), lifetime=self.lifetime, ask_browser=False, fixed=True)
+        operation = self._core.begin(
+            context=self._describe(request), lifetime=self.lifetime, ask_browser=False, fixed=True, client_id=client_id
+        )
         return Exchange(operation, answered)
 
     def look(self, request: Request, code: str, answer: Callable[[Status], Response]) -> Exchange[Status]:
@@ -88,7 +91,7 @@ class FixedDialect:
         return Exchange(self._core.status(self.device_code(request, code)), answer)
 
     def hold(
-        self, request: Request, code: str, told: int | State | None, seconds: int, answer: Callable[[Status], Response]
+        self, request: Request, code: str, told: int | State | None, seconds: float, answer: Callable[[Status], Response]
     ) -> Exchange[Status]:
         """Where the login stands, once that is another version or state than it was `told` (None: pending)."""
         crowded = replace(Response(503), headers=(*HEADERS, ("Retry-After", "2")))  # at once, and its client would spin
@@ -141,3 +144,10 @@ def needed(found: Mapping[str, str], name: str) -> str:
     if name not in found:
         raise BadRequest(f"the parameter {name} is missing")
     return found[name]
+
+
+def checked_hold(seconds: float) -> float:
+    """How long a dialect holds its polls. Raises `Misconfigured`."""
+    if not 0 < seconds <= MAX_HOLD:
+        raise Misconfigured(f"hold must be more than 0 seconds and at most {MAX_HOLD}: pages give up after 35")
+    return seconds

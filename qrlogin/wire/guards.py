@@ -5,9 +5,10 @@ mend and repeats nothing of what was sent.
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from qrlogin.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType
 from qrlogin.wire.message import BODY_CAP, Request
@@ -50,6 +51,21 @@ def bearer(request: Request) -> str | None:
     return credential if scheme.lower() == "bearer" and credential else None
 
 
+def basic(request: Request) -> tuple[str, str] | None:
+    """The id and the secret of `Authorization: Basic`, if there is one, each form-encoded within it (RFC 6749 section 2.3.1)."""
+    scheme, _, credential = (one_header(request, "authorization") or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, secret = b64decode(credential.strip(), validate=True).decode().partition(":")
+        name, secret = unquote_plus(name, errors="strict"), unquote_plus(secret, errors="strict")
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise BadRequest("Authorization: Basic must hold base64 of id:secret")
+    return name, secret
+
+
 def no_body(request: Request) -> None:
     if request.body:
         raise BadRequest("send no body with this method")
@@ -74,6 +90,28 @@ def read_some(text: str, names: Sequence[str]) -> Mapping[str, str]:
     except (ValueError, UnicodeDecodeError):
         raise BadRequest("the parameters are malformed") from None
     return _unique([(name, value) for name, value in pairs if name in names], names, "parameter")
+
+
+def read_form(request: Request, names: Sequence[str]) -> Mapping[str, str]:
+    """These parameters of the body's form, in any order, whatever else is there; an empty one is none (RFC 8628 section 3.1).
+
+    No parameter may be there twice, known or not, and none of these in the query, which is logged.
+    """
+    if read_some(request.query, names):
+        raise BadRequest("send the parameters in the body, not in the address")
+    kind = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("send Content-Type: application/x-www-form-urlencoded")
+    if len(request.body) > BODY_CAP:
+        raise TooLarge(f"a body has at most {BODY_CAP} bytes")
+    try:
+        text = request.body.decode("utf-8")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise BadRequest("the body is not a form in UTF-8") from None
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise BadRequest("a parameter is there twice")
+    return {name: value for name, value in pairs if name in names and value}
 
 
 def read_json(request: Request, fields: Mapping[str, bool]) -> Mapping[str, str]:

@@ -1,12 +1,13 @@
 """The native dialect: JSON, and the only one whose bytes are ours to choose.
 
-    browser  POST begin                      {} or {"deliver":"body"}        201, and a cookie unless delivered in the body
+    browser  POST begin                      {} or {"deliver":"body"}        201, and a cookie unless delivered in the body;
+                                                                             with a user_code if the application wants one
              GET  {login_id}?after=V&wait=S                                  where it stands, held up to S seconds
              GET  {login_id}/qr.svg, qr.png                                  the picture
              POST {login_id}/cancel          {}
              POST {login_id}/redeem          {"acknowledged", "op"}          then the application logs `redeemed` in
              GET  qr-login-element.js                                        the one answer that may be cached
-    phone    POST scan, confirm, deny, release   {"code"}                    code: what the camera read, whole or bare
+    phone    POST scan, confirm, deny, release   {"code"}                    code: what the camera read, or was typed
 
 A page holds its device_code in an HttpOnly cookie; a CLI sends it as `Authorization: Bearer`. A GET changes nothing.
 """
@@ -25,6 +26,7 @@ from qrlogin.errors import (
     BadRequest,
     Expired,
     Forbidden,
+    Misconfigured,
     NotYours,
     QRLoginError,
     Unauthenticated,
@@ -58,7 +60,11 @@ def describe_browser(request: Request) -> Mapping[str, str]:
 
 
 class Native:
-    """The native dialect over one core. `describe` turns the request that begins a login into the context for the phone."""
+    """The native dialect over one core. `describe` turns the request that begins a login into the context for the phone.
+
+    With `user_codes` every login also has a code to type, for people without a camera. Raises `Misconfigured` when the policy
+    has not agreed to that: such a code is easier to talk somebody out of than a picture.
+    """
 
     browser_routes: tuple[Route, ...] = (
         Route("POST", "begin", "Begin a login for this browser"),
@@ -76,8 +82,17 @@ class Native:
         Route("POST", "release", "Let the code be scanned again"),
     )
 
-    def __init__(self, core: Core, *, describe: Callable[[Request], Mapping[str, str]] = describe_browser) -> None:
-        self._core, self._describe, self._cookies = core, describe, DeviceCookies(core)
+    def __init__(
+        self,
+        core: Core,
+        *,
+        user_codes: bool = False,
+        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
+    ) -> None:
+        if user_codes and not core.policy.user_codes:
+            raise Misconfigured("user_codes are off in the policy: set them there as well, and read what they cost")
+        self._core, self._user_codes = core, user_codes
+        self._describe, self._cookies = describe, DeviceCookies(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "{login_id}": self._status,
             "{login_id}/qr.svg": self._picture(lambda text: svg(text).encode(), "image/svg+xml"),
@@ -111,6 +126,7 @@ class Native:
                 "version": begun.version,
                 "expires_in": begun.expires_in,
                 "verification_uri": begun.verification_uri,
+                **({"user_code": begun.user_code} if begun.user_code else {}),
                 **_code(begun.verification_uri_complete, begun.rotates_in),
             }
             if deliver == "body":
@@ -118,7 +134,7 @@ class Native:
             made = _json(payload, 201)
             return Response(made.status, made.headers, made.body, cookies=self._cookies.set_for(begun, request))
 
-        return Exchange(self._core.begin(context=self._describe(request)), answer)
+        return Exchange(self._core.begin(context=self._describe(request), user_code=self._user_codes), answer)
 
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
         query = read_query(request, ("after", "wait"))

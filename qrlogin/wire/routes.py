@@ -39,6 +39,11 @@ def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
     raise MethodNotAllowed(tuple(route.method for route, _ in found))
 
 
+def known(routes: Sequence[Route], path: str) -> bool:
+    """Whether one of these answers that path, whatever the method: where several dialects are mounted in one place."""
+    return any(_form(route.path).fullmatch(path) for route in routes)
+
+
 @cache
 def _form(path: str) -> re.Pattern[str]:
     return re.compile("".join(_PLACES.get(part) or re.escape(part) for part in re.split(r"(\{\w+\})", path)))

@@ -1,0 +1,139 @@
+"""The classic dialect of Taobao's web login: JSONP (or bare JSON), polled every few seconds and never held.
+
+GET qrcodelogin/generateQRCode4Login.do      {"success":true,"message":"null","url","lgToken","adToken"}, and a cookie
+GET qrcodelogin/{lgToken}.png                the picture that `url` leads to
+GET qrcodelogin/qrcodeLoginCheck.do?lgToken= "10000" not scanned, "10001" scanned, "10003" refused, "10004" gone, "10006" + url
+GET member/loginByIm.do?…&token=…            that url: it logs in, once, and goes on to `defaulturl`
+GET qrcodeCheck.htm?lgToken=                 what an ordinary camera opens
+
+What of the original has no meaning here has its shape and no power: `adToken`, and in the url `uid` (it names the login, not the
+person), `time` (when the login began) and `webpas`, which carries the lgToken along.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+from urllib.parse import quote
+
+from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.core import Core
+from qrlogin.errors import QRLoginError
+from qrlogin.wire.dialect import Exchange
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed, script
+from qrlogin.wire.guards import read_some
+from qrlogin.wire.jsonp import read_callback
+from qrlogin.wire.message import Request, Response
+from qrlogin.wire.native import describe_browser
+from qrlogin.wire.routes import Route
+from qrlogin.wire.states import StateMap
+
+_GENERATE: Final = "qrcodelogin/generateQRCode4Login.do"
+_PICTURE: Final = "qrcodelogin/{code}.png"
+_CHECK: Final = "qrcodelogin/qrcodeLoginCheck.do"
+_OPEN: Final = "member/loginByIm.do"
+_SCAN: Final = "qrcodeCheck.htm"
+
+_STATES: Final = StateMap(
+    pending=("10000", "login start state"),
+    scanned=("10001", "mobile scan QRCode success"),
+    confirmed=("10006", ""),
+    denied=("10003", "mobile login cancel"),
+    gone=("10004", "QRCode expired!code=1, msg=data not exist"),
+    error=("10005", "login failed"),
+)
+_PATH: Final = re.compile(r"/|(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)+/?")  # no part that is empty or escaped
+_QUERY: Final = re.compile(r"[A-Za-z0-9_~!$&'()*+,;=:@./?%-]{0,500}")
+
+
+class Taobao(FixedDialect):
+    """Taobao's classic web login. `jsonp=False`: a `callback` is not listened to, and every answer is bare JSON."""
+
+    browser_routes: tuple[Route, ...] = (
+        Route("GET", _GENERATE, "Begin a login for this browser"),
+        Route("GET", _PICTURE, "The picture"),
+        Route("GET", _CHECK, "Where the login stands; once it is confirmed, the address that logs in"),
+        Route("GET", _OPEN, "Log the browser in, once"),
+        Route("GET", _SCAN, "What the picture's address opens"),
+    )
+    lifetime: ClassVar[int] = 180
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        at: str | None = None,
+        landing: str = "/",
+        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
+        jsonp: bool = True,
+    ) -> None:
+        super().__init__(core, at=at, landing=landing, describe=describe)
+        self._jsonp = jsonp
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {
+            _GENERATE: self._generate,
+            _PICTURE: lambda _, code: self.picture(code, f"{self.at}{_SCAN}?lgToken={code}&tbScanOpenType=Notification"),
+            _CHECK: self._check,
+            _OPEN: self._open,
+            _SCAN: lambda request, _: self.open_page(_named(request, "lgToken")["lgToken"]),
+        }
+
+    def _generate(self, request: Request, _: str) -> Exchange[Begun]:
+        def answer(begun: Begun) -> Response:
+            code = begun.scan_code
+            picture = f"{self.at.partition(':')[2]}{_PICTURE.replace('{code}', code)}"
+            ad = hashlib.sha256(code.encode()).hexdigest()[:32]
+            return self._say(request, {"success": True, "message": "null", "url": picture, "lgToken": code, "adToken": ad})
+
+        self._callback(request)  # a bad one is refused before there is a login
+        return self.begin(request, answer)
+
+    def _check(self, request: Request, _: str) -> Exchange[Status]:
+        self._callback(request)
+        code, target = _named(request, "lgToken")["lgToken"], self._target(request)
+
+        def answer(seen: Status) -> Response:
+            if not seen.ticket:
+                return self._told(request, _STATES.of(seen))
+            began = self._core.device(self.device_code(request, code)).begun_at
+            url = (  # the same at every poll; clients look for uid and token in this order, and append parameters of theirs
+                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={began}&asker=qrcodelogin"
+                f"&ask_version=1.0.0&defaulturl={quote(target, safe='')}&webpas={code}"
+            )
+            return self._say(request, {"code": _STATES.confirmed[0], "success": True, "url": url})
+
+        return self.look(request, code, answer)
+
+    def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
+        asked, target = _named(request, "webpas", "token"), self._target(request)
+        return self.exchange(request, asked["webpas"], asked["token"], lambda _: Response(302, (("Location", target), *HEADERS)))
+
+    def _target(self, request: Request) -> str:
+        """Where the person goes on: the `defaulturl` if it is a page of this site, told by a plain path, else the landing."""
+        asked = read_some(request.query, ("defaulturl",)).get("defaulturl", "").removeprefix(self._core.origin)
+        path, _, query = asked.partition("?")
+        plain = _PATH.fullmatch(path) and _QUERY.fullmatch(query) and not {".", ".."} & set(path.split("/"))
+        return self._core.origin + asked if plain else self.landing
+
+    def _callback(self, request: Request) -> str:
+        return read_callback(request) if self._jsonp else ""
+
+    def _told(self, request: Request, word: tuple[str, str]) -> Response:
+        code, message = word
+        return self._say(request, {"code": code, "message": message, "success": True})
+
+    def _say(self, request: Request, data: Mapping[str, object]) -> Response:
+        if name := self._callback(request):
+            return script(f"(function(){{{name}({json.dumps(data, separators=(',', ':'))});}})();")
+        return Response.json(200, data).with_headers(*HEADERS)
+
+    def refuse(self, request: Request, error: QRLoginError) -> Response:
+        word = _STATES.of_error(error) if request.path == _CHECK else None
+        return super().refuse(request, error) if word is None else self._told(request, word)
+
+
+def _named(request: Request, *names: str) -> Mapping[str, str]:
+    found = read_some(request.query, names)
+    return {name: needed(found, name) for name in names}

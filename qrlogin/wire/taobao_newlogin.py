@@ -1,0 +1,105 @@
+"""The newer dialect of Taobao's family: JSON, polled by form; the poll that says CONFIRMED is the one that logs in.
+
+GET  newlogin/qrcode/generate.do            {"content":{"data":{"t","codeContent","ck","resultCode":100},…},…}, and a cookie
+POST newlogin/qrcode/query.do  t=…&ck=…     qrCodeStatus NEW | SCANED | CONFIRMED | CANCELED | EXPIRED
+GET  qrcodeCheck.htm?lgToken=               what an ordinary camera opens
+
+What is polled with, `ck`, is not what the picture says: it is computed from the login's id, and only this browser's cookie leads
+from it to the login. `bizExt` and `st`, which are credentials in the original, are there in shape and have no power,
+unless the application puts its own there (`logged_in`).
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.errors import NotYours, QRLoginError
+from qrlogin.wire.cookies import digest
+from qrlogin.wire.dialect import Exchange
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed
+from qrlogin.wire.guards import read_form, read_some
+from qrlogin.wire.message import Request, Response
+from qrlogin.wire.routes import Route
+from qrlogin.wire.states import StateMap
+
+_GENERATE: Final = "newlogin/qrcode/generate.do"
+_QUERY: Final = "newlogin/qrcode/query.do"
+_SCAN: Final = "qrcodeCheck.htm"
+
+_STATES: Final = StateMap(
+    pending="NEW",
+    scanned="SCANED",
+    confirmed="CONFIRMED",
+    denied="CANCELED",
+    gone="EXPIRED",
+    error="",  # no word: the status of HTTP says it
+)
+_NOTHING: Final = "0" * 32  # stands where the original has a credential
+_BIZ_EXT: Final = {"pds_login_result": {"accessToken": _NOTHING, "refreshToken": _NOTHING}}
+
+
+def logged_in(biz_ext: Mapping[str, object]) -> Mapping[str, object]:
+    """What CONFIRMED says, with credentials of the application's own: `answer.with_json(logged_in({"pds_login_result": ...}))`.
+
+    Give them to `answer.redeemed` only, and the same ones again when it is `replayed`.
+    """
+    packed = base64.b64encode(json.dumps(biz_ext, separators=(",", ":")).encode()).decode()
+    return _content(qrCodeStatus=_STATES.confirmed, resultCode=100, loginResult="success", bizExt=packed, st=_NOTHING)
+
+
+class TaobaoNewLogin(FixedDialect):
+    """The login of `newlogin/`."""
+
+    browser_routes: tuple[Route, ...] = (
+        Route("GET", _GENERATE, "Begin a login for this browser"),
+        Route("POST", _QUERY, "Where the login stands; logs the browser in once it is confirmed"),
+        Route("GET", _SCAN, "What the picture's address opens"),
+    )
+    lifetime: ClassVar[int] = 180
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {
+            _GENERATE: self._generate,
+            _QUERY: self._query,
+            _SCAN: lambda request, _: self.open_page(needed(read_some(request.query, ("lgToken",)), "lgToken")),
+        }
+
+    def _generate(self, request: Request, _: str) -> Exchange[Begun]:
+        def answer(begun: Begun) -> Response:
+            data = _content(
+                t=self._core.device(begun.device_code).begun_at,
+                codeContent=f"{self.at}{_SCAN}?lgToken={begun.scan_code}&_from=havana",
+                ck=digest(begun.login_id),
+                resultCode=100,
+            )
+            return _say(data)
+
+        return self.begin(request, answer)
+
+    def _query(self, request: Request, _: str) -> Exchange[Status | Redeemed]:
+        def answer(seen: Status | Redeemed) -> Response:
+            if isinstance(seen, Status):
+                return _say(_content(qrCodeStatus=_STATES.of(seen), resultCode=100))
+            return _say(logged_in(_BIZ_EXT))
+
+        return self.look_or_redeem(request, needed(read_form(request, ("ck",)), "ck"), answer)
+
+    def device_code(self, request: Request, code: str) -> str:
+        found = self._cookies.find_by_digest(request, code)
+        if found is None or digest(self._core.device(found).login_id) != code:
+            raise NotYours("this browser did not begin the login that it asks for")
+        return found
+
+    def refuse(self, request: Request, error: QRLoginError) -> Response:
+        word = _STATES.of_error(error) if request.path == _QUERY else None
+        return _say(_content(qrCodeStatus=word, resultCode=100)) if word else super().refuse(request, error)
+
+
+def _content(**data: object) -> Mapping[str, object]:
+    return {"content": {"data": data, "status": 0, "success": True}, "hasError": False}
+
+
+def _say(content: Mapping[str, object]) -> Response:
+    return Response.json(200, content).with_headers(*HEADERS)

@@ -1,0 +1,385 @@
+"""The dialects whose clients poll: a house of either colour over either store, and a client of each dialect.
+
+Every answer that passes through a house is held against the manners that all of them must have.
+"""
+
+import asyncio
+import itertools
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, get_args
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Unavailable
+from qrlogin.core import Core, Operation
+from qrlogin.step import Command, Reply
+from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
+from qrlogin.wire.bilibili import Bilibili
+from qrlogin.wire.fixed import FixedDialect
+from qrlogin.wire.jd import JD
+from qrlogin.wire.taobao import Taobao
+from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
+from tests.wire.clock import Clock
+from tests.wire.mount import ALICE, BOB, CREDENTIAL, JSON, KEY, NOON, ORIGIN, URI, Colour
+
+FORM = ("content-type", "application/x-www-form-urlencoded")
+MakeDialect = Callable[[Core], FixedDialect]
+NOTHING = "0" * 32  # in place of somebody's credentials
+BIZ_EXT = (  # {"pds_login_result":{"accessToken":"000…","refreshToken":"000…"}}
+    "eyJwZHNfbG9naW5fcmVzdWx0Ijp7ImFjY2Vzc1Rva2VuIjoiMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAiLCJyZWZyZXNoVG9rZW4iOiIw"
+    "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCJ9fQ=="
+)
+Errand = tuple[str, str, str | None]  # path, query, form
+
+
+class Watched:
+    """A store that remembers what it was asked. It can be away; with `echo` it does all twice, like a driver that sends a
+    command again whose reply was lost.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.calls, self.down, self.echo = inner, list[Command](), False, False
+
+    def noted(self, command: Command) -> bool:
+        self.calls.append(command)
+        if self.down:
+            raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
+        return self.echo
+
+    def apply(self, command: Command) -> Reply:
+        if self.noted(command):
+            self.inner.apply(command)
+        reply: Reply = self.inner.apply(command)
+        return reply
+
+    def listen(self, login_id: str) -> Any:
+        return self.inner.listen(login_id)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class AsyncWatched(Watched):
+    """The same, awaited."""
+
+    async def apply(self, command: Command) -> Reply:  # type: ignore[override]  # the other colour
+        if self.noted(command):
+            await self.inner.apply(command)
+        reply: Reply = await self.inner.apply(command)
+        return reply
+
+    async def close(self) -> None:  # type: ignore[override]
+        await self.inner.close()
+
+
+class House:
+    """One dialect at the browser's door, the native one at the phone's, over one store."""
+
+    def __init__(self, make: MakeDialect, colour: Colour, redis_url: str | None) -> None:
+        self.clock = Clock(NOON)
+        self.redeemed: list[Any] = []
+        self._loop = asyncio.Runner() if colour == "async" else None
+        self._make, self._redis_url, self._prefix = make, redis_url, f"test-{secrets.token_hex(6)}:"
+        if self._loop:
+            self._loop.run(self._open())
+            return
+        redis = redis_url and RedisStore.from_url(redis_url, prefix=self._prefix, now=self.clock)
+        self.store = Watched(redis or MemoryStore(now=self.clock))
+        self.qr: Any = QRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
+        self._dialect: Any = Endpoint(self.qr, make(self.qr.core), max_waiting=4)
+        self._native: Any = Endpoint(self.qr, max_waiting=4)
+
+    async def _open(self) -> None:
+        url = self._redis_url
+        redis = url and AsyncRedisStore.from_url(url, prefix=self._prefix, now=self.clock)
+        self.store = AsyncWatched(redis or AsyncMemoryStore(now=self.clock))
+        self.qr = AsyncQRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
+        self._dialect = AsyncEndpoint(self.qr, self._make(self.qr.core), max_waiting=4)
+        self._native = AsyncEndpoint(self.qr, max_waiting=4)
+
+    @property
+    def core(self) -> Core:
+        core: Core = self.qr.core
+        return core
+
+    def run(self, operation: Operation[Any]) -> Any:
+        return self._now(self.qr.run(operation))
+
+    def browser(self, request: Request) -> Response:
+        answer = self._now(self._dialect.browser(request))
+        headers = dict(answer.headers)
+        assert len(headers) == len(answer.headers), "a header is there twice"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-site"
+        assert headers["Cache-Control"] == "no-store"
+        assert not any(name.startswith("Access-Control") for name in headers)
+        assert all(part.isascii() and part.isprintable() for header in answer.header_list() for part in header)
+        assert answer.status < 500 or self.store.down
+        assert b"hunter2" not in answer.body
+        if answer.redeemed:
+            self.redeemed.append(answer.redeemed)
+        made: Response = answer
+        return made
+
+    def phone(self, verb: str, code: str, person: Person = ALICE) -> Response:
+        request = Request("POST", verb, "", (JSON, CREDENTIAL), json.dumps({"code": code}).encode())
+        made: Response = self._now(self._native.phone(request, person))
+        return made
+
+    def close(self) -> None:
+        self._now(self.qr.close())
+        if self._loop:
+            self._loop.close()
+
+    def _now(self, answer: Any) -> Any:
+        return self._loop.run(answer) if self._loop else answer
+
+
+@contextmanager
+def opened(make: MakeDialect, colour: Colour = "sync", redis_url: str | None = None) -> Iterator[House]:
+    house = House(make, colour, redis_url)
+    try:
+        yield house
+    finally:
+        house.close()
+
+
+class Client:
+    """A browser that speaks one dialect, and the phone that looks at it."""
+
+    dialect: ClassVar[type[FixedDialect]]
+    begins: ClassVar[str]
+    polls: ClassVar[str]
+    lands: ClassVar[str] = ""  # where the login is collected, if not by the poll itself
+    words: ClassVar[Mapping[str, str]]  # what a poll is told, by where the login stands; {…}: see `facts`
+
+    def __init__(self, house: House, jar: dict[str, str] | None = None) -> None:
+        self.house, self.jar = house, {} if jar is None else jar
+        self.code, self.text = "", ""  # the public id; what the picture says
+        self.key = ""  # what is polled with: the public id, but in newlogin
+
+    def send(self, path: str, query: str = "", form: str | None = None, *headers: tuple[str, str]) -> Response:
+        sent = [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))] if self.jar else []
+        kind = [] if form is None else [FORM]
+        body = (form or "").encode()
+        answer = self.house.browser(Request("GET" if form is None else "POST", path, query, (*sent, *kind, *headers), body))
+        self.jar |= {cookie.key: cookie.value for cookie in answer.cookies if cookie.max_age}
+        return answer
+
+    def begin(self, *headers: tuple[str, str]) -> Response:
+        raise NotImplementedError
+
+    def asked(self, code: str | None = None) -> Errand:
+        """The question where the login stands that is polled with `code`; without one, this client's own."""
+        raise NotImplementedError
+
+    def poll(self, code: str | None = None, *headers: tuple[str, str]) -> Response:
+        return self.send(*self.asked(code), *headers)
+
+    def errand(self) -> Errand:
+        """What a client does once it was told that the login is confirmed."""
+        return self.asked()
+
+    def collect(self, *headers: tuple[str, str]) -> Response:
+        return self.send(*self.errand(), *headers)
+
+    @property
+    def device_code(self) -> str:
+        (found,) = (value for name, value in self.jar.items() if name.startswith("__Host-qrl-"))
+        return found
+
+    def facts(self) -> dict[str, object]:
+        """What stands for {…} in `words`."""
+        seen = self.house.run(self.house.core.status(self.device_code))
+        return {"code": self.code, "login_id": seen.login_id, "ticket": seen.ticket, "began": NOON}
+
+    def ticket(self, ticket: str) -> str:
+        """The query that collects with this ticket."""
+        return f"t={self.code}{ticket}" if isinstance(self, OfJD) else f"webpas={self.code}&token={ticket}"
+
+    def phone(self, verb: str, person: Person = ALICE) -> None:
+        assert self.house.phone(verb, self.text, person).status == 200
+
+
+class OfTaobao(Client):
+    dialect = Taobao
+    begins, polls, lands = "qrcodelogin/generateQRCode4Login.do", "qrcodelogin/qrcodeLoginCheck.do", "member/loginByIm.do"
+    words: ClassVar = {
+        "pending": '{"code":"10000","message":"login start state","success":true}',
+        "scanned": '{"code":"10001","message":"mobile scan QRCode success","success":true}',
+        "denied": '{"code":"10003","message":"mobile login cancel","success":true}',
+        "gone": '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist","success":true}',
+        "away": '{"code":"10005","message":"login failed","success":true}',
+        "confirmed": '{"code":"10006","success":true,"url":"https://example.com/member/loginByIm.do?uid=cntaobao{login_id}'
+        "&token={ticket}&time={began}&asker=qrcodelogin&ask_version=1.0.0&defaulturl=https%3A%2F%2Fexample.com%2F"
+        '&webpas={code}"}',
+    }
+
+    def begin(self, *headers: tuple[str, str]) -> Response:
+        answer = self.send(self.begins, "adUrl=&adImage=&from=tb&appkey=00000000&umid_token=C1", None, *headers)
+        if answer.status == 200:
+            self.code = self.key = json.loads(answer.body)["lgToken"]
+            self.text = f"https://example.com/qrcodeCheck.htm?lgToken={self.code}&tbScanOpenType=Notification"
+        return answer
+
+    def asked(self, code: str | None = None) -> Errand:
+        query = {"lgToken": self.key if code is None else code, "defaulturl": "https://www.taobao.com", "_ksTS": "1_2"}
+        return self.polls, urlencode(query), None
+
+    def errand(self) -> Errand:
+        url = urlsplit(json.loads(self.poll().body)["url"])
+        return url.path.lstrip("/"), f"{url.query}&umid_token=C1", None
+
+
+class OfNewLogin(Client):
+    dialect = TaobaoNewLogin
+    begins, polls = "newlogin/qrcode/generate.do", "newlogin/qrcode/query.do"
+    words: ClassVar = {
+        **{
+            state: f'{{"content":{{"data":{{"qrCodeStatus":{said}}},"status":0,"success":true}},"hasError":false}}'
+            for state, said in {
+                "pending": '"NEW","resultCode":100',
+                "scanned": '"SCANED","resultCode":100',
+                "denied": '"CANCELED","resultCode":100',
+                "gone": '"EXPIRED","resultCode":100',
+                "confirmed": f'"CONFIRMED","resultCode":100,"loginResult":"success","bizExt":"{BIZ_EXT}","st":"{NOTHING}"',
+            }.items()
+        },
+        "away": '{"error":"unavailable","error_description":"The login service is out of reach for a moment. Try again."'
+        ',"retry_after":1}',
+    }
+
+    def begin(self, *headers: tuple[str, str]) -> Response:
+        answer = self.send(self.begins, "appName=aliyun_drive&fromSite=52&appName=aliyun_drive", None, *headers)
+        if answer.status == 200:
+            data = json.loads(answer.body)["content"]["data"]
+            self.key, self.text = data["ck"], data["codeContent"]
+            (self.code,) = parse_qs(urlsplit(self.text).query)["lgToken"]
+        return answer
+
+    def asked(self, code: str | None = None) -> Errand:
+        form = urlencode({"t": NOON, "ck": self.key if code is None else code, "ua": "", "isMobile": "false"})
+        return self.polls, "appName=aliyun_drive&fromSite=52", form
+
+
+class OfBilibili(Client):
+    dialect = Bilibili
+    begins, polls = "x/passport-login/web/qrcode/generate", "x/passport-login/web/qrcode/poll"
+    words: ClassVar = {
+        **{
+            state: f'{{"code":0,"message":"0","ttl":1,"data":{{{said}}}}}'
+            for state, said in {
+                "pending": '"url":"","refresh_token":"","timestamp":0,"code":86101,"message":"未扫码"',
+                "scanned": '"url":"","refresh_token":"","timestamp":0,"code":86090,"message":"二维码已扫码未确认"',
+                "denied": '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"',
+                "gone": '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"',
+                "confirmed": f'"url":"https://example.com/?DedeUserID=0&SESSDATA={NOTHING}&bili_jct={NOTHING}"'
+                f',"refresh_token":"{NOTHING}","timestamp":{{now}},"code":0,"message":""',
+            }.items()
+        },
+        "away": '{"code":-500,"message":"服务器错误","ttl":1}',
+    }
+
+    def begin(self, *headers: tuple[str, str]) -> Response:
+        answer = self.send(self.begins, "", None, *headers)
+        if answer.status == 200:
+            data = json.loads(answer.body).get("data", {"qrcode_key": "", "url": ""})  # none when the store is away
+            self.code, self.text = data["qrcode_key"], data["url"]
+            self.key = self.code
+        return answer
+
+    def asked(self, code: str | None = None) -> Errand:
+        return self.polls, urlencode({"qrcode_key": self.key if code is None else code}), None
+
+
+class OfJD(Client):
+    dialect = JD
+    begins, polls, lands = "show", "check", "uc/qrCodeTicketValidation"
+    words: ClassVar = {
+        "pending": 'jQuery1234567({ "code" : 201, "msg" : "二维码未扫描" })',
+        "scanned": 'jQuery1234567({ "code" : 202, "msg" : "请手机客户端确认登录" })',
+        "denied": 'jQuery1234567({ "code" : 205, "msg" : "二维码已取消授权" })',
+        "gone": 'jQuery1234567({ "code" : 203, "msg" : "二维码过期" })',
+        "away": 'jQuery1234567({ "code" : 500, "msg" : "服务器错误" })',
+        "confirmed": 'jQuery1234567({ "code" : 200, "ticket" : "{code}{ticket}" })',
+    }
+
+    def begin(self, *headers: tuple[str, str]) -> Response:
+        answer = self.send(self.begins, "appid=133&size=147&t=1", None, *headers)
+        if answer.status == 200:
+            self.code = self.key = self.jar["wlfstk_smdl"]
+            self.text = f"https://example.com/p?k={self.code}"
+        return answer
+
+    def asked(self, code: str | None = None) -> Errand:
+        query = {"appid": "133", "callback": "jQuery1234567", "token": self.key if code is None else code, "_": "1"}
+        return self.polls, urlencode(query), None
+
+    def errand(self) -> Errand:
+        told = self.poll().body.decode()
+        ticket = json.loads(told[told.index("(") + 1 : -1])["ticket"]
+        return self.lands, urlencode({"t": ticket}), None
+
+
+CLIENTS: dict[str, type[Client]] = {
+    "taobao": OfTaobao,
+    "newlogin": OfNewLogin,
+    "bilibili": OfBilibili,
+    "jd": OfJD,
+}
+#: What happened, step by step, and what a poll is told then.
+HISTORIES: dict[str, tuple[tuple[str, ...], str]] = {
+    "begun": ((), "pending"),
+    "scanned": (("scan",), "scanned"),
+    "released": (("scan", "release"), "pending"),
+    "scanned again, by another": (("scan", "release", "scan by bob"), "scanned"),
+    "confirmed": (("scan", "confirm"), "confirmed"),
+    "confirmed, at the last moment": (("scan", "wait 179", "confirm", "wait 30"), "confirmed"),
+    "denied": (("scan", "deny"), "denied"),
+    "confirmed, then denied": (("scan", "confirm", "deny"), "denied"),
+    "given up": (("cancel",), "gone"),
+    "collected, long ago": (("scan", "confirm", "collect", "wait 31"), "gone"),
+    "too late to scan": (("wait 180",), "gone"),
+    "too late to confirm": (("scan", "wait 180"), "gone"),
+    "too late to collect": (("scan", "confirm", "wait 210"), "gone"),
+    "long gone": (("scan", "confirm", "wait 3600"), "gone"),
+    "the store is away": (("scan", "away"), "away"),
+}
+
+
+def reach(client: Client, history: str) -> None:
+    """Begin, and let happen what the history says."""
+    assert client.begin(("user-agent", "Browser 1.0")).status == 200
+    for step in HISTORIES[history][0]:
+        verb, _, more = step.partition(" ")
+        match verb:
+            case "wait":
+                client.house.clock.advance(int(more))
+            case "cancel":
+                client.house.run(client.house.core.cancel(client.device_code))
+            case "collect":
+                assert client.collect().redeemed
+            case "away":
+                client.house.store.down = True
+            case _:
+                client.phone(verb, BOB if more else ALICE)
+
+
+#: Every client, over both stores and in both colours: a test that takes `kind`, `colour` and `store` runs sixteen times.
+EVERYWHERE = pytest.mark.parametrize(
+    ("kind", "colour", "store"), list(itertools.product(CLIENTS, get_args(Colour), ("memory", "redis")))
+)
+
+
+def redis_of(request: pytest.FixtureRequest, store: str) -> str | None:
+    """The URL of a real Redis, if this run wants one."""
+    url: str | None = request.getfixturevalue("redis_url") if store == "redis" else None
+    return url
+
+
+assert ORIGIN == "https://example.com"  # the answers above are written out for it
