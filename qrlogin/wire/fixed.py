@@ -16,7 +16,7 @@ from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
 from qrlogin.wire.dialect import Exchange, Person, Wait
-from qrlogin.wire.guards import check_same_site, no_body
+from qrlogin.wire.guards import check_same_site, no_body, within_cap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import describe_browser
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
@@ -64,6 +64,8 @@ class FixedDialect:
         check_same_site(request)
         if request.method == "GET":
             no_body(request)
+        else:
+            within_cap(request)
         return self._handlers[route.path](request, code)
 
     def phone(self, request: Request, person: Person | None) -> Response:

@@ -71,10 +71,21 @@ def no_body(request: Request) -> None:
         raise BadRequest("send no body with this method")
 
 
+def within_cap(request: Request) -> None:
+    if len(request.body) > BODY_CAP:
+        raise TooLarge(f"a body has at most {BODY_CAP} bytes")
+
+
 def read_query(request: Request, allowed: Sequence[str]) -> Mapping[str, str]:
     """The query's parameters: known ones only, each at most once."""
     try:
-        pairs = parse_qsl(request.query, keep_blank_values=True, strict_parsing=bool(request.query), errors="strict")
+        pairs = parse_qsl(
+            request.query,
+            keep_blank_values=True,
+            strict_parsing=bool(request.query),
+            errors="strict",
+            max_num_fields=_MOST_PARAMETERS,
+        )
     except (ValueError, UnicodeDecodeError):
         raise BadRequest("the query is malformed") from None
     return _unique(pairs, allowed, "query parameter")
@@ -102,8 +113,7 @@ def read_form(request: Request, names: Sequence[str]) -> Mapping[str, str]:
     kind = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("send Content-Type: application/x-www-form-urlencoded")
-    if len(request.body) > BODY_CAP:
-        raise TooLarge(f"a body has at most {BODY_CAP} bytes")
+    within_cap(request)
     try:
         text = request.body.decode("utf-8")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
@@ -125,8 +135,7 @@ def read_json(request: Request, fields: Mapping[str, bool]) -> Mapping[str, str]
     kind = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaType("send Content-Type: application/json")
-    if len(request.body) > BODY_CAP:
-        raise TooLarge(f"a body has at most {BODY_CAP} bytes")
+    within_cap(request)
     try:
         body = json.loads(request.body.decode("utf-8"), object_pairs_hook=_Object)
     except (ValueError, RecursionError):

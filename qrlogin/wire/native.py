@@ -203,8 +203,10 @@ class Native:
         """The caller's device_code for this very login. Raises `NotYours` without a glance at the store."""
         sent = bearer(request)
         code = self._cookies.find(request, login_id) or sent  # a page may send a bearer of its own with all its requests
-        if code is None or self._core.device(code).login_id != login_id:
+        if code is None or (device := self._core.device(code)).login_id != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
+        if device.client_id:
+            raise NotYours("a client of OAuth collects its login at its token endpoint, where it proves who it is")
         return code
 
     # The phone's door

@@ -64,14 +64,17 @@ class Client:
 
 class _InvalidClient(BadRequest):
     wire_code, http_status = "invalid_client", 401
+    wire_text = "This client is not known here, or did not prove who it is."
 
 
 class _InvalidScope(BadRequest):
     wire_code = "invalid_scope"
+    wire_text = "The scope is malformed, or too long to be shown to a person."
 
 
 class _UnsupportedGrantType(BadRequest):
     wire_code = "unsupported_grant_type"
+    wire_text = f"The grant type here is {GRANT_TYPE}."
 
 
 def describe_device(request: Request) -> Mapping[str, str]:
@@ -147,7 +150,7 @@ class Rfc8628:
             raise BadRequest("the parameter client_id is missing")
         client = Client(client_id, secret or None)
         if not _CLIENT_ID.fullmatch(client_id) or not self._clients(client):
-            raise _InvalidClient("this client is not known here, or did not prove who it is")
+            raise _InvalidClient
         return client
 
     def _begin(self, request: Request, form: Mapping[str, str], client: Client) -> Exchange[Begun]:
@@ -155,7 +158,7 @@ class Rfc8628:
         if scope:
             context["scope"] = ""
             if not _SCOPE.fullmatch(scope) or len(scope) > CONTEXT_BYTES - len(freeze(context).encode()):
-                raise _InvalidScope("the scope is malformed, or too long to be shown to a person")
+                raise _InvalidScope
             context["scope"] = scope
 
         def answer(begun: Begun) -> Response:
@@ -182,7 +185,7 @@ class Rfc8628:
 
     def _collect(self, form: Mapping[str, str], client: Client) -> Exchange[Redeemed]:
         if form.get("grant_type", GRANT_TYPE) != GRANT_TYPE:
-            raise _UnsupportedGrantType(f"the grant type here is {GRANT_TYPE}")
+            raise _UnsupportedGrantType
         if "grant_type" not in form or "device_code" not in form:
             raise BadRequest("the parameters grant_type and device_code must both be there")
         code = form["device_code"]

@@ -1,0 +1,189 @@
+"""An authorization server without a socket: RFC 8628 and the native phone door over one store, of either kind and colour.
+
+Every answer of the dialect that passes through here is held against the manners that all of them must have.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlencode
+
+import pytest
+
+from qrlogin import STANDARD, AsyncMemoryStore, MemoryStore, Policy
+from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.stores.suite.colours import Awaited, Blocking
+from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
+from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
+from tests.wire.clock import Clock
+
+T = TypeVar("T")
+
+KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
+ORIGIN = "https://example.com"
+URI = f"{ORIGIN}/device"
+NOON = 4_102_488_000_000  # in the year 2100: a real server must not find a record's time over
+TYPED = replace(STANDARD, user_codes=True)
+FORM = ("content-type", "application/x-www-form-urlencoded")
+JSON = ("content-type", "application/json")
+ADDRESS = "203.0.113.7"  # everybody here is behind one
+CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
+ALICE, BOB = Person("1", "A•••e"), Person("2", "B•b")
+KINDS = ("memory sync", "memory async", "redis sync", "redis async")
+
+_ERROR: Final = re.compile(r"[ !#-\[\]-~]*")  # RFC 6749 section 5.2
+_CODE: Final = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}")
+
+
+def everybody(client: Client) -> bool:
+    return True
+
+
+SECRETS = {"tv": None, "kiosk": "s:e+c r%t", "box": "hunter2"}
+
+
+def registered(client: Client) -> bool:
+    return client.client_id in SECRETS and SECRETS[client.client_id] == client.secret
+
+
+class Server:
+    """One process: an endpoint of the dialect and one for phones. Several may share a world's store."""
+
+    def __init__(self, world: "World", keys: tuple[bytes, ...], policy: Policy, **dialect: Any) -> None:
+        options = {"secret_keys": keys, "verification_uri": URI, "policy": policy}
+        self.desk, self.store = world.colour.open(world.make_store, options, lambda _: None)
+        dialect = {"clients": everybody, **dialect}
+        self._call: Callable[..., Response]
+        if isinstance(world.colour, Awaited):
+            shell = Awaited.shell(self.desk)
+            self.dialect = Rfc8628(shell.core, **dialect)
+            self._call = world.colour.call
+            self._browser: Any = AsyncEndpoint(shell, self.dialect, max_waiting=1).browser
+            self._phone: Any = AsyncEndpoint(shell, max_waiting=1).phone
+        else:
+            self.dialect = Rfc8628(self.desk.core, **dialect)
+            self._call = lambda ask, *arguments: ask(*arguments)
+            self._browser = Endpoint(self.desk, self.dialect, max_waiting=1).browser
+            self._phone = Endpoint(self.desk, max_waiting=1).phone
+
+    def ask(self, request: Request) -> Response:
+        return _mannerly(request, self._call(self._browser, request))
+
+    def post(self, path: str, form: str | bytes, *headers: tuple[str, str], query: str = "") -> Response:
+        body = form if isinstance(form, bytes) else form.encode()
+        return self.ask(Request("POST", path, query, headers or (FORM,), body, ADDRESS))
+
+    def phone(self, verb: str, code: str, person: Person | None = ALICE) -> Response:
+        body = json.dumps({"code": code}).encode()
+        return self.phone_asks(Request("POST", verb, "", (JSON, CREDENTIAL), body, ADDRESS), person)
+
+    def phone_asks(self, request: Request, person: Person | None = ALICE) -> Response:
+        return self._call(self._phone, request, person)
+
+
+class World(Server):
+    """A store, a clock that stands still at noon, and one process; `another` opens more."""
+
+    def __init__(
+        self, kind: str, redis_url: str = "", *, policy: Policy = TYPED, wrap: Callable[[Any], Any] = lambda store: store
+    ) -> None:
+        self.clock, self._wrap = Clock(NOON), wrap
+        self.colour: Blocking | Awaited = Awaited() if kind.endswith("async") else Blocking()
+        self._kind, self._url, self.prefix = kind, redis_url, f"{uuid.uuid4().hex}:"
+        self.memory: Any = None
+        self._opened: list[Server] = []
+        self.policy = policy
+        super().__init__(self, (KEY,), policy)
+        self._opened.append(self)
+
+    def make_store(self) -> Any:
+        return self._wrap(self._store())
+
+    def _store(self) -> Any:
+        if self._kind.startswith("redis"):
+            kind = AsyncRedisStore if self._kind.endswith("async") else RedisStore
+            return kind.from_url(self._url, prefix=self.prefix, now=self.clock, reread=600, timeout=10)
+        if self.memory is None:
+            self.memory = (AsyncMemoryStore if self._kind.endswith("async") else MemoryStore)(now=self.clock)
+        return self.memory
+
+    def another(self, *keys: bytes, policy: Policy | None = None, **dialect: Any) -> Server:
+        server = Server(self, keys or (KEY,), self.policy if policy is None else policy, **dialect)
+        self._opened.append(server)
+        return server
+
+    def at_once(self, calls: list[Callable[[], T]]) -> list[T]:
+        with ThreadPoolExecutor(len(calls)) as threads:
+            return [future.result() for future in [threads.submit(call) for call in calls]]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self._opened:
+            server.desk.close()
+        self.colour.close()
+
+
+def opened(request: pytest.FixtureRequest, **options: Any) -> Iterator[World]:
+    """What a fixture with `params=KINDS` yields."""
+    url = request.getfixturevalue("redis_url") if request.param.startswith("redis") else ""
+    with World(request.param, url, **options) as world:
+        yield world
+
+
+class Device:
+    """A television. It has one login at a time, and knows what it was told."""
+
+    def __init__(self, server: Server, client_id: str = "tv") -> None:
+        self.server, self.client_id = server, client_id
+        self.told: dict[str, Any] = {}
+
+    def begin(self, **more: str) -> dict[str, Any]:
+        answer = self.server.post("device_authorization", urlencode({"client_id": self.client_id, **more}))
+        assert answer.status == 200, answer
+        self.told = read(answer)
+        assert _CODE.fullmatch(self.told["user_code"])
+        return self.told
+
+    def poll(self, server: Server | None = None, **other: str) -> Response:
+        form = {"grant_type": GRANT_TYPE, "device_code": self.told["device_code"], "client_id": self.client_id, **other}
+        return (server or self.server).post("token", urlencode(form))
+
+    @property
+    def user_code(self) -> str:
+        return str(self.told["user_code"])
+
+    def approve(self, person: Person = ALICE) -> None:
+        for verb in ("scan", "confirm"):
+            answer = self.server.phone(verb, self.user_code, person)
+            assert answer.status == 200, answer.body
+
+
+def read(answer: Response) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(answer.body)
+    return said
+
+
+def error(answer: Response) -> str:
+    return str(read(answer)["error"])
+
+
+def _mannerly(request: Request, answer: Response) -> Response:
+    headers = dict(answer.headers)
+    assert len(headers) == len(answer.headers), "a header is there twice"
+    assert headers["Content-Type"] == "application/json; charset=utf-8"
+    assert (headers["Cache-Control"], headers["Pragma"]) == ("no-store", "no-cache")
+    assert (headers["X-Content-Type-Options"], headers["Cross-Origin-Resource-Policy"]) == ("nosniff", "same-origin")
+    assert not any(name.startswith("Access-Control") for name in headers)
+    assert answer.cookies == ()
+    assert (answer.redeemed is None) or (answer.status == 200 and request.path == "token")
+    said = {} if request.method == "HEAD" else read(answer)
+    if answer.status != 200 and said:  # RFC 6749 section 5.2
+        assert set(said) <= {"error", "error_description", "interval", "retry_after"}
+        assert _ERROR.fullmatch(said["error"] + said.get("error_description", ""))
+    return answer

@@ -1,0 +1,87 @@
+"""The transcript in docs/wire/rfc8628.md, played as it stands: on memory and on Redis, blocking and awaited."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qrlogin.wire import Request, Response
+from tests.wire.dialects.rfc8628_world import KINDS, World, opened
+
+PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "wire" / "rfc8628.md"
+PAUSES = {"five seconds pass": 5, "two seconds pass": 2, "ten seconds pass": 10, "half a minute passes": 30}
+REMARKS = {"on the phone, the person types the code"}
+FORMS = {
+    "device_code": r"(?P<login_id>[\w-]{22})\.[\w-]{43}\.\d+\.\d+\.[\w-]*\.c\.[\w-]{43}",
+    "user_code": r"[B-DF-HJ-NP-TV-XZ]{4}-[B-DF-HJ-NP-TV-XZ]{4}",
+}
+TOKENS = {"access_token": "of the application", "token_type": "Bearer"}
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    yield from opened(request)
+
+
+def test_the_transcript_in_the_docs_is_what_happens(world: World) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    transcript = re.search(r"^```http\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert transcript is not None
+    drawn: dict[str, str] = {}
+    answer = None
+    for part in transcript[1].strip().split("\n\n"):
+        marks, lines = {line[0] for line in part.splitlines()}, [line[2:] for line in part.splitlines()]
+        assert len(marks) == 1, part
+        match marks.pop():
+            case "#":
+                assert lines[0] in REMARKS or lines[0] in PAUSES
+                world.clock.advance(PAUSES.get(lines[0], 0))
+            case ">":
+                assert answer is None, "an answer is missing"
+                answer = asked(world, lines, drawn)
+            case "<":
+                assert answer is not None
+                told(answer, lines, drawn)
+                answer = None
+    assert answer is None
+    assert set(drawn) == {"device_code", "user_code", "login_id"}
+
+
+def asked(world: World, lines: list[str], drawn: dict[str, str]) -> Response:
+    method, path = lines[0].split(" /")
+    end = lines.index("")
+    headers = tuple((name.lower(), value) for name, value in (line.split(": ") for line in lines[1:end]))
+    body = lines[end + 1]
+    for name, value in drawn.items():
+        body = body.replace(f"{{{name}}}", value)
+    if path.startswith("qrlogin/phone/"):
+        return world.phone_asks(Request(method, path.removeprefix("qrlogin/phone/"), "", headers, body.encode()))
+    answer = world.ask(Request(method, path, "", headers, body.encode()))
+    return answer.with_json(TOKENS) if answer.redeemed else answer
+
+
+def told(answer: Response, lines: list[str], drawn: dict[str, str]) -> None:
+    end = lines.index("")
+    assert answer.status == int(lines[0])
+    assert {(name, value) for name, value in (line.split(": ") for line in lines[1:end])} <= set(answer.headers)
+    pattern = re.escape(lines[end + 1])
+    for name in ("device_code", "user_code", "login_id"):
+        place = re.escape(f"{{{name}}}")
+        if name in drawn:
+            pattern = pattern.replace(place, re.escape(drawn[name]))
+        elif place in pattern:
+            pattern = pattern.replace(place, f"(?P<{name}>{FORMS[name]})", 1).replace(place, f"(?P={name})")
+    found = re.fullmatch(pattern, answer.body.decode())
+    assert found is not None, f"{answer.body.decode()}\nis not\n{lines[end + 1]}"
+    drawn |= found.groupdict()
+
+
+def test_every_route_and_every_word_is_in_the_docs() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for word in (
+        "device_authorization", "/token", "/.well-known/oauth-authorization-server", "authorization_pending", "slow_down",
+        "access_denied", "expired_token", "invalid_grant", "invalid_client", "invalid_request", "invalid_scope",
+        "unsupported_grant_type", "temporarily_unavailable", "too_many_guesses",
+    ):  # fmt: skip
+        assert word in page

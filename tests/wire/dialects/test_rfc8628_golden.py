@@ -1,0 +1,174 @@
+"""RFC 8628, byte for byte, in every state: on memory and on Redis, blocking and awaited."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from qrlogin.wire import Request
+from tests.wire.dialects.rfc8628_world import ALICE, BOB, KINDS, NOON, Device, World, opened, read
+
+COMMON = (
+    ("Content-Type", "application/json; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Pragma", "no-cache"),
+)
+REDEEMED = "redeemed"  # in place of a body: the answer that the application fills
+
+#: What happened before, and what the next poll hears. Five seconds lie between the steps; "late" is after the code's life.
+HISTORIES = {
+    "pending": ((), 400, b'{"error":"authorization_pending"}'),
+    "scanned": (("scan",), 400, b'{"error":"authorization_pending"}'),
+    "released": (("scan", "release"), 400, b'{"error":"authorization_pending"}'),
+    "confirmed": (("scan", "confirm"), 200, REDEEMED),
+    "redeemed, the answer was lost": (("scan", "confirm", "poll"), 200, REDEEMED),
+    "redeemed, long ago": (("scan", "confirm", "poll", "half a minute"), 400, b'{"error":"invalid_grant"}'),
+    "denied": (("scan", "deny"), 400, b'{"error":"access_denied"}'),
+    "approved, then denied": (("scan", "confirm", "deny"), 400, b'{"error":"access_denied"}'),
+    "given up by the device itself": (("cancel",), 400, b'{"error":"invalid_grant"}'),
+    "late, pending": (("late",), 400, b'{"error":"expired_token"}'),
+    "late, scanned": (("scan", "late"), 400, b'{"error":"expired_token"}'),
+    "late, confirmed: two minutes and a half to collect": (("scan", "confirm", "late"), 200, REDEEMED),
+    "too late, confirmed": (("scan", "confirm", "late", "too late"), 400, b'{"error":"expired_token"}'),
+    "polled": (("poll",), 400, b'{"error":"authorization_pending"}'),
+    "polled a moment ago": (("poll", "no pause"), 400, b'{"error":"slow_down","interval":10}'),
+    "polled twice a moment ago": (("poll", "no pause", "poll", "no pause"), 400, b'{"error":"slow_down","interval":15}'),
+    "polled a moment ago, and confirmed": (("scan", "poll", "no pause", "confirm", "no pause"), 200, REDEEMED),
+    "polled a moment ago, and denied": (("scan", "poll", "no pause", "deny", "no pause"), 400, b'{"error":"access_denied"}'),
+    "polled a moment ago, and late": (("late", "poll", "no pause"), 400, b'{"error":"expired_token"}'),
+}
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    yield from opened(request)
+
+
+def test_a_login_begins(world: World) -> None:
+    answer = world.post("device_authorization", "client_id=tv")
+    assert (answer.status, answer.headers, answer.redeemed) == (200, COMMON, None)
+    said = read(answer)
+    login_id, user_code = said["device_code"].partition(".")[0], said["user_code"]
+    assert re.fullmatch(rf"{login_id}\.[\w-]{{43}}\.{NOON}\.{NOON + 450_000}\.dHY\.c\.[\w-]{{43}}", said["device_code"])
+    assert (
+        answer.body
+        == (
+            f'{{"device_code":"{said["device_code"]}","user_code":"{user_code}","verification_uri":"https://example.com/device",'
+            f'"verification_uri_complete":"https://example.com/device?user_code={user_code}","expires_in":300,"interval":5}}'
+        ).encode()
+    )
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_a_poll_hears(world: World, history: str) -> None:
+    device = Device(world)
+    device.begin()
+    steps, status, body = HISTORIES[history]
+    for step in steps:
+        match step:
+            case "poll":
+                device.poll()
+            case "cancel":
+                world.desk.cancel(device.told["device_code"])
+            case "late":
+                world.clock.advance(300)
+            case "too late":
+                world.clock.advance(150)
+            case "half a minute":
+                world.clock.advance(25)
+            case "no pause":
+                world.clock.advance(-5)
+            case verb:
+                assert world.phone(verb, device.user_code).status == 200
+        world.clock.advance(0 if step == "no pause" else 5)
+    answer = device.poll()
+    assert answer.status == status
+    if body is REDEEMED:
+        assert answer.redeemed is not None
+        assert (answer.redeemed.subject, answer.redeemed.context) == (ALICE.subject, {"client_id": "tv"})
+        assert answer.redeemed.replayed == ("poll" in steps and "no pause" not in steps)
+        assert (answer.headers, answer.body) == (COMMON, b"{}")
+        tokens = answer.with_json({"access_token": "of the application", "token_type": "Bearer"})
+        assert tokens.headers == COMMON
+        assert tokens.body == b'{"access_token":"of the application","token_type":"Bearer"}'
+        assert tokens.redeemed is answer.redeemed
+    else:
+        slowed = re.search(rb'"interval":(\d+)', answer.body)
+        extra = (("Retry-After", slowed[1].decode()),) if slowed else ()
+        assert (answer.headers, answer.body, answer.redeemed) == (COMMON + extra, body, None)
+
+
+def test_a_login_that_the_store_never_knew_or_has_forgotten() -> None:
+    with World("memory sync") as elsewhere, World("memory sync") as here:
+        device = Device(elsewhere)
+        device.begin()
+        answer = device.poll(here)
+        assert (answer.status, answer.body) == (400, b'{"error":"invalid_grant"}')
+        here.clock.advance(450)  # its signed end tells "expired" from "unknown" without a record
+        assert device.poll(here).body == b'{"error":"expired_token"}'
+
+
+def test_what_is_no_grant_of_this_client_costs_no_round_trip(world: World) -> None:
+    """Forged, cut short, another client's, and one that was begun in a browser: the same answer, and no glance at the store."""
+    mine, theirs = Device(world), Device(world, "radio")
+    mine.begin()
+    theirs.begin()
+    web = world.desk.begin(ask_browser=False).device_code
+    code = mine.told["device_code"]
+    world.desk.close()  # whatever asks a store from here on fails
+    for wrong in (theirs.told["device_code"], web, code[:-1], code + "=", code.upper(), "x", mine.user_code, "é" * 99):
+        answer = mine.poll(device_code=wrong)
+        assert (answer.status, answer.headers, answer.body) == (400, COMMON, b'{"error":"invalid_grant"}')
+
+
+@pytest.mark.parametrize("path", [".well-known/oauth-authorization-server", ".well-known/openid-configuration"])
+def test_discovery(world: World, path: str) -> None:
+    answer = world.ask(Request("GET", path))
+    assert (answer.status, answer.headers) == (200, COMMON)
+    assert answer.body == (
+        b'{"token_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],'
+        b'"response_types_supported":[],'
+        b'"issuer":"https://example.com",'
+        b'"device_authorization_endpoint":"https://example.com/device_authorization",'
+        b'"token_endpoint":"https://example.com/token",'
+        b'"grant_types_supported":["urn:ietf:params:oauth:grant-type:device_code"]}'
+    )
+
+
+@pytest.mark.parametrize("path", ["device_authorization", "token"])
+def test_a_store_out_of_reach(path: str) -> None:
+    with World("redis sync", "redis://127.0.0.1:1/0") as world, World("memory sync") as begun:
+        device = Device(begun)
+        device.begin()
+        answer = device.poll(world) if path == "token" else world.post(path, "client_id=tv")
+        assert answer.status == 503
+        assert answer.body == b'{"error":"temporarily_unavailable"}'
+        assert answer.headers == (*COMMON, ("Retry-After", "1"))
+
+
+def test_the_phone_door_takes_the_code_as_it_is_told_and_as_an_address(world: World) -> None:
+    for spelled in ("{}", " {} ", "https://example.com/device?user_code={}"):
+        device, bob = Device(world), replace(BOB, subject=f"bob of {spelled}")  # each has a budget of guesses that lead nowhere
+        device.begin(scope="mail")
+        code = spelled.format(device.user_code)
+        scanned = world.phone("scan", code)
+        assert read(scanned)["context"] == {"client_id": "tv", "scope": "mail"}
+        assert world.phone("scan", code, bob).status == 409
+        assert world.phone("confirm", code, bob).status == 404
+        assert read(world.phone("confirm", code))["state"] == "confirmed"
+        assert device.poll().status == 200
+
+
+def test_who_types_too_many_wrong_codes_is_told_so_and_when_to_come_again(world: World) -> None:
+    for _ in range(5):
+        assert world.phone("scan", "BCDF-GHJK").status == 404
+    answer = world.phone("scan", "BCDF-GHJK")
+    assert answer.status == 429
+    assert answer.headers == (*COMMON[:-1], ("Retry-After", "600"))
+    assert answer.body == (
+        b'{"error":"too_many_guesses","error_description":"Too many wrong codes. Wait a while, or scan the code instead.",'
+        b'"retry_after":600}'
+    )

@@ -1,0 +1,170 @@
+"""RFC 8628 section 3.5, `slow_down`: where others got it wrong, and how it is right. Time is the store's, and is turned here."""
+
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.stores.proxy import Proxy
+from tests.wire.dialects.rfc8628_world import KINDS, NOON, Device, World, error, opened, read
+
+PENDING, SLOW = "authorization_pending", "slow_down"
+SLACK = 1.0  # seconds of jitter that are nobody's fault
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    yield from opened(request)
+
+
+def begun(world: World) -> Device:
+    """A login of ten minutes."""
+    device = Device(world.another(lifetime=600))
+    device.begin()
+    return device
+
+
+class Polling:
+    """Polls of one client, each `pause` seconds after the one before."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.device, self.clock = world, begun(world), world.clock
+
+    def after(self, pause: float) -> str:
+        self.clock.advance(pause)
+        answer = self.device.poll()
+        if error(answer) == SLOW:
+            assert dict(answer.headers)["Retry-After"] == str(read(answer)["interval"])
+        else:
+            assert read(answer) == {"error": error(answer)}
+        return error(answer)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**32), jitter=st.sampled_from([0.0, 0.3, SLACK]))
+def test_section_3_5_a_thousand_polls_of_an_honest_client_are_never_slowed(seed: int, jitter: float) -> None:
+    """At the advertised interval, each pause up to a second shorter or longer than meant; a login lives for 99 of them."""
+    dice = random.Random(seed)
+    with World("memory sync") as world:
+        for _ in range(11):
+            polling = Polling(world)
+            assert {polling.after(5 + dice.uniform(-jitter, jitter)) for _ in range(99)} == {PENDING}
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0, SLACK), min_size=100, max_size=100))
+def test_section_3_5_delays_on_the_way_do_not_add_up(delays: list[float]) -> None:
+    """The client keeps exactly to its interval, and each request takes its own time to arrive."""
+    with World("memory sync") as world:
+        polling = Polling(world)
+        arrivals = [0.0, *(5 * i + delay for i, delay in enumerate(delays, start=1))]
+        assert {polling.after(later - earlier) for earlier, later in pairwise(arrivals)} == {PENDING}
+
+
+def test_section_3_5_the_first_poll_is_free_and_a_second_of_jitter_is_forgiven(world: World) -> None:
+    polling = Polling(world)
+    assert [polling.after(pause) for pause in (0, 4.0, 4.001, 5)] == [PENDING] * 4
+    assert polling.after(3.999) == SLOW
+
+
+def test_section_3_5_a_fast_client_is_slowed_by_five_seconds_each_time_and_they_stay(world: World) -> None:
+    polling = Polling(world)
+    told = [read(polling.device.poll()).get("interval") for _ in range(5)]
+    assert told == [None, 10, 15, 20, 25]
+    heard = [polling.after(pause) for pause in (25, 25, 24, 24.5, 25)]
+    assert heard == [PENDING] * 5  # it has learnt
+    assert polling.after(20) == SLOW  # "for this and all subsequent requests": nothing has been forgotten
+
+
+def test_section_3_5_a_rejected_poll_does_not_move_the_clock(world: World) -> None:
+    """Known bug of others: whoever is rejected once is rejected for ever, because each rejection starts the interval anew."""
+    polling = Polling(world)
+    assert [polling.after(pause) for pause in (0, 2, 8)] == [PENDING, SLOW, PENDING]  # ten seconds after the poll that counted
+    assert [polling.after(10) for _ in range(30)] == [PENDING] * 30
+
+
+@given(pauses=st.lists(st.sampled_from([0.1, 1, 3, 5, 9]), max_size=12))
+@settings(max_examples=40)
+def test_section_3_5_whoever_begins_to_obey_recovers_at_once(pauses: list[float]) -> None:
+    with World("memory sync") as world:
+        polling, interval = Polling(world), 5
+        for pause in pauses:
+            world.clock.advance(pause)
+            interval = read(polling.device.poll()).get("interval", interval)
+        for _ in range(3):
+            if world.clock() + interval * 1000 < NOON + 600_000:
+                assert polling.after(interval) == PENDING
+
+
+def test_section_3_5_what_was_approved_is_delivered_to_the_fastest_poller(world: World) -> None:
+    """Only a pending login is slowed; and what came too early has not used the approval up."""
+    device = begun(world)
+    for _ in range(5):
+        device.poll()
+    assert error(device.poll()) == SLOW
+    device.approve()
+    answer = device.poll()
+    assert answer.redeemed is not None
+    assert answer.redeemed.subject == "1"
+
+
+def test_section_3_5_what_was_refused_or_is_over_is_told_to_the_fastest_poller(world: World) -> None:
+    device = begun(world)
+    for _ in range(3):
+        device.poll()
+    world.phone("scan", device.user_code)
+    assert error(device.poll()) == SLOW  # scanned is pending to a device
+    world.phone("deny", device.user_code)
+    assert [error(device.poll()) for _ in range(3)] == ["access_denied"] * 3
+    device = begun(world)
+    device.poll()
+    world.clock.advance(600)
+    assert [error(device.poll()) for _ in range(3)] == ["expired_token"] * 3
+
+
+def test_section_3_5_each_login_has_its_own_pace(world: World) -> None:
+    """So whoever shares an address, or a client_id, slows nobody else."""
+    fast, slow = begun(world), begun(world)
+    for _ in range(4):
+        fast.poll()
+    assert [error(slow.poll()), error(fast.poll())] == [PENDING, SLOW]
+
+
+def test_section_3_5_a_parallel_burst_is_one_poll_that_counts(world: World) -> None:
+    device = begun(world)
+    heard = [error(answer) for answer in world.at_once([device.poll] * 20)]
+    assert sorted(heard) == [PENDING] + [SLOW] * 19
+    world.clock.advance(100)
+    assert error(device.poll()) == PENDING
+
+
+def test_section_3_5_polls_write_nothing_that_anything_else_reads() -> None:
+    """R3: a confirm between two polls is not lost, whatever they write; and nobody is woken by them."""
+    with World("memory sync") as world:
+        device = begun(world)
+        login_id = device.told["device_code"].partition(".")[0]
+
+        def read_by_others() -> dict[str, str]:
+            record = world.memory._records._records[login_id]
+            return {name: value for name, value in record.items() if not name.startswith("pace_")}
+
+        before = read_by_others()
+        for _ in range(5):
+            device.poll()
+        assert read_by_others() == before
+
+
+@pytest.mark.parametrize("kind", ["redis sync", "redis async"])
+def test_section_3_5_a_poll_that_the_redis_client_sends_again_is_never_slow(redis_url: str, kind: str) -> None:
+    """The reply was lost between Redis and here; the same command goes out a second time, and carries the same mark."""
+    port = int(redis_url.rsplit(":", 1)[1].partition("/")[0])
+    with Proxy(port) as wire, World(kind, wire.url) as world:
+        device = begun(world)
+        for _ in range(3):
+            wire.losing, lost = 1, wire.lost
+            assert error(device.poll()) == PENDING
+            assert wire.lost == lost + 1
+            world.clock.advance(5)

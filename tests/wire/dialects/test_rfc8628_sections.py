@@ -1,0 +1,339 @@
+"""RFC 8628, section by section: each requirement that this server or its pages can meet, and where the others are held.
+
+Section 3.1 is in test_rfc8628_request.py, 3.5 in test_rfc8628_pace.py and test_rfc8628_golden.py.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qrlogin import STANDARD, STRICT, BadArgument, Misconfigured, Policy
+from qrlogin.codes import Codes
+from qrlogin.core import Core
+from qrlogin.wire import Request
+from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
+from tests.wire.dialects.rfc8628_world import (
+    ADDRESS,
+    FORM,
+    KEY,
+    KINDS,
+    ORIGIN,
+    TYPED,
+    URI,
+    Device,
+    World,
+    error,
+    everybody,
+    opened,
+    read,
+    registered,
+)
+
+ROOT = Path(__file__).parent.parent.parent.parent
+CROSS_SITE = ("sec-fetch-site", "cross-site")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World("memory sync") as made:
+        yield made
+
+
+@pytest.fixture(params=KINDS)
+def every_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    yield from opened(request)
+
+
+# Where the device is this package's own page, it is <qr-login>, which speaks the native dialect, or the demo's page for phones;
+# these rows of the checklist are held there.
+ELSEWHERE = {
+    "3.1 SHOULD (client): begins when it is asked to, and not again by itself": (
+        "tests/browser/test_trouble.py",
+        "test_an_expired_login_asks_for_nothing_by_itself",
+    ),
+    "3.2 SHOULD (client): leaves a pause between polls": (
+        "tests/browser/test_trouble.py",
+        "test_a_server_that_does_not_hold_is_not_flooded",
+    ),
+    "3.3: the device_code is not shown": ("tests/browser/test_hostile.py", "test_no_secret_in_the_page"),
+    "3.3, 3.3.1: approve or deny": ("tests/demo/test_browser.py", "test_by_keyboard_declining_comes_first"),
+    "3.3.1 MAY: a picture of the address": (
+        "tests/browser/test_states.py",
+        "test_the_picture_is_read_by_a_decoder_that_we_did_not_write",
+    ),
+    "3.5 (client): a longer interval is kept": ("tests/browser/test_trouble.py", "test_too_many_requests_while_waiting"),
+    "3.5 MUST (client): any other error stops it": ("tests/browser/test_trouble.py", "test_nonsense_while_waiting"),
+    "3.5 MUST (client): slower after a silence": ("tests/browser/test_trouble.py", "test_attempts_spread_out"),
+    "3.5 MAY: another channel than polling": ("tests/wire/test_waiting.py", ""),
+    "5.1: who scanned is shown, and asked about": ("tests/browser/test_redeem.py", ""),
+    "5.5: a code does not stay on a screen": ("tests/browser/test_states.py", "test_a_picture_that_is_too_old_to_scan_fades"),
+}
+
+
+@pytest.mark.parametrize("row", ELSEWHERE)
+def test_what_concerns_our_own_pages_is_held_where_they_are(row: str) -> None:
+    file, name = ELSEWHERE[row]
+    assert f"def {name}(" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).exists()
+
+
+# 3.2 Device authorization response
+
+
+def test_section_3_2_what_is_required_and_what_is_optional_is_all_there(world: World) -> None:
+    told = Device(world).begin()
+    kinds = {name: type(value) for name, value in told.items()}
+    texts = ("device_code", "user_code", "verification_uri", "verification_uri_complete")
+    assert kinds == dict.fromkeys(texts, str) | {"expires_in": int, "interval": int}
+
+
+@pytest.mark.parametrize(("policy", "window"), [(TYPED, 150), (replace(STRICT, user_codes=True), 135)])
+def test_section_3_2_lifetimes(world: World, policy: Policy, window: int) -> None:
+    """The policy's interval; the dialect's own life, 300 s unless told otherwise; and 120 s more than usual to collect."""
+    for lifetime in (300, 600, 30):
+        server = world.another(policy=replace(policy, interval=7), lifetime=lifetime)
+        device = Device(server)
+        told = device.begin()
+        assert (told["expires_in"], told["interval"]) == (lifetime, 7)
+        signed = server.desk.core.device(told["device_code"])
+        assert signed.redeem_by - signed.begun_at == (lifetime + window) * 1000
+    for wrong in (0, 601, 300.0, True, "300"):
+        with pytest.raises(Misconfigured, match="lifetime"):
+            world.another(lifetime=wrong)
+
+
+@pytest.mark.parametrize("path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS", "TRACE", "POST", "FOO"])
+def test_section_3_2_every_answer_is_json_that_is_not_kept(world: World, path: str, method: str) -> None:
+    """`rfc8628_world._mannerly` holds the headers, and the form of every error (RFC 6749 section 5.2), in all these tests."""
+    answer = world.ask(Request(method, path, "", (FORM,), b"" if method in ("GET", "HEAD") else b"client_id=tv"))
+    allowed = {"device_authorization": "POST", "token": "POST", ".well-known/openid-configuration": "GET"}.get(path)
+    assert (answer.status == 405) == (allowed not in (None, method))
+    assert dict(answer.headers).get("Allow") == (allowed if answer.status == 405 else None)
+    assert (answer.status == 404) == (allowed is None)
+
+
+# 3.3 User interaction
+
+
+def test_section_3_3_the_person_starts_at_verification_uri_and_brings_the_code(every_world: World) -> None:
+    world, device = every_world, Device(every_world)
+    told = device.begin(scope="mail read")
+    assert told["verification_uri"] == URI
+    assert told["user_code"] not in told["verification_uri"]  # not recommended there
+    told_to_the_person = read(world.phone("scan", told["user_code"]))
+    assert told_to_the_person["context"] == {"client_id": "tv", "scope": "mail read"}
+    assert error(device.poll()) == "authorization_pending"  # looking is not approving
+    assert world.phone("deny", told["user_code"]).status == 200
+    assert error(device.poll()) == "access_denied"
+
+
+def test_section_3_3_the_device_code_is_in_nothing_that_a_person_or_a_phone_is_told(world: World) -> None:
+    device = Device(world)
+    told = device.begin()
+    secret = told.pop("device_code").split(".")[1]
+    assert secret not in str(told)
+    for verb in ("scan", "confirm"):
+        assert secret.encode() not in world.phone(verb, told["user_code"]).body
+
+
+def test_section_3_3_nobody_approves_who_is_not_signed_in(world: World) -> None:
+    device = Device(world)
+    code = device.begin()["user_code"]
+    assert [world.phone(verb, code, None).status for verb in ("scan", "confirm", "deny")] == [401] * 3
+
+
+def test_section_3_3_1_the_complete_address_is_for_a_picture_and_for_typing(every_world: World) -> None:
+    told = Device(every_world).begin()
+    assert told["verification_uri_complete"] == f"{URI}?user_code={told['user_code']}"
+    assert read(every_world.phone("scan", told["verification_uri_complete"]))["state"] == "scanned"
+
+
+# 3.4 Device access token request
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("grant_type=authorization_code&code=x", "unsupported_grant_type"),
+        ("grant_type=password&username=u&password=p", "unsupported_grant_type"),
+        ("grant_type=refresh_token&device_code={code}", "unsupported_grant_type"),
+        ("grant_type=device_code&device_code={code}", "unsupported_grant_type"),
+        (f"grant_type={GRANT_TYPE.upper()}&device_code={{code}}", "unsupported_grant_type"),
+        ("device_code={code}", "invalid_request"),
+        (f"grant_type={GRANT_TYPE}", "invalid_request"),
+        (f"grant_type={GRANT_TYPE}&user_code={{user}}", "invalid_request"),
+        (f"grant_type={GRANT_TYPE}&device_code={{user}}", "invalid_grant"),
+        (f"grant_type={GRANT_TYPE}&device_code={{code}}", "authorization_pending"),
+        (f"grant_type={GRANT_TYPE.replace(':', '%3A')}&device_code={{code}}", "authorization_pending"),
+        (f"device_code={{code}}&grant_type={GRANT_TYPE.replace(':', '%3a')}&scope=x", "authorization_pending"),
+    ],
+)
+def test_section_3_4_the_request(world: World, form: str, told: str) -> None:
+    device = Device(world)
+    device.begin()
+    filled = form.replace("{code}", device.told["device_code"]).replace("{user}", device.user_code)
+    assert error(world.post("token", f"{filled}&client_id=tv")) == told
+
+
+@pytest.mark.parametrize("spelled", ["a b", "a+b", "a%20b"])
+def test_section_3_4_spaces_come_in_three_spellings(world: World, spelled: str) -> None:
+    told = read(world.post("device_authorization", f"client_id=my+tv&scope={spelled}"))
+    assert read(world.phone("scan", told["user_code"]))["context"] == {"client_id": "my tv", "scope": "a b"}
+
+
+def test_section_3_4_a_device_code_is_for_the_client_that_it_was_given_to(every_world: World) -> None:
+    mine = Device(every_world)
+    mine.begin()
+    mine.approve()
+    assert error(mine.poll(client_id="radio")) == "invalid_grant"
+    assert mine.poll().redeemed is not None
+
+
+def test_section_3_4_a_client_with_a_secret_proves_it_here_too(world: World) -> None:
+    server = world.another(clients=registered)
+    device = Device(server, "box")
+    device.begin(client_secret="hunter2")
+    device.approve()
+    assert [error(device.poll()), error(device.poll(client_secret="guess"))] == ["invalid_client"] * 2
+    assert device.poll(client_secret="hunter2").redeemed is not None
+
+
+# 4 Discovery metadata
+
+
+@pytest.mark.parametrize("at", [None, ORIGIN, f"{ORIGIN}/", f"{ORIGIN}/oauth", f"{ORIGIN}/oauth/v1/"])
+@pytest.mark.parametrize("path", ["oauth-authorization-server", "openid-configuration"])
+def test_section_4_the_metadata_says_where_everything_is(world: World, at: str | None, path: str) -> None:
+    server = world.another(at=at)
+    said = read(server.ask(Request("GET", f".well-known/{path}")))
+    issuer = (at or ORIGIN).rstrip("/")
+    assert said["issuer"] == issuer == server.dialect.issuer  # to the letter: RFC 8414 section 3.3
+    assert said["device_authorization_endpoint"] == f"{issuer}/device_authorization"
+    assert said["token_endpoint"] == f"{issuer}/token"
+    assert said["grant_types_supported"] == [GRANT_TYPE]
+    assert said["response_types_supported"] == []
+
+
+def test_section_4_an_application_adds_its_own_but_cannot_contradict_the_mount(world: World) -> None:
+    own = {"jwks_uri": f"{ORIGIN}/keys", "scopes_supported": ["openid"], "issuer": "https://evil.example", "token_endpoint": "x"}
+    said = read(world.another(metadata=own).ask(Request("GET", ".well-known/openid-configuration")))
+    assert (said["jwks_uri"], said["scopes_supported"]) == (f"{ORIGIN}/keys", ["openid"])
+    assert (said["issuer"], said["token_endpoint"]) == (ORIGIN, f"{ORIGIN}/token")
+
+
+# 5 Security considerations
+
+
+def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_turn_them_on() -> None:
+    core = Core(secret_keys=[KEY], verification_uri=URI, audience=None, policy=STANDARD)
+    with pytest.raises(Misconfigured, match="set user_codes=True in the policy"):
+        Rfc8628(core, clients=everybody)
+
+
+def test_section_5_1_five_guesses_for_an_account_whatever_it_does_with_them(every_world: World) -> None:
+    """Looking up and approving share the budget; tests/test_guesses.py has the rest."""
+    device = Device(every_world)
+    device.begin()
+    verbs = ("scan", "confirm", "deny", "release", "scan")
+    assert [every_world.phone(verb, "BCDFGHJK").status for verb in verbs] == [404] * 5
+    assert [every_world.phone(verb, device.user_code).status for verb in verbs] == [429] * 5
+
+
+def test_section_5_2_a_device_code_has_256_random_bits(world: World) -> None:
+    seen = {Device(world).begin()["device_code"].split(".")[1] for _ in range(50)}
+    assert len(seen) == 50
+    assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in seen)
+
+
+def test_section_5_4_the_person_is_shown_the_device(world: World) -> None:
+    answer = world.post("device_authorization", "client_id=tv&scope=a", FORM, ("user-agent", "Television 1.0 (" + "x" * 300))
+    context = read(world.phone("scan", read(answer)["user_code"]))["context"]
+    assert context == {"browser": ("Television 1.0 (" + "x" * 300)[:100], "client_id": "tv", "scope": "a"}
+
+
+def test_section_5_4_an_application_describes_the_device_in_its_own_words(world: World) -> None:
+    server = world.another(
+        describe=lambda request: {"device": "the television", "client_id": "forged", "ip": str(request.client)}
+    )
+    told = read(server.post("device_authorization", "client_id=tv"))
+    assert read(world.phone("scan", told["user_code"]))["context"] == {
+        "device": "the television",
+        "client_id": "tv",
+        "ip": ADDRESS,
+    }
+    boundless = world.another(describe=lambda _: {"device": "x" * 400})
+    with pytest.raises(BadArgument, match="400 bytes"):  # the application's own mistake, and not a client's
+        boundless.post("device_authorization", "client_id=tv")
+
+
+@pytest.mark.parametrize("text", ["demo/assets/phone.html", "../docs/wire/rfc8628.md"])
+def test_section_5_4_the_page_and_the_docs_ask_whether_the_device_is_at_hand(text: str) -> None:
+    said = " ".join((ROOT / "qrlogin" / text).read_text("utf-8").split())
+    assert "pprove only if the code is on the screen in front of you" in said
+
+
+def test_section_5_6_no_secret_is_asked_of_a_device_that_cannot_keep_one(world: World) -> None:
+    seen: list[Client] = []
+    device = Device(world.another(clients=lambda client: not seen.append(client)))  # type: ignore[func-returns-value]
+    device.begin()
+    device.poll()
+    assert seen == [Client("tv", None)] * 2
+
+
+# 6 User codes
+
+
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+ALIKE = {"Q": "Q0O", "L": "L1I", "Z": "Z2", "S": "S5", "G": "G6", "B": "B8", "V": "VUY"}
+
+
+@given(st.data())
+def test_section_6_1_a_code_is_read_however_it_is_typed(data: st.DataObject) -> None:
+    """Case, dashes, spaces, other punctuation, full-width letters and look-alikes."""
+    codes = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
+    letters, typed = data.draw(st.text(LETTERS, min_size=8, max_size=8)), ""
+    for letter in letters:
+        one = data.draw(st.sampled_from(ALIKE.get(letter, letter)))
+        one = data.draw(st.sampled_from([one, one.lower(), chr(ord(one) + 0xFEE0)]))
+        typed += data.draw(st.sampled_from(["", "-", " ", ".", "\u2013", "\u3000"])) + one
+    assert codes.read_scan_code(typed) == codes.read_scan_code(f"{letters[:4]}-{letters[4:]}")
+
+
+def test_section_6_1_a_code_is_made_of_twenty_letters(world: World) -> None:
+    seen = "".join(Device(world).begin()["user_code"].replace("-", "") for _ in range(100))
+    assert set(seen) == set(LETTERS)  # 800 letters: that one of twenty is not among them has a chance of 1 in 10**17
+
+
+# Scopes: RFC 6749 section 3.3
+
+
+@pytest.mark.parametrize("scope", ["a  b", " a", "a ", 'a"', "a\\", "é", "a\tb", "a\nb", "x" * 400])
+def test_a_scope_that_cannot_be_shown_is_refused(world: World, scope: str) -> None:
+    answer = world.post("device_authorization", urlencode({"client_id": "tv", "scope": scope}))
+    assert (answer.status, error(answer)) == (400, "invalid_scope")
+
+
+def test_the_longest_scope_is_what_the_context_has_room_for(world: World) -> None:
+    agent = ("user-agent", "x" * 300)
+    room = 400 - len('{"browser":"","client_id":"","scope":""}') - 100 - 128
+    for length, status in ((room, 200), (room + 1, 400)):
+        form = urlencode({"client_id": "c" * 128, "scope": "s" * length})
+        assert world.post("device_authorization", form, FORM, agent).status == status
+    assert room >= 130
+
+
+# A page of another site
+
+
+@pytest.mark.parametrize("path", ["device_authorization", "token"])
+def test_a_page_of_another_site_is_refused_and_could_read_nothing(world: World, path: str) -> None:
+    for site in (CROSS_SITE, ("sec-fetch-site", "same-site"), ("sec-fetch-site", "none"), ("origin", "https://app.example")):
+        answer = world.post(path, "client_id=tv", FORM, site)
+        assert (answer.status == 403) == (site is CROSS_SITE)  # _mannerly: no CORS header lets a page of another origin read
+    assert world.ask(Request("GET", ".well-known/openid-configuration", "", (CROSS_SITE,))).status == 200
