@@ -1,0 +1,152 @@
+"""A site that speaks both WeChat dialects, and a neighbour: pages on another port of the same host. The phone is a few calls.
+
+It is called localhost, because for a host without a name Chromium takes another port for another site where it reads
+Cross-Origin-Resource-Policy, though not where it sends cookies and Sec-Fetch-Site.
+"""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from http.client import HTTPConnection
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlencode
+
+from PIL import Image
+from playwright.async_api import Locator
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.demo.server import Server
+from qrlogin.wire import Cookie, Dialect, Endpoint, Request, Response
+from qrlogin.wire.message import StartResponse
+from qrlogin.wire.routes import known
+from qrlogin.wire.wechat import WeChat
+from qrlogin.wire.wechat_open import WeChatOpen
+from tests.render.readers import decode
+from tests.servers import LOOPBACK
+
+HTML, JS = "text/html; charset=utf-8", "text/javascript; charset=utf-8"
+IN = '<!doctype html><html lang="en"><title>In</title><main><h1 id="in">You are in.</h1></main></html>'
+OUT = '<!doctype html><html lang="en"><title>Out</title><h1>Who are you?</h1></html>'
+APPLICATION = ("wx-neighbour", "its-secret")
+#: What the article leaves out: where the dialect is, what a deferred is, and who calls whom.
+PAGE = """<!doctype html><html lang="en"><title>Log in</title>
+<img alt="" width="300" height="300"><p id="told"></p>
+<script src="/jquery.js"></script>
+<script>
+const i = {API_jsLogin: "SITE/jslogin?appid=wx782c26e4c19acffb&fun=new", API_login: "SITE/cgi-bin/mmwebwx-bin/login"};
+const t = {defer() {
+  const it = {};
+  it.promise = new Promise((resolve, reject) => Object.assign(it, {resolve, reject}));
+  return it;
+}};
+</script>
+<script src="/article.js"></script>
+<script>
+const say = (word) => document.getElementById("told").append(` ${word}`);
+async function poll(uuid, tip) {
+  window.code = 0;
+  const code = await checkLogin(uuid, tip).catch(() => 0);
+  say(code);
+  handleStatus(window);
+  if (code === 201 || code === 408) poll(uuid);
+}
+getUUID().then((uuid) => {
+  document.querySelector("img").src = `SITE/qrcode/${uuid}`;
+  poll(uuid, 1);
+}, () => say("refused"));
+</script></html>"""
+
+
+class WeChatSite:
+    """`hold` as people have it: a poll that is not answered by news is not answered while a test lasts."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.server, self.neighbour = Server(LOOPBACK, 0), Server(LOOPBACK, 0)
+        self.origin, self.beside = (f"http://localhost:{server.port}" for server in (self.server, self.neighbour))
+        self.qr = QRLogin(self.store, secret_keys=[bytes(range(32))], verification_uri=f"{self.origin}/qr")
+        back = f"{self.beside}/back"
+        dialects: tuple[Dialect, ...] = (
+            WeChat(self.qr.core),
+            WeChatOpen(
+                self.qr.core,
+                redirect_uris=lambda appid, address: (appid, address) == (APPLICATION[0], back),
+                clients=lambda appid, secret: (appid, secret) == APPLICATION,
+            ),
+        )
+        self._endpoints = [Endpoint(self.qr, dialect, max_waiting=8) for dialect in dialects]
+        self.asked: list[tuple[float, str]] = []  # when, and for what path
+        self.log_ins: list[str] = []  # subjects
+        self.tokens: list[dict[str, Any]] = []  # what the neighbour was given
+
+    def times(self, path: str) -> list[float]:
+        return [when for when, what in self.asked if what == path]
+
+    def waiting(self) -> int:
+        """How many polls are held."""
+        return len(self.store._wakeups)
+
+    def __enter__(self) -> Self:
+        self.server.start(self._site)
+        self.neighbour.start(self._beside)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.neighbour.stop(lambda: None)
+        self.server.stop(self.qr.close)
+
+    # What is served
+
+    def _site(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        request = Request.from_wsgi(environ, environ["PATH_INFO"])
+        self.asked.append((time.monotonic(), request.path))
+        for endpoint in self._endpoints:
+            if known(endpoint.dialect.browser_routes, request.path):
+                return self._logged_in(request, endpoint.browser(request)).to_wsgi(start_response)
+        if request.path == "":
+            page = IN if ("session", "of-1") in request.cookies() else OUT
+            return Response(200, (("Content-Type", HTML),), page.encode()).to_wsgi(start_response)
+        return self._pages(request.path).to_wsgi(start_response)
+
+    def _logged_in(self, request: Request, answer: Response) -> Response:
+        if answer.redeemed is None:
+            return answer
+        self.log_ins.append(answer.redeemed.subject)
+        if request.path == "sns/oauth2/access_token":
+            return answer.with_json({"access_token": "a-token", "openid": answer.redeemed.subject})
+        session = Cookie("session", f"of-{answer.redeemed.subject}", 600, secure=False)
+        return Response(answer.status, answer.headers, answer.body, (*answer.cookies, session))
+
+    def _beside(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        request = Request.from_wsgi(environ, environ["PATH_INFO"])
+        if request.path == "back":  # the server of an application: it asks, with the browser's cookies
+            (code,), (state,) = (parse_qs(request.query)[name] for name in ("code", "state"))
+            appid, secret = APPLICATION
+            query = urlencode({"appid": appid, "secret": secret, "code": code, "grant_type": "authorization_code"})
+            (cookies,) = request.all("cookie")
+            asking = HTTPConnection(LOOPBACK, self.server.port, timeout=10)
+            asking.request("GET", f"/sns/oauth2/access_token?{query}", headers={"Cookie": cookies})
+            self.tokens.append(json.load(asking.getresponse()) | {"state": state})
+            asking.close()
+            return Response(200, (("Content-Type", HTML),), IN.encode()).to_wsgi(start_response)
+        return self._pages(request.path).to_wsgi(start_response)
+
+    def _pages(self, path: str) -> Response:
+        served: dict[str, Callable[[], tuple[str, str]]] = {
+            "login": lambda: (HTML, PAGE.replace("SITE", self.origin)),
+            "article.js": lambda: (JS, Path(__file__).with_name("wechat_article.js").read_text()),
+            "jquery.js": lambda: (JS, files("xstatic.pkg.jquery").joinpath("data/jquery.js").read_text()),
+        }
+        kind, text = served[path]() if path in served else (HTML, "")
+        return Response(200 if text else 404, (("Content-Type", kind),), text.encode())
+
+
+async def text_of(picture: Locator) -> str:
+    """What a camera reads off the screen."""
+    seen = Image.open(io.BytesIO(await picture.screenshot()))
+    (found,) = decode(seen)
+    return found.decode()

@@ -1,0 +1,477 @@
+"""WeChat's open platform: byte for byte in every state, over both stores, in both colours; its page; and what strangers get."""
+
+import itertools
+import json
+import re
+from functools import partial
+from html.parser import HTMLParser
+from typing import get_args
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.render import png
+from qrlogin.wire import Request, Response
+from qrlogin.wire.dialect import Exchange, Wait
+from qrlogin.wire.wechat_open import WeChatOpen
+from tests.wire.dialects.polled import opened, redis_of
+from tests.wire.dialects.wechat_people import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, wechat_open
+from tests.wire.mount import KEY, URI, Colour
+
+EVERYWHERE = pytest.mark.parametrize(("colour", "store"), list(itertools.product(get_args(Colour), ("memory", "redis"))))
+CROSS_SITE = ("sec-fetch-site", "cross-site")
+TOKEN = "sns/oauth2/access_token"
+CALLBACK = "https://example.com/connect/callback"
+#: Numbers are polls and what they are told; +n lets n seconds pass. As the original's page does it, a client sends what it was
+#: told last, unless that was 408.
+STORIES = {
+    "nobody comes": "408 408",
+    "somebody scans": "408 scan 404 408 404 408",
+    "released, and scanned again": "scan 404 release 403 408 scan 404 release 403",
+    "released before anybody heard": "scan release 408",
+    "released while nothing was new": "scan 404 408 release 408",
+    "approved": "scan 404 confirm 405 405",
+    "approved before anybody heard": "scan confirm 405",
+    "approved at the last moment": "scan 404 +299 confirm +30 405",
+    "refused": "scan 404 deny 403 402 403",
+    "refused before anybody heard": "scan deny 403 402",
+    "released, then refused": "scan 404 release 403 scan deny 402",
+    "approved, then refused": "scan confirm 405 deny 403 402",
+    "given up": "408 cancel 402 402",
+    "collected": "scan confirm 405 collect 402 402",
+    "nobody in time": "408 +300 402",
+    "not approved in time": "scan 404 +300 402 402",
+    "not collected in time": "scan confirm 405 +330 402",
+    "long gone": "scan confirm +3600 402",
+    "the store is away": "scan away 500 500",
+}
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("story", STORIES)
+def test_every_state_is_told_as_written(story: str, colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+    with opened(wechat_open, colour, redis_of(request, store)) as house:
+        client = OfWeChatOpen(house)
+        client.begin()
+        for step in STORIES[story].split():
+            if not step.isdigit():
+                happen(client, step)
+                continue
+            wx_code = f"{client.code}{client.facts()['ticket']}" if step == "405" else ""
+            told = client.poll()
+            assert told.body.decode() == f"window.wx_errcode={step};window.wx_code='{wx_code}';"
+            assert dict(told.headers)["Content-Type"] == "application/javascript; charset=utf-8"
+            path, query, _ = client.asked()
+            as_json = client.send(path, f"f=json&{query}")
+            assert as_json.body.decode() == f'{{"wx_errcode":{step},"wx_code":"{wx_code}"}}'
+            assert dict(as_json.headers)["Content-Type"] == "application/json; charset=utf-8"
+            assert (told.status, told.redeemed, told.cookies) == (as_json.status, None, ()) == (200, None, ())
+            client.last = "" if step == "408" else step
+
+
+@EVERYWHERE
+def test_a_login_from_beginning_to_end(colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+    with opened(wechat_open, colour, redis_of(request, store)) as house:
+        client = OfWeChatOpen(house)
+        page = client.begin(("user-agent", "Browser 1.0"))
+        (device,) = page.cookies
+        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (True, True, "Lax", "/", 360)
+        happen(client, "scan")
+        happen(client, "confirm")
+        answer = client.collect()
+        assert answer.redeemed is not None
+        assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
+        assert answer.redeemed.context == {"browser": "Browser 1.0"}
+        assert (answer.status, dict(answer.headers)["Location"]) == (302, "https://example.com/")
+        assert dict(answer.headers)["Referrer-Policy"] == "no-referrer"
+
+
+@EVERYWHERE
+def test_an_application_collects_with_the_browsers_cookie(colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+    with opened(wechat_open, colour, redis_of(request, store)) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"appid": "wx1", "redirect_uri": NEIGHBOUR, "response_type": "code", "scope": "snsapi_login", "state": "s"}
+        assert Page(client.begin()).body["data-target"] == f"{NEIGHBOUR}?"
+        happen(client, "scan")
+        happen(client, "confirm")
+        code = client.wx_code
+        asked = len(house.store.calls)
+
+        def exchanged(jar: dict[str, str], **other: str) -> Response:
+            query = {**BACKEND, "code": code, "grant_type": "authorization_code", **other}
+            return OfWeChatOpen(house, jar).send(TOKEN, urlencode(query))
+
+        invalid = b'{"errcode":40029,"errmsg":"invalid code"}'
+        other = OfWeChatOpen(house)
+        other.begin()
+        asked += 1
+        assert exchanged({}).body == invalid  # a code without its browser's cookie
+        assert exchanged(other.jar).body == invalid
+        assert exchanged(client.jar, code="x").body == exchanged(client.jar, code=code[::-1]).body == invalid
+        assert exchanged(client.jar, secret="guessed").body == b'{"errcode":40125,"errmsg":"invalid appsecret"}'
+        assert exchanged(client.jar, secret="").body == exchanged(client.jar, appid="wx2").body
+        assert exchanged(client.jar, grant_type="password").body == b'{"errcode":40002,"errmsg":"invalid grant_type"}'
+        assert len(house.store.calls) == asked, "the store was asked for somebody who is nobody"
+        assert exchanged(client.jar, code=code[:-32] + "0" * 32).body == invalid
+
+        answer = exchanged(client.jar)
+        assert answer.redeemed is not None
+        assert answer.body == b"{}"
+        assert answer.with_json({"access_token": "t"}).body == b'{"access_token":"t"}'
+        again = exchanged(client.jar)  # the answer was lost
+        assert again.redeemed is not None
+        assert again.redeemed.replayed
+        house.clock.advance(31)
+        assert exchanged(client.jar).body == invalid
+        house.store.down = True
+        assert exchanged(client.jar).body == b'{"errcode":-1,"errmsg":"system error"}'
+
+
+def test_a_code_is_for_the_application_that_it_was_made_for() -> None:
+    with opened(partial(wechat_open, clients=lambda appid, secret: secret == f"of-{appid}")) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"appid": "wx1", "redirect_uri": NEIGHBOUR}
+        client.begin()
+        happen(client, "scan")
+        happen(client, "confirm")
+        query = {"code": client.wx_code, "grant_type": "authorization_code"}
+        wrong = client.send(TOKEN, urlencode({**query, "appid": "wx2", "secret": "of-wx2"}))
+        assert wrong.body == b'{"errcode":40029,"errmsg":"invalid code"}'
+        assert client.send(TOKEN, urlencode({**query, "appid": "wx1", "secret": "of-wx1"})).redeemed
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("echo", [False, True])
+def test_an_answer_lost_at_each_step_loses_no_login(
+    echo: bool, colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
+    with opened(wechat_open, colour, redis_of(request, store)) as house:
+        house.store.echo = echo
+        client = OfWeChatOpen(house)
+        client.begin()
+        happen(client, "scan")
+        assert client.poll() == client.poll()
+        client.last = "404"
+        happen(client, "release")
+        assert client.poll() == client.poll()
+        happen(client, "scan")
+        happen(client, "confirm")
+        assert client.poll() == client.poll()
+        path, query, _ = client.errand()
+        first, second = client.send(path, query), client.send(path, query)
+        assert (first.headers, first.status) == (second.headers, second.status)
+        assert [redeemed.replayed for redeemed in house.redeemed] == [False, True]
+        house.clock.advance(31)
+        late = client.send(path, query)
+        assert (late.status, json.loads(late.body)["error"]) == (409, "already_redeemed")
+
+
+def test_a_poll_is_held_until_there_is_something_that_this_client_was_not_told() -> None:
+    with opened(wechat_open) as house:
+        client, dialect = OfWeChatOpen(house), WeChatOpen(house.core)
+        client.begin()
+        cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
+
+        def held(last: str) -> object:
+            client.last = last
+            path, query, _ = client.asked()
+            exchange = dialect.browser(Request("GET", path, query, (("cookie", cookies),)))
+            assert isinstance(exchange, Exchange)
+            assert isinstance(exchange.operation, Wait)
+            assert exchange.operation.timeout == 25
+            return exchange.operation.after
+
+        assert [held(last) for last in ("", "408", "403", "405", "x", "404")] == [None, None, None, None, None, "scanned"]
+
+
+# The page
+
+
+class Page(HTMLParser):
+    """Its elements, and what stands in its scripts and styles."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.policy = dict(answer.headers)["Content-Security-Policy"]
+        self.feed(answer.body.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] == "script":
+            self.scripts.append(data)
+
+    def __getitem__(self, tag: str) -> dict[str, str | None]:
+        (found,) = (attributes for name, attributes in self.elements if name == tag)
+        return found
+
+    @property
+    def body(self) -> dict[str, str | None]:
+        return self["body"]
+
+
+def test_the_page_can_be_read_the_way_clients_read_it() -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"appid": "wx1", "state": "a b&c"}
+        answer = client.begin()
+        html, uuid = answer.body.decode(), client.code
+        assert re.fullmatch("[0-9a-f]{32}", uuid)
+        assert f'<img src="/connect/qrcode/{uuid}"' in html
+        assert f'G="{uuid}"' in html
+        assert re.findall(r"uuid=([a-zA-Z0-9_-]+)", html) == [uuid]
+        assert Page(answer).body == {
+            "data-poll": f"/connect/l/qrconnect?uuid={uuid}&f=json",
+            "data-target": f"{CALLBACK}?",
+            "data-state": "a%20b%26c",
+            "data-frame": "",
+        }
+        assert (answer.status, dict(answer.headers)["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert dict(answer.headers)["Referrer-Policy"] == "no-referrer"
+        sources = [part.split() for part in Page(answer).policy.split("; ")]
+        assert all(
+            source in {"'none'", "'self'", "'script'"} or source.startswith("'sha256-") for _, *each in sources for source in each
+        )
+        assert [name for name, *each in sources if each == ["'none'"]] == [
+            "default-src",
+            "base-uri",
+            "form-action",
+            "trusted-types",
+        ]
+
+
+@pytest.mark.parametrize(
+    "state", ['"><script>alert(1)</script>', "</script><script>", "{{uuid}}", "'\\\r\n\0", "é\u2028", "x" * 512]
+)
+def test_a_state_comes_back_as_it_was_and_as_nothing_else(state: str) -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"state": "harmless"}
+        harmless = Page(client.begin())
+        client.wants = {"state": state}
+        page = Page(client.begin())
+        assert [tag for tag, _ in page.elements] == [tag for tag, _ in harmless.elements]
+        sent = page.body["data-state"]
+        assert sent is not None
+        assert parameters(f"state={sent}") == {"state": state}
+        assert re.fullmatch("[A-Za-z0-9_.~%-]+", sent)
+
+
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [
+        ("https://example.com/back", "https://example.com/back?"),
+        ("https://example.com", "https://example.com?"),
+        ("https://example.com/back?a=b&c", "https://example.com/back?a=b&c&"),
+        ("https://example.com?a", "https://example.com?a&"),
+        ("https://example.com/?a=1&copy=2", "https://example.com/?a=1&copy=2&"),  # no ©
+        (NEIGHBOUR, f"{NEIGHBOUR}?"),
+    ],
+)
+def test_it_goes_where_it_may(address: str, target: str) -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"appid": "wx1", "redirect_uri": address}
+        assert Page(client.begin()).body["data-target"] == target
+
+
+ELSEWHERE = [
+    "https://evil.example/",
+    "//evil.example/",
+    "/back",
+    "https:evil.example",
+    "https:///evil.example",
+    "https://example.com.evil.example/",
+    "https://example-com/",
+    "https://example.com@evil.example/",
+    "https://example.com:x@evil.example/",
+    "https://example.com:@evil.example/",
+    "https://example.com\\@evil.example/",
+    "https://example.com\\.evil.example/",
+    "https://example.com%2eevil.example/",
+    "https://example.com#@evil.example/",
+    "https://example.com/#x",
+    "https://example.com/a b",
+    "https://example.com/\t",
+    "https://example.com/\r\nSet-Cookie: a=b",
+    'https://example.com/"><script>',
+    "https://example.com/é",
+    "https://EXAMPLE.com/",
+    "https://exam\u200bple.com/",
+    "http://example.com/",
+    "ftp://example.com/",
+    "javascript:alert(1)//https://example.com/",
+    "data:text/html,x",
+    "https://example.com:8443/other",
+    "https://example.com:8444/back",
+    "https://example.com:843/",
+    f"{NEIGHBOUR}/",
+    f"{NEIGHBOUR}?a",
+    f" {CALLBACK}",
+    f"{CALLBACK}\n",
+]
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+def test_it_goes_nowhere_else(address: str) -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"appid": "wx1", "redirect_uri": address}
+        answer = client.begin()
+        assert (answer.status, json.loads(answer.body)["error"], answer.cookies) == (400, "invalid_request", ())
+        assert address not in answer.body.decode()
+        assert house.store.calls == []
+
+
+def test_an_address_of_another_host_is_refused_even_if_it_is_registered() -> None:
+    with opened(partial(wechat_open, redirect_uris=lambda appid, address: True)) as house:
+        client = OfWeChatOpen(house)
+        for address in ELSEWHERE:
+            client.wants = {"appid": "wx1", "redirect_uri": address}
+            if client.begin().status == 200:
+                assert urlsplit(address).hostname == "example.com", address
+                assert urlsplit(address).scheme == "https", address
+                assert not re.search(r"[^!-~]|[\"#<>\\@]", address), address
+
+
+def test_an_address_belongs_to_its_application() -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"appid": "wx2", "redirect_uri": NEIGHBOUR}
+        assert client.begin().status == 400
+        client.wants = {"redirect_uri": NEIGHBOUR}
+        assert client.begin().status == 400
+        for wants in ({"appid": "x" * 65}, {"appid": "ü"}, {"state": "x" * 513}):
+            client.wants = wants
+            assert client.begin().status == 400
+
+
+def test_in_a_frame_it_moves_the_frame_if_it_was_asked_to() -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"self_redirect": "true"}
+        assert Page(client.begin()).body["data-frame"] == "self"
+        client.wants = {"self_redirect": "1"}
+        assert Page(client.begin()).body["data-frame"] == ""
+
+
+# Strangers
+
+
+@EVERYWHERE
+def test_strangers_hear_what_is_said_of_a_login_that_never_was(
+    colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
+    with opened(wechat_open, colour, redis_of(request, store)) as house:
+        client, other = OfWeChatOpen(house), OfWeChatOpen(house)
+        client.begin()
+        other.begin()
+        happen(client, "scan")
+        happen(client, "confirm")
+        path, query, _ = client.errand()
+        asked = len(house.store.calls)
+        elsewhere = QRLogin(MemoryStore(now=house.clock), secret_keys=[KEY[::-1]], verification_uri=URI)
+        foreign = elsewhere.run(elsewhere.core.begin(fixed=True, ask_browser=False))
+        (name,) = (name for name, value in client.jar.items() if value == client.device_code)
+        thief = OfWeChatOpen(house, {name: other.device_code})
+        forger = OfWeChatOpen(house, {name: foreign.device_code})
+
+        told = [one.poll(client.code) for one in (other, OfWeChatOpen(house), thief, forger)]
+        told += [client.poll(code) for code in (foreign.scan_code, client.code[::-1], "0" * 32, "x", "x" * 3000, "%00")]
+        assert {answer.body for answer in told} == {b"window.wx_errcode=402;window.wx_code='';"}
+        assert len({(answer.headers, answer.cookies) for answer in told}) == 1
+        landed = [one.send(path, query) for one in (other, OfWeChatOpen(house), thief, forger)]
+        landed += [client.send(path, f"code={code}") for code in ("x", "0" * 64, client.code, "x" * 3000)]
+        assert len(house.store.calls) == asked, "the store was asked about a code that cannot be"
+        landed.append(client.send(path, f"code={client.code}{'0' * 32}"))
+        assert {(answer.status, answer.body) for answer in landed} == {(404, landed[0].body)}
+        assert house.redeemed == []
+        assert client.collect().redeemed  # none of it did any harm
+
+
+def test_pages_of_other_sites_get_nothing() -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.begin()
+        happen(client, "scan")
+        happen(client, "confirm")
+        path, query, _ = client.errand()
+        token = urlencode({**BACKEND, "code": client.wx_code, "grant_type": "authorization_code"})
+        asked, jar = len(house.store.calls), dict(client.jar)
+        told = [client.begin(CROSS_SITE), client.poll(None, CROSS_SITE), client.send(path, query, None, CROSS_SITE)]
+        told += [client.send(f"connect/qrcode/{client.code}", "", None, CROSS_SITE)]
+        told += [
+            client.send("connect/confirm", f"uuid={client.code}", None, CROSS_SITE),
+            client.send(TOKEN, token, None, CROSS_SITE),
+        ]
+        assert {(answer.status, answer.cookies, answer.redeemed, answer.body) for answer in told} == {
+            (403, (), None, told[0].body)
+        }
+        assert (len(house.store.calls), client.jar) == (asked, jar)
+
+
+# The rest
+
+
+def test_the_picture_and_its_address_ask_no_store() -> None:
+    with opened(wechat_open) as house:
+        client, stranger = OfWeChatOpen(house), OfWeChatOpen(house)
+        client.begin()
+        asked = len(house.store.calls)
+        picture = stranger.send(f"connect/qrcode/{client.code}")
+        assert (picture.body, dict(picture.headers)["Content-Type"]) == (png(client.text), "image/png")
+        by_a_camera = stranger.send("connect/confirm", f"uuid={client.code}")
+        assert (by_a_camera.status, dict(by_a_camera.headers)["Location"]) == (302, f"{URI}/{client.code}")
+        assert stranger.send("connect/confirm", f"uuid={'0' * 32}").status == 404
+        assert stranger.send(f"connect/qrcode/{'0' * 32}").status == 404
+        assert len(house.store.calls) == asked
+
+
+def test_nobody_is_an_application_unless_somebody_says_so() -> None:
+    with opened(WeChatOpen) as house:
+        client = OfWeChatOpen(house)
+        client.wants = {"appid": "wx1", "redirect_uri": NEIGHBOUR}
+        assert client.begin().status == 400
+        client.wants = {}
+        client.begin()
+        happen(client, "scan")
+        happen(client, "confirm")
+        query = {"appid": "", "secret": "", "code": client.wx_code, "grant_type": "authorization_code"}
+        assert client.send(TOKEN, urlencode(query)).body == b'{"errcode":40125,"errmsg":"invalid appsecret"}'
+        assert client.collect().redeemed
+
+
+def test_what_is_malformed_is_told_as_such() -> None:
+    with opened(wechat_open) as house:
+        client = OfWeChatOpen(house)
+        client.begin()
+        asked = len(house.store.calls)
+        for path, query in (
+            (client.polls, ""),
+            (client.polls, f"uuid={client.code}&last=404&last=404"),
+            (client.polls, f"uuid={client.code}&f=%ff"),
+            (client.lands, ""),
+            (client.begins, "state=1&state=2"),
+        ):
+            assert client.send(path, query).status == 400, query
+        for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+            for path in (client.polls, client.begins, TOKEN):
+                answer = house.browser(Request(method, path))
+                assert (answer.status, dict(answer.headers)["Allow"]) == (405, "GET")
+        assert len(house.store.calls) == asked
+
+
+def test_mounted_below_a_path_and_landing_elsewhere() -> None:
+    with opened(partial(wechat_open, at="https://example.com/open/", landing="/account")) as house:
+        client = OfWeChatOpen(house)
+        page = Page(client.begin())
+        assert page["img"]["src"] == f"/open/connect/qrcode/{client.code}"
+        assert page.body["data-poll"] == f"/open/connect/l/qrconnect?uuid={client.code}&f=json"
+        assert page.body["data-target"] == "https://example.com/open/connect/callback?"
+        assert house.phone("scan", f"https://example.com/open/connect/confirm?uuid={client.code}").status == 200
+        assert house.phone("confirm", client.code).status == 200
+        assert dict(client.collect().headers)["Location"] == "https://example.com/account"
