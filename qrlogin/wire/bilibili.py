@@ -7,7 +7,7 @@ GET h5-app/passport/login/scan?qrcode_key=         what an ordinary camera opens
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from qrlogin.answers import Begun, Redeemed, Status
@@ -46,7 +46,6 @@ class Bilibili(FixedDialect):
         Route("GET", _POLL, "Where the login stands; logs the browser in once it is confirmed"),
         Route("GET", _SCAN, "What the picture's address opens"),
     )
-    lifetime: ClassVar[int] = 180
 
     def handlers(self) -> Mapping[str, Handler]:
         return {_GENERATE: self._generate, _POLL: self._poll, _SCAN: lambda request, _: self.open_page(_key(request))}

@@ -1,17 +1,19 @@
 """What every dialect is: requests in, exchanges out, without I/O and without sync/async colour."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
-from qrlogin.core import Operation
-from qrlogin.errors import QRLoginError
+from qrlogin.core import Core, Operation
+from qrlogin.errors import Misconfigured, QRLoginError
 from qrlogin.table import State
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 
 T = TypeVar("T")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@!$&()*+,;=-]+")  # it may come to stand in a script, between quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,13 @@ class Dialect(Protocol):
     def browser(self, request: Request) -> Exchange[Any] | Response: ...
     def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response: ...
     def refuse(self, request: Request, error: QRLoginError) -> Response: ...
+
+
+def mounted_at(core: Core, at: str) -> str:
+    """`at`, the address under which a dialect is mounted, without a slash at its end. Raises `Misconfigured`."""
+    address = at.rstrip("/")
+    if not f"{address}/".startswith(f"{core.origin}/") or not _PLAIN.fullmatch(address):
+        raise Misconfigured(
+            f"at must be a plain address of {core.origin}, whose cookies browsers send along; no query, no fragment"
+        )
+    return address

@@ -7,15 +7,16 @@ make them so; pages of other sites are refused.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Misconfigured, NoSuchPath, NotYours, QRLoginError
+from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
-from qrlogin.wire.dialect import Exchange, Person, Wait
+from qrlogin.wire.dialect import Exchange, Person, Wait, mounted_at
 from qrlogin.wire.guards import check_same_site, no_body, within_cap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import describe_browser
@@ -27,32 +28,36 @@ HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 Handler = Callable[[Request, str], Exchange[Any] | Response]
 
 
+class Mounting(TypedDict, total=False):
+    """What each of these dialects may be told."""
+
+    at: str  # the address under which it is mounted, as browsers see it; the root of the site
+    landing: str  # the path that a browser comes to when it is logged in; /
+    lifetime: int  # of its logins, in seconds, 600 at most; what the original has
+    describe: Callable[[Request], Mapping[str, str]]  # from the request that begins a login to the context for the phone
+
+
 class FixedDialect:
     """A dialect over one core. A subclass lists its routes, and has a method for each of them in `handlers()`.
 
-    `at` is the address under which it is mounted, as browsers see it (default: the root of the site). `landing` is the path
-    that a browser comes to when it is logged in. `describe` turns the request that begins a login into the context for the phone.
+    Raises `Misconfigured` for a `Mounting` that cannot work or would not be safe.
     """
 
     browser_routes: tuple[Route, ...] = ()
     phone_routes: tuple[Route, ...] = ()  # a phone hands in every code at the native door
-    lifetime: ClassVar[int] = 180  # seconds
+    lives: ClassVar[int] = 180  # seconds, unless the mounting says another lifetime
 
-    def __init__(
-        self,
-        core: Core,
-        *,
-        at: str | None = None,
-        landing: str = "/",
-        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
-    ) -> None:
-        self.at = (core.origin if at is None else at).rstrip("/") + "/"
-        if not self.at.startswith(f"{core.origin}/"):
-            raise Misconfigured(f"at must be an address of {core.origin}: a browser keeps the login's cookie for that site")
+    def __init__(self, core: Core, **mounting: Unpack[Mounting]) -> None:
+        if unknown := mounting.keys() - Mounting.__annotations__:
+            raise TypeError(f"{type(self).__name__}() has no option {min(unknown)}")
+        self.at = mounted_at(core, mounting.get("at", core.origin)) + "/"
+        landing, self.lifetime = mounting.get("landing", "/"), mounting.get("lifetime", self.lives)
+        check_lifetime(self.lifetime, "lifetime", Misconfigured)
         if not landing.startswith("/") or landing.startswith("//"):
             raise Misconfigured("landing must be a path of this site, such as /account")
         self.landing = core.origin + landing
-        self._core, self._describe, self._cookies = core, describe, DeviceCookies(core)
+        self._core, self._cookies = core, DeviceCookies(core)
+        self._describe = mounting.get("describe", describe_browser)
         self._handlers = self.handlers()
 
     def handlers(self) -> Mapping[str, Handler]:

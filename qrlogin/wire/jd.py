@@ -10,7 +10,7 @@ The secret is in a cookie of its own, which no script can read. The ticket is wo
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import LoginError, QRLoginError
@@ -47,7 +47,6 @@ class JD(FixedDialect):
         Route("GET", _VALIDATE, "Log the browser in, once"),
         Route("GET", _SCAN, "What the picture's address opens"),
     )
-    lifetime: ClassVar[int] = 180
 
     def handlers(self) -> Mapping[str, Handler]:
         return {

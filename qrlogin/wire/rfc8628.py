@@ -19,7 +19,7 @@ from qrlogin.arguments import CLIENT_ID_BYTES, CONTEXT_BYTES, freeze
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NoSuchPath, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
-from qrlogin.wire.dialect import Exchange, Person
+from qrlogin.wire.dialect import Exchange, Person, mounted_at
 from qrlogin.wire.guards import basic, check_same_site, no_body, read_form
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import describe_browser
@@ -41,7 +41,6 @@ _AGENT: Final = 100  # characters of a User-Agent; the rest of a context is for 
 # RFC 6749 appendix A, without what JSON would have to escape: both stand in the context.
 _CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{CLIENT_ID_BYTES}}}")
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@!$&'()*+,;=-]+")  # no query, no fragment: RFC 8414 section 2
 
 #: Section 3.5. An approved login has no word: the poll that finds it collects it.
 _STATES: Final = StateMap(
@@ -112,9 +111,7 @@ class Rfc8628:
         if not core.policy.user_codes:
             raise Misconfigured("RFC 8628 needs codes to type: set user_codes=True in the policy, and read what they cost")
         check_lifetime(lifetime, "lifetime", Misconfigured)
-        self.issuer = (core.origin if at is None else at).rstrip("/")
-        if not f"{self.issuer}/".startswith(f"{core.origin}/") or not _PLAIN.fullmatch(self.issuer):
-            raise Misconfigured(f"at must be a plain address of {core.origin}, without query and fragment")
+        self.issuer = mounted_at(core, core.origin if at is None else at)
         self._core, self._clients, self._describe, self._lifetime = core, clients, describe, lifetime
         self._window = min(core.policy.redeem_window + _BEYOND, MAX_WINDOW)
         self.metadata: Mapping[str, object] = {

@@ -13,19 +13,18 @@ person), `time` (when the login began) and `webpas`, which carries the lgToken a
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import ClassVar, Final
+from collections.abc import Mapping
+from typing import Final, Unpack
 from urllib.parse import quote
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
 from qrlogin.errors import QRLoginError
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed, script
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, needed, script
 from qrlogin.wire.guards import read_some
 from qrlogin.wire.jsonp import read_callback
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.native import describe_browser
 from qrlogin.wire.routes import Route
 from qrlogin.wire.states import StateMap
 
@@ -57,18 +56,15 @@ class Taobao(FixedDialect):
         Route("GET", _OPEN, "Log the browser in, once"),
         Route("GET", _SCAN, "What the picture's address opens"),
     )
-    lifetime: ClassVar[int] = 180
 
     def __init__(
         self,
         core: Core,
         *,
-        at: str | None = None,
-        landing: str = "/",
-        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
         jsonp: bool = True,
+        **mounting: Unpack[Mounting],
     ) -> None:
-        super().__init__(core, at=at, landing=landing, describe=describe)
+        super().__init__(core, **mounting)
         self._jsonp = jsonp
 
     def handlers(self) -> Mapping[str, Handler]:

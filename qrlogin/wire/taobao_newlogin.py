@@ -12,7 +12,7 @@ unless the application puts its own there (`logged_in`).
 import base64
 import json
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import NotYours, QRLoginError
@@ -57,7 +57,6 @@ class TaobaoNewLogin(FixedDialect):
         Route("POST", _QUERY, "Where the login stands; logs the browser in once it is confirmed"),
         Route("GET", _SCAN, "What the picture's address opens"),
     )
-    lifetime: ClassVar[int] = 180
 
     def handlers(self) -> Mapping[str, Handler]:
         return {

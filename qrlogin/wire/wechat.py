@@ -18,17 +18,16 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Unpack
 
 from qrlogin.answers import Begun, Redeemed, ScannedBy, Status
 from qrlogin.codes import fixed_as_base64
 from qrlogin.core import Core
 from qrlogin.errors import BadArgument, QRLoginError
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, checked_hold, needed, script
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, checked_hold, needed, script
 from qrlogin.wire.guards import check_origin, read_some
 from qrlogin.wire.message import Cookie, Request, Response
-from qrlogin.wire.native import describe_browser
 from qrlogin.wire.routes import Route
 from qrlogin.wire.states import StateMap
 
@@ -67,19 +66,17 @@ class WeChat(FixedDialect):
         Route("GET", _OPEN, "Log the browser in, once"),
         Route("POST", _LOGOUT, "Log the browser out"),
     )
-    lifetime: ClassVar[int] = 300
+    lives: ClassVar[int] = 300
 
     def __init__(
         self,
         core: Core,
         *,
-        at: str | None = None,
-        landing: str = "/",
-        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
         hold: float = 25,
         avatar: Callable[[ScannedBy], str] = lambda _: _NOBODY,
+        **mounting: Unpack[Mounting],
     ) -> None:
-        super().__init__(core, at=at, landing=landing, describe=describe)
+        super().__init__(core, **mounting)
         self._hold, self._avatar = checked_hold(hold), avatar
 
     def handlers(self) -> Mapping[str, Handler]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Unpack
 from urllib.parse import quote, urlsplit
 
 from qrlogin.answers import Begun, Redeemed, Status
@@ -27,10 +27,9 @@ from qrlogin.core import Core
 from qrlogin.errors import BadRequest, NotYours, QRLoginError
 from qrlogin.table import State
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, checked_hold, needed, script
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, checked_hold, needed, script
 from qrlogin.wire.guards import read_some
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.native import describe_browser
 from qrlogin.wire.routes import Route
 from qrlogin.wire.states import StateMap
 
@@ -78,20 +77,18 @@ class WeChatOpen(FixedDialect):
         Route("GET", _CALLBACK, "Log the browser in, once"),
         Route("GET", _TOKEN, "The same for an application's server"),
     )
-    lifetime: ClassVar[int] = 300
+    lives: ClassVar[int] = 300
 
     def __init__(
         self,
         core: Core,
         *,
-        at: str | None = None,
-        landing: str = "/",
-        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
         hold: float = 25,
         redirect_uris: Callable[[str, str], bool] = lambda appid, address: False,
         clients: Callable[[str, str], bool] = lambda appid, secret: False,
+        **mounting: Unpack[Mounting],
     ) -> None:
-        super().__init__(core, at=at, landing=landing, describe=describe)
+        super().__init__(core, **mounting)
         self._hold, self._registered, self._clients = checked_hold(hold), redirect_uris, clients
         scheme, _, host = core.origin.partition("://")
         host = re.sub(r":[0-9]+$", "", host)
