@@ -1,0 +1,72 @@
+"""What a dialect is told where it is mounted: used as it stands, or refused with the reason, and never quietly ignored."""
+
+from typing import Any
+
+import pytest
+
+from qrlogin import MemoryStore, Misconfigured, QRLogin
+from qrlogin.core import Core
+from qrlogin.wire import JD, Bilibili, Endpoint, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
+from qrlogin.wire.fixed import FixedDialect
+
+KINDS = (Bilibili, JD, Taobao, TaobaoNewLogin, WeChat, WeChatOpen)
+LIVES = {WeChat: 300, WeChatOpen: 300}
+
+
+def qr() -> QRLogin:
+    return QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="https://example.com/qr")
+
+
+@pytest.fixture
+def core() -> Core:
+    return qr().core
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_said_is_the_site_and_the_originals_lifetime(kind: type[FixedDialect], core: Core) -> None:
+    dialect = kind(core)
+    assert (dialect.at, dialect.landing) == ("https://example.com/", "https://example.com/")
+    assert dialect.lifetime == LIVES.get(kind, 180)
+    told = kind(core, at="https://example.com/a/b/", landing="/home", lifetime=60)
+    assert (told.at, told.landing, told.lifetime) == ("https://example.com/a/b/", "https://example.com/home", 60)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("at", "https://elsewhere.example/"),
+        ("at", "https://example.com.evil.example"),
+        ("at", "http://example.com"),
+        ("at", "https://example.com/?a=b"),
+        ("at", "https://example.com/#a"),
+        ("at", 'https://example.com/"'),
+        ("at", "https://example.com/a b"),
+        ("at", "https://example.com/<b>"),
+        ("landing", "//evil.example"),
+        ("landing", "https://example.com/"),
+        ("landing", ""),
+        ("lifetime", 0),
+        ("lifetime", 601),
+        ("lifetime", "60"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(kind: type[FixedDialect], option: str, value: object, core: Core) -> None:
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(Misconfigured, match=option):
+        kind(core, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_option_that_is_misspelled_is_not_ignored(kind: type[FixedDialect], core: Core) -> None:
+    options: dict[str, Any] = {"landng": "/home"}
+    with pytest.raises(TypeError, match="landng"):
+        kind(core, **options)
+
+
+def test_the_lifetime_is_that_of_the_login() -> None:
+    desk = qr()
+    begun = Endpoint(desk, Bilibili(desk.core, lifetime=60), max_waiting=1).browser(
+        Request("GET", "x/passport-login/web/qrcode/generate")
+    )
+    assert desk.status(begun.cookies[0].value).expires_in == 60
