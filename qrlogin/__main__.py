@@ -33,16 +33,23 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="a login page and phones to play with, on this machine")
     demo.add_argument("--port", type=_port, help="listen here (default: 8000, or the next free one)")
     demo.add_argument("--store", default="memory", metavar="memory|redis://...", help="where logins are kept (default: memory)")
-    demo.add_argument("--lifetime", type=int, metavar="SECONDS", help="of a login: 1 to 600 (default: 120)")
+    demo.add_argument("--lifetime", type=int, metavar="SECONDS", help="of a login: 1 to 600 (default: 120, or the dialect's)")
+    demo.add_argument("--dialects", default="", metavar="all|NAMES", help="speak these beside the native one: wechat,rfc8628,…")
+    demo.add_argument(
+        "--key", help="sign with it, as several demos on one Redis must; or set QRLOGIN_DEMO_KEY, which ps cannot see"
+    )
+    demo.add_argument("--origin", metavar="URL", help="the address that people see, if another one leads here (default: its own)")
     demo.add_argument("--lan", action="store_true", help="let a real phone in your network reach it: unencrypted, for a try only")
     demo.add_argument("--log", action="store_true", help="one line for each request on stderr; no line holds a code")
     demo.add_argument("--self-check", action="store_true", help="play both sides, say what works, and end: 0 if everything does")
 
     phone = commands.add_parser("phone", help="a phone in this terminal, for the demo's people")
-    phone.add_argument("--server", metavar="URL", help="where the demo runs (default: as TEXT says)")
+    phone.add_argument("--server", metavar="URL", help="where the demo runs (default: where TEXT leads)")
     phone.add_argument("--as", dest="name", required=True, metavar="NAME", help="whose phone it is: alice or bob")
-    phone.add_argument("act", choices=("scan", "confirm", "deny", "release", "approve"), help="approve is scan, then confirm")
-    phone.add_argument("text", metavar="TEXT", help="what the QR code says, or the code alone")
+    phone.add_argument(
+        "act", choices=("scan", "confirm", "deny", "release", "approve"), help="approve is scan, then confirm; deny scans, too"
+    )
+    phone.add_argument("text", metavar="TEXT", help="what a QR code of any dialect says, the code alone, or the code to type")
 
     commands.add_parser("keygen", help="print a new secret key")
     return parser

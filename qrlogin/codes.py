@@ -198,8 +198,8 @@ class Codes:
     def _bare(self, text: str) -> str:
         """The code in an address. A signed one is taken only from this application's own; the others prove themselves."""
         own = text.removeprefix(f"{self.verification_uri}/")
-        if own != text or not text.startswith(("https://", "http://")):
-            return own
+        if not text.startswith(("https://", "http://")) or (own != text and not {"/", "?"} & set(own)):
+            return own  # what lies further below our address may be a dialect's, as it is when ours is the whole site
         try:
             parts = urlsplit(text)
             named = [value for name, value in parse_qsl(parts.query, errors="strict") if name in _PARAMETERS]
@@ -319,13 +319,13 @@ def _shortened(mac: str) -> str:
 def _letters(text: str) -> str:
     """The eight letters of a user_code, however somebody typed them; "" if it is none.
 
-    Case, punctuation and spaces do not matter, nor does the width of the letters (an input method for Chinese), and what
-    looks like one of ours is taken for it: RFC 8628 section 6.1.
+    Case, punctuation, spaces and what is invisible do not matter, nor does the width of the letters (an input method for
+    Chinese), and what looks like one of ours is taken for it: RFC 8628 section 6.1.
     """
     if len(text) > _MAX_TYPED:
         return ""
     folded = unicodedata.normalize("NFKC", text).upper().translate(_LOOK_ALIKES)
-    kept = "".join(c for c in folded if unicodedata.category(c)[0] not in "PZ")
+    kept = "".join(c for c in folded if unicodedata.category(c)[0] not in "PZC")
     return kept if len(kept) == _USER_CODE_LENGTH and set(kept) <= set(USER_CODE_LETTERS) else ""
 
 

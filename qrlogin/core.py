@@ -140,12 +140,13 @@ class Core:
                 begun_at, redeem_by = instant(reply.record, "begun_at"), instant(reply.record, "redeem_by")
                 device = DeviceCode(login_id, secret, begun_at, redeem_by, client_id, flags, key)
                 status = self._status(reply, device)
+                complete = f"{self.verification_uri}/{minted.fixed}" if fixed else status.verification_uri_complete
                 return Begun(
                     login_id,
                     device_code=self._codes.device_code(device),
                     scan_code=minted.fixed or status.scan_code,
                     verification_uri=self.verification_uri,
-                    verification_uri_complete=status.verification_uri_complete or f"{self.verification_uri}/{minted.fixed}",
+                    verification_uri_complete=complete,
                     version=status.version,
                     expires_in=status.expires_in,
                     rotates_in=status.rotates_in,
@@ -215,7 +216,7 @@ class Core:
 
         def fits(reply: Reply) -> bool:
             scanner = reply.record.get("scanner", "")
-            return bool(scanner) and same(ticket, codes.ticket(device.key, device.login_id, scanner))
+            return bool(scanner) and ticket.isascii() and same(ticket, codes.ticket(device.key, device.login_id, scanner))
 
         def then(reply: Reply) -> Operation[Redeemed] | None:
             return self.redeem(device_code, op=ticket) if fits(reply) else None

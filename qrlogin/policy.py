@@ -17,7 +17,7 @@ MAX_WINDOW: Final = 150
 MAX_INTERVAL: Final = 60
 #: RFC 8628 section 5.1 has about five guesses at eight letters of twenty stand for a risk of 2**-32.
 MAX_GUESSES: Final = 20
-MIN_GUESS_WINDOW: Final = 60
+GUESS_WINDOWS: Final = range(60, 86_401)  # seconds: a minute to a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ class Policy:
             check_window(getattr(self, name), f"policy.{name}", Misconfigured)
         if not 1 <= self.interval <= MAX_INTERVAL:
             raise Misconfigured(f"policy.interval must lie between 1 and {MAX_INTERVAL} s, not {self.interval}")
-        if not 1 <= self.guesses <= MAX_GUESSES or self.guess_window < MIN_GUESS_WINDOW:
+        if not 1 <= self.guesses <= MAX_GUESSES or self.guess_window not in GUESS_WINDOWS:
             raise Misconfigured(
-                f"policy.guesses must lie between 1 and {MAX_GUESSES}, policy.guess_window be {MIN_GUESS_WINDOW} s or more: "
-                "eight letters are soon guessed by who may try often"
+                f"policy.guesses must lie between 1 and {MAX_GUESSES}, policy.guess_window between {GUESS_WINDOWS[0]} and "
+                f"{GUESS_WINDOWS[-1]} s: eight letters are soon guessed by who may try often"
             )
 
 

@@ -6,6 +6,7 @@ a number and of a deadline. Nothing of qrlogin is imported.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 Text = Mapping[str, str]
 
@@ -153,7 +154,50 @@ def _collected(it: Asked) -> Told:
     return Told("applied", it.texts("redeem_mark") | it.times("replay_by", "redeemed_at"), "redeemed")
 
 
-# What comes with later issues: the step must be able to say it without a change.
+def collect(it: Asked) -> Told:
+    """RFC 8628 section 3.5 as the protocol reads it: the first poll is free, a rejected one adds and moves nothing."""
+    if not it.proves("device_digest"):
+        return FORBIDDEN
+    told = _collected(it)
+    if told is not REFUSED or it.state not in ("pending", "scanned") or it.record.get("pace_mark") == it.mark:
+        return told
+    last, interval = digits(it.record.get("pace_at", "")), digits(it.record.get("pace_ms", "")) or it.durations.get("pace", 0)
+    kept = last is None or it.now + it.durations.get("pace_slack", 0) >= last + interval
+    if kept:
+        return Told("refused", {"pace_at": str(it.now), "pace_ms": str(interval), "pace_mark": it.mark}, marked=False)
+    longer = str(interval + it.durations.get("pace_step", 0))
+    return Told("slow", {"pace_ms": longer, "pace_mark": it.mark}, marked=False)
+
+
+# Guesses of typed codes: a record that only counts.
+
+
+def guess(budget: int, it: Asked) -> Told:
+    """One of `budget` is taken; the last one may still be used, and then there are none."""
+    if it.record and it.proves("mark"):
+        return REPEATED
+    if it.state not in ("absent", "counting"):
+        return REFUSED
+    if it.code_is_late:
+        return EXPIRED
+    taken = (digits(it.record.get("guesses", "")) or 0) + 1
+    left = budget - taken
+    return Told("applied", {"guesses": str(taken)}, "counting" if left > 0 else "spent", announced=left < 1)
+
+
+def guessed_right(it: Asked) -> Told:
+    """One is given back, so there is one again; nobody ever has more than all."""
+    if it.record and it.proves("mark"):
+        return REPEATED
+    if it.state not in ("counting", "spent"):
+        return REFUSED
+    if it.code_is_late:
+        return EXPIRED
+    taken = max(1, digits(it.record.get("guesses", "")) or 0) - 1
+    return Told("applied", {"guesses": str(taken)}, "counting", announced=taken >= 10**9)
+
+
+# What may come later: the step must be able to say it without a change.
 
 
 def miss(it: Asked) -> Told:
@@ -181,21 +225,6 @@ def _counted(it: Asked, third: str) -> Told:
     return Told("applied", {"misses": str(misses)}, third if misses > 2 else None, announced=misses > 2)
 
 
-def collect(it: Asked) -> Told:
-    """RFC 8628 section 3.5 as the protocol reads it: the first poll is free, a rejected one adds and moves nothing."""
-    if not it.proves("device_digest"):
-        return FORBIDDEN
-    told = _collected(it)
-    if told is not REFUSED or it.state not in ("pending", "scanned") or it.record.get("pace_mark") == it.mark:
-        return told
-    last, interval = digits(it.record.get("pace_at", "")), digits(it.record.get("pace_ms", "")) or it.durations.get("pace", 0)
-    kept = last is None or it.now + it.durations.get("pace_slack", 0) >= last + interval
-    if kept:
-        return Told("refused", {"pace_at": str(it.now), "pace_ms": str(interval), "pace_mark": it.mark}, marked=False)
-    longer = str(interval + it.durations.get("pace_step", 0))
-    return Told("slow", {"pace_ms": longer, "pace_mark": it.mark}, marked=False)
-
-
 def rename(it: Asked) -> Told:
     if not it.record:
         return REFUSED
@@ -208,8 +237,11 @@ def reserve(it: Asked) -> Told:
     return EXPIRED if it.code_is_late else Told("applied", {}, "pending")
 
 
-_EVENTS = (begin, status, scan, release, confirm, deny, cancel, redeem, miss, misread, collect, rename, reserve)
-EVENTS: Mapping[str, Callable[[Asked], Told]] = {each.__name__: each for each in _EVENTS}
+_EVENTS = (begin, status, scan, release, confirm, deny, cancel, redeem, collect, guessed_right, miss, misread, rename, reserve)
+EVENTS: Mapping[str, Callable[[Asked], Told]] = {
+    **{each.__name__.replace("_", " "): each for each in _EVENTS},
+    **{f"guess of {budget}": partial(guess, budget) for budget in (1, 3)},
+}
 
 
 @dataclass(frozen=True)
@@ -218,6 +250,7 @@ class Expected:
     now: int
     record: Text
     announced: bool
+    born: bool  # only then does the record get the life that the command brings; nothing moves it later
 
 
 def expected(event: str, asked: Asked, clock: int) -> Expected:
@@ -226,11 +259,11 @@ def expected(event: str, asked: Asked, clock: int) -> Expected:
     now = max(clock, digits(record.get("changed_at", "")) or 0)
     told = EVENTS[event](Asked(record, asked.values, asked.mark, asked.durations, asked.until, now))
     if told.writes is None:
-        return Expected(told.verdict, now, record, announced=False)
+        return Expected(told.verdict, now, record, announced=False, born=False)
     after = {**record, **told.writes}
     if told.to is not None:
         after["state"] = told.to
     if told.marked:
         version = digits(record.get("version", "")) or 0
         after |= {"mark": asked.mark, "changed_at": str(now), "version": str(version + 1)}
-    return Expected(told.verdict, now, after, announced=told.marked and told.announced)
+    return Expected(told.verdict, now, after, announced=told.marked and told.announced, born=not record)

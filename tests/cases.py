@@ -12,12 +12,15 @@ from types import MappingProxyType
 from typing import Final
 
 from qrlogin.step import Command
-from qrlogin.table import ABSENT, ANY, NEVER, TABLE, Count, Row, State
+from qrlogin.table import ABSENT, ANY, COUNTING, GUESSED_RIGHT, NEVER, SPENT, TABLE, Count, Row, State, guess
 
 NOW: Final = 4_102_444_800_000  # the year 2100: a real server must not find a record's time over
 AHEAD: Final = 60_000
+KEEP: Final = 240_000  # the life of a record that is born
 
-#: Rows of later issues: the step has to be able to say them as it is.
+#: Not in the table, because no login is changed by them: they count what an account has guessed.
+GUESSES: Final = (guess(1), guess(3), GUESSED_RIGHT)
+#: Rows that may come: the step has to be able to say them as it is.
 LATER: Final = (
     Row(
         "miss",
@@ -35,12 +38,11 @@ LATER: Final = (
         repeats_if=("mark",),
         count=Count("misses", 3, State.CANCELLED),
     ),
-    replace(TABLE["redeem"], event="collect", proves=("device_digest",), paces=(State.PENDING, State.SCANNED)),
     # No row of the protocol: "any" must never mean a login that is not there, also where no proof is in the way.
     Row("rename", sources=MappingProxyType({ANY: NEVER}), writes=("who",)),
     Row("reserve", sources=MappingProxyType({ABSENT: NEVER}), repeats=(ANY,), to=State.PENDING),
 )
-ROWS: Final = (*TABLE.values(), *LATER)
+ROWS: Final = (*TABLE.values(), *GUESSES, *LATER)
 
 #: States that no row knows: from a newer version, from a damaged record, or shaped like something that a row means.
 STRANGE: Final = ("frozen", "expired", ANY, "?", "PENDING", "pending\n", "", None)  # None: the record has lost its state
@@ -129,10 +131,10 @@ _CLOCKS: Final = {"even": (NOW, NOW - 1000), "behind": (NOW - 5000, NOW)}  # (cl
 _AROUND: Final = (NOW - 1, NOW, NOW + 1)
 
 
-def _states() -> Iterator[tuple[bool, str | None]]:
+def _states(row: Row) -> Iterator[tuple[bool, str | None]]:
     """(whether there is a record, the state it holds)."""
     yield False, ABSENT
-    for state in (*(one for one in State if one is not State.EXPIRED), *STRANGE):
+    for state in (*(one for one in State if one is not State.EXPIRED), *STRANGE, *((COUNTING, SPENT) if row in GUESSES else ())):
         yield True, state
 
 
@@ -173,7 +175,7 @@ def _bend(
         {name: brought[name] for name in brought if name in _mentioned(row)},
         {name: durations[name] for name in durations if name in row.instants or (row.paces and name.startswith("pace"))},
         until,
-        keep=240_000 if row.event == "begin" else None,
+        keep=KEEP if row.event == "begin" or row in GUESSES else None,
     )
     return Case(f"{row.event}: " + ", ".join(str(part) for part in about), record, command, shown)
 
@@ -202,7 +204,7 @@ def cases() -> Iterator[Case]:
 
 def _product(row: Row) -> Iterator[Case]:
     asked = (*row.proves, *row.guards, *row.repeats_if)
-    for known, state in _states():
+    for known, state in _states(row):
         dies_at = row.sources.get(state or "?" if known else ABSENT, row.sources.get(ANY) if known else None)
         repeats = known and (state in row.repeats or ANY in row.repeats)
         deadline = [{dies_at: str(at)} for at in _AROUND] if dies_at else [{}]
@@ -252,9 +254,11 @@ def _texts(row: Row) -> Iterator[Case]:
 
 
 def _counts(row: Row, count: Count) -> Iterator[Case]:
-    counts, marks = ("2", "3", "4", *NO_NUMBERS, *NUMBERS), ("this-mark", "an-older-mark")
+    around = [str(count.limit + distance) for distance in (-2, -1, 0, 1)]
+    counts, marks = dict.fromkeys((*around, "2", "3", "4", *NO_NUMBERS, *NUMBERS)), ("this-mark", "an-older-mark")
     for state, text, mark in itertools.product(row.sources, counts, marks):
-        yield _bend(row, (state, "count", repr(text), mark), state=state, fields={count.field: text}, mark=mark)
+        known, about = state != ABSENT, (state, "count", repr(text), mark)
+        yield _bend(row, about, state=state, known=known, fields={count.field: text}, mark=mark)
 
 
 def _paces(row: Row) -> Iterator[Case]:

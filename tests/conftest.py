@@ -6,12 +6,13 @@ pauses or counts takes `own_redis`.
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import system_parts
 from hypothesis import settings
 
-from tests import servers
+from tests import people, servers
 
 # No deadline anywhere: a shared machine is slow now and then, and that is no bug. In CI the same examples every time,
 # so that a red run is about the change and not about the dice. Whoever hunts: HYPOTHESIS_PROFILE=thorough make test
@@ -46,3 +47,10 @@ def own_redis() -> Iterator[servers.RedisServer]:
 def chromium_path() -> str:
     """A real Chromium; start it with `servers.CHROMIUM_ARGUMENTS`."""
     return servers.chromium_binary()
+
+
+@pytest.fixture(params=[people.blocking, people.awaited])
+def run(request: pytest.FixtureRequest) -> people.Run[Any]:
+    """How an operation is carried out: by `QRLogin` and by `AsyncQRLogin`."""
+    carry: people.Run[Any] = request.param
+    return carry

@@ -1,15 +1,17 @@
 """What the tests of the core share: a clock to turn, an application, and two people with their phones."""
 
+import asyncio
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, Protocol, TypeVar
 
-from qrlogin import STANDARD, Begun, MemoryStore, Policy, QRLogin
+from qrlogin import STANDARD, AsyncQRLogin, Begun, MemoryStore, Policy, QRLogin
 from qrlogin.core import Operation
 from qrlogin.step import Command, Record, Reply
 from qrlogin.table import State
 
+T = TypeVar("T")
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(1, 33))
 URI = "https://example.com/qr"
@@ -118,6 +120,55 @@ class App:
         if state is State.CANCELLED:
             self.qr.cancel(begun.device_code)
         return begun, tag
+
+
+def confirmed(app: App, *, ask_browser: bool = False, user_code: bool = False) -> tuple[Begun, str]:
+    """A login that Alice approved, and the ticket for its browser's redirect; what was asked of the store is forgotten."""
+    begun = app.qr.begin(ask_browser=ask_browser, user_code=user_code)
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    ticket = app.qr.status(begun.device_code).ticket
+    events(app)
+    return begun, ticket
+
+
+def events(app: App) -> list[str]:
+    """What was asked of the store since this was last called."""
+    asked = [command.row.event for command in app.store.commands]
+    app.store.commands.clear()
+    return asked
+
+
+# Both shells, for operations of more than one command: it is they who carry one after the other
+
+
+class Run(Protocol[T]):
+    def __call__(self, app: App, operation: Operation[T]) -> T: ...
+
+
+def blocking(app: App, operation: Operation[T]) -> T:
+    return app.qr.run(operation)
+
+
+def awaited(app: App, operation: Operation[T]) -> T:
+    qr = AsyncQRLogin(Awaited(app.store), secret_keys=[KEY], verification_uri=URI)
+    return asyncio.run(qr.run(operation))
+
+
+class Awaited:
+    """A store of the tests, awaited."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def apply(self, command: Command) -> Reply:
+        return self._store.apply(command)
+
+    def listen(self, login_id: str) -> NoReturn:
+        raise AssertionError("nobody waits here")
+
+    async def close(self) -> None:
+        pass
 
 
 def operations(app: App, begun: Begun, tag: str) -> Iterator[tuple[State, Operation[object]]]:

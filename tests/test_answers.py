@@ -5,11 +5,26 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import pytest
 
-from qrlogin import Begun, Expired, InvalidCode, QRLoginError, Redeemed, Scanned, ScannedBy, State, Status, errors
+from qrlogin import (
+    STANDARD,
+    Begun,
+    Expired,
+    InvalidCode,
+    QRLoginError,
+    Redeemed,
+    Scanned,
+    ScannedBy,
+    State,
+    Status,
+    TooFast,
+    TooManyGuesses,
+    errors,
+)
+from qrlogin.codes import fixed_as_base64
 from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App, operations
 
 
@@ -60,6 +75,35 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
         assert not leaks, f"{name} in {leaks[0]}"
 
 
+def test_i28_what_is_typed_or_fixed_is_told_by_nothing_either(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    app = App(policy=replace(STANDARD, user_codes=True))
+    core, read = app.qr.core, app.qr.core._codes.read_scan_code
+    fixed = app.qr.run(core.begin(fixed=True, client_id="the télé in the living room", ask_browser=False))
+    typed = app.qr.begin(user_code=True)
+    device = core.device(fixed.device_code)
+    things: list[object] = [fixed, typed, *read(fixed.scan_code), *read(typed.user_code), device]
+    things += [core.scan(code, subject=ALICE, shown_as="A") for code in (fixed.scan_code, typed.user_code)]
+    for code in (fixed.scan_code, typed.user_code):
+        things += [app.qr.scan(code, subject=ALICE, shown_as="A"), app.qr.confirm(code, subject=ALICE)]
+    seen = app.qr.status(fixed.device_code)
+    things += [seen, core.exchange(fixed.device_code, seen.ticket), core.status_or_redeem(fixed.device_code)]
+    for attempt in (
+        lambda: app.qr.scan("BBBB-BBBB", subject=BOB, shown_as="B"),
+        lambda: app.qr.scan(fixed.scan_code[:-1], subject=BOB, shown_as="B"),
+        lambda: app.qr.run(core.exchange(fixed.device_code, seen.ticket[:-1])),
+        lambda: core.fixed(fixed.scan_code[:-1]),
+    ):
+        with pytest.raises(QRLoginError) as refusal:
+            attempt()
+        things += [refusal.value, str(refusal.value), refusal.value.args]
+    said = " ".join([*(repr(thing) for thing in [*things, *app.store.commands, *app.store.replies]), caplog.text])
+    spellings = (fixed_as_base64(fixed.scan_code), typed.user_code.replace("-", ""))
+    for hidden in (fixed.scan_code, typed.user_code, *spellings, "BBBB", seen.ticket, device.secret):
+        assert hidden
+        assert hidden not in said
+
+
 def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
     """Caches, queues and crash reports pickle what they get."""
     app = App()
@@ -77,8 +121,9 @@ def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
                 copy.copy(holder)
     redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
     assert pickle.loads(pickle.dumps(redeemed)) == redeemed
-    for error in (Expired(), InvalidCode("said")):
-        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    for error in (Expired(), InvalidCode("said"), TooFast(10), TooManyGuesses(600)):
+        back = pickle.loads(pickle.dumps(error))
+        assert (type(back), str(back), back.retry_after) == (type(error), str(error), error.retry_after)
 
 
 def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
@@ -126,6 +171,7 @@ def test_a_phone_is_never_told_what_is_the_browsers() -> None:
     begun, _ = app.reach(State.SCANNED)
     for answer in (app.qr.confirm(begun.scan_code, subject=ALICE), app.qr.deny(begun.scan_code, subject=ALICE)):
         assert (answer.scan_code, answer.verification_uri_complete, answer.rotates_in, answer.scanned_by) == ("", "", 0, None)
+        assert answer.ticket == ""
     begun, _ = app.reach(State.SCANNED)
     released = app.qr.release(begun.scan_code, subject=ALICE)
     assert (released.scan_code, released.verification_uri_complete, released.scanned_by) == ("", "", None)
@@ -151,6 +197,8 @@ def test_a_text_for_strangers_is_one_line_and_every_code_is_its_own() -> None:
         "cancelled": 409,
         "superseded": 409,
         "expired": 410,
+        "too_fast": 429,
+        "too_many_guesses": 429,
         "unavailable": 503,
         "invalid_request": 400,
         "unauthenticated": 401,

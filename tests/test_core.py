@@ -11,6 +11,7 @@ from qrlogin import (
     STANDARD,
     AlreadyRedeemed,
     AlreadyScanned,
+    BadArgument,
     Begun,
     Cancelled,
     Denied,
@@ -24,6 +25,8 @@ from qrlogin import (
     ScannerChanged,
     State,
     Superseded,
+    TooFast,
+    TooManyGuesses,
     Unavailable,
     UnknownLogin,
     WrongState,
@@ -127,9 +130,9 @@ def test_what_each_caller_is_told_at_each_point(call: str, point: str) -> None:
 
 
 def test_every_refusal_of_a_login_is_reached_by_some_situation() -> None:
-    """The ones that need a forger, a bad code or a second wait have tests of their own."""
+    """The ones that need a forger, a bad code, a second wait, haste or a guesser have tests of their own."""
     told = {one for row in TOLD.values() for one in row if not isinstance(one, State)}
-    elsewhere = {InvalidCode, RecordForged, Superseded}
+    elsewhere = {InvalidCode, RecordForged, Superseded, TooFast, TooManyGuesses}
     everything = {
         one for one in vars(qrlogin).values() if isinstance(one, type) and issubclass(one, LoginError) and one is not LoginError
     }
@@ -272,3 +275,61 @@ def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[
     assert {reply.verdict for reply in app.store.replies} == {Verdict.APPLIED}
     assert len(begun.device_code) < codes.MAX_CODE_LENGTH // 2 > len(begun.verification_uri_complete)
     assert size <= 1536
+
+
+# 4. What a begin asks for, and what becomes of it
+
+
+@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("client_id", ["", "tv", "é" * 64])
+def test_the_browser_carries_how_its_login_was_begun(asks: bool, fixed: bool, client_id: str) -> None:
+    """Signed into the device_code and nowhere else: no writer of the store can turn the question off."""
+    app = App()
+    begun = app.qr.run(app.qr.core.begin(ask_browser=asks, fixed=fixed, client_id=client_id))
+    device = app.qr.core.device(begun.device_code)
+    assert (device.login_id, device.client_id) == (begun.login_id, client_id)
+    assert device.flags == ("" if asks else "c") + ("f" if fixed else "")
+    assert (device.begun_at, device.redeem_by) == (app.clock.ms, app.clock.ms + 150_000)
+    assert len(begun.device_code) <= codes.MAX_CODE_LENGTH
+    record = app.store.record(begun.login_id)
+    assert "tv" not in record.values()
+    assert "é" * 64 not in record.values()
+
+
+BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "a code to type where there are none": ({"user_code": True}, "typed codes are off"),
+    "two codes": ({"user_code": True, "fixed": True}, "not both"),
+    "too long a client_id": ({"client_id": "x" * 129}, "128 bytes"),
+    "too many bytes": ({"client_id": "é" * 65}, "128 bytes"),
+    "half a character": ({"client_id": "\ud83d"}, "text"),
+    "a client_id that is none": ({"client_id": None}, "text"),
+    "a client_id of bytes": ({"client_id": b"tv"}, "text"),
+    "no time to collect": ({"redeem_window": 0}, "redeem_window must lie between 1 and 150 s"),
+    "too much time to collect": ({"redeem_window": 151}, "redeem_window must lie between 1 and 150 s"),
+    "a negative time": ({"redeem_window": -1}, "redeem_window must lie"),
+    "a time of True": ({"redeem_window": True}, "redeem_window must lie"),
+    "a time as text": ({"redeem_window": "30"}, "redeem_window must lie"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), BAD_BEGINS.values(), ids=BAD_BEGINS)
+def test_begin_refuses_what_cannot_be_meant(arguments: dict[str, Any], remedy: str) -> None:
+    core = App(policy=replace(STANDARD, user_codes="fixed" in arguments)).qr.core
+    with pytest.raises(BadArgument, match=remedy):
+        core.begin(**arguments)
+
+
+@pytest.mark.parametrize("window", [1, 150])
+def test_a_begin_may_have_a_redeem_window_of_its_own(window: int) -> None:
+    app = App()
+    begun = app.qr.run(app.qr.core.begin(redeem_window=window))
+    ends = app.clock.ms + 120_000 + window * 1000
+    assert int(app.store.record(begun.login_id)["redeem_by"]) == app.qr.core.device(begun.device_code).redeem_by == ends
+    keep = app.store.commands[0].keep
+    assert keep is not None
+    assert keep > 120_000 + window * 1000 + STANDARD.replay_window * 1000
+    app.scan(begun)
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    app.clock.ms = ends - 1
+    assert app.qr.redeem(begun.device_code, acknowledged=app.tag(begun)).subject == ALICE

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from qrlogin import LAB, STANDARD, STRICT, Misconfigured, Policy
-from qrlogin.policy import MAX_LIFETIME
+from qrlogin.policy import MAX_LIFETIME, MAX_WINDOW
 from tests.people import NOON, App
 
 
 def test_the_presets_are_what_the_documents_promise() -> None:
-    """PROTOCOL section 6: 120 s, never above 600 s, 25 s + 3 s of rotation, 30 s to collect and 30 s to hear it again."""
-    assert MAX_LIFETIME == 600
+    """PROTOCOL section 6: 120 s, never above 600 s, 25 s + 3 s of rotation, 30 s to collect and 30 s to hear it again.
+
+    And those of RFC 8628: 5 s between two polls (section 3.2), five guesses of a typed code (section 5.1), if there are any.
+    """
+    assert (MAX_LIFETIME, MAX_WINDOW) == (600, 150)
     assert asdict(STANDARD) == asdict(Policy()) == {
         "lifetime": 120,
         "redeem_window": 30,
@@ -20,11 +23,17 @@ def test_the_presets_are_what_the_documents_promise() -> None:
         "rotation_grace": 3,
         "replay_window": 30,
         "names_scanner": True,
+        "interval": 5,
+        "user_codes": False,
+        "guesses": 5,
+        "guess_window": 600,
         "plain_http": False,
     }  # fmt: skip
     assert STRICT.replay_window == STANDARD.replay_window, "a page needs as long to hear a lost answer"
     for name in ("lifetime", "redeem_window", "rotation", "rotation_grace"):
         assert getattr(STRICT, name) < getattr(STANDARD, name), f"strict is not stricter in {name}"
+    for name in ("interval", "user_codes", "guesses", "guess_window"):
+        assert getattr(STRICT, name) == getattr(LAB, name) == getattr(STANDARD, name)
     assert STRICT.names_scanner
     assert not LAB.plain_http
 
@@ -37,6 +46,8 @@ def test_the_presets_are_what_the_documents_promise() -> None:
         {"lifetime": 1, "rotation": 1, "rotation_grace": 1, "redeem_window": 1, "replay_window": 1},
         {"redeem_window": 150, "replay_window": 150},
         {"rotation": 120, "rotation_grace": 120},
+        {"interval": 1, "guesses": 1, "guess_window": 60, "user_codes": True},
+        {"interval": 60, "guesses": 20, "guess_window": 86_400, "user_codes": True},
     ],
     ids=repr,
 )
@@ -67,6 +78,18 @@ UNSAFE = {
     "a week to collect": ({"redeem_window": 601}, "redeem_window must lie between"),
     "a week to replay": ({"replay_window": 151}, "replay_window must lie"),
     "no replay": ({"replay_window": 0}, "a lost answer loses a login"),
+    "polls without a pause": ({"interval": 0}, "interval must lie between 1 and 60 s"),
+    "a minute and more between polls": ({"interval": 61}, "interval must lie between 1 and 60 s"),
+    "half a second between polls": ({"interval": 0.5}, "interval must be a whole number"),
+    "a negative interval": ({"interval": -5}, "interval must be a whole number"),
+    "no guess": ({"guesses": 0}, "guesses must lie between 1 and 20"),
+    "too many guesses": ({"guesses": 21}, "eight letters are soon guessed"),
+    "guesses of True": ({"guesses": True}, "guesses must be a whole number"),
+    "guesses as text": ({"guesses": "5"}, "guesses must be a whole number"),
+    "guesses that come back at once": ({"guess_window": 59}, "guess_window between 60 and 86400 s"),
+    "guesses that always come back": ({"guess_window": 0}, "guess_window between 60 and 86400 s"),
+    "guesses that are gone for good": ({"guess_window": 86_401}, "guess_window between 60 and 86400 s"),
+    "half a window": ({"guess_window": 90.5}, "guess_window must be a whole number"),
 }
 
 

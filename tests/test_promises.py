@@ -1,6 +1,7 @@
 """The numbered promises, each as a person would test it: with whole logins, two phones, two browsers and a clock."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -62,8 +63,9 @@ def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
         assert isinstance(answer, Status)
         assert (answer.login_id, answer.scanned_by) == (other.login_id, None)
     # Not even with this login's record under the other's name, or with a secret of its own signed for this login.
-    codes, key = app.qr.core._codes, app.qr.core._codes.signing_key
-    forged = codes.device_code(key, begun.login_id, "A" * 43, NOON, NOON + 150_000)
+    codes = app.qr.core._codes
+    mine = codes.read_device_code(begun.device_code)
+    forged = codes.device_code(replace(mine, secret="A" * 43))
     for attempt in (app.qr.status, app.qr.cancel, lambda code: app.qr.redeem(code, acknowledged=tag, op=OP)):
         with pytest.raises(NotYours):
             attempt(forged)

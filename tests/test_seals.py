@@ -25,7 +25,7 @@ from qrlogin import (
     codes,
 )
 from qrlogin.codes import Key
-from qrlogin.core import RECORD_FORMAT
+from qrlogin.replies import RECORD_FORMAT
 from qrlogin.step import Record
 from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App
 

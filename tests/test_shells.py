@@ -78,7 +78,7 @@ PUBLIC = """
     LAB STANDARD STRICT
     AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun Cancelled Denied Expired
     InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError RecordForged Redeemed Scanned
-    ScannedBy ScannerChanged State Status Superseded Unavailable UnknownLogin WrongState
+    ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable UnknownLogin WrongState
 """
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from qrlogin.step import Command, Outcome, Record, Verdict, number, step
-from qrlogin.table import ABSENT, ANY, DIES_AT, NEVER, TABLE, TERMINAL, Row, State
+from qrlogin.table import ABSENT, ANY, DIES_AT, GUESSED_RIGHT, NEVER, TABLE, TERMINAL, Count, Row, State, guess
 
 # 1. The rows, literally
 
@@ -26,7 +26,13 @@ confirm | claim                  | needs    | scanned (expires_at)              
 deny    | claim                  | -        | scanned (expires_at) confirmed (redeem_by)                          | denied    | denied:                                  | -
 cancel  | device_digest          | -        | pending (expires_at) scanned (expires_at) confirmed (redeem_by)     | cancelled | cancelled:                               | -
 redeem  | device_digest scanner  | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
+collect | device_digest          | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 """  # noqa: E501
+#: Guesses of typed codes are counted in records of their own, by rows that are in no login's table.
+GUESSING = """
+guess of 5    | - | - | absent (never) counting (never) | counting | any: mark | -
+guessed right | - | - | counting (never) spent (never)  | counting | any: mark | -
+"""
 
 
 def spelled(row: Row) -> tuple[str, ...]:
@@ -40,12 +46,32 @@ def spelled(row: Row) -> tuple[str, ...]:
     return (row.event, proves, guards, sources, row.to or "stay", repeated, writes or "-")
 
 
+def written(text: str) -> list[tuple[str, ...]]:
+    return [tuple(" ".join(cell.split()) for cell in line.split("|")) for line in text.strip().splitlines()]
+
+
 def test_the_rows_are_those_of_the_protocol() -> None:
-    written = [tuple(" ".join(cell.split()) for cell in line.split("|")) for line in PROTOCOL.strip().splitlines()]
-    assert [spelled(row) for row in TABLE.values()] == written
+    assert [spelled(row) for row in TABLE.values()] == written(PROTOCOL)
     assert {event: row.event for event, row in TABLE.items()} == {event: event for event in TABLE}
     assert {row.event for row in TABLE.values() if row.reads} == {"status"}
-    assert not any(row.count or row.paces for row in TABLE.values())
+    assert {row.event: row.paces for row in TABLE.values() if row.paces} == {"collect": ("pending", "scanned")}
+    assert not any(row.count for row in TABLE.values())
+
+
+def test_guesses_are_counted_beside_the_logins() -> None:
+    """The last one may be used and spends the budget; one that was right is given back, and there is never more than all."""
+    assert [spelled(row) for row in (guess(5), GUESSED_RIGHT)] == written(GUESSING)
+    assert guess(5).count == Count("guesses", 5, "spent", by=1)
+    assert GUESSED_RIGHT.count == Count("guesses", 10**9, "counting", by=-1)
+    assert guess(5) is guess(5) is not guess(6), "a store spells a row once: it has to be the same one each time"
+    assert not {"counting", "spent"} & {*State}
+
+
+def test_what_keeps_a_poller_to_its_interval_is_nothing_that_a_row_reads() -> None:
+    """PROTOCOL section 9: a poll never writes, which is to say: never a field that another event reads."""
+    for row in (*TABLE.values(), guess(5), GUESSED_RIGHT):
+        read = {*row.proves, *row.guards, *row.repeats_if, row.repeats_until, *row.sources.values(), *row.writes, *row.instants}
+        assert not {name for name in read if name.startswith("pace")}, row.event
 
 
 def test_deadlines_belong_to_states_and_ends_have_none() -> None:
@@ -84,20 +110,23 @@ def test_what_a_row_writes_is_neither_its_proof_nor_the_bookkeeping() -> None:
 # 2. The search
 
 BEGUN, HORIZON = 100, 110
-EXPIRES, REDEEM_WINDOW, REPLAY, ROTATION, GRACE, LAG = 4, 2, 2, 2, 1, 3  # so short that every instant is looked at
+EXPIRES, REDEEM_WINDOW, REPLAY, ROTATION, GRACE, LAG, INTERVAL = 4, 2, 2, 2, 1, 3, 2  # so short that every instant is looked at
 ACCOUNTS, BROWSERS, CLICKS = ("A", "B"), ("right", "wrong"), ("1", "2")
+
+
+_ASIDE = ("version", "mark", "pace_at", "pace_ms", "pace_mark")
 
 
 @dataclass(frozen=True)
 class Point:
-    """One login at one instant. Versions and marks only ever grow, so they are no part of where it stands."""
+    """One login at one instant. Versions and marks only ever grow, and no row reads when it was polled: that is no part of it."""
 
     time: int
     items: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, record: Record, time: int) -> "Point":
-        return cls(time, frozenset((name, text) for name, text in record.items() if name not in ("version", "mark")))
+        return cls(time, frozenset((name, text) for name, text in record.items() if name not in _ASIDE))
 
 
 def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
@@ -105,6 +134,7 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
     durations = {
         "begin": {"expires_at": EXPIRES, "redeem_by": EXPIRES + REDEEM_WINDOW},
         "redeem": {"replay_by": REPLAY},
+        "collect": {"replay_by": REPLAY, "pace": INTERVAL, "pace_step": 1},
     }
 
     def sent(event: str, by: str, until: int | None = None, **values: str) -> tuple[str, Command]:
@@ -115,8 +145,9 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         yield sent("status", browser, device_digest=browser)
         yield sent("cancel", browser, device_digest=browser)
         for click in CLICKS:
+            signed_end = BEGUN + EXPIRES + REDEEM_WINDOW
+            yield sent("collect", browser, signed_end, device_digest=browser, redeem_mark=click)
             for tag in ("", *(f"scanned by {account}" for account in ACCOUNTS)):
-                signed_end = BEGUN + EXPIRES + REDEEM_WINDOW
                 yield sent("redeem", browser, signed_end, device_digest=browser, scanner=tag, redeem_mark=click)
     for account in ACCOUNTS:
         claim = f"claim of {account}"
@@ -150,6 +181,11 @@ class Found:
     def after(self) -> Record:
         return self.outcome.reply.record
 
+    @property
+    def moved(self) -> bool:
+        """Whether the login has changed; that a poller was reminded of its interval is no change."""
+        return bool(self.outcome.changes) and self.verdict is Verdict.APPLIED
+
 
 def state(record: Record) -> str:
     return record.get("state", ABSENT)
@@ -168,9 +204,12 @@ def searched() -> tuple[set[Point], list[Found]]:
                 if not record and who == "wrong" and command.row.event == "begin":
                     continue  # the right browser is the one that began
                 outcome = step(record, command, clock)
-                found.append(Found(time, record, who, command, outcome))
-                if outcome.changes:
-                    reached.append((outcome.reply.record, time))
+                found.append(one := Found(time, record, who, command, outcome))
+                if one.moved:
+                    reached.append((one.after, time))
+                elif outcome.changes:  # paced: too early once more, and with another mark
+                    sooner = replace(command, mark=f"m{next(marks)}")
+                    found.append(Found(time, one.after, who, sooner, step(one.after, sooner, clock)))
         for after, then in reached:
             if (point := Point.of(after, then)) not in seen:
                 seen.add(point)
@@ -180,6 +219,7 @@ def searched() -> tuple[set[Point], list[Found]]:
 
 Searched = tuple[set[Point], list[Found]]
 FEWEST_STATES, FEWEST_TIMELESS = 3286, 21  # when this was written
+COLLECTING = ("redeem", "collect")
 
 
 def test_the_search_is_not_smaller_than_it_was(searched: Searched, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,18 +233,20 @@ def test_the_search_is_not_smaller_than_it_was(searched: Searched, capsys: pytes
         can = {"applied"} | ({"repeated"} if row.repeats else set()) | ({"forbidden"} if row.proves else set())
         can |= set() if row.reads else {"refused"}
         can |= {"expired"} if any(row.sources.values()) else set()
+        can |= {"slow"} if row.paces else set()
         assert can == {verdict for event, verdict in verdicts if event == row.event}, row.event
 
 
 def test_a_state_leads_only_where_the_diagram_shows_an_arrow(searched: Searched) -> None:
     """I7: nothing skips a state, and pending is the only one that is ever gone back to."""
-    arrows = {(state(one.before), one.event, state(one.after)) for one in searched[1] if one.outcome.changes}
+    arrows = {(state(one.before), one.event, state(one.after)) for one in searched[1] if one.moved}
     assert arrows == {
         ("", "begin", "pending"),
         ("pending", "scan", "scanned"),
         ("scanned", "release", "pending"),
         ("scanned", "confirm", "confirmed"),
         ("confirmed", "redeem", "redeemed"),
+        ("confirmed", "collect", "redeemed"),
         ("scanned", "deny", "denied"),
         ("confirmed", "deny", "denied"),
         ("pending", "cancel", "cancelled"),
@@ -225,11 +267,11 @@ def test_a_login_is_redeemed_once(searched: Searched) -> None:
     """I1: one mark is ever written; whoever redeems again is the same click within its window, or is refused."""
     for one in searched[1]:
         kept = one.before.get("redeem_mark")
-        if one.event == "redeem" and one.verdict is Verdict.APPLIED:
+        if one.event in COLLECTING and one.verdict is Verdict.APPLIED:
             assert kept is None
         elif kept is not None:
             assert one.after["redeem_mark"] == kept
-        if one.event == "redeem" and one.verdict is Verdict.REPEATED:
+        if one.event in COLLECTING and one.verdict is Verdict.REPEATED:
             assert one.command.values["redeem_mark"] == kept
             assert one.outcome.reply.now < int(one.before["replay_by"])
 
@@ -251,7 +293,7 @@ def test_the_subject_is_the_scanner_who_confirmed(searched: Searched) -> None:
             assert (record["who"], record["scanner"]) == (subject, f"scanned by {subject}")
             assert record["approval"] == f"approved by {subject}"
     for one in searched[1]:
-        if one.event in ("confirm", "deny", "release") and one.outcome.changes:
+        if one.event in ("confirm", "deny", "release") and one.moved:
             assert one.before["who"] == one.who
         if one.event == "redeem" and one.verdict in (Verdict.APPLIED, Verdict.REPEATED):
             assert one.command.values["scanner"] == f"scanned by {one.after['subject']}", "I31: another person was acknowledged"
@@ -270,7 +312,7 @@ def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: S
     """I18: for each call that was applied. Only a redeem's window ends, and then it is refused, not granted again."""
     applied = 0
     for one in searched[1]:
-        if not one.outcome.changes:
+        if not one.moved:
             continue
         applied += 1
         for clock in range(one.time, HORIZON + REPLAY + 1):
@@ -278,7 +320,7 @@ def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: S
             assert not again.changes
             assert not again.announce
             assert again.reply.record == one.after
-            over = one.event == "redeem" and again.reply.now >= int(one.after["replay_by"])
+            over = one.event in COLLECTING and again.reply.now >= int(one.after["replay_by"])
             assert again.reply.verdict is (Verdict.REFUSED if over else Verdict.REPEATED), one
     assert applied > 100
 
@@ -291,7 +333,7 @@ def test_a_stop_wins_until_redeemed(searched: Searched) -> None:
             assert state(one.after) == "cancelled", one
         if one.event == "deny" and state(one.before) != "pending" and one.who == one.before["who"]:
             assert state(one.after) == "denied", one
-        if one.event == "confirm" and one.outcome.changes:
+        if one.event == "confirm" and one.moved:
             deny = replace(one.command, row=TABLE["deny"])
             now = one.outcome.reply.now
             assert state(step(one.after, deny, now).reply.record) == "denied"
@@ -306,11 +348,21 @@ def _dies(record: Record) -> int:
 
 def test_every_change_is_told_and_counted(searched: Searched) -> None:
     for one in searched[1]:
-        assert one.outcome.announce == bool(one.outcome.changes)
+        assert one.outcome.announce == one.moved
         version = number(one.before.get("version", "0"))
         assert version is not None
-        assert number(one.after.get("version", "0")) == version + bool(one.outcome.changes)
+        assert number(one.after.get("version", "0")) == version + one.moved
         assert one.outcome.changes.get("mark", one.command.mark) == one.command.mark
+
+
+def test_who_polls_too_often_changes_nothing_but_their_interval(searched: Searched) -> None:
+    """And nobody else is told, delayed or refused by it: the login is where it was, and so is everything that a row reads."""
+    paced = [one for one in searched[1] if one.outcome.changes and not one.moved]
+    assert {str(one.verdict) for one in paced} == {"refused", "slow"}
+    for one in paced:
+        assert (one.event, one.who) == ("collect", one.before["device_digest"])
+        assert {*one.outcome.changes} <= {"pace_at", "pace_ms", "pace_mark"}
+        assert Point.of(one.before, one.time) == Point.of(one.after, one.time)
 
 
 def test_time_goes_forward_inside_a_login(searched: Searched) -> None:

@@ -23,7 +23,7 @@ from qrlogin import (
     Status,
     Superseded,
     UnknownLogin,
-    core,
+    replies,
 )
 from qrlogin.stores.wakeups import AsyncWaiter, Waiter
 from tests.people import ALICE, KEY, SHOWN, URI, Clock
@@ -212,6 +212,16 @@ def test_wait_holds_while_the_version_is_the_same_and_wakes_at_each_change(colou
         after = seen.version
 
 
+def test_a_client_that_knows_states_and_no_versions_waits_for_another_state(colour: Colour) -> None:
+    begun = colour.begin()
+    colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    assert colour.call("wait", begun.device_code, after=State.PENDING, timeout=LONG).state is State.SCANNED
+    parked = colour.park(begun.device_code, after=State.SCANNED, timeout=LONG)
+    assert parked.waiting
+    colour.call("release", begun.scan_code, subject=ALICE)
+    assert parked.result().state is State.PENDING
+
+
 def test_another_logins_changes_wake_nobody(colour: Colour) -> None:
     begun, other = colour.begin(), colour.begin()
     parked = colour.park(begun.device_code, timeout=LONG)
@@ -275,7 +285,7 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
     state: State, expires_in: int, rotates_in: int, timeout: float, patience: float
 ) -> None:
     seen = Status("L", state, version=1, expires_in=expires_in, rotates_in=rotates_in)
-    assert core.patience(seen, timeout) == patience
+    assert replies.patience(seen, timeout) == patience
 
 
 @pytest.mark.parametrize(
@@ -291,12 +301,21 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
         (State.SCANNED, 2, 9, True),  # after a failover a version can go back
         (State.CONFIRMED, 3, 3, False),  # the person may still say no
         *((state, 4, after, True) for state in (State.REDEEMED, State.DENIED, State.CANCELLED) for after in (None, 4, 1)),
-        *((State.EXPIRED, version, after, True) for version in (0, 1) for after in (None, 0, 1)),
+        *((State.EXPIRED, version, after, True) for version in (0, 1) for after in (None, 0, 1, *State)),
+        *((state, 4, after, True) for state in (State.REDEEMED, State.DENIED, State.CANCELLED) for after in State),
+        (State.PENDING, 1, 0, True),  # 0 is a version like any other
+        (State.PENDING, 3, State.PENDING, False),  # as without a cursor
+        (State.PENDING, 3, State.SCANNED, True),  # released
+        (State.SCANNED, 2, State.PENDING, True),
+        (State.SCANNED, 2, State.SCANNED, False),
+        (State.SCANNED, 4, State.SCANNED, False),  # by somebody else, meanwhile: such a client knows states, not versions
+        (State.CONFIRMED, 3, State.SCANNED, True),
+        (State.CONFIRMED, 3, State.CONFIRMED, False),
     ],
 )
-def test_what_is_news_to_whom(state: State, version: int, after: int | None, news: bool) -> None:
-    """The client carries the cursor: versions are compared for equality, and an end is always news."""
-    assert core.is_news(Status("L", state, version, expires_in=0), after) is news
+def test_what_is_news_to_whom(state: State, version: int, after: int | State | None, news: bool) -> None:
+    """The client carries the cursor, a version or a state: both are compared for equality, and an end is always news."""
+    assert replies.is_news(Status("L", state, version, expires_in=0), after) is news
 
 
 def test_the_newest_wait_takes_over_and_the_older_is_told(colour: Colour) -> None:

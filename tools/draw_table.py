@@ -12,17 +12,17 @@ from qrlogin.table import ABSENT, ANY, TABLE, Row, State
 DOCS = Path(__file__).parent.parent / "docs"
 MARKS = ("<!-- drawn from qrlogin/table.py -->", "<!-- end of the drawn part -->")
 
-WIDTH, HEIGHT, BOX = 900, 330, (118, 42)
+WIDTH, HEIGHT, BOX = 940, 330, (118, 42)
 PLACES = {
     ABSENT: (30, 165),
     State.PENDING: (150, 165),
     State.SCANNED: (390, 165),
     State.CONFIRMED: (630, 165),
-    State.REDEEMED: (832, 165),
+    State.REDEEMED: (870, 165),
     State.CANCELLED: (390, 40),
     State.DENIED: (510, 290),
 }
-BROWSER = ("begin", "cancel", "redeem")  # who does it: the picture shows the phone's acts in another colour
+BROWSER = ("begin", "cancel", "redeem", "collect")  # who does it: the picture shows the phone's acts in another colour
 
 STYLE = """
 text { font: 14px system-ui, sans-serif; fill: #1b1f24; text-anchor: middle; dominant-baseline: middle }
@@ -125,7 +125,8 @@ def _repeats(row: Row) -> str:
 
 
 def _writes(row: Row) -> str:
-    return ", ".join(row.writes + row.instants) or ("nothing" if row.reads else "-")
+    written = ", ".join(row.writes + row.instants) or ("nothing" if row.reads else "-")
+    return written + (f"; when refused while {' / '.join(row.paces)}: pace_at, pace_ms, pace_mark" if row.paces else "")
 
 
 def main() -> int:

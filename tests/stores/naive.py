@@ -1,7 +1,7 @@
 """The store that every tutorial writes: get, check, set. It is what the suite is there to catch.
 
-It knows the table, checks every proof and every deadline, wakes who waits, and forgets in time. Only: it does not decide in
-one step (`locked` mends that), and it does not expect the same call twice (`forgiving` mends that).
+It knows the table, checks every proof and every deadline, wakes who waits, and forgets. Only: it does not decide in one step
+(`locked` mends that), it does not expect the same call twice (`forgiving` mends that), and what brings a time to live sets it.
 """
 
 import threading

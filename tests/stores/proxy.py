@@ -14,17 +14,17 @@ CHUNK = 65536
 
 
 class Proxy:
-    """Between a store and the server at `port`. Settings may be changed at any time."""
+    """Between a client and the server at `port`, a store and Redis unless told otherwise. Settings may be changed at any time."""
 
-    def __init__(self, port: int) -> None:
-        self._upstream = port
+    def __init__(self, port: int, *, losable: bytes = b"\r\nEVAL") -> None:
+        self._upstream, self._losable = port, losable
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.connected = 0  # how many connections were made so far
         self.lost = 0  # how many replies were lost so far
-        self.losing = 0  # of how many of the next scripts the reply will be lost
+        self.losing = 0  # of how many of the next requests that hold `losable` the reply will be lost: by default, of scripts
         self.delay = 0.0  # seconds that each reply takes longer
         self.mute = False  # swallows everything and keeps the connection open
         self.refusing = False  # new connections are cut at once
@@ -63,7 +63,7 @@ class Proxy:
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire") -> None:
         while data := await reader.read(CHUNK):
-            if self.losing and b"\r\nEVAL" in data:
+            if self.losing and self._losable in data:
                 self.losing -= 1
                 wire.loses = True
             if not self.mute:

@@ -14,9 +14,9 @@ logins never meet, so all of them may live in one database. For a store that is 
 `make_store` may be `async def`. If parked waits re-read by a timer, set it to minutes here, or the timer is proven and not the
 wake-ups.
 
-What is held, in five rooms: `stories` (what people live through), `cases` (every row of the table in every situation, against
-`qrlogin.step.step`), `machine` (sequences drawn by Hypothesis, against a model), `races` and `waking`. It needs pytest and
-hypothesis: pip install 'qrlogin[testing]'.
+What is held, in six rooms: `stories` (what people live through), `devices` (codes that are typed, guesses that are counted,
+polls that are paced), `cases` (every row of the table in every situation, against `qrlogin.step.step`), `machine` (sequences
+drawn by Hypothesis, against a model), `races` and `waking`. It needs pytest and hypothesis: pip install 'qrlogin[testing]'.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,12 +30,13 @@ except ModuleNotFoundError as missing:
     raise ImportError(f"qrlogin.stores.suite needs {missing.name}: pip install 'qrlogin[testing]'") from missing
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{room}" for room in ("colours", "world", "stories", "cases", "machine", "races", "waking"))
+    *(f"{__name__}.{room}" for room in ("colours", "world", "stories", "devices", "cases", "machine", "races", "waking"))
 )
 
 from qrlogin.stores.protocol import AsyncStore, Store  # noqa: E402 - after pytest was told to explain our asserts
 from qrlogin.stores.suite.cases import Cases  # noqa: E402
 from qrlogin.stores.suite.colours import Awaited, Blocking  # noqa: E402
+from qrlogin.stores.suite.devices import Devices  # noqa: E402
 from qrlogin.stores.suite.machine import Sequences  # noqa: E402
 from qrlogin.stores.suite.races import Races  # noqa: E402
 from qrlogin.stores.suite.stories import Stories  # noqa: E402
@@ -47,7 +48,7 @@ __all__ = ["AsyncStoreSuite", "StoreSuite"]
 Now = Callable[[], int]
 
 
-class StoreSuite(Stories, Cases, Sequences, Races, Waking):
+class StoreSuite(Stories, Devices, Cases, Sequences, Races, Waking):
     """For a store that blocks."""
 
     shared = False
@@ -62,7 +63,7 @@ class StoreSuite(Stories, Cases, Sequences, Races, Waking):
         world.close()
 
 
-class AsyncStoreSuite(Stories, Cases, Sequences, Races, Waking, Cancelling):
+class AsyncStoreSuite(Stories, Devices, Cases, Sequences, Races, Waking, Cancelling):
     """For a store that is awaited: the same tests, and what cancellation adds."""
 
     shared = False

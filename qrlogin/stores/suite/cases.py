@@ -5,7 +5,7 @@ the time, and the whole record as it is afterwards. Situations are reached by co
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -14,9 +14,9 @@ import pytest
 from qrlogin.codes import new_login_id, new_mark
 from qrlogin.step import Command, Record, number, step
 from qrlogin.stores.suite.world import World
-from qrlogin.table import ABSENT, TABLE, Count, Row, State
+from qrlogin.table import ABSENT, GUESSED_RIGHT, TABLE, Count, Row, State, guess
 
-#: Rows that the table does not have yet: a store must be able to count and to pace before it is asked to.
+#: A row that the table does not have: a store must be able to count a login out before it is asked to.
 COUNTS: Final = Row(
     "a row that counts",
     sources=MappingProxyType({State.SCANNED: "expires_at"}),
@@ -25,8 +25,8 @@ COUNTS: Final = Row(
     repeats_if=("mark",),
     count=Count("misses", 3, State.DENIED),
 )
-PACES: Final = replace(TABLE["redeem"], event="a row that paces", proves=("device_digest",), paces=(State.PENDING, State.SCANNED))
-ROWS: Final[Mapping[str, Row]] = {**TABLE, COUNTS.event: COUNTS, PACES.event: PACES}
+GUESS: Final = guess(3)
+ROWS: Final[Mapping[str, Row]] = {**TABLE, **{row.event: row for row in (COUNTS, GUESS, GUESSED_RIGHT)}}
 
 #: What a rightful caller brings, whatever the row asks for; a store gives no field a meaning of its own.
 RIGHT: Final = {
@@ -55,14 +55,18 @@ SITUATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "released": ("begin", "scan", "release"),
     "confirmed": ("begin", "scan", "confirm"),
     "redeemed": ("begin", "scan", "confirm", "redeem"),
+    "collected": ("begin", "scan", "confirm", "collect"),
     "denied": ("begin", "scan", "confirm", "deny"),
     "cancelled": ("begin", "cancel"),
     "cancelled when confirmed": ("begin", "scan", "confirm", "cancel"),
     "counted once": ("begin", "scan", COUNTS.event),
     "counted twice": ("begin", "scan", COUNTS.event, COUNTS.event),
     "counted out": ("begin", "scan", COUNTS.event, COUNTS.event, COUNTS.event),
-    "paced once": ("begin", PACES.event),
-    "paced twice": ("begin", PACES.event, PACES.event),
+    "paced once": ("begin", "collect"),
+    "paced twice": ("begin", "collect", "collect"),
+    "an account that guessed once": (GUESS.event,),
+    "an account that guessed right": (GUESS.event, GUESSED_RIGHT.event),
+    "an account without a guess left": (GUESS.event, GUESS.event, GUESS.event),
     "pending, only for somebody": ("begin",),
     "scanned, needs a factor": ("begin", "scan"),
 }

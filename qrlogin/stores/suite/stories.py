@@ -315,7 +315,7 @@ class Stories:
             logins.append(Login(world, begin.finish(reply)))
             logins[-1].walk(*way)
         for login in logins:
-            _wait_until_gone(world, login.status().command)
+            wait_until_gone(world, login.status().command)
             for call in _every_call(login):
                 assert world.apply(call.command).record == {}
                 with pytest.raises(LoginError):
@@ -346,7 +346,7 @@ def _every_call(login: Login) -> Sequence[Operation[Any]]:
     return [login.status(), login.cancel(), login.redeem(NOBODY), *phone]
 
 
-def _wait_until_gone(world: World, status: Command) -> None:
+def wait_until_gone(world: World, status: Command) -> None:
     """A store clears away by the clock it was given or by its server's, so both go on."""
     ends, pause = monotonic() + PATIENCE, threading.Event()
     while world.apply(status).record:

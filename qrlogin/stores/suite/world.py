@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.clock import now_ms
 from qrlogin.codes import new_key, new_secret
 from qrlogin.core import Operation
+from qrlogin.policy import STANDARD
 from qrlogin.step import Command, Reply
 from qrlogin.stores.suite.colours import LIMIT, PATIENCE, Colour
 
@@ -98,7 +100,8 @@ class World:
         self._asked: dict[str, threading.Event] = {}
         self.ran: Counter[str] = Counter()  # by login: operations that were carried out, and their answers read
         self._waiting = ThreadPoolExecutor(256, thread_name_prefix="suite")
-        options = {"secret_keys": [new_key()], "verification_uri": "https://login.example/qr"}
+        policy = replace(STANDARD, user_codes=True)
+        options = {"secret_keys": [new_key()], "verification_uri": "https://login.example/qr", "policy": policy}
         opened = [colour.open(partial(make_store, self.clock), options, self._ran) for _ in range(1 + shared)]
         (self.qr, self.store), (self.elsewhere, _) = opened[0], opened[-1]
         self._desks = [desk for desk, _ in opened]

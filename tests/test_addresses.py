@@ -1,0 +1,180 @@
+"""What a camera reads: whole addresses, as qrlogin and as each dialect's picture spells them, and nothing that only looks so."""
+
+import pytest
+
+from qrlogin import InvalidCode
+from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
+from tests.people import KEY, NOON, URI
+
+LOGIN_ID = "AAECAwQFBgcICQoLDA0ODw"
+MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
+SCAN_CODE = MINE.scan_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
+MINTED = MINE.mint(MINE.signing_key, fixed=True, typed=False)
+FIXED, RESPELLED = MINTED.fixed, fixed_as_base64(MINTED.fixed)
+TYPED = MINE.mint(MINE.signing_key, fixed=False, typed=True)
+
+
+def refused(text: object) -> None:
+    with pytest.raises(InvalidCode):
+        MINE.read_scan_code(text)  # type: ignore[arg-type]
+
+
+# Ours
+
+
+@pytest.mark.parametrize("uri", [URI, "https://example.com", "https://example.com:8443/a/b/", "http://127.0.0.1:8000/qr"])
+def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
+    mine = Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
+    rotating = mine.scan_code(mine.signing_key, LOGIN_ID, NOON)
+    fixed, typed = (mine.mint(mine.signing_key, fixed=not kind, typed=bool(kind)) for kind in range(2))
+    for code, login_id in ((rotating, LOGIN_ID), (fixed.fixed, fixed.login_id), (typed.user_code, typed.login_id)):
+        assert mine.read_scan_code(code) == mine.read_scan_code(f"{mine.verification_uri}/{code}")
+        assert [one.login_id for one in mine.read_scan_code(code)] == [login_id]
+    assert mine.verification_uri == uri.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.com/qr/{}",
+        "HTTPS://example.com/qr/{}",
+        "https://EXAMPLE.com/qr/{}",
+        "https://example.org/qr/{}",
+        "https://example.com.evil.example/qr/{}",
+        "https://evil.example/https://example.com/qr/{}",
+        "https://example.com@evil.example/qr/{}",
+        "https://example.com:443/qr/{}",
+        "https://example.com/QR/{}",
+        "https://example.com/qr//{}",
+        "https://example.com/qr/./{}",
+        "https://example.com/qr/l/{}",
+        "https://example.com/qr/{}/",
+        "https://example.com/qr/{}?",
+        "https://example.com/qr/{}?utm_source=camera",
+        "https://example.com/qr/{}#",
+        "https://example.com/qr/{}#top",
+        "https://example.com/qr?code={}",
+        "https://example.com/qr?user_code={}",
+        "https://example.com/qr/?uuid={}",
+        "https://example.org/l?uuid={}",
+        "https://example.com/qr/https://example.com/qr/{}",
+        "//example.com/qr/{}",
+        "/qr/{}",
+        "example.com/qr/{}",
+        " https://example.com/qr/{}",
+        "https://example.com/qr/ {}",
+        "https://example.com/qr/{}\n",
+    ],
+)
+def test_a_rotating_code_is_taken_from_the_configured_address_or_none(address: str) -> None:
+    """It is what the person's own phone was told to trust: nobody else's page hands it in."""
+    refused(address.format(SCAN_CODE))
+
+
+def test_a_device_code_is_never_read_out_of_an_address() -> None:
+    code = MINE.device_code(DeviceCode(LOGIN_ID, "A" * 43, NOON, NOON, "", "", MINE.signing_key))
+    assert MINE.read_device_code(code).login_id == LOGIN_ID
+    for address in (f"{URI}/{code}", f"{URI}?user_code={code}"):
+        with pytest.raises(InvalidCode):
+            MINE.read_device_code(address)
+        refused(address)
+
+
+# The dialects'
+
+#: What the pictures of each dialect say. Fixed and typed codes prove themselves, so the host does not matter.
+PICTURES = {
+    "WeChat": f"https://login.example/l/{RESPELLED}",
+    "WeChat, drawn by a client for its own host": f"https://login.weixin.qq.com/l/{RESPELLED}",
+    "WeChat Open": f"https://example.com/connect/confirm?uuid={RESPELLED}",
+    "WeChat Open, escaped": f"https://example.com/connect/confirm?uuid={RESPELLED.replace('=', '%3D')}",
+    "Taobao": f"https://login.m.example/qrcodeCheck.htm?lgToken={FIXED}&tbScanOpenType=Notification",
+    "Taobao's newer one": f"http://127.0.0.1:8000/qrcodeCheck.htm?lgToken={FIXED}&_from=havana",
+    "Bilibili": f"https://example.com/h5-app/passport/login/scan?navhide=1&qrcode_key={FIXED}&from=",
+    "JD": f"https://qr.m.example/p?k={FIXED}",
+    "an ordinary camera, sent on to our page": f"{URI}/{FIXED}",
+    "below our own address": f"{URI}/wx/l/{RESPELLED}",
+    "with a fragment": f"https://example.com/l/{RESPELLED}#wechat_redirect",
+    "with an unknown parameter in it": f"https://example.com/p?lgToken={FIXED}&x=1&x=2&y",
+}
+
+
+@pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES)
+def test_the_picture_of_each_dialect_leads_to_its_login(picture: str) -> None:
+    (found,) = MINE.read_scan_code(picture)
+    assert (found.login_id, found.until, found.guessed) == (MINTED.login_id, None, False)
+
+
+@pytest.mark.parametrize("uri", ["https://example.com", "https://example.com/qr"])
+@pytest.mark.parametrize("form", ["{}/l/{}", "{}/wx/l/{}", "{}/p?lgToken={}", "{}/?uuid={}", "{}?uuid={}"])
+def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> None:
+    """As every dialect does where that is the root of the site."""
+    mine = Codes([KEY], verification_uri=uri, audience="example.com", plain_http=False)
+    (found,) = mine.read_scan_code(form.format(uri, FIXED))
+    assert found.login_id == MINTED.login_id
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"{URI}?user_code={TYPED.user_code}",
+        f"{URI}/?user_code={TYPED.user_code}",
+        f"{URI}?user_code={TYPED.user_code.lower().replace('-', '')}",
+        f"{URI}?user_code={TYPED.user_code.replace('-', '+')}",
+        f"{URI}?user_code={TYPED.user_code.replace('-', '%20%E2%80%93%20')}",
+        f"https://device.example/activate/{TYPED.user_code}",
+    ],
+)
+def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
+    """RFC 8628 section 3.3.1. It is still a guess to us: what is in a link was not necessarily on a screen."""
+    (found,) = MINE.read_scan_code(address)
+    assert (found.login_id, found.guessed) == (TYPED.login_id, True)
+
+
+OTHER = MINE.mint(MINE.signing_key, fixed=True, typed=False).fixed
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://example.com/p?uuid={FIXED}&uuid={FIXED}",
+        f"https://example.com/p?uuid={FIXED}&uuid={OTHER}",
+        f"https://example.com/p?uuid={FIXED}&lgToken={OTHER}",
+        f"https://example.com/p?uuid=x&k={FIXED}",
+        f"https://example.com/p?user_code={TYPED.user_code}&uuid={FIXED}",
+        f"https://example.com/p?code={FIXED}",
+        f"https://example.com/p?UUID={FIXED}",
+        f"https://example.com/p?uuid={FIXED}%0A",
+        f"https://example.com/p?uuid={FIXED}%FF",
+        f"https://example.com/p?uuid={FIXED.upper()}",
+        f"https://example.com/l/{FIXED}?x=1",
+        f"https://example.com/l/{FIXED}/",
+        f"https://example.com/l/{RESPELLED.replace('=', '%3D')}",
+        f"https://example.com/p#uuid={FIXED}",
+        f"https://example.com:uuid/{'x' * 10}",
+        f"https://[example.com/l/{FIXED}",
+        f"ftp://example.com/l/{FIXED}",
+        f"javascript:{FIXED}",
+        f"example.com/l/{FIXED}",
+        f" https://example.com/l/{FIXED}",
+        f"https://example.com/l/{MINTED.login_id}",
+        f"https://example.com/p?uuid={MINTED.login_id}",
+        "https://example.com/",
+        "https://example.com",
+        "https://",
+        "https://example.com/p?",
+        "https://example.com/p?uuid=",
+    ],
+)
+def test_what_is_ambiguous_or_somewhere_else_is_no_code(address: str) -> None:
+    """Two parameters that could both be meant are nobody's: a reader that takes the first and one that takes the last differ."""
+    refused(address)
+
+
+@pytest.mark.parametrize("length", [2001, 10_000, 1_000_000])
+def test_an_address_has_an_end(length: int) -> None:
+    address = f"https://example.com/p?uuid={FIXED}&x="
+    assert MINE.read_scan_code(address + "x" * (2000 - len(address)))[0].login_id == MINTED.login_id
+    refused(address + "x" * (length - len(address)))
+    refused("https://example.com/" + "a/" * length + FIXED)
+    refused("https://example.com/p?" + f"uuid={FIXED}&" * length)

@@ -1,0 +1,330 @@
+"""Operations of more than one command: which commands, how many of them, and that what is refused half way changes nothing.
+
+Each story is told through both shells, because it is they who carry one command after the other.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from qrlogin import (
+    STANDARD,
+    AlreadyScanned,
+    Begun,
+    Expired,
+    InvalidCode,
+    NotYours,
+    QRLogin,
+    QRLoginError,
+    RecordForged,
+    State,
+    TooManyGuesses,
+    Unavailable,
+    UnknownLogin,
+    WrongState,
+    codes,
+)
+from qrlogin.core import Operation
+from qrlogin.step import Command, Reply, Verdict
+from tests.people import ALICE, BOB, KEY, NOON, OTHER_KEY, SHOWN, URI, App, Run, Untouched, confirmed, events
+
+TYPING = replace(STANDARD, user_codes=True)
+THIRD_KEY = bytes(range(2, 34))
+WRONG = "BBBB-BBBB"
+
+
+# A user_code that is taken
+
+
+class Taken(App):
+    """The first `refusals` begins find their login_id in use."""
+
+    refusals = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        genuine = self.store.apply
+
+        def apply(command: Command) -> Reply:
+            if command.row.event == "begin" and self.refusals > 0:
+                self.refusals -= 1
+                self.store.commands.append(command)
+                return Reply(command.login_id, command.mark, Verdict.REFUSED, NOON, {"state": "pending"})
+            return genuine(command)
+
+        self.store.apply = apply  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+def test_a_code_that_is_taken_is_drawn_again(refusals: int, run: Run[Begun]) -> None:
+    """20 ** 8 are few enough for two logins to meet; the second one takes another code, and another secret."""
+    app = Taken(policy=TYPING)
+    app.refusals = refusals
+    begun = run(app, app.qr.core.begin(user_code=True))
+    asked = list(app.store.commands)
+    assert [one.row.event for one in asked] == ["begin"] * (refusals + 1)
+    for each in ("login_id", "mark"):
+        assert len({getattr(one, each) for one in asked}) == refusals + 1
+    assert len({one.values["device_digest"] for one in asked}) == refusals + 1
+    assert begun.login_id == asked[-1].login_id
+    assert [one.login_id for one in app.qr.core._codes.read_scan_code(begun.user_code)] == [begun.login_id]
+    assert app.qr.status(begun.device_code).state is State.PENDING
+
+
+def test_after_three_draws_it_is_given_up(run: Run[Begun]) -> None:
+    app = Taken(policy=TYPING)
+    app.refusals = 100
+    with pytest.raises(Unavailable, match="begin again"):
+        run(app, app.qr.core.begin(user_code=True))
+    assert events(app) == ["begin"] * 3
+
+
+@pytest.mark.parametrize("arguments", [{}, {"fixed": True}])
+def test_128_random_bits_do_not_meet_so_nothing_is_drawn_again(arguments: dict[str, Any], run: Run[Begun]) -> None:
+    app = Taken(policy=TYPING)
+    app.refusals = 1
+    with pytest.raises(Unavailable):
+        run(app, app.qr.core.begin(**arguments))
+    assert events(app) == ["begin"]
+
+
+# What a typed code costs
+
+
+def typed(app: App) -> Begun:
+    begun = app.qr.begin(user_code=True)
+    app.store.commands.clear()
+    return begun
+
+
+def test_a_right_guess_is_free_in_the_end(run: Run[Any]) -> None:
+    app = App(policy=TYPING)
+    begun = typed(app)
+    for _ in range(3 * TYPING.guesses):
+        run(app, app.qr.core.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE]))
+        assert events(app) == ["guess of 5", "scan", "guessed right"]
+    for call in (app.qr.core.confirm, app.qr.core.release, app.qr.core.scan, app.qr.core.deny):
+        named: dict[str, Any] = {"shown_as": SHOWN[ALICE]} if call == app.qr.core.scan else {}
+        try:
+            run(app, call(begun.user_code, subject=ALICE, **named))
+        except WrongState:
+            assert events(app)[0] == "guess of 5"  # release after confirm: found, and refused: that one is not given back
+        else:
+            assert events(app)[::2] == ["guess of 5", "guessed right"]
+
+
+@pytest.mark.parametrize("minted_by", range(3))
+def test_a_code_may_belong_to_any_key_of_the_ring(minted_by: int, run: Run[Any]) -> None:
+    """I25: the signing key first; one lookup for each key at most, and two commands that count."""
+    ring = [KEY, OTHER_KEY, THIRD_KEY]
+    app = App(policy=TYPING, keys=tuple(ring))
+    begun = app.another(ring[minted_by]).begin(user_code=True)
+    events(app)
+    scanned = run(app, app.qr.core.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE]))
+    assert scanned.login_id == begun.login_id
+    assert events(app) == ["guess of 5", *["scan"] * (minted_by + 1), "guessed right"]
+    run(app, app.qr.core.confirm(begun.user_code, subject=ALICE))
+    assert app.qr.redeem(begun.device_code, acknowledged=app.tag(begun)).subject == ALICE
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_wrong_guess_costs_no_more_round_trips_than_there_are_keys(size: int, run: Run[Any]) -> None:
+    app = App(policy=TYPING, keys=(KEY, OTHER_KEY, THIRD_KEY)[:size])
+    for event, call in (("scan", app.qr.core.scan), ("confirm", app.qr.core.confirm), ("deny", app.qr.core.deny)):
+        named = {"shown_as": "A"} if event == "scan" else {}
+        with pytest.raises(UnknownLogin) as refusal:
+            run(app, call(WRONG, subject=ALICE, **named))
+        assert type(refusal.value) is UnknownLogin
+        assert events(app) == ["guess of 5", *[event] * size]
+    assert [*app.store._records._records] == [codes.guesser(app.qr.core._codes.signing_key, ALICE)]
+
+
+def test_a_login_that_is_found_is_looked_for_no_further(run: Run[Any]) -> None:
+    """Refused is not unknown: somebody else holds it, and no other key could say more."""
+    app = App(policy=TYPING, keys=(KEY, OTHER_KEY))
+    begun = typed(app)
+    app.qr.scan(begun.user_code, subject=BOB, shown_as=SHOWN[BOB])
+    events(app)
+    for told, call in ((AlreadyScanned, app.qr.core.scan), (NotYours, app.qr.core.confirm)):
+        named = {"shown_as": "A"} if told is AlreadyScanned else {}
+        with pytest.raises(told):
+            run(app, call(begun.user_code, subject=ALICE, **named))
+        assert len(events(app)) == 2
+    app.clock.ms += 120_000
+    with pytest.raises(Expired):
+        run(app, app.qr.core.deny(begun.user_code, subject=BOB))
+
+
+def guess(app: App, who: str, code: str = WRONG) -> Operation[Any]:
+    return app.qr.core.scan(code, subject=who, shown_as=SHOWN[who])
+
+
+def test_who_guesses_five_times_is_stopped_before_the_lookup(run: Run[Any]) -> None:
+    """RFC 8628 section 5.1: the account is stopped, whichever call it tries, and whether the sixth would be right or not."""
+    app = App(policy=TYPING)
+    begun = typed(app)
+    for call in (guess(app, ALICE), guess(app, ALICE), *(app.qr.core.confirm(WRONG, subject=ALICE) for _ in range(3))):
+        with pytest.raises(UnknownLogin):
+            run(app, call)
+    events(app)
+    core = app.qr.core
+    for call in (guess(app, ALICE), guess(app, ALICE, begun.user_code), core.confirm(begun.user_code, subject=ALICE)):
+        with pytest.raises(TooManyGuesses) as refusal:
+            run(app, call)
+        assert (refusal.value.retry_after, refusal.value.http_status, refusal.value.wire_code) == (600, 429, "too_many_guesses")
+        assert events(app) == ["guess of 5"]
+    run(app, guess(app, BOB, begun.user_code))
+    other = app.begin()
+    assert app.qr.scan(other.scan_code, subject=ALICE, shown_as="A").login_id == other.login_id
+    app.qr.confirm(other.scan_code, subject=ALICE)
+
+
+def test_the_budget_is_back_when_its_window_is_over_and_not_before(run: Run[Any]) -> None:
+    app = App(policy=replace(TYPING, guesses=2, guess_window=60))
+    for ms in (0, 30_000):
+        app.clock.ms += ms
+        with pytest.raises(UnknownLogin):
+            run(app, guess(app, ALICE))
+    for ms, told in ((29_999, TooManyGuesses), (1, UnknownLogin), (59_999, UnknownLogin), (0, TooManyGuesses), (1, UnknownLogin)):
+        app.clock.ms += ms
+        with pytest.raises(QRLoginError) as refusal:
+            run(app, guess(app, ALICE))
+        assert type(refusal.value) is told
+    assert {one.keep for one in app.store.commands if one.row.event.startswith("guess")} == {60_000}
+
+
+def test_a_right_guess_gives_back_its_own_and_no_more() -> None:
+    app = App(policy=TYPING)
+    begun = typed(app)
+    for _ in range(4):
+        with pytest.raises(UnknownLogin):
+            app.qr.run(guess(app, ALICE))
+        for _ in range(3):
+            app.qr.run(guess(app, ALICE, begun.user_code))
+    with pytest.raises(UnknownLogin):
+        app.qr.run(guess(app, ALICE))
+    with pytest.raises(TooManyGuesses):
+        app.qr.run(guess(app, ALICE, begun.user_code))
+
+
+def test_what_is_counted_names_nobody() -> None:
+    """I11, I28: neither the account nor what it typed can be read in the store; a typed code is no more than its login_id."""
+    app = App(policy=TYPING)
+    begun = typed(app)
+    app.qr.run(guess(app, ALICE, begun.user_code))
+    key = app.qr.core._codes.signing_key
+    (guesser,) = {one.login_id for one in app.store.commands} - {begun.login_id}
+    assert guesser == codes.guesser(key, ALICE) != codes.guesser(key, BOB)
+    view = repr(app.store._records._records) + repr(app.store.commands) + repr([one.values for one in app.store.commands])
+    for hidden in (begun.user_code, begun.user_code.replace("-", ""), "'alice'"):
+        assert hidden not in view
+    assert set(app.store.record(guesser)) == {"state", "guesses", "mark", "changed_at", "version"}
+
+
+@pytest.mark.parametrize("event", ["scan", "confirm", "deny", "release"])
+def test_where_typed_codes_are_off_none_is_looked_up(event: str) -> None:
+    """I23: a policy that does not hand them out does not take them either, and asks no store."""
+    qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
+    named = {"shown_as": "A"} if event == "scan" else {}
+    for text in (WRONG, "bbbb bbbb", f"{URI}?user_code={WRONG}"):
+        with pytest.raises(InvalidCode, match="typed codes are off"):
+            getattr(qr, event)(text, subject=ALICE, **named)
+
+
+def test_a_forged_login_is_not_believed_for_being_typed(run: Run[Any], caplog: pytest.LogCaptureFixture) -> None:
+    app = App(policy=TYPING)
+    begun = typed(app)
+    app.store.forge(begun.login_id, {**app.store.record(begun.login_id), "context": '{"browser":"yours"}'})
+    with pytest.raises(RecordForged):
+        run(app, guess(app, ALICE, begun.user_code))
+    assert f"login {begun.login_id}: its record fails its seal" in caplog.text
+    assert begun.user_code not in caplog.text
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -> None:
+    """I18: the command was carried out, its reply was not heard; the same call again ends well, and costs one guess at most."""
+    app = App(policy=TYPING)
+    begun = typed(app)
+    genuine, heard = app.store.apply, iter(range(1, 100))
+
+    def apply(command: Command) -> Reply:
+        reply = genuine(command)
+        if next(heard) == lost:
+            raise Unavailable("the reply was lost")
+        return reply
+
+    app.store.apply = apply  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        run(app, guess(app, ALICE, begun.user_code))
+    assert run(app, guess(app, ALICE, begun.user_code)).state is State.SCANNED
+    guesser = codes.guesser(app.qr.core._codes.signing_key, ALICE)
+    assert int(app.store.record(guesser)["guesses"]) <= 1
+
+
+# Every reply is held against its own question
+
+
+def chains(app: App, begun: Begun, ticket: str) -> Iterator[Operation[Any]]:
+    core = app.qr.core
+    yield core.begin(user_code=True)
+    yield core.status(begun.device_code)
+    yield guess(app, ALICE, begun.user_code)
+    yield guess(app, ALICE)
+    yield core.exchange(begun.device_code, ticket)
+    yield core.status_or_redeem(begun.device_code)
+
+
+class Stray(App):
+    """The answer to one of its commands, `stray`, is one to another question."""
+
+    stray, asked = 0, 0
+    bend: Mapping[str, str] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        genuine = self.store.apply
+
+        def apply(command: Command) -> Reply:
+            self.asked += 1
+            reply = genuine(command)
+            return replace(reply, **self.bend) if self.asked == self.stray else reply  # type: ignore[arg-type]
+
+        self.store.apply = apply  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("stray", [1, 2, 3])
+@pytest.mark.parametrize("bend", [{"login_id": codes.new_login_id()}, {"mark": codes.new_mark()}], ids=["login_id", "mark"])
+def test_no_link_of_a_chain_believes_a_reply_to_another_question(
+    index: int, stray: int, bend: dict[str, str], run: Run[Any]
+) -> None:
+    """I17: at every command of every chain, also where only the next command is decided by it."""
+    app = Stray(policy=TYPING)
+    begun, ticket = confirmed(app, user_code=True)
+    operation = list(chains(app, begun, ticket))[index]
+    app.asked, app.stray, app.bend = 0, stray, bend
+    told = None
+    try:
+        run(app, operation)
+    except (Unavailable, UnknownLogin) as refusal:
+        told = refusal
+    if isinstance(told, Unavailable):
+        assert "another question" in str(told)
+        assert app.asked == stray, "something was asked after a reply that must not be believed"
+    else:
+        assert app.asked < stray
+
+
+def test_next_itself_checks_the_echo() -> None:
+    app = App(policy=TYPING)
+    begun, ticket = confirmed(app, user_code=True)
+    for operation in chains(app, begun, ticket):
+        reply = app.store.apply(operation.command)
+        for stray in (replace(reply, login_id=codes.new_login_id()), replace(reply, mark=codes.new_mark())):
+            for ask in (operation.next, operation.finish):
+                with pytest.raises(Unavailable, match="another question"):
+                    ask(stray)
