@@ -13,7 +13,7 @@
  * Events      qr-login:state     {state}     the state changed
  *             qr-login:redeemed  {login_id}  logged in; preventDefault() keeps the page where it is
  * Methods     start() cancel(), and request() and `texts` to override
- * Parts       card picture qr icon countdown remaining title name hint note actions button primary
+ * Parts       card picture qr icon countdown remaining title name hint typed code note actions button primary
  * CSS         --qr-login-accent, -on-accent, -ink, -muted, -surface, -line, -alarm, -radius, -size; color-scheme
  * Children    shown when JavaScript does not run, and where the code does not help: a link to a password form, say
  *
@@ -28,6 +28,7 @@ export const TEXTS = Object.freeze({
   idle: "Log in with your phone", idleHint: "You need a phone that is already signed in.",
   starting: "One moment…", startingHint: "", redeeming: "Logging you in…", redeemingHint: "",
   pending: "Scan with your phone", pendingHint: "Use a phone that is already signed in.",
+  typed: "Or type {code} at {uri}",
   scanned: "Scanned by {name}", scannedHint: "Approve on the phone.",
   confirmed: "Continue as {name}?", confirmedHint: "Approved on the phone. Continue only if this account is yours.",
   redeemed: "You are logged in", redeemedHint: "", denied: "Declined on the phone", deniedHint: "Nobody was logged in.",
@@ -86,7 +87,7 @@ const STYLE = `
   --muted: var(--qr-login-muted, light-dark(#55625f, #a9b8b4));
   --surface: var(--qr-login-surface, light-dark(#fff, #18211f));
   --line: var(--qr-login-line, light-dark(#d9e0de, #35423f)) }
-:host([hidden]), [hidden], .hint:empty, .note:empty, .actions:empty { display: none !important }
+:host([hidden]), [hidden], .hint:empty, .typed:empty, .note:empty, .actions:empty { display: none !important }
 * { box-sizing: border-box; margin: 0 }
 .card { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 1rem;
   inline-size: min(100%, 22rem); min-block-size: 27rem; margin-inline: auto; padding: 1.5rem clamp(.75rem, 5%, 1.75rem);
@@ -111,8 +112,10 @@ const STYLE = `
   stroke-dashoffset: calc(1 - var(--left, 1)); transition: stroke-dashoffset 1s linear }
 .live .remaining { display: inline }
 .title { font-size: 1.25rem; font-weight: 650; line-height: 1.25; text-wrap: balance } .name { color: var(--accent) }
-.hint, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
-.hint { margin-block-start: .375rem }
+.hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
+.hint, .typed { margin-block-start: .375rem }
+.code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em; white-space: nowrap }
+.spoken { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
 .actions { display: grid; gap: .625rem; inline-size: 100% }
 button { font: inherit; font-weight: 600; min-block-size: 2.875rem; padding: .5rem; cursor: pointer;
   color: var(--ink); background: none; border: 1.5px solid var(--muted); border-radius: calc(var(--radius) * .6) }
@@ -172,6 +175,11 @@ function plain(name) {
   return Array.from(name.replace(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, "")).slice(0, 80).join("");
 }
 
+/** A code and where to type it, if the server gave both. @param {Answer} begun @returns {string[]} */
+function typedCode({ user_code: code, verification_uri: uri }) {
+  return /^[A-Z0-9-]{4,20}$/.test(code) && plain(uri) ? [code, plain(uri).replace(/^https:\/\//, "")] : [];
+}
+
 /** A path of this origin as a full URL, or "". Cutting the path out of the URL again would let "/..//host" escape. */
 function ownPath(/** @type {string | null} */ next) {
   if (!next || !/^\/(?![/\\])[^\\\s\u0000-\u001f\u007f-\u009f]*$/u.test(next)) return "";
@@ -191,6 +199,7 @@ export class QRLoginElement extends HTMLElement {
   /** @type {Record<string, HTMLElement & SVGElement>} */ #at; // the parts of the card
   #shown = ""; // state and tag on the screen: another scanner is another question
   #id = ""; #version = 0; #name = ""; #tag = ""; // the login that is held, and who scanned it
+  /** @type {string[]} */ #typed = []; // a code to type, and where
   #op = ""; // made per click on "Continue", kept until it is answered
   #total = 1; // seconds that the countdown began with
   #deadline = 0; #rotates = 0; // instants of now(): when the state dies, and the picture
@@ -207,11 +216,11 @@ export class QRLoginElement extends HTMLElement {
     const picture = make("div", "picture", {},
       make("svg", "countdown", { "aria-hidden": "true" }, make("rect"), left), qr,
       make("svg", "icon", { "aria-hidden": "true", viewBox: "0 0 24 24" }, icon));
-    const title = make("p", "title", { id: "title" }), hint = make("p", "hint");
+    const title = make("p", "title", { id: "title" }), hint = make("p", "hint"), typed = make("p", "typed");
     const note = make("p", "note", { role: "status" }), actions = make("div", "actions"), slot = make("slot");
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
-      picture, make("div", "", { role: "status" }, title, hint), note, actions, slot);
-    this.#at = { path, icon, qr, left, picture, title, hint, note, actions, slot, card };
+      picture, make("div", "", { role: "status" }, title, hint, typed), note, actions, slot);
+    this.#at = { path, icon, qr, left, picture, title, hint, typed, note, actions, slot, card };
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
     root.append(card);
@@ -292,7 +301,7 @@ export class QRLoginElement extends HTMLElement {
   }
 
   #forget() {
-    this.#id = this.#op = this.#tag = this.#name = "", this.#pollAt = 0, this.#total = 1, this.#trouble = false;
+    this.#id = this.#op = this.#tag = this.#name = "", this.#typed = [], this.#pollAt = 0, this.#total = 1, this.#trouble = false;
   }
 
   /** @param {string} action a text's key, of those in VIEWS */
@@ -313,6 +322,7 @@ export class QRLoginElement extends HTMLElement {
     await this.#persist(async () => {
       const answer = await this.#call("begin", {}, signal);
       if (answer.state !== "pending" || !/^[\w-]{1,64}$/.test(answer.login_id)) throw new Trouble("unavailable");
+      this.#typed = typedCode(answer);
       this.#hear(answer, answer.login_id);
     }, signal, 3);
     if (!hidden()) await this.#watch(signal, HOLD_S);
@@ -453,6 +463,7 @@ export class QRLoginElement extends HTMLElement {
     name.textContent = this.#name || texts.nameless;
     at.title.replaceChildren(...texts[state].split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
     at.hint.textContent = texts[/** @type {Text} */ (`${state}Hint`)];
+    at.typed.replaceChildren(...(state === "pending" ? this.#otherwise() : []));
     at.actions.replaceChildren(...actions.map((action) => this.#button(action, state === "confirmed")));
     at.slot.toggleAttribute("hidden", !HELPLESS.includes(state));
     at.card.setAttribute("aria-busy", String(["starting", "redeeming"].includes(state)));
@@ -463,6 +474,19 @@ export class QRLoginElement extends HTMLElement {
     const nowhere = !querySelector.call(document, ":focus");
     if (inside || (nowhere && state === "confirmed")) at.card.focus({ preventScroll: inside });
     if (before !== state) this.#tell("state", { state });
+  }
+
+  /** For people without a camera; letter by letter for those who listen. @returns {(string | Element)[]} */
+  #otherwise() {
+    const [code, uri] = this.#typed;
+    if (!code) return [];
+    const shown = make("b", "code", { "aria-hidden": "true" }), where = make("bdi"), spoken = make("span");
+    shown.textContent = code, where.textContent = uri;
+    spoken.textContent = code.replace("-", ",").split("").join(" ").replace(" ,", ",");
+    spoken.setAttribute("class", "spoken");
+    /** @type {Record<string, Element[]>} */
+    const parts = { "{code}": [shown, spoken], "{uri}": [where] };
+    return this.texts.typed.split(/(\{code\}|\{uri\})/).flatMap((text) => parts[text] ?? text);
   }
 
   /** @param {string} action @param {boolean} question */

@@ -1,4 +1,4 @@
-"""A small HTTP client for the demo's terminals: JSON in, JSON out, by urllib alone.
+"""A small HTTP client for the demo's terminals: JSON or a form in, JSON or text out, by urllib alone.
 
 It knows no login and nothing of the rest of the package: what uses it could as well be another program on another machine.
 """
@@ -6,11 +6,13 @@ It knows no login and nothing of the rest of the package: what uses it could as 
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.client import HTTPException
 from http.cookiejar import CookieJar
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 PATIENCE_S: Final = 40  # longer than the server holds a status
 
@@ -25,6 +27,7 @@ class Answer:
 
     status: int
     body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # by their names in lower case
 
     @property
     def text(self) -> str:
@@ -62,7 +65,8 @@ class Client:
         if not origin.startswith(("http://", "https://")):
             raise Unreachable("an address begins with http:// or https://")
         self.origin, self.bearer, self._agent = origin.rstrip("/"), bearer, agent
-        handlers: list[urllib.request.BaseHandler] = [_StayHere(), urllib.request.HTTPCookieProcessor(CookieJar())]
+        self._jar = CookieJar()
+        handlers: list[urllib.request.BaseHandler] = [_StayHere(), urllib.request.HTTPCookieProcessor(self._jar)]
         if (urlsplit(origin).hostname or "") in ("127.0.0.1", "localhost", "::1"):
             handlers.append(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
         self._opener = urllib.request.build_opener(*handlers)
@@ -74,16 +78,27 @@ class Client:
         headers = {"Content-Type": "application/json"}
         return self._ask(urllib.request.Request(self.origin + path, json.dumps(body).encode(), headers))  # noqa: S310 - as above
 
+    def form(self, path: str, fields: dict[str, str]) -> Answer:
+        return self._ask(urllib.request.Request(self.origin + path, urlencode(fields).encode()))  # noqa: S310 - as above
+
+    def cookie(self, name: str) -> str:
+        """The value of a cookie that it holds; "" if it has none of that name."""
+        return next((cookie.value or "" for cookie in self._jar if cookie.name == name), "")
+
     def _ask(self, request: urllib.request.Request) -> Answer:
         request.add_header("User-Agent", self._agent)
         if self.bearer:
             request.add_header("Authorization", f"Bearer {self.bearer}")
         try:
             with self._opener.open(request, timeout=PATIENCE_S) as answer:
-                return Answer(answer.status, answer.read())
+                return Answer(answer.status, answer.read(), _lower(answer.headers))
         except urllib.error.HTTPError as refused:
             with refused:
-                return Answer(refused.code, refused.read())
+                return Answer(refused.code, refused.read(), _lower(refused.headers))
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Unreachable(f"{self.origin} does not answer: {reason}") from None
+
+
+def _lower(headers: Message) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

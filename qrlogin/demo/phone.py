@@ -1,6 +1,6 @@
 """`python -m qrlogin phone`: a phone in a terminal. It speaks HTTP to a running demo and imports nothing of qrlogin's core.
 
-What the QR code says is passed on as it is: only the server knows what a code looks like.
+What the QR code says, or what was typed, is passed on as it is: only the server knows what a code looks like.
 """
 
 import sys
@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from qrlogin.demo.client import Answer, Client, Unreachable
 
+STEPS: Final = {"approve": ("scan", "confirm"), "deny": ("scan", "deny")}  # who denies has looked first
 DONE: Final = {
-    "confirmed": "Approved. The browser now asks whether to go on.",
+    "confirmed": "Approved. Now look at the other screen: it goes on, or asks whether to.",
     "redeemed": "Approved before, and the browser is logged in.",
     "denied": "Declined. Nobody was logged in.",
     "pending": "Put back. The code may be scanned again.",
@@ -26,16 +27,17 @@ def run(act: str, text: str, *, name: str, server: str | None) -> int:
         phone = Client(origin, agent="qrlogin phone")
         unlocked = phone.post("/demo/phone", {"name": name})
         if not unlocked.json.get("token"):
-            return _say(f"{origin} has no phone for {name}: {_why(unlocked)}", 2)
+            elsewhere = "" if server else " If the demo is elsewhere, say so: --server http://127.0.0.1:8000"
+            return _say(f"{origin} has no phone for {name}: {_why(unlocked)}{elsewhere}", 2)
         phone.bearer = str(unlocked.json["token"])
-        for step in ("scan", "confirm") if act == "approve" else (act,):
+        for step in STEPS.get(act, (act,)):
             answer = phone.post(f"/qrlogin/phone/{step}", {"code": text})
-            if not answer:
+            if not answer and (act, step, answer.error) != ("deny", "scan", "denied"):  # a second time it is as good as done
                 return _say(_why(answer), 1)
-            if step == "scan":
-                _show(answer, _plain(unlocked.json.get("name", name)), urlsplit(origin).netloc)
-            else:
+            if step != "scan":
                 print(DONE.get(str(answer.json.get("state")), "Done."))
+            elif act != "deny":
+                _show(answer, _plain(unlocked.json.get("name", name)), urlsplit(origin).netloc)
     except Unreachable as error:
         return _say(str(error), 2)
     return 0

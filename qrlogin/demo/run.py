@@ -1,6 +1,7 @@
 """`python -m qrlogin demo`: puts store, site and server together, says where they are, and ends when it is told to."""
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from typing import Final
 
 from qrlogin.codes import new_key
 from qrlogin.demo import selfcheck
+from qrlogin.demo.dialects import chosen
 from qrlogin.demo.server import Server
 from qrlogin.demo.site import Site
 from qrlogin.demo.terminal import Terminal
@@ -23,12 +25,14 @@ PORT: Final = 8000
 TRIES: Final = 10
 LAST_WORDS_S: Final = 0.5
 LOOK_S: Final = 0.1
+KEY_VARIABLE: Final = "QRLOGIN_DEMO_KEY"
 
 WELCOME: Final = """\
 qrlogin demo, logins in {store}. {elsewhere}Ctrl-C ends it.
 
   To log a browser in, open      {origin}
-  To log this terminal in, open  {origin}/demo/terminal
+  To type a code, open           {origin}/qr
+{dialects}  To log this terminal in, open  {origin}/demo/terminal
                                  which plays the phone for this code:
 """
 LAN_WARNING: Final = """\
@@ -39,20 +43,20 @@ WARNING: --lan opens this demo to everybody in your network, over http. Whoever 
 def run(options: argparse.Namespace) -> int:
     """Exit code: 0 ended as told, 1 a self-check that failed, 2 it could not start."""
     try:
-        policy = _policy(options.lifetime, plain_http=options.lan)
+        policy, names = _policy(options.lifetime, plain_http=options.lan), chosen(options.dialects)
         store = _store(options.store)
         with _listen(options) as server:
             host = _lan_address() if options.lan else "127.0.0.1"
-            origin = f"http://{host}:{server.port}"
-            qr = QRLogin(store, secret_keys=[new_key()], verification_uri=f"{origin}/qr", policy=policy)
-            site = Site(qr)
+            here = f"http://{host}:{server.port}"
+            qr = QRLogin(store, secret_keys=[_key(options)], verification_uri=f"{_origin(options) or here}/qr", policy=policy)
+            site = Site(qr, names, lifetime=options.lifetime)
             qr.begin(lifetime=1)  # a store that does not answer is better known now than by the first browser
             server.start(site)
             if not options.self_check:
-                _serve(origin, options, site, lambda: server.stop(qr.close))
+                _serve(here, options, site, lambda: server.stop(qr.close))
                 return 0
             try:
-                return 0 if selfcheck.run(origin) else 1
+                return 0 if selfcheck.run(here, names) else 1
             finally:
                 server.stop(qr.close)
     except (OSError, ImportError, QRLoginError) as error:
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
 
 
-def _serve(origin: str, options: argparse.Namespace, site: Site, stop: Callable[[], None]) -> None:
+def _serve(here: str, options: argparse.Namespace, site: Site, stop: Callable[[], None]) -> None:
     """Until SIGTERM or Ctrl-C."""
     told: list[int] = []  # a handler must not touch a lock: it may interrupt whoever holds it
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -68,9 +72,12 @@ def _serve(origin: str, options: argparse.Namespace, site: Site, stop: Callable[
     if options.lan:
         print(LAN_WARNING, file=sys.stderr)
     elsewhere = "" if options.lan else "For a real phone: --lan. "
-    print(WELCOME.format(origin=origin, store=options.store.partition(":")[0], elsewhere=elsewhere), flush=True)
+    store, origin = options.store.partition(":")[0], site.origin
+    print(WELCOME.format(origin=origin, store=store, elsewhere=elsewhere, dialects=_beginnings(site)), flush=True)
+    if origin != here:
+        print(f"This process listens at       {here}", flush=True)
     ended = threading.Event()
-    terminal = Terminal(origin, ended, site.show_terminal)
+    terminal = Terminal(here, ended, site.show_terminal)
     terminal.start()
     while not told:
         ended.wait(LOOK_S)  # and not for ever: a signal may reach another thread, and this one would sleep on
@@ -84,7 +91,28 @@ def _policy(lifetime: int | None, *, plain_http: bool) -> Policy:
     seconds = STANDARD.lifetime if lifetime is None else lifetime
     rotation = max(1, min(STANDARD.rotation, seconds))
     grace = min(STANDARD.rotation_grace, rotation)
-    return replace(STANDARD, lifetime=seconds, rotation=rotation, rotation_grace=grace, plain_http=plain_http)
+    return replace(STANDARD, lifetime=seconds, rotation=rotation, rotation_grace=grace, user_codes=True, plain_http=plain_http)
+
+
+def _key(options: argparse.Namespace) -> str:
+    key: str = options.key or os.environ.get(KEY_VARIABLE) or new_key()
+    return key
+
+
+def _origin(options: argparse.Namespace) -> str:
+    """The address that people see; "" if it is this process's own."""
+    origin = (options.origin or "").rstrip("/")
+    if origin and options.self_check:
+        raise Misconfigured("--self-check plays at an address of its own: leave --origin out")
+    if origin.count("/") > 2:
+        raise Misconfigured("--origin is an address without a path, such as http://127.0.0.1:8000")
+    return origin
+
+
+def _beginnings(site: Site) -> str:
+    """Where the clients of each dialect begin: its first route."""
+    lines = [f"    {name:<12} {site.origin}/{dialect.browser_routes[0].path}\n" for name, dialect in site.dialects.items()]
+    return "".join(["  Clients of other dialects begin at\n", *lines]) if lines else ""
 
 
 def _store(name: str) -> Store:

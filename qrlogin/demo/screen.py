@@ -22,8 +22,8 @@ class Screen:
         self._text = self._status = ""
         self._height = 0  # of the code on the screen, if the cursor is on the line under it
 
-    def show(self, text: str) -> None:
-        """The code, and that it waits."""
+    def show(self, text: str, otherwise: str = "") -> None:
+        """The code, and that it waits; behind that what else a person may do, if there is room on the line."""
         if text != self._text and (self._in_place or not self._text):
             lines = draw(text, ansi=self._ansi).split("\n") if self._has_blocks() else []
             size = shutil.get_terminal_size()
@@ -34,7 +34,9 @@ class Screen:
             self._write(back + "\n".join(lines) + "\n" + ("" if self._tty else f"{text}\n"))
             self._height = len(lines) if self._in_place else 0
             self._text = text
-        self.status(WAITING)
+        waiting = f"{WAITING} {otherwise}".rstrip()
+        fits = not self._in_place or len(waiting) < shutil.get_terminal_size().columns
+        self.status(waiting if fits else WAITING)
 
     def status(self, line: str) -> None:
         """Replaces the line under the code."""

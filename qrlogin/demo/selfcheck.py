@@ -7,15 +7,16 @@ here knows more than an address; a check that imported the core would believe it
 import io
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from html import unescape
 from typing import Any, Final
 
 from qrlogin.demo.client import Answer, Client, Unreachable
+from qrlogin.demo.players import PLAYERS, Camera
 
-Camera = Callable[[bytes], str]
 MISSING: Final = "the self-check reads its QR codes with a real decoder: pip install 'qrlogin[demo]'"
 
 
@@ -30,6 +31,10 @@ class Desk:
     @property
     def login_id(self) -> str:
         return str(self._begun.get("login_id", ""))
+
+    @property
+    def user_code(self) -> str:
+        return str(self._begun.get("user_code", ""))
 
     def picture(self) -> bytes:
         """Begins a login and fetches its QR code."""
@@ -84,19 +89,24 @@ class _Checks:
             raise _SceneOver
 
 
-def run(origin: str) -> bool:
-    """Play every scene against the demo at `origin`. True if everything worked."""
+Scene = Callable[[str, Camera, _Checks], None]
+
+
+def run(origin: str, dialects: Iterable[str] = ()) -> bool:
+    """Play every scene against the demo at `origin`, and a client of each of these dialects. True if everything worked."""
     camera = _decoder()
     if camera is None:
         print(MISSING)
         return False
     check = _Checks()
-    for scene in (_log_in, _deny, _release, _second_account, _cancel, _strangers):
+    scenes: list[Scene] = [_log_in, _deny, _release, _second_account, _cancel, _strangers, _typed]
+    scenes += [partial(_speak, name, act) for name in dialects for act in ("confirm", "deny")]
+    for scene in scenes:
         with suppress(_SceneOver):
             try:
                 scene(origin, camera, check)
             except Unreachable as error:
-                check(f"{scene.__name__.strip('_')}: the server answers", False, error)
+                check("the server answers", False, error)
     print("Everything works." if not check.failed else f"{check.failed} of these do not work.", flush=True)
     return not check.failed
 
@@ -196,6 +206,33 @@ def _strangers(origin: str, camera: Camera, check: _Checks) -> None:
     page = Client(origin, agent="a link preview").get("/qr/" + alice.reading.rpartition("/")[2])
     seen = desk.status()
     check("opening the code's address changes nothing", page and seen.json.get("state") == "pending", seen)
+
+
+def _typed(origin: str, camera: Camera, check: _Checks) -> None:
+    desk, alice = Desk(origin), Phone(origin, "alice", camera)
+    desk.picture()
+    alice.reading = desk.user_code.lower().replace("-", " ")
+    scanned = alice.do("scan")
+    check("a code can be typed, too", scanned.json.get("login_id") == desk.login_id, scanned)
+    alice.reading = "BCDF-GHJK"
+    wrong = alice.do("scan")
+    check("one that was mistyped leads nowhere", wrong.error == "unknown_login", wrong)
+
+
+def _speak(name: str, act: str, origin: str, camera: Camera, check: _Checks) -> None:
+    """One login of a client of that dialect, to one of its two ends."""
+    player, alice = PLAYERS[name](origin, camera), Phone(origin, "alice", camera)
+    alice.reading = player.begin()
+    scanned, seen = alice.do("scan"), player.look()
+    if act == "confirm":
+        check(f"{name}: a phone reads its code", scanned.json.get("state") == "scanned", scanned)
+        check(f"{name}: the client is told {player.scanned}", seen == player.scanned, seen)
+    alice.do(act)
+    seen, end = player.look(), player.approved if act == "confirm" else player.denied
+    check(f"{name}: when Alice {'approves' if act == 'confirm' else 'declines'}, {end}", seen == end, seen)
+    if act == "confirm":
+        player.go_on()
+        check(f"{name}: it is logged in as her", player.who() == "Alice", player.who())
 
 
 def _decoder() -> Camera | None:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
+from os import getpid
 from os import name as os_name
 from typing import Any, Final, Self
 from urllib.parse import unquote
@@ -148,6 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
             joint = "; " if key == "cookie" else ","
             environ["HTTP_" + key.upper().replace("-", "_")] = joint.join(self.headers.get_all(key, []))
         return environ
+
+    def end_headers(self) -> None:
+        self.send_header("Server-Pid", str(getpid()))  # of several demos over one store, the one that answered
+        super().end_headers()
 
     def log_message(self, *_: object) -> None:
         """Nothing of http.server's own: it would print whole paths."""

@@ -1,30 +1,36 @@
 """The demo as one WSGI application: what an application with accounts and sessions of its own adds to an `Endpoint`.
 
-It decides who is on the phone (a bearer token, nothing else) and starts the session of who was redeemed. It opens no socket;
-and nothing in it is needed by qrlogin: everything under /demo/ is there so that one person can play both sides.
+It decides who is on the phone (a bearer token, nothing else) and starts the session of who was redeemed, whatever dialect the
+browser speaks. It opens no socket; and nothing in it is needed by qrlogin: everything under /demo/ is there so that one person
+can play both sides.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from qrlogin.answers import Status
 from qrlogin.demo import pages
+from qrlogin.demo.dialects import DIALECTS, TOKEN_PATHS, USERINFO, tokens
 from qrlogin.demo.people import PEOPLE, Account, Phones, Sessions
 from qrlogin.errors import LoginError, MethodNotAllowed, NoSuchPath, QRLoginError, Unauthenticated
 from qrlogin.login import QRLogin
 from qrlogin.table import State
-from qrlogin.wire import Cookie, Endpoint, Native, Person, Request, Response, describe_browser
+from qrlogin.wire import Cookie, Dialect, Endpoint, Native, Person, Request, Response, describe_browser
 from qrlogin.wire.guards import bearer, check_origin, one_header, read_json
 from qrlogin.wire.message import StartResponse
+from qrlogin.wire.routes import known
 
 SESSION: Final = "demo-session"
 SESSION_S: Final = 3600
+_NO_SESSION: Final = Cookie(SESSION, "", 0, secure=False)
 MAX_WAITING: Final = 64  # every connection has a thread of its own here
 
 _NO_STORE: Final = (("Cache-Control", "no-store"),)
+_PAGES: Final = re.compile(r"|phone|qr|qr/[A-Za-z0-9_.=-]+|logout")
+_TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
 _BROWSERS: Final = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS: Final = (
     ("Windows", "Windows"),
@@ -39,34 +45,51 @@ _SYSTEMS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A part of the site: `door` answers every path that begins with `prefix`, and sees what follows it."""
+    """A part of the site: `door` answers every path that begins with `prefix` and goes on in a way that `fits`."""
 
     prefix: str
     door: Callable[[Request], Response]
+    fits: Callable[[str], object] = lambda rest: True
+
+    def rest(self, path: str) -> str | None:
+        """What the door sees of a path; None if it answers another."""
+        rest = path.removeprefix(self.prefix)
+        return rest if path.startswith(self.prefix) and self.fits(rest) else None
 
 
 class Site:
-    """The WSGI application over one `QRLogin`, whose verification_uri is this site's /qr."""
+    """The WSGI application over one `QRLogin`, whose verification_uri is this site's /qr. `dialects` are names of DIALECTS;
+    `lifetime`, in seconds, is that of their logins, if not their own.
+    """
 
-    def __init__(self, qr: QRLogin) -> None:
-        self._qr, self._endpoint = qr, Endpoint(qr, Native(qr.core, describe=describe), max_waiting=MAX_WAITING)
-        self._phones, self._sessions = Phones(), Sessions()
+    def __init__(self, qr: QRLogin, dialects: Sequence[str] = (), *, lifetime: int | None = None) -> None:
+        native = Native(qr.core, user_codes=qr.core.policy.user_codes, describe=describe)
+        self._qr, self._endpoint = qr, Endpoint(qr, native, max_waiting=MAX_WAITING)
+        self._phones, self._sessions, self._tokens = Phones(), Sessions(), Sessions()
         self.origin, self._terminal = qr.core.origin, ""
-        #: The first that fits answers. The root comes last.
+        self._host = self.origin.partition("//")[2]
+        self.dialects: Mapping[str, Dialect] = {name: DIALECTS[name](qr.core, describe, lifetime) for name in dialects}
+        #: The first that fits answers: the dialects have the root, but for the pages.
         self.mounts = [
             Mount("qrlogin/phone/", self._phone_door),
-            Mount("qrlogin/", self._browser_door),
+            Mount("qrlogin/", self._browser_door(self._endpoint)),
             Mount("demo/", self._demo),
-            Mount("", self._pages),
+            Mount("", self._pages, _PAGES.fullmatch),
+            *(self._mount(dialect) for dialect in self.dialects.values()),
+            Mount("", lambda request: pages.not_found()),
         ]
+
+    def _mount(self, dialect: Dialect) -> Mount:
+        door = self._browser_door(Endpoint(self._qr, dialect, max_waiting=MAX_WAITING))
+        return Mount("", door, lambda path: known(dialect.browser_routes, path))
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         return self.answer(Request.from_wsgi(environ, environ["PATH_INFO"])).to_wsgi(start_response)
 
     def answer(self, request: Request) -> Response:
-        mount = next(mount for mount in self.mounts if request.path.startswith(mount.prefix))
+        door, path = next((mount.door, rest) for mount in self.mounts if (rest := mount.rest(request.path)) is not None)
         try:
-            return mount.door(replace(request, path=request.path.removeprefix(mount.prefix)))
+            return door(replace(request, path=path))
         except QRLoginError as error:
             return self._endpoint.dialect.refuse(request, error)
 
@@ -76,14 +99,24 @@ class Site:
 
     # qrlogin's two doors
 
-    def _browser_door(self, request: Request) -> Response:
-        answer = self._endpoint.browser(request)
-        if answer.redeemed is None:
-            return answer
-        if not answer.redeemed.replayed:
+    def _browser_door(self, endpoint: Endpoint) -> Callable[[Request], Response]:
+        def answer(request: Request) -> Response:
+            return self._act(request, endpoint.browser(request))
+
+        return answer
+
+    def _act(self, request: Request, answer: Response) -> Response:
+        """What an application does with an answer: log in or out, as it says."""
+        redeemed = answer.redeemed
+        if redeemed is not None and request.path in TOKEN_PATHS:
+            token = self._tokens.start(redeemed.login_id, redeemed.subject)  # the same when the answer has to be given again
+            return answer.with_json(tokens(request.path, token, redeemed.subject, SESSION_S))
+        if answer.log_out or (redeemed is not None and not redeemed.replayed):
             self._sessions.end(_cookie(request, SESSION))
-        session = self._sessions.start(answer.redeemed.login_id, answer.redeemed.subject)
-        return replace(answer, cookies=(*answer.cookies, Cookie(SESSION, session, SESSION_S, secure=False)))
+        if redeemed is not None:
+            session = self._sessions.start(redeemed.login_id, redeemed.subject)
+            return replace(answer, cookies=(*answer.cookies, Cookie(SESSION, session, SESSION_S, secure=False)))
+        return replace(answer, cookies=(*answer.cookies, _NO_SESSION)) if answer.log_out else answer
 
     def _phone_door(self, request: Request) -> Response:
         return self._endpoint.phone(request, self._person(request))
@@ -115,6 +148,12 @@ class Site:
             if account is None:
                 raise Unauthenticated("this browser is not logged in")
             return Response.json(200, {"name": account.name}).with_headers(*_NO_STORE)
+        if f"demo/{request.path}" == USERINFO:
+            _only(request, "GET", "POST")  # OpenID Connect Core section 5.3.1
+            account = self._tokens.find(bearer(request) or "")
+            if account is None:
+                raise Unauthenticated("this access token was not issued here, or the demo has begun anew since")
+            return Response.json(200, {"sub": account.subject, "name": account.name}).with_headers(*_NO_STORE)
         raise NoSuchPath
 
     def _unlock(self, request: Request) -> Response:
@@ -133,7 +172,7 @@ class Site:
         for code in device_codes:
             with suppress(LoginError):
                 found.append(self._qr.status(code))
-        waiting = [seen for seen in found if seen.state is State.PENDING]
+        waiting = [seen for seen in found if seen.state is State.PENDING and seen.verification_uri_complete]
         return max(waiting, key=lambda seen: seen.expires_in).verification_uri_complete if waiting else ""
 
     # The pages
@@ -142,11 +181,10 @@ class Site:
         if request.path == "logout":
             _only(request, "POST")
             return self._log_out(request)
-        if request.path not in ("", "phone") and not re.fullmatch(r"qr/[A-Za-z0-9_.-]+", request.path):
-            return pages.not_found()
         _only(request, "GET", "HEAD")
-        if self.origin != f"http://{one_header(request, 'host')}":  # another name of this machine: cookies would not fit
-            return pages.see_other(f"{self.origin}/{request.path}")
+        if one_header(request, "host") != self._host:  # another name of this machine: cookies would not fit
+            query = f"?{request.query}" if _TYPED.fullmatch(request.query) else ""
+            return pages.see_other(f"{self.origin}/{request.path}{query}")
         if request.path:
             return pages.phone()  # whoever opens this has done nothing yet: previews and prefetches open addresses, too
         account = self._sessions.find(_cookie(request, SESSION))
@@ -155,7 +193,7 @@ class Site:
     def _log_out(self, request: Request) -> Response:
         check_origin(request, self.origin)
         self._sessions.end(_cookie(request, SESSION))
-        return replace(pages.see_other("/"), cookies=(Cookie(SESSION, "", 0, secure=False),))
+        return replace(pages.see_other("/"), cookies=(_NO_SESSION,))
 
 
 def describe(request: Request) -> Mapping[str, str]:

@@ -60,13 +60,14 @@ class Terminal:
         browser.bearer = str(begun.json["device_code"])
         self._showing(browser.bearer)
         path = f"/qrlogin/{begun.json['login_id']}"
+        typed = "Or type {user_code} at {verification_uri}".format_map(begun.json) if "user_code" in begun.json else ""
         seen: Answer = begun
         while not self._ended.is_set():
             now = seen.json
             if not seen:
                 return _why(seen)
             if now["state"] == "pending":
-                self._screen.show(str(now["verification_uri_complete"]))
+                self._screen.show(str(now["verification_uri_complete"]), typed)
             elif now["state"] == "scanned":
                 self._screen.status(f"Scanned by {_name(now)}. Approve it on the phone.")
             elif now["state"] == "confirmed":

@@ -41,7 +41,8 @@ def check_origin(request: Request, origin: str) -> bool:
 
 def check_same_site(request: Request) -> None:
     """Refuse what a page of another site made its browser send (W3C Fetch Metadata); for dialects whose GETs act."""
-    if one_header(request, "sec-fetch-site") == "cross-site":
+    site = one_header(request, "sec-fetch-site")
+    if site is not None and site not in (*_OWN_PAGES, "same-site"):  # nor what a server made of two headers
         raise Forbidden("a page of another site sent this request")
 
 

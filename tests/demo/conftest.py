@@ -1,12 +1,15 @@
 """A demo to talk to: as a process of its own, or as the bare application. The browser is that of tests/browser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.codes import new_key
+from qrlogin.demo.dialects import DIALECTS
 from qrlogin.demo.site import Site
+from qrlogin.policy import STANDARD
 from tests.browser.conftest import chromium, loop, pytest_pyfunc_call
 from tests.demo.running import ORIGIN, Clock, RunningDemo
 
@@ -28,4 +31,6 @@ def clock() -> Clock:
 @pytest.fixture
 def site(clock: Clock) -> Site:
     """The application without a socket, at `ORIGIN`; its time stands still."""
-    return Site(QRLogin(MemoryStore(now=clock.now), secret_keys=[new_key()], verification_uri=f"{ORIGIN}/qr"))
+    policy = replace(STANDARD, user_codes=True)
+    qr = QRLogin(MemoryStore(now=clock.now), secret_keys=[new_key()], verification_uri=f"{ORIGIN}/qr", policy=policy)
+    return Site(qr, tuple(DIALECTS))

@@ -17,6 +17,7 @@ from qrlogin.demo.site import Site
 from qrlogin.wire import Request, Response
 
 ORIGIN = "http://127.0.0.1:8000"
+KEY = "b2b8m3wqmF8dVuG2m3Wc0oUJxjz4Iu2mbXcTzIYkF9s"
 COMMAND = [sys.executable, "-m", "qrlogin"]
 PATIENCE_S = 30  # what is waited for takes well under a second; only a hanging process gets this far
 END_S = 20  # less than a poll is held: who ends by waiting for polls to end does not end in time
@@ -30,13 +31,13 @@ class Clock:
         return self.ms
 
 
-def ask(site: Site, method: str, path: str, body: Any = None, **headers: str) -> Response:
-    """One request from this machine. Header names are spelled with _ for -."""
+def ask(site: Site, method: str, path: str, body: Any = None, form: str = "", **headers: str) -> Response:
+    """One request from this machine, with JSON or a form. Header names are spelled with _ for -."""
     lines = {"host": ORIGIN.removeprefix("http://"), **{name.replace("_", "-"): value for name, value in headers.items()}}
-    if body is not None:
-        lines["content-type"] = "application/json"
+    if body is not None or form:
+        lines["content-type"] = "application/x-www-form-urlencoded" if form else "application/json"
     path, _, query = path.partition("?")
-    content = b"" if body is None else json.dumps(body).encode()
+    content = form.encode() if body is None else json.dumps(body).encode()
     return site.answer(Request(method, path.lstrip("/"), query, tuple(lines.items()), content, "127.0.0.1"))
 
 
@@ -80,6 +81,11 @@ class RunningDemo:
     @property
     def origin(self) -> str:
         return self.until(r"open  +(http://\S+)$")
+
+    @property
+    def address(self) -> str:
+        """Where this very process listens, when its `origin` is another's."""
+        return self.until(r"^This process listens at +(http://\S+)$")
 
     @property
     def text(self) -> str:

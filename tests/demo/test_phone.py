@@ -52,7 +52,7 @@ def test_approve_is_scan_and_confirm(browser: Browser, demo: RunningDemo) -> Non
     assert f"  site      {demo.origin.removeprefix('http://')}" in said
     assert any(line.startswith("  begun") for line in said)
     assert "Approve only if its code is on a screen in front of you. If you did not start this, deny it." in said
-    assert said[-1] == "Approved. The browser now asks whether to go on."
+    assert said[-1] == "Approved. Now look at the other screen: it goes on, or asks whether to."
     assert browser.state == "confirmed"
     assert "You are logged in as Alice" in browser.go_on()
 
@@ -70,6 +70,16 @@ def test_one_verb_at_a_time(browser: Browser) -> None:
         assert (done.returncode, done.stderr) == (0, ""), verb
         assert says in done.stdout
         assert browser.state == state
+
+
+def test_who_denies_has_looked_first(browser: Browser) -> None:
+    for _ in range(2):  # a second time it is as good as done
+        done = run("phone", "--as", "alice", "deny", browser.text)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "Declined. Nobody was logged in.\n", "")
+        assert browser.state == "denied"
+    done = run("phone", "--as", "bob", "deny", browser.text)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no such login" in done.stderr
 
 
 @pytest.mark.parametrize("bare", [True, False])
@@ -103,6 +113,8 @@ def test_what_cannot_be_asked_is_2(demo: RunningDemo) -> None:
         (("--as", "alice", "scan", "http://127.0.0.1:1/qr/x"), "http://127.0.0.1:1 does not answer"),
         (("--as", "alice", "--server", "file:///etc", "scan", "x"), "begins with http"),
         (("--as", "mallory", "scan", f"{demo.origin}/qr/x"), "has no phone for mallory"),
+        (("--as", "mallory", "scan", f"{demo.origin}/qr/x"), "If the demo is elsewhere, say so: --server"),
+        (("--as", "alice", "scan", "WDJB-MJHT"), "--server http://"),
         (("scan", f"{demo.origin}/qr/x"), "--as"),
         (("--as", "alice", "steal", "x"), "invalid choice"),
         (("--as", "alice", "scan"), "TEXT"),
@@ -155,5 +167,5 @@ def test_a_terminal_is_told_nothing_but_text(evil: list[tuple[str, str | None]],
 
 def test_a_token_is_not_carried_elsewhere(evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]) -> None:
     assert phone.run("deny", "x", name="alice", server=evil[0][0]) == 1
-    assert evil[1:] == [("/demo/phone", None), ("/qrlogin/phone/deny", "Bearer t")]
+    assert evil[1:] == [("/demo/phone", None), ("/qrlogin/phone/scan", "Bearer t"), ("/qrlogin/phone/deny", "Bearer t")]
     assert "302" in capsys.readouterr().err

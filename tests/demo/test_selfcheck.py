@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from qrlogin.demo import client, phone, selfcheck
+from qrlogin.demo import client, phone, players, selfcheck
 from tests.demo.running import run
 
-SCENES = 20  # at least so many things are looked at
+SCENES = 25  # at least so many things are looked at
 
 
 def test_all_is_well() -> None:
@@ -26,6 +26,14 @@ def test_all_is_well_in_redis(redis_url: str) -> None:
     assert done.stdout.count("✓") >= SCENES
 
 
+def test_a_client_of_every_dialect_is_logged_in_and_told_when_it_is_not() -> None:
+    done = run("demo", "--self-check", "--dialects", "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, player in players.PLAYERS.items():
+        for told in (f"{name}: when Alice approves, {player.approved}", f"{name}: when Alice declines, {player.denied}"):
+            assert f"  ✓ {told}" in done.stdout.splitlines()
+
+
 # What somebody might break, and a word of the line that must notice.
 BROKEN = {
     "from qrlogin.core import Core; Core.deny = Core.confirm": "declines",
@@ -40,7 +48,9 @@ BROKEN = {
     "from qrlogin.wire import Endpoint; Endpoint.browser = lambda *_: 1 / 0": "QR code",
     "from qrlogin.wire.native import Native; Native._device_code = lambda s, r, i: open.c if s else 0": "QR code",
     "from qrlogin.demo import pages; from qrlogin.demo.site import Site; "
-    "Site._browser_door = lambda self, request: self._endpoint.browser(request)": "logged in as Alice",
+    "Site._act = lambda self, request, answer: answer": "logged in as Alice",
+    "from qrlogin.wire.native import Native; begin = Native._begin; "
+    "Native._begin = lambda self, request: setattr(self, '_user_codes', False) or begin(self, request)": "can be typed",
 }
 
 
@@ -53,6 +63,15 @@ def test_what_is_broken_is_noticed(code: str) -> None:
     assert done.stdout.splitlines()[-1] == f"{len(bad)} of these do not work."
 
 
+def test_what_is_broken_in_a_dialect_is_noticed() -> None:
+    code = "from qrlogin.core import Core; Core.status_or_redeem = Core.status"
+    done = run("demo", "--self-check", "--dialects", "taobao, newlogin", code=code)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("  ✗")] == [
+        "  ✗ newlogin: it is logged in as her (got: '')"
+    ], done.stdout
+
+
 @pytest.mark.parametrize("part", ["zxingcpp", "PIL"])
 def test_without_a_decoder_it_says_what_to_install(part: str) -> None:
     done = run("demo", "--self-check", code=f"import sys; sys.modules[{part!r}] = None")
@@ -60,11 +79,11 @@ def test_without_a_decoder_it_says_what_to_install(part: str) -> None:
     assert "pip install 'qrlogin[demo]'" in done.stdout
 
 
-@pytest.mark.parametrize("module", [selfcheck, phone, client])
+@pytest.mark.parametrize("module", [selfcheck, phone, client, players])
 def test_the_players_know_nothing_of_the_core(module: object) -> None:
     """Whoever plays a browser or a phone speaks HTTP: an import of the core would be a short cut."""
     own = {name for node in ast.walk(_tree(module)) for name in _imports(node) if name.startswith(("qrlogin", "."))}
-    assert own <= {"qrlogin.demo.client"}
+    assert own <= {"qrlogin.demo.client", "qrlogin.demo.players"}
 
 
 def test_desk_and_phone_share_only_a_picture() -> None:

@@ -43,6 +43,8 @@ def test_what_it_prints() -> None:
         assert demo.text.startswith(f"{demo.origin}/qr/")
         demo.until("Waiting for a phone")
         assert f"{demo.origin}/demo/terminal" in demo.output
+        assert re.search(r"Or type [A-Z]{4}-[A-Z]{4} at " + re.escape(demo.origin) + "/qr$", demo.until("Waiting for a phone.*"))
+        assert "other dialects" not in demo.output
         assert sum("█" in line for line in demo.lines) > 20
         assert "\x1b" not in demo.output  # a pipe is no terminal
         assert "WARNING" not in demo.output
@@ -101,6 +103,12 @@ def test_the_lan_is_warned_of() -> None:
         (("--port", "http"), "0 (any free one) to 65535"),
         (("--port", "-1"), "--port"),
         (("--nonsense",), "--nonsense"),
+        (("--dialects", "wechat,qq"), "--dialects: there is no 'qq'; there are wechat, "),
+        (("--key", "short-and-SECRET"), "python -m qrlogin keygen"),
+        (("--origin", "http://192.0.2.7:8000"), "verification_uri must be https"),
+        (("--origin", "http://127.0.0.1:8000/demo"), "an address without a path"),
+        (("--origin", "127.0.0.1:8000"), "must be the full address"),
+        (("--origin", "http://127.0.0.1:8000", "--self-check"), "leave --origin out"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], says: str) -> None:
@@ -108,6 +116,7 @@ def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], says: str) ->
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+    assert "SECRET" not in done.stderr + done.stdout
 
 
 def test_without_the_redis_client_it_says_what_to_install() -> None:

@@ -12,7 +12,17 @@ from qrlogin.demo.site import SESSION, Site, describe
 from qrlogin.wire import Request, Response
 from tests.demo.running import ORIGIN, Clock, ask, bearer, cookies, said
 
-PAGES = ("/", "/phone", "/qr/abc", "/no/such/page", "/demo/phone-window", "/demo/style.css", "/demo/phone.js", "/demo/icon.svg")
+PAGES = (
+    "/",
+    "/phone",
+    "/qr",
+    "/qr/abc",
+    "/no/such/page",
+    "/demo/phone-window",
+    "/demo/style.css",
+    "/demo/phone.js",
+    "/demo/icon.svg",
+)
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -68,7 +78,7 @@ def test_the_page_of_a_session_is_guarded_too(site: Site) -> None:
     assert dict(page.headers)["Referrer-Policy"] == "same-origin"  # or its form would say "Origin: null" and be refused
 
 
-@pytest.mark.parametrize("path", ["/", "/phone", "/no/such/page"])
+@pytest.mark.parametrize("path", ["/", "/phone", "/qr", "/no/such/page"])
 def test_pages_hold_neither_script_nor_style(site: Site, path: str) -> None:
     html = ask(site, "GET", path).body.decode()
     assert "<style" not in html
@@ -97,7 +107,8 @@ def test_opening_a_code_changes_nothing(site: Site) -> None:
 def test_the_phone_page_is_the_same_for_every_code(site: Site) -> None:
     begun, _ = begin(site)
     genuine = ask(site, "GET", begun["verification_uri_complete"].removeprefix(ORIGIN))
-    assert genuine == ask(site, "GET", "/qr/x") == ask(site, "GET", "/phone")
+    others = ("/qr/x", "/phone", "/qr", "/qr?user_code=WDJB-MJHT", f"/qr/{'ab' * 16}", "/qr/ypl2BF7kR0e3CZ8XGYY0Vg==")
+    assert [ask(site, "GET", path) for path in others] == [genuine] * len(others)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +132,7 @@ def test_a_wrong_method_hears_the_right_one(site: Site, method: str, path: str, 
 
 
 @pytest.mark.parametrize(
-    "path", ["/qr/", "/qr/a/b", "/qr", "/phone/", "/demo/", "/demo/..", "/demo/site.py", "/qrlogin/", "/qrlogin/phone/"]
+    "path", ["/qr/", "/qr/a/b", "/qrs", "/phone/", "/demo/", "/demo/..", "/demo/site.py", "/qrlogin/", "/qrlogin/phone/"]
 )
 def test_nothing_else_is_there(site: Site, path: str) -> None:
     assert ask(site, "GET", path).status == 404
@@ -130,9 +141,11 @@ def test_nothing_else_is_there(site: Site, path: str) -> None:
 @pytest.mark.parametrize("host", ["localhost:8000", "192.0.2.7:8000", "evil.example"])
 def test_another_name_of_this_machine_leads_to_the_right_one(site: Site, host: str) -> None:
     """Cookies and Origin go by the name; a page under another one could not log in."""
-    for path in ("/", "/phone", "/qr/abc"):
+    for path in ("/", "/phone", "/qr/abc", "/qr", "/qr?user_code=WDJB-MJHT"):
         answer = ask(site, "GET", path, host=host)
         assert (answer.status, dict(answer.headers)["Location"]) == (303, ORIGIN + path)
+    for odd in ("/qr?user_code=%0d%0a", "/qr?user_code=a&x=b", "/qr?\x01"):
+        assert dict(ask(site, "GET", odd, host=host).headers)["Location"] == f"{ORIGIN}/qr"
 
 
 # Phones

@@ -1,8 +1,9 @@
 /**
  * The demo's phone. Opening it changes nothing: a code is scanned when a person says so, and approved when they say so again.
  *
- * Knows: whose phone it is (a bearer token in sessionStorage), and the code in the address or in the form, as text that only
- * the server can read. Refuses to know: cookies, and what the browser on the other side does.
+ * Knows: whose phone it is (a bearer token in sessionStorage), and the code in the address or in a form, as text that only
+ * the server can read; if it is short enough to be typed, it is shown again, to be compared (RFC 8628 section 3.3.1).
+ * Refuses to know: cookies, and what the browser on the other side does.
  */
 
 const CALM_MS = 500; // a tap that was meant for the screen before is no answer
@@ -10,7 +11,7 @@ const KEPT = "qrlogin-demo-phone";
 
 /** What a person reads at the end: mark, title, text, and which ways on there are. */
 const ENDS = {
-  confirmed: ["good", "Approved", "Now look at the other screen: it asks whether to continue as {shown}. Only then is it logged in.", "deny"],
+  confirmed: ["good", "Approved", "Now look at the other screen: it goes on, or asks first whether to continue as {shown}.", "deny"],
   redeemed: ["good", "Done before", "You approved this, and the browser is logged in."],
   denied: ["bad", "Denied", "Nobody was logged in, and this code is of no use any more."],
   pending: ["quiet", "Put back", "You decided nothing. The code may be scanned again, by anybody.", "rescan"],
@@ -20,19 +21,34 @@ const ENDS = {
   already_redeemed: ["quiet", "This login is over", "It was used already."],
   wrong_state: ["quiet", "Not waiting for you any more", "This login has moved on since. Scan it again to see where it stands.", "rescan"],
   unknown_login: ["bad", "This code is not known here", "It is mistyped or of another site, or somebody else holds its login now."],
+  too_many_guesses: ["bad", "Too many wrong codes", "Wait {wait} before you type another one. The QR code of a login page still works."],
   offline: ["bad", "No answer", "The demo is out of reach. Nothing may have happened.", "again"],
 };
 const MARKS = { good: "✓", bad: "✕", quiet: "–" };
 const HINT = { "#nothing-phone-window": "No login page of this browser waits for a phone.", "#nothing-terminal": "No code waits in the terminal." }[location.hash];
-const LABELS = { address: "Address" };
+const LABELS = { address: "Address", client_id: "Application", scope: "It asks for" };
+const MOST_TYPED = 12; // letters and digits: all that could be a code to type, and nothing that is signed
 
 const at = (selector, root = document) => root.querySelector(selector);
 const all = (selector) => document.querySelectorAll(selector);
 
 let phone = recall();
-let code = location.pathname.startsWith("/qr/") ? location.href.split("#")[0] : "";
+let code = found();
 let last = null; // the call whose answer did not come
 let clock;
+
+/** What the address carries. */
+function found() {
+  if (location.pathname.startsWith("/qr/")) return location.origin + location.pathname;
+  return new URLSearchParams(location.search).get("user_code") ?? "";
+}
+
+/** The code if a person could have typed it, in halves as the other screen shows it; else "". */
+function typed() {
+  const bare = code.startsWith(`${location.origin}/qr/`) ? code.slice(location.origin.length + 4) : code;
+  const letters = bare.replace(/[^\p{L}\p{N}]/gu, "");
+  return letters.length > MOST_TYPED ? "" : letters.length === 8 ? `${letters.slice(0, 4)}-${letters.slice(4)}` : bare;
+}
 
 function recall() {
   try { return JSON.parse(sessionStorage.getItem(KEPT)); } catch { return null; }
@@ -73,7 +89,8 @@ async function act(name) {
     return start("The demo has begun anew since. Whose phone is this?");
   }
   if (name === "scan" && answer.state === "scanned") return ask(answer);
-  end(answer.error ?? answer.state);
+  if (answer.error === "unknown_login" && !at("[data-view=type]").hidden) return mistyped();
+  end(answer.error ?? answer.state, answer.retry_after);
 }
 
 function busy(on) {
@@ -100,17 +117,32 @@ function show(name, note = "") {
 }
 
 function start(note = "") {
-  if (!code) return phone ? show("aim", note) : show("who", note);
+  if (!code) return show(!phone ? "who" : location.pathname === "/qr" ? "type" : "aim", note);
   const view = show("found", note);
+  at(".compare", view).hidden = !typed();
+  at(".code", view).textContent = typed();
   for (const button of view.querySelectorAll("[data-account]")) button.hidden = Boolean(phone) && button.dataset.account !== phone.account;
   at(".site", view).textContent = location.host;
-  at(".command", view).textContent = `python -m qrlogin phone --as ${phone?.account ?? "alice"} approve ${code}`;
-  at("details", view).hidden = !code.startsWith(location.origin);
+  const server = code.startsWith(location.origin) ? "" : `--server ${location.origin} `;
+  at(".command", view).textContent = `python -m qrlogin phone ${server}--as ${phone?.account ?? "alice"} approve ${code}`;
+  at("details", view).hidden = Boolean(server) && !/^\w[\w-]*$/.test(code); // what is shown may be pasted into a shell
+}
+
+function mistyped() {
+  show("type", "No login waits with this code. Compare it with the screen, letter by letter.");
+  at("#typed").setAttribute("aria-invalid", "true");
+  at("#typed").focus();
+  at("#typed").select();
+  code = "";
 }
 
 function ask(scanned) {
   const view = show("ask");
   at(".name", view).textContent = phone.name;
+  at(".what", view).textContent = typed() ? "device" : "browser";
+  at(".code", view).textContent = typed();
+  at(".code", view).hidden = !typed();
+  for (const warning of view.querySelectorAll("[data-typed]")) warning.hidden = (warning.dataset.typed === "true") !== Boolean(typed());
   const { browser = "says nothing of itself", ...context } = scanned.context ?? {};
   const facts = [["Browser", browser], ...Object.entries(context).map(([key, value]) => [LABELS[key] ?? key, value])];
   facts.push(["Site", location.host], ["Begun", ago(scanned.begun_ago)]);
@@ -122,13 +154,13 @@ function ask(scanned) {
   clock = setInterval(() => performance.now() > deadline && end("expired"), 500);
 }
 
-function end(state) {
+function end(state, seconds = 0) {
   const [mark, title, text, way] = ENDS[state] ?? ENDS.wrong_state;
   const view = show("end");
   at(".mark", view).textContent = MARKS[mark];
   at(".mark", view).dataset.mark = mark;
   at("h1", view).textContent = title;
-  at(".told", view).textContent = text.replace("{shown}", phone?.shown_as ?? "you");
+  at(".told", view).textContent = text.replace("{shown}", phone?.shown_as ?? "you").replace("{wait}", span(seconds));
   for (const button of view.querySelectorAll("[data-act]")) button.hidden = button.dataset.act !== way;
   at("a", view).hidden = way === "again" || state === "confirmed";
 }
@@ -137,6 +169,10 @@ function make(tag, text) {
   const element = document.createElement(tag);
   element.textContent = text;
   return element;
+}
+
+function span(seconds) {
+  return seconds <= 60 ? "a minute" : `${Math.ceil(seconds / 60)} minutes`;
 }
 
 function ago(seconds) {
@@ -171,6 +207,12 @@ at(".paste").addEventListener("submit", (event) => {
   event.preventDefault();
   code = at("#text").value.trim();
   if (code) start();
+});
+at(".typing").addEventListener("submit", (event) => {
+  event.preventDefault();
+  code = at("#typed").value.trim();
+  at("#typed").removeAttribute("aria-invalid");
+  if (code) act("scan");
 });
 
 start(HINT);

@@ -1,0 +1,226 @@
+"""Codes to type: given by the server, shown at the desk, typed on the phone. With a real Chromium on both sides."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.codes import new_key
+from qrlogin.demo.site import Site
+from qrlogin.errors import Misconfigured
+from qrlogin.policy import STANDARD
+from qrlogin.wire import Endpoint, Native, Request
+from tests.browser.desk import PATIENCE_S, Desk
+from tests.demo.hand import Hand
+from tests.demo.running import ORIGIN, RunningDemo, ask, bearer, said
+
+CODE = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}")
+NOBODYS = "BCDF-GHJK"
+TARGET = 44  # CSS pixels: WCAG 2.2, 2.5.5
+
+
+# What the server gives
+
+
+def begin(*, user_codes: bool, policy: bool) -> dict[str, object]:
+    qr = QRLogin(
+        MemoryStore(), secret_keys=[new_key()], verification_uri=f"{ORIGIN}/qr", policy=replace(STANDARD, user_codes=policy)
+    )
+    endpoint = Endpoint(qr, Native(qr.core, user_codes=user_codes), max_waiting=1)
+    headers = (("content-type", "application/json"),)
+    return said(endpoint.browser(Request("POST", "begin", headers=headers, body=b"{}")))
+
+
+def test_there_is_a_code_to_type_where_the_application_wants_one() -> None:
+    begun = begin(user_codes=True, policy=True)
+    assert CODE.fullmatch(str(begun["user_code"]))
+    assert set(begun) - set(begin(user_codes=False, policy=True)) == {"user_code"}
+    assert set(begin(user_codes=False, policy=False)) == set(begin(user_codes=False, policy=True))
+
+
+def test_the_policy_must_have_agreed() -> None:
+    with pytest.raises(Misconfigured, match="user_codes are off in the policy"):
+        begin(user_codes=True, policy=False)
+
+
+def test_a_status_does_not_repeat_it(site: Site) -> None:
+    begun = ask(site, "POST", "/qrlogin/begin", {"deliver": "body"})
+    device = {"authorization": f"Bearer {said(begun)['device_code']}"}
+    assert "user_code" not in said(ask(site, "GET", f"/qrlogin/{said(begun)['login_id']}", **device))
+
+
+def test_guesses_run_out_and_what_was_right_is_given_back(site: Site) -> None:
+    right = said(ask(site, "POST", "/qrlogin/begin", {}))["user_code"]
+    alice, bob = bearer(site, "alice"), bearer(site, "bob")
+
+    def scan(code: str, person: dict[str, str]) -> int:
+        return ask(site, "POST", "/qrlogin/phone/scan", {"code": code}, **person).status
+
+    assert [scan(right, alice) for _ in range(STANDARD.guesses + 1)] == [200] * (STANDARD.guesses + 1)
+    assert [scan(NOBODYS, alice) for _ in range(STANDARD.guesses + 1)] == [404] * STANDARD.guesses + [429]
+    assert scan(right, alice) == 429
+    assert scan(right, bob) == 409, "another account guesses for itself"
+
+
+# On the screens
+
+
+@asynccontextmanager
+async def seats(
+    chromium: Browser, demo: RunningDemo, shots: Path, *, width: int = 390, scheme: str = "light"
+) -> AsyncIterator[tuple[Desk, Hand]]:
+    """A desk with the login page open, and a phone on which a real keyboard types."""
+    desk = await Desk.sit_down(
+        await chromium.new_context(viewport={"width": 1000, "height": 760}, color_scheme=scheme),  # type: ignore[arg-type]
+        shots,
+    )
+    hand = Hand(
+        await Desk.sit_down(
+            await chromium.new_context(viewport={"width": width, "height": 720}, color_scheme=scheme),  # type: ignore[arg-type]
+            shots,
+        )
+    )
+    await desk.page.goto(demo.origin)
+    await desk.until("pending")
+    yield desk, hand
+    await desk.context.close()
+    await hand.put_away()
+    assert desk.problems == []
+
+
+async def shown_code(desk: Desk) -> str:
+    return await desk.element.locator(".code").inner_text()
+
+
+async def type_code(hand: Hand, code: str) -> None:
+    await hand.page.get_by_label("Code", exact=True).fill(code)
+    await hand.page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark")])
+async def test_from_one_screen_to_the_other(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path, width: int, scheme: str
+) -> None:
+    async with seats(chromium, demo, tmp_path, width=width, scheme=scheme) as (desk, hand):
+        code = await shown_code(desk)
+        assert CODE.fullmatch(code)
+        assert await desk.axe() == []
+        await desk.shot("desk-with-a-code")
+
+        await hand.open(f"{demo.origin}/qr")
+        await hand.view("who", "Whose phone is this?")
+        await hand.press("Alice\u2019s phone")
+        await hand.view("type", "Type the code")
+        await type_code(hand, NOBODYS)
+        await hand.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
+        await hand.view("type", "Type the code")
+        field = hand.page.get_by_label("Code", exact=True)
+        assert await field.get_attribute("aria-invalid") == "true"
+        assert await field.evaluate("it => it === document.activeElement && it.selectionEnd === it.value.length")
+        assert await desk.state() == "pending"
+
+        await hand.page.keyboard.type(code.replace("-", " ").lower())  # over what was selected
+        await hand.page.keyboard.press("Enter")
+        await hand.view("ask", "Log this device in as Alice?")
+        text = await hand.text()
+        for fact in (
+            code,
+            "Chrome on Linux",
+            "a device in your own hands shows exactly this code",
+            "they would be logged in as you",
+        ):
+            assert fact.lower() in text.lower()
+        assert "the code is on the screen in front of you" not in text
+        assert await hand.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        await desk.until("scanned")
+        assert not await desk.element.locator(".code").is_visible()
+        await hand.press("Approve")
+        await hand.view("end", "Approved")
+        await desk.until("confirmed")
+
+
+async def test_every_target_is_large_enough_for_a_thumb(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with seats(chromium, demo, tmp_path, width=320) as (desk, hand):
+        await hand.open(f"{demo.origin}/qr?user_code={await shown_code(desk)}")
+        await hand.view("found", "Somebody wants to log in")
+        await hand.press("Continue as Alice")
+        await hand.view("ask", "Log this device in as Alice?")
+        for address in (hand.page.url, f"{demo.origin}/qr", f"{demo.origin}/phone"):
+            await hand.open(address)
+            await hand.page.locator("h1:visible").wait_for()
+            for target in await hand.page.locator("button:visible, a:visible, input:visible").all():
+                box = await target.bounding_box()
+                assert box
+                assert min(box["width"], box["height"]) >= TARGET, await target.inner_text()
+
+
+async def test_listeners_hear_it_letter_by_letter(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with seats(chromium, demo, tmp_path) as (desk, _):
+        code = await shown_code(desk)
+        heard = await desk.element.get_by_role("status").first.aria_snapshot()
+        assert f"Or type {', '.join(' '.join(half) for half in code.split('-'))} at {demo.origin}/qr" in heard
+        assert code not in heard
+
+
+async def test_an_address_with_the_code_asks_to_compare_it(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    """RFC 8628 section 3.3.1, and 5.4: what came by a link is shown again, and nothing is done by opening it."""
+    async with seats(chromium, demo, tmp_path) as (desk, hand):
+        code = await shown_code(desk)
+        for address in (f"qr?user_code={code}", f"qr/{code}", f"qr/-{code.lower()}--"):
+            await hand.open(f"{demo.origin}/{address}")
+            await hand.page.get_by_text("Does a device in your own hands show exactly this code?").wait_for()
+            assert code in await hand.text()
+            assert await desk.state() == "pending"
+        await hand.open(f"{demo.origin}/qr?user_code={code}")
+        await hand.view("found", "Somebody wants to log in")
+        assert f"phone --server {demo.origin} --as alice approve {code}" in (
+            await hand.page.locator(".command").text_content() or ""
+        )
+        await hand.press("Continue as Bob")
+        await hand.view("ask", "Log this device in as Bob?")
+        assert code in await hand.text()
+        await hand.press("Deny")
+        await hand.view("end", "Denied")
+        await desk.until("denied")
+
+
+async def test_what_stands_in_an_address_is_text(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with seats(chromium, demo, tmp_path) as (_, hand):
+        await hand.open(f"{demo.origin}/qr?user_code=%3Cimg%20src=x%3E;%20rm")
+        await hand.view("found", "Somebody wants to log in")
+        assert await hand.page.locator("[data-view=found] .code").text_content() == "<img src=x>; rm"
+        assert not await hand.page.locator("details").is_visible(), "what is shown there may be pasted into a shell"
+        await hand.press("Continue as Alice")
+        await hand.view("end", "This code is not known here")
+
+
+async def test_a_scanned_code_is_not_asked_to_be_compared(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    async with seats(chromium, demo, tmp_path) as (_, hand):
+        for tail in ("ab" * 16, "ypl2BF7kR0e3CZ8XGYY0Vg==", "AAAAAAAAAAAAAAAAAAAAAA.1.x"):
+            await hand.open(f"{demo.origin}/qr/{tail}")
+            await hand.page.locator("h1:visible", has_text="Somebody wants to log in").wait_for()
+            assert not await hand.page.locator("[data-view=found] .code").is_visible()
+
+
+async def test_too_many_wrong_codes(chromium: Browser, tmp_path: Path) -> None:
+    with RunningDemo() as demo:
+        async with seats(chromium, demo, tmp_path, width=320) as (desk, hand):
+            await hand.open(f"{demo.origin}/qr")
+            await hand.press("Bob\u2019s phone")
+            for _ in range(STANDARD.guesses):
+                await type_code(hand, NOBODYS)
+                await hand.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
+                await hand.page.locator("#typed-note").evaluate("it => it.textContent = ''")
+            await type_code(hand, await shown_code(desk))
+            await hand.view("end", "Too many wrong codes")
+            assert "Wait 10 minutes before you type another one" in await hand.text()
+            assert await desk.state() == "pending"
+            await hand.page.get_by_role("link", name="Scan another code").click()
+            await hand.view("aim", "Scan a code")
+            await hand.page.get_by_role("link", name="Type a code").click()
+            await hand.view("type", "Type the code")
