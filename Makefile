@@ -6,9 +6,11 @@ help:            ## this list
 	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+): [^#]*## /  make \1\t/' | expand -t 20
 demo: ready-demo ## try it: a login page, and a phone to play with (ARGS=--self-check proves it instead)
 	@.venv/bin/python -m qrlogin demo $(ARGS)
-test: ready      ## every test (ARGS="-k word" for some of them)
+test: ready      ## every test, on all cores (ARGS="-k word" for some of them, "-n0" for one at a time)
 	@$(PYTHON) tools/system_parts.py
-	@.venv/bin/python -m pytest $(ARGS)
+	@$(PYTHON) tools/npm_parts.py
+	@# Bytecode is kept even where the machine says not to: the tests start hundreds of Pythons.
+	@PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
 types: ready     ## mypy --strict

@@ -1,0 +1,26 @@
+"""itchat. When a login ends without success it begins the next one, unless its user logs out: this one does."""
+
+import itchat
+
+from tests.clients.drivers.here import Here, Left, say, say_picture
+
+here, client = Here("/cgi-bin/mmwebwx-bin/webwxinit"), itchat.new_instance()
+told: list[str] = []
+
+
+def called(uuid: str, status: str, qrcode: bytes) -> None:
+    told.append(status)
+    if status == "0":
+        say_picture(qrcode)
+    elif status == "201":
+        say("scanned")
+    elif status not in ("200", "408"):
+        client.logout()
+
+
+try:
+    client.login(qrCallback=called)
+    say("stopped", why=told[-1])
+except Left:
+    assert all(client.loginInfo[name] for name in ("skey", "wxsid", "wxuin", "pass_ticket"))
+    say("in", who=here.who())

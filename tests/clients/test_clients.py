@@ -1,0 +1,169 @@
+"""Public clients, as they are, log in when approved, and stop when denied and when the login expires; they wait in peace.
+
+All plays begin with the first test, as many at once as a small machine bears; each test waits for its own.
+"""
+
+import importlib.metadata
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import npm_parts
+import pytest
+
+from tests.clients.play import PATIENCE_S, Client, Ending, Played, play
+from tests.demo.running import RunningDemo
+from tests.servers import LOOPBACK, missing
+
+SHORT_S = 20  # the life of a login that is left to expire
+AT_ONCE = 4  # beside those that wait for that
+MOST_PER_SECOND = 3
+
+_OAUTH = {Ending.DENIED: "access_denied"}
+
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)  # the first test sees the machine at its busiest
+
+CLIENTS = (
+    Client(
+        "itchat",
+        ("itchat",),
+        ("itchat_wechat",),
+        frozenset({"login.weixin.qq.com"}),
+        {Ending.DENIED: "400", Ending.EXPIRED: "400"},
+        tells=True,
+        poll="/cgi-bin/mmwebwx-bin/login",
+    ),
+    Client(
+        "wechat4u",
+        ("wechat4u",),
+        ("wechat4u.mjs",),
+        frozenset({"login.wx.qq.com"}),
+        {Ending.DENIED: "获取手机确认登录信息失败", Ending.EXPIRED: "获取手机确认登录信息失败"},
+        tells=True,
+        poll="/cgi-bin/mmwebwx-bin/login",
+    ),
+    Client(
+        "DecryptLogin (Taobao)",
+        ("DecryptLogin",),
+        ("decryptlogin", "taobao"),
+        frozenset({"login.taobao.com", "qrlogin.taobao.com"}),
+        {Ending.DENIED: "has expired", Ending.EXPIRED: "has expired"},
+        deaf=True,
+    ),
+    Client(
+        "DecryptLogin (JD)",
+        ("DecryptLogin",),
+        ("decryptlogin", "jd"),
+        frozenset({"passport.jd.com", "qr.m.jd.com"}),
+        {Ending.DENIED: "二维码已取消授权", Ending.EXPIRED: "has expired"},
+    ),
+    Client(
+        "aligo",
+        ("aligo",),
+        ("aligo_newlogin",),
+        frozenset({"api.aliyundrive.com", "auth.aliyundrive.com", "passport.aliyundrive.com"}),
+        {Ending.DENIED: "AligoFatalError", Ending.EXPIRED: "AligoFatalError"},
+    ),
+    Client(
+        "bilibili-api-python",
+        ("bilibili-api-python", "httpx"),
+        ("bilibili_api_python",),
+        frozenset({"passport.bilibili.com"}),
+        {Ending.DENIED: "TIMEOUT", Ending.EXPIRED: "TIMEOUT"},
+        tells=True,
+    ),
+    Client(
+        "requests-oauthlib",
+        ("requests-oauthlib",),
+        ("requests_oauthlib_rfc8628",),
+        frozenset(),
+        {**_OAUTH, Ending.EXPIRED: "expired_token"},
+    ),
+    Client(
+        "requests-oauthlib-dags",
+        ("requests-oauthlib-dags",),
+        ("dags_rfc8628",),
+        frozenset(),
+        {Ending.DENIED: "AccessDeniedError", Ending.EXPIRED: "ExpiredDeviceCodeError|DeviceAuthorizationTimeoutError"},
+    ),
+    # Those with a timer of their own may stop a moment before they are told.
+    Client(
+        "openid-client",
+        ("openid-client",),
+        ("openid-client.mjs", "oauth2"),
+        frozenset(),
+        {**_OAUTH, Ending.EXPIRED: "expired_token|TimeoutError|AbortError"},
+    ),
+    Client(
+        "openid-client (OIDC)",
+        ("openid-client",),
+        ("openid-client.mjs", "oidc"),
+        frozenset(),
+        {**_OAUTH, Ending.EXPIRED: "expired_token|TimeoutError|AbortError"},
+    ),
+)
+PLAYS = [(client, ending) for ending in Ending for client in CLIENTS]
+
+Plays = dict[tuple[str, Ending], "Future[Played]"]
+
+
+def installed(client: Client) -> bool:
+    if client.of_node:
+        return npm_parts.node() is not None and npm_parts.ready()
+    try:
+        return all(importlib.metadata.version(name) for name in client.packages)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def waits(client: Client, ending: Ending) -> bool:
+    """Whether it takes all the time that the login lives."""
+    return ending is Ending.EXPIRED or (ending is Ending.DENIED and client.deaf)
+
+
+@pytest.fixture(scope="module")
+def plays(request: pytest.FixtureRequest) -> Iterator[Plays]:
+    """Every play that the chosen tests will ask for, already on its way."""
+    calls = [item.callspec.params for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    chosen = [(one["client"], one["ending"]) for one in calls if installed(one["client"])]
+    with ExitStack() as stack:
+        demo, short = (
+            stack.enter_context(RunningDemo("--dialects", "all", *more)).origin for more in ((), ("--lifetime", str(SHORT_S)))
+        )
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qrlogin-clients-", ignore_cleanup_errors=True)))
+        workers = stack.enter_context(ThreadPoolExecutor(AT_ONCE + sum(waits(*one) for one in chosen)))
+        stack.callback(workers.shutdown, cancel_futures=True)
+        begun: Plays = {}
+        for client, ending in sorted(chosen, key=lambda one: not waits(*one)):
+            folder = home / str(len(begun))
+            folder.mkdir()
+            begun[client.name, ending] = workers.submit(play, client, ending, short if waits(client, ending) else demo, folder)
+        yield begun
+
+
+@pytest.mark.parametrize(("client", "ending"), PLAYS, ids=[f"{client.name}, {ending}" for client, ending in PLAYS])
+def test_a_public_client_comes_to_the_right_end(client: Client, ending: Ending, plays: Plays) -> None:
+    if not installed(client):
+        missing(client.name, npm_parts.HOW)
+    played = plays[client.name, ending].result()
+    told = repr(played)
+    refused = [each["said"] for each in played.every("phone") if each["code"]]
+    assert not refused or (waits(client, ending) and all("has expired" in said for said in refused)), told  # a busy machine
+    assert len(played.every("shows")) == 1, told
+    assert len(played.every("scanned")) == client.tells or refused, told
+    assert played.code == 0, told
+    (end,) = played.every("in") + played.every("stopped")
+    if ending is Ending.APPROVED:
+        assert end == {"event": "in", "who": "Alice"}, told
+        assert {each["host"] for each in played.every("asks")} - {LOOPBACK} == client.hosts, told
+    else:
+        assert end["event"] == "stopped", told
+        assert re.search(client.stops[ending], end["why"]), told
+    if client.poll:
+        polls = [each["at"] for each in played.every("asks") if each["path"] == client.poll]
+        assert polls, told
+        within_a_second = [sum(begin <= at < begin + 1 for at in polls) for begin in polls]
+        assert max(within_a_second) <= MOST_PER_SECOND, told
