@@ -1,14 +1,9 @@
-"""Public clients, as they are, log in when approved, and stop when denied and when the login expires; they wait in peace.
-
-All plays begin with the first test, as many at once as a small machine bears; each test waits for its own.
-"""
+"""Public clients, as they are, log in when approved, and stop when denied and when the login expires; they wait in peace."""
 
 import importlib.metadata
 import re
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import npm_parts
@@ -19,12 +14,11 @@ from tests.demo.running import RunningDemo
 from tests.servers import LOOPBACK, missing
 
 SHORT_S = 20  # the life of a login that is left to expire
-AT_ONCE = 4  # beside those that wait for that
 MOST_PER_SECOND = 3
 
 _OAUTH = {Ending.DENIED: "access_denied"}
 
-pytestmark = pytest.mark.timeout(2 * PATIENCE_S)  # the first test sees the machine at its busiest
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 
 CLIENTS = (
     Client(
@@ -105,9 +99,6 @@ CLIENTS = (
         {**_OAUTH, Ending.EXPIRED: "expired_token|TimeoutError|AbortError"},
     ),
 )
-PLAYS = [(client, ending) for ending in Ending for client in CLIENTS]
-
-Plays = dict[tuple[str, Ending], "Future[Played]"]
 
 
 def installed(client: Client) -> bool:
@@ -125,31 +116,30 @@ def waits(client: Client, ending: Ending) -> bool:
 
 
 @pytest.fixture(scope="module")
-def plays(request: pytest.FixtureRequest) -> Iterator[Plays]:
-    """Every play that the chosen tests will ask for, already on its way."""
-    calls = [item.callspec.params for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
-    chosen = [(one["client"], one["ending"]) for one in calls if installed(one["client"])]
-    with ExitStack() as stack:
-        demo, short = (
-            stack.enter_context(RunningDemo("--dialects", "all", *more)).origin for more in ((), ("--lifetime", str(SHORT_S)))
-        )
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qrlogin-clients-", ignore_cleanup_errors=True)))
-        workers = stack.enter_context(ThreadPoolExecutor(AT_ONCE + sum(waits(*one) for one in chosen)))
-        stack.callback(workers.shutdown, cancel_futures=True)
-        begun: Plays = {}
-        for client, ending in sorted(chosen, key=lambda one: not waits(*one)):
-            folder = home / str(len(begun))
-            folder.mkdir()
-            begun[client.name, ending] = workers.submit(play, client, ending, short if waits(client, ending) else demo, folder)
-        yield begun
+def demos() -> Iterator[tuple[str, str]]:
+    """The addresses of a demo, and of one whose logins do not live long."""
+    with RunningDemo("--dialects", "all") as usual, RunningDemo("--dialects", "all", "--lifetime", str(SHORT_S)) as short:
+        yield usual.origin, short.origin
 
 
-@pytest.mark.parametrize(("client", "ending"), PLAYS, ids=[f"{client.name}, {ending}" for client, ending in PLAYS])
-def test_a_public_client_comes_to_the_right_end(client: Client, ending: Ending, plays: Plays) -> None:
+@pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
+def test_a_public_client_comes_to_the_right_ends(client: Client, demos: tuple[str, str], tmp_path: Path) -> None:
     if not installed(client):
         missing(client.name, npm_parts.HOW)
-    played = plays[client.name, ending].result()
-    told = repr(played)
+    usual, short = demos
+
+    def one(ending: Ending) -> Played:
+        (folder := tmp_path / ending).mkdir()
+        return play(client, ending, short if waits(client, ending) else usual, folder)
+
+    with ThreadPoolExecutor(len(Ending)) as at_once:
+        plays = list(at_once.map(one, Ending))
+    for ending, played in zip(Ending, plays, strict=True):
+        check(client, ending, played)
+
+
+def check(client: Client, ending: Ending, played: Played) -> None:
+    told = f"{ending}: {played!r}"
     refused = [each["said"] for each in played.every("phone") if each["code"]]
     assert not refused or (waits(client, ending) and all("has expired" in said for said in refused)), told  # a busy machine
     assert len(played.every("shows")) == 1, told
