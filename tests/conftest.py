@@ -1,10 +1,11 @@
 """What every test may ask for: real servers, a browser, and Hypothesis told how hard to look.
 
-Servers live as long as the test run and are shared: a test keeps apart by a random key prefix, and one that stops,
-pauses or counts takes `own_redis`.
+`make test` runs several workers, each a process with servers and a browser of its own. They live as long as the worker and
+its tests share them: a test keeps apart by a random key prefix, and one that stops, pauses or counts takes `own_redis`.
 """
 
 import os
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,24 @@ settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_parts.in_ci() else "default"))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two for each core, because half of the time a test waits; more than eight would only start more servers.
+
+    Whoever asks for a few by `-k` gets them from this process, before workers would have started.
+    """
+    if config.option.keyword:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(2 * cores, 8)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """The workers must list the same tests in the same order, also those that are drawn from a set."""
+    os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))
 
 
 @pytest.fixture(scope="session")

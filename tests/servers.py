@@ -4,8 +4,10 @@ What a machine lacks is a skip with one plain line; where CI is set it is a fail
 qrlogin.
 """
 
+import contextlib
 import importlib.util
 import os
+import secrets
 import socket
 import subprocess
 import tempfile
@@ -20,6 +22,7 @@ import system_parts
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 20  # a server needs 0.05 s; only a broken one gets this far
 STOP_SECONDS = 5
+PORTS = range(20_000, 32_000)  # below those that systems give to connections; drawn, as other workers and other runs draw too
 
 # Chromium tries to reach its makers at every start; as root it refuses to run in its own sandbox.
 CHROMIUM_ARGUMENTS = [
@@ -61,10 +64,11 @@ def chromium_binary() -> str:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and that no connection will be given while its server is away."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port := secrets.choice(PORTS)))
+            return port
 
 
 class RedisServer:

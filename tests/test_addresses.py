@@ -1,5 +1,7 @@
 """What a camera reads: whole addresses, as qrlogin and as each dialect's picture spells them, and nothing that only looks so."""
 
+import itertools
+
 import pytest
 
 from qrlogin import InvalidCode
@@ -124,6 +126,7 @@ def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> No
         f"{URI}?user_code={TYPED.user_code.replace('-', '%20%E2%80%93%20')}",
         f"https://device.example/activate/{TYPED.user_code}",
     ],
+    ids=itertools.count(),  # the codes are random, and what a test is called must not be
 )
 def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
     """RFC 8628 section 3.3.1. It is still a guess to us: what is in a link was not necessarily on a screen."""
@@ -165,6 +168,7 @@ OTHER = MINE.mint(MINE.signing_key, fixed=True, typed=False).fixed
         "https://example.com/p?",
         "https://example.com/p?uuid=",
     ],
+    ids=itertools.count(),
 )
 def test_what_is_ambiguous_or_somewhere_else_is_no_code(address: str) -> None:
     """Two parameters that could both be meant are nobody's: a reader that takes the first and one that takes the last differ."""

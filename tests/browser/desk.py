@@ -101,7 +101,8 @@ class Desk:
 
     async def axe(self) -> list[str]:
         """What axe has to say against the page, shadow roots included."""
-        await self.page.evaluate(f"() => {{ {AXE_FILE_PATH.read_text()} }}")
+        if not await self.page.evaluate("() => 'axe' in window"):
+            await self.page.evaluate(f"() => {{ {AXE_FILE_PATH.read_text()} }}")
         found = await self.page.evaluate("() => axe.run()")
         return [f"{each['id']}: {each['help']} {[node['html'] for node in each['nodes']]}" for each in found["violations"]]
 

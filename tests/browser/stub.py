@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import segno
 
 from qrlogin.browser import ELEMENT, element
+from tests.servers import free_port
 
 CSP = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -144,7 +145,7 @@ class Stub:
     def start(self) -> None:
         """Listens; after a `stop` on the same port."""
         handler = type("Bound", (Handler,), {"stub": self})
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        server = ThreadingHTTPServer(("127.0.0.1", self.port or free_port()), handler)
         server.daemon_threads = True
         self._server, self.port = server, server.server_port
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

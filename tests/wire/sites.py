@@ -24,7 +24,7 @@ from werkzeug.serving import make_server
 
 from examples.fastapi_app.adapter import qrlogin_router
 from examples.flask_app.adapter import qrlogin_blueprint
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeemed
+from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Redeemed
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
 from tests.servers import LOOPBACK, free_port
@@ -228,12 +228,14 @@ MakeApp = Callable[[Any, Application], Any]  # of an endpoint
 
 
 @contextmanager
-def threaded(make_app: MakeApp, serve: Callable[[int, Any], Any], redis_url: str | None) -> Iterator[Site]:
+def threaded(
+    make_app: MakeApp, serve: Callable[[int, Any], Any], redis_url: str | None, policy: Policy = STANDARD
+) -> Iterator[Site]:
     """The application in a server with a thread for each request; over Redis if there is a URL, else in memory."""
     site = Site(free_port(), Application(), Clock())
     redis = redis_url and RedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
     site.store = redis or MemoryStore(now=site.clock)
-    with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
+    with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy) as qr:
         site.close_logins = qr.close
         server = serve(site.port, make_app(Endpoint(qr, max_waiting=PLACES), site.application))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -247,7 +249,7 @@ def threaded(make_app: MakeApp, serve: Callable[[int, Any], Any], redis_url: str
 
 
 @contextmanager
-def awaited(make_app: MakeApp, redis_url: str | None) -> Iterator[Site]:
+def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD) -> Iterator[Site]:
     """The application in uvicorn, with its event loop in a thread."""
     site = Site(free_port(), Application(), Clock(), awaited=True)
     server = uvicorn.Server(uvicorn.Config("made below", LOOPBACK, site.port, log_config=None, lifespan="off"))
@@ -256,7 +258,7 @@ def awaited(make_app: MakeApp, redis_url: str | None) -> Iterator[Site]:
         loop = asyncio.get_running_loop()
         redis = redis_url and AsyncRedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
         site.store = redis or AsyncMemoryStore(now=site.clock)
-        async with AsyncQRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
+        async with AsyncQRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy) as qr:
             site.close_logins = lambda: asyncio.run_coroutine_threadsafe(qr.close(), loop).result(PATIENCE_SECONDS)
             site.tasks = lambda: asyncio.run_coroutine_threadsafe(_count_tasks(), loop).result(PATIENCE_SECONDS)
             server.config.app = make_app(AsyncEndpoint(qr, max_waiting=PLACES), site.application)
