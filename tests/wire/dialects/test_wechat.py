@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from qrlogin import STANDARD, BadArgument, MemoryStore, Misconfigured, QRLogin
+from qrlogin import STANDARD, BadArgument, Misconfigured
 from qrlogin.answers import ScannedBy
 from qrlogin.core import Core
 from qrlogin.render import png
@@ -16,7 +16,7 @@ from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, Wait
 from qrlogin.wire.wechat import WeChat
 from tests.wire.dialects.polled import opened, redis_of
-from tests.wire.dialects.wechat_people import OfWeChat, forget, happen, parameters, wechat
+from tests.wire.dialects.wechat_people import OfWeChat, forget, happen, parameters, strangers, wechat
 from tests.wire.mount import BOB, KEY, NOON, ORIGIN, URI, Colour
 
 EVERYWHERE = pytest.mark.parametrize(("colour", "store"), list(itertools.product(get_args(Colour), ("memory", "redis"))))
@@ -265,19 +265,15 @@ def test_strangers_hear_what_is_said_of_a_login_that_never_was(
         happen(client, "confirm")
         path, query, _ = client.errand()
         asked = len(house.store.calls)
-        elsewhere = QRLogin(MemoryStore(now=house.clock), secret_keys=[KEY[::-1]], verification_uri=URI)
-        foreign = elsewhere.run(elsewhere.core.begin(fixed=True, ask_browser=False))
-        (name,) = (name for name, value in client.jar.items() if value == client.device_code)
-        thief = OfWeChat(house, {name: other.device_code})
-        forger = OfWeChat(house, {name: foreign.device_code})
+        nobody, thief, forger, foreign = strangers(client, other)
         flipped = client.code[:5] + ("A" if client.code[5] != "A" else "B") + client.code[6:]
 
-        told = [other.poll(client.code), OfWeChat(house).poll(client.code), thief.poll(client.code), forger.poll(client.code)]
-        told += [client.poll(code) for code in (foreign.scan_code, flipped, "A" * 22 + "==", "x", "x" * 3000, "%00", "0" * 32)]
+        told = [other.poll(client.code), nobody.poll(client.code), thief.poll(client.code), forger.poll(client.code)]
+        told += [client.poll(code) for code in (foreign, flipped, "A" * 22 + "==", "x", "x" * 3000, "%00", "0" * 32)]
         assert {answer.body for answer in told} == {b"window.code=400;"}
         assert len({(answer.headers, answer.cookies) for answer in told}) == 1
 
-        landed = [one.send(path, query) for one in (other, OfWeChat(house), thief, forger)]
+        landed = [one.send(path, query) for one in (other, nobody, thief, forger)]
         landed += [client.send(path, query.replace(client.code, code)) for code in (flipped, "x", other.code)]
         assert len({(answer.body, answer.headers, answer.status) for answer in landed}) == 1
         xml(landed[0], ret="400", message="There is no such login. Show a new code.")

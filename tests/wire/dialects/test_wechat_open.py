@@ -10,14 +10,13 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from qrlogin import MemoryStore, QRLogin
 from qrlogin.render import png
 from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, Wait
 from qrlogin.wire.wechat_open import WeChatOpen
 from tests.wire.dialects.polled import opened, redis_of
-from tests.wire.dialects.wechat_people import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, wechat_open
-from tests.wire.mount import KEY, URI, Colour
+from tests.wire.dialects.wechat_people import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, strangers, wechat_open
+from tests.wire.mount import URI, Colour
 
 EVERYWHERE = pytest.mark.parametrize(("colour", "store"), list(itertools.product(get_args(Colour), ("memory", "redis"))))
 CROSS_SITE = ("sec-fetch-site", "cross-site")
@@ -374,17 +373,13 @@ def test_strangers_hear_what_is_said_of_a_login_that_never_was(
         happen(client, "confirm")
         path, query, _ = client.errand()
         asked = len(house.store.calls)
-        elsewhere = QRLogin(MemoryStore(now=house.clock), secret_keys=[KEY[::-1]], verification_uri=URI)
-        foreign = elsewhere.run(elsewhere.core.begin(fixed=True, ask_browser=False))
-        (name,) = (name for name, value in client.jar.items() if value == client.device_code)
-        thief = OfWeChatOpen(house, {name: other.device_code})
-        forger = OfWeChatOpen(house, {name: foreign.device_code})
+        nobody, thief, forger, foreign = strangers(client, other)
 
-        told = [one.poll(client.code) for one in (other, OfWeChatOpen(house), thief, forger)]
-        told += [client.poll(code) for code in (foreign.scan_code, client.code[::-1], "0" * 32, "x", "x" * 3000, "%00")]
+        told = [one.poll(client.code) for one in (other, nobody, thief, forger)]
+        told += [client.poll(code) for code in (foreign, client.code[::-1], "0" * 32, "x", "x" * 3000, "%00")]
         assert {answer.body for answer in told} == {b"window.wx_errcode=402;window.wx_code='';"}
         assert len({(answer.headers, answer.cookies) for answer in told}) == 1
-        landed = [one.send(path, query) for one in (other, OfWeChatOpen(house), thief, forger)]
+        landed = [one.send(path, query) for one in (other, nobody, thief, forger)]
         landed += [client.send(path, f"code={code}") for code in ("x", "0" * 64, client.code, "x" * 3000)]
         assert len(house.store.calls) == asked, "the store was asked about a code that cannot be"
         landed.append(client.send(path, f"code={client.code}{'0' * 32}"))

@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from qrlogin import MemoryStore, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import Response
 from qrlogin.wire.fixed import FixedDialect
 from qrlogin.wire.wechat import WeChat
 from qrlogin.wire.wechat_open import WeChatOpen
 from tests.wire.dialects.polled import Client, Errand, House
-from tests.wire.mount import ALICE, BOB
+from tests.wire.mount import ALICE, BOB, KEY, URI
 
 HOLD = 0.02  # seconds; only how long a poll without news takes
 BACKEND = {"appid": "wx1", "secret": "of-the-backend"}
@@ -104,6 +105,20 @@ def happen(client: Client, step: str) -> None:
         case _:
             verb, _, who = step.partition(":")
             client.phone(verb, BOB if who else ALICE)
+
+
+C = TypeVar("C", bound=OfEither)
+
+
+def strangers(client: C, other: C) -> tuple[C, C, C, str]:
+    """A browser without cookies, one with another login's secret under this one's name, one with a secret that this application
+    never signed; and the public code of that one's login.
+    """
+    house, kind = client.house, type(client)
+    elsewhere = QRLogin(MemoryStore(now=house.clock), secret_keys=[KEY[::-1]], verification_uri=URI)
+    foreign = elsewhere.run(elsewhere.core.begin(fixed=True, ask_browser=False))
+    (name,) = (name for name, value in client.jar.items() if value == client.device_code)
+    return kind(house), kind(house, {name: other.device_code}), kind(house, {name: foreign.device_code}), foreign.scan_code
 
 
 def forget(house: House) -> None:
