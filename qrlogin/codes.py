@@ -196,17 +196,25 @@ class Codes:
         return (ScanCode(login_id, key, int(until)),)
 
     def _bare(self, text: str) -> str:
-        """The code in an address. A signed one is taken only from this application's own; the others prove themselves."""
+        """The code in an address. Only a fixed one proves itself, so the others are taken from our own addresses alone: nobody's
+        link is to be mistaken for a login, or for a guess at one.
+        """
+        if not text.startswith(("https://", "http://")):
+            return text
         own = text.removeprefix(f"{self.verification_uri}/")
-        if not text.startswith(("https://", "http://")) or (own != text and not {"/", "?"} & set(own)):
-            return own  # what lies further below our address may be a dialect's, as it is when ours is the whole site
+        if own != text and not {"/", "?"} & set(own):
+            return own  # what lies further below may be a dialect's, as it is when our address is the whole site
         try:
             parts = urlsplit(text)
-            named = [value for name, value in parse_qsl(parts.query, errors="strict") if name in _PARAMETERS]
+            named = [(name, value) for name, value in parse_qsl(parts.query, errors="strict") if name in _PARAMETERS]
         except (ValueError, UnicodeDecodeError):
             return ""
-        found = named if parts.query else [parts.path.rpartition("/")[2]]
-        return found[0] if len(found) == 1 and (_FIXED.fullmatch(found[0]) or _letters(found[0])) else ""
+        found = named if parts.query else [("", parts.path.rpartition("/")[2])]
+        if len(found) != 1:
+            return ""
+        ((name, code),) = found
+        typed = name == "user_code" and text.partition("?")[0].rstrip("/") == self.verification_uri and _letters(code)
+        return code if _FIXED.fullmatch(code) or typed else ""
 
     def read_fixed(self, text: str) -> ScanCode:
         """A fixed code alone, in either of its spellings. Raises `InvalidCode`."""

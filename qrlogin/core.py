@@ -13,7 +13,7 @@ from qrlogin import codes
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.arguments import check_client_id, check_person, check_redeem, check_shown_as, freeze, thaw
 from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode, same
-from qrlogin.errors import AlreadyScanned, BadArgument, Expired, InvalidCode, NotYours, TooManyGuesses, Unavailable
+from qrlogin.errors import AlreadyScanned, BadArgument, Expired, InvalidCode, NotYours, TooManyGuesses, Unavailable, UnknownLogin
 from qrlogin.policy import Policy, check_lifetime, check_window
 from qrlogin.replies import (
     DONE,
@@ -131,7 +131,7 @@ class Core:
                     "begin_seal": codes.begin_seal(key, login_id, digest, frozen, "", ""),
                 },
                 seconds={"expires_at": seconds, "redeem_by": seconds + window},
-                keep=seconds + window + self.policy.replay_window + _KEPT_BEYOND,
+                keep=seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND,
             )
 
             def finish(reply: Reply) -> Begun:
@@ -185,13 +185,16 @@ class Core:
 
         return Operation(_command("cancel", device.login_id, values={"device_digest": device.digest}), finish)
 
-    def redeem(self, device_code: str, *, acknowledged: str = "", op: str | None = None) -> Operation[Redeemed]:
+    def redeem(
+        self, device_code: str, *, acknowledged: str = "", op: str | None = None, replay_window: int | None = None
+    ) -> Operation[Redeemed]:
+        """`replay_window`, in seconds, overrides the policy's."""
         device = self.device(device_code)
         check_redeem(acknowledged, op)
         key, login_id = device.key, device.login_id
         mark = codes.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
         values = {"device_digest": device.digest, "redeem_mark": mark}
-        seconds = {"replay_by": self.policy.replay_window}
+        seconds = {"replay_by": self.policy.replay_window if replay_window is None else replay_window}
         if COLLECTED in device.flags:
             seconds |= {"pace": self.policy.interval, "pace_step": _PACE_STEP, "pace_slack": _PACE_SLACK}
             command = _command("collect", login_id, values=values, seconds=seconds, until=device.redeem_by)
@@ -249,7 +252,7 @@ class Core:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
         check_shown_as(shown_as, required=self.policy.names_scanner)
-        return self._looked_up([self._scan(one, subject, shown_as, phone) for one in found], found, subject)
+        return self._looked_up([self._scan(one, subject, shown_as, phone) for one in found], found, subject, held=False)
 
     def _scan(self, scan: ScanCode, subject: str, shown_as: str, phone: str) -> Operation[Scanned]:
         login_id, key = scan.login_id, scan.key
@@ -297,7 +300,7 @@ class Core:
     def _by_scanner(self, event: str, code: str, subject: str, phone: str) -> Operation[Status]:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
-        return self._looked_up([self._decide(event, one, subject, phone) for one in found], found, subject)
+        return self._looked_up([self._decide(event, one, subject, phone) for one in found], found, subject, held=True)
 
     def _decide(self, event: str, scan: ScanCode, subject: str, phone: str) -> Operation[Status]:
         claim = codes.claim(scan.key, scan.login_id, subject, phone)
@@ -318,9 +321,13 @@ class Core:
 
         return Operation(_command(event, scan.login_id, values=values), finish)
 
-    def _looked_up(self, tries: Sequence[Operation[T]], found: Sequence[ScanCode], subject: str) -> Operation[T]:
-        """The one operation of a signed code. A typed one is a guess: it is paid for before the lookup, under one key after the
-        other, and what was right is given back (RFC 8628 section 5.1).
+    def _looked_up(self, tries: Sequence[Operation[T]], found: Sequence[ScanCode], subject: str, *, held: bool) -> Operation[T]:
+        """The one operation of a signed code; a typed one is looked for under one key after the other, and each guess that leads
+        nowhere counts (RFC 8628 section 5.1).
+
+        A scan pays before it looks, and gets back what it paid if the code was right: so a hundred guesses at once are no more
+        than a hundred in a row. For what must be `held` already a stranger learns nothing from any code, so it pays only
+        afterwards and if it was wrong: whoever holds a login can refuse it, however often they mistyped another.
         """
         if not found[0].guessed:
             return tries[0]
@@ -333,19 +340,26 @@ class Core:
             mark = codes.new_mark()
             return Command(guesser, row, mark, {"mark": mark}, keep=window * 1000)
 
-        def look(first: Operation[T], *others: Operation[T]) -> Operation[T]:
-            def then(reply: Reply) -> Operation[T] | None:
-                if reply.verdict in DONE:
-                    answer = first.finish(reply)
-                    return Operation(count(GUESSED_RIGHT), lambda _: answer)
-                return look(*others) if others and not reply.record else None
-
-            return Operation(first.command, first.meaning, then)
+        paying = count(guess(self.policy.guesses))
 
         def spent(_: Reply) -> NoReturn:
             raise TooManyGuesses(window)
 
-        return Operation(count(guess(self.policy.guesses)), spent, lambda reply: look(*tries) if reply.verdict in DONE else None)
+        def look(first: Operation[T], *others: Operation[T]) -> Operation[T]:
+            def then(reply: Reply) -> Operation[T] | None:
+                try:
+                    answer = first.finish(reply)
+                except UnknownLogin:
+                    if others and not reply.record:
+                        return look(*others)
+                    return (
+                        Operation(paying, lambda paid: (first.finish if paid.verdict in DONE else spent)(reply)) if held else None
+                    )
+                return None if held else Operation(count(GUESSED_RIGHT), lambda _: answer)
+
+            return Operation(first.command, first.meaning, then)
+
+        return look(*tries) if held else Operation(paying, spent, lambda paid: look(*tries) if paid.verdict in DONE else None)
 
     def _status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""

@@ -124,7 +124,7 @@ def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> No
         f"{URI}?user_code={TYPED.user_code.lower().replace('-', '')}",
         f"{URI}?user_code={TYPED.user_code.replace('-', '+')}",
         f"{URI}?user_code={TYPED.user_code.replace('-', '%20%E2%80%93%20')}",
-        f"https://device.example/activate/{TYPED.user_code}",
+        f"{URI}/{TYPED.user_code}",
     ],
     ids=itertools.count(),  # the codes are random, and what a test is called must not be
 )

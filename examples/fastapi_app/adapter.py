@@ -1,12 +1,12 @@
 """qrlogin in FastAPI: a router with two routes.
 
 `person` is a dependency that says who is signed in on the phone, without touching the request's body; `log_in` starts your
-own session, and `log_out` ends it, for dialects that can ask for that.
+own session. Some dialects ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -16,18 +16,26 @@ from qrlogin.wire import Request as Asked
 from qrlogin.wire import Response as Answer
 
 
+async def missing(*_: object) -> NoReturn:
+    raise RuntimeError("this dialect needs log_out= or tokens=")
+
+
 def qrlogin_router(
     endpoint: AsyncEndpoint,
     person: Callable[..., Any],
     log_in: Callable[[Request, Redeemed], Awaitable[None]],
-    log_out: Callable[[Request], Awaitable[None]] | None = None,
+    *,
+    log_out: Callable[[Request], Awaitable[None]] = missing,
+    tokens: Callable[[Redeemed], Awaitable[Mapping[str, object]]] = missing,
 ) -> APIRouter:
     router = APIRouter()
 
     async def send(request: Request, answer: Answer) -> Response:
-        if answer.redeemed:
+        if answer.redeemed and answer.tokens_wanted:
+            answer = answer.with_json(await tokens(answer.redeemed))
+        elif answer.redeemed:
             await log_in(request, answer.redeemed)
-        if answer.log_out and log_out:
+        if answer.log_out:
             await log_out(request)
         response = Response(answer.body, answer.status, dict(answer.headers))
         for cookie in answer.cookies:

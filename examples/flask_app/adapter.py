@@ -1,11 +1,12 @@
 """qrlogin in Flask: a blueprint with two routes.
 
-`person` says who is signed in on the phone, without touching the request's body; `log_in` starts your own session, and `log_out`
-ends it, for dialects that can ask for that.
+`person` says who is signed in on the phone, without touching the request's body; `log_in` starts your own session. Some dialects
+ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import NoReturn
 
 from flask import Blueprint, Response, request
 
@@ -14,18 +15,27 @@ from qrlogin.wire import METHODS, Endpoint, Person, Request
 from qrlogin.wire import Response as Answer
 
 
+def missing(*_: object) -> NoReturn:
+    raise RuntimeError("this dialect needs log_out= or tokens=")
+
+
 def qrlogin_blueprint(
     endpoint: Endpoint,
     person: Callable[[], Person | None],
     log_in: Callable[[Redeemed], None],
-    log_out: Callable[[], None] | None = None,
+    *,
+    log_out: Callable[[], None] = missing,
+    tokens: Callable[[Redeemed], Mapping[str, object]] = missing,
+    name: str = "qrlogin",
 ) -> Blueprint:
-    blueprint = Blueprint("qrlogin", __name__)
+    blueprint = Blueprint(name, __name__)
 
     def send(answer: Answer) -> Response:
-        if answer.redeemed:
+        if answer.redeemed and answer.tokens_wanted:
+            answer = answer.with_json(tokens(answer.redeemed))
+        elif answer.redeemed:
             log_in(answer.redeemed)
-        if answer.log_out and log_out:
+        if answer.log_out:
             log_out()
         response = Response(answer.body, answer.status, answer.headers)
         for cookie in answer.cookies:

@@ -56,10 +56,6 @@ DIALECTS: Final[Mapping[str, Factory]] = {
 }
 
 
-#: Where not a browser but a client or a server is logged in: it wants tokens, and no cookie.
-TOKEN_PATHS: Final = ("token", "sns/oauth2/access_token")
-
-
 def tokens(path: str, drawn: str, subject: str, seconds: int) -> Mapping[str, object]:
     """What one of these answers with: RFC 6749 section 5.1, and for WeChat's platform who it was."""
     standard = {"access_token": drawn, "token_type": "Bearer", "expires_in": seconds}

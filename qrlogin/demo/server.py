@@ -163,6 +163,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def cut(path: str) -> str:
-    """A path for the log: without its query, and with … in place of all that is too long for a word."""
-    parts = path.partition("?")[0].split("/")
+    """A path for the log: without its query, and with … in place of a typed code and of all that is too long for a word."""
+    parts = re.sub(r"^/qr/.*", "/qr/…", path.partition("?")[0]).split("/")
     return "/".join(part if len(part) <= WORD and part.isascii() and part.isprintable() else "…" for part in parts)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from qrlogin.answers import Status
 from qrlogin.demo import pages
-from qrlogin.demo.dialects import DIALECTS, TOKEN_PATHS, USERINFO, tokens
+from qrlogin.demo.dialects import DIALECTS, USERINFO, tokens
 from qrlogin.demo.people import PEOPLE, Account, Phones, Sessions
 from qrlogin.errors import LoginError, MethodNotAllowed, NoSuchPath, QRLoginError, Unauthenticated
 from qrlogin.login import QRLogin
@@ -108,7 +108,7 @@ class Site:
     def _act(self, request: Request, answer: Response) -> Response:
         """What an application does with an answer: log in or out, as it says."""
         redeemed = answer.redeemed
-        if redeemed is not None and request.path in TOKEN_PATHS:
+        if redeemed is not None and answer.tokens_wanted:
             token = self._tokens.start(redeemed.login_id, redeemed.subject)  # the same when the answer has to be given again
             return answer.with_json(tokens(request.path, token, redeemed.subject, SESSION_S))
         if answer.log_out or (redeemed is not None and not redeemed.replayed):

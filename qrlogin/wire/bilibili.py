@@ -44,7 +44,7 @@ class Bilibili(FixedDialect):
     browser_routes: tuple[Route, ...] = (
         Route("GET", _GENERATE, "Begin a login for this browser"),
         Route("GET", _POLL, "Where the login stands; logs the browser in once it is confirmed"),
-        Route("GET", _SCAN, "What the picture's address opens"),
+        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
     )
 
     def handlers(self) -> Mapping[str, Handler]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
@@ -13,6 +14,7 @@ from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., bool])
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@!$&()*+,;=-]+")  # it may come to stand in a script, between quotes
 
 
@@ -52,6 +54,18 @@ class Dialect(Protocol):
     def browser(self, request: Request) -> Exchange[Any] | Response: ...
     def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response: ...
     def refuse(self, request: Request, error: QRLoginError) -> Response: ...
+
+
+def answers_at_once(callback: C) -> C:
+    """A callback of the application that must not be awaited: a coroutine would count as yes. Raises `Misconfigured`."""
+    if iscoroutinefunction(callback):
+        raise Misconfigured("this callback is awaited, but a dialect has no event loop: give a function that answers from memory")
+    return callback
+
+
+def client_of(dialect: object, client_id: str = "") -> str:
+    """What is signed into the device_codes of a dialect, so that no other collects what was begun and approved by its rules."""
+    return f"{type(dialect).__name__}:{client_id}"
 
 
 def mounted_at(core: Core, at: str) -> str:

@@ -15,6 +15,7 @@ from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Status
 from qrlogin.errors import BadRequest, LoginError, Misconfigured, Unavailable
 from qrlogin.login import QRLogin
+from qrlogin.replies import is_news
 from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import Native
@@ -59,7 +60,7 @@ class Endpoint:
 
     def _wait(self, asked: Exchange[Status], wait: Wait) -> Response:
         if not self._places.acquire(blocking=False):
-            return wait.crowded(self._qr.status(wait.device_code))
+            return _crowded(asked, wait, self._qr.status(wait.device_code))
         try:
             return asked.answer(self._qr.wait(wait.device_code, after=wait.after, timeout=wait.timeout))
         finally:
@@ -99,7 +100,7 @@ class AsyncEndpoint:
 
     async def _wait(self, request: Request, asked: Exchange[Status], wait: Wait) -> Response:
         if self._free < 1:
-            return wait.crowded(await self._qr.status(wait.device_code))
+            return _crowded(asked, wait, await self._qr.status(wait.device_code))
         self._free -= 1
         waiting = asyncio.ensure_future(self._qr.wait(wait.device_code, after=wait.after, timeout=wait.timeout))
         racing: list[asyncio.Future[Any]] = [waiting]
@@ -113,6 +114,11 @@ class AsyncEndpoint:
             for task in racing:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
+
+
+def _crowded(asked: Exchange[Status], wait: Wait, seen: Status) -> Response:
+    """Whoever has news to hear is answered, however many wait."""
+    return asked.answer(seen) if is_news(seen, wait.after) else wait.crowded(seen)
 
 
 def _fitting(request: Request, answer: Response) -> Response:

@@ -5,6 +5,7 @@ the device_code in this browser's HttpOnly cookie, and every answer about a logi
 make them so; pages of other sites are refused.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Final, TypedDict, Unpack
@@ -16,13 +17,14 @@ from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
-from qrlogin.wire.dialect import Exchange, Person, Wait, mounted_at
+from qrlogin.wire.dialect import Exchange, Person, Wait, client_of, mounted_at
 from qrlogin.wire.guards import check_same_site, no_body, within_cap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import describe_browser
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
 from qrlogin.wire.routes import Route, match
 
+_LANDING: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
 MAX_HOLD: Final = 30  # seconds: pages give up after 35
 HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 Handler = Callable[[Request, str], Exchange[Any] | Response]
@@ -53,20 +55,26 @@ class FixedDialect:
         self.at = mounted_at(core, mounting.get("at", core.origin)) + "/"
         landing, self.lifetime = mounting.get("landing", "/"), mounting.get("lifetime", self.lives)
         check_lifetime(self.lifetime, "lifetime", Misconfigured)
-        if not landing.startswith("/") or landing.startswith("//"):
-            raise Misconfigured("landing must be a path of this site, such as /account")
+        if not _LANDING.fullmatch(landing):
+            raise Misconfigured("landing must be a path of this site, such as /account, with what is not ASCII spelled by %")
         self.landing = core.origin + landing
         self._core, self._cookies = core, DeviceCookies(core)
         self._describe = mounting.get("describe", describe_browser)
         self._handlers = self.handlers()
+        if differing := self._handlers.keys() ^ {route.path for route in self.browser_routes}:
+            raise TypeError(f"{type(self).__name__} has a route without a handler, or a handler without a route: {differing}")
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The method for each path of `browser_routes`. It is given the request, and the code in the path, if any."""
+        """The method for each path of `browser_routes`. It is given the request, and the code in the path, if any.
+
+        Called by the constructor, when one of a subclass has not gone on yet.
+        """
         raise NotImplementedError
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
         route, code = match(self.browser_routes, request)
-        check_same_site(request)
+        if not route.anybody:
+            check_same_site(request)
         if request.method == "GET":
             no_body(request)
         else:
@@ -82,14 +90,21 @@ class FixedDialect:
     # For the handlers
 
     def begin(self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = "") -> Exchange[Begun]:
-        """Begin a login, and set its cookie beside what `answer` says. `begun.scan_code` is the public id, in hexadecimal."""
+        """Begin a login, and set its cookie beside what `answer` says. `begun.scan_code` is the public id, in hexadecimal.
+
+        `client_id` names the application that asks, if the dialect knows several; the person on the phone is shown it.
+        """
 
         def answered(begun: Begun) -> Response:
             made = answer(begun)
             return replace(made, cookies=(*self._cookies.set_for(begun, request), *made.cookies))
 
         operation = self._core.begin(
-            context=self._describe(request), lifetime=self.lifetime, ask_browser=False, fixed=True, client_id=client_id
+            context={**self._describe(request), **({"client_id": client_id} if client_id else {})},
+            lifetime=self.lifetime,
+            ask_browser=False,
+            fixed=True,
+            client_id=client_of(self, client_id),
         )
         return Exchange(operation, answered)
 
@@ -125,10 +140,15 @@ class FixedDialect:
     def device_code(self, request: Request, code: str) -> str:
         """This browser's secret for the login of that public id. Raises `UnknownLogin` without a glance at the store."""
         login_id = self._core.fixed(code)
-        found = self._cookies.find(request, login_id)
-        if found is None or self._core.device(found).login_id != login_id:
+        return self.own(self._cookies.find(request, login_id), login_id.__eq__)
+
+    def own(self, device_code: str | None, fits: Callable[[str], bool]) -> str:
+        """The device_code that was found, if its login fits and was begun in this very dialect. Raises `NotYours`."""
+        if device_code is None or not fits((device := self._core.device(device_code)).login_id):
             raise NotYours("this browser did not begin the login that it asks for")
-        return found
+        if not device.client_id.startswith(client_of(self)):
+            raise NotYours("this login was begun in another dialect, by other rules")
+        return device_code
 
     def picture(self, code: str, text: str) -> Response:
         """The QR code that says `text`; for a public id of ours only. No login is looked at."""

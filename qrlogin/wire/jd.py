@@ -45,7 +45,7 @@ class JD(FixedDialect):
         Route("GET", _SHOW, "Begin a login for this browser; the answer is the picture"),
         Route("GET", _CHECK, "Where the login stands; once it is confirmed, the ticket"),
         Route("GET", _VALIDATE, "Log the browser in, once"),
-        Route("GET", _SCAN, "What the picture's address opens"),
+        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
     )
 
     def handlers(self) -> Mapping[str, Handler]:

@@ -132,6 +132,7 @@ class Response:
     body: bytes = field(default=b"", repr=False)
     cookies: tuple[Cookie, ...] = ()
     redeemed: Redeemed | None = None
+    tokens_wanted: bool = False  # `redeemed` is for a client with tokens: answer `with_json(...)`, and start no session
     log_out: bool = False  # end this browser's session before you send it
 
     @classmethod

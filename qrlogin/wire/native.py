@@ -206,7 +206,7 @@ class Native:
         if code is None or (device := self._core.device(code)).login_id != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
         if device.client_id:
-            raise NotYours("a client of OAuth collects its login at its token endpoint, where it proves who it is")
+            raise NotYours("this login was begun in another dialect, by other rules")
         return code
 
     # The phone's door

@@ -19,7 +19,7 @@ from qrlogin.arguments import CLIENT_ID_BYTES, CONTEXT_BYTES, freeze
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NoSuchPath, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
-from qrlogin.wire.dialect import Exchange, Person, mounted_at
+from qrlogin.wire.dialect import Exchange, Person, answers_at_once, client_of, mounted_at
 from qrlogin.wire.guards import basic, check_same_site, no_body, read_form
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import describe_browser
@@ -39,7 +39,7 @@ _POLL: Final = "the-token-poll-of-rfc8628"  # one op for all polls of a login, s
 _AGENT: Final = 100  # characters of a User-Agent; the rest of a context is for the client's id and its scope
 
 # RFC 6749 appendix A, without what JSON would have to escape: both stand in the context.
-_CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{CLIENT_ID_BYTES}}}")
+_CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{CLIENT_ID_BYTES - len('Rfc8628:')}}}")
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
 
 #: Section 3.5. An approved login has no word: the poll that finds it collects it.
@@ -88,7 +88,8 @@ class Rfc8628:
     that has one not come without. It must answer from memory. `at` is the address under which the dialect is mounted, and the
     issuer (default: the root of the site). `lifetime` is in seconds, 600 at most. `describe` turns the request that begins a
     login into the context for the phone, to which `client_id` and `scope` are added: leave them 200 of its 400 bytes.
-    `metadata` is added to the discovery document: jwks_uri, scopes_supported and whatever else is the application's.
+    `metadata` is added to the discovery document: jwks_uri, scopes_supported and whatever else is the application's. If your
+    token endpoint knows other grants, say all of grant_types_supported.
     """
 
     browser_routes: tuple[Route, ...] = (
@@ -112,16 +113,21 @@ class Rfc8628:
             raise Misconfigured("RFC 8628 needs codes to type: set user_codes=True in the policy, and read what they cost")
         check_lifetime(lifetime, "lifetime", Misconfigured)
         self.issuer = mounted_at(core, core.origin if at is None else at)
-        self._core, self._clients, self._describe, self._lifetime = core, clients, describe, lifetime
+        self._core, self._clients, self._describe, self._lifetime = core, answers_at_once(clients), describe, lifetime
         self._window = min(core.policy.redeem_window + _BEYOND, MAX_WINDOW)
+        ours = {
+            "issuer": self.issuer,
+            "device_authorization_endpoint": f"{self.issuer}/{_BEGIN}",
+            "token_endpoint": f"{self.issuer}/{_TOKEN}",
+        }
+        if said_twice := ours.keys() & metadata.keys():
+            raise Misconfigured(f"metadata must not say {min(said_twice)}: it follows from where the dialect is mounted")
         self.metadata: Mapping[str, object] = {
             "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
             "response_types_supported": [],
             **metadata,
-            "issuer": self.issuer,
-            "device_authorization_endpoint": f"{self.issuer}/{_BEGIN}",
-            "token_endpoint": f"{self.issuer}/{_TOKEN}",
-            "grant_types_supported": [GRANT_TYPE],
+            **ours,
+            "grant_types_supported": metadata.get("grant_types_supported", [GRANT_TYPE]),
         }
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
@@ -146,7 +152,7 @@ class Rfc8628:
         if not client_id:
             raise BadRequest("the parameter client_id is missing")
         client = Client(client_id, secret or None)
-        if not _CLIENT_ID.fullmatch(client_id) or not self._clients(client):
+        if not _CLIENT_ID.fullmatch(client_id) or self._clients(client) is not True:
             raise _InvalidClient
         return client
 
@@ -175,7 +181,7 @@ class Rfc8628:
             lifetime=self._lifetime,
             ask_browser=False,
             user_code=True,
-            client_id=client.client_id,
+            client_id=client_of(self, client.client_id),
             redeem_window=self._window,
         )
         return Exchange(operation, answer)
@@ -186,9 +192,10 @@ class Rfc8628:
         if "grant_type" not in form or "device_code" not in form:
             raise BadRequest("the parameters grant_type and device_code must both be there")
         code = form["device_code"]
-        if self._core.device(code).client_id != client.client_id:
+        if self._core.device(code).client_id != client_of(self, client.client_id):
             raise NotYours("another client began this login")
-        return Exchange(self._core.redeem(code, op=_POLL), lambda redeemed: replace(_json({}), redeemed=redeemed))
+        operation = self._core.redeem(code, op=_POLL, replay_window=self._window)
+        return Exchange(operation, lambda redeemed: replace(_json({}), redeemed=redeemed, tokens_wanted=True))
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         kinds = {Expired: "expired_token", TooFast: "slow_down"}

@@ -23,6 +23,7 @@ class Route:
     method: str
     path: str
     summary: str
+    anybody: bool = False  # changes nothing and tells nothing: a page of another site may lead here
 
 
 def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:

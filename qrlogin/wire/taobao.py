@@ -54,7 +54,7 @@ class Taobao(FixedDialect):
         Route("GET", _PICTURE, "The picture"),
         Route("GET", _CHECK, "Where the login stands; once it is confirmed, the address that logs in"),
         Route("GET", _OPEN, "Log the browser in, once"),
-        Route("GET", _SCAN, "What the picture's address opens"),
+        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
     )
 
     def __init__(

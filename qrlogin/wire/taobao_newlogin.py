@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.errors import NotYours, QRLoginError
+from qrlogin.errors import QRLoginError
 from qrlogin.wire.cookies import digest
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed
@@ -55,7 +55,7 @@ class TaobaoNewLogin(FixedDialect):
     browser_routes: tuple[Route, ...] = (
         Route("GET", _GENERATE, "Begin a login for this browser"),
         Route("POST", _QUERY, "Where the login stands; logs the browser in once it is confirmed"),
-        Route("GET", _SCAN, "What the picture's address opens"),
+        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
     )
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -86,10 +86,7 @@ class TaobaoNewLogin(FixedDialect):
         return self.look_or_redeem(request, needed(read_form(request, ("ck",)), "ck"), answer)
 
     def device_code(self, request: Request, code: str) -> str:
-        found = self._cookies.find_by_digest(request, code)
-        if found is None or digest(self._core.device(found).login_id) != code:
-            raise NotYours("this browser did not begin the login that it asks for")
-        return found
+        return self.own(self._cookies.find_by_digest(request, code), lambda login_id: digest(login_id) == code)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path == _QUERY else None

@@ -61,7 +61,7 @@ class WeChat(FixedDialect):
         Route("GET", _BEGIN, "Begin a login for this browser"),
         Route("POST", _BEGIN, "The same"),
         Route("GET", _PICTURE, "The QR code as PNG"),
-        Route("GET", _SCAN, "What the picture's address opens"),
+        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
         Route("GET", _POLL, "Where the login stands; held while there is no news"),
         Route("GET", _OPEN, "Log the browser in, once"),
         Route("POST", _LOGOUT, "Log the browser out"),

@@ -16,6 +16,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -26,7 +27,7 @@ from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, NotYours, QRLoginError
 from qrlogin.table import State
-from qrlogin.wire.dialect import Exchange
+from qrlogin.wire.dialect import Exchange, answers_at_once, client_of
 from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, checked_hold, needed, script
 from qrlogin.wire.guards import read_some
 from qrlogin.wire.message import Request, Response
@@ -72,7 +73,7 @@ class WeChatOpen(FixedDialect):
     browser_routes: tuple[Route, ...] = (
         Route("GET", _PAGE, "Begin a login for this browser, and show it"),
         Route("GET", _PICTURE, "The QR code as PNG"),
-        Route("GET", _SCAN, "What the picture's address opens"),
+        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
         Route("GET", _POLL, "Where the login stands; held while there is no news"),
         Route("GET", _CALLBACK, "Log the browser in, once"),
         Route("GET", _TOKEN, "The same for an application's server"),
@@ -89,7 +90,8 @@ class WeChatOpen(FixedDialect):
         **mounting: Unpack[Mounting],
     ) -> None:
         super().__init__(core, **mounting)
-        self._hold, self._registered, self._clients = checked_hold(hold), redirect_uris, clients
+        self._hold = checked_hold(hold)
+        self._registered, self._clients = answers_at_once(redirect_uris), answers_at_once(clients)
         scheme, _, host = core.origin.partition("://")
         host = re.sub(r":[0-9]+$", "", host)
         # As plain as browsers and urllib read alike: no user, no backslash, no fragment, nothing to escape in HTML or a header.
@@ -137,7 +139,7 @@ class WeChatOpen(FixedDialect):
     def _target(self, appid: str, address: str) -> str:
         """The address, ready for a parameter to be added. An address that nobody vouches for is never gone to."""
         found = self._address.fullmatch(address)
-        if not found or not (found[1] == self._core.origin or self._registered(appid, address)):
+        if not found or not (found[1] == self._core.origin or self._registered(appid, address) is True):
             raise BadRequest(
                 "redirect_uri is not registered for this appid, or not on this host: nobody could use the code there"
             )
@@ -162,12 +164,14 @@ class WeChatOpen(FixedDialect):
         query = read_some(request.query, ("appid", "secret", "code", "grant_type"))
         if query.get("grant_type") != "authorization_code":
             return _failed(40002, "invalid grant_type")
-        if not self._clients(query.get("appid", ""), query.get("secret", "")):
+        if self._clients(query.get("appid", ""), query.get("secret", "")) is not True:
             return _failed(40125, "invalid appsecret")
         uuid, ticket = _parts(query)
-        if self._core.device(self.device_code(request, uuid)).client_id != query.get("appid", ""):
+        if self._core.device(self.device_code(request, uuid)).client_id != client_of(self, query.get("appid", "")):
             raise NotYours("another application began this login")
-        return self.exchange(request, uuid, ticket, lambda _: Response.json(200, {}).with_headers(*HEADERS))
+        return self.exchange(
+            request, uuid, ticket, lambda _: replace(Response.json(200, {}).with_headers(*HEADERS), tokens_wanted=True)
+        )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error)

@@ -11,7 +11,7 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo import phone
 from qrlogin.demo.client import Answer, Client
-from qrlogin.demo.dialects import DIALECTS, TOKEN_PATHS, chosen
+from qrlogin.demo.dialects import DIALECTS, chosen
 from qrlogin.demo.players import PLAYERS, Player
 from qrlogin.demo.selfcheck import _decoder
 from qrlogin.demo.site import SESSION, Site
@@ -111,11 +111,6 @@ def test_every_path_is_its_own_and_none_is_there_unless_it_is_asked_for(site: Si
         refused = ask(site, "PATCH", path)
         assert (refused.status, said(refused)["error"]) == (405, "method_not_allowed")
         assert ask(without, "PATCH", path).body.startswith(b"<!doctype html>")  # there is nothing here
-
-
-def test_where_tokens_are_given_is_a_path_of_theirs(site: Site) -> None:
-    for path in TOKEN_PATHS:
-        assert sum(known(dialect.browser_routes, path) for dialect in site.dialects.values()) == 1
 
 
 def test_it_says_where_clients_begin(speaking: RunningDemo) -> None:

@@ -150,6 +150,8 @@ def test_a_path_is_cut_for_the_log() -> None:
     assert cut("/qrlogin/qr-login-element.js") == "/qrlogin/qr-login-element.js"
     assert cut("/qrlogin/" + "a" * 22) == "/qrlogin/…"
     assert cut("/a?code=x") == "/a"
+    assert cut("/qr/WDJB-MJHT") == cut("/qr/WDJBMJHT?a=b") == "/qr/…"
+    assert cut("/qr") == "/qr"
     assert cut("/a\x1b[2J/\u202e/é") == "/…/…/…"
 
 

@@ -7,20 +7,24 @@ from dataclasses import replace
 
 import pytest
 
-from qrlogin.wire import METHODS, Request
+from qrlogin.wire import JD, METHODS, Bilibili, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
 from qrlogin.wire.message import BODY_CAP
+from qrlogin.wire.routes import known
 from tests.wire.dialects.hostile import HOSTILE, SITES, SUFFIXES
 from tests.wire.dialects.life import Life, lived
 from tests.wire.dialects.town import SPEAKERS
 from tests.wire.mount import CREDENTIAL, ELEMENT, ORIGIN, post, with_headers
 from tests.wire.test_requests import MALFORMED, ODD_METHODS
 
+LINKS = [
+    route for kind in (WeChat, WeChatOpen, Taobao, TaobaoNewLogin, Bilibili, JD) for route in kind.browser_routes if route.anybody
+]
 EVERY = pytest.mark.parametrize("name", SPEAKERS)
 
 
 def open_to_all(request: Request) -> bool:
-    """The one file, and the documents, that any page may read: nothing in them is anybody's."""
-    return request.path == ELEMENT or request.path.startswith(".well-known/")
+    """The one file and the documents that any page may read, and what a link in a messenger may open: nothing is anybody's."""
+    return request.path == ELEMENT or request.path.startswith(".well-known/") or known(LINKS, request.path)
 
 
 # Methods and paths

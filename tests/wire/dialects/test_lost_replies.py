@@ -110,7 +110,7 @@ def test_every_answer_is_lost_once(site: Site, wire: Proxy, name: str) -> None:
     assert told.subject == "1"
 
     told.lost = NEVER
-    site.clock.advance(31)  # beyond the time in which an answer is given again
+    site.clock.advance(151)  # beyond the time in which an answer is given again
     collect(told.player)
     assert told.replayed == [False, True]
     assert told.player.look() not in (told.player.approved, told.player.scanned)

@@ -10,7 +10,7 @@ from qrlogin.wire import Request, Response
 from tests.wire.dialects.rfc8628_world import KINDS, World, opened
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "wire" / "rfc8628.md"
-PAUSES = {"five seconds pass": 5, "two seconds pass": 2, "ten seconds pass": 10, "half a minute passes": 30}
+PAUSES = {"five seconds pass": 5, "two seconds pass": 2, "ten seconds pass": 10, "two and a half minutes pass": 150}
 REMARKS = {"on the phone, the person types the code"}
 FORMS = {
     "device_code": r"(?P<login_id>[\w-]{22})\.[\w-]{43}\.\d+\.\d+\.[\w-]*\.c\.[\w-]{43}",

@@ -25,7 +25,7 @@ HISTORIES = {
     "released": (("scan", "release"), 400, b'{"error":"authorization_pending"}'),
     "confirmed": (("scan", "confirm"), 200, REDEEMED),
     "redeemed, the answer was lost": (("scan", "confirm", "poll"), 200, REDEEMED),
-    "redeemed, long ago": (("scan", "confirm", "poll", "half a minute"), 400, b'{"error":"invalid_grant"}'),
+    "redeemed, long ago": (("scan", "confirm", "poll", "two minutes and a half"), 400, b'{"error":"invalid_grant"}'),
     "denied": (("scan", "deny"), 400, b'{"error":"access_denied"}'),
     "approved, then denied": (("scan", "confirm", "deny"), 400, b'{"error":"access_denied"}'),
     "given up by the device itself": (("cancel",), 400, b'{"error":"invalid_grant"}'),
@@ -52,7 +52,9 @@ def test_a_login_begins(world: World) -> None:
     assert (answer.status, answer.headers, answer.redeemed) == (200, COMMON, None)
     said = read(answer)
     login_id, user_code = said["device_code"].partition(".")[0], said["user_code"]
-    assert re.fullmatch(rf"{login_id}\.[\w-]{{43}}\.{NOON}\.{NOON + 450_000}\.dHY\.c\.[\w-]{{43}}", said["device_code"])
+    assert re.fullmatch(
+        rf"{login_id}\.[\w-]{{43}}\.{NOON}\.{NOON + 450_000}\.UmZjODYyODp0dg\.c\.[\w-]{{43}}", said["device_code"]
+    )
     assert (
         answer.body
         == (
@@ -77,8 +79,8 @@ def test_a_poll_hears(world: World, history: str) -> None:
                 world.clock.advance(300)
             case "too late":
                 world.clock.advance(150)
-            case "half a minute":
-                world.clock.advance(25)
+            case "two minutes and a half":
+                world.clock.advance(145)
             case "no pause":
                 world.clock.advance(-5)
             case verb:

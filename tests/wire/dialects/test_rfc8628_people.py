@@ -148,7 +148,7 @@ def test_every_command_may_be_sent_twice(doubled: World) -> None:
         assert story.first_poll == "authorization_pending"
         assert answer.redeemed is not None
         assert not answer.redeemed.replayed
-        doubled.clock.advance(31)
+        doubled.clock.advance(151)
         assert error(device.poll()) == "invalid_grant"
     assert [doubled.phone("scan", "BCDF-GHJK").status for _ in range(6)] == [404] * 5 + [429]
 
@@ -169,7 +169,9 @@ def test_an_answer_that_is_lost_at_any_step_loses_no_login(lossy: World) -> None
         if not story.unheard:
             break
         assert story.unheard == 1
-    assert steps == 1 + 1 + 1 + 4 * 3 + 1  # begin, poll, four times guess + act + give back, poll; and one run without a loss
+    assert (
+        steps == 1 + 1 + 1 + 2 * 3 + 2 + 1
+    )  # begin, poll, two scans, each paid for and given back; two decisions, poll; none lost
 
 
 def test_a_token_answer_that_is_lost_is_given_again_and_marked(world: World) -> None:
@@ -181,11 +183,11 @@ def test_a_token_answer_that_is_lost_is_given_again_and_marked(world: World) -> 
     first = tokens.of(device.poll())
     world.clock.advance(5)
     second = tokens.of(device.poll(elsewhere))
-    world.clock.advance(24.999)
+    world.clock.advance(144.999)
     third = tokens.of(device.poll())
     assert first == second == third
     assert tokens.issued == 1
-    world.clock.advance(0.001)  # half a minute after the first
+    world.clock.advance(0.001)  # two and a half minutes after the first
     assert error(device.poll()) == "invalid_grant"
 
 

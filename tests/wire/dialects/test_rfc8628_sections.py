@@ -221,10 +221,13 @@ def test_section_4_the_metadata_says_where_everything_is(world: World, at: str |
 
 
 def test_section_4_an_application_adds_its_own_but_cannot_contradict_the_mount(world: World) -> None:
-    own = {"jwks_uri": f"{ORIGIN}/keys", "scopes_supported": ["openid"], "issuer": "https://evil.example", "token_endpoint": "x"}
+    own = {"jwks_uri": f"{ORIGIN}/keys", "scopes_supported": ["openid"], "grant_types_supported": ["refresh_token", GRANT_TYPE]}
     said = read(world.another(metadata=own).ask(Request("GET", ".well-known/openid-configuration")))
-    assert (said["jwks_uri"], said["scopes_supported"]) == (f"{ORIGIN}/keys", ["openid"])
+    assert {name: said[name] for name in own} == own
     assert (said["issuer"], said["token_endpoint"]) == (ORIGIN, f"{ORIGIN}/token")
+    for name in ("issuer", "token_endpoint", "device_authorization_endpoint"):
+        with pytest.raises(Misconfigured, match=name):
+            world.another(metadata={name: "https://evil.example"})
 
 
 # 5 Security considerations
@@ -321,9 +324,9 @@ def test_a_scope_that_cannot_be_shown_is_refused(world: World, scope: str) -> No
 
 def test_the_longest_scope_is_what_the_context_has_room_for(world: World) -> None:
     agent = ("user-agent", "x" * 300)
-    room = 400 - len('{"browser":"","client_id":"","scope":""}') - 100 - 128
+    room = 400 - len('{"browser":"","client_id":"","scope":""}') - 100 - 120
     for length, status in ((room, 200), (room + 1, 400)):
-        form = urlencode({"client_id": "c" * 128, "scope": "s" * length})
+        form = urlencode({"client_id": "c" * 120, "scope": "s" * length})
         assert world.post("device_authorization", form, FORM, agent).status == status
     assert room >= 130
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from qrlogin import STANDARD
 from qrlogin.core import Core
 from qrlogin.demo.client import Answer, Client
-from qrlogin.demo.dialects import TOKEN_PATHS, tokens
+from qrlogin.demo.dialects import tokens
 from qrlogin.demo.players import PLAYERS, Camera, Player, WeChatOpen
 from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Request, Response, wechat_open
 from qrlogin.wire.bilibili import Bilibili
@@ -183,6 +183,6 @@ def asgi(endpoint: AsyncEndpoint, application: Application, hold: float = AT_ONC
 
 def _logged_in(application: Application, path: str, answer: Response) -> Response:
     redeemed = answer.redeemed
-    if redeemed is None or path not in TOKEN_PATHS:
+    if redeemed is None or not answer.tokens_wanted:
         return _with_session(application, answer)
     return answer.with_json(tokens(path, application.log_in(redeemed), redeemed.subject, 600))
