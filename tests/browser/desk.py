@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page
+from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, Request
 
 PATIENCE_S = 15
+ANSWER_S = 0.5  # an answer that is not there by then is one that the server holds back
 
 # Runs before the page's own scripts. A violation is told through the console, because that survives a navigation.
 WATCH_POLICY = """
@@ -28,6 +30,10 @@ class Desk:
         self.problems: list[str] = []
         self._forgiven: list[str] = []
         self.element = page.locator("qr-login").first
+        self._under_way: dict[Request, float] = {}  # and since when, by our clock
+        page.on("request", self._asked)
+        page.on("requestfinished", self._answered)
+        page.on("requestfailed", self._answered)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
 
@@ -35,6 +41,16 @@ class Desk:
     async def sit_down(cls, context: BrowserContext, shots: Path) -> "Desk":
         await context.add_init_script(WATCH_POLICY)
         return cls(context, await context.new_page(), shots)
+
+    def _asked(self, request: Request) -> None:
+        self._under_way[request] = time.monotonic()
+
+    def _answered(self, request: Request) -> None:
+        self._under_way.pop(request, None)
+
+    def awaits(self) -> bool:
+        """Whether an answer is on its way; the page's clock should stand meanwhile, or it loses patience with a slow machine."""
+        return any(time.monotonic() - since < ANSWER_S for since in self._under_way.values())
 
     def _heard(self, message: ConsoleMessage) -> None:
         # Chromium itself reports every 4xx, 5xx and refused connection this way; those are the tests' own doing.
@@ -63,7 +79,7 @@ class Desk:
                     seen = await seen
                 if good(seen):
                     return seen
-                if hurry:
+                if hurry and not self.awaits():
                     with contextlib.suppress(Error):  # the page may be leaving right now
                         await self.page.clock.fast_forward(1000)
                 await asyncio.sleep(0.01)
