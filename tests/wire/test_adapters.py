@@ -20,7 +20,7 @@ SECRET = "of the framework"
 
 def application(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The application that an example's README shows, with its adapter beside it."""
-    (code,) = re.findall(r"```python\n(.*?)```", (EXAMPLES / name / "README.md").read_text(), re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (EXAMPLES / name / "README.md").read_text(), re.DOTALL))
     monkeypatch.setenv("SECRET_KEY", SECRET)
     monkeypatch.setenv("QRLOGIN_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
     monkeypatch.syspath_prepend(EXAMPLES / name)
@@ -76,6 +76,10 @@ def test_the_readme_runs(name: str, session_of: Any, transport: Any, monkeypatch
             answer = await log_in_by_phone(browser, phone)
             assert answer.json()["state"] == "redeemed"
             assert "session" in browser.cookies
+            uuid = (await browser.get("/wechat/jslogin")).text.rpartition(' = "')[2].removesuffix('";')
+            assert "window.code=408" not in (await browser.get(f"/wechat/cgi-bin/mmwebwx-bin/login?uuid={uuid[::-1]}")).text
+            assert (await phone.post("/qrlogin/phone/scan", json={"code": uuid})).status_code == 200
+            assert (await browser.get(f"/wechat/cgi-bin/mmwebwx-bin/login?uuid={uuid}")).text == "window.code=201;"
             again = (await browser.post("/qrlogin/begin", json={})).json()["verification_uri_complete"]
             assert (await browser.post("/qrlogin/phone/scan", json={"code": again})).status_code == 200  # logged in by now
 
