@@ -157,7 +157,10 @@ class TooFast(LoginError):
 
 
 class TooManyGuesses(TooFast):
-    """This account typed too many codes that lead nowhere (RFC 8628 section 5.1). Scanning still works."""
+    """This account typed too many codes that lead nowhere (RFC 8628 section 5.1). Scanning still works.
+
+    `retry_after` is the whole window in which guesses count; it may be over sooner.
+    """
 
     wire_code = "too_many_guesses"
     wire_text = "Too many wrong codes. Wait a while, or scan the code instead."

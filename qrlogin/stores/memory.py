@@ -18,7 +18,7 @@ class _Records:
 
     def __init__(self, capacity: int, now: Callable[[], int]) -> None:
         if capacity < 1:
-            raise Misconfigured("capacity must be at least 1 login")
+            raise Misconfigured("capacity must be at least 1 record")
         self._capacity, self._now = capacity, now
         self._records: dict[str, Record] = {}
         self._garbage: list[tuple[int, str]] = []  # (instant, login_id), the earliest first
@@ -32,7 +32,7 @@ class _Records:
             outcome = step(record, command, clock)
             if outcome.changes:
                 if not record and len(self._records) >= self._capacity:
-                    raise Unavailable(f"the memory store is full: {self._capacity} logins at a time")
+                    raise Unavailable(f"the memory store is full: {self._capacity} records at a time")
                 self._records[command.login_id] = outcome.reply.record
                 if command.keep is not None and not record and outcome.reply.verdict is Verdict.APPLIED:
                     heapq.heappush(self._garbage, (outcome.reply.now + command.keep, command.login_id))
@@ -44,7 +44,9 @@ class _Records:
 
 
 class MemoryStore:
-    """A store in memory. At most `capacity` logins at a time; a begin beyond that raises `Unavailable`."""
+    """A store in memory. At most `capacity` records at a time, which are logins and, for each account that typed a code, its count
+    of guesses; a begin beyond that raises `Unavailable`.
+    """
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
         self._records, self._wakeups = _Records(capacity, now), Wakeups()
