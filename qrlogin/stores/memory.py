@@ -44,8 +44,9 @@ class _Records:
 
 
 class MemoryStore:
-    """A store in memory. At most `capacity` records at a time: logins and, for each account that typed a code, its guesses. A begin
-    beyond that raises `Unavailable`.
+    """A store in memory. At most `capacity` records at a time: logins and, for each account that typed a code, its guesses.
+
+    A begin beyond that raises `Unavailable`.
     """
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
