@@ -1,0 +1,184 @@
+"""What an application answers when a dialect asks who may: yes is `True` and nothing else, least of all a coroutine."""
+
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from qrlogin import MemoryStore, Misconfigured, QRLogin
+from qrlogin.core import Core
+from qrlogin.wire import Request, Response, Rfc8628, WeChatOpen
+from qrlogin.wire.rfc8628 import GRANT_TYPE
+from tests.wire.dialects.rfc8628_world import FORM
+from tests.wire.dialects.town import TYPED, everybody
+from tests.wire.mount import CREDENTIAL, KEY, URI, Colour, Mount, post, read
+
+NEIGHBOUR = "https://example.com:8443/back"
+
+
+async def awaited(*_: object) -> bool:
+    return True
+
+
+class Directory:
+    """An application's list of clients, as a coroutine sees it."""
+
+    async def knows(self, *_: object) -> bool:
+        return True
+
+    @classmethod
+    async def knew(cls, *_: object) -> bool:
+        return True
+
+    @staticmethod
+    async def known(*_: object) -> bool:
+        return True
+
+
+AWAITED: dict[str, Callable[..., Any]] = {
+    "a function": awaited,
+    "a partial": functools.partial(awaited, "more"),
+    "a partial of a partial": functools.partial(functools.partial(awaited, "more"), "and more"),
+    "a method": Directory().knows,
+    "a partial of a method": functools.partial(Directory().knows, "more"),
+    "a method of the class": Directory.knew,
+    "a method of nobody": Directory.known,
+}
+TAKEN: dict[str, Callable[[Core, Any], object]] = {
+    "rfc8628, clients": lambda core, callback: Rfc8628(core, clients=callback),
+    "wechat_open, clients": lambda core, callback: WeChatOpen(core, clients=callback),
+    "wechat_open, redirect_uris": lambda core, callback: WeChatOpen(core, redirect_uris=callback),
+}
+
+
+@pytest.mark.parametrize("take", TAKEN.values(), ids=TAKEN)
+@pytest.mark.parametrize("callback", AWAITED.values(), ids=AWAITED)
+def test_what_is_awaited_is_refused_at_construction(take: Callable[[Core, Any], object], callback: Callable[..., Any]) -> None:
+    core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
+    with pytest.raises(Misconfigured, match="answers from memory"):
+        take(core, callback)
+    take(core, lambda *_: True)
+
+
+# What cannot be seen at construction
+
+
+class Closing:
+    """Callbacks that are awaited, and do not look it; what they made is closed, so that nobody warns of it."""
+
+    def __init__(self) -> None:
+        self.made: list[Coroutine[Any, Any, bool]] = []
+
+    def answer(self, *_: object) -> Any:
+        self.made.append(awaited())
+        return self.made[-1]
+
+    def close(self) -> None:
+        for coroutine in self.made:
+            coroutine.close()
+
+
+class Called:
+    """An object that is called like a function, and awaited."""
+
+    async def __call__(self, *_: object) -> bool:
+        return True
+
+
+def kept(closing: Closing, called: Callable[..., Any]) -> Callable[..., Any]:
+    def answer(*given: object) -> Any:
+        closing.made.append(called(*given))
+        return closing.made[-1]
+
+    return answer
+
+
+async def generated(*_: object) -> AsyncIterator[bool]:
+    yield True
+
+
+NO_YES: dict[str, Callable[[Closing], Callable[..., Any]]] = {
+    "a lambda that returns a coroutine": lambda closing: lambda *given: closing.answer(*given),
+    "a method that returns a coroutine": lambda closing: closing.answer,
+    "an object that is awaited": lambda closing: kept(closing, Called()),
+    "an async generator": lambda closing: generated,
+    "the number 1": lambda closing: lambda *_: 1,
+    "text": lambda closing: lambda *_: "no",
+    "what was found": lambda closing: lambda *given: {"client": given},
+    "itself": lambda closing: lambda *_: object,
+    "nothing": lambda closing: lambda *_: None,
+}
+EVERY = pytest.mark.parametrize("made", NO_YES.values(), ids=NO_YES)
+
+
+@EVERY
+def test_only_true_lets_a_client_of_oauth_in(made: Callable[[Closing], Callable[..., Any]], colour: Colour) -> None:
+    closing, asked = Closing(), []
+
+    def clients(*given: object) -> Any:
+        asked.append(given)
+        return callback(*given)
+
+    def ask(path: str, **form: str) -> Response:
+        return mount.browser(Request("POST", path, "", (FORM,), urlencode({"client_id": "tv", **form}).encode()))
+
+    with Mount(colour, policy=TYPED, make=lambda core: Rfc8628(core, clients=clients)) as mount:
+        callback: Callable[..., Any] = everybody
+        begun = read(ask("device_authorization"))
+        for step in ("scan", "confirm"):
+            assert mount.phone(post(step, {"code": begun["user_code"]}, CREDENTIAL)).status == 200
+        callback = made(closing)
+        before, calls = mount.records, len(mount.store.calls)
+        token = {"grant_type": GRANT_TYPE, "device_code": begun["device_code"]}
+        for refused in (ask("device_authorization"), ask("token", **token)):
+            assert (refused.status, read(refused)["error"], refused.redeemed) == (401, "invalid_client", None)
+        assert (mount.records, len(mount.store.calls), len(asked)) == (before, calls, 3)
+        closing.close()
+        callback = everybody
+        assert ask("token", **token).redeemed
+
+
+@EVERY
+def test_only_true_lets_an_applications_server_in(made: Callable[[Closing], Callable[..., Any]], colour: Colour) -> None:
+    closing = Closing()
+
+    def exchange() -> Response:
+        form = {"appid": "wx1", "secret": "s", "grant_type": "authorization_code", "code": wx_code}
+        return mount.browser(Request("GET", "sns/oauth2/access_token", urlencode(form), cookie))
+
+    def clients(*given: str) -> Any:
+        return callback(*given)
+
+    with Mount(colour, make=lambda core: WeChatOpen(core, clients=clients)) as mount:
+        begun = mount.browser(Request("GET", "connect/qrconnect", "appid=wx1"))
+        cookie = (("cookie", f"{begun.cookies[0].key}={begun.cookies[0].value}"),)
+        uuid = begun.body.decode().partition("/connect/qrcode/")[2][:32]
+        for step in ("scan", "confirm"):
+            assert mount.phone(post(step, {"code": uuid}, CREDENTIAL)).status == 200
+        wx_code = read(mount.browser(Request("GET", "connect/l/qrconnect", f"uuid={uuid}&f=json", cookie)))["wx_code"]
+        callback, before = made(closing), mount.records
+        refused = exchange()
+        assert (read(refused)["errcode"], refused.redeemed, mount.records) == (40125, None, before)
+        closing.close()
+        callback = everybody
+        assert exchange().redeemed
+
+
+@EVERY
+def test_only_true_registers_an_address(made: Callable[[Closing], Callable[..., Any]], colour: Colour) -> None:
+    closing = Closing()
+
+    def redirect_uris(*given: str) -> Any:
+        return callback(*given)
+
+    with Mount(colour, make=lambda core: WeChatOpen(core, redirect_uris=redirect_uris)) as mount:
+        page = Request("GET", "connect/qrconnect", urlencode({"appid": "wx1", "redirect_uri": NEIGHBOUR}))
+        callback = made(closing)
+        assert (mount.browser(page).status, mount.records) == (400, {})
+        closing.close()
+        callback = everybody
+        begun = mount.browser(page)
+        assert (begun.status, len(mount.records)) == (200, 1)
+        assert NEIGHBOUR.encode() in begun.body

@@ -1,0 +1,169 @@
+"""What the base of the script dialects refuses before it answers anybody, and which of its routes any page may lead to."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from qrlogin import MemoryStore, Misconfigured, QRLogin
+from qrlogin.core import Core
+from qrlogin.wire import JD, Bilibili, Endpoint, Request, Response, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
+from qrlogin.wire.fixed import FixedDialect, Handler, script
+from qrlogin.wire.routes import Route
+from tests.wire.dialects.life import HISTORIES, lived
+from tests.wire.mount import KEY, URI, Colour, Mount, get, with_headers
+
+KINDS: dict[str, type[FixedDialect]] = {
+    "bilibili": Bilibili,
+    "jd": JD,
+    "taobao": Taobao,
+    "newlogin": TaobaoNewLogin,
+    "wechat": WeChat,
+    "wechat_open": WeChatOpen,
+}
+EVERY = pytest.mark.parametrize("name", KINDS)
+
+
+@pytest.fixture
+def core() -> Core:
+    return QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI).core
+
+
+# A dialect of one's own
+
+ONE, TWO = Route("GET", "one", "It begins"), Route("GET", "two", "It ends")
+
+
+class Own(FixedDialect):
+    """A route for each handler, and a handler for each route."""
+
+    browser_routes: tuple[Route, ...] = (ONE, TWO)
+    mine: tuple[str, ...] = ("one", "two")
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return dict.fromkeys(self.mine, lambda request, code: script("done();"))
+
+
+class NoHandler(Own):
+    mine = ("one",)
+
+
+class NoRoute(Own):
+    mine = ("one", "two", "three")
+
+
+class Misspelled(Own):
+    mine = ("one", "tow")
+
+
+class Nothing(Own):
+    mine = ()
+
+
+def test_one_that_is_whole_answers(core: Core) -> None:
+    desk = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    door = Endpoint(desk, Own(desk.core), max_waiting=1)
+    assert [door.browser(get(path)).status for path in ("one", "two", "three")] == [200, 200, 404]
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"), [(NoHandler, "two"), (NoRoute, "three"), (Misspelled, "two"), (Misspelled, "tow"), (Nothing, "one")]
+)
+def test_a_route_without_a_handler_is_refused_at_construction(kind: type[Own], missing: str, core: Core) -> None:
+    with pytest.raises(TypeError, match=f"{kind.__name__} has a route without a handler.*'{missing}'"):
+        kind(core)
+
+
+def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
+    class More(Bilibili):
+        browser_routes: tuple[Route, ...] = (*Bilibili.browser_routes, ONE)
+
+    with pytest.raises(TypeError, match="More has a route without a handler"):
+        More(core)
+
+
+# Where it leads
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "landing",
+    [
+        *("/a\r\nSet-Cookie: a=b", "/a\n", "/a\r", "\n/a", "/\x00", "/\t/evil.example", "/ a", "/\x7f"),
+        *("/caf\u00e9", "/\u8d26\u6237", "/\uff0fevil.example", "/a\u2028b", "/\u0661"),
+        *("\\evil.example", "/\\evil.example", "\\\\evil.example", "/a\\b"),
+        *("//evil.example", "//evil.example/a", "///evil.example", "//", "//@evil.example"),
+        *("evil.example", "a", "", "?a", "#a", "@evil.example", ":8443/", ".evil.example", "https://evil.example/"),
+        *('/"', "/<b>", "/`", "/{a}", "/|", "/^"),
+    ],
+)
+def test_a_landing_is_a_path_of_this_site_and_cannot_be_mistaken(name: str, landing: str, core: Core) -> None:
+    with pytest.raises(Misconfigured, match="landing must be a path of this site"):
+        KINDS[name](core, landing=landing)
+
+
+@EVERY
+@pytest.mark.parametrize("landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"])
+def test_an_ordinary_one_is_used_as_it_stands(name: str, landing: str, core: Core) -> None:
+    assert KINDS[name](core, landing=landing).landing == f"https://example.com{landing}"
+
+
+# Who may lead here
+
+
+def sent_by(site: str, request: Request) -> Request:
+    return with_headers(request, ("sec-fetch-site", site))
+
+
+def told(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+    return answer.status, answer.headers, answer.body
+
+
+@EVERY
+@pytest.mark.parametrize("history", HISTORIES)
+def test_only_what_a_camera_opens_is_open_to_other_sites(name: str, history: str, colour: Colour) -> None:
+    with lived(name, history, colour) as life:
+        assert life.requests.keys() == set(KINDS[name].browser_routes)
+        opened = []
+        for route, request in life.requests.items():
+            if route.anybody:
+                answer = life.refused(sent_by("cross-site", request), 302)
+                assert told(answer) == told(life.refused(request, 302))
+                assert dict(answer.headers)["Location"].startswith(f"{URI}/")
+                assert answer.cookies == ()
+                opened.append(request.path)
+            else:
+                for site in ("cross-site", "cross-site, same-origin", "Same-Origin", "", "anything"):
+                    assert b"forbidden" in life.refused(sent_by(site, request), 403).body
+        assert len(opened) == 1
+
+
+@EVERY
+def test_a_stranger_may_open_it_too(name: str) -> None:
+    """A phone's browser has no cookie, and learns nothing but where to go on: of a code that was never drawn, not even that."""
+    with lived(name, "pending") as life:
+        (request,) = (request for route, request in life.requests.items() if route.anybody)
+        stranger = sent_by("cross-site", life.strangers(request))
+        assert life.refused(stranger, 302).cookies == ()
+        code = life.code
+        forged = (
+            code[:-3] + ("A" if code[-3] != "A" else "B") + code[-2:] if code.endswith("=") else code[:-1] + "0g"[code[-1] == "0"]
+        )
+        life.refused(
+            Request(stranger.method, stranger.path.replace(code, forged), stranger.query.replace(code, forged), stranger.headers),
+            404,
+        )
+
+
+@EVERY
+def test_a_route_is_nobodys_else_unless_it_says_so(name: str) -> None:
+    assert not Route("GET", "a", "b").anybody
+    assert [route.method for route in KINDS[name].browser_routes if route.anybody] == ["GET"]
+
+
+def test_a_route_of_ones_own_may_be_anybodys(colour: Colour) -> None:
+    class Open(Own):
+        browser_routes: tuple[Route, ...] = (ONE, Route("GET", "two", "Any page may lead here", anybody=True))
+
+    with Mount(colour, make=Open) as mount:
+        assert [mount.browser(sent_by("cross-site", get(path))).status for path in ("one", "two")] == [403, 200]
+        assert [mount.browser(sent_by("same-origin", get(path))).status for path in ("one", "two")] == [200, 200]

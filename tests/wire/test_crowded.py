@@ -1,0 +1,300 @@
+"""Past `max_waiting`: whoever has news is answered as ever, and only who would have to wait is told to come again."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import pytest
+
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
+from qrlogin.core import Core
+from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Request, Response, WeChat, WeChatOpen
+from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
+from tests.wire.mount import ALICE, BOB, CREDENTIAL, KEY, NOON, URI, Colour, get, post, read
+
+OPTIONS: dict[str, Any] = {"secret_keys": [KEY], "verification_uri": URI}
+
+
+class Crowd:
+    """An endpoint with one place, of either colour; `fill` takes it."""
+
+    def __init__(self, colour: Colour, make: Callable[[Core], Dialect]) -> None:
+        self.clock = Clock(NOON)
+        self.qr: Any
+        self.runner: asyncio.Runner | None = None
+        self.threads = ThreadPoolExecutor(1)
+        if colour == "sync":
+            self.store: Any = MemoryStore(now=self.clock)
+            self.qr = QRLogin(self.store, **OPTIONS)
+            self.endpoint: Any = Endpoint(self.qr, make(self.qr.core), max_waiting=1)
+            self._phones: Any = Endpoint(self.qr, max_waiting=1)
+        else:
+            self.runner = asyncio.Runner()
+            self.store = AsyncMemoryStore(now=self.clock)
+            self.qr = AsyncQRLogin(self.store, **OPTIONS)
+            self.endpoint = AsyncEndpoint(self.qr, make(self.qr.core), max_waiting=1)
+            self._phones = AsyncEndpoint(self.qr, max_waiting=1)
+        self._held: Future[Response] | asyncio.Task[Response] | None = None
+
+    def now(self, answer: Any) -> Any:
+        return self.runner.run(answer) if self.runner else answer
+
+    def browser(self, request: Request) -> Response:
+        answer: Response = self.now(self.endpoint.browser(request))
+        return answer
+
+    def phone(self, verb: str, code: str, person: Person = ALICE) -> None:
+        assert self.now(self._phones.phone(post(verb, {"code": code}, CREDENTIAL), person)).status == 200
+
+    def fill(self, request: Request) -> None:
+        """Somebody waits, and goes on waiting."""
+        if self.runner:
+
+            async def park() -> asyncio.Task[Response]:
+                held = asyncio.create_task(self.endpoint.browser(request))
+                while not self.store._wakeups:
+                    await asyncio.sleep(0)
+                return held
+
+            self._held = self.runner.run(park())
+        else:
+            self._held = self.threads.submit(self.endpoint.browser, request)
+            eventually(lambda: len(self.store._wakeups) == 1)
+
+    @property
+    def full(self) -> bool:
+        assert self._held is not None
+        return not self._held.done()
+
+    def close(self) -> None:
+        self.now(self.qr.close())
+        if self.runner and isinstance(self._held, asyncio.Task):
+            self.runner.run(asyncio.wait_for(self._held, PATIENCE_SECONDS))
+        elif isinstance(self._held, Future):
+            self._held.result(PATIENCE_SECONDS)
+        if self.runner:
+            self.runner.close()
+        self.threads.shutdown()
+
+
+@contextmanager
+def crowd(colour: Colour, make: Callable[[Core], Dialect]) -> Iterator[Crowd]:
+    made = Crowd(colour, make)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Page:
+    """A browser at one login. It asks in such a way that it is held while there is no news."""
+
+    begins: Request
+    crowded: tuple[int, str]
+
+    def __init__(self, crowd: Crowd) -> None:
+        self.crowd, self.jar = crowd, dict[str, str]()
+        self.id, self.code = self.read(self.send(self.begins))
+
+    def send(self, request: Request) -> Response:
+        answer = self.crowd.browser(self.with_cookies(request))
+        self.jar |= {cookie.key: cookie.value for cookie in answer.cookies}
+        return answer
+
+    def with_cookies(self, request: Request) -> Request:
+        cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
+        return Request(request.method, request.path, request.query, (*request.headers, ("cookie", cookies)), request.body)
+
+    def read(self, begun: Response) -> tuple[str, str]:
+        """What it polls with, and what a phone hands in."""
+        raise NotImplementedError
+
+    def waits(self) -> Request:
+        """The request that is held; it knows what it was told last."""
+        raise NotImplementedError
+
+    def hear(self) -> str:
+        """One such request, and its answer in a word; "crowded" if it is told to come again."""
+        raise NotImplementedError
+
+
+class OfNative(Page):
+    begins = post("begin")
+    version = 1
+
+    def read(self, begun: Response) -> tuple[str, str]:
+        return read(begun)["login_id"], read(begun)["verification_uri_complete"]
+
+    def waits(self) -> Request:
+        return get(self.id, f"after={self.version}&wait=25")
+
+    def hear(self) -> str:
+        answer = self.send(self.waits())
+        said = read(answer)
+        assert answer.status == 200
+        assert said.get("retry_after") in (None, 2)
+        assert dict(answer.headers).get("Retry-After") is None
+        self.version = said["version"] or self.version
+        return "crowded" if "retry_after" in said else str(said["state"])
+
+
+class OfWeChat(Page):
+    begins = get("jslogin")
+    words: ClassVar = {"408": "pending", "201": "scanned", "200": "confirmed", "400": "over"}
+
+    def read(self, begun: Response) -> tuple[str, str]:
+        uuid = begun.body.decode().rpartition(' = "')[2].removesuffix('";')
+        return uuid, uuid
+
+    def waits(self) -> Request:
+        return get("cgi-bin/mmwebwx-bin/login", f"uuid={self.id}")
+
+    def hear(self) -> str:
+        answer = self.send(self.waits())
+        if answer.status == 503:
+            assert (dict(answer.headers)["Retry-After"], answer.body, answer.cookies) == ("2", b"", ())
+            return "crowded"
+        found = re.match(r"window\.code=(\d+);", answer.body.decode())
+        assert found
+        return self.words[found[1]]
+
+
+class OfWeChatOpen(OfWeChat):
+    begins = get("connect/qrconnect", "appid=wx1")
+    words: ClassVar = {"408": "pending", "404": "scanned", "405": "confirmed", "403": "refused", "402": "over"}
+    last = ""
+
+    def read(self, begun: Response) -> tuple[str, str]:
+        uuid = begun.body.decode().partition("/connect/qrcode/")[2][:32]
+        return uuid, uuid
+
+    def waits(self) -> Request:
+        return get("connect/l/qrconnect", f"uuid={self.id}&last={self.last}&f=json")
+
+    def hear(self) -> str:
+        answer = self.send(self.waits())
+        if answer.status == 503:
+            assert (dict(answer.headers)["Retry-After"], answer.body) == ("2", b"")
+            return "crowded"
+        self.last = str(read(answer)["wx_errcode"])
+        return self.words[self.last]
+
+
+DIALECTS: dict[str, tuple[type[Page], Callable[[Core], Dialect]]] = {
+    "native": (OfNative, Native),
+    "wechat": (OfWeChat, lambda core: WeChat(core, hold=25)),
+    "wechat_open": (OfWeChatOpen, lambda core: WeChatOpen(core, hold=25)),
+}
+EVERY = pytest.mark.parametrize("name", DIALECTS)
+#: What happened since a page was told anything, and what it hears of that in each dialect.
+NEWS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "scanned": (("scan",), {}),
+    "confirmed": (("scan", "confirm"), {}),
+    "denied": (("scan", "deny"), {"native": "denied", "wechat": "over", "wechat_open": "refused"}),
+    "cancelled": (("cancel",), {"native": "cancelled", "wechat": "over", "wechat_open": "over"}),
+    "expired": (("late",), {"native": "expired", "wechat": "over", "wechat_open": "over"}),
+}
+
+
+@contextmanager
+def filled(colour: Colour, name: str) -> Iterator[tuple[Crowd, Page]]:
+    """A crowd whose one place is taken for as long as nothing happens to that login, and a page that finds no other."""
+    kind, make = DIALECTS[name]
+    with crowd(colour, make) as crowded:
+        waiting, page = kind(crowded), kind(crowded)
+        crowded.fill(waiting.with_cookies(waiting.waits()))
+        yield crowded, page
+        assert crowded.full, "the place was free all along"
+
+
+def happen(crowded: Crowd, page: Page, step: str) -> None:
+    match step:
+        case "cancel":
+            (device_code,) = (value for name, value in page.jar.items() if re.fullmatch("__Host-qrl-[0-9a-f]{8}", name))
+            crowded.now(crowded.qr.cancel(device_code))
+        case "late":
+            crowded.clock.advance(601)
+        case _:
+            crowded.phone(step, page.code)
+
+
+@EVERY
+@pytest.mark.parametrize("news", NEWS)
+def test_whoever_has_news_hears_it(name: str, news: str, colour: Colour) -> None:
+    steps, words = NEWS[news]
+    with filled(colour, name) as (crowded, page):
+        assert page.hear() == "crowded"
+        for step in steps:
+            happen(crowded, page, step)
+        assert page.hear() == words.get(name, news)
+
+
+@EVERY
+def test_each_news_is_told_once_and_then_it_is_crowded_again(name: str, colour: Colour) -> None:
+    with filled(colour, name) as (crowded, page):
+        heard = [page.hear(), page.hear()]
+        for step in ("scan", "confirm"):
+            happen(crowded, page, step)
+            heard.append(page.hear())
+            if step == "scan":
+                heard += [page.hear(), page.hear()]
+        assert heard == ["crowded", "crowded", "scanned", "crowded", "crowded", "confirmed"]
+
+
+@EVERY
+def test_what_was_crowded_out_is_not_counted_as_told(name: str, colour: Colour) -> None:
+    """It was refused while nothing was new, so all that comes later is news."""
+    with filled(colour, name) as (crowded, page):
+        happen(crowded, page, "scan")
+        assert page.hear() == "scanned"
+        assert page.hear() == "crowded"
+        happen(crowded, page, "release")
+        assert page.hear() == {"wechat_open": "refused"}.get(name, "pending")
+        assert page.hear() == "crowded"
+        crowded.phone("scan", page.code if name != "native" else _fresh(page), BOB)
+        assert page.hear() == "scanned"
+
+
+def _fresh(page: Page) -> str:
+    """The code that a page of the native dialect shows now."""
+    return str(read(page.send(get(page.id)))["verification_uri_complete"])
+
+
+@EVERY
+def test_a_stranger_learns_nothing_in_a_crowd(name: str, colour: Colour) -> None:
+    """The refusal comes before the place is looked for, as it does when there is room."""
+    with filled(colour, name) as (crowded, page):
+        assert page.hear() == "crowded"
+        page.jar.clear()
+        answer = crowded.browser(page.waits())
+        if name == "native":
+            assert (answer.status, read(answer)["error"]) == (404, "unknown_login")
+        else:
+            assert (answer.status, page.hear()) == (200, "over")
+
+
+@EVERY
+def test_a_place_that_is_free_again_is_taken(name: str, colour: Colour) -> None:
+    kind, make = DIALECTS[name]
+    with crowd(colour, make) as crowded:
+        waiting, page = kind(crowded), kind(crowded)
+        crowded.fill(waiting.with_cookies(waiting.waits()))
+        assert page.hear() == "crowded"
+        crowded.phone("scan", waiting.code)
+        crowded.now(_settle(crowded))
+        crowded.fill(page.with_cookies(page.waits()))
+        assert crowded.full
+        assert kind(crowded).hear() == "crowded"
+
+
+def _settle(crowded: Crowd) -> Any:
+    held = crowded._held
+    if isinstance(held, Future):
+        assert held.result(PATIENCE_SECONDS).status == 200
+        eventually(lambda: not crowded.store._wakeups)
+        return None
+    assert held is not None
+    return asyncio.wait_for(held, PATIENCE_SECONDS)
