@@ -13,14 +13,13 @@ from qrlogin.wire import Dialect, Request
 from qrlogin.wire.bilibili import Bilibili
 from qrlogin.wire.fixed import FixedDialect
 from qrlogin.wire.jd import JD
-from qrlogin.wire.rfc8628 import Rfc8628
+from qrlogin.wire.rfc8628 import Rfc8628, brief
 from qrlogin.wire.taobao import Taobao
 from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
 from qrlogin.wire.wechat import WeChat
 from qrlogin.wire.wechat_open import WeChatOpen
 
 USERINFO: Final = "demo/userinfo"
-_AGENT: Final = 100  # characters of what a device calls itself; the rest of its context is for client_id and scope
 
 Describe = Callable[[Request], Mapping[str, str]]
 Factory = Callable[[Core, Describe, int | None], Dialect]
@@ -39,7 +38,7 @@ def _rfc8628(core: Core, describe: Describe, lifetime: int | None) -> Dialect:
     return make(
         core,
         clients=lambda client: True,
-        describe=lambda request: {name: text[:_AGENT] for name, text in describe(request).items()},
+        describe=lambda request: brief(describe(request)),
         metadata={"userinfo_endpoint": f"{core.origin}/{USERINFO}"},
     )
 

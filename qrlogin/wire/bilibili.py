@@ -13,9 +13,8 @@ from urllib.parse import urlencode
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import QRLoginError
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed
-from qrlogin.wire.guards import read_some
-from qrlogin.wire.message import Cookie, Request, Response
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, parameter
+from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 from qrlogin.wire.states import StateMap
 
@@ -48,7 +47,11 @@ class Bilibili(FixedDialect):
     )
 
     def handlers(self) -> Mapping[str, Handler]:
-        return {_GENERATE: self._generate, _POLL: self._poll, _SCAN: lambda request, _: self.open_page(_key(request))}
+        return {
+            _GENERATE: self._generate,
+            _POLL: self._poll,
+            _SCAN: lambda request, _: self.open_page(parameter(request, "qrcode_key")),
+        }
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
@@ -63,12 +66,9 @@ class Bilibili(FixedDialect):
                 return _told(_STATES.of(seen))
             url = f"{self.landing}{'&' if '?' in self.landing else '?'}{urlencode(_SESSION)}"
             told = _told(_STATES.confirmed, url=url, refresh_token=_NOTHING, timestamp=seen.redeemed_at_ms)
-            secure = self.at.startswith("https:")
-            return replace(
-                told, cookies=tuple(Cookie(name, value, self.lifetime, secure=secure) for name, value in _SESSION.items())
-            )
+            return replace(told, cookies=tuple(self.cookie(name, value, self.lifetime) for name, value in _SESSION.items()))
 
-        return self.look_or_redeem(request, _key(request), answer)
+        return self.look_or_redeem(request, parameter(request, "qrcode_key"), answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path != _SCAN else None
@@ -77,10 +77,6 @@ class Bilibili(FixedDialect):
         code, message = word
         outside = {"code": code, "message": message, "ttl": 1}
         return Response.json(200, outside).with_headers(*HEADERS) if word == _STATES.error else _told(word)
-
-
-def _key(request: Request) -> str:
-    return needed(read_some(request.query, ("qrcode_key",)), "qrcode_key")
 
 
 def _told(word: tuple[int, str], *, url: str = "", refresh_token: str = "", timestamp: int = 0) -> Response:

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
 from qrlogin.core import Core, Operation
-from qrlogin.errors import Misconfigured, QRLoginError
+from qrlogin.errors import Misconfigured, NoSuchPath, QRLoginError
 from qrlogin.table import State
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
@@ -54,6 +54,15 @@ class Dialect(Protocol):
     def browser(self, request: Request) -> Exchange[Any] | Response: ...
     def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response: ...
     def refuse(self, request: Request, error: QRLoginError) -> Response: ...
+
+
+class BrowserOnly:
+    """A dialect without a door for phones: they hand in its codes where they hand in all others, at the native one."""
+
+    phone_routes: tuple[Route, ...] = ()
+
+    def phone(self, request: Request, person: Person | None) -> Response:
+        raise NoSuchPath("a phone hands in this dialect's codes where it hands in all others")
 
 
 def answers_at_once(callback: C) -> C:

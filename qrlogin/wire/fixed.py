@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, Misconfigured, NoSuchPath, NotYours, QRLoginError
+from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
 from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
-from qrlogin.wire.dialect import Exchange, Person, Wait, client_of, mounted_at
-from qrlogin.wire.guards import check_same_site, no_body, within_cap
-from qrlogin.wire.message import Request, Response
+from qrlogin.wire.dialect import BrowserOnly, Exchange, Wait, client_of, mounted_at
+from qrlogin.wire.guards import check_same_site, no_body, read_some, within_cap
+from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.native import describe_browser
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
 from qrlogin.wire.routes import Route, match
@@ -39,14 +39,13 @@ class Mounting(TypedDict, total=False):
     describe: Callable[[Request], Mapping[str, str]]  # from the request that begins a login to the context for the phone
 
 
-class FixedDialect:
+class FixedDialect(BrowserOnly):
     """A dialect over one core. A subclass lists its routes, and has a method for each of them in `handlers()`.
 
     Raises `Misconfigured` for a `Mounting` that cannot work or would not be safe.
     """
 
     browser_routes: tuple[Route, ...] = ()
-    phone_routes: tuple[Route, ...] = ()  # a phone hands in every code at the native door
     lives: ClassVar[int] = 180  # seconds, unless the mounting says another lifetime
 
     def __init__(self, core: Core, **mounting: Unpack[Mounting]) -> None:
@@ -80,9 +79,6 @@ class FixedDialect:
         else:
             within_cap(request)
         return self._handlers[route.path](request, code)
-
-    def phone(self, request: Request, person: Person | None) -> Response:
-        raise NoSuchPath("a phone hands in this dialect's codes where it hands in all others")
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         return refusal(error, policy=SAME_SITE)
@@ -150,6 +146,10 @@ class FixedDialect:
             raise NotYours("this login was begun in another dialect, by other rules")
         return device_code
 
+    def cookie(self, name: str, value: str, seconds: int, *, httponly: bool = True) -> Cookie:
+        """A cookie that this dialect's clients look for; nothing in it has any power."""
+        return Cookie(name, value, seconds, secure=self.at.startswith("https:"), httponly=httponly)
+
     def picture(self, code: str, text: str) -> Response:
         """The QR code that says `text`; for a public id of ours only. No login is looked at."""
         self._core.fixed(code)
@@ -171,6 +171,11 @@ def needed(found: Mapping[str, str], name: str) -> str:
     if name not in found:
         raise BadRequest(f"the parameter {name} is missing")
     return found[name]
+
+
+def parameter(request: Request, name: str) -> str:
+    """The one parameter of the query without which this request means nothing."""
+    return needed(read_some(request.query, (name,)), name)
 
 
 def checked_hold(seconds: float) -> float:

@@ -15,10 +15,9 @@ from typing import Final
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import LoginError, QRLoginError
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed, script
-from qrlogin.wire.guards import read_some
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, parameter, script
 from qrlogin.wire.jsonp import read_callback
-from qrlogin.wire.message import Cookie, Request, Response
+from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 from qrlogin.wire.states import StateMap
 
@@ -53,20 +52,20 @@ class JD(FixedDialect):
             _SHOW: self._show,
             _CHECK: self._check,
             _VALIDATE: self._validate,
-            _SCAN: lambda request, _: self.open_page(_named(request, "k")),
+            _SCAN: lambda request, _: self.open_page(parameter(request, "k")),
         }
 
     def _show(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
-            code, secure = begun.scan_code, self.at.startswith("https:")
-            public = Cookie("wlfstk_smdl", code, begun.expires_in, secure=secure, httponly=False)
+            code = begun.scan_code
+            public = self.cookie("wlfstk_smdl", code, begun.expires_in, httponly=False)
             return replace(self.picture(code, f"{self.at}{_SCAN}?k={code}"), cookies=(public,))
 
         return self.begin(request, answer)
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         read_callback(request)
-        code = _named(request, "token")
+        code = parameter(request, "token")
 
         def answer(seen: Status) -> Response:
             if seen.ticket:
@@ -79,7 +78,7 @@ class JD(FixedDialect):
         def answer(_: Redeemed) -> Response:
             return Response.json(200, {"returnCode": 0, "url": self.landing}).with_headers(*HEADERS)
 
-        given = _named(request, "t")
+        given = parameter(request, "t")
         return self.exchange(request, given[:_CODE_LENGTH], given[_CODE_LENGTH:], answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
@@ -89,10 +88,6 @@ class JD(FixedDialect):
         if request.path == _VALIDATE and isinstance(error, LoginError):
             return Response.json(200, {"returnCode": 1}).with_headers(*HEADERS)
         return super().refuse(request, error)
-
-
-def _named(request: Request, name: str) -> str:
-    return needed(read_some(request.query, (name,)), name)
 
 
 def _told(request: Request, word: tuple[int, str]) -> Response:

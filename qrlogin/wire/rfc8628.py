@@ -17,9 +17,9 @@ from typing import Any, Final
 from qrlogin.answers import Begun, Redeemed
 from qrlogin.arguments import CLIENT_ID_BYTES, CONTEXT_BYTES, freeze
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, Expired, Misconfigured, NoSuchPath, NotYours, QRLoginError, TooFast
+from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
-from qrlogin.wire.dialect import Exchange, Person, answers_at_once, client_of, mounted_at
+from qrlogin.wire.dialect import BrowserOnly, Exchange, answers_at_once, client_of, mounted_at
 from qrlogin.wire.guards import basic, check_same_site, no_body, read_form
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import describe_browser
@@ -76,12 +76,17 @@ class _UnsupportedGrantType(BadRequest):
     wire_text = f"The grant type here is {GRANT_TYPE}."
 
 
+def brief(context: Mapping[str, str]) -> Mapping[str, str]:
+    """A context cut so short that a client's id and its scope find room beside it."""
+    return {name: text[:_AGENT] for name, text in context.items()}
+
+
 def describe_device(request: Request) -> Mapping[str, str]:
-    """`describe_browser`, cut so short that a client's id and its scope find room beside it."""
-    return {name: text[:_AGENT] for name, text in describe_browser(request).items()}
+    """`describe_browser`, briefly."""
+    return brief(describe_browser(request))
 
 
-class Rfc8628:
+class Rfc8628(BrowserOnly):
     """The device authorization grant over one core, whose policy must allow `user_codes`.
 
     `clients` is asked on every request whether this client may: compare its secret with `hmac.compare_digest`, and let a client
@@ -97,7 +102,6 @@ class Rfc8628:
         Route("POST", _TOKEN, "Collect the login, once; until it is approved, an error"),
         *(Route("GET", path, "Where everything is (RFC 8414)") for path in _METADATA),
     )
-    phone_routes: tuple[Route, ...] = ()  # a phone hands in every code at the native door
 
     def __init__(
         self,
@@ -139,9 +143,6 @@ class Rfc8628:
         form = read_form(request, _PARAMETERS)
         client = self._client(request, form)
         return self._begin(request, form, client) if route.path == _BEGIN else self._collect(form, client)
-
-    def phone(self, request: Request, person: Person | None) -> Response:
-        raise NoSuchPath("a phone hands in this dialect's codes where it hands in all others")
 
     def _client(self, request: Request, form: Mapping[str, str]) -> Client:
         """The client, if `clients` knows it (RFC 6749 section 2.3.1)."""

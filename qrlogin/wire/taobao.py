@@ -21,7 +21,7 @@ from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
 from qrlogin.errors import QRLoginError
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, needed, script
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, parameter, script
 from qrlogin.wire.guards import read_some
 from qrlogin.wire.jsonp import read_callback
 from qrlogin.wire.message import Request, Response
@@ -73,7 +73,7 @@ class Taobao(FixedDialect):
             _PICTURE: lambda _, code: self.picture(code, f"{self.at}{_SCAN}?lgToken={code}&tbScanOpenType=Notification"),
             _CHECK: self._check,
             _OPEN: self._open,
-            _SCAN: lambda request, _: self.open_page(_named(request, "lgToken")["lgToken"]),
+            _SCAN: lambda request, _: self.open_page(parameter(request, "lgToken")),
         }
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
@@ -88,7 +88,7 @@ class Taobao(FixedDialect):
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         self._callback(request)
-        code, target = _named(request, "lgToken")["lgToken"], self._target(request)
+        code, target = parameter(request, "lgToken"), self._target(request)
 
         def answer(seen: Status) -> Response:
             if not seen.ticket:
@@ -103,8 +103,8 @@ class Taobao(FixedDialect):
         return self.look(request, code, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
-        asked, target = _named(request, "webpas", "token"), self._target(request)
-        return self.exchange(request, asked["webpas"], asked["token"], lambda _: Response(302, (("Location", target), *HEADERS)))
+        code, ticket, target = parameter(request, "webpas"), parameter(request, "token"), self._target(request)
+        return self.exchange(request, code, ticket, lambda _: Response(302, (("Location", target), *HEADERS)))
 
     def _target(self, request: Request) -> str:
         """Where the person goes on: the `defaulturl` if it is a page of this site, told by a plain path, else the landing."""
@@ -128,8 +128,3 @@ class Taobao(FixedDialect):
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path == _CHECK else None
         return super().refuse(request, error) if word is None else self._told(request, word)
-
-
-def _named(request: Request, *names: str) -> Mapping[str, str]:
-    found = read_some(request.query, names)
-    return {name: needed(found, name) for name in names}

@@ -18,8 +18,8 @@ from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import QRLoginError
 from qrlogin.wire.cookies import digest
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed
-from qrlogin.wire.guards import read_form, read_some
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed, parameter
+from qrlogin.wire.guards import read_form
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 from qrlogin.wire.states import StateMap
@@ -62,7 +62,7 @@ class TaobaoNewLogin(FixedDialect):
         return {
             _GENERATE: self._generate,
             _QUERY: self._query,
-            _SCAN: lambda request, _: self.open_page(needed(read_some(request.query, ("lgToken",)), "lgToken")),
+            _SCAN: lambda request, _: self.open_page(parameter(request, "lgToken")),
         }
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:

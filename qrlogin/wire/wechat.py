@@ -155,8 +155,7 @@ class WeChat(FixedDialect):
         return avatar
 
     def _powerless(self, uin: str, sid: str, seconds: int) -> tuple[Cookie, ...]:
-        secure = self.at.startswith("https:")
-        return tuple(Cookie(key, value, seconds, secure=secure) for key, value in (("wxuin", uin), ("wxsid", sid)))
+        return tuple(self.cookie(key, value, seconds) for key, value in (("wxuin", uin), ("wxsid", sid)))
 
 
 def _xml(ret: int, message: str, fields: Mapping[str, str]) -> Response:

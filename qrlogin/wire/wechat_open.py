@@ -28,7 +28,7 @@ from qrlogin.core import Core
 from qrlogin.errors import BadRequest, NotYours, QRLoginError
 from qrlogin.table import State
 from qrlogin.wire.dialect import Exchange, answers_at_once, client_of
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, checked_hold, needed, script
+from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, checked_hold, needed, parameter, script
 from qrlogin.wire.guards import read_some
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
@@ -101,7 +101,7 @@ class WeChatOpen(FixedDialect):
         return {
             _PAGE: self._page,
             _PICTURE: lambda _, code: self.picture(code, f"{self.at}{_SCAN}?uuid={code}"),
-            _SCAN: lambda request, _: self.open_page(_uuid(read_some(request.query, ("uuid",)))),
+            _SCAN: lambda request, _: self.open_page(parameter(request, "uuid")),
             _POLL: self._poll,
             _CALLBACK: self._callback,
             _TOKEN: self._token,
@@ -147,7 +147,7 @@ class WeChatOpen(FixedDialect):
 
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         query = read_some(request.query, ("uuid", "last", "f"))
-        uuid, last = _uuid(query), query.get("last", "")
+        uuid, last = needed(query, "uuid"), query.get("last", "")
 
         def answer(seen: Status) -> Response:
             word = _STATES.of(seen)
@@ -180,10 +180,6 @@ class WeChatOpen(FixedDialect):
         if word is not None and request.path == _TOKEN:
             return _failed(-1, "system error") if word == _STATES.error else _failed(40029, "invalid code")
         return super().refuse(request, error)
-
-
-def _uuid(query: Mapping[str, str]) -> str:
-    return needed(query, "uuid")
 
 
 def _parts(query: Mapping[str, str]) -> tuple[str, str]:
