@@ -28,8 +28,8 @@ CONSTRAINTS = ROOT / "constraints.txt"
 
 # level: what a person reads while it installs, the extras, the dependency groups
 LEVELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "demo": ("qrlogin and the demo's decoder (about 10 s the first time)", "demo,redis", ()),
-    "dev": ("the test, lint and type tools (about 30 s the first time)", "demo,redis,qrcode,testing", ("dev",)),
+    "demo": ("qrlogin and the demo's decoder (about 10 s the first time)", "context,demo,redis", ()),
+    "dev": ("the test, lint and type tools (about 30 s the first time)", "context,demo,qrcode,redis,testing", ("dev",)),
 }
 
 
