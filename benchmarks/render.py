@@ -49,7 +49,8 @@ def with_qrcode() -> dict[str, Callable[[str], Picture]]:
         qrcode.make(text).save(out)
         return out.getvalue()
 
-    return {"svg, qrcode": svg, "png, qrcode": png}
+    rounded = render.Style(modules="rounded")
+    return {"svg, qrcode": svg, "png, qrcode": png, "png rounded, qrlogin": lambda text: render.png(text, style=rounded)}
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ _LEVEL: Final = "L"
 # One mask for every text. Trying all eight, as the standard asks, is three quarters of segno's time, and a login link
 # is mostly random: the penalty of mask 4 is on average within 5 % of the best of eight. Decoders (zxing-cpp, zbar,
 # jsQR) read both equally well when blurred, turned, shrunk or squeezed by JPEG.
-_MASK: Final = 4
+MASK: Final = 4
 
 _DARK_RUN: Final = re.compile("1+")
 
@@ -47,22 +47,28 @@ class Drawing:
 @lru_cache(maxsize=1024)
 def drawing(text: str) -> Drawing:
     """The modules of `text` and their outline. Raises ValueError if `text` is empty, too long or no Unicode text."""
-    if not isinstance(text, str) or not text:
-        raise ValueError("a QR code needs a text of at least one character")
-    try:
-        length = len(text.encode())
-    except UnicodeEncodeError:
-        # `from None`: the original error holds the whole text, and the text may hold a code.
-        raise ValueError("the text holds half a surrogate pair, which no QR code can carry") from None
-    if length > MAX_BYTES:
-        raise ValueError(f"a QR code carries at most {MAX_BYTES} bytes, this text has {length}: use a shorter address")
+    checked(text)
     # Left alone, segno writes Latin-1 or Shift JIS where it can, and the reader has to guess; readers expect UTF-8.
-    code = segno.make_qr(text, error=_LEVEL, mask=_MASK, mode="byte", encoding="utf-8")
+    code = segno.make_qr(text, error=_LEVEL, mask=MASK, mode="byte", encoding="utf-8")
     side = "0" * QUIET_ZONE
     inner = tuple(side + "".join(map(str, row)) + side for row in code.matrix)
     margin = ("0" * len(inner[0]),) * QUIET_ZONE
     rows = margin + inner + margin
     return Drawing(rows, MatrixPath(len(rows), _comb(rows)))
+
+
+def checked(text: str) -> bytes:
+    """What a code is to carry. Raises ValueError as `drawing` does."""
+    if not isinstance(text, str) or not text:
+        raise ValueError("a QR code needs a text of at least one character")
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        # `from None`: the original error holds the whole text, and the text may hold a code.
+        raise ValueError("the text holds half a surrogate pair, which no QR code can carry") from None
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"a QR code carries at most {MAX_BYTES} bytes, this text has {len(content)}: use a shorter address")
+    return content
 
 
 def matrix_path(text: str) -> MatrixPath:
