@@ -1,7 +1,7 @@
 """qrlogin: log a browser in by scanning a QR code with a phone."""
 
 from qrlogin.aio import AsyncQRLogin
-from qrlogin.answers import Begun, Redeemed, Scanned, ScannedBy, Status
+from qrlogin.answers import Begun, Event, Redeemed, Scanned, ScannedBy, Status
 from qrlogin.errors import (
     AlreadyRedeemed,
     AlreadyScanned,
@@ -42,6 +42,7 @@ __all__ = [
     "Begun",
     "Cancelled",
     "Denied",
+    "Event",
     "Expired",
     "InvalidCode",
     "LoginError",

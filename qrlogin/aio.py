@@ -6,15 +6,17 @@ returns what the core makes of the reply. `wait` is the one method that may take
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
-from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
+from qrlogin.arguments import check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.replies import is_news, patience
+from qrlogin.step import Reply
 from qrlogin.stores.protocol import AsyncStore
 from qrlogin.table import State
 
@@ -33,13 +35,17 @@ class AsyncQRLogin:
         verification_uri: str,
         audience: str | None = None,
         policy: Policy = STANDARD,
+        on_event: Callable[[Event], Awaitable[None]] | None = None,
     ) -> None:
         if isinstance(store, type) or not callable(getattr(store, "apply", None)):
             raise Misconfigured("store must be a store, such as AsyncMemoryStore() or AsyncRedisStore.from_url(...)")
         if not inspect.iscoroutinefunction(store.apply):
             raise Misconfigured("this store blocks: use QRLogin with it, or the store's awaited twin here")
-        self._store = store
+        check_on_event(on_event, awaited=True)
+        self._store, self._on_event = store, on_event
         self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)
+        self._draining = False
+        self._watches = set[AsyncWatch]()
 
     async def begin(
         self,
@@ -58,13 +64,8 @@ class AsyncQRLogin:
 
     async def wait(self, device_code: str, *, after: int | State | None = None, timeout: float = 25) -> Status:
         """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end."""
-        login_id = self.core.device(device_code).login_id
-        async with self._store.listen(login_id) as listener:
-            seen = await self.status(device_code)
-            ends = monotonic() + patience(seen, timeout)
-            while not is_news(seen, after) and (left := ends - monotonic()) > 0 and await listener.wait(left):
-                seen = await self.status(device_code)
-            return seen
+        async with AsyncWatch(self, device_code) as watch:
+            return await watch.wait(after=after, timeout=timeout)
 
     async def scan(self, code: str, *, subject: str, shown_as: str = "", phone: str = "") -> Scanned:
         """The phone read the code. Show the person what comes back, and ask."""
@@ -93,16 +94,42 @@ class AsyncQRLogin:
     async def run(self, operation: Operation[T]) -> T:
         """Carry one operation out: one command in one round trip, but for the few that need another after it."""
         try:
-            reply = await self._store.apply(operation.command)
-            while following := operation.next(reply):
-                operation, reply = following, await self._store.apply(following.command)
-            return operation.finish(reply)
+            while True:
+                reply = await self._store.apply(operation.command)
+                await self._tell(operation, reply)
+                if not (following := operation.next(reply)):
+                    return operation.finish(reply)
+                operation = following
         except RecordForged:
             log.error("login %s: its record fails its seal; somebody else writes to the store", operation.command.login_id)
             raise
 
+    async def _tell(self, operation: Operation[T], reply: Reply) -> None:
+        if self._on_event is None and not log.isEnabledFor(logging.INFO):
+            return
+        if not (event := operation.event(reply)):
+            return
+        log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
+        if self._on_event is not None:
+            try:
+                await self._on_event(event)
+            except Exception:  # what happened has happened: the two people must not be told otherwise
+                log.exception("login %s: on_event failed for %r; the login goes on", event.login_id, event.name)
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing is held here any more, because this process is to end."""
+        return self._draining
+
+    async def drain(self) -> None:
+        """End every parked wait and stream at once, with what there is, and hold none from here on; all else goes on."""
+        self._draining = True
+        for watch in [*self._watches]:
+            watch.end()
+
     async def close(self) -> None:
         """End every parked wait at once and close the store."""
+        await self.drain()
         await self._store.close()
 
     async def __aenter__(self) -> Self:
@@ -110,3 +137,39 @@ class AsyncQRLogin:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class AsyncWatch:
+    """`Watch`, awaited."""
+
+    __slots__ = ("_device_code", "_ended", "_listener", "_qr")  # there are thousands
+
+    def __init__(self, qr: AsyncQRLogin, device_code: str) -> None:
+        self._qr, self._device_code, self._ended = qr, device_code, False
+        self._listener = qr._store.listen(qr.core.device(device_code).login_id)
+
+    async def wait(self, *, after: int | State | None, timeout: float, seen: Status | None = None) -> Status:
+        """As `AsyncQRLogin.wait`. `seen` spares the first look: what this watch was told last."""
+        seen = seen or await self._qr.status(self._device_code)
+        ends = monotonic() + patience(seen, timeout)
+        while not (self.ended or is_news(seen, after)) and (left := ends - monotonic()) > 0 and await self._listener.wait(left):
+            seen = await self._qr.status(self._device_code)
+        return seen
+
+    @property
+    def ended(self) -> bool:
+        return self._ended or self._qr.draining
+
+    def end(self) -> None:
+        self._ended = True
+        if end := getattr(self._listener, "end", None):
+            end()
+
+    async def __aenter__(self) -> Self:
+        await self._listener.__aenter__()
+        self._qr._watches.add(self)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._qr._watches.discard(self)
+        await self._listener.__aexit__(*error)

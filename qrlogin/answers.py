@@ -6,9 +6,11 @@ no secret drifts into a cache, a queue or a crash report. This module knows no s
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from qrlogin.table import State
+
+EventName = Literal["begun", "scanned", "released", "confirmed", "denied", "cancelled", "redeemed"]
 
 
 class _HoldsCodes:
@@ -78,3 +80,21 @@ class Redeemed:
     context: Mapping[str, str] = field(repr=False)
     redeemed_at_ms: int  # by the store's clock
     replayed: bool = False  # the same op again: give the same answer, do not count it as another login
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A login changed, and who changed it: one for each change, for notices, an audit trail, and sessions that have to be ended.
+
+    `login_id` and `version` name it for ever: of one login's versions each is told at most once. That a login expires is no
+    change and no event: it is what the clock says of one that went no further.
+    """
+
+    name: EventName
+    login_id: str  # public; opens nothing. Keep it in the session that you start, and you can end that session by it
+    version: int
+    at_ms: int  # when it happened, by the store's clock, in milliseconds since 1970
+    subject: str = field(default="", repr=False)  # whose phone did it; of `redeemed`, who is logged in; "": the browser did it
+    phone: str = field(default="", repr=False)  # as the phone's call named it; "" in what the browser did
+    shown_as: str = field(default="", repr=False)  # how that person was shown to the browser
+    context: Mapping[str, str] = field(default_factory=dict, repr=False)  # the browser's, if its seal holds

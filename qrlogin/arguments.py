@@ -5,10 +5,11 @@ It knows sizes and spellings, and no login: what comes out is text that fits a r
 
 import json
 from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from typing import Final
 from unicodedata import category
 
-from qrlogin.errors import BadArgument
+from qrlogin.errors import BadArgument, Misconfigured
 
 CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
@@ -42,6 +43,19 @@ def check_redeem(acknowledged: str, op: str | None) -> None:
         raise BadArgument("acknowledged must be scanned_by.tag, from the status that told the browser who scanned")
     if op is not None and not (_is_ascii(op, _OP) and op.replace("-", "").replace("_", "").isalnum()):
         raise BadArgument("op must be 16 to 128 letters, digits, - or _: random, made once per click and kept until answered")
+
+
+def check_on_event(on_event: object, *, awaited: bool) -> None:
+    """Whether this callback has the colour of the shell that it is given to."""
+    if on_event is None:
+        return
+    if not callable(on_event):
+        raise Misconfigured("on_event must be a function of one argument, the Event")
+    coloured = iscoroutinefunction(on_event) or iscoroutinefunction(type(on_event).__call__)
+    if coloured and not awaited:
+        raise Misconfigured("this on_event is awaited: write it with def, or use AsyncQRLogin")
+    if awaited and not coloured:
+        raise Misconfigured("this on_event blocks: write it with async def, or use QRLogin")
 
 
 def freeze(context: Mapping[str, str]) -> str:

@@ -5,15 +5,16 @@ checks signatures before and seals after; it reads no clock (the reply says what
 and has no sync/async colour. `login.py` and `aio.py` only carry commands to a store and replies back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NoReturn, TypeVar
 
 from qrlogin import codes
-from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.answers import Begun, Event, EventName, Redeemed, Scanned, Status
 from qrlogin.arguments import check_client_id, check_person, check_redeem, check_shown_as, freeze, thaw
 from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode, same
 from qrlogin.errors import AlreadyScanned, BadArgument, Expired, InvalidCode, NotYours, TooManyGuesses, Unavailable, UnknownLogin
+from qrlogin.operation import Operation as Operation  # what a core makes, so it is found here, too
 from qrlogin.policy import Policy, check_lifetime, check_window
 from qrlogin.replies import (
     DONE,
@@ -29,43 +30,17 @@ from qrlogin.replies import (
     refuse_browser,
     release_subject,
     seconds_left,
+    told,
 )
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import GUESSED_RIGHT, TABLE, Row, State, guess
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 _KEPT_BEYOND = 60  # seconds that a record outlives its last deadline, so that a late caller hears "expired"
 _DRAWS = 3  # of a user_code, before one is given up for taken
+_DECIDED: Mapping[str, EventName] = {"release": "released", "confirm": "confirmed", "deny": "denied"}
 _PACE_STEP, _PACE_SLACK = 5, 1  # seconds: RFC 8628 section 3.5 adds five; a second of jitter is nobody's fault
-
-
-@dataclass(frozen=True, slots=True)
-class Operation(Generic[T_co]):
-    """One command, and what its reply means. Give it to `QRLogin.run`, or do as that does: apply `command` to a store and,
-    while `next` has one, carry that out instead; `finish` is the answer.
-
-    Nearly all operations are one command. Typed codes take a few, because a guess is counted and a code may belong to any key.
-    """
-
-    command: Command
-    meaning: Callable[[Reply], T_co] = field(repr=False)
-    then: "Callable[[Reply], Operation[T_co] | None] | None" = field(default=None, repr=False)
-
-    def next(self, reply: Reply) -> "Operation[T_co] | None":
-        """What has to be applied before there is an answer; None: `finish` has it. Raises what `finish` does."""
-        self._check(reply)
-        return self.then(reply) if self.then else None
-
-    def finish(self, reply: Reply) -> T_co:
-        """The answer. Raises the `LoginError` that the verdict stands for; `Unavailable` for a reply to another question."""
-        self._check(reply)
-        return self.meaning(reply)
-
-    def _check(self, reply: Reply) -> None:
-        if (reply.login_id, reply.mark) != (self.command.login_id, self.command.mark):
-            raise Unavailable("the store answered another question; the connection must not be used again")
 
 
 class Core:
@@ -157,7 +132,7 @@ class Core:
             def again(reply: Reply) -> Operation[Begun] | None:
                 return draw(left - 1) if left and reply.verdict is Verdict.REFUSED else None
 
-            return Operation(command, finish, again if user_code else None)
+            return Operation(command, finish, again if user_code else None, lambda reply, _: told("begun", reply, key))
 
         return draw(_DRAWS - 1)
 
@@ -183,7 +158,8 @@ class Core:
                 refuse_browser(reply, device)
             return bare_status(reply)
 
-        return Operation(_command("cancel", device.login_id, values={"device_digest": device.digest}), finish)
+        command = _command("cancel", device.login_id, values={"device_digest": device.digest})
+        return Operation(command, finish, tells=lambda reply, _: told("cancelled", reply, device.key))
 
     def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None, replay_window: int | None = None
@@ -208,7 +184,10 @@ class Core:
             known(reply)
             return release_subject(reply, key)
 
-        return Operation(command, finish)
+        def tells(reply: Reply, redeemed: Redeemed) -> Event:
+            return told("redeemed", reply, key, subject=redeemed.subject)
+
+        return Operation(command, finish, tells=tells)
 
     def exchange(self, device_code: str, ticket: str) -> Operation[Redeemed]:
         """`redeem` for the page that a redirect leads to, with `Status.ticket`. A wrong ticket changes nothing.
@@ -286,7 +265,7 @@ class Core:
                 expires_in=seconds_left(reply, state),
             )
 
-        return Operation(command, finish)
+        return Operation(command, finish, tells=lambda reply, _: told("scanned", reply, key, subject=subject, phone=phone))
 
     def release(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         return self._by_scanner("release", code, subject, phone)
@@ -319,7 +298,10 @@ class Core:
                 refuse(reply, state)
             return bare_status(reply)
 
-        return Operation(_command(event, scan.login_id, values=values), finish)
+        def tells(reply: Reply, _: Status) -> Event:
+            return told(_DECIDED[event], reply, scan.key, subject=subject, phone=phone)
+
+        return Operation(_command(event, scan.login_id, values=values), finish, tells=tells)
 
     def _looked_up(self, tries: Sequence[Operation[T]], found: Sequence[ScanCode], subject: str, *, held: bool) -> Operation[T]:
         """The one operation of a signed code; a typed one is looked for under one key after the other, and each guess that leads
@@ -357,7 +339,7 @@ class Core:
                     )
                 return None if held else Operation(count(GUESSED_RIGHT), lambda _: answer)
 
-            return Operation(first.command, first.meaning, then)
+            return Operation(first.command, first.meaning, then, first.tells)
 
         return look(*tries) if held else Operation(paying, spent, lambda paid: look(*tries) if paid.verdict in DONE else None)
 

@@ -6,15 +6,18 @@ returns what the core makes of the reply. `wait` is the one method that may take
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
-from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
+from qrlogin.arguments import check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.replies import is_news, patience
+from qrlogin.step import Reply
 from qrlogin.stores.protocol import Store
 from qrlogin.table import State
 
@@ -32,6 +35,9 @@ class QRLogin:
     that opens when an ordinary camera reads the code. `audience` keeps applications that share keys apart; it defaults to the
     host of `verification_uri`. Raises `Misconfigured`, saying what to change, for anything unsafe.
 
+    `on_event` is called with an `Event` for each change that a call here has made, before that call returns; let it be quick. If
+    it raises, that is logged, and the login goes on. The same changes are logged to "qrlogin" at INFO, with no person in them.
+
     Every method raises `Unavailable` when the store does not answer; the same call again is then safe. Calls with a code
     raise `InvalidCode` when it was not minted here, and another `LoginError` when the login refuses.
     """
@@ -44,13 +50,17 @@ class QRLogin:
         verification_uri: str,
         audience: str | None = None,
         policy: Policy = STANDARD,
+        on_event: Callable[[Event], None] | None = None,
     ) -> None:
         if isinstance(store, type) or not callable(getattr(store, "apply", None)):
             raise Misconfigured("store must be a store, such as MemoryStore() or RedisStore.from_url(...)")
         if inspect.iscoroutinefunction(store.apply):
             raise Misconfigured("this store is awaited: use AsyncQRLogin with it, or the store's blocking twin here")
-        self._store = store
+        check_on_event(on_event, awaited=False)
+        self._store, self._on_event = store, on_event
         self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)
+        self._draining = False
+        self._watches, self._lock = set[Watch](), threading.Lock()
 
     def begin(
         self,
@@ -78,13 +88,8 @@ class QRLogin:
         Returns after `timeout` seconds at the latest, earlier when the scan_code rotates or the login expires. Raises
         `Superseded` when a newer wait for the same login takes over.
         """
-        login_id = self.core.device(device_code).login_id
-        with self._store.listen(login_id) as listener:
-            seen = self.status(device_code)
-            ends = monotonic() + patience(seen, timeout)
-            while not is_news(seen, after) and (left := ends - monotonic()) > 0 and listener.wait(left):
-                seen = self.status(device_code)
-            return seen
+        with Watch(self, device_code) as watch:
+            return watch.wait(after=after, timeout=timeout)
 
     def scan(self, code: str, *, subject: str, shown_as: str = "", phone: str = "") -> Scanned:
         """The phone read the code. Show the person what comes back, and ask.
@@ -121,16 +126,47 @@ class QRLogin:
     def run(self, operation: Operation[T]) -> T:
         """Carry one operation out: one command in one round trip, but for the few that need another after it."""
         try:
-            reply = self._store.apply(operation.command)
-            while following := operation.next(reply):
-                operation, reply = following, self._store.apply(following.command)
-            return operation.finish(reply)
+            while True:
+                reply = self._store.apply(operation.command)
+                self._tell(operation, reply)
+                if not (following := operation.next(reply)):
+                    return operation.finish(reply)
+                operation = following
         except RecordForged:
             log.error("login %s: its record fails its seal; somebody else writes to the store", operation.command.login_id)
             raise
 
+    def _tell(self, operation: Operation[T], reply: Reply) -> None:
+        if self._on_event is None and not log.isEnabledFor(logging.INFO):
+            return
+        if not (event := operation.event(reply)):
+            return
+        log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception:  # what happened has happened: the two people must not be told otherwise
+                log.exception("login %s: on_event failed for %r; the login goes on", event.login_id, event.name)
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing is held here any more, because this process is to end."""
+        return self._draining
+
+    def drain(self) -> None:
+        """End every parked wait and stream at once, with what there is, and hold none from here on; all else goes on.
+
+        For a server that is told to stop: it would wait for the requests that wait for a phone. `wire.drain_on_signals` calls it.
+        """
+        with self._lock:
+            self._draining = True
+            watches = [*self._watches]
+        for watch in watches:
+            watch.end()
+
     def close(self) -> None:
         """End every parked wait at once and close the store."""
+        self.drain()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -138,3 +174,44 @@ class QRLogin:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Watch:
+    """One browser that waits for one login, from here to `close`, over as many waits as it takes: what a stream is made of.
+
+    The newest watch of a login takes over, and the older raises `Superseded`. `end`, from any thread, lets the wait return.
+    """
+
+    __slots__ = ("_device_code", "_ended", "_listener", "_qr")  # there are thousands
+
+    def __init__(self, qr: QRLogin, device_code: str) -> None:
+        self._qr, self._device_code, self._ended = qr, device_code, False
+        self._listener = qr._store.listen(qr.core.device(device_code).login_id)
+
+    def wait(self, *, after: int | State | None, timeout: float, seen: Status | None = None) -> Status:
+        """As `QRLogin.wait`. `seen` spares the first look: what this watch was told last."""
+        seen = seen or self._qr.status(self._device_code)
+        ends = monotonic() + patience(seen, timeout)
+        while not (self.ended or is_news(seen, after)) and (left := ends - monotonic()) > 0 and self._listener.wait(left):
+            seen = self._qr.status(self._device_code)
+        return seen
+
+    @property
+    def ended(self) -> bool:
+        return self._ended or self._qr.draining
+
+    def end(self) -> None:
+        self._ended = True
+        if end := getattr(self._listener, "end", None):  # a store of somebody's own may lack it
+            end()
+
+    def __enter__(self) -> Self:
+        self._listener.__enter__()
+        with self._qr._lock:
+            self._qr._watches.add(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._qr._lock:
+            self._qr._watches.discard(self)
+        self._listener.__exit__(*error)

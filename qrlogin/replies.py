@@ -4,10 +4,11 @@ Nothing of a record is believed here before its seal was checked. This module ma
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from qrlogin import codes
-from qrlogin.answers import Redeemed, ScannedBy, Status
+from qrlogin.answers import Event, EventName, Redeemed, ScannedBy, Status
 from qrlogin.arguments import thaw
 from qrlogin.codes import DeviceCode, Key, same
 from qrlogin.errors import (
@@ -121,6 +122,21 @@ def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
     if not same(tag, codes.scanner_seal(key, reply.login_id, reply.record.get("claim", ""), who)):
         raise RecordForged("the scanner does not carry the seal of this application")
     return ScannedBy(who, tag)
+
+
+def told(name: EventName, reply: Reply, key: Key, *, subject: str = "", phone: str = "") -> Event:
+    """The event of a change that this reply reports. What it shows of the login is left out where its seal does not hold: the
+    change has happened all the same.
+    """
+    record, context, shown_as = reply.record, {}, ""
+    with suppress(RecordForged):
+        check_begin_seal(reply, key)
+        context = dict(thaw(record.get("context", "")))
+    if subject:
+        with suppress(RecordForged):
+            shown_as = checked_scanner(reply, key).shown_as
+    version, at_ms = number(record.get("version")) or 0, instant(record, "changed_at")
+    return Event(name, reply.login_id, version, at_ms, subject, phone, shown_as, context)
 
 
 def instant(record: Record, name: str) -> int:

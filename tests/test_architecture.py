@@ -32,9 +32,10 @@ FINE_PRINT = """
     table ─► answers
     errors ─► policy, codes, arguments
     step, errors, answers, codes, arguments ─► replies ─► core
+    step, errors, answers ─► operation ─► core
     stores.protocol ─► login, aio
     step ─► stores.protocol
-    wire, login, aio ─► wire.endpoint
+    wire, login, aio ─► wire.endpoint, wire.shutdown
     login, aio, stores, clock ─► stores.suite
     login, aio, errors, policy, stores, answers ─► qrlogin
 """
@@ -47,6 +48,7 @@ STRANGERS = {
     "qrcode": ("qrlogin.render",),
     "PIL": ("qrlogin.render", "qrlogin.demo.selfcheck"),
     "zxingcpp": ("qrlogin.demo.selfcheck",),
+    "ua_parser": ("qrlogin.wire.context",),
     "pytest": ("qrlogin.stores.suite",),
     "hypothesis": ("qrlogin.stores.suite",),
 }
@@ -55,7 +57,7 @@ CLOCKS = {"time", "datetime", "calendar", "sched", "timeit"}
 #: What a module without colour, without I/O has no use for.
 WORLDLY = {"asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "multiprocessing", "concurrent"}
 WORLDLY |= {"http.client", "http.server", "urllib.request", "os", "sys", "logging", "tempfile", "sqlite3", "signal"}
-PURE = ("table", "step", "answers", "policy", "errors", "codes", "arguments", "replies", "core")
+PURE = ("table", "step", "answers", "policy", "errors", "codes", "arguments", "replies", "operation", "core")
 
 
 def source(module: str) -> ast.Module:
@@ -121,7 +123,7 @@ def test_the_picture_is_read_as_it_is_meant() -> None:
     assert granted("table") == granted("errors") == granted("render") == granted("browser") == granted("clock") == frozenset()
     assert granted("step") == {"table"}
     assert granted("stores") == {"table", "step", "errors", "clock"}
-    assert granted("core") == {"table", "step", "errors", "answers", "policy", "codes", "arguments", "replies"}
+    assert granted("core") == {"table", "step", "errors", "answers", "policy", "codes", "arguments", "replies", "operation"}
     assert granted("login") == granted("aio") == {*granted("core"), "core", "clock", "stores.protocol"}
     assert not {"login", "aio", "stores", "clock"} & granted("wire")
     assert len(list(arrows())) == len(set(arrows())) >= 38
@@ -188,16 +190,19 @@ def colours(module: str) -> set[str]:
 
 
 def test_wire_has_no_colour_but_for_its_endpoint() -> None:
-    """ASGI itself is spoken where it is read and written: `from_asgi`, what it hands out, and `to_asgi`."""
+    """ASGI itself is spoken where it is read and written: `from_asgi`, what it hands out, and `to_asgi`. And whoever hears a
+    signal has to get out of its way, into a thread or into the loop.
+    """
     for module in MODULES:
         if under(module, ("qrlogin.wire",)) and module != "qrlogin.wire.endpoint":
             assert colours(module) <= ({"from_asgi", "gone", "to_asgi"} if module == "qrlogin.wire.message" else set()), module
-            assert not {"asyncio", "threading"} & imports(module), module
+            assert module == "qrlogin.wire.shutdown" or not {"asyncio", "threading"} & imports(module), module
+            assert module == "qrlogin.wire.shutdown" or "signal" not in imports(module), module
 
 
 # What an import costs
 
-HEAVY = {"redis", "segno", "qrcode", "PIL", "zxingcpp", "pytest", "hypothesis", "lupa", "fakeredis", *FRAMEWORKS}
+HEAVY = {"redis", "segno", "qrcode", "PIL", "zxingcpp", "ua_parser", "pytest", "hypothesis", "lupa", "fakeredis", *FRAMEWORKS}
 
 
 def loaded_by(statement: str) -> set[str]:

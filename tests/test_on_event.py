@@ -1,0 +1,129 @@
+"""Who hears of events: a callback of the right colour, which cannot break a login; and the log, with no person in it."""
+
+import asyncio
+import logging
+from functools import partial
+from typing import Any
+
+import pytest
+
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, Begun, Event, MemoryStore, Misconfigured, QRLogin, State
+from qrlogin.core import Operation
+from tests.people import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
+
+
+class Trouble(Exception):
+    pass
+
+
+def test_a_callback_that_fails_loses_no_login(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(event: Event) -> None:
+        raise Trouble("the mail server is down")
+
+    async def awaited(event: Event) -> None:
+        broken(event)
+
+    app = App()
+    app.qr = QRLogin(app.store, secret_keys=[KEY], verification_uri=URI, on_event=broken)
+    begun, tag = app.reach(State.CONFIRMED)
+    assert app.qr.redeem(begun.device_code, acknowledged=tag).subject == ALICE
+    twin = AsyncQRLogin(Awaited(app.store), secret_keys=[KEY], verification_uri=URI, on_event=awaited)
+    assert asyncio.run(twin.begin()).state is State.PENDING
+    failures = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.args and record.args[1] for record in failures] == ["begun", "scanned", "confirmed", "redeemed", "begun"]  # type: ignore[index]
+    assert all(record.exc_info and record.exc_info[0] is Trouble for record in failures)
+    for secret in (ALICE, SHOWN[ALICE], begun.device_code, begun.scan_code):
+        assert secret not in caplog.text
+
+
+def test_a_callback_that_fails_is_not_asked_again() -> None:
+    asked = list[str]()
+
+    def broken(event: Event) -> None:
+        asked.append(event.name)
+        raise Trouble
+
+    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=broken)
+    operation = qr.core.begin()
+    for _ in range(2):
+        qr.run(operation)
+    assert asked == ["begun"]
+
+
+def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
+    def interrupted(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    async def cancelled(event: Event) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(KeyboardInterrupt):
+        QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=interrupted).begin()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=cancelled).begin())
+
+
+def test_a_callback_may_use_the_very_application() -> None:
+    """It is called outside of every lock: here it gives up what the wrong person scanned."""
+    begun = list[Begun]()
+
+    def listener(event: Event) -> None:
+        if event.name == "scanned":
+            qr.cancel(begun[0].device_code)
+
+    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=listener)
+    begun.append(qr.begin())
+    qr.scan(begun[0].scan_code, subject=BOB, shown_as=SHOWN[BOB])
+    assert qr.status(begun[0].device_code).state is State.CANCELLED
+
+
+async def awaited_listener(event: Event) -> None:
+    pass
+
+
+class AwaitedListener:
+    async def __call__(self, event: Event) -> None:
+        pass
+
+
+def test_a_callback_of_the_wrong_colour_is_refused() -> None:
+    qr = partial(QRLogin, MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    twin = partial(AsyncQRLogin, AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    awaited: list[Any] = [awaited_listener, AwaitedListener(), AwaitedListener().__call__, partial(awaited_listener)]
+    blocking: list[Any] = [list[Event]().append, print, lambda event: None, partial(print)]
+    for each in awaited:
+        twin(on_event=each)
+        with pytest.raises(Misconfigured, match="write it with def, or use AsyncQRLogin"):
+            qr(on_event=each)
+    for each in blocking:
+        qr(on_event=each)
+        with pytest.raises(Misconfigured, match="write it with async def, or use QRLogin"):
+            twin(on_event=each)
+    nothing: Any = "log"
+    for make in (qr, twin):
+        make(on_event=None)
+        with pytest.raises(Misconfigured, match="a function of one argument"):
+            make(on_event=nothing)
+
+
+# The log
+
+
+def test_the_log_has_a_line_for_each_event_and_no_person_in_it(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+    with caplog.at_level(logging.INFO, "qrlogin"):
+        begun, tag = app.reach(State.CONFIRMED)
+        for _ in range(2):
+            app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
+    steps = enumerate(("begun", "scanned", "confirmed", "redeemed"), 1)
+    assert caplog.messages == [f"login {begun.login_id} {name} (version {version})" for version, name in steps]
+    assert {record.name for record in caplog.records} == {"qrlogin"}
+
+
+def test_nobody_who_listens_costs_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a callback and above INFO no reply is read twice."""
+    asked = list[object]()
+    monkeypatch.setattr(Operation, "event", lambda self, reply: asked.append(reply))
+    with caplog.at_level(logging.WARNING, "qrlogin"):
+        QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI).begin()
+    assert asked == []
