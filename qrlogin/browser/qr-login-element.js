@@ -1,19 +1,20 @@
 /**
  * <qr-login src="/qrlogin/">: shows a QR code, waits for the phone, asks "continue as …?" and logs this browser in.
  *
- * Knows: four calls of the native JSON wire (begin, status, redeem, cancel), and how to ask again without being a
+ * Knows: the native JSON wire (begin, status and its streams, redeem, cancel), and how to ask again without being a
  * nuisance. Refuses to know: other origins, the device code (an HttpOnly cookie), who the person is. The scanner's tag
  * and `op` live in private fields: never in the DOM, an attribute or an event.
  *
  * Attributes  src             where the browser door is mounted; same origin only
  *             next            path to open once logged in ("/account"); without it the page is loaded again
  *             start="manual"  waits for a click before it asks for a code
+ *             stream          "events" or "socket": hears of news that way; asks again and again where that fails
  *             csrf-header, csrf-token   a header that the application wants on every POST
  *             state           written by the element, for CSS and tests: a key of VIEWS
  * Events      qr-login:state     {state}     the state changed
  *             qr-login:redeemed  {login_id}  logged in; preventDefault() keeps the page where it is
  * Methods     start() cancel(), and request() and `texts` to override
- * Parts       card picture qr icon countdown remaining title name hint typed code note actions button primary
+ * Parts       card picture qr icon countdown remaining title name hint typed code note link actions button primary
  * CSS         --qr-login-accent, -on-accent, -ink, -muted, -surface, -line, -alarm, -radius, -size; color-scheme
  * Children    shown when JavaScript does not run, and where the code does not help: a link to a password form, say
  *
@@ -22,36 +23,20 @@
  * <form name="createElementNS"> on the page shadows the document's own.
  */
 
-/** Every visible string. To replace some, early: `QRLoginElement.texts = {...TEXTS, yes: "Go on"}`. */
-export const TEXTS = Object.freeze({
-  label: "QR code for logging in",
-  idle: "Log in with your phone", idleHint: "You need a phone that is already signed in.",
-  starting: "One moment…", startingHint: "", redeeming: "Logging you in…", redeemingHint: "",
-  pending: "Scan with your phone", pendingHint: "Use a phone that is already signed in.",
-  typed: "Or type {code} at {uri}",
-  scanned: "Scanned by {name}", scannedHint: "Approve on the phone.",
-  confirmed: "Continue as {name}?", confirmedHint: "Approved on the phone. Continue only if this account is yours.",
-  redeemed: "You are logged in", redeemedHint: "", denied: "Declined on the phone", deniedHint: "Nobody was logged in.",
-  cancelled: "Cancelled", cancelledHint: "Nobody was logged in.",
-  expired: "This code has expired", expiredHint: "Codes live for a short time only.",
-  superseded: "Open in another window", supersededHint: "Another window took this login over.",
-  unknown: "This code no longer works", unknownHint: "If this happens again, allow cookies for this site.",
-  used: "This login was already used", usedHint: "Load the page again to see whether you are logged in.",
-  offline: "You are offline", offlineHint: "This goes on as soon as there is a connection.",
-  unavailable: "Something went wrong", unavailableHint: "The server gave no useful answer.",
-  refused: "Login by phone is not set up", refusedHint: "Please tell the people who run this site.",
-  nameless: "an account without a name", retrying: "Having trouble. Trying again…",
-  minutes: "Expires within {n} minutes", minute: "Expires within a minute", seconds: "Expires within {n} seconds",
-  start: "Show the code", renew: "Show a new code", again: "Try again", here: "Continue here",
-  reload: "Load the page again", yes: "Continue", no: "That is not me",
-});
+import {
+  CALM_MS, DRAWINGS, PATIENCE_S, TOKENS, Trouble, backoff, call, doorUrl, hidden, make, now, ownPath, plain, seconds, sheetOf,
+  sleep, unfocused, webAddress,
+} from "./qr-login-parts.js";
+import { Stream, takePlace } from "./qr-login-streams.js";
+import { languageOf, textsFor } from "./qr-login-texts.js";
 
 /** What each state shows beside its two texts: a drawing, its tone, then its actions, the main one first. */
 const VIEWS = Object.freeze({
   idle: ["phone", "", "start"], starting: ["corners", ""], pending: ["", ""], scanned: ["phone", "", "no"],
   confirmed: ["person", "", "yes", "no"], redeeming: ["person", ""], redeemed: ["check", ""],
   denied: ["cross", "alarm", "renew"], cancelled: ["cross", "quiet", "renew"], expired: ["clock", "quiet", "renew"],
-  superseded: ["phone", "quiet", "here"], unknown: ["mark", "alarm", "renew"], used: ["mark", "quiet", "reload"],
+  superseded: ["phone", "quiet", "here"], used: ["mark", "quiet", "reload"],
+  unknown: ["mark", "alarm", "renew"], forgotten: ["clock", "quiet", "renew"],
   offline: ["mark", "alarm", "again"], unavailable: ["mark", "alarm", "again"], refused: ["mark", "alarm", "again"],
 });
 const LIVE = ["pending", "scanned", "confirmed"]; // a deadline runs and the server is being asked
@@ -62,33 +47,19 @@ const HELPLESS = ["offline", "unavailable", "refused", "unknown"]; // the childr
 const ENDS = new Map([["denied", "denied"], ["cancelled", "cancelled"], ["expired", "expired"],
   ["superseded", "superseded"], ["unknown_login", "unknown"], ["already_redeemed", "used"]]);
 
-/** Strokes on a 24 x 24 grid. @type {Record<string, string>} */
-const DRAWINGS = {
-  "": "", corners: "M1 1h6v6h-6zM17 1h6v6h-6zM1 17h6v6h-6z", check: "M5 12.5l4.5 4.5L19 7.5",
-  phone: "M9 3h6a2 2 0 0 1 2 2v14a2 2 0 0 1-2 2H9a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2zM11 18h2",
-  person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4.5 20.5c.8-3.6 3.8-5.5 7.5-5.5s6.7 1.9 7.5 5.5",
-  cross: "M7 7l10 10M17 7L7 17", clock: "M12 3v9.5l6 3.5", mark: "M12 5.5v8M12 18v.01",
-};
-
 const HOLD_S = 25; // the longest wait that the wire allows
-const PATIENCE_S = 10; // beyond the hold, before an unanswered request counts as lost
 const REDEEM_PATIENCE_S = 4; // all tries have to fit into the 30 s in which the same op gets the same answer
 const PAUSE_MS = 3000; // between polls that the server does not hold
 const GRACE_MS = 3000; // a picture may still be scanned so long after the next one was due
 const TRIES = 5; // failures in a row before the page asks the person
-const CALM_MS = 500; // a click that was already on its way when the question appeared is no answer to it
+const STREAMS = ["events", "socket"];
+const PROBE_MS = 5000; // a stream that says nothing at first is checked, once: some proxies keep back what they should hand on
+const QUIET_MS = 30_000; // and now and then while it goes on saying nothing
+const YOUNG_MS = 10_000; // a stream that ends so early without a word has failed; a later end is how they end
+const STREAM_AGAIN_MS = 60_000; // not before, after one that failed
 
 const STYLE = `
-:host { display: block; --radius: var(--qr-login-radius, 1.25rem);
-  --accent: var(--qr-login-accent, light-dark(#0b6b5b, #6fd6bf));
-  --on-accent: var(--qr-login-on-accent, light-dark(#fff, #06201a));
-  --alarm: var(--qr-login-alarm, light-dark(#a8402a, #ffab95));
-  --ink: var(--qr-login-ink, light-dark(#17211f, #eef4f2));
-  --muted: var(--qr-login-muted, light-dark(#55625f, #a9b8b4));
-  --surface: var(--qr-login-surface, light-dark(#fff, #18211f));
-  --line: var(--qr-login-line, light-dark(#d9e0de, #35423f)) }
-:host([hidden]), [hidden], .hint:empty, .typed:empty, .note:empty, .actions:empty { display: none !important }
-* { box-sizing: border-box; margin: 0 }
+.hint:empty, .typed:empty, .note:empty, .actions:empty { display: none !important }
 .card { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 1rem;
   inline-size: min(100%, 22rem); min-block-size: 27rem; margin-inline: auto; padding: 1.5rem clamp(.75rem, 5%, 1.75rem);
   color: var(--ink); background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius);
@@ -96,12 +67,10 @@ const STYLE = `
 .picture { --tone: var(--accent); position: relative; display: grid; place-items: center; inline-size: 6.5rem;
   aspect-ratio: 1; max-inline-size: 100%; border-radius: 50%; background: color-mix(in srgb, var(--tone) 9%, #0000) }
 .wide { inline-size: var(--qr-login-size, 16rem); background: none }
-.alarm { --tone: var(--alarm) } .quiet { --tone: var(--muted) }
 .qr { position: absolute; inset: 9px; inline-size: calc(100% - 18px); aspect-ratio: 1; background: #fff;
   border-radius: .875rem; forced-color-adjust: none; transition: opacity .3s }
 .stale .qr { opacity: .12 }
-.icon { inline-size: 3.25rem; aspect-ratio: 1; fill: none; stroke: var(--tone); stroke-width: 1.5;
-  stroke-linecap: round; stroke-linejoin: round }
+.icon { inline-size: 3.25rem; aspect-ratio: 1 }
 .wide .icon { inline-size: 62%; stroke: var(--line) }
 .starting .icon, .redeeming .icon { animation: breathe 1.2s ease-in-out infinite alternate }
 .scanned .icon { animation: nudge 1.6s ease-in-out infinite }
@@ -115,81 +84,26 @@ const STYLE = `
 .hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
 .hint, .typed { margin-block-start: .375rem }
 .code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em; white-space: nowrap }
-.spoken { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
+.link { display: inline-flex; align-items: center; min-block-size: 2.75rem; color: var(--accent); font-weight: 600 }
 .actions { display: grid; gap: .625rem; inline-size: 100% }
-button { font: inherit; font-weight: 600; min-block-size: 2.875rem; padding: .5rem; cursor: pointer;
-  color: var(--ink); background: none; border: 1.5px solid var(--muted); border-radius: calc(var(--radius) * .6) }
-.primary { color: var(--on-accent); background: var(--accent); border-color: var(--accent) }
-button:hover { text-decoration: underline; text-underline-offset: .2em }
-button[aria-disabled] { opacity: .55; cursor: default }
 .card:focus { outline: none }
-.card:focus-visible, button:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
+.card:focus-visible, button:focus-visible, .link:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
 @keyframes breathe { from { opacity: .4 } } @keyframes nudge { 50% { transform: translateY(-4px) } }
-@media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important } }
 @media (forced-colors: active) { .countdown { stroke: GrayText; stroke-width: 1px }
   .countdown .remaining, .icon, .wide .icon { stroke: CanvasText } .countdown .remaining { stroke-width: 3px } }
 `;
-const sheet = new CSSStyleSheet();
-sheet.replaceSync(STYLE);
+const sheet = sheetOf(TOKENS + STYLE);
 
-const { createElementNS, querySelector } = Document.prototype;
+/** @typedef {keyof typeof VIEWS} State @typedef {import("./qr-login-parts.js").Answer} Answer */
 
-/** @typedef {keyof typeof VIEWS} State @typedef {keyof typeof TEXTS} Text @typedef {Record<string, any>} Answer */
-
-/** A call without the answer it wanted. `passing`: worth another try, not before `after` seconds. */
-class Trouble extends Error {
-  constructor(/** @type {State} */ state, passing = true, after = 0, code = "") {
-    super(code || state);
-    this.state = state, this.passing = passing, this.after = after, this.code = code;
-  }
-}
-
-/** An element whose part is also its class.
- * @param {string} tag @param {string} part @param {Record<string, string>} attributes @param {Element[]} children */
-function make(tag, part = "", attributes = {}, ...children) {
-  const space = ["svg", "rect", "path"].includes(tag) ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml";
-  const element = /** @type {HTMLElement & SVGElement} */ (createElementNS.call(document, space, tag));
-  const all = part ? { class: part, part, ...attributes } : attributes;
-  for (const [name, value] of Object.entries(all)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-const hidden = () => Reflect.get(Document.prototype, "visibilityState", document) === "hidden";
-const now = () => performance.now(); // milliseconds that no clock change can move
 const hex = (/** @type {number} */ byte) => byte.toString(16).padStart(2, "0");
-const seconds = (/** @type {any} */ value, most = 3600) => (value > 0 ? Math.min(Number(value), most) : 0);
-
-/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
-function sleep(ms, signal) {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
-  });
-}
-
-/** A name as one line of text that cannot turn the text around it. @param {unknown} name */
-function plain(name) {
-  if (typeof name !== "string") return "";
-  return Array.from(name.replace(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, "")).slice(0, 80).join("");
-}
 
 /** A code and where to type it, if the server gave both. @param {Answer} begun @returns {string[]} */
 function typedCode({ user_code: code, verification_uri: uri }) {
   return /^[A-Z0-9-]{4,20}$/.test(code) && plain(uri) ? [code, plain(uri).replace(/^https:\/\//, "")] : [];
 }
 
-/** A path of this origin as a full URL, or "". Cutting the path out of the URL again would let "/..//host" escape. */
-function ownPath(/** @type {string | null} */ next) {
-  if (!next || !/^\/(?![/\\])[^\\\s\u0000-\u001f\u007f-\u009f]*$/u.test(next)) return "";
-  const url = new URL(next, location.origin);
-  return url.origin === location.origin && !url.pathname.startsWith("//") ? url.href : "";
-}
-
 export class QRLoginElement extends HTMLElement {
-  /** @type {Readonly<Record<Text, string>>} */
-  static texts = TEXTS;
   static observedAttributes = ["src"];
 
   /** @type {State | ""} */ #state = "";
@@ -204,6 +118,9 @@ export class QRLoginElement extends HTMLElement {
   #total = 1; // seconds that the countdown began with
   #deadline = 0; #rotates = 0; // instants of now(): when the state dies, and the picture
   #pollAt = 0; #callAt = 0; // no status before; nothing at all before, because the server said so
+  #streamAt = 0; // no stream before
+  #known = false; // the server has known this login after it began: cookies work here
+  /** @type {Readonly<Record<string, string>>} */ #texts = {}; // those of what is on the screen
   #trouble = false; // the last call failed and is tried again
   #left = false; // this page was sent elsewhere
 
@@ -217,10 +134,11 @@ export class QRLoginElement extends HTMLElement {
       make("svg", "countdown", { "aria-hidden": "true" }, make("rect"), left), qr,
       make("svg", "icon", { "aria-hidden": "true", viewBox: "0 0 24 24" }, icon));
     const title = make("p", "title", { id: "title" }), hint = make("p", "hint"), typed = make("p", "typed");
+    const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
     const note = make("p", "note", { role: "status" }), actions = make("div", "actions"), slot = make("slot");
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
-      picture, make("div", "", { role: "status" }, title, hint, typed), note, actions, slot);
-    this.#at = { path, icon, qr, left, picture, title, hint, typed, note, actions, slot, card };
+      picture, make("div", "", { role: "status" }, title, hint, typed), link, note, actions, slot);
+    this.#at = { path, icon, qr, left, picture, title, hint, typed, link, note, actions, slot, card };
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
     root.append(card);
@@ -228,8 +146,8 @@ export class QRLoginElement extends HTMLElement {
 
   /** What is on the screen: a key of VIEWS. */
   get state() { return this.#state; }
-  /** The strings in use. Override it to choose by language. */
-  get texts() { return /** @type {typeof QRLoginElement} */ (this.constructor).texts; }
+  /** The strings in use: those of the catalogue in the language that `lang` says. */
+  get texts() { return textsFor(this, "login"); }
 
   connectedCallback() {
     const { signal } = (this.#ears = new AbortController());
@@ -288,7 +206,8 @@ export class QRLoginElement extends HTMLElement {
       if (!(error instanceof Trouble)) console.error("<qr-login>", error);
       this.#trouble = false; // it is said in full now
       const late = error.passing && this.#id && !this.#op && now() > this.#deadline;
-      this.#show(late ? "expired" : error instanceof Trouble ? error.state : "unavailable");
+      const state = error.state === "unknown" && this.#known ? "forgotten" : error instanceof Trouble ? error.state : "unavailable";
+      this.#show(late ? "expired" : /** @type {State} */ (state));
     }).finally(() => { if (this.#run === run) this.#run = null; });
   }
 
@@ -301,7 +220,8 @@ export class QRLoginElement extends HTMLElement {
   }
 
   #forget() {
-    this.#id = this.#op = this.#tag = this.#name = "", this.#typed = [], this.#pollAt = 0, this.#total = 1, this.#trouble = false;
+    this.#id = this.#op = this.#tag = this.#name = "", this.#typed = [], this.#pollAt = 0, this.#total = 1;
+    this.#trouble = this.#known = false;
   }
 
   /** @param {string} action a text's key, of those in VIEWS */
@@ -330,19 +250,61 @@ export class QRLoginElement extends HTMLElement {
 
   /** Reads the status until the login is over; the first time at once, for what is on the screen may be old. */
   async #watch(/** @type {AbortSignal} */ signal, hold = 0) {
-    for (; this.#id; hold = HOLD_S) {
-      await sleep(this.#pollAt - now(), signal);
-      const id = this.#id, version = this.#version, asked = now();
-      const left = Math.max(1, Math.ceil((this.#deadline - asked) / 1000) + 1);
-      let wait = 0;
-      const answer = await this.#persist(async () => {
-        wait = this.#trouble ? 0 : Math.min(hold, left); // after a failure at once, so that the note goes away
-        const path = `${id}?after=${version}&wait=${wait}`;
-        return this.#hear(await this.#call(path, null, signal, wait + PATIENCE_S), id);
-      }, signal);
-      const spun = wait > 0 && version === this.#version && now() - asked < 1000;
-      this.#pollAt = now() + Math.max(seconds(answer.retry_after, 60) * 1000, spun ? PAUSE_MS : 0);
+    /** @type {(() => void) | null} */
+    let leave = null; // without a place among the connections, it asks often instead of being held
+    try {
+      for (; this.#id; hold = HOLD_S) {
+        await sleep(this.#pollAt - now(), signal);
+        leave ??= await takePlace();
+        signal.throwIfAborted();
+        if (!hold || !leave || !await this.#listen(signal)) await this.#poll(signal, leave ? hold : -1);
+      }
+    } finally {
+      leave?.();
     }
+  }
+
+  /** One question; `hold` -1: not held, and not soon again. @param {AbortSignal} signal @param {number} hold */
+  async #poll(signal, hold) {
+    const id = this.#id, version = this.#version, asked = now();
+    const left = Math.max(1, Math.ceil((this.#deadline - asked) / 1000) + 1);
+    let wait = 0;
+    const answer = await this.#persist(async () => {
+      wait = this.#trouble ? 0 : Math.max(0, Math.min(hold, left)); // after a failure at once, so that the note goes away
+      return this.#hear(await this.#call(`${id}?after=${version}&wait=${wait}`, null, signal, wait + PATIENCE_S), id);
+    }, signal);
+    this.#known = true;
+    const rests = hold < 0 || (wait > 0 && version === this.#version && now() - asked < 1000);
+    this.#pollAt = now() + Math.max(seconds(answer.retry_after, 60) * 1000, rests ? PAUSE_MS : 0);
+  }
+
+  /** Hears of news as they come, until the stream ends. False without one; why it failed, the next poll finds out.
+   * @param {AbortSignal} signal @returns {Promise<boolean>} */
+  async #listen(signal) {
+    const kind = this.getAttribute("stream") ?? "", id = this.#id, since = now();
+    if (!STREAMS.includes(kind) || since < this.#streamAt) return false;
+    let stream, heard = false, failed = false;
+    try {
+      stream = new Stream(kind, doorUrl(this, `${id}/${kind}?after=${this.#version}`));
+      for (let quiet = PROBE_MS; this.#id && !failed; quiet = QUIET_MS) {
+        const due = Math.min(now() + quiet, this.#rotates, this.#deadline);
+        const news = await stream.next(Math.max(1000, due - now()), signal);
+        const version = this.#version, picture = this.#at.path.getAttribute("d"), end = ENDS.get(news?.error);
+        if (end) throw new Trouble(end, false);
+        this.#hear(news ?? await this.#call(`${id}?after=${version}&wait=0`, null, signal), id);
+        if (news) heard = true, this.#tick(false);
+        else failed = version !== this.#version || picture !== this.#at.path.getAttribute("d"); // there was news, and it kept silent
+        this.#known = true;
+      }
+    } catch (error) {
+      if (signal.aborted || (error instanceof Trouble && !error.passing)) throw error;
+      failed = !heard && now() - since < YOUNG_MS;
+      this.#pollAt = now() + 1000 * Math.random(); // a server that restarts has ended everybody's at once
+    } finally {
+      stream?.close();
+    }
+    if (failed) this.#streamAt = now() + STREAM_AGAIN_MS;
+    return true;
   }
 
   /** Takes in a begin or status answer. @param {Answer} answer @param {string} id */
@@ -352,7 +314,7 @@ export class QRLoginElement extends HTMLElement {
     else if (login_id === id && state === "redeemed") this.#show("used"); // but not by a click on this page
     else if (login_id !== id || !LIVE.includes(state) || !Number.isInteger(version)) throw new Trouble("unavailable");
     else {
-      if (state === "pending") this.#draw(qr);
+      if (state === "pending") this.#draw(qr, webAddress(answer.verification_uri_complete));
       this.#id = id, this.#version = version, this.#name = plain(by?.shown_as);
       this.#tag = typeof by?.tag === "string" ? by.tag : "";
       this.#deadline = now() + seconds(expires_in) * 1000;
@@ -400,47 +362,14 @@ export class QRLoginElement extends HTMLElement {
         this.#callAt = now() + error.after * 1000;
         if (failed >= tries || this.#state === "starting" && error.after > PATIENCE_S) throw error;
         this.#tick(true);
-        await sleep(Math.min(30_000, 1000 * 2 ** (failed - 1)) * (0.5 + Math.random() / 2), signal);
+        await sleep(backoff(failed), signal);
       }
     }
   }
 
   /** @param {string} path @param {object | null} body @param {AbortSignal} signal @returns {Promise<Answer>} */
-  async #call(path, body, signal, patience = PATIENCE_S) {
-    const headers = new Headers({ Accept: "application/json" }), cut = new AbortController(), abort = () => cut.abort();
-    let url, response, answer;
-    try {
-      const src = this.getAttribute("src"), csrf = this.getAttribute("csrf-header");
-      const base = new URL(src ?? "", this.baseURI);
-      if (!src || base.origin !== location.origin) throw new TypeError("src must be a path of this origin");
-      url = new URL(path, base.origin + base.pathname.replace(/\/?$/, "/"));
-      if (body) headers.set("Content-Type", "application/json");
-      if (body && csrf) headers.set(csrf, this.getAttribute("csrf-token") ?? "");
-    } catch (error) {
-      console.error("<qr-login>", error);
-      throw new Trouble("refused", false);
-    }
-    const timer = setTimeout(abort, patience * 1000);
-    signal.addEventListener("abort", abort);
-    try {
-      // Not mode "same-origin": from a page without referrer it sends "Origin: null". The URL is ours anyway.
-      response = await this.request(url, {
-        method: body ? "POST" : "GET", body: body && JSON.stringify(body), headers, signal: cut.signal, mode: "cors",
-        credentials: "same-origin", redirect: "error", cache: "no-store", keepalive: path.endsWith("/cancel"),
-      });
-      answer = Object.assign(Object.create(null), JSON.parse(await response.text())); // no prototype to be polluted
-    } catch {
-      if (signal.aborted) throw signal.reason; // anything else: no connection, or no JSON
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-    }
-    if (!response) throw new Trouble(navigator.onLine ? "unavailable" : "offline");
-    if (response.ok && answer) return answer;
-    const { ok, status } = response, end = status < 500 && ENDS.get(answer?.error);
-    if (end) throw new Trouble(/** @type {State} */ (end), false);
-    const after = seconds(answer?.retry_after ?? response.headers.get("Retry-After"), 120);
-    throw new Trouble("unavailable", ok || status === 429 || status >= 500, after, String(answer?.error));
+  #call(path, body, signal, patience = PATIENCE_S) {
+    return call(this, path, body, signal, { patience, ends: ENDS, keepalive: path.endsWith("/cancel") });
   }
 
   // The screen
@@ -449,10 +378,11 @@ export class QRLoginElement extends HTMLElement {
   #show(state) {
     const shown = `${state} ${this.#tag}`, before = this.#state, inside = this.matches(":focus-within");
     if (shown === this.#shown) return;
-    const { texts } = this, at = this.#at, [drawing, tone, ...actions] = VIEWS[state], live = LIVE.includes(state);
+    const texts = (this.#texts = this.texts), at = this.#at, [drawing, tone, ...actions] = VIEWS[state], live = LIVE.includes(state);
     this.#shown = shown;
     this.#state = state;
     this.setAttribute("state", state);
+    at.card.setAttribute("lang", languageOf(this));
 
     const wide = ["pending", "starting"].includes(state);
     at.picture.setAttribute("class", `picture ${state} ${tone} ${wide ? "wide" : ""} ${live ? "live" : ""}`);
@@ -462,16 +392,17 @@ export class QRLoginElement extends HTMLElement {
     const name = make("bdi", "name");
     name.textContent = this.#name || texts.nameless;
     at.title.replaceChildren(...texts[state].split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
-    at.hint.textContent = texts[/** @type {Text} */ (`${state}Hint`)];
+    at.link.textContent = texts.sameDevice;
+    at.hint.textContent = texts[`${state}Hint`];
     at.typed.replaceChildren(...(state === "pending" ? this.#otherwise() : []));
     at.actions.replaceChildren(...actions.map((action) => this.#button(action, state === "confirmed")));
     at.slot.toggleAttribute("hidden", !HELPLESS.includes(state));
     at.card.setAttribute("aria-busy", String(["starting", "redeeming"].includes(state)));
-    if ([...OVER, "unknown", "used", "redeemed"].includes(state)) this.#forget();
+    if ([...OVER, "unknown", "forgotten", "used", "redeemed"].includes(state)) this.#forget();
     this.#count();
 
     // Focus follows if it was here; for a question also if it was nowhere; never out of a field that is being typed in.
-    const nowhere = !querySelector.call(document, ":focus");
+    const nowhere = unfocused();
     if (inside || (nowhere && state === "confirmed")) at.card.focus({ preventScroll: inside });
     if (before !== state) this.#tell("state", { state });
   }
@@ -486,13 +417,13 @@ export class QRLoginElement extends HTMLElement {
     spoken.setAttribute("class", "spoken");
     /** @type {Record<string, Element[]>} */
     const parts = { "{code}": [shown, spoken], "{uri}": [where] };
-    return this.texts.typed.split(/(\{code\}|\{uri\})/).flatMap((text) => parts[text] ?? text);
+    return this.#texts.typed.split(/(\{code\}|\{uri\})/).flatMap((text) => parts[text] ?? text);
   }
 
   /** @param {string} action @param {boolean} question */
   #button(action, question) {
     const button = make("button", action === "no" ? "button" : "button primary", { type: "button" });
-    button.textContent = this.texts[/** @type {Text} */ (action)];
+    button.textContent = this.#texts[action];
     button.addEventListener("click", () => button.hasAttribute("aria-disabled") || this.#act(action));
     if (question) button.setAttribute("aria-disabled", "true");
     if (question) setTimeout(() => button.removeAttribute("aria-disabled"), CALM_MS);
@@ -505,13 +436,14 @@ export class QRLoginElement extends HTMLElement {
     return this.dispatchEvent(new CustomEvent(`qr-login:${what}`, options));
   }
 
-  /** @param {{size?: unknown, path?: unknown} | undefined} qr */
-  #draw(qr) {
+  /** @param {{size?: unknown, path?: unknown} | undefined} qr @param {string} address what the picture says */
+  #draw(qr, address) {
     const { size, path } = qr ?? {};
     const good = Number.isInteger(size) && typeof path === "string" && /^M[\d\s.,MmHhVvLlZz-]+$/.test(path);
     if (!good) throw new Trouble("unavailable");
     this.#at.qr.setAttribute("viewBox", `0 0 ${size} ${size}`);
     if (this.#at.path.getAttribute("d") !== path) this.#at.path.setAttribute("d", path);
+    this.#at.link.setAttribute("href", address);
   }
 
   #count() {
@@ -523,10 +455,12 @@ export class QRLoginElement extends HTMLElement {
   /** The ring moves every second; the words, which are read aloud, change four times in all. */
   #tick(trouble = this.#trouble) {
     this.#trouble = trouble;
-    const { texts } = this, { left: ring, picture, note } = this.#at, live = LIVE.includes(this.#state);
+    const texts = this.#texts, { left: ring, picture, note, link } = this.#at, live = LIVE.includes(this.#state);
     const left = (this.#deadline - now()) / 1000;
     ring.style.setProperty("--left", String(Math.max(0, Math.min(1, (left - 1) / this.#total))));
-    picture.classList.toggle("stale", now() > Math.min(this.#deadline, this.#rotates)); // a dead code is not offered
+    const stale = now() > Math.min(this.#deadline, this.#rotates), touch = matchMedia("(pointer: coarse)").matches;
+    picture.classList.toggle("stale", stale); // a dead code is not offered
+    link.toggleAttribute("hidden", stale || !touch || this.#state !== "pending" || !link.getAttribute("href"));
     const within = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60))) : left > 30 ? texts.minute
       : texts.seconds.replace("{n}", left > 10 ? "30" : "10");
     const text = this.#trouble ? texts.retrying : live ? within : "";

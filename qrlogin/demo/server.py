@@ -117,21 +117,39 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if self.server.application is None:
                 raise RuntimeError("the server was not started")
-            content = b"".join(self.server.application(self._environ(body), lambda *head: begun.append(head)))
+            content = self.server.application(self._environ(body), lambda *head: begun.append(head))
             [(status, headers)] = begun
         except Exception:
             traceback.print_exc()
             self.close_connection = True
-            status, headers, content = "500 Internal Server Error", [("Content-Length", "0")], b""
+            status, headers, content = "500 Internal Server Error", [("Content-Length", "0")], ()
+        try:
+            self._send(status, headers, content)
+        finally:
+            if close := getattr(content, "close", None):
+                close()
+
+    def _send(self, status: str, headers: list[tuple[str, str]], content: Iterable[bytes]) -> None:
+        """What has a length goes out whole; what has none, part by part as it comes, in chunks (RFC 9112 section 7.1)."""
         code, _, phrase = status.partition(" ")
+        counted = int(code) in (204, 304) or any(key.lower() == "content-length" for key, _ in headers)
+        chunked = not counted and self.request_version == "HTTP/1.1"
+        self.close_connection |= not counted and not chunked  # the end of the connection is the end of what was sent
         self.send_response(int(code), phrase)
         for key, value in headers:
             self.send_header(key, value)
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        if self.command == "HEAD":
+            return
+        for part in content:
+            if part:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _environ(self, body: bytes) -> dict[str, Any]:
         path, _, query = self.path.partition("?")
@@ -143,6 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.input": BytesIO(body),
+            "qrlogin.socket": self.connection,  # so that a wait sees that its browser left
         }
         keys = {key.lower() for key in self.headers if "_" not in key}  # X_Y would pass itself off as X-Y
         for key in keys - {"content-type", "content-length"}:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from qrlogin.answers import Status
+from qrlogin.browser import language
 from qrlogin.demo import pages
 from qrlogin.demo.dialects import DIALECTS, USERINFO, tokens
 from qrlogin.demo.people import PEOPLE, Account, Phones, Sessions
-from qrlogin.errors import LoginError, MethodNotAllowed, NoSuchPath, QRLoginError, Unauthenticated
+from qrlogin.errors import LoginError, MethodNotAllowed, Misconfigured, NoSuchPath, QRLoginError, Unauthenticated
 from qrlogin.login import QRLogin
 from qrlogin.table import State
-from qrlogin.wire import Cookie, Dialect, Endpoint, Native, Person, Request, Response, describe_browser
+from qrlogin.wire import BrowserContext, Cookie, Dialect, Endpoint, Native, Person, Request, Response, describe_browser
 from qrlogin.wire.guards import bearer, check_origin, one_header, read_json
 from qrlogin.wire.message import StartResponse
 from qrlogin.wire.routes import known
@@ -31,16 +32,6 @@ MAX_WAITING: Final = 64  # every connection has a thread of its own here
 _NO_STORE: Final = (("Cache-Control", "no-store"),)
 _PAGES: Final = re.compile(r"|phone|qr|qr/[A-Za-z0-9_.=-]+|logout")
 _TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
-_BROWSERS: Final = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-_SYSTEMS: Final = (
-    ("Windows", "Windows"),
-    ("Android", "Android"),
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("CrOS", "ChromeOS"),
-    ("Mac OS X", "macOS"),
-    ("Linux", "Linux"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +54,7 @@ class Site:
     """
 
     def __init__(self, qr: QRLogin, dialects: Sequence[str] = (), *, lifetime: int | None = None) -> None:
+        describe = described()
         native = Native(qr.core, user_codes=qr.core.policy.user_codes, describe=describe)
         self._qr, self._endpoint = qr, Endpoint(qr, native, max_waiting=MAX_WAITING)
         self._phones, self._sessions, self._tokens = Phones(), Sessions(), Sessions()
@@ -76,7 +68,7 @@ class Site:
             Mount("demo/", self._demo),
             Mount("", self._pages, _PAGES.fullmatch),
             *(self._mount(dialect) for dialect in self.dialects.values()),
-            Mount("", lambda request: pages.not_found()),
+            Mount("", lambda request: pages.not_found(_language(request))),
         ]
 
     def _mount(self, dialect: Dialect) -> Mount:
@@ -185,10 +177,11 @@ class Site:
         if one_header(request, "host") != self._host:  # another name of this machine: cookies would not fit
             query = f"?{request.query}" if _TYPED.fullmatch(request.query) else ""
             return pages.see_other(f"{self.origin}/{request.path}{query}")
+        lang = _language(request)
         if request.path:
-            return pages.phone()  # whoever opens this has done nothing yet: previews and prefetches open addresses, too
+            return pages.phone(lang)  # whoever opens this has done nothing yet: previews and prefetches open addresses, too
         account = self._sessions.find(_cookie(request, SESSION))
-        return pages.logged_in(account) if account else pages.desk()
+        return pages.logged_in(account, lang) if account else pages.desk(lang)
 
     def _log_out(self, request: Request) -> Response:
         check_origin(request, self.origin)
@@ -196,20 +189,30 @@ class Site:
         return replace(pages.see_other("/"), cookies=(_NO_SESSION,))
 
 
-def describe(request: Request) -> Mapping[str, str]:
-    """What the person on the phone is shown of the browser: its make in plain words where that is easy, and its address."""
-    agent = " ".join(request.all("user-agent"))
-    browser = next((name for mark, name in _BROWSERS if mark in agent), "")
-    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
-    shown = {"browser": f"{browser} on {system}"} if browser and system else dict(describe_browser(request))
-    if request.client:
-        shown["address"] = f"{request.client} (this computer)" if request.client.startswith("127.") else request.client
-    return shown
+def described() -> Callable[[Request], Mapping[str, str]]:
+    """What the person on the phone is shown of the browser: in plain words where ua-parser is there, else as it says itself."""
+
+    def address(request: Request) -> str | None:
+        client = request.client
+        return f"{client} (this computer)" if client and client.startswith("127.") else client
+
+    def plainly(request: Request) -> Mapping[str, str]:
+        found = address(request)
+        return {**describe_browser(request), **({"address": found} if found else {})}
+
+    try:
+        return BrowserContext(address=address)
+    except Misconfigured:
+        return plainly
 
 
 def _only(request: Request, *methods: str) -> None:
     if request.method not in methods:
         raise MethodNotAllowed(methods)
+
+
+def _language(request: Request) -> str:
+    return language(", ".join(request.all("accept-language")))
 
 
 def _cookie(request: Request, name: str) -> str:

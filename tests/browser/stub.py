@@ -20,7 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import segno
 
-from qrlogin.browser import ELEMENT, element
+from qrlogin.browser import ELEMENT, MODULES, module, texts
+from tests.browser.streaming import stream
 from tests.servers import free_port
 
 CSP = (
@@ -34,7 +35,7 @@ main { display: grid; place-content: safe center; min-block-size: 100vh; padding
   grid-template-columns: minmax(0, 22rem) }
 h1 { font-size: 1.25rem; text-align: center } a { color: inherit }
 """
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">
 <script type="module" src="{script}"></script></head><body><main><h1>{title}</h1>{body}</main></body></html>"""
 FALLBACK = '<a id="password" href="/password">Log in with a password</a>'
@@ -46,6 +47,7 @@ class Fault(Enum):
     DROPPED = "closes the connection before it does anything"
     LOST = "does what was asked, then closes the connection"
     SILENT = "keeps the connection open and says nothing"
+    MUTE = "opens the stream, as if it were one, and says nothing there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def html(status: int = 200) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that arrived: its kind (begin, status, redeem, cancel), its parts (header names in lower case)."""
+    """One request that arrived: kind (begin, status, events, socket, redeem, cancel) and parts (header names in lower case)."""
 
     kind: str
     query: dict[str, str]
@@ -100,10 +102,12 @@ class Stub:
     attributes: str = 'src="/qrlogin/"'
     around: str = ""
     fallback: str = FALLBACK
+    lang: str = "en"
     module: str = ""  # the page's own script, which imports the element; without it the page loads the element itself
     lifetime: int = 120
     rotation: float = 25
     hold: float = 25
+    life: float = 60  # of a stream
     extra: dict[str, Any] = field(default_factory=dict)  # unknown fields, in every answer
     faults: defaultdict[str, deque[Reply | Fault]] = field(default_factory=lambda: defaultdict(deque))
     always: dict[str, Reply | Fault] = field(default_factory=dict)
@@ -125,6 +129,10 @@ class Stub:
     def login(self) -> Login:
         """The newest login."""
         return list(self.logins.values())[-1]
+
+    def word(self, key: str) -> str:
+        """What the element calls it, in the page's language."""
+        return texts(self.lang)["login"][key]
 
     def kinds(self) -> list[str]:
         return [call.kind for call in self.calls]
@@ -176,7 +184,7 @@ class Stub:
         login = Login(secrets.token_urlsafe(16), secrets.token_hex(16), time.monotonic() + self.lifetime)
         self.logins[login.login_id] = login
         cookie = f"qrl-{login.login_id[:8]}={login.device_code}; Path=/; HttpOnly; SameSite=Lax; Max-Age=150"
-        return self._answer(login, 201, cookie, verification_uri=f"{self.url}qr")
+        return self.answer(login, 201, cookie, verification_uri=f"{self.url}qr")
 
     def status(self, call: Call, login: Login | None) -> Reply:
         if login is None:
@@ -186,13 +194,13 @@ class Stub:
         with self.changed:
             while (left := give_up - time.monotonic()) > 0 and str(login.version) == call.query.get("after") and self.alive:
                 self.changed.wait(left)
-        return self._answer(login)
+        return self.answer(login)
 
     def cancel(self, _call: Call, login: Login | None) -> Reply:
         if login is None:
             return problem(404, "unknown_login")
         login.state = "cancelled"
-        return self._answer(login)
+        return self.answer(login)
 
     def redeem(self, call: Call, login: Login | None) -> Reply:
         if login is None:
@@ -206,12 +214,12 @@ class Stub:
         if login.state == "confirmed":
             self.sessions.append(secrets.token_hex(8))
         login.state, login.op = "redeemed", call.body["op"]
-        return self._answer(login, 200, f"session={self.sessions[-1]}; Path=/; HttpOnly; SameSite=Lax")
+        return self.answer(login, 200, f"session={self.sessions[-1]}; Path=/; HttpOnly; SameSite=Lax")
 
     def _rotates_in(self) -> float:
         return self.rotation - time.monotonic() % self.rotation
 
-    def _answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
+    def answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
         body: dict[str, Any] = {"login_id": login.login_id, "state": login.state, "version": login.version, **more}
         left = login.deadline - time.monotonic()
         if left <= 0 and login.state in ("pending", "scanned", "confirmed"):
@@ -242,7 +250,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path.startswith("/qrlogin/") and not path.endswith(".js"):
-            return self._wire("status")
+            last = path.rsplit("/", 1)[1]
+            return self._wire(last if last in ("events", "socket") else "status")
         return self._send(self._page(path))
 
     def do_POST(self) -> None:
@@ -270,14 +279,31 @@ class Handler(BaseHTTPRequestHandler):
         cookies = SimpleCookie(self.headers.get("Cookie", "")).values()
         if login and login.device_code not in [cookie.value for cookie in cookies]:
             login = None  # one answer for the unknown and the foreign
-        reply = answers[kind](call, login)
+        if kind in ("events", "socket") and login:
+            return self._stream(kind, call, login, mute=fault is Fault.MUTE)
+        reply = answers[kind](call, login) if kind in answers else problem(404, "unknown_login")
         return None if fault is Fault.LOST or not stub.alive else self._send(reply)
+
+    def _stream(self, kind: str, call: Call, login: Login, *, mute: bool) -> None:
+        stub = self.stub
+        self.close_connection = True
+
+        def rest(seconds: float) -> bool:
+            with stub.changed:
+                stub.changed.wait(seconds)
+            return stub.alive
+
+        after = call.headers.get("last-event-id") or call.query.get("after", "")
+        try:
+            stream(self, kind, login, after, look=lambda: stub.answer(login).body, rest=rest, life=stub.life, mute=mute)
+        except ConnectionError:
+            """The page has left."""
 
     def _page(self, path: str) -> Reply:
         stub = self.stub
         stub.pages.append(path)
-        if path.endswith(ELEMENT):
-            return Reply(200, element(), (("Content-Type", "text/javascript"),))
+        if (name := path.rpartition("/")[2]) in MODULES:
+            return Reply(200, module(name), (("Content-Type", "text/javascript"),))
         if path == "/page.js":
             return Reply(200, stub.module.encode(), (("Content-Type", "text/javascript"),))
         if path == "/style.css":
@@ -293,7 +319,7 @@ class Handler(BaseHTTPRequestHandler):
             body, title = f'<p id="in">{"You are in." if inside else "Who are you?"}</p>', "Account"
         else:
             return Reply(404, b"", ())
-        text = PAGE.format(title=title, body=body, script="/page.js" if stub.module else f"/qrlogin/{ELEMENT}")
+        text = PAGE.format(lang=stub.lang, title=title, body=body, script="/page.js" if stub.module else f"/qrlogin/{ELEMENT}")
         return Reply(200, text.encode(), (("Content-Type", "text/html; charset=utf-8"),))
 
     def _send(self, reply: Reply) -> None:

@@ -12,7 +12,7 @@ from qrlogin.wire.message import StartResponse
 from tests.browser.desk import Desk
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "http.md"
-HTML, JS = "text/html; charset=utf-8", "text/javascript; charset=utf-8"
+HTML = "text/html; charset=utf-8"
 
 
 def shown(language: str) -> list[str]:
@@ -21,8 +21,8 @@ def shown(language: str) -> list[str]:
 
 def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], StartResponse], Iterable[bytes]]:
     """Alice is signed in on every phone; whoever is redeemed sees /account."""
-    (desk, phone), (script,) = shown("html"), shown("js")
-    pages = {"": (HTML, f'<!doctype html><html lang="en"><title>Log in</title>{desk}</html>'), "phone.js": (JS, script)}
+    desk, phone = shown("html")
+    pages = {"": (HTML, f'<!doctype html><html lang="en"><title>Log in</title>{desk}</html>')}
     pages["account"] = (HTML, '<!doctype html><html lang="en"><title>Account</title><h1>Welcome</h1></html>')
 
     def answer(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -52,10 +52,10 @@ async def test_the_two_pages_of_the_docs_log_a_browser_in(desk: Desk) -> None:
             phone = await desk.context.new_page()
             await phone.goto(begun.verification_uri_complete)
             assert qr.status(cookie["value"]).state is State.PENDING, "opening it changes nothing"
-            await phone.get_by_role("button", name="Show me who asks").click()
+            await phone.get_by_role("button", name="See who is asking").click()
             await phone.locator("dd", has_text="Mozilla").wait_for()
-            await phone.get_by_role("button", name="Approve").click()
-            await phone.get_by_role("status").filter(has_text="confirmed").wait_for()
+            await phone.get_by_role("button", name="Yes, log it in").click()
+            await phone.locator("qr-approve[state=approved]").wait_for()
 
             await desk.until("confirmed")
             await desk.page.wait_for_timeout(600)  # the question's buttons are inert at first

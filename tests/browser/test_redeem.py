@@ -110,7 +110,7 @@ REFUSALS = {
     "denied": ("denied", "Show a new code"),
     "cancelled": ("cancelled", "Show a new code"),
     "expired": ("expired", "Show a new code"),
-    "unknown_login": ("unknown", "Show a new code"),
+    "unknown_login": ("forgotten", "Show a new code"),
     "already_redeemed": ("used", "Load the page again"),
     "forbidden": ("unavailable", "Try again"),
 }
@@ -271,9 +271,9 @@ async def test_request_is_a_seam(desk: Desk, stub: Stub) -> None:
     stub.attributes = 'src="/nowhere/" start="manual"'
     await desk.page.goto(stub.url)
     await desk.page.evaluate(
-        """async () => { const {QRLoginElement, TEXTS} = await import("/qrlogin/qr-login-element.js");
+        """async () => { const {QRLoginElement} = await import("/qrlogin/qr-login-element.js");
         customElements.define("my-login", class extends QRLoginElement {
-          static texts = {...TEXTS, pending: "Bitte scannen"};
+          get texts() { return {...super.texts, pending: "Bitte scannen"} }
           request(url, init) { init.headers.set("X-Mine", "yes"); return super.request(url, init) } }) }"""
     )
     await desk.page.locator("#mine", has_text="Bitte scannen").wait_for()

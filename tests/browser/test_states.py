@@ -1,14 +1,17 @@
 """Each state on the screen: what a person reads, which buttons there are, and that axe has nothing to say in light and dark."""
 
 import io
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
 from PIL import Image
 from playwright.async_api import Browser
 
+from qrlogin.browser import texts
 from tests.browser.desk import Desk
 from tests.browser.stub import Fault, Stub, picture, problem
+from tests.browser.words import strangers
 from tests.render.readers import decode
 
 Act = Callable[[Desk, Stub], Awaitable[None]]
@@ -48,21 +51,30 @@ async def starting(desk: Desk, stub: Stub) -> None:
 async def redeeming(desk: Desk, stub: Stub) -> None:
     stub.always["redeem"] = Fault.SILENT
     await moved("confirmed")(desk, stub)
-    await desk.press("Continue")
+    await desk.press(stub.word("yes"))
 
 
 async def redeemed(desk: Desk, stub: Stub) -> None:
     await moved("confirmed")(desk, stub)
     await desk.element.evaluate("it => it.addEventListener('qr-login:redeemed', event => event.preventDefault())")
-    await desk.press("Continue")
+    await desk.press(stub.word("yes"))
 
 
 async def offline(desk: Desk, stub: Stub) -> None:
     await manual(desk, stub)
     await desk.page.clock.install()
     await desk.context.set_offline(True)
-    await desk.press("Show the code")
+    await desk.press(stub.word("start"))
     await desk.until("offline", hurry=True)
+
+
+async def forgotten(desk: Desk, stub: Stub) -> None:
+    """The server knew the login for a while: cookies work, so other windows have pushed this one's cookie out."""
+    stub.hold = 0.2
+    await desk.page.goto(stub.url)
+    await desk.eventually(lambda: stub.count("status") >= 1)
+    await desk.eventually(lambda: not desk.awaits())
+    stub.always["status"] = problem(404, "unknown_login")
 
 
 async def not_set_up(desk: Desk, stub: Stub) -> None:
@@ -84,6 +96,7 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
     ("expired", moved("expired"), "This code has expired", ["Show a new code"]),
     ("superseded", refusing("status", 409, "superseded"), "Open in another window", ["Continue here"]),
     ("unknown", refusing("status", 404, "unknown_login"), "This code no longer works", ["Show a new code"]),
+    ("forgotten", forgotten, "This code no longer works", ["Show a new code"]),
     ("used", moved("redeemed"), "This login was already used", ["Load the page again"]),
     ("offline", offline, "You are offline", ["Try again"]),
     ("unavailable", refusing("begin", 403, "forbidden"), "Something went wrong", ["Try again"]),
@@ -111,17 +124,45 @@ async def test_a_state(desk: Desk, stub: Stub, state: str, act: Act, title: str,
         await desk.shot(f"{state}-{size}")
 
 
+@pytest.mark.parametrize(("state", "act"), [row[:2] for row in STATES], ids=[row[0] for row in STATES])
+async def test_a_state_in_chinese(desk: Desk, stub: Stub, state: str, act: Act) -> None:
+    stub.lang, stub.extra = "zh-CN", {"user_code": "WDJB-MJHT"}
+    stub.fallback = stub.fallback.replace("Log in with a password", texts("zh-CN")["pages"]["orWithPassword"])
+    await act(desk, stub)
+    await desk.until(state)
+    assert await strangers(desk.page, "zh-CN", DATA) == []
+    assert await desk.element.evaluate("it => it.shadowRoot.querySelector('.card').lang") == "zh-CN"
+    await desk.page.wait_for_function("() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')")
+    await desk.page.emulate_media(color_scheme="dark")
+    assert await desk.axe() == []
+    await desk.page.set_viewport_size({"width": 320, "height": 640})
+    await desk.page.evaluate("() => { document.documentElement.style.fontSize = '32px' }")
+    assert await desk.page.evaluate("() => document.documentElement.scrollWidth") <= 320
+    await desk.page.evaluate("() => { document.documentElement.style.fontSize = '' }")
+    await desk.page.emulate_media(color_scheme="light")
+    await desk.page.set_viewport_size({"width": 420, "height": 600})
+    await desk.shot(f"{state}-zh")
+
+
+DATA = [
+    re.escape("M•••a"),
+    r"127\.0\.0\.1:\d+/qr|http://127\.0\.0\.1:\d+/qr",
+    "WDJB-MJHT|W D J B, M J H T",
+    "Log in",
+]  # the last: the stub's heading
+
+
 async def test_every_state_of_the_module_is_above(desk: Desk, stub: Stub) -> None:
     await desk.page.goto(stub.url)
-    texts = await desk.page.evaluate("async () => Object.keys((await import('/qrlogin/qr-login-element.js')).TEXTS)")
+    texts = await desk.page.evaluate("async () => Object.keys((await import('/qrlogin/qr-login-texts.js')).TEXTS.en.login)")
     assert {text.removesuffix("Hint") for text in texts if text.endswith("Hint")} == {row[0] for row in STATES}
 
 
 async def test_an_application_has_its_own_words(desk: Desk, stub: Stub) -> None:
     """From the first one on: the module that imports the element comes before the element's first word."""
     stub.attributes += ' start="manual" lang="de"'
-    stub.module = """import { QRLoginElement, TEXTS } from "/qrlogin/qr-login-element.js";
-    QRLoginElement.texts = { ...TEXTS, idle: "Mit dem Telefon anmelden", start: "Code zeigen" };"""
+    stub.module = """import { TEXTS } from "/qrlogin/qr-login-texts.js"; import "/qrlogin/qr-login-element.js";
+    TEXTS.de = { login: { idle: "Mit dem Telefon anmelden", start: "Code zeigen" } };"""
     await desk.page.goto(stub.url)
     await desk.until("idle")
     assert (await desk.text()).splitlines()[0] == "Mit dem Telefon anmelden"
@@ -306,3 +347,12 @@ async def test_a_picture_may_be_of_any_size(desk: Desk, stub: Stub) -> None:
         await desk.eventually(lambda: desk.element.evaluate(box), expected.__eq__, expected)
         found = decode(Image.open(io.BytesIO(await desk.page.screenshot())))
         assert found == [text.encode()]
+
+
+@pytest.mark.parametrize(("state", "tone"), [("denied", "alarm"), ("cancelled", "muted"), ("scanned", "accent")])
+async def test_what_went_wrong_has_a_colour_of_its_own(desk: Desk, stub: Stub, state: str, tone: str) -> None:
+    await moved(state)(desk, stub)
+    await desk.until(state)
+    drawn = "it => getComputedStyle(it.shadowRoot.querySelector('.icon')).stroke"
+    colours = {"accent": "rgb(11, 107, 91)", "alarm": "rgb(168, 64, 42)", "muted": "rgb(85, 98, 95)"}
+    assert await desk.element.evaluate(drawn) == colours[tone]

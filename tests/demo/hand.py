@@ -12,8 +12,8 @@ from tests.render.readers import decode
 PHONE = {"width": 390, "height": 844}
 
 
-async def pick_up(chromium: Browser, shots: Path) -> "Hand":
-    context = await chromium.new_context(viewport=PHONE, is_mobile=True, has_touch=True)  # type: ignore[arg-type]
+async def pick_up(chromium: Browser, shots: Path, *, locale: str = "en-GB") -> "Hand":
+    context = await chromium.new_context(viewport=PHONE, is_mobile=True, has_touch=True, locale=locale)  # type: ignore[arg-type]
     seat = await Desk.sit_down(context, shots)
     return Hand(seat)
 
@@ -33,14 +33,15 @@ class Hand:
 
     def __init__(self, seat: Desk) -> None:
         self.seat, self.page, self.problems = seat, seat.page, seat.problems
+        self.element = seat.page.locator("demo-approve")
 
     async def open(self, address: str) -> None:
         await self.page.goto(address)
 
     async def view(self, name: str, title: str) -> None:
-        """Waits for this screen with this heading, and holds it against axe."""
-        view = self.page.locator(f"[data-view={name}]")
-        await view.locator("h1", has_text=title).wait_for(timeout=PATIENCE_S * 1000)
+        """Waits for this screen, the demo's own or one of <qr-approve>, with this heading; and holds it against axe."""
+        view = self.page.locator(f"[data-view={name}], demo-approve[state={name}]")
+        await view.locator("h1", has_text=title).and_(self.page.locator("h1:visible")).wait_for(timeout=PATIENCE_S * 1000)
         assert await self.page.locator("h1:visible").count() == 1
         assert await self.seat.axe() == []
         await self.seat.shot(f"phone-{name}-{title}".replace(" ", "-").replace("?", ""))
@@ -50,12 +51,19 @@ class Hand:
         await button.and_(self.page.locator(":not([aria-disabled])")).click(timeout=PATIENCE_S * 1000)
 
     async def scan(self, desk: Desk, name: str) -> None:
-        """Points at the screen of the desk and says who one is."""
+        """Points at the screen of the desk, says who one is unless the phone knows, and looks who asks."""
         await self.open(await camera(desk))
-        await self.press(f"Continue as {name}")
+        await self.look(name)
+
+    async def look(self, name: str) -> None:
+        await self.page.locator("h1:visible").wait_for()
+        if not await self.page.locator("#owner").is_visible():
+            await self.press(f"{name}\u2019s phone")
+        await self.press("See who is asking")
 
     async def text(self) -> str:
-        return await self.page.locator("main").inner_text()
+        """Everything that <qr-approve> shows, which lies in its shadow."""
+        return str(await self.element.evaluate("it => it.shadowRoot.firstElementChild.innerText"))
 
     async def put_away(self) -> None:
         await self.seat.context.close()

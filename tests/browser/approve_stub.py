@@ -1,0 +1,160 @@
+"""The phone's door by script, and pages with <qr-approve>: so that the element is tested alone. Misbehaves as `stub` does."""
+
+import json
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from qrlogin.browser import MODULES, module
+from tests.browser.stub import CSP, STYLE, Call, Fault, Reply, problem
+from tests.servers import free_port
+
+ELEMENT = "qr-approve-element.js"
+PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Approve</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">{head}
+<script type="module" src="{script}"></script></head><body><main>{body}</main></body></html>"""
+CHILDREN = (
+    '<p id="children"><a href="/login">Sign in here</a></p>'
+    '<p slot="report">You may <a href="/report">report it</a>.</p><p slot="end"><a href="/start">On we go</a></p>'
+)
+CODE = "a.scanned_code-of.a.login"
+CONTEXT: dict[str, Any] = {
+    "browser": "Firefox 140",
+    "system": "Windows 11",
+    "place": "Utrecht, Netherlands",
+    "address": "203.0.113.7",
+}
+AFTER = {"scan": "scanned", "confirm": "confirmed", "deny": "denied", "release": "pending"}
+
+
+@dataclass
+class ApproveStub:
+    """`with ApproveStub() as stub`: listens on loopback until the block ends. Set the fields before the page opens."""
+
+    attributes: str = 'src="/qrlogin/phone/" at="/qr" account="Alice" home="/start"'
+    children: str = CHILDREN
+    lang: str = "en"
+    head: str = ""
+    module: str = ""
+    tag: str = "qr-approve"
+    policy: str = CSP
+    headers: tuple[tuple[str, str], ...] = ()  # of the page
+    context: dict[str, Any] = field(default_factory=lambda: dict(CONTEXT))
+    begun_ago: int = 12
+    lifetime: int = 100
+    state: str = "pending"  # of its one login
+    faults: defaultdict[str, deque[Reply | Fault]] = field(default_factory=lambda: defaultdict(deque))
+    always: dict[str, Reply | Fault] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    pages: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # path and headers of every page
+    port: int = 0
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """What the camera reads."""
+        return f"{self.origin}/qr/{CODE}"
+
+    def kinds(self) -> list[str]:
+        return [call.kind for call in self.calls]
+
+    def answer(self, call: Call) -> Reply:
+        if self.state in ("denied", "cancelled") and call.kind != "deny":
+            return problem(409, self.state)
+        if self.state == "redeemed" and call.kind in ("deny", "release"):
+            return problem(409, "already_redeemed")
+        repeated = call.kind in ("scan", "confirm") and self.state in ("confirmed", "redeemed")
+        self.state = self.state if repeated else AFTER[call.kind]
+        said: dict[str, Any] = {"login_id": "L" * 22, "state": self.state}
+        if call.kind == "scan":
+            said |= {"context": self.context, "begun_ago": self.begun_ago, "expires_in": self.lifetime}
+        return Reply(200, json.dumps(said).encode())
+
+    def __enter__(self) -> Self:
+        handler = type("Bound", (Handler,), {"stub": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", free_port()), handler)
+        self._server.daemon_threads = True
+        self.port, self._over = self._server.server_port, threading.Event()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def silent(self) -> None:
+        """Keeps a request without an answer until the end."""
+        self._over.wait(60)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """HTTP/1.0: a connection per request, so that Chromium never resends one on its own."""
+
+    stub: ApproveStub
+
+    def do_GET(self) -> None:
+        stub, path = self.stub, urlsplit(self.path).path
+        if (name := path.rpartition("/")[2]) in MODULES:
+            return self._send(Reply(200, module(name), (("Content-Type", "text/javascript"),)))
+        if path == "/style.css":
+            return self._send(Reply(200, STYLE, (("Content-Type", "text/css"),)))
+        if path == "/page.js":
+            return self._send(Reply(200, stub.module.encode(), (("Content-Type", "text/javascript"),)))
+        if path == "/rules.json":
+            rules = {"prerender": [{"source": "list", "urls": [f"/qr/{CODE}"], "eagerness": "immediate"}]}
+            return self._send(Reply(200, json.dumps(rules).encode(), (("Content-Type", "application/speculationrules+json"),)))
+        stub.pages.append((path, {name.lower(): value for name, value in self.headers.items()}))
+        if path == "/frame":
+            frame = f'<h1>A frame</h1><iframe title="inside" src="/qr/{CODE}" width="400" height="600"></iframe>'
+            return self._page(frame, CSP + "; frame-src 'self'")
+        if path == "/qr" or path.startswith(("/qr/", "/prefix/qr")):
+            return self._page(f"<{stub.tag} {stub.attributes}>{stub.children}</{stub.tag}>")
+        return self._page(f'<h1>Elsewhere</h1><a href="/qr/{CODE}">Back to the code</a>')
+
+    def _page(self, body: str, policy: str = "") -> None:
+        script = "/page.js" if self.stub.module else f"/qrlogin/{ELEMENT}"
+        text = PAGE.format(lang=self.stub.lang, head=self.stub.head, script=script, body=body)
+        kind = ("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")
+        self._send(Reply(200, text.encode(), (*kind, *self.stub.headers)), policy)
+
+    def do_POST(self) -> None:
+        stub, kind = self.stub, urlsplit(self.path).path.removeprefix("/qrlogin/phone/")
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        call = Call(kind, {}, {name.lower(): value for name, value in self.headers.items()}, json.loads(raw))
+        stub.calls.append(call)
+        fault = stub.faults[kind].popleft() if stub.faults[kind] else stub.always.get(kind)
+        if isinstance(fault, Reply):
+            return self._send(fault)
+        if fault is Fault.SILENT:
+            stub.silent()
+        if fault in (Fault.DROPPED, Fault.SILENT):
+            return None
+        reply = stub.answer(call)
+        return None if fault is Fault.LOST else self._send(reply)
+
+    def _send(self, reply: Reply, policy: str = "") -> None:
+        try:
+            self.send_response(reply.status)
+            for name, value in (
+                *reply.headers,
+                ("Content-Security-Policy", policy or self.stub.policy),
+                ("X-Content-Type-Options", "nosniff"),
+                ("Referrer-Policy", "no-referrer"),
+                ("Content-Length", str(len(reply.body))),
+            ):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.body)
+        except ConnectionError:  # the page gave up on this request
+            self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing: `calls` has it all."""

@@ -1,0 +1,84 @@
+"""The stub's streams: server-sent events and a WebSocket, written by hand, that say what a status answer says."""
+
+import base64
+import hashlib
+import json
+import struct
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Protocol
+
+TEXT, CLOSE = 0x81, 0x88  # first bytes of a frame (RFC 6455 section 5.2)
+
+
+class Told(Protocol):
+    """What a stream needs to know of a login."""
+
+    @property
+    def version(self) -> int: ...
+
+
+def open_events(handler: BaseHTTPRequestHandler) -> Callable[[str, str, int], None]:
+    """Sends the headers; what it returns sends one event."""
+    handler.send_response(200)
+    for name, value in (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")):
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(b":" + b" " * 128 + b"\nretry: 1000\n\n")
+
+    def say(event: str, text: str, version: int) -> None:
+        named = f"event: {event}\n" if event else ""
+        handler.wfile.write(f"id: {version}\n{named}data: {text}\n\n".encode())
+
+    return say
+
+
+def open_socket(handler: BaseHTTPRequestHandler) -> Callable[[str, str, int], None]:
+    """Answers the handshake (RFC 6455 section 4.2.2); what it returns sends one message."""
+    made = hashlib.sha1(handler.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(101)
+    accept = base64.b64encode(made.digest()).decode()
+    for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)):
+        handler.send_header(name, value)
+    handler.end_headers()
+
+    def say(_event: str, text: str, _version: int) -> None:
+        size = len(text.encode())
+        handler.wfile.write(bytes([TEXT, size] if size < 126 else [TEXT, 126, *size.to_bytes(2, "big")]) + text.encode())
+
+    return say
+
+
+def stream(
+    handler: BaseHTTPRequestHandler,
+    kind: str,
+    login: Told,
+    after: str,
+    *,
+    look: Callable[[], bytes],
+    rest: Callable[[float], bool],
+    life: float,
+    mute: bool,
+) -> None:
+    """Speaks until login or stream is over. `look` gives the status answer; `rest` waits: false once the server is dead."""
+    say = {"events": open_events, "socket": open_socket}[kind](handler)
+    told, picture, end = after, read(look()).get("verification_uri_complete"), time.monotonic() + life
+    while time.monotonic() < end:
+        text = look().decode()
+        seen = read(text)
+        shown = seen.get("verification_uri_complete")
+        if not mute and (str(login.version) != told or shown != picture):
+            say("" if str(login.version) != told else "code", text, login.version)
+            told, picture = str(login.version), shown
+        if "error" in seen or seen["state"] in ("denied", "cancelled", "expired", "redeemed") or not rest(0.05):
+            break
+    if kind == "socket":
+        handler.wfile.write(bytes([CLOSE, 2]) + struct.pack(">H", 1000))
+
+
+def read(text: bytes | str) -> dict[str, Any]:
+    """A status answer."""
+    found: dict[str, Any] = json.loads(text)
+    return found

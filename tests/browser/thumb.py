@@ -1,0 +1,58 @@
+"""A phone's page in a real Chromium that shows <qr-approve>, and what a person does on it. Knows no server: give it any URL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page
+
+from tests.browser.desk import PATIENCE_S, Desk
+
+SIZE = {"width": 390, "height": 844}
+FITS = "() => document.documentElement.scrollWidth <= innerWidth"
+
+
+class Thumb(Desk):
+    """Drives one page and collects what went wrong on it."""
+
+    tag = "qr-approve"
+
+    def __init__(self, context: BrowserContext, page: Page, shots: Path) -> None:
+        super().__init__(context, page, shots)
+        self.element = page.locator(self.tag).first
+
+    async def state(self) -> str | None:
+        found: str | None = await self.page.evaluate(
+            "tag => document.querySelector(tag)?.getAttribute('state') ?? null", self.tag
+        )
+        return found
+
+    async def press(self, name: str) -> None:
+        """As soon as the button can be pressed."""
+        await self.element.get_by_role("button", name=name, exact=True).click(timeout=PATIENCE_S * 1000)
+
+    async def title(self) -> str:
+        return (await self.element.get_by_role("heading", level=1).inner_text()).strip()
+
+    async def ask(self, url: str, look: str = "See who is asking") -> None:
+        """Opens what the camera read, up to the question."""
+        await self.page.goto(url)
+        await self.until("found")
+        await self.press(look)
+        await self.until("ask")
+
+    async def ready(self) -> None:
+        """Until the buttons of this view can be pressed."""
+        await self.element.locator("button[aria-disabled]").first.wait_for(state="detached", timeout=PATIENCE_S * 1000)
+
+
+@asynccontextmanager
+async def thumb(chromium: Browser, shots: Path, **options: Any) -> AsyncIterator[Thumb]:
+    """A phone of its own; afterwards, nothing may have gone wrong on it."""
+    context = await chromium.new_context(**{"viewport": SIZE, "is_mobile": True, "has_touch": True, **options})
+    hand = await Thumb.sit_down(context, shots)
+    assert isinstance(hand, Thumb)
+    yield hand
+    await context.close()
+    assert hand.problems == []

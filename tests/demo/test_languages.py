@@ -1,0 +1,105 @@
+"""The demo's pages speak the language that a browser asks for, and say nothing that is not in the catalogue."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser
+
+from qrlogin.browser import LANGUAGES, texts
+from qrlogin.demo import pages
+from qrlogin.demo.people import PEOPLE
+from qrlogin.demo.site import Site
+from tests.browser.desk import Desk
+from tests.browser.words import strangers
+from tests.demo.hand import camera, pick_up
+from tests.demo.running import RunningDemo, ask
+
+#: What no language changes: names, addresses, what a browser says of itself, a code.
+DATA = [
+    "qrlogin",
+    "Alice",
+    "Bob",
+    "[AB]",
+    "(Headless)?Chrome.*",
+    "Linux.*",
+    r"(http://)?127\.0\.0\.1.*",
+    "A•••e",
+    "[B-Z]{4}-[B-Z]{4}",
+    "([B-Z][ ,]*)+",
+    "[^A-Za-z]*(Alice)? · qrlogin 演示",
+]
+
+
+@pytest.mark.parametrize(
+    ("accept", "lang"),
+    [("", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("zh-TW", "zh-CN"), ("nl, en;q=0.5", "en"), ("\x00;;q=", "en")],
+)
+@pytest.mark.parametrize("path", ["/", "/phone", "/qr/x", "/no/such/page"])
+def test_a_page_is_in_the_language_asked_for(site: Site, path: str, accept: str, lang: str) -> None:
+    html = ask(site, "GET", path, accept_language=accept).body.decode()
+    assert f'<html lang="{lang}">' in html
+    title = {"/": "logIn", "/no/such/page": "notFound"}.get(path, "demoPhone")
+    assert f"<title>{texts(lang)['pages'][title]} · qrlogin" in html
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_page_has_words_of_its_own(lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = {key: f"⟦{text}⟧" for key, text in texts(lang)["pages"].items()}
+    monkeypatch.setattr(pages, "texts", lambda lang: {"pages": marked})
+    for page in (pages.desk(lang), pages.phone(lang), pages.not_found(lang), pages.logged_in(PEOPLE["alice"], lang)):
+        html = re.sub(r"⟦[^⟦⟧]*⟧", "", page.body.decode())
+        shown = re.sub(r"<[^>]*>", "\n", html) + "".join(re.findall(r'(?:aria-label|alt|title|placeholder)="([^"]*)"', html))
+        assert set(re.findall(r"[^\W\d_]+", shown)) <= {"qrlogin", "A", "B"}
+        assert "⟦" in page.body.decode()
+
+
+def test_what_a_text_says_is_no_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = dict.fromkeys(texts("en")["pages"], "<script>{name}</script>")
+    monkeypatch.setattr(pages, "texts", lambda lang: {"pages": evil})
+    for page in (pages.desk("en"), pages.phone("en"), pages.not_found("en"), pages.logged_in(PEOPLE["alice"], "en")):
+        assert b"<script>" not in page.body
+
+
+def test_the_scripts_of_the_pages_have_no_words() -> None:
+    """A visible string would hold a capital letter, a space or another script; what these quote is code."""
+    source = re.sub(r"/\*.*?\*/|// [^\n]*", "", pages.asset("phone.js").body.decode(), flags=re.DOTALL)
+    quoted = re.findall(r'"([^"\n]*)"', source)
+    words = [text for text in quoted if re.search(r"[^\x00-\x7f]|[A-Za-z] [A-Za-z]", text)]
+    assert words == []
+
+
+async def test_a_login_in_chinese(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+    zh, words = texts("zh-CN")["approve"], texts("zh-CN")["pages"]
+    context = await chromium.new_context(viewport={"width": 1200, "height": 800}, locale="zh-CN")
+    desk = await Desk.sit_down(context, tmp_path)
+    hand = await pick_up(chromium, tmp_path, locale="zh-CN")
+
+    async def reads(seat: Desk) -> None:
+        assert await strangers(seat.page, "zh-CN", DATA) == []
+        await seat.shot(f"zh-{len(list(tmp_path.iterdir()))}")
+
+    await desk.page.goto(demo.origin)
+    await desk.until("pending")
+    await reads(desk)
+    await hand.open(f"{demo.origin}/phone")
+    await hand.view("who", words["demoWhose"])
+    await reads(hand.seat)
+    await hand.press(words["demoPhoneOf"].replace("{name}", "Alice"))
+    await hand.view("aim", words["demoAim"])
+    await reads(hand.seat)
+    await hand.open(await camera(desk))
+    await hand.view("found", zh["found"])
+    await hand.press(zh["look"])
+    await hand.view("ask", zh["ask"].partition("{")[0])
+    await reads(hand.seat)
+    await hand.press(zh["approve"])
+    await hand.view("approved", zh["approved"])
+    await reads(hand.seat)
+    await desk.until("confirmed")
+    await desk.press(texts("zh-CN")["login"]["yes"])
+    await desk.page.get_by_role("heading", name=words["loggedInAs"].replace("{name}", "Alice")).wait_for()
+    await reads(desk)
+    await context.close()
+    await hand.put_away()
+    assert desk.problems == []
