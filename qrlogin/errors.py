@@ -19,13 +19,15 @@
     │   └── TooFast              429   asked again before its interval was over; says when to
     │       └── TooManyGuesses         this account typed too many codes that lead nowhere
     ├── Unavailable              503   the store did not answer, is full, or holds what only a newer version can read
+    │   └── Crowded                    HTTP only: no place is free for another stream
     └── BadRequest               400   HTTP only: the request itself is malformed
         ├── Unauthenticated      401   the phone is not signed in
         ├── Forbidden            403   the request comes from another site
         ├── NoSuchPath           404
         ├── MethodNotAllowed     405   says which methods are
         ├── TooLarge             413
-        └── UnsupportedMediaType 415
+        ├── UnsupportedMediaType 415
+        └── UpgradeRequired      426   a websocket is spoken there
 
 Catching a parent is always safe. `str(error)` is for the developer and may say what exactly was wrong; what goes to a client is
 `error.wire_code` and `error.wire_text`, which are the same for every `UnknownLogin`, so that a stranger learns nothing.
@@ -175,6 +177,14 @@ class Unavailable(QRLoginError):
     retry_after = 1
 
 
+class Crowded(Unavailable):
+    """As many browsers wait here already as may. A status that is not held is answered all the same."""
+
+    wire_code = "crowded"
+    wire_text = "Too many are waiting here. Ask without a stream, or try again."
+    retry_after = 2
+
+
 class BadRequest(QRLoginError):
     """The HTTP request is not one of this protocol. Changing nothing, it can be mended and sent again."""
 
@@ -233,3 +243,11 @@ class UnsupportedMediaType(BadRequest):
     wire_code = "unsupported_media_type"
     wire_text = "Send JSON, with Content-Type: application/json."
     http_status = 415
+
+
+class UpgradeRequired(BadRequest):
+    """A websocket is spoken here, and the request did not ask for one, or this server has none (RFC 9110 section 15.5.22)."""
+
+    wire_code = "upgrade_required"
+    wire_text = "Open this address as a websocket."
+    http_status = 426

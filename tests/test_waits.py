@@ -7,7 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -397,3 +397,47 @@ def test_one_whole_login_in_each_colour_reads_alike(colour: Colour) -> None:
     assert colour.call("confirm", begun.scan_code, subject=ALICE).state is State.CONFIRMED
     redeemed = colour.call("redeem", begun.device_code, acknowledged=seen.scanned_by.tag)
     assert (redeemed.subject, redeemed.shown_as, redeemed.replayed) == (ALICE, SHOWN[ALICE], False)
+
+
+# A process that is to end
+
+
+def test_drain_lets_go_of_every_wait_and_all_else_goes_on(colour: Colour) -> None:
+    begun = [colour.begin() for _ in range(3)]
+    parked = [colour.park(one.device_code, timeout=LONG) for one in begun]
+    assert all(one.waiting for one in parked)
+    colour.call("drain")
+    assert {one.result().state for one in parked} == {State.PENDING}
+    colour.call("scan", begun[0].scan_code, subject=ALICE)
+    assert colour.call("status", begun[0].device_code).state is State.SCANNED
+    assert colour.call("wait", begun[0].device_code, after=2, timeout=LONG).state is State.SCANNED  # and is not held
+    colour.call("confirm", begun[0].scan_code, subject=ALICE)
+    colour.call("drain")  # once more is fine
+    assert colour.begin().state is State.PENDING
+
+
+def test_a_listener_without_end_still_works_and_ends_by_itself() -> None:
+    """A store of somebody's own, from before there was one."""
+
+    class Bare:
+        def __init__(self, inner: Waiter) -> None:
+            self.wait, self._inner = inner.wait, inner
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._inner.__exit__(*error)
+
+    class Old(Listening):
+        def listen(self, login_id: str) -> Any:
+            return Bare(super().listen(login_id))
+
+    store = Old(Clock())
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=CALM) as qr:
+        begun = qr.begin()
+        parked = Parked(lambda: qr.wait(begun.device_code, timeout=LONG), store.listened)
+        qr.drain()
+        qr.scan(begun.scan_code, subject=ALICE)
+        assert parked.result().state is State.SCANNED
+        assert qr.wait(begun.device_code, after=2, timeout=LONG).state is State.SCANNED

@@ -26,7 +26,7 @@ class _Waiter(Generic[F]):
 
     def __init__(self, wakeups: "_Registry[F]", login_id: str, flag: F) -> None:
         self._wakeups, self._login_id, self._flag = wakeups, login_id, flag
-        self._superseded = False
+        self._superseded = self._ended = False
         wakeups._park(login_id, self)
 
     def wake(self) -> None:
@@ -34,6 +34,10 @@ class _Waiter(Generic[F]):
 
     def supersede(self) -> None:
         self._superseded = True
+        self._flag.set()
+
+    def end(self) -> None:
+        self._ended = True
         self._flag.set()
 
     def _patience(self, seconds: float) -> float:
@@ -44,7 +48,10 @@ class _Waiter(Generic[F]):
         self._flag.clear()
         if self._superseded:
             raise Superseded
-        return not self._wakeups.closed
+        if self._ended or self._wakeups.closed:
+            self._flag.set()  # for the next wait, too
+            return False
+        return True
 
 
 class _Registry(Generic[F]):

@@ -1,6 +1,7 @@
 """HTTP without a framework: `Request` in, `Response` out. An adapter is two routes and a screen of code; see examples/."""
 
 from qrlogin.wire.bilibili import Bilibili
+from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
 from qrlogin.wire.endpoint import AsyncEndpoint, Endpoint
 from qrlogin.wire.jd import JD
@@ -8,6 +9,8 @@ from qrlogin.wire.message import METHODS, Cookie, Request, Response
 from qrlogin.wire.native import Native, describe_browser
 from qrlogin.wire.rfc8628 import Client, Rfc8628
 from qrlogin.wire.routes import Route
+from qrlogin.wire.shutdown import drain_on_signals
+from qrlogin.wire.streams import Streaming
 from qrlogin.wire.taobao import Taobao
 from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
 from qrlogin.wire.wechat import WeChat
@@ -18,6 +21,7 @@ __all__ = [
     "METHODS",
     "AsyncEndpoint",
     "Bilibili",
+    "BrowserContext",
     "Client",
     "Cookie",
     "Dialect",
@@ -29,10 +33,12 @@ __all__ = [
     "Response",
     "Rfc8628",
     "Route",
+    "Streaming",
     "Taobao",
     "TaobaoNewLogin",
     "Wait",
     "WeChat",
     "WeChatOpen",
     "describe_browser",
+    "drain_on_signals",
 ]

@@ -11,11 +11,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.errors import QRLoginError
+from qrlogin.errors import QRLoginError, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, parameter
+from qrlogin.wire.fixed import GOES_ON, HEADERS, OWN, FixedDialect, Handler, parameter
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import Route
+from qrlogin.wire.routes import JSON, Answer, Field, Route
 from qrlogin.wire.states import StateMap
 
 _GENERATE: Final = "x/passport-login/web/qrcode/generate"
@@ -31,6 +31,8 @@ _STATES: Final = StateMap(
     gone=_GONE,
     error=(-500, "服务器错误"),  # said outside, where others say 0: clients take an unknown code inside for a success
 )
+_KEY: Final = Field("qrcode_key", "the public id of the login", required=True)
+_SAYS: Final = (Answer(200, "What it says, also when it refuses", JSON, {"type": "object"}),)
 #: Where the original has its credentials. Clients look for the names before they believe that they are logged in; the values
 #: open nothing, and the application's own session is in a cookie of its own.
 _NOTHING: Final = "0" * 32
@@ -41,9 +43,24 @@ class Bilibili(FixedDialect):
     """Bilibili's web login."""
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _GENERATE, "Begin a login for this browser"),
-        Route("GET", _POLL, "Where the login stands; logs the browser in once it is confirmed"),
-        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
+        Route("GET", _GENERATE, "Begin a login for this browser", answers=_SAYS),
+        Route(
+            "GET",
+            _POLL,
+            "Where the login stands; logs the browser in once it is confirmed",
+            query=(_KEY,),
+            answers=_SAYS,
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _SCAN,
+            "What the picture's address opens",
+            anybody=True,
+            query=(_KEY,),
+            answers=(GOES_ON,),
+            errors=(UnknownLogin,),
+        ),
     )
 
     def handlers(self) -> Mapping[str, Handler]:

@@ -12,9 +12,10 @@ from qrlogin.errors import Misconfigured, NoSuchPath, QRLoginError
 from qrlogin.table import State
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
+from qrlogin.wire.streams import Stream
 
 T = TypeVar("T")
-C = TypeVar("C", bound=Callable[..., bool])
+C = TypeVar("C", bound=Callable[..., object])
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@!$&()*+,;=-]+")  # it may come to stand in a script, between quotes
 
 
@@ -41,7 +42,7 @@ class Wait:
 class Exchange(Generic[T]):
     """What a request asks of the core, and how the answer is spelled."""
 
-    operation: Operation[T] | Wait
+    operation: Operation[T] | Wait | Stream
     answer: Callable[[T], Response]
 
 

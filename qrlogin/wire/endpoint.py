@@ -3,38 +3,51 @@
 Two doors. What comes through `browser` can never act for a phone, and what comes through `phone` acts only for the person
 that the application names. Whatever is refused becomes the dialect's answer. A `BadArgument` is the application's own mistake
 (a `Person` without a subject, a context that is too large) and propagates like any other bug, so that its log has the reason.
+
+A wait and a stream each take one of `max_waiting` places and give it back when they end, however they end.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from qrlogin.aio import AsyncQRLogin
+from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Status
-from qrlogin.errors import BadRequest, LoginError, Misconfigured, Unavailable
-from qrlogin.login import QRLogin
+from qrlogin.clock import monotonic
+from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuchPath, Superseded, Unavailable
+from qrlogin.login import QRLogin, Watch
 from qrlogin.replies import is_news
+from qrlogin.wire import streams
 from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
-from qrlogin.wire.message import Request, Response
+from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
 from qrlogin.wire.native import Native
+from qrlogin.wire.streams import STREAMING, Feed, Kind, Stream, Streaming, Told, is_over
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
+_NOBODY_THERE: Final = Response(499)  # as nginx calls it: nobody hears the answer
+_LOOK_SECONDS: Final = 0.5  # how often a blocking server looks whether browsers that wait are still there
+_MOST_MESSAGES: Final = 32  # that a socket may be sent in its life; none of them means anything
 
 
 class Endpoint:
     """Answers HTTP requests for one `QRLogin`, in the native dialect or another.
 
     At most `max_waiting` requests are parked at a time: give half of your server's threads, so that the other half can answer.
-    Beyond that a held status is answered at once and says when to ask again.
+    Beyond that a held status is answered at once and says when to ask again, and a stream is refused. Each stream takes one
+    place for its life, which `streaming` sets.
     """
 
-    def __init__(self, qr: QRLogin, dialect: Dialect | None = None, *, max_waiting: int) -> None:
+    def __init__(
+        self, qr: QRLogin, dialect: Dialect | None = None, *, max_waiting: int, streaming: Streaming = STREAMING
+    ) -> None:
         if not isinstance(qr, QRLogin):
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._places = threading.BoundedSemaphore(_positive(max_waiting))
+        self._streaming, self._lookout = streaming, _Lookout()
 
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""
@@ -46,35 +59,79 @@ class Endpoint:
 
     def _answer(self, request: Request, ask: Callable[[], Exchange[Any] | Response]) -> Response:
         try:
-            answer = self._carry(ask())
+            answer = self._carry(request, ask())
         except _REFUSALS as error:
             answer = self.dialect.refuse(request, error)
-        return _fitting(request, answer)
+        # PEP 3333 keeps this header for servers, and some of them fall over it.
+        headers = tuple(header for header in answer.headers if header[0] != "Upgrade")
+        return _fitting(request, answer if headers == answer.headers else replace(answer, headers=headers))
 
-    def _carry(self, asked: Exchange[Any] | Response) -> Response:
+    def _carry(self, request: Request, asked: Exchange[Any] | Response) -> Response:
         if isinstance(asked, Response):
             return asked
         if isinstance(asked.operation, Wait):
-            return self._wait(asked, asked.operation)
+            return self._wait(request, asked, asked.operation)
+        if isinstance(asked.operation, Stream):
+            return self._stream(request, asked, asked.operation)
         return asked.answer(self._qr.run(asked.operation))
 
-    def _wait(self, asked: Exchange[Status], wait: Wait) -> Response:
-        if not self._places.acquire(blocking=False):
+    def _wait(self, request: Request, asked: Exchange[Status], wait: Wait) -> Response:
+        if self._qr.draining or not self._places.acquire(blocking=False):
             return _crowded(asked, wait, self._qr.status(wait.device_code))
         try:
-            return asked.answer(self._qr.wait(wait.device_code, after=wait.after, timeout=wait.timeout))
+            with Watch(self._qr, wait.device_code) as watch, self._lookout.over(watch, request):
+                seen = watch.wait(after=wait.after, timeout=wait.timeout)
+                left = watch.ended and request.left is not None and request.left()
+            return _NOBODY_THERE if left else asked.answer(seen)
         finally:
             self._places.release()
+
+    def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
+        if stream.ends_before_it_begins(self._qr.status(stream.device_code)):
+            return stream.nothing
+        if not self._places.acquire(blocking=False):
+            raise Crowded
+        return replace(stream.opened, events=self._events(request, asked, stream, _Place(self._places.release)))
+
+    def _events(self, request: Request, asked: Exchange[Status], stream: Stream, place: "_Place") -> Iterator[bytes]:
+        with closing(self._follow(request, stream, place)) as follow:
+            for told in follow:
+                if part := streams.event(told, asked.answer, self._streaming):
+                    yield part
+
+    def _follow(self, request: Request, stream: Stream, place: "_Place") -> Generator[Told, None, None]:
+        feed, ends = Feed(stream.cursor), monotonic() + self._streaming.life
+        try:
+            yield Told(Kind.OPEN)
+            with Watch(self._qr, stream.device_code) as watch, self._lookout.over(watch, request):
+                seen = watch.wait(after=None, timeout=0)
+                while True:
+                    yield feed.tell(seen)
+                    if is_over(seen):
+                        yield Told(Kind.OVER)
+                        return
+                    if watch.ended or (left := ends - monotonic()) <= 0:
+                        break
+                    seen = watch.wait(after=seen.version, timeout=min(left, self._streaming.heartbeat), seen=seen)
+            yield Told(Kind.LATER)
+        except Superseded:
+            yield Told(Kind.SUPERSEDED)
+        except _REFUSALS:
+            yield Told(Kind.LATER)  # it comes back, and hears why then
+        finally:
+            place.free()
 
 
 class AsyncEndpoint:
     """`Endpoint`, awaited. A parked request costs a few kilobytes, so `max_waiting` may be thousands."""
 
-    def __init__(self, qr: AsyncQRLogin, dialect: Dialect | None = None, *, max_waiting: int) -> None:
+    def __init__(
+        self, qr: AsyncQRLogin, dialect: Dialect | None = None, *, max_waiting: int, streaming: Streaming = STREAMING
+    ) -> None:
         if not isinstance(qr, AsyncQRLogin):
             raise Misconfigured("AsyncEndpoint takes an AsyncQRLogin; for QRLogin there is Endpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
-        self._free = _positive(max_waiting)
+        self._free, self._streaming = _positive(max_waiting), streaming
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""
@@ -96,24 +153,186 @@ class AsyncEndpoint:
             return asked
         if isinstance(asked.operation, Wait):
             return await self._wait(request, asked, asked.operation)
+        if isinstance(asked.operation, Stream):
+            return await self._stream(request, asked, asked.operation)
         return asked.answer(await self._qr.run(asked.operation))
 
     async def _wait(self, request: Request, asked: Exchange[Status], wait: Wait) -> Response:
-        if self._free < 1:
+        if self._qr.draining or self._free < 1:
             return _crowded(asked, wait, await self._qr.status(wait.device_code))
-        self._free -= 1
+        place = self._take()
         waiting = asyncio.ensure_future(self._qr.wait(wait.device_code, after=wait.after, timeout=wait.timeout))
         racing: list[asyncio.Future[Any]] = [waiting]
         if request.gone is not None:  # not every framework cancels the handler of a browser that left
             racing.append(asyncio.ensure_future(request.gone()))
         try:
             await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
-            return asked.answer(waiting.result()) if waiting.done() else Response(499)  # nobody is there to hear it
+            return asked.answer(waiting.result()) if waiting.done() else _NOBODY_THERE
         finally:
-            self._free += 1
+            place.free()
             for task in racing:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
+
+    async def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
+        if stream.ends_before_it_begins(await self._qr.status(stream.device_code)):
+            return stream.nothing
+        if self._free < 1:
+            raise Crowded
+        return replace(stream.opened, events=self._events(request, asked, stream, self._take()))
+
+    async def _events(self, request: Request, asked: Exchange[Status], stream: Stream, place: "_Place") -> AsyncIterator[bytes]:
+        async with aclosing(self._follow(request.gone, stream, place, self._streaming.heartbeat)) as follow:
+            async for told in follow:
+                if part := streams.event(told, asked.answer, self._streaming):
+                    yield part
+
+    async def _follow(
+        self, gone: Callable[[], Awaitable[None]] | None, stream: Stream, place: "_Place", heartbeat: float
+    ) -> AsyncGenerator[Told, None]:
+        feed, ends = Feed(stream.cursor), monotonic() + self._streaming.life
+        leaving = asyncio.ensure_future(gone()) if gone is not None else None
+        try:
+            yield Told(Kind.OPEN)
+            async with AsyncWatch(self._qr, stream.device_code) as watch:
+                if leaving is not None:
+                    leaving.add_done_callback(lambda _: watch.end())
+                seen = await watch.wait(after=None, timeout=0)
+                while True:
+                    yield feed.tell(seen)
+                    if is_over(seen):
+                        yield Told(Kind.OVER)
+                        return
+                    if watch.ended or (left := ends - monotonic()) <= 0:
+                        break
+                    seen = await watch.wait(after=seen.version, timeout=min(left, heartbeat), seen=seen)
+            yield Told(Kind.LATER)
+        except Superseded:
+            yield Told(Kind.SUPERSEDED)
+        except _REFUSALS:
+            yield Told(Kind.LATER)  # it comes back, and hears why then
+        finally:
+            place.free()
+            if leaving is not None:
+                leaving.cancel()
+                await asyncio.gather(leaving, return_exceptions=True)
+
+    async def socket(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """Speak with a browser over an ASGI websocket: what `GET {login_id}/events` tells, one message for each news.
+
+        Whoever may not listen is refused before the socket is opened. What the browser sends means nothing.
+        """
+        if (await receive())["type"] != "websocket.connect":
+            return
+        request = Request.from_websocket(scope, path)
+        try:
+            asked, stream = self._asked_for(request)
+            seen = await self._qr.status(stream.device_code)
+        except _REFUSALS as error:
+            if "websocket.http.response" in scope.get("extensions", {}):
+                await self.dialect.refuse(request, error).to_asgi(send, "websocket.http.response")
+            else:
+                await send({"type": "websocket.close"})  # the server answers 403
+            return
+        with suppress(OSError):  # it left while it was told something
+            await send({"type": "websocket.accept"})
+            if stream.ends_before_it_begins(seen):
+                code = streams.DONE
+            elif self._free < 1:
+                code = streams.CROWDED
+            else:
+                code = await self._converse(receive, send, asked, stream)
+            if code:
+                await send({"type": "websocket.close", "code": code})
+
+    def _asked_for(self, request: Request) -> tuple[Exchange[Status], Stream]:
+        socket: Callable[[Request], Exchange[Status]] | None = getattr(self.dialect, "socket", None)
+        asked = socket(request) if socket else None
+        if asked is None or not isinstance(asked.operation, Stream):
+            raise NoSuchPath("this dialect speaks no websocket")
+        return asked, asked.operation
+
+    async def _converse(self, receive: Receive, send: Send, asked: Exchange[Status], stream: Stream) -> int:
+        """Tell until there is nothing more to tell, and return the code to close with: 0 when the browser closed."""
+        place, ending = self._take(), list[int]()
+
+        async def gone() -> None:
+            for _ in range(_MOST_MESSAGES + 1):
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    ending.append(0)
+                    return
+                if len(message.get("text") or message.get("bytes") or "") > BODY_CAP:
+                    ending.append(streams.TOO_LONG)
+                    return
+            ending.append(streams.TOO_MUCH)
+
+        code = streams.COME_BACK
+        async with aclosing(self._follow(gone, stream, place, self._streaming.life)) as follow:
+            async for told in follow:
+                code = streams.close_code(told)
+                if text := streams.message(told, asked.answer):
+                    await send({"type": "websocket.send", "text": text})
+        return ending[0] if ending else code
+
+    def _take(self) -> "_Place":
+        self._free -= 1
+        return _Place(self._give_back)
+
+    def _give_back(self) -> None:
+        self._free += 1
+
+
+class _Place:
+    """One of `max_waiting`. A stream that nobody ever began to read gives it back, too."""
+
+    __slots__ = ("_give_back",)
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back: Callable[[], None] | None = give_back
+
+    def free(self) -> None:
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+
+    __del__ = free
+
+
+class _Lookout:
+    """Looks twice a second which of the browsers that wait have left, and ends their waits; a thread, while there are any."""
+
+    def __init__(self) -> None:
+        self._lock, self._nothing = threading.Lock(), threading.Event()
+        self._waiting: dict[Watch, Callable[[], bool]] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def over(self, watch: Watch, request: Request) -> Iterator[None]:
+        if request.left is None:
+            yield
+            return
+        with self._lock:
+            self._waiting[watch] = request.left
+            if self._thread is None or not self._thread.is_alive():  # dead in a forked child
+                self._thread = threading.Thread(target=self._look, name="qrlogin-lookout", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._waiting[watch]
+
+    def _look(self) -> None:
+        while True:
+            self._nothing.wait(_LOOK_SECONDS)
+            with self._lock:  # so that no connection is looked at once its request is over
+                if not self._waiting:
+                    self._thread = None
+                    return
+                for watch, left in self._waiting.items():
+                    if left():
+                        watch.end()
 
 
 def _crowded(asked: Exchange[Status], wait: Wait, seen: Status) -> Response:

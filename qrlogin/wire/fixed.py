@@ -12,7 +12,20 @@ from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
+from qrlogin.errors import (
+    AlreadyRedeemed,
+    BadRequest,
+    Cancelled,
+    Denied,
+    Expired,
+    Misconfigured,
+    NotYours,
+    QRLoginError,
+    ScannerChanged,
+    Unavailable,
+    UnknownLogin,
+    WrongState,
+)
 from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
@@ -22,12 +35,22 @@ from qrlogin.wire.guards import check_same_site, no_body, read_some, within_cap
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.native import describe_browser
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
-from qrlogin.wire.routes import Route, match
+from qrlogin.wire.routes import PNG, SCRIPT, Answer, Route, match
 
 _LANDING: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
 MAX_HOLD: Final = 30  # seconds: pages give up after 35
 HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 Handler = Callable[[Request, str], Exchange[Any] | Response]
+
+# For descriptions of routes
+SAYS_SCRIPT: Final = Answer(200, "A script, also when it refuses", SCRIPT, {"type": "string"})
+SAYS_PICTURE: Final = Answer(200, "The picture", PNG)
+GOES_ON: Final = Answer(302, "The browser goes on")
+CROWDED: Final = Answer(503, "Too many wait: ask again later")
+COLLECTING: Final[tuple[type[QRLoginError], ...]] = (
+    *(UnknownLogin, WrongState, ScannerChanged, AlreadyRedeemed, Denied, Cancelled, Expired, Unavailable),
+)
+OWN: Final = ("device_cookie",)
 
 
 class Mounting(TypedDict, total=False):

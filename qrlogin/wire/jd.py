@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.errors import LoginError, QRLoginError
+from qrlogin.errors import LoginError, QRLoginError, Unavailable, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, parameter, script
-from qrlogin.wire.jsonp import read_callback
+from qrlogin.wire.fixed import GOES_ON, HEADERS, OWN, SAYS_PICTURE, FixedDialect, Handler, parameter, script
+from qrlogin.wire.jsonp import CALLBACK, SAYS_JSONP, read_callback
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import Route
+from qrlogin.wire.routes import JSON, Answer, Field, Route
 from qrlogin.wire.states import StateMap
 
 _SHOW: Final = "show"
@@ -41,10 +41,39 @@ class JD(FixedDialect):
     """JD's web login."""
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _SHOW, "Begin a login for this browser; the answer is the picture"),
-        Route("GET", _CHECK, "Where the login stands; once it is confirmed, the ticket"),
-        Route("GET", _VALIDATE, "Log the browser in, once"),
-        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
+        Route(
+            "GET",
+            _SHOW,
+            "Begin a login for this browser; the answer is the picture",
+            answers=(SAYS_PICTURE,),
+            errors=(Unavailable,),
+        ),
+        Route(
+            "GET",
+            _CHECK,
+            "Where the login stands; once it is confirmed, the ticket",
+            query=(Field("token", "the public id of the login", required=True), CALLBACK),
+            answers=SAYS_JSONP,
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _VALIDATE,
+            "Log the browser in, once",
+            query=(Field("t", "the ticket", required=True),),
+            answers=(Answer(200, "Where to go on, or why not", JSON, {"type": "object"}),),
+            errors=(Unavailable,),
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _SCAN,
+            "What the picture's address opens",
+            anybody=True,
+            query=(Field("k", "the public id of the login", required=True),),
+            answers=(GOES_ON,),
+            errors=(UnknownLogin,),
+        ),
     )
 
     def handlers(self) -> Mapping[str, Handler]:

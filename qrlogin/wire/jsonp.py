@@ -4,19 +4,20 @@ The name is the one thing of a request that is repeated in an answer, so it has 
 of another kind that is spelled in letters (the attack on `callback` called Rosetta Flash needs hundreds).
 """
 
-import re
 from typing import Final
 
-from qrlogin.errors import BadRequest
 from qrlogin.wire.guards import read_some
 from qrlogin.wire.message import Request
+from qrlogin.wire.routes import JSON, SCRIPT, Answer, Field
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_$.]{1,64}")
+#: An empty one is none.
+CALLBACK: Final = Field("callback", "the name of a function: 1 to 64 letters, digits, _, $ or .", pattern="[A-Za-z0-9_$.]{0,64}")
+SAYS_JSONP: Final = (
+    Answer(200, "What it says, also when it refuses", JSON, {"type": "object"}),
+    Answer(200, "The same as a script, if a callback is named", SCRIPT, {"type": "string"}),
+)
 
 
 def read_callback(request: Request) -> str:
     """The function to call; "" if the query names none. Raises `BadRequest` for all that is no plain name."""
-    name = read_some(request.query, ("callback",)).get("callback", "")
-    if name and not _NAME.fullmatch(name):
-        raise BadRequest("callback must be the name of a function: 1 to 64 letters, digits, _, $ or .")
-    return name
+    return CALLBACK.read(read_some(request.query, (CALLBACK.name,)).get(CALLBACK.name, ""))

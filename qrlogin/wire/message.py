@@ -6,7 +6,10 @@ see that it was too long. This module knows no login.
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+import select
+import socket
+import ssl
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final, Self
@@ -17,7 +20,12 @@ BODY_CAP: Final = 4096  # bytes; no request of any dialect comes near it
 #: For adapters whose framework wants a list: every method must reach us, so that a wrong one is told which are right.
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
+#: Where servers put the connection of a request. The last is for whoever writes a server and wants waits to notice who left.
+_SOCKETS: Final = ("werkzeug.socket", "gunicorn.socket", "qrlogin.socket")
+_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere an end behind bytes that nobody has read is not seen
+
 _LENGTH: Final = re.compile(r"[0-9]+")
+_PHRASES: Final = {each.value: each.phrase for each in HTTPStatus} | {499: "Client Closed Request"}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 Scope = MutableMapping[str, Any]
@@ -38,6 +46,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)  # cut off one byte after BODY_CAP
     client: str | None = None  # the peer of the socket; no header is trusted
     gone: Callable[[], Awaitable[None]] | None = field(default=None, repr=False, compare=False)  # returns when the browser left
+    left: Callable[[], bool] | None = field(default=None, repr=False, compare=False)  # whether it has left; WSGI, where known
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, by its lower-case name."""
@@ -50,7 +59,11 @@ class Request:
 
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], path: str) -> Self:
-        """Read a PEP 3333 environ; `path` is the part below the mount."""
+        """Read a PEP 3333 environ; `path` is the part below the mount.
+
+        WSGI has no word for a browser that left. Where the server shows its connection (werkzeug, gunicorn) or tells (waitress),
+        `left` asks it; elsewhere a wait goes on to its end, though nobody hears the answer.
+        """
         headers = [(key[5:].replace("_", "-").lower(), str(value)) for key, value in environ.items() if key.startswith("HTTP_")]
         if environ.get("CONTENT_TYPE"):
             headers.append(("content-type", environ["CONTENT_TYPE"]))
@@ -61,6 +74,7 @@ class Request:
             headers=tuple(headers),
             body=_wsgi_body(environ),
             client=environ.get("REMOTE_ADDR") or None,
+            left=_who_left(environ),
         )
 
     @classmethod
@@ -88,6 +102,47 @@ class Request:
             client=scope["client"][0] if scope.get("client") else None,
             gone=gone,
         )
+
+    @classmethod
+    def from_websocket(cls, scope: Scope, path: str) -> Self:
+        """Read an ASGI websocket scope: the GET that asks for the upgrade (RFC 6455 section 4.1)."""
+        return cls(
+            method="GET",
+            path=path.lstrip("/"),
+            query=scope.get("query_string", b"").decode("latin-1"),
+            headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
+            client=scope["client"][0] if scope.get("client") else None,
+        )
+
+
+def _who_left(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
+    told: Callable[[], bool] | None = environ.get("waitress.client_disconnected")
+    if told is not None:
+        return told
+    connection = next((environ[name] for name in _SOCKETS if hasattr(environ.get(name), "fileno")), None)
+    return None if connection is None else lambda: has_left(connection)
+
+
+def has_left(connection: socket.socket) -> bool:
+    """Whether the other side has closed this connection. Waits for nothing and takes nothing from it.
+
+    Bytes that were sent ahead are no leaving. Under TLS they hide the end of the connection, but for Linux, which tells it apart.
+    """
+    try:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(connection.fileno(), select.POLLIN | _HUNG_UP)
+            events = poll.poll(0)
+            if not events or events[0][1] & (_HUNG_UP | select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                return bool(events)
+        elif not select.select([connection], [], [], 0)[0]:
+            return False
+        plain = socket.socket.recv if isinstance(connection, ssl.SSLSocket) else type(connection).recv
+        return plain(connection, 1, socket.MSG_PEEK) == b""  # there is something to read, so this does not wait
+    except BlockingIOError:
+        return False
+    except (OSError, ValueError):  # it was reset, or is closed already
+        return True
 
 
 def _wsgi_body(environ: Mapping[str, Any]) -> bytes:
@@ -134,6 +189,9 @@ class Response:
     redeemed: Redeemed | None = None
     tokens_wanted: bool = False  # `redeemed` is for a client with tokens: answer `with_json(...)`, and start no session
     log_out: bool = False  # end this browser's session before you send it
+    #: A stream: send this in place of `body`, each part at once, and close it when the browser leaves. From an `AsyncEndpoint`
+    #: it is an `AsyncIterable`.
+    events: Iterable[bytes] | AsyncIterable[bytes] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def json(cls, status: int, payload: Mapping[str, object]) -> Self:
@@ -153,7 +211,8 @@ class Response:
         """All headers, cookies and length included, for a server that takes them as they are."""
         cookies = [("Set-Cookie", cookie.header()) for cookie in self.cookies]
         # A 304 has the length of the body that it spares (RFC 9110 section 8.6), so none is better than 0.
-        length = [] if self.status in (204, 304) else [("Content-Length", str(len(self.body)))]
+        # A stream has none: the server sends it in chunks, or closes the connection after it.
+        length = [] if self.status in (204, 304) or self.events is not None else [("Content-Length", str(len(self.body)))]
         headers = [*self.headers, *cookies, *length]
         if any(_CONTROL.search(name + value) for name, value in headers):
             raise ValueError("a header must not hold control characters")  # it would split the answer in two
@@ -161,11 +220,23 @@ class Response:
 
     def to_wsgi(self, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a PEP 3333 server."""
-        start_response(f"{self.status} {HTTPStatus(self.status).phrase}", self.header_list())
-        return [self.body]
+        if isinstance(self.events, AsyncIterable):
+            raise TypeError("this stream is awaited: answer it with to_asgi, or use Endpoint")
+        start_response(f"{self.status} {_PHRASES.get(self.status, 'Unknown')}", self.header_list())
+        return [self.body] if self.events is None else self.events
 
-    async def to_asgi(self, send: Send) -> None:
-        """Answer an ASGI server."""
+    async def to_asgi(self, send: Send, kind: str = "http.response") -> None:
+        """Answer an ASGI server. `kind` is how its messages are called: "websocket.http.response" where a socket is refused."""
         headers = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in self.header_list()]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await send({"type": f"{kind}.start", "status": self.status, "headers": headers})
+        if self.events is None:
+            return await send({"type": f"{kind}.body", "body": self.body})
+        if not isinstance(self.events, AsyncIterable):
+            raise TypeError("this stream blocks: answer it with to_wsgi, or use AsyncEndpoint")
+        try:
+            async for part in self.events:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            if close := getattr(self.events, "aclose", None):
+                await close()

@@ -3,23 +3,24 @@
     browser  POST begin                      {} or {"deliver":"body"}        201, and a cookie unless delivered in the body;
                                                                              with a user_code if the application wants one
              GET  {login_id}?after=V&wait=S                                  where it stands, held up to S seconds
+             GET  {login_id}/events?after=V                                  the same as a stream of server-sent events
+             GET  {login_id}/socket?after=V                                  the same over a websocket (ASGI)
              GET  {login_id}/qr.svg, qr.png                                  the picture
              POST {login_id}/cancel          {}
              POST {login_id}/redeem          {"acknowledged", "op"}          then the application logs `redeemed` in
-             GET  qr-login-element.js                                        the one answer that may be cached
+             GET  qr-login-element.js, qr-login-texts.js …                   the modules: the only answers that may be cached
     phone    POST scan, confirm, deny, release   {"code"}                    code: what the camera read, or was typed
 
 A page holds its device_code in an HttpOnly cookie; a CLI sends it as `Authorization: Bearer`. A GET changes nothing.
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
-from qrlogin.browser import ELEMENT, element
+from qrlogin.browser import MODULES, module
 from qrlogin.core import Core
 from qrlogin.errors import (
     BadArgument,
@@ -27,26 +28,42 @@ from qrlogin.errors import (
     Expired,
     Forbidden,
     Misconfigured,
+    NoSuchPath,
     NotYours,
     QRLoginError,
     Unauthenticated,
+    UpgradeRequired,
     WrongState,
 )
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
 from qrlogin.wire.dialect import Exchange, Person, Wait
-from qrlogin.wire.guards import bearer, check_origin, no_body, one_header, read_json, read_query
+from qrlogin.wire.guards import bearer, check_origin, no_body, one_header
 from qrlogin.wire.message import Request, Response
+from qrlogin.wire.native_routes import (
+    BEGIN,
+    CANCEL,
+    CONFIRM,
+    DENY,
+    ELEMENTS,
+    EVENTS,
+    PNG,
+    REDEEM,
+    RELEASE,
+    SCAN,
+    SOCKET,
+    STATUS,
+    SVG,
+)
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_ORIGIN, refusal
 from qrlogin.wire.routes import Route, match
+from qrlogin.wire.streams import Cursor, Stream
 
-MAX_WAIT: Final = 25  # seconds: below the 30 s after which proxies begin to give up
 RETRY_CROWDED: Final = 2  # seconds
 
 _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
-_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
 def describe_browser(request: Request) -> Mapping[str, str]:
@@ -66,21 +83,8 @@ class Native:
     has not agreed to that: such a code is easier to talk somebody out of than a picture.
     """
 
-    browser_routes: tuple[Route, ...] = (
-        Route("POST", "begin", "Begin a login for this browser"),
-        Route("GET", "{login_id}", "Where the login stands; held while there is no news"),
-        Route("GET", "{login_id}/qr.svg", "The QR code as SVG"),
-        Route("GET", "{login_id}/qr.png", "The QR code as PNG"),
-        Route("POST", "{login_id}/cancel", "Give the login up"),
-        Route("POST", "{login_id}/redeem", "Collect the login, once"),
-        Route("GET", ELEMENT, "The <qr-login> element"),
-    )
-    phone_routes: tuple[Route, ...] = (
-        Route("POST", "scan", "The phone read the code"),
-        Route("POST", "confirm", "The person approves"),
-        Route("POST", "deny", "The person refuses"),
-        Route("POST", "release", "Let the code be scanned again"),
-    )
+    browser_routes: tuple[Route, ...] = (BEGIN, STATUS, EVENTS, SOCKET, SVG, PNG, CANCEL, REDEEM, *ELEMENTS)
+    phone_routes: tuple[Route, ...] = (SCAN, CONFIRM, DENY, RELEASE)
 
     def __init__(
         self,
@@ -95,6 +99,8 @@ class Native:
         self._describe, self._cookies = describe, DeviceCookies(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "{login_id}": self._status,
+            "{login_id}/events": self._events,
+            "{login_id}/socket": self._no_socket,
             "{login_id}/qr.svg": self._picture(lambda text: svg(text).encode(), "image/svg+xml"),
             "{login_id}/qr.png": self._picture(png, "image/png"),
             "{login_id}/cancel": self._cancel,
@@ -105,8 +111,8 @@ class Native:
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
         route, login_id = match(self.browser_routes, request)
-        if route.path == ELEMENT:
-            return _element(request)
+        if route.path in MODULES:
+            return _module(request, route.path)
         check_origin(request, self._core.origin)
         if request.method == "GET":
             no_body(request)
@@ -115,9 +121,7 @@ class Native:
         return self._browser[route.path](request, login_id)
 
     def _begin(self, request: Request) -> Exchange[Begun]:
-        deliver = read_json(request, {"deliver": False}).get("deliver", "cookie")
-        if deliver not in ("cookie", "body"):
-            raise BadRequest('deliver must be "cookie" or "body"')
+        deliver = BEGIN.read_json(request).get("deliver", "cookie")
 
         def answer(begun: Begun) -> Response:
             payload: dict[str, object] = {
@@ -137,36 +141,41 @@ class Native:
         return Exchange(self._core.begin(context=self._describe(request), user_code=self._user_codes), answer)
 
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
-        query = read_query(request, ("after", "wait"))
-        after, wait = query.get("after"), query.get("wait", "0")
-        if after is not None and not _NUMBER.fullmatch(after):
-            raise BadRequest("after must be the version that you were last told")
-        if not _NUMBER.fullmatch(wait) or (seconds := int(wait)) > MAX_WAIT:
-            raise BadRequest(f"wait must be a whole number of seconds, {MAX_WAIT} at most")
-
-        def answer(seen: Status, *crowded: tuple[str, object]) -> Response:
-            payload: dict[str, object] = {
-                "login_id": seen.login_id,
-                "state": seen.state,
-                "version": seen.version,
-                "expires_in": seen.expires_in,
-            }
-            if seen.verification_uri_complete:
-                payload |= _code(seen.verification_uri_complete, seen.rotates_in)
-            if seen.scanned_by:
-                payload["scanned_by"] = {"shown_as": seen.scanned_by.shown_as, "tag": seen.scanned_by.tag}
-            return _json(payload | dict(crowded))
+        query = STATUS.read_query(request)
+        after, seconds = query.get("after"), int(query.get("wait", "0"))
 
         device_code = self._device_code(request, login_id)
         if seconds == 0:
-            return Exchange(self._core.status(device_code), answer)
+            return Exchange(self._core.status(device_code), _seen)
         held = Wait(
             device_code,
             after=None if after is None else int(after),
             timeout=seconds,
-            crowded=lambda seen: answer(seen, ("retry_after", RETRY_CROWDED)),
+            crowded=lambda seen: _seen(seen, ("retry_after", RETRY_CROWDED)),
         )
-        return Exchange(held, answer)
+        return Exchange(held, _seen)
+
+    def _events(self, request: Request, login_id: str, route: Route = EVENTS) -> Exchange[Status]:
+        after = route.read_query(request).get("after")
+        # An EventSource sends what it was told last, whatever its address says; what is no id of ours tells nothing.
+        sent = [Cursor.read(value) for value in request.all("last-event-id")]
+        cursor = (sent[0] if len(sent) == 1 else None) or Cursor(None if after is None else int(after))
+        headers = (("Content-Type", "text/event-stream; charset=utf-8"), *_NOT_CACHED, ("X-Accel-Buffering", "no"))
+        opened, nothing = Response(200, headers), Response(204, _NOT_CACHED)
+        return Exchange(Stream(self._device_code(request, login_id), cursor, opened, nothing), _seen)
+
+    def _no_socket(self, request: Request, login_id: str) -> Exchange[Status]:
+        raise UpgradeRequired("open this address as a websocket; where the server has none, take the stream of events")
+
+    def socket(self, request: Request) -> Exchange[Status]:
+        """What a websocket is to tell. Raises what `browser` raises; there is none on any other path."""
+        route, login_id = match(self.browser_routes, request)
+        if route is not SOCKET:
+            raise NoSuchPath
+        check_origin(request, self._core.origin)
+        if one_header(request, "origin") is None and bearer(request) is None:
+            raise Forbidden("send Origin as browsers do, or Authorization")  # a page of another site may open sockets anywhere
+        return self._events(request, login_id, SOCKET)
 
     def _picture(self, draw: Callable[[str], bytes], content_type: str) -> Callable[[Request, str], Exchange[Status]]:
         def answer(seen: Status) -> Response:
@@ -176,17 +185,17 @@ class Native:
             return Response(200, headers, draw(seen.verification_uri_complete))
 
         def ask(request: Request, login_id: str) -> Exchange[Status]:
-            read_query(request, ())
+            SVG.read_query(request)
             return Exchange(self._core.status(self._device_code(request, login_id)), answer)
 
         return ask
 
     def _cancel(self, request: Request, login_id: str) -> Exchange[Status]:
-        read_json(request, {})
+        CANCEL.read_json(request)
         return Exchange(self._core.cancel(self._device_code(request, login_id)), _bare)
 
     def _redeem(self, request: Request, login_id: str) -> Exchange[Redeemed]:
-        body = read_json(request, {"acknowledged": True, "op": True})
+        body = REDEEM.read_json(request)
         device_code = self._device_code(request, login_id)
         try:
             operation = self._core.redeem(device_code, acknowledged=body["acknowledged"], op=body["op"])
@@ -217,7 +226,7 @@ class Native:
             raise Forbidden("send Authorization, or Origin or Sec-Fetch-Site as browsers do")
         if person is None:
             raise Unauthenticated
-        code = read_json(request, {"code": True})["code"]
+        code = route.read_json(request)["code"]
         if route.path == "scan":
             return Exchange(self._core.scan(code, subject=person.subject, shown_as=person.shown_as, phone=person.phone), _scanned)
         decide = {"confirm": self._core.confirm, "deny": self._core.deny, "release": self._core.release}[route.path]
@@ -231,6 +240,20 @@ class Native:
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:
     return Response.json(status, payload).with_headers(*_NOT_CACHED)
+
+
+def _seen(seen: Status, *crowded: tuple[str, object]) -> Response:
+    payload: dict[str, object] = {
+        "login_id": seen.login_id,
+        "state": seen.state,
+        "version": seen.version,
+        "expires_in": seen.expires_in,
+    }
+    if seen.verification_uri_complete:
+        payload |= _code(seen.verification_uri_complete, seen.rotates_in)
+    if seen.scanned_by:
+        payload["scanned_by"] = {"shown_as": seen.scanned_by.shown_as, "tag": seen.scanned_by.tag}
+    return _json(payload | dict(crowded))
 
 
 def _code(text: str, rotates_in: int) -> dict[str, object]:
@@ -258,15 +281,15 @@ def _scanned(seen: Scanned) -> Response:
     )
 
 
-def _element(request: Request) -> Response:
+def _module(request: Request, name: str) -> Response:
     no_body(request)
-    etag = _element_etag()
+    etag = _etag(name)
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), *_HEADERS)
     if etag in (tag.strip().removeprefix("W/") for line in request.all("if-none-match") for tag in line.split(",")):
         return Response(304, headers)
-    return Response(200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), element())
+    return Response(200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), module(name))
 
 
 @cache
-def _element_etag() -> str:
-    return f'"{hashlib.sha256(element()).hexdigest()[:16]}"'
+def _etag(name: str) -> str:
+    return f'"{hashlib.sha256(module(name)).hexdigest()[:16]}"'

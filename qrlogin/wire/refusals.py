@@ -5,7 +5,7 @@ Only a `BadRequest` explains itself; a refused login says the same to everybody.
 
 from typing import Final
 
-from qrlogin.errors import BadRequest, MethodNotAllowed, QRLoginError, Unauthenticated
+from qrlogin.errors import BadRequest, MethodNotAllowed, QRLoginError, Unauthenticated, UpgradeRequired
 from qrlogin.wire.message import Response
 
 NO_STORE: Final = ("Cache-Control", "no-store")
@@ -26,4 +26,6 @@ def refusal(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN) -> Re
         headers.append(("Allow", ", ".join(error.allowed)))
     if isinstance(error, Unauthenticated):
         headers.append(("WWW-Authenticate", "Bearer"))
+    if isinstance(error, UpgradeRequired):
+        headers.append(("Upgrade", "websocket"))
     return Response.json(error.http_status, payload).with_headers(NO_STORE, NOSNIFF, policy, *headers)

@@ -20,11 +20,11 @@ from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
 from qrlogin.wire.dialect import BrowserOnly, Exchange, answers_at_once, client_of, mounted_at
-from qrlogin.wire.guards import basic, check_same_site, no_body, read_form
+from qrlogin.wire.guards import basic, check_same_site, no_body
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.native import describe_browser
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_ORIGIN, refusal
-from qrlogin.wire.routes import Route, match
+from qrlogin.wire.routes import FORM, JSON, Answer, Field, Route, an_object, match
 from qrlogin.wire.states import StateMap
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -32,7 +32,27 @@ GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _BEGIN: Final = "device_authorization"
 _TOKEN: Final = "token"  # noqa: S105 - a path
 _METADATA: Final = (".well-known/oauth-authorization-server", ".well-known/openid-configuration")
-_PARAMETERS: Final = ("client_id", "client_secret", "scope", "grant_type", "device_code")
+_PARAMETERS: Final = (
+    Field("client_id", "the client's, here or in Authorization: Basic"),
+    Field("client_secret", "the client's, here or in Authorization: Basic, if it has one"),
+    Field("scope", "what the tokens are for"),
+    Field("grant_type", f"{GRANT_TYPE}, to collect"),
+    Field("device_code", "the one that began, to collect"),
+)
+_TEXT: Final = {"type": "string"}
+_SECONDS: Final = {"type": "integer", "minimum": 0}
+_BEGUN: Final = an_object(
+    {
+        **dict.fromkeys(("device_code", "user_code", "verification_uri", "verification_uri_complete"), _TEXT),
+        "expires_in": _SECONDS,
+        "interval": _SECONDS,
+    }
+)
+_NOT_YET: Final = an_object(
+    {"error": {"enum": ["authorization_pending", "slow_down", "access_denied", "expired_token", "invalid_grant"]}},
+    interval=_SECONDS,
+)
+_LATER: Final = Answer(503, "Try again", JSON, an_object({"error": {"const": "temporarily_unavailable"}}))
 _PRAGMA: Final = ("Pragma", "no-cache")  # RFC 6749 section 5.1 still asks for it
 _BEYOND: Final = 120  # seconds more than usual that an approval waits: its client may have been slowed
 _POLL: Final = "the-token-poll-of-rfc8628"  # one op for all polls of a login, so one whose answer was lost finds it again
@@ -98,9 +118,40 @@ class Rfc8628(BrowserOnly):
     """
 
     browser_routes: tuple[Route, ...] = (
-        Route("POST", _BEGIN, "Begin a login for this device"),
-        Route("POST", _TOKEN, "Collect the login, once; until it is approved, an error"),
-        *(Route("GET", path, "Where everything is (RFC 8414)") for path in _METADATA),
+        Route(
+            "POST",
+            _BEGIN,
+            "Begin a login for this device",
+            body=_PARAMETERS,
+            media=FORM,
+            answers=(Answer(200, "Show the user_code (RFC 8628 section 3.2)", JSON, _BEGUN), _LATER),
+            errors=(_InvalidClient, _InvalidScope),
+            proofs=("client", ""),
+        ),
+        Route(
+            "POST",
+            _TOKEN,
+            "Collect the login, once; until it is approved, an error",
+            body=_PARAMETERS,
+            media=FORM,
+            answers=(
+                Answer(200, "The application's tokens (RFC 6749 section 5.1)", JSON, {"type": "object"}),
+                Answer(400, "Not yet, or never (RFC 8628 section 3.5)", JSON, _NOT_YET),
+                _LATER,
+            ),
+            errors=(_InvalidClient, _UnsupportedGrantType),
+            proofs=("client", ""),
+        ),
+        *(
+            Route(
+                "GET",
+                path,
+                "Where everything is (RFC 8414)",
+                answers=(Answer(200, "It", JSON, {"type": "object"}),),
+                anybody=True,
+            )
+            for path in _METADATA
+        ),
     )
 
     def __init__(
@@ -140,7 +191,7 @@ class Rfc8628(BrowserOnly):
             no_body(request)
             return _json(self.metadata)
         check_same_site(request)
-        form = read_form(request, _PARAMETERS)
+        form = route.read_form(request)
         client = self._client(request, form)
         return self._begin(request, form, client) if route.path == _BEGIN else self._collect(form, client)
 

@@ -19,13 +19,24 @@ from urllib.parse import quote
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
-from qrlogin.errors import QRLoginError
+from qrlogin.errors import QRLoginError, Unavailable, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, parameter, script
+from qrlogin.wire.fixed import (
+    COLLECTING,
+    GOES_ON,
+    HEADERS,
+    OWN,
+    SAYS_PICTURE,
+    FixedDialect,
+    Handler,
+    Mounting,
+    parameter,
+    script,
+)
 from qrlogin.wire.guards import read_some
-from qrlogin.wire.jsonp import read_callback
+from qrlogin.wire.jsonp import CALLBACK, SAYS_JSONP, read_callback
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import Route
+from qrlogin.wire.routes import Field, Route
 from qrlogin.wire.states import StateMap
 
 _GENERATE: Final = "qrcodelogin/generateQRCode4Login.do"
@@ -42,6 +53,8 @@ _STATES: Final = StateMap(
     gone=("10004", "QRCode expired!code=1, msg=data not exist"),
     error=("10005", "login failed"),
 )
+_TOKEN: Final = Field("lgToken", "the public id of the login", required=True)
+_TARGET: Final = Field("defaulturl", "a plain path of this site, to go on to")
 _PATH: Final = re.compile(r"/|(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)+/?")  # no part that is empty or escaped
 _QUERY: Final = re.compile(r"[A-Za-z0-9_~!$&'()*+,;=:@./?%-]{0,500}")
 
@@ -50,11 +63,38 @@ class Taobao(FixedDialect):
     """Taobao's classic web login. `jsonp=False`: a `callback` is not listened to, and every answer is bare JSON."""
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _GENERATE, "Begin a login for this browser"),
-        Route("GET", _PICTURE, "The picture"),
-        Route("GET", _CHECK, "Where the login stands; once it is confirmed, the address that logs in"),
-        Route("GET", _OPEN, "Log the browser in, once"),
-        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
+        Route("GET", _GENERATE, "Begin a login for this browser", query=(CALLBACK,), answers=SAYS_JSONP, errors=(Unavailable,)),
+        Route("GET", _PICTURE, "The picture", answers=(SAYS_PICTURE,), errors=(UnknownLogin,)),
+        Route(
+            "GET",
+            _CHECK,
+            "Where the login stands; once it is confirmed, the address that logs in",
+            query=(_TOKEN, CALLBACK, _TARGET),
+            answers=SAYS_JSONP,
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _OPEN,
+            "Log the browser in, once",
+            query=(
+                Field("webpas", "the public id of the login", required=True),
+                Field("token", "the one of the address that logs in", required=True),
+                _TARGET,
+            ),
+            answers=(GOES_ON,),
+            errors=COLLECTING,
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _SCAN,
+            "What the picture's address opens",
+            anybody=True,
+            query=(_TOKEN,),
+            answers=(GOES_ON,),
+            errors=(UnknownLogin,),
+        ),
     )
 
     def __init__(

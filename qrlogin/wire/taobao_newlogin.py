@@ -15,13 +15,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.errors import QRLoginError
+from qrlogin.errors import QRLoginError, Unavailable, UnknownLogin
 from qrlogin.wire.cookies import digest
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, needed, parameter
-from qrlogin.wire.guards import read_form
+from qrlogin.wire.fixed import GOES_ON, HEADERS, OWN, FixedDialect, Handler, needed, parameter
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import Route
+from qrlogin.wire.routes import FORM, JSON, Answer, Field, Route
 from qrlogin.wire.states import StateMap
 
 _GENERATE: Final = "newlogin/qrcode/generate.do"
@@ -35,6 +34,17 @@ _STATES: Final = StateMap(
     denied="CANCELED",
     gone="EXPIRED",
     error="",  # no word: the status of HTTP says it
+)
+_SAYS: Final = (Answer(200, "What it says, also when it refuses", JSON, {"type": "object"}),)
+_POLL: Final = Route(
+    "POST",
+    _QUERY,
+    "Where the login stands; logs the browser in once it is confirmed",
+    body=(Field("ck", "the one that generate.do told", required=True),),
+    media=FORM,
+    answers=_SAYS,
+    errors=(Unavailable,),
+    proofs=OWN,
 )
 _NOTHING: Final = "0" * 32  # stands where the original has a credential
 _BIZ_EXT: Final = {"pds_login_result": {"accessToken": _NOTHING, "refreshToken": _NOTHING}}
@@ -53,9 +63,17 @@ class TaobaoNewLogin(FixedDialect):
     """The login of `newlogin/`."""
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _GENERATE, "Begin a login for this browser"),
-        Route("POST", _QUERY, "Where the login stands; logs the browser in once it is confirmed"),
-        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
+        Route("GET", _GENERATE, "Begin a login for this browser", answers=_SAYS, errors=(Unavailable,)),
+        _POLL,
+        Route(
+            "GET",
+            _SCAN,
+            "What the picture's address opens",
+            anybody=True,
+            query=(Field("lgToken", "the public id of the login", required=True),),
+            answers=(GOES_ON,),
+            errors=(UnknownLogin,),
+        ),
     )
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -83,7 +101,7 @@ class TaobaoNewLogin(FixedDialect):
                 return _say(_content(qrCodeStatus=_STATES.of(seen), resultCode=100))
             return _say(logged_in(_BIZ_EXT))
 
-        return self.look_or_redeem(request, needed(read_form(request, ("ck",)), "ck"), answer)
+        return self.look_or_redeem(request, needed(_POLL.read_form(request), "ck"), answer)
 
     def device_code(self, request: Request, code: str) -> str:
         return self.own(self._cookies.find_by_digest(request, code), lambda login_id: digest(login_id) == code)

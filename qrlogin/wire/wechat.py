@@ -23,12 +23,25 @@ from typing import ClassVar, Final, Unpack
 from qrlogin.answers import Begun, Redeemed, ScannedBy, Status
 from qrlogin.codes import fixed_as_base64
 from qrlogin.core import Core
-from qrlogin.errors import BadArgument, QRLoginError
+from qrlogin.errors import BadArgument, QRLoginError, Superseded, TooLarge, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, checked_hold, needed, script
+from qrlogin.wire.fixed import (
+    CROWDED,
+    GOES_ON,
+    HEADERS,
+    OWN,
+    SAYS_PICTURE,
+    SAYS_SCRIPT,
+    FixedDialect,
+    Handler,
+    Mounting,
+    checked_hold,
+    needed,
+    script,
+)
 from qrlogin.wire.guards import check_origin, read_some
 from qrlogin.wire.message import Cookie, Request, Response
-from qrlogin.wire.routes import Route
+from qrlogin.wire.routes import Answer, Field, Route
 from qrlogin.wire.states import StateMap
 
 _BEGIN: Final = "jslogin"
@@ -39,6 +52,8 @@ _OPEN: Final = "cgi-bin/mmwebwx-bin/webwxnewloginpage"
 _LOGOUT: Final = "cgi-bin/mmwebwx-bin/webwxlogout"
 
 _STATES: Final = StateMap(pending=408, scanned=201, confirmed=200, denied=400, gone=400, error=500)
+_UUID: Final = Field("uuid", "the public id of the login", required=True)
+_XML: Final = ("text/plain", {"type": "string"})
 _QRLOGIN: Final = "window.QRLogin = window.QRLogin || {}; window.QRLogin."
 _TICKET: Final = "@qrticket_0"
 _KEPT: Final = 86_400  # seconds that a browser keeps the cookies that mean nothing
@@ -58,13 +73,28 @@ class WeChat(FixedDialect):
     """
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _BEGIN, "Begin a login for this browser"),
-        Route("POST", _BEGIN, "The same"),
-        Route("GET", _PICTURE, "The QR code as PNG"),
-        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
-        Route("GET", _POLL, "Where the login stands; held while there is no news"),
-        Route("GET", _OPEN, "Log the browser in, once"),
-        Route("POST", _LOGOUT, "Log the browser out"),
+        Route("GET", _BEGIN, "Begin a login for this browser", answers=(SAYS_SCRIPT,)),
+        Route("POST", _BEGIN, "The same", errors=(TooLarge,), answers=(SAYS_SCRIPT,)),
+        Route("GET", _PICTURE, "The QR code as PNG", answers=(SAYS_PICTURE,), errors=(UnknownLogin,)),
+        Route("GET", _SCAN, "What the picture's address opens", anybody=True, answers=(GOES_ON,), errors=(UnknownLogin,)),
+        Route(
+            "GET",
+            _POLL,
+            "Where the login stands; held while there is no news",
+            query=(_UUID, Field("loginicon", '"true" for a picture of who scanned')),
+            answers=(SAYS_SCRIPT, CROWDED),
+            errors=(Superseded,),
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _OPEN,
+            "Log the browser in, once",
+            query=(Field("ticket", "the one of the redirect", required=True), _UUID, Field("fun", '"new" to stay here')),
+            answers=(Answer(301, "Logged in", *_XML), Answer(200, "Logged in, with fun=new; or why not", *_XML)),
+            proofs=OWN,
+        ),
+        Route("POST", _LOGOUT, "Log the browser out", answers=(Answer(301, "Logged out"),), errors=(TooLarge,)),
     )
     lives: ClassVar[int] = 300
 

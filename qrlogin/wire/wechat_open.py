@@ -25,13 +25,28 @@ from urllib.parse import quote, urlsplit
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, NotYours, QRLoginError
+from qrlogin.errors import BadRequest, NotYours, QRLoginError, Superseded, Unavailable, UnknownLogin
 from qrlogin.table import State
 from qrlogin.wire.dialect import Exchange, answers_at_once, client_of
-from qrlogin.wire.fixed import HEADERS, FixedDialect, Handler, Mounting, checked_hold, needed, parameter, script
+from qrlogin.wire.fixed import (
+    COLLECTING,
+    CROWDED,
+    GOES_ON,
+    HEADERS,
+    OWN,
+    SAYS_PICTURE,
+    SAYS_SCRIPT,
+    FixedDialect,
+    Handler,
+    Mounting,
+    checked_hold,
+    needed,
+    parameter,
+    script,
+)
 from qrlogin.wire.guards import read_some
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import Route
+from qrlogin.wire.routes import JSON, Answer, Field, Route, an_object
 from qrlogin.wire.states import StateMap
 
 _PAGE: Final = "connect/qrconnect"
@@ -51,6 +66,10 @@ _AGAIN: Final = {
     ("404", _STATES.pending): _RELEASED,
     ("403", _STATES.denied): _STATES.gone,
 }
+_UUID: Final = Field("uuid", "the public id of the login", required=True)
+_WORD: Final = Answer(
+    200, "The same, with f=json", JSON, an_object({"wx_errcode": {"type": "integer"}, "wx_code": {"type": "string"}})
+)
 _TICKET: Final = 32  # characters at the end of a wx_code; before them is the uuid
 _QUIET: Final = ("Referrer-Policy", "no-referrer")  # a code stands in the address
 _APPID: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
@@ -71,12 +90,60 @@ class WeChatOpen(FixedDialect):
     """
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _PAGE, "Begin a login for this browser, and show it"),
-        Route("GET", _PICTURE, "The QR code as PNG"),
-        Route("GET", _SCAN, "What the picture's address opens", anybody=True),
-        Route("GET", _POLL, "Where the login stands; held while there is no news"),
-        Route("GET", _CALLBACK, "Log the browser in, once"),
-        Route("GET", _TOKEN, "The same for an application's server"),
+        Route(
+            "GET",
+            _PAGE,
+            "Begin a login for this browser, and show it",
+            query=(
+                Field("appid", "at most 64 letters, digits or _.-"),
+                Field("redirect_uri", "an address on this host, registered for this appid; default: connect/callback"),
+                Field("state", f"at most {_STATE} characters, given back with the code"),
+                Field("self_redirect", '"true" to go on in this very frame'),
+            ),
+            answers=(Answer(200, "The page", "text/html", {"type": "string"}),),
+            errors=(Unavailable,),
+        ),
+        Route("GET", _PICTURE, "The QR code as PNG", answers=(SAYS_PICTURE,), errors=(UnknownLogin,)),
+        Route(
+            "GET",
+            _SCAN,
+            "What the picture's address opens",
+            anybody=True,
+            query=(_UUID,),
+            answers=(GOES_ON,),
+            errors=(UnknownLogin,),
+        ),
+        Route(
+            "GET",
+            _POLL,
+            "Where the login stands; held while there is no news",
+            query=(_UUID, Field("last", "the word that you were last told"), Field("f", '"json" for no script')),
+            answers=(SAYS_SCRIPT, _WORD, CROWDED),
+            errors=(Superseded,),
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _CALLBACK,
+            "Log the browser in, once",
+            query=(Field("code", "the wx_code of the poll", required=True),),
+            answers=(GOES_ON,),
+            errors=COLLECTING,
+            proofs=OWN,
+        ),
+        Route(
+            "GET",
+            _TOKEN,
+            "The same for an application's server",
+            query=(
+                Field("appid", "the application's"),
+                Field("secret", "the application's"),
+                Field("code", "what the browser brought"),
+                Field("grant_type", '"authorization_code"'),
+            ),
+            answers=(Answer(200, "The application's tokens, or errcode and errmsg", JSON, {"type": "object"}),),
+            proofs=OWN,
+        ),
     )
     lives: ClassVar[int] = 300
 

@@ -115,6 +115,8 @@ def bare_asgi(endpoint: AsyncEndpoint, application: Application) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         path, cookies = scope["path"], _cookies(headers.get("cookie", ""))
+        if scope["type"] == "websocket":
+            return await endpoint.socket(scope, receive, send, path.removeprefix("/qr/"))
         if path == "/me":
             return await _me(application, cookies).to_asgi(send)
         if path == "/visit":
@@ -220,7 +222,7 @@ def wsgiref_server(port: int, app: Any) -> WSGIServer:
     return server
 
 
-def _werkzeug_server(port: int, app: Any) -> Any:
+def werkzeug_server(port: int, app: Any) -> Any:
     return make_server(LOOPBACK, port, app, threaded=True)
 
 
@@ -287,6 +289,6 @@ def _prefix() -> str:
 SITES: dict[str, Callable[[str | None], AbstractContextManager[Site]]] = {
     "bare WSGI": lambda redis_url: threaded(validated_wsgi, wsgiref_server, redis_url),
     "bare ASGI": lambda redis_url: awaited(bare_asgi, redis_url),
-    "Flask": lambda redis_url: threaded(flask_app, _werkzeug_server, redis_url),
+    "Flask": lambda redis_url: threaded(flask_app, werkzeug_server, redis_url),
     "FastAPI": lambda redis_url: awaited(fastapi_app, redis_url),
 }

@@ -9,14 +9,18 @@ import fastapi
 import flask
 import httpx2
 import pytest
+from django import urls
+from django.http import HttpRequest
 from starlette.middleware.sessions import SessionMiddleware
 
+from examples.django_site.qrlogin_django.adapter import qrlogin_urls
 from examples.fastapi_app.adapter import qrlogin_router
 from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeemed
 from qrlogin.core import Core
 from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Rfc8628, WeChat, WeChatOpen
 from qrlogin.wire.rfc8628 import GRANT_TYPE
+from tests.wire import django_mount
 from tests.wire.dialects.town import TYPED, everybody
 from tests.wire.mount import KEY, ORIGIN, URI
 from tests.wire.test_adapters import Wsgi
@@ -104,7 +108,25 @@ def fastapi_app(shop: Shop, *names: str) -> httpx2.AsyncBaseTransport:
     return httpx2.ASGITransport(app)
 
 
-APPS = pytest.mark.parametrize("make", [flask_app, fastapi_app], ids=["Flask", "FastAPI"])
+def django_app(shop: Shop, *names: str) -> httpx2.AsyncBaseTransport:
+    qr = QRLogin(MemoryStore(), **OPTIONS)
+
+    def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
+        request.session["user"] = shop.log_in(redeemed)
+
+    def log_out(request: HttpRequest) -> None:
+        shop.log_out()
+        request.session.flush()
+
+    mounted = []
+    for name in names:
+        endpoint = Endpoint(qr, DIALECTS[name](qr.core), max_waiting=2)
+        more = shop.has(log_out=log_out, tokens=shop.tokens)
+        mounted.append(urls.path(f"{name}/", urls.include(qrlogin_urls(endpoint, lambda _: PERSON, log_in, **more))))
+    return Wsgi(django_mount.wsgi(mounted))
+
+
+APPS = pytest.mark.parametrize("make", [flask_app, fastapi_app, django_app], ids=["Flask", "FastAPI", "Django"])
 Story = Callable[[httpx2.AsyncClient], Any]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from qrlogin.browser import MODULES, module
 from qrlogin.wire import Request, Response
 from tests.wire.mount import (
     ALICE,
@@ -124,14 +125,16 @@ def test_the_element_is_for_everybody(mount: Mount) -> None:
     assert answer.status == 200  # a plain file; Cross-Origin-Resource-Policy keeps other sites from running it
 
 
+@pytest.mark.parametrize("name", MODULES)
 @pytest.mark.parametrize("etag", ["{}", "W/{}", '"x", {}', '{} , "x"'])
-def test_the_element_is_not_sent_twice(mount: Mount, etag: str) -> None:
-    first = mount.browser(get(ELEMENT))
+def test_a_module_is_not_sent_twice(mount: Mount, name: str, etag: str) -> None:
+    first = mount.browser(get(name))
+    assert first.body == module(name)
     tag = dict(first.headers)["ETag"]
-    again = mount.browser(get(ELEMENT, "", ("if-none-match", etag.format(tag))))
+    again = mount.browser(get(name, "", ("if-none-match", etag.format(tag))))
     assert (again.status, again.body, dict(again.headers)["ETag"]) == (304, b"", tag)
     assert not {"Content-Length", "Content-Type"} & dict(again.header_list()).keys()
-    assert mount.browser(get(ELEMENT, "", ("if-none-match", '"0123456789abcdef"'))).body == first.body
+    assert mount.browser(get(name, "", ("if-none-match", '"0123456789abcdef"'))).body == first.body
 
 
 # Two doors

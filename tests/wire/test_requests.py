@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from qrlogin.browser import MODULES
 from qrlogin.errors import BadArgument, BadRequest
 from qrlogin.wire import METHODS, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP
@@ -26,9 +27,11 @@ BROWSER_PATHS = {
     "{login_id}": "GET",
     "{login_id}/qr.svg": "GET",
     "{login_id}/qr.png": "GET",
+    "{login_id}/events": "GET",
+    "{login_id}/socket": "GET",
     "{login_id}/cancel": "POST",
     "{login_id}/redeem": "POST",
-    ELEMENT: "GET",
+    **dict.fromkeys(MODULES, "GET"),
 }
 PHONE_PATHS = ("scan", "confirm", "deny", "release")
 ODD_METHODS = ("CONNECT", "PROPFIND", "get", "Post", "GET ", "", "\r\nGET")

@@ -86,6 +86,17 @@ class Waking:
         assert {one.result(PATIENCE).state for one in parked} == {State.PENDING}
         world.qr.close()
 
+    def test_drain_ends_every_parked_wait_at_once_and_all_else_goes_on(self, world: World) -> None:
+        """A listener without `end` fails this; its waits then keep a server that is told to stop for as long as they last."""
+        login = world.begin()
+        parked = [world.park(login), *(world.park(world.begin()) for _ in range(MANY))]
+        world.qr.drain()
+        assert {one.result(PATIENCE).state for one in parked} == {State.PENDING}
+        login.walk("scan")
+        assert world.park(login, after=login.seen().version).result(PATIENCE).state is State.SCANNED
+        login.walk("confirm")
+        assert login.seen().state is State.CONFIRMED
+
     def test_nothing_is_left_behind(self, world: World) -> None:
         """Neither a thread nor a task outlives the store (I22)."""
         before = world.colour.alive()

@@ -174,6 +174,8 @@ def asgi(endpoint: AsyncEndpoint, application: Application, hold: float = AT_ONC
         door = next((door for door in doors if known(door.dialect.browser_routes, path)), None)
         if door is None:
             await native(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await door.socket(scope, receive, send, path)
         else:
             answer = await door.browser(await Request.from_asgi(scope, receive, path))
             await _logged_in(application, path, answer).to_asgi(send)

@@ -1,0 +1,86 @@
+"""A TCP proxy on loopback that lets every connection through but streams of events: those it cuts off, one event at a time.
+
+Every other stream is cut within its first event, which its browser must then not take for whole.
+"""
+
+import contextlib
+import re
+import socket
+import threading
+from typing import Self
+
+from tests.servers import LOOPBACK, free_port
+
+
+class Cutting:
+    """`target` is the port of the server behind it. `streams` are the heads of the requests for events, in their order."""
+
+    def __init__(self, *, cuts: bool = True) -> None:
+        self.port, self.target, self.cuts = free_port(), 0, cuts
+        self.streams: list[str] = []
+        self.cut = 0
+        self._listening = socket.create_server((LOOPBACK, self.port))
+        self._open: list[socket.socket] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self, target: int) -> None:
+        self.target = target
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+                server = socket.create_connection((LOOPBACK, self.target))
+            except OSError:
+                return
+            self._open += [client, server]
+            said: list[bytes] = []
+            threading.Thread(target=self._upstream, args=(client, server, said), daemon=True).start()
+            threading.Thread(target=self._downstream, args=(server, client, said), daemon=True).start()
+
+    def _upstream(self, client: socket.socket, server: socket.socket, said: list[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            while part := client.recv(65536):
+                if re.match(rb"GET \S+/events", part):
+                    self.streams.append(part.decode("latin-1"))
+                said[:] = [part]
+                server.sendall(part)
+            server.shutdown(socket.SHUT_WR)
+
+    def _downstream(self, server: socket.socket, client: socket.socket, said: list[bytes]) -> None:
+        let_through, torn = b"", None
+        with contextlib.suppress(OSError):
+            while part := server.recv(65536):
+                if self.cuts and re.match(rb"GET \S+/events", said[0]):
+                    let_through += part
+                    end = _first_event_ends(let_through)
+                    if end:
+                        self.cut += 1
+                        torn = self.cut % 2
+                        whole = part[: len(part) - (len(let_through) - end)]
+                        client.sendall(whole[:-9] if torn else whole)
+                        break
+                client.sendall(part)
+        for each in (client, server):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+def _first_event_ends(sent: bytes) -> int:
+    """Behind the blank line of the first event with data; 0 if it is not there yet."""
+    found = re.search(rb"\ndata: [^\n]*\n\n", sent)
+    return found.end() if found else 0

@@ -1,0 +1,47 @@
+"""Django's adapter in this very process, without a project: no settings but what a handler cannot do without.
+
+Django's settings are set once for a process. These name no application, no database and no address, and whoever needs a whole
+project runs it in a process of its own (tests/examples/test_django.py).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest
+from django.urls import URLPattern, URLResolver
+
+if not settings.configured:
+    settings.configure(
+        ROOT_URLCONF="",  # each request brings its own
+        SECRET_KEY="of nobody's project",
+        ALLOWED_HOSTS=["*"],  # no address is made from Host, which these tests forge
+        MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
+        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+        SESSION_COOKIE_NAME="session",
+        LOGGING_CONFIG=None,
+        DEBUG_PROPAGATE_EXCEPTIONS=True,  # what a view raises comes out
+    )
+
+
+class _Urls(tuple[URLPattern | URLResolver, ...]):
+    """Patterns that Django takes for a module."""
+
+    @property
+    def urlpatterns(self) -> "_Urls":
+        return self
+
+
+def wsgi(patterns: Sequence[URLPattern | URLResolver]) -> WSGIHandler:
+    """A WSGI application that answers these."""
+    handler: Any = WSGIHandler()
+    urls, resolve = _Urls(patterns), handler.resolve_request
+
+    def resolve_request(request: HttpRequest) -> Any:
+        request.urlconf = urls  # type: ignore[assignment]
+        return resolve(request)
+
+    handler.resolve_request = resolve_request
+    made: WSGIHandler = handler
+    return made

@@ -1,0 +1,80 @@
+"""An application to be stopped, for real servers: `uvicorn tests.wire.stopped:asgi`, `gunicorn "tests.wire.stopped:wsgi()"`.
+
+The environment says how: ORIGIN, STORE (memory, or the address of a Redis), DRAIN (1, or 0 for an application that has not
+heard of `drain_on_signals`). GET /parked says how many wait in this process, and which process it is.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
+from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response, drain_on_signals
+
+KEY = bytes(range(32))
+MOST = 256
+
+
+def _options() -> dict[str, Any]:
+    return {"secret_keys": [KEY], "verification_uri": f"{os.environ['ORIGIN']}/scan"}
+
+
+def _parked(store: Any) -> Response:
+    return Response.json(200, {"pid": os.getpid(), "parked": len(store._wakeups)})
+
+
+def wsgi() -> Any:
+    """Made in each worker, after gunicorn has installed its signal handlers there."""
+    where = os.environ["STORE"]
+    store = MemoryStore() if where == "memory" else RedisStore.from_url(where)
+    qr = QRLogin(store, **_options())
+    if os.environ["DRAIN"] == "1":
+        drain_on_signals(qr)
+    endpoint = Endpoint(qr, max_waiting=MOST)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        answer = _parked(store) if path == "/parked" else endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
+        return answer.to_wsgi(start_response)
+
+    return app
+
+
+class _Door:
+    """The bare ASGI application behind the framework's lifespan."""
+
+    def __init__(self) -> None:
+        self.store: Any = None
+        self.endpoint: AsyncEndpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if scope["type"] == "websocket":
+            return await self.endpoint.socket(scope, receive, send, path.removeprefix("/qr/"))
+        if path == "/parked":
+            return await _parked(self.store).to_asgi(send)
+        answer = await self.endpoint.browser(await Request.from_asgi(scope, receive, path.removeprefix("/qr/")))
+        return await answer.to_asgi(send)
+
+
+_door = _Door()
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    where = os.environ["STORE"]
+    _door.store = AsyncMemoryStore() if where == "memory" else AsyncRedisStore.from_url(where)
+    async with AsyncQRLogin(_door.store, **_options()) as qr:
+        _door.endpoint = AsyncEndpoint(qr, max_waiting=MOST)
+        if os.environ["DRAIN"] == "1":
+            drain_on_signals(qr)
+        yield
+
+
+asgi = Starlette(lifespan=_lifespan)
+asgi.mount("/", _door)

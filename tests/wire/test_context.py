@@ -1,0 +1,284 @@
+"""What a person is shown of a browser: real ones by their names, hostile ones short and harmless; it never costs a login."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+import unicodedata
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qrlogin import STANDARD, MemoryStore, Misconfigured, QRLogin
+from qrlogin.arguments import freeze
+from qrlogin.wire import BrowserContext, Exchange, Request, Rfc8628, WeChatOpen, describe_browser
+from tests.people import KEY, URI
+
+LIKE_GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)"
+CHROME = f"{LIKE_GECKO} Chrome/139.0.0.0"
+WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+MOST = 200  # bytes: the other half of a context is for what a dialect adds
+
+# What is frozen shows no version: these browsers say Windows 10, macOS 10.15.7, Android 10 or iOS 18.6 on whatever they run.
+SHOWN = [
+    ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "Linux"),
+    ("Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "Ubuntu"),
+    ("Mozilla/5.0 (X11; FreeBSD amd64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox 128", "FreeBSD"),
+    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "Windows"),
+    ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "macOS"),
+    ("Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0", "Firefox 140", "Android 15"),
+    (
+        f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} FxiOS/127.0 Mobile/15E148 Safari/605.1.15",
+        "Firefox 127",
+        "iOS 17.5",
+    ),
+    (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36", "Chrome 139", "Windows"),
+    (f"Mozilla/5.0 (Windows NT 6.1; Win64; x64) {CHROME} Safari/537.36", "Chrome 139", "Windows 7"),
+    (f"Mozilla/5.0 (Windows NT 6.3; Win64; x64) {CHROME} Safari/537.36", "Chrome 139", "Windows 8.1"),
+    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {CHROME} Safari/537.36", "Chrome 139", "macOS"),
+    (f"Mozilla/5.0 (X11; Linux x86_64) {CHROME} Safari/537.36", "Chrome 139", "Linux"),
+    (f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {CHROME} Safari/537.36", "Chrome 139", "ChromeOS"),
+    (f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36", "Chrome 139", "Android"),
+    (f"Mozilla/5.0 (Linux; Android 10; SM-A105FN) {CHROME} Mobile Safari/537.36", "Chrome 139", "Android 10"),
+    (f"Mozilla/5.0 (Linux; Android 13; SM-S911B) {CHROME} Mobile Safari/537.36", "Chrome 139", "Android 13"),
+    (
+        f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} CriOS/126.0.6478.54 Mobile/15E148 Safari/604.1",
+        "Chrome 126",
+        "iOS 17.5",
+    ),
+    (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 Edg/139.0.0.0", "Edge 139", "Windows"),
+    (f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36 EdgA/139.0.0.0", "Edge 139", "Android"),
+    (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 OPR/121.0.0.0", "Opera 121", "Windows"),
+    (
+        f"Mozilla/5.0 (Linux; Android 14; SAMSUNG SM-A546B) {LIKE_GECKO} SamsungBrowser/28.0 Chrome/130.0.0.0 Safari/537.36",
+        "Samsung Internet 28",
+        "Android 14",
+    ),
+    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {WEBKIT} Version/18.5 Safari/605.1.15", "Safari 18", "macOS"),
+    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_13_6) {WEBKIT} Version/13.1.2 Safari/605.1.15", "Safari 13", "macOS 10.13"),
+    (
+        f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) {WEBKIT} Version/17.5 Mobile/15E148 Safari/604.1",
+        "Safari 17",
+        "iOS 17.5",
+    ),
+    (
+        f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) {WEBKIT} Version/26.0 Mobile/15E148 Safari/604.1",
+        "Safari 26",
+        "iOS",
+    ),
+    (
+        f"Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) {WEBKIT} Version/16.6 Mobile/15E148 Safari/604.1",
+        "Safari 16",
+        "iOS 16.6",
+    ),
+    (
+        f"Mozilla/5.0 (Windows NT 10.0; WOW64) {LIKE_GECKO} Chrome/86.0.4240.198 Safari/537.36 QQBrowser/11.0.5118.400",
+        "QQ Browser 11",
+        "Windows",
+    ),
+    ("Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko", "IE 11", "Windows"),
+    ("curl/8.5.0", "curl 8", None),
+    ("Wget/1.21.4", "Wget 1", None),
+    ("python-requests/2.32.3", "Python Requests 2", None),
+    ("MyTelevision (living room)", "MyTelevision (living room)", None),
+]
+
+#: W18 of the threats: what a browser may send to mislead whoever reads it.
+HOSTILE = {
+    "control characters": "Mozilla/5.0\r\nSet-Cookie: a=b\x00\x07\x7f Firefox/140.0",
+    "64 KB": "Mozilla/5.0 " + "x" * 65536,
+    "64 KB of versions": "Firefox/" + "1" * 65536,
+    "turned text": "Firefox/140 \u202exof\u202c \u2066evil\u2069 \u200f\u061c",
+    "turned text as a server reads it": "Firefox/140 \u202exof".encode().decode("latin-1"),
+    "HTML": "<script>alert(1)</script><b onmouseover='x'>Firefox/140",
+    "ANSI": "\x1b[2J\x1b[31mFirefox/140\x1b[0m \x9b31m",
+    "quotes": '"' * 300 + "\\" * 300,
+    "emoji": "Firefox 🦊" * 60,
+    "surrogates": "\ud800\udfff Firefox/140",
+    "nothing but blanks": " \t\u3000\u00a0 ",
+    "nothing": "",
+}
+
+
+def asked(agent: str | None, client: str | None = None) -> Request:
+    return Request("POST", "begin", headers=() if agent is None else (("user-agent", agent),), client=client)
+
+
+def harmless(context: object) -> bool:
+    """Short, printable, and without a sign that turns text; what a record takes."""
+    assert isinstance(context, dict)
+    frozen = freeze(context)
+    assert frozen == json.dumps(context, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert len(frozen.encode()) <= MOST
+    return all(sign.isprintable() and not unicodedata.category(sign).startswith("C") for sign in "".join(context.values()))
+
+
+@pytest.mark.parametrize(("agent", "browser", "system"), SHOWN, ids=[f"{name} {system}" for _, name, system in SHOWN])
+def test_a_browser_is_called_by_its_name(agent: str, browser: str, system: str | None) -> None:
+    shown = {"browser": browser} | ({"system": system} if system else {})
+    assert BrowserContext()(asked(agent)) == shown
+
+
+@pytest.mark.parametrize("agent", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_browser_is_shown_short_and_harmless(agent: str) -> None:
+    context = BrowserContext(address=lambda _: agent, place=lambda _: agent)(asked(agent))
+    assert harmless(context)
+    if not agent.strip():
+        assert "browser" not in context
+
+
+def test_text_that_is_markup_stays_text_and_what_turns_it_is_gone() -> None:
+    """Escaping is the page's: here nothing is left that a terminal obeys or that needs an escape in JSON."""
+    context = BrowserContext()
+    assert context(asked("<i>my own</i>"))["browser"] == "<i>my own</i>"
+    assert context(asked("my \u202eown\u202c\x1b[31m"))["browser"] == "my own [31m"
+
+
+@given(agent=st.text(max_size=600), address=st.text(max_size=300), place=st.text(max_size=300))
+def test_whatever_is_sent_fits_and_harms_nobody(agent: str, address: str, place: str) -> None:
+    assert harmless(BrowserContext(address=lambda _: address, place=lambda _: place)(asked(agent)))
+
+
+@given(
+    st.lists(st.sampled_from(["Mozilla/5.0 (", "; ", "Firefox/", "Android 10; K)", "Windows NT 10.0", "1.", "\u202e", "\x1b["]))
+)
+def test_whatever_looks_like_a_browser_fits_and_harms_nobody(pieces: list[str]) -> None:
+    assert harmless(BrowserContext()(asked("".join(pieces), "2001:db8::1")))
+
+
+def test_what_cannot_be_read_is_shown_as_it_is_as_far_as_that_goes() -> None:
+    agent = "a device of no known make " * 10
+    told = BrowserContext()(asked(agent))["browser"]
+    assert describe_browser(asked(agent))["browser"].startswith(told)
+    assert len(told) == 63  # of 64: the last was a blank
+
+
+def test_several_user_agents_are_one() -> None:
+    request = Request("POST", "begin", headers=(("user-agent", "curl/8"), ("user-agent", "evil")))
+    assert BrowserContext()(request) == {"browser": "curl 8"}
+
+
+def test_it_leaves_room_for_what_a_dialect_adds() -> None:
+    """The longest client_id and some scope of RFC 8628, and WeChat's longest appid, beside the longest that can be shown."""
+    core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=replace(STANDARD, user_codes=True)).core
+    longest = "\u6df1" * 100
+    describe = BrowserContext(address=lambda _: longest, place=lambda _: longest)
+    assert len(freeze(describe(asked(f"{'a' * 100}/{'1' * 100} (Windows NT 6.1)"))).encode()) > MOST - 20
+    form = urlencode({"client_id": "c" * 120, "scope": "openid profile email"}).encode()
+    headers = (("user-agent", "x" * 600), ("content-type", "application/x-www-form-urlencoded"))
+    rfc8628 = Rfc8628(core, clients=lambda client: True, describe=describe)
+    assert isinstance(rfc8628.browser(Request("POST", "device_authorization", headers=headers, body=form)), Exchange)
+    wechat = WeChatOpen(core, describe=describe)
+    request = Request("GET", "connect/qrconnect", f"appid={'a' * 64}", headers=headers[:1])
+    assert isinstance(wechat.browser(request), Exchange)
+
+
+# The address
+
+
+def test_no_header_is_trusted_for_the_address() -> None:
+    forged = [(name, "203.0.113.66") for name in ("x-forwarded-for", "x-real-ip", "forwarded", "cf-connecting-ip", "client-ip")]
+    request = Request("POST", "begin", headers=tuple(forged), client="192.0.2.7")
+    assert BrowserContext()(request) == {"address": "192.0.2.7"}
+    assert BrowserContext()(Request("POST", "begin", headers=tuple(forged))) == {}
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8:1111:2222:3333:4444:5555:6666", "::ffff:192.0.2.7"])
+def test_every_address_fits(address: str) -> None:
+    assert BrowserContext()(asked(None, address)) == {"address": address}
+
+
+def test_the_address_is_what_the_application_says() -> None:
+    assert BrowserContext(address=lambda request: "the library's terminal")(asked(None)) == {"address": "the library's terminal"}
+    assert BrowserContext(address=lambda request: None)(asked(None, "192.0.2.7")) == {}
+
+
+# The place
+
+
+def test_a_place_is_told_from_the_address_alone() -> None:
+    told = list[str]()
+
+    def place(address: str) -> str:
+        told.append(address)
+        return "深圳市, 广东省" if address == "192.0.2.7" else ""
+
+    context = BrowserContext(place=place)
+    assert context(asked(None, "192.0.2.7")) == {"address": "192.0.2.7", "place": "深圳市, 广东省"}
+    assert context(asked(None, "192.0.2.8")) == {"address": "192.0.2.8"}
+    assert context(asked(None)) == {}
+    assert told == ["192.0.2.7", "192.0.2.8"]
+
+
+@pytest.mark.parametrize("kind", ["place", "address"])
+def test_a_lookup_that_fails_costs_no_login(caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    def broken(_: object) -> str:
+        raise LookupError("the database is being replaced")
+
+    context = BrowserContext(place=broken) if kind == "place" else BrowserContext(address=broken)
+    shown = context(asked("curl/8.5.0", "192.0.2.7"))
+    assert shown == {"browser": "curl 8"} | ({"address": "192.0.2.7"} if kind == "place" else {})
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert kind in record.getMessage()
+    assert record.exc_info
+
+
+def test_a_place_that_is_no_text_is_none() -> None:
+    nowhere: list[Any] = [None, 7, ["Berlin"]]
+    for each in nowhere:
+        context = BrowserContext(place=lambda _, each=each: each)  # type: ignore[misc]
+        assert context(asked(None, "192.0.2.7")) == {"address": "192.0.2.7"}
+
+
+def test_callbacks_that_are_awaited_are_refused() -> None:
+    async def awaited(_: object) -> str:
+        return "nowhere"
+
+    with pytest.raises(Misconfigured, match="awaited"):
+        BrowserContext(place=awaited)  # type: ignore[arg-type]
+    with pytest.raises(Misconfigured, match="awaited"):
+        BrowserContext(address=awaited)  # type: ignore[arg-type]
+
+
+# The extra, and what it costs
+
+
+def run(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("hidden", ["ua_parser", "ua_parser_builtins"])
+def test_without_the_extra_it_says_how_to_get_it(hidden: str) -> None:
+    told = run(f"""
+import sys
+sys.modules[{hidden!r}] = None
+from qrlogin.wire import BrowserContext
+try:
+    BrowserContext()
+except ValueError as error:
+    print(type(error).__name__, error)
+""")
+    assert told == "Misconfigured BrowserContext needs ua-parser: pip install 'qrlogin[context]'"
+
+
+def test_nothing_is_left_to_be_compiled_at_the_first_request() -> None:
+    """The patterns take most of the time that a parser needs, and no person should wait for them."""
+    told = run("""
+import re
+from qrlogin.wire import BrowserContext, Request
+context, compiled = BrowserContext(), []
+genuine = re._compiler.compile
+re._compiler.compile = lambda *pattern: compiled.append(pattern) or genuine(*pattern)
+for agent in ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "fits nothing either"):
+    print(dict(context(Request("POST", "begin", headers=(("user-agent", agent),)))))
+print(len(compiled))
+""")
+    assert re.findall(r"'browser': '([^']+)'", told) == ["Firefox 140", "fits nothing either"]
+    assert told.splitlines()[-1] == "0"

@@ -1,0 +1,211 @@
+"""Browsers that leave while they wait: what a server shows of that, and that their places are free soon after."""
+
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import fastapi
+import pytest
+from fastapi.responses import StreamingResponse
+from starlette.applications import Starlette
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response as StarletteResponse
+from starlette.routing import Route
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.demo.server import Server
+from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
+from qrlogin.wire.message import has_left
+from tests.servers import LOOPBACK
+from tests.wire.clock import Clock, eventually
+from tests.wire.sites import KEY, SITES, Application, Site, awaited, bare_wsgi, threaded, werkzeug_server
+from tests.wire.story import Browser, leaving, pool
+from tests.wire.test_shutdown import running
+
+# What a connection shows
+
+
+def both_ends() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        return client, server.accept()[0]
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0, 0.0])
+def test_whether_the_other_side_has_left(timeout: float | None) -> None:
+    client, ours = both_ends()
+    with client, ours:
+        ours.settimeout(timeout)
+        assert not has_left(ours)
+        client.sendall(b"GET /next HTTP/1.1\r\n")  # a request sent ahead is no leaving
+        eventually(lambda: ours.recv(4, socket.MSG_PEEK) == b"GET ") if timeout != 0 else None
+        assert not has_left(ours)
+        ours.setblocking(True)
+        assert ours.recv(100) == b"GET /next HTTP/1.1\r\n"  # nothing was taken from it
+        ours.settimeout(timeout)
+        assert not has_left(ours)
+        client.close()
+        eventually(lambda: has_left(ours))
+        ours.close()
+        assert has_left(ours)
+
+
+def test_an_end_behind_bytes_that_nobody_has_read() -> None:
+    client, ours = both_ends()
+    with ours:
+        with client:
+            client.sendall(b"GET /next HTTP/1.1\r\n")
+        if sys.platform == "linux":  # elsewhere the bytes hide it
+            eventually(lambda: has_left(ours))
+
+
+def test_a_connection_that_was_reset() -> None:
+    client, ours = both_ends()
+    with ours:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        client.close()
+        eventually(lambda: has_left(ours))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pem = tmp_path_factory.mktemp("tls") / "both.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    subprocess.run([*made, "-keyout", str(pem), "-out", f"{pem}.crt"], check=True, capture_output=True, timeout=60)
+    pem.write_text(pem.read_text() + Path(f"{pem}.crt").read_text())
+    return pem
+
+
+def test_under_tls(certificate: Path) -> None:
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate)
+    client_side = ssl.create_default_context(cafile=certificate)
+    client_side.check_hostname = False
+    plain, accepted = both_ends()
+    wrapped: list[ssl.SSLSocket] = []
+    thread = threading.Thread(target=lambda: wrapped.append(server_side.wrap_socket(accepted, server_side=True)))
+    thread.start()
+    client = client_side.wrap_socket(plain)
+    thread.join()
+    [ours] = wrapped
+    with closing(ours):
+        client.sendall(b"hello")
+        assert ours.recv(5) == b"hello"
+        assert not has_left(ours)
+        client.sendall(b"a request sent ahead")
+        assert not has_left(ours)
+        client.close()
+        eventually(lambda: has_left(ours))
+
+
+def test_where_servers_say_it() -> None:
+    client, ours = both_ends()
+    base = {"REQUEST_METHOD": "GET", "wsgi.input": None, "CONTENT_LENGTH": "0"}
+    with ours:
+        for name in ("werkzeug.socket", "gunicorn.socket", "qrlogin.socket"):
+            left = Request.from_wsgi({**base, name: ours}, "x").left
+            assert left is not None
+            assert not left()
+        waitress = Request.from_wsgi({**base, "waitress.client_disconnected": lambda: True}, "x").left
+        assert waitress is not None
+        assert waitress()
+        assert Request.from_wsgi(base, "x").left is None
+        assert Request.from_wsgi({**base, "werkzeug.socket": None}, "x").left is None
+        client.close()
+
+
+# Real servers
+
+
+def starlette_app(endpoint: AsyncEndpoint, application: Application) -> Any:
+    async def answer(request: StarletteRequest) -> StarletteResponse:
+        asked = await Request.from_asgi(request.scope, request.receive, request.path_params["path"])
+        made: StarletteResponse = _framework(await endpoint.browser(asked), StreamingResponse, StarletteResponse)
+        return made
+
+    return Starlette(routes=[Route("/qr/{path:path}", answer, methods=["GET", "POST"])])
+
+
+def fastapi_app(endpoint: AsyncEndpoint, application: Application) -> Any:
+    app = fastapi.FastAPI()
+
+    @app.api_route("/qr/{path:path}", methods=["GET", "POST"], response_model=None)
+    async def answer(path: str, request: fastapi.Request) -> StarletteResponse:
+        asked = await Request.from_asgi(request.scope, request.receive, path)
+        made: StarletteResponse = _framework(await endpoint.browser(asked), StreamingResponse, fastapi.Response)
+        return made
+
+    return app
+
+
+def _framework(answer: Response, streamed: Any, whole: Any) -> Any:
+    made = whole(answer.body, answer.status) if answer.events is None else streamed(answer.events, answer.status)
+    for key, value in answer.headers:
+        made.headers[key] = value
+    for cookie in answer.cookies:
+        made.headers.append("Set-Cookie", cookie.header())
+    return made
+
+
+@contextmanager
+def demo_server() -> Iterator[Site]:
+    with Server(LOOPBACK, 0) as server:
+        site = Site(server.port, Application(), Clock())
+        site.store = MemoryStore(now=site.clock)
+        with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
+            endpoint = Endpoint(qr, max_waiting=2)
+
+            def app(environ: dict[str, Any], start_response: Any) -> Any:
+                path = environ["PATH_INFO"]
+                door: Callable[[Request], Response] = endpoint.browser
+                return door(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(start_response)
+
+            server.start(app)
+            try:
+                yield site
+            finally:
+                server.stop(qr.close)
+
+
+PLACES: dict[str, Callable[[], AbstractContextManager[Site]]] = {
+    "werkzeug": lambda: threaded(bare_wsgi, werkzeug_server, None),
+    "demo": demo_server,
+    "bare ASGI": lambda: SITES["bare ASGI"](None),
+    "Starlette": lambda: awaited(starlette_app, None),
+    "FastAPI": lambda: awaited(fastapi_app, None),
+}
+
+
+@pytest.mark.parametrize(("server", "kind"), [(server, kind) for server in PLACES for kind in ("poll", "stream")])
+def test_who_leaves_frees_the_place(server: str, kind: str) -> None:
+    """Three times as many as there are places, one pair after the other; the wait itself would be far longer."""
+    with PLACES[server]() as site, Browser(site) as one, Browser(site) as two:
+        for desk in (one, two):
+            desk.begin()
+        path = "{}?after=1&wait=25" if kind == "poll" else "{}/events"
+        for _ in range(3):
+            with ExitStack() as both:
+                for desk in (one, two):
+                    both.enter_context(leaving(desk, "GET", "/qr/" + path.format(desk.login_id)))
+                eventually(lambda: site.parked() == 2)
+            eventually(lambda: site.parked() == 0)
+        with pool() as parallel:
+            held = parallel.submit(one.look, wait=1)
+            assert "retry_after" not in held.result(60).json
+
+
+def test_who_leaves_gunicorn(tmp_path: Path) -> None:
+    with running("gunicorn, 256 threads", tmp_path, store="memory", drain=True) as server:
+        for kind in ("poll", "stream") * 3:
+            server.park(kind)
+        eventually(lambda: server.parked(1) == 6)
+        for _, connection in server.waiting:
+            connection.close()
+        eventually(lambda: server.parked(1) == 0)
+        server.waiting.clear()

@@ -1,0 +1,249 @@
+"""What is described is what is done: every answer of every dialect fits the description of its route, and what a route is said
+to read is what it reads.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import jsonschema_rs
+import pytest
+
+from qrlogin.core import Core
+from qrlogin.errors import BadRequest, QRLoginError
+from qrlogin.wire import Native, Request, Response, Route, guards
+from qrlogin.wire.native_routes import EVENTS, SOCKET
+from qrlogin.wire.openapi import SCHEMES, operation, paths
+from qrlogin.wire.routes import FORM, JSON, Answer, Field, match
+from tests.wire.dialects.life import HISTORIES as POLLED
+from tests.wire.dialects.life import Life, lived
+from tests.wire.dialects.town import SPEAKERS, TYPED
+from tests.wire.mount import ALICE, BOB, HISTORIES, KEY, ORIGIN, URI, Mount, Tab, get, post, reach
+
+METHODS: Final = {"get", "post"}
+ELSEWHERE: Final = ("sec-fetch-site", "cross-site")
+
+
+def fits(route: Route, answer: Response) -> None:
+    """Raises unless the answer is one that the route is described to give."""
+    said = operation(route)["responses"]
+    assert str(answer.status) in said, (route.path, answer)
+    content = said[str(answer.status)].get("content", {})
+    kind = dict(answer.headers).get("Content-Type", "").partition(";")[0]
+    if not kind:
+        assert not content, (route.path, answer)
+        assert not answer.body
+        return
+    assert kind in content, (route.path, answer.status, kind)
+    if kind == JSON:
+        jsonschema_rs.validate(content[kind]["schema"], json.loads(answer.body))
+
+
+def variants(life: Life, request: Request) -> Iterator[Request]:
+    """What a clumsy or a hostile client makes of a request."""
+    yield life.strangers(request)
+    yield replace(request, headers=(*request.headers, ELSEWHERE))
+    yield replace(request, body=b"x" * 5000)
+    yield replace(request, query=f"{request.query}&{request.query}&{'x' * 9000}")
+    yield replace(request, headers=tuple(one for one in request.headers if one[0] != "content-type"))
+    for name in {name for name, _ in parse_qsl(request.query)}:
+        yield replace(request, query=urlencode([one for one in parse_qsl(request.query) if one[0] != name]))
+        yield replace(request, query=urlencode([(key, "0" if key == name else text) for key, text in parse_qsl(request.query)]))
+    for name, _ in parse_qsl(request.body.decode()):
+        yield replace(request, body=urlencode([one for one in parse_qsl(request.body.decode()) if one[0] != name]).encode())
+
+
+@pytest.mark.parametrize("history", POLLED)
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_every_answer_fits_its_description(name: str, history: str) -> None:
+    with lived(name, history) as life:
+        for route, request in life.requests.items():
+            for asked in variants(life, request):
+                fits(route, life.mount.browser(asked))
+        for route, request in life.requests.items():
+            fits(route, life.ask(request))
+        life.mount.store.down = True
+        for route, request in life.requests.items():
+            fits(route, life.mount.browser(request))
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_every_answer_of_the_native_dialect_fits(history: str) -> None:
+    with Mount("sync") as mount:
+        *browser, cancel, redeem = (
+            *(
+                get("{}"),
+                get("{}", "after=1&wait=0"),
+                get("{}", "wait=26"),
+                get("{}", "after=-1"),
+                get("{}/qr.svg"),
+                get("{}/qr.png"),
+            ),
+            *(
+                get("{}/events"),
+                get("{}/events", "after=x"),
+                get("{}/socket"),
+                post("begin"),
+                post("begin", {"deliver": "body"}),
+                post("begin", {"deliver": "up"}),
+                post("{}/cancel"),
+                post("{}/redeem"),
+            ),
+        )
+        for request in (*browser, cancel, redeem):
+            tab = reach(mount, history)
+            asked = replace(request, path=request.path.replace("{}", tab.login_id))
+            route, _ = match(mount.endpoint.dialect.browser_routes, asked)
+            fits(route, tab.send(asked))
+            fits(route, Tab(mount).send(asked))
+            mount.store.down = True
+            fits(route, tab.send(asked))
+            mount.store.down = False
+        tab = reach(mount, history)
+        fits(route, tab.redeem())
+        for route in mount.endpoint.dialect.phone_routes:
+            for person in (ALICE, BOB, None):
+                tab = reach(mount, history)
+                fits(route, tab.phone(route.path, person))
+            fits(route, mount.phone(post(route.path, {"code": 1}, ELSEWHERE)))
+            mount.store.down = True
+            fits(route, tab.phone(route.path))
+            mount.store.down = False
+
+
+def test_a_misfit_is_noticed() -> None:
+    route = Route("GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": "object", "required": ["d"]}),))
+    fits(route, Response.json(200, {"d": 1}))
+    for wrong in (Response.json(200, {}), Response.json(201, {"d": 1}), Response(200, (("Content-Type", "text/html"),), b"x")):
+        with pytest.raises((AssertionError, jsonschema_rs.ValidationError)):
+            fits(route, wrong)
+
+
+# What is read
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names that were asked for, in queries and in bodies."""
+    asked: set[str] = set()
+    unique: Callable[..., Mapping[str, Any]] = guards._unique
+
+    def noted(pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str) -> Mapping[str, Any]:
+        asked.update(allowed)
+        return unique(pairs, allowed, kind)
+
+    monkeypatch.setattr(guards, "_unique", noted)
+    return asked
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> None:
+    seen = dict.fromkeys(SPEAKERS[name](core()).browser_routes, frozenset[str]())
+    for history in POLLED:
+        with lived(name, history) as life:
+            for route, request in life.requests.items():
+                reads.clear()
+                life.ask(request)
+                seen[route] |= reads
+    if name == "native":  # no client in these stories listens to a stream
+        with lived(name, "pending") as life:
+            dialect = life.mount.endpoint.dialect
+            for route, ask in ((EVENTS, dialect.browser), (SOCKET, dialect.socket)):
+                reads.clear()
+                headers = (("cookie", life.near.cookies), ("origin", ORIGIN))
+                ask(Request("GET", route.path.replace("{login_id}", life.login_id), "", headers))
+                seen[route] |= reads
+    for route, names in seen.items():
+        assert names == {one.name for one in (*route.query, *(route.body or ()))}, route.path
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
+    with lived(name, "pending") as life:
+        for route, request in life.requests.items():
+            for one in (*route.query, *(route.body or ())):
+                query = urlencode([pair for pair in parse_qsl(request.query) if pair[0] != one.name])
+                if route.body and route.media == FORM:
+                    body = urlencode([pair for pair in parse_qsl(request.body.decode()) if pair[0] != one.name])
+                else:
+                    body = json.dumps({key: text for key, text in json.loads(request.body or b"{}").items() if key != one.name})
+                answer = life.mount.browser(replace(request, query=query, body=body.encode() if route.body else request.body))
+                missing = f"{one.name} is missing".encode() in answer.body
+                assert missing == one.required or (route.path, one.name) in {
+                    ("sns/oauth2/access_token", "code"),  # for one grant_type only
+                    *((path, "client_id") for path in ("device_authorization", "token")),  # or in a header
+                }, (route.path, one.name)
+
+
+@pytest.mark.parametrize("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
+def test_a_field_that_does_not_fit_is_told_what_it_must_be(text: str) -> None:
+    one = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
+    with pytest.raises(BadRequest, match="after must be the version that you were last told"):
+        one.read(text)
+    schema = operation(Route("GET", "a", "b", query=(one,)))["parameters"][0]["schema"]
+    assert not jsonschema_rs.is_valid(schema, text)
+    assert one.read("12") == "12"
+    assert jsonschema_rs.is_valid(schema, "12")
+
+
+# The description itself
+
+
+def core() -> Core:
+    return Core(secret_keys=[KEY], verification_uri=URI, audience=None, policy=TYPED)
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_the_description_is_complete_in_itself(name: str) -> None:
+    dialect = SPEAKERS[name](core())
+    described = paths(dialect, "/below")
+    routes = {(f"/below/{route.path}", route.method.lower()) for route in dialect.browser_routes}
+    routes |= {(f"/below/phone/{route.path}", route.method.lower()) for route in dialect.phone_routes}
+    assert {(path, method) for path, item in described.items() for method in item} == routes
+    for path, item in described.items():
+        for method, one in item.items():
+            assert method in METHODS
+            assert {"400"} < {*one["responses"]}, "it refuses, and it does something, too"
+            assert all(response["description"] for response in one["responses"].values())
+            in_path = {each["name"] for each in one.get("parameters", ()) if each["in"] == "path"}
+            assert in_path == set(re.findall(r"\{(\w+)\}", path))
+            assert {name for way in one.get("security", ()) for name in way} <= SCHEMES.keys()
+            for schema in schemas(one):
+                jsonschema_rs.meta.validate(schema)
+    assert json.loads(json.dumps(described)) == described
+
+
+def schemas(described: object) -> Iterator[dict[str, Any]]:
+    if isinstance(described, Mapping):
+        for key, value in described.items():
+            if key == "schema":
+                yield value
+            else:
+                yield from schemas(value)
+    elif isinstance(described, list):
+        for each in described:
+            yield from schemas(each)
+
+
+def test_the_codes_of_a_refusal_are_those_of_the_errors() -> None:
+    def known(error: type[QRLoginError]) -> Iterator[str]:
+        yield error.wire_code
+        for one in error.__subclasses__():
+            yield from known(one)
+
+    codes = {code for path in paths(Native(core())).values() for one in path.values() for code in _codes(one)}
+    assert codes <= {*known(QRLoginError)}
+    assert {"unknown_login", "superseded", "scanner_changed", "too_many_guesses", "unavailable", "too_large"} <= codes
+
+
+def _codes(one: dict[str, Any]) -> Iterator[str]:
+    for schema in schemas(one):
+        yield from schema.get("properties", {}).get("error", {}).get("enum", ())
+
+
+def test_a_route_without_details_is_described_as_far() -> None:
+    """As in dialects that others wrote."""
+    assert operation(Route("GET", "a/{code}", "It"))["responses"].keys() == {"400", "403", "404"}

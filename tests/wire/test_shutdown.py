@@ -1,0 +1,228 @@
+"""A server that is told to stop, under a hundred browsers that wait: it ends, and each of them hears where its login stands.
+
+Nothing is timed. Beside each server runs its twin without `drain_on_signals`, told to stop a moment earlier; it is still there
+when the other has ended.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
+from qrlogin.wire import drain_on_signals
+from tests.servers import LOOPBACK, free_port
+from tests.wire.clock import eventually
+from tests.wire.mount import KEY, URI
+
+ROOT = Path(__file__).parents[2]
+POLLS, STREAMS = 100, 20
+END_SECONDS = 20  # less than a poll is held: who ends by waiting for polls to end does not end in time
+SERVERS = {
+    "uvicorn": ["uvicorn", "--lifespan", "on", "tests.wire.stopped:asgi", "--host", LOOPBACK, "--port", "{port}"],
+    "uvicorn, 2 workers": ["uvicorn", "tests.wire.stopped:asgi", "--workers", "2", "--host", LOOPBACK, "--port", "{port}"],
+    "gunicorn, 256 threads": [
+        *("gunicorn", "tests.wire.stopped:wsgi()", "--worker-class", "gthread", "--threads", "256"),
+        *("--keep-alive", "1", "--bind", LOOPBACK + ":{port}", "--worker-tmp-dir", "{folder}", "--no-control-socket"),
+    ],
+}
+
+
+@dataclass
+class Running:
+    """A server with the application of `stopped.py`, and the browsers that wait there."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+    waiting: list[tuple[str, socket.socket]] = field(default_factory=list)
+
+    def ask(self, path: str, body: bytes | None = None) -> dict[str, object]:
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        request = urllib.request.Request(f"http://{LOOPBACK}:{self.port}{path}", body, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            said: dict[str, object] = json.loads(answer.read())
+            return said
+
+    def park(self, kind: str) -> None:
+        begun = self.ask("/qr/begin", b'{"deliver":"body"}')
+        path = f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
+        connection = socket.create_connection((LOOPBACK, self.port))
+        bearer = f"Authorization: Bearer {begun['device_code']}"
+        connection.sendall(f"GET /qr/{path} HTTP/1.1\r\nHost: {LOOPBACK}\r\n{bearer}\r\n\r\n".encode())
+        self.waiting.append((kind, connection))
+
+    def parked(self, workers: int) -> int:
+        """In all its processes; a new connection comes to any of them."""
+        told: dict[object, object] = {}
+        while len(told) < workers:
+            said = self.ask("/parked")
+            told[said["pid"]] = said["parked"]
+        return sum(int(str(each)) for each in told.values())
+
+    def heard(self) -> list[tuple[str, bytes]]:
+        """All that came until the server closed, for each browser."""
+        said = []
+        for kind, connection in self.waiting:
+            connection.settimeout(30)
+            heard = b""
+            with contextlib.suppress(ConnectionError):
+                while part := connection.recv(65536):
+                    heard += part
+            said.append((kind, heard))
+        return said
+
+
+@contextmanager
+def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Running]:
+    port = free_port()
+    env = {**os.environ, "ORIGIN": f"http://{LOOPBACK}:{port}", "STORE": store, "DRAIN": "1" if drain else "0"}
+    command = [part.format(port=port, folder=folder) for part in SERVERS[name]]
+    with (folder / f"{port}.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log)
+    server = Running(port, process)
+    try:
+        eventually(lambda: process.poll() is not None or _answers(server))
+        assert process.poll() is None, (folder / f"{port}.log").read_text()
+        yield server
+    finally:
+        for _, connection in server.waiting:
+            connection.close()
+        process.terminate()  # its workers end with it, now that nobody waits there
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answers(server: Running) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(server.ask("/parked"))
+    return False
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_it_stops_under_browsers_that_wait_and_each_is_answered(name: str, tmp_path: Path, redis_url: str) -> None:
+    workers = 2 if "2 workers" in name else 1
+    store = redis_url if workers > 1 else "memory"
+    with running(name, tmp_path, store=store, drain=False) as control, running(name, tmp_path, store=store, drain=True) as server:
+        for each in (control, server):
+            for kind in ["poll"] * POLLS + ["stream"] * STREAMS:
+                each.park(kind)
+        for each in (control, server):
+            eventually(lambda each=each: each.parked(workers) == POLLS + STREAMS)  # type: ignore[misc]
+        control.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        server.process.wait(END_SECONDS)
+        print(f"{name}: ended after {time.monotonic() - began:.2f} s")
+        assert control.process.poll() is None  # it waits for its browsers, which wait for a phone
+        for kind, heard in server.heard():
+            head, _, body = heard.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            if kind == "poll":
+                assert json.loads(body)["state"] == "pending"
+            else:
+                assert b'"state":"pending"' in body
+                assert body.endswith(b"\r\n0\r\n\r\n")  # whole: not cut off
+
+
+# The handlers
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def blocking() -> QRLogin:
+    return QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+
+
+def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_of_the_main_thread(handlers: None) -> None:
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    qr, other = blocking(), blocking()
+    drain_on_signals(qr)
+    drain_on_signals(other)
+    with qr._lock, other._lock:  # the signal comes while the main thread holds what drain() needs
+        signal.raise_signal(signal.SIGTERM)
+        assert told == [signal.SIGTERM]
+    eventually(lambda: qr.draining and other.draining)
+
+
+def test_what_is_ignored_stays_ignored(handlers: None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    qr = blocking()
+    drain_on_signals(qr)
+    signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    assert not qr.draining
+
+
+def test_ctrl_c_is_still_one(handlers: None) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    qr = blocking()
+    drain_on_signals(qr)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    eventually(lambda: qr.draining)
+
+
+def test_a_process_without_handlers_dies_of_the_signal() -> None:
+    code = (
+        "import signal; from qrlogin import MemoryStore, QRLogin; from qrlogin.wire import drain_on_signals;"
+        "drain_on_signals(QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri='https://example.com/qr'));"
+        "signal.raise_signal(signal.SIGTERM)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGTERM
+
+
+def test_in_an_event_loop(handlers: None) -> None:
+    async def story() -> None:
+        told: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+            drain_on_signals(qr)
+            begun = await qr.begin()
+            waiting = asyncio.ensure_future(qr.wait(begun.device_code, after=begun.version))
+            await asyncio.sleep(0)
+            signal.raise_signal(signal.SIGTERM)
+            assert (await asyncio.wait_for(waiting, END_SECONDS)).version == begun.version
+            assert told == [signal.SIGTERM]
+
+    asyncio.run(story())
+    signal.raise_signal(signal.SIGTERM)  # the loop is closed, and the handler is still in place
+
+
+def test_where_it_cannot_work_it_says_so(handlers: None) -> None:
+    said: list[str] = []
+
+    def elsewhere() -> None:
+        with pytest.raises(Misconfigured) as refused:
+            drain_on_signals(blocking())
+        said.append(str(refused.value))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert "main thread only" in said[0]
+    awaited = AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    with pytest.raises(Misconfigured, match="in the lifespan"):
+        drain_on_signals(awaited)

@@ -1,0 +1,415 @@
+"""Streams of server-sent events, part by part and in both colours: what is told first, what next, and how it ends."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qrlogin import Misconfigured
+from qrlogin.wire import Streaming
+from tests.wire.clock import eventually
+from tests.wire.mount import HISTORIES, Colour, Mount, Tab, get, reach, read, with_headers
+from tests.wire.reader import Parser, Stream, ask_for_events, events, happened
+
+QUICK = Streaming(life=60, heartbeat=0.05, retry_ms=(1000, 3000))
+SHORT = Streaming(life=0.2, heartbeat=0.05)
+OPENING = re.compile(rb": [ -~]{130,}\nretry: ([0-9]{4})\n\n")
+
+
+@contextmanager
+def mounted(colour: Colour, streaming: Streaming = QUICK, max_waiting: int = 4) -> Iterator[Mount]:
+    """Whatever happens inside, every place is free afterwards and nobody listens."""
+    with Mount(colour, streaming=streaming, max_waiting=max_waiting) as mount:
+        yield mount
+        assert len(mount.store.inner._wakeups) == 0
+        assert free(mount) == max_waiting
+
+
+def free(mount: Mount) -> int:
+    places: Any = mount.endpoint._free if hasattr(mount.endpoint, "_free") else mount.endpoint._places._value
+    return int(places)
+
+
+def told(stream: Stream) -> list[tuple[str, str, int]]:
+    """(kind, state, version) of all that was sent so far."""
+    parser = Parser()
+    parser.feed(stream.sent)
+    return [(event.kind, event.json.get("state", ""), event.json.get("version", -1)) for event in parser.heard]
+
+
+# What is told first
+
+#: By state: its version, and what a browser is told first that was told nothing, this very state, or another version.
+#: S: the state. C: the code, for it may have rotated. -: nothing. 204: do not come back. "": as JSON that it is no stream.
+FIRST: dict[str, tuple[int, str, str, str]] = {
+    "pending": (1, "S", "C", "S"),
+    "scanned": (2, "S", "-", "S"),
+    "released": (3, "S", "C", "S"),
+    "confirmed": (3, "S", "-", "S"),
+    "redeemed": (4, "S", "204", "S"),
+    "denied": (3, "S", "204", "S"),
+    "cancelled": (2, "S", "204", "S"),
+    "expired, pending": (1, "S", "S", "S"),  # was told pending with that version, and not that it expired
+    "expired, scanned": (2, "S", "S", "S"),
+    "expired, confirmed": (3, "S", "S", "S"),
+    "expired, gone": (0, "S", "S", "S"),
+    "unknown": (0, "404", "404", "404"),
+}
+
+
+def test_the_table_has_every_history() -> None:
+    assert FIRST.keys() == HISTORIES.keys()
+
+
+@pytest.mark.parametrize("how", ["header", "query", "both"])
+@pytest.mark.parametrize("history", FIRST)
+def test_what_is_told_first(colour: Colour, history: str, how: str) -> None:
+    version, *expected = FIRST[history]
+    for cursor, what in zip(("", f"{version}", f"{version + 7}"), expected, strict=True):
+        with mounted(colour) as mount:
+            tab = reach(mount, history)
+            last_id = cursor if how != "query" else ""
+            query = f"after={cursor if how == 'query' else version + 9}" if cursor and how != "header" else ""
+            answer = ask_for_events(tab, last_id, query)
+            if what in ("204", "404"):
+                assert answer.status == int(what)
+                assert answer.events is None
+                continue
+            with Stream(mount, answer) as stream:
+                opened, first = stream.part(), stream.part()
+                assert OPENING.fullmatch(opened)
+                body = tab.look().body.decode()
+                assert json.loads(body)["version"] == version
+                end = "-expired" if "expired" in history else ""
+                assert (
+                    first.decode()
+                    == {
+                        "S": f"id: {version}{end}\ndata: {body}\n\n",
+                        "C": f"event: code\ndata: {body}\n\n",
+                        "-": ":\n\n",
+                    }[what]
+                )
+                if history not in ("pending", "scanned", "released", "confirmed"):
+                    assert stream.part() == b""  # it ends by itself
+                    again = ask_for_events(tab, f"{version}{end}")  # an EventSource comes back, and is told not to
+                    assert (again.status, again.body) == (204, b"")
+
+
+@pytest.mark.parametrize("junk", ["x", "-1", "1.0", "1" * 16, "1-", "1-expired2", " 1", "null", "\uff11", "9" * 4000])
+def test_an_id_that_is_none_of_ours_says_nothing(colour: Colour, junk: str) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "scanned")
+        with events(tab, junk) as stream:
+            stream.parts(2)
+            assert told(stream) == [("message", "scanned", 2)]
+        assert ask_for_events(tab, query=f"after={'x' if junk == ' 1' else junk}").status == 400
+        twice = with_headers(get(f"{tab.login_id}/events"), ("last-event-id", "2"), ("last-event-id", "2"))
+        with Stream(mount, tab.send(twice)) as stream:
+            stream.parts(2)
+            assert told(stream) == [("message", "scanned", 2)]
+
+
+def test_what_the_address_may_not_say(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "pending")
+        for query in ("wait=5", "after=1&after=2", "device_code=x", "after="):
+            assert ask_for_events(tab, query=query).status == 400
+        for method in ("HEAD", "POST"):
+            answer = tab.send(with_headers(get(f"{tab.login_id}/events")).__class__(method, f"{tab.login_id}/events"))
+            assert (answer.status, dict(answer.headers)["Allow"]) == (405, "GET")
+
+
+def test_whoever_did_not_begin_it_hears_nothing(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab, stranger = reach(mount, "scanned"), Tab(mount)
+        stranger.begin()
+        stranger.login_id, mine = tab.login_id, stranger.login_id
+        assert mine != tab.login_id
+        answer = ask_for_events(stranger)
+        assert (answer.status, read(answer)["error"]) == (404, "unknown_login")
+        assert ask_for_events(stranger, "junk").body == answer.body
+        elsewhere = tab.send(get(f"{tab.login_id}/events", "", ("origin", "https://evil.net")))
+        assert elsewhere.status == 403
+        assert tab.send(get(f"{tab.login_id}/events", "", ("sec-fetch-site", "cross-site"))).status == 403
+
+
+# What is told next
+
+
+def test_a_whole_login_is_told_as_it_happens(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "pending")
+        with events(tab) as stream:
+            stream.parts(2)
+            for step in ("scan", "release", "scan", "confirm"):
+                tab.phone(step)
+                assert stream.part().startswith(b"id: ")
+                assert json.loads(stream.sent.splitlines()[-2].removeprefix(b"data: ")) == happened(tab)
+            assert tab.redeem().status == 200
+            stream.rest()
+            assert told(stream) == [
+                ("message", "pending", 1),
+                ("message", "scanned", 2),
+                ("message", "pending", 3),
+                ("message", "scanned", 4),
+                ("message", "confirmed", 5),
+                ("message", "redeemed", 6),
+            ]
+
+
+def test_the_picture_rotates_without_a_new_id(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "pending")
+        with events(tab) as stream:
+            stream.parts(2)
+            assert stream.part() == b":\n\n"  # nothing new, and a sign of life
+            mount.clock.advance(25)
+            rotated = stream.part()
+            assert rotated == b"event: code\ndata: " + tab.look().body + b"\n\n"
+            assert b"id:" not in rotated
+            mount.clock.advance(100)
+            stream.rest()
+            assert told(stream) == [("message", "pending", 1), ("code", "pending", 1), ("message", "expired", 1)]
+
+
+def test_what_happened_in_between_is_not_repeated_one_by_one(colour: Colour) -> None:
+    """A stream tells states, not a history: who looks away sees where the login stands."""
+    with mounted(colour) as mount:
+        tab = reach(mount, "pending")
+        with events(tab) as stream:
+            stream.parts(2)
+            for step in ("scan", "release", "scan"):
+                tab.phone(step)
+            stream.part()
+            assert told(stream) == [("message", "pending", 1), ("message", "scanned", 4)]
+
+
+def test_both_colours_say_the_same_bytes() -> None:
+    said = []
+    for colour in ("sync", "async"):
+        with mounted(colour, streaming=Streaming(heartbeat=0.05, retry_ms=(2000, 2000))) as mount:
+            tab = reach(mount, "pending")
+            with events(tab) as stream:
+                stream.parts(2)
+                mount.clock.advance(25)
+                stream.part()
+                tab.code = happened(tab)["verification_uri_complete"]
+                for step in ("scan", "deny"):
+                    assert tab.phone(step).status == 200
+                stream.rest()
+                mask = re.sub(rb'"(login_id|verification_uri_complete|path)":"[^"]+"', b"", stream.sent)
+                said.append(mask)
+    assert said[0] == said[1]
+    assert said[0].count(b"data: ") == 3
+
+
+# How it ends
+
+
+def test_it_ends_when_its_life_is_over_and_is_taken_up_where_it_was(colour: Colour) -> None:
+    with mounted(colour, streaming=SHORT) as mount:
+        tab = reach(mount, "scanned")
+        with events(tab) as stream:
+            stream.rest()
+            assert told(stream) == [("message", "scanned", 2)]
+        with events(tab, "2") as stream:
+            stream.rest()
+            assert told(stream) == []
+            assert b":\n\n" in stream.sent
+
+
+def test_a_newer_stream_or_wait_takes_over_and_the_older_does_not_come_back(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "scanned")
+        older = events(tab)
+        older.parts(2)
+        with events(tab) as newer:
+            newer.parts(2)
+            last = older.rest()
+            assert told(older)[-1] == ("superseded", "", -1)
+            assert b'"error":"superseded"' in last
+            assert b"id:" not in last
+            parser = Parser()
+            parser.feed(last)
+            assert parser.retry >= 600_000  # milliseconds: no login lives so long
+            tab.phone("confirm")
+            newer.part()
+            assert told(newer)[-1] == ("message", "confirmed", 3)
+            mount.browser(with_headers(get(tab.login_id, "after=3&wait=1"), ("authorization", f"Bearer {tab.device_code}")))
+            newer.rest()
+            assert told(newer)[-1] == ("superseded", "", -1)
+        older.close()
+
+
+def test_a_drained_server_tells_what_there_is_and_lets_go(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "pending")
+        with events(tab) as stream:
+            stream.parts(2)
+            mount.now(mount.qr.drain())
+            assert stream.rest() in (b"", b":\n\n")
+            assert Parser().retry == 0
+        with events(tab, "1") as late:
+            late.rest()
+            assert told(late) == [("code", "pending", 1)]
+        held = tab.look("after=1&wait=25")
+        assert read(held)["retry_after"] == 2  # at once, and not to be asked again at once
+        assert tab.phone("scan").status == 200  # all else goes on
+        assert read(tab.look("after=1&wait=25"))["state"] == "scanned"
+        assert "retry_after" not in read(tab.look("after=1&wait=25"))
+        assert tab.phone("confirm").status == 200
+        assert tab.redeem().status == 200
+
+
+def test_when_the_store_is_away_in_the_middle_the_stream_ends_and_the_next_hears_why(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "scanned")
+        with events(tab) as stream:
+            stream.parts(2)
+            mount.store.down = True
+            stream.rest()
+            assert told(stream) == [("message", "scanned", 2)]
+            refused = ask_for_events(tab, "2")
+            assert (refused.status, read(refused)["error"]) == (503, "unavailable")
+            mount.store.down = False
+            assert b"hunter2" not in stream.sent + refused.body
+
+
+def test_a_login_that_was_lost_in_the_middle(colour: Colour) -> None:
+    with mounted(colour) as mount:
+        tab = reach(mount, "scanned")
+        with events(tab) as stream:
+            stream.parts(2)
+            mount.forget()
+            stream.rest()
+            assert ask_for_events(tab, "2").status == 404
+
+
+# Places
+
+
+def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(colour: Colour) -> None:
+    with mounted(colour, max_waiting=2) as mount:
+        tabs = [reach(mount, "scanned") for _ in range(3)]
+        streams = [events(tab) for tab in tabs[:2]]
+        for stream in streams:
+            stream.parts(2)
+        refused = ask_for_events(tabs[2])
+        assert (refused.status, read(refused)["error"], read(refused)["retry_after"]) == (503, "crowded", 2)
+        assert ("Retry-After", "2") in refused.headers
+        assert read(tabs[2].look("after=2&wait=25"))["retry_after"] == 2
+        stranger = Tab(mount)
+        stranger.login_id = tabs[2].login_id
+        assert ask_for_events(stranger).status == 404  # a stranger does not even learn that it is crowded
+        streams[0].close()
+        with events(tabs[2]) as stream:
+            stream.parts(2)
+        streams[1].close()
+
+
+@pytest.mark.parametrize("parts", range(4))
+def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(colour: Colour, parts: int) -> None:
+    with mounted(colour, max_waiting=1) as mount:
+        tab = reach(mount, "scanned")
+        for _ in range(3):
+            stream = events(tab)
+            stream.parts(parts)
+            stream.close()
+            stream.close()
+            assert free(mount) == 1
+        if parts == 0:  # nobody ever read it, nor closed it
+            unread = ask_for_events(tab)
+            assert free(mount) == 0
+            del unread
+            assert free(mount) == 1
+
+
+def test_a_browser_that_left_ends_its_stream() -> None:
+    """WSGI: the socket says so, and the server closes what it cannot send."""
+    with mounted("sync", streaming=Streaming(heartbeat=500), max_waiting=1) as mount:
+        tab = reach(mount, "scanned")
+        gone: list[bool] = []
+        cookie = ("cookie", f"{tab.cookie}={tab.device_code}")
+        request = with_headers(get(f"{tab.login_id}/events"), cookie)
+        object.__setattr__(request, "left", lambda: bool(gone))
+        with Stream(mount, mount.browser(request)) as stream:
+            stream.parts(2)
+            gone.append(True)
+            reads = len(mount.store.calls)
+            assert stream.rest() in (b"", b":\n\n")
+            assert len(mount.store.calls) == reads  # looking for it asked the store nothing
+        eventually(lambda: mount.endpoint._lookout._thread is None)
+
+
+# Connections that drop
+
+
+@settings(max_examples=60)
+@given(
+    colour=st.sampled_from(["sync", "async"]),
+    steps=st.sampled_from([("scan", "confirm", "redeem"), ("scan", "release", "scan", "deny"), ("scan", "late"), ("cancel",)]),
+    cuts=st.lists(st.none() | st.integers(0, 1000), max_size=20),
+)
+def test_a_dropped_connection_loses_no_state_and_repeats_none(
+    colour: Colour, steps: tuple[str, ...], cuts: list[int | None]
+) -> None:
+    """At any byte (`cuts` are thousandths of a part). What the client has not got whole it has not got."""
+    cutting = iter(cuts)
+    with mounted(colour) as mount:
+        tab, client = reach(mount, "pending"), Parser()
+        story = [happened(tab)]
+        stream = _connect(tab, client)
+        for step in (*steps, ""):
+            while not _has_heard(client, story[-1]):
+                part, cut = stream.part(), next(cutting, None)
+                if cut is None:
+                    assert part, "it ended before all was told"
+                    client.feed(part)
+                else:
+                    client.feed(part[: len(part) * cut // 1000])
+                    stream.close()
+                    if step or not _has_heard(client, story[-1]):
+                        stream = _connect(tab, client)
+            if step:
+                _step(tab, step)
+                story.append(happened(tab))
+        stream.close()
+        heard = [(event.json["state"], event.json["version"]) for event in client.heard if event.kind == "message"]
+        assert heard == [(each["state"], each["version"]) for each in story]
+        assert ask_for_events(tab, client.last_id).status == 204
+
+
+def _step(tab: Tab, step: str) -> None:
+    match step:
+        case "late":
+            tab.mount.clock.advance(150)
+        case "redeem":
+            assert tab.redeem().status == 200
+        case "cancel":
+            assert tab.cancel().status == 200
+        case _:
+            assert tab.phone(step).status == 200
+
+
+def _connect(tab: Tab, client: Parser) -> Stream:
+    client.connected()
+    return events(tab, client.last_id)
+
+
+def _has_heard(client: Parser, stands: dict[str, Any]) -> bool:
+    states = [event for event in client.heard if event.kind == "message"]
+    return bool(states) and [states[-1].json[key] for key in ("state", "version")] == [stands["state"], stands["version"]]
+
+
+# The settings
+
+
+@pytest.mark.parametrize("wrong", [{"life": 0}, {"heartbeat": 0}, {"retry_ms": (0, 1)}, {"retry_ms": (2, 1)}])
+def test_settings_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Misconfigured, match="seconds above 0"):
+        Streaming(**wrong)

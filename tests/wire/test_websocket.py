@@ -1,0 +1,215 @@
+"""The websocket, as a real client of a real server sees it: `websockets` and uvicorn, over loopback."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from qrlogin.wire import AsyncEndpoint, Streaming
+from tests.wire.clock import eventually
+from tests.wire.sites import PLACES, Application, Site, awaited, bare_asgi
+from tests.wire.story import Browser, Device, Phone
+
+PATIENCE = 20
+
+
+def with_streaming(streaming: Streaming) -> Any:
+    def make(endpoint: AsyncEndpoint, application: Application) -> Any:
+        return bare_asgi(AsyncEndpoint(endpoint._qr, max_waiting=PLACES, streaming=streaming), application)
+
+    return make
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with awaited(bare_asgi, None) as running:
+        yield running
+        eventually(lambda: running.parked() == 0)
+
+
+@contextmanager
+def opened(browser: Browser, query: str = "", **headers: str) -> Iterator[ClientConnection]:
+    """A socket of this page: a browser sends its cookies, and where the page came from."""
+    site = browser.site
+    sent = {"Origin": site.url, "Cookie": browser.cookies, **headers}
+    url = f"ws://{site.url.removeprefix('http://')}/qr/{browser.login_id}/socket{query}"
+    with connect(url, additional_headers={name: value for name, value in sent.items() if value}, proxy=None) as socket:
+        yield socket
+
+
+def heard(socket: ClientConnection) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(socket.recv(PATIENCE))
+    return said
+
+
+def ends(socket: ClientConnection) -> int:
+    with pytest.raises(ConnectionClosed):
+        socket.recv(PATIENCE)
+    return socket.close_code or 0
+
+
+def refused(browser: Browser, query: str = "", **headers: str) -> tuple[int, dict[str, Any]]:
+    with pytest.raises(InvalidStatus) as caught, opened(browser, query, **headers):
+        pass
+    response = caught.value.response
+    assert response.headers["cache-control"] == "no-store"
+    return response.status_code, json.loads(response.body or b"{}")
+
+
+def test_a_whole_login(site: Site) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice:
+        desk.begin()
+        alice.see(desk.picture())
+        with opened(desk) as socket:
+            first = heard(socket)
+            assert first == desk.look().json  # the very JSON of a status
+            for verb, state in (("scan", "scanned"), ("release", "pending"), ("scan", "scanned"), ("confirm", "confirmed")):
+                assert alice.send(verb).status == 200
+                said = heard(socket)
+                assert (said["state"], said) == (state, desk.look().json)
+            assert desk.redeem(desk.look().json["scanned_by"]["tag"]).status == 200
+            assert heard(socket)["state"] == "redeemed"
+            assert ends(socket) == 1000
+        with opened(desk, "?after=6") as socket:
+            assert ends(socket) == 1000  # all was told
+
+
+def test_it_is_taken_up_where_it_was(site: Site) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice:
+        desk.begin()
+        alice.see(desk.picture())
+        with opened(desk, "?after=1") as socket:
+            assert heard(socket)["state"] == "pending"  # the picture may have rotated meanwhile
+        alice.send("scan")
+        with opened(desk, "?after=2") as socket:
+            alice.send("confirm")
+            assert (heard(socket)["state"], desk.look().json["version"]) == ("confirmed", 3)
+        site.clock.advance(600)
+        with opened(desk, "?after=3") as socket:
+            assert heard(socket)["state"] == "expired"
+            assert ends(socket) == 1000
+
+
+def test_a_new_picture_comes_by_itself() -> None:
+    with awaited(with_streaming(Streaming(life=3)), None) as site, Browser(site) as desk:
+        desk.begin()
+        site.clock.advance(24)  # the code has less than a second
+        with opened(desk) as socket:
+            first, second = heard(socket), heard(socket)
+            assert first["version"] == second["version"]
+            assert first["verification_uri_complete"] != second["verification_uri_complete"]
+            assert ends(socket) == 1001  # come back with the version
+
+
+def test_a_newer_one_takes_over_and_the_older_is_told(site: Site) -> None:
+    with Browser(site) as desk, opened_login(desk) as older, opened(desk) as newer:
+        heard(newer)
+        assert ends(older) == 4409
+        desk.cancel()
+        assert heard(newer)["state"] == "cancelled"
+        assert ends(newer) == 1000
+
+
+@contextmanager
+def opened_login(desk: Browser) -> Iterator[ClientConnection]:
+    desk.begin()
+    with opened(desk) as socket:
+        heard(socket)
+        yield socket
+
+
+def test_closing_lets_every_socket_go(site: Site) -> None:
+    with Browser(site) as desk, opened_login(desk) as socket:
+        site.close_logins()
+        assert ends(socket) == 1001
+
+
+def test_too_many(site: Site) -> None:
+    with Browser(site) as one, Browser(site) as two, Browser(site) as three:
+        with opened_login(one), opened_login(two):
+            three.begin()
+            with opened(three) as socket:
+                assert ends(socket) == 1013
+        eventually(lambda: site.parked() == 0)  # they left, and their places are free
+        with opened(three) as socket:
+            heard(socket)
+
+
+def test_who_may_not_listen_is_refused_before_it_is_opened(site: Site) -> None:
+    with Browser(site) as desk, Browser(site) as other:
+        desk.begin()
+        other.begin()
+        assert refused(desk, Origin="https://evil.net")[0] == 403
+        assert refused(desk, Origin="null")[0] == 403
+        status, why = refused(desk, Origin="")  # no page of ours sent this, and no credential
+        assert (status, why["error"]) == (403, "forbidden")
+        assert refused(desk, Cookie="")[0] == 404
+        assert refused(desk, Cookie=other.cookies)[0] == 404
+        assert refused(desk, "?after=x")[0] == 400
+        assert refused(desk, "?wait=2")[0] == 400
+        desk.login_id = "A" * 22
+        assert refused(desk) == refused(other_page(desk, other))
+
+
+def other_page(desk: Browser, other: Browser) -> Browser:
+    desk.login_id = other.login_id[::-1]
+    return desk
+
+
+def test_what_is_no_browser_needs_no_origin(site: Site) -> None:
+    with Device(site) as cli, Browser(site) as page:
+        begun = cli.post("/qr/begin", deliver="body").json
+        page.login_id = begun["login_id"]
+        with opened(page, Origin="", Cookie="", Authorization=f"Bearer {begun['device_code']}") as socket:
+            assert heard(socket)["state"] == "pending"
+        assert refused(page, Origin="https://evil.net", Cookie="", Authorization=f"Bearer {begun['device_code']}")[0] == 403
+
+
+def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: Site) -> None:
+    with Browser(site) as desk:
+        with opened_login(desk) as socket:
+            for said in ("hello", b"\x00" * 4096, ""):
+                socket.send(said)
+            desk.cancel()
+            assert heard(socket)["state"] == "cancelled"
+        with opened_login(desk) as socket:
+            socket.send("x" * 5000)
+            assert ends(socket) == 1009
+        with opened_login(desk) as socket:
+            for _ in range(33):
+                socket.send("x")
+            assert ends(socket) == 1008
+
+
+def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
+    with Browser(site) as desk:
+        for _ in range(3 * PLACES):
+            with opened_login(desk):
+                assert site.parked() == 1
+        eventually(lambda: site.parked() == 0)
+
+
+def test_no_other_path_opens_a_socket(site: Site) -> None:  # W37
+    with Browser(site) as desk:
+        desk.begin()
+        headers = {"Origin": site.url, "Cookie": desk.cookies}
+        for path in (desk.login_id, f"{desk.login_id}/events", f"{desk.login_id}/socket/", "begin", "phone/scan", "", "socket"):
+            with (
+                pytest.raises(InvalidStatus) as caught,
+                connect(f"ws{site.url.removeprefix('http')}/qr/{path}", additional_headers=headers, proxy=None),
+            ):
+                pass
+            assert caught.value.response.status_code in (404, 405), path
+
+
+def test_a_plain_request_is_told_to_upgrade(site: Site) -> None:
+    with Browser(site) as desk:
+        desk.begin()
+        told = desk.get(f"/qr/{desk.login_id}/socket")
+        assert (told.status, told.error) == (426, "upgrade_required")
+        assert (b"upgrade", b"websocket") in told.headers
+        assert desk.post(f"/qr/{desk.login_id}/socket").status == 405
