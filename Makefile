@@ -15,6 +15,7 @@ lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
 types: ready     ## mypy --strict
 	@.venv/bin/mypy $(ARGS)
+	@for app in examples/*/; do (cd $$app && ../../.venv/bin/mypy --config-file ../../pyproject.toml .) || exit 1; done
 build: ready     ## wheel and sdist into dist/
 	@.venv/bin/python -m hatchling build --clean -d dist
 constraints:     ## renew constraints.txt to the newest versions

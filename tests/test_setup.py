@@ -91,8 +91,18 @@ def test_ruff_would_format_nothing() -> None:
     output(sys.executable, "-m", "ruff", "format", "--check", "--no-cache")
 
 
-def test_mypy_strict_finds_nothing() -> None:
-    output(sys.executable, "-m", "mypy")
+@pytest.mark.parametrize("folder", [".", *(f"examples/{name}" for name in sorted(os.listdir(ROOT / "examples")))])
+def test_mypy_strict_finds_nothing(folder: str) -> None:
+    """Each example is checked from within, as it runs."""
+    output(
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        ROOT / "pyproject.toml",
+        *([] if folder == "." else ["."]),
+        cwd=ROOT / folder,
+    )
 
 
 # --- what the files promise each other ------------------------------------------------------------

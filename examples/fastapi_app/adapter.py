@@ -1,19 +1,51 @@
-"""qrlogin in FastAPI: a router with two routes.
+"""qrlogin in FastAPI: a router with every route of a dialect, described in /openapi.json, and a lifespan.
 
 `person` is a dependency that says who is signed in on the phone, without touching the request's body; `log_in` starts your
 own session. Some dialects ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, NoReturn
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, WebSocket
+from fastapi.security.base import SecurityBase
+from starlette.types import Receive, Scope, Send
 
-from qrlogin import Redeemed
-from qrlogin.wire import METHODS, AsyncEndpoint, Person
+from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
+from qrlogin.wire import METHODS, AsyncEndpoint, Person, drain_on_signals
 from qrlogin.wire import Request as Asked
 from qrlogin.wire import Response as Answer
+from qrlogin.wire.openapi import SCHEMES, operation
+
+
+@asynccontextmanager
+async def serving(qr: AsyncQRLogin) -> AsyncIterator[None]:
+    """For the application's lifespan. Its end comes when all connections are closed, so what waits is ended by the signal."""
+    async with qr:
+        with suppress(Misconfigured):  # in tests: only the main thread hears signals
+            drain_on_signals(qr)
+        yield
+
+
+class Proof(SecurityBase):
+    """Only says in the description what a route asks for: it is the endpoint that looks at it."""
+
+    def __init__(self, name: str) -> None:
+        self.scheme_name, self.model = name, SCHEMES[name]  # type: ignore[assignment]
+
+    async def __call__(self) -> None: ...
+
+
+class Sent(Response):
+    """An answer, sent by qrlogin itself: nobody else listens meanwhile whether the browser has left."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(status_code=answer.status)
+        self.answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.answer.to_asgi(send)
 
 
 async def missing(*_: object) -> NoReturn:
@@ -28,28 +60,42 @@ def qrlogin_router(
     log_out: Callable[[Request], Awaitable[None]] = missing,
     tokens: Callable[[Redeemed], Awaitable[Mapping[str, object]]] = missing,
 ) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(default_response_class=Response)
 
-    async def send(request: Request, answer: Answer) -> Response:
+    async def act(request: Request, answer: Answer) -> Response:
         if answer.redeemed and answer.tokens_wanted:
             answer = answer.with_json(await tokens(answer.redeemed))
         elif answer.redeemed:
             await log_in(request, answer.redeemed)
         if answer.log_out:
             await log_out(request)
-        response = Response(answer.body, answer.status, dict(answer.headers))
-        for cookie in answer.cookies:
-            response.set_cookie(**asdict(cookie))
-        return response
+        return Sent(answer)
 
-    @router.api_route("/phone/{path:path}", methods=[*METHODS], include_in_schema=False)
-    async def phone(path: str, request: Request, who: Annotated[Person | None, Depends(person)]) -> Response:
-        asked = await Asked.from_asgi(request.scope, request.receive, path)
-        return await send(request, await endpoint.phone(asked, who))
+    def browser(path: str) -> Callable[..., Awaitable[Response]]:
+        async def browser(request: Request) -> Response:
+            asked = await Asked.from_asgi(request.scope, request.receive, path.format(**request.path_params))
+            return await act(request, await endpoint.browser(asked))
 
-    @router.api_route("/{path:path}", methods=[*METHODS], include_in_schema=False)
-    async def browser(path: str, request: Request) -> Response:
-        asked = await Asked.from_asgi(request.scope, request.receive, path)
-        return await send(request, await endpoint.browser(asked))
+        return browser
+
+    def phone(path: str) -> Callable[..., Awaitable[Response]]:
+        async def phone(request: Request, who: Annotated[Person | None, Depends(person)]) -> Response:
+            return await act(request, await endpoint.phone(await Asked.from_asgi(request.scope, request.receive, path), who))
+
+        return phone
+
+    dialect, kind = endpoint.dialect, type(endpoint.dialect).__name__
+    for below, door, routes in (("/phone/", phone, dialect.phone_routes), ("/", browser, dialect.browser_routes)):
+        for route in routes:
+            proofs = [Depends(Proof(name)) for name in route.proofs if name]
+            says = operation(route) | {"security": [{}] if "" in route.proofs else []}
+            options: dict[str, Any] = {"name": kind, "openapi_extra": says, "status_code": int(min(says["responses"]))}
+            router.add_api_route(below + route.path, door(route.path), methods=[route.method], dependencies=proofs, **options)
+        for path in {route.path for route in routes}:  # who takes another method is told which ones there are
+            router.add_api_route(below + path, door(path), methods=[*METHODS], include_in_schema=False)
+
+    @router.websocket("/{login_id}/socket")
+    async def socket(websocket: WebSocket, login_id: str) -> None:
+        await endpoint.socket(websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket")
 
     return router

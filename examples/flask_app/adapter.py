@@ -1,4 +1,4 @@
-"""qrlogin in Flask: a blueprint with two routes.
+"""qrlogin in Flask: a blueprint with two routes over an endpoint, and an extension that sets it up from `QRLOGIN_*`.
 
 `person` says who is signed in on the phone, without touching the request's body; `log_in` starts your own session. Some dialects
 ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
@@ -6,12 +6,12 @@ ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets i
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Flask, Response, request
 
-from qrlogin import Redeemed
-from qrlogin.wire import METHODS, Endpoint, Person, Request
+from qrlogin import STANDARD, MemoryStore, QRLogin, Redeemed, stores
+from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Request
 from qrlogin.wire import Response as Answer
 
 
@@ -26,6 +26,7 @@ def qrlogin_blueprint(
     *,
     log_out: Callable[[], None] = missing,
     tokens: Callable[[Redeemed], Mapping[str, object]] = missing,
+    protect: Callable[[], None] = lambda: None,
     name: str = "qrlogin",
 ) -> Blueprint:
     blueprint = Blueprint(name, __name__)
@@ -37,17 +38,45 @@ def qrlogin_blueprint(
             log_in(answer.redeemed)
         if answer.log_out:
             log_out()
-        response = Response(answer.body, answer.status, answer.headers)
+        body: Any = answer.body if answer.events is None else answer.events
+        response = Response(body, answer.status, answer.headers)
         for cookie in answer.cookies:
             response.set_cookie(**asdict(cookie))
         return response
 
     @blueprint.route("/phone/<path:path>", methods=METHODS)
     def phone(path: str) -> Response:
+        protect()
         return send(endpoint.phone(Request.from_wsgi(request.environ, path), person()))
 
     @blueprint.route("/<path:path>", methods=METHODS)
     def browser(path: str) -> Response:
+        if path.endswith("/redeem"):  # the rest has no need of it: it begins, looks or gives up, in nobody's name
+            protect()
         return send(endpoint.browser(Request.from_wsgi(request.environ, path)))
 
     return blueprint
+
+
+class PhoneLogin:
+    """The extension. Flask-WTF, if the application has it, guards what acts in somebody's name; set it up before this."""
+
+    def __init__(self, person: Callable[[], Person | None], log_in: Callable[[Redeemed], None], **callbacks: Any) -> None:
+        self.callbacks = {"person": person, "log_in": log_in, **callbacks}
+
+    def init_app(self, app: Flask) -> QRLogin:
+        url, origin = app.config.get("QRLOGIN_STORE", "memory"), app.config["QRLOGIN_ORIGIN"]
+        store = MemoryStore() if url == "memory" else stores.RedisStore.from_url(url)
+        keys, policy = app.config["QRLOGIN_SECRET_KEYS"], app.config.get("QRLOGIN_POLICY", STANDARD)
+        qr = QRLogin(store, secret_keys=keys, verification_uri=f"{origin}/qr", policy=policy)
+        native = Native(qr.core, user_codes=policy.user_codes, describe=BrowserContext())
+        app.extensions["qrlogin"] = qr
+        self.mount(app, native, url_prefix="/qrlogin")
+        return qr
+
+    def mount(self, app: Flask, dialect: Dialect, *, url_prefix: str, name: str = "qrlogin") -> None:
+        endpoint = Endpoint(app.extensions["qrlogin"], dialect, max_waiting=app.config.get("QRLOGIN_MAX_WAITING", 8))
+        csrf = app.extensions.get("csrf")
+        guarded = {"protect": csrf.protect} if csrf else {}
+        blueprint = qrlogin_blueprint(endpoint, **self.callbacks, **guarded, name=name)
+        app.register_blueprint(csrf.exempt(blueprint) if csrf else blueprint, url_prefix=url_prefix)

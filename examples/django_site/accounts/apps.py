@@ -1,0 +1,7 @@
+"""The site's own half: pages, accounts and their words."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"

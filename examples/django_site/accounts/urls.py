@@ -1,0 +1,15 @@
+"""The pages."""
+
+from django.urls import path
+
+from . import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("signup", views.signup, name="signup"),
+    path("login", views.login, name="login"),
+    path("logout", views.logout, name="logout"),
+    path("qr", views.qr, name="qr"),
+    path("qr/<str:code>", views.qr, name="qr_code"),
+    path("static/<str:name>", views.static, name="static"),
+]

@@ -1,0 +1,118 @@
+"""The pages. Their words are in the catalogue of `qrlogin.browser`, their looks in templates/ and static/."""
+
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from . import forms
+from .words import say
+
+OWN_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
+STATIC: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+
+
+@require_safe
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    browser, name = request.session.get("browser") or say(request, "unknownBrowser"), request.user.get_username()
+    by_phone = "login_id" in request.session
+    how = say(request, "loggedInByPhone", browser=browser) if by_phone else say(request, "loggedInByPassword")
+    shown = {"heading": say(request, "loggedInAs", name=name), "initial": name[:1].upper(), "how": how}
+    return render(request, "home.html", shown)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def signup(request: HttpRequest) -> HttpResponse:
+    error = ""
+    if request.method == "POST":
+        try:
+            return _logged_in(request, forms.new_user(request), reverse("home"))
+        except forms.Refused as refused:
+            error = str(refused)
+    shortest = forms.SHORTEST_PASSWORD
+    shown = {"shortest": shortest, "password_help": say(request, "passwordHelp", n=shortest)}
+    return render(request, "signup.html", {**shown, "error": error, "name": forms.typed_name(request)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def login(request: HttpRequest) -> HttpResponse:
+    target, error = own_path(request.POST.get("next") or request.GET.get("next", "")), ""
+    if request.method == "POST":
+        try:
+            return _logged_in(request, forms.known_user(request), target)
+        except forms.Refused as refused:
+            error = str(refused)
+    elif request.user.is_authenticated:
+        return redirect(target)
+    return render(request, "login.html", {"error": error, "name": forms.typed_name(request), "next": target})
+
+
+@require_POST
+def logout(request: HttpRequest) -> HttpResponse:
+    auth.logout(request)
+    return redirect("login")
+
+
+@require_safe
+def qr(request: HttpRequest, code: str = "") -> HttpResponse:
+    """What the camera of a phone opens. It does nothing: previews and prefetches open addresses, too."""
+    explained = say(request, "scanHereText", site=say(request, "siteName"))
+    sign_in = f"{reverse('login')}?next={quote(request.get_full_path(), safe='/')}"
+    page = render(request, "qr.html", {"explained": explained, "sign_in": sign_in})
+    page.headers["Referrer-Policy"] = "no-referrer"  # its address holds a code
+    return page
+
+
+@require_safe
+def static(request: HttpRequest, name: str) -> HttpResponse:
+    """Two small files. A site with more of them has django.contrib.staticfiles and a server for them."""
+    if name not in STATIC:
+        raise Http404
+    answer = HttpResponse(Path(settings.BASE_DIR, "static", name).read_bytes(), content_type=STATIC[name])
+    answer.headers["Cache-Control"] = "max-age=300"
+    return answer
+
+
+def own_path(text: str) -> str:
+    """A path of this site, or its first page: what stands there may come from anybody."""
+    return text if OWN_PATH.fullmatch(text) else reverse("home")
+
+
+# When nothing else can be said
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _message(request, "notFound", 404)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    return _message(request, "wentWrong", 500)
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Without a fresh CSRF token; the elements read JSON."""
+    if request.content_type == "application/json":
+        said = {"error": "forbidden", "error_description": "Load the page again: its CSRF token is old."}
+        return JsonResponse(said, status=403)
+    return _message(request, "formTooOld", 403)
+
+
+def _message(request: HttpRequest, key: str, status: int) -> HttpResponse:
+    return render(request, "message.html", {"heading": say(request, key)}, status=status)
+
+
+def _logged_in(request: HttpRequest, user: AbstractBaseUser, target: str) -> HttpResponse:
+    """Nothing from before is taken along, so whoever planted the old session has none of the new one."""
+    request.session.flush()
+    auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return redirect(target)

@@ -1,0 +1,11 @@
+"""qrlogin as a Django app: `"qrlogin_django"` in INSTALLED_APPS, a QRLOGIN setting, and one include() in urls.py."""
+
+from django.apps import AppConfig
+
+
+class QRLoginConfig(AppConfig):
+    name = "qrlogin_django"
+    verbose_name = "Log in with a phone"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401  # they register themselves

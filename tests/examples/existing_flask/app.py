@@ -1,0 +1,45 @@
+"""A small application as many are, before qrlogin: Flask-Login, Flask-WTF, two people. See examples/flask_app/README.md."""
+
+import os
+from typing import Any
+
+from flask import Flask, redirect, render_template, request, session
+from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
+from flask_wtf import CSRFProtect
+from werkzeug.security import check_password_hash, generate_password_hash
+
+app = Flask(__name__)
+app.secret_key = os.environ["SECRET_KEY"]
+CSRFProtect(app)
+people = LoginManager(app)
+people.login_view = "login"
+
+
+class User(UserMixin):
+    def __init__(self, name: str) -> None:
+        self.id, self.password = name, generate_password_hash(f"{name}'s password", "scrypt:1024:8:1")
+
+
+USERS = {name: User(name) for name in ("alice", "bob")}
+people.user_loader(USERS.get)
+
+
+def start_session(name: str) -> None:
+    session.clear()
+    login_user(USERS[name])
+
+
+@app.get("/")
+@login_required
+def home() -> str:
+    return render_template("home.html", name=current_user.id)
+
+
+@app.route("/login", methods=["GET", "POST"])
+def login() -> Any:
+    if request.method == "POST":
+        user = USERS.get(request.form["name"])
+        if user and check_password_hash(user.password, request.form["password"]):
+            start_session(user.id)
+            return redirect("/")
+    return render_template("login.html")

@@ -1,0 +1,93 @@
+"""The FastAPI example in this very process: an event loop in a thread, so that a test can reach what is inside.
+
+Its lifespan is left out, for signals are the main thread's; tests that need it start the example as a process (`running.py`).
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import uvicorn
+
+from tests.examples.running import EXAMPLES
+from tests.servers import LOOPBACK, free_port
+from tests.wire.clock import PATIENCE_SECONDS, eventually
+
+FOLDER = EXAMPLES / "fastapi_app"
+MODULES = tuple(sorted(path.stem for path in FOLDER.glob("*.py")))
+
+
+@contextlib.contextmanager
+def imported(instance: Path, **env: str) -> Iterator[ModuleType]:
+    """The example's `app` module, made anew for this environment, with tables in its database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        for name in ("SECRET_KEY", *(f"QRLOGIN_{each}" for each in ("STORE", "DIALECTS", "SECRET_KEYS", "ORIGIN"))):
+            patch.delenv(name, raising=False)
+        for name, text in {"QRLOGIN_DATABASE": str(instance / "people.sqlite3"), **env}.items():
+            patch.setenv(name, text)
+        for name in MODULES:
+            patch.delitem(sys.modules, name, raising=False)
+        try:
+            import settings  # type: ignore[import-not-found]
+
+            patch.setattr(settings.read, "__defaults__", (os.environ, instance))
+            import app  # type: ignore[import-not-found]
+            import people  # type: ignore[import-not-found]
+
+            people.Base.metadata.create_all(app.engine)
+            yield app
+            app.engine.dispose()
+        finally:
+            for name in MODULES:
+                sys.modules.pop(name, None)
+
+
+@dataclass
+class Served:
+    module: Any
+    origin: str
+    loop: asyncio.AbstractEventLoop
+
+    def call(self, function: Any) -> Any:
+        """What the function returns when it is called in the event loop."""
+
+        async def called() -> Any:
+            made = function()
+            return await made if asyncio.iscoroutine(made) else made
+
+        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(PATIENCE_SECONDS)
+
+
+@contextlib.contextmanager
+def served(instance: Path, **env: str) -> Iterator[Served]:
+    port = free_port()
+    origin = f"http://{LOOPBACK}:{port}"
+    with imported(instance, QRLOGIN_ORIGIN=origin, **env) as module:
+        server = uvicorn.Server(uvicorn.Config(module.app, LOOPBACK, port, log_config=None, lifespan="off"))
+        loop = asyncio.new_event_loop()
+
+        def serve() -> None:
+            asyncio.set_event_loop(loop)
+            loop.run_until_complete(server.serve())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        site = Served(module, origin, loop)
+        try:
+            eventually(lambda: server.started or not thread.is_alive())
+            assert server.started
+            yield site
+            site.call(module.qr.close)
+        finally:
+            server.should_exit = True
+            thread.join()
+            loop.close()

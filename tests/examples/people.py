@@ -1,0 +1,146 @@
+"""People at the examples with a real Chromium: each has a browser profile, at a desk or in the hand.
+
+What passes from one screen to the other is a picture. Everything that either side asks for is written down, to be searched
+for what must not be there.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, Response
+
+from tests.browser.desk import PATIENCE_S, Desk
+from tests.demo.hand import PHONE, camera
+from tests.examples.visitors import PASSWORD
+
+ATTRIBUTES = """() => {
+  const all = [], visit = (root) => { for (const each of root.querySelectorAll("*")) {
+    for (const { name, value } of each.attributes) all.push(`${name}=${value}`);
+    if (each.shadowRoot) visit(each.shadowRoot) } };
+  visit(document);
+  return all;
+}"""
+
+
+@dataclass
+class Profile:
+    """One browser profile with one page at a time."""
+
+    desk: Desk
+    origin: str
+    addresses: list[str] = field(default_factory=list)  # of every request, and whatever it gave as its referrer
+    headers: list[dict[str, str]] = field(default_factory=list)  # of every answer
+    secrets: set[str] = field(default_factory=set)
+
+    @classmethod
+    async def new(cls, chromium: Browser, origin: str, shots: Path, **options: Any) -> Self:
+        context = await chromium.new_context(**options)
+        seat = await Desk.sit_down(context, shots)
+        profile = cls(seat, origin)
+        context.on("request", profile._asked)
+        context.on("response", profile._answered)
+        return profile
+
+    def _asked(self, request: Request) -> None:
+        self.addresses += [request.url, request.headers.get("referer", "")]
+
+    def _answered(self, response: Response) -> None:
+        self.headers.append(dict(response.headers))
+
+    @property
+    def page(self) -> Page:
+        return self.desk.page
+
+    @property
+    def context(self) -> BrowserContext:
+        return self.desk.context
+
+    async def cookies(self) -> dict[str, str]:
+        held = {str(one["name"]): str(one["value"]) for one in await self.context.cookies()}
+        self.secrets |= {value for name, value in held.items() if value and "lang" not in name}
+        return held
+
+    async def attributes(self) -> list[str]:
+        found: list[str] = await self.page.evaluate(ATTRIBUTES)
+        return found
+
+    async def open(self, path: str) -> None:
+        await self.page.goto(path if path.startswith("http") else self.origin + path)
+
+    async def fill(self, name: str, password: str = PASSWORD) -> None:
+        """The form with these two fields, sent by the keyboard."""
+        await self.page.locator("input[name=name]").fill(name)
+        await self.page.locator("input[name=password]").fill(password)
+        await self.page.locator("input[name=password]").press("Enter")
+
+    async def sign_up(self, name: str) -> None:
+        await self.open("/signup")
+        await self.fill(name)
+        await self.logged_in_as(name)
+
+    async def logged_in_as(self, name: str) -> None:
+        await self.page.wait_for_url(f"{self.origin}/", timeout=PATIENCE_S * 1000)
+        await self.page.get_by_text(name).first.wait_for(timeout=PATIENCE_S * 1000)
+
+    async def log_out(self) -> None:
+        await self.page.locator("form[action$='/logout'] button").click()
+        await self.page.wait_for_url("**/login**", timeout=PATIENCE_S * 1000)
+
+    # The phone's page
+
+    @property
+    def question(self) -> Locator:
+        return self.page.locator("qr-approve")
+
+    async def until(self, state: str) -> None:
+        async def seen() -> str | None:
+            return await self.question.get_attribute("state")
+
+        await self.desk.eventually(seen, lambda is_now: is_now == state, f"<qr-approve state={state!r}>")
+
+    async def press(self, which: int) -> None:
+        """One of the two, or the only button; it has to be willing, which it is not at once."""
+        button = self.question.get_by_role("button").nth(which)
+        await button.and_(self.page.locator(":not([aria-disabled])")).click(timeout=PATIENCE_S * 1000)
+
+    async def look_at(self, screen: Desk) -> None:
+        """Points the camera at that screen, opens what it says, and asks who it is."""
+        await self.open(await camera(screen))
+        await self.until("found")
+        await self.press(0)
+        await self.until("ask")
+
+    async def approve(self) -> None:
+        await self.press(1)
+        await self.until("approved")
+
+    async def deny(self) -> None:
+        await self.press(0)
+        await self.until("denied")
+
+    async def away(self) -> None:
+        await self.context.close()
+        assert self.desk.problems == []
+
+
+async def at_desk(chromium: Browser, origin: str, shots: Path, *, width: int = 1200, **options: Any) -> Profile:
+    """A desk with the login page open and a code on the screen."""
+    profile = await Profile.new(chromium, origin, shots, viewport={"width": width, "height": 900}, **options)
+    await profile.open("/login")
+    await profile.desk.until("pending")
+    return profile
+
+
+async def in_hand(chromium: Browser, origin: str, shots: Path, name: str, **options: Any) -> Profile:
+    """A phone on which somebody new is signed in."""
+    profile = await Profile.new(chromium, origin, shots, **{"viewport": PHONE, "is_mobile": True, "has_touch": True, **options})
+    await profile.sign_up(name)
+    return profile
+
+
+async def willing(profile: Profile) -> None:
+    """Until its buttons may be pressed: they are not at once, for a click that was on its way already is no answer."""
+    await profile.page.wait_for_function(
+        "() => !document.querySelector('qr-approve').shadowRoot.querySelector('button[aria-disabled]')", timeout=PATIENCE_S * 1000
+    )

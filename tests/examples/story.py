@@ -1,0 +1,339 @@
+"""One story over HTTP for everything that serves logins: an adapter is right when `tell` passes.
+
+Nothing here reaches into the application: pages, cookies, pictures and JSON are all there is. Time passes by itself, so what
+needs an hour is told elsewhere (tests/wire/story.py has its hand on the clock).
+"""
+
+import io
+import json
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+import pytest
+from PIL import Image
+from websockets.exceptions import ConnectionClosedOK
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from tests.examples.visitors import Manner, Visitor
+from tests.render.readers import decode
+from tests.servers import LOOPBACK
+from tests.wire.clock import PATIENCE_SECONDS, eventually
+
+HOLD = 20  # seconds that a poll asks to be held; each is ended by what the story does next
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the story is told."""
+
+    origin: str
+    manner: Manner
+    sockets: bool = False  # an ASGI application
+    processes: int = 1
+
+    def browser(self) -> "Desk":
+        return Desk(self.manner.browser(self.origin))
+
+    def phone(self, name: str) -> "Phone":
+        return Phone(self.manner.phone(self.origin, name))
+
+
+def tell(stage: Stage) -> None:
+    with ThreadPoolExecutor(8) as parallel:
+        approved(stage, parallel)
+        answer_lost(stage)
+        refused(stage)
+        given_up(stage)
+        released(stage)
+        strangers(stage)
+        if stage.processes == 1:  # who waits already is known to its own process alone
+            superseded(stage, parallel)
+        streamed(stage)
+        if stage.sockets:
+            over_a_socket(stage)
+        without_a_csrf_token(stage)
+
+
+class Desk:
+    """A browser at one login."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor, self.login_id, self.version, self.op, self.complete = visitor, "", 0, "", ""
+
+    def begin(self) -> "Desk":
+        begun = self.visitor.post("begin")
+        assert begun.status_code == 201, begun.text
+        said = begun.json()
+        self.login_id, self.version, self.complete = said["login_id"], said["version"], said["verification_uri_complete"]
+        self.op = secrets.token_urlsafe(16)
+        return self
+
+    def look(self, wait: int = 0) -> dict[str, Any]:
+        seen = self.visitor.get(f"{self.login_id}?after={self.version}&wait={wait}")
+        said: dict[str, Any] = seen.json()
+        self.version = said.get("version", self.version)
+        return said
+
+    def picture(self) -> str:
+        seen = self.visitor.get(f"{self.login_id}/qr.png")
+        assert seen.status_code == 200
+        (text,) = decode(Image.open(io.BytesIO(seen.content)))
+        return text.decode()
+
+    def redeem(self, tag: str, op: str = "") -> httpx2.Response:
+        return self.visitor.post(f"{self.login_id}/redeem", acknowledged=tag, op=op or self.op)
+
+    def cancel(self) -> httpx2.Response:
+        return self.visitor.post(f"{self.login_id}/cancel")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.visitor.http.close()
+
+
+class Phone:
+    """A phone on which somebody is signed in."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor, self.code = visitor, ""
+
+    def see(self, desk: Desk) -> "Phone":
+        self.code = desk.picture()
+        return self
+
+    def send(self, verb: str) -> httpx2.Response:
+        return self.visitor.post(f"phone/{verb}", code=self.code)
+
+    def does(self, *verbs: str) -> None:
+        for verb in verbs:
+            answer = self.send(verb)
+            assert answer.status_code == 200, (verb, answer.text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.visitor.http.close()
+
+
+def held(parallel: ThreadPoolExecutor, desk: Desk) -> "Future[dict[str, Any]]":
+    return parallel.submit(desk.look, HOLD)
+
+
+# The acts
+
+
+def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
+    with stage.browser() as desk, stage.phone("alice") as alice, stage.phone("bob") as bob:
+        before = dict(desk.visitor.jar())
+        assert stage.manner.who(desk.visitor) == ""
+        desk.begin()
+        waiting = held(parallel, desk)
+        assert alice.see(desk).code == desk.complete
+        scanned = alice.send("scan")
+        assert scanned.status_code == 200, scanned.text
+        assert scanned.json()["context"]["browser"].startswith(("Firefox", "Mozilla/5.0 (X11"))
+        news = waiting.result(PATIENCE_SECONDS)
+        assert news["state"] == "scanned"
+        assert alice.send("scan").json()["state"] == "scanned"  # phones resend
+        bob.code = alice.code
+        assert (bob.send("scan").status_code, bob.send("scan").json()["error"]) == (409, "already_scanned")
+        assert desk.redeem(news["scanned_by"]["tag"]).json()["error"] == "wrong_state"
+
+        waiting = held(parallel, desk)
+        alice.does("confirm")
+        assert waiting.result(PATIENCE_SECONDS)["state"] == "confirmed"
+        done = desk.redeem(news["scanned_by"]["tag"])
+        assert (done.status_code, done.json()) == (200, {"login_id": desk.login_id, "state": "redeemed"}), done.text
+        assert stage.manner.who(desk.visitor) == "alice"
+        after = desk.visitor.jar()
+        assert any(value != before.get(name) for name, value in after.items())  # a session that was not there before
+        assert desk.redeem(news["scanned_by"]["tag"], "another-click-0000").json()["error"] == "already_redeemed"
+        stage.manner.log_out(desk.visitor)
+        assert stage.manner.who(desk.visitor) == ""
+
+
+def answer_lost(stage: Stage) -> None:
+    """The same click again gets the same login; by another browser it gets nothing."""
+    with stage.browser() as desk, stage.phone("alice") as alice:
+        alice.see(desk.begin()).does("scan", "confirm")
+        tag = desk.look()["scanned_by"]["tag"]
+        body = json.dumps({"acknowledged": tag, "op": desk.op})
+        lines = {"Cookie": "; ".join(f"{name}={value}" for name, value in desk.visitor.jar().items()), **desk.visitor.csrf}
+        lines |= {"Origin": stage.origin, "Content-Type": "application/json", "Content-Length": str(len(body))}
+        sent = [f"POST {stage.manner.mount}{desk.login_id}/redeem HTTP/1.1", f"Host: {stage.origin.removeprefix('http://')}"]
+        sent += [f"{name}: {value}" for name, value in lines.items()]
+        with socket.create_connection((LOOPBACK, desk.visitor.http.base_url.port or 0)) as connection:
+            connection.sendall(("\r\n".join(sent) + "\r\n\r\n" + body).encode())
+            eventually(lambda: desk.look()["state"] == "redeemed")
+        done = desk.redeem(tag)
+        assert (done.status_code, done.json()["state"]) == (200, "redeemed"), done.text
+        assert stage.manner.who(desk.visitor) == "alice"
+
+
+def refused(stage: Stage) -> None:
+    with stage.browser() as desk, stage.phone("alice") as alice:
+        alice.see(desk.begin()).does("scan")
+        tag = desk.look()["scanned_by"]["tag"]
+        alice.does("confirm", "deny", "deny")  # a refusal wins until the login is redeemed
+        assert desk.look()["state"] == "denied"
+        assert (desk.redeem(tag).status_code, desk.redeem(tag).json()["error"]) == (409, "denied")
+        assert alice.send("confirm").json()["error"] == "denied"
+        assert stage.manner.who(desk.visitor) == ""
+
+
+def given_up(stage: Stage) -> None:
+    with stage.browser() as desk, stage.phone("bob") as bob:
+        bob.see(desk.begin()).does("scan", "confirm")
+        tag = desk.look()["scanned_by"]["tag"]
+        assert desk.cancel().json()["state"] == "cancelled"  # "that is not me"
+        assert desk.redeem(tag).json()["error"] == "cancelled"
+        assert bob.send("confirm").json()["error"] == "cancelled"
+        assert stage.manner.who(desk.visitor) == ""
+
+
+def released(stage: Stage) -> None:
+    with stage.browser() as desk, stage.phone("alice") as alice, stage.phone("bob") as bob:
+        alice.see(desk.begin()).does("scan")
+        of_alice = desk.look()["scanned_by"]["tag"]
+        alice.does("release")
+        assert desk.look()["state"] == "pending"
+        bob.see(desk).does("scan", "confirm")
+        assert desk.redeem(of_alice).json()["error"] == "scanner_changed"
+        assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
+        assert stage.manner.who(desk.visitor) == "bob"
+
+
+def strangers(stage: Stage) -> None:
+    """Who has no business with a login hears one answer, whatever it is that they try."""
+    with stage.browser() as desk, stage.browser() as other, stage.phone("alice") as alice, stage.phone("bob") as bob:
+        alice.see(desk.begin()).does("scan")
+        other.begin()
+        tries: list[Callable[[], httpx2.Response]] = [
+            lambda: other.visitor.get(desk.login_id),
+            lambda: other.visitor.get(f"{desk.login_id}/qr.svg"),
+            lambda: other.visitor.get(f"{desk.login_id}/events"),
+            lambda: other.visitor.post(f"{desk.login_id}/cancel"),
+            lambda: other.visitor.post(f"{desk.login_id}/redeem", acknowledged="x", op="o" * 22),
+        ]
+        told = [answer() for answer in tries]
+        bob.code = alice.code
+        told += [bob.send(verb) for verb in ("confirm", "deny", "release")]
+        bob.code = alice.code[:-1] + ("A" if alice.code[-1] != "A" else "B")
+        told += [bob.send(verb) for verb in ("scan", "confirm")]
+        assert {(answer.status_code, answer.content) for answer in told} == {(404, told[0].content)}
+        with Visitor(stage.origin, stage.manner.mount) as nobody:
+            nobody.csrf = alice.visitor.csrf
+            assert nobody.post("phone/scan", code=alice.code).status_code in (400, 401, 403)
+        assert desk.look()["state"] == "scanned"
+
+
+def superseded(stage: Stage, parallel: ThreadPoolExecutor) -> None:
+    with stage.browser() as desk, stage.phone("alice") as alice:
+        alice.see(desk.begin())
+        first, second = held(parallel, desk), held(parallel, desk)
+        eventually(lambda: first.done() or second.done())
+        older, newer = (first, second) if first.done() else (second, first)
+        assert older.result()["error"] == "superseded"
+        alice.does("scan")
+        assert newer.result(PATIENCE_SECONDS)["state"] == "scanned"
+
+
+def streamed(stage: Stage) -> None:
+    """Every state once, also after the line broke."""
+    with stage.browser() as desk, stage.phone("alice") as alice:
+        alice.see(desk.begin())
+        with stream(desk) as events:
+            assert [next(events)["state"], alice.send("scan").json()["state"]] == ["pending", "scanned"]
+            scanned = next(events)
+            assert scanned["state"] == "scanned"
+        alice.does("confirm")
+        with stream(desk, last=str(scanned["version"])) as events:
+            assert next(events)["state"] == "confirmed"
+            assert desk.redeem(scanned["scanned_by"]["tag"]).status_code == 200
+            last = next(events)
+            assert last["state"] == "redeemed"
+            assert list(events) == []
+        told = desk.visitor.http.get(
+            f"{stage.manner.mount}{desk.login_id}/events", headers={"Last-Event-ID": str(last["version"])}
+        )
+        assert told.status_code == 204  # so that an EventSource does not come again
+
+
+@contextmanager
+def stream(desk: Desk, last: str = "") -> Iterator[Iterator[dict[str, Any]]]:
+    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
+    with desk.visitor.http.stream("GET", f"{desk.visitor.mount}{desk.login_id}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+
+        def events() -> Iterator[dict[str, Any]]:
+            name = ""
+            for line in answer.iter_lines():
+                if line.startswith("event:"):
+                    name = line.removeprefix("event:").strip()
+                elif line.startswith("data:") and not name:
+                    yield json.loads(line.removeprefix("data:"))
+                elif not line:
+                    name = ""
+
+        yield events()
+
+
+def over_a_socket(stage: Stage) -> None:
+    with stage.browser() as desk, stage.phone("bob") as bob:
+        bob.see(desk.begin())
+        with socket_of(stage, desk) as line:
+            assert heard(line) == "pending"
+            bob.does("scan")
+            assert heard(line) == "scanned"
+        scanned = desk.look()["version"]
+        bob.does("confirm")
+        with socket_of(stage, desk, f"?after={scanned}") as line:
+            assert heard(line) == "confirmed"
+            desk.cancel()
+            assert heard(line) == "cancelled"
+            with pytest.raises(ConnectionClosedOK):  # after the end nothing is said
+                line.recv(PATIENCE_SECONDS)
+
+
+def socket_of(stage: Stage, desk: Desk, query: str = "") -> ClientConnection:
+    address = f"{stage.origin.replace('http', 'ws', 1)}{stage.manner.mount}{desk.login_id}/socket{query}"
+    cookie = "; ".join(f"{name}={value}" for name, value in desk.visitor.jar().items())
+    return connect(address, origin=Origin(stage.origin), additional_headers={"Cookie": cookie}, proxy=None)
+
+
+def heard(line: ClientConnection) -> str:
+    return str(json.loads(line.recv(PATIENCE_SECONDS))["state"])
+
+
+def without_a_csrf_token(stage: Stage) -> None:
+    """Where the application guards its forms, what acts with its authority is guarded like them; the rest needs no token."""
+    with stage.browser() as desk, stage.phone("alice") as alice:
+        if not desk.visitor.csrf and not alice.visitor.csrf:
+            return
+        of_desk, of_alice = desk.visitor.csrf, alice.visitor.csrf
+        desk.visitor.csrf = {}
+        alice.see(desk.begin())
+        alice.visitor.csrf = {}
+        assert {alice.send(verb).status_code for verb in ("scan", "confirm", "deny", "release")} <= {400, 403}
+        assert desk.look()["state"] == "pending"
+        alice.visitor.csrf = of_alice
+        alice.does("scan", "confirm")
+        tag = desk.look()["scanned_by"]["tag"]
+        assert desk.redeem(tag).status_code in (400, 403)
+        assert desk.look()["state"] == "confirmed"
+        desk.visitor.csrf = of_desk
+        assert desk.redeem(tag).status_code == 200
+        with stage.browser() as leaving:
+            leaving.visitor.csrf = {}
+            assert leaving.begin().cancel().json()["state"] == "cancelled"

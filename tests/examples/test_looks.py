@@ -1,0 +1,134 @@
+"""Whether everybody can use the examples' pages: keyboard only, small screens, zoom, dark, no motion, two languages; and axe."""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.demo.hand import camera
+from tests.examples.people import Profile, at_desk, in_hand, willing
+from tests.examples.running import ALL, EXAMPLES, Running
+from tests.examples.visitors import PASSWORD
+
+#: 200 % zoom on a desk of 1280 x 800 leaves 640 x 400 CSS pixels; 320 is what WCAG 2.2 (1.4.10) asks for.
+SCREENS: dict[str, dict[str, Any]] = {
+    "small": {"viewport": {"width": 320, "height": 640}},
+    "zoomed": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
+    "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
+    "still": {"viewport": {"width": 1200, "height": 900}, "reduced_motion": "reduce"},
+    "contrast": {"viewport": {"width": 1200, "height": 900}, "forced_colors": "active"},
+    "Chinese": {"viewport": {"width": 390, "height": 844}, "locale": "zh-CN"},
+}
+TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+async def fits(profile: Profile, name: str) -> None:
+    await profile.desk.shot(name)
+    assert not await profile.page.evaluate(TOO_WIDE), f"{name} has to be scrolled sideways"
+    assert await profile.desk.axe() == [], name
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_every_page_on(chromium: Browser, example: Running, tmp_path: Path, screen: str) -> None:
+    options, origin, name = SCREENS[screen], example.origin, f"alice-{secrets.token_hex(4)}"
+    desk = await Profile.new(chromium, origin, tmp_path, **options)
+    for path in ("/signup", "/login"):
+        await desk.open(path)
+        await fits(desk, f"desk{path.replace('/', '-')}")
+    await desk.desk.until("pending")
+    await fits(desk, "desk-pending")
+    await desk.page.locator("qr-login .qr").scroll_into_view_if_needed()
+    address = await camera(desk.desk)
+    phone = await Profile.new(chromium, origin, tmp_path, **options)
+    await phone.open(address)
+    await fits(phone, "phone-nobody")
+    await phone.sign_up(name)
+    await phone.open("/qr")
+    await fits(phone, "phone-no-code")
+    await phone.open(await camera(desk.desk))
+    await phone.until("found")
+    await fits(phone, "phone-found")
+    await phone.press(0)
+    await phone.until("ask")
+    await fits(phone, "phone-ask")
+    await phone.approve()
+    await fits(phone, "phone-approved")
+    await desk.desk.until("confirmed")
+    await fits(desk, "desk-confirmed")
+    await desk.desk.element.get_by_role("button").first.click(delay=600)
+    await desk.logged_in_as(name)
+    await fits(desk, "desk-home")
+    assert await desk.page.evaluate("() => document.documentElement.lang") == ("zh-CN" if screen == "Chinese" else "en")
+    for each in (phone, desk):
+        await each.away()
+
+
+async def test_with_the_keyboard_alone(chromium: Browser, example: Running, tmp_path: Path) -> None:
+    """Tab, Space and Enter log somebody in, deny first in their way."""
+    origin, name = example.origin, f"alice-{secrets.token_hex(4)}"
+    phone = await Profile.new(chromium, origin, tmp_path, viewport={"width": 390, "height": 844})
+    await phone.open("/signup")
+    await tab_to(phone, "input[name=name]")
+    await phone.page.keyboard.type(name)
+    await tab_to(phone, "input[name=password]")
+    await phone.page.keyboard.type(PASSWORD)
+    await phone.page.keyboard.press("Enter")
+    await phone.logged_in_as(name)
+    desk = await at_desk(chromium, origin, tmp_path)
+    await phone.open(await camera(desk.desk))
+    await phone.until("found")
+    await tab_to(phone, "qr-approve")
+    await phone.page.keyboard.press("Enter")
+    await phone.until("ask")
+    await willing(phone)
+    order: list[str] = []
+    for _ in range(2):
+        if not order:
+            await tab_to(phone, "qr-approve")
+        else:
+            await phone.page.keyboard.press("Tab")
+        order.append(await phone.page.evaluate("() => document.querySelector('qr-approve').shadowRoot.activeElement.innerText"))
+    shown = [await each.inner_text() for each in await phone.question.get_by_role("button").all()]
+    assert order == shown[:2]
+    await phone.page.keyboard.press("Space")
+    await phone.until("approved")
+    await desk.desk.until("confirmed")
+    await desk.page.wait_for_timeout(600)
+    await tab_to(desk, "qr-login")
+    await desk.page.keyboard.press("Enter")
+    await desk.logged_in_as(name)
+    for each in (phone, desk):
+        await each.away()
+
+
+async def tab_to(profile: Profile, selector: str) -> None:
+    """Presses Tab until the focus is there; inside an element, on one of its buttons."""
+    for _ in range(30):
+        await profile.page.keyboard.press("Tab")
+        there = await profile.page.evaluate(
+            """selector => { const at = document.activeElement;
+              return at?.matches(selector) && (!at.shadowRoot || at.shadowRoot.activeElement?.localName === "button") }""",
+            selector,
+        )
+        if there:
+            return
+    raise AssertionError(f"no way to {selector} by Tab")
+
+
+async def test_a_phone_that_shows_the_login_page_has_a_way_to_its_app(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
+    phone = await in_hand(chromium, example.origin, tmp_path, f"alice-{secrets.token_hex(4)}")
+    await phone.log_out()
+    await phone.desk.until("pending")
+    link = phone.desk.element.get_by_role("link")
+    assert (await link.get_attribute("href") or "").startswith(f"{example.origin}/qr/")
+    await phone.away()
+
+
+def test_the_examples_look_alike() -> None:
+    """One stylesheet, three copies: whoever takes an example along has all of it."""
+    sheets = {(EXAMPLES / each.folder / sheet).read_bytes() for each in ALL.values() for sheet in ["static/style.css"]}
+    assert len(sheets) == 1

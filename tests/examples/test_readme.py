@@ -1,0 +1,43 @@
+"""The READMEs of the examples: their one command in a fresh environment, and nothing that is not so."""
+
+import os
+import shutil
+import subprocess
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.examples.running import ALL, EXAMPLES, LEFT_OUT, ROOT, Example, Running
+
+ADAPTER_LINES = 75  # without empty ones: about a screen
+
+
+@pytest.mark.parametrize("example", ALL.values(), ids=list(ALL))
+def test_the_adapter_is_about_a_screen(example: Example) -> None:
+    lines = [line for line in (EXAMPLES / example.folder / example.adapter).read_text("utf-8").splitlines() if line.strip()]
+    assert len(lines) <= ADAPTER_LINES
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("example", ALL.values(), ids=list(ALL))
+def test_its_one_command_in_a_fresh_environment(example: Example, tmp_path: Path) -> None:
+    """A venv that holds pip and nothing else, and a copy of the repository that holds no venv."""
+    tree = tmp_path / "tree"
+    for part in ("qrlogin", "pyproject.toml", "README.md", "LICENSE"):
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, tree / part, ignore=LEFT_OUT)
+        else:
+            tree.mkdir(exist_ok=True)
+            shutil.copy(source, tree / part)
+    folder = tree / "examples" / example.folder
+    shutil.copytree(EXAMPLES / example.folder, folder, ignore=LEFT_OUT)
+    venv.create(tmp_path / "venv", with_pip=True)
+    scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    path = {"PATH": os.pathsep.join([str(scripts), os.environ["PATH"]]), "PYTHONPATH": "", "VIRTUAL_ENV": str(tmp_path / "venv")}
+    install, _, _ = example.commands()
+    done = subprocess.run(install, shell=True, cwd=folder, env={**os.environ, **path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Running(example, folder=folder, **path) as running:
+        assert running.answers()

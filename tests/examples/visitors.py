@@ -1,0 +1,170 @@
+"""People over HTTP, without a browser: what a page says in its tags is read there, as the elements do.
+
+A `Visitor` has a cookie jar of its own and says where its requests come from. How somebody signs in on a phone, and how a
+browser is asked who is logged in, differs from application to application: that is a `Manner`.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any, Protocol, Self
+
+import httpx2
+
+PASSWORD = "a long enough passphrase 7"
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+class Tags(HTMLParser):
+    """Every tag of a page, with its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def first(self, tag: str) -> dict[str, str]:
+        return next((attributes for name, attributes in self.found if name == tag), {})
+
+    def hidden(self) -> dict[str, str]:
+        return {one["name"]: one.get("value", "") for tag, one in self.found if tag == "input" and one.get("type") == "hidden"}
+
+
+@dataclass
+class Visitor:
+    """One browser profile or one phone."""
+
+    origin: str
+    mount: str = "/qrlogin/"
+    headers: dict[str, str] = field(default_factory=dict)
+    csrf: dict[str, str] = field(default_factory=dict)  # the header that the page's element sends with each POST
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        # Without `verify=False` each client would read all the certificates of the machine, for plain http.
+        base = {"User-Agent": AGENT, "Accept-Language": self.language, **SAME_ORIGIN, **self.headers}
+        self.http = httpx2.Client(base_url=self.origin, headers=base, timeout=60, trust_env=False, verify=False)
+
+    def page(self, path: str) -> Tags:
+        """Open a page as a navigation, and remember what its element is told."""
+        seen = self.http.get(path, follow_redirects=True)
+        assert seen.status_code == 200, (path, seen.status_code, seen.text[:300])
+        tags = Tags(seen.text)
+        told = tags.first("qr-login") or tags.first("qr-approve")
+        if told.get("csrf-header"):
+            self.csrf = {told["csrf-header"]: told["csrf-token"]}
+        return tags
+
+    def send_form(self, path: str, **fields: str) -> httpx2.Response:
+        hidden = self.page(path).hidden()
+        return self.http.post(path, data={**hidden, **fields}, headers={"Origin": self.origin, "Referer": f"{self.origin}{path}"})
+
+    def get(self, path: str) -> httpx2.Response:
+        return self.http.get(self.mount + path)
+
+    def post(self, path: str, **fields: str) -> httpx2.Response:
+        return self.http.post(self.mount + path, json=fields, headers={"Origin": self.origin, **self.csrf})
+
+    def jar(self) -> dict[str, str]:
+        return {cookie.name: cookie.value or "" for cookie in self.http.cookies.jar}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+
+class Manner(Protocol):
+    """How one application is used."""
+
+    mount: str
+
+    def phone(self, origin: str, name: str) -> Visitor: ...
+    def browser(self, origin: str) -> Visitor: ...
+    def who(self, visitor: Visitor) -> str: ...
+    def log_out(self, visitor: Visitor) -> None: ...
+
+
+class OfExamples:
+    """The three examples have the same pages."""
+
+    mount = "/qrlogin/"
+
+    def __init__(self) -> None:
+        self._suffix = secrets.token_hex(4)  # tests share an example: everybody signs up under a name of their own
+
+    def named(self, name: str) -> str:
+        return f"{name}-{self._suffix}"
+
+    def phone(self, origin: str, name: str) -> Visitor:
+        visitor = Visitor(origin)
+        if visitor.send_form("/signup", name=self.named(name), password=PASSWORD).status_code not in (302, 303):
+            answer = visitor.send_form("/login", name=self.named(name), password=PASSWORD)
+            assert answer.status_code in (302, 303), answer.text
+        visitor.page("/qr")
+        return visitor
+
+    def browser(self, origin: str) -> Visitor:
+        visitor = Visitor(origin)
+        visitor.page("/login")
+        return visitor
+
+    def who(self, visitor: Visitor) -> str:
+        seen = visitor.http.get("/")
+        if seen.status_code in (302, 303):
+            assert seen.headers["location"].endswith(("/login", "/login?next=/", "/login?next=%2F"))
+            return ""
+        assert seen.status_code == 200
+        found = re.search(rf"([a-z]+)-{self._suffix}", seen.text)
+        assert found, seen.text
+        return found[1]
+
+    def log_out(self, visitor: Visitor) -> None:
+        hidden = visitor.page("/").hidden()
+        answer = visitor.http.post("/logout", data=hidden, headers={"Origin": visitor.origin, "Referer": f"{visitor.origin}/"})
+        assert answer.status_code in (302, 303), answer.text
+
+
+class OfTheDemo:
+    """Nobody has a password there: whoever says so holds a phone."""
+
+    mount = "/qrlogin/"
+
+    def phone(self, origin: str, name: str) -> Visitor:
+        with Visitor(origin) as anybody:
+            answer: dict[str, Any] = anybody.http.post("/demo/phone", json={"name": name}, headers={"Origin": origin}).json()
+        return Visitor(origin, headers={"Authorization": f"Bearer {answer['token']}"})
+
+    def browser(self, origin: str) -> Visitor:
+        return Visitor(origin)
+
+    def who(self, visitor: Visitor) -> str:
+        seen = visitor.http.get("/demo/me")
+        return str(seen.json()["name"]).lower() if seen.status_code == 200 else ""
+
+    def log_out(self, visitor: Visitor) -> None:
+        assert visitor.http.post("/logout", headers={"Origin": visitor.origin}).status_code == 303
+
+
+class OfBareApplications:
+    """Those of tests/wire/sites.py: phones have a credential."""
+
+    mount = "/qr/"
+
+    def phone(self, origin: str, name: str) -> Visitor:
+        return Visitor(origin, self.mount, headers={"Authorization": f"Bearer phone-of-{name}"})
+
+    def browser(self, origin: str) -> Visitor:
+        return Visitor(origin, self.mount)
+
+    def who(self, visitor: Visitor) -> str:
+        return {None: "", "1": "alice", "2": "bob"}[visitor.http.get("/me").json()["subject"]]
+
+    def log_out(self, visitor: Visitor) -> None:
+        visitor.http.cookies.clear()  # these applications have no such thing
