@@ -200,6 +200,8 @@ def test_a_text_for_strangers_is_one_line_and_every_code_is_its_own() -> None:
         "too_fast": 429,
         "too_many_guesses": 429,
         "unavailable": 503,
+        "crowded": 503,
+        "upgrade_required": 426,
         "invalid_request": 400,
         "unauthenticated": 401,
         "forbidden": 403,

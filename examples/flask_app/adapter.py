@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from flask import Blueprint, Flask, Response, request
 
 from qrlogin import STANDARD, MemoryStore, QRLogin, Redeemed, stores
+from qrlogin.render import png
 from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Request
 from qrlogin.wire import Response as Answer
 
@@ -69,7 +70,8 @@ class PhoneLogin:
         store = MemoryStore() if url == "memory" else stores.RedisStore.from_url(url)
         keys, policy = app.config["QRLOGIN_SECRET_KEYS"], app.config.get("QRLOGIN_POLICY", STANDARD)
         qr = QRLogin(store, secret_keys=keys, verification_uri=f"{origin}/qr", policy=policy)
-        native = Native(qr.core, user_codes=policy.user_codes, describe=BrowserContext())
+        draw = app.config.get("QRLOGIN_DRAW_PNG", png)
+        native = Native(qr.core, user_codes=policy.user_codes, describe=BrowserContext(), draw_png=draw)
         app.extensions["qrlogin"] = qr
         self.mount(app, native, url_prefix="/qrlogin")
         return qr

@@ -35,6 +35,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from qrlogin import Redeemed
 from qrlogin.browser import language, texts
+from qrlogin.render import Style, png
 from qrlogin.wire import Person
 
 POLICY = (
@@ -50,6 +51,7 @@ GUARDS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+STYLE = Style(modules="rounded", dark="#0b4f43", logo=Path(__file__).with_name("static").joinpath("logo.png").read_bytes())
 OWN_PATH = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 login_manager, csrf, migrate = LoginManager(), CSRFProtect(), Migrate()
@@ -62,6 +64,7 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     """The application. Raises `qrlogin.Misconfigured`, with what to do, when the environment makes no sense."""
     app = Flask(__name__, instance_path=instance)
     app.config.from_mapping(read(environ, Path(app.instance_path)))
+    app.config["QRLOGIN_DRAW_PNG"] = lambda text: png(text, scale=10, style=STYLE)
     db.init_app(app)
     migrate.init_app(app, db)
     login_manager.init_app(app)

@@ -7,6 +7,7 @@
  *
  * Attributes  src             where the browser door is mounted; same origin only
  *             next            path to open once logged in ("/account"); without it the page is loaded again
+ *             picture         shows the server's own picture, qr.png, in place of the plain one
  *             start="manual"  waits for a click before it asks for a code
  *             stream          "events" or "socket": hears of news that way; asks again and again where that fails
  *             csrf-header, csrf-token   a header that the application wants on every POST
@@ -121,24 +122,26 @@ export class QRLoginElement extends HTMLElement {
   #streamAt = 0; // no stream before
   #known = false; // the server has known this login after it began: cookies work here
   /** @type {Readonly<Record<string, string>>} */ #texts = {}; // those of what is on the screen
+  #pictures = 0; // drawn by the server so far: each has an address of its own, for browsers keep what they fetched
   #trouble = false; // the last call failed and is tried again
   #left = false; // this page was sent elsewhere
 
   constructor() {
     super();
-    const path = make("path", "", { fill: "#000" }), icon = make("path");
+    const path = make("path", "", { fill: "#000" }), image = make("image", "", { width: "100%", height: "100%" }), icon = make("path");
     const left = make("rect", "remaining", { pathLength: "1" });
     const qr = make("svg", "qr", { role: "img", "shape-rendering": "crispEdges" },
-      make("rect", "", { width: "100%", height: "100%", fill: "#fff" }), path);
+      make("rect", "", { width: "100%", height: "100%", fill: "#fff" }), path, image);
     const picture = make("div", "picture", {},
       make("svg", "countdown", { "aria-hidden": "true" }, make("rect"), left), qr,
       make("svg", "icon", { "aria-hidden": "true", viewBox: "0 0 24 24" }, icon));
+    image.addEventListener("error", () => image.removeAttribute("href")); // else a torn page would hide the plain code
     const title = make("p", "title", { id: "title" }), hint = make("p", "hint"), typed = make("p", "typed");
     const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
     const note = make("p", "note", { role: "status" }), actions = make("div", "actions"), slot = make("slot");
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
       picture, make("div", "", { role: "status" }, title, hint, typed), link, note, actions, slot);
-    this.#at = { path, icon, qr, left, picture, title, hint, typed, link, note, actions, slot, card };
+    this.#at = { path, image, icon, qr, left, picture, title, hint, typed, link, note, actions, slot, card };
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
     root.append(card);
@@ -314,7 +317,7 @@ export class QRLoginElement extends HTMLElement {
     else if (login_id === id && state === "redeemed") this.#show("used"); // but not by a click on this page
     else if (login_id !== id || !LIVE.includes(state) || !Number.isInteger(version)) throw new Trouble("unavailable");
     else {
-      if (state === "pending") this.#draw(qr, webAddress(answer.verification_uri_complete));
+      if (state === "pending") this.#draw(qr, webAddress(answer.verification_uri_complete), id);
       this.#id = id, this.#version = version, this.#name = plain(by?.shown_as);
       this.#tag = typeof by?.tag === "string" ? by.tag : "";
       this.#deadline = now() + seconds(expires_in) * 1000;
@@ -436,14 +439,17 @@ export class QRLoginElement extends HTMLElement {
     return this.dispatchEvent(new CustomEvent(`qr-login:${what}`, options));
   }
 
-  /** @param {{size?: unknown, path?: unknown} | undefined} qr @param {string} address what the picture says */
-  #draw(qr, address) {
-    const { size, path } = qr ?? {};
+  /** With `picture`, the server's own lies over the plain one, which shows until it is there and when it does not come.
+   * @param {{size?: unknown, path?: unknown} | undefined} qr @param {string} address what the picture says @param {string} id */
+  #draw(qr, address, id) {
+    const { size, path } = qr ?? {}, at = this.#at;
     const good = Number.isInteger(size) && typeof path === "string" && /^M[\d\s.,MmHhVvLlZz-]+$/.test(path);
     if (!good) throw new Trouble("unavailable");
-    this.#at.qr.setAttribute("viewBox", `0 0 ${size} ${size}`);
-    if (this.#at.path.getAttribute("d") !== path) this.#at.path.setAttribute("d", path);
-    this.#at.link.setAttribute("href", address);
+    at.link.setAttribute("href", address);
+    if (at.path.getAttribute("d") === path) return;
+    at.qr.setAttribute("viewBox", `0 0 ${size} ${size}`);
+    at.path.setAttribute("d", path);
+    if (this.hasAttribute("picture")) at.image.setAttribute("href", doorUrl(this, `${id}/qr.png?at=${++this.#pictures}`).href);
   }
 
   #count() {

@@ -64,7 +64,7 @@ export class Trouble extends Error {
 /** An element whose part is also its class.
  * @param {string} tag @param {string} part @param {Record<string, string>} attributes @param {(Element | string)[]} children */
 export function make(tag, part = "", attributes = {}, ...children) {
-  const space = ["svg", "rect", "path"].includes(tag) ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml";
+  const space = ["svg", "rect", "path", "image"].includes(tag) ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml";
   const element = /** @type {HTMLElement & SVGElement} */ (createElementNS.call(document, space, tag));
   const all = part ? { class: part, part, ...attributes } : attributes;
   for (const [name, value] of Object.entries(all)) element.setAttribute(name, value);

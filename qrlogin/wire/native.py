@@ -77,7 +77,8 @@ def describe_browser(request: Request) -> Mapping[str, str]:
 
 
 class Native:
-    """The native dialect over one core. `describe` turns the request that begins a login into the context for the phone.
+    """The native dialect over one core. `describe` turns the request that begins a login into the context for the phone;
+    `draw_png` makes a picture of what the code says, if yours is to look otherwise.
 
     With `user_codes` every login also has a code to type, for people without a camera. Raises `Misconfigured` when the policy
     has not agreed to that: such a code is easier to talk somebody out of than a picture.
@@ -92,6 +93,7 @@ class Native:
         *,
         user_codes: bool = False,
         describe: Callable[[Request], Mapping[str, str]] = describe_browser,
+        draw_png: Callable[[str], bytes] = png,
     ) -> None:
         if user_codes and not core.policy.user_codes:
             raise Misconfigured("user_codes are off in the policy: set them there as well, and read what they cost")
@@ -102,7 +104,7 @@ class Native:
             "{login_id}/events": self._events,
             "{login_id}/socket": self._no_socket,
             "{login_id}/qr.svg": self._picture(lambda text: svg(text).encode(), "image/svg+xml"),
-            "{login_id}/qr.png": self._picture(png, "image/png"),
+            "{login_id}/qr.png": self._picture(draw_png, "image/png"),
             "{login_id}/cancel": self._cancel,
             "{login_id}/redeem": self._redeem,
         }

@@ -117,6 +117,7 @@ SVG, PNG = (
         "GET",
         f"{{login_id}}/qr.{kind}",
         f"The QR code as {kind.upper()}",
+        query=(Field("at", "any number: for an address that no cache knows", pattern="[0-9]{1,15}"),),
         answers=(Answer(200, "The picture, while the login is pending", media, {"type": "string"} if kind == "svg" else {}),),
         errors=(UnknownLogin, WrongState, Expired, Unavailable),
         proofs=_OWN,

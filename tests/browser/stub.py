@@ -25,8 +25,8 @@ from tests.browser.streaming import stream
 from tests.servers import free_port
 
 CSP = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 STYLE = b"""
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, "DejaVu Sans", sans-serif }

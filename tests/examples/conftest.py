@@ -7,6 +7,9 @@ import pytest
 from tests.browser.conftest import chromium, loop, pytest_pyfunc_call
 from tests.examples.running import ALL, Running
 
+# Applications of their own, which run as processes: importing one here would set up Django for every other test.
+collect_ignore_glob = ["existing_*", "inside_django.py"]
+
 __all__ = ["chromium", "loop", "pytest_pyfunc_call"]
 
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from qrlogin.browser import MODULES
 from qrlogin.wire import Person, Request, Response
 from qrlogin.wire.routes import Route, match
 from tests.wire.dialects.town import SPEAKERS, TYPED, Near, OfNative, client, code_of, goes_on
-from tests.wire.mount import CREDENTIAL, ELEMENT, ORIGIN, Colour, Mount, post
+from tests.wire.mount import CREDENTIAL, ORIGIN, Colour, Mount, post
 
 #: Nothing of her may be in any answer to a browser, but for how she is shown in the native dialect.
 CAROL = Person("marked-subject", "marked-shown-as", "marked-phone")
@@ -29,8 +30,8 @@ _FORM = "application/x-www-form-urlencoded"
 #: Where no player of the demo goes by itself: requests for the other routes of each dialect.
 ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "native": (
-        *(("GET", "{id}/qr.svg"), ("GET", "{id}/qr.png"), ("POST", "{id}/cancel"), ("GET", ELEMENT)),
-        ("POST", "{id}/redeem"),
+        *(("GET", "{id}/qr.svg"), ("GET", "{id}/qr.png"), ("GET", "{id}/events"), ("GET", "{id}/socket")),
+        *(("POST", "{id}/cancel"), ("POST", "{id}/redeem"), *(("GET", module) for module in MODULES)),
     ),
     "wechat": (
         *(("GET", "l/{id}"), ("POST", "jslogin"), ("POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0")),

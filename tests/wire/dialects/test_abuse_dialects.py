@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from qrlogin.browser import MODULES
 from qrlogin.wire import JD, METHODS, Bilibili, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.routes import known
 from tests.wire.dialects.hostile import HOSTILE, SITES, SUFFIXES
 from tests.wire.dialects.life import Life, lived
 from tests.wire.dialects.town import SPEAKERS
-from tests.wire.mount import CREDENTIAL, ELEMENT, ORIGIN, post, with_headers
+from tests.wire.mount import CREDENTIAL, ORIGIN, post, with_headers
 from tests.wire.test_requests import MALFORMED, ODD_METHODS
 
 LINKS = [
@@ -24,7 +25,7 @@ EVERY = pytest.mark.parametrize("name", SPEAKERS)
 
 def open_to_all(request: Request) -> bool:
     """The one file and the documents that any page may read, and what a link in a messenger may open: nothing is anybody's."""
-    return request.path == ELEMENT or request.path.startswith(".well-known/") or known(LINKS, request.path)
+    return request.path in MODULES or request.path.startswith(".well-known/") or known(LINKS, request.path)
 
 
 # Methods and paths

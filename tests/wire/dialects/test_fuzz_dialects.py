@@ -134,7 +134,9 @@ def test_forged_ids_do_not_reach_the_store(name: str) -> None:  # W7, W19, W39
                         else:
                             life.refused(changed)
                 if code in request.path:
-                    life.refused(replace(request, path=request.path.replace(code, forged)), 400, 404)
+                    life.refused(
+                        replace(request, path=request.path.replace(code, forged)), 400, 404, 426
+                    )  # the last: whoever asks plainly for a socket
 
 
 FILLINGS = ("x", "/", "%2f", "é", "&a=", "; ")
