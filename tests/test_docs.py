@@ -12,7 +12,9 @@ from qrlogin.errors import QRLoginError
 from qrlogin.wire import Native
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/README.md")]
+)
 
 
 def test_what_is_drawn_from_the_table_is_current() -> None:

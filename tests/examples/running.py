@@ -67,8 +67,9 @@ class Running:
         self.origin = f"http://{LOOPBACK}:{self.port}"
         _, prepare, usual = example.commands()
         self._start, self._prepare = start or f"{usual} {example.port_argument}", prepare
+        told = ("QRLOGIN_", "SECRET_KEY", "DJANGO_", "FLASK_", "UVICORN_", "GUNICORN_", "WEB_CONCURRENCY")  # by other tests
         self.env = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith(told)},
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",

@@ -368,10 +368,3 @@ def _answers(address: str) -> bool:
         return httpx2.get(address, trust_env=False).status_code == 200
     except httpx2.TransportError:
         return False
-
-
-def test_the_style_is_that_of_the_others() -> None:
-    shared = ROOT / "examples" / "flask_app" / "static"
-    assert {path.name: path.read_bytes() for path in (FOLDER / "static").iterdir()} == {
-        path.name: path.read_bytes() for path in shared.iterdir()
-    }

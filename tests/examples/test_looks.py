@@ -79,6 +79,7 @@ async def test_with_the_keyboard_alone(chromium: Browser, example: Running, tmp_
     desk = await at_desk(chromium, origin, tmp_path)
     await phone.open(await camera(desk.desk))
     await phone.until("found")
+    await willing(phone)
     await tab_to(phone, "qr-approve")
     await phone.page.keyboard.press("Enter")
     await phone.until("ask")
@@ -129,6 +130,6 @@ async def test_a_phone_that_shows_the_login_page_has_a_way_to_its_app(
 
 
 def test_the_examples_look_alike() -> None:
-    """One stylesheet, three copies: whoever takes an example along has all of it."""
-    sheets = {(EXAMPLES / each.folder / sheet).read_bytes() for each in ALL.values() for sheet in ["static/style.css"]}
-    assert len(sheets) == 1
+    """Three copies of each, so that whoever takes an example along has all of it."""
+    for file in ("style.css", "icon.svg"):
+        assert len({(EXAMPLES / each.folder / "static" / file).read_bytes() for each in ALL.values()}) == 1
