@@ -41,7 +41,7 @@ def svg(text: str) -> str:
 def png(text: str, *, scale: int = _SCALE, style: Style | None = None) -> bytes:
     """A PNG file in black and white, one bit a pixel. `scale` is the width of a module in pixels, 1 to 50.
 
-    With a `style` it is a PNG file in colour, `scale` is from 4 to 20, and drawing takes about ten times as long, each time.
+    With a `style` it is a PNG file in colour, `scale` is from 4 to 20, and drawing takes ten to twenty times as long, each time.
     Under a logo a text of up to 106 bytes is 41 modules wide, a longer one 73.
 
     Raises ValueError if `text` is empty or too long (under a logo: 258 bytes), `scale` is out of bounds, or the logo cannot be

@@ -19,8 +19,8 @@ def somebody(name: str = "alice") -> str:
 
 @pytest.fixture(scope="module", params=ALL)
 def brief(request: pytest.FixtureRequest) -> Iterator[Running]:
-    """The example with logins that live for four seconds."""
-    with Running(ALL[request.param], QRLOGIN_LIFETIME="4") as running:
+    """The example with logins that live for eight seconds."""
+    with Running(ALL[request.param], QRLOGIN_LIFETIME="8") as running:
         yield running
 
 
@@ -81,11 +81,13 @@ async def test_that_is_not_me(chromium: Browser, example: Running, tmp_path: Pat
 
 async def test_expiry(chromium: Browser, brief: Running, tmp_path: Path) -> None:
     phone, desk = await in_hand(chromium, brief.origin, tmp_path, somebody()), await at_desk(chromium, brief.origin, tmp_path)
-    await phone.look_at(desk.desk)
-    await phone.until("expired")
+    await phone.open(await camera(desk.desk))
+    await phone.until("found")
     await desk.desk.until("expired")
-    assert await phone.desk.axe() == []
     assert await desk.desk.axe() == []
+    await phone.press(0)
+    await phone.until("expired")
+    assert await phone.desk.axe() == []
     for each in (phone, desk):
         await each.away()
 

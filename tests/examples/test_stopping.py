@@ -43,6 +43,7 @@ def test_a_hundred_parked_browsers_do_not_keep_it(example: Example, command: str
     with Running(example, start=command, QRLOGIN_MAX_WAITING="128") as running:
         desks = [Desk(OfExamples().browser(running.origin)).begin() for _ in range(PARKED)]
         lines = [parked(running, desk) for desk in desks]
+        assert desks[0].look()["state"] == "pending"  # asked after all of them: they have been heard
         time.sleep(0.5)
         for line in lines:
             line.setblocking(False)
