@@ -4,6 +4,7 @@ Nothing is decided here. Each method asks the core for an operation, has the sto
 returns what the core makes of the reply. `wait` is the one method that may take more than one.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -45,7 +46,7 @@ class AsyncQRLogin:
         self._store, self._on_event = store, on_event
         self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)
         self._draining = False
-        self._watches = set[AsyncWatch]()
+        self._watches, self._telling = set[AsyncWatch](), set[asyncio.Task[Reply]]()
 
     async def begin(
         self,
@@ -95,8 +96,7 @@ class AsyncQRLogin:
         """Carry one operation out: one command in one round trip, but for the few that need another after it."""
         try:
             while True:
-                reply = await self._store.apply(operation.command)
-                await self._tell(operation, reply)
+                reply = await self._applied(operation)
                 if not (following := operation.next(reply)):
                     return operation.finish(reply)
                 operation = following
@@ -104,9 +104,21 @@ class AsyncQRLogin:
             log.error("login %s: its record fails its seal; somebody else writes to the store", operation.command.login_id)
             raise
 
+    async def _applied(self, operation: Operation[T]) -> Reply:
+        if operation.tells is None or (self._on_event is None and not log.isEnabledFor(logging.INFO)):
+            return await self._store.apply(operation.command)
+        # A browser that leaves cancels what answers it; what was asked of the store happens all the same, and is told.
+        task = asyncio.create_task(self._apply_and_tell(operation))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        return await asyncio.shield(task)
+
+    async def _apply_and_tell(self, operation: Operation[T]) -> Reply:
+        reply = await self._store.apply(operation.command)
+        await self._tell(operation, reply)
+        return reply
+
     async def _tell(self, operation: Operation[T], reply: Reply) -> None:
-        if self._on_event is None and not log.isEnabledFor(logging.INFO):
-            return
         if not (event := operation.event(reply)):
             return
         log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
@@ -130,6 +142,8 @@ class AsyncQRLogin:
     async def close(self) -> None:
         """End every parked wait at once and close the store."""
         await self.drain()
+        if telling := self._telling - {asyncio.current_task()}:  # on_event itself may close
+            await asyncio.wait(telling)
         await self._store.close()
 
     async def __aenter__(self) -> Self:

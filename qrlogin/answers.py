@@ -86,8 +86,9 @@ class Redeemed:
 class Event:
     """A login changed, and who changed it: one for each change, for notices, an audit trail, and sessions that have to be ended.
 
-    `login_id` and `version` name it for ever: of one login's versions each is told at most once. That a login expires is no
-    change and no event: it is what the clock says of one that went no further.
+    `login_id` and `version` name it: of one login's versions each is told at most once, unless the store forgets what it has
+    answered, as Redis may when a master dies; `at_ms` then differs. That a login expires is no change and no event: it is what
+    the clock says of one that went no further.
     """
 
     name: EventName

@@ -328,12 +328,14 @@ class Core:
             raise TooManyGuesses(window)
 
         def look(first: Operation[T], *others: Operation[T]) -> Operation[T]:
+            rest = look(*others) if others else None  # made once, here: an operation remembers what it told
+
             def then(reply: Reply) -> Operation[T] | None:
                 try:
                     answer = first.finish(reply)
                 except UnknownLogin:
-                    if others and not reply.record:
-                        return look(*others)
+                    if rest and not reply.record:
+                        return rest
                     return (
                         Operation(paying, lambda paid: (first.finish if paid.verdict in DONE else spent)(reply)) if held else None
                     )
@@ -341,7 +343,8 @@ class Core:
 
             return Operation(first.command, first.meaning, then, first.tells)
 
-        return look(*tries) if held else Operation(paying, spent, lambda paid: look(*tries) if paid.verdict in DONE else None)
+        looking = look(*tries)
+        return looking if held else Operation(paying, spent, lambda paid: looking if paid.verdict in DONE else None)
 
     def _status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""

@@ -157,6 +157,7 @@ class QRLogin:
         """End every parked wait and stream at once, with what there is, and hold none from here on; all else goes on.
 
         For a server that is told to stop: it would wait for the requests that wait for a phone. `wire.drain_on_signals` calls it.
+        After it `wait` returns at once, so a loop of waits of your own has to look at `draining`, or it spins.
         """
         with self._lock:
             self._draining = True

@@ -254,8 +254,10 @@ def test_a_scan_is_told_even_if_what_comes_after_it_fails(app: Telling, monkeypa
 
     monkeypatch.setattr(app.store, "apply", apply)
     app.told.clear()
-    with pytest.raises(Unavailable):
-        app.qr.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    operation = app.qr.core.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    for _ in range(2):  # "the same call again is then safe", and no second event
+        with pytest.raises(Unavailable):
+            app.qr.run(operation)
     assert app.names == ["scanned"]
 
 

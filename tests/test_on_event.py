@@ -9,6 +9,7 @@ import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, Begun, Event, MemoryStore, Misconfigured, QRLogin, State
 from qrlogin.core import Operation
+from qrlogin.step import Command, Reply
 from tests.people import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
 
 
@@ -61,6 +62,58 @@ def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
         QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=interrupted).begin()
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=cancelled).begin())
+
+
+@pytest.mark.parametrize("where", ["in the store", "on the way back", "in the callback"])
+def test_who_is_cancelled_has_changed_the_login_all_the_same_and_it_is_told_once(where: str) -> None:
+    """A browser leaves, and its server cancels the call that redeems; it comes back with the same op."""
+
+    class Slow(AsyncMemoryStore):
+        async def apply(self, command: Command) -> Reply:
+            await pause("in the store")
+            reply = await super().apply(command)
+            await pause("on the way back")
+            return reply
+
+    async def listener(event: Event) -> None:
+        await pause("in the callback")
+        told.append(event.name)
+
+    async def pause(here: str) -> None:
+        if cancelling and where == here:
+            reached.set()
+            await asyncio.sleep(0.05)
+
+    async def story() -> None:
+        async with AsyncQRLogin(Slow(), secret_keys=[KEY], verification_uri=URI, on_event=listener) as qr:
+            begun = await qr.begin()
+            await qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+            await qr.confirm(begun.scan_code, subject=ALICE)
+            scanned_by = (await qr.status(begun.device_code)).scanned_by
+            assert scanned_by
+            cancelling.append(True)
+            redeem = partial(qr.redeem, begun.device_code, acknowledged=scanned_by.tag, op=OP)
+            call = asyncio.create_task(redeem())
+            await reached.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            cancelling.clear()
+            if where != "in the store":
+                assert (await redeem()).replayed
+        assert told == ["begun", "scanned", "confirmed", "redeemed"]  # close() has waited for it
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    told, cancelling, reached = list[str](), list[bool](), asyncio.Event()
+    asyncio.run(story())
+
+
+def test_a_callback_may_close_the_application() -> None:
+    async def listener(event: Event) -> None:
+        await qr.close()
+
+    qr = AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=listener)
+    asyncio.run(asyncio.wait_for(qr.begin(), 20))
 
 
 def test_a_callback_may_use_the_very_application() -> None:

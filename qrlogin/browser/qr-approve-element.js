@@ -21,12 +21,12 @@
  * Children    shown when JavaScript does not run, when nobody is signed in, and where it cannot work. slot="report": in case
  *             of a denial. slot="end": at every end
  *
- * The question: declining comes first, the two answers weigh the same, and nothing can be pressed for CALM_MS after a view
- * appears or the window comes to the front, because the press may have been meant for what lay there before.
+ * The question: declining comes first, the two answers weigh the same, and nothing can be pressed for half a second after a
+ * view appears or the window comes to the front (Guard), because the press may have been meant for what lay there before.
  */
 
 import {
-  CALM_MS, DRAWINGS, PATIENCE_S, TOKENS, Trouble, backoff, call, hidden, make, now, ownPath, plain, seconds, sheetOf, sleep, unfocused,
+  DRAWINGS, Guard, PATIENCE_S, TOKENS, Trouble, backoff, call, make, now, ownPath, plain, seconds, sheetOf, sleep, unfocused,
 } from "./qr-login-parts.js";
 import { languageOf, textsFor } from "./qr-login-texts.js";
 
@@ -139,7 +139,7 @@ export class QRApproveElement extends HTMLElement {
   #last = "scan"; // the call whose answer did not come
   #approved = false; // by this page: whoever stops now may be too late
   #deadline = 0; #began = 0; // instants of now()
-  #calm = 0; #early = false; // presses before this instant do not count; such a press has begun
+  #guard; // whose press counts
   #wait = 0; // seconds, after too many guesses
 
   constructor() {
@@ -156,19 +156,15 @@ export class QRApproveElement extends HTMLElement {
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
     root.append(card);
-    const pressed = () => { this.#early = now() < this.#calm; };
-    card.addEventListener("pointerdown", pressed, true);
-    card.addEventListener("keydown", (event) => {
-      if (event.repeat) return event.key === "Enter" && event.preventDefault(); // held down, perhaps since the view before
-      if (["Enter", " "].includes(event.key)) pressed();
-    }, true);
+    this.#guard = new Guard(card);
   }
 
   /** What is on the screen: a key of VIEWS. */
   get state() { return this.#state; }
   /** The strings in use: those of the catalogue in the language that `lang` says. */
   get texts() { return textsFor(this, "approve"); }
-  /** What a scanner of the application's own read. Setting it shows it; "" goes back to what the address says. */
+  /** What a scanner of the application's own read. Setting it shows it; "" goes back to what the address says.
+   * @param {string} text */
   set code(text) {
     this.#given = String(text).trim();
     if (this.isConnected) this.start();
@@ -176,11 +172,8 @@ export class QRApproveElement extends HTMLElement {
 
   connectedCallback() {
     const { signal } = (this.#ears = new AbortController());
-    /** @param {string} type @param {(event: any) => void} heard */
-    const hear = (type, heard) => window.addEventListener(type, heard, { signal });
-    hear("focus", () => this.#hold());
-    hear("visibilitychange", () => hidden() || this.#hold());
-    hear("pageshow", (event) => event.persisted && this.start()); // what this page once showed may be over
+    this.#guard.watch(signal);
+    window.addEventListener("pageshow", (event) => event.persisted && this.start(), { signal }); // what it once showed may be over
     queueMicrotask(() => signal.aborted || this.start()); // the module that imports this one may replace texts first
   }
 
@@ -297,9 +290,9 @@ export class QRApproveElement extends HTMLElement {
     at.note.textContent = "";
     at.body.replaceChildren(...(state === "ask" ? this.#question() : state === "found" ? this.#comparison()
       : state === "typing" ? [this.#form()] : []));
-    const home = ownPath(this.getAttribute("home"));
+    const home = ownPath(this.getAttribute("home")), alone = state === "framed" && ownPath(this.getAttribute("at")); // without the code
     at.actions.replaceChildren(...actions.map((action) => this.#button(action)), ...(end && home ? [this.#link("home", home)] : []),
-      ...(state === "framed" ? [this.#link("alone", location.href, { target: "_blank", rel: "noopener" })] : []));
+      ...(alone ? [this.#link("alone", alone, { target: "_blank", rel: "noopener" })] : []));
     at.slot.toggleAttribute("hidden", !HELPLESS.includes(state));
     at.report.toggleAttribute("hidden", !["denied", "late"].includes(state));
     at.end.toggleAttribute("hidden", !end);
@@ -308,7 +301,7 @@ export class QRApproveElement extends HTMLElement {
     if (state === "ask") this.#clock = setInterval(() => this.#tick(), 1000);
     at.left.textContent = at.spoken.textContent = "";
     if (state === "ask") this.#tick();
-    this.#hold();
+    this.#guard.hold();
     if (inside || unfocused()) at.title.focus({ preventScroll: !before });
     if (before !== state) this.#tell("state", { state });
   }
@@ -346,11 +339,11 @@ export class QRApproveElement extends HTMLElement {
       id: "field", maxlength: "512", required: "", autocomplete: "off", autocapitalize: "characters", spellcheck: "false",
       enterkeyhint: "go", "aria-describedby": "help note" }));
     const help = make("p", "", { class: "help", id: "help" }, texts.codeHelp);
-    const form = make("form", "form", {}, label, field, help, make("button", "button primary", {}, texts.lookUp));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if ((this.#code = field.value.trim())) this.#send("scan");
+    const go = this.#guard.on(make("button", "button primary", {}, texts.lookUp), () => { // also clicked by Enter in the field
+      if (field.reportValidity() && (this.#code = field.value.trim())) this.#send("scan");
     });
+    const form = make("form", "form", {}, label, field, help, go);
+    form.addEventListener("submit", (event) => event.preventDefault()); // by a script; persons come by the button
     return form;
   }
 
@@ -370,23 +363,11 @@ export class QRApproveElement extends HTMLElement {
   #button(action) {
     const look = { deny: "button deny", approve: "button approve", release: "button quiet", stop: "button quiet" };
     const button = make("button", Reflect.get(look, action) ?? "button primary", { type: "button" }, this.texts[action]);
-    button.addEventListener("click", (event) => {
-      const meant = event.isTrusted && !this.#early && now() >= this.#calm; // by a person who saw it; not by what clicks "Yes" anywhere
-      this.#early = false;
-      if (meant) this.#act(action);
-    });
-    return button;
+    return this.#guard.on(button, () => this.#act(action));
   }
 
   /** @param {string} text @param {string} href @param {Record<string, string>} more */
   #link(text, href, more = {}) { return make("a", "link", { href, ...more }, this.texts[text]); }
-
-  /** No button of this view acts for a moment. */
-  #hold() {
-    const until = (this.#calm = now() + CALM_MS), buttons = this.#at.actions.querySelectorAll("button");
-    for (const button of buttons) button.setAttribute("aria-disabled", "true");
-    setTimeout(() => until === this.#calm && buttons.forEach((button) => button.removeAttribute("aria-disabled")), CALM_MS);
-  }
 
   /** Every second. What is read aloud changes four times in all. */
   #tick() {

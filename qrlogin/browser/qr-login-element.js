@@ -25,7 +25,7 @@
  */
 
 import {
-  CALM_MS, DRAWINGS, PATIENCE_S, TOKENS, Trouble, backoff, call, doorUrl, hidden, make, now, ownPath, plain, seconds, sheetOf,
+  DRAWINGS, Guard, PATIENCE_S, TOKENS, Trouble, backoff, call, doorUrl, hidden, make, now, ownPath, plain, seconds, sheetOf,
   sleep, unfocused, webAddress,
 } from "./qr-login-parts.js";
 import { Stream, takePlace } from "./qr-login-streams.js";
@@ -112,6 +112,7 @@ export class QRLoginElement extends HTMLElement {
   /** @type {AbortController | null} */ #ears = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #clock;
   /** @type {Record<string, HTMLElement & SVGElement>} */ #at; // the parts of the card
+  #guard; // whose press counts
   #shown = ""; // state and tag on the screen: another scanner is another question
   #id = ""; #version = 0; #name = ""; #tag = ""; // the login that is held, and who scanned it
   /** @type {string[]} */ #typed = []; // a code to type, and where
@@ -142,6 +143,7 @@ export class QRLoginElement extends HTMLElement {
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
       picture, make("div", "", { role: "status" }, title, hint, typed), link, note, actions, slot);
     this.#at = { path, image, icon, qr, left, picture, title, hint, typed, link, note, actions, slot, card };
+    this.#guard = new Guard(card);
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
     root.append(card);
@@ -154,6 +156,7 @@ export class QRLoginElement extends HTMLElement {
 
   connectedCallback() {
     const { signal } = (this.#ears = new AbortController());
+    this.#guard.watch(signal);
     /** @param {string} type @param {(event: any) => void} heard */
     const hear = (type, heard) => window.addEventListener(type, heard, { signal });
     hear("visibilitychange", () => (hidden() ? this.#rest() : this.#wake()));
@@ -258,9 +261,12 @@ export class QRLoginElement extends HTMLElement {
     try {
       for (; this.#id; hold = HOLD_S) {
         await sleep(this.#pollAt - now(), signal);
-        leave ??= await takePlace();
+        const socket = this.getAttribute("stream") === "socket" && now() >= this.#streamAt; // is none of the six
+        if (socket) leave = leave?.() ?? null;
+        else leave ??= await takePlace();
         signal.throwIfAborted();
-        if (!hold || !leave || !await this.#listen(signal)) await this.#poll(signal, leave ? hold : -1);
+        const free = socket || leave;
+        if (!hold || !free || !await this.#listen(signal)) await this.#poll(signal, free ? hold : -1);
       }
     } finally {
       leave?.();
@@ -398,7 +404,8 @@ export class QRLoginElement extends HTMLElement {
     at.link.textContent = texts.sameDevice;
     at.hint.textContent = texts[`${state}Hint`];
     at.typed.replaceChildren(...(state === "pending" ? this.#otherwise() : []));
-    at.actions.replaceChildren(...actions.map((action) => this.#button(action, state === "confirmed")));
+    at.actions.replaceChildren(...actions.map((action) => this.#button(action)));
+    this.#guard.hold();
     at.slot.toggleAttribute("hidden", !HELPLESS.includes(state));
     at.card.setAttribute("aria-busy", String(["starting", "redeeming"].includes(state)));
     if ([...OVER, "unknown", "forgotten", "used", "redeemed"].includes(state)) this.#forget();
@@ -423,14 +430,10 @@ export class QRLoginElement extends HTMLElement {
     return this.#texts.typed.split(/(\{code\}|\{uri\})/).flatMap((text) => parts[text] ?? text);
   }
 
-  /** @param {string} action @param {boolean} question */
-  #button(action, question) {
-    const button = make("button", action === "no" ? "button" : "button primary", { type: "button" });
-    button.textContent = this.#texts[action];
-    button.addEventListener("click", () => button.hasAttribute("aria-disabled") || this.#act(action));
-    if (question) button.setAttribute("aria-disabled", "true");
-    if (question) setTimeout(() => button.removeAttribute("aria-disabled"), CALM_MS);
-    return button;
+  /** @param {string} action */
+  #button(action) {
+    const button = make("button", action === "no" ? "button" : "button primary", { type: "button" }, this.#texts[action]);
+    return this.#guard.on(button, () => this.#act(action));
   }
 
   /** @param {string} what @param {object} detail */

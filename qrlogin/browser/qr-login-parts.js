@@ -12,7 +12,7 @@ const { createElementNS, querySelector } = Document.prototype;
  * @typedef {HTMLElement & {request(url: URL, init: RequestInit): Promise<Response>}} Asking an element with its seam to the server */
 
 export const PATIENCE_S = 10; // before an unanswered request counts as lost
-export const CALM_MS = 500; // a click that was already on its way when the question appeared is no answer to it
+const CALM_MS = 500; // a click that was already on its way when the question appeared is no answer to it
 
 /** Strokes on a 24 x 24 grid. @type {Record<string, string>} */
 export const DRAWINGS = {
@@ -90,10 +90,50 @@ export function sleep(ms, signal) {
 /** How long to wait after so many failures in a row, in milliseconds. */
 export const backoff = (/** @type {number} */ failed) => Math.min(30_000, 1000 * 2 ** (failed - 1)) * (0.5 + Math.random() / 2);
 
-/** A name as one line of text that cannot turn the text around it. @param {unknown} name */
+/** A name as one line of text that cannot turn the text around it and hides nothing. Joiners stay: emoji, Persian and the
+ * scripts of India are written with them. @param {unknown} name */
 export function plain(name, most = 80) {
   if (typeof name !== "string") return "";
-  return Array.from(name.replace(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, "")).slice(0, most).join("");
+  return Array.from(name.replace(/[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu, "")).slice(0, most).join("");
+}
+
+/** Tells a person's press on what the card shows now from every other: one that a script made, one that was meant for what lay
+ * there before, a key held down. For CALM_MS after `hold`, and after the window comes to the front, no button of the card acts. */
+export class Guard {
+  #card;
+  #calm = 0; #began = Infinity; // instants of now(): when presses count again; when the press that is under way began
+
+  /** @param {Element} card */
+  constructor(card) {
+    this.#card = card;
+    card.addEventListener("pointerdown", () => { this.#began = now(); }, true);
+    card.addEventListener("keydown", (/** @type {any} */ { key, repeat }) => {
+      if (key === "Enter" || (key === " " && !repeat)) this.#began = repeat ? 0 : now(); // Enter clicks as often as it repeats
+    }, true);
+    for (const end of ["click", "pointercancel"]) card.addEventListener(end, () => { this.#began = Infinity; });
+  }
+
+  /** Until `signal`, whatever lay above this window counts, too: the second click of two may land here. @param {AbortSignal} signal */
+  watch(signal) {
+    window.addEventListener("focus", () => this.hold(), { signal });
+    window.addEventListener("visibilitychange", () => hidden() || this.hold(), { signal });
+  }
+
+  hold() {
+    const until = (this.#calm = now() + CALM_MS), buttons = this.#card.querySelectorAll("button");
+    for (const button of buttons) button.setAttribute("aria-disabled", "true");
+    setTimeout(() => until === this.#calm && buttons.forEach((button) => button.removeAttribute("aria-disabled")), CALM_MS);
+  }
+
+  /** The button, which now does this when a person means it. Nothing else comes of a click: a form is not sent.
+   * @template {Element} B @param {B} button @param {() => void} act */
+  on(button, act) {
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      if (event.isTrusted && Math.min(this.#began, now()) >= this.#calm) act();
+    });
+    return button;
+  }
 }
 
 /** A path of this origin as a full URL, or "". Cutting the path out of the URL again would let "/..//host" escape. */

@@ -192,16 +192,11 @@ class Site:
 def described() -> Callable[[Request], Mapping[str, str]]:
     """What the person on the phone is shown of the browser: in plain words where ua-parser is there, else as it says itself."""
 
-    def address(request: Request) -> str | None:
-        client = request.client
-        return f"{client} (this computer)" if client and client.startswith("127.") else client
-
     def plainly(request: Request) -> Mapping[str, str]:
-        found = address(request)
-        return {**describe_browser(request), **({"address": found} if found else {})}
+        return {**describe_browser(request), **({"address": request.client} if request.client else {})}
 
     try:
-        return BrowserContext(address=address)
+        return BrowserContext()
     except Misconfigured:
         return plainly
 

@@ -46,7 +46,7 @@ class Store(Protocol):
 
 
 class AsyncListener(Protocol):
-    """`Listener`, awaited."""
+    """`Listener`, awaited. All of it belongs to one event loop, `end` too: from a thread, `loop.call_soon_threadsafe`."""
 
     async def wait(self, seconds: float) -> bool: ...
     def end(self) -> None: ...

@@ -79,8 +79,8 @@ class BrowserContext:
 def _asked(what: str, callback: Callable[[T], str | None], argument: T) -> str:
     try:
         told = callback(argument)
-    except Exception:  # a login is worth more than what is shown beside it
-        log.warning("the context's %s could not be told; the login begins without it", what, exc_info=True)
+    except Exception as error:  # a login is worth more than what is shown beside it; what the error says may name the address
+        log.warning("the context's %s could not be told (%s); the login begins without it", what, type(error).__name__)
         return ""
     return _printable(told) if isinstance(told, str) else ""
 

@@ -8,9 +8,8 @@ A wait and a stream each take one of `max_waiting` places and give it back when 
 """
 
 import asyncio
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import aclosing, closing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing, closing, suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -24,11 +23,11 @@ from qrlogin.wire import streams
 from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
 from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
 from qrlogin.wire.native import Native
+from qrlogin.wire.places import Lookout, Places
 from qrlogin.wire.streams import STREAMING, Feed, Kind, Stream, Streaming, Told, is_over
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _NOBODY_THERE: Final = Response(499)  # as nginx calls it: nobody hears the answer
-_LOOK_SECONDS: Final = 0.5  # how often a blocking server looks whether browsers that wait are still there
 _MOST_MESSAGES: Final = 32  # that a socket may be sent in its life; none of them means anything
 
 
@@ -46,8 +45,7 @@ class Endpoint:
         if not isinstance(qr, QRLogin):
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
-        self._places = threading.BoundedSemaphore(_positive(max_waiting))
-        self._streaming, self._lookout = streaming, _Lookout()
+        self._places, self._streaming, self._lookout = Places(max_waiting), streaming, Lookout()
 
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""
@@ -76,34 +74,40 @@ class Endpoint:
         return asked.answer(self._qr.run(asked.operation))
 
     def _wait(self, request: Request, asked: Exchange[Status], wait: Wait) -> Response:
-        if self._qr.draining or not self._places.acquire(blocking=False):
+        if self._qr.draining or not self._places.take():
             return _crowded(asked, wait, self._qr.status(wait.device_code))
         try:
-            with Watch(self._qr, wait.device_code) as watch, self._lookout.over(watch, request):
+            with Watch(self._qr, wait.device_code) as watch, self._lookout.over(watch.end, request.left):
                 seen = watch.wait(after=wait.after, timeout=wait.timeout)
-                left = watch.ended and request.left is not None and request.left()
+                left = watch.ended and not self._qr.draining  # so it was the look-out that ended it
             return _NOBODY_THERE if left else asked.answer(seen)
         finally:
-            self._places.release()
+            self._places.give_back()
 
     def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
         if stream.ends_before_it_begins(self._qr.status(stream.device_code)):
             return stream.nothing
-        if not self._places.acquire(blocking=False):
+        events = self._events(request, asked, stream)
+        next(events)
+        return replace(stream.opened, events=events)
+
+    def _events(self, request: Request, asked: Exchange[Status], stream: Stream) -> Generator[bytes, None, None]:
+        if not self._places.take():
             raise Crowded
-        return replace(stream.opened, events=self._events(request, asked, stream, _Place(self._places.release)))
+        try:
+            yield b""  # for nobody: from here on it gives its place back however it ends, even closed or dropped unread
+            with closing(self._follow(request, stream)) as follow:
+                for told in follow:
+                    if part := streams.event(told, asked.answer, self._streaming):
+                        yield part
+        finally:
+            self._places.give_back()
 
-    def _events(self, request: Request, asked: Exchange[Status], stream: Stream, place: "_Place") -> Iterator[bytes]:
-        with closing(self._follow(request, stream, place)) as follow:
-            for told in follow:
-                if part := streams.event(told, asked.answer, self._streaming):
-                    yield part
-
-    def _follow(self, request: Request, stream: Stream, place: "_Place") -> Generator[Told, None, None]:
+    def _follow(self, request: Request, stream: Stream) -> Generator[Told, None, None]:
         feed, ends = Feed(stream.cursor), monotonic() + self._streaming.life
         try:
             yield Told(Kind.OPEN)
-            with Watch(self._qr, stream.device_code) as watch, self._lookout.over(watch, request):
+            with Watch(self._qr, stream.device_code) as watch, self._lookout.over(watch.end, request.left):
                 seen = watch.wait(after=None, timeout=0)
                 while True:
                     yield feed.tell(seen)
@@ -118,8 +122,6 @@ class Endpoint:
             yield Told(Kind.SUPERSEDED)
         except _REFUSALS:
             yield Told(Kind.LATER)  # it comes back, and hears why then
-        finally:
-            place.free()
 
 
 class AsyncEndpoint:
@@ -131,7 +133,7 @@ class AsyncEndpoint:
         if not isinstance(qr, AsyncQRLogin):
             raise Misconfigured("AsyncEndpoint takes an AsyncQRLogin; for QRLogin there is Endpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
-        self._free, self._streaming = _positive(max_waiting), streaming
+        self._places, self._streaming = Places(max_waiting), streaming
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""
@@ -158,9 +160,8 @@ class AsyncEndpoint:
         return asked.answer(await self._qr.run(asked.operation))
 
     async def _wait(self, request: Request, asked: Exchange[Status], wait: Wait) -> Response:
-        if self._qr.draining or self._free < 1:
+        if self._qr.draining or not self._places.take():
             return _crowded(asked, wait, await self._qr.status(wait.device_code))
-        place = self._take()
         waiting = asyncio.ensure_future(self._qr.wait(wait.device_code, after=wait.after, timeout=wait.timeout))
         racing: list[asyncio.Future[Any]] = [waiting]
         if request.gone is not None:  # not every framework cancels the handler of a browser that left
@@ -169,7 +170,7 @@ class AsyncEndpoint:
             await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
             return asked.answer(waiting.result()) if waiting.done() else _NOBODY_THERE
         finally:
-            place.free()
+            self._places.give_back()
             for task in racing:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
@@ -177,18 +178,24 @@ class AsyncEndpoint:
     async def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
         if stream.ends_before_it_begins(await self._qr.status(stream.device_code)):
             return stream.nothing
-        if self._free < 1:
-            raise Crowded
-        return replace(stream.opened, events=self._events(request, asked, stream, self._take()))
+        events = self._events(request, asked, stream)
+        await anext(events)
+        return replace(stream.opened, events=events)
 
-    async def _events(self, request: Request, asked: Exchange[Status], stream: Stream, place: "_Place") -> AsyncIterator[bytes]:
-        async with aclosing(self._follow(request.gone, stream, place, self._streaming.heartbeat)) as follow:
-            async for told in follow:
-                if part := streams.event(told, asked.answer, self._streaming):
-                    yield part
+    async def _events(self, request: Request, asked: Exchange[Status], stream: Stream) -> AsyncGenerator[bytes, None]:
+        if not self._places.take():
+            raise Crowded
+        try:
+            yield b""  # as above
+            async with aclosing(self._follow(request.gone, stream, self._streaming.heartbeat)) as follow:
+                async for told in follow:
+                    if part := streams.event(told, asked.answer, self._streaming):
+                        yield part
+        finally:
+            self._places.give_back()
 
     async def _follow(
-        self, gone: Callable[[], Awaitable[None]] | None, stream: Stream, place: "_Place", heartbeat: float
+        self, gone: Callable[[], Awaitable[None]] | None, stream: Stream, heartbeat: float
     ) -> AsyncGenerator[Told, None]:
         feed, ends = Feed(stream.cursor), monotonic() + self._streaming.life
         leaving = asyncio.ensure_future(gone()) if gone is not None else None
@@ -212,7 +219,6 @@ class AsyncEndpoint:
         except _REFUSALS:
             yield Told(Kind.LATER)  # it comes back, and hears why then
         finally:
-            place.free()
             if leaving is not None:
                 leaving.cancel()
                 await asyncio.gather(leaving, return_exceptions=True)
@@ -238,10 +244,13 @@ class AsyncEndpoint:
             await send({"type": "websocket.accept"})
             if stream.ends_before_it_begins(seen):
                 code = streams.DONE
-            elif self._free < 1:
+            elif not self._places.take():
                 code = streams.CROWDED
             else:
-                code = await self._converse(receive, send, asked, stream)
+                try:
+                    code = await self._converse(receive, send, asked, stream)
+                finally:
+                    self._places.give_back()
             if code:
                 await send({"type": "websocket.close", "code": code})
 
@@ -254,7 +263,7 @@ class AsyncEndpoint:
 
     async def _converse(self, receive: Receive, send: Send, asked: Exchange[Status], stream: Stream) -> int:
         """Tell until there is nothing more to tell, and return the code to close with: 0 when the browser closed."""
-        place, ending = self._take(), list[int]()
+        ending = list[int]()
 
         async def gone() -> None:
             for _ in range(_MOST_MESSAGES + 1):
@@ -268,71 +277,12 @@ class AsyncEndpoint:
             ending.append(streams.TOO_MUCH)
 
         code = streams.COME_BACK
-        async with aclosing(self._follow(gone, stream, place, self._streaming.life)) as follow:
+        async with aclosing(self._follow(gone, stream, self._streaming.life)) as follow:
             async for told in follow:
                 code = streams.close_code(told)
                 if text := streams.message(told, asked.answer):
                     await send({"type": "websocket.send", "text": text})
         return ending[0] if ending else code
-
-    def _take(self) -> "_Place":
-        self._free -= 1
-        return _Place(self._give_back)
-
-    def _give_back(self) -> None:
-        self._free += 1
-
-
-class _Place:
-    """One of `max_waiting`. A stream that nobody ever began to read gives it back, too."""
-
-    __slots__ = ("_give_back",)
-
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self._give_back: Callable[[], None] | None = give_back
-
-    def free(self) -> None:
-        give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
-
-    __del__ = free
-
-
-class _Lookout:
-    """Looks twice a second which of the browsers that wait have left, and ends their waits; a thread, while there are any."""
-
-    def __init__(self) -> None:
-        self._lock, self._nothing = threading.Lock(), threading.Event()
-        self._waiting: dict[Watch, Callable[[], bool]] = {}
-        self._thread: threading.Thread | None = None
-
-    @contextmanager
-    def over(self, watch: Watch, request: Request) -> Iterator[None]:
-        if request.left is None:
-            yield
-            return
-        with self._lock:
-            self._waiting[watch] = request.left
-            if self._thread is None or not self._thread.is_alive():  # dead in a forked child
-                self._thread = threading.Thread(target=self._look, name="qrlogin-lookout", daemon=True)
-                self._thread.start()
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._waiting[watch]
-
-    def _look(self) -> None:
-        while True:
-            self._nothing.wait(_LOOK_SECONDS)
-            with self._lock:  # so that no connection is looked at once its request is over
-                if not self._waiting:
-                    self._thread = None
-                    return
-                for watch, left in self._waiting.items():
-                    if left():
-                        watch.end()
 
 
 def _crowded(asked: Exchange[Status], wait: Wait, seen: Status) -> Response:
@@ -343,9 +293,3 @@ def _crowded(asked: Exchange[Status], wait: Wait, seen: Status) -> Response:
 def _fitting(request: Request, answer: Response) -> Response:
     """A HEAD is answered without a body (RFC 9110 section 9.3.2), and not every server sees to that."""
     return replace(answer, body=b"") if request.method == "HEAD" else answer
-
-
-def _positive(max_waiting: int) -> int:
-    if max_waiting < 1:
-        raise Misconfigured("max_waiting must be at least 1: give half of your server's threads")
-    return max_waiting

@@ -35,7 +35,7 @@ from qrlogin.wire.guards import check_same_site, no_body, read_some, within_cap
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.native import describe_browser
 from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
-from qrlogin.wire.routes import PNG, SCRIPT, Answer, Route, match
+from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Answer, Route, match
 
 _LANDING: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
 MAX_HOLD: Final = 30  # seconds: pages give up after 35
@@ -44,7 +44,7 @@ Handler = Callable[[Request, str], Exchange[Any] | Response]
 
 # For descriptions of routes
 SAYS_SCRIPT: Final = Answer(200, "A script, also when it refuses", SCRIPT, {"type": "string"})
-SAYS_PICTURE: Final = Answer(200, "The picture", PNG)
+SAYS_PICTURE: Final = Answer(200, "The picture", PNG_IMAGE)
 GOES_ON: Final = Answer(302, "The browser goes on")
 CROWDED: Final = Answer(503, "Too many wait: ask again later")
 COLLECTING: Final[tuple[type[QRLoginError], ...]] = (

@@ -69,7 +69,7 @@ class Request:
             headers.append(("content-type", environ["CONTENT_TYPE"]))
         return cls(
             method=environ["REQUEST_METHOD"],
-            path=path.lstrip("/"),
+            path=path.removeprefix("/"),
             query=environ.get("QUERY_STRING", ""),
             headers=tuple(headers),
             body=_wsgi_body(environ),
@@ -95,7 +95,7 @@ class Request:
 
         return cls(
             method=scope["method"],
-            path=path.lstrip("/"),
+            path=path.removeprefix("/"),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
             body=body[: BODY_CAP + 1],
@@ -108,7 +108,7 @@ class Request:
         """Read an ASGI websocket scope: the GET that asks for the upgrade (RFC 6455 section 4.1)."""
         return cls(
             method="GET",
-            path=path.lstrip("/"),
+            path=path.removeprefix("/"),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
             client=scope["client"][0] if scope.get("client") else None,
@@ -227,16 +227,17 @@ class Response:
 
     async def to_asgi(self, send: Send, kind: str = "http.response") -> None:
         """Answer an ASGI server. `kind` is how its messages are called: "websocket.http.response" where a socket is refused."""
-        headers = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in self.header_list()]
-        await send({"type": f"{kind}.start", "status": self.status, "headers": headers})
-        if self.events is None:
-            return await send({"type": f"{kind}.body", "body": self.body})
-        if not isinstance(self.events, AsyncIterable):
+        events = self.events
+        if events is not None and not isinstance(events, AsyncIterable):
             raise TypeError("this stream blocks: answer it with to_wsgi, or use AsyncEndpoint")
         try:
-            async for part in self.events:
+            headers = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in self.header_list()]
+            await send({"type": f"{kind}.start", "status": self.status, "headers": headers})
+            if events is None:
+                return await send({"type": f"{kind}.body", "body": self.body})
+            async for part in events:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            if close := getattr(self.events, "aclose", None):
+            if close := getattr(events, "aclose", None):
                 await close()

@@ -103,8 +103,8 @@ class Native:
             "{login_id}": self._status,
             "{login_id}/events": self._events,
             "{login_id}/socket": self._no_socket,
-            "{login_id}/qr.svg": self._picture(lambda text: svg(text).encode(), "image/svg+xml"),
-            "{login_id}/qr.png": self._picture(draw_png, "image/png"),
+            "{login_id}/qr.svg": self._picture(SVG, lambda text: svg(text).encode()),
+            "{login_id}/qr.png": self._picture(PNG, draw_png),
             "{login_id}/cancel": self._cancel,
             "{login_id}/redeem": self._redeem,
         }
@@ -179,15 +179,15 @@ class Native:
             raise Forbidden("send Origin as browsers do, or Authorization")  # a page of another site may open sockets anywhere
         return self._events(request, login_id, SOCKET)
 
-    def _picture(self, draw: Callable[[str], bytes], content_type: str) -> Callable[[Request, str], Exchange[Status]]:
+    def _picture(self, route: Route, draw: Callable[[str], bytes]) -> Callable[[Request, str], Exchange[Status]]:
         def answer(seen: Status) -> Response:
             if seen.state is not State.PENDING:
                 raise Expired if seen.state is State.EXPIRED else WrongState
-            headers = (("Content-Type", content_type), *_NOT_CACHED, ("Content-Security-Policy", "default-src 'none'"))
+            headers = (("Content-Type", route.answers[0].media), *_NOT_CACHED, ("Content-Security-Policy", "default-src 'none'"))
             return Response(200, headers, draw(seen.verification_uri_complete))
 
         def ask(request: Request, login_id: str) -> Exchange[Status]:
-            SVG.read_query(request)
+            route.read_query(request)
             return Exchange(self._core.status(self._device_code(request, login_id)), answer)
 
         return ask

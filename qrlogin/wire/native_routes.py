@@ -25,7 +25,7 @@ from qrlogin.errors import (
     WrongState,
 )
 from qrlogin.table import State
-from qrlogin.wire.routes import JSON, Answer, Field, Route, an_object
+from qrlogin.wire.routes import JSON, PNG_IMAGE, Answer, Field, Route, an_object
 
 MAX_WAIT: Final = 25  # seconds: below the 30 s after which proxies begin to give up
 
@@ -122,7 +122,7 @@ SVG, PNG = (
         errors=(UnknownLogin, WrongState, Expired, Unavailable),
         proofs=_OWN,
     )
-    for kind, media in (("svg", "image/svg+xml"), ("png", "image/png"))
+    for kind, media in (("svg", "image/svg+xml"), ("png", PNG_IMAGE))
 )
 CANCEL: Final = Route(
     "POST",

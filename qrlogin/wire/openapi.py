@@ -4,7 +4,6 @@ A pure function of the routes. It knows no framework, no dialect by name and no 
 """
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any, Final
 
 from qrlogin.errors import (
@@ -45,7 +44,6 @@ def paths(dialect: Dialect, prefix: str = "") -> dict[str, dict[str, Any]]:
     return found
 
 
-@cache
 def operation(route: Route) -> dict[str, Any]:
     """One route as an operation: complete in itself, but for the SCHEMES that it names."""
     made: dict[str, Any] = {"summary": route.summary, "responses": _responses(route)}

@@ -23,7 +23,7 @@ PLACES: Final[Mapping[str, str]] = {
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 SCRIPT: Final = "application/javascript"
-PNG: Final = "image/png"
+PNG_IMAGE: Final = "image/png"
 
 
 @dataclass(frozen=True, slots=True)

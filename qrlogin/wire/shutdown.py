@@ -6,8 +6,10 @@ request that is held. Only the signal comes first. This module knows signals; wh
 
 import _thread
 import asyncio
+import logging
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -16,20 +18,26 @@ from qrlogin.aio import AsyncQRLogin
 from qrlogin.errors import Misconfigured
 from qrlogin.login import QRLogin
 
+log = logging.getLogger("qrlogin")
+
 
 def drain_on_signals(qr: QRLogin | AsyncQRLogin) -> None:
-    """On SIGTERM and SIGINT, `drain` first and then do what would have been done without this.
+    """On SIGTERM and SIGINT (on Windows SIGBREAK, too), `drain` first and then do what would have been done without this.
 
     Call it in the process that serves, after the server has installed its own handlers: in the lifespan under uvicorn, where the
     application is made under gunicorn (with `preload_app`: in `post_worker_init`). An `AsyncQRLogin` wants it called in its event
-    loop. Raises `Misconfigured` in any thread but the main one, which alone hears signals (`signal.signal`).
+    loop. Raises `Misconfigured` in any thread but the main one, which alone hears signals (`signal.signal`). A handler that was
+    not installed by Python (uWSGI has such) cannot be called afterwards, so it is left alone, and that is logged. `qr` is not
+    kept alive by this.
     """
     if threading.current_thread() is not threading.main_thread():
         raise Misconfigured("signals reach the main thread only: call drain_on_signals there, or qr.drain() when you stop")
     drain = _soon(qr) if isinstance(qr, AsyncQRLogin) else _beside(qr)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)):
         before = signal.getsignal(number)
-        if before is not None and before != signal.SIG_IGN:
+        if before is None:
+            log.warning("%s has a handler that is not Python's: call qr.drain() yourself when the server is to stop", number.name)
+        elif before != signal.SIG_IGN:
             signal.signal(number, _chained(drain, before))
 
 
@@ -51,8 +59,12 @@ def _chained(
 
 def _beside(qr: QRLogin) -> Callable[[], None]:
     # A handler interrupts the main thread wherever it is, perhaps within a lock that drain() needs; so does Thread.start().
+    known = weakref.ref(qr)
+
     def drain() -> None:
-        _thread.start_new_thread(qr.drain, ())
+        with suppress(RuntimeError):  # no thread can be begun any more: the waits go on to their ends
+            if (qr := known()) is not None:
+                _thread.start_new_thread(qr.drain, ())
 
     return drain
 
@@ -62,10 +74,12 @@ def _soon(qr: AsyncQRLogin) -> Callable[[], None]:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         raise Misconfigured("call drain_on_signals in the event loop that uses this AsyncQRLogin: in the lifespan") from None
-    tasks: list[asyncio.Task[None]] = []  # asyncio itself holds them weakly
+    known, tasks = weakref.ref(qr), list[asyncio.Task[None]]()  # asyncio itself holds tasks weakly
 
     def drain() -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(qr.drain())))
+            if (qr := known()) is not None:
+                draining = qr.drain
+                loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(draining())))
 
     return drain

@@ -96,6 +96,10 @@ class Desk:
     async def press(self, name: str) -> None:
         await self.element.get_by_role("button", name=name, exact=True).click()
 
+    async def ready(self) -> None:
+        """Until the buttons of this view can be pressed."""
+        await self.element.locator("button[aria-disabled]").first.wait_for(state="detached", timeout=PATIENCE_S * 1000)
+
     async def text(self) -> str:
         """Everything the element shows."""
         return str(await self.element.evaluate("it => it.shadowRoot.firstElementChild.innerText"))

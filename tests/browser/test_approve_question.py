@@ -8,12 +8,12 @@ from playwright.async_api import Browser
 
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.stub import Fault
-from tests.browser.test_hostile import NAMES, SCRAPE
+from tests.browser.test_hostile import NAMES, SCRAPE, unseen
+from tests.browser.test_redeem import KEEP_CALM
 from tests.browser.thumb import FITS, Thumb, thumb
 
 NO, YES, LATER = "No, I did not start this", "Yes, log it in", "Not now"
 FACTS = "it => [...it.shadowRoot.querySelectorAll('dt')].map(each => [each.textContent, each.nextElementSibling.textContent])"
-KEEP_CALM = "window.calm = setInterval(() => dispatchEvent(new Event('focus')), 20)"  # half a second that does not pass
 
 
 async def facts(hand: Thumb) -> list[list[str]]:
@@ -67,8 +67,8 @@ async def test_foreign_text_is_text(chromium: Browser, tmp_path: Path) -> None:
                 await hand.ask(stub.url)
                 shown = [text for pair in (await facts(hand))[2:-1] for text in pair if text != "Browser"]
                 assert len(shown) >= 3
-                assert all(len(text) <= 400 and text.isprintable() | ("\u200d" in text) for text in shown)
-                assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set("".join(shown))
+                assert all(len(text) <= 400 for text in shown)
+                assert unseen("".join(shown)) == []
                 assert await hand.buttons() == [NO, YES, LATER]
                 assert await hand.element.evaluate("it => it.shadowRoot.querySelectorAll('img, script, a').length") == 0
                 assert await hand.element.evaluate(
@@ -227,6 +227,28 @@ async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path
             assert stub.kinds() == ["scan"]
 
 
+async def test_a_typed_code_is_looked_up_for_persons_only(chromium: Browser, tmp_path: Path) -> None:
+    """Neither for a script, however it sends the form, nor for a press that was on its way."""
+    with ApproveStub(attributes='src="/qrlogin/phone/" at="/qr" typed') as stub:
+        async with thumb(chromium, tmp_path) as hand:
+            await hand.page.goto(f"{stub.origin}/qr")
+            await hand.until("typing")
+            await hand.ready()
+            await hand.element.get_by_label("Code").fill("WDJB-MJHT")
+            for script in ("querySelector('button').click()", "querySelector('form').requestSubmit()"):
+                await hand.element.evaluate(f"it => it.shadowRoot.{script}")
+                assert await hand.state() == "typing"
+            await hand.page.evaluate(KEEP_CALM)
+            await hand.element.locator("button[aria-disabled]").wait_for()
+            await hand.page.keyboard.press("Enter")
+            await hand.element.get_by_role("button", name="Look it up").click(force=True)
+            assert (await hand.state(), stub.calls) == ("typing", [])
+            await hand.page.evaluate("clearInterval(window.calm)")
+            await hand.ready()
+            await hand.page.keyboard.press("Enter")
+            await hand.until("ask")
+
+
 async def test_a_key_held_down_answers_nothing(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         async with thumb(chromium, tmp_path) as hand:
@@ -267,6 +289,7 @@ async def test_by_keyboard_alone(chromium: Browser, tmp_path: Path) -> None:
             keys, focus = hand.page.keyboard, "it => it.shadowRoot.activeElement?.localName"
             await hand.page.goto(f"{stub.origin}/qr")
             await hand.until("typing")
+            await hand.ready()
             await keys.press("Tab")
             await keys.type("wdjb mjht")
             await keys.press("Enter")
@@ -296,6 +319,7 @@ async def test_the_page_is_told_and_no_code_is_left_in_it(chromium: Browser, tmp
             )
             await hand.page.goto(f"{stub.origin}/qr")
             await hand.until("typing")
+            await hand.ready()
             stub.faults["confirm"].append(Fault.LOST)
             await hand.element.get_by_label("Code").fill("BCDFGHJK")
             await hand.page.keyboard.press("Enter")

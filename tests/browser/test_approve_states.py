@@ -183,21 +183,22 @@ async def test_still_and_without_colours(chromium: Browser, tmp_path: Path) -> N
 
 
 async def test_a_frame_is_told_why(chromium: Browser, tmp_path: Path) -> None:
-    """Where no header forbids it, the element itself refuses."""
+    """Where no header forbids it, the element itself refuses. The way out leads to the page, without the code."""
     with ApproveStub(policy=CSP.replace("frame-ancestors 'none'; ", "")) as stub:
         async with thumb(chromium, tmp_path) as hand:
             await hand.page.goto(f"{stub.origin}/frame")
             inside = hand.page.frame_locator("iframe").locator("qr-approve[state=framed]")
             await inside.get_by_role("heading", name="Not inside another page").wait_for()
             assert await inside.get_by_role("button").count() == 0
-            assert await inside.get_by_role("link", name="Open it on its own").get_attribute("href") == stub.url
+            assert await inside.get_by_role("link", name="Open it on its own").get_attribute("href") == f"{stub.origin}/qr"
             frame = hand.page.frames[1]
             await frame.evaluate("() => { const it = document.querySelector('qr-approve'); it.start(); it.code = 'x' }")
             assert await inside.get_attribute("state") == "framed"
+            assert CODE not in await inside.evaluate("it => it.outerHTML + it.shadowRoot.innerHTML")
             async with hand.context.expect_page() as opened:
                 await inside.get_by_role("link", name="Open it on its own").click()
             page = await opened.value
-            await page.locator("qr-approve[state=found]").wait_for()
+            await page.locator("qr-approve[state=aim]").wait_for()
             assert stub.calls == []
 
 

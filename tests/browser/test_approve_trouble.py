@@ -160,10 +160,12 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
         async with thumb(chromium, tmp_path) as hand:
             await hand.page.goto(f"{stub.origin}/qr")
             field = hand.element.get_by_label("Code")
+            await hand.ready()
             await hand.page.keyboard.press("Tab")
             await hand.page.keyboard.press("Enter")  # nothing yet: the browser itself says so
             assert await hand.state() == "typing"
             stub.faults["scan"].append(problem(404, "unknown_login"))
+            await hand.ready()
             await field.fill(" wdjb ")
             await hand.page.keyboard.press("Enter")
             await hand.page.get_by_role("status").filter(has_text="letter by letter").wait_for()

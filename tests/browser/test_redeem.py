@@ -8,6 +8,8 @@ import pytest
 from tests.browser.desk import Desk
 from tests.browser.stub import Fault, Reply, Stub, html, problem
 
+KEEP_CALM = "window.calm = setInterval(() => dispatchEvent(new Event('focus')), 20)"  # half a second that does not pass
+
 
 async def asked(desk: Desk, stub: Stub, shown_as: str = "M•••a", tag: str = "tag-of-mina") -> None:
     await desk.page.goto(stub.url)
@@ -81,6 +83,43 @@ async def test_a_double_click_is_one_click(desk: Desk, stub: Stub) -> None:
     await desk.element.get_by_role("button", name="Continue").dblclick()
     await desk.logged_in()
     assert stub.count("redeem") == 1
+
+
+@pytest.mark.parametrize("event", ["focus", "visibilitychange"])
+async def test_no_press_counts_right_after_the_window_came_back(desk: Desk, stub: Stub, event: str) -> None:
+    """Double-click jacking: the first click closes a window that lay above this one, the second lands here."""
+    await asked(desk, stub)
+    await desk.ready()
+    if event == "focus":
+        await desk.page.evaluate("dispatchEvent(new Event('focus'))")
+    else:
+        await desk.turn("hidden")
+        await desk.turn("visible")
+    assert await desk.element.locator("button[aria-disabled]").count() == 2
+    await desk.page.evaluate(KEEP_CALM)
+    await desk.element.get_by_role("button", name="Continue").click(force=True)
+    assert (await desk.state(), stub.count("redeem")) == ("confirmed", 0)
+    await desk.page.evaluate("clearInterval(window.calm)")
+    await desk.press("Continue")
+    await desk.logged_in()
+
+
+async def test_a_press_that_began_before_the_question_does_not_count(desk: Desk, stub: Stub) -> None:
+    """However late it ends; and one that a person did not make never does."""
+    await asked(desk, stub)
+    await desk.page.evaluate(KEEP_CALM)
+    button = desk.element.get_by_role("button", name="Continue")
+    box = await button.bounding_box()
+    assert box
+    await desk.page.mouse.move(box["x"] + 9, box["y"] + 9)
+    await desk.page.mouse.down()
+    await desk.page.evaluate("clearInterval(window.calm)")
+    await desk.ready()
+    await desk.page.mouse.up()
+    await button.evaluate("it => it.click()")
+    assert (await desk.state(), stub.count("redeem")) == ("confirmed", 0)
+    await desk.press("Continue")
+    await desk.logged_in()
 
 
 async def test_another_scanner_is_another_question(desk: Desk, stub: Stub) -> None:

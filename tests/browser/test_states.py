@@ -61,8 +61,8 @@ async def redeemed(desk: Desk, stub: Stub) -> None:
 
 
 async def offline(desk: Desk, stub: Stub) -> None:
-    await manual(desk, stub)
     await desk.page.clock.install()
+    await manual(desk, stub)
     await desk.context.set_offline(True)
     await desk.press(stub.word("start"))
     await desk.until("offline", hurry=True)
@@ -254,6 +254,7 @@ async def test_reduced_motion(desk: Desk, stub: Stub) -> None:
 async def test_the_keyboard_alone(desk: Desk, stub: Stub) -> None:
     await manual(desk, stub)
     await desk.until("idle")
+    await desk.ready()
     await desk.page.keyboard.press("Tab")
     await desk.page.keyboard.press("Enter")
     await desk.until("pending")

@@ -168,6 +168,22 @@ async def test_hidden_pages_have_no_stream(desk: Desk, stub: Stub, kind: str) ->
 
 
 @each_stream
+async def test_only_what_takes_a_connection_takes_a_place(desk: Desk, stub: Stub, kind: str) -> None:
+    """A WebSocket is none of the six that all windows share; asking again and again is, as soon as there is no socket."""
+    desk.forgives("WebSocket connection to")
+    places = "async () => (await navigator.locks.query()).held.length"
+    await begin(desk, stub, kind)
+    await listening(desk, stub, kind)
+    assert await desk.page.evaluate(places) == (0 if kind == "socket" else 1)
+    stub.always[kind] = Fault.DROPPED
+    await desk.turn("hidden")
+    await desk.eventually(lambda: desk.page.evaluate(places), (0).__eq__)
+    await desk.turn("visible")
+    await desk.eventually(lambda: stub.count("status") >= 2)
+    assert await desk.page.evaluate(places) == 1
+
+
+@each_stream
 async def test_a_dead_server_is_said_and_a_living_one_heard_again(desk: Desk, stub: Stub, kind: str) -> None:
     desk.forgives("WebSocket connection to")
     await begin(desk, stub, kind)

@@ -42,10 +42,6 @@ class Thumb(Desk):
         await self.press(look)
         await self.until("ask")
 
-    async def ready(self) -> None:
-        """Until the buttons of this view can be pressed."""
-        await self.element.locator("button[aria-disabled]").first.wait_for(state="detached", timeout=PATIENCE_S * 1000)
-
 
 @asynccontextmanager
 async def thumb(chromium: Browser, shots: Path, **options: Any) -> AsyncIterator[Thumb]:

@@ -50,6 +50,10 @@ class Hand:
         button = self.page.locator("[data-view]:visible, header").get_by_role("button", name=name, exact=True)
         await button.and_(self.page.locator(":not([aria-disabled])")).click(timeout=PATIENCE_S * 1000)
 
+    async def ready(self) -> None:
+        """Until the buttons of <qr-approve> can be pressed."""
+        await self.element.locator("button[aria-disabled]").first.wait_for(state="detached", timeout=PATIENCE_S * 1000)
+
     async def scan(self, desk: Desk, name: str) -> None:
         """Points at the screen of the desk, says who one is unless the phone knows, and looks who asks."""
         await self.open(await camera(desk))

@@ -99,6 +99,7 @@ async def shown_code(desk: Desk) -> str:
 
 async def type_code(hand: Hand, code: str) -> None:
     await hand.page.get_by_label("Code", exact=True).fill(code)
+    await hand.ready()
     await hand.page.keyboard.press("Enter")
 
 
@@ -124,6 +125,7 @@ async def test_from_one_screen_to_the_other(
         assert await field.evaluate("it => it === it.getRootNode().activeElement && it.selectionEnd === it.value.length")
         assert await desk.state() == "pending"
 
+        await hand.ready()
         await hand.page.keyboard.type(code.replace("-", " ").lower())  # over what was selected
         await hand.page.keyboard.press("Enter")
         await hand.view("ask", "Log this device in as Alice?")

@@ -261,7 +261,7 @@ def begun(site: Served, visitor: Visitor) -> dict[str, Any]:
 
 
 def free(site: Served) -> int:
-    return int(site.module.native_endpoint._free)
+    return len(site.module.native_endpoint._places._free)
 
 
 def test_a_stream_tells_what_happens_and_ends(site: Served) -> None:

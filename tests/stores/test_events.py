@@ -128,16 +128,16 @@ def test_a_typed_scan_is_told_once_whichever_of_its_replies_is_lost(proxy: Proxy
         begun = desk.qr.begin(user_code=True)
         operation: Operation[Any] | None = desk.qr.core.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE])
         before, step = proxy.lost, 0
-        genuine = Operation.event
+        genuine = Operation.next
 
-        def counting(self: Operation[Any], reply: Any) -> Event | None:
+        def counting(self: Operation[Any], reply: Any) -> Operation[Any] | None:
             nonlocal step
             step += 1
             proxy.losing = int(step == lost - 1)
             return genuine(self, reply)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Operation, "event", counting)
+            patched.setattr(Operation, "next", counting)
             proxy.losing = int(lost == 1)
             assert operation is not None
             desk.qr.run(operation)

@@ -114,6 +114,16 @@ def test_every_answer_of_the_native_dialect_fits(history: str) -> None:
             mount.store.down = False
 
 
+def test_a_description_is_the_callers_own_and_of_this_very_route() -> None:
+    """Frameworks change what they are given; and two routes may be alike but for their shapes, which are no part of equality."""
+    operation(EVENTS)["tags"] = ["mine"]
+    assert "tags" not in operation(EVENTS)
+    one, other = (Route("GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": kind}),)) for kind in ("object", "array"))
+    assert one == other
+    said = [operation(each)["responses"]["200"]["content"][JSON]["schema"] for each in (one, other)]
+    assert said == [{"type": "object"}, {"type": "array"}]
+
+
 def test_a_misfit_is_noticed() -> None:
     route = Route("GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": "object", "required": ["d"]}),))
     fits(route, Response.json(200, {"d": 1}))

@@ -4,8 +4,10 @@ Nothing is timed. Beside each server runs its twin without `drain_on_signals`, t
 when the other has ended.
 """
 
+import _thread
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -15,10 +17,12 @@ import sys
 import threading
 import time
 import urllib.request
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,6 +169,54 @@ def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_o
         signal.raise_signal(signal.SIGTERM)
         assert told == [signal.SIGTERM]
     eventually(lambda: qr.draining and other.draining)
+
+
+def test_the_handler_of_before_is_called_even_when_no_thread_can_be_begun(
+    handlers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    qr = blocking()
+    drain_on_signals(qr)
+    monkeypatch.setattr(_thread, "start_new_thread", exhausted)
+    signal.raise_signal(signal.SIGTERM)
+    assert told == [signal.SIGTERM]
+
+
+def test_it_keeps_no_application_alive_that_is_done_with(handlers: None) -> None:
+    """A process may make several, one after the other: a test suite does."""
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+
+    async def awaited() -> "weakref.ref[AsyncQRLogin]":
+        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+            drain_on_signals(qr)
+            return weakref.ref(qr)
+
+    qr = blocking()
+    drain_on_signals(qr)
+    gone: list[weakref.ref[Any]] = [weakref.ref(qr), asyncio.run(awaited())]
+    del qr
+    gc.collect()
+    assert [each() for each in gone] == [None, None]
+    signal.raise_signal(signal.SIGTERM)
+    assert told == [signal.SIGTERM]
+
+
+def test_a_handler_that_is_not_pythons_is_left_alone_and_that_is_said(
+    handlers: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed: list[int] = []
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", lambda number, _: installed.append(number))
+    drain_on_signals(blocking())
+    assert installed == []
+    monkeypatch.undo()
+    assert ["SIGTERM" in caplog.messages[0], "SIGINT" in caplog.messages[1]] == [True, True]
+    assert all("call qr.drain() yourself" in message for message in caplog.messages)
 
 
 def test_what_is_ignored_stays_ignored(handlers: None) -> None:

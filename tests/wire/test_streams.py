@@ -1,9 +1,13 @@
 """Streams of server-sent events, part by part and in both colours: what is told first, what next, and how it ends."""
 
+import asyncio
 import json
 import re
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 
 from qrlogin import Misconfigured
 from qrlogin.wire import Streaming
+from qrlogin.wire.places import Lookout, Places
 from tests.wire.clock import eventually
 from tests.wire.mount import HISTORIES, Colour, Mount, Tab, get, reach, read, with_headers
 from tests.wire.reader import Parser, Stream, ask_for_events, events, happened
@@ -31,8 +36,8 @@ def mounted(colour: Colour, streaming: Streaming = QUICK, max_waiting: int = 4) 
 
 
 def free(mount: Mount) -> int:
-    places: Any = mount.endpoint._free if hasattr(mount.endpoint, "_free") else mount.endpoint._places._value
-    return int(places)
+    places: Any = mount.endpoint
+    return len(places._places._free)
 
 
 def told(stream: Stream) -> list[tuple[str, str, int]]:
@@ -326,7 +331,71 @@ def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(colour: Colour,
             unread = ask_for_events(tab)
             assert free(mount) == 0
             del unread
+            if colour == "async":
+                mount.now(asyncio.sleep(0.01))  # its loop closes what was dropped
             assert free(mount) == 1
+
+
+def test_a_place_can_be_given_back_in_the_middle_of_taking_one() -> None:
+    """The garbage collector closes dropped streams in whatever thread it runs, between any two of its steps."""
+    places, taken = Places(1), list[bool]()
+    assert places.take()
+
+    def collect(frame: FrameType, event: str, _: object) -> None:
+        if event == "c_call":
+            sys.setprofile(None)
+            places.give_back()
+
+    def take() -> None:
+        sys.setprofile(collect)
+        taken.append(places.take())
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert taken == [True]  # a lock would have been waited for, by who holds it
+    assert not places.take()
+
+
+def test_a_stream_that_could_not_be_begun_to_be_sent_gives_its_place_back() -> None:
+    async def refused(message: object) -> None:
+        raise OSError("the browser has left")
+
+    with mounted("async", max_waiting=1) as mount:
+        answer = ask_for_events(reach(mount, "scanned"))
+        with pytest.raises(OSError, match="has left"):
+            mount.now(answer.to_asgi(refused))
+        assert free(mount) == 1
+
+
+def test_a_stream_of_the_wrong_colour_sends_nothing() -> None:
+    sent: list[object] = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    with mounted("sync", max_waiting=1) as mount:
+        answer = ask_for_events(reach(mount, "scanned"))
+        with pytest.raises(TypeError, match="to_wsgi"):
+            asyncio.run(answer.to_asgi(send))
+        assert sent == []
+        Stream(mount, answer).close()
+
+
+def test_a_server_that_cannot_tell_who_left_ends_no_wait_but_that_of_who_did(caplog: pytest.LogCaptureFixture) -> None:
+    """One connection raises when it is looked at; the browser behind the other leaves, and its wait ends."""
+    lookout, ended, looks = Lookout(), threading.Event(), list[int]()
+
+    def raises() -> bool:
+        raise LookupError("no such connection")
+
+    def leaves() -> bool:
+        looks.append(1)
+        return len(looks) > 1
+
+    with lookout.over(lambda: None, raises), lookout.over(ended.set, leaves):
+        assert ended.wait(20)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]  # and said once, not at every look
 
 
 def test_a_browser_that_left_ends_its_stream() -> None:

@@ -1,0 +1,80 @@
+"""How many browsers may wait at a time, and which of those that wait have left.
+
+It knows neither logins nor requests: a place is one of a number, and of a wait it knows how to end it.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from qrlogin.errors import Misconfigured
+
+_LOOK_SECONDS: Final = 0.5  # how often a blocking server looks whether browsers that wait are still there
+
+log = logging.getLogger("qrlogin")
+
+
+class Places:
+    """`max_waiting` places. Takes no lock: a stream that was dropped unread gives its place back whenever and in whichever thread
+    the garbage is collected, perhaps in the middle of `take`. Raises `Misconfigured` for fewer than one.
+    """
+
+    def __init__(self, max_waiting: int) -> None:
+        if max_waiting < 1:
+            raise Misconfigured("max_waiting must be at least 1: give half of your server's threads")
+        self._free = deque(range(max_waiting))
+
+    def take(self) -> bool:
+        """Whether there was one. Who took it gives it back once."""
+        try:
+            self._free.pop()
+        except IndexError:
+            return False
+        return True
+
+    def give_back(self) -> None:
+        self._free.append(0)
+
+
+class Lookout:
+    """Looks twice a second which of the browsers that wait have left, and ends their waits; a thread, while there are any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[Callable[[], None], Callable[[], bool]] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def over(self, end: Callable[[], None], left: Callable[[], bool] | None) -> Iterator[None]:
+        """Within this, `end` is called when the browser has `left` (None: nobody can tell)."""
+        if left is None:
+            yield
+            return
+        with self._lock:
+            self._waiting[end] = left
+            if self._thread is None or not self._thread.is_alive():  # dead in a forked child
+                self._thread = threading.Thread(target=self._look, name="qrlogin-lookout", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._waiting[end]
+
+    def _look(self) -> None:
+        while True:
+            threading.Event().wait(_LOOK_SECONDS)  # sleeps
+            with self._lock:  # so that no connection is looked at once its request is over
+                if not self._waiting:
+                    self._thread = None
+                    return
+                for end, left in self._waiting.items():
+                    try:
+                        if left():
+                            end()
+                    except Exception:  # the server's mistake; the others are looked after all the same
+                        log.exception("whether a browser is still there could not be told; its wait goes on to its end")
+                        self._waiting[end] = lambda: False
