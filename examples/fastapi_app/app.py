@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from fastapi.responses import RedirectResponse
 from fastapi.security import APIKeyCookie
 from fastapi.staticfiles import StaticFiles
-from pages import DOCS, FOLDER, Guarded, message, own_path, page, read_own_form, say, see_other
+from pages import DOCS, FOLDER, GUARDS, Guarded, message, own_path, page, read_own_form, say, see_other
 from people import LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD, Account, account_of, make_account
 from settings import read
 from sqlalchemy import create_engine
@@ -28,7 +28,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, Redeemed, stores
 from qrlogin.demo.dialects import DIALECTS
 from qrlogin.errors import BadRequest
-from qrlogin.wire import AsyncEndpoint, BrowserContext, Native, Person
+from qrlogin.wire import AsyncEndpoint, BrowserContext, Native, Person, Places
 
 settings = read()
 engine = create_engine(settings.database)
@@ -81,6 +81,9 @@ def person(account: SignedIn) -> Person | None:
 
 async def log_in(request: Request, redeemed: Redeemed) -> None:
     """A phone approved: start this browser's session."""
+    with Session(engine) as db:
+        if db.get(Account, int(redeemed.subject)) is None:  # closed since it approved
+            raise HTTPException(403)
     begin_session(request, int(redeemed.subject), browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id)
 
 
@@ -88,9 +91,9 @@ async def log_out(request: Request) -> None:
     request.session.clear()
 
 
-async def tokens(_: Redeemed) -> Mapping[str, object]:
+async def tokens(redeemed: Redeemed) -> Mapping[str, object]:
     """What a client of OAuth gets (RFC 6749 section 5.1). Nothing here takes such tokens: issue those of your own service."""
-    return {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 3600}
+    return {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 3600, "openid": redeemed.subject}
 
 
 def begin_session(request: Request, account: int, **facts: str) -> None:
@@ -204,20 +207,29 @@ app = FastAPI(
     lifespan=lifespan,
     docs_url=None if settings.secure else DOCS,  # for whoever develops: it runs scripts of another host
     redoc_url=None,
+    redirect_slashes=False,  # it would lead to whatever host the request names
 )
 app.add_middleware(SessionMiddleware, secret_key=settings.session_key, session_cookie=settings.cookie, https_only=settings.secure)
 app.add_middleware(Guarded)
 app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
 app.include_router(pages)
 
+places = Places(settings.max_waiting)
 native = Native(qr.core, user_codes=settings.policy.user_codes, describe=BrowserContext())
-native_endpoint = AsyncEndpoint(qr, native, max_waiting=settings.max_waiting)
+native_endpoint = AsyncEndpoint(qr, native, max_waiting=places)
 app.include_router(qrlogin_router(native_endpoint, person, log_in), prefix="/qrlogin", tags=["qrlogin"])
 
 for name in settings.dialects:  # at the root of the site, where their clients expect them
-    endpoint = AsyncEndpoint(qr, DIALECTS[name](qr.core, BrowserContext(), None), max_waiting=settings.max_waiting)
+    endpoint = AsyncEndpoint(qr, DIALECTS[name](qr.core, BrowserContext(), None), max_waiting=places)
     router = qrlogin_router(endpoint, person, log_in, log_out=log_out, tokens=tokens)
     app.include_router(router, tags=[name])
+
+
+@app.exception_handler(Exception)
+async def explain_failure(request: Request, error: Exception) -> Response:
+    answer = message(request, 500, "wentWrong")
+    answer.headers.update(GUARDS)  # it goes out past the middleware
+    return answer
 
 
 @app.exception_handler(BadRequest)

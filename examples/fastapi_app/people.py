@@ -26,6 +26,7 @@ class Base(DeclarativeBase):
 
 class Account(Base):
     __tablename__ = "account"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's; the id of a closed account is nobody else's
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)

@@ -5,6 +5,7 @@ Secrets that the environment does not name are made once and kept in instance/, 
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -42,7 +43,7 @@ class Settings:
 
 def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> Settings:
     """The settings in `QRLOGIN_*`. Raises `Misconfigured`."""
-    instance.mkdir(parents=True, exist_ok=True)
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     said = {name: text.strip() for name, text in environ.items() if name.startswith("QRLOGIN_") and text.strip()}
     origin = said.get("QRLOGIN_ORIGIN", ORIGIN).rstrip("/")
     if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", origin):
@@ -84,12 +85,11 @@ def _number(said: Mapping[str, str], name: str, default: int) -> int:
 def _kept(path: Path) -> str:
     """The secret in this file, made if there is none. It appears at once and whole, so workers that start together agree."""
     if not path.exists():
-        fresh = path.with_name(f".{path.name}-{os.getpid()}")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # mode 0600, a name of its own
             file.write(new_key())
-        with suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise Misconfigured(f"others can read instance/{path.name}: chmod 600 it, or take it away for a new one")
     return path.read_text("utf-8").strip()

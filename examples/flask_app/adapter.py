@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, request
 
 from qrlogin import STANDARD, MemoryStore, QRLogin, Redeemed, stores
 from qrlogin.render import png
-from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Request
+from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Places, Request
 from qrlogin.wire import Response as Answer
 
 
@@ -73,11 +73,12 @@ class PhoneLogin:
         draw = app.config.get("QRLOGIN_DRAW_PNG", png)
         native = Native(qr.core, user_codes=policy.user_codes, describe=BrowserContext(), draw_png=draw)
         app.extensions["qrlogin"] = qr
+        self.places = Places(app.config.get("QRLOGIN_MAX_WAITING", 8))  # shared by all that is mounted
         self.mount(app, native, url_prefix="/qrlogin")
         return qr
 
     def mount(self, app: Flask, dialect: Dialect, *, url_prefix: str, name: str = "qrlogin") -> None:
-        endpoint = Endpoint(app.extensions["qrlogin"], dialect, max_waiting=app.config.get("QRLOGIN_MAX_WAITING", 8))
+        endpoint = Endpoint(app.extensions["qrlogin"], dialect, max_waiting=self.places)
         csrf = app.extensions.get("csrf")
         guarded = {"protect": csrf.protect} if csrf else {}
         blueprint = qrlogin_blueprint(endpoint, **self.callbacks, **guarded, name=name)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from adapter import PhoneLogin
 from dialects import Several, tokens
-from flask import Flask, Response, current_app, jsonify, redirect, render_template, request, session, url_for
+from flask import Flask, Response, abort, current_app, jsonify, redirect, render_template, request, session, url_for
 from flask_login import LoginManager, current_user, login_required, login_user, logout_user
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
@@ -101,16 +101,18 @@ def log_in(redeemed: Redeemed) -> None:
     # The token stays: if this answer is lost, the page sends the same click again, and that must not be taken for a forgery.
     kept = {name: session[name] for name in ("csrf_token",) if name in session}
     browser = redeemed.context.get("browser", "")
-    begin_session(account_by_id(redeemed.subject), login_id=redeemed.login_id, browser=browser, **kept)
+    account = account_by_id(redeemed.subject)
+    if account is None:  # closed since it approved
+        abort(403)
+    begin_session(account, login_id=redeemed.login_id, browser=browser, **kept)
 
 
-def begin_session(account: Account | None, **facts: str) -> None:
+def begin_session(account: Account, **facts: str) -> None:
     """Nothing from before is taken along, so whoever planted the old session has none of the new one."""
     session.clear()
-    if account:
-        login_user(account)
-        session.permanent = True
-        session.update(facts)
+    login_user(account)
+    session.permanent = True
+    session.update(facts)
 
 
 def end_session() -> None:
@@ -212,7 +214,7 @@ def say(key: str, **words: object) -> str:
 def under_its_own_name() -> AnyResponse | None:
     """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there."""
     origin = current_app.config["QRLOGIN_ORIGIN"]
-    if request.method == "GET" and request.host.startswith("localhost") and urlsplit(origin).hostname == "127.0.0.1":
+    if request.method == "GET" and request.host.partition(":")[0] == "localhost" and urlsplit(origin).hostname == "127.0.0.1":
         return redirect(origin + request.full_path.rstrip("?"))
     return None
 
@@ -229,7 +231,7 @@ def explain(error: HTTPException) -> AnyResponse | tuple[str | Response, int]:
         return error.get_response()
     forged = isinstance(error, CSRFError)
     if request.is_json:  # an element asked
-        return jsonify(error="forbidden" if forged else "bad_request", error_description=error.description), code
+        return jsonify(error="forbidden" if forged or code == 403 else "bad_request", error_description=error.description), code
     heading = say("formTooOld" if forged else "notFound" if code in (404, 405) else "wentWrong")
     return render_template("message.html", heading=heading), code
 

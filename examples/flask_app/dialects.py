@@ -50,4 +50,4 @@ class Several:
 
 def tokens(redeemed: Redeemed) -> Mapping[str, object]:
     """What a client of OAuth gets (RFC 6749 section 5.1). Nothing here takes such tokens: issue those of your own service."""
-    return {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 3600}
+    return {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 3600, "openid": redeemed.subject}

@@ -24,6 +24,7 @@ db = SQLAlchemy(model_class=Base)
 
 
 class Account(UserMixin, db.Model):  # type: ignore[name-defined,misc]
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's; the id of a closed account is nobody else's
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))

@@ -5,6 +5,7 @@ Secrets that the environment does not name are made once and kept in instance/, 
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +23,7 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-
 
 def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
     """Flask's configuration from `QRLOGIN_*`. Raises `Misconfigured`."""
-    instance.mkdir(parents=True, exist_ok=True)
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     origin = (environ.get("QRLOGIN_ORIGIN") or DEFAULT_ORIGIN).rstrip("/")
     if not ORIGIN.fullmatch(origin):
         raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {DEFAULT_ORIGIN}")
@@ -40,6 +41,7 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
         "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
         "SESSION_COOKIE_SECURE": secure,
         "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_REFRESH_EACH_REQUEST": False,  # else the answer to a long poll undoes a logout
         "MAX_CONTENT_LENGTH": 1 << 16,
         "WTF_CSRF_TIME_LIMIT": None,  # a login page that was open all night still works
         "WTF_CSRF_SSL_STRICT": False,  # wants a referrer, which the phone's page does not give: its address holds a code
@@ -78,12 +80,11 @@ def secret_keys(text: str, instance: Path) -> list[str]:
 def kept(path: Path) -> str:
     """The secret in this file, made if there is none. It appears at once and whole, so two workers that start together agree."""
     if not path.exists():
-        fresh = path.with_name(f".{path.name}-{os.getpid()}")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # mode 0600, a name of its own
             file.write(new_key())
-        with suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise Misconfigured(f"others can read {path.name}: chmod 600 it, or take it away for a new one")
     return path.read_text("utf-8").strip()

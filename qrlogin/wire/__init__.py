@@ -7,6 +7,7 @@ from qrlogin.wire.endpoint import AsyncEndpoint, Endpoint
 from qrlogin.wire.jd import JD
 from qrlogin.wire.message import METHODS, Cookie, Request, Response
 from qrlogin.wire.native import Native, describe_browser
+from qrlogin.wire.places import Places
 from qrlogin.wire.rfc8628 import Client, Rfc8628
 from qrlogin.wire.routes import Route
 from qrlogin.wire.shutdown import drain_on_signals
@@ -29,6 +30,7 @@ __all__ = [
     "Exchange",
     "Native",
     "Person",
+    "Places",
     "Request",
     "Response",
     "Rfc8628",

@@ -23,7 +23,7 @@ from qrlogin.wire import streams
 from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
 from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
 from qrlogin.wire.native import Native
-from qrlogin.wire.places import Lookout, Places
+from qrlogin.wire.places import Lookout, Places, shared
 from qrlogin.wire.streams import STREAMING, Feed, Kind, Stream, Streaming, Told, is_over
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
@@ -35,17 +35,18 @@ class Endpoint:
     """Answers HTTP requests for one `QRLogin`, in the native dialect or another.
 
     At most `max_waiting` requests are parked at a time: give half of your server's threads, so that the other half can answer.
+    Several endpoints in one process share them: give each the same `Places(8)`.
     Beyond that a held status is answered at once and says when to ask again, and a stream is refused. Each stream takes one
     place for its life, which `streaming` sets.
     """
 
     def __init__(
-        self, qr: QRLogin, dialect: Dialect | None = None, *, max_waiting: int, streaming: Streaming = STREAMING
+        self, qr: QRLogin, dialect: Dialect | None = None, *, max_waiting: int | Places, streaming: Streaming = STREAMING
     ) -> None:
         if not isinstance(qr, QRLogin):
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
-        self._places, self._streaming, self._lookout = Places(max_waiting), streaming, Lookout()
+        self._places, self._streaming, self._lookout = shared(max_waiting), streaming, Lookout()
 
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""
@@ -128,12 +129,12 @@ class AsyncEndpoint:
     """`Endpoint`, awaited. A parked request costs a few kilobytes, so `max_waiting` may be thousands."""
 
     def __init__(
-        self, qr: AsyncQRLogin, dialect: Dialect | None = None, *, max_waiting: int, streaming: Streaming = STREAMING
+        self, qr: AsyncQRLogin, dialect: Dialect | None = None, *, max_waiting: int | Places, streaming: Streaming = STREAMING
     ) -> None:
         if not isinstance(qr, AsyncQRLogin):
             raise Misconfigured("AsyncEndpoint takes an AsyncQRLogin; for QRLogin there is Endpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
-        self._places, self._streaming = Places(max_waiting), streaming
+        self._places, self._streaming = shared(max_waiting), streaming
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in."""

@@ -39,6 +39,11 @@ class Places:
         self._free.append(0)
 
 
+def shared(max_waiting: int | Places) -> Places:
+    """The places of one endpoint: its own, or those that it shares with others of this process."""
+    return max_waiting if isinstance(max_waiting, Places) else Places(max_waiting)
+
+
 class Lookout:
     """Looks twice a second which of the browsers that wait have left, and ends their waits; a thread, while there are any."""
 

@@ -20,11 +20,9 @@ NAMES = [
     "x" * 5000,
     "👩‍👩‍👧‍👦" * 200,
     "a\u061cl\u200bi\u00adc\u2060e\u2064\ufeff\U000e0041\U000e007f",  # Alice to the eye, another to a comparison
-    "می\u200cخواهم क\u094d\u200dष",
+    "می\u200cخواهم क\u094d\u200dष",  # noqa: RUF001
     "",
 ]
-
-
 
 
 def unseen(text: str) -> list[str]:

@@ -473,3 +473,31 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path, monkeypat
         finally:
             server.shutdown()
             server.server_close()
+
+
+def test_a_look_at_a_login_brings_no_session_back(app: Flask) -> None:
+    """The answer to a long poll may come after a logout in another tab."""
+    client = sign_up(app)
+    begun = client.post("/qrlogin/begin", json={}, headers=SAME_SITE).json or {}
+    seen = client.get(f"/qrlogin/{begun['login_id']}", headers=SAME_SITE)
+    assert seen.status_code == 200
+    assert not any(cookie.startswith("session=") for cookie in seen.headers.getlist("Set-Cookie"))
+
+
+def test_who_closed_the_account_after_approving_is_not_logged_in(app: Flask, example: ModuleType) -> None:
+    desk = app.test_client()
+    login = ByPhone(desk, sign_up(app))
+    assert [login.send(verb).status_code for verb in ("scan", "confirm")] == [200, 200]
+    with app.app_context():
+        example.db.session.delete(example.account_of("alice", PASSWORD))
+        example.db.session.commit()
+    refused = login.redeem()
+    assert (refused.status_code, refused.json["error"]) == (403, "forbidden")
+    assert desk.get("/").status_code == 302
+    sign_up(app, "bob")
+    with app.app_context():
+        assert example.account_of("bob", PASSWORD).id == 2  # not the number that others may still hold cookies of
+
+
+def test_nobody_else_reads_the_instance_folder(app: Flask) -> None:
+    assert Path(app.instance_path).stat().st_mode & 0o077 == 0

@@ -11,7 +11,7 @@ import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
 from qrlogin.core import Core
-from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Request, Response, WeChat, WeChatOpen
+from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Places, Request, Response, WeChat, WeChatOpen
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, BOB, CREDENTIAL, KEY, NOON, URI, Colour, get, post, read
 
@@ -298,3 +298,21 @@ def _settle(crowded: Crowd) -> Any:
         return None
     assert held is not None
     return asyncio.wait_for(held, PATIENCE_SECONDS)
+
+
+def test_endpoints_may_share_their_places() -> None:
+    """It is the server's threads that they share, whatever the number of dialects."""
+    qr, places = QRLogin(MemoryStore(), **OPTIONS), Places(1)
+    one, other = Endpoint(qr, max_waiting=places), Endpoint(qr, max_waiting=places)
+    stream = one.browser(_of_a_login(one, "/events"))
+    assert stream.events is not None
+    waiting = _of_a_login(other, "", "wait=25")
+    assert read(other.browser(waiting))["retry_after"] == 2
+    stream.events.close()  # type: ignore[union-attr]
+    assert places.take()
+
+
+def _of_a_login(endpoint: Endpoint, suffix: str, query: str = "") -> Request:
+    begun = endpoint.browser(post("begin"))
+    cookie = "; ".join(f"{one.key}={one.value}" for one in begun.cookies)
+    return get(f"{read(begun)['login_id']}{suffix}", query, ("cookie", cookie))

@@ -4,6 +4,7 @@ sessions outlive a restart. What is wrong there is refused with what to do inste
 
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -54,12 +55,11 @@ def kept(name: str, make: Callable[[], str]) -> str:
     """The secret in this file, made if there is none. It appears at once and whole, so two workers that start together agree."""
     path = _instance() / name
     if not path.exists():
-        fresh = path.with_name(f".{name}-{os.getpid()}")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # mode 0600, a name of its own
             file.write(make())
-        with suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise ImproperlyConfigured(f"others can read {path.name}: chmod 600 it, or take it away for a new one")
     return path.read_text("ascii").strip()

@@ -7,4 +7,4 @@ from qrlogin import Redeemed
 
 
 def tokens(redeemed: Redeemed) -> Mapping[str, object]:
-    return {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 3600}
+    return {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 3600, "openid": redeemed.subject}

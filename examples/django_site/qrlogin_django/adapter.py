@@ -20,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from qrlogin import Redeemed
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request
 from qrlogin.wire import Response as Answer
+from qrlogin.wire.message import BODY_CAP
 
 
 def missing(*_: object) -> NoReturn:
@@ -50,7 +51,7 @@ def qrlogin_urls(
 
     def routes(phone: Callable[..., Any], browser: Callable[..., Any]) -> list[URLPattern]:
         """Django's middleware wants a CSRF token for what acts with this site's authority; nothing else here does."""
-        redeem = re_path(r"^(?P<path>[^/]+/redeem)$", browser)
+        redeem = re_path(r"^(?P<path>.*/redeem)\Z", browser)
         return [path("phone/<path:path>", phone), redeem, path("<path:path>", csrf_exempt(browser), name="door")]
 
     if isinstance(endpoint, AsyncEndpoint):
@@ -84,7 +85,7 @@ async def from_asgi(request: HttpRequest, path: str) -> Request:
         raise ImproperlyConfigured("under WSGI each request has an event loop of its own: give qrlogin_urls an Endpoint")
 
     async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": request.read()}
+        return {"type": "http.request", "body": request.read(BODY_CAP + 1)}
 
     # Django itself cancels the view of a browser that left.
     return replace(await Request.from_asgi(dict(request.scope), receive, path), gone=None)

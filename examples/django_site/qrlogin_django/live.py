@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, stores
 from qrlogin.core import Core
-from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native
+from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, Places
 
 from .adapter import qrlogin_urls
 from .conf import callback, max_waiting, option, policy, problems
@@ -68,11 +68,17 @@ def _made() -> QRLogin | AsyncQRLogin:
 
 
 @cache
+def _places() -> Places:
+    """For all that is mounted: it is the threads that they share."""
+    return Places(max_waiting(awaited=awaited))
+
+
+@cache
 def _endpoint(make: Callable[[Core], Dialect]) -> Endpoint | AsyncEndpoint:
     qr = _made()
     if isinstance(qr, AsyncQRLogin):
-        return AsyncEndpoint(qr, make(qr.core), max_waiting=max_waiting(awaited=True))
-    return Endpoint(qr, make(qr.core), max_waiting=max_waiting(awaited=False))
+        return AsyncEndpoint(qr, make(qr.core), max_waiting=_places())
+    return Endpoint(qr, make(qr.core), max_waiting=_places())
 
 
 def _broken(why: str) -> Callable[..., HttpResponseBase]:

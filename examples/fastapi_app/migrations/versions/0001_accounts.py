@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(255), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
         sa.UniqueConstraint("name", name="uq_account_name"),
+        sqlite_autoincrement=True,  # the id of a closed account is nobody else's
     )
 
 
