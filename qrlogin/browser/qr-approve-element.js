@@ -79,6 +79,8 @@ const STYLE = `
 .title { font-size: 1.375rem; font-weight: 680; line-height: 1.25; text-wrap: balance } .title:focus { outline: none }
 .hint, .help, .lead { color: var(--muted) } .name { color: var(--accent) } .ask .name { font-weight: inherit }
 .end { justify-content: center; text-align: center } .end .hint { text-wrap: balance } ::slotted(*) { margin-block: 0 }
+.compare p:not(.code) { text-wrap: balance }
+:is(.title, .end .hint, .compare p):lang(zh) { word-break: keep-all } /* a line ends after a clause, not within a word */
 em { font-style: normal; font-weight: 650; color: var(--ink) }
 .body { display: grid; gap: 1rem }
 .compare { display: grid; gap: .75rem; justify-items: center; color: var(--muted) }

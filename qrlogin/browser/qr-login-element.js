@@ -83,6 +83,7 @@ const STYLE = `
 .live .remaining { display: inline }
 .title { font-size: 1.25rem; font-weight: 650; line-height: 1.25; text-wrap: balance } .name { color: var(--accent) }
 .hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
+:is(.title, .hint, .typed):lang(zh) { word-break: keep-all } /* a line ends after a clause, not within a word */
 .hint, .typed { margin-block-start: .375rem }
 .code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em; white-space: nowrap }
 .link { display: inline-flex; align-items: center; min-block-size: 2.75rem; color: var(--accent); font-weight: 600 }

@@ -17,8 +17,7 @@ from tests.examples.visitors import PASSWORD
 SCREENS: dict[str, dict[str, Any]] = {
     "small": {"viewport": {"width": 320, "height": 640}},
     "zoomed": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
-    "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
-    "still": {"viewport": {"width": 1200, "height": 900}, "reduced_motion": "reduce"},
+    "dark and still": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark", "reduced_motion": "reduce"},
     "contrast": {"viewport": {"width": 1200, "height": 900}, "forced_colors": "active"},
     "Chinese": {"viewport": {"width": 390, "height": 844}, "locale": "zh-CN"},
 }
