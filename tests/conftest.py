@@ -25,14 +25,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_pa
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two for each core, because half of the time a test waits; more than eight would only start more servers.
+    """Three for each core, because half of the time a test waits; more than eight would only start more servers.
 
     Whoever asks for a few by `-k` gets them from this process, before workers would have started.
     """
     if config.option.keyword:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(2 * cores, 8)
+    return min(3 * cores, 8)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -93,7 +93,7 @@ class Native:
         *,
         user_codes: bool = False,
         describe: Callable[[Request], Mapping[str, str]] = describe_browser,
-        draw_png: Callable[[str], bytes] = png,
+        draw_png: Callable[[str], bytes] | None = None,
     ) -> None:
         if user_codes and not core.policy.user_codes:
             raise Misconfigured("user_codes are off in the policy: set them there as well, and read what they cost")
@@ -104,7 +104,7 @@ class Native:
             "{login_id}/events": self._events,
             "{login_id}/socket": self._no_socket,
             "{login_id}/qr.svg": self._picture(SVG, lambda text: svg(text).encode()),
-            "{login_id}/qr.png": self._picture(PNG, draw_png),
+            "{login_id}/qr.png": self._picture(PNG, draw_png or png),
             "{login_id}/cancel": self._cancel,
             "{login_id}/redeem": self._redeem,
         }

@@ -46,9 +46,11 @@ class Visitor:
     language: str = "en"
 
     def __post_init__(self) -> None:
+        # No connection is kept: a server may close one at the very moment that a client takes it up again.
+        alone = httpx2.Limits(max_keepalive_connections=0)
         # Without `verify=False` each client would read all the certificates of the machine, for plain http.
         base = {"User-Agent": AGENT, "Accept-Language": self.language, **SAME_ORIGIN, **self.headers}
-        self.http = httpx2.Client(base_url=self.origin, headers=base, timeout=60, trust_env=False, verify=False)
+        self.http = httpx2.Client(base_url=self.origin, headers=base, timeout=60, trust_env=False, verify=False, limits=alone)
 
     def page(self, path: str) -> Tags:
         """Open a page as a navigation, and remember what its element is told."""

@@ -275,7 +275,7 @@ def test_section_5_4_an_application_describes_the_device_in_its_own_words(world:
         boundless.post("device_authorization", "client_id=tv")
 
 
-@pytest.mark.parametrize("text", ["demo/assets/phone.html", "../docs/wire/rfc8628.md"])
+@pytest.mark.parametrize("text", ["browser/qr-login-texts.js", "../docs/wire/rfc8628.md"])
 def test_section_5_4_the_page_and_the_docs_ask_whether_the_device_is_at_hand(text: str) -> None:
     said = " ".join((ROOT / "qrlogin" / text).read_text("utf-8").split())
     assert "pprove only if the code is on the screen in front of you" in said
