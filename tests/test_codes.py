@@ -337,7 +337,7 @@ def test_the_host_applications_own_tokens_are_refused() -> None:
     """W30: sharing SECRET_KEY with the session cookie is unwise, and still opens nothing."""
     tokens = list(host_tokens())
     assert len(tokens) == 90
-    assert len(set(tokens)) == 74, "without a derivation the salt does not count"
+    assert 74 <= len(set(tokens)) < 90, "without a derivation the salt does not count"  # more when a second ends meanwhile
     for token in tokens:
         refused(MINE.read_device_code, token)
         refused(MINE.read_scan_code, token)

@@ -287,7 +287,8 @@ def test_who_was_locked_since_is_not_logged_in(site: Running) -> None:
         with sqlite3.connect(site.folder / "instance" / "db.sqlite3") as database:
             name = [OfExamples.named(stage.manner, "alice")]  # type: ignore[arg-type]
             database.execute("UPDATE auth_user SET is_active = 0 WHERE username = ?", name)
-        assert redeemed(desk).status_code == 403
+        refused = redeemed(desk)
+        assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
         assert stage.manner.who(desk.visitor) == ""
         assert alice.send("scan").status_code == 401
 
@@ -312,6 +313,9 @@ def test_what_needs_a_csrf_token_and_what_does_not(kind: str, request: pytest.Fi
             refused = alice.send(verb)
             assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
         assert desk.redeem("tag").status_code == 403
+        for spelled in ("/", "%2F"):
+            other = f"/qrlogin/{spelled}{desk.login_id}/redeem"
+            assert desk.visitor.http.post(other, headers={"Origin": running.origin}, json={}).status_code == 403
         assert desk.cancel().json()["state"] == "cancelled"
 
 
@@ -374,8 +378,9 @@ def test_dialects_have_the_root(tmp_path: Path) -> None:
             alice.code = begun["user_code"]
             alice.does("scan", "confirm")
             grant = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": begun["device_code"]}
-            said = device.http.post("/token", data={**grant, "client_id": "tv"}).json()
-            assert said["token_type"] == "Bearer"
+            said, again = (device.http.post("/token", data={**grant, "client_id": "tv"}).json() for _ in range(2))
+            assert (said["token_type"], bool(said["openid"])) == ("Bearer", True)
+            assert again == said  # whoever lost the answer gets the same one
             assert "session" not in device.jar()
         assert alice.visitor.page("/qr").first("qr-approve")["typed"] == ""
 

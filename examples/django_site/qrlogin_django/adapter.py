@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
@@ -39,7 +39,10 @@ def qrlogin_urls(
         if answer.redeemed and answer.tokens_wanted:
             answer = answer.with_json(tokens(answer.redeemed))
         elif answer.redeemed:
-            log_in(request, answer.redeemed)
+            try:
+                log_in(request, answer.redeemed)
+            except PermissionDenied as error:  # Django's own page for it is none that the element can read
+                return JsonResponse({"error": "forbidden", "error_description": str(error)}, status=403)
         if answer.log_out:
             log_out(request)
         kind = HttpResponse if answer.events is None else StreamingHttpResponse
