@@ -4,7 +4,7 @@
 refused with the reason. This module knows no login and no clock.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qrlogin.errors import Misconfigured
@@ -65,6 +65,12 @@ class Policy:
                 f"policy.guesses must lie between 1 and {MAX_GUESSES}, policy.guess_window between {GUESS_WINDOWS[0]} and "
                 f"{GUESS_WINDOWS[-1]} s: eight letters are soon guessed by who may try often"
             )
+
+    def lasting(self, seconds: int) -> "Policy":
+        """The same policy for logins that live for `seconds`: their codes change at least as soon. Raises `Misconfigured`."""
+        check_lifetime(seconds, "policy.lifetime", Misconfigured)
+        rotation = min(self.rotation, seconds)
+        return replace(self, lifetime=seconds, rotation=rotation, rotation_grace=min(self.rotation_grace, rotation))
 
 
 def check_window(seconds: int, name: str, error: type[ValueError]) -> None:

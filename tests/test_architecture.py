@@ -35,6 +35,7 @@ FINE_PRINT = """
     step, errors, answers ─► operation ─► core
     stores.protocol ─► login, aio
     step ─► stores.protocol
+    codes, errors ─► keyfile
     wire, login, aio ─► wire.endpoint, wire.shutdown
     login, aio, stores, clock ─► stores.suite
     login, aio, errors, policy, stores, answers ─► qrlogin

@@ -107,3 +107,20 @@ def test_a_policy_is_a_value() -> None:
     assert len({STANDARD, Policy(), STRICT}) == 2
     with pytest.raises(FrozenInstanceError):
         STANDARD.lifetime = 6000  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("policy", [STANDARD, STRICT, LAB])
+@pytest.mark.parametrize("seconds", [1, 2, 10, 25, 120, 600])
+def test_a_policy_for_longer_or_shorter_logins(policy: Policy, seconds: int) -> None:
+    """What must not exceed a life follows it, and nothing else changes."""
+    lasting = policy.lasting(seconds)
+    assert lasting.lifetime == seconds
+    assert lasting.rotation == min(policy.rotation, seconds)
+    assert lasting.rotation_grace == min(policy.rotation_grace, seconds)
+    assert replace(lasting, **{name: getattr(policy, name) for name in ("lifetime", "rotation", "rotation_grace")}) == policy
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 601, True, 1.5, "60", None])
+def test_a_life_that_no_login_may_have(seconds: Any) -> None:
+    with pytest.raises(Misconfigured, match=r"policy\.lifetime must be a whole number of seconds between 1 and 600"):
+        STANDARD.lasting(seconds)

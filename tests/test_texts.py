@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qrlogin import browser
-from qrlogin.browser import LANGUAGES, MODULES, language, module, texts
+from qrlogin.browser import LANGUAGES, MODULES, language, module, say, texts
 
 SECTIONS = ("login", "approve", "pages")
 EVERY = [(section, key) for section in SECTIONS for key in texts("en")[section]]
@@ -101,3 +101,14 @@ def test_the_modules_are_all_there_are_and_import_each_other_only() -> None:
             assert imported.removeprefix("./") in MODULES, f"{name} imports {imported}"
     with pytest.raises(KeyError):
         module("__init__.py")
+
+
+def test_words_are_filled_in_and_turn_nothing_around_them() -> None:
+    assert say("en", "loggedInAs", name="{n} \u202eevil") == texts("en")["pages"]["loggedInAs"].replace(
+        "{name}", "\u2068{n} \u202eevil\u2069"
+    )
+    assert "15" in say("zh-CN", "passwordHelp", n=15)
+    assert "\u2068" not in say("zh-CN", "passwordHelp", n=15), "a number turns nothing"
+    for key, words in (("noSuchKey", {}), ("loggedInAs", {}), ("loggedInAs", {"nome": "a"})):
+        with pytest.raises(KeyError):
+            say("en", key, **words)

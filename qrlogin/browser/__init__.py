@@ -12,7 +12,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "texts"]
+__all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "say", "texts"]
 
 ELEMENT: Final = "qr-login-element.js"
 """The module that defines <qr-login>: its file name, inside this package and below a mount."""
@@ -60,6 +60,15 @@ def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
     plain: escape what you put into HTML. `{words}` in braces are for the page to replace.
     """
     return _catalogue()[_find(lang) or LANGUAGES[0]]
+
+
+def say(lang: str, key: str, **words: object) -> str:
+    """A text of the pages, its {words} filled in. A word that is text cannot turn what stands around it (Unicode's isolates).
+
+    Raises KeyError for no key of the catalogue, and when a word is missing. The result is plain: escape it in HTML.
+    """
+    shown = {word: f"\u2068{value}\u2069" if isinstance(value, str) else str(value) for word, value in words.items()}
+    return re.sub(r"\{(\w+)\}", lambda place: shown[place[1]], texts(lang)["pages"][key])
 
 
 def language(accept_language: str) -> str:

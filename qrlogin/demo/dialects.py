@@ -3,7 +3,7 @@
 Each is mounted at the root, where its clients expect it. Who asks does not matter here: any client id will do.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -61,11 +61,14 @@ def tokens(path: str, drawn: str, subject: str, seconds: int) -> Mapping[str, ob
     return standard if path == "token" else {**standard, "openid": subject, "scope": "snsapi_login"}
 
 
-def chosen(text: str) -> Sequence[str]:
-    """The names in `--dialects`: several with commas between them, or `all`. Raises `Misconfigured` for another name."""
+def chosen(text: str, where: str = "--dialects") -> tuple[str, ...]:
+    """The names of dialects that stand in an option or a setting: several with commas between them, or `all`.
+
+    Raises `Misconfigured` for another name, and says `where` it stands.
+    """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["all"]:
         return tuple(DIALECTS)
     if unknown := [name for name in names if name not in DIALECTS]:
-        raise Misconfigured(f"--dialects: there is no {unknown[0]!r}; there are {', '.join(DIALECTS)}, and all")
+        raise Misconfigured(f"{where}: there is no {unknown[0]!r}; there are {', '.join(DIALECTS)}, and all")
     return tuple(dict.fromkeys(names))

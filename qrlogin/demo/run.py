@@ -19,7 +19,7 @@ from qrlogin.demo.terminal import Terminal
 from qrlogin.errors import Misconfigured, QRLoginError
 from qrlogin.login import QRLogin
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.stores import MemoryStore, Store
+from qrlogin.stores import Store, open_store
 
 PORT: Final = 8000
 TRIES: Final = 10
@@ -88,10 +88,8 @@ def _serve(here: str, options: argparse.Namespace, site: Site, stop: Callable[[]
 
 
 def _policy(lifetime: int | None, *, plain_http: bool) -> Policy:
-    seconds = STANDARD.lifetime if lifetime is None else lifetime
-    rotation = max(1, min(STANDARD.rotation, seconds))
-    grace = min(STANDARD.rotation_grace, rotation)
-    return replace(STANDARD, lifetime=seconds, rotation=rotation, rotation_grace=grace, user_codes=True, plain_http=plain_http)
+    policy = STANDARD if lifetime is None else STANDARD.lasting(lifetime)
+    return replace(policy, user_codes=True, plain_http=plain_http)
 
 
 def _key(options: argparse.Namespace) -> str:
@@ -116,13 +114,10 @@ def _beginnings(site: Site) -> str:
 
 
 def _store(name: str) -> Store:
-    if name == "memory":
-        return MemoryStore()
-    if not name.startswith(("redis://", "rediss://", "unix://")):
-        raise Misconfigured("--store must be memory or an address such as redis://127.0.0.1:6379/0")
-    from qrlogin.stores import RedisStore
-
-    return RedisStore.from_url(name)
+    try:
+        return open_store(name)
+    except Misconfigured as error:
+        raise Misconfigured(f"--store: {error}") from None
 
 
 def _listen(options: argparse.Namespace) -> Server:

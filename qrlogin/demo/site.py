@@ -6,7 +6,7 @@ can play both sides.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,7 +19,7 @@ from qrlogin.demo.people import PEOPLE, Account, Phones, Sessions
 from qrlogin.errors import LoginError, MethodNotAllowed, Misconfigured, NoSuchPath, QRLoginError, Unauthenticated
 from qrlogin.login import QRLogin
 from qrlogin.table import State
-from qrlogin.wire import BrowserContext, Cookie, Dialect, Endpoint, Native, Person, Request, Response, describe_browser
+from qrlogin.wire import BrowserContext, Cookie, Dialect, Endpoint, Native, Person, Request, Response, Several, describe_browser
 from qrlogin.wire.guards import bearer, check_origin, one_header, read_json
 from qrlogin.wire.message import StartResponse
 from qrlogin.wire.routes import known
@@ -67,13 +67,15 @@ class Site:
             Mount("qrlogin/", self._browser_door(self._endpoint)),
             Mount("demo/", self._demo),
             Mount("", self._pages, _PAGES.fullmatch),
-            *(self._mount(dialect) for dialect in self.dialects.values()),
+            *self._elsewhere(),
             Mount("", lambda request: pages.not_found(_language(request))),
         ]
 
-    def _mount(self, dialect: Dialect) -> Mount:
-        door = self._browser_door(Endpoint(self._qr, dialect, max_waiting=MAX_WAITING))
-        return Mount("", door, lambda path: known(dialect.browser_routes, path))
+    def _elsewhere(self) -> Iterator[Mount]:
+        if self.dialects:
+            several = Several(*self.dialects.values())
+            door = self._browser_door(Endpoint(self._qr, several, max_waiting=MAX_WAITING))
+            yield Mount("", door, lambda path: known(several.browser_routes, path))
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         return self.answer(Request.from_wsgi(environ, environ["PATH_INFO"])).to_wsgi(start_response)

@@ -1,7 +1,8 @@
 """Stores: in memory, in Redis, or your own. `RedisStore` is found on first use, so that redis is imported only by who has it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from qrlogin.errors import Misconfigured
 from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
 from qrlogin.stores.protocol import AsyncListener, AsyncStore, Listener, Store
 from qrlogin.stores.wakeups import AsyncWakeups, Wakeups
@@ -20,7 +21,41 @@ __all__ = [
     "RedisStore",
     "Store",
     "Wakeups",
+    "open_async_store",
+    "open_store",
 ]
+
+_ADDRESSES: Final = ("redis://", "rediss://", "unix://")
+
+
+def open_store(address: str) -> Store:
+    """The store that a setting names: `memory`, or a Redis at `redis://…`, `rediss://…` or `unix://…`.
+
+    Whoever opens it closes it; a `QRLogin` that is closed sees to that. Raises `Misconfigured` for another address, and
+    ImportError where the redis client is not installed.
+    """
+    if address == "memory":
+        return MemoryStore()
+    _check(address)
+    from qrlogin.stores import RedisStore
+
+    return RedisStore.from_url(address)
+
+
+def open_async_store(address: str) -> AsyncStore:
+    """As `open_store`, for `AsyncQRLogin`."""
+    if address == "memory":
+        return AsyncMemoryStore()
+    _check(address)
+    from qrlogin.stores import AsyncRedisStore
+
+    return AsyncRedisStore.from_url(address)
+
+
+def _check(address: object) -> None:
+    if not isinstance(address, str) or not address.startswith(_ADDRESSES):
+        # without the address, which may hold a password
+        raise Misconfigured("a store is memory, or an address such as redis://127.0.0.1:6379/0")
 
 
 def __getattr__(name: str) -> object:

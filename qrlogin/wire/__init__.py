@@ -10,6 +10,7 @@ from qrlogin.wire.native import Native, describe_browser
 from qrlogin.wire.places import Places
 from qrlogin.wire.rfc8628 import Client, Rfc8628
 from qrlogin.wire.routes import Route
+from qrlogin.wire.several import Several
 from qrlogin.wire.shutdown import drain_on_signals
 from qrlogin.wire.streams import Streaming
 from qrlogin.wire.taobao import Taobao
@@ -35,6 +36,7 @@ __all__ = [
     "Response",
     "Rfc8628",
     "Route",
+    "Several",
     "Streaming",
     "Taobao",
     "TaobaoNewLogin",

@@ -95,7 +95,7 @@ def test_the_lan_is_warned_of() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--store", "mysql://x"), "--store must be memory or an address such as redis://"),
+        (("--store", "mysql://x"), "--store: a store is memory, or an address such as redis://"),
         (("--store", "redis://127.0.0.1:1/0"), "the store did not answer"),
         (("--lifetime", "601"), "between 1 and 600"),
         (("--lifetime", "0"), "between 1 and 600"),

@@ -62,7 +62,8 @@ class Crowd:
             self._held = self.runner.run(park())
         else:
             self._held = self.threads.submit(self.endpoint.browser, request)
-            eventually(lambda: len(self.store._wakeups) == 1)
+            waiters = self.store._wakeups._waiters
+            eventually(lambda: any(waiter._flag._cond._waiters for waiter in list(waiters.values())))  # it has looked, and sleeps
 
     @property
     def full(self) -> bool:

@@ -1,0 +1,32 @@
+"""Several dialects in one place, such as the root of a site, where the clients of each expect it."""
+
+from typing import Any
+
+from qrlogin.errors import Misconfigured, QRLoginError
+from qrlogin.wire.dialect import BrowserOnly, Dialect, Exchange
+from qrlogin.wire.message import Request, Response
+from qrlogin.wire.routes import known
+
+
+class Several(BrowserOnly):
+    """Several dialects, mounted as if they were one: the first that knows a path answers it.
+
+    Phones hand in the codes of all of them where they hand in all others, at the native dialect. Raises `Misconfigured` when
+    there is none.
+    """
+
+    def __init__(self, *dialects: Dialect) -> None:
+        if not dialects:
+            raise Misconfigured("name at least one dialect")
+        self._dialects = dialects
+        self.browser_routes = tuple(route for dialect in dialects for route in dialect.browser_routes)
+
+    def browser(self, request: Request) -> Exchange[Any] | Response:
+        return self._of(request).browser(request)
+
+    def refuse(self, request: Request, error: QRLoginError) -> Response:
+        return self._of(request).refuse(request, error)
+
+    def _of(self, request: Request) -> Dialect:
+        fits = (dialect for dialect in self._dialects if known(dialect.browser_routes, request.path))
+        return next(fits, self._dialects[0])  # one that does not know it says so

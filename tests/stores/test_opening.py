@@ -1,0 +1,43 @@
+"""A store by the address that stands in a setting."""
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
+from qrlogin.stores import AsyncRedisStore, AsyncStore, RedisStore, open_async_store, open_store
+
+WITH: dict[str, Any] = {"secret_keys": [bytes(range(32))], "verification_uri": "https://example.com/qr"}
+
+
+def test_memory_and_redis_in_both_colours(redis_url: str) -> None:
+    for address, kind, twin in (("memory", MemoryStore, AsyncMemoryStore), (redis_url, RedisStore, AsyncRedisStore)):
+        store, other = open_store(address), open_async_store(address)
+        assert (type(store), type(other)) == (kind, twin)
+        with QRLogin(store, **WITH) as qr:
+            assert qr.status(qr.begin().device_code).version == 1
+        assert asyncio.run(begun_version(other)) == 1
+
+
+async def begun_version(store: AsyncStore) -> int:
+    async with AsyncQRLogin(store, **WITH) as qr:
+        return (await qr.status((await qr.begin()).device_code)).version
+
+
+@pytest.mark.parametrize("address", ["", "Memory", "redis", "mysql://u:secret@h/db", "redis:secret", None, 3])
+def test_no_address(address: Any) -> None:
+    for opening in (open_store, open_async_store):
+        with pytest.raises(Misconfigured, match="a store is memory, or an address such as redis://") as refused:
+            opening(address)
+        assert "secret" not in str(refused.value)
+
+
+def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qrlogin.stores.redis", None)
+    monkeypatch.delattr("qrlogin.stores.redis", raising=False)
+    for opening in (open_store, open_async_store):
+        with pytest.raises(ImportError, match="redis"):
+            opening("redis://127.0.0.1:6379/0")
+        opening("memory")

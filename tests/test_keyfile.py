@@ -1,0 +1,54 @@
+"""A key that is kept in a file: made once, for everybody who asks, and for nobody else."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qrlogin import MemoryStore, Misconfigured, QRLogin
+from qrlogin.keyfile import kept_key
+
+
+def test_a_key_is_made_once_and_stays(tmp_path: Path) -> None:
+    key = kept_key(tmp_path / "key")
+    assert kept_key(str(tmp_path / "key")) == key
+    assert kept_key(tmp_path / "other") != key
+    assert sorted(os.listdir(tmp_path)) == ["key", "other"], "no draft is left behind"
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    QRLogin(MemoryStore(), secret_keys=[key], verification_uri="https://example.com/qr").begin()
+
+
+def test_processes_that_start_together_agree(tmp_path: Path) -> None:
+    said = "from qrlogin.keyfile import kept_key; input(); print(kept_key('key'))"
+    together = [
+        subprocess.Popen([sys.executable, "-c", said], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    for process in together:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert len({process.communicate()[0] for process in together}) == 1
+
+
+def test_a_key_that_others_can_read_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    secret = kept_key(file)
+    file.chmod(0o640)
+    with pytest.raises(Misconfigured, match="others can read key: chmod 600") as refused:
+        kept_key(file)
+    assert secret not in str(refused.value)
+
+
+def test_an_empty_file_is_no_key(tmp_path: Path) -> None:
+    tmp_path.joinpath("key").touch(mode=0o600)
+    with pytest.raises(Misconfigured, match="key is empty"):
+        kept_key(tmp_path / "key")
+
+
+def test_without_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        kept_key(tmp_path / "instance" / "key")

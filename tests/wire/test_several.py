@@ -1,0 +1,61 @@
+"""Several dialects in one place: each path is answered by the dialect that knows it, and in its spelling."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
+from qrlogin.demo.dialects import DIALECTS
+from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Person, Request, Rfc8628, Several, WeChat
+from tests.wire.mount import KEY, URI
+
+TYPED = replace(STANDARD, user_codes=True)
+QR = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED)
+ALL: dict[str, Dialect] = {name: make(QR.core, BrowserContext(), None) for name, make in DIALECTS.items()}
+
+
+def test_every_path_is_answered_as_by_its_dialect_alone() -> None:
+    several = Endpoint(QR, Several(*ALL.values()), max_waiting=1)
+    for dialect in ALL.values():
+        alone = Endpoint(QR, dialect, max_waiting=1)
+        for route in dialect.browser_routes:
+            asked = Request("PATCH", route.path.replace("{login_id}", "A" * 22).replace("{code}", "abc"))
+            one, other = several.browser(asked), alone.browser(asked)
+            assert (one.status, one.headers, one.body) == (other.status, other.headers, other.body) != (404, (), b"")
+
+
+def test_what_nobody_knows_is_refused_as_the_first_refuses_it() -> None:
+    rfc8628, wechat = ALL["rfc8628"], ALL["wechat"]
+    for dialects in ((rfc8628, wechat), (wechat, rfc8628)):
+        asked = Request("GET", "nothing/here")
+        alone = Endpoint(QR, dialects[0], max_waiting=1).browser(asked)
+        said = Endpoint(QR, Several(*dialects), max_waiting=1).browser(asked)
+        assert (said.status, said.body) == (alone.status, alone.body)
+        assert said.status == 404
+
+
+def test_a_phone_goes_elsewhere() -> None:
+    endpoint = Endpoint(QR, Several(*ALL.values()), max_waiting=1)
+    asked = Request("POST", "scan", headers=(("content-type", "application/json"),), body=json.dumps({"code": "x"}).encode())
+    assert endpoint.phone(asked, Person("42")).status == 404
+
+
+def test_both_colours() -> None:
+    asyncio.run(both_colours())
+
+
+async def both_colours() -> None:
+    async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED) as qr:
+        both = Several(WeChat(qr.core), Rfc8628(qr.core, clients=lambda client: True))
+        endpoint = AsyncEndpoint(qr, both, max_waiting=1)
+        form = (("content-type", "application/x-www-form-urlencoded"),)
+        begun = await endpoint.browser(Request("POST", "device_authorization", headers=form, body=b"client_id=tv"))
+        assert (begun.status, "device_code" in json.loads(begun.body)) == (200, True)
+        assert (await endpoint.browser(Request("GET", "jslogin", query="appid=a&fun=new&lang=en&_=1"))).status == 200
+
+
+def test_none_is_no_place() -> None:
+    with pytest.raises(Misconfigured, match="at least one"):
+        Several()
