@@ -7,6 +7,7 @@ its tests share them: a test keeps apart by a random key prefix, and one that st
 import os
 import secrets
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -25,20 +26,36 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_pa
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three for each core, because half of the time a test waits; more than eight would only start more servers.
+    """Four for each core, because most of the time a test waits; more than eight would only start more servers.
 
     Whoever asks for a few by `-k` gets them from this process, before workers would have started.
     """
     if config.option.keyword:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(3 * cores, 8)
+    return min(4 * cores, 8)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """The workers must list the same tests in the same order, also those that are drawn from a set."""
     os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker begins with its share of the long tests, so that none of them is begun when all others are done.
+
+    The workers are first given equal parts of this list, in its order, and take from each other's ends when theirs is done.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = iter([item for item in items if not item.get_closest_marker("long")])
+    sizes = [len(items) // workers + (worker >= workers - len(items) % workers) for worker in range(workers)]
+    items.clear()
+    for worker, size in enumerate(sizes):
+        first = long[worker::workers]
+        items += [*first, *islice(others, max(0, size - len(first)))]
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,7 @@ def test_ruff_would_format_nothing() -> None:
     output(sys.executable, "-m", "ruff", "format", "--check", "--no-cache")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", [".", *(f"examples/{name}" for name in sorted(os.listdir(ROOT / "examples")))])
 def test_mypy_strict_finds_nothing(folder: str) -> None:
     """Each example is checked from within, as it runs."""

@@ -235,6 +235,7 @@ async def test_next(desk: Desk, stub: Stub, path: str) -> None:
     assert not desk.page.url.startswith(stub.url + "/")
 
 
+@pytest.mark.long
 async def test_a_next_that_leads_elsewhere_is_ignored(desk: Desk, stub: Stub) -> None:
     """Each goes through the whole story in one page, with the navigation itself watched by the browser."""
     asked_for: list[str] = []

@@ -122,6 +122,7 @@ def demos() -> Iterator[tuple[str, str]]:
         yield usual.origin, short.origin
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
 def test_a_public_client_comes_to_the_right_ends(client: Client, demos: tuple[str, str], tmp_path: Path) -> None:
     if not installed(client):

@@ -42,6 +42,7 @@ def parked(running: Running, desk: Desk) -> socket.socket:
     return line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("example", "command"), COMMANDS, ids=lambda value: getattr(value, "name", value))
 def test_a_hundred_parked_browsers_do_not_keep_it(example: Example, command: str) -> None:
     with Running(example, start=command, QRLOGIN_MAX_WAITING="128") as running:

@@ -1,10 +1,14 @@
 """The shared story: the three examples as their READMEs start them, the bare applications, and the built-in demo."""
 
+import pytest
+
 from tests.demo.running import RunningDemo
 from tests.examples.running import Running
 from tests.examples.story import Stage, tell
 from tests.examples.visitors import OfBareApplications, OfExamples, OfTheDemo
 from tests.wire.sites import SITES
+
+pytestmark = pytest.mark.long
 
 
 def test_the_story_of(example: Running) -> None:

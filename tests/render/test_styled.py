@@ -55,11 +55,13 @@ def check_all_read(cases: Sequence[tuple[int, str, tuple[str, str], str | None]]
     assert not unread
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modules", MODULES)
 def test_three_decoders_read_every_look_without_a_logo(modules: str, tmp_path: Path) -> None:
     check_all_read([(length, modules, colours, None) for length in LENGTHS for colours in COLOURS], tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modules", MODULES)
 def test_three_decoders_read_every_look_with_a_logo(modules: str, tmp_path: Path) -> None:
     """Every logo at every length in each form of module. The colours take turns, so that any two things meet, not any three."""

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -46,25 +45,17 @@ LIVES = {
 }
 
 
-@pytest.fixture(scope="module")
-def failing() -> Mapping[str, set[str]]:
-    """By class of `naive_suite.py`."""
+@pytest.mark.long
+def test_the_suite_fails_these_and_no_others() -> None:
+    """Get, check, set loses everything; who expects repeats still loses the races; who takes a lock still loses the repeats."""
     command = [sys.executable, "-m", "pytest", str(SUITE), "-q", "--tb=no", "-rf", "-p", "no:cacheprovider"]
     ran = subprocess.run(command, cwd=SUITE.parents[2], capture_output=True, text=True, check=False)
     assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout[-2000:] + ran.stderr[-2000:]
     failed: dict[str, set[str]] = {}
     for suite, name in re.findall(r"^FAILED [^:]+::(\w+)::(\w+)", ran.stdout, re.MULTILINE):
         failed.setdefault(suite, set()).add(name)
-    return failed
-
-
-def test_get_check_set_fails_these(failing: Mapping[str, set[str]]) -> None:
-    assert failing["TestNaive"] == RACES | REPEATS | LIVES
-
-
-def test_expecting_repeats_does_not_help_against_races(failing: Mapping[str, set[str]]) -> None:
-    assert failing["TestForgiving"] == RACES | LIVES
-
-
-def test_a_lock_does_not_help_against_repeats(failing: Mapping[str, set[str]]) -> None:
-    assert failing["TestLocked"] == REPEATS | LIVES
+    assert failed == {
+        "TestNaive": RACES | REPEATS | LIVES,
+        "TestForgiving": RACES | LIVES,
+        "TestLocked": REPEATS | LIVES,
+    }
