@@ -7,6 +7,7 @@ and has no sync/async colour. `login.py` and `aio.py` only carry commands to a s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import NoReturn, TypeVar
 
 from qrlogin import codes
@@ -195,13 +196,14 @@ class Core:
         Two commands: the ticket is looked at first, because what was redeemed by mistake would be lost.
         """
         device, looking = self.device(device_code), self.status(device_code)
+        redeem = cache(lambda: self.redeem(device_code, op=ticket))  # made once: an operation remembers what it told
 
         def fits(reply: Reply) -> bool:
             scanner = reply.record.get("scanner", "")
             return bool(scanner) and ticket.isascii() and same(ticket, codes.ticket(device.key, device.login_id, scanner))
 
         def then(reply: Reply) -> Operation[Redeemed] | None:
-            return self.redeem(device_code, op=ticket) if fits(reply) else None
+            return redeem() if fits(reply) else None
 
         def refused(reply: Reply) -> NoReturn:
             if looking.meaning(reply).state is State.EXPIRED:
@@ -215,13 +217,13 @@ class Core:
         the same yield again.
         """
         device, looking = self.device(device_code), self.status(device_code)
+        redeem = cache(lambda op: self.redeem(device_code, op=op))  # made once: an operation remembers what it told
 
         def then(reply: Reply) -> Operation[Redeemed] | None:
             seen = looking.meaning(reply)
             if seen.scanned_by is None or seen.state is State.SCANNED:
                 return None
-            op = codes.ticket(device.key, device.login_id, seen.scanned_by.tag)
-            return self.redeem(device_code, op=op)
+            return redeem(codes.ticket(device.key, device.login_id, seen.scanned_by.tag))
 
         return Operation(looking.command, looking.meaning, then)
 

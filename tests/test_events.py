@@ -276,6 +276,34 @@ def test_a_login_that_is_drawn_again_begins_once(app: Telling, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
+def test_what_redeems_in_its_second_step_is_told_though_its_reply_was_lost(
+    app: Telling, monkeypatch: pytest.MonkeyPatch, yields: str
+) -> None:
+    begun = app.qr.begin(ask_browser=False)
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    core, ticket, genuine = app.qr.core, app.qr.status(begun.device_code).ticket, app.store.apply
+    operation: Operation[Any] = (
+        core.exchange(begun.device_code, ticket) if yields == "exchange" else core.status_or_redeem(begun.device_code)
+    )
+
+    def apply(command: Command) -> Reply:
+        reply = genuine(command)
+        if command.row.event != "status":
+            raise Unavailable
+        return reply
+
+    app.told.clear()
+    with monkeypatch.context() as losing:
+        losing.setattr(app.store, "apply", apply)
+        with pytest.raises(Unavailable):
+            app.qr.run(operation)
+    for _ in range(2):
+        assert isinstance(app.qr.run(operation), Redeemed)
+    assert app.names == ["redeemed"]
+
+
+@pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
 def test_what_looks_first_tells_of_the_redeem_alone(app: Telling, yields: str) -> None:
     begun = app.qr.begin(ask_browser=False)
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
