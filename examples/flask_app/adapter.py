@@ -4,15 +4,17 @@
 ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
 """
 
+import atexit
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, NoReturn
 
 from flask import Blueprint, Flask, Response, request
 
-from qrlogin import STANDARD, MemoryStore, QRLogin, Redeemed, stores
+from qrlogin import STANDARD, QRLogin, Redeemed
 from qrlogin.render import png
-from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Places, Request
+from qrlogin.stores import open_store
+from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Places, Request, drain_on_signals
 from qrlogin.wire import Response as Answer
 
 
@@ -59,6 +61,12 @@ def qrlogin_blueprint(
     return blueprint
 
 
+def stop_politely(qr: QRLogin) -> None:
+    """Call it once, in the main thread of the process that serves: told to stop, it ends all waits first, and its store last."""
+    drain_on_signals(qr)
+    atexit.register(qr.close)
+
+
 class PhoneLogin:
     """The extension. Flask-WTF, if the application has it, guards what acts in somebody's name; set it up before this."""
 
@@ -66,8 +74,7 @@ class PhoneLogin:
         self.callbacks = {"person": person, "log_in": log_in, **callbacks}
 
     def init_app(self, app: Flask) -> QRLogin:
-        url, origin = app.config.get("QRLOGIN_STORE", "memory"), app.config["QRLOGIN_ORIGIN"]
-        store = MemoryStore() if url == "memory" else stores.RedisStore.from_url(url)
+        store, origin = open_store(app.config.get("QRLOGIN_STORE", "memory")), app.config["QRLOGIN_ORIGIN"]
         keys, policy = app.config["QRLOGIN_SECRET_KEYS"], app.config.get("QRLOGIN_POLICY", STANDARD)
         qr = QRLogin(store, secret_keys=keys, verification_uri=f"{origin}/qr", policy=policy)
         draw = app.config.get("QRLOGIN_DRAW_PNG", png)

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from adapter import PhoneLogin
-from dialects import Several, tokens
+from adapter import PhoneLogin, stop_politely
 from flask import Flask, Response, abort, current_app, jsonify, redirect, render_template, request, session, url_for
 from flask_login import LoginManager, current_user, login_required, login_user, logout_user
 from flask_migrate import Migrate
@@ -29,14 +28,17 @@ from models import (
     make_account,
 )
 from settings import read
-from stopping import stop_politely
+from stopping import await_last_answers
+from tokens import tokens
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from qrlogin import Redeemed
 from qrlogin.browser import language, texts
+from qrlogin.browser import say as say_in
+from qrlogin.demo.dialects import DIALECTS
 from qrlogin.render import Style, png
-from qrlogin.wire import Person
+from qrlogin.wire import BrowserContext, Person, Several
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
@@ -52,6 +54,7 @@ GUARDS = {
     "Cache-Control": "no-store",
 }
 STYLE = Style(modules="rounded", dark="#0b4f43", logo=Path(__file__).with_name("static").joinpath("logo.png").read_bytes())
+ERRORS = {403: "forbidden", 404: "not_found", 405: "method_not_allowed"}  # in JSON; RFC 6749's spelling
 OWN_PATH = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 login_manager, csrf, migrate = LoginManager(), CSRFProtect(), Migrate()
@@ -71,8 +74,9 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     csrf.init_app(app)
     phones = PhoneLogin(person, log_in, log_out=end_session, tokens=tokens)
     qr = phones.init_app(app)
-    if names := app.config["QRLOGIN_DIALECTS"]:
-        phones.mount(app, Several(qr.core, names), url_prefix="", name="dialects")
+    if names := app.config["QRLOGIN_DIALECTS"]:  # those of `qrlogin demo`, which take any client
+        several = Several(*(DIALECTS[name](qr.core, BrowserContext(), None) for name in names))
+        phones.mount(app, several, url_prefix="", name="dialects")
     app.before_request(under_its_own_name)
     app.after_request(guard)
     app.context_processor(lambda: {"lang": language(accepted()), "t": texts(accepted())["pages"]})
@@ -204,19 +208,18 @@ def accepted() -> str:
 
 
 def say(key: str, **words: object) -> str:
-    """A text of the catalogue. What is put into it cannot turn the text around it (Unicode's isolates)."""
-    text = texts(accepted())["pages"][key]
-    for word, value in words.items():
-        text = text.replace(f"{{{word}}}", f"\u2068{value}\u2069" if isinstance(value, str) else str(value))
-    return text
+    return say_in(accepted(), key, **words)
 
 
 def under_its_own_name() -> AnyResponse | None:
-    """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there."""
+    """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there, and no other name is answered."""
     origin = current_app.config["QRLOGIN_ORIGIN"]
-    if request.method == "GET" and request.host.partition(":")[0] == "localhost" and urlsplit(origin).hostname == "127.0.0.1":
-        return redirect(origin + request.full_path.rstrip("?"))
-    return None
+    asked, own = urlsplit(f"//{request.host}").hostname, urlsplit(origin).hostname
+    if asked == own:
+        return None
+    if request.method != "GET" or (asked, own) != ("localhost", "127.0.0.1"):
+        abort(400, "this site has another name")
+    return redirect(origin + request.full_path.rstrip("?"))
 
 
 def guard(response: Response) -> Response:
@@ -225,16 +228,19 @@ def guard(response: Response) -> Response:
     return response
 
 
-def explain(error: HTTPException) -> AnyResponse | tuple[str | Response, int]:
+def explain(error: HTTPException) -> AnyResponse | tuple[str | Response, int, list[tuple[str, str]]]:
     code = error.code or 500
     if code < 400:  # a redirect
         return error.get_response()
     forged = isinstance(error, CSRFError)
+    allowed = [header for header in error.get_headers() if header[0] == "Allow"]
     if request.is_json:  # an element asked
-        return jsonify(error="forbidden" if forged or code == 403 else "bad_request", error_description=error.description), code
+        named = "forbidden" if forged else ERRORS.get(code, "server_error" if code >= 500 else "bad_request")
+        return jsonify(error=named, error_description=error.description), code, allowed
     heading = say("formTooOld" if forged else "notFound" if code in (404, 405) else "wentWrong")
-    return render_template("message.html", heading=heading), code
+    return render_template("message.html", heading=heading), code, allowed
 
 
 app = create_app()
-stop_politely(app)
+await_last_answers(app)
+stop_politely(app.extensions["qrlogin"])

@@ -1,6 +1,8 @@
 """Who has an account here, and how passwords are kept: scrypt, by werkzeug."""
 
+import os
 import secrets
+import threading
 from functools import cache
 
 from flask_login import UserMixin
@@ -13,6 +15,8 @@ from werkzeug.security import check_password_hash, generate_password_hash
 LONGEST_NAME = 64  # characters
 SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where a password is all there is
 LONGEST_PASSWORD = 256
+
+_hashing = threading.BoundedSemaphore(os.cpu_count() or 1)  # 32 MB each, and more at once would be no sooner
 
 
 class Base(DeclarativeBase):
@@ -32,7 +36,8 @@ class Account(UserMixin, db.Model):  # type: ignore[name-defined,misc]
 
 def make_account(name: str, password: str) -> Account | None:
     """A new account; None if the name is taken."""
-    account = Account(name=name, password_hash=generate_password_hash(password))
+    with _hashing:
+        account = Account(name=name, password_hash=generate_password_hash(password))
     db.session.add(account)
     try:
         db.session.commit()
@@ -45,8 +50,9 @@ def make_account(name: str, password: str) -> Account | None:
 def account_of(name: str, password: str) -> Account | None:
     """Whose name and password these are. A name that nobody has takes as long as a wrong password."""
     account = db.session.scalar(select(Account).filter_by(name=name))
-    fits = check_password_hash(account.password_hash if account else _nobodys(), password)
-    return account if fits else None
+    kept = account.password_hash if account else _nobodys()
+    with _hashing:
+        return account if check_password_hash(kept, password) else None
 
 
 def account_by_id(number: str) -> Account | None:

@@ -3,18 +3,14 @@
 Secrets that the environment does not name are made once and kept in instance/, so that people and sessions outlive a restart.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from dialects import chosen
-
 from qrlogin import STANDARD, Misconfigured
-from qrlogin.codes import new_key
+from qrlogin.demo.dialects import chosen
+from qrlogin.keyfile import kept_key
 
 DEFAULT_ORIGIN = "http://127.0.0.1:5000"  # of `flask run`
 DEFAULT_MAX_WAITING = 8  # half of the 16 threads in gunicorn.conf.py
@@ -24,18 +20,16 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-
 def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
     """Flask's configuration from `QRLOGIN_*`. Raises `Misconfigured`."""
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if instance.stat().st_mode & 0o077:  # it was there before
+        instance.chmod(0o700)
     origin = (environ.get("QRLOGIN_ORIGIN") or DEFAULT_ORIGIN).rstrip("/")
     if not ORIGIN.fullmatch(origin):
         raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {DEFAULT_ORIGIN}")
     secure = origin.startswith("https:")
-    store = environ.get("QRLOGIN_STORE") or "memory"
-    if store != "memory" and not store.startswith(("redis://", "rediss://", "unix://")):
-        raise Misconfigured("QRLOGIN_STORE is memory, or an address such as redis://127.0.0.1:6379/0")
-    names = chosen(environ.get("QRLOGIN_DIALECTS", ""))
-    lifetime = number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime)
-    rotation = min(STANDARD.rotation, lifetime)
+    names = chosen(environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
+    policy = STANDARD.lasting(number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime))
     return {
-        "SECRET_KEY": environ.get("SECRET_KEY") or kept(instance / "secret_key"),
+        "SECRET_KEY": environ.get("SECRET_KEY") or kept_key(instance / "secret_key"),
         "SQLALCHEMY_DATABASE_URI": database(environ.get("QRLOGIN_DATABASE") or str(instance / "people.sqlite3")),
         # No other site, and no other host of this one, can plant a session whose name begins so.
         "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
@@ -46,17 +40,11 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
         "WTF_CSRF_TIME_LIMIT": None,  # a login page that was open all night still works
         "WTF_CSRF_SSL_STRICT": False,  # wants a referrer, which the phone's page does not give: its address holds a code
         "QRLOGIN_ORIGIN": origin,
-        "QRLOGIN_STORE": store,
+        "QRLOGIN_STORE": environ.get("QRLOGIN_STORE") or "memory",
         "QRLOGIN_SECRET_KEYS": secret_keys(environ.get("QRLOGIN_SECRET_KEYS", ""), instance),
         "QRLOGIN_MAX_WAITING": number(environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING),
         "QRLOGIN_DIALECTS": names,
-        "QRLOGIN_POLICY": replace(
-            STANDARD,
-            lifetime=lifetime,
-            rotation=rotation,
-            rotation_grace=min(STANDARD.rotation_grace, rotation),
-            user_codes="rfc8628" in names,  # its devices show a code to type, and so do the pages then
-        ),
+        "QRLOGIN_POLICY": replace(policy, user_codes="rfc8628" in names),  # its devices show a code to type; so do the pages then
     }
 
 
@@ -74,17 +62,4 @@ def database(where: str) -> str:
 
 def secret_keys(text: str, instance: Path) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
-    return keys or [kept(instance / "qrlogin_key")]
-
-
-def kept(path: Path) -> str:
-    """The secret in this file, made if there is none. It appears at once and whole, so two workers that start together agree."""
-    if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # mode 0600, a name of its own
-            file.write(new_key())
-            file.flush()
-            with suppress(FileExistsError):
-                os.link(file.name, path)
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise Misconfigured(f"others can read {path.name}: chmod 600 it, or take it away for a new one")
-    return path.read_text("utf-8").strip()
+    return keys or [kept_key(instance / "qrlogin_key")]

@@ -1,7 +1,6 @@
-"""How this process ends: nobody's wait is cut off in the middle.
+"""What `flask run` lacks: told to stop, it would leave at once, as its threads do not count. Here the last answers get a moment.
 
-Told to stop, gunicorn lets its requests end, so it is enough that no wait is held any longer. `flask run` would leave at once, as
-its threads do not count: it gets a moment for the last answers.
+Gunicorn lets its requests end by itself.
 """
 
 import atexit
@@ -14,8 +13,6 @@ from typing import Any
 
 from flask import Flask
 from werkzeug.wsgi import ClosingIterator
-
-from qrlogin.wire import drain_on_signals
 
 LAST_ANSWERS_S = 1.0
 
@@ -44,13 +41,11 @@ class Busy:
             self._fewer.wait_for(lambda: not self._count, LAST_ANSWERS_S)
 
 
-def stop_politely(app: Flask) -> None:
-    """Call it once, in the main thread of the process that serves."""
-    qr, busy = app.extensions["qrlogin"], Busy(app.wsgi_app)
+def await_last_answers(app: Flask) -> None:
+    """Call it before `adapter.stop_politely`, which ends the waits: what is registered last is called first."""
+    busy = Busy(app.wsgi_app)
     app.wsgi_app = busy  # type: ignore[method-assign]
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    drain_on_signals(qr)
     atexit.register(gc.freeze)  # the system takes all memory back at once; tidying it up would take Python a second
     atexit.register(busy.wait)
-    atexit.register(qr.close)  # the last registered is called first

@@ -1,16 +1,13 @@
-"""What is particular to the Flask example: settings, sessions, CSRF protection, database, and the diff in its README."""
+"""What is particular to the Flask example: settings, sessions, CSRF protection, database."""
 
-import os
-import secrets
 import shutil
 import signal
 import sqlite3
 import stat
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,14 +16,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import check, downgrade, upgrade
-from werkzeug.serving import make_server
+from werkzeug.exceptions import Forbidden
 
-from qrlogin import Misconfigured
+from qrlogin import Misconfigured, Redeemed
 from qrlogin.stores import RedisStore
-from tests.examples.patching import added, apply, diff_in
+from qrlogin.wire import Endpoint, Places
 from tests.examples.running import EXAMPLES, LEFT_OUT
-from tests.examples.visitors import PASSWORD, Tags, Visitor
-from tests.servers import LOOPBACK
+from tests.examples.visitors import PASSWORD, Tags
 
 FOLDER, BEFORE = EXAMPLES / "flask_app", Path(__file__).with_name("existing_flask")
 ORIGIN = "http://localhost"  # what Flask's test client says
@@ -121,7 +117,7 @@ class ByPhone:
         ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
         ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "without a path"),
         ({"QRLOGIN_ORIGIN": "http://example.com"}, "https"),
-        ({"QRLOGIN_STORE": "postgres://x"}, "QRLOGIN_STORE is memory, or an address such as redis://"),
+        ({"QRLOGIN_STORE": "postgres://x"}, "a store is memory, or an address such as redis://"),
         ({"QRLOGIN_SECRET_KEYS": "short"}, "Make one with: python -m qrlogin keygen"),
         ({"QRLOGIN_MAX_WAITING": "0"}, "QRLOGIN_MAX_WAITING is a whole number from 1 on"),
         ({"QRLOGIN_MAX_WAITING": "many"}, "such as 8"),
@@ -165,6 +161,20 @@ def test_every_dialect_at_the_root(make: Callable[..., Flask]) -> None:
     assert client.post("/phone/scan", json={"code": begun["user_code"]}, headers=SAME_SITE).status_code in (400, 404)
 
 
+def test_all_that_is_mounted_shares_the_places(make: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+    places = list[Places]()
+
+    class Recorded(Endpoint):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            places.append(self._places)
+
+    monkeypatch.setattr(sys.modules["adapter"], "Endpoint", Recorded)
+    make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
+    assert len(places) == 2
+    assert places[0] is places[1]
+
+
 def test_a_device_gets_tokens_for_the_code_that_it_showed(make: Callable[..., Flask]) -> None:
     app = make(QRLOGIN_DIALECTS="rfc8628")
     phone, device = sign_up(app), app.test_client()
@@ -201,18 +211,6 @@ def test_secrets_are_for_their_owner_alone(app: Flask, make: Callable[..., Flask
     (tmp_path / "instance" / "secret_key").chmod(0o644)
     with pytest.raises(Misconfigured, match="chmod 600"):
         make()
-
-
-def test_two_that_start_at_once_agree_on_their_secrets(example: ModuleType, tmp_path: Path) -> None:
-    """The one that comes second finds the file between its look and its link."""
-    settings, path = sys.modules["settings"], tmp_path / "key"
-    kept = {settings.kept(path)}
-    with pytest.MonkeyPatch.context() as patched:
-        looked = iter([False])
-        patched.setattr(Path, "exists", lambda _: next(looked))
-        kept.add(settings.kept(path))
-    assert len(kept) == 1
-    assert [each.name for each in tmp_path.iterdir() if "key" in each.name] == ["key"]
 
 
 # The database
@@ -407,12 +405,30 @@ def test_who_comes_as_localhost_is_led_to_the_sites_own_name(make: Callable[...,
     assert client.get("/login", base_url="http://127.0.0.1:5000").status_code == 200
 
 
+def test_only_its_own_host_is_answered(make: Callable[..., Flask]) -> None:
+    for origin, own in (
+        ("http://127.0.0.1:5000", "127.0.0.1:5000"),
+        ("https://example.com", "example.com"),
+        ("https://[::1]", "[::1]"),
+    ):
+        client = make(QRLOGIN_ORIGIN=origin).test_client()
+        assert client.get("/login", headers={"Host": own}).status_code == 200
+        for host in ("evil.example", "localhost.evil.example", f"x{own}", "127.0.0.2"):
+            for path in ("/login", "/qrlogin/begin/", "/static"):
+                seen = client.get(path, headers={"Host": host})
+                assert (seen.status_code, "Location" in seen.headers) == (400, False), (path, host)
+                assert seen.headers["X-Frame-Options"] == "DENY"
+
+
 def test_what_is_not_there_is_a_page_too(app: Flask) -> None:
     client = app.test_client()
     for method, path, status in (("GET", "/nothing", 404), ("GET", "/logout", 405), ("POST", "/", 405)):
         seen = client.open(path, method=method)
         assert (seen.status_code, seen.headers["X-Frame-Options"]) == (status, "DENY")
         assert "<h1" in seen.text
+        assert ("Allow" in seen.headers) == (status == 405)
+        said = client.open(path, method=method, json={}) if method == "POST" else None
+        assert said is None or (said.json or {})["error"] == "method_not_allowed"
 
 
 def test_no_page_holds_a_script_or_a_style(app: Flask) -> None:
@@ -424,55 +440,7 @@ def test_no_page_holds_a_script_or_a_style(app: Flask) -> None:
         assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
 
 
-# Several workers
-
-
-def test_several_workers_without_a_shared_store_are_refused(tmp_path: Path) -> None:
-    shutil.copytree(FOLDER, tmp_path / "flask_app", ignore=LEFT_OUT)
-    command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:0", "app:app"]
-    environ = {name: value for name, value in os.environ.items() if name != "QRLOGIN_STORE"}
-    done = subprocess.run(command, cwd=tmp_path / "flask_app", env=environ, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert "set QRLOGIN_STORE, for example to redis://" in done.stderr
-
-
-# The README's diff
-
-
-def test_the_diff_is_short() -> None:
-    assert len(added(diff_in(FOLDER / "README.md"))) <= 15
-
-
-def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "shop"
-    shutil.copytree(BEFORE, folder, ignore=LEFT_OUT)
-    apply(diff_in(FOLDER / "README.md"), folder)
-    shutil.copy(FOLDER / "adapter.py", folder)
-    server: Any = None
-    for name in ("SECRET_KEY", "QRLOGIN_KEY"):
-        monkeypatch.setenv(name, secrets.token_hex(32))
-    with importing(folder) as get:
-        server = make_server(LOOPBACK, 0, lambda *arguments: shop(*arguments), threaded=True)
-        origin = f"http://{LOOPBACK}:{server.server_port}"
-        monkeypatch.setenv("ORIGIN", origin)
-        shop = get("app").app
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            with Visitor(origin) as phone, Visitor(origin) as desk:
-                assert phone.send_form("/login", name="alice", password="alice's password").headers["location"] == "/"
-                desk.page("/login")
-                begun = desk.post("begin").json()
-                phone.page(begun["verification_uri_complete"].removeprefix(origin))
-                for verb in ("scan", "confirm"):
-                    assert phone.post(f"phone/{verb}", code=begun["verification_uri_complete"]).status_code == 200
-                tag = desk.get(begun["login_id"]).json()["scanned_by"]["tag"]
-                assert desk.http.get("/").status_code == 302
-                answer = desk.post(f"{begun['login_id']}/redeem", acknowledged=tag, op="made-for-this-click")
-                assert answer.status_code == 200
-                assert "Hello, alice" in desk.http.get("/").text
-        finally:
-            server.shutdown()
-            server.server_close()
+# Who is logged in, and for how long
 
 
 def test_a_look_at_a_login_brings_no_session_back(app: Flask) -> None:
@@ -499,5 +467,19 @@ def test_who_closed_the_account_after_approving_is_not_logged_in(app: Flask, exa
         assert example.account_of("bob", PASSWORD).id == 2  # not the number that others may still hold cookies of
 
 
-def test_nobody_else_reads_the_instance_folder(app: Flask) -> None:
-    assert Path(app.instance_path).stat().st_mode & 0o077 == 0
+def test_a_lost_answer_comes_again_with_the_same_tokens(app: Flask, example: ModuleType) -> None:
+    with app.test_request_context():
+        example.make_account("alice", PASSWORD)
+        one = Redeemed(login_id="a" * 22, subject="1", shown_as="", context={}, redeemed_at_ms=0, replayed=False)
+        first, again = example.tokens(one), example.tokens(replace(one, replayed=True))
+        other = example.tokens(replace(one, login_id="b" * 22))
+        assert first == again
+        assert first["access_token"] != other["access_token"]
+        assert first["openid"] == "1"  # what a client of wechat_open asks for
+        with pytest.raises(Forbidden):
+            example.tokens(replace(one, subject="2"))
+
+
+def test_an_instance_folder_that_was_open_is_closed(make: Callable[..., Flask], tmp_path: Path) -> None:
+    (tmp_path / "instance").mkdir(mode=0o755)
+    assert stat.S_IMODE(Path(make().instance_path).stat().st_mode) == 0o700

@@ -1,0 +1,96 @@
+"""The diff in the Flask example's README, applied to an application of somebody's own, and what gunicorn makes of both."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.examples.patching import added, apply, diff_in
+from tests.examples.running import EXAMPLES, LEFT_OUT, ROOT
+from tests.examples.story import Desk, Phone
+from tests.examples.visitors import Visitor
+from tests.servers import LOOPBACK, free_port
+from tests.wire.clock import eventually
+
+FOLDER, BEFORE = EXAMPLES / "flask_app", Path(__file__).with_name("existing_flask")
+WAIT_S = 25
+
+
+def test_the_diff_is_short() -> None:
+    assert len(added(diff_in(FOLDER / "README.md"))) <= 15
+
+
+@contextmanager
+def shop(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The application with the diff, as gunicorn serves it: its address and its process."""
+    shutil.copytree(BEFORE, folder, ignore=LEFT_OUT)
+    apply(diff_in(FOLDER / "README.md"), folder)
+    shutil.copy(FOLDER / "adapter.py", folder)
+    port = free_port()
+    origin = f"http://{LOOPBACK}:{port}"
+    keys = {"SECRET_KEY": secrets.token_hex(32), "QRLOGIN_KEY": secrets.token_hex(32)}
+    command = [sys.executable, "-m", "gunicorn", f"--bind={LOOPBACK}:{port}", "--threads=16", "--keep-alive=1", "app:app"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "ORIGIN": origin, **keys}
+    with subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: answers(origin))
+            yield origin, process
+        finally:
+            process.kill()
+
+
+def answers(origin: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{origin}/login", timeout=5) as answer:
+        return int(answer.status) == 200
+    return False
+
+
+def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
+    with shop(tmp_path / "shop") as (origin, process), Phone(Visitor(origin)) as alice, Desk(Visitor(origin)) as desk:
+        assert alice.visitor.send_form("/login", name="alice", password="alice's password").headers["location"] == "/"
+        desk.visitor.page("/login")
+        alice.see(desk.begin())
+        alice.visitor.page(alice.code.removeprefix(origin))
+        assert desk.visitor.http.get("/").status_code == 302
+        alice.does("scan", "confirm")
+        assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
+        assert "Hello, alice" in desk.visitor.http.get("/").text
+        with waiting(desk.begin()) as line:
+            begun = time.monotonic()
+            process.terminate()
+            process.wait()
+            assert time.monotonic() - begun < WAIT_S / 3
+            assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@contextmanager
+def waiting(desk: Desk) -> Iterator[socket.socket]:
+    """A long poll that is held for as long as nothing happens."""
+    cookies = "; ".join(f"{name}={value}" for name, value in desk.visitor.jar().items())
+    asked = f"{desk.visitor.mount}{desk.login_id}?after={desk.version}&wait={WAIT_S}"
+    url = desk.visitor.http.base_url
+    lines = [f"GET {asked} HTTP/1.1", f"Host: {url.host}:{url.port}", f"Cookie: {cookies}", "Sec-Fetch-Site: same-origin"]
+    with socket.create_connection((url.host, url.port or 0)) as line:
+        line.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        line.settimeout(0.5)
+        with pytest.raises(TimeoutError):  # not answered: it waits
+            line.recv(1, socket.MSG_PEEK)
+        yield line
+
+
+def test_several_workers_without_a_shared_store_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "flask_app", ignore=LEFT_OUT)
+    command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:0", "app:app"]
+    environ = {name: value for name, value in os.environ.items() if name != "QRLOGIN_STORE"}
+    done = subprocess.run(command, cwd=tmp_path / "flask_app", env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "set QRLOGIN_STORE, for example to redis://" in done.stderr
