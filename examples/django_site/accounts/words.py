@@ -4,13 +4,13 @@ from typing import Final
 
 from django.http import HttpRequest
 
-from qrlogin.browser import language, texts
+from qrlogin import browser
 
 _DJANGO: Final = {"zh-CN": "zh-hans"}  # the same language under Django's name
 
 
 def spoken(request: HttpRequest) -> str:
-    return language(request.headers.get("Accept-Language", ""))
+    return browser.language(request.headers.get("Accept-Language", ""))
 
 
 def by_django(request: HttpRequest) -> str:
@@ -19,13 +19,9 @@ def by_django(request: HttpRequest) -> str:
 
 
 def say(request: HttpRequest, key: str, **words: object) -> str:
-    """A text of the catalogue. What is put into it cannot turn the text around it (Unicode's isolates)."""
-    text = texts(spoken(request))["pages"][key]
-    for word, value in words.items():
-        text = text.replace(f"{{{word}}}", f"\u2068{value}\u2069" if isinstance(value, str) else str(value))
-    return text
+    return browser.say(spoken(request), key, **words)
 
 
 def context(request: HttpRequest) -> dict[str, object]:
     """For every template: `lang`, and the texts `t`."""
-    return {"lang": spoken(request), "t": texts(spoken(request))["pages"]}
+    return {"lang": spoken(request), "t": browser.texts(spoken(request))["pages"]}

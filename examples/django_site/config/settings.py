@@ -4,21 +4,19 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from django.core.management.utils import get_random_secret_key
-
 from qrlogin import STANDARD
-from qrlogin.codes import new_key
+from qrlogin.demo.dialects import chosen
 
-from .environment import database, dialects, kept, number, origin, words
+from .environment import database, kept, number, origin, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ORIGIN = origin("http://127.0.0.1:8000")  # what browsers call this site; 8000 is the port of runserver
 SECURE = ORIGIN.startswith("https:")
-DIALECTS = dialects()
+DIALECTS = chosen(os.environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
 
 QRLOGIN = {
     "VERIFICATION_URI": f"{ORIGIN}/qr",
-    "SECRET_KEYS": words("QRLOGIN_SECRET_KEYS") or [kept("qrlogin_key", new_key)],
+    "SECRET_KEYS": words("QRLOGIN_SECRET_KEYS") or [kept("qrlogin_key")],
     "STORE": os.environ.get("QRLOGIN_STORE") or "memory",
     "MAX_WAITING": number("QRLOGIN_MAX_WAITING", None),
     "LIFETIME": number("QRLOGIN_LIFETIME", STANDARD.lifetime),
@@ -26,7 +24,7 @@ QRLOGIN = {
     "TOKENS": "config.tokens.tokens",
 }
 
-SECRET_KEY = os.environ.get("SECRET_KEY") or kept("secret_key", get_random_secret_key)
+SECRET_KEY = os.environ.get("SECRET_KEY") or "django " + kept("secret_key")  # 256 bits in 43 characters; Django wants 50
 DEBUG = os.environ.get("DEBUG") == "1"
 ALLOWED_HOSTS = [urlsplit(ORIGIN).hostname or ""]
 CSRF_TRUSTED_ORIGINS = [ORIGIN]

@@ -2,6 +2,7 @@
 
 `person` says who is signed in on the phone; `log_in` starts your own session. Some dialects ask for more: `log_out` ends a
 session, `tokens` are what an OAuth client gets in place of one. All of them block; where views are awaited, they have a thread.
+`PermissionDenied` out of `log_in` or `tokens` is answered with 403, as JSON.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,13 +37,13 @@ def qrlogin_urls(
     tokens: Callable[[Redeemed], Mapping[str, object]] = missing,
 ) -> list[URLPattern]:
     def send(request: HttpRequest, answer: Answer) -> HttpResponseBase:
-        if answer.redeemed and answer.tokens_wanted:
-            answer = answer.with_json(tokens(answer.redeemed))
-        elif answer.redeemed:
-            try:
+        try:
+            if answer.redeemed and answer.tokens_wanted:
+                answer = answer.with_json(tokens(answer.redeemed))
+            elif answer.redeemed:
                 log_in(request, answer.redeemed)
-            except PermissionDenied as error:  # Django's own page for it is none that the element can read
-                return JsonResponse({"error": "forbidden", "error_description": str(error)}, status=403)
+        except PermissionDenied as error:  # Django's own page for it is none that the element can read
+            return JsonResponse({"error": "forbidden", "error_description": str(error)}, status=403)
         if answer.log_out:
             log_out(request)
         kind = HttpResponse if answer.events is None else StreamingHttpResponse

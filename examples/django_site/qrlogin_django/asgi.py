@@ -1,14 +1,17 @@
 """In asgi.py, in place of the function of the same name in django.core.asgi: waits are awaited, and sockets are served."""
 
+from contextlib import suppress
+
 from django.core.asgi import get_asgi_application as django_application
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
-from qrlogin import AsyncQRLogin
+from qrlogin import AsyncQRLogin, Misconfigured
 from qrlogin.wire import AsyncEndpoint, drain_on_signals
 from qrlogin.wire.message import Receive, Scope, Send
 
 from . import live
+from .conf import several
 
 
 class Application:
@@ -38,7 +41,11 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        drain_on_signals(self._qr)
+        if wrong := several():  # said here, the server does not try again
+            await send({"type": "lifespan.startup.failed", "message": wrong})
+            return
+        with suppress(Misconfigured):  # signals reach the main thread only
+            drain_on_signals(self._qr)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._qr.close()

@@ -12,7 +12,7 @@ from django.core.checks import Warning as Caution
 from django.http.request import validate_host
 from django.urls import Resolver404, resolve
 
-from .conf import option, problems
+from .conf import SHARE, option, problems
 
 NEEDED: Final = {
     "django.contrib.sessions.middleware.SessionMiddleware": "a login starts a session",
@@ -49,12 +49,11 @@ def _address(uri: Any) -> Iterator[CheckMessage]:
 def _store() -> Iterator[CheckMessage]:
     workers = os.environ.get("WEB_CONCURRENCY", "1")  # what gunicorn and uvicorn start, if not told otherwise
     if option("STORE") == "memory" and workers != "1":
-        hint = 'Set QRLOGIN["STORE"] to the redis:// address of a Redis that all of them reach.'
-        yield Caution(f"{workers} worker processes do not share logins in memory.", hint=hint, id="qrlogin.W002")
+        yield Caution(f"{workers} worker processes do not share logins in memory: {SHARE}.", id="qrlogin.W002")
 
 
 @register("qrlogin", deploy=True)
 def check_deployment(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
-    if option("STORE") == "memory":
+    if not problems() and option("STORE") == "memory":
         return [Caution("Logins are kept in memory: run one process, or give QRLOGIN a Redis.", id="qrlogin.W003")]
     return []

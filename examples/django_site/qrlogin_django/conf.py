@@ -1,94 +1,96 @@
-"""The QRLOGIN setting: what may stand in it, and what is wrong with it. It opens nothing and starts nothing."""
+"""The QRLOGIN setting: what may stand in it, and what is wrong with it. Nothing is kept open and nothing started."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from qrlogin import STANDARD, Misconfigured, Policy
+from qrlogin import STANDARD, Misconfigured
 from qrlogin.core import Core
+from qrlogin.stores import open_store
 
-#: Each key, and what it is when nothing is said. The four callables may be dotted paths, as elsewhere in settings.
-DEFAULTS: Final[Mapping[str, Any]] = {
-    "VERIFICATION_URI": "",
-    "SECRET_KEYS": (),
-    "STORE": "memory",
-    "MAX_WAITING": None,
-    "LIFETIME": STANDARD.lifetime,
-    "USER_CODES": False,
-    "PERSON": "qrlogin_django.people.person",
-    "LOG_IN": "qrlogin_django.people.log_in",
-    "LOG_OUT": "qrlogin_django.people.log_out",
-    "TOKENS": "qrlogin_django.adapter.missing",
-}
-SCHEMES: Final = ("redis", "rediss", "unix")
+SHARE: Final = 'set QRLOGIN["STORE"] to the redis:// address of a Redis that all of them reach'
 
 
-def option(name: str) -> Any:
-    return getattr(settings, "QRLOGIN", {}).get(name, DEFAULTS[name])
-
-
-def callback(name: str) -> Any:
-    """A function, or what a dotted path leads to. Raises ImportError."""
-    value = option(name)
-    return import_string(value) if isinstance(value, str) else value
-
-
-def max_waiting(*, awaited: bool) -> int:
-    """How many waits a process holds: half of gunicorn's `--threads 16`, or as many as an event loop does without noticing."""
-    given: int | None = option("MAX_WAITING")
-    return given if given is not None else 1000 if awaited else 8
-
-
-def policy() -> Policy:
-    """Raises `Misconfigured` for a lifetime that no login may have."""
-    seconds = option("LIFETIME")
-    if not isinstance(seconds, int):
-        raise Misconfigured(f"LIFETIME must be a whole number of seconds, not {seconds!r}")
-    rotation, grace = min(STANDARD.rotation, seconds), min(STANDARD.rotation_grace, seconds)
-    return replace(STANDARD, lifetime=seconds, rotation=rotation, rotation_grace=grace, user_codes=bool(option("USER_CODES")))
-
-
-def problems() -> list[tuple[str, str]]:
-    """What is wrong with it, by number, and what to do about it. The pages of the site are not looked at here."""
-    given = getattr(settings, "QRLOGIN", None)
-    if not isinstance(given, dict):
-        return [("E001", f"settings.py needs a dict QRLOGIN. Its keys are {', '.join(DEFAULTS)}.")]
-    found = []
-    if unknown := sorted(str(name) for name in given if name not in DEFAULTS):
-        found.append(("E001", f"QRLOGIN has unknown keys: {', '.join(unknown)}. Known are {', '.join(DEFAULTS)}."))
-    for number, refused in {"E002": _keys, "E003": _address, "E004": _store, "E005": _numbers, "E006": _callbacks}.items():
-        try:
-            refused()
-        except (Misconfigured, ImportError) as error:
-            found.append((number, f"QRLOGIN: {error}"))
+def callback(named: Any) -> Any:
+    """A function, or the one that a dotted path leads to. Raises `Misconfigured` or ImportError."""
+    found = import_string(named) if isinstance(named, str) else named
+    if not callable(found):
+        raise Misconfigured("it must be a function, or the dotted path of one")
     return found
 
 
-def _keys() -> None:
-    Core(secret_keys=option("SECRET_KEYS"), verification_uri="http://127.0.0.1/qr", audience=None, policy=STANDARD)
+def _uri(uri: Any) -> None:
+    Core(secret_keys=[bytes(range(32))], verification_uri=uri, audience=None, policy=STANDARD)
 
 
-def _address() -> None:
-    Core(secret_keys=[bytes(range(32))], verification_uri=option("VERIFICATION_URI"), audience=None, policy=STANDARD)
+def _secret_keys(keys: Any) -> None:
+    Core(secret_keys=keys, verification_uri="http://127.0.0.1/qr", audience=None, policy=STANDARD)
 
 
-def _store() -> None:
-    store = option("STORE")
-    if store != "memory" and not (isinstance(store, str) and store.partition("://")[0] in SCHEMES):
-        raise Misconfigured(f'STORE must be "memory" or an address such as redis://127.0.0.1:6379/0 ({", ".join(SCHEMES)})')
+def _store(address: Any) -> None:
+    open_store(address).close()  # a Redis is not asked yet
 
 
-def _numbers() -> None:
-    waiting = max_waiting(awaited=False)
-    if isinstance(waiting, bool) or not isinstance(waiting, int) or waiting < 1:
-        raise Misconfigured("MAX_WAITING must be a whole number from 1 on: half of the threads of a server process")
-    policy()
+def _places(number: Any) -> None:
+    if number is not None and (not isinstance(number, int) or number < 1):
+        raise Misconfigured("it must be a whole number from 1 on: half of the threads of a server process")
 
 
-def _callbacks() -> None:
-    for name in ("PERSON", "LOG_IN", "LOG_OUT", "TOKENS"):
-        if not callable(callback(name)):
-            raise Misconfigured(f"{name} must be a function, or the dotted path of one")
+class Key(NamedTuple):
+    default: Any
+    check: str  # the number under which checks.py speaks of it
+    tried: Callable[[Any], object]  # raises `Misconfigured` or ImportError for what cannot be used
+
+
+KEYS: Final[Mapping[str, Key]] = {
+    "VERIFICATION_URI": Key("", "E003", _uri),
+    "SECRET_KEYS": Key((), "E002", _secret_keys),
+    "STORE": Key("memory", "E004", _store),
+    "MAX_WAITING": Key(None, "E005", _places),
+    "LIFETIME": Key(STANDARD.lifetime, "E005", STANDARD.lasting),
+    "USER_CODES": Key(False, "E005", bool),
+    "PERSON": Key("qrlogin_django.people.person", "E006", callback),
+    "LOG_IN": Key("qrlogin_django.people.log_in", "E006", callback),
+    "LOG_OUT": Key("qrlogin_django.people.log_out", "E006", callback),
+    "TOKENS": Key("qrlogin_django.adapter.missing", "E006", callback),
+}
+
+
+def option(name: str) -> Any:
+    return getattr(settings, "QRLOGIN", {}).get(name, KEYS[name].default)
+
+
+def problems() -> list[tuple[str, str]]:
+    """What is wrong with it: the number of the check, and what to do. The pages of the site are not looked at here."""
+    given = getattr(settings, "QRLOGIN", None)
+    if not isinstance(given, dict):
+        return [("E001", f"settings.py needs a dict QRLOGIN. Its keys are {', '.join(KEYS)}.")]
+    found = []
+    if unknown := sorted(str(name) for name in given if name not in KEYS):
+        found.append(("E001", f"QRLOGIN has unknown keys: {', '.join(unknown)}. Known are {', '.join(KEYS)}."))
+    for name, key in KEYS.items():
+        try:
+            key.tried(option(name))
+        except (Misconfigured, ImportError) as error:
+            found.append((key.check, f'QRLOGIN["{name}"]: {error}'))
+    return found
+
+
+def several() -> str:
+    """What is wrong where this is one of several processes, each of which would keep its logins in its own memory; else "".
+
+    Servers run no checks and do not say how many processes they start. What can be known is what their command says, and
+    WEB_CONCURRENCY where they read it.
+    """
+    command = f"{os.environ.get('GUNICORN_CMD_ARGS', '')} {' '.join(sys.argv[1:])}"
+    said = re.findall(r"(?<!\S)(?:--workers[ =]|-w ?)(\d+)", command)
+    if not said and not sys.modules.keys().isdisjoint({"gunicorn", "uvicorn"}):
+        said = [os.environ.get("WEB_CONCURRENCY") or "1"]
+    if not said or said[-1] == "1" or option("STORE") != "memory":
+        return ""
+    return f"{said[-1]} worker processes do not share logins in memory: {SHARE}"

@@ -5,20 +5,21 @@ Which of the two is not guessed: `qrlogin_django.asgi` says so before anything i
 
 import threading
 from collections.abc import Callable
-from functools import cache
-from typing import Any, Final
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any, Final, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, stores
+from qrlogin import STANDARD, AsyncQRLogin, QRLogin
 from qrlogin.core import Core
+from qrlogin.stores import open_async_store, open_store
 from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, Places
 
 from .adapter import qrlogin_urls
-from .conf import callback, max_waiting, option, policy, problems
+from .conf import callback, option, problems
 
 awaited = False
 
@@ -45,8 +46,9 @@ def patterns(make: Callable[[Core], Dialect] = native) -> list[URLPattern]:
     try:
         at = endpoint(make)
     except ImproperlyConfigured as error:
-        return [path("<path:path>", _broken(str(error)), name="door")]
-    return qrlogin_urls(at, callback("PERSON"), callback("LOG_IN"), log_out=callback("LOG_OUT"), tokens=callback("TOKENS"))
+        return [path("<path:path>", partial(_refuse, str(error)), name="door")]
+    person, log_in, log_out, tokens = (callback(option(name)) for name in ("PERSON", "LOG_IN", "LOG_OUT", "TOKENS"))
+    return qrlogin_urls(at, person, log_in, log_out=log_out, tokens=tokens)
 
 
 _making: Final = threading.RLock()
@@ -59,18 +61,16 @@ def _made() -> QRLogin | AsyncQRLogin:
     given: dict[str, Any] = {
         "secret_keys": option("SECRET_KEYS"),
         "verification_uri": option("VERIFICATION_URI"),
-        "policy": policy(),
+        "policy": replace(STANDARD.lasting(option("LIFETIME")), user_codes=bool(option("USER_CODES"))),
     }
-    url = option("STORE")
-    if awaited:
-        return AsyncQRLogin(AsyncMemoryStore() if url == "memory" else stores.AsyncRedisStore.from_url(url), **given)
-    return QRLogin(MemoryStore() if url == "memory" else stores.RedisStore.from_url(url), **given)
+    store = option("STORE")
+    return AsyncQRLogin(open_async_store(store), **given) if awaited else QRLogin(open_store(store), **given)
 
 
 @cache
 def _places() -> Places:
-    """For all that is mounted: it is the threads that they share."""
-    return Places(max_waiting(awaited=awaited))
+    """For all that is mounted: it is the threads that they share. Half of gunicorn's `--threads 16`, unless told otherwise."""
+    return Places(option("MAX_WAITING") or (1000 if awaited else 8))
 
 
 @cache
@@ -81,8 +81,5 @@ def _endpoint(make: Callable[[Core], Dialect]) -> Endpoint | AsyncEndpoint:
     return Endpoint(qr, make(qr.core), max_waiting=_places())
 
 
-def _broken(why: str) -> Callable[..., HttpResponseBase]:
-    def refuse(request: HttpRequest, path: str) -> HttpResponseBase:
-        raise ImproperlyConfigured(why)
-
-    return refuse
+def _refuse(why: str, request: HttpRequest, path: str) -> NoReturn:
+    raise ImproperlyConfigured(why)

@@ -1,0 +1,202 @@
+"""The Django example before it serves anybody: checks, the environment, secrets, tags, and what is refused without a token.
+
+One process of Django's answers all questions (inside_django.py); what a command says is asked of the command.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.examples.running import EXAMPLES, LEFT_OUT, surroundings
+
+SITE = EXAMPLES / "django_site"
+INSIDE = Path(__file__).parent / "inside_django.py"
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+EVIL = '"><script>alert(1)</script>'
+REDIS = {"STORE": "redis://127.0.0.1/0"}
+
+CHECKS: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    ({"QRLOGIN": []}, ["E001"]),
+    ({"QRLOGIN": [], "deploy": True}, ["E001"]),
+    ({"QRLOGIN": {"SECRET_KEY": "misspelled"}}, ["E001"]),
+    ({"QRLOGIN": {"SECRET_KEYS": None}}, ["E002"]),
+    ({"QRLOGIN": {"SECRET_KEYS": []}}, ["E002"]),
+    ({"QRLOGIN": {"SECRET_KEYS": KEY}}, ["E002"]),
+    ({"QRLOGIN": {"SECRET_KEYS": ["short"]}}, ["E002"]),
+    ({"QRLOGIN": {"VERIFICATION_URI": None}}, ["E003"]),
+    ({"QRLOGIN": {"VERIFICATION_URI": "/qr"}}, ["E003"]),
+    ({"QRLOGIN": {"VERIFICATION_URI": "http://example.com/qr"}}, ["E003"]),
+    ({"QRLOGIN": {"STORE": "localhost:6379"}}, ["E004"]),
+    ({"QRLOGIN": {"STORE": "redis://localhost:port"}}, ["E004"]),
+    ({"QRLOGIN": {"MAX_WAITING": 0}}, ["E005"]),
+    ({"QRLOGIN": {"MAX_WAITING": "8"}}, ["E005"]),
+    ({"QRLOGIN": {"LIFETIME": 601}}, ["E005"]),
+    ({"QRLOGIN": {"LIFETIME": "120"}}, ["E005"]),
+    ({"QRLOGIN": {"PERSON": "nowhere.to_be_found"}}, ["E006"]),
+    ({"QRLOGIN": {"LOG_IN": "qrlogin_django.conf.KEYS"}}, ["E006"]),
+    ({"QRLOGIN": {"SECRET_KEYS": [], "STORE": ""}}, ["E002", "E004"]),
+    ({"without": "SessionMiddleware"}, ["E007"]),
+    ({"without": "AuthenticationMiddleware"}, ["E007"]),
+    ({"without": "CsrfViewMiddleware"}, ["E007"]),
+    ({"QRLOGIN": {"VERIFICATION_URI": "http://127.0.0.1:8000/elsewhere"}}, ["E008", "E008"]),
+    ({"QRLOGIN": {"VERIFICATION_URI": "http://127.0.0.1:8000/login"}}, ["E008"]),  # with a code behind it there is nothing
+    ({"QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"}}, ["E009", "W001"]),
+    ({"QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"}, "ALLOWED_HOSTS": ["example.com"]}, ["W001"]),
+    ({"WEB_CONCURRENCY": "2"}, ["W002"]),
+    ({"WEB_CONCURRENCY": "2", "QRLOGIN": REDIS}, []),
+    ({"deploy": True}, ["W003"]),
+    ({"deploy": True, "QRLOGIN": REDIS}, []),
+]
+STARTS: list[tuple[dict[str, Any], str]] = [
+    ({"argv": "uvicorn config.asgi:application"}, ""),
+    ({"argv": "uvicorn --workers 2 config.asgi:application"}, "2"),
+    ({"argv": "gunicorn --workers=3 config.wsgi"}, "3"),
+    ({"argv": "gunicorn -w4 config.wsgi"}, "4"),
+    ({"argv": "gunicorn -w 1 --worker-class gthread config.wsgi", "environ": {"GUNICORN_CMD_ARGS": "--workers 2"}}, ""),
+    ({"argv": "gunicorn config.wsgi", "environ": {"GUNICORN_CMD_ARGS": "-w 2"}}, "2"),
+    ({"argv": "gunicorn config.wsgi", "environ": {"WEB_CONCURRENCY": "5"}, "loaded": ["gunicorn"]}, "5"),
+    ({"argv": "daphne config.asgi:application", "environ": {"WEB_CONCURRENCY": "5"}}, ""),  # does not read it
+    ({"argv": "uvicorn --workers 2 config.asgi:application", "settings": {"QRLOGIN": REDIS}}, ""),
+]
+TAGS = [
+    {"name": EVIL, "next": f"/{EVIL}", "site": EVIL},
+    {"name": "alice", "next": "/basket?a=1&b=2", "site": "Shop & Co"},
+]
+OWN = ["/", "/qr", "/qr/abc.DEF-_=", "/qr?user_code=BCDF-GHJK", "/a/b?c=d&e=f"]
+NOT_OWN = ["", "qr", "//evil.example", "/\\evil.example", "\\/evil.example", "https://evil.example", "https:evil.example"]
+NOT_OWN += ["javascript:alert(1)", "/\t/evil.example", "/a//b", "/qr\n", "/a?b=c#d", "/%2f%2fevil.example", f"/{EVIL}"]
+FORMS = ["/login", "/signup", "/logout"]
+AS_JSON = [*(f"/qrlogin/phone/{verb}" for verb in ("scan", "confirm", "deny", "release")), "/qrlogin/id/redeem"]
+AS_JSON += ["/qrlogin//id/redeem", "/qrlogin/%2Fid/redeem"]
+MISREAD = [
+    ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
+    ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN is what browsers call this site"),
+    ({"QRLOGIN_ORIGIN": "https://example.com/"}, ""),
+    ({"QRLOGIN_MAX_WAITING": "many"}, "QRLOGIN_MAX_WAITING is a whole number"),
+    ({"QRLOGIN_LIFETIME": "-1"}, "QRLOGIN_LIFETIME is a whole number"),
+    ({"QRLOGIN_DATABASE": "postgres://localhost/shop"}, "DATABASES in settings.py"),
+    ({"QRLOGIN_DIALECTS": "weechat"}, "QRLOGIN_DIALECTS: there is no 'weechat'; there are wechat"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the example that nobody has started yet."""
+    return Path(shutil.copytree(SITE, tmp_path_factory.mktemp("django") / "django_site", ignore=LEFT_OUT))
+
+
+@pytest.fixture(scope="module")
+def inside(folder: Path) -> dict[str, Any]:
+    """What inside_django.py answers."""
+    asked = {
+        "checks": [case for case, _ in CHECKS],
+        "started": [case for case, _ in STARTS],
+        "tags": TAGS,
+        "targets": OWN + NOT_OWN,
+        "forged": FORMS + AS_JSON,
+        "misread": [case for case, _ in MISREAD],
+    }
+    done = run(folder, sys.executable, "-W", "error", str(INSIDE), asked=json.dumps(asked))
+    assert done.returncode == 0, done.stderr
+    answers: dict[str, Any] = json.loads(done.stdout)
+    return answers
+
+
+def run(folder: Path, *command: str, asked: str = "", **env: str) -> "subprocess.CompletedProcess[str]":
+    told = {**surroundings(), **env}
+    return subprocess.run(command, cwd=folder, env=told, input=asked, capture_output=True, text=True, timeout=60)
+
+
+def manage(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """manage.py, with every warning an error."""
+    return run(folder, sys.executable, "-W", "error", "manage.py", *words, **env)
+
+
+# What may be said, and what is refused
+
+
+def test_every_check(inside: dict[str, Any]) -> None:
+    for (case, numbers), found in zip(CHECKS, inside["checks"], strict=True):
+        assert [one.split()[0] for one in found] == [f"qrlogin.{number}" for number in numbers], (case, found)
+        assert not any(KEY in one or "misspelled" in one for one in found)
+
+
+def test_a_wrong_setting_stops_every_command_and_every_server(folder: Path) -> None:
+    told = {"QRLOGIN_STORE": "localhost:6379"}
+    for words in (["migrate"], ["runserver", "--noreload", "0"]):
+        done = manage(folder, *words, **told)
+        assert done.returncode == 1, words
+        assert 'qrlogin.E004) QRLOGIN["STORE"]: a store is memory, or an address such as redis://' in done.stderr
+        assert "Traceback" not in done.stderr
+    for module in ("config.wsgi", "config.asgi"):
+        done = run(folder, sys.executable, "-c", f"import {module}", **told)
+        assert 'ImproperlyConfigured: QRLOGIN["STORE"]: a store is memory' in done.stderr
+
+
+def test_a_wrong_environment_is_refused_with_what_to_do(inside: dict[str, Any]) -> None:
+    for (case, said), found in zip(MISREAD, inside["misread"], strict=True):
+        assert said in found, (case, found)
+        assert bool(said) == bool(found), (case, found)
+
+
+def test_several_processes_are_refused_over_memory(inside: dict[str, Any]) -> None:
+    """As far as can be known: no server says how many it starts."""
+    for (case, number), (kind, said) in zip(STARTS, inside["started"], strict=True):
+        assert kind == ("failed" if number else "complete"), (case, said)
+        assert said.startswith(f"{number} worker processes do not share logins in memory: set QRLOGIN" if number else ""), case
+
+
+def test_the_gunicorn_of_the_example_refuses_them_before_it_starts_any(folder: Path) -> None:
+    done = run(folder, sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:0", "config.wsgi")
+    assert done.returncode == 1
+    assert "set QRLOGIN_STORE" in done.stderr
+    assert "Booting worker" not in done.stderr
+
+
+def test_secrets_are_made_once_and_https_makes_everything_stricter(folder: Path, inside: dict[str, Any]) -> None:
+    files = [folder / "instance" / name for name in ("secret_key", "qrlogin_key")]
+    keys = [file.read_text() for file in files]
+    assert len(set(keys)) == 2
+    assert [file.stat().st_mode & 0o077 for file in (folder / "instance", *files)] == [0, 0, 0]
+    done = manage(folder, "check", "--deploy", QRLOGIN_ORIGIN="https://example.com", QRLOGIN_STORE="redis://127.0.0.1/0")
+    assert done.returncode == 0, done.stderr
+    # Django would also redirect, and claim the domain and a place on a list; that is for whoever owns the domain.
+    assert set(re.findall(r"\((\w+\.\w+)\)", done.stderr)) <= {"security.W005", "security.W008", "security.W021"}
+    assert [file.read_text() for file in files] == keys
+
+
+# What it writes, and what it takes
+
+
+def test_tags_escape_what_is_put_into_them(inside: dict[str, Any]) -> None:
+    hostile, plain = inside["tags"]
+    assert "<script>alert" not in hostile
+    assert hostile.count("&quot;&gt;&lt;script&gt;") == 4  # and in what stands between the tags
+    assert 'src="/qrlogin/qr-login-element.js"' in plain
+    assert '<qr-login src="/qrlogin/" next="/basket?a=1&amp;b=2" csrf-header="X-CSRFToken" csrf-token="' in plain
+    approve = '<qr-approve src="/qrlogin/phone/" at="/qr" account="alice" site="Shop &amp; Co" home="/" csrf-header="X-CSRFToken"'
+    assert approve in plain
+    assert "stream=" not in plain
+    assert "typed" not in plain
+
+
+def test_next_is_a_path_of_this_site_or_nothing(inside: dict[str, Any]) -> None:
+    assert inside["targets"] == OWN + ["/"] * len(NOT_OWN)
+
+
+def test_what_acts_with_the_sites_authority_needs_a_token(inside: dict[str, Any]) -> None:
+    """However its path is spelled; and an element gets an answer that it can read."""
+    html, json_ = [403, "text/html; charset=utf-8"], [403, "application/json"]
+    assert inside["forged"] == [html] * len(FORMS) + [json_] * len(AS_JSON)
+
+
+def test_the_looks_are_those_of_the_other_examples() -> None:
+    for name in ("style.css", "icon.svg"):
+        assert (SITE / "static" / name).read_bytes() == (EXAMPLES / "flask_app" / "static" / name).read_bytes()

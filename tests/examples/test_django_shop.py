@@ -1,0 +1,62 @@
+"""A project that was there before (existing_django/), with what the README of the Django example has people add to it."""
+
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from tests.examples.patching import added, apply, diff_in
+from tests.examples.running import DJANGO, LEFT_OUT, Running
+from tests.examples.story import Desk, Phone
+from tests.examples.test_django_settings import KEY, SITE, manage, run
+from tests.examples.test_stopping import WAIT_S, answer, parked
+from tests.examples.visitors import PASSWORD, Visitor
+from tests.wire.clock import eventually
+
+SHOP = Path(__file__).parent / "existing_django"
+ENV = {"SECRET_KEY": "of this test, and of no other: 0123456789abcdef", "QRLOGIN_KEY": KEY}
+
+
+def test_the_diff_of_the_readme(tmp_path: Path) -> None:
+    """Served as the README says, it logs in by phone, and told to stop it answers who waits and goes."""
+    diff = diff_in(SITE / "README.md")
+    assert len(added(diff)) <= 15
+    shop = Path(shutil.copytree(SHOP, tmp_path / "shop", ignore=LEFT_OUT))
+    apply(diff, shop)
+    shutil.copytree(SITE / "qrlogin_django", shop / "qrlogin_django", ignore=LEFT_OUT)
+    (command,) = re.findall(r"^gunicorn .* shop\.wsgi$", DJANGO.readme, re.MULTILINE)
+    start = f"env QR_ADDRESS=$QRLOGIN_ORIGIN/qr {command} --bind 127.0.0.1:{{port}}"
+    with Running(DJANGO, folder=shop, start=start, **ENV, QR_ADDRESS="http://127.0.0.1/qr") as running:
+        made = manage(
+            shop,
+            *("createsuperuser", "--noinput", "--username=alice", "--email="),
+            **{**ENV, "QR_ADDRESS": f"{running.origin}/qr", "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
+        )
+        assert made.returncode == 0, made.stderr
+        with Desk(Visitor(running.origin)) as desk, Phone(Visitor(running.origin)) as alice:
+            assert desk.visitor.page("/login").first("qr-login")["src"] == "/qrlogin/"
+            assert alice.visitor.http.get("/qr/abc").headers["location"] == "/login?next=/qr/abc"
+            signed_in = alice.visitor.send_form("/login", username="alice", password=PASSWORD)
+            assert signed_in.status_code == 302
+            assert alice.visitor.page("/qr/abc").first("qr-approve")["account"] == "alice"
+            assert desk.visitor.http.get("/").status_code == 302
+            alice.see(desk.begin()).does("scan", "confirm")
+            assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
+            assert "Hello, alice." in desk.visitor.http.get("/").text
+        with Desk(Visitor(running.origin)) as desk:
+            line = parked(running, desk.begin())
+            assert desk.look()["state"] == "pending"  # asked after it: it has been heard
+            time.sleep(0.5)
+            begun = time.monotonic()
+            running.stop()
+            eventually(running.ended)
+            took = time.monotonic() - begun
+            assert answer(line)["state"] == "pending"  # with 200
+            line.close()
+        print(f"ended after {took:.2f} s")
+        assert took < WAIT_S / 4, running.log[-2000:]
+    several = run(
+        shop, sys.executable, "-m", *command.split(), "--workers=2", "--check-config", **ENV, QR_ADDRESS="http://127.0.0.1/qr"
+    )
+    assert "2 worker processes do not share logins in memory" in several.stderr
