@@ -77,8 +77,8 @@ async def test_a_window_whose_login_was_pushed_out_says_so(desk: Desk, site: QRL
     await desk.until("pending")
     await desk.eventually(lambda: desk.element.evaluate("async () => (await navigator.locks.query()).held.length"), (1).__eq__)
     await desk.turn("hidden")
-    await desk.turn("visible")  # asks at once, and learns that its login is known
-    await desk.eventually(lambda: not desk.awaits() or desk.page.wait_for_timeout(600))
+    async with desk.page.expect_response(lambda answer: answer.request.method == "GET" and "wait=0" in answer.url):
+        await desk.turn("visible")  # asks at once, and learns that its login is known
     for cookie in await desk.context.cookies():
         await desk.context.clear_cookies(name=cookie["name"])
     await desk.turn("hidden")
