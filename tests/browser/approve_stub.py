@@ -42,7 +42,7 @@ class ApproveStub:
     module: str = ""
     tag: str = "qr-approve"
     policy: str = CSP
-    headers: tuple[tuple[str, str], ...] = ()  # of the page
+    caching: str = "no-store"  # of the page
     context: dict[str, Any] = field(default_factory=lambda: dict(CONTEXT))
     begun_ago: int = 12
     lifetime: int = 100
@@ -108,9 +108,6 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(Reply(200, STYLE, (("Content-Type", "text/css"),)))
         if path == "/page.js":
             return self._send(Reply(200, stub.module.encode(), (("Content-Type", "text/javascript"),)))
-        if path == "/rules.json":
-            rules = {"prerender": [{"source": "list", "urls": [f"/qr/{CODE}"], "eagerness": "immediate"}]}
-            return self._send(Reply(200, json.dumps(rules).encode(), (("Content-Type", "application/speculationrules+json"),)))
         stub.pages.append((path, {name.lower(): value for name, value in self.headers.items()}))
         if path == "/frame":
             frame = f'<h1>A frame</h1><iframe title="inside" src="/qr/{CODE}" width="400" height="600"></iframe>'
@@ -122,8 +119,8 @@ class Handler(BaseHTTPRequestHandler):
     def _page(self, body: str, policy: str = "") -> None:
         script = "/page.js" if self.stub.module else f"/qrlogin/{ELEMENT}"
         text = PAGE.format(lang=self.stub.lang, head=self.stub.head, script=script, body=body)
-        kind = ("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")
-        self._send(Reply(200, text.encode(), (*kind, *self.stub.headers)), policy)
+        kind = ("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", self.stub.caching)
+        self._send(Reply(200, text.encode(), kind), policy)
 
     def do_POST(self) -> None:
         stub, kind = self.stub, urlsplit(self.path).path.removeprefix("/qrlogin/phone/")

@@ -1,4 +1,4 @@
-"""Opening an address is no decision: previews, prefetches, prerenders, reloads and ways back ask the server nothing."""
+"""Opening an address is no decision: previews, prefetches, reloads and ways back ask the server nothing."""
 
 from pathlib import Path
 
@@ -44,40 +44,15 @@ async def test_a_prefetch_asks_nothing(chromium: Browser, tmp_path: Path) -> Non
             assert stub.calls == []
 
 
-async def test_a_prerender_asks_nothing(chromium: Browser, tmp_path: Path) -> None:
-    """The page runs in full before anybody sees it. Where Chromium does not prerender, the page is told that it is being so."""
-    with ApproveStub(headers=(("Speculation-Rules", '"/rules.json"'),)) as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            hand.forgives("peculation")
-            await hand.page.add_init_script("Object.defineProperty(Document.prototype, 'prerendering', {get: () => true})")
-            await elsewhere(hand, stub)
-            await hand.page.wait_for_timeout(500)  # time to prerender, if it does
-            await hand.page.get_by_role("link", name="Back to the code").click()
-            await hand.until("found")
-            await hand.ready()
-            assert stub.calls == []
-            assert any(path == f"/qr/{CODE}" for path, _ in stub.pages)
-
-
-@pytest.mark.parametrize("way", ["kept", "loaded again"])
-async def test_who_comes_back_begins_afresh(chromium: Browser, tmp_path: Path, way: str) -> None:
-    """The question that lay open when somebody left is not there to be answered when somebody comes back."""
+async def test_who_comes_back_begins_afresh(chromium: Browser, tmp_path: Path) -> None:
+    """The page is loaded again here; what the back/forward cache does is in test_page_cache.py."""
     with ApproveStub() as stub:
         async with thumb(chromium, tmp_path) as hand:
             await hand.ask(stub.url)
-            if way == "kept":  # in the back/forward cache, which Playwright turns off
-                await hand.page.evaluate(
-                    """() => { for (const type of ["pagehide", "pageshow"])
-                    dispatchEvent(new PageTransitionEvent(type, {persisted: true})) }"""
-                )
-            else:
-                await elsewhere(hand, stub)
-                await hand.page.go_back()
+            await elsewhere(hand, stub)
+            await hand.page.go_back()
             await hand.until("found")
             assert stub.kinds() == ["scan"]
-            await hand.press("See who is asking")
-            await hand.press("Yes, log it in")
-            await hand.until("approved")
 
 
 async def test_an_answer_for_a_page_that_was_left_changes_nothing(chromium: Browser, tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ async def test_a_name_is_text(desk: Desk, stub: Stub, name: str) -> None:
     assert len(shown) <= 160
     assert unseen(shown) == []
     assert shown == "".join(each for each in name[:80] if not unseen(each)) or shown == "an account without a name"
+    title = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=title]').textContent")
+    assert title == f"Continue as {shown}?"
     assert await desk.buttons() == ["Continue", "That is not me"]
     assert await desk.element.evaluate("it => it.shadowRoot.querySelectorAll('img, script, a:not([part=link])').length") == 0
     assert await desk.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

@@ -283,6 +283,7 @@ async def test_hidden_while_the_login_begins(desk: Desk, stub: Stub) -> None:
 
 
 async def test_back_from_the_page_cache(desk: Desk, stub: Stub) -> None:
+    """Played, for browsers that say nothing else of it: Safari before 14.5. What Chromium does is in test_page_cache.py."""
     await desk.page.goto(stub.url)
     await desk.until("pending")
     await desk.page.evaluate("() => dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")

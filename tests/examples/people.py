@@ -14,6 +14,7 @@ from tests.browser.desk import PATIENCE_S, Desk
 from tests.demo.hand import PHONE, camera
 from tests.examples.visitors import PASSWORD
 
+IN_HAND: dict[str, Any] = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
 ATTRIBUTES = """() => {
   const all = [], visit = (root) => { for (const each of root.querySelectorAll("*")) {
     for (const { name, value } of each.attributes) all.push(`${name}=${value}`);
@@ -31,6 +32,7 @@ class Profile:
     origin: str
     addresses: list[str] = field(default_factory=list)  # of every request, and whatever it gave as its referrer
     headers: list[dict[str, str]] = field(default_factory=list)  # of every answer
+    answers: list[Response] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
 
     @classmethod
@@ -47,6 +49,15 @@ class Profile:
 
     def _answered(self, response: Response) -> None:
         self.headers.append(dict(response.headers))
+        self.answers.append(response)
+
+    async def told(self, state: str) -> Response:
+        """The first answer of qrlogin that says this of a login."""
+        for answer in self.answers:
+            json = "/qrlogin/" in answer.url and "json" in answer.headers.get("content-type", "")
+            if json and (await answer.json()).get("state") == state:
+                return answer
+        raise AssertionError(f"nobody said {state!r}")
 
     @property
     def page(self) -> Page:
@@ -86,6 +97,13 @@ class Profile:
     async def log_out(self) -> None:
         await self.page.locator("form[action$='/logout'] button").click()
         await self.page.wait_for_url("**/login**", timeout=PATIENCE_S * 1000)
+
+    # The desk's page
+
+    async def answer(self, which: int, state: str = "confirmed") -> None:
+        """Presses this button of <qr-login>, as soon as it can be pressed. "Continue as …?" 0: yes; 1: that is not me."""
+        await self.desk.until(state)
+        await self.desk.element.get_by_role("button").nth(which).click()
 
     # The phone's page
 
@@ -134,7 +152,7 @@ async def at_desk(chromium: Browser, origin: str, shots: Path, *, width: int = 1
 
 async def in_hand(chromium: Browser, origin: str, shots: Path, name: str, **options: Any) -> Profile:
     """A phone on which somebody new is signed in."""
-    profile = await Profile.new(chromium, origin, shots, **{"viewport": PHONE, "is_mobile": True, "has_touch": True, **options})
+    profile = await Profile.new(chromium, origin, shots, **{**IN_HAND, **options})
     await profile.sign_up(name)
     return profile
 

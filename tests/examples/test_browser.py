@@ -37,8 +37,7 @@ async def test_scan_approve_continue(chromium: Browser, example: Running, tmp_pa
     assert await desk.desk.state() == "scanned"
     await phone.approve()
     assert await phone.desk.axe() == []
-    await desk.desk.until("confirmed")
-    await desk.desk.element.get_by_role("button").first.click(delay=600)
+    await desk.answer(0)
     await desk.logged_in_as(name)
     assert await desk.desk.axe() == []
     after = await desk.cookies()
@@ -65,13 +64,22 @@ async def test_deny(chromium: Browser, example: Running, tmp_path: Path) -> None
         await each.away()
 
 
-async def test_that_is_not_me(chromium: Browser, example: Running, tmp_path: Path) -> None:
-    """The mirror attack: somebody else photographed the code. The browser's person says no, and nobody is logged in."""
+async def test_cancel(chromium: Browser, example: Running, tmp_path: Path) -> None:
+    """Somebody else photographed the code, which is the mirror attack. The browser's person says "that is not me", while that
+    somebody is still being asked, or has said yes; and nobody is logged in."""
     phone, desk = await in_hand(chromium, example.origin, tmp_path, somebody()), await at_desk(chromium, example.origin, tmp_path)
     await phone.look_at(desk.desk)
+    await desk.answer(0, "scanned")
+    await desk.desk.until("cancelled")
+    assert await desk.desk.axe() == []
+    await desk.desk.eventually(lambda: any(each.url.endswith("/cancel") for each in desk.answers))
+    await phone.press(1)
+    await phone.until("cancelled")
+    assert await phone.desk.axe() == []
+    await desk.answer(0, "cancelled")  # a new code
+    await phone.look_at(desk.desk)
     await phone.approve()
-    await desk.desk.until("confirmed")
-    await desk.desk.element.get_by_role("button").nth(1).click(delay=600)
+    await desk.answer(1)
     await desk.desk.until("cancelled")
     await desk.open("/")
     assert "/login" in desk.page.url
@@ -102,7 +110,7 @@ async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_
     await phone.approve()
     await desk.desk.until("confirmed")
     assert await second.locator("qr-login").get_attribute("state") == "pending"
-    await desk.desk.element.get_by_role("button").first.click(delay=600)
+    await desk.answer(0)
     await desk.logged_in_as(name)
     await second.reload()
     assert name in await second.locator("body").inner_text() or "/login" in second.url
@@ -117,8 +125,7 @@ async def test_a_second_account_after_the_first(chromium: Browser, example: Runn
         phone = await in_hand(chromium, example.origin, tmp_path, name)
         await phone.look_at(desk.desk)
         await phone.approve()
-        await desk.desk.until("confirmed")
-        await desk.desk.element.get_by_role("button").first.click(delay=600)
+        await desk.answer(0)
         await desk.logged_in_as(name)
         await phone.away()
         await desk.log_out()

@@ -1,0 +1,123 @@
+"""The real back/forward cache: a page that was left is kept as it stands, runs on when somebody comes back, and may be old then.
+
+Playwright turns that cache off, so these tests start a Chromium of their own; and `no-store` on a page keeps it out, so it is not
+sent here. `back` fails where the page was loaded again instead.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from playwright.async_api import Browser, Error
+
+from tests.browser.approve_stub import ApproveStub
+from tests.browser.desk import Desk
+from tests.browser.stub import Fault, Stub
+from tests.browser.thumb import Thumb
+from tests.servers import CHROMIUM_ARGUMENTS
+
+Kind = TypeVar("Kind", bound=Desk)
+SHOWN = "window.shown = []; addEventListener('pageshow', event => shown.push(event.persisted))"
+PICTURE = "it => it.shadowRoot.querySelector('[part=qr] path').getAttribute('d')"
+STALE = "it => it.shadowRoot.querySelector('.stale') !== null"
+
+
+@pytest.fixture(scope="module")
+def keeping(loop: asyncio.Runner, chromium: Browser, chromium_path: str) -> Iterator[Browser]:
+    """A Chromium that has this cache, as people's have."""
+    launch = chromium.browser_type.launch(
+        executable_path=chromium_path, args=CHROMIUM_ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+    )
+    browser = loop.run(launch)
+    yield browser
+    loop.run(browser.close())
+
+
+@contextlib.asynccontextmanager
+async def seat(keeping: Browser, shots: Path, kind: type[Kind]) -> AsyncIterator[Kind]:
+    context = await keeping.new_context()
+    desk = await kind.sit_down(context, shots)
+    assert isinstance(desk, kind)
+    await desk.page.add_init_script(SHOWN)
+    yield desk
+    await context.close()
+    assert desk.problems == []
+
+
+async def back(desk: Desk) -> None:
+    async def shown() -> list[bool]:
+        with contextlib.suppress(Error):  # the page is leaving right now
+            found: list[bool] = await desk.page.evaluate("() => window.shown")
+            return found
+        return []
+
+    await desk.page.evaluate("() => { history.back() }")
+    await desk.eventually(shown, [False, True].__eq__, "a page from the cache")
+
+
+@pytest.mark.parametrize("stream", ["", "events", "socket"])
+async def test_a_login_goes_on(keeping: Browser, stub: Stub, tmp_path: Path, stream: str) -> None:
+    """With the code of now. Holding a poll, a stream and a lock does not keep the page out, for it gives them up in time."""
+    stub.rotation, stub.attributes = 1, f"{stub.attributes} stream='{stream}'"
+    async with seat(keeping, tmp_path, Desk) as desk:
+        await desk.page.goto(stub.url)
+        await desk.until("pending")
+        await desk.eventually(lambda: stub.count(stream or "status") >= 1)
+        before = await desk.element.evaluate(PICTURE)
+        await desk.page.goto(f"{stub.url}account")
+        await back(desk)
+        await desk.eventually(lambda: desk.element.evaluate(PICTURE), lambda path: path != before, "another picture")
+        stub.move("scanned")
+        await desk.until("scanned")
+        assert stub.count("begin") == 1
+
+
+async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, stub: Stub, tmp_path: Path) -> None:
+    """Not even before the server has said so."""
+    stub.lifetime = 3
+    async with seat(keeping, tmp_path, Desk) as desk:
+        await desk.page.goto(stub.url)
+        await desk.until("pending")
+        await desk.page.goto(f"{stub.url}account")
+        stub.always["status"] = Fault.DROPPED
+        await asyncio.sleep(3.1)
+        await back(desk)
+        assert (await desk.state(), await desk.element.evaluate(STALE)) == ("pending", True)
+        stub.always.clear()
+        await desk.ends("expired", "Show a new code")
+
+
+async def test_who_is_logged_in_already_is_not_asked_again(keeping: Browser, stub: Stub, tmp_path: Path) -> None:
+    """Somebody clicked on a link while the page was being left for `next`: coming back, it is asked for again."""
+    stub.attributes += " next='/account'"
+    async with seat(keeping, tmp_path, Desk) as desk:
+        await desk.page.goto(stub.url)
+        await desk.until("pending")
+        stub.move("confirmed")
+        await desk.until("confirmed")
+        leave = "() => addEventListener('qr-login:redeemed', () => setTimeout(() => location.assign('/account?elsewhere')))"
+        await desk.page.evaluate(leave)
+        await desk.press("Continue")
+        await desk.page.wait_for_url("**/account?elsewhere")
+        await desk.page.evaluate("() => { history.back() }")
+        await desk.page.wait_for_url(stub.url)
+        await desk.logged_in()
+
+
+async def test_the_question_is_gone(keeping: Browser, tmp_path: Path) -> None:
+    """What lay open when somebody left the phone's page is not there to be answered, and nothing is asked."""
+    with ApproveStub(caching="no-cache") as stub:
+        async with seat(keeping, tmp_path, Thumb) as hand:
+            await hand.ask(stub.url)
+            await hand.page.goto(f"{stub.origin}/elsewhere")
+            await back(hand)
+            await hand.until("found")
+            assert await hand.buttons() == ["See who is asking"]
+            await hand.ready()
+            assert stub.kinds() == ["scan"]
+            await hand.press("See who is asking")
+            await hand.press("Yes, log it in")
+            await hand.until("approved")

@@ -1,0 +1,93 @@
+"""A page that is run in full before anybody opens it: <qr-login> asks for no code then, and <qr-approve> for nothing at all.
+
+Chromium prerenders nothing while a debugger is attached, as Playwright is. So it runs by itself here: its pages are told when to
+go on by an answer that they wait for, and tell the server what they saw.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.demo.server import Server
+from qrlogin.wire import Endpoint, Request, Response
+from tests.servers import CHROMIUM_ARGUMENTS, LOOPBACK, STOP_SECONDS
+from tests.wire.clock import PATIENCE_SECONDS, eventually
+
+FIRST = """<!doctype html><html lang="en"><title>First</title>
+<script type="speculationrules">{"prerender": [{"urls": ["/qr/a-code"], "eagerness": "immediate"}]}</script>
+<script>fetch("/leave").then(() => location.assign("/qr/a-code"))</script></html>"""
+BOTH = """<!doctype html><html lang="en"><title>Both</title><script>
+const tell = (what) => fetch(`/told?${what} ${document.prerendering ? "unseen" : "seen"}`, { method: "POST" });
+for (const kind of ["login", "approve"]) addEventListener(`qr-${kind}:state`, ({ detail }) => tell(`${kind} ${detail.state}`));
+addEventListener("qr-login:state", () => setTimeout(tell, 400, "a while"), { once: true });</script>
+<script type="module" src="/qrlogin/qr-login-element.js"></script><qr-login src="/qrlogin/"></qr-login>
+<script type="module" src="/qrlogin/qr-approve-element.js"></script>
+<qr-approve src="/qrlogin/phone/" at="/qr"></qr-approve></html>"""
+
+
+class Site:
+    """Both elements on the page that the first one leads to."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.leave = threading.Event()
+        self.told: list[str] = []
+        self.asked: list[str] = []  # of qrlogin
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Any) -> Any:
+        path, below = str(environ["PATH_INFO"]), str(environ["PATH_INFO"]).removeprefix("/qrlogin/")
+        if below != path:
+            if not path.endswith(".js"):
+                self.asked.append(below.partition("/")[0])
+            return self.endpoint.browser(Request.from_wsgi(environ, below)).to_wsgi(start_response)
+        if path == "/told":
+            self.told.append(str(environ["QUERY_STRING"]).replace("%20", " "))
+        if path == "/leave":
+            self.leave.wait(PATIENCE_SECONDS)
+        page = {"/": FIRST, "/qr/a-code": BOTH}.get(path, "")
+        return Response(200, (("Content-Type", "text/html; charset=utf-8"),), page.encode()).to_wsgi(start_response)
+
+
+@contextmanager
+def site() -> Iterator[tuple[Site, str]]:
+    with Server(LOOPBACK, 0) as server:
+        url = f"http://{LOOPBACK}:{server.port}/"
+        qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"{url}qr")
+        server.start(here := Site(Endpoint(qr, max_waiting=4)))
+        yield here, url
+        here.leave.set()
+        server.stop(qr.close)
+
+
+@contextmanager
+def left_alone(chromium: str, url: str, profile: Path) -> Iterator[None]:
+    """A Chromium that shows this page, and that nobody drives."""
+    command = [chromium, "--headless", *CHROMIUM_ARGUMENTS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_nothing_is_asked_before_the_page_is_seen(chromium_path: str, tmp_path: Path) -> None:
+    with site() as (here, url), left_alone(chromium_path, url, tmp_path):
+        eventually(lambda: len(here.told) >= 3)
+        assert sorted(here.told) == ["a while unseen", "approve found unseen", "login starting unseen"]
+        assert here.asked == []
+        here.leave.set()
+        eventually(lambda: "login pending seen" in here.told)
+        assert here.asked[0] == "begin"
+        assert not {"begin", "phone"}.intersection(here.asked[1:])
+        assert len(here.told) == 4
