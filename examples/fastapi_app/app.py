@@ -4,46 +4,47 @@ The two functions at its heart are `person` and `log_in`; `adapter.py` does the 
 the catalogue of `qrlogin.browser`.
 """
 
-import logging
-import multiprocessing
-import secrets
+import hmac
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from adapter import qrlogin_router, serving
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, Security
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import APIKeyCookie
 from fastapi.staticfiles import StaticFiles
-from pages import DOCS, FOLDER, GUARDS, Guarded, message, own_path, page, read_own_form, say, see_other
+from pages import FOLDER, GUARDS, Guarded, message, own_path, page, read_own_form, say, see_other
 from people import LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD, Account, account_of, make_account
-from settings import read
+from settings import about, read
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, Redeemed, stores
+from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
 from qrlogin.demo.dialects import DIALECTS
 from qrlogin.errors import BadRequest
+from qrlogin.stores import open_async_store
 from qrlogin.wire import AsyncEndpoint, BrowserContext, Native, Person, Places
 
-settings = read()
+try:
+    settings = read()
+    with about("QRLOGIN_STORE"):
+        store = open_async_store(settings.store)
+    uri = f"{settings.origin}/qr"
+    qr = AsyncQRLogin(store, secret_keys=settings.secret_keys, verification_uri=uri, policy=settings.policy)
+except Misconfigured as error:
+    print(f"It cannot start: {error}", file=sys.stderr)
+    sys.exit(3)  # what uvicorn says itself then. After an error of any other kind it would start its workers again, for ever
 engine = create_engine(settings.database)
-qr = AsyncQRLogin(
-    AsyncMemoryStore() if settings.store == "memory" else stores.AsyncRedisStore.from_url(settings.store),
-    secret_keys=settings.secret_keys,
-    verification_uri=f"{settings.origin}/qr",
-    policy=settings.policy,
-)
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    if settings.store == "memory" and multiprocessing.parent_process():
-        logging.getLogger("uvicorn.error").warning("Several workers need a store that they share: set QRLOGIN_STORE=redis://…")
     async with serving(qr):
         yield
     engine.dispose()
@@ -81,10 +82,7 @@ def person(account: SignedIn) -> Person | None:
 
 async def log_in(request: Request, redeemed: Redeemed) -> None:
     """A phone approved: start this browser's session."""
-    with Session(engine) as db:
-        if db.get(Account, int(redeemed.subject)) is None:  # closed since it approved
-            raise HTTPException(403)
-    begin_session(request, int(redeemed.subject), browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id)
+    begin_session(request, account_in(redeemed), browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id)
 
 
 async def log_out(request: Request) -> None:
@@ -92,8 +90,20 @@ async def log_out(request: Request) -> None:
 
 
 async def tokens(redeemed: Redeemed) -> Mapping[str, object]:
-    """What a client of OAuth gets (RFC 6749 section 5.1). Nothing here takes such tokens: issue those of your own service."""
-    return {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 3600, "openid": redeemed.subject}
+    """What a client of OAuth gets (RFC 6749 section 5.1), and again if it asks again because the answer was lost.
+
+    Nothing here takes such tokens: issue those of your own service.
+    """
+    openid = str(account_in(redeemed))
+    token = hmac.digest(settings.session_key.encode(), f"access_token {redeemed.login_id}".encode(), "sha256").hex()
+    return {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "openid": openid}
+
+
+def account_in(redeemed: Redeemed) -> int:
+    with Session(engine) as db:
+        if db.get(Account, int(redeemed.subject)):
+            return int(redeemed.subject)
+    raise HTTPException(403, {"error": "forbidden", "error_description": "The account was closed after it approved."})
 
 
 def begin_session(request: Request, account: int, **facts: str) -> None:
@@ -107,7 +117,7 @@ def begin_session(request: Request, account: int, **facts: str) -> None:
 
 def under_its_own_name(request: Request) -> None:
     """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there."""
-    if request.method == "GET" and request.url.hostname == "localhost" and urlsplit(settings.origin).hostname == "127.0.0.1":
+    if request.method == "GET" and request.url.hostname != settings.host:
         raise HTTPException(307, headers={"Location": settings.origin + _address(request)})
 
 
@@ -205,12 +215,16 @@ def _address(request: Request) -> str:
 app = FastAPI(
     title="An example of qrlogin",
     lifespan=lifespan,
-    docs_url=None if settings.secure else DOCS,  # for whoever develops: it runs scripts of another host
+    docs_url=None if settings.secure else "/docs",  # for whoever develops: it runs scripts of another host
     redoc_url=None,
     redirect_slashes=False,  # it would lead to whatever host the request names
 )
 app.add_middleware(SessionMiddleware, secret_key=settings.session_key, session_cookie=settings.cookie, https_only=settings.secure)
-app.add_middleware(Guarded)
+hosts = [f"[{settings.host}]" if ":" in settings.host else settings.host]
+if settings.host == "127.0.0.1":
+    hosts.append("localhost")
+app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+app.add_middleware(Guarded, docs=app.docs_url)
 app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
 app.include_router(pages)
 
@@ -241,5 +255,7 @@ async def explain_form(request: Request, error: BadRequest) -> Response:
 async def explain(request: Request, error: AnyHTTPException) -> Response:
     if error.status_code < 400:  # it leads elsewhere
         return Response(status_code=error.status_code, headers=error.headers)
+    if isinstance(error.detail, dict):  # an element or a program asked
+        return JSONResponse(error.detail, error.status_code, error.headers)
     key = "notFound" if error.status_code in (404, 405) else "wentWrong"
     return message(request, error.status_code, key, error.headers)

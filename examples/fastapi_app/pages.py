@@ -12,7 +12,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qrlogin.browser import language, texts
+from qrlogin import browser
 from qrlogin.errors import Forbidden
 from qrlogin.wire import Request as Asked
 from qrlogin.wire.guards import check_origin, read_form
@@ -31,7 +31,6 @@ GUARDS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-DOCS: Final = "/docs"  # FastAPI's own page, with scripts of another host
 FIELDS: Final = ("name", "password", "next")
 _OWN_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
@@ -40,7 +39,7 @@ _templates = Jinja2Templates(FOLDER / "templates")
 
 def page(request: Request, template: str, status: int = 200, **words: object) -> Response:
     lang = _language(request)
-    return _templates.TemplateResponse(request, template, {"lang": lang, "t": texts(lang)["pages"], **words}, status)
+    return _templates.TemplateResponse(request, template, {"lang": lang, "t": browser.texts(lang)["pages"], **words}, status)
 
 
 def message(request: Request, status: int, key: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -55,11 +54,7 @@ def see_other(path: str) -> Response:
 
 
 def say(request: Request, key: str, **words: object) -> str:
-    """A text of the catalogue. What is put into it cannot turn the text around it (Unicode's isolates)."""
-    text = texts(_language(request))["pages"][key]
-    for word, value in words.items():
-        text = text.replace(f"{{{word}}}", f"\u2068{value}\u2069" if isinstance(value, str) else str(value))
-    return text
+    return browser.say(_language(request), key, **words)
 
 
 def own_path(text: str) -> str:
@@ -82,21 +77,22 @@ async def read_own_form(request: Request, origin: str) -> Mapping[str, str]:
 
 
 def _language(request: Request) -> str:
-    return language(request.headers.get("Accept-Language", ""))
+    return browser.language(request.headers.get("Accept-Language", ""))
 
 
 class Guarded:
-    """Middleware: what every answer says that does not say otherwise."""
+    """Middleware: what every answer says that does not say otherwise. The page of the docs runs scripts of another host."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, docs: str | None) -> None:
+        self.app, self.docs = app, docs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in GUARDS.items():
-                    headers.setdefault(name, value)
+                    if name != "Content-Security-Policy" or scope["path"] != self.docs:
+                        headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, send if scope["type"] != "http" or scope["path"] == DOCS else guarded)
+        await self.app(scope, receive, guarded if scope["type"] == "http" else send)

@@ -4,8 +4,10 @@ All of this blocks, so it is called from plain functions, which FastAPI runs in 
 hashing a password takes longer than the database, and what waits for a phone holds neither a thread nor a connection.
 """
 
+import os
 import secrets
 from functools import cache
+from threading import BoundedSemaphore
 
 from pwdlib import PasswordHash
 from sqlalchemy import MetaData, String, select
@@ -17,6 +19,8 @@ SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where a password is
 LONGEST_PASSWORD = 256
 
 _hasher = PasswordHash.recommended()
+# A hash takes 64 MB and a whole processor, and FastAPI has 40 threads: more at once would only take more memory.
+_hashing = BoundedSemaphore(os.cpu_count() or 1)
 
 
 class Base(DeclarativeBase):
@@ -40,7 +44,7 @@ class Account(Base):
 
 def make_account(db: Session, name: str, password: str) -> Account | None:
     """A new account; None if the name is taken."""
-    account = Account(name=name, password_hash=_hasher.hash(password))
+    account = Account(name=name, password_hash=_hash(password))
     db.add(account)
     try:
         db.commit()
@@ -52,16 +56,23 @@ def make_account(db: Session, name: str, password: str) -> Account | None:
 
 def account_of(db: Session, name: str, password: str) -> Account | None:
     """Whose name and password these are. A name that nobody has takes as long as a wrong password."""
-    account = db.scalar(select(Account).where(Account.name == name))
-    fits, stronger = _hasher.verify_and_update(password, account.password_hash if account else _nobodys())
-    if not fits or account is None:
-        return None
-    if stronger:  # the recommended parameters have gone up since
+    found = db.execute(select(Account.id, Account.password_hash).where(Account.name == name)).first()
+    db.rollback()  # gives the connection back: there are fewer of them than threads that may wait here
+    kept = found.password_hash if found else _nobodys()
+    with _hashing:
+        fits, stronger = _hasher.verify_and_update(password, kept)
+    account = db.get(Account, found.id) if fits and found else None
+    if account and stronger:  # the recommended parameters have gone up since
         account.password_hash = stronger
         db.commit()
     return account
 
 
+def _hash(password: str) -> str:
+    with _hashing:
+        return _hasher.hash(password)
+
+
 @cache
 def _nobodys() -> str:
-    return _hasher.hash(secrets.token_hex())
+    return _hash(secrets.token_hex())

@@ -3,21 +3,25 @@
 Secrets that the environment does not name are made once and kept in instance/, so that people and sessions outlive a restart.
 """
 
+import logging
+import multiprocessing
 import os
 import re
-import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from qrlogin import STANDARD, Misconfigured, Policy
-from qrlogin.codes import new_key
-from qrlogin.demo.dialects import DIALECTS
+from qrlogin.demo.dialects import chosen
+from qrlogin.keyfile import kept_key
 
 INSTANCE = Path(__file__).with_name("instance")
 ORIGIN = "http://127.0.0.1:8000"  # of `uvicorn app:app`
 MAX_WAITING = 2000  # browsers that wait in one process: a few kilobytes each, and no thread
+ALONE = "several workers need a store that they share: set QRLOGIN_STORE, for example to redis://127.0.0.1:6379/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class Settings:
     policy: Policy
 
     @property
+    def host(self) -> str:
+        return urlsplit(self.origin).hostname or ""
+
+    @property
     def secure(self) -> bool:
         return self.origin.startswith("https:")
 
@@ -44,35 +52,33 @@ class Settings:
 def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> Settings:
     """The settings in `QRLOGIN_*`. Raises `Misconfigured`."""
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if instance.stat().st_mode & 0o077:  # it was there before
+        instance.chmod(0o700)
     said = {name: text.strip() for name, text in environ.items() if name.startswith("QRLOGIN_") and text.strip()}
     origin = said.get("QRLOGIN_ORIGIN", ORIGIN).rstrip("/")
     if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", origin):
         raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {ORIGIN}")
     store = said.get("QRLOGIN_STORE", "memory")
-    if store != "memory" and not store.startswith(("redis://", "rediss://", "unix://")):
-        raise Misconfigured("QRLOGIN_STORE is memory, or an address such as redis://127.0.0.1:6379/0")
-    dialects = _names(said.get("QRLOGIN_DIALECTS", ""))
-    if unknown := set(dialects) - set(DIALECTS):
-        raise Misconfigured(f"QRLOGIN_DIALECTS: there is no {min(unknown)!r}; there are {', '.join(DIALECTS)}, and all")
-    lifetime = _number(said, "QRLOGIN_LIFETIME", STANDARD.lifetime)
-    rotation = min(STANDARD.rotation, lifetime)
-    policy = replace(STANDARD, lifetime=lifetime, rotation=rotation, rotation_grace=min(STANDARD.rotation_grace, rotation))
+    several = one_of_several(sys.argv, environ) if store == "memory" else False
+    if several:
+        raise Misconfigured(ALONE)
+    if several is None:
+        logging.getLogger("uvicorn.error").warning("If this is not the only worker: %s", ALONE)
+    dialects = chosen(said.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
+    keys = tuple(key.strip() for key in said.get("QRLOGIN_SECRET_KEYS", "").split(",") if key.strip())
+    with about("QRLOGIN_LIFETIME"):
+        policy = STANDARD.lasting(_number(said, "QRLOGIN_LIFETIME", STANDARD.lifetime))
     where = said.get("QRLOGIN_DATABASE", str(instance / "people.sqlite3"))
     return Settings(
         origin=origin,
         database=where if "://" in where else f"sqlite:///{Path(where).resolve()}",
         store=store,
-        secret_keys=_names(said.get("QRLOGIN_SECRET_KEYS", "")) or (_kept(instance / "qrlogin_key"),),
-        session_key=environ.get("SECRET_KEY", "") or _kept(instance / "session_key"),
+        secret_keys=keys or (kept_key(instance / "qrlogin_key"),),
+        session_key=environ.get("SECRET_KEY", "") or kept_key(instance / "session_key"),
         dialects=dialects,
         max_waiting=_number(said, "QRLOGIN_MAX_WAITING", MAX_WAITING),
         policy=replace(policy, user_codes="rfc8628" in dialects),  # its devices show a code to type, and so do the pages then
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
-    return tuple(DIALECTS) if [*names] == ["all"] else tuple(names)
 
 
 def _number(said: Mapping[str, str], name: str, default: int) -> int:
@@ -82,14 +88,23 @@ def _number(said: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _kept(path: Path) -> str:
-    """The secret in this file, made if there is none. It appears at once and whole, so workers that start together agree."""
-    if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # mode 0600, a name of its own
-            file.write(new_key())
-            file.flush()
-            with suppress(FileExistsError):
-                os.link(file.name, path)
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise Misconfigured(f"others can read instance/{path.name}: chmod 600 it, or take it away for a new one")
-    return path.read_text("utf-8").strip()
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Whoever reads what is wrong knows the variable, and not what the library calls it."""
+    try:
+        yield
+    except Misconfigured as error:
+        raise Misconfigured(f"{name}: {error}") from None
+
+
+def one_of_several(argv: Sequence[str], environ: Mapping[str, str]) -> bool | None:
+    """Whether uvicorn has other workers beside this one; None where that cannot be known.
+
+    No server tells its application, so it is what uvicorn was told that counts. To be somebody's child proves nothing: so is a
+    single process under `--reload`, or under a supervisor, or one that hypercorn starts.
+    """
+    if multiprocessing.parent_process() is None or {"--reload", "dev"}.intersection(argv) or "UVICORN_RELOAD" in environ:
+        return False
+    said = re.search(r"(?<!\S)--workers[ =](\d+)", " ".join(argv))
+    number = said[1] if said else environ.get("UVICORN_WORKERS") or environ.get("WEB_CONCURRENCY")
+    return number != "1" if number and "uvicorn" in sys.modules else None

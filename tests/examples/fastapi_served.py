@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 
 from tests.examples.running import EXAMPLES
+from tests.examples.visitors import PASSWORD, Visitor
 from tests.servers import LOOPBACK, free_port
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
@@ -91,3 +92,9 @@ def served(instance: Path, **env: str) -> Iterator[Served]:
             server.should_exit = True
             thread.join()
             loop.close()
+
+
+def signed_up(site: Served, name: str) -> Visitor:
+    visitor = Visitor(site.origin)
+    assert visitor.send_form("/signup", name=name, password=PASSWORD).status_code == 303
+    return visitor

@@ -9,65 +9,58 @@ It is run with all of its checks. What is left out, and why:
 - In the dialects of others a stranger is told "gone" with status 200, as their clients expect: no missing cookie is "rejected".
   OAuth refuses a client, a grant or a device_code that nobody knows with 400 (RFC 6749 section 5.2), which depends on no schema:
   no `positive_data_acceptance` there.
+
+No sequences of calls are drawn here: tests/wire/test_fuzz.py sends all kinds of requests at every state of a login.
 """
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.examples.fastapi_served import Served, served
-from tests.examples.visitors import PASSWORD, Visitor
+from tests.examples.fastapi_served import Served, served, signed_up
 
-SOCKET = "--{}-path-regex=/socket$"
-OF_DATA = "--exclude-checks=positive_data_acceptance,negative_data_rejection"
+RULES = """
+[[operations]]
+include-path-regex = "/socket$"
+checks = { positive_data_acceptance.enabled = false, negative_data_rejection.enabled = false }
+
+[[operations]]
+include-path-regex = "^/(token|device_authorization)$"
+checks = { positive_data_acceptance.enabled = false }
+
+[[operations]]
+exclude-path-regex = "^/(qrlogin/.*|token|device_authorization)$"
+generation = { with-security-parameters = false }
+checks = { ignored_auth.enabled = false }
+"""
 
 
-def finds_nothing(site: Served, folder: Path, *options: str, config: str = "") -> str:
-    """What it printed. The order and the data are the same at every run."""
+def finds_nothing(site: Served, folder: Path, *options: str, config: str = "") -> None:
+    """The order and the data are the same at every run."""
     toml = folder / "schemathesis.toml"
-    toml.write_text(config)
+    toml.write_text(config + RULES)
     command = [str(Path(sys.executable).with_name("schemathesis")), f"--config-file={toml}", "run", f"{site.origin}/openapi.json"]
-    fixed = ["--mode=all", "--generation-deterministic", "--no-color", "--warnings=off", "--max-examples=5"]
+    fixed = ["--mode=all", "--generation-deterministic", "--no-color", "--warnings=off", "--max-examples=3"]
     done = subprocess.run([*command, *fixed, *options], cwd=folder, capture_output=True, text=True, timeout=250)
-    said = str(done.stdout)
-    assert done.returncode == 0, said + done.stderr
-    return said
+    assert done.returncode == 0, done.stdout + done.stderr
+    operations = sum(len(item) for item in site.module.app.openapi()["paths"].values())
+    assert f"Tested: {operations}\n" in done.stdout, done.stdout
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as each:
-        yield each
-
-
+@pytest.mark.long
 @pytest.mark.timeout(300)
-def test_nobody_finds_anything(site: Served, tmp_path: Path) -> None:
-    described: dict[str, Any] = site.module.app.openapi()["paths"]
-    operations = sum(len(item) for item in described.values())
-    assert f"Tested: {operations - 1}\n" in finds_nothing(site, tmp_path, SOCKET.format("exclude"))
-    assert "Tested: 1\n" in finds_nothing(site, tmp_path, SOCKET.format("include"), OF_DATA)
-
-
-@pytest.mark.timeout(300)
-def test_nobody_finds_anything_in_the_other_dialects(tmp_path: Path) -> None:
+def test_nobody_finds_anything(tmp_path: Path) -> None:
     with served(tmp_path, QRLOGIN_DIALECTS="all") as site:
-        paths = [path for path in site.module.app.openapi()["paths"] if not path.startswith("/qrlogin/")]
-        others = ["--exclude-path-regex=^/(qrlogin/.*|token|device_authorization)$", "--exclude-checks=ignored_auth"]
-        others.append("--generation-with-security-parameters=false")
-        assert f"Tested: {len(paths) - 2 + 1}\n" in finds_nothing(site, tmp_path, *others)  # one of them has two methods
-        oauth = ["--include-path-regex=^/(token|device_authorization)$", "--exclude-checks=positive_data_acceptance"]
-        assert "Tested: 2\n" in finds_nothing(site, tmp_path, *oauth)
+        finds_nothing(site, tmp_path, "--phases=coverage,fuzzing")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("state", ["pending", "confirmed"])
-def test_somebody_with_a_login_finds_nothing(state: str, site: Served, tmp_path: Path) -> None:
-    with Visitor(site.origin) as visitor:
-        assert visitor.send_form("/signup", name="alice", password=PASSWORD).status_code == 303
+@pytest.mark.parametrize(("state", "phases"), [("pending", "coverage,fuzzing"), ("confirmed", "coverage")])
+def test_somebody_with_a_login_finds_nothing(state: str, phases: str, tmp_path: Path) -> None:
+    with served(tmp_path) as site, signed_up(site, "alice") as visitor:
         begun = visitor.post("begin").json()
         code = begun["verification_uri_complete"]
         if state == "confirmed":
@@ -75,9 +68,7 @@ def test_somebody_with_a_login_finds_nothing(state: str, site: Served, tmp_path:
                 assert visitor.post(f"phone/{verb}", code=code).status_code == 200
         site.call(site.module.qr.drain)  # else each question whose answer is no news would be held
         cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar().items())
-        own = f'parameters = {{ login_id = "{begun["login_id"]}" }}\n[generation]\nwith-security-parameters = false'
+        own = f'parameters = {{ login_id = "{begun["login_id"]}" }}\n[generation]\nwith-security-parameters = false\n'
         headers = [f"--header=Cookie:{cookies}", f"--header=Origin:{site.origin}", "--exclude-checks=ignored_auth"]
-        if state == "confirmed":
-            headers.append("--phases=examples,coverage")  # what is drawn at random is drawn in the other state
-        finds_nothing(site, tmp_path, SOCKET.format("exclude"), *headers, config=own)
+        finds_nothing(site, tmp_path, f"--phases={phases}", *headers, config=own)
         assert visitor.get(begun["login_id"]).json()["state"] == "cancelled"  # that is how far it came

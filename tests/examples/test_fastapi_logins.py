@@ -1,0 +1,103 @@
+"""Who is logged in at the FastAPI example, for how long, and what waits for it."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
+
+from qrlogin import Redeemed
+from tests.examples.fastapi_served import Served, served, signed_up
+from tests.examples.story import Desk, Phone
+from tests.examples.visitors import Visitor
+from tests.servers import LOOPBACK
+from tests.wire.clock import eventually
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("logins")) as each:
+        yield each
+
+
+def test_a_look_at_a_login_brings_no_session_back(site: Served) -> None:
+    """The answer to a long poll may come after a logout in another tab."""
+    with signed_up(site, "alice") as alice, Desk(alice) as desk:
+        desk.begin()
+        seen = alice.get(desk.login_id)
+        assert seen.status_code == 200
+        assert not any(cookie.startswith("session=") for cookie in seen.headers.get_list("set-cookie"))
+
+
+def test_who_closed_the_account_after_approving_is_not_logged_in(site: Served) -> None:
+    module = site.module
+    with Phone(signed_up(site, "carol")) as phone, Desk(Visitor(site.origin)) as desk:
+        phone.code = desk.begin().complete
+        phone.does("scan", "confirm")
+        with module.Session(module.engine) as db:
+            closed = db.query(module.Account).filter_by(name="carol").one()
+            number = closed.id
+            db.delete(closed)
+            db.commit()
+        refused = desk.redeem(desk.look()["scanned_by"]["tag"])
+        assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
+        assert desk.visitor.http.get("/").status_code == 302
+        signed_up(site, "bob").http.close()
+        with module.Session(module.engine) as db:
+            assert db.get(module.Account, number) is None  # others may still hold cookies of that number
+    gone = Redeemed("a" * 22, subject=str(number), shown_as="", context={}, redeemed_at_ms=0)
+    with pytest.raises(module.HTTPException) as told:
+        site.call(lambda: module.tokens(gone))
+    assert told.value.status_code == 403
+
+
+def test_a_lost_answer_comes_again_with_the_same_tokens(site: Served) -> None:
+    module = site.module
+    signed_up(site, "dora").http.close()
+    with module.Session(module.engine) as db:
+        dora = str(db.query(module.Account).filter_by(name="dora").one().id)
+    first, again, other = (
+        site.call(lambda one=Redeemed(login * 22, dora, "", {}, 0): module.tokens(one))  # noqa: B008 - each its own
+        for login in "aab"
+    )
+    assert first == again
+    assert first["access_token"] != other["access_token"]
+    assert first["openid"] == dora  # what a client of wechat_open asks for
+
+
+# Streams, and who leaves
+
+
+def free(site: Served) -> int:
+    return len(site.module.native_endpoint._places._free)
+
+
+def test_a_websocket_of_another_site_or_of_nobody_is_refused(site: Served) -> None:
+    with Visitor(site.origin) as desk:
+        address = f"{site.origin.replace('http', 'ws')}/qrlogin/{desk.post('begin').json()['login_id']}/socket"
+        cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in desk.jar().items())}
+        nobody: dict[str, str] = {}
+        for headers, origin, status in ((cookies, "https://elsewhere.example", 403), (nobody, site.origin, 404)):
+            with pytest.raises(InvalidStatus) as refused, connect(address, additional_headers=headers, origin=Origin(origin)):
+                pass
+            assert refused.value.response.status_code == status
+
+
+@pytest.mark.parametrize("path", ["{}?wait=25", "{}/events"])
+def test_who_leaves_gives_its_place_back(path: str, site: Served) -> None:
+    with Visitor(site.origin) as desk:
+        login = desk.post("begin").json()["login_id"]
+        cookies = "; ".join(f"{name}={value}" for name, value in desk.jar().items())
+        asked = f"GET /qrlogin/{path.format(login)} HTTP/1.1\r\nHost: {LOOPBACK}\r\nCookie: {cookies}\r\n\r\n"
+        most = site.module.settings.max_waiting
+        for reset in (False, True):
+            with socket.create_connection((LOOPBACK, int(site.origin.rpartition(":")[2]))) as connection:
+                connection.sendall(asked.encode())
+                eventually(lambda: free(site) == most - 1)
+                if reset:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            eventually(lambda: free(site) == most)
+        eventually(lambda: site.call(lambda: len(asyncio.all_tasks())) <= 6)
