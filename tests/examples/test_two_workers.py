@@ -83,6 +83,7 @@ def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[
             yield running
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("example", "which"), CASES, ids=lambda value: getattr(value, "name", str(value)))
 async def test_scan_and_wait_in_different_processes(
     example: Example, which: int, own_redis: RedisServer, chromium: Browser, tmp_path: Path
