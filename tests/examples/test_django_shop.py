@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+from tests.examples.parked import WAIT_S, answer, park
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import DJANGO, LEFT_OUT, Running
 from tests.examples.story import Desk, Phone
 from tests.examples.test_django_settings import KEY, SITE, manage, run
-from tests.examples.test_stopping import WAIT_S, answer, parked
 from tests.examples.visitors import PASSWORD, Visitor
 from tests.wire.clock import eventually
 
@@ -45,17 +45,13 @@ def test_the_diff_of_the_readme(tmp_path: Path) -> None:
             assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
             assert "Hello, alice." in desk.visitor.http.get("/").text
         with Desk(Visitor(running.origin)) as desk:
-            line = parked(running, desk.begin())
-            assert desk.look()["state"] == "pending"  # asked after it: it has been heard
-            time.sleep(0.5)
+            (line,) = park(desk.begin())
             begun = time.monotonic()
             running.stop()
             eventually(running.ended)
             took = time.monotonic() - begun
-            assert answer(line)["state"] == "pending"  # with 200
-            line.close()
-        print(f"ended after {took:.2f} s")
-        assert took < WAIT_S / 4, running.log[-2000:]
+            assert answer(line)["state"] == "pending"
+        assert took < WAIT_S / 3, running.log[-2000:]
     several = run(
         shop, sys.executable, "-m", *command.split(), "--workers=2", "--check-config", **ENV, QR_ADDRESS="http://127.0.0.1/qr"
     )

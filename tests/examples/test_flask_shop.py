@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
+from tests.examples.parked import WAIT_S, answer, park
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import EXAMPLES, LEFT_OUT, ROOT
 from tests.examples.story import Desk, Phone
@@ -22,7 +20,6 @@ from tests.servers import LOOPBACK, free_port
 from tests.wire.clock import eventually
 
 FOLDER, BEFORE = EXAMPLES / "flask_app", Path(__file__).with_name("existing_flask")
-WAIT_S = 25
 
 
 def test_the_diff_is_short() -> None:
@@ -64,27 +61,12 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
         alice.does("scan", "confirm")
         assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
         assert "Hello, alice" in desk.visitor.http.get("/").text
-        with waiting(desk.begin()) as line:
-            begun = time.monotonic()
-            process.terminate()
-            process.wait()
-            assert time.monotonic() - begun < WAIT_S / 3
-            assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
-
-
-@contextmanager
-def waiting(desk: Desk) -> Iterator[socket.socket]:
-    """A long poll that is held for as long as nothing happens."""
-    cookies = "; ".join(f"{name}={value}" for name, value in desk.visitor.jar().items())
-    asked = f"{desk.visitor.mount}{desk.login_id}?after={desk.version}&wait={WAIT_S}"
-    url = desk.visitor.http.base_url
-    lines = [f"GET {asked} HTTP/1.1", f"Host: {url.host}:{url.port}", f"Cookie: {cookies}", "Sec-Fetch-Site: same-origin"]
-    with socket.create_connection((url.host, url.port or 0)) as line:
-        line.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        line.settimeout(0.5)
-        with pytest.raises(TimeoutError):  # not answered: it waits
-            line.recv(1, socket.MSG_PEEK)
-        yield line
+        (line,) = park(desk.begin())
+        begun = time.monotonic()
+        process.terminate()
+        process.wait()
+        assert time.monotonic() - begun < WAIT_S / 3
+        assert answer(line)["state"] == "pending"
 
 
 def test_several_workers_without_a_shared_store_are_refused(tmp_path: Path) -> None:
