@@ -208,10 +208,12 @@ def test_python_means_what_the_protocol_says(listed: list[Case], wanted: list[Se
     agree(listed, by_the_oracle(listed), wanted)
 
 
+@pytest.mark.long
 def test_lua_on_fakeredis_means_what_python_means(listed: list[Case], wanted: list[Seen]) -> None:
     agree(listed, wanted, in_lua(fakeredis.FakeRedis(), listed))
 
 
+@pytest.mark.long
 def test_lua_on_a_real_redis_means_what_python_means(listed: list[Case], wanted: list[Seen], redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         agree(listed, wanted, in_lua(client, listed))
