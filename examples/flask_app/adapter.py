@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from flask import Blueprint, Flask, Response, request
 
-from qrlogin import STANDARD, QRLogin, Redeemed
+from qrlogin import STANDARD, Misconfigured, QRLogin, Redeemed
 from qrlogin.render import png
 from qrlogin.stores import open_store
 from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Places, Request, drain_on_signals
@@ -74,10 +74,13 @@ class PhoneLogin:
         self.callbacks = {"person": person, "log_in": log_in, **callbacks}
 
     def init_app(self, app: Flask) -> QRLogin:
-        store, origin = open_store(app.config.get("QRLOGIN_STORE", "memory")), app.config["QRLOGIN_ORIGIN"]
-        keys, policy = app.config["QRLOGIN_SECRET_KEYS"], app.config.get("QRLOGIN_POLICY", STANDARD)
+        try:
+            store = open_store(app.config.get("QRLOGIN_STORE", "memory"))
+        except Misconfigured as error:
+            raise Misconfigured(f"QRLOGIN_STORE: {error}") from None
+        origin, keys = app.config["QRLOGIN_ORIGIN"], app.config["QRLOGIN_SECRET_KEYS"]
+        policy, draw = app.config.get("QRLOGIN_POLICY", STANDARD), app.config.get("QRLOGIN_DRAW_PNG", png)
         qr = QRLogin(store, secret_keys=keys, verification_uri=f"{origin}/qr", policy=policy)
-        draw = app.config.get("QRLOGIN_DRAW_PNG", png)
         native = Native(qr.core, user_codes=policy.user_codes, describe=BrowserContext(), draw_png=draw)
         app.extensions["qrlogin"] = qr
         self.places = Places(app.config.get("QRLOGIN_MAX_WAITING", 8))  # shared by all that is mounted
@@ -86,7 +89,6 @@ class PhoneLogin:
 
     def mount(self, app: Flask, dialect: Dialect, *, url_prefix: str, name: str = "qrlogin") -> None:
         endpoint = Endpoint(app.extensions["qrlogin"], dialect, max_waiting=self.places)
-        csrf = app.extensions.get("csrf")
-        guarded = {"protect": csrf.protect} if csrf else {}
+        guarded = {"protect": csrf.protect} if (csrf := app.extensions.get("csrf")) else {}
         blueprint = qrlogin_blueprint(endpoint, **self.callbacks, **guarded, name=name)
         app.register_blueprint(csrf.exempt(blueprint) if csrf else blueprint, url_prefix=url_prefix)

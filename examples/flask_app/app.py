@@ -29,7 +29,7 @@ from models import (
 )
 from settings import read
 from stopping import await_last_answers
-from tokens import tokens
+from tokens import account_in, tokens
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -105,10 +105,7 @@ def log_in(redeemed: Redeemed) -> None:
     # The token stays: if this answer is lost, the page sends the same click again, and that must not be taken for a forgery.
     kept = {name: session[name] for name in ("csrf_token",) if name in session}
     browser = redeemed.context.get("browser", "")
-    account = account_by_id(redeemed.subject)
-    if account is None:  # closed since it approved
-        abort(403)
-    begin_session(account, login_id=redeemed.login_id, browser=browser, **kept)
+    begin_session(account_in(redeemed), login_id=redeemed.login_id, browser=browser, **kept)
 
 
 def begin_session(account: Account, **facts: str) -> None:
@@ -212,9 +209,12 @@ def say(key: str, **words: object) -> str:
 
 
 def under_its_own_name() -> AnyResponse | None:
-    """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there, and no other name is answered."""
+    """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there, and no other name is answered.
+
+    Flask's TRUSTED_HOSTS knows no IPv6 address, and where it refuses, no template can name an address (`url_for`).
+    """
     origin = current_app.config["QRLOGIN_ORIGIN"]
-    asked, own = urlsplit(f"//{request.host}").hostname, urlsplit(origin).hostname
+    asked, own = (re.sub(":[0-9]*$", "", host.lower()) for host in (request.host, urlsplit(origin).netloc))
     if asked == own:
         return None
     if request.method != "GET" or (asked, own) != ("localhost", "127.0.0.1"):
@@ -233,12 +233,12 @@ def explain(error: HTTPException) -> AnyResponse | tuple[str | Response, int, li
     if code < 400:  # a redirect
         return error.get_response()
     forged = isinstance(error, CSRFError)
-    allowed = [header for header in error.get_headers() if header[0] == "Allow"]
+    headers = [header for header in error.get_headers() if header[0] != "Content-Type"]  # Allow, Retry-After
     if request.is_json:  # an element asked
         named = "forbidden" if forged else ERRORS.get(code, "server_error" if code >= 500 else "bad_request")
-        return jsonify(error=named, error_description=error.description), code, allowed
+        return jsonify(error=named, error_description=error.description), code, headers
     heading = say("formTooOld" if forged else "notFound" if code in (404, 405) else "wentWrong")
-    return render_template("message.html", heading=heading), code, allowed
+    return render_template("message.html", heading=heading), code, headers
 
 
 app = create_app()

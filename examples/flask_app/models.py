@@ -16,7 +16,8 @@ LONGEST_NAME = 64  # characters
 SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where a password is all there is
 LONGEST_PASSWORD = 256
 
-_hashing = threading.BoundedSemaphore(os.cpu_count() or 1)  # 32 MB each, and more at once would be no sooner
+# A hash takes 32 MB and a whole processor: more at once, one for each thread, would take memory and be no sooner.
+_hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 class Base(DeclarativeBase):
@@ -36,8 +37,7 @@ class Account(UserMixin, db.Model):  # type: ignore[name-defined,misc]
 
 def make_account(name: str, password: str) -> Account | None:
     """A new account; None if the name is taken."""
-    with _hashing:
-        account = Account(name=name, password_hash=generate_password_hash(password))
+    account = Account(name=name, password_hash=_hash(password))
     db.session.add(account)
     try:
         db.session.commit()
@@ -49,16 +49,23 @@ def make_account(name: str, password: str) -> Account | None:
 
 def account_of(name: str, password: str) -> Account | None:
     """Whose name and password these are. A name that nobody has takes as long as a wrong password."""
-    account = db.session.scalar(select(Account).filter_by(name=name))
-    kept = account.password_hash if account else _nobodys()
+    found = db.session.execute(select(Account.id, Account.password_hash).filter_by(name=name)).first()
+    db.session.rollback()  # gives the connection back: there are fewer of them than threads that may queue here
+    kept = found.password_hash if found else _nobodys()
     with _hashing:
-        return account if check_password_hash(kept, password) else None
+        fits = check_password_hash(kept, password)
+    return account_by_id(found.id) if fits and found else None
 
 
-def account_by_id(number: str) -> Account | None:
+def account_by_id(number: str | int) -> Account | None:
     return db.session.get(Account, int(number))
+
+
+def _hash(password: str) -> str:
+    with _hashing:
+        return generate_password_hash(password)
 
 
 @cache
 def _nobodys() -> str:
-    return generate_password_hash(secrets.token_hex())
+    return _hash(secrets.token_hex())

@@ -27,7 +27,10 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
         raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {DEFAULT_ORIGIN}")
     secure = origin.startswith("https:")
     names = chosen(environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
-    policy = STANDARD.lasting(number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime))
+    try:
+        policy = STANDARD.lasting(number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime))
+    except Misconfigured as error:
+        raise Misconfigured(f"QRLOGIN_LIFETIME: {error}") from None
     return {
         "SECRET_KEY": environ.get("SECRET_KEY") or kept_key(instance / "secret_key"),
         "SQLALCHEMY_DATABASE_URI": database(environ.get("QRLOGIN_DATABASE") or str(instance / "people.sqlite3")),

@@ -1,0 +1,166 @@
+"""How the Flask example starts: its settings, its files, its database, and the name that it answers to."""
+
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask_migrate import check, downgrade, upgrade
+
+from qrlogin import Misconfigured
+from qrlogin.wire import Endpoint, Places
+from tests.examples.inside_flask import FOLDER, ORIGIN, SAME_SITE, hidden, imported, made, session_of, sign_up
+from tests.examples.visitors import PASSWORD
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    with imported(tmp_path_factory.mktemp("flask") / "flask_app") as module:
+        yield module
+
+
+@pytest.fixture
+def make(example: ModuleType, tmp_path: Path) -> Callable[..., Flask]:
+    """The application over this test's own instance folder."""
+    return partial(made, example, tmp_path / "instance")
+
+
+# Settings
+
+
+def test_what_makes_no_sense_is_refused_with_its_name(make: Callable[..., Flask]) -> None:
+    for environ, told in (
+        ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
+        ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN .* without a path"),
+        ({"QRLOGIN_ORIGIN": "http://example.com"}, "https"),
+        ({"QRLOGIN_STORE": "postgres://x"}, "QRLOGIN_STORE: a store is memory, or an address such as redis://"),
+        ({"QRLOGIN_SECRET_KEYS": "short"}, "Make one with: python -m qrlogin keygen"),
+        ({"QRLOGIN_MAX_WAITING": "0"}, "QRLOGIN_MAX_WAITING is a whole number from 1 on"),
+        ({"QRLOGIN_MAX_WAITING": "many"}, "such as 8"),
+        ({"QRLOGIN_LIFETIME": "601"}, "QRLOGIN_LIFETIME: .* between 1 and 600"),
+        ({"QRLOGIN_DIALECTS": "wechat,klingon"}, "QRLOGIN_DIALECTS: there is no 'klingon'; there are wechat,"),
+    ):
+        with pytest.raises(Misconfigured, match=told) as refused:
+            make(**environ)
+        assert "short" not in str(refused.value)
+
+
+def test_empty_settings_are_none(make: Callable[..., Flask]) -> None:
+    app = make(QRLOGIN_ORIGIN="", QRLOGIN_STORE="", QRLOGIN_SECRET_KEYS=" ", QRLOGIN_MAX_WAITING="", QRLOGIN_DIALECTS=" , ")
+    assert app.config["QRLOGIN_ORIGIN"] == "http://127.0.0.1:5000"
+    assert app.config["QRLOGIN_MAX_WAITING"] == 8
+
+
+def test_every_dialect_at_the_root(make: Callable[..., Flask]) -> None:
+    client = make(QRLOGIN_DIALECTS="all").test_client()
+    assert "window.QRLogin.code = 200" in client.get("/jslogin").text
+    begun = client.post("/device_authorization", data={"client_id": "tv"}).json or {}
+    assert begun["verification_uri"] == f"{ORIGIN}/qr"
+    assert client.get("/login").status_code == 200
+    assert client.get("/nothing").status_code == 404
+    assert client.post("/phone/scan", json={"code": begun["user_code"]}, headers=SAME_SITE).status_code in (400, 404)
+
+
+def test_all_that_is_mounted_shares_the_places(make: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = list[object]()
+
+    def endpoint(*given: Any, max_waiting: Any) -> Endpoint:
+        shared.append(max_waiting)
+        return Endpoint(*given, max_waiting=max_waiting)
+
+    monkeypatch.setattr(sys.modules["adapter"], "Endpoint", endpoint)
+    make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
+    native, dialects = shared
+    assert isinstance(native, Places)
+    assert native is dialects
+
+
+# What outlives a restart
+
+
+def test_a_restart_keeps_people_sessions_and_keys(make: Callable[..., Flask]) -> None:
+    first = make()
+    cookie = session_of(sign_up(first))
+    second = make()
+    for name in ("SECRET_KEY", "QRLOGIN_SECRET_KEYS"):
+        assert first.config[name] == second.config[name]
+    client = second.test_client()
+    client.set_cookie("session", cookie)
+    assert "alice" in client.get("/").text
+    again = second.test_client()
+    assert again.post("/login", data={**hidden(again, "/login"), "name": "alice", "password": PASSWORD}).location == "/"
+
+
+def test_nobody_else_can_read_what_it_keeps(make: Callable[..., Flask], tmp_path: Path) -> None:
+    instance = tmp_path / "instance"
+    instance.mkdir(mode=0o755)  # as whoever made it before has left it
+    make()
+    assert stat.S_IMODE(instance.stat().st_mode) == 0o700
+    for name in ("secret_key", "qrlogin_key"):
+        assert stat.S_IMODE((instance / name).stat().st_mode) == 0o600
+    (instance / "secret_key").chmod(0o644)
+    with pytest.raises(Misconfigured, match="chmod 600"):
+        make()
+
+
+# The database
+
+
+def test_migrations_make_what_the_models_say(example: ModuleType, tmp_path: Path) -> None:
+    migrations = str(FOLDER / "migrations")
+    app = example.create_app({"QRLOGIN_ORIGIN": ORIGIN}, instance=str(tmp_path / "instance"))
+    with app.app_context():
+        for _ in range(2):
+            upgrade(migrations)
+            check(migrations)
+        with sqlite3.connect(tmp_path / "instance" / "people.sqlite3") as database:  # which `check` does not compare
+            assert "AUTOINCREMENT" in database.execute("SELECT sql FROM sqlite_schema WHERE name = 'account'").fetchone()[0]
+        database.close()
+        downgrade(migrations, revision="base")
+        upgrade(migrations)
+    sign_up(app)
+
+
+@pytest.mark.parametrize("where", ["other.sqlite3", "sqlite:///{}/other.sqlite3"])
+def test_people_live_where_they_are_told_to(make: Callable[..., Flask], tmp_path: Path, where: str) -> None:
+    address = where.format(tmp_path) if "{}" in where else str(tmp_path / where)
+    sign_up(make(QRLOGIN_DATABASE=address))
+    assert (tmp_path / "other.sqlite3").exists()
+    assert not (tmp_path / "instance" / "people.sqlite3").exists()
+
+
+# The name of the site
+
+
+def test_a_public_site_has_cookies_that_nobody_can_plant(make: Callable[..., Flask]) -> None:
+    client = make(QRLOGIN_ORIGIN="https://example.com").test_client()
+    seen = client.get("/login", base_url="https://example.com").headers["Set-Cookie"]
+    assert seen.startswith("__Host-session=")
+    for flag in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+        assert f"; {flag}" in seen
+
+
+def test_who_comes_as_localhost_is_led_to_the_sites_own_name(make: Callable[..., Flask]) -> None:
+    client = make(QRLOGIN_ORIGIN="http://127.0.0.1:5000").test_client()
+    seen = client.get("/login?next=/qr", base_url="http://LOCALHOST:5000")
+    assert seen.location == "http://127.0.0.1:5000/login?next=/qr"
+    for method, origin in (("POST", "http://127.0.0.1:5000"), ("GET", "https://example.com")):
+        seen = make(QRLOGIN_ORIGIN=origin).test_client().open("/qrlogin/begin", method=method, base_url="http://localhost:5000")
+        assert (seen.status_code, "Location" in seen.headers) == (400, False)
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:5000", "https://example.com", "https://[::1]"])
+def test_only_its_own_host_is_answered(make: Callable[..., Flask], origin: str) -> None:
+    client, own = make(QRLOGIN_ORIGIN=origin).test_client(), origin.partition("://")[2]
+    assert client.get("/login", headers={"Host": own}).status_code == 200
+    for host in ("evil.example", "localhost.evil.example", f"x{own}", f"{own}.", "127.0.0.2", "", "[evil", f"a@{own}"):
+        for path in ("/login", "/qrlogin/begin/", "/static"):
+            seen = client.get(path, headers={"Host": host})
+            assert (seen.status_code, "Location" in seen.headers) == (400, False), (path, host)
+            assert seen.headers["X-Frame-Options"] == "DENY"
