@@ -46,6 +46,8 @@ CHROMIUM = Part(
     "install Google Chrome",
 )
 PARTS = (REDIS, CHROMIUM)
+#: The same Chromium without windows, toolbars and menus, which cost most of its time. Where it is missing, the whole one serves.
+HEADLESS = Part("headless Chromium", ("chromium-headless-shell",), ("chromium-headless-shell",), "leave it: Chromium will do")
 
 
 def in_ci() -> bool:
@@ -103,12 +105,12 @@ def say(line: str) -> None:
 
 
 def main() -> int:
+    if can_install():
+        for parts in (PARTS, (HEADLESS,)):  # apart: a Debian that does not have the one still gets the others
+            if packages := [package for part in parts if part.find() is None for package in part.packages]:
+                say(f"installing {' '.join(packages)} with apt-get (about 30 s, once)")
+                install(packages)
     missing = [part for part in PARTS if part.find() is None]
-    if missing and can_install():
-        packages = [package for part in missing for package in part.packages]
-        say(f"installing {' '.join(packages)} with apt-get (about 30 s, once)")
-        install(packages)
-        missing = [part for part in PARTS if part.find() is None]
     for part in missing:
         say(part.how() + ("" if in_ci() else "; what needs it is skipped"))
     return 1 if missing and in_ci() else 0

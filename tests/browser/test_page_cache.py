@@ -17,7 +17,7 @@ from tests.browser.approve_stub import ApproveStub
 from tests.browser.desk import Desk
 from tests.browser.stub import Fault, Stub
 from tests.browser.thumb import Thumb
-from tests.servers import CHROMIUM_ARGUMENTS
+from tests.servers import CHROMIUM_ARGUMENTS, whole_chromium_binary
 
 Kind = TypeVar("Kind", bound=Desk)
 SHOWN = "window.shown = []; addEventListener('pageshow', event => shown.push(event.persisted))"
@@ -26,10 +26,10 @@ STALE = "it => it.shadowRoot.querySelector('.stale') !== null"
 
 
 @pytest.fixture(scope="module")
-def keeping(loop: asyncio.Runner, chromium: Browser, chromium_path: str) -> Iterator[Browser]:
+def keeping(loop: asyncio.Runner, chromium: Browser) -> Iterator[Browser]:
     """A Chromium that has this cache, as people's have."""
     launch = chromium.browser_type.launch(
-        executable_path=chromium_path, args=CHROMIUM_ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+        executable_path=whole_chromium_binary(), args=CHROMIUM_ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
     )
     browser = loop.run(launch)
     yield browser

@@ -26,7 +26,7 @@ def test_another_method_is_told_which_ones_there_are(site: Served) -> None:
 
 
 def test_a_form_of_another_site_is_refused(site: Served) -> None:
-    fields = {"name": "mallory", "password": PASSWORD}
+    fields = {"name": "nobody", "password": PASSWORD}
     with signed_up(site, "alice") as alice:
         for path in ("/login", "/signup", "/logout"):
             for headers in (
@@ -40,8 +40,8 @@ def test_a_form_of_another_site_is_refused(site: Served) -> None:
             answer = httpx2.post(f"{site.origin}{path}", data=fields)  # nothing says that a page sent it at all
             assert answer.status_code == 403
         assert "alice" in alice.http.get("/").text
-    with Visitor(site.origin) as mallory:
-        assert mallory.send_form("/login", **fields).status_code == 200, "no account was made"
+    with Visitor(site.origin) as nobody:
+        assert nobody.send_form("/login", **fields).status_code == 200, "no account was made"
 
 
 def test_a_form_is_small_and_says_each_thing_once(site: Served) -> None:
