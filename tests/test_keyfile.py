@@ -43,10 +43,13 @@ def test_a_key_that_others_can_read_is_none(tmp_path: Path) -> None:
     assert secret not in str(refused.value)
 
 
-def test_an_empty_file_is_no_key(tmp_path: Path) -> None:
-    tmp_path.joinpath("key").touch(mode=0o600)
-    with pytest.raises(Misconfigured, match="key is empty"):
-        kept_key(tmp_path / "key")
+@pytest.mark.parametrize("kept", [b"", b" \n", b"\xff\xfe"])
+def test_what_is_no_key(tmp_path: Path, kept: bytes) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(kept)
+    file.chmod(0o600)
+    with pytest.raises(Misconfigured, match="key holds no key"):
+        kept_key(file)
 
 
 def test_without_a_folder(tmp_path: Path) -> None:

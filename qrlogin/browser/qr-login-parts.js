@@ -98,7 +98,7 @@ export function plain(name, most = 80) {
 }
 
 /** Tells a person's press on what the card shows now from every other: one that a script made, one that was meant for what lay
- * there before, a key held down. For CALM_MS after `hold`, and after the window comes to the front, no button of the card acts. */
+ * there before, a key held down. For CALM_MS after `hold`, and after the window comes to the front, no button and no link acts. */
 export class Guard {
   #card;
   #calm = 0; #began = Infinity; // instants of now(): when presses count again; when the press that is under way began
@@ -109,6 +109,9 @@ export class Guard {
     card.addEventListener("pointerdown", () => { this.#began = now(); }, true);
     card.addEventListener("keydown", (/** @type {any} */ { key, repeat }) => {
       if (key === "Enter" || (key === " " && !repeat)) this.#began = repeat ? 0 : now(); // Enter clicks as often as it repeats
+    }, true);
+    card.addEventListener("click", (event) => { // nor does a link lead away under the second click of two
+      if (!this.#meant() && /** @type {Element} */ (event.target).closest("a")) event.preventDefault();
     }, true);
     for (const end of ["click", "pointercancel"]) card.addEventListener(end, () => { this.#began = Infinity; });
   }
@@ -130,10 +133,12 @@ export class Guard {
   on(button, act) {
     button.addEventListener("click", (event) => {
       event.preventDefault();
-      if (event.isTrusted && Math.min(this.#began, now()) >= this.#calm) act();
+      if (event.isTrusted && this.#meant()) act();
     });
     return button;
   }
+
+  #meant() { return Math.min(this.#began, now()) >= this.#calm; }
 }
 
 /** A path of this origin as a full URL, or "". Cutting the path out of the URL again would let "/..//host" escape. */

@@ -279,6 +279,13 @@ async def test_a_double_click_is_one_answer_and_does_not_stop_it(chromium: Brows
             await hand.page.evaluate(KEEP_CALM)
             await hand.page.mouse.click(stop["x"] + 9, stop["y"] + 9, click_count=4)
             assert stub.kinds() == ["scan", "confirm"]
+            leave = hand.element.get_by_role("link", name="To the start page")
+            await leave.click()
+            assert hand.page.url == stub.url, "a link leads nowhere either"
+            await hand.page.evaluate("clearInterval(window.calm)")
+            await hand.ready()
+            await leave.click()
+            await hand.page.wait_for_url("**/start")
 
 
 async def test_by_keyboard_alone(chromium: Browser, tmp_path: Path) -> None:

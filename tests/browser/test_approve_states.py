@@ -197,6 +197,7 @@ async def test_a_frame_is_told_why(chromium: Browser, tmp_path: Path) -> None:
             await frame.evaluate("() => { const it = document.querySelector('qr-approve'); it.start(); it.code = 'x' }")
             assert await inside.get_attribute("state") == "framed"
             assert CODE not in await inside.evaluate("it => it.outerHTML + it.shadowRoot.innerHTML")
+            await hand.page.wait_for_timeout(600)  # no press counts for half a second after a view appears
             async with hand.context.expect_page() as opened:
                 await inside.get_by_role("link", name="Open it on its own").click()
             page = await opened.value

@@ -1,14 +1,15 @@
 """The real back/forward cache: a page that was left is kept as it stands, runs on when somebody comes back, and may be old then.
 
 Playwright turns that cache off, so these tests start a Chromium of their own; and `no-store` on a page keeps it out, so it is not
-sent here. `back` fails where the page was loaded again instead.
+sent here. On a machine that is busy Chromium gives up keeping a page, and loads it again: then the story is told once more.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from playwright.async_api import Browser, Error
@@ -20,8 +21,12 @@ from tests.browser.thumb import Thumb
 from tests.servers import CHROMIUM_ARGUMENTS, whole_chromium_binary
 
 Kind = TypeVar("Kind", bound=Desk)
-SHOWN = "window.shown = []; addEventListener('pageshow', event => shown.push(event.persisted))"
+LISTEN = "window.shown = []; addEventListener('pageshow', event => shown.push(event.persisted))"
+SHOWN = "() => [performance.getEntriesByType('navigation')[0].type, ...window.shown]"
+KEPT, LOADED = ["navigate", False, True], ["back_forward", False]
 PICTURE = "it => it.shadowRoot.querySelector('[part=qr] path').getAttribute('d')"
+REASONS = "() => JSON.stringify(performance.getEntriesByType('navigation')[0].notRestoredReasons)"
+TRIES = 3
 STALE = "it => it.shadowRoot.querySelector('.stale') !== null"
 
 
@@ -41,53 +46,75 @@ async def seat(keeping: Browser, shots: Path, kind: type[Kind]) -> AsyncIterator
     context = await keeping.new_context()
     desk = await kind.sit_down(context, shots)
     assert isinstance(desk, kind)
-    await desk.page.add_init_script(SHOWN)
-    yield desk
-    await context.close()
+    await desk.page.add_init_script(LISTEN)
+    try:
+        yield desk
+    finally:
+        await context.close()
     assert desk.problems == []
 
 
+class NotKept(Exception):
+    """Chromium's reasons, in its words."""
+
+
+def told_again(story: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(story)
+    async def tries(**given: Any) -> None:
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(NotKept):
+                return await story(**given)
+        return await story(**given)
+
+    return tries
+
+
 async def back(desk: Desk) -> None:
-    async def shown() -> list[bool]:
+    """Raises `NotKept` when the page was loaded again."""
+
+    async def shown() -> Any:
         with contextlib.suppress(Error):  # the page is leaving right now
-            found: list[bool] = await desk.page.evaluate("() => window.shown")
-            return found
-        return []
+            return await desk.page.evaluate(SHOWN)
 
     await desk.page.evaluate("() => { history.back() }")
-    await desk.eventually(shown, [False, True].__eq__, "a page from the cache")
+    kept = await desk.eventually(shown, lambda seen: seen in (KEPT, LOADED), "the page that was left")
+    if kept == LOADED:
+        raise NotKept(await desk.page.evaluate(REASONS))
 
 
 @pytest.mark.parametrize("stream", ["", "events", "socket"])
-async def test_a_login_goes_on(keeping: Browser, stub: Stub, tmp_path: Path, stream: str) -> None:
+@told_again
+async def test_a_login_goes_on(keeping: Browser, tmp_path: Path, stream: str) -> None:
     """With the code of now. Holding a poll, a stream and a lock does not keep the page out, for it gives them up in time."""
-    stub.rotation, stub.attributes = 1, f"{stub.attributes} stream='{stream}'"
-    async with seat(keeping, tmp_path, Desk) as desk:
-        await desk.page.goto(stub.url)
-        await desk.until("pending")
-        await desk.eventually(lambda: stub.count(stream or "status") >= 1)
-        before = await desk.element.evaluate(PICTURE)
-        await desk.page.goto(f"{stub.url}account")
-        await back(desk)
-        await desk.eventually(lambda: desk.element.evaluate(PICTURE), lambda path: path != before, "another picture")
-        stub.move("scanned")
-        await desk.until("scanned")
-        assert stub.count("begin") == 1
+    with Stub(rotation=1) as stub:
+        async with seat(keeping, tmp_path, Desk) as desk:
+            stub.attributes += f" stream='{stream}'"
+            await desk.page.goto(stub.url)
+            await desk.until("pending")
+            await desk.eventually(lambda: stub.count(stream or "status") >= 1)
+            before = await desk.element.evaluate(PICTURE)
+            await desk.page.goto(f"{stub.url}account")
+            await back(desk)
+            await desk.eventually(lambda: desk.element.evaluate(PICTURE), lambda path: path != before, "another picture")
+            stub.move("scanned")
+            await desk.until("scanned")
+            assert stub.count("begin") == 1
 
 
-async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, stub: Stub, tmp_path: Path) -> None:
+@told_again
+async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, tmp_path: Path) -> None:
     """Not even before the server has said so."""
-    stub.lifetime = 3
-    async with seat(keeping, tmp_path, Desk) as desk:
-        await desk.page.goto(stub.url)
-        await desk.until("pending")
-        await desk.page.goto(f"{stub.url}account")
-        stub.always["status"] = Fault.DROPPED
-        await asyncio.sleep(3.1)
-        await back(desk)
-        assert (await desk.state(), await desk.element.evaluate(STALE)) == ("pending", True)
-        stub.always.clear()
-        await desk.ends("expired", "Show a new code")
+    with Stub(lifetime=3) as stub:
+        async with seat(keeping, tmp_path, Desk) as desk:
+            await desk.page.goto(stub.url)
+            await desk.until("pending")
+            await desk.page.goto(f"{stub.url}account")
+            stub.always["status"] = Fault.DROPPED
+            await asyncio.sleep(3.1)
+            await back(desk)
+            assert (await desk.state(), await desk.element.evaluate(STALE)) == ("pending", True)
+            stub.always.clear()
+            await desk.ends("expired", "Show a new code")
 
 
 async def test_who_is_logged_in_already_is_not_asked_again(keeping: Browser, stub: Stub, tmp_path: Path) -> None:
@@ -107,6 +134,7 @@ async def test_who_is_logged_in_already_is_not_asked_again(keeping: Browser, stu
         await desk.logged_in()
 
 
+@told_again
 async def test_the_question_is_gone(keeping: Browser, tmp_path: Path) -> None:
     """What lay open when somebody left the phone's page is not there to be answered, and nothing is asked."""
     with ApproveStub(caching="no-cache") as stub:
