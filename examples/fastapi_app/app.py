@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from adapter import qrlogin_router, serving
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, Security
@@ -20,7 +20,9 @@ from pages import FOLDER, GUARDS, Guarded, message, own_path, page, read_own_for
 from people import LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD, Account, account_of, make_account
 from settings import about, read
 from sqlalchemy import create_engine
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -37,10 +39,11 @@ try:
         store = open_async_store(settings.store)
     uri = f"{settings.origin}/qr"
     qr = AsyncQRLogin(store, secret_keys=settings.secret_keys, verification_uri=uri, policy=settings.policy)
-except Misconfigured as error:
+    engine = create_engine(settings.database)
+except (Misconfigured, ArgumentError, ImportError, OSError) as error:
     print(f"It cannot start: {error}", file=sys.stderr)
     sys.exit(3)  # what uvicorn says itself then. After an error of any other kind it would start its workers again, for ever
-engine = create_engine(settings.database)
+host = urlsplit(qr.core.origin).hostname or ""
 
 
 @asynccontextmanager
@@ -59,13 +62,15 @@ cookie = APIKeyCookie(name=settings.cookie, scheme_name="session", description="
 Database = Annotated[Session, Depends(database)]
 
 
-def signed_in(request: Request, db: Database, _: Annotated[str | None, Security(cookie)]) -> Account | None:
+def signed_in(request: Request, _: Annotated[str | None, Security(cookie)]) -> Account | None:
+    """Gives its connection back at once: whoever kept it until the page is made could keep all threads from making one."""
     number = request.session.get("account")
-    return db.get(Account, number) if number else None
+    with Session(engine) as db:
+        return db.get(Account, number) if number else None
 
 
 async def own_form(request: Request) -> Mapping[str, str]:
-    return await read_own_form(request, settings.origin)
+    return await read_own_form(request, qr.core.origin)
 
 
 SignedIn = Annotated[Account | None, Depends(signed_in)]
@@ -82,7 +87,8 @@ def person(account: SignedIn) -> Person | None:
 
 async def log_in(request: Request, redeemed: Redeemed) -> None:
     """A phone approved: start this browser's session."""
-    begin_session(request, account_in(redeemed), browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id)
+    account = await run_in_threadpool(account_in, redeemed)
+    begin_session(request, account, browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id)
 
 
 async def log_out(request: Request) -> None:
@@ -94,12 +100,13 @@ async def tokens(redeemed: Redeemed) -> Mapping[str, object]:
 
     Nothing here takes such tokens: issue those of your own service.
     """
-    openid = str(account_in(redeemed))
+    openid = str(await run_in_threadpool(account_in, redeemed))
     token = hmac.digest(settings.session_key.encode(), f"access_token {redeemed.login_id}".encode(), "sha256").hex()
     return {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "openid": openid}
 
 
 def account_in(redeemed: Redeemed) -> int:
+    """Whose login it is. It blocks: what is awaited gives it a thread, so that nobody who waits stands still meanwhile."""
     with Session(engine) as db:
         if db.get(Account, int(redeemed.subject)):
             return int(redeemed.subject)
@@ -117,8 +124,8 @@ def begin_session(request: Request, account: int, **facts: str) -> None:
 
 def under_its_own_name(request: Request) -> None:
     """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there."""
-    if request.method == "GET" and request.url.hostname != settings.host:
-        raise HTTPException(307, headers={"Location": settings.origin + _address(request)})
+    if request.method == "GET" and request.url.hostname != host:
+        raise HTTPException(307, headers={"Location": qr.core.origin + _address(request)})
 
 
 pages = APIRouter(include_in_schema=False, dependencies=[Depends(under_its_own_name)])
@@ -206,7 +213,7 @@ def phones_page(request: Request, account: SignedIn) -> Response:
 
 
 def _address(request: Request) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return quote(request.scope["path"]) + (f"?{request.url.query}" if request.url.query else "")
 
 
 # All of it
@@ -220,8 +227,8 @@ app = FastAPI(
     redirect_slashes=False,  # it would lead to whatever host the request names
 )
 app.add_middleware(SessionMiddleware, secret_key=settings.session_key, session_cookie=settings.cookie, https_only=settings.secure)
-hosts = [f"[{settings.host}]" if ":" in settings.host else settings.host]
-if settings.host == "127.0.0.1":
+hosts = [f"[{host}]" if ":" in host else host]
+if host == "127.0.0.1":
     hosts.append("localhost")
 app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
 app.add_middleware(Guarded, docs=app.docs_url)

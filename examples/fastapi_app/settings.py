@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from qrlogin import STANDARD, Misconfigured, Policy
 from qrlogin.demo.dialects import chosen
@@ -36,10 +35,6 @@ class Settings:
     policy: Policy
 
     @property
-    def host(self) -> str:
-        return urlsplit(self.origin).hostname or ""
-
-    @property
     def secure(self) -> bool:
         return self.origin.startswith("https:")
 
@@ -51,9 +46,6 @@ class Settings:
 
 def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> Settings:
     """The settings in `QRLOGIN_*`. Raises `Misconfigured`."""
-    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if instance.stat().st_mode & 0o077:  # it was there before
-        instance.chmod(0o700)
     said = {name: text.strip() for name, text in environ.items() if name.startswith("QRLOGIN_") and text.strip()}
     origin = said.get("QRLOGIN_ORIGIN", ORIGIN).rstrip("/")
     if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", origin):
@@ -68,17 +60,25 @@ def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> 
     keys = tuple(key.strip() for key in said.get("QRLOGIN_SECRET_KEYS", "").split(",") if key.strip())
     with about("QRLOGIN_LIFETIME"):
         policy = STANDARD.lasting(_number(said, "QRLOGIN_LIFETIME", STANDARD.lifetime))
-    where = said.get("QRLOGIN_DATABASE", str(instance / "people.sqlite3"))
+    where = said.get("QRLOGIN_DATABASE") or str(_own(instance) / "people.sqlite3")
     return Settings(
         origin=origin,
         database=where if "://" in where else f"sqlite:///{Path(where).resolve()}",
         store=store,
-        secret_keys=keys or (kept_key(instance / "qrlogin_key"),),
-        session_key=environ.get("SECRET_KEY", "") or kept_key(instance / "session_key"),
+        secret_keys=keys or (kept_key(_own(instance) / "qrlogin_key"),),
+        session_key=environ.get("SECRET_KEY", "") or kept_key(_own(instance) / "session_key"),
         dialects=dialects,
         max_waiting=_number(said, "QRLOGIN_MAX_WAITING", MAX_WAITING),
         policy=replace(policy, user_codes="rfc8628" in dialects),  # its devices show a code to type, and so do the pages then
     )
+
+
+def _own(instance: Path) -> Path:
+    """The folder, which nobody else can read; made when something is to be kept there."""
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if instance.stat().st_mode & 0o077:  # it was there before
+        instance.chmod(0o700)
+    return instance
 
 
 def _number(said: Mapping[str, str], name: str, default: int) -> int:
@@ -103,8 +103,8 @@ def one_of_several(argv: Sequence[str], environ: Mapping[str, str]) -> bool | No
     No server tells its application, so it is what uvicorn was told that counts. To be somebody's child proves nothing: so is a
     single process under `--reload`, or under a supervisor, or one that hypercorn starts.
     """
-    if multiprocessing.parent_process() is None or {"--reload", "dev"}.intersection(argv) or "UVICORN_RELOAD" in environ:
+    if multiprocessing.parent_process() is None or "--reload" in argv or argv[1:2] == ["dev"] or "UVICORN_RELOAD" in environ:
         return False
-    said = re.search(r"(?<!\S)--workers[ =](\d+)", " ".join(argv))
-    number = said[1] if said else environ.get("UVICORN_WORKERS") or environ.get("WEB_CONCURRENCY")
-    return number != "1" if number and "uvicorn" in sys.modules else None
+    said = re.findall(r"(?<!\S)--workers[ =](\d+)", " ".join(argv))  # the last one counts
+    number = said[-1] if said else environ.get("UVICORN_WORKERS") or environ.get("WEB_CONCURRENCY")
+    return number.lstrip("0") != "1" if number and "uvicorn" in sys.modules else None

@@ -79,7 +79,7 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
         phones.mount(app, several, url_prefix="", name="dialects")
     app.before_request(under_its_own_name)
     app.after_request(guard)
-    app.context_processor(lambda: {"lang": language(accepted()), "t": texts(accepted())["pages"]})
+    app.context_processor(lambda: {"lang": accepted(), "t": texts(accepted())["pages"]})
     app.register_error_handler(HTTPException, explain)
     app.add_url_rule("/", view_func=login_required(home))
     app.add_url_rule("/signup", view_func=signup, methods=["GET", "POST"])
@@ -219,7 +219,7 @@ def under_its_own_name() -> AnyResponse | None:
         return None
     if request.method != "GET" or (asked, own) != ("localhost", "127.0.0.1"):
         abort(400, "this site has another name")
-    return redirect(origin + request.full_path.rstrip("?"))
+    return redirect(f"{origin}{quote(request.path)}?{request.query_string.decode('latin-1')}".rstrip("?"))
 
 
 def guard(response: Response) -> Response:

@@ -19,9 +19,6 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-
 
 def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
     """Flask's configuration from `QRLOGIN_*`. Raises `Misconfigured`."""
-    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if instance.stat().st_mode & 0o077:  # it was there before
-        instance.chmod(0o700)
     origin = (environ.get("QRLOGIN_ORIGIN") or DEFAULT_ORIGIN).rstrip("/")
     if not ORIGIN.fullmatch(origin):
         raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {DEFAULT_ORIGIN}")
@@ -32,8 +29,8 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
     except Misconfigured as error:
         raise Misconfigured(f"QRLOGIN_LIFETIME: {error}") from None
     return {
-        "SECRET_KEY": environ.get("SECRET_KEY") or kept_key(instance / "secret_key"),
-        "SQLALCHEMY_DATABASE_URI": database(environ.get("QRLOGIN_DATABASE") or str(instance / "people.sqlite3")),
+        "SECRET_KEY": environ.get("SECRET_KEY") or kept_key(own(instance) / "secret_key"),
+        "SQLALCHEMY_DATABASE_URI": database(environ.get("QRLOGIN_DATABASE") or str(own(instance) / "people.sqlite3")),
         # No other site, and no other host of this one, can plant a session whose name begins so.
         "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
         "SESSION_COOKIE_SECURE": secure,
@@ -51,6 +48,14 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
     }
 
 
+def own(instance: Path) -> Path:
+    """The folder, which nobody else can read; made when something is to be kept there."""
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if instance.stat().st_mode & 0o077:  # it was there before
+        instance.chmod(0o700)
+    return instance
+
+
 def number(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name) or str(default)
     if not re.fullmatch("[1-9][0-9]{0,5}", text):
@@ -65,4 +70,4 @@ def database(where: str) -> str:
 
 def secret_keys(text: str, instance: Path) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
-    return keys or [kept_key(instance / "qrlogin_key")]
+    return keys or [kept_key(own(instance) / "qrlogin_key")]

@@ -37,6 +37,8 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"STORE": "redis://localhost:port"}}, ["E004"]),
     ({"QRLOGIN": {"MAX_WAITING": 0}}, ["E005"]),
     ({"QRLOGIN": {"MAX_WAITING": "8"}}, ["E005"]),
+    ({"QRLOGIN": {"MAX_WAITING": True}}, ["E005"]),
+    ({"QRLOGIN": {"USER_CODES": "no"}}, ["E005"]),
     ({"QRLOGIN": {"LIFETIME": 601}}, ["E005"]),
     ({"QRLOGIN": {"LIFETIME": "120"}}, ["E005"]),
     ({"QRLOGIN": {"PERSON": "nowhere.to_be_found"}}, ["E006"]),
@@ -49,6 +51,7 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"VERIFICATION_URI": "http://127.0.0.1:8000/login"}}, ["E008"]),  # with a code behind it there is nothing
     ({"QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"}}, ["E009", "W001"]),
     ({"QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"}, "ALLOWED_HOSTS": ["example.com"]}, ["W001"]),
+    ({"QRLOGIN": {"VERIFICATION_URI": "https://[::1]/qr"}, "ALLOWED_HOSTS": ["[::1]"]}, ["W001"]),
     ({"WEB_CONCURRENCY": "2"}, ["W002"]),
     ({"WEB_CONCURRENCY": "2", "QRLOGIN": REDIS}, []),
     ({"deploy": True}, ["W003"]),

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -52,6 +54,35 @@ def test_who_closed_the_account_after_approving_is_not_logged_in(site: Served) -
     with pytest.raises(module.HTTPException) as told:
         site.call(lambda: module.tokens(gone))
     assert told.value.status_code == 403
+
+
+def test_who_is_signed_in_is_asked_without_keeping_a_connection(site: Served) -> None:
+    """A connection that is kept until the page is made is missing to those who have a thread and want one."""
+    signed_up(site, "erin").http.close()
+    module = site.module
+    with module.Session(module.engine) as db:
+        number = db.query(module.Account).filter_by(name="erin").one().id
+    assert module.signed_in(SimpleNamespace(session={"account": number}), None).name == "erin"
+    assert module.engine.pool.checkedout() == 0
+
+
+def test_the_database_is_not_asked_in_the_event_loop(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set[int]()
+
+    def account_in(redeemed: Redeemed) -> int:
+        threads.add(threading.get_ident())
+        return 1
+
+    monkeypatch.setattr(site.module, "account_in", account_in)
+    redeemed = Redeemed("a" * 22, subject="1", shown_as="", context={}, redeemed_at_ms=0)
+
+    async def both() -> int:
+        await site.module.tokens(redeemed)
+        await site.module.log_in(SimpleNamespace(session={}), redeemed)
+        return threading.get_ident()
+
+    assert site.call(both) not in threads
+    assert threads
 
 
 def test_a_lost_answer_comes_again_with_the_same_tokens(site: Served) -> None:

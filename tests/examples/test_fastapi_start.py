@@ -64,6 +64,7 @@ def test_openapi_lists_the_routes_and_nothing_else(dialects: str, tmp_path: Path
         ("QRLOGIN_DIALECTS", "wechat,esperanto", "QRLOGIN_DIALECTS: there is no 'esperanto'; there are wechat"),
         ("QRLOGIN_MAX_WAITING", "many", "QRLOGIN_MAX_WAITING is a whole number from 1 on, such as 2000"),
         ("QRLOGIN_MAX_WAITING", "0", "QRLOGIN_MAX_WAITING is a whole number"),
+        ("QRLOGIN_DATABASE", "nonsense://x", "nonsense"),
         ("QRLOGIN_LIFETIME", "9999", "QRLOGIN_LIFETIME: policy.lifetime must be"),
     ],
 )

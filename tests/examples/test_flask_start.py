@@ -150,6 +150,8 @@ def test_who_comes_as_localhost_is_led_to_the_sites_own_name(make: Callable[...,
     client = make(QRLOGIN_ORIGIN="http://127.0.0.1:5000").test_client()
     seen = client.get("/login?next=/qr", base_url="http://LOCALHOST:5000")
     assert seen.location == "http://127.0.0.1:5000/login?next=/qr"
+    seen = client.get("/qr/%0d%0aX%3F?b", base_url="http://localhost:5000")
+    assert seen.location == "http://127.0.0.1:5000/qr/%0D%0AX%3F?b"
     for method, origin in (("POST", "http://127.0.0.1:5000"), ("GET", "https://example.com")):
         seen = make(QRLOGIN_ORIGIN=origin).test_client().open("/qrlogin/begin", method=method, base_url="http://localhost:5000")
         assert (seen.status_code, "Location" in seen.headers) == (400, False)

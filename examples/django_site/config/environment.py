@@ -14,7 +14,7 @@ ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
 
 
 def origin(default: str) -> str:
-    said = os.environ.get("QRLOGIN_ORIGIN", default).rstrip("/")
+    said = (os.environ.get("QRLOGIN_ORIGIN") or default).rstrip("/")
     if not ORIGIN.fullmatch(said):
         raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {default}")
     return said

@@ -26,7 +26,8 @@ QRLOGIN = {
 
 SECRET_KEY = os.environ.get("SECRET_KEY") or "django " + kept("secret_key")  # 256 bits in 43 characters; Django wants 50
 DEBUG = os.environ.get("DEBUG") == "1"
-ALLOWED_HOSTS = [urlsplit(ORIGIN).hostname or ""]
+HOST = urlsplit(ORIGIN).hostname or ""
+ALLOWED_HOSTS = [f"[{HOST}]" if ":" in HOST else HOST]
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -40,8 +40,9 @@ def _address(uri: Any) -> Iterator[CheckMessage]:
         except Resolver404:
             hint = "An ordinary camera opens VERIFICATION_URI with a code as its last part: give both a view."
             yield Error(f"No URL pattern fits {path}, which is in the QR codes.", hint=hint, id="qrlogin.E008")
-    if not settings.DEBUG and not validate_host(uri.hostname, settings.ALLOWED_HOSTS):
-        yield Error(f"VERIFICATION_URI is at {uri.hostname}, which is not in ALLOWED_HOSTS.", id="qrlogin.E009")
+    host = f"[{uri.hostname}]" if ":" in uri.hostname else uri.hostname
+    if not settings.DEBUG and not validate_host(host, settings.ALLOWED_HOSTS):
+        yield Error(f"VERIFICATION_URI is at {host}, which is not in ALLOWED_HOSTS.", id="qrlogin.E009")
     if uri.scheme == "https" and not settings.SESSION_COOKIE_SECURE:
         yield Caution("This site is https, and SESSION_COOKIE_SECURE is not True.", id="qrlogin.W001")
 

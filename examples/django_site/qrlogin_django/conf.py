@@ -37,8 +37,13 @@ def _store(address: Any) -> None:
 
 
 def _places(number: Any) -> None:
-    if number is not None and (not isinstance(number, int) or number < 1):
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
         raise Misconfigured("it must be a whole number from 1 on: half of the threads of a server process")
+
+
+def _yes_or_no(value: Any) -> None:
+    if not isinstance(value, bool):
+        raise Misconfigured("it must be True or False")
 
 
 class Key(NamedTuple):
@@ -53,7 +58,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "STORE": Key("memory", "E004", _store),
     "MAX_WAITING": Key(None, "E005", _places),
     "LIFETIME": Key(STANDARD.lifetime, "E005", STANDARD.lasting),
-    "USER_CODES": Key(False, "E005", bool),
+    "USER_CODES": Key(False, "E005", _yes_or_no),
     "PERSON": Key("qrlogin_django.people.person", "E006", callback),
     "LOG_IN": Key("qrlogin_django.people.log_in", "E006", callback),
     "LOG_OUT": Key("qrlogin_django.people.log_out", "E006", callback),
@@ -84,10 +89,12 @@ def problems() -> list[tuple[str, str]]:
 def several() -> str:
     """What is wrong where this is one of several processes, each of which would keep its logins in its own memory; else "".
 
-    Servers run no checks and do not say how many processes they start. What can be known is what their command says, and
-    WEB_CONCURRENCY where they read it.
+    Servers run no checks, and say nothing of their processes before the first request. What can be known is what their command
+    says, and WEB_CONCURRENCY where they read it.
     """
-    command = f"{os.environ.get('GUNICORN_CMD_ARGS', '')} {' '.join(sys.argv[1:])}"
+    command = " ".join(sys.argv[1:])
+    if "gunicorn" in sys.argv[0]:
+        command = f"{os.environ.get('GUNICORN_CMD_ARGS', '')} {command}"
     said = re.findall(r"(?<!\S)(?:--workers[ =]|-w ?)(\d+)", command)
     if not said and not sys.modules.keys().isdisjoint({"gunicorn", "uvicorn"}):
         said = [os.environ.get("WEB_CONCURRENCY") or "1"]
