@@ -7,19 +7,12 @@ import struct
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Protocol
+from typing import Any
 
 TEXT, CLOSE = 0x81, 0x88  # first bytes of a frame (RFC 6455 section 5.2)
 
 
-class Told(Protocol):
-    """What a stream needs to know of a login."""
-
-    @property
-    def version(self) -> int: ...
-
-
-def open_events(handler: BaseHTTPRequestHandler) -> Callable[[str, str, int], None]:
+def open_events(handler: BaseHTTPRequestHandler) -> Callable[[str, str, str], None]:
     """Sends the headers; what it returns sends one event."""
     handler.send_response(200)
     for name, value in (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")):
@@ -27,14 +20,14 @@ def open_events(handler: BaseHTTPRequestHandler) -> Callable[[str, str, int], No
     handler.end_headers()
     handler.wfile.write(b":" + b" " * 128 + b"\nretry: 1000\n\n")
 
-    def say(event: str, text: str, version: int) -> None:
+    def say(event: str, text: str, version: str) -> None:
         named = f"event: {event}\n" if event else ""
         handler.wfile.write(f"id: {version}\n{named}data: {text}\n\n".encode())
 
     return say
 
 
-def open_socket(handler: BaseHTTPRequestHandler) -> Callable[[str, str, int], None]:
+def open_socket(handler: BaseHTTPRequestHandler) -> Callable[[str, str, str], None]:
     """Answers the handshake (RFC 6455 section 4.2.2); what it returns sends one message."""
     made = hashlib.sha1(handler.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
     handler.protocol_version = "HTTP/1.1"
@@ -44,7 +37,7 @@ def open_socket(handler: BaseHTTPRequestHandler) -> Callable[[str, str, int], No
         handler.send_header(name, value)
     handler.end_headers()
 
-    def say(_event: str, text: str, _version: int) -> None:
+    def say(_event: str, text: str, _version: str) -> None:
         size = len(text.encode())
         handler.wfile.write(bytes([TEXT, size] if size < 126 else [TEXT, 126, *size.to_bytes(2, "big")]) + text.encode())
 
@@ -54,7 +47,6 @@ def open_socket(handler: BaseHTTPRequestHandler) -> Callable[[str, str, int], No
 def stream(
     handler: BaseHTTPRequestHandler,
     kind: str,
-    login: Told,
     after: str,
     *,
     look: Callable[[], bytes],
@@ -68,10 +60,10 @@ def stream(
     while time.monotonic() < end:
         text = look().decode()
         seen = read(text)
-        shown = seen.get("verification_uri_complete")
-        if not mute and (str(login.version) != told or shown != picture):
-            say("" if str(login.version) != told else "code", text, login.version)
-            told, picture = str(login.version), shown
+        version, shown = str(seen.get("version", told)), seen.get("verification_uri_complete")  # the login may move meanwhile
+        if not mute and ("error" in seen or version != told or shown != picture):
+            say("" if version != told else "code", text, version)
+            told, picture = version, shown
         if "error" in seen or seen["state"] in ("denied", "cancelled", "expired", "redeemed") or not rest(0.05):
             break
     if kind == "socket":

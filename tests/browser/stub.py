@@ -38,6 +38,7 @@ h1 { font-size: 1.25rem; text-align: center } a { color: inherit }
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">
 <script type="module" src="{script}"></script></head><body><main><h1>{title}</h1>{body}</main></body></html>"""
+LIVE = ("pending", "scanned", "confirmed")
 FALLBACK = '<a id="password" href="/password">Log in with a password</a>'
 
 
@@ -220,15 +221,16 @@ class Stub:
         return self.rotation - time.monotonic() % self.rotation
 
     def answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
-        body: dict[str, Any] = {"login_id": login.login_id, "state": login.state, "version": login.version, **more}
-        left = login.deadline - time.monotonic()
-        if left <= 0 and login.state in ("pending", "scanned", "confirmed"):
+        with self.changed:  # state and version of one moment
+            body: dict[str, Any] = {"login_id": login.login_id, "state": login.state, "version": login.version, **more}
+            left = login.deadline - time.monotonic()
+        if left <= 0 and body["state"] in LIVE:
             return problem(410, "expired")
-        if login.state in ("pending", "scanned", "confirmed"):
+        if body["state"] in LIVE:
             body["expires_in"] = int(left) + 1
-        if login.state in ("scanned", "confirmed"):
+        if body["state"] in ("scanned", "confirmed"):
             body["scanned_by"] = {"shown_as": login.shown_as, "tag": login.tag}
-        if login.state == "pending":
+        if body["state"] == "pending":
             uri = f"{self.url}qr/{login.login_id}.{int(time.monotonic() // self.rotation)}"
             body |= {"rotates_in": self._rotates_in(), "verification_uri_complete": uri, "qr": picture(uri)}
         headers = [("Content-Type", "application/json"), *([("Set-Cookie", cookie)] if cookie else [])]
@@ -295,7 +297,7 @@ class Handler(BaseHTTPRequestHandler):
 
         after = call.headers.get("last-event-id") or call.query.get("after", "")
         try:
-            stream(self, kind, login, after, look=lambda: stub.answer(login).body, rest=rest, life=stub.life, mute=mute)
+            stream(self, kind, after, look=lambda: stub.answer(login).body, rest=rest, life=stub.life, mute=mute)
         except ConnectionError:
             """The page has left."""
 
