@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,12 @@ settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_parts.in_ci() else "default"))
+
+
+# Here a person's story passes through browsers and servers that are processes of their own. In CI such a test may be told
+# once more, and the summary lists it, because a machine with two cores stops one of them for seconds now and then. What
+# decides, a property, a table, a store, is never asked twice.
+STORIES = [Path(__file__).parent / folder for folder in ("browser", "clients", "demo", "examples")]
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
@@ -44,10 +51,13 @@ def pytest_xdist_setupnodes() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker begins with its share of the long tests, so that none of them is begun when all others are done.
+    """In CI stories may be told again. Each worker begins with its share of the long tests: none begins when all else is done.
 
     The workers are first given equal parts of this list, in its order, and take from each other's ends when theirs is done.
     """
+    for item in items:
+        if system_parts.in_ci() and any(story in item.path.parents for story in STORIES):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if item.get_closest_marker("long")]
     others = iter([item for item in items if not item.get_closest_marker("long")])
