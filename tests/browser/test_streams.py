@@ -120,16 +120,11 @@ async def test_where_a_stream_fails_it_asks(desk: Desk, stub: Stub, kind: str, f
 async def test_a_stream_is_tried_again_after_a_while(desk: Desk, stub: Stub, kind: str) -> None:
     desk.forgives("WebSocket connection to")
     await desk.page.clock.install()
-    stub.lifetime, stub.hold = 600, 0.2
+    stub.lifetime, stub.hold = 600, 0.05
     stub.faults[kind].append(Fault.DROPPED)
     await begin(desk, stub, kind)
     await desk.eventually(lambda: stub.count("status") >= 1)
-    for _ in range(25):
-        await desk.page.clock.run_for(3000)
-        await desk.eventually(lambda: not desk.awaits())
-        if stub.count(kind) == 2:
-            break
-    assert stub.count(kind) == 2
+    await desk.eventually(lambda: stub.count(kind) == 2, what="a second stream", hurry=True)
     stub.move("scanned")
     await desk.until("scanned")
 
