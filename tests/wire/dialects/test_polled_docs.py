@@ -18,9 +18,11 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint, Person, Request, Response
 from qrlogin.wire.fixed import FixedDialect
+from tests.wire.clock import Clock
 from tests.wire.dialects.polled import CLIENTS, FORM
 from tests.wire.mount import CREDENTIAL, JSON, KEY, URI
 
+NOW = 1_700_000_000_000  # and time stands still: a Max-Age counts the seconds
 PAGES = Path(__file__).parents[3] / "docs" / "wire"
 DIALECTS = {client.dialect.__name__: client.dialect for client in CLIENTS.values()}
 TRANSCRIPTS = {
@@ -93,7 +95,7 @@ class Play:
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_the_transcript_is_what_happens(name: str) -> None:
-    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    qr = QRLogin(MemoryStore(now=Clock(NOW)), secret_keys=[KEY], verification_uri=URI)
     dialect: type[FixedDialect] = DIALECTS[name]
     landing = "/" if name.startswith("Taobao") else "/account"
     play = Play(Endpoint(qr, dialect(qr.core, landing=landing), max_waiting=1), Endpoint(qr, max_waiting=1))

@@ -14,7 +14,8 @@ from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint
 from qrlogin.wire.wechat import WeChat
 from qrlogin.wire.wechat_open import WeChatOpen
-from tests.wire.dialects.test_polled_docs import PAGES, Play
+from tests.wire.clock import Clock
+from tests.wire.dialects.test_polled_docs import NOW, PAGES, Play
 from tests.wire.dialects.wechat_people import HOLD
 from tests.wire.mount import KEY, URI
 
@@ -52,7 +53,7 @@ def lines(page: Path, name: str) -> list[str]:
 
 
 def test_wechat() -> None:
-    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    qr = QRLogin(MemoryStore(now=Clock(NOW)), secret_keys=[KEY], verification_uri=URI)
     play = Longer(Endpoint(qr, WeChat(qr.core, landing="/account", hold=HOLD), max_waiting=1), Endpoint(qr, max_waiting=1))
     for line in lines(PAGES / "wechat.md", "WeChat"):
         play.line(line)
@@ -60,7 +61,7 @@ def test_wechat() -> None:
 
 
 def test_wechat_open() -> None:
-    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    qr = QRLogin(MemoryStore(now=Clock(NOW)), secret_keys=[KEY], verification_uri=URI)
     appid, back, secret = APPLICATION
     dialect = WeChatOpen(
         qr.core,
