@@ -14,7 +14,7 @@ from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
 from qrlogin.arguments import check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.core import Core, Operation
-from qrlogin.errors import Misconfigured, RecordForged
+from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.replies import is_news, patience
 from qrlogin.step import Reply
@@ -100,6 +100,9 @@ class AsyncQRLogin:
                 if not (following := operation.next(reply)):
                     return operation.finish(reply)
                 operation = following
+        except RecordLost as error:
+            log.warning("login %s: %s", operation.command.login_id, error)
+            raise
         except RecordForged:
             log.error("login %s: its record fails its seal; somebody else writes to the store", operation.command.login_id)
             raise

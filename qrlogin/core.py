@@ -25,6 +25,7 @@ from qrlogin.replies import (
     ceil_seconds,
     check_begin_seal,
     checked_scanner,
+    gone,
     instant,
     known,
     refuse,
@@ -141,7 +142,7 @@ class Core:
         device = self.device(device_code)
 
         def finish(reply: Reply) -> Status:
-            if not reply.record and reply.now >= device.redeem_by:
+            if gone(reply, device):
                 return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
             known(reply)
             check_begin_seal(reply, device.key)

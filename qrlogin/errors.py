@@ -7,6 +7,7 @@
     │   ├── UnknownLogin         404   no such login, or not for you: the two are never told apart
     │   │   ├── InvalidCode            not a code of this application: forged, cut short, foreign (never reached the store)
     │   │   ├── NotYours               a genuine code, but another browser, phone or account began or scanned it
+    │   │   ├── RecordLost             it began here and is not over, but the store has no record of it (logged as a warning)
     │   │   └── RecordForged           the stored record fails its seal: somebody wrote to the store (logged as an error)
     │   ├── AlreadyScanned       409   another account scanned first
     │   ├── ScannerChanged       409   the browser acknowledged somebody who is no longer the scanner: ask again
@@ -76,6 +77,12 @@ class InvalidCode(UnknownLogin):
 
 class NotYours(UnknownLogin):
     """The code is genuine, but the login belongs to another browser, or was scanned by another account or by nobody yet."""
+
+
+class RecordLost(UnknownLogin):
+    """The device_code is genuine and its time is not over, but the store has no record: it restarted without persistence, evicted
+    the record, or keeps it in the memory of another process.
+    """
 
 
 class RecordForged(UnknownLogin):

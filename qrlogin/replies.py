@@ -19,6 +19,7 @@ from qrlogin.errors import (
     LoginError,
     NotYours,
     RecordForged,
+    RecordLost,
     ScannerChanged,
     TooFast,
     Unavailable,
@@ -61,8 +62,15 @@ def refuse(reply: Reply, state: State) -> NoReturn:
     raise _ENDED.get(state, WrongState)
 
 
+def gone(reply: Reply, device: DeviceCode) -> bool:
+    """Whether the record is gone because its time is over. Raises `RecordLost` when it is gone before that."""
+    if not reply.record and reply.now < device.redeem_by:
+        raise RecordLost("the store has lost its record, or another process has it in a memory of its own: these need Redis")
+    return not reply.record
+
+
 def refuse_browser(reply: Reply, device: DeviceCode) -> NoReturn:
-    if not reply.record and reply.now >= device.redeem_by:
+    if gone(reply, device):
         raise Expired
     state = known(reply)
     if not same(reply.record.get("device_digest", ""), device.digest):

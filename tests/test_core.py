@@ -21,6 +21,7 @@ from qrlogin import (
     NotYours,
     QRLoginError,
     RecordForged,
+    RecordLost,
     Redeemed,
     ScannerChanged,
     State,
@@ -77,11 +78,11 @@ POINTS = (
 )
 #: By hand: what the caller is told, a state or an error. Alice is the one who scanned.
 TOLD: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
-    "status": (P, S, C, R, D, X, E, E, E, UnknownLogin, E),
-    "cancel": (X, X, X, AlreadyRedeemed, Denied, X, Expired, Expired, Expired, UnknownLogin, Expired),
-    "redeem": (WrongState, WrongState, R, AlreadyRedeemed, Denied, Cancelled, Expired, Expired, Expired, UnknownLogin, Expired),
+    "status": (P, S, C, R, D, X, E, E, E, RecordLost, E),
+    "cancel": (X, X, X, AlreadyRedeemed, Denied, X, Expired, Expired, Expired, RecordLost, Expired),
+    "redeem": (WrongState, WrongState, R, AlreadyRedeemed, Denied, Cancelled, Expired, Expired, Expired, RecordLost, Expired),
     "redeem blindly": (
-        WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled, *[Expired] * 3, UnknownLogin, Expired,
+        WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled, *[Expired] * 3, RecordLost, Expired,
     ),
     "alice scans": (S, S, C, R, Denied, Cancelled, Expired, E, E, UnknownLogin, UnknownLogin),
     "bob scans": (
@@ -148,7 +149,7 @@ def test_a_stranger_is_told_the_same_wherever_the_login_stands() -> None:
             with pytest.raises(UnknownLogin) as refusal:
                 CALLS[call](app, begun, tag)
             heard.add((refusal.value.http_status, refusal.value.wire_code, refusal.value.wire_text))
-    for family in (UnknownLogin, InvalidCode, NotYours, RecordForged):
+    for family in (UnknownLogin, InvalidCode, NotYours, RecordForged, RecordLost):
         heard.add((family.http_status, family.wire_code, family.wire_text))
     assert heard == {(404, "unknown_login", "There is no such login. Show a new code.")}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import qrlogin
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin, stores
-from tests.people import KEY, URI
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin, RecordLost, State, stores
+from tests.people import KEY, URI, App, Run
 
 
 def public(thing: type) -> dict[str, Any]:
@@ -91,8 +91,8 @@ def test_every_public_call_says_what_it_means() -> None:
 PUBLIC = """
     LAB STANDARD STRICT
     AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun Cancelled Denied Event Expired
-    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError RecordForged Redeemed Scanned
-    ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable UnknownLogin WrongState
+    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError RecordForged RecordLost Redeemed
+    Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable UnknownLogin WrongState
 """
 
 
@@ -114,3 +114,20 @@ def test_a_store_of_the_other_colour_is_refused_with_the_right_door() -> None:
     for nothing in (None, AsyncMemoryStore, "redis://127.0.0.1"):
         with pytest.raises(Misconfigured, match="AsyncMemoryStore"):
             AsyncQRLogin(nothing, secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]
+
+
+def test_a_login_that_is_not_in_the_memory_it_should_be_in_is_named_in_the_log(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = App(), App()  # two processes with a memory each
+    begun = one.begin()
+    with pytest.raises(RecordLost):
+        run(other, other.qr.core.status(begun.device_code))
+    (record,) = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "qrlogin")
+    assert f"login {begun.login_id}: the store has lost its record" in record.getMessage()
+    assert begun.device_code.split(".")[1] not in caplog.text
+    caplog.clear()
+    other.clock.ms += 150_000
+    assert run(other, other.qr.core.status(begun.device_code)).state is State.EXPIRED
+    assert not caplog.records
