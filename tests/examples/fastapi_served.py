@@ -6,6 +6,7 @@ Its lifespan is left out, for signals are the main thread's; tests that need it 
 import asyncio
 import contextlib
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import uvicorn
 
 from tests.examples.running import EXAMPLES
 from tests.examples.visitors import PASSWORD, Visitor
-from tests.servers import LOOPBACK, free_port
+from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
 FOLDER = EXAMPLES / "fastapi_app"
@@ -70,15 +71,15 @@ class Served:
 
 @contextlib.contextmanager
 def served(instance: Path, **env: str) -> Iterator[Served]:
-    port = free_port()
-    origin = f"http://{LOOPBACK}:{port}"
-    with imported(instance, QRLOGIN_ORIGIN=origin, **env) as module:
-        server = uvicorn.Server(uvicorn.Config(module.app, LOOPBACK, port, log_config=None, lifespan="off"))
+    listener = socket.create_server((LOOPBACK, 0))
+    origin = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    with listener, imported(instance, QRLOGIN_ORIGIN=origin, **env) as module:
+        server = uvicorn.Server(uvicorn.Config(module.app, log_config=None, lifespan="off"))
         loop = asyncio.new_event_loop()
 
         def serve() -> None:
             asyncio.set_event_loop(loop)
-            loop.run_until_complete(server.serve())
+            loop.run_until_complete(server.serve([listener]))
 
         thread = threading.Thread(target=serve)
         thread.start()

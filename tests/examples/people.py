@@ -4,6 +4,7 @@ What passes from one screen to the other is a picture. Everything that either si
 for what must not be there.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -50,6 +51,10 @@ class Profile:
     def _answered(self, response: Response) -> None:
         self.headers.append(dict(response.headers))
         self.answers.append(response)
+
+    async def asked(self, pattern: str) -> None:
+        """Until a request was sent whose address fits."""
+        await self.desk.eventually(lambda: any(re.search(pattern, each) for each in self.addresses), what=pattern)
 
     async def told(self, state: str) -> Response:
         """The first answer of qrlogin that says this of a login."""

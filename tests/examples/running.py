@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,21 @@ from tests.wire.clock import eventually
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".mypy_cache", "instance", "*.sqlite3", "*.pyc")
+
+
+@contextlib.contextmanager
+def own_port() -> Iterator[int]:
+    """A port that nobody else finds free, for servers that take seconds until they listen there."""
+    with socket.socket() as held:
+        while True:
+            with contextlib.suppress(OSError):
+                held.bind((LOOPBACK, port := free_port()))
+                break
+        if sys.platform == "linux":
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets in servers, which say the same, but no `free_port`
+        else:
+            held.close()  # elsewhere servers would find it taken, too
+        yield port
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,8 @@ class Running:
     """
 
     def __init__(self, example: Example, *, start: str = "", folder: Path | None = None, **env: str) -> None:
-        self.example, self.port = example, free_port()
+        self._stack = contextlib.ExitStack()
+        self.example, self.port = example, self._stack.enter_context(own_port())
         self.origin = f"http://{LOOPBACK}:{self.port}"
         _, prepare, usual = example.commands()
         self._start, self._prepare = start or f"{usual} {example.port_argument}", prepare
@@ -140,6 +157,7 @@ class Running:
 
     def answers(self) -> bool:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.origin}/login", timeout=5) as answer:
+            answer.read()  # else closing the line would be a reset, after which the server of `flask run` tidies nothing up
             return int(answer.status) == 200
         return False
 
@@ -158,6 +176,7 @@ class Running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self._stack.close()
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
 

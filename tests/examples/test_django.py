@@ -4,21 +4,19 @@ of it elsewhere.
 
 import re
 import shutil
-import socket
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from tests.examples.parked import Wait, full, settle, waiting
 from tests.examples.running import DJANGO, Running, prepared
 from tests.examples.story import Desk, Phone, Stage, approved, tell
 from tests.examples.visitors import PASSWORD, OfExamples, Visitor
-from tests.servers import LOOPBACK
 from tests.wire.clock import eventually
 
 UVICORN = "uvicorn --port {port} config.asgi:application"
@@ -134,27 +132,6 @@ def test_the_whole_story_under_asgi(asgi_site: Running) -> None:
     assert "Traceback" not in asgi_site.log
 
 
-@contextmanager
-def waiting_by_hand(visitor: Visitor, path: str) -> Iterator[None]:
-    """A wait whose browser leaves at the end of the block."""
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar().items())
-    lines = [f"GET {path} HTTP/1.1", f"Host: {LOOPBACK}", f"Cookie: {cookies}"]
-    with socket.create_connection((LOOPBACK, visitor.http.base_url.port or 0)) as connection:
-        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        yield
-
-
-def heard(desk: Desk) -> None:
-    """Returns when those that were sent before have their places: sooner, this one could take the last of them."""
-    assert desk.look()["state"] == "pending"
-    time.sleep(0.5)
-
-
-def full(desk: Desk) -> bool:
-    """Whether there was no place for this one to wait."""
-    return "retry_after" in desk.look(wait=1)
-
-
 @pytest.mark.parametrize("kind", ["uvicorn", "gunicorn"])
 def test_who_leaves_frees_the_place(kind: str, request: pytest.FixtureRequest) -> None:
     with ExitStack() as stack:
@@ -165,12 +142,8 @@ def test_who_leaves_frees_the_place(kind: str, request: pytest.FixtureRequest) -
         stage = Stage(running.origin, OfExamples())
         late, *desks = (stack.enter_context(stage.browser()).begin() for _ in range(1 + PLACES))
         for _ in range(2):
-            with ExitStack() as waiting:
-                for desk in desks:
-                    path = f"{desk.visitor.mount}{desk.login_id}?after={desk.version}&wait=25"
-                    waiting.enter_context(waiting_by_hand(desk.visitor, path))
-                heard(late)
-                assert full(late)
+            with ExitStack() as waits:
+                settle(late, *(waits.enter_context(waiting(desk)) for desk in desks))
             eventually(lambda: not full(late))  # which comes sooner than the end of those waits
 
 
@@ -188,9 +161,8 @@ def test_dialects_at_the_root_under_the_reloader() -> None:
             alice.code = browser.http.get("/jslogin").text.rpartition(' = "')[2].removesuffix('";')
             poll = f"/cgi-bin/mmwebwx-bin/login?uuid={alice.code}"
             desk.begin()
-            with waiting_by_hand(browser, poll):
-                heard(desk)
-                assert full(desk)
+            with Wait(browser, poll) as wait:
+                settle(desk, wait)
                 alice.does("scan")
                 eventually(lambda: not full(desk))
             alice.does("confirm")

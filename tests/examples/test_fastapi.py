@@ -11,6 +11,7 @@ import pytest
 from tests.examples.fastapi_served import Served, served, signed_up
 from tests.examples.visitors import PASSWORD, Visitor
 from tests.servers import LOOPBACK
+from tests.wire.clock import PATIENCE_SECONDS, eventually
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +20,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield each
 
 
+def ask(method: str, url: str, **more: Any) -> httpx2.Response:
+    """By somebody who is no browser, with more patience than the five seconds that are usual."""
+    return httpx2.request(method, url, timeout=PATIENCE_SECONDS, **more)
+
+
 def test_another_method_is_told_which_ones_there_are(site: Served) -> None:
     for method, path, allowed in (("PUT", "begin", "POST"), ("HEAD", "phone/scan", "POST"), ("DELETE", "A" * 22, "GET")):
-        answer = httpx2.request(method, f"{site.origin}/qrlogin/{path}")
+        answer = ask(method, f"{site.origin}/qrlogin/{path}")
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
@@ -37,7 +43,7 @@ def test_a_form_of_another_site_is_refused(site: Served) -> None:
                 answer = alice.http.post(path, data=fields, headers=headers)
                 assert answer.status_code == 403, (path, headers)
                 assert "set-cookie" not in answer.headers
-            answer = httpx2.post(f"{site.origin}{path}", data=fields)  # nothing says that a page sent it at all
+            answer = ask("POST", f"{site.origin}{path}", data=fields)  # nothing says that a page sent it at all
             assert answer.status_code == 403
         assert "alice" in alice.http.get("/").text
     with Visitor(site.origin) as nobody:
@@ -48,7 +54,7 @@ def test_a_form_is_small_and_says_each_thing_once(site: Served) -> None:
     own = {"Origin": site.origin, "Content-Type": "application/x-www-form-urlencoded"}
     for body, status in (("name=" + "x" * 5000, 413), ("name=a&name=b&password=c", 400), ('{"name":"a"}', 415)):
         kind = {"Content-Type": "application/json"} if status == 415 else {}
-        answer = httpx2.post(f"{site.origin}/login", content=body, headers=own | kind)
+        answer = ask("POST", f"{site.origin}/login", content=body, headers=own | kind)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
 
 
@@ -100,6 +106,7 @@ class Watched:
 
 def test_an_unknown_name_costs_a_hash_and_no_hash_a_connection(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     signed_up(site, "carol").http.close()
+    eventually(lambda: site.module.engine.pool.checkedout() == 0)  # an answer is sent before its own goes back
     people, seen = sys.modules["people"], list[tuple[str, int]]()
     watch = lambda kept: seen.append((kept[:9], site.module.engine.pool.checkedout()))  # noqa: E731
     monkeypatch.setattr(people, "_hasher", Watched(vars(people)["_hasher"], watch))
@@ -131,19 +138,19 @@ def test_a_password_that_was_hashed_weaker_is_hashed_anew(site: Served, monkeypa
 
 def test_every_page_is_guarded(site: Served) -> None:
     for path in ("/nowhere", "/static/style.css", "/qr/abc", "/qrlogin/nowhere/at/all"):
-        headers = httpx2.get(f"{site.origin}{path}").headers
+        headers = ask("GET", f"{site.origin}{path}").headers
         assert "frame-ancestors 'none'" in headers["content-security-policy"], path
         assert headers["x-frame-options"] == "DENY"
         assert headers["referrer-policy"] == ("no-referrer" if path == "/qr/abc" else "same-origin"), path
-    page = httpx2.get(f"{site.origin}/login", headers={"Accept-Language": "zh-CN"})
+    page = ask("GET", f"{site.origin}/login", headers={"Accept-Language": "zh-CN"})
     assert '<html lang="zh-CN">' in page.text
 
 
 def test_a_failure_and_the_docs_are_guarded_too(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["people"], "_hasher", None)
     form = {"name": "a", "password": PASSWORD}
-    failed = httpx2.post(f"{site.origin}/login", data=form, headers={"Origin": site.origin})
-    docs = httpx2.get(f"{site.origin}/docs")
+    failed = ask("POST", f"{site.origin}/login", data=form, headers={"Origin": site.origin})
+    docs = ask("GET", f"{site.origin}/docs")
     assert (failed.status_code, docs.status_code) == (500, 200)
     assert "content-security-policy" in failed.headers
     assert "content-security-policy" not in docs.headers
@@ -156,8 +163,8 @@ def test_only_its_own_host_is_answered(site: Served) -> None:
     port = site.origin.rpartition(":")[2]
     for path in ("/login", "/qrlogin/begin/", "/static"):
         for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", ""):
-            answer = httpx2.get(f"{site.origin}{path}", headers={"Host": host})
+            answer = ask("GET", f"{site.origin}{path}", headers={"Host": host})
             assert (answer.status_code, "location" in answer.headers) == (400, False), (path, host)
             assert answer.headers["x-frame-options"] == "DENY"
-    moved = httpx2.get(f"{site.origin}/login?next=/qr", headers={"Host": f"localhost:{port}"})
+    moved = ask("GET", f"{site.origin}/login?next=/qr", headers={"Host": f"localhost:{port}"})
     assert (moved.status_code, moved.headers["location"]) == (307, f"{site.origin}/login?next=/qr")

@@ -9,10 +9,10 @@ import httpx2
 
 from tests.examples.fastapi_served import FOLDER
 from tests.examples.patching import added, apply, diff_in
-from tests.examples.running import LEFT_OUT, surroundings
+from tests.examples.running import LEFT_OUT, own_port, surroundings
 from tests.examples.story import Desk, Phone
 from tests.examples.visitors import Visitor
-from tests.servers import LOOPBACK, free_port
+from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
 EXISTING = Path(__file__).with_name("existing_fastapi")
@@ -28,7 +28,11 @@ def test_an_application_with_the_diff_logs_in_by_phone(tmp_path: Path) -> None:
     shutil.copytree(EXISTING, folder, ignore=LEFT_OUT)
     shutil.copy(FOLDER / "adapter.py", folder)
     apply(diff_in(FOLDER / "README.md"), folder)
-    port = free_port()
+    with own_port() as port:
+        logs_in(folder, port)
+
+
+def logs_in(folder: Path, port: int) -> None:
     origin = f"http://{LOOPBACK}:{port}"
     keys = {"SECRET_KEY": "of the sessions", "QRLOGIN_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "ORIGIN": origin}
     start = [sys.executable, "-m", "uvicorn", "app:app", f"--port={port}", "--log-level=warning"]

@@ -22,9 +22,8 @@ from alembic.util import CommandError
 from qrlogin import Misconfigured
 from qrlogin.wire import openapi
 from tests.examples.fastapi_served import FOLDER, imported
-from tests.examples.running import LEFT_OUT, surroundings
+from tests.examples.running import LEFT_OUT, own_port, surroundings
 from tests.examples.visitors import PASSWORD
-from tests.servers import free_port
 
 
 def visiting(module: ModuleType) -> httpx2.AsyncClient:
@@ -139,8 +138,9 @@ def test_only_over_memory_it_matters(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.long
 def test_several_workers_over_memory_are_told_and_end(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "app", ignore=LEFT_OUT)
-    line = [sys.executable, "-m", "uvicorn", "--workers=2", f"--port={free_port()}", "app:app"]
-    done = subprocess.run(line, cwd=tmp_path / "app", env=surroundings(), capture_output=True, text=True, timeout=90)
+    with own_port() as port:
+        line = [sys.executable, "-m", "uvicorn", "--workers=2", f"--port={port}", "app:app"]
+        done = subprocess.run(line, cwd=tmp_path / "app", env=surroundings(), capture_output=True, text=True, timeout=90)
     assert "It cannot start: several workers need a store that they share" in done.stderr
     assert "stopping the parent process" in done.stderr
     assert "Traceback" not in done.stderr

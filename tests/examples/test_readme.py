@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.running import ALL, EXAMPLES, LEFT_OUT, ROOT, Example, Running
+from tests.wire.clock import eventually
 
 ADAPTER_LINES = 75  # without empty ones: about a screen
 
@@ -41,4 +42,4 @@ def test_its_one_command_in_a_fresh_environment(example: Example, tmp_path: Path
     done = subprocess.run(install, shell=True, cwd=folder, env={**os.environ, **path}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     with Running(example, folder=folder, **path) as running:
-        assert running.answers()
+        eventually(running.answers)

@@ -19,9 +19,9 @@ from playwright.async_api import Browser
 from tests.examples.people import IN_HAND, Profile, at_desk
 from tests.examples.running import ALL, EXAMPLES, LEFT_OUT, Example, Running
 from tests.examples.story import HOLD, Stage, tell
-from tests.examples.visitors import OfExamples
+from tests.examples.visitors import OfExamples, Visitor
 from tests.servers import RedisServer
-from tests.wire.clock import PATIENCE_SECONDS
+from tests.wire.clock import PATIENCE_SECONDS, eventually
 
 TRIES = 16  # each time it is even odds that both are answered by the same process
 #: Whatever application the command names, with the pid on its answers.
@@ -71,6 +71,7 @@ def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[
         told = command.replace(command.split()[-1], f"with_pid:{name}")
         told = re.sub(r"QRLOGIN_STORE=\S+", "", told).strip()
         server = {"GUNICORN_CMD_ARGS": "", "UVICORN_PORT": ""}
+        server["UVICORN_TIMEOUT_WORKER_HEALTHCHECK"] = "60"  # else it kills workers that are silent for 5 s, as on a busy machine
         running = Running(
             example,
             start=("gunicorn --bind 127.0.0.1:{port} " if "gunicorn" in told else "uvicorn --port {port} ")
@@ -80,7 +81,20 @@ def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[
             **server,
         )
         with running:
+            await_both(running.origin)
             yield running
+
+
+def await_both(origin: str) -> None:
+    """One of them may have taken much longer to start."""
+    with Visitor(origin) as visitor:
+        seen = set[str]()
+
+        def both() -> bool:
+            seen.add(visitor.http.get("/login").headers["server-pid"])
+            return len(seen) == 2
+
+        eventually(both)
 
 
 @pytest.mark.long
@@ -126,6 +140,7 @@ async def in_chromium(origin: str, name: str, chromium: Browser, shots: Path) ->
     await phone.logged_in_as(name)
     for _ in range(TRIES):
         desk, earlier = await at_desk(chromium, origin, shots), len(phone.answers)
+        await desk.asked("wait=[1-9]")
         await phone.look_at(desk.desk)
         await desk.desk.until("scanned")
         del phone.answers[:earlier]
