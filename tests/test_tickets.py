@@ -13,11 +13,11 @@ from qrlogin import (
     NotYours,
     QRLoginError,
     RecordForged,
+    RecordLost,
     Redeemed,
     ScannerChanged,
     State,
     Status,
-    UnknownLogin,
     codes,
 )
 from tests.people import ALICE, OP, SHOWN, App, Run, confirmed, events
@@ -91,7 +91,7 @@ def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]
     assert run(app, core.exchange(begun.device_code, ticket)).subject == ALICE
 
 
-@pytest.mark.parametrize(("end", "told"), [("deny", Denied), ("expire", Expired), ("vanish", UnknownLogin), ("later", Expired)])
+@pytest.mark.parametrize(("end", "told"), [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)])
 def test_a_ticket_of_what_has_ended_says_how(end: str, told: type[QRLoginError], run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
