@@ -7,6 +7,7 @@ qrlogin.
 import contextlib
 import importlib.util
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -140,7 +141,7 @@ class RedisServer:
                 self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             give_up = time.monotonic() + START_SECONDS
             while self._process.poll() is None and time.monotonic() < give_up:
-                if answers(port) and self._process.poll() is None:  # else it is somebody else's server that answers
+                if process_at(port) == self._process.pid:  # else somebody else's server, which took the port before ours could
                     return ""
                 time.sleep(0.01)
             said = output.read_text(errors="replace")[-2000:]
@@ -159,10 +160,16 @@ class RedisServer:
 
 
 def answers(port: int) -> bool:
-    """Whether a Redis says PONG there."""
-    try:
-        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
-    except OSError:
-        return False
+    """Whether a Redis answers there."""
+    return process_at(port) is not None
+
+
+def process_at(port: int) -> int | None:
+    """The process id of the Redis that answers there."""
+    told = b""
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+        connection.sendall(b"INFO server\r\nQUIT\r\n")
+        while data := connection.recv(4096):
+            told += data
+    found = re.search(rb"^process_id:(\d+)\r$", told, re.MULTILINE)
+    return int(found[1]) if found else None

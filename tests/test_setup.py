@@ -1,5 +1,6 @@
 """The set-up itself: what is shipped runs alone, the gates are clean, and what the files promise each other is true."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import bootstrap
@@ -69,7 +71,8 @@ def test_the_wheel_runs_in_an_empty_environment_with_only_what_it_requires(wheel
     output(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     uv = bootstrap.VENV / "bin" / "uv"
     index = bootstrap.uv_environment(bootstrap.pip_command())
-    output(uv, "pip", "install", "--python", python, "-c", bootstrap.CONSTRAINTS, wheel, env=index)
+    install: list[str | Path] = [uv, "pip", "install", "--python", python, "-c", bootstrap.CONSTRAINTS, wheel]
+    assert bootstrap.patiently(lambda: bootstrap.run(install, index))
     installed = output(uv, "pip", "freeze", "--python", python)
     names = set(re.findall(r"^([\w-]+)(?:==| @ )", installed, re.MULTILINE))
     assert names == {"itsdangerous", "qrlogin", "segno"}
@@ -92,6 +95,7 @@ def test_ruff_would_format_nothing() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)  # without a cache, all of them at once, on a machine that has other tests to run
 @pytest.mark.parametrize("folder", [".", *(f"examples/{name}" for name in sorted(os.listdir(ROOT / "examples")))])
 def test_mypy_strict_finds_nothing(folder: str) -> None:
     """Each example is checked from within, as it runs."""
@@ -193,6 +197,40 @@ def test_a_missing_part_is_a_skip_at_home_and_a_failure_in_ci(
 
 
 # --- the installer --------------------------------------------------------------------------------
+
+
+def test_a_network_that_is_away_for_a_moment_costs_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = list[float]()
+    monkeypatch.setattr("time.sleep", slept.append)
+    for failures, works in ((0, True), (2, True), (3, False)):
+        assert bootstrap.patiently(partial(next, iter([False] * failures + [True]))) is works
+    assert slept == [5, 20] * 2
+
+
+@pytest.mark.parametrize(
+    ("away", "known", "asked"),
+    [(0, True, 1), (3, True, 4), (99, True, 6), (0, False, 1)],
+    ids=["there", "away for a moment", "away", "not to be had"],
+)
+def test_apt_get_is_asked_again_only_for_what_it_knows(
+    away: int, known: bool, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells without a network whether it knows a package, from its lists."""
+    installs = list[str]()
+
+    def apt_get(*arguments: str) -> bool:
+        if arguments[0] == "--print-uris":
+            return known
+        if arguments[0] == "install":
+            installs.append(arguments[-1])
+            return known and len(installs) > away
+        return away < 99
+
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(system_parts, "apt_get", apt_get)
+    monkeypatch.setattr(system_parts, "no_services", contextlib.nullcontext)
+    system_parts.install(["part"])
+    assert installs == ["part"] * asked
 
 
 def test_uv_is_told_what_pip_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

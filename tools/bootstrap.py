@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # before any annotation that an older Python cannot read
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
+PAUSES = (0, 5, 20)  # seconds before each attempt to get something from a network
 
 # level: what a person reads while it installs, the extras, the dependency groups
 LEVELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -51,6 +52,17 @@ def run(command: Sequence[str | Path], env: dict[str, str] | None = None) -> boo
     if done.returncode:
         print(done.stdout, file=sys.stderr)
     return done.returncode == 0
+
+
+def patiently(attempt: Callable[[], bool]) -> bool:
+    """Whether one of three attempts succeeded. A network may be away for a moment."""
+    for pause in PAUSES:
+        if pause:
+            say(f"that failed (see above); once more in {pause} s")
+            time.sleep(pause)
+        if attempt():
+            return True
+    return False
 
 
 def fingerprint(level: str) -> str:
@@ -153,14 +165,19 @@ def install(level: str) -> None:
     begun = time.monotonic()
     make_venv()
     pip = pip_command()
-    uv = install_uv(pip)
-    say(f"installing {what} into .venv")
     project = ["-e", f".[{extras}]"]
     wanted = [*constrained(), *project, *(word for group in groups for word in ("--group", group))]
-    if uv is None or not run([uv, "pip", "install", "--quiet", "--python", PYTHON, *wanted], uv_environment(pip)):
+
+    def attempt() -> bool:
+        uv = install_uv(pip)
+        say(f"installing {what} into .venv")
+        if uv and run([uv, "pip", "install", "--quiet", "--python", PYTHON, *wanted], uv_environment(pip)):
+            return True
         say("uv could not do it; trying pip (slower, the same versions)")
-        if not run([*pip, "install", "--quiet", *constrained(), *project, *group_requirements(groups)]):
-            raise SystemExit("bootstrap: the install failed (see above); is the package index within reach?")
+        return run([*pip, "install", "--quiet", *constrained(), *project, *group_requirements(groups)])
+
+    if not patiently(attempt):
+        raise SystemExit("bootstrap: the install failed (see above); is the package index within reach?")
     for done in {"demo", level}:  # whoever has `dev` has `demo`
         stamp(done).write_text(fingerprint(done))
     say(f"done in {time.monotonic() - begun:.0f} s")

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap import patiently
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -87,12 +89,20 @@ def apt_get(*arguments: str) -> bool:
 def install(packages: list[str]) -> None:
     """Ask apt-get for the packages; its lists are renewed first only if they do not suffice."""
     wanted = ("install", "--yes", "--no-install-recommends", *packages)
+
+    def attempt() -> bool:
+        if apt_get("--print-uris", *wanted) and apt_get(*wanted):
+            return True
+        say("apt-get needs newer package lists; renewing them")
+        renewed = apt_get("-o", "APT::Update::Error-Mode=any", "update")  # else lists that it could not reach are no error
+        if apt_get(*wanted):
+            return True
+        return renewed and not apt_get("--print-uris", *wanted)  # nobody here has it: that another attempt would not mend
+
     services = [package for package in packages if package == "redis-server"]
     with no_services():
-        if not (apt_get("--print-uris", *wanted) and apt_get(*wanted)):
-            say("apt-get needs newer package lists; renewing them")
-            if not (apt_get("update") and apt_get(*wanted)):
-                say("apt-get failed (see above)")
+        if not patiently(attempt):
+            say("apt-get failed (see above)")
     for service in services:  # nor at the next boot
         if shutil.which("systemctl"):
             subprocess.run(["systemctl", "disable", "--quiet", service], capture_output=True)

@@ -1,50 +1,78 @@
 """More than one Redis at a time: a Cluster of three masters, and a master with its replica behind three Sentinels."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from tests.servers import LOOPBACK, RedisServer, free_port, redis_binary
 
 SLOTS = 16384
-READY_SECONDS = 30  # a cluster needs two; only a broken one gets this far
+READY_SECONDS = 60  # a cluster needs two; only a broken one gets this far
+PATIENT_MS = 60_000
 
 
 @contextmanager
-def cluster() -> Iterator[list[RedisServer]]:
+def cluster() -> Iterator[Sequence[RedisServer]]:
     """Three masters that share all slots."""
     with ExitStack() as stack:
-        buses = [free_port() for _ in range(3)]  # else each takes its port + 10 000, which may not exist
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port")
-        nodes = [stack.enter_context(RedisServer(redis_binary(), *options, str(bus))) for bus in buses]
+        nodes = [stack.enter_context(_Node(redis_binary())) for _ in range(3)]
         clients = [stack.enter_context(redis.Redis(port=node.port, decode_responses=True)) for node in nodes]
         for place, client in enumerate(clients):
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", place * SLOTS // 3, (place + 1) * SLOTS // 3 - 1)
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
-            client.execute_command("CLUSTER", "MEET", LOOPBACK, nodes[0].port, buses[0])
+            client.execute_command("CLUSTER", "MEET", LOOPBACK, nodes[0].port, nodes[0].bus)
         _until(lambda: all("cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")) for client in clients))
         _until(lambda: all(len(client.execute_command("CLUSTER", "SLOTS")) == 3 for client in clients))
         yield nodes
 
 
+class _Node(RedisServer):
+    """A master that is not given up for dead when it is paused."""
+
+    bus = 0  # where the others reach it; else it were its port + 10 000, which may not exist
+
+    def _command(self, port: int, folder: str) -> list[str]:
+        self.bus = free_port()  # anew at each attempt to start: somebody may take it, too
+        options = ["--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", str(PATIENT_MS)]
+        return [*super()._command(port, folder), *options]
+
+
 @contextmanager
 def sentinels() -> Iterator[tuple[list[tuple[str, int]], RedisServer]]:
-    """(where the three Sentinels are, the master that they call `logins`)."""
+    """(where the three Sentinels are, the master that they call `logins`). They know each other, and its replica.
+
+    A master that is paused is none that is dead, so they wait for it, until they are told to `lose_patience`.
+    """
     with ExitStack() as stack:
-        master = stack.enter_context(RedisServer(redis_binary()))
+        master = stack.enter_context(RedisServer(redis_binary(), "--repl-diskless-sync-delay", "0"))
         stack.enter_context(RedisServer(redis_binary(), "--replicaof", LOOPBACK, str(master.port)))
+        with redis.Redis(port=master.port, decode_responses=True) as client:
+            _until(lambda: dict(client.info("replication")).get("slave0", {}).get("state") == "online")
         watchers = [stack.enter_context(_Sentinel(redis_binary())) for _ in range(3)]
         for watcher in watchers:
             with redis.Redis(port=watcher.port) as client:
                 client.execute_command("SENTINEL", "MONITOR", "logins", LOOPBACK, master.port, 2)
-                for setting in (("down-after-milliseconds", 500), ("failover-timeout", 4000)):
+                for setting in (("down-after-milliseconds", PATIENT_MS), ("failover-timeout", 4000)):
                     client.execute_command("SENTINEL", "SET", "logins", *setting)
-        with redis.Redis(port=master.port, decode_responses=True) as client:
-            _until(lambda: dict(client.info("replication")).get("slave0", {}).get("state") == "online")
+        for watcher in watchers:
+            with redis.Redis(port=watcher.port, decode_responses=True) as client:
+                _until(lambda: _knows_all(client.sentinel_master("logins")))
         yield [(LOOPBACK, watcher.port) for watcher in watchers], master
+
+
+def lose_patience(addresses: list[tuple[str, int]]) -> None:
+    """From now on a master that says nothing for half a second is dead."""
+    for host, port in addresses:
+        with redis.Redis(host, port) as client:
+            client.execute_command("SENTINEL", "SET", "logins", "down-after-milliseconds", 500)
+
+
+def _knows_all(master: Any) -> bool:
+    return (master["num-slaves"], master["num-other-sentinels"]) == (1, 2)
 
 
 class _Sentinel(RedisServer):

@@ -4,6 +4,7 @@ import pytest
 
 from qrlogin.stores import AsyncRedisStore
 from qrlogin.stores.suite import AsyncStoreSuite
+from qrlogin.stores.suite.colours import PATIENCE
 
 
 class TestAsyncRedisStore(AsyncStoreSuite):
@@ -14,4 +15,4 @@ class TestAsyncRedisStore(AsyncStoreSuite):
         self.url = redis_url
 
     async def make_store(self, now: Callable[[], int]) -> AsyncRedisStore:
-        return AsyncRedisStore.from_url(self.url, prefix="suite-async:", reread=600, now=now)
+        return AsyncRedisStore.from_url(self.url, prefix="suite-async:", reread=600, timeout=PATIENCE, now=now)

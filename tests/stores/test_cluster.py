@@ -1,6 +1,6 @@
 """The whole suite over a Cluster of three masters, with a client of the application's own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import redis
@@ -13,7 +13,7 @@ from tests.stores.clusters import cluster
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[list[RedisServer]]:
+def nodes() -> Iterator[Sequence[RedisServer]]:
     with cluster() as running:
         yield running
 
@@ -22,7 +22,7 @@ class TestRedisStoreOnCluster(StoreSuite):
     shared = True
 
     @pytest.fixture(autouse=True)
-    def _servers(self, nodes: list[RedisServer]) -> Iterator[None]:
+    def _servers(self, nodes: Sequence[RedisServer]) -> Iterator[None]:
         self.client = redis.RedisCluster(LOOPBACK, nodes[0].port)
         yield
         self.client.close()
@@ -43,7 +43,7 @@ class TestAsyncRedisStoreOnCluster(AsyncStoreSuite):
     shared = True
 
     @pytest.fixture(autouse=True)
-    def _servers(self, nodes: list[RedisServer]) -> None:
+    def _servers(self, nodes: Sequence[RedisServer]) -> None:
         self.port = nodes[0].port
 
     async def make_store(self, now: Callable[[], int]) -> AsyncRedisStore:

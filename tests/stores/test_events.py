@@ -73,7 +73,7 @@ class Desk:
 def desk_of(stores: Any, url: str | None = None) -> Iterator[Desk]:
     colour: Colour = Awaited() if stores in (AsyncRedisStore, AsyncMemoryStore) else Blocking()
     prefix = f"{uuid.uuid4().hex}:"
-    desk = Desk(colour, stores if url is None else lambda: stores.from_url(url, prefix=prefix))
+    desk = Desk(colour, stores if url is None else lambda: stores.from_url(url, prefix=prefix, timeout=PATIENCE))
     try:
         yield desk
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from qrlogin.stores.suite import StoreSuite
+from qrlogin.stores.suite.colours import PATIENCE
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "stores.md"
 
@@ -33,5 +34,6 @@ class TestTheStoreInTheDocs(StoreSuite):
 
     def make_store(self, now: Callable[[], int]) -> Any:
         store = shown()(self.path, now=now)
+        store._db.execute(f"PRAGMA busy_timeout = {1000 * PATIENCE:.0f}")  # a thread may be paused while it writes
         self.opened.append(store)
         return store

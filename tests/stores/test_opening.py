@@ -8,11 +8,13 @@ import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.stores import AsyncRedisStore, AsyncStore, RedisStore, open_async_store, open_store
+from qrlogin.stores.suite.colours import PATIENCE
 
 WITH: dict[str, Any] = {"secret_keys": [bytes(range(32))], "verification_uri": "https://example.com/qr"}
 
 
 def test_memory_and_redis_in_both_colours(redis_url: str) -> None:
+    redis_url += f"?socket_timeout={PATIENCE}"
     for address, kind, twin in (("memory", MemoryStore, AsyncMemoryStore), (redis_url, RedisStore, AsyncRedisStore)):
         store, other = open_store(address), open_async_store(address)
         assert (type(store), type(other)) == (kind, twin)

@@ -1,6 +1,7 @@
 """Clients of one's own, in the shapes that redis-py has; and what is refused at once, with the way to mend it."""
 
 import asyncio
+import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
-from tests.servers import LOOPBACK, free_port
+from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
 from tests.stores.worlds import Stores, both_colours
 
@@ -140,7 +141,9 @@ def test_what_is_no_client_at_all(stores: Stores) -> None:
 
 @both_colours
 def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
-    store = stores.from_url(f"redis://someone:s3cret@{LOOPBACK}:{free_port()}")
+    taken = socket.socket()  # and nobody listens there
+    taken.bind((LOOPBACK, 0))
+    store = stores.from_url(f"redis://someone:s3cret@{LOOPBACK}:{taken.getsockname()[1]}", timeout=PATIENCE)
     world = World(Awaited() if issubclass(stores, AsyncRedisStore) else Blocking(), lambda now: store, shared=False)
     try:
         with pytest.raises(Unavailable) as told:
@@ -149,6 +152,7 @@ def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
         assert "s3cret" not in f"{store!r} {told.value!r} {told.value.__cause__!r}"
     finally:
         world.close()
+        taken.close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from qrlogin.codes import new_key
 from qrlogin.login import QRLogin
 from qrlogin.stores import RedisStore
 from qrlogin.stores.redis import _Calls
+from qrlogin.stores.suite.colours import PATIENCE
 from tests.servers import RedisServer
 
 CONTEXT = {"browser": "Firefox on Linux", "place": "Lisbon, Portugal", "address": "192.0.2.7"}
@@ -29,7 +30,9 @@ class Run:
         self.key = new_key()
         self.secrets = {self.key, base64.urlsafe_b64decode(self.key + "=").hex()}
         self.login_ids: list[str] = []
-        store = RedisStore.from_url(url, prefix=self.prefix)
+        store = RedisStore.from_url(url, prefix=self.prefix, reread=600, timeout=PATIENCE)
+        with store.listen("nobody") as listener:
+            listener.wait(PATIENCE)  # woken when the store has subscribed
         with QRLogin(store, secret_keys=[self.key], verification_uri="https://login.example/qr") as qr:
             for ending in ("redeem", "deny", "cancel", "nothing"):
                 begun = qr.begin(context=CONTEXT)
@@ -90,11 +93,13 @@ def test_a_key_is_in_the_bucket_of_its_channel(redis_url: str, client: Any) -> N
     """Key `prefix{bNN}:login_id`, channel `prefix{bNN}`, message `login_id version`: upgrades must never move them."""
     with client.pubsub() as ear:
         ear.psubscribe("*")
-        assert ear.get_message(timeout=5) is not None
+        assert ear.get_message(timeout=PATIENCE) is not None
         run = Run(redis_url)
+        client.publish(run.prefix, "all said")
         messages = []
-        while message := ear.get_message(timeout=0.2):
+        while (message := ear.get_message(timeout=PATIENCE)) and message["data"] != b"all said":
             messages.append(message)
+        assert message, "the announcements stopped"
     for key in client.keys(f"{run.prefix}*"):
         channel, _, login_id = key.rpartition(b":")
         assert channel in [f"{run.prefix}{{b{bucket:02}}}".encode() for bucket in range(64)]

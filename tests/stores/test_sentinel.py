@@ -11,7 +11,8 @@ from redis.sentinel import Sentinel
 
 from qrlogin import QRLogin, Unavailable
 from qrlogin.stores import RedisStore
-from tests.stores.clusters import READY_SECONDS, sentinels
+from qrlogin.stores.suite.colours import PATIENCE
+from tests.stores.clusters import READY_SECONDS, lose_patience, sentinels
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ def until_it_answers(call: Callable[[], T]) -> T:
 
 def test_a_login_survives_the_death_of_the_master() -> None:
     with sentinels() as (addresses, master):
-        options = {"socket_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
+        options = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
         client = Sentinel(addresses, sentinel_kwargs=options, **options).master_for("logins")  # type: ignore[no-untyped-call]
         with (
             client,
@@ -38,9 +39,10 @@ def test_a_login_survives_the_death_of_the_master() -> None:
         ):
             begun = qr.begin()
             qr.scan(begun.scan_code, subject="42", shown_as="M•••a")
-            with redis.Redis(port=master.port) as direct:
-                assert direct.wait(1, 5000) == 1, "the replica has it"
+            with redis.Redis(port=master.port, socket_timeout=2 * PATIENCE) as direct:
+                assert direct.wait(1, int(PATIENCE * 1000)) == 1, "the replica has it"
             master.process.kill()
+            lose_patience(addresses)
 
             until_it_answers(lambda: qr.confirm(begun.scan_code, subject="42"))
             seen = until_it_answers(lambda: qr.wait(begun.device_code, after=begun.version, timeout=10))

@@ -4,6 +4,7 @@ import pytest
 
 from qrlogin.stores import RedisStore
 from qrlogin.stores.suite import StoreSuite
+from qrlogin.stores.suite.colours import PATIENCE
 
 
 class TestRedisStoreOnValkey(StoreSuite):
@@ -14,4 +15,4 @@ class TestRedisStoreOnValkey(StoreSuite):
         self.url = valkey_url
 
     def make_store(self, now: Callable[[], int]) -> RedisStore:
-        return RedisStore.from_url(self.url, prefix="suite:", reread=600, now=now)
+        return RedisStore.from_url(self.url, prefix="suite:", reread=600, timeout=PATIENCE, now=now)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qrlogin.stores import AsyncRedisStore, RedisStore
-from qrlogin.stores.suite.colours import Awaited, Blocking
+from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import World
 
 Stores = type[RedisStore] | type[AsyncRedisStore]
@@ -17,8 +17,11 @@ both_colours = pytest.mark.parametrize("stores", [RedisStore, AsyncRedisStore], 
 
 @contextmanager
 def world_at(stores: Stores, *urls: str, **options: Any) -> Iterator[World]:
-    """A store at each address, under a prefix that nobody else uses; `world.elsewhere` is at the last. Time is the server's."""
-    options = {"prefix": f"{uuid.uuid4().hex}:", "reread": 600, **options}
+    """A store at each address, under a prefix that nobody else uses; `world.elsewhere` is at the last. Time is the server's.
+
+    Also a server that is paused for a while answers in time, unless a test says otherwise.
+    """
+    options = {"prefix": f"{uuid.uuid4().hex}:", "reread": 600, "timeout": PATIENCE, **options}
     left = iter(urls)
     world = World(
         Awaited() if issubclass(stores, AsyncRedisStore) else Blocking(),

@@ -73,6 +73,8 @@ class Awaited:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        # It looks host names up in threads, which stay: they are none that a store has left behind.
+        self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="suite-names"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="suite-loop", daemon=True)
         self._thread.start()
 
