@@ -142,7 +142,7 @@ class Codes:
             raise Misconfigured("audience must be 1 to 200 letters, digits or ._:- such as a host name")
         if isinstance(secret_keys, str | bytes) or not secret_keys:
             raise Misconfigured(f"secret_keys must be a list of keys, the signing one first. {_NEW_KEY}")
-        self._keys = tuple(Key(_secret(key), audience) for key in secret_keys)
+        self._keys = tuple(Key(bytes_of_key(key), audience) for key in secret_keys)
 
     @property
     def signing_key(self) -> Key:
@@ -337,7 +337,8 @@ def _letters(text: str) -> str:
     return kept if len(kept) == _USER_CODE_LENGTH and set(kept) <= set(USER_CODE_LETTERS) else ""
 
 
-def _secret(key: str | bytes) -> bytes:
+def bytes_of_key(key: str | bytes) -> bytes:
+    """A secret key as it is used. Raises `Misconfigured` for one that is spelled wrongly, too short or not random."""
     if isinstance(key, str):
         try:
             decoded = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))

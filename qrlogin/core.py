@@ -31,6 +31,7 @@ from qrlogin.replies import (
     refuse,
     refuse_browser,
     release_subject,
+    scannable,
     seconds_left,
     told,
 )
@@ -142,7 +143,7 @@ class Core:
         device = self.device(device_code)
 
         def finish(reply: Reply) -> Status:
-            if gone(reply, device):
+            if gone(reply, device.redeem_by):
                 return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
             known(reply)
             check_begin_seal(reply, device.key)
@@ -252,7 +253,7 @@ class Core:
         )
 
         def finish(reply: Reply) -> Scanned:
-            state = known(reply)
+            state = scannable(reply, scan)
             if reply.verdict is Verdict.FORBIDDEN:
                 raise NotYours("this login was begun for another account")
             if reply.verdict not in DONE:
@@ -294,7 +295,7 @@ class Core:
             }
 
         def finish(reply: Reply) -> Status:
-            state = known(reply)
+            state = scannable(reply, scan)
             if reply.verdict is Verdict.FORBIDDEN and not same(reply.record.get("claim", ""), claim):
                 raise NotYours("another account, or another phone, scanned this login")
             if reply.verdict not in DONE:

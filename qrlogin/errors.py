@@ -1,7 +1,7 @@
 """Everything that qrlogin refuses, when it happens, and what it is called on the wire.
 
     QRLoginError                       catch this one and you have caught them all
-    ├── Misconfigured                  at construction only: fix the set-up (also a ValueError)
+    ├── Misconfigured                  at start only: fix the set-up (also a ValueError)
     ├── BadArgument                    your own code passed something impossible (also a ValueError)
     ├── LoginError                     one login, one refusal: tell the person, offer a new code
     │   ├── UnknownLogin         404   no such login, or not for you: the two are never told apart
@@ -52,7 +52,7 @@ class QRLoginError(Exception):
 
 
 class Misconfigured(QRLoginError, ValueError):
-    """A construction was refused. The message says what to change. Never raised once an object exists."""
+    """A construction or a setting was refused. The message says what to change. No call with a login raises it."""
 
 
 class BadArgument(QRLoginError, ValueError):

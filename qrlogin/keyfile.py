@@ -1,34 +1,56 @@
-"""A secret in a file of its own, for whoever has nowhere else to keep one. Codes and their keys' rings are not its business."""
+"""A secret in a file of its own, for whoever has nowhere else to keep one. What is signed with it is not its business."""
 
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from qrlogin.codes import new_key
+from qrlogin.codes import bytes_of_key, new_key
 from qrlogin.errors import Misconfigured
 
 
 def kept_key(path: str | os.PathLike[str]) -> str:
     """The secret key in this file; a new one if there is no such file yet.
 
-    The file appears at once and whole, with mode 0600, so processes that start together agree on one key. Its folder must be
-    there. Raises `Misconfigured` when others may read the file (where modes say so: not on Windows) or when it holds no key, and
-    OSError when it cannot be made or read, as on file systems without hard links.
+    The file appears at once and whole, with mode 0600, so processes of one machine that start together agree on one key. Several
+    machines, and containers that start without their disk, need one key in their settings instead.
+
+    Raises `Misconfigured`, saying what to do, when its folder is not there, when others may read the file (where modes say so:
+    not on Windows), when it holds no key, and where such a file cannot be made; OSError when it cannot be read or written.
     """
     file = Path(path)
+    if not file.parent.is_dir():
+        raise Misconfigured(f"a key cannot be kept in {file.parent}: make that folder first, with mode 700")
     if not file.exists():
-        descriptor, draft = tempfile.mkstemp(dir=file.parent)  # mode 0600, a name of its own
-        try:
-            with open(descriptor, "w", encoding="ascii") as out:
-                out.write(new_key())
-            with suppress(FileExistsError):
-                os.link(draft, file)
-        finally:
-            os.unlink(draft)
-    if os.name == "posix" and file.stat().st_mode & 0o077:
+        _make(file)
+    if not file.is_file():
+        raise Misconfigured(f"a key is kept in a file, and {file} is none")
+    if _others_read(file.stat()):
         raise Misconfigured(f"others can read {file.name}: chmod 600 it, or take it away for a new one")
     key = file.read_bytes().strip()
-    if not key or not key.isascii():
-        raise Misconfigured(f"{file.name} holds no key: take it away for a new one")
+    try:
+        bytes_of_key(key.decode("ascii"))
+    except ValueError:  # as UnicodeDecodeError and Misconfigured are
+        raise Misconfigured(f"{file.name} holds no key: take it away for a new one") from None
     return key.decode()
+
+
+def _make(file: Path) -> None:
+    descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # mode 0600, a name of its own
+    try:
+        with open(descriptor, "w", encoding="ascii") as out:
+            if _others_read(os.fstat(descriptor)):
+                raise Misconfigured(f"others can read all of {file.parent}: keep {file.name} elsewhere, or in your settings")
+            out.write(new_key())
+            out.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    except OSError as error:
+        raise Misconfigured(f"{file.name} cannot be made ({error.strerror}): keep it elsewhere, or in your settings") from error
+    finally:
+        os.unlink(draft)
+
+
+def _others_read(seen: os.stat_result) -> bool:
+    return os.name == "posix" and bool(seen.st_mode & 0o077)

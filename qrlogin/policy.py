@@ -1,6 +1,6 @@
 """How long things live and what is asked of people. Every duration is in whole seconds.
 
-`STANDARD` is the default. Make your own with `dataclasses.replace(STANDARD, lifetime=60)`; a policy that would be unsafe is
+`STANDARD` is the default. Make your own with `STANDARD.lasting(60)` or `dataclasses.replace`; a policy that would be unsafe is
 refused with the reason. This module knows no login and no clock.
 """
 
@@ -67,7 +67,10 @@ class Policy:
             )
 
     def lasting(self, seconds: int) -> "Policy":
-        """The same policy for logins that live for `seconds`: their codes change at least as soon. Raises `Misconfigured`."""
+        """The same policy for logins that live for `seconds`; no code outlives its login. Dialects have lives of their own.
+
+        Raises `Misconfigured`.
+        """
         check_lifetime(seconds, "policy.lifetime", Misconfigured)
         rotation = min(self.rotation, seconds)
         return replace(self, lifetime=seconds, rotation=rotation, rotation_grace=min(self.rotation_grace, rotation))

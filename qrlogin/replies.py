@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 from qrlogin import codes
 from qrlogin.answers import Event, EventName, Redeemed, ScannedBy, Status
 from qrlogin.arguments import thaw
-from qrlogin.codes import DeviceCode, Key, same
+from qrlogin.codes import DeviceCode, Key, ScanCode, same
 from qrlogin.errors import (
     AlreadyRedeemed,
     Cancelled,
@@ -42,6 +42,12 @@ _ENDED: Final[Mapping[str, type[LoginError]]] = {
 _STORED: Final = frozenset(State) - {State.EXPIRED}
 
 
+def scannable(reply: Reply, scan: ScanCode) -> State:
+    """`known`, for who has a scan_code. A rotating one that is not over raises `RecordLost` where `known` says `UnknownLogin`."""
+    gone(reply, scan.until or 0)
+    return known(reply)
+
+
 def known(reply: Reply) -> State:
     """The state as the clock sees it. Raises `UnknownLogin` without a record, `Unavailable` for one from a newer version."""
     record = reply.record
@@ -62,15 +68,15 @@ def refuse(reply: Reply, state: State) -> NoReturn:
     raise _ENDED.get(state, WrongState)
 
 
-def gone(reply: Reply, device: DeviceCode) -> bool:
-    """Whether the record is gone because its time is over. Raises `RecordLost` when it is gone before that."""
-    if not reply.record and reply.now < device.redeem_by:
+def gone(reply: Reply, until: int) -> bool:
+    """Whether the record is gone. Raises `RecordLost` before `until`, to which a genuine code says that there is one."""
+    if not reply.record and reply.now < until:
         raise RecordLost("the store has lost its record, or another process has it in a memory of its own: these need Redis")
     return not reply.record
 
 
 def refuse_browser(reply: Reply, device: DeviceCode) -> NoReturn:
-    if gone(reply, device):
+    if gone(reply, device.redeem_by):
         raise Expired
     state = known(reply)
     if not same(reply.record.get("device_digest", ""), device.digest):

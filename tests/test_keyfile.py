@@ -43,7 +43,7 @@ def test_a_key_that_others_can_read_is_none(tmp_path: Path) -> None:
     assert secret not in str(refused.value)
 
 
-@pytest.mark.parametrize("kept", [b"", b" \n", b"\xff\xfe"])
+@pytest.mark.parametrize("kept", [b"", b" \n", b"\xff\xfe", b"a", b"SECRET=abc", b"A" * 43, b"\0" * 40, b"u2Zb0"])
 def test_what_is_no_key(tmp_path: Path, kept: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(kept)
@@ -53,5 +53,32 @@ def test_what_is_no_key(tmp_path: Path, kept: bytes) -> None:
 
 
 def test_without_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Misconfigured, match="instance: make that folder first"):
         kept_key(tmp_path / "instance" / "key")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    dangling = tmp_path / "link"
+    dangling.symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path, dangling):
+        with pytest.raises(Misconfigured, match="is none"):
+            kept_key(path)
+
+
+def test_where_files_have_no_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on disks of other systems: nothing that is made there is for its owner alone."""
+    monkeypatch.setattr("os.fstat", lambda _: os.stat_result([stat.S_IFREG | 0o777, *[0] * 9]))
+    with pytest.raises(Misconfigured, match=r"others can read all of .*: keep key elsewhere, or in your settings"):
+        kept_key(tmp_path / "key")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+
+
+def test_where_files_have_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", link)
+    with pytest.raises(Misconfigured, match=r"key cannot be made \(Operation not permitted\): keep it elsewhere"):
+        kept_key(tmp_path / "key")
+    assert os.listdir(tmp_path) == []

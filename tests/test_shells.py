@@ -127,6 +127,13 @@ def test_a_login_that_is_not_in_the_memory_it_should_be_in_is_named_in_the_log(
     assert (record.levelname, record.name) == ("WARNING", "qrlogin")
     assert f"login {begun.login_id}: the store has lost its record" in record.getMessage()
     assert begun.device_code.split(".")[1] not in caplog.text
+    for operation in (
+        other.qr.core.scan(begun.scan_code, subject="42", shown_as="A"),
+        other.qr.core.confirm(begun.scan_code, subject="42"),
+    ):
+        with pytest.raises(RecordLost):  # as the phone finds it
+            run(other, operation)
+    assert len(caplog.records) == 3
     caplog.clear()
     other.clock.ms += 150_000
     assert run(other, other.qr.core.status(begun.device_code)).state is State.EXPIRED

@@ -105,8 +105,10 @@ def test_the_modules_are_all_there_are_and_import_each_other_only() -> None:
 
 def test_words_are_filled_in_and_turn_nothing_around_them() -> None:
     assert say("en", "loggedInAs", name="{n} \u202eevil") == texts("en")["pages"]["loggedInAs"].replace(
-        "{name}", "\u2068{n} \u202eevil\u2069"
+        "{name}", "\u2068{n} evil\u2069"
     )
+    closing = say("en", "loggedInAs", name="x\u2069\u202e\n\u2029(nimda) \u0646\u200c\u0647")
+    assert closing == texts("en")["pages"]["loggedInAs"].replace("{name}", "\u2068x(nimda) \u0646\u200c\u0647\u2069")
     assert "15" in say("zh-CN", "passwordHelp", n=15)
     assert "\u2068" not in say("zh-CN", "passwordHelp", n=15), "a number turns nothing"
     for key, words in (("noSuchKey", {}), ("loggedInAs", {}), ("loggedInAs", {"nome": "a"})):

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
+from unicodedata import category
 
 __all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "say", "texts"]
 
@@ -20,6 +21,7 @@ ELEMENT: Final = "qr-login-element.js"
 MODULES: Final = tuple(sorted(each.name for each in files(__package__).iterdir() if each.name.endswith(".js")))
 """The file names of all modules. They import each other by `./name`, so they are served side by side."""
 
+_JOINERS: Final = "\u200c\u200d"  # emoji, Persian and the scripts of India are written with them
 _CATALOGUE: Final = "qr-login-texts.js"
 _RANGE: Final = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:\s*;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.ASCII)
 
@@ -62,13 +64,18 @@ def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
     return _catalogue()[_find(lang) or LANGUAGES[0]]
 
 
-def say(lang: str, key: str, **words: object) -> str:
-    """A text of the pages, its {words} filled in. A word that is text cannot turn what stands around it (Unicode's isolates).
+def say(lang: str, key: str, /, **words: object) -> str:
+    """A text of the pages, its {words} filled in. A word that is no number is one line that hides nothing and cannot turn what
+    stands around it (Unicode's isolates), as the elements show a name.
 
     Raises KeyError for no key of the catalogue, and when a word is missing. The result is plain: escape it in HTML.
     """
-    shown = {word: f"\u2068{value}\u2069" if isinstance(value, str) else str(value) for word, value in words.items()}
+    shown = {word: str(value) if isinstance(value, int) else f"\u2068{_plain(value)}\u2069" for word, value in words.items()}
     return re.sub(r"\{(\w+)\}", lambda place: shown[place[1]], texts(lang)["pages"][key])
+
+
+def _plain(word: object) -> str:
+    return "".join(each for each in str(word) if each in _JOINERS or category(each) not in ("Cc", "Cf", "Zl", "Zp"))
 
 
 def language(accept_language: str) -> str:

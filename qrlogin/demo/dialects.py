@@ -67,8 +67,6 @@ def chosen(text: str, where: str = "--dialects") -> tuple[str, ...]:
     Raises `Misconfigured` for another name, and says `where` it stands.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if names == ["all"]:
-        return tuple(DIALECTS)
-    if unknown := [name for name in names if name not in DIALECTS]:
+    if unknown := [name for name in names if name not in (*DIALECTS, "all")]:
         raise Misconfigured(f"{where}: there is no {unknown[0]!r}; there are {', '.join(DIALECTS)}, and all")
-    return tuple(dict.fromkeys(names))
+    return tuple(DIALECTS) if "all" in names else tuple(dict.fromkeys(names))

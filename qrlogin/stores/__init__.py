@@ -31,7 +31,7 @@ _ADDRESSES: Final = ("redis://", "rediss://", "unix://")
 def open_store(address: str) -> Store:
     """The store that a setting names: `memory`, or a Redis at `redis://…`, `rediss://…` or `unix://…`.
 
-    Whoever opens it closes it; a `QRLogin` that is closed sees to that. Raises `Misconfigured` for another address, and
+    Close it, or the `QRLogin` that has it. Raises `Misconfigured` for another address, and
     ImportError where the redis client is not installed.
     """
     if address == "memory":
@@ -55,7 +55,10 @@ def open_async_store(address: str) -> AsyncStore:
 def _check(address: object) -> None:
     if not isinstance(address, str) or not address.startswith(_ADDRESSES):
         # without the address, which may hold a password
-        raise Misconfigured("a store is memory, or an address such as redis://127.0.0.1:6379/0")
+        raise Misconfigured(
+            "a store is memory, or an address such as redis://127.0.0.1:6379/0 (or rediss://, unix://; Valkey's, too). "
+            "For Sentinel and Cluster give RedisStore a client"
+        )
 
 
 def __getattr__(name: str) -> object:

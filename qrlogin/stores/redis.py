@@ -343,7 +343,7 @@ def _pool(kind: type[Pool], url: str, timeout: float, max_connections: int, retr
             protocol=2,  # with 3, redis-py 8.1 stops checking that a pooled connection has no unread reply
         )
         pool.connection_class(**pool.connection_kwargs)  # connects nowhere; says whether the URL's options exist
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RedisError):
         # not "from error": what redis-py says may quote a part of the password
         raise Misconfigured("the URL must be redis://, rediss:// or unix:// with options that redis-py knows") from None
     if pool.max_connections < 2:  # as the URL may say, too

@@ -11,13 +11,17 @@ from qrlogin.wire.routes import known
 class Several(BrowserOnly):
     """Several dialects, mounted as if they were one: the first that knows a path answers it.
 
-    Phones hand in the codes of all of them where they hand in all others, at the native dialect. Raises `Misconfigured` when
-    there is none.
+    Phones hand in the codes of all of them where they hand in all others, at the native dialect, which is mounted by itself.
+    Raises `Misconfigured` for that one, for none, and for two of a kind.
     """
 
     def __init__(self, *dialects: Dialect) -> None:
-        if not dialects:
-            raise Misconfigured("name at least one dialect")
+        if not dialects or any(isinstance(each, type) or not hasattr(each, "browser_routes") for each in dialects):
+            raise Misconfigured("name at least one dialect, and nothing else: Several(WeChat(qr.core))")
+        if any(dialect.phone_routes for dialect in dialects):
+            raise Misconfigured("several dialects are for browsers: mount the native one by itself, for phones come there")
+        if len({type(dialect) for dialect in dialects}) < len(dialects):
+            raise Misconfigured("two dialects of a kind share their paths, so only the first would be asked: mount them apart")
         self._dialects = dialects
         self.browser_routes = tuple(route for dialect in dialects for route in dialect.browser_routes)
 

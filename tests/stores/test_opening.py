@@ -36,6 +36,13 @@ def test_no_address(address: Any) -> None:
         assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("option", ["rediss://h?ssl_cert_reqs=CERT_NONE", "redis://h?protocol=9", "redis://h?nothing=1"])
+def test_an_option_that_there_is_not(option: str) -> None:
+    for opening in (open_store, open_async_store):
+        with pytest.raises(Misconfigured, match="with options that redis-py knows"):
+            opening(option.replace("h?", "u:secret@h?"))
+
+
 def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qrlogin.stores.redis", None)
     monkeypatch.delattr("qrlogin.stores.redis", raising=False)

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.demo.dialects import DIALECTS
-from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Person, Request, Rfc8628, Several, WeChat
+from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, Person, Request, Rfc8628, Several, WeChat
 from tests.wire.mount import KEY, URI
 
 TYPED = replace(STANDARD, user_codes=True)
@@ -56,6 +57,17 @@ async def both_colours() -> None:
         assert (await endpoint.browser(Request("GET", "jslogin", query="appid=a&fun=new&lang=en&_=1"))).status == 200
 
 
-def test_none_is_no_place() -> None:
-    with pytest.raises(Misconfigured, match="at least one"):
-        Several()
+REFUSED: list[tuple[list[Any], str]] = [
+    ([], "at least one"),
+    ([WeChat], "at least one"),
+    ([QR.core], "at least one"),
+    ([[ALL["wechat"]]], "at least one"),
+    ([Native(QR.core), ALL["wechat"]], "mount the native one by itself"),
+    ([ALL["wechat"], WeChat(QR.core, landing="/elsewhere")], "of a kind"),
+]
+
+
+@pytest.mark.parametrize(("dialects", "why"), REFUSED)
+def test_what_is_not_several(dialects: list[Any], why: str) -> None:
+    with pytest.raises(Misconfigured, match=why):
+        Several(*dialects)
