@@ -22,7 +22,7 @@ from qrlogin.wire.message import BODY_CAP, StartResponse
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 WORD: Final = 19  # letters; a longer part of a path may be somebody's code
 IDLE_S: Final = 60  # an open connection without a request
-LAST_ANSWERS_S: Final = 1.0
+LAST_ANSWERS_S: Final = 5.0  # for those that are being given; usually it takes none
 SWALLOWED: Final = 1 << 20  # bytes of a body that is too long
 
 

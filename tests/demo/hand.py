@@ -20,12 +20,13 @@ async def pick_up(chromium: Browser, shots: Path, *, locale: str = "en-GB") -> "
 
 async def camera(desk: Desk) -> str:
     """What the one QR code on that screen says, read from a screenshot by a decoder that knows nothing of us."""
+    return str(await desk.eventually(lambda: glance(desk), what="a QR code"))
 
-    async def look() -> str:
-        found = decode(Image.open(io.BytesIO(await desk.page.screenshot())))
-        return found[0].decode() if len(found) == 1 else ""
 
-    return str(await desk.eventually(look, what="a QR code"))
+async def glance(desk: Desk) -> str:
+    """The same, or "" if there is none at this moment."""
+    found = decode(Image.open(io.BytesIO(await desk.page.screenshot())))
+    return found[0].decode() if len(found) == 1 else ""
 
 
 class Hand:

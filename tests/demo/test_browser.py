@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.browser.desk import PATIENCE_S, Desk
-from tests.demo.hand import Hand, camera, pick_up
+from tests.demo.hand import Hand, camera, glance, pick_up
 from tests.demo.running import RunningDemo
 
 NO, YES = "No, I did not start this", "Yes, log it in"
@@ -33,11 +33,22 @@ async def desk_and_phone(
     context = await chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     desk, hand = await Desk.sit_down(context, shots), await pick_up(chromium, shots)
     await desk.page.goto(demo.origin)
-    await desk.until("pending")
+    await desk.eventually(desk.state, lambda state: state in ("pending", "expired"), "a login")  # a brief one may be over already
     yield desk, hand
     await context.close()
     await hand.put_away()
     assert desk.problems == []
+
+
+async def brief_code(desk: Desk) -> str:
+    """What the camera reads. If a slow machine has let the login expire before, there is a new code on the screen."""
+
+    async def look() -> str:
+        if await desk.state() == "expired":
+            await desk.press("Show a new code")
+        return await glance(desk)
+
+    return str(await desk.eventually(look, what="a QR code"))
 
 
 async def heading(desk: Desk, text: str) -> None:
@@ -146,17 +157,18 @@ async def test_a_second_account(chromium: Browser, demo: RunningDemo, tmp_path: 
 
 async def test_expired_before_the_scan(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
     async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, hand):
-        await hand.open(await camera(desk))
+        first = await brief_code(desk)
+        await hand.open(first)
         await desk.until("expired")
         await hand.look("Alice")
         await hand.view("expired", "This code has expired")
-        await desk.press("Show a new code")
-        await desk.until("pending")
+        assert await brief_code(desk) != first
 
 
 async def test_expired_while_somebody_thinks(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
     async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, hand):
-        await hand.scan(desk, "Alice")
+        await hand.open(await brief_code(desk))
+        await hand.look("Alice")
         await hand.view("expired", "This code has expired")  # without a tap
         await desk.until("expired")
 

@@ -9,17 +9,18 @@ import socket
 import threading
 from typing import Self
 
-from tests.servers import LOOPBACK, free_port
+from tests.servers import LOOPBACK
 
 
 class Cutting:
     """`target` is the port of the server behind it. `streams` are the heads of the requests for events, in their order."""
 
     def __init__(self, *, cuts: bool = True) -> None:
-        self.port, self.target, self.cuts = free_port(), 0, cuts
+        self.target, self.cuts = 0, cuts
         self.streams: list[str] = []
         self.cut = 0
-        self._listening = socket.create_server((LOOPBACK, self.port))
+        self._listening = socket.create_server((LOOPBACK, 0))
+        self.port = self._listening.getsockname()[1]
         self._open: list[socket.socket] = []
 
     @property

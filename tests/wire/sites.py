@@ -6,6 +6,7 @@ The application has people whose phones hold a credential, and sessions of its o
 
 import asyncio
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,8 +27,8 @@ from examples.fastapi_app.adapter import qrlogin_router
 from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Redeemed
 from qrlogin.stores import AsyncRedisStore, RedisStore
-from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
-from tests.servers import LOOPBACK, free_port
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Places, Request, Response
+from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 
 KEY = bytes(range(32))
@@ -63,19 +64,24 @@ class Application:
 
 @dataclass
 class Site:
-    """A running application. `store` is what its endpoint uses, `clock` is the time by that store."""
+    """A running application. `store` and `places` are what its endpoint uses, `clock` is the time by that store."""
 
     port: int
     application: Application
     clock: Clock
     awaited: bool = False
     store: Any = None
+    places: Places = field(default_factory=lambda: Places(PLACES))
     close_logins: Callable[[], None] = lambda: None
     tasks: Callable[[], int] = lambda: 0
 
     def parked(self) -> int:
         """Logins that a browser waits for, in this process."""
         return len(self.store._wakeups)
+
+    def idle(self) -> bool:
+        """Whether nobody waits and every place is free: it is given back a moment after its wait is over."""
+        return self.parked() == 0 and len(self.places._free) == PLACES
 
     @property
     def url(self) -> str:
@@ -234,12 +240,14 @@ def threaded(
     make_app: MakeApp, serve: Callable[[int, Any], Any], redis_url: str | None, policy: Policy = STANDARD
 ) -> Iterator[Site]:
     """The application in a server with a thread for each request; over Redis if there is a URL, else in memory."""
-    site = Site(free_port(), Application(), Clock())
+    app: Any = None
+    server = serve(0, lambda environ, start_response: app(environ, start_response))  # its port is in the application's addresses
+    site = Site(server.server_address[1], Application(), Clock())
     redis = redis_url and RedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
     site.store = redis or MemoryStore(now=site.clock)
     with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy) as qr:
         site.close_logins = qr.close
-        server = serve(site.port, make_app(Endpoint(qr, max_waiting=PLACES), site.application))
+        app = make_app(Endpoint(qr, max_waiting=site.places), site.application)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -253,8 +261,9 @@ def threaded(
 @contextmanager
 def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD) -> Iterator[Site]:
     """The application in uvicorn, with its event loop in a thread."""
-    site = Site(free_port(), Application(), Clock(), awaited=True)
-    server = uvicorn.Server(uvicorn.Config("made below", LOOPBACK, site.port, log_config=None, lifespan="off"))
+    listening = socket.create_server((LOOPBACK, 0))
+    site = Site(listening.getsockname()[1], Application(), Clock(), awaited=True)
+    server = uvicorn.Server(uvicorn.Config("made below", log_config=None, lifespan="off"))
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
@@ -263,8 +272,8 @@ def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD)
         async with AsyncQRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy) as qr:
             site.close_logins = lambda: asyncio.run_coroutine_threadsafe(qr.close(), loop).result(PATIENCE_SECONDS)
             site.tasks = lambda: asyncio.run_coroutine_threadsafe(_count_tasks(), loop).result(PATIENCE_SECONDS)
-            server.config.app = make_app(AsyncEndpoint(qr, max_waiting=PLACES), site.application)
-            await server.serve()
+            server.config.app = make_app(AsyncEndpoint(qr, max_waiting=site.places), site.application)
+            await server.serve([listening])
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()

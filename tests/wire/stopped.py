@@ -1,18 +1,20 @@
 """An application to be stopped, for real servers: `uvicorn tests.wire.stopped:asgi`, `gunicorn "tests.wire.stopped:wsgi()"`.
 
-The environment says how: ORIGIN, STORE (memory, or the address of a Redis), DRAIN (1, or 0 for an application that has not
-heard of `drain_on_signals`). GET /parked says how many wait in this process, and which process it is.
+Its codes do not rotate, so a poll is held for as long as it asks. The environment says how: ORIGIN, STORE (memory, or the
+address of a Redis), DRAIN (1, or 0 for an application that has not heard of `drain_on_signals`). GET /parked says how many wait
+in this process, and which process it is.
 """
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
+from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response, drain_on_signals
 
@@ -21,7 +23,8 @@ MOST = 256
 
 
 def _options() -> dict[str, Any]:
-    return {"secret_keys": [KEY], "verification_uri": f"{os.environ['ORIGIN']}/scan"}
+    policy = replace(STANDARD, rotation=STANDARD.lifetime)
+    return {"secret_keys": [KEY], "verification_uri": f"{os.environ['ORIGIN']}/scan", "policy": policy}
 
 
 def _parked(store: Any) -> Response:

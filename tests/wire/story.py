@@ -349,7 +349,7 @@ def too_many_wait(site: Site, parallel: ThreadPoolExecutor) -> None:
 
 def gone_in_the_middle(site: Site, parallel: ThreadPoolExecutor) -> None:
     """A browser that leaves while it waits frees its place, and leaves nothing behind."""
-    eventually(lambda: site.parked() == 0)
+    eventually(site.idle)
     quiet = site.tasks()
     with Browser(site) as one, Browser(site) as two:
         one.begin()
@@ -360,7 +360,7 @@ def gone_in_the_middle(site: Site, parallel: ThreadPoolExecutor) -> None:
                 leaving(two, "GET", f"/qr/{two.login_id}?after=1&wait=25"),
             ):
                 eventually(lambda: site.parked() == 2)
-            eventually(lambda: site.parked() == 0)
+            eventually(site.idle)
         eventually(lambda: site.tasks() <= quiet)
         held = parked(site, parallel, one)
         one.cancel()

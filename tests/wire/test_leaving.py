@@ -159,7 +159,7 @@ def demo_server() -> Iterator[Site]:
         site = Site(server.port, Application(), Clock())
         site.store = MemoryStore(now=site.clock)
         with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
-            endpoint = Endpoint(qr, max_waiting=2)
+            endpoint = Endpoint(qr, max_waiting=site.places)
 
             def app(environ: dict[str, Any], start_response: Any) -> Any:
                 path = environ["PATH_INFO"]
@@ -186,6 +186,7 @@ PLACES: dict[str, Callable[[], AbstractContextManager[Site]]] = {
 def test_who_leaves_frees_the_place(server: str, kind: str) -> None:
     """Three times as many as there are places, one pair after the other; the wait itself would be far longer."""
     with PLACES[server]() as site, Browser(site) as one, Browser(site) as two:
+        site.clock.stop()  # no poll ends because a code rotates
         for desk in (one, two):
             desk.begin()
         path = "{}?after=1&wait=25" if kind == "poll" else "{}/events"
@@ -194,7 +195,7 @@ def test_who_leaves_frees_the_place(server: str, kind: str) -> None:
                 for desk in (one, two):
                     both.enter_context(leaving(desk, "GET", "/qr/" + path.format(desk.login_id)))
                 eventually(lambda: site.parked() == 2)
-            eventually(lambda: site.parked() == 0)
+            eventually(site.idle)
         with pool() as parallel:
             held = parallel.submit(one.look, wait=1)
             assert "retry_after" not in held.result(60).json
@@ -202,8 +203,8 @@ def test_who_leaves_frees_the_place(server: str, kind: str) -> None:
 
 def test_who_leaves_gunicorn(tmp_path: Path) -> None:
     with running("gunicorn, 256 threads", tmp_path, store="memory", drain=True) as server:
-        for kind in ("poll", "stream") * 3:
-            server.park(kind)
+        server.begin(*("poll", "stream") * 3)
+        server.park()
         eventually(lambda: server.parked(1) == 6)
         for _, connection in server.waiting:
             connection.close()

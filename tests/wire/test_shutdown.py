@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,19 +29,19 @@ import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.wire import drain_on_signals
-from tests.servers import LOOPBACK, free_port
-from tests.wire.clock import eventually
+from tests.servers import LOOPBACK
+from tests.wire.clock import START_SECONDS, eventually
 from tests.wire.mount import KEY, URI
 
 ROOT = Path(__file__).parents[2]
 POLLS, STREAMS = 100, 20
 END_SECONDS = 20  # less than a poll is held: who ends by waiting for polls to end does not end in time
 SERVERS = {
-    "uvicorn": ["uvicorn", "--lifespan", "on", "tests.wire.stopped:asgi", "--host", LOOPBACK, "--port", "{port}"],
-    "uvicorn, 2 workers": ["uvicorn", "tests.wire.stopped:asgi", "--workers", "2", "--host", LOOPBACK, "--port", "{port}"],
+    "uvicorn": ["uvicorn", "--lifespan", "on", "tests.wire.stopped:asgi", "--host", LOOPBACK, "--port", "0"],
+    "uvicorn, 2 workers": ["uvicorn", "tests.wire.stopped:asgi", "--workers", "2", "--host", LOOPBACK, "--port", "0"],
     "gunicorn, 256 threads": [
         *("gunicorn", "tests.wire.stopped:wsgi()", "--worker-class", "gthread", "--threads", "256"),
-        *("--keep-alive", "1", "--bind", LOOPBACK + ":{port}", "--worker-tmp-dir", "{folder}", "--no-control-socket"),
+        *("--keep-alive", "1", "--bind", f"{LOOPBACK}:0", "--worker-tmp-dir", "{folder}", "--no-control-socket"),
     ],
 }
 
@@ -51,6 +52,7 @@ class Running:
 
     port: int
     process: "subprocess.Popen[bytes]"
+    begun: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     waiting: list[tuple[str, socket.socket]] = field(default_factory=list)
 
     def ask(self, path: str, body: bytes | None = None) -> dict[str, object]:
@@ -60,13 +62,17 @@ class Running:
             said: dict[str, object] = json.loads(answer.read())
             return said
 
-    def park(self, kind: str) -> None:
-        begun = self.ask("/qr/begin", b'{"deliver":"body"}')
-        path = f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
-        connection = socket.create_connection((LOOPBACK, self.port))
-        bearer = f"Authorization: Bearer {begun['device_code']}"
-        connection.sendall(f"GET /qr/{path} HTTP/1.1\r\nHost: {LOOPBACK}\r\n{bearer}\r\n\r\n".encode())
-        self.waiting.append((kind, connection))
+    def begin(self, *kinds: str) -> None:
+        """A login for each browser. All are begun before the first browser waits, for a poll waits for 25 seconds only."""
+        self.begun += [(kind, self.ask("/qr/begin", b'{"deliver":"body"}')) for kind in kinds]
+
+    def park(self) -> None:
+        for kind, begun in self.begun:
+            path = f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
+            connection = socket.create_connection((LOOPBACK, self.port))
+            bearer = f"Authorization: Bearer {begun['device_code']}"
+            connection.sendall(f"GET /qr/{path} HTTP/1.1\r\nHost: {LOOPBACK}\r\n{bearer}\r\n\r\n".encode())
+            self.waiting.append((kind, connection))
 
     def parked(self, workers: int) -> int:
         """In all its processes; a new connection comes to any of them."""
@@ -91,15 +97,15 @@ class Running:
 
 @contextmanager
 def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Running]:
-    port = free_port()
-    env = {**os.environ, "ORIGIN": f"http://{LOOPBACK}:{port}", "STORE": store, "DRAIN": "1" if drain else "0"}
-    command = [part.format(port=port, folder=folder) for part in SERVERS[name]]
-    with (folder / f"{port}.log").open("wb") as log:
+    env = {**os.environ, "ORIGIN": f"http://{LOOPBACK}", "STORE": store, "DRAIN": "1" if drain else "0"}
+    command = [part.format(folder=folder) for part in SERVERS[name]]
+    said = folder / f"{drain}.log"
+    with said.open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log)
-    server = Running(port, process)
+    server = Running(0, process)
     try:
-        eventually(lambda: process.poll() is not None or _answers(server))
-        assert process.poll() is None, (folder / f"{port}.log").read_text()
+        eventually(lambda: process.poll() is not None or _answers(server, said.read_text()), START_SECONDS)
+        assert process.poll() is None, said.read_text()
         yield server
     finally:
         for _, connection in server.waiting:
@@ -112,7 +118,11 @@ def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Run
             process.wait()
 
 
-def _answers(server: Running) -> bool:
+def _answers(server: Running, said: str) -> bool:
+    """At the port that it says it has taken."""
+    if not (found := re.search(rf"http://{LOOPBACK}:(\d+)", said)):
+        return False
+    server.port = int(found[1])
     with contextlib.suppress(OSError):
         return bool(server.ask("/parked"))
     return False
@@ -124,8 +134,9 @@ def test_it_stops_under_browsers_that_wait_and_each_is_answered(name: str, tmp_p
     store = redis_url if workers > 1 else "memory"
     with running(name, tmp_path, store=store, drain=False) as control, running(name, tmp_path, store=store, drain=True) as server:
         for each in (control, server):
-            for kind in ["poll"] * POLLS + ["stream"] * STREAMS:
-                each.park(kind)
+            each.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
+        for each in (control, server):
+            each.park()
         for each in (control, server):
             eventually(lambda each=each: each.parked(workers) == POLLS + STREAMS)  # type: ignore[misc]
         control.process.send_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.wire.clock import eventually
 from tests.wire.reader import Parser
 from tests.wire.sites import SITES, Site
 from tests.wire.story import Browser, Phone
@@ -109,6 +110,7 @@ def test_no_secret_is_in_an_address_or_in_a_log(caplog: pytest.LogCaptureFixture
             following = follow(desk)
             next(following)
             following.close()  # type: ignore[attr-defined]
+            eventually(site.idle)
         secret = desk.cookies.partition("=")[2].split(".")[1]
         code = alice.code.rpartition("/")[2]
         desk.cancel()

@@ -19,7 +19,7 @@ PATIENCE = 20
 
 def with_streaming(streaming: Streaming) -> Any:
     def make(endpoint: AsyncEndpoint, application: Application) -> Any:
-        return bare_asgi(AsyncEndpoint(endpoint._qr, max_waiting=PLACES, streaming=streaming), application)
+        return bare_asgi(AsyncEndpoint(endpoint._qr, max_waiting=endpoint._places, streaming=streaming), application)
 
     return make
 
@@ -28,7 +28,7 @@ def with_streaming(streaming: Streaming) -> Any:
 def site() -> Iterator[Site]:
     with awaited(bare_asgi, None) as running:
         yield running
-        eventually(lambda: running.parked() == 0)
+        eventually(running.idle)
 
 
 @contextmanager
@@ -90,6 +90,7 @@ def test_it_is_taken_up_where_it_was(site: Site) -> None:
         alice.see(desk.picture())
         with opened(desk, "?after=1") as socket:
             assert heard(socket)["state"] == "pending"  # the picture may have rotated meanwhile
+        eventually(site.idle)
         alice.send("scan")
         with opened(desk, "?after=2") as socket:
             alice.send("confirm")
@@ -101,11 +102,14 @@ def test_it_is_taken_up_where_it_was(site: Site) -> None:
 
 
 def test_a_new_picture_comes_by_itself(site: Site) -> None:
+    site.clock.stop()
     with Browser(site) as desk:
         desk.begin()
-        site.clock.advance(24)  # the code has less than a second
+        site.clock.advance(24)  # the code has a second, after which the server looks
         with opened(desk) as socket:
-            first, second = heard(socket), heard(socket)
+            first = heard(socket)
+            site.clock.advance(1)
+            second = heard(socket)
             assert first["version"] == second["version"]
             assert first["verification_uri_complete"] != second["verification_uri_complete"]
 
@@ -147,7 +151,7 @@ def test_too_many(site: Site) -> None:
             three.begin()
             with opened(three) as socket:
                 assert ends(socket) == 1013
-        eventually(lambda: site.parked() == 0)  # they left, and their places are free
+        eventually(site.idle)  # they left, and their places are free
         with opened(three) as socket:
             heard(socket)
 
@@ -192,6 +196,7 @@ def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: 
         with opened_login(desk) as socket:
             socket.send("x" * 5000)
             assert ends(socket) == 1009
+        eventually(site.idle)
         with opened_login(desk) as socket:
             for _ in range(33):
                 socket.send("x")
@@ -203,7 +208,7 @@ def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
         for _ in range(3 * PLACES):
             with opened_login(desk):
                 assert site.parked() == 1
-        eventually(lambda: site.parked() == 0)
+            eventually(site.idle)
 
 
 def test_no_other_path_opens_a_socket(site: Site) -> None:  # W37

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from qrlogin.demo.client import Answer, Client
-from tests.servers import LOOPBACK, RedisServer, free_port, redis_binary
+from tests.servers import LOOPBACK, RedisServer, redis_binary
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 from tests.wire.dialects.town import CLIENTS, OfNative, client, code_of
 from tests.wire.dialects.worker import HOLD
@@ -28,20 +28,20 @@ RELEASED = {"native": "pending", "wechat": "408", "wechat_open": "403"}
 
 
 class Process:
-    """A worker of its own."""
+    """A worker of its own, at a port that is its choice."""
 
-    def __init__(self, colour: str, port: int, *arguments: str) -> None:
-        command = [sys.executable, "-m", "tests.wire.dialects.worker", colour, str(port), *arguments]
+    def __init__(self, colour: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", "tests.wire.dialects.worker", colour, *arguments]
         path = {"PYTHONPATH": os.pathsep.join(sys.path)}
         self._running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **path})
-        self.url, self.pid = f"http://{LOOPBACK}:{port}", str(self._running.pid)
+        self.url, self.pid = "", str(self._running.pid)
 
     def __enter__(self) -> Self:
         return self
 
     def ready(self) -> None:
         assert self._running.stdout is not None
-        assert self._running.stdout.readline() == b"ready\n"
+        self.url = f"http://{LOOPBACK}:{int(self._running.stdout.readline())}"
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -67,10 +67,9 @@ class Pair:
 @pytest.fixture(scope="module")
 def both() -> Iterator[Pair]:
     """One of each colour."""
-    ports = free_port(), free_port()
     with RedisServer(redis_binary()) as server, redis.Redis.from_url(server.url) as own:
-        arguments = f"http://{LOOPBACK}:{ports[0]}", server.url, f"test-{uuid.uuid4().hex}:"
-        with Process("sync", ports[0], *arguments) as blocking, Process("async", ports[1], *arguments) as awaited:
+        arguments = f"http://{LOOPBACK}", server.url, f"test-{uuid.uuid4().hex}:"
+        with Process("sync", *arguments) as blocking, Process("async", *arguments) as awaited:
             blocking.ready()
             awaited.ready()
             yield Pair(blocking, awaited, own)

@@ -1,10 +1,10 @@
 """One of several server processes over one Redis: all dialects at one address, in one colour; every answer says which process
 gave it.
 
-    python -m tests.wire.dialects.worker sync|async PORT ORIGIN REDIS_URL PREFIX
+    python -m tests.wire.dialects.worker sync|async ORIGIN REDIS_URL PREFIX
 
-It prints a line once it answers, and ends when nobody holds its standard input any more. A wait never looks for itself here:
-whoever waits hears of what another process did, or of nothing.
+It prints its port once it answers there, and ends when nobody holds its standard input any more. A wait never looks for itself
+here: whoever waits hears of what another process did, or of nothing.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ HOLD = 25.0
 PID = ("Server-Pid", str(os.getpid()))
 
 
-def main(colour: str, port: str, origin: str, redis_url: str, prefix: str) -> None:
+def main(colour: str, origin: str, redis_url: str, prefix: str) -> None:
     options: dict[str, Any] = {"secret_keys": [KEY], "verification_uri": f"{origin}/scan", "policy": town.TYPED}
     store: dict[str, Any] = {"prefix": prefix, "reread": NEVER}
     if colour == "async":
-        asyncio.run(awaited(int(port), redis_url, store, options))
+        asyncio.run(awaited(redis_url, store, options))
         return
     with QRLogin(RedisStore.from_url(redis_url, **store), **options) as qr:
         app = town.wsgi(Endpoint(qr, max_waiting=PLACES), Application(), HOLD)
@@ -40,14 +40,14 @@ def main(colour: str, port: str, origin: str, redis_url: str, prefix: str) -> No
         def signed(environ: Any, start_response: Any) -> Any:
             return app(environ, lambda status, headers: start_response(status, [*headers, PID]))
 
-        server = wsgiref_server(int(port), signed)
+        server = wsgiref_server(0, signed)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        print("ready", flush=True)
+        print(server.server_port, flush=True)
         sys.stdin.read()
         server.shutdown()
 
 
-async def awaited(port: int, redis_url: str, store: dict[str, Any], options: dict[str, Any]) -> None:
+async def awaited(redis_url: str, store: dict[str, Any], options: dict[str, Any]) -> None:
     async with AsyncQRLogin(AsyncRedisStore.from_url(redis_url, **store), **options) as qr:
         app = town.asgi(AsyncEndpoint(qr, max_waiting=PLACES), Application(), HOLD)
 
@@ -59,11 +59,11 @@ async def awaited(port: int, redis_url: str, store: dict[str, Any], options: dic
 
             await app(scope, receive, sign)
 
-        server = uvicorn.Server(uvicorn.Config(signed, LOOPBACK, port, log_config=None, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(signed, LOOPBACK, 0, log_config=None, lifespan="off"))
         serving = asyncio.ensure_future(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)
-        print("ready", flush=True)
+        print(server.servers[0].sockets[0].getsockname()[1], flush=True)
         await asyncio.to_thread(sys.stdin.read)
         server.should_exit = True
         await serving
