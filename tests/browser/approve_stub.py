@@ -4,14 +4,13 @@ import json
 import threading
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from qrlogin.browser import MODULES, module
-from tests.browser.stub import CSP, STYLE, Call, Fault, Reply, problem
-from tests.servers import free_port
+from tests.browser.stub import CSP, STYLE, Call, Fault, Reply, listening, problem
 
 ELEMENT = "qr-approve-element.js"
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Approve</title>
@@ -79,7 +78,7 @@ class ApproveStub:
 
     def __enter__(self) -> Self:
         handler = type("Bound", (Handler,), {"stub": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", free_port()), handler)
+        self._server = listening(handler)
         self._server.daemon_threads = True
         self.port, self._over = self._server.server_port, threading.Event()
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -126,8 +125,8 @@ class Handler(BaseHTTPRequestHandler):
         stub, kind = self.stub, urlsplit(self.path).path.removeprefix("/qrlogin/phone/")
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         call = Call(kind, {}, {name.lower(): value for name, value in self.headers.items()}, json.loads(raw))
-        stub.calls.append(call)
         fault = stub.faults[kind].popleft() if stub.faults[kind] else stub.always.get(kind)
+        stub.calls.append(call)  # whoever sees it may change what the next ones get
         if isinstance(fault, Reply):
             return self._send(fault)
         if fault is Fault.SILENT:

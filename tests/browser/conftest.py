@@ -47,8 +47,10 @@ def stub() -> Iterator[Stub]:
 
 
 @pytest.fixture
-def desk(loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
     """A fresh browser profile with one page; afterwards, nothing may have gone wrong on it."""
+    if "stub" in request.fixturenames:
+        request.getfixturevalue("stub")  # begins first and ends last: a page that is still open would miss it
     context = loop.run(chromium.new_context(viewport={"width": 1000, "height": 720}))
     desk = loop.run(Desk.sit_down(context, tmp_path))
     yield desk

@@ -19,6 +19,10 @@ addEventListener("securitypolicyviolation", (event) =>
   console.error("policy violated:", event.violatedDirective, event.blockedURI, event.sample), true);
 """
 
+TURN = """Object.defineProperty(Document.prototype, "visibilityState", {get: () => state, configurable: true});
+document.dispatchEvent(new Event("visibilitychange", {bubbles: true}))"""
+IDLE = "it.shadowRoot.querySelectorAll('button[aria-disabled]').length"
+
 
 class Desk:
     """Drives one page and collects what went wrong on it: `problems` must stay empty."""
@@ -52,6 +56,10 @@ class Desk:
         """Whether an answer is on its way; the page's clock should stand meanwhile, or it loses patience with a slow machine."""
         return any(time.monotonic() - since < ANSWER_S for since in self._under_way.values())
 
+    async def answered(self) -> None:
+        """Until all that was asked is answered: for a server that holds nothing back."""
+        await self.eventually(lambda: not self._under_way, what=f"answers to {self._under_way}")
+
     def _heard(self, message: ConsoleMessage) -> None:
         # Chromium itself reports every 4xx, 5xx and refused connection this way; those are the tests' own doing.
         expected = ["Failed to load resource", *self._forgiven]
@@ -62,14 +70,29 @@ class Desk:
         """This test provokes an error on the console."""
         self._forgiven.append(text)
 
-    async def until(self, state: str, *, hurry: bool = False) -> None:
-        """Waits for the element's state. `hurry`: the page's clock (installed before) runs faster than ours."""
-        await self.eventually(lambda: self.state(), lambda seen: seen == state, f"state {state!r}", hurry=hurry)
+    async def opens(self, url: str, state: str = "pending") -> None:
+        """Up to this state. The page's clock stands still, but for what it needs to get there: later only the test moves it."""
+        await self.page.clock.install(time=0)
+        await self.page.clock.pause_at(3600)  # far from what it is by now
+        await self.page.goto(url)
+        await self.until(state, step=1)
+
+    async def until(self, state: str, *, hurry: bool = False, step: int = 0) -> None:
+        """Waits for the element's state. `hurry` and `step` as below."""
+        await self.eventually(lambda: self.state(), lambda seen: seen == state, f"state {state!r}", hurry=hurry, step=step)
 
     async def eventually(
-        self, look: Callable[[], Any], good: Callable[[Any], bool] = bool, what: str = "", *, hurry: bool = False
+        self,
+        look: Callable[[], Any],
+        good: Callable[[Any], bool] = bool,
+        what: str = "",
+        *,
+        hurry: bool = False,
+        step: int = 0,
     ) -> Any:
-        """Looks until it is good. `look` may be a coroutine function."""
+        """Looks until it is good. `look` may be a coroutine function. `hurry`: the page's clock (installed before) runs faster
+        than ours. `step`: it moves by so many milliseconds after each look, whether or not an answer is on its way.
+        """
         seen: Any = None
         async with asyncio.timeout(PATIENCE_S * 2):
             end = asyncio.get_running_loop().time() + PATIENCE_S
@@ -79,6 +102,8 @@ class Desk:
                     seen = await seen
                 if good(seen):
                     return seen
+                if step:
+                    await self.page.clock.run_for(step)
                 if hurry and not self.awaits():
                     with contextlib.suppress(Error):  # the page may be leaving right now
                         await self.page.clock.fast_forward(1000)
@@ -86,7 +111,9 @@ class Desk:
         raise AssertionError(f"waited for {what or good}, last saw {seen!r}")
 
     async def state(self) -> str | None:
-        found: str | None = await self.page.evaluate("() => document.querySelector('qr-login')?.getAttribute('state')")
+        found: str | None = None
+        with contextlib.suppress(Error):  # the page may be leaving right now
+            found = await self.page.evaluate("() => document.querySelector('qr-login')?.getAttribute('state')")
         return found
 
     async def buttons(self) -> list[str]:
@@ -106,11 +133,12 @@ class Desk:
 
     async def turn(self, visibility: str) -> None:
         """Hides the page or shows it again. Chromium without a screen never does, so the page is told that it happened."""
-        await self.page.evaluate(
-            """state => { Object.defineProperty(Document.prototype, "visibilityState", {get: () => state, configurable: true});
-            document.dispatchEvent(new Event("visibilitychange", {bubbles: true})) }""",
-            visibility,
-        )
+        await self.page.evaluate(f"state => {{ {TURN} }}", visibility)
+
+    async def returns(self, event: str) -> int:
+        """The window comes back, as this event tells. How many buttons are out of use at this very moment?"""
+        happens = "dispatchEvent(new Event('focus'))" if event == "focus" else f"const state = 'visible'; {TURN}"
+        return int(await self.element.evaluate(f"it => {{ {happens}; return {IDLE} }}"))
 
     async def logged_in(self) -> None:
         await self.page.locator("#in", has_text="You are in.").wait_for(timeout=PATIENCE_S * 1000)

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import struct
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -51,13 +50,12 @@ def stream(
     *,
     look: Callable[[], bytes],
     rest: Callable[[float], bool],
-    life: float,
     mute: bool,
 ) -> None:
-    """Speaks until login or stream is over. `look` gives the status answer; `rest` waits: false once the server is dead."""
+    """Speaks until the login is over. `look` gives the status answer; `rest` waits: false once server or stream are over."""
     say = {"events": open_events, "socket": open_socket}[kind](handler)
-    told, picture, end = after, read(look()).get("verification_uri_complete"), time.monotonic() + life
-    while time.monotonic() < end:
+    told, picture = after, read(look()).get("verification_uri_complete")
+    while True:
         text = look().decode()
         seen = read(text)
         version, shown = str(seen.get("version", told)), seen.get("verification_uri_complete")  # the login may move meanwhile

@@ -4,6 +4,7 @@ It keeps one state per login that a test moves by hand (`move`), answers as the 
 misbehaves on request: `faults` holds, per kind of call, what the next ones get instead of an answer.
 """
 
+import errno
 import json
 import secrets
 import threading
@@ -22,7 +23,7 @@ import segno
 
 from qrlogin.browser import ELEMENT, MODULES, module, texts
 from tests.browser.streaming import stream
-from tests.servers import free_port
+from tests.servers import LOOPBACK, free_port
 
 CSP = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -88,6 +89,7 @@ class Call:
 class Login:
     login_id: str
     device_code: str
+    begun: float
     deadline: float
     state: str = "pending"
     version: int = 1
@@ -108,7 +110,6 @@ class Stub:
     lifetime: int = 120
     rotation: float = 25
     hold: float = 25
-    life: float = 60  # of a stream
     extra: dict[str, Any] = field(default_factory=dict)  # unknown fields, in every answer
     faults: defaultdict[str, deque[Reply | Fault]] = field(default_factory=lambda: defaultdict(deque))
     always: dict[str, Reply | Fault] = field(default_factory=dict)
@@ -116,6 +117,7 @@ class Stub:
     pages: list[str] = field(default_factory=list)  # the paths of everything else that was asked for
     logins: dict[str, Login] = field(default_factory=dict)
     sessions: list[str] = field(default_factory=list)
+    ended: int = 0  # how often `end_streams` was called
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -151,10 +153,16 @@ class Stub:
                 login.deadline = time.monotonic() + 40
             self.changed.notify_all()
 
+    def end_streams(self) -> None:
+        """Those that are open: the life of a stream is bounded, and a connection drops now and then."""
+        with self.changed:
+            self.ended += 1
+            self.changed.notify_all()
+
     def start(self) -> None:
         """Listens; after a `stop` on the same port."""
         handler = type("Bound", (Handler,), {"stub": self})
-        server = ThreadingHTTPServer(("127.0.0.1", self.port or free_port()), handler)
+        server = listening(handler, self.port)
         server.daemon_threads = True
         self._server, self.port = server, server.server_port
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -182,7 +190,8 @@ class Stub:
     # -- the wire ------------------------------------------------------------------------------------------------
 
     def begin(self, _call: Call, _login: Login | None) -> Reply:
-        login = Login(secrets.token_urlsafe(16), secrets.token_hex(16), time.monotonic() + self.lifetime)
+        now = time.monotonic()
+        login = Login(secrets.token_urlsafe(16), secrets.token_hex(16), now, now + self.lifetime)
         self.logins[login.login_id] = login
         cookie = f"qrl-{login.login_id[:8]}={login.device_code}; Path=/; HttpOnly; SameSite=Lax; Max-Age=150"
         return self.answer(login, 201, cookie, verification_uri=f"{self.url}qr")
@@ -191,7 +200,7 @@ class Stub:
         if login is None:
             return problem(404, "unknown_login")
         wait = min(float(call.query.get("wait", 0)), self.hold, login.deadline - time.monotonic())
-        give_up = time.monotonic() + (min(wait, self._rotates_in()) if login.state == "pending" else wait)
+        give_up = time.monotonic() + (min(wait, self._rotation(login)[1]) if login.state == "pending" else wait)
         with self.changed:
             while (left := give_up - time.monotonic()) > 0 and str(login.version) == call.query.get("after") and self.alive:
                 self.changed.wait(left)
@@ -217,8 +226,10 @@ class Stub:
         login.state, login.op = "redeemed", call.body["op"]
         return self.answer(login, 200, f"session={self.sessions[-1]}; Path=/; HttpOnly; SameSite=Lax")
 
-    def _rotates_in(self) -> float:
-        return self.rotation - time.monotonic() % self.rotation
+    def _rotation(self, login: Login) -> tuple[int, float]:
+        """How many there were, and in how many seconds the next one is. The first lasts as long as every other."""
+        past, into = divmod(time.monotonic() - login.begun, self.rotation)
+        return int(past), self.rotation - into
 
     def answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
         with self.changed:  # state and version of one moment
@@ -231,10 +242,21 @@ class Stub:
         if body["state"] in ("scanned", "confirmed"):
             body["scanned_by"] = {"shown_as": login.shown_as, "tag": login.tag}
         if body["state"] == "pending":
-            uri = f"{self.url}qr/{login.login_id}.{int(time.monotonic() // self.rotation)}"
-            body |= {"rotates_in": self._rotates_in(), "verification_uri_complete": uri, "qr": picture(uri)}
+            past, rotates_in = self._rotation(login)
+            uri = f"{self.url}qr/{login.login_id}.{past}"
+            body |= {"rotates_in": rotates_in, "verification_uri_complete": uri, "qr": picture(uri)}
         headers = [("Content-Type", "application/json"), *([("Set-Cookie", cookie)] if cookie else [])]
         return Reply(status, json.dumps(body | self.extra).encode(), tuple(headers))
+
+
+def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> ThreadingHTTPServer:
+    """At this port, else at a free one, which is free still when it is taken."""
+    while True:
+        try:
+            return ThreadingHTTPServer((LOOPBACK, port or free_port()), handler)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
 
 
 def picture(text: str) -> dict[str, Any]:
@@ -265,8 +287,8 @@ class Handler(BaseHTTPRequestHandler):
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = Call(kind, query, headers, json.loads(raw) if raw else None)
-        stub.calls.append(call)
         fault = stub.faults[kind].popleft() if stub.faults[kind] else stub.always.get(kind)
+        stub.calls.append(call)  # whoever sees it may change what the next ones get
         if isinstance(fault, Reply):
             return self._send(fault)
         if fault is Fault.SILENT:
@@ -288,16 +310,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def _stream(self, kind: str, call: Call, login: Login, *, mute: bool) -> None:
         stub = self.stub
-        self.close_connection = True
+        self.close_connection, ended = True, stub.ended
 
         def rest(seconds: float) -> bool:
             with stub.changed:
                 stub.changed.wait(seconds)
-            return stub.alive
+            return stub.alive and stub.ended == ended
 
         after = call.headers.get("last-event-id") or call.query.get("after", "")
         try:
-            stream(self, kind, after, look=lambda: stub.answer(login).body, rest=rest, life=stub.life, mute=mute)
+            stream(self, kind, after, look=lambda: stub.answer(login).body, rest=rest, mute=mute)
         except ConnectionError:
             """The page has left."""
 

@@ -62,6 +62,7 @@ async def test_an_answer_for_a_page_that_was_left_changes_nothing(chromium: Brow
             await hand.page.goto(stub.url)
             await hand.press("See who is asking")
             await hand.until("looking")
+            await hand.eventually(stub.kinds)
             await hand.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
             await hand.until("found")
             await hand.page.evaluate("document.querySelector('qr-approve').remove()")

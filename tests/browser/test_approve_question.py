@@ -9,7 +9,7 @@ from playwright.async_api import Browser
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.stub import Fault
 from tests.browser.test_hostile import NAMES, SCRAPE, unseen
-from tests.browser.test_redeem import KEEP_CALM
+from tests.browser.test_redeem import GO_ON, KEEP_CALM
 from tests.browser.thumb import FITS, Thumb, thumb
 
 NO, YES, LATER = "No, I did not start this", "Yes, log it in", "Not now"
@@ -134,8 +134,9 @@ async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
     """A countdown to be seen, few words to be heard; at its end the question is gone."""
     with ApproveStub(lifetime=70) as stub:
         async with thumb(chromium, tmp_path) as hand:
-            await hand.page.clock.install()
-            await hand.ask(stub.url)
+            await hand.opens(stub.url, "found")
+            await hand.press_still("See who is asking")
+            await hand.until("ask")
             heard, left = [], hand.element.get_by_role("timer")
             assert (await left.inner_text()).startswith("1:")
             for _ in range(70):
@@ -163,7 +164,7 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
             await hand.ready()
             await hand.page.evaluate(KEEP_CALM)  # from before the question is there
             await hand.page.locator("button[aria-disabled]").first.wait_for()
-            await hand.page.evaluate("clearInterval(window.calm)")
+            await hand.page.evaluate(GO_ON)
             await hand.press("See who is asking")
             await hand.page.evaluate(KEEP_CALM)
             await hand.until("ask")
@@ -178,7 +179,7 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
             assert box
             await hand.page.mouse.move(box["x"] + 9, box["y"] + 9)
             await hand.page.mouse.down()  # begun too early,
-            await hand.page.evaluate("clearInterval(window.calm)")
+            await hand.page.evaluate(GO_ON)
             await hand.ready()
             await hand.page.mouse.up()  # ended late enough
             assert await hand.state() == "ask"
@@ -194,17 +195,14 @@ async def test_the_delay_begins_again_when_the_window_comes_back(chromium: Brows
         async with thumb(chromium, tmp_path) as hand:
             await hand.ask(stub.url)
             await hand.ready()
-            if event == "focus":
-                await hand.page.evaluate("dispatchEvent(new Event('focus'))")
-            else:
+            if event == "visibilitychange":
                 await hand.turn("hidden")
                 assert await hand.element.locator("button[aria-disabled]").count() == 0
-                await hand.turn("visible")
-            assert await hand.element.locator("button[aria-disabled]").count() == 3
+            assert await hand.returns(event) == 3
             await hand.page.evaluate(KEEP_CALM)
             await hand.element.get_by_role("button", name=YES).click(force=True)
             assert stub.kinds() == ["scan"]
-            await hand.page.evaluate("clearInterval(window.calm)")
+            await hand.page.evaluate(GO_ON)
             await hand.press(YES)
             await hand.until("approved")
 
@@ -243,7 +241,7 @@ async def test_a_typed_code_is_looked_up_for_persons_only(chromium: Browser, tmp
             await hand.page.keyboard.press("Enter")
             await hand.element.get_by_role("button", name="Look it up").click(force=True)
             assert (await hand.state(), stub.calls) == ("typing", [])
-            await hand.page.evaluate("clearInterval(window.calm)")
+            await hand.page.evaluate(GO_ON)
             await hand.ready()
             await hand.page.keyboard.press("Enter")
             await hand.until("ask")
@@ -282,7 +280,7 @@ async def test_a_double_click_is_one_answer_and_does_not_stop_it(chromium: Brows
             leave = hand.element.get_by_role("link", name="To the start page")
             await leave.click()
             assert hand.page.url == stub.url, "a link leads nowhere either"
-            await hand.page.evaluate("clearInterval(window.calm)")
+            await hand.page.evaluate(GO_ON)
             await hand.ready()
             await leave.click()
             await hand.page.wait_for_url("**/start")

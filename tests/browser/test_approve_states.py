@@ -81,6 +81,7 @@ async def reach(hand: Thumb, stub: ApproveStub, state: str) -> None:
         stub.state = "redeemed"
         await click(hand, ".quiet")
     await hand.until(state)
+    await hand.eventually(lambda: not any([*stub.faults.values()]), what="everything planned for this view")
     await hand.context.set_offline(False)
 
 

@@ -16,8 +16,8 @@ NAME = "On this phone? Open it in the app"
 
 
 @pytest.fixture
-def hand(loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
-    """A browser on a phone."""
+def hand(stub: Stub, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
+    """A browser on a phone; the server outlives it."""
     context = loop.run(chromium.new_context(viewport={"width": 360, "height": 720}, has_touch=True, is_mobile=True))
     desk = loop.run(Desk.sit_down(context, tmp_path))
     yield desk
@@ -79,10 +79,8 @@ async def test_another_host_may_be_the_apps(hand: Desk, stub: Stub) -> None:
 
 
 async def test_a_dead_code_is_not_offered(hand: Desk, stub: Stub) -> None:
-    await hand.page.clock.install()
     stub.always["status"] = Fault.SILENT
-    await hand.page.goto(stub.url)
-    await hand.until("pending")
+    await hand.opens(stub.url)
     assert await hand.element.get_by_role("link", name=NAME).is_visible()
     await hand.page.clock.fast_forward(29_000)
     assert not await hand.element.get_by_role("link", name=NAME).is_visible()

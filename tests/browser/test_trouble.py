@@ -202,11 +202,13 @@ async def test_a_server_that_does_not_hold_is_not_flooded(desk: Desk, stub: Stub
     before = stub.count("status")
     for _ in range(60):
         await desk.page.clock.run_for(500)  # less than a second, or an answer on its way would look as if it had been held
-        await desk.eventually(lambda: not desk.awaits())
+        await desk.answered()
     assert 5 <= stub.count("status") - before <= 30 / 3 + 2
     stub.extra = {"retry_after": 60}
     async with desk.page.expect_response(says_when):
-        await desk.page.clock.run_for(4000)
+        for _ in range(20):
+            await desk.page.clock.run_for(500)
+            await desk.eventually(lambda: not desk.awaits())
     await asyncio.sleep(0.2)
     before = stub.count("status")
     await desk.page.clock.run_for(30_000)
@@ -271,11 +273,12 @@ async def test_a_page_that_opens_hidden_asks_when_it_is_seen(desk: Desk, stub: S
 async def test_hidden_while_the_login_begins(desk: Desk, stub: Stub) -> None:
     """A begin on its way is not thrown away, and not doubled."""
     stub.faults["begin"].append(problem(503, "unavailable", retry_after=1))
-    await desk.page.goto(stub.url)
-    await desk.eventually(lambda: stub.count("begin") == 1)
+    await desk.opens(stub.url, "starting")
+    await desk.eventually(lambda: stub.count("begin") == 1, step=1)
     await desk.turn("hidden")
     await desk.turn("visible")
     await desk.turn("hidden")
+    await desk.page.clock.resume()
     await desk.until("pending")
     assert stub.kinds() == ["begin", "begin"]
     await desk.turn("visible")
