@@ -63,7 +63,7 @@ async def test_in_the_end_the_person_is_asked(chromium: Browser, tmp_path: Path,
             await hand.page.clock.install()
             stub.always[verb] = Fault.LOST
             await do(hand, stub, verb)
-            await hand.page.get_by_role("status").filter(has_text="Trying again").wait_for()
+            await hand.page.get_by_role("status").filter(has_text="Trying again…").wait_for()
             await hand.until("unavailable", hurry=True)
             assert stub.kinds().count(verb) == 4
             assert await hand.buttons() == ["Try again"]
