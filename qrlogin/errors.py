@@ -80,7 +80,7 @@ class NotYours(UnknownLogin):
 
 
 class RecordLost(UnknownLogin):
-    """The device_code is genuine and its time is not over, but the store has no record: it restarted without persistence, evicted
+    """The code is genuine and its time is not over, but the store has no record: it restarted without persistence, evicted
     the record, or keeps it in the memory of another process.
     """
 
