@@ -1,8 +1,12 @@
 """`python -m qrlogin`: demo, phone, keygen. It reads the command line; each command's work is elsewhere."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from typing import Final
+
+_DASHED: Final = re.compile(r"-[\w.-]{21,}(==)?", re.ASCII)  # one code in 64 begins like an option, and none is so long
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -10,7 +14,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # names and marks that a narrow encoding cannot spell
-    parsed = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    codes = [word for word in words if _DASHED.fullmatch(word)]
+    if codes and words[0] == "phone" and "--" not in words:
+        words = [*(word for word in words if word not in codes), "--", *codes]
+    parsed = _parser().parse_args(words)
     command: str = parsed.command
     if command == "keygen":
         from qrlogin.codes import new_key

@@ -262,8 +262,10 @@ def new_mark() -> str:
 
 
 def new_key() -> str:
-    """A secret key as `keygen` prints it."""
-    return secrets.token_urlsafe(MIN_KEY_BYTES)
+    """A secret key as `keygen` prints it. None begins with a dash: on a command line that would be an option."""
+    while (key := secrets.token_urlsafe(MIN_KEY_BYTES)).startswith("-"):
+        pass
+    return key
 
 
 def device_digest(key: Key, login_id: str, secret: str) -> str:

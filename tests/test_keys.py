@@ -101,6 +101,13 @@ def test_the_shortest_rotation_works_the_same() -> None:
 # Configuration of keys
 
 
+def test_no_key_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--key -abc…` would be refused on a command line."""
+    drawn = iter(["-" + "a" * 42, "-" + "b" * 42, "c" * 43])
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: next(drawn))
+    assert codes.new_key() == "c" * 43
+
+
 def test_a_key_is_spelled_as_keygen_prints_it_or_given_as_bytes() -> None:
     text = base64.urlsafe_b64encode(KEY).rstrip(b"=").decode()
     spoken = {

@@ -169,3 +169,10 @@ def test_a_token_is_not_carried_elsewhere(evil: list[tuple[str, str | None]], ca
     assert phone.run("deny", "x", name="alice", server=evil[0][0]) == 1
     assert evil[1:] == [("/demo/phone", None), ("/qrlogin/phone/scan", "Bearer t"), ("/qrlogin/phone/deny", "Bearer t")]
     assert "302" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["-cRicOWrJkoyZIPSGbBZdA==", "--RicOWrJkoyZIPSGbBZdA", f"-{'a' * 21}.1800000000000.{'b' * 43}"])
+def test_a_code_may_begin_like_an_option(demo: RunningDemo, text: str) -> None:
+    for options in (("scan", text, "--as", "alice"), ("--as", "alice", "scan", text), ("--as", "alice", "scan", "--", text)):
+        done = run("phone", "--server", demo.origin, *options)
+        assert (done.returncode, "no such login" in done.stderr) == (1, True), done.stderr
