@@ -26,7 +26,8 @@
  */
 
 import {
-  DRAWINGS, Guard, PATIENCE_S, TOKENS, Trouble, backoff, call, make, now, ownPath, plain, seconds, sheetOf, sleep, unfocused,
+  DRAWINGS, Guard, PATIENCE_S, TOKENS, Trouble, backoff, call, make, now, ownPath, parsed, plain, seconds, sheetOf, sleep,
+  unfocused,
 } from "./qr-login-parts.js";
 import { languageOf, textsFor } from "./qr-login-texts.js";
 
@@ -65,7 +66,6 @@ const MOST_TYPED = 12; // letters and digits: all that could be a code to type, 
 const MOST_FACTS = 12, LONGEST = 160; // characters of a fact; the server allows 400 bytes for all of them
 
 const STYLE = `
-:host { --on-alarm: var(--qr-login-on-alarm, light-dark(#fff, #33100a)) }
 .hint:empty, .note:empty, .actions:empty, .body:empty, .left:empty { display: none !important }
 .card { display: flex; flex-direction: column; gap: 1.125rem; inline-size: min(100%, 26rem); min-block-size: 21rem;
   margin-inline: auto;
@@ -209,7 +209,7 @@ export class QRApproveElement extends HTMLElement {
     const from = location.origin + (this.getAttribute("at") ?? "").replace(/\/+$/, "");
     let bare = this.#code;
     if (bare.startsWith(`${from}/`)) bare = bare.slice(from.length + 1);
-    else if (/^https?:\/\//.test(bare)) bare = URL.canParse(bare) ? new URL(bare).searchParams.get("user_code") ?? "" : "";
+    else if (/^https?:\/\//.test(bare)) bare = parsed(bare)?.searchParams.get("user_code") ?? "";
     const letters = bare.replace(/[^\p{L}\p{N}]/gu, "");
     return !letters || letters.length > MOST_TYPED ? "" : letters.length === 8 ? `${letters.slice(0, 4)}-${letters.slice(4)}` : bare;
   }
@@ -255,7 +255,8 @@ export class QRApproveElement extends HTMLElement {
         const keepalive = verb !== "scan"; // an answer is sent also when the page is closed at once
         const answer = await call(this, verb, { code: this.#code }, signal, { ends: ENDS, keepalive });
         const same = typeof answer.login_id === "string" && [undefined, answer.login_id].includes(this.#asked.login_id);
-        if (Object.hasOwn(ANSWERS[verb], answer.state) && (verb === "scan" || same)) return answer;
+        const good = Object.keys(ANSWERS[verb]).includes(answer.state);
+        if (good && (verb === "scan" || same)) return answer;
         throw new Trouble("unavailable");
       } catch (error) {
         if (signal.aborted || !(error instanceof Trouble) || !error.passing) throw error;

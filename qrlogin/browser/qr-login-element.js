@@ -265,7 +265,7 @@ export class QRLoginElement extends HTMLElement {
         const socket = this.getAttribute("stream") === "socket" && now() >= this.#streamAt; // is none of the six
         if (socket) leave = leave?.() ?? null;
         else leave ??= await takePlace();
-        signal.throwIfAborted();
+        if (signal.aborted) throw signal.reason;
         const free = socket || leave;
         if (!hold || !free || !await this.#listen(signal)) await this.#poll(signal, free ? hold : -1);
       }

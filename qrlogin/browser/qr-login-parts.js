@@ -23,16 +23,26 @@ export const DRAWINGS = {
   screen: "M4 4.5h16a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1v-10a1 1 0 0 1 1-1zM8 20h8M12 16.5V20",
 };
 
-/** Colours and shapes, from the same custom properties in both elements. */
+/** The colours by name, in light and in dark. */
+const COLOURS = [
+  ["accent", "#0b6b5b", "#6fd6bf"], ["on-accent", "#fff", "#06201a"],
+  ["alarm", "#a8402a", "#ffab95"], ["on-alarm", "#fff", "#33100a"],
+  ["ink", "#17211f", "#eef4f2"], ["muted", "#55625f", "#a9b8b4"],
+  ["surface", "#fff", "#18211f"], ["line", "#d9e0de", "#35423f"],
+];
+
+/** @param {(light: string, dark: string) => string} choose */
+const palette = (choose) => `:host { ${COLOURS.map(([name, light, dark]) =>
+  `--${name}: var(--qr-login-${name}, ${choose(light, dark)})`).join("; ")} }`;
+
+/** Colours and shapes, from the same custom properties in both elements. The page's `color-scheme`
+ * chooses the colours through light-dark(). A browser without that function accepts it in a custom
+ * property and then shows nothing, so such a browser gets plain colours, by the system's preference. */
 export const TOKENS = `
-:host { display: block; --radius: var(--qr-login-radius, 1.25rem);
-  --accent: var(--qr-login-accent, light-dark(#0b6b5b, #6fd6bf));
-  --on-accent: var(--qr-login-on-accent, light-dark(#fff, #06201a));
-  --alarm: var(--qr-login-alarm, light-dark(#a8402a, #ffab95));
-  --ink: var(--qr-login-ink, light-dark(#17211f, #eef4f2));
-  --muted: var(--qr-login-muted, light-dark(#55625f, #a9b8b4));
-  --surface: var(--qr-login-surface, light-dark(#fff, #18211f));
-  --line: var(--qr-login-line, light-dark(#d9e0de, #35423f)) }
+${palette((light) => light)}
+@media (prefers-color-scheme: dark) { ${palette((_light, dark) => dark)} }
+@supports (color: light-dark(#000, #fff)) { ${palette((light, dark) => `light-dark(${light}, ${dark})`)} }
+:host { display: block; --radius: var(--qr-login-radius, 1.25rem) }
 :host([hidden]), [hidden] { display: none !important }
 * { box-sizing: border-box; margin: 0 }
 .icon { fill: none; stroke: var(--tone); stroke-width: 1.5; stroke-linecap: round; stroke-linejoin: round }
@@ -156,14 +166,19 @@ export function doorUrl(element, path) {
   return new URL(path, base.origin + base.pathname.replace(/\/?$/, "/"));
 }
 
+/** An absolute address, or null. URL.canParse and URL.parse are too new. @param {unknown} address */
+export function parsed(address) {
+  try {
+    return new URL(String(address));
+  } catch {
+    return null;
+  }
+}
+
 /** An address as a link may have it: absolute, http or https; else "". @param {unknown} address */
 export function webAddress(address) {
-  try {
-    const url = new URL(String(address));
-    return /^https?:$/.test(url.protocol) ? url.href : "";
-  } catch {
-    return "";
-  }
+  const url = parsed(address);
+  return url && /^https?:$/.test(url.protocol) ? url.href : "";
 }
 
 /** Asks the door that `src` names; POSTs if there is a body. Throws a `Trouble` for everything but an answer that was wanted.

@@ -49,12 +49,13 @@ export class Stream {
   /** The next answer, or null if none came in so many milliseconds. Throws when the stream is over or speaks nonsense.
    * @param {number} ms @param {AbortSignal} signal @returns {Promise<Record<string, any> | null>} */
   async next(ms, signal) {
-    if (!this.#said.length && !this.#over) {
-      const cut = new AbortController();
-      this.#wake = () => cut.abort();
-      await sleep(ms, AbortSignal.any([signal, cut.signal])).catch(() => {});
+    if (!this.#said.length && !this.#over && !signal.aborted) {
+      const cut = new AbortController(), wake = (this.#wake = () => cut.abort());
+      signal.addEventListener("abort", wake); // AbortSignal.any is too new
+      await sleep(ms, cut.signal).catch(() => {});
+      signal.removeEventListener("abort", wake);
     }
-    signal.throwIfAborted();
+    if (signal.aborted) throw signal.reason;
     const said = this.#said.shift();
     if (said === undefined && this.#over) throw new Error("the stream is over");
     return said === undefined ? null : Object.assign(Object.create(null), JSON.parse(said)); // no prototype to be polluted
