@@ -41,7 +41,7 @@ const palette = (choose) => `:host { ${COLOURS.map(([name, light, dark]) =>
 export const TOKENS = `
 ${palette((light) => light)}
 @media (prefers-color-scheme: dark) { ${palette((_light, dark) => dark)} }
-@supports (color: light-dark(#000, #fff)) { ${palette((light, dark) => `light-dark(${light}, ${dark})`)} }
+@supports (color: light-dark(#000, #fff)) { ${palette((...both) => `light-dark(${both})`)} }
 :host { display: block; --radius: var(--qr-login-radius, 1.25rem) }
 :host([hidden]), [hidden] { display: none !important }
 * { box-sizing: border-box; margin: 0 }
