@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
-from qrlogin.arguments import check_on_event
+from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
@@ -68,7 +68,7 @@ class AsyncQRLogin:
         async with AsyncWatch(self, device_code) as watch:
             return await watch.wait(after=after, timeout=timeout)
 
-    async def scan(self, code: str, *, subject: str, shown_as: str = "", phone: str = "") -> Scanned:
+    async def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Scanned:
         """The phone read the code. Show the person what comes back, and ask."""
         return await self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
 

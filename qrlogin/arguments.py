@@ -1,20 +1,27 @@
 """What an application may pass to the core, checked before anything else is done. Every refusal says what would be right.
 
-It knows sizes and spellings, and no login: what comes out is text that fits a record and can be shown to a person.
+It knows sizes and spellings, and no login: what comes out is text that fits a record and can be shown to a person. An id is
+exact: it is taken or refused. A name is cleaned, so that no name keeps its person from logging in.
 """
 
 import json
 from collections.abc import Mapping
 from inspect import iscoroutinefunction
-from typing import Final
-from unicodedata import category
+from types import EllipsisType
+from typing import Final, TypeAlias
 
 from qrlogin.errors import BadArgument, Misconfigured
+from qrlogin.names import clean
+
+#: How the browser names the person who scanned. None or "": a person without a name. `...`: the
+#: application does not say, which `Policy.names_scanner` forbids.
+ShownAs: TypeAlias = str | EllipsisType | None
 
 CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
 CLIENT_ID_BYTES: Final = 128
+_UNCUT: Final = 1 << 62  # a context that is too large is refused as a whole
 _OP: Final = range(16, 129)
 _TAG: Final = range(129)
 
@@ -26,11 +33,18 @@ def check_person(subject: str, phone: str) -> None:
         raise BadArgument(f"phone must be text of at most {SUBJECT_BYTES} bytes")
 
 
-def check_shown_as(shown_as: str, *, required: bool) -> None:
-    if required and not shown_as:
-        raise BadArgument('scan() needs shown_as, such as "M•••a": the browser asks "continue as M•••a?" before it goes on')
-    if not _fits(shown_as, SHOWN_AS_BYTES) or not _is_readable(shown_as):
-        raise BadArgument(f"shown_as must be printable text of at most {SHOWN_AS_BYTES} bytes")
+def clean_name(shown_as: ShownAs, *, required: bool) -> str:
+    """The name that the browser shows, "" for a person without one. `required` refuses `...`."""
+    if shown_as is ... and required:
+        raise BadArgument(
+            'scan() needs shown_as, such as "M•••a", or "" for a person without a name: '
+            'the browser asks "continue as M•••a?" before it goes on'
+        )
+    if shown_as is ... or shown_as is None:
+        return ""
+    if not isinstance(shown_as, str):
+        raise BadArgument(f"shown_as must be text, not {type(shown_as).__name__}")
+    return clean(shown_as, SHOWN_AS_BYTES)
 
 
 def check_client_id(client_id: str) -> None:
@@ -59,13 +73,15 @@ def check_on_event(on_event: object, *, awaited: bool) -> None:
 
 
 def freeze(context: Mapping[str, str]) -> str:
-    """The text under which a context is stored and sealed."""
+    """The text under which a context is stored and sealed. Its values are cleaned, as names are."""
     if not isinstance(context, Mapping):
         raise BadArgument(f"context must be a mapping such as {{'browser': 'Firefox on Linux'}}, not {type(context).__name__}")
+    cleaned: dict[str, str] = {}
     for name, value in context.items():
-        if not isinstance(name, str) or not isinstance(value, str) or not _is_readable(name + value):
-            raise BadArgument("context must map text to printable text: it is shown to a person")
-    frozen = json.dumps(dict(sorted(context.items())), ensure_ascii=False, separators=(",", ":"))
+        if not isinstance(name, str) or not isinstance(value, str) or clean(name, _UNCUT) != name:
+            raise BadArgument("context must map printable text to text: it is shown to a person")
+        cleaned[name] = clean(value, _UNCUT)
+    frozen = json.dumps(dict(sorted(cleaned.items())), ensure_ascii=False, separators=(",", ":"))
     if not _fits(frozen, CONTEXT_BYTES):
         raise BadArgument(f"context must fit into {CONTEXT_BYTES} bytes of JSON: shorten its values")
     return frozen
@@ -82,11 +98,6 @@ def _fits(text: str, limit: int) -> bool:
         return isinstance(text, str) and len(text.encode()) <= limit
     except UnicodeEncodeError:
         return False
-
-
-def _is_readable(text: str) -> bool:
-    """Nothing that could turn, hide or break a line: names may hold any letter and any space of theirs, such as U+3000."""
-    return all(character.isprintable() or category(character) == "Zs" for character in text)
 
 
 def _is_ascii(text: object, lengths: range) -> bool:

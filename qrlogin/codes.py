@@ -52,6 +52,8 @@ _LOOK_ALIKES: Final = str.maketrans("0O1I2568UY", "QQLLZSGBVV")
 _PARAMETERS: Final = ("user_code", "uuid", "lgToken", "qrcode_key", "k")
 _MAX_TYPED: Final = 40  # characters that a person may spend on eight letters
 _MAX_ADDRESS: Final = 2000
+_SYMBOLOGY: Final = re.compile(r"\]Q[0-9]")  # how some scanners say that it was a QR code (ISO/IEC 15424)
+_SCHEME_AND_HOST: Final = re.compile(r"https?://[a-z0-9.:\[\]-]*", re.ASCII | re.IGNORECASE)
 
 #: What may stand in the flags of a device_code.
 COLLECTED: Final = "c"  # handed out without a question to the browser
@@ -187,7 +189,7 @@ class Codes:
         """
         if not isinstance(text, str) or len(text) > _MAX_ADDRESS:
             raise InvalidCode("this is not the form of a scan_code: it is something else")
-        bare = self._bare(text)
+        bare = self._bare(_unwrapped(text))
         if _FIXED.fullmatch(bare):
             return (self.read_fixed(bare),)
         if letters := _letters(bare):
@@ -198,22 +200,26 @@ class Codes:
     def _bare(self, text: str) -> str:
         """The code in an address. Only a fixed one proves itself, so the others are taken from our own addresses alone: nobody's
         link is to be mistaken for a login, or for a guess at one.
+
+        Behind a code of our own address there may be what servers and cameras append: one slash, a
+        fragment, and parameters that name no code.
         """
         if not text.startswith(("https://", "http://")):
             return text
-        own = text.removeprefix(f"{self.verification_uri}/")
-        if own != text and not {"/", "?"} & set(own):
-            return own  # what lies further below may be a dialect's, as it is when our address is the whole site
         try:
             parts = urlsplit(text)
             named = [(name, value) for name, value in parse_qsl(parts.query, errors="strict") if name in _PARAMETERS]
         except (ValueError, UnicodeDecodeError):
             return ""
+        page = text.partition("#")[0].partition("?")[0]
+        own = page.removeprefix(f"{self.verification_uri}/")
+        if own != page and not named and "/" not in (code := own.removesuffix("/")):
+            return code  # what lies further below may be a dialect's, as it is when our address is the whole site
         found = named if parts.query else [("", parts.path.rpartition("/")[2])]
         if len(found) != 1:
             return ""
         ((name, code),) = found
-        typed = name == "user_code" and text.partition("?")[0].rstrip("/") == self.verification_uri and _letters(code)
+        typed = name == "user_code" and page.rstrip("/") == self.verification_uri and _letters(code)
         return code if _FIXED.fullmatch(code) or typed else ""
 
     def read_fixed(self, text: str) -> ScanCode:
@@ -324,6 +330,23 @@ def _id_of_typed(key: Key, letters: str) -> str:
 def _shortened(mac: str) -> str:
     """16 bytes of a MAC."""
     return base64_encode(base64_decode(mac)[:16]).decode()
+
+
+def _unwrapped(text: str) -> str:
+    """An address without what a scanner put around it, its scheme and host spelled as a browser
+    spells them. What is no address stays as it is: a code alone has one spelling.
+    """
+    address = _stripped(text)
+    if _SYMBOLOGY.match(address):
+        address = _stripped(address[3:])
+    start = _SCHEME_AND_HOST.match(address)
+    return start[0].lower() + address[start.end() :] if start else text
+
+
+def _stripped(text: str) -> str:
+    """Without the blanks, controls and invisible signs at both ends."""
+    shown = [at for at, sign in enumerate(text) if unicodedata.category(sign)[0] not in "ZC"]
+    return text[shown[0] : shown[-1] + 1] if shown else ""
 
 
 def _letters(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 
 from qrlogin import codes
 from qrlogin.answers import Begun, Event, EventName, Redeemed, Scanned, Status
-from qrlogin.arguments import check_client_id, check_person, check_redeem, check_shown_as, freeze, thaw
+from qrlogin.arguments import ShownAs, check_client_id, check_person, check_redeem, clean_name, freeze, thaw
 from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode, same
 from qrlogin.errors import AlreadyScanned, BadArgument, Expired, InvalidCode, NotYours, TooManyGuesses, Unavailable, UnknownLogin
 from qrlogin.operation import Operation as Operation  # what a core makes, so it is found here, too
@@ -231,11 +231,11 @@ class Core:
 
     # The phone's side
 
-    def scan(self, code: str, *, subject: str, shown_as: str = "", phone: str = "") -> Operation[Scanned]:
+    def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Operation[Scanned]:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
-        check_shown_as(shown_as, required=self.policy.names_scanner)
-        return self._looked_up([self._scan(one, subject, shown_as, phone) for one in found], found, subject, held=False)
+        name = clean_name(shown_as, required=self.policy.names_scanner)
+        return self._looked_up([self._scan(one, subject, name, phone) for one in found], found, subject, held=False)
 
     def _scan(self, scan: ScanCode, subject: str, shown_as: str, phone: str) -> Operation[Scanned]:
         login_id, key = scan.login_id, scan.key

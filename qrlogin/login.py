@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
-from qrlogin.arguments import check_on_event
+from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
@@ -91,11 +91,13 @@ class QRLogin:
         with Watch(self, device_code) as watch:
             return watch.wait(after=after, timeout=timeout)
 
-    def scan(self, code: str, *, subject: str, shown_as: str = "", phone: str = "") -> Scanned:
+    def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Scanned:
         """The phone read the code. Show the person what comes back, and ask.
 
-        `subject` is your id of the phone's signed-in user; `shown_as` is how the browser names them in its question
-        ("M•••a"); `phone` tells several phones of one account apart, if you care. The first account to scan holds the login.
+        `subject` is your id of the phone's signed-in user. `shown_as` is how the browser names them in
+        its question ("M•••a"): it is cleaned, and cut at 200 bytes. Pass "" for a person without a name.
+        `phone` tells several phones of one account apart, if you care. The first account to scan holds
+        the login.
         """
         return self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
 

@@ -29,7 +29,7 @@ class Policy:
     rotation: int = 25  # a new QR code every so often; who photographed an old one is too late
     rotation_grace: int = 3  # for the code that was on the screen a moment ago
     replay_window: int = 30  # how long a redeem whose answer was lost may be repeated with the same op
-    names_scanner: bool = True  # scan() must say whom the browser shows when it asks "continue as M•••a?"
+    names_scanner: bool = True  # scan() must say whom the browser shows, "" for a person without a name
     interval: int = 5  # between two polls of a token endpoint (RFC 8628 section 3.2); who comes sooner is slowed
     user_codes: bool = False  # codes to type, XXXX-XXXX: for people without a camera, and easier to talk somebody out of
     guesses: int = 5  # typed codes that may lead nowhere, of one account within guess_window (RFC 8628 section 5.1)

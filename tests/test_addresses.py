@@ -39,8 +39,6 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
     "address",
     [
         "http://example.com/qr/{}",
-        "HTTPS://example.com/qr/{}",
-        "https://EXAMPLE.com/qr/{}",
         "https://example.org/qr/{}",
         "https://example.com.evil.example/qr/{}",
         "https://evil.example/https://example.com/qr/{}",
@@ -50,11 +48,19 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
         "https://example.com/qr//{}",
         "https://example.com/qr/./{}",
         "https://example.com/qr/l/{}",
-        "https://example.com/qr/{}/",
-        "https://example.com/qr/{}?",
-        "https://example.com/qr/{}?utm_source=camera",
-        "https://example.com/qr/{}#",
-        "https://example.com/qr/{}#top",
+        "https://example.com/qr/{}//",
+        "https://example.com/qr/{}/.",
+        "https://example.com/qr/{}/x",
+        "https://example.com/qr/{}?uuid=x",
+        "https://example.com/qr/{}?utm_source=%FF",
+        "https://example.com/qr?utm_source=camera#{}",
+        "HTTPS://EXAMPLE.COM/QR/{}",
+        "https://EXAMPLE.com@evil.example/qr/{}",
+        "https://example.com/qr/\u200b{}",
+        "https://example.com/qr/{}%0A",
+        "]Q1]Q1https://example.com/qr/{}",
+        "]Q1/qr/{}",
+        "]E0https://example.com/qr/{}",
         "https://example.com/qr?code={}",
         "https://example.com/qr?user_code={}",
         "https://example.com/qr/?uuid={}",
@@ -63,9 +69,8 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
         "//example.com/qr/{}",
         "/qr/{}",
         "example.com/qr/{}",
-        " https://example.com/qr/{}",
         "https://example.com/qr/ {}",
-        "https://example.com/qr/{}\n",
+        "https://example.com\n/qr/{}",
     ],
 )
 def test_a_rotating_code_is_taken_from_the_configured_address_or_none(address: str) -> None:
@@ -80,6 +85,48 @@ def test_a_device_code_is_never_read_out_of_an_address() -> None:
         with pytest.raises(InvalidCode):
             MINE.read_device_code(address)
         refused(address)
+
+
+#: What scanners, keyboards and servers put around a code. One slash more is what many servers add.
+WRAPPINGS = {
+    "as it is": "{url}",
+    "the code alone": "{code}",
+    "a line end": "{url}\n",
+    "CR LF": "{url}\r\n",
+    "a tab": "{url}\t",
+    "blanks around": " {url}\u00a0\u3000",
+    "NULs behind, as some scanners pad": "{url}\0\0\0",
+    "a byte order mark in front": "\ufeff{url}",
+    "a zero width space behind": "{url}\u200b",
+    "the prefix of a symbology": "]Q1{url}",
+    "a capital scheme and host": "HTTPS://EXAMPLE.COM/qr/{code}",
+    "one slash more": "{url}/",
+    "a fragment": "{url}#",
+    "a fragment with text": "{url}#top",
+    "an empty query": "{url}?",
+    "a tracking parameter": "{url}?utm_source=qr",
+    "many of them": "\ufeff]Q1 HTTPS://Example.com/qr/{code}/?utm_source=qr&utm_medium#top\r\n\0",
+}
+
+
+@pytest.mark.parametrize("kind", ["rotating", "fixed", "typed"])
+@pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
+def test_what_scanners_and_servers_put_around_a_code_does_not_matter(wrapping: str, kind: str) -> None:
+    """The code itself is exact: only what is around it is taken off."""
+    code = {"rotating": SCAN_CODE, "fixed": FIXED, "typed": TYPED.user_code}[kind]
+    assert MINE.read_scan_code(wrapping.format(code=code, url=f"{URI}/{code}")) == MINE.read_scan_code(code)
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
+def test_a_wrapped_code_that_was_altered_is_refused(wrapping: str) -> None:
+    for code in (SCAN_CODE[:-1], SCAN_CODE.swapcase(), f"{SCAN_CODE}\u200b=", FIXED[:-1], FIXED.upper(), f"{FIXED}."):
+        refused(wrapping.format(code=code, url=f"{URI}/{code}"))
+
+
+@pytest.mark.parametrize("wrapping", [each for each in WRAPPINGS.values() if "code" not in each])
+def test_a_link_of_another_site_is_no_guess_in_any_wrapping(wrapping: str) -> None:
+    for url in ("https://shop.example/products", "https://shop.example/device?user_code=BCDFGHJK"):
+        refused(wrapping.format(url=url))
 
 
 # The dialects'
@@ -159,7 +206,6 @@ OTHER = MINE.mint(MINE.signing_key, fixed=True, typed=False).fixed
         f"ftp://example.com/l/{FIXED}",
         f"javascript:{FIXED}",
         f"example.com/l/{FIXED}",
-        f" https://example.com/l/{FIXED}",
         f"https://example.com/l/{MINTED.login_id}",
         f"https://example.com/p?uuid={MINTED.login_id}",
         "https://example.com/",

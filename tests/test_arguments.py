@@ -26,10 +26,6 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "a context that is a list": ({"context": ["Firefox"]}, "mapping"),
     "a number in the context": ({"context": {"age": 7}}, "text"),
     "a number as a name": ({"context": {7: "age"}}, "text"),
-    "a newline in the context": ({"context": {"browser": "Fire\nfox"}}, "printable"),
-    "an escape sequence": ({"context": {"browser": "\x1b[31mFirefox"}}, "printable"),
-    "a turn of the writing direction": ({"context": {"browser": "\u202exoferiF"}}, "printable"),
-    "half a character": ({"context": {"browser": "\ud83d"}}, "printable"),
     "an unprintable name": ({"context": {"brow\0ser": "Firefox"}}, "printable"),
 }
 BAD_PEOPLE: Mapping[str, tuple[dict[str, Any], str]] = {
@@ -44,12 +40,8 @@ BAD_PEOPLE: Mapping[str, tuple[dict[str, Any], str]] = {
     "a broken phone": ({"phone": "\udcff"}, "phone"),
 }
 BAD_NAMES: Mapping[str, tuple[dict[str, Any], str]] = {
-    "no shown_as": ({"shown_as": ""}, "shown_as"),
-    "too long": ({"shown_as": "x" * (SHOWN_AS_BYTES + 1)}, "200 bytes"),
-    "too many bytes": ({"shown_as": "•" * 67}, "200 bytes"),
-    "unprintable": ({"shown_as": "Al\nice"}, "printable"),
-    "turned round": ({"shown_as": "\u202eecilA"}, "printable"),
-    "no text": ({"shown_as": 7}, "printable text"),
+    "no shown_as": ({"shown_as": ...}, "shown_as"),
+    "no text": ({"shown_as": 7}, "must be text"),
 }
 BAD_REDEEMS: Mapping[str, tuple[dict[str, Any], str]] = {
     "too short an op": ({"op": "x" * 15}, "16 to 128"),

@@ -125,8 +125,7 @@ function fill(text, words = {}) {
 
 /** Foreign text, which cannot turn the text around it. @param {unknown} value @param {string} part */
 function foreign(value, part = "") {
-  const text = plain(typeof value === "number" ? String(value) : value, LONGEST + 1), all = Array.from(text);
-  return make("bdi", part, {}, all.length > LONGEST ? all.slice(0, LONGEST).join("") + "…" : text);
+  return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, LONGEST));
 }
 
 export class QRApproveElement extends HTMLElement {
@@ -200,7 +199,8 @@ export class QRApproveElement extends HTMLElement {
   /** This page's address, if it carries a code: the server alone reads what it means. */
   #address() {
     const { origin, pathname, search } = location, at = (this.getAttribute("at") ?? "").replace(/\/+$/, "");
-    if (at && pathname.startsWith(`${at}/`) && pathname.length > at.length + 1) return origin + pathname; // a query is not the code's
+    if (at && pathname.startsWith(`${at}/`) && pathname.length > at.length + 1)
+      return origin + pathname.replace(/\/$/, ""); // the query is not of the code, nor is a slash that a server appended
     return at && pathname.replace(/\/+$/, "") === at && !new URLSearchParams(search).get("user_code") ? "" : origin + pathname + search;
   }
 

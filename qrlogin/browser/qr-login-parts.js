@@ -101,10 +101,18 @@ export function sleep(ms, signal) {
 export const backoff = (/** @type {number} */ failed) => Math.min(30_000, 1000 * 2 ** (failed - 1)) * (0.5 + Math.random() / 2);
 
 /** A name as one line of text that cannot turn the text around it and hides nothing. Joiners stay: emoji, Persian and the
- * scripts of India are written with them. @param {unknown} name */
+ * scripts of India are written with them. Beyond `most` characters it is cut, and no emoji of several is parted.
+ * @param {unknown} name */
 export function plain(name, most = 80) {
   if (typeof name !== "string") return "";
-  return Array.from(name.replace(/[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu, "")).slice(0, most).join("");
+  const text = name.replace(/[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu, ""), all = Array.from(text);
+  if (all.length <= most) return text;
+  let kept = "", left = most;
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    if ((left -= Array.from(segment).length) < 0) break;
+    kept += segment;
+  }
+  return `${kept || all.slice(0, most).join("")}…`;
 }
 
 /** Tells a person's press on what the card shows now from every other: one that a script made, one that was meant for what lay

@@ -7,6 +7,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
+from qrlogin.arguments import ShownAs
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, NoSuchPath, QRLoginError
 from qrlogin.table import State
@@ -24,7 +25,7 @@ class Person:
     """Who is signed in on the phone, by the application's word alone: nothing in a request's body can name them."""
 
     subject: str = field(repr=False)
-    shown_as: str = field(default="", repr=False)  # how the browser names them in "continue as M•••a?"
+    shown_as: ShownAs = field(default=..., repr=False)  # in "continue as M•••a?"; "" or None for a person without a name
     phone: str = field(default="", repr=False)  # tells several phones of one account apart
 
 

@@ -69,11 +69,14 @@ async def test_an_answer_for_a_page_that_was_left_changes_nothing(chromium: Brow
             assert stub.kinds() == ["scan"]
 
 
+@pytest.mark.parametrize("at", ["/qr", "/qr/"])
 @pytest.mark.parametrize(
     ("path", "code"),
     [
         (f"/qr/{CODE}", f"/qr/{CODE}"),
         (f"/qr/{CODE}?utm=x#y", f"/qr/{CODE}"),
+        (f"/qr/{CODE}/", f"/qr/{CODE}"),
+        (f"/qr/{CODE}/?utm=x", f"/qr/{CODE}"),
         ("/qr?user_code=WDJB-MJHT&utm=x#y", "/qr?user_code=WDJB-MJHT&utm=x"),
         ("/qr/?user_code=WDJB-MJHT", "/qr/?user_code=WDJB-MJHT"),
         ("/qr", ""),
@@ -83,9 +86,10 @@ async def test_an_answer_for_a_page_that_was_left_changes_nothing(chromium: Brow
     ],
 )
 async def test_what_is_sent_is_the_address_and_nothing_that_hangs_on_it(
-    chromium: Browser, tmp_path: Path, path: str, code: str
+    chromium: Browser, tmp_path: Path, path: str, code: str, at: str
 ) -> None:
     with ApproveStub() as stub:
+        stub.attributes = stub.attributes.replace('at="/qr"', f'at="{at}"')
         async with thumb(chromium, tmp_path) as hand:
             await hand.page.goto(stub.origin + path)
             await hand.until("found" if code else "aim")

@@ -40,7 +40,15 @@ async def test_a_name_is_text(desk: Desk, stub: Stub, name: str) -> None:
     shown = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=name]').textContent")
     assert len(shown) <= 160
     assert unseen(shown) == []
-    assert shown == "".join(each for each in name[:80] if not unseen(each)) or shown == "an account without a name"
+    whole = "".join(each for each in name if not unseen(each))
+    cut = shown.removesuffix("…")
+    if len(whole) <= 80:
+        assert shown == (whole or "an account without a name")
+    else:
+        assert shown == f"{cut}…"
+        assert whole.startswith(cut)
+        assert 70 < len(cut) <= 80
+        assert cut[0] == "x" or len(cut) % 7 == 0  # no family is parted
     title = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=title]').textContent")
     assert title == f"Continue as {shown}?"
     assert await desk.buttons() == ["Continue", "That is not me"]

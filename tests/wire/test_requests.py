@@ -372,7 +372,7 @@ def test_whoever_is_not_signed_in_is_told_so_before_the_body_is_read(untouched: 
     assert {dict(answer.headers)["WWW-Authenticate"] for answer in answers} == {"Bearer"}
 
 
-MISTAKES = (Person(""), Person("1"), Person("1", "A\ne"), Person("1", "Alice" * 100), Person("x" * 300, "Alice"))
+MISTAKES = (Person(""), Person("1"), Person("x" * 300, "Alice"))
 
 
 @pytest.mark.parametrize("person", MISTAKES)

@@ -327,7 +327,7 @@ class Stories:
 
     def test_any_text_comes_back_as_it_was(self, world: World) -> None:
         for text in ODD_TEXTS:
-            shown = text if text.isprintable() else "?"
+            shown = text if text.strip() and text.isprintable() else "?"  # names are cleaned before a store sees them
             login = Login(world, world.qr.begin(context={"browser": shown}))
             assert world.run(world.core.scan(login.scan_code, subject=text, shown_as=shown)).context == {"browser": shown}
             world.run(login.confirm(text))

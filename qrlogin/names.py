@@ -1,0 +1,126 @@
+"""How a name is cleaned: of a person before a browser shows it, of a place before a phone shows it.
+
+A name is what people and their keyboards write, so nothing in it is an error. `clean` removes what
+could turn, hide or break the text around it, and cuts what is too long. Nothing here knows a login.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from unicodedata import category, combining
+
+_JOINER: Final = "\u200d"
+_JOINERS: Final = ("\u200c", _JOINER)  # Persian and the scripts of India need both, emoji need the second
+_BREAKS: Final = ("Cc", "Zl", "Zp")
+# A surrogate cannot be stored. A format character turns text or is invisible. A private one has a
+# meaning in one font only, such as the icons of the page, which a name must not draw.
+_DROPPED: Final = ("Cs", "Cf", "Co")
+_FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # they show nothing
+_VIRAMA: Final = 9  # combining class: the sign that takes the vowel from an Indian letter
+_ELLIPSIS: Final = "…"
+
+
+def clean(text: str, limit: int) -> str:
+    """`text` as one line that fits `limit` bytes: cut between two graphemes, with an ellipsis.
+
+    Unassigned characters stay, because phones know newer emoji than Python does. Joiners stay where
+    they join. A space of a script's own, such as U+3000, stays; a run of spaces becomes one blank.
+    """
+    kept = (sign for sign in text if sign in _JOINERS or not _is_dropped(sign))
+    line = "".join(" " if category(sign) in _BREAKS else sign for sign in kept)
+    return _cut(re.sub(r"\s{2,}", " ", _joined(line)).strip(), limit)
+
+
+def _is_dropped(sign: str) -> bool:
+    kind = category(sign)
+    return kind in _DROPPED or sign in _FILLERS or (kind == "Cn" and _never_shown(sign))
+
+
+def _never_shown(sign: str) -> bool:
+    """Whether Unicode promises that this unassigned code point never becomes a visible character."""
+    point = ord(sign)
+    return (
+        point & 0xFFFE == 0xFFFE
+        or point == 0x2065
+        or 0xFDD0 <= point <= 0xFDEF
+        or 0xFFF0 <= point <= 0xFFF8
+        or 0xE0000 <= point <= 0xE0FFF
+    )
+
+
+def _joined(text: str) -> str:
+    """Without the joiners that join nothing. After a virama, Malayalam ends words with one."""
+    kept = ""
+    for at, sign in enumerate(text):
+        if sign in _JOINERS:
+            after = text[at + 1 : at + 2]
+            before = kept[-1:]
+            if not before or before in _JOINERS or before.isspace():
+                continue
+            if combining(before) != _VIRAMA and (not after or after in _JOINERS or after.isspace()):
+                continue
+        kept += sign
+    return kept
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text.encode()) <= limit:
+        return text
+    room = left = limit - len(_ELLIPSIS.encode())
+    kept = ""
+    for grapheme in graphemes(text):
+        left -= len(grapheme.encode())
+        if left < 0:
+            break
+        kept += grapheme
+    if not kept:  # one letter under a heap of marks
+        kept = text.encode()[:room].decode(errors="ignore")
+    return kept.rstrip() + _ELLIPSIS
+
+
+def graphemes(text: str) -> Iterator[str]:
+    """`text` in pieces that a reader takes for one letter or one picture.
+
+    This approximates the extended grapheme clusters of Unicode (UAX 29) with what Python knows of
+    each character. Where it errs, it keeps together what could be cut.
+    """
+    cluster = ""
+    for sign in text:
+        if cluster and not _extends(cluster, sign):
+            yield cluster
+            cluster = ""
+        cluster += sign
+    if cluster:
+        yield cluster
+
+
+def _extends(cluster: str, sign: str) -> bool:
+    last = cluster[-1]
+    return (
+        category(sign).startswith("M")  # accents, vowel signs, variation selectors
+        or sign in _JOINERS
+        or last == _JOINER  # 👩‍💻
+        or "\U0001f3fb" <= sign <= "\U0001f3ff"  # the colours of skin
+        or (len(cluster) == 1 and _is_regional(last) and _is_regional(sign))  # a flag is two letters
+        or (combining(last) == _VIRAMA and category(sign) == "Lo")  # ක්ෂ
+        or (_ends_a_syllable(sign) and _is_hangul(last))
+        or (_begins_a_syllable(sign) and _begins_a_syllable(last))
+    )
+
+
+def _is_regional(sign: str) -> bool:
+    return "\U0001f1e6" <= sign <= "\U0001f1ff"
+
+
+def _begins_a_syllable(sign: str) -> bool:
+    """A consonant of Hangul in parts."""
+    return "\u1100" <= sign <= "\u115f" or "\ua960" <= sign <= "\ua97c"
+
+
+def _ends_a_syllable(sign: str) -> bool:
+    """A vowel or a last consonant of Hangul in parts."""
+    return "\u1160" <= sign <= "\u11ff" or "\ud7b0" <= sign <= "\ud7fb"
+
+
+def _is_hangul(sign: str) -> bool:
+    return "가" <= sign <= "힣" or _begins_a_syllable(sign) or _ends_a_syllable(sign)
