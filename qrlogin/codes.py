@@ -94,7 +94,7 @@ class DeviceCode:
     login_id: str
     secret: str = field(repr=False)
     begun_at: int
-    redeem_by: int  # signed, so nobody with write access to the store extends a login
+    redeem_by: int  # signed: the record's deadlines are not, so this one bounds them all
     client_id: str
     flags: str
     key: Key = field(repr=False)

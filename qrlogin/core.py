@@ -195,7 +195,8 @@ class Core:
         key, login_id = device.key, device.login_id
         mark = codes.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
         values = {"device_digest": device.digest, "redeem_mark": mark}
-        seconds = {"replay_by": self.policy.replay_window if replay_window is None else replay_window}
+        window = self.policy.replay_window if replay_window is None else replay_window
+        seconds = {"replay_by": window}
         if COLLECTED in device.flags:
             seconds |= {"pace": self.policy.interval, "pace_step": _PACE_STEP, "pace_slack": _PACE_SLACK}
             command = _command("collect", login_id, values=values, seconds=seconds, until=device.redeem_by)
@@ -207,6 +208,8 @@ class Core:
             if reply.verdict not in DONE:
                 refuse_browser(reply, device)
             known(reply)
+            if reply.now >= device.redeem_by + window * 1000:  # the record's replay_by is not sealed; the device_code is
+                raise Expired
             return release_subject(reply, key)
 
         def tells(reply: Reply, redeemed: Redeemed) -> Event:
@@ -388,11 +391,11 @@ class Core:
 
     def _status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        state, record, key = known(reply), reply.record, device.key
+        state, key = known(reply), device.key
         bare = bare_status(reply)
         if state is State.PENDING and FIXED not in device.flags:
             rotation = self.policy.rotation * 1000
-            begun_at = instant(record, "begun_at")
+            begun_at = device.begun_at  # signed, as the record's is not
             rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
             code = self._codes.scan_code(key, reply.login_id, rotates_at + self.policy.rotation_grace * 1000)
             return replace(

@@ -16,6 +16,7 @@ import pytest
 from qrlogin import (
     STANDARD,
     Begun,
+    Expired,
     LoginError,
     NotYours,
     RecordForged,
@@ -206,6 +207,54 @@ def test_a_rolled_back_state_alone_brings_nothing_that_was_not_approved() -> Non
     victim.forge(state=State.CONFIRMED, redeem_by="999999999999999")
     with pytest.raises(RecordForged):
         victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
+
+
+# The signed end
+
+FAR = "999999999999999"
+
+
+@pytest.mark.parametrize("replay_window", [None, 120])
+@pytest.mark.parametrize("ask_browser", [True, False])
+def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(ask_browser: bool, replay_window: int | None) -> None:
+    """A repeat is answered before any deadline of the record, and the record's deadlines are not sealed."""
+    app = App()
+    begun = app.qr.run(app.qr.core.begin(ask_browser=ask_browser, redeem_window=replay_window))
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    tag = app.tag(begun)
+    confirmed = app.store.record(begun.login_id)
+
+    def redeem() -> Redeemed:
+        return app.qr.run(app.qr.core.redeem(begun.device_code, acknowledged=tag, op=OP, replay_window=replay_window))
+
+    ends = app.qr.core.device(begun.device_code).redeem_by
+    window = (replay_window or app.policy.replay_window) * 1000
+    app.clock.ms = ends - 1
+    assert not redeem().replayed
+    redeemed = app.store.record(begun.login_id)
+    app.clock.ms = ends + window - 2  # the latest repeat that the record itself allows
+    assert redeem().subject == ALICE
+    times = dict.fromkeys(("begun_at", "expires_at", "redeem_by", "replay_by"), FAR)
+    app.clock.ms = ends + window - 1
+    app.store.forge(begun.login_id, {**redeemed, **times})
+    assert redeem().subject == ALICE
+    for late in (0, 364 * 86_400_000):
+        app.clock.ms = ends + window + late
+        app.store.apply(app.qr.core.status(begun.device_code).command)  # what the store drops, the writer puts back
+        for record in (redeemed, confirmed):
+            app.store.forge(begun.login_id, {**record, **times})
+            with pytest.raises(Expired):
+                redeem()
+
+
+def test_the_picture_rests_on_the_signed_beginning() -> None:
+    victim = Victim(State.PENDING)
+    shown = victim.app.qr.status(victim.begun.device_code)
+    for begun_at in ("", "0", "1", str(victim.app.clock.ms - 9_000), FAR):
+        victim.forge(begun_at=begun_at)
+        seen = victim.app.qr.status(victim.begun.device_code)
+        assert (seen.scan_code, seen.rotates_in) == (shown.scan_code, shown.rotates_in)
 
 
 # The same code, drawn again
