@@ -7,7 +7,7 @@
         user_code   eight letters to type, XXXX-XXXX, for people without a camera (RFC 8628 section 6.1); carries no signature
     claim         ties confirm, deny and release to the account that scanned
     ticket        what a redirect of a script dialect carries: worthless without the browser's device_code
-    seals         begin_seal, scanner, approval: a writer of the store can forge none of them
+    seals         begin_seal, name_seal, scanner, approval: a writer of the store can forge none of them
 
 All of them are MACs by itsdangerous (HMAC-SHA-256, a salt for each purpose and audience) over length-prefixed parts. What is
 signed is accepted in one spelling only: its signature is computed again and compared as text. Length and form come before
@@ -96,7 +96,7 @@ class DeviceCode:
     login_id: str
     secret: str = field(repr=False)
     begun_at: int
-    redeem_by: int  # signed, so nobody with write access to the store extends a login
+    redeem_by: int  # signed: the record's deadlines are not, so this one bounds them all
     client_id: str
     flags: str
     key: Key = field(repr=False)
@@ -111,7 +111,7 @@ class DeviceCode:
 class ScanCode:
     """A scan_code, read. After `until` it can no longer scan; it still names its login to confirm, deny and release."""
 
-    login_id: str
+    login_id: str  # of a user_code: the id of the record that names its login
     key: Key = field(repr=False)
     until: int | None = None  # None: as long as its login
     guessed: bool = False  # a user_code: nothing but its being known to the store says that it is genuine
@@ -119,11 +119,12 @@ class ScanCode:
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A new login_id, and the codes that lead to it and to no other."""
+    """A new login_id, which no other login ever had or will have, and the codes that lead to it."""
 
     login_id: str
     fixed: str = field(default="", repr=False)
     user_code: str = field(default="", repr=False)
+    named_at: str = ""  # where the letters of the user_code lead: the id of the record that names the login
 
 
 class Codes:
@@ -167,14 +168,15 @@ class Codes:
     # The phone's
 
     def mint(self, key: Key, *, fixed: bool, typed: bool) -> Minted:
-        """A new login_id: random, or what a fixed code or a user_code leads to."""
+        """A new login_id: random, or what the random bytes of a fixed code lead to. It never depends on letters, which repeat."""
         if fixed:
             drawn = secrets.token_bytes(_RANDOM_BYTES)
             code = drawn + _tag(key, drawn)
             return Minted(_id_of_fixed(code), fixed=code.hex())
         if typed:
             letters = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
-            return Minted(_id_of_typed(key, letters), user_code=f"{letters[:4]}-{letters[4:]}")
+            user_code = f"{letters[:4]}-{letters[4:]}"
+            return Minted(new_login_id(), user_code=user_code, named_at=_id_of_typed(key, letters))
         return Minted(new_login_id())
 
     def scan_code(self, key: Key, login_id: str, until: int) -> str:
@@ -304,6 +306,11 @@ def guesser(key: Key, subject: str) -> str:
 
 def begin_seal(key: Key, login_id: str, digest: str, context: str, needs: str, only_for: str) -> str:
     return key.mac("begin", login_id, digest, context, needs, only_for)
+
+
+def name_seal(key: Key, named_at: str, login_id: str) -> str:
+    """Seals which login the letters of a user_code lead to."""
+    return key.mac("name", named_at, login_id)
 
 
 def scanner_seal(key: Key, login_id: str, claim: str, who: str) -> str:

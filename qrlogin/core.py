@@ -5,7 +5,7 @@ checks signatures before and seals after; it reads no clock (the reply says what
 and has no sync/async colour. `login.py` and `aio.py` only carry commands to a store and replies back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import NoReturn, TypeVar
@@ -14,7 +14,17 @@ from qrlogin import codes
 from qrlogin.answers import Begun, Event, EventName, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_client_id, check_person, check_redeem, clean_name, freeze, thaw
 from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode, same
-from qrlogin.errors import AlreadyScanned, BadArgument, Expired, InvalidCode, NotYours, TooManyGuesses, Unavailable, UnknownLogin
+from qrlogin.errors import (
+    AlreadyScanned,
+    BadArgument,
+    Expired,
+    InvalidCode,
+    NotYours,
+    RecordForged,
+    TooManyGuesses,
+    Unavailable,
+    UnknownLogin,
+)
 from qrlogin.operation import Operation as Operation  # what a core makes, so it is found here, too
 from qrlogin.policy import Policy, check_lifetime, check_window
 from qrlogin.replies import (
@@ -36,7 +46,7 @@ from qrlogin.replies import (
     told,
 )
 from qrlogin.step import Command, Reply, Verdict
-from qrlogin.table import GUESSED_RIGHT, TABLE, Row, State, guess
+from qrlogin.table import GUESSED_RIGHT, LOOK_UP, NAME, TABLE, Row, State, guess
 
 T = TypeVar("T")
 
@@ -99,6 +109,7 @@ class Core:
             minted = self._codes.mint(key, fixed=fixed, typed=user_code)
             secret, login_id = codes.new_secret(), minted.login_id
             digest = codes.device_digest(key, login_id, secret)
+            keep = seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND
             command = _command(
                 "begin",
                 login_id,
@@ -109,7 +120,7 @@ class Core:
                     "begin_seal": codes.begin_seal(key, login_id, digest, frozen, "", ""),
                 },
                 seconds={"expires_at": seconds, "redeem_by": seconds + window},
-                keep=seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND,
+                keep=keep,
             )
 
             def finish(reply: Reply) -> Begun:
@@ -132,10 +143,21 @@ class Core:
                     user_code=minted.user_code,
                 )
 
-            def again(reply: Reply) -> Operation[Begun] | None:
-                return draw(left - 1) if left and reply.verdict is Verdict.REFUSED else None
+            beginning = Operation(command, finish, tells=lambda reply, _: told("begun", reply, key))
+            if not user_code:
+                return beginning
+            names = {"names": login_id, "name_seal": codes.name_seal(key, minted.named_at, login_id)}
+            naming = Command(minted.named_at, NAME, codes.new_mark(), names, keep=keep * 1000)
 
-            return Operation(command, finish, again if user_code else None, lambda reply, _: told("begun", reply, key))
+            def named(reply: Reply) -> Operation[Begun] | None:
+                if reply.verdict in DONE:
+                    return beginning
+                return draw(left - 1) if left else None
+
+            def taken(_: Reply) -> NoReturn:
+                raise Unavailable("every user_code that was drawn is taken: begin again")
+
+            return Operation(naming, taken, named)
 
         return draw(_DRAWS - 1)
 
@@ -173,7 +195,8 @@ class Core:
         key, login_id = device.key, device.login_id
         mark = codes.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
         values = {"device_digest": device.digest, "redeem_mark": mark}
-        seconds = {"replay_by": self.policy.replay_window if replay_window is None else replay_window}
+        window = self.policy.replay_window if replay_window is None else replay_window
+        seconds = {"replay_by": window}
         if COLLECTED in device.flags:
             seconds |= {"pace": self.policy.interval, "pace_step": _PACE_STEP, "pace_slack": _PACE_SLACK}
             command = _command("collect", login_id, values=values, seconds=seconds, until=device.redeem_by)
@@ -185,6 +208,8 @@ class Core:
             if reply.verdict not in DONE:
                 refuse_browser(reply, device)
             known(reply)
+            if reply.now >= device.redeem_by + window * 1000:  # the record's replay_by is not sealed; the device_code is
+                raise Expired
             return release_subject(reply, key)
 
         def tells(reply: Reply, redeemed: Redeemed) -> Event:
@@ -235,7 +260,7 @@ class Core:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
         name = clean_name(shown_as, required=self.policy.names_scanner)
-        return self._looked_up([self._scan(one, subject, name, phone) for one in found], found, subject, held=False)
+        return self._looked_up(lambda scan: self._scan(scan, subject, name, phone), found, subject, held=False)
 
     def _scan(self, scan: ScanCode, subject: str, shown_as: str, phone: str) -> Operation[Scanned]:
         login_id, key = scan.login_id, scan.key
@@ -283,7 +308,7 @@ class Core:
     def _by_scanner(self, event: str, code: str, subject: str, phone: str) -> Operation[Status]:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
-        return self._looked_up([self._decide(event, one, subject, phone) for one in found], found, subject, held=True)
+        return self._looked_up(lambda scan: self._decide(event, scan, subject, phone), found, subject, held=True)
 
     def _decide(self, event: str, scan: ScanCode, subject: str, phone: str) -> Operation[Status]:
         claim = codes.claim(scan.key, scan.login_id, subject, phone)
@@ -307,16 +332,18 @@ class Core:
 
         return Operation(_command(event, scan.login_id, values=values), finish, tells=tells)
 
-    def _looked_up(self, tries: Sequence[Operation[T]], found: Sequence[ScanCode], subject: str, *, held: bool) -> Operation[T]:
-        """The one operation of a signed code; a typed one is looked for under one key after the other, and each guess that leads
-        nowhere counts (RFC 8628 section 5.1).
+    def _looked_up(
+        self, make: Callable[[ScanCode], Operation[T]], found: Sequence[ScanCode], subject: str, *, held: bool
+    ) -> Operation[T]:
+        """The one operation of a signed code. For a typed one, the record that names its login is looked for under one key after
+        the other, and each guess that leads nowhere counts (RFC 8628 section 5.1).
 
         A scan pays before it looks, and gets back what it paid if the code was right: so a hundred guesses at once are no more
         than a hundred in a row. For what must be `held` already a stranger learns nothing from any code, so it pays only
         afterwards and if it was wrong: whoever holds a login can refuse it, however often they mistyped another.
         """
         if not found[0].guessed:
-            return tries[0]
+            return make(found[0])
         if not self.policy.user_codes:
             raise InvalidCode("typed codes are off in this application's policy")
         window = self.policy.guess_window
@@ -331,15 +358,27 @@ class Core:
         def spent(_: Reply) -> NoReturn:
             raise TooManyGuesses(window)
 
-        def look(first: Operation[T], *others: Operation[T]) -> Operation[T]:
-            rest = look(*others) if others else None  # made once, here: an operation remembers what it told
+        def forged(_: Reply) -> NoReturn:
+            raise RecordForged("the login that a typed code names does not carry the seal of this application")
 
+        def look(scan: ScanCode, *others: ScanCode) -> Operation[T]:
+            rest = look(*others) if others else None
+            reach = cache(lambda login_id: judged(make(replace(scan, login_id=login_id))))  # it remembers what it told
+
+            def then(reply: Reply) -> Operation[T] | None:
+                if not reply.record:  # without a login, too, the store is asked as often: a guesser times both alike
+                    return rest or reach(scan.login_id)
+                login_id = reply.record.get("names", "")
+                genuine = codes.name_seal(scan.key, scan.login_id, login_id)
+                return reach(login_id) if same(reply.record.get("name_seal", ""), genuine) else None
+
+            return Operation(Command(scan.login_id, LOOK_UP, codes.new_mark()), forged, then)
+
+        def judged(first: Operation[T]) -> Operation[T]:
             def then(reply: Reply) -> Operation[T] | None:
                 try:
                     answer = first.finish(reply)
                 except UnknownLogin:
-                    if rest and not reply.record:
-                        return rest
                     return (
                         Operation(paying, lambda paid: (first.finish if paid.verdict in DONE else spent)(reply)) if held else None
                     )
@@ -347,16 +386,16 @@ class Core:
 
             return Operation(first.command, first.meaning, then, first.tells)
 
-        looking = look(*tries)
+        looking = look(*found)
         return looking if held else Operation(paying, spent, lambda paid: looking if paid.verdict in DONE else None)
 
     def _status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        state, record, key = known(reply), reply.record, device.key
+        state, key = known(reply), device.key
         bare = bare_status(reply)
         if state is State.PENDING and FIXED not in device.flags:
             rotation = self.policy.rotation * 1000
-            begun_at = instant(record, "begun_at")
+            begun_at = device.begun_at  # signed, as the record's is not
             rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
             code = self._codes.scan_code(key, reply.login_id, rotates_at + self.policy.rotation_grace * 1000)
             return replace(

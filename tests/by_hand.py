@@ -197,6 +197,21 @@ def guessed_right(it: Asked) -> Told:
     return Told("applied", {"guesses": str(taken)}, "counting", announced=taken >= 10**9)
 
 
+# Which login the letters of a typed code lead to: said once, in a record of its own.
+
+
+def name(it: Asked) -> Told:
+    if it.record:
+        return REPEATED if it.proves("names") else REFUSED
+    return EXPIRED if it.code_is_late else Told("applied", it.texts("names", "name_seal"), "naming")
+
+
+def look_up(it: Asked) -> Told:
+    if not it.record:
+        return REFUSED
+    return EXPIRED if it.code_is_late else Told("applied")
+
+
 # What may come later: the step must be able to say it without a change.
 
 
@@ -237,7 +252,8 @@ def reserve(it: Asked) -> Told:
     return EXPIRED if it.code_is_late else Told("applied", {}, "pending")
 
 
-_EVENTS = (begin, status, scan, release, confirm, deny, cancel, redeem, collect, guessed_right, miss, misread, rename, reserve)
+_LOGIN = (begin, status, scan, release, confirm, deny, cancel, redeem, collect)
+_EVENTS = (*_LOGIN, guessed_right, name, look_up, miss, misread, rename, reserve)
 EVENTS: Mapping[str, Callable[[Asked], Told]] = {
     **{each.__name__.replace("_", " "): each for each in _EVENTS},
     **{f"guess of {budget}": partial(guess, budget) for budget in (1, 3)},

@@ -12,7 +12,22 @@ from types import MappingProxyType
 from typing import Final
 
 from qrlogin.step import Command
-from qrlogin.table import ABSENT, ANY, COUNTING, GUESSED_RIGHT, NEVER, SPENT, TABLE, Count, Row, State, guess
+from qrlogin.table import (
+    ABSENT,
+    ANY,
+    COUNTING,
+    GUESSED_RIGHT,
+    LOOK_UP,
+    NAME,
+    NAMING,
+    NEVER,
+    SPENT,
+    TABLE,
+    Count,
+    Row,
+    State,
+    guess,
+)
 
 NOW: Final = 4_102_444_800_000  # the year 2100: a real server must not find a record's time over
 AHEAD: Final = 60_000
@@ -20,6 +35,8 @@ KEEP: Final = 240_000  # the life of a record that is born
 
 #: Not in the table, because no login is changed by them: they count what an account has guessed.
 GUESSES: Final = (guess(1), guess(3), GUESSED_RIGHT)
+#: Nor is a login changed by these: they say which login letters lead to.
+NAMES: Final = (NAME, LOOK_UP)
 #: Rows that may come: the step has to be able to say them as it is.
 LATER: Final = (
     Row(
@@ -42,7 +59,7 @@ LATER: Final = (
     Row("rename", sources=MappingProxyType({ANY: NEVER}), writes=("who",)),
     Row("reserve", sources=MappingProxyType({ABSENT: NEVER}), repeats=(ANY,), to=State.PENDING),
 )
-ROWS: Final = (*TABLE.values(), *GUESSES, *LATER)
+ROWS: Final = (*TABLE.values(), *GUESSES, *NAMES, *LATER)
 
 #: States that no row knows: from a newer version, from a damaged record, or shaped like something that a row means.
 STRANGE: Final = ("frozen", "expired", ANY, "?", "PENDING", "pending\n", "", None)  # None: the record has lost its state
@@ -89,6 +106,8 @@ _LIVED: Final = {
     "redeem_mark": "R",
     "replay_by": str(NOW + AHEAD),
     "redeemed_at": str(NOW - 4000),
+    "names": "N",
+    "name_seal": "sealed-name",
 }
 _BROUGHT: Final = {
     "v": "1",
@@ -106,6 +125,8 @@ _BROUGHT: Final = {
     "approval": "approved",
     "redeem_mark": "R",
     "mark": "this-mark",
+    "names": "N",
+    "name_seal": "sealed-name",
 }
 _DURATIONS: Final = {
     "expires_at": 120_000,
@@ -134,7 +155,8 @@ _AROUND: Final = (NOW - 1, NOW, NOW + 1)
 def _states(row: Row) -> Iterator[tuple[bool, str | None]]:
     """(whether there is a record, the state it holds)."""
     yield False, ABSENT
-    for state in (*(one for one in State if one is not State.EXPIRED), *STRANGE, *((COUNTING, SPENT) if row in GUESSES else ())):
+    beside = (COUNTING, SPENT) if row in GUESSES else (NAMING,) if row in NAMES else ()
+    for state in (*(one for one in State if one is not State.EXPIRED), *STRANGE, *beside):
         yield True, state
 
 
@@ -175,7 +197,7 @@ def _bend(
         {name: brought[name] for name in brought if name in _mentioned(row)},
         {name: durations[name] for name in durations if name in row.instants or (row.paces and name.startswith("pace"))},
         until,
-        keep=KEEP if row.event == "begin" or row in GUESSES else None,
+        keep=KEEP if row.event == "begin" or row in (*GUESSES, NAME) else None,
     )
     return Case(f"{row.event}: " + ", ".join(str(part) for part in about), record, command, shown)
 

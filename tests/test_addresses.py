@@ -29,7 +29,7 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
     mine = Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
     rotating = mine.scan_code(mine.signing_key, LOGIN_ID, NOON)
     fixed, typed = (mine.mint(mine.signing_key, fixed=not kind, typed=bool(kind)) for kind in range(2))
-    for code, login_id in ((rotating, LOGIN_ID), (fixed.fixed, fixed.login_id), (typed.user_code, typed.login_id)):
+    for code, login_id in ((rotating, LOGIN_ID), (fixed.fixed, fixed.login_id), (typed.user_code, typed.named_at)):
         assert mine.read_scan_code(code) == mine.read_scan_code(f"{mine.verification_uri}/{code}")
         assert [one.login_id for one in mine.read_scan_code(code)] == [login_id]
     assert mine.verification_uri == uri.rstrip("/")
@@ -178,7 +178,7 @@ def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> No
 def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
     """RFC 8628 section 3.3.1. It is still a guess to us: what is in a link was not necessarily on a screen."""
     (found,) = MINE.read_scan_code(address)
-    assert (found.login_id, found.guessed) == (TYPED.login_id, True)
+    assert (found.login_id, found.guessed) == (TYPED.named_at, True)
 
 
 OTHER = MINE.mint(MINE.signing_key, fixed=True, typed=False).fixed

@@ -198,6 +198,26 @@ def test_begun_ago_and_what_a_phone_has_left() -> None:
     assert scanned.context == {"browser": "Firefox on Linux"}
 
 
+@pytest.mark.parametrize(("redeem_window", "replay_window"), [(30, None), (1, None), (150, 150)])
+def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(redeem_window: int, replay_window: int | None) -> None:
+    """Collected in the last millisecond; the answer is lost; the record must outlive the replay window that begins then."""
+    app = App()
+    begun = app.qr.run(app.qr.core.begin(lifetime=300, redeem_window=redeem_window, ask_browser=False))
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A")
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+
+    def collect() -> Redeemed:
+        return app.qr.run(app.qr.core.redeem(begun.device_code, op=OP, replay_window=replay_window))
+
+    app.clock.ms += (300 + redeem_window) * 1000 - 1
+    assert collect().subject == ALICE
+    app.clock.ms += (replay_window or STANDARD.replay_window) * 1000 - 1
+    assert collect().replayed
+    app.clock.ms += 1
+    with pytest.raises(AlreadyRedeemed):  # the record is still there to say so
+        collect()
+
+
 # 3. Replies that must not be believed
 
 

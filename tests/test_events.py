@@ -272,7 +272,7 @@ def test_a_login_that_is_drawn_again_begins_once(app: Telling, monkeypatch: pyte
 
     monkeypatch.setattr(app.store, "apply", apply)
     app.qr.begin(user_code=True)
-    assert [(event.name, event.login_id) for event in app.told] == [("begun", drawn[2])]
+    assert [(event.name, event.login_id) for event in app.told] == [("begun", drawn[3])]
 
 
 @pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])

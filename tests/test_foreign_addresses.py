@@ -101,7 +101,7 @@ def test_the_same_letters_by_themselves_are_one(word: str) -> None:
     app = App(policy=TYPED)
     with pytest.raises(UnknownLogin, match="no such login"):
         app.qr.scan(word, subject=ALICE, shown_as="A")
-    assert events(app) == ["guess of 5", "scan"]
+    assert events(app) == ["guess of 5", "look up", "scan"]
 
 
 # Ours
@@ -129,7 +129,7 @@ def test_what_our_own_address_says_is_a_guess(run: Run[Any]) -> None:
         events(app)
         with pytest.raises(UnknownLogin, match="no such login"):
             decide(app, "scan", address, run)
-        assert events(app) == ["guess of 5", "scan"]
+        assert events(app) == ["guess of 5", "look up", "scan"]
 
 
 # Fixed codes prove themselves

@@ -203,7 +203,7 @@ def test_a_ring_of_keys_is_one_guess_for_what_is_held_too(world: World, verb: st
 # What the store is asked, and what a client is told
 
 
-def test_whoever_holds_it_is_one_step_and_no_more() -> None:
+def test_a_decision_on_a_held_login_is_one_lookup_and_one_step() -> None:
     with Mount("sync", policy=TYPED, make=lambda core: Native(core, user_codes=True)) as mount:
         code = read(mount.browser(post("begin")))["user_code"]
         asked = []
@@ -211,7 +211,7 @@ def test_whoever_holds_it_is_one_step_and_no_more() -> None:
             mount.store.calls.clear()
             assert mount.phone(post(verb, {"code": code}, CREDENTIAL)).status == 200
             asked.append([command.row.event.partition(" of")[0] for command in mount.store.calls])
-        assert asked == [["guess", "scan", "guessed right"], ["confirm"], ["deny"]]
+        assert asked == [["guess", "look up", "scan", "guessed right"], ["look up", "confirm"], ["look up", "deny"]]
 
 
 def test_a_phone_is_told_the_same_of_both() -> None:

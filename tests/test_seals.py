@@ -7,11 +7,16 @@ record, knows every tag, and may even begin logins and have accounts of their ow
 import functools
 import itertools
 import logging
+import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
 from qrlogin import (
+    STANDARD,
+    Begun,
+    Expired,
     LoginError,
     NotYours,
     RecordForged,
@@ -24,10 +29,10 @@ from qrlogin import (
     WrongState,
     codes,
 )
-from qrlogin.codes import Key
+from qrlogin.codes import Codes, Key
 from qrlogin.replies import RECORD_FORMAT
 from qrlogin.step import Record
-from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App
+from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App
 
 #: Fields that say who and what; the others say when, and where the login stands.
 SEALED = (
@@ -202,6 +207,120 @@ def test_a_rolled_back_state_alone_brings_nothing_that_was_not_approved() -> Non
     victim.forge(state=State.CONFIRMED, redeem_by="999999999999999")
     with pytest.raises(RecordForged):
         victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
+
+
+# The signed end
+
+FAR = "999999999999999"
+
+
+@pytest.mark.parametrize("replay_window", [None, 120])
+@pytest.mark.parametrize("ask_browser", [True, False])
+def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(ask_browser: bool, replay_window: int | None) -> None:
+    """A repeat is answered before any deadline of the record, and the record's deadlines are not sealed."""
+    app = App()
+    begun = app.qr.run(app.qr.core.begin(ask_browser=ask_browser, redeem_window=replay_window))
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    tag = app.tag(begun)
+    confirmed = app.store.record(begun.login_id)
+
+    def redeem() -> Redeemed:
+        return app.qr.run(app.qr.core.redeem(begun.device_code, acknowledged=tag, op=OP, replay_window=replay_window))
+
+    ends = app.qr.core.device(begun.device_code).redeem_by
+    window = (replay_window or app.policy.replay_window) * 1000
+    app.clock.ms = ends - 1
+    assert not redeem().replayed
+    redeemed = app.store.record(begun.login_id)
+    app.clock.ms = ends + window - 2  # the latest repeat that the record itself allows
+    assert redeem().subject == ALICE
+    times = dict.fromkeys(("begun_at", "expires_at", "redeem_by", "replay_by"), FAR)
+    app.clock.ms = ends + window - 1
+    app.store.forge(begun.login_id, {**redeemed, **times})
+    assert redeem().subject == ALICE
+    for late in (0, 364 * 86_400_000):
+        app.clock.ms = ends + window + late
+        app.store.apply(app.qr.core.status(begun.device_code).command)  # what the store drops, the writer puts back
+        for record in (redeemed, confirmed):
+            app.store.forge(begun.login_id, {**record, **times})
+            with pytest.raises(Expired):
+                redeem()
+
+
+def test_the_picture_rests_on_the_signed_beginning() -> None:
+    victim = Victim(State.PENDING)
+    shown = victim.app.qr.status(victim.begun.device_code)
+    for begun_at in ("", "0", "1", str(victim.app.clock.ms - 9_000), FAR):
+        victim.forge(begun_at=begun_at)
+        seen = victim.app.qr.status(victim.begun.device_code)
+        assert (seen.scan_code, seen.rotates_in) == (shown.scan_code, shown.rotates_in)
+
+
+# The same code, drawn again
+
+#: What the phone's three calls of a login leave in its record.
+APPROVED = ("claim", "who", "scanner", "subject", "met", "facts", "approval")
+
+
+@pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
+@pytest.mark.parametrize("ask_browser", [True, False])
+def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
+    form: str, ask_browser: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight letters repeat sooner or later, and a forger who keeps old records only has to wait for that."""
+    monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
+    app = App(policy=replace(STANDARD, user_codes=True))
+
+    def begin() -> Begun:
+        begun = app.qr.run(app.qr.core.begin(user_code=form != "fixed", fixed=form == "fixed", ask_browser=ask_browser))
+        return replace(begun, scan_code=begun.user_code if form == "typed" else begun.scan_code)
+
+    old = begin()
+    app.qr.scan(old.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    app.qr.confirm(old.scan_code, subject=ALICE)
+    approved = app.store.record(old.login_id)
+    app.store._records._records.clear()
+    new = begin()
+    assert new.user_code == old.user_code
+    pending = app.store.record(new.login_id)
+    spliced = {**pending, **{name: approved[name] for name in APPROVED}, "state": State.CONFIRMED}
+    app.store.forge(new.login_id, spliced)
+    with pytest.raises(RecordForged):
+        app.qr.status(new.device_code)
+    with pytest.raises(RecordForged):
+        app.qr.redeem(new.device_code, acknowledged=approved["scanner"], op=OP)
+    # Nor does the whole old record help, with or without the beginning of the new login.
+    app.store.forge(new.login_id, approved)
+    with pytest.raises(LoginError):
+        app.qr.status(new.device_code)
+    with pytest.raises(LoginError):
+        app.qr.redeem(new.device_code, acknowledged=approved["scanner"], op=OP)
+
+
+@pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
+def test_no_login_id_is_drawn_twice(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every seal covers the login_id and the approval covers no other part of the beginning, so an id must never repeat."""
+    monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
+    made = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
+    drawn = [made.mint(made.signing_key, fixed=form == "fixed", typed=form == "typed") for _ in range(100)]
+    assert len({one.login_id for one in drawn}) == 100
+
+
+def test_letters_lead_to_no_login_that_was_not_begun_with_them(caplog: pytest.LogCaptureFixture) -> None:
+    """The record that letters name is sealed, too: else a forger leads a phone to the login of a browser of their own."""
+    app = App(policy=replace(STANDARD, user_codes=True))
+    victim, mine = app.qr.begin(user_code=True), app.qr.begin(user_code=True)
+    (at,), (from_,) = (app.qr.core._codes.read_scan_code(begun.user_code) for begun in (victim, mine))
+    genuine, other = app.store.record(at.login_id), app.store.record(from_.login_id)
+    for forged in (other, {**genuine, "names": mine.login_id}, {**genuine, "names": ""}, {**genuine, "name_seal": ""}):
+        app.store.forge(at.login_id, forged)
+        caplog.clear()
+        with pytest.raises(RecordForged):
+            app.qr.scan(victim.user_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        assert [one.levelno for one in caplog.records] == [logging.ERROR]
+    app.store.forge(at.login_id, genuine)
+    assert app.qr.scan(victim.user_code, subject=ALICE, shown_as=SHOWN[ALICE]).login_id == victim.login_id
 
 
 # Splices, exhaustively

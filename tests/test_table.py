@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from qrlogin.step import Command, Outcome, Record, Verdict, number, step
-from qrlogin.table import ABSENT, ANY, DIES_AT, GUESSED_RIGHT, NEVER, TABLE, TERMINAL, Count, Row, State, guess
+from qrlogin.table import ABSENT, ANY, DIES_AT, GUESSED_RIGHT, LOOK_UP, NAME, NEVER, TABLE, TERMINAL, Count, Row, State, guess
 
 # 1. The rows, literally
 
@@ -32,6 +32,11 @@ collect | device_digest          | -        | confirmed (redeem_by)             
 GUESSING = """
 guess of 5    | - | - | absent (never) counting (never) | counting | any: mark | -
 guessed right | - | - | counting (never) spent (never)  | counting | any: mark | -
+"""
+#: The letters of a typed code lead to a record that names the login.
+NAMING = """
+name    | - | - | absent (never) | naming | any: names | names name_seal
+look up | - | - | any (never)    | stay   | -          | -
 """
 
 
@@ -65,6 +70,13 @@ def test_guesses_are_counted_beside_the_logins() -> None:
     assert GUESSED_RIGHT.count == Count("guesses", 10**9, "counting", by=-1)
     assert guess(5) is guess(5) is not guess(6), "a store spells a row once: it has to be the same one each time"
     assert not {"counting", "spent"} & {*State}
+
+
+def test_letters_name_a_login_in_a_record_beside_it() -> None:
+    """It is written once, and no row changes it: what letters lead to is settled for as long as the record lives."""
+    assert [spelled(row) for row in (NAME, LOOK_UP)] == written(NAMING)
+    assert (NAME.reads, LOOK_UP.reads) == (False, True)
+    assert NAME.to not in {*State, "counting", "spent"}
 
 
 def test_what_keeps_a_poller_to_its_interval_is_nothing_that_a_row_reads() -> None:

@@ -21,7 +21,7 @@ LOGIN_ID = "7C1adAFmS0wnhCUT34IQqg"
 
 
 def by_hand(letters: str, secret: bytes = KEY, audience: str = "example.com") -> str:
-    """The login_id of PROTOCOL section 3, with nothing but the standard library."""
+    """The id of the record that names the login, with nothing but the standard library."""
     derived = hmac.digest(secret, f"qrlogin/{audience}/typed/v1".encode(), hashlib.sha256)
     mac = hmac.digest(derived, b"8:" + letters.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(mac[:16]).rstrip(b"=").decode()
@@ -59,13 +59,13 @@ def test_the_alphabet_is_the_standards() -> None:
     assert len(set(USER_CODE_LETTERS)) == 20
 
 
-def test_what_is_minted_is_four_and_four_and_leads_to_its_login() -> None:
+def test_what_is_minted_is_four_and_four_and_leads_to_what_names_its_login() -> None:
     for _ in range(200):
         one = MINE.mint(MINE.signing_key, fixed=False, typed=True)
         first, dash, last = one.user_code[:4], one.user_code[4], one.user_code[5:]
         assert (len(first), dash, len(last)) == (4, "-", 4)
         assert set(first + last) <= set(USER_CODE_LETTERS)
-        assert one.login_id == read(one.user_code) == by_hand(first + last)
+        assert one.named_at == read(one.user_code) == by_hand(first + last) != one.login_id
         assert one.fixed == ""
 
 

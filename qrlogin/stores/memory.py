@@ -44,7 +44,8 @@ class _Records:
 
 
 class MemoryStore:
-    """A store in memory. At most `capacity` records at a time: logins and, for each account that typed a code, its guesses.
+    """A store in memory. At most `capacity` records at a time: logins (two records for one with a typed code) and, for each
+    account that typed a code, its guesses.
 
     A begin beyond that raises `Unavailable`.
     """

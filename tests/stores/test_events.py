@@ -122,7 +122,7 @@ def test_a_lost_begin_is_told_once(proxy: Proxy, stores: Stores) -> None:
 
 
 @both_colours
-@pytest.mark.parametrize("lost", [1, 2, 3], ids=["the guess", "the scan", "the right guess"])
+@pytest.mark.parametrize("lost", [1, 2, 3, 4], ids=["the guess", "the lookup", "the scan", "the right guess"])
 def test_a_typed_scan_is_told_once_whichever_of_its_replies_is_lost(proxy: Proxy, stores: Stores, lost: int) -> None:
     with desk_of(stores, proxy.url) as desk:
         begun = desk.qr.begin(user_code=True)
@@ -141,7 +141,7 @@ def test_a_typed_scan_is_told_once_whichever_of_its_replies_is_lost(proxy: Proxy
             proxy.losing = int(lost == 1)
             assert operation is not None
             desk.qr.run(operation)
-        assert (proxy.lost - before, step) == (1, 3)
+        assert (proxy.lost - before, step) == (1, 4)
         assert desk.names == ["begun", "scanned"]
 
 

@@ -170,8 +170,8 @@ def test_an_answer_that_is_lost_at_any_step_loses_no_login(lossy: World) -> None
             break
         assert story.unheard == 1
     assert (
-        steps == 1 + 1 + 1 + 2 * 3 + 2 + 1
-    )  # begin, poll, two scans, each paid for and given back; two decisions, poll; none lost
+        steps == 2 + 1 + 2 * 4 + 2 * 2 + 1 + 1
+    )  # name and begin; poll; two scans, each paid for, looked up and given back; two decisions, looked up; poll; none lost
 
 
 def test_a_token_answer_that_is_lost_is_given_again_and_marked(world: World) -> None:
