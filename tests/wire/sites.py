@@ -185,8 +185,8 @@ def flask_app(endpoint: Endpoint, application: Application) -> Any:
     return app
 
 
-def fastapi_app(endpoint: AsyncEndpoint, application: Application) -> Any:
-    app = fastapi.FastAPI()
+def fastapi_app(endpoint: AsyncEndpoint, application: Application, **options: Any) -> Any:
+    app = fastapi.FastAPI(**options)
     app.add_middleware(SessionMiddleware, secret_key=KEY.hex())
 
     def person(request: fastapi.Request) -> Person | None:
