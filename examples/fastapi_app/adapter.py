@@ -1,21 +1,25 @@
 """qrlogin in FastAPI: a router with every route of a dialect, described in /openapi.json, and a lifespan.
 
-`person` is a dependency that says who is signed in on the phone, without touching the request's body; `log_in` starts your
+`person` is a dependency that says who is signed in on the phone; `log_in` starts your
 own session. Some dialects ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, NoReturn
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response, WebSocket
 from fastapi.security.base import SecurityBase
-from starlette.types import Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
 from qrlogin.wire import METHODS, AsyncEndpoint, Person, drain_on_signals
 from qrlogin.wire import Request as Asked
 from qrlogin.wire import Response as Answer
+from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.openapi import SCHEMES, operation
 
 
@@ -48,6 +52,29 @@ class Sent(Response):
         await self.answer.to_asgi(send)
 
 
+async def disconnected() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def read(request: Request, path: str) -> Asked:
+    """The request as qrlogin reads it. Starlette keeps a short body, so the application may read it before this and after it."""
+    body, length = b"", request.headers.get("content-length", "")
+    try:
+        if re.fullmatch("[0-9]{1,4}", length) and int(length) <= BODY_CAP:
+            await request.body()
+        async for part in request.stream():
+            body += part
+            if len(body) > BODY_CAP:
+                break
+    except ClientDisconnect:
+        return await Asked.from_asgi(request.scope, disconnected, path)
+    except RuntimeError:  # the application parsed a form, and Starlette keeps only the fields
+        if "form" not in request.headers.get("content-type", ""):
+            raise
+        body = urlencode((await request.form()).multi_items()).encode()
+    return await Asked.from_asgi(request.scope, request.receive, path, body=body)
+
+
 async def missing(*_: object) -> NoReturn:
     raise RuntimeError("this dialect needs log_out= or tokens=")
 
@@ -73,14 +100,13 @@ def qrlogin_router(
 
     def browser(path: str) -> Callable[..., Awaitable[Response]]:
         async def browser(request: Request) -> Response:
-            asked = await Asked.from_asgi(request.scope, request.receive, path.format(**request.path_params))
-            return await act(request, await endpoint.browser(asked))
+            return await act(request, await endpoint.browser(await read(request, path.format(**request.path_params))))
 
         return browser
 
     def phone(path: str) -> Callable[..., Awaitable[Response]]:
         async def phone(request: Request, who: Annotated[Person | None, Depends(person)]) -> Response:
-            return await act(request, await endpoint.phone(await Asked.from_asgi(request.scope, request.receive, path), who))
+            return await act(request, await endpoint.phone(await read(request, path), who))
 
         return phone
 

@@ -68,7 +68,7 @@ def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> 
         secret_keys=keys or (kept_key(_own(instance) / "qrlogin_key"),),
         session_key=environ.get("SECRET_KEY", "") or kept_key(_own(instance) / "session_key"),
         dialects=dialects,
-        max_waiting=_number(said, "QRLOGIN_MAX_WAITING", MAX_WAITING),
+        max_waiting=_number(said, "QRLOGIN_MAX_WAITING", MAX_WAITING, least=0),
         policy=replace(policy, user_codes="rfc8628" in dialects),  # its devices show a code to type, and so do the pages then
     )
 
@@ -81,10 +81,10 @@ def _own(instance: Path) -> Path:
     return instance
 
 
-def _number(said: Mapping[str, str], name: str, default: int) -> int:
+def _number(said: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     text = said.get(name, str(default))
-    if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise Misconfigured(f"{name} is a whole number from 1 on, such as {default}")
+    if not re.fullmatch("[0-9]{1,6}", text) or int(text) < least:
+        raise Misconfigured(f"{name} is a whole number from {least} on, such as {default}")
     return int(text)
 
 

@@ -1,6 +1,6 @@
 """qrlogin in Flask: a blueprint with two routes over an endpoint, and an extension that sets it up from `QRLOGIN_*`.
 
-`person` says who is signed in on the phone, without touching the request's body; `log_in` starts your own session. Some dialects
+`person` says who is signed in on the phone; `log_in` starts your own session. Some dialects
 ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
 """
 
@@ -8,18 +8,34 @@ import atexit
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, request
+from werkzeug.exceptions import ClientDisconnected
 
 from qrlogin import STANDARD, Misconfigured, QRLogin, Redeemed
 from qrlogin.render import png
 from qrlogin.stores import open_store
 from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Places, Request, drain_on_signals
 from qrlogin.wire import Response as Answer
+from qrlogin.wire.message import BODY_CAP
 
 
 def missing(*_: object) -> NoReturn:
     raise RuntimeError("this dialect needs log_out= or tokens=")
+
+
+def asked(path: str) -> Request:
+    """The request as qrlogin reads it. Flask keeps a short body, so the application may read it before this and after it."""
+    short = 0 < (request.content_length or 0) <= BODY_CAP
+    if not short and "stream" not in request.__dict__:  # nothing has been read of it: no more than the cap is
+        return Request.from_wsgi(request.environ, path)
+    try:
+        body = (b"" if short else request.stream.read(BODY_CAP + 1)) or request.get_data()
+    except ClientDisconnected:
+        return Request.from_wsgi(request.environ, path, body=b"")
+    # Of a form that was parsed, Flask keeps only the fields.
+    return Request.from_wsgi(request.environ, path, body=body or urlencode(list(request.form.items(multi=True))).encode())
 
 
 def qrlogin_blueprint(
@@ -50,13 +66,13 @@ def qrlogin_blueprint(
     @blueprint.route("/phone/<path:path>", methods=METHODS)
     def phone(path: str) -> Response:
         protect()
-        return send(endpoint.phone(Request.from_wsgi(request.environ, path), person()))
+        return send(endpoint.phone(asked(path), person()))
 
     @blueprint.route("/<path:path>", methods=METHODS)
     def browser(path: str) -> Response:
         if path.endswith("/redeem"):  # the rest has no need of it: it begins, looks or gives up, in nobody's name
             protect()
-        return send(endpoint.browser(Request.from_wsgi(request.environ, path)))
+        return send(endpoint.browser(asked(path)))
 
     return blueprint
 

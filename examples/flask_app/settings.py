@@ -42,7 +42,7 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
         "QRLOGIN_ORIGIN": origin,
         "QRLOGIN_STORE": environ.get("QRLOGIN_STORE") or "memory",
         "QRLOGIN_SECRET_KEYS": secret_keys(environ.get("QRLOGIN_SECRET_KEYS", ""), instance),
-        "QRLOGIN_MAX_WAITING": number(environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING),
+        "QRLOGIN_MAX_WAITING": number(environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING, least=0),
         "QRLOGIN_DIALECTS": names,
         "QRLOGIN_POLICY": replace(policy, user_codes="rfc8628" in names),  # its devices show a code to type; so do the pages then
     }
@@ -56,10 +56,10 @@ def own(instance: Path) -> Path:
     return instance
 
 
-def number(environ: Mapping[str, str], name: str, default: int) -> int:
+def number(environ: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     text = environ.get(name) or str(default)
-    if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise Misconfigured(f"{name} is a whole number from 1 on, such as {default}")
+    if not re.fullmatch("[0-9]{1,6}", text) or int(text) < least:
+        raise Misconfigured(f"{name} is a whole number from {least} on, such as {default}")
     return int(text)
 
 

@@ -58,8 +58,9 @@ class Request:
         return [(name.strip(), value.strip()) for name, _, value in crumbs]
 
     @classmethod
-    def from_wsgi(cls, environ: Mapping[str, Any], path: str) -> Self:
-        """Read a PEP 3333 environ; `path` is the part below the mount.
+    def from_wsgi(cls, environ: Mapping[str, Any], path: str, *, body: bytes | None = None) -> Self:
+        """Read a PEP 3333 environ; `path` is the part below the mount. If your framework has read the body already, hand it
+        over as `body`: a body can be read only once.
 
         WSGI has no word for a browser that left. Where the server shows its connection (werkzeug, gunicorn) or tells (waitress),
         `left` asks it; elsewhere a wait goes on to its end, though nobody hears the answer.
@@ -72,15 +73,19 @@ class Request:
             path=path.removeprefix("/"),
             query=environ.get("QUERY_STRING", ""),
             headers=tuple(headers),
-            body=_wsgi_body(environ),
+            body=_wsgi_body(environ) if body is None else body[: BODY_CAP + 1],
             client=environ.get("REMOTE_ADDR") or None,
             left=_who_left(environ),
         )
 
     @classmethod
-    async def from_asgi(cls, scope: Scope, receive: Receive, path: str) -> Self:
-        """Read an ASGI HTTP scope; `path` is the part below the mount. Remembers how to notice that the browser left."""
-        body, more, left = b"", True, False
+    async def from_asgi(cls, scope: Scope, receive: Receive, path: str, *, body: bytes | None = None) -> Self:
+        """Read an ASGI HTTP scope; `path` is the part below the mount. Remembers how to notice that the browser left.
+
+        If your framework has read the body already, hand it over as `body`: `receive` gives it only once, and waits after that.
+        """
+        more, left = body is None, False
+        body = body or b""
         while more and len(body) <= BODY_CAP:
             message = await receive()
             if left := message["type"] == "http.disconnect":

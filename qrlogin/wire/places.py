@@ -19,12 +19,13 @@ log = logging.getLogger("qrlogin")
 
 class Places:
     """`max_waiting` places. Takes no lock: a stream that was dropped unread gives its place back whenever and in whichever thread
-    the garbage is collected, perhaps in the middle of `take`. Raises `Misconfigured` for fewer than one.
+    the garbage is collected, perhaps in the middle of `take`. `Places(0)` is for a server with one thread: nothing is held.
+    Raises `Misconfigured` for a negative number, and for what is not a whole number.
     """
 
     def __init__(self, max_waiting: int) -> None:
-        if max_waiting < 1:
-            raise Misconfigured("max_waiting must be at least 1: give half of your server's threads")
+        if not isinstance(max_waiting, int) or isinstance(max_waiting, bool) or max_waiting < 0:
+            raise Misconfigured("max_waiting is a whole number from 0 on: half of your server's threads, or 0 if it has one")
         self._free = deque(range(max_waiting))
 
     def take(self) -> bool:

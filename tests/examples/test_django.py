@@ -147,6 +147,13 @@ def test_who_leaves_frees_the_place(kind: str, request: pytest.FixtureRequest) -
             eventually(lambda: not full(late))  # which comes sooner than the end of those waits
 
 
+def test_a_server_with_one_thread_holds_nothing() -> None:
+    start = "gunicorn --bind 127.0.0.1:{port} --threads 1 config.wsgi"
+    with Running(DJANGO, start=start, QRLOGIN_MAX_WAITING="0") as running, Desk(OfExamples().browser(running.origin)) as desk:
+        desk.begin()
+        assert full(desk)
+
+
 def test_dialects_at_the_root_under_the_reloader() -> None:
     """They share their places with <qr-login>."""
     start, manner = "python manage.py runserver {port}", OfExamples()

@@ -35,7 +35,8 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"VERIFICATION_URI": "http://example.com/qr"}}, ["E003"]),
     ({"QRLOGIN": {"STORE": "localhost:6379"}}, ["E004"]),
     ({"QRLOGIN": {"STORE": "redis://localhost:port"}}, ["E004"]),
-    ({"QRLOGIN": {"MAX_WAITING": 0}}, ["E005"]),
+    ({"QRLOGIN": {"MAX_WAITING": 0}}, []),  # a server with one thread
+    ({"QRLOGIN": {"MAX_WAITING": -1}}, ["E005"]),
     ({"QRLOGIN": {"MAX_WAITING": "8"}}, ["E005"]),
     ({"QRLOGIN": {"MAX_WAITING": True}}, ["E005"]),
     ({"QRLOGIN": {"USER_CODES": "no"}}, ["E005"]),
@@ -83,7 +84,10 @@ MISREAD = [
     ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN is what browsers call this site"),
     ({"QRLOGIN_ORIGIN": "https://example.com/"}, ""),
     ({"QRLOGIN_MAX_WAITING": "many"}, "QRLOGIN_MAX_WAITING is a whole number"),
+    ({"QRLOGIN_MAX_WAITING": "0"}, ""),
+    ({"QRLOGIN_MAX_WAITING": "-1"}, "QRLOGIN_MAX_WAITING is a whole number from 0 on"),
     ({"QRLOGIN_LIFETIME": "-1"}, "QRLOGIN_LIFETIME is a whole number"),
+    ({"QRLOGIN_LIFETIME": "0"}, "QRLOGIN_LIFETIME is a whole number from 1 on"),
     ({"QRLOGIN_DATABASE": "postgres://localhost/shop"}, "DATABASES in settings.py"),
     ({"QRLOGIN_DIALECTS": "weechat"}, "QRLOGIN_DIALECTS: there is no 'weechat'; there are wechat"),
 ]

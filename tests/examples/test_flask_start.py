@@ -41,8 +41,9 @@ def test_what_makes_no_sense_is_refused_with_its_name(make: Callable[..., Flask]
         ({"QRLOGIN_ORIGIN": "http://example.com"}, "https"),
         ({"QRLOGIN_STORE": "postgres://x"}, "QRLOGIN_STORE: a store is memory, or an address such as redis://"),
         ({"QRLOGIN_SECRET_KEYS": "short"}, "Make one with: python -m qrlogin keygen"),
-        ({"QRLOGIN_MAX_WAITING": "0"}, "QRLOGIN_MAX_WAITING is a whole number from 1 on"),
+        ({"QRLOGIN_MAX_WAITING": "-1"}, "QRLOGIN_MAX_WAITING is a whole number from 0 on"),
         ({"QRLOGIN_MAX_WAITING": "many"}, "such as 8"),
+        ({"QRLOGIN_LIFETIME": "0"}, "QRLOGIN_LIFETIME is a whole number from 1 on"),
         ({"QRLOGIN_LIFETIME": "601"}, "QRLOGIN_LIFETIME: .* between 1 and 600"),
         ({"QRLOGIN_DIALECTS": "wechat,klingon"}, "QRLOGIN_DIALECTS: there is no 'klingon'; there are wechat,"),
     ):
@@ -55,6 +56,14 @@ def test_empty_settings_are_none(make: Callable[..., Flask]) -> None:
     app = make(QRLOGIN_ORIGIN="", QRLOGIN_STORE="", QRLOGIN_SECRET_KEYS=" ", QRLOGIN_MAX_WAITING="", QRLOGIN_DIALECTS=" , ")
     assert app.config["QRLOGIN_ORIGIN"] == "http://127.0.0.1:5000"
     assert app.config["QRLOGIN_MAX_WAITING"] == 8
+
+
+def test_a_server_with_one_thread_holds_nothing(make: Callable[..., Flask]) -> None:
+    """`flask run --without-threads`, or one of gunicorn's sync workers."""
+    desk = make(QRLOGIN_MAX_WAITING="0").test_client()
+    begun = desk.post("/qrlogin/begin", json={}, headers=SAME_SITE).json or {}
+    seen = desk.get(f"/qrlogin/{begun['login_id']}?after=1&wait=25", headers=SAME_SITE)
+    assert (seen.json or {})["retry_after"] == 2
 
 
 def test_every_dialect_at_the_root(make: Callable[..., Flask]) -> None:

@@ -185,8 +185,8 @@ def flask_app(endpoint: Endpoint, application: Application) -> Any:
     return app
 
 
-def fastapi_app(endpoint: AsyncEndpoint, application: Application) -> Any:
-    app = fastapi.FastAPI()
+def fastapi_app(endpoint: AsyncEndpoint, application: Application, **options: Any) -> Any:
+    app = fastapi.FastAPI(**options)
     app.add_middleware(SessionMiddleware, secret_key=KEY.hex())
 
     def person(request: fastapi.Request) -> Person | None:
@@ -213,7 +213,7 @@ def fastapi_app(endpoint: AsyncEndpoint, application: Application) -> Any:
 # The servers
 
 
-class _Quiet(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
@@ -223,7 +223,7 @@ class _Threads(ThreadingMixIn, WSGIServer):
 
 
 def wsgiref_server(port: int, app: Any) -> WSGIServer:
-    server = _Threads((LOOPBACK, port), _Quiet)
+    server = _Threads((LOOPBACK, port), Quiet)
     server.set_app(app)
     return server
 

@@ -17,7 +17,7 @@ from qrlogin.wire import AsyncEndpoint, Endpoint, Native, Person
 from qrlogin.wire.message import BODY_CAP
 from tests.wire import django_mount
 from tests.wire.sites import CREDENTIALS, Application, threaded, wsgiref_server
-from tests.wire.story import play
+from tests.wire.story import Browser, Phone, play
 
 
 def urls(endpoint: Endpoint, application: Application) -> list[Any]:
@@ -72,6 +72,74 @@ def test_a_view_whose_server_is_the_other_kind_says_so() -> None:
     for view in views(awaited_endpoint()):
         with pytest.raises(ImproperlyConfigured, match="under WSGI each request has an event loop of its own"):
             asyncio.run(view(RequestFactory().post("/begin"), path="begin"))
+
+
+def asked_twice(read_before: Any, read_after: Any) -> Any:
+    """The views, in an application that reads each request before the adapter does, and again when it logs somebody in."""
+
+    def urls_that_read(endpoint: Endpoint, application: Application) -> list[Any]:
+        patterns = urls(endpoint, application)
+        for pattern in patterns[0].url_patterns:
+            pattern.callback = reading(pattern.callback, read_before, read_after)
+        return patterns
+
+    return lambda endpoint, application: django_mount.wsgi(urls_that_read(endpoint, application))
+
+
+def reading(view: Any, read_before: Any, read_after: Any) -> Any:
+    def viewed(request: HttpRequest, **found: Any) -> Any:
+        read_before(request)
+        answer = view(request, **found)
+        read_after(request)
+        return answer
+
+    return viewed
+
+
+READS: dict[str, Any] = {
+    "nothing": lambda request: None,
+    "the bytes": lambda request: request.body,
+    "the form": lambda request: request.POST.get("code"),
+    "the bytes, then the stream": lambda request: (request.body, request.read()),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_body_that_the_application_reads_too(read: Any) -> None:
+    seen = list[bytes]()
+    after = lambda request: seen.append(request.body)  # noqa: E731
+    with threaded(asked_twice(read, after), wsgiref_server, None) as site, Browser(site) as desk, Phone(site, "alice") as alice:
+        alice.code = desk.begin().json["verification_uri_complete"]
+        assert [alice.send(verb).status for verb in ("scan", "confirm")] == [200, 200]
+        assert desk.redeem(desk.look().json["scanned_by"]["tag"]).status == 200
+    assert seen[:1] == [b"{}"]
+
+
+def test_a_form_in_parts_is_refused_though_the_application_has_read_it() -> None:
+    """Django keeps nothing of it that could be read again."""
+    with threaded(asked_twice(READS["the form"], READS["nothing"]), wsgiref_server, None) as site, Browser(site) as desk:
+        assert desk.http.post("/qr/begin", files={"a": (None, b"b")}).status_code == 415
+
+
+def test_a_body_that_breaks_off_is_none() -> None:
+    class Broken(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise ConnectionResetError
+
+    request = RequestFactory().post("/begin", b"{}", "application/json", headers={"Sec-Fetch-Site": "same-origin"})
+    request.environ["wsgi.input"] = request._stream = Broken()
+    qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr")
+    assert views(Endpoint(qr, Native(qr.core), max_waiting=1))[2](request, path="begin").status_code == 400
+
+
+def test_a_body_that_the_application_reads_too_where_views_are_awaited() -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2"), (b"sec-fetch-site", b"same-origin")]
+    for read in READS.values():
+        request = ASGIRequest({"type": "http", "method": "POST", "path": "/", "headers": headers}, io.BytesIO(b"{}"))
+        read(request)
+        browser = views(awaited_endpoint())[2]
+        assert asyncio.run(browser(request, path="begin")).status_code == 201
+        assert request.body == b"{}"
 
 
 def test_of_a_long_body_no_more_is_read_than_shows_that_it_is_too_long() -> None:

@@ -125,6 +125,30 @@ def test_a_path_begins_below_the_mount() -> None:
         assert asyncio.run(asgi([{"type": "http.request"}], path=path)).path == "begin"
 
 
+def test_a_body_that_the_framework_has_read_is_not_read_again() -> None:
+    """It is cut like any other. An empty one counts as read, too."""
+    for body in (b"{}", b"", FULL + b"yz"):
+        source = Input(b"{}")
+        environ = {"REQUEST_METHOD": "POST", "wsgi.input": source, "CONTENT_LENGTH": "2"}
+        assert Request.from_wsgi(environ, "begin", body=body).body == body[: BODY_CAP + 1]
+        assert source.taken == 0
+
+        async def tell(body: bytes = body) -> None:
+            messages = [LEFT]
+
+            async def receive() -> dict[str, Any]:
+                return messages.pop(0)
+
+            scope = {"type": "http", "method": "POST", "headers": []}
+            request = await Request.from_asgi(scope, receive, "begin", body=body)
+            assert (request.body, messages) == (body[: BODY_CAP + 1], [LEFT])
+            assert request.gone
+            await asyncio.wait_for(request.gone(), 10)  # what is left to receive is that the browser leaves
+            assert not messages
+
+        asyncio.run(tell())
+
+
 # ASGI
 
 

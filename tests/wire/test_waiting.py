@@ -141,8 +141,8 @@ def test_closing_answers_every_thread_at_once_and_whoever_comes_later() -> None:
         assert read(late.result(PATIENCE_SECONDS))["state"] == "pending"
 
 
-@pytest.mark.parametrize("max_waiting", [0, -1])
-def test_at_least_one_may_wait(max_waiting: int) -> None:
+@pytest.mark.parametrize("max_waiting", [-1, True, 2.0, "8", None])
+def test_max_waiting_is_a_whole_number_from_zero(max_waiting: Any) -> None:
     with threads(max_waiting=1) as site, pytest.raises(Misconfigured, match="half of your server's threads"):
         Endpoint(site.qr, max_waiting=max_waiting)
 

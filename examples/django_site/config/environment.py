@@ -20,10 +20,10 @@ def origin(default: str) -> str:
     return said
 
 
-def number(name: str, default: int | None) -> int | None:
+def number(name: str, default: int | None, least: int = 1) -> int | None:
     said = os.environ.get(name)
-    if said and not re.fullmatch("[1-9][0-9]{0,5}", said):
-        raise Misconfigured(f"{name} is a whole number from 1 on, such as {default or 8}")
+    if said and not (re.fullmatch("[0-9]{1,6}", said) and int(said) >= least):
+        raise Misconfigured(f"{name} is a whole number from {least} on, such as {default or 8}")
     return int(said) if said else default
 
 

@@ -18,7 +18,7 @@ QRLOGIN = {
     "VERIFICATION_URI": f"{ORIGIN}/qr",
     "SECRET_KEYS": words("QRLOGIN_SECRET_KEYS") or [kept("qrlogin_key")],
     "STORE": os.environ.get("QRLOGIN_STORE") or "memory",
-    "MAX_WAITING": number("QRLOGIN_MAX_WAITING", None),
+    "MAX_WAITING": number("QRLOGIN_MAX_WAITING", None, least=0),
     "LIFETIME": number("QRLOGIN_LIFETIME", STANDARD.lifetime),
     "USER_CODES": "rfc8628" in DIALECTS,  # its devices show a code to type, and so do the pages then
     "TOKENS": "config.tokens.tokens",

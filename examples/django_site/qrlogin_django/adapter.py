@@ -5,15 +5,18 @@ session, `tokens` are what an OAuth client gets in place of one. All of them blo
 `PermissionDenied` out of `log_in` or `tokens` is answered with 403, as JSON.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
+from io import BytesIO
 from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataException, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
@@ -78,10 +81,18 @@ def qrlogin_urls(
     return routes(phone, browser)
 
 
+def body_of(request: HttpRequest) -> HttpRequest | BytesIO:
+    """Where the body is read. Django keeps a short one, so the application may read it before qrlogin does and after."""
+    if re.fullmatch("[0-9]{1,4}", request.META.get("CONTENT_LENGTH") or ""):
+        with suppress(RawPostDataException, OSError):  # a multipart form was parsed, or the browser left
+            return BytesIO(request.body)
+    return request
+
+
 def from_wsgi(request: HttpRequest, path: str) -> Request:
     if not isinstance(request, WSGIRequest):
         raise ImproperlyConfigured("under ASGI a wait must be awaited: give qrlogin_urls an AsyncEndpoint")
-    return Request.from_wsgi({**request.environ, "wsgi.input": request}, path)
+    return Request.from_wsgi({**request.environ, "wsgi.input": body_of(request)}, path)
 
 
 async def from_asgi(request: HttpRequest, path: str) -> Request:
@@ -89,7 +100,7 @@ async def from_asgi(request: HttpRequest, path: str) -> Request:
         raise ImproperlyConfigured("under WSGI each request has an event loop of its own: give qrlogin_urls an Endpoint")
 
     async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": request.read(BODY_CAP + 1)}
+        return {"type": "http.request", "body": body_of(request).read(BODY_CAP + 1)}
 
     # Django itself cancels the view of a browser that left.
     return replace(await Request.from_asgi(dict(request.scope), receive, path), gone=None)

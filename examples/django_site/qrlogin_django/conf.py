@@ -37,8 +37,8 @@ def _store(address: Any) -> None:
 
 
 def _places(number: Any) -> None:
-    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
-        raise Misconfigured("it must be a whole number from 1 on: half of the threads of a server process")
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
+        raise Misconfigured("it must be a whole number from 0 on: half of the threads of a server process, or 0 if it has one")
 
 
 def _yes_or_no(value: Any) -> None:

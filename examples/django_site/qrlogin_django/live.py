@@ -70,7 +70,8 @@ def _made() -> QRLogin | AsyncQRLogin:
 @cache
 def _places() -> Places:
     """For all that is mounted: it is the threads that they share. Half of gunicorn's `--threads 16`, unless told otherwise."""
-    return Places(option("MAX_WAITING") or (1000 if awaited else 8))
+    said = option("MAX_WAITING")
+    return Places((1000 if awaited else 8) if said is None else said)
 
 
 @cache
