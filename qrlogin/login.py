@@ -6,7 +6,6 @@ returns what the core makes of the reply. `wait` is the one method that may take
 
 import inspect
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
@@ -60,7 +59,7 @@ class QRLogin:
         self._store, self._on_event = store, on_event
         self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)
         self._draining = False
-        self._watches, self._lock = set[Watch](), threading.Lock()
+        self._watches = set[Watch]()  # without a lock: a finalizer may end a watch, in any thread, at any line
 
     def begin(
         self,
@@ -164,10 +163,8 @@ class QRLogin:
         For a server that is told to stop: it would wait for the requests that wait for a phone. `wire.drain_on_signals` calls it.
         After it `wait` returns at once, so a loop of waits of your own has to look at `draining`, or it spins.
         """
-        with self._lock:
-            self._draining = True
-            watches = [*self._watches]
-        for watch in watches:
+        self._draining = True  # first: a watch that comes after the copy sees this before it waits
+        for watch in [*self._watches]:
             watch.end()
 
     def close(self) -> None:
@@ -213,11 +210,9 @@ class Watch:
 
     def __enter__(self) -> Self:
         self._listener.__enter__()
-        with self._qr._lock:
-            self._qr._watches.add(self)
+        self._qr._watches.add(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self._qr._lock:
-            self._qr._watches.discard(self)
+        self._qr._watches.discard(self)
         self._listener.__exit__(*error)

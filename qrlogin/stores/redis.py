@@ -2,7 +2,7 @@
 
 One operation is one EVALSHA of `step.lua` on one key; deadlines go by the server's clock. Waiting browsers are woken by
 pub/sub: one subscribed connection per store, however many wait. What is published while that connection is down is lost, so
-everybody re-reads after each (re)subscription, and on a slow timer besides.
+every wait re-reads after each (re)subscription, a few at a time, and on a slow timer besides.
 
 This is the only module that imports redis, and no error of redis leaves it: all become `Unavailable`, which names the kind of
 error and nothing of the address. It knows keys, channels and connections; it knows no state, no code and no secret.
@@ -16,6 +16,7 @@ import random
 import re
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from hashlib import sha1
@@ -40,8 +41,11 @@ from qrlogin.stores.wakeups import AsyncWaiter, AsyncWakeups, Waiter, Wakeups
 from qrlogin.table import Row
 
 BUCKETS: Final = 64  # never change it: processes of different versions share the keys
-SILENCE_SECONDS = 10.0  # a subscription that says nothing for so long is asked; when it keeps silent as long again, it is dead
-_TICK_SECONDS = 0.25  # how soon the subscriber's thread sees that it is to end; no command is sent for it
+SILENCE_SECONDS = 1.0  # a subscription that says nothing for so long is asked; when it keeps silent as long again, it is dead
+QUIET_SECONDS = 10.0  # between two warnings of the same kind, when the server comes and goes
+_TICK_SECONDS = 0.25  # for how long a subscriber listens at a time; its thread sees after each that it is to end
+_AT_ONCE: Final = 20  # calls at a time after a resubscription: well below the connections that a store opens by default,
+_PACE_SECONDS: Final = 0.01  # and the pause between, so that waits of thousands do not time out for want of a connection
 _PREFIX = re.compile(r"[!-z|~]{1,64}")  # printable ASCII without the braces, which mark the part of a key that Cluster hashes
 
 SCRIPT: Final = files("qrlogin").joinpath("step.lua").read_text(encoding="utf-8")
@@ -69,7 +73,7 @@ class RedisStore:
         client: Redis | RedisCluster,
         *,
         prefix: str = "qrlogin:",
-        reread: float = 5.0,
+        reread: float = 30.0,
         now: Callable[[], int] | None = None,
     ) -> None:
         _check_client(client, blocks=True)
@@ -77,6 +81,7 @@ class RedisStore:
         self._own = False
         self._calls = _Calls(prefix, now)
         self._wakeups = Wakeups(reread=reread)
+        self._reach = _Reach(self._wakeups)
         self._subscriber: threading.Thread | None = None
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -87,7 +92,7 @@ class RedisStore:
         url: str,
         *,
         prefix: str = "qrlogin:",
-        reread: float = 5.0,
+        reread: float = 30.0,
         timeout: float = 1.0,
         max_connections: int = 50,
         now: Callable[[], int] | None = None,
@@ -106,17 +111,19 @@ class RedisStore:
         arguments = self._calls.arguments(command)
         try:
             try:
-                return _reply(self._evaluate(arguments))
+                raw = self._evaluate(arguments)
             except _LOST:
-                if not self._own:  # a client that somebody else set up has its own idea of retries
+                if not self._own:  # the application has set up its client's retries itself
                     raise
-                return _reply(self._evaluate(arguments))  # the same command again is a repeat: it cannot be done twice
+                raw = self._evaluate(arguments)  # the same command again is a repeat: it cannot be done twice
         except (RedisError, OSError, ValueError) as error:  # ValueError: a client of yours cannot decode what it read
-            raise _unavailable(error) from error
+            raise self._reach.unavailable(error) from error
         except AttributeError as error:  # what redis-py says when its connection is closed while it reads
             if not self._closing.is_set():
                 raise
-            raise _unavailable(error) from error
+            raise self._reach.unavailable(error) from error
+        self._reach.found("calls")
+        return _reply(raw)
 
     def _evaluate(self, arguments: tuple[str | bytes | int, ...]) -> object:
         try:
@@ -142,16 +149,16 @@ class RedisStore:
             self._client.close()
 
     def _subscribe(self) -> None:
-        subscription = _Subscription(self._wakeups)
+        subscription = _Subscription(self._wakeups, self._reach)
         while not self._closing.is_set():
             try:
                 with self._client.pubsub() as pubsub:
                     pubsub.subscribe(*self._calls.channels)
                     while not self._closing.is_set():
-                        subscription.take(pubsub.get_message(timeout=_TICK_SECONDS))
+                        subscription.take(pubsub.get_message(timeout=subscription.listens))
                         if subscription.asks():
                             pubsub.ping()
-            except Exception as error:  # whatever went wrong, waiting browsers need somebody who tries again
+            except Exception as error:  # whatever went wrong, browsers wait: try again
                 self._closing.wait(subscription.pause(error))
 
 
@@ -163,7 +170,7 @@ class AsyncRedisStore:
         client: AsyncRedis | AsyncRedisCluster,
         *,
         prefix: str = "qrlogin:",
-        reread: float = 5.0,
+        reread: float = 30.0,
         now: Callable[[], int] | None = None,
     ) -> None:
         _check_client(client, blocks=False)
@@ -171,6 +178,7 @@ class AsyncRedisStore:
         self._own = False
         self._calls = _Calls(prefix, now)
         self._wakeups = AsyncWakeups(reread=reread)
+        self._reach = _Reach(self._wakeups)
         self._subscriber: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[Reply]] = set()  # asyncio itself holds tasks weakly
 
@@ -180,7 +188,7 @@ class AsyncRedisStore:
         url: str,
         *,
         prefix: str = "qrlogin:",
-        reread: float = 5.0,
+        reread: float = 30.0,
         timeout: float = 1.0,
         max_connections: int = 50,
         now: Callable[[], int] | None = None,
@@ -208,13 +216,15 @@ class AsyncRedisStore:
         arguments = self._calls.arguments(command)
         try:
             try:
-                return _reply(await self._evaluate(arguments))
+                raw = await self._evaluate(arguments)
             except _LOST:
                 if not self._own:
                     raise
-                return _reply(await self._evaluate(arguments))
+                raw = await self._evaluate(arguments)
         except (RedisError, OSError, ValueError) as error:
-            raise _unavailable(error) from error
+            raise self._reach.unavailable(error) from error
+        self._reach.found("calls")
+        return _reply(raw)
 
     async def _evaluate(self, arguments: tuple[str | bytes | int, ...]) -> object:
         try:
@@ -239,13 +249,13 @@ class AsyncRedisStore:
             await self._client.aclose()
 
     async def _subscribe(self) -> None:
-        subscription = _Subscription(self._wakeups)
+        subscription = _Subscription(self._wakeups, self._reach)
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
                     await pubsub.subscribe(*self._calls.channels)
                     while True:
-                        subscription.take(await pubsub.get_message(timeout=SILENCE_SECONDS))
+                        subscription.take(await pubsub.get_message(timeout=subscription.listens), len(self._running))
                         if subscription.asks():
                             await pubsub.ping()
             except Exception as error:
@@ -311,14 +321,6 @@ def _text(raw: str | bytes) -> str:
     return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
 
 
-def _unavailable(error: Exception) -> Unavailable:
-    kind = type(error).__name__
-    if isinstance(error, ResponseError):  # such as OOM, READONLY, NOPERM: the server's own word for it
-        word = str(error).partition(" ")[0]
-        kind += f": {word}" if word.isupper() else ""
-    return Unavailable(f"the store did not answer ({kind})")
-
-
 def _check_client(client: object, *, blocks: bool) -> None:
     execute = getattr(client, "execute_command", None)
     if execute is None or not hasattr(client, "pubsub"):
@@ -351,39 +353,97 @@ def _pool(kind: type[Pool], url: str, timeout: float, max_connections: int, retr
     return pool
 
 
-class _Subscription:
-    """What a subscriber does with what it hears, and how it knows that it hears at all. Without colour."""
+class _Reach:
+    """Whether Redis answers: the log says once that it does not, and once that it does again. For calls and wake-ups together."""
 
     def __init__(self, wakeups: Wakeups | AsyncWakeups) -> None:
         self._wakeups = wakeups
-        self._failures = 0
-        self._heard_at, self._asked = monotonic(), False
+        self._down: dict[str, str] = {}  # "calls" or "wake-ups": the kind of the last error, if the last try failed
+        self._said: set[str] = set()  # the kinds in _down that the log has
+        self._said_at: dict[str, float] = {}
+        self._lock = threading.Lock()
 
-    def take(self, message: Mapping[str, Any] | None) -> None:
-        if message is None:
+    def unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(f"the store did not answer ({self.lost('calls', error)})")
+
+    def lost(self, what: str, error: Exception) -> str:
+        """Returns what may be said of the error: neither an address nor a password."""
+        said = type(error).__name__
+        if isinstance(error, ResponseError):  # such as OOM, READONLY, NOPERM: the server's own word for it
+            word = str(error).partition(" ")[0]
+            said += f": {word}" if word.isupper() else ""
+        kind = "lost" if isinstance(error, _LOST) else said
+        with self._lock:
+            self._down[what] = kind
+            self._said &= set(self._down.values())
+            quiet = monotonic() < self._said_at.get(kind, -QUIET_SECONDS) + QUIET_SECONDS
+            if self._wakeups.closed or kind in self._said or quiet:
+                return said
+            self._said.add(kind)
+            self._said_at[kind] = monotonic()
+        log.warning(
+            "Redis does not serve %s (%s): until it does, logins fail or news reaches browsers late. "
+            "Check that the server runs, its address, its password, what its user may do, and its load",
+            what,
+            said,
+        )
+        return said
+
+    def found(self, what: str) -> None:
+        if what not in self._down:
             return
-        self._heard_at, self._asked = monotonic(), False
-        if message["type"] == "message":
-            self._wakeups.announce(_text(message["data"]).partition(" ")[0])
-        elif message["type"] == "subscribe" and message["data"] == BUCKETS:  # that was the last of the channels
-            if self._failures:
-                log.info("wake-ups are heard again")
-            self._failures = 0
-            self._wakeups.announce_all()
+        with self._lock:
+            self._down.pop(what, None)
+            back = self._said - set(self._down.values())
+            self._said -= back
+        if back:
+            log.info("Redis answers again")
+
+
+class _Subscription:
+    """What a subscriber does with what it hears, and how it knows that it hears at all. Without colour."""
+
+    def __init__(self, wakeups: Wakeups | AsyncWakeups, reach: _Reach) -> None:
+        self._wakeups, self._reach = wakeups, reach
+        self._failures = 0
+        self._silence, self._asked = 0.0, False
+        self._unread = deque[Any]()  # waiters that have not re-read since the subscription came back
+        self._next = 0.0
+
+    @property
+    def listens(self) -> float:
+        """How many seconds to wait for the next message."""
+        return _PACE_SECONDS if self._unread else _TICK_SECONDS
+
+    def take(self, message: Mapping[str, Any] | None, busy: int = 0) -> None:
+        """`busy`: how many calls are under way."""
+        if message is None:
+            self._silence += self.listens  # not by the clock: a process that was held up itself has not listened
+        else:
+            self._silence, self._asked = 0.0, False
+            if message["type"] == "message":
+                self._wakeups.announce(_text(message["data"]).partition(" ")[0])
+            elif message["type"] == "subscribe" and message["data"] == BUCKETS:  # that was the last of the channels
+                self._failures = 0
+                self._reach.found("wake-ups")
+                self._unread = deque(self._wakeups.parked())
+        if self._unread and monotonic() >= self._next:
+            for _ in range(min(len(self._unread), max(1, _AT_ONCE - busy))):
+                self._unread.popleft().wake()
+            self._next = monotonic() + _PACE_SECONDS
 
     def asks(self) -> bool:
         """Whether to send a PING now. Raises when the last one was not answered: the connection is open on this side only."""
-        if monotonic() - self._heard_at < SILENCE_SECONDS:
+        if self._silence < SILENCE_SECONDS:
             return False
         if self._asked:
             raise RedisConnectionError("the subscription fell silent")
-        self._heard_at, self._asked = monotonic(), True
+        self._silence, self._asked = 0.0, True
         return True
 
     def pause(self, error: Exception) -> float:
         """Seconds until the next attempt to subscribe: more after each failure, and never the same in two processes."""
-        if not self._failures:
-            log.warning("wake-ups are not heard (%s); parked waits re-read by their timer meanwhile", type(error).__name__)
+        self._reach.lost("wake-ups", error)
         self._failures += 1
-        self._heard_at, self._asked = monotonic(), False
+        self._silence, self._asked = 0.0, False
         return min(2.0, 0.05 * 2.0 ** min(self._failures, 6)) * random.uniform(0.5, 1.0)  # noqa: S311 - to spread, not to hide

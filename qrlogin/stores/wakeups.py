@@ -8,6 +8,7 @@ do not ask in the same instant.
 import asyncio
 import random
 import threading
+from collections import deque
 from typing import Generic, Protocol, Self, TypeVar
 
 from qrlogin.errors import Misconfigured, Superseded
@@ -55,27 +56,35 @@ class _Waiter(Generic[F]):
 
 
 class _Registry(Generic[F]):
+    """A finalizer may end a wait: the garbage collector closes a dropped stream in any thread, at any line, also in this class.
+
+    So `_leave` waits for no lock. The other methods read the dict in single operations, which are atomic.
+    """
+
     def __init__(self, *, reread: float | None = None) -> None:
         if reread is not None and not reread > 0:
             raise Misconfigured("reread must be a number of seconds above 0")
         self.reread, self.closed = reread, False
         self._waiters: dict[str, _Waiter[F]] = {}
-        self._lock = threading.Lock()
+        self._left = deque[tuple[str, _Waiter[F]]]()  # they are still in _waiters, until a thread gets the lock
+        self._lock = threading.Lock()  # only its holder changes _waiters
 
     def __len__(self) -> int:
         return len(self._waiters)
 
     def announce(self, login_id: str) -> None:
         """This login may have changed."""
-        with self._lock:
-            if waiter := self._waiters.get(login_id):
-                waiter.wake()
+        if waiter := self._waiters.get(login_id):
+            waiter.wake()
 
     def announce_all(self) -> None:
         """Any login may have changed: say so after every (re)subscription, because what came in between is lost."""
-        with self._lock:
-            for waiter in self._waiters.values():
-                waiter.wake()
+        for waiter in self.parked():
+            waiter.wake()
+
+    def parked(self) -> "list[_Waiter[F]]":
+        """Every waiter of this moment, the oldest first: to wake thousands of them a few at a time."""
+        return [*self._waiters.values()]
 
     def close(self) -> None:
         """End every wait, now and later."""
@@ -86,15 +95,26 @@ class _Registry(Generic[F]):
         with self._lock:
             older = self._waiters.get(login_id)
             self._waiters[login_id] = waiter
-            if older:
-                older.supersede()
+        self._forget_the_left()
+        if older:
+            older.supersede()
         if self.closed:
             waiter.wake()
 
     def _leave(self, login_id: str, waiter: "_Waiter[F]") -> None:
-        with self._lock:
-            if self._waiters.get(login_id) is waiter:
-                del self._waiters[login_id]
+        self._left.append((login_id, waiter))
+        self._forget_the_left()
+
+    def _forget_the_left(self) -> None:
+        # If the lock is taken, its holder comes here after it has released the lock, and sees what was appended meanwhile.
+        while self._left and self._lock.acquire(blocking=False):
+            try:
+                while self._left:
+                    login_id, waiter = self._left.popleft()
+                    if self._waiters.get(login_id) is waiter:
+                        del self._waiters[login_id]
+            finally:
+                self._lock.release()
 
 
 class Waiter(_Waiter[threading.Event]):

@@ -46,10 +46,13 @@ def shared(max_waiting: int | Places) -> Places:
 
 
 class Lookout:
-    """Looks twice a second which of the browsers that wait have left, and ends their waits; a thread, while there are any."""
+    """Looks twice a second which of the browsers that wait have left, and ends their waits; a thread, while there are any.
+
+    A finalizer may leave `over`, in any thread, at any line, so it waits for a look at most, and for that not for ever.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._starting, self._looking = threading.Lock(), threading.Lock()
         self._waiting: dict[Callable[[], None], Callable[[], bool]] = {}
         self._thread: threading.Thread | None = None
 
@@ -59,28 +62,32 @@ class Lookout:
         if left is None:
             yield
             return
-        with self._lock:
-            self._waiting[end] = left
+        self._waiting[end] = left
+        with self._starting:
             if self._thread is None or not self._thread.is_alive():  # dead in a forked child
                 self._thread = threading.Thread(target=self._look, name="qrlogin-lookout", daemon=True)
                 self._thread.start()
         try:
             yield
         finally:
-            with self._lock:
-                del self._waiting[end]
+            self._waiting.pop(end, None)
+            # No connection is looked at once its request is over. The look-out itself must not wait for its own look.
+            if threading.current_thread() is not self._thread and self._looking.acquire(timeout=_LOOK_SECONDS):
+                self._looking.release()
 
     def _look(self) -> None:
         while True:
             threading.Event().wait(_LOOK_SECONDS)  # sleeps
-            with self._lock:  # so that no connection is looked at once its request is over
+            for end in [*self._waiting]:
+                try:
+                    with self._looking:
+                        gone = (left := self._waiting.get(end)) is not None and left()
+                    if gone:
+                        end()
+                except Exception:  # the server's mistake; the others are looked after all the same
+                    log.exception("whether a browser is still there could not be told; its wait goes on to its end")
+                    self._waiting.pop(end, None)
+            with self._starting:
                 if not self._waiting:
                     self._thread = None
                     return
-                for end, left in self._waiting.items():
-                    try:
-                        if left():
-                            end()
-                    except Exception:  # the server's mistake; the others are looked after all the same
-                        log.exception("whether a browser is still there could not be told; its wait goes on to its end")
-                        self._waiting[end] = lambda: False

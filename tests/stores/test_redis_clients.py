@@ -5,7 +5,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import redis
@@ -232,3 +232,86 @@ def test_closing_under_calls_lets_nothing_but_unavailable_out(redis_url: str) ->
         for thread in threads:
             thread.join()
     assert not strange
+
+
+@both_colours
+def test_only_a_client_of_the_stores_own_is_asked_again(stores: Stores) -> None:
+    """Your own client has its own retries, and each try of it may take as long as you allow."""
+    asked = list[object]()
+    awaited = issubclass(stores, AsyncRedisStore)
+
+    class Client:
+        def execute_command(self, *arguments: object) -> object:
+            asked.append(arguments)
+            raise redis.ConnectionError
+
+        def pubsub(self) -> None:
+            raise AssertionError("no test waits")
+
+    class AwaitedClient(Client):
+        async def execute_command(self, *arguments: object) -> object:
+            return super().execute_command(*arguments)
+
+    for own, tries in ((False, 1), (True, 2)):
+        store: Any = stores(AwaitedClient() if awaited else Client())  # type: ignore[arg-type]
+        store._own = own
+        asked.clear()
+        command = Command("id", TABLE["status"], "mark")
+        with pytest.raises(Unavailable):
+            asyncio.run(store.apply(command)) if awaited else store.apply(command)
+        assert len(asked) == tries
+
+
+def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
+    """As asyncio.wait_for of Python 3.11 may, which redis-py uses."""
+    cancelled = list[int]()
+
+    class PubSub:
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        async def subscribe(self, *_: object) -> None:
+            pass
+
+        async def get_message(self, timeout: float) -> None:
+            try:
+                await asyncio.sleep(PATIENCE)
+            except asyncio.CancelledError:
+                cancelled.append(1)
+                if len(cancelled) > 2:
+                    raise
+
+    class Client:
+        pubsub = PubSub
+
+        async def execute_command(self, *_: object) -> None:
+            raise AssertionError("no test asks")
+
+    async def story() -> None:
+        store = AsyncRedisStore(Client())  # type: ignore[arg-type]
+        async with store.listen("id"):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            async with asyncio.timeout(PATIENCE):
+                await store.close()
+            assert store._subscriber is not None
+            assert store._subscriber.done()
+
+    asyncio.run(story())
+    assert len(cancelled) == 3
+
+
+def test_a_connection_with_an_unread_reply_is_not_used_again(redis_url: str) -> None:
+    """Else each call would get the reply to the call before it."""
+    store = RedisStore.from_url(redis_url, timeout=PATIENCE)
+    with QRLogin(store, secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr") as qr:
+        begun = qr.begin()
+        pool = store._client.connection_pool
+        connection = pool.get_connection()
+        connection.send_command("ECHO", "stray")
+        assert connection.can_read(timeout=PATIENCE)
+        pool.release(connection)
+        assert qr.status(begun.device_code).version == 1

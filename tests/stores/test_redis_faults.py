@@ -1,10 +1,14 @@
 """What a network and a server do to a store: replies lost, scripts flushed, subscriptions killed, a server that stops."""
 
 import asyncio
+import gc
 import inspect
 import random
 import signal
+import subprocess
+import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -12,8 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+import redis.asyncio
 
 import qrlogin.stores.redis as redis_module
+from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Status
 from qrlogin.clock import monotonic
 from qrlogin.errors import AlreadyRedeemed, LoginError, Unavailable
@@ -22,7 +28,8 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import PATIENCE, Awaited
 from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import Login, World
-from qrlogin.table import State
+from qrlogin.table import TABLE, State
+from tests.people import KEY, URI
 from tests.servers import RedisServer
 from tests.stores.proxy import Proxy
 from tests.stores.worlds import Stores, both_colours, world_at
@@ -150,6 +157,31 @@ def test_a_full_server_is_unavailable_and_says_why(own_redis: RedisServer, store
             world.begin()
 
 
+@both_colours
+def test_an_outage_is_one_line_in_the_log_and_its_end_another(
+    own_redis: RedisServer, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lines() -> list[str]:
+        return [record.levelname for record in caplog.records if record.getMessage().startswith("Redis ")]
+
+    caplog.set_level("INFO", "qrlogin")
+    with world_at(stores, own_redis.url) as world:
+        parked = _park(world, world.begin())
+        own_redis.stop()
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                world.begin()
+        assert lines() == ["WARNING"]
+        own_redis.start()
+        world.begin()
+        _until(lambda: len(lines()) > 1)
+        with pytest.raises(LoginError):
+            parked.result(PATIENCE)
+    assert lines() == ["WARNING", "INFO"]
+    assert str(own_redis.port) not in caplog.text
+    assert "ConnectionError" in caplog.text
+
+
 # Wake-ups that are lost
 
 
@@ -178,6 +210,72 @@ def test_a_killed_subscription_is_made_again(redis_url: str, stores: Stores) -> 
             client.client_kill_filter(_type="pubsub")
             world.elsewhere.run(login.scan("alice"))
             assert parked.result(PATIENCE).state is State.SCANNED
+
+
+def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: str) -> None:
+    """All of them in the same instant would compete for the store's connections, and most would time out."""
+    many = 300
+
+    async def story() -> int:
+        store = AsyncRedisStore.from_url(redis_url, prefix=f"{uuid.uuid4().hex}:", reread=600, timeout=PATIENCE)
+        read, at_once, genuine = set[str](), list[int](), store.apply
+
+        async def apply(command: Command) -> Reply:
+            at_once.append(len(store._running))
+            reply = await genuine(command)
+            read.add(command.login_id)
+            return reply
+
+        async def quiet_after(reads: int) -> None:
+            async with asyncio.timeout(PATIENCE):
+                while len(at_once) < reads or store._running:
+                    await asyncio.sleep(0.01)
+            read.clear()
+            at_once.clear()
+
+        store.apply = apply  # type: ignore[method-assign]
+        async with AsyncQRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
+            first, *logins = [await qr.begin() for _ in range(many)]
+            await quiet_after(many)
+            parked = [asyncio.create_task(qr.wait(first.device_code, after=1, timeout=500))]
+            await quiet_after(2)  # the second is that after the subscription
+            parked += [asyncio.create_task(qr.wait(login.device_code, after=1, timeout=500)) for login in logins]
+            await quiet_after(many - 1)
+            async with redis.asyncio.Redis.from_url(redis_url) as client:
+                await client.client_kill_filter(_type="pubsub")
+            async with asyncio.timeout(PATIENCE):
+                while len(read) < many:
+                    await asyncio.sleep(0.01)
+            assert not any(task.done() for task in parked)
+            await qr.drain()
+            await asyncio.gather(*parked)
+            return max(at_once)
+
+    assert asyncio.run(story()) < many / 5
+
+
+def test_a_forked_child_listens_for_itself(redis_url: str) -> None:
+    """Threads do not survive a fork. The child has the store of its parent, and the thread that listened is dead."""
+    script = f"""if True:
+        import os, threading
+        from qrlogin import QRLogin
+        from qrlogin.stores import RedisStore
+        from qrlogin.stores.suite.colours import PATIENCE
+        store = RedisStore.from_url({redis_url!r}, prefix="{uuid.uuid4().hex}:", reread=600, timeout=PATIENCE)
+        qr = QRLogin(store, secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr")
+        begun = qr.begin()
+        qr.wait(begun.device_code, after=1, timeout=0.5)  # begins to listen
+        if child := os.fork():
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            os._exit(0)
+        subscribed = threading.Event()
+        store._wakeups.parked, parked = lambda: subscribed.set() or parked(), store._wakeups.parked
+        waits = threading.Thread(target=lambda: qr.wait(begun.device_code, after=1, timeout=600), daemon=True)
+        waits.start()
+        os._exit(0 if subscribed.wait(PATIENCE) else 1)
+    """
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=5 * PATIENCE, check=False)
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
 
 
 @both_colours
@@ -244,6 +342,31 @@ def test_a_cancelled_call_never_gets_another_ones_reply(proxy: Proxy) -> None:
         assert told.count("answered") > calls / 10
         assert proxy.connected <= 50  # none had to be thrown away
         _until(lambda: colour.alive() <= before)
+
+
+def test_the_error_of_a_call_that_was_cancelled_is_no_line_in_the_log() -> None:
+    strange = list[dict[str, object]]()
+
+    class Client:
+        async def execute_command(self, *arguments: object) -> object:
+            await asyncio.sleep(0.01)
+            raise redis.ConnectionError
+
+        def pubsub(self) -> None:
+            raise AssertionError("no test waits")
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: strange.append(context))
+        store = AsyncRedisStore(Client())  # type: ignore[arg-type]
+        call = asyncio.create_task(store.apply(Command("id", TABLE["status"], "mark")))
+        await asyncio.sleep(0)
+        call.cancel()
+        while not call.done() or store._running:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(story())
+    gc.collect()
+    assert strange == []
 
 
 def _park(world: World, login: Login) -> "Future[Status]":

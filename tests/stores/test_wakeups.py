@@ -1,12 +1,14 @@
 """The registry of parked waits by itself: what the suite cannot see from outside of a store."""
 
 import asyncio
+import threading
 
 import pytest
 
 from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured, Superseded
 from qrlogin.stores import AsyncWakeups, Wakeups
+from qrlogin.stores.suite.colours import PATIENCE
 
 SOON, NEVER = 0.001, 60.0
 
@@ -48,10 +50,13 @@ def test_a_wake_up_between_two_waits_is_not_lost() -> None:
 
 
 def test_who_comes_after_the_end_does_not_wait() -> None:
-    wakeups = Wakeups()
+    wakeups, heard = Wakeups(), list[bool]()
     wakeups.close()
     with wakeups.listen("a") as listener:
-        assert not listener.wait(NEVER)
+        thread = threading.Thread(target=lambda: heard.append(listener.wait(2 * PATIENCE)), daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert heard == [False]
 
 
 def test_the_timer_is_spread_and_never_longer_than_the_wait() -> None:

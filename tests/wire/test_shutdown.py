@@ -28,6 +28,7 @@ from typing import Any
 import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
+from qrlogin.login import Watch
 from qrlogin.wire import drain_on_signals
 from tests.servers import LOOPBACK
 from tests.wire.clock import START_SECONDS, eventually
@@ -176,7 +177,8 @@ def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_o
     qr, other = blocking(), blocking()
     drain_on_signals(qr)
     drain_on_signals(other)
-    with qr._lock, other._lock:  # the signal comes while the main thread holds what drain() needs
+    watch: Any = Watch(qr, qr.begin().device_code)
+    with watch, watch._listener._flag._cond:  # the signal comes while the main thread holds what drain() needs
         signal.raise_signal(signal.SIGTERM)
         assert told == [signal.SIGTERM]
     eventually(lambda: qr.draining and other.draining)

@@ -1,0 +1,61 @@
+"""The garbage collector closes a dropped stream in any thread and at any line, also where that thread holds a lock of ours."""
+
+import gc
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import qrlogin.login
+import qrlogin.stores.wakeups
+import qrlogin.wire.places
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.login import Watch
+from qrlogin.stores.suite.colours import PATIENCE
+from qrlogin.wire.places import Lookout
+from tests.people import KEY, URI
+
+OURS = {module.__file__ for module in (qrlogin.stores.wakeups, qrlogin.login, qrlogin.wire.places)}
+LINES = 300  # more than there are in the functions that a wait runs through
+
+
+def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
+    store = MemoryStore()
+    qr, lookout = QRLogin(store, secret_keys=[KEY], verification_uri=URI), Lookout()
+
+    def stream() -> Iterator[None]:
+        with Watch(qr, qr.begin().device_code) as watch, lookout.over(watch.end, lambda: False):
+            yield
+
+    lines = set[tuple[str, int]]()
+    dropped: list[Any] = [stream() for _ in range(LINES)]
+    assert [next(each) for each in dropped] == [None] * LINES
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in OURS:
+            return None
+        if (line := (frame.f_code.co_filename, frame.f_lineno)) not in lines:
+            lines.add(line)
+            cycle = [dropped.pop()]
+            cycle.append(cycle)
+            del cycle
+            gc.collect(0)  # closes the stream here and now
+        return trace
+
+    def wait() -> None:
+        code = qr.begin().device_code
+        sys.settrace(trace)
+        with Watch(qr, code) as older, lookout.over(older.end, lambda: False), Watch(qr, code) as newer:
+            store._wakeups.announce(newer.wait(after=None, timeout=0).login_id)
+            store._wakeups.announce_all()
+        qr.drain()
+        sys.settrace(None)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "it waits for a lock that it holds"
+    assert {file for file, _ in lines} == OURS
+    dropped.clear()
+    assert (len(store._wakeups), len(qr._watches), len(lookout._waiting)) == (0, 0, 0)
