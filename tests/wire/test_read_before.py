@@ -129,7 +129,7 @@ async def nobody(request: fastapi.Request, redeemed: Redeemed) -> None:
 
 
 AWAITED_READS: dict[str, Any] = {"nothing": None, "the bytes": the_bytes, "the JSON": the_json, "the form": the_form}
-AWAITED_READS |= {"the bytes, in a middleware": bytes_in_a_middleware}
+AWAITED_READS["the bytes, in a middleware"] = bytes_in_a_middleware
 
 
 def fastapi_that_reads(read: Any) -> Any:
@@ -146,7 +146,7 @@ def fastapi_that_reads(read: Any) -> Any:
     return make
 
 
-@pytest.fixture(params=AWAITED_READS.values(), ids=AWAITED_READS)
+@pytest.fixture(params=list(AWAITED_READS.values()), ids=list(AWAITED_READS))
 def awaited_site(request: pytest.FixtureRequest) -> Iterator[Site]:
     with awaited(fastapi_that_reads(request.param), None, POLICY) as site:
         yield site
