@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, NoReturn
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request, Response, WebSocket
+from fastapi import APIRouter, Depends, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.security.base import SecurityBase
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -122,6 +122,7 @@ def qrlogin_router(
 
     @router.websocket("/{login_id}/socket")
     async def socket(websocket: WebSocket, login_id: str) -> None:
-        await endpoint.socket(websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket")
+        with suppress(WebSocketDisconnect):  # Starlette raises it for a browser that left, in place of an OSError
+            await endpoint.socket(websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket")
 
     return router
