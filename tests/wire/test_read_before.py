@@ -1,4 +1,4 @@
-"""A body that the application reads, too: before the adapter does or after it, in each way that a framework has."""
+"""A body that the application reads, too: before the adapter does or after it."""
 
 import asyncio
 import json

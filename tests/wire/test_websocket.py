@@ -242,7 +242,7 @@ def test_a_plain_request_is_told_to_upgrade(site: Site) -> None:
 
 
 def test_a_wsgi_server_is_not_handed_the_upgrade_header() -> None:
-    """PEP 3333 keeps it for servers, and that of the standard library answers 500 when an application sets it."""
+    """PEP 3333 keeps it for servers. wsgiref answers 500 when an application sets it."""
     with threaded(validated_wsgi, wsgiref_server, None) as site, Browser(site) as desk:
         desk.begin()
         told = desk.get(f"/qr/{desk.login_id}/socket")
