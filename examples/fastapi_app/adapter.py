@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, NoReturn
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request, Response, WebSocket
+from fastapi import APIRouter, Depends, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.security.base import SecurityBase
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -57,7 +57,7 @@ async def disconnected() -> Message:
 
 
 async def read(request: Request, path: str) -> Asked:
-    """The request as qrlogin reads it. Starlette keeps a short body, so the application may read it before this and after it."""
+    """The request as qrlogin reads it. Starlette keeps a short body: the application may read it, too."""
     body, length = b"", request.headers.get("content-length", "")
     try:
         if re.fullmatch("[0-9]{1,4}", length) and int(length) <= BODY_CAP:
@@ -122,6 +122,7 @@ def qrlogin_router(
 
     @router.websocket("/{login_id}/socket")
     async def socket(websocket: WebSocket, login_id: str) -> None:
-        await endpoint.socket(websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket")
+        with suppress(WebSocketDisconnect):  # what Starlette raises when the browser left
+            await endpoint.socket(websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket")
 
     return router

@@ -26,9 +26,9 @@ def missing(*_: object) -> NoReturn:
 
 
 def asked(path: str) -> Request:
-    """The request as qrlogin reads it. Flask keeps a short body, so the application may read it before this and after it."""
+    """The request as qrlogin reads it. Flask keeps a short body: the application may read it, too."""
     short = 0 < (request.content_length or 0) <= BODY_CAP
-    if not short and "stream" not in request.__dict__:  # nothing has been read of it: no more than the cap is
+    if not short and "stream" not in request.__dict__:  # nothing has read it yet
         return Request.from_wsgi(request.environ, path)
     try:
         body = (b"" if short else request.stream.read(BODY_CAP + 1)) or request.get_data()

@@ -59,8 +59,9 @@ class Request:
 
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], path: str, *, body: bytes | None = None) -> Self:
-        """Read a PEP 3333 environ; `path` is the part below the mount. If your framework has read the body already, hand it
-        over as `body`: a body can be read only once.
+        """Read a PEP 3333 environ; `path` is the part below the mount.
+
+        If your framework has read the body already, hand it over as `body`: it can be read only once.
 
         WSGI has no word for a browser that left. Where the server shows its connection (werkzeug, gunicorn) or tells (waitress),
         `left` asks it; elsewhere a wait goes on to its end, though nobody hears the answer.
@@ -82,7 +83,8 @@ class Request:
     async def from_asgi(cls, scope: Scope, receive: Receive, path: str, *, body: bytes | None = None) -> Self:
         """Read an ASGI HTTP scope; `path` is the part below the mount. Remembers how to notice that the browser left.
 
-        If your framework has read the body already, hand it over as `body`: `receive` gives it only once, and waits after that.
+        If your framework has read the body already, hand it over as `body`: `receive` gives it only
+        once, and waits after that.
         """
         more, left = body is None, False
         body = body or b""

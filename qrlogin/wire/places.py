@@ -19,7 +19,9 @@ log = logging.getLogger("qrlogin")
 
 class Places:
     """`max_waiting` places. Takes no lock: a stream that was dropped unread gives its place back whenever and in whichever thread
-    the garbage is collected, perhaps in the middle of `take`. `Places(0)` is for a server with one thread: nothing is held.
+    the garbage is collected, perhaps in the middle of `take`.
+
+    `Places(0)` is for a server with one thread: no request is held.
     Raises `Misconfigured` for a negative number, and for what is not a whole number.
     """
 

@@ -75,7 +75,7 @@ def test_a_view_whose_server_is_the_other_kind_says_so() -> None:
 
 
 def asked_twice(read_before: Any, read_after: Any) -> Any:
-    """The views, in an application that reads each request before the adapter does, and again when it logs somebody in."""
+    """An application that reads each body before the adapter does, and once more after it."""
 
     def urls_that_read(endpoint: Endpoint, application: Application) -> list[Any]:
         patterns = urls(endpoint, application)

@@ -1,4 +1,4 @@
-"""A body that the application reads, too: before the adapter does or after it, in each way that a framework has."""
+"""A body that the application reads, too: before the adapter does or after it."""
 
 import asyncio
 import json
@@ -81,11 +81,11 @@ def test_flask_has_a_short_body_for_who_reads_it_afterwards() -> None:
     def make(endpoint: Endpoint, application: Application) -> Any:
         app = flask_app(endpoint, application)
 
-        @app.after_request
         def afterwards(response: flask.Response) -> flask.Response:
             read.append(flask.request.get_data())
             return response
 
+        app.after_request(afterwards)
         return app
 
     with threaded(make, werkzeug_server, None) as site, Browser(site) as desk:

@@ -1,7 +1,8 @@
 """The websocket, as a real client of a real server sees it: `websockets` and uvicorn, over loopback."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from qrlogin.wire import AsyncEndpoint, Streaming
-from tests.wire.clock import eventually
-from tests.wire.sites import PLACES, Application, Site, awaited, bare_asgi
+from qrlogin import AsyncMemoryStore, AsyncQRLogin
+from qrlogin.wire import AsyncEndpoint, Places, Streaming
+from tests.wire.clock import PATIENCE_SECONDS, eventually
+from tests.wire.mount import KEY, ORIGIN, URI, post
+from tests.wire.mount import read as read_json
+from tests.wire.sites import PLACES, Application, Site, awaited, bare_asgi, fastapi_app, threaded, validated_wsgi, wsgiref_server
 from tests.wire.story import Browser, Device, Phone
 
 PATIENCE = 20
@@ -198,6 +202,10 @@ def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: 
             assert ends(socket) == 1009
         eventually(site.idle)
         with opened_login(desk) as socket:
+            socket.send(b"x" * 5000)
+            assert ends(socket) == 1009
+        eventually(site.idle)
+        with opened_login(desk) as socket:
             for _ in range(33):
                 socket.send("x")
             assert ends(socket) == 1008
@@ -231,3 +239,62 @@ def test_a_plain_request_is_told_to_upgrade(site: Site) -> None:
         assert (told.status, told.error) == (426, "upgrade_required")
         assert (b"upgrade", b"websocket") in told.headers
         assert desk.post(f"/qr/{desk.login_id}/socket").status == 405
+
+
+def test_a_wsgi_server_is_not_handed_the_upgrade_header() -> None:
+    """PEP 3333 keeps it for servers. wsgiref answers 500 when an application sets it."""
+    with threaded(validated_wsgi, wsgiref_server, None) as site, Browser(site) as desk:
+        desk.begin()
+        told = desk.get(f"/qr/{desk.login_id}/socket")
+        assert (told.status, told.error) == (426, "upgrade_required")
+        assert b"upgrade" not in dict(told.headers)
+
+
+# What a server does when the browser leaves in the middle
+
+
+async def converse(make: Callable[[AsyncEndpoint, Application], Any], send: Callable[[dict[str, Any]], None]) -> None:
+    """One socket of an application, whose browser sends nothing; every message to it is handed to `send`."""
+    places = Places(1)
+    async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+        endpoint = AsyncEndpoint(qr, max_waiting=places)
+        begun = await endpoint.browser(post("begin"))
+        login_id, cookie = read_json(begun)["login_id"], f"{begun.cookies[0].key}={begun.cookies[0].value}"
+        cancel = post(f"{login_id}/cancel", None, ("cookie", cookie))
+        received = [{"type": "websocket.connect"}]
+
+        async def receive() -> dict[str, Any]:
+            if received:
+                return received.pop()
+            await asyncio.Event().wait()
+            raise AssertionError("nothing comes")
+
+        async def sent(message: dict[str, Any]) -> None:
+            send(message)
+            if message["type"] == "websocket.send":
+                await endpoint.browser(cancel)  # so that the conversation has an end
+
+        path, headers = f"/qr/{login_id}/socket", [(b"cookie", cookie.encode()), (b"origin", ORIGIN.encode())]
+        scope = {"type": "websocket", "path": path, "headers": headers, "query_string": b"", "root_path": "", "subprotocols": []}
+        await asyncio.wait_for(make(endpoint, Application())(scope, receive, sent), PATIENCE_SECONDS)
+        assert places.take(), "the place was not given back"
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
+
+
+@pytest.mark.parametrize("make", [bare_asgi, fastapi_app])
+@pytest.mark.parametrize("kind", ["websocket.accept", "websocket.send", "websocket.close"])
+def test_a_browser_that_leaves_while_it_is_told_something_is_no_error(make: Any, kind: str) -> None:
+    """Servers raise an OSError then, as ASGI says, and Starlette makes an exception of its own of it."""
+
+    def send(message: dict[str, Any]) -> None:
+        if message["type"] == kind:
+            raise ConnectionResetError
+
+    asyncio.run(converse(make, send))
+
+
+def test_a_socket_leaves_no_task_behind() -> None:
+    sent: list[str] = []
+    asyncio.run(converse(bare_asgi, lambda message: sent.append(message["type"])))
+    assert sent == ["websocket.accept", "websocket.send", "websocket.send", "websocket.close"]

@@ -82,9 +82,9 @@ def qrlogin_urls(
 
 
 def body_of(request: HttpRequest) -> HttpRequest | BytesIO:
-    """Where the body is read. Django keeps a short one, so the application may read it before qrlogin does and after."""
+    """Where the body is read. Django keeps a short one: the application may read it, too."""
     if re.fullmatch("[0-9]{1,4}", request.META.get("CONTENT_LENGTH") or ""):
-        with suppress(RawPostDataException, OSError):  # a multipart form was parsed, or the browser left
+        with suppress(RawPostDataException, OSError):  # a multipart form; a browser that left
             return BytesIO(request.body)
     return request
 
