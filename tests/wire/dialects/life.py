@@ -64,7 +64,9 @@ class Life:
         self.near = self.player.client = Near(self.ask)
         shown = self.player.begin()
         self.code = code_of(self.player, shown)
-        (self.login_id,) = mount.records
+        # A typed code also leads to a small record that names the login.
+        logins = [login_id for login_id, kept in mount.records.items() if "context" in kept]
+        (self.login_id,) = logins
         for step in HISTORIES[history]:
             if step == "redeem":
                 self.player.look()
