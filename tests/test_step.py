@@ -1,4 +1,4 @@
-"""What a row means: in Python, in Lua on fakeredis and in Lua on a real Redis, case by case, and against the oracle by hand.
+"""What a row means: in Python and in Lua on a real Redis, case by case, and against the oracle by hand.
 
 Nothing here is drawn at random: `cases.py` lists all that can matter to the step, and each case must give the same verdict,
 the same reply, the same whole record afterwards, the same announcement and the same life of the key.
@@ -208,9 +208,10 @@ def test_python_means_what_the_protocol_says(listed: list[Case], wanted: list[Se
     agree(listed, by_the_oracle(listed), wanted)
 
 
-@pytest.mark.long
-def test_lua_on_fakeredis_means_what_python_means(listed: list[Case], wanted: list[Seen]) -> None:
-    agree(listed, wanted, in_lua(fakeredis.FakeRedis(), listed))
+def test_lua_without_a_server_decides_a_sample_as_python_does(listed: list[Case]) -> None:
+    """For `make check`: fakeredis runs the script in another Lua. The proof is the next test."""
+    sample = listed[::50]
+    agree(sample, in_python(sample), in_lua(fakeredis.FakeRedis(), sample))
 
 
 @pytest.mark.long
