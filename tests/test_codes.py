@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from qrlogin import InvalidCode, QRLogin, UnknownLogin, codes
 from qrlogin.codes import Codes, DeviceCode, Key, ScanCode
 from tests.people import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
+from tests.tables import for_each_row
 
 LOGIN_ID, SECRET = "AAECAwQFBgcICQoLDA0ODw", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -278,9 +279,7 @@ def test_nor_is_a_random_text_in_the_right_form(device_code: str, scan_code: str
     refused(MINE.read_scan_code, scan_code)
 
 
-@pytest.mark.parametrize(
-    "number", ["-1", "00", "0x1", "1e3", "", " ", "1" * 16, str(2**63), "\u0661", "1.0"], ids=lambda number: repr(number)
-)
+@for_each_row("number", ["-1", "00", "0x1", "1e3", "", " ", "1" * 16, str(2**63), "\u0661", "1.0"])
 def test_a_signed_number_has_one_spelling_too(number: str) -> None:
     """W29: even signed by the right key. No caller could have got it signed, and no reader has to think about it."""
     key = MINE.signing_key
@@ -373,10 +372,9 @@ def calls(qr: QRLogin, code: str) -> Iterator[Callable[[], object]]:
     yield lambda: qr.release(code, subject=ALICE)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "code",
     ["", "x", LOGIN_ID, DEVICE_CODE[:-1], SCAN_CODE[:-1], DEVICE_CODE + "=", SCAN_CODE + "\n", "A" * 10_000, f"{URI}/", URI],
-    ids=lambda code: code[:10] + f"…{len(code)}",
 )
 def test_a_bad_code_never_reaches_the_store(code: str) -> None:
     qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)

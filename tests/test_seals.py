@@ -28,6 +28,7 @@ from qrlogin.codes import Key
 from qrlogin.replies import RECORD_FORMAT
 from qrlogin.step import Record
 from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App
+from tests.tables import for_each_row
 
 #: Fields that say who and what; the others say when, and where the login stands.
 SEALED = (
@@ -345,11 +346,19 @@ def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
             victim.app.qr.status(victim.begun.device_code)
 
 
-@pytest.mark.parametrize(
-    ("needs", "met", "only_for", "released"),
-    [("", "", "", True), ("match", "match", "", True), ("match", "", "", False), ("match", "other", "", False),
-     ("", "match", "", True), ("", "", ALICE, True), ("", "", BOB, False), ("match", "match", BOB, False)],
-)  # fmt: skip
+@for_each_row(
+    "needs, met, only_for, released",
+    [
+        ("", "", "", True),
+        ("match", "match", "", True),
+        ("match", "", "", False),
+        ("match", "other", "", False),
+        ("", "match", "", True),
+        ("", "", ALICE, True),
+        ("", "", BOB, False),
+        ("match", "match", BOB, False),
+    ],
+)
 def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
     needs: str, met: str, only_for: str, released: bool
 ) -> None:

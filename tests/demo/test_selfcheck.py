@@ -7,6 +7,7 @@ import pytest
 
 from qrlogin.demo import client, phone, players, selfcheck
 from tests.demo.running import run
+from tests.tables import for_each_row
 
 SCENES = 25  # at least so many things are looked at
 
@@ -54,7 +55,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("code", BROKEN)
+@for_each_row("code", BROKEN)
 def test_what_is_broken_is_noticed(code: str) -> None:
     done = run("demo", "--self-check", code=code)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -11,6 +11,7 @@ from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import Request, Response, Rfc8628, WeChatOpen
 from qrlogin.wire.rfc8628 import GRANT_TYPE
+from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_world import FORM
 from tests.wire.dialects.town import TYPED, everybody
 from tests.wire.mount import CREDENTIAL, KEY, URI, Colour, Mount, post, read
@@ -53,8 +54,8 @@ TAKEN: dict[str, Callable[[Core, Any], object]] = {
 }
 
 
-@pytest.mark.parametrize("take", TAKEN.values(), ids=TAKEN)
-@pytest.mark.parametrize("callback", AWAITED.values(), ids=AWAITED)
+@for_each_row("take", TAKEN.values())
+@for_each_row("callback", AWAITED.values())
 def test_what_is_awaited_is_refused_at_construction(take: Callable[[Core, Any], object], callback: Callable[..., Any]) -> None:
     core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
     with pytest.raises(Misconfigured, match="answers from memory"):

@@ -18,6 +18,7 @@ from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
 from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
+from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_world import (
     ADDRESS,
     FORM,
@@ -76,7 +77,7 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("row", ELSEWHERE)
+@for_each_row("row", ELSEWHERE)
 def test_what_concerns_our_own_pages_is_held_where_they_are(row: str) -> None:
     file, name = ELSEWHERE[row]
     assert f"def {name}(" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).exists()

@@ -14,6 +14,7 @@ from qrlogin.render import png
 from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, Wait
 from qrlogin.wire.wechat_open import WeChatOpen
+from tests.tables import for_each_row
 from tests.wire.dialects.polled import opened, redis_of
 from tests.wire.dialects.wechat_people import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, strangers, wechat_open
 from tests.wire.mount import URI, Colour
@@ -315,7 +316,7 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("address", ELSEWHERE)
+@for_each_row("address", ELSEWHERE)
 def test_it_goes_nowhere_else(address: str) -> None:
     with opened(wechat_open) as house:
         client = OfWeChatOpen(house)
