@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[str], object]] = {
     CLIENT_CODE: MINE.read_device_code,
     SCAN_CODE: read_signed,
 }
-BOTH = pytest.mark.parametrize("code", READERS, ids=["device_code", "device_code of a client", "scan_code"])
+BOTH = for_each_row("code", READERS)
 
 
 # What they look like
@@ -215,7 +215,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @BOTH
-@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
+@for_each_row("spell", SPELLINGS.values())
 def test_a_code_is_accepted_in_one_spelling_only(code: str, spell: Callable[[str], str]) -> None:
     """I10: so no deny-list, cache or log can be dodged by spelling."""
     assert spell(code) != code
@@ -236,8 +236,8 @@ def test_the_unused_bits_of_a_signatures_last_letter_are_not_ignored(code: str) 
 
 
 @BOTH
-@pytest.mark.parametrize("length", [513, 10_000, 1_000_000])
-@pytest.mark.parametrize("fill", ["A", ".", "A.", "é", "\ud800"])
+@for_each_row("length", [513, 10_000, 1_000_000])
+@for_each_row("fill", ["A", ".", "A.", "é", "\ud800"])
 def test_length_and_form_come_before_cryptography(code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """I23: what is too long or misshapen costs no MAC at all."""
     monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
@@ -260,7 +260,7 @@ def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(monkeypatch: pyt
 
 
 @BOTH
-@pytest.mark.parametrize("text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}])
+@for_each_row("text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}])
 def test_what_is_no_code_at_all(code: str, text: object) -> None:
     """I36: least of all a login_id, which is public."""
     refused(READERS[code], text)

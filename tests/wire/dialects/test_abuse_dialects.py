@@ -21,7 +21,7 @@ from tests.wire.test_requests import MALFORMED, ODD_METHODS
 LINKS = [
     route for kind in (WeChat, WeChatOpen, Taobao, TaobaoNewLogin, Bilibili, JD) for route in kind.browser_routes if route.anybody
 ]
-EVERY = pytest.mark.parametrize("name", SPEAKERS)
+EVERY = for_each_row("name", SPEAKERS)
 
 
 def open_to_all(request: Request) -> bool:

@@ -111,7 +111,7 @@ NO_YES: dict[str, Callable[[Closing], Callable[..., Any]]] = {
     "itself": lambda closing: lambda *_: object,
     "nothing": lambda closing: lambda *_: None,
 }
-EVERY = pytest.mark.parametrize("made", NO_YES.values(), ids=NO_YES)
+EVERY = for_each_row("made", NO_YES.values())
 
 
 @EVERY
