@@ -6,6 +6,7 @@ collect than all of them take to run.
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,8 +32,8 @@ def for_each_row(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., Non
                 except (Exception, pytest.fail.Exception) as error:
                     failed.append((values, error))
             if failed:
-                said = "\n".join(f"{values}:\n    {type(error).__name__}: {error}" for values, error in failed[:20])
-                raise AssertionError(f"{len(failed)} of {len(table)} rows failed\n{said}") from failed[0][1]
+                said = [f"{len(failed)} of {len(table)} rows failed", *(_said(*each) for each in failed[:20])]
+                raise AssertionError("\n".join(said)) from failed[0][1]
 
         signature = inspect.signature(test)
         others = [each for name, each in signature.parameters.items() if name not in columns]
@@ -41,3 +42,8 @@ def for_each_row(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., Non
         return every_row
 
     return decorate
+
+
+def _said(values: dict[str, object], error: BaseException) -> str:
+    row = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in values.items())
+    return f"{row}: {type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ from tests.browser.desk import Desk
 from tests.browser.words import strangers
 from tests.demo.hand import camera, pick_up
 from tests.demo.running import RunningDemo, ask
+from tests.tables import for_each_row
 
 #: What no language changes: names, addresses, what a browser says of itself, a code.
 DATA = [
@@ -31,11 +32,11 @@ DATA = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("accept", "lang"),
+@for_each_row(
+    "accept, lang",
     [("", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("zh-TW", "zh-CN"), ("nl, en;q=0.5", "en"), ("\x00;;q=", "en")],
 )
-@pytest.mark.parametrize("path", ["/", "/phone", "/qr/x", "/no/such/page"])
+@for_each_row("path", ["/", "/phone", "/qr/x", "/no/such/page"])
 def test_a_page_is_in_the_language_asked_for(site: Site, path: str, accept: str, lang: str) -> None:
     html = ask(site, "GET", path, accept_language=accept).body.decode()
     assert f'<html lang="{lang}">' in html

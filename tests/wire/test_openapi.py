@@ -150,7 +150,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return asked
 
 
-@pytest.mark.parametrize("name", SPEAKERS)
+@for_each_row("name", SPEAKERS)
 def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> None:
     seen = dict.fromkeys(SPEAKERS[name](core()).browser_routes, frozenset[str]())
     for history in POLLED:

@@ -47,7 +47,7 @@ def test_the_routes_that_a_dialect_declares_are_those_that_it_answers(mount: Mou
     assert {route.path: route.method for route in dialect.phone_routes} == dict.fromkeys(PHONE_PATHS, "POST")
 
 
-@pytest.mark.parametrize("path", BROWSER_PATHS)
+@for_each_row("path", BROWSER_PATHS)
 def test_another_method_at_the_browsers_door_is_told_which_is_right(mount: Mount, path: str) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
@@ -58,7 +58,7 @@ def test_another_method_at_the_browsers_door_is_told_which_is_right(mount: Mount
     assert mount.records == before
 
 
-@pytest.mark.parametrize("path", PHONE_PATHS)
+@for_each_row("path", PHONE_PATHS)
 def test_another_method_at_the_phones_door_is_told_which_is_right(mount: Mount, path: str) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
@@ -154,7 +154,7 @@ def test_only_json_is_read_for_a_form_of_another_site_can_send_the_rest(untouche
     untouched.refuses(415, everywhere(untouched.mount, untouched.tab, content_type, b'{"code":"x"}'))
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "content_type", ["application/json", "Application/JSON", "application/json;charset=utf-8", "application/json ; x=y"]
 )
 def test_json_is_json_however_it_is_written(mount: Mount, content_type: str) -> None:
@@ -333,7 +333,7 @@ def test_a_query_where_none_is_read_is_refused(untouched: Untouched, query: str)
     untouched.refuses(400, answers)
 
 
-@pytest.mark.parametrize("query", ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25", "wait=0&after=2"])
+@for_each_row("query", ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25", "wait=0&after=2"])
 def test_what_a_status_may_be_asked(mount: Mount, query: str) -> None:
     assert read(reach(mount, "scanned").look(query))["state"] == "scanned"
 
