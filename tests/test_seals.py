@@ -248,6 +248,7 @@ def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Key, "mac", mac)
 
 
+@pytest.mark.long
 def test_no_splice_of_genuine_records_is_redeemed(quick_macs: None, capsys: pytest.CaptureFixture[str]) -> None:
     """Every mixture of three genuine records, field by field, with the tag that the browser was shown for it."""
     app, victim, cut_from = sources()
