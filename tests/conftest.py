@@ -17,7 +17,7 @@ import pytest
 import system_parts
 from hypothesis import settings
 
-from tests import people, servers
+from tests import application, servers
 
 # No deadline anywhere: a shared machine is slow now and then, and that is no bug. In CI the same examples every time,
 # so that a red run is about the change and not about the dice. Whoever hunts: HYPOTHESIS_PROFILE=thorough make test
@@ -128,8 +128,8 @@ def chromium_path() -> str:
     return servers.chromium_binary()
 
 
-@pytest.fixture(params=[people.blocking, people.awaited])
-def run(request: pytest.FixtureRequest) -> people.Run[Any]:
+@pytest.fixture(params=[application.blocking, application.awaited])
+def run(request: pytest.FixtureRequest) -> application.Run[Any]:
     """How an operation is carried out: by `QRLogin` and by `AsyncQRLogin`."""
-    carry: people.Run[Any] = request.param
+    carry: application.Run[Any] = request.param
     return carry

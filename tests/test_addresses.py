@@ -6,7 +6,7 @@ import pytest
 
 from qrlogin import InvalidCode
 from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
-from tests.people import KEY, NOON, URI
+from tests.application import KEY, NOON, URI
 from tests.tables import for_each_row
 
 LOGIN_ID = "AAECAwQFBgcICQoLDA0ODw"

@@ -9,7 +9,7 @@ import pytest
 import qrlogin
 from qrlogin import LAB, STANDARD, STRICT, BadArgument, Begun, MemoryStore, Misconfigured, Policy, QRLogin
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
-from tests.people import ALICE, KEY, URI, App, Untouched
+from tests.application import ALICE, KEY, URI, App, Untouched
 from tests.tables import for_each_row
 
 # 1. What an application may not pass

@@ -29,7 +29,7 @@ from qrlogin import (
 )
 from qrlogin.core import Operation
 from qrlogin.step import Command, Reply, Verdict
-from tests.people import ALICE, BOB, KEY, NOON, OTHER_KEY, SHOWN, URI, App, Run, Untouched, confirmed, events
+from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, SHOWN, URI, App, Run, Untouched, confirmed, events
 from tests.tables import for_each_row
 
 TYPING = replace(STANDARD, user_codes=True)

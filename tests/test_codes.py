@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qrlogin import InvalidCode, QRLogin, UnknownLogin, codes
 from qrlogin.codes import Codes, DeviceCode, Key, ScanCode
-from tests.people import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
+from tests.application import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
 from tests.tables import for_each_row
 
 LOGIN_ID, SECRET = "AAECAwQFBgcICQoLDA0ODw", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"

@@ -35,7 +35,7 @@ from qrlogin import (
 )
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from qrlogin.step import Reply, Verdict, number
-from tests.people import ALICE, BOB, OP, OTHER_OP, SHOWN, App
+from tests.application import ALICE, BOB, OP, OTHER_OP, SHOWN, App
 from tests.tables import for_each_row
 
 # 1. Every call at every point

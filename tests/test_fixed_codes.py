@@ -11,7 +11,7 @@ import pytest
 
 from qrlogin import Begun, Expired, InvalidCode, QRLogin, State, codes
 from qrlogin.codes import Codes, Key, Minted, ScanCode, fixed_as_base64
-from tests.people import ALICE, KEY, OTHER_KEY, SHOWN, URI, App, Untouched
+from tests.application import ALICE, KEY, OTHER_KEY, SHOWN, URI, App, Untouched
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)

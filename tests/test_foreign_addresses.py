@@ -10,7 +10,7 @@ from qrlogin import STANDARD, InvalidCode, Policy, QRLogin
 from qrlogin.codes import fixed_as_base64
 from qrlogin.errors import UnknownLogin
 from qrlogin.table import State
-from tests.people import ALICE, KEY, URI, App, Run, Untouched, events
+from tests.application import ALICE, KEY, URI, App, Run, Untouched, events
 from tests.tables import for_each_row
 
 TYPED = replace(STANDARD, user_codes=True)

@@ -16,7 +16,7 @@ from qrlogin.errors import TooFast, TooManyGuesses, UnknownLogin
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import Awaited, Blocking
 from qrlogin.table import State
-from tests.people import ALICE, BOB, KEY, NOON, OTHER_KEY, URI, Clock
+from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, URI, Clock
 
 TYPED = replace(STANDARD, user_codes=True)
 WRONG = "BCDF-GHJK"

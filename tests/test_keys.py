@@ -7,7 +7,7 @@ import pytest
 
 from qrlogin import Expired, InvalidCode, Misconfigured, Policy, State, Status, codes
 from qrlogin.codes import Codes, Key
-from tests.people import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
+from tests.application import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)

@@ -7,7 +7,7 @@ import pytest
 
 from qrlogin import LAB, STANDARD, STRICT, Misconfigured, Policy
 from qrlogin.policy import MAX_LIFETIME, MAX_WINDOW
-from tests.people import NOON, App
+from tests.application import NOON, App
 from tests.tables import for_each_row
 
 

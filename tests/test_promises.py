@@ -26,7 +26,7 @@ from qrlogin import (
     UnknownLogin,
 )
 from qrlogin.step import Verdict
-from tests.people import ALICE, BOB, KEY, NOON, OP, OTHER_OP, SHOWN, URI, App, Clock, operations
+from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_OP, SHOWN, URI, App, Clock, operations
 from tests.tables import for_each_row
 
 ALIVE = (State.PENDING, State.SCANNED, State.CONFIRMED)

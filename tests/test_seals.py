@@ -27,7 +27,7 @@ from qrlogin import (
 from qrlogin.codes import Key
 from qrlogin.replies import RECORD_FORMAT
 from qrlogin.step import Record
-from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App
+from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App
 from tests.tables import for_each_row
 
 #: Fields that say who and what; the others say when, and where the login stands.

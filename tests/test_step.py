@@ -19,7 +19,7 @@ import qrlogin
 from qrlogin.step import BROKEN, Command, Verdict, number, step
 from qrlogin.stores.redis import SCRIPT, _Calls, _reply
 from qrlogin.table import COUNTING, SPENT, TABLE, State
-from tests import by_hand
+from tests import oracle
 from tests.cases import NO_NUMBERS, NOW, NUMBERS, ROWS, Case, cases
 
 #: How many cases there were when this was written. A change of the table may only add.
@@ -71,8 +71,8 @@ def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
     seen = []
     for index, case in enumerate(listed):
         command = case.command
-        asked = by_hand.Asked(case.record, command.values, command.mark, command.durations, command.until, 0)
-        told = by_hand.expected(command.row.event, asked, case.clock)
+        asked = oracle.Asked(case.record, command.values, command.mark, command.durations, command.until, 0)
+        told = oracle.expected(command.row.event, asked, case.clock)
         seen.append(
             Seen(
                 verdict=told.verdict,

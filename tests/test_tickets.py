@@ -20,7 +20,7 @@ from qrlogin import (
     Status,
     codes,
 )
-from tests.people import ALICE, OP, SHOWN, App, Run, confirmed, events
+from tests.application import ALICE, OP, SHOWN, App, Run, confirmed, events
 from tests.tables import for_each_row
 
 # Tickets

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qrlogin import InvalidCode, codes
 from qrlogin.codes import USER_CODE_LETTERS, Codes, ScanCode
-from tests.people import KEY, OTHER_KEY, URI
+from tests.application import KEY, OTHER_KEY, URI
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)

@@ -26,7 +26,7 @@ from qrlogin import (
     replies,
 )
 from qrlogin.stores.wakeups import AsyncWaiter, Waiter
-from tests.people import ALICE, KEY, SHOWN, URI, Clock
+from tests.application import ALICE, KEY, SHOWN, URI, Clock
 from tests.tables import for_each_row
 
 LONG = 500.0  # a wait that is to end for another reason

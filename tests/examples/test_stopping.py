@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.parked import settle, sooner_than, waiting
+from tests.examples.held_waits import settle, sooner_than, waiting
 from tests.examples.running import DJANGO, FASTAPI, FLASK, Example, Running, prepared
 from tests.examples.story import Desk
 from tests.examples.visitors import OfExamples

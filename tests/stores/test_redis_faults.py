@@ -24,8 +24,8 @@ from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import State
 from tests.servers import RedisServer
-from tests.stores.proxy import Proxy
-from tests.stores.worlds import Stores, both_colours, world_at
+from tests.stores.fault_proxy import Proxy
+from tests.stores.redis_world import Stores, both_colours, world_at
 
 
 @pytest.fixture

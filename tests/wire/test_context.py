@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from qrlogin import STANDARD, MemoryStore, Misconfigured, QRLogin
 from qrlogin.arguments import freeze
 from qrlogin.wire import BrowserContext, Exchange, Request, Rfc8628, WeChatOpen, describe_browser
-from tests.people import KEY, URI
+from tests.application import KEY, URI
 from tests.tables import for_each_row
 
 LIKE_GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)"

@@ -19,9 +19,9 @@ from qrlogin.wire.native_routes import EVENTS, SOCKET
 from qrlogin.wire.openapi import SCHEMES, operation, paths
 from qrlogin.wire.routes import FORM, JSON, Answer, Field, match
 from tests.tables import for_each_row
-from tests.wire.dialects.life import HISTORIES as POLLED
-from tests.wire.dialects.life import Life, lived
-from tests.wire.dialects.town import SPEAKERS, TYPED
+from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED
+from tests.wire.dialects.lifecycle import HISTORIES as POLLED
+from tests.wire.dialects.lifecycle import Life, lived
 from tests.wire.mount import ALICE, BOB, HISTORIES, KEY, ORIGIN, URI, Mount, Tab, get, post, reach
 
 METHODS: Final = {"get", "post"}

@@ -12,9 +12,9 @@ from qrlogin.wire import JD, METHODS, Bilibili, Request, Taobao, TaobaoNewLogin,
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.routes import known
 from tests.tables import for_each_row
+from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.hostile import HOSTILE, SITES, SUFFIXES
-from tests.wire.dialects.life import Life, lived
-from tests.wire.dialects.town import SPEAKERS
+from tests.wire.dialects.lifecycle import Life, lived
 from tests.wire.mount import CREDENTIAL, ORIGIN, post, with_headers
 from tests.wire.test_requests import MALFORMED, ODD_METHODS
 

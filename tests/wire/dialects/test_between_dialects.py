@@ -19,11 +19,11 @@ from qrlogin.codes import FIXED, fixed_as_base64
 from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
 from qrlogin.wire.rfc8628 import GRANT_TYPE
 from tests.tables import for_each_row
-from tests.wire.dialects.life import CAROL, Life
-from tests.wire.dialects.polled import FORM
-from tests.wire.dialects.rfc8628_world import Device, World, error, read
-from tests.wire.dialects.town import SPEAKERS, TYPED, OfNative
-from tests.wire.dialects.wechat_people import wechat_open
+from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, OfNative
+from tests.wire.dialects.lifecycle import CAROL, Life
+from tests.wire.dialects.polled_clients import FORM
+from tests.wire.dialects.rfc8628_server import Device, World, error, read
+from tests.wire.dialects.wechat_clients import wechat_open
 from tests.wire.mount import CREDENTIAL, KEY, URI, Colour, Mount, post
 
 Said = Callable[[Response], bool]  # whether a dialect refused as if there were no such login

@@ -12,8 +12,8 @@ from qrlogin.core import Core
 from qrlogin.wire import Request, Response, Rfc8628, WeChatOpen
 from qrlogin.wire.rfc8628 import GRANT_TYPE
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_world import FORM
-from tests.wire.dialects.town import TYPED, everybody
+from tests.wire.dialects.dialect_clients import TYPED, everybody
+from tests.wire.dialects.rfc8628_server import FORM
 from tests.wire.mount import CREDENTIAL, KEY, URI, Colour, Mount, post, read
 
 NEIGHBOUR = "https://example.com:8443/back"

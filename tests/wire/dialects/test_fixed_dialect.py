@@ -10,7 +10,7 @@ from qrlogin.wire import JD, Bilibili, Endpoint, Request, Response, Taobao, Taob
 from qrlogin.wire.fixed import FixedDialect, Handler, script
 from qrlogin.wire.routes import Route
 from tests.tables import for_each_row
-from tests.wire.dialects.life import HISTORIES, lived
+from tests.wire.dialects.lifecycle import HISTORIES, lived
 from tests.wire.mount import KEY, URI, Colour, Mount, get, with_headers
 
 KINDS: dict[str, type[FixedDialect]] = {

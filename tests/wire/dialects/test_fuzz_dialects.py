@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from qrlogin.wire import METHODS, Request, Response
 from qrlogin.wire.message import BODY_CAP
 from tests.tables import for_each_row
+from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.hostile import HOSTILE, RAW, SITES, SUFFIXES
-from tests.wire.dialects.life import CAROL, HISTORIES, Life, lived, parameters, set_parameter
-from tests.wire.dialects.town import SPEAKERS
+from tests.wire.dialects.lifecycle import CAROL, HISTORIES, Life, lived, parameters, set_parameter
 from tests.wire.mount import Colour, with_headers
 from tests.wire.test_fuzz import anything, names, values
 

@@ -17,7 +17,7 @@ from qrlogin.wire.taobao import Taobao
 from qrlogin.wire.taobao_newlogin import TaobaoNewLogin, logged_in
 from tests.render.readers import decode
 from tests.tables import for_each_row
-from tests.wire.dialects.polled import CLIENTS, FORM, NOTHING, OfBilibili, OfJD, OfNewLogin, OfTaobao, opened, reach
+from tests.wire.dialects.polled_clients import CLIENTS, FORM, NOTHING, OfBilibili, OfJD, OfNewLogin, OfTaobao, opened, reach
 from tests.wire.mount import KEY
 
 PENDING = OfTaobao.words["pending"]

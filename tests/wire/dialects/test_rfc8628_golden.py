@@ -8,7 +8,7 @@ import pytest
 
 from qrlogin.wire import Request
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_world import ALICE, BOB, KINDS, NOON, Device, World, opened, read
+from tests.wire.dialects.rfc8628_server import ALICE, BOB, KINDS, NOON, Device, World, opened, read
 
 COMMON = (
     ("Content-Type", "application/json; charset=utf-8"),

@@ -11,7 +11,7 @@ from qrlogin.wire import Endpoint, Request
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_world import FORM, JSON, KEY, TYPED, URI, World, error, everybody, read, registered
+from tests.wire.dialects.rfc8628_server import FORM, JSON, KEY, TYPED, URI, World, error, everybody, read, registered
 
 
 @pytest.fixture

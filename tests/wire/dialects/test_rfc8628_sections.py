@@ -19,7 +19,7 @@ from qrlogin.core import Core
 from qrlogin.wire import Request
 from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_world import (
+from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
     FORM,
     KEY,

@@ -16,7 +16,7 @@ from qrlogin.wire.message import BODY_CAP
 from tests.servers import LOOPBACK
 from tests.tables import for_each_row
 from tests.wire.clock import Clock
-from tests.wire.dialects.town import SPEAKERS, TYPED, asgi
+from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, asgi
 from tests.wire.mount import KEY
 from tests.wire.sites import Application, Site, awaited
 from tests.wire.test_servers import Heard, tell

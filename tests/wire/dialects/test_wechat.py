@@ -14,8 +14,8 @@ from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, Wait
 from qrlogin.wire.wechat import WeChat
 from tests.tables import for_each_row
-from tests.wire.dialects.polled import COLOURS_AND_STORES, opened, redis_of
-from tests.wire.dialects.wechat_people import OfWeChat, forget, happen, parameters, strangers, wechat
+from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
+from tests.wire.dialects.wechat_clients import OfWeChat, forget, happen, parameters, strangers, wechat
 from tests.wire.mount import BOB, KEY, NOON, ORIGIN, URI, Colour
 
 EVERYWHERE = pytest.mark.parametrize(("colour", "store"), COLOURS_AND_STORES)

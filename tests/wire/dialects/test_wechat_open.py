@@ -13,8 +13,8 @@ from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, Wait
 from qrlogin.wire.wechat_open import WeChatOpen
 from tests.tables import for_each_row
-from tests.wire.dialects.polled import COLOURS_AND_STORES, opened, redis_of
-from tests.wire.dialects.wechat_people import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, strangers, wechat_open
+from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
+from tests.wire.dialects.wechat_clients import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, strangers, wechat_open
 from tests.wire.mount import URI, Colour
 
 EVERYWHERE = pytest.mark.parametrize(("colour", "store"), COLOURS_AND_STORES)
