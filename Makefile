@@ -1,16 +1,21 @@
 # Thin on purpose: each step is one line that also works without make.
 PYTHON ?= python3
 ARGS ?=
+# Bytecode is kept even where the machine says not to: the tests start hundreds of Pythons.
+PYTEST = PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist worksteal
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+): [^#]*## /  make \1\t/' | expand -t 20
 demo: ready-demo ## try it: a login page, and a phone to play with (ARGS=--self-check proves it instead)
 	@.venv/bin/python -m qrlogin demo $(ARGS)
-test: ready      ## every test, on all cores (ARGS="-k word" for some of them, "-n0" for one at a time)
-	@$(PYTHON) tools/system_parts.py
-	@$(PYTHON) tools/npm_parts.py
-	@# Bytecode is kept even where the machine says not to: the tests start hundreds of Pythons.
-	@PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
+check: ready     ## for every save: lint, types, and the tests that start no other program (a minute)
+	@.venv/bin/ruff check && .venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@$(PYTEST) --fast -rNfER $(ARGS)
+test: ready-test ## the whole proof, on all cores (ARGS="-k word" for some of it, "-n0" for one test at a time)
+	@$(PYTEST) -m "not matrix" $(ARGS)
+matrix: ready-test ## slow and wide: public clients, fresh environments, all of OpenAPI, servers that stop under load
+	@$(PYTEST) -m matrix $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
 types: ready     ## mypy --strict
@@ -22,8 +27,11 @@ constraints:     ## renew constraints.txt to the newest versions
 	@$(PYTHON) tools/constraints.py
 ready:
 	@$(PYTHON) tools/bootstrap.py dev
+ready-test: ready
+	@$(PYTHON) tools/system_parts.py
+	@$(PYTHON) tools/npm_parts.py
 ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types build constraints ready ready-demo
+.PHONY: help demo check test matrix lint types build constraints ready ready-test ready-demo

@@ -1,11 +1,13 @@
-"""What every test may ask for: real servers, a browser, and Hypothesis told how hard to look.
+"""The fixtures of all tests (real servers, a browser), the profiles of Hypothesis, and the lane of `make check`.
 
-`make test` runs several workers, each a process with servers and a browser of its own. They live as long as the worker and
-its tests share them: a test keeps apart by a random key prefix, and one that stops, pauses or counts takes `own_redis`.
+`make test` runs several workers, each a process with servers and a browser of its own. They live as
+long as the worker and its tests share them: a test keeps apart by a random key prefix, and one that
+stops, pauses or counts takes `own_redis`.
 """
 
 import os
 import secrets
+import subprocess
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 import system_parts
 from hypothesis import settings
 
-from tests import people, servers
+from tests import application, servers
 
 # No deadline anywhere: a shared machine is slow now and then, and that is no bug. In CI the same examples every time,
 # so that a red run is about the change and not about the dice. Whoever hunts: HYPOTHESIS_PROFILE=thorough make test
@@ -23,6 +25,32 @@ settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_parts.in_ci() else "default"))
+
+
+# `make check`: what can be proved without another program. No list says which tests these are, because
+# a list would rot: a test that starts a program is skipped at that moment. The folders whose every
+# test does so are not even collected.
+PROGRAMS = [Path(__file__).parent / folder for folder in ("browser", "clients", "demo", "examples")]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="only tests that start no other program and take no ten seconds")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_programs(pytestconfig: pytest.Config) -> Iterator[None]:
+    def refuse(*arguments: object, **options: object) -> None:
+        pytest.skip("starts another program, so it is not for `make check`")
+
+    with pytest.MonkeyPatch.context() as patch:
+        if pytestconfig.getoption("fast"):
+            patch.setattr(subprocess.Popen, "__init__", refuse)
+            patch.setattr(subprocess.Popen, "__del__", lambda _: None)
+        yield
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.getoption("fast") and collection_path in PROGRAMS else None
 
 
 # Here a person's story passes through browsers and servers that are processes of their own. In CI such a test may be told
@@ -33,14 +61,15 @@ STORIES = [Path(__file__).parent / folder for folder in ("browser", "clients", "
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Four for each core, because most of the time a test waits; more than eight would only start more servers.
+    """Three for each core, because tests that talk to a program wait; one where no program is started.
 
-    Whoever asks for a few by `-k` gets them from this process, before workers would have started.
+    More would cost more than they save: each worker collects all tests, and starts its own servers. With `-k` the few tests
+    run in this process.
     """
     if config.option.keyword:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(4 * cores, 8)
+    return cores if config.getoption("fast") else min(3 * cores, 8)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -50,11 +79,15 @@ def pytest_xdist_setupnodes() -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In CI stories may be told again. Each worker begins with its share of the long tests: none begins when all else is done.
 
     The workers are first given equal parts of this list, in its order, and take from each other's ends when theirs is done.
     """
+    if config.getoption("fast"):
+        slow = [item for item in items if any(map(item.get_closest_marker, ("long", "matrix")))]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     for item in items:
         if system_parts.in_ci() and any(story in item.path.parents for story in STORIES):
             item.add_marker(pytest.mark.flaky(reruns=1))
@@ -95,8 +128,8 @@ def chromium_path() -> str:
     return servers.chromium_binary()
 
 
-@pytest.fixture(params=[people.blocking, people.awaited])
-def run(request: pytest.FixtureRequest) -> people.Run[Any]:
+@pytest.fixture(params=[application.blocking, application.awaited])
+def run(request: pytest.FixtureRequest) -> application.Run[Any]:
     """How an operation is carried out: by `QRLogin` and by `AsyncQRLogin`."""
-    carry: people.Run[Any] = request.param
+    carry: application.Run[Any] = request.param
     return carry

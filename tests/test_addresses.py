@@ -6,7 +6,8 @@ import pytest
 
 from qrlogin import InvalidCode
 from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
-from tests.people import KEY, NOON, URI
+from tests.application import KEY, NOON, URI
+from tests.tables import for_each_row
 
 LOGIN_ID = "AAECAwQFBgcICQoLDA0ODw"
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
@@ -35,7 +36,7 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
     assert mine.verification_uri == uri.rstrip("/")
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "address",
     [
         "http://example.com/qr/{}",
@@ -148,14 +149,14 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES)
+@for_each_row("picture", PICTURES.values())
 def test_the_picture_of_each_dialect_leads_to_its_login(picture: str) -> None:
     (found,) = MINE.read_scan_code(picture)
     assert (found.login_id, found.until, found.guessed) == (MINTED.login_id, None, False)
 
 
-@pytest.mark.parametrize("uri", ["https://example.com", "https://example.com/qr"])
-@pytest.mark.parametrize("form", ["{}/l/{}", "{}/wx/l/{}", "{}/p?lgToken={}", "{}/?uuid={}", "{}?uuid={}"])
+@for_each_row("uri", ["https://example.com", "https://example.com/qr"])
+@for_each_row("form", ["{}/l/{}", "{}/wx/l/{}", "{}/p?lgToken={}", "{}/?uuid={}", "{}?uuid={}"])
 def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> None:
     """As every dialect does where that is the root of the site."""
     mine = Codes([KEY], verification_uri=uri, audience="example.com", plain_http=False)
@@ -184,7 +185,7 @@ def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
 OTHER = MINE.mint(MINE.signing_key, fixed=True, typed=False).fixed
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "address",
     [
         f"https://example.com/p?uuid={FIXED}&uuid={FIXED}",
@@ -214,7 +215,6 @@ OTHER = MINE.mint(MINE.signing_key, fixed=True, typed=False).fixed
         "https://example.com/p?",
         "https://example.com/p?uuid=",
     ],
-    ids=itertools.count(),
 )
 def test_what_is_ambiguous_or_somewhere_else_is_no_code(address: str) -> None:
     """Two parameters that could both be meant are nobody's: a reader that takes the first and one that takes the last differ."""

@@ -25,7 +25,7 @@ from qrlogin import (
     errors,
 )
 from qrlogin.codes import fixed_as_base64
-from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App, operations
+from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App, operations
 
 
 def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:

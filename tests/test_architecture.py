@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import qrlogin
+from tests.tables import for_each_row
 
 PACKAGE = Path(qrlogin.__file__).parent
 MODULES = sorted(
@@ -131,7 +132,7 @@ def test_the_picture_is_read_as_it_is_meant() -> None:
     assert len(list(arrows())) == len(set(arrows())) >= 38
 
 
-@pytest.mark.parametrize("module", MODULES)
+@for_each_row("module", MODULES)
 def test_a_module_imports_what_the_picture_grants_it(module: str) -> None:
     mine = room(module)
     for imported in imports(module):
@@ -162,7 +163,7 @@ def test_the_walls_that_matter_most_are_walls() -> None:
     )
 
 
-@pytest.mark.parametrize("module", MODULES)
+@for_each_row("module", MODULES)
 def test_other_peoples_packages_have_one_door_each(module: str) -> None:
     tops = {imported.partition(".")[0] for imported in imports(module)}
     assert not tops & FRAMEWORKS, "only examples import a web framework"
@@ -171,13 +172,13 @@ def test_other_peoples_packages_have_one_door_each(module: str) -> None:
     assert tops - {"qrlogin"} <= {*sys.stdlib_module_names, *STRANGERS}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@for_each_row("module", MODULES)
 def test_one_module_reads_the_clock(module: str) -> None:
     if module != "qrlogin.clock":
         assert not {imported.partition(".")[0] for imported in imports(module)} & CLOCKS
 
 
-@pytest.mark.parametrize("module", [f"qrlogin.{name}" for name in PURE])
+@for_each_row("module", [f"qrlogin.{name}" for name in PURE])
 def test_the_protocol_is_pure(module: str) -> None:
     """No colour, no socket, no thread, no file, no environment: arguments in, values out."""
     assert not {each for each in imports(module) if each in WORLDLY or each.partition(".")[0] in WORLDLY}

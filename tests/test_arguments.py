@@ -9,7 +9,8 @@ import pytest
 import qrlogin
 from qrlogin import LAB, STANDARD, STRICT, BadArgument, Begun, MemoryStore, Misconfigured, Policy, QRLogin
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
-from tests.people import ALICE, KEY, URI, App, Untouched
+from tests.application import ALICE, KEY, URI, App, Untouched
+from tests.tables import for_each_row
 
 # 1. What an application may not pass
 
@@ -70,20 +71,20 @@ def untouched() -> QRLogin:
     return QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
 
 
-@pytest.mark.parametrize(("arguments", "remedy"), BAD_BEGINS.values(), ids=BAD_BEGINS)
+@for_each_row("arguments, remedy", BAD_BEGINS.values())
 def test_begin_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.begin(**arguments)
 
 
-@pytest.mark.parametrize(("arguments", "remedy"), [*BAD_PEOPLE.values(), *BAD_NAMES.values()], ids=[*BAD_PEOPLE, *BAD_NAMES])
+@for_each_row("arguments, remedy", [*BAD_PEOPLE.values(), *BAD_NAMES.values()])
 def test_scan_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.scan(genuine.scan_code, **{"subject": ALICE, "shown_as": "A", **arguments})
 
 
-@pytest.mark.parametrize("event", ["confirm", "deny", "release"])
-@pytest.mark.parametrize(("arguments", "remedy"), BAD_PEOPLE.values(), ids=BAD_PEOPLE)
+@for_each_row("event", ["confirm", "deny", "release"])
+@for_each_row("arguments, remedy", BAD_PEOPLE.values())
 def test_the_phones_other_calls_refuse(
     event: str, arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
@@ -91,7 +92,7 @@ def test_the_phones_other_calls_refuse(
         getattr(untouched, event)(genuine.scan_code, **{"subject": ALICE, **arguments})
 
 
-@pytest.mark.parametrize(("arguments", "remedy"), BAD_REDEEMS.values(), ids=BAD_REDEEMS)
+@for_each_row("arguments, remedy", BAD_REDEEMS.values())
 def test_redeem_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.redeem(genuine.device_code, **arguments)
@@ -150,7 +151,7 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "remedy"), MISCONFIGURED.values(), ids=MISCONFIGURED)
+@for_each_row("arguments, remedy", MISCONFIGURED.values())
 def test_an_unsafe_set_up_never_constructs(arguments: dict[str, Any], remedy: str) -> None:
     """I30, and the message says how to mend it."""
     given = {"store": Untouched(), "secret_keys": [KEY], "verification_uri": URI, **arguments}
@@ -158,8 +159,8 @@ def test_an_unsafe_set_up_never_constructs(arguments: dict[str, Any], remedy: st
         QRLogin(given.pop("store"), **given)
 
 
-@pytest.mark.parametrize(
-    ("uri", "origin"),
+@for_each_row(
+    "uri, origin",
     [
         (URI, "https://example.com"),
         ("https://Example.COM:443/qr", "https://example.com"),

@@ -29,7 +29,8 @@ from qrlogin import (
 )
 from qrlogin.core import Operation
 from qrlogin.step import Command, Reply, Verdict
-from tests.people import ALICE, BOB, KEY, NOON, OTHER_KEY, SHOWN, URI, App, Run, Untouched, confirmed, events
+from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, SHOWN, URI, App, Run, Untouched, confirmed, events
+from tests.tables import for_each_row
 
 TYPING = replace(STANDARD, user_codes=True)
 THIRD_KEY = bytes(range(2, 34))
@@ -300,9 +301,9 @@ class Stray(App):
         self.store.apply = apply  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("index", range(6))
-@pytest.mark.parametrize("stray", [1, 2, 3, 4])
-@pytest.mark.parametrize("bend", [{"login_id": codes.new_login_id()}, {"mark": codes.new_mark()}], ids=["login_id", "mark"])
+@for_each_row("index", range(6))
+@for_each_row("stray", [1, 2, 3, 4])
+@for_each_row("bend", [{"login_id": codes.new_login_id()}, {"mark": codes.new_mark()}])
 def test_no_link_of_a_chain_believes_a_reply_to_another_question(
     index: int, stray: int, bend: dict[str, str], run: Run[Any]
 ) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from qrlogin import InvalidCode, QRLogin, UnknownLogin, codes
 from qrlogin.codes import Codes, DeviceCode, Key, ScanCode
-from tests.people import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
+from tests.application import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
+from tests.tables import for_each_row
 
 LOGIN_ID, SECRET = "AAECAwQFBgcICQoLDA0ODw", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -54,7 +55,7 @@ READERS: dict[str, Callable[[str], object]] = {
     CLIENT_CODE: MINE.read_device_code,
     SCAN_CODE: read_signed,
 }
-BOTH = pytest.mark.parametrize("code", READERS, ids=["device_code", "device_code of a client", "scan_code"])
+BOTH = for_each_row("code", READERS)
 
 
 # What they look like
@@ -214,7 +215,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @BOTH
-@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
+@for_each_row("spell", SPELLINGS.values())
 def test_a_code_is_accepted_in_one_spelling_only(code: str, spell: Callable[[str], str]) -> None:
     """I10: so no deny-list, cache or log can be dodged by spelling."""
     assert spell(code) != code
@@ -235,8 +236,8 @@ def test_the_unused_bits_of_a_signatures_last_letter_are_not_ignored(code: str) 
 
 
 @BOTH
-@pytest.mark.parametrize("length", [513, 10_000, 1_000_000])
-@pytest.mark.parametrize("fill", ["A", ".", "A.", "é", "\ud800"])
+@for_each_row("length", [513, 10_000, 1_000_000])
+@for_each_row("fill", ["A", ".", "A.", "é", "\ud800"])
 def test_length_and_form_come_before_cryptography(code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """I23: what is too long or misshapen costs no MAC at all."""
     monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
@@ -259,7 +260,7 @@ def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(monkeypatch: pyt
 
 
 @BOTH
-@pytest.mark.parametrize("text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}])
+@for_each_row("text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}])
 def test_what_is_no_code_at_all(code: str, text: object) -> None:
     """I36: least of all a login_id, which is public."""
     refused(READERS[code], text)
@@ -278,9 +279,7 @@ def test_nor_is_a_random_text_in_the_right_form(device_code: str, scan_code: str
     refused(MINE.read_scan_code, scan_code)
 
 
-@pytest.mark.parametrize(
-    "number", ["-1", "00", "0x1", "1e3", "", " ", "1" * 16, str(2**63), "\u0661", "1.0"], ids=lambda number: repr(number)
-)
+@for_each_row("number", ["-1", "00", "0x1", "1e3", "", " ", "1" * 16, str(2**63), "\u0661", "1.0"])
 def test_a_signed_number_has_one_spelling_too(number: str) -> None:
     """W29: even signed by the right key. No caller could have got it signed, and no reader has to think about it."""
     key = MINE.signing_key
@@ -373,10 +372,9 @@ def calls(qr: QRLogin, code: str) -> Iterator[Callable[[], object]]:
     yield lambda: qr.release(code, subject=ALICE)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "code",
     ["", "x", LOGIN_ID, DEVICE_CODE[:-1], SCAN_CODE[:-1], DEVICE_CODE + "=", SCAN_CODE + "\n", "A" * 10_000, f"{URI}/", URI],
-    ids=lambda code: code[:10] + f"…{len(code)}",
 )
 def test_a_bad_code_never_reaches_the_store(code: str) -> None:
     qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)

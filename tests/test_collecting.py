@@ -7,7 +7,7 @@ import pytest
 from qrlogin import STANDARD, Begun, LoginError, Policy, TooFast
 from qrlogin.step import Verdict
 from qrlogin.table import TABLE
-from tests.people import ALICE, OP, SHOWN, App
+from tests.application import ALICE, OP, SHOWN, App
 
 
 def test_the_flag_decides_which_row_redeems() -> None:

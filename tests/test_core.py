@@ -35,7 +35,8 @@ from qrlogin import (
 )
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from qrlogin.step import Reply, Verdict, number
-from tests.people import ALICE, BOB, OP, OTHER_OP, SHOWN, App
+from tests.application import ALICE, BOB, OP, OTHER_OP, SHOWN, App
+from tests.tables import for_each_row
 
 # 1. Every call at every point
 
@@ -113,8 +114,8 @@ def reach(point: str) -> tuple[App, Begun, str]:
     return app, begun, tag
 
 
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("call", CALLS)
+@for_each_row("point", POINTS)
+@for_each_row("call", CALLS)
 def test_what_each_caller_is_told_at_each_point(call: str, point: str) -> None:
     app, begun, tag = reach(point)
     before = app.store.record(begun.login_id)
@@ -221,7 +222,7 @@ def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(redeem_windo
 # 3. Replies that must not be believed
 
 
-@pytest.mark.parametrize("call", CALLS)
+@for_each_row("call", CALLS)
 def test_a_reply_to_another_question_is_not_believed(call: str) -> None:
     """I17: login_id alone would not tell a stale status reply from a confirm's."""
     app, begun, tag = reach("confirmed")
@@ -255,8 +256,8 @@ NEWER: Mapping[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("fields", NEWER.values(), ids=NEWER)
-@pytest.mark.parametrize("call", set(CALLS) - {"alice scans", "bob scans"})
+@for_each_row("fields", NEWER.values())
+@for_each_row("call", set(CALLS) - {"alice scans", "bob scans"})
 def test_a_newer_processs_record_is_out_of_reach_and_no_crash(call: str, fields: dict[str, str]) -> None:
     """PROTOCOL section 7: 503, not 500."""
     app, begun, tag = reach("confirmed")
@@ -301,9 +302,9 @@ def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[
 # 4. What a begin asks for, and what becomes of it
 
 
-@pytest.mark.parametrize("asks", [True, False])
-@pytest.mark.parametrize("fixed", [True, False])
-@pytest.mark.parametrize("client_id", ["", "tv", "é" * 64])
+@for_each_row("asks", [True, False])
+@for_each_row("fixed", [True, False])
+@for_each_row("client_id", ["", "tv", "é" * 64])
 def test_the_browser_carries_how_its_login_was_begun(asks: bool, fixed: bool, client_id: str) -> None:
     """Signed into the device_code and nowhere else: no writer of the store can turn the question off."""
     app = App()
@@ -334,7 +335,7 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "remedy"), BAD_BEGINS.values(), ids=BAD_BEGINS)
+@for_each_row("arguments, remedy", BAD_BEGINS.values())
 def test_begin_refuses_what_cannot_be_meant(arguments: dict[str, Any], remedy: str) -> None:
     core = App(policy=replace(STANDARD, user_codes="fixed" in arguments)).qr.core
     with pytest.raises(BadArgument, match=remedy):

@@ -21,7 +21,7 @@ from qrlogin import (
 from qrlogin.core import Operation
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import TABLE
-from tests.people import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, URI, App
+from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, URI, App
 
 TYPING = replace(STANDARD, user_codes=True)
 BROWSER = {"browser": "Firefox on Linux"}

@@ -11,7 +11,8 @@ import pytest
 
 from qrlogin import Begun, Expired, InvalidCode, QRLogin, State, codes
 from qrlogin.codes import Codes, Key, Minted, ScanCode, fixed_as_base64
-from tests.people import ALICE, KEY, OTHER_KEY, SHOWN, URI, App, Untouched
+from tests.application import ALICE, KEY, OTHER_KEY, SHOWN, URI, App, Untouched
+from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
 RING = Codes([OTHER_KEY, KEY], verification_uri=URI, audience=None, plain_http=False)
@@ -101,8 +102,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("text", [FIXED, RESPELLED], ids=["hexadecimal", "base64url"])
-@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+@for_each_row("text", [FIXED, RESPELLED])
+@for_each_row("spell", SPELLINGS.values())
 def test_any_other_spelling_is_refused(text: str, spell: Callable[[str], str]) -> None:
     """I10: and before anything is looked up."""
     assert spell(text) != text

@@ -10,7 +10,8 @@ from qrlogin import STANDARD, InvalidCode, Policy, QRLogin
 from qrlogin.codes import fixed_as_base64
 from qrlogin.errors import UnknownLogin
 from qrlogin.table import State
-from tests.people import ALICE, KEY, URI, App, Run, Untouched, events
+from tests.application import ALICE, KEY, URI, App, Run, Untouched, events
+from tests.tables import for_each_row
 
 TYPED = replace(STANDARD, user_codes=True)
 #: What folds to eight letters of ours: words of other sites, and a code as it could be printed there.
@@ -69,8 +70,8 @@ def ours(app: App) -> str:
     return app.qr.begin(user_code=True).user_code
 
 
-@pytest.mark.parametrize("word", WORDS)
-@pytest.mark.parametrize("address", FOREIGN)
+@for_each_row("word", WORDS)
+@for_each_row("address", FOREIGN)
 def test_a_link_of_somebody_elses_never_reaches_the_store(address: str, word: str) -> None:
     core = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
     for verb in VERBS:
@@ -107,12 +108,10 @@ def test_the_same_letters_by_themselves_are_one(word: str) -> None:
 # Ours
 
 
-@pytest.mark.parametrize("uri", [URI, "https://example.com", "https://example.com:8443/a/b", "http://127.0.0.1:8000/qr"])
-@pytest.mark.parametrize("given", ["{}", "{}/"])
-@pytest.mark.parametrize(
-    "form", ["{}/{}", "{}?user_code={}", "{}/?user_code={}", "{}?user_code={}&lang=en", "{}?user_code={}#top"]
-)
-@pytest.mark.parametrize("spelled", [str, str.lower, lambda code: code.replace("-", "")])
+@for_each_row("uri", [URI, "https://example.com", "https://example.com:8443/a/b", "http://127.0.0.1:8000/qr"])
+@for_each_row("given", ["{}", "{}/"])
+@for_each_row("form", ["{}/{}", "{}?user_code={}", "{}/?user_code={}", "{}?user_code={}&lang=en", "{}?user_code={}#top"])
+@for_each_row("spelled", [str, str.lower, lambda code: code.replace("-", "")])
 def test_our_own_address_saves_the_typing(uri: str, given: str, form: str, spelled: Callable[[str], str]) -> None:
     app = App(policy=TYPED)
     qr = QRLogin(app.store, secret_keys=[KEY], verification_uri=given.format(uri), policy=TYPED)
@@ -135,8 +134,8 @@ def test_what_our_own_address_says_is_a_guess(run: Run[Any]) -> None:
 # Fixed codes prove themselves
 
 
-@pytest.mark.parametrize("policy", [STANDARD, TYPED])
-@pytest.mark.parametrize(
+@for_each_row("policy", [STANDARD, TYPED])
+@for_each_row(
     "address",
     [
         "https://shop.example/{}",

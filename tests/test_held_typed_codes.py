@@ -11,7 +11,7 @@ from qrlogin.core import Operation
 from qrlogin.errors import NotYours, TooManyGuesses, UnknownLogin
 from qrlogin.table import State
 from qrlogin.wire import Native, Person
-from tests.people import ALICE, BOB, KEY, OTHER_KEY, Clock
+from tests.application import ALICE, BOB, KEY, OTHER_KEY, Clock
 from tests.test_guesses import KINDS, TYPED, WRONG, World, codes
 from tests.wire.mount import CREDENTIAL, Mount, post, read
 

@@ -7,7 +7,8 @@ import pytest
 
 from qrlogin import Expired, InvalidCode, Misconfigured, Policy, State, Status, codes
 from qrlogin.codes import Codes, Key
-from tests.people import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
+from tests.application import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
+from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
 
@@ -121,12 +122,27 @@ def test_a_key_is_spelled_as_keygen_prints_it_or_given_as_bytes() -> None:
 SPELLED = base64.urlsafe_b64encode(KEY).rstrip(b"=").decode()
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "key",
-    ["", "secret", "correct horse battery staple, correct horse!", "A" * 43, "A" * 42 + "B", b"short", b"\0" * 64, b"ab" * 32,
-     KEY[:31], None, 7, "\ud800" * 43, "é" * 43, SPELLED + "\n", " " + SPELLED, SPELLED[:-2]],
-    ids=repr,
-)  # fmt: skip
+    [
+        "",
+        "secret",
+        "correct horse battery staple, correct horse!",
+        "A" * 43,
+        "A" * 42 + "B",
+        b"short",
+        b"\0" * 64,
+        b"ab" * 32,
+        KEY[:31],
+        None,
+        7,
+        "\ud800" * 43,
+        "é" * 43,
+        SPELLED + "\n",
+        " " + SPELLED,
+        SPELLED[:-2],
+    ],
+)
 def test_a_weak_or_misspelled_key_is_refused_with_the_way_to_a_good_one(key: object) -> None:
     with pytest.raises(Misconfigured, match=re.escape("python -m qrlogin keygen")):
         Codes([key], verification_uri=URI, audience=None, plain_http=False)  # type: ignore[list-item]

@@ -10,7 +10,7 @@ import pytest
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, Begun, Event, MemoryStore, Misconfigured, QRLogin, State
 from qrlogin.core import Operation
 from qrlogin.step import Command, Reply
-from tests.people import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
+from tests.application import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
 
 
 class Trouble(Exception):

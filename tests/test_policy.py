@@ -7,7 +7,8 @@ import pytest
 
 from qrlogin import LAB, STANDARD, STRICT, Misconfigured, Policy
 from qrlogin.policy import MAX_LIFETIME, MAX_WINDOW
-from tests.people import NOON, App
+from tests.application import NOON, App
+from tests.tables import for_each_row
 
 
 def test_the_presets_are_what_the_documents_promise() -> None:
@@ -93,7 +94,7 @@ UNSAFE = {
 }
 
 
-@pytest.mark.parametrize(("values", "remedy"), UNSAFE.values(), ids=UNSAFE)
+@for_each_row("values, remedy", UNSAFE.values())
 def test_an_unsafe_policy_never_constructs(values: dict[str, Any], remedy: str) -> None:
     """I30, also by `replace`, which is how users make theirs."""
     with pytest.raises(Misconfigured, match=remedy):
@@ -109,8 +110,8 @@ def test_a_policy_is_a_value() -> None:
         STANDARD.lifetime = 6000  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("policy", [STANDARD, STRICT, LAB])
-@pytest.mark.parametrize("seconds", [1, 2, 10, 25, 120, 600])
+@for_each_row("policy", [STANDARD, STRICT, LAB])
+@for_each_row("seconds", [1, 2, 10, 25, 120, 600])
 def test_a_policy_for_longer_or_shorter_logins(policy: Policy, seconds: int) -> None:
     """What must not exceed a life follows it, and nothing else changes."""
     lasting = policy.lasting(seconds)

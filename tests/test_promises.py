@@ -26,7 +26,8 @@ from qrlogin import (
     UnknownLogin,
 )
 from qrlogin.step import Verdict
-from tests.people import ALICE, BOB, KEY, NOON, OP, OTHER_OP, SHOWN, URI, App, Clock, operations
+from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_OP, SHOWN, URI, App, Clock, operations
+from tests.tables import for_each_row
 
 ALIVE = (State.PENDING, State.SCANNED, State.CONFIRMED)
 EVERY = (*ALIVE, State.REDEEMED, State.DENIED, State.CANCELLED)
@@ -196,8 +197,8 @@ def test_i13_absence_is_refusal(state: State) -> None:
 # Repeats
 
 
-@pytest.mark.parametrize("index", range(10))
-@pytest.mark.parametrize("later", [0, 29_999])
+@for_each_row("index", range(10))
+@for_each_row("later", [0, 29_999])
 def test_i18_a_resend_is_told_the_same_and_changes_nothing(index: int, later: int) -> None:
     """I18: redis-py sends a command again when its reply was lost; to the caller there was only one."""
     state, _ = list(operations(*_at(State.CONFIRMED)))[index]

@@ -32,7 +32,8 @@ from qrlogin import (
 from qrlogin.codes import Codes, Key
 from qrlogin.replies import RECORD_FORMAT
 from qrlogin.step import Record
-from tests.people import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App
+from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App
+from tests.tables import for_each_row
 
 #: Fields that say who and what; the others say when, and where the login stands.
 SEALED = (
@@ -366,6 +367,7 @@ def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Key, "mac", mac)
 
 
+@pytest.mark.long
 def test_no_splice_of_genuine_records_is_redeemed(quick_macs: None, capsys: pytest.CaptureFixture[str]) -> None:
     """Every mixture of three genuine records, field by field, with the tag that the browser was shown for it."""
     app, victim, cut_from = sources()
@@ -464,11 +466,19 @@ def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
             victim.app.qr.status(victim.begun.device_code)
 
 
-@pytest.mark.parametrize(
-    ("needs", "met", "only_for", "released"),
-    [("", "", "", True), ("match", "match", "", True), ("match", "", "", False), ("match", "other", "", False),
-     ("", "match", "", True), ("", "", ALICE, True), ("", "", BOB, False), ("match", "match", BOB, False)],
-)  # fmt: skip
+@for_each_row(
+    "needs, met, only_for, released",
+    [
+        ("", "", "", True),
+        ("match", "match", "", True),
+        ("match", "", "", False),
+        ("match", "other", "", False),
+        ("", "match", "", True),
+        ("", "", ALICE, True),
+        ("", "", BOB, False),
+        ("match", "match", BOB, False),
+    ],
+)
 def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
     needs: str, met: str, only_for: str, released: bool
 ) -> None:

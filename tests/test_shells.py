@@ -8,7 +8,7 @@ import pytest
 
 import qrlogin
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin, RecordLost, State, stores
-from tests.people import KEY, URI, App, Run
+from tests.application import KEY, URI, App, Run
 
 
 def public(thing: type) -> dict[str, Any]:

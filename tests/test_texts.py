@@ -7,6 +7,7 @@ import pytest
 
 from qrlogin import browser
 from qrlogin.browser import LANGUAGES, MODULES, language, module, say, texts
+from tests.tables import for_each_row
 
 SECTIONS = ("login", "approve", "pages")
 EVERY = [(section, key) for section in SECTIONS for key in texts("en")[section]]
@@ -23,7 +24,7 @@ def test_the_languages_and_their_sections() -> None:
             )
 
 
-@pytest.mark.parametrize(("section", "key"), EVERY, ids=[f"{section}.{key}" for section, key in EVERY])
+@for_each_row("section, key", EVERY)
 def test_a_text_in_every_language(section: str, key: str) -> None:
     english, chinese = (texts(lang)[section][key] for lang in LANGUAGES)
     words = [sorted(re.findall(r"\{\w*\}", text)) for text in (english, chinese)]
@@ -41,7 +42,7 @@ def test_a_text_in_every_language(section: str, key: str) -> None:
 LATIN = {"JavaScript", "Cookie", "App", "NFC", "IP"}
 
 
-@pytest.mark.parametrize(("section", "key"), EVERY, ids=[f"{section}.{key}" for section, key in EVERY])
+@for_each_row("section, key", EVERY)
 def test_chinese_is_chinese(section: str, key: str) -> None:
     text = re.sub(r"\{\w+\}", "X", texts("zh-CN")[section][key])
     assert not re.search(r"[,;:!?()\"']|\.(?!\d)", text), "punctuation is full-width"
@@ -52,8 +53,8 @@ def test_chinese_is_chinese(section: str, key: str) -> None:
     assert not text or re.search("[\u4e00-\u9fff]", text)
 
 
-@pytest.mark.parametrize(
-    ("accepted", "found"),
+@for_each_row(
+    "accepted, found",
     [
         ("", "en"),
         ("*", "en"),

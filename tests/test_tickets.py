@@ -20,7 +20,8 @@ from qrlogin import (
     Status,
     codes,
 )
-from tests.people import ALICE, OP, SHOWN, App, Run, confirmed, events
+from tests.application import ALICE, OP, SHOWN, App, Run, confirmed, events
+from tests.tables import for_each_row
 
 # Tickets
 
@@ -91,7 +92,7 @@ def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]
     assert run(app, core.exchange(begun.device_code, ticket)).subject == ALICE
 
 
-@pytest.mark.parametrize(("end", "told"), [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)])
+@for_each_row("end, told", [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)])
 def test_a_ticket_of_what_has_ended_says_how(end: str, told: type[QRLoginError], run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
@@ -117,7 +118,7 @@ def test_a_ticket_that_nobody_was_given_redeems_nothing_where_the_browser_is_ask
     assert app.qr.status(begun.device_code).state is State.CONFIRMED
 
 
-@pytest.mark.parametrize("name", ["context", "needs", "only_for", "begin_seal", "claim", "who", "scanner", "subject", "approval"])
+@for_each_row("name", ["context", "needs", "only_for", "begin_seal", "claim", "who", "scanner", "subject", "approval"])
 def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any]) -> None:
     """I12: also where no acknowledgement ties the redeem to the scanner."""
     for forged in ("x", "y" * 43):

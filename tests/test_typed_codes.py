@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from qrlogin import InvalidCode, codes
 from qrlogin.codes import USER_CODE_LETTERS, Codes, ScanCode
-from tests.people import KEY, OTHER_KEY, URI
+from tests.application import KEY, OTHER_KEY, URI
+from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
 CODE = "WDJB-MJHT"
@@ -91,7 +92,7 @@ def test_the_letters_are_drawn_by_what_cannot_be_foretold(monkeypatch: pytest.Mo
 # How they may be typed
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "typed",
     [
         "WDJB-MJHT",
@@ -128,7 +129,6 @@ def test_the_letters_are_drawn_by_what_cannot_be_foretold(monkeypatch: pytest.Mo
         "\u2066WDJB-MJHT\u2069",
         "\N{CIRCLED LATIN CAPITAL LETTER W}DJ\N{SCRIPT CAPITAL B}-MJ\N{BLACK-LETTER CAPITAL H}T",
     ],
-    ids=ascii,
 )
 def test_the_same_code_however_it_was_typed(typed: str) -> None:
     """Case, dashes, spaces, what an input method or a web page adds: RFC 8628 section 6.1."""
@@ -138,7 +138,7 @@ def test_the_same_code_however_it_was_typed(typed: str) -> None:
 LOOK_ALIKES = {"0": "Q", "O": "Q", "1": "L", "I": "L", "2": "Z", "5": "S", "6": "G", "8": "B", "U": "V", "Y": "V"}
 
 
-@pytest.mark.parametrize(("typed", "meant"), LOOK_ALIKES.items())
+@for_each_row("typed, meant", LOOK_ALIKES.items())
 def test_what_looks_like_one_of_ours_is_taken_for_it(typed: str, meant: str) -> None:
     for spelled in (typed, typed.lower(), wide(typed), wide(typed.lower())):
         for at in range(8):
@@ -175,7 +175,7 @@ NONE += [
 NONE += ["éÉßÐ-ÞþŁł", "null", "undefined", "WDJB-MJHT WDJB-MJHT", "WDJB-MJHT" + " " * 32, "\0", "\0" * 8, "B\u0301BBBBBBB"]
 
 
-@pytest.mark.parametrize("typed", NONE, ids=ascii)
+@for_each_row("typed", NONE)
 def test_what_is_not_eight_letters_is_refused(typed: str) -> None:
     """Also what only looks like Latin: no dictionary of the whole world's look-alikes is kept here."""
     refused(typed)

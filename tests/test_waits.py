@@ -26,7 +26,8 @@ from qrlogin import (
     replies,
 )
 from qrlogin.stores.wakeups import AsyncWaiter, Waiter
-from tests.people import ALICE, KEY, SHOWN, URI, Clock
+from tests.application import ALICE, KEY, SHOWN, URI, Clock
+from tests.tables import for_each_row
 
 LONG = 500.0  # a wait that is to end for another reason
 TOO_LONG = 30.0  # a wait that has not ended by then did not hear what should have ended it
@@ -288,8 +289,8 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
     assert replies.patience(seen, timeout) == patience
 
 
-@pytest.mark.parametrize(
-    ("state", "version", "after", "news"),
+@for_each_row(
+    "state, version, after, news",
     [
         (State.PENDING, 1, None, False),
         (State.PENDING, 3, None, False),  # scanned and released before the browser asked: it was told pending, and it is

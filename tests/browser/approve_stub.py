@@ -10,7 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from qrlogin.browser import MODULES, module
-from tests.browser.stub import CSP, STYLE, Call, Fault, Reply, listening, problem
+from tests.browser.login_stub import CSP, STYLE, Call, Fault, Reply, listening, problem
 
 ELEMENT = "qr-approve-element.js"
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Approve</title>

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser.desk import Desk
-from tests.browser.stub import Stub
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Stub
 from tests.servers import CHROMIUM_ARGUMENTS
 
 
@@ -47,12 +47,12 @@ def stub() -> Iterator[Stub]:
 
 
 @pytest.fixture
-def desk(request: pytest.FixtureRequest, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[LoginPage]:
     """A fresh browser profile with one page; afterwards, nothing may have gone wrong on it."""
     if "stub" in request.fixturenames:
         request.getfixturevalue("stub")  # begins first and ends last: a page that is still open would miss it
     context = loop.run(chromium.new_context(viewport={"width": 1000, "height": 720}))
-    desk = loop.run(Desk.sit_down(context, tmp_path))
+    desk = loop.run(LoginPage.in_context(context, tmp_path))
     yield desk
     loop.run(context.close())
     assert desk.problems == []

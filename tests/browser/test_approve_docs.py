@@ -6,9 +6,9 @@ from pathlib import Path
 from playwright.async_api import Browser
 
 from qrlogin.browser import module
+from tests.browser.approve_page import ApprovePage, approve_page
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.test_approve_states import STATES
-from tests.browser.thumb import Thumb, thumb
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "approve.md").read_text(encoding="utf-8")
 SOURCE = module("qr-approve-element.js").decode()
@@ -42,27 +42,27 @@ async def test_the_page_of_the_docs(chromium: Browser, tmp_path: Path) -> None:
     attributes = re.search(r"<qr-approve ([^>]*)>", shown("html"))
     assert attributes
     with ApproveStub(attributes=attributes[1]) as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.ask(stub.url)
-            await hand.press("No, I did not start this")
-            await hand.until("denied")
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.ask(stub.url)
+            await phone.press("No, I did not start this")
+            await phone.until("denied")
 
 
 async def test_the_script_of_the_docs(chromium: Browser, tmp_path: Path) -> None:
-    class Mine(Thumb):
+    class Mine(ApprovePage):
         tag = "my-approve"
 
     with ApproveStub(module=shown("js"), tag="my-approve") as stub:
         context = await chromium.new_context()
-        hand = await Mine.sit_down(context, tmp_path)
-        assert isinstance(hand, Mine)
-        await hand.page.add_init_script("sessionStorage.setItem('token', 'bearer-of-mina')")
-        await hand.page.goto(f"{stub.origin}/qr")
-        await hand.until("aim")
-        await hand.page.evaluate("document.dispatchEvent(new CustomEvent('scanned', {detail: 'read by a scanner'}))")
-        await hand.press("See who is asking")
-        await hand.until("ask")
+        phone = await Mine.in_context(context, tmp_path)
+        assert isinstance(phone, Mine)
+        await phone.page.add_init_script("sessionStorage.setItem('token', 'bearer-of-mina')")
+        await phone.page.goto(f"{stub.origin}/qr")
+        await phone.until("aim")
+        await phone.page.evaluate("document.dispatchEvent(new CustomEvent('scanned', {detail: 'read by a scanner'}))")
+        await phone.press("See who is asking")
+        await phone.until("ask")
         assert [call.body for call in stub.calls] == [{"code": "read by a scanner"}]
         assert stub.calls[0].headers["authorization"] == "Bearer bearer-of-mina"
         await context.close()
-        assert hand.problems == []
+        assert phone.problems == []

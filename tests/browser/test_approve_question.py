@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
+from tests.browser.approve_page import FITS, ApprovePage, approve_page
 from tests.browser.approve_stub import ApproveStub
-from tests.browser.stub import Fault
+from tests.browser.login_stub import Fault
 from tests.browser.test_hostile import NAMES, SCRAPE, unseen
 from tests.browser.test_redeem import GO_ON, KEEP_CALM
-from tests.browser.thumb import FITS, Thumb, thumb
 
 NO, YES, LATER = "No, I did not start this", "Yes, log it in", "Not now"
 FACTS = "it => [...it.shadowRoot.querySelectorAll('dt')].map(each => [each.textContent, each.nextElementSibling.textContent])"
 
 
-async def facts(hand: Thumb) -> list[list[str]]:
-    found: list[list[str]] = await hand.element.evaluate(FACTS)
+async def facts(phone: ApprovePage) -> list[list[str]]:
+    found: list[list[str]] = await phone.element.evaluate(FACTS)
     return found
 
 
@@ -25,16 +25,16 @@ async def test_everything_to_judge_by_is_there(chromium: Browser, tmp_path: Path
     with ApproveStub() as stub:
         stub.attributes += ' site="Example"'
         stub.context |= {"client_id": "tv", "Ticket": "8 of 12", "scope": "openid"}
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.ask(stub.url)
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.ask(stub.url)
             host = stub.origin.removeprefix("http://")
-            assert await facts(hand) == [
+            assert await facts(phone) == [
                 *(["Site", f"Example{host}"], ["Account", "Alice"], ["Browser", "Firefox 140"], ["System", "Windows 11"]),
                 *(["Place", "Utrecht, Netherlands"], ["Address", "203.0.113.7"], ["Application", "tv"]),
                 *(["Asks for", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
             ]
-            assert "If you did not start this, say no: whoever did would be logged in as you." in await hand.text()
-            assert await hand.title() == "Log this browser in as Alice?"
+            assert "If you did not start this, say no: whoever did would be logged in as you." in await phone.text()
+            assert await phone.title() == "Log this browser in as Alice?"
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
 
 
@@ -48,10 +48,10 @@ async def test_what_is_not_known_is_not_invented(chromium: Browser, tmp_path: Pa
         "__proto__": "p",
     }
     with ApproveStub(attributes='src="/qrlogin/phone/" at="/qr"', context=context, begun_ago=0) as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.ask(stub.url)
-            assert await hand.title() == "Log this browser in with your account?"
-            assert await facts(hand) == [
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.ask(stub.url)
+            assert await phone.title() == "Log this browser in with your account?"
+            assert await facts(phone) == [
                 *(["Site", stub.origin[7:]], ["Browser", "says nothing of itself"], ["n", "7"], ["__proto__", "p"]),
                 ["Started", "a few seconds ago"],
             ]
@@ -60,29 +60,29 @@ async def test_what_is_not_known_is_not_invented(chromium: Browser, tmp_path: Pa
 async def test_foreign_text_is_text(chromium: Browser, tmp_path: Path) -> None:
     """As a value, and as the key of a value that the application added."""
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            hand.page.on("dialog", lambda dialog: hand.problems.append(dialog.message))
+        async with approve_page(chromium, tmp_path) as phone:
+            phone.page.on("dialog", lambda dialog: phone.problems.append(dialog.message))
             for name in filter(None, NAMES):
                 stub.context = {"browser": name, name: name}
-                await hand.ask(stub.url)
-                shown = [text for pair in (await facts(hand))[2:-1] for text in pair if text != "Browser"]
+                await phone.ask(stub.url)
+                shown = [text for pair in (await facts(phone))[2:-1] for text in pair if text != "Browser"]
                 assert len(shown) >= 3
                 assert all(len(text) <= 400 for text in shown)
                 assert unseen("".join(shown)) == []
-                assert await hand.buttons() == [NO, YES, LATER]
-                assert await hand.element.evaluate("it => it.shadowRoot.querySelectorAll('img, script, a').length") == 0
-                assert await hand.element.evaluate(
+                assert await phone.buttons() == [NO, YES, LATER]
+                assert await phone.element.evaluate("it => it.shadowRoot.querySelectorAll('img, script, a').length") == 0
+                assert await phone.element.evaluate(
                     "it => [...it.shadowRoot.querySelectorAll('dd > *')].every(each => ['BDI', 'SPAN'].includes(each.tagName))"
                 )
-                assert await hand.page.evaluate(FITS)
+                assert await phone.page.evaluate(FITS)
                 stub.state = "pending"
 
 
 async def test_long_values_are_cut(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub(context={"browser": "x" * 400, **{f"key {n}": "y" for n in range(40)}}) as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.ask(stub.url)
-            shown = dict(await facts(hand))
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.ask(stub.url)
+            shown = dict(await facts(phone))
             assert shown["Browser"] == "x" * 160 + "…"
             assert len(shown) == 12 + 3
 
@@ -92,64 +92,64 @@ async def test_a_no_weighs_as_much_as_a_yes(chromium: Browser, tmp_path: Path) -
       return [box.width, box.height, box.y, style.fontSize, style.fontWeight, style.opacity, style.borderWidth] }"""
     with ApproveStub() as stub:
         for scheme in ("light", "dark"):
-            async with thumb(chromium, tmp_path, color_scheme=scheme) as hand:
+            async with approve_page(chromium, tmp_path, color_scheme=scheme) as phone:
                 stub.state = "pending"
-                await hand.ask(stub.url)
-                await hand.ready()
-                no, yes = [hand.element.get_by_role("button", name=name) for name in (NO, YES)]
+                await phone.ask(stub.url)
+                await phone.ready()
+                no, yes = [phone.element.get_by_role("button", name=name) for name in (NO, YES)]
                 assert await no.evaluate(look) == await yes.evaluate(look)
-                assert await hand.buttons() == [NO, YES, LATER]
+                assert await phone.buttons() == [NO, YES, LATER]
                 order = []
                 for _ in range(3):
-                    await hand.page.keyboard.press("Tab")
-                    order.append(await hand.element.evaluate("it => it.shadowRoot.activeElement.textContent"))
+                    await phone.page.keyboard.press("Tab")
+                    order.append(await phone.element.evaluate("it => it.shadowRoot.activeElement.textContent"))
                 assert order == [NO, YES, LATER]
 
 
 async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
-        async with thumb(chromium, tmp_path) as hand:
+        async with approve_page(chromium, tmp_path) as phone:
             for address in ("qr?user_code=wdjb-mjht", "qr/WDJBMJHT", "qr/wdjb-mjht"):
                 stub.state = "pending"
-                await hand.page.goto(f"{stub.origin}/{address}")
-                await hand.until("found")
+                await phone.page.goto(f"{stub.origin}/{address}")
+                await phone.until("found")
                 for part in (
                     "Does a device in your own hands show exactly this code?",
                     "it would log in their device",
                     "wdjb-mjht",
                 ):
-                    assert part in (await hand.text()).lower().replace("does a", "Does a")
-                assert await hand.element.get_by_role("link", name="It shows another code").get_attribute("href") == (
+                    assert part in (await phone.text()).lower().replace("does a", "Does a")
+                assert await phone.element.get_by_role("link", name="It shows another code").get_attribute("href") == (
                     f"{stub.origin}/qr"
                 )
-                await hand.press("See who is asking")
-                await hand.until("ask")
-                assert await hand.title() == "Log this device in as Alice?"
-                assert "Approve only if a device in your own hands shows exactly this code." in await hand.text()
-                assert "wdjb-mjht" in (await hand.text()).lower()
+                await phone.press("See who is asking")
+                await phone.until("ask")
+                assert await phone.title() == "Log this device in as Alice?"
+                assert "Approve only if a device in your own hands shows exactly this code." in await phone.text()
+                assert "wdjb-mjht" in (await phone.text()).lower()
 
 
 async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
     """A countdown to be seen, few words to be heard; at its end the question is gone."""
     with ApproveStub(lifetime=70) as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.opens(stub.url, "found")
-            await hand.press_still("See who is asking")
-            await hand.until("ask")
-            heard, left = [], hand.element.get_by_role("timer")
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.opens(stub.url, "found")
+            await phone.press_still("See who is asking")
+            await phone.until("ask")
+            heard, left = [], phone.element.get_by_role("timer")
             assert (await left.inner_text()).startswith("1:")
             for _ in range(70):
-                spoken = await hand.element.evaluate("it => it.shadowRoot.querySelector('.spoken').textContent")
+                spoken = await phone.element.evaluate("it => it.shadowRoot.querySelector('.spoken').textContent")
                 heard += [spoken] if spoken not in heard else []
-                if await hand.state() != "ask":
+                if await phone.state() != "ask":
                     break
-                await hand.page.clock.run_for(2000)
+                await phone.page.clock.run_for(2000)
             assert [each for each in heard if each] == [
                 *("Expires within 2 minutes", "Expires within a minute", "Expires within 30 seconds", "Expires within 10 seconds")
             ]
-            await hand.until("expired")
-            assert await hand.buttons() == []
+            await phone.until("expired")
+            assert await phone.buttons() == []
             assert stub.kinds() == ["scan"]
 
 
@@ -158,158 +158,158 @@ async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
 
 async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path, has_touch=False, is_mobile=False) as hand:
-            await hand.page.goto(stub.url)
-            await hand.until("found")
-            await hand.ready()
-            await hand.page.evaluate(KEEP_CALM)  # from before the question is there
-            await hand.page.locator("button[aria-disabled]").first.wait_for()
-            await hand.page.evaluate(GO_ON)
-            await hand.press("See who is asking")
-            await hand.page.evaluate(KEEP_CALM)
-            await hand.until("ask")
+        async with approve_page(chromium, tmp_path, has_touch=False, is_mobile=False) as phone:
+            await phone.page.goto(stub.url)
+            await phone.until("found")
+            await phone.ready()
+            await phone.page.evaluate(KEEP_CALM)  # from before the question is there
+            await phone.page.locator("button[aria-disabled]").first.wait_for()
+            await phone.page.evaluate(GO_ON)
+            await phone.press("See who is asking")
+            await phone.page.evaluate(KEEP_CALM)
+            await phone.until("ask")
             for name in (NO, YES, LATER):
-                button = hand.element.get_by_role("button", name=name)
+                button = phone.element.get_by_role("button", name=name)
                 await button.click(force=True)
                 await button.focus()
-                await hand.page.keyboard.press("Enter")
-                await hand.page.keyboard.press("Space")
+                await phone.page.keyboard.press("Enter")
+                await phone.page.keyboard.press("Space")
             assert stub.kinds() == ["scan"]
-            box = await hand.element.get_by_role("button", name=YES).bounding_box()
+            box = await phone.element.get_by_role("button", name=YES).bounding_box()
             assert box
-            await hand.page.mouse.move(box["x"] + 9, box["y"] + 9)
-            await hand.page.mouse.down()  # begun too early,
-            await hand.page.evaluate(GO_ON)
-            await hand.ready()
-            await hand.page.mouse.up()  # ended late enough
-            assert await hand.state() == "ask"
+            await phone.page.mouse.move(box["x"] + 9, box["y"] + 9)
+            await phone.page.mouse.down()  # begun too early,
+            await phone.page.evaluate(GO_ON)
+            await phone.ready()
+            await phone.page.mouse.up()  # ended late enough
+            assert await phone.state() == "ask"
             assert stub.kinds() == ["scan"]
-            await hand.press(YES)
-            await hand.until("approved")
+            await phone.press(YES)
+            await phone.until("approved")
 
 
 @pytest.mark.parametrize("event", ["focus", "visibilitychange"])
 async def test_the_delay_begins_again_when_the_window_comes_back(chromium: Browser, tmp_path: Path, event: str) -> None:
     """Double-click jacking: the first click closes a window that lay above this one, the second lands here."""
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.ask(stub.url)
-            await hand.ready()
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.ask(stub.url)
+            await phone.ready()
             if event == "visibilitychange":
-                await hand.turn("hidden")
-                assert await hand.element.locator("button[aria-disabled]").count() == 0
-            assert await hand.returns(event) == 3
-            await hand.page.evaluate(KEEP_CALM)
-            await hand.element.get_by_role("button", name=YES).click(force=True)
+                await phone.turn("hidden")
+                assert await phone.element.locator("button[aria-disabled]").count() == 0
+            assert await phone.returns(event) == 3
+            await phone.page.evaluate(KEEP_CALM)
+            await phone.element.get_by_role("button", name=YES).click(force=True)
             assert stub.kinds() == ["scan"]
-            await hand.page.evaluate(GO_ON)
-            await hand.press(YES)
-            await hand.until("approved")
+            await phone.page.evaluate(GO_ON)
+            await phone.press(YES)
+            await phone.until("approved")
 
 
 async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path: Path) -> None:
     """There are scripts that click on everything that is called "Yes"."""
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.page.goto(stub.url)
-            await hand.until("found")
-            await hand.ready()
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.goto(stub.url)
+            await phone.until("found")
+            await phone.ready()
             everything = "it => it.shadowRoot.querySelectorAll('button').forEach(each => each.click())"
-            await hand.element.evaluate(everything)
-            assert await hand.state() == "found"
-            await hand.press("See who is asking")
-            await hand.until("ask")
-            await hand.ready()
-            await hand.element.evaluate(everything)
-            assert await hand.state() == "ask"
+            await phone.element.evaluate(everything)
+            assert await phone.state() == "found"
+            await phone.press("See who is asking")
+            await phone.until("ask")
+            await phone.ready()
+            await phone.element.evaluate(everything)
+            assert await phone.state() == "ask"
             assert stub.kinds() == ["scan"]
 
 
 async def test_a_typed_code_is_looked_up_for_persons_only(chromium: Browser, tmp_path: Path) -> None:
     """Neither for a script, however it sends the form, nor for a press that was on its way."""
     with ApproveStub(attributes='src="/qrlogin/phone/" at="/qr" typed') as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.page.goto(f"{stub.origin}/qr")
-            await hand.until("typing")
-            await hand.ready()
-            await hand.element.get_by_label("Code").fill("WDJB-MJHT")
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.goto(f"{stub.origin}/qr")
+            await phone.until("typing")
+            await phone.ready()
+            await phone.element.get_by_label("Code").fill("WDJB-MJHT")
             for script in ("querySelector('button').click()", "querySelector('form').requestSubmit()"):
-                await hand.element.evaluate(f"it => it.shadowRoot.{script}")
-                assert await hand.state() == "typing"
-            await hand.page.evaluate(KEEP_CALM)
-            await hand.element.locator("button[aria-disabled]").wait_for()
-            await hand.page.keyboard.press("Enter")
-            await hand.element.get_by_role("button", name="Look it up").click(force=True)
-            assert (await hand.state(), stub.calls) == ("typing", [])
-            await hand.page.evaluate(GO_ON)
-            await hand.ready()
-            await hand.page.keyboard.press("Enter")
-            await hand.until("ask")
+                await phone.element.evaluate(f"it => it.shadowRoot.{script}")
+                assert await phone.state() == "typing"
+            await phone.page.evaluate(KEEP_CALM)
+            await phone.element.locator("button[aria-disabled]").wait_for()
+            await phone.page.keyboard.press("Enter")
+            await phone.element.get_by_role("button", name="Look it up").click(force=True)
+            assert (await phone.state(), stub.calls) == ("typing", [])
+            await phone.page.evaluate(GO_ON)
+            await phone.ready()
+            await phone.page.keyboard.press("Enter")
+            await phone.until("ask")
 
 
 async def test_a_key_held_down_answers_nothing(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.ask(stub.url)
-            await hand.ready()
-            await hand.element.get_by_role("heading").focus()
-            await hand.page.keyboard.down("Enter")
-            await hand.element.get_by_role("button", name=YES).focus()
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.ask(stub.url)
+            await phone.ready()
+            await phone.element.get_by_role("heading").focus()
+            await phone.page.keyboard.down("Enter")
+            await phone.element.get_by_role("button", name=YES).focus()
             for _ in range(5):
-                await hand.page.keyboard.down("Enter")  # a key that is down already repeats
-            await hand.page.keyboard.up("Enter")
-            assert await hand.state() == "ask"
-            await hand.page.keyboard.press("Enter")
-            await hand.until("approved")
+                await phone.page.keyboard.down("Enter")  # a key that is down already repeats
+            await phone.page.keyboard.up("Enter")
+            assert await phone.state() == "ask"
+            await phone.page.keyboard.press("Enter")
+            await phone.until("approved")
 
 
 async def test_a_double_click_is_one_answer_and_does_not_stop_it(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path, has_touch=False, is_mobile=False) as hand:
-            await hand.ask(stub.url)
-            await hand.ready()
-            box = await hand.element.get_by_role("button", name=YES).bounding_box()
+        async with approve_page(chromium, tmp_path, has_touch=False, is_mobile=False) as phone:
+            await phone.ask(stub.url)
+            await phone.ready()
+            box = await phone.element.get_by_role("button", name=YES).bounding_box()
             assert box
-            await hand.page.mouse.click(box["x"] + 9, box["y"] + 9, click_count=4)
-            await hand.until("approved")
-            stop = await hand.element.get_by_role("button", name="Stop it after all").bounding_box()
+            await phone.page.mouse.click(box["x"] + 9, box["y"] + 9, click_count=4)
+            await phone.until("approved")
+            stop = await phone.element.get_by_role("button", name="Stop it after all").bounding_box()
             assert stop
-            await hand.page.evaluate(KEEP_CALM)
-            await hand.page.mouse.click(stop["x"] + 9, stop["y"] + 9, click_count=4)
+            await phone.page.evaluate(KEEP_CALM)
+            await phone.page.mouse.click(stop["x"] + 9, stop["y"] + 9, click_count=4)
             assert stub.kinds() == ["scan", "confirm"]
-            leave = hand.element.get_by_role("link", name="To the start page")
+            leave = phone.element.get_by_role("link", name="To the start page")
             await leave.click()
-            assert hand.page.url == stub.url, "a link leads nowhere either"
-            await hand.page.evaluate(GO_ON)
-            await hand.ready()
+            assert phone.page.url == stub.url, "a link leads nowhere either"
+            await phone.page.evaluate(GO_ON)
+            await phone.ready()
             await leave.click()
-            await hand.page.wait_for_url("**/start")
+            await phone.page.wait_for_url("**/start")
 
 
 async def test_by_keyboard_alone(chromium: Browser, tmp_path: Path) -> None:
     """From a typed code to a stop. The focus is never lost."""
     with ApproveStub() as stub:
         stub.attributes += " typed"
-        async with thumb(chromium, tmp_path) as hand:
-            keys, focus = hand.page.keyboard, "it => it.shadowRoot.activeElement?.localName"
-            await hand.page.goto(f"{stub.origin}/qr")
-            await hand.until("typing")
-            await hand.ready()
+        async with approve_page(chromium, tmp_path) as phone:
+            keys, focus = phone.page.keyboard, "it => it.shadowRoot.activeElement?.localName"
+            await phone.page.goto(f"{stub.origin}/qr")
+            await phone.until("typing")
+            await phone.ready()
             await keys.press("Tab")
             await keys.type("wdjb mjht")
             await keys.press("Enter")
-            await hand.until("ask")
-            assert await hand.element.evaluate(focus) == "h1"
-            await hand.ready()
+            await phone.until("ask")
+            assert await phone.element.evaluate(focus) == "h1"
+            await phone.ready()
             for _ in range(2):
                 await keys.press("Tab")
             await keys.press("Space")
-            await hand.until("approved")
-            assert await hand.element.evaluate(focus) == "h1"
-            await hand.ready()
+            await phone.until("approved")
+            assert await phone.element.evaluate(focus) == "h1"
+            await phone.ready()
             await keys.press("Tab")
             await keys.press("Enter")
-            await hand.until("denied")
+            await phone.until("denied")
             assert stub.kinds() == ["scan", "confirm", "deny"]
             assert {call.body["code"] for call in stub.calls} == {"wdjb mjht"}
 
@@ -317,23 +317,23 @@ async def test_by_keyboard_alone(chromium: Browser, tmp_path: Path) -> None:
 async def test_the_page_is_told_and_no_code_is_left_in_it(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.page.add_init_script(
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.add_init_script(
                 """window.events = []; for (const type of ["qr-approve:state", "qr-approve:done"])
                 addEventListener(type, event => events.push([event.type, event.detail]))"""
             )
-            await hand.page.goto(f"{stub.origin}/qr")
-            await hand.until("typing")
-            await hand.ready()
+            await phone.page.goto(f"{stub.origin}/qr")
+            await phone.until("typing")
+            await phone.ready()
             stub.faults["confirm"].append(Fault.LOST)
-            await hand.element.get_by_label("Code").fill("BCDFGHJK")
-            await hand.page.keyboard.press("Enter")
-            await hand.press(YES)
-            await hand.until("approved")
-            assert "BCDFGHJK" not in await hand.page.evaluate(SCRAPE)
-            await hand.press("Stop it after all")
-            await hand.until("denied")
-            told = await hand.page.evaluate("events")
+            await phone.element.get_by_label("Code").fill("BCDFGHJK")
+            await phone.page.keyboard.press("Enter")
+            await phone.press(YES)
+            await phone.until("approved")
+            assert "BCDFGHJK" not in await phone.page.evaluate(SCRAPE)
+            await phone.press("Stop it after all")
+            await phone.until("denied")
+            told = await phone.page.evaluate("events")
             states = ["typing", "looking", "ask", "sending", "approved", "sending", "denied"]
             assert [detail for kind, detail in told if kind.endswith("state")] == [{"state": state} for state in states]
             assert [detail for kind, detail in told if kind.endswith("done")] == [

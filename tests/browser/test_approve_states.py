@@ -8,9 +8,9 @@ import pytest
 from playwright.async_api import Browser
 
 from qrlogin.browser import LANGUAGES, texts
+from tests.browser.approve_page import FITS, ApprovePage, approve_page
 from tests.browser.approve_stub import CHILDREN, CODE, CONTEXT, ApproveStub
-from tests.browser.stub import CSP, Fault, problem
-from tests.browser.thumb import FITS, Thumb, thumb
+from tests.browser.login_stub import CSP, Fault, problem
 
 #: How a scan goes wrong, by the view that says so.
 REFUSED: Mapping[str, tuple[int, str]] = {
@@ -44,20 +44,20 @@ ACTIONS = {
 }
 
 
-async def click(hand: Thumb, selector: str) -> None:
-    await hand.ready()
-    await hand.element.locator(f"button{selector}").click()
+async def click(phone: ApprovePage, selector: str) -> None:
+    await phone.ready()
+    await phone.element.locator(f"button{selector}").click()
 
 
-async def reach(hand: Thumb, stub: ApproveStub, state: str) -> None:
+async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
     """Opens the page and does what leads to this view, without reading a word of it."""
     stub.state = {"redeemed": "redeemed"}.get(state, "pending")
     stub.faults.clear()
     stub.always.clear()
     stub.attributes = stub.attributes.replace(" typed", "") + (" typed" if state == "typing" else "")
-    await hand.page.goto(f"{stub.origin}/qr" if state in ("typing", "aim") else stub.url)
+    await phone.page.goto(f"{stub.origin}/qr" if state in ("typing", "aim") else stub.url)
     if state in ("typing", "aim", "found"):
-        await hand.until(state)
+        await phone.until(state)
         return
     if state in REFUSED:
         stub.faults["scan"].append(problem(*REFUSED[state]))
@@ -67,22 +67,22 @@ async def reach(hand: Thumb, stub: ApproveStub, state: str) -> None:
         stub.faults["scan"].append(problem(503, "unavailable", retry_after=60))
     elif state == "looking":
         stub.faults["scan"].append(Fault.SILENT)
-    await hand.until("found")
+    await phone.until("found")
     if state == "offline":
-        await hand.context.set_offline(True)
-    await click(hand, "")
+        await phone.context.set_offline(True)
+    await click(phone, "")
     if state in ("sending", "approved", "late", "released"):
-        await hand.until("ask")
+        await phone.until("ask")
         if state == "sending":
             stub.faults["confirm"].append(Fault.SILENT)
-        await click(hand, ".quiet" if state == "released" else ".approve")
+        await click(phone, ".quiet" if state == "released" else ".approve")
     if state == "late":
-        await hand.until("approved")
+        await phone.until("approved")
         stub.state = "redeemed"
-        await click(hand, ".quiet")
-    await hand.until(state)
-    await hand.eventually(lambda: not any([*stub.faults.values()]), what="everything planned for this view")
-    await hand.context.set_offline(False)
+        await click(phone, ".quiet")
+    await phone.until(state)
+    await phone.eventually(lambda: not any([*stub.faults.values()]), what="everything planned for this view")
+    await phone.context.set_offline(False)
 
 
 def test_the_list_is_complete() -> None:
@@ -96,24 +96,24 @@ async def test_every_view_in_every_language(chromium: Browser, tmp_path: Path, l
     """By axe, light and dark; fits; one heading; the focus on it; the right buttons; children only where they help."""
     strings = texts(lang)["approve"]
     with ApproveStub(lang=lang) as stub:
-        async with thumb(chromium, tmp_path) as hand:
+        async with approve_page(chromium, tmp_path) as phone:
             for state in (each for each in STATES if each != "framed"):
-                await reach(hand, stub, state)
+                await reach(phone, stub, state)
                 wanted = {"ask": "ask", "guesses": "guesses"}.get(state, state)
-                assert await hand.title() == strings[wanted].replace("{account}", "Alice"), state
-                assert await hand.element.evaluate("it => it.shadowRoot.activeElement?.localName") == "h1", state
-                assert await hand.buttons() == [strings[action] for action in ACTIONS.get(state, [])], state
-                assert await hand.page.locator("#children").is_visible() == (state in ("signin", "refused")), state
-                assert await hand.page.locator("[slot=report]").is_visible() == (state in ("denied", "late")), state
-                assert await hand.page.locator("[slot=end]").is_visible() == (state in ENDS), state
-                assert await hand.element.get_by_role("link", name=strings["home"]).count() == (state in ENDS), state
-                assert await hand.page.evaluate(FITS), state
-                await hand.ready()
+                assert await phone.title() == strings[wanted].replace("{account}", "Alice"), state
+                assert await phone.element.evaluate("it => it.shadowRoot.activeElement?.localName") == "h1", state
+                assert await phone.buttons() == [strings[action] for action in ACTIONS.get(state, [])], state
+                assert await phone.page.locator("#children").is_visible() == (state in ("signin", "refused")), state
+                assert await phone.page.locator("[slot=report]").is_visible() == (state in ("denied", "late")), state
+                assert await phone.page.locator("[slot=end]").is_visible() == (state in ENDS), state
+                assert await phone.element.get_by_role("link", name=strings["home"]).count() == (state in ENDS), state
+                assert await phone.page.evaluate(FITS), state
+                await phone.ready()
                 scheme: Literal["light", "dark"]
                 for scheme in ("light", "dark") if lang == "en" else ("light",):  # colours speak no language
-                    await hand.page.emulate_media(color_scheme=scheme)
-                    assert await hand.axe() == [], (state, scheme)
-                    await hand.shot(f"{lang}-{state}-{scheme}")
+                    await phone.page.emulate_media(color_scheme=scheme)
+                    assert await phone.axe() == [], (state, scheme)
+                    await phone.shot(f"{lang}-{state}-{scheme}")
 
 
 MARKED = """import { TEXTS } from "/qrlogin/qr-login-texts.js";
@@ -131,12 +131,12 @@ async def test_no_word_comes_from_elsewhere(chromium: Browser, tmp_path: Path) -
     with ApproveStub(module=MARKED, children="") as stub:
         stub.attributes += ' site="Example"'
         data = {*CONTEXT.values(), "Example", stub.origin.removeprefix("http://"), "Alice", f"Example{stub.origin[7:]}"}
-        async with thumb(chromium, tmp_path) as hand:
+        async with approve_page(chromium, tmp_path) as phone:
             for state in (each for each in STATES if each != "framed"):
-                await reach(hand, stub, state)
-                loose = await hand.element.evaluate(OUTSIDE, BLOCKS)
+                await reach(phone, stub, state)
+                loose = await phone.element.evaluate(OUTSIDE, BLOCKS)
                 assert set(loose) <= data, state
-                blocks = await hand.element.evaluate("it => it.shadowRoot.textContent")
+                blocks = await phone.element.evaluate("it => it.shadowRoot.textContent")
                 assert "⟦" in blocks, state
 
 
@@ -149,11 +149,11 @@ async def test_a_language_that_is_half_done(chromium: Browser, tmp_path: Path) -
     TEXTS.fr = { approve: { found: "Une connexion est demandée" } };
     import("/qrlogin/qr-approve-element.js");"""
     with ApproveStub(module=module, lang="fr-CA") as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.page.goto(stub.url)
-            await hand.until("found")
-            assert await hand.title() == "Une connexion est demandée"
-            assert await hand.buttons() == ["See who is asking"]
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.goto(stub.url)
+            await phone.until("found")
+            assert await phone.title() == "Une connexion est demandée"
+            assert await phone.buttons() == ["See who is asking"]
 
 
 @pytest.mark.parametrize("state", ["ask", "found", "denied", "typing"])
@@ -161,45 +161,45 @@ async def test_a_language_that_is_half_done(chromium: Browser, tmp_path: Path) -
 async def test_narrow_and_enlarged(chromium: Browser, tmp_path: Path, width: int, state: str) -> None:
     """200 % zoom halves the CSS pixels of a phone of 390."""
     with ApproveStub(context={**CONTEXT, "ticket": "x" * 100}) as stub:
-        async with thumb(chromium, tmp_path, viewport={"width": width, "height": 600}) as hand:
-            await reach(hand, stub, state)
-            assert await hand.page.evaluate(FITS)
-            sizes = await hand.element.evaluate(TARGETS)
+        async with approve_page(chromium, tmp_path, viewport={"width": width, "height": 600}) as phone:
+            await reach(phone, stub, state)
+            assert await phone.page.evaluate(FITS)
+            sizes = await phone.element.evaluate(TARGETS)
             assert sizes
             assert [each for each in sizes if min(each[1:]) < 44] == []
-            await hand.shot(f"{state}-{width}")
+            await phone.shot(f"{state}-{width}")
 
 
 async def test_still_and_without_colours(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path, reduced_motion="reduce", forced_colors="active") as hand:
-            await reach(hand, stub, "looking")
+        async with approve_page(chromium, tmp_path, reduced_motion="reduce", forced_colors="active") as phone:
+            await reach(phone, stub, "looking")
             animated = "it => it.shadowRoot.getAnimations({subtree: true}).length"
-            assert await hand.element.evaluate(animated) == 0
-            await hand.shot("forced-looking")
-            await reach(hand, stub, "ask")
-            assert await hand.axe() == []
-            await hand.shot("forced-ask")
-        async with thumb(chromium, tmp_path) as hand:
-            await reach(hand, stub, "looking")
-            assert await hand.element.evaluate(animated) > 0, "the measure sees what moves"
+            assert await phone.element.evaluate(animated) == 0
+            await phone.shot("forced-looking")
+            await reach(phone, stub, "ask")
+            assert await phone.axe() == []
+            await phone.shot("forced-ask")
+        async with approve_page(chromium, tmp_path) as phone:
+            await reach(phone, stub, "looking")
+            assert await phone.element.evaluate(animated) > 0, "the measure sees what moves"
 
 
 async def test_a_frame_is_told_why(chromium: Browser, tmp_path: Path) -> None:
     """Where no header forbids it, the element itself refuses. The way out leads to the page, without the code."""
     with ApproveStub(policy=CSP.replace("frame-ancestors 'none'; ", "")) as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            await hand.page.goto(f"{stub.origin}/frame")
-            inside = hand.page.frame_locator("iframe").locator("qr-approve[state=framed]")
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.goto(f"{stub.origin}/frame")
+            inside = phone.page.frame_locator("iframe").locator("qr-approve[state=framed]")
             await inside.get_by_role("heading", name="Not inside another page").wait_for()
             assert await inside.get_by_role("button").count() == 0
             assert await inside.get_by_role("link", name="Open it on its own").get_attribute("href") == f"{stub.origin}/qr"
-            frame = hand.page.frames[1]
+            frame = phone.page.frames[1]
             await frame.evaluate("() => { const it = document.querySelector('qr-approve'); it.start(); it.code = 'x' }")
             assert await inside.get_attribute("state") == "framed"
             assert CODE not in await inside.evaluate("it => it.outerHTML + it.shadowRoot.innerHTML")
-            await hand.page.wait_for_timeout(600)  # no press counts for half a second after a view appears
-            async with hand.context.expect_page() as opened:
+            await phone.page.wait_for_timeout(600)  # no press counts for half a second after a view appears
+            async with phone.context.expect_page() as opened:
                 await inside.get_by_role("link", name="Open it on its own").click()
             page = await opened.value
             await page.locator("qr-approve[state=aim]").wait_for()
@@ -208,18 +208,18 @@ async def test_a_frame_is_told_why(chromium: Browser, tmp_path: Path) -> None:
 
 async def test_our_pages_cannot_be_framed_at_all(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path) as hand:
-            hand.forgives("frame-ancestors")
-            hand.forgives("chrome-error")
-            await hand.page.goto(f"{stub.origin}/frame")
-            await hand.page.get_by_role("heading", name="A frame").wait_for()
-            await hand.eventually(lambda: "/qr/" in str(stub.pages))
-            assert not [each for each in hand.page.frames if each.url.endswith(CODE)]
+        async with approve_page(chromium, tmp_path) as phone:
+            phone.forgives("frame-ancestors")
+            phone.forgives("chrome-error")
+            await phone.page.goto(f"{stub.origin}/frame")
+            await phone.page.get_by_role("heading", name="A frame").wait_for()
+            await phone.eventually(lambda: "/qr/" in str(stub.pages))
+            assert not [each for each in phone.page.frames if each.url.endswith(CODE)]
 
 
 async def test_without_javascript_the_children_are_there(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
-        async with thumb(chromium, tmp_path, java_script_enabled=False) as hand:
-            await hand.page.goto(stub.url)
-            assert await hand.page.locator("#children").is_visible()
+        async with approve_page(chromium, tmp_path, java_script_enabled=False) as phone:
+            await phone.page.goto(stub.url)
+            assert await phone.page.locator("#children").is_visible()
             assert "Sign in here" in CHILDREN

@@ -11,7 +11,7 @@ from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Request, Response, Streaming
 from qrlogin.wire.message import StartResponse
-from tests.wire.cutting import Cutting
+from tests.wire.stream_cutter import Cutting
 
 PAGE = b"""<!doctype html><html lang="en"><title>Events</title><script>
 const heard = {};

@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
-from tests.browser.desk import Desk
-from tests.browser.stub import Stub
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Stub
 
 NAMES = [
     "<img src=x onerror=alert(1)>",
@@ -31,7 +31,7 @@ def unseen(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-async def test_a_name_is_text(desk: Desk, stub: Stub, name: str) -> None:
+async def test_a_name_is_text(desk: LoginPage, stub: Stub, name: str) -> None:
     desk.page.on("dialog", lambda dialog: desk.problems.append(dialog.message))
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -59,7 +59,7 @@ async def test_a_name_is_text(desk: Desk, stub: Stub, name: str) -> None:
     await desk.logged_in()
 
 
-async def test_names_that_are_no_text(desk: Desk, stub: Stub) -> None:
+async def test_names_that_are_no_text(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.extra = {"scanned_by": {"shown_as": {"toString": 1}, "tag": ["tag-of-mina"]}}
@@ -76,7 +76,7 @@ CLOBBERED = [
 ]
 
 
-async def test_named_forms_and_inputs_shadow_nothing(desk: Desk, stub: Stub) -> None:
+async def test_named_forms_and_inputs_shadow_nothing(desk: LoginPage, stub: Stub) -> None:
     """<form name=x> becomes document.x, and the document's own functions disappear."""
     stub.around = "".join(f'<form name="{name}" id="{name}"><input name="{name}" type="hidden"></form>' for name in CLOBBERED)
     stub.around += "".join(f'<img name="{name}" id="{name}" alt="">' for name in CLOBBERED)
@@ -90,7 +90,7 @@ async def test_named_forms_and_inputs_shadow_nothing(desk: Desk, stub: Stub) -> 
     await desk.logged_in()
 
 
-async def test_a_polluted_prototype_answers_nothing(desk: Desk, stub: Stub) -> None:
+async def test_a_polluted_prototype_answers_nothing(desk: LoginPage, stub: Stub) -> None:
     await desk.page.add_init_script(
         """for (const [name, value] of Object.entries({
           retry_after: 100, error: "denied", scanned_by: {shown_as: "E", tag: "e"}, qr: 1}))
@@ -117,7 +117,7 @@ for (const each of [localStorage, sessionStorage, history.state, window.events])
 return found.join("\\n") }"""
 
 
-async def test_no_secret_in_the_page(desk: Desk, stub: Stub) -> None:
+async def test_no_secret_in_the_page(desk: LoginPage, stub: Stub) -> None:
     """Neither device code nor tag nor op is anywhere that another script, a stylesheet or a log could read."""
     await desk.page.add_init_script(
         """window.events = [];
@@ -143,7 +143,7 @@ async def test_no_secret_in_the_page(desk: Desk, stub: Stub) -> None:
 @pytest.mark.parametrize(
     "src", ["https://elsewhere.example/qrlogin/", "//elsewhere.example/", "javascript:alert(1)", "data:application/json,{}", ""]
 )
-async def test_no_other_origin_is_asked(desk: Desk, stub: Stub, src: str) -> None:
+async def test_no_other_origin_is_asked(desk: LoginPage, stub: Stub, src: str) -> None:
     desk.forgives("src must be a path of this origin")
     asked: list[str] = []
     desk.page.on("request", lambda request: asked.append(request.url))
@@ -156,14 +156,14 @@ async def test_no_other_origin_is_asked(desk: Desk, stub: Stub, src: str) -> Non
     assert stub.calls == []
 
 
-async def test_a_csrf_header_that_is_none(desk: Desk, stub: Stub) -> None:
+async def test_a_csrf_header_that_is_none(desk: LoginPage, stub: Stub) -> None:
     desk.forgives("<qr-login>")
     stub.attributes += ' csrf-header="not a header"'
     await desk.page.goto(stub.url)
     await desk.ends("refused", "Try again")
 
 
-async def test_plain_http_without_webcrypto(desk: Desk, stub: Stub) -> None:
+async def test_plain_http_without_webcrypto(desk: LoginPage, stub: Stub) -> None:
     """On http in a LAN there is no crypto.subtle and no randomUUID."""
     await desk.page.add_init_script("delete Crypto.prototype.subtle; delete Crypto.prototype.randomUUID")
     await desk.page.goto(stub.url)
@@ -173,7 +173,7 @@ async def test_plain_http_without_webcrypto(desk: Desk, stub: Stub) -> None:
     await desk.logged_in()
 
 
-async def test_two_on_one_page(desk: Desk, stub: Stub) -> None:
+async def test_two_on_one_page(desk: LoginPage, stub: Stub) -> None:
     stub.around = '<qr-login src="/qrlogin/"></qr-login>'
     await desk.page.goto(stub.url)
     await desk.eventually(lambda: stub.count("status") == 2)

@@ -9,7 +9,7 @@ from qrlogin import MemoryStore, QRLogin, State
 from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Person, Request, Response
 from qrlogin.wire.message import StartResponse
-from tests.browser.desk import Desk
+from tests.browser.login_page import LoginPage
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "http.md"
 HTML = "text/html; charset=utf-8"
@@ -38,7 +38,7 @@ def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], StartRespons
     return answer
 
 
-async def test_the_two_pages_of_the_docs_log_a_browser_in(desk: Desk) -> None:
+async def test_the_two_pages_of_the_docs_log_a_browser_in(desk: LoginPage) -> None:
     with Server("127.0.0.1", 0) as server:
         origin = f"http://127.0.0.1:{server.port}"
         qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"{origin}/qr")

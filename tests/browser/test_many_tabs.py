@@ -10,7 +10,7 @@ from playwright.async_api import BrowserContext
 from qrlogin import MemoryStore, QRLogin, State
 from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Request, Response
-from tests.browser.desk import PATIENCE_S, Desk
+from tests.browser.login_page import PATIENCE_S, LoginPage
 
 PAGE = """<!doctype html><html lang="en"><title>Log in</title><script type="module" src="/qrlogin/qr-login-element.js"></script>
 <qr-login src="/qrlogin/" {stream}></qr-login></html>"""
@@ -40,12 +40,12 @@ def site() -> Iterator[QRLogin]:
         server.stop(qr.close)
 
 
-async def windows(context: BrowserContext, site: QRLogin, desk: Desk, query: str) -> list[Desk]:
+async def windows(context: BrowserContext, site: QRLogin, desk: LoginPage, query: str) -> list[LoginPage]:
     """Seven, the last of which is `desk`."""
     origin, patience = site.core.origin, PATIENCE_S * 1000  # less than a poll is held
     older = []
     for _ in range(6):
-        one = Desk(context, await context.new_page(), desk.shots)
+        one = LoginPage(context, await context.new_page(), desk.shots)
         await one.page.goto(f"{origin}/{query}", timeout=patience)
         await one.eventually(one.state, lambda state: state in ("pending", "forgotten"))
         older.append(one)
@@ -54,7 +54,7 @@ async def windows(context: BrowserContext, site: QRLogin, desk: Desk, query: str
 
 
 @pytest.mark.parametrize("query", ["", "?events"])
-async def test_six_open_windows_do_not_starve_a_seventh(desk: Desk, site: QRLogin, query: str) -> None:
+async def test_six_open_windows_do_not_starve_a_seventh(desk: LoginPage, site: QRLogin, query: str) -> None:
     all_of_them = await windows(desk.context, site, desk, query)
     await desk.until("pending")
     cookies = [each["value"] for each in await desk.context.cookies()]
@@ -72,7 +72,7 @@ async def test_six_open_windows_do_not_starve_a_seventh(desk: Desk, site: QRLogi
     assert [problem for one in all_of_them for problem in one.problems] == []
 
 
-async def test_a_window_whose_login_was_pushed_out_says_so(desk: Desk, site: QRLogin) -> None:
+async def test_a_window_whose_login_was_pushed_out_says_so(desk: LoginPage, site: QRLogin) -> None:
     """It says why, and takes a place again only when a person wants it."""
     await desk.page.goto(f"{site.core.origin}/")
     await desk.until("pending")

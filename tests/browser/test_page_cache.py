@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import pytest
 from playwright.async_api import Browser, Error
 
+from tests.browser.approve_page import ApprovePage
 from tests.browser.approve_stub import ApproveStub
-from tests.browser.desk import Desk
-from tests.browser.stub import Fault, Stub
-from tests.browser.thumb import Thumb
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Fault, Stub
 from tests.servers import CHROMIUM_ARGUMENTS, whole_chromium_binary
 
-Kind = TypeVar("Kind", bound=Desk)
+Kind = TypeVar("Kind", bound=LoginPage)
 LISTEN = "window.shown = []; addEventListener('pageshow', event => shown.push(event.persisted))"
 SHOWN = "() => [performance.getEntriesByType('navigation')[0].type, ...window.shown]"
 KEPT, LOADED = ["navigate", False, True], ["back_forward", False]
@@ -46,7 +46,7 @@ def keeping(loop: asyncio.Runner, chromium: Browser) -> Iterator[Browser]:
 @contextlib.asynccontextmanager
 async def seat(keeping: Browser, shots: Path, kind: type[Kind]) -> AsyncIterator[Kind]:
     context = await keeping.new_context()
-    desk = await kind.sit_down(context, shots)
+    desk = await kind.in_context(context, shots)
     assert isinstance(desk, kind)
     await desk.page.add_init_script(LISTEN)
     try:
@@ -71,7 +71,7 @@ def told_again(story: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable
     return tries
 
 
-async def back(desk: Desk) -> None:
+async def back(desk: LoginPage) -> None:
     """Raises `NotKept` when the page was loaded again."""
 
     async def shown() -> Any:
@@ -89,7 +89,7 @@ async def back(desk: Desk) -> None:
 async def test_a_login_goes_on(keeping: Browser, tmp_path: Path, stream: str) -> None:
     """With the code of now. Holding a poll, a stream and a lock does not keep the page out, for it gives them up in time."""
     with Stub(rotation=1) as stub:
-        async with seat(keeping, tmp_path, Desk) as desk:
+        async with seat(keeping, tmp_path, LoginPage) as desk:
             stub.attributes += f" stream='{stream}'"
             await desk.page.goto(stub.url)
             await desk.until("pending")
@@ -107,7 +107,7 @@ async def test_a_login_goes_on(keeping: Browser, tmp_path: Path, stream: str) ->
 async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, tmp_path: Path) -> None:
     """Not even before the server has said so."""
     with Stub() as stub:
-        async with seat(keeping, tmp_path, Desk) as desk:
+        async with seat(keeping, tmp_path, LoginPage) as desk:
             await desk.page.add_init_script(LATER)
             await desk.page.goto(stub.url)
             await desk.until("pending")
@@ -123,7 +123,7 @@ async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, tmp_p
 async def test_who_is_logged_in_already_is_not_asked_again(keeping: Browser, stub: Stub, tmp_path: Path) -> None:
     """Somebody clicked on a link while the page was being left for `next`: coming back, it is asked for again."""
     stub.attributes += " next='/account'"
-    async with seat(keeping, tmp_path, Desk) as desk:
+    async with seat(keeping, tmp_path, LoginPage) as desk:
         await desk.page.goto(stub.url)
         await desk.until("pending")
         stub.move("confirmed")
@@ -141,7 +141,7 @@ async def test_who_is_logged_in_already_is_not_asked_again(keeping: Browser, stu
 async def test_the_question_is_gone(keeping: Browser, tmp_path: Path) -> None:
     """What lay open when somebody left the phone's page is not there to be answered, and nothing is asked."""
     with ApproveStub(caching="no-cache") as stub:
-        async with seat(keeping, tmp_path, Thumb) as hand:
+        async with seat(keeping, tmp_path, ApprovePage) as hand:
             await hand.ask(stub.url)
             await hand.page.goto(f"{stub.origin}/elsewhere")
             await back(hand)

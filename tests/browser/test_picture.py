@@ -7,14 +7,14 @@ from PIL import Image
 from playwright.async_api import Route
 
 from qrlogin.render import Style, png
-from tests.browser.desk import Desk
-from tests.browser.stub import Stub
-from tests.demo.hand import camera
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Stub
+from tests.demo.phone_page import camera
 
 GREEN = Style(dark="#0b4f43")
 
 
-async def colours(desk: Desk) -> set[object]:
+async def colours(desk: LoginPage) -> set[object]:
     picture = await desk.page.locator("qr-login .qr").screenshot()
     return {colour for count, colour in Image.open(io.BytesIO(picture)).convert("RGB").getcolors(1 << 20) or [] if count > 99}
 
@@ -25,7 +25,7 @@ def text(stub: Stub) -> str:
     return str(json.loads(stub.answer(login).body)["verification_uri_complete"])
 
 
-async def test_the_servers_picture_is_shown_and_follows_the_code(desk: Desk, stub: Stub) -> None:
+async def test_the_servers_picture_is_shown_and_follows_the_code(desk: LoginPage, stub: Stub) -> None:
     asked: list[str] = []
 
     async def draw(route: Route) -> None:
@@ -54,7 +54,7 @@ async def test_the_servers_picture_is_shown_and_follows_the_code(desk: Desk, stu
     assert len(asked) == len(set(asked)) > 1
 
 
-async def test_without_the_servers_picture_there_is_the_plain_one(desk: Desk, stub: Stub) -> None:
+async def test_without_the_servers_picture_there_is_the_plain_one(desk: LoginPage, stub: Stub) -> None:
     stub.attributes += " picture"
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -62,7 +62,7 @@ async def test_without_the_servers_picture_there_is_the_plain_one(desk: Desk, st
     assert (0, 0, 0) in await colours(desk)
 
 
-async def test_unasked_there_is_no_other(desk: Desk, stub: Stub) -> None:
+async def test_unasked_there_is_no_other(desk: LoginPage, stub: Stub) -> None:
     asked: list[str] = []
     desk.page.on("request", lambda request: asked.append(request.url))
     await desk.page.goto(stub.url)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from tests.browser.desk import Desk
-from tests.browser.stub import Fault, Reply, Stub, html, problem
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Fault, Reply, Stub, html, problem
 
 # Half a second that does not pass, however late the page's timers are.
 KEEP_CALM = """() => { let at = performance.now(); performance.now = () => (at += 0.001);
@@ -14,7 +14,7 @@ const hold = () => dispatchEvent(new Event("focus")); hold(); window.calm = setI
 GO_ON = "() => { clearInterval(window.calm); delete performance.now }"
 
 
-async def asked(desk: Desk, stub: Stub, shown_as: str = "M•••a", tag: str = "tag-of-mina") -> None:
+async def asked(desk: LoginPage, stub: Stub, shown_as: str = "M•••a", tag: str = "tag-of-mina") -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.move("confirmed", shown_as, tag)
@@ -25,7 +25,7 @@ def ops(stub: Stub) -> list[str]:
     return [call.body["op"] for call in stub.calls if call.kind == "redeem"]
 
 
-async def test_once_with_what_was_shown(desk: Desk, stub: Stub) -> None:
+async def test_once_with_what_was_shown(desk: LoginPage, stub: Stub) -> None:
     await asked(desk, stub)
     assert stub.count("redeem") == 0, "nothing is redeemed before a person says so"
     await desk.press("Continue")
@@ -41,7 +41,7 @@ async def test_once_with_what_was_shown(desk: Desk, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("lost", [Fault.LOST, Fault.DROPPED, html(502), problem(503, "unavailable"), Reply(200, b"", ())])
-async def test_a_lost_answer_is_asked_for_again_with_the_same_op(desk: Desk, stub: Stub, lost: Reply | Fault) -> None:
+async def test_a_lost_answer_is_asked_for_again_with_the_same_op(desk: LoginPage, stub: Stub, lost: Reply | Fault) -> None:
     await desk.page.clock.install()
     stub.faults["redeem"].extend([lost, lost])
     await asked(desk, stub)
@@ -54,7 +54,7 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_op(desk: Desk, stu
     assert len(stub.sessions) == 1
 
 
-async def test_many_lost_answers_end_with_a_button_that_keeps_the_op(desk: Desk, stub: Stub) -> None:
+async def test_many_lost_answers_end_with_a_button_that_keeps_the_op(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install()
     stub.always["redeem"] = Fault.LOST
     await asked(desk, stub)
@@ -69,7 +69,7 @@ async def test_many_lost_answers_end_with_a_button_that_keeps_the_op(desk: Desk,
     assert len(stub.sessions) == 1
 
 
-async def test_every_click_has_its_own_op(desk: Desk, stub: Stub) -> None:
+async def test_every_click_has_its_own_op(desk: LoginPage, stub: Stub) -> None:
     await asked(desk, stub)
     stub.login.tag = "tag-of-eve"  # scanned again, in the moment of the click
     await desk.press("Continue")
@@ -81,7 +81,7 @@ async def test_every_click_has_its_own_op(desk: Desk, stub: Stub) -> None:
     assert first != second
 
 
-async def test_a_double_click_is_one_click(desk: Desk, stub: Stub) -> None:
+async def test_a_double_click_is_one_click(desk: LoginPage, stub: Stub) -> None:
     await asked(desk, stub)
     await desk.element.get_by_role("button", name="Continue").dblclick()
     await desk.logged_in()
@@ -89,7 +89,7 @@ async def test_a_double_click_is_one_click(desk: Desk, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("event", ["focus", "visibilitychange"])
-async def test_no_press_counts_right_after_the_window_came_back(desk: Desk, stub: Stub, event: str) -> None:
+async def test_no_press_counts_right_after_the_window_came_back(desk: LoginPage, stub: Stub, event: str) -> None:
     """Double-click jacking: the first click closes a window that lay above this one, the second lands here."""
     await asked(desk, stub)
     await desk.ready()
@@ -104,7 +104,7 @@ async def test_no_press_counts_right_after_the_window_came_back(desk: Desk, stub
     await desk.logged_in()
 
 
-async def test_a_press_that_began_before_the_question_does_not_count(desk: Desk, stub: Stub) -> None:
+async def test_a_press_that_began_before_the_question_does_not_count(desk: LoginPage, stub: Stub) -> None:
     """However late it ends; and one that a person did not make never does."""
     await asked(desk, stub)
     await desk.page.evaluate(KEEP_CALM)
@@ -122,7 +122,7 @@ async def test_a_press_that_began_before_the_question_does_not_count(desk: Desk,
     await desk.logged_in()
 
 
-async def test_another_scanner_is_another_question(desk: Desk, stub: Stub) -> None:
+async def test_another_scanner_is_another_question(desk: LoginPage, stub: Stub) -> None:
     await asked(desk, stub)
     stub.login.shown_as, stub.login.tag = "E•e", "tag-of-eve"
     await desk.press("Continue")
@@ -138,7 +138,7 @@ async def test_another_scanner_is_another_question(desk: Desk, stub: Stub) -> No
     assert [call.body["acknowledged"] for call in stub.calls if call.kind == "redeem"] == ["tag-of-mina", "tag-of-eve"]
 
 
-async def test_the_phone_takes_it_back_while_the_question_stands(desk: Desk, stub: Stub) -> None:
+async def test_the_phone_takes_it_back_while_the_question_stands(desk: LoginPage, stub: Stub) -> None:
     """A confirmed login is not held by the server, so the page looks every few seconds."""
     await asked(desk, stub)
     stub.move("denied")
@@ -156,7 +156,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("error", "state", "button"), [(key, *value) for key, value in REFUSALS.items()])
-async def test_refused_at_redeem(desk: Desk, stub: Stub, error: str, state: str, button: str) -> None:
+async def test_refused_at_redeem(desk: LoginPage, stub: Stub, error: str, state: str, button: str) -> None:
     stub.always["redeem"] = problem({"expired": 410, "unknown_login": 404, "forbidden": 403}.get(error, 409), error)
     await asked(desk, stub)
     await desk.press("Continue")
@@ -168,7 +168,7 @@ async def test_refused_at_redeem(desk: Desk, stub: Stub, error: str, state: str,
     await (desk.logged_in() if error == "forbidden" else desk.until("pending"))
 
 
-async def test_released_in_the_moment_of_the_click(desk: Desk, stub: Stub) -> None:
+async def test_released_in_the_moment_of_the_click(desk: LoginPage, stub: Stub) -> None:
     await asked(desk, stub)
     stub.always["redeem"] = problem(409, "wrong_state")
     stub.login.state = "pending"
@@ -177,7 +177,7 @@ async def test_released_in_the_moment_of_the_click(desk: Desk, stub: Stub) -> No
     assert stub.count("redeem") == 1
 
 
-async def test_hidden_while_redeeming(desk: Desk, stub: Stub) -> None:
+async def test_hidden_while_redeeming(desk: LoginPage, stub: Stub) -> None:
     """The click was made: the answer is worth having, whoever looks at the page."""
     stub.faults["redeem"].append(problem(503, "unavailable"))
     await asked(desk, stub)
@@ -226,7 +226,7 @@ REFUSED_PATHS = [
 
 
 @pytest.mark.parametrize("path", ["/account", "/account?a=b&c=d#e", "/account#/../..//x", "/./account"])
-async def test_next(desk: Desk, stub: Stub, path: str) -> None:
+async def test_next(desk: LoginPage, stub: Stub, path: str) -> None:
     await asked(desk, stub)
     await desk.element.evaluate("(it, path) => it.setAttribute('next', path)", path)
     await desk.press("Continue")
@@ -236,7 +236,7 @@ async def test_next(desk: Desk, stub: Stub, path: str) -> None:
 
 
 @pytest.mark.long
-async def test_a_next_that_leads_elsewhere_is_ignored(desk: Desk, stub: Stub) -> None:
+async def test_a_next_that_leads_elsewhere_is_ignored(desk: LoginPage, stub: Stub) -> None:
     """Each goes through the whole story in one page, with the navigation itself watched by the browser."""
     asked_for: list[str] = []
     desk.page.on("request", lambda request: asked_for.append(request.url))
@@ -252,14 +252,14 @@ async def test_a_next_that_leads_elsewhere_is_ignored(desk: Desk, stub: Stub) ->
     assert [url for url in asked_for if not url.startswith(stub.url)] == []
 
 
-async def test_next_to_the_same_page_loads_it(desk: Desk, stub: Stub) -> None:
+async def test_next_to_the_same_page_loads_it(desk: LoginPage, stub: Stub) -> None:
     stub.attributes += ' next="/#inside"'
     await asked(desk, stub)
     await desk.press("Continue")
     await desk.logged_in()
 
 
-async def test_the_login_page_is_not_what_back_leads_to(desk: Desk, stub: Stub) -> None:
+async def test_the_login_page_is_not_what_back_leads_to(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto("about:blank")
     stub.attributes += ' next="/account"'
     await asked(desk, stub)
@@ -269,7 +269,7 @@ async def test_the_login_page_is_not_what_back_leads_to(desk: Desk, stub: Stub) 
     assert desk.page.url == "about:blank"
 
 
-async def test_events(desk: Desk, stub: Stub) -> None:
+async def test_events(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     await desk.page.evaluate(
         """() => { window.events = [];
@@ -296,7 +296,7 @@ async def test_events(desk: Desk, stub: Stub) -> None:
     assert stub.count("redeem") == 1
 
 
-async def test_csrf_header_on_posts_only(desk: Desk, stub: Stub) -> None:
+async def test_csrf_header_on_posts_only(desk: LoginPage, stub: Stub) -> None:
     stub.attributes += ' csrf-header="X-CSRFToken" csrf-token="of-the-application"'
     await asked(desk, stub)
     await desk.press("Continue")
@@ -305,7 +305,7 @@ async def test_csrf_header_on_posts_only(desk: Desk, stub: Stub) -> None:
         assert call.headers.get("x-csrftoken") == (None if call.kind == "status" else "of-the-application")
 
 
-async def test_request_is_a_seam(desk: Desk, stub: Stub) -> None:
+async def test_request_is_a_seam(desk: LoginPage, stub: Stub) -> None:
     """A subclass under its own name adds a header; its own words show too."""
     stub.around = '<my-login src="/qrlogin" id="mine"></my-login>'
     stub.attributes = 'src="/nowhere/" start="manual"'
@@ -320,7 +320,7 @@ async def test_request_is_a_seam(desk: Desk, stub: Stub) -> None:
     assert {call.headers.get("x-mine") for call in stub.calls} == {"yes"}
 
 
-async def test_another_src_is_another_login(desk: Desk, stub: Stub) -> None:
+async def test_another_src_is_another_login(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     await desk.element.evaluate("it => it.setAttribute('src', '/qrlogin')")

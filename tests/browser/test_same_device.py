@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.desk import Desk
-from tests.browser.stub import Fault, Stub
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Fault, Stub
 from tests.browser.words import strangers
 
 LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
@@ -16,16 +16,16 @@ NAME = "On this phone? Open it in the app"
 
 
 @pytest.fixture
-def hand(stub: Stub, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
+def hand(stub: Stub, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[LoginPage]:
     """A browser on a phone; the server outlives it."""
     context = loop.run(chromium.new_context(viewport={"width": 360, "height": 720}, has_touch=True, is_mobile=True))
-    desk = loop.run(Desk.sit_down(context, tmp_path))
+    desk = loop.run(LoginPage.in_context(context, tmp_path))
     yield desk
     loop.run(context.close())
     assert desk.problems == []
 
 
-async def test_a_link_beside_the_picture(hand: Desk, stub: Stub) -> None:
+async def test_a_link_beside_the_picture(hand: LoginPage, stub: Stub) -> None:
     stub.rotation = 2
     await hand.page.goto(stub.url)
     await hand.until("pending")
@@ -47,7 +47,7 @@ async def test_a_link_beside_the_picture(hand: Desk, stub: Stub) -> None:
     assert not await hand.element.get_by_role("link", name=NAME).is_visible()
 
 
-async def test_in_chinese(hand: Desk, stub: Stub) -> None:
+async def test_in_chinese(hand: LoginPage, stub: Stub) -> None:
     stub.lang, stub.fallback = "zh-CN", ""
     await hand.page.goto(stub.url)
     await hand.until("pending")
@@ -56,21 +56,21 @@ async def test_in_chinese(hand: Desk, stub: Stub) -> None:
     await hand.shot("same-device-zh")
 
 
-async def test_not_on_a_desktop(desk: Desk, stub: Stub) -> None:
+async def test_not_on_a_desktop(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     assert await desk.element.get_by_role("link", name=NAME).count() == 0
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "app://login", "/qr/x", "", None, {"a": 1}])
-async def test_only_a_web_address_is_a_link(hand: Desk, stub: Stub, address: object) -> None:
+async def test_only_a_web_address_is_a_link(hand: LoginPage, stub: Stub, address: object) -> None:
     stub.extra = {"verification_uri_complete": address}
     await hand.page.goto(stub.url)
     await hand.until("pending")
     assert await hand.element.get_by_role("link", name=NAME).count() == 0
 
 
-async def test_another_host_may_be_the_apps(hand: Desk, stub: Stub) -> None:
+async def test_another_host_may_be_the_apps(hand: LoginPage, stub: Stub) -> None:
     stub.extra = {"verification_uri_complete": "https://app.example/qr/x"}
     await hand.page.goto(stub.url)
     await hand.until("pending")
@@ -78,7 +78,7 @@ async def test_another_host_may_be_the_apps(hand: Desk, stub: Stub) -> None:
     assert await hand.element.get_by_role("link", name=NAME).is_visible()
 
 
-async def test_a_dead_code_is_not_offered(hand: Desk, stub: Stub) -> None:
+async def test_a_dead_code_is_not_offered(hand: LoginPage, stub: Stub) -> None:
     stub.always["status"] = Fault.SILENT
     await hand.opens(stub.url)
     assert await hand.element.get_by_role("link", name=NAME).is_visible()

@@ -9,20 +9,20 @@ from PIL import Image
 from playwright.async_api import Browser
 
 from qrlogin.browser import texts
-from tests.browser.desk import Desk
-from tests.browser.stub import Fault, Stub, picture, problem
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Fault, Stub, picture, problem
 from tests.browser.words import strangers
 from tests.render.readers import decode
 
-Act = Callable[[Desk, Stub], Awaitable[None]]
+Act = Callable[[LoginPage, Stub], Awaitable[None]]
 
 
-async def shown(desk: Desk, stub: Stub) -> None:
+async def shown(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
 
 
 def moved(state: str) -> Act:
-    async def act(desk: Desk, stub: Stub) -> None:
+    async def act(desk: LoginPage, stub: Stub) -> None:
         await desk.page.goto(stub.url)
         await desk.until("pending")
         stub.move(state)
@@ -31,36 +31,36 @@ def moved(state: str) -> Act:
 
 
 def refusing(kind: str, status: int, error: str) -> Act:
-    async def act(desk: Desk, stub: Stub) -> None:
+    async def act(desk: LoginPage, stub: Stub) -> None:
         stub.always[kind] = problem(status, error)
         await desk.page.goto(stub.url)
 
     return act
 
 
-async def manual(desk: Desk, stub: Stub) -> None:
+async def manual(desk: LoginPage, stub: Stub) -> None:
     stub.attributes += ' start="manual"'
     await desk.page.goto(stub.url)
 
 
-async def starting(desk: Desk, stub: Stub) -> None:
+async def starting(desk: LoginPage, stub: Stub) -> None:
     stub.always["begin"] = Fault.SILENT
     await desk.page.goto(stub.url)
 
 
-async def redeeming(desk: Desk, stub: Stub) -> None:
+async def redeeming(desk: LoginPage, stub: Stub) -> None:
     stub.always["redeem"] = Fault.SILENT
     await moved("confirmed")(desk, stub)
     await desk.press(stub.word("yes"))
 
 
-async def redeemed(desk: Desk, stub: Stub) -> None:
+async def redeemed(desk: LoginPage, stub: Stub) -> None:
     await moved("confirmed")(desk, stub)
     await desk.element.evaluate("it => it.addEventListener('qr-login:redeemed', event => event.preventDefault())")
     await desk.press(stub.word("yes"))
 
 
-async def offline(desk: Desk, stub: Stub) -> None:
+async def offline(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install()
     await manual(desk, stub)
     await desk.context.set_offline(True)
@@ -68,7 +68,7 @@ async def offline(desk: Desk, stub: Stub) -> None:
     await desk.until("offline", hurry=True)
 
 
-async def forgotten(desk: Desk, stub: Stub) -> None:
+async def forgotten(desk: LoginPage, stub: Stub) -> None:
     """The server knew the login for a while: cookies work, so other windows have pushed this one's cookie out."""
     stub.hold = 0.2
     await desk.page.goto(stub.url)
@@ -76,7 +76,7 @@ async def forgotten(desk: Desk, stub: Stub) -> None:
     stub.always["status"] = problem(404, "unknown_login")
 
 
-async def not_set_up(desk: Desk, stub: Stub) -> None:
+async def not_set_up(desk: LoginPage, stub: Stub) -> None:
     stub.attributes = 'src="https://elsewhere.example/qrlogin/"'
     desk.forgives("src must be a path of this origin")
     await desk.page.goto(stub.url)
@@ -104,7 +104,7 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("state", "act", "title", "buttons"), STATES, ids=[row[0] for row in STATES])
-async def test_a_state(desk: Desk, stub: Stub, state: str, act: Act, title: str, buttons: list[str]) -> None:
+async def test_a_state(desk: LoginPage, stub: Stub, state: str, act: Act, title: str, buttons: list[str]) -> None:
     await act(desk, stub)
     await desk.until(state)
     assert (await desk.text()).splitlines()[0] == title
@@ -124,7 +124,7 @@ async def test_a_state(desk: Desk, stub: Stub, state: str, act: Act, title: str,
 
 
 @pytest.mark.parametrize(("state", "act"), [row[:2] for row in STATES], ids=[row[0] for row in STATES])
-async def test_a_state_in_chinese(desk: Desk, stub: Stub, state: str, act: Act) -> None:
+async def test_a_state_in_chinese(desk: LoginPage, stub: Stub, state: str, act: Act) -> None:
     stub.lang, stub.extra = "zh-CN", {"user_code": "WDJB-MJHT"}
     stub.fallback = stub.fallback.replace("Log in with a password", texts("zh-CN")["pages"]["orWithPassword"])
     await act(desk, stub)
@@ -151,13 +151,13 @@ DATA = [
 ]  # the last: the stub's heading
 
 
-async def test_every_state_of_the_module_is_above(desk: Desk, stub: Stub) -> None:
+async def test_every_state_of_the_module_is_above(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     texts = await desk.page.evaluate("async () => Object.keys((await import('/qrlogin/qr-login-texts.js')).TEXTS.en.login)")
     assert {text.removesuffix("Hint") for text in texts if text.endswith("Hint")} == {row[0] for row in STATES}
 
 
-async def test_an_application_has_its_own_words(desk: Desk, stub: Stub) -> None:
+async def test_an_application_has_its_own_words(desk: LoginPage, stub: Stub) -> None:
     """From the first one on: the module that imports the element comes before the element's first word."""
     stub.attributes += ' start="manual" lang="de"'
     stub.module = """import { TEXTS } from "/qrlogin/qr-login-texts.js"; import "/qrlogin/qr-login-element.js";
@@ -169,7 +169,7 @@ async def test_an_application_has_its_own_words(desk: Desk, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
-async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(desk: Desk, stub: Stub, scheme: str) -> None:
+async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(desk: LoginPage, stub: Stub, scheme: str) -> None:
     if scheme == "forced":
         await desk.page.emulate_media(forced_colors="active")
     else:
@@ -180,7 +180,7 @@ async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(desk: Desk
     assert [each.decode().rsplit(".", 1)[0] for each in found] == [f"{stub.url}qr/{stub.login.login_id}"]
 
 
-async def test_the_picture_rotates_without_a_new_login(desk: Desk, stub: Stub) -> None:
+async def test_the_picture_rotates_without_a_new_login(desk: LoginPage, stub: Stub) -> None:
     stub.rotation = 1
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -190,7 +190,7 @@ async def test_the_picture_rotates_without_a_new_login(desk: Desk, stub: Stub) -
     assert stub.count("begin") == 1
 
 
-async def test_a_picture_that_is_too_old_to_scan_fades(desk: Desk, stub: Stub) -> None:
+async def test_a_picture_that_is_too_old_to_scan_fades(desk: LoginPage, stub: Stub) -> None:
     stub.always["status"] = Fault.SILENT
     await desk.opens(stub.url)
     stale = "it => it.shadowRoot.querySelector('.picture').classList.contains('stale')"
@@ -200,7 +200,7 @@ async def test_a_picture_that_is_too_old_to_scan_fades(desk: Desk, stub: Stub) -
     assert "Expires within 2 minutes" in await desk.text()
 
 
-async def test_the_countdown_is_calm(desk: Desk, stub: Stub) -> None:
+async def test_the_countdown_is_calm(desk: LoginPage, stub: Stub) -> None:
     """Two minutes are announced four times; the ring, which nobody hears, moves all the time."""
     stub.always["status"] = Fault.SILENT
     await desk.opens(stub.url)
@@ -220,7 +220,7 @@ async def test_the_countdown_is_calm(desk: Desk, stub: Stub) -> None:
     assert await desk.page.evaluate("() => heard.length") <= 3
 
 
-async def test_released_on_the_phone(desk: Desk, stub: Stub) -> None:
+async def test_released_on_the_phone(desk: LoginPage, stub: Stub) -> None:
     """Cancelled there, scannable again: the picture comes back, and so may another person."""
     await moved("scanned")(desk, stub)
     await desk.until("scanned")
@@ -237,7 +237,7 @@ async def test_released_on_the_phone(desk: Desk, stub: Stub) -> None:
 MOVING = "it => it.shadowRoot.getAnimations().length"
 
 
-async def test_reduced_motion(desk: Desk, stub: Stub) -> None:
+async def test_reduced_motion(desk: LoginPage, stub: Stub) -> None:
     await desk.page.emulate_media(reduced_motion="reduce")
     await moved("scanned")(desk, stub)
     await desk.until("scanned")
@@ -246,7 +246,7 @@ async def test_reduced_motion(desk: Desk, stub: Stub) -> None:
     assert await desk.element.evaluate(MOVING) > 0
 
 
-async def test_the_keyboard_alone(desk: Desk, stub: Stub) -> None:
+async def test_the_keyboard_alone(desk: LoginPage, stub: Stub) -> None:
     await manual(desk, stub)
     await desk.until("idle")
     await desk.ready()
@@ -269,7 +269,7 @@ async def test_the_keyboard_alone(desk: Desk, stub: Stub) -> None:
     await desk.logged_in()
 
 
-async def focused(desk: Desk) -> str:
+async def focused(desk: LoginPage) -> str:
     """The label of the button that has the focus, or the name of the part, or nothing."""
     return str(await desk.element.evaluate(FOCUSED))
 
@@ -278,7 +278,7 @@ FOCUSED = """it => { const at = it.shadowRoot.activeElement;
 return at?.tagName === "BUTTON" ? at.textContent : at?.getAttribute("part") ?? "" }"""
 
 
-async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(desk: Desk, stub: Stub) -> None:
+async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(desk: LoginPage, stub: Stub) -> None:
     stub.around = '<label>Password <input id="field" type="password"></label>'
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -298,7 +298,7 @@ async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(desk: 
     assert await focused(desk) == "card"
 
 
-async def test_a_click_from_before_the_question_answers_nothing(desk: Desk, stub: Stub) -> None:
+async def test_a_click_from_before_the_question_answers_nothing(desk: LoginPage, stub: Stub) -> None:
     """Somebody else scanned in the moment of the click: the same place on the screen now means another person."""
     await desk.page.clock.install()
     await moved("confirmed")(desk, stub)
@@ -322,7 +322,7 @@ async def test_without_javascript_the_children_stay(chromium: Browser, stub: Stu
     await context.close()
 
 
-async def test_the_policy_watch_bites(desk: Desk, stub: Stub) -> None:
+async def test_the_policy_watch_bites(desk: LoginPage, stub: Stub) -> None:
     """What the other tests call clean is watched: a style attribute on the same page is reported."""
     await desk.page.goto(stub.url)
     await desk.page.evaluate("() => document.body.setAttribute('style', 'color: red')")
@@ -331,7 +331,7 @@ async def test_the_policy_watch_bites(desk: Desk, stub: Stub) -> None:
     desk.problems.clear()
 
 
-async def test_a_picture_may_be_of_any_size(desk: Desk, stub: Stub) -> None:
+async def test_a_picture_may_be_of_any_size(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     box = "it => it.shadowRoot.querySelector('[part=qr]').getAttribute('viewBox')"
@@ -346,7 +346,7 @@ async def test_a_picture_may_be_of_any_size(desk: Desk, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize(("state", "tone"), [("denied", "alarm"), ("cancelled", "muted"), ("scanned", "accent")])
-async def test_what_went_wrong_has_a_colour_of_its_own(desk: Desk, stub: Stub, state: str, tone: str) -> None:
+async def test_what_went_wrong_has_a_colour_of_its_own(desk: LoginPage, stub: Stub, state: str, tone: str) -> None:
     await moved(state)(desk, stub)
     await desk.until(state)
     drawn = "it => getComputedStyle(it.shadowRoot.querySelector('.icon')).stroke"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.browser.desk import Desk
-from tests.browser.stub import Fault, Reply, Stub, html, problem
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Fault, Reply, Stub, html, problem
 
 STREAMS = ("events", "socket")
 each_stream = pytest.mark.parametrize("kind", STREAMS)
@@ -20,18 +20,18 @@ for (const name of ["EventSource", "WebSocket"]) {
   window[name] = class extends Kind { constructor(...all) { super(...all); open_streams.add(this) } } }"""
 
 
-async def listening(desk: Desk, stub: Stub, kind: str, count: int = 1) -> None:
+async def listening(desk: LoginPage, stub: Stub, kind: str, count: int = 1) -> None:
     await desk.eventually(lambda: stub.count(kind) >= count, what=f"{count} {kind}")
 
 
-async def begin(desk: Desk, stub: Stub, kind: str) -> None:
+async def begin(desk: LoginPage, stub: Stub, kind: str) -> None:
     stub.attributes += f' stream="{kind}"'
     await desk.page.add_init_script(HEARD)
     await desk.page.goto(stub.url)
     await desk.until("pending")
 
 
-async def begin_still(desk: Desk, stub: Stub, kind: str) -> None:
+async def begin_still(desk: LoginPage, stub: Stub, kind: str) -> None:
     """Up to its stream. The page's clock stands still: it does not begin to ask because a stream is slow to speak."""
     stub.attributes += f' stream="{kind}"'
     await desk.page.add_init_script(HEARD)
@@ -39,19 +39,19 @@ async def begin_still(desk: Desk, stub: Stub, kind: str) -> None:
     await desk.eventually(lambda: stub.count(kind) == 1, what=kind, step=1)
 
 
-async def another_picture(desk: Desk) -> None:
+async def another_picture(desk: LoginPage) -> None:
     path = "it => it.shadowRoot.querySelector('[part=qr] path').getAttribute('d')"
     first = await desk.element.evaluate(path)
     await desk.eventually(lambda: desk.element.evaluate(path), lambda now: now != first, "another picture")
 
 
-async def heard(desk: Desk) -> Sequence[str]:
+async def heard(desk: LoginPage) -> Sequence[str]:
     found: list[str] = await desk.page.evaluate("() => heard")
     return found
 
 
 @each_stream
-async def test_a_login_by_stream(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_a_login_by_stream(desk: LoginPage, stub: Stub, kind: str) -> None:
     await begin_still(desk, stub, kind)
     for state in ("scanned", "pending", "scanned", "confirmed"):
         stub.move(state)
@@ -66,7 +66,7 @@ async def test_a_login_by_stream(desk: Desk, stub: Stub, kind: str) -> None:
 
 @each_stream
 @pytest.mark.parametrize("state", ["denied", "cancelled", "expired", "redeemed"])
-async def test_an_end_closes_the_stream(desk: Desk, stub: Stub, kind: str, state: str) -> None:
+async def test_an_end_closes_the_stream(desk: LoginPage, stub: Stub, kind: str, state: str) -> None:
     await desk.page.add_init_script(OPEN)
     await begin_still(desk, stub, kind)
     stub.move(state)
@@ -77,7 +77,7 @@ async def test_an_end_closes_the_stream(desk: Desk, stub: Stub, kind: str, state
 
 
 @each_stream
-async def test_a_picture_rotates_over_a_stream(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_a_picture_rotates_over_a_stream(desk: LoginPage, stub: Stub, kind: str) -> None:
     stub.rotation = 1
     await begin_still(desk, stub, kind)
     await another_picture(desk)
@@ -85,7 +85,7 @@ async def test_a_picture_rotates_over_a_stream(desk: Desk, stub: Stub, kind: str
 
 
 @each_stream
-async def test_a_stream_that_has_lived_goes_on_where_it_ended(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_a_stream_that_has_lived_goes_on_where_it_ended(desk: LoginPage, stub: Stub, kind: str) -> None:
     """Its life is bounded; and a connection drops now and then. Nothing is lost, nothing is told twice."""
     stub.rotation = 1
     await begin(desk, stub, kind)
@@ -115,7 +115,7 @@ FAULTS: dict[str, Reply | Fault] = {
 
 @each_stream
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-async def test_where_a_stream_fails_it_asks(desk: Desk, stub: Stub, kind: str, fault: Reply | Fault) -> None:
+async def test_where_a_stream_fails_it_asks(desk: LoginPage, stub: Stub, kind: str, fault: Reply | Fault) -> None:
     desk.forgives("WebSocket connection to")
     desk.forgives("EventSource's response has a MIME type")
     stub.always[kind] = fault
@@ -131,7 +131,7 @@ async def test_where_a_stream_fails_it_asks(desk: Desk, stub: Stub, kind: str, f
 
 
 @each_stream
-async def test_a_stream_is_tried_again_after_a_while(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_a_stream_is_tried_again_after_a_while(desk: LoginPage, stub: Stub, kind: str) -> None:
     desk.forgives("WebSocket connection to")
     await desk.page.clock.install()
     stub.lifetime, stub.hold = 600, 0.05
@@ -144,7 +144,7 @@ async def test_a_stream_is_tried_again_after_a_while(desk: Desk, stub: Stub, kin
 
 
 @each_stream
-async def test_a_stream_that_keeps_everything_back_is_found_out(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_a_stream_that_keeps_everything_back_is_found_out(desk: LoginPage, stub: Stub, kind: str) -> None:
     """Some proxies collect what they should hand on: then the next look shows news, and the stream is not trusted again."""
     stub.always[kind] = Fault.MUTE
     await begin_still(desk, stub, kind)
@@ -159,7 +159,7 @@ async def test_a_stream_that_keeps_everything_back_is_found_out(desk: Desk, stub
 
 
 @each_stream
-async def test_hidden_pages_have_no_stream(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_hidden_pages_have_no_stream(desk: LoginPage, stub: Stub, kind: str) -> None:
     await desk.page.add_init_script(OPEN)
     await begin(desk, stub, kind)
     await listening(desk, stub, kind)
@@ -176,7 +176,7 @@ async def test_hidden_pages_have_no_stream(desk: Desk, stub: Stub, kind: str) ->
 
 
 @each_stream
-async def test_only_what_takes_a_connection_takes_a_place(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_only_what_takes_a_connection_takes_a_place(desk: LoginPage, stub: Stub, kind: str) -> None:
     """A WebSocket is none of the six that all windows share; asking again and again is, as soon as there is no socket."""
     desk.forgives("WebSocket connection to")
     places = "async () => (await navigator.locks.query()).held.length"
@@ -192,7 +192,7 @@ async def test_only_what_takes_a_connection_takes_a_place(desk: Desk, stub: Stub
 
 
 @each_stream
-async def test_a_dead_server_is_said_and_a_living_one_heard_again(desk: Desk, stub: Stub, kind: str) -> None:
+async def test_a_dead_server_is_said_and_a_living_one_heard_again(desk: LoginPage, stub: Stub, kind: str) -> None:
     desk.forgives("WebSocket connection to")
     await begin(desk, stub, kind)
     await listening(desk, stub, kind)
@@ -203,7 +203,7 @@ async def test_a_dead_server_is_said_and_a_living_one_heard_again(desk: Desk, st
     await desk.until("scanned")
 
 
-async def test_a_page_that_was_taken_over_does_not_fight_back(desk: Desk, stub: Stub) -> None:
+async def test_a_page_that_was_taken_over_does_not_fight_back(desk: LoginPage, stub: Stub) -> None:
     told = b'event: superseded\ndata: {"error":"superseded"}\n\n'
     stub.always["events"] = Reply(200, told, (("Content-Type", "text/event-stream"),))
     stub.attributes += ' stream="events"'
@@ -213,7 +213,7 @@ async def test_a_page_that_was_taken_over_does_not_fight_back(desk: Desk, stub: 
     assert stub.kinds() == ["begin", "events"]
 
 
-async def test_a_stream_that_there_is_not_is_none(desk: Desk, stub: Stub) -> None:
+async def test_a_stream_that_there_is_not_is_none(desk: LoginPage, stub: Stub) -> None:
     await begin(desk, stub, "../logout")
     await desk.eventually(lambda: stub.count("status") == 1)
     assert set(stub.kinds()) == {"begin", "status"}

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Request, WebSocket
 
 from qrlogin.wire import AsyncEndpoint, Response
-from tests.browser.desk import Desk
+from tests.browser.login_page import LoginPage
 from tests.browser.test_streams import HEARD, heard
 from tests.wire.sites import Application, Site, awaited, bare_asgi
 from tests.wire.story import Phone
@@ -62,7 +62,7 @@ def served(kind: str) -> Iterator[tuple[Site, Streams]]:
 
 
 @pytest.mark.parametrize("kind", ["events", "socket"])
-async def test_a_login_over_a_stream_that_is_dropped_once(desk: Desk, kind: str) -> None:
+async def test_a_login_over_a_stream_that_is_dropped_once(desk: LoginPage, kind: str) -> None:
     with served(kind) as (site, streams), Phone(site, "alice") as alice:
         asked: list[str] = []
         frames: list[list[str]] = []

@@ -6,8 +6,8 @@ import json
 import pytest
 from playwright.async_api import Response
 
-from tests.browser.desk import Desk
-from tests.browser.stub import Fault, Reply, Stub, html, problem
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Fault, Reply, Stub, html, problem
 
 JSON = (("Content-Type", "application/json"),)
 PICTURE = {"size": 29, "path": "M4 4h1v1h-1z"}
@@ -36,7 +36,7 @@ NONSENSE: dict[str, Reply | Fault] = {
 
 
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
-async def test_nonsense_at_begin(desk: Desk, stub: Stub, fault: Reply | Fault) -> None:
+async def test_nonsense_at_begin(desk: LoginPage, stub: Stub, fault: Reply | Fault) -> None:
     await desk.page.clock.install()
     stub.always["begin"] = fault
     await desk.page.goto(stub.url)
@@ -54,7 +54,7 @@ async def test_nonsense_at_begin(desk: Desk, stub: Stub, fault: Reply | Fault) -
 
 
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
-async def test_nonsense_while_waiting(desk: Desk, stub: Stub, fault: Reply | Fault) -> None:
+async def test_nonsense_while_waiting(desk: LoginPage, stub: Stub, fault: Reply | Fault) -> None:
     await desk.page.clock.install()
     stub.always["status"] = fault
     await desk.page.goto(stub.url)
@@ -71,7 +71,7 @@ async def test_nonsense_while_waiting(desk: Desk, stub: Stub, fault: Reply | Fau
     assert "/account" not in stub.pages, "no redirect is followed"
 
 
-async def test_silence_beyond_the_end(desk: Desk, stub: Stub) -> None:
+async def test_silence_beyond_the_end(desk: LoginPage, stub: Stub) -> None:
     """The server says nothing until the login must be over: then that is what the page says."""
     await desk.page.clock.install()
     stub.lifetime = 20
@@ -94,7 +94,7 @@ STRANGE_STATES = {
 
 
 @pytest.mark.parametrize("more", STRANGE_STATES.values(), ids=STRANGE_STATES.keys())
-async def test_answers_of_another_version(desk: Desk, stub: Stub, more: dict[str, object]) -> None:
+async def test_answers_of_another_version(desk: LoginPage, stub: Stub, more: dict[str, object]) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -106,7 +106,7 @@ async def test_answers_of_another_version(desk: Desk, stub: Stub, more: dict[str
     await desk.until("pending")
 
 
-async def test_unknown_fields_are_ignored(desk: Desk, stub: Stub) -> None:
+async def test_unknown_fields_are_ignored(desk: LoginPage, stub: Stub) -> None:
     stub.extra = {"weather": "fine", "__proto__": {"retry_after": 60}, "hasOwnProperty": 1, "then": 1}
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -115,7 +115,7 @@ async def test_unknown_fields_are_ignored(desk: Desk, stub: Stub) -> None:
     await desk.logged_in()
 
 
-async def test_a_dead_server(desk: Desk, stub: Stub) -> None:
+async def test_a_dead_server(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -134,7 +134,7 @@ async def test_a_dead_server(desk: Desk, stub: Stub) -> None:
     await desk.logged_in()
 
 
-async def test_a_hiccup_heals_by_itself(desk: Desk, stub: Stub) -> None:
+async def test_a_hiccup_heals_by_itself(desk: LoginPage, stub: Stub) -> None:
     stub.faults["begin"].append(problem(503, "unavailable"))
     stub.faults["status"].extend([html(502), Fault.DROPPED])
     await desk.page.goto(stub.url)
@@ -144,7 +144,7 @@ async def test_a_hiccup_heals_by_itself(desk: Desk, stub: Stub) -> None:
     assert stub.count("begin") == 2
 
 
-async def test_attempts_spread_out(desk: Desk, stub: Stub) -> None:
+async def test_attempts_spread_out(desk: LoginPage, stub: Stub) -> None:
     """Each pause is drawn between half of it and all of it, and doubles."""
     await desk.page.add_init_script(
         """window.slept = []; const real = setTimeout;
@@ -159,7 +159,7 @@ async def test_attempts_spread_out(desk: Desk, stub: Stub) -> None:
     assert len(slept) == 4
 
 
-async def test_too_many_requests_while_waiting(desk: Desk, stub: Stub) -> None:
+async def test_too_many_requests_while_waiting(desk: LoginPage, stub: Stub) -> None:
     """Not again before the server said so."""
     await desk.page.clock.install()
     stub.lifetime = 600
@@ -174,7 +174,7 @@ async def test_too_many_requests_while_waiting(desk: Desk, stub: Stub) -> None:
     assert await desk.state() == "pending"
 
 
-async def test_too_many_requests_at_begin(desk: Desk, stub: Stub) -> None:
+async def test_too_many_requests_at_begin(desk: LoginPage, stub: Stub) -> None:
     """A long pause is not sat out behind a placeholder: the person is asked, and even a click keeps the server's word."""
     await desk.page.clock.install()
     stub.faults["begin"].append(problem(429, "too_many", retry_after=100))
@@ -193,7 +193,7 @@ async def says_when(response: Response) -> bool:
     return b"retry_after" in await response.body()
 
 
-async def test_a_server_that_does_not_hold_is_not_flooded(desk: Desk, stub: Stub) -> None:
+async def test_a_server_that_does_not_hold_is_not_flooded(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install(time=0)
     stub.hold, stub.lifetime = 0, 600
     await desk.page.goto(stub.url)
@@ -217,7 +217,7 @@ async def test_a_server_that_does_not_hold_is_not_flooded(desk: Desk, stub: Stub
 
 
 @pytest.mark.parametrize("as_error", [True, False])
-async def test_an_expired_login_asks_for_nothing_by_itself(desk: Desk, stub: Stub, as_error: bool) -> None:
+async def test_an_expired_login_asks_for_nothing_by_itself(desk: LoginPage, stub: Stub, as_error: bool) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -237,7 +237,7 @@ async def test_an_expired_login_asks_for_nothing_by_itself(desk: Desk, stub: Stu
     assert stub.count("begin") == 2
 
 
-async def test_a_hidden_page_rests_and_a_visible_one_reads_again(desk: Desk, stub: Stub) -> None:
+async def test_a_hidden_page_rests_and_a_visible_one_reads_again(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -258,7 +258,7 @@ async def test_a_hidden_page_rests_and_a_visible_one_reads_again(desk: Desk, stu
     assert stub.count("begin") == 1
 
 
-async def test_a_page_that_opens_hidden_asks_when_it_is_seen(desk: Desk, stub: Stub) -> None:
+async def test_a_page_that_opens_hidden_asks_when_it_is_seen(desk: LoginPage, stub: Stub) -> None:
     await desk.page.add_init_script(
         'Object.defineProperty(Document.prototype, "visibilityState", {get: () => "hidden", configurable: true})'
     )
@@ -270,7 +270,7 @@ async def test_a_page_that_opens_hidden_asks_when_it_is_seen(desk: Desk, stub: S
     await desk.until("pending")
 
 
-async def test_hidden_while_the_login_begins(desk: Desk, stub: Stub) -> None:
+async def test_hidden_while_the_login_begins(desk: LoginPage, stub: Stub) -> None:
     """A begin on its way is not thrown away, and not doubled."""
     stub.faults["begin"].append(problem(503, "unavailable", retry_after=1))
     await desk.opens(stub.url, "starting")
@@ -285,7 +285,7 @@ async def test_hidden_while_the_login_begins(desk: Desk, stub: Stub) -> None:
     await desk.eventually(lambda: stub.count("status") >= 1)
 
 
-async def test_back_from_the_page_cache(desk: Desk, stub: Stub) -> None:
+async def test_back_from_the_page_cache(desk: LoginPage, stub: Stub) -> None:
     """Played, for browsers that say nothing else of it: Safari before 14.5. What Chromium does is in test_page_cache.py."""
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -297,7 +297,7 @@ async def test_back_from_the_page_cache(desk: Desk, stub: Stub) -> None:
     await desk.until("scanned")
 
 
-async def test_a_removed_element_is_silent_and_goes_on_when_it_is_back(desk: Desk, stub: Stub) -> None:
+async def test_a_removed_element_is_silent_and_goes_on_when_it_is_back(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -314,7 +314,7 @@ async def test_a_removed_element_is_silent_and_goes_on_when_it_is_back(desk: Des
     assert stub.count("begin") == 1
 
 
-async def test_another_window_took_over(desk: Desk, stub: Stub) -> None:
+async def test_another_window_took_over(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install()
     stub.faults["status"].append(problem(409, "superseded"))
     await desk.page.goto(stub.url)
@@ -328,7 +328,7 @@ async def test_another_window_took_over(desk: Desk, stub: Stub) -> None:
     assert stub.count("begin") == 1
 
 
-async def test_offline_and_online_again(desk: Desk, stub: Stub) -> None:
+async def test_offline_and_online_again(desk: LoginPage, stub: Stub) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -342,7 +342,7 @@ async def test_offline_and_online_again(desk: Desk, stub: Stub) -> None:
     await desk.logged_in()
 
 
-async def test_a_server_without_a_network_is_still_a_server(desk: Desk, stub: Stub) -> None:
+async def test_a_server_without_a_network_is_still_a_server(desk: LoginPage, stub: Stub) -> None:
     """A laptop in the train serves its own demo: what the browser believes about the network decides nothing."""
     await desk.page.add_init_script('Object.defineProperty(Navigator.prototype, "onLine", {get: () => false})')
     await desk.page.goto(stub.url)
@@ -352,7 +352,7 @@ async def test_a_server_without_a_network_is_still_a_server(desk: Desk, stub: St
     await desk.until("scanned")
 
 
-async def test_the_wait_never_outlives_the_login_by_much(desk: Desk, stub: Stub) -> None:
+async def test_the_wait_never_outlives_the_login_by_much(desk: LoginPage, stub: Stub) -> None:
     stub.lifetime = 3
     await desk.page.goto(stub.url)
     await desk.ends("expired", "Show a new code")
@@ -361,7 +361,7 @@ async def test_the_wait_never_outlives_the_login_by_much(desk: Desk, stub: Stub)
 
 
 @pytest.mark.parametrize("state", ["scanned", "confirmed"])
-async def test_that_is_not_me(desk: Desk, stub: Stub, state: str) -> None:
+async def test_that_is_not_me(desk: LoginPage, stub: Stub, state: str) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.move(state)
@@ -374,7 +374,7 @@ async def test_that_is_not_me(desk: Desk, stub: Stub, state: str) -> None:
     assert stub.count("begin") == 2
 
 
-async def test_that_is_not_me_holds_even_if_the_server_does_not_hear_it(desk: Desk, stub: Stub) -> None:
+async def test_that_is_not_me_holds_even_if_the_server_does_not_hear_it(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.move("confirmed")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from qrlogin import State
-from tests.browser.desk import Desk
+from tests.browser.login_page import LoginPage
 from tests.browser.wechat_site import WeChatSite, text_of
 from tests.servers import LOOPBACK
 
@@ -19,14 +19,14 @@ def site() -> Iterator[WeChatSite]:
         yield running
 
 
-async def told(desk: Desk, words: str) -> None:
+async def told(desk: LoginPage, words: str) -> None:
     """Waits until the page has been told all this, and nothing else."""
     look = desk.page.locator("#told").text_content
     await desk.eventually(look, lambda seen: str(seen).strip() == words, f"the page to say {words!r}")
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["same origin", "another origin of the same site"])
-async def test_the_articles_code_logs_a_browser_in(desk: Desk, site: WeChatSite, beside: bool) -> None:
+async def test_the_articles_code_logs_a_browser_in(desk: LoginPage, site: WeChatSite, beside: bool) -> None:
     await desk.page.goto(f"{site.beside if beside else site.origin}/login", wait_until="domcontentloaded")
     await desk.eventually(site.waiting, lambda count: count == 1)
     await desk.page.locator("img").evaluate("it => it.decode()")
@@ -56,7 +56,7 @@ async def test_the_articles_code_logs_a_browser_in(desk: Desk, site: WeChatSite,
     assert site.log_ins == ["1"]
 
 
-async def test_the_articles_code_hears_that_it_is_over(desk: Desk, site: WeChatSite) -> None:
+async def test_the_articles_code_hears_that_it_is_over(desk: LoginPage, site: WeChatSite) -> None:
     await desk.page.goto(f"{site.origin}/login", wait_until="domcontentloaded")
     await desk.eventually(site.waiting, lambda count: count == 1)
     await desk.page.locator("img").evaluate("it => it.decode()")
@@ -68,7 +68,7 @@ async def test_the_articles_code_hears_that_it_is_over(desk: Desk, site: WeChatS
     assert site.log_ins == []
 
 
-async def test_a_page_of_another_site_gets_nothing(desk: Desk, site: WeChatSite) -> None:
+async def test_a_page_of_another_site_gets_nothing(desk: LoginPage, site: WeChatSite) -> None:
     """To a browser, localhost and 127.0.0.1 are two sites."""
     await desk.page.goto(f"{site.beside.replace('localhost', LOOPBACK)}/login", wait_until="domcontentloaded")
     await told(desk, "refused")
@@ -81,12 +81,12 @@ async def test_a_page_of_another_site_gets_nothing(desk: Desk, site: WeChatSite)
 # WeChat's open platform
 
 
-async def says(desk: Desk, words: str) -> None:
+async def says(desk: LoginPage, words: str) -> None:
     await desk.page.get_by_role("status").filter(has_text=words).wait_for()
 
 
 @pytest.mark.parametrize("application", ["this site", "a neighbour"])
-async def test_the_page_logs_a_browser_in(desk: Desk, site: WeChatSite, application: str) -> None:
+async def test_the_page_logs_a_browser_in(desk: LoginPage, site: WeChatSite, application: str) -> None:
     wants = "" if application == "this site" else f"?appid=wx-neighbour&redirect_uri={site.beside}/back&state=a%20b%26%3D%22%3C"
     await desk.page.goto(f"{site.origin}/connect/qrconnect{wants}")
     await says(desk, "Scan the code")
@@ -117,7 +117,7 @@ async def test_the_page_logs_a_browser_in(desk: Desk, site: WeChatSite, applicat
     assert len(polls) <= 5, "there were polls without news"
 
 
-async def test_the_page_says_that_it_is_over_and_offers_a_new_code(desk: Desk, site: WeChatSite) -> None:
+async def test_the_page_says_that_it_is_over_and_offers_a_new_code(desk: LoginPage, site: WeChatSite) -> None:
     await desk.page.emulate_media(color_scheme="dark")
     await desk.page.set_viewport_size({"width": 320, "height": 568})
     await desk.page.goto(f"{site.origin}/connect/qrconnect")
@@ -138,7 +138,7 @@ async def test_the_page_says_that_it_is_over_and_offers_a_new_code(desk: Desk, s
     assert site.qr.run(site.qr.core.scan(second, subject="1", shown_as="A•••e")).state is State.SCANNED
 
 
-async def test_the_page_survives_a_server_that_is_away(desk: Desk, site: WeChatSite) -> None:
+async def test_the_page_survives_a_server_that_is_away(desk: LoginPage, site: WeChatSite) -> None:
     """It asks again after five seconds, with what it was told last."""
     await desk.page.clock.install()
     await desk.page.route("**/connect/l/qrconnect?*", lambda route: route.abort())
@@ -150,7 +150,7 @@ async def test_the_page_survives_a_server_that_is_away(desk: Desk, site: WeChatS
     await desk.eventually(status, lambda seen: "approve on your phone" in str(seen), hurry=True)
 
 
-async def test_going_back_to_a_page_whose_code_is_spent_shows_a_new_one(desk: Desk, site: WeChatSite) -> None:
+async def test_going_back_to_a_page_whose_code_is_spent_shows_a_new_one(desk: LoginPage, site: WeChatSite) -> None:
     """Whether the browser loads the page anew or thaws it. Driven like this it never thaws one, so it is told that it did."""
     await desk.page.goto(f"{site.origin}/connect/qrconnect")
     first = await text_of(desk.page.get_by_role("img"))

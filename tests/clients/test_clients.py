@@ -18,7 +18,7 @@ MOST_PER_SECOND = 3
 
 _OAUTH = {Ending.DENIED: "access_denied"}
 
-pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
+pytestmark = [pytest.mark.matrix, pytest.mark.timeout(2 * PATIENCE_S)]
 
 CLIENTS = (
     Client(
@@ -122,7 +122,6 @@ def demos() -> Iterator[tuple[str, str]]:
         yield usual.origin, short.origin
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
 def test_a_public_client_comes_to_the_right_ends(client: Client, demos: tuple[str, str], tmp_path: Path) -> None:
     if not installed(client):

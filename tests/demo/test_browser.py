@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.desk import PATIENCE_S, Desk
-from tests.demo.hand import Hand, camera, glance, pick_up
+from tests.browser.login_page import PATIENCE_S, LoginPage
+from tests.demo.phone_page import PhonePage, camera, glance, open_phone
 from tests.demo.running import RunningDemo
 
 NO, YES = "No, I did not start this", "Yes, log it in"
@@ -28,19 +28,19 @@ def brief_demo() -> Iterator[RunningDemo]:
 @asynccontextmanager
 async def desk_and_phone(
     chromium: Browser, demo: RunningDemo, shots: Path, *, width: int = 1200, scheme: str = "light"
-) -> AsyncIterator[tuple[Desk, Hand]]:
+) -> AsyncIterator[tuple[LoginPage, PhonePage]]:
     """Two strangers: a desk with the login page open, and a phone."""
     context = await chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-    desk, hand = await Desk.sit_down(context, shots), await pick_up(chromium, shots)
+    desk, phone = await LoginPage.in_context(context, shots), await open_phone(chromium, shots)
     await desk.page.goto(demo.origin)
     await desk.eventually(desk.state, lambda state: state in ("pending", "expired"), "a login")  # a brief one may be over already
-    yield desk, hand
+    yield desk, phone
     await context.close()
-    await hand.put_away()
+    await phone.close()
     assert desk.problems == []
 
 
-async def brief_code(desk: Desk) -> str:
+async def brief_code(desk: LoginPage) -> str:
     """What the camera reads. If a slow machine has let the login expire before, there is a new code on the screen."""
 
     async def look() -> str:
@@ -51,31 +51,31 @@ async def brief_code(desk: Desk) -> str:
     return str(await desk.eventually(look, what="a QR code"))
 
 
-async def heading(desk: Desk, text: str) -> None:
+async def heading(desk: LoginPage, text: str) -> None:
     await desk.page.get_by_role("heading", name=text).wait_for(timeout=PATIENCE_S * 1000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_scan_approve_continue(chromium: Browser, demo: RunningDemo, tmp_path: Path, scheme: str) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path, scheme=scheme) as (desk, hand):
+    async with desk_and_phone(chromium, demo, tmp_path, scheme=scheme) as (desk, phone):
         assert await desk.axe() == []
         await desk.shot("desk-pending")
-        await hand.open(await camera(desk))
-        await hand.view("who", "Whose phone is this?")
-        await hand.press("Alice\u2019s phone")
-        await hand.view("found", "Somebody wants to log in")
+        await phone.open(await camera(desk))
+        await phone.view("who", "Whose phone is this?")
+        await phone.press("Alice\u2019s phone")
+        await phone.view("found", "Somebody wants to log in")
         assert await desk.state() == "pending"  # looking at the address scanned nothing
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this browser in as Alice?")
-        shown = await hand.text()
+        await phone.press("See who is asking")
+        await phone.view("ask", "Log this browser in as Alice?")
+        shown = await phone.text()
         for fact in ("Chrome", "Linux", "127.0.0.1", "Alice", demo.origin.removeprefix("http://"), "ago"):
             assert fact in shown
         assert "Approve only if the code is on the screen in front of you." in shown
         assert "If you did not start this, say no" in shown
         await desk.until("scanned")
-        await hand.press(YES)
-        await hand.view("approved", "Approved")
-        assert "Go on in the other window." in await hand.text()
+        await phone.press(YES)
+        await phone.view("approved", "Approved")
+        assert "Go on in the other window." in await phone.text()
         await desk.until("confirmed")
         assert "Continue as A•••e?" in await desk.text()
         assert await desk.axe() == []
@@ -90,10 +90,10 @@ async def test_scan_approve_continue(chromium: Browser, demo: RunningDemo, tmp_p
 
 
 async def test_deny(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-        await hand.scan(desk, "Alice")
-        await hand.press(NO)
-        await hand.view("denied", "Denied")
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+        await phone.scan(desk, "Alice")
+        await phone.press(NO)
+        await phone.view("denied", "Denied")
         await desk.until("denied")
         assert await desk.buttons() == ["Show a new code"]
         await desk.press("Show a new code")
@@ -101,35 +101,35 @@ async def test_deny(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> Non
 
 
 async def test_stop_after_approving(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-        await hand.scan(desk, "Alice")
-        await hand.press(YES)
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+        await phone.scan(desk, "Alice")
+        await phone.press(YES)
         await desk.until("confirmed")
-        await hand.press("Stop it after all")
-        await hand.view("denied", "Denied")
+        await phone.press("Stop it after all")
+        await phone.view("denied", "Denied")
         await desk.until("denied")
 
 
 async def test_that_is_not_me(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-        await hand.scan(desk, "Bob")
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+        await phone.scan(desk, "Bob")
         await desk.until("scanned")
         assert "B•b" in await desk.text()
         await desk.press("That is not me")
         await desk.until("cancelled")
-        await hand.press(YES)
-        await hand.view("cancelled", "Cancelled in the browser")
+        await phone.press(YES)
+        await phone.view("cancelled", "Cancelled in the browser")
 
 
 async def test_not_now_then_again(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-        await hand.scan(desk, "Alice")
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+        await phone.scan(desk, "Alice")
         await desk.until("scanned")
-        await hand.press("Not now")
-        await hand.view("released", "Put back")
+        await phone.press("Not now")
+        await phone.view("released", "Put back")
         await desk.until("pending")
-        await hand.press("Look again")
-        await hand.press(YES)
+        await phone.press("Look again")
+        await phone.press(YES)
         await desk.until("confirmed")
         await desk.press("Continue")
         await heading(desk, "You are logged in as Alice")
@@ -137,7 +137,7 @@ async def test_not_now_then_again(chromium: Browser, demo: RunningDemo, tmp_path
 
 async def test_a_second_account(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, alice):
-        bob = await pick_up(chromium, tmp_path)
+        bob = await open_phone(chromium, tmp_path)
         read = await camera(desk)
         await alice.open(read)
         await alice.look("Alice")
@@ -152,24 +152,24 @@ async def test_a_second_account(chromium: Browser, demo: RunningDemo, tmp_path: 
         await desk.until("confirmed")
         await desk.press("Continue")
         await heading(desk, "You are logged in as Bob")
-        await bob.put_away()
+        await bob.close()
 
 
 async def test_expired_before_the_scan(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, hand):
+    async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, phone):
         first = await brief_code(desk)
-        await hand.open(first)
+        await phone.open(first)
         await desk.until("expired")
-        await hand.look("Alice")
-        await hand.view("expired", "This code has expired")
+        await phone.look("Alice")
+        await phone.view("expired", "This code has expired")
         assert await brief_code(desk) != first
 
 
 async def test_expired_while_somebody_thinks(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, hand):
-        await hand.open(await brief_code(desk))
-        await hand.look("Alice")
-        await hand.view("expired", "This code has expired")  # without a tap
+    async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, phone):
+        await phone.open(await brief_code(desk))
+        await phone.look("Alice")
+        await phone.view("expired", "This code has expired")  # without a tap
         await desk.until("expired")
 
 
@@ -178,83 +178,84 @@ async def test_one_person_with_two_windows(chromium: Browser, demo: RunningDemo,
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, _):
         async with desk.context.expect_page() as opened:
             await desk.page.get_by_role("link", name="Play one in a new window").click()
-        hand = Hand(Desk(desk.context, await opened.value, tmp_path))
-        assert hand.page.url == await camera(desk)
-        await hand.look("Alice")
-        await hand.press(YES)
-        await hand.view("approved", "Approved")
+        phone = PhonePage(desk.context, await opened.value, tmp_path)
+        assert phone.page.url == await camera(desk)
+        await phone.look("Alice")
+        await phone.press(YES)
+        await phone.view("approved", "Approved")
         await desk.page.bring_to_front()
         await desk.until("confirmed")
         await desk.press("Continue")
         await heading(desk, "You are logged in as Alice")
-        assert hand.problems == []
+        assert phone.problems == []
 
 
 async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-        await hand.open(f"{demo.origin}/phone")
-        await hand.view("who", "Whose phone is this?")
-        await hand.press("Bob\u2019s phone")
-        await hand.view("aim", "Scan a code")
-        await hand.page.get_by_role("link", name="On this browser\u2019s login page").click()
-        await hand.page.get_by_text("No login page of this browser waits for a phone.").wait_for()
-        await hand.page.get_by_label("Or what another code says").fill(await camera(desk))
-        await hand.press("Scan it")
-        await hand.view("found", "Somebody wants to log in")
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this browser in as Bob?")
-        await hand.press("Switch")
-        await hand.look("Alice")
-        await hand.view("taken", "Somebody else scanned this code")
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+        await phone.open(f"{demo.origin}/phone")
+        await phone.view("who", "Whose phone is this?")
+        await phone.press("Bob\u2019s phone")
+        await phone.view("aim", "Scan a code")
+        await phone.page.get_by_role("link", name="On this browser\u2019s login page").click()
+        await phone.page.get_by_text("No login page of this browser waits for a phone.").wait_for()
+        await phone.page.get_by_label("Or what another code says").fill(await camera(desk))
+        await phone.press("Scan it")
+        await phone.view("found", "Somebody wants to log in")
+        await phone.press("See who is asking")
+        await phone.view("ask", "Log this browser in as Bob?")
+        await phone.press("Switch")
+        await phone.look("Alice")
+        await phone.view("taken", "Somebody else scanned this code")
 
 
 async def test_a_code_of_nobody(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path) as (_, hand):
-        await hand.open(f"{demo.origin}/qr/a.code-of_nobody")
-        await hand.look("Alice")
-        await hand.view("gone", "This code is not known here")
+    async with desk_and_phone(chromium, demo, tmp_path) as (_, phone):
+        await phone.open(f"{demo.origin}/qr/a.code-of_nobody")
+        await phone.look("Alice")
+        await phone.view("gone", "This code is not known here")
 
 
 async def test_the_demo_is_gone(chromium: Browser, tmp_path: Path) -> None:
     with RunningDemo() as demo:
-        async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-            await hand.scan(desk, "Alice")
-            await hand.view("ask", "Log this browser in as Alice?")
+        async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+            await phone.scan(desk, "Alice")
+            await phone.view("ask", "Log this browser in as Alice?")
             demo.end()
-            await hand.press(YES)
-            await hand.view("unavailable", "No answer")
-            assert await hand.page.get_by_role("button", name="Try again").is_visible()
+            await phone.press(YES)
+            await phone.view("unavailable", "No answer")
+            assert await phone.page.get_by_role("button", name="Try again").is_visible()
 
 
 async def test_a_tap_for_the_screen_before_is_no_answer(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
     """Two taps in a row where "Continue" was must not approve, whatever has come to lie there."""
-    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-        await hand.scan(desk, "Alice")
-        await hand.view("ask", "Log this browser in as Alice?")
-        await hand.page.evaluate("window.again = setInterval(() => dispatchEvent(new Event('focus')), 20)")  # a moment that lasts
-        await hand.page.locator("button.approve[aria-disabled]").wait_for()
-        await hand.page.get_by_role("button", name=YES).click(force=True)
-        assert await hand.element.get_attribute("state") == "ask"
-        await hand.page.evaluate("clearInterval(window.again)")
-        await hand.press(YES)
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+        await phone.scan(desk, "Alice")
+        await phone.view("ask", "Log this browser in as Alice?")
+        # a moment that lasts
+        await phone.page.evaluate("window.again = setInterval(() => dispatchEvent(new Event('focus')), 20)")
+        await phone.page.locator("button.approve[aria-disabled]").wait_for()
+        await phone.page.get_by_role("button", name=YES).click(force=True)
+        assert await phone.element.get_attribute("state") == "ask"
+        await phone.page.evaluate("clearInterval(window.again)")
+        await phone.press(YES)
         await desk.until("confirmed")
 
 
 async def test_by_keyboard_declining_comes_first(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
-        await hand.open(await camera(desk))
+    async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
+        await phone.open(await camera(desk))
         for view in ("h1:visible", "demo-approve[state=found]"):  # Alice's phone is the first; then there is one button
-            await hand.page.locator(view).wait_for()
-            await hand.page.keyboard.press("Tab")
-            await hand.page.locator("button:focus:not([aria-disabled])").wait_for()
-            await hand.page.keyboard.press("Enter")
-        await hand.view("ask", "Log this browser in as Alice?")
+            await phone.page.locator(view).wait_for()
+            await phone.page.keyboard.press("Tab")
+            await phone.page.locator("button:focus:not([aria-disabled])").wait_for()
+            await phone.page.keyboard.press("Enter")
+        await phone.view("ask", "Log this browser in as Alice?")
         order = []
         for _ in range(3):
-            await hand.page.keyboard.press("Tab")
-            order.append(await hand.element.evaluate("it => it.shadowRoot.activeElement.textContent"))
+            await phone.page.keyboard.press("Tab")
+            order.append(await phone.element.evaluate("it => it.shadowRoot.activeElement.textContent"))
         assert order == [NO, YES, "Not now"]
-        deny, approve = [await hand.page.get_by_role("button", name=name, exact=True).bounding_box() for name in order[:2]]
+        deny, approve = [await phone.page.get_by_role("button", name=name, exact=True).bounding_box() for name in order[:2]]
         assert deny
         assert approve
         assert (deny["width"], deny["height"], deny["y"]) == (approve["width"], approve["height"], approve["y"])
@@ -262,14 +263,14 @@ async def test_by_keyboard_declining_comes_first(chromium: Browser, demo: Runnin
 
 @pytest.mark.parametrize("width", [320, 1000])
 async def test_nothing_is_cut_off(chromium: Browser, demo: RunningDemo, tmp_path: Path, width: int) -> None:
-    async with desk_and_phone(chromium, demo, tmp_path, width=width) as (desk, hand):
+    async with desk_and_phone(chromium, demo, tmp_path, width=width) as (desk, phone):
         fits = "() => document.documentElement.scrollWidth <= innerWidth"
-        await hand.page.set_viewport_size({"width": width, "height": 640})
+        await phone.page.set_viewport_size({"width": width, "height": 640})
         assert await desk.page.evaluate(fits)
         assert await desk.axe() == []
-        await hand.scan(desk, "Alice")
-        await hand.view("ask", "Log this browser in as Alice?")
-        assert await hand.page.evaluate(fits)
-        await hand.press(YES)
-        await hand.view("approved", "Approved")
-        assert await hand.page.evaluate(fits)
+        await phone.scan(desk, "Alice")
+        await phone.view("ask", "Log this browser in as Alice?")
+        assert await phone.page.evaluate(fits)
+        await phone.press(YES)
+        await phone.view("approved", "Approved")
+        assert await phone.page.evaluate(fits)

@@ -67,9 +67,9 @@ def player(name: str, origin: str) -> Player:
 
 def hand_in(demo: str, text: str, *acts: str) -> list[Answer]:
     """What Alice's phone hears from this very process."""
-    hand = Client(demo, agent="a phone")
-    hand.bearer = str(hand.post("/demo/phone", {"name": "alice"}).json["token"])
-    return [hand.post(f"/qrlogin/phone/{act}", {"code": text}) for act in acts]
+    phone = Client(demo, agent="a phone")
+    phone.bearer = str(phone.post("/demo/phone", {"name": "alice"}).json["token"])
+    return [phone.post(f"/qrlogin/phone/{act}", {"code": text}) for act in acts]
 
 
 # Where they are

@@ -10,10 +10,11 @@ from qrlogin.browser import LANGUAGES, texts
 from qrlogin.demo import pages
 from qrlogin.demo.people import PEOPLE
 from qrlogin.demo.site import Site
-from tests.browser.desk import Desk
+from tests.browser.login_page import LoginPage
 from tests.browser.words import strangers
-from tests.demo.hand import camera, pick_up
+from tests.demo.phone_page import camera, open_phone
 from tests.demo.running import RunningDemo, ask
+from tests.tables import for_each_row
 
 #: What no language changes: names, addresses, what a browser says of itself, a code.
 DATA = [
@@ -31,11 +32,11 @@ DATA = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("accept", "lang"),
+@for_each_row(
+    "accept, lang",
     [("", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("zh-TW", "zh-CN"), ("nl, en;q=0.5", "en"), ("\x00;;q=", "en")],
 )
-@pytest.mark.parametrize("path", ["/", "/phone", "/qr/x", "/no/such/page"])
+@for_each_row("path", ["/", "/phone", "/qr/x", "/no/such/page"])
 def test_a_page_is_in_the_language_asked_for(site: Site, path: str, accept: str, lang: str) -> None:
     html = ask(site, "GET", path, accept_language=accept).body.decode()
     assert f'<html lang="{lang}">' in html
@@ -72,34 +73,34 @@ def test_the_scripts_of_the_pages_have_no_words() -> None:
 async def test_a_login_in_chinese(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
     zh, words = texts("zh-CN")["approve"], texts("zh-CN")["pages"]
     context = await chromium.new_context(viewport={"width": 1200, "height": 800}, locale="zh-CN")
-    desk = await Desk.sit_down(context, tmp_path)
-    hand = await pick_up(chromium, tmp_path, locale="zh-CN")
+    desk = await LoginPage.in_context(context, tmp_path)
+    phone = await open_phone(chromium, tmp_path, locale="zh-CN")
 
-    async def reads(seat: Desk) -> None:
+    async def reads(seat: LoginPage) -> None:
         assert await strangers(seat.page, "zh-CN", DATA) == []
         await seat.shot(f"zh-{len(list(tmp_path.iterdir()))}")
 
     await desk.page.goto(demo.origin)
     await desk.until("pending")
     await reads(desk)
-    await hand.open(f"{demo.origin}/phone")
-    await hand.view("who", words["demoWhose"])
-    await reads(hand.seat)
-    await hand.press(words["demoPhoneOf"].replace("{name}", "Alice"))
-    await hand.view("aim", words["demoAim"])
-    await reads(hand.seat)
-    await hand.open(await camera(desk))
-    await hand.view("found", zh["found"])
-    await hand.press(zh["look"])
-    await hand.view("ask", zh["ask"].partition("{")[0])
-    await reads(hand.seat)
-    await hand.press(zh["approve"])
-    await hand.view("approved", zh["approved"])
-    await reads(hand.seat)
+    await phone.open(f"{demo.origin}/phone")
+    await phone.view("who", words["demoWhose"])
+    await reads(phone)
+    await phone.press(words["demoPhoneOf"].replace("{name}", "Alice"))
+    await phone.view("aim", words["demoAim"])
+    await reads(phone)
+    await phone.open(await camera(desk))
+    await phone.view("found", zh["found"])
+    await phone.press(zh["look"])
+    await phone.view("ask", zh["ask"].partition("{")[0])
+    await reads(phone)
+    await phone.press(zh["approve"])
+    await phone.view("approved", zh["approved"])
+    await reads(phone)
     await desk.until("confirmed")
     await desk.press(texts("zh-CN")["login"]["yes"])
     await desk.page.get_by_role("heading", name=words["loggedInAs"].replace("{name}", "Alice")).wait_for()
     await reads(desk)
     await context.close()
-    await hand.put_away()
+    await phone.close()
     assert desk.problems == []

@@ -7,6 +7,7 @@ import pytest
 
 from qrlogin.demo import client, phone, players, selfcheck
 from tests.demo.running import run
+from tests.tables import for_each_row
 
 SCENES = 25  # at least so many things are looked at
 
@@ -54,7 +55,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("code", BROKEN)
+@for_each_row("code", BROKEN)
 def test_what_is_broken_is_noticed(code: str) -> None:
     done = run("demo", "--self-check", code=code)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -88,11 +89,11 @@ def test_the_players_know_nothing_of_the_core(module: object) -> None:
 
 def test_desk_and_phone_share_only_a_picture() -> None:
     """No line of one names the other, and both begin with a client of their own."""
-    desk, hand = (
+    desk, phone = (
         next(node for node in _tree(selfcheck).body if isinstance(node, ast.ClassDef) and node.name == name)
-        for name in ("Desk", "Phone")
+        for name in ("LoginPage", "Phone")
     )
-    for mine, other in ((desk, "Phone"), (hand, "Desk")):
+    for mine, other in ((desk, "Phone"), (phone, "LoginPage")):
         names = {node.id for node in ast.walk(mine) if isinstance(node, ast.Name)}
         assert other not in names
         assert "Client" in names

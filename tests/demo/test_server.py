@@ -14,6 +14,7 @@ from qrlogin.demo.server import Server, cut
 from qrlogin.wire.message import BODY_CAP, StartResponse
 from tests.demo.running import PATIENCE_S, RunningDemo, run
 from tests.servers import RedisServer
+from tests.tables import for_each_row
 
 # The process
 
@@ -92,8 +93,8 @@ def test_the_lan_is_warned_of() -> None:
         assert demo.browser().post("/qrlogin/begin", {}).status == 201
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
+@for_each_row(
+    "options, says",
     [
         (("--store", "mysql://x"), "--store: a store is memory, or an address such as redis://"),
         (("--store", "redis://127.0.0.1:1/0"), "the store did not answer"),

@@ -13,6 +13,7 @@ from qrlogin.demo.site import SESSION, Site, described
 from qrlogin.wire import Request, Response
 from qrlogin.wire.context import _parser
 from tests.demo.running import ORIGIN, Clock, ask, bearer, cookies, said
+from tests.tables import for_each_row
 
 PAGES = (
     "/",
@@ -57,7 +58,7 @@ def log_in(site: Site, name: str = "alice", cookie: str = "") -> str:
 # Pages
 
 
-@pytest.mark.parametrize("path", PAGES)
+@for_each_row("path", PAGES)
 def test_every_page_is_guarded(site: Site, path: str) -> None:
     headers = dict(ask(site, "GET", path).headers)
     directives = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
@@ -113,8 +114,8 @@ def test_the_phone_page_is_the_same_for_every_code(site: Site) -> None:
     assert [ask(site, "GET", path) for path in others] == [genuine] * len(others)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
+@for_each_row(
+    "method, path, allowed",
     [
         ("POST", "/", "GET, HEAD"),
         ("DELETE", "/phone", "GET, HEAD"),
@@ -133,7 +134,7 @@ def test_a_wrong_method_hears_the_right_one(site: Site, method: str, path: str, 
     assert dict(answer.headers)["Allow"] == allowed
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "path", ["/qr/", "/qr/a/b", "/qrs", "/phone/", "/demo/", "/demo/..", "/demo/site.py", "/qrlogin/", "/qrlogin/phone/"]
 )
 def test_nothing_else_is_there(site: Site, path: str) -> None:

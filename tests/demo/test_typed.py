@@ -15,8 +15,8 @@ from qrlogin.demo.site import Site
 from qrlogin.errors import Misconfigured
 from qrlogin.policy import STANDARD
 from qrlogin.wire import Endpoint, Native, Request
-from tests.browser.desk import PATIENCE_S, Desk
-from tests.demo.hand import Hand
+from tests.browser.login_page import PATIENCE_S, LoginPage
+from tests.demo.phone_page import PhonePage
 from tests.demo.running import ORIGIN, RunningDemo, ask, bearer, said
 
 CODE = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}")
@@ -73,63 +73,61 @@ def test_guesses_run_out_and_what_was_right_is_given_back(site: Site) -> None:
 @asynccontextmanager
 async def seats(
     chromium: Browser, demo: RunningDemo, shots: Path, *, width: int = 390, scheme: str = "light"
-) -> AsyncIterator[tuple[Desk, Hand]]:
+) -> AsyncIterator[tuple[LoginPage, PhonePage]]:
     """A desk with the login page open, and a phone on which a real keyboard types."""
-    desk = await Desk.sit_down(
+    desk = await LoginPage.in_context(
         await chromium.new_context(viewport={"width": 1000, "height": 760}, color_scheme=scheme),  # type: ignore[arg-type]
         shots,
     )
-    hand = Hand(
-        await Desk.sit_down(
-            await chromium.new_context(viewport={"width": width, "height": 720}, color_scheme=scheme),  # type: ignore[arg-type]
-            shots,
-        )
+    phone = await PhonePage.in_context(
+        await chromium.new_context(viewport={"width": width, "height": 720}, color_scheme=scheme),  # type: ignore[arg-type]
+        shots,
     )
     await desk.page.goto(demo.origin)
     await desk.until("pending")
-    yield desk, hand
+    yield desk, phone
     await desk.context.close()
-    await hand.put_away()
+    await phone.close()
     assert desk.problems == []
 
 
-async def shown_code(desk: Desk) -> str:
+async def shown_code(desk: LoginPage) -> str:
     return await desk.element.locator(".code").inner_text()
 
 
-async def type_code(hand: Hand, code: str) -> None:
-    await hand.page.get_by_label("Code", exact=True).fill(code)
-    await hand.ready()
-    await hand.page.keyboard.press("Enter")
+async def type_code(phone: PhonePage, code: str) -> None:
+    await phone.page.get_by_label("Code", exact=True).fill(code)
+    await phone.ready()
+    await phone.page.keyboard.press("Enter")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark")])
 async def test_from_one_screen_to_the_other(
     chromium: Browser, demo: RunningDemo, tmp_path: Path, width: int, scheme: str
 ) -> None:
-    async with seats(chromium, demo, tmp_path, width=width, scheme=scheme) as (desk, hand):
+    async with seats(chromium, demo, tmp_path, width=width, scheme=scheme) as (desk, phone):
         code = await shown_code(desk)
         assert CODE.fullmatch(code)
         assert await desk.axe() == []
         await desk.shot("desk-with-a-code")
 
-        await hand.open(f"{demo.origin}/qr")
-        await hand.view("who", "Whose phone is this?")
-        await hand.press("Alice\u2019s phone")
-        await hand.view("typing", "Type the code")
-        await type_code(hand, NOBODYS)
-        await hand.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
-        await hand.view("typing", "Type the code")
-        field = hand.page.get_by_label("Code", exact=True)
+        await phone.open(f"{demo.origin}/qr")
+        await phone.view("who", "Whose phone is this?")
+        await phone.press("Alice\u2019s phone")
+        await phone.view("typing", "Type the code")
+        await type_code(phone, NOBODYS)
+        await phone.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
+        await phone.view("typing", "Type the code")
+        field = phone.page.get_by_label("Code", exact=True)
         assert await field.get_attribute("aria-invalid") == "true"
         assert await field.evaluate("it => it === it.getRootNode().activeElement && it.selectionEnd === it.value.length")
         assert await desk.state() == "pending"
 
-        await hand.ready()
-        await hand.page.keyboard.type(code.replace("-", " ").lower())  # over what was selected
-        await hand.page.keyboard.press("Enter")
-        await hand.view("ask", "Log this device in as Alice?")
-        text = await hand.text()
+        await phone.ready()
+        await phone.page.keyboard.type(code.replace("-", " ").lower())  # over what was selected
+        await phone.page.keyboard.press("Enter")
+        await phone.view("ask", "Log this device in as Alice?")
+        text = await phone.text()
         for fact in (
             code,
             "Chrome",
@@ -139,25 +137,25 @@ async def test_from_one_screen_to_the_other(
         ):
             assert fact.lower() in text.lower()
         assert "the code is on the screen in front of you" not in text
-        assert await hand.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert await phone.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
         await desk.until("scanned")
         assert not await desk.element.locator(".code").is_visible()
-        await hand.press("Yes, log it in")
-        await hand.view("approved", "Approved")
+        await phone.press("Yes, log it in")
+        await phone.view("approved", "Approved")
         await desk.until("confirmed")
 
 
 async def test_every_target_is_large_enough_for_a_thumb(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with seats(chromium, demo, tmp_path, width=320) as (desk, hand):
-        await hand.open(f"{demo.origin}/qr?user_code={await shown_code(desk)}")
-        await hand.press("Alice\u2019s phone")
-        await hand.view("found", "Somebody wants to log in")
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this device in as Alice?")
-        for address in (hand.page.url, f"{demo.origin}/qr", f"{demo.origin}/phone"):
-            await hand.open(address)
-            await hand.page.locator("h1:visible").wait_for()
-            for target in await hand.page.locator("button:visible, a:visible, input:visible").all():
+    async with seats(chromium, demo, tmp_path, width=320) as (desk, phone):
+        await phone.open(f"{demo.origin}/qr?user_code={await shown_code(desk)}")
+        await phone.press("Alice\u2019s phone")
+        await phone.view("found", "Somebody wants to log in")
+        await phone.press("See who is asking")
+        await phone.view("ask", "Log this device in as Alice?")
+        for address in (phone.page.url, f"{demo.origin}/qr", f"{demo.origin}/phone"):
+            await phone.open(address)
+            await phone.page.locator("h1:visible").wait_for()
+            for target in await phone.page.locator("button:visible, a:visible, input:visible").all():
                 box = await target.bounding_box()
                 assert box
                 assert min(box["width"], box["height"]) >= TARGET, await target.inner_text()
@@ -173,63 +171,63 @@ async def test_listeners_hear_it_letter_by_letter(chromium: Browser, demo: Runni
 
 async def test_an_address_with_the_code_asks_to_compare_it(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
     """RFC 8628 section 3.3.1, and 5.4: what came by a link is shown again, and nothing is done by opening it."""
-    async with seats(chromium, demo, tmp_path) as (desk, hand):
+    async with seats(chromium, demo, tmp_path) as (desk, phone):
         code = await shown_code(desk)
         for address in (f"qr?user_code={code}", f"qr/{code}", f"qr/-{code.lower()}--"):
-            await hand.open(f"{demo.origin}/{address}")
-            if await hand.page.locator("#nobody").is_visible():
-                await hand.press("Bob\u2019s phone")
-            await hand.page.get_by_text("Does a device in your own hands show exactly this code?").wait_for()
-            assert code in await hand.text()
+            await phone.open(f"{demo.origin}/{address}")
+            if await phone.page.locator("#nobody").is_visible():
+                await phone.press("Bob\u2019s phone")
+            await phone.page.get_by_text("Does a device in your own hands show exactly this code?").wait_for()
+            assert code in await phone.text()
             assert await desk.state() == "pending"
-        await hand.open(f"{demo.origin}/qr?user_code={code}")
-        await hand.view("found", "Somebody wants to log in")
+        await phone.open(f"{demo.origin}/qr?user_code={code}")
+        await phone.view("found", "Somebody wants to log in")
         assert f"phone --server {demo.origin} --as bob approve {code}" in (
-            await hand.page.locator(".command").text_content() or ""
+            await phone.page.locator(".command").text_content() or ""
         )
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this device in as Bob?")
-        assert code in await hand.text()
-        await hand.press("No, I did not start this")
-        await hand.view("denied", "Denied")
+        await phone.press("See who is asking")
+        await phone.view("ask", "Log this device in as Bob?")
+        assert code in await phone.text()
+        await phone.press("No, I did not start this")
+        await phone.view("denied", "Denied")
         await desk.until("denied")
 
 
 async def test_what_stands_in_an_address_is_text(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with seats(chromium, demo, tmp_path) as (_, hand):
-        await hand.open(f"{demo.origin}/qr?user_code=%3Cimg%20src=x%3E;%20rm")
-        await hand.press("Alice\u2019s phone")
-        await hand.view("found", "Somebody wants to log in")
-        assert await hand.element.locator(".code").text_content() == "<img src=x>; rm"
-        assert not await hand.page.locator("details").is_visible(), "what is shown there may be pasted into a shell"
-        await hand.press("See who is asking")
-        await hand.view("gone", "This code is not known here")
+    async with seats(chromium, demo, tmp_path) as (_, phone):
+        await phone.open(f"{demo.origin}/qr?user_code=%3Cimg%20src=x%3E;%20rm")
+        await phone.press("Alice\u2019s phone")
+        await phone.view("found", "Somebody wants to log in")
+        assert await phone.element.locator(".code").text_content() == "<img src=x>; rm"
+        assert not await phone.page.locator("details").is_visible(), "what is shown there may be pasted into a shell"
+        await phone.press("See who is asking")
+        await phone.view("gone", "This code is not known here")
 
 
 async def test_a_scanned_code_is_not_asked_to_be_compared(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
-    async with seats(chromium, demo, tmp_path) as (_, hand):
+    async with seats(chromium, demo, tmp_path) as (_, phone):
         for tail in ("ab" * 16, "ypl2BF7kR0e3CZ8XGYY0Vg==", "AAAAAAAAAAAAAAAAAAAAAA.1.x"):
-            await hand.open(f"{demo.origin}/qr/{tail}")
-            if await hand.page.locator("#nobody").is_visible():
-                await hand.press("Alice\u2019s phone")
-            await hand.page.locator("h1:visible", has_text="Somebody wants to log in").wait_for()
-            assert await hand.element.locator(".code").count() == 0
+            await phone.open(f"{demo.origin}/qr/{tail}")
+            if await phone.page.locator("#nobody").is_visible():
+                await phone.press("Alice\u2019s phone")
+            await phone.page.locator("h1:visible", has_text="Somebody wants to log in").wait_for()
+            assert await phone.element.locator(".code").count() == 0
 
 
 async def test_too_many_wrong_codes(chromium: Browser, tmp_path: Path) -> None:
     with RunningDemo() as demo:
-        async with seats(chromium, demo, tmp_path, width=320) as (desk, hand):
-            await hand.open(f"{demo.origin}/qr")
-            await hand.press("Bob\u2019s phone")
+        async with seats(chromium, demo, tmp_path, width=320) as (desk, phone):
+            await phone.open(f"{demo.origin}/qr")
+            await phone.press("Bob\u2019s phone")
             for _ in range(STANDARD.guesses):
-                await type_code(hand, NOBODYS)
-                await hand.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
-                await hand.element.locator(".note").evaluate("it => it.textContent = ''")
-            await type_code(hand, await shown_code(desk))
-            await hand.view("guesses", "Too many wrong codes")
-            assert "Wait 10 minutes before you type another one" in await hand.text()
+                await type_code(phone, NOBODYS)
+                await phone.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
+                await phone.element.locator(".note").evaluate("it => it.textContent = ''")
+            await type_code(phone, await shown_code(desk))
+            await phone.view("guesses", "Too many wrong codes")
+            assert "Wait 10 minutes before you type another one" in await phone.text()
             assert await desk.state() == "pending"
-            await hand.page.get_by_role("link", name="Scan another code").click()
-            await hand.view("aim", "Scan a code")
-            await hand.page.get_by_role("link", name="Type a code").click()
-            await hand.view("typing", "Type the code")
+            await phone.page.get_by_role("link", name="Scan another code").click()
+            await phone.view("aim", "Scan a code")
+            await phone.page.get_by_role("link", name="Type a code").click()
+            await phone.view("typing", "Type the code")

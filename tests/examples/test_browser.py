@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.desk import PATIENCE_S
-from tests.demo.hand import camera
-from tests.examples.people import Profile, at_desk, in_hand
+from tests.browser.login_page import PATIENCE_S
+from tests.demo.phone_page import camera
+from tests.examples.profiles import Profile, at_desk, in_hand
 from tests.examples.running import ALL, Running
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.examples.parked import Wait, full, settle, waiting
+from tests.examples.held_waits import Wait, full, settle, waiting
 from tests.examples.running import DJANGO, Running, prepared
 from tests.examples.story import Desk, Phone, Stage, approved, tell
 from tests.examples.visitors import PASSWORD, OfExamples, Visitor

@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.examples.parked import settle, sooner_than, waiting
+from tests.examples.held_waits import settle, sooner_than, waiting
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import DJANGO, LEFT_OUT, Running
 from tests.examples.story import Desk, Phone

@@ -21,6 +21,7 @@ import pytest
 
 from tests.examples.fastapi_served import Served, served, signed_up
 
+pytestmark = pytest.mark.matrix
 RULES = """
 [[operations]]
 include-path-regex = "/socket$"
@@ -49,14 +50,12 @@ def finds_nothing(site: Served, folder: Path, *options: str, config: str = "") -
     assert f"Tested: {operations}\n" in done.stdout, done.stdout
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_nobody_finds_anything(tmp_path: Path) -> None:
     with served(tmp_path, QRLOGIN_DIALECTS="all") as site:
         finds_nothing(site, tmp_path, "--phases=coverage,fuzzing")
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("state", "phases"), [("pending", "coverage,fuzzing"), ("confirmed", "coverage")])
 def test_somebody_with_a_login_finds_nothing(state: str, phases: str, tmp_path: Path) -> None:

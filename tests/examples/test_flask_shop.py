@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.examples.parked import settle, sooner_than, waiting
+from tests.examples.held_waits import settle, sooner_than, waiting
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import EXAMPLES, LEFT_OUT, own_port, surroundings
 from tests.examples.story import Desk, Phone

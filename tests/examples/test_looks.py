@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.demo.hand import camera
-from tests.examples.people import Profile, at_desk, in_hand, willing
+from tests.demo.phone_page import camera
+from tests.examples.profiles import Profile, at_desk, in_hand, willing
 from tests.examples.running import ALL, EXAMPLES, Running
 from tests.examples.visitors import PASSWORD
 

@@ -20,7 +20,7 @@ def test_the_adapter_is_short(example: Example) -> None:
     assert len(lines) <= ADAPTER_LINES
 
 
-@pytest.mark.long
+@pytest.mark.matrix
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("example", ALL.values(), ids=list(ALL))
 def test_its_one_command_in_a_fresh_environment(example: Example, tmp_path: Path) -> None:

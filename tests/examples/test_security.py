@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.demo.hand import camera
-from tests.examples.people import at_desk, in_hand
+from tests.demo.phone_page import camera
+from tests.examples.profiles import at_desk, in_hand
 from tests.examples.running import Running
 from tests.examples.visitors import PASSWORD, OfExamples, Visitor
 from tests.servers import LOOPBACK, free_port

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.parked import settle, sooner_than, waiting
+from tests.examples.held_waits import settle, sooner_than, waiting
 from tests.examples.running import DJANGO, FASTAPI, FLASK, Example, Running, prepared
 from tests.examples.story import Desk
 from tests.examples.visitors import OfExamples
@@ -39,7 +39,7 @@ def patient(example: Example, folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.long
+@pytest.mark.matrix
 @pytest.mark.parametrize(("example", "command"), COMMANDS, ids=lambda value: getattr(value, "name", value))
 def test_a_hundred_parked_browsers_do_not_keep_it(example: Example, command: str, tmp_path: Path) -> None:
     folder = patient(example, tmp_path / example.folder)

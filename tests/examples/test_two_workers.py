@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.examples.people import IN_HAND, Profile, at_desk
+from tests.examples.profiles import IN_HAND, Profile, at_desk
 from tests.examples.running import ALL, EXAMPLES, LEFT_OUT, Example, Running
 from tests.examples.story import HOLD, Stage, tell
 from tests.examples.visitors import OfExamples, Visitor

@@ -15,14 +15,15 @@ from PIL import Image
 from qrlogin import render
 from qrlogin.render import _matrix
 from tests.render import readers
+from tests.tables import for_each_row
 
 REPOSITORY = Path(__file__).parents[2]
 FORMS: list[Callable[[str], object]] = [render.svg, render.png, render.data_uri, render.terminal, render.matrix_path]
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(
-    ("text", "message"),
+@for_each_row("form", FORMS)
+@for_each_row(
+    "text, message",
     [
         ("", "at least one character"),
         (None, "at least one character"),

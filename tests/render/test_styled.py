@@ -20,6 +20,7 @@ from qrcode.constants import ERROR_CORRECT_Q
 from qrlogin import render
 from qrlogin.render import Style, _styled
 from tests.render import decoders, logos, readers
+from tests.tables import for_each_row
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 MODULES = ("square", "rounded", "dots")
@@ -179,8 +180,8 @@ def test_a_logo_is_in_the_centre_as_large_as_its_text_lets_it_be(length: int, si
     assert bare.getcolors() == [(bare.width * bare.height, (0xFF, 0xF8, 0xE1))]
 
 
-@pytest.mark.parametrize("scale", [4, 7, 20])
-@pytest.mark.parametrize("modules", MODULES)
+@for_each_row("scale", [4, 7, 20])
+@for_each_row("modules", MODULES)
 def test_the_quiet_zone_stays_and_the_middle_of_each_module_has_its_colour(modules: str, scale: int) -> None:
     style = Style(modules=modules, dark="#1a237e", light="#fff8e1")  # type: ignore[arg-type]
     image = picture(render.png(link(105), scale=scale, style=style))
@@ -206,8 +207,8 @@ def test_rounded_modules_run_into_each_other_without_a_gap_at_any_scale() -> Non
         assert timing.crop((scale, 0, 6 * scale, scale)).getcolors() == [(5 * scale * scale, (0, 0, 0))]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
+@for_each_row(
+    "wrong, message",
     [
         ({"modules": "stars"}, "square"),
         ({"dark": "black"}, "dark is a colour like"),

@@ -12,11 +12,6 @@ settings.register_profile("found is enough", parent=settings.get_profile("ci"), 
 settings.load_profile("found is enough")
 
 
-class TestNaive(StoreSuite):
-    def make_store(self, now: Callable[[], int]) -> NaiveStore:
-        return NaiveStore(now=now)
-
-
 class TestForgiving(StoreSuite):
     def make_store(self, now: Callable[[], int]) -> NaiveStore:
         return NaiveStore(now=now, forgiving=True)

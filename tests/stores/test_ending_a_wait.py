@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from qrlogin import AsyncMemoryStore, MemoryStore, Superseded
-from tests.people import Clock
+from tests.application import Clock
 
 LONG = 500.0  # seconds; a wait that is to end for another reason
 

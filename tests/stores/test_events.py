@@ -19,9 +19,9 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking, Colour
 from qrlogin.stores.suite.stories import every_way
 from qrlogin.table import State
-from tests.people import ALICE, BOB, KEY, SHOWN, URI
-from tests.stores.proxy import Proxy
-from tests.stores.worlds import Stores, both_colours
+from tests.application import ALICE, BOB, KEY, SHOWN, URI
+from tests.stores.fault_proxy import Proxy
+from tests.stores.redis_world import Stores, both_colours
 
 NAMES: Final = {
     "scan": "scanned",

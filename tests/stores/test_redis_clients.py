@@ -22,7 +22,7 @@ from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
 from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
-from tests.stores.worlds import Stores, both_colours
+from tests.stores.redis_world import Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (redis.sentinel.Sentinel, redis.asyncio.sentinel.Sentinel)  # redis-py has no types for them
 Clients = tuple[Callable[[], Any], Callable[[], Any]]  # a blocking one, an awaited one

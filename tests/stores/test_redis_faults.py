@@ -31,8 +31,8 @@ from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE, State
 from tests.people import KEY, URI
 from tests.servers import RedisServer
-from tests.stores.proxy import Proxy
-from tests.stores.worlds import Stores, both_colours, world_at
+from tests.stores.fault_proxy import Proxy
+from tests.stores.redis_world import Stores, both_colours, world_at
 
 
 @pytest.fixture

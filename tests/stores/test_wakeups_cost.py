@@ -10,7 +10,7 @@ from qrlogin.stores.suite.colours import PATIENCE
 from qrlogin.stores.suite.world import Login
 from qrlogin.table import State
 from tests.servers import RedisServer
-from tests.stores.worlds import Stores, both_colours, world_at
+from tests.stores.redis_world import Stores, both_colours, world_at
 
 WAITS = 100
 SECONDS = 10

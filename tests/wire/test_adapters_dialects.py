@@ -21,7 +21,7 @@ from qrlogin.core import Core
 from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Rfc8628, WeChat, WeChatOpen
 from qrlogin.wire.rfc8628 import GRANT_TYPE
 from tests.wire import django_mount
-from tests.wire.dialects.town import TYPED, everybody
+from tests.wire.dialects.dialect_clients import TYPED, everybody
 from tests.wire.mount import KEY, ORIGIN, URI
 from tests.wire.test_adapters import Wsgi
 

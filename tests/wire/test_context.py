@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from qrlogin import STANDARD, MemoryStore, Misconfigured, QRLogin
 from qrlogin.arguments import freeze
 from qrlogin.wire import BrowserContext, Exchange, Request, Rfc8628, WeChatOpen, describe_browser
-from tests.people import KEY, URI
+from tests.application import KEY, URI
+from tests.tables import for_each_row
 
 LIKE_GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"{LIKE_GECKO} Chrome/139.0.0.0"
@@ -118,13 +119,13 @@ def harmless(context: object) -> bool:
     return all(sign.isprintable() and not unicodedata.category(sign).startswith("C") for sign in "".join(context.values()))
 
 
-@pytest.mark.parametrize(("agent", "browser", "system"), SHOWN, ids=[f"{name} {system}" for _, name, system in SHOWN])
+@for_each_row("agent, browser, system", SHOWN)
 def test_a_browser_is_called_by_its_name(agent: str, browser: str, system: str | None) -> None:
     shown = {"browser": browser} | ({"system": system} if system else {})
     assert BrowserContext()(asked(agent)) == shown
 
 
-@pytest.mark.parametrize("agent", HOSTILE.values(), ids=HOSTILE.keys())
+@for_each_row("agent", HOSTILE.values())
 def test_a_hostile_browser_is_shown_short_and_harmless(agent: str) -> None:
     context = BrowserContext(address=lambda _: agent, place=lambda _: agent)(asked(agent))
     assert harmless(context)

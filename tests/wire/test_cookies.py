@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from qrlogin import Misconfigured, Policy
 from qrlogin.wire import Cookie
+from tests.tables import for_each_row
 from tests.wire.mount import ALICE, ORIGIN, Colour, Mount, Tab, get, post, reach, read
 
 LOOPBACK = "http://127.0.0.1:8000/qr"
@@ -171,7 +172,7 @@ def test_two_cookies_for_one_login_are_refused_rather_than_guessed_at(mount: Mou
     assert len(mount.store.calls) == asked
 
 
-@pytest.mark.parametrize("form", ["{}", " {} ", "a=b; {}", "a=b;{};c=d", "a; {}", "=; {}", ";;;{};", 'a="b; {}', "é=…; {}"])
+@for_each_row("form", ["{}", " {} ", "a=b; {}", "a=b;{};c=d", "a; {}", "=; {}", ";;;{};", 'a="b; {}', "é=…; {}"])
 def test_a_cookie_is_found_among_others(mount: Mount, form: str) -> None:
     tab = reach(mount, "pending")
     own = f"{tab.cookie}={tab.device_code}"

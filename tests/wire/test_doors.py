@@ -6,6 +6,7 @@ import pytest
 
 from qrlogin.browser import MODULES, module
 from qrlogin.wire import Request, Response
+from tests.tables import for_each_row
 from tests.wire.mount import (
     ALICE,
     BOB,
@@ -61,7 +62,7 @@ def at_the_browsers_door(tab: Tab) -> Iterator[Request]:
     yield post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": "o" * 22})
 
 
-@pytest.mark.parametrize("origin", ORIGINS)
+@for_each_row("origin", ORIGINS)
 def test_a_page_of_another_site_is_refused_at_the_browsers_door(mount: Mount, origin: str | None) -> None:
     tab = reach(mount, "scanned")
     for site, own in SITES.items():
@@ -75,8 +76,8 @@ def test_a_page_of_another_site_is_refused_at_the_browsers_door(mount: Mount, or
         assert (mount.records, len(mount.store.calls)) == (before, asked)
 
 
-@pytest.mark.parametrize("credential", [True, False])
-@pytest.mark.parametrize("origin", ORIGINS)
+@for_each_row("credential", [True, False])
+@for_each_row("origin", ORIGINS)
 def test_the_phones_door_asks_for_more(mount: Mount, origin: str | None, credential: bool) -> None:
     """A session cookie is no proof of intent: a page says where it comes from, an app sends Authorization."""
     for site, own in SITES.items():
@@ -107,7 +108,7 @@ FORWARDED = (
 )
 
 
-@pytest.mark.parametrize("name", FORWARDED)
+@for_each_row("name", FORWARDED)
 def test_addresses_come_from_the_configuration_and_never_from_a_header(mount: Mount, name: str) -> None:
     for value in ("evil.net", "https://evil.net/x", "host=evil.net;proto=http", "begin\r\nset-cookie: a=b"):
         tab = Tab(mount)
@@ -125,8 +126,8 @@ def test_the_element_is_for_everybody(mount: Mount) -> None:
     assert answer.status == 200  # a plain file; Cross-Origin-Resource-Policy keeps other sites from running it
 
 
-@pytest.mark.parametrize("name", MODULES)
-@pytest.mark.parametrize("etag", ["{}", "W/{}", '"x", {}', '{} , "x"'])
+@for_each_row("name", MODULES)
+@for_each_row("etag", ["{}", "W/{}", '"x", {}', '{} , "x"'])
 def test_a_module_is_not_sent_twice(mount: Mount, name: str, etag: str) -> None:
     first = mount.browser(get(name))
     assert first.body == module(name)

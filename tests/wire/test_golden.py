@@ -2,9 +2,8 @@
 
 import re
 
-import pytest
-
 from qrlogin.table import State
+from tests.tables import for_each_row
 from tests.wire.mount import ELEMENT, HISTORIES, Mount, get, reach, read
 from tests.wire.transcript import GOLDEN, transcript
 
@@ -19,7 +18,7 @@ def test_every_state_has_its_section() -> None:
     assert set(re.findall(r"^== (.*)", written, re.MULTILINE)) == {"begin", "methods", *HISTORIES}
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+@for_each_row("history", HISTORIES)
 def test_a_get_changes_nothing(mount: Mount, history: str) -> None:  # I29
     tab = reach(mount, history)
     tab.look()  # whatever has outlived its time is dropped by the next call, of whatever kind

@@ -11,6 +11,7 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import METHODS, Cookie, Endpoint, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.tables import for_each_row
 from tests.wire.mount import KEY, ORIGIN, URI
 
 Messages = list[dict[str, Any]]
@@ -61,7 +62,7 @@ LENGTHS: dict[str, tuple[bytes, str | None, bytes]] = {
 }
 
 
-@pytest.mark.parametrize(("content", "length", "body"), LENGTHS.values(), ids=LENGTHS)
+@for_each_row("content, length, body", LENGTHS.values())
 def test_a_wsgi_body_is_as_long_as_it_says_or_it_is_none(content: bytes, length: str | None, body: bytes) -> None:
     environ = {} if length is None else {"CONTENT_LENGTH": length}
     source = Input(content)
@@ -257,8 +258,8 @@ def test_json_is_utf_8_without_escapes_and_without_spaces() -> None:
     assert ANSWER.headers == (("Content-Type", "application/json; charset=utf-8"), ("X-One", "1"))
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", ["begin", "qr-login-element.js", "A" * 22, "nowhere"])
+@for_each_row("method", METHODS)
+@for_each_row("path", ["begin", "qr-login-element.js", "A" * 22, "nowhere"])
 def test_pep_3333_is_kept(method: str, path: str) -> None:
     """The validator of the standard library stands on both sides, and fails at the slightest deviation."""
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:

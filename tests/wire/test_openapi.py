@@ -18,9 +18,10 @@ from qrlogin.wire import Native, Request, Response, Route, guards
 from qrlogin.wire.native_routes import EVENTS, SOCKET
 from qrlogin.wire.openapi import SCHEMES, operation, paths
 from qrlogin.wire.routes import FORM, JSON, Answer, Field, match
-from tests.wire.dialects.life import HISTORIES as POLLED
-from tests.wire.dialects.life import Life, lived
-from tests.wire.dialects.town import SPEAKERS, TYPED
+from tests.tables import for_each_row
+from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED
+from tests.wire.dialects.lifecycle import HISTORIES as POLLED
+from tests.wire.dialects.lifecycle import Life, lived
 from tests.wire.mount import ALICE, BOB, HISTORIES, KEY, ORIGIN, URI, Mount, Tab, get, post, reach
 
 METHODS: Final = {"get", "post"}
@@ -56,8 +57,8 @@ def variants(life: Life, request: Request) -> Iterator[Request]:
         yield replace(request, body=urlencode([one for one in parse_qsl(request.body.decode()) if one[0] != name]).encode())
 
 
-@pytest.mark.parametrize("history", POLLED)
-@pytest.mark.parametrize("name", SPEAKERS)
+@for_each_row("history", POLLED)
+@for_each_row("name", SPEAKERS)
 def test_every_answer_fits_its_description(name: str, history: str) -> None:
     with lived(name, history) as life:
         for route, request in life.requests.items():
@@ -70,7 +71,7 @@ def test_every_answer_fits_its_description(name: str, history: str) -> None:
             fits(route, life.mount.browser(request))
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+@for_each_row("history", HISTORIES)
 def test_every_answer_of_the_native_dialect_fits(history: str) -> None:
     with Mount("sync") as mount:
         *browser, cancel, redeem = (
@@ -149,7 +150,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return asked
 
 
-@pytest.mark.parametrize("name", SPEAKERS)
+@for_each_row("name", SPEAKERS)
 def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> None:
     seen = dict.fromkeys(SPEAKERS[name](core()).browser_routes, frozenset[str]())
     for history in POLLED:
@@ -170,7 +171,7 @@ def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> No
         assert names == {one.name for one in (*route.query, *(route.body or ()))}, route.path
 
 
-@pytest.mark.parametrize("name", SPEAKERS)
+@for_each_row("name", SPEAKERS)
 def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
     with lived(name, "pending") as life:
         for route, request in life.requests.items():
@@ -188,7 +189,7 @@ def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
                 }, (route.path, one.name)
 
 
-@pytest.mark.parametrize("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
+@for_each_row("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
 def test_a_field_that_does_not_fit_is_told_what_it_must_be(text: str) -> None:
     one = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
     with pytest.raises(BadRequest, match="after must be the version that you were last told"):
@@ -206,7 +207,7 @@ def core() -> Core:
     return Core(secret_keys=[KEY], verification_uri=URI, audience=None, policy=TYPED)
 
 
-@pytest.mark.parametrize("name", SPEAKERS)
+@for_each_row("name", SPEAKERS)
 def test_the_description_is_complete_in_itself(name: str) -> None:
     dialect = SPEAKERS[name](core())
     described = paths(dialect, "/below")

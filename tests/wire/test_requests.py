@@ -8,6 +8,7 @@ from qrlogin.browser import MODULES
 from qrlogin.errors import BadArgument, BadRequest
 from qrlogin.wire import METHODS, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.tables import for_each_row
 from tests.wire.mount import (
     BOB,
     CREDENTIAL,
@@ -46,7 +47,7 @@ def test_the_routes_that_a_dialect_declares_are_those_that_it_answers(mount: Mou
     assert {route.path: route.method for route in dialect.phone_routes} == dict.fromkeys(PHONE_PATHS, "POST")
 
 
-@pytest.mark.parametrize("path", BROWSER_PATHS)
+@for_each_row("path", BROWSER_PATHS)
 def test_another_method_at_the_browsers_door_is_told_which_is_right(mount: Mount, path: str) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
@@ -57,7 +58,7 @@ def test_another_method_at_the_browsers_door_is_told_which_is_right(mount: Mount
     assert mount.records == before
 
 
-@pytest.mark.parametrize("path", PHONE_PATHS)
+@for_each_row("path", PHONE_PATHS)
 def test_another_method_at_the_phones_door_is_told_which_is_right(mount: Mount, path: str) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
@@ -148,12 +149,12 @@ FORMS = (
 )
 
 
-@pytest.mark.parametrize("content_type", FORMS)
+@for_each_row("content_type", FORMS)
 def test_only_json_is_read_for_a_form_of_another_site_can_send_the_rest(untouched: Untouched, content_type: str | None) -> None:
     untouched.refuses(415, everywhere(untouched.mount, untouched.tab, content_type, b'{"code":"x"}'))
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "content_type", ["application/json", "Application/JSON", "application/json;charset=utf-8", "application/json ; x=y"]
 )
 def test_json_is_json_however_it_is_written(mount: Mount, content_type: str) -> None:
@@ -208,7 +209,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+@for_each_row("body", MALFORMED.values())
 def test_what_is_not_the_object_that_was_asked_for_is_refused(untouched: Untouched, body: bytes) -> None:
     untouched.refuses(400, everywhere(untouched.mount, untouched.tab, "application/json", body))
 
@@ -223,7 +224,7 @@ TWICE = (
 )
 
 
-@pytest.mark.parametrize(("path", "body"), TWICE)
+@for_each_row("path, body", TWICE)
 def test_a_field_is_there_once(untouched: Untouched, path: str, body: bytes) -> None:
     mount, tab = untouched.mount, untouched.tab
     if path == "phone":
@@ -234,8 +235,8 @@ def test_a_field_is_there_once(untouched: Untouched, path: str, body: bytes) -> 
     assert all(read(answer)["error_description"].endswith("is there twice") for answer in answers)
 
 
-@pytest.mark.parametrize("value", [None, True, 0, 1.5, [], ["x"], {}, {"code": "x"}, "\ud800", "x\udfff"])
-@pytest.mark.parametrize(("path", "fields"), [("begin", ["deliver"]), ("redeem", ["acknowledged", "op"]), ("phone", ["code"])])
+@for_each_row("value", [None, True, 0, 1.5, [], ["x"], {}, {"code": "x"}, "\ud800", "x\udfff"])
+@for_each_row("path, fields", [("begin", ["deliver"]), ("redeem", ["acknowledged", "op"]), ("phone", ["code"])])
 def test_a_field_of_another_kind_is_refused(untouched: Untouched, path: str, fields: list[str], value: object) -> None:
     mount, tab = untouched.mount, untouched.tab
     fine = {"deliver": "body", "acknowledged": "x", "op": "o" * 22, "code": tab.code}
@@ -247,14 +248,12 @@ def test_a_field_of_another_kind_is_refused(untouched: Untouched, path: str, fie
             untouched.refuses(400, [tab.send(post(path if path == "begin" else f"{tab.login_id}/{path}", body))])
 
 
-@pytest.mark.parametrize("deliver", ["", "Body", "url", "cookie "])
+@for_each_row("deliver", ["", "Body", "url", "cookie "])
 def test_a_device_code_is_delivered_in_two_ways_only(untouched: Untouched, deliver: str) -> None:
     untouched.refuses(400, [untouched.tab.send(post("begin", {"deliver": deliver}))])
 
 
-@pytest.mark.parametrize(
-    "op", ["", "short", "o" * 15, "o" * 129, "o" * 16 + "\n", "o" * 16 + "\x00", "ö" * 22, "o o" * 8, "٣" * 22]
-)
+@for_each_row("op", ["", "short", "o" * 15, "o" * 129, "o" * 16 + "\n", "o" * 16 + "\x00", "ö" * 22, "o o" * 8, "٣" * 22])
 def test_an_op_is_random_text_of_a_plain_kind(untouched: Untouched, op: str) -> None:
     tab = untouched.tab
     answer = tab.send(post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": op}))
@@ -288,7 +287,7 @@ IDENTITIES = (
 )
 
 
-@pytest.mark.parametrize("field", IDENTITIES)
+@for_each_row("field", IDENTITIES)
 def test_nobody_names_themselves_or_a_login_in_a_body(untouched: Untouched, field: str) -> None:  # F4, F5
     tab = untouched.tab
     untouched.refuses(
@@ -301,7 +300,7 @@ def test_nobody_names_themselves_or_a_login_in_a_body(untouched: Untouched, fiel
     )
 
 
-@pytest.mark.parametrize("body", [b"{}", b" ", b"\x00", b"x" * (BODY_CAP + 1)])
+@for_each_row("body", [b"{}", b" ", b"\x00", b"x" * (BODY_CAP + 1)])
 def test_a_get_has_no_body(untouched: Untouched, body: bytes) -> None:
     tab = untouched.tab
     paths = [path.replace("{login_id}", tab.login_id) for path, method in BROWSER_PATHS.items() if method == "GET"]
@@ -321,12 +320,12 @@ STATUS_QUERIES = (
 )
 
 
-@pytest.mark.parametrize("query", STATUS_QUERIES)
+@for_each_row("query", STATUS_QUERIES)
 def test_a_query_says_one_thing_each_and_nothing_unknown(untouched: Untouched, query: str) -> None:
     untouched.refuses(400, [untouched.tab.look(query)])
 
 
-@pytest.mark.parametrize("query", ["id=a", "id=a&id=b", "code=x", "callback=x", "x", "deliver=body", "wait=1"])
+@for_each_row("query", ["id=a", "id=a&id=b", "code=x", "callback=x", "x", "deliver=body", "wait=1"])
 def test_a_query_where_none_is_read_is_refused(untouched: Untouched, query: str) -> None:
     tab = untouched.tab
     answers = everywhere(untouched.mount, tab, "application/json", b'{"code":"x"}', query)
@@ -334,7 +333,7 @@ def test_a_query_where_none_is_read_is_refused(untouched: Untouched, query: str)
     untouched.refuses(400, answers)
 
 
-@pytest.mark.parametrize("query", ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25", "wait=0&after=2"])
+@for_each_row("query", ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25", "wait=0&after=2"])
 def test_what_a_status_may_be_asked(mount: Mount, query: str) -> None:
     assert read(reach(mount, "scanned").look(query))["state"] == "scanned"
 
@@ -375,7 +374,7 @@ def test_whoever_is_not_signed_in_is_told_so_before_the_body_is_read(untouched: 
 MISTAKES = (Person(""), Person("1"), Person("x" * 300, "Alice"))
 
 
-@pytest.mark.parametrize("person", MISTAKES)
+@for_each_row("person", MISTAKES)
 def test_a_mistake_of_the_application_is_not_hidden_in_an_answer(untouched: Untouched, person: Person) -> None:
     with pytest.raises(BadArgument):
         untouched.tab.phone("scan", person)

@@ -9,6 +9,7 @@ import pytest
 
 from qrlogin.wire import Cookie, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.tables import for_each_row
 from tests.wire.mount import CREDENTIAL, HISTORIES, Mount, Tab, get, post, reach, read
 
 STATUS = {"login_id", "state", "version", "expires_in"}
@@ -95,7 +96,7 @@ def test_nothing_of_the_record_but_what_is_listed_gets_out(journal: Journal) -> 
         assert journal.holders(value) == set(), name
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+@for_each_row("history", HISTORIES)
 def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
     said = read(reach(mount, history).look())
     if history in ("pending", "released"):
@@ -183,7 +184,7 @@ AGENTS = {
 }
 
 
-@pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
+@for_each_row("agent", AGENTS.values())
 def test_what_a_browser_calls_itself_is_made_harmless(mount: Mount, agent: str) -> None:  # W18, rows 35 and 40
     tab = Tab(mount)
     assert tab.begin(("user-agent", agent)).status == 201
@@ -244,7 +245,7 @@ def places(tab: Tab, text: str) -> Iterator[Response]:
     yield mount.phone(post("scan", text.encode("utf-8", "replace")[:BODY_CAP], CREDENTIAL))
 
 
-@pytest.mark.parametrize("text", SPLITTERS)
+@for_each_row("text", SPLITTERS)
 def test_no_header_is_split_by_what_a_client_sends(mount: Mount, text: str) -> None:
     tab = reach(mount, "pending")
     for answer in places(tab, text):  # the mount looks at every header of every answer

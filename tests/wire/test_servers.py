@@ -12,6 +12,7 @@ import pytest
 from qrlogin.wire import METHODS
 from qrlogin.wire.message import BODY_CAP
 from tests.servers import LOOPBACK
+from tests.tables import for_each_row
 from tests.wire.sites import SITES, Site, bare_wsgi, threaded, wsgiref_server
 from tests.wire.story import Browser, Phone
 
@@ -102,7 +103,7 @@ def test_a_body_shorter_than_announced(site: Site, begun: set[str]) -> None:
     assert tell(site, head(BEGIN, f"Content-Length: {BODY_CAP * 2}") + b"{}", hang_up=True).status in (400, 0)
 
 
-@pytest.mark.parametrize("length", ["-2", "+2", "two", "0x2", "2.0", "9" * 5000, "", "2 2", "\xb2", "1_0"])
+@for_each_row("length", ["-2", "+2", "two", "0x2", "2.0", "9" * 5000, "", "2 2", "\xb2", "1_0"])
 def test_a_length_that_is_none(site: Site, begun: set[str], length: str) -> None:
     assert tell(site, head(BEGIN, f"Content-Length: {length}") + b"{}", hang_up=True).status in (0, 400, 413, 411)
 
@@ -143,7 +144,7 @@ def test_a_get_with_a_body_does_not_spoil_what_follows(site: Site) -> None:
         assert desk.look().json["state"] == "pending"
 
 
-@pytest.mark.parametrize("path", ["begin", "qr-login-element.js", "phone/scan", "A" * 22, "A" * 22 + "/cancel"])
+@for_each_row("path", ["begin", "qr-login-element.js", "phone/scan", "A" * 22, "A" * 22 + "/cancel"])
 def test_every_method_is_told_which_is_right(site: Site, begun: set[str], path: str) -> None:
     right = "GET" if path == "A" * 22 or path.endswith(".js") else "POST"
     for method in METHODS:
@@ -155,7 +156,7 @@ def test_every_method_is_told_which_is_right(site: Site, begun: set[str], path: 
             assert heard.headers["content-type"] == "application/json; charset=utf-8"
 
 
-@pytest.mark.parametrize("method", ["FOO", "PROPFIND", "get"])
+@for_each_row("method", ["FOO", "PROPFIND", "get"])
 def test_a_method_that_nobody_knows(site: Site, begun: set[str], method: str) -> None:
     heard = tell(site, head(f"{method} /qr/begin HTTP/1.1", "Content-Length: 2") + b"{}")
     assert heard.status in (400, 405)

@@ -129,6 +129,7 @@ def _answers(server: Running, said: str) -> bool:
     return False
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", SERVERS)
 def test_it_stops_under_browsers_that_wait_and_each_is_answered(name: str, tmp_path: Path, redis_url: str) -> None:
     workers = 2 if "2 workers" in name else 1

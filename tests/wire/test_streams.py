@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from qrlogin import Misconfigured
 from qrlogin.wire import Streaming
 from qrlogin.wire.places import Lookout, Places
+from tests.tables import for_each_row
 from tests.wire.clock import eventually
 from tests.wire.mount import HISTORIES, Colour, Mount, Tab, get, reach, read, with_headers
 from tests.wire.reader import Parser, Stream, ask_for_events, events, happened
@@ -71,8 +72,8 @@ def test_the_table_has_every_history() -> None:
     assert FIRST.keys() == HISTORIES.keys()
 
 
-@pytest.mark.parametrize("how", ["header", "query", "both"])
-@pytest.mark.parametrize("history", FIRST)
+@for_each_row("how", ["header", "query", "both"])
+@for_each_row("history", FIRST)
 def test_what_is_told_first(colour: Colour, history: str, how: str) -> None:
     version, *expected = FIRST[history]
     for cursor, what in zip(("", f"{version}", f"{version + 7}"), expected, strict=True):
@@ -105,7 +106,7 @@ def test_what_is_told_first(colour: Colour, history: str, how: str) -> None:
                     assert (again.status, again.body) == (204, b"")
 
 
-@pytest.mark.parametrize("junk", ["x", "-1", "1.0", "1" * 16, "1-", "1-expired2", " 1", "null", "\uff11", "9" * 4000])
+@for_each_row("junk", ["x", "-1", "1.0", "1" * 16, "1-", "1-expired2", " 1", "null", "\uff11", "9" * 4000])
 def test_an_id_that_is_none_of_ours_says_nothing(colour: Colour, junk: str) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
@@ -317,7 +318,7 @@ def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
         streams[1].close()
 
 
-@pytest.mark.parametrize("parts", range(4))
+@for_each_row("parts", range(4))
 def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(colour: Colour, parts: int) -> None:
     with mounted(colour, max_waiting=1) as mount:
         tab = reach(mount, "scanned")

@@ -5,7 +5,7 @@ import logging
 import aligo
 from aligo.error import AligoException
 
-from tests.clients.drivers.here import Here, Left, say
+from tests.clients.drivers.rerouted import Here, Left, say
 
 here = Here("/v2/account/token")
 try:

@@ -6,7 +6,7 @@ import httpx
 from bilibili_api import login_v2, request_settings, select_client
 from bilibili_api.utils.network import get_client, set_session
 
-from tests.clients.drivers.here import ORIGIN, say, say_asked, say_picture
+from tests.clients.drivers.rerouted import ORIGIN, say, say_asked, say_picture
 
 SITE = "https://passport.bilibili.com"
 EVENTS = login_v2.QrCodeLoginEvents

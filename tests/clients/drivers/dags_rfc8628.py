@@ -3,7 +3,7 @@
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib_dags import DeviceAuthorizationGrantSession, exception
 
-from tests.clients.drivers.here import ORIGIN, say
+from tests.clients.drivers.rerouted import ORIGIN, say
 
 session = DeviceAuthorizationGrantSession("a-test", scope=["openid"])
 address, _ = session.authorization_url(f"{ORIGIN}/device_authorization")

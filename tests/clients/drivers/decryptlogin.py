@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-from tests.clients.drivers.here import Here, look_at_pictures, say
+from tests.clients.drivers.rerouted import Here, look_at_pictures, say
 
 with warnings.catch_warnings(action="ignore"):  # imghdr
     from DecryptLogin.modules.core.jingdong import jingdongScanqr

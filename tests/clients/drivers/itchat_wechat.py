@@ -2,7 +2,7 @@
 
 import itchat
 
-from tests.clients.drivers.here import Here, Left, say, say_picture
+from tests.clients.drivers.rerouted import Here, Left, say, say_picture
 
 here, client = Here("/cgi-bin/mmwebwx-bin/webwxinit"), itchat.new_instance()
 told: list[str] = []

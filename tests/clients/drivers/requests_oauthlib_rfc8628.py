@@ -5,7 +5,7 @@ import time
 from oauthlib.oauth2 import DeviceClient, OAuth2Error
 from requests_oauthlib import OAuth2Session
 
-from tests.clients.drivers.here import ORIGIN, say
+from tests.clients.drivers.rerouted import ORIGIN, say
 
 session = OAuth2Session(client=DeviceClient("a test"), scope=["openid"])
 asked = {"client_id": "a test", "scope": "openid"}

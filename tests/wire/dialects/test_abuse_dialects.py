@@ -11,16 +11,17 @@ from qrlogin.browser import MODULES
 from qrlogin.wire import JD, METHODS, Bilibili, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.routes import known
+from tests.tables import for_each_row
+from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.hostile import HOSTILE, SITES, SUFFIXES
-from tests.wire.dialects.life import Life, lived
-from tests.wire.dialects.town import SPEAKERS
+from tests.wire.dialects.lifecycle import Life, lived
 from tests.wire.mount import CREDENTIAL, ORIGIN, post, with_headers
 from tests.wire.test_requests import MALFORMED, ODD_METHODS
 
 LINKS = [
     route for kind in (WeChat, WeChatOpen, Taobao, TaobaoNewLogin, Bilibili, JD) for route in kind.browser_routes if route.anybody
 ]
-EVERY = pytest.mark.parametrize("name", SPEAKERS)
+EVERY = for_each_row("name", SPEAKERS)
 
 
 def open_to_all(request: Request) -> bool:
@@ -215,7 +216,7 @@ def test_a_cookie_from_before_is_not_taken_for_a_new_login(name: str) -> None:  
             assert life.device_code not in str([cookie.value for cookie in begun.cookies])
 
 
-@pytest.mark.parametrize("told", ["", "-1", "9" * 16, "9" * 5000, "1e3", "٣", "x", "1; x", "0x1", " 1", "999999999999999"])
+@for_each_row("told", ["", "-1", "9" * 16, "9" * 5000, "1e3", "٣", "x", "1; x", "0x1", " 1", "999999999999999"])
 def test_a_cursor_that_is_none(told: str) -> None:
     with lived("wechat", "scanned") as life:
         request = next(each for each in life.requests.values() if each.path.endswith("/login"))

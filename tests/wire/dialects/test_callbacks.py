@@ -11,8 +11,9 @@ from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import Request, Response, Rfc8628, WeChatOpen
 from qrlogin.wire.rfc8628 import GRANT_TYPE
-from tests.wire.dialects.rfc8628_world import FORM
-from tests.wire.dialects.town import TYPED, everybody
+from tests.tables import for_each_row
+from tests.wire.dialects.dialect_clients import TYPED, everybody
+from tests.wire.dialects.rfc8628_server import FORM
 from tests.wire.mount import CREDENTIAL, KEY, URI, Colour, Mount, post, read
 
 NEIGHBOUR = "https://example.com:8443/back"
@@ -53,8 +54,8 @@ TAKEN: dict[str, Callable[[Core, Any], object]] = {
 }
 
 
-@pytest.mark.parametrize("take", TAKEN.values(), ids=TAKEN)
-@pytest.mark.parametrize("callback", AWAITED.values(), ids=AWAITED)
+@for_each_row("take", TAKEN.values())
+@for_each_row("callback", AWAITED.values())
 def test_what_is_awaited_is_refused_at_construction(take: Callable[[Core, Any], object], callback: Callable[..., Any]) -> None:
     core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
     with pytest.raises(Misconfigured, match="answers from memory"):
@@ -110,7 +111,7 @@ NO_YES: dict[str, Callable[[Closing], Callable[..., Any]]] = {
     "itself": lambda closing: lambda *_: object,
     "nothing": lambda closing: lambda *_: None,
 }
-EVERY = pytest.mark.parametrize("made", NO_YES.values(), ids=NO_YES)
+EVERY = for_each_row("made", NO_YES.values())
 
 
 @EVERY

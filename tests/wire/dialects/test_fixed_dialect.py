@@ -9,7 +9,8 @@ from qrlogin.core import Core
 from qrlogin.wire import JD, Bilibili, Endpoint, Request, Response, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
 from qrlogin.wire.fixed import FixedDialect, Handler, script
 from qrlogin.wire.routes import Route
-from tests.wire.dialects.life import HISTORIES, lived
+from tests.tables import for_each_row
+from tests.wire.dialects.lifecycle import HISTORIES, lived
 from tests.wire.mount import KEY, URI, Colour, Mount, get, with_headers
 
 KINDS: dict[str, type[FixedDialect]] = {
@@ -20,7 +21,7 @@ KINDS: dict[str, type[FixedDialect]] = {
     "wechat": WeChat,
     "wechat_open": WeChatOpen,
 }
-EVERY = pytest.mark.parametrize("name", KINDS)
+EVERY = for_each_row("name", KINDS)
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize(
+@for_each_row(
     "landing",
     [
         *("/a\r\nSet-Cookie: a=b", "/a\n", "/a\r", "\n/a", "/\x00", "/\t/evil.example", "/ a", "/\x7f"),
@@ -102,7 +103,7 @@ def test_a_landing_is_a_path_of_this_site_and_cannot_be_mistaken(name: str, land
 
 
 @EVERY
-@pytest.mark.parametrize("landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"])
+@for_each_row("landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"])
 def test_an_ordinary_one_is_used_as_it_stands(name: str, landing: str, core: Core) -> None:
     assert KINDS[name](core, landing=landing).landing == f"https://example.com{landing}"
 
@@ -119,7 +120,7 @@ def told(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
 
 
 @EVERY
-@pytest.mark.parametrize("history", HISTORIES)
+@for_each_row("history", HISTORIES)
 def test_only_what_a_camera_opens_is_open_to_other_sites(name: str, history: str, colour: Colour) -> None:
     with lived(name, history, colour) as life:
         assert life.requests.keys() == set(KINDS[name].browser_routes)

@@ -15,20 +15,22 @@ from hypothesis import strategies as st
 
 from qrlogin.wire import METHODS, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.tables import for_each_row
+from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.hostile import HOSTILE, RAW, SITES, SUFFIXES
-from tests.wire.dialects.life import CAROL, HISTORIES, Life, lived, parameters, set_parameter
-from tests.wire.dialects.town import SPEAKERS
+from tests.wire.dialects.lifecycle import CAROL, HISTORIES, Life, lived, parameters, set_parameter
 from tests.wire.mount import Colour, with_headers
 from tests.wire.test_fuzz import anything, names, values
 
 EXAMPLES = settings().max_examples // 5  # for each dialect and colour
 COLOURS = pytest.mark.parametrize("colour", get_args(Colour))
-EVERY = pytest.mark.parametrize("name", SPEAKERS)
+EVERY = for_each_row("name", SPEAKERS)
+DRAWN = pytest.mark.parametrize("name", SPEAKERS)
 JSONP = pytest.mark.parametrize("name", ["taobao", "jd"])
 
 
 @EVERY
-@pytest.mark.parametrize("history", HISTORIES)
+@for_each_row("history", HISTORIES)
 def test_there_is_a_request_for_every_route(name: str, history: str) -> None:
     with lived(name, history) as life:
         assert set(life.requests) == set(life.routes)
@@ -217,7 +219,7 @@ def test_a_callback_is_a_name_or_it_is_refused(name: str) -> None:  # W10
                     life.refused(set_parameter(request, "query", "callback", "other", twice=True), 400)
 
 
-@pytest.mark.parametrize("name", sorted(SPEAKERS.keys() - {"taobao", "jd"}))
+@for_each_row("name", sorted(SPEAKERS.keys() - {"taobao", "jd"}))
 def test_where_there_is_no_jsonp_a_callback_is_not_repeated(name: str) -> None:  # W10
     with lived(name, "scanned") as life:
         for request in life.requests.values():
@@ -276,7 +278,7 @@ def twisted(draw: st.DrawFn, life: Life, stranger: bool) -> Request:
     return request
 
 
-@EVERY
+@DRAWN
 @COLOURS
 @settings(max_examples=EXAMPLES)
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
@@ -291,7 +293,7 @@ def test_strangers_change_nothing_but_may_begin(name: str, colour: Colour, data:
         assert (after.keys() == before.keys()) == (life.asked == asked), "only a new login reaches the store"
 
 
-@EVERY
+@DRAWN
 @COLOURS
 @settings(max_examples=EXAMPLES)
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))

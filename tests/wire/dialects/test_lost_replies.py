@@ -13,8 +13,8 @@ from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.demo.dialects import DIALECTS
 from qrlogin.demo.players import Player
 from tests.servers import LOOPBACK
-from tests.stores.proxy import Proxy
-from tests.wire.dialects.town import CLIENTS, SPEAKERS, TYPED, asgi, client, code_of, goes_on, wsgi
+from tests.stores.fault_proxy import Proxy
+from tests.wire.dialects.dialect_clients import CLIENTS, SPEAKERS, TYPED, asgi, client, code_of, goes_on, wsgi
 from tests.wire.sites import Site, awaited, threaded, wsgiref_server
 
 KINDS = ("sync memory", "sync redis", "async memory", "async redis")

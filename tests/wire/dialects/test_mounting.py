@@ -8,6 +8,7 @@ from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import JD, Bilibili, Endpoint, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
 from qrlogin.wire.fixed import FixedDialect
+from tests.tables import for_each_row
 
 KINDS = (Bilibili, JD, Taobao, TaobaoNewLogin, WeChat, WeChatOpen)
 LIVES = {WeChat: 300, WeChatOpen: 300}
@@ -31,9 +32,9 @@ def test_what_is_not_said_is_the_site_and_the_originals_lifetime(kind: type[Fixe
     assert (told.at, told.landing, told.lifetime) == ("https://example.com/a/b/", "https://example.com/home", 60)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    ("option", "value"),
+@for_each_row("kind", KINDS)
+@for_each_row(
+    "option, value",
     [
         ("at", "https://elsewhere.example/"),
         ("at", "https://example.com.evil.example"),

@@ -8,7 +8,7 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.render import png
 from qrlogin.step import Command
-from tests.wire.dialects.polled import CLIENTS, EVERYWHERE, HISTORIES, Client, OfJD, opened, reach, redis_of
+from tests.wire.dialects.polled_clients import CLIENTS, EVERYWHERE, HISTORIES, Client, OfJD, opened, reach, redis_of
 from tests.wire.mount import ALICE, BOB, KEY, NOON, URI, Colour
 
 ONE_EACH = pytest.mark.parametrize("kind", CLIENTS)

@@ -16,7 +16,8 @@ from qrlogin.wire.jd import JD
 from qrlogin.wire.taobao import Taobao
 from qrlogin.wire.taobao_newlogin import TaobaoNewLogin, logged_in
 from tests.render.readers import decode
-from tests.wire.dialects.polled import CLIENTS, FORM, NOTHING, OfBilibili, OfJD, OfNewLogin, OfTaobao, opened, reach
+from tests.tables import for_each_row
+from tests.wire.dialects.polled_clients import CLIENTS, FORM, NOTHING, OfBilibili, OfJD, OfNewLogin, OfTaobao, opened, reach
 from tests.wire.mount import KEY
 
 PENDING = OfTaobao.words["pending"]
@@ -60,8 +61,8 @@ def test_a_callback_is_called(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", NO_CALLBACKS, ids=ascii)
-@pytest.mark.parametrize("kind", ["taobao", "jd"])
+@for_each_row("name", NO_CALLBACKS)
+@for_each_row("kind", ["taobao", "jd"])
 def test_what_is_no_callback_is_refused_and_not_repeated(kind: str, name: str) -> None:
     with opened(CLIENTS[kind].dialect) as house:
         client = CLIENTS[kind](house)
@@ -94,7 +95,7 @@ def test_no_callback_or_an_empty_one_means_bare_json() -> None:
         assert dict(told.headers)["Content-Type"] == "application/json; charset=utf-8"
 
 
-@pytest.mark.parametrize("name", [*CALLBACKS, *NO_CALLBACKS], ids=ascii)
+@for_each_row("name", [*CALLBACKS, *NO_CALLBACKS])
 def test_without_jsonp_a_callback_is_not_listened_to(name: str) -> None:
     with opened(lambda core: Taobao(core, jsonp=False)) as house:
         client = OfTaobao(house)
@@ -185,7 +186,7 @@ NOT_HONOURED = (
 )
 
 
-@pytest.mark.parametrize("asked", [*HONOURED, *NOT_HONOURED], ids=ascii)
+@for_each_row("asked", [*HONOURED, *NOT_HONOURED])
 def test_a_login_goes_on_to_pages_of_this_site_only(asked: str) -> None:
     meant = "https://example.com" + HONOURED.get(asked, "/home")
     with opened(lambda core: Taobao(core, landing="/home")) as house:
@@ -265,8 +266,8 @@ def test_nothing_of_the_person_is_in_the_url() -> None:
 # Forms, of newlogin
 
 
-@pytest.mark.parametrize(
-    ("kind", "body", "status"),
+@for_each_row(
+    "kind, body, status",
     [
         ("application/x-www-form-urlencoded", b"ck={ck}&t=1", 200),
         ("application/x-www-form-urlencoded; charset=UTF-8", b"t=1&codeContent=https%3A%2F%2Fx&resultCode=100&ck={ck}", 200),

@@ -19,7 +19,7 @@ from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint, Person, Request, Response
 from qrlogin.wire.fixed import FixedDialect
 from tests.wire.clock import Clock
-from tests.wire.dialects.polled import CLIENTS, FORM
+from tests.wire.dialects.polled_clients import CLIENTS, FORM
 from tests.wire.mount import CREDENTIAL, JSON, KEY, URI
 
 NOW = 1_700_000_000_000  # and time stands still: a Max-Age counts the seconds

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qrlogin.wire import Request, Response
-from tests.wire.dialects.rfc8628_world import KINDS, World, opened
+from tests.wire.dialects.rfc8628_server import KINDS, World, opened
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "wire" / "rfc8628.md"
 PAUSES = {"five seconds pass": 5, "two seconds pass": 2, "ten seconds pass": 10, "two and a half minutes pass": 150}

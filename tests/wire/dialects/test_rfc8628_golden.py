@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from qrlogin.wire import Request
-from tests.wire.dialects.rfc8628_world import ALICE, BOB, KINDS, NOON, Device, World, opened, read
+from tests.tables import for_each_row
+from tests.wire.dialects.rfc8628_server import ALICE, BOB, KINDS, NOON, Device, World, opened, read
 
 COMMON = (
     ("Content-Type", "application/json; charset=utf-8"),
@@ -64,7 +65,7 @@ def test_a_login_begins(world: World) -> None:
     )
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+@for_each_row("history", HISTORIES)
 def test_a_poll_hears(world: World, history: str) -> None:
     device = Device(world)
     device.begin()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stores.proxy import Proxy
-from tests.wire.dialects.rfc8628_world import KINDS, NOON, Device, World, error, opened, read
+from tests.stores.fault_proxy import Proxy
+from tests.wire.dialects.rfc8628_server import KINDS, NOON, Device, World, error, opened, read
 
 PENDING, SLOW = "authorization_pending", "slow_down"
 SLACK = 1.0  # seconds of jitter that are nobody's fault

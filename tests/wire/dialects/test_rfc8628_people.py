@@ -10,7 +10,7 @@ import pytest
 from qrlogin import Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.wire import Person, Response
-from tests.wire.dialects.rfc8628_world import ALICE, KEY, KINDS, OTHER_KEY, Device, World, error, opened, read
+from tests.wire.dialects.rfc8628_server import ALICE, KEY, KINDS, OTHER_KEY, Device, World, error, opened, read
 
 
 @pytest.fixture(params=KINDS)

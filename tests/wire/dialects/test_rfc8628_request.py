@@ -10,7 +10,8 @@ from qrlogin.core import Core
 from qrlogin.wire import Endpoint, Request
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
-from tests.wire.dialects.rfc8628_world import FORM, JSON, KEY, TYPED, URI, World, error, everybody, read, registered
+from tests.tables import for_each_row
+from tests.wire.dialects.rfc8628_server import FORM, JSON, KEY, TYPED, URI, World, error, everybody, read, registered
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def authorization(user: str, password: str) -> tuple[str, str]:
 # 3.1 Device authorization request
 
 
-@pytest.mark.parametrize("path", ["device_authorization", "token"])
-@pytest.mark.parametrize("form", ["", "scope=a", "client_id=", "client_id", "client_secret=s", "CLIENT_ID=tv", "client_id%00=tv"])
+@for_each_row("path", ["device_authorization", "token"])
+@for_each_row("form", ["", "scope=a", "client_id=", "client_id", "client_secret=s", "CLIENT_ID=tv", "client_id%00=tv"])
 def test_section_3_1_who_does_not_say_who_it_is_is_refused(world: World, path: str, form: str) -> None:
     answer = world.post(path, form)
     assert (answer.status, error(answer)) == (400, "invalid_request")
@@ -41,11 +42,21 @@ def test_section_3_1_without_tls_nothing_is_built(address: str) -> None:
         Core(secret_keys=[KEY], verification_uri=address, audience=None, policy=TYPED)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "at",
-    ["http://example.com", "https://example.org", "https://example.com.evil", "example.com", "", "https://example.com/?a",
-     "https://example.com/#a", "https://example.com/a b", "https://example.com/é", 'https://example.com/"'],
-)  # fmt: skip
+    [
+        "http://example.com",
+        "https://example.org",
+        "https://example.com.evil",
+        "example.com",
+        "",
+        "https://example.com/?a",
+        "https://example.com/#a",
+        "https://example.com/a b",
+        "https://example.com/é",
+        'https://example.com/"',
+    ],
+)
 def test_section_3_1_the_mount_is_an_address_of_the_same_tls_site(world: World, at: str) -> None:
     with pytest.raises(Misconfigured, match=r"plain address of https://example\.com"):
         Rfc8628(world.desk.core, clients=everybody, at=at)
@@ -72,8 +83,8 @@ def test_section_3_1_unknown_parameters_are_ignored(world: World) -> None:
     assert answer.status == 200
 
 
-@pytest.mark.parametrize("path", ["device_authorization", "token"])
-@pytest.mark.parametrize(
+@for_each_row("path", ["device_authorization", "token"])
+@for_each_row(
     "form", ["client_id=tv&client_id=tv", "client_id=tv&client_id=", "client_id=tv&x=1&x=2", "client_id=tv&scope=a&%73cope=b"]
 )
 def test_section_3_1_no_parameter_is_there_twice(world: World, path: str, form: str) -> None:
@@ -94,8 +105,8 @@ def test_section_3_1_parameters_are_in_the_body_and_not_in_addresses_that_are_lo
     assert b"hunter2" not in answer.body
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
+@for_each_row(
+    "body, status",
     [
         (b"client_id=tv&x=" + b"x" * BODY_CAP, 413),
         (b"client_id=\xff", 400),
@@ -125,8 +136,8 @@ def test_section_3_1_a_form_may_name_its_charset(world: World, kind: str) -> Non
     assert world.post("device_authorization", "client_id=tv", ("content-type", kind)).status == 200
 
 
-@pytest.mark.parametrize(
-    ("form", "header", "told"),
+@for_each_row(
+    "form, header, told",
     [
         ("client_id=tv", None, 200),
         ("client_id=tv&client_secret=", None, 200),
@@ -159,7 +170,7 @@ def test_section_3_1_a_form_may_name_its_charset(world: World, kind: str) -> Non
         ("", authorization("%ff", "x"), "invalid_request"),
     ],
 )
-@pytest.mark.parametrize("path", ["device_authorization", "token"])
+@for_each_row("path", ["device_authorization", "token"])
 def test_section_3_1_clients_prove_who_they_are(
     world: World, path: str, form: str, header: tuple[str, str] | None, told: int | str
 ) -> None:

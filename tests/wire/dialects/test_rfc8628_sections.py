@@ -18,7 +18,8 @@ from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
 from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
-from tests.wire.dialects.rfc8628_world import (
+from tests.tables import for_each_row
+from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
     FORM,
     KEY,
@@ -76,7 +77,7 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("row", ELSEWHERE)
+@for_each_row("row", ELSEWHERE)
 def test_what_concerns_our_own_pages_is_held_where_they_are(row: str) -> None:
     file, name = ELSEWHERE[row]
     assert f"def {name}(" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).exists()
@@ -107,8 +108,8 @@ def test_section_3_2_lifetimes(world: World, policy: Policy, window: int) -> Non
             world.another(lifetime=wrong)
 
 
-@pytest.mark.parametrize("path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS", "TRACE", "POST", "FOO"])
+@for_each_row("path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""])
+@for_each_row("method", ["GET", "HEAD", "PUT", "OPTIONS", "TRACE", "POST", "FOO"])
 def test_section_3_2_every_answer_is_json_that_is_not_kept(world: World, path: str, method: str) -> None:
     """`rfc8628_world._mannerly` holds the headers, and the form of every error (RFC 6749 section 5.2), in all these tests."""
     answer = world.ask(Request(method, path, "", (FORM,), b"" if method in ("GET", "HEAD") else b"client_id=tv"))
@@ -157,8 +158,8 @@ def test_section_3_3_1_the_complete_address_is_for_a_picture_and_for_typing(ever
 # 3.4 Device access token request
 
 
-@pytest.mark.parametrize(
-    ("form", "told"),
+@for_each_row(
+    "form, told",
     [
         ("grant_type=authorization_code&code=x", "unsupported_grant_type"),
         ("grant_type=password&username=u&password=p", "unsupported_grant_type"),
@@ -207,8 +208,8 @@ def test_section_3_4_a_client_with_a_secret_proves_it_here_too(world: World) -> 
 # 4 Discovery metadata
 
 
-@pytest.mark.parametrize("at", [None, ORIGIN, f"{ORIGIN}/", f"{ORIGIN}/oauth", f"{ORIGIN}/oauth/v1/"])
-@pytest.mark.parametrize("path", ["oauth-authorization-server", "openid-configuration"])
+@for_each_row("at", [None, ORIGIN, f"{ORIGIN}/", f"{ORIGIN}/oauth", f"{ORIGIN}/oauth/v1/"])
+@for_each_row("path", ["oauth-authorization-server", "openid-configuration"])
 def test_section_4_the_metadata_says_where_everything_is(world: World, at: str | None, path: str) -> None:
     server = world.another(at=at)
     said = read(server.ask(Request("GET", f".well-known/{path}")))
@@ -316,7 +317,7 @@ def test_section_6_1_a_code_is_made_of_twenty_letters(world: World) -> None:
 # Scopes: RFC 6749 section 3.3
 
 
-@pytest.mark.parametrize("scope", ["a  b", " a", "a ", 'a"', "a\\", "é", "a\tb", "a\nb", "x" * 400])
+@for_each_row("scope", ["a  b", " a", "a ", 'a"', "a\\", "é", "a\tb", "a\nb", "x" * 400])
 def test_a_scope_that_cannot_be_shown_is_refused(world: World, scope: str) -> None:
     answer = world.post("device_authorization", urlencode({"client_id": "tv", "scope": scope}))
     assert (answer.status, error(answer)) == (400, "invalid_scope")

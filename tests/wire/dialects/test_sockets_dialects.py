@@ -14,8 +14,9 @@ from qrlogin.demo.site import Site as DemoSite
 from qrlogin.wire import METHODS, Endpoint
 from qrlogin.wire.message import BODY_CAP
 from tests.servers import LOOPBACK
+from tests.tables import for_each_row
 from tests.wire.clock import Clock
-from tests.wire.dialects.town import SPEAKERS, TYPED, asgi
+from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, asgi
 from tests.wire.mount import KEY
 from tests.wire.sites import Application, Site, awaited
 from tests.wire.test_servers import Heard, tell
@@ -87,7 +88,7 @@ def test_these_requests_would_begin_a_login(site: Site) -> None:
     assert len(site.store._records._records) == before + 8  # a typed code keeps one more, which names the login
 
 
-@pytest.mark.parametrize("path", ROUTES)
+@for_each_row("path", ROUTES)
 def test_every_method_is_told_which_are_right(site: Site, nothing_begun: None, path: str) -> None:
     for method in METHODS:
         if method not in ROUTES[path]:
@@ -97,7 +98,7 @@ def test_every_method_is_told_which_are_right(site: Site, nothing_begun: None, p
             assert (heard.headers["cache-control"], heard.headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
-@pytest.mark.parametrize("path", ROUTES)
+@for_each_row("path", ROUTES)
 def test_bodies_that_lie_about_their_length(site: Site, nothing_begun: None, path: str) -> None:
     for method in ROUTES[path]:
         first = f"{method} /{path} HTTP/1.1"

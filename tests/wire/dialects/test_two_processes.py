@@ -19,7 +19,7 @@ import redis
 from qrlogin.demo.client import Answer, Client
 from tests.servers import LOOPBACK, RedisServer, redis_binary
 from tests.wire.clock import PATIENCE_SECONDS, eventually
-from tests.wire.dialects.town import CLIENTS, OfNative, client, code_of
+from tests.wire.dialects.dialect_clients import CLIENTS, OfNative, client, code_of
 from tests.wire.dialects.worker import HOLD
 
 HELD = ("native", "wechat", "wechat_open")

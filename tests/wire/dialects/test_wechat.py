@@ -1,9 +1,7 @@
 """WeChat's web login: byte for byte in every state, over both stores, in both colours; and what strangers get."""
 
-import itertools
 import re
 from functools import partial
-from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
@@ -15,11 +13,12 @@ from qrlogin.render import png
 from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, Wait
 from qrlogin.wire.wechat import WeChat
-from tests.wire.dialects.polled import opened, redis_of
-from tests.wire.dialects.wechat_people import OfWeChat, forget, happen, parameters, strangers, wechat
+from tests.tables import for_each_row
+from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
+from tests.wire.dialects.wechat_clients import OfWeChat, forget, happen, parameters, strangers, wechat
 from tests.wire.mount import BOB, KEY, NOON, ORIGIN, URI, Colour
 
-EVERYWHERE = pytest.mark.parametrize(("colour", "store"), list(itertools.product(get_args(Colour), ("memory", "redis"))))
+EVERYWHERE = pytest.mark.parametrize(("colour", "store"), COLOURS_AND_STORES)
 AVATAR = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAACAAAAAgAQMAAABJtOi3AAAABlBMVEXd3d2IiIhRgz/7AAAAQklEQVR42mNgwAmYDwAJ/g9AQv4H"
     "jLD/g4NAKAHrAOtFA2DZ+n9A4v9/BgbG//8bGJj//z8AIdj//3+ATvD///8BABxDKSz+XY/cAAAAAElFTkSuQmCC"
@@ -52,7 +51,7 @@ STORIES = {
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("story", STORIES)
+@for_each_row("story", STORIES)
 def test_every_state_is_told_as_written(story: str, colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
     with opened(wechat, colour, redis_of(request, store)) as house:
         client = OfWeChat(house)
@@ -126,7 +125,7 @@ def xml(answer: Response, **expected: str) -> dict[str, str]:
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("echo", [False, True])
+@for_each_row("echo", [False, True])
 def test_an_answer_lost_at_each_step_loses_no_login(
     echo: bool, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:

@@ -16,7 +16,7 @@ from qrlogin.wire.wechat import WeChat
 from qrlogin.wire.wechat_open import WeChatOpen
 from tests.wire.clock import Clock
 from tests.wire.dialects.test_polled_docs import NOW, PAGES, Play
-from tests.wire.dialects.wechat_people import HOLD
+from tests.wire.dialects.wechat_clients import HOLD
 from tests.wire.mount import KEY, URI
 
 APPLICATION = ("wx1", "https://example.com:8443/back", "only an example")

@@ -1,11 +1,9 @@
 """WeChat's open platform: byte for byte in every state, over both stores, in both colours; its page; and what strangers get."""
 
-import itertools
 import json
 import re
 from functools import partial
 from html.parser import HTMLParser
-from typing import get_args
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -14,11 +12,12 @@ from qrlogin.render import png
 from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, Wait
 from qrlogin.wire.wechat_open import WeChatOpen
-from tests.wire.dialects.polled import opened, redis_of
-from tests.wire.dialects.wechat_people import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, strangers, wechat_open
+from tests.tables import for_each_row
+from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
+from tests.wire.dialects.wechat_clients import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, strangers, wechat_open
 from tests.wire.mount import URI, Colour
 
-EVERYWHERE = pytest.mark.parametrize(("colour", "store"), list(itertools.product(get_args(Colour), ("memory", "redis"))))
+EVERYWHERE = pytest.mark.parametrize(("colour", "store"), COLOURS_AND_STORES)
 CROSS_SITE = ("sec-fetch-site", "cross-site")
 TOKEN = "sns/oauth2/access_token"
 CALLBACK = "https://example.com/connect/callback"
@@ -48,7 +47,7 @@ STORIES = {
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("story", STORIES)
+@for_each_row("story", STORIES)
 def test_every_state_is_told_as_written(story: str, colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
     with opened(wechat_open, colour, redis_of(request, store)) as house:
         client = OfWeChatOpen(house)
@@ -141,7 +140,7 @@ def test_a_code_is_for_the_application_that_it_was_made_for() -> None:
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("echo", [False, True])
+@for_each_row("echo", [False, True])
 def test_an_answer_lost_at_each_step_loses_no_login(
     echo: bool, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
@@ -315,7 +314,7 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("address", ELSEWHERE)
+@for_each_row("address", ELSEWHERE)
 def test_it_goes_nowhere_else(address: str) -> None:
     with opened(wechat_open) as house:
         client = OfWeChatOpen(house)

@@ -7,13 +7,13 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.browser.desk import PATIENCE_S, Desk
+from tests.browser.login_page import PATIENCE_S, LoginPage
 
 SIZE = {"width": 390, "height": 844}
 FITS = "() => document.documentElement.scrollWidth <= innerWidth"
 
 
-class Thumb(Desk):
+class ApprovePage(LoginPage):
     """Drives one page and collects what went wrong on it."""
 
     tag = "qr-approve"
@@ -49,11 +49,10 @@ class Thumb(Desk):
 
 
 @asynccontextmanager
-async def thumb(chromium: Browser, shots: Path, **options: Any) -> AsyncIterator[Thumb]:
+async def approve_page(chromium: Browser, shots: Path, **options: Any) -> AsyncIterator[ApprovePage]:
     """A phone of its own; afterwards, nothing may have gone wrong on it."""
     context = await chromium.new_context(**{"viewport": SIZE, "is_mobile": True, "has_touch": True, **options})
-    hand = await Thumb.sit_down(context, shots)
-    assert isinstance(hand, Thumb)
-    yield hand
+    phone = await ApprovePage.in_context(context, shots)
+    yield phone
     await context.close()
-    assert hand.problems == []
+    assert phone.problems == []

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, Request
@@ -24,7 +24,7 @@ document.dispatchEvent(new Event("visibilitychange", {bubbles: true}))"""
 IDLE = "it.shadowRoot.querySelectorAll('button[aria-disabled]').length"
 
 
-class Desk:
+class LoginPage:
     """Drives one page and collects what went wrong on it: `problems` must stay empty."""
 
     def __init__(self, context: BrowserContext, page: Page, shots: Path) -> None:
@@ -42,7 +42,7 @@ class Desk:
         page.on("pageerror", lambda error: self.problems.append(str(error)))
 
     @classmethod
-    async def sit_down(cls, context: BrowserContext, shots: Path) -> "Desk":
+    async def in_context(cls, context: BrowserContext, shots: Path) -> Self:
         await context.add_init_script(WATCH_POLICY)
         return cls(context, await context.new_page(), shots)
 

@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, Response
 
-from tests.browser.desk import PATIENCE_S, Desk
-from tests.demo.hand import PHONE, camera
+from tests.browser.approve_page import SIZE
+from tests.browser.login_page import PATIENCE_S, LoginPage
+from tests.demo.phone_page import camera
 from tests.examples.visitors import PASSWORD
 
-IN_HAND: dict[str, Any] = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
+IN_HAND: dict[str, Any] = {"viewport": SIZE, "is_mobile": True, "has_touch": True}
 ATTRIBUTES = """() => {
   const all = [], visit = (root) => { for (const each of root.querySelectorAll("*")) {
     for (const { name, value } of each.attributes) all.push(`${name}=${value}`);
@@ -29,7 +30,7 @@ ATTRIBUTES = """() => {
 class Profile:
     """One browser profile with one page at a time."""
 
-    desk: Desk
+    desk: LoginPage
     origin: str
     addresses: list[str] = field(default_factory=list)  # of every request, and whatever it gave as its referrer
     headers: list[dict[str, str]] = field(default_factory=list)  # of every answer
@@ -39,7 +40,7 @@ class Profile:
     @classmethod
     async def new(cls, chromium: Browser, origin: str, shots: Path, **options: Any) -> Self:
         context = await chromium.new_context(**options)
-        seat = await Desk.sit_down(context, shots)
+        seat = await LoginPage.in_context(context, shots)
         profile = cls(seat, origin)
         context.on("request", profile._asked)
         context.on("response", profile._answered)
@@ -127,7 +128,7 @@ class Profile:
         button = self.question.get_by_role("button").nth(which)
         await button.and_(self.page.locator(":not([aria-disabled])")).click(timeout=PATIENCE_S * 1000)
 
-    async def look_at(self, screen: Desk) -> None:
+    async def look_at(self, screen: LoginPage) -> None:
         """Points the camera at that screen, opens what it says, and asks who it is."""
         await self.open(await camera(screen))
         await self.until("found")

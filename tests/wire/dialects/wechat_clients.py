@@ -11,7 +11,7 @@ from qrlogin.wire import Response
 from qrlogin.wire.fixed import FixedDialect
 from qrlogin.wire.wechat import WeChat
 from qrlogin.wire.wechat_open import WeChatOpen
-from tests.wire.dialects.polled import Client, Errand, House
+from tests.wire.dialects.polled_clients import Client, Errand, House
 from tests.wire.mount import ALICE, BOB, KEY, URI
 
 HOLD = 0.02  # seconds; only how long a poll without news takes

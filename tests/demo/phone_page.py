@@ -6,35 +6,31 @@ from pathlib import Path
 from PIL import Image
 from playwright.async_api import Browser
 
-from tests.browser.desk import PATIENCE_S, Desk
+from tests.browser.approve_page import SIZE, ApprovePage
+from tests.browser.login_page import PATIENCE_S, LoginPage
 from tests.render.readers import decode
 
-PHONE = {"width": 390, "height": 844}
+
+async def open_phone(chromium: Browser, shots: Path, *, locale: str = "en-GB") -> "PhonePage":
+    context = await chromium.new_context(viewport=SIZE, is_mobile=True, has_touch=True, locale=locale)  # type: ignore[arg-type]
+    return await PhonePage.in_context(context, shots)
 
 
-async def pick_up(chromium: Browser, shots: Path, *, locale: str = "en-GB") -> "Hand":
-    context = await chromium.new_context(viewport=PHONE, is_mobile=True, has_touch=True, locale=locale)  # type: ignore[arg-type]
-    seat = await Desk.sit_down(context, shots)
-    return Hand(seat)
-
-
-async def camera(desk: Desk) -> str:
+async def camera(desk: LoginPage) -> str:
     """What the one QR code on that screen says, read from a screenshot by a decoder that knows nothing of us."""
     return str(await desk.eventually(lambda: glance(desk), what="a QR code"))
 
 
-async def glance(desk: Desk) -> str:
+async def glance(desk: LoginPage) -> str:
     """The same, or "" if there is none at this moment."""
     found = decode(Image.open(io.BytesIO(await desk.page.screenshot())))
     return found[0].decode() if len(found) == 1 else ""
 
 
-class Hand:
-    """The phone's page and what a person does on it."""
+class PhonePage(ApprovePage):
+    """The phone of the demo, which shows <qr-approve> among views of its own."""
 
-    def __init__(self, seat: Desk) -> None:
-        self.seat, self.page, self.problems = seat, seat.page, seat.problems
-        self.element = seat.page.locator("demo-approve")
+    tag = "demo-approve"
 
     async def open(self, address: str) -> None:
         await self.page.goto(address)
@@ -44,18 +40,14 @@ class Hand:
         view = self.page.locator(f"[data-view={name}], demo-approve[state={name}]")
         await view.locator("h1", has_text=title).and_(self.page.locator("h1:visible")).wait_for(timeout=PATIENCE_S * 1000)
         assert await self.page.locator("h1:visible").count() == 1
-        assert await self.seat.axe() == []
-        await self.seat.shot(f"phone-{name}-{title}".replace(" ", "-").replace("?", ""))
+        assert await self.axe() == []
+        await self.shot(f"phone-{name}-{title}".replace(" ", "-").replace("?", ""))
 
     async def press(self, name: str) -> None:
         button = self.page.locator("[data-view]:visible, header").get_by_role("button", name=name, exact=True)
         await button.and_(self.page.locator(":not([aria-disabled])")).click(timeout=PATIENCE_S * 1000)
 
-    async def ready(self) -> None:
-        """Until the buttons of <qr-approve> can be pressed."""
-        await self.element.locator("button[aria-disabled]").first.wait_for(state="detached", timeout=PATIENCE_S * 1000)
-
-    async def scan(self, desk: Desk, name: str) -> None:
+    async def scan(self, desk: LoginPage, name: str) -> None:
         """Points at the screen of the desk, says who one is unless the phone knows, and looks who asks."""
         await self.open(await camera(desk))
         await self.look(name)
@@ -66,10 +58,6 @@ class Hand:
             await self.press(f"{name}\u2019s phone")
         await self.press("See who is asking")
 
-    async def text(self) -> str:
-        """Everything that <qr-approve> shows, which lies in its shadow."""
-        return str(await self.element.evaluate("it => it.shadowRoot.firstElementChild.innerText"))
-
-    async def put_away(self) -> None:
-        await self.seat.context.close()
+    async def close(self) -> None:
+        await self.context.close()
         assert self.problems == []

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 from qrlogin.browser import MODULES
 from qrlogin.wire import Person, Request, Response
 from qrlogin.wire.routes import Route, match
-from tests.wire.dialects.town import SPEAKERS, TYPED, Near, OfNative, client, code_of, goes_on
+from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, Near, OfNative, client, code_of, goes_on
 from tests.wire.mount import CREDENTIAL, ORIGIN, Colour, Mount, post
 
 #: Nothing of her may be in any answer to a browser, but for how she is shown in the native dialect.
