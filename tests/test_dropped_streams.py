@@ -14,7 +14,7 @@ from qrlogin import MemoryStore, QRLogin
 from qrlogin.login import Watch
 from qrlogin.stores.suite.colours import PATIENCE
 from qrlogin.wire.places import Lookout
-from tests.people import KEY, URI
+from tests.application import KEY, URI
 
 OURS = {module.__file__ for module in (qrlogin.stores.wakeups, qrlogin.login, qrlogin.wire.places)}
 LINES = 300  # more than there are in the functions that a wait runs through

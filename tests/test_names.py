@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qrlogin import BadArgument
 from qrlogin.arguments import SHOWN_AS_BYTES
 from qrlogin.names import clean
-from tests.people import ALICE, App, Run
+from tests.application import ALICE, App, Run
 
 AS_WRITTEN = {
     "plain": "Ana",

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, Route
 
+from tests.browser.approve_page import ApprovePage, approve_page
 from tests.browser.approve_stub import ApproveStub
-from tests.browser.desk import Desk
-from tests.browser.stub import Stub
+from tests.browser.login_page import LoginPage
+from tests.browser.login_stub import Stub
 from tests.browser.test_approve_states import click
-from tests.browser.thumb import Thumb, thumb
 
 ROOT = Path(__file__).parent.parent.parent
 SHEETS = sorted([*ROOT.glob("examples/*/static/*.css"), *ROOT.glob("qrlogin/demo/assets/*.css")])
@@ -71,7 +71,7 @@ async def forget_colours(context: BrowserContext) -> None:
     await context.route(lambda url: url.endswith((".js", ".css")), older)
 
 
-async def all_can_be_seen(desk: Desk, name: str) -> None:
+async def all_can_be_seen(desk: LoginPage, name: str) -> None:
     await desk.ready()
     for scheme in ("light", "dark"):
         await desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -83,14 +83,14 @@ async def all_can_be_seen(desk: Desk, name: str) -> None:
 
 
 @asynccontextmanager
-async def older_thumb(chromium: Browser, shots: Path) -> AsyncIterator[Thumb]:
-    async with thumb(chromium, shots) as hand:
-        await forget_colours(hand.context)
-        await hand.page.add_init_script(WITHOUT)
-        yield hand
+async def older_approve_page(chromium: Browser, shots: Path) -> AsyncIterator[ApprovePage]:
+    async with approve_page(chromium, shots) as phone:
+        await forget_colours(phone.context)
+        await phone.page.add_init_script(WITHOUT)
+        yield phone
 
 
-async def test_without_light_dark_the_login_page_shows_its_buttons(desk: Desk, stub: Stub) -> None:
+async def test_without_light_dark_the_login_page_shows_its_buttons(desk: LoginPage, stub: Stub) -> None:
     await forget_colours(desk.context)
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -102,16 +102,16 @@ async def test_without_light_dark_the_login_page_shows_its_buttons(desk: Desk, s
 async def test_without_light_dark_the_phones_page_shows_its_buttons(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
-        async with older_thumb(chromium, tmp_path) as hand:
-            await hand.page.goto(f"{stub.origin}/qr")
-            await hand.until("typing")
-            await all_can_be_seen(hand, "typing")
-            await hand.ask(stub.url)
-            await all_can_be_seen(hand, "ask")
+        async with older_approve_page(chromium, tmp_path) as phone:
+            await phone.page.goto(f"{stub.origin}/qr")
+            await phone.until("typing")
+            await all_can_be_seen(phone, "typing")
+            await phone.ask(stub.url)
+            await all_can_be_seen(phone, "ask")
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=[each.parent.parent.name for each in SHEETS])
-async def test_without_light_dark_a_style_sheet_shows_buttons(desk: Desk, sheet: Path) -> None:
+async def test_without_light_dark_a_style_sheet_shows_buttons(desk: LoginPage, sheet: Path) -> None:
     css = sheet.read_text(encoding="utf-8")
     for name in NEW_COLOURS:
         css = css.replace(name, "no-such-function(")
@@ -124,7 +124,7 @@ async def test_without_light_dark_a_style_sheet_shows_buttons(desk: Desk, sheet:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_colours_follow_the_scheme_of_the_page(desk: Desk, stub: Stub, scheme: str) -> None:
+async def test_the_colours_follow_the_scheme_of_the_page(desk: LoginPage, stub: Stub, scheme: str) -> None:
     """Not what the system prefers: a page that is always dark gets dark buttons."""
     await desk.page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
     await desk.page.goto(stub.url)
@@ -136,7 +136,7 @@ async def test_the_colours_follow_the_scheme_of_the_page(desk: Desk, stub: Stub,
 
 
 @pytest.mark.parametrize("stream", ["", "events", "socket"])
-async def test_without_new_functions_the_login_page_logs_in(desk: Desk, stub: Stub, stream: str) -> None:
+async def test_without_new_functions_the_login_page_logs_in(desk: LoginPage, stub: Stub, stream: str) -> None:
     stub.attributes += f' stream="{stream}"'
     await desk.page.add_init_script(WITHOUT)
     await desk.page.goto(stub.url)
@@ -156,8 +156,8 @@ async def test_without_new_functions_the_login_page_logs_in(desk: Desk, stub: St
 @pytest.mark.parametrize("path", ["", "?user_code=WDJB-MJHT"], ids=["scanned", "linked"])
 async def test_without_new_functions_the_phone_approves(chromium: Browser, tmp_path: Path, path: str) -> None:
     with ApproveStub() as stub:
-        async with older_thumb(chromium, tmp_path) as hand:
-            await hand.ask(f"{stub.origin}/qr{path}" if path else stub.url)
-            await click(hand, ".approve")
-            await hand.until("approved")
+        async with older_approve_page(chromium, tmp_path) as phone:
+            await phone.ask(f"{stub.origin}/qr{path}" if path else stub.url)
+            await click(phone, ".approve")
+            await phone.until("approved")
         assert stub.kinds() == ["scan", "confirm"]

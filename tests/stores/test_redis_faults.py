@@ -29,7 +29,7 @@ from qrlogin.stores.suite.colours import PATIENCE, Awaited
 from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE, State
-from tests.people import KEY, URI
+from tests.application import KEY, URI
 from tests.servers import RedisServer
 from tests.stores.fault_proxy import Proxy
 from tests.stores.redis_world import Stores, both_colours, world_at

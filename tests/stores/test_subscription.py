@@ -11,7 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 import qrlogin.stores.redis as redis_module
 from qrlogin.stores import Wakeups
 from qrlogin.stores.redis import BUCKETS, _Reach, _Subscription
-from tests.stores.worlds import Stores, both_colours
+from tests.stores.redis_world import Stores, both_colours
 
 MANY = 200
 LOST = RedisConnectionError("secret.example:6379")
