@@ -1,4 +1,4 @@
-"""What the application is told of its logins: which replies are events, and what is in them. `test_on_event.py`: to whom."""
+"""What the application is told of its logins: which replies are events, and what is in them. `test_events_on_event.py`: to whom."""
 
 import inspect
 import pickle

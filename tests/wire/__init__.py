@@ -1,0 +1,1 @@
+"""The endpoint and the native dialect: in process, and over HTTP below five servers."""
