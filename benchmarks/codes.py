@@ -14,9 +14,16 @@ ROUNDS, CALLS = 15, 2000
 
 
 def main() -> None:
-    codes = Codes([bytes(range(32))], verification_uri="https://example.com/qr", audience=None, plain_http=False)
+    codes = Codes(
+        [bytes(range(32))],
+        verification_uri="https://example.com/qr",
+        audience=None,
+        plain_http=False,
+    )
     login_id, key = new_login_id(), codes.signing_key
-    signer = TimestampSigner(bytes(range(32)), salt="benchmark", key_derivation="hmac", digest_method=sha256)
+    signer = TimestampSigner(
+        bytes(range(32)), salt="benchmark", key_derivation="hmac", digest_method=sha256
+    )
 
     def ours() -> None:
         codes.read_scan_code(codes.scan_code(key, login_id, 1_795_000_000_000))

@@ -50,7 +50,11 @@ def with_qrcode() -> dict[str, Callable[[str], Picture]]:
         return out.getvalue()
 
     rounded = render.Style(modules="rounded")
-    return {"svg, qrcode": svg, "png, qrcode": png, "png rounded, qrlogin": lambda text: render.png(text, style=rounded)}
+    return {
+        "svg, qrcode": svg,
+        "png, qrcode": png,
+        "png rounded, qrlogin": lambda text: render.png(text, style=rounded),
+    }
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
+from qrlogin.news import is_news, wait_limit
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.replies import is_news, patience
 from qrlogin.step import Reply
 from qrlogin.stores.protocol import AsyncStore
 from qrlogin.table import State
@@ -39,14 +39,23 @@ class AsyncQRLogin:
         on_event: Callable[[Event], Awaitable[None]] | None = None,
     ) -> None:
         if isinstance(store, type) or not callable(getattr(store, "apply", None)):
-            raise Misconfigured("store must be a store, such as AsyncMemoryStore() or AsyncRedisStore.from_url(...)")
+            raise Misconfigured(
+                "store must be a store, such as AsyncMemoryStore() or AsyncRedisStore.from_url(...)"
+            )
         if not inspect.iscoroutinefunction(store.apply):
-            raise Misconfigured("this store blocks: use QRLogin with it, or the store's awaited twin here")
+            raise Misconfigured(
+                "this store blocks: use QRLogin with it, or the store's awaited twin here"
+            )
         check_on_event(on_event, awaited=True)
         self._store, self._on_event = store, on_event
-        self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)
+        self.core = Core(
+            secret_keys=secret_keys,
+            verification_uri=verification_uri,
+            audience=audience,
+            policy=policy,
+        )
         self._draining = False
-        self._watches, self._telling = set[AsyncWatch](), set[asyncio.Task[Reply]]()
+        self._watches, self._emitting = set[AsyncWatch](), set[asyncio.Task[Reply]]()
 
     async def begin(
         self,
@@ -57,18 +66,26 @@ class AsyncQRLogin:
         user_code: bool = False,
     ) -> Begun:
         """Begin a login for one browser."""
-        return await self.run(self.core.begin(context=context, lifetime=lifetime, ask_browser=ask_browser, user_code=user_code))
+        return await self.run(
+            self.core.begin(
+                context=context, lifetime=lifetime, ask_browser=ask_browser, user_code=user_code
+            )
+        )
 
     async def status(self, device_code: str) -> Status:
         """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
         return await self.run(self.core.status(device_code))
 
-    async def wait(self, device_code: str, *, after: int | State | None = None, timeout: float = 25) -> Status:
+    async def wait(
+        self, device_code: str, *, after: int | State | None = None, timeout: float = 25
+    ) -> Status:
         """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end."""
         async with AsyncWatch(self, device_code) as watch:
             return await watch.wait(after=after, timeout=timeout)
 
-    async def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Scanned:
+    async def scan(
+        self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = ""
+    ) -> Scanned:
         """The phone read the code. Show the person what comes back, and ask."""
         return await self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
 
@@ -88,7 +105,9 @@ class AsyncQRLogin:
         """The browser gives up, or says "that is not me". Final."""
         return await self.run(self.core.cancel(device_code))
 
-    async def redeem(self, device_code: str, *, acknowledged: str = "", op: str | None = None) -> Redeemed:
+    async def redeem(
+        self, device_code: str, *, acknowledged: str = "", op: str | None = None
+    ) -> Redeemed:
         """Collect the subject, once, and start the application's own session for it."""
         return await self.run(self.core.redeem(device_code, acknowledged=acknowledged, op=op))
 
@@ -104,32 +123,43 @@ class AsyncQRLogin:
             log.warning("login %s: %s", operation.command.login_id, error)
             raise
         except RecordForged:
-            log.error("login %s: its record fails its seal; somebody else writes to the store", operation.command.login_id)
+            log.error(
+                "login %s: its record fails its seal; somebody else writes to the store",
+                operation.command.login_id,
+            )
             raise
 
     async def _applied(self, operation: Operation[T]) -> Reply:
-        if operation.tells is None or (self._on_event is None and not log.isEnabledFor(logging.INFO)):
+        if operation.to_event is None or (
+            self._on_event is None and not log.isEnabledFor(logging.INFO)
+        ):
             return await self._store.apply(operation.command)
         # A browser that leaves cancels what answers it; what was asked of the store happens all the same, and is told.
         task = asyncio.create_task(self._apply_and_tell(operation))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._emitting.add(task)
+        task.add_done_callback(self._emitting.discard)
         return await asyncio.shield(task)
 
     async def _apply_and_tell(self, operation: Operation[T]) -> Reply:
         reply = await self._store.apply(operation.command)
-        await self._tell(operation, reply)
+        await self._emit(operation, reply)
         return reply
 
-    async def _tell(self, operation: Operation[T], reply: Reply) -> None:
+    async def _emit(self, operation: Operation[T], reply: Reply) -> None:
         if not (event := operation.event(reply)):
             return
         log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
         if self._on_event is not None:
             try:
                 await self._on_event(event)
-            except Exception:  # what happened has happened: the two people must not be told otherwise
-                log.exception("login %s: on_event failed for %r; the login goes on", event.login_id, event.name)
+            except (
+                Exception
+            ):  # what happened has happened: the two people must not be told otherwise
+                log.exception(
+                    "login %s: on_event failed for %r; the login goes on",
+                    event.login_id,
+                    event.name,
+                )
 
     @property
     def draining(self) -> bool:
@@ -145,7 +175,7 @@ class AsyncQRLogin:
     async def close(self) -> None:
         """End every parked wait at once and close the store."""
         await self.drain()
-        if telling := self._telling - {asyncio.current_task()}:  # on_event itself may close
+        if telling := self._emitting - {asyncio.current_task()}:  # on_event itself may close
             await asyncio.wait(telling)
         await self._store.close()
 
@@ -163,13 +193,19 @@ class AsyncWatch:
 
     def __init__(self, qr: AsyncQRLogin, device_code: str) -> None:
         self._qr, self._device_code, self._ended = qr, device_code, False
-        self._listener = qr._store.listen(qr.core.device(device_code).login_id)
+        self._listener = qr._store.listen(qr.core.read_device_code(device_code).login_id)
 
-    async def wait(self, *, after: int | State | None, timeout: float, seen: Status | None = None) -> Status:
+    async def wait(
+        self, *, after: int | State | None, timeout: float, seen: Status | None = None
+    ) -> Status:
         """As `AsyncQRLogin.wait`. `seen` spares the first look: what this watch was told last."""
         seen = seen or await self._qr.status(self._device_code)
-        ends = monotonic() + patience(seen, timeout)
-        while not (self.ended or is_news(seen, after)) and (left := ends - monotonic()) > 0 and await self._listener.wait(left):
+        ends = monotonic() + wait_limit(seen, timeout)
+        while (
+            not (self.ended or is_news(seen, after))
+            and (left := ends - monotonic()) > 0
+            and await self._listener.wait(left)
+        ):
             seen = await self._qr.status(self._device_code)
         return seen
 

@@ -17,7 +17,9 @@ class _HoldsCodes:
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} holds codes and is not pickled: keep login_id, and the device_code in its cookie")
+        raise TypeError(
+            f"{type(self).__name__} holds codes and is not pickled: keep login_id, and the device_code in its cookie"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,23 @@ class Begun(_HoldsCodes):
     """A new login. Show the picture of `verification_uri_complete`; keep `device_code` where only this browser has it."""
 
     login_id: str  # public; opens nothing
-    device_code: str = field(repr=False)  # the browser's secret: HttpOnly cookie or a CLI's memory; never in a URL or a picture
-    scan_code: str = field(repr=False)  # what the QR code carries; good for scanning only, and only for a few seconds
+    device_code: str = field(
+        repr=False
+    )  # the browser's secret: HttpOnly cookie or a CLI's memory; never in a URL or a picture
+    scan_code: str = field(
+        repr=False
+    )  # what the QR code carries; good for scanning only, and only for a few seconds
     verification_uri: str
-    verification_uri_complete: str = field(repr=False)  # the QR code's text: verification_uri/scan_code (RFC 8628 3.3.1)
+    verification_uri_complete: str = field(
+        repr=False
+    )  # the QR code's text: verification_uri/scan_code (RFC 8628 3.3.1)
     version: int  # the cursor for wait(after=...)
     expires_in: int  # seconds until nobody can scan it any more
     rotates_in: int  # seconds until status or wait bring the next scan_code
     state: State = State.PENDING
-    user_code: str = field(default="", repr=False)  # XXXX-XXXX, for people who type; "" unless it was asked for
+    user_code: str = field(
+        default="", repr=False
+    )  # XXXX-XXXX, for people who type; "" unless it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,9 @@ class Status(_HoldsCodes):
     verification_uri_complete: str = field(default="", repr=False)  # while pending
     rotates_in: int = 0  # while pending
     scanned_by: ScannedBy | None = None  # once scanned
-    ticket: str = field(default="", repr=False)  # once confirmed, if the browser is not asked: for the redirect of a dialect
+    ticket: str = field(
+        default="", repr=False
+    )  # once confirmed, if the browser is not asked: for the redirect of a dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,9 @@ class Redeemed:
     shown_as: str = field(repr=False)
     context: Mapping[str, str] = field(repr=False)
     redeemed_at_ms: int  # by the store's clock
-    replayed: bool = False  # the same op again: give the same answer, do not count it as another login
+    replayed: bool = (
+        False  # the same op again: give the same answer, do not count it as another login
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,13 @@ class Event:
     login_id: str  # public; opens nothing. Keep it in the session that you start, and you can end that session by it
     version: int
     at_ms: int  # when it happened, by the store's clock, in milliseconds since 1970
-    subject: str = field(default="", repr=False)  # whose phone did it; of `redeemed`, who is logged in; "": the browser did it
-    phone: str = field(default="", repr=False)  # as the phone's call named it; "" in what the browser did
+    subject: str = field(
+        default="", repr=False
+    )  # whose phone did it; of `redeemed`, who is logged in; "": the browser did it
+    phone: str = field(
+        default="", repr=False
+    )  # as the phone's call named it; "" in what the browser did
     shown_as: str = field(default="", repr=False)  # how that person was shown to the browser
-    context: Mapping[str, str] = field(default_factory=dict, repr=False)  # the browser's, if its seal holds
+    context: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # the browser's, if its seal holds

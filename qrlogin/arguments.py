@@ -5,10 +5,10 @@ exact: it is taken or refused. A name is cleaned, so that no name keeps its pers
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
 from types import EllipsisType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from qrlogin.errors import BadArgument, Misconfigured
 from qrlogin.names import clean
@@ -16,6 +16,8 @@ from qrlogin.names import clean
 #: How the browser names the person who scanned. None or "": a person without a name. `...`: the
 #: application does not say, which `Policy.names_scanner` forbids.
 ShownAs: TypeAlias = str | EllipsisType | None
+
+C = TypeVar("C", bound=Callable[..., object])
 
 CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
@@ -28,7 +30,9 @@ _TAG: Final = range(129)
 
 def check_person(subject: str, phone: str) -> None:
     if not isinstance(subject, str) or not subject or not _fits(subject, SUBJECT_BYTES):
-        raise BadArgument(f"subject must be your own id of the user, as text of 1 to {SUBJECT_BYTES} bytes")
+        raise BadArgument(
+            f"subject must be your own id of the user, as text of 1 to {SUBJECT_BYTES} bytes"
+        )
     if not _fits(phone, SUBJECT_BYTES):
         raise BadArgument(f"phone must be text of at most {SUBJECT_BYTES} bytes")
 
@@ -54,9 +58,15 @@ def check_client_id(client_id: str) -> None:
 
 def check_redeem(acknowledged: str, op: str | None) -> None:
     if not _is_ascii(acknowledged, _TAG):
-        raise BadArgument("acknowledged must be scanned_by.tag, from the status that told the browser who scanned")
-    if op is not None and not (_is_ascii(op, _OP) and op.replace("-", "").replace("_", "").isalnum()):
-        raise BadArgument("op must be 16 to 128 letters, digits, - or _: random, made once per click and kept until answered")
+        raise BadArgument(
+            "acknowledged must be scanned_by.tag, from the status that told the browser who scanned"
+        )
+    if op is not None and not (
+        _is_ascii(op, _OP) and op.replace("-", "").replace("_", "").isalnum()
+    ):
+        raise BadArgument(
+            "op must be 16 to 128 letters, digits, - or _: random, made once per click and kept until answered"
+        )
 
 
 def check_on_event(on_event: object, *, awaited: bool) -> None:
@@ -72,10 +82,12 @@ def check_on_event(on_event: object, *, awaited: bool) -> None:
         raise Misconfigured("this on_event blocks: write it with async def, or use QRLogin")
 
 
-def freeze(context: Mapping[str, str]) -> str:
+def encode_context(context: Mapping[str, str]) -> str:
     """The text under which a context is stored and sealed. Its values are cleaned, as names are."""
     if not isinstance(context, Mapping):
-        raise BadArgument(f"context must be a mapping such as {{'browser': 'Firefox on Linux'}}, not {type(context).__name__}")
+        raise BadArgument(
+            f"context must be a mapping such as {{'browser': 'Firefox on Linux'}}, not {type(context).__name__}"
+        )
     cleaned: dict[str, str] = {}
     for name, value in context.items():
         if not isinstance(name, str) or not isinstance(value, str) or clean(name, _UNCUT) != name:
@@ -83,11 +95,13 @@ def freeze(context: Mapping[str, str]) -> str:
         cleaned[name] = clean(value, _UNCUT)
     frozen = json.dumps(dict(sorted(cleaned.items())), ensure_ascii=False, separators=(",", ":"))
     if not _fits(frozen, CONTEXT_BYTES):
-        raise BadArgument(f"context must fit into {CONTEXT_BYTES} bytes of JSON: shorten its values")
+        raise BadArgument(
+            f"context must fit into {CONTEXT_BYTES} bytes of JSON: shorten its values"
+        )
     return frozen
 
 
-def thaw(frozen: str) -> Mapping[str, str]:
+def decode_context(frozen: str) -> Mapping[str, str]:
     """The context that was frozen; only after its seal was checked."""
     thawed: dict[str, str] = json.loads(frozen) if frozen else {}
     return thawed
@@ -102,3 +116,12 @@ def _fits(text: str, limit: int) -> bool:
 
 def _is_ascii(text: object, lengths: range) -> bool:
     return isinstance(text, str) and text.isascii() and len(text) in lengths
+
+
+def check_sync_callback(callback: C) -> C:
+    """A callback of the application that must not be awaited: a coroutine would count as yes. Raises `Misconfigured`."""
+    if iscoroutinefunction(callback):
+        raise Misconfigured(
+            "this callback is awaited, but a dialect has no event loop: give a function that answers from memory"
+        )
+    return callback

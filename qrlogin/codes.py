@@ -22,24 +22,24 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import ip_address
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from itsdangerous import HMACAlgorithm, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from qrlogin.addresses import parse_page_address
 from qrlogin.errors import InvalidCode, Misconfigured
+from qrlogin.keys import NEW_KEY_HINT, Key, bytes_of_key, equal_in_constant_time
+from qrlogin.seals import device_digest, shortened
 
 MAX_CODE_LENGTH: Final = 512  # characters of a code, without the address before it
-MIN_KEY_BYTES: Final = 32
-_NEW_KEY: Final = "Make one with: python -m qrlogin keygen"
 
-_HMAC = HMACAlgorithm(sha256)
 _ID = r"([A-Za-z0-9_-]{22})"
 _MAC = r"([A-Za-z0-9_-]{43})"
 _MS = r"(0|[1-9][0-9]{0,14})"
-_DEVICE_CODE = re.compile(rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}")
+_DEVICE_CODE = re.compile(
+    rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}"
+)
 _SCAN_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
 _FIXED = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9_-]{22}==")
 _RANDOM_BYTES: Final = 10  # of the 16 of a fixed code; the others are its tag
@@ -52,41 +52,14 @@ _LOOK_ALIKES: Final = str.maketrans("0O1I2568UY", "QQLLZSGBVV")
 _PARAMETERS: Final = ("user_code", "uuid", "lgToken", "qrcode_key", "k")
 _MAX_TYPED: Final = 40  # characters that a person may spend on eight letters
 _MAX_ADDRESS: Final = 2000
-_SYMBOLOGY: Final = re.compile(r"\]Q[0-9]")  # how some scanners say that it was a QR code (ISO/IEC 15424)
+_SYMBOLOGY: Final = re.compile(
+    r"\]Q[0-9]"
+)  # how some scanners say that it was a QR code (ISO/IEC 15424)
 _SCHEME_AND_HOST: Final = re.compile(r"https?://[a-z0-9.:\[\]-]*", re.ASCII | re.IGNORECASE)
 
 #: What may stand in the flags of a device_code.
 COLLECTED: Final = "c"  # handed out without a question to the browser
 FIXED: Final = "f"  # its scan code does not rotate
-
-
-class Key:
-    """One secret of the application, speaking for one audience. Its MACs are told apart by purpose."""
-
-    __slots__ = ("_audience", "_derived", "_secret")
-
-    def __init__(self, secret: bytes, audience: str) -> None:
-        self._secret, self._audience = secret, audience
-        self._derived: dict[str, bytes] = {}  # by purpose: deriving costs as much as signing
-
-    def mac(self, purpose: str, *parts: str) -> str:
-        """43 characters that only this key can write for this purpose and exactly these parts."""
-        derived = self._derived.get(purpose)
-        if derived is None:
-            salt = f"qrlogin/{self._audience}/{purpose}/v1"
-            signer = Signer(self._secret, salt=salt, key_derivation="hmac", digest_method=sha256)
-            derived = self._derived[purpose] = signer.derive_key()
-        encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
-        prefixed = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
-        return base64_encode(_HMAC.get_signature(derived, prefixed)).decode("ascii")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a Key is a secret and is not pickled")
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two MACs are equal, in a time that does not tell where they differ."""
-    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +86,10 @@ class ScanCode:
 
     login_id: str  # of a user_code: the id of the record that names its login
     key: Key = field(repr=False)
-    until: int | None = None  # None: as long as its login
-    guessed: bool = False  # a user_code: nothing but its being known to the store says that it is genuine
+    deadline_ms: int | None = None  # None: as long as its login
+    guessed: bool = (
+        False  # a user_code: nothing but its being known to the store says that it is genuine
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +99,9 @@ class Minted:
     login_id: str
     fixed: str = field(default="", repr=False)
     user_code: str = field(default="", repr=False)
-    named_at: str = ""  # where the letters of the user_code lead: the id of the record that names the login
+    named_at: str = (
+        ""  # where the letters of the user_code lead: the id of the record that names the login
+    )
 
 
 class Codes:
@@ -134,17 +111,28 @@ class Codes:
     """
 
     def __init__(
-        self, secret_keys: Sequence[str | bytes], *, verification_uri: str, audience: str | None, plain_http: bool
+        self,
+        secret_keys: Sequence[str | bytes],
+        *,
+        verification_uri: str,
+        audience: str | None,
+        plain_http: bool,
     ) -> None:
         if not isinstance(verification_uri, str):
-            raise Misconfigured("verification_uri is missing: give the full address of your page, such as https://example.com/qr")
-        self.origin, host, path = _address(verification_uri.rstrip("/"), plain_http)
+            raise Misconfigured(
+                "verification_uri is missing: give the full address of your page, such as https://example.com/qr"
+            )
+        self.origin, host, path = parse_page_address(verification_uri.rstrip("/"), plain_http)
         self.verification_uri = self.origin + path
         audience = host if audience is None else audience
         if not re.fullmatch(r"[A-Za-z0-9_.:\[\]-]{1,200}", audience):
-            raise Misconfigured("audience must be 1 to 200 letters, digits or ._:- such as a host name")
+            raise Misconfigured(
+                "audience must be 1 to 200 letters, digits or ._:- such as a host name"
+            )
         if isinstance(secret_keys, str | bytes) or not secret_keys:
-            raise Misconfigured(f"secret_keys must be a list of keys, the signing one first. {_NEW_KEY}")
+            raise Misconfigured(
+                f"secret_keys must be a list of keys, the signing one first. {NEW_KEY_HINT}"
+            )
         self._keys = tuple(Key(bytes_of_key(key), audience) for key in secret_keys)
 
     @property
@@ -156,14 +144,29 @@ class Codes:
     def device_code(self, device: DeviceCode) -> str:
         """`device` spelled, and signed with its key."""
         client_id = base64_encode(device.client_id).decode()
-        parts = (device.login_id, device.secret, str(device.begun_at), str(device.redeem_by), client_id, device.flags)
+        parts = (
+            device.login_id,
+            device.secret,
+            str(device.begun_at),
+            str(device.redeem_by),
+            client_id,
+            device.flags,
+        )
         return ".".join((*parts, device.key.mac("device_code", *parts)))
 
     def read_device_code(self, text: str) -> DeviceCode:
         """Raises `InvalidCode`, without a glance at any store, for all that this application did not sign itself."""
         parts, key = self._read(text, _DEVICE_CODE, "device_code")
         login_id, secret, begun_at, redeem_by, client_id, flags = parts
-        return DeviceCode(login_id, secret, int(begun_at), int(redeem_by), base64_decode(client_id).decode(), flags, key)
+        return DeviceCode(
+            login_id,
+            secret,
+            int(begun_at),
+            int(redeem_by),
+            base64_decode(client_id).decode(),
+            flags,
+            key,
+        )
 
     # The phone's
 
@@ -195,7 +198,9 @@ class Codes:
         if _FIXED.fullmatch(bare):
             return (self.read_fixed(bare),)
         if letters := _letters(bare):
-            return tuple(ScanCode(_id_of_typed(key, letters), key, guessed=True) for key in self._keys)
+            return tuple(
+                ScanCode(_id_of_typed(key, letters), key, guessed=True) for key in self._keys
+            )
         (login_id, until), key = self._read(bare, _SCAN_CODE, "scan_code")
         return (ScanCode(login_id, key, int(until)),)
 
@@ -210,7 +215,11 @@ class Codes:
             return text
         try:
             parts = urlsplit(text)
-            named = [(name, value) for name, value in parse_qsl(parts.query, errors="strict") if name in _PARAMETERS]
+            named = [
+                (name, value)
+                for name, value in parse_qsl(parts.query, errors="strict")
+                if name in _PARAMETERS
+            ]
         except (ValueError, UnicodeDecodeError):
             return ""
         page = text.partition("#")[0].partition("?")[0]
@@ -227,21 +236,34 @@ class Codes:
     def read_fixed(self, text: str) -> ScanCode:
         """A fixed code alone, in either of its spellings. Raises `InvalidCode`."""
         if not _FIXED.fullmatch(text):
-            raise InvalidCode("this is not the form of a fixed code: it was cut short, or is something else")
+            raise InvalidCode(
+                "this is not the form of a fixed code: it was cut short, or is something else"
+            )
         code = bytes.fromhex(text) if len(text) == 32 else base64.urlsafe_b64decode(text)
-        if text in (code.hex(), fixed_as_base64(code.hex())):  # the last letter has four spellings, and one is ours
+        if text in (
+            code.hex(),
+            fixed_as_base64(code.hex()),
+        ):  # the last letter has four spellings, and one is ours
             drawn, tag = code[:_RANDOM_BYTES], code[_RANDOM_BYTES:]
             for key in self._keys:
                 if hmac.compare_digest(_tag(key, drawn), tag):
                     return ScanCode(_id_of_fixed(code), key)
-        raise InvalidCode("this code was not made by this application: it was altered, or its key has left secret_keys")
+        raise InvalidCode(
+            "this code was not made by this application: it was altered, or its key has left secret_keys"
+        )
 
     def _read(self, text: object, form: re.Pattern[str], purpose: str) -> tuple[Sequence[str], Key]:
-        if not isinstance(text, str) or len(text) > MAX_CODE_LENGTH or not (found := form.fullmatch(text)):
-            raise InvalidCode(f"this is not the form of a {purpose}: it was cut short, mistyped, or is something else")
+        if (
+            not isinstance(text, str)
+            or len(text) > MAX_CODE_LENGTH
+            or not (found := form.fullmatch(text))
+        ):
+            raise InvalidCode(
+                f"this is not the form of a {purpose}: it was cut short, mistyped, or is something else"
+            )
         *parts, signature = found.groups()
         for key in self._keys:
-            if same(key.mac(purpose, *parts), signature):
+            if equal_in_constant_time(key.mac(purpose, *parts), signature):
                 return parts, key
         raise InvalidCode(
             f"this {purpose} was not signed by this application: it was altered, "
@@ -269,59 +291,6 @@ def new_mark() -> str:
     return secrets.token_urlsafe(12)
 
 
-def new_key() -> str:
-    """A secret key as `keygen` prints it. None begins with a dash: on a command line that would be an option."""
-    while (key := secrets.token_urlsafe(MIN_KEY_BYTES)).startswith("-"):
-        pass
-    return key
-
-
-def device_digest(key: Key, login_id: str, secret: str) -> str:
-    return key.mac("device", login_id, secret)
-
-
-def redeem_mark(key: Key, login_id: str, op: str) -> str:
-    """What the store keeps of a redeem's `op`, to know the same call again."""
-    return key.mac("redeem", login_id, op)
-
-
-def claim(key: Key, login_id: str, subject: str, phone: str) -> str:
-    """Who holds a scanned login. It does not depend on the code's bytes, so a rotated code of the same login still works."""
-    return key.mac("claim", login_id, subject, phone)
-
-
-def only_for(key: Key, login_id: str, subject: str) -> str:
-    return key.mac("for", login_id, subject)
-
-
-def ticket(key: Key, login_id: str, scanner: str) -> str:
-    """What a redirect carries to the page that redeems: it ties the two together, and opens nothing without the cookie."""
-    return base64_decode(key.mac("ticket", login_id, scanner))[:16].hex()
-
-
-def guesser(key: Key, subject: str) -> str:
-    """Where the store counts how often this account typed codes that lead nowhere. Spelled like a login_id."""
-    return _shortened(key.mac("guesses", subject))
-
-
-def begin_seal(key: Key, login_id: str, digest: str, context: str, needs: str, only_for: str) -> str:
-    return key.mac("begin", login_id, digest, context, needs, only_for)
-
-
-def name_seal(key: Key, named_at: str, login_id: str) -> str:
-    """Seals which login the letters of a user_code lead to."""
-    return key.mac("name", named_at, login_id)
-
-
-def scanner_seal(key: Key, login_id: str, claim: str, who: str) -> str:
-    """Seals who scanned. It is also the tag that the browser sends back to say whom it was shown."""
-    return key.mac("scan", login_id, claim, who)
-
-
-def approval_seal(key: Key, login_id: str, claim: str, subject: str, met: str, facts: str) -> str:
-    return key.mac("confirm", login_id, claim, subject, met, facts)
-
-
 def _tag(key: Key, drawn: bytes) -> bytes:
     return base64_decode(key.mac("fixed", drawn.hex()))[: 16 - _RANDOM_BYTES]
 
@@ -331,12 +300,7 @@ def _id_of_fixed(code: bytes) -> str:
 
 
 def _id_of_typed(key: Key, letters: str) -> str:
-    return _shortened(key.mac("typed", letters))
-
-
-def _shortened(mac: str) -> str:
-    """16 bytes of a MAC."""
-    return base64_encode(base64_decode(mac)[:16]).decode()
+    return shortened(key.mac("typed", letters))
 
 
 def _unwrapped(text: str) -> str:
@@ -367,52 +331,3 @@ def _letters(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).upper().translate(_LOOK_ALIKES)
     kept = "".join(c for c in folded if unicodedata.category(c)[0] not in "PZC")
     return kept if len(kept) == _USER_CODE_LENGTH and set(kept) <= set(USER_CODE_LETTERS) else ""
-
-
-def bytes_of_key(key: str | bytes) -> bytes:
-    """A secret key as it is used. Raises `Misconfigured` for one that is spelled wrongly, too short or not random."""
-    if isinstance(key, str):
-        try:
-            decoded = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))
-        except ValueError:
-            decoded = b""
-        if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != key.rstrip("="):
-            raise Misconfigured(f"a secret key given as text must be spelled as keygen prints it. {_NEW_KEY}")
-        key = decoded
-    if not isinstance(key, bytes) or len(key) < MIN_KEY_BYTES:
-        raise Misconfigured(f"a secret key needs at least {MIN_KEY_BYTES} bytes. {_NEW_KEY}")
-    if len(set(key)) < 8:
-        raise Misconfigured(f"a secret key must be random. {_NEW_KEY}")
-    return key
-
-
-def _address(uri: str, plain_http: bool) -> tuple[str, str, str]:
-    """(origin, host, path) of an address that may stand in a QR code, all as a browser spells them."""
-    try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise Misconfigured(f"verification_uri is not an address: {error}") from None
-    if parts.scheme not in ("https", "http") or not host or not uri.isascii() or not uri.isprintable() or " " in uri:
-        raise Misconfigured("verification_uri must be the full address of your page, such as https://example.com/qr")
-    if parts.query or parts.fragment or parts.username is not None or "?" in uri or "#" in uri:
-        raise Misconfigured("verification_uri must have no query, fragment or user: the scan code is added as its last part")
-    if not re.fullmatch(r"(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)*", parts.path) or {".", ".."} & set(parts.path.split("/")):
-        raise Misconfigured("the path of verification_uri must be plain: no %, no empty part, no . or .., as a browser keeps it")
-    if len(uri) > 200:
-        raise Misconfigured("verification_uri must be shorter than 200 characters, or the QR code gets too fine to scan")
-    if parts.scheme == "http" and not plain_http and not _is_loopback(host):
-        raise Misconfigured(
-            f"verification_uri must be https ({host} is not this machine): "
-            "over http anybody on the way can take the login. Use https, or http://127.0.0.1 to try things out"
-        )
-    bracketed = f"[{host}]" if ":" in host else host
-    default = {"https": 443, "http": 80}[parts.scheme]
-    return f"{parts.scheme}://{bracketed}" + (f":{port}" if port not in (None, default) else ""), host, parts.path
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -10,10 +10,18 @@ from dataclasses import replace
 from functools import cache
 from typing import NoReturn, TypeVar
 
-from qrlogin import codes
+from qrlogin import codes, seals
 from qrlogin.answers import Begun, Event, EventName, Redeemed, Scanned, Status
-from qrlogin.arguments import ShownAs, check_client_id, check_person, check_redeem, clean_name, freeze, thaw
-from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode, same
+from qrlogin.arguments import (
+    ShownAs,
+    check_client_id,
+    check_person,
+    check_redeem,
+    clean_name,
+    decode_context,
+    encode_context,
+)
+from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode
 from qrlogin.errors import (
     AlreadyScanned,
     BadArgument,
@@ -25,54 +33,74 @@ from qrlogin.errors import (
     Unavailable,
     UnknownLogin,
 )
+from qrlogin.keys import equal_in_constant_time
 from qrlogin.operation import Operation as Operation  # what a core makes, so it is found here, too
 from qrlogin.policy import Policy, check_lifetime, check_window
-from qrlogin.replies import (
-    DONE,
-    HELD,
+from qrlogin.reply_checks import (
+    HAS_SCANNER,
     RECORD_FORMAT,
+    SUCCEEDED,
     bare_status,
     ceil_seconds,
     check_begin_seal,
     checked_scanner,
-    gone,
+    current_state,
+    event_of,
     instant,
-    known,
-    refuse,
-    refuse_browser,
+    is_absent,
+    raise_browser_refusal,
+    raise_refusal,
     release_subject,
-    scannable,
     seconds_left,
-    told,
+    state_for_phone,
 )
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import GUESSED_RIGHT, LOOK_UP, NAME, TABLE, Row, State, guess
 
 T = TypeVar("T")
 
-_KEPT_BEYOND = 60  # seconds that a record outlives its last deadline, so that a late caller hears "expired"
+_KEPT_BEYOND = (
+    60  # seconds that a record outlives its last deadline, so that a late caller hears "expired"
+)
 _DRAWS = 3  # of a user_code, before one is given up for taken
-_DECIDED: Mapping[str, EventName] = {"release": "released", "confirm": "confirmed", "deny": "denied"}
-_PACE_STEP, _PACE_SLACK = 5, 1  # seconds: RFC 8628 section 3.5 adds five; a second of jitter is nobody's fault
+_DECIDED: Mapping[str, EventName] = {
+    "release": "released",
+    "confirm": "confirmed",
+    "deny": "denied",
+}
+_PACE_STEP, _PACE_SLACK = (
+    5,
+    1,
+)  # seconds: RFC 8628 section 3.5 adds five; a second of jitter is nobody's fault
 
 
 class Core:
     """Makes the operations of one application. Every method raises `InvalidCode` or `BadArgument` before there is a command."""
 
     def __init__(
-        self, *, secret_keys: Sequence[str | bytes], verification_uri: str, audience: str | None, policy: Policy
+        self,
+        *,
+        secret_keys: Sequence[str | bytes],
+        verification_uri: str,
+        audience: str | None,
+        policy: Policy,
     ) -> None:
         self.policy = policy
-        self._codes = Codes(secret_keys, verification_uri=verification_uri, audience=audience, plain_http=policy.plain_http)
+        self._codes = Codes(
+            secret_keys,
+            verification_uri=verification_uri,
+            audience=audience,
+            plain_http=policy.plain_http,
+        )
         self.verification_uri, self.origin = self._codes.verification_uri, self._codes.origin
 
     # Codes, read without asking the store
 
-    def device(self, device_code: str) -> DeviceCode:
+    def read_device_code(self, device_code: str) -> DeviceCode:
         """What a genuine device_code says."""
         return self._codes.read_device_code(device_code)
 
-    def fixed(self, code: str) -> str:
+    def login_id_of(self, code: str) -> str:
         """The login_id that a fixed code leads to, in either of its spellings and without an address."""
         return self._codes.read_fixed(code).login_id
 
@@ -98,18 +126,20 @@ class Core:
         check_window(window, "redeem_window", BadArgument)
         check_client_id(client_id)
         if user_code and not self.policy.user_codes:
-            raise BadArgument("typed codes are off: set user_codes=True in the policy, and read what they cost")
+            raise BadArgument(
+                "typed codes are off: set user_codes=True in the policy, and read what they cost"
+            )
         if user_code and fixed:
             raise BadArgument("a login has a fixed code or a user_code, not both")
         flags = ("" if ask_browser else COLLECTED) + (FIXED if fixed else "")
-        frozen = freeze({} if context is None else context)
+        frozen = encode_context({} if context is None else context)
         key = self._codes.signing_key
 
         def draw(left: int) -> Operation[Begun]:
             minted = self._codes.mint(key, fixed=fixed, typed=user_code)
             secret, login_id = codes.new_secret(), minted.login_id
-            digest = codes.device_digest(key, login_id, secret)
-            keep = seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND
+            digest = seals.device_digest(key, login_id, secret)
+            ttl = seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND
             command = _command(
                 "begin",
                 login_id,
@@ -117,19 +147,26 @@ class Core:
                     "v": RECORD_FORMAT,
                     "device_digest": digest,
                     "context": frozen,
-                    "begin_seal": codes.begin_seal(key, login_id, digest, frozen, "", ""),
+                    "begin_seal": seals.begin_seal(key, login_id, digest, frozen, "", ""),
                 },
                 seconds={"expires_at": seconds, "redeem_by": seconds + window},
-                keep=keep,
+                ttl_ms=ttl,
             )
 
             def finish(reply: Reply) -> Begun:
-                if reply.verdict not in DONE:
+                if reply.verdict not in SUCCEEDED:
                     raise Unavailable("the login_id that was drawn is taken: begin again")
-                begun_at, redeem_by = instant(reply.record, "begun_at"), instant(reply.record, "redeem_by")
+                begun_at, redeem_by = (
+                    instant(reply.record, "begun_at"),
+                    instant(reply.record, "redeem_by"),
+                )
                 device = DeviceCode(login_id, secret, begun_at, redeem_by, client_id, flags, key)
                 status = self._status(reply, device)
-                complete = f"{self.verification_uri}/{minted.fixed}" if fixed else status.verification_uri_complete
+                complete = (
+                    f"{self.verification_uri}/{minted.fixed}"
+                    if fixed
+                    else status.verification_uri_complete
+                )
                 return Begun(
                     login_id,
                     device_code=self._codes.device_code(device),
@@ -143,14 +180,19 @@ class Core:
                     user_code=minted.user_code,
                 )
 
-            beginning = Operation(command, finish, tells=lambda reply, _: told("begun", reply, key))
+            beginning = Operation(
+                command, finish, to_event=lambda reply, _: event_of("begun", reply, key)
+            )
             if not user_code:
                 return beginning
-            names = {"names": login_id, "name_seal": codes.name_seal(key, minted.named_at, login_id)}
-            naming = Command(minted.named_at, NAME, codes.new_mark(), names, keep=keep * 1000)
+            names = {
+                "names": login_id,
+                "name_seal": seals.name_seal(key, minted.named_at, login_id),
+            }
+            naming = Command(minted.named_at, NAME, codes.new_mark(), names, ttl_ms=ttl * 1000)
 
             def named(reply: Reply) -> Operation[Begun] | None:
-                if reply.verdict in DONE:
+                if reply.verdict in SUCCEEDED:
                     return beginning
                 return draw(left - 1) if left else None
 
@@ -162,78 +204,105 @@ class Core:
         return draw(_DRAWS - 1)
 
     def status(self, device_code: str) -> Operation[Status]:
-        device = self.device(device_code)
+        device = self.read_device_code(device_code)
 
         def finish(reply: Reply) -> Status:
-            if gone(reply, device.redeem_by):
+            if is_absent(reply, device.redeem_by):
                 return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
-            known(reply)
+            current_state(reply)
             check_begin_seal(reply, device.key)
-            if reply.verdict not in DONE:
+            if reply.verdict not in SUCCEEDED:
                 raise NotYours("another browser began this login")
             return self._status(reply, device)
 
-        return Operation(_command("status", device.login_id, values={"device_digest": device.digest}), finish)
+        return Operation(
+            _command("status", device.login_id, values={"device_digest": device.digest}), finish
+        )
 
     def cancel(self, device_code: str) -> Operation[Status]:
-        device = self.device(device_code)
+        device = self.read_device_code(device_code)
 
         def finish(reply: Reply) -> Status:
-            if reply.verdict not in DONE:
-                refuse_browser(reply, device)
+            if reply.verdict not in SUCCEEDED:
+                raise_browser_refusal(reply, device)
             return bare_status(reply)
 
         command = _command("cancel", device.login_id, values={"device_digest": device.digest})
-        return Operation(command, finish, tells=lambda reply, _: told("cancelled", reply, device.key))
+        return Operation(
+            command, finish, to_event=lambda reply, _: event_of("cancelled", reply, device.key)
+        )
 
     def redeem(
-        self, device_code: str, *, acknowledged: str = "", op: str | None = None, replay_window: int | None = None
+        self,
+        device_code: str,
+        *,
+        acknowledged: str = "",
+        op: str | None = None,
+        replay_window: int | None = None,
     ) -> Operation[Redeemed]:
         """`replay_window`, in seconds, overrides the policy's."""
-        device = self.device(device_code)
+        device = self.read_device_code(device_code)
         check_redeem(acknowledged, op)
         key, login_id = device.key, device.login_id
-        mark = codes.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
+        mark = seals.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
         values = {"device_digest": device.digest, "redeem_mark": mark}
         window = self.policy.replay_window if replay_window is None else replay_window
         seconds = {"replay_by": window}
         if COLLECTED in device.flags:
-            seconds |= {"pace": self.policy.interval, "pace_step": _PACE_STEP, "pace_slack": _PACE_SLACK}
-            command = _command("collect", login_id, values=values, seconds=seconds, until=device.redeem_by)
+            seconds |= {
+                "pace": self.policy.interval,
+                "pace_step": _PACE_STEP,
+                "pace_slack": _PACE_SLACK,
+            }
+            command = _command(
+                "collect", login_id, values=values, seconds=seconds, deadline_ms=device.redeem_by
+            )
         else:
-            values["scanner"] = acknowledged
-            command = _command("redeem", login_id, values=values, seconds=seconds, until=device.redeem_by)
+            values["scanner_seal"] = acknowledged
+            command = _command(
+                "redeem", login_id, values=values, seconds=seconds, deadline_ms=device.redeem_by
+            )
 
         def finish(reply: Reply) -> Redeemed:
-            if reply.verdict not in DONE:
-                refuse_browser(reply, device)
-            known(reply)
-            if reply.now >= device.redeem_by + window * 1000:  # the record's replay_by is not sealed; the device_code is
+            if reply.verdict not in SUCCEEDED:
+                raise_browser_refusal(reply, device)
+            current_state(reply)
+            if (
+                reply.now >= device.redeem_by + window * 1000
+            ):  # the record's replay_by is not sealed; the device_code is
                 raise Expired
             return release_subject(reply, key)
 
-        def tells(reply: Reply, redeemed: Redeemed) -> Event:
-            return told("redeemed", reply, key, subject=redeemed.subject)
+        def to_event(reply: Reply, redeemed: Redeemed) -> Event:
+            return event_of("redeemed", reply, key, subject=redeemed.subject)
 
-        return Operation(command, finish, tells=tells)
+        return Operation(command, finish, to_event=to_event)
 
     def exchange(self, device_code: str, ticket: str) -> Operation[Redeemed]:
         """`redeem` for the page that a redirect leads to, with `Status.ticket`. A wrong ticket changes nothing.
 
         Two commands: the ticket is looked at first, because what was redeemed by mistake would be lost.
         """
-        device, looking = self.device(device_code), self.status(device_code)
-        redeem = cache(lambda: self.redeem(device_code, op=ticket))  # made once: an operation remembers what it told
+        device, looking = self.read_device_code(device_code), self.status(device_code)
+        redeem = cache(
+            lambda: self.redeem(device_code, op=ticket)
+        )  # made once: an operation remembers what it told
 
         def fits(reply: Reply) -> bool:
-            scanner = reply.record.get("scanner", "")
-            return bool(scanner) and ticket.isascii() and same(ticket, codes.ticket(device.key, device.login_id, scanner))
+            scanner = reply.record.get("scanner_seal", "")
+            return (
+                bool(scanner)
+                and ticket.isascii()
+                and equal_in_constant_time(
+                    ticket, seals.ticket(device.key, device.login_id, scanner)
+                )
+            )
 
         def then(reply: Reply) -> Operation[Redeemed] | None:
             return redeem() if fits(reply) else None
 
         def refused(reply: Reply) -> NoReturn:
-            if looking.meaning(reply).state is State.EXPIRED:
+            if looking.interpret(reply).state is State.EXPIRED:
                 raise Expired
             raise NotYours("this ticket is not for what the login has come to")
 
@@ -243,58 +312,68 @@ class Core:
         """`status`, and as soon as the login is confirmed, `redeem` in its place. Called again within the replay window, it gives
         the same yield again.
         """
-        device, looking = self.device(device_code), self.status(device_code)
-        redeem = cache(lambda op: self.redeem(device_code, op=op))  # made once: an operation remembers what it told
+        device, looking = self.read_device_code(device_code), self.status(device_code)
+        redeem = cache(
+            lambda op: self.redeem(device_code, op=op)
+        )  # made once: an operation remembers what it told
 
         def then(reply: Reply) -> Operation[Redeemed] | None:
-            seen = looking.meaning(reply)
+            seen = looking.interpret(reply)
             if seen.scanned_by is None or seen.state is State.SCANNED:
                 return None
-            return redeem(codes.ticket(device.key, device.login_id, seen.scanned_by.tag))
+            return redeem(seals.ticket(device.key, device.login_id, seen.scanned_by.tag))
 
-        return Operation(looking.command, looking.meaning, then)
+        return Operation(looking.command, looking.interpret, then)
 
     # The phone's side
 
-    def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Operation[Scanned]:
+    def scan(
+        self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = ""
+    ) -> Operation[Scanned]:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
         name = clean_name(shown_as, required=self.policy.names_scanner)
-        return self._looked_up(lambda scan: self._scan(scan, subject, name, phone), found, subject, held=False)
+        return self._looked_up(
+            lambda scan: self._scan(scan, subject, name, phone), found, subject, held=False
+        )
 
     def _scan(self, scan: ScanCode, subject: str, shown_as: str, phone: str) -> Operation[Scanned]:
         login_id, key = scan.login_id, scan.key
-        claim = codes.claim(key, login_id, subject, phone)
+        claim = seals.claim(key, login_id, subject, phone)
         command = _command(
             "scan",
             login_id,
             values={
                 "claim": claim,
-                "who": shown_as,
-                "scanner": codes.scanner_seal(key, login_id, claim, shown_as),
-                "only_for": codes.only_for(key, login_id, subject),
+                "shown_as": shown_as,
+                "scanner_seal": seals.scanner_seal(key, login_id, claim, shown_as),
+                "only_for": seals.only_for(key, login_id, subject),
             },
-            until=scan.until,
+            deadline_ms=scan.deadline_ms,
         )
 
         def finish(reply: Reply) -> Scanned:
-            state = scannable(reply, scan)
+            state = state_for_phone(reply, scan)
             if reply.verdict is Verdict.FORBIDDEN:
                 raise NotYours("this login was begun for another account")
-            if reply.verdict not in DONE:
-                if reply.verdict is Verdict.REFUSED and state in HELD:
+            if reply.verdict not in SUCCEEDED:
+                if reply.verdict is Verdict.REFUSED and state in HAS_SCANNER:
                     raise AlreadyScanned
-                refuse(reply, state)
+                raise_refusal(reply, state)
             check_begin_seal(reply, key)
             return Scanned(
                 login_id,
                 state,
-                context=thaw(reply.record.get("context", "")),
+                context=decode_context(reply.record.get("context", "")),
                 begun_ago=max(0, reply.now - instant(reply.record, "begun_at")) // 1000,
                 expires_in=seconds_left(reply, state),
             )
 
-        return Operation(command, finish, tells=lambda reply, _: told("scanned", reply, key, subject=subject, phone=phone))
+        return Operation(
+            command,
+            finish,
+            to_event=lambda reply, _: event_of("scanned", reply, key, subject=subject, phone=phone),
+        )
 
     def release(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         return self._by_scanner("release", code, subject, phone)
@@ -308,32 +387,41 @@ class Core:
     def _by_scanner(self, event: str, code: str, subject: str, phone: str) -> Operation[Status]:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
-        return self._looked_up(lambda scan: self._decide(event, scan, subject, phone), found, subject, held=True)
+        return self._looked_up(
+            lambda scan: self._decide(event, scan, subject, phone), found, subject, held=True
+        )
 
     def _decide(self, event: str, scan: ScanCode, subject: str, phone: str) -> Operation[Status]:
-        claim = codes.claim(scan.key, scan.login_id, subject, phone)
+        claim = seals.claim(scan.key, scan.login_id, subject, phone)
         values = {"claim": claim}
         if event == "confirm":
             values |= {
                 "subject": subject,
-                "approval": codes.approval_seal(scan.key, scan.login_id, claim, subject, "", ""),
+                "approval": seals.approval_seal(scan.key, scan.login_id, claim, subject, "", ""),
             }
 
         def finish(reply: Reply) -> Status:
-            state = scannable(reply, scan)
-            if reply.verdict is Verdict.FORBIDDEN and not same(reply.record.get("claim", ""), claim):
+            state = state_for_phone(reply, scan)
+            if reply.verdict is Verdict.FORBIDDEN and not equal_in_constant_time(
+                reply.record.get("claim", ""), claim
+            ):
                 raise NotYours("another account, or another phone, scanned this login")
-            if reply.verdict not in DONE:
-                refuse(reply, state)
+            if reply.verdict not in SUCCEEDED:
+                raise_refusal(reply, state)
             return bare_status(reply)
 
-        def tells(reply: Reply, _: Status) -> Event:
-            return told(_DECIDED[event], reply, scan.key, subject=subject, phone=phone)
+        def to_event(reply: Reply, _: Status) -> Event:
+            return event_of(_DECIDED[event], reply, scan.key, subject=subject, phone=phone)
 
-        return Operation(_command(event, scan.login_id, values=values), finish, tells=tells)
+        return Operation(_command(event, scan.login_id, values=values), finish, to_event=to_event)
 
     def _looked_up(
-        self, make: Callable[[ScanCode], Operation[T]], found: Sequence[ScanCode], subject: str, *, held: bool
+        self,
+        make: Callable[[ScanCode], Operation[T]],
+        found: Sequence[ScanCode],
+        subject: str,
+        *,
+        held: bool,
     ) -> Operation[T]:
         """The one operation of a signed code. For a typed one, the record that names its login is looked for under one key after
         the other, and each guess that leads nowhere counts (RFC 8628 section 5.1).
@@ -347,11 +435,11 @@ class Core:
         if not self.policy.user_codes:
             raise InvalidCode("typed codes are off in this application's policy")
         window = self.policy.guess_window
-        guesser = codes.guesser(self._codes.signing_key, subject)
+        guesser = seals.guesser(self._codes.signing_key, subject)
 
         def count(row: Row) -> Command:
             mark = codes.new_mark()
-            return Command(guesser, row, mark, {"mark": mark}, keep=window * 1000)
+            return Command(guesser, row, mark, {"mark": mark}, ttl_ms=window * 1000)
 
         paying = count(guess(self.policy.guesses))
 
@@ -359,18 +447,28 @@ class Core:
             raise TooManyGuesses(window)
 
         def forged(_: Reply) -> NoReturn:
-            raise RecordForged("the login that a typed code names does not carry the seal of this application")
+            raise RecordForged(
+                "the login that a typed code names does not carry the seal of this application"
+            )
 
         def look(scan: ScanCode, *others: ScanCode) -> Operation[T]:
             rest = look(*others) if others else None
-            reach = cache(lambda login_id: judged(make(replace(scan, login_id=login_id))))  # it remembers what it told
+            reach = cache(
+                lambda login_id: judged(make(replace(scan, login_id=login_id)))
+            )  # it remembers what it told
 
             def then(reply: Reply) -> Operation[T] | None:
-                if not reply.record:  # without a login, too, the store is asked as often: a guesser times both alike
+                if (
+                    not reply.record
+                ):  # without a login, too, the store is asked as often: a guesser times both alike
                     return rest or reach(scan.login_id)
                 login_id = reply.record.get("names", "")
-                genuine = codes.name_seal(scan.key, scan.login_id, login_id)
-                return reach(login_id) if same(reply.record.get("name_seal", ""), genuine) else None
+                genuine = seals.name_seal(scan.key, scan.login_id, login_id)
+                return (
+                    reach(login_id)
+                    if equal_in_constant_time(reply.record.get("name_seal", ""), genuine)
+                    else None
+                )
 
             return Operation(Command(scan.login_id, LOOK_UP, codes.new_mark()), forged, then)
 
@@ -380,37 +478,52 @@ class Core:
                     answer = first.finish(reply)
                 except UnknownLogin:
                     return (
-                        Operation(paying, lambda paid: (first.finish if paid.verdict in DONE else spent)(reply)) if held else None
+                        Operation(
+                            paying,
+                            lambda paid: (first.finish if paid.verdict in SUCCEEDED else spent)(
+                                reply
+                            ),
+                        )
+                        if held
+                        else None
                     )
                 return None if held else Operation(count(GUESSED_RIGHT), lambda _: answer)
 
-            return Operation(first.command, first.meaning, then, first.tells)
+            return Operation(first.command, first.interpret, then, first.to_event)
 
         looking = look(*found)
-        return looking if held else Operation(paying, spent, lambda paid: looking if paid.verdict in DONE else None)
+        return (
+            looking
+            if held
+            else Operation(
+                paying, spent, lambda paid: looking if paid.verdict in SUCCEEDED else None
+            )
+        )
 
     def _status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        state, key = known(reply), device.key
+        state, key = current_state(reply), device.key
         bare = bare_status(reply)
         if state is State.PENDING and FIXED not in device.flags:
             rotation = self.policy.rotation * 1000
             begun_at = device.begun_at  # signed, as the record's is not
             rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
-            code = self._codes.scan_code(key, reply.login_id, rotates_at + self.policy.rotation_grace * 1000)
+            code = self._codes.scan_code(
+                key, reply.login_id, rotates_at + self.policy.rotation_grace * 1000
+            )
             return replace(
                 bare,
                 scan_code=code,
                 verification_uri_complete=f"{self.verification_uri}/{code}",
                 rotates_in=ceil_seconds(rotates_at - reply.now),
             )
-        if state in HELD:
+        if state in HAS_SCANNER:
             scanner = checked_scanner(reply, key)
             collectable = state is State.CONFIRMED and COLLECTED in device.flags
             return replace(
                 bare,
                 scanned_by=scanner,
-                ticket=codes.ticket(key, reply.login_id, scanner.tag) if collectable else "",
+                ticket=seals.ticket(key, reply.login_id, scanner.tag) if collectable else "",
             )
         return bare
 
@@ -421,8 +534,16 @@ def _command(
     *,
     values: Mapping[str, str],
     seconds: Mapping[str, int] | None = None,
-    until: int | None = None,
-    keep: int | None = None,
+    deadline_ms: int | None = None,
+    ttl_ms: int | None = None,
 ) -> Command:
     durations = {name: value * 1000 for name, value in (seconds or {}).items()}
-    return Command(login_id, TABLE[event], codes.new_mark(), values, durations, until, None if keep is None else keep * 1000)
+    return Command(
+        login_id,
+        TABLE[event],
+        codes.new_mark(),
+        values,
+        durations,
+        deadline_ms,
+        None if ttl_ms is None else ttl_ms * 1000,
+    )

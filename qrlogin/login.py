@@ -14,8 +14,8 @@ from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
+from qrlogin.news import is_news, wait_limit
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.replies import is_news, patience
 from qrlogin.step import Reply
 from qrlogin.stores.protocol import Store
 from qrlogin.table import State
@@ -52,14 +52,25 @@ class QRLogin:
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         if isinstance(store, type) or not callable(getattr(store, "apply", None)):
-            raise Misconfigured("store must be a store, such as MemoryStore() or RedisStore.from_url(...)")
+            raise Misconfigured(
+                "store must be a store, such as MemoryStore() or RedisStore.from_url(...)"
+            )
         if inspect.iscoroutinefunction(store.apply):
-            raise Misconfigured("this store is awaited: use AsyncQRLogin with it, or the store's blocking twin here")
+            raise Misconfigured(
+                "this store is awaited: use AsyncQRLogin with it, or the store's blocking twin here"
+            )
         check_on_event(on_event, awaited=False)
         self._store, self._on_event = store, on_event
-        self.core = Core(secret_keys=secret_keys, verification_uri=verification_uri, audience=audience, policy=policy)
+        self.core = Core(
+            secret_keys=secret_keys,
+            verification_uri=verification_uri,
+            audience=audience,
+            policy=policy,
+        )
         self._draining = False
-        self._watches = set[Watch]()  # without a lock: a finalizer may end a watch, in any thread, at any line
+        self._watches = set[
+            Watch
+        ]()  # without a lock: a finalizer may end a watch, in any thread, at any line
 
     def begin(
         self,
@@ -75,13 +86,19 @@ class QRLogin:
         `lifetime` in seconds overrides the policy's, up to 600. With `ask_browser=False` nobody at the browser is asked
         "continue as …?": for devices without a keyboard, and easier to abuse. `user_code` adds a code to type.
         """
-        return self.run(self.core.begin(context=context, lifetime=lifetime, ask_browser=ask_browser, user_code=user_code))
+        return self.run(
+            self.core.begin(
+                context=context, lifetime=lifetime, ask_browser=ask_browser, user_code=user_code
+            )
+        )
 
     def status(self, device_code: str) -> Status:
         """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
         return self.run(self.core.status(device_code))
 
-    def wait(self, device_code: str, *, after: int | State | None = None, timeout: float = 25) -> Status:
+    def wait(
+        self, device_code: str, *, after: int | State | None = None, timeout: float = 25
+    ) -> Status:
         """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end.
 
         Returns after `timeout` seconds at the latest, earlier when the scan_code rotates or the login expires. Raises
@@ -116,7 +133,9 @@ class QRLogin:
         """The browser gives up, or says "that is not me". Final."""
         return self.run(self.core.cancel(device_code))
 
-    def redeem(self, device_code: str, *, acknowledged: str = "", op: str | None = None) -> Redeemed:
+    def redeem(
+        self, device_code: str, *, acknowledged: str = "", op: str | None = None
+    ) -> Redeemed:
         """Collect the subject, once, and start the application's own session for it.
 
         `acknowledged` is `scanned_by.tag` of the person whom the browser was shown and accepted. `op`, 128 random bits made
@@ -129,7 +148,7 @@ class QRLogin:
         try:
             while True:
                 reply = self._store.apply(operation.command)
-                self._tell(operation, reply)
+                self._emit(operation, reply)
                 if not (following := operation.next(reply)):
                     return operation.finish(reply)
                 operation = following
@@ -137,10 +156,13 @@ class QRLogin:
             log.warning("login %s: %s", operation.command.login_id, error)
             raise
         except RecordForged:
-            log.error("login %s: its record fails its seal; somebody else writes to the store", operation.command.login_id)
+            log.error(
+                "login %s: its record fails its seal; somebody else writes to the store",
+                operation.command.login_id,
+            )
             raise
 
-    def _tell(self, operation: Operation[T], reply: Reply) -> None:
+    def _emit(self, operation: Operation[T], reply: Reply) -> None:
         if self._on_event is None and not log.isEnabledFor(logging.INFO):
             return
         if not (event := operation.event(reply)):
@@ -149,8 +171,14 @@ class QRLogin:
         if self._on_event is not None:
             try:
                 self._on_event(event)
-            except Exception:  # what happened has happened: the two people must not be told otherwise
-                log.exception("login %s: on_event failed for %r; the login goes on", event.login_id, event.name)
+            except (
+                Exception
+            ):  # what happened has happened: the two people must not be told otherwise
+                log.exception(
+                    "login %s: on_event failed for %r; the login goes on",
+                    event.login_id,
+                    event.name,
+                )
 
     @property
     def draining(self) -> bool:
@@ -189,13 +217,19 @@ class Watch:
 
     def __init__(self, qr: QRLogin, device_code: str) -> None:
         self._qr, self._device_code, self._ended = qr, device_code, False
-        self._listener = qr._store.listen(qr.core.device(device_code).login_id)
+        self._listener = qr._store.listen(qr.core.read_device_code(device_code).login_id)
 
-    def wait(self, *, after: int | State | None, timeout: float, seen: Status | None = None) -> Status:
+    def wait(
+        self, *, after: int | State | None, timeout: float, seen: Status | None = None
+    ) -> Status:
         """As `QRLogin.wait`. `seen` spares the first look: what this watch was told last."""
         seen = seen or self._qr.status(self._device_code)
-        ends = monotonic() + patience(seen, timeout)
-        while not (self.ended or is_news(seen, after)) and (left := ends - monotonic()) > 0 and self._listener.wait(left):
+        ends = monotonic() + wait_limit(seen, timeout)
+        while (
+            not (self.ended or is_news(seen, after))
+            and (left := ends - monotonic()) > 0
+            and self._listener.wait(left)
+        ):
             seen = self._qr.status(self._device_code)
         return seen
 

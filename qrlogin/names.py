@@ -10,7 +10,10 @@ from typing import Final
 from unicodedata import category, combining
 
 _JOINER: Final = "\u200d"
-_JOINERS: Final = ("\u200c", _JOINER)  # Persian and the scripts of India need both, emoji need the second
+_JOINERS: Final = (
+    "\u200c",
+    _JOINER,
+)  # Persian and the scripts of India need both, emoji need the second
 _BREAKS: Final = ("Cc", "Zl", "Zp")
 # A surrogate cannot be stored. A format character turns text or is invisible. A private one has a
 # meaning in one font only, such as the icons of the page, which a name must not draw.
@@ -101,7 +104,9 @@ def _extends(cluster: str, sign: str) -> bool:
         or sign in _JOINERS
         or last == _JOINER  # 👩‍💻
         or "\U0001f3fb" <= sign <= "\U0001f3ff"  # the colours of skin
-        or (len(cluster) == 1 and _is_regional(last) and _is_regional(sign))  # a flag is two letters
+        or (
+            len(cluster) == 1 and _is_regional(last) and _is_regional(sign)
+        )  # a flag is two letters
         or (combining(last) == _VIRAMA and category(sign) == "Lo")  # ක්ෂ
         or (_ends_a_syllable(sign) and _is_hangul(last))
         or (_begins_a_syllable(sign) and _begins_a_syllable(last))

@@ -23,10 +23,12 @@ class Operation(Generic[T_co]):
     """
 
     command: Command
-    meaning: Callable[[Reply], T_co] = field(repr=False)
+    interpret: Callable[[Reply], T_co] = field(repr=False)
     then: "Callable[[Reply], Operation[T_co] | None] | None" = field(default=None, repr=False)
-    tells: Callable[[Reply, Any], Event] | None = field(default=None, repr=False)
-    _told: dict[int, Event] = field(default_factory=dict, init=False, repr=False, compare=False)  # by version
+    to_event: Callable[[Reply, Any], Event] | None = field(default=None, repr=False)
+    _told: dict[int, Event] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # by version
 
     def next(self, reply: Reply) -> "Operation[T_co] | None":
         """What has to be applied before there is an answer; None: `finish` has it. Raises what `finish` does."""
@@ -36,7 +38,7 @@ class Operation(Generic[T_co]):
     def finish(self, reply: Reply) -> T_co:
         """The answer. Raises the `LoginError` that the verdict stands for; `Unavailable` for a reply to another question."""
         self._check(reply)
-        return self.meaning(reply)
+        return self.interpret(reply)
 
     def event(self, reply: Reply) -> Event | None:
         """What the application is to be told: that this very command changed the login, and nothing else, once.
@@ -47,14 +49,18 @@ class Operation(Generic[T_co]):
         """
         self._check(reply)
         mine = reply.verdict is Verdict.REPEATED and reply.record.get("mark") == reply.mark
-        if self.tells is None or not (mine or reply.verdict is Verdict.APPLIED):
+        if self.to_event is None or not (mine or reply.verdict is Verdict.APPLIED):
             return None
         try:
-            event = self.tells(reply, self.meaning(reply))
+            event = self.to_event(reply, self.interpret(reply))
         except QRLoginError:
             return None
-        return event if self._told.setdefault(event.version, event) is event else None  # one thread only finds its own
+        return (
+            event if self._told.setdefault(event.version, event) is event else None
+        )  # one thread only finds its own
 
     def _check(self, reply: Reply) -> None:
         if (reply.login_id, reply.mark) != (self.command.login_id, self.command.mark):
-            raise Unavailable("the store answered another question; the connection must not be used again")
+            raise Unavailable(
+                "the store answered another question; the connection must not be used again"
+            )

@@ -2,7 +2,7 @@
 -- One constant script for every event: it knows no state and no event by name, so old and new processes can run side by side.
 --
 -- KEYS[1]  the login's record, a hash
--- ARGV[1]  the command as JSON: login_id, mark, row, values, durations, until, keep (the fields of step.Command)
+-- ARGV[1]  the command as JSON: login_id, mark, row, values, durations, deadline_ms, ttl_ms (the fields of step.Command)
 -- ARGV[2]  the channel on which waiting browsers are told "login_id version"
 -- ARGV[3]  the time in milliseconds, or '' for the server's own clock
 -- returns  { login_id, mark, verdict, now, { name, value, name, value, ... } }
@@ -96,18 +96,18 @@ if not dies_at then
 end
 
 if dies_at ~= '' and passed(dies_at) then return answer('expired') end
-if command['until'] and now >= command['until'] then return answer('expired') end
+if command.deadline_ms and now >= command.deadline_ms then return answer('expired') end
 
 if row.reads then return answer('applied') end
 
-local changes, to, announce = {}, row.to, true
+local changes, to, notify = {}, row.to, true
 for _, name in ipairs(row.writes) do changes[name] = values[name] or '' end
 for _, name in ipairs(row.instants) do changes[name] = digits(now + (durations[name] or 0)) end
 if row.count then
   local counted = math.max(0, (number(record[row.count.field]) or 0) + row.count.by)
   changes[row.count.field] = digits(counted)
-  announce = counted >= row.count.limit
-  if announce then to = row.count.to end
+  notify = counted >= row.count.limit
+  if notify then to = row.count.to end
 end
 if to ~= '' then changes.state = to end
 changes.mark = command.mark
@@ -115,6 +115,6 @@ changes.changed_at = digits(now)
 changes.version = digits((number(record.version) or 0) + 1)
 
 local reply = answer('applied', changes)
-if command.keep and not known then redis.call('PEXPIRE', KEYS[1], digits(command.keep)) end
-if announce then redis.call('PUBLISH', ARGV[2], command.login_id .. ' ' .. changes.version) end
+if command.ttl_ms and not known then redis.call('PEXPIRE', KEYS[1], digits(command.ttl_ms)) end
+if notify then redis.call('PUBLISH', ARGV[2], command.login_id .. ' ' .. changes.version) end
 return reply

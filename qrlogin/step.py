@@ -43,10 +43,18 @@ class Command:
     login_id: str
     row: Row
     mark: str  # random, new for every call: tells my own resend from anybody else's call
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)  # proofs, guards, writes: text by field name
-    durations: Mapping[str, int] = field(default_factory=dict)  # milliseconds from now by field; 0 where left out
-    until: int | None = None  # one more deadline that a signed code brought along, as an instant of the store's clock
-    keep: int | None = None  # milliseconds until the record is garbage; counts only when it is born here, and never moves
+    values: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # proofs, guards, writes: text by field name
+    durations: Mapping[str, int] = field(
+        default_factory=dict
+    )  # milliseconds from now by field; 0 where left out
+    deadline_ms: int | None = (
+        None  # one more deadline that a signed code brought along, as an instant of the store's clock
+    )
+    ttl_ms: int | None = (
+        None  # milliseconds until the record is garbage; counts only when it is born here, and never moves
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Outcome:
 
     reply: Reply
     changes: Record = field(default_factory=dict, repr=False)
-    announce: bool = False
+    notify: bool = False
 
 
 def number(text: str | None) -> int | None:
@@ -80,9 +88,13 @@ def step(record: Record, command: Command, clock: int) -> Outcome:
     now = max(clock, number(record.get("changed_at")) or 0)
     state = (record.get("state") or BROKEN) if record else ABSENT
 
-    def outcome(verdict: Verdict, changes: Record | None = None, *, announce: bool = False) -> Outcome:
+    def outcome(
+        verdict: Verdict, changes: Record | None = None, *, notify: bool = False
+    ) -> Outcome:
         after = {**record, **changes} if changes else record
-        return Outcome(Reply(command.login_id, command.mark, verdict, now, after), changes or {}, announce)
+        return Outcome(
+            Reply(command.login_id, command.mark, verdict, now, after), changes or {}, notify
+        )
 
     def matches(name: str) -> bool:
         return record.get(name, "") == values.get(name, "")
@@ -116,25 +128,27 @@ def step(record: Record, command: Command, clock: int) -> Outcome:
         verdict, changes = _pace(record, command, now)
         return outcome(verdict, changes)
 
-    if (dies_at and passed(dies_at)) or (command.until is not None and now >= command.until):
+    if (dies_at and passed(dies_at)) or (
+        command.deadline_ms is not None and now >= command.deadline_ms
+    ):
         return outcome(Verdict.EXPIRED)
 
     if row.reads:
         return outcome(Verdict.APPLIED)
     changes = {name: values.get(name, "") for name in row.writes}
     changes |= {name: str(now + command.durations.get(name, 0)) for name in row.instants}
-    to, announce = row.to, True
+    to, notify = row.to, True
     if row.count:
         counted = max(0, (number(record.get(row.count.field)) or 0) + row.count.by)
         changes[row.count.field] = str(counted)
-        announce = counted >= row.count.limit
-        to = row.count.to if announce else to
+        notify = counted >= row.count.limit
+        to = row.count.to if notify else to
     if to:
         changes["state"] = to
     changes["mark"] = command.mark
     changes["changed_at"] = str(now)
     changes["version"] = str((number(record.get("version")) or 0) + 1)
-    return outcome(Verdict.APPLIED, changes, announce=announce)
+    return outcome(Verdict.APPLIED, changes, notify=notify)
 
 
 def _pace(record: Record, command: Command, now: int) -> tuple[Verdict, dict[str, str]]:
@@ -145,7 +159,10 @@ def _pace(record: Record, command: Command, now: int) -> tuple[Verdict, dict[str
     """
     if record.get("pace_mark") == command.mark:
         return Verdict.REFUSED, {}
-    asked, ms = number(record.get("pace_at")), number(record.get("pace_ms")) or command.durations.get("pace", 0)
+    asked, ms = (
+        number(record.get("pace_at")),
+        number(record.get("pace_ms")) or command.durations.get("pace", 0),
+    )
     if asked is not None and now < asked + ms - command.durations.get("pace_slack", 0):
         ms += command.durations.get("pace_step", 0)
         return Verdict.SLOW, {"pace_ms": str(ms), "pace_mark": command.mark}

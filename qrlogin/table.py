@@ -80,7 +80,9 @@ class Row:
     repeats_if: tuple[str, ...] = ()
     repeats_until: str = ""
     writes: tuple[str, ...] = ()  # fields whose text the command brings
-    instants: tuple[str, ...] = ()  # fields set to the store's now + a duration that the command brings
+    instants: tuple[
+        str, ...
+    ] = ()  # fields set to the store's now + a duration that the command brings
     reads: bool = False  # answers and leaves no trace
     count: Count | None = None
     paces: tuple[str, ...] = ()  # refused in these states: keep the caller to its interval
@@ -108,10 +110,16 @@ _ROWS = (
         guards=("only_for",),
         repeats=(State.SCANNED, State.CONFIRMED, State.REDEEMED),
         repeats_if=("claim",),
-        writes=("claim", "who", "scanner"),
+        writes=("claim", "shown_as", "scanner_seal"),
         instants=("scanned_at",),
     ),
-    Row("release", sources=_from(State.SCANNED), to=State.PENDING, proves=("claim",), repeats=(State.PENDING,)),
+    Row(
+        "release",
+        sources=_from(State.SCANNED),
+        to=State.PENDING,
+        proves=("claim",),
+        repeats=(State.PENDING,),
+    ),
     Row(
         "confirm",
         sources=_from(State.SCANNED),
@@ -140,7 +148,7 @@ _ROWS = (
         "redeem",  # the signed end of the device_code travels with the command
         sources=_from(State.CONFIRMED),
         to=State.REDEEMED,
-        proves=("device_digest", "scanner"),
+        proves=("device_digest", "scanner_seal"),
         repeats=(State.REDEEMED,),
         repeats_if=("redeem_mark",),
         repeats_until="replay_by",

@@ -87,7 +87,11 @@ class App:
     def another(self, *keys: bytes | str) -> QRLogin:
         """A second process of the same application, on the same store."""
         return QRLogin(
-            self.store, secret_keys=keys or self.keys, verification_uri=URI, audience=self.audience, policy=self.policy
+            self.store,
+            secret_keys=keys or self.keys,
+            verification_uri=URI,
+            audience=self.audience,
+            policy=self.policy,
         )
 
     def begin(self, **context: str) -> Begun:

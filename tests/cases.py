@@ -50,19 +50,28 @@ LATER: Final = (
     Row(
         "misread",
         sources=MappingProxyType({State.SCANNED: "expires_at", State.CONFIRMED: "redeem_by"}),
-        proves=("device_digest", "scanner"),
+        proves=("device_digest", "scanner_seal"),
         repeats=(State.SCANNED, State.CONFIRMED, State.CANCELLED),
         repeats_if=("mark",),
         count=Count("misses", 3, State.CANCELLED),
     ),
     # No row of the protocol: "any" must never mean a login that is not there, also where no proof is in the way.
-    Row("rename", sources=MappingProxyType({ANY: NEVER}), writes=("who",)),
+    Row("rename", sources=MappingProxyType({ANY: NEVER}), writes=("shown_as",)),
     Row("reserve", sources=MappingProxyType({ABSENT: NEVER}), repeats=(ANY,), to=State.PENDING),
 )
 ROWS: Final = (*TABLE.values(), *GUESSES, *NAMES, *LATER)
 
 #: States that no row knows: from a newer version, from a damaged record, or shaped like something that a row means.
-STRANGE: Final = ("frozen", "expired", ANY, "?", "PENDING", "pending\n", "", None)  # None: the record has lost its state
+STRANGE: Final = (
+    "frozen",
+    "expired",
+    ANY,
+    "?",
+    "PENDING",
+    "pending\n",
+    "",
+    None,
+)  # None: the record has lost its state
 
 #: What is not a number of 1 to 15 digits; Python's int, Lua's tonumber or both would take most of them.
 NO_NUMBERS: Final = (
@@ -71,7 +80,22 @@ NO_NUMBERS: Final = (
 )  # fmt: skip
 NUMBERS: Final = ("0", "1", "000000000000001", "999999999999999")
 
-TEXTS: Final = ("", "0", "null", '"', "\\", "\\u0000", "\0", "\n", "M•••a", "😀", "\u2028", "%d", "]]", "x" * 400)
+TEXTS: Final = (
+    "",
+    "0",
+    "null",
+    '"',
+    "\\",
+    "\\u0000",
+    "\0",
+    "\n",
+    "M•••a",
+    "😀",
+    "\u2028",
+    "%d",
+    "]]",
+    "x" * 400,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +121,8 @@ _LIVED: Final = {
     "mark": "an-older-mark",
     "version": "3",
     "claim": "C",
-    "who": "M•••a",
-    "scanner": "S",
+    "shown_as": "M•••a",
+    "scanner_seal": "S",
     "scanned_at": str(NOW - 7000),
     "subject": "42",
     "approval": "sealed-approval",
@@ -117,8 +141,8 @@ _BROUGHT: Final = {
     "only_for": "",
     "begin_seal": "seal",
     "claim": "C",
-    "who": "Ann",
-    "scanner": "S",
+    "shown_as": "Ann",
+    "scanner_seal": "S",
     "subject": "7",
     "met": "",
     "facts": "",
@@ -148,7 +172,10 @@ _PAIRS: Final = {
     "neither": (None, None),
 }
 _MET: Final = ("right", "wrong", "absent")
-_CLOCKS: Final = {"even": (NOW, NOW - 1000), "behind": (NOW - 5000, NOW)}  # (clock, changed_at); the store's time is NOW twice
+_CLOCKS: Final = {
+    "even": (NOW, NOW - 1000),
+    "behind": (NOW - 5000, NOW),
+}  # (clock, changed_at); the store's time is NOW twice
 _AROUND: Final = (NOW - 1, NOW, NOW + 1)
 
 
@@ -169,7 +196,7 @@ def _bend(
     pairs: Mapping[str, str] | None = None,
     fields: Mapping[str, str | None] | None = None,
     clock: str = "even",
-    until: int | None = None,
+    deadline_ms: int | None = None,
     values: Mapping[str, str] | None = None,
     durations: Mapping[str, int] = _DURATIONS,
     mark: str = "this-mark",
@@ -188,16 +215,22 @@ def _bend(
             _set(record, name, kept)
         _set(brought, name, offered)
     if "mark" in (pairs or {}):
-        mark = brought["mark"]  # a row that repeats by its mark is brought the mark that the command carries anyway
+        mark = brought[
+            "mark"
+        ]  # a row that repeats by its mark is brought the mark that the command carries anyway
     brought["mark"] = mark
     command = Command(
         "",  # every runner gives it an id of its own
         row,
         mark,
         {name: brought[name] for name in brought if name in _mentioned(row)},
-        {name: durations[name] for name in durations if name in row.instants or (row.paces and name.startswith("pace"))},
-        until,
-        keep=KEEP if row.event == "begin" or row in (*GUESSES, NAME) else None,
+        {
+            name: durations[name]
+            for name in durations
+            if name in row.instants or (row.paces and name.startswith("pace"))
+        },
+        deadline_ms,
+        ttl_ms=KEEP if row.event == "begin" or row in (*GUESSES, NAME) else None,
     )
     return Case(f"{row.event}: " + ", ".join(str(part) for part in about), record, command, shown)
 
@@ -227,21 +260,48 @@ def cases() -> Iterator[Case]:
 def _product(row: Row) -> Iterator[Case]:
     asked = (*row.proves, *row.guards, *row.repeats_if)
     for known, state in _states(row):
-        dies_at = row.sources.get(state or "?" if known else ABSENT, row.sources.get(ANY) if known else None)
+        dies_at = row.sources.get(
+            state or "?" if known else ABSENT, row.sources.get(ANY) if known else None
+        )
         repeats = known and (state in row.repeats or ANY in row.repeats)
         deadline = [{dies_at: str(at)} for at in _AROUND] if dies_at else [{}]
-        replay = [{row.repeats_until: str(at)} for at in _AROUND] if repeats and row.repeats_until else [{}]
-        matters = {*row.proves, *(row.repeats_if if repeats else ()), *(row.guards if dies_at is not None else ())} - {"mark"}
+        replay = (
+            [{row.repeats_until: str(at)} for at in _AROUND]
+            if repeats and row.repeats_until
+            else [{}]
+        )
+        matters = {
+            *row.proves,
+            *(row.repeats_if if repeats else ()),
+            *(row.guards if dies_at is not None else ()),
+        } - {"mark"}
         pairs = [_PAIRS if name in matters else _MET for name in asked]
         at_once = 2 if row in TABLE.values() else 1  # faults; three are no news after two
         own = (None, *_AROUND) if dies_at is not None else (None, NOW)
         for chosen in itertools.product(*pairs):
             if sum(pair != "right" for pair in chosen) > at_once:
                 continue
-            for until, first, second, clock in itertools.product(own, deadline, replay, _CLOCKS):
+            for deadline_ms, first, second, clock in itertools.product(
+                own, deadline, replay, _CLOCKS
+            ):
                 paired, dates = dict(zip(asked, chosen, strict=True)), {**first, **second}
-                about = (repr(state) if known else "no record", paired, dates, until and until - NOW, clock)
-                yield _bend(row, about, state=state, known=known, pairs=paired, fields=dates, clock=clock, until=until)
+                about = (
+                    repr(state) if known else "no record",
+                    paired,
+                    dates,
+                    deadline_ms and deadline_ms - NOW,
+                    clock,
+                )
+                yield _bend(
+                    row,
+                    about,
+                    state=state,
+                    known=known,
+                    pairs=paired,
+                    fields=dates,
+                    clock=clock,
+                    deadline_ms=deadline_ms,
+                )
 
 
 def _relevant(row: Row) -> Iterable[str]:
@@ -253,7 +313,9 @@ def _relevant(row: Row) -> Iterable[str]:
 def _numbers(row: Row) -> Iterator[Case]:
     """Every number that the row reads, in every spelling."""
     read = {"changed_at", "version", row.repeats_until, *row.sources.values()} - {NEVER}
-    for state, name, text in itertools.product(_relevant(row), sorted(read), (*NO_NUMBERS, *NUMBERS)):
+    for state, name, text in itertools.product(
+        _relevant(row), sorted(read), (*NO_NUMBERS, *NUMBERS)
+    ):
         yield _bend(row, (state, name, repr(text)), state=state, fields={name: text})
     for state, clock in itertools.product(_relevant(row), (0, 1, 999_999_999_999_999)):
         yield replace(_bend(row, (state, "clock", clock), state=state), clock=clock)
@@ -266,18 +328,29 @@ def _texts(row: Row) -> Iterator[Case]:
         for state in dict.fromkeys((ABSENT, *row.sources, *row.repeats)):
             if state != ANY:
                 known = state != ABSENT
-                yield _bend(row, (state, "writes", repr(text)), state=state, known=known, values=odd)
-                yield _bend(row, (state, "mark", repr(text)), state=state, known=known, mark=text or "m")
-        for name in ("context", "who", "unheard of", "1"):
-            yield _bend(row, (State.SCANNED, name, repr(text)), state=State.SCANNED, fields={name: text})
+                yield _bend(
+                    row, (state, "writes", repr(text)), state=state, known=known, values=odd
+                )
+                yield _bend(
+                    row, (state, "mark", repr(text)), state=state, known=known, mark=text or "m"
+                )
+        for name in ("context", "shown_as", "unheard of", "1"):
+            yield _bend(
+                row, (State.SCANNED, name, repr(text)), state=State.SCANNED, fields={name: text}
+            )
     for state in _relevant(row):
-        yield _bend(row, (state, "bytes that are no text"), state=state, fields={"context": "\udcff\udc80"})
+        yield _bend(
+            row, (state, "bytes that are no text"), state=state, fields={"context": "\udcff\udc80"}
+        )
         yield _bend(row, (state, "no durations"), state=state, durations={})
 
 
 def _counts(row: Row, count: Count) -> Iterator[Case]:
     around = [str(count.limit + distance) for distance in (-2, -1, 0, 1)]
-    counts, marks = dict.fromkeys((*around, "2", "3", "4", *NO_NUMBERS, *NUMBERS)), ("this-mark", "an-older-mark")
+    counts, marks = (
+        dict.fromkeys((*around, "2", "3", "4", *NO_NUMBERS, *NUMBERS)),
+        ("this-mark", "an-older-mark"),
+    )
     for state, text, mark in itertools.product(row.sources, counts, marks):
         known, about = state != ABSENT, (state, "count", repr(text), mark)
         yield _bend(row, about, state=state, known=known, fields={count.field: text}, mark=mark)
@@ -291,10 +364,28 @@ def _paces(row: Row) -> Iterator[Case]:
             length = int(interval) if interval in ("5000", "10000") else _DURATIONS["pace"]
             due = [str(instant - length + slack) for instant in _AROUND]
             for asked, mark, clock, given in itertools.product(
-                (None, "", *due, str(NOW - length)), (None, "", "this-mark", "other"), _CLOCKS, (_DURATIONS, {})
+                (None, "", *due, str(NOW - length)),
+                (None, "", "this-mark", "other"),
+                _CLOCKS,
+                (_DURATIONS, {}),
             ):
-                about = (state, "interval", interval, "asked", asked, "mark", mark, clock, len(given))
+                about = (
+                    state,
+                    "interval",
+                    interval,
+                    "asked",
+                    asked,
+                    "mark",
+                    mark,
+                    clock,
+                    len(given),
+                )
                 paced = {"pace_at": asked, "pace_ms": interval, "pace_mark": mark}
                 yield _bend(row, about, state=state, fields=paced, clock=clock, durations=given)
         for name, text in itertools.product(("pace_at", "pace_ms"), (*NO_NUMBERS, *NUMBERS)):
-            yield _bend(row, (state, name, repr(text)), state=state, fields={"pace_at": str(NOW), "pace_ms": "5000", name: text})
+            yield _bend(
+                row,
+                (state, name, repr(text)),
+                state=state,
+                fields={"pace_at": str(NOW), "pace_ms": "5000", name: text},
+            )

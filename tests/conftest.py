@@ -24,7 +24,9 @@ from tests import application, servers
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_parts.in_ci() else "default"))
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if system_parts.in_ci() else "default")
+)
 
 
 # `make check`: what can be proved without another program. No list says which tests these are, because
@@ -34,7 +36,11 @@ PROGRAMS = [Path(__file__).parent / folder for folder in ("browser", "clients", 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fast", action="store_true", help="only tests that start no other program and take no ten seconds")
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help="only tests that start no other program and take no ten seconds",
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,7 +74,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """
     if config.option.keyword:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return cores if config.getoption("fast") else min(3 * cores, 8)
 
 
@@ -94,7 +102,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if item.get_closest_marker("long")]
     others = iter([item for item in items if not item.get_closest_marker("long")])
-    sizes = [len(items) // workers + (worker >= workers - len(items) % workers) for worker in range(workers)]
+    sizes = [
+        len(items) // workers + (worker >= workers - len(items) % workers)
+        for worker in range(workers)
+    ]
     items.clear()
     for worker, size in enumerate(sizes):
         first = long[worker::workers]

@@ -22,7 +22,12 @@ class Told:
     marked: bool = True  # mark, changed_at and version move along
 
 
-REPEATED, REFUSED, EXPIRED, FORBIDDEN = Told("repeated"), Told("refused"), Told("expired"), Told("forbidden")
+REPEATED, REFUSED, EXPIRED, FORBIDDEN = (
+    Told("repeated"),
+    Told("refused"),
+    Told("expired"),
+    Told("forbidden"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Asked:
     values: Text
     mark: str
     durations: Mapping[str, int]
-    until: int | None
+    deadline_ms: int | None
     now: int
 
     @property
@@ -51,7 +56,7 @@ class Asked:
 
     @property
     def code_is_late(self) -> bool:
-        return self.until is not None and self.until <= self.now
+        return self.deadline_ms is not None and self.deadline_ms <= self.now
 
     def too_late(self, name: str) -> bool:
         return self.late(name) or self.code_is_late
@@ -93,7 +98,9 @@ def scan(it: Asked) -> Told:
         return REFUSED
     if it.too_late("expires_at"):
         return EXPIRED
-    return Told("applied", it.texts("claim", "who", "scanner") | it.times("scanned_at"), "scanned")
+    return Told(
+        "applied", it.texts("claim", "shown_as", "scanner_seal") | it.times("scanned_at"), "scanned"
+    )
 
 
 def release(it: Asked) -> Told:
@@ -117,7 +124,11 @@ def confirm(it: Asked) -> Told:
         return REFUSED
     if it.too_late("expires_at"):
         return EXPIRED
-    return Told("applied", it.texts("subject", "met", "facts", "approval") | it.times("confirmed_at"), "confirmed")
+    return Told(
+        "applied",
+        it.texts("subject", "met", "facts", "approval") | it.times("confirmed_at"),
+        "confirmed",
+    )
 
 
 def deny(it: Asked) -> Told:
@@ -127,7 +138,11 @@ def deny(it: Asked) -> Told:
         return REPEATED
     if it.state not in ("scanned", "confirmed"):
         return REFUSED
-    return EXPIRED if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at") else Told("applied", {}, "denied")
+    return (
+        EXPIRED
+        if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
+        else Told("applied", {}, "denied")
+    )
 
 
 def cancel(it: Asked) -> Told:
@@ -137,11 +152,15 @@ def cancel(it: Asked) -> Told:
         return REPEATED
     if it.state not in ("pending", "scanned", "confirmed"):
         return REFUSED
-    return EXPIRED if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at") else Told("applied", {}, "cancelled")
+    return (
+        EXPIRED
+        if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
+        else Told("applied", {}, "cancelled")
+    )
 
 
 def redeem(it: Asked) -> Told:
-    return _collected(it) if it.proves("device_digest") and it.proves("scanner") else FORBIDDEN
+    return _collected(it) if it.proves("device_digest") and it.proves("scanner_seal") else FORBIDDEN
 
 
 def _collected(it: Asked) -> Told:
@@ -151,7 +170,9 @@ def _collected(it: Asked) -> Told:
         return REFUSED
     if it.too_late("redeem_by"):
         return EXPIRED
-    return Told("applied", it.texts("redeem_mark") | it.times("replay_by", "redeemed_at"), "redeemed")
+    return Told(
+        "applied", it.texts("redeem_mark") | it.times("replay_by", "redeemed_at"), "redeemed"
+    )
 
 
 def collect(it: Asked) -> Told:
@@ -159,12 +180,23 @@ def collect(it: Asked) -> Told:
     if not it.proves("device_digest"):
         return FORBIDDEN
     told = _collected(it)
-    if told is not REFUSED or it.state not in ("pending", "scanned") or it.record.get("pace_mark") == it.mark:
+    if (
+        told is not REFUSED
+        or it.state not in ("pending", "scanned")
+        or it.record.get("pace_mark") == it.mark
+    ):
         return told
-    last, interval = digits(it.record.get("pace_at", "")), digits(it.record.get("pace_ms", "")) or it.durations.get("pace", 0)
+    last, interval = (
+        digits(it.record.get("pace_at", "")),
+        digits(it.record.get("pace_ms", "")) or it.durations.get("pace", 0),
+    )
     kept = last is None or it.now + it.durations.get("pace_slack", 0) >= last + interval
     if kept:
-        return Told("refused", {"pace_at": str(it.now), "pace_ms": str(interval), "pace_mark": it.mark}, marked=False)
+        return Told(
+            "refused",
+            {"pace_at": str(it.now), "pace_ms": str(interval), "pace_mark": it.mark},
+            marked=False,
+        )
     longer = str(interval + it.durations.get("pace_step", 0))
     return Told("slow", {"pace_ms": longer, "pace_mark": it.mark}, marked=False)
 
@@ -182,7 +214,9 @@ def guess(budget: int, it: Asked) -> Told:
         return EXPIRED
     taken = (digits(it.record.get("guesses", "")) or 0) + 1
     left = budget - taken
-    return Told("applied", {"guesses": str(taken)}, "counting" if left > 0 else "spent", announced=left < 1)
+    return Told(
+        "applied", {"guesses": str(taken)}, "counting" if left > 0 else "spent", announced=left < 1
+    )
 
 
 def guessed_right(it: Asked) -> Told:
@@ -226,24 +260,30 @@ def miss(it: Asked) -> Told:
 
 
 def misread(it: Asked) -> Told:
-    if not (it.proves("device_digest") and it.proves("scanner")):
+    if not (it.proves("device_digest") and it.proves("scanner_seal")):
         return FORBIDDEN
     if it.state in ("scanned", "confirmed", "cancelled") and it.record.get("mark") == it.mark:
         return REPEATED
     if it.state not in ("scanned", "confirmed"):
         return REFUSED
-    return EXPIRED if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at") else _counted(it, "cancelled")
+    return (
+        EXPIRED
+        if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
+        else _counted(it, "cancelled")
+    )
 
 
 def _counted(it: Asked, third: str) -> Told:
     misses = (digits(it.record.get("misses", "")) or 0) + 1
-    return Told("applied", {"misses": str(misses)}, third if misses > 2 else None, announced=misses > 2)
+    return Told(
+        "applied", {"misses": str(misses)}, third if misses > 2 else None, announced=misses > 2
+    )
 
 
 def rename(it: Asked) -> Told:
     if not it.record:
         return REFUSED
-    return EXPIRED if it.code_is_late else Told("applied", it.texts("who"))
+    return EXPIRED if it.code_is_late else Told("applied", it.texts("shown_as"))
 
 
 def reserve(it: Asked) -> Told:
@@ -273,7 +313,9 @@ def expected(event: str, asked: Asked, clock: int) -> Expected:
     """What the store must say and keep. `asked.now` is ignored: the time is the later of the clock and the last change."""
     record = asked.record
     now = max(clock, digits(record.get("changed_at", "")) or 0)
-    told = EVENTS[event](Asked(record, asked.values, asked.mark, asked.durations, asked.until, now))
+    told = EVENTS[event](
+        Asked(record, asked.values, asked.mark, asked.durations, asked.deadline_ms, now)
+    )
     if told.writes is None:
         return Expected(told.verdict, now, record, announced=False, born=False)
     after = {**record, **told.writes}
@@ -282,4 +324,6 @@ def expected(event: str, asked: Asked, clock: int) -> Expected:
     if told.marked:
         version = digits(record.get("version", "")) or 0
         after |= {"mark": asked.mark, "changed_at": str(now), "version": str(version + 1)}
-    return Expected(told.verdict, now, after, announced=told.marked and told.announced, born=not record)
+    return Expected(
+        told.verdict, now, after, announced=told.marked and told.announced, born=not record
+    )

@@ -23,7 +23,9 @@ import system_parts
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 20  # a server needs 0.05 s; only a broken one gets this far
 STOP_SECONDS = 5
-PORTS = range(20_000, 32_000)  # below those that systems give to connections; drawn, as other workers and other runs draw too
+PORTS = range(
+    20_000, 32_000
+)  # below those that systems give to connections; drawn, as other workers and other runs draw too
 
 # Chromium tries to reach its makers at every start; as root it refuses to run in its own sandbox.
 CHROMIUM_ARGUMENTS = [
@@ -103,7 +105,9 @@ class RedisServer:
 
     def start(self) -> None:
         """Returns once the server answers."""
-        attempts = 1 if self.port else 3  # somebody else may take a free port before the server does
+        attempts = (
+            1 if self.port else 3
+        )  # somebody else may take a free port before the server does
         said = ""
         for _ in range(attempts):
             port = self.port or free_port()
@@ -129,7 +133,17 @@ class RedisServer:
 
     def _command(self, port: int, folder: str) -> list[str]:
         where = ["--port", str(port), "--bind", LOOPBACK, "--dir", folder]
-        return [self.binary, *where, "--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
+        return [
+            self.binary,
+            *where,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+            *self.options,
+        ]
 
     def _launch(self, port: int) -> str:
         """Leaves the server running, or stopped with what it said last."""
@@ -138,10 +152,14 @@ class RedisServer:
         try:
             with output.open("wb") as log:
                 command = self._command(port, self._folder.name)
-                self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
             give_up = time.monotonic() + START_SECONDS
             while self._process.poll() is None and time.monotonic() < give_up:
-                if process_at(port) == self._process.pid:  # else somebody else's server, which took the port before ours could
+                if (
+                    process_at(port) == self._process.pid
+                ):  # else somebody else's server, which took the port before ours could
                     return ""
                 time.sleep(0.01)
             said = output.read_text(errors="replace")[-2000:]
@@ -155,7 +173,12 @@ class RedisServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
 
@@ -167,7 +190,10 @@ def answers(port: int) -> bool:
 def process_at(port: int) -> int | None:
     """The process id of the Redis that answers there."""
     told = b""
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((LOOPBACK, port), timeout=1) as connection,
+    ):
         connection.sendall(b"INFO server\r\nQUIT\r\n")
         while data := connection.recv(4096):
             told += data

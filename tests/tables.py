@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 
-def for_each_row(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def for_each_row(
+    names: str, rows: Iterable[Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """`pytest.mark.parametrize` in one item: `names` are the parameters that a row fills, and several tables multiply.
 
     The rows share the test's fixtures, so a test whose rows change something makes what it changes by itself.
@@ -32,12 +34,17 @@ def for_each_row(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., Non
                 except (Exception, pytest.fail.Exception) as error:
                     failed.append((values, error))
             if failed:
-                said = [f"{len(failed)} of {len(table)} rows failed", *(_said(*each) for each in failed[:20])]
+                said = [
+                    f"{len(failed)} of {len(table)} rows failed",
+                    *(_said(*each) for each in failed[:20]),
+                ]
                 raise AssertionError("\n".join(said)) from failed[0][1]
 
         signature = inspect.signature(test)
         others = [each for name, each in signature.parameters.items() if name not in columns]
-        assert len(others) == len(signature.parameters) - len(columns), f"{test.__name__} does not take {names}"
+        assert len(others) == len(signature.parameters) - len(columns), (
+            f"{test.__name__} does not take {names}"
+        )
         every_row.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
         return every_row
 

@@ -25,12 +25,20 @@ def refused(text: object) -> None:
 # Ours
 
 
-@pytest.mark.parametrize("uri", [URI, "https://example.com", "https://example.com:8443/a/b/", "http://127.0.0.1:8000/qr"])
+@pytest.mark.parametrize(
+    "uri", [URI, "https://example.com", "https://example.com:8443/a/b/", "http://127.0.0.1:8000/qr"]
+)
 def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
     mine = Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
     rotating = mine.scan_code(mine.signing_key, LOGIN_ID, NOON)
-    fixed, typed = (mine.mint(mine.signing_key, fixed=not kind, typed=bool(kind)) for kind in range(2))
-    for code, login_id in ((rotating, LOGIN_ID), (fixed.fixed, fixed.login_id), (typed.user_code, typed.named_at)):
+    fixed, typed = (
+        mine.mint(mine.signing_key, fixed=not kind, typed=bool(kind)) for kind in range(2)
+    )
+    for code, login_id in (
+        (rotating, LOGIN_ID),
+        (fixed.fixed, fixed.login_id),
+        (typed.user_code, typed.named_at),
+    ):
         assert mine.read_scan_code(code) == mine.read_scan_code(f"{mine.verification_uri}/{code}")
         assert [one.login_id for one in mine.read_scan_code(code)] == [login_id]
     assert mine.verification_uri == uri.rstrip("/")
@@ -112,15 +120,26 @@ WRAPPINGS = {
 
 @pytest.mark.parametrize("kind", ["rotating", "fixed", "typed"])
 @pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
-def test_what_scanners_and_servers_put_around_a_code_does_not_matter(wrapping: str, kind: str) -> None:
+def test_what_scanners_and_servers_put_around_a_code_does_not_matter(
+    wrapping: str, kind: str
+) -> None:
     """The code itself is exact: only what is around it is taken off."""
     code = {"rotating": SCAN_CODE, "fixed": FIXED, "typed": TYPED.user_code}[kind]
-    assert MINE.read_scan_code(wrapping.format(code=code, url=f"{URI}/{code}")) == MINE.read_scan_code(code)
+    assert MINE.read_scan_code(
+        wrapping.format(code=code, url=f"{URI}/{code}")
+    ) == MINE.read_scan_code(code)
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
 def test_a_wrapped_code_that_was_altered_is_refused(wrapping: str) -> None:
-    for code in (SCAN_CODE[:-1], SCAN_CODE.swapcase(), f"{SCAN_CODE}\u200b=", FIXED[:-1], FIXED.upper(), f"{FIXED}."):
+    for code in (
+        SCAN_CODE[:-1],
+        SCAN_CODE.swapcase(),
+        f"{SCAN_CODE}\u200b=",
+        FIXED[:-1],
+        FIXED.upper(),
+        f"{FIXED}.",
+    ):
         refused(wrapping.format(code=code, url=f"{URI}/{code}"))
 
 
@@ -152,7 +171,7 @@ PICTURES = {
 @for_each_row("picture", PICTURES.values())
 def test_the_picture_of_each_dialect_leads_to_its_login(picture: str) -> None:
     (found,) = MINE.read_scan_code(picture)
-    assert (found.login_id, found.until, found.guessed) == (MINTED.login_id, None, False)
+    assert (found.login_id, found.deadline_ms, found.guessed) == (MINTED.login_id, None, False)
 
 
 @for_each_row("uri", ["https://example.com", "https://example.com/qr"])

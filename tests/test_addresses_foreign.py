@@ -76,10 +76,14 @@ def test_a_link_of_somebody_elses_never_reaches_the_store(address: str, word: st
     core = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
     for verb in VERBS:
         with pytest.raises(InvalidCode):
-            getattr(core, verb)(address.format(word), subject=ALICE, **({"shown_as": "A"} if verb == "scan" else {}))
+            getattr(core, verb)(
+                address.format(word), subject=ALICE, **({"shown_as": "A"} if verb == "scan" else {})
+            )
 
 
-@pytest.mark.parametrize("address", ["https://shop.example/products", "https://shop.example/device?user_code={}"])
+@pytest.mark.parametrize(
+    "address", ["https://shop.example/products", "https://shop.example/device?user_code={}"]
+)
 def test_it_costs_no_guess(address: str, run: Run[Any]) -> None:
     """However many of them, and whether or not its letters are a code of ours."""
     app = App(policy=TYPED)
@@ -94,7 +98,12 @@ def test_it_costs_no_guess(address: str, run: Run[Any]) -> None:
 
 
 def decide(app: App, verb: str, code: str, run: Run[Any]) -> Any:
-    return run(app, getattr(app.qr.core, verb)(code, subject=ALICE, **({"shown_as": "A"} if verb == "scan" else {})))
+    return run(
+        app,
+        getattr(app.qr.core, verb)(
+            code, subject=ALICE, **({"shown_as": "A"} if verb == "scan" else {})
+        ),
+    )
 
 
 @pytest.mark.parametrize("word", [word for word in WORDS if "%" not in word])
@@ -108,11 +117,24 @@ def test_the_same_letters_by_themselves_are_one(word: str) -> None:
 # Ours
 
 
-@for_each_row("uri", [URI, "https://example.com", "https://example.com:8443/a/b", "http://127.0.0.1:8000/qr"])
+@for_each_row(
+    "uri", [URI, "https://example.com", "https://example.com:8443/a/b", "http://127.0.0.1:8000/qr"]
+)
 @for_each_row("given", ["{}", "{}/"])
-@for_each_row("form", ["{}/{}", "{}?user_code={}", "{}/?user_code={}", "{}?user_code={}&lang=en", "{}?user_code={}#top"])
+@for_each_row(
+    "form",
+    [
+        "{}/{}",
+        "{}?user_code={}",
+        "{}/?user_code={}",
+        "{}?user_code={}&lang=en",
+        "{}?user_code={}#top",
+    ],
+)
 @for_each_row("spelled", [str, str.lower, lambda code: code.replace("-", "")])
-def test_our_own_address_saves_the_typing(uri: str, given: str, form: str, spelled: Callable[[str], str]) -> None:
+def test_our_own_address_saves_the_typing(
+    uri: str, given: str, form: str, spelled: Callable[[str], str]
+) -> None:
     app = App(policy=TYPED)
     qr = QRLogin(app.store, secret_keys=[KEY], verification_uri=given.format(uri), policy=TYPED)
     begun = qr.begin(user_code=True)

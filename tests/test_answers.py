@@ -32,7 +32,17 @@ def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
     """Everything of a login that must not be read anywhere but where it is needed."""
     device = app.qr.core._codes.read_device_code(begun.device_code)
     record = app.store.record(begun.login_id)
-    named = ("subject", "who", "context", "claim", "scanner", "approval", "device_digest", "redeem_mark", "begin_seal")
+    named = (
+        "subject",
+        "shown_as",
+        "context",
+        "claim",
+        "scanner_seal",
+        "approval",
+        "device_digest",
+        "redeem_mark",
+        "begin_seal",
+    )
     return {
         "device_code": begun.device_code,
         "secret": device.secret,
@@ -51,12 +61,24 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
     app = App()
     begun, tag = app.reach(State.CONFIRMED, ALICE)
     codes = app.qr.core._codes
-    things: list[object] = [app.qr, app.qr.core, codes, codes.signing_key, app.store, begun, app.policy]
+    things: list[object] = [
+        app.qr,
+        app.qr.core,
+        codes,
+        codes.signing_key,
+        app.store,
+        begun,
+        app.policy,
+    ]
     things += [app.qr.status(begun.device_code), app.qr.status(begun.device_code).scanned_by]
     things += [codes.read_device_code(begun.device_code), codes.read_scan_code(begun.scan_code)]
     things += [app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])]
     things += [app.qr.core.redeem(begun.device_code, acknowledged=tag, op=OP)]
-    things += [app.qr.redeem(begun.device_code, acknowledged=tag, op=OP), *app.store.commands, *app.store.replies]
+    things += [
+        app.qr.redeem(begun.device_code, acknowledged=tag, op=OP),
+        *app.store.commands,
+        *app.store.replies,
+    ]
     things += [operation.command for _, operation in operations(app, begun, tag)]
     for attempt in (
         lambda: app.qr.scan(begun.scan_code, subject=BOB, shown_as=SHOWN[BOB]),
@@ -71,35 +93,64 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
     said = [repr(thing) for thing in things] + [str(thing) for thing in things] + [caplog.text]
     allowed = {"context", "browser"}  # a phone's answer shows what it was asked to show
     for name, secret in secrets_of(app, begun).items():
-        leaks = [text for text in said if secret in text and not (name in allowed and text.startswith("Scanned("))]
+        leaks = [
+            text
+            for text in said
+            if secret in text and not (name in allowed and text.startswith("Scanned("))
+        ]
         assert not leaks, f"{name} in {leaks[0]}"
 
 
-def test_i28_what_is_typed_or_fixed_is_told_by_nothing_either(caplog: pytest.LogCaptureFixture) -> None:
+def test_i28_what_is_typed_or_fixed_is_told_by_nothing_either(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG)
     app = App(policy=replace(STANDARD, user_codes=True))
     core, read = app.qr.core, app.qr.core._codes.read_scan_code
-    fixed = app.qr.run(core.begin(fixed=True, client_id="the télé in the living room", ask_browser=False))
+    fixed = app.qr.run(
+        core.begin(fixed=True, client_id="the télé in the living room", ask_browser=False)
+    )
     typed = app.qr.begin(user_code=True)
-    device = core.device(fixed.device_code)
+    device = core.read_device_code(fixed.device_code)
     things: list[object] = [fixed, typed, *read(fixed.scan_code), *read(typed.user_code), device]
-    things += [core.scan(code, subject=ALICE, shown_as="A") for code in (fixed.scan_code, typed.user_code)]
+    things += [
+        core.scan(code, subject=ALICE, shown_as="A") for code in (fixed.scan_code, typed.user_code)
+    ]
     for code in (fixed.scan_code, typed.user_code):
-        things += [app.qr.scan(code, subject=ALICE, shown_as="A"), app.qr.confirm(code, subject=ALICE)]
+        things += [
+            app.qr.scan(code, subject=ALICE, shown_as="A"),
+            app.qr.confirm(code, subject=ALICE),
+        ]
     seen = app.qr.status(fixed.device_code)
-    things += [seen, core.exchange(fixed.device_code, seen.ticket), core.status_or_redeem(fixed.device_code)]
+    things += [
+        seen,
+        core.exchange(fixed.device_code, seen.ticket),
+        core.status_or_redeem(fixed.device_code),
+    ]
     for attempt in (
         lambda: app.qr.scan("BBBB-BBBB", subject=BOB, shown_as="B"),
         lambda: app.qr.scan(fixed.scan_code[:-1], subject=BOB, shown_as="B"),
         lambda: app.qr.run(core.exchange(fixed.device_code, seen.ticket[:-1])),
-        lambda: core.fixed(fixed.scan_code[:-1]),
+        lambda: core.login_id_of(fixed.scan_code[:-1]),
     ):
         with pytest.raises(QRLoginError) as refusal:
             attempt()
         things += [refusal.value, str(refusal.value), refusal.value.args]
-    said = " ".join([*(repr(thing) for thing in [*things, *app.store.commands, *app.store.replies]), caplog.text])
+    said = " ".join(
+        [
+            *(repr(thing) for thing in [*things, *app.store.commands, *app.store.replies]),
+            caplog.text,
+        ]
+    )
     spellings = (fixed_as_base64(fixed.scan_code), typed.user_code.replace("-", ""))
-    for hidden in (fixed.scan_code, typed.user_code, *spellings, "BBBB", seen.ticket, device.secret):
+    for hidden in (
+        fixed.scan_code,
+        typed.user_code,
+        *spellings,
+        "BBBB",
+        seen.ticket,
+        device.secret,
+    ):
         assert hidden
         assert hidden not in said
 
@@ -110,7 +161,14 @@ def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
     begun, tag = app.reach(State.CONFIRMED)
     codes = app.qr.core._codes
     seen = app.qr.status(begun.device_code)
-    holders = [begun, seen, codes, codes.signing_key, codes.read_device_code(begun.device_code), app.qr.core]
+    holders = [
+        begun,
+        seen,
+        codes,
+        codes.signing_key,
+        codes.read_device_code(begun.device_code),
+        app.qr.core,
+    ]
     holders += [codes.read_scan_code(begun.scan_code), app.qr.core.status(begun.device_code)]
     for holder in holders:
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
@@ -123,7 +181,11 @@ def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
     assert pickle.loads(pickle.dumps(redeemed)) == redeemed
     for error in (Expired(), InvalidCode("said"), TooFast(10), TooManyGuesses(600)):
         back = pickle.loads(pickle.dumps(error))
-        assert (type(back), str(back), back.retry_after) == (type(error), str(error), error.retry_after)
+        assert (type(back), str(back), back.retry_after) == (
+            type(error),
+            str(error),
+            error.retry_after,
+        )
 
 
 def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
@@ -132,9 +194,24 @@ def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
     begun, tag = app.reach(State.CONFIRMED)
     app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
     secret = app.qr.core._codes.read_device_code(begun.device_code).secret
-    view = repr([(one.login_id, one.mark, dict(one.values), dict(one.durations), one.until) for one in app.store.commands])
-    view += repr(app.store.record(begun.login_id)) + repr([reply.record for reply in app.store.replies])
-    for hidden in (begun.device_code, secret, begun.scan_code, begun.scan_code.rsplit(".", 1)[1], OP, KEY.hex(), repr(KEY)[2:30]):
+    view = repr(
+        [
+            (one.login_id, one.mark, dict(one.values), dict(one.durations), one.deadline_ms)
+            for one in app.store.commands
+        ]
+    )
+    view += repr(app.store.record(begun.login_id)) + repr(
+        [reply.record for reply in app.store.replies]
+    )
+    for hidden in (
+        begun.device_code,
+        secret,
+        begun.scan_code,
+        begun.scan_code.rsplit(".", 1)[1],
+        OP,
+        KEY.hex(),
+        repr(KEY)[2:30],
+    ):
         assert hidden not in view
     assert tag in view, "the acknowledgement is no secret: the device proof comes before it"
 
@@ -153,7 +230,10 @@ def test_a_repr_still_says_what_a_log_needs() -> None:
     )
     app.qr.confirm(begun.scan_code, subject=ALICE)
     redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
-    assert repr(redeemed) == f"Redeemed(login_id='{begun.login_id}', redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
+    assert (
+        repr(redeemed)
+        == f"Redeemed(login_id='{begun.login_id}', redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
+    )
 
 
 @pytest.mark.parametrize("kind", [Begun, Status, Scanned, ScannedBy, Redeemed])
@@ -169,23 +249,42 @@ def test_answers_are_frozen_and_carry_nothing_else(kind: type) -> None:
 def test_a_phone_is_never_told_what_is_the_browsers() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED)
-    for answer in (app.qr.confirm(begun.scan_code, subject=ALICE), app.qr.deny(begun.scan_code, subject=ALICE)):
-        assert (answer.scan_code, answer.verification_uri_complete, answer.rotates_in, answer.scanned_by) == ("", "", 0, None)
+    for answer in (
+        app.qr.confirm(begun.scan_code, subject=ALICE),
+        app.qr.deny(begun.scan_code, subject=ALICE),
+    ):
+        assert (
+            answer.scan_code,
+            answer.verification_uri_complete,
+            answer.rotates_in,
+            answer.scanned_by,
+        ) == ("", "", 0, None)
         assert answer.ticket == ""
     begun, _ = app.reach(State.SCANNED)
     released = app.qr.release(begun.scan_code, subject=ALICE)
-    assert (released.scan_code, released.verification_uri_complete, released.scanned_by) == ("", "", None)
+    assert (released.scan_code, released.verification_uri_complete, released.scanned_by) == (
+        "",
+        "",
+        None,
+    )
 
 
 def test_a_text_for_strangers_is_one_line_and_every_code_is_its_own() -> None:
     """What goes over the wire is stable: clients switch on it."""
-    found = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, QRLoginError)]
+    found = [
+        one
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, QRLoginError)
+    ]
     codes: dict[str, tuple[str, int]] = {}
     for one in found:
         assert one.wire_text
         assert "\n" not in one.wire_text
         assert one.__doc__
-        assert codes.setdefault(one.wire_code, (one.wire_text, one.http_status)) == (one.wire_text, one.http_status), one
+        assert codes.setdefault(one.wire_code, (one.wire_text, one.http_status)) == (
+            one.wire_text,
+            one.http_status,
+        ), one
     assert {code: status for code, (_, status) in codes.items()} == {
         "error": 500,
         "unknown_login": 404,

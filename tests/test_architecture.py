@@ -1,51 +1,26 @@
-"""Who may import whom: the picture of the rooms, held against the imports that are really there.
+"""Who may import whom, and what an import costs.
 
-Read "A ─► B" as "B imports A", and whatever A is built of. What a room needs and the picture grants is allowed; all else is a
-wall, and a module that nobody has placed in the picture is found too.
+docs/design.md shows the imports as `tools/draw_imports.py` draws them, so a new one is seen in review.
+The walls below are those that no drawing may move.
 """
 
 import ast
-import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import draw_imports
 import pytest
 
 import qrlogin
-from tests.tables import for_each_row
 
 PACKAGE = Path(qrlogin.__file__).parent
-MODULES = sorted(
-    ".".join(("qrlogin", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-    for path in PACKAGE.rglob("*.py")
-)
+MODULES = sorted(draw_imports.modules())
 
-PICTURE = """
-    table ─► step ─► stores ◄─ errors, clock
-    table, step, errors, answers, policy, codes ─► core ─► login, aio ◄─ clock
-    errors, answers, core, render, browser ─► wire
-    login, aio, stores, wire, render ─► demo ─► __main__
-"""
-FINE_PRINT = """
-    table ─► answers
-    errors ─► policy, codes, arguments
-    names ─► arguments
-    step, errors, answers, codes, arguments ─► replies ─► core
-    step, errors, answers ─► operation ─► core
-    stores.protocol ─► login, aio
-    step ─► stores.protocol
-    codes, errors ─► keyfile
-    wire, login, aio ─► wire.endpoint, wire.shutdown
-    login, aio, stores, clock ─► stores.suite
-    login, aio, errors, policy, stores, answers ─► qrlogin
-"""
-
-#: Packages of other people, and the only modules that may import them.
-STRANGERS = {
-    "itsdangerous": ("qrlogin.codes",),
+#: Third-party packages, and the only modules that may import them.
+THIRD_PARTY = {
+    "itsdangerous": ("qrlogin.codes", "qrlogin.keys", "qrlogin.seals"),
     "redis": ("qrlogin.stores.redis",),
     "segno": ("qrlogin.render",),
     "qrcode": ("qrlogin.render",),
@@ -55,12 +30,30 @@ STRANGERS = {
     "pytest": ("qrlogin.stores.suite",),
     "hypothesis": ("qrlogin.stores.suite",),
 }
-FRAMEWORKS = {"flask", "fastapi", "starlette", "django", "werkzeug", "uvicorn", "gunicorn", "aiohttp", "quart", "litestar"}
+FRAMEWORKS = {
+    *("flask", "fastapi", "starlette", "django", "werkzeug", "uvicorn", "gunicorn"),
+    *("aiohttp", "quart", "litestar"),
+}
 CLOCKS = {"time", "datetime", "calendar", "sched", "timeit"}
-#: What a module without colour, without I/O has no use for.
-WORLDLY = {"asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "multiprocessing", "concurrent"}
-WORLDLY |= {"http.client", "http.server", "urllib.request", "os", "sys", "logging", "tempfile", "sqlite3", "signal"}
-PURE = ("table", "step", "answers", "policy", "errors", "codes", "names", "arguments", "replies", "operation", "core")
+#: What a module that does no I/O has no use for.
+IO = {"asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess"}
+IO |= {"multiprocessing", "concurrent", "http.client", "http.server", "urllib.request"}
+IO |= {"os", "sys", "logging", "tempfile", "sqlite3", "signal"}
+PURE = (
+    *(
+        "table",
+        "step",
+        "answers",
+        "policy",
+        "errors",
+        "names",
+        "arguments",
+        "addresses",
+        "keys",
+        "seals",
+    ),
+    *("codes", "news", "reply_checks", "operation", "core"),
+)
 
 
 def source(module: str) -> ast.Module:
@@ -71,7 +64,7 @@ def source(module: str) -> ast.Module:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Every module that this one names in an import, inside functions and under TYPE_CHECKING as well."""
+    """Every module that this one names in an import, also inside functions and TYPE_CHECKING."""
     found = set()
     for node in ast.walk(source(module)):
         if isinstance(node, ast.Import):
@@ -80,133 +73,124 @@ def imports(module: str) -> frozenset[str]:
             assert not node.level, f"{module} imports relatively"
             assert node.module
             named = {f"{node.module}.{each.name}" for each in node.names}
-            submodules = named & set(MODULES)
-            found |= submodules or {node.module}
+            found |= named & set(MODULES) or {node.module}
     return frozenset(found)
 
 
-def under(module: str, roofs: tuple[str, ...]) -> bool:
-    return any(module == roof or module.startswith(f"{roof}.") for roof in roofs)
+def inside(module: str, *rooms: str) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
 
-# The picture, read
+def own_imports(module: str) -> set[str]:
+    return {each for each in imports(module) if inside(each, "qrlogin")}
 
 
-def arrows() -> Iterator[tuple[str, str]]:
-    """(imported, importer), as drawn."""
-    for line in (PICTURE + FINE_PRINT).strip().splitlines():
-        for left_to_right in (True, False):
-            arrow, other = ("─►", "◄─") if left_to_right else ("◄─", "─►")
-            for part in line.split(other):
-                names = [[name.strip() for name in each.split(",")] for each in part.split(arrow)]
-                for firsts, seconds in itertools.pairwise(names):
-                    for first, second in itertools.product(firsts, seconds):
-                        yield (first, second) if left_to_right else (second, first)
+def test_the_design_page_shows_the_imports_as_they_are() -> None:
+    """Reading the picture also proves that no rooms import each other in a circle."""
+    page = draw_imports.PAGE.read_text("utf-8")
+    assert draw_imports.picture() in page, "run .venv/bin/python tools/draw_imports.py"
 
 
-@cache
-def granted(room: str) -> frozenset[str]:
-    """What a room may import: what points to it, and what points to that."""
-    direct = {imported for imported, importer in arrows() if importer == room}
-    return frozenset(direct.union(*(granted(one) for one in direct)))
+def test_the_drawing_notices_a_circle() -> None:
+    with pytest.raises(ValueError, match="circle: a, b"):
+        draw_imports.floors({"a": {"b"}, "b": {"a"}, "c": set()})
 
 
-ROOMS = {room for arrow in arrows() for room in arrow}
+def test_pure_modules_import_no_clock_no_shell_and_no_store() -> None:
+    for pure in (f"qrlogin.{name}" for name in PURE):
+        above = {"qrlogin.clock", "qrlogin.login", "qrlogin.aio"} & own_imports(pure)
+        rooms = {
+            each for each in own_imports(pure) if inside(each, *map("qrlogin.{}".format, ROOMS))
+        }
+        assert not above | rooms, pure
 
 
-def room(module: str) -> str:
-    """The narrowest room that a module lies in."""
-    inside = module.removeprefix("qrlogin.")
-    lying_in = [each for each in ROOMS if under(inside, (each,))]
-    assert lying_in, f"{module} is nowhere in the picture"
-    return max(lying_in, key=len)
+ROOMS = {"stores", "wire", "render", "browser", "demo"}
 
 
-def test_the_picture_is_read_as_it_is_meant() -> None:
-    assert granted("table") == granted("errors") == granted("render") == granted("browser") == granted("clock") == frozenset()
-    assert granted("step") == {"table"}
-    assert granted("stores") == {"table", "step", "errors", "clock"}
-    assert granted("core") == set(PURE) - {"core"}
-    assert granted("login") == granted("aio") == {*granted("core"), "core", "clock", "stores.protocol"}
-    assert not {"login", "aio", "stores", "clock"} & granted("wire")
-    assert len(list(arrows())) == len(set(arrows())) >= 38
+def test_the_two_shells_do_not_import_each_other() -> None:
+    assert "qrlogin.aio" not in imports("qrlogin.login")
+    assert "qrlogin.login" not in imports("qrlogin.aio")
 
 
-@for_each_row("module", MODULES)
-def test_a_module_imports_what_the_picture_grants_it(module: str) -> None:
-    mine = room(module)
-    for imported in imports(module):
-        if under(imported, ("qrlogin",)):
-            theirs = room(imported)
-            its_own = module != "qrlogin" and imported.startswith(f"{module}.")  # a package's door shows what is inside
-            assert its_own or theirs == mine or theirs in granted(mine), f"{module} must not import {imported}"
-
-
-def test_the_walls_that_matter_most_are_walls() -> None:
-    """Said once more without the picture, so that a slip in reading it is seen."""
-    everything = {module: {each for each in imports(module) if under(each, ("qrlogin",))} for module in MODULES}
-    assert everything["qrlogin.table"] == everything["qrlogin.errors"] == everything["qrlogin.clock"] == set()
-    for pure in PURE:
-        assert not {"qrlogin.clock", "qrlogin.login", "qrlogin.aio"} & everything[f"qrlogin.{pure}"], pure
-        assert not any(
-            under(each, ("qrlogin.stores", "qrlogin.wire", "qrlogin.render")) for each in everything[f"qrlogin.{pure}"]
-        )
-    assert "qrlogin.aio" not in everything["qrlogin.login"]
-    assert "qrlogin.login" not in everything["qrlogin.aio"]
-    for module, imported in everything.items():
-        if under(module, ("qrlogin.render", "qrlogin.browser")):
-            assert all(under(each, ("qrlogin.render", "qrlogin.browser")) for each in imported), module
-        if under(module, ("qrlogin.stores",)) and not under(module, ("qrlogin.stores.suite",)):
-            assert not {"qrlogin.codes", "qrlogin.core", "qrlogin.answers"} & imported, f"{module} sees more than commands"
-    assert not any(
-        "qrlogin.demo" in each for module, each in everything.items() if not under(module, ("qrlogin.demo", "qrlogin.__main__"))
-    )
-
-
-@for_each_row("module", MODULES)
-def test_other_peoples_packages_have_one_door_each(module: str) -> None:
-    tops = {imported.partition(".")[0] for imported in imports(module)}
-    assert not tops & FRAMEWORKS, "only examples import a web framework"
-    for stranger, doors in STRANGERS.items():
-        assert stranger not in tops or under(module, doors), f"{module} imports {stranger}"
-    assert tops - {"qrlogin"} <= {*sys.stdlib_module_names, *STRANGERS}
-
-
-@for_each_row("module", MODULES)
-def test_one_module_reads_the_clock(module: str) -> None:
-    if module != "qrlogin.clock":
-        assert not {imported.partition(".")[0] for imported in imports(module)} & CLOCKS
-
-
-@for_each_row("module", [f"qrlogin.{name}" for name in PURE])
-def test_the_protocol_is_pure(module: str) -> None:
-    """No colour, no socket, no thread, no file, no environment: arguments in, values out."""
-    assert not {each for each in imports(module) if each in WORLDLY or each.partition(".")[0] in WORLDLY}
-    assert not colours(module)
-    called = {node.func.id for node in ast.walk(source(module)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    assert not called & {"open", "print", "input", "eval", "exec", "__import__"}
-
-
-def colours(module: str) -> set[str]:
-    """The coroutines that a module defines."""
-    return {node.name for node in ast.walk(source(module)) if isinstance(node, ast.AsyncFunctionDef)}
-
-
-def test_wire_has_no_colour_but_for_its_endpoint() -> None:
-    """ASGI itself is spoken where it is read and written: `from_asgi`, what it hands out, and `to_asgi`. And whoever hears a
-    signal has to get out of its way, into a thread or into the loop; whoever looks after threads that wait needs one more.
-    """
+def test_stores_see_commands_and_nothing_of_codes_or_answers() -> None:
     for module in MODULES:
-        if under(module, ("qrlogin.wire",)) and module != "qrlogin.wire.endpoint":
-            assert colours(module) <= ({"from_asgi", "gone", "to_asgi"} if module == "qrlogin.wire.message" else set()), module
-            allowed = module in ("qrlogin.wire.shutdown", "qrlogin.wire.places")
-            assert allowed or not {"asyncio", "threading"} & imports(module), module
+        if inside(module, "qrlogin.stores") and not inside(module, "qrlogin.stores.suite"):
+            above = {"qrlogin.codes", "qrlogin.keys", "qrlogin.core", "qrlogin.answers"}
+            assert not above & imports(module), module
+
+
+def test_pictures_and_elements_know_nothing_of_logins() -> None:
+    rooms = ("qrlogin.render", "qrlogin.browser")
+    for module in MODULES:
+        if inside(module, *rooms):
+            assert all(inside(each, *rooms) for each in own_imports(module)), module
+
+
+def test_dialects_do_not_import_the_endpoint_that_runs_them() -> None:
+    for module in MODULES:
+        if inside(module, "qrlogin.wire.dialects"):
+            assert not {"qrlogin.wire.endpoint", "qrlogin.wire"} & imports(module), module
+
+
+def test_only_the_command_line_imports_the_demo() -> None:
+    for module in MODULES:
+        if not inside(module, "qrlogin.demo", "qrlogin.__main__"):
+            assert not any(inside(each, "qrlogin.demo") for each in imports(module)), module
+
+
+def test_each_third_party_package_is_imported_in_one_place() -> None:
+    for module in MODULES:
+        tops = {imported.partition(".")[0] for imported in imports(module)}
+        assert not tops & FRAMEWORKS, f"{module} imports a web framework"
+        for package, doors in THIRD_PARTY.items():
+            assert package not in tops or inside(module, *doors), f"{module} imports {package}"
+        assert tops - {"qrlogin"} <= {*sys.stdlib_module_names, *THIRD_PARTY}, module
+
+
+def test_one_module_reads_the_clock() -> None:
+    for module in MODULES:
+        clocks = {imported.partition(".")[0] for imported in imports(module)} & CLOCKS
+        assert not clocks or module == "qrlogin.clock", module
+
+
+def test_pure_modules_do_no_io() -> None:
+    """No coroutine, socket, thread, file or environment: arguments in, values out."""
+    for module in (f"qrlogin.{name}" for name in PURE):
+        assert not {each for each in imports(module) if {each, each.partition(".")[0]} & IO}, module
+        assert not coroutines(module), module
+        calls = [node for node in ast.walk(source(module)) if isinstance(node, ast.Call)]
+        called = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+        assert not called & {"open", "print", "input", "eval", "exec", "__import__"}, module
+
+
+def coroutines(module: str) -> set[str]:
+    return {
+        node.name for node in ast.walk(source(module)) if isinstance(node, ast.AsyncFunctionDef)
+    }
+
+
+def test_in_wire_only_the_endpoint_awaits() -> None:
+    """The exceptions: `message` reads and writes ASGI itself. `shutdown` leaves a signal handler by
+    way of a thread or the loop, and `disconnects` watches connections in a thread.
+    """
+    asgi = {"from_asgi", "wait_disconnect", "to_asgi"}
+    threads = ("qrlogin.wire.shutdown", "qrlogin.wire.disconnects")
+    for module in MODULES:
+        if inside(module, "qrlogin.wire") and module != "qrlogin.wire.endpoint":
+            allowed = asgi if module == "qrlogin.wire.message" else set()
+            assert coroutines(module) <= allowed, module
+            assert module in threads or not {"asyncio", "threading"} & imports(module), module
             assert module == "qrlogin.wire.shutdown" or "signal" not in imports(module), module
 
 
 # What an import costs
 
-HEAVY = {"redis", "segno", "qrcode", "PIL", "zxingcpp", "ua_parser", "pytest", "hypothesis", "lupa", "fakeredis", *FRAMEWORKS}
+HEAVY = {
+    *("redis", "segno", "qrcode", "PIL", "zxingcpp", "ua_parser", "pytest", "hypothesis"),
+    *("lupa", "fakeredis"),
+    *FRAMEWORKS,
+}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -225,9 +209,18 @@ def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> Non
     loaded = loaded_by("import qrlogin")
     assert {"qrlogin.login", "qrlogin.aio", "itsdangerous"} <= loaded
     assert not {name.partition(".")[0] for name in loaded} & HEAVY
-    rooms = {name for name in loaded if under(name, ("qrlogin",))}
-    assert not any(under(name, ("qrlogin.render", "qrlogin.wire", "qrlogin.demo", "qrlogin.browser")) for name in rooms)
-    assert not {"qrlogin.stores.redis", "qrlogin.stores.suite", "http.server", "sqlite3", "multiprocessing"} & loaded
+    rooms = {name for name in loaded if inside(name, "qrlogin")}
+    assert not any(inside(name, *map("qrlogin.{}".format, ROOMS - {"stores"})) for name in rooms)
+    assert (
+        not {
+            "qrlogin.stores.redis",
+            "qrlogin.stores.suite",
+            "http.server",
+            "sqlite3",
+            "multiprocessing",
+        }
+        & loaded
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,5 +246,11 @@ try:
 except ImportError as error:
     print("told:", error)
 """
-    told = subprocess.run([sys.executable, "-c", f"import sys; {asked}"], capture_output=True, text=True, check=True, timeout=60)
+    told = subprocess.run(
+        [sys.executable, "-c", f"import sys; {asked}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     assert "told: RedisStore needs the redis client: pip install 'qrlogin[redis]'" in told.stdout

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 import qrlogin
-from qrlogin import LAB, STANDARD, STRICT, BadArgument, Begun, MemoryStore, Misconfigured, Policy, QRLogin
+from qrlogin import (
+    LAB,
+    STANDARD,
+    STRICT,
+    BadArgument,
+    Begun,
+    MemoryStore,
+    Misconfigured,
+    Policy,
+    QRLogin,
+)
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from tests.application import ALICE, KEY, URI, App, Untouched
 from tests.tables import for_each_row
@@ -78,7 +88,9 @@ def test_begin_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogi
 
 
 @for_each_row("arguments, remedy", [*BAD_PEOPLE.values(), *BAD_NAMES.values()])
-def test_scan_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun) -> None:
+def test_scan_refuses(
+    arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
+) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.scan(genuine.scan_code, **{"subject": ALICE, "shown_as": "A", **arguments})
 
@@ -93,7 +105,9 @@ def test_the_phones_other_calls_refuse(
 
 
 @for_each_row("arguments, remedy", BAD_REDEEMS.values())
-def test_redeem_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun) -> None:
+def test_redeem_refuses(
+    arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
+) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.redeem(genuine.device_code, **arguments)
 
@@ -119,7 +133,10 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
     "None for a key": ({"secret_keys": [None]}, "qrlogin keygen"),
     "a short key": ({"secret_keys": [b"x" * 31]}, "at least 32 bytes"),
     "a second key that is short": ({"secret_keys": [KEY, b"x"]}, "at least 32 bytes"),
-    "a passphrase": ({"secret_keys": ["open sesame, open sesame, open sesame"]}, "as keygen prints it"),
+    "a passphrase": (
+        {"secret_keys": ["open sesame, open sesame, open sesame"]},
+        "as keygen prints it",
+    ),
     "no address": ({"verification_uri": ""}, "full address"),
     "None for an address": ({"verification_uri": None}, "full address"),
     "a path": ({"verification_uri": "/qr"}, "full address"),
@@ -136,12 +153,18 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
     "an empty query": ({"verification_uri": "https://example.com/qr?"}, "no query"),
     "a fragment": ({"verification_uri": "https://example.com/qr#x"}, "no query, fragment"),
     "a user": ({"verification_uri": "https://me@example.com/qr"}, "user"),
-    "a long address": ({"verification_uri": "https://example.com/" + "x" * 200}, "shorter than 200"),
+    "a long address": (
+        {"verification_uri": "https://example.com/" + "x" * 200},
+        "shorter than 200",
+    ),
     "http": ({"verification_uri": "http://example.com/qr"}, "Use https"),
     "http in one's own network": ({"verification_uri": "http://192.168.0.7/qr"}, "Use https"),
     "http everywhere": ({"verification_uri": "http://0.0.0.0/qr"}, "Use https"),
     "http beside loopback": ({"verification_uri": "http://127.0.0.1.example.com/qr"}, "Use https"),
-    "http almost at localhost": ({"verification_uri": "http://localhost.example.com/qr"}, "Use https"),
+    "http almost at localhost": (
+        {"verification_uri": "http://localhost.example.com/qr"},
+        "Use https",
+    ),
     "an empty audience": ({"audience": ""}, "audience"),
     "a slash in the audience": ({"audience": "shop/scan"}, "audience"),
     "a newline in the audience": ({"audience": "shop\n"}, "audience"),
@@ -177,12 +200,19 @@ def test_the_origin_is_spelled_as_a_browser_spells_it(uri: str, origin: str) -> 
 
 
 def test_plain_http_elsewhere_has_to_be_asked_for() -> None:
-    lan = QRLogin(Untouched(), secret_keys=[KEY], verification_uri="http://192.168.0.7/qr", policy=Policy(plain_http=True))
+    lan = QRLogin(
+        Untouched(),
+        secret_keys=[KEY],
+        verification_uri="http://192.168.0.7/qr",
+        policy=Policy(plain_http=True),
+    )
     assert lan.core.origin == "http://192.168.0.7"
     assert not any(policy.plain_http for policy in (STANDARD, STRICT, LAB))
 
 
-@pytest.mark.parametrize("name", ["Anne\u00a0Marie", "\u5c71\u7530\u3000\u592a\u90ce", "M\u2022\u2022\u2022a"])
+@pytest.mark.parametrize(
+    "name", ["Anne\u00a0Marie", "\u5c71\u7530\u3000\u592a\u90ce", "M\u2022\u2022\u2022a"]
+)
 def test_people_are_shown_by_their_names_with_the_spaces_they_have(name: str) -> None:
     app = App()
     begun = app.begin()
@@ -193,14 +223,23 @@ def test_people_are_shown_by_their_names_with_the_spaces_they_have(name: str) ->
 
 
 @pytest.mark.parametrize(
-    "spelled", ["https://Example.com/qr", "HTTPS://EXAMPLE.COM/qr", "https://example.com:443/qr", "https://example.com/qr/"]
+    "spelled",
+    [
+        "https://Example.com/qr",
+        "HTTPS://EXAMPLE.COM/qr",
+        "https://example.com:443/qr",
+        "https://example.com/qr/",
+    ],
 )
 def test_a_camera_opens_the_address_as_a_browser_spells_it(spelled: str) -> None:
     """However the application spelled it: the page that opens sends back what its address bar says."""
     qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=spelled)
     begun = qr.begin()
     assert begun.verification_uri_complete == f"https://example.com/qr/{begun.scan_code}"
-    assert qr.scan(begun.verification_uri_complete, subject=ALICE, shown_as="A").login_id == begun.login_id
+    assert (
+        qr.scan(begun.verification_uri_complete, subject=ALICE, shown_as="A").login_id
+        == begun.login_id
+    )
 
 
 @pytest.mark.parametrize("path", ["/a/../qr", "/./qr", "//qr", "/q%72", "/q r", "/q\\r"])

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qrlogin import InvalidCode, QRLogin, UnknownLogin, codes
-from qrlogin.codes import Codes, DeviceCode, Key, ScanCode
+from qrlogin import InvalidCode, QRLogin, UnknownLogin, codes, keys, seals
+from qrlogin.codes import Codes, DeviceCode, ScanCode
+from qrlogin.keys import Key
 from tests.application import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
 from tests.tables import for_each_row
 
@@ -32,7 +33,11 @@ def mac_by_hand(secret: bytes, audience: str, purpose: str, *parts: str) -> str:
     """The MAC as PROTOCOL spells it, with nothing but the standard library."""
     derived = hmac.digest(secret, f"qrlogin/{audience}/{purpose}/v1".encode(), hashlib.sha256)
     message = b"".join(str(len(part.encode())).encode() + b":" + part.encode() for part in parts)
-    return base64.urlsafe_b64encode(hmac.digest(derived, message, hashlib.sha256)).rstrip(b"=").decode()
+    return (
+        base64.urlsafe_b64encode(hmac.digest(derived, message, hashlib.sha256))
+        .rstrip(b"=")
+        .decode()
+    )
 
 
 def refused(read: Callable[[str], object], text: object) -> bool:
@@ -71,21 +76,40 @@ def test_the_formats_have_not_drifted() -> None:
         "AAECAwQFBgcICQoLDA0ODw.ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8.1800000000000.1800000150000.dMOpbMOp.cf."
         "OfCDwiqsVyXVmkCACY9Coyk3PFsm2mptlp5bnr9cK4s"
     )
-    assert SCAN_CODE == "AAECAwQFBgcICQoLDA0ODw.1800000028000.UMsn0YEmBa8wnMGx908yTTzAOqDMsbRdMskKsVwjLxo"
+    assert (
+        SCAN_CODE
+        == "AAECAwQFBgcICQoLDA0ODw.1800000028000.UMsn0YEmBa8wnMGx908yTTzAOqDMsbRdMskKsVwjLxo"
+    )
 
 
 MACS = {
-    "device": (codes.device_digest, (LOGIN_ID, SECRET), "mh-bP4N_Or6dUk-vJSWld7wdQc2bJcmBdFznGugqUtY"),
-    "redeem": (codes.redeem_mark, (LOGIN_ID, "op-0123456789abcdef"), "j6HbTncaw4rauo_q8bPYwd94DJrdh8rP-5Q7UbN8Pyw"),
-    "claim": (codes.claim, (LOGIN_ID, "42", ""), "xkwYKYcofW3W_i6QY5QCUNCpS5FsaPgSeLTMyex5EWw"),
-    "for": (codes.only_for, (LOGIN_ID, "42"), "dA-IG_t4GyvL1npZoaLDpBVdSjbQsl4aY500stMTRUQ"),
+    "device": (
+        seals.device_digest,
+        (LOGIN_ID, SECRET),
+        "mh-bP4N_Or6dUk-vJSWld7wdQc2bJcmBdFznGugqUtY",
+    ),
+    "redeem": (
+        seals.redeem_mark,
+        (LOGIN_ID, "op-0123456789abcdef"),
+        "j6HbTncaw4rauo_q8bPYwd94DJrdh8rP-5Q7UbN8Pyw",
+    ),
+    "claim": (seals.claim, (LOGIN_ID, "42", ""), "xkwYKYcofW3W_i6QY5QCUNCpS5FsaPgSeLTMyex5EWw"),
+    "for": (seals.only_for, (LOGIN_ID, "42"), "dA-IG_t4GyvL1npZoaLDpBVdSjbQsl4aY500stMTRUQ"),
     "begin": (
-        codes.begin_seal,
+        seals.begin_seal,
         (LOGIN_ID, "digest", '{"browser":"Firefox"}', "", ""),
         "2ZWINEchguZg2pL-lQx0bivCSDqYuKQBA7w4uk7m-co",
     ),
-    "scan": (codes.scanner_seal, (LOGIN_ID, "claim", "M•••a"), "CVmHZmn2Ych_LUjek9QIEbUmDH_lrZ7GwP2uSOKX5jw"),
-    "confirm": (codes.approval_seal, (LOGIN_ID, "claim", "42", "match", "facts"), "GFL546FnJTAIRp-z7RkgjRTTejTTb0WoHHne6noPMMs"),
+    "scan": (
+        seals.scanner_seal,
+        (LOGIN_ID, "claim", "M•••a"),
+        "CVmHZmn2Ych_LUjek9QIEbUmDH_lrZ7GwP2uSOKX5jw",
+    ),
+    "confirm": (
+        seals.approval_seal,
+        (LOGIN_ID, "claim", "42", "match", "facts"),
+        "GFL546FnJTAIRp-z7RkgjRTTejTTb0WoHHne6noPMMs",
+    ),
 }
 
 
@@ -97,7 +121,7 @@ PURPOSES = (*MACS, *SHORTENED, "device_code", "scan_code")
 def test_tickets_and_the_names_of_guessers_have_not_drifted() -> None:
     """16 bytes of a MAC: a ticket as 32 digits for a redirect, a guesser spelled like a login_id for the store."""
     key = Key(KEY, "example.com")
-    ticket, guesser = codes.ticket(key, LOGIN_ID, "scanner's tag"), codes.guesser(key, "42")
+    ticket, guesser = seals.ticket(key, LOGIN_ID, "scanner's tag"), seals.guesser(key, "42")
     assert (ticket, guesser) == ("7c14e2e3ff7b24f01b44ae68dd0b389d", "A8Y4ALbX5MAMqksbn1uaTA")
     assert ticket == sixteen_bytes("ticket", LOGIN_ID, "scanner's tag").hex()
     assert guesser == base64.urlsafe_b64encode(sixteen_bytes("guesses", "42")).rstrip(b"=").decode()
@@ -126,11 +150,16 @@ def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
     for audience in ("example.com", "example.org"):
         for purpose in PURPOSES:
             assert Key(KEY, audience).mac(purpose, "x") == mac_by_hand(KEY, audience, purpose, "x")
-            assert hashlib.sha256().digest_size == len(base64.urlsafe_b64decode(Key(KEY, audience).mac(purpose, "x") + "="))
+            assert hashlib.sha256().digest_size == len(
+                base64.urlsafe_b64decode(Key(KEY, audience).mac(purpose, "x") + "=")
+            )
 
 
 def test_what_is_drawn_is_random_enough_and_canonical() -> None:
-    drawn = [(codes.new_login_id(), codes.new_secret(), codes.new_mark(), codes.new_key()) for _ in range(100)]
+    drawn = [
+        (codes.new_login_id(), codes.new_secret(), codes.new_mark(), keys.new_key())
+        for _ in range(100)
+    ]
     for kind, size in zip(zip(*drawn, strict=True), (16, 32, 12, 32), strict=True):
         assert len(set(kind)) == 100
         for text in kind:
@@ -141,14 +170,24 @@ def test_what_is_drawn_is_random_enough_and_canonical() -> None:
 
 def test_a_genuine_code_says_what_was_signed() -> None:
     device = MINE.read_device_code(DEVICE_CODE)
-    assert (device.login_id, device.secret, device.begun_at, device.redeem_by) == (LOGIN_ID, SECRET, NOON, NOON + 150_000)
+    assert (device.login_id, device.secret, device.begun_at, device.redeem_by) == (
+        LOGIN_ID,
+        SECRET,
+        NOON,
+        NOON + 150_000,
+    )
     assert (device.client_id, device.flags, device.key) == ("", "", MINE.signing_key)
-    assert device.digest == codes.device_digest(MINE.signing_key, LOGIN_ID, SECRET)
+    assert device.digest == seals.device_digest(MINE.signing_key, LOGIN_ID, SECRET)
     assert MINE.read_device_code(CLIENT_CODE) == replace(device, client_id=CLIENT, flags=FLAGS)
-    assert MINE.read_scan_code(SCAN_CODE) == (ScanCode(LOGIN_ID, MINE.signing_key, NOON + 28_000, guessed=False),)
+    assert MINE.read_scan_code(SCAN_CODE) == (
+        ScanCode(LOGIN_ID, MINE.signing_key, NOON + 28_000, guessed=False),
+    )
 
 
-@pytest.mark.parametrize("changed", [{"client_id": ""}, {"client_id": "télè"}, {"client_id": "t"}, {"flags": ""}, {"flags": "c"}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"client_id": ""}, {"client_id": "télè"}, {"client_id": "t"}, {"flags": ""}, {"flags": "c"}],
+)
 def test_nobody_becomes_another_client_or_skips_the_question(changed: dict[str, str]) -> None:
     """Both are signed: whoever holds a device_code cannot say whose it is, nor that its browser need not be asked."""
     other = MINE.device_code(replace(DEVICE, **{"client_id": CLIENT, "flags": FLAGS, **changed}))  # type: ignore[arg-type]
@@ -231,14 +270,18 @@ def test_the_unused_bits_of_a_signatures_last_letter_are_not_ignored(code: str) 
     assert len(twins) == 3
     for twin in twins:
         twisted = code[:-1] + twin
-        assert base64.urlsafe_b64decode(twisted[-43:] + "=") == base64.urlsafe_b64decode(code[-43:] + "=")
+        assert base64.urlsafe_b64decode(twisted[-43:] + "=") == base64.urlsafe_b64decode(
+            code[-43:] + "="
+        )
         refused(READERS[code], twisted)
 
 
 @BOTH
 @for_each_row("length", [513, 10_000, 1_000_000])
 @for_each_row("fill", ["A", ".", "A.", "é", "\ud800"])
-def test_length_and_form_come_before_cryptography(code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_length_and_form_come_before_cryptography(
+    code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """I23: what is too long or misshapen costs no MAC at all."""
     monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
     refused(READERS[code], (fill * length)[:length])
@@ -246,8 +289,15 @@ def test_length_and_form_come_before_cryptography(code: str, length: int, fill: 
     refused(READERS[code], URI + "/" + fill * length)
 
 
-def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = Codes([KEY, OTHER_KEY, secrets.token_bytes(32)], verification_uri=URI, audience=None, plain_http=False)
+def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ring = Codes(
+        [KEY, OTHER_KEY, secrets.token_bytes(32)],
+        verification_uri=URI,
+        audience=None,
+        plain_http=False,
+    )
     genuine, computed = Key.mac, []
 
     def mac(self: Key, purpose: str, *parts: str) -> str:
@@ -260,7 +310,9 @@ def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(monkeypatch: pyt
 
 
 @BOTH
-@for_each_row("text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}])
+@for_each_row(
+    "text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}]
+)
 def test_what_is_no_code_at_all(code: str, text: object) -> None:
     """I36: least of all a login_id, which is public."""
     refused(READERS[code], text)
@@ -273,7 +325,10 @@ def test_no_random_text_is_a_code(text: str) -> None:
     refused(read_signed, text)
 
 
-@given(st.from_regex(codes._DEVICE_CODE, fullmatch=True), st.from_regex(codes._SCAN_CODE, fullmatch=True))
+@given(
+    st.from_regex(codes._DEVICE_CODE, fullmatch=True),
+    st.from_regex(codes._SCAN_CODE, fullmatch=True),
+)
 def test_nor_is_a_random_text_in_the_right_form(device_code: str, scan_code: str) -> None:
     refused(MINE.read_device_code, device_code)
     refused(MINE.read_scan_code, scan_code)
@@ -318,13 +373,23 @@ def test_another_applications_codes_are_refused(foreign: str) -> None:
 def host_tokens() -> Iterator[str]:
     """What an application signs for itself with itsdangerous and the very same key."""
     payload = SCAN_CODE.rpartition(".")[0]
-    for salt in (b"itsdangerous.Signer", b"cookie-session", b"itsdangerous", b"qrlogin", b"qrlogin/example.com/scan_code/v1"):
+    for salt in (
+        b"itsdangerous.Signer",
+        b"cookie-session",
+        b"itsdangerous",
+        b"qrlogin",
+        b"qrlogin/example.com/scan_code/v1",
+    ):
         for derivation in ("django-concat", "concat", "hmac", "none"):
             for digest in (hashlib.sha1, hashlib.sha256):
-                signer = itsdangerous.Signer(KEY, salt=salt, key_derivation=derivation, digest_method=digest)
+                signer = itsdangerous.Signer(
+                    KEY, salt=salt, key_derivation=derivation, digest_method=digest
+                )
                 yield signer.sign(payload).decode()
                 yield (
-                    itsdangerous.TimestampSigner(KEY, salt=salt, key_derivation=derivation, digest_method=digest)
+                    itsdangerous.TimestampSigner(
+                        KEY, salt=salt, key_derivation=derivation, digest_method=digest
+                    )
                     .sign(payload)
                     .decode()
                 )
@@ -336,7 +401,9 @@ def test_the_host_applications_own_tokens_are_refused() -> None:
     """W30: sharing SECRET_KEY with the session cookie is unwise, and still opens nothing."""
     tokens = list(host_tokens())
     assert len(tokens) == 90
-    assert 74 <= len(set(tokens)) < 90, "without a derivation the salt does not count"  # more when a second ends meanwhile
+    assert 74 <= len(set(tokens)) < 90, (
+        "without a derivation the salt does not count"
+    )  # more when a second ends meanwhile
     for token in tokens:
         refused(MINE.read_device_code, token)
         refused(MINE.read_scan_code, token)
@@ -374,7 +441,18 @@ def calls(qr: QRLogin, code: str) -> Iterator[Callable[[], object]]:
 
 @for_each_row(
     "code",
-    ["", "x", LOGIN_ID, DEVICE_CODE[:-1], SCAN_CODE[:-1], DEVICE_CODE + "=", SCAN_CODE + "\n", "A" * 10_000, f"{URI}/", URI],
+    [
+        "",
+        "x",
+        LOGIN_ID,
+        DEVICE_CODE[:-1],
+        SCAN_CODE[:-1],
+        DEVICE_CODE + "=",
+        SCAN_CODE + "\n",
+        "A" * 10_000,
+        f"{URI}/",
+        URI,
+    ],
 )
 def test_a_bad_code_never_reaches_the_store(code: str) -> None:
     qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)

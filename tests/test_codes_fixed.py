@@ -10,14 +10,19 @@ from collections.abc import Callable
 import pytest
 
 from qrlogin import Begun, Expired, InvalidCode, QRLogin, State, codes
-from qrlogin.codes import Codes, Key, Minted, ScanCode, fixed_as_base64
+from qrlogin.codes import Codes, Minted, ScanCode, fixed_as_base64
+from qrlogin.keys import Key
 from tests.application import ALICE, KEY, OTHER_KEY, SHOWN, URI, App, Untouched
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
 RING = Codes([OTHER_KEY, KEY], verification_uri=URI, audience=None, plain_http=False)
 #: Random bytes 0 to 9 and their tag. Known answers: the picture may be on a screen while the next version is deployed.
-FIXED, RESPELLED, LOGIN_ID = "00010203040506070809c1c5f7d4319d", "AAECAwQFBgcICcHF99QxnQ==", "L86mTBOcn3Z412ar5s628Q"
+FIXED, RESPELLED, LOGIN_ID = (
+    "00010203040506070809c1c5f7d4319d",
+    "AAECAwQFBgcICcHF99QxnQ==",
+    "L86mTBOcn3Z412ar5s628Q",
+)
 
 
 def by_hand(drawn: bytes, secret: bytes = KEY) -> bytes:
@@ -55,7 +60,11 @@ def test_both_spellings_lead_to_the_same_login() -> None:
     for _ in range(200):
         one = minted()
         for text in (one.fixed, fixed_as_base64(one.fixed)):
-            assert MINE.read_scan_code(text) == (MINE.read_fixed(text),) == (ScanCode(one.login_id, MINE.signing_key),)
+            assert (
+                MINE.read_scan_code(text)
+                == (MINE.read_fixed(text),)
+                == (ScanCode(one.login_id, MINE.signing_key),)
+            )
 
 
 def test_the_id_in_the_picture_is_not_the_login_id() -> None:
@@ -114,7 +123,10 @@ def test_any_other_spelling_is_refused(text: str, spell: Callable[[str], str]) -
 
 
 def test_no_letter_of_either_spelling_can_be_changed() -> None:
-    for text, alphabet in ((FIXED, string.hexdigits), (RESPELLED, string.ascii_letters + string.digits + "-_=")):
+    for text, alphabet in (
+        (FIXED, string.hexdigits),
+        (RESPELLED, string.ascii_letters + string.digits + "-_="),
+    ):
         for at, now in enumerate(text):
             for other in alphabet:
                 if other != now:
@@ -159,14 +171,27 @@ def test_a_tag_is_good_for_one_key_one_audience_and_one_purpose() -> None:
 def test_a_code_lives_under_the_key_that_made_it() -> None:
     """I25: a ring that has turned still reads what the older key made, and says which it was."""
     old, new = minted(MINE), minted(RING)
-    assert RING.read_fixed(old.fixed).key.mac("x") == MINE.signing_key.mac("x") != RING.signing_key.mac("x")
+    assert (
+        RING.read_fixed(old.fixed).key.mac("x")
+        == MINE.signing_key.mac("x")
+        != RING.signing_key.mac("x")
+    )
     assert RING.read_fixed(new.fixed).key.mac("x") == RING.signing_key.mac("x")
     refused(new.fixed)
 
 
 def test_form_comes_before_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
-    for text in (FIXED[:-1], FIXED.upper(), RESPELLED[:-1], RESPELLED[:21] + "B==", "", "A" * 10_000, "é" * 32, "\ud800" * 32):
+    for text in (
+        FIXED[:-1],
+        FIXED.upper(),
+        RESPELLED[:-1],
+        RESPELLED[:21] + "B==",
+        "",
+        "A" * 10_000,
+        "é" * 32,
+        "\ud800" * 32,
+    ):
         refused(text)
 
 
@@ -181,7 +206,7 @@ def test_a_bad_code_never_reaches_the_store() -> None:
             qr.scan(code, subject=ALICE, shown_as="A")
         assert code not in str(refusal.value)
         with pytest.raises(InvalidCode):
-            qr.core.fixed(code)
+            qr.core.login_id_of(code)
 
 
 def test_no_two_are_alike() -> None:
@@ -205,11 +230,20 @@ def test_it_is_told_once_and_does_not_rotate() -> None:
     assert login.verification_uri_complete == f"{URI}/{login.scan_code}"
     assert len(login.scan_code) == 32
     assert (login.rotates_in, login.user_code, login.expires_in) == (0, "", 120)
-    assert app.qr.core.fixed(login.scan_code) == app.qr.core.fixed(fixed_as_base64(login.scan_code)) == login.login_id
+    assert (
+        app.qr.core.login_id_of(login.scan_code)
+        == app.qr.core.login_id_of(fixed_as_base64(login.scan_code))
+        == login.login_id
+    )
     app.clock.ms += 60_000
     seen = app.qr.status(login.device_code)
-    assert (seen.scan_code, seen.verification_uri_complete, seen.rotates_in, seen.ticket) == ("", "", 0, "")
-    assert app.qr.core.device(login.device_code).flags == codes.FIXED
+    assert (seen.scan_code, seen.verification_uri_complete, seen.rotates_in, seen.ticket) == (
+        "",
+        "",
+        0,
+        "",
+    )
+    assert app.qr.core.read_device_code(login.device_code).flags == codes.FIXED
 
 
 @pytest.mark.parametrize("left", [1, 0])
@@ -218,8 +252,13 @@ def test_it_lives_as_long_as_its_login_and_to_the_millisecond(left: int) -> None
     login = begun(app)
     app.clock.ms += 120_000 - left
     if left:
-        assert app.qr.scan(fixed_as_base64(login.scan_code), subject=ALICE, shown_as=SHOWN[ALICE]).state is State.SCANNED
-        assert app.store.commands[-1].until is None
+        assert (
+            app.qr.scan(
+                fixed_as_base64(login.scan_code), subject=ALICE, shown_as=SHOWN[ALICE]
+            ).state
+            is State.SCANNED
+        )
+        assert app.store.commands[-1].deadline_ms is None
         assert app.qr.confirm(login.scan_code, subject=ALICE).state is State.CONFIRMED
         assert app.qr.redeem(login.device_code, acknowledged=app.tag(login)).subject == ALICE
     else:

@@ -35,7 +35,7 @@ def wide(text: str) -> str:
 
 def read(text: str) -> str:
     (found,) = MINE.read_scan_code(text)
-    assert (found.until, found.guessed) == (None, True)
+    assert (found.deadline_ms, found.guessed) == (None, True)
     return found.login_id
 
 
@@ -75,9 +75,15 @@ def test_every_letter_is_as_likely_everywhere(capsys: pytest.CaptureFixture[str]
 
     Two of them are alike once in two thousand runs (the birthday paradox), twice two once in eight million.
     """
-    drawn = [MINE.mint(MINE.signing_key, fixed=False, typed=True).user_code.replace("-", "") for _ in range(5000)]
+    drawn = [
+        MINE.mint(MINE.signing_key, fixed=False, typed=True).user_code.replace("-", "")
+        for _ in range(5000)
+    ]
     assert len(set(drawn)) >= 4999
-    for letters, expected in ((list("".join(drawn)), 2000), *(([code[at] for code in drawn], 250) for at in range(8))):
+    for letters, expected in (
+        (list("".join(drawn)), 2000),
+        *(([code[at] for code in drawn], 250) for at in range(8)),
+    ):
         counted = Counter(letters)
         assert set(counted) == set(USER_CODE_LETTERS)
         assert all(abs(count - expected) < 7 * expected**0.5 for count in counted.values())
@@ -135,14 +141,27 @@ def test_the_same_code_however_it_was_typed(typed: str) -> None:
     assert read(typed) == LOGIN_ID
 
 
-LOOK_ALIKES = {"0": "Q", "O": "Q", "1": "L", "I": "L", "2": "Z", "5": "S", "6": "G", "8": "B", "U": "V", "Y": "V"}
+LOOK_ALIKES = {
+    "0": "Q",
+    "O": "Q",
+    "1": "L",
+    "I": "L",
+    "2": "Z",
+    "5": "S",
+    "6": "G",
+    "8": "B",
+    "U": "V",
+    "Y": "V",
+}
 
 
 @for_each_row("typed, meant", LOOK_ALIKES.items())
 def test_what_looks_like_one_of_ours_is_taken_for_it(typed: str, meant: str) -> None:
     for spelled in (typed, typed.lower(), wide(typed), wide(typed.lower())):
         for at in range(8):
-            assert read(f"{'B' * at}{spelled}{'B' * (7 - at)}") == by_hand(f"{'B' * at}{meant}{'B' * (7 - at)}")
+            assert read(f"{'B' * at}{spelled}{'B' * (7 - at)}") == by_hand(
+                f"{'B' * at}{meant}{'B' * (7 - at)}"
+            )
 
 
 def test_every_character_of_ascii_is_a_letter_nothing_or_an_end_to_it() -> None:
@@ -163,8 +182,30 @@ def test_every_character_of_ascii_is_a_letter_nothing_or_an_end_to_it() -> None:
     assert told == {"a letter": 40 + 6 + 4 * 2, "an end": 17, "nothing": 128 - 54 - 17}
 
 
-NONE = ["", " ", "-", "B", "BBBBBBB", "BBBBBBBBB", "BBBB-BBB", "BBBB-BBBBB", "AAAA-AAAA", "EEEE-EEEE", "WDJB-MJHA"]
-NONE += ["WDJB-MJH3", "WDJB-MJH4", "WDJB-MJH7", "WDJB-MJH9", "WDJB+MJHT", "WDJB=MJHT", "WDJB|MJHT", "WDJB~MJHT", "WDJB$MJHT"]
+NONE = [
+    "",
+    " ",
+    "-",
+    "B",
+    "BBBBBBB",
+    "BBBBBBBBB",
+    "BBBB-BBB",
+    "BBBB-BBBBB",
+    "AAAA-AAAA",
+    "EEEE-EEEE",
+    "WDJB-MJHA",
+]
+NONE += [
+    "WDJB-MJH3",
+    "WDJB-MJH4",
+    "WDJB-MJH7",
+    "WDJB-MJH9",
+    "WDJB+MJHT",
+    "WDJB=MJHT",
+    "WDJB|MJHT",
+    "WDJB~MJHT",
+    "WDJB$MJHT",
+]
 NONE += [
     "\N{CYRILLIC CAPITAL LETTER VE}" * 8,
     "\N{GREEK CAPITAL LETTER BETA}" * 8,
@@ -172,7 +213,16 @@ NONE += [
     "一二三四五六七八",
     "😀" * 8,
 ]
-NONE += ["éÉßÐ-ÞþŁł", "null", "undefined", "WDJB-MJHT WDJB-MJHT", "WDJB-MJHT" + " " * 32, "\0", "\0" * 8, "B\u0301BBBBBBB"]
+NONE += [
+    "éÉßÐ-ÞþŁł",
+    "null",
+    "undefined",
+    "WDJB-MJHT WDJB-MJHT",
+    "WDJB-MJHT" + " " * 32,
+    "\0",
+    "\0" * 8,
+    "B\u0301BBBBBBB",
+]
 
 
 @for_each_row("typed", NONE)
@@ -182,7 +232,9 @@ def test_what_is_not_eight_letters_is_refused(typed: str) -> None:
 
 
 @pytest.mark.parametrize("length", [41, 10_000, 1_000_000])
-def test_nobody_spends_more_than_forty_characters_on_eight_letters(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_spends_more_than_forty_characters_on_eight_letters(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert read("W" + "-" * 32 + "DJBMJHT") == LOGIN_ID
     with monkeypatch.context() as patch:  # pytest folds texts, too
         patch.setattr(unicodedata, "normalize", lambda *_: pytest.fail("so long a text was folded"))
@@ -190,7 +242,9 @@ def test_nobody_spends_more_than_forty_characters_on_eight_letters(length: int, 
 
 
 CATEGORIES = st.characters(categories=["P", "Z", "Cc", "Cf", "Co"]).filter(
-    lambda one: all(unicodedata.category(each)[0] in "PZC" for each in unicodedata.normalize("NFKC", one))
+    lambda one: all(
+        unicodedata.category(each)[0] in "PZC" for each in unicodedata.normalize("NFKC", one)
+    )
 )
 VARIANTS = {
     letter: [
@@ -208,7 +262,9 @@ def noisy(draw: st.DrawFn) -> tuple[str, str]:
     letters = "".join(draw(st.lists(st.sampled_from(USER_CODE_LETTERS), min_size=8, max_size=8)))
     between = [draw(st.text(CATEGORIES, max_size=3)) for _ in range(9)]
     forms = [draw(st.sampled_from(VARIANTS[letter])) for letter in letters]
-    return letters, between[0] + "".join(form + noise for form, noise in zip(forms, between[1:], strict=True))
+    return letters, between[0] + "".join(
+        form + noise for form, noise in zip(forms, between[1:], strict=True)
+    )
 
 
 @given(noisy())
@@ -229,7 +285,11 @@ def test_a_text_is_eight_of_our_letters_or_nothing(text: str) -> None:
     except InvalidCode:
         return
     folded = unicodedata.normalize("NFKC", text).upper()
-    letters = "".join(LOOK_ALIKES.get(one, one) for one in folded if one in LOOK_ALIKES or one in USER_CODE_LETTERS)
+    letters = "".join(
+        LOOK_ALIKES.get(one, one)
+        for one in folded
+        if one in LOOK_ALIKES or one in USER_CODE_LETTERS
+    )
     assert len(letters) == 8
     assert [one.login_id for one in found] == [by_hand(letters)]
 
@@ -241,7 +301,10 @@ def test_a_code_says_nothing_of_its_key_so_each_is_tried_the_signing_one_first()
     ring = Codes([OTHER_KEY, KEY], verification_uri=URI, audience=None, plain_http=False)
     found = ring.read_scan_code(CODE)
     assert [one.login_id for one in found] == [by_hand("WDJBMJHT", OTHER_KEY), LOGIN_ID]
-    assert [one.key.mac("x") for one in found] == [ring.signing_key.mac("x"), MINE.signing_key.mac("x")]
+    assert [one.key.mac("x") for one in found] == [
+        ring.signing_key.mac("x"),
+        MINE.signing_key.mac("x"),
+    ]
     assert all(one.guessed for one in found)
 
 
@@ -254,6 +317,13 @@ def test_the_same_letters_lead_elsewhere_for_another_audience() -> None:
 def test_what_is_held_of_a_code_shows_none_of_it() -> None:
     one = MINE.mint(MINE.signing_key, fixed=False, typed=True)
     other = MINE.mint(MINE.signing_key, fixed=True, typed=False)
-    said = repr([one, other, *MINE.read_scan_code(one.user_code), *MINE.read_scan_code(other.fixed)])
-    for hidden in (one.user_code, one.user_code.replace("-", ""), other.fixed, codes.fixed_as_base64(other.fixed)):
+    said = repr(
+        [one, other, *MINE.read_scan_code(one.user_code), *MINE.read_scan_code(other.fixed)]
+    )
+    for hidden in (
+        one.user_code,
+        one.user_code.replace("-", ""),
+        other.fixed,
+        codes.fixed_as_base64(other.fixed),
+    ):
         assert hidden not in said

@@ -44,10 +44,16 @@ Call = Callable[[App, Begun, str], Any]
 CALLS: Mapping[str, Call] = {
     "status": lambda app, begun, tag: app.qr.status(begun.device_code),
     "cancel": lambda app, begun, tag: app.qr.cancel(begun.device_code),
-    "redeem": lambda app, begun, tag: app.qr.redeem(begun.device_code, acknowledged=tag, op=OTHER_OP),
+    "redeem": lambda app, begun, tag: app.qr.redeem(
+        begun.device_code, acknowledged=tag, op=OTHER_OP
+    ),
     "redeem blindly": lambda app, begun, tag: app.qr.redeem(begun.device_code, op=OTHER_OP),
-    "alice scans": lambda app, begun, tag: app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]),
-    "bob scans": lambda app, begun, tag: app.qr.scan(begun.scan_code, subject=BOB, shown_as=SHOWN[BOB]),
+    "alice scans": lambda app, begun, tag: app.qr.scan(
+        begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]
+    ),
+    "bob scans": lambda app, begun, tag: app.qr.scan(
+        begun.scan_code, subject=BOB, shown_as=SHOWN[BOB]
+    ),
     "alice releases": lambda app, begun, tag: app.qr.release(begun.scan_code, subject=ALICE),
     "bob releases": lambda app, begun, tag: app.qr.release(begun.scan_code, subject=BOB),
     "alice confirms": lambda app, begun, tag: app.qr.confirm(begun.scan_code, subject=ALICE),
@@ -136,7 +142,9 @@ def test_every_refusal_of_a_login_is_reached_by_some_situation() -> None:
     told = {one for row in TOLD.values() for one in row if not isinstance(one, State)}
     elsewhere = {InvalidCode, RecordForged, Superseded, TooFast, TooManyGuesses}
     everything = {
-        one for one in vars(qrlogin).values() if isinstance(one, type) and issubclass(one, LoginError) and one is not LoginError
+        one
+        for one in vars(qrlogin).values()
+        if isinstance(one, type) and issubclass(one, LoginError) and one is not LoginError
     }
     assert told | elsewhere == everything
 
@@ -161,7 +169,9 @@ LIVES = {State.PENDING: 120_000, State.SCANNED: 120_000, State.CONFIRMED: 150_00
 
 
 @pytest.mark.parametrize("state", LIVES)
-def test_expired_is_told_at_the_exact_millisecond_and_expires_in_is_never_0_before(state: State) -> None:
+def test_expired_is_told_at_the_exact_millisecond_and_expires_in_is_never_0_before(
+    state: State,
+) -> None:
     app = App()
     begun, _ = app.reach(state)
     dies = app.clock.ms + LIVES[state]
@@ -173,7 +183,12 @@ def test_expired_is_told_at_the_exact_millisecond_and_expires_in_is_never_0_befo
     for late in (0, 1, 10_000):
         app.clock.ms = dies + late
         seen = app.qr.status(begun.device_code)
-        assert (seen.state, seen.expires_in, seen.scan_code, seen.scanned_by) == (State.EXPIRED, 0, "", None)
+        assert (seen.state, seen.expires_in, seen.scan_code, seen.scanned_by) == (
+            State.EXPIRED,
+            0,
+            "",
+            None,
+        )
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 600])
@@ -185,9 +200,11 @@ def test_a_lifetime_becomes_deadlines_of_the_stores_clock(seconds: int) -> None:
     assert (record["begun_at"], record["expires_at"], record["redeem_by"]) == tuple(
         str(now + ms) for ms in (0, seconds * 1000, seconds * 1000 + 30_000)
     )
-    keep = app.store.commands[0].keep
+    keep = app.store.commands[0].ttl_ms
     assert keep is not None
-    assert keep > seconds * 1000 + 30_000 + STANDARD.replay_window * 1000, "garbage before the last one has heard of it"
+    assert keep > seconds * 1000 + 30_000 + STANDARD.replay_window * 1000, (
+        "garbage before the last one has heard of it"
+    )
 
 
 def test_begun_ago_and_what_a_phone_has_left() -> None:
@@ -200,10 +217,14 @@ def test_begun_ago_and_what_a_phone_has_left() -> None:
 
 
 @pytest.mark.parametrize(("redeem_window", "replay_window"), [(30, None), (1, None), (150, 150)])
-def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(redeem_window: int, replay_window: int | None) -> None:
+def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(
+    redeem_window: int, replay_window: int | None
+) -> None:
     """Collected in the last millisecond; the answer is lost; the record must outlive the replay window that begins then."""
     app = App()
-    begun = app.qr.run(app.qr.core.begin(lifetime=300, redeem_window=redeem_window, ask_browser=False))
+    begun = app.qr.run(
+        app.qr.core.begin(lifetime=300, redeem_window=redeem_window, ask_browser=False)
+    )
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A")
     app.qr.confirm(begun.scan_code, subject=ALICE)
 
@@ -242,7 +263,10 @@ def test_both_echoes_count() -> None:
     operation = app.qr.core.status(begun.device_code)
     reply = app.store.apply(operation.command)
     assert operation.finish(reply).state is State.PENDING
-    for stray in (replace(reply, login_id=codes.new_login_id()), replace(reply, mark=codes.new_mark())):
+    for stray in (
+        replace(reply, login_id=codes.new_login_id()),
+        replace(reply, mark=codes.new_mark()),
+    ):
         with pytest.raises(Unavailable):
             operation.finish(stray)
 
@@ -258,7 +282,9 @@ NEWER: Mapping[str, dict[str, str]] = {
 
 @for_each_row("fields", NEWER.values())
 @for_each_row("call", set(CALLS) - {"alice scans", "bob scans"})
-def test_a_newer_processs_record_is_out_of_reach_and_no_crash(call: str, fields: dict[str, str]) -> None:
+def test_a_newer_processs_record_is_out_of_reach_and_no_crash(
+    call: str, fields: dict[str, str]
+) -> None:
     """PROTOCOL section 7: 503, not 500."""
     app, begun, tag = reach("confirmed")
     app.store.forge(begun.login_id, {**app.store.record(begun.login_id), **fields})
@@ -295,7 +321,9 @@ def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[
         )
     assert number(record["version"]) == 4
     assert {reply.verdict for reply in app.store.replies} == {Verdict.APPLIED}
-    assert len(begun.device_code) < codes.MAX_CODE_LENGTH // 2 > len(begun.verification_uri_complete)
+    assert (
+        len(begun.device_code) < codes.MAX_CODE_LENGTH // 2 > len(begun.verification_uri_complete)
+    )
     assert size <= 1536
 
 
@@ -305,11 +333,13 @@ def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[
 @for_each_row("asks", [True, False])
 @for_each_row("fixed", [True, False])
 @for_each_row("client_id", ["", "tv", "é" * 64])
-def test_the_browser_carries_how_its_login_was_begun(asks: bool, fixed: bool, client_id: str) -> None:
+def test_the_browser_carries_how_its_login_was_begun(
+    asks: bool, fixed: bool, client_id: str
+) -> None:
     """Signed into the device_code and nowhere else: no writer of the store can turn the question off."""
     app = App()
     begun = app.qr.run(app.qr.core.begin(ask_browser=asks, fixed=fixed, client_id=client_id))
-    device = app.qr.core.device(begun.device_code)
+    device = app.qr.core.read_device_code(begun.device_code)
     assert (device.login_id, device.client_id) == (begun.login_id, client_id)
     assert device.flags == ("" if asks else "c") + ("f" if fixed else "")
     assert (device.begun_at, device.redeem_by) == (app.clock.ms, app.clock.ms + 150_000)
@@ -328,7 +358,10 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "a client_id that is none": ({"client_id": None}, "text"),
     "a client_id of bytes": ({"client_id": b"tv"}, "text"),
     "no time to collect": ({"redeem_window": 0}, "redeem_window must lie between 1 and 150 s"),
-    "too much time to collect": ({"redeem_window": 151}, "redeem_window must lie between 1 and 150 s"),
+    "too much time to collect": (
+        {"redeem_window": 151},
+        "redeem_window must lie between 1 and 150 s",
+    ),
     "a negative time": ({"redeem_window": -1}, "redeem_window must lie"),
     "a time of True": ({"redeem_window": True}, "redeem_window must lie"),
     "a time as text": ({"redeem_window": "30"}, "redeem_window must lie"),
@@ -347,8 +380,12 @@ def test_a_begin_may_have_a_redeem_window_of_its_own(window: int) -> None:
     app = App()
     begun = app.qr.run(app.qr.core.begin(redeem_window=window))
     ends = app.clock.ms + 120_000 + window * 1000
-    assert int(app.store.record(begun.login_id)["redeem_by"]) == app.qr.core.device(begun.device_code).redeem_by == ends
-    keep = app.store.commands[0].keep
+    assert (
+        int(app.store.record(begun.login_id)["redeem_by"])
+        == app.qr.core.read_device_code(begun.device_code).redeem_by
+        == ends
+    )
+    keep = app.store.commands[0].ttl_ms
     assert keep is not None
     assert keep > 120_000 + window * 1000 + STANDARD.replay_window * 1000
     app.scan(begun)

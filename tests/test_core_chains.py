@@ -26,10 +26,24 @@ from qrlogin import (
     UnknownLogin,
     WrongState,
     codes,
+    seals,
 )
 from qrlogin.core import Operation
 from qrlogin.step import Command, Reply, Verdict
-from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, SHOWN, URI, App, Run, Untouched, confirmed, events
+from tests.application import (
+    ALICE,
+    BOB,
+    KEY,
+    NOON,
+    OTHER_KEY,
+    SHOWN,
+    URI,
+    App,
+    Run,
+    Untouched,
+    confirmed,
+    events,
+)
 from tests.tables import for_each_row
 
 TYPING = replace(STANDARD, user_codes=True)
@@ -53,7 +67,9 @@ class Taken(App):
             if command.row.event == self.refused and self.refusals > 0:
                 self.refusals -= 1
                 self.store.commands.append(command)
-                return Reply(command.login_id, command.mark, Verdict.REFUSED, NOON, {"state": "pending"})
+                return Reply(
+                    command.login_id, command.mark, Verdict.REFUSED, NOON, {"state": "pending"}
+                )
             return genuine(command)
 
         self.store.apply = apply  # type: ignore[method-assign]
@@ -71,8 +87,12 @@ def test_a_code_that_is_taken_is_drawn_again(refusals: int, run: Run[Begun]) -> 
         assert len({getattr(one, each) for one in asked}) == refusals + 2
     assert len({one.values["names"] for one in asked[:-1]}) == refusals + 1
     assert begun.login_id == asked[-2].values["names"] == asked[-1].login_id
-    assert [one.login_id for one in app.qr.core._codes.read_scan_code(begun.user_code)] == [asked[-2].login_id]
-    assert asked[-2].keep == asked[-1].keep, "the letters lead to the login for as long as its record is kept"
+    assert [one.login_id for one in app.qr.core._codes.read_scan_code(begun.user_code)] == [
+        asked[-2].login_id
+    ]
+    assert asked[-2].ttl_ms == asked[-1].ttl_ms, (
+        "the letters lead to the login for as long as its record is kept"
+    )
     assert app.qr.status(begun.device_code).state is State.PENDING
 
 
@@ -85,7 +105,9 @@ def test_after_three_draws_it_is_given_up(run: Run[Begun]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"fixed": True}, {"user_code": True}])
-def test_128_random_bits_do_not_meet_so_nothing_is_drawn_again(arguments: dict[str, Any], run: Run[Begun]) -> None:
+def test_128_random_bits_do_not_meet_so_nothing_is_drawn_again(
+    arguments: dict[str, Any], run: Run[Begun]
+) -> None:
     app = Taken(policy=TYPING)
     app.refusals, app.refused = 1, "begin"
     with pytest.raises(Unavailable):
@@ -108,11 +130,17 @@ def test_a_right_guess_is_free_in_the_end(run: Run[Any]) -> None:
     for _ in range(3 * TYPING.guesses):
         run(app, app.qr.core.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE]))
         assert events(app) == ["guess of 5", "look up", "scan", "guessed right"]
-    for event, call in (("release", app.qr.core.release), ("scan", app.qr.core.scan), ("confirm", app.qr.core.confirm)):
+    for event, call in (
+        ("release", app.qr.core.release),
+        ("scan", app.qr.core.scan),
+        ("confirm", app.qr.core.confirm),
+    ):
         named: dict[str, Any] = {"shown_as": SHOWN[ALICE]} if event == "scan" else {}
         run(app, call(begun.user_code, subject=ALICE, **named))
         looked = ["look up", event]
-        assert events(app) == (["guess of 5", *looked, "guessed right"] if event == "scan" else looked)
+        assert events(app) == (
+            ["guess of 5", *looked, "guessed right"] if event == "scan" else looked
+        )
     with pytest.raises(WrongState):
         run(app, app.qr.core.release(begun.user_code, subject=ALICE))
     assert events(app) == ["look up", "release"]  # too late, and no guess
@@ -133,17 +161,25 @@ def test_a_code_may_belong_to_any_key_of_the_ring(minted_by: int, run: Run[Any])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_a_wrong_guess_costs_one_lookup_for_each_key_and_what_a_right_one_costs(size: int, run: Run[Any]) -> None:
+def test_a_wrong_guess_costs_one_lookup_for_each_key_and_what_a_right_one_costs(
+    size: int, run: Run[Any]
+) -> None:
     """The number of round trips, which a guesser can time, does not say whether the code exists."""
     app = App(policy=TYPING, keys=(KEY, OTHER_KEY, THIRD_KEY)[:size])
-    for event, call in (("scan", app.qr.core.scan), ("confirm", app.qr.core.confirm), ("deny", app.qr.core.deny)):
+    for event, call in (
+        ("scan", app.qr.core.scan),
+        ("confirm", app.qr.core.confirm),
+        ("deny", app.qr.core.deny),
+    ):
         named = {"shown_as": "A"} if event == "scan" else {}
         with pytest.raises(UnknownLogin) as refusal:
             run(app, call(WRONG, subject=ALICE, **named))
         assert type(refusal.value) is UnknownLogin
         looked = [*["look up"] * size, event]
-        assert events(app) == (["guess of 5", *looked] if event == "scan" else [*looked, "guess of 5"])
-    assert [*app.store._records._records] == [codes.guesser(app.qr.core._codes.signing_key, ALICE)]
+        assert events(app) == (
+            ["guess of 5", *looked] if event == "scan" else [*looked, "guess of 5"]
+        )
+    assert [*app.store._records._records] == [seals.guesser(app.qr.core._codes.signing_key, ALICE)]
 
 
 def test_a_login_that_is_found_is_looked_for_no_further(run: Run[Any]) -> None:
@@ -156,7 +192,9 @@ def test_a_login_that_is_found_is_looked_for_no_further(run: Run[Any]) -> None:
         named = {"shown_as": "A"} if told is AlreadyScanned else {}
         with pytest.raises(told):
             run(app, call(begun.user_code, subject=ALICE, **named))
-        assert sorted(events(app)) == sorted(["guess of 5", "look up", "scan" if told is AlreadyScanned else "confirm"])
+        assert sorted(events(app)) == sorted(
+            ["guess of 5", "look up", "scan" if told is AlreadyScanned else "confirm"]
+        )
     app.clock.ms += 120_000
     with pytest.raises(Expired):
         run(app, app.qr.core.deny(begun.user_code, subject=BOB))
@@ -170,15 +208,27 @@ def test_who_guesses_five_times_is_stopped_before_the_lookup(run: Run[Any]) -> N
     """RFC 8628 section 5.1: the account is stopped, whichever call it tries, and whether the sixth would be right or not."""
     app = App(policy=TYPING)
     begun = typed(app)
-    for call in (guess(app, ALICE), guess(app, ALICE), *(app.qr.core.confirm(WRONG, subject=ALICE) for _ in range(3))):
+    for call in (
+        guess(app, ALICE),
+        guess(app, ALICE),
+        *(app.qr.core.confirm(WRONG, subject=ALICE) for _ in range(3)),
+    ):
         with pytest.raises(UnknownLogin):
             run(app, call)
     events(app)
     core = app.qr.core
-    for call in (guess(app, ALICE), guess(app, ALICE, begun.user_code), core.confirm(begun.user_code, subject=ALICE)):
+    for call in (
+        guess(app, ALICE),
+        guess(app, ALICE, begun.user_code),
+        core.confirm(begun.user_code, subject=ALICE),
+    ):
         with pytest.raises(TooManyGuesses) as refusal:
             run(app, call)
-        assert (refusal.value.retry_after, refusal.value.http_status, refusal.value.wire_code) == (600, 429, "too_many_guesses")
+        assert (refusal.value.retry_after, refusal.value.http_status, refusal.value.wire_code) == (
+            600,
+            429,
+            "too_many_guesses",
+        )
         assert events(app) in (["guess of 5"], ["look up", "confirm", "guess of 5"])
     run(app, guess(app, BOB, begun.user_code))
     other = app.begin()
@@ -192,12 +242,20 @@ def test_the_budget_is_back_when_its_window_is_over_and_not_before(run: Run[Any]
         app.clock.ms += ms
         with pytest.raises(UnknownLogin):
             run(app, guess(app, ALICE))
-    for ms, told in ((29_999, TooManyGuesses), (1, UnknownLogin), (59_999, UnknownLogin), (0, TooManyGuesses), (1, UnknownLogin)):
+    for ms, told in (
+        (29_999, TooManyGuesses),
+        (1, UnknownLogin),
+        (59_999, UnknownLogin),
+        (0, TooManyGuesses),
+        (1, UnknownLogin),
+    ):
         app.clock.ms += ms
         with pytest.raises(QRLoginError) as refusal:
             run(app, guess(app, ALICE))
         assert type(refusal.value) is told
-    assert {one.keep for one in app.store.commands if one.row.event.startswith("guess")} == {60_000}
+    assert {one.ttl_ms for one in app.store.commands if one.row.event.startswith("guess")} == {
+        60_000
+    }
 
 
 def test_a_right_guess_gives_back_its_own_and_no_more() -> None:
@@ -222,8 +280,12 @@ def test_what_is_counted_names_nobody() -> None:
     key = app.qr.core._codes.signing_key
     (named_at,) = (one.login_id for one in app.qr.core._codes.read_scan_code(begun.user_code))
     (guesser,) = {one.login_id for one in app.store.commands} - {begun.login_id, named_at}
-    assert guesser == codes.guesser(key, ALICE) != codes.guesser(key, BOB)
-    view = repr(app.store._records._records) + repr(app.store.commands) + repr([one.values for one in app.store.commands])
+    assert guesser == seals.guesser(key, ALICE) != seals.guesser(key, BOB)
+    view = (
+        repr(app.store._records._records)
+        + repr(app.store.commands)
+        + repr([one.values for one in app.store.commands])
+    )
     for hidden in (begun.user_code, begun.user_code.replace("-", ""), "'alice'"):
         assert hidden not in view
     assert set(app.store.record(guesser)) == {"state", "guesses", "mark", "changed_at", "version"}
@@ -239,10 +301,14 @@ def test_where_typed_codes_are_off_none_is_looked_up(event: str) -> None:
             getattr(qr, event)(text, subject=ALICE, **named)
 
 
-def test_a_forged_login_is_not_believed_for_being_typed(run: Run[Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_forged_login_is_not_believed_for_being_typed(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
     app = App(policy=TYPING)
     begun = typed(app)
-    app.store.forge(begun.login_id, {**app.store.record(begun.login_id), "context": '{"browser":"yours"}'})
+    app.store.forge(
+        begun.login_id, {**app.store.record(begun.login_id), "context": '{"browser":"yours"}'}
+    )
     with pytest.raises(RecordForged):
         run(app, guess(app, ALICE, begun.user_code))
     assert f"login {begun.login_id}: its record fails its seal" in caplog.text
@@ -266,7 +332,7 @@ def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -
     with pytest.raises(Unavailable):
         run(app, guess(app, ALICE, begun.user_code))
     assert run(app, guess(app, ALICE, begun.user_code)).state is State.SCANNED
-    guesser = codes.guesser(app.qr.core._codes.signing_key, ALICE)
+    guesser = seals.guesser(app.qr.core._codes.signing_key, ALICE)
     assert int(app.store.record(guesser)["guesses"]) <= 1
 
 
@@ -329,7 +395,10 @@ def test_next_itself_checks_the_echo() -> None:
     begun, ticket = confirmed(app, user_code=True)
     for operation in chains(app, begun, ticket):
         reply = app.store.apply(operation.command)
-        for stray in (replace(reply, login_id=codes.new_login_id()), replace(reply, mark=codes.new_mark())):
+        for stray in (
+            replace(reply, login_id=codes.new_login_id()),
+            replace(reply, mark=codes.new_mark()),
+        ):
             for ask in (operation.next, operation.finish):
                 with pytest.raises(Unavailable, match="another question"):
                     ask(stray)

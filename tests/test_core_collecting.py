@@ -17,7 +17,7 @@ def test_the_flag_decides_which_row_redeems() -> None:
         begun = app.qr.begin(ask_browser=asks)
         command = app.qr.core.redeem(begun.device_code, acknowledged="x" * 43, op=OP).command
         assert command.row is TABLE[row]
-        assert command.until == app.clock.ms + 150_000, "the signed end travels with it"
+        assert command.deadline_ms == app.clock.ms + 150_000, "the signed end travels with it"
         assert set(command.values) == {*command.row.proves, "redeem_mark"}
         pace = {} if asks else {"pace": 5000, "pace_step": 5000, "pace_slack": 1000}
         assert command.durations == {"replay_by": 30_000, **pace}
@@ -61,7 +61,11 @@ def test_too_fast_is_429_and_nothing_to_give_up_for() -> None:
     with pytest.raises(TooFast) as refusal:
         app.qr.redeem(begun.device_code)
     assert type(refusal.value) is TooFast
-    assert (refusal.value.http_status, refusal.value.wire_code, refusal.value.retry_after) == (429, "too_fast", 10)
+    assert (refusal.value.http_status, refusal.value.wire_code, refusal.value.retry_after) == (
+        429,
+        "too_fast",
+        10,
+    )
 
 
 def test_an_approval_is_delivered_to_the_fastest_poller() -> None:
@@ -70,7 +74,11 @@ def test_an_approval_is_delivered_to_the_fastest_poller() -> None:
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert poll(app, begun) == 20, "also while somebody looks at it"
     app.qr.confirm(begun.scan_code, subject=ALICE)
-    assert [poll(app, begun) for _ in range(3)] == ["redeemed", "AlreadyRedeemed", "AlreadyRedeemed"]
+    assert [poll(app, begun) for _ in range(3)] == [
+        "redeemed",
+        "AlreadyRedeemed",
+        "AlreadyRedeemed",
+    ]
 
 
 @pytest.mark.parametrize("end", ["Denied", "Cancelled", "Expired", "NotYours"])
@@ -79,16 +87,20 @@ def test_a_fast_poller_hears_of_the_end_at_once(end: str) -> None:
     app, begun = collecting()
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert [poll(app, begun), poll(app, begun)] == ["WrongState", 10]
-    device = app.qr.core.device(begun.device_code)
+    device = app.qr.core.read_device_code(begun.device_code)
     if end == "Denied":
         app.qr.deny(begun.scan_code, subject=ALICE)
     elif end == "Cancelled":
         app.qr.cancel(begun.device_code)
     elif end == "Expired":
         app.clock.ms += 120_000
-        app.store.forge(begun.login_id, {**app.store.record(begun.login_id), "pace_at": str(app.clock.ms)})
+        app.store.forge(
+            begun.login_id, {**app.store.record(begun.login_id), "pace_at": str(app.clock.ms)}
+        )
     else:
-        begun = replace(begun, device_code=app.qr.core._codes.device_code(replace(device, secret="A" * 43)))
+        begun = replace(
+            begun, device_code=app.qr.core._codes.device_code(replace(device, secret="A" * 43))
+        )
     assert [poll(app, begun), poll(app, begun)] == [end, end]
 
 

@@ -26,7 +26,19 @@ from qrlogin import (
     UnknownLogin,
 )
 from qrlogin.step import Verdict
-from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_OP, SHOWN, URI, App, Clock, operations
+from tests.application import (
+    ALICE,
+    BOB,
+    KEY,
+    NOON,
+    OP,
+    OTHER_OP,
+    SHOWN,
+    URI,
+    App,
+    Clock,
+    operations,
+)
 from tests.tables import for_each_row
 
 ALIVE = (State.PENDING, State.SCANNED, State.CONFIRMED)
@@ -67,7 +79,11 @@ def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
     codes = app.qr.core._codes
     mine = codes.read_device_code(begun.device_code)
     forged = codes.device_code(replace(mine, secret="A" * 43))
-    for attempt in (app.qr.status, app.qr.cancel, lambda code: app.qr.redeem(code, acknowledged=tag, op=OP)):
+    for attempt in (
+        app.qr.status,
+        app.qr.cancel,
+        lambda code: app.qr.redeem(code, acknowledged=tag, op=OP),
+    ):
         with pytest.raises(NotYours):
             attempt(forged)
 
@@ -107,14 +123,21 @@ def test_i31_the_browser_acknowledges_the_scanner_of_now() -> None:
     for stale in (alice, "", "A" * 43, bob[:-1]):
         with pytest.raises(ScannerChanged):
             app.qr.redeem(begun.device_code, acknowledged=stale, op=OP)
-    assert app.store.record(begun.login_id)["state"] == State.CONFIRMED, "a wrong tag burned the login"
+    assert app.store.record(begun.login_id)["state"] == State.CONFIRMED, (
+        "a wrong tag burned the login"
+    )
     assert app.qr.redeem(begun.device_code, acknowledged=bob, op=OP).subject == BOB
 
 
 def test_i36_a_login_id_alone_opens_nothing() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
-    for code in (begun.login_id, f"{URI}/{begun.login_id}", f"{begun.login_id}.", f"{begun.login_id}.0.{tag}"):
+    for code in (
+        begun.login_id,
+        f"{URI}/{begun.login_id}",
+        f"{begun.login_id}.",
+        f"{begun.login_id}.0.{tag}",
+    ):
         stolen = Begun(begun.login_id, code, code, "", "", 0, 0, 0)
         for call in (*browser_calls(app, stolen, tag), *phone_calls(app, stolen, ALICE)):
             with pytest.raises(InvalidCode):
@@ -124,12 +147,19 @@ def test_i36_a_login_id_alone_opens_nothing() -> None:
 # Ends and deadlines
 
 
-@pytest.mark.parametrize(("state", "stop"), [*((state, Cancelled) for state in ALIVE), *((state, Denied) for state in ALIVE[1:])])
+@pytest.mark.parametrize(
+    ("state", "stop"),
+    [*((state, Cancelled) for state in ALIVE), *((state, Denied) for state in ALIVE[1:])],
+)
 def test_i4_after_a_stop_nothing_goes_on(state: State, stop: type[LoginError]) -> None:
     """I4: deny and cancel win until redeemed, and confirm against deny ends denied in either order."""
     app = App()
     begun, tag = app.reach(state)
-    stopped = app.qr.cancel(begun.device_code) if stop is Cancelled else app.qr.deny(begun.scan_code, subject=ALICE)
+    stopped = (
+        app.qr.cancel(begun.device_code)
+        if stop is Cancelled
+        else app.qr.deny(begun.scan_code, subject=ALICE)
+    )
     for call in (
         lambda: app.qr.confirm(begun.scan_code, subject=ALICE),
         lambda: app.qr.redeem(begun.device_code, acknowledged=tag, op=OP),
@@ -177,7 +207,9 @@ def test_i8_an_approval_in_the_last_moment_can_be_collected() -> None:
 def test_i8_a_writer_of_the_store_cannot_extend_what_was_signed() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
-    app.store.forge(begun.login_id, {**app.store.record(begun.login_id), "redeem_by": "999999999999999"})
+    app.store.forge(
+        begun.login_id, {**app.store.record(begun.login_id), "redeem_by": "999999999999999"}
+    )
     app.clock.ms = NOON + 150_000
     with pytest.raises(Expired):
         app.qr.redeem(begun.device_code, acknowledged=tag)
@@ -226,7 +258,11 @@ def test_i18_a_begin_that_is_sent_again_is_the_same_login() -> None:
     first = operation.finish(app.store.apply(operation.command))
     app.clock.ms += 300
     again = operation.finish(app.store.apply(operation.command))
-    assert (again.login_id, again.device_code, again.scan_code) == (first.login_id, first.device_code, first.scan_code)
+    assert (again.login_id, again.device_code, again.scan_code) == (
+        first.login_id,
+        first.device_code,
+        first.scan_code,
+    )
 
 
 def test_i1_a_redeem_is_replayed_to_its_own_click_and_only_for_its_window() -> None:
@@ -238,7 +274,11 @@ def test_i1_a_redeem_is_replayed_to_its_own_click_and_only_for_its_window() -> N
     app.clock.ms += 29_999
     again = app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
     assert again.replayed
-    assert (again.subject, again.context, again.redeemed_at_ms) == (first.subject, first.context, first.redeemed_at_ms)
+    assert (again.subject, again.context, again.redeemed_at_ms) == (
+        first.subject,
+        first.context,
+        first.redeemed_at_ms,
+    )
     for other in (OTHER_OP, None):
         with pytest.raises(AlreadyRedeemed):
             app.qr.redeem(begun.device_code, acknowledged=tag, op=other)
@@ -275,7 +315,9 @@ def test_released_it_may_be_scanned_again_by_anybody_and_starts_afresh() -> None
 
 
 @pytest.mark.parametrize("skew", [-5_000, 5_000, -86_400_000])
-def test_i27_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_i27_the_applications_clock_is_never_used(
+    skew: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """I27: a whole login tells the same on a node whose clock is wrong; only the store's counts."""
 
     def story() -> list[object]:
@@ -292,7 +334,10 @@ def test_i27_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest
             except Expired as error:
                 told.append(str(error))
         tag = app.tag(begun)
-        told += [app.qr.confirm(begun.scan_code, subject=ALICE), app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)]
+        told += [
+            app.qr.confirm(begun.scan_code, subject=ALICE),
+            app.qr.redeem(begun.device_code, acknowledged=tag, op=OP),
+        ]
         return told
 
     right = story()
@@ -311,7 +356,10 @@ def test_i26_a_stores_clock_that_goes_back_takes_nothing_back() -> None:
     app.clock.ms -= 45_000
     app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
     record = app.store.record(begun.login_id)
-    times = [int(record[name]) for name in ("begun_at", "scanned_at", "confirmed_at", "redeemed_at", "changed_at")]
+    times = [
+        int(record[name])
+        for name in ("begun_at", "scanned_at", "confirmed_at", "redeemed_at", "changed_at")
+    ]
     assert times == sorted(times)
     assert times[3] == times[2] == NOON + 60_000
 
@@ -358,7 +406,10 @@ def test_a_policy_that_does_not_ask_still_ties_the_redeem_to_the_scanner() -> No
 def test_two_applications_on_one_store_and_one_key_do_not_mix() -> None:
     """T13: told apart by their audience alone."""
     store = MemoryStore(now=Clock())
-    shop, forum = (QRLogin(store, secret_keys=[KEY], verification_uri=URI, audience=name) for name in ("shop", "forum"))
+    shop, forum = (
+        QRLogin(store, secret_keys=[KEY], verification_uri=URI, audience=name)
+        for name in ("shop", "forum")
+    )
     begun = shop.begin()
     with pytest.raises(InvalidCode):
         forum.status(begun.device_code)
@@ -372,4 +423,11 @@ def test_the_answer_of_a_redeem_is_all_an_application_needs() -> None:
     begun, tag = app.reach(State.CONFIRMED)
     app.clock.ms += 1234
     redeemed = app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
-    assert redeemed == Redeemed(begun.login_id, ALICE, SHOWN[ALICE], {"browser": "Firefox on Linux"}, NOON + 1234, replayed=False)
+    assert redeemed == Redeemed(
+        begun.login_id,
+        ALICE,
+        SHOWN[ALICE],
+        {"browser": "Firefox on Linux"},
+        NOON + 1234,
+        replayed=False,
+    )

@@ -27,10 +27,11 @@ from qrlogin import (
     Unavailable,
     UnknownLogin,
     WrongState,
-    codes,
+    seals,
 )
-from qrlogin.codes import Codes, Key
-from qrlogin.replies import RECORD_FORMAT
+from qrlogin.codes import Codes
+from qrlogin.keys import Key
+from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Record
 from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App
 from tests.tables import for_each_row
@@ -38,10 +39,10 @@ from tests.tables import for_each_row
 #: Fields that say who and what; the others say when, and where the login stands.
 SEALED = (
     "device_digest", "context", "needs", "only_for", "begin_seal",
-    "claim", "who", "scanner",
+    "claim", "shown_as", "scanner_seal",
     "subject", "met", "facts", "approval",
 )  # fmt: skip
-HELD = (State.SCANNED, State.CONFIRMED, State.REDEEMED)
+HAS_SCANNER = (State.SCANNED, State.CONFIRMED, State.REDEEMED)
 
 
 class Victim:
@@ -55,7 +56,10 @@ class Victim:
         self.foreign: Record = self.app.store.record(other.login_id)
 
     def forge(self, **changes: str | None) -> None:
-        record = {**self.genuine, **{name: value for name, value in changes.items() if value is not None}}
+        record = {
+            **self.genuine,
+            **{name: value for name, value in changes.items() if value is not None},
+        }
         for name, value in changes.items():
             if value is None:
                 record.pop(name, None)
@@ -66,7 +70,16 @@ class Victim:
         others = [self.foreign, *genuine_records().values()]
         for name in SEALED:
             now = self.genuine.get(name, "")
-            tried = {None, "", "x", now + "x", now[:-1], now[1:], now.swapcase(), *(one.get(name, "") for one in others)}
+            tried = {
+                None,
+                "",
+                "x",
+                now + "x",
+                now[:-1],
+                now[1:],
+                now.swapcase(),
+                *(one.get(name, "") for one in others),
+            }
             if now:
                 tried |= {_bend(now, 0), _bend(now, len(now) // 2), _bend(now, len(now) - 1)}
             for value in tried:
@@ -82,17 +95,28 @@ def _bend(text: str, at: int) -> str:
 def genuine_records() -> Mapping[State, Record]:
     """One login of Bob's in each state."""
     app, found = App(), {}
-    for state in (State.PENDING, *HELD, State.DENIED, State.CANCELLED):
+    for state in (State.PENDING, *HAS_SCANNER, State.DENIED, State.CANCELLED):
         begun, _ = app.reach(state, BOB)
         found[state] = app.store.record(begun.login_id)
     return found
 
 
-@pytest.mark.parametrize("state", HELD)
-def test_status_shows_nobody_whom_the_seal_does_not_name(state: State, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("state", HAS_SCANNER)
+def test_status_shows_nobody_whom_the_seal_does_not_name(
+    state: State, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each sealed field that a status rests on, altered in each way: 404 like an unknown login, and an alarm."""
     victim, tried = Victim(state), 0
-    matter = {"device_digest", "context", "needs", "only_for", "begin_seal", "claim", "who", "scanner"}
+    matter = {
+        "device_digest",
+        "context",
+        "needs",
+        "only_for",
+        "begin_seal",
+        "claim",
+        "shown_as",
+        "scanner_seal",
+    }
     for name, value in victim.alterations():
         victim.forge(**{name: value})
         caplog.clear()
@@ -130,20 +154,27 @@ def assert_alarm(victim: Victim, refusal: UnknownLogin, caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("replayed", [False, True])
-def test_redeem_releases_nobody_who_was_not_sealed(replayed: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_redeem_releases_nobody_who_was_not_sealed(
+    replayed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     victim, tried = Victim(State.REDEEMED if replayed else State.CONFIRMED), 0
     for name, value in victim.alterations():
-        for tag in {victim.tag, value or "", victim.foreign["scanner"]}:
+        for tag in {victim.tag, value or "", victim.foreign["scanner_seal"]}:
             victim.forge(**{name: value})
             caplog.clear()
             with pytest.raises(LoginError) as refusal:
-                victim.app.qr.redeem(victim.begun.device_code, acknowledged=tag[:128] if tag.isascii() else "", op=OP)
+                victim.app.qr.redeem(
+                    victim.begun.device_code, acknowledged=tag[:128] if tag.isascii() else "", op=OP
+                )
             if isinstance(refusal.value, RecordForged):
                 assert_alarm(victim, refusal.value, caplog)
                 tried += 1
     assert tried >= 80
     victim.forge()
-    assert victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP).subject == ALICE
+    assert (
+        victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP).subject
+        == ALICE
+    )
 
 
 def test_scan_shows_no_browser_that_did_not_begin_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -161,12 +192,16 @@ def test_scan_shows_no_browser_that_did_not_begin_it(caplog: pytest.LogCaptureFi
             with pytest.raises(UnknownLogin):
                 victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
         else:
-            scanned = victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+            scanned = victim.app.qr.scan(
+                victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]
+            )
             assert scanned.context == {"browser": "Firefox on Linux"}
     assert tried >= 25
 
 
-def test_cancel_and_redeem_raise_the_alarm_when_the_browsers_proof_was_overwritten(caplog: pytest.LogCaptureFixture) -> None:
+def test_cancel_and_redeem_raise_the_alarm_when_the_browsers_proof_was_overwritten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """A genuine device_code that the record does not know is no stranger's: somebody changed the record."""
     victim = Victim(State.CONFIRMED)
     for digest in ("", "x", victim.foreign["device_digest"]):
@@ -188,7 +223,9 @@ def test_a_whole_record_of_another_login_or_another_state_is_not_believed() -> N
         with pytest.raises(RecordForged):
             victim.app.qr.status(victim.begun.device_code)
         with pytest.raises(LoginError):
-            victim.app.qr.redeem(victim.begun.device_code, acknowledged=record.get("scanner", ""), op=OP)
+            victim.app.qr.redeem(
+                victim.begun.device_code, acknowledged=record.get("scanner_seal", ""), op=OP
+            )
         with pytest.raises(LoginError):
             victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
         assert state != victim.app.store.record(victim.begun.login_id).get("subject")
@@ -200,10 +237,16 @@ def test_a_rolled_back_state_alone_brings_nothing_that_was_not_approved() -> Non
     for state in State:
         victim.forge(state=state)
         try:
-            redeemed = victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OTHER_OP)
+            redeemed = victim.app.qr.redeem(
+                victim.begun.device_code, acknowledged=victim.tag, op=OTHER_OP
+            )
         except (LoginError, Unavailable):
             continue
-        assert (state, redeemed.subject, redeemed.shown_as) == (State.CONFIRMED, ALICE, SHOWN[ALICE])
+        assert (state, redeemed.subject, redeemed.shown_as) == (
+            State.CONFIRMED,
+            ALICE,
+            SHOWN[ALICE],
+        )
     victim = Victim(State.SCANNED)
     victim.forge(state=State.CONFIRMED, redeem_by="999999999999999")
     with pytest.raises(RecordForged):
@@ -217,7 +260,9 @@ FAR = "999999999999999"
 
 @pytest.mark.parametrize("replay_window", [None, 120])
 @pytest.mark.parametrize("ask_browser", [True, False])
-def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(ask_browser: bool, replay_window: int | None) -> None:
+def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
+    ask_browser: bool, replay_window: int | None
+) -> None:
     """A repeat is answered before any deadline of the record, and the record's deadlines are not sealed."""
     app = App()
     begun = app.qr.run(app.qr.core.begin(ask_browser=ask_browser, redeem_window=replay_window))
@@ -227,9 +272,13 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(ask_browse
     confirmed = app.store.record(begun.login_id)
 
     def redeem() -> Redeemed:
-        return app.qr.run(app.qr.core.redeem(begun.device_code, acknowledged=tag, op=OP, replay_window=replay_window))
+        return app.qr.run(
+            app.qr.core.redeem(
+                begun.device_code, acknowledged=tag, op=OP, replay_window=replay_window
+            )
+        )
 
-    ends = app.qr.core.device(begun.device_code).redeem_by
+    ends = app.qr.core.read_device_code(begun.device_code).redeem_by
     window = (replay_window or app.policy.replay_window) * 1000
     app.clock.ms = ends - 1
     assert not redeem().replayed
@@ -242,7 +291,9 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(ask_browse
     assert redeem().subject == ALICE
     for late in (0, 364 * 86_400_000):
         app.clock.ms = ends + window + late
-        app.store.apply(app.qr.core.status(begun.device_code).command)  # what the store drops, the writer puts back
+        app.store.apply(
+            app.qr.core.status(begun.device_code).command
+        )  # what the store drops, the writer puts back
         for record in (redeemed, confirmed):
             app.store.forge(begun.login_id, {**record, **times})
             with pytest.raises(Expired):
@@ -261,7 +312,7 @@ def test_the_picture_rests_on_the_signed_beginning() -> None:
 # The same code, drawn again
 
 #: What the phone's three calls of a login leave in its record.
-APPROVED = ("claim", "who", "scanner", "subject", "met", "facts", "approval")
+APPROVED = ("claim", "shown_as", "scanner_seal", "subject", "met", "facts", "approval")
 
 
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
@@ -274,7 +325,11 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
     app = App(policy=replace(STANDARD, user_codes=True))
 
     def begin() -> Begun:
-        begun = app.qr.run(app.qr.core.begin(user_code=form != "fixed", fixed=form == "fixed", ask_browser=ask_browser))
+        begun = app.qr.run(
+            app.qr.core.begin(
+                user_code=form != "fixed", fixed=form == "fixed", ask_browser=ask_browser
+            )
+        )
         return replace(begun, scan_code=begun.user_code if form == "typed" else begun.scan_code)
 
     old = begin()
@@ -290,13 +345,13 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
     with pytest.raises(RecordForged):
         app.qr.status(new.device_code)
     with pytest.raises(RecordForged):
-        app.qr.redeem(new.device_code, acknowledged=approved["scanner"], op=OP)
+        app.qr.redeem(new.device_code, acknowledged=approved["scanner_seal"], op=OP)
     # Nor does the whole old record help, with or without the beginning of the new login.
     app.store.forge(new.login_id, approved)
     with pytest.raises(LoginError):
         app.qr.status(new.device_code)
     with pytest.raises(LoginError):
-        app.qr.redeem(new.device_code, acknowledged=approved["scanner"], op=OP)
+        app.qr.redeem(new.device_code, acknowledged=approved["scanner_seal"], op=OP)
 
 
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
@@ -304,24 +359,39 @@ def test_no_login_id_is_drawn_twice(form: str, monkeypatch: pytest.MonkeyPatch) 
     """Every seal covers the login_id and the approval covers no other part of the beginning, so an id must never repeat."""
     monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
     made = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
-    drawn = [made.mint(made.signing_key, fixed=form == "fixed", typed=form == "typed") for _ in range(100)]
+    drawn = [
+        made.mint(made.signing_key, fixed=form == "fixed", typed=form == "typed")
+        for _ in range(100)
+    ]
     assert len({one.login_id for one in drawn}) == 100
 
 
-def test_letters_lead_to_no_login_that_was_not_begun_with_them(caplog: pytest.LogCaptureFixture) -> None:
+def test_letters_lead_to_no_login_that_was_not_begun_with_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The record that letters name is sealed, too: else a forger leads a phone to the login of a browser of their own."""
     app = App(policy=replace(STANDARD, user_codes=True))
     victim, mine = app.qr.begin(user_code=True), app.qr.begin(user_code=True)
-    (at,), (from_,) = (app.qr.core._codes.read_scan_code(begun.user_code) for begun in (victim, mine))
+    (at,), (from_,) = (
+        app.qr.core._codes.read_scan_code(begun.user_code) for begun in (victim, mine)
+    )
     genuine, other = app.store.record(at.login_id), app.store.record(from_.login_id)
-    for forged in (other, {**genuine, "names": mine.login_id}, {**genuine, "names": ""}, {**genuine, "name_seal": ""}):
+    for forged in (
+        other,
+        {**genuine, "names": mine.login_id},
+        {**genuine, "names": ""},
+        {**genuine, "name_seal": ""},
+    ):
         app.store.forge(at.login_id, forged)
         caplog.clear()
         with pytest.raises(RecordForged):
             app.qr.scan(victim.user_code, subject=ALICE, shown_as=SHOWN[ALICE])
         assert [one.levelno for one in caplog.records] == [logging.ERROR]
     app.store.forge(at.login_id, genuine)
-    assert app.qr.scan(victim.user_code, subject=ALICE, shown_as=SHOWN[ALICE]).login_id == victim.login_id
+    assert (
+        app.qr.scan(victim.user_code, subject=ALICE, shown_as=SHOWN[ALICE]).login_id
+        == victim.login_id
+    )
 
 
 # Splices, exhaustively
@@ -333,14 +403,14 @@ def sources() -> tuple[App, Victim, list[Record]]:
     app, begun, alice = victim.app, victim.begun, victim.genuine
     key = Key(KEY, "example.com")
     # Bob scanned and confirmed this very login as well, too late: all that his phone's calls carried is in the forger's hands.
-    claim = codes.claim(key, begun.login_id, BOB, "")
+    claim = seals.claim(key, begun.login_id, BOB, "")
     bob = {
         **alice,
         "claim": claim,
-        "who": SHOWN[BOB],
-        "scanner": codes.scanner_seal(key, begun.login_id, claim, SHOWN[BOB]),
+        "shown_as": SHOWN[BOB],
+        "scanner_seal": seals.scanner_seal(key, begun.login_id, claim, SHOWN[BOB]),
         "subject": BOB,
-        "approval": codes.approval_seal(key, begun.login_id, claim, BOB, "", ""),
+        "approval": seals.approval_seal(key, begun.login_id, claim, BOB, "", ""),
     }
     # The forger's own login, in a browser of their own, confirmed with an account of their own.
     mine = app.begin(browser="the forger's")
@@ -368,7 +438,9 @@ def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.long
-def test_no_splice_of_genuine_records_is_redeemed(quick_macs: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_splice_of_genuine_records_is_redeemed(
+    quick_macs: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every mixture of three genuine records, field by field, with the tag that the browser was shown for it."""
     app, victim, cut_from = sources()
     spliced = (
@@ -376,25 +448,34 @@ def test_no_splice_of_genuine_records_is_redeemed(quick_macs: None, capsys: pyte
         "context",
         "begin_seal",
         "claim",
-        "who",
-        "scanner",
+        "shown_as",
+        "scanner_seal",
         "subject",
         "approval",
         "met",
         "facts",
         "only_for",
     )
-    marks = [{"met": "", "facts": "", "only_for": ""}, {"met": "match", "facts": "", "only_for": ""}, {"met": "", "facts": "f"}]
+    marks = [
+        {"met": "", "facts": "", "only_for": ""},
+        {"met": "match", "facts": "", "only_for": ""},
+        {"met": "", "facts": "f"},
+    ]
     cut = [
         {**{name: record[name] for name in spliced if name in record}, **mark}
         for record, mark in zip(cut_from, marks, strict=True)
     ]
-    cut[2]["only_for"] = codes.only_for(Key(KEY, "example.com"), victim.begun.login_id, BOB)
+    cut[2]["only_for"] = seals.only_for(Key(KEY, "example.com"), victim.begun.login_id, BOB)
     allowed = {(ALICE, SHOWN[ALICE]), (BOB, SHOWN[BOB])}
     tried, released = 0, dict[tuple[str, str], int]()
     for chosen in itertools.product(range(3), repeat=len(spliced)):
-        record = {**victim.genuine, **{name: cut[source][name] for name, source in zip(spliced, chosen, strict=True)}}
-        operation = app.qr.core.redeem(victim.begun.device_code, acknowledged=record["scanner"], op=OP)
+        record = {
+            **victim.genuine,
+            **{name: cut[source][name] for name, source in zip(spliced, chosen, strict=True)},
+        }
+        operation = app.qr.core.redeem(
+            victim.begun.device_code, acknowledged=record["scanner_seal"], op=OP
+        )
         app.store.forge(victim.begun.login_id, record)
         tried += 1
         try:
@@ -409,18 +490,31 @@ def test_no_splice_of_genuine_records_is_redeemed(quick_macs: None, capsys: pyte
     with capsys.disabled():
         print(f"\n{tried} splices, {sum(released.values())} of them genuine", end=" ")
     assert tried == 3**11 == 177_147
-    assert set(released) == allowed, "a splice that puts a genuine approval together again is no forgery"
+    assert set(released) == allowed, (
+        "a splice that puts a genuine approval together again is no forgery"
+    )
 
 
 def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: None) -> None:
     """Scan and status, over the fields that they show and all that vouch for them."""
     app, victim, cut_from = sources()
-    spliced = ("device_digest", "context", "needs", "only_for", "begin_seal", "claim", "who", "scanner")
+    spliced = (
+        "device_digest",
+        "context",
+        "needs",
+        "only_for",
+        "begin_seal",
+        "claim",
+        "shown_as",
+        "scanner_seal",
+    )
     shown, told, tried = set(), set(), 0
-    for state in (State.PENDING, *HELD):
+    for state in (State.PENDING, *HAS_SCANNER):
         for chosen in itertools.product(range(3), repeat=len(spliced)):
             record = {**victim.genuine, "state": state}
-            record |= {name: cut_from[source][name] for name, source in zip(spliced, chosen, strict=True)}
+            record |= {
+                name: cut_from[source][name] for name, source in zip(spliced, chosen, strict=True)
+            }
             tried += 1
             for operation in (
                 app.qr.core.status(victim.begun.device_code),
@@ -437,30 +531,34 @@ def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: No
                     shown.add((answer.scanned_by.shown_as, answer.scanned_by.tag))
     assert tried == 4 * 3**8
     assert told == {"Firefox on Linux"}
-    assert shown == {(one["who"], one["scanner"]) for one in cut_from[:2]}
+    assert shown == {(one["shown_as"], one["scanner_seal"]) for one in cut_from[:2]}
 
 
-@pytest.mark.parametrize("state", HELD)
+@pytest.mark.parametrize("state", HAS_SCANNER)
 def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
     """The right shape, the right login, every seal consistent, and made by a key that is not the login's."""
     victim = Victim(state)
     wrong = Key(bytes(32)[::-1] + KEY, "example.com")
     login_id, record = victim.begun.login_id, dict(victim.genuine)
-    claim = codes.claim(wrong, login_id, BOB, "")
+    claim = seals.claim(wrong, login_id, BOB, "")
     sealed = {
         "v": RECORD_FORMAT,
-        "begin_seal": codes.begin_seal(wrong, login_id, record["device_digest"], record["context"], "", ""),
+        "begin_seal": seals.begin_seal(
+            wrong, login_id, record["device_digest"], record["context"], "", ""
+        ),
         "claim": claim,
-        "who": SHOWN[BOB],
-        "scanner": codes.scanner_seal(wrong, login_id, claim, SHOWN[BOB]),
+        "shown_as": SHOWN[BOB],
+        "scanner_seal": seals.scanner_seal(wrong, login_id, claim, SHOWN[BOB]),
         "subject": BOB,
-        "approval": codes.approval_seal(wrong, login_id, claim, BOB, "", ""),
+        "approval": seals.approval_seal(wrong, login_id, claim, BOB, "", ""),
         "state": State.CONFIRMED,
     }
     for kept in (set(), {"begin_seal"}):
         victim.forge(**{name: value for name, value in sealed.items() if name not in kept})
         with pytest.raises(RecordForged):
-            victim.app.qr.redeem(victim.begun.device_code, acknowledged=sealed["scanner"], op=OP)
+            victim.app.qr.redeem(
+                victim.begun.device_code, acknowledged=sealed["scanner_seal"], op=OP
+            )
         victim.forge(**{name: value for name, value in sealed.items() if name not in kept})
         with pytest.raises(RecordForged):
             victim.app.qr.status(victim.begun.device_code)
@@ -485,13 +583,15 @@ def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
     """PROTOCOL section 4: `needs == "" or needs == met`, and `only_for` of this subject, whatever state the record claims."""
     victim, key = Victim(State.CONFIRMED), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine
-    meant = codes.only_for(key, login_id, only_for) if only_for else ""
+    meant = seals.only_for(key, login_id, only_for) if only_for else ""
     victim.forge(
         needs=needs,
         only_for=meant,
-        begin_seal=codes.begin_seal(key, login_id, genuine["device_digest"], genuine["context"], needs, meant),
+        begin_seal=seals.begin_seal(
+            key, login_id, genuine["device_digest"], genuine["context"], needs, meant
+        ),
         met=met,
-        approval=codes.approval_seal(key, login_id, genuine["claim"], ALICE, met, ""),
+        approval=seals.approval_seal(key, login_id, genuine["claim"], ALICE, met, ""),
     )
     redeem = victim.app.qr.core.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
     if released:
@@ -504,19 +604,24 @@ def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
 def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
     victim, key = Victim(State.PENDING), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine
-    meant = codes.only_for(key, login_id, ALICE)
-    seal = codes.begin_seal(key, login_id, genuine["device_digest"], genuine["context"], "", meant)
+    meant = seals.only_for(key, login_id, ALICE)
+    seal = seals.begin_seal(key, login_id, genuine["device_digest"], genuine["context"], "", meant)
     victim.forge(only_for=meant, begin_seal=seal)
     with pytest.raises(NotYours):
         victim.app.qr.scan(victim.begun.scan_code, subject=BOB, shown_as=SHOWN[BOB])
-    assert victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]).state is State.SCANNED
+    assert (
+        victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]).state
+        is State.SCANNED
+    )
 
 
 def test_the_scanner_who_did_not_meet_what_the_login_needs_is_no_stranger() -> None:
     """Forbidden by a guard and not by the proof: they hold the login, so "no such login" would be a riddle."""
     victim, key = Victim(State.SCANNED), Key(KEY, "example.com")
     genuine = victim.genuine
-    seal = codes.begin_seal(key, victim.begun.login_id, genuine["device_digest"], genuine["context"], "match", "")
+    seal = seals.begin_seal(
+        key, victim.begun.login_id, genuine["device_digest"], genuine["context"], "match", ""
+    )
     victim.forge(needs="match", begin_seal=seal)
     with pytest.raises(WrongState):
         victim.app.qr.confirm(victim.begun.scan_code, subject=ALICE)

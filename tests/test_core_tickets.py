@@ -18,7 +18,7 @@ from qrlogin import (
     ScannerChanged,
     State,
     Status,
-    codes,
+    seals,
 )
 from tests.application import ALICE, OP, SHOWN, App, Run, confirmed, events
 from tests.tables import for_each_row
@@ -28,7 +28,15 @@ from tests.tables import for_each_row
 
 @pytest.mark.parametrize("asks", [False, True])
 def test_a_ticket_is_told_once_confirmed_and_where_nobody_is_asked(asks: bool) -> None:
-    for state in (State.PENDING, State.SCANNED, State.CONFIRMED, State.REDEEMED, State.DENIED, State.CANCELLED, State.EXPIRED):
+    for state in (
+        State.PENDING,
+        State.SCANNED,
+        State.CONFIRMED,
+        State.REDEEMED,
+        State.DENIED,
+        State.CANCELLED,
+        State.EXPIRED,
+    ):
         app = App()
         begun = app.qr.begin(ask_browser=asks)
         if state not in (State.PENDING, State.CANCELLED, State.EXPIRED):
@@ -55,7 +63,9 @@ def test_the_right_ticket_redeems_and_once_more_to_its_own_browser(run: Run[Rede
     assert (first.subject, first.shown_as, first.replayed) == (ALICE, SHOWN[ALICE], False)
     assert events(app) == ["status", "collect"]
     app.clock.ms += 29_999
-    assert run(app, app.qr.core.exchange(begun.device_code, ticket)) == replace(first, replayed=True)
+    assert run(app, app.qr.core.exchange(begun.device_code, ticket)) == replace(
+        first, replayed=True
+    )
     app.clock.ms += 1
     with pytest.raises(AlreadyRedeemed):
         run(app, app.qr.core.exchange(begun.device_code, ticket))
@@ -67,7 +77,18 @@ def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
     begun, ticket = confirmed(app)
     other, others = confirmed(app)
     before = app.store.record(begun.login_id)
-    wrong = ("", "x", "0" * 32, ticket[:-1], ticket + "0", ticket.upper(), others, begun.login_id, app.tag(begun), "é" * 32)
+    wrong = (
+        "",
+        "x",
+        "0" * 32,
+        ticket[:-1],
+        ticket + "0",
+        ticket.upper(),
+        others,
+        begun.login_id,
+        app.tag(begun),
+        "é" * 32,
+    )
     for each in (*wrong, "\ud800" * 32, "\udcff", ticket[::-1]):
         events(app)
         with pytest.raises(NotYours):
@@ -83,7 +104,9 @@ def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]
     app = App()
     begun, ticket = confirmed(app)
     core = app.qr.core
-    forged = core._codes.device_code(replace(core.device(begun.device_code), secret="A" * 43))
+    forged = core._codes.device_code(
+        replace(core.read_device_code(begun.device_code), secret="A" * 43)
+    )
     with pytest.raises(NotYours):
         run(app, core.exchange(forged, ticket))
     for text in (begun.login_id, begun.scan_code, begun.device_code[:-1], ""):
@@ -92,8 +115,12 @@ def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]
     assert run(app, core.exchange(begun.device_code, ticket)).subject == ALICE
 
 
-@for_each_row("end, told", [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)])
-def test_a_ticket_of_what_has_ended_says_how(end: str, told: type[QRLoginError], run: Run[Redeemed]) -> None:
+@for_each_row(
+    "end, told", [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)]
+)
+def test_a_ticket_of_what_has_ended_says_how(
+    end: str, told: type[QRLoginError], run: Run[Redeemed]
+) -> None:
     app = App()
     begun, ticket = confirmed(app)
     if end == "deny":
@@ -106,19 +133,36 @@ def test_a_ticket_of_what_has_ended_says_how(end: str, told: type[QRLoginError],
     assert type(refusal.value) is told
 
 
-def test_a_ticket_that_nobody_was_given_redeems_nothing_where_the_browser_is_asked(run: Run[Redeemed]) -> None:
+def test_a_ticket_that_nobody_was_given_redeems_nothing_where_the_browser_is_asked(
+    run: Run[Redeemed],
+) -> None:
     """Whoever can compute it is the application itself; and still the person before the screen has to be asked."""
     app = App()
     begun, ticket = confirmed(app, ask_browser=True)
     assert ticket == ""
     core = app.qr.core
-    computed = codes.ticket(core.device(begun.device_code).key, begun.login_id, app.tag(begun))
+    computed = seals.ticket(
+        core.read_device_code(begun.device_code).key, begun.login_id, app.tag(begun)
+    )
     with pytest.raises(ScannerChanged):
         run(app, core.exchange(begun.device_code, computed))
     assert app.qr.status(begun.device_code).state is State.CONFIRMED
 
 
-@for_each_row("name", ["context", "needs", "only_for", "begin_seal", "claim", "who", "scanner", "subject", "approval"])
+@for_each_row(
+    "name",
+    [
+        "context",
+        "needs",
+        "only_for",
+        "begin_seal",
+        "claim",
+        "shown_as",
+        "scanner_seal",
+        "subject",
+        "approval",
+    ],
+)
 def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any]) -> None:
     """I12: also where no acknowledgement ties the redeem to the scanner."""
     for forged in ("x", "y" * 43):
@@ -130,7 +174,9 @@ def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any])
             with pytest.raises(RecordForged):
                 run(
                     app,
-                    core.exchange(begun.device_code, ticket) if call == "exchange" else getattr(core, call)(begun.device_code),
+                    core.exchange(begun.device_code, ticket)
+                    if call == "exchange"
+                    else getattr(core, call)(begun.device_code),
                 )
 
 
@@ -150,7 +196,11 @@ def test_a_poll_tells_until_it_redeems(run: Run[Any]) -> None:
     for _ in range(3):  # as often as it likes: a look is not paced
         seen = poll()
         assert isinstance(seen, Status)
-        assert (seen.state, seen.scan_code, events(app)) == (State.PENDING, begun.scan_code, ["status"])
+        assert (seen.state, seen.scan_code, events(app)) == (
+            State.PENDING,
+            begun.scan_code,
+            ["status"],
+        )
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     seen = poll()
     assert isinstance(seen, Status)

@@ -12,13 +12,21 @@ from tests.tables import for_each_row
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/README.md")]
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").glob("*/README.md"),
+    ]
 )
 
 
 def test_what_is_drawn_from_the_table_is_current() -> None:
     drawn = subprocess.run(
-        [sys.executable, ROOT / "tools" / "draw_table.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "tools" / "draw_table.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert drawn.returncode == 0, drawn.stdout + drawn.stderr
 
@@ -36,12 +44,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{page.name} links to {target}"
-        assert not anchor or anchor in anchors(file), f"{page.name} links to {target}: no such heading"
+        assert not anchor or anchor in anchors(file), (
+            f"{page.name} links to {target}: no such heading"
+        )
 
 
 def test_every_wire_code_is_explained() -> None:
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, QRLoginError)]
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, QRLoginError)
+    ]
     for kind in kinds:
         if kind.wire_code != QRLoginError.wire_code:
             assert f"`{kind.wire_code}`" in page, f"{kind.__name__} is missing"
@@ -57,7 +71,14 @@ def test_every_route_is_explained() -> None:
 def test_the_error_tree_in_the_docstring_is_the_tree() -> None:
     drawn = re.findall(r"^    ([│├└─ ]*)(\w+)", errors.__doc__ or "", re.MULTILINE)
     depth = {name: len(branch) // 4 for branch, name in drawn if hasattr(errors, name)}
-    kinds = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, QRLoginError)}
+    kinds = {
+        kind.__name__: kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, QRLoginError)
+    }
     assert depth.keys() == kinds.keys()
     for name, kind in kinds.items():
-        assert depth[name] == len([base for base in kind.__mro__ if issubclass(base, QRLoginError)]) - 1, name
+        assert (
+            depth[name]
+            == len([base for base in kind.__mro__ if issubclass(base, QRLoginError)]) - 1
+        ), name

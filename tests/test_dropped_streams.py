@@ -8,24 +8,27 @@ from types import FrameType
 from typing import Any
 
 import qrlogin.login
-import qrlogin.stores.wakeups
-import qrlogin.wire.places
+import qrlogin.stores.listeners
+import qrlogin.wire.disconnects
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.login import Watch
 from qrlogin.stores.suite.colours import PATIENCE
-from qrlogin.wire.places import Lookout
+from qrlogin.wire.disconnects import DisconnectMonitor
 from tests.application import KEY, URI
 
-OURS = {module.__file__ for module in (qrlogin.stores.wakeups, qrlogin.login, qrlogin.wire.places)}
+OURS = {
+    module.__file__
+    for module in (qrlogin.stores.listeners, qrlogin.login, qrlogin.wire.disconnects)
+}
 LINES = 300  # more than there are in the functions that a wait runs through
 
 
 def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
     store = MemoryStore()
-    qr, lookout = QRLogin(store, secret_keys=[KEY], verification_uri=URI), Lookout()
+    qr, lookout = QRLogin(store, secret_keys=[KEY], verification_uri=URI), DisconnectMonitor()
 
     def stream() -> Iterator[None]:
-        with Watch(qr, qr.begin().device_code) as watch, lookout.over(watch.end, lambda: False):
+        with Watch(qr, qr.begin().device_code) as watch, lookout.watching(watch.end, lambda: False):
             yield
 
     lines = set[tuple[str, int]]()
@@ -46,9 +49,13 @@ def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
     def wait() -> None:
         code = qr.begin().device_code
         sys.settrace(trace)
-        with Watch(qr, code) as older, lookout.over(older.end, lambda: False), Watch(qr, code) as newer:
-            store._wakeups.announce(newer.wait(after=None, timeout=0).login_id)
-            store._wakeups.announce_all()
+        with (
+            Watch(qr, code) as older,
+            lookout.watching(older.end, lambda: False),
+            Watch(qr, code) as newer,
+        ):
+            store._listeners.notify(newer.wait(after=None, timeout=0).login_id)
+            store._listeners.notify_all()
         qr.drain()
         sys.settrace(None)
 
@@ -58,4 +65,4 @@ def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
     assert not thread.is_alive(), "it waits for a lock that it holds"
     assert {file for file, _ in lines} == OURS
     dropped.clear()
-    assert (len(store._wakeups), len(qr._watches), len(lookout._waiting)) == (0, 0, 0)
+    assert (len(store._listeners), len(qr._watches), len(lookout._waiting)) == (0, 0, 0)

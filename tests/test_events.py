@@ -1,4 +1,4 @@
-"""What the application is told of its logins: which replies are events, and what is in them. `test_events_on_event.py`: to whom."""
+"""What the application is told of its logins: which replies are events, and what is in them."""
 
 import inspect
 import pickle
@@ -47,7 +47,11 @@ class Telling(App):
 
     def another(self, *keys: bytes | str) -> QRLogin:
         return QRLogin(
-            self.store, secret_keys=keys or self.keys, verification_uri=URI, policy=self.policy, on_event=self.told.append
+            self.store,
+            secret_keys=keys or self.keys,
+            verification_uri=URI,
+            policy=self.policy,
+            on_event=self.told.append,
         )
 
     @property
@@ -90,7 +94,9 @@ def made(app: App, row: str) -> Operation[Any]:
 @pytest.mark.parametrize("own", [True, False], ids=["own mark", "another's mark"])
 @pytest.mark.parametrize("verdict", Verdict)
 @pytest.mark.parametrize("row", TABLE)
-def test_an_event_is_what_this_very_command_changed(app: Telling, row: str, verdict: Verdict, own: bool) -> None:
+def test_an_event_is_what_this_very_command_changed(
+    app: Telling, row: str, verdict: Verdict, own: bool
+) -> None:
     """PROTOCOL 5: applied, or repeated with my own mark. Each row of the table, each verdict."""
     operation = made(app, row)
     assert operation.command.row.event == row
@@ -111,7 +117,9 @@ def test_an_event_is_what_this_very_command_changed(app: Telling, row: str, verd
 def test_every_row_has_its_event_or_none() -> None:
     """A row that is new needs a line above, and docs/events.md too."""
     assert NAMES.keys() == TABLE.keys()
-    assert set(NAMES.values()) - {None} == set(inspect.signature(Event).parameters["name"].annotation.__args__)
+    assert set(NAMES.values()) - {None} == set(
+        inspect.signature(Event).parameters["name"].annotation.__args__
+    )
 
 
 def test_a_reply_to_another_question_is_no_event(app: Telling) -> None:
@@ -135,11 +143,17 @@ def test_the_same_call_again_is_no_second_event(app: Telling) -> None:
     """Also of a redeem with the same op: it is answered, and says that it is a replay."""
     begun = app.begin()
     for _ in range(2):
-        tag = app.scan(begun) if app.qr.status(begun.device_code).state is State.PENDING else app.tag(begun)
+        tag = (
+            app.scan(begun)
+            if app.qr.status(begun.device_code).state is State.PENDING
+            else app.tag(begun)
+        )
         app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     for _ in range(2):
         app.qr.confirm(begun.scan_code, subject=ALICE)
-    assert [app.qr.redeem(begun.device_code, acknowledged=tag, op=OP).replayed for _ in range(2)] == [False, True]
+    assert [
+        app.qr.redeem(begun.device_code, acknowledged=tag, op=OP).replayed for _ in range(2)
+    ] == [False, True]
     app.qr.confirm(begun.scan_code, subject=ALICE)
     assert app.names == ["begun", "scanned", "confirmed", "redeemed"]
 
@@ -176,11 +190,19 @@ def test_a_change_that_fails_its_seal_is_no_success(app: Telling) -> None:
 def test_what_an_event_shows_is_sealed_or_left_out(app: Telling) -> None:
     """Confirm itself looks at no seal of the beginning: the change has happened, and is told without what cannot be believed."""
     begun, _ = app.reach(State.SCANNED)
-    app.store.forge(begun.login_id, {**app.store.record(begun.login_id), "context": '{"browser":"mine"}', "who": "E•e"})
+    app.store.forge(
+        begun.login_id,
+        {**app.store.record(begun.login_id), "context": '{"browser":"mine"}', "shown_as": "E•e"},
+    )
     app.told.clear()
     app.qr.confirm(begun.scan_code, subject=ALICE)
     [event] = app.told
-    assert (event.name, event.subject, event.context, event.shown_as) == ("confirmed", ALICE, {}, "")
+    assert (event.name, event.subject, event.context, event.shown_as) == (
+        "confirmed",
+        ALICE,
+        {},
+        "",
+    )
 
 
 # What is in them
@@ -198,7 +220,9 @@ def test_who_did_it_and_to_which_browser(app: Telling) -> None:
     app.qr.confirm(begun.scan_code, **phone)
     app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
     old = ("alice", "her old one", SHOWN[ALICE])
-    assert [(e.name, e.version, e.at_ms - NOON, (e.subject, e.phone, e.shown_as)) for e in app.told] == [
+    assert [
+        (e.name, e.version, e.at_ms - NOON, (e.subject, e.phone, e.shown_as)) for e in app.told
+    ] == [
         ("begun", 1, 0, ("", "", "")),
         ("scanned", 2, 1, old),
         ("released", 3, 2, old),
@@ -215,11 +239,25 @@ def test_what_the_browser_does_names_nobody(app: Telling) -> None:
     app.told.clear()
     app.qr.cancel(begun.device_code)
     [event] = app.told
-    assert (event.name, event.subject, event.shown_as, event.context) == ("cancelled", "", "", BROWSER)
+    assert (event.name, event.subject, event.shown_as, event.context) == (
+        "cancelled",
+        "",
+        "",
+        BROWSER,
+    )
 
 
 def test_an_event_is_a_value_that_shows_no_person() -> None:
-    event = Event("scanned", "L", 2, NOON, subject=ALICE, phone="+49 170", shown_as="A•••e", context={"address": "192.0.2.7"})
+    event = Event(
+        "scanned",
+        "L",
+        2,
+        NOON,
+        subject=ALICE,
+        phone="+49 170",
+        shown_as="A•••e",
+        context={"address": "192.0.2.7"},
+    )
     assert repr(event) == f"Event(name='scanned', login_id='L', version=2, at_ms={NOON})"
     assert pickle.loads(pickle.dumps(event)) == event  # it holds no code, so it may go into a queue
     with pytest.raises(FrozenInstanceError):
@@ -233,7 +271,13 @@ def test_an_event_is_a_value_that_shows_no_person() -> None:
 def test_a_typed_code_tells_of_its_login_and_not_of_its_guesses(app: Telling) -> None:
     begun = app.qr.begin(user_code=True)
     ring = app.another(OTHER_KEY, KEY)
-    for qr, act in ((ring, "scan"), (app.qr, "release"), (ring, "scan"), (ring, "confirm"), (app.qr, "deny")):
+    for qr, act in (
+        (ring, "scan"),
+        (app.qr, "release"),
+        (ring, "scan"),
+        (ring, "confirm"),
+        (app.qr, "deny"),
+    ):
         shown = {"shown_as": SHOWN[ALICE]} if act == "scan" else {}
         getattr(qr, act)(begun.user_code, subject=ALICE, **shown)
     with pytest.raises(LoginError):
@@ -242,7 +286,9 @@ def test_a_typed_code_tells_of_its_login_and_not_of_its_guesses(app: Telling) ->
     assert app.names == ["begun", "scanned", "released", "scanned", "confirmed", "denied"]
 
 
-def test_a_scan_is_told_even_if_what_comes_after_it_fails(app: Telling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_is_told_even_if_what_comes_after_it_fails(
+    app: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The guess that was right is to be given back, and just then the store goes away: the scan has happened."""
     begun = app.qr.begin(user_code=True)
     genuine = app.store.apply
@@ -261,13 +307,17 @@ def test_a_scan_is_told_even_if_what_comes_after_it_fails(app: Telling, monkeypa
     assert app.names == ["scanned"]
 
 
-def test_a_login_that_is_drawn_again_begins_once(app: Telling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_that_is_drawn_again_begins_once(
+    app: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
     genuine, drawn = app.store.apply, list[str]()
 
     def apply(command: Command) -> Reply:
         drawn.append(command.login_id)
         if len(drawn) < 3:
-            return Reply(command.login_id, command.mark, Verdict.REFUSED, NOON, {"state": "pending"})
+            return Reply(
+                command.login_id, command.mark, Verdict.REFUSED, NOON, {"state": "pending"}
+            )
         return genuine(command)
 
     monkeypatch.setattr(app.store, "apply", apply)
@@ -284,7 +334,9 @@ def test_what_redeems_in_its_second_step_is_told_though_its_reply_was_lost(
     app.qr.confirm(begun.scan_code, subject=ALICE)
     core, ticket, genuine = app.qr.core, app.qr.status(begun.device_code).ticket, app.store.apply
     operation: Operation[Any] = (
-        core.exchange(begun.device_code, ticket) if yields == "exchange" else core.status_or_redeem(begun.device_code)
+        core.exchange(begun.device_code, ticket)
+        if yields == "exchange"
+        else core.status_or_redeem(begun.device_code)
     )
 
     def apply(command: Command) -> Reply:
@@ -314,7 +366,11 @@ def test_what_looks_first_tells_of_the_redeem_alone(app: Telling, yields: str) -
     ticket = app.qr.status(begun.device_code).ticket
     for _ in range(2):
         core = app.qr.core
-        operation = core.exchange(begun.device_code, ticket) if yields == "exchange" else core.status_or_redeem(begun.device_code)
+        operation = (
+            core.exchange(begun.device_code, ticket)
+            if yields == "exchange"
+            else core.status_or_redeem(begun.device_code)
+        )
         assert isinstance(app.qr.run(operation), Redeemed)
     assert app.names == ["confirmed", "redeemed"]
 

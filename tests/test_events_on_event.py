@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, Begun, Event, MemoryStore, Misconfigured, QRLogin, State
+from qrlogin import (
+    AsyncMemoryStore,
+    AsyncQRLogin,
+    Begun,
+    Event,
+    MemoryStore,
+    Misconfigured,
+    QRLogin,
+    State,
+)
 from qrlogin.core import Operation
 from qrlogin.step import Command, Reply
 from tests.application import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
@@ -28,10 +37,18 @@ def test_a_callback_that_fails_loses_no_login(caplog: pytest.LogCaptureFixture) 
     app.qr = QRLogin(app.store, secret_keys=[KEY], verification_uri=URI, on_event=broken)
     begun, tag = app.reach(State.CONFIRMED)
     assert app.qr.redeem(begun.device_code, acknowledged=tag).subject == ALICE
-    twin = AsyncQRLogin(Awaited(app.store), secret_keys=[KEY], verification_uri=URI, on_event=awaited)
+    twin = AsyncQRLogin(
+        Awaited(app.store), secret_keys=[KEY], verification_uri=URI, on_event=awaited
+    )
     assert asyncio.run(twin.begin()).state is State.PENDING
     failures = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [record.args and record.args[1] for record in failures] == ["begun", "scanned", "confirmed", "redeemed", "begun"]  # type: ignore[index]
+    assert [record.args and record.args[1] for record in failures] == [  # type: ignore[index]
+        "begun",
+        "scanned",
+        "confirmed",
+        "redeemed",
+        "begun",
+    ]
     assert all(record.exc_info and record.exc_info[0] is Trouble for record in failures)
     for secret in (ALICE, SHOWN[ALICE], begun.device_code, begun.scan_code):
         assert secret not in caplog.text
@@ -59,13 +76,21 @@ def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(KeyboardInterrupt):
-        QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=interrupted).begin()
+        QRLogin(
+            MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=interrupted
+        ).begin()
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=cancelled).begin())
+        asyncio.run(
+            AsyncQRLogin(
+                AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=cancelled
+            ).begin()
+        )
 
 
 @pytest.mark.parametrize("where", ["in the store", "on the way back", "in the callback"])
-def test_who_is_cancelled_has_changed_the_login_all_the_same_and_it_is_told_once(where: str) -> None:
+def test_who_is_cancelled_has_changed_the_login_all_the_same_and_it_is_told_once(
+    where: str,
+) -> None:
     """A browser leaves, and its server cancels the call that redeems; it comes back with the same op."""
 
     class Slow(AsyncMemoryStore):
@@ -85,7 +110,9 @@ def test_who_is_cancelled_has_changed_the_login_all_the_same_and_it_is_told_once
             await asyncio.sleep(0.05)
 
     async def story() -> None:
-        async with AsyncQRLogin(Slow(), secret_keys=[KEY], verification_uri=URI, on_event=listener) as qr:
+        async with AsyncQRLogin(
+            Slow(), secret_keys=[KEY], verification_uri=URI, on_event=listener
+        ) as qr:
             begun = await qr.begin()
             await qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
             await qr.confirm(begun.scan_code, subject=ALICE)
@@ -112,7 +139,9 @@ def test_a_callback_may_close_the_application() -> None:
     async def listener(event: Event) -> None:
         await qr.close()
 
-    qr = AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=listener)
+    qr = AsyncQRLogin(
+        AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=listener
+    )
     asyncio.run(asyncio.wait_for(qr.begin(), 20))
 
 
@@ -142,7 +171,12 @@ class AwaitedListener:
 def test_a_callback_of_the_wrong_colour_is_refused() -> None:
     qr = partial(QRLogin, MemoryStore(), secret_keys=[KEY], verification_uri=URI)
     twin = partial(AsyncQRLogin, AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)
-    awaited: list[Any] = [awaited_listener, AwaitedListener(), AwaitedListener().__call__, partial(awaited_listener)]
+    awaited: list[Any] = [
+        awaited_listener,
+        AwaitedListener(),
+        AwaitedListener().__call__,
+        partial(awaited_listener),
+    ]
     blocking: list[Any] = [list[Event]().append, print, lambda event: None, partial(print)]
     for each in awaited:
         twin(on_event=each)
@@ -162,18 +196,24 @@ def test_a_callback_of_the_wrong_colour_is_refused() -> None:
 # The log
 
 
-def test_the_log_has_a_line_for_each_event_and_no_person_in_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_a_line_for_each_event_and_no_person_in_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app = App()
     with caplog.at_level(logging.INFO, "qrlogin"):
         begun, tag = app.reach(State.CONFIRMED)
         for _ in range(2):
             app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
     steps = enumerate(("begun", "scanned", "confirmed", "redeemed"), 1)
-    assert caplog.messages == [f"login {begun.login_id} {name} (version {version})" for version, name in steps]
+    assert caplog.messages == [
+        f"login {begun.login_id} {name} (version {version})" for version, name in steps
+    ]
     assert {record.name for record in caplog.records} == {"qrlogin"}
 
 
-def test_nobody_who_listens_costs_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_nobody_who_listens_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without a callback and above INFO no reply is read twice."""
     asked = list[object]()
     monkeypatch.setattr(Operation, "event", lambda self, reply: asked.append(reply))

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 import redis
 
-from qrlogin import STANDARD, AsyncMemoryStore, BadArgument, InvalidCode, MemoryStore, Misconfigured, Policy, QRLogin
+from qrlogin import (
+    STANDARD,
+    AsyncMemoryStore,
+    BadArgument,
+    InvalidCode,
+    MemoryStore,
+    Misconfigured,
+    Policy,
+    QRLogin,
+)
 from qrlogin.codes import USER_CODE_LETTERS
 from qrlogin.core import Operation
 from qrlogin.errors import TooFast, TooManyGuesses, UnknownLogin
@@ -20,7 +29,10 @@ from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, URI, Clock
 
 TYPED = replace(STANDARD, user_codes=True)
 WRONG = "BCDF-GHJK"
-KINDS = ("memory sync", "redis async")  # that each store and each colour does the same is proven elsewhere
+KINDS = (
+    "memory sync",
+    "redis async",
+)  # that each store and each colour does the same is proven elsewhere
 
 
 @dataclass
@@ -48,20 +60,34 @@ class World:
         awaited = isinstance(self.colour, Awaited)
         if self.url:
             kind = AsyncRedisStore if awaited else RedisStore
-            return kind.from_url(self.url, prefix=self.prefix, now=self.clock, reread=600, timeout=10)
-        self._memory = self._memory or (AsyncMemoryStore if awaited else MemoryStore)(now=self.clock)
+            return kind.from_url(
+                self.url, prefix=self.prefix, now=self.clock, reread=600, timeout=10
+            )
+        self._memory = self._memory or (AsyncMemoryStore if awaited else MemoryStore)(
+            now=self.clock
+        )
         return self._memory
 
     def at_once(self, operations: Sequence[Operation[Any]]) -> list[Any]:
-        return self.colour.at_once([(self.desks[i % len(self.desks)], one) for i, one in enumerate(operations)])
+        return self.colour.at_once(
+            [(self.desks[i % len(self.desks)], one) for i, one in enumerate(operations)]
+        )
 
     def begin(self) -> str:
         return self.desk.begin(user_code=True).user_code
 
-    def guess(self, code: str = WRONG, who: str = ALICE, verb: str = "confirm", desk: QRLogin | None = None) -> str:
+    def guess(
+        self,
+        code: str = WRONG,
+        who: str = ALICE,
+        verb: str = "confirm",
+        desk: QRLogin | None = None,
+    ) -> str:
         """What came of one try."""
         try:
-            getattr(desk or self.desk, verb)(code, subject=who, **({"shown_as": "somebody"} if verb == "scan" else {}))
+            getattr(desk or self.desk, verb)(
+                code, subject=who, **({"shown_as": "somebody"} if verb == "scan" else {})
+            )
         except (UnknownLogin, TooFast) as error:
             return type(error).__name__
         return "right"
@@ -87,16 +113,24 @@ def test_five_codes_that_lead_nowhere_and_no_sixth(world: World) -> None:
 @pytest.mark.parametrize("guesses", [1, 2, 20])
 def test_a_policy_sets_how_many_and_for_how_long(world: World, guesses: int) -> None:
     desk = world.another(policy=replace(TYPED, guesses=guesses, guess_window=60))
-    assert [world.guess(desk=desk) for _ in range(guesses + 1)] == ["UnknownLogin"] * guesses + ["TooManyGuesses"]
+    assert [world.guess(desk=desk) for _ in range(guesses + 1)] == ["UnknownLogin"] * guesses + [
+        "TooManyGuesses"
+    ]
     with pytest.raises(TooManyGuesses) as refused:
         desk.confirm(WRONG, subject=ALICE)
-    assert (refused.value.retry_after, refused.value.http_status, refused.value.wire_code) == (60, 429, "too_many_guesses")
+    assert (refused.value.retry_after, refused.value.http_status, refused.value.wire_code) == (
+        60,
+        429,
+        "too_many_guesses",
+    )
 
 
 def test_looking_up_and_approving_share_one_budget(world: World) -> None:
     for verb in ("scan", "confirm", "deny", "release", "scan"):
         assert world.guess(verb=verb) == "UnknownLogin"
-    assert {world.guess(verb=verb) for verb in ("scan", "confirm", "deny", "release")} == {"TooManyGuesses"}
+    assert {world.guess(verb=verb) for verb in ("scan", "confirm", "deny", "release")} == {
+        "TooManyGuesses"
+    }
 
 
 def test_each_account_has_its_own_and_phones_of_one_account_share_it(world: World) -> None:
@@ -111,7 +145,10 @@ def test_what_was_right_is_given_back(world: World) -> None:
         world.guess()
     for _ in range(10):
         code = world.begin()
-        assert [world.guess(code, verb=verb) for verb in ("scan", "release", "scan", "scan", "confirm", "deny")] == ["right"] * 6
+        assert [
+            world.guess(code, verb=verb)
+            for verb in ("scan", "release", "scan", "scan", "confirm", "deny")
+        ] == ["right"] * 6
     assert [world.guess() for _ in range(2)] == ["UnknownLogin", "TooManyGuesses"]
 
 
@@ -141,7 +178,9 @@ def test_a_blocked_account_may_still_scan(world: World) -> None:
     assert world.desk.scan(fixed, subject=ALICE, shown_as="A").state is State.SCANNED
 
 
-@pytest.mark.parametrize("text", ["", "x", "BCDF-GHJ", "BCDF-GHJA", "BCDFGHJKL", "x" * 3000, "A" * 22 + ".0." + "A" * 43])
+@pytest.mark.parametrize(
+    "text", ["", "x", "BCDF-GHJ", "BCDF-GHJA", "BCDFGHJKL", "x" * 3000, "A" * 22 + ".0." + "A" * 43]
+)
 def test_what_cannot_be_a_code_costs_nothing(world: World, text: str) -> None:
     for _ in range(6):
         assert world.guess(text) == "InvalidCode"
@@ -192,18 +231,24 @@ def test_a_hundred_at_once_are_no_more_than_a_hundred_in_a_row(world: World) -> 
     core = world.desk.core
     told = world.at_once(
         [
-            core.scan(code, subject=ALICE, shown_as="A") if i % 2 else core.confirm(code, subject=ALICE)
+            core.scan(code, subject=ALICE, shown_as="A")
+            if i % 2
+            else core.confirm(code, subject=ALICE)
             for i, code in enumerate(codes(100))
         ]
     )
-    assert sorted(type(one).__name__ for one in told) == ["TooManyGuesses"] * 95 + ["UnknownLogin"] * 5
+    assert (
+        sorted(type(one).__name__ for one in told) == ["TooManyGuesses"] * 95 + ["UnknownLogin"] * 5
+    )
 
 
 def test_right_ones_at_once_earn_nothing_either(world: World) -> None:
     world.another()
     core, mine = world.desk.core, world.begin()
     world.desk.scan(mine, subject=ALICE, shown_as="A")
-    told = world.at_once([core.confirm(mine if i % 2 else code, subject=ALICE) for i, code in enumerate(codes(60))])
+    told = world.at_once(
+        [core.confirm(mine if i % 2 else code, subject=ALICE) for i, code in enumerate(codes(60))]
+    )
     wrong = [type(one) for one in told[::2]]
     assert wrong.count(UnknownLogin) <= 5
     assert set(wrong) <= {UnknownLogin, TooManyGuesses}
@@ -214,7 +259,9 @@ def test_right_ones_at_once_earn_nothing_either(world: World) -> None:
 def test_people_at_once_do_not_cost_each_other_anything(world: World) -> None:
     logins = [world.begin() for _ in range(40)]
     core = world.desk.core
-    told = world.at_once([core.scan(code, subject=f"person {i}", shown_as="P") for i, code in enumerate(logins)])
+    told = world.at_once(
+        [core.scan(code, subject=f"person {i}", shown_as="P") for i, code in enumerate(logins)]
+    )
     assert [one.state for one in told] == [State.SCANNED] * 40
 
 
@@ -274,7 +321,10 @@ def test_typed_codes_are_off_unless_a_policy_wants_them() -> None:
     world.close()
 
 
-@pytest.mark.parametrize("wrong", [{"guesses": 0}, {"guesses": 21}, {"guesses": 5.0}, {"guesses": True}, {"guess_window": 59}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"guesses": 0}, {"guesses": 21}, {"guesses": 5.0}, {"guesses": True}, {"guess_window": 59}],
+)
 def test_a_budget_that_would_be_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured, match=r"policy\.guess"):
         Policy(user_codes=True, **wrong)

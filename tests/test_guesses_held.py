@@ -48,7 +48,9 @@ def test_with_nothing_left_they_still_decide(world: World, verb: str, wrongly: s
     code = held(world)
     spend(world, wrongly)
     assert getattr(world.desk, verb)(code, subject=ALICE).state is DECISIONS[verb]
-    assert getattr(world.desk, verb)(code, subject=ALICE).state is DECISIONS[verb]  # and again, when the answer was lost
+    assert (
+        getattr(world.desk, verb)(code, subject=ALICE).state is DECISIONS[verb]
+    )  # and again, when the answer was lost
     assert world.guess() == "TooManyGuesses"
 
 
@@ -62,7 +64,10 @@ def test_to_hold_it_again_costs_a_guess(world: World) -> None:
     """What is let go is anybody's: a scan looks up."""
     code = held(world)
     spend(world)
-    assert [world.guess(code, verb=verb) for verb in ("release", "scan")] == ["right", "TooManyGuesses"]
+    assert [world.guess(code, verb=verb) for verb in ("release", "scan")] == [
+        "right",
+        "TooManyGuesses",
+    ]
     assert world.guess(code, BOB, "scan") == "right"
 
 
@@ -104,10 +109,19 @@ THEIRS = {
 
 @EVERY_VERB
 @pytest.mark.parametrize("history", THEIRS)
-def test_a_code_that_exists_says_what_one_says_that_does_not(world: World, verb: str, history: str) -> None:
+def test_a_code_that_exists_says_what_one_says_that_does_not(
+    world: World, verb: str, history: str
+) -> None:
     code = somebodys(world, history)
-    there, nowhere = [[outcome(world, each, who, verb) for _ in range(7)] for each, who in ((code, ALICE), (WRONG, "carol"))]
-    assert there == nowhere == [(404, "unknown_login", None)] * 5 + [(429, "too_many_guesses", 600)] * 2
+    there, nowhere = [
+        [outcome(world, each, who, verb) for _ in range(7)]
+        for each, who in ((code, ALICE), (WRONG, "carol"))
+    ]
+    assert (
+        there
+        == nowhere
+        == [(404, "unknown_login", None)] * 5 + [(429, "too_many_guesses", 600)] * 2
+    )
 
 
 def somebodys(world: World, history: str) -> str:
@@ -135,9 +149,17 @@ def outcome(world: World, code: str, who: str, verb: str) -> tuple[int, str, int
 def test_both_count_alike(world: World) -> None:
     theirs = held(world, BOB)
     told = [
-        world.guess(code, verb=verb) for code, verb in zip((theirs, WRONG) * 3, ("deny", "confirm", "release") * 2, strict=True)
+        world.guess(code, verb=verb)
+        for code, verb in zip((theirs, WRONG) * 3, ("deny", "confirm", "release") * 2, strict=True)
     ]
-    assert told == ["NotYours", "UnknownLogin", "NotYours", "UnknownLogin", "NotYours", "TooManyGuesses"]
+    assert told == [
+        "NotYours",
+        "UnknownLogin",
+        "NotYours",
+        "UnknownLogin",
+        "NotYours",
+        "TooManyGuesses",
+    ]
     assert world.guess(theirs) == "TooManyGuesses"
     assert world.guess(theirs, BOB, "deny") == "right"
 
@@ -151,7 +173,9 @@ def test_wrong_ones_at_once_are_told_so_five_times_at_most(world: World, verb: s
     core, mine = world.desk.core, held(world)
     decide = getattr(core, verb)
     told = world.at_once([decide(code, subject=ALICE) for code in codes(60)])
-    assert sorted(type(one).__name__ for one in told) == ["TooManyGuesses"] * 55 + ["UnknownLogin"] * 5
+    assert (
+        sorted(type(one).__name__ for one in told) == ["TooManyGuesses"] * 55 + ["UnknownLogin"] * 5
+    )
     assert world.guess(mine, verb=verb) == "right"
 
 
@@ -168,7 +192,9 @@ def test_codes_that_exist_are_no_better_at_once(world: World) -> None:
 def test_the_holder_decides_in_the_midst_of_it(world: World) -> None:
     world.another()
     core, mine = world.desk.core, held(world)
-    calls: list[Operation[Any]] = [core.confirm(mine if i == 20 else code, subject=ALICE) for i, code in enumerate(codes(40))]
+    calls: list[Operation[Any]] = [
+        core.confirm(mine if i == 20 else code, subject=ALICE) for i, code in enumerate(codes(40))
+    ]
     told = world.at_once(calls)
     assert told[20].state is State.CONFIRMED
     assert sum(isinstance(one, UnknownLogin) for one in told) == 5
@@ -194,8 +220,18 @@ def test_a_ring_of_keys_is_one_guess_for_what_is_held_too(world: World, verb: st
     ring = world.another(OTHER_KEY, KEY, bytes(range(2, 34)))
     new = ring.begin(user_code=True).user_code
     assert world.guess(new, BOB, "scan", ring) == "right"
-    told = [world.guess(code, ALICE, verb, ring) for code in (old, new, WRONG, WRONG, old, old, new, WRONG)]
-    assert told == ["NotYours", "NotYours", "UnknownLogin", "UnknownLogin", "NotYours", *["TooManyGuesses"] * 3]
+    told = [
+        world.guess(code, ALICE, verb, ring)
+        for code in (old, new, WRONG, WRONG, old, old, new, WRONG)
+    ]
+    assert told == [
+        "NotYours",
+        "NotYours",
+        "UnknownLogin",
+        "UnknownLogin",
+        "NotYours",
+        *["TooManyGuesses"] * 3,
+    ]
     for code in (old, new):
         assert world.guess(code, BOB, verb, ring) == "right"
 
@@ -211,16 +247,25 @@ def test_a_decision_on_a_held_login_is_one_lookup_and_one_step() -> None:
             mount.store.calls.clear()
             assert mount.phone(post(verb, {"code": code}, CREDENTIAL)).status == 200
             asked.append([command.row.event.partition(" of")[0] for command in mount.store.calls])
-        assert asked == [["guess", "look up", "scan", "guessed right"], ["look up", "confirm"], ["look up", "deny"]]
+        assert asked == [
+            ["guess", "look up", "scan", "guessed right"],
+            ["look up", "confirm"],
+            ["look up", "deny"],
+        ]
 
 
 def test_a_phone_is_told_the_same_of_both() -> None:
     """Byte for byte, at the door itself."""
     with Mount("sync", policy=TYPED, make=lambda core: Native(core, user_codes=True)) as mount:
         code = read(mount.browser(post("begin")))["user_code"]
-        assert mount.phone(post("scan", {"code": code}, CREDENTIAL), Person("bob", "B")).status == 200
+        assert (
+            mount.phone(post("scan", {"code": code}, CREDENTIAL), Person("bob", "B")).status == 200
+        )
         told = {
-            each: [mount.phone(post("deny", {"code": each}, CREDENTIAL), Person(who, "A")) for _ in range(7)]
+            each: [
+                mount.phone(post("deny", {"code": each}, CREDENTIAL), Person(who, "A"))
+                for _ in range(7)
+            ]
             for each, who in ((code, "alice"), (WRONG, "carol"))
         }
         assert told[code] == told[WRONG]
@@ -230,5 +275,8 @@ def test_a_phone_is_told_the_same_of_both() -> None:
 def test_a_policy_of_one_guess(world: World) -> None:
     desk = world.another(policy=replace(TYPED, guesses=1))
     code = held(world)
-    assert [world.guess(verb="deny", desk=desk) for _ in range(2)] == ["UnknownLogin", "TooManyGuesses"]
+    assert [world.guess(verb="deny", desk=desk) for _ in range(2)] == [
+        "UnknownLogin",
+        "TooManyGuesses",
+    ]
     assert world.guess(code, verb="deny", desk=desk) == "right"

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from qrlogin import Expired, InvalidCode, Misconfigured, Policy, State, Status, codes
-from qrlogin.codes import Codes, Key
+from qrlogin import Expired, InvalidCode, Misconfigured, Policy, State, Status, keys, seals
+from qrlogin.codes import Codes
+from qrlogin.keys import Key
 from tests.application import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
 from tests.tables import for_each_row
 
@@ -19,8 +20,20 @@ MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
 def test_keys_are_changed_in_two_deployments_without_losing_a_login() -> None:
     """I25: old → [old, new] → [new, old] → [new]; in between, processes of both sides serve the same logins."""
     app = App(keys=(KEY,))
-    old, both, turned, new = app.another(KEY), app.another(KEY, OTHER_KEY), app.another(OTHER_KEY, KEY), app.another(OTHER_KEY)
-    for first, later in ((old, both), (both, old), (both, turned), (turned, both), (turned, new), (new, turned)):
+    old, both, turned, new = (
+        app.another(KEY),
+        app.another(KEY, OTHER_KEY),
+        app.another(OTHER_KEY, KEY),
+        app.another(OTHER_KEY),
+    )
+    for first, later in (
+        (old, both),
+        (both, old),
+        (both, turned),
+        (turned, both),
+        (turned, new),
+        (new, turned),
+    ):
         begun = first.begin()
         scanned = later.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
         later.confirm(begun.scan_code, subject=ALICE)
@@ -48,7 +61,7 @@ def test_a_login_lives_and_dies_under_the_key_it_began_with() -> None:
     assert [one.login_id for one in MINE.read_scan_code(rotated)] == [begun.login_id]
     turned.scan(rotated, subject=ALICE, shown_as="A")
     key = Key(KEY, "example.com")
-    assert app.store.record(begun.login_id)["claim"] == codes.claim(key, begun.login_id, ALICE, "")
+    assert app.store.record(begun.login_id)["claim"] == seals.claim(key, begun.login_id, ALICE, "")
 
 
 # Rotation
@@ -65,8 +78,12 @@ def test_one_generation_is_one_text_and_the_next_another() -> None:
             seen = app.qr.status(begun.device_code)
             generation = (app.clock.ms - NOON) // 25_000
             assert texts.setdefault(generation, seen.scan_code) == seen.scan_code
-            assert [one.until for one in MINE.read_scan_code(seen.scan_code)] == [NOON + (generation + 1) * 25_000 + 3_000]
-            assert seen.rotates_in == -(-(NOON + (generation + 1) * 25_000 - app.clock.ms) // 1000) > 0
+            assert [one.deadline_ms for one in MINE.read_scan_code(seen.scan_code)] == [
+                NOON + (generation + 1) * 25_000 + 3_000
+            ]
+            assert (
+                seen.rotates_in == -(-(NOON + (generation + 1) * 25_000 - app.clock.ms) // 1000) > 0
+            )
             assert seen.verification_uri_complete == f"{URI}/{seen.scan_code}"
     assert len(texts) == len(set(texts.values())) == 5
     assert texts[0] == begun.scan_code
@@ -106,7 +123,7 @@ def test_no_key_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--key -abc…` would be refused on a command line."""
     drawn = iter(["-" + "a" * 42, "-" + "b" * 42, "c" * 43])
     monkeypatch.setattr("secrets.token_urlsafe", lambda _: next(drawn))
-    assert codes.new_key() == "c" * 43
+    assert keys.new_key() == "c" * 43
 
 
 def test_a_key_is_spelled_as_keygen_prints_it_or_given_as_bytes() -> None:
@@ -116,7 +133,7 @@ def test_a_key_is_spelled_as_keygen_prints_it_or_given_as_bytes() -> None:
         for key in (KEY, text, text + "=")
     }
     assert len(spoken) == 1
-    Codes([codes.new_key()], verification_uri=URI, audience=None, plain_http=False)
+    Codes([keys.new_key()], verification_uri=URI, audience=None, plain_http=False)
 
 
 SPELLED = base64.urlsafe_b64encode(KEY).rstrip(b"=").decode()

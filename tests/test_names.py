@@ -57,7 +57,9 @@ CUT = {
     "Devanagari conjuncts": ("क\u094dष" * 30, "क\u094dष" * 21 + "…"),
     "one letter under a heap of marks": ("e" + "\u0301" * 200, "e" + "\u0301" * 98 + "…"),
 }
-NAMES: dict[str, tuple[Any, str]] = {what: (name, name) for what, name in AS_WRITTEN.items()} | CLEANED | CUT
+NAMES: dict[str, tuple[Any, str]] = (
+    {what: (name, name) for what, name in AS_WRITTEN.items()} | CLEANED | CUT
+)
 
 
 @pytest.mark.parametrize(("name", "shown"), NAMES.values(), ids=NAMES)
@@ -73,7 +75,9 @@ def test_every_name_logs_its_person_in(name: Any, shown: str, run: Run[Any]) -> 
     assert run(app, app.qr.core.redeem(begun.device_code, acknowledged=seen.tag)).shown_as == shown
 
 
-@pytest.mark.parametrize(("name", "shown"), [*((name, name) for name in AS_WRITTEN.values()), *CLEANED.values()])
+@pytest.mark.parametrize(
+    ("name", "shown"), [*((name, name) for name in AS_WRITTEN.values()), *CLEANED.values()]
+)
 def test_a_place_is_cleaned_as_a_name_is(name: str | None, shown: str) -> None:
     app = App()
     begun = app.qr.begin(context={"place": name or ""})

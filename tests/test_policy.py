@@ -30,7 +30,9 @@ def test_the_presets_are_what_the_documents_promise() -> None:
         "guess_window": 600,
         "plain_http": False,
     }  # fmt: skip
-    assert STRICT.replay_window == STANDARD.replay_window, "a page needs as long to hear a lost answer"
+    assert STRICT.replay_window == STANDARD.replay_window, (
+        "a page needs as long to hear a lost answer"
+    )
     for name in ("lifetime", "redeem_window", "rotation", "rotation_grace"):
         assert getattr(STRICT, name) < getattr(STANDARD, name), f"strict is not stricter in {name}"
     for name in ("interval", "user_codes", "guesses", "guess_window"):
@@ -89,7 +91,10 @@ UNSAFE = {
     "guesses as text": ({"guesses": "5"}, "guesses must be a whole number"),
     "guesses that come back at once": ({"guess_window": 59}, "guess_window between 60 and 86400 s"),
     "guesses that always come back": ({"guess_window": 0}, "guess_window between 60 and 86400 s"),
-    "guesses that are gone for good": ({"guess_window": 86_401}, "guess_window between 60 and 86400 s"),
+    "guesses that are gone for good": (
+        {"guess_window": 86_401},
+        "guess_window between 60 and 86400 s",
+    ),
     "half a window": ({"guess_window": 90.5}, "guess_window must be a whole number"),
 }
 
@@ -114,14 +119,22 @@ def test_a_policy_is_a_value() -> None:
 @for_each_row("seconds", [1, 2, 10, 25, 120, 600])
 def test_a_policy_for_longer_or_shorter_logins(policy: Policy, seconds: int) -> None:
     """What must not exceed a life follows it, and nothing else changes."""
-    lasting = policy.lasting(seconds)
+    lasting = policy.with_lifetime(seconds)
     assert lasting.lifetime == seconds
     assert lasting.rotation == min(policy.rotation, seconds)
     assert lasting.rotation_grace == min(policy.rotation_grace, seconds)
-    assert replace(lasting, **{name: getattr(policy, name) for name in ("lifetime", "rotation", "rotation_grace")}) == policy
+    assert (
+        replace(
+            lasting,
+            **{name: getattr(policy, name) for name in ("lifetime", "rotation", "rotation_grace")},
+        )
+        == policy
+    )
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 601, True, 1.5, "60", None])
 def test_a_life_that_no_login_may_have(seconds: Any) -> None:
-    with pytest.raises(Misconfigured, match=r"policy\.lifetime must be a whole number of seconds between 1 and 600"):
-        STANDARD.lasting(seconds)
+    with pytest.raises(
+        Misconfigured, match=r"policy\.lifetime must be a whole number of seconds between 1 and 600"
+    ):
+        STANDARD.with_lifetime(seconds)

@@ -26,7 +26,13 @@ README = (ROOT / "README.md").read_text()
 def output(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
     """What the command printed; the test fails, showing it, if the command did."""
     done = subprocess.run(
-        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if done.returncode:
         pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout}", pytrace=False)
@@ -36,9 +42,15 @@ def output(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = 
 def project_files() -> Iterator[Path]:
     """What is, or is about to be, committed; where git does not say: everything that is not made by a tool."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True) if (ROOT / ".git").exists() else None
+    listed = (
+        subprocess.run(listing, cwd=ROOT, capture_output=True, text=True)
+        if (ROOT / ".git").exists()
+        else None
+    )
     if listed is not None and listed.returncode == 0:
-        yield from (ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
+        yield from (
+            ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()
+        )
         return
     ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()}
     for folder, folders, files in os.walk(ROOT):
@@ -60,28 +72,54 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
-    package = {str(path.relative_to(ROOT)) for path in project_files() if path.is_relative_to(ROOT / "qrlogin")}
+    package = {
+        str(path.relative_to(ROOT))
+        for path in project_files()
+        if path.is_relative_to(ROOT / "qrlogin")
+    }
     assert shipped == package
-    assert shipped >= {"qrlogin/py.typed", "qrlogin/step.lua", "qrlogin/browser/qr-login-element.js"}
+    assert shipped >= {
+        "qrlogin/py.typed",
+        "qrlogin/step.lua",
+        "qrlogin/browser/qr-login-element.js",
+    }
 
 
 @pytest.mark.matrix
-def test_the_wheel_runs_in_an_empty_environment_with_only_what_it_requires(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_runs_in_an_empty_environment_with_only_what_it_requires(
+    wheel: Path, tmp_path: Path
+) -> None:
     python = tmp_path / "venv" / "bin" / "python"
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
     output(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     uv = bootstrap.VENV / "bin" / "uv"
     index = bootstrap.uv_environment(bootstrap.pip_command())
-    install: list[str | Path] = [uv, "pip", "install", "--python", python, "-c", bootstrap.CONSTRAINTS, wheel]
+    install: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--python",
+        python,
+        "-c",
+        bootstrap.CONSTRAINTS,
+        wheel,
+    ]
     assert bootstrap.patiently(lambda: bootstrap.run(install, index))
-    installed = output(uv, "pip", "freeze", "--python", python)
+    installed = output(uv, "pip", "encode_context", "--python", python)
     names = set(re.findall(r"^([\w-]+)(?:==| @ )", installed, re.MULTILINE))
     assert names == {"itsdangerous", "qrlogin", "segno"}
     where = output(python, "-c", "import qrlogin; print(qrlogin.__file__)", cwd=tmp_path, env=env)
     assert Path(where.strip()).is_relative_to(tmp_path)
     key = output(python, "-m", "qrlogin", "keygen", cwd=tmp_path, env=env).strip()
     assert key
-    assert key != output(tmp_path / "venv" / "bin" / "qrlogin", "keygen", cwd=tmp_path, env=env).strip()
+    assert (
+        key
+        != output(tmp_path / "venv" / "bin" / "qrlogin", "keygen", cwd=tmp_path, env=env).strip()
+    )
 
 
 # --- what the files promise each other ------------------------------------------------------------
@@ -109,7 +147,11 @@ def test_ci_stops_at_the_first_command_that_fails(tmp_path: Path) -> None:
 
 def test_the_readme_or_the_docs_name_every_extra() -> None:
     text = README + "".join(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))
-    named = {extra.strip() for found in re.findall(r"qrlogin\[([\w, -]+)\]", text) for extra in found.split(",")}
+    named = {
+        extra.strip()
+        for found in re.findall(r"qrlogin\[([\w, -]+)\]", text)
+        for extra in found.split(",")
+    }
     assert named == set(PROJECT["project"]["optional-dependencies"])
 
 
@@ -120,8 +162,12 @@ def test_every_make_target_is_explained_by_make() -> None:
 
 
 def test_the_constraints_pin_every_direct_requirement_and_name_no_place() -> None:
-    lines = [line for line in bootstrap.CONSTRAINTS.read_text().splitlines() if not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [^@/]+)?", line)] == []
+    lines = [
+        line for line in bootstrap.CONSTRAINTS.read_text().splitlines() if not line.startswith("#")
+    ]
+    assert [
+        line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [^@/]+)?", line)
+    ] == []
     pinned = {line.partition("==")[0] for line in lines}
     wanted = list(PROJECT["project"]["dependencies"]) + bootstrap.group_requirements(["dev"])
     for extra in PROJECT["project"]["optional-dependencies"].values():
@@ -139,7 +185,9 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
             text = path.read_text()
         except UnicodeDecodeError:
             continue  # a picture
-        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)]
+        found += [
+            f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)
+        ]
     assert found == []
 
 
@@ -147,13 +195,17 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
 
 
 @pytest.mark.parametrize("fixture", ["redis_url", "valkey_url"])
-def test_a_server_answers_and_keeps_nothing_on_disk(fixture: str, request: pytest.FixtureRequest) -> None:
+def test_a_server_answers_and_keeps_nothing_on_disk(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
     with redis.Redis.from_url(request.getfixturevalue(fixture)) as client:
         assert client.ping()
         assert client.config_get("save") == {"save": ""}
 
 
-def test_a_server_of_ones_own_can_be_stopped_and_comes_back_empty(own_redis: servers.RedisServer) -> None:
+def test_a_server_of_ones_own_can_be_stopped_and_comes_back_empty(
+    own_redis: servers.RedisServer,
+) -> None:
     first = own_redis.process
     with redis.Redis.from_url(own_redis.url) as client:
         client.set("key", "value")
@@ -166,11 +218,16 @@ def test_a_server_of_ones_own_can_be_stopped_and_comes_back_empty(own_redis: ser
 
 
 def test_a_server_that_cannot_start_says_why(own_redis: servers.RedisServer) -> None:
-    with pytest.raises(RuntimeError, match="no-such-option"), servers.RedisServer(own_redis.binary, "--no-such-option"):
+    with (
+        pytest.raises(RuntimeError, match="no-such-option"),
+        servers.RedisServer(own_redis.binary, "--no-such-option"),
+    ):
         pass
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
+)
 def test_a_missing_part_is_a_skip_at_home_and_a_failure_in_ci(
     ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +278,9 @@ def test_apt_get_is_asked_again_only_for_what_it_knows(
 
 def test_uv_is_told_what_pip_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "pip.conf"
-    config.write_text("[global]\nindex-url = https://mirror.example/simple\nextra-index-url = file:///a\n  file:///b\n")
+    config.write_text(
+        "[global]\nindex-url = https://mirror.example/simple\nextra-index-url = file:///a\n  file:///b\n"
+    )
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))

@@ -7,12 +7,23 @@ from typing import Any
 import pytest
 
 import qrlogin
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin, RecordLost, State, stores
+from qrlogin import (
+    AsyncMemoryStore,
+    AsyncQRLogin,
+    MemoryStore,
+    Misconfigured,
+    QRLogin,
+    RecordLost,
+    State,
+    stores,
+)
 from tests.application import KEY, URI, App, Run
 
 
 def public(thing: type) -> dict[str, Any]:
-    return {name: inspect.getattr_static(thing, name) for name in dir(thing) if not name.startswith("_")}
+    return {
+        name: inspect.getattr_static(thing, name) for name in dir(thing) if not name.startswith("_")
+    }
 
 
 def unwrapped(function: Any) -> Any:
@@ -25,7 +36,7 @@ TWINS = [
     (stores.RedisStore, stores.AsyncRedisStore),
     (stores.Store, stores.AsyncStore),
     (stores.Listener, stores.AsyncListener),
-    (stores.Wakeups, stores.AsyncWakeups),
+    (stores.Listeners, stores.AsyncListeners),
 ]
 
 
@@ -35,7 +46,10 @@ def test_twins_have_the_same_names_signatures_and_words(sync: type, awaited: typ
     ours, theirs = public(sync), public(awaited)
     assert list(ours) == list(theirs)
     for name in [*ours, "__init__"]:
-        one, other = unwrapped(inspect.getattr_static(sync, name)), unwrapped(inspect.getattr_static(awaited, name))
+        one, other = (
+            unwrapped(inspect.getattr_static(sync, name)),
+            unwrapped(inspect.getattr_static(awaited, name)),
+        )
         if not inspect.isfunction(one):
             assert type(one) is type(other), name
             continue
@@ -49,7 +63,10 @@ def test_twins_have_the_same_names_signatures_and_words(sync: type, awaited: typ
 def spoken(function: Any) -> str:
     """The signature as text, with types that differ by colour alone made equal."""
     signature = inspect.signature(function)
-    parameters = [f"{one.name}:{one.kind.name}={one.default!r}:{_plain(one.annotation)}" for one in signature.parameters.values()]
+    parameters = [
+        f"{one.name}:{one.kind.name}={one.default!r}:{_plain(one.annotation)}"
+        for one in signature.parameters.values()
+    ]
     return f"({', '.join(parameters)}) -> {_plain(signature.return_annotation)}"
 
 
@@ -64,7 +81,9 @@ def _plain(annotation: object) -> str:
 
 
 def test_everything_that_talks_to_a_store_is_awaited_and_nothing_else() -> None:
-    awaited = {name for name, each in public(AsyncQRLogin).items() if inspect.iscoroutinefunction(each)}
+    awaited = {
+        name for name, each in public(AsyncQRLogin).items() if inspect.iscoroutinefunction(each)
+    }
     assert awaited == {name for name, each in public(QRLogin).items() if inspect.isfunction(each)}
     assert awaited == {
         "begin",
@@ -101,9 +120,13 @@ def test_the_public_names_are_frozen() -> None:
     assert qrlogin.__all__ == PUBLIC.split()
     assert qrlogin.__all__ == sorted(qrlogin.__all__, key=lambda name: (not name.isupper(), name))
     assert {
-        name for name, value in vars(qrlogin).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+        name
+        for name, value in vars(qrlogin).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
     } == set(qrlogin.__all__)
-    assert all(getattr(qrlogin, name).__module__.startswith("qrlogin") for name in PUBLIC.split()[3:])
+    assert all(
+        getattr(qrlogin, name).__module__.startswith("qrlogin") for name in PUBLIC.split()[3:]
+    )
 
 
 def test_a_store_of_the_other_colour_is_refused_with_the_right_door() -> None:

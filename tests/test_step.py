@@ -60,8 +60,8 @@ def in_python(listed: Sequence[Case]) -> list[Seen]:
                 now=reply.now,
                 told=reply.record,
                 kept=kept,
-                announced=f"{reply.login_id} {kept['version']}" if outcome.announce else None,
-                life=command.keep if born else LIVES if case.record else None,
+                announced=f"{reply.login_id} {kept['version']}" if outcome.notify else None,
+                life=command.ttl_ms if born else LIVES if case.record else None,
             )
         )
     return seen
@@ -71,7 +71,9 @@ def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
     seen = []
     for index, case in enumerate(listed):
         command = case.command
-        asked = oracle.Asked(case.record, command.values, command.mark, command.durations, command.until, 0)
+        asked = oracle.Asked(
+            case.record, command.values, command.mark, command.durations, command.deadline_ms, 0
+        )
         told = oracle.expected(command.row.event, asked, case.clock)
         seen.append(
             Seen(
@@ -81,7 +83,7 @@ def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
                 told=told.record,
                 kept=told.record,
                 announced=f"{login_id(index)} {told.record['version']}" if told.announced else None,
-                life=command.keep if told.born else LIVES if case.record else None,
+                life=command.ttl_ms if told.born else LIVES if case.record else None,
             )
         )
     return seen
@@ -104,7 +106,12 @@ def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
                 arguments = calls.arguments(replace(case.command, login_id=login_id(index)))
                 keys.append(key := str(arguments[1]))
                 if case.record:
-                    pipe.hset(key, mapping={_bytes(name): _bytes(value) for name, value in case.record.items()})
+                    pipe.hset(
+                        key,
+                        mapping={
+                            _bytes(name): _bytes(value) for name, value in case.record.items()
+                        },
+                    )
                     pipe.pexpireat(key, LIVES)
                 pipe.execute_command("EVALSHA", sha, *arguments)
                 pipe.hgetall(key)
@@ -119,9 +126,9 @@ def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
                 if case.record:
                     next(answers), next(answers)
                 reply, kept, ends = _reply(next(answers)), next(answers), next(answers)
-                keep = case.command.keep
-                if keep is not None and earliest + keep <= ends <= latest + keep:
-                    ends = keep
+                ttl_ms = case.command.ttl_ms
+                if ttl_ms is not None and earliest + ttl_ms <= ends <= latest + ttl_ms:
+                    ends = ttl_ms
                 seen.append(
                     Seen(
                         verdict=reply.verdict,
@@ -173,7 +180,10 @@ def agree(listed: Sequence[Case], wanted: Sequence[Seen], seen: Sequence[Seen]) 
         if want != got
     ]
     if differing:
-        pytest.fail(f"{len(differing)} of {len(listed)} cases differ:\n" + "\n".join(differing[:5]), pytrace=False)
+        pytest.fail(
+            f"{len(differing)} of {len(listed)} cases differ:\n" + "\n".join(differing[:5]),
+            pytrace=False,
+        )
 
 
 def _differences(want: Seen, got: Seen) -> Iterator[str]:
@@ -191,8 +201,12 @@ def test_the_cases_do_not_get_fewer(listed: list[Case], capsys: pytest.CaptureFi
     assert {case.command.row.event for case in listed} == {row.event for row in ROWS}
 
 
-def test_the_cases_reach_every_verdict_that_a_row_can_give(listed: list[Case], wanted: list[Seen]) -> None:
-    reached = {(case.command.row.event, str(one.verdict)) for case, one in zip(listed, wanted, strict=True)}
+def test_the_cases_reach_every_verdict_that_a_row_can_give(
+    listed: list[Case], wanted: list[Seen]
+) -> None:
+    reached = {
+        (case.command.row.event, str(one.verdict)) for case, one in zip(listed, wanted, strict=True)
+    }
     for row in ROWS:
         can = {"applied"}
         can |= {"forbidden"} if row.proves or row.guards else set()
@@ -215,17 +229,26 @@ def test_lua_without_a_server_decides_a_sample_as_python_does(listed: list[Case]
 
 
 @pytest.mark.long
-def test_lua_on_a_real_redis_means_what_python_means(listed: list[Case], wanted: list[Seen], redis_url: str) -> None:
+def test_lua_on_a_real_redis_means_what_python_means(
+    listed: list[Case], wanted: list[Seen], redis_url: str
+) -> None:
     with redis.Redis.from_url(redis_url) as client:
         agree(listed, wanted, in_lua(client, listed))
 
 
 @pytest.mark.parametrize("changed_at", ["", str(NOW)])
-def test_without_a_given_time_lua_asks_the_server_and_never_goes_back(changed_at: str, redis_url: str) -> None:
+def test_without_a_given_time_lua_asks_the_server_and_never_goes_back(
+    changed_at: str, redis_url: str
+) -> None:
     prefix = f"qrl-test-{uuid.uuid4().hex}:"
     with redis.Redis.from_url(redis_url) as client:
-        arguments = _Calls(prefix, None).arguments(Command("login", TABLE["status"], "m", {"device_digest": "D"}))
-        client.hset(str(arguments[1]), mapping={"state": "pending", "device_digest": "D", "changed_at": changed_at})
+        arguments = _Calls(prefix, None).arguments(
+            Command("login", TABLE["status"], "m", {"device_digest": "D"})
+        )
+        client.hset(
+            str(arguments[1]),
+            mapping={"state": "pending", "device_digest": "D", "changed_at": changed_at},
+        )
         earliest = _milliseconds(client.time())
         reply = _reply(client.execute_command("EVAL", SCRIPT, *arguments))
         latest = _milliseconds(client.time())
@@ -248,25 +271,39 @@ def test_a_number_is_1_to_15_ascii_digits_and_nothing_else() -> None:
 
 def test_a_command_that_is_refused_leaves_no_trace(listed: list[Case], wanted: list[Seen]) -> None:
     for case, one in zip(listed, wanted, strict=True):
-        if one.verdict != "applied" and not (case.command.row.paces and one.verdict in ("refused", "slow")):
+        if one.verdict != "applied" and not (
+            case.command.row.paces and one.verdict in ("refused", "slow")
+        ):
             assert one.kept == case.record, case.about
             assert one.announced is None, case.about
 
 
-def test_what_repeats_says_the_same_after_it_was_applied(listed: list[Case], wanted: list[Seen]) -> None:
+def test_what_repeats_says_the_same_after_it_was_applied(
+    listed: list[Case], wanted: list[Seen]
+) -> None:
     """I18: the same command again, at the same instant and long after, is a repeat and changes nothing."""
     applied = 0
     for case, one in zip(listed, wanted, strict=True):
         row, command = case.command.row, replace(case.command, login_id=one.echo[0])
-        if one.verdict != "applied" or not row.repeats or not all(command.values.get(name) for name in row.repeats_if):
+        if (
+            one.verdict != "applied"
+            or not row.repeats
+            or not all(command.values.get(name) for name in row.repeats_if)
+        ):
             continue
         later: tuple[int, ...] = (one.now, one.now + 10**8)
         if row.repeats_until:
             ends = number(one.kept[row.repeats_until])
-            later = (one.now,) if ends is not None and one.now < ends else ()  # a window of no length has nothing to repeat
+            later = (
+                (one.now,) if ends is not None and one.now < ends else ()
+            )  # a window of no length has nothing to repeat
         for clock in later:
             again = step(one.kept, command, clock)
-            assert (again.reply.verdict, again.changes, again.announce) == (Verdict.REPEATED, {}, False), case.about
+            assert (again.reply.verdict, again.changes, again.notify) == (
+                Verdict.REPEATED,
+                {},
+                False,
+            ), case.about
             assert again.reply.record == one.kept
         applied += 1
     assert applied > 1000
@@ -275,7 +312,9 @@ def test_what_repeats_says_the_same_after_it_was_applied(listed: list[Case], wan
 def test_the_step_knows_no_event_and_no_state_by_name() -> None:
     """Renamed from end to end, the table means the same: so a row from a newer process runs in an older one."""
     python = Path(qrlogin.__file__).with_name("step.py").read_text("utf-8")
-    for name in {*TABLE, *(str(state) for state in State), COUNTING, SPENT} - {"expired"}:  # which is also a verdict
+    for name in {*TABLE, *(str(state) for state in State), COUNTING, SPENT} - {
+        "expired"
+    }:  # which is also a verdict
         assert f'"{name}"' not in python
         assert f"'{name}'" not in SCRIPT
     assert BROKEN not in {str(state) for state in State}

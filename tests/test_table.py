@@ -12,7 +12,21 @@ from dataclasses import dataclass, replace
 import pytest
 
 from qrlogin.step import Command, Outcome, Record, Verdict, number, step
-from qrlogin.table import ABSENT, ANY, DIES_AT, GUESSED_RIGHT, LOOK_UP, NAME, NEVER, TABLE, TERMINAL, Count, Row, State, guess
+from qrlogin.table import (
+    ABSENT,
+    ANY,
+    DIES_AT,
+    GUESSED_RIGHT,
+    LOOK_UP,
+    NAME,
+    NEVER,
+    TABLE,
+    TERMINAL,
+    Count,
+    Row,
+    State,
+    guess,
+)
 
 # 1. The rows, literally
 
@@ -20,12 +34,12 @@ from qrlogin.table import ABSENT, ANY, DIES_AT, GUESSED_RIGHT, LOOK_UP, NAME, NE
 PROTOCOL = """
 begin   | -                      | -        | absent (never)                                                      | pending   | any: device_digest                       | v device_digest context needs only_for begin_seal; begun_at expires_at redeem_by
 status  | device_digest          | -        | any (never)                                                         | stay      | -                                        | -
-scan    | -                      | only_for | pending (expires_at)                                                | scanned   | scanned confirmed redeemed: claim        | claim who scanner; scanned_at
+scan    | -                      | only_for | pending (expires_at)                                                | scanned   | scanned confirmed redeemed: claim        | claim shown_as scanner_seal; scanned_at
 release | claim                  | -        | scanned (expires_at)                                                | pending   | pending:                                 | -
 confirm | claim                  | needs    | scanned (expires_at)                                                | confirmed | confirmed redeemed:                      | subject met facts approval; confirmed_at
 deny    | claim                  | -        | scanned (expires_at) confirmed (redeem_by)                          | denied    | denied:                                  | -
 cancel  | device_digest          | -        | pending (expires_at) scanned (expires_at) confirmed (redeem_by)     | cancelled | cancelled:                               | -
-redeem  | device_digest scanner  | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
+redeem  | device_digest scanner_seal  | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 collect | device_digest          | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 """  # noqa: E501
 #: Guesses of typed codes are counted in records of their own, by rows that are in no login's table.
@@ -43,23 +57,35 @@ look up | - | - | any (never)    | stay   | -          | -
 def spelled(row: Row) -> tuple[str, ...]:
     """A row in the words of the text above."""
     names = {ABSENT: "absent", ANY: "any"}
-    sources = " ".join(f"{names.get(state, state)} ({dies_at or 'never'})" for state, dies_at in row.sources.items())
-    repeated = " ".join(names.get(state, state) for state in row.repeats) + ":" if row.repeats else "-"
-    repeated += "".join(f" {name}" for name in row.repeats_if) + (f" before {row.repeats_until}" if row.repeats_until else "")
+    sources = " ".join(
+        f"{names.get(state, state)} ({dies_at or 'never'})"
+        for state, dies_at in row.sources.items()
+    )
+    repeated = (
+        " ".join(names.get(state, state) for state in row.repeats) + ":" if row.repeats else "-"
+    )
+    repeated += "".join(f" {name}" for name in row.repeats_if) + (
+        f" before {row.repeats_until}" if row.repeats_until else ""
+    )
     writes = " ".join(row.writes) + (f"; {' '.join(row.instants)}" if row.instants else "")
     proves, guards = (" ".join(names) or "-" for names in (row.proves, row.guards))
     return (row.event, proves, guards, sources, row.to or "stay", repeated, writes or "-")
 
 
 def written(text: str) -> list[tuple[str, ...]]:
-    return [tuple(" ".join(cell.split()) for cell in line.split("|")) for line in text.strip().splitlines()]
+    return [
+        tuple(" ".join(cell.split()) for cell in line.split("|"))
+        for line in text.strip().splitlines()
+    ]
 
 
 def test_the_rows_are_those_of_the_protocol() -> None:
     assert [spelled(row) for row in TABLE.values()] == written(PROTOCOL)
     assert {event: row.event for event, row in TABLE.items()} == {event: event for event in TABLE}
     assert {row.event for row in TABLE.values() if row.reads} == {"status"}
-    assert {row.event: row.paces for row in TABLE.values() if row.paces} == {"collect": ("pending", "scanned")}
+    assert {row.event: row.paces for row in TABLE.values() if row.paces} == {
+        "collect": ("pending", "scanned")
+    }
     assert not any(row.count for row in TABLE.values())
 
 
@@ -68,7 +94,9 @@ def test_guesses_are_counted_beside_the_logins() -> None:
     assert [spelled(row) for row in (guess(5), GUESSED_RIGHT)] == written(GUESSING)
     assert guess(5).count == Count("guesses", 5, "spent", by=1)
     assert GUESSED_RIGHT.count == Count("guesses", 10**9, "counting", by=-1)
-    assert guess(5) is guess(5) is not guess(6), "a store spells a row once: it has to be the same one each time"
+    assert guess(5) is guess(5) is not guess(6), (
+        "a store spells a row once: it has to be the same one each time"
+    )
     assert not {"counting", "spent"} & {*State}
 
 
@@ -82,18 +110,32 @@ def test_letters_name_a_login_in_a_record_beside_it() -> None:
 def test_what_keeps_a_poller_to_its_interval_is_nothing_that_a_row_reads() -> None:
     """PROTOCOL section 9: a poll never writes, which is to say: never a field that another event reads."""
     for row in (*TABLE.values(), guess(5), GUESSED_RIGHT):
-        read = {*row.proves, *row.guards, *row.repeats_if, row.repeats_until, *row.sources.values(), *row.writes, *row.instants}
+        read = {
+            *row.proves,
+            *row.guards,
+            *row.repeats_if,
+            row.repeats_until,
+            *row.sources.values(),
+            *row.writes,
+            *row.instants,
+        }
         assert not {name for name in read if name.startswith("pace")}, row.event
 
 
 def test_deadlines_belong_to_states_and_ends_have_none() -> None:
     """A state dies at one instant whoever asks, so the step and the answers cannot disagree about "expired"."""
-    assert dict(DIES_AT) == {"pending": "expires_at", "scanned": "expires_at", "confirmed": "redeem_by"}
+    assert dict(DIES_AT) == {
+        "pending": "expires_at",
+        "scanned": "expires_at",
+        "confirmed": "redeem_by",
+    }
     assert set(TERMINAL) == {"redeemed", "denied", "cancelled"}
     assert set(State) == {*DIES_AT, *TERMINAL, State.EXPIRED}
     for row in TABLE.values():
         for state, dies_at in row.sources.items():
-            assert dies_at == (NEVER if state in (ABSENT, ANY) else DIES_AT[State(state)]), row.event
+            assert dies_at == (NEVER if state in (ABSENT, ANY) else DIES_AT[State(state)]), (
+                row.event
+            )
 
 
 def test_expired_is_a_verdict_and_never_a_state_that_is_written() -> None:
@@ -122,7 +164,15 @@ def test_what_a_row_writes_is_neither_its_proof_nor_the_bookkeeping() -> None:
 # 2. The search
 
 BEGUN, HORIZON = 100, 110
-EXPIRES, REDEEM_WINDOW, REPLAY, ROTATION, GRACE, LAG, INTERVAL = 4, 2, 2, 2, 1, 3, 2  # so short that every instant is looked at
+EXPIRES, REDEEM_WINDOW, REPLAY, ROTATION, GRACE, LAG, INTERVAL = (
+    4,
+    2,
+    2,
+    2,
+    1,
+    3,
+    2,
+)  # so short that every instant is looked at
 ACCOUNTS, BROWSERS, CLICKS = ("A", "B"), ("right", "wrong"), ("1", "2")
 
 
@@ -138,7 +188,9 @@ class Point:
 
     @classmethod
     def of(cls, record: Record, time: int) -> "Point":
-        return cls(time, frozenset((name, text) for name, text in record.items() if name not in _ASIDE))
+        return cls(
+            time, frozenset((name, text) for name, text in record.items() if name not in _ASIDE)
+        )
 
 
 def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
@@ -160,13 +212,30 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
             signed_end = BEGUN + EXPIRES + REDEEM_WINDOW
             yield sent("collect", browser, signed_end, device_digest=browser, redeem_mark=click)
             for tag in ("", *(f"scanned by {account}" for account in ACCOUNTS)):
-                yield sent("redeem", browser, signed_end, device_digest=browser, scanner=tag, redeem_mark=click)
+                yield sent(
+                    "redeem",
+                    browser,
+                    signed_end,
+                    device_digest=browser,
+                    scanner_seal=tag,
+                    redeem_mark=click,
+                )
     for account in ACCOUNTS:
         claim = f"claim of {account}"
         for shown in range(BEGUN, min(time + 1, BEGUN + EXPIRES), ROTATION):
             dies = shown + ROTATION + GRACE
-            yield sent("scan", account, dies, claim=claim, who=account, scanner=f"scanned by {account}", only_for=account)
-        yield sent("confirm", account, claim=claim, subject=account, approval=f"approved by {account}")
+            yield sent(
+                "scan",
+                account,
+                dies,
+                claim=claim,
+                shown_as=account,
+                scanner_seal=f"scanned by {account}",
+                only_for=account,
+            )
+        yield sent(
+            "confirm", account, claim=claim, subject=account, approval=f"approved by {account}"
+        )
         yield sent("release", account, claim=claim)
         yield sent("deny", account, claim=claim)
 
@@ -206,7 +275,11 @@ def state(record: Record) -> str:
 @pytest.fixture(scope="module")
 def searched() -> tuple[set[Point], list[Found]]:
     """Every reachable point, and every command at each of them, on time and by a clock that lags behind."""
-    seen, found, queue = {Point.of({}, BEGUN)}, list[Found](), deque[tuple[Record, int]]([({}, BEGUN)])
+    seen, found, queue = (
+        {Point.of({}, BEGUN)},
+        list[Found](),
+        deque[tuple[Record, int]]([({}, BEGUN)]),
+    )
     marks = itertools.count()
     while queue:
         record, time = queue.popleft()
@@ -221,7 +294,9 @@ def searched() -> tuple[set[Point], list[Found]]:
                     reached.append((one.after, time))
                 elif outcome.changes:  # paced: too early once more, and with another mark
                     sooner = replace(command, mark=f"m{next(marks)}")
-                    found.append(Found(time, one.after, who, sooner, step(one.after, sooner, clock)))
+                    found.append(
+                        Found(time, one.after, who, sooner, step(one.after, sooner, clock))
+                    )
         for after, then in reached:
             if (point := Point.of(after, then)) not in seen:
                 seen.add(point)
@@ -231,18 +306,30 @@ def searched() -> tuple[set[Point], list[Found]]:
 
 Searched = tuple[set[Point], list[Found]]
 FEWEST_STATES, FEWEST_TIMELESS = 3286, 21  # when this was written
-COLLECTING = ("redeem", "collect")
+REDEEM_ERRORS = ("redeem", "collect")
 
 
-def test_the_search_is_not_smaller_than_it_was(searched: Searched, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_search_is_not_smaller_than_it_was(
+    searched: Searched, capsys: pytest.CaptureFixture[str]
+) -> None:
     points, found = searched
-    timeless = {frozenset(item for item in point.items if not item[1].isdigit() or item[0] == "redeem_mark") for point in points}
+    timeless = {
+        frozenset(item for item in point.items if not item[1].isdigit() or item[0] == "redeem_mark")
+        for point in points
+    }
     verdicts = Counter((one.event, str(one.verdict)) for one in found)
     with capsys.disabled():
-        print(f"\n{len(points)} states ({len(timeless)} without their times), {len(found)} calls", end=" ")
+        print(
+            f"\n{len(points)} states ({len(timeless)} without their times), {len(found)} calls",
+            end=" ",
+        )
     assert (len(points), len(timeless)) >= (FEWEST_STATES, FEWEST_TIMELESS)
     for row in TABLE.values():
-        can = {"applied"} | ({"repeated"} if row.repeats else set()) | ({"forbidden"} if row.proves else set())
+        can = (
+            {"applied"}
+            | ({"repeated"} if row.repeats else set())
+            | ({"forbidden"} if row.proves else set())
+        )
         can |= set() if row.reads else {"refused"}
         can |= {"expired"} if any(row.sources.values()) else set()
         can |= {"slow"} if row.paces else set()
@@ -279,11 +366,11 @@ def test_a_login_is_redeemed_once(searched: Searched) -> None:
     """I1: one mark is ever written; whoever redeems again is the same click within its window, or is refused."""
     for one in searched[1]:
         kept = one.before.get("redeem_mark")
-        if one.event in COLLECTING and one.verdict is Verdict.APPLIED:
+        if one.event in REDEEM_ERRORS and one.verdict is Verdict.APPLIED:
             assert kept is None
         elif kept is not None:
             assert one.after["redeem_mark"] == kept
-        if one.event in COLLECTING and one.verdict is Verdict.REPEATED:
+        if one.event in REDEEM_ERRORS and one.verdict is Verdict.REPEATED:
             assert one.command.values["redeem_mark"] == kept
             assert one.outcome.reply.now < int(one.before["replay_by"])
 
@@ -292,7 +379,9 @@ def test_only_the_browser_that_began_it_gets_anything(searched: Searched) -> Non
     """I2: status, cancel and redeem of another browser are forbidden wherever the login stands."""
     for one in searched[1]:
         if one.who == "wrong":
-            assert one.verdict is (Verdict.REFUSED if one.event == "begin" else Verdict.FORBIDDEN), one
+            assert one.verdict is (
+                Verdict.REFUSED if one.event == "begin" else Verdict.FORBIDDEN
+            ), one
 
 
 def test_the_subject_is_the_scanner_who_confirmed(searched: Searched) -> None:
@@ -302,13 +391,18 @@ def test_the_subject_is_the_scanner_who_confirmed(searched: Searched) -> None:
         if record.get("state") in ("confirmed", "redeemed"):
             subject = record["subject"]
             assert record["claim"] == f"claim of {subject}"
-            assert (record["who"], record["scanner"]) == (subject, f"scanned by {subject}")
+            assert (record["shown_as"], record["scanner_seal"]) == (
+                subject,
+                f"scanned by {subject}",
+            )
             assert record["approval"] == f"approved by {subject}"
     for one in searched[1]:
         if one.event in ("confirm", "deny", "release") and one.moved:
-            assert one.before["who"] == one.who
+            assert one.before["shown_as"] == one.who
         if one.event == "redeem" and one.verdict in (Verdict.APPLIED, Verdict.REPEATED):
-            assert one.command.values["scanner"] == f"scanned by {one.after['subject']}", "I31: another person was acknowledged"
+            assert one.command.values["scanner_seal"] == f"scanned by {one.after['subject']}", (
+                "I31: another person was acknowledged"
+            )
 
 
 def test_nothing_is_granted_after_its_deadline(searched: Searched) -> None:
@@ -317,7 +411,7 @@ def test_nothing_is_granted_after_its_deadline(searched: Searched) -> None:
         if one.verdict is Verdict.APPLIED and one.event not in ("begin", "status"):
             now = one.outcome.reply.now
             assert now < int(one.before[DIES_AT[State(one.before["state"])]]), one
-            assert one.command.until is None or now < one.command.until, one
+            assert one.command.deadline_ms is None or now < one.command.deadline_ms, one
 
 
 def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: Searched) -> None:
@@ -330,20 +424,28 @@ def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: S
         for clock in range(one.time, HORIZON + REPLAY + 1):
             again = step(one.after, one.command, clock)
             assert not again.changes
-            assert not again.announce
+            assert not again.notify
             assert again.reply.record == one.after
-            over = one.event in COLLECTING and again.reply.now >= int(one.after["replay_by"])
+            over = one.event in REDEEM_ERRORS and again.reply.now >= int(one.after["replay_by"])
             assert again.reply.verdict is (Verdict.REFUSED if over else Verdict.REPEATED), one
     assert applied > 100
 
 
 def test_a_stop_wins_until_redeemed(searched: Searched) -> None:
     """I4: deny and cancel are heard from every state on the way, and confirm against deny always ends denied."""
-    on_the_way = [one for one in searched[1] if state(one.before) in DIES_AT and one.outcome.reply.now < _dies(one.before)]
+    on_the_way = [
+        one
+        for one in searched[1]
+        if state(one.before) in DIES_AT and one.outcome.reply.now < _dies(one.before)
+    ]
     for one in on_the_way:
         if one.event == "cancel" and one.who == one.before["device_digest"]:
             assert state(one.after) == "cancelled", one
-        if one.event == "deny" and state(one.before) != "pending" and one.who == one.before["who"]:
+        if (
+            one.event == "deny"
+            and state(one.before) != "pending"
+            and one.who == one.before["shown_as"]
+        ):
             assert state(one.after) == "denied", one
         if one.event == "confirm" and one.moved:
             deny = replace(one.command, row=TABLE["deny"])
@@ -360,7 +462,7 @@ def _dies(record: Record) -> int:
 
 def test_every_change_is_told_and_counted(searched: Searched) -> None:
     for one in searched[1]:
-        assert one.outcome.announce == one.moved
+        assert one.outcome.notify == one.moved
         version = number(one.before.get("version", "0"))
         assert version is not None
         assert number(one.after.get("version", "0")) == version + one.moved
@@ -387,7 +489,11 @@ def test_time_goes_forward_inside_a_login(searched: Searched) -> None:
     for one in searched[1]:
         assert int(one.after.get("changed_at", "0")) >= int(one.before.get("changed_at", "0"))
         assert one.outcome.reply.now >= int(one.before.get("changed_at", "0"))
-        fixed = {name: one.before[name] for name in ("begun_at", "expires_at", "redeem_by") if name in one.before}
+        fixed = {
+            name: one.before[name]
+            for name in ("begun_at", "expires_at", "redeem_by")
+            if name in one.before
+        }
         assert fixed.items() <= one.after.items(), "a deadline was moved"
 
 
@@ -395,4 +501,7 @@ def test_absence_is_refusal(searched: Searched) -> None:
     """I13: with the record gone, at whatever moment, every call but begin is refused."""
     for one in searched[1]:
         if one.event != "begin":
-            assert step({}, one.command, one.time).reply.verdict in (Verdict.REFUSED, Verdict.FORBIDDEN)
+            assert step({}, one.command, one.time).reply.verdict in (
+                Verdict.REFUSED,
+                Verdict.FORBIDDEN,
+            )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qrlogin import browser
-from qrlogin.browser import LANGUAGES, MODULES, language, module, say, texts
+from qrlogin.browser import LANGUAGES, MODULES, language, module, texts, translate
 from tests.tables import for_each_row
 
 SECTIONS = ("login", "approve", "pages")
@@ -18,10 +18,12 @@ def test_the_languages_and_their_sections() -> None:
     for lang in LANGUAGES:
         assert tuple(texts(lang)) == SECTIONS
         for section in SECTIONS:
-            assert list(texts(lang)[section]) == list(texts("en")[section]), "the same keys in the same order"
-            assert all(re.fullmatch("[a-z][A-Za-z0-9]*|fact_[a-z_]+", key) for key in texts(lang)[section]), (
-                "a fact is named as in the context"
+            assert list(texts(lang)[section]) == list(texts("en")[section]), (
+                "the same keys in the same order"
             )
+            assert all(
+                re.fullmatch("[a-z][A-Za-z0-9]*|fact_[a-z_]+", key) for key in texts(lang)[section]
+            ), "a fact is named as in the context"
 
 
 @for_each_row("section, key", EVERY)
@@ -48,7 +50,9 @@ def test_chinese_is_chinese(section: str, key: str) -> None:
     assert not re.search(r"[,;:!?()\"']|\.(?!\d)", text), "punctuation is full-width"
     assert set(re.findall("[A-Za-z]{2,}", text)) <= LATIN
     assert not re.search("您", text), "people are addressed as 你, everywhere"
-    assert not re.search("[A-Za-z0-9][\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z0-9]", text), "a space between Chinese and Latin"
+    assert not re.search("[A-Za-z0-9][\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z0-9]", text), (
+        "a space between Chinese and Latin"
+    )
     assert not re.search("帐|登陆|扫瞄", text), "账号, 登录, 扫描"
     assert not text or re.search("[\u4e00-\u9fff]", text)
 
@@ -97,7 +101,8 @@ def test_the_modules_are_all_there_are_and_import_each_other_only() -> None:
         source = module(name).decode()
         assert source.isascii() or name == "qr-login-texts.js" or "…" in source
         for imported in re.findall(
-            r"""(?:\bfrom|\bimport)\s*\(?["']([^"']+)["']""", re.sub(r"/\*.*?\*/", "", source, flags=re.S)
+            r"""(?:\bfrom|\bimport)\s*\(?["']([^"']+)["']""",
+            re.sub(r"/\*.*?\*/", "", source, flags=re.S),
         ):
             assert imported.removeprefix("./") in MODULES, f"{name} imports {imported}"
     with pytest.raises(KeyError):
@@ -105,13 +110,15 @@ def test_the_modules_are_all_there_are_and_import_each_other_only() -> None:
 
 
 def test_words_are_filled_in_and_turn_nothing_around_them() -> None:
-    assert say("en", "loggedInAs", name="{n} \u202eevil") == texts("en")["pages"]["loggedInAs"].replace(
-        "{name}", "\u2068{n} evil\u2069"
+    assert translate("en", "loggedInAs", name="{n} \u202eevil") == texts("en")["pages"][
+        "loggedInAs"
+    ].replace("{name}", "\u2068{n} evil\u2069")
+    closing = translate("en", "loggedInAs", name="x\u2069\u202e\n\u2029(nimda) \u0646\u200c\u0647")
+    assert closing == texts("en")["pages"]["loggedInAs"].replace(
+        "{name}", "\u2068x(nimda) \u0646\u200c\u0647\u2069"
     )
-    closing = say("en", "loggedInAs", name="x\u2069\u202e\n\u2029(nimda) \u0646\u200c\u0647")
-    assert closing == texts("en")["pages"]["loggedInAs"].replace("{name}", "\u2068x(nimda) \u0646\u200c\u0647\u2069")
-    assert "15" in say("zh-CN", "passwordHelp", n=15)
-    assert "\u2068" not in say("zh-CN", "passwordHelp", n=15), "a number turns nothing"
+    assert "15" in translate("zh-CN", "passwordHelp", n=15)
+    assert "\u2068" not in translate("zh-CN", "passwordHelp", n=15), "a number turns nothing"
     for key, words in (("noSuchKey", {}), ("loggedInAs", {}), ("loggedInAs", {"nome": "a"})):
         with pytest.raises(KeyError):
-            say("en", key, **words)
+            translate("en", key, **words)

@@ -23,15 +23,17 @@ from qrlogin import (
     Status,
     Superseded,
     UnknownLogin,
-    replies,
 )
-from qrlogin.stores.wakeups import AsyncWaiter, Waiter
+from qrlogin.news import is_news, wait_limit
+from qrlogin.stores.listeners import AsyncLocalListener, LocalListener
 from tests.application import ALICE, KEY, SHOWN, URI, Clock
 from tests.tables import for_each_row
 
 LONG = 500.0  # a wait that is to end for another reason
 TOO_LONG = 30.0  # a wait that has not ended by then did not hear what should have ended it
-CALM = Policy(lifetime=600, rotation=600, names_scanner=False)  # nothing changes by itself while a test runs
+CALM = Policy(
+    lifetime=600, rotation=600, names_scanner=False
+)  # nothing changes by itself while a test runs
 SOON = 0.05  # what a wait gets to return too early in; were it too short, the test would be less sharp and never red
 
 
@@ -54,7 +56,7 @@ class Listening(MemoryStore):
         super().__init__(now=clock)
         self.listened = threading.Semaphore(0)
 
-    def listen(self, login_id: str) -> Waiter:
+    def listen(self, login_id: str) -> LocalListener:
         try:
             return super().listen(login_id)
         finally:
@@ -66,7 +68,7 @@ class AsyncListening(AsyncMemoryStore):
         super().__init__(now=clock)
         self.listened = threading.Semaphore(0)
 
-    def listen(self, login_id: str) -> AsyncWaiter:
+    def listen(self, login_id: str) -> AsyncLocalListener:
         try:
             return super().listen(login_id)
         finally:
@@ -113,7 +115,9 @@ def blocking(policy: Policy) -> Iterator[Colour]:
             clock,
             qr.begin,
             lambda name, *arguments, **named: getattr(qr, name)(*arguments, **named),
-            lambda *arguments, **named: Parked(lambda: qr.wait(*arguments, **named), store.listened),
+            lambda *arguments, **named: Parked(
+                lambda: qr.wait(*arguments, **named), store.listened
+            ),
             qr.close,
         )
 
@@ -134,11 +138,13 @@ def awaited(policy: Policy) -> Iterator[Colour]:
             clock,
             lambda: run(qr.begin()),
             lambda name, *arguments, **named: run(getattr(qr, name)(*arguments, **named)),
-            lambda *arguments, **named: Parked(lambda: run(qr.wait(*arguments, **named)), store.listened),
+            lambda *arguments, **named: Parked(
+                lambda: run(qr.wait(*arguments, **named)), store.listened
+            ),
             lambda: run(qr.close()),
         )
         run(qr.close())
-        assert len(store._wakeups) == 0, "a waiter was left behind"
+        assert len(store._listeners) == 0, "a waiter was left behind"
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -158,7 +164,9 @@ def test_wait_returns_at_once_when_the_browser_is_behind(colour: Colour) -> None
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE)
     for after in (None, begun.version, 0, 99):
-        assert colour.call("wait", begun.device_code, after=after, timeout=LONG).state is State.SCANNED
+        assert (
+            colour.call("wait", begun.device_code, after=after, timeout=LONG).state is State.SCANNED
+        )
 
 
 def test_wait_without_a_cursor_holds_only_while_pending(colour: Colour) -> None:
@@ -188,7 +196,10 @@ def test_wait_never_holds_an_end(colour: Colour, stop: str) -> None:
 def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
     begun = colour.begin()
     colour.clock.ms += 600_000
-    assert colour.call("wait", begun.device_code, after=begun.version, timeout=LONG).state is State.EXPIRED
+    assert (
+        colour.call("wait", begun.device_code, after=begun.version, timeout=LONG).state
+        is State.EXPIRED
+    )
     colour.clock.ms += 10_000_000
     other = colour.begin()  # the first record is garbage by now
     assert colour.call("wait", begun.device_code, after=0, timeout=LONG).state is State.EXPIRED
@@ -202,7 +213,10 @@ def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
 
 def test_wait_holds_while_the_version_is_the_same_and_wakes_at_each_change(colour: Colour) -> None:
     begun = colour.begin()
-    after, story = begun.version, (("scan", State.SCANNED), ("release", State.PENDING), ("scan", State.SCANNED))
+    after, story = (
+        begun.version,
+        (("scan", State.SCANNED), ("release", State.PENDING), ("scan", State.SCANNED)),
+    )
     for event, state in (*story, ("confirm", State.CONFIRMED), ("deny", State.DENIED)):
         parked = colour.park(begun.device_code, after=after, timeout=LONG)
         assert parked.waiting, event
@@ -216,7 +230,10 @@ def test_wait_holds_while_the_version_is_the_same_and_wakes_at_each_change(colou
 def test_a_client_that_knows_states_and_no_versions_waits_for_another_state(colour: Colour) -> None:
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
-    assert colour.call("wait", begun.device_code, after=State.PENDING, timeout=LONG).state is State.SCANNED
+    assert (
+        colour.call("wait", begun.device_code, after=State.PENDING, timeout=LONG).state
+        is State.SCANNED
+    )
     parked = colour.park(begun.device_code, after=State.SCANNED, timeout=LONG)
     assert parked.waiting
     colour.call("release", begun.scan_code, subject=ALICE)
@@ -248,7 +265,9 @@ def test_wait_ends_when_the_login_expires_though_nobody_says_so() -> None:
         assert qr.wait(begun.device_code, after=begun.version, timeout=LONG).state is State.EXPIRED
 
     async def story() -> Status:
-        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+        async with AsyncQRLogin(
+            AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy
+        ) as qr:
             begun = await qr.begin()
             return await qr.wait(begun.device_code, after=begun.version, timeout=LONG)
 
@@ -264,15 +283,19 @@ def test_wait_ends_when_the_code_rotates_because_the_picture_must_change() -> No
         assert seen.scan_code != begun.scan_code
 
     async def story() -> bool:
-        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+        async with AsyncQRLogin(
+            AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy
+        ) as qr:
             begun = await qr.begin()
-            return (await qr.wait(begun.device_code, after=begun.version, timeout=LONG)).scan_code != begun.scan_code
+            return (
+                await qr.wait(begun.device_code, after=begun.version, timeout=LONG)
+            ).scan_code != begun.scan_code
 
     assert asyncio.run(story())
 
 
 @pytest.mark.parametrize(
-    ("state", "expires_in", "rotates_in", "timeout", "patience"),
+    ("state", "expires_in", "rotates_in", "timeout", "longest"),
     [
         (State.PENDING, 120, 25, 60.0, 25),
         (State.PENDING, 7, 25, 60.0, 7),
@@ -283,17 +306,22 @@ def test_wait_ends_when_the_code_rotates_because_the_picture_must_change() -> No
     ],
 )
 def test_patience_is_the_shortest_of_what_may_change_by_itself(
-    state: State, expires_in: int, rotates_in: int, timeout: float, patience: float
+    state: State, expires_in: int, rotates_in: int, timeout: float, longest: float
 ) -> None:
     seen = Status("L", state, version=1, expires_in=expires_in, rotates_in=rotates_in)
-    assert replies.patience(seen, timeout) == patience
+    assert wait_limit(seen, timeout) == longest
 
 
 @for_each_row(
     "state, version, after, news",
     [
         (State.PENDING, 1, None, False),
-        (State.PENDING, 3, None, False),  # scanned and released before the browser asked: it was told pending, and it is
+        (
+            State.PENDING,
+            3,
+            None,
+            False,
+        ),  # scanned and released before the browser asked: it was told pending, and it is
         (State.SCANNED, 2, None, True),
         (State.CONFIRMED, 3, None, True),
         (State.PENDING, 1, 1, False),
@@ -301,22 +329,41 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
         (State.SCANNED, 2, 2, False),
         (State.SCANNED, 2, 9, True),  # after a failover a version can go back
         (State.CONFIRMED, 3, 3, False),  # the person may still say no
-        *((state, 4, after, True) for state in (State.REDEEMED, State.DENIED, State.CANCELLED) for after in (None, 4, 1)),
-        *((State.EXPIRED, version, after, True) for version in (0, 1) for after in (None, 0, 1, *State)),
-        *((state, 4, after, True) for state in (State.REDEEMED, State.DENIED, State.CANCELLED) for after in State),
+        *(
+            (state, 4, after, True)
+            for state in (State.REDEEMED, State.DENIED, State.CANCELLED)
+            for after in (None, 4, 1)
+        ),
+        *(
+            (State.EXPIRED, version, after, True)
+            for version in (0, 1)
+            for after in (None, 0, 1, *State)
+        ),
+        *(
+            (state, 4, after, True)
+            for state in (State.REDEEMED, State.DENIED, State.CANCELLED)
+            for after in State
+        ),
         (State.PENDING, 1, 0, True),  # 0 is a version like any other
         (State.PENDING, 3, State.PENDING, False),  # as without a cursor
         (State.PENDING, 3, State.SCANNED, True),  # released
         (State.SCANNED, 2, State.PENDING, True),
         (State.SCANNED, 2, State.SCANNED, False),
-        (State.SCANNED, 4, State.SCANNED, False),  # by somebody else, meanwhile: such a client knows states, not versions
+        (
+            State.SCANNED,
+            4,
+            State.SCANNED,
+            False,
+        ),  # by somebody else, meanwhile: such a client knows states, not versions
         (State.CONFIRMED, 3, State.SCANNED, True),
         (State.CONFIRMED, 3, State.CONFIRMED, False),
     ],
 )
-def test_what_is_news_to_whom(state: State, version: int, after: int | State | None, news: bool) -> None:
+def test_what_is_news_to_whom(
+    state: State, version: int, after: int | State | None, news: bool
+) -> None:
     """The client carries the cursor, a version or a state: both are compared for equality, and an end is always news."""
-    assert replies.is_news(Status("L", state, version, expires_in=0), after) is news
+    assert is_news(Status("L", state, version, expires_in=0), after) is news
 
 
 def test_the_newest_wait_takes_over_and_the_older_is_told(colour: Colour) -> None:
@@ -338,7 +385,9 @@ def test_closing_ends_every_parked_wait_at_once_and_twice_is_fine(colour: Colour
     assert {one.result().state for one in parked} == {State.PENDING}
     colour.close()
     begun = colour.begin()
-    assert colour.call("wait", begun.device_code, timeout=LONG).state is State.PENDING, "a wait after closing parks for nothing"
+    assert colour.call("wait", begun.device_code, timeout=LONG).state is State.PENDING, (
+        "a wait after closing parks for nothing"
+    )
 
 
 def test_a_bad_code_parks_nobody(colour: Colour) -> None:
@@ -362,11 +411,11 @@ def test_a_cancelled_wait_leaves_nothing_behind() -> None:
             wait = asyncio.create_task(qr.wait(begun.device_code, timeout=LONG))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            assert len(store._wakeups) == 1
+            assert len(store._listeners) == 1
             wait.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await wait
-            assert len(store._wakeups) == 0
+            assert len(store._listeners) == 0
             await qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
             assert (await qr.wait(begun.device_code, timeout=LONG)).state is State.SCANNED
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -377,15 +426,15 @@ def test_a_cancelled_wait_leaves_nothing_behind() -> None:
 def test_leaving_the_block_closes_the_store() -> None:
     with QRLogin(store := MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         assert isinstance(qr, QRLogin)
-        assert not store._wakeups.closed
-    assert store._wakeups.closed
+        assert not store._listeners.closed
+    assert store._listeners.closed
 
     async def story() -> bool:
         store = AsyncMemoryStore()
         async with AsyncQRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
             assert isinstance(qr, AsyncQRLogin)
-            assert not store._wakeups.closed
-        return store._wakeups.closed
+            assert not store._listeners.closed
+        return store._listeners.closed
 
     assert asyncio.run(story())
 
@@ -411,7 +460,9 @@ def test_drain_lets_go_of_every_wait_and_all_else_goes_on(colour: Colour) -> Non
     assert {one.result().state for one in parked} == {State.PENDING}
     colour.call("scan", begun[0].scan_code, subject=ALICE)
     assert colour.call("status", begun[0].device_code).state is State.SCANNED
-    assert colour.call("wait", begun[0].device_code, after=2, timeout=LONG).state is State.SCANNED  # and is not held
+    assert (
+        colour.call("wait", begun[0].device_code, after=2, timeout=LONG).state is State.SCANNED
+    )  # and is not held
     colour.call("confirm", begun[0].scan_code, subject=ALICE)
     colour.call("drain")  # once more is fine
     assert colour.begin().state is State.PENDING
@@ -423,7 +474,7 @@ def test_a_listener_without_end_still_works_and_ends_by_itself() -> None:
     waiting = threading.Event()
 
     class Bare:
-        def __init__(self, inner: Waiter) -> None:
+        def __init__(self, inner: LocalListener) -> None:
             self._inner = inner
 
         def wait(self, seconds: float) -> bool:

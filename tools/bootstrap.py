@@ -19,7 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # before any annotation that an older Python cannot read
-    raise SystemExit("bootstrap: qrlogin needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")
+    raise SystemExit(
+        "bootstrap: qrlogin needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."
+    )
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -29,8 +31,16 @@ PAUSES = (0, 5, 20)  # seconds before each attempt to get something from a netwo
 
 # level: what a person reads while it installs, the extras, the dependency groups
 LEVELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "demo": ("qrlogin and the demo's decoder (about 10 s the first time)", "context,demo,redis", ()),
-    "dev": ("the test, lint and type tools (about 30 s the first time)", "context,demo,qrcode,redis,testing", ("dev",)),
+    "demo": (
+        "qrlogin and the demo's decoder (about 10 s the first time)",
+        "context,demo,redis",
+        (),
+    ),
+    "dev": (
+        "the test, lint and type tools (about 30 s the first time)",
+        "context,demo,qrcode,redis,testing",
+        ("dev",),
+    ),
 }
 
 
@@ -68,7 +78,11 @@ def patiently(attempt: Callable[[], bool]) -> bool:
 def fingerprint(level: str) -> str:
     """Changes whenever an install made earlier can no longer be trusted."""
     parts = [level, str(ROOT), sys.version]
-    parts += [path.read_text() for path in (ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__)) if path.exists()]
+    parts += [
+        path.read_text()
+        for path in (ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__))
+        if path.exists()
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -77,7 +91,9 @@ def stamp(level: str) -> Path:
 
 
 def ready(level: str) -> bool:
-    return PYTHON.exists() and stamp(level).exists() and stamp(level).read_text() == fingerprint(level)
+    return (
+        PYTHON.exists() and stamp(level).exists() and stamp(level).read_text() == fingerprint(level)
+    )
 
 
 def make_venv() -> None:
@@ -98,7 +114,9 @@ def pip_command() -> list[str | Path]:
     """A pip that installs into .venv: this Python's own, told where to, or one that ensurepip unpacks into .venv."""
 
     def has(python: str | Path, module: str) -> bool:
-        return subprocess.run([python, "-m", module, "--version"], capture_output=True).returncode == 0
+        return (
+            subprocess.run([python, "-m", module, "--version"], capture_output=True).returncode == 0
+        )
 
     # The second differs from the first only where this Python is itself one of a .venv, perhaps without pip.
     for python in (sys.executable, getattr(sys, "_base_executable", sys.executable)):
@@ -133,8 +151,12 @@ def uv_environment(pip: Sequence[str | Path]) -> dict[str, str]:
     uv reads only its own variables, so a machine set up for pip alone would otherwise not be heard. What a person has
     set for uv stays as it is.
     """
-    listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, cwd=ROOT).stdout
-    found = re.findall(r"^(.+?)\.([\w-]+)=(['\"].*['\"])$", listed, re.MULTILINE)  # global.index-url='...'
+    listed = subprocess.run(
+        [*pip, "config", "list"], capture_output=True, text=True, cwd=ROOT
+    ).stdout
+    found = re.findall(
+        r"^(.+?)\.([\w-]+)=(['\"].*['\"])$", listed, re.MULTILINE
+    )  # global.index-url='...'
     env = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     heard = {}
     for section in SECTIONS:
@@ -142,7 +164,9 @@ def uv_environment(pip: Sequence[str | Path]) -> dict[str, str]:
             if where == section and setting in SETTINGS:
                 name = SETTINGS[setting]
                 # Both part several values by blanks, but uv parts links by commas.
-                heard[name] = ("," if name == "UV_FIND_LINKS" else " ").join(str(ast.literal_eval(value)).split())
+                heard[name] = ("," if name == "UV_FIND_LINKS" else " ").join(
+                    str(ast.literal_eval(value)).split()
+                )
     # As pip: all indexes are equal, and the version decides.
     return {"UV_INDEX_STRATEGY": "unsafe-best-match", **heard, **env}
 
@@ -171,13 +195,19 @@ def install(level: str) -> None:
     def attempt() -> bool:
         uv = install_uv(pip)
         say(f"installing {what} into .venv")
-        if uv and run([uv, "pip", "install", "--quiet", "--python", PYTHON, *wanted], uv_environment(pip)):
+        if uv and run(
+            [uv, "pip", "install", "--quiet", "--python", PYTHON, *wanted], uv_environment(pip)
+        ):
             return True
         say("uv could not do it; trying pip (slower, the same versions)")
-        return run([*pip, "install", "--quiet", *constrained(), *project, *group_requirements(groups)])
+        return run(
+            [*pip, "install", "--quiet", *constrained(), *project, *group_requirements(groups)]
+        )
 
     if not patiently(attempt):
-        raise SystemExit("bootstrap: the install failed (see above); is the package index within reach?")
+        raise SystemExit(
+            "bootstrap: the install failed (see above); is the package index within reach?"
+        )
     for done in {"demo", level}:  # whoever has `dev` has `demo`
         stamp(done).write_text(fingerprint(done))
     say(f"done in {time.monotonic() - begun:.0f} s")
@@ -191,7 +221,9 @@ def group_requirements(groups: Sequence[str]) -> list[str]:
     found: list[str] = []
     for group in groups:
         for item in table[group]:
-            found += [item] if isinstance(item, str) else group_requirements([item["include-group"]])
+            found += (
+                [item] if isinstance(item, str) else group_requirements([item["include-group"]])
+            )
     return found
 
 
@@ -200,7 +232,9 @@ def main(arguments: Sequence[str]) -> int:
     if level not in LEVELS:
         raise SystemExit(f"bootstrap: say one of {', '.join(LEVELS)}")
     with (ROOT / "pyproject.toml").open() as project:
-        fcntl.flock(project, fcntl.LOCK_EX)  # two `make` at once: the second waits and finds the work done
+        fcntl.flock(
+            project, fcntl.LOCK_EX
+        )  # two `make` at once: the second waits and finds the work done
         if not ready(level):
             install(level)
     return 0

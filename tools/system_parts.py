@@ -49,7 +49,12 @@ CHROMIUM = Part(
 )
 PARTS = (REDIS, CHROMIUM)
 #: The same Chromium without windows, toolbars and menus, which cost most of its time. Where it is missing, the whole one serves.
-HEADLESS = Part("headless Chromium", ("chromium-headless-shell",), ("chromium-headless-shell",), "leave it: Chromium will do")
+HEADLESS = Part(
+    "headless Chromium",
+    ("chromium-headless-shell",),
+    ("chromium-headless-shell",),
+    "leave it: Chromium will do",
+)
 
 
 def in_ci() -> bool:
@@ -79,8 +84,23 @@ def no_services() -> Iterator[None]:
 def apt_get(*arguments: str) -> bool:
     """True if it succeeded; what it printed is shown only if it failed."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    command = ["apt-get", "-qq", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120", *arguments]
-    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [
+        "apt-get",
+        "-qq",
+        "-o",
+        "Acquire::Retries=3",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+        *arguments,
+    ]
+    done = subprocess.run(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     if done.returncode:
         print(done.stdout, file=sys.stderr)
     return done.returncode == 0
@@ -94,10 +114,14 @@ def install(packages: list[str]) -> None:
         if apt_get("--print-uris", *wanted) and apt_get(*wanted):
             return True
         say("apt-get needs newer package lists; renewing them")
-        renewed = apt_get("-o", "APT::Update::Error-Mode=any", "update")  # else lists that it could not reach are no error
+        renewed = apt_get(
+            "-o", "APT::Update::Error-Mode=any", "update"
+        )  # else lists that it could not reach are no error
         if apt_get(*wanted):
             return True
-        return renewed and not apt_get("--print-uris", *wanted)  # nobody here has it: that another attempt would not mend
+        return renewed and not apt_get(
+            "--print-uris", *wanted
+        )  # nobody here has it: that another attempt would not mend
 
     services = [package for package in packages if package == "redis-server"]
     with no_services():
@@ -116,8 +140,13 @@ def say(line: str) -> None:
 
 def main() -> int:
     if can_install():
-        for parts in (PARTS, (HEADLESS,)):  # apart: a Debian that does not have the one still gets the others
-            if packages := [package for part in parts if part.find() is None for package in part.packages]:
+        for parts in (
+            PARTS,
+            (HEADLESS,),
+        ):  # apart: a Debian that does not have the one still gets the others
+            if packages := [
+                package for part in parts if part.find() is None for package in part.packages
+            ]:
                 say(f"installing {' '.join(packages)} with apt-get (about 30 s, once)")
                 install(packages)
     missing = [part for part in PARTS if part.find() is None]

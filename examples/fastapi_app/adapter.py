@@ -100,29 +100,53 @@ def qrlogin_router(
 
     def browser(path: str) -> Callable[..., Awaitable[Response]]:
         async def browser(request: Request) -> Response:
-            return await act(request, await endpoint.browser(await read(request, path.format(**request.path_params))))
+            return await act(
+                request,
+                await endpoint.browser(await read(request, path.format(**request.path_params))),
+            )
 
         return browser
 
     def phone(path: str) -> Callable[..., Awaitable[Response]]:
-        async def phone(request: Request, who: Annotated[Person | None, Depends(person)]) -> Response:
+        async def phone(
+            request: Request, who: Annotated[Person | None, Depends(person)]
+        ) -> Response:
             return await act(request, await endpoint.phone(await read(request, path), who))
 
         return phone
 
     dialect, kind = endpoint.dialect, type(endpoint.dialect).__name__
-    for below, door, routes in (("/phone/", phone, dialect.phone_routes), ("/", browser, dialect.browser_routes)):
+    for below, door, routes in (
+        ("/phone/", phone, dialect.phone_routes),
+        ("/", browser, dialect.browser_routes),
+    ):
         for route in routes:
             proofs = [Depends(Proof(name)) for name in route.proofs if name]
             says = operation(route) | {"security": [{}] if "" in route.proofs else []}
-            options: dict[str, Any] = {"name": kind, "openapi_extra": says, "status_code": int(min(says["responses"]))}
-            router.add_api_route(below + route.path, door(route.path), methods=[route.method], dependencies=proofs, **options)
-        for path in {route.path for route in routes}:  # who takes another method is told which ones there are
-            router.add_api_route(below + path, door(path), methods=[*METHODS], include_in_schema=False)
+            options: dict[str, Any] = {
+                "name": kind,
+                "openapi_extra": says,
+                "status_code": int(min(says["responses"])),
+            }
+            router.add_api_route(
+                below + route.path,
+                door(route.path),
+                methods=[route.method],
+                dependencies=proofs,
+                **options,
+            )
+        for path in {
+            route.path for route in routes
+        }:  # who takes another method is told which ones there are
+            router.add_api_route(
+                below + path, door(path), methods=[*METHODS], include_in_schema=False
+            )
 
     @router.websocket("/{login_id}/socket")
     async def socket(websocket: WebSocket, login_id: str) -> None:
         with suppress(WebSocketDisconnect):  # what Starlette raises when the browser left
-            await endpoint.socket(websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket")
+            await endpoint.socket(
+                websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket"
+            )
 
     return router

@@ -16,8 +16,25 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import APIKeyCookie
 from fastapi.staticfiles import StaticFiles
-from pages import FOLDER, GUARDS, Guarded, message, own_path, page, read_own_form, say, see_other
-from people import LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD, Account, account_of, make_account
+from pages import (
+    FOLDER,
+    GUARDS,
+    Guarded,
+    message,
+    own_path,
+    page,
+    read_own_form,
+    see_other,
+    translate,
+)
+from people import (
+    LONGEST_NAME,
+    LONGEST_PASSWORD,
+    SHORTEST_PASSWORD,
+    Account,
+    account_of,
+    make_account,
+)
 from settings import about, read
 from sqlalchemy import create_engine
 from sqlalchemy.exc import ArgumentError
@@ -31,18 +48,22 @@ from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
 from qrlogin.demo.dialects import DIALECTS
 from qrlogin.errors import BadRequest
 from qrlogin.stores import open_async_store
-from qrlogin.wire import AsyncEndpoint, BrowserContext, Native, Person, Places
+from qrlogin.wire import AsyncEndpoint, BrowserContext, Native, Person, WaitSlots
 
 try:
     settings = read()
     with about("QRLOGIN_STORE"):
         store = open_async_store(settings.store)
     uri = f"{settings.origin}/qr"
-    qr = AsyncQRLogin(store, secret_keys=settings.secret_keys, verification_uri=uri, policy=settings.policy)
+    qr = AsyncQRLogin(
+        store, secret_keys=settings.secret_keys, verification_uri=uri, policy=settings.policy
+    )
     engine = create_engine(settings.database)
 except (Misconfigured, ArgumentError, ImportError, OSError) as error:
     print(f"It cannot start: {error}", file=sys.stderr)
-    sys.exit(3)  # what uvicorn says itself then. After an error of any other kind it would start its workers again, for ever
+    sys.exit(
+        3
+    )  # what uvicorn says itself then. After an error of any other kind it would start its workers again, for ever
 host = urlsplit(qr.core.origin).hostname or ""
 
 
@@ -58,7 +79,12 @@ def database() -> Iterator[Session]:
         yield session
 
 
-cookie = APIKeyCookie(name=settings.cookie, scheme_name="session", description="Who is signed in here.", auto_error=False)
+cookie = APIKeyCookie(
+    name=settings.cookie,
+    scheme_name="session",
+    description="Who is signed in here.",
+    auto_error=False,
+)
 Database = Annotated[Session, Depends(database)]
 
 
@@ -88,7 +114,9 @@ def person(account: SignedIn) -> Person | None:
 async def log_in(request: Request, redeemed: Redeemed) -> None:
     """A phone approved: start this browser's session."""
     account = await run_in_threadpool(account_in, redeemed)
-    begin_session(request, account, browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id)
+    begin_session(
+        request, account, browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id
+    )
 
 
 async def log_out(request: Request) -> None:
@@ -101,7 +129,9 @@ async def tokens(redeemed: Redeemed) -> Mapping[str, object]:
     Nothing here takes such tokens: issue those of your own service.
     """
     openid = str(await run_in_threadpool(account_in, redeemed))
-    token = hmac.digest(settings.session_key.encode(), f"access_token {redeemed.login_id}".encode(), "sha256").hex()
+    token = hmac.digest(
+        settings.session_key.encode(), f"access_token {redeemed.login_id}".encode(), "sha256"
+    ).hex()
     return {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "openid": openid}
 
 
@@ -110,7 +140,10 @@ def account_in(redeemed: Redeemed) -> int:
     with Session(engine) as db:
         if db.get(Account, int(redeemed.subject)):
             return int(redeemed.subject)
-    raise HTTPException(403, {"error": "forbidden", "error_description": "The account was closed after it approved."})
+    raise HTTPException(
+        403,
+        {"error": "forbidden", "error_description": "The account was closed after it approved."},
+    )
 
 
 def begin_session(request: Request, account: int, **facts: str) -> None:
@@ -135,10 +168,14 @@ pages = APIRouter(include_in_schema=False, dependencies=[Depends(under_its_own_n
 def home(request: Request, account: SignedIn) -> Response:
     if account is None:
         return RedirectResponse("/login?next=/", 302)
-    browser = request.session.get("browser") or say(request, "unknownBrowser")
+    browser = request.session.get("browser") or translate(request, "unknownBrowser")
     by_phone = "login_id" in request.session
-    how = say(request, "loggedInByPhone", browser=browser) if by_phone else say(request, "loggedInByPassword")
-    heading = say(request, "loggedInAs", name=account.name)
+    how = (
+        translate(request, "loggedInByPhone", browser=browser)
+        if by_phone
+        else translate(request, "loggedInByPassword")
+    )
+    heading = translate(request, "loggedInAs", name=account.name)
     return page(request, "home.html", heading=heading, initial=account.name[0].upper(), how=how)
 
 
@@ -154,30 +191,45 @@ def signup(request: Request, form: Form, db: Database) -> Response:
         return _signup(request, error, name)
     account = make_account(db, name, password)
     if account is None:
-        return _signup(request, say(request, "nameTaken"), name)
+        return _signup(request, translate(request, "nameTaken"), name)
     begin_session(request, account.id)
     return see_other("/")
 
 
 def _signup(request: Request, error: str = "", name: str = "") -> Response:
-    help_text = say(request, "passwordHelp", n=SHORTEST_PASSWORD)
-    return page(request, "signup.html", error=error, name=name, shortest=SHORTEST_PASSWORD, password_help=help_text)
+    help_text = translate(request, "passwordHelp", n=SHORTEST_PASSWORD)
+    return page(
+        request,
+        "signup.html",
+        error=error,
+        name=name,
+        shortest=SHORTEST_PASSWORD,
+        password_help=help_text,
+    )
 
 
 def wrong(request: Request, name: str, password: str) -> str:
     """What is wrong with them, in words, or ""."""
     if not name or not name.isprintable():
-        return say(request, "nameMissing")
+        return translate(request, "nameMissing")
     if len(name) > LONGEST_NAME:
-        return say(request, "nameTooLong", n=LONGEST_NAME)
+        return translate(request, "nameTooLong", n=LONGEST_NAME)
     if len(password) < SHORTEST_PASSWORD:
-        return say(request, "passwordTooShort", n=SHORTEST_PASSWORD)
-    return say(request, "passwordTooLong", n=LONGEST_PASSWORD) if len(password) > LONGEST_PASSWORD else ""
+        return translate(request, "passwordTooShort", n=SHORTEST_PASSWORD)
+    return (
+        translate(request, "passwordTooLong", n=LONGEST_PASSWORD)
+        if len(password) > LONGEST_PASSWORD
+        else ""
+    )
 
 
 @pages.get("/login")
 def login_page(request: Request, account: SignedIn, next: str = "/") -> Response:  # noqa: A002 - what the address calls it
-    return see_other(own_path(next)) if account else page(request, "login.html", error="", name="", next=own_path(next))
+    return (
+        see_other(own_path(next))
+        if account
+        else page(request, "login.html", error="", name="", next=own_path(next))
+    )
 
 
 @pages.post("/login")
@@ -185,7 +237,13 @@ def login(request: Request, form: Form, db: Database) -> Response:
     target = own_path(form.get("next", "/"))
     account = account_of(db, form["name"], form.get("password", "")[:LONGEST_PASSWORD])
     if account is None:
-        return page(request, "login.html", error=say(request, "wrongPassword"), name=form["name"], next=target)
+        return page(
+            request,
+            "login.html",
+            error=translate(request, "wrongPassword"),
+            name=form["name"],
+            next=target,
+        )
     begin_session(request, account.id)
     return see_other(target)
 
@@ -205,7 +263,7 @@ def phones_page(request: Request, account: SignedIn) -> Response:
         "qr.html",
         name=account.name if account else "",
         typed=settings.policy.user_codes,
-        explained=say(request, "scanHereText", site=say(request, "siteName")),
+        explained=translate(request, "scanHereText", site=translate(request, "siteName")),
         sign_in=f"/login?next={quote(_address(request), safe='/')}",
     )
     answer.headers["Referrer-Policy"] = "no-referrer"  # its address holds a code
@@ -222,11 +280,18 @@ def _address(request: Request) -> str:
 app = FastAPI(
     title="An example of qrlogin",
     lifespan=lifespan,
-    docs_url=None if settings.secure else "/docs",  # for whoever develops: it runs scripts of another host
+    docs_url=None
+    if settings.secure
+    else "/docs",  # for whoever develops: it runs scripts of another host
     redoc_url=None,
     redirect_slashes=False,  # it would lead to whatever host the request names
 )
-app.add_middleware(SessionMiddleware, secret_key=settings.session_key, session_cookie=settings.cookie, https_only=settings.secure)
+app.add_middleware(
+    SessionMiddleware,
+    secret_key=settings.session_key,
+    session_cookie=settings.cookie,
+    https_only=settings.secure,
+)
 hosts = [f"[{host}]" if ":" in host else host]
 if host == "127.0.0.1":
     hosts.append("localhost")
@@ -235,13 +300,17 @@ app.add_middleware(Guarded, docs=app.docs_url)
 app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
 app.include_router(pages)
 
-places = Places(settings.max_waiting)
+places = WaitSlots(settings.max_waiting)
 native = Native(qr.core, user_codes=settings.policy.user_codes, describe=BrowserContext())
 native_endpoint = AsyncEndpoint(qr, native, max_waiting=places)
-app.include_router(qrlogin_router(native_endpoint, person, log_in), prefix="/qrlogin", tags=["qrlogin"])
+app.include_router(
+    qrlogin_router(native_endpoint, person, log_in), prefix="/qrlogin", tags=["qrlogin"]
+)
 
 for name in settings.dialects:  # at the root of the site, where their clients expect them
-    endpoint = AsyncEndpoint(qr, DIALECTS[name](qr.core, BrowserContext(), None), max_waiting=places)
+    endpoint = AsyncEndpoint(
+        qr, DIALECTS[name](qr.core, BrowserContext(), None), max_waiting=places
+    )
     router = qrlogin_router(endpoint, person, log_in, log_out=log_out, tokens=tokens)
     app.include_router(router, tags=[name])
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qrlogin import browser
 from qrlogin.errors import Forbidden
 from qrlogin.wire import Request as Asked
-from qrlogin.wire.guards import check_origin, read_form
+from qrlogin.wire.validation import check_origin, read_form
 
 FOLDER: Final = Path(__file__).parent
 POLICY: Final = (
@@ -39,12 +39,16 @@ _templates = Jinja2Templates(FOLDER / "templates")
 
 def page(request: Request, template: str, status: int = 200, **words: object) -> Response:
     lang = _language(request)
-    return _templates.TemplateResponse(request, template, {"lang": lang, "t": browser.texts(lang)["pages"], **words}, status)
+    return _templates.TemplateResponse(
+        request, template, {"lang": lang, "t": browser.texts(lang)["pages"], **words}, status
+    )
 
 
-def message(request: Request, status: int, key: str, headers: Mapping[str, str] | None = None) -> Response:
+def message(
+    request: Request, status: int, key: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """A page that says one thing."""
-    answer = page(request, "message.html", status, heading=say(request, key))
+    answer = page(request, "message.html", status, heading=translate(request, key))
     answer.headers.update(headers or {})
     return answer
 
@@ -53,8 +57,8 @@ def see_other(path: str) -> Response:
     return RedirectResponse(path, 303)
 
 
-def say(request: Request, key: str, **words: object) -> str:
-    return browser.say(_language(request), key, **words)
+def translate(request: Request, key: str, **words: object) -> str:
+    return browser.translate(_language(request), key, **words)
 
 
 def own_path(text: str) -> str:

@@ -25,7 +25,9 @@ _hashing = BoundedSemaphore(os.cpu_count() or 1)
 
 class Base(DeclarativeBase):
     # Migrations can only drop a constraint that has a name.
-    metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"})
+    metadata = MetaData(
+        naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+    )
 
 
 class Account(Base):
@@ -56,7 +58,9 @@ def make_account(db: Session, name: str, password: str) -> Account | None:
 
 def account_of(db: Session, name: str, password: str) -> Account | None:
     """Whose name and password these are. A name that nobody has takes as long as a wrong password."""
-    found = db.execute(select(Account.id, Account.password_hash).where(Account.name == name)).first()
+    found = db.execute(
+        select(Account.id, Account.password_hash).where(Account.name == name)
+    ).first()
     db.rollback()  # gives the connection back: there are fewer of them than threads that may wait here
     kept = found.password_hash if found else _nobodys()
     with _hashing:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from qrlogin import STANDARD, Misconfigured, Policy
 from qrlogin.demo.dialects import chosen
-from qrlogin.keyfile import kept_key
+from qrlogin.keyfile import load_or_create_key
 
 INSTANCE = Path(__file__).with_name("instance")
 ORIGIN = "http://127.0.0.1:8000"  # of `uvicorn app:app`
@@ -46,10 +46,16 @@ class Settings:
 
 def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> Settings:
     """The settings in `QRLOGIN_*`. Raises `Misconfigured`."""
-    said = {name: text.strip() for name, text in environ.items() if name.startswith("QRLOGIN_") and text.strip()}
+    said = {
+        name: text.strip()
+        for name, text in environ.items()
+        if name.startswith("QRLOGIN_") and text.strip()
+    }
     origin = said.get("QRLOGIN_ORIGIN", ORIGIN).rstrip("/")
     if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", origin):
-        raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {ORIGIN}")
+        raise Misconfigured(
+            f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {ORIGIN}"
+        )
     store = said.get("QRLOGIN_STORE", "memory")
     several = one_of_several(sys.argv, environ) if store == "memory" else False
     if several:
@@ -57,19 +63,24 @@ def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> 
     if several is None:
         logging.getLogger("uvicorn.error").warning("If this is not the only worker: %s", ALONE)
     dialects = chosen(said.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
-    keys = tuple(key.strip() for key in said.get("QRLOGIN_SECRET_KEYS", "").split(",") if key.strip())
+    keys = tuple(
+        key.strip() for key in said.get("QRLOGIN_SECRET_KEYS", "").split(",") if key.strip()
+    )
     with about("QRLOGIN_LIFETIME"):
-        policy = STANDARD.lasting(_number(said, "QRLOGIN_LIFETIME", STANDARD.lifetime))
+        policy = STANDARD.with_lifetime(_number(said, "QRLOGIN_LIFETIME", STANDARD.lifetime))
     where = said.get("QRLOGIN_DATABASE") or str(_own(instance) / "people.sqlite3")
     return Settings(
         origin=origin,
         database=where if "://" in where else f"sqlite:///{Path(where).resolve()}",
         store=store,
-        secret_keys=keys or (kept_key(_own(instance) / "qrlogin_key"),),
-        session_key=environ.get("SECRET_KEY", "") or kept_key(_own(instance) / "session_key"),
+        secret_keys=keys or (load_or_create_key(_own(instance) / "qrlogin_key"),),
+        session_key=environ.get("SECRET_KEY", "")
+        or load_or_create_key(_own(instance) / "session_key"),
         dialects=dialects,
         max_waiting=_number(said, "QRLOGIN_MAX_WAITING", MAX_WAITING, least=0),
-        policy=replace(policy, user_codes="rfc8628" in dialects),  # its devices show a code to type, and so do the pages then
+        policy=replace(
+            policy, user_codes="rfc8628" in dialects
+        ),  # its devices show a code to type, and so do the pages then
     )
 
 
@@ -103,7 +114,12 @@ def one_of_several(argv: Sequence[str], environ: Mapping[str, str]) -> bool | No
     No server tells its application, so it is what uvicorn was told that counts. To be somebody's child proves nothing: so is a
     single process under `--reload`, or under a supervisor, or one that hypercorn starts.
     """
-    if multiprocessing.parent_process() is None or "--reload" in argv or argv[1:2] == ["dev"] or "UVICORN_RELOAD" in environ:
+    if (
+        multiprocessing.parent_process() is None
+        or "--reload" in argv
+        or argv[1:2] == ["dev"]
+        or "UVICORN_RELOAD" in environ
+    ):
         return False
     said = re.findall(r"(?<!\S)--workers[ =](\d+)", " ".join(argv))  # the last one counts
     number = said[-1] if said else environ.get("UVICORN_WORKERS") or environ.get("WEB_CONCURRENCY")

@@ -16,7 +16,17 @@ from werkzeug.exceptions import ClientDisconnected
 from qrlogin import STANDARD, Misconfigured, QRLogin, Redeemed
 from qrlogin.render import png
 from qrlogin.stores import open_store
-from qrlogin.wire import METHODS, BrowserContext, Dialect, Endpoint, Native, Person, Places, Request, drain_on_signals
+from qrlogin.wire import (
+    METHODS,
+    BrowserContext,
+    Dialect,
+    Endpoint,
+    Native,
+    Person,
+    Request,
+    WaitSlots,
+    drain_on_signals,
+)
 from qrlogin.wire import Response as Answer
 from qrlogin.wire.message import BODY_CAP
 
@@ -35,7 +45,9 @@ def asked(path: str) -> Request:
     except ClientDisconnected:
         return Request.from_wsgi(request.environ, path, body=b"")
     # Of a form that was parsed, Flask keeps only the fields.
-    return Request.from_wsgi(request.environ, path, body=body or urlencode(list(request.form.items(multi=True))).encode())
+    return Request.from_wsgi(
+        request.environ, path, body=body or urlencode(list(request.form.items(multi=True))).encode()
+    )
 
 
 def qrlogin_blueprint(
@@ -70,7 +82,9 @@ def qrlogin_blueprint(
 
     @blueprint.route("/<path:path>", methods=METHODS)
     def browser(path: str) -> Response:
-        if path.endswith("/redeem"):  # the rest has no need of it: it begins, looks or gives up, in nobody's name
+        if path.endswith(
+            "/redeem"
+        ):  # the rest has no need of it: it begins, looks or gives up, in nobody's name
             protect()
         return send(endpoint.browser(asked(path)))
 
@@ -86,7 +100,12 @@ def stop_politely(qr: QRLogin) -> None:
 class PhoneLogin:
     """The extension. Flask-WTF, if the application has it, guards what acts in somebody's name; set it up before this."""
 
-    def __init__(self, person: Callable[[], Person | None], log_in: Callable[[Redeemed], None], **callbacks: Any) -> None:
+    def __init__(
+        self,
+        person: Callable[[], Person | None],
+        log_in: Callable[[Redeemed], None],
+        **callbacks: Any,
+    ) -> None:
         self.callbacks = {"person": person, "log_in": log_in, **callbacks}
 
     def init_app(self, app: Flask) -> QRLogin:
@@ -95,15 +114,24 @@ class PhoneLogin:
         except Misconfigured as error:
             raise Misconfigured(f"QRLOGIN_STORE: {error}") from None
         origin, keys = app.config["QRLOGIN_ORIGIN"], app.config["QRLOGIN_SECRET_KEYS"]
-        policy, draw = app.config.get("QRLOGIN_POLICY", STANDARD), app.config.get("QRLOGIN_DRAW_PNG", png)
+        policy, draw = (
+            app.config.get("QRLOGIN_POLICY", STANDARD),
+            app.config.get("QRLOGIN_DRAW_PNG", png),
+        )
         qr = QRLogin(store, secret_keys=keys, verification_uri=f"{origin}/qr", policy=policy)
-        native = Native(qr.core, user_codes=policy.user_codes, describe=BrowserContext(), draw_png=draw)
+        native = Native(
+            qr.core, user_codes=policy.user_codes, describe=BrowserContext(), draw_png=draw
+        )
         app.extensions["qrlogin"] = qr
-        self.places = Places(app.config.get("QRLOGIN_MAX_WAITING", 8))  # shared by all that is mounted
+        self.places = WaitSlots(
+            app.config.get("QRLOGIN_MAX_WAITING", 8)
+        )  # shared by all that is mounted
         self.mount(app, native, url_prefix="/qrlogin")
         return qr
 
-    def mount(self, app: Flask, dialect: Dialect, *, url_prefix: str, name: str = "qrlogin") -> None:
+    def mount(
+        self, app: Flask, dialect: Dialect, *, url_prefix: str, name: str = "qrlogin"
+    ) -> None:
         endpoint = Endpoint(app.extensions["qrlogin"], dialect, max_waiting=self.places)
         guarded = {"protect": csrf.protect} if (csrf := app.extensions.get("csrf")) else {}
         blueprint = qrlogin_blueprint(endpoint, **self.callbacks, **guarded, name=name)

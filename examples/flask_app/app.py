@@ -12,7 +12,18 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from adapter import PhoneLogin, stop_politely
-from flask import Flask, Response, abort, current_app, jsonify, redirect, render_template, request, session, url_for
+from flask import (
+    Flask,
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask_login import LoginManager, current_user, login_required, login_user, logout_user
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
@@ -35,10 +46,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from qrlogin import Redeemed
 from qrlogin.browser import language, texts
-from qrlogin.browser import say as say_in
+from qrlogin.browser import translate as say_in
 from qrlogin.demo.dialects import DIALECTS
 from qrlogin.render import Style, png
-from qrlogin.wire import BrowserContext, Person, Several
+from qrlogin.wire import BrowserContext, CombinedDialect, Person
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
@@ -53,13 +64,23 @@ GUARDS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-STYLE = Style(modules="rounded", dark="#0b4f43", logo=Path(__file__).with_name("static").joinpath("logo.png").read_bytes())
-ERRORS = {403: "forbidden", 404: "not_found", 405: "method_not_allowed"}  # in JSON; RFC 6749's spelling
+STYLE = Style(
+    modules="rounded",
+    dark="#0b4f43",
+    logo=Path(__file__).with_name("static").joinpath("logo.png").read_bytes(),
+)
+ERRORS = {
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+}  # in JSON; RFC 6749's spelling
 OWN_PATH = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 login_manager, csrf, migrate = LoginManager(), CSRFProtect(), Migrate()
 login_manager.login_view, login_manager.login_message = "login", None
-login_manager.session_protection = "basic"  # "strong" logs a phone out each time that it changes its network
+login_manager.session_protection = (
+    "basic"  # "strong" logs a phone out each time that it changes its network
+)
 login_manager.user_loader(account_by_id)
 
 
@@ -75,7 +96,9 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     phones = PhoneLogin(person, log_in, log_out=end_session, tokens=tokens)
     qr = phones.init_app(app)
     if names := app.config["QRLOGIN_DIALECTS"]:  # those of `qrlogin demo`, which take any client
-        several = Several(*(DIALECTS[name](qr.core, BrowserContext(), None) for name in names))
+        several = CombinedDialect(
+            *(DIALECTS[name](qr.core, BrowserContext(), None) for name in names)
+        )
         phones.mount(app, several, url_prefix="", name="dialects")
     app.before_request(under_its_own_name)
     app.after_request(guard)
@@ -97,7 +120,9 @@ def person() -> Person | None:
     """Who is signed in on the phone."""
     if not current_user.is_authenticated:
         return None
-    return Person(current_user.get_id(), shown_as=f"{current_user.name[0]}•••{current_user.name[-1]}")
+    return Person(
+        current_user.get_id(), shown_as=f"{current_user.name[0]}•••{current_user.name[-1]}"
+    )
 
 
 def log_in(redeemed: Redeemed) -> None:
@@ -125,10 +150,17 @@ def end_session() -> None:
 
 
 def home() -> str:
-    browser = session.get("browser", "") or say("unknownBrowser")
-    how = say("loggedInByPhone", browser=browser) if "login_id" in session else say("loggedInByPassword")
+    browser = session.get("browser", "") or translate("unknownBrowser")
+    how = (
+        translate("loggedInByPhone", browser=browser)
+        if "login_id" in session
+        else translate("loggedInByPassword")
+    )
     return render_template(
-        "home.html", heading=say("loggedInAs", name=current_user.name), initial=current_user.name[0].upper(), how=how
+        "home.html",
+        heading=translate("loggedInAs", name=current_user.name),
+        initial=current_user.name[0].upper(),
+        how=how,
     )
 
 
@@ -140,20 +172,24 @@ def signup() -> str | AnyResponse:
         if not error and (account := make_account(name, password)):
             begin_session(account)
             return redirect(url_for("home"))
-        error = error or say("nameTaken")
-    help_text = say("passwordHelp", n=SHORTEST_PASSWORD)
-    return render_template("signup.html", error=error, name=name, shortest=SHORTEST_PASSWORD, password_help=help_text)
+        error = error or translate("nameTaken")
+    help_text = translate("passwordHelp", n=SHORTEST_PASSWORD)
+    return render_template(
+        "signup.html", error=error, name=name, shortest=SHORTEST_PASSWORD, password_help=help_text
+    )
 
 
 def wrong(name: str, password: str) -> str:
     """What is wrong with them, in words, or ""."""
     if not name or not name.isprintable():
-        return say("nameMissing")
+        return translate("nameMissing")
     if len(name) > LONGEST_NAME:
-        return say("nameTooLong", n=LONGEST_NAME)
+        return translate("nameTooLong", n=LONGEST_NAME)
     if len(password) < SHORTEST_PASSWORD:
-        return say("passwordTooShort", n=SHORTEST_PASSWORD)
-    return say("passwordTooLong", n=LONGEST_PASSWORD) if len(password) > LONGEST_PASSWORD else ""
+        return translate("passwordTooShort", n=SHORTEST_PASSWORD)
+    return (
+        translate("passwordTooLong", n=LONGEST_PASSWORD) if len(password) > LONGEST_PASSWORD else ""
+    )
 
 
 def login() -> str | AnyResponse:
@@ -162,7 +198,9 @@ def login() -> str | AnyResponse:
         if account := account_of(name, typed("password")[:LONGEST_PASSWORD]):
             begin_session(account)
             return redirect(target)
-        return render_template("login.html", error=say("wrongPassword"), name=name, next=target)
+        return render_template(
+            "login.html", error=translate("wrongPassword"), name=name, next=target
+        )
     if current_user.is_authenticated:
         return redirect(target)
     return render_template("login.html", error="", name="", next=target)
@@ -180,7 +218,7 @@ def qr_page(code: str = "") -> AnyResponse:
         "qr.html",
         name=current_user.name if current_user.is_authenticated else "",
         typed=current_app.config["QRLOGIN_POLICY"].user_codes,
-        explained=say("scanHereText", site=say("siteName")),
+        explained=translate("scanHereText", site=translate("siteName")),
         sign_in=f"{url_for('login')}?next={here}",
     )
     return Response(page, headers={"Referrer-Policy": "no-referrer"})  # its address holds a code
@@ -204,7 +242,7 @@ def accepted() -> str:
     return language(request.headers.get("Accept-Language", ""))
 
 
-def say(key: str, **words: object) -> str:
+def translate(key: str, **words: object) -> str:
     return say_in(accepted(), key, **words)
 
 
@@ -214,12 +252,16 @@ def under_its_own_name() -> AnyResponse | None:
     Flask's TRUSTED_HOSTS knows no IPv6 address, and where it refuses, no template can name an address (`url_for`).
     """
     origin = current_app.config["QRLOGIN_ORIGIN"]
-    asked, own = (re.sub(":[0-9]*$", "", host.lower()) for host in (request.host, urlsplit(origin).netloc))
+    asked, own = (
+        re.sub(":[0-9]*$", "", host.lower()) for host in (request.host, urlsplit(origin).netloc)
+    )
     if asked == own:
         return None
     if request.method != "GET" or (asked, own) != ("localhost", "127.0.0.1"):
         abort(400, "this site has another name")
-    return redirect(f"{origin}{quote(request.path)}?{request.query_string.decode('latin-1')}".rstrip("?"))
+    return redirect(
+        f"{origin}{quote(request.path)}?{request.query_string.decode('latin-1')}".rstrip("?")
+    )
 
 
 def guard(response: Response) -> Response:
@@ -228,16 +270,26 @@ def guard(response: Response) -> Response:
     return response
 
 
-def explain(error: HTTPException) -> AnyResponse | tuple[str | Response, int, list[tuple[str, str]]]:
+def explain(
+    error: HTTPException,
+) -> AnyResponse | tuple[str | Response, int, list[tuple[str, str]]]:
     code = error.code or 500
     if code < 400:  # a redirect
         return error.get_response()
     forged = isinstance(error, CSRFError)
-    headers = [header for header in error.get_headers() if header[0] != "Content-Type"]  # Allow, Retry-After
+    headers = [
+        header for header in error.get_headers() if header[0] != "Content-Type"
+    ]  # Allow, Retry-After
     if request.is_json:  # an element asked
-        named = "forbidden" if forged else ERRORS.get(code, "server_error" if code >= 500 else "bad_request")
+        named = (
+            "forbidden"
+            if forged
+            else ERRORS.get(code, "server_error" if code >= 500 else "bad_request")
+        )
         return jsonify(error=named, error_description=error.description), code, headers
-    heading = say("formTooOld" if forged else "notFound" if code in (404, 405) else "wentWrong")
+    heading = translate(
+        "formTooOld" if forged else "notFound" if code in (404, 405) else "wentWrong"
+    )
     return render_template("message.html", heading=heading), code, headers
 
 

@@ -22,7 +22,9 @@ _hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 class Base(DeclarativeBase):
     # Migrations can only drop a constraint that has a name.
-    metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"})
+    metadata = MetaData(
+        naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+    )
 
 
 db = SQLAlchemy(model_class=Base)
@@ -49,7 +51,9 @@ def make_account(name: str, password: str) -> Account | None:
 
 def account_of(name: str, password: str) -> Account | None:
     """Whose name and password these are. A name that nobody has takes as long as a wrong password."""
-    found = db.session.execute(select(Account.id, Account.password_hash).filter_by(name=name)).first()
+    found = db.session.execute(
+        select(Account.id, Account.password_hash).filter_by(name=name)
+    ).first()
     db.session.rollback()  # gives the connection back: there are fewer of them than threads that may queue here
     kept = found.password_hash if found else _nobodys()
     with _hashing:

@@ -10,27 +10,33 @@ from pathlib import Path
 
 from qrlogin import STANDARD, Misconfigured
 from qrlogin.demo.dialects import chosen
-from qrlogin.keyfile import kept_key
+from qrlogin.keyfile import load_or_create_key
 
 DEFAULT_ORIGIN = "http://127.0.0.1:5000"  # of `flask run`
 DEFAULT_MAX_WAITING = 8  # half of the 16 threads in gunicorn.conf.py
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
+ORIGIN = re.compile(
+    r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?"
+)
 
 
 def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
     """Flask's configuration from `QRLOGIN_*`. Raises `Misconfigured`."""
     origin = (environ.get("QRLOGIN_ORIGIN") or DEFAULT_ORIGIN).rstrip("/")
     if not ORIGIN.fullmatch(origin):
-        raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {DEFAULT_ORIGIN}")
+        raise Misconfigured(
+            f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {DEFAULT_ORIGIN}"
+        )
     secure = origin.startswith("https:")
     names = chosen(environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
     try:
-        policy = STANDARD.lasting(number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime))
+        policy = STANDARD.with_lifetime(number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime))
     except Misconfigured as error:
         raise Misconfigured(f"QRLOGIN_LIFETIME: {error}") from None
     return {
-        "SECRET_KEY": environ.get("SECRET_KEY") or kept_key(own(instance) / "secret_key"),
-        "SQLALCHEMY_DATABASE_URI": database(environ.get("QRLOGIN_DATABASE") or str(own(instance) / "people.sqlite3")),
+        "SECRET_KEY": environ.get("SECRET_KEY") or load_or_create_key(own(instance) / "secret_key"),
+        "SQLALCHEMY_DATABASE_URI": database(
+            environ.get("QRLOGIN_DATABASE") or str(own(instance) / "people.sqlite3")
+        ),
         # No other site, and no other host of this one, can plant a session whose name begins so.
         "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
         "SESSION_COOKIE_SECURE": secure,
@@ -44,7 +50,9 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
         "QRLOGIN_SECRET_KEYS": secret_keys(environ.get("QRLOGIN_SECRET_KEYS", ""), instance),
         "QRLOGIN_MAX_WAITING": number(environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING, least=0),
         "QRLOGIN_DIALECTS": names,
-        "QRLOGIN_POLICY": replace(policy, user_codes="rfc8628" in names),  # its devices show a code to type; so do the pages then
+        "QRLOGIN_POLICY": replace(
+            policy, user_codes="rfc8628" in names
+        ),  # its devices show a code to type; so do the pages then
     }
 
 
@@ -70,4 +78,4 @@ def database(where: str) -> str:
 
 def secret_keys(text: str, instance: Path) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
-    return keys or [kept_key(own(instance) / "qrlogin_key")]
+    return keys or [load_or_create_key(own(instance) / "qrlogin_key")]

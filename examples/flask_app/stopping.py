@@ -47,5 +47,7 @@ def await_last_answers(app: Flask) -> None:
     app.wsgi_app = busy  # type: ignore[method-assign]
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    atexit.register(gc.freeze)  # the system takes all memory back at once; tidying it up would take Python a second
+    atexit.register(
+        gc.freeze
+    )  # the system takes all memory back at once; tidying it up would take Python a second
     atexit.register(busy.wait)

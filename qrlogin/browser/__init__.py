@@ -18,12 +18,16 @@ __all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "
 ELEMENT: Final = "qr-login-element.js"
 """The module that defines <qr-login>: its file name, inside this package and below a mount."""
 
-MODULES: Final = tuple(sorted(each.name for each in files(__package__).iterdir() if each.name.endswith(".js")))
+MODULES: Final = tuple(
+    sorted(each.name for each in files(__package__).iterdir() if each.name.endswith(".js"))
+)
 """The file names of all modules. They import each other by `./name`, so they are served side by side."""
 
 _JOINERS: Final = "\u200c\u200d"  # emoji, Persian and the scripts of India are written with them
 _CATALOGUE: Final = "qr-login-texts.js"
-_RANGE: Final = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:\s*;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.ASCII)
+_RANGE: Final = re.compile(
+    r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:\s*;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.ASCII
+)
 
 
 @cache
@@ -45,7 +49,9 @@ def _catalogue() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
     start = source.index("{", source.index("export const TEXTS"))
     return MappingProxyType(
         {
-            tag: MappingProxyType({name: MappingProxyType(strings) for name, strings in sections.items()})
+            tag: MappingProxyType(
+                {name: MappingProxyType(strings) for name, strings in sections.items()}
+            )
             for tag, sections in json.JSONDecoder().raw_decode(source, start)[0].items()
         }
     )
@@ -64,18 +70,25 @@ def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
     return _catalogue()[_find(lang) or LANGUAGES[0]]
 
 
-def say(lang: str, key: str, /, **words: object) -> str:
+def translate(lang: str, key: str, /, **words: object) -> str:
     """A text of the pages, its {words} filled in. A word that is no number is one line that hides nothing and cannot turn what
     stands around it (Unicode's isolates), as the elements show a name.
 
     Raises KeyError for no key of the catalogue, and when a word is missing. The result is plain: escape it in HTML.
     """
-    shown = {word: str(value) if isinstance(value, int) else f"\u2068{_plain(value)}\u2069" for word, value in words.items()}
+    shown = {
+        word: str(value) if isinstance(value, int) else f"\u2068{_plain(value)}\u2069"
+        for word, value in words.items()
+    }
     return re.sub(r"\{(\w+)\}", lambda place: shown[place[1]], texts(lang)["pages"][key])
 
 
 def _plain(word: object) -> str:
-    return "".join(each for each in str(word) if each in _JOINERS or category(each) not in ("Cc", "Cf", "Zl", "Zp"))
+    return "".join(
+        each
+        for each in str(word)
+        if each in _JOINERS or category(each) not in ("Cc", "Cf", "Zl", "Zp")
+    )
 
 
 def language(accept_language: str) -> str:
@@ -88,7 +101,11 @@ def language(accept_language: str) -> str:
     wanted = [(min(float(fits[2] or 1), 1.0), fits[1]) for fits in ranges if fits]
     refused = {tag.lower() for quality, tag in wanted if quality == 0}
     for _, tag in sorted((each for each in wanted if each[0] > 0), key=lambda each: -each[0]):
-        found = next((each for each in LANGUAGES if each.lower() not in refused), None) if tag == "*" else _find(tag)
+        found = (
+            next((each for each in LANGUAGES if each.lower() not in refused), None)
+            if tag == "*"
+            else _find(tag)
+        )
         if found and found.lower() not in refused:
             return found
     return LANGUAGES[0]
@@ -96,5 +113,9 @@ def language(accept_language: str) -> str:
 
 def _find(tag: str) -> str | None:
     exact = next((each for each in LANGUAGES if each.lower() == tag.lower()), None)
-    same = (each for each in LANGUAGES if each.partition("-")[0].lower() == tag.partition("-")[0].lower())
+    same = (
+        each
+        for each in LANGUAGES
+        if each.partition("-")[0].lower() == tag.partition("-")[0].lower()
+    )
     return exact or next(same, None)

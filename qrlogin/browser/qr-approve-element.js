@@ -377,16 +377,16 @@ export class QRApproveElement extends HTMLElement {
     const { texts } = this, left = Math.ceil((this.#deadline - now()) / 1000), old = Math.floor((now() - this.#began) / 1000);
     if (left <= 0) return this.#show("expired");
     const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`, minutes = Math.floor(old / 60);
-    this.#say(this.#at.left, texts.left.replace("{time}", time));
-    this.#say(this.#at.spoken, left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60))) : left > 30 ? texts.minute
+    this.#translate(this.#at.left, texts.left.replace("{time}", time));
+    this.#translate(this.#at.spoken, left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60))) : left > 30 ? texts.minute
       : texts.seconds.replace("{n}", left > 10 ? "30" : "10"));
     const ago = this.#at.body.querySelector("#ago");
-    if (ago) this.#say(ago, old < 10 ? texts.agoNow : old < 60 ? texts.agoSeconds.replace("{n}", String(old - (old % 10)))
+    if (ago) this.#translate(ago, old < 10 ? texts.agoNow : old < 60 ? texts.agoSeconds.replace("{n}", String(old - (old % 10)))
       : minutes < 2 ? texts.agoMinute : texts.agoMinutes.replace("{n}", String(minutes)));
   }
 
   /** @param {Element} element @param {string} text */
-  #say(element, text) { if (element.textContent !== text) element.textContent = text; }
+  #translate(element, text) { if (element.textContent !== text) element.textContent = text; }
 
   /** @param {string} what @param {object} detail */
   #tell(what, detail) { this.dispatchEvent(new CustomEvent(`qr-approve:${what}`, { bubbles: true, composed: true, detail })); }

@@ -27,7 +27,9 @@ class Answer:
 
     status: int
     body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # by their names in lower case
+    headers: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # by their names in lower case
 
     @property
     def text(self) -> str:
@@ -66,7 +68,10 @@ class Client:
             raise Unreachable("an address begins with http:// or https://")
         self.origin, self.bearer, self._agent = origin.rstrip("/"), bearer, agent
         self._jar = CookieJar()
-        handlers: list[urllib.request.BaseHandler] = [_StayHere(), urllib.request.HTTPCookieProcessor(self._jar)]
+        handlers: list[urllib.request.BaseHandler] = [
+            _StayHere(),
+            urllib.request.HTTPCookieProcessor(self._jar),
+        ]
         if (urlsplit(origin).hostname or "") in ("127.0.0.1", "localhost", "::1"):
             handlers.append(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
         self._opener = urllib.request.build_opener(*handlers)
@@ -76,7 +81,8 @@ class Client:
 
     def post(self, path: str, body: dict[str, str]) -> Answer:
         headers = {"Content-Type": "application/json"}
-        return self._ask(urllib.request.Request(self.origin + path, json.dumps(body).encode(), headers))  # noqa: S310 - as above
+        sent = json.dumps(body).encode()
+        return self._ask(urllib.request.Request(self.origin + path, sent, headers))  # noqa: S310 - as above
 
     def form(self, path: str, fields: dict[str, str]) -> Answer:
         return self._ask(urllib.request.Request(self.origin + path, urlencode(fields).encode()))  # noqa: S310 - as above

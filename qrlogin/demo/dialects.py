@@ -10,14 +10,14 @@ from typing import Final
 from qrlogin.core import Core
 from qrlogin.errors import Misconfigured
 from qrlogin.wire import Dialect, Request
-from qrlogin.wire.bilibili import Bilibili
-from qrlogin.wire.fixed import FixedDialect
-from qrlogin.wire.jd import JD
-from qrlogin.wire.rfc8628 import Rfc8628, brief
-from qrlogin.wire.taobao import Taobao
-from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
-from qrlogin.wire.wechat import WeChat
-from qrlogin.wire.wechat_open import WeChatOpen
+from qrlogin.wire.dialects.bilibili import Bilibili
+from qrlogin.wire.dialects.jd import JD
+from qrlogin.wire.dialects.public_id import PublicIdDialect
+from qrlogin.wire.dialects.rfc8628 import Rfc8628, brief
+from qrlogin.wire.dialects.taobao import Taobao
+from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
+from qrlogin.wire.dialects.wechat import WeChat
+from qrlogin.wire.dialects.wechat_open import WeChatOpen
 
 USERINFO: Final = "demo/userinfo"
 
@@ -25,7 +25,7 @@ Describe = Callable[[Request], Mapping[str, str]]
 Factory = Callable[[Core, Describe, int | None], Dialect]
 
 
-def _fixed(kind: Callable[..., FixedDialect], **options: object) -> Factory:
+def _fixed(kind: Callable[..., PublicIdDialect], **options: object) -> Factory:
     def make(core: Core, describe: Describe, lifetime: int | None) -> Dialect:
         shorter = {} if lifetime is None else {"lifetime": lifetime}
         return kind(core, describe=describe, **shorter, **options)
@@ -68,5 +68,7 @@ def chosen(text: str, where: str = "--dialects") -> tuple[str, ...]:
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if unknown := [name for name in names if name not in (*DIALECTS, "all")]:
-        raise Misconfigured(f"{where}: there is no {unknown[0]!r}; there are {', '.join(DIALECTS)}, and all")
+        raise Misconfigured(
+            f"{where}: there is no {unknown[0]!r}; there are {', '.join(DIALECTS)}, and all"
+        )
     return tuple(DIALECTS) if "all" in names else tuple(dict.fromkeys(names))

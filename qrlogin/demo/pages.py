@@ -44,7 +44,14 @@ def logged_in(account: Account, lang: str) -> Response:
     """Its form must be able to say where it comes from: without a referrer, browsers say `Origin: null`."""
     guards = GUARDS | {"Referrer-Policy": "same-origin"}
     inside = _words(lang)["loggedInAs"].replace("{name}", escape(account.name))
-    return _page("in.html", lang, guards=guards, account=account.key, initial=account.name[0], loggedInAs=inside)
+    return _page(
+        "in.html",
+        lang,
+        guards=guards,
+        account=account.key,
+        initial=account.name[0],
+        loggedInAs=inside,
+    )
 
 
 def phone(lang: str) -> Response:
@@ -64,11 +71,15 @@ def asset(name: str) -> Response:
     return Response(200, (("Content-Type", ASSETS[name]), *GUARDS.items()), _read(name).encode())
 
 
-def _page(file: str, lang: str, *, status: int = 200, guards: Mapping[str, str] = GUARDS, **html: str) -> Response:
+def _page(
+    file: str, lang: str, *, status: int = 200, guards: Mapping[str, str] = GUARDS, **html: str
+) -> Response:
     """An asset with its {words} filled in, by a text of the catalogue or by `html`. Raises KeyError for any other."""
     words = {**_words(lang), **html, "lang": lang}
     body = re.sub(r"\{(\w+)\}", lambda word: words[word[1]], _read(file))
-    return Response(status, (("Content-Type", "text/html; charset=utf-8"), *guards.items()), body.encode())
+    return Response(
+        status, (("Content-Type", "text/html; charset=utf-8"), *guards.items()), body.encode()
+    )
 
 
 def _words(lang: str) -> Mapping[str, str]:

@@ -26,7 +26,8 @@ class Account:
 
 
 PEOPLE: Final[Mapping[str, Account]] = {
-    who.key: who for who in (Account("1001", "alice", "Alice", "A•••e"), Account("1002", "bob", "Bob", "B•b"))
+    who.key: who
+    for who in (Account("1001", "alice", "Alice", "A•••e"), Account("1002", "bob", "Bob", "B•b"))
 }
 _BY_SUBJECT: Final = {account.subject: account for account in PEOPLE.values()}
 
@@ -44,7 +45,11 @@ class Phones:
     def owner(self, token: str) -> Account | None:
         """Whose phone shows this token."""
         shown = _digest(token)
-        owners = [PEOPLE[name] for name, held in self._tokens.items() if hmac.compare_digest(_digest(held), shown)]
+        owners = [
+            PEOPLE[name]
+            for name, held in self._tokens.items()
+            if hmac.compare_digest(_digest(held), shown)
+        ]
         return owners[0] if owners else None
 
 

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 from qrlogin.demo.client import Answer, Client, Unreachable
 
-STEPS: Final = {"approve": ("scan", "confirm"), "deny": ("scan", "deny")}  # who denies has looked first
+STEPS: Final = {
+    "approve": ("scan", "confirm"),
+    "deny": ("scan", "deny"),
+}  # who denies has looked first
 DONE: Final = {
     "confirmed": "Approved. Now look at the other screen: it goes on, or asks whether to.",
     "redeemed": "Approved before, and the browser is logged in.",
@@ -22,17 +25,27 @@ def run(act: str, text: str, *, name: str, server: str | None) -> int:
     """Exit code: 0 done, 1 refused (says why), 2 nobody to ask."""
     origin = server or _origin(text)
     if origin is None:
-        return _say("TEXT is no address, so say where the demo runs: --server http://127.0.0.1:8000", 2)
+        return _say(
+            "TEXT is no address, so say where the demo runs: --server http://127.0.0.1:8000", 2
+        )
     try:
         phone = Client(origin, agent="qrlogin phone")
         unlocked = phone.post("/demo/phone", {"name": name})
         if not unlocked.json.get("token"):
-            elsewhere = "" if server else " If the demo is elsewhere, say so: --server http://127.0.0.1:8000"
+            elsewhere = (
+                ""
+                if server
+                else " If the demo is elsewhere, say so: --server http://127.0.0.1:8000"
+            )
             return _say(f"{origin} has no phone for {name}: {_why(unlocked)}{elsewhere}", 2)
         phone.bearer = str(unlocked.json["token"])
         for step in STEPS.get(act, (act,)):
             answer = phone.post(f"/qrlogin/phone/{step}", {"code": text})
-            if not answer and (act, step, answer.error) != ("deny", "scan", "denied"):  # a second time it is as good as done
+            if not answer and (act, step, answer.error) != (
+                "deny",
+                "scan",
+                "denied",
+            ):  # a second time it is as good as done
                 return _say(_why(answer), 1)
             if step != "scan":
                 print(DONE.get(str(answer.json.get("state")), "Done."))
@@ -47,10 +60,20 @@ def _show(scanned: Answer, name: str, site: str) -> None:
     """What must be seen before approving: who asks, for what, since when, and when to say no."""
     print(f"A browser wants to be logged in as {name}:")
     context = scanned.json.get("context")
-    facts = sorted(context.items(), key=lambda fact: fact[0] != "browser") if isinstance(context, dict) else []
-    for label, value in (*facts, ("site", site), ("begun", f"{scanned.json.get('begun_ago')} s ago")):
+    facts = (
+        sorted(context.items(), key=lambda fact: fact[0] != "browser")
+        if isinstance(context, dict)
+        else []
+    )
+    for label, value in (
+        *facts,
+        ("site", site),
+        ("begun", f"{scanned.json.get('begun_ago')} s ago"),
+    ):
         print(f"  {_plain(label):<9} {_plain(value)}")
-    print("Approve only if its code is on a screen in front of you. If you did not start this, deny it.")
+    print(
+        "Approve only if its code is on a screen in front of you. If you did not start this, deny it."
+    )
 
 
 def _why(answer: Answer) -> str:
@@ -68,7 +91,11 @@ def _origin(text: str) -> str | None:
         parts = urlsplit(text)
     except ValueError:
         return None
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") and parts.netloc else None
+    return (
+        f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme in ("http", "https") and parts.netloc
+        else None
+    )
 
 
 def _say(line: str, code: int) -> int:

@@ -22,7 +22,10 @@ class Player:
     denied: ClassVar[str]
 
     def __init__(self, origin: str, camera: Camera) -> None:
-        self.client, self.camera = Client(origin, agent=f"a client that speaks {type(self).__name__}"), camera
+        self.client, self.camera = (
+            Client(origin, agent=f"a client that speaks {type(self).__name__}"),
+            camera,
+        )
         self.id = ""
 
     def begin(self) -> str:
@@ -50,7 +53,10 @@ class WeChat(Player):
     scanned, approved, denied = "201", "200", "400"
 
     def begin(self) -> str:
-        self.id = _first(r'uuid = "(.*?)"', self.client.get("/jslogin?appid=wx782c26e4c19acffb&fun=new&lang=en_US"))
+        self.id = _first(
+            r'uuid = "(.*?)"',
+            self.client.get("/jslogin?appid=wx782c26e4c19acffb&fun=new&lang=en_US"),
+        )
         return self.camera(self.client.get(f"/qrcode/{self.id}").body)
 
     def look(self) -> str:
@@ -66,7 +72,9 @@ class WeChatOpen(Player):
     scanned, approved, denied = "404", "405", "403"
 
     def begin(self) -> str:
-        page = self.client.get("/connect/qrconnect?appid=demo&response_type=code&scope=snsapi_login&state=s")
+        page = self.client.get(
+            "/connect/qrconnect?appid=demo&response_type=code&scope=snsapi_login&state=s"
+        )
         self.id, self._last = _first(r"/connect/qrcode/([\w=-]+)", page), ""
         return self.camera(self.client.get(f"/connect/qrcode/{self.id}").body)
 
@@ -84,12 +92,16 @@ class Taobao(Player):
     scanned, approved, denied = "10001", "10006", "10003"
 
     def begin(self) -> str:
-        begun = _jsonp(self.client.get("/qrcodelogin/generateQRCode4Login.do?from=tb&callback=jsonp31"))
+        begun = _jsonp(
+            self.client.get("/qrcodelogin/generateQRCode4Login.do?from=tb&callback=jsonp31")
+        )
         self.id, self._url = str(begun.get("lgToken")), ""
         return self.camera(self.open(str(begun.get("url"))).body)
 
     def look(self) -> str:
-        told = _jsonp(self.client.get(f"/qrcodelogin/qrcodeLoginCheck.do?lgToken={self.id}&callback=jsonp32"))
+        told = _jsonp(
+            self.client.get(f"/qrcodelogin/qrcodeLoginCheck.do?lgToken={self.id}&callback=jsonp32")
+        )
         self._url = str(told.get("url", ""))
         return str(told.get("code"))
 
@@ -119,7 +131,9 @@ class Rfc8628(Player):
 
     def look(self) -> str:
         grant = "urn:ietf:params:oauth:grant-type:device_code"
-        told = self.client.form("/token", {"grant_type": grant, "device_code": self.id, "client_id": "demo"})
+        told = self.client.form(
+            "/token", {"grant_type": grant, "device_code": self.id, "client_id": "demo"}
+        )
         self.client.bearer = str(told.json.get("access_token", ""))
         return self.approved if self.client.bearer else told.error
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from qrlogin.codes import new_key
 from qrlogin.demo import selfcheck
 from qrlogin.demo.dialects import chosen
 from qrlogin.demo.server import Server
 from qrlogin.demo.site import Site
 from qrlogin.demo.terminal import Terminal
 from qrlogin.errors import Misconfigured, QRLoginError
+from qrlogin.keys import new_key
 from qrlogin.login import QRLogin
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.stores import Store, open_store
@@ -48,9 +48,16 @@ def run(options: argparse.Namespace) -> int:
         with _listen(options) as server:
             host = _lan_address() if options.lan else "127.0.0.1"
             here = f"http://{host}:{server.port}"
-            qr = QRLogin(store, secret_keys=[_key(options)], verification_uri=f"{_origin(options) or here}/qr", policy=policy)
+            qr = QRLogin(
+                store,
+                secret_keys=[_key(options)],
+                verification_uri=f"{_origin(options) or here}/qr",
+                policy=policy,
+            )
             site = Site(qr, names, lifetime=options.lifetime)
-            qr.begin(lifetime=1)  # a store that does not answer is better known now than by the first browser
+            qr.begin(
+                lifetime=1
+            )  # a store that does not answer is better known now than by the first browser
             server.start(site)
             if not options.self_check:
                 _serve(here, options, site, lambda: server.stop(qr.close))
@@ -73,14 +80,19 @@ def _serve(here: str, options: argparse.Namespace, site: Site, stop: Callable[[]
         print(LAN_WARNING, file=sys.stderr)
     elsewhere = "" if options.lan else "For a real phone: --lan. "
     store, origin = options.store.partition(":")[0], site.origin
-    print(WELCOME.format(origin=origin, store=store, elsewhere=elsewhere, dialects=_beginnings(site)), flush=True)
+    print(
+        WELCOME.format(origin=origin, store=store, elsewhere=elsewhere, dialects=_beginnings(site)),
+        flush=True,
+    )
     if origin != here:
         print(f"This process listens at       {here}", flush=True)
     ended = threading.Event()
     terminal = Terminal(here, ended, site.show_terminal)
     terminal.start()
     while not told:
-        ended.wait(LOOK_S)  # and not for ever: a signal may reach another thread, and this one would sleep on
+        ended.wait(
+            LOOK_S
+        )  # and not for ever: a signal may reach another thread, and this one would sleep on
     ended.set()
     print("\nEnding.", flush=True)
     stop()
@@ -88,7 +100,7 @@ def _serve(here: str, options: argparse.Namespace, site: Site, stop: Callable[[]
 
 
 def _policy(lifetime: int | None, *, plain_http: bool) -> Policy:
-    policy = STANDARD if lifetime is None else STANDARD.lasting(lifetime)
+    policy = STANDARD if lifetime is None else STANDARD.with_lifetime(lifetime)
     return replace(policy, user_codes=True, plain_http=plain_http)
 
 
@@ -109,7 +121,10 @@ def _origin(options: argparse.Namespace) -> str:
 
 def _beginnings(site: Site) -> str:
     """Where the clients of each dialect begin: its first route."""
-    lines = [f"    {name:<12} {site.origin}/{dialect.browser_routes[0].path}\n" for name, dialect in site.dialects.items()]
+    lines = [
+        f"    {name:<12} {site.origin}/{dialect.browser_routes[0].path}\n"
+        for name, dialect in site.dialects.items()
+    ]
     return "".join(["  Clients of other dialects begin at\n", *lines]) if lines else ""
 
 
@@ -134,7 +149,9 @@ def _listen(options: argparse.Namespace) -> Server:
         if options.port is None and port != PORT:
             print(f"Port {PORT} is taken, so this is port {port}.", file=sys.stderr)
         return server
-    raise OSError(f"port {port} is taken ({refusal.strerror}): choose another with --port, or --port 0 for any free one")
+    raise OSError(
+        f"port {port} is taken ({refusal.strerror}): choose another with --port, or --port 0 for any free one"
+    )
 
 
 def _lan_address() -> str:

@@ -27,7 +27,9 @@ class Screen:
         if text != self._text and (self._in_place or not self._text):
             lines = draw(text, ansi=self._ansi).split("\n") if self._has_blocks() else []
             size = shutil.get_terminal_size()
-            fits = len(lines) < size.lines and 2 * len(lines) - 1 <= size.columns  # half a line is a module
+            fits = (
+                len(lines) < size.lines and 2 * len(lines) - 1 <= size.columns
+            )  # half a line is a module
             if not lines or (self._in_place and not fits):
                 lines = ["(this window cannot show the code)"]
             back = f"\r\x1b[{self._height}A\x1b[J" if self._height else ""

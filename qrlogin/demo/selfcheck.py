@@ -17,14 +17,18 @@ from typing import Any, Final
 from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.demo.players import PLAYERS, Camera
 
-MISSING: Final = "the self-check reads its QR codes with a real decoder: pip install 'qrlogin[demo]'"
+MISSING: Final = (
+    "the self-check reads its QR codes with a real decoder: pip install 'qrlogin[demo]'"
+)
 
 
 class Desk:
     """A browser: a cookie jar, and the login that it began."""
 
     def __init__(self, origin: str) -> None:
-        self._client = Client(origin, agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+        self._client = Client(
+            origin, agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+        )
         self._begun: dict[str, Any] = {}
         self._op = secrets.token_urlsafe(16)
 
@@ -49,7 +53,9 @@ class Desk:
         return self._client.post(f"/qrlogin/{self.login_id}/cancel", {})
 
     def redeem(self, tag: str, *, op: str = "") -> Answer:
-        return self._client.post(f"/qrlogin/{self.login_id}/redeem", {"acknowledged": tag, "op": op or self._op})
+        return self._client.post(
+            f"/qrlogin/{self.login_id}/redeem", {"acknowledged": tag, "op": op or self._op}
+        )
 
     def home(self) -> str:
         """What a person reads on the first page."""
@@ -83,7 +89,10 @@ class _Checks:
         self.failed = 0
 
     def __call__(self, what: str, good: object, seen: object = "") -> None:
-        print(f"  {'✓' if good else '✗'} {what}" + ("" if good else f" (got: {_brief(seen)})"), flush=True)
+        print(
+            f"  {'✓' if good else '✗'} {what}" + ("" if good else f" (got: {_brief(seen)})"),
+            flush=True,
+        )
         if not good:
             self.failed += 1
             raise _SceneOver
@@ -107,7 +116,10 @@ def run(origin: str, dialects: Iterable[str] = ()) -> bool:
                 scene(origin, camera, check)
             except Unreachable as error:
                 check("the server answers", False, error)
-    print("Everything works." if not check.failed else f"{check.failed} of these do not work.", flush=True)
+    print(
+        "Everything works." if not check.failed else f"{check.failed} of these do not work.",
+        flush=True,
+    )
     return not check.failed
 
 
@@ -117,10 +129,18 @@ def _log_in(origin: str, camera: Camera, check: _Checks) -> None:
     check("the browser shows a QR code", picture.startswith(b"\x89PNG"), picture)
     alice.look(picture)
     scanned = alice.do("scan")
-    check("a phone reads it and sees which browser asks", scanned.json.get("context", {}).get("browser"), scanned)
+    check(
+        "a phone reads it and sees which browser asks",
+        scanned.json.get("context", {}).get("browser"),
+        scanned,
+    )
     seen = desk.status()
     by = seen.json.get("scanned_by", {})
-    check("the browser sees who scanned", seen.json.get("state") == "scanned" and by.get("shown_as") == "A•••e", seen)
+    check(
+        "the browser sees who scanned",
+        seen.json.get("state") == "scanned" and by.get("shown_as") == "A•••e",
+        seen,
+    )
     early = desk.redeem(by.get("tag", ""))
     check("before she approves, nobody is logged in", early.status == 409, early)
     with ThreadPoolExecutor(1) as waiting:
@@ -134,7 +154,11 @@ def _log_in(origin: str, camera: Camera, check: _Checks) -> None:
     done = desk.redeem(by.get("tag", ""))
     check("it goes on as her", done.json.get("state") == "redeemed", done)
     again = desk.redeem(by.get("tag", ""))
-    check("had the answer been lost, asking again would give the same one", again.body == done.body, again)
+    check(
+        "had the answer been lost, asking again would give the same one",
+        again.body == done.body,
+        again,
+    )
     other = desk.redeem(by.get("tag", ""), op="another-click-entirely")
     check("another click gets nothing", other.error == "already_redeemed", other)
     home = desk.home()
@@ -148,7 +172,11 @@ def _deny(origin: str, camera: Camera, check: _Checks) -> None:
     alice.do("scan")
     denied = alice.do("deny")
     seen = desk.status()
-    check("Alice declines, and the browser is told", denied and seen.json.get("state") == "denied", seen)
+    check(
+        "Alice declines, and the browser is told",
+        denied and seen.json.get("state") == "denied",
+        seen,
+    )
     late = alice.do("confirm")
     check("what was declined cannot be approved any more", late.error == "denied", late)
 
@@ -189,7 +217,11 @@ def _cancel(origin: str, camera: Camera, check: _Checks) -> None:
     alice.do("scan")
     cancelled = desk.cancel()
     late = alice.do("confirm")
-    check("the browser says: that is not me, and Alice is told", cancelled and late.error == "cancelled", late)
+    check(
+        "the browser says: that is not me, and Alice is told",
+        cancelled and late.error == "cancelled",
+        late,
+    )
 
 
 def _strangers(origin: str, camera: Camera, check: _Checks) -> None:
@@ -205,7 +237,11 @@ def _strangers(origin: str, camera: Camera, check: _Checks) -> None:
     alice.look(picture)
     page = Client(origin, agent="a link preview").get("/qr/" + alice.reading.rpartition("/")[2])
     seen = desk.status()
-    check("opening the code's address changes nothing", page and seen.json.get("state") == "pending", seen)
+    check(
+        "opening the code's address changes nothing",
+        page and seen.json.get("state") == "pending",
+        seen,
+    )
 
 
 def _typed(origin: str, camera: Camera, check: _Checks) -> None:
@@ -229,7 +265,11 @@ def _speak(name: str, act: str, origin: str, camera: Camera, check: _Checks) -> 
         check(f"{name}: the client is told {player.scanned}", seen == player.scanned, seen)
     alice.do(act)
     seen, end = player.look(), player.approved if act == "confirm" else player.denied
-    check(f"{name}: when Alice {'approves' if act == 'confirm' else 'declines'}, {end}", seen == end, seen)
+    check(
+        f"{name}: when Alice {'approves' if act == 'confirm' else 'declines'}, {end}",
+        seen == end,
+        seen,
+    )
     if act == "confirm":
         player.go_on()
         check(f"{name}: it is logged in as her", player.who() == "Alice", player.who())
@@ -245,7 +285,9 @@ def _decoder() -> Camera | None:
 
     def read(picture: bytes) -> str:
         try:
-            found = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)), formats=zxingcpp.barcode_formats_from_str("QRCode"))
+            found = zxingcpp.read_barcodes(
+                Image.open(io.BytesIO(picture)), formats=zxingcpp.barcode_formats_from_str("QRCode")
+            )
         except OSError:
             return ""
         return found[0].text if len(found) == 1 else ""
@@ -254,5 +296,9 @@ def _decoder() -> Camera | None:
 
 
 def _brief(seen: object) -> str:
-    text = f"{seen.status} {seen.error or seen.json.get('state', '')}" if isinstance(seen, Answer) else repr(seen)
+    text = (
+        f"{seen.status} {seen.error or seen.json.get('state', '')}"
+        if isinstance(seen, Answer)
+        else repr(seen)
+    )
     return text[:120]

@@ -47,7 +47,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def start(self, application: Application) -> None:
         """Answers from now on, in threads of its own."""
         self.application = application
-        threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True, name="demo-server").start()
+        threading.Thread(
+            target=self.serve_forever, args=(0.1,), daemon=True, name="demo-server"
+        ).start()
 
     def stop(self, wake: Callable[[], None]) -> None:
         """Takes no more connections, lets `wake` end the waits, and gives the last answers a second to get out."""
@@ -81,7 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        if name.startswith("do_"):  # every method reaches the application, which says what it allows
+        if name.startswith(
+            "do_"
+        ):  # every method reaches the application, which says what it allows
             return self._answer
         raise AttributeError(name)
 
@@ -109,7 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(min(length, BODY_CAP + 1))
         if length > BODY_CAP:
             self.close_connection = True
-            self.rfile.read(min(length - len(body), SWALLOWED))  # closing over unread bytes would cut the answer off
+            self.rfile.read(
+                min(length - len(body), SWALLOWED)
+            )  # closing over unread bytes would cut the answer off
         return body
 
     def _run(self, body: bytes) -> None:
@@ -132,9 +138,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: str, headers: list[tuple[str, str]], content: Iterable[bytes]) -> None:
         """What has a length goes out whole; what has none, part by part as it comes, in chunks (RFC 9112 section 7.1)."""
         code, _, phrase = status.partition(" ")
-        counted = int(code) in (204, 304) or any(key.lower() == "content-length" for key, _ in headers)
+        counted = int(code) in (204, 304) or any(
+            key.lower() == "content-length" for key, _ in headers
+        )
         chunked = not counted and self.request_version == "HTTP/1.1"
-        self.close_connection |= not counted and not chunked  # the end of the connection is the end of what was sent
+        self.close_connection |= (
+            not counted and not chunked
+        )  # the end of the connection is the end of what was sent
         self.send_response(int(code), phrase)
         for key, value in headers:
             self.send_header(key, value)
@@ -163,14 +173,20 @@ class _Handler(BaseHTTPRequestHandler):
             "wsgi.input": BytesIO(body),
             "qrlogin.socket": self.connection,  # so that a wait sees that its browser left
         }
-        keys = {key.lower() for key in self.headers if "_" not in key}  # X_Y would pass itself off as X-Y
+        keys = {
+            key.lower() for key in self.headers if "_" not in key
+        }  # X_Y would pass itself off as X-Y
         for key in keys - {"content-type", "content-length"}:
             joint = "; " if key == "cookie" else ","
-            environ["HTTP_" + key.upper().replace("-", "_")] = joint.join(self.headers.get_all(key, []))
+            environ["HTTP_" + key.upper().replace("-", "_")] = joint.join(
+                self.headers.get_all(key, [])
+            )
         return environ
 
     def end_headers(self) -> None:
-        self.send_header("Server-Pid", str(getpid()))  # of several demos over one store, the one that answered
+        self.send_header(
+            "Server-Pid", str(getpid())
+        )  # of several demos over one store, the one that answered
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -178,10 +194,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if self.server.log:
-            sys.stderr.write(f"{cut(self.command)} {cut(self.path)} {code}\n")  # in one piece: threads write here
+            sys.stderr.write(
+                f"{cut(self.command)} {cut(self.path)} {code}\n"
+            )  # in one piece: threads write here
 
 
 def cut(path: str) -> str:
     """A path for the log: without its query, and with … in place of a typed code and of all that is too long for a word."""
     parts = re.sub(r"^/qr/.*", "/qr/…", path.partition("?")[0]).split("/")
-    return "/".join(part if len(part) <= WORD and part.isascii() and part.isprintable() else "…" for part in parts)
+    return "/".join(
+        part if len(part) <= WORD and part.isascii() and part.isprintable() else "…"
+        for part in parts
+    )

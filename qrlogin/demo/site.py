@@ -16,13 +16,31 @@ from qrlogin.browser import language
 from qrlogin.demo import pages
 from qrlogin.demo.dialects import DIALECTS, USERINFO, tokens
 from qrlogin.demo.people import PEOPLE, Account, Phones, Sessions
-from qrlogin.errors import LoginError, MethodNotAllowed, Misconfigured, NoSuchPath, QRLoginError, Unauthenticated
+from qrlogin.errors import (
+    LoginError,
+    MethodNotAllowed,
+    Misconfigured,
+    NoSuchPath,
+    QRLoginError,
+    Unauthenticated,
+)
 from qrlogin.login import QRLogin
 from qrlogin.table import State
-from qrlogin.wire import BrowserContext, Cookie, Dialect, Endpoint, Native, Person, Request, Response, Several, describe_browser
-from qrlogin.wire.guards import bearer, check_origin, one_header, read_json
+from qrlogin.wire import (
+    BrowserContext,
+    CombinedDialect,
+    Cookie,
+    Dialect,
+    Endpoint,
+    Native,
+    Person,
+    Request,
+    Response,
+    describe_browser,
+)
 from qrlogin.wire.message import StartResponse
-from qrlogin.wire.routes import known
+from qrlogin.wire.routes import handles
+from qrlogin.wire.validation import bearer, check_origin, one_header, read_json
 
 SESSION: Final = "demo-session"
 SESSION_S: Final = 3600
@@ -53,14 +71,18 @@ class Site:
     `lifetime`, in seconds, is that of their logins, if not their own.
     """
 
-    def __init__(self, qr: QRLogin, dialects: Sequence[str] = (), *, lifetime: int | None = None) -> None:
+    def __init__(
+        self, qr: QRLogin, dialects: Sequence[str] = (), *, lifetime: int | None = None
+    ) -> None:
         describe = described()
         native = Native(qr.core, user_codes=qr.core.policy.user_codes, describe=describe)
         self._qr, self._endpoint = qr, Endpoint(qr, native, max_waiting=MAX_WAITING)
         self._phones, self._sessions, self._tokens = Phones(), Sessions(), Sessions()
         self.origin, self._terminal = qr.core.origin, ""
         self._host = self.origin.partition("//")[2]
-        self.dialects: Mapping[str, Dialect] = {name: DIALECTS[name](qr.core, describe, lifetime) for name in dialects}
+        self.dialects: Mapping[str, Dialect] = {
+            name: DIALECTS[name](qr.core, describe, lifetime) for name in dialects
+        }
         #: The first that fits answers: the dialects have the root, but for the pages.
         self.mounts = [
             Mount("qrlogin/phone/", self._phone_door),
@@ -73,15 +95,21 @@ class Site:
 
     def _elsewhere(self) -> Iterator[Mount]:
         if self.dialects:
-            several = Several(*self.dialects.values())
+            several = CombinedDialect(*self.dialects.values())
             door = self._browser_door(Endpoint(self._qr, several, max_waiting=MAX_WAITING))
-            yield Mount("", door, lambda path: known(several.browser_routes, path))
+            yield Mount("", door, lambda path: handles(several.browser_routes, path))
 
-    def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: Mapping[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
         return self.answer(Request.from_wsgi(environ, environ["PATH_INFO"])).to_wsgi(start_response)
 
     def answer(self, request: Request) -> Response:
-        door, path = next((mount.door, rest) for mount in self.mounts if (rest := mount.rest(request.path)) is not None)
+        door, path = next(
+            (mount.door, rest)
+            for mount in self.mounts
+            if (rest := mount.rest(request.path)) is not None
+        )
         try:
             return door(replace(request, path=path))
         except QRLoginError as error:
@@ -103,13 +131,17 @@ class Site:
         """What an application does with an answer: log in or out, as it says."""
         redeemed = answer.redeemed
         if redeemed is not None and answer.tokens_wanted:
-            token = self._tokens.start(redeemed.login_id, redeemed.subject)  # the same when the answer has to be given again
+            token = self._tokens.start(
+                redeemed.login_id, redeemed.subject
+            )  # the same when the answer has to be given again
             return answer.with_json(tokens(request.path, token, redeemed.subject, SESSION_S))
         if answer.log_out or (redeemed is not None and not redeemed.replayed):
             self._sessions.end(_cookie(request, SESSION))
         if redeemed is not None:
             session = self._sessions.start(redeemed.login_id, redeemed.subject)
-            return replace(answer, cookies=(*answer.cookies, Cookie(SESSION, session, SESSION_S, secure=False)))
+            return replace(
+                answer, cookies=(*answer.cookies, Cookie(SESSION, session, SESSION_S, secure=False))
+            )
         return replace(answer, cookies=(*answer.cookies, _NO_SESSION)) if answer.log_out else answer
 
     def _phone_door(self, request: Request) -> Response:
@@ -146,8 +178,12 @@ class Site:
             _only(request, "GET", "POST")  # OpenID Connect Core section 5.3.1
             account = self._tokens.find(bearer(request) or "")
             if account is None:
-                raise Unauthenticated("this access token was not issued here, or the demo has begun anew since")
-            return Response.json(200, {"sub": account.subject, "name": account.name}).with_headers(*_NO_STORE)
+                raise Unauthenticated(
+                    "this access token was not issued here, or the demo has begun anew since"
+                )
+            return Response.json(200, {"sub": account.subject, "name": account.name}).with_headers(
+                *_NO_STORE
+            )
         raise NoSuchPath
 
     def _unlock(self, request: Request) -> Response:
@@ -166,8 +202,14 @@ class Site:
         for code in device_codes:
             with suppress(LoginError):
                 found.append(self._qr.status(code))
-        waiting = [seen for seen in found if seen.state is State.PENDING and seen.verification_uri_complete]
-        return max(waiting, key=lambda seen: seen.expires_in).verification_uri_complete if waiting else ""
+        waiting = [
+            seen for seen in found if seen.state is State.PENDING and seen.verification_uri_complete
+        ]
+        return (
+            max(waiting, key=lambda seen: seen.expires_in).verification_uri_complete
+            if waiting
+            else ""
+        )
 
     # The pages
 
@@ -176,12 +218,16 @@ class Site:
             _only(request, "POST")
             return self._log_out(request)
         _only(request, "GET", "HEAD")
-        if one_header(request, "host") != self._host:  # another name of this machine: cookies would not fit
+        if (
+            one_header(request, "host") != self._host
+        ):  # another name of this machine: cookies would not fit
             query = f"?{request.query}" if _TYPED.fullmatch(request.query) else ""
             return pages.see_other(f"{self.origin}/{request.path}{query}")
         lang = _language(request)
         if request.path:
-            return pages.phone(lang)  # whoever opens this has done nothing yet: previews and prefetches open addresses, too
+            return pages.phone(
+                lang
+            )  # whoever opens this has done nothing yet: previews and prefetches open addresses, too
         account = self._sessions.find(_cookie(request, SESSION))
         return pages.logged_in(account, lang) if account else pages.desk(lang)
 
@@ -195,7 +241,10 @@ def described() -> Callable[[Request], Mapping[str, str]]:
     """What the person on the phone is shown of the browser: in plain words where ua-parser is there, else as it says itself."""
 
     def plainly(request: Request) -> Mapping[str, str]:
-        return {**describe_browser(request), **({"address": request.client} if request.client else {})}
+        return {
+            **describe_browser(request),
+            **({"address": request.client} if request.client else {}),
+        }
 
     try:
         return BrowserContext()

@@ -60,7 +60,11 @@ class Terminal:
         browser.bearer = str(begun.json["device_code"])
         self._showing(browser.bearer)
         path = f"/qrlogin/{begun.json['login_id']}"
-        typed = "Or type {user_code} at {verification_uri}".format_map(begun.json) if "user_code" in begun.json else ""
+        typed = (
+            "Or type {user_code} at {verification_uri}".format_map(begun.json)
+            if "user_code" in begun.json
+            else ""
+        )
         seen: Answer = begun
         while not self._ended.is_set():
             now = seen.json

@@ -65,9 +65,13 @@ def checked(text: str) -> bytes:
         content = text.encode()
     except UnicodeEncodeError:
         # `from None`: the original error holds the whole text, and the text may hold a code.
-        raise ValueError("the text holds half a surrogate pair, which no QR code can carry") from None
+        raise ValueError(
+            "the text holds half a surrogate pair, which no QR code can carry"
+        ) from None
     if len(content) > MAX_BYTES:
-        raise ValueError(f"a QR code carries at most {MAX_BYTES} bytes, this text has {len(content)}: use a shorter address")
+        raise ValueError(
+            f"a QR code carries at most {MAX_BYTES} bytes, this text has {len(content)}: use a shorter address"
+        )
     return content
 
 

@@ -13,7 +13,9 @@ from qrlogin.render._matrix import drawing
 from qrlogin.render._style import Style
 
 _SCALE: Final = 8  # pixels per module: a usual login link is 360 pixels wide
-_MAX_SCALE: Final = 50  # the largest code is then 9 250 pixels wide and 11 MB of bits before compression
+_MAX_SCALE: Final = (
+    50  # the largest code is then 9 250 pixels wide and 11 MB of bits before compression
+)
 
 # Two modules, one above the other, are one character. Black and white are numbers 16 and 231 of the 256 colours: those
 # two are fixed, while the first sixteen are whatever the theme made of them. The leading 0 ends bold, reverse and such.
@@ -60,9 +62,16 @@ def png(text: str, *, scale: int = _SCALE, style: Style | None = None) -> bytes:
     lines = bytearray()
     for row in rows:
         bits = int(row.translate(pixels), 2) << padding
-        lines += (b"\0" + bits.to_bytes((size + padding) // 8)) * scale  # the leading 0: an unfiltered line
+        lines += (
+            b"\0" + bits.to_bytes((size + padding) // 8)
+        ) * scale  # the leading 0: an unfiltered line
     header = struct.pack(">2I5B", size, size, 1, 0, 0, 0, 0)  # one bit, grey
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines)) + _chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(lines))
+        + _chunk(b"IEND", b"")
+    )
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
@@ -76,7 +85,9 @@ def data_uri(text: str, *, scale: int = _SCALE, style: Style | None = None) -> s
     PNG and not SVG: it is a fifth of the size, needs no escaping inside an attribute, and is shown where SVG is not.
     A strict Content-Security-Policy forbids `data:` images: use `svg` or `matrix_path` there.
     """
-    return "data:image/png;base64," + base64.b64encode(png(text, scale=scale, style=style)).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(png(text, scale=scale, style=style)).decode(
+        "ascii"
+    )
 
 
 def terminal(text: str, *, ansi: bool = True) -> str:
@@ -92,4 +103,6 @@ def terminal(text: str, *, ansi: bool = True) -> str:
     rows += ("0" * len(rows),)  # their number is odd, always: half a line more of quiet zone
     blocks, before, after = (_INK, _PAPER, _RESET) if ansi else (_CHALK, "", "")
     pairs = zip(rows[::2], rows[1::2], strict=True)
-    return "\n".join(before + "".join(blocks[pair] for pair in zip(*two, strict=True)) + after for two in pairs)
+    return "\n".join(
+        before + "".join(blocks[pair] for pair in zip(*two, strict=True)) + after for two in pairs
+    )

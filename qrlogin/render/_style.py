@@ -39,7 +39,9 @@ class Style:
             raise ValueError('modules is "square", "rounded" or "dots"')
         dark, light = colour("dark", self.dark), colour("light", self.light)
         if _luminance(dark) > _luminance(light):
-            raise ValueError("dark is lighter than light, and many phones cannot read an inverted code: exchange the two")
+            raise ValueError(
+                "dark is lighter than light, and many phones cannot read an inverted code: exchange the two"
+            )
         if (ratio := (_luminance(light) + 0.05) / (_luminance(dark) + 0.05)) < _MIN_CONTRAST:
             raise ValueError(
                 f"the contrast of dark to light is {ratio:.1f}, and a phone needs {_MIN_CONTRAST}: darken it or lighten the other"
@@ -64,16 +66,26 @@ def colour(name: str, value: str) -> Colour:
 def _luminance(colour: Colour) -> float:
     """From 0 to 1, as WCAG 2.2 defines "relative luminance"."""
     red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (each / 255 for each in colour)
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (each / 255 for each in colour)
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _check_logo(logo: bytes) -> None:
-    if not isinstance(logo, bytes) or not logo.startswith(b"\x89PNG\r\n\x1a\n") or logo[12:16] != b"IHDR" or len(logo) < 33:
+    if (
+        not isinstance(logo, bytes)
+        or not logo.startswith(b"\x89PNG\r\n\x1a\n")
+        or logo[12:16] != b"IHDR"
+        or len(logo) < 33
+    ):
         raise ValueError("logo is the content of a PNG file, as bytes")
     if len(logo) > _MAX_LOGO_BYTES:
-        raise ValueError(f"the logo's file has {len(logo)} bytes, and at most {_MAX_LOGO_BYTES} fit: make it smaller")
+        raise ValueError(
+            f"the logo's file has {len(logo)} bytes, and at most {_MAX_LOGO_BYTES} fit: make it smaller"
+        )
     width, height = struct.unpack(">2I", logo[16:24])
     if not (1 <= width <= _MAX_LOGO_SIDE and 1 <= height <= _MAX_LOGO_SIDE):
-        raise ValueError(f"the logo is {width} by {height} pixels, and at most {_MAX_LOGO_SIDE} a side fit: make it smaller")
+        raise ValueError(
+            f"the logo is {width} by {height} pixels, and at most {_MAX_LOGO_SIDE} a side fit: make it smaller"
+        )

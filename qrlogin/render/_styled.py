@@ -15,10 +15,16 @@ try:
     from PIL import Image, ImageOps
     from qrcode.constants import ERROR_CORRECT_L, ERROR_CORRECT_M, ERROR_CORRECT_Q
     from qrcode.image.styledpil import StyledPilImage
-    from qrcode.image.styles.moduledrawers.pil import CircleModuleDrawer, RoundedModuleDrawer, SquareModuleDrawer
+    from qrcode.image.styles.moduledrawers.pil import (
+        CircleModuleDrawer,
+        RoundedModuleDrawer,
+        SquareModuleDrawer,
+    )
     from qrcode.main import QRCode
 except ImportError as missing:
-    raise ImportError("a styled picture needs qrcode and Pillow: pip install 'qrlogin[qrcode]'") from missing
+    raise ImportError(
+        "a styled picture needs qrcode and Pillow: pip install 'qrlogin[qrcode]'"
+    ) from missing
 
 # What draws the modules, and what draws the three corner squares: those are never dots, a decoder looks for them first.
 _DRAWERS: Final = {
@@ -27,7 +33,9 @@ _DRAWERS: Final = {
     "dots": (CircleModuleDrawer, RoundedModuleDrawer),
 }
 _MIN_SCALE: Final = 4  # pixels; in less there is no round
-_MAX_SCALE: Final = 20  # the largest code is then 3 700 pixels wide, and takes 160 MB while it is drawn
+_MAX_SCALE: Final = (
+    20  # the largest code is then 3 700 pixels wide, and takes 160 MB while it is drawn
+)
 
 # Where a logo can lie: bytes of text that fit, the version, its level, and the square to clear, in modules a side. Versions 7 to
 # 13 have an alignment pattern in the very centre; zbar finds it in many a logo, in the wrong place, and then reads nothing.
@@ -44,13 +52,19 @@ def png(text: str, scale: int, style: Style) -> bytes:
     """As `render.png`, with the style."""
     content = checked(text)
     if not isinstance(scale, int) or not _MIN_SCALE <= scale <= _MAX_SCALE:
-        raise ValueError(f"scale is a whole number of pixels per module, in a styled picture from {_MIN_SCALE} to {_MAX_SCALE}")
-    version, level, cleared = _room(len(content)) if style.logo is not None else (None, ERROR_CORRECT_L, 0)
+        raise ValueError(
+            f"scale is a whole number of pixels per module, in a styled picture from {_MIN_SCALE} to {_MAX_SCALE}"
+        )
+    version, level, cleared = (
+        _room(len(content)) if style.logo is not None else (None, ERROR_CORRECT_L, 0)
+    )
     # Drawn at twice the size: at an odd one rounded modules would be a pixel too narrow.
     code = QRCode(version, level, border=QUIET_ZONE, mask_pattern=MASK, box_size=2 * scale)
     code.add_data(content, optimize=0)
     modules, corners = _DRAWERS[style.modules]
-    drawn = code.make_image(image_factory=StyledPilImage, module_drawer=modules(), eye_drawer=corners())
+    drawn = code.make_image(
+        image_factory=StyledPilImage, module_drawer=modules(), eye_drawer=corners()
+    )
     size = (code.modules_count + 2 * QUIET_ZONE) * scale
     grey = drawn.get_image().convert("L").resize((size, size), Image.Resampling.BOX)
     # Coloured here: qrcode's own colouring visits every pixel in Python, and takes a second.
@@ -69,7 +83,9 @@ def _room(length: int) -> tuple[int, int, int]:
     for most, version, level, cleared in _ROOMS:
         if length <= most:
             return version, level, cleared
-    raise ValueError(f"under a logo a text has at most {_ROOMS[-1][0]} bytes, this one has {length}: use a shorter address")
+    raise ValueError(
+        f"under a logo a text has at most {_ROOMS[-1][0]} bytes, this one has {length}: use a shorter address"
+    )
 
 
 def _square(content: bytes, side: int, rim: int, light: str) -> Image.Image:
@@ -80,7 +96,9 @@ def _square(content: bytes, side: int, rim: int, light: str) -> Image.Image:
     except Exception as error:  # of a broken file Pillow says what its parser happened to fall over: any of eight types
         raise ValueError("the logo cannot be read: save it again as a plain PNG file") from error
     if _shows_corner(_on(light, logo, _FINE, 0)):
-        raise ValueError("the logo shows a corner square of a QR code, and readers take it for one: change that shape")
+        raise ValueError(
+            "the logo shows a corner square of a QR code, and readers take it for one: change that shape"
+        )
     return _on(light, logo, side, rim)
 
 
@@ -108,5 +126,8 @@ def _cores(line: bytes) -> Iterator[range]:
     """Where the 3 of 1:1:3:1:1 lies. Of rings drawn wider or narrower none misled jsQR; this refuses some of them."""
     for found in _FIVE_RUNS.finditer(line):
         runs = [len(run) for run in found.groups()]
-        if all(abs(7 * run / sum(runs) - wanted) < 0.4 for run, wanted in zip(runs, (1, 1, 3, 1, 1), strict=True)):
+        if all(
+            abs(7 * run / sum(runs) - wanted) < 0.4
+            for run, wanted in zip(runs, (1, 1, 3, 1, 1), strict=True)
+        ):
             yield range(*found.span(3))

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Final
 
 from qrlogin.errors import Misconfigured
+from qrlogin.stores.listeners import AsyncListeners, Listeners
 from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
 from qrlogin.stores.protocol import AsyncListener, AsyncStore, Listener, Store
-from qrlogin.stores.wakeups import AsyncWakeups, Wakeups
 
 if TYPE_CHECKING:
     from qrlogin.stores.redis import AsyncRedisStore, RedisStore
@@ -15,12 +15,12 @@ __all__ = [
     "AsyncMemoryStore",
     "AsyncRedisStore",
     "AsyncStore",
-    "AsyncWakeups",
+    "AsyncListeners",
     "Listener",
     "MemoryStore",
     "RedisStore",
     "Store",
-    "Wakeups",
+    "Listeners",
     "open_async_store",
     "open_store",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from qrlogin.clock import now_ms
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Outcome, Record, Reply, Verdict, step
-from qrlogin.stores.wakeups import AsyncWaiter, AsyncWakeups, Waiter, Wakeups
+from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 
 
 class _Records:
@@ -32,10 +32,18 @@ class _Records:
             outcome = step(record, command, clock)
             if outcome.changes:
                 if not record and len(self._records) >= self._capacity:
-                    raise Unavailable(f"the memory store is full: {self._capacity} records at a time")
+                    raise Unavailable(
+                        f"the memory store is full: {self._capacity} records at a time"
+                    )
                 self._records[command.login_id] = outcome.reply.record
-                if command.keep is not None and not record and outcome.reply.verdict is Verdict.APPLIED:
-                    heapq.heappush(self._garbage, (outcome.reply.now + command.keep, command.login_id))
+                if (
+                    command.ttl_ms is not None
+                    and not record
+                    and outcome.reply.verdict is Verdict.APPLIED
+                ):
+                    heapq.heappush(
+                        self._garbage, (outcome.reply.now + command.ttl_ms, command.login_id)
+                    )
             return outcome
 
     def _collect(self, clock: int) -> None:
@@ -51,35 +59,35 @@ class MemoryStore:
     """
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
-        self._records, self._wakeups = _Records(capacity, now), Wakeups()
+        self._records, self._listeners = _Records(capacity, now), Listeners()
 
     def apply(self, command: Command) -> Reply:
         outcome = self._records.apply(command)
-        if outcome.announce:
-            self._wakeups.announce(command.login_id)
+        if outcome.notify:
+            self._listeners.notify(command.login_id)
         return outcome.reply
 
-    def listen(self, login_id: str) -> Waiter:
-        return self._wakeups.listen(login_id)
+    def listen(self, login_id: str) -> LocalListener:
+        return self._listeners.listen(login_id)
 
     def close(self) -> None:
-        self._wakeups.close()
+        self._listeners.close()
 
 
 class AsyncMemoryStore:
     """`MemoryStore`, awaited."""
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
-        self._records, self._wakeups = _Records(capacity, now), AsyncWakeups()
+        self._records, self._listeners = _Records(capacity, now), AsyncListeners()
 
     async def apply(self, command: Command) -> Reply:
         outcome = self._records.apply(command)
-        if outcome.announce:
-            self._wakeups.announce(command.login_id)
+        if outcome.notify:
+            self._listeners.notify(command.login_id)
         return outcome.reply
 
-    def listen(self, login_id: str) -> AsyncWaiter:
-        return self._wakeups.listen(login_id)
+    def listen(self, login_id: str) -> AsyncLocalListener:
+        return self._listeners.listen(login_id)
 
     async def close(self) -> None:
-        self._wakeups.close()
+        self._listeners.close()

@@ -37,7 +37,7 @@ from redis.retry import Retry
 from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply, Verdict
-from qrlogin.stores.wakeups import AsyncWaiter, AsyncWakeups, Waiter, Wakeups
+from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.table import Row
 
 BUCKETS: Final = 64  # never change it: processes of different versions share the keys
@@ -46,13 +46,19 @@ QUIET_SECONDS = 10.0  # between two warnings of the same kind, when the server c
 _TICK_SECONDS = 0.25  # for how long a subscriber listens at a time; its thread sees after each that it is to end
 _AT_ONCE: Final = 20  # calls at a time after a resubscription: well below the connections that a store opens by default,
 _PACE_SECONDS: Final = 0.01  # and the pause between, so that waits of thousands do not time out for want of a connection
-_PREFIX = re.compile(r"[!-z|~]{1,64}")  # printable ASCII without the braces, which mark the part of a key that Cluster hashes
+_PREFIX = re.compile(
+    r"[!-z|~]{1,64}"
+)  # printable ASCII without the braces, which mark the part of a key that Cluster hashes
 
 SCRIPT: Final = files("qrlogin").joinpath("step.lua").read_text(encoding="utf-8")
 _SHA: Final = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_LOST: Final = (RedisConnectionError, RedisTimeoutError, OSError)  # the outcome is unknown: worth asking again
+_LOST: Final = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    OSError,
+)  # the outcome is unknown: worth asking again
 
 log = logging.getLogger("qrlogin")
 Pool = TypeVar("Pool", BlockingConnectionPool, AsyncBlockingConnectionPool)
@@ -80,8 +86,8 @@ class RedisStore:
         self._client: Any = client  # redis-py types its methods only here and there
         self._own = False
         self._calls = _Calls(prefix, now)
-        self._wakeups = Wakeups(reread=reread)
-        self._reach = _Reach(self._wakeups)
+        self._listeners = Listeners(reread=reread)
+        self._reach = _Reach(self._listeners)
         self._subscriber: threading.Thread | None = None
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -115,10 +121,18 @@ class RedisStore:
             except _LOST:
                 if not self._own:  # the application has set up its client's retries itself
                     raise
-                raw = self._evaluate(arguments)  # the same command again is a repeat: it cannot be done twice
-        except (RedisError, OSError, ValueError) as error:  # ValueError: a client of yours cannot decode what it read
+                raw = self._evaluate(
+                    arguments
+                )  # the same command again is a repeat: it cannot be done twice
+        except (
+            RedisError,
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: a client of yours cannot decode what it read
             raise self._reach.unavailable(error) from error
-        except AttributeError as error:  # what redis-py says when its connection is closed while it reads
+        except (
+            AttributeError
+        ) as error:  # what redis-py says when its connection is closed while it reads
             if not self._closing.is_set():
                 raise
             raise self._reach.unavailable(error) from error
@@ -131,25 +145,31 @@ class RedisStore:
         except NoScriptError:  # the server restarted, failed over or was flushed
             return self._client.execute_command("EVAL", SCRIPT, *arguments)
 
-    def listen(self, login_id: str) -> Waiter:
-        waiter = self._wakeups.listen(login_id)
+    def listen(self, login_id: str) -> LocalListener:
+        waiter = self._listeners.listen(login_id)
         with self._lock:
-            if not self._closing.is_set() and not (self._subscriber and self._subscriber.is_alive()):  # dead in a forked child
-                self._subscriber = threading.Thread(target=self._subscribe, name="qrlogin-wakeups", daemon=True)
+            if not self._closing.is_set() and not (
+                self._subscriber and self._subscriber.is_alive()
+            ):  # dead in a forked child
+                self._subscriber = threading.Thread(
+                    target=self._subscribe, name="qrlogin-notifications", daemon=True
+                )
                 self._subscriber.start()
         return waiter
 
     def close(self) -> None:
-        self._wakeups.close()
+        self._listeners.close()
         with self._lock:
             self._closing.set()
         if self._subscriber:
-            self._subscriber.join(1)  # it is a daemon: one that hangs on a dead server keeps nobody up
+            self._subscriber.join(
+                1
+            )  # it is a daemon: one that hangs on a dead server keeps nobody up
         if self._own:
             self._client.close()
 
     def _subscribe(self) -> None:
-        subscription = _Subscription(self._wakeups, self._reach)
+        subscription = _Subscription(self._listeners, self._reach)
         while not self._closing.is_set():
             try:
                 with self._client.pubsub() as pubsub:
@@ -177,8 +197,8 @@ class AsyncRedisStore:
         self._client: Any = client
         self._own = False
         self._calls = _Calls(prefix, now)
-        self._wakeups = AsyncWakeups(reread=reread)
-        self._reach = _Reach(self._wakeups)
+        self._listeners = AsyncListeners(reread=reread)
+        self._reach = _Reach(self._listeners)
         self._subscriber: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[Reply]] = set()  # asyncio itself holds tasks weakly
 
@@ -194,7 +214,9 @@ class AsyncRedisStore:
         now: Callable[[], int] | None = None,
     ) -> Self:
         """With connections of its own, as in `RedisStore.from_url`."""
-        pool = _pool(AsyncBlockingConnectionPool, url, timeout, max_connections, AsyncRetry(NoBackoff(), 0))
+        pool = _pool(
+            AsyncBlockingConnectionPool, url, timeout, max_connections, AsyncRetry(NoBackoff(), 0)
+        )
         store = cls(AsyncRedis.from_pool(pool), prefix=prefix, reread=reread, now=now)
         store._own = True
         return store
@@ -232,30 +254,35 @@ class AsyncRedisStore:
         except NoScriptError:
             return await self._client.execute_command("EVAL", SCRIPT, *arguments)
 
-    def listen(self, login_id: str) -> AsyncWaiter:
-        waiter = self._wakeups.listen(login_id)
-        if not self._wakeups.closed and (self._subscriber is None or self._subscriber.done()):
-            self._subscriber = asyncio.create_task(self._subscribe(), name="qrlogin-wakeups")
+    def listen(self, login_id: str) -> AsyncLocalListener:
+        waiter = self._listeners.listen(login_id)
+        if not self._listeners.closed and (self._subscriber is None or self._subscriber.done()):
+            self._subscriber = asyncio.create_task(self._subscribe(), name="qrlogin-notifications")
         return waiter
 
     async def close(self) -> None:
-        self._wakeups.close()
+        self._listeners.close()
         while self._subscriber and not self._subscriber.done():
             self._subscriber.cancel()
-            await asyncio.wait({self._subscriber}, timeout=_TICK_SECONDS)  # and again, if that one was swallowed
+            await asyncio.wait(
+                {self._subscriber}, timeout=_TICK_SECONDS
+            )  # and again, if that one was swallowed
         if self._own:
             if self._running:
                 await asyncio.wait(self._running)
             await self._client.aclose()
 
     async def _subscribe(self) -> None:
-        subscription = _Subscription(self._wakeups, self._reach)
+        subscription = _Subscription(self._listeners, self._reach)
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
                     await pubsub.subscribe(*self._calls.channels)
                     while True:
-                        subscription.take(await pubsub.get_message(timeout=subscription.listens), len(self._running))
+                        subscription.take(
+                            await pubsub.get_message(timeout=subscription.listens),
+                            len(self._running),
+                        )
                         if subscription.asks():
                             await pubsub.ping()
             except Exception as error:
@@ -267,7 +294,9 @@ class _Calls:
 
     def __init__(self, prefix: str, now: Callable[[], int] | None) -> None:
         if not _PREFIX.fullmatch(prefix):
-            raise Misconfigured("prefix must be 1 to 64 printable ASCII characters without spaces and braces, such as 'qrlogin:'")
+            raise Misconfigured(
+                "prefix must be 1 to 64 printable ASCII characters without spaces and braces, such as 'qrlogin:'"
+            )
         self._now = now
         # Exact names, not a pattern: every PUBLISH on the server, ours or not, is held against every pattern, an ACL grants a
         # pattern only when it is spelled the very same, and a prefix may contain what a pattern would take for a wildcard.
@@ -284,15 +313,17 @@ class _Calls:
 
     def _json(self, command: Command) -> bytes:
         kept = self._rows.get(command.row.event)
-        if kept is None or kept[0] is not command.row:  # rows are constants: spelling one takes longer than all the rest
+        if (
+            kept is None or kept[0] is not command.row
+        ):  # rows are constants: spelling one takes longer than all the rest
             kept = self._rows[command.row.event] = command.row, _row_json(command.row)
         rest = {
             "login_id": command.login_id,
             "mark": command.mark,
             "values": dict(command.values),
             "durations": dict(command.durations),
-            "until": command.until,
-            "keep": command.keep,
+            "deadline_ms": command.deadline_ms,
+            "ttl_ms": command.ttl_ms,
         }
         # What is None is left out: in the script, null would count as true.
         text = _to_json({name: value for name, value in rest.items() if value is not None})
@@ -324,10 +355,14 @@ def _text(raw: str | bytes) -> str:
 def _check_client(client: object, *, blocks: bool) -> None:
     execute = getattr(client, "execute_command", None)
     if execute is None or not hasattr(client, "pubsub"):
-        raise Misconfigured(f"a client of redis-py that can subscribe is needed, not {type(client).__name__}; or use from_url()")
+        raise Misconfigured(
+            f"a client of redis-py that can subscribe is needed, not {type(client).__name__}; or use from_url()"
+        )
     if inspect.iscoroutinefunction(execute) is blocks:
         raise Misconfigured(
-            "this client is awaited: give it to AsyncRedisStore" if blocks else "this client blocks: give it to RedisStore"
+            "this client is awaited: give it to AsyncRedisStore"
+            if blocks
+            else "this client blocks: give it to RedisStore"
         )
 
 
@@ -344,10 +379,14 @@ def _pool(kind: type[Pool], url: str, timeout: float, max_connections: int, retr
             retry=retry,
             protocol=2,  # with 3, redis-py 8.1 stops checking that a pooled connection has no unread reply
         )
-        pool.connection_class(**pool.connection_kwargs)  # connects nowhere; says whether the URL's options exist
+        pool.connection_class(
+            **pool.connection_kwargs
+        )  # connects nowhere; says whether the URL's options exist
     except (ValueError, TypeError, AttributeError, RedisError):
         # not "from error": what redis-py says may quote a part of the password
-        raise Misconfigured("the URL must be redis://, rediss:// or unix:// with options that redis-py knows") from None
+        raise Misconfigured(
+            "the URL must be redis://, rediss:// or unix:// with options that redis-py knows"
+        ) from None
     if pool.max_connections < 2:  # as the URL may say, too
         raise Misconfigured("max_connections must be at least 2: one of them listens for wake-ups")
     return pool
@@ -356,9 +395,11 @@ def _pool(kind: type[Pool], url: str, timeout: float, max_connections: int, retr
 class _Reach:
     """Whether Redis answers: the log says once that it does not, and once that it does again. For calls and wake-ups together."""
 
-    def __init__(self, wakeups: Wakeups | AsyncWakeups) -> None:
-        self._wakeups = wakeups
-        self._down: dict[str, str] = {}  # "calls" or "wake-ups": the kind of the last error, if the last try failed
+    def __init__(self, listeners: Listeners | AsyncListeners) -> None:
+        self._listeners = listeners
+        self._down: dict[
+            str, str
+        ] = {}  # "calls" or "wake-ups": the kind of the last error, if the last try failed
         self._said: set[str] = set()  # the kinds in _down that the log has
         self._said_at: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -369,7 +410,9 @@ class _Reach:
     def lost(self, what: str, error: Exception) -> str:
         """Returns what may be said of the error: neither an address nor a password."""
         said = type(error).__name__
-        if isinstance(error, ResponseError):  # such as OOM, READONLY, NOPERM: the server's own word for it
+        if isinstance(
+            error, ResponseError
+        ):  # such as OOM, READONLY, NOPERM: the server's own word for it
             word = str(error).partition(" ")[0]
             said += f": {word}" if word.isupper() else ""
         kind = "lost" if isinstance(error, _LOST) else said
@@ -377,7 +420,7 @@ class _Reach:
             self._down[what] = kind
             self._said &= set(self._down.values())
             quiet = monotonic() < self._said_at.get(kind, -QUIET_SECONDS) + QUIET_SECONDS
-            if self._wakeups.closed or kind in self._said or quiet:
+            if self._listeners.closed or kind in self._said or quiet:
                 return said
             self._said.add(kind)
             self._said_at[kind] = monotonic()
@@ -403,11 +446,13 @@ class _Reach:
 class _Subscription:
     """What a subscriber does with what it hears, and how it knows that it hears at all. Without colour."""
 
-    def __init__(self, wakeups: Wakeups | AsyncWakeups, reach: _Reach) -> None:
-        self._wakeups, self._reach = wakeups, reach
+    def __init__(self, listeners: Listeners | AsyncListeners, reach: _Reach) -> None:
+        self._listeners, self._reach = listeners, reach
         self._failures = 0
         self._silence, self._asked = 0.0, False
-        self._unread = deque[Any]()  # waiters that have not re-read since the subscription came back
+        self._unread = deque[
+            Any
+        ]()  # waiters that have not re-read since the subscription came back
         self._next = 0.0
 
     @property
@@ -418,15 +463,19 @@ class _Subscription:
     def take(self, message: Mapping[str, Any] | None, busy: int = 0) -> None:
         """`busy`: how many calls are under way."""
         if message is None:
-            self._silence += self.listens  # not by the clock: a process that was held up itself has not listened
+            self._silence += (
+                self.listens
+            )  # not by the clock: a process that was held up itself has not listened
         else:
             self._silence, self._asked = 0.0, False
             if message["type"] == "message":
-                self._wakeups.announce(_text(message["data"]).partition(" ")[0])
-            elif message["type"] == "subscribe" and message["data"] == BUCKETS:  # that was the last of the channels
+                self._listeners.notify(_text(message["data"]).partition(" ")[0])
+            elif (
+                message["type"] == "subscribe" and message["data"] == BUCKETS
+            ):  # that was the last of the channels
                 self._failures = 0
                 self._reach.found("wake-ups")
-                self._unread = deque(self._wakeups.parked())
+                self._unread = deque(self._listeners.parked())
         if self._unread and monotonic() >= self._next:
             for _ in range(min(len(self._unread), max(1, _AT_ONCE - busy))):
                 self._unread.popleft().wake()

@@ -1,22 +1,22 @@
 """HTTP without a framework: `Request` in, `Response` out. An adapter is two routes and a screen of code; see examples/."""
 
-from qrlogin.wire.bilibili import Bilibili
 from qrlogin.wire.context import BrowserContext
-from qrlogin.wire.dialect import Dialect, Exchange, Person, Wait
+from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
+from qrlogin.wire.dialects.bilibili import Bilibili
+from qrlogin.wire.dialects.combined import CombinedDialect
+from qrlogin.wire.dialects.jd import JD
+from qrlogin.wire.dialects.native import Native, describe_browser
+from qrlogin.wire.dialects.rfc8628 import Client, Rfc8628
+from qrlogin.wire.dialects.taobao import Taobao
+from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
+from qrlogin.wire.dialects.wechat import WeChat
+from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from qrlogin.wire.endpoint import AsyncEndpoint, Endpoint
-from qrlogin.wire.jd import JD
 from qrlogin.wire.message import METHODS, Cookie, Request, Response
-from qrlogin.wire.native import Native, describe_browser
-from qrlogin.wire.places import Places
-from qrlogin.wire.rfc8628 import Client, Rfc8628
 from qrlogin.wire.routes import Route
-from qrlogin.wire.several import Several
 from qrlogin.wire.shutdown import drain_on_signals
+from qrlogin.wire.slots import WaitSlots
 from qrlogin.wire.streams import Streaming
-from qrlogin.wire.taobao import Taobao
-from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
-from qrlogin.wire.wechat import WeChat
-from qrlogin.wire.wechat_open import WeChatOpen
 
 __all__ = [
     "JD",
@@ -31,16 +31,16 @@ __all__ = [
     "Exchange",
     "Native",
     "Person",
-    "Places",
+    "WaitSlots",
     "Request",
     "Response",
     "Rfc8628",
     "Route",
-    "Several",
+    "CombinedDialect",
     "Streaming",
     "Taobao",
     "TaobaoNewLogin",
-    "Wait",
+    "HeldStatus",
     "WeChat",
     "WeChatOpen",
     "describe_browser",

@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Final, TypeVar
 
+from qrlogin.arguments import check_sync_callback
 from qrlogin.errors import Misconfigured
-from qrlogin.wire.dialect import answers_at_once
 from qrlogin.wire.message import Request
 
 # Bytes of UTF-8. Together with the names they are 200 bytes of JSON: half of a context, the rest is for what a dialect adds.
 BROWSER_BYTES: Final = 40
 SYSTEM_BYTES: Final = 24
-ADDRESS_BYTES: Final = 45  # the longest IPv6 address (RFC 4291 section 2.2), with an IPv4 address at its end
+ADDRESS_BYTES: Final = (
+    45  # the longest IPv6 address (RFC 4291 section 2.2), with an IPv4 address at its end
+)
 PLACE_BYTES: Final = 40
 
 _PARSED: Final = 512  # characters of a User-Agent: no browser's is longer, and the time for a hostile one grows with it
@@ -35,7 +37,9 @@ _PLAIN: Final = {
 }
 #: Systems and versions that browsers go on naming, whatever they run on, so that the version says nothing. Chromium has frozen
 #: all of its systems (chromium.org/updates/ua-reduction), Firefox and Safari theirs on the desktop, and Safari 26 that of iOS.
-_FROZEN: Final = re.compile(r"(Windows 10|macOS 10\.15|iOS 18\.[67]|ChromeOS .*)\n|Android 10\n.*; K[;)]")
+_FROZEN: Final = re.compile(
+    r"(Windows 10|macOS 10\.15|iOS 18\.[67]|ChromeOS .*)\n|Android 10\n.*; K[;)]"
+)
 
 T = TypeVar("T")
 log = logging.getLogger("qrlogin")
@@ -57,14 +61,21 @@ class BrowserContext:
     of a second to make, so make it when the application starts.
     """
 
-    def __init__(self, *, address: Callable[[Request], str | None] = peer, place: Callable[[str], str] | None = None) -> None:
-        self._address = answers_at_once(address)
-        self._place = place and answers_at_once(place)
+    def __init__(
+        self,
+        *,
+        address: Callable[[Request], str | None] = peer,
+        place: Callable[[str], str] | None = None,
+    ) -> None:
+        self._address = check_sync_callback(address)
+        self._place = place and check_sync_callback(place)
         self._parse = _parser()
 
     def __call__(self, request: Request) -> Mapping[str, str]:
         """The context of the login that this request begins."""
-        browser, system = self._parse(_ascii(" ".join(request.all("user-agent"))[: 4 * _PARSED])[:_PARSED])
+        browser, system = self._parse(
+            _ascii(" ".join(request.all("user-agent"))[: 4 * _PARSED])[:_PARSED]
+        )
         address = _asked("address", self._address, request)
         place = _asked("place", self._place, address) if address and self._place else ""
         shown = {
@@ -80,7 +91,11 @@ def _asked(what: str, callback: Callable[[T], str | None], argument: T) -> str:
     try:
         told = callback(argument)
     except Exception as error:  # a login is worth more than what is shown beside it; what the error says may name the address
-        log.warning("the context's %s could not be told (%s); the login begins without it", what, type(error).__name__)
+        log.warning(
+            "the context's %s could not be told (%s); the login begins without it",
+            what,
+            type(error).__name__,
+        )
         return ""
     return _printable(told) if isinstance(told, str) else ""
 
@@ -91,12 +106,19 @@ def _parser() -> Callable[[str], tuple[str, str]]:
     try:
         from ua_parser import BasicResolver, Domain, load_lazy_builtins
 
-        browsers, systems, _ = load_lazy_builtins()  # devices are two thirds of the work, and not asked for
+        browsers, systems, _ = (
+            load_lazy_builtins()
+        )  # devices are two thirds of the work, and not asked for
     except ImportError:
-        raise Misconfigured("BrowserContext needs ua-parser: pip install 'qrlogin[context]'") from None
+        raise Misconfigured(
+            "BrowserContext needs ua-parser: pip install 'qrlogin[context]'"
+        ) from None
     resolve = BasicResolver((browsers, systems, []))
     both = Domain.USER_AGENT | Domain.OS
-    for agent in ("fits nothing", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"):
+    for agent in (
+        "fits nothing",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ):
         resolve(agent, both)  # which compiles every pattern
 
     @lru_cache(256)
@@ -115,12 +137,16 @@ def _parser() -> Callable[[str], tuple[str, str]]:
 
 
 def _named(family: str, *version: str | None) -> str:
-    return " ".join((_PLAIN.get(family, family), ".".join(part for part in version if part))).strip()
+    return " ".join(
+        (_PLAIN.get(family, family), ".".join(part for part in version if part))
+    ).strip()
 
 
 def _printable(text: str) -> str:
     """Without signs that turn, hide or break a line, and without those that JSON writes longer than they are."""
-    return " ".join("".join(sign if sign.isprintable() and sign not in '"\\' else " " for sign in text).split())
+    return " ".join(
+        "".join(sign if sign.isprintable() and sign not in '"\\' else " " for sign in text).split()
+    )
 
 
 def _ascii(text: str) -> str:

@@ -14,8 +14,8 @@ from qrlogin.errors import BadRequest
 from qrlogin.wire.message import Cookie, Request
 
 MAX_LOGINS: Final = 4  # of one browser at a time; the oldest make room
-_TOLD: Final = "-told"
-_NAMED: Final = 8  # digits of a login's digest in the name of its cookie
+_CURSOR_SUFFIX: Final = "-told"
+_NAME_DIGITS: Final = 8  # digits of a login's digest in the name of its cookie
 
 
 class DeviceCookies:
@@ -24,14 +24,20 @@ class DeviceCookies:
     def __init__(self, core: Core) -> None:
         self._secure = core.origin.startswith("https:")
         self._prefix = "__Host-qrl-" if self._secure else "qrl-"
-        self._form = re.compile(re.escape(self._prefix) + rf"[0-9a-f]{{{_NAMED}}}")
+        self._form = re.compile(re.escape(self._prefix) + rf"[0-9a-f]{{{_NAME_DIGITS}}}")
         self._beyond = core.policy.redeem_window + core.policy.replay_window
 
     def set_for(self, begun: Begun, request: Request) -> tuple[Cookie, ...]:
         """The new login's cookie, and the end of those that are too many. A cookie that was there before is never kept for it."""
         name = self._name(begun.login_id)
-        others = {key: value for key, value in request.cookies() if self._form.fullmatch(key) and key != name}
-        surplus = sorted(others, key=lambda key: _begun_at(others[key]), reverse=True)[MAX_LOGINS - 1 :]
+        others = {
+            key: value
+            for key, value in request.cookies()
+            if self._form.fullmatch(key) and key != name
+        }
+        surplus = sorted(others, key=lambda key: _begun_at(others[key]), reverse=True)[
+            MAX_LOGINS - 1 :
+        ]
         new = self._cookie(name, begun.device_code, begun.expires_in + self._beyond)
         return (new, *(self._cookie(key, "", 0) for key in surplus))
 
@@ -41,23 +47,31 @@ class DeviceCookies:
 
     def find_by_digest(self, request: Request, digest: str) -> str | None:
         """The device_code under the name that this digest leads to; whether the whole of it fits is the caller's to see."""
-        name = self._prefix + digest[:_NAMED]
+        name = self._prefix + digest[:_NAME_DIGITS]
         values = [value for key, value in request.cookies() if key == name]
         if len(values) > 1:
             raise BadRequest("there are two cookies for this login; one of them is not ours")
         return values[0] if values else None
 
-    def tell(self, login_id: str, version: int, seconds: int) -> Cookie:
+    def cursor_cookie(self, login_id: str, version: int, seconds: int) -> Cookie:
         """Remembers beside the login's cookie what this browser was told last: its cursor, where a client keeps none."""
-        return self._cookie(self._name(login_id) + _TOLD, str(version), seconds + self._beyond)
+        return self._cookie(
+            self._name(login_id) + _CURSOR_SUFFIX, str(version), seconds + self._beyond
+        )
 
-    def told(self, request: Request, login_id: str) -> int | None:
+    def cursor(self, request: Request, login_id: str) -> int | None:
         """The version that this browser was told last; None: nothing but the beginning."""
-        values = [value for key, value in request.cookies() if key == self._name(login_id) + _TOLD]
-        return int(values[0]) if len(values) == 1 and re.fullmatch(r"[0-9]{1,15}", values[0]) else None
+        values = [
+            value
+            for key, value in request.cookies()
+            if key == self._name(login_id) + _CURSOR_SUFFIX
+        ]
+        return (
+            int(values[0]) if len(values) == 1 and re.fullmatch(r"[0-9]{1,15}", values[0]) else None
+        )
 
     def _name(self, login_id: str) -> str:
-        return self._prefix + digest(login_id)[:_NAMED]
+        return self._prefix + digest(login_id)[:_NAME_DIGITS]
 
     def _cookie(self, name: str, value: str, max_age: int) -> Cookie:
         return Cookie(name, value, max_age, secure=self._secure)

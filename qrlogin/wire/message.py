@@ -22,7 +22,9 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "T
 
 #: Where servers put the connection of a request. The last is for whoever writes a server and wants waits to notice who left.
 _SOCKETS: Final = ("werkzeug.socket", "gunicorn.socket", "qrlogin.socket")
-_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere an end behind bytes that nobody has read is not seen
+_HUNG_UP: Final = getattr(
+    select, "POLLRDHUP", 0
+)  # Linux; elsewhere an end behind bytes that nobody has read is not seen
 
 _LENGTH: Final = re.compile(r"[0-9]+")
 _PHRASES: Final = {each.value: each.phrase for each in HTTPStatus} | {499: "Client Closed Request"}
@@ -45,8 +47,12 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)  # cut off one byte after BODY_CAP
     client: str | None = None  # the peer of the socket; no header is trusted
-    gone: Callable[[], Awaitable[None]] | None = field(default=None, repr=False, compare=False)  # returns when the browser left
-    left: Callable[[], bool] | None = field(default=None, repr=False, compare=False)  # whether it has left; WSGI, where known
+    wait_disconnect: Callable[[], Awaitable[None]] | None = field(
+        default=None, repr=False, compare=False
+    )  # returns when the browser left
+    is_disconnected: Callable[[], bool] | None = field(
+        default=None, repr=False, compare=False
+    )  # whether it has left; WSGI, where known
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, by its lower-case name."""
@@ -64,9 +70,13 @@ class Request:
         If your framework has read the body already, hand it over as `body`: it can be read only once.
 
         WSGI has no word for a browser that left. Where the server shows its connection (werkzeug, gunicorn) or tells (waitress),
-        `left` asks it; elsewhere a wait goes on to its end, though nobody hears the answer.
+        `is_disconnected` asks it; elsewhere a wait goes on to its end, though nobody hears the answer.
         """
-        headers = [(key[5:].replace("_", "-").lower(), str(value)) for key, value in environ.items() if key.startswith("HTTP_")]
+        headers = [
+            (key[5:].replace("_", "-").lower(), str(value))
+            for key, value in environ.items()
+            if key.startswith("HTTP_")
+        ]
         if environ.get("CONTENT_TYPE"):
             headers.append(("content-type", environ["CONTENT_TYPE"]))
         return cls(
@@ -76,11 +86,13 @@ class Request:
             headers=tuple(headers),
             body=_wsgi_body(environ) if body is None else body[: BODY_CAP + 1],
             client=environ.get("REMOTE_ADDR") or None,
-            left=_who_left(environ),
+            is_disconnected=_disconnect_check(environ),
         )
 
     @classmethod
-    async def from_asgi(cls, scope: Scope, receive: Receive, path: str, *, body: bytes | None = None) -> Self:
+    async def from_asgi(
+        cls, scope: Scope, receive: Receive, path: str, *, body: bytes | None = None
+    ) -> Self:
         """Read an ASGI HTTP scope; `path` is the part below the mount. Remembers how to notice that the browser left.
 
         If your framework has read the body already, hand it over as `body`: `receive` gives it only
@@ -96,7 +108,7 @@ class Request:
             body += message.get("body", b"")
             more = message.get("more_body", False)
 
-        async def gone() -> None:
+        async def wait_disconnect() -> None:
             while not left and (await receive())["type"] != "http.disconnect":
                 pass
 
@@ -104,10 +116,13 @@ class Request:
             method=scope["method"],
             path=path.removeprefix("/"),
             query=scope.get("query_string", b"").decode("latin-1"),
-            headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
+            headers=tuple(
+                (key.decode("latin-1").lower(), value.decode("latin-1"))
+                for key, value in scope["headers"]
+            ),
             body=body[: BODY_CAP + 1],
             client=scope["client"][0] if scope.get("client") else None,
-            gone=gone,
+            wait_disconnect=wait_disconnect,
         )
 
     @classmethod
@@ -117,20 +132,25 @@ class Request:
             method="GET",
             path=path.removeprefix("/"),
             query=scope.get("query_string", b"").decode("latin-1"),
-            headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
+            headers=tuple(
+                (key.decode("latin-1").lower(), value.decode("latin-1"))
+                for key, value in scope["headers"]
+            ),
             client=scope["client"][0] if scope.get("client") else None,
         )
 
 
-def _who_left(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
+def _disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
     told: Callable[[], bool] | None = environ.get("waitress.client_disconnected")
     if told is not None:
         return told
-    connection = next((environ[name] for name in _SOCKETS if hasattr(environ.get(name), "fileno")), None)
-    return None if connection is None else lambda: has_left(connection)
+    connection = next(
+        (environ[name] for name in _SOCKETS if hasattr(environ.get(name), "fileno")), None
+    )
+    return None if connection is None else lambda: is_connection_closed(connection)
 
 
-def has_left(connection: socket.socket) -> bool:
+def is_connection_closed(connection: socket.socket) -> bool:
     """Whether the other side has closed this connection. Waits for nothing and takes nothing from it.
 
     Bytes that were sent ahead are no leaving. Under TLS they hide the end of the connection, but for Linux, which tells it apart.
@@ -140,12 +160,18 @@ def has_left(connection: socket.socket) -> bool:
             poll = select.poll()
             poll.register(connection.fileno(), select.POLLIN | _HUNG_UP)
             events = poll.poll(0)
-            if not events or events[0][1] & (_HUNG_UP | select.POLLHUP | select.POLLERR | select.POLLNVAL):
+            if not events or events[0][1] & (
+                _HUNG_UP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+            ):
                 return bool(events)
         elif not select.select([connection], [], [], 0)[0]:
             return False
-        plain = socket.socket.recv if isinstance(connection, ssl.SSLSocket) else type(connection).recv
-        return plain(connection, 1, socket.MSG_PEEK) == b""  # there is something to read, so this does not wait
+        plain = (
+            socket.socket.recv if isinstance(connection, ssl.SSLSocket) else type(connection).recv
+        )
+        return (
+            plain(connection, 1, socket.MSG_PEEK) == b""
+        )  # there is something to read, so this does not wait
     except BlockingIOError:
         return False
     except (OSError, ValueError):  # it was reset, or is closed already
@@ -198,7 +224,9 @@ class Response:
     log_out: bool = False  # end this browser's session before you send it
     #: A stream: send this in place of `body`, each part at once, and close it when the browser leaves. From an `AsyncEndpoint`
     #: it is an `AsyncIterable`.
-    events: Iterable[bytes] | AsyncIterable[bytes] | None = field(default=None, repr=False, compare=False)
+    events: Iterable[bytes] | AsyncIterable[bytes] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @classmethod
     def json(cls, status: int, payload: Mapping[str, object]) -> Self:
@@ -219,10 +247,16 @@ class Response:
         cookies = [("Set-Cookie", cookie.header()) for cookie in self.cookies]
         # A 304 has the length of the body that it spares (RFC 9110 section 8.6), so none is better than 0.
         # A stream has none: the server sends it in chunks, or closes the connection after it.
-        length = [] if self.status in (204, 304) or self.events is not None else [("Content-Length", str(len(self.body)))]
+        length = (
+            []
+            if self.status in (204, 304) or self.events is not None
+            else [("Content-Length", str(len(self.body)))]
+        )
         headers = [*self.headers, *cookies, *length]
         if any(_CONTROL.search(name + value) for name, value in headers):
-            raise ValueError("a header must not hold control characters")  # it would split the answer in two
+            raise ValueError(
+                "a header must not hold control characters"
+            )  # it would split the answer in two
         return headers
 
     def to_wsgi(self, start_response: StartResponse) -> Iterable[bytes]:
@@ -238,7 +272,10 @@ class Response:
         if events is not None and not isinstance(events, AsyncIterable):
             raise TypeError("this stream blocks: answer it with to_wsgi, or use AsyncEndpoint")
         try:
-            headers = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in self.header_list()]
+            headers = [
+                (key.lower().encode("latin-1"), value.encode("latin-1"))
+                for key, value in self.header_list()
+            ]
             await send({"type": f"{kind}.start", "status": self.status, "headers": headers})
             if events is None:
                 return await send({"type": f"{kind}.body", "body": self.body})

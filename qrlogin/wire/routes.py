@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any, Final
 
 from qrlogin.errors import BadRequest, MethodNotAllowed, NoSuchPath, QRLoginError
-from qrlogin.wire.guards import read_form, read_json, read_query
 from qrlogin.wire.message import Request
+from qrlogin.wire.validation import read_form, read_json, read_query
 
 #: What may stand in a path in place of these words.
-PLACES: Final[Mapping[str, str]] = {
+PATH_PARAMETERS: Final[Mapping[str, str]] = {
     "{login_id}": "([A-Za-z0-9_-]{22})",
     "{code}": "([0-9a-f]{32}|[A-Za-z0-9_-]{22}==)",  # a fixed code, in either of its spellings
 }
@@ -49,26 +49,32 @@ class Answer:
     status: int
     meaning: str
     media: str = ""  # its Content-Type, without parameters; "": it has no body
-    shape: Mapping[str, Any] = field(default_factory=dict, compare=False)  # the JSON Schema of its body
+    shape: Mapping[str, Any] = field(
+        default_factory=dict, compare=False
+    )  # the JSON Schema of its body
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One method on one path below the mount. `{login_id}` and `{code}` stand for what their names say.
 
-    What follows `anybody` is what the route reads and says; a dialect of your own works without it, and is described as far.
+    What follows `cross_site` is what the route reads and says; a dialect of your own works without it, and is described as far.
     """
 
     method: str
     path: str
     summary: str
-    anybody: bool = False  # changes nothing and tells nothing: a page of another site may lead here
+    cross_site: bool = (
+        False  # changes nothing and tells nothing: a page of another site may lead here
+    )
     query: tuple[Field, ...] = ()
     body: tuple[Field, ...] | None = None  # None: it reads no body; (): an object without fields
     media: str = JSON  # of the body
     answers: tuple[Answer, ...] = ()
     errors: tuple[type[QRLoginError], ...] = ()  # beside those of every route
-    proofs: tuple[str, ...] = ()  # what the caller must have, in one of these ways: names of `openapi.SCHEMES`
+    proofs: tuple[
+        str, ...
+    ] = ()  # what the caller must have, in one of these ways: names of `openapi.SCHEMES`
 
     def read_query(self, request: Request) -> Mapping[str, str]:
         """The query, which holds these parameters and no others."""
@@ -97,7 +103,9 @@ def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
 
     Raises `NoSuchPath` or `MethodNotAllowed`.
     """
-    found = [(route, fits) for route in routes if (fits := _form(route.path).fullmatch(request.path))]
+    found = [
+        (route, fits) for route in routes if (fits := _form(route.path).fullmatch(request.path))
+    ]
     if not found:
         raise NoSuchPath
     for route, fits in found:
@@ -106,14 +114,18 @@ def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
     raise MethodNotAllowed(tuple(route.method for route, _ in found))
 
 
-def known(routes: Sequence[Route], path: str) -> bool:
+def handles(routes: Sequence[Route], path: str) -> bool:
     """Whether one of these answers that path, whatever the method: where several dialects are mounted in one place."""
     return any(_form(route.path).fullmatch(path) for route in routes)
 
 
 @cache
 def _form(path: str) -> re.Pattern[str]:
-    return re.compile("".join(PLACES.get(part) or re.escape(part) for part in re.split(r"(\{\w+\})", path)))
+    return re.compile(
+        "".join(
+            PATH_PARAMETERS.get(part) or re.escape(part) for part in re.split(r"(\{\w+\})", path)
+        )
+    )
 
 
 @cache

@@ -31,18 +31,26 @@ def drain_on_signals(qr: QRLogin | AsyncQRLogin) -> None:
     kept alive by this.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise Misconfigured("signals reach the main thread only: call drain_on_signals there, or qr.drain() when you stop")
+        raise Misconfigured(
+            "signals reach the main thread only: call drain_on_signals there, or qr.drain() when you stop"
+        )
     drain = _soon(qr) if isinstance(qr, AsyncQRLogin) else _beside(qr)
-    for number in (signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)):
+    for number in (
+        signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
+    ):
         before = signal.getsignal(number)
         if before is None:
-            log.warning("%s has a handler that is not Python's: call qr.drain() yourself when the server is to stop", number.name)
+            log.warning(
+                "%s has a handler that is not Python's: call qr.drain() yourself when the server is to stop",
+                number.name,
+            )
         elif before != signal.SIG_IGN:
             signal.signal(number, _chained(drain, before))
 
 
 def _chained(
-    drain: Callable[[], None], before: Callable[[int, FrameType | None], object] | int | signal.Handlers
+    drain: Callable[[], None],
+    before: Callable[[int, FrameType | None], object] | int | signal.Handlers,
 ) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, frame: FrameType | None) -> None:
         try:
@@ -62,7 +70,9 @@ def _beside(qr: QRLogin) -> Callable[[], None]:
     known = weakref.ref(qr)
 
     def drain() -> None:
-        with suppress(RuntimeError):  # no thread can be begun any more: the waits go on to their ends
+        with suppress(
+            RuntimeError
+        ):  # no thread can be begun any more: the waits go on to their ends
             if (qr := known()) is not None:
                 _thread.start_new_thread(qr.drain, ())
 
@@ -73,7 +83,9 @@ def _soon(qr: AsyncQRLogin) -> Callable[[], None]:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        raise Misconfigured("call drain_on_signals in the event loop that uses this AsyncQRLogin: in the lifespan") from None
+        raise Misconfigured(
+            "call drain_on_signals in the event loop that uses this AsyncQRLogin: in the lifespan"
+        ) from None
     known, tasks = weakref.ref(qr), list[asyncio.Task[None]]()  # asyncio itself holds tasks weakly
 
     def drain() -> None:

@@ -18,7 +18,11 @@ from qrlogin.wire.message import Response
 
 _CURSOR: Final = re.compile(r"([0-9]{1,15})(-expired)?")
 # Some clients read in pieces of 128 bytes, and some proxies hold back what is shorter.
-_FIRST: Final = b": qrlogin tells here where one login stands; each event holds the JSON of a status.".ljust(160, b" ")
+_FIRST: Final = (
+    b": qrlogin tells here where one login stands; each event holds the JSON of a status.".ljust(
+        160, b" "
+    )
+)
 #: Longer than any login lives: an EventSource that was taken over from must not come back and take over in its turn.
 _NEVER_MS: Final = 600_000
 
@@ -36,7 +40,9 @@ class Streaming:
 
     def __post_init__(self) -> None:
         if not (self.life > 0 and self.heartbeat > 0 and 0 < self.retry_ms[0] <= self.retry_ms[1]):
-            raise Misconfigured("life and heartbeat are seconds above 0; retry_ms are the least and the most milliseconds")
+            raise Misconfigured(
+                "life and heartbeat are seconds above 0; retry_ms are the least and the most milliseconds"
+            )
 
 
 STREAMING: Final = Streaming()
@@ -68,11 +74,11 @@ class Stream:
     opened: Response  # without its events
     nothing: Response  # when all has been told
 
-    def ends_before_it_begins(self, seen: Status) -> bool:
+    def has_nothing_to_send(self, seen: Status) -> bool:
         return is_over(seen) and self.cursor.knows(seen)
 
 
-class Kind(Enum):
+class ItemKind(Enum):
     """What kind of thing is told."""
 
     OPEN = auto()
@@ -85,8 +91,8 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    kind: Kind
+class StreamItem:
+    kind: ItemKind
     seen: Status | None = None
 
 
@@ -96,13 +102,19 @@ class Feed:
     def __init__(self, cursor: Cursor) -> None:
         self._cursor, self._code = cursor, ""
 
-    def tell(self, seen: Status) -> Told:
+    def tell(self, seen: Status) -> StreamItem:
         known = self._cursor.knows(seen)
-        rotated = seen.scan_code != self._code  # a page that came back may show a picture that is dead by now
+        rotated = (
+            seen.scan_code != self._code
+        )  # a page that came back may show a picture that is dead by now
         self._cursor, self._code = Cursor(seen.version, seen.state is State.EXPIRED), seen.scan_code
         if not known:
-            return Told(Kind.STATE, seen)
-        return Told(Kind.CODE, seen) if rotated and seen.scan_code else Told(Kind.BEAT)
+            return StreamItem(ItemKind.STATE, seen)
+        return (
+            StreamItem(ItemKind.CODE, seen)
+            if rotated and seen.scan_code
+            else StreamItem(ItemKind.BEAT)
+        )
 
 
 def is_over(seen: Status) -> bool:
@@ -110,29 +122,31 @@ def is_over(seen: Status) -> bool:
     return seen.state is State.EXPIRED or seen.state in TERMINAL
 
 
-def event(told: Told, answer: Callable[[Status], Response], streaming: Streaming) -> bytes:
+def event(told: StreamItem, answer: Callable[[Status], Response], streaming: Streaming) -> bytes:
     """`told` as bytes of a text/event-stream; none for an end, which is the end of the stream."""
     match told:
-        case Told(Kind.STATE, Status() as seen):
+        case StreamItem(ItemKind.STATE, Status() as seen):
             expired = "-expired" if seen.state is State.EXPIRED else ""
             return b"id: %d%s\ndata: %s\n\n" % (seen.version, expired.encode(), answer(seen).body)
-        case Told(Kind.CODE, Status() as seen):
+        case StreamItem(ItemKind.CODE, Status() as seen):
             return b"event: code\ndata: %s\n\n" % answer(seen).body
-        case Told(Kind.OPEN):
+        case StreamItem(ItemKind.OPEN):
             return b"%s\nretry: %d\n\n" % (_FIRST, random.randint(*streaming.retry_ms))  # noqa: S311 - to spread, not to hide
-        case Told(Kind.BEAT):
+        case StreamItem(ItemKind.BEAT):
             return b":\n\n"
-        case Told(Kind.SUPERSEDED):
-            why = Response.json(409, {"error": Superseded.wire_code, "error_description": Superseded.wire_text})
+        case StreamItem(ItemKind.SUPERSEDED):
+            why = Response.json(
+                409, {"error": Superseded.wire_code, "error_description": Superseded.wire_text}
+            )
             return b"retry: %d\nevent: superseded\ndata: %s\n\n" % (_NEVER_MS, why.body)
     return b""
 
 
-def message(told: Told, answer: Callable[[Status], Response]) -> str:
+def message(told: StreamItem, answer: Callable[[Status], Response]) -> str:
     """`told` as a message of a websocket; "" if it is none."""
     return "" if told.seen is None else answer(told.seen).body.decode()
 
 
-def close_code(told: Told) -> int:
+def close_code(told: StreamItem) -> int:
     """With what a websocket ends after this."""
-    return {Kind.OVER: DONE, Kind.SUPERSEDED: TAKEN_OVER}.get(told.kind, COME_BACK)
+    return {ItemKind.OVER: DONE, ItemKind.SUPERSEDED: TAKEN_OVER}.get(told.kind, COME_BACK)

@@ -30,7 +30,9 @@ class ApprovePage(LoginPage):
 
     async def press(self, name: str) -> None:
         """As soon as the button can be pressed."""
-        await self.element.get_by_role("button", name=name, exact=True).click(timeout=PATIENCE_S * 1000)
+        await self.element.get_by_role("button", name=name, exact=True).click(
+            timeout=PATIENCE_S * 1000
+        )
 
     async def press_still(self, name: str) -> None:
         """Where the page's clock stands: a press counts half a second after the view appeared."""
@@ -49,9 +51,13 @@ class ApprovePage(LoginPage):
 
 
 @asynccontextmanager
-async def approve_page(chromium: Browser, shots: Path, **options: Any) -> AsyncIterator[ApprovePage]:
+async def approve_page(
+    chromium: Browser, shots: Path, **options: Any
+) -> AsyncIterator[ApprovePage]:
     """A phone of its own; afterwards, nothing may have gone wrong on it."""
-    context = await chromium.new_context(**{"viewport": SIZE, "is_mobile": True, "has_touch": True, **options})
+    context = await chromium.new_context(
+        **{"viewport": SIZE, "is_mobile": True, "has_touch": True, **options}
+    )
     phone = await ApprovePage.in_context(context, shots)
     yield phone
     await context.close()

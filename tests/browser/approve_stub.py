@@ -46,10 +46,14 @@ class ApproveStub:
     begun_ago: int = 12
     lifetime: int = 100
     state: str = "pending"  # of its one login
-    faults: defaultdict[str, deque[Reply | Fault]] = field(default_factory=lambda: defaultdict(deque))
+    faults: defaultdict[str, deque[Reply | Fault]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
     always: dict[str, Reply | Fault] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    pages: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # path and headers of every page
+    pages: list[tuple[str, dict[str, str]]] = field(
+        default_factory=list
+    )  # path and headers of every page
     port: int = 0
 
     @property
@@ -73,7 +77,11 @@ class ApproveStub:
         self.state = self.state if repeated else AFTER[call.kind]
         said: dict[str, Any] = {"login_id": "L" * 22, "state": self.state}
         if call.kind == "scan":
-            said |= {"context": self.context, "begun_ago": self.begun_ago, "expires_in": self.lifetime}
+            said |= {
+                "context": self.context,
+                "begun_ago": self.begun_ago,
+                "expires_in": self.lifetime,
+            }
         return Reply(200, json.dumps(said).encode())
 
     def __enter__(self) -> Self:
@@ -88,7 +96,12 @@ class ApproveStub:
         """Keeps a request without an answer until the end."""
         self._over.wait(60)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._over.set()
         self._server.shutdown()
         self._server.server_close()
@@ -106,7 +119,9 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/style.css":
             return self._send(Reply(200, STYLE, (("Content-Type", "text/css"),)))
         if path == "/page.js":
-            return self._send(Reply(200, stub.module.encode(), (("Content-Type", "text/javascript"),)))
+            return self._send(
+                Reply(200, stub.module.encode(), (("Content-Type", "text/javascript"),))
+            )
         stub.pages.append((path, {name.lower(): value for name, value in self.headers.items()}))
         if path == "/frame":
             frame = f'<h1>A frame</h1><iframe title="inside" src="/qr/{CODE}" width="400" height="600"></iframe>'
@@ -124,7 +139,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         stub, kind = self.stub, urlsplit(self.path).path.removeprefix("/qrlogin/phone/")
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        call = Call(kind, {}, {name.lower(): value for name, value in self.headers.items()}, json.loads(raw))
+        call = Call(
+            kind, {}, {name.lower(): value for name, value in self.headers.items()}, json.loads(raw)
+        )
         fault = stub.faults[kind].popleft() if stub.faults[kind] else stub.always.get(kind)
         stub.calls.append(call)  # whoever sees it may change what the next ones get
         if isinstance(fault, Reply):

@@ -34,7 +34,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 @pytest.fixture(scope="session")
 def chromium(loop: asyncio.Runner, chromium_path: str) -> Iterator[Browser]:
     driver = loop.run(async_playwright().start())
-    browser = loop.run(driver.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS))
+    browser = loop.run(
+        driver.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS)
+    )
     yield browser
     loop.run(browser.close())
     loop.run(driver.stop())
@@ -47,10 +49,14 @@ def stub() -> Iterator[Stub]:
 
 
 @pytest.fixture
-def desk(request: pytest.FixtureRequest, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[LoginPage]:
+def desk(
+    request: pytest.FixtureRequest, loop: asyncio.Runner, chromium: Browser, tmp_path: Path
+) -> Iterator[LoginPage]:
     """A fresh browser profile with one page; afterwards, nothing may have gone wrong on it."""
     if "stub" in request.fixturenames:
-        request.getfixturevalue("stub")  # begins first and ends last: a page that is still open would miss it
+        request.getfixturevalue(
+            "stub"
+        )  # begins first and ends last: a page that is still open would miss it
     context = loop.run(chromium.new_context(viewport={"width": 1000, "height": 720}))
     desk = loop.run(LoginPage.in_context(context, tmp_path))
     yield desk

@@ -79,7 +79,13 @@ class LoginPage:
 
     async def until(self, state: str, *, hurry: bool = False, step: int = 0) -> None:
         """Waits for the element's state. `hurry` and `step` as below."""
-        await self.eventually(lambda: self.state(), lambda seen: seen == state, f"state {state!r}", hurry=hurry, step=step)
+        await self.eventually(
+            lambda: self.state(),
+            lambda seen: seen == state,
+            f"state {state!r}",
+            hurry=hurry,
+            step=step,
+        )
 
     async def eventually(
         self,
@@ -113,7 +119,9 @@ class LoginPage:
     async def state(self) -> str | None:
         found: str | None = None
         with contextlib.suppress(Error):  # the page may be leaving right now
-            found = await self.page.evaluate("() => document.querySelector('qr-login')?.getAttribute('state')")
+            found = await self.page.evaluate(
+                "() => document.querySelector('qr-login')?.getAttribute('state')"
+            )
         return found
 
     async def buttons(self) -> list[str]:
@@ -125,7 +133,9 @@ class LoginPage:
 
     async def ready(self) -> None:
         """Until the buttons of this view can be pressed."""
-        await self.element.locator("button[aria-disabled]").first.wait_for(state="detached", timeout=PATIENCE_S * 1000)
+        await self.element.locator("button[aria-disabled]").first.wait_for(
+            state="detached", timeout=PATIENCE_S * 1000
+        )
 
     async def text(self) -> str:
         """Everything the element shows."""
@@ -137,7 +147,11 @@ class LoginPage:
 
     async def returns(self, event: str) -> int:
         """The window comes back, as this event tells. How many buttons are out of use at this very moment?"""
-        happens = "dispatchEvent(new Event('focus'))" if event == "focus" else f"const state = 'visible'; {TURN}"
+        happens = (
+            "dispatchEvent(new Event('focus'))"
+            if event == "focus"
+            else f"const state = 'visible'; {TURN}"
+        )
         return int(await self.element.evaluate(f"it => {{ {happens}; return {IDLE} }}"))
 
     async def logged_in(self) -> None:
@@ -152,7 +166,10 @@ class LoginPage:
         if not await self.page.evaluate("() => 'axe' in window"):
             await self.page.evaluate(f"() => {{ {AXE_FILE_PATH.read_text()} }}")
         found = await self.page.evaluate("() => axe.run()")
-        return [f"{each['id']}: {each['help']} {[node['html'] for node in each['nodes']]}" for each in found["violations"]]
+        return [
+            f"{each['id']}: {each['help']} {[node['html'] for node in each['nodes']]}"
+            for each in found["violations"]
+        ]
 
     async def ends(self, state: str, button: str, *, hurry: bool = False) -> None:
         """The end of every trouble: a state that says so and exactly one labelled button."""

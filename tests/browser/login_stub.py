@@ -111,10 +111,14 @@ class Stub:
     rotation: float = 25
     hold: float = 25
     extra: dict[str, Any] = field(default_factory=dict)  # unknown fields, in every answer
-    faults: defaultdict[str, deque[Reply | Fault]] = field(default_factory=lambda: defaultdict(deque))
+    faults: defaultdict[str, deque[Reply | Fault]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
     always: dict[str, Reply | Fault] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    pages: list[str] = field(default_factory=list)  # the paths of everything else that was asked for
+    pages: list[str] = field(
+        default_factory=list
+    )  # the paths of everything else that was asked for
     logins: dict[str, Login] = field(default_factory=dict)
     sessions: list[str] = field(default_factory=list)
     ended: int = 0  # how often `end_streams` was called
@@ -184,7 +188,12 @@ class Stub:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     # -- the wire ------------------------------------------------------------------------------------------------
@@ -200,9 +209,15 @@ class Stub:
         if login is None:
             return problem(404, "unknown_login")
         wait = min(float(call.query.get("wait", 0)), self.hold, login.deadline - time.monotonic())
-        give_up = time.monotonic() + (min(wait, self._rotation(login)[1]) if login.state == "pending" else wait)
+        give_up = time.monotonic() + (
+            min(wait, self._rotation(login)[1]) if login.state == "pending" else wait
+        )
         with self.changed:
-            while (left := give_up - time.monotonic()) > 0 and str(login.version) == call.query.get("after") and self.alive:
+            while (
+                (left := give_up - time.monotonic()) > 0
+                and str(login.version) == call.query.get("after")
+                and self.alive
+            ):
                 self.changed.wait(left)
         return self.answer(login)
 
@@ -224,7 +239,9 @@ class Stub:
         if login.state == "confirmed":
             self.sessions.append(secrets.token_hex(8))
         login.state, login.op = "redeemed", call.body["op"]
-        return self.answer(login, 200, f"session={self.sessions[-1]}; Path=/; HttpOnly; SameSite=Lax")
+        return self.answer(
+            login, 200, f"session={self.sessions[-1]}; Path=/; HttpOnly; SameSite=Lax"
+        )
 
     def _rotation(self, login: Login) -> tuple[int, float]:
         """How many there were, and in how many seconds the next one is. The first lasts as long as every other."""
@@ -233,7 +250,12 @@ class Stub:
 
     def answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
         with self.changed:  # state and version of one moment
-            body: dict[str, Any] = {"login_id": login.login_id, "state": login.state, "version": login.version, **more}
+            body: dict[str, Any] = {
+                "login_id": login.login_id,
+                "state": login.state,
+                "version": login.version,
+                **more,
+            }
             left = login.deadline - time.monotonic()
         if left <= 0 and body["state"] in LIVE:
             return problem(410, "expired")
@@ -245,7 +267,10 @@ class Stub:
             past, rotates_in = self._rotation(login)
             uri = f"{self.url}qr/{login.login_id}.{past}"
             body |= {"rotates_in": rotates_in, "verification_uri_complete": uri, "qr": picture(uri)}
-        headers = [("Content-Type", "application/json"), *([("Set-Cookie", cookie)] if cookie else [])]
+        headers = [
+            ("Content-Type", "application/json"),
+            *([("Set-Cookie", cookie)] if cookie else []),
+        ]
         return Reply(status, json.dumps(body | self.extra).encode(), tuple(headers))
 
 
@@ -262,7 +287,12 @@ def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Threading
 def picture(text: str) -> dict[str, Any]:
     """{size, path}: dark modules as one path, a quiet zone of 4 around them."""
     rows = [bytes(row) for row in segno.make(text, micro=False).matrix]
-    path = "".join(f"M{x + 4} {y + 4}h1v1h-1z" for y, row in enumerate(rows) for x, dark in enumerate(row) if dark)
+    path = "".join(
+        f"M{x + 4} {y + 4}h1v1h-1z"
+        for y, row in enumerate(rows)
+        for x, dark in enumerate(row)
+        if dark
+    )
     return {"size": len(rows) + 8, "path": path}
 
 
@@ -343,13 +373,22 @@ class Handler(BaseHTTPRequestHandler):
             body, title = f'<p id="in">{"You are in." if inside else "Who are you?"}</p>', "Account"
         else:
             return Reply(404, b"", ())
-        text = PAGE.format(lang=stub.lang, title=title, body=body, script="/page.js" if stub.module else f"/qrlogin/{ELEMENT}")
+        text = PAGE.format(
+            lang=stub.lang,
+            title=title,
+            body=body,
+            script="/page.js" if stub.module else f"/qrlogin/{ELEMENT}",
+        )
         return Reply(200, text.encode(), (("Content-Type", "text/html; charset=utf-8"),))
 
     def _send(self, reply: Reply) -> None:
         try:
             self.send_response(reply.status)
-            policy = ("Content-Security-Policy", CSP), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")
+            policy = (
+                ("Content-Security-Policy", CSP),
+                ("X-Content-Type-Options", "nosniff"),
+                ("Referrer-Policy", "no-referrer"),
+            )
             for name, value in (*reply.headers, *policy, ("Content-Length", str(len(reply.body)))):
                 self.send_header(name, value)
             self.end_headers()

@@ -28,17 +28,26 @@ def open_events(handler: BaseHTTPRequestHandler) -> Callable[[str, str, str], No
 
 def open_socket(handler: BaseHTTPRequestHandler) -> Callable[[str, str, str], None]:
     """Answers the handshake (RFC 6455 section 4.2.2); what it returns sends one message."""
-    made = hashlib.sha1(handler.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+    made = hashlib.sha1(
+        handler.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    )
     handler.protocol_version = "HTTP/1.1"
     handler.send_response(101)
     accept = base64.b64encode(made.digest()).decode()
-    for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)):
+    for name, value in (
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Accept", accept),
+    ):
         handler.send_header(name, value)
     handler.end_headers()
 
     def say(_event: str, text: str, _version: str) -> None:
         size = len(text.encode())
-        handler.wfile.write(bytes([TEXT, size] if size < 126 else [TEXT, 126, *size.to_bytes(2, "big")]) + text.encode())
+        handler.wfile.write(
+            bytes([TEXT, size] if size < 126 else [TEXT, 126, *size.to_bytes(2, "big")])
+            + text.encode()
+        )
 
     return say
 
@@ -58,11 +67,18 @@ def stream(
     while True:
         text = look().decode()
         seen = read(text)
-        version, shown = str(seen.get("version", told)), seen.get("verification_uri_complete")  # the login may move meanwhile
+        version, shown = (
+            str(seen.get("version", told)),
+            seen.get("verification_uri_complete"),
+        )  # the login may move meanwhile
         if not mute and ("error" in seen or version != told or shown != picture):
             say("" if version != told else "code", text, version)
             told, picture = version, shown
-        if "error" in seen or seen["state"] in ("denied", "cancelled", "expired", "redeemed") or not rest(0.05):
+        if (
+            "error" in seen
+            or seen["state"] in ("denied", "cancelled", "expired", "redeemed")
+            or not rest(0.05)
+        ):
             break
     if kind == "socket":
         handler.wfile.write(bytes([CLOSE, 2]) + struct.pack(">H", 1000))

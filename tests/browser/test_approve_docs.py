@@ -25,13 +25,20 @@ def section(title: str) -> str:
 
 def test_the_tables_are_complete() -> None:
     assert sorted(set(re.findall(r"`(\w+)`", section("States")))) == sorted(set(STATES) | {"src"})
-    read = {*re.findall(r'[gs]etAttribute\("([\w-]+)"|hasAttribute\("([\w-]+)"', SOURCE + module("qr-login-parts.js").decode())}
+    read = {
+        *re.findall(
+            r'[gs]etAttribute\("([\w-]+)"|hasAttribute\("([\w-]+)"',
+            SOURCE + module("qr-login-parts.js").decode(),
+        )
+    }
     attributes = {name for pair in read for name in pair if name} & {
         *("src", "at", "account", "site", "home", "typed", "csrf-header", "csrf-token", "state")
     }
     assert len(attributes) == 9
     assert all(f"`{name}`" in section("Attributes") for name in attributes)
-    parts = {part for parts in re.findall(r'make\("[\w]+", "([\w ]+)"', SOURCE) for part in parts.split()}
+    parts = {
+        part for parts in re.findall(r'make\("[\w]+", "([\w ]+)"', SOURCE) for part in parts.split()
+    }
     parts |= set(re.findall(r'"button (\w+)"', SOURCE))
     parts |= set(re.findall(r'foreign\(\w+, "(\w+)"', SOURCE))
     listed = section("Words and looks").partition("`::part()`: `")[2].partition("`")[0].split()
@@ -59,7 +66,9 @@ async def test_the_script_of_the_docs(chromium: Browser, tmp_path: Path) -> None
         await phone.page.add_init_script("sessionStorage.setItem('token', 'bearer-of-mina')")
         await phone.page.goto(f"{stub.origin}/qr")
         await phone.until("aim")
-        await phone.page.evaluate("document.dispatchEvent(new CustomEvent('scanned', {detail: 'read by a scanner'}))")
+        await phone.page.evaluate(
+            "document.dispatchEvent(new CustomEvent('scanned', {detail: 'read by a scanner'}))"
+        )
         await phone.press("See who is asking")
         await phone.until("ask")
         assert [call.body for call in stub.calls] == [{"code": "read by a scanner"}]

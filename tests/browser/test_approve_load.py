@@ -55,7 +55,9 @@ async def test_who_comes_back_begins_afresh(chromium: Browser, tmp_path: Path) -
             assert stub.kinds() == ["scan"]
 
 
-async def test_an_answer_for_a_page_that_was_left_changes_nothing(chromium: Browser, tmp_path: Path) -> None:
+async def test_an_answer_for_a_page_that_was_left_changes_nothing(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults["scan"].append(Fault.SILENT)
@@ -63,7 +65,9 @@ async def test_an_answer_for_a_page_that_was_left_changes_nothing(chromium: Brow
             await phone.press("See who is asking")
             await phone.until("looking")
             await phone.eventually(stub.kinds)
-            await phone.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+            await phone.page.evaluate(
+                "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+            )
             await phone.until("found")
             await phone.page.evaluate("document.querySelector('qr-approve').remove()")
             assert stub.kinds() == ["scan"]
@@ -99,7 +103,9 @@ async def test_what_is_sent_is_the_address_and_nothing_that_hangs_on_it(
                 assert [call.body for call in stub.calls] == [{"code": stub.origin + code}]
 
 
-async def test_a_scanner_of_the_application_hands_over_what_it_read(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_scanner_of_the_application_hands_over_what_it_read(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.goto(f"{stub.origin}/qr")
@@ -114,8 +120,20 @@ async def test_a_scanner_of_the_application_hands_over_what_it_read(chromium: Br
 
 
 async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path: Path) -> None:
-    names = ["createElementNS", "querySelector", "visibilityState", "prerendering", "baseURI", "activeElement", "location", "top"]
-    around = "".join(f'<form name="{name}" id="{name}"><input name="{name}" type="hidden"></form>' for name in names)
+    names = [
+        "createElementNS",
+        "querySelector",
+        "visibilityState",
+        "prerendering",
+        "baseURI",
+        "activeElement",
+        "location",
+        "top",
+    ]
+    around = "".join(
+        f'<form name="{name}" id="{name}"><input name="{name}" type="hidden"></form>'
+        for name in names
+    )
     with ApproveStub(children=around) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.goto(stub.url)
@@ -130,5 +148,13 @@ async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path
 def test_nothing_is_ever_written_as_html() -> None:
     for name in ("qr-approve-element.js", "qr-login-parts.js", "qr-login-texts.js"):
         source = module(name).decode()
-        for way in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "new Function", "setHTML"):
+        for way in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "new Function",
+            "setHTML",
+        ):
             assert way not in source

@@ -29,11 +29,23 @@ async def test_everything_to_judge_by_is_there(chromium: Browser, tmp_path: Path
             await phone.ask(stub.url)
             host = stub.origin.removeprefix("http://")
             assert await facts(phone) == [
-                *(["Site", f"Example{host}"], ["Account", "Alice"], ["Browser", "Firefox 140"], ["System", "Windows 11"]),
-                *(["Place", "Utrecht, Netherlands"], ["Address", "203.0.113.7"], ["Application", "tv"]),
+                *(
+                    ["Site", f"Example{host}"],
+                    ["Account", "Alice"],
+                    ["Browser", "Firefox 140"],
+                    ["System", "Windows 11"],
+                ),
+                *(
+                    ["Place", "Utrecht, Netherlands"],
+                    ["Address", "203.0.113.7"],
+                    ["Application", "tv"],
+                ),
                 *(["Asks for", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
             ]
-            assert "If you did not start this, say no: whoever did would be logged in as you." in await phone.text()
+            assert (
+                "If you did not start this, say no: whoever did would be logged in as you."
+                in await phone.text()
+            )
             assert await phone.title() == "Log this browser in as Alice?"
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
 
@@ -47,12 +59,19 @@ async def test_what_is_not_known_is_not_invented(chromium: Browser, tmp_path: Pa
         "n": 7,
         "__proto__": "p",
     }
-    with ApproveStub(attributes='src="/qrlogin/phone/" at="/qr"', context=context, begun_ago=0) as stub:
+    with ApproveStub(
+        attributes='src="/qrlogin/phone/" at="/qr"', context=context, begun_ago=0
+    ) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
             assert await phone.title() == "Log this browser in with your account?"
             assert await facts(phone) == [
-                *(["Site", stub.origin[7:]], ["Browser", "says nothing of itself"], ["n", "7"], ["__proto__", "p"]),
+                *(
+                    ["Site", stub.origin[7:]],
+                    ["Browser", "says nothing of itself"],
+                    ["n", "7"],
+                    ["__proto__", "p"],
+                ),
                 ["Started", "a few seconds ago"],
             ]
 
@@ -65,12 +84,22 @@ async def test_foreign_text_is_text(chromium: Browser, tmp_path: Path) -> None:
             for name in filter(None, NAMES):
                 stub.context = {"browser": name, name: name}
                 await phone.ask(stub.url)
-                shown = [text for pair in (await facts(phone))[2:-1] for text in pair if text != "Browser"]
+                shown = [
+                    text
+                    for pair in (await facts(phone))[2:-1]
+                    for text in pair
+                    if text != "Browser"
+                ]
                 assert len(shown) >= 3
                 assert all(len(text) <= 400 for text in shown)
                 assert unseen("".join(shown)) == []
                 assert await phone.buttons() == [NO, YES, LATER]
-                assert await phone.element.evaluate("it => it.shadowRoot.querySelectorAll('img, script, a').length") == 0
+                assert (
+                    await phone.element.evaluate(
+                        "it => it.shadowRoot.querySelectorAll('img, script, a').length"
+                    )
+                    == 0
+                )
                 assert await phone.element.evaluate(
                     "it => [...it.shadowRoot.querySelectorAll('dd > *')].every(each => ['BDI', 'SPAN'].includes(each.tagName))"
                 )
@@ -79,7 +108,9 @@ async def test_foreign_text_is_text(chromium: Browser, tmp_path: Path) -> None:
 
 
 async def test_long_values_are_cut(chromium: Browser, tmp_path: Path) -> None:
-    with ApproveStub(context={"browser": "x" * 400, **{f"key {n}": "y" for n in range(40)}}) as stub:
+    with ApproveStub(
+        context={"browser": "x" * 400, **{f"key {n}": "y" for n in range(40)}}
+    ) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
             shown = dict(await facts(phone))
@@ -102,7 +133,11 @@ async def test_a_no_weighs_as_much_as_a_yes(chromium: Browser, tmp_path: Path) -
                 order = []
                 for _ in range(3):
                     await phone.page.keyboard.press("Tab")
-                    order.append(await phone.element.evaluate("it => it.shadowRoot.activeElement.textContent"))
+                    order.append(
+                        await phone.element.evaluate(
+                            "it => it.shadowRoot.activeElement.textContent"
+                        )
+                    )
                 assert order == [NO, YES, LATER]
 
 
@@ -120,13 +155,16 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
                     "wdjb-mjht",
                 ):
                     assert part in (await phone.text()).lower().replace("does a", "Does a")
-                assert await phone.element.get_by_role("link", name="It shows another code").get_attribute("href") == (
-                    f"{stub.origin}/qr"
-                )
+                assert await phone.element.get_by_role(
+                    "link", name="It shows another code"
+                ).get_attribute("href") == (f"{stub.origin}/qr")
                 await phone.press("See who is asking")
                 await phone.until("ask")
                 assert await phone.title() == "Log this device in as Alice?"
-                assert "Approve only if a device in your own hands shows exactly this code." in await phone.text()
+                assert (
+                    "Approve only if a device in your own hands shows exactly this code."
+                    in await phone.text()
+                )
                 assert "wdjb-mjht" in (await phone.text()).lower()
 
 
@@ -140,13 +178,20 @@ async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
             heard, left = [], phone.element.get_by_role("timer")
             assert (await left.inner_text()).startswith("1:")
             for _ in range(70):
-                spoken = await phone.element.evaluate("it => it.shadowRoot.querySelector('.spoken').textContent")
+                spoken = await phone.element.evaluate(
+                    "it => it.shadowRoot.querySelector('.spoken').textContent"
+                )
                 heard += [spoken] if spoken not in heard else []
                 if await phone.state() != "ask":
                     break
                 await phone.page.clock.run_for(2000)
             assert [each for each in heard if each] == [
-                *("Expires within 2 minutes", "Expires within a minute", "Expires within 30 seconds", "Expires within 10 seconds")
+                *(
+                    "Expires within 2 minutes",
+                    "Expires within a minute",
+                    "Expires within 30 seconds",
+                    "Expires within 10 seconds",
+                )
             ]
             await phone.until("expired")
             assert await phone.buttons() == []
@@ -189,7 +234,9 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
 
 
 @pytest.mark.parametrize("event", ["focus", "visibilitychange"])
-async def test_the_delay_begins_again_when_the_window_comes_back(chromium: Browser, tmp_path: Path, event: str) -> None:
+async def test_the_delay_begins_again_when_the_window_comes_back(
+    chromium: Browser, tmp_path: Path, event: str
+) -> None:
     """Double-click jacking: the first click closes a window that lay above this one, the second lands here."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
@@ -214,7 +261,9 @@ async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path
             await phone.page.goto(stub.url)
             await phone.until("found")
             await phone.ready()
-            everything = "it => it.shadowRoot.querySelectorAll('button').forEach(each => each.click())"
+            everything = (
+                "it => it.shadowRoot.querySelectorAll('button').forEach(each => each.click())"
+            )
             await phone.element.evaluate(everything)
             assert await phone.state() == "found"
             await phone.press("See who is asking")
@@ -225,7 +274,9 @@ async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path
             assert stub.kinds() == ["scan"]
 
 
-async def test_a_typed_code_is_looked_up_for_persons_only(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_typed_code_is_looked_up_for_persons_only(
+    chromium: Browser, tmp_path: Path
+) -> None:
     """Neither for a script, however it sends the form, nor for a press that was on its way."""
     with ApproveStub(attributes='src="/qrlogin/phone/" at="/qr" typed') as stub:
         async with approve_page(chromium, tmp_path) as phone:
@@ -233,7 +284,10 @@ async def test_a_typed_code_is_looked_up_for_persons_only(chromium: Browser, tmp
             await phone.until("typing")
             await phone.ready()
             await phone.element.get_by_label("Code").fill("WDJB-MJHT")
-            for script in ("querySelector('button').click()", "querySelector('form').requestSubmit()"):
+            for script in (
+                "querySelector('button').click()",
+                "querySelector('form').requestSubmit()",
+            ):
                 await phone.element.evaluate(f"it => it.shadowRoot.{script}")
                 assert await phone.state() == "typing"
             await phone.page.evaluate(KEEP_CALM)
@@ -263,7 +317,9 @@ async def test_a_key_held_down_answers_nothing(chromium: Browser, tmp_path: Path
             await phone.until("approved")
 
 
-async def test_a_double_click_is_one_answer_and_does_not_stop_it(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_double_click_is_one_answer_and_does_not_stop_it(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path, has_touch=False, is_mobile=False) as phone:
             await phone.ask(stub.url)
@@ -272,7 +328,9 @@ async def test_a_double_click_is_one_answer_and_does_not_stop_it(chromium: Brows
             assert box
             await phone.page.mouse.click(box["x"] + 9, box["y"] + 9, click_count=4)
             await phone.until("approved")
-            stop = await phone.element.get_by_role("button", name="Stop it after all").bounding_box()
+            stop = await phone.element.get_by_role(
+                "button", name="Stop it after all"
+            ).bounding_box()
             assert stop
             await phone.page.evaluate(KEEP_CALM)
             await phone.page.mouse.click(stop["x"] + 9, stop["y"] + 9, click_count=4)
@@ -314,7 +372,9 @@ async def test_by_keyboard_alone(chromium: Browser, tmp_path: Path) -> None:
             assert {call.body["code"] for call in stub.calls} == {"wdjb mjht"}
 
 
-async def test_the_page_is_told_and_no_code_is_left_in_it(chromium: Browser, tmp_path: Path) -> None:
+async def test_the_page_is_told_and_no_code_is_left_in_it(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:
@@ -335,7 +395,9 @@ async def test_the_page_is_told_and_no_code_is_left_in_it(chromium: Browser, tmp
             await phone.until("denied")
             told = await phone.page.evaluate("events")
             states = ["typing", "looking", "ask", "sending", "approved", "sending", "denied"]
-            assert [detail for kind, detail in told if kind.endswith("state")] == [{"state": state} for state in states]
+            assert [detail for kind, detail in told if kind.endswith("state")] == [
+                {"state": state} for state in states
+            ]
             assert [detail for kind, detail in told if kind.endswith("done")] == [
                 {"decision": "approved"},
                 {"decision": "denied"},

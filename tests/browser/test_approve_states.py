@@ -26,10 +26,25 @@ REFUSED: Mapping[str, tuple[int, str]] = {
     "refused": (404, "not_found"),
 }
 STATES = [
-    *("found", "typing", "aim", "looking", "ask", "sending", "approved", "redeemed", "released", "late"),
+    *(
+        "found",
+        "typing",
+        "aim",
+        "looking",
+        "ask",
+        "sending",
+        "approved",
+        "redeemed",
+        "released",
+        "late",
+    ),
     *("guesses", "unavailable", "offline", "framed", *REFUSED),
 ]
-ENDS = [state for state in STATES if state not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin")]
+ENDS = [
+    state
+    for state in STATES
+    if state not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin")
+]
 ACTIONS = {
     "found": ["look"],
     "ask": ["deny", "approve", "release"],
@@ -54,7 +69,9 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
     stub.state = {"redeemed": "redeemed"}.get(state, "pending")
     stub.faults.clear()
     stub.always.clear()
-    stub.attributes = stub.attributes.replace(" typed", "") + (" typed" if state == "typing" else "")
+    stub.attributes = stub.attributes.replace(" typed", "") + (
+        " typed" if state == "typing" else ""
+    )
     await phone.page.goto(f"{stub.origin}/qr" if state in ("typing", "aim") else stub.url)
     if state in ("typing", "aim", "found"):
         await phone.until(state)
@@ -81,13 +98,17 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
         stub.state = "redeemed"
         await click(phone, ".quiet")
     await phone.until(state)
-    await phone.eventually(lambda: not any([*stub.faults.values()]), what="everything planned for this view")
+    await phone.eventually(
+        lambda: not any([*stub.faults.values()]), what="everything planned for this view"
+    )
     await phone.context.set_offline(False)
 
 
 def test_the_list_is_complete() -> None:
     strings = texts("en")["approve"]
-    assert sorted(STATES) == sorted({key for key in strings if f"{key}Text" in strings} | {"guesses"})
+    assert sorted(STATES) == sorted(
+        {key for key in strings if f"{key}Text" in strings} | {"guesses"}
+    )
 
 
 @pytest.mark.long
@@ -101,16 +122,29 @@ async def test_every_view_in_every_language(chromium: Browser, tmp_path: Path, l
                 await reach(phone, stub, state)
                 wanted = {"ask": "ask", "guesses": "guesses"}.get(state, state)
                 assert await phone.title() == strings[wanted].replace("{account}", "Alice"), state
-                assert await phone.element.evaluate("it => it.shadowRoot.activeElement?.localName") == "h1", state
-                assert await phone.buttons() == [strings[action] for action in ACTIONS.get(state, [])], state
-                assert await phone.page.locator("#children").is_visible() == (state in ("signin", "refused")), state
-                assert await phone.page.locator("[slot=report]").is_visible() == (state in ("denied", "late")), state
+                assert (
+                    await phone.element.evaluate("it => it.shadowRoot.activeElement?.localName")
+                    == "h1"
+                ), state
+                assert await phone.buttons() == [
+                    strings[action] for action in ACTIONS.get(state, [])
+                ], state
+                assert await phone.page.locator("#children").is_visible() == (
+                    state in ("signin", "refused")
+                ), state
+                assert await phone.page.locator("[slot=report]").is_visible() == (
+                    state in ("denied", "late")
+                ), state
                 assert await phone.page.locator("[slot=end]").is_visible() == (state in ENDS), state
-                assert await phone.element.get_by_role("link", name=strings["home"]).count() == (state in ENDS), state
+                assert await phone.element.get_by_role("link", name=strings["home"]).count() == (
+                    state in ENDS
+                ), state
                 assert await phone.page.evaluate(FITS), state
                 await phone.ready()
                 scheme: Literal["light", "dark"]
-                for scheme in ("light", "dark") if lang == "en" else ("light",):  # colours speak no language
+                for scheme in (
+                    ("light", "dark") if lang == "en" else ("light",)
+                ):  # colours speak no language
                     await phone.page.emulate_media(color_scheme=scheme)
                     assert await phone.axe() == [], (state, scheme)
                     await phone.shot(f"{lang}-{state}-{scheme}")
@@ -130,7 +164,13 @@ async def test_no_word_comes_from_elsewhere(chromium: Browser, tmp_path: Path) -
     """What is not marked is what the server or the application said."""
     with ApproveStub(module=MARKED, children="") as stub:
         stub.attributes += ' site="Example"'
-        data = {*CONTEXT.values(), "Example", stub.origin.removeprefix("http://"), "Alice", f"Example{stub.origin[7:]}"}
+        data = {
+            *CONTEXT.values(),
+            "Example",
+            stub.origin.removeprefix("http://"),
+            "Alice",
+            f"Example{stub.origin[7:]}",
+        }
         async with approve_page(chromium, tmp_path) as phone:
             for state in (each for each in STATES if each != "framed"):
                 await reach(phone, stub, state)
@@ -158,10 +198,14 @@ async def test_a_language_that_is_half_done(chromium: Browser, tmp_path: Path) -
 
 @pytest.mark.parametrize("state", ["ask", "found", "denied", "typing"])
 @pytest.mark.parametrize("width", [320, 195], ids=["320px", "390px-at-200%"])
-async def test_narrow_and_enlarged(chromium: Browser, tmp_path: Path, width: int, state: str) -> None:
+async def test_narrow_and_enlarged(
+    chromium: Browser, tmp_path: Path, width: int, state: str
+) -> None:
     """200 % zoom halves the CSS pixels of a phone of 390."""
     with ApproveStub(context={**CONTEXT, "ticket": "x" * 100}) as stub:
-        async with approve_page(chromium, tmp_path, viewport={"width": width, "height": 600}) as phone:
+        async with approve_page(
+            chromium, tmp_path, viewport={"width": width, "height": 600}
+        ) as phone:
             await reach(phone, stub, state)
             assert await phone.page.evaluate(FITS)
             sizes = await phone.element.evaluate(TARGETS)
@@ -172,7 +216,9 @@ async def test_narrow_and_enlarged(chromium: Browser, tmp_path: Path, width: int
 
 async def test_still_and_without_colours(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
-        async with approve_page(chromium, tmp_path, reduced_motion="reduce", forced_colors="active") as phone:
+        async with approve_page(
+            chromium, tmp_path, reduced_motion="reduce", forced_colors="active"
+        ) as phone:
             await reach(phone, stub, "looking")
             animated = "it => it.shadowRoot.getAnimations({subtree: true}).length"
             assert await phone.element.evaluate(animated) == 0
@@ -193,12 +239,19 @@ async def test_a_frame_is_told_why(chromium: Browser, tmp_path: Path) -> None:
             inside = phone.page.frame_locator("iframe").locator("qr-approve[state=framed]")
             await inside.get_by_role("heading", name="Not inside another page").wait_for()
             assert await inside.get_by_role("button").count() == 0
-            assert await inside.get_by_role("link", name="Open it on its own").get_attribute("href") == f"{stub.origin}/qr"
+            assert (
+                await inside.get_by_role("link", name="Open it on its own").get_attribute("href")
+                == f"{stub.origin}/qr"
+            )
             frame = phone.page.frames[1]
-            await frame.evaluate("() => { const it = document.querySelector('qr-approve'); it.start(); it.code = 'x' }")
+            await frame.evaluate(
+                "() => { const it = document.querySelector('qr-approve'); it.start(); it.code = 'x' }"
+            )
             assert await inside.get_attribute("state") == "framed"
             assert CODE not in await inside.evaluate("it => it.outerHTML + it.shadowRoot.innerHTML")
-            await phone.page.wait_for_timeout(600)  # no press counts for half a second after a view appears
+            await phone.page.wait_for_timeout(
+                600
+            )  # no press counts for half a second after a view appears
             async with phone.context.expect_page() as opened:
                 await inside.get_by_role("link", name="Open it on its own").click()
             page = await opened.value

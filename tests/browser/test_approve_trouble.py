@@ -29,9 +29,14 @@ OTHERS = [Fault.DROPPED, problem(500, "error"), html(), html(502), html(429)]
 
 @pytest.mark.parametrize(
     ("verb", "fault"),
-    [*((verb, fault) for verb in VIEWS for fault in (LOST, TRIED_LATER)), *(("confirm", fault) for fault in OTHERS)],
+    [
+        *((verb, fault) for verb in VIEWS for fault in (LOST, TRIED_LATER)),
+        *(("confirm", fault) for fault in OTHERS),
+    ],
 )
-async def test_what_was_pressed_arrives(chromium: Browser, tmp_path: Path, verb: str, fault: Fault | Reply) -> None:
+async def test_what_was_pressed_arrives(
+    chromium: Browser, tmp_path: Path, verb: str, fault: Fault | Reply
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults[verb].append(fault)
@@ -111,7 +116,9 @@ async def test_an_answer_for_another_login_is_none(chromium: Browser, tmp_path: 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_no_is_taken_for_an_answer(chromium: Browser, tmp_path: Path, error: Reply, state: str) -> None:
+async def test_a_no_is_taken_for_an_answer(
+    chromium: Browser, tmp_path: Path, error: Reply, state: str
+) -> None:
     """Said once, believed at once: also by a framework that speaks HTML."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
@@ -179,8 +186,12 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
             assert [call.body["code"] for call in stub.calls] == ["wdjb", "WDJB-MJHT"]
 
 
-@pytest.mark.parametrize(("wait", "says"), [(30, "Wait a minute"), (90, "Wait 2 minutes"), (600, "Wait 10 minutes")])
-async def test_too_many_guesses_says_when(chromium: Browser, tmp_path: Path, wait: int, says: str) -> None:
+@pytest.mark.parametrize(
+    ("wait", "says"), [(30, "Wait a minute"), (90, "Wait 2 minutes"), (600, "Wait 10 minutes")]
+)
+async def test_too_many_guesses_says_when(
+    chromium: Browser, tmp_path: Path, wait: int, says: str
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults["scan"].append(problem(429, "too_many_guesses", retry_after=wait))
@@ -201,7 +212,9 @@ async def test_the_header_of_the_application(chromium: Browser, tmp_path: Path) 
             assert not any("referer" in call.headers for call in stub.calls)
 
 
-@pytest.mark.parametrize("src", ["https://elsewhere.example/", "//elsewhere.example/", "javascript:alert(1)", ""])
+@pytest.mark.parametrize(
+    "src", ["https://elsewhere.example/", "//elsewhere.example/", "javascript:alert(1)", ""]
+)
 async def test_no_other_origin_is_asked(chromium: Browser, tmp_path: Path, src: str) -> None:
     with ApproveStub(attributes=f'src="{src}" at="/qr"') as stub:
         async with approve_page(chromium, tmp_path) as phone:
@@ -214,7 +227,9 @@ async def test_no_other_origin_is_asked(chromium: Browser, tmp_path: Path, src: 
             assert stub.calls == []
 
 
-async def test_a_page_that_is_too_old_can_be_loaded_again(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_page_that_is_too_old_can_be_loaded_again(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults["confirm"].append(problem(403, "forbidden"))

@@ -47,28 +47,37 @@ class Site:
 
     async def hears(self, name: str, state: str) -> None:
         await self.page.wait_for_function(
-            "([name, state]) => heard[name].filter(([kind]) => kind !== 'code').at(-1)?.[1] === state", arg=[name, state]
+            "([name, state]) => heard[name].filter(([kind]) => kind !== 'code').at(-1)?.[1] === state",
+            arg=[name, state],
         )
 
     async def heard(self, name: str, kind: str = "message") -> list[Any]:
-        said: list[Any] = await self.page.evaluate("(name) => heard[name].map((one) => [...one])", name)
+        said: list[Any] = await self.page.evaluate(
+            "(name) => heard[name].map((one) => [...one])", name
+        )
         return [rest for first, *rest in said if first == kind]
 
     async def stops(self, name: str) -> None:
-        await self.page.wait_for_function("(name) => heard[name].source.readyState === EventSource.CLOSED", arg=name)
+        await self.page.wait_for_function(
+            "(name) => heard[name].source.readyState === EventSource.CLOSED", arg=name
+        )
 
 
 @contextmanager
 def served(*, cuts: bool) -> Iterator[tuple[QRLogin, Cutting]]:
     with Cutting(cuts=cuts) as proxy, Server("127.0.0.1", 0) as server:
-        qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"{proxy.url}/scan")
+        qr = QRLogin(
+            MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"{proxy.url}/scan"
+        )
         endpoint = Endpoint(qr, max_waiting=8, streaming=Streaming(retry_ms=(20, 60)))
 
         def answer(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
             path = str(environ["PATH_INFO"])
             if path.startswith("/qr/"):
                 door: Callable[[Request], Response] = endpoint.browser
-                return door(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(start_response)
+                return door(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(
+                    start_response
+                )
             return Response(200, (("Content-Type", "text/html"),), PAGE).to_wsgi(start_response)
 
         server.start(answer)
@@ -119,7 +128,9 @@ async def test_a_connection_that_is_cut_at_every_event(chromium: Browser, loop: 
         await context.close()
 
 
-async def test_the_older_of_two_is_told_and_does_not_come_back(chromium: Browser, loop: Any) -> None:
+async def test_the_older_of_two_is_told_and_does_not_come_back(
+    chromium: Browser, loop: Any
+) -> None:
     context = await chromium.new_context()
     with site(cuts=False) as at:
         here = at(await context.new_page())
@@ -129,7 +140,9 @@ async def test_the_older_of_two_is_told_and_does_not_come_back(chromium: Browser
         await here.hears("older", "pending")
         await here.listen("newer", login_id)
         await here.page.wait_for_function("heard.older.at(-1)[0] === 'superseded'")
-        await here.page.wait_for_timeout(1000)  # it would come back after 60 ms, were it not told otherwise
+        await here.page.wait_for_timeout(
+            1000
+        )  # it would come back after 60 ms, were it not told otherwise
         here.qr.scan(code, subject="1", shown_as="A•••e")
         await here.hears("newer", "scanned")
         assert len(here.proxy.streams) == 2
@@ -137,7 +150,9 @@ async def test_the_older_of_two_is_told_and_does_not_come_back(chromium: Browser
         await context.close()
 
 
-async def test_it_says_nothing_of_a_login_to_who_did_not_begin_it(chromium: Browser, loop: Any) -> None:
+async def test_it_says_nothing_of_a_login_to_who_did_not_begin_it(
+    chromium: Browser, loop: Any
+) -> None:
     context = await chromium.new_context()
     with site(cuts=False) as at:
         here = at(await context.new_page())

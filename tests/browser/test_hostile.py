@@ -27,7 +27,11 @@ NAMES = [
 
 def unseen(text: str) -> list[str]:
     """Characters that show nothing themselves or turn others around. Joiners do not count: writing needs them."""
-    return [each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") and each not in "\u200c\u200d"]
+    return [
+        each
+        for each in text
+        if unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") and each not in "\u200c\u200d"
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
@@ -37,7 +41,9 @@ async def test_a_name_is_text(desk: LoginPage, stub: Stub, name: str) -> None:
     await desk.until("pending")
     stub.move("confirmed", name)
     await desk.until("confirmed")
-    shown = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=name]').textContent")
+    shown = await desk.element.evaluate(
+        "it => it.shadowRoot.querySelector('[part=name]').textContent"
+    )
     assert len(shown) <= 160
     assert unseen(shown) == []
     whole = "".join(each for each in name if not unseen(each))
@@ -49,10 +55,17 @@ async def test_a_name_is_text(desk: LoginPage, stub: Stub, name: str) -> None:
         assert whole.startswith(cut)
         assert 70 < len(cut) <= 80
         assert cut[0] == "x" or len(cut) % 7 == 0  # no family is parted
-    title = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=title]').textContent")
+    title = await desk.element.evaluate(
+        "it => it.shadowRoot.querySelector('[part=title]').textContent"
+    )
     assert title == f"Continue as {shown}?"
     assert await desk.buttons() == ["Continue", "That is not me"]
-    assert await desk.element.evaluate("it => it.shadowRoot.querySelectorAll('img, script, a:not([part=link])').length") == 0
+    assert (
+        await desk.element.evaluate(
+            "it => it.shadowRoot.querySelectorAll('img, script, a:not([part=link])').length"
+        )
+        == 0
+    )
     assert await desk.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     await desk.shot("name")
     await desk.press("Continue")
@@ -69,16 +82,55 @@ async def test_names_that_are_no_text(desk: LoginPage, stub: Stub) -> None:
 
 
 CLOBBERED = [
-    *("createElement", "createElementNS", "querySelector", "activeElement", "visibilityState", "hidden", "baseURI"),
-    *("addEventListener", "removeEventListener", "dispatchEvent", "body", "head", "defaultView", "location", "cookie"),
-    *("adoptedStyleSheets", "documentElement", "hasFocus", "setTimeout", "fetch", "crypto", "performance", "navigator"),
-    *("customElements", "CSSStyleSheet", "CustomEvent", "Headers", "URL", "AbortController", "qr-login", "title", "state"),
+    *(
+        "createElement",
+        "createElementNS",
+        "querySelector",
+        "activeElement",
+        "visibilityState",
+        "hidden",
+        "baseURI",
+    ),
+    *(
+        "addEventListener",
+        "removeEventListener",
+        "dispatchEvent",
+        "body",
+        "head",
+        "defaultView",
+        "location",
+        "cookie",
+    ),
+    *(
+        "adoptedStyleSheets",
+        "documentElement",
+        "hasFocus",
+        "setTimeout",
+        "fetch",
+        "crypto",
+        "performance",
+        "navigator",
+    ),
+    *(
+        "customElements",
+        "CSSStyleSheet",
+        "CustomEvent",
+        "Headers",
+        "URL",
+        "AbortController",
+        "qr-login",
+        "title",
+        "state",
+    ),
 ]
 
 
 async def test_named_forms_and_inputs_shadow_nothing(desk: LoginPage, stub: Stub) -> None:
     """<form name=x> becomes document.x, and the document's own functions disappear."""
-    stub.around = "".join(f'<form name="{name}" id="{name}"><input name="{name}" type="hidden"></form>' for name in CLOBBERED)
+    stub.around = "".join(
+        f'<form name="{name}" id="{name}"><input name="{name}" type="hidden"></form>'
+        for name in CLOBBERED
+    )
     stub.around += "".join(f'<img name="{name}" id="{name}" alt="">' for name in CLOBBERED)
     stub.attributes += ' next="/account"'
     await desk.page.goto(stub.url)
@@ -135,13 +187,22 @@ async def test_no_secret_in_the_page(desk: LoginPage, stub: Stub) -> None:
         seen += await desk.page.evaluate(SCRAPE)
     (redeem,) = [call for call in stub.calls if call.kind == "redeem"]
     assert "confirmed" in seen
-    assert stub.login.login_id in seen, "the scrape sees what is there: the powerless id in the addresses asked"
+    assert stub.login.login_id in seen, (
+        "the scrape sees what is there: the powerless id in the addresses asked"
+    )
     for secret in (stub.login.device_code, stub.login.tag, redeem.body["op"], stub.sessions[0]):
         assert secret not in seen
 
 
 @pytest.mark.parametrize(
-    "src", ["https://elsewhere.example/qrlogin/", "//elsewhere.example/", "javascript:alert(1)", "data:application/json,{}", ""]
+    "src",
+    [
+        "https://elsewhere.example/qrlogin/",
+        "//elsewhere.example/",
+        "javascript:alert(1)",
+        "data:application/json,{}",
+        "",
+    ],
 )
 async def test_no_other_origin_is_asked(desk: LoginPage, stub: Stub, src: str) -> None:
     desk.forgives("src must be a path of this origin")
@@ -165,7 +226,9 @@ async def test_a_csrf_header_that_is_none(desk: LoginPage, stub: Stub) -> None:
 
 async def test_plain_http_without_webcrypto(desk: LoginPage, stub: Stub) -> None:
     """On http in a LAN there is no crypto.subtle and no randomUUID."""
-    await desk.page.add_init_script("delete Crypto.prototype.subtle; delete Crypto.prototype.randomUUID")
+    await desk.page.add_init_script(
+        "delete Crypto.prototype.subtle; delete Crypto.prototype.randomUUID"
+    )
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.move("confirmed")

@@ -16,14 +16,21 @@ HTML = "text/html; charset=utf-8"
 
 
 def shown(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 
 
-def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], StartResponse], Iterable[bytes]]:
+def application(
+    endpoint: Endpoint,
+) -> Callable[[Mapping[str, Any], StartResponse], Iterable[bytes]]:
     """Alice is signed in on every phone; whoever is redeemed sees /account."""
     desk, phone = shown("html")
     pages = {"": (HTML, f'<!doctype html><html lang="en"><title>Log in</title>{desk}</html>')}
-    pages["account"] = (HTML, '<!doctype html><html lang="en"><title>Account</title><h1>Welcome</h1></html>')
+    pages["account"] = (
+        HTML,
+        '<!doctype html><html lang="en"><title>Account</title><h1>Welcome</h1></html>',
+    )
 
     def answer(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = str(environ["PATH_INFO"]).removeprefix("/")
@@ -31,9 +38,13 @@ def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], StartRespons
             asked = Request.from_wsgi(environ, path.removeprefix("qrlogin/phone/"))
             return endpoint.phone(asked, Person("alice", shown_as="A•••e")).to_wsgi(start_response)
         if path.startswith("qrlogin/"):
-            return endpoint.browser(Request.from_wsgi(environ, path.removeprefix("qrlogin/"))).to_wsgi(start_response)
+            return endpoint.browser(
+                Request.from_wsgi(environ, path.removeprefix("qrlogin/"))
+            ).to_wsgi(start_response)
         kind, page = (HTML, phone) if path.startswith("qr/") else pages.get(path, (HTML, ""))
-        return Response(200 if page else 404, (("Content-Type", kind),), page.encode()).to_wsgi(start_response)
+        return Response(200 if page else 404, (("Content-Type", kind),), page.encode()).to_wsgi(
+            start_response
+        )
 
     return answer
 

@@ -23,7 +23,9 @@ def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], Any], Any]:
     def answer(environ: Mapping[str, Any], start_response: Any) -> Any:
         path = str(environ["PATH_INFO"]).removeprefix("/")
         if path.startswith("qrlogin/"):
-            return endpoint.browser(Request.from_wsgi(environ, path.removeprefix("qrlogin/"))).to_wsgi(start_response)
+            return endpoint.browser(
+                Request.from_wsgi(environ, path.removeprefix("qrlogin/"))
+            ).to_wsgi(start_response)
         page = PAGE.format(stream='stream="events"' if environ["QUERY_STRING"] == "events" else "")
         return Response(200 if not path else 404, HTML, page.encode()).to_wsgi(start_response)
 
@@ -34,13 +36,19 @@ def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], Any], Any]:
 def site() -> Iterator[QRLogin]:
     """A real server with room for everybody: only the browser's own limit is met."""
     with Server("127.0.0.1", 0) as server:
-        qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"http://127.0.0.1:{server.port}/qr")
+        qr = QRLogin(
+            MemoryStore(),
+            secret_keys=[bytes(range(32))],
+            verification_uri=f"http://127.0.0.1:{server.port}/qr",
+        )
         server.start(application(Endpoint(qr, max_waiting=64)))
         yield qr
         server.stop(qr.close)
 
 
-async def windows(context: BrowserContext, site: QRLogin, desk: LoginPage, query: str) -> list[LoginPage]:
+async def windows(
+    context: BrowserContext, site: QRLogin, desk: LoginPage, query: str
+) -> list[LoginPage]:
     """Seven, the last of which is `desk`."""
     origin, patience = site.core.origin, PATIENCE_S * 1000  # less than a poll is held
     older = []
@@ -54,12 +62,16 @@ async def windows(context: BrowserContext, site: QRLogin, desk: LoginPage, query
 
 
 @pytest.mark.parametrize("query", ["", "?events"])
-async def test_six_open_windows_do_not_starve_a_seventh(desk: LoginPage, site: QRLogin, query: str) -> None:
+async def test_six_open_windows_do_not_starve_a_seventh(
+    desk: LoginPage, site: QRLogin, query: str
+) -> None:
     all_of_them = await windows(desk.context, site, desk, query)
     await desk.until("pending")
     cookies = [each["value"] for each in await desk.context.cookies()]
     assert len(cookies) == 4, "a browser keeps the cookies of four logins"
-    newest = max((site.status(code) for code in cookies), key=lambda seen: (seen.expires_in, seen.version))
+    newest = max(
+        (site.status(code) for code in cookies), key=lambda seen: (seen.expires_in, seen.version)
+    )
     shown = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=link]').href")
     assert newest.state is State.PENDING
     site.scan(shown, subject="1", shown_as="A•••e")
@@ -76,7 +88,10 @@ async def test_a_window_whose_login_was_pushed_out_says_so(desk: LoginPage, site
     """It says why, and takes a place again only when a person wants it."""
     await desk.page.goto(f"{site.core.origin}/")
     await desk.until("pending")
-    await desk.eventually(lambda: desk.element.evaluate("async () => (await navigator.locks.query()).held.length"), (1).__eq__)
+    await desk.eventually(
+        lambda: desk.element.evaluate("async () => (await navigator.locks.query()).held.length"),
+        (1).__eq__,
+    )
     await desk.turn("hidden")
     async with desk.page.expect_request(re.compile(r"[?&]wait=[1-9]")):
         await desk.turn("visible")  # asks at once, learns that its login is known, and waits

@@ -24,7 +24,12 @@ NEW_FUNCTIONS = [
     *("AbortSignal.prototype.throwIfAborted", "AbortSignal.prototype.reason", "Array.fromAsync"),
     *("Array.prototype.findLast", "Array.prototype.toSorted", "Array.prototype.with"),
     *("Array.prototype.at", "String.prototype.at", "window.trustedTypes"),
-    *("Promise.withResolvers", "Promise.try", "Crypto.prototype.randomUUID", "window.structuredClone"),
+    *(
+        "Promise.withResolvers",
+        "Promise.try",
+        "Crypto.prototype.randomUUID",
+        "window.structuredClone",
+    ),
     *("HTMLElement.prototype.showPopover", "ElementInternals.prototype.states"),
 ]
 WITHOUT = "".join(
@@ -90,7 +95,9 @@ async def older_approve_page(chromium: Browser, shots: Path) -> AsyncIterator[Ap
         yield phone
 
 
-async def test_without_light_dark_the_login_page_shows_its_buttons(desk: LoginPage, stub: Stub) -> None:
+async def test_without_light_dark_the_login_page_shows_its_buttons(
+    desk: LoginPage, stub: Stub
+) -> None:
     await forget_colours(desk.context)
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -99,7 +106,9 @@ async def test_without_light_dark_the_login_page_shows_its_buttons(desk: LoginPa
     await all_can_be_seen(desk, "confirmed")
 
 
-async def test_without_light_dark_the_phones_page_shows_its_buttons(chromium: Browser, tmp_path: Path) -> None:
+async def test_without_light_dark_the_phones_page_shows_its_buttons(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with older_approve_page(chromium, tmp_path) as phone:
@@ -124,7 +133,9 @@ async def test_without_light_dark_a_style_sheet_shows_buttons(desk: LoginPage, s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_colours_follow_the_scheme_of_the_page(desk: LoginPage, stub: Stub, scheme: str) -> None:
+async def test_the_colours_follow_the_scheme_of_the_page(
+    desk: LoginPage, stub: Stub, scheme: str
+) -> None:
     """Not what the system prefers: a page that is always dark gets dark buttons."""
     await desk.page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
     await desk.page.goto(stub.url)
@@ -136,7 +147,9 @@ async def test_the_colours_follow_the_scheme_of_the_page(desk: LoginPage, stub: 
 
 
 @pytest.mark.parametrize("stream", ["", "events", "socket"])
-async def test_without_new_functions_the_login_page_logs_in(desk: LoginPage, stub: Stub, stream: str) -> None:
+async def test_without_new_functions_the_login_page_logs_in(
+    desk: LoginPage, stub: Stub, stream: str
+) -> None:
     stub.attributes += f' stream="{stream}"'
     await desk.page.add_init_script(WITHOUT)
     await desk.page.goto(stub.url)
@@ -154,7 +167,9 @@ async def test_without_new_functions_the_login_page_logs_in(desk: LoginPage, stu
 
 
 @pytest.mark.parametrize("path", ["", "?user_code=WDJB-MJHT"], ids=["scanned", "linked"])
-async def test_without_new_functions_the_phone_approves(chromium: Browser, tmp_path: Path, path: str) -> None:
+async def test_without_new_functions_the_phone_approves(
+    chromium: Browser, tmp_path: Path, path: str
+) -> None:
     with ApproveStub() as stub:
         async with older_approve_page(chromium, tmp_path) as phone:
             await phone.ask(f"{stub.origin}/qr{path}" if path else stub.url)

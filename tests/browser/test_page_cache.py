@@ -36,7 +36,9 @@ STALE = "it => it.shadowRoot.querySelector('.stale') !== null"
 def keeping(loop: asyncio.Runner, chromium: Browser) -> Iterator[Browser]:
     """A Chromium that has this cache, as people's have."""
     launch = chromium.browser_type.launch(
-        executable_path=whole_chromium_binary(), args=CHROMIUM_ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+        executable_path=whole_chromium_binary(),
+        args=CHROMIUM_ARGUMENTS,
+        ignore_default_args=["--disable-back-forward-cache"],
     )
     browser = loop.run(launch)
     yield browser
@@ -79,7 +81,9 @@ async def back(desk: LoginPage) -> None:
             return await desk.page.evaluate(SHOWN)
 
     await desk.page.evaluate("() => { history.back() }")
-    kept = await desk.eventually(shown, lambda seen: seen in (KEPT, LOADED), "the page that was left")
+    kept = await desk.eventually(
+        shown, lambda seen: seen in (KEPT, LOADED), "the page that was left"
+    )
     if kept == LOADED:
         raise NotKept(await desk.page.evaluate(REASONS))
 
@@ -97,7 +101,11 @@ async def test_a_login_goes_on(keeping: Browser, tmp_path: Path, stream: str) ->
             before = await desk.element.evaluate(PICTURE)
             await desk.page.goto(f"{stub.url}account")
             await back(desk)
-            await desk.eventually(lambda: desk.element.evaluate(PICTURE), lambda path: path != before, "another picture")
+            await desk.eventually(
+                lambda: desk.element.evaluate(PICTURE),
+                lambda path: path != before,
+                "another picture",
+            )
             stub.move("scanned")
             await desk.until("scanned")
             assert stub.count("begin") == 1
@@ -120,7 +128,9 @@ async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, tmp_p
             await desk.ends("expired", "Show a new code")
 
 
-async def test_who_is_logged_in_already_is_not_asked_again(keeping: Browser, stub: Stub, tmp_path: Path) -> None:
+async def test_who_is_logged_in_already_is_not_asked_again(
+    keeping: Browser, stub: Stub, tmp_path: Path
+) -> None:
     """Somebody clicked on a link while the page was being left for `next`: coming back, it is asked for again."""
     stub.attributes += " next='/account'"
     async with seat(keeping, tmp_path, LoginPage) as desk:

@@ -16,7 +16,11 @@ GREEN = Style(dark="#0b4f43")
 
 async def colours(desk: LoginPage) -> set[object]:
     picture = await desk.page.locator("qr-login .qr").screenshot()
-    return {colour for count, colour in Image.open(io.BytesIO(picture)).convert("RGB").getcolors(1 << 20) or [] if count > 99}
+    return {
+        colour
+        for count, colour in Image.open(io.BytesIO(picture)).convert("RGB").getcolors(1 << 20) or []
+        if count > 99
+    }
 
 
 def text(stub: Stub) -> str:
@@ -25,7 +29,9 @@ def text(stub: Stub) -> str:
     return str(json.loads(stub.answer(login).body)["verification_uri_complete"])
 
 
-async def test_the_servers_picture_is_shown_and_follows_the_code(desk: LoginPage, stub: Stub) -> None:
+async def test_the_servers_picture_is_shown_and_follows_the_code(
+    desk: LoginPage, stub: Stub
+) -> None:
     asked: list[str] = []
 
     async def draw(route: Route) -> None:
@@ -54,7 +60,9 @@ async def test_the_servers_picture_is_shown_and_follows_the_code(desk: LoginPage
     assert len(asked) == len(set(asked)) > 1
 
 
-async def test_without_the_servers_picture_there_is_the_plain_one(desk: LoginPage, stub: Stub) -> None:
+async def test_without_the_servers_picture_there_is_the_plain_one(
+    desk: LoginPage, stub: Stub
+) -> None:
     stub.attributes += " picture"
     await desk.page.goto(stub.url)
     await desk.until("pending")

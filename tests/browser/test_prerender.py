@@ -51,7 +51,9 @@ class Site:
         if path == "/leave":
             self.leave.wait(PATIENCE_SECONDS)
         page = {"/": FIRST, "/qr/a-code": BOTH}.get(path, "")
-        return Response(200, (("Content-Type", "text/html; charset=utf-8"),), page.encode()).to_wsgi(start_response)
+        return Response(
+            200, (("Content-Type", "text/html; charset=utf-8"),), page.encode()
+        ).to_wsgi(start_response)
 
 
 @contextmanager
@@ -68,8 +70,17 @@ def site() -> Iterator[tuple[Site, str]]:
 @contextmanager
 def left_alone(chromium: str, url: str, profile: Path) -> Iterator[None]:
     """A Chromium that shows this page, and that nobody drives."""
-    command = [chromium, "--headless", *CHROMIUM_ARGUMENTS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    command = [
+        chromium,
+        "--headless",
+        *CHROMIUM_ARGUMENTS,
+        f"--user-data-dir={profile}",
+        "--remote-debugging-port=0",
+        url,
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         yield
     finally:
@@ -84,7 +95,11 @@ def left_alone(chromium: str, url: str, profile: Path) -> Iterator[None]:
 def test_nothing_is_asked_before_the_page_is_seen(chromium_path: str, tmp_path: Path) -> None:
     with site() as (here, url), left_alone(chromium_path, url, tmp_path):
         eventually(lambda: len(here.told) >= 3)
-        assert sorted(here.told) == ["a while unseen", "approve found unseen", "login starting unseen"]
+        assert sorted(here.told) == [
+            "a while unseen",
+            "approve found unseen",
+            "login starting unseen",
+        ]
         assert here.asked == []
         here.leave.set()
         eventually(lambda: "login pending seen" in here.told)

@@ -14,7 +14,9 @@ const hold = () => dispatchEvent(new Event("focus")); hold(); window.calm = setI
 GO_ON = "() => { clearInterval(window.calm); delete performance.now }"
 
 
-async def asked(desk: LoginPage, stub: Stub, shown_as: str = "M•••a", tag: str = "tag-of-mina") -> None:
+async def asked(
+    desk: LoginPage, stub: Stub, shown_as: str = "M•••a", tag: str = "tag-of-mina"
+) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.move("confirmed", shown_as, tag)
@@ -37,11 +39,17 @@ async def test_once_with_what_was_shown(desk: LoginPage, stub: Stub) -> None:
     assert len(stub.sessions) == 1
     posts = [call.headers for call in stub.calls if call.kind != "status"]
     assert {headers["content-type"] for headers in posts} == {"application/json"}
-    assert {headers["origin"] for headers in posts} == {stub.url.rstrip("/")}, "also from a page that sends no referrer"
+    assert {headers["origin"] for headers in posts} == {stub.url.rstrip("/")}, (
+        "also from a page that sends no referrer"
+    )
 
 
-@pytest.mark.parametrize("lost", [Fault.LOST, Fault.DROPPED, html(502), problem(503, "unavailable"), Reply(200, b"", ())])
-async def test_a_lost_answer_is_asked_for_again_with_the_same_op(desk: LoginPage, stub: Stub, lost: Reply | Fault) -> None:
+@pytest.mark.parametrize(
+    "lost", [Fault.LOST, Fault.DROPPED, html(502), problem(503, "unavailable"), Reply(200, b"", ())]
+)
+async def test_a_lost_answer_is_asked_for_again_with_the_same_op(
+    desk: LoginPage, stub: Stub, lost: Reply | Fault
+) -> None:
     await desk.page.clock.install()
     stub.faults["redeem"].extend([lost, lost])
     await asked(desk, stub)
@@ -54,7 +62,9 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_op(desk: LoginPage
     assert len(stub.sessions) == 1
 
 
-async def test_many_lost_answers_end_with_a_button_that_keeps_the_op(desk: LoginPage, stub: Stub) -> None:
+async def test_many_lost_answers_end_with_a_button_that_keeps_the_op(
+    desk: LoginPage, stub: Stub
+) -> None:
     await desk.page.clock.install()
     stub.always["redeem"] = Fault.LOST
     await asked(desk, stub)
@@ -89,7 +99,9 @@ async def test_a_double_click_is_one_click(desk: LoginPage, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("event", ["focus", "visibilitychange"])
-async def test_no_press_counts_right_after_the_window_came_back(desk: LoginPage, stub: Stub, event: str) -> None:
+async def test_no_press_counts_right_after_the_window_came_back(
+    desk: LoginPage, stub: Stub, event: str
+) -> None:
     """Double-click jacking: the first click closes a window that lay above this one, the second lands here."""
     await asked(desk, stub)
     await desk.ready()
@@ -104,7 +116,9 @@ async def test_no_press_counts_right_after_the_window_came_back(desk: LoginPage,
     await desk.logged_in()
 
 
-async def test_a_press_that_began_before_the_question_does_not_count(desk: LoginPage, stub: Stub) -> None:
+async def test_a_press_that_began_before_the_question_does_not_count(
+    desk: LoginPage, stub: Stub
+) -> None:
     """However late it ends; and one that a person did not make never does."""
     await asked(desk, stub)
     await desk.page.evaluate(KEEP_CALM)
@@ -135,10 +149,15 @@ async def test_another_scanner_is_another_question(desk: LoginPage, stub: Stub) 
     assert stub.count("redeem") == 1, "the old click does not answer the new question"
     await desk.press("Continue")
     await desk.logged_in()
-    assert [call.body["acknowledged"] for call in stub.calls if call.kind == "redeem"] == ["tag-of-mina", "tag-of-eve"]
+    assert [call.body["acknowledged"] for call in stub.calls if call.kind == "redeem"] == [
+        "tag-of-mina",
+        "tag-of-eve",
+    ]
 
 
-async def test_the_phone_takes_it_back_while_the_question_stands(desk: LoginPage, stub: Stub) -> None:
+async def test_the_phone_takes_it_back_while_the_question_stands(
+    desk: LoginPage, stub: Stub
+) -> None:
     """A confirmed login is not held by the server, so the page looks every few seconds."""
     await asked(desk, stub)
     stub.move("denied")
@@ -155,9 +174,15 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("error", "state", "button"), [(key, *value) for key, value in REFUSALS.items()])
-async def test_refused_at_redeem(desk: LoginPage, stub: Stub, error: str, state: str, button: str) -> None:
-    stub.always["redeem"] = problem({"expired": 410, "unknown_login": 404, "forbidden": 403}.get(error, 409), error)
+@pytest.mark.parametrize(
+    ("error", "state", "button"), [(key, *value) for key, value in REFUSALS.items()]
+)
+async def test_refused_at_redeem(
+    desk: LoginPage, stub: Stub, error: str, state: str, button: str
+) -> None:
+    stub.always["redeem"] = problem(
+        {"expired": 410, "unknown_login": 404, "forbidden": 403}.get(error, 409), error
+    )
     await asked(desk, stub)
     await desk.press("Continue")
     await desk.ends(state, button)
@@ -225,7 +250,9 @@ REFUSED_PATHS = [
 ]
 
 
-@pytest.mark.parametrize("path", ["/account", "/account?a=b&c=d#e", "/account#/../..//x", "/./account"])
+@pytest.mark.parametrize(
+    "path", ["/account", "/account?a=b&c=d#e", "/account#/../..//x", "/./account"]
+)
 async def test_next(desk: LoginPage, stub: Stub, path: str) -> None:
     await asked(desk, stub)
     await desk.element.evaluate("(it, path) => it.setAttribute('next', path)", path)
@@ -291,7 +318,9 @@ async def test_events(desk: LoginPage, stub: Stub) -> None:
     assert all(set(detail) == {"state"} for type_, detail, _ in events if type_ == "qr-login:state")
     assert await desk.state() == "redeemed"
     assert desk.page.url == stub.url, "preventDefault keeps the page"
-    await desk.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))")
+    await desk.page.evaluate(
+        "() => document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))"
+    )
     await desk.page.wait_for_timeout(200)
     assert stub.count("redeem") == 1
 
@@ -302,7 +331,9 @@ async def test_csrf_header_on_posts_only(desk: LoginPage, stub: Stub) -> None:
     await desk.press("Continue")
     await desk.logged_in()
     for call in stub.calls:
-        assert call.headers.get("x-csrftoken") == (None if call.kind == "status" else "of-the-application")
+        assert call.headers.get("x-csrftoken") == (
+            None if call.kind == "status" else "of-the-application"
+        )
 
 
 async def test_request_is_a_seam(desk: LoginPage, stub: Stub) -> None:

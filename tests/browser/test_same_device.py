@@ -16,9 +16,13 @@ NAME = "On this phone? Open it in the app"
 
 
 @pytest.fixture
-def hand(stub: Stub, loop: asyncio.Runner, chromium: Browser, tmp_path: Path) -> Iterator[LoginPage]:
+def hand(
+    stub: Stub, loop: asyncio.Runner, chromium: Browser, tmp_path: Path
+) -> Iterator[LoginPage]:
     """A browser on a phone; the server outlives it."""
-    context = loop.run(chromium.new_context(viewport={"width": 360, "height": 720}, has_touch=True, is_mobile=True))
+    context = loop.run(
+        chromium.new_context(viewport={"width": 360, "height": 720}, has_touch=True, is_mobile=True)
+    )
     desk = loop.run(LoginPage.in_context(context, tmp_path))
     yield desk
     loop.run(context.close())
@@ -34,14 +38,19 @@ async def test_a_link_beside_the_picture(hand: LoginPage, stub: Stub) -> None:
     assert await hand.element.get_by_role("img").is_visible(), "another phone may still scan"
     first = await hand.element.evaluate(LINK)
     assert first.startswith(f"{stub.url}qr/{stub.login.login_id}.")
-    await hand.eventually(lambda: hand.element.evaluate(LINK), lambda now: now != first, "the next code")
+    await hand.eventually(
+        lambda: hand.element.evaluate(LINK), lambda now: now != first, "the next code"
+    )
     assert await hand.axe() == []
     await hand.shot("same-device")
     async with hand.context.expect_page() as opened:
         await link.tap()
     await opened.value  # a tab of its own, so that this page goes on
     await hand.eventually(lambda: [path for path in stub.pages if path.startswith("/qr/")])
-    assert await hand.element.evaluate("it => it.shadowRoot.querySelector('[part=link]').rel") == "noopener"
+    assert (
+        await hand.element.evaluate("it => it.shadowRoot.querySelector('[part=link]').rel")
+        == "noopener"
+    )
     stub.move("scanned")
     await hand.until("scanned")
     assert not await hand.element.get_by_role("link", name=NAME).is_visible()
@@ -62,7 +71,10 @@ async def test_not_on_a_desktop(desk: LoginPage, stub: Stub) -> None:
     assert await desk.element.get_by_role("link", name=NAME).count() == 0
 
 
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "app://login", "/qr/x", "", None, {"a": 1}])
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "data:text/html,x", "app://login", "/qr/x", "", None, {"a": 1}],
+)
 async def test_only_a_web_address_is_a_link(hand: LoginPage, stub: Stub, address: object) -> None:
     stub.extra = {"verification_uri_complete": address}
     await hand.page.goto(stub.url)

@@ -56,7 +56,9 @@ async def redeeming(desk: LoginPage, stub: Stub) -> None:
 
 async def redeemed(desk: LoginPage, stub: Stub) -> None:
     await moved("confirmed")(desk, stub)
-    await desk.element.evaluate("it => it.addEventListener('qr-login:redeemed', event => event.preventDefault())")
+    await desk.element.evaluate(
+        "it => it.addEventListener('qr-login:redeemed', event => event.preventDefault())"
+    )
     await desk.press(stub.word("yes"))
 
 
@@ -93,8 +95,18 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
     ("denied", moved("denied"), "Declined on the phone", ["Show a new code"]),
     ("cancelled", moved("cancelled"), "Cancelled", ["Show a new code"]),
     ("expired", moved("expired"), "This code has expired", ["Show a new code"]),
-    ("superseded", refusing("status", 409, "superseded"), "Open in another window", ["Continue here"]),
-    ("unknown", refusing("status", 404, "unknown_login"), "This code no longer works", ["Show a new code"]),
+    (
+        "superseded",
+        refusing("status", 409, "superseded"),
+        "Open in another window",
+        ["Continue here"],
+    ),
+    (
+        "unknown",
+        refusing("status", 404, "unknown_login"),
+        "This code no longer works",
+        ["Show a new code"],
+    ),
     ("forgotten", forgotten, "This code no longer works", ["Show a new code"]),
     ("used", moved("redeemed"), "This login was already used", ["Load the page again"]),
     ("offline", offline, "You are offline", ["Try again"]),
@@ -103,15 +115,21 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("state", "act", "title", "buttons"), STATES, ids=[row[0] for row in STATES])
-async def test_a_state(desk: LoginPage, stub: Stub, state: str, act: Act, title: str, buttons: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("state", "act", "title", "buttons"), STATES, ids=[row[0] for row in STATES]
+)
+async def test_a_state(
+    desk: LoginPage, stub: Stub, state: str, act: Act, title: str, buttons: list[str]
+) -> None:
     await act(desk, stub)
     await desk.until(state)
     assert (await desk.text()).splitlines()[0] == title
     assert await desk.buttons() == buttons
     shows_fallback = state in ("offline", "unavailable", "refused", "unknown")
     assert await desk.page.locator("#password").is_visible() is shows_fallback
-    await desk.page.wait_for_function("() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')")
+    await desk.page.wait_for_function(
+        "() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')"
+    )
     for scheme in ("light", "dark"):
         await desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         assert await desk.axe() == [], scheme
@@ -123,15 +141,21 @@ async def test_a_state(desk: LoginPage, stub: Stub, state: str, act: Act, title:
         await desk.shot(f"{state}-{size}")
 
 
-@pytest.mark.parametrize(("state", "act"), [row[:2] for row in STATES], ids=[row[0] for row in STATES])
+@pytest.mark.parametrize(
+    ("state", "act"), [row[:2] for row in STATES], ids=[row[0] for row in STATES]
+)
 async def test_a_state_in_chinese(desk: LoginPage, stub: Stub, state: str, act: Act) -> None:
     stub.lang, stub.extra = "zh-CN", {"user_code": "WDJB-MJHT"}
-    stub.fallback = stub.fallback.replace("Log in with a password", texts("zh-CN")["pages"]["orWithPassword"])
+    stub.fallback = stub.fallback.replace(
+        "Log in with a password", texts("zh-CN")["pages"]["orWithPassword"]
+    )
     await act(desk, stub)
     await desk.until(state)
     assert await strangers(desk.page, "zh-CN", DATA) == []
     assert await desk.element.evaluate("it => it.shadowRoot.querySelector('.card').lang") == "zh-CN"
-    await desk.page.wait_for_function("() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')")
+    await desk.page.wait_for_function(
+        "() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')"
+    )
     await desk.page.emulate_media(color_scheme="dark")
     assert await desk.axe() == []
     await desk.page.set_viewport_size({"width": 320, "height": 640})
@@ -153,8 +177,12 @@ DATA = [
 
 async def test_every_state_of_the_module_is_above(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
-    texts = await desk.page.evaluate("async () => Object.keys((await import('/qrlogin/qr-login-texts.js')).TEXTS.en.login)")
-    assert {text.removesuffix("Hint") for text in texts if text.endswith("Hint")} == {row[0] for row in STATES}
+    texts = await desk.page.evaluate(
+        "async () => Object.keys((await import('/qrlogin/qr-login-texts.js')).TEXTS.en.login)"
+    )
+    assert {text.removesuffix("Hint") for text in texts if text.endswith("Hint")} == {
+        row[0] for row in STATES
+    }
 
 
 async def test_an_application_has_its_own_words(desk: LoginPage, stub: Stub) -> None:
@@ -169,7 +197,9 @@ async def test_an_application_has_its_own_words(desk: LoginPage, stub: Stub) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
-async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(desk: LoginPage, stub: Stub, scheme: str) -> None:
+async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(
+    desk: LoginPage, stub: Stub, scheme: str
+) -> None:
     if scheme == "forced":
         await desk.page.emulate_media(forced_colors="active")
     else:
@@ -177,7 +207,9 @@ async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(desk: Logi
     await desk.page.goto(stub.url)
     await desk.until("pending")
     found = decode(Image.open(io.BytesIO(await desk.page.screenshot())))
-    assert [each.decode().rsplit(".", 1)[0] for each in found] == [f"{stub.url}qr/{stub.login.login_id}"]
+    assert [each.decode().rsplit(".", 1)[0] for each in found] == [
+        f"{stub.url}qr/{stub.login.login_id}"
+    ]
 
 
 async def test_the_picture_rotates_without_a_new_login(desk: LoginPage, stub: Stub) -> None:
@@ -186,7 +218,9 @@ async def test_the_picture_rotates_without_a_new_login(desk: LoginPage, stub: St
     await desk.until("pending")
     path = "it => it.shadowRoot.querySelector('[part=qr] path').getAttribute('d')"
     first = await desk.element.evaluate(path)
-    await desk.eventually(lambda: desk.element.evaluate(path), lambda now: now != first, "another picture")
+    await desk.eventually(
+        lambda: desk.element.evaluate(path), lambda now: now != first, "another picture"
+    )
     assert stub.count("begin") == 1
 
 
@@ -210,7 +244,9 @@ async def test_the_countdown_is_calm(desk: LoginPage, stub: Stub) -> None:
         for (const region of it.shadowRoot.querySelectorAll('[role=status]'))
           listen.observe(region, {childList: true, characterData: true, subtree: true}) }"""
     )
-    ring = "it => Number(it.shadowRoot.querySelector('.remaining').style.getPropertyValue('--left'))"
+    ring = (
+        "it => Number(it.shadowRoot.querySelector('.remaining').style.getPropertyValue('--left'))"
+    )
     lengths = []
     for _ in range(34):
         await desk.page.clock.run_for(1000)
@@ -221,7 +257,7 @@ async def test_the_countdown_is_calm(desk: LoginPage, stub: Stub) -> None:
 
 
 async def test_released_on_the_phone(desk: LoginPage, stub: Stub) -> None:
-    """Cancelled there, scannable again: the picture comes back, and so may another person."""
+    """Cancelled there, state_for_phone again: the picture comes back, and so may another person."""
     await moved("scanned")(desk, stub)
     await desk.until("scanned")
     stub.move("pending")
@@ -256,7 +292,9 @@ async def test_the_keyboard_alone(desk: LoginPage, stub: Stub) -> None:
     assert await focused(desk) == "card", "the pressed button is gone, its place is not lost"
     stub.move("confirmed")
     await desk.until("confirmed")
-    await desk.page.keyboard.press("Enter")  # on its way before the question came: it answers nothing
+    await desk.page.keyboard.press(
+        "Enter"
+    )  # on its way before the question came: it answers nothing
     await desk.page.wait_for_timeout(600)
     assert await desk.state() == "confirmed"
     await desk.page.keyboard.press("Tab")
@@ -278,7 +316,9 @@ FOCUSED = """it => { const at = it.shadowRoot.activeElement;
 return at?.tagName === "BUTTON" ? at.textContent : at?.getAttribute("part") ?? "" }"""
 
 
-async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(desk: LoginPage, stub: Stub) -> None:
+async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(
+    desk: LoginPage, stub: Stub
+) -> None:
     stub.around = '<label>Password <input id="field" type="password"></label>'
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -298,7 +338,9 @@ async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(desk: 
     assert await focused(desk) == "card"
 
 
-async def test_a_click_from_before_the_question_answers_nothing(desk: LoginPage, stub: Stub) -> None:
+async def test_a_click_from_before_the_question_answers_nothing(
+    desk: LoginPage, stub: Stub
+) -> None:
     """Somebody else scanned in the moment of the click: the same place on the screen now means another person."""
     await desk.page.clock.install()
     await moved("confirmed")(desk, stub)
@@ -326,8 +368,13 @@ async def test_the_policy_watch_bites(desk: LoginPage, stub: Stub) -> None:
     """What the other tests call clean is watched: a style attribute on the same page is reported."""
     await desk.page.goto(stub.url)
     await desk.page.evaluate("() => document.body.setAttribute('style', 'color: red')")
-    told = {"policy violated: style-src", "Content Security Policy"}  # by the watch, and by Chromium itself
-    await desk.eventually(lambda: {part for part in told for each in desk.problems if part in each}, told.__eq__)
+    told = {
+        "policy violated: style-src",
+        "Content Security Policy",
+    }  # by the watch, and by Chromium itself
+    await desk.eventually(
+        lambda: {part for part in told for each in desk.problems if part in each}, told.__eq__
+    )
     desk.problems.clear()
 
 
@@ -345,10 +392,18 @@ async def test_a_picture_may_be_of_any_size(desk: LoginPage, stub: Stub) -> None
         assert found == [text.encode()]
 
 
-@pytest.mark.parametrize(("state", "tone"), [("denied", "alarm"), ("cancelled", "muted"), ("scanned", "accent")])
-async def test_what_went_wrong_has_a_colour_of_its_own(desk: LoginPage, stub: Stub, state: str, tone: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "tone"), [("denied", "alarm"), ("cancelled", "muted"), ("scanned", "accent")]
+)
+async def test_what_went_wrong_has_a_colour_of_its_own(
+    desk: LoginPage, stub: Stub, state: str, tone: str
+) -> None:
     await moved(state)(desk, stub)
     await desk.until(state)
     drawn = "it => getComputedStyle(it.shadowRoot.querySelector('.icon')).stroke"
-    colours = {"accent": "rgb(11, 107, 91)", "alarm": "rgb(168, 64, 42)", "muted": "rgb(85, 98, 95)"}
+    colours = {
+        "accent": "rgb(11, 107, 91)",
+        "alarm": "rgb(168, 64, 42)",
+        "muted": "rgb(85, 98, 95)",
+    }
     assert await desk.element.evaluate(drawn) == colours[tone]

@@ -42,7 +42,9 @@ async def begin_still(desk: LoginPage, stub: Stub, kind: str) -> None:
 async def another_picture(desk: LoginPage) -> None:
     path = "it => it.shadowRoot.querySelector('[part=qr] path').getAttribute('d')"
     first = await desk.element.evaluate(path)
-    await desk.eventually(lambda: desk.element.evaluate(path), lambda now: now != first, "another picture")
+    await desk.eventually(
+        lambda: desk.element.evaluate(path), lambda now: now != first, "another picture"
+    )
 
 
 async def heard(desk: LoginPage) -> Sequence[str]:
@@ -56,7 +58,14 @@ async def test_a_login_by_stream(desk: LoginPage, stub: Stub, kind: str) -> None
     for state in ("scanned", "pending", "scanned", "confirmed"):
         stub.move(state)
         await desk.until(state)
-    assert await heard(desk) == ["starting", "pending", "scanned", "pending", "scanned", "confirmed"]
+    assert await heard(desk) == [
+        "starting",
+        "pending",
+        "scanned",
+        "pending",
+        "scanned",
+        "confirmed",
+    ]
     await desk.page.clock.run_for(20_000)
     assert stub.kinds() == ["begin", kind], "nothing was asked for beside the stream"
     await desk.page.clock.resume()
@@ -85,7 +94,9 @@ async def test_a_picture_rotates_over_a_stream(desk: LoginPage, stub: Stub, kind
 
 
 @each_stream
-async def test_a_stream_that_has_lived_goes_on_where_it_ended(desk: LoginPage, stub: Stub, kind: str) -> None:
+async def test_a_stream_that_has_lived_goes_on_where_it_ended(
+    desk: LoginPage, stub: Stub, kind: str
+) -> None:
     """Its life is bounded; and a connection drops now and then. Nothing is lost, nothing is told twice."""
     stub.rotation = 1
     await begin(desk, stub, kind)
@@ -115,7 +126,9 @@ FAULTS: dict[str, Reply | Fault] = {
 
 @each_stream
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-async def test_where_a_stream_fails_it_asks(desk: LoginPage, stub: Stub, kind: str, fault: Reply | Fault) -> None:
+async def test_where_a_stream_fails_it_asks(
+    desk: LoginPage, stub: Stub, kind: str, fault: Reply | Fault
+) -> None:
     desk.forgives("WebSocket connection to")
     desk.forgives("EventSource's response has a MIME type")
     stub.always[kind] = fault
@@ -131,7 +144,9 @@ async def test_where_a_stream_fails_it_asks(desk: LoginPage, stub: Stub, kind: s
 
 
 @each_stream
-async def test_a_stream_is_tried_again_after_a_while(desk: LoginPage, stub: Stub, kind: str) -> None:
+async def test_a_stream_is_tried_again_after_a_while(
+    desk: LoginPage, stub: Stub, kind: str
+) -> None:
     desk.forgives("WebSocket connection to")
     await desk.page.clock.install()
     stub.lifetime, stub.hold = 600, 0.05
@@ -144,7 +159,9 @@ async def test_a_stream_is_tried_again_after_a_while(desk: LoginPage, stub: Stub
 
 
 @each_stream
-async def test_a_stream_that_keeps_everything_back_is_found_out(desk: LoginPage, stub: Stub, kind: str) -> None:
+async def test_a_stream_that_keeps_everything_back_is_found_out(
+    desk: LoginPage, stub: Stub, kind: str
+) -> None:
     """Some proxies collect what they should hand on: then the next look shows news, and the stream is not trusted again."""
     stub.always[kind] = Fault.MUTE
     await begin_still(desk, stub, kind)
@@ -164,7 +181,9 @@ async def test_hidden_pages_have_no_stream(desk: LoginPage, stub: Stub, kind: st
     await begin(desk, stub, kind)
     await listening(desk, stub, kind)
     await desk.turn("hidden")
-    await desk.eventually(lambda: desk.page.evaluate("() => [...open_streams].every(each => each.readyState >= 2)"))
+    await desk.eventually(
+        lambda: desk.page.evaluate("() => [...open_streams].every(each => each.readyState >= 2)")
+    )
     stub.move("scanned")
     await asyncio.sleep(0.3)
     assert await desk.state() == "pending"
@@ -176,7 +195,9 @@ async def test_hidden_pages_have_no_stream(desk: LoginPage, stub: Stub, kind: st
 
 
 @each_stream
-async def test_only_what_takes_a_connection_takes_a_place(desk: LoginPage, stub: Stub, kind: str) -> None:
+async def test_only_what_takes_a_connection_takes_a_place(
+    desk: LoginPage, stub: Stub, kind: str
+) -> None:
     """A WebSocket is none of the six that all windows share; asking again and again is, as soon as there is no socket."""
     desk.forgives("WebSocket connection to")
     places = "async () => (await navigator.locks.query()).held.length"
@@ -192,7 +213,9 @@ async def test_only_what_takes_a_connection_takes_a_place(desk: LoginPage, stub:
 
 
 @each_stream
-async def test_a_dead_server_is_said_and_a_living_one_heard_again(desk: LoginPage, stub: Stub, kind: str) -> None:
+async def test_a_dead_server_is_said_and_a_living_one_heard_again(
+    desk: LoginPage, stub: Stub, kind: str
+) -> None:
     desk.forgives("WebSocket connection to")
     await begin(desk, stub, kind)
     await listening(desk, stub, kind)

@@ -45,7 +45,9 @@ def served(kind: str) -> Iterator[tuple[Site, Streams]]:
 
         async def app(scope: Any, receive: Any, send: Any) -> Any:
             if page := {"/": PAGE.format(kind=kind), "/in": INSIDE}.get(scope["path"]):
-                return await Response(200, (("Content-Type", "text/html; charset=utf-8"),), page.encode()).to_asgi(send)
+                return await Response(
+                    200, (("Content-Type", "text/html; charset=utf-8"),), page.encode()
+                ).to_asgi(send)
             if not scope["path"].endswith(f"/{kind}"):
                 return await inner(scope, receive, send)
             streams.open.append(task := asyncio.ensure_future(inner(scope, receive, send)))
@@ -80,7 +82,9 @@ async def test_a_login_over_a_stream_that_is_dropped_once(desk: LoginPage, kind:
         await desk.page.add_init_script(HEARD)
         await desk.page.goto(site.url)
         await desk.until("pending")
-        alice.code = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=link]').href")
+        alice.code = await desk.element.evaluate(
+            "it => it.shadowRoot.querySelector('[part=link]').href"
+        )
         await desk.eventually(lambda: site.parked() == 1, what="a stream that waits")
         assert alice.send("scan").status == 200
         await desk.until("scanned")
@@ -95,7 +99,10 @@ async def test_a_login_over_a_stream_that_is_dropped_once(desk: LoginPage, kind:
         assert asked == ["begin", *waits], "nothing was asked for beside the stream"
         if kind == "socket":
             told = [[json.loads(text)["state"] for text in said] for said in frames]
-            assert told == [["pending", "scanned"], ["confirmed"]]  # pending: the picture may be another by now
+            assert told == [
+                ["pending", "scanned"],
+                ["confirmed"],
+            ]  # pending: the picture may be another by now
         await desk.press("Continue")
         await desk.logged_in()
         assert asked == ["begin", *waits, "redeem"]

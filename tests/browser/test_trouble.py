@@ -27,8 +27,12 @@ NONSENSE: dict[str, Reply | Fault] = {
     "half a JSON": Reply(200, b'{"login_id": "abc', JSON),
     "another JSON": Reply(200, b"[1, 2, 3]", JSON),
     "null": Reply(200, b"null", JSON),
-    "the wrong login": said(200, login_id="somebody-elses", state="confirmed", version=9, expires_in=60),
-    "a login_id that is a path": said(201, login_id="../logout", state="pending", version=1, expires_in=60, qr=PICTURE),
+    "the wrong login": said(
+        200, login_id="somebody-elses", state="confirmed", version=9, expires_in=60
+    ),
+    "a login_id that is a path": said(
+        201, login_id="../logout", state="pending", version=1, expires_in=60, qr=PICTURE
+    ),
     "a redirect elsewhere": Reply(307, b"", (("Location", "/account"),)),
     "a dropped connection": Fault.DROPPED,
     "silence": Fault.SILENT,
@@ -94,7 +98,9 @@ STRANGE_STATES = {
 
 
 @pytest.mark.parametrize("more", STRANGE_STATES.values(), ids=STRANGE_STATES.keys())
-async def test_answers_of_another_version(desk: LoginPage, stub: Stub, more: dict[str, object]) -> None:
+async def test_answers_of_another_version(
+    desk: LoginPage, stub: Stub, more: dict[str, object]
+) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -107,7 +113,12 @@ async def test_answers_of_another_version(desk: LoginPage, stub: Stub, more: dic
 
 
 async def test_unknown_fields_are_ignored(desk: LoginPage, stub: Stub) -> None:
-    stub.extra = {"weather": "fine", "__proto__": {"retry_after": 60}, "hasOwnProperty": 1, "then": 1}
+    stub.extra = {
+        "weather": "fine",
+        "__proto__": {"retry_after": 60},
+        "hasOwnProperty": 1,
+        "then": 1,
+    }
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.move("confirmed")
@@ -138,7 +149,9 @@ async def test_a_hiccup_heals_by_itself(desk: LoginPage, stub: Stub) -> None:
     stub.faults["begin"].append(problem(503, "unavailable"))
     stub.faults["status"].extend([html(502), Fault.DROPPED])
     await desk.page.goto(stub.url)
-    await desk.eventually(lambda: stub.count("status"), lambda count: count >= 3, "the third status")
+    await desk.eventually(
+        lambda: stub.count("status"), lambda count: count >= 3, "the third status"
+    )
     await desk.until("pending")
     await desk.eventually(desk.text, lambda text: "Trying again" not in text)
     assert stub.count("begin") == 2
@@ -201,7 +214,9 @@ async def test_a_server_that_does_not_hold_is_not_flooded(desk: LoginPage, stub:
     await desk.page.clock.pause_at(60)
     before = stub.count("status")
     for _ in range(60):
-        await desk.page.clock.run_for(500)  # less than a second, or an answer on its way would look as if it had been held
+        await desk.page.clock.run_for(
+            500
+        )  # less than a second, or an answer on its way would look as if it had been held
         await desk.answered()
     assert 5 <= stub.count("status") - before <= 30 / 3 + 2
     stub.extra = {"retry_after": 60}
@@ -217,7 +232,9 @@ async def test_a_server_that_does_not_hold_is_not_flooded(desk: LoginPage, stub:
 
 
 @pytest.mark.parametrize("as_error", [True, False])
-async def test_an_expired_login_asks_for_nothing_by_itself(desk: LoginPage, stub: Stub, as_error: bool) -> None:
+async def test_an_expired_login_asks_for_nothing_by_itself(
+    desk: LoginPage, stub: Stub, as_error: bool
+) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -237,7 +254,9 @@ async def test_an_expired_login_asks_for_nothing_by_itself(desk: LoginPage, stub
     assert stub.count("begin") == 2
 
 
-async def test_a_hidden_page_rests_and_a_visible_one_reads_again(desk: LoginPage, stub: Stub) -> None:
+async def test_a_hidden_page_rests_and_a_visible_one_reads_again(
+    desk: LoginPage, stub: Stub
+) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
@@ -251,7 +270,9 @@ async def test_a_hidden_page_rests_and_a_visible_one_reads_again(desk: LoginPage
     await desk.until("scanned")
     await desk.turn("hidden")
     stub.move("confirmed")
-    await desk.page.clock.run_for(600_000)  # its own clock says that it is over; the server says that it is not
+    await desk.page.clock.run_for(
+        600_000
+    )  # its own clock says that it is over; the server says that it is not
     await desk.turn("visible")
     await desk.press("Continue")
     await desk.logged_in()
@@ -289,20 +310,28 @@ async def test_back_from_the_page_cache(desk: LoginPage, stub: Stub) -> None:
     """Played, for browsers that say nothing else of it: Safari before 14.5. What Chromium does is in test_page_cache.py."""
     await desk.page.goto(stub.url)
     await desk.until("pending")
-    await desk.page.evaluate("() => dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+    await desk.page.evaluate(
+        "() => dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))"
+    )
     stub.move("scanned")
     await asyncio.sleep(0.2)
     assert await desk.state() == "pending"
-    await desk.page.evaluate("() => dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    await desk.page.evaluate(
+        "() => dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+    )
     await desk.until("scanned")
 
 
-async def test_a_removed_element_is_silent_and_goes_on_when_it_is_back(desk: LoginPage, stub: Stub) -> None:
+async def test_a_removed_element_is_silent_and_goes_on_when_it_is_back(
+    desk: LoginPage, stub: Stub
+) -> None:
     await desk.page.clock.install()
     await desk.page.goto(stub.url)
     await desk.until("pending")
     await desk.eventually(lambda: stub.count("status") == 1)
-    await desk.page.evaluate("() => { window.kept = document.querySelector('qr-login'); kept.remove() }")
+    await desk.page.evaluate(
+        "() => { window.kept = document.querySelector('qr-login'); kept.remove() }"
+    )
     stub.move("scanned")
     await desk.page.clock.run_for(60_000)
     await desk.turn("hidden")
@@ -344,7 +373,9 @@ async def test_offline_and_online_again(desk: LoginPage, stub: Stub) -> None:
 
 async def test_a_server_without_a_network_is_still_a_server(desk: LoginPage, stub: Stub) -> None:
     """A laptop in the train serves its own demo: what the browser believes about the network decides nothing."""
-    await desk.page.add_init_script('Object.defineProperty(Navigator.prototype, "onLine", {get: () => false})')
+    await desk.page.add_init_script(
+        'Object.defineProperty(Navigator.prototype, "onLine", {get: () => false})'
+    )
     await desk.page.goto(stub.url)
     await desk.until("pending")
     await desk.page.evaluate("() => dispatchEvent(new Event('offline'))")
@@ -374,7 +405,9 @@ async def test_that_is_not_me(desk: LoginPage, stub: Stub, state: str) -> None:
     assert stub.count("begin") == 2
 
 
-async def test_that_is_not_me_holds_even_if_the_server_does_not_hear_it(desk: LoginPage, stub: Stub) -> None:
+async def test_that_is_not_me_holds_even_if_the_server_does_not_hear_it(
+    desk: LoginPage, stub: Stub
+) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.move("confirmed")

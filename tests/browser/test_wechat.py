@@ -22,12 +22,20 @@ def site() -> Iterator[WeChatSite]:
 async def told(desk: LoginPage, words: str) -> None:
     """Waits until the page has been told all this, and nothing else."""
     look = desk.page.locator("#told").text_content
-    await desk.eventually(look, lambda seen: str(seen).strip() == words, f"the page to say {words!r}")
+    await desk.eventually(
+        look, lambda seen: str(seen).strip() == words, f"the page to say {words!r}"
+    )
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["same origin", "another origin of the same site"])
-async def test_the_articles_code_logs_a_browser_in(desk: LoginPage, site: WeChatSite, beside: bool) -> None:
-    await desk.page.goto(f"{site.beside if beside else site.origin}/login", wait_until="domcontentloaded")
+@pytest.mark.parametrize(
+    "beside", [False, True], ids=["same origin", "another origin of the same site"]
+)
+async def test_the_articles_code_logs_a_browser_in(
+    desk: LoginPage, site: WeChatSite, beside: bool
+) -> None:
+    await desk.page.goto(
+        f"{site.beside if beside else site.origin}/login", wait_until="domcontentloaded"
+    )
     await desk.eventually(site.waiting, lambda count: count == 1)
     await desk.page.locator("img").evaluate("it => it.decode()")
     text = await text_of(desk.page.locator("img"))
@@ -36,7 +44,9 @@ async def test_the_articles_code_logs_a_browser_in(desk: LoginPage, site: WeChat
 
     site.qr.scan(text, subject="1", shown_as="A•••e")
     await told(desk, "201")
-    assert str(await desk.page.evaluate("() => window.userAvatar")).startswith("data:image/png;base64,")
+    assert str(await desk.page.evaluate("() => window.userAvatar")).startswith(
+        "data:image/png;base64,"
+    )
     await desk.eventually(site.waiting, lambda count: count == 1)
     site.qr.release(text, subject="1")
     await told(desk, "201 408")
@@ -50,7 +60,9 @@ async def test_the_articles_code_logs_a_browser_in(desk: LoginPage, site: WeChat
     site.qr.confirm(text, subject="1")
     await desk.logged_in()
     assert desk.page.url == f"{site.origin}/"
-    cookies = {cookie["name"]: cookie["value"] for cookie in await desk.context.cookies(site.origin)}
+    cookies = {
+        cookie["name"]: cookie["value"] for cookie in await desk.context.cookies(site.origin)
+    }
     assert cookies["session"] == "of-1"
     assert cookies.keys() >= {"wxuin", "wxsid"}
     assert site.log_ins == ["1"]
@@ -70,7 +82,9 @@ async def test_the_articles_code_hears_that_it_is_over(desk: LoginPage, site: We
 
 async def test_a_page_of_another_site_gets_nothing(desk: LoginPage, site: WeChatSite) -> None:
     """To a browser, localhost and 127.0.0.1 are two sites."""
-    await desk.page.goto(f"{site.beside.replace('localhost', LOOPBACK)}/login", wait_until="domcontentloaded")
+    await desk.page.goto(
+        f"{site.beside.replace('localhost', LOOPBACK)}/login", wait_until="domcontentloaded"
+    )
     await told(desk, "refused")
     assert site.times("jslogin"), "it was asked"
     assert await desk.page.evaluate("() => window.QRLogin") is None
@@ -86,8 +100,14 @@ async def says(desk: LoginPage, words: str) -> None:
 
 
 @pytest.mark.parametrize("application", ["this site", "a neighbour"])
-async def test_the_page_logs_a_browser_in(desk: LoginPage, site: WeChatSite, application: str) -> None:
-    wants = "" if application == "this site" else f"?appid=wx-neighbour&redirect_uri={site.beside}/back&state=a%20b%26%3D%22%3C"
+async def test_the_page_logs_a_browser_in(
+    desk: LoginPage, site: WeChatSite, application: str
+) -> None:
+    wants = (
+        ""
+        if application == "this site"
+        else f"?appid=wx-neighbour&redirect_uri={site.beside}/back&state=a%20b%26%3D%22%3C"
+    )
     await desk.page.goto(f"{site.origin}/connect/qrconnect{wants}")
     await says(desk, "Scan the code")
     await desk.eventually(site.waiting, lambda count: count == 1)
@@ -117,7 +137,9 @@ async def test_the_page_logs_a_browser_in(desk: LoginPage, site: WeChatSite, app
     assert len(polls) <= 5, "there were polls without news"
 
 
-async def test_the_page_says_that_it_is_over_and_offers_a_new_code(desk: LoginPage, site: WeChatSite) -> None:
+async def test_the_page_says_that_it_is_over_and_offers_a_new_code(
+    desk: LoginPage, site: WeChatSite
+) -> None:
     await desk.page.emulate_media(color_scheme="dark")
     await desk.page.set_viewport_size({"width": 320, "height": 568})
     await desk.page.goto(f"{site.origin}/connect/qrconnect")
@@ -135,7 +157,9 @@ async def test_the_page_says_that_it_is_over_and_offers_a_new_code(desk: LoginPa
     await desk.page.get_by_role("img").evaluate("it => it.decode()")
     second = await text_of(desk.page.get_by_role("img"))
     assert second != first
-    assert site.qr.run(site.qr.core.scan(second, subject="1", shown_as="A•••e")).state is State.SCANNED
+    assert (
+        site.qr.run(site.qr.core.scan(second, subject="1", shown_as="A•••e")).state is State.SCANNED
+    )
 
 
 async def test_the_page_survives_a_server_that_is_away(desk: LoginPage, site: WeChatSite) -> None:
@@ -150,7 +174,9 @@ async def test_the_page_survives_a_server_that_is_away(desk: LoginPage, site: We
     await desk.eventually(status, lambda seen: "approve on your phone" in str(seen), hurry=True)
 
 
-async def test_going_back_to_a_page_whose_code_is_spent_shows_a_new_one(desk: LoginPage, site: WeChatSite) -> None:
+async def test_going_back_to_a_page_whose_code_is_spent_shows_a_new_one(
+    desk: LoginPage, site: WeChatSite
+) -> None:
     """Whether the browser loads the page anew or thaws it. Driven like this it never thaws one, so it is told that it did."""
     await desk.page.goto(f"{site.origin}/connect/qrconnect")
     first = await text_of(desk.page.get_by_role("img"))
@@ -161,7 +187,9 @@ async def test_going_back_to_a_page_whose_code_is_spent_shows_a_new_one(desk: Lo
     await desk.page.get_by_role("img").evaluate("it => it.decode()")
     second = await text_of(desk.page.get_by_role("img"))
     async with desk.page.expect_navigation():
-        await desk.page.evaluate("() => { dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})) }")
+        await desk.page.evaluate(
+            "() => { dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})) }"
+        )
     await desk.page.get_by_role("img").evaluate("it => it.decode()")
     third = await text_of(desk.page.get_by_role("img"))
     assert len({first, second, third}) == 3

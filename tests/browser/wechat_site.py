@@ -21,10 +21,10 @@ from playwright.async_api import Locator
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo.server import Server
 from qrlogin.wire import Cookie, Dialect, Endpoint, Request, Response
+from qrlogin.wire.dialects.wechat import WeChat
+from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from qrlogin.wire.message import StartResponse
-from qrlogin.wire.routes import known
-from qrlogin.wire.wechat import WeChat
-from qrlogin.wire.wechat_open import WeChatOpen
+from qrlogin.wire.routes import handles
 from tests.render.readers import decode
 from tests.servers import LOOPBACK
 
@@ -67,8 +67,12 @@ class WeChatSite:
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.server, self.neighbour = Server(LOOPBACK, 0), Server(LOOPBACK, 0)
-        self.origin, self.beside = (f"http://localhost:{server.port}" for server in (self.server, self.neighbour))
-        self.qr = QRLogin(self.store, secret_keys=[bytes(range(32))], verification_uri=f"{self.origin}/qr")
+        self.origin, self.beside = (
+            f"http://localhost:{server.port}" for server in (self.server, self.neighbour)
+        )
+        self.qr = QRLogin(
+            self.store, secret_keys=[bytes(range(32))], verification_uri=f"{self.origin}/qr"
+        )
         back = f"{self.beside}/back"
         dialects: tuple[Dialect, ...] = (
             WeChat(self.qr.core),
@@ -88,14 +92,19 @@ class WeChatSite:
 
     def waiting(self) -> int:
         """How many polls are held."""
-        return len(self.store._wakeups)
+        return len(self.store._listeners)
 
     def __enter__(self) -> Self:
         self.server.start(self._site)
         self.neighbour.start(self._beside)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.neighbour.stop(lambda: None)
         self.server.stop(self.qr.close)
 
@@ -105,7 +114,7 @@ class WeChatSite:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
         self.asked.append((time.monotonic(), request.path))
         for endpoint in self._endpoints:
-            if known(endpoint.dialect.browser_routes, request.path):
+            if handles(endpoint.dialect.browser_routes, request.path):
                 return self._logged_in(request, endpoint.browser(request)).to_wsgi(start_response)
         if request.path == "":
             page = IN if ("session", "of-1") in request.cookies() else OUT
@@ -123,10 +132,14 @@ class WeChatSite:
 
     def _beside(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
-        if request.path == "back":  # the server of an application: it asks, with the browser's cookies
+        if (
+            request.path == "back"
+        ):  # the server of an application: it asks, with the browser's cookies
             (code,), (state,) = (parse_qs(request.query)[name] for name in ("code", "state"))
             appid, secret = APPLICATION
-            query = urlencode({"appid": appid, "secret": secret, "code": code, "grant_type": "authorization_code"})
+            query = urlencode(
+                {"appid": appid, "secret": secret, "code": code, "grant_type": "authorization_code"}
+            )
             (cookies,) = request.all("cookie")
             asking = HTTPConnection(LOOPBACK, self.server.port, timeout=10)
             asking.request("GET", f"/sns/oauth2/access_token?{query}", headers={"Cookie": cookies})
@@ -139,7 +152,10 @@ class WeChatSite:
         served: dict[str, Callable[[], tuple[str, str]]] = {
             "login": lambda: (HTML, PAGE.replace("SITE", self.origin)),
             "article.js": lambda: (JS, Path(__file__).with_name("wechat_article.js").read_text()),
-            "jquery.js": lambda: (JS, files("xstatic.pkg.jquery").joinpath("data/jquery.js").read_text()),
+            "jquery.js": lambda: (
+                JS,
+                files("xstatic.pkg.jquery").joinpath("data/jquery.js").read_text(),
+            ),
         }
         kind, text = served[path]() if path in served else (HTML, "")
         return Response(200 if text else 404, (("Content-Type", kind),), text.encode())

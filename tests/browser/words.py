@@ -43,7 +43,9 @@ async def strangers(page: Page, lang: str, data: Iterable[str] = ()) -> list[str
     """
     forms = [*_forms(lang), *map(re.compile, data)]
     return [
-        piece for piece in await shown(page) if re.search(r"[^\W\d_]", piece) and not any(form.fullmatch(piece) for form in forms)
+        piece
+        for piece in await shown(page)
+        if re.search(r"[^\W\d_]", piece) and not any(form.fullmatch(piece) for form in forms)
     ]
 
 
@@ -52,6 +54,10 @@ def _forms(lang: str) -> list[re.Pattern[str]]:
     forms = []
     for text in (each for section in texts(lang).values() for each in section.values()):
         parts = [re.escape(" ".join(part.split())) for part in _WORD.split(text)]
-        forms += [re.compile(r".{1,80}?".join(re.escape(part) for part in _WORD.split(text)))] if any(parts) else []
+        forms += (
+            [re.compile(r".{1,80}?".join(re.escape(part) for part in _WORD.split(text)))]
+            if any(parts)
+            else []
+        )
         forms += [re.compile(part) for part in parts if part]
     return forms

@@ -40,7 +40,7 @@ class Client:
     driver: tuple[str, ...]
     hosts: frozenset[str]  # those that it asks, as it believes; empty: it is told where to ask
     stops: Mapping[Ending, str]
-    tells: bool = False  # when somebody has scanned
+    to_event: bool = False  # when somebody has scanned
     deaf: bool = False  # to a denial: it looks on until the login expires
     poll: str = ""  # a path that it asks as soon as it is answered
 
@@ -72,7 +72,13 @@ def play(client: Client, ending: Ending, origin: str, folder: Path) -> Played:
     """In an empty folder, which is its home too."""
     played = Played()
     places = {name: str(folder) for name in ("HOME", "TMPDIR")}
-    env = {**os.environ, **places, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "OAUTHLIB_INSECURE_TRANSPORT": "1"}
+    env = {
+        **os.environ,
+        **places,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONIOENCODING": "utf-8",
+        "OAUTHLIB_INSECURE_TRANSPORT": "1",
+    }
     with subprocess.Popen(
         client.command(origin),
         cwd=folder,
@@ -91,10 +97,15 @@ def play(client: Client, ending: Ending, origin: str, folder: Path) -> Played:
                     shown = _text(event)
                     if ending is Ending.EXPIRED:
                         time.sleep(PENDING_S)
-                    if client.tells or ending is Ending.EXPIRED:
+                    if client.to_event or ending is Ending.EXPIRED:
                         _phone(origin, "scan", shown, played)
-                if event["event"] == ("scanned" if client.tells else "shows") and ending is not Ending.EXPIRED:
-                    _phone(origin, "approve" if ending is Ending.APPROVED else "deny", shown, played)
+                if (
+                    event["event"] == ("scanned" if client.to_event else "shows")
+                    and ending is not Ending.EXPIRED
+                ):
+                    _phone(
+                        origin, "approve" if ending is Ending.APPROVED else "deny", shown, played
+                    )
             played.code = process.wait()
         finally:
             watchdog.cancel()
@@ -122,6 +133,12 @@ def _text(event: Mapping[str, Any]) -> str:
 
 def _phone(origin: str, act: str, text: str, played: Played) -> None:
     command = [*COMMAND, "phone", "--server", origin, "--as", "alice", act, text]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     played.lines += [f"phone {act}: {done.returncode}", done.stdout]
     played.events.append({"event": "phone", "code": done.returncode, "said": done.stdout})

@@ -27,7 +27,7 @@ CLIENTS = (
         ("itchat_wechat",),
         frozenset({"login.weixin.qq.com"}),
         {Ending.DENIED: "400", Ending.EXPIRED: "400"},
-        tells=True,
+        to_event=True,
         poll="/cgi-bin/mmwebwx-bin/login",
     ),
     Client(
@@ -36,7 +36,7 @@ CLIENTS = (
         ("wechat4u.mjs",),
         frozenset({"login.wx.qq.com"}),
         {Ending.DENIED: "获取手机确认登录信息失败", Ending.EXPIRED: "获取手机确认登录信息失败"},
-        tells=True,
+        to_event=True,
         poll="/cgi-bin/mmwebwx-bin/login",
     ),
     Client(
@@ -67,7 +67,7 @@ CLIENTS = (
         ("bilibili_api_python",),
         frozenset({"passport.bilibili.com"}),
         {Ending.DENIED: "TIMEOUT", Ending.EXPIRED: "TIMEOUT"},
-        tells=True,
+        to_event=True,
     ),
     Client(
         "requests-oauthlib",
@@ -81,7 +81,10 @@ CLIENTS = (
         ("requests-oauthlib-dags",),
         ("dags_rfc8628",),
         frozenset(),
-        {Ending.DENIED: "AccessDeniedError", Ending.EXPIRED: "ExpiredDeviceCodeError|DeviceAuthorizationTimeoutError"},
+        {
+            Ending.DENIED: "AccessDeniedError",
+            Ending.EXPIRED: "ExpiredDeviceCodeError|DeviceAuthorizationTimeoutError",
+        },
     ),
     # Those with a timer of their own may stop a moment before they are told.
     Client(
@@ -118,12 +121,17 @@ def waits(client: Client, ending: Ending) -> bool:
 @pytest.fixture(scope="module")
 def demos() -> Iterator[tuple[str, str]]:
     """The addresses of a demo, and of one whose logins do not live long."""
-    with RunningDemo("--dialects", "all") as usual, RunningDemo("--dialects", "all", "--lifetime", str(SHORT_S)) as short:
+    with (
+        RunningDemo("--dialects", "all") as usual,
+        RunningDemo("--dialects", "all", "--lifetime", str(SHORT_S)) as short,
+    ):
         yield usual.origin, short.origin
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
-def test_a_public_client_comes_to_the_right_ends(client: Client, demos: tuple[str, str], tmp_path: Path) -> None:
+def test_a_public_client_comes_to_the_right_ends(
+    client: Client, demos: tuple[str, str], tmp_path: Path
+) -> None:
     if not installed(client):
         missing(client.name, npm_parts.HOW)
     usual, short = demos
@@ -141,9 +149,11 @@ def test_a_public_client_comes_to_the_right_ends(client: Client, demos: tuple[st
 def check(client: Client, ending: Ending, played: Played) -> None:
     told = f"{ending}: {played!r}"
     refused = [each["said"] for each in played.every("phone") if each["code"]]
-    assert not refused or (waits(client, ending) and all("has expired" in said for said in refused)), told  # a busy machine
+    assert not refused or (
+        waits(client, ending) and all("has expired" in said for said in refused)
+    ), told  # a busy machine
     assert len(played.every("shows")) == 1, told
-    assert len(played.every("scanned")) == client.tells or refused, told
+    assert len(played.every("scanned")) == client.to_event or refused, told
     assert played.code == 0, told
     (end,) = played.every("in") + played.every("stopped")
     if ending is Ending.APPROVED:

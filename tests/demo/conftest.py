@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from qrlogin import MemoryStore, QRLogin
-from qrlogin.codes import new_key
 from qrlogin.demo.dialects import DIALECTS
 from qrlogin.demo.site import Site
+from qrlogin.keys import new_key
 from qrlogin.policy import STANDARD
 from tests.browser.conftest import chromium, loop, pytest_pyfunc_call
 from tests.demo.running import ORIGIN, Clock, RunningDemo
@@ -32,5 +32,10 @@ def clock() -> Clock:
 def site(clock: Clock) -> Site:
     """The application without a socket, at `ORIGIN`; its time stands still."""
     policy = replace(STANDARD, user_codes=True)
-    qr = QRLogin(MemoryStore(now=clock.now), secret_keys=[new_key()], verification_uri=f"{ORIGIN}/qr", policy=policy)
+    qr = QRLogin(
+        MemoryStore(now=clock.now),
+        secret_keys=[new_key()],
+        verification_uri=f"{ORIGIN}/qr",
+        policy=policy,
+    )
     return Site(qr, tuple(DIALECTS))

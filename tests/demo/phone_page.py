@@ -12,7 +12,12 @@ from tests.render.readers import decode
 
 
 async def open_phone(chromium: Browser, shots: Path, *, locale: str = "en-GB") -> "PhonePage":
-    context = await chromium.new_context(viewport=SIZE, is_mobile=True, has_touch=True, locale=locale)  # type: ignore[arg-type]
+    context = await chromium.new_context(
+        viewport=SIZE,  # type: ignore[arg-type]
+        is_mobile=True,
+        has_touch=True,
+        locale=locale,
+    )
     return await PhonePage.in_context(context, shots)
 
 
@@ -38,14 +43,22 @@ class PhonePage(ApprovePage):
     async def view(self, name: str, title: str) -> None:
         """Waits for this screen, the demo's own or one of <qr-approve>, with this heading; and holds it against axe."""
         view = self.page.locator(f"[data-view={name}], demo-approve[state={name}]")
-        await view.locator("h1", has_text=title).and_(self.page.locator("h1:visible")).wait_for(timeout=PATIENCE_S * 1000)
+        await (
+            view.locator("h1", has_text=title)
+            .and_(self.page.locator("h1:visible"))
+            .wait_for(timeout=PATIENCE_S * 1000)
+        )
         assert await self.page.locator("h1:visible").count() == 1
         assert await self.axe() == []
         await self.shot(f"phone-{name}-{title}".replace(" ", "-").replace("?", ""))
 
     async def press(self, name: str) -> None:
-        button = self.page.locator("[data-view]:visible, header").get_by_role("button", name=name, exact=True)
-        await button.and_(self.page.locator(":not([aria-disabled])")).click(timeout=PATIENCE_S * 1000)
+        button = self.page.locator("[data-view]:visible, header").get_by_role(
+            "button", name=name, exact=True
+        )
+        await button.and_(self.page.locator(":not([aria-disabled])")).click(
+            timeout=PATIENCE_S * 1000
+        )
 
     async def scan(self, desk: LoginPage, name: str) -> None:
         """Points at the screen of the desk, says who one is unless the phone knows, and looks who asks."""

@@ -19,7 +19,9 @@ from qrlogin.wire import Request, Response
 ORIGIN = "http://127.0.0.1:8000"
 KEY = "b2b8m3wqmF8dVuG2m3Wc0oUJxjz4Iu2mbXcTzIYkF9s"
 COMMAND = [sys.executable, "-m", "qrlogin"]
-PATIENCE_S = 30  # what is waited for takes well under a second; only a hanging process gets this far
+PATIENCE_S = (
+    30  # what is waited for takes well under a second; only a hanging process gets this far
+)
 END_S = 20  # less than a poll is held: who ends by waiting for polls to end does not end in time
 
 
@@ -31,14 +33,21 @@ class Clock:
         return self.ms
 
 
-def ask(site: Site, method: str, path: str, body: Any = None, form: str = "", **headers: str) -> Response:
+def ask(
+    site: Site, method: str, path: str, body: Any = None, form: str = "", **headers: str
+) -> Response:
     """One request from this machine, with JSON or a form. Header names are spelled with _ for -."""
-    lines = {"host": ORIGIN.removeprefix("http://"), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    lines = {
+        "host": ORIGIN.removeprefix("http://"),
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
     if body is not None or form:
         lines["content-type"] = "application/x-www-form-urlencoded" if form else "application/json"
     path, _, query = path.partition("?")
     content = form.encode() if body is None else json.dumps(body).encode()
-    return site.answer(Request(method, path.lstrip("/"), query, tuple(lines.items()), content, "127.0.0.1"))
+    return site.answer(
+        Request(method, path.lstrip("/"), query, tuple(lines.items()), content, "127.0.0.1")
+    )
 
 
 def said(response: Response) -> dict[str, Any]:
@@ -48,11 +57,15 @@ def said(response: Response) -> dict[str, Any]:
 
 def cookies(response: Response) -> str:
     """What a browser sends back."""
-    return "; ".join(f"{cookie.key}={cookie.value}" for cookie in response.cookies if cookie.max_age)
+    return "; ".join(
+        f"{cookie.key}={cookie.value}" for cookie in response.cookies if cookie.max_age
+    )
 
 
 def bearer(site: Site, name: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {said(ask(site, 'POST', '/demo/phone', {'name': name}))['token']}"}
+    return {
+        "authorization": f"Bearer {said(ask(site, 'POST', '/demo/phone', {'name': name}))['token']}"
+    }
 
 
 class RunningDemo:
@@ -96,10 +109,16 @@ class RunningDemo:
         """The first group of the first line that fits, once there is one."""
 
         def found() -> Iterator[str]:
-            return (match[1] if match.re.groups else match[0] for line in self.lines if (match := re.search(pattern, line)))
+            return (
+                match[1] if match.re.groups else match[0]
+                for line in self.lines
+                if (match := re.search(pattern, line))
+            )
 
         with self._news:
-            assert self._news.wait_for(lambda: any(True for _ in found()) or self.process.poll() is not None, PATIENCE_S)
+            assert self._news.wait_for(
+                lambda: any(True for _ in found()) or self.process.poll() is not None, PATIENCE_S
+            )
             for line in found():
                 return line
         raise AssertionError(f"it ended without {pattern!r}:\n{self.output}")
@@ -126,7 +145,12 @@ class RunningDemo:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -30,10 +30,15 @@ async def desk_and_phone(
     chromium: Browser, demo: RunningDemo, shots: Path, *, width: int = 1200, scheme: str = "light"
 ) -> AsyncIterator[tuple[LoginPage, PhonePage]]:
     """Two strangers: a desk with the login page open, and a phone."""
-    context = await chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = await chromium.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,  # type: ignore[arg-type]
+    )
     desk, phone = await LoginPage.in_context(context, shots), await open_phone(chromium, shots)
     await desk.page.goto(demo.origin)
-    await desk.eventually(desk.state, lambda state: state in ("pending", "expired"), "a login")  # a brief one may be over already
+    await desk.eventually(
+        desk.state, lambda state: state in ("pending", "expired"), "a login"
+    )  # a brief one may be over already
     yield desk, phone
     await context.close()
     await phone.close()
@@ -56,7 +61,9 @@ async def heading(desk: LoginPage, text: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_scan_approve_continue(chromium: Browser, demo: RunningDemo, tmp_path: Path, scheme: str) -> None:
+async def test_scan_approve_continue(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path, scheme: str
+) -> None:
     async with desk_and_phone(chromium, demo, tmp_path, scheme=scheme) as (desk, phone):
         assert await desk.axe() == []
         await desk.shot("desk-pending")
@@ -68,7 +75,14 @@ async def test_scan_approve_continue(chromium: Browser, demo: RunningDemo, tmp_p
         await phone.press("See who is asking")
         await phone.view("ask", "Log this browser in as Alice?")
         shown = await phone.text()
-        for fact in ("Chrome", "Linux", "127.0.0.1", "Alice", demo.origin.removeprefix("http://"), "ago"):
+        for fact in (
+            "Chrome",
+            "Linux",
+            "127.0.0.1",
+            "Alice",
+            demo.origin.removeprefix("http://"),
+            "ago",
+        ):
             assert fact in shown
         assert "Approve only if the code is on the screen in front of you." in shown
         assert "If you did not start this, say no" in shown
@@ -155,7 +169,9 @@ async def test_a_second_account(chromium: Browser, demo: RunningDemo, tmp_path: 
         await bob.close()
 
 
-async def test_expired_before_the_scan(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
+async def test_expired_before_the_scan(
+    chromium: Browser, brief_demo: RunningDemo, tmp_path: Path
+) -> None:
     async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, phone):
         first = await brief_code(desk)
         await phone.open(first)
@@ -165,7 +181,9 @@ async def test_expired_before_the_scan(chromium: Browser, brief_demo: RunningDem
         assert await brief_code(desk) != first
 
 
-async def test_expired_while_somebody_thinks(chromium: Browser, brief_demo: RunningDemo, tmp_path: Path) -> None:
+async def test_expired_while_somebody_thinks(
+    chromium: Browser, brief_demo: RunningDemo, tmp_path: Path
+) -> None:
     async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, phone):
         await phone.open(await brief_code(desk))
         await phone.look("Alice")
@@ -173,7 +191,9 @@ async def test_expired_while_somebody_thinks(chromium: Browser, brief_demo: Runn
         await desk.until("expired")
 
 
-async def test_one_person_with_two_windows(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_one_person_with_two_windows(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     """The way of most people who try this: no phone, no camera, one browser."""
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, _):
         async with desk.context.expect_page() as opened:
@@ -226,13 +246,17 @@ async def test_the_demo_is_gone(chromium: Browser, tmp_path: Path) -> None:
             assert await phone.page.get_by_role("button", name="Try again").is_visible()
 
 
-async def test_a_tap_for_the_screen_before_is_no_answer(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_a_tap_for_the_screen_before_is_no_answer(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     """Two taps in a row where "Continue" was must not approve, whatever has come to lie there."""
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
         await phone.scan(desk, "Alice")
         await phone.view("ask", "Log this browser in as Alice?")
         # a moment that lasts
-        await phone.page.evaluate("window.again = setInterval(() => dispatchEvent(new Event('focus')), 20)")
+        await phone.page.evaluate(
+            "window.again = setInterval(() => dispatchEvent(new Event('focus')), 20)"
+        )
         await phone.page.locator("button.approve[aria-disabled]").wait_for()
         await phone.page.get_by_role("button", name=YES).click(force=True)
         assert await phone.element.get_attribute("state") == "ask"
@@ -241,10 +265,15 @@ async def test_a_tap_for_the_screen_before_is_no_answer(chromium: Browser, demo:
         await desk.until("confirmed")
 
 
-async def test_by_keyboard_declining_comes_first(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_by_keyboard_declining_comes_first(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
         await phone.open(await camera(desk))
-        for view in ("h1:visible", "demo-approve[state=found]"):  # Alice's phone is the first; then there is one button
+        for view in (
+            "h1:visible",
+            "demo-approve[state=found]",
+        ):  # Alice's phone is the first; then there is one button
             await phone.page.locator(view).wait_for()
             await phone.page.keyboard.press("Tab")
             await phone.page.locator("button:focus:not([aria-disabled])").wait_for()
@@ -253,16 +282,27 @@ async def test_by_keyboard_declining_comes_first(chromium: Browser, demo: Runnin
         order = []
         for _ in range(3):
             await phone.page.keyboard.press("Tab")
-            order.append(await phone.element.evaluate("it => it.shadowRoot.activeElement.textContent"))
+            order.append(
+                await phone.element.evaluate("it => it.shadowRoot.activeElement.textContent")
+            )
         assert order == [NO, YES, "Not now"]
-        deny, approve = [await phone.page.get_by_role("button", name=name, exact=True).bounding_box() for name in order[:2]]
+        deny, approve = [
+            await phone.page.get_by_role("button", name=name, exact=True).bounding_box()
+            for name in order[:2]
+        ]
         assert deny
         assert approve
-        assert (deny["width"], deny["height"], deny["y"]) == (approve["width"], approve["height"], approve["y"])
+        assert (deny["width"], deny["height"], deny["y"]) == (
+            approve["width"],
+            approve["height"],
+            approve["y"],
+        )
 
 
 @pytest.mark.parametrize("width", [320, 1000])
-async def test_nothing_is_cut_off(chromium: Browser, demo: RunningDemo, tmp_path: Path, width: int) -> None:
+async def test_nothing_is_cut_off(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path, width: int
+) -> None:
     async with desk_and_phone(chromium, demo, tmp_path, width=width) as (desk, phone):
         fits = "() => document.documentElement.scrollWidth <= innerWidth"
         await phone.page.set_viewport_size({"width": width, "height": 640})

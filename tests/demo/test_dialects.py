@@ -17,7 +17,7 @@ from qrlogin.demo.selfcheck import _decoder
 from qrlogin.demo.site import SESSION, Site
 from qrlogin.errors import Misconfigured
 from qrlogin.policy import STANDARD
-from qrlogin.wire.routes import known
+from qrlogin.wire.routes import handles
 from tests.demo.running import KEY, ORIGIN, RunningDemo, ask, bearer, cookies, run, said
 from tests.servers import missing
 
@@ -89,7 +89,7 @@ def test_names_are_read_as_they_are_written() -> None:
 
 def test_pages_stay_where_they_are(site: Site) -> None:
     for dialect in site.dialects.values():
-        assert not any(known(dialect.browser_routes, path) for path in PAGES)
+        assert not any(handles(dialect.browser_routes, path) for path in PAGES)
 
 
 def test_two_dialects_share_one_path_and_it_does_the_same_for_both(site: Site) -> None:
@@ -97,20 +97,26 @@ def test_two_dialects_share_one_path_and_it_does_the_same_for_both(site: Site) -
         route.path
         for one, other in itertools.combinations(site.dialects.values(), 2)
         for route in one.browser_routes
-        if known(other.browser_routes, route.path)
+        if handles(other.browser_routes, route.path)
     }
     assert shared == {"qrcodeCheck.htm"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_path_is_its_own_and_none_is_there_unless_it_is_asked_for(site: Site, name: str) -> None:
+def test_every_path_is_its_own_and_none_is_there_unless_it_is_asked_for(
+    site: Site, name: str
+) -> None:
     without = Site(site._qr, [each for each in NAMES if each != name])
-    paths = {route.path for route in site.dialects[name].browser_routes if "{" not in route.path} - {"qrcodeCheck.htm"}
+    paths = {
+        route.path for route in site.dialects[name].browser_routes if "{" not in route.path
+    } - {"qrcodeCheck.htm"}
     assert paths
     for path in paths:
         refused = ask(site, "PATCH", path)
         assert (refused.status, said(refused)["error"]) == (405, "method_not_allowed")
-        assert ask(without, "PATCH", path).body.startswith(b"<!doctype html>")  # there is nothing here
+        assert ask(without, "PATCH", path).body.startswith(
+            b"<!doctype html>"
+        )  # there is nothing here
 
 
 def test_it_says_where_clients_begin(speaking: RunningDemo) -> None:
@@ -127,7 +133,9 @@ def test_it_says_where_clients_begin(speaking: RunningDemo) -> None:
 
 @pytest.mark.parametrize("act", ["approve", "deny"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_phone_takes_what_its_code_says(speaking: RunningDemo, name: str, act: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_phone_takes_what_its_code_says(
+    speaking: RunningDemo, name: str, act: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     client = player(name, speaking.origin)
     text = client.begin()
     server = None if text.startswith(speaking.origin) else speaking.origin
@@ -136,13 +144,17 @@ def test_a_phone_takes_what_its_code_says(speaking: RunningDemo, name: str, act:
     assert ("Approved." if act == "approve" else "Declined.") in heard.out
     assert heard.err == ""
     assert client.look() == (client.approved if act == "approve" else client.denied)
-    assert client.who() == ("Alice" if name in ("rfc8628", "newlogin", "bilibili") and act == "approve" else "")
+    assert client.who() == (
+        "Alice" if name in ("rfc8628", "newlogin", "bilibili") and act == "approve" else ""
+    )
     if act == "approve":
         client.go_on()
         assert client.who() == "Alice"
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "newlogin"])  # what newlogin polls with is not its code
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name != "newlogin"]
+)  # what newlogin polls with is not its code
 def test_a_phone_takes_the_id_alone(speaking: RunningDemo, name: str) -> None:
     client = player(name, speaking.origin)
     text = client.begin()
@@ -172,7 +184,16 @@ def device_flow(site: Site, *acts: str) -> dict[str, str]:
     """The form of its token request."""
     begun = said(ask(site, "POST", "device_authorization", form="client_id=anybody"))
     for act in acts:
-        assert ask(site, "POST", f"/qrlogin/phone/{act}", {"code": begun["user_code"]}, **bearer(site, "bob")).status == 200
+        assert (
+            ask(
+                site,
+                "POST",
+                f"/qrlogin/phone/{act}",
+                {"code": begun["user_code"]},
+                **bearer(site, "bob"),
+            ).status
+            == 200
+        )
     grant = "urn:ietf:params:oauth:grant-type:device_code"
     return {"form": f"grant_type={grant}&client_id=anybody&device_code={begun['device_code']}"}
 
@@ -185,7 +206,10 @@ def test_tokens_are_given_once_and_the_same_again(site: Site) -> None:
     assert (given.status, tokens["token_type"], given.cookies) == (200, "Bearer", ())
     assert dict(given.headers)["Cache-Control"] == "no-store"
     assert said(ask(site, "POST", "token", **form)) == tokens, "its answer may have been lost"
-    assert said(ask(site, "POST", "token", **device_flow(site, "scan", "confirm")))["access_token"] != tokens["access_token"]
+    assert (
+        said(ask(site, "POST", "token", **device_flow(site, "scan", "confirm")))["access_token"]
+        != tokens["access_token"]
+    )
 
     shown = ask(site, "GET", "/demo/userinfo", authorization=f"Bearer {tokens['access_token']}")
     assert said(shown) == {"sub": "1002", "name": "Bob"}
@@ -200,7 +224,12 @@ def test_a_token_is_no_session_and_a_session_no_token(site: Site) -> None:
     session = bilibili(site)
     value = session.partition("=")[2]
     assert ask(site, "GET", "/demo/userinfo", authorization=f"Bearer {value}").status == 401
-    assert ask(site, "POST", "/qrlogin/phone/scan", {"code": "x"}, authorization=f"Bearer {token}").status == 401
+    assert (
+        ask(
+            site, "POST", "/qrlogin/phone/scan", {"code": "x"}, authorization=f"Bearer {token}"
+        ).status
+        == 401
+    )
 
 
 def bilibili(site: Site, cookie: str = "") -> str:
@@ -208,7 +237,12 @@ def bilibili(site: Site, cookie: str = "") -> str:
     begun = ask(site, "GET", "x/passport-login/web/qrcode/generate")
     key = said(begun)["data"]["qrcode_key"]
     for act in ("scan", "confirm"):
-        assert ask(site, "POST", f"/qrlogin/phone/{act}", {"code": key}, **bearer(site, "alice")).status == 200
+        assert (
+            ask(
+                site, "POST", f"/qrlogin/phone/{act}", {"code": key}, **bearer(site, "alice")
+            ).status
+            == 200
+        )
     sent = "; ".join(filter(None, (cookies(begun), cookie)))
     done = ask(site, "GET", f"x/passport-login/web/qrcode/poll?qrcode_key={key}", cookie=sent)
     return next(cookie for cookie in cookies(done).split("; ") if cookie.startswith(SESSION))
@@ -218,13 +252,21 @@ def test_a_session_of_any_dialect_is_like_one_of_ours(site: Site) -> None:
     first = bilibili(site)
     assert b"You are logged in as Alice" in ask(site, "GET", "/", cookie=first).body
     second = bilibili(site, first)
-    assert ask(site, "GET", "/demo/me", cookie=first).status == 401, "nothing is left of the session before"
+    assert ask(site, "GET", "/demo/me", cookie=first).status == 401, (
+        "nothing is left of the session before"
+    )
     assert ask(site, "GET", "/demo/me", cookie=second).status == 200
 
 
 def test_logging_out_of_a_dialect_ends_the_session(site: Site) -> None:
     session = bilibili(site)
-    elsewhere = ask(site, "POST", "cgi-bin/mmwebwx-bin/webwxlogout", cookie=session, origin="https://evil.example")
+    elsewhere = ask(
+        site,
+        "POST",
+        "cgi-bin/mmwebwx-bin/webwxlogout",
+        cookie=session,
+        origin="https://evil.example",
+    )
     assert elsewhere.status == 403
     assert ask(site, "GET", "/demo/me", cookie=session).status == 200
     left = ask(site, "POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0", cookie=session)
@@ -233,12 +275,21 @@ def test_logging_out_of_a_dialect_ends_the_session(site: Site) -> None:
 
 
 def test_a_wished_lifetime_is_that_of_every_dialect() -> None:
-    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=f"{ORIGIN}/qr", policy=replace(STANDARD, user_codes=True))
+    qr = QRLogin(
+        MemoryStore(),
+        secret_keys=[KEY],
+        verification_uri=f"{ORIGIN}/qr",
+        policy=replace(STANDARD, user_codes=True),
+    )
     site = Site(qr, NAMES, lifetime=7)
     assert said(ask(site, "POST", "device_authorization", form="client_id=x"))["expires_in"] == 7
     for path in ("jslogin", "connect/qrconnect?appid=x", "qrcodelogin/generateQRCode4Login.do", "newlogin/qrcode/generate.do",
                  "x/passport-login/web/qrcode/generate", "show"):  # fmt: skip
-        ages = [cookie.max_age for cookie in ask(site, "GET", path).cookies if re.fullmatch("qrl-[0-9a-f]{8}", cookie.key)]
+        ages = [
+            cookie.max_age
+            for cookie in ask(site, "GET", path).cookies
+            if re.fullmatch("qrl-[0-9a-f]{8}", cookie.key)
+        ]
         assert ages == [7 + STANDARD.redeem_window + STANDARD.replay_window], path
 
 
@@ -256,7 +307,9 @@ def test_a_phone_in_one_process_and_a_browser_in_another(pair: Pair, name: str) 
     assert client.look() == client.approved
     client.go_on()
     assert client.who() == "Alice"
-    assert [(answer.status, answer.headers["server-pid"]) for answer in answers] == [(200, str(pair.first.process.pid))] * 2
+    assert [(answer.status, answer.headers["server-pid"]) for answer in answers] == [
+        (200, str(pair.first.process.pid))
+    ] * 2
     assert watched.pids == {str(pair.second.process.pid)}
     assert pair.first.process.pid != pair.second.process.pid
 
@@ -271,11 +324,17 @@ def test_our_own_codes_are_read_by_either_process(pair: Pair, phone_first: bool)
     for text in (begun["verification_uri_complete"], begun["user_code"]):
         for answer in hand_in(other, text, "scan", "release"):
             assert answer.status == 200
-            assert browser.get(f"/qrlogin/{begun['login_id']}").headers["server-pid"] != answer.headers["server-pid"]
+            assert (
+                browser.get(f"/qrlogin/{begun['login_id']}").headers["server-pid"]
+                != answer.headers["server-pid"]
+            )
     [scanned, confirmed] = hand_in(other, begun["user_code"], "scan", "confirm")
     assert confirmed.status == 200
     seen = browser.get(f"/qrlogin/{begun['login_id']}?after={begun['version']}&wait=25").json
-    redeem = browser.post(f"/qrlogin/{begun['login_id']}/redeem", {"acknowledged": seen["scanned_by"]["tag"], "op": "o" * 22})
+    redeem = browser.post(
+        f"/qrlogin/{begun['login_id']}/redeem",
+        {"acknowledged": seen["scanned_by"]["tag"], "op": "o" * 22},
+    )
     assert redeem.json["state"] == "redeemed"
     assert scanned.json["login_id"] == begun["login_id"]
 

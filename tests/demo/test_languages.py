@@ -34,7 +34,13 @@ DATA = [
 
 @for_each_row(
     "accept, lang",
-    [("", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("zh-TW", "zh-CN"), ("nl, en;q=0.5", "en"), ("\x00;;q=", "en")],
+    [
+        ("", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
+        ("zh-TW", "zh-CN"),
+        ("nl, en;q=0.5", "en"),
+        ("\x00;;q=", "en"),
+    ],
 )
 @for_each_row("path", ["/", "/phone", "/qr/x", "/no/such/page"])
 def test_a_page_is_in_the_language_asked_for(site: Site, path: str, accept: str, lang: str) -> None:
@@ -48,9 +54,16 @@ def test_a_page_is_in_the_language_asked_for(site: Site, path: str, accept: str,
 def test_no_page_has_words_of_its_own(lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
     marked = {key: f"⟦{text}⟧" for key, text in texts(lang)["pages"].items()}
     monkeypatch.setattr(pages, "texts", lambda lang: {"pages": marked})
-    for page in (pages.desk(lang), pages.phone(lang), pages.not_found(lang), pages.logged_in(PEOPLE["alice"], lang)):
+    for page in (
+        pages.desk(lang),
+        pages.phone(lang),
+        pages.not_found(lang),
+        pages.logged_in(PEOPLE["alice"], lang),
+    ):
         html = re.sub(r"⟦[^⟦⟧]*⟧", "", page.body.decode())
-        shown = re.sub(r"<[^>]*>", "\n", html) + "".join(re.findall(r'(?:aria-label|alt|title|placeholder)="([^"]*)"', html))
+        shown = re.sub(r"<[^>]*>", "\n", html) + "".join(
+            re.findall(r'(?:aria-label|alt|title|placeholder)="([^"]*)"', html)
+        )
         assert set(re.findall(r"[^\W\d_]+", shown)) <= {"qrlogin", "A", "B"}
         assert "⟦" in page.body.decode()
 
@@ -58,13 +71,20 @@ def test_no_page_has_words_of_its_own(lang: str, monkeypatch: pytest.MonkeyPatch
 def test_what_a_text_says_is_no_html(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = dict.fromkeys(texts("en")["pages"], "<script>{name}</script>")
     monkeypatch.setattr(pages, "texts", lambda lang: {"pages": evil})
-    for page in (pages.desk("en"), pages.phone("en"), pages.not_found("en"), pages.logged_in(PEOPLE["alice"], "en")):
+    for page in (
+        pages.desk("en"),
+        pages.phone("en"),
+        pages.not_found("en"),
+        pages.logged_in(PEOPLE["alice"], "en"),
+    ):
         assert b"<script>" not in page.body
 
 
 def test_the_scripts_of_the_pages_have_no_words() -> None:
     """A visible string would hold a capital letter, a space or another script; what these quote is code."""
-    source = re.sub(r"/\*.*?\*/|// [^\n]*", "", pages.asset("phone.js").body.decode(), flags=re.DOTALL)
+    source = re.sub(
+        r"/\*.*?\*/|// [^\n]*", "", pages.asset("phone.js").body.decode(), flags=re.DOTALL
+    )
     quoted = re.findall(r'"([^"\n]*)"', source)
     words = [text for text in quoted if re.search(r"[^\x00-\x7f]|[A-Za-z] [A-Za-z]", text)]
     assert words == []
@@ -99,7 +119,9 @@ async def test_a_login_in_chinese(chromium: Browser, demo: RunningDemo, tmp_path
     await reads(phone)
     await desk.until("confirmed")
     await desk.press(texts("zh-CN")["login"]["yes"])
-    await desk.page.get_by_role("heading", name=words["loggedInAs"].replace("{name}", "Alice")).wait_for()
+    await desk.page.get_by_role(
+        "heading", name=words["loggedInAs"].replace("{name}", "Alice")
+    ).wait_for()
     await reads(desk)
     await context.close()
     await phone.close()

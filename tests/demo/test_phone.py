@@ -51,7 +51,10 @@ def test_approve_is_scan_and_confirm(browser: Browser, demo: RunningDemo) -> Non
     assert said[1].split() == ["browser", "a", "test"]
     assert f"  site      {demo.origin.removeprefix('http://')}" in said
     assert any(line.startswith("  begun") for line in said)
-    assert "Approve only if its code is on a screen in front of you. If you did not start this, deny it." in said
+    assert (
+        "Approve only if its code is on a screen in front of you. If you did not start this, deny it."
+        in said
+    )
     assert said[-1] == "Approved. Now look at the other screen: it goes on, or asks whether to."
     assert browser.state == "confirmed"
     assert "You are logged in as Alice" in browser.go_on()
@@ -75,7 +78,11 @@ def test_one_verb_at_a_time(browser: Browser) -> None:
 def test_who_denies_has_looked_first(browser: Browser) -> None:
     for _ in range(2):  # a second time it is as good as done
         done = run("phone", "--as", "alice", "deny", browser.text)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "Declined. Nobody was logged in.\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (
+            0,
+            "Declined. Nobody was logged in.\n",
+            "",
+        )
         assert browser.state == "denied"
     done = run("phone", "--as", "bob", "deny", browser.text)
     assert (done.returncode, done.stdout) == (1, "")
@@ -85,7 +92,9 @@ def test_who_denies_has_looked_first(browser: Browser) -> None:
 @pytest.mark.parametrize("bare", [True, False])
 def test_the_server_may_be_named(browser: Browser, demo: RunningDemo, bare: bool) -> None:
     text = browser.text.rpartition("/")[2] if bare else browser.text
-    assert run("phone", "--server", demo.origin + "/", "--as", "alice", "scan", text).returncode == 0
+    assert (
+        run("phone", "--server", demo.origin + "/", "--as", "alice", "scan", text).returncode == 0
+    )
     assert browser.state == "scanned"
 
 
@@ -110,10 +119,16 @@ def test_what_cannot_be_asked_is_2(demo: RunningDemo) -> None:
         (("--as", "alice", "scan", "just-a-code"), "--server http://"),
         (("--as", "alice", "scan", "ftp://127.0.0.1/qr/x"), "--server http://"),
         (("--as", "alice", "scan", "http://[::1/qr/x"), "--server http://"),
-        (("--as", "alice", "scan", "http://127.0.0.1:1/qr/x"), "http://127.0.0.1:1 does not answer"),
+        (
+            ("--as", "alice", "scan", "http://127.0.0.1:1/qr/x"),
+            "http://127.0.0.1:1 does not answer",
+        ),
         (("--as", "alice", "--server", "file:///etc", "scan", "x"), "begins with http"),
         (("--as", "mallory", "scan", f"{demo.origin}/qr/x"), "has no phone for mallory"),
-        (("--as", "mallory", "scan", f"{demo.origin}/qr/x"), "If the demo is elsewhere, say so: --server"),
+        (
+            ("--as", "mallory", "scan", f"{demo.origin}/qr/x"),
+            "If the demo is elsewhere, say so: --server",
+        ),
         (("--as", "alice", "scan", "WDJB-MJHT"), "--server http://"),
         (("scan", f"{demo.origin}/qr/x"), "--as"),
         (("--as", "alice", "steal", "x"), "invalid choice"),
@@ -137,7 +152,12 @@ def evil() -> Iterator[list[tuple[str, str | None]]]:
         def do_POST(self) -> None:
             heard.append((self.path, self.headers.get("Authorization")))
             body = json.dumps(
-                {"token": "t", "name": "A\x1b[2Jlice", "context": {"browser": "\x1b]0;owned\x07"}, "begun_ago": "\u202e"}
+                {
+                    "token": "t",
+                    "name": "A\x1b[2Jlice",
+                    "context": {"browser": "\x1b]0;owned\x07"},
+                    "begun_ago": "\u202e",
+                }
             )
             away = self.path.endswith("/deny")
             self.send_response(302 if away else 200)
@@ -158,21 +178,36 @@ def evil() -> Iterator[list[tuple[str, str | None]]]:
         server.shutdown()
 
 
-def test_a_terminal_is_told_nothing_but_text(evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_terminal_is_told_nothing_but_text(
+    evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert phone.run("scan", "x", name="alice", server=evil[0][0]) == 0
     said = capsys.readouterr().out
     assert "wants to be logged in" in said
     assert all(line.isprintable() for line in said.splitlines())
 
 
-def test_a_token_is_not_carried_elsewhere(evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_token_is_not_carried_elsewhere(
+    evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert phone.run("deny", "x", name="alice", server=evil[0][0]) == 1
-    assert evil[1:] == [("/demo/phone", None), ("/qrlogin/phone/scan", "Bearer t"), ("/qrlogin/phone/deny", "Bearer t")]
+    assert evil[1:] == [
+        ("/demo/phone", None),
+        ("/qrlogin/phone/scan", "Bearer t"),
+        ("/qrlogin/phone/deny", "Bearer t"),
+    ]
     assert "302" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["-cRicOWrJkoyZIPSGbBZdA==", "--RicOWrJkoyZIPSGbBZdA", f"-{'a' * 21}.1800000000000.{'b' * 43}"])
+@pytest.mark.parametrize(
+    "text",
+    ["-cRicOWrJkoyZIPSGbBZdA==", "--RicOWrJkoyZIPSGbBZdA", f"-{'a' * 21}.1800000000000.{'b' * 43}"],
+)
 def test_a_code_may_begin_like_an_option(demo: RunningDemo, text: str) -> None:
-    for options in (("scan", text, "--as", "alice"), ("--as", "alice", "scan", text), ("--as", "alice", "scan", "--", text)):
+    for options in (
+        ("scan", text, "--as", "alice"),
+        ("--as", "alice", "scan", text),
+        ("--as", "alice", "scan", "--", text),
+    ):
         done = run("phone", "--server", demo.origin, *options)
         assert (done.returncode, "no such login" in done.stderr) == (1, True), done.stderr

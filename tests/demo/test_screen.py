@@ -81,10 +81,17 @@ def test_after_the_last_word_the_next_code_comes_below(paper: Paper) -> None:
     screen.ask("Press Enter for another code. ")
     paper.write("\n")  # as the terminal echoes it
     screen.show(TEXT)
-    assert paper.screen(100) == [*once[:-1], "This code has expired.", "Press Enter for another code. ", *once]
+    assert paper.screen(100) == [
+        *once[:-1],
+        "This code has expired.",
+        "Press Enter for another code. ",
+        *once,
+    ]
 
 
-def test_colours_are_left_out_where_they_are_not_wanted(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_are_left_out_where_they_are_not_wanted(
+    paper: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Screen(paper).show(TEXT)
     assert "\x1b[0;38;5;16;48;5;231m" in paper.text
     paper.truncate(0)
@@ -95,7 +102,9 @@ def test_colours_are_left_out_where_they_are_not_wanted(paper: Paper, monkeypatc
 
 
 @pytest.mark.parametrize("size", [{"LINES": "23"}, {"COLUMNS": "44"}])
-def test_a_small_window_is_not_filled_with_rubble(paper: Paper, monkeypatch: pytest.MonkeyPatch, size: dict[str, str]) -> None:
+def test_a_small_window_is_not_filled_with_rubble(
+    paper: Paper, monkeypatch: pytest.MonkeyPatch, size: dict[str, str]
+) -> None:
     for name, value in size.items():
         monkeypatch.setenv(name, value)
     screen = Screen(paper)
@@ -113,7 +122,12 @@ def test_into_a_pipe_each_thing_is_said_once(paper: Paper) -> None:
     screen.status("Scanned by A•••e.")
     screen.say("This code has expired.")
     lines = paper.text.splitlines()
-    assert lines[-4:] == [TEXT, "Waiting for a phone…", "Scanned by A•••e.", "This code has expired."]
+    assert lines[-4:] == [
+        TEXT,
+        "Waiting for a phone…",
+        "Scanned by A•••e.",
+        "This code has expired.",
+    ]
     assert "\x1b" not in paper.text
 
 
@@ -121,4 +135,8 @@ def test_an_encoding_without_blocks_gets_the_text_alone() -> None:
     paper = Paper(False)
     paper.encoding = "ascii"
     Screen(paper).show(TEXT)
-    assert paper.text.splitlines() == ["(this window cannot show the code)", TEXT, "Waiting for a phone…"]
+    assert paper.text.splitlines() == [
+        "(this window cannot show the code)",
+        TEXT,
+        "Waiting for a phone…",
+    ]

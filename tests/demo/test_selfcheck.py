@@ -31,7 +31,10 @@ def test_a_client_of_every_dialect_is_logged_in_and_told_when_it_is_not() -> Non
     done = run("demo", "--self-check", "--dialects", "all")
     assert done.returncode == 0, done.stdout + done.stderr
     for name, player in players.PLAYERS.items():
-        for told in (f"{name}: when Alice approves, {player.approved}", f"{name}: when Alice declines, {player.denied}"):
+        for told in (
+            f"{name}: when Alice approves, {player.approved}",
+            f"{name}: when Alice declines, {player.denied}",
+        ):
             assert f"  ✓ {told}" in done.stdout.splitlines()
 
 
@@ -40,17 +43,17 @@ BROKEN = {
     "from qrlogin.core import Core; Core.deny = Core.confirm": "declines",
     "from qrlogin.core import Core; Core.release = Core.scan": "not now",
     "from qrlogin.core import Core; Core.cancel = Core.status": "that is not me",
-    "import qrlogin.wire.native as n; n.png = lambda text: b'no picture'": "QR code",
-    "import qrlogin.wire.native as n; p = n.png; n.png = lambda text: p(text[:-1])": "a phone reads it",
+    "import qrlogin.wire.dialects.native as n; n.png = lambda text: b'no picture'": "QR code",
+    "import qrlogin.wire.dialects.native as n; p = n.png; n.png = lambda text: p(text[:-1])": "a phone reads it",
     "from qrlogin.demo.people import PEOPLE, Phones; Phones.owner = lambda *_: PEOPLE['alice']": "nobody is signed in",
     "from qrlogin.demo.people import PEOPLE, Sessions; Sessions.find = lambda *_: PEOPLE['alice']": "no other browser",
     "from qrlogin.demo.people import Sessions; Sessions.find = lambda *_: None": "logged in as Alice",
     "from qrlogin.wire import Endpoint; Endpoint.phone = lambda *_: 1 / 0": "500",
     "from qrlogin.wire import Endpoint; Endpoint.browser = lambda *_: 1 / 0": "QR code",
-    "from qrlogin.wire.native import Native; Native._device_code = lambda s, r, i: open.c if s else 0": "QR code",
+    "from qrlogin.wire.dialects.native import Native; Native._device_code = lambda s, r, i: open.c if s else 0": "QR code",
     "from qrlogin.demo import pages; from qrlogin.demo.site import Site; "
     "Site._act = lambda self, request, answer: answer": "logged in as Alice",
-    "from qrlogin.wire.native import Native; begin = Native._begin; "
+    "from qrlogin.wire.dialects.native import Native; begin = Native._begin; "
     "Native._begin = lambda self, request: setattr(self, '_user_codes', False) or begin(self, request)": "can be typed",
 }
 
@@ -83,14 +86,23 @@ def test_without_a_decoder_it_says_what_to_install(part: str) -> None:
 @pytest.mark.parametrize("module", [selfcheck, phone, client, players])
 def test_the_players_know_nothing_of_the_core(module: object) -> None:
     """Whoever plays a browser or a phone speaks HTTP: an import of the core would be a short cut."""
-    own = {name for node in ast.walk(_tree(module)) for name in _imports(node) if name.startswith(("qrlogin", "."))}
+    own = {
+        name
+        for node in ast.walk(_tree(module))
+        for name in _imports(node)
+        if name.startswith(("qrlogin", "."))
+    }
     assert own <= {"qrlogin.demo.client", "qrlogin.demo.players"}
 
 
 def test_desk_and_phone_share_only_a_picture() -> None:
     """No line of one names the other, and both begin with a client of their own."""
     desk, phone = (
-        next(node for node in _tree(selfcheck).body if isinstance(node, ast.ClassDef) and node.name == name)
+        next(
+            node
+            for node in _tree(selfcheck).body
+            if isinstance(node, ast.ClassDef) and node.name == name
+        )
         for name in ("LoginPage", "Phone")
     )
     for mine, other in ((desk, "Phone"), (phone, "LoginPage")):

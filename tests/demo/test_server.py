@@ -24,7 +24,9 @@ def test_it_ends_at_once_under_browsers_that_wait(number: signal.Signals) -> Non
     with RunningDemo() as demo:
         parked = [park(demo) for _ in range(4)]
         assert demo.end(number) == 0
-        assert [each.result(PATIENCE_S) for each in parked] == [200] * 4  # told that there is no news, not cut off
+        assert [each.result(PATIENCE_S) for each in parked] == [
+            200
+        ] * 4  # told that there is no news, not cut off
         assert "Traceback" not in demo.output
 
 
@@ -44,7 +46,10 @@ def test_what_it_prints() -> None:
         assert demo.text.startswith(f"{demo.origin}/qr/")
         demo.until("Waiting for a phone")
         assert f"{demo.origin}/demo/terminal" in demo.output
-        assert re.search(r"Or type [A-Z]{4}-[A-Z]{4} at " + re.escape(demo.origin) + "/qr$", demo.until("Waiting for a phone.*"))
+        assert re.search(
+            r"Or type [A-Z]{4}-[A-Z]{4} at " + re.escape(demo.origin) + "/qr$",
+            demo.until("Waiting for a phone.*"),
+        )
         assert "other dialects" not in demo.output
         assert sum("█" in line for line in demo.lines) > 20
         assert "\x1b" not in demo.output  # a pipe is no terminal
@@ -121,7 +126,9 @@ def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], says: str) ->
 
 
 def test_without_the_redis_client_it_says_what_to_install() -> None:
-    done = run("demo", "--store", "redis://127.0.0.1:1/0", code="import sys; sys.modules['redis'] = None")
+    done = run(
+        "demo", "--store", "redis://127.0.0.1:1/0", code="import sys; sys.modules['redis'] = None"
+    )
     assert done.returncode == 2
     assert "pip install 'qrlogin[redis]'" in done.stderr
 
@@ -137,7 +144,12 @@ def test_the_log_holds_no_code() -> None:
         browser.get("/demo/phone-window")
         demo.until("GET /demo/phone-window 303")
         log = [line for line in demo.lines if re.match("GET|POST", line)]
-        assert {"POST /qrlogin/begin 201", "GET /qr/… 200", "GET /qrlogin/… 200", "GET /… 404"} <= set(log)
+        assert {
+            "POST /qrlogin/begin 201",
+            "GET /qr/… 200",
+            "GET /qrlogin/… 200",
+            "GET /… 404",
+        } <= set(log)
         for secret in (begun["login_id"], *path.rpartition("/")[2].split(".")):
             assert secret not in "\n".join(log)
 
@@ -161,7 +173,9 @@ def test_keygen_prints_a_key() -> None:
 
     one, two = (run("keygen").stdout.strip() for _ in range(2))
     assert one != two
-    QRLogin(MemoryStore(), secret_keys=[one, two], verification_uri="https://example.com/qr").close()
+    QRLogin(
+        MemoryStore(), secret_keys=[one, two], verification_uri="https://example.com/qr"
+    ).close()
 
 
 # Its HTTP
@@ -174,7 +188,15 @@ def echo() -> Iterator[int]:
     def application(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/broken":
             raise RuntimeError("a bug")
-        names = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "HTTP_COOKIE", "HTTP_X_ONE", "CONTENT_TYPE", "REMOTE_ADDR")
+        names = (
+            "REQUEST_METHOD",
+            "PATH_INFO",
+            "QUERY_STRING",
+            "HTTP_COOKIE",
+            "HTTP_X_ONE",
+            "CONTENT_TYPE",
+            "REMOTE_ADDR",
+        )
         body = repr([environ.get(name) for name in names] + [environ["wsgi.input"].read()]).encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
@@ -220,7 +242,12 @@ def test_head_has_no_body(echo: int) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    [b"Content-Length: 2\r\nContent-Length: 3", b"Content-Length: -1", b"Content-Length: 0x2", b"Transfer-Encoding: chunked"],
+    [
+        b"Content-Length: 2\r\nContent-Length: 3",
+        b"Content-Length: -1",
+        b"Content-Length: 0x2",
+        b"Transfer-Encoding: chunked",
+    ],
 )
 def test_a_length_that_can_be_read_in_two_ways_is_refused(echo: int, head: bytes) -> None:
     """Else what one reader takes for a body, another takes for the next request."""
@@ -232,21 +259,30 @@ def test_a_length_that_can_be_read_in_two_ways_is_refused(echo: int, head: bytes
 
 def test_a_long_body_is_cut_off_and_the_connection_ends(echo: int) -> None:
     size = 300_000
-    heard = talk(echo, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size)
+    heard = talk(
+        echo, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
+    )
     assert heard.startswith(b"HTTP/1.1 200")
     assert heard.count(b"z") == BODY_CAP + 1
     assert b"\r\nConnection: close\r\n" in heard
 
 
-def test_a_bug_is_a_500_and_the_server_goes_on(echo: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_a_500_and_the_server_goes_on(
+    echo: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert talk(echo, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 500")
     assert b"a bug" not in talk(echo, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n")
     assert "a bug" in capfd.readouterr().err
     assert b"200 OK" in talk(echo, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
 
-@pytest.mark.parametrize("nonsense", [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 70_000])
-def test_nonsense_does_not_disturb(echo: int, nonsense: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 70_000],
+)
+def test_nonsense_does_not_disturb(
+    echo: int, nonsense: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_connection(("127.0.0.1", echo), timeout=10) as connection:
         connection.sendall(nonsense)
         connection.shutdown(socket.SHUT_WR)

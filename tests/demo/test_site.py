@@ -37,12 +37,26 @@ def begin(site: Site, **headers: str) -> tuple[dict[str, str], str]:
 
 
 def scan(site: Site, begun: dict[str, str], name: str = "alice", act: str = "scan") -> Response:
-    return ask(site, "POST", f"/qrlogin/phone/{act}", {"code": begun["verification_uri_complete"]}, **bearer(site, name))
+    return ask(
+        site,
+        "POST",
+        f"/qrlogin/phone/{act}",
+        {"code": begun["verification_uri_complete"]},
+        **bearer(site, name),
+    )
 
 
 def redeem(site: Site, begun: dict[str, str], cookie: str, op: str = "o" * 22) -> Response:
-    tag = said(ask(site, "GET", f"/qrlogin/{begun['login_id']}", cookie=cookie))["scanned_by"]["tag"]
-    return ask(site, "POST", f"/qrlogin/{begun['login_id']}/redeem", {"acknowledged": tag, "op": op}, cookie=cookie)
+    tag = said(ask(site, "GET", f"/qrlogin/{begun['login_id']}", cookie=cookie))["scanned_by"][
+        "tag"
+    ]
+    return ask(
+        site,
+        "POST",
+        f"/qrlogin/{begun['login_id']}/redeem",
+        {"acknowledged": tag, "op": op},
+        cookie=cookie,
+    )
 
 
 def log_in(site: Site, name: str = "alice", cookie: str = "") -> str:
@@ -61,7 +75,9 @@ def log_in(site: Site, name: str = "alice", cookie: str = "") -> str:
 @for_each_row("path", PAGES)
 def test_every_page_is_guarded(site: Site, path: str) -> None:
     headers = dict(ask(site, "GET", path).headers)
-    directives = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
+    directives = dict(
+        part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";")
+    )
     assert directives["default-src"] == "'none'"
     for directive in ("script-src", "style-src", "connect-src", "img-src", "form-action"):
         assert directives[directive] == "'self'"
@@ -78,7 +94,9 @@ def test_the_page_of_a_session_is_guarded_too(site: Site) -> None:
     page = ask(site, "GET", "/", cookie=log_in(site))
     strangers = dict(ask(site, "GET", "/").headers)
     assert {**dict(page.headers), "Referrer-Policy": "no-referrer"} == strangers
-    assert dict(page.headers)["Referrer-Policy"] == "same-origin"  # or its form would say "Origin: null" and be refused
+    assert (
+        dict(page.headers)["Referrer-Policy"] == "same-origin"
+    )  # or its form would say "Origin: null" and be refused
 
 
 @pytest.mark.parametrize("path", ["/", "/phone", "/qr", "/no/such/page"])
@@ -92,7 +110,9 @@ def test_pages_hold_neither_script_nor_style(site: Site, path: str) -> None:
 
 def test_the_phone_page_puts_text_in_as_text() -> None:
     script = pages.asset("phone.js").body.decode()
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function", script)
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function", script
+    )
 
 
 def test_opening_a_code_changes_nothing(site: Site) -> None:
@@ -100,7 +120,12 @@ def test_opening_a_code_changes_nothing(site: Site) -> None:
     begun, cookie = begin(site)
     path = begun["verification_uri_complete"].removeprefix(ORIGIN)
     before = ask(site, "GET", f"/qrlogin/{begun['login_id']}", cookie=cookie).body
-    for headers in ({}, {"cookie": cookie}, bearer(site, "alice"), {"sec_purpose": "prefetch;prerender"}):
+    for headers in (
+        {},
+        {"cookie": cookie},
+        bearer(site, "alice"),
+        {"sec_purpose": "prefetch;prerender"},
+    ):
         assert ask(site, "GET", path, **headers).status == 200
         assert ask(site, "HEAD", path, **headers).status == 200
     assert ask(site, "POST", path, {}).status == 405
@@ -110,7 +135,14 @@ def test_opening_a_code_changes_nothing(site: Site) -> None:
 def test_the_phone_page_is_the_same_for_every_code(site: Site) -> None:
     begun, _ = begin(site)
     genuine = ask(site, "GET", begun["verification_uri_complete"].removeprefix(ORIGIN))
-    others = ("/qr/x", "/phone", "/qr", "/qr?user_code=WDJB-MJHT", f"/qr/{'ab' * 16}", "/qr/ypl2BF7kR0e3CZ8XGYY0Vg==")
+    others = (
+        "/qr/x",
+        "/phone",
+        "/qr",
+        "/qr?user_code=WDJB-MJHT",
+        f"/qr/{'ab' * 16}",
+        "/qr/ypl2BF7kR0e3CZ8XGYY0Vg==",
+    )
     assert [ask(site, "GET", path) for path in others] == [genuine] * len(others)
 
 
@@ -128,14 +160,27 @@ def test_the_phone_page_is_the_same_for_every_code(site: Site) -> None:
         ("GET", "/qrlogin/phone/scan", "POST"),
     ],
 )
-def test_a_wrong_method_hears_the_right_one(site: Site, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_hears_the_right_one(
+    site: Site, method: str, path: str, allowed: str
+) -> None:
     answer = ask(site, method, path)
     assert answer.status == 405
     assert dict(answer.headers)["Allow"] == allowed
 
 
 @for_each_row(
-    "path", ["/qr/", "/qr/a/b", "/qrs", "/phone/", "/demo/", "/demo/..", "/demo/site.py", "/qrlogin/", "/qrlogin/phone/"]
+    "path",
+    [
+        "/qr/",
+        "/qr/a/b",
+        "/qrs",
+        "/phone/",
+        "/demo/",
+        "/demo/..",
+        "/demo/site.py",
+        "/qrlogin/",
+        "/qrlogin/phone/",
+    ],
 )
 def test_nothing_else_is_there(site: Site, path: str) -> None:
     assert ask(site, "GET", path).status == 404
@@ -170,20 +215,35 @@ def test_a_phone_needs_its_token(site: Site) -> None:
         {"cookie": f"Authorization={token}", "sec_fetch_site": "same-origin"},
     ):
         assert ask(site, "POST", "/qrlogin/phone/scan", code, **headers).status == 401
-    assert ask(site, "POST", "/qrlogin/phone/scan", code, cookie=session).status == 403  # not even from a page of ours
-    assert ask(site, "POST", "/qrlogin/phone/scan", code | {"subject": "1001"}, **bearer(site, "bob")).status == 400
+    assert (
+        ask(site, "POST", "/qrlogin/phone/scan", code, cookie=session).status == 403
+    )  # not even from a page of ours
+    assert (
+        ask(
+            site, "POST", "/qrlogin/phone/scan", code | {"subject": "1001"}, **bearer(site, "bob")
+        ).status
+        == 400
+    )
     assert scan(site, begun).status == 200
 
 
 def test_tokens_differ_by_person_and_by_start(site: Site, clock: Clock) -> None:
-    tokens = [bearer(each, name)["authorization"] for each in (site, Site(site._qr)) for name in PEOPLE]
+    tokens = [
+        bearer(each, name)["authorization"] for each in (site, Site(site._qr)) for name in PEOPLE
+    ]
     assert len(set(tokens)) == 4
     assert min(map(len, tokens)) > 40
 
 
 def test_unlocking_is_for_the_site_itself(site: Site) -> None:
-    assert ask(site, "POST", "/demo/phone", {"name": "alice"}, origin="https://evil.example").status == 403
-    assert ask(site, "POST", "/demo/phone", {"name": "alice"}, sec_fetch_site="cross-site").status == 403
+    assert (
+        ask(site, "POST", "/demo/phone", {"name": "alice"}, origin="https://evil.example").status
+        == 403
+    )
+    assert (
+        ask(site, "POST", "/demo/phone", {"name": "alice"}, sec_fetch_site="cross-site").status
+        == 403
+    )
     nobody = ask(site, "POST", "/demo/phone", {"name": "mallory"})
     assert nobody.status == 404
     assert "alice" in said(nobody)["error_description"]
@@ -200,7 +260,9 @@ def test_who_says_nothing_is_described_as_nothing() -> None:
     assert described()(Request("POST", "begin")) == {}
 
 
-def test_without_ua_parser_the_phone_is_shown_what_the_browser_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ua_parser_the_phone_is_shown_what_the_browser_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The demo needs no extra for that."""
     monkeypatch.setitem(sys.modules, "ua_parser", None)
     _parser.cache_clear()
@@ -233,7 +295,12 @@ def test_a_session_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site)
     for act in ("scan", "confirm"):
         scan(site, begun, act=act)
     [cookie] = redeem(site, begun, device).cookies
-    assert (cookie.key, cookie.httponly, cookie.samesite, cookie.path) == (SESSION, True, "Lax", "/")
+    assert (cookie.key, cookie.httponly, cookie.samesite, cookie.path) == (
+        SESSION,
+        True,
+        "Lax",
+        "/",
+    )
 
 
 def test_a_login_leaves_nothing_of_the_session_before(site: Site) -> None:
@@ -263,7 +330,11 @@ def test_a_repeated_redeem_gives_one_session(site: Site) -> None:
 
 def test_logging_out_ends_the_session(site: Site) -> None:
     cookie = log_in(site)
-    for refused in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}):
+    for refused in (
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec_fetch_site": "cross-site"},
+    ):
         assert ask(site, "POST", "/logout", cookie=cookie, **refused).status == 403
     assert ask(site, "GET", "/demo/me", cookie=cookie).status == 200
     left = ask(site, "POST", "/logout", cookie=cookie, origin=ORIGIN)
@@ -288,15 +359,26 @@ def test_the_phone_window_shows_the_newest_code_of_this_browser(site: Site, cloc
     clock.ms += 2000
     second, two = begin(site)
     stranger = begin(site)[0]
-    answer = ask(site, "GET", "/demo/phone-window", cookie=f"{two}; {one}; qrl-0a0b0c0d=forged; other=x")
-    assert (answer.status, dict(answer.headers)["Location"]) == (303, second["verification_uri_complete"])
+    answer = ask(
+        site, "GET", "/demo/phone-window", cookie=f"{two}; {one}; qrl-0a0b0c0d=forged; other=x"
+    )
+    assert (answer.status, dict(answer.headers)["Location"]) == (
+        303,
+        second["verification_uri_complete"],
+    )
     scan(site, second)
     answer = ask(site, "GET", "/demo/phone-window", cookie=f"{one}; {two}")
     assert dict(answer.headers)["Location"] == first["verification_uri_complete"]
     clock.ms += 26_000  # the code has rotated since
     answer = ask(site, "GET", "/demo/phone-window", cookie=one)
-    assert dict(answer.headers)["Location"] not in (first["verification_uri_complete"], stranger["verification_uri_complete"])
-    assert scan(site, {"verification_uri_complete": dict(answer.headers)["Location"]}, "bob").status == 200
+    assert dict(answer.headers)["Location"] not in (
+        first["verification_uri_complete"],
+        stranger["verification_uri_complete"],
+    )
+    assert (
+        scan(site, {"verification_uri_complete": dict(answer.headers)["Location"]}, "bob").status
+        == 200
+    )
 
 
 def test_the_phone_window_without_a_code_says_so(site: Site, clock: Clock) -> None:
@@ -317,7 +399,9 @@ def test_the_terminal_has_a_window_too(site: Site) -> None:
     assert dict(ask(site, "GET", "/demo/terminal").headers)["Location"] == "/phone#nothing-terminal"
 
 
-@pytest.mark.parametrize("path", ["/qr/x%0d%0aSet-Cookie:%20evil=1", "/qr/%3Cb%3E", "/qr/a%20b", "/qr/"])
+@pytest.mark.parametrize(
+    "path", ["/qr/x%0d%0aSet-Cookie:%20evil=1", "/qr/%3Cb%3E", "/qr/a%20b", "/qr/"]
+)
 def test_what_cannot_be_a_code_is_no_page_and_no_header(site: Site, path: str) -> None:
     for host in ("127.0.0.1:8000", "localhost:8000"):
         answer = ask(site, "GET", unquote(path), host=host)

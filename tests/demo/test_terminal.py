@@ -31,7 +31,8 @@ def test_it_is_logged_in_like_any_browser() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "says"), [("deny", "Declined on the phone"), ("scan", "Scanned by B•b"), ("release", "Waiting")]
+    ("verb", "says"),
+    [("deny", "Declined on the phone"), ("scan", "Scanned by B•b"), ("release", "Waiting")],
 )
 def test_what_the_phone_does_is_told(verb: str, says: str) -> None:
     with RunningDemo() as demo:
@@ -68,9 +69,18 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", "PYTHONIOENCODING": "utf-8", **env},
+            env={
+                **os.environ,
+                "TERM": "xterm-256color",
+                "COLUMNS": "80",
+                "LINES": "24",
+                "PYTHONIOENCODING": "utf-8",
+                **env,
+            },
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # Ctrl-C comes from the terminal that one owns
+            preexec_fn=lambda: fcntl.ioctl(
+                0, termios.TIOCSCTTY, 0
+            ),  # Ctrl-C comes from the terminal that one owns
         )
         os.close(slave)
 

@@ -10,9 +10,9 @@ import pytest
 from playwright.async_api import Browser
 
 from qrlogin import MemoryStore, QRLogin
-from qrlogin.codes import new_key
 from qrlogin.demo.site import Site
 from qrlogin.errors import Misconfigured
+from qrlogin.keys import new_key
 from qrlogin.policy import STANDARD
 from qrlogin.wire import Endpoint, Native, Request
 from tests.browser.login_page import PATIENCE_S, LoginPage
@@ -29,7 +29,10 @@ TARGET = 44  # CSS pixels: WCAG 2.2, 2.5.5
 
 def begin(*, user_codes: bool, policy: bool) -> dict[str, object]:
     qr = QRLogin(
-        MemoryStore(), secret_keys=[new_key()], verification_uri=f"{ORIGIN}/qr", policy=replace(STANDARD, user_codes=policy)
+        MemoryStore(),
+        secret_keys=[new_key()],
+        verification_uri=f"{ORIGIN}/qr",
+        policy=replace(STANDARD, user_codes=policy),
     )
     endpoint = Endpoint(qr, Native(qr.core, user_codes=user_codes), max_waiting=1)
     headers = (("content-type", "application/json"),)
@@ -51,7 +54,9 @@ def test_the_policy_must_have_agreed() -> None:
 def test_a_status_does_not_repeat_it(site: Site) -> None:
     begun = ask(site, "POST", "/qrlogin/begin", {"deliver": "body"})
     device = {"authorization": f"Bearer {said(begun)['device_code']}"}
-    assert "user_code" not in said(ask(site, "GET", f"/qrlogin/{said(begun)['login_id']}", **device))
+    assert "user_code" not in said(
+        ask(site, "GET", f"/qrlogin/{said(begun)['login_id']}", **device)
+    )
 
 
 def test_guesses_run_out_and_what_was_right_is_given_back(site: Site) -> None:
@@ -61,8 +66,12 @@ def test_guesses_run_out_and_what_was_right_is_given_back(site: Site) -> None:
     def scan(code: str, person: dict[str, str]) -> int:
         return ask(site, "POST", "/qrlogin/phone/scan", {"code": code}, **person).status
 
-    assert [scan(right, alice) for _ in range(STANDARD.guesses + 1)] == [200] * (STANDARD.guesses + 1)
-    assert [scan(NOBODYS, alice) for _ in range(STANDARD.guesses + 1)] == [404] * STANDARD.guesses + [429]
+    assert [scan(right, alice) for _ in range(STANDARD.guesses + 1)] == [200] * (
+        STANDARD.guesses + 1
+    )
+    assert [scan(NOBODYS, alice) for _ in range(STANDARD.guesses + 1)] == [
+        404
+    ] * STANDARD.guesses + [429]
     assert scan(right, alice) == 429
     assert scan(right, bob) == 409, "another account guesses for itself"
 
@@ -116,11 +125,15 @@ async def test_from_one_screen_to_the_other(
         await phone.press("Alice\u2019s phone")
         await phone.view("typing", "Type the code")
         await type_code(phone, NOBODYS)
-        await phone.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
+        await phone.page.get_by_text("No login waits with this code.").wait_for(
+            timeout=PATIENCE_S * 1000
+        )
         await phone.view("typing", "Type the code")
         field = phone.page.get_by_label("Code", exact=True)
         assert await field.get_attribute("aria-invalid") == "true"
-        assert await field.evaluate("it => it === it.getRootNode().activeElement && it.selectionEnd === it.value.length")
+        assert await field.evaluate(
+            "it => it === it.getRootNode().activeElement && it.selectionEnd === it.value.length"
+        )
         assert await desk.state() == "pending"
 
         await phone.ready()
@@ -145,7 +158,9 @@ async def test_from_one_screen_to_the_other(
         await desk.until("confirmed")
 
 
-async def test_every_target_is_large_enough_for_a_thumb(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_every_target_is_large_enough_for_a_thumb(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     async with seats(chromium, demo, tmp_path, width=320) as (desk, phone):
         await phone.open(f"{demo.origin}/qr?user_code={await shown_code(desk)}")
         await phone.press("Alice\u2019s phone")
@@ -155,21 +170,30 @@ async def test_every_target_is_large_enough_for_a_thumb(chromium: Browser, demo:
         for address in (phone.page.url, f"{demo.origin}/qr", f"{demo.origin}/phone"):
             await phone.open(address)
             await phone.page.locator("h1:visible").wait_for()
-            for target in await phone.page.locator("button:visible, a:visible, input:visible").all():
+            for target in await phone.page.locator(
+                "button:visible, a:visible, input:visible"
+            ).all():
                 box = await target.bounding_box()
                 assert box
                 assert min(box["width"], box["height"]) >= TARGET, await target.inner_text()
 
 
-async def test_listeners_hear_it_letter_by_letter(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_listeners_hear_it_letter_by_letter(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     async with seats(chromium, demo, tmp_path) as (desk, _):
         code = await shown_code(desk)
         heard = await desk.element.get_by_role("status").first.aria_snapshot()
-        assert f"Or type {', '.join(' '.join(half) for half in code.split('-'))} at {demo.origin}/qr" in heard
+        assert (
+            f"Or type {', '.join(' '.join(half) for half in code.split('-'))} at {demo.origin}/qr"
+            in heard
+        )
         assert code not in heard
 
 
-async def test_an_address_with_the_code_asks_to_compare_it(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_an_address_with_the_code_asks_to_compare_it(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     """RFC 8628 section 3.3.1, and 5.4: what came by a link is shown again, and nothing is done by opening it."""
     async with seats(chromium, demo, tmp_path) as (desk, phone):
         code = await shown_code(desk)
@@ -177,7 +201,9 @@ async def test_an_address_with_the_code_asks_to_compare_it(chromium: Browser, de
             await phone.open(f"{demo.origin}/{address}")
             if await phone.page.locator("#nobody").is_visible():
                 await phone.press("Bob\u2019s phone")
-            await phone.page.get_by_text("Does a device in your own hands show exactly this code?").wait_for()
+            await phone.page.get_by_text(
+                "Does a device in your own hands show exactly this code?"
+            ).wait_for()
             assert code in await phone.text()
             assert await desk.state() == "pending"
         await phone.open(f"{demo.origin}/qr?user_code={code}")
@@ -193,18 +219,24 @@ async def test_an_address_with_the_code_asks_to_compare_it(chromium: Browser, de
         await desk.until("denied")
 
 
-async def test_what_stands_in_an_address_is_text(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_what_stands_in_an_address_is_text(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     async with seats(chromium, demo, tmp_path) as (_, phone):
         await phone.open(f"{demo.origin}/qr?user_code=%3Cimg%20src=x%3E;%20rm")
         await phone.press("Alice\u2019s phone")
         await phone.view("found", "Somebody wants to log in")
         assert await phone.element.locator(".code").text_content() == "<img src=x>; rm"
-        assert not await phone.page.locator("details").is_visible(), "what is shown there may be pasted into a shell"
+        assert not await phone.page.locator("details").is_visible(), (
+            "what is shown there may be pasted into a shell"
+        )
         await phone.press("See who is asking")
         await phone.view("gone", "This code is not known here")
 
 
-async def test_a_scanned_code_is_not_asked_to_be_compared(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_a_scanned_code_is_not_asked_to_be_compared(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     async with seats(chromium, demo, tmp_path) as (_, phone):
         for tail in ("ab" * 16, "ypl2BF7kR0e3CZ8XGYY0Vg==", "AAAAAAAAAAAAAAAAAAAAAA.1.x"):
             await phone.open(f"{demo.origin}/qr/{tail}")
@@ -221,7 +253,9 @@ async def test_too_many_wrong_codes(chromium: Browser, tmp_path: Path) -> None:
             await phone.press("Bob\u2019s phone")
             for _ in range(STANDARD.guesses):
                 await type_code(phone, NOBODYS)
-                await phone.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
+                await phone.page.get_by_text("No login waits with this code.").wait_for(
+                    timeout=PATIENCE_S * 1000
+                )
                 await phone.element.locator(".note").evaluate("it => it.textContent = ''")
             await type_code(phone, await shown_code(desk))
             await phone.view("guesses", "Too many wrong codes")

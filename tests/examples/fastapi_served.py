@@ -32,7 +32,10 @@ def imported(instance: Path, **env: str) -> Iterator[ModuleType]:
     """The example's `app` module, made anew for this environment, with tables in its database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
-        for name in ("SECRET_KEY", *(f"QRLOGIN_{each}" for each in ("STORE", "DIALECTS", "SECRET_KEYS", "ORIGIN"))):
+        for name in (
+            "SECRET_KEY",
+            *(f"QRLOGIN_{each}" for each in ("STORE", "DIALECTS", "SECRET_KEYS", "ORIGIN")),
+        ):
             patch.delenv(name, raising=False)
         for name, text in {"QRLOGIN_DATABASE": str(instance / "people.sqlite3"), **env}.items():
             patch.setenv(name, text)

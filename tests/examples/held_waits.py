@@ -30,8 +30,16 @@ class Wait:
     def _ask(self) -> None:
         url = self.visitor.http.base_url
         cookies = "; ".join(f"{name}={value}" for name, value in self.visitor.jar().items())
-        lines = [f"GET {self.path} HTTP/1.1", f"Host: {url.host}:{url.port}", f"Cookie: {cookies}", "Sec-Fetch-Site: same-origin"]
-        self.asked_at, self._line = time.monotonic(), socket.create_connection((url.host, url.port or 0))
+        lines = [
+            f"GET {self.path} HTTP/1.1",
+            f"Host: {url.host}:{url.port}",
+            f"Cookie: {cookies}",
+            "Sec-Fetch-Site: same-origin",
+        ]
+        self.asked_at, self._line = (
+            time.monotonic(),
+            socket.create_connection((url.host, url.port or 0)),
+        )
         self._line.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def ask_again_if_answered(self) -> None:
@@ -62,7 +70,9 @@ class Wait:
 
 
 def waiting(desk: Desk) -> Wait:
-    return Wait(desk.visitor, f"{desk.visitor.mount}{desk.login_id}?after={desk.version}&wait={WAIT_S}")
+    return Wait(
+        desk.visitor, f"{desk.visitor.mount}{desk.login_id}?after={desk.version}&wait={WAIT_S}"
+    )
 
 
 def full(late: Desk) -> bool:

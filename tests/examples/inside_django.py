@@ -40,7 +40,10 @@ def changed(told: dict[str, Any]) -> Iterator[None]:
     """Settings that differ. In QRLOGIN None takes a key away."""
     if isinstance(told.get("QRLOGIN"), dict):
         merged = {**settings.QRLOGIN, **told["QRLOGIN"]}
-        told = {**told, "QRLOGIN": {name: value for name, value in merged.items() if value is not None}}
+        told = {
+            **told,
+            "QRLOGIN": {name: value for name, value in merged.items() if value is not None},
+        }
     with override_settings(**told):
         yield
 
@@ -48,7 +51,11 @@ def changed(told: dict[str, Any]) -> Iterator[None]:
 def checks(case: dict[str, Any]) -> list[str]:
     """The numbers of what is wrong with these settings."""
     told = dict(case)
-    deploy, workers, lacking = told.pop("deploy", False), told.pop("WEB_CONCURRENCY", "1"), told.pop("without", "")
+    deploy, workers, lacking = (
+        told.pop("deploy", False),
+        told.pop("WEB_CONCURRENCY", "1"),
+        told.pop("without", ""),
+    )
     if lacking:
         told["MIDDLEWARE"] = [name for name in settings.MIDDLEWARE if not name.endswith(lacking)]
     with environment({"WEB_CONCURRENCY": workers}), changed(told):
@@ -101,8 +108,12 @@ def targets(case: str) -> str:
 
 def forged(path: str) -> list[Any]:
     """The answer to a form, or to JSON, that brings no CSRF token."""
-    kind = "application/json" if path.startswith("/qrlogin") else "application/x-www-form-urlencoded"
-    answer = Client(enforce_csrf_checks=True, raise_request_exception=False).post(path, "{}", kind, headers={"Host": "127.0.0.1"})
+    kind = (
+        "application/json" if path.startswith("/qrlogin") else "application/x-www-form-urlencoded"
+    )
+    answer = Client(enforce_csrf_checks=True, raise_request_exception=False).post(
+        path, "{}", kind, headers={"Host": "127.0.0.1"}
+    )
     return [answer.status_code, answer.headers["Content-Type"]]
 
 
@@ -120,4 +131,10 @@ ASKED = {each.__name__: each for each in (checks, started, tags, targets, forged
 
 if __name__ == "__main__":
     application = import_string("qrlogin_django.asgi.get_asgi_application")()
-    json.dump({what: [ASKED[what](case) for case in cases] for what, cases in json.load(sys.stdin).items()}, sys.stdout)
+    json.dump(
+        {
+            what: [ASKED[what](case) for case in cases]
+            for what, cases in json.load(sys.stdin).items()
+        },
+        sys.stdout,
+    )

@@ -30,7 +30,10 @@ def imported(folder: Path) -> Iterator[ModuleType]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        for name in ("SECRET_KEY", *(f"QRLOGIN_{each}" for each in ("STORE", "DIALECTS", "SECRET_KEYS", "ORIGIN"))):
+        for name in (
+            "SECRET_KEY",
+            *(f"QRLOGIN_{each}" for each in ("STORE", "DIALECTS", "SECRET_KEYS", "ORIGIN")),
+        ):
             patch.delenv(name, raising=False)
         for name in MODULES:
             patch.delitem(sys.modules, name, raising=False)
@@ -57,7 +60,12 @@ def hidden(client: FlaskClient, path: str) -> dict[str, str]:
 
 def sign_up(app: Flask, name: str = "alice") -> FlaskClient:
     client = app.test_client()
-    assert client.post("/signup", data={**hidden(client, "/signup"), "name": name, "password": PASSWORD}).location == "/"
+    assert (
+        client.post(
+            "/signup", data={**hidden(client, "/signup"), "name": name, "password": PASSWORD}
+        ).location
+        == "/"
+    )
     return client
 
 
@@ -67,9 +75,15 @@ def session_of(client: FlaskClient) -> str:
 
 
 def by_phone(phone: FlaskClient, code: str, *verbs: str) -> None:
-    headers = {**SAME_SITE, "X-CSRFToken": Tags(phone.get("/qr").text).first("qr-approve")["csrf-token"]}
+    headers = {
+        **SAME_SITE,
+        "X-CSRFToken": Tags(phone.get("/qr").text).first("qr-approve")["csrf-token"],
+    }
     for verb in verbs:
-        assert phone.post(f"/qrlogin/phone/{verb}", json={"code": code}, headers=headers).status_code == 200
+        assert (
+            phone.post(f"/qrlogin/phone/{verb}", json={"code": code}, headers=headers).status_code
+            == 200
+        )
 
 
 class Desk:
@@ -77,7 +91,10 @@ class Desk:
 
     def __init__(self, client: FlaskClient, phone: FlaskClient) -> None:
         self.client = client
-        self.headers = {**SAME_SITE, "X-CSRFToken": Tags(client.get("/login").text).first("qr-login")["csrf-token"]}
+        self.headers = {
+            **SAME_SITE,
+            "X-CSRFToken": Tags(client.get("/login").text).first("qr-login")["csrf-token"],
+        }
         begun = client.post("/qrlogin/begin", json={}, headers=SAME_SITE).json or {}
         self.login_id = begun["login_id"]
         by_phone(phone, begun["verification_uri_complete"], "scan", "confirm")

@@ -14,7 +14,11 @@ def diff_in(readme: Path) -> str:
 
 def added(diff: str) -> list[str]:
     """The lines that a person writes, without the empty ones."""
-    return [line[1:] for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++") and line[1:].strip()]
+    return [
+        line[1:]
+        for line in diff.splitlines()
+        if line.startswith("+") and not line.startswith("+++") and line[1:].strip()
+    ]
 
 
 def apply(diff: str, folder: Path) -> None:
@@ -32,7 +36,9 @@ def apply(diff: str, folder: Path) -> None:
             elif line.startswith("+"):
                 after.append(line[1:])
             else:
-                assert before[at] == line[1:], f"{target.name}, line {at + 1}: {before[at]!r} is not {line[1:]!r}"
+                assert before[at] == line[1:], (
+                    f"{target.name}, line {at + 1}: {before[at]!r} is not {line[1:]!r}"
+                )
                 after += [] if line.startswith("-") else [before[at]]
                 at += 1
         target.write_text("\n".join(after + before[at:]) + "\n", "utf-8")

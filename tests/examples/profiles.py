@@ -32,7 +32,9 @@ class Profile:
 
     desk: LoginPage
     origin: str
-    addresses: list[str] = field(default_factory=list)  # of every request, and whatever it gave as its referrer
+    addresses: list[str] = field(
+        default_factory=list
+    )  # of every request, and whatever it gave as its referrer
     headers: list[dict[str, str]] = field(default_factory=list)  # of every answer
     answers: list[Response] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
@@ -55,7 +57,9 @@ class Profile:
 
     async def asked(self, pattern: str) -> None:
         """Until a request was sent whose address fits."""
-        await self.desk.eventually(lambda: any(re.search(pattern, each) for each in self.addresses), what=pattern)
+        await self.desk.eventually(
+            lambda: any(re.search(pattern, each) for each in self.addresses), what=pattern
+        )
 
     async def told(self, state: str) -> Response:
         """The first answer of qrlogin that says this of a login."""
@@ -121,12 +125,16 @@ class Profile:
         async def seen() -> str | None:
             return await self.question.get_attribute("state")
 
-        await self.desk.eventually(seen, lambda is_now: is_now == state, f"<qr-approve state={state!r}>")
+        await self.desk.eventually(
+            seen, lambda is_now: is_now == state, f"<qr-approve state={state!r}>"
+        )
 
     async def press(self, which: int) -> None:
         """One of the two, or the only button; it has to be willing, which it is not at once."""
         button = self.question.get_by_role("button").nth(which)
-        await button.and_(self.page.locator(":not([aria-disabled])")).click(timeout=PATIENCE_S * 1000)
+        await button.and_(self.page.locator(":not([aria-disabled])")).click(
+            timeout=PATIENCE_S * 1000
+        )
 
     async def look_at(self, screen: LoginPage) -> None:
         """Points the camera at that screen, opens what it says, and asks who it is."""
@@ -148,15 +156,21 @@ class Profile:
         assert self.desk.problems == []
 
 
-async def at_desk(chromium: Browser, origin: str, shots: Path, *, width: int = 1200, **options: Any) -> Profile:
+async def at_desk(
+    chromium: Browser, origin: str, shots: Path, *, width: int = 1200, **options: Any
+) -> Profile:
     """A desk with the login page open and a code on the screen."""
-    profile = await Profile.new(chromium, origin, shots, viewport={"width": width, "height": 900}, **options)
+    profile = await Profile.new(
+        chromium, origin, shots, viewport={"width": width, "height": 900}, **options
+    )
     await profile.open("/login")
     await profile.desk.until("pending")
     return profile
 
 
-async def in_hand(chromium: Browser, origin: str, shots: Path, name: str, **options: Any) -> Profile:
+async def in_hand(
+    chromium: Browser, origin: str, shots: Path, name: str, **options: Any
+) -> Profile:
     """A phone on which somebody new is signed in."""
     profile = await Profile.new(chromium, origin, shots, **{**IN_HAND, **options})
     await profile.sign_up(name)
@@ -166,5 +180,6 @@ async def in_hand(chromium: Browser, origin: str, shots: Path, name: str, **opti
 async def willing(profile: Profile) -> None:
     """Until its buttons may be pressed: they are not at once, for a click that was on its way already is no answer."""
     await profile.page.wait_for_function(
-        "() => !document.querySelector('qr-approve').shadowRoot.querySelector('button[aria-disabled]')", timeout=PATIENCE_S * 1000
+        "() => !document.querySelector('qr-approve').shadowRoot.querySelector('button[aria-disabled]')",
+        timeout=PATIENCE_S * 1000,
     )

@@ -38,7 +38,9 @@ def own_port() -> Iterator[int]:
                 held.bind((LOOPBACK, port := free_port()))
                 break
         if sys.platform == "linux":
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets in servers, which say the same, but no `free_port`
+            held.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # lets in servers, which say the same, but no `free_port`
         else:
             held.close()  # elsewhere servers would find it taken, too
         yield port
@@ -71,13 +73,23 @@ class Example:
 
 FLASK = Example("Flask", "flask_app", port_variable="FLASK_RUN_PORT")
 FASTAPI = Example("FastAPI", "fastapi_app", port_variable="UVICORN_PORT", awaited=True)
-DJANGO = Example("Django", "django_site", port_argument="{port} --noreload", adapter="qrlogin_django/adapter.py")
+DJANGO = Example(
+    "Django", "django_site", port_argument="{port} --noreload", adapter="qrlogin_django/adapter.py"
+)
 ALL = {each.name: each for each in (FLASK, FASTAPI, DJANGO)}
 
 
 def surroundings() -> dict[str, str]:
     """The environment, without what other tests told other examples."""
-    told = ("QRLOGIN_", "SECRET_KEY", "DJANGO_", "FLASK_", "UVICORN_", "GUNICORN_", "WEB_CONCURRENCY")
+    told = (
+        "QRLOGIN_",
+        "SECRET_KEY",
+        "DJANGO_",
+        "FLASK_",
+        "UVICORN_",
+        "GUNICORN_",
+        "WEB_CONCURRENCY",
+    )
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(told)},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -96,7 +108,9 @@ def prepared(example: Example) -> Path:
     """A copy of an example with an empty database, made once, for others to be copied from it: migrations take a second."""
     temporary = tempfile.mkdtemp(prefix="qrlogin-prepared-")
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-    folder = Path(shutil.copytree(EXAMPLES / example.folder, Path(temporary, example.folder), ignore=LEFT_OUT))
+    folder = Path(
+        shutil.copytree(EXAMPLES / example.folder, Path(temporary, example.folder), ignore=LEFT_OUT)
+    )
     prepare(example.commands()[1], folder, surroundings())
     return folder
 
@@ -107,7 +121,9 @@ class Running:
     `start` overrides the README's last command ("{port}" stands for the port); a `folder` that is given stays.
     """
 
-    def __init__(self, example: Example, *, start: str = "", folder: Path | None = None, **env: str) -> None:
+    def __init__(
+        self, example: Example, *, start: str = "", folder: Path | None = None, **env: str
+    ) -> None:
         self._stack = contextlib.ExitStack()
         self.example, self.port = example, self._stack.enter_context(own_port())
         self.origin = f"http://{LOOPBACK}:{self.port}"
@@ -156,7 +172,10 @@ class Running:
         return self.process is not None and self.process.poll() is not None
 
     def answers(self) -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.origin}/login", timeout=5) as answer:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{self.origin}/login", timeout=5) as answer,
+        ):
             answer.read()  # else closing the line would be a reset, after which the server of `flask run` tidies nothing up
             return int(answer.status) == 200
         return False
@@ -183,5 +202,10 @@ class Running:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()

@@ -71,7 +71,11 @@ class Desk:
         begun = self.visitor.post("begin")
         assert begun.status_code == 201, begun.text
         said = begun.json()
-        self.login_id, self.version, self.complete = said["login_id"], said["version"], said["verification_uri_complete"]
+        self.login_id, self.version, self.complete = (
+            said["login_id"],
+            said["version"],
+            said["verification_uri_complete"],
+        )
         self.op = secrets.token_urlsafe(16)
         return self
 
@@ -146,18 +150,29 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
         assert news["state"] == "scanned"
         assert alice.send("scan").json()["state"] == "scanned"  # phones resend
         bob.code = alice.code
-        assert (bob.send("scan").status_code, bob.send("scan").json()["error"]) == (409, "already_scanned")
+        assert (bob.send("scan").status_code, bob.send("scan").json()["error"]) == (
+            409,
+            "already_scanned",
+        )
         assert desk.redeem(news["scanned_by"]["tag"]).json()["error"] == "wrong_state"
 
         waiting = held(parallel, desk)
         alice.does("confirm")
         assert waiting.result(PATIENCE_SECONDS)["state"] == "confirmed"
         done = desk.redeem(news["scanned_by"]["tag"])
-        assert (done.status_code, done.json()) == (200, {"login_id": desk.login_id, "state": "redeemed"}), done.text
+        assert (done.status_code, done.json()) == (
+            200,
+            {"login_id": desk.login_id, "state": "redeemed"},
+        ), done.text
         assert stage.manner.who(desk.visitor) == "alice"
         after = desk.visitor.jar()
-        assert any(value != before.get(name) for name, value in after.items())  # a session that was not there before
-        assert desk.redeem(news["scanned_by"]["tag"], "another-click-0000").json()["error"] == "already_redeemed"
+        assert any(
+            value != before.get(name) for name, value in after.items()
+        )  # a session that was not there before
+        assert (
+            desk.redeem(news["scanned_by"]["tag"], "another-click-0000").json()["error"]
+            == "already_redeemed"
+        )
         stage.manner.log_out(desk.visitor)
         assert stage.manner.who(desk.visitor) == ""
 
@@ -168,11 +183,23 @@ def answer_lost(stage: Stage) -> None:
         alice.see(desk.begin()).does("scan", "confirm")
         tag = desk.look()["scanned_by"]["tag"]
         body = json.dumps({"acknowledged": tag, "op": desk.op})
-        lines = {"Cookie": "; ".join(f"{name}={value}" for name, value in desk.visitor.jar().items()), **desk.visitor.csrf}
-        lines |= {"Origin": stage.origin, "Content-Type": "application/json", "Content-Length": str(len(body))}
-        sent = [f"POST {stage.manner.mount}{desk.login_id}/redeem HTTP/1.1", f"Host: {stage.origin.removeprefix('http://')}"]
+        lines = {
+            "Cookie": "; ".join(f"{name}={value}" for name, value in desk.visitor.jar().items()),
+            **desk.visitor.csrf,
+        }
+        lines |= {
+            "Origin": stage.origin,
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+        }
+        sent = [
+            f"POST {stage.manner.mount}{desk.login_id}/redeem HTTP/1.1",
+            f"Host: {stage.origin.removeprefix('http://')}",
+        ]
         sent += [f"{name}: {value}" for name, value in lines.items()]
-        with socket.create_connection((LOOPBACK, desk.visitor.http.base_url.port or 0)) as connection:
+        with socket.create_connection(
+            (LOOPBACK, desk.visitor.http.base_url.port or 0)
+        ) as connection:
             connection.sendall(("\r\n".join(sent) + "\r\n\r\n" + body).encode())
             eventually(lambda: desk.look()["state"] == "redeemed")
         done = desk.redeem(tag)
@@ -215,7 +242,12 @@ def released(stage: Stage) -> None:
 
 def strangers(stage: Stage) -> None:
     """Who has no business with a login hears one answer, whatever it is that they try."""
-    with stage.browser() as desk, stage.browser() as other, stage.phone("alice") as alice, stage.phone("bob") as bob:
+    with (
+        stage.browser() as desk,
+        stage.browser() as other,
+        stage.phone("alice") as alice,
+        stage.phone("bob") as bob,
+    ):
         alice.see(desk.begin()).does("scan")
         other.begin()
         tries: list[Callable[[], httpx2.Response]] = [
@@ -253,7 +285,10 @@ def streamed(stage: Stage) -> None:
     with stage.browser() as desk, stage.phone("alice") as alice:
         alice.see(desk.begin())
         with stream(desk) as events:
-            assert [next(events)["state"], alice.send("scan").json()["state"]] == ["pending", "scanned"]
+            assert [next(events)["state"], alice.send("scan").json()["state"]] == [
+                "pending",
+                "scanned",
+            ]
             scanned = next(events)
             assert scanned["state"] == "scanned"
         alice.does("confirm")
@@ -264,7 +299,8 @@ def streamed(stage: Stage) -> None:
             assert last["state"] == "redeemed"
             assert list(events) == []
         told = desk.visitor.http.get(
-            f"{stage.manner.mount}{desk.login_id}/events", headers={"Last-Event-ID": str(last["version"])}
+            f"{stage.manner.mount}{desk.login_id}/events",
+            headers={"Last-Event-ID": str(last["version"])},
         )
         assert told.status_code == 204  # so that an EventSource does not come again
 
@@ -272,7 +308,9 @@ def streamed(stage: Stage) -> None:
 @contextmanager
 def stream(desk: Desk, last: str = "") -> Iterator[Iterator[dict[str, Any]]]:
     headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
-    with desk.visitor.http.stream("GET", f"{desk.visitor.mount}{desk.login_id}/events", headers=headers) as answer:
+    with desk.visitor.http.stream(
+        "GET", f"{desk.visitor.mount}{desk.login_id}/events", headers=headers
+    ) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
 
@@ -307,9 +345,13 @@ def over_a_socket(stage: Stage) -> None:
 
 
 def socket_of(stage: Stage, desk: Desk, query: str = "") -> ClientConnection:
-    address = f"{stage.origin.replace('http', 'ws', 1)}{stage.manner.mount}{desk.login_id}/socket{query}"
+    address = (
+        f"{stage.origin.replace('http', 'ws', 1)}{stage.manner.mount}{desk.login_id}/socket{query}"
+    )
     cookie = "; ".join(f"{name}={value}" for name, value in desk.visitor.jar().items())
-    return connect(address, origin=Origin(stage.origin), additional_headers={"Cookie": cookie}, proxy=None)
+    return connect(
+        address, origin=Origin(stage.origin), additional_headers={"Cookie": cookie}, proxy=None
+    )
 
 
 def heard(line: ClientConnection) -> str:
@@ -325,14 +367,24 @@ def without_a_csrf_token(stage: Stage) -> None:
         desk.visitor.csrf = {}
         alice.see(desk.begin())
         alice.visitor.csrf = {}
-        assert {alice.send(verb).status_code for verb in ("scan", "confirm", "deny", "release")} <= {400, 403}
+        assert {
+            alice.send(verb).status_code for verb in ("scan", "confirm", "deny", "release")
+        } <= {400, 403}
         assert desk.look()["state"] == "pending"
         alice.visitor.csrf = of_alice
         alice.does("scan", "confirm")
         tag = desk.look()["scanned_by"]["tag"]
         assert desk.redeem(tag).status_code in (400, 403)
         for path in spellings(desk.login_id):  # no other way to write it leads there
-            assert desk.visitor.post(path, acknowledged=tag, op=desk.op).status_code in (301, 302, 307, 308, 400, 403, 404), path
+            assert desk.visitor.post(path, acknowledged=tag, op=desk.op).status_code in (
+                301,
+                302,
+                307,
+                308,
+                400,
+                403,
+                404,
+            ), path
         assert desk.look()["state"] == "confirmed"
         desk.visitor.csrf = of_desk
         assert desk.redeem(tag).status_code == 200

@@ -26,7 +26,10 @@ def brief(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 async def test_scan_approve_continue(chromium: Browser, example: Running, tmp_path: Path) -> None:
     name, origin = somebody(), example.origin
-    phone, desk = await in_hand(chromium, origin, tmp_path, name), await at_desk(chromium, origin, tmp_path)
+    phone, desk = (
+        await in_hand(chromium, origin, tmp_path, name),
+        await at_desk(chromium, origin, tmp_path),
+    )
     before = await desk.cookies()
     assert await desk.desk.axe() == []
     await phone.look_at(desk.desk)
@@ -41,7 +44,9 @@ async def test_scan_approve_continue(chromium: Browser, example: Running, tmp_pa
     await desk.logged_in_as(name)
     assert await desk.desk.axe() == []
     after = await desk.cookies()
-    assert {key: value for key, value in after.items() if before.get(key) != value}, "the session is the one from before"
+    assert {key: value for key, value in after.items() if before.get(key) != value}, (
+        "the session is the one from before"
+    )
     await desk.log_out()
     await desk.desk.until("pending")
     await desk.open("/")
@@ -51,9 +56,14 @@ async def test_scan_approve_continue(chromium: Browser, example: Running, tmp_pa
 
 
 async def test_deny(chromium: Browser, example: Running, tmp_path: Path) -> None:
-    phone, desk = await in_hand(chromium, example.origin, tmp_path, somebody()), await at_desk(chromium, example.origin, tmp_path)
+    phone, desk = (
+        await in_hand(chromium, example.origin, tmp_path, somebody()),
+        await at_desk(chromium, example.origin, tmp_path),
+    )
     await phone.look_at(desk.desk)
-    focused = await phone.page.evaluate("() => document.querySelector('qr-approve').shadowRoot.activeElement?.className ?? ''")
+    focused = await phone.page.evaluate(
+        "() => document.querySelector('qr-approve').shadowRoot.activeElement?.className ?? ''"
+    )
     assert focused, "the question takes the focus"
     await phone.deny()
     assert await phone.desk.axe() == []
@@ -67,7 +77,10 @@ async def test_deny(chromium: Browser, example: Running, tmp_path: Path) -> None
 async def test_cancel(chromium: Browser, example: Running, tmp_path: Path) -> None:
     """Somebody else photographed the code, which is the mirror attack. The browser's person says "that is not me", while that
     somebody is still being asked, or has said yes; and nobody is logged in."""
-    phone, desk = await in_hand(chromium, example.origin, tmp_path, somebody()), await at_desk(chromium, example.origin, tmp_path)
+    phone, desk = (
+        await in_hand(chromium, example.origin, tmp_path, somebody()),
+        await at_desk(chromium, example.origin, tmp_path),
+    )
     await phone.look_at(desk.desk)
     await desk.answer(0, "scanned")
     await desk.desk.until("cancelled")
@@ -88,7 +101,10 @@ async def test_cancel(chromium: Browser, example: Running, tmp_path: Path) -> No
 
 
 async def test_expiry(chromium: Browser, brief: Running, tmp_path: Path) -> None:
-    phone, desk = await in_hand(chromium, brief.origin, tmp_path, somebody()), await Profile.new(chromium, brief.origin, tmp_path)
+    phone, desk = (
+        await in_hand(chromium, brief.origin, tmp_path, somebody()),
+        await Profile.new(chromium, brief.origin, tmp_path),
+    )
     await desk.open("/login")
     await desk.desk.until("expired")
     begun = await desk.told("pending")  # a camera could come too late for the picture
@@ -104,7 +120,10 @@ async def test_expiry(chromium: Browser, brief: Running, tmp_path: Path) -> None
 
 async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_path: Path) -> None:
     name = somebody()
-    phone, desk = await in_hand(chromium, example.origin, tmp_path, name), await at_desk(chromium, example.origin, tmp_path)
+    phone, desk = (
+        await in_hand(chromium, example.origin, tmp_path, name),
+        await at_desk(chromium, example.origin, tmp_path),
+    )
     second = await desk.context.new_page()
     await second.goto(f"{example.origin}/login")
     await second.locator("qr-login[state=pending]").wait_for(timeout=PATIENCE_S * 1000)
@@ -120,7 +139,9 @@ async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_
         await each.away()
 
 
-async def test_a_second_account_after_the_first(chromium: Browser, example: Running, tmp_path: Path) -> None:
+async def test_a_second_account_after_the_first(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
     """One browser, two people after another: nothing of the first is left for the second."""
     desk = await at_desk(chromium, example.origin, tmp_path)
     for name in (somebody("alice"), somebody("bob")):
@@ -149,7 +170,9 @@ async def test_a_password_beside_it(chromium: Browser, example: Running, tmp_pat
     await desk.away()
 
 
-async def test_an_ordinary_camera_without_a_signed_in_app(chromium: Browser, example: Running, tmp_path: Path) -> None:
+async def test_an_ordinary_camera_without_a_signed_in_app(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
     """The page explains itself, changes nothing, and leads to a sign-in that comes back to the question."""
     name, origin = somebody(), example.origin
     known = await in_hand(chromium, origin, tmp_path, name)

@@ -22,7 +22,7 @@ from tests.wire.clock import eventually
 UVICORN = "uvicorn --port {port} config.asgi:application"
 GUNICORN = "gunicorn --bind 127.0.0.1:{port} --threads 16 config.wsgi"
 EVIL = '"><script>alert(1)</script>'
-PLACES = 3
+PATH_PARAMETERS = 3
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def site(started: Callable[[str], Running]) -> Running:
 
 @pytest.fixture(scope="module")
 def asgi_site() -> Iterator[Running]:
-    with Running(DJANGO, start=UVICORN, QRLOGIN_MAX_WAITING=str(PLACES)) as running:
+    with Running(DJANGO, start=UVICORN, QRLOGIN_MAX_WAITING=str(PATH_PARAMETERS)) as running:
         yield running
 
 
@@ -53,7 +53,9 @@ def test_in_chinese_django_speaks_chinese_too(site: Running) -> None:
     with Visitor(site.origin, language="zh-CN,zh;q=0.9") as visitor:
         page = visitor.http.get("/signup")
         assert '<html lang="zh-CN">' in page.text
-        refused = visitor.send_form("/signup", name="somebody", password="1q2w3e4r5t6y7u8i9o0p")  # a common one, says Django
+        refused = visitor.send_form(
+            "/signup", name="somebody", password="1q2w3e4r5t6y7u8i9o0p"
+        )  # a common one, says Django
         assert refused.status_code == 200
         alert = re.search(r'role="alert">([^<]+)<', refused.text)
         assert alert
@@ -69,13 +71,17 @@ def test_passwords_are_hashed_and_judged_by_django(site: Running) -> None:
         assert re.fullmatch(r"pbkdf2_sha256\$\d{6,}\$\w+\$[\w+/=]{43,}", kept)
         name = manner.named("bob")
         for password in ("short", "x" * 257, f"{name}-123"):
-            assert 'role="alert"' in visitor.send_form("/signup", name=name, password=password).text, password
+            assert (
+                'role="alert"' in visitor.send_form("/signup", name=name, password=password).text
+            ), password
         for bad in ("", " ", "with space", "x" * 65, f"{EVIL}", manner.named("alice")):
             answer = visitor.send_form("/signup", name=bad, password=PASSWORD)
             assert answer.status_code == 200
             assert 'role="alert"' in answer.text, bad
             assert "<script>alert" not in answer.text
-        assert visitor.send_form("/login", name=name, password=PASSWORD).status_code == 200  # nobody was made
+        assert (
+            visitor.send_form("/login", name=name, password=PASSWORD).status_code == 200
+        )  # nobody was made
 
 
 def test_a_restart_keeps_people_and_sessions(tmp_path: Path) -> None:
@@ -93,11 +99,15 @@ def test_a_restart_keeps_people_and_sessions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["site", "asgi_site"])
-def test_nothing_of_a_session_outlives_another_login(kind: str, request: pytest.FixtureRequest) -> None:
+def test_nothing_of_a_session_outlives_another_login(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     running, manner = request.getfixturevalue(kind), OfExamples()
     stage = Stage(running.origin, manner)
     with Desk(manner.phone(running.origin, "alice")) as desk, stage.phone("bob") as bob:
-        desk.visitor.csrf = {"X-CSRFToken": desk.visitor.page("/qr").first("qr-approve")["csrf-token"]}
+        desk.visitor.csrf = {
+            "X-CSRFToken": desk.visitor.page("/qr").first("qr-approve")["csrf-token"]
+        }
         before = desk.visitor.jar()["session"]
         bob.see(desk.begin()).does("scan", "confirm")
         assert redeemed(desk).status_code == 200
@@ -115,7 +125,10 @@ def test_nothing_of_a_session_outlives_another_login(kind: str, request: pytest.
 
 def test_who_was_locked_since_is_not_logged_in(site: Running) -> None:
     manner = OfExamples()
-    with Desk(manner.browser(site.origin)) as desk, Phone(manner.phone(site.origin, "alice")) as alice:
+    with (
+        Desk(manner.browser(site.origin)) as desk,
+        Phone(manner.phone(site.origin, "alice")) as alice,
+    ):
         alice.see(desk.begin()).does("scan", "confirm")
         lock(site, manner.named("alice"))
         refused = redeemed(desk)
@@ -138,9 +151,13 @@ def test_who_leaves_frees_the_place(kind: str, request: pytest.FixtureRequest) -
         if kind == "uvicorn":
             running = request.getfixturevalue("asgi_site")
         else:
-            running = stack.enter_context(Running(DJANGO, start=GUNICORN, QRLOGIN_MAX_WAITING=str(PLACES)))
+            running = stack.enter_context(
+                Running(DJANGO, start=GUNICORN, QRLOGIN_MAX_WAITING=str(PATH_PARAMETERS))
+            )
         stage = Stage(running.origin, OfExamples())
-        late, *desks = (stack.enter_context(stage.browser()).begin() for _ in range(1 + PLACES))
+        late, *desks = (
+            stack.enter_context(stage.browser()).begin() for _ in range(1 + PATH_PARAMETERS)
+        )
         for _ in range(2):
             with ExitStack() as waits:
                 settle(late, *(waits.enter_context(waiting(desk)) for desk in desks))
@@ -149,7 +166,10 @@ def test_who_leaves_frees_the_place(kind: str, request: pytest.FixtureRequest) -
 
 def test_a_server_with_one_thread_holds_nothing() -> None:
     start = "gunicorn --bind 127.0.0.1:{port} --threads 1 config.wsgi"
-    with Running(DJANGO, start=start, QRLOGIN_MAX_WAITING="0") as running, Desk(OfExamples().browser(running.origin)) as desk:
+    with (
+        Running(DJANGO, start=start, QRLOGIN_MAX_WAITING="0") as running,
+        Desk(OfExamples().browser(running.origin)) as desk,
+    ):
         desk.begin()
         assert full(desk)
 
@@ -158,7 +178,9 @@ def test_dialects_at_the_root_under_the_reloader() -> None:
     """They share their places with <qr-login>."""
     start, manner = "python manage.py runserver {port}", OfExamples()
     with (
-        Running(DJANGO, start=start, QRLOGIN_DIALECTS="wechat,rfc8628", QRLOGIN_MAX_WAITING="1") as running,
+        Running(
+            DJANGO, start=start, QRLOGIN_DIALECTS="wechat,rfc8628", QRLOGIN_MAX_WAITING="1"
+        ) as running,
         Phone(manner.phone(running.origin, "alice")) as alice,
         Desk(manner.browser(running.origin)) as desk,
         ThreadPoolExecutor(2) as parallel,

@@ -49,9 +49,18 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"without": "AuthenticationMiddleware"}, ["E007"]),
     ({"without": "CsrfViewMiddleware"}, ["E007"]),
     ({"QRLOGIN": {"VERIFICATION_URI": "http://127.0.0.1:8000/elsewhere"}}, ["E008", "E008"]),
-    ({"QRLOGIN": {"VERIFICATION_URI": "http://127.0.0.1:8000/login"}}, ["E008"]),  # with a code behind it there is nothing
+    (
+        {"QRLOGIN": {"VERIFICATION_URI": "http://127.0.0.1:8000/login"}},
+        ["E008"],
+    ),  # with a code behind it there is nothing
     ({"QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"}}, ["E009", "W001"]),
-    ({"QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"}, "ALLOWED_HOSTS": ["example.com"]}, ["W001"]),
+    (
+        {
+            "QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"},
+            "ALLOWED_HOSTS": ["example.com"],
+        },
+        ["W001"],
+    ),
     ({"QRLOGIN": {"VERIFICATION_URI": "https://[::1]/qr"}, "ALLOWED_HOSTS": ["[::1]"]}, ["W001"]),
     ({"WEB_CONCURRENCY": "2"}, ["W002"]),
     ({"WEB_CONCURRENCY": "2", "QRLOGIN": REDIS}, []),
@@ -63,10 +72,26 @@ STARTS: list[tuple[dict[str, Any], str]] = [
     ({"argv": "uvicorn --workers 2 config.asgi:application"}, "2"),
     ({"argv": "gunicorn --workers=3 config.wsgi"}, "3"),
     ({"argv": "gunicorn -w4 config.wsgi"}, "4"),
-    ({"argv": "gunicorn -w 1 --worker-class gthread config.wsgi", "environ": {"GUNICORN_CMD_ARGS": "--workers 2"}}, ""),
+    (
+        {
+            "argv": "gunicorn -w 1 --worker-class gthread config.wsgi",
+            "environ": {"GUNICORN_CMD_ARGS": "--workers 2"},
+        },
+        "",
+    ),
     ({"argv": "gunicorn config.wsgi", "environ": {"GUNICORN_CMD_ARGS": "-w 2"}}, "2"),
-    ({"argv": "gunicorn config.wsgi", "environ": {"WEB_CONCURRENCY": "5"}, "loaded": ["gunicorn"]}, "5"),
-    ({"argv": "daphne config.asgi:application", "environ": {"WEB_CONCURRENCY": "5"}}, ""),  # does not read it
+    (
+        {
+            "argv": "gunicorn config.wsgi",
+            "environ": {"WEB_CONCURRENCY": "5"},
+            "loaded": ["gunicorn"],
+        },
+        "5",
+    ),
+    (
+        {"argv": "daphne config.asgi:application", "environ": {"WEB_CONCURRENCY": "5"}},
+        "",
+    ),  # does not read it
     ({"argv": "uvicorn --workers 2 config.asgi:application", "settings": {"QRLOGIN": REDIS}}, ""),
 ]
 TAGS = [
@@ -74,14 +99,36 @@ TAGS = [
     {"name": "alice", "next": "/basket?a=1&b=2", "site": "Shop & Co"},
 ]
 OWN = ["/", "/qr", "/qr/abc.DEF-_=", "/qr?user_code=BCDF-GHJK", "/a/b?c=d&e=f"]
-NOT_OWN = ["", "qr", "//evil.example", "/\\evil.example", "\\/evil.example", "https://evil.example", "https:evil.example"]
-NOT_OWN += ["javascript:alert(1)", "/\t/evil.example", "/a//b", "/qr\n", "/a?b=c#d", "/%2f%2fevil.example", f"/{EVIL}"]
+NOT_OWN = [
+    "",
+    "qr",
+    "//evil.example",
+    "/\\evil.example",
+    "\\/evil.example",
+    "https://evil.example",
+    "https:evil.example",
+]
+NOT_OWN += [
+    "javascript:alert(1)",
+    "/\t/evil.example",
+    "/a//b",
+    "/qr\n",
+    "/a?b=c#d",
+    "/%2f%2fevil.example",
+    f"/{EVIL}",
+]
 FORMS = ["/login", "/signup", "/logout"]
-AS_JSON = [*(f"/qrlogin/phone/{verb}" for verb in ("scan", "confirm", "deny", "release")), "/qrlogin/id/redeem"]
+AS_JSON = [
+    *(f"/qrlogin/phone/{verb}" for verb in ("scan", "confirm", "deny", "release")),
+    "/qrlogin/id/redeem",
+]
 AS_JSON += ["/qrlogin//id/redeem", "/qrlogin/%2Fid/redeem"]
 MISREAD = [
     ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
-    ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN is what browsers call this site"),
+    (
+        {"QRLOGIN_ORIGIN": "https://example.com/shop"},
+        "QRLOGIN_ORIGIN is what browsers call this site",
+    ),
     ({"QRLOGIN_ORIGIN": "https://example.com/"}, ""),
     ({"QRLOGIN_MAX_WAITING": "many"}, "QRLOGIN_MAX_WAITING is a whole number"),
     ({"QRLOGIN_MAX_WAITING": "0"}, ""),
@@ -96,7 +143,9 @@ MISREAD = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the example that nobody has started yet."""
-    return Path(shutil.copytree(SITE, tmp_path_factory.mktemp("django") / "django_site", ignore=LEFT_OUT))
+    return Path(
+        shutil.copytree(SITE, tmp_path_factory.mktemp("django") / "django_site", ignore=LEFT_OUT)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +165,13 @@ def inside(folder: Path) -> dict[str, Any]:
     return answers
 
 
-def run(folder: Path, *command: str, asked: str = "", **env: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, *command: str, asked: str = "", **env: str
+) -> "subprocess.CompletedProcess[str]":
     told = {**surroundings(), **env}
-    return subprocess.run(command, cwd=folder, env=told, input=asked, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, cwd=folder, env=told, input=asked, capture_output=True, text=True, timeout=60
+    )
 
 
 def manage(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -131,7 +184,10 @@ def manage(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProces
 
 def test_every_check(inside: dict[str, Any]) -> None:
     for (case, numbers), found in zip(CHECKS, inside["checks"], strict=True):
-        assert [one.split()[0] for one in found] == [f"qrlogin.{number}" for number in numbers], (case, found)
+        assert [one.split()[0] for one in found] == [f"qrlogin.{number}" for number in numbers], (
+            case,
+            found,
+        )
         assert not any(KEY in one or "misspelled" in one for one in found)
 
 
@@ -140,7 +196,10 @@ def test_a_wrong_setting_stops_every_command_and_every_server(folder: Path) -> N
     for words in (["migrate"], ["runserver", "--noreload", "0"]):
         done = manage(folder, *words, **told)
         assert done.returncode == 1, words
-        assert 'qrlogin.E004) QRLOGIN["STORE"]: a store is memory, or an address such as redis://' in done.stderr
+        assert (
+            'qrlogin.E004) QRLOGIN["STORE"]: a store is memory, or an address such as redis://'
+            in done.stderr
+        )
         assert "Traceback" not in done.stderr
     for module in ("config.wsgi", "config.asgi"):
         done = run(folder, sys.executable, "-c", f"import {module}", **told)
@@ -157,25 +216,51 @@ def test_several_processes_are_refused_over_memory(inside: dict[str, Any]) -> No
     """As far as can be known: no server says how many it starts."""
     for (case, number), (kind, said) in zip(STARTS, inside["started"], strict=True):
         assert kind == ("failed" if number else "complete"), (case, said)
-        assert said.startswith(f"{number} worker processes do not share logins in memory: set QRLOGIN" if number else ""), case
+        assert said.startswith(
+            f"{number} worker processes do not share logins in memory: set QRLOGIN"
+            if number
+            else ""
+        ), case
 
 
 def test_the_gunicorn_of_the_example_refuses_them_before_it_starts_any(folder: Path) -> None:
-    done = run(folder, sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:0", "config.wsgi")
+    done = run(
+        folder,
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--workers",
+        "2",
+        "--bind",
+        "127.0.0.1:0",
+        "config.wsgi",
+    )
     assert done.returncode == 1
     assert "set QRLOGIN_STORE" in done.stderr
     assert "Booting worker" not in done.stderr
 
 
-def test_secrets_are_made_once_and_https_makes_everything_stricter(folder: Path, inside: dict[str, Any]) -> None:
+def test_secrets_are_made_once_and_https_makes_everything_stricter(
+    folder: Path, inside: dict[str, Any]
+) -> None:
     files = [folder / "instance" / name for name in ("secret_key", "qrlogin_key")]
     keys = [file.read_text() for file in files]
     assert len(set(keys)) == 2
     assert [file.stat().st_mode & 0o077 for file in (folder / "instance", *files)] == [0, 0, 0]
-    done = manage(folder, "check", "--deploy", QRLOGIN_ORIGIN="https://example.com", QRLOGIN_STORE="redis://127.0.0.1/0")
+    done = manage(
+        folder,
+        "check",
+        "--deploy",
+        QRLOGIN_ORIGIN="https://example.com",
+        QRLOGIN_STORE="redis://127.0.0.1/0",
+    )
     assert done.returncode == 0, done.stderr
     # Django would also redirect, and claim the domain and a place on a list; that is for whoever owns the domain.
-    assert set(re.findall(r"\((\w+\.\w+)\)", done.stderr)) <= {"security.W005", "security.W008", "security.W021"}
+    assert set(re.findall(r"\((\w+\.\w+)\)", done.stderr)) <= {
+        "security.W005",
+        "security.W008",
+        "security.W021",
+    }
     assert [file.read_text() for file in files] == keys
 
 
@@ -187,7 +272,10 @@ def test_tags_escape_what_is_put_into_them(inside: dict[str, Any]) -> None:
     assert "<script>alert" not in hostile
     assert hostile.count("&quot;&gt;&lt;script&gt;") == 4  # and in what stands between the tags
     assert 'src="/qrlogin/qr-login-element.js"' in plain
-    assert '<qr-login src="/qrlogin/" next="/basket?a=1&amp;b=2" csrf-header="X-CSRFToken" csrf-token="' in plain
+    assert (
+        '<qr-login src="/qrlogin/" next="/basket?a=1&amp;b=2" csrf-header="X-CSRFToken" csrf-token="'
+        in plain
+    )
     approve = '<qr-approve src="/qrlogin/phone/" at="/qr" account="alice" site="Shop &amp; Co" home="/" csrf-header="X-CSRFToken"'
     assert approve in plain
     assert "stream=" not in plain
@@ -206,4 +294,6 @@ def test_what_acts_with_the_sites_authority_needs_a_token(inside: dict[str, Any]
 
 def test_the_looks_are_those_of_the_other_examples() -> None:
     for name in ("style.css", "icon.svg"):
-        assert (SITE / "static" / name).read_bytes() == (EXAMPLES / "flask_app" / "static" / name).read_bytes()
+        assert (SITE / "static" / name).read_bytes() == (
+            EXAMPLES / "flask_app" / "static" / name
+        ).read_bytes()

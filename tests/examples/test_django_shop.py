@@ -14,7 +14,7 @@ from tests.examples.test_django_settings import KEY, SITE, manage, run
 from tests.examples.visitors import PASSWORD, Visitor
 from tests.wire.clock import eventually
 
-PLACES = 8  # for waits, unless one says otherwise
+PATH_PARAMETERS = 8  # for waits, unless one says otherwise
 SHOP = Path(__file__).parent / "existing_django"
 ENV = {"SECRET_KEY": "of this test, and of no other: 0123456789abcdef", "QRLOGIN_KEY": KEY}
 
@@ -28,7 +28,9 @@ def test_the_diff_of_the_readme(tmp_path: Path) -> None:
     shutil.copytree(SITE / "qrlogin_django", shop / "qrlogin_django", ignore=LEFT_OUT)
     (command,) = re.findall(r"^gunicorn .* shop\.wsgi$", DJANGO.readme, re.MULTILINE)
     start = f"env QR_ADDRESS=$QRLOGIN_ORIGIN/qr {command} --bind 127.0.0.1:{{port}}"
-    with Running(DJANGO, folder=shop, start=start, **ENV, QR_ADDRESS="http://127.0.0.1/qr") as running:
+    with Running(
+        DJANGO, folder=shop, start=start, **ENV, QR_ADDRESS="http://127.0.0.1/qr"
+    ) as running:
         made = manage(
             shop,
             *("createsuperuser", "--noinput", "--username=alice", "--email="),
@@ -46,7 +48,10 @@ def test_the_diff_of_the_readme(tmp_path: Path) -> None:
             assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
             assert "Hello, alice." in desk.visitor.http.get("/").text
         with ExitStack() as stack:
-            late, *desks = (stack.enter_context(Desk(Visitor(running.origin))).begin() for _ in range(1 + PLACES))
+            late, *desks = (
+                stack.enter_context(Desk(Visitor(running.origin))).begin()
+                for _ in range(1 + PATH_PARAMETERS)
+            )
             waits = [waiting(desk) for desk in desks]
             settle(late, *waits)
             running.stop()
@@ -54,6 +59,13 @@ def test_the_diff_of_the_readme(tmp_path: Path) -> None:
             assert sooner_than(waits), running.log[-2000:]
             assert {each.answer()["state"] for each in waits} == {"pending"}
     several = run(
-        shop, sys.executable, "-m", *command.split(), "--workers=2", "--check-config", **ENV, QR_ADDRESS="http://127.0.0.1/qr"
+        shop,
+        sys.executable,
+        "-m",
+        *command.split(),
+        "--workers=2",
+        "--check-config",
+        **ENV,
+        QR_ADDRESS="http://127.0.0.1/qr",
     )
     assert "2 worker processes do not share logins in memory" in several.stderr

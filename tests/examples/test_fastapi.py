@@ -26,7 +26,11 @@ def ask(method: str, url: str, **more: Any) -> httpx2.Response:
 
 
 def test_another_method_is_told_which_ones_there_are(site: Served) -> None:
-    for method, path, allowed in (("PUT", "begin", "POST"), ("HEAD", "phone/scan", "POST"), ("DELETE", "A" * 22, "GET")):
+    for method, path, allowed in (
+        ("PUT", "begin", "POST"),
+        ("HEAD", "phone/scan", "POST"),
+        ("DELETE", "A" * 22, "GET"),
+    ):
         answer = ask(method, f"{site.origin}/qrlogin/{path}")
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
@@ -38,12 +42,17 @@ def test_a_form_of_another_site_is_refused(site: Served) -> None:
             for headers in (
                 {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
                 {"Sec-Fetch-Site": "same-site"},
-                {"Origin": f"http://localhost:{site.origin.rpartition(':')[2]}", "Sec-Fetch-Site": "same-site"},
+                {
+                    "Origin": f"http://localhost:{site.origin.rpartition(':')[2]}",
+                    "Sec-Fetch-Site": "same-site",
+                },
             ):
                 answer = alice.http.post(path, data=fields, headers=headers)
                 assert answer.status_code == 403, (path, headers)
                 assert "set-cookie" not in answer.headers
-            answer = ask("POST", f"{site.origin}{path}", data=fields)  # nothing says that a page sent it at all
+            answer = ask(
+                "POST", f"{site.origin}{path}", data=fields
+            )  # nothing says that a page sent it at all
             assert answer.status_code == 403
         assert "alice" in alice.http.get("/").text
     with Visitor(site.origin) as nobody:
@@ -52,15 +61,34 @@ def test_a_form_of_another_site_is_refused(site: Served) -> None:
 
 def test_a_form_is_small_and_says_each_thing_once(site: Served) -> None:
     own = {"Origin": site.origin, "Content-Type": "application/x-www-form-urlencoded"}
-    for body, status in (("name=" + "x" * 5000, 413), ("name=a&name=b&password=c", 400), ('{"name":"a"}', 415)):
+    for body, status in (
+        ("name=" + "x" * 5000, 413),
+        ("name=a&name=b&password=c", 400),
+        ('{"name":"a"}', 415),
+    ):
         kind = {"Content-Type": "application/json"} if status == 415 else {}
         answer = ask("POST", f"{site.origin}/login", content=body, headers=own | kind)
-        assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            status,
+            "text/html; charset=utf-8",
+        )
 
 
 ELSEWHERE = (
-    *("//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example", "\\\\elsewhere.example", "javascript:alert(1)"),
-    *("/%0d%0aSet-Cookie:a=b", " //elsewhere.example", "/\t/elsewhere.example", "/%2f/elsewhere.example", ""),
+    *(
+        "//elsewhere.example",
+        "https://elsewhere.example",
+        "/\\elsewhere.example",
+        "\\\\elsewhere.example",
+        "javascript:alert(1)",
+    ),
+    *(
+        "/%0d%0aSet-Cookie:a=b",
+        " //elsewhere.example",
+        "/\t/elsewhere.example",
+        "/%2f/elsewhere.example",
+        "",
+    ),
 )
 
 
@@ -72,7 +100,9 @@ def test_next_leads_to_paths_of_this_site_only(site: Served) -> None:
             answers = [nina.http.get("/login", params={"next": target})]
             sent = {"name": "nina", "password": PASSWORD, "next": target}
             answers.append(nina.http.post("/login", data=sent, headers={"Origin": site.origin}))
-            assert [(answer.status_code, answer.headers["location"]) for answer in answers] == [(303, led)] * 2
+            assert [(answer.status_code, answer.headers["location"]) for answer in answers] == [
+                (303, led)
+            ] * 2
 
 
 def test_a_planted_session_is_worth_nothing_after_a_login(site: Served) -> None:
@@ -104,9 +134,13 @@ class Watched:
         return self.real.hash(password)
 
 
-def test_an_unknown_name_costs_a_hash_and_no_hash_a_connection(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_costs_a_hash_and_no_hash_a_connection(
+    site: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     signed_up(site, "carol").http.close()
-    eventually(lambda: site.module.engine.pool.checkedout() == 0)  # an answer is sent before its own goes back
+    eventually(
+        lambda: site.module.engine.pool.checkedout() == 0
+    )  # an answer is sent before its own goes back
     people, seen = sys.modules["people"], list[tuple[str, int]]()
     watch = lambda kept: seen.append((kept[:9], site.module.engine.pool.checkedout()))  # noqa: E731
     monkeypatch.setattr(people, "_hasher", Watched(vars(people)["_hasher"], watch))
@@ -117,7 +151,9 @@ def test_an_unknown_name_costs_a_hash_and_no_hash_a_connection(site: Served, mon
     assert seen == [("$argon2id", 0)] * 2
 
 
-def test_a_password_that_was_hashed_weaker_is_hashed_anew(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_that_was_hashed_weaker_is_hashed_anew(
+    site: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     signed_up(site, "dora").http.close()
     people = sys.modules["people"]
 
@@ -141,12 +177,16 @@ def test_every_page_is_guarded(site: Served) -> None:
         headers = ask("GET", f"{site.origin}{path}").headers
         assert "frame-ancestors 'none'" in headers["content-security-policy"], path
         assert headers["x-frame-options"] == "DENY"
-        assert headers["referrer-policy"] == ("no-referrer" if path == "/qr/abc" else "same-origin"), path
+        assert headers["referrer-policy"] == (
+            "no-referrer" if path == "/qr/abc" else "same-origin"
+        ), path
     page = ask("GET", f"{site.origin}/login", headers={"Accept-Language": "zh-CN"})
     assert '<html lang="zh-CN">' in page.text
 
 
-def test_a_failure_and_the_docs_are_guarded_too(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_and_the_docs_are_guarded_too(
+    site: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys.modules["people"], "_hasher", None)
     form = {"name": "a", "password": PASSWORD}
     failed = ask("POST", f"{site.origin}/login", data=form, headers={"Origin": site.origin})
@@ -155,7 +195,10 @@ def test_a_failure_and_the_docs_are_guarded_too(site: Served, monkeypatch: pytes
     assert "content-security-policy" in failed.headers
     assert "content-security-policy" not in docs.headers
     for answer in (failed, docs):
-        guards = [answer.headers[name] for name in ("x-frame-options", "x-content-type-options", "cache-control")]
+        guards = [
+            answer.headers[name]
+            for name in ("x-frame-options", "x-content-type-options", "cache-control")
+        ]
         assert guards == ["DENY", "nosniff", "no-store"]
 
 

@@ -34,13 +34,22 @@ def test_an_application_with_the_diff_logs_in_by_phone(tmp_path: Path) -> None:
 
 def logs_in(folder: Path, port: int) -> None:
     origin = f"http://{LOOPBACK}:{port}"
-    keys = {"SECRET_KEY": "of the sessions", "QRLOGIN_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "ORIGIN": origin}
+    keys = {
+        "SECRET_KEY": "of the sessions",
+        "QRLOGIN_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        "ORIGIN": origin,
+    }
     start = [sys.executable, "-m", "uvicorn", "app:app", f"--port={port}", "--log-level=warning"]
     server = subprocess.Popen(start, cwd=folder, env=surroundings() | keys)
     try:
         eventually(lambda: server.poll() is not None or answers(f"{origin}/login"))
         with Phone(Visitor(origin)) as phone, Desk(Visitor(origin)) as desk:
-            assert phone.visitor.send_form("/login", name="alice", password="alice's password").status_code == 303
+            assert (
+                phone.visitor.send_form(
+                    "/login", name="alice", password="alice's password"
+                ).status_code
+                == 303
+            )
             assert desk.visitor.page("/login").first("qr-login")["src"] == "/qrlogin/"
             phone.code = desk.begin().complete
             page = phone.visitor.page(phone.code.removeprefix(origin))

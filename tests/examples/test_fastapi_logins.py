@@ -31,7 +31,9 @@ def test_a_look_at_a_login_brings_no_session_back(site: Served) -> None:
         desk.begin()
         seen = alice.get(desk.login_id)
         assert seen.status_code == 200
-        assert not any(cookie.startswith("session=") for cookie in seen.headers.get_list("set-cookie"))
+        assert not any(
+            cookie.startswith("session=") for cookie in seen.headers.get_list("set-cookie")
+        )
 
 
 def test_who_closed_the_account_after_approving_is_not_logged_in(site: Served) -> None:
@@ -49,7 +51,9 @@ def test_who_closed_the_account_after_approving_is_not_logged_in(site: Served) -
         assert desk.visitor.http.get("/").status_code == 302
         signed_up(site, "bob").http.close()
         with module.Session(module.engine) as db:
-            assert db.get(module.Account, number) is None  # others may still hold cookies of that number
+            assert (
+                db.get(module.Account, number) is None
+            )  # others may still hold cookies of that number
     gone = Redeemed("a" * 22, subject=str(number), shown_as="", context={}, redeemed_at_ms=0)
     with pytest.raises(module.HTTPException) as told:
         site.call(lambda: module.tokens(gone))
@@ -60,14 +64,18 @@ def test_who_is_signed_in_is_asked_without_keeping_a_connection(site: Served) ->
     """A connection that is kept until the page is made is missing to those who have a thread and want one."""
     signed_up(site, "erin").http.close()
     module = site.module
-    eventually(lambda: module.engine.pool.checkedout() == 0)  # an answer is sent before its own goes back
+    eventually(
+        lambda: module.engine.pool.checkedout() == 0
+    )  # an answer is sent before its own goes back
     with module.Session(module.engine) as db:
         number = db.query(module.Account).filter_by(name="erin").one().id
     assert module.signed_in(SimpleNamespace(session={"account": number}), None).name == "erin"
     assert module.engine.pool.checkedout() == 0
 
 
-def test_the_database_is_not_asked_in_the_event_loop(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_not_asked_in_the_event_loop(
+    site: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads = set[int]()
 
     def account_in(redeemed: Redeemed) -> int:
@@ -104,7 +112,7 @@ def test_a_lost_answer_comes_again_with_the_same_tokens(site: Served) -> None:
 
 
 def free(site: Served) -> int:
-    return len(site.module.native_endpoint._places._free)
+    return len(site.module.native_endpoint._slots._free)
 
 
 def test_a_websocket_of_another_site_or_of_nobody_is_refused(site: Served) -> None:
@@ -112,8 +120,14 @@ def test_a_websocket_of_another_site_or_of_nobody_is_refused(site: Served) -> No
         address = f"{site.origin.replace('http', 'ws')}/qrlogin/{desk.post('begin').json()['login_id']}/socket"
         cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in desk.jar().items())}
         nobody: dict[str, str] = {}
-        for headers, origin, status in ((cookies, "https://elsewhere.example", 403), (nobody, site.origin, 404)):
-            with pytest.raises(InvalidStatus) as refused, connect(address, additional_headers=headers, origin=Origin(origin)):
+        for headers, origin, status in (
+            (cookies, "https://elsewhere.example", 403),
+            (nobody, site.origin, 404),
+        ):
+            with (
+                pytest.raises(InvalidStatus) as refused,
+                connect(address, additional_headers=headers, origin=Origin(origin)),
+            ):
                 pass
             assert refused.value.response.status_code == status
 
@@ -126,7 +140,9 @@ def test_who_leaves_gives_its_place_back(path: str, site: Served) -> None:
         asked = f"GET /qrlogin/{path.format(login)} HTTP/1.1\r\nHost: {LOOPBACK}\r\nCookie: {cookies}\r\n\r\n"
         most = site.module.settings.max_waiting
         for reset in (False, True):
-            with socket.create_connection((LOOPBACK, int(site.origin.rpartition(":")[2]))) as connection:
+            with socket.create_connection(
+                (LOOPBACK, int(site.origin.rpartition(":")[2]))
+            ) as connection:
                 connection.sendall(asked.encode())
                 eventually(lambda: free(site) == most - 1)
                 if reset:

@@ -42,9 +42,22 @@ def finds_nothing(site: Served, folder: Path, *options: str, config: str = "") -
     """The order and the data are the same at every run."""
     toml = folder / "schemathesis.toml"
     toml.write_text(config + RULES)
-    command = [str(Path(sys.executable).with_name("schemathesis")), f"--config-file={toml}", "run", f"{site.origin}/openapi.json"]
-    fixed = ["--mode=all", "--generation-deterministic", "--no-color", "--warnings=off", "--max-examples=3"]
-    done = subprocess.run([*command, *fixed, *options], cwd=folder, capture_output=True, text=True, timeout=250)
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        f"--config-file={toml}",
+        "run",
+        f"{site.origin}/openapi.json",
+    ]
+    fixed = [
+        "--mode=all",
+        "--generation-deterministic",
+        "--no-color",
+        "--warnings=off",
+        "--max-examples=3",
+    ]
+    done = subprocess.run(
+        [*command, *fixed, *options], cwd=folder, capture_output=True, text=True, timeout=250
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     operations = sum(len(item) for item in site.module.app.openapi()["paths"].values())
     assert f"Tested: {operations}\n" in done.stdout, done.stdout
@@ -57,7 +70,9 @@ def test_nobody_finds_anything(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("state", "phases"), [("pending", "coverage,fuzzing"), ("confirmed", "coverage")])
+@pytest.mark.parametrize(
+    ("state", "phases"), [("pending", "coverage,fuzzing"), ("confirmed", "coverage")]
+)
 def test_somebody_with_a_login_finds_nothing(state: str, phases: str, tmp_path: Path) -> None:
     with served(tmp_path) as site, signed_up(site, "alice") as visitor:
         begun = visitor.post("begin").json()
@@ -68,6 +83,12 @@ def test_somebody_with_a_login_finds_nothing(state: str, phases: str, tmp_path: 
         site.call(site.module.qr.drain)  # else each question whose answer is no news would be held
         cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar().items())
         own = f'parameters = {{ login_id = "{begun["login_id"]}" }}\n[generation]\nwith-security-parameters = false\n'
-        headers = [f"--header=Cookie:{cookies}", f"--header=Origin:{site.origin}", "--exclude-checks=ignored_auth"]
+        headers = [
+            f"--header=Cookie:{cookies}",
+            f"--header=Origin:{site.origin}",
+            "--exclude-checks=ignored_auth",
+        ]
         finds_nothing(site, tmp_path, f"--phases={phases}", *headers, config=own)
-        assert visitor.get(begun["login_id"]).json()["state"] == "cancelled"  # that is how far it came
+        assert (
+            visitor.get(begun["login_id"]).json()["state"] == "cancelled"
+        )  # that is how far it came

@@ -28,7 +28,9 @@ from tests.examples.visitors import PASSWORD
 
 def visiting(module: ModuleType) -> httpx2.AsyncClient:
     origin = module.settings.origin
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(module.app), base_url=origin, headers={"Origin": origin})
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(module.app), base_url=origin, headers={"Origin": origin}
+    )
 
 
 @pytest.mark.parametrize("dialects", ["", "all"])
@@ -45,7 +47,9 @@ def test_openapi_lists_the_routes_and_nothing_else(dialects: str, tmp_path: Path
         one, ours = described["paths"][path][method], mounted[path][method]
         for key in ("parameters", "requestBody", "responses"):
             assert one.get(key) == ours.get(key), (path, method, key)
-        told, said = ({name for way in each.get("security", ()) for name in way} for each in (one, ours))
+        told, said = (
+            {name for way in each.get("security", ()) for name in way} for each in (one, ours)
+        )
         assert told == ({"session"} if path.startswith("/qrlogin/phone/") else said)
         assert told <= described["components"]["securitySchemes"].keys()
     ids = [one["operationId"] for item in described["paths"].values() for one in item.values()]
@@ -58,10 +62,22 @@ def test_openapi_lists_the_routes_and_nothing_else(dialects: str, tmp_path: Path
         ("QRLOGIN_ORIGIN", "example.com", "QRLOGIN_ORIGIN is what browsers call this site"),
         ("QRLOGIN_ORIGIN", "https://example.com/app", "without a path"),
         ("QRLOGIN_ORIGIN", "http://example.com", "https"),
-        ("QRLOGIN_STORE", "sqlite://", "QRLOGIN_STORE: a store is memory, or an address such as redis://"),
+        (
+            "QRLOGIN_STORE",
+            "sqlite://",
+            "QRLOGIN_STORE: a store is memory, or an address such as redis://",
+        ),
         ("QRLOGIN_SECRET_KEYS", "short", "keygen"),
-        ("QRLOGIN_DIALECTS", "wechat,esperanto", "QRLOGIN_DIALECTS: there is no 'esperanto'; there are wechat"),
-        ("QRLOGIN_MAX_WAITING", "many", "QRLOGIN_MAX_WAITING is a whole number from 0 on, such as 2000"),
+        (
+            "QRLOGIN_DIALECTS",
+            "wechat,esperanto",
+            "QRLOGIN_DIALECTS: there is no 'esperanto'; there are wechat",
+        ),
+        (
+            "QRLOGIN_MAX_WAITING",
+            "many",
+            "QRLOGIN_MAX_WAITING is a whole number from 0 on, such as 2000",
+        ),
         ("QRLOGIN_MAX_WAITING", "-1", "QRLOGIN_MAX_WAITING is a whole number"),
         ("QRLOGIN_LIFETIME", "0", "QRLOGIN_LIFETIME is a whole number from 1 on"),
         ("QRLOGIN_DATABASE", "nonsense://x", "nonsense"),
@@ -91,10 +107,12 @@ async def test_a_site_may_be_called_by_a_number(loop: asyncio.Runner, tmp_path: 
     with imported(tmp_path, QRLOGIN_ORIGIN="http://[::1]:8000") as module:
         async with visiting(module) as client:
             assert (await client.get("/login")).status_code == 200
-            assert (await client.get("/login", headers={"Host": "localhost:8000"})).status_code == 400
+            assert (
+                await client.get("/login", headers={"Host": "localhost:8000"})
+            ).status_code == 400
 
 
-# Several workers
+# CombinedDialect workers
 
 
 @pytest.mark.parametrize(
@@ -113,7 +131,11 @@ async def test_a_site_may_be_called_by_a_number(loop: asyncio.Runner, tmp_path: 
     ],
 )
 def test_whether_there_are_several_workers(
-    command: str, environ: dict[str, str], several: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str,
+    environ: dict[str, str],
+    several: bool | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with imported(tmp_path):
         asked = sys.modules["settings"].one_of_several
@@ -124,11 +146,16 @@ def test_whether_there_are_several_workers(
         assert not asked(command.split(), environ), "another server does not read what is uvicorn's"
 
 
-def test_only_over_memory_it_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_over_memory_it_matters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
     redis = {"QRLOGIN_STORE": "redis://127.0.0.1:1/0"}
     monkeypatch.setattr(sys, "argv", ["uvicorn", "--workers", "2", "app:app"])
-    with imported(tmp_path, **redis), pytest.raises(Misconfigured, match="several workers need a store"):
+    with (
+        imported(tmp_path, **redis),
+        pytest.raises(Misconfigured, match="several workers need a store"),
+    ):
         sys.modules["settings"].read({}, tmp_path)
     monkeypatch.setattr(sys, "argv", ["a-program"])
     for env, warned in ((redis, False), ({}, True)):
@@ -141,7 +168,14 @@ def test_several_workers_over_memory_are_told_and_end(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "app", ignore=LEFT_OUT)
     with own_port() as port:
         line = [sys.executable, "-m", "uvicorn", "--workers=2", f"--port={port}", "app:app"]
-        done = subprocess.run(line, cwd=tmp_path / "app", env=surroundings(), capture_output=True, text=True, timeout=90)
+        done = subprocess.run(
+            line,
+            cwd=tmp_path / "app",
+            env=surroundings(),
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
     assert "It cannot start: several workers need a store that they share" in done.stderr
     assert "stopping the parent process" in done.stderr
     assert "Traceback" not in done.stderr
@@ -158,14 +192,19 @@ def test_keys_and_people_are_for_their_owner_alone(tmp_path: Path) -> None:
             first = module.settings
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     keys = sorted(folder.glob("*_key"))
-    assert [(key.name, stat.S_IMODE(key.stat().st_mode)) for key in keys] == [("qrlogin_key", 0o600), ("session_key", 0o600)]
+    assert [(key.name, stat.S_IMODE(key.stat().st_mode)) for key in keys] == [
+        ("qrlogin_key", 0o600),
+        ("session_key", 0o600),
+    ]
     assert all(key.read_text() not in repr(first) for key in keys)
     keys[0].chmod(0o644)
     with imported(tmp_path / "new"), pytest.raises(Misconfigured, match="chmod 600"):
         sys.modules["settings"].read({}, folder)
 
 
-async def test_a_restart_keeps_people_and_sessions_and_keys(loop: asyncio.Runner, tmp_path: Path) -> None:
+async def test_a_restart_keeps_people_and_sessions_and_keys(
+    loop: asyncio.Runner, tmp_path: Path
+) -> None:
     form = {"name": "alice", "password": PASSWORD}
     with imported(tmp_path) as module:
         keys = module.settings.secret_keys
@@ -181,7 +220,9 @@ async def test_a_restart_keeps_people_and_sessions_and_keys(loop: asyncio.Runner
             assert (await anew.post("/signup", data=form)).status_code == 200  # the name is taken
 
 
-def test_the_model_is_what_the_migrations_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_what_the_migrations_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with imported(tmp_path):
         monkeypatch.setenv("QRLOGIN_DATABASE", str(tmp_path / "another.sqlite3"))
         config = Config(FOLDER / "alembic.ini")
@@ -193,7 +234,9 @@ def test_the_model_is_what_the_migrations_make(tmp_path: Path, monkeypatch: pyte
         command.upgrade(config, "head")
 
 
-def test_no_more_is_hashed_at_once_than_there_are_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_hashed_at_once_than_there_are_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     working, most, lock = 0, 0, threading.Lock()
 
     class Slow:
@@ -217,7 +260,9 @@ def test_no_more_is_hashed_at_once_than_there_are_processors(tmp_path: Path, mon
 
         def come(number: int) -> None:
             with module.Session(module.engine) as db:
-                (people.make_account if number % 2 else people.account_of)(db, f"name {number}", PASSWORD)
+                (people.make_account if number % 2 else people.account_of)(
+                    db, f"name {number}", PASSWORD
+                )
 
         list(threads.map(come, range(8 * (os.cpu_count() or 1))))
     assert 1 <= most <= (os.cpu_count() or 1)

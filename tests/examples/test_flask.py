@@ -14,7 +14,16 @@ import pytest
 from flask import Flask
 from werkzeug.exceptions import TooManyRequests
 
-from tests.examples.inside_flask import SAME_SITE, Desk, by_phone, hidden, imported, made, session_of, sign_up
+from tests.examples.inside_flask import (
+    SAME_SITE,
+    Desk,
+    by_phone,
+    hidden,
+    imported,
+    made,
+    session_of,
+    sign_up,
+)
 from tests.examples.visitors import PASSWORD, Tags
 
 
@@ -47,7 +56,9 @@ def test_passwords_are_kept_as_scrypt(app: Flask, tmp_path: Path) -> None:
     assert PASSWORD not in kept
 
 
-def test_an_unknown_name_costs_a_hash_and_hashes_queue(app: Flask, example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_costs_a_hash_and_hashes_queue(
+    app: Flask, example: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No more at once than there are processors, and who queues holds no connection to the database."""
     processors, lock = os.cpu_count() or 1, threading.Lock()
     checked, busy, most = list[str](), 0, 0
@@ -92,7 +103,9 @@ def test_signing_up_says_what_is_wrong(app: Flask, fields: dict[str, str], told:
     if told == "is taken":
         sign_up(app)
     client = app.test_client()
-    seen = client.post("/signup", data={**hidden(client, "/signup"), "name": "bob", "password": PASSWORD, **fields})
+    seen = client.post(
+        "/signup", data={**hidden(client, "/signup"), "name": "bob", "password": PASSWORD, **fields}
+    )
     assert told in seen.text
     assert (seen.status_code == 302) == (not told)
     assert fields.get("password", PASSWORD) not in seen.text
@@ -123,7 +136,16 @@ def test_next_leads_to_paths_of_this_site_only(app: Flask) -> None:
     anybody, alice = app.test_client(), sign_up(app)
     for own in ("/qr/abc_-.=", "/qr?user_code=WDJB-MJHT"):
         assert alice.get("/login", query_string={"next": own}).location == own
-    for text in ("", "//evil.example", "https://evil.example", "/\\evil.example", "/..//evil.example", "/a\n", "/é", "/a b"):
+    for text in (
+        "",
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "/..//evil.example",
+        "/a\n",
+        "/é",
+        "/a b",
+    ):
         page = Tags(anybody.get("/login", query_string={"next": text}).text)
         assert page.hidden()["next"] == page.first("qr-login")["next"] == "/"
         assert alice.get("/login", query_string={"next": text}).location == "/"
@@ -158,7 +180,10 @@ def test_a_login_by_password_takes_nothing_along(app: Flask) -> None:
         planted["login_id"] = "somebody's"
         token = planted["csrf_token"]
     before = session_of(client)
-    assert client.post("/login", data={**fields, "name": "alice", "password": PASSWORD}).location == "/"
+    assert (
+        client.post("/login", data={**fields, "name": "alice", "password": PASSWORD}).location
+        == "/"
+    )
     assert session_of(client) != before
     with client.session_transaction() as session:
         assert session.get("csrf_token") != token
@@ -184,7 +209,9 @@ def test_a_look_at_a_login_brings_no_session_back(app: Flask) -> None:
     assert not any(cookie.startswith("session=") for cookie in seen.headers.getlist("Set-Cookie"))
 
 
-def test_who_closed_the_account_after_approving_is_not_logged_in(app: Flask, example: ModuleType) -> None:
+def test_who_closed_the_account_after_approving_is_not_logged_in(
+    app: Flask, example: ModuleType
+) -> None:
     desk = app.test_client()
     login = Desk(desk, sign_up(app))
     close_account(app, example)
@@ -193,13 +220,17 @@ def test_who_closed_the_account_after_approving_is_not_logged_in(app: Flask, exa
     assert desk.get("/").status_code == 302
     sign_up(app, "bob")
     with app.app_context():
-        assert example.account_of("bob", PASSWORD).id == 2  # not the number that others may still hold cookies of
+        assert (
+            example.account_of("bob", PASSWORD).id == 2
+        )  # not the number that others may still hold cookies of
 
 
 # Tokens
 
 
-def test_a_device_gets_the_same_tokens_for_the_same_login(example: ModuleType, tmp_path: Path) -> None:
+def test_a_device_gets_the_same_tokens_for_the_same_login(
+    example: ModuleType, tmp_path: Path
+) -> None:
     app = made(example, tmp_path / "instance", QRLOGIN_DIALECTS="rfc8628")
     phone, device = sign_up(app), app.test_client()
     assert "typed" in Tags(phone.get("/qr").text).first("qr-approve")
@@ -212,7 +243,10 @@ def test_a_device_gets_the_same_tokens_for_the_same_login(example: ModuleType, t
 
     one, other = approved(), approved()
     first = device.post("/token", data=one).json or {}
-    assert (first["token_type"], first["openid"]) == ("Bearer", "1")  # `openid` is what a client of wechat_open asks for
+    assert (first["token_type"], first["openid"]) == (
+        "Bearer",
+        "1",
+    )  # `openid` is what a client of wechat_open asks for
     assert device.post("/token", data=one).json == first  # the answer was lost
     assert (device.post("/token", data=other).json or {})["access_token"] != first["access_token"]
     assert session_of(device) == ""

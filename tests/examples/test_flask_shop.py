@@ -20,7 +20,7 @@ from tests.examples.visitors import Visitor
 from tests.servers import LOOPBACK
 from tests.wire.clock import eventually
 
-PLACES = 8  # for waits, unless one says otherwise
+PATH_PARAMETERS = 8  # for waits, unless one says otherwise
 FOLDER, BEFORE = EXAMPLES / "flask_app", Path(__file__).with_name("existing_flask")
 
 
@@ -39,7 +39,9 @@ def shop(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with own_port() as port:
         origin = f"http://{LOOPBACK}:{port}"
         command = [*shlex.split(*said), f"--bind={LOOPBACK}:{port}"]
-        with subprocess.Popen(command, cwd=folder, env={**surroundings(), "ORIGIN": origin, **keys}) as process:
+        with subprocess.Popen(
+            command, cwd=folder, env={**surroundings(), "ORIGIN": origin, **keys}
+        ) as process:
             try:
                 eventually(lambda: answers(origin) or process.poll() is not None)
                 yield origin, process
@@ -55,8 +57,17 @@ def answers(origin: str) -> bool:
 
 
 def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
-    with shop(tmp_path / "shop") as (origin, process), Phone(Visitor(origin)) as alice, Desk(Visitor(origin)) as desk:
-        assert alice.visitor.send_form("/login", name="alice", password="alice's password").headers["location"] == "/"
+    with (
+        shop(tmp_path / "shop") as (origin, process),
+        Phone(Visitor(origin)) as alice,
+        Desk(Visitor(origin)) as desk,
+    ):
+        assert (
+            alice.visitor.send_form("/login", name="alice", password="alice's password").headers[
+                "location"
+            ]
+            == "/"
+        )
         desk.visitor.page("/login")
         alice.see(desk.begin())
         alice.visitor.page(alice.code.removeprefix(origin))
@@ -65,7 +76,9 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
         assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
         assert "Hello, alice" in desk.visitor.http.get("/").text
         with ExitStack() as stack:
-            desks = [stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(PLACES)]
+            desks = [
+                stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(PATH_PARAMETERS)
+            ]
             waits = [waiting(each) for each in desks]
             settle(desk.begin(), *waits)
             process.terminate()
@@ -76,8 +89,19 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
 
 def test_several_workers_without_a_shared_store_are_refused(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "flask_app", ignore=LEFT_OUT)
-    command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:0", "app:app"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--workers",
+        "2",
+        "--bind",
+        "127.0.0.1:0",
+        "app:app",
+    ]
     environ = {name: value for name, value in os.environ.items() if name != "QRLOGIN_STORE"}
-    done = subprocess.run(command, cwd=tmp_path / "flask_app", env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=tmp_path / "flask_app", env=environ, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1
     assert "set QRLOGIN_STORE, for example to redis://" in done.stderr

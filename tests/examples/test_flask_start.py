@@ -14,8 +14,17 @@ from flask import Flask
 from flask_migrate import check, downgrade, upgrade
 
 from qrlogin import Misconfigured
-from qrlogin.wire import Endpoint, Places
-from tests.examples.inside_flask import FOLDER, ORIGIN, SAME_SITE, hidden, imported, made, session_of, sign_up
+from qrlogin.wire import Endpoint, WaitSlots
+from tests.examples.inside_flask import (
+    FOLDER,
+    ORIGIN,
+    SAME_SITE,
+    hidden,
+    imported,
+    made,
+    session_of,
+    sign_up,
+)
 from tests.examples.visitors import PASSWORD
 
 
@@ -39,13 +48,19 @@ def test_what_makes_no_sense_is_refused_with_its_name(make: Callable[..., Flask]
         ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
         ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN .* without a path"),
         ({"QRLOGIN_ORIGIN": "http://example.com"}, "https"),
-        ({"QRLOGIN_STORE": "postgres://x"}, "QRLOGIN_STORE: a store is memory, or an address such as redis://"),
+        (
+            {"QRLOGIN_STORE": "postgres://x"},
+            "QRLOGIN_STORE: a store is memory, or an address such as redis://",
+        ),
         ({"QRLOGIN_SECRET_KEYS": "short"}, "Make one with: python -m qrlogin keygen"),
         ({"QRLOGIN_MAX_WAITING": "-1"}, "QRLOGIN_MAX_WAITING is a whole number from 0 on"),
         ({"QRLOGIN_MAX_WAITING": "many"}, "such as 8"),
         ({"QRLOGIN_LIFETIME": "0"}, "QRLOGIN_LIFETIME is a whole number from 1 on"),
         ({"QRLOGIN_LIFETIME": "601"}, "QRLOGIN_LIFETIME: .* between 1 and 600"),
-        ({"QRLOGIN_DIALECTS": "wechat,klingon"}, "QRLOGIN_DIALECTS: there is no 'klingon'; there are wechat,"),
+        (
+            {"QRLOGIN_DIALECTS": "wechat,klingon"},
+            "QRLOGIN_DIALECTS: there is no 'klingon'; there are wechat,",
+        ),
     ):
         with pytest.raises(Misconfigured, match=told) as refused:
             make(**environ)
@@ -53,7 +68,13 @@ def test_what_makes_no_sense_is_refused_with_its_name(make: Callable[..., Flask]
 
 
 def test_empty_settings_are_none(make: Callable[..., Flask]) -> None:
-    app = make(QRLOGIN_ORIGIN="", QRLOGIN_STORE="", QRLOGIN_SECRET_KEYS=" ", QRLOGIN_MAX_WAITING="", QRLOGIN_DIALECTS=" , ")
+    app = make(
+        QRLOGIN_ORIGIN="",
+        QRLOGIN_STORE="",
+        QRLOGIN_SECRET_KEYS=" ",
+        QRLOGIN_MAX_WAITING="",
+        QRLOGIN_DIALECTS=" , ",
+    )
     assert app.config["QRLOGIN_ORIGIN"] == "http://127.0.0.1:5000"
     assert app.config["QRLOGIN_MAX_WAITING"] == 8
 
@@ -73,10 +94,14 @@ def test_every_dialect_at_the_root(make: Callable[..., Flask]) -> None:
     assert begun["verification_uri"] == f"{ORIGIN}/qr"
     assert client.get("/login").status_code == 200
     assert client.get("/nothing").status_code == 404
-    assert client.post("/phone/scan", json={"code": begun["user_code"]}, headers=SAME_SITE).status_code in (400, 404)
+    assert client.post(
+        "/phone/scan", json={"code": begun["user_code"]}, headers=SAME_SITE
+    ).status_code in (400, 404)
 
 
-def test_all_that_is_mounted_shares_the_places(make: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_is_mounted_shares_the_places(
+    make: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
     shared = list[object]()
 
     def endpoint(*given: Any, max_waiting: Any) -> Endpoint:
@@ -86,7 +111,7 @@ def test_all_that_is_mounted_shares_the_places(make: Callable[..., Flask], monke
     monkeypatch.setattr(sys.modules["adapter"], "Endpoint", endpoint)
     make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
     native, dialects = shared
-    assert isinstance(native, Places)
+    assert isinstance(native, WaitSlots)
     assert native is dialects
 
 
@@ -103,7 +128,12 @@ def test_a_restart_keeps_people_sessions_and_keys(make: Callable[..., Flask]) ->
     client.set_cookie("session", cookie)
     assert "alice" in client.get("/").text
     again = second.test_client()
-    assert again.post("/login", data={**hidden(again, "/login"), "name": "alice", "password": PASSWORD}).location == "/"
+    assert (
+        again.post(
+            "/login", data={**hidden(again, "/login"), "name": "alice", "password": PASSWORD}
+        ).location
+        == "/"
+    )
 
 
 def test_nobody_else_can_read_what_it_keeps(make: Callable[..., Flask], tmp_path: Path) -> None:
@@ -128,8 +158,15 @@ def test_migrations_make_what_the_models_say(example: ModuleType, tmp_path: Path
         for _ in range(2):
             upgrade(migrations)
             check(migrations)
-        with sqlite3.connect(tmp_path / "instance" / "people.sqlite3") as database:  # which `check` does not compare
-            assert "AUTOINCREMENT" in database.execute("SELECT sql FROM sqlite_schema WHERE name = 'account'").fetchone()[0]
+        with sqlite3.connect(
+            tmp_path / "instance" / "people.sqlite3"
+        ) as database:  # which `check` does not compare
+            assert (
+                "AUTOINCREMENT"
+                in database.execute(
+                    "SELECT sql FROM sqlite_schema WHERE name = 'account'"
+                ).fetchone()[0]
+            )
         database.close()
         downgrade(migrations, revision="base")
         upgrade(migrations)
@@ -137,7 +174,9 @@ def test_migrations_make_what_the_models_say(example: ModuleType, tmp_path: Path
 
 
 @pytest.mark.parametrize("where", ["other.sqlite3", "sqlite:///{}/other.sqlite3"])
-def test_people_live_where_they_are_told_to(make: Callable[..., Flask], tmp_path: Path, where: str) -> None:
+def test_people_live_where_they_are_told_to(
+    make: Callable[..., Flask], tmp_path: Path, where: str
+) -> None:
     address = where.format(tmp_path) if "{}" in where else str(tmp_path / where)
     sign_up(make(QRLOGIN_DATABASE=address))
     assert (tmp_path / "other.sqlite3").exists()
@@ -162,15 +201,30 @@ def test_who_comes_as_localhost_is_led_to_the_sites_own_name(make: Callable[...,
     seen = client.get("/qr/%0d%0aX%3F?b", base_url="http://localhost:5000")
     assert seen.location == "http://127.0.0.1:5000/qr/%0D%0AX%3F?b"
     for method, origin in (("POST", "http://127.0.0.1:5000"), ("GET", "https://example.com")):
-        seen = make(QRLOGIN_ORIGIN=origin).test_client().open("/qrlogin/begin", method=method, base_url="http://localhost:5000")
+        seen = (
+            make(QRLOGIN_ORIGIN=origin)
+            .test_client()
+            .open("/qrlogin/begin", method=method, base_url="http://localhost:5000")
+        )
         assert (seen.status_code, "Location" in seen.headers) == (400, False)
 
 
-@pytest.mark.parametrize("origin", ["http://127.0.0.1:5000", "https://example.com", "https://[::1]"])
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:5000", "https://example.com", "https://[::1]"]
+)
 def test_only_its_own_host_is_answered(make: Callable[..., Flask], origin: str) -> None:
     client, own = make(QRLOGIN_ORIGIN=origin).test_client(), origin.partition("://")[2]
     assert client.get("/login", headers={"Host": own}).status_code == 200
-    for host in ("evil.example", "localhost.evil.example", f"x{own}", f"{own}.", "127.0.0.2", "", "[evil", f"a@{own}"):
+    for host in (
+        "evil.example",
+        "localhost.evil.example",
+        f"x{own}",
+        f"{own}.",
+        "127.0.0.2",
+        "",
+        "[evil",
+        f"a@{own}",
+    ):
         for path in ("/login", "/qrlogin/begin/", "/static"):
             seen = client.get(path, headers={"Host": host})
             assert (seen.status_code, "Location" in seen.headers) == (400, False), (path, host)

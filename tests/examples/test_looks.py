@@ -17,7 +17,11 @@ from tests.examples.visitors import PASSWORD
 SCREENS: dict[str, dict[str, Any]] = {
     "small": {"viewport": {"width": 320, "height": 640}},
     "zoomed": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
-    "dark and still": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark", "reduced_motion": "reduce"},
+    "dark and still": {
+        "viewport": {"width": 1200, "height": 900},
+        "color_scheme": "dark",
+        "reduced_motion": "reduce",
+    },
     "contrast": {"viewport": {"width": 1200, "height": 900}, "forced_colors": "active"},
     "Chinese": {"viewport": {"width": 390, "height": 844}, "locale": "zh-CN"},
 }
@@ -31,7 +35,12 @@ async def fits(profile: Profile, name: str) -> None:
 
 
 #: The three have one stylesheet, so those that only it decides about are held against one of them.
-CASES = [(name, screen) for name in ALL for screen in SCREENS if name == "Flask" or screen in ("small", "Chinese")]
+CASES = [
+    (name, screen)
+    for name in ALL
+    for screen in SCREENS
+    if name == "Flask" or screen in ("small", "Chinese")
+]
 
 
 @pytest.mark.parametrize(("which", "screen"), CASES)
@@ -66,7 +75,9 @@ async def test_every_page_on(
     await desk.answer(0)
     await desk.logged_in_as(name)
     await fits(desk, "desk-home")
-    assert await desk.page.evaluate("() => document.documentElement.lang") == ("zh-CN" if screen == "Chinese" else "en")
+    assert await desk.page.evaluate("() => document.documentElement.lang") == (
+        "zh-CN" if screen == "Chinese" else "en"
+    )
     for each in (phone, desk):
         await each.away()
 
@@ -96,7 +107,11 @@ async def test_with_the_keyboard_alone(chromium: Browser, example: Running, tmp_
             await tab_to(phone, "qr-approve")
         else:
             await phone.page.keyboard.press("Tab")
-        order.append(await phone.page.evaluate("() => document.querySelector('qr-approve').shadowRoot.activeElement.innerText"))
+        order.append(
+            await phone.page.evaluate(
+                "() => document.querySelector('qr-approve').shadowRoot.activeElement.innerText"
+            )
+        )
     shown = [await each.inner_text() for each in await phone.question.get_by_role("button").all()]
     assert order == shown[:2]
     await phone.page.keyboard.press("Space")
@@ -138,4 +153,7 @@ async def test_a_phone_that_shows_the_login_page_has_a_way_to_its_app(
 def test_the_examples_look_alike() -> None:
     """Three copies of each, so that whoever takes an example along has all of it."""
     for file in ("style.css", "icon.svg"):
-        assert len({(EXAMPLES / each.folder / "static" / file).read_bytes() for each in ALL.values()}) == 1
+        assert (
+            len({(EXAMPLES / each.folder / "static" / file).read_bytes() for each in ALL.values()})
+            == 1
+        )

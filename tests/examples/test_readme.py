@@ -16,7 +16,11 @@ ADAPTER_LINES = 100  # without empty ones
 
 @pytest.mark.parametrize("example", ALL.values(), ids=list(ALL))
 def test_the_adapter_is_short(example: Example) -> None:
-    lines = [line for line in (EXAMPLES / example.folder / example.adapter).read_text("utf-8").splitlines() if line.strip()]
+    lines = [
+        line
+        for line in (EXAMPLES / example.folder / example.adapter).read_text("utf-8").splitlines()
+        if line.strip()
+    ]
     assert len(lines) <= ADAPTER_LINES
 
 
@@ -37,9 +41,15 @@ def test_its_one_command_in_a_fresh_environment(example: Example, tmp_path: Path
     shutil.copytree(EXAMPLES / example.folder, folder, ignore=LEFT_OUT)
     venv.create(tmp_path / "venv", with_pip=True)
     scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    path = {"PATH": os.pathsep.join([str(scripts), os.environ["PATH"]]), "PYTHONPATH": "", "VIRTUAL_ENV": str(tmp_path / "venv")}
+    path = {
+        "PATH": os.pathsep.join([str(scripts), os.environ["PATH"]]),
+        "PYTHONPATH": "",
+        "VIRTUAL_ENV": str(tmp_path / "venv"),
+    }
     install, _, _ = example.commands()
-    done = subprocess.run(install, shell=True, cwd=folder, env={**os.environ, **path}, capture_output=True, text=True)
+    done = subprocess.run(
+        install, shell=True, cwd=folder, env={**os.environ, **path}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     with Running(example, folder=folder, **path) as running:
         eventually(running.answers)

@@ -33,7 +33,12 @@ def test_every_page_is_guarded(example: Running, signed_in: bool) -> None:
             seen = visitor.http.get(path, headers={"Sec-Fetch-Mode": "navigate"})
             assert seen.status_code in (200, 302, 303), path
             policy = seen.headers["content-security-policy"]
-            for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+            for rule in (
+                "default-src 'none'",
+                "script-src 'self'",
+                "frame-ancestors 'none'",
+                "base-uri 'none'",
+            ):
                 assert rule in policy, (path, policy)
             assert "unsafe" not in policy
             for name, value in GUARDS.items():
@@ -49,15 +54,30 @@ def test_forms_from_elsewhere_are_refused(example: Running) -> None:
         for origin, fetched in (("https://evil.example", "cross-site"), ("null", "cross-site")):
             evil = {"Origin": origin, "Referer": "https://evil.example/", "Sec-Fetch-Site": fetched}
             for path in ("/login", "/signup"):
-                answer = stranger.http.post(path, data={"name": name, "password": PASSWORD}, headers=evil)
+                answer = stranger.http.post(
+                    path, data={"name": name, "password": PASSWORD}, headers=evil
+                )
                 assert answer.status_code in (400, 403), (path, answer.status_code)
             assert alice.http.post("/logout", headers=evil).status_code in (400, 403)
         assert manner.who(alice) == "alice"
 
 
 ELSEWHERE = (
-    *("//evil.example", "https://evil.example", "/\\evil.example", "\\/evil.example", "https:evil.example", "/\t/evil.example"),
-    *("javascript:alert(1)", "/%2f%2fevil.example", "/..//evil.example", "///evil.example", "/\r\nSet-Cookie: a=b"),
+    *(
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "\\/evil.example",
+        "https:evil.example",
+        "/\t/evil.example",
+    ),
+    *(
+        "javascript:alert(1)",
+        "/%2f%2fevil.example",
+        "/..//evil.example",
+        "///evil.example",
+        "/\r\nSet-Cookie: a=b",
+    ),
 )
 
 
@@ -67,7 +87,12 @@ def test_next_leads_nowhere_else(example: Running) -> None:
         pass
     for elsewhere in ELSEWHERE:
         with Visitor(example.origin) as visitor:
-            fields = {**visitor.page("/login").hidden(), "name": manner.named("alice"), "password": PASSWORD, "next": elsewhere}
+            fields = {
+                **visitor.page("/login").hidden(),
+                "name": manner.named("alice"),
+                "password": PASSWORD,
+                "next": elsewhere,
+            }
             from_here = {"Origin": example.origin, "Referer": f"{example.origin}/login"}
             answer = visitor.http.post("/login", data=fields, headers=from_here)
             assert answer.status_code in (302, 303), answer.text
@@ -77,7 +102,9 @@ def test_next_leads_nowhere_else(example: Running) -> None:
             assert "set-cookie: a=b" not in str(answer.headers).lower()
 
 
-async def test_no_page_lets_itself_be_framed(chromium: Browser, example: Running, tmp_path: Path) -> None:
+async def test_no_page_lets_itself_be_framed(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
     """By a page of the same site, whose frames get the cookie: the browser shows its own refusal in place of the question."""
     phone = await in_hand(chromium, example.origin, tmp_path, f"alice-{secrets.token_hex(4)}")
     desk = await at_desk(chromium, example.origin, tmp_path)
@@ -98,7 +125,9 @@ async def test_no_page_lets_itself_be_framed(chromium: Browser, example: Running
     async def where() -> str:
         return str(await framed.evaluate("() => location.href"))
 
-    await phone.desk.eventually(where, lambda url: url.startswith("chrome-error:"), "the browser's own refusal")
+    await phone.desk.eventually(
+        where, lambda url: url.startswith("chrome-error:"), "the browser's own refusal"
+    )
     assert await desk.desk.state() == "pending"
     server.shutdown()
     server.server_close()
@@ -106,10 +135,15 @@ async def test_no_page_lets_itself_be_framed(chromium: Browser, example: Running
         await each.away()
 
 
-async def test_no_secret_is_where_others_may_read_it(chromium: Browser, example: Running, tmp_path: Path) -> None:
+async def test_no_secret_is_where_others_may_read_it(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
     """Not in an address, a referrer, an attribute of the page or a line of the log. The QR's own text is no secret."""
     name = f"alice-{secrets.token_hex(4)}"
-    phone, desk = await in_hand(chromium, example.origin, tmp_path, name), await at_desk(chromium, example.origin, tmp_path)
+    phone, desk = (
+        await in_hand(chromium, example.origin, tmp_path, name),
+        await at_desk(chromium, example.origin, tmp_path),
+    )
     seen: list[str] = []
     await desk.cookies()
     await phone.cookies()
@@ -125,14 +159,18 @@ async def test_no_secret_is_where_others_may_read_it(chromium: Browser, example:
     await desk.cookies()
     seen += await desk.attributes()
     hidden = desk.secrets | phone.secrets | {PASSWORD}
-    hidden |= {value for body in sent for value in re.findall(r'"(?:acknowledged|op)":"([^"]+)"', body)}
+    hidden |= {
+        value for body in sent for value in re.findall(r'"(?:acknowledged|op)":"([^"]+)"', body)
+    }
     assert len(hidden) > 4
     for secret in hidden:
         for where in ("addresses", "log", "attributes"):
             text = {
                 "addresses": "\n".join(desk.addresses + phone.addresses),
                 "log": example.log,
-                "attributes": "\n".join(one for one in seen if not one.startswith(("csrf-token=", "value="))),
+                "attributes": "\n".join(
+                    one for one in seen if not one.startswith(("csrf-token=", "value="))
+                ),
             }[where]
             assert secret not in text, f"a secret is in the {where}"
     for each in (phone, desk):

@@ -31,7 +31,10 @@ COMMANDS: list[tuple[Example, str]] = [
 def patient(example: Example, folder: Path) -> Path:
     """A copy that has more time for its last answers, as a busy machine needs; waits that nobody ends would still be cut off."""
     copy = Path(shutil.copytree(prepared(example), folder))
-    for name, moment in (("stopping.py", "LAST_ANSWERS_S = 1.0"), ("gunicorn.conf.py", "graceful_timeout = 5")):
+    for name, moment in (
+        ("stopping.py", "LAST_ANSWERS_S = 1.0"),
+        ("gunicorn.conf.py", "graceful_timeout = 5"),
+    ):
         if (file := copy / name).exists():
             before = file.read_text("utf-8")
             assert moment in before
@@ -40,11 +43,17 @@ def patient(example: Example, folder: Path) -> Path:
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize(("example", "command"), COMMANDS, ids=lambda value: getattr(value, "name", value))
-def test_a_hundred_parked_browsers_do_not_keep_it(example: Example, command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("example", "command"), COMMANDS, ids=lambda value: getattr(value, "name", value)
+)
+def test_a_hundred_parked_browsers_do_not_keep_it(
+    example: Example, command: str, tmp_path: Path
+) -> None:
     folder = patient(example, tmp_path / example.folder)
     with Running(example, start=command, folder=folder, QRLOGIN_MAX_WAITING=str(PARKED)) as running:
-        late, *desks = (Desk(OfExamples().browser(running.origin)).begin() for _ in range(1 + PARKED))
+        late, *desks = (
+            Desk(OfExamples().browser(running.origin)).begin() for _ in range(1 + PARKED)
+        )
         waits = [waiting(desk) for desk in desks]
         settle(late, *waits)
         begun = time.monotonic()

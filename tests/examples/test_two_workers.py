@@ -49,12 +49,18 @@ async def {name}(scope, receive, send):
 
 def commands(example: Example) -> list[str]:
     """Every command of the README that starts several workers."""
-    found = re.findall(r"^(?:\$ )?(QRLOGIN_STORE=redis://.*)$", example.readme.replace("\\\n", " "), re.MULTILINE)
+    found = re.findall(
+        r"^(?:\$ )?(QRLOGIN_STORE=redis://.*)$", example.readme.replace("\\\n", " "), re.MULTILINE
+    )
     assert found, f"{example.folder}/README.md starts no two workers"
     return found
 
 
-CASES = [(example, index) for example in ALL.values() for index in range(2 if example.name == "Django" else 1)]
+CASES = [
+    (example, index)
+    for example in ALL.values()
+    for index in range(2 if example.name == "Django" else 1)
+]
 
 
 @contextmanager
@@ -71,10 +77,16 @@ def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[
         told = command.replace(command.split()[-1], f"with_pid:{name}")
         told = re.sub(r"QRLOGIN_STORE=\S+", "", told).strip()
         server = {"GUNICORN_CMD_ARGS": "", "UVICORN_PORT": ""}
-        server["UVICORN_TIMEOUT_WORKER_HEALTHCHECK"] = "60"  # else it kills workers that are silent for 5 s, as on a busy machine
+        server["UVICORN_TIMEOUT_WORKER_HEALTHCHECK"] = (
+            "60"  # else it kills workers that are silent for 5 s, as on a busy machine
+        )
         running = Running(
             example,
-            start=("gunicorn --bind 127.0.0.1:{port} " if "gunicorn" in told else "uvicorn --port {port} ")
+            start=(
+                "gunicorn --bind 127.0.0.1:{port} "
+                if "gunicorn" in told
+                else "uvicorn --port {port} "
+            )
             + told.split(" ", 1)[1],
             folder=folder,
             QRLOGIN_STORE=redis.url,
@@ -98,7 +110,9 @@ def await_both(origin: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("example", "which"), CASES, ids=lambda value: getattr(value, "name", str(value)))
+@pytest.mark.parametrize(
+    ("example", "which"), CASES, ids=lambda value: getattr(value, "name", str(value))
+)
 async def test_scan_and_wait_in_different_processes(
     example: Example, which: int, own_redis: RedisServer, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -117,7 +131,9 @@ def over_http(stage: Stage) -> None:
         for _ in range(TRIES):
             with stage.browser() as desk, stage.phone("alice") as alice:
                 alice.see(desk.begin())
-                held = parallel.submit(desk.visitor.get, f"{desk.login_id}?after={desk.version}&wait={HOLD}")
+                held = parallel.submit(
+                    desk.visitor.get, f"{desk.login_id}?after={desk.version}&wait={HOLD}"
+                )
                 scanned = alice.send("scan")
                 assert scanned.status_code == 200, scanned.text
                 waited = held.result(PATIENCE_SECONDS)
@@ -146,7 +162,9 @@ async def in_chromium(origin: str, name: str, chromium: Browser, shots: Path) ->
         del phone.answers[:earlier]
         waited, scanned = [await each.told("scanned") for each in (desk, phone)]
         assert re.search("wait=[1-9]", waited.url)
-        assert waited.request.timing["startTime"] < scanned.request.timing["startTime"], "it was asked before, and held"
+        assert waited.request.timing["startTime"] < scanned.request.timing["startTime"], (
+            "it was asked before, and held"
+        )
         pairs.append((waited.headers["server-pid"], scanned.headers["server-pid"]))
         if pairs[-1][0] != pairs[-1][1]:
             await phone.approve()

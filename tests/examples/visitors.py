@@ -32,7 +32,11 @@ class Tags(HTMLParser):
         return next((attributes for name, attributes in self.found if name == tag), {})
 
     def hidden(self) -> dict[str, str]:
-        return {one["name"]: one.get("value", "") for tag, one in self.found if tag == "input" and one.get("type") == "hidden"}
+        return {
+            one["name"]: one.get("value", "")
+            for tag, one in self.found
+            if tag == "input" and one.get("type") == "hidden"
+        }
 
 
 @dataclass
@@ -42,15 +46,29 @@ class Visitor:
     origin: str
     mount: str = "/qrlogin/"
     headers: dict[str, str] = field(default_factory=dict)
-    csrf: dict[str, str] = field(default_factory=dict)  # the header that the page's element sends with each POST
+    csrf: dict[str, str] = field(
+        default_factory=dict
+    )  # the header that the page's element sends with each POST
     language: str = "en"
 
     def __post_init__(self) -> None:
         # No connection is kept: a server may close one at the very moment that a client takes it up again.
         alone = httpx2.Limits(max_keepalive_connections=0)
         # Without `verify=False` each client would read all the certificates of the machine, for plain http.
-        base = {"User-Agent": AGENT, "Accept-Language": self.language, **SAME_ORIGIN, **self.headers}
-        self.http = httpx2.Client(base_url=self.origin, headers=base, timeout=60, trust_env=False, verify=False, limits=alone)
+        base = {
+            "User-Agent": AGENT,
+            "Accept-Language": self.language,
+            **SAME_ORIGIN,
+            **self.headers,
+        }
+        self.http = httpx2.Client(
+            base_url=self.origin,
+            headers=base,
+            timeout=60,
+            trust_env=False,
+            verify=False,
+            limits=alone,
+        )
 
     def page(self, path: str) -> Tags:
         """Open a page as a navigation, and remember what its element is told."""
@@ -64,13 +82,19 @@ class Visitor:
 
     def send_form(self, path: str, **fields: str) -> httpx2.Response:
         hidden = self.page(path).hidden()
-        return self.http.post(path, data={**hidden, **fields}, headers={"Origin": self.origin, "Referer": f"{self.origin}{path}"})
+        return self.http.post(
+            path,
+            data={**hidden, **fields},
+            headers={"Origin": self.origin, "Referer": f"{self.origin}{path}"},
+        )
 
     def get(self, path: str) -> httpx2.Response:
         return self.http.get(self.mount + path)
 
     def post(self, path: str, **fields: str) -> httpx2.Response:
-        return self.http.post(self.mount + path, json=fields, headers={"Origin": self.origin, **self.csrf})
+        return self.http.post(
+            self.mount + path, json=fields, headers={"Origin": self.origin, **self.csrf}
+        )
 
     def jar(self) -> dict[str, str]:
         return {cookie.name: cookie.value or "" for cookie in self.http.cookies.jar}
@@ -99,14 +123,18 @@ class OfExamples:
     mount = "/qrlogin/"
 
     def __init__(self) -> None:
-        self._suffix = secrets.token_hex(4)  # tests share an example: everybody signs up under a name of their own
+        self._suffix = secrets.token_hex(
+            4
+        )  # tests share an example: everybody signs up under a name of their own
 
     def named(self, name: str) -> str:
         return f"{name}-{self._suffix}"
 
     def phone(self, origin: str, name: str) -> Visitor:
         visitor = Visitor(origin)
-        if visitor.send_form("/signup", name=self.named(name), password=PASSWORD).status_code not in (302, 303):
+        if visitor.send_form(
+            "/signup", name=self.named(name), password=PASSWORD
+        ).status_code not in (302, 303):
             answer = visitor.send_form("/login", name=self.named(name), password=PASSWORD)
             assert answer.status_code in (302, 303), answer.text
         visitor.page("/qr")
@@ -129,7 +157,11 @@ class OfExamples:
 
     def log_out(self, visitor: Visitor) -> None:
         hidden = visitor.page("/").hidden()
-        answer = visitor.http.post("/logout", data=hidden, headers={"Origin": visitor.origin, "Referer": f"{visitor.origin}/"})
+        answer = visitor.http.post(
+            "/logout",
+            data=hidden,
+            headers={"Origin": visitor.origin, "Referer": f"{visitor.origin}/"},
+        )
         assert answer.status_code in (302, 303), answer.text
 
 
@@ -140,7 +172,9 @@ class OfTheDemo:
 
     def phone(self, origin: str, name: str) -> Visitor:
         with Visitor(origin) as anybody:
-            answer: dict[str, Any] = anybody.http.post("/demo/phone", json={"name": name}, headers={"Origin": origin}).json()
+            answer: dict[str, Any] = anybody.http.post(
+                "/demo/phone", json={"name": name}, headers={"Origin": origin}
+            ).json()
         return Visitor(origin, headers={"Authorization": f"Bearer {answer['token']}"})
 
     def browser(self, origin: str) -> Visitor:

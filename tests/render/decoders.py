@@ -26,14 +26,22 @@ def read(images: Iterable[Image.Image], folder: Path) -> Iterator[Found]:
         missing("jsQR and zbar", npm_parts.HOW)
     pixels = folder / "pixels.rgba"
     command = [node, str(npm_parts.FOLDER / "read-qr.mjs")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as reader:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as reader:
         assert reader.stdin is not None
         assert reader.stdout is not None
         for image in images:
             pixels.write_bytes(image.convert("RGBA").tobytes())
-            reader.stdin.write(json.dumps({"width": image.width, "height": image.height, "file": str(pixels)}) + "\n")
+            reader.stdin.write(
+                json.dumps({"width": image.width, "height": image.height, "file": str(pixels)})
+                + "\n"
+            )
             reader.stdin.flush()
-            yield {"zxing": [found.decode() for found in readers.decode(image)], **json.loads(reader.stdout.readline())}
+            yield {
+                "zxing": [found.decode() for found in readers.decode(image)],
+                **json.loads(reader.stdout.readline()),
+            }
 
 
 def views(image: Image.Image) -> dict[str, Image.Image]:

@@ -56,7 +56,9 @@ def letter() -> bytes:
 def photo() -> bytes:
     """Soft blotches of every colour."""
     return png_of(
-        Image.frombytes("RGB", (50, 50), random.Random(3).randbytes(7500)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        Image.frombytes("RGB", (50, 50), random.Random(3).randbytes(7500)).resize(
+            (SIDE, SIDE), Image.Resampling.BICUBIC
+        )
     )
 
 
@@ -80,7 +82,14 @@ def alignment() -> bytes:
     return png_of(_framed(1, 1, round_=False))
 
 
-def corner(*, round_: bool = False, gap: float = 1, dot: float = 3, at: tuple[int, int] = (0, 0), size: int = SIDE) -> bytes:
+def corner(
+    *,
+    round_: bool = False,
+    gap: float = 1,
+    dot: float = 3,
+    at: tuple[int, int] = (0, 0),
+    size: int = SIDE,
+) -> bytes:
     """What looks like one of the three corners of a code, 1:1:3:1:1; with another `gap` or `dot`, somewhat like it."""
     image, _ = canvas("#fff")
     image.paste(_framed(gap, dot, round_=round_).resize((size, size), Image.Resampling.BOX), at)
@@ -97,4 +106,7 @@ def _framed(gap: float, dot: float, *, round_: bool) -> Image.Image:
     return image
 
 
-LOGOS = {draw.__name__: draw() for draw in (square, wide, disc, ring, rings, letter, photo, modules, stripes, alignment)}
+LOGOS = {
+    draw.__name__: draw()
+    for draw in (square, wide, disc, ring, rings, letter, photo, modules, stripes, alignment)
+}

@@ -21,7 +21,11 @@ class Theme:
 
     ink: Colour
     ground: Colour
-    sixteen: Colour = (200, 60, 60)  # themes redefine these at will, so a picture that uses one is seen in red
+    sixteen: Colour = (
+        200,
+        60,
+        60,
+    )  # themes redefine these at will, so a picture that uses one is seen in red
 
 
 DARK = Theme(ink=(220, 220, 220), ground=(30, 30, 30))
@@ -32,7 +36,9 @@ def decode(image: Image.Image) -> list[bytes]:
     """What a decoder that cannot read inverted codes finds in the picture. It looks for QR codes only: among so many random
     modules it would, once in thousands of pictures, see a bar code that nobody drew.
     """
-    found = zxingcpp.read_barcodes(image.convert("L"), formats=zxingcpp.barcode_formats_from_str("QRCode"), try_invert=False)
+    found = zxingcpp.read_barcodes(
+        image.convert("L"), formats=zxingcpp.barcode_formats_from_str("QRCode"), try_invert=False
+    )
     return [each.bytes for each in found]
 
 
@@ -103,7 +109,9 @@ def screen(printed: str, theme: Theme) -> Image.Image:
 
 def photographed(image: Image.Image, ground: Colour, zoom: int = 4) -> Image.Image:
     """The picture enlarged, amid the ground on which it is shown."""
-    image = image.convert("RGB").resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
+    image = image.convert("RGB").resize(
+        (image.width * zoom, image.height * zoom), Image.Resampling.NEAREST
+    )
     around = Image.new("RGB", (image.width + 60, image.height + 60), ground)
     around.paste(image, (30, 30))
     return around
@@ -114,7 +122,12 @@ def _cells(line: str, theme: Theme) -> list[tuple[Colour, Colour]]:
     cells = []
     for codes, character in re.findall("\x1b\\[([0-9;]*)m|(.)", line):
         if character:
-            upper, lower = {" ": (False, False), "▀": (True, False), "▄": (False, True), "█": (True, True)}[character]
+            upper, lower = {
+                " ": (False, False),
+                "▀": (True, False),
+                "▄": (False, True),
+                "█": (True, True),
+            }[character]
             cells.append((ink if upper else ground, ink if lower else ground))
             continue
         numbers = [int(code or 0) for code in codes.split(";")]

@@ -18,7 +18,13 @@ from tests.render import readers
 from tests.tables import for_each_row
 
 REPOSITORY = Path(__file__).parents[2]
-FORMS: list[Callable[[str], object]] = [render.svg, render.png, render.data_uri, render.terminal, render.matrix_path]
+FORMS: list[Callable[[str], object]] = [
+    render.svg,
+    render.png,
+    render.data_uri,
+    render.terminal,
+    render.matrix_path,
+]
 
 
 @for_each_row("form", FORMS)
@@ -33,7 +39,9 @@ FORMS: list[Callable[[str], object]] = [render.svg, render.png, render.data_uri,
         ("secret\ud800", "half a surrogate pair"),
     ],
 )
-def test_a_text_that_is_no_code_is_refused_and_not_repeated(form: Callable[[object], object], text: object, message: str) -> None:
+def test_a_text_that_is_no_code_is_refused_and_not_repeated(
+    form: Callable[[object], object], text: object, message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as refused:
         form(text)
     assert "sss" not in str(refused.value)
@@ -80,7 +88,18 @@ def test_a_matrix_path_cannot_be_changed_by_one_page_for_all_others() -> None:
 
 
 def test_drawing_loads_neither_an_image_library_nor_a_store_nor_a_framework() -> None:
-    heavy = {"PIL", "qrcode", "zxingcpp", "numpy", "redis", "flask", "fastapi", "starlette", "django", "asgiref"}
+    heavy = {
+        "PIL",
+        "qrcode",
+        "zxingcpp",
+        "numpy",
+        "redis",
+        "flask",
+        "fastapi",
+        "starlette",
+        "django",
+        "asgiref",
+    }
     loaded = _loaded_by("qrlogin.render")
     assert "segno" in loaded
     assert not heavy & loaded

@@ -15,7 +15,9 @@ from qrlogin import render
 from tests.render import readers
 
 CODE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-LINK = "https://login.example.com/qr/" + (CODE_LETTERS * 2)[:76]  # 105 characters, as long as a usual login link
+LINK = (
+    "https://login.example.com/qr/" + (CODE_LETTERS * 2)[:76]
+)  # 105 characters, as long as a usual login link
 
 links = st.builds(
     "{}://{}/{}/{}".format,
@@ -24,7 +26,9 @@ links = st.builds(
     st.sampled_from(["qr", "login/qr", "l"]),
     st.text(CODE_LETTERS, min_size=20, max_size=120),
 )
-texts = st.one_of(links, st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=120))
+texts = st.one_of(
+    links, st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=120)
+)
 
 
 def rows_of_svg(svg: str) -> readers.Rows:
@@ -85,7 +89,9 @@ def test_a_terminal_shows_a_readable_code_whatever_its_theme(text: str) -> None:
 
 @given(links)
 @example(LINK)
-def test_without_ansi_there_are_only_blocks_and_a_dark_terminal_shows_a_readable_code(text: str) -> None:
+def test_without_ansi_there_are_only_blocks_and_a_dark_terminal_shows_a_readable_code(
+    text: str,
+) -> None:
     printed = render.terminal(text, ansi=False)
     assert set(printed) <= set(" ▀▄█\n")
     shown = readers.screen(printed, readers.DARK)
@@ -127,7 +133,9 @@ def test_a_data_uri_holds_the_png() -> None:
     head, _, content = render.data_uri(LINK).partition(",")
     assert head == "data:image/png;base64"
     assert base64.b64decode(content, validate=True) == render.png(LINK)
-    assert base64.b64decode(render.data_uri(LINK, scale=2).partition(",")[2]) == render.png(LINK, scale=2)
+    assert base64.b64decode(render.data_uri(LINK, scale=2).partition(",")[2]) == render.png(
+        LINK, scale=2
+    )
 
 
 def test_an_svg_needs_no_exception_from_a_strict_content_security_policy() -> None:

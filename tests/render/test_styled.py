@@ -24,7 +24,11 @@ from tests.tables import for_each_row
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 MODULES = ("square", "rounded", "dots")
-COLOURS = (("#000", "#fff"), ("#1a237e", "#fff8e1"), ("#595959", "#fff"))  # the last is the weakest that may be
+COLOURS = (
+    ("#000", "#fff"),
+    ("#1a237e", "#fff8e1"),
+    ("#595959", "#fff"),
+)  # the last is the weakest that may be
 LENGTHS = (40, 60, 80, 103, 109, 134, 160)  # of dialects and of logins: versions 3 to 8
 UNDER_LOGOS = (60, 106, 109, 160, 258)  # both ends of each size of logo
 
@@ -41,17 +45,25 @@ def picture(png: bytes) -> Image.Image:
     return image.convert("RGB")
 
 
-def styled(length: int, modules: str, colours: tuple[str, str], logo: str | None = None) -> Image.Image:
+def styled(
+    length: int, modules: str, colours: tuple[str, str], logo: str | None = None
+) -> Image.Image:
     dark, light = colours
     style = Style(modules, dark, light, logos.LOGOS[logo] if logo else None)  # type: ignore[arg-type]
     return picture(render.png(link(length), style=style))
 
 
-def check_all_read(cases: Sequence[tuple[int, str, tuple[str, str], str | None]], folder: Path) -> None:
-    seen = [(case, how, view) for case in cases for how, view in decoders.views(styled(*case)).items()]
+def check_all_read(
+    cases: Sequence[tuple[int, str, tuple[str, str], str | None]], folder: Path
+) -> None:
+    seen = [
+        (case, how, view) for case in cases for how, view in decoders.views(styled(*case)).items()
+    ]
     found = decoders.read((view for _, _, view in seen), folder)
     unread = {
-        (case, how): read for (case, how, _), read in zip(seen, found, strict=True) if read != decoders.all_read(link(case[0]))
+        (case, how): read
+        for (case, how, _), read in zip(seen, found, strict=True)
+        if read != decoders.all_read(link(case[0]))
     }
     assert not unread
 
@@ -59,7 +71,9 @@ def check_all_read(cases: Sequence[tuple[int, str, tuple[str, str], str | None]]
 @pytest.mark.long
 @pytest.mark.parametrize("modules", MODULES)
 def test_three_decoders_read_every_look_without_a_logo(modules: str, tmp_path: Path) -> None:
-    check_all_read([(length, modules, colours, None) for length in LENGTHS for colours in COLOURS], tmp_path)
+    check_all_read(
+        [(length, modules, colours, None) for length in LENGTHS for colours in COLOURS], tmp_path
+    )
 
 
 @pytest.mark.long
@@ -68,15 +82,22 @@ def test_three_decoders_read_every_look_with_a_logo(modules: str, tmp_path: Path
     """Every logo at every length in each form of module. The colours take turns, so that any two things meet, not any three."""
     pairs = itertools.product(logos.LOGOS, UNDER_LOGOS)
     turn = MODULES.index(modules)
-    cases = [(length, modules, COLOURS[(turn + number) % 3], logo) for number, (logo, length) in enumerate(pairs)]
+    cases = [
+        (length, modules, COLOURS[(turn + number) % 3], logo)
+        for number, (logo, length) in enumerate(pairs)
+    ]
     check_all_read(cases, tmp_path)
 
 
 def test_the_decoders_say_so_when_there_is_nothing_to_read(tmp_path: Path) -> None:
-    assert list(decoders.read([Image.new("RGB", (200, 200), "white")], tmp_path)) == [{"zxing": [], "jsqr": [], "zbar": []}]
+    assert list(decoders.read([Image.new("RGB", (200, 200), "white")], tmp_path)) == [
+        {"zxing": [], "jsqr": [], "zbar": []}
+    ]
 
 
-def test_why_no_logo_lies_on_an_alignment_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_no_logo_lies_on_an_alignment_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_styled, "_ROOMS", ((258, 8, ERROR_CORRECT_Q, 11),))
     image = styled(103, "square", COLOURS[0], "disc")
     assert list(decoders.read([image], tmp_path)) == [decoders.all_read(link(103)) | {"zbar": []}]
@@ -84,17 +105,23 @@ def test_why_no_logo_lies_on_an_alignment_pattern(tmp_path: Path, monkeypatch: p
 
 def test_why_no_logo_looks_like_a_corner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_styled, "_shows_corner", lambda square: False)
-    image = decoders.views(picture(render.png(link(103), style=Style(logo=logos.corner()))))["askew"]
+    image = decoders.views(picture(render.png(link(103), style=Style(logo=logos.corner()))))[
+        "askew"
+    ]
     assert list(decoders.read([image], tmp_path)) == [decoders.all_read(link(103)) | {"jsqr": []}]
 
 
 @pytest.mark.parametrize("round_", [False, True])
-def test_a_logo_that_is_somewhat_like_a_corner_is_refused_or_read(round_: bool, tmp_path: Path) -> None:
+def test_a_logo_that_is_somewhat_like_a_corner_is_refused_or_read(
+    round_: bool, tmp_path: Path
+) -> None:
     images: list[Image.Image] = []
     refused = 0
     for gap, dot in itertools.product((0.7, 0.9, 1, 1.1, 1.4), (2, 2.5, 2.9, 3, 3.1, 3.5, 4.5)):
         try:
-            png = render.png(link(103), style=Style(logo=logos.corner(round_=round_, gap=gap, dot=dot)))
+            png = render.png(
+                link(103), style=Style(logo=logos.corner(round_=round_, gap=gap, dot=dot))
+            )
         except ValueError as error:
             assert "shows a corner square" in str(error)  # noqa: PT017
             refused += 1
@@ -129,7 +156,12 @@ def is_function(x: int, y: int, version: int) -> bool:
     corner = (x < 9 and y < 9) or (x < 9 and y > size - 9) or (x > size - 9 and y < 9)
     number = version > 6 and ((x < 6 and y > size - 12) or (x > size - 12 and y < 6))
     marks = set(itertools.product(aligned, aligned)) - {(6, 6), (6, aligned[-1]), (aligned[-1], 6)}
-    return 6 in (x, y) or corner or number or any(abs(x - a) <= 2 and abs(y - b) <= 2 for a, b in marks)
+    return (
+        6 in (x, y)
+        or corner
+        or number
+        or any(abs(x - a) <= 2 and abs(y - b) <= 2 for a, b in marks)
+    )
 
 
 def places(version: int) -> Iterator[tuple[int, int]]:
@@ -142,27 +174,43 @@ def places(version: int) -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(("version", "level", "cleared"), [room[1:] for room in _styled._ROOMS])
-def test_a_logo_hides_at_most_two_thirds_of_what_any_block_can_repair(version: int, level: int, cleared: int) -> None:
+def test_a_logo_hides_at_most_two_thirds_of_what_any_block_can_repair(
+    version: int, level: int, cleared: int
+) -> None:
     blocks = base.rs_blocks(version, level)
     data = [block.data_count for block in blocks]
     checks = [block.total_count - block.data_count for block in blocks]
     # Codewords are dealt out to the blocks in turn, first those of data, then those that repair: 7.6.
     owners = [
-        block for counts in (data, checks) for turn in range(max(counts)) for block, count in enumerate(counts) if turn < count
+        block
+        for counts in (data, checks)
+        for turn in range(max(counts))
+        for block, count in enumerate(counts)
+        if turn < count
     ]
     low = (17 + 4 * version - cleared) // 2
     where = list(places(version))
     assert len(where) // 8 == len(owners)
-    hidden = {at // 8 for at, (x, y) in enumerate(where) if low <= x < low + cleared and low <= y < low + cleared}
-    lost = [sum(owners[each] == block for each in hidden if each < len(owners)) for block in range(len(blocks))]
+    hidden = {
+        at // 8
+        for at, (x, y) in enumerate(where)
+        if low <= x < low + cleared and low <= y < low + cleared
+    }
+    lost = [
+        sum(owners[each] == block for each in hidden if each < len(owners))
+        for block in range(len(blocks))
+    ]
     assert max(lost) > 0
     assert all(3 * gone <= 2 * (count // 2) for gone, count in zip(lost, checks, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("length", "size", "level", "logo"), [(40, 41, "M", 7), (106, 41, "M", 7), (107, 73, "Q", 13), (258, 73, "Q", 13)]
+    ("length", "size", "level", "logo"),
+    [(40, 41, "M", 7), (106, 41, "M", 7), (107, 73, "Q", 13), (258, 73, "Q", 13)],
 )
-def test_a_logo_is_in_the_centre_as_large_as_its_text_lets_it_be(length: int, size: int, level: str, logo: int) -> None:
+def test_a_logo_is_in_the_centre_as_large_as_its_text_lets_it_be(
+    length: int, size: int, level: str, logo: int
+) -> None:
     # Blue modules and a red logo: where the code has neither the one nor its ground, there is the logo.
     red = logos.png_of(Image.new("RGB", (300, 100), "#f00"))
     image = picture(render.png(link(length), style=Style(dark="#00f", light="#fff8e1", logo=red)))
@@ -182,7 +230,9 @@ def test_a_logo_is_in_the_centre_as_large_as_its_text_lets_it_be(length: int, si
 
 @for_each_row("scale", [4, 7, 20])
 @for_each_row("modules", MODULES)
-def test_the_quiet_zone_stays_and_the_middle_of_each_module_has_its_colour(modules: str, scale: int) -> None:
+def test_the_quiet_zone_stays_and_the_middle_of_each_module_has_its_colour(
+    modules: str, scale: int
+) -> None:
     style = Style(modules=modules, dark="#1a237e", light="#fff8e1")  # type: ignore[arg-type]
     image = picture(render.png(link(105), scale=scale, style=style))
     size, rest = divmod(image.width, scale)
@@ -192,7 +242,13 @@ def test_the_quiet_zone_stays_and_the_middle_of_each_module_has_its_colour(modul
         seen = image.getpixel((x * scale + scale // 2, y * scale + scale // 2))
         assert isinstance(seen, tuple)
         # A small round module has a soft edge up to its middle.
-        assert min(max(abs(a - b) for a, b in zip(seen, colour, strict=True)) for colour in (dark, light)) <= 4
+        assert (
+            min(
+                max(abs(a - b) for a, b in zip(seen, colour, strict=True))
+                for colour in (dark, light)
+            )
+            <= 4
+        )
     edge = 4 * scale
     inside = image.crop((edge, edge, image.width - edge, image.height - edge))
     bare = Image.new("RGB", image.size, "#fff8e1")
@@ -203,8 +259,12 @@ def test_the_quiet_zone_stays_and_the_middle_of_each_module_has_its_colour(modul
 def test_rounded_modules_run_into_each_other_without_a_gap_at_any_scale() -> None:
     for scale in (5, 8):
         image = picture(render.png(link(105), scale=scale, style=Style("rounded")))
-        timing = image.crop((4 * scale, 4 * scale, 11 * scale, 5 * scale))  # the upper edge of a corner: seven dark modules
-        assert timing.crop((scale, 0, 6 * scale, scale)).getcolors() == [(5 * scale * scale, (0, 0, 0))]
+        timing = image.crop(
+            (4 * scale, 4 * scale, 11 * scale, 5 * scale)
+        )  # the upper edge of a corner: seven dark modules
+        assert timing.crop((scale, 0, 6 * scale, scale)).getcolors() == [
+            (5 * scale * scale, (0, 0, 0))
+        ]
 
 
 @for_each_row(
@@ -223,7 +283,10 @@ def test_rounded_modules_run_into_each_other_without_a_gap_at_any_scale() -> Non
         ({"logo": b"GIF89a" + bytes(40)}, "content of a PNG file"),
         ({"logo": logos.square() + bytes(256 * 1024)}, "at most 262144 fit"),
         ({"logo": logos.png_of(Image.new("1", (1025, 1)))}, "1025 by 1 pixels"),
-        ({"logo": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s2I", 13, b"IHDR", 0, 5) + bytes(40)}, "0 by 5 pixels"),
+        (
+            {"logo": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s2I", 13, b"IHDR", 0, 5) + bytes(40)},
+            "0 by 5 pixels",
+        ),
     ],
 )
 def test_what_no_phone_would_read_is_refused(wrong: dict[str, object], message: str) -> None:
@@ -251,17 +314,30 @@ def test_a_broken_logo_is_refused_when_it_is_drawn() -> None:
 
 def test_a_logo_that_unpacks_to_more_than_it_says_is_not_unpacked() -> None:
     def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = chunk(b"IHDR", struct.pack(">2I5B", 8, 8, 8, 0, 0, 0, 0))
     comment = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9))
-    bomb = b"\x89PNG\r\n\x1a\n" + header + comment + chunk(b"IDAT", zlib.compress(bytes(72))) + chunk(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + comment
+        + chunk(b"IDAT", zlib.compress(bytes(72)))
+        + chunk(b"IEND", b"")
+    )
     with pytest.raises(ValueError, match="the logo cannot be read"):
         render.png("x", style=Style(logo=bomb))
 
 
 def test_a_text_too_long_for_a_logo_is_refused_and_not_repeated() -> None:
-    with pytest.raises(ValueError, match="under a logo a text has at most 258 bytes, this one has 259") as refused:
+    with pytest.raises(
+        ValueError, match="under a logo a text has at most 258 bytes, this one has 259"
+    ) as refused:
         render.png("s" * 259, style=Style(logo=logos.square()))
     assert "sss" not in str(refused.value)
     with pytest.raises(ValueError, match="at least one character"):
@@ -270,7 +346,9 @@ def test_a_text_too_long_for_a_logo_is_refused_and_not_repeated() -> None:
 
 def test_without_a_logo_a_text_may_be_as_long_as_ever() -> None:
     longest = "s" * 2953
-    assert readers.decode(picture(render.png(longest, scale=4, style=Style()))) == [longest.encode()]
+    assert readers.decode(picture(render.png(longest, scale=4, style=Style()))) == [
+        longest.encode()
+    ]
     with pytest.raises(ValueError, match="at most 2953 bytes"):
         render.png(longest + "s", style=Style())
 
@@ -291,11 +369,16 @@ def test_a_data_uri_holds_the_styled_png_and_the_same_style_is_the_same_picture(
 
 def test_a_style_is_not_shown_with_its_logo() -> None:
     content = logos.square()
-    assert repr(Style(logo=content)) == f"Style(modules='square', dark='#000', light='#fff', logo=<PNG of {len(content)} bytes>)"
+    assert (
+        repr(Style(logo=content))
+        == f"Style(modules='square', dark='#000', light='#fff', logo=<PNG of {len(content)} bytes>)"
+    )
 
 
 @pytest.mark.parametrize("absent", ["qrcode", "PIL"])
-def test_without_the_extra_the_error_says_how_to_get_it_and_plain_pictures_are_drawn(absent: str) -> None:
+def test_without_the_extra_the_error_says_how_to_get_it_and_plain_pictures_are_drawn(
+    absent: str,
+) -> None:
     script = f"""
 import sys
 sys.modules[{absent!r}] = None
@@ -309,6 +392,10 @@ except ImportError as error:
     print(error)
 """
     run = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
     assert run.stdout == "a styled picture needs qrcode and Pillow: pip install 'qrlogin[qrcode]'\n"

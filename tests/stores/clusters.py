@@ -20,13 +20,25 @@ def cluster() -> Iterator[Sequence[RedisServer]]:
     """Three masters that share all slots."""
     with ExitStack() as stack:
         nodes = [stack.enter_context(_Node(redis_binary())) for _ in range(3)]
-        clients = [stack.enter_context(redis.Redis(port=node.port, decode_responses=True)) for node in nodes]
+        clients = [
+            stack.enter_context(redis.Redis(port=node.port, decode_responses=True))
+            for node in nodes
+        ]
         for place, client in enumerate(clients):
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", place * SLOTS // 3, (place + 1) * SLOTS // 3 - 1)
+            client.execute_command(
+                "CLUSTER", "ADDSLOTSRANGE", place * SLOTS // 3, (place + 1) * SLOTS // 3 - 1
+            )
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
             client.execute_command("CLUSTER", "MEET", LOOPBACK, nodes[0].port, nodes[0].bus)
-        _until(lambda: all("cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")) for client in clients))
-        _until(lambda: all(len(client.execute_command("CLUSTER", "SLOTS")) == 3 for client in clients))
+        _until(
+            lambda: all(
+                "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO"))
+                for client in clients
+            )
+        )
+        _until(
+            lambda: all(len(client.execute_command("CLUSTER", "SLOTS")) == 3 for client in clients)
+        )
         yield nodes
 
 
@@ -37,7 +49,14 @@ class _Node(RedisServer):
 
     def _command(self, port: int, folder: str) -> list[str]:
         self.bus = free_port()  # anew at each attempt to start: somebody may take it, too
-        options = ["--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", str(PATIENT_MS)]
+        options = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            str(self.bus),
+            "--cluster-node-timeout",
+            str(PATIENT_MS),
+        ]
         return [*super()._command(port, folder), *options]
 
 
@@ -51,12 +70,17 @@ def sentinels() -> Iterator[tuple[list[tuple[str, int]], RedisServer]]:
         master = stack.enter_context(RedisServer(redis_binary(), "--repl-diskless-sync-delay", "0"))
         stack.enter_context(RedisServer(redis_binary(), "--replicaof", LOOPBACK, str(master.port)))
         with redis.Redis(port=master.port, decode_responses=True) as client:
-            _until(lambda: dict(client.info("replication")).get("slave0", {}).get("state") == "online")
+            _until(
+                lambda: dict(client.info("replication")).get("slave0", {}).get("state") == "online"
+            )
         watchers = [stack.enter_context(_Sentinel(redis_binary())) for _ in range(3)]
         for watcher in watchers:
             with redis.Redis(port=watcher.port) as client:
                 client.execute_command("SENTINEL", "MONITOR", "logins", LOOPBACK, master.port, 2)
-                for setting in (("down-after-milliseconds", PATIENT_MS), ("failover-timeout", 4000)):
+                for setting in (
+                    ("down-after-milliseconds", PATIENT_MS),
+                    ("failover-timeout", 4000),
+                ):
                     client.execute_command("SENTINEL", "SET", "logins", *setting)
         for watcher in watchers:
             with redis.Redis(port=watcher.port, decode_responses=True) as client:

@@ -61,7 +61,9 @@ class Proxy:
             for one in both:
                 _reset(one)
 
-    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire") -> None:
+    async def _up(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire"
+    ) -> None:
         while data := await reader.read(CHUNK):
             if self.losing and self._losable in data:
                 self.losing -= 1
@@ -70,7 +72,9 @@ class Proxy:
                 writer.write(data)
         raise _Cut
 
-    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire") -> None:
+    async def _down(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire"
+    ) -> None:
         while data := await reader.read(CHUNK):
             if wire.loses:
                 self.lost += 1
@@ -83,11 +87,18 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, LOOPBACK, 0), self._loop).result()
+        self._server = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._serve, LOOPBACK, 0), self._loop
+        ).result()
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -96,7 +107,9 @@ class Proxy:
     async def _stop(self) -> None:
         self._server.close()
         self._reset_all()
-        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+        await asyncio.gather(
+            *(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True
+        )
 
 
 @dataclass
@@ -113,5 +126,7 @@ class _Cut(Exception):
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Not a polite end but a reset, as from a firewall or a server that died."""
     if not writer.transport.is_closing():
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         writer.transport.abort()

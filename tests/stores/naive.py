@@ -12,17 +12,19 @@ from dataclasses import replace
 
 from qrlogin.clock import now_ms
 from qrlogin.step import Command, Record, Reply, step
-from qrlogin.stores.wakeups import Waiter, Wakeups
+from qrlogin.stores.listeners import Listeners, LocalListener
 
 AWAY_SECONDS = 0.0003  # between the check and the set: a round trip to a server on the same machine
 
 
 class NaiveStore:
-    def __init__(self, *, now: Callable[[], int] = now_ms, locked: bool = False, forgiving: bool = False) -> None:
+    def __init__(
+        self, *, now: Callable[[], int] = now_ms, locked: bool = False, forgiving: bool = False
+    ) -> None:
         self._now, self._forgiving = now, forgiving
         self._lock = threading.Lock() if locked else nullcontext()
         self._records: dict[str, tuple[Record, int]] = {}  # and until when each is kept
-        self._wakeups = Wakeups()
+        self._listeners = Listeners()
 
     def apply(self, command: Command) -> Reply:
         row = command.row if self._forgiving else replace(command.row, repeats=())
@@ -31,9 +33,13 @@ class NaiveStore:
             record, until = self._get(command.login_id, now)
             outcome = step(record, replace(command, row=row), now)
             if outcome.changes:
-                self._set(command.login_id, outcome.reply.record, until if command.keep is None else now + command.keep)
-        if outcome.announce:
-            self._wakeups.announce(command.login_id)
+                self._set(
+                    command.login_id,
+                    outcome.reply.record,
+                    until if command.ttl_ms is None else now + command.ttl_ms,
+                )
+        if outcome.notify:
+            self._listeners.notify(command.login_id)
         return outcome.reply
 
     def _get(self, login_id: str, now: int) -> tuple[Record, int]:
@@ -44,8 +50,8 @@ class NaiveStore:
         time.sleep(AWAY_SECONDS)
         self._records[login_id] = record, until
 
-    def listen(self, login_id: str) -> Waiter:
-        return self._wakeups.listen(login_id)
+    def listen(self, login_id: str) -> LocalListener:
+        return self._listeners.listen(login_id)
 
     def close(self) -> None:
-        self._wakeups.close()
+        self._listeners.close()

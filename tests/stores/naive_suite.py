@@ -8,7 +8,9 @@ from qrlogin.stores.suite import StoreSuite
 from tests.stores.naive import NaiveStore
 
 # That a sequence fails is all that is asked; not for the shortest one.
-settings.register_profile("found is enough", parent=settings.get_profile("ci"), phases=[Phase.generate])
+settings.register_profile(
+    "found is enough", parent=settings.get_profile("ci"), phases=[Phase.generate]
+)
 settings.load_profile("found is enough")
 
 

@@ -12,7 +12,9 @@ from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import World
 
 Stores = type[RedisStore] | type[AsyncRedisStore]
-both_colours = pytest.mark.parametrize("stores", [RedisStore, AsyncRedisStore], ids=["sync", "async"])
+both_colours = pytest.mark.parametrize(
+    "stores", [RedisStore, AsyncRedisStore], ids=["sync", "async"]
+)
 
 
 @contextmanager

@@ -15,4 +15,6 @@ class TestAsyncRedisStore(AsyncStoreSuite):
         self.url = redis_url
 
     async def make_store(self, now: Callable[[], int]) -> AsyncRedisStore:
-        return AsyncRedisStore.from_url(self.url, prefix="suite-async:", reread=600, timeout=PATIENCE, now=now)
+        return AsyncRedisStore.from_url(
+            self.url, prefix="suite-async:", reread=600, timeout=PATIENCE, now=now
+        )

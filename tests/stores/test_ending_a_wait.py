@@ -14,7 +14,9 @@ LONG = 500.0  # seconds; a wait that is to end for another reason
 def test_a_thread_is_let_go_and_does_not_wait_again() -> None:
     store, heard = MemoryStore(now=Clock()), list[bool]()
     with store.listen("L") as listener, store.listen("M") as other:
-        thread = threading.Thread(target=lambda: heard.extend(listener.wait(LONG) for _ in range(3)))
+        thread = threading.Thread(
+            target=lambda: heard.extend(listener.wait(LONG) for _ in range(3))
+        )
         thread.start()
         listener.end()
         thread.join(LONG / 10)
@@ -30,7 +32,9 @@ def test_a_task_is_let_go_and_does_not_wait_again() -> None:
             await asyncio.sleep(0)
             listener.end()
             async with asyncio.timeout(LONG / 10):
-                assert [await waiting, await listener.wait(LONG), await listener.wait(LONG)] == [False] * 3
+                assert [await waiting, await listener.wait(LONG), await listener.wait(LONG)] == [
+                    False
+                ] * 3
             assert await other.wait(0.01)
 
     asyncio.run(story())

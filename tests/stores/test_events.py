@@ -13,7 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qrlogin import STANDARD, AlreadyRedeemed, AsyncMemoryStore, Event, LoginError, MemoryStore, QRLogin, Redeemed, Unavailable
+from qrlogin import (
+    STANDARD,
+    AlreadyRedeemed,
+    AsyncMemoryStore,
+    Event,
+    LoginError,
+    MemoryStore,
+    QRLogin,
+    Redeemed,
+    Unavailable,
+)
 from qrlogin.core import Operation
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking, Colour
@@ -31,7 +41,10 @@ NAMES: Final = {
     "cancel": "cancelled",
     "redeem": "redeemed",
 }
-STATES: Final = {"begun": "pending", "released": "pending"}  # the others are called as the state that they lead to
+STATES: Final = {
+    "begun": "pending",
+    "released": "pending",
+}  # the others are called as the state that they lead to
 CALLERS: Final = 64
 
 
@@ -56,7 +69,9 @@ class Desk:
     def names(self) -> list[str]:
         return [event.name for event in self.told]
 
-    def call(self, event: str, begun: Any, who: str = ALICE, op: str | None = None) -> Operation[Any]:
+    def call(
+        self, event: str, begun: Any, who: str = ALICE, op: str | None = None
+    ) -> Operation[Any]:
         core, code = self.qr.core, begun.scan_code
         if event == "scan":
             return core.scan(code, subject=who, shown_as=SHOWN[who])
@@ -64,7 +79,9 @@ class Desk:
             return core.cancel(begun.device_code)
         if event == "redeem":
             scanner = self.qr.status(begun.device_code).scanned_by
-            return core.redeem(begun.device_code, acknowledged=scanner.tag if scanner else "", op=op)
+            return core.redeem(
+                begun.device_code, acknowledged=scanner.tag if scanner else "", op=op
+            )
         decide: Operation[Any] = getattr(core, event)(code, subject=who)
         return decide
 
@@ -73,7 +90,10 @@ class Desk:
 def desk_of(stores: Any, url: str | None = None) -> Iterator[Desk]:
     colour: Colour = Awaited() if stores in (AsyncRedisStore, AsyncMemoryStore) else Blocking()
     prefix = f"{uuid.uuid4().hex}:"
-    desk = Desk(colour, stores if url is None else lambda: stores.from_url(url, prefix=prefix, timeout=PATIENCE))
+    desk = Desk(
+        colour,
+        stores if url is None else lambda: stores.from_url(url, prefix=prefix, timeout=PATIENCE),
+    )
     try:
         yield desk
     finally:
@@ -92,7 +112,9 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 
 @both_colours
 @every_way
-def test_a_lost_reply_costs_no_event_and_doubles_none(proxy: Proxy, stores: Stores, way: Sequence[str]) -> None:
+def test_a_lost_reply_costs_no_event_and_doubles_none(
+    proxy: Proxy, stores: Stores, way: Sequence[str]
+) -> None:
     """The store asks again by itself and is told "repeated": that is this call's own change, and its event."""
     expected = ["begun", *(NAMES[event] for event in way)]
     for lost in (1, 2):
@@ -122,11 +144,17 @@ def test_a_lost_begin_is_told_once(proxy: Proxy, stores: Stores) -> None:
 
 
 @both_colours
-@pytest.mark.parametrize("lost", [1, 2, 3, 4], ids=["the guess", "the lookup", "the scan", "the right guess"])
-def test_a_typed_scan_is_told_once_whichever_of_its_replies_is_lost(proxy: Proxy, stores: Stores, lost: int) -> None:
+@pytest.mark.parametrize(
+    "lost", [1, 2, 3, 4], ids=["the guess", "the lookup", "the scan", "the right guess"]
+)
+def test_a_typed_scan_is_told_once_whichever_of_its_replies_is_lost(
+    proxy: Proxy, stores: Stores, lost: int
+) -> None:
     with desk_of(stores, proxy.url) as desk:
         begun = desk.qr.begin(user_code=True)
-        operation: Operation[Any] | None = desk.qr.core.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        operation: Operation[Any] | None = desk.qr.core.scan(
+            begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE]
+        )
         before, step = proxy.lost, 0
         genuine = Operation.next
 
@@ -147,7 +175,9 @@ def test_a_typed_scan_is_told_once_whichever_of_its_replies_is_lost(proxy: Proxy
 
 # Any sequence
 
-ACTS = st.tuples(st.sampled_from([*NAMES, "again", "look"]), st.sampled_from([ALICE, BOB]), st.integers(0, 5))
+ACTS = st.tuples(
+    st.sampled_from([*NAMES, "again", "look"]), st.sampled_from([ALICE, BOB]), st.integers(0, 5)
+)
 
 
 def play(desk: Desk, acts: Sequence[tuple[str, str, int]]) -> None:
@@ -185,7 +215,9 @@ def shared_desk(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Desk
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(ACTS, max_size=12))
-def test_the_events_are_what_happened_in_redis(shared_desk: Desk, acts: list[tuple[str, str, int]]) -> None:
+def test_the_events_are_what_happened_in_redis(
+    shared_desk: Desk, acts: list[tuple[str, str, int]]
+) -> None:
     play(shared_desk, acts)
 
 

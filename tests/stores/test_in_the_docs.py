@@ -15,7 +15,9 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "stores.md"
 
 def shown() -> Any:
     """The class SQLiteStore of the first example."""
-    example = re.search(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    example = re.search(
+        r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     assert example is not None
     names: dict[str, Any] = {}
     exec(compile(example[1], str(PAGE), "exec"), names)
@@ -34,6 +36,8 @@ class TestTheStoreInTheDocs(StoreSuite):
 
     def make_store(self, now: Callable[[], int]) -> Any:
         store = shown()(self.path, now=now)
-        store._db.execute(f"PRAGMA busy_timeout = {1000 * PATIENCE:.0f}")  # a thread may be paused while it writes
+        store._db.execute(
+            f"PRAGMA busy_timeout = {1000 * PATIENCE:.0f}"
+        )  # a thread may be paused while it writes
         self.opened.append(store)
         return store

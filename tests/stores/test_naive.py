@@ -49,10 +49,24 @@ MUST_FAIL = {"TestForgiving": RACES, "TestLocked": REPEATS | LIVES}
 
 
 @pytest.mark.long
-def test_the_suite_fails_a_store_that_checks_and_sets_and_one_that_takes_a_repeat_for_news() -> None:
+def test_the_suite_fails_a_store_that_checks_and_sets_and_one_that_takes_a_repeat_for_news() -> (
+    None
+):
     """Each of these tests fails by itself. That a right store passes all of them is what test_memory.py shows."""
-    tests = [f"{SUITE}::{suite}::{name}" for suite, names in MUST_FAIL.items() for name in sorted(names)]
-    command = [sys.executable, "-m", "pytest", *tests, "-q", "--tb=no", "-rf", "-p", "no:cacheprovider"]
+    tests = [
+        f"{SUITE}::{suite}::{name}" for suite, names in MUST_FAIL.items() for name in sorted(names)
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *tests,
+        "-q",
+        "--tb=no",
+        "-rf",
+        "-p",
+        "no:cacheprovider",
+    ]
     ran = subprocess.run(command, cwd=SUITE.parents[2], capture_output=True, text=True, check=False)
     assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout[-2000:] + ran.stderr[-2000:]
     failed: dict[str, set[str]] = {}

@@ -10,12 +10,18 @@ from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, 
 from qrlogin.stores import AsyncRedisStore, AsyncStore, RedisStore, open_async_store, open_store
 from qrlogin.stores.suite.colours import PATIENCE
 
-WITH: dict[str, Any] = {"secret_keys": [bytes(range(32))], "verification_uri": "https://example.com/qr"}
+WITH: dict[str, Any] = {
+    "secret_keys": [bytes(range(32))],
+    "verification_uri": "https://example.com/qr",
+}
 
 
 def test_memory_and_redis_in_both_colours(redis_url: str) -> None:
     redis_url += f"?socket_timeout={PATIENCE}"
-    for address, kind, twin in (("memory", MemoryStore, AsyncMemoryStore), (redis_url, RedisStore, AsyncRedisStore)):
+    for address, kind, twin in (
+        ("memory", MemoryStore, AsyncMemoryStore),
+        (redis_url, RedisStore, AsyncRedisStore),
+    ):
         store, other = open_store(address), open_async_store(address)
         assert (type(store), type(other)) == (kind, twin)
         with QRLogin(store, **WITH) as qr:
@@ -28,15 +34,21 @@ async def begun_version(store: AsyncStore) -> int:
         return (await qr.status((await qr.begin()).device_code)).version
 
 
-@pytest.mark.parametrize("address", ["", "Memory", "redis", "mysql://u:secret@h/db", "redis:secret", None, 3])
+@pytest.mark.parametrize(
+    "address", ["", "Memory", "redis", "mysql://u:secret@h/db", "redis:secret", None, 3]
+)
 def test_no_address(address: Any) -> None:
     for opening in (open_store, open_async_store):
-        with pytest.raises(Misconfigured, match="a store is memory, or an address such as redis://") as refused:
+        with pytest.raises(
+            Misconfigured, match="a store is memory, or an address such as redis://"
+        ) as refused:
             opening(address)
         assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("option", ["rediss://h?ssl_cert_reqs=CERT_NONE", "redis://h?protocol=9", "redis://h?nothing=1"])
+@pytest.mark.parametrize(
+    "option", ["rediss://h?ssl_cert_reqs=CERT_NONE", "redis://h?protocol=9", "redis://h?nothing=1"]
+)
 def test_an_option_that_there_is_not(option: str) -> None:
     for opening in (open_store, open_async_store):
         with pytest.raises(Misconfigured, match="with options that redis-py knows"):

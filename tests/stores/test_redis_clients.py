@@ -24,7 +24,10 @@ from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
 from tests.stores.redis_world import Stores, both_colours
 
-SENTINELS: tuple[Any, Any] = (redis.sentinel.Sentinel, redis.asyncio.sentinel.Sentinel)  # redis-py has no types for them
+SENTINELS: tuple[Any, Any] = (
+    redis.sentinel.Sentinel,
+    redis.asyncio.sentinel.Sentinel,
+)  # redis-py has no types for them
 Clients = tuple[Callable[[], Any], Callable[[], Any]]  # a blocking one, an awaited one
 
 
@@ -38,11 +41,17 @@ def watched() -> Iterator[list[tuple[str, int]]]:
 @pytest.fixture(params=["as it comes", "decoding", "RESP3", "one connection", "Sentinel"])
 def clients(request: pytest.FixtureRequest, redis_url: str) -> Clients:
     def plain(**options: Any) -> Clients:
-        return (lambda: redis.Redis.from_url(redis_url, **options), lambda: redis.asyncio.Redis.from_url(redis_url, **options))
+        return (
+            lambda: redis.Redis.from_url(redis_url, **options),
+            lambda: redis.asyncio.Redis.from_url(redis_url, **options),
+        )
 
     if request.param == "Sentinel":
         at = request.getfixturevalue("watched")
-        return (lambda: SENTINELS[0](at).master_for("logins"), lambda: SENTINELS[1](at).master_for("logins"))
+        return (
+            lambda: SENTINELS[0](at).master_for("logins"),
+            lambda: SENTINELS[1](at).master_for("logins"),
+        )
     return {
         "as it comes": plain(),
         "decoding": plain(decode_responses=True),
@@ -116,7 +125,13 @@ def test_numbers_that_cannot_be_meant(stores: Stores, options: dict[str, Any], s
 @both_colours
 @pytest.mark.parametrize(
     "url",
-    ["localhost:6379", "http://localhost", "redis://:pass/word@localhost", "redis://:pass@localhost?nonsense=1", "redis://h:x"],
+    [
+        "localhost:6379",
+        "http://localhost",
+        "redis://:pass/word@localhost",
+        "redis://:pass@localhost?nonsense=1",
+        "redis://h:x",
+    ],
 )
 def test_a_url_that_is_none_is_not_quoted(stores: Stores, url: str) -> None:
     """A password with a slash in it ends up where a port is expected, and redis-py's own error would show it."""
@@ -143,8 +158,14 @@ def test_what_is_no_client_at_all(stores: Stores) -> None:
 def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
     taken = socket.socket()  # and nobody listens there
     taken.bind((LOOPBACK, 0))
-    store = stores.from_url(f"redis://someone:s3cret@{LOOPBACK}:{taken.getsockname()[1]}", timeout=PATIENCE)
-    world = World(Awaited() if issubclass(stores, AsyncRedisStore) else Blocking(), lambda now: store, shared=False)
+    store = stores.from_url(
+        f"redis://someone:s3cret@{LOOPBACK}:{taken.getsockname()[1]}", timeout=PATIENCE
+    )
+    world = World(
+        Awaited() if issubclass(stores, AsyncRedisStore) else Blocking(),
+        lambda now: store,
+        shared=False,
+    )
     try:
         with pytest.raises(Unavailable) as told:
             world.begin()
@@ -197,13 +218,18 @@ def test_a_url_that_leaves_one_connection_is_refused() -> None:
 
 
 def test_a_record_that_a_client_cannot_decode_is_unavailable(redis_url: str) -> None:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client, redis.Redis.from_url(redis_url) as raw:
+    with (
+        redis.Redis.from_url(redis_url, decode_responses=True) as client,
+        redis.Redis.from_url(redis_url) as raw,
+    ):
         prefix = f"{uuid.uuid4().hex}:"
         with QRLogin(
-            RedisStore(client, prefix=prefix), secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr"
+            RedisStore(client, prefix=prefix),
+            secret_keys=[bytes(range(32))],
+            verification_uri="https://x.example/qr",
         ) as qr:
             begun = qr.begin()
-            raw.hset(next(iter(raw.scan_iter(f"{prefix}*"))), "who", b"\xff\xfe")
+            raw.hset(next(iter(raw.scan_iter(f"{prefix}*"))), "shown_as", b"\xff\xfe")
             with pytest.raises(Unavailable, match="UnicodeDecodeError"):
                 qr.status(begun.device_code)
 
@@ -211,7 +237,11 @@ def test_a_record_that_a_client_cannot_decode_is_unavailable(redis_url: str) -> 
 def test_closing_under_calls_lets_nothing_but_unavailable_out(redis_url: str) -> None:
     strange: list[Exception] = []
     for _ in range(10):
-        qr = QRLogin(RedisStore.from_url(redis_url), secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr")
+        qr = QRLogin(
+            RedisStore.from_url(redis_url),
+            secret_keys=[bytes(range(32))],
+            verification_uri="https://x.example/qr",
+        )
         running = threading.Event()
 
         def begin(qr: QRLogin = qr, running: threading.Event = running) -> None:
@@ -307,7 +337,9 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
 def test_a_connection_with_an_unread_reply_is_not_used_again(redis_url: str) -> None:
     """Else each call would get the reply to the call before it."""
     store = RedisStore.from_url(redis_url, timeout=PATIENCE)
-    with QRLogin(store, secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr") as qr:
+    with QRLogin(
+        store, secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr"
+    ) as qr:
         begun = qr.begin()
         pool = store._client.connection_pool
         connection = pool.get_connection()

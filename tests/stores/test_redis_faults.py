@@ -110,16 +110,20 @@ def test_flushed_scripts_are_no_error(redis_url: str, stores: Stores) -> None:
 
 
 @both_colours
-def test_a_stopped_server_is_unavailable_and_then_back(own_redis: RedisServer, stores: Stores) -> None:
+def test_a_stopped_server_is_unavailable_and_then_back(
+    own_redis: RedisServer, stores: Stores
+) -> None:
     """After two tries of a second each, not after the minute that redis-py would take by itself."""
     as_it_comes = inspect.signature(stores.from_url).parameters["timeout"].default
     with (
         Proxy(own_redis.port) as proxy,
-        world_at(stores, f"{proxy.url}?socket_timeout={PATIENCE}", proxy.url, timeout=as_it_comes) as world,
+        world_at(
+            stores, f"{proxy.url}?socket_timeout={PATIENCE}", proxy.url, timeout=as_it_comes
+        ) as world,
     ):
         login = world.begin()
         login.walk("scan", "confirm")
-        operation, parked = login.call("redeem"), _park(world, login)
+        operation, parked = login.call("redeem"), _add(world, login)
         own_redis.process.send_signal(signal.SIGSTOP)
         try:
             started = monotonic()
@@ -135,14 +139,16 @@ def test_a_stopped_server_is_unavailable_and_then_back(own_redis: RedisServer, s
 
 
 @both_colours
-def test_a_server_that_is_down_at_start_is_found_later(own_redis: RedisServer, stores: Stores) -> None:
+def test_a_server_that_is_down_at_start_is_found_later(
+    own_redis: RedisServer, stores: Stores
+) -> None:
     own_redis.stop()
     with world_at(stores, own_redis.url) as world:
         with pytest.raises(Unavailable, match="ConnectionError"):
             world.begin()
         own_redis.start()
         login = world.begin()
-        parked = _park(world, login)
+        parked = _add(world, login)
         own_redis.stop()
         own_redis.start()  # empty: the login is gone, and the wait hears of it without its timer
         with pytest.raises(LoginError):
@@ -162,11 +168,15 @@ def test_an_outage_is_one_line_in_the_log_and_its_end_another(
     own_redis: RedisServer, stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lines() -> list[str]:
-        return [record.levelname for record in caplog.records if record.getMessage().startswith("Redis ")]
+        return [
+            record.levelname
+            for record in caplog.records
+            if record.getMessage().startswith("Redis ")
+        ]
 
     caplog.set_level("INFO", "qrlogin")
     with world_at(stores, own_redis.url) as world:
-        parked = _park(world, world.begin())
+        parked = _add(world, world.begin())
         own_redis.stop()
         for _ in range(5):
             with pytest.raises(Unavailable):
@@ -192,7 +202,7 @@ def test_what_changed_while_the_subscription_was_down_is_heard_when_it_is_back(
     """Pub/sub forgets what it cannot deliver at once, so the first thing after each subscription is to look (I15)."""
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
-        parked = _park(world, login)
+        parked = _add(world, login)
         proxy.refusing = True
         proxy.cut()
         world.elsewhere.run(login.scan("alice"))
@@ -217,7 +227,9 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
     many = 300
 
     async def story() -> int:
-        store = AsyncRedisStore.from_url(redis_url, prefix=f"{uuid.uuid4().hex}:", reread=600, timeout=PATIENCE)
+        store = AsyncRedisStore.from_url(
+            redis_url, prefix=f"{uuid.uuid4().hex}:", reread=600, timeout=PATIENCE
+        )
         read, at_once, genuine = set[str](), list[int](), store.apply
 
         async def apply(command: Command) -> Reply:
@@ -239,7 +251,10 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
             await quiet_after(many)
             parked = [asyncio.create_task(qr.wait(first.device_code, after=1, timeout=500))]
             await quiet_after(2)  # the second is that after the subscription
-            parked += [asyncio.create_task(qr.wait(login.device_code, after=1, timeout=500)) for login in logins]
+            parked += [
+                asyncio.create_task(qr.wait(login.device_code, after=1, timeout=500))
+                for login in logins
+            ]
             await quiet_after(many - 1)
             async with redis.asyncio.Redis.from_url(redis_url) as client:
                 await client.client_kill_filter(_type="pubsub")
@@ -269,12 +284,18 @@ def test_a_forked_child_listens_for_itself(redis_url: str) -> None:
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             os._exit(0)
         subscribed = threading.Event()
-        store._wakeups.parked, parked = lambda: subscribed.set() or parked(), store._wakeups.parked
+        store._listeners.parked, parked = lambda: subscribed.set() or parked(), store._listeners.parked
         waits = threading.Thread(target=lambda: qr.wait(begun.device_code, after=1, timeout=600), daemon=True)
         waits.start()
         os._exit(0 if subscribed.wait(PATIENCE) else 1)
     """
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=5 * PATIENCE, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=5 * PATIENCE,
+        check=False,
+    )
     assert (ran.stdout, ran.stderr) == ("0\n", "")
 
 
@@ -286,7 +307,7 @@ def test_a_subscription_that_fell_silent_is_made_again(
     monkeypatch.setattr(redis_module, "SILENCE_SECONDS", 0.2)
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
-        parked = _park(world, login)
+        parked = _add(world, login)
         proxy.mute = True
         world.elsewhere.run(login.scan("alice"))
         before = proxy.connected
@@ -298,13 +319,17 @@ def test_a_subscription_that_fell_silent_is_made_again(
 
 
 @both_colours
-def test_without_any_wake_up_the_timer_finds_out(proxy: Proxy, redis_url: str, stores: Stores) -> None:
+def test_without_any_wake_up_the_timer_finds_out(
+    proxy: Proxy, redis_url: str, stores: Stores
+) -> None:
     with world_at(stores, redis_url, reread=0.2) as world:
         login = world.begin()
         parked = world.park(login)
         with redis.Redis.from_url(redis_url) as client:
             (key,) = client.keys(f"*{login.begun.login_id}")
-            client.hset(key, mapping={"state": "denied", "version": "2"})  # a change that nobody publishes
+            client.hset(
+                key, mapping={"state": "denied", "version": "2"}
+            )  # a change that nobody publishes
         assert parked.result(PATIENCE).state is State.DENIED
 
 
@@ -337,7 +362,10 @@ def test_a_cancelled_call_never_gets_another_ones_reply(proxy: Proxy) -> None:
             return await asyncio.gather(*(ask(dice.choice(logins)) for _ in range(calls)))
 
         told = colour.call(storm)
-        print({kind: told.count(kind) for kind in sorted(set(told))}, f"over {proxy.connected} connections")
+        print(
+            {kind: told.count(kind) for kind in sorted(set(told))},
+            f"over {proxy.connected} connections",
+        )
         assert told.count("cancelled") > calls / 10
         assert told.count("answered") > calls / 10
         assert proxy.connected <= 50  # none had to be thrown away
@@ -369,7 +397,7 @@ def test_the_error_of_a_call_that_was_cancelled_is_no_line_in_the_log() -> None:
     assert strange == []
 
 
-def _park(world: World, login: Login) -> "Future[Status]":
+def _add(world: World, login: Login) -> "Future[Status]":
     """The first wait of a store: it reads the login, and again when it is subscribed. When this returns, all is quiet."""
     after, login_id = login.seen().version, login.begun.login_id
     before = world.ran[login_id]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from qrlogin.codes import new_key
+from qrlogin.keys import new_key
 from qrlogin.login import QRLogin
 from qrlogin.stores import RedisStore
 from qrlogin.stores.redis import _Calls
@@ -33,7 +33,9 @@ class Run:
         store = RedisStore.from_url(url, prefix=self.prefix, reread=600, timeout=PATIENCE)
         with store.listen("nobody") as listener:
             listener.wait(PATIENCE)  # woken when the store has subscribed
-        with QRLogin(store, secret_keys=[self.key], verification_uri="https://login.example/qr") as qr:
+        with QRLogin(
+            store, secret_keys=[self.key], verification_uri="https://login.example/qr"
+        ) as qr:
             for ending in ("redeem", "deny", "cancel", "nothing"):
                 begun = qr.begin(context=CONTEXT)
                 op = new_key()
@@ -54,7 +56,12 @@ class Run:
                     qr.cancel(begun.device_code)
                 elif ending == "redeem":
                     qr.confirm(rotated, subject="alice-4711")
-                    assert qr.redeem(begun.device_code, acknowledged=seen.scanned_by.tag, op=op).subject == "alice-4711"
+                    assert (
+                        qr.redeem(
+                            begun.device_code, acknowledged=seen.scanned_by.tag, op=op
+                        ).subject
+                        == "alice-4711"
+                    )
 
 
 @pytest.fixture
@@ -68,9 +75,14 @@ def test_no_secret_is_ever_seen_on_the_server(redis_url: str, client: Any) -> No
     with _monitored(redis_url) as seen:
         run = Run(redis_url)
         keys = client.keys(f"{run.prefix}*")
-        kept = b"\n".join(b"\n".join([key, *client.hgetall(key).keys(), *client.hgetall(key).values()]) for key in keys)
+        kept = b"\n".join(
+            b"\n".join([key, *client.hgetall(key).keys(), *client.hgetall(key).values()])
+            for key in keys
+        )
     view = bytes(seen) + kept
-    assert all(login_id.encode() in view for login_id in run.login_ids), "the view does not show the logins at all"
+    assert all(login_id.encode() in view for login_id in run.login_ids), (
+        "the view does not show the logins at all"
+    )
     assert b"alice-4711" in view
     assert view.count(b"EVALSHA") >= 4 * len(run.login_ids)
     assert b"SUBSCRIBE" in view
@@ -103,26 +115,53 @@ def test_a_key_is_in_the_bucket_of_its_channel(redis_url: str, client: Any) -> N
     for key in client.keys(f"{run.prefix}*"):
         channel, _, login_id = key.rpartition(b":")
         assert channel in [f"{run.prefix}{{b{bucket:02}}}".encode() for bucket in range(64)]
-        told = [message["data"] for message in messages if message["channel"] == channel and login_id in message["data"]]
+        told = [
+            message["data"]
+            for message in messages
+            if message["channel"] == channel and login_id in message["data"]
+        ]
         assert told == [login_id + b" %d" % version for version in range(1, len(told) + 1)]
         assert len(told) >= 4
 
 
 def test_buckets_never_change() -> None:
     """Processes of different versions share the keys, so this is written in stone."""
-    channels = [_Calls("p:", None).channel(login_id) for login_id in ("A" * 22, "B" * 22, "zZ09_-abcdefghijklmnop")]
+    channels = [
+        _Calls("p:", None).channel(login_id)
+        for login_id in ("A" * 22, "B" * 22, "zZ09_-abcdefghijklmnop")
+    ]
     assert channels == ["p:{b00}", "p:{b01}", "p:{b32}"]
 
 
 def test_these_rights_are_all_it_needs(own_redis: RedisServer) -> None:
     """What an administrator may allow: these commands, on these keys and channels. The prefix is part of the rule."""
-    commands = ("evalsha", "eval", "hgetall", "hset", "pexpire", "time", "publish", "subscribe", "ping")
+    commands = (
+        "evalsha",
+        "eval",
+        "hgetall",
+        "hset",
+        "pexpire",
+        "time",
+        "publish",
+        "subscribe",
+        "ping",
+    )
     with redis.Redis.from_url(own_redis.url, decode_responses=True) as client:
-        rules = ["on", ">pass", "~run:*", "resetchannels", "&run:*", "-@all", *(f"+{command}" for command in commands)]
+        rules = [
+            "on",
+            ">pass",
+            "~run:*",
+            "resetchannels",
+            "&run:*",
+            "-@all",
+            *(f"+{command}" for command in commands),
+        ]
         client.execute_command("ACL", "SETUSER", "logins", *rules)
         Run(own_redis.url.replace("//", "//logins:pass@"), prefix="run:")
         refused: Any = client.acl_log()
-    assert {one["object"] for one in refused} <= {"client|setinfo"}  # redis-py's name for itself, which it can do without
+    assert {one["object"] for one in refused} <= {
+        "client|setinfo"
+    }  # redis-py's name for itself, which it can do without
 
 
 @contextmanager

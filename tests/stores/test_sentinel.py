@@ -35,7 +35,11 @@ def test_a_login_survives_the_death_of_the_master() -> None:
         client = Sentinel(addresses, sentinel_kwargs=options, **options).master_for("logins")  # type: ignore[no-untyped-call]
         with (
             client,
-            QRLogin(RedisStore(client), secret_keys=[bytes(range(32))], verification_uri="https://login.example/qr") as qr,
+            QRLogin(
+                RedisStore(client),
+                secret_keys=[bytes(range(32))],
+                verification_uri="https://login.example/qr",
+            ) as qr,
         ):
             begun = qr.begin()
             qr.scan(begun.scan_code, subject="42", shown_as="M•••a")
@@ -45,9 +49,14 @@ def test_a_login_survives_the_death_of_the_master() -> None:
             lose_patience(addresses)
 
             until_it_answers(lambda: qr.confirm(begun.scan_code, subject="42"))
-            seen = until_it_answers(lambda: qr.wait(begun.device_code, after=begun.version, timeout=10))
+            seen = until_it_answers(
+                lambda: qr.wait(begun.device_code, after=begun.version, timeout=10)
+            )
             assert seen.scanned_by is not None
             tag = seen.scanned_by.tag
             assert (
-                until_it_answers(lambda: qr.redeem(begun.device_code, acknowledged=tag, op="one-click-only-one")).subject == "42"
+                until_it_answers(
+                    lambda: qr.redeem(begun.device_code, acknowledged=tag, op="one-click-only-one")
+                ).subject
+                == "42"
             )

@@ -9,7 +9,7 @@ from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 import qrlogin.stores.redis as redis_module
-from qrlogin.stores import Wakeups
+from qrlogin.stores import Listeners
 from qrlogin.stores.redis import BUCKETS, _Reach, _Subscription
 from tests.stores.redis_world import Stores, both_colours
 
@@ -21,9 +21,9 @@ class Ear:
     """A subscription and `many` waits that listen to it."""
 
     def __init__(self, many: int) -> None:
-        self.wakeups = Wakeups()
-        self.waiters = [self.wakeups.listen(f"login-{number}") for number in range(many)]
-        self.subscription = _Subscription(self.wakeups, _Reach(self.wakeups))
+        self.listeners = Listeners()
+        self.waiters = [self.listeners.listen(f"login-{number}") for number in range(many)]
+        self.subscription = _Subscription(self.listeners, _Reach(self.listeners))
 
     def subscribed(self, channels: int = BUCKETS, busy: int = 0) -> None:
         self.subscription.take({"type": "subscribe", "data": channels}, busy)
@@ -71,7 +71,9 @@ def test_an_announcement_overtakes_the_waits_that_are_to_re_read() -> None:
 
 
 @both_colours
-def test_a_silent_subscription_is_replaced_within_two_seconds_and_waits_re_read_every_thirty(stores: Stores) -> None:
+def test_a_silent_subscription_is_replaced_within_two_seconds_and_waits_re_read_every_thirty(
+    stores: Stores,
+) -> None:
     for signature in (inspect.signature(stores), inspect.signature(stores.from_url)):
         assert signature.parameters["reread"].default == 30
     subscription, silent, asks = Ear(0).subscription, 0.0, list[bool]()
@@ -108,16 +110,20 @@ def test_the_pause_between_attempts_grows_to_two_seconds_and_no_further() -> Non
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.levelname for record in caplog.records if record.getMessage().startswith("Redis ")]
+    return [
+        record.levelname for record in caplog.records if record.getMessage().startswith("Redis ")
+    ]
 
 
 @pytest.fixture
 def reach(caplog: pytest.LogCaptureFixture) -> _Reach:
     caplog.set_level("INFO", "qrlogin")
-    return _Reach(Wakeups())
+    return _Reach(Listeners())
 
 
-def test_calls_and_wake_ups_that_fail_together_are_one_outage(reach: _Reach, caplog: pytest.LogCaptureFixture) -> None:
+def test_calls_and_wake_ups_that_fail_together_are_one_outage(
+    reach: _Reach, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(3):
         reach.lost("wake-ups", LOST)
         reach.unavailable(RedisTimeoutError())
@@ -145,7 +151,9 @@ def test_a_server_that_comes_and_goes_does_not_fill_the_log(
     assert logged(caplog) == ["WARNING", "INFO", "WARNING"]
 
 
-def test_wake_ups_that_are_refused_for_good_do_not_hide_an_outage(reach: _Reach, caplog: pytest.LogCaptureFixture) -> None:
+def test_wake_ups_that_are_refused_for_good_do_not_hide_an_outage(
+    reach: _Reach, caplog: pytest.LogCaptureFixture
+) -> None:
     refused: Any = OutOfMemoryError("OOM command not allowed")
     reach.lost("wake-ups", refused)
     reach.unavailable(LOST)
@@ -156,7 +164,7 @@ def test_wake_ups_that_are_refused_for_good_do_not_hide_an_outage(reach: _Reach,
 
 
 def test_a_store_that_is_closed_logs_no_outage(caplog: pytest.LogCaptureFixture) -> None:
-    wakeups = Wakeups()
-    wakeups.close()
-    _Reach(wakeups).unavailable(LOST)
+    listeners = Listeners()
+    listeners.close()
+    _Reach(listeners).unavailable(LOST)
     assert logged(caplog) == []

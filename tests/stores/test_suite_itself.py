@@ -12,17 +12,27 @@ from qrlogin.stores.suite import AsyncStoreSuite, StoreSuite
 def test_without_its_tools_it_says_what_to_install(part: str) -> None:
     code = f"import sys; sys.modules[{part!r}] = None; import qrlogin.stores.suite"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f"ImportError: qrlogin.stores.suite needs {part}: pip install 'qrlogin[testing]'" in ran.stderr
+    assert (
+        f"ImportError: qrlogin.stores.suite needs {part}: pip install 'qrlogin[testing]'"
+        in ran.stderr
+    )
 
 
 @pytest.mark.parametrize("suite", [StoreSuite, AsyncStoreSuite])
-def test_without_a_store_it_says_what_to_write(suite: type[StoreSuite] | type[AsyncStoreSuite]) -> None:
-    with pytest.raises(NotImplementedError, match=r"make_store\(self, now\) returns the store to be proven"):
+def test_without_a_store_it_says_what_to_write(
+    suite: type[StoreSuite] | type[AsyncStoreSuite],
+) -> None:
+    with pytest.raises(
+        NotImplementedError, match=r"make_store\(self, now\) returns the store to be proven"
+    ):
         suite().make_store(lambda: 0)
 
 
 def test_both_colours_are_asked_the_same() -> None:
     """And the awaited one what cancellation adds."""
-    blocking, awaited = ({name for name in dir(suite) if name.startswith("test_")} for suite in (StoreSuite, AsyncStoreSuite))
+    blocking, awaited = (
+        {name for name in dir(suite) if name.startswith("test_")}
+        for suite in (StoreSuite, AsyncStoreSuite)
+    )
     assert awaited - blocking == {"test_a_cancelled_wait_leaves_nothing_behind"}
     assert blocking <= awaited

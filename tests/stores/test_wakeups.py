@@ -7,62 +7,64 @@ import pytest
 
 from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured, Superseded
-from qrlogin.stores import AsyncWakeups, Wakeups
+from qrlogin.stores import AsyncListeners, Listeners
 from qrlogin.stores.suite.colours import PATIENCE
 
 SOON, NEVER = 0.001, 60.0
 
 
 def test_nobody_is_left_in_the_registry() -> None:
-    wakeups = Wakeups()
-    with wakeups.listen("a") as older, wakeups.listen("b"):
-        with wakeups.listen("a"):
-            assert len(wakeups) == 2
+    listeners = Listeners()
+    with listeners.listen("a") as older, listeners.listen("b"):
+        with listeners.listen("a"):
+            assert len(listeners) == 2
             with pytest.raises(Superseded):
                 older.wait(NEVER)
-        assert len(wakeups) == 1
-    assert len(wakeups) == 0
+        assert len(listeners) == 1
+    assert len(listeners) == 0
 
 
 def test_nobody_is_left_in_the_awaited_registry() -> None:
     async def story() -> None:
-        wakeups = AsyncWakeups()
-        async with wakeups.listen("a") as older, wakeups.listen("b"):
-            async with wakeups.listen("a"):
-                assert len(wakeups) == 2
+        listeners = AsyncListeners()
+        async with listeners.listen("a") as older, listeners.listen("b"):
+            async with listeners.listen("a"):
+                assert len(listeners) == 2
                 with pytest.raises(Superseded):
                     await older.wait(NEVER)
-            assert len(wakeups) == 1
-        assert len(wakeups) == 0
+            assert len(listeners) == 1
+        assert len(listeners) == 0
 
     asyncio.run(story())
 
 
 def test_a_wake_up_between_two_waits_is_not_lost() -> None:
-    wakeups = Wakeups()
-    with wakeups.listen("a") as listener:
-        wakeups.announce("a")
-        wakeups.announce("b")
+    listeners = Listeners()
+    with listeners.listen("a") as listener:
+        listeners.notify("a")
+        listeners.notify("b")
         assert listener.wait(NEVER)
-        wakeups.announce_all()
+        listeners.notify_all()
         assert listener.wait(NEVER)
         assert listener.wait(SOON)
 
 
 def test_who_comes_after_the_end_does_not_wait() -> None:
-    wakeups, heard = Wakeups(), list[bool]()
-    wakeups.close()
-    with wakeups.listen("a") as listener:
-        thread = threading.Thread(target=lambda: heard.append(listener.wait(2 * PATIENCE)), daemon=True)
+    listeners, heard = Listeners(), list[bool]()
+    listeners.close()
+    with listeners.listen("a") as listener:
+        thread = threading.Thread(
+            target=lambda: heard.append(listener.wait(2 * PATIENCE)), daemon=True
+        )
         thread.start()
         thread.join(PATIENCE)
         assert heard == [False]
 
 
 def test_the_timer_is_spread_and_never_longer_than_the_wait() -> None:
-    wakeups = Wakeups(reread=0.02)
+    listeners = Listeners(reread=0.02)
     took = []
-    with wakeups.listen("a") as listener:
+    with listeners.listen("a") as listener:
         for _ in range(20):
             started = monotonic()
             assert listener.wait(NEVER)
@@ -74,4 +76,4 @@ def test_the_timer_is_spread_and_never_longer_than_the_wait() -> None:
 @pytest.mark.parametrize("reread", [0, -1, float("nan")])
 def test_a_timer_that_never_rests_is_refused(reread: float) -> None:
     with pytest.raises(Misconfigured, match="reread must be a number of seconds above 0"):
-        Wakeups(reread=reread)
+        Listeners(reread=reread)

@@ -19,11 +19,15 @@ LIFETIME = 600  # a hundred may take long to park, and no wait is to end by itse
 
 
 @both_colours
-def test_a_hundred_parked_waits_cost_next_to_nothing(own_redis: RedisServer, stores: Stores) -> None:
+def test_a_hundred_parked_waits_cost_next_to_nothing(
+    own_redis: RedisServer, stores: Stores
+) -> None:
     with redis.Redis.from_url(own_redis.url, decode_responses=True) as client:
         with world_at(stores, own_redis.url, reread=5, max_connections=WAITS) as world:
             logins = [Login(world, world.qr.begin(lifetime=LIFETIME)) for _ in range(WAITS)]
-            for login in logins:  # what is scanned shows no code any more that would rotate and end the wait
+            for login in (
+                logins
+            ):  # what is scanned shows no code any more that would rotate and end the wait
                 login.walk("scan")
             version = logins[0].seen().version
             before, started = _calls(client), monotonic()
@@ -33,7 +37,9 @@ def test_a_hundred_parked_waits_cost_next_to_nothing(own_redis: RedisServer, sto
             took, subscribers = monotonic() - started, client.client_list(_type="pubsub")
             loop_would = WAITS * took / LOOP_SECONDS
             asked = spent["evalsha"]
-            print(f"{WAITS} waits, {took:.1f} s: {asked} EVALSHA ({asked / loop_would:.1%} of a loop every {LOOP_SECONDS} s)")
+            print(
+                f"{WAITS} waits, {took:.1f} s: {asked} EVALSHA ({asked / loop_would:.1%} of a loop every {LOOP_SECONDS} s)"
+            )
             print(f"all commands: {spent}; subscribed connections: {len(subscribers)}")
             assert not any(one.done() for one in parked)
             assert WAITS * (SECONDS / 5) <= asked < loop_would / 10  # they do re-read, slowly
@@ -49,4 +55,7 @@ def test_a_hundred_parked_waits_cost_next_to_nothing(own_redis: RedisServer, sto
 
 
 def _calls(client: Any) -> dict[str, int]:
-    return {name.removeprefix("cmdstat_"): figures["calls"] for name, figures in client.info("commandstats").items()}
+    return {
+        name.removeprefix("cmdstat_"): figures["calls"]
+        for name, figures in client.info("commandstats").items()
+    }

@@ -10,11 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self
 
-from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Unavailable
+from qrlogin import (
+    STANDARD,
+    AsyncMemoryStore,
+    AsyncQRLogin,
+    MemoryStore,
+    Policy,
+    QRLogin,
+    Unavailable,
+)
 from qrlogin.browser import MODULES
 from qrlogin.core import Core
 from qrlogin.step import Command, Record, Reply
-from qrlogin.stores.wakeups import AsyncWaiter, Waiter
+from qrlogin.stores.listeners import AsyncLocalListener, LocalListener
 from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Person, Request, Response
 from qrlogin.wire.streams import STREAMING, Streaming
 from tests.wire.clock import Clock
@@ -45,7 +53,7 @@ class Spy:
             raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
         return self.inner.apply(command)
 
-    def listen(self, login_id: str) -> Waiter:
+    def listen(self, login_id: str) -> LocalListener:
         return self.inner.listen(login_id)
 
     def close(self) -> None:
@@ -64,7 +72,7 @@ class AsyncSpy:
             raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
         return await self.inner.apply(command)
 
-    def listen(self, login_id: str) -> AsyncWaiter:
+    def listen(self, login_id: str) -> AsyncLocalListener:
         return self.inner.listen(login_id)
 
     async def close(self) -> None:
@@ -94,14 +102,22 @@ class Mount:
             self.store = Spy(self.clock)
             qr = QRLogin(self.store, secret_keys=[KEY], verification_uri=uri, policy=policy)
             self.qr: Any = qr
-            self.endpoint: Any = Endpoint(qr, make and make(qr.core), max_waiting=max_waiting, streaming=streaming)
+            self.endpoint: Any = Endpoint(
+                qr, make and make(qr.core), max_waiting=max_waiting, streaming=streaming
+            )
             self._phones: Any = Endpoint(qr, max_waiting=max_waiting) if make else self.endpoint
         else:
             self.store = AsyncSpy(self.clock)
-            awaited = AsyncQRLogin(self.store, secret_keys=[KEY], verification_uri=uri, policy=policy)
+            awaited = AsyncQRLogin(
+                self.store, secret_keys=[KEY], verification_uri=uri, policy=policy
+            )
             self.qr = awaited
-            self.endpoint = AsyncEndpoint(awaited, make and make(awaited.core), max_waiting=max_waiting, streaming=streaming)
-            self._phones = AsyncEndpoint(awaited, max_waiting=max_waiting) if make else self.endpoint
+            self.endpoint = AsyncEndpoint(
+                awaited, make and make(awaited.core), max_waiting=max_waiting, streaming=streaming
+            )
+            self._phones = (
+                AsyncEndpoint(awaited, max_waiting=max_waiting) if make else self.endpoint
+            )
             self._loop = asyncio.Runner()
 
     def browser(self, request: Request) -> Response:
@@ -113,7 +129,10 @@ class Mount:
     @property
     def records(self) -> Mapping[str, Record]:
         """A copy of all that the store holds."""
-        return {login_id: dict(record) for login_id, record in self.store.inner._records._records.items()}
+        return {
+            login_id: dict(record)
+            for login_id, record in self.store.inner._records._records.items()
+        }
 
     def forget(self) -> None:
         """Lose everything, as a memory store does when its process ends."""
@@ -131,7 +150,10 @@ class Mount:
         headers = dict(answer.headers)
         assert len(headers) == len(answer.headers), "a header is there twice"
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Cross-Origin-Resource-Policy"] in ("same-origin", "same-origin" if self._native else "same-site")
+        assert headers["Cross-Origin-Resource-Policy"] in (
+            "same-origin",
+            "same-origin" if self._native else "same-site",
+        )
         assert headers["Cache-Control"] == ("no-cache" if "ETag" in headers else "no-store")
         assert not any(name.startswith("Access-Control") for name in headers)
         assert ("ETag" in headers) == (request.path in MODULES and answer.status in (200, 304))
@@ -142,7 +164,10 @@ class Mount:
             assert headers["Content-Type"] == "application/json; charset=utf-8"
         assert answer.status < 500 or self.store.down or b'"error":"crowded"' in answer.body
         if answer.events is not None:
-            assert (answer.status, headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
+            assert (answer.status, headers["Content-Type"]) == (
+                200,
+                "text/event-stream; charset=utf-8",
+            )
             assert (headers["X-Accel-Buffering"], answer.body) == ("no", b"")
         elif self._native:
             assert answer.status in (200, 201, 204, 304) or answer.status >= 400
@@ -163,7 +188,12 @@ def get(path: str, query: str = "", *headers: tuple[str, str]) -> Request:
     return Request("GET", path, query, headers)
 
 
-def post(path: str, body: Mapping[str, object] | bytes | None = None, *headers: tuple[str, str], query: str = "") -> Request:
+def post(
+    path: str,
+    body: Mapping[str, object] | bytes | None = None,
+    *headers: tuple[str, str],
+    query: str = "",
+) -> Request:
     raw = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
     return Request("POST", path, query, (JSON, *headers), raw)
 
@@ -185,7 +215,11 @@ class Tab:
         self.login_id, self.code = "", ""
 
     def send(self, request: Request) -> Response:
-        cookies = [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))] if self.jar else []
+        cookies = (
+            [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))]
+            if self.jar
+            else []
+        )
         answer = self.mount.browser(with_headers(request, *cookies))
         for cookie in answer.cookies:
             if cookie.max_age:
@@ -196,7 +230,10 @@ class Tab:
 
     def begin(self, *headers: tuple[str, str]) -> Response:
         answer = self.send(post("begin", None, *headers))
-        self.login_id, self.code = read(answer)["login_id"], read(answer)["verification_uri_complete"]
+        self.login_id, self.code = (
+            read(answer)["login_id"],
+            read(answer)["verification_uri_complete"],
+        )
         return answer
 
     def look(self, query: str = "") -> Response:

@@ -27,12 +27,12 @@ from examples.fastapi_app.adapter import qrlogin_router
 from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Redeemed
 from qrlogin.stores import AsyncRedisStore, RedisStore
-from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Places, Request, Response
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response, WaitSlots
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 
 KEY = bytes(range(32))
-PLACES = 2  # max_waiting of every endpoint here
+PATH_PARAMETERS = 2  # max_waiting of every endpoint here
 CREDENTIALS = {
     "Bearer phone-of-alice": Person("1", "A•••e"),
     "Bearer phone-of-bob": Person("2", "B•b"),
@@ -71,17 +71,17 @@ class Site:
     clock: Clock
     awaited: bool = False
     store: Any = None
-    places: Places = field(default_factory=lambda: Places(PLACES))
+    places: WaitSlots = field(default_factory=lambda: WaitSlots(PATH_PARAMETERS))
     close_logins: Callable[[], None] = lambda: None
     tasks: Callable[[], int] = lambda: 0
 
     def parked(self) -> int:
         """Logins that a browser waits for, in this process."""
-        return len(self.store._wakeups)
+        return len(self.store._listeners)
 
     def idle(self) -> bool:
         """Whether nobody waits and every place is free: it is given back a moment after its wait is over."""
-        return self.parked() == 0 and len(self.places._free) == PLACES
+        return self.parked() == 0 and len(self.places._free) == PATH_PARAMETERS
 
     @property
     def url(self) -> str:
@@ -104,7 +104,9 @@ def bare_wsgi(endpoint: Endpoint, application: Application) -> Any:
             return _visited().to_wsgi(start_response)
         if path.startswith("/qr/phone/"):
             person = CREDENTIALS.get(environ.get("HTTP_AUTHORIZATION", ""))
-            answer = endpoint.phone(Request.from_wsgi(environ, path.removeprefix("/qr/phone/")), person)
+            answer = endpoint.phone(
+                Request.from_wsgi(environ, path.removeprefix("/qr/phone/")), person
+            )
         else:
             answer = endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
         return _with_session(application, answer).to_wsgi(start_response)
@@ -119,7 +121,9 @@ def validated_wsgi(endpoint: Endpoint, application: Application) -> Any:
 
 def bare_asgi(endpoint: AsyncEndpoint, application: Application) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
         path, cookies = scope["path"], _cookies(headers.get("cookie", ""))
         if scope["type"] == "websocket":
             return await endpoint.socket(scope, receive, send, path.removeprefix("/qr/"))
@@ -129,9 +133,13 @@ def bare_asgi(endpoint: AsyncEndpoint, application: Application) -> Any:
             return await _visited().to_asgi(send)
         if path.startswith("/qr/phone/"):
             person = CREDENTIALS.get(headers.get("authorization", ""))
-            answer = await endpoint.phone(await Request.from_asgi(scope, receive, path.removeprefix("/qr/phone/")), person)
+            answer = await endpoint.phone(
+                await Request.from_asgi(scope, receive, path.removeprefix("/qr/phone/")), person
+            )
         else:
-            answer = await endpoint.browser(await Request.from_asgi(scope, receive, path.removeprefix("/qr/")))
+            answer = await endpoint.browser(
+                await Request.from_asgi(scope, receive, path.removeprefix("/qr/"))
+            )
         return await _with_session(application, answer).to_asgi(send)
 
     return app
@@ -146,15 +154,24 @@ def _me(application: Application, cookies: dict[str, str]) -> Response:
 
 
 def _visited() -> Response:
-    return Response(200, (("Content-Type", "text/plain"),), b"", (Cookie("basket", "apples", 600, secure=False),))
+    return Response(
+        200,
+        (("Content-Type", "text/plain"),),
+        b"",
+        (Cookie("basket", "apples", 600, secure=False),),
+    )
 
 
 def _with_session(application: Application, answer: Response) -> Response:
     if answer.redeemed is None:
         return answer
     session = Cookie("session", application.log_in(answer.redeemed), 600, secure=False)
-    no_basket = Cookie("basket", "", 0, secure=False)  # nothing from before the login is taken along
-    return Response(answer.status, answer.headers, answer.body, (*answer.cookies, session, no_basket))
+    no_basket = Cookie(
+        "basket", "", 0, secure=False
+    )  # nothing from before the login is taken along
+    return Response(
+        answer.status, answer.headers, answer.body, (*answer.cookies, session, no_basket)
+    )
 
 
 # The frameworks
@@ -237,15 +254,22 @@ MakeApp = Callable[[Any, Application], Any]  # of an endpoint
 
 @contextmanager
 def threaded(
-    make_app: MakeApp, serve: Callable[[int, Any], Any], redis_url: str | None, policy: Policy = STANDARD
+    make_app: MakeApp,
+    serve: Callable[[int, Any], Any],
+    redis_url: str | None,
+    policy: Policy = STANDARD,
 ) -> Iterator[Site]:
     """The application in a server with a thread for each request; over Redis if there is a URL, else in memory."""
     app: Any = None
-    server = serve(0, lambda environ, start_response: app(environ, start_response))  # its port is in the application's addresses
+    server = serve(
+        0, lambda environ, start_response: app(environ, start_response)
+    )  # its port is in the application's addresses
     site = Site(server.server_address[1], Application(), Clock())
     redis = redis_url and RedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
     site.store = redis or MemoryStore(now=site.clock)
-    with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy) as qr:
+    with QRLogin(
+        site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy
+    ) as qr:
         site.close_logins = qr.close
         app = make_app(Endpoint(qr, max_waiting=site.places), site.application)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -269,10 +293,18 @@ def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD)
         loop = asyncio.get_running_loop()
         redis = redis_url and AsyncRedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
         site.store = redis or AsyncMemoryStore(now=site.clock)
-        async with AsyncQRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy) as qr:
-            site.close_logins = lambda: asyncio.run_coroutine_threadsafe(qr.close(), loop).result(PATIENCE_SECONDS)
-            site.tasks = lambda: asyncio.run_coroutine_threadsafe(_count_tasks(), loop).result(PATIENCE_SECONDS)
-            server.config.app = make_app(AsyncEndpoint(qr, max_waiting=site.places), site.application)
+        async with AsyncQRLogin(
+            site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy
+        ) as qr:
+            site.close_logins = lambda: asyncio.run_coroutine_threadsafe(qr.close(), loop).result(
+                PATIENCE_SECONDS
+            )
+            site.tasks = lambda: asyncio.run_coroutine_threadsafe(_count_tasks(), loop).result(
+                PATIENCE_SECONDS
+            )
+            server.config.app = make_app(
+                AsyncEndpoint(qr, max_waiting=site.places), site.application
+            )
             await server.serve([listening])
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))

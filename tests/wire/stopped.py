@@ -24,11 +24,15 @@ MOST = 256
 
 def _options() -> dict[str, Any]:
     policy = replace(STANDARD, rotation=STANDARD.lifetime)
-    return {"secret_keys": [KEY], "verification_uri": f"{os.environ['ORIGIN']}/scan", "policy": policy}
+    return {
+        "secret_keys": [KEY],
+        "verification_uri": f"{os.environ['ORIGIN']}/scan",
+        "policy": policy,
+    }
 
 
 def _parked(store: Any) -> Response:
-    return Response.json(200, {"pid": os.getpid(), "parked": len(store._wakeups)})
+    return Response.json(200, {"pid": os.getpid(), "parked": len(store._listeners)})
 
 
 def wsgi() -> Any:
@@ -42,7 +46,11 @@ def wsgi() -> Any:
 
     def app(environ: Any, start_response: Any) -> Any:
         path = environ["PATH_INFO"]
-        answer = _parked(store) if path == "/parked" else endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
+        answer = (
+            _parked(store)
+            if path == "/parked"
+            else endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
+        )
         return answer.to_wsgi(start_response)
 
     return app
@@ -61,7 +69,9 @@ class _Door:
             return await self.endpoint.socket(scope, receive, send, path.removeprefix("/qr/"))
         if path == "/parked":
             return await _parked(self.store).to_asgi(send)
-        answer = await self.endpoint.browser(await Request.from_asgi(scope, receive, path.removeprefix("/qr/")))
+        answer = await self.endpoint.browser(
+            await Request.from_asgi(scope, receive, path.removeprefix("/qr/"))
+        )
         return await answer.to_asgi(send)
 
 

@@ -49,7 +49,11 @@ class Answer:
     @classmethod
     def of(cls, response: httpx2.Response) -> Self:
         headers = sorted((name.lower(), value) for name, value in response.headers.raw)
-        return cls(response.status_code, tuple(h for h in headers if h[0] not in (b"date", b"server")), response.content)
+        return cls(
+            response.status_code,
+            tuple(h for h in headers if h[0] not in (b"date", b"server")),
+            response.content,
+        )
 
     @property
     def json(self) -> dict[str, Any]:
@@ -67,7 +71,9 @@ class Device:
     def __init__(self, site: Site, **headers: str) -> None:
         self.site = site
         # Without `verify=False` each client would read all the certificates of the machine, for plain http.
-        self.http = httpx2.Client(base_url=site.url, headers=headers, timeout=60, trust_env=False, verify=False)
+        self.http = httpx2.Client(
+            base_url=site.url, headers=headers, timeout=60, trust_env=False, verify=False
+        )
 
     def get(self, path: str) -> Answer:
         return Answer.of(self.http.get(path))
@@ -86,13 +92,20 @@ class Browser(Device):
     """A page on the desktop. It is at one login at a time."""
 
     def __init__(self, site: Site) -> None:
-        super().__init__(site, **{"Sec-Fetch-Site": "same-origin", "Origin": site.url, "User-Agent": "Browser 1.0"})
+        super().__init__(
+            site,
+            **{"Sec-Fetch-Site": "same-origin", "Origin": site.url, "User-Agent": "Browser 1.0"},
+        )
         self.login_id, self.version, self.op = "", 0, ""
 
     def begin(self) -> Answer:
         begun = self.post("/qr/begin")
         assert begun.status == 201
-        self.login_id, self.version, self.op = begun.json["login_id"], begun.json["version"], secrets.token_urlsafe(16)
+        self.login_id, self.version, self.op = (
+            begun.json["login_id"],
+            begun.json["version"],
+            secrets.token_urlsafe(16),
+        )
         return begun
 
     def look(self, wait: int = 0) -> Answer:
@@ -155,14 +168,21 @@ def parked(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Futur
 
 
 def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
-    with Browser(site) as desk, Phone(site, "alice") as alice, Phone(site, "bob") as bob, Phone(site, "mallory") as mallory:
+    with (
+        Browser(site) as desk,
+        Phone(site, "alice") as alice,
+        Phone(site, "bob") as bob,
+        Phone(site, "mallory") as mallory,
+    ):
         desk.get("/visit")
         assert desk.whoami() == {"session": None, "subject": None, "basket": "apples"}
         begun = desk.begin()
         (set_cookie,) = (value.lower() for name, value in begun.headers if name == b"set-cookie")
         assert b"; httponly" in set_cookie
         assert b"; samesite=lax" in set_cookie
-        assert b"secure" not in set_cookie  # plain http on loopback; anywhere else Secure and __Host-
+        assert (
+            b"secure" not in set_cookie
+        )  # plain http on loopback; anywhere else Secure and __Host-
 
         png = desk.picture()
         for phone in (alice, bob, mallory):
@@ -171,8 +191,13 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         assert alice.code.startswith(f"{site.verification_uri}/")
 
         held = parked(site, parallel, desk)
-        assert (mallory.send("scan").status, mallory.send("confirm").status) == (401, 401)  # a credential that nobody has
-        assert alice.send("confirm").error == "unknown_login"  # not scanned, so there is nothing of hers to confirm
+        assert (mallory.send("scan").status, mallory.send("confirm").status) == (
+            401,
+            401,
+        )  # a credential that nobody has
+        assert (
+            alice.send("confirm").error == "unknown_login"
+        )  # not scanned, so there is nothing of hers to confirm
         assert not held.done()
         scanned = alice.send("scan")
         assert (scanned.status, scanned.json["context"]) == (200, {"browser": "Browser 1.0"})
@@ -223,7 +248,9 @@ def refused_and_given_up(site: Site) -> None:
         alice.send("scan")
         tag = desk.look().json["scanned_by"]["tag"]
         alice.send("confirm")
-        assert alice.send("deny").json["state"] == "denied"  # a refusal wins until the login is redeemed
+        assert (
+            alice.send("deny").json["state"] == "denied"
+        )  # a refusal wins until the login is redeemed
         assert alice.send("deny").json["state"] == "denied"
         assert desk.look().json["state"] == "denied"
         assert (desk.redeem(tag).status, desk.redeem(tag).error) == (409, "denied")
@@ -283,7 +310,12 @@ def expired(site: Site) -> None:
 
 def strangers(site: Site) -> None:
     """Who has no business with a login learns nothing, not even whether there is one: one answer, byte for byte."""
-    with Browser(site) as desk, Browser(site) as other, Phone(site, "alice") as alice, Phone(site, "bob") as bob:
+    with (
+        Browser(site) as desk,
+        Browser(site) as other,
+        Phone(site, "alice") as alice,
+        Phone(site, "bob") as bob,
+    ):
         desk.begin()
         bob.see(desk.picture())
         alice.see(desk.picture())
@@ -291,12 +323,27 @@ def strangers(site: Site) -> None:
         other.begin()
         mine = f"/qr/{desk.login_id}"
         name, own = desk.cookies.partition("=")[::2]
-        unknown = QRLogin(MemoryStore(now=site.clock), secret_keys=[KEY], verification_uri=site.verification_uri).begin()
-        foreign = QRLogin(MemoryStore(now=site.clock), secret_keys=[KEY[::-1]], verification_uri=site.verification_uri).begin()
+        unknown = QRLogin(
+            MemoryStore(now=site.clock), secret_keys=[KEY], verification_uri=site.verification_uri
+        ).begin()
+        foreign = QRLogin(
+            MemoryStore(now=site.clock),
+            secret_keys=[KEY[::-1]],
+            verification_uri=site.verification_uri,
+        ).begin()
         forged = own[:-1] + ("A" if own[-1] != "A" else "B")
 
-        told = [other.get(mine), other.post(f"{mine}/cancel"), other.post(f"{mine}/redeem", acknowledged="x", op="o" * 22)]
-        told += [other.get(f"{mine}/qr.svg"), other.get("/qr/AAAAAAAAAAAAAAAAAAAAAA"), bob.send("confirm"), bob.send("deny")]
+        told = [
+            other.get(mine),
+            other.post(f"{mine}/cancel"),
+            other.post(f"{mine}/redeem", acknowledged="x", op="o" * 22),
+        ]
+        told += [
+            other.get(f"{mine}/qr.svg"),
+            other.get("/qr/AAAAAAAAAAAAAAAAAAAAAA"),
+            bob.send("confirm"),
+            bob.send("deny"),
+        ]
         with Device(site, Cookie=f"{name}={other.cookies.partition('=')[2]}") as thief:
             told.append(thief.get(mine))
         for code, path in (
@@ -309,8 +356,19 @@ def strangers(site: Site) -> None:
             with Device(site, Cookie=f"{name}={code}") as stranger:
                 told.append(stranger.get(mine))
             with Device(site, Authorization=f"Bearer {code}") as stranger:
-                told += [stranger.get(path), stranger.post(f"{path}/cancel"), stranger.get(f"{path}?wait=25")]
-        for code in (unknown.scan_code, foreign.scan_code, alice.code[:-1], "", "x" * 3000, "https://elsewhere.example/x"):
+                told += [
+                    stranger.get(path),
+                    stranger.post(f"{path}/cancel"),
+                    stranger.get(f"{path}?wait=25"),
+                ]
+        for code in (
+            unknown.scan_code,
+            foreign.scan_code,
+            alice.code[:-1],
+            "",
+            "x" * 3000,
+            "https://elsewhere.example/x",
+        ):
             bob.code = code
             told += [bob.send(verb) for verb in ("scan", "confirm", "deny", "release")]
 
@@ -382,7 +440,12 @@ def closing(site: Site, parallel: ThreadPoolExecutor) -> None:
 def leaving(browser: Browser, method: str, path: str, **fields: str) -> Iterator[None]:
     """Send a request in this browser's name and close the connection afterwards, whatever was answered."""
     body = json.dumps(fields) if fields else ""
-    sent = [f"{method} {path} HTTP/1.1", f"Host: {LOOPBACK}", f"Cookie: {browser.cookies}", f"Content-Length: {len(body)}"]
+    sent = [
+        f"{method} {path} HTTP/1.1",
+        f"Host: {LOOPBACK}",
+        f"Cookie: {browser.cookies}",
+        f"Content-Length: {len(body)}",
+    ]
     if body:
         sent.append("Content-Type: application/json")
     with socket.create_connection((LOOPBACK, browser.http.base_url.port or 0)) as connection:

@@ -40,8 +40,12 @@ class Cutting:
                 return
             self._open += [client, server]
             said: list[bytes] = []
-            threading.Thread(target=self._upstream, args=(client, server, said), daemon=True).start()
-            threading.Thread(target=self._downstream, args=(server, client, said), daemon=True).start()
+            threading.Thread(
+                target=self._upstream, args=(client, server, said), daemon=True
+            ).start()
+            threading.Thread(
+                target=self._downstream, args=(server, client, said), daemon=True
+            ).start()
 
     def _upstream(self, client: socket.socket, server: socket.socket, said: list[bytes]) -> None:
         with contextlib.suppress(OSError):

@@ -18,8 +18,17 @@ from examples.fastapi_app.adapter import qrlogin_router
 from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeemed
 from qrlogin.core import Core
-from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Rfc8628, WeChat, WeChatOpen
-from qrlogin.wire.rfc8628 import GRANT_TYPE
+from qrlogin.wire import (
+    AsyncEndpoint,
+    Dialect,
+    Endpoint,
+    Native,
+    Person,
+    Rfc8628,
+    WeChat,
+    WeChatOpen,
+)
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
 from tests.wire import django_mount
 from tests.wire.dialects.dialect_clients import TYPED, everybody
 from tests.wire.mount import KEY, ORIGIN, URI
@@ -54,7 +63,11 @@ class Shop:
 
     def tokens(self, redeemed: Redeemed) -> Mapping[str, object]:
         self.given.append(redeemed)
-        return {"access_token": f"token of {redeemed.subject}", "token_type": "Bearer", "expires_in": 600}
+        return {
+            "access_token": f"token of {redeemed.subject}",
+            "token_type": "Bearer",
+            "expires_in": 600,
+        }
 
     def has(self, **callbacks: Any) -> dict[str, Any]:
         return {name: callback for name, callback in callbacks.items() if name not in self.lacks}
@@ -104,7 +117,9 @@ def fastapi_app(shop: Shop, *names: str) -> httpx2.AsyncBaseTransport:
     for name in names:
         endpoint = AsyncEndpoint(qr, DIALECTS[name](qr.core), max_waiting=2)
         more = shop.has(log_out=log_out, tokens=tokens)
-        app.include_router(qrlogin_router(endpoint, lambda: PERSON, log_in, **more), prefix=f"/{name}")
+        app.include_router(
+            qrlogin_router(endpoint, lambda: PERSON, log_in, **more), prefix=f"/{name}"
+        )
     return httpx2.ASGITransport(app)
 
 
@@ -122,18 +137,26 @@ def django_app(shop: Shop, *names: str) -> httpx2.AsyncBaseTransport:
     for name in names:
         endpoint = Endpoint(qr, DIALECTS[name](qr.core), max_waiting=2)
         more = shop.has(log_out=log_out, tokens=shop.tokens)
-        mounted.append(urls.path(f"{name}/", urls.include(qrlogin_urls(endpoint, lambda _: PERSON, log_in, **more))))
+        mounted.append(
+            urls.path(
+                f"{name}/", urls.include(qrlogin_urls(endpoint, lambda _: PERSON, log_in, **more))
+            )
+        )
     return Wsgi(django_mount.wsgi(mounted))
 
 
-APPS = pytest.mark.parametrize("make", [flask_app, fastapi_app, django_app], ids=["Flask", "FastAPI", "Django"])
+APPS = pytest.mark.parametrize(
+    "make", [flask_app, fastapi_app, django_app], ids=["Flask", "FastAPI", "Django"]
+)
 Story = Callable[[httpx2.AsyncClient], Any]
 
 
 def told_by(make: Make, story: Story, shop: Shop, *names: str) -> None:
     async def telling() -> None:
         page = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
-        async with httpx2.AsyncClient(transport=make(shop, *names), base_url=ORIGIN, headers=page, trust_env=False) as browser:
+        async with httpx2.AsyncClient(
+            transport=make(shop, *names), base_url=ORIGIN, headers=page, trust_env=False
+        ) as browser:
             await story(browser)
 
     asyncio.run(telling())
@@ -141,7 +164,9 @@ def told_by(make: Make, story: Story, shop: Shop, *names: str) -> None:
 
 async def approve(browser: httpx2.AsyncClient, code: str, below: str = "qrlogin") -> None:
     for verb in ("scan", "confirm"):
-        assert (await browser.post(f"/{below}/phone/{verb}", json={"code": code})).status_code == 200
+        assert (
+            await browser.post(f"/{below}/phone/{verb}", json={"code": code})
+        ).status_code == 200
 
 
 async def wechat_redirect(browser: httpx2.AsyncClient) -> str:
@@ -173,12 +198,24 @@ def test_several_dialects_live_in_one_application(make: Make) -> None:
         await approve(browser, begun["verification_uri_complete"])
         tag = (await browser.get(f"/qrlogin/{begun['login_id']}")).json()["scanned_by"]["tag"]
         redeem = {"acknowledged": tag, "op": "made-for-this-click"}
-        assert (await browser.post(f"/qrlogin/{begun['login_id']}/redeem", json=redeem)).status_code == 200
+        assert (
+            await browser.post(f"/qrlogin/{begun['login_id']}/redeem", json=redeem)
+        ).status_code == 200
         said = (await browser.post("/oauth/token", data=await device(browser))).json()
         assert said["access_token"] == "token of 1"
-        for path in ("/wechat/begin", "/qrlogin/jslogin", "/oauth/jslogin", "/jslogin", "/wechat/token"):
+        for path in (
+            "/wechat/begin",
+            "/qrlogin/jslogin",
+            "/oauth/jslogin",
+            "/jslogin",
+            "/wechat/token",
+        ):
             assert (await browser.get(path)).status_code == 404
-        assert (await browser.post("/wechat/phone/scan", json={"code": begun["verification_uri_complete"]})).status_code == 404
+        assert (
+            await browser.post(
+                "/wechat/phone/scan", json={"code": begun["verification_uri_complete"]}
+            )
+        ).status_code == 404
 
     told_by(make, story, shop, "qrlogin", "wechat", "oauth", "open")
     assert [len(shop.log_ins), len(shop.given), shop.log_outs] == [2, 1, 0]
@@ -189,7 +226,9 @@ def test_two_blueprints_of_one_name_are_refused_by_flask() -> None:
     qr = QRLogin(MemoryStore(), **OPTIONS)
     app = flask.Flask(__name__)
     for name, taken in (("one", False), ("one", True), ("two", False)):
-        blueprint = qrlogin_blueprint(Endpoint(qr, max_waiting=1), lambda: None, lambda _: None, name=name)
+        blueprint = qrlogin_blueprint(
+            Endpoint(qr, max_waiting=1), lambda: None, lambda _: None, name=name
+        )
         if taken:
             with pytest.raises(ValueError, match="already registered"):
                 app.register_blueprint(blueprint, url_prefix=f"/{name}-again")
@@ -205,9 +244,19 @@ def test_a_client_of_oauth_gets_tokens_and_no_session(make: Make) -> None:
         form = await device(browser)
         browser.cookies.clear()
         answer = await browser.post("/oauth/token", data=form)
-        assert answer.json() == {"access_token": "token of 1", "token_type": "Bearer", "expires_in": 600}
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json; charset=utf-8")
-        assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+        assert answer.json() == {
+            "access_token": "token of 1",
+            "token_type": "Bearer",
+            "expires_in": 600,
+        }
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            200,
+            "application/json; charset=utf-8",
+        )
+        assert (answer.headers["cache-control"], answer.headers["pragma"]) == (
+            "no-store",
+            "no-cache",
+        )
         assert answer.headers.get_list("set-cookie") == []
         again = await browser.post("/oauth/token", data=form)  # its answer was lost
         assert again.json() == answer.json()

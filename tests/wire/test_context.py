@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qrlogin import STANDARD, MemoryStore, Misconfigured, QRLogin
-from qrlogin.arguments import freeze
+from qrlogin.arguments import encode_context
 from qrlogin.wire import BrowserContext, Exchange, Request, Rfc8628, WeChatOpen, describe_browser
 from tests.application import KEY, URI
 from tests.tables import for_each_row
@@ -27,12 +27,36 @@ MOST = 200  # bytes: the other half of a context is for what a dialect adds
 
 # What is frozen shows no version: these browsers say Windows 10, macOS 10.15.7, Android 10 or iOS 18.6 on whatever they run.
 SHOWN = [
-    ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "Linux"),
-    ("Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "Ubuntu"),
-    ("Mozilla/5.0 (X11; FreeBSD amd64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox 128", "FreeBSD"),
-    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "Windows"),
-    ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140", "macOS"),
-    ("Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0", "Firefox 140", "Android 15"),
+    (
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "Firefox 140",
+        "Linux",
+    ),
+    (
+        "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "Firefox 140",
+        "Ubuntu",
+    ),
+    (
+        "Mozilla/5.0 (X11; FreeBSD amd64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        "Firefox 128",
+        "FreeBSD",
+    ),
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "Firefox 140",
+        "Windows",
+    ),
+    (
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "Firefox 140",
+        "macOS",
+    ),
+    (
+        "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0",
+        "Firefox 140",
+        "Android 15",
+    ),
     (
         f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} FxiOS/127.0 Mobile/15E148 Safari/605.1.15",
         "Firefox 127",
@@ -40,28 +64,64 @@ SHOWN = [
     ),
     (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36", "Chrome 139", "Windows"),
     (f"Mozilla/5.0 (Windows NT 6.1; Win64; x64) {CHROME} Safari/537.36", "Chrome 139", "Windows 7"),
-    (f"Mozilla/5.0 (Windows NT 6.3; Win64; x64) {CHROME} Safari/537.36", "Chrome 139", "Windows 8.1"),
-    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {CHROME} Safari/537.36", "Chrome 139", "macOS"),
+    (
+        f"Mozilla/5.0 (Windows NT 6.3; Win64; x64) {CHROME} Safari/537.36",
+        "Chrome 139",
+        "Windows 8.1",
+    ),
+    (
+        f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {CHROME} Safari/537.36",
+        "Chrome 139",
+        "macOS",
+    ),
     (f"Mozilla/5.0 (X11; Linux x86_64) {CHROME} Safari/537.36", "Chrome 139", "Linux"),
     (f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {CHROME} Safari/537.36", "Chrome 139", "ChromeOS"),
     (f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36", "Chrome 139", "Android"),
-    (f"Mozilla/5.0 (Linux; Android 10; SM-A105FN) {CHROME} Mobile Safari/537.36", "Chrome 139", "Android 10"),
-    (f"Mozilla/5.0 (Linux; Android 13; SM-S911B) {CHROME} Mobile Safari/537.36", "Chrome 139", "Android 13"),
+    (
+        f"Mozilla/5.0 (Linux; Android 10; SM-A105FN) {CHROME} Mobile Safari/537.36",
+        "Chrome 139",
+        "Android 10",
+    ),
+    (
+        f"Mozilla/5.0 (Linux; Android 13; SM-S911B) {CHROME} Mobile Safari/537.36",
+        "Chrome 139",
+        "Android 13",
+    ),
     (
         f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} CriOS/126.0.6478.54 Mobile/15E148 Safari/604.1",
         "Chrome 126",
         "iOS 17.5",
     ),
-    (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 Edg/139.0.0.0", "Edge 139", "Windows"),
-    (f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36 EdgA/139.0.0.0", "Edge 139", "Android"),
-    (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 OPR/121.0.0.0", "Opera 121", "Windows"),
+    (
+        f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 Edg/139.0.0.0",
+        "Edge 139",
+        "Windows",
+    ),
+    (
+        f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36 EdgA/139.0.0.0",
+        "Edge 139",
+        "Android",
+    ),
+    (
+        f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 OPR/121.0.0.0",
+        "Opera 121",
+        "Windows",
+    ),
     (
         f"Mozilla/5.0 (Linux; Android 14; SAMSUNG SM-A546B) {LIKE_GECKO} SamsungBrowser/28.0 Chrome/130.0.0.0 Safari/537.36",
         "Samsung Internet 28",
         "Android 14",
     ),
-    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {WEBKIT} Version/18.5 Safari/605.1.15", "Safari 18", "macOS"),
-    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_13_6) {WEBKIT} Version/13.1.2 Safari/605.1.15", "Safari 13", "macOS 10.13"),
+    (
+        f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {WEBKIT} Version/18.5 Safari/605.1.15",
+        "Safari 18",
+        "macOS",
+    ),
+    (
+        f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_13_6) {WEBKIT} Version/13.1.2 Safari/605.1.15",
+        "Safari 13",
+        "macOS 10.13",
+    ),
     (
         f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) {WEBKIT} Version/17.5 Mobile/15E148 Safari/604.1",
         "Safari 17",
@@ -107,16 +167,21 @@ HOSTILE = {
 
 
 def asked(agent: str | None, client: str | None = None) -> Request:
-    return Request("POST", "begin", headers=() if agent is None else (("user-agent", agent),), client=client)
+    return Request(
+        "POST", "begin", headers=() if agent is None else (("user-agent", agent),), client=client
+    )
 
 
 def harmless(context: object) -> bool:
     """Short, printable, and without a sign that turns text; what a record takes."""
     assert isinstance(context, dict)
-    frozen = freeze(context)
+    frozen = encode_context(context)
     assert frozen == json.dumps(context, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     assert len(frozen.encode()) <= MOST
-    return all(sign.isprintable() and not unicodedata.category(sign).startswith("C") for sign in "".join(context.values()))
+    return all(
+        sign.isprintable() and not unicodedata.category(sign).startswith("C")
+        for sign in "".join(context.values())
+    )
 
 
 @for_each_row("agent, browser, system", SHOWN)
@@ -146,7 +211,20 @@ def test_whatever_is_sent_fits_and_harms_nobody(agent: str, address: str, place:
 
 
 @given(
-    st.lists(st.sampled_from(["Mozilla/5.0 (", "; ", "Firefox/", "Android 10; K)", "Windows NT 10.0", "1.", "\u202e", "\x1b["]))
+    st.lists(
+        st.sampled_from(
+            [
+                "Mozilla/5.0 (",
+                "; ",
+                "Firefox/",
+                "Android 10; K)",
+                "Windows NT 10.0",
+                "1.",
+                "\u202e",
+                "\x1b[",
+            ]
+        )
+    )
 )
 def test_whatever_looks_like_a_browser_fits_and_harms_nobody(pieces: list[str]) -> None:
     assert harmless(BrowserContext()(asked("".join(pieces), "2001:db8::1")))
@@ -166,14 +244,25 @@ def test_several_user_agents_are_one() -> None:
 
 def test_it_leaves_room_for_what_a_dialect_adds() -> None:
     """The longest client_id and some scope of RFC 8628, and WeChat's longest appid, beside the longest that can be shown."""
-    core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=replace(STANDARD, user_codes=True)).core
+    core = QRLogin(
+        MemoryStore(),
+        secret_keys=[KEY],
+        verification_uri=URI,
+        policy=replace(STANDARD, user_codes=True),
+    ).core
     longest = "\u6df1" * 100
     describe = BrowserContext(address=lambda _: longest, place=lambda _: longest)
-    assert len(freeze(describe(asked(f"{'a' * 100}/{'1' * 100} (Windows NT 6.1)"))).encode()) > MOST - 20
+    assert (
+        len(encode_context(describe(asked(f"{'a' * 100}/{'1' * 100} (Windows NT 6.1)"))).encode())
+        > MOST - 20
+    )
     form = urlencode({"client_id": "c" * 120, "scope": "openid profile email"}).encode()
     headers = (("user-agent", "x" * 600), ("content-type", "application/x-www-form-urlencoded"))
     rfc8628 = Rfc8628(core, clients=lambda client: True, describe=describe)
-    assert isinstance(rfc8628.browser(Request("POST", "device_authorization", headers=headers, body=form)), Exchange)
+    assert isinstance(
+        rfc8628.browser(Request("POST", "device_authorization", headers=headers, body=form)),
+        Exchange,
+    )
     wechat = WeChatOpen(core, describe=describe)
     request = Request("GET", "connect/qrconnect", f"appid={'a' * 64}", headers=headers[:1])
     assert isinstance(wechat.browser(request), Exchange)
@@ -183,19 +272,26 @@ def test_it_leaves_room_for_what_a_dialect_adds() -> None:
 
 
 def test_no_header_is_trusted_for_the_address() -> None:
-    forged = [(name, "203.0.113.66") for name in ("x-forwarded-for", "x-real-ip", "forwarded", "cf-connecting-ip", "client-ip")]
+    forged = [
+        (name, "203.0.113.66")
+        for name in ("x-forwarded-for", "x-real-ip", "forwarded", "cf-connecting-ip", "client-ip")
+    ]
     request = Request("POST", "begin", headers=tuple(forged), client="192.0.2.7")
     assert BrowserContext()(request) == {"address": "192.0.2.7"}
     assert BrowserContext()(Request("POST", "begin", headers=tuple(forged))) == {}
 
 
-@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8:1111:2222:3333:4444:5555:6666", "::ffff:192.0.2.7"])
+@pytest.mark.parametrize(
+    "address", ["192.0.2.7", "2001:db8:1111:2222:3333:4444:5555:6666", "::ffff:192.0.2.7"]
+)
 def test_every_address_fits(address: str) -> None:
     assert BrowserContext()(asked(None, address)) == {"address": address}
 
 
 def test_the_address_is_what_the_application_says() -> None:
-    assert BrowserContext(address=lambda request: "the library's terminal")(asked(None)) == {"address": "the library's terminal"}
+    assert BrowserContext(address=lambda request: "the library's terminal")(asked(None)) == {
+        "address": "the library's terminal"
+    }
     assert BrowserContext(address=lambda request: None)(asked(None, "192.0.2.7")) == {}
 
 
@@ -252,7 +348,9 @@ def test_callbacks_that_are_awaited_are_refused() -> None:
 
 
 def run(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
     return done.stdout.strip()
 
 

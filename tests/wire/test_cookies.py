@@ -22,13 +22,18 @@ def test_over_https_a_cookie_is_bound_to_its_host(mount: Mount) -> None:
     assert asdict(cookie) == {
         "key": tab.cookie,
         "value": tab.device_code,
-        "max_age": 120 + 30 + 30,  # the login's life, and the windows in which it may be redeemed and asked for again
+        "max_age": 120
+        + 30
+        + 30,  # the login's life, and the windows in which it may be redeemed and asked for again
         "path": "/",
         "secure": True,
         "httponly": True,
         "samesite": "Lax",
     }
-    assert cookie.header() == f"{tab.cookie}={tab.device_code}; Max-Age=180; Path=/; SameSite=Lax; Secure; HttpOnly"
+    assert (
+        cookie.header()
+        == f"{tab.cookie}={tab.device_code}; Max-Age=180; Path=/; SameSite=Lax; Secure; HttpOnly"
+    )
 
 
 def test_plain_http_on_loopback_has_a_cookie_that_clients_send(colour: Colour) -> None:
@@ -58,22 +63,39 @@ def test_plain_http_elsewhere_is_refused_before_there_is_a_cookie() -> None:
 
 
 def test_a_cookie_lives_as_long_as_the_policy_says(colour: Colour) -> None:
-    with Mount(colour, policy=Policy(lifetime=60, redeem_window=15, rotation=15, replay_window=10)) as mount:
+    with Mount(
+        colour, policy=Policy(lifetime=60, redeem_window=15, rotation=15, replay_window=10)
+    ) as mount:
         assert Tab(mount).begin().cookies[0].max_age == 85
 
 
 def test_standard_cookie_readers_understand_it(mount: Mount) -> None:
     (cookie,) = Tab(mount).begin().cookies
     (morsel,) = SimpleCookie(cookie.header()).values()
-    assert (morsel.key, morsel.value, morsel["max-age"], morsel["path"]) == (cookie.key, cookie.value, "180", "/")
+    assert (morsel.key, morsel.value, morsel["max-age"], morsel["path"]) == (
+        cookie.key,
+        cookie.value,
+        "180",
+        "/",
+    )
     assert morsel["secure"]
     assert morsel["httponly"]
 
 
 def test_only_begin_sets_a_cookie(mount: Mount) -> None:
     tab = reach(mount, "confirmed")
-    answers = [tab.look(), tab.send(get(f"{tab.login_id}/qr.svg")), tab.phone("scan"), tab.phone("confirm"), tab.redeem()]
-    answers += [tab.cancel(), mount.browser(get(tab.login_id)), mount.browser(post("begin", {"deliver": "body"}))]
+    answers = [
+        tab.look(),
+        tab.send(get(f"{tab.login_id}/qr.svg")),
+        tab.phone("scan"),
+        tab.phone("confirm"),
+        tab.redeem(),
+    ]
+    answers += [
+        tab.cancel(),
+        mount.browser(get(tab.login_id)),
+        mount.browser(post("begin", {"deliver": "body"})),
+    ]
     assert all(answer.cookies == () for answer in answers)
 
 
@@ -103,7 +125,12 @@ def test_a_browser_has_four_logins_at_a_time_and_the_oldest_makes_room(mount: Mo
         assert len(jar) == min(count, 4)
         assert len(ended) == (count > 4)
         for cookie in ended:
-            assert (cookie.value, cookie.path, cookie.secure, cookie.httponly) == ("", "/", True, True)
+            assert (cookie.value, cookie.path, cookie.secure, cookie.httponly) == (
+                "",
+                "/",
+                True,
+                True,
+            )
         mount.clock.advance(1)
     assert [tab.look().status for tab in tabs] == [404, 404, 404, 200, 200, 200, 200]
 
@@ -117,14 +144,25 @@ def test_many_cookies_at_once_are_brought_down_to_four(mount: Mount) -> None:
     answer = tab.begin()
     assert len(crowd) == 4
     assert tab.look().status == 200
-    assert sorted(name for name in crowd if name != tab.cookie) == [f"__Host-qrl-{number:08x}" for number in (37, 38, 39)]
+    assert sorted(name for name in crowd if name != tab.cookie) == [
+        f"__Host-qrl-{number:08x}" for number in (37, 38, 39)
+    ]
     assert len(answer.cookies) == 1 + 37
 
 
 def test_only_its_own_cookies_make_room(mount: Mount) -> None:
     foreign = {f"session{number}": "x" for number in range(9)}
-    foreign |= {"qrl-01234567": "x", "__Host-qrl-0123456": "x", "__Host-qrl-012345678": "x", "__Host-qrl-ABCDEF01": "x"}
-    foreign |= {"__Host-qrl-01234567\r\nset-cookie: a": "b", "__Host-qrl-": "x", "__Secure-qrl-01234567": "x"}
+    foreign |= {
+        "qrl-01234567": "x",
+        "__Host-qrl-0123456": "x",
+        "__Host-qrl-012345678": "x",
+        "__Host-qrl-ABCDEF01": "x",
+    }
+    foreign |= {
+        "__Host-qrl-01234567\r\nset-cookie: a": "b",
+        "__Host-qrl-": "x",
+        "__Secure-qrl-01234567": "x",
+    }
     tab = Tab(mount, dict(foreign))
     assert len(tab.begin().cookies) == 1
     assert tab.jar.items() > foreign.items()
@@ -172,12 +210,18 @@ def test_two_cookies_for_one_login_are_refused_rather_than_guessed_at(mount: Mou
     assert len(mount.store.calls) == asked
 
 
-@for_each_row("form", ["{}", " {} ", "a=b; {}", "a=b;{};c=d", "a; {}", "=; {}", ";;;{};", 'a="b; {}', "é=…; {}"])
+@for_each_row(
+    "form",
+    ["{}", " {} ", "a=b; {}", "a=b;{};c=d", "a; {}", "=; {}", ";;;{};", 'a="b; {}', "é=…; {}"],
+)
 def test_a_cookie_is_found_among_others(mount: Mount, form: str) -> None:
     tab = reach(mount, "pending")
     own = f"{tab.cookie}={tab.device_code}"
     assert mount.browser(get(tab.login_id, "", ("cookie", form.format(own)))).status == 200
-    assert mount.browser(get(tab.login_id, "", ("cookie", "a=b"), ("cookie", form.format(own)))).status == 200
+    assert (
+        mount.browser(get(tab.login_id, "", ("cookie", "a=b"), ("cookie", form.format(own)))).status
+        == 200
+    )
 
 
 def test_a_framework_takes_a_cookie_as_it_is() -> None:

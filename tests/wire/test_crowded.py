@@ -12,7 +12,18 @@ import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
 from qrlogin.core import Core
-from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Places, Request, Response, WeChat, WeChatOpen
+from qrlogin.wire import (
+    AsyncEndpoint,
+    Dialect,
+    Endpoint,
+    Native,
+    Person,
+    Request,
+    Response,
+    WaitSlots,
+    WeChat,
+    WeChatOpen,
+)
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, BOB, CREDENTIAL, KEY, NOON, URI, Colour, get, post, read
@@ -51,7 +62,10 @@ class Crowd:
         return answer
 
     def phone(self, verb: str, code: str, person: Person = ALICE) -> None:
-        assert self.now(self._phones.phone(post(verb, {"code": code}, CREDENTIAL), person)).status == 200
+        assert (
+            self.now(self._phones.phone(post(verb, {"code": code}, CREDENTIAL), person)).status
+            == 200
+        )
 
     def fill(self, request: Request) -> None:
         """Somebody waits, and goes on waiting."""
@@ -59,15 +73,17 @@ class Crowd:
 
             async def park() -> asyncio.Task[Response]:
                 held = asyncio.create_task(self.endpoint.browser(request))
-                while not self.store._wakeups:
+                while not self.store._listeners:
                     await asyncio.sleep(0)
                 return held
 
             self._held = self.runner.run(park())
         else:
             self._held = self.threads.submit(self.endpoint.browser, request)
-            waiters = self.store._wakeups._waiters
-            eventually(lambda: any(waiter._flag._cond._waiters for waiter in list(waiters.values())))  # it has looked, and sleeps
+            waiters = self.store._listeners._listeners
+            eventually(
+                lambda: any(waiter._flag._cond._listeners for waiter in list(waiters.values()))
+            )  # it has looked, and sleeps
 
     @property
     def full(self) -> bool:
@@ -111,7 +127,13 @@ class Page:
 
     def with_cookies(self, request: Request) -> Request:
         cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
-        return Request(request.method, request.path, request.query, (*request.headers, ("cookie", cookies)), request.body)
+        return Request(
+            request.method,
+            request.path,
+            request.query,
+            (*request.headers, ("cookie", cookies)),
+            request.body,
+        )
 
     def read(self, begun: Response) -> tuple[str, str]:
         """What it polls with, and what a phone hands in."""
@@ -160,7 +182,11 @@ class OfWeChat(Page):
     def hear(self) -> str:
         answer = self.send(self.waits())
         if answer.status == 503:
-            assert (dict(answer.headers)["Retry-After"], answer.body, answer.cookies) == ("2", b"", ())
+            assert (dict(answer.headers)["Retry-After"], answer.body, answer.cookies) == (
+                "2",
+                b"",
+                (),
+            )
             return "crowded"
         found = re.match(r"window\.code=(\d+);", answer.body.decode())
         assert found
@@ -169,7 +195,13 @@ class OfWeChat(Page):
 
 class OfWeChatOpen(OfWeChat):
     begins = get("connect/qrconnect", "appid=wx1")
-    words: ClassVar = {"408": "pending", "404": "scanned", "405": "confirmed", "403": "refused", "402": "over"}
+    words: ClassVar = {
+        "408": "pending",
+        "404": "scanned",
+        "405": "confirmed",
+        "403": "refused",
+        "402": "over",
+    }
     last = ""
 
     def read(self, begun: Response) -> tuple[str, str]:
@@ -218,7 +250,11 @@ def filled(colour: Colour, name: str) -> Iterator[tuple[Crowd, Page]]:
 def happen(crowded: Crowd, page: Page, step: str) -> None:
     match step:
         case "cancel":
-            (device_code,) = (value for name, value in page.jar.items() if re.fullmatch("__Host-qrl-[0-9a-f]{8}", name))
+            (device_code,) = (
+                value
+                for name, value in page.jar.items()
+                if re.fullmatch("__Host-qrl-[0-9a-f]{8}", name)
+            )
             crowded.now(crowded.qr.cancel(device_code))
         case "late":
             crowded.clock.advance(601)
@@ -299,7 +335,7 @@ def _settle(crowded: Crowd) -> Any:
     held = crowded._held
     if isinstance(held, Future):
         assert held.result(PATIENCE_SECONDS).status == 200
-        eventually(lambda: not crowded.store._wakeups)
+        eventually(lambda: not crowded.store._listeners)
         return None
     assert held is not None
     return asyncio.wait_for(held, PATIENCE_SECONDS)
@@ -307,14 +343,14 @@ def _settle(crowded: Crowd) -> Any:
 
 def test_endpoints_may_share_their_places() -> None:
     """It is the server's threads that they share, whatever the number of dialects."""
-    qr, places = QRLogin(MemoryStore(), **OPTIONS), Places(1)
+    qr, places = QRLogin(MemoryStore(), **OPTIONS), WaitSlots(1)
     one, other = Endpoint(qr, max_waiting=places), Endpoint(qr, max_waiting=places)
     stream = one.browser(_of_a_login(one, "/events"))
     assert stream.events is not None
     waiting = _of_a_login(other, "", "wait=25")
     assert read(other.browser(waiting))["retry_after"] == 2
     stream.events.close()  # type: ignore[union-attr]
-    assert places.take()
+    assert places.acquire()
 
 
 def _of_a_login(endpoint: Endpoint, suffix: str, query: str = "") -> Request:
@@ -349,7 +385,9 @@ def test_a_server_with_one_thread_holds_nothing_and_goes_on_answering() -> None:
         seen = poll.result(PATIENCE_SECONDS).json
         assert seen["state"] == "scanned" or seen["retry_after"] == 2
         at_rest = f"/qr/{desk.login_id}?after=2&wait=25"
-        assert desk.get(at_rest).json["retry_after"] == 2  # there is no news, and the answer comes at once
+        assert (
+            desk.get(at_rest).json["retry_after"] == 2
+        )  # there is no news, and the answer comes at once
         stream = desk.get(f"/qr/{desk.login_id}/events")
         assert (stream.status, stream.error) == (503, "crowded")
         assert alice.send("confirm").status == 200

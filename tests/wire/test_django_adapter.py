@@ -30,7 +30,9 @@ def urls(endpoint: Endpoint, application: Application) -> list[Any]:
         request.session["session"] = session
 
     def me(request: HttpRequest) -> HttpResponse:
-        return JsonResponse(application.whoami(request.session.get("session"), request.session.get("basket")))
+        return JsonResponse(
+            application.whoami(request.session.get("session"), request.session.get("basket"))
+        )
 
     def visit(request: HttpRequest) -> HttpResponse:
         request.session["basket"] = "apples"
@@ -56,21 +58,33 @@ def test_the_story() -> None:
 def views(endpoint: Endpoint | AsyncEndpoint) -> list[Any]:
     """Those of the phone's door, of redeem, and of the rest."""
     alice = Person("1", shown_as="A•••e")
-    return [pattern.callback for pattern in qrlogin_urls(endpoint, lambda request: alice, lambda request, redeemed: None)]
+    return [
+        pattern.callback
+        for pattern in qrlogin_urls(endpoint, lambda request: alice, lambda request, redeemed: None)
+    ]
 
 
 def awaited_endpoint() -> AsyncEndpoint:
-    qr = AsyncQRLogin(AsyncMemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr")
+    qr = AsyncQRLogin(
+        AsyncMemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr"
+    )
     return AsyncEndpoint(qr, Native(qr.core), max_waiting=1)
 
 
 def test_a_view_whose_server_is_the_other_kind_says_so() -> None:
-    qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr")
+    qr = QRLogin(
+        MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr"
+    )
     for view in views(Endpoint(qr, Native(qr.core), max_waiting=1)):
-        with pytest.raises(ImproperlyConfigured, match="under ASGI a wait must be awaited: give qrlogin_urls an AsyncEndpoint"):
+        with pytest.raises(
+            ImproperlyConfigured,
+            match="under ASGI a wait must be awaited: give qrlogin_urls an AsyncEndpoint",
+        ):
             view(AsyncRequestFactory().post("/begin"), path="begin")
     for view in views(awaited_endpoint()):
-        with pytest.raises(ImproperlyConfigured, match="under WSGI each request has an event loop of its own"):
+        with pytest.raises(
+            ImproperlyConfigured, match="under WSGI each request has an event loop of its own"
+        ):
             asyncio.run(view(RequestFactory().post("/begin"), path="begin"))
 
 
@@ -108,7 +122,11 @@ READS: dict[str, Any] = {
 def test_a_body_that_the_application_reads_too(read: Any) -> None:
     seen = list[bytes]()
     after = lambda request: seen.append(request.body)  # noqa: E731
-    with threaded(asked_twice(read, after), wsgiref_server, None) as site, Browser(site) as desk, Phone(site, "alice") as alice:
+    with (
+        threaded(asked_twice(read, after), wsgiref_server, None) as site,
+        Browser(site) as desk,
+        Phone(site, "alice") as alice,
+    ):
         alice.code = desk.begin().json["verification_uri_complete"]
         assert [alice.send(verb).status for verb in ("scan", "confirm")] == [200, 200]
         assert desk.redeem(desk.look().json["scanned_by"]["tag"]).status == 200
@@ -117,7 +135,10 @@ def test_a_body_that_the_application_reads_too(read: Any) -> None:
 
 def test_a_form_in_parts_is_refused_though_the_application_has_read_it() -> None:
     """Django keeps nothing of it that could be read again."""
-    with threaded(asked_twice(READS["the form"], READS["nothing"]), wsgiref_server, None) as site, Browser(site) as desk:
+    with (
+        threaded(asked_twice(READS["the form"], READS["nothing"]), wsgiref_server, None) as site,
+        Browser(site) as desk,
+    ):
         assert desk.http.post("/qr/begin", files={"a": (None, b"b")}).status_code == 415
 
 
@@ -126,16 +147,29 @@ def test_a_body_that_breaks_off_is_none() -> None:
         def read(self, *_: Any) -> bytes:
             raise ConnectionResetError
 
-    request = RequestFactory().post("/begin", b"{}", "application/json", headers={"Sec-Fetch-Site": "same-origin"})
+    request = RequestFactory().post(
+        "/begin", b"{}", "application/json", headers={"Sec-Fetch-Site": "same-origin"}
+    )
     request.environ["wsgi.input"] = request._stream = Broken()
-    qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr")
-    assert views(Endpoint(qr, Native(qr.core), max_waiting=1))[2](request, path="begin").status_code == 400
+    qr = QRLogin(
+        MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr"
+    )
+    assert (
+        views(Endpoint(qr, Native(qr.core), max_waiting=1))[2](request, path="begin").status_code
+        == 400
+    )
 
 
 def test_a_body_that_the_application_reads_too_where_views_are_awaited() -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"2"), (b"sec-fetch-site", b"same-origin")]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"2"),
+        (b"sec-fetch-site", b"same-origin"),
+    ]
     for read in READS.values():
-        request = ASGIRequest({"type": "http", "method": "POST", "path": "/", "headers": headers}, io.BytesIO(b"{}"))
+        request = ASGIRequest(
+            {"type": "http", "method": "POST", "path": "/", "headers": headers}, io.BytesIO(b"{}")
+        )
         read(request)
         browser = views(awaited_endpoint())[2]
         assert asyncio.run(browser(request, path="begin")).status_code == 201

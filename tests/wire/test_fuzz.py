@@ -11,41 +11,110 @@ from hypothesis import strategies as st
 
 from qrlogin.wire import METHODS, Request, Response
 from qrlogin.wire.message import BODY_CAP
-from tests.wire.mount import ALICE, BOB, CREDENTIAL, ELEMENT, HISTORIES, JSON, NOBODY, ORIGIN, Colour, Mount, reach, read
+from tests.wire.mount import (
+    ALICE,
+    BOB,
+    CREDENTIAL,
+    ELEMENT,
+    HISTORIES,
+    JSON,
+    NOBODY,
+    ORIGIN,
+    Colour,
+    Mount,
+    reach,
+    read,
+)
 
 COLOURS = pytest.mark.parametrize("colour", get_args(Colour))
 
 anything = st.text(max_size=60)
 names = st.sampled_from(
     [
-        *("cookie", "authorization", "origin", "sec-fetch-site", "content-type", "user-agent", "if-none-match", "host"),
+        *(
+            "cookie",
+            "authorization",
+            "origin",
+            "sec-fetch-site",
+            "content-type",
+            "user-agent",
+            "if-none-match",
+            "host",
+        ),
         *("content-length", "transfer-encoding", "x-forwarded-for", "x-http-method-override"),
     ]
 )
 values = st.sampled_from(
-    [ORIGIN, "null", "same-origin", "none", "cross-site", "application/json", "text/plain", "Bearer x", "*", ""]
+    [
+        ORIGIN,
+        "null",
+        "same-origin",
+        "none",
+        "cross-site",
+        "application/json",
+        "text/plain",
+        "Bearer x",
+        "*",
+        "",
+    ]
 )
 fields = st.sampled_from(["code", "acknowledged", "op", "deliver", "subject", "state", "login_id"])
-leaves = st.none() | st.booleans() | st.integers() | st.floats() | anything | st.sampled_from(["body", "cookie", "o" * 22])
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | anything
+    | st.sampled_from(["body", "cookie", "o" * 22])
+)
 trees = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3), max_leaves=5
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3),
+    max_leaves=5,
 )
 # A wait of a second or more would be one: what is held is tested elsewhere.
 queries = anything | st.lists(
     st.sampled_from(["after=1", "after=2", "wait=0", "wait=00", "wait=26", "after=", "x=1", "%ff"])
 ).map("&".join)
-paths = st.sampled_from(["begin", ELEMENT, "scan", "confirm", "deny", "release", f"{NOBODY}/cancel", "{login_id}"]) | anything
-TWISTS = ("method", "path", "query", "site", "header", "same header", "no json", "no cookie", "field", "value", "body")
+paths = (
+    st.sampled_from(
+        ["begin", ELEMENT, "scan", "confirm", "deny", "release", f"{NOBODY}/cancel", "{login_id}"]
+    )
+    | anything
+)
+TWISTS = (
+    "method",
+    "path",
+    "query",
+    "site",
+    "header",
+    "same header",
+    "no json",
+    "no cookie",
+    "field",
+    "value",
+    "body",
+)
 
 
 @st.composite
-def requests(draw: st.DrawFn, login_id: str, codes: tuple[str, ...] = ("x",), cookie: str = "") -> Request:
+def requests(
+    draw: st.DrawFn, login_id: str, codes: tuple[str, ...] = ("x",), cookie: str = ""
+) -> Request:
     """One of our own requests, with the codes and the cookie that the sender knows, and up to three things wrong with it."""
     redeem = {"acknowledged": draw(st.sampled_from(codes)), "op": "o" * 22}
-    asked: list[tuple[str, str, dict[str, Any] | None]] = [("POST", "begin", {}), ("POST", "begin", {"deliver": "body"})]
-    asked += [("GET", f"{login_id}{suffix}", None) for suffix in ("", "/qr.svg", "/qr.png")] + [("GET", ELEMENT, None)]
+    asked: list[tuple[str, str, dict[str, Any] | None]] = [
+        ("POST", "begin", {}),
+        ("POST", "begin", {"deliver": "body"}),
+    ]
+    asked += [("GET", f"{login_id}{suffix}", None) for suffix in ("", "/qr.svg", "/qr.png")] + [
+        ("GET", ELEMENT, None)
+    ]
     asked += [("POST", f"{login_id}/cancel", {}), ("POST", f"{login_id}/redeem", redeem)]
-    asked += [("POST", verb, {"code": draw(st.sampled_from(codes))}) for verb in ("scan", "confirm", "deny", "release")]
+    asked += [
+        ("POST", verb, {"code": draw(st.sampled_from(codes))})
+        for verb in ("scan", "confirm", "deny", "release")
+    ]
     method, path, sent = draw(st.sampled_from(asked))
     own = CREDENTIAL if path in ("scan", "confirm", "deny", "release") else ("cookie", cookie)
     headers, query = [own, JSON], ""
@@ -59,7 +128,10 @@ def requests(draw: st.DrawFn, login_id: str, codes: tuple[str, ...] = ("x",), co
             case "query":
                 query = draw(queries)
             case "header":
-                headers.insert(draw(st.integers(0, len(headers))), draw(st.tuples(names | anything, values | anything)))
+                headers.insert(
+                    draw(st.integers(0, len(headers))),
+                    draw(st.tuples(names | anything, values | anything)),
+                )
             case "site":
                 headers.append((draw(st.sampled_from(["origin", "sec-fetch-site"])), draw(values)))
             case "same header" if headers:
@@ -71,15 +143,21 @@ def requests(draw: st.DrawFn, login_id: str, codes: tuple[str, ...] = ("x",), co
             case "field":
                 body = json.dumps((sent or {}) | {draw(fields | anything): draw(trees)}).encode()
             case "value" if sent:
-                body = json.dumps(sent | {draw(st.sampled_from(sorted(sent))): draw(trees)}).encode()
+                body = json.dumps(
+                    sent | {draw(st.sampled_from(sorted(sent))): draw(trees)}
+                ).encode()
             case "body":
-                body = draw(st.binary(max_size=80) | trees.map(lambda value: json.dumps(value).encode()))
+                body = draw(
+                    st.binary(max_size=80) | trees.map(lambda value: json.dumps(value).encode())
+                )
     return Request(method, path, query, tuple(headers), body)
 
 
 @COLOURS
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_strangers_change_nothing_but_may_begin(colour: Colour, data: st.DataObject, history: str) -> None:
+def test_strangers_change_nothing_but_may_begin(
+    colour: Colour, data: st.DataObject, history: str
+) -> None:
     with Mount(colour) as mount:
         tab = reach(mount, history)
         tab.look()  # what has outlived its time is dropped by the next call, whoever makes it
@@ -101,7 +179,9 @@ def test_strangers_change_nothing_but_may_begin(colour: Colour, data: st.DataObj
 
 @COLOURS
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_insiders_change_only_what_the_answer_says(colour: Colour, data: st.DataObject, history: str) -> None:
+def test_insiders_change_only_what_the_answer_says(
+    colour: Colour, data: st.DataObject, history: str
+) -> None:
     with Mount(colour) as mount:
         tab = reach(mount, history)
         seen = tab.look()
@@ -115,18 +195,28 @@ def test_insiders_change_only_what_the_answer_says(colour: Colour, data: st.Data
             if after != before:
                 assert (request.method, answer.status) == ("POST", 200)
                 assert read(answer)["state"] == after["state"]
-                allowed = {"cancelled", "redeemed"} if door == "browser" else {"scanned", "confirmed", "denied", "pending"}
+                allowed = (
+                    {"cancelled", "redeemed"}
+                    if door == "browser"
+                    else {"scanned", "confirmed", "denied", "pending"}
+                )
                 assert after["state"] in allowed
-            assert (answer.redeemed is not None) == (answer.status == 200 and request.path.endswith("/redeem"))
+            assert (answer.redeemed is not None) == (
+                answer.status == 200 and request.path.endswith("/redeem")
+            )
 
 
 @COLOURS
 @given(data=st.data())
-def test_while_the_store_is_away_everything_that_needs_it_says_so(colour: Colour, data: st.DataObject) -> None:
+def test_while_the_store_is_away_everything_that_needs_it_says_so(
+    colour: Colour, data: st.DataObject
+) -> None:
     with Mount(colour) as mount:
         tab = reach(mount, "scanned")
         before = mount.records
-        request = data.draw(requests(tab.login_id, (tab.code, tab.device_code), f"{tab.cookie}={tab.device_code}"))
+        request = data.draw(
+            requests(tab.login_id, (tab.code, tab.device_code), f"{tab.cookie}={tab.device_code}")
+        )
         mount.store.down = True
         for door in (mount.browser, mount.phone):
             asked = len(mount.store.calls)
@@ -149,28 +239,51 @@ lengths = (
 )
 
 
-@given(chunks=chunks, length=lengths, ends=st.booleans(), headers=st.dictionaries(st.text(max_size=9), anything))
+@given(
+    chunks=chunks,
+    length=lengths,
+    ends=st.booleans(),
+    headers=st.dictionaries(st.text(max_size=9), anything),
+)
 @example(chunks=[b"{}"], length="9" * 5000, ends=False, headers={})
-@example(chunks=[b"{}"], length="\xb2", ends=False, headers={})  # a digit to `isdigit`, no number to `int`
-def test_any_environ_is_read(chunks: list[bytes], length: str | None, ends: bool, headers: dict[str, str]) -> None:
+@example(
+    chunks=[b"{}"], length="\xb2", ends=False, headers={}
+)  # a digit to `isdigit`, no number to `int`
+def test_any_environ_is_read(
+    chunks: list[bytes], length: str | None, ends: bool, headers: dict[str, str]
+) -> None:
     body = b"".join(chunks)
     environ: dict[str, Any] = {f"HTTP_{name}": value for name, value in headers.items()}
-    environ |= {"REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(body), "wsgi.input_terminated": ends}
+    environ |= {
+        "REQUEST_METHOD": "POST",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": ends,
+    }
     if length is not None:
         environ["CONTENT_LENGTH"] = length
     read_ = Request.from_wsgi(environ, "/begin")
     assert read_.body in (
         b"",
         body[: BODY_CAP + 1],
-        body[: int(length)] if length and length.isascii() and length.isdigit() and len(length) < 9 else b"",
+        body[: int(length)]
+        if length and length.isascii() and length.isdigit() and len(length) < 9
+        else b"",
     )
     with Mount("sync") as mount:
         mount.browser(read_)
 
 
-@given(chunks=chunks, leaves=st.booleans(), headers=st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=60))))
-def test_any_scope_is_read(chunks: list[bytes], leaves: bool, headers: list[tuple[bytes, bytes]]) -> None:
-    messages: list[dict[str, Any]] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+@given(
+    chunks=chunks,
+    leaves=st.booleans(),
+    headers=st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=60))),
+)
+def test_any_scope_is_read(
+    chunks: list[bytes], leaves: bool, headers: list[tuple[bytes, bytes]]
+) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks
+    ]
     messages.append({"type": "http.disconnect"} if leaves else {"type": "http.request"})
     body = b"".join(chunks)
 
@@ -178,7 +291,13 @@ def test_any_scope_is_read(chunks: list[bytes], leaves: bool, headers: list[tupl
         return messages.pop(0)
 
     async def tell() -> Response:
-        scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "query_string": b"",
+            "headers": headers,
+        }
         asked = await Request.from_asgi(scope, receive, "/begin")
         gone_first = leaves and len(body) <= BODY_CAP
         assert asked.body == (b"" if gone_first else body[: BODY_CAP + 1])
@@ -198,10 +317,29 @@ def test_the_fuzz_reaches_every_kind_of_answer() -> None:
         with Mount("sync") as mount:
             tab = reach(mount, history)
             tag = read(tab.look()).get("scanned_by", {"tag": "x"})["tag"]
-            request = data.draw(requests(tab.login_id, (tab.code, tag), f"{tab.cookie}={tab.device_code}"))
+            request = data.draw(
+                requests(tab.login_id, (tab.code, tag), f"{tab.cookie}={tab.device_code}")
+            )
             met.add(("browser", mount.browser(request).status))
             met.add(("phone", mount.phone(request).status))
 
     meet()
-    assert {status for door, status in met if door == "browser"} >= {200, 201, 400, 403, 404, 405, 409, 415}
-    assert {status for door, status in met if door == "phone"} >= {200, 400, 403, 404, 405, 409, 415}
+    assert {status for door, status in met if door == "browser"} >= {
+        200,
+        201,
+        400,
+        403,
+        404,
+        405,
+        409,
+        415,
+    }
+    assert {status for door, status in met if door == "phone"} >= {
+        200,
+        400,
+        403,
+        404,
+        405,
+        409,
+        415,
+    }

@@ -34,5 +34,7 @@ def test_a_held_get_changes_nothing_and_rests_at_most_until_the_code_rotates(mou
     mount.clock.advance(17.999)
     before = mount.records
     assert read(tab.look())["rotates_in"] == 1
-    assert read(tab.look("after=1&wait=25"))["state"] == "pending"  # 25 s here would be a broken rotation
+    assert (
+        read(tab.look("after=1&wait=25"))["state"] == "pending"
+    )  # 25 s here would be a broken rotation
     assert mount.records == before

@@ -21,10 +21,19 @@ from starlette.routing import Route
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo.server import Server
 from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
-from qrlogin.wire.message import has_left
+from qrlogin.wire.message import is_connection_closed
 from tests.servers import LOOPBACK
 from tests.wire.clock import Clock, eventually
-from tests.wire.sites import KEY, SITES, Application, Site, awaited, bare_wsgi, threaded, werkzeug_server
+from tests.wire.sites import (
+    KEY,
+    SITES,
+    Application,
+    Site,
+    awaited,
+    bare_wsgi,
+    threaded,
+    werkzeug_server,
+)
 from tests.wire.story import Browser, leaving, pool
 from tests.wire.test_shutdown import running
 
@@ -42,18 +51,18 @@ def test_whether_the_other_side_has_left(timeout: float | None) -> None:
     client, ours = both_ends()
     with client, ours:
         ours.settimeout(timeout)
-        assert not has_left(ours)
+        assert not is_connection_closed(ours)
         client.sendall(b"GET /next HTTP/1.1\r\n")  # a request sent ahead is no leaving
         eventually(lambda: ours.recv(4, socket.MSG_PEEK) == b"GET ") if timeout != 0 else None
-        assert not has_left(ours)
+        assert not is_connection_closed(ours)
         ours.setblocking(True)
         assert ours.recv(100) == b"GET /next HTTP/1.1\r\n"  # nothing was taken from it
         ours.settimeout(timeout)
-        assert not has_left(ours)
+        assert not is_connection_closed(ours)
         client.close()
-        eventually(lambda: has_left(ours))
+        eventually(lambda: is_connection_closed(ours))
         ours.close()
-        assert has_left(ours)
+        assert is_connection_closed(ours)
 
 
 def test_an_end_behind_bytes_that_nobody_has_read() -> None:
@@ -62,7 +71,7 @@ def test_an_end_behind_bytes_that_nobody_has_read() -> None:
         with client:
             client.sendall(b"GET /next HTTP/1.1\r\n")
         if sys.platform == "linux":  # elsewhere the bytes hide it
-            eventually(lambda: has_left(ours))
+            eventually(lambda: is_connection_closed(ours))
 
 
 def test_a_connection_that_was_reset() -> None:
@@ -70,14 +79,30 @@ def test_a_connection_that_was_reset() -> None:
     with ours:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         client.close()
-        eventually(lambda: has_left(ours))
+        eventually(lambda: is_connection_closed(ours))
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pem = tmp_path_factory.mktemp("tls") / "both.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    subprocess.run([*made, "-keyout", str(pem), "-out", f"{pem}.crt"], check=True, capture_output=True, timeout=60)
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=127.0.0.1",
+    ]
+    subprocess.run(
+        [*made, "-keyout", str(pem), "-out", f"{pem}.crt"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     pem.write_text(pem.read_text() + Path(f"{pem}.crt").read_text())
     return pem
 
@@ -89,7 +114,9 @@ def test_under_tls(certificate: Path) -> None:
     client_side.check_hostname = False
     plain, accepted = both_ends()
     wrapped: list[ssl.SSLSocket] = []
-    thread = threading.Thread(target=lambda: wrapped.append(server_side.wrap_socket(accepted, server_side=True)))
+    thread = threading.Thread(
+        target=lambda: wrapped.append(server_side.wrap_socket(accepted, server_side=True))
+    )
     thread.start()
     client = client_side.wrap_socket(plain)
     thread.join()
@@ -97,11 +124,11 @@ def test_under_tls(certificate: Path) -> None:
     with closing(ours):
         client.sendall(b"hello")
         assert ours.recv(5) == b"hello"
-        assert not has_left(ours)
+        assert not is_connection_closed(ours)
         client.sendall(b"a request sent ahead")
-        assert not has_left(ours)
+        assert not is_connection_closed(ours)
         client.close()
-        eventually(lambda: has_left(ours))
+        eventually(lambda: is_connection_closed(ours))
 
 
 def test_where_servers_say_it() -> None:
@@ -109,14 +136,16 @@ def test_where_servers_say_it() -> None:
     base = {"REQUEST_METHOD": "GET", "wsgi.input": None, "CONTENT_LENGTH": "0"}
     with ours:
         for name in ("werkzeug.socket", "gunicorn.socket", "qrlogin.socket"):
-            left = Request.from_wsgi({**base, name: ours}, "x").left
-            assert left is not None
-            assert not left()
-        waitress = Request.from_wsgi({**base, "waitress.client_disconnected": lambda: True}, "x").left
+            is_disconnected = Request.from_wsgi({**base, name: ours}, "x").is_disconnected
+            assert is_disconnected is not None
+            assert not is_disconnected()
+        waitress = Request.from_wsgi(
+            {**base, "waitress.client_disconnected": lambda: True}, "x"
+        ).is_disconnected
         assert waitress is not None
         assert waitress()
-        assert Request.from_wsgi(base, "x").left is None
-        assert Request.from_wsgi({**base, "werkzeug.socket": None}, "x").left is None
+        assert Request.from_wsgi(base, "x").is_disconnected is None
+        assert Request.from_wsgi({**base, "werkzeug.socket": None}, "x").is_disconnected is None
         client.close()
 
 
@@ -126,7 +155,9 @@ def test_where_servers_say_it() -> None:
 def starlette_app(endpoint: AsyncEndpoint, application: Application) -> Any:
     async def answer(request: StarletteRequest) -> StarletteResponse:
         asked = await Request.from_asgi(request.scope, request.receive, request.path_params["path"])
-        made: StarletteResponse = _framework(await endpoint.browser(asked), StreamingResponse, StarletteResponse)
+        made: StarletteResponse = _framework(
+            await endpoint.browser(asked), StreamingResponse, StarletteResponse
+        )
         return made
 
     return Starlette(routes=[Route("/qr/{path:path}", answer, methods=["GET", "POST"])])
@@ -138,14 +169,20 @@ def fastapi_app(endpoint: AsyncEndpoint, application: Application) -> Any:
     @app.api_route("/qr/{path:path}", methods=["GET", "POST"], response_model=None)
     async def answer(path: str, request: fastapi.Request) -> StarletteResponse:
         asked = await Request.from_asgi(request.scope, request.receive, path)
-        made: StarletteResponse = _framework(await endpoint.browser(asked), StreamingResponse, fastapi.Response)
+        made: StarletteResponse = _framework(
+            await endpoint.browser(asked), StreamingResponse, fastapi.Response
+        )
         return made
 
     return app
 
 
 def _framework(answer: Response, streamed: Any, whole: Any) -> Any:
-    made = whole(answer.body, answer.status) if answer.events is None else streamed(answer.events, answer.status)
+    made = (
+        whole(answer.body, answer.status)
+        if answer.events is None
+        else streamed(answer.events, answer.status)
+    )
     for key, value in answer.headers:
         made.headers[key] = value
     for cookie in answer.cookies:
@@ -164,7 +201,9 @@ def demo_server() -> Iterator[Site]:
             def app(environ: dict[str, Any], start_response: Any) -> Any:
                 path = environ["PATH_INFO"]
                 door: Callable[[Request], Response] = endpoint.browser
-                return door(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(start_response)
+                return door(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(
+                    start_response
+                )
 
             server.start(app)
             try:
@@ -173,7 +212,7 @@ def demo_server() -> Iterator[Site]:
                 server.stop(qr.close)
 
 
-PLACES: dict[str, Callable[[], AbstractContextManager[Site]]] = {
+PATH_PARAMETERS: dict[str, Callable[[], AbstractContextManager[Site]]] = {
     "werkzeug": lambda: threaded(bare_wsgi, werkzeug_server, None),
     "demo": demo_server,
     "bare ASGI": lambda: SITES["bare ASGI"](None),
@@ -182,10 +221,13 @@ PLACES: dict[str, Callable[[], AbstractContextManager[Site]]] = {
 }
 
 
-@pytest.mark.parametrize(("server", "kind"), [(server, kind) for server in PLACES for kind in ("poll", "stream")])
+@pytest.mark.parametrize(
+    ("server", "kind"),
+    [(server, kind) for server in PATH_PARAMETERS for kind in ("poll", "stream")],
+)
 def test_who_leaves_frees_the_place(server: str, kind: str) -> None:
     """Three times as many as there are places, one pair after the other; the wait itself would be far longer."""
-    with PLACES[server]() as site, Browser(site) as one, Browser(site) as two:
+    with PATH_PARAMETERS[server]() as site, Browser(site) as one, Browser(site) as two:
         site.clock.stop()  # no poll ends because a code rotates
         for desk in (one, two):
             desk.begin()

@@ -63,7 +63,9 @@ LENGTHS: dict[str, tuple[bytes, str | None, bytes]] = {
 
 
 @for_each_row("content, length, body", LENGTHS.values())
-def test_a_wsgi_body_is_as_long_as_it_says_or_it_is_none(content: bytes, length: str | None, body: bytes) -> None:
+def test_a_wsgi_body_is_as_long_as_it_says_or_it_is_none(
+    content: bytes, length: str | None, body: bytes
+) -> None:
     environ = {} if length is None else {"CONTENT_LENGTH": length}
     source = Input(content)
     assert wsgi(source, **environ).body == body
@@ -85,7 +87,9 @@ def test_an_endless_wsgi_body_is_read_as_far_as_the_cap() -> None:
     assert len(wsgi(endless, CONTENT_LENGTH=str(1 << 30)).body) == endless.taken == BODY_CAP + 1
 
 
-@pytest.mark.parametrize("error", [OSError("chunk"), ConnectionResetError(), TimeoutError(), BrokenPipeError()])
+@pytest.mark.parametrize(
+    "error", [OSError("chunk"), ConnectionResetError(), TimeoutError(), BrokenPipeError()]
+)
 def test_a_wsgi_body_that_breaks_off_is_none(error: OSError) -> None:
     class Broken(Input):
         def read(self, size: int) -> bytes:
@@ -112,7 +116,11 @@ def test_what_a_wsgi_server_says() -> None:
         HTTP_X_FORWARDED_FOR="203.0.113.9",
         HTTP_COOKIE="a=b",
     )
-    assert (request.query, request.client, request.gone) == ("after=1", "192.0.2.1", None)
+    assert (request.query, request.client, request.wait_disconnect) == (
+        "after=1",
+        "192.0.2.1",
+        None,
+    )
     assert request.all("sec-fetch-site") == ("none",)
     assert request.all("content-type") == ("application/json",)
     assert request.all("cookie") == ("a=b",)
@@ -122,7 +130,10 @@ def test_what_a_wsgi_server_says() -> None:
 
 def test_a_path_begins_below_the_mount() -> None:
     for path in ("begin", "/begin"):
-        assert Request.from_wsgi({"REQUEST_METHOD": "GET", "wsgi.input": Input(b"")}, path).path == "begin"
+        assert (
+            Request.from_wsgi({"REQUEST_METHOD": "GET", "wsgi.input": Input(b"")}, path).path
+            == "begin"
+        )
         assert asyncio.run(asgi([{"type": "http.request"}], path=path)).path == "begin"
 
 
@@ -143,8 +154,10 @@ def test_a_body_that_the_framework_has_read_is_not_read_again() -> None:
             scope = {"type": "http", "method": "POST", "headers": []}
             request = await Request.from_asgi(scope, receive, "begin", body=body)
             assert (request.body, messages) == (body[: BODY_CAP + 1], [LEFT])
-            assert request.gone
-            await asyncio.wait_for(request.gone(), 10)  # what is left to receive is that the browser leaves
+            assert request.wait_disconnect
+            await asyncio.wait_for(
+                request.wait_disconnect(), 10
+            )  # what is left to receive is that the browser leaves
             assert not messages
 
         asyncio.run(tell())
@@ -157,7 +170,9 @@ async def asgi(messages: Messages, path: str = "begin", **scope: Any) -> Request
     async def receive() -> dict[str, Any]:
         return messages.pop(0)
 
-    return await Request.from_asgi({"type": "http", "method": "POST", "headers": []} | scope, receive, path)
+    return await Request.from_asgi(
+        {"type": "http", "method": "POST", "headers": []} | scope, receive, path
+    )
 
 
 def part(body: bytes, more: bool = True) -> dict[str, Any]:
@@ -185,8 +200,8 @@ def test_half_a_request_of_a_browser_that_left_is_none() -> None:
     async def tell() -> None:
         request = await asgi([part(b'{"acknowledged":"x"}'), LEFT])
         assert request.body == b""
-        assert request.gone
-        await asyncio.wait_for(request.gone(), 10)  # and it is known to be gone
+        assert request.wait_disconnect
+        await asyncio.wait_for(request.wait_disconnect(), 10)  # and it is known to be gone
 
     asyncio.run(tell())
 
@@ -195,9 +210,11 @@ def test_gone_is_told_by_a_disconnect_and_by_nothing_else() -> None:
     async def tell() -> None:
         messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         messages.put_nowait(part(b"{}", more=False))
-        request = await Request.from_asgi({"type": "http", "method": "GET", "headers": []}, messages.get, "begin")
-        assert request.gone
-        waiting = asyncio.ensure_future(request.gone())
+        request = await Request.from_asgi(
+            {"type": "http", "method": "GET", "headers": []}, messages.get, "begin"
+        )
+        assert request.wait_disconnect
+        waiting = asyncio.ensure_future(request.wait_disconnect())
         messages.put_nowait({"type": "http.request", "body": b"more", "more_body": True})
         while not messages.empty():
             await asyncio.sleep(0)
@@ -211,7 +228,9 @@ def test_gone_is_told_by_a_disconnect_and_by_nothing_else() -> None:
 def test_what_an_asgi_server_says() -> None:
     headers = [(b"Cookie", b"a=b"), (b"cookie", b"c=d"), (b"X-Odd", b"\xff\xe9")]
     client = ("192.0.2.1", 1234)
-    request = asyncio.run(asgi([part(b"", more=False)], headers=headers, query_string=b"after=1&x=%ff", client=client))
+    request = asyncio.run(
+        asgi([part(b"", more=False)], headers=headers, query_string=b"after=1&x=%ff", client=client)
+    )
     assert (request.query, request.client) == ("after=1&x=%ff", "192.0.2.1")
     assert request.all("cookie") == ("a=b", "c=d")
     assert request.all("x-odd") == ("\xff\xe9",)
@@ -230,7 +249,10 @@ def test_an_answer_to_wsgi() -> None:
     assert b"".join(TWO.to_wsgi(lambda *head: said.append(head))) == b"{}"
     ((status, headers),) = said
     assert status == "201 Created"
-    assert [value.partition("=")[0] for name, value in headers if name == "Set-Cookie"] == ["a", "c"]
+    assert [value.partition("=")[0] for name, value in headers if name == "Set-Cookie"] == [
+        "a",
+        "c",
+    ]
     assert ("Content-Length", "2") in headers
 
 
@@ -264,16 +286,31 @@ def test_pep_3333_is_kept(method: str, path: str) -> None:
     """The validator of the standard library stands on both sides, and fails at the slightest deviation."""
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         endpoint = Endpoint(qr, max_waiting=1)
-        app = validator(lambda environ, start: endpoint.browser(Request.from_wsgi(environ, environ["PATH_INFO"])).to_wsgi(start))
+        app = validator(
+            lambda environ, start: endpoint.browser(
+                Request.from_wsgi(environ, environ["PATH_INFO"])
+            ).to_wsgi(start)
+        )
         current = dict(endpoint.browser(Request("GET", "qr-login-element.js")).headers)["ETag"]
         for body, etag in ((b"{}", ""), (b"", ""), (b"", current)):
-            environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": f"/{path}", "SCRIPT_NAME": "", "QUERY_STRING": ""}
-            environ |= {"CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json", "wsgi.input": io.BytesIO(body)}
+            environ: dict[str, Any] = {
+                "REQUEST_METHOD": method,
+                "PATH_INFO": f"/{path}",
+                "SCRIPT_NAME": "",
+                "QUERY_STRING": "",
+            }
+            environ |= {
+                "CONTENT_LENGTH": str(len(body)),
+                "CONTENT_TYPE": "application/json",
+                "wsgi.input": io.BytesIO(body),
+            }
             environ |= {"HTTP_ORIGIN": ORIGIN, "HTTP_IF_NONE_MATCH": etag}
             setup_testing_defaults(environ)
             said: list[str] = []
 
-            def start(status: str, headers: list[tuple[str, str]], _: Any = None, said: list[str] = said) -> Any:
+            def start(
+                status: str, headers: list[tuple[str, str]], _: Any = None, said: list[str] = said
+            ) -> Any:
                 said.append(status)
                 return lambda _: None
 

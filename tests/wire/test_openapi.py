@@ -14,8 +14,8 @@ import pytest
 
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, QRLoginError
-from qrlogin.wire import Native, Request, Response, Route, guards
-from qrlogin.wire.native_routes import EVENTS, SOCKET
+from qrlogin.wire import Native, Request, Response, Route, validation
+from qrlogin.wire.dialects.native_routes import EVENTS, SOCKET
 from qrlogin.wire.openapi import SCHEMES, operation, paths
 from qrlogin.wire.routes import FORM, JSON, Answer, Field, match
 from tests.tables import for_each_row
@@ -49,12 +49,26 @@ def variants(life: Life, request: Request) -> Iterator[Request]:
     yield replace(request, headers=(*request.headers, ELSEWHERE))
     yield replace(request, body=b"x" * 5000)
     yield replace(request, query=f"{request.query}&{request.query}&{'x' * 9000}")
-    yield replace(request, headers=tuple(one for one in request.headers if one[0] != "content-type"))
+    yield replace(
+        request, headers=tuple(one for one in request.headers if one[0] != "content-type")
+    )
     for name in {name for name, _ in parse_qsl(request.query)}:
-        yield replace(request, query=urlencode([one for one in parse_qsl(request.query) if one[0] != name]))
-        yield replace(request, query=urlencode([(key, "0" if key == name else text) for key, text in parse_qsl(request.query)]))
+        yield replace(
+            request, query=urlencode([one for one in parse_qsl(request.query) if one[0] != name])
+        )
+        yield replace(
+            request,
+            query=urlencode(
+                [(key, "0" if key == name else text) for key, text in parse_qsl(request.query)]
+            ),
+        )
     for name, _ in parse_qsl(request.body.decode()):
-        yield replace(request, body=urlencode([one for one in parse_qsl(request.body.decode()) if one[0] != name]).encode())
+        yield replace(
+            request,
+            body=urlencode(
+                [one for one in parse_qsl(request.body.decode()) if one[0] != name]
+            ).encode(),
+        )
 
 
 @for_each_row("history", POLLED)
@@ -119,16 +133,25 @@ def test_a_description_is_the_callers_own_and_of_this_very_route() -> None:
     """Frameworks change what they are given; and two routes may be alike but for their shapes, which are no part of equality."""
     operation(EVENTS)["tags"] = ["mine"]
     assert "tags" not in operation(EVENTS)
-    one, other = (Route("GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": kind}),)) for kind in ("object", "array"))
+    one, other = (
+        Route("GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": kind}),))
+        for kind in ("object", "array")
+    )
     assert one == other
     said = [operation(each)["responses"]["200"]["content"][JSON]["schema"] for each in (one, other)]
     assert said == [{"type": "object"}, {"type": "array"}]
 
 
 def test_a_misfit_is_noticed() -> None:
-    route = Route("GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": "object", "required": ["d"]}),))
+    route = Route(
+        "GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": "object", "required": ["d"]}),)
+    )
     fits(route, Response.json(200, {"d": 1}))
-    for wrong in (Response.json(200, {}), Response.json(201, {"d": 1}), Response(200, (("Content-Type", "text/html"),), b"x")):
+    for wrong in (
+        Response.json(200, {}),
+        Response.json(201, {"d": 1}),
+        Response(200, (("Content-Type", "text/html"),), b"x"),
+    ):
         with pytest.raises((AssertionError, jsonschema_rs.ValidationError)):
             fits(route, wrong)
 
@@ -140,13 +163,15 @@ def test_a_misfit_is_noticed() -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names that were asked for, in queries and in bodies."""
     asked: set[str] = set()
-    unique: Callable[..., Mapping[str, Any]] = guards._unique
+    unique: Callable[..., Mapping[str, Any]] = validation._unique
 
-    def noted(pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str) -> Mapping[str, Any]:
+    def noted(
+        pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str
+    ) -> Mapping[str, Any]:
         asked.update(allowed)
         return unique(pairs, allowed, kind)
 
-    monkeypatch.setattr(guards, "_unique", noted)
+    monkeypatch.setattr(validation, "_unique", noted)
     return asked
 
 
@@ -176,16 +201,32 @@ def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
     with lived(name, "pending") as life:
         for route, request in life.requests.items():
             for one in (*route.query, *(route.body or ())):
-                query = urlencode([pair for pair in parse_qsl(request.query) if pair[0] != one.name])
+                query = urlencode(
+                    [pair for pair in parse_qsl(request.query) if pair[0] != one.name]
+                )
                 if route.body and route.media == FORM:
-                    body = urlencode([pair for pair in parse_qsl(request.body.decode()) if pair[0] != one.name])
+                    body = urlencode(
+                        [pair for pair in parse_qsl(request.body.decode()) if pair[0] != one.name]
+                    )
                 else:
-                    body = json.dumps({key: text for key, text in json.loads(request.body or b"{}").items() if key != one.name})
-                answer = life.mount.browser(replace(request, query=query, body=body.encode() if route.body else request.body))
+                    body = json.dumps(
+                        {
+                            key: text
+                            for key, text in json.loads(request.body or b"{}").items()
+                            if key != one.name
+                        }
+                    )
+                answer = life.mount.browser(
+                    replace(
+                        request, query=query, body=body.encode() if route.body else request.body
+                    )
+                )
                 missing = f"{one.name} is missing".encode() in answer.body
                 assert missing == one.required or (route.path, one.name) in {
                     ("sns/oauth2/access_token", "code"),  # for one grant_type only
-                    *((path, "client_id") for path in ("device_authorization", "token")),  # or in a header
+                    *(
+                        (path, "client_id") for path in ("device_authorization", "token")
+                    ),  # or in a header
                 }, (route.path, one.name)
 
 
@@ -212,7 +253,9 @@ def test_the_description_is_complete_in_itself(name: str) -> None:
     dialect = SPEAKERS[name](core())
     described = paths(dialect, "/below")
     routes = {(f"/below/{route.path}", route.method.lower()) for route in dialect.browser_routes}
-    routes |= {(f"/below/phone/{route.path}", route.method.lower()) for route in dialect.phone_routes}
+    routes |= {
+        (f"/below/phone/{route.path}", route.method.lower()) for route in dialect.phone_routes
+    }
     assert {(path, method) for path, item in described.items() for method in item} == routes
     for path, item in described.items():
         for method, one in item.items():
@@ -245,9 +288,21 @@ def test_the_codes_of_a_refusal_are_those_of_the_errors() -> None:
         for one in error.__subclasses__():
             yield from known(one)
 
-    codes = {code for path in paths(Native(core())).values() for one in path.values() for code in _codes(one)}
+    codes = {
+        code
+        for path in paths(Native(core())).values()
+        for one in path.values()
+        for code in _codes(one)
+    }
     assert codes <= {*known(QRLoginError)}
-    assert {"unknown_login", "superseded", "scanner_changed", "too_many_guesses", "unavailable", "too_large"} <= codes
+    assert {
+        "unknown_login",
+        "superseded",
+        "scanner_changed",
+        "too_many_guesses",
+        "unavailable",
+        "too_large",
+    } <= codes
 
 
 def _codes(one: dict[str, Any]) -> Iterator[str]:

@@ -18,7 +18,15 @@ from qrlogin.wire import AsyncEndpoint, Endpoint, Rfc8628
 from qrlogin.wire.message import BODY_CAP
 from tests.wire.clock import eventually
 from tests.wire.mount import KEY, URI
-from tests.wire.sites import Application, Site, awaited, fastapi_app, flask_app, threaded, werkzeug_server
+from tests.wire.sites import (
+    Application,
+    Site,
+    awaited,
+    fastapi_app,
+    flask_app,
+    threaded,
+    werkzeug_server,
+)
 from tests.wire.story import Browser, Phone, leaving
 from tests.wire.test_message import Input
 
@@ -40,7 +48,9 @@ def tell(site: Site) -> None:
         assert "user_code" in desk.http.post("/tv/device_authorization", data=form).json()
         kind = {"Content-Type": "application/json"}
         for body, status in (([b"{", b"}"], 201), ([b"{}", b" " * 2 * BODY_CAP], 413)):
-            assert desk.http.post("/qr/begin", content=iter(body), headers=kind).status_code == status
+            assert (
+                desk.http.post("/qr/begin", content=iter(body), headers=kind).status_code == status
+            )
         assert desk.http.post("/qr/begin", content=LONG, headers=kind).status_code == 413
         assert desk.http.post("/qr/begin", files={"a": (None, b"b")}).status_code == 415
 
@@ -59,9 +69,14 @@ READS: dict[str, Callable[[], object]] = {
 
 def flask_that_reads(read: Callable[[], object]) -> Any:
     def make(endpoint: Endpoint, application: Application) -> Any:
-        app, dialect = flask_app(endpoint, application), Rfc8628(endpoint._qr.core, clients=everybody)
-        tv = Endpoint(endpoint._qr, dialect, max_waiting=endpoint._places)
-        app.register_blueprint(qrlogin_blueprint(tv, lambda: None, lambda _: None, name="tv"), url_prefix="/tv")
+        app, dialect = (
+            flask_app(endpoint, application),
+            Rfc8628(endpoint._qr.core, clients=everybody),
+        )
+        tv = Endpoint(endpoint._qr, dialect, max_waiting=endpoint._slots)
+        app.register_blueprint(
+            qrlogin_blueprint(tv, lambda: None, lambda _: None, name="tv"), url_prefix="/tv"
+        )
         app.before_request(lambda: (read(), None)[1])
         return app
 
@@ -94,10 +109,17 @@ def test_flask_has_a_short_body_for_who_reads_it_afterwards() -> None:
 
 
 @pytest.mark.parametrize("read", [READS["nothing"], READS["the stream without reading it"]])
-@pytest.mark.parametrize("length", [{"CONTENT_LENGTH": str(1 << 30)}, {"wsgi.input_terminated": True}])
-def test_flask_reads_a_long_body_no_further_than_the_cap(read: Callable[[], object], length: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "length", [{"CONTENT_LENGTH": str(1 << 30)}, {"wsgi.input_terminated": True}]
+)
+def test_flask_reads_a_long_body_no_further_than_the_cap(
+    read: Callable[[], object], length: dict[str, Any]
+) -> None:
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=POLICY) as qr:
-        app, endless = flask_that_reads(read)(Endpoint(qr, max_waiting=1), Application()), Input(b"", endless=True)
+        app, endless = (
+            flask_that_reads(read)(Endpoint(qr, max_waiting=1), Application()),
+            Input(b"", endless=True),
+        )
         environ = {"wsgi.input": endless, "CONTENT_TYPE": "application/json", **length}
         assert app.test_client().post("/qr/begin", environ_overrides=environ).status_code == 413
     assert endless.taken == BODY_CAP + 1
@@ -111,7 +133,10 @@ async def the_bytes(request: fastapi.Request) -> None:
 
 
 async def the_json(request: fastapi.Request) -> None:
-    if request.headers.get("content-type") == "application/json" and "content-length" in request.headers:
+    if (
+        request.headers.get("content-type") == "application/json"
+        and "content-length" in request.headers
+    ):
         await request.json()
 
 
@@ -128,7 +153,12 @@ async def nobody(request: fastapi.Request, redeemed: Redeemed) -> None:
     raise AssertionError("nobody logs in there")
 
 
-AWAITED_READS: dict[str, Any] = {"nothing": None, "the bytes": the_bytes, "the JSON": the_json, "the form": the_form}
+AWAITED_READS: dict[str, Any] = {
+    "nothing": None,
+    "the bytes": the_bytes,
+    "the JSON": the_json,
+    "the form": the_form,
+}
 AWAITED_READS["the bytes, in a middleware"] = bytes_in_a_middleware
 
 
@@ -137,7 +167,7 @@ def fastapi_that_reads(read: Any) -> Any:
         dependencies = [] if read in (None, bytes_in_a_middleware) else [Depends(read)]
         app = fastapi_app(endpoint, application, dependencies=dependencies)
         dialect = Rfc8628(endpoint._qr.core, clients=everybody)
-        tv = AsyncEndpoint(endpoint._qr, dialect, max_waiting=endpoint._places)
+        tv = AsyncEndpoint(endpoint._qr, dialect, max_waiting=endpoint._slots)
         app.include_router(qrlogin_router(tv, lambda: None, nobody), prefix="/tv")
         if read is bytes_in_a_middleware:
             app.middleware("http")(read)
@@ -179,7 +209,9 @@ def test_fastapi_has_a_short_body_for_who_reads_it_afterwards() -> None:
 
 
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"1073741824")]])
-def test_fastapi_reads_a_long_body_no_further_than_the_cap(headers: list[tuple[bytes, bytes]]) -> None:
+def test_fastapi_reads_a_long_body_no_further_than_the_cap(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
     received, sent = list[int](), list[Any]()
 
     async def receive() -> dict[str, Any]:
@@ -190,10 +222,22 @@ def test_fastapi_reads_a_long_body_no_further_than_the_cap(headers: list[tuple[b
         sent.append(message)
 
     async def ask() -> None:
-        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=POLICY) as qr:
+        async with AsyncQRLogin(
+            AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=POLICY
+        ) as qr:
             app = fastapi_that_reads(None)(AsyncEndpoint(qr, max_waiting=1), Application())
-            scope = {"type": "http", "method": "POST", "path": "/qr/begin", "query_string": b"", "root_path": ""}
-            await app({**scope, "headers": [(b"content-type", b"application/json"), *headers]}, receive, send)
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": "/qr/begin",
+                "query_string": b"",
+                "root_path": "",
+            }
+            await app(
+                {**scope, "headers": [(b"content-type", b"application/json"), *headers]},
+                receive,
+                send,
+            )
 
     asyncio.run(ask())
     assert (sent[0]["status"], json.loads(sent[1]["body"])["error"]) == (413, "too_large")

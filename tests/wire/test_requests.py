@@ -44,16 +44,22 @@ ODD_METHODS = ("CONNECT", "PROPFIND", "get", "Post", "GET ", "", "\r\nGET")
 def test_the_routes_that_a_dialect_declares_are_those_that_it_answers(mount: Mount) -> None:
     dialect = mount.endpoint.dialect
     assert {route.path: route.method for route in dialect.browser_routes} == BROWSER_PATHS
-    assert {route.path: route.method for route in dialect.phone_routes} == dict.fromkeys(PHONE_PATHS, "POST")
+    assert {route.path: route.method for route in dialect.phone_routes} == dict.fromkeys(
+        PHONE_PATHS, "POST"
+    )
 
 
 @for_each_row("path", BROWSER_PATHS)
-def test_another_method_at_the_browsers_door_is_told_which_is_right(mount: Mount, path: str) -> None:
+def test_another_method_at_the_browsers_door_is_told_which_is_right(
+    mount: Mount, path: str
+) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
     for method in (*METHODS, *ODD_METHODS):
         if method != BROWSER_PATHS[path]:
-            answer = tab.send(Request(method, path.replace("{login_id}", tab.login_id), "", (JSON,), b"{}"))
+            answer = tab.send(
+                Request(method, path.replace("{login_id}", tab.login_id), "", (JSON,), b"{}")
+            )
             assert (answer.status, dict(answer.headers)["Allow"]) == (405, BROWSER_PATHS[path])
     assert mount.records == before
 
@@ -64,7 +70,11 @@ def test_another_method_at_the_phones_door_is_told_which_is_right(mount: Mount, 
     before = mount.records
     for method in (*METHODS, *ODD_METHODS):
         if method != "POST":
-            answer = mount.phone(Request(method, path, "", (JSON, CREDENTIAL), json.dumps({"code": tab.code}).encode()))
+            answer = mount.phone(
+                Request(
+                    method, path, "", (JSON, CREDENTIAL), json.dumps({"code": tab.code}).encode()
+                )
+            )
             assert (answer.status, dict(answer.headers)["Allow"]) == (405, "POST")
     assert mount.records == before
 
@@ -86,14 +96,58 @@ def test_there_is_nothing_at_any_other_path(mount: Mount, method: str) -> None:
     tab = reach(mount, "scanned")
     before, asked = mount.records, len(mount.store.calls)
     login_id = tab.login_id
-    paths = ["", "/", "begin/", "Begin", "begin.css", "phone", "phone/scan", "scan", "confirm", "status", "admin", "../begin"]
-    paths += ["{login_id}", "{login_id}/qr.svg", "{login_id}/cancel", f"{login_id}/", f"{login_id}//qr.svg", f"{login_id}/x.css"]
-    paths += [f"{login_id}/qr.svg/", f"{login_id}/QR.SVG", f"{login_id}/qr", f"{login_id}x", login_id[:-1], f" {login_id}"]
-    paths += [f"{login_id}\n", f"{login_id}\x00", f"{{{login_id}}}", f"{login_id[:-1]}*", f"{login_id[:-1]}é", "x" * 10_000]
+    paths = [
+        "",
+        "/",
+        "begin/",
+        "Begin",
+        "begin.css",
+        "phone",
+        "phone/scan",
+        "scan",
+        "confirm",
+        "status",
+        "admin",
+        "../begin",
+    ]
+    paths += [
+        "{login_id}",
+        "{login_id}/qr.svg",
+        "{login_id}/cancel",
+        f"{login_id}/",
+        f"{login_id}//qr.svg",
+        f"{login_id}/x.css",
+    ]
+    paths += [
+        f"{login_id}/qr.svg/",
+        f"{login_id}/QR.SVG",
+        f"{login_id}/qr",
+        f"{login_id}x",
+        login_id[:-1],
+        f" {login_id}",
+    ]
+    paths += [
+        f"{login_id}\n",
+        f"{login_id}\x00",
+        f"{{{login_id}}}",
+        f"{login_id[:-1]}*",
+        f"{login_id[:-1]}é",
+        "x" * 10_000,
+    ]
     for path in paths:
         answer = tab.send(Request(method, path, "", (JSON,), b"{}" if method == "POST" else b""))
         assert (answer.status, read(answer)["error"]) == (404, "not_found"), path
-    for path in ("", "begin", "scan/", "SCAN", "redeem", login_id, f"{login_id}/cancel", ELEMENT, "{login_id}"):
+    for path in (
+        "",
+        "begin",
+        "scan/",
+        "SCAN",
+        "redeem",
+        login_id,
+        f"{login_id}/cancel",
+        ELEMENT,
+        "{login_id}",
+    ):
         answer = mount.phone(Request(method, path, "", (JSON, CREDENTIAL), b"{}"))
         assert (answer.status, read(answer)["error"]) == (404, "not_found"), path
     assert mount.records == before
@@ -103,15 +157,24 @@ def test_there_is_nothing_at_any_other_path(mount: Mount, method: str) -> None:
 # Bodies
 
 
-def everywhere(mount: Mount, tab: Tab, content_type: str | None, body: bytes, query: str = "") -> list[Response]:
+def everywhere(
+    mount: Mount, tab: Tab, content_type: str | None, body: bytes, query: str = ""
+) -> list[Response]:
     """The answers of every path that reads a body."""
     headers = (("content-type", content_type),) if content_type is not None else ()
     doors = [tab.send(Request("POST", path, query, headers, body)) for path in _with_bodies(tab)]
-    return doors + [mount.phone(Request("POST", path, query, (*headers, CREDENTIAL), body)) for path in PHONE_PATHS]
+    return doors + [
+        mount.phone(Request("POST", path, query, (*headers, CREDENTIAL), body))
+        for path in PHONE_PATHS
+    ]
 
 
 def _with_bodies(tab: Tab) -> list[str]:
-    return [path.replace("{login_id}", tab.login_id) for path, method in BROWSER_PATHS.items() if method == "POST"]
+    return [
+        path.replace("{login_id}", tab.login_id)
+        for path, method in BROWSER_PATHS.items()
+        if method == "POST"
+    ]
 
 
 @pytest.fixture
@@ -150,19 +213,37 @@ FORMS = (
 
 
 @for_each_row("content_type", FORMS)
-def test_only_json_is_read_for_a_form_of_another_site_can_send_the_rest(untouched: Untouched, content_type: str | None) -> None:
-    untouched.refuses(415, everywhere(untouched.mount, untouched.tab, content_type, b'{"code":"x"}'))
+def test_only_json_is_read_for_a_form_of_another_site_can_send_the_rest(
+    untouched: Untouched, content_type: str | None
+) -> None:
+    untouched.refuses(
+        415, everywhere(untouched.mount, untouched.tab, content_type, b'{"code":"x"}')
+    )
 
 
 @for_each_row(
-    "content_type", ["application/json", "Application/JSON", "application/json;charset=utf-8", "application/json ; x=y"]
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json;charset=utf-8",
+        "application/json ; x=y",
+    ],
 )
 def test_json_is_json_however_it_is_written(mount: Mount, content_type: str) -> None:
-    assert mount.browser(Request("POST", "begin", "", (("content-type", content_type),), b"{}")).status == 201
+    assert (
+        mount.browser(Request("POST", "begin", "", (("content-type", content_type),), b"{}")).status
+        == 201
+    )
 
 
 def test_two_content_types_are_one_too_many(mount: Mount) -> None:
-    assert mount.browser(Request("POST", "begin", "", (JSON, ("content-type", "text/plain")), b"{}")).status == 400
+    assert (
+        mount.browser(
+            Request("POST", "begin", "", (JSON, ("content-type", "text/plain")), b"{}")
+        ).status
+        == 400
+    )
 
 
 def test_a_body_may_fill_the_cap_and_not_a_byte_more(mount: Mount) -> None:
@@ -210,7 +291,9 @@ MALFORMED = {
 
 
 @for_each_row("body", MALFORMED.values())
-def test_what_is_not_the_object_that_was_asked_for_is_refused(untouched: Untouched, body: bytes) -> None:
+def test_what_is_not_the_object_that_was_asked_for_is_refused(
+    untouched: Untouched, body: bytes
+) -> None:
     untouched.refuses(400, everywhere(untouched.mount, untouched.tab, "application/json", body))
 
 
@@ -236,16 +319,25 @@ def test_a_field_is_there_once(untouched: Untouched, path: str, body: bytes) -> 
 
 
 @for_each_row("value", [None, True, 0, 1.5, [], ["x"], {}, {"code": "x"}, "\ud800", "x\udfff"])
-@for_each_row("path, fields", [("begin", ["deliver"]), ("redeem", ["acknowledged", "op"]), ("phone", ["code"])])
-def test_a_field_of_another_kind_is_refused(untouched: Untouched, path: str, fields: list[str], value: object) -> None:
+@for_each_row(
+    "path, fields",
+    [("begin", ["deliver"]), ("redeem", ["acknowledged", "op"]), ("phone", ["code"])],
+)
+def test_a_field_of_another_kind_is_refused(
+    untouched: Untouched, path: str, fields: list[str], value: object
+) -> None:
     mount, tab = untouched.mount, untouched.tab
     fine = {"deliver": "body", "acknowledged": "x", "op": "o" * 22, "code": tab.code}
     for name in fields:
         body = {field: fine[field] for field in fields} | {name: value}
         if path == "phone":
-            untouched.refuses(400, [mount.phone(post(verb, body, CREDENTIAL)) for verb in PHONE_PATHS])
+            untouched.refuses(
+                400, [mount.phone(post(verb, body, CREDENTIAL)) for verb in PHONE_PATHS]
+            )
         else:
-            untouched.refuses(400, [tab.send(post(path if path == "begin" else f"{tab.login_id}/{path}", body))])
+            untouched.refuses(
+                400, [tab.send(post(path if path == "begin" else f"{tab.login_id}/{path}", body))]
+            )
 
 
 @for_each_row("deliver", ["", "Body", "url", "cookie "])
@@ -253,7 +345,20 @@ def test_a_device_code_is_delivered_in_two_ways_only(untouched: Untouched, deliv
     untouched.refuses(400, [untouched.tab.send(post("begin", {"deliver": deliver}))])
 
 
-@for_each_row("op", ["", "short", "o" * 15, "o" * 129, "o" * 16 + "\n", "o" * 16 + "\x00", "ö" * 22, "o o" * 8, "٣" * 22])
+@for_each_row(
+    "op",
+    [
+        "",
+        "short",
+        "o" * 15,
+        "o" * 129,
+        "o" * 16 + "\n",
+        "o" * 16 + "\x00",
+        "ö" * 22,
+        "o o" * 8,
+        "٣" * 22,
+    ],
+)
 def test_an_op_is_random_text_of_a_plain_kind(untouched: Untouched, op: str) -> None:
     tab = untouched.tab
     answer = tab.send(post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": op}))
@@ -267,7 +372,12 @@ def test_a_missing_field_is_named(untouched: Untouched, missing: str) -> None:
     if missing == "code":
         answer = untouched.mount.phone(post("scan", {}, CREDENTIAL))
     else:
-        answer = tab.send(post(f"{tab.login_id}/redeem", {name: value for name, value in sent.items() if name != missing}))
+        answer = tab.send(
+            post(
+                f"{tab.login_id}/redeem",
+                {name: value for name, value in sent.items() if name != missing},
+            )
+        )
     untouched.refuses(400, [answer])
     assert read(answer)["error_description"] == f"the field {missing} is missing"
 
@@ -288,13 +398,17 @@ IDENTITIES = (
 
 
 @for_each_row("field", IDENTITIES)
-def test_nobody_names_themselves_or_a_login_in_a_body(untouched: Untouched, field: str) -> None:  # F4, F5
+def test_nobody_names_themselves_or_a_login_in_a_body(
+    untouched: Untouched, field: str
+) -> None:  # F4, F5
     tab = untouched.tab
     untouched.refuses(
         400,
         [
             tab.send(post("begin", {field: "1"})),
-            tab.send(post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": "o" * 22, field: "1"})),
+            tab.send(
+                post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": "o" * 22, field: "1"})
+            ),
             untouched.mount.phone(post("confirm", {"code": tab.code, field: "1"}, CREDENTIAL), BOB),
         ],
     )
@@ -303,7 +417,11 @@ def test_nobody_names_themselves_or_a_login_in_a_body(untouched: Untouched, fiel
 @for_each_row("body", [b"{}", b" ", b"\x00", b"x" * (BODY_CAP + 1)])
 def test_a_get_has_no_body(untouched: Untouched, body: bytes) -> None:
     tab = untouched.tab
-    paths = [path.replace("{login_id}", tab.login_id) for path, method in BROWSER_PATHS.items() if method == "GET"]
+    paths = [
+        path.replace("{login_id}", tab.login_id)
+        for path, method in BROWSER_PATHS.items()
+        if method == "GET"
+    ]
     untouched.refuses(400, [tab.send(Request("GET", path, "", (JSON,), body)) for path in paths])
 
 
@@ -312,11 +430,60 @@ def test_a_get_has_no_body(untouched: Untouched, body: bytes) -> None:
 
 STATUS_QUERIES = (
     *("after=1&after=1", "wait=0&wait=0", "after=1&after=2&wait=0", "after=0&%61fter=0"),
-    *("login_id=x", "after=0&x=", "callback=alert", "jsonp=x", "device_code=x", "_=1700000000", "After=0", "after%00=0"),
-    *("after=", "after", "after=-1", "after=+1", "after=1.0", "after=1e3", "after= 1", "after=1%20", "after=x", "after=0x10"),
-    *(f"after={'9' * 16}", f"after={'9' * 5000}", "after=%D9%A3", "after=\xb2", "after=1;wait=0", "after[]=1", "after=None"),
-    *("wait=", "wait=26", "wait=-1", "wait=1.5", "wait=25s", "wait=x", "wait=99999999999999", "wait=inf", "wait=nan", "wait=%00"),
-    *("after=%ff", "%ff=1", "&", "&&after=1", "=", "=1", "after==1", "\r\nset-cookie: a=b", "after=1%0d%0aset-cookie:a=b"),
+    *(
+        "login_id=x",
+        "after=0&x=",
+        "callback=alert",
+        "jsonp=x",
+        "device_code=x",
+        "_=1700000000",
+        "After=0",
+        "after%00=0",
+    ),
+    *(
+        "after=",
+        "after",
+        "after=-1",
+        "after=+1",
+        "after=1.0",
+        "after=1e3",
+        "after= 1",
+        "after=1%20",
+        "after=x",
+        "after=0x10",
+    ),
+    *(
+        f"after={'9' * 16}",
+        f"after={'9' * 5000}",
+        "after=%D9%A3",
+        "after=\xb2",
+        "after=1;wait=0",
+        "after[]=1",
+        "after=None",
+    ),
+    *(
+        "wait=",
+        "wait=26",
+        "wait=-1",
+        "wait=1.5",
+        "wait=25s",
+        "wait=x",
+        "wait=99999999999999",
+        "wait=inf",
+        "wait=nan",
+        "wait=%00",
+    ),
+    *(
+        "after=%ff",
+        "%ff=1",
+        "&",
+        "&&after=1",
+        "=",
+        "=1",
+        "after==1",
+        "\r\nset-cookie: a=b",
+        "after=1%0d%0aset-cookie:a=b",
+    ),
 )
 
 
@@ -333,7 +500,10 @@ def test_a_query_where_none_is_read_is_refused(untouched: Untouched, query: str)
     untouched.refuses(400, answers)
 
 
-@for_each_row("query", ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25", "wait=0&after=2"])
+@for_each_row(
+    "query",
+    ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25", "wait=0&after=2"],
+)
 def test_what_a_status_may_be_asked(mount: Mount, query: str) -> None:
     assert read(reach(mount, "scanned").look(query))["state"] == "scanned"
 
@@ -351,7 +521,12 @@ def test_a_refusal_says_what_to_mend_and_repeats_nothing_of_what_was_sent(mount:
     said = "Ωmega-marker"
     answers = everywhere(mount, tab, "application/json", json.dumps({said: said}).encode())
     answers += everywhere(mount, tab, f"text/{said}", b"{}")
-    answers += [tab.look(f"{said}={said}"), tab.look(f"after={said}"), tab.send(get(said)), tab.send(Request(said, "begin"))]
+    answers += [
+        tab.look(f"{said}={said}"),
+        tab.look(f"after={said}"),
+        tab.send(get(said)),
+        tab.send(Request(said, "begin")),
+    ]
     answers += [mount.browser(post("begin", {}, ("origin", f"https://{said}")))]
     answers += [mount.browser(post("begin", {"deliver": said}))]
     for answer in answers:
@@ -362,11 +537,17 @@ def test_a_refusal_says_what_to_mend_and_repeats_nothing_of_what_was_sent(mount:
 
 def test_every_way_to_be_malformed_has_a_code_of_its_own() -> None:
     kinds: list[type[BadRequest]] = [BadRequest, *BadRequest.__subclasses__()]
-    assert len({kind.wire_code for kind in kinds}) == len({kind.wire_text for kind in kinds}) == len(kinds)
+    assert (
+        len({kind.wire_code for kind in kinds})
+        == len({kind.wire_text for kind in kinds})
+        == len(kinds)
+    )
 
 
 def test_whoever_is_not_signed_in_is_told_so_before_the_body_is_read(untouched: Untouched) -> None:
-    answers = [untouched.mount.phone(post(verb, b"nonsense", CREDENTIAL), None) for verb in PHONE_PATHS]
+    answers = [
+        untouched.mount.phone(post(verb, b"nonsense", CREDENTIAL), None) for verb in PHONE_PATHS
+    ]
     untouched.refuses(401, answers)
     assert {dict(answer.headers)["WWW-Authenticate"] for answer in answers} == {"Bearer"}
 
@@ -375,7 +556,9 @@ MISTAKES = (Person(""), Person("1"), Person("x" * 300, "Alice"))
 
 
 @for_each_row("person", MISTAKES)
-def test_a_mistake_of_the_application_is_not_hidden_in_an_answer(untouched: Untouched, person: Person) -> None:
+def test_a_mistake_of_the_application_is_not_hidden_in_an_answer(
+    untouched: Untouched, person: Person
+) -> None:
     with pytest.raises(BadArgument):
         untouched.tab.phone("scan", person)
     assert untouched.mount.records == untouched.before

@@ -53,7 +53,8 @@ class Journal:
         return {
             who
             for who, answer in self.heard
-            if secret.encode() in answer.body or any(secret in part for header in answer.header_list() for part in header)
+            if secret.encode() in answer.body
+            or any(secret in part for header in answer.header_list() for part in header)
         }
 
 
@@ -89,9 +90,21 @@ def test_the_device_code_is_in_the_cookie_or_in_the_body_and_never_in_both(mount
 
 def test_nothing_of_the_record_but_what_is_listed_gets_out(journal: Journal) -> None:
     record = journal.mount.records[journal.tab.login_id]
-    public = {"v", "state", "version", "context", "who", "scanner", "misses"}
-    private = {name: value for name, value in record.items() if name not in public and not value.isdecimal() and value}
-    assert {"device_digest", "claim", "begin_seal", "approval", "subject", "redeem_mark", "mark"} <= private.keys()
+    public = {"v", "state", "version", "context", "shown_as", "scanner_seal", "misses"}
+    private = {
+        name: value
+        for name, value in record.items()
+        if name not in public and not value.isdecimal() and value
+    }
+    assert {
+        "device_digest",
+        "claim",
+        "begin_seal",
+        "approval",
+        "subject",
+        "redeem_mark",
+        "mark",
+    } <= private.keys()
     for name, value in private.items():
         assert journal.holders(value) == set(), name
 
@@ -111,9 +124,18 @@ def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
 
 def test_the_other_answers_have_these_fields(mount: Mount) -> None:
     assert read(mount.browser(post("begin"))).keys() == STATUS | CODE | {"verification_uri"}
-    assert read(mount.browser(post("begin", {"deliver": "body"}))).keys() == STATUS | CODE | {"verification_uri", "device_code"}
+    assert read(mount.browser(post("begin", {"deliver": "body"}))).keys() == STATUS | CODE | {
+        "verification_uri",
+        "device_code",
+    }
     tab = reach(mount, "pending")
-    assert read(tab.phone("scan")).keys() == {"login_id", "state", "context", "begun_ago", "expires_in"}
+    assert read(tab.phone("scan")).keys() == {
+        "login_id",
+        "state",
+        "context",
+        "begun_ago",
+        "expires_in",
+    }
     assert read(tab.phone("release")).keys() == {"login_id", "state"}
     tab.phone("scan")
     assert read(tab.phone("confirm")).keys() == {"login_id", "state"}
@@ -128,14 +150,42 @@ def test_the_other_answers_have_these_fields(mount: Mount) -> None:
 
 def test_the_values_of_the_wire_do_not_show_what_they_hold(journal: Journal) -> None:  # I28
     tab = journal.tab
-    marked = [tab.device_code, tab.code.rpartition("/")[2], journal.tag, OP, "marked-", "of-the-phone-app"]
-    request = Request("POST", f"{tab.login_id}/redeem", f"x={OP}", (("cookie", tab.device_code), CREDENTIAL), OP.encode())
-    shown: list[Any] = [request, CARRIER, Cookie(tab.cookie, tab.device_code, 1), *(answer for _, answer in journal.heard)]
+    marked = [
+        tab.device_code,
+        tab.code.rpartition("/")[2],
+        journal.tag,
+        OP,
+        "marked-",
+        "of-the-phone-app",
+    ]
+    request = Request(
+        "POST",
+        f"{tab.login_id}/redeem",
+        f"x={OP}",
+        (("cookie", tab.device_code), CREDENTIAL),
+        OP.encode(),
+    )
+    shown: list[Any] = [
+        request,
+        CARRIER,
+        Cookie(tab.cookie, tab.device_code, 1),
+        *(answer for _, answer in journal.heard),
+    ]
     dialect = journal.mount.endpoint.dialect
     cookie = ("cookie", f"{tab.cookie}={tab.device_code}")
-    shown += [dialect.browser(get(tab.login_id, "wait=25", cookie)), dialect.browser(get(tab.login_id, "", cookie))]
-    shown += [dialect.browser(post(f"{tab.login_id}/redeem", {"acknowledged": journal.tag, "op": OP}, cookie))]
-    shown += [dialect.phone(post("scan", {"code": tab.code}, CREDENTIAL), CARRIER), dialect.browser(post("begin", {}, AGENT))]
+    shown += [
+        dialect.browser(get(tab.login_id, "wait=25", cookie)),
+        dialect.browser(get(tab.login_id, "", cookie)),
+    ]
+    shown += [
+        dialect.browser(
+            post(f"{tab.login_id}/redeem", {"acknowledged": journal.tag, "op": OP}, cookie)
+        )
+    ]
+    shown += [
+        dialect.phone(post("scan", {"code": tab.code}, CREDENTIAL), CARRIER),
+        dialect.browser(post("begin", {}, AGENT)),
+    ]
     for value in shown:
         for text in (repr(value), str(value), f"{value}"):
             assert not [secret for secret in marked if secret in text], text
@@ -161,7 +211,14 @@ def test_no_error_and_no_log_line_holds_a_secret(
     mount.store.down = True
     assert tab.look().status == 503
     assert len(errors) > 10
-    marked = [tab.device_code, tab.code.rpartition("/")[2], journal.tag, OP, "marked-", "of-the-phone-app"]
+    marked = [
+        tab.device_code,
+        tab.code.rpartition("/")[2],
+        journal.tag,
+        OP,
+        "marked-",
+        "of-the-phone-app",
+    ]
     for text in [caplog.text, *("".join(traceback.format_exception(error)) for error in errors)]:
         assert not [secret for secret in marked if secret in text], text
     assert "fails its seal" in caplog.text
@@ -185,7 +242,9 @@ AGENTS = {
 
 
 @for_each_row("agent", AGENTS.values())
-def test_what_a_browser_calls_itself_is_made_harmless(mount: Mount, agent: str) -> None:  # W18, rows 35 and 40
+def test_what_a_browser_calls_itself_is_made_harmless(
+    mount: Mount, agent: str
+) -> None:  # W18, rows 35 and 40
     tab = Tab(mount)
     assert tab.begin(("user-agent", agent)).status == 201
     context = read(tab.phone("scan"))["context"]

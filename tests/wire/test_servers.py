@@ -21,7 +21,9 @@ from tests.wire.story import Browser, Phone
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     # The validator would be the first to complain here, and with a 500.
     bare = request.param == "bare WSGI"
-    with threaded(bare_wsgi, wsgiref_server, None) if bare else SITES[request.param](None) as running:
+    with (
+        threaded(bare_wsgi, wsgiref_server, None) if bare else SITES[request.param](None) as running
+    ):
         yield running
 
 
@@ -33,7 +35,10 @@ class Heard:
         first, *lines = head.decode("latin-1").split("\r\n")
         self.status = int(first.split()[1]) if first.startswith("HTTP/1.") else 0
         self.whole = b"\r\n\r\n" in raw
-        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        self.headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines)
+        }
 
 
 def tell(site: Site, *sent: bytes, hang_up: bool = False) -> Heard:
@@ -41,7 +46,9 @@ def tell(site: Site, *sent: bytes, hang_up: bool = False) -> Heard:
     with socket.create_connection((LOOPBACK, site.port)) as connection:
         connection.settimeout(30)
         heard = b""
-        with suppress(ConnectionError):  # a server that refuses a long body hangs up in the middle of it
+        with suppress(
+            ConnectionError
+        ):  # a server that refuses a long body hangs up in the middle of it
             for part in sent:
                 connection.sendall(part)
         if hang_up:
@@ -50,9 +57,15 @@ def tell(site: Site, *sent: bytes, hang_up: bool = False) -> Heard:
             while got := connection.recv(65536):
                 heard += got
                 answer = Heard(heard)
-                if answer.whole and len(answer.body) >= int(answer.headers.get("content-length", "0")) and not hang_up:
+                if (
+                    answer.whole
+                    and len(answer.body) >= int(answer.headers.get("content-length", "0"))
+                    and not hang_up
+                ):
                     hang_up = True
-                    finish(connection)  # some servers wait for the rest of a body that they have refused
+                    finish(
+                        connection
+                    )  # some servers wait for the rest of a body that they have refused
         return Heard(heard)
 
 
@@ -64,7 +77,11 @@ def finish(connection: socket.socket) -> None:
 
 def head(first: str, *lines: str, close: bool = True) -> bytes:
     always = ["Content-Type: application/json", *(["Connection: close"] if close else [])]
-    host = [] if any(line.startswith("Host:") for line in lines) or "HTTP/1.0" in first else [f"Host: {LOOPBACK}"]
+    host = (
+        []
+        if any(line.startswith("Host:") for line in lines) or "HTTP/1.0" in first
+        else [f"Host: {LOOPBACK}"]
+    )
     return ("\r\n".join([first, *host, *always, *lines]) + "\r\n\r\n").encode("latin-1")
 
 
@@ -91,21 +108,36 @@ def test_these_requests_would_begin_a_login(site: Site) -> None:
 
 
 def test_a_body_beyond_the_cap(site: Site, begun: set[str]) -> None:
-    assert tell(site, head(BEGIN, f"Content-Length: {BODY_CAP + 1}") + b"{" + PAD + b" }").status == 413
+    assert (
+        tell(site, head(BEGIN, f"Content-Length: {BODY_CAP + 1}") + b"{" + PAD + b" }").status
+        == 413
+    )
 
 
 def test_a_gigabyte_that_is_announced(site: Site, begun: set[str]) -> None:
-    assert tell(site, head(BEGIN, "Content-Length: 1073741824"), b"{" + b" " * 20_000).status in (413, 0)
+    assert tell(site, head(BEGIN, "Content-Length: 1073741824"), b"{" + b" " * 20_000).status in (
+        413,
+        0,
+    )
 
 
 def test_a_body_shorter_than_announced(site: Site, begun: set[str]) -> None:
-    assert tell(site, head(BEGIN, "Content-Length: 50") + b"{}" + b" " * 20, hang_up=True).status in (400, 0)
-    assert tell(site, head(BEGIN, f"Content-Length: {BODY_CAP * 2}") + b"{}", hang_up=True).status in (400, 0)
+    assert tell(
+        site, head(BEGIN, "Content-Length: 50") + b"{}" + b" " * 20, hang_up=True
+    ).status in (400, 0)
+    assert tell(
+        site, head(BEGIN, f"Content-Length: {BODY_CAP * 2}") + b"{}", hang_up=True
+    ).status in (400, 0)
 
 
 @for_each_row("length", ["-2", "+2", "two", "0x2", "2.0", "9" * 5000, "", "2 2", "\xb2", "1_0"])
 def test_a_length_that_is_none(site: Site, begun: set[str], length: str) -> None:
-    assert tell(site, head(BEGIN, f"Content-Length: {length}") + b"{}", hang_up=True).status in (0, 400, 413, 411)
+    assert tell(site, head(BEGIN, f"Content-Length: {length}") + b"{}", hang_up=True).status in (
+        0,
+        400,
+        413,
+        411,
+    )
 
 
 def test_a_body_in_chunks(site: Site) -> None:
@@ -116,18 +148,27 @@ def test_a_body_in_chunks(site: Site) -> None:
 
 def test_chunks_without_end(site: Site, begun: set[str]) -> None:
     chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
-    assert tell(site, head(BEGIN, "Transfer-Encoding: chunked"), chunk * 40, hang_up=True).status in (0, 400, 413, 411)
+    assert tell(
+        site, head(BEGIN, "Transfer-Encoding: chunked"), chunk * 40, hang_up=True
+    ).status in (0, 400, 413, 411)
 
 
 def test_chunks_that_are_none(site: Site, begun: set[str]) -> None:
     for chunk in (b"zz\r\n{}\r\n0\r\n\r\n", b"-1\r\n{}", b"2\r\n{", b"ffffffffffffffff\r\n{}"):
         heard = tell(site, head(BEGIN, "Transfer-Encoding: chunked") + chunk, hang_up=True)
-        assert heard.status < 500 or heard.headers["content-type"] != "application/json; charset=utf-8"
+        assert (
+            heard.status < 500 or heard.headers["content-type"] != "application/json; charset=utf-8"
+        )
 
 
 def test_two_lengths_and_two_ways_to_say_one(site: Site, begun: set[str]) -> None:
-    for lines in (("Content-Length: 2", "Content-Length: 40"), ("Content-Length: 40", "Content-Length: 2")):
-        assert tell(site, head(BEGIN, *lines) + b'{"deliver":"url"}' + b" " * 23, hang_up=True).status in (0, 400)
+    for lines in (
+        ("Content-Length: 2", "Content-Length: 40"),
+        ("Content-Length: 40", "Content-Length: 2"),
+    ):
+        assert tell(
+            site, head(BEGIN, *lines) + b'{"deliver":"url"}' + b" " * 23, hang_up=True
+        ).status in (0, 400)
     smuggled = head(BEGIN, "Content-Length: 3", "Transfer-Encoding: chunked") + b"0\r\n\r\n"
     assert tell(site, smuggled, hang_up=True).status in (0, 400)
 
@@ -135,16 +176,25 @@ def test_two_lengths_and_two_ways_to_say_one(site: Site, begun: set[str]) -> Non
 def test_a_get_with_a_body_does_not_spoil_what_follows(site: Site) -> None:
     with Browser(site) as desk:
         desk.begin()
-        first = head(f"GET /qr/{desk.login_id} HTTP/1.1", f"Cookie: {desk.cookies}", "Content-Length: 28", close=False)
+        first = head(
+            f"GET /qr/{desk.login_id} HTTP/1.1",
+            f"Cookie: {desk.cookies}",
+            "Content-Length: 28",
+            close=False,
+        )
         second = head(f"GET /qr/{desk.login_id} HTTP/1.1", f"Cookie: {desk.cookies}")
         heard = tell(site, first + b"GET /qr/other HTTP/1.1\r\nX: y" + second)
         assert heard.status == 400
-        assert heard.body.count(b"HTTP/1.") <= 1  # what follows on the same connection, if the server keeps it
+        assert (
+            heard.body.count(b"HTTP/1.") <= 1
+        )  # what follows on the same connection, if the server keeps it
         assert b"HTTP/1.1 404" not in heard.body
         assert desk.look().json["state"] == "pending"
 
 
-@for_each_row("path", ["begin", "qr-login-element.js", "phone/scan", "A" * 22, "A" * 22 + "/cancel"])
+@for_each_row(
+    "path", ["begin", "qr-login-element.js", "phone/scan", "A" * 22, "A" * 22 + "/cancel"]
+)
 def test_every_method_is_told_which_is_right(site: Site, begun: set[str], path: str) -> None:
     right = "GET" if path == "A" * 22 or path.endswith(".js") else "POST"
     for method in METHODS:
@@ -187,7 +237,12 @@ def test_odd_headers(site: Site) -> None:
         "X: " + "y" * 30_000,
     ):
         assert tell(site, head(BEGIN, "Content-Length: 2", line) + b"{}").status in (201, 400, 431)
-    for line in ("Origin: https://evil.net", "Origin: null", "Sec-Fetch-Site: cross-site", f"Origin: https://{LOOPBACK}"):
+    for line in (
+        "Origin: https://evil.net",
+        "Origin: null",
+        "Sec-Fetch-Site: cross-site",
+        f"Origin: https://{LOOPBACK}",
+    ):
         assert tell(site, head(BEGIN, "Content-Length: 2", line) + b"{}").status == 403
     twice = (f"Origin: {site.url}", "Origin: https://evil.net")
     for lines in (twice, twice[::-1]):
@@ -195,7 +250,12 @@ def test_odd_headers(site: Site) -> None:
 
 
 def test_no_answer_takes_its_addresses_from_the_request(site: Site) -> None:
-    lines = ("Host: evil.net", "X-Forwarded-Host: evil.net", "X-Forwarded-Proto: https", "Forwarded: host=evil.net")
+    lines = (
+        "Host: evil.net",
+        "X-Forwarded-Host: evil.net",
+        "X-Forwarded-Proto: https",
+        "Forwarded: host=evil.net",
+    )
     heard = tell(site, head(BEGIN, "Content-Length: 2", *lines) + b"{}")
     assert heard.status == 201
     assert b"evil" not in heard.body
@@ -209,12 +269,19 @@ def test_there_is_no_websocket(site: Site, begun: set[str]) -> None:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Sec-WebSocket-Version: 13",
     )
-    heard = tell(site, head(f"GET /qr/{'A' * 22} HTTP/1.1", *upgrade, "Content-Length: 0"), hang_up=True)
+    heard = tell(
+        site, head(f"GET /qr/{'A' * 22} HTTP/1.1", *upgrade, "Content-Length: 0"), hang_up=True
+    )
     assert heard.status in (0, 400, 403, 404, 426)
 
 
 def test_a_phone_that_sends_nothing_and_leaves_does_no_harm(site: Site) -> None:
-    for sent in (b"", b"P", b"POST /qr/phone/scan HT", head("POST /qr/phone/scan HTTP/1.1", "Content-Length: 9")):
+    for sent in (
+        b"",
+        b"P",
+        b"POST /qr/phone/scan HT",
+        head("POST /qr/phone/scan HTTP/1.1", "Content-Length: 9"),
+    ):
         assert tell(site, sent, hang_up=True).status in (0, 400, 401, 403, 408)
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()

@@ -1,4 +1,4 @@
-"""Several dialects in one place: each path is answered by the dialect that knows it, and in its spelling."""
+"""CombinedDialect dialects in one place: each path is answered by the dialect that knows it, and in its spelling."""
 
 import asyncio
 import json
@@ -9,22 +9,41 @@ import pytest
 
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.demo.dialects import DIALECTS
-from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, Person, Request, Rfc8628, Several, WeChat
+from qrlogin.wire import (
+    AsyncEndpoint,
+    BrowserContext,
+    CombinedDialect,
+    Dialect,
+    Endpoint,
+    Native,
+    Person,
+    Request,
+    Rfc8628,
+    WeChat,
+)
 from tests.wire.mount import KEY, URI
 
 TYPED = replace(STANDARD, user_codes=True)
 QR = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED)
-ALL: dict[str, Dialect] = {name: make(QR.core, BrowserContext(), None) for name, make in DIALECTS.items()}
+ALL: dict[str, Dialect] = {
+    name: make(QR.core, BrowserContext(), None) for name, make in DIALECTS.items()
+}
 
 
 def test_every_path_is_answered_as_by_its_dialect_alone() -> None:
-    several = Endpoint(QR, Several(*ALL.values()), max_waiting=1)
+    several = Endpoint(QR, CombinedDialect(*ALL.values()), max_waiting=1)
     for dialect in ALL.values():
         alone = Endpoint(QR, dialect, max_waiting=1)
         for route in dialect.browser_routes:
-            asked = Request("PATCH", route.path.replace("{login_id}", "A" * 22).replace("{code}", "abc"))
+            asked = Request(
+                "PATCH", route.path.replace("{login_id}", "A" * 22).replace("{code}", "abc")
+            )
             one, other = several.browser(asked), alone.browser(asked)
-            assert (one.status, one.headers, one.body) == (other.status, other.headers, other.body) != (404, (), b"")
+            assert (
+                (one.status, one.headers, one.body)
+                == (other.status, other.headers, other.body)
+                != (404, (), b"")
+            )
 
 
 def test_what_nobody_knows_is_refused_as_the_first_refuses_it() -> None:
@@ -32,14 +51,19 @@ def test_what_nobody_knows_is_refused_as_the_first_refuses_it() -> None:
     for dialects in ((rfc8628, wechat), (wechat, rfc8628)):
         asked = Request("GET", "nothing/here")
         alone = Endpoint(QR, dialects[0], max_waiting=1).browser(asked)
-        said = Endpoint(QR, Several(*dialects), max_waiting=1).browser(asked)
+        said = Endpoint(QR, CombinedDialect(*dialects), max_waiting=1).browser(asked)
         assert (said.status, said.body) == (alone.status, alone.body)
         assert said.status == 404
 
 
 def test_a_phone_goes_elsewhere() -> None:
-    endpoint = Endpoint(QR, Several(*ALL.values()), max_waiting=1)
-    asked = Request("POST", "scan", headers=(("content-type", "application/json"),), body=json.dumps({"code": "x"}).encode())
+    endpoint = Endpoint(QR, CombinedDialect(*ALL.values()), max_waiting=1)
+    asked = Request(
+        "POST",
+        "scan",
+        headers=(("content-type", "application/json"),),
+        body=json.dumps({"code": "x"}).encode(),
+    )
     assert endpoint.phone(asked, Person("42")).status == 404
 
 
@@ -48,13 +72,19 @@ def test_both_colours() -> None:
 
 
 async def both_colours() -> None:
-    async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED) as qr:
-        both = Several(WeChat(qr.core), Rfc8628(qr.core, clients=lambda client: True))
+    async with AsyncQRLogin(
+        AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED
+    ) as qr:
+        both = CombinedDialect(WeChat(qr.core), Rfc8628(qr.core, clients=lambda client: True))
         endpoint = AsyncEndpoint(qr, both, max_waiting=1)
         form = (("content-type", "application/x-www-form-urlencoded"),)
-        begun = await endpoint.browser(Request("POST", "device_authorization", headers=form, body=b"client_id=tv"))
+        begun = await endpoint.browser(
+            Request("POST", "device_authorization", headers=form, body=b"client_id=tv")
+        )
         assert (begun.status, "device_code" in json.loads(begun.body)) == (200, True)
-        assert (await endpoint.browser(Request("GET", "jslogin", query="appid=a&fun=new&lang=en&_=1"))).status == 200
+        assert (
+            await endpoint.browser(Request("GET", "jslogin", query="appid=a&fun=new&lang=en&_=1"))
+        ).status == 200
 
 
 REFUSED: list[tuple[list[Any], str]] = [
@@ -70,4 +100,4 @@ REFUSED: list[tuple[list[Any], str]] = [
 @pytest.mark.parametrize(("dialects", "why"), REFUSED)
 def test_what_is_not_several(dialects: list[Any], why: str) -> None:
     with pytest.raises(Misconfigured, match=why):
-        Several(*dialects)
+        CombinedDialect(*dialects)

@@ -36,13 +36,41 @@ from tests.wire.mount import KEY, URI
 
 ROOT = Path(__file__).parents[2]
 POLLS, STREAMS = 100, 20
-END_SECONDS = 20  # less than a poll is held: who ends by waiting for polls to end does not end in time
+END_SECONDS = (
+    20  # less than a poll is held: who ends by waiting for polls to end does not end in time
+)
 SERVERS = {
-    "uvicorn": ["uvicorn", "--lifespan", "on", "tests.wire.stopped:asgi", "--host", LOOPBACK, "--port", "0"],
-    "uvicorn, 2 workers": ["uvicorn", "tests.wire.stopped:asgi", "--workers", "2", "--host", LOOPBACK, "--port", "0"],
+    "uvicorn": [
+        "uvicorn",
+        "--lifespan",
+        "on",
+        "tests.wire.stopped:asgi",
+        "--host",
+        LOOPBACK,
+        "--port",
+        "0",
+    ],
+    "uvicorn, 2 workers": [
+        "uvicorn",
+        "tests.wire.stopped:asgi",
+        "--workers",
+        "2",
+        "--host",
+        LOOPBACK,
+        "--port",
+        "0",
+    ],
     "gunicorn, 256 threads": [
         *("gunicorn", "tests.wire.stopped:wsgi()", "--worker-class", "gthread", "--threads", "256"),
-        *("--keep-alive", "1", "--bind", f"{LOOPBACK}:0", "--worker-tmp-dir", "{folder}", "--no-control-socket"),
+        *(
+            "--keep-alive",
+            "1",
+            "--bind",
+            f"{LOOPBACK}:0",
+            "--worker-tmp-dir",
+            "{folder}",
+            "--no-control-socket",
+        ),
     ],
 }
 
@@ -69,10 +97,14 @@ class Running:
 
     def park(self) -> None:
         for kind, begun in self.begun:
-            path = f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
+            path = (
+                f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
+            )
             connection = socket.create_connection((LOOPBACK, self.port))
             bearer = f"Authorization: Bearer {begun['device_code']}"
-            connection.sendall(f"GET /qr/{path} HTTP/1.1\r\nHost: {LOOPBACK}\r\n{bearer}\r\n\r\n".encode())
+            connection.sendall(
+                f"GET /qr/{path} HTTP/1.1\r\nHost: {LOOPBACK}\r\n{bearer}\r\n\r\n".encode()
+            )
             self.waiting.append((kind, connection))
 
     def parked(self, workers: int) -> int:
@@ -98,14 +130,23 @@ class Running:
 
 @contextmanager
 def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Running]:
-    env = {**os.environ, "ORIGIN": f"http://{LOOPBACK}", "STORE": store, "DRAIN": "1" if drain else "0"}
+    env = {
+        **os.environ,
+        "ORIGIN": f"http://{LOOPBACK}",
+        "STORE": store,
+        "DRAIN": "1" if drain else "0",
+    }
     command = [part.format(folder=folder) for part in SERVERS[name]]
     said = folder / f"{drain}.log"
     with said.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log
+        )
     server = Running(0, process)
     try:
-        eventually(lambda: process.poll() is not None or _answers(server, said.read_text()), START_SECONDS)
+        eventually(
+            lambda: process.poll() is not None or _answers(server, said.read_text()), START_SECONDS
+        )
         assert process.poll() is None, said.read_text()
         yield server
     finally:
@@ -131,10 +172,15 @@ def _answers(server: Running, said: str) -> bool:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", SERVERS)
-def test_it_stops_under_browsers_that_wait_and_each_is_answered(name: str, tmp_path: Path, redis_url: str) -> None:
+def test_it_stops_under_browsers_that_wait_and_each_is_answered(
+    name: str, tmp_path: Path, redis_url: str
+) -> None:
     workers = 2 if "2 workers" in name else 1
     store = redis_url if workers > 1 else "memory"
-    with running(name, tmp_path, store=store, drain=False) as control, running(name, tmp_path, store=store, drain=True) as server:
+    with (
+        running(name, tmp_path, store=store, drain=False) as control,
+        running(name, tmp_path, store=store, drain=True) as server,
+    ):
         for each in (control, server):
             each.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
         for each in (control, server):
@@ -172,14 +218,19 @@ def blocking() -> QRLogin:
     return QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
 
 
-def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_of_the_main_thread(handlers: None) -> None:
+def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_of_the_main_thread(
+    handlers: None,
+) -> None:
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     qr, other = blocking(), blocking()
     drain_on_signals(qr)
     drain_on_signals(other)
     watch: Any = Watch(qr, qr.begin().device_code)
-    with watch, watch._listener._flag._cond:  # the signal comes while the main thread holds what drain() needs
+    with (
+        watch,
+        watch._listener._flag._cond,
+    ):  # the signal comes while the main thread holds what drain() needs
         signal.raise_signal(signal.SIGTERM)
         assert told == [signal.SIGTERM]
     eventually(lambda: qr.draining and other.draining)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from qrlogin import Misconfigured
 from qrlogin.wire import Streaming
-from qrlogin.wire.places import Lookout, Places
+from qrlogin.wire.disconnects import DisconnectMonitor
+from qrlogin.wire.slots import WaitSlots
 from tests.tables import for_each_row
 from tests.wire.clock import eventually
 from tests.wire.mount import HISTORIES, Colour, Mount, Tab, get, reach, read, with_headers
@@ -32,20 +33,23 @@ def mounted(colour: Colour, streaming: Streaming = QUICK, max_waiting: int = 4) 
     """Whatever happens inside, every place is free afterwards and nobody listens."""
     with Mount(colour, streaming=streaming, max_waiting=max_waiting) as mount:
         yield mount
-        assert len(mount.store.inner._wakeups) == 0
+        assert len(mount.store.inner._listeners) == 0
         assert free(mount) == max_waiting
 
 
 def free(mount: Mount) -> int:
     places: Any = mount.endpoint
-    return len(places._places._free)
+    return len(places._slots._free)
 
 
 def told(stream: Stream) -> list[tuple[str, str, int]]:
     """(kind, state, version) of all that was sent so far."""
     parser = Parser()
     parser.feed(stream.sent)
-    return [(event.kind, event.json.get("state", ""), event.json.get("version", -1)) for event in parser.heard]
+    return [
+        (event.kind, event.json.get("state", ""), event.json.get("version", -1))
+        for event in parser.heard
+    ]
 
 
 # What is told first
@@ -60,7 +64,12 @@ FIRST: dict[str, tuple[int, str, str, str]] = {
     "redeemed": (4, "S", "204", "S"),
     "denied": (3, "S", "204", "S"),
     "cancelled": (2, "S", "204", "S"),
-    "expired, pending": (1, "S", "S", "S"),  # was told pending with that version, and not that it expired
+    "expired, pending": (
+        1,
+        "S",
+        "S",
+        "S",
+    ),  # was told pending with that version, and not that it expired
     "expired, scanned": (2, "S", "S", "S"),
     "expired, confirmed": (3, "S", "S", "S"),
     "expired, gone": (0, "S", "S", "S"),
@@ -80,7 +89,11 @@ def test_what_is_told_first(colour: Colour, history: str, how: str) -> None:
         with mounted(colour) as mount:
             tab = reach(mount, history)
             last_id = cursor if how != "query" else ""
-            query = f"after={cursor if how == 'query' else version + 9}" if cursor and how != "header" else ""
+            query = (
+                f"after={cursor if how == 'query' else version + 9}"
+                if cursor and how != "header"
+                else ""
+            )
             answer = ask_for_events(tab, last_id, query)
             if what in ("204", "404"):
                 assert answer.status == int(what)
@@ -102,11 +115,15 @@ def test_what_is_told_first(colour: Colour, history: str, how: str) -> None:
                 )
                 if history not in ("pending", "scanned", "released", "confirmed"):
                     assert stream.part() == b""  # it ends by itself
-                    again = ask_for_events(tab, f"{version}{end}")  # an EventSource comes back, and is told not to
+                    again = ask_for_events(
+                        tab, f"{version}{end}"
+                    )  # an EventSource comes back, and is told not to
                     assert (again.status, again.body) == (204, b"")
 
 
-@for_each_row("junk", ["x", "-1", "1.0", "1" * 16, "1-", "1-expired2", " 1", "null", "\uff11", "9" * 4000])
+@for_each_row(
+    "junk", ["x", "-1", "1.0", "1" * 16, "1-", "1-expired2", " 1", "null", "\uff11", "9" * 4000]
+)
 def test_an_id_that_is_none_of_ours_says_nothing(colour: Colour, junk: str) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
@@ -114,7 +131,9 @@ def test_an_id_that_is_none_of_ours_says_nothing(colour: Colour, junk: str) -> N
             stream.parts(2)
             assert told(stream) == [("message", "scanned", 2)]
         assert ask_for_events(tab, query=f"after={'x' if junk == ' 1' else junk}").status == 400
-        twice = with_headers(get(f"{tab.login_id}/events"), ("last-event-id", "2"), ("last-event-id", "2"))
+        twice = with_headers(
+            get(f"{tab.login_id}/events"), ("last-event-id", "2"), ("last-event-id", "2")
+        )
         with Stream(mount, tab.send(twice)) as stream:
             stream.parts(2)
             assert told(stream) == [("message", "scanned", 2)]
@@ -126,7 +145,11 @@ def test_what_the_address_may_not_say(colour: Colour) -> None:
         for query in ("wait=5", "after=1&after=2", "device_code=x", "after="):
             assert ask_for_events(tab, query=query).status == 400
         for method in ("HEAD", "POST"):
-            answer = tab.send(with_headers(get(f"{tab.login_id}/events")).__class__(method, f"{tab.login_id}/events"))
+            answer = tab.send(
+                with_headers(get(f"{tab.login_id}/events")).__class__(
+                    method, f"{tab.login_id}/events"
+                )
+            )
             assert (answer.status, dict(answer.headers)["Allow"]) == (405, "GET")
 
 
@@ -141,7 +164,10 @@ def test_whoever_did_not_begin_it_hears_nothing(colour: Colour) -> None:
         assert ask_for_events(stranger, "junk").body == answer.body
         elsewhere = tab.send(get(f"{tab.login_id}/events", "", ("origin", "https://evil.net")))
         assert elsewhere.status == 403
-        assert tab.send(get(f"{tab.login_id}/events", "", ("sec-fetch-site", "cross-site"))).status == 403
+        assert (
+            tab.send(get(f"{tab.login_id}/events", "", ("sec-fetch-site", "cross-site"))).status
+            == 403
+        )
 
 
 # What is told next
@@ -155,7 +181,9 @@ def test_a_whole_login_is_told_as_it_happens(colour: Colour) -> None:
             for step in ("scan", "release", "scan", "confirm"):
                 tab.phone(step)
                 assert stream.part().startswith(b"id: ")
-                assert json.loads(stream.sent.splitlines()[-2].removeprefix(b"data: ")) == happened(tab)
+                assert json.loads(stream.sent.splitlines()[-2].removeprefix(b"data: ")) == happened(
+                    tab
+                )
             assert tab.redeem().status == 200
             stream.rest()
             assert told(stream) == [
@@ -180,7 +208,11 @@ def test_the_picture_rotates_without_a_new_id(colour: Colour) -> None:
             assert b"id:" not in rotated
             mount.clock.advance(100)
             stream.rest()
-            assert told(stream) == [("message", "pending", 1), ("code", "pending", 1), ("message", "expired", 1)]
+            assert told(stream) == [
+                ("message", "pending", 1),
+                ("code", "pending", 1),
+                ("message", "expired", 1),
+            ]
 
 
 def test_what_happened_in_between_is_not_repeated_one_by_one(colour: Colour) -> None:
@@ -208,7 +240,9 @@ def test_both_colours_say_the_same_bytes() -> None:
                 for step in ("scan", "deny"):
                     assert tab.phone(step).status == 200
                 stream.rest()
-                mask = re.sub(rb'"(login_id|verification_uri_complete|path)":"[^"]+"', b"", stream.sent)
+                mask = re.sub(
+                    rb'"(login_id|verification_uri_complete|path)":"[^"]+"', b"", stream.sent
+                )
                 said.append(mask)
     assert said[0] == said[1]
     assert said[0].count(b"data: ") == 3
@@ -246,7 +280,12 @@ def test_a_newer_stream_or_wait_takes_over_and_the_older_does_not_come_back(colo
             tab.phone("confirm")
             newer.part()
             assert told(newer)[-1] == ("message", "confirmed", 3)
-            mount.browser(with_headers(get(tab.login_id, "after=3&wait=1"), ("authorization", f"Bearer {tab.device_code}")))
+            mount.browser(
+                with_headers(
+                    get(tab.login_id, "after=3&wait=1"),
+                    ("authorization", f"Bearer {tab.device_code}"),
+                )
+            )
             newer.rest()
             assert told(newer)[-1] == ("superseded", "", -1)
         older.close()
@@ -272,7 +311,9 @@ def test_a_drained_server_tells_what_there_is_and_lets_go(colour: Colour) -> Non
         assert tab.redeem().status == 200
 
 
-def test_when_the_store_is_away_in_the_middle_the_stream_ends_and_the_next_hears_why(colour: Colour) -> None:
+def test_when_the_store_is_away_in_the_middle_the_stream_ends_and_the_next_hears_why(
+    colour: Colour,
+) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
         with events(tab) as stream:
@@ -296,22 +337,30 @@ def test_a_login_that_was_lost_in_the_middle(colour: Colour) -> None:
             assert ask_for_events(tab, "2").status == 404
 
 
-# Places
+# WaitSlots
 
 
-def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(colour: Colour) -> None:
+def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
+    colour: Colour,
+) -> None:
     with mounted(colour, max_waiting=2) as mount:
         tabs = [reach(mount, "scanned") for _ in range(3)]
         streams = [events(tab) for tab in tabs[:2]]
         for stream in streams:
             stream.parts(2)
         refused = ask_for_events(tabs[2])
-        assert (refused.status, read(refused)["error"], read(refused)["retry_after"]) == (503, "crowded", 2)
+        assert (refused.status, read(refused)["error"], read(refused)["retry_after"]) == (
+            503,
+            "crowded",
+            2,
+        )
         assert ("Retry-After", "2") in refused.headers
         assert read(tabs[2].look("after=2&wait=25"))["retry_after"] == 2
         stranger = Tab(mount)
         stranger.login_id = tabs[2].login_id
-        assert ask_for_events(stranger).status == 404  # a stranger does not even learn that it is crowded
+        assert (
+            ask_for_events(stranger).status == 404
+        )  # a stranger does not even learn that it is crowded
         streams[0].close()
         with events(tabs[2]) as stream:
             stream.parts(2)
@@ -319,7 +368,9 @@ def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
 
 
 @for_each_row("parts", range(4))
-def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(colour: Colour, parts: int) -> None:
+def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(
+    colour: Colour, parts: int
+) -> None:
     with mounted(colour, max_waiting=1) as mount:
         tab = reach(mount, "scanned")
         for _ in range(3):
@@ -339,23 +390,23 @@ def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(colour: Colour,
 
 def test_a_place_can_be_given_back_in_the_middle_of_taking_one() -> None:
     """The garbage collector closes dropped streams in whatever thread it runs, between any two of its steps."""
-    places, taken = Places(1), list[bool]()
-    assert places.take()
+    places, taken = WaitSlots(1), list[bool]()
+    assert places.acquire()
 
     def collect(frame: FrameType, event: str, _: object) -> None:
         if event == "c_call":
             sys.setprofile(None)
-            places.give_back()
+            places.release()
 
     def take() -> None:
         sys.setprofile(collect)
-        taken.append(places.take())
+        taken.append(places.acquire())
 
     thread = threading.Thread(target=take, daemon=True)
     thread.start()
     thread.join(20)
     assert taken == [True]  # a lock would have been waited for, by who holds it
-    assert not places.take()
+    assert not places.acquire()
 
 
 def test_a_stream_that_could_not_be_begun_to_be_sent_gives_its_place_back() -> None:
@@ -383,9 +434,11 @@ def test_a_stream_of_the_wrong_colour_sends_nothing() -> None:
         Stream(mount, answer).close()
 
 
-def test_a_server_that_cannot_tell_who_left_ends_no_wait_but_that_of_who_did(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_cannot_tell_who_left_ends_no_wait_but_that_of_who_did(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """One connection raises when it is looked at; the browser behind the other leaves, and its wait ends."""
-    lookout, ended, looks = Lookout(), threading.Event(), list[int]()
+    lookout, ended, looks = DisconnectMonitor(), threading.Event(), list[int]()
 
     def raises() -> bool:
         raise LookupError("no such connection")
@@ -394,9 +447,11 @@ def test_a_server_that_cannot_tell_who_left_ends_no_wait_but_that_of_who_did(cap
         looks.append(1)
         return len(looks) > 1
 
-    with lookout.over(lambda: None, raises), lookout.over(ended.set, leaves):
+    with lookout.watching(lambda: None, raises), lookout.watching(ended.set, leaves):
         assert ended.wait(20)
-    assert [record.levelname for record in caplog.records] == ["ERROR"]  # and said once, not at every look
+    assert [record.levelname for record in caplog.records] == [
+        "ERROR"
+    ]  # and said once, not at every look
 
 
 def test_a_browser_that_left_ends_its_stream() -> None:
@@ -413,7 +468,7 @@ def test_a_browser_that_left_ends_its_stream() -> None:
             reads = len(mount.store.calls)
             assert stream.rest() in (b"", b":\n\n")
             assert len(mount.store.calls) == reads  # looking for it asked the store nothing
-        eventually(lambda: mount.endpoint._lookout._thread is None)
+        eventually(lambda: mount.endpoint._disconnects._thread is None)
 
 
 # Connections that drop
@@ -422,7 +477,14 @@ def test_a_browser_that_left_ends_its_stream() -> None:
 @settings(max_examples=60)
 @given(
     colour=st.sampled_from(["sync", "async"]),
-    steps=st.sampled_from([("scan", "confirm", "redeem"), ("scan", "release", "scan", "deny"), ("scan", "late"), ("cancel",)]),
+    steps=st.sampled_from(
+        [
+            ("scan", "confirm", "redeem"),
+            ("scan", "release", "scan", "deny"),
+            ("scan", "late"),
+            ("cancel",),
+        ]
+    ),
     cuts=st.lists(st.none() | st.integers(0, 1000), max_size=20),
 )
 def test_a_dropped_connection_loses_no_state_and_repeats_none(
@@ -449,7 +511,11 @@ def test_a_dropped_connection_loses_no_state_and_repeats_none(
                 _step(tab, step)
                 story.append(happened(tab))
         stream.close()
-        heard = [(event.json["state"], event.json["version"]) for event in client.heard if event.kind == "message"]
+        heard = [
+            (event.json["state"], event.json["version"])
+            for event in client.heard
+            if event.kind == "message"
+        ]
         assert heard == [(each["state"], each["version"]) for each in story]
         assert ask_for_events(tab, client.last_id).status == 204
 
@@ -473,13 +539,18 @@ def _connect(tab: Tab, client: Parser) -> Stream:
 
 def _has_heard(client: Parser, stands: dict[str, Any]) -> bool:
     states = [event for event in client.heard if event.kind == "message"]
-    return bool(states) and [states[-1].json[key] for key in ("state", "version")] == [stands["state"], stands["version"]]
+    return bool(states) and [states[-1].json[key] for key in ("state", "version")] == [
+        stands["state"],
+        stands["version"],
+    ]
 
 
 # The settings
 
 
-@pytest.mark.parametrize("wrong", [{"life": 0}, {"heartbeat": 0}, {"retry_ms": (0, 1)}, {"retry_ms": (2, 1)}])
+@pytest.mark.parametrize(
+    "wrong", [{"life": 0}, {"heartbeat": 0}, {"retry_ms": (0, 1)}, {"retry_ms": (2, 1)}]
+)
 def test_settings_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured, match="seconds above 0"):
         Streaming(**wrong)

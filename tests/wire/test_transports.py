@@ -47,7 +47,12 @@ def server_sent_events(desk: Browser) -> Iterator[Seen]:
             for event in parser.feed(part):
                 if event.kind == "message":
                     yield event.json["state"], event.json["version"]
-    assert desk.http.get(f"/qr/{desk.login_id}/events", headers={"Last-Event-ID": parser.last_id}).status_code == 204
+    assert (
+        desk.http.get(
+            f"/qr/{desk.login_id}/events", headers={"Last-Event-ID": parser.last_id}
+        ).status_code
+        == 204
+    )
 
 
 def websocket(desk: Browser) -> Iterator[Seen]:
@@ -100,7 +105,9 @@ def test_each_tells_the_same(name: str, story: str) -> None:
 
 
 def test_no_secret_is_in_an_address_or_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)  # below that, the clients and servers of other people write down cookies
+    caplog.set_level(
+        logging.INFO
+    )  # below that, the clients and servers of other people write down cookies
     with SITES["bare ASGI"](None) as site, Browser(site) as desk, Phone(site, "alice") as alice:
         asked: list[str] = []
         desk.http.event_hooks["request"].append(lambda request: asked.append(str(request.url)))

@@ -31,9 +31,9 @@ class Threads:
         return said["login_id"], bearer, said["verification_uri_complete"]
 
     def park(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
-        before = len(self.store.inner._wakeups)
+        before = len(self.store.inner._listeners)
         held = self._pool.submit(self.endpoint.browser, get(login_id, "wait=25", bearer))
-        eventually(lambda: len(self.store.inner._wakeups) == before + 1)
+        eventually(lambda: len(self.store.inner._listeners) == before + 1)
         return held
 
     def scan(self, code: str) -> None:
@@ -61,7 +61,10 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         assert not held.done()
         site.scan(two[2])
         news = read(site.endpoint.browser(get(two[0], "wait=25", two[1])))
-        assert (news["state"], "retry_after" in news) == ("scanned", False)  # crowded or not, it hears the truth
+        assert (news["state"], "retry_after" in news) == (
+            "scanned",
+            False,
+        )  # crowded or not, it hears the truth
         site.scan(one[2])
         assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
         freed = site.park(*site.begin()[:2])
@@ -121,7 +124,7 @@ def test_what_is_no_news_leaves_a_wait_alone() -> None:
         login_id, bearer, code = site.begin()
         site.scan(code)
         held = site._pool.submit(site.endpoint.browser, get(login_id, "after=2&wait=25", bearer))
-        eventually(lambda: len(site.store.inner._wakeups) == 1)
+        eventually(lambda: len(site.store.inner._listeners) == 1)
         site.scan(code)  # the phone resends
         other = site.begin()
         site.scan(other[2])
@@ -143,7 +146,10 @@ def test_closing_answers_every_thread_at_once_and_whoever_comes_later() -> None:
 
 @pytest.mark.parametrize("max_waiting", [-1, True, 2.0, "8", None])
 def test_max_waiting_is_a_whole_number_from_zero(max_waiting: Any) -> None:
-    with threads(max_waiting=1) as site, pytest.raises(Misconfigured, match="half of your server's threads"):
+    with (
+        threads(max_waiting=1) as site,
+        pytest.raises(Misconfigured, match="half of your server's threads"),
+    ):
         Endpoint(site.qr, max_waiting=max_waiting)
 
 
@@ -172,11 +178,13 @@ class Tasks:
         return held
 
     async def scan(self, code: str) -> None:
-        assert (await self.endpoint.phone(post("scan", {"code": code}, CREDENTIAL), ALICE)).status == 200
+        assert (
+            await self.endpoint.phone(post("scan", {"code": code}, CREDENTIAL), ALICE)
+        ).status == 200
 
     @property
     def parked(self) -> int:
-        return len(self.store.inner._wakeups)
+        return len(self.store.inner._listeners)
 
 
 @asynccontextmanager
@@ -192,7 +200,7 @@ class Browser:
 
     def __init__(self, request: Request) -> None:
         self.left, self.asked = asyncio.Event(), 0
-        self.request = replace(request, gone=self._gone)
+        self.request = replace(request, wait_disconnect=self._gone)
 
     async def _gone(self) -> None:
         self.asked += 1
@@ -242,7 +250,7 @@ def test_a_wait_that_ends_badly_leaves_no_task() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
             for _ in range(3):
-                await site.endpoint.browser(replace(request, gone=broken))
+                await site.endpoint.browser(replace(request, wait_disconnect=broken))
                 site.store.down = True
                 assert (await site.endpoint.browser(Browser(request).request)).status == 503
                 site.store.down = False
@@ -277,7 +285,10 @@ def test_only_a_wait_asks_whether_the_browser_is_still_there() -> None:
             browser = Browser(request)
             await site.endpoint.browser(replace(browser.request, query="wait=0"))
             await site.scan(code)
-            cancel = replace(post(f"{request.path}/cancel", {}, *request.headers), gone=browser.request.gone)
+            cancel = replace(
+                post(f"{request.path}/cancel", {}, *request.headers),
+                wait_disconnect=browser.request.wait_disconnect,
+            )
             assert (await site.endpoint.browser(cancel)).status == 200
             assert browser.asked == 0
 
@@ -310,7 +321,10 @@ def test_closing_answers_every_task_at_once() -> None:
 
 def test_an_endpoint_of_the_wrong_colour_is_refused_at_construction() -> None:
     options: Any = {"secret_keys": [bytes(range(32))], "verification_uri": "https://example.com/qr"}
-    blocking, awaited = QRLogin(MemoryStore(), **options), AsyncQRLogin(AsyncMemoryStore(), **options)
+    blocking, awaited = (
+        QRLogin(MemoryStore(), **options),
+        AsyncQRLogin(AsyncMemoryStore(), **options),
+    )
     with pytest.raises(Misconfigured, match="there is AsyncEndpoint"):
         Endpoint(awaited, max_waiting=1)  # type: ignore[arg-type]
     with pytest.raises(Misconfigured, match="there is Endpoint"):

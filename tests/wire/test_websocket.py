@@ -11,11 +11,21 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin
-from qrlogin.wire import AsyncEndpoint, Places, Streaming
+from qrlogin.wire import AsyncEndpoint, Streaming, WaitSlots
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 from tests.wire.mount import KEY, ORIGIN, URI, post
 from tests.wire.mount import read as read_json
-from tests.wire.sites import PLACES, Application, Site, awaited, bare_asgi, fastapi_app, threaded, validated_wsgi, wsgiref_server
+from tests.wire.sites import (
+    PATH_PARAMETERS,
+    Application,
+    Site,
+    awaited,
+    bare_asgi,
+    fastapi_app,
+    threaded,
+    validated_wsgi,
+    wsgiref_server,
+)
 from tests.wire.story import Browser, Device, Phone
 
 PATIENCE = 20
@@ -23,7 +33,10 @@ PATIENCE = 20
 
 def with_streaming(streaming: Streaming) -> Any:
     def make(endpoint: AsyncEndpoint, application: Application) -> Any:
-        return bare_asgi(AsyncEndpoint(endpoint._qr, max_waiting=endpoint._places, streaming=streaming), application)
+        return bare_asgi(
+            AsyncEndpoint(endpoint._qr, max_waiting=endpoint._slots, streaming=streaming),
+            application,
+        )
 
     return make
 
@@ -41,7 +54,9 @@ def opened(browser: Browser, query: str = "", **headers: str) -> Iterator[Client
     site = browser.site
     sent = {"Origin": site.url, "Cookie": browser.cookies, **headers}
     url = f"ws://{site.url.removeprefix('http://')}/qr/{browser.login_id}/socket{query}"
-    with connect(url, additional_headers={name: value for name, value in sent.items() if value}, proxy=None) as socket:
+    with connect(
+        url, additional_headers={name: value for name, value in sent.items() if value}, proxy=None
+    ) as socket:
         yield socket
 
 
@@ -77,7 +92,12 @@ def test_a_whole_login(site: Site) -> None:
             first = heard(socket)
             assert first.keys() == desk.look().json.keys()
             assert untimed(first) == untimed(desk.look().json)  # the very JSON of a status
-            for verb, state in (("scan", "scanned"), ("release", "pending"), ("scan", "scanned"), ("confirm", "confirmed")):
+            for verb, state in (
+                ("scan", "scanned"),
+                ("release", "pending"),
+                ("scan", "scanned"),
+                ("confirm", "confirmed"),
+            ):
                 assert alice.send(verb).status == 200
                 said = heard(socket)
                 assert (said["state"], untimed(said)) == (state, untimed(desk.look().json))
@@ -185,9 +205,19 @@ def test_what_is_no_browser_needs_no_origin(site: Site) -> None:
     with Device(site) as cli, Browser(site) as page:
         begun = cli.post("/qr/begin", deliver="body").json
         page.login_id = begun["login_id"]
-        with opened(page, Origin="", Cookie="", Authorization=f"Bearer {begun['device_code']}") as socket:
+        with opened(
+            page, Origin="", Cookie="", Authorization=f"Bearer {begun['device_code']}"
+        ) as socket:
             assert heard(socket)["state"] == "pending"
-        assert refused(page, Origin="https://evil.net", Cookie="", Authorization=f"Bearer {begun['device_code']}")[0] == 403
+        assert (
+            refused(
+                page,
+                Origin="https://evil.net",
+                Cookie="",
+                Authorization=f"Bearer {begun['device_code']}",
+            )[0]
+            == 403
+        )
 
 
 def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: Site) -> None:
@@ -213,7 +243,7 @@ def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: 
 
 def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
     with Browser(site) as desk:
-        for _ in range(3 * PLACES):
+        for _ in range(3 * PATH_PARAMETERS):
             with opened_login(desk):
                 assert site.parked() == 1
             eventually(site.idle)
@@ -223,10 +253,22 @@ def test_no_other_path_opens_a_socket(site: Site) -> None:  # W37
     with Browser(site) as desk:
         desk.begin()
         headers = {"Origin": site.url, "Cookie": desk.cookies}
-        for path in (desk.login_id, f"{desk.login_id}/events", f"{desk.login_id}/socket/", "begin", "phone/scan", "", "socket"):
+        for path in (
+            desk.login_id,
+            f"{desk.login_id}/events",
+            f"{desk.login_id}/socket/",
+            "begin",
+            "phone/scan",
+            "",
+            "socket",
+        ):
             with (
                 pytest.raises(InvalidStatus) as caught,
-                connect(f"ws{site.url.removeprefix('http')}/qr/{path}", additional_headers=headers, proxy=None),
+                connect(
+                    f"ws{site.url.removeprefix('http')}/qr/{path}",
+                    additional_headers=headers,
+                    proxy=None,
+                ),
             ):
                 pass
             assert caught.value.response.status_code in (404, 405), path
@@ -253,13 +295,18 @@ def test_a_wsgi_server_is_not_handed_the_upgrade_header() -> None:
 # What a server does when the browser leaves in the middle
 
 
-async def converse(make: Callable[[AsyncEndpoint, Application], Any], send: Callable[[dict[str, Any]], None]) -> None:
+async def converse(
+    make: Callable[[AsyncEndpoint, Application], Any], send: Callable[[dict[str, Any]], None]
+) -> None:
     """One socket of an application, whose browser sends nothing; every message to it is handed to `send`."""
-    places = Places(1)
+    places = WaitSlots(1)
     async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         endpoint = AsyncEndpoint(qr, max_waiting=places)
         begun = await endpoint.browser(post("begin"))
-        login_id, cookie = read_json(begun)["login_id"], f"{begun.cookies[0].key}={begun.cookies[0].value}"
+        login_id, cookie = (
+            read_json(begun)["login_id"],
+            f"{begun.cookies[0].key}={begun.cookies[0].value}",
+        )
         cancel = post(f"{login_id}/cancel", None, ("cookie", cookie))
         received = [{"type": "websocket.connect"}]
 
@@ -274,10 +321,22 @@ async def converse(make: Callable[[AsyncEndpoint, Application], Any], send: Call
             if message["type"] == "websocket.send":
                 await endpoint.browser(cancel)  # so that the conversation has an end
 
-        path, headers = f"/qr/{login_id}/socket", [(b"cookie", cookie.encode()), (b"origin", ORIGIN.encode())]
-        scope = {"type": "websocket", "path": path, "headers": headers, "query_string": b"", "root_path": "", "subprotocols": []}
-        await asyncio.wait_for(make(endpoint, Application())(scope, receive, sent), PATIENCE_SECONDS)
-        assert places.take(), "the place was not given back"
+        path, headers = (
+            f"/qr/{login_id}/socket",
+            [(b"cookie", cookie.encode()), (b"origin", ORIGIN.encode())],
+        )
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "headers": headers,
+            "query_string": b"",
+            "root_path": "",
+            "subprotocols": [],
+        }
+        await asyncio.wait_for(
+            make(endpoint, Application())(scope, receive, sent), PATIENCE_SECONDS
+        )
+        assert places.acquire(), "the place was not given back"
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
 

@@ -28,7 +28,11 @@ def transcript(mount: Mount) -> Iterator[str]:
     yield "json, svg, png, js name a Content-Type; {L} is the login_id."
     yield ""
     yield "== begin"
-    for sent, name in (({}, "POST begin"), ({"deliver": "cookie"}, "… deliver cookie"), ({"deliver": "body"}, "… deliver body")):
+    for sent, name in (
+        ({}, "POST begin"),
+        ({"deliver": "cookie"}, "… deliver cookie"),
+        ({"deliver": "body"}, "… deliver body"),
+    ):
         tab = Tab(mount)
         answer = tab.send(post("begin", sent))
         tab.login_id = read(answer)["login_id"]
@@ -44,7 +48,9 @@ def transcript(mount: Mount) -> Iterator[str]:
     yield "== methods"
     tab = reach(mount, "pending")
     others = set(MODULES) - {ELEMENT}  # they answer like the element itself
-    for route in (each for each in mount.endpoint.dialect.browser_routes if each.path not in others):
+    for route in (
+        each for each in mount.endpoint.dialect.browser_routes if each.path not in others
+    ):
         answer = tab.send(Request("PUT", route.path.replace("{login_id}", tab.login_id)))
         yield _line(f"PUT {route.path.replace('login_id', 'L')}", answer, tab)
     for route in mount.endpoint.dialect.phone_routes:
@@ -79,7 +85,9 @@ def _phone(mount: Mount, history: str) -> Iterator[str]:
 
 
 def _line(asked: str, answer: Response, tab: Tab) -> str:
-    headers = [f"{name}: {value}" for name, value in answer.header_list() if name != "Content-Length"]
+    headers = [
+        f"{name}: {value}" for name, value in answer.header_list() if name != "Content-Length"
+    ]
     kind = {value: name for name, value in _HEADERS.items()}
     told: list[str] = []
     for header in headers:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import translation
 
-from .words import by_django, say
+from .words import by_django, translate
 
 LONGEST_NAME = 64  # characters
 SHORTEST_PASSWORD = 15  # as AUTH_PASSWORD_VALIDATORS says
@@ -31,7 +31,7 @@ def known_user(request: HttpRequest) -> AbstractBaseUser:
     password = request.POST.get("password", "")[:LONGEST_PASSWORD]
     user = authenticate(request, username=typed_name(request), password=password)
     if user is None:
-        raise Refused(say(request, "wrongPassword"))
+        raise Refused(translate(request, "wrongPassword"))
     return user
 
 
@@ -39,13 +39,13 @@ def new_user(request: HttpRequest) -> User:
     """The account that the signup form makes. Raises `Refused`."""
     name, password = typed_name(request), request.POST.get("password", "")
     if not name:
-        raise Refused(say(request, "nameMissing"))
+        raise Refused(translate(request, "nameMissing"))
     if len(name) > LONGEST_NAME:
-        raise Refused(say(request, "nameTooLong", n=LONGEST_NAME))
+        raise Refused(translate(request, "nameTooLong", n=LONGEST_NAME))
     if len(password) < SHORTEST_PASSWORD:
-        raise Refused(say(request, "passwordTooShort", n=SHORTEST_PASSWORD))
+        raise Refused(translate(request, "passwordTooShort", n=SHORTEST_PASSWORD))
     if len(password) > LONGEST_PASSWORD:
-        raise Refused(say(request, "passwordTooLong", n=LONGEST_PASSWORD))
+        raise Refused(translate(request, "passwordTooLong", n=LONGEST_PASSWORD))
     user = User(username=name)
     with translation.override(by_django(request)):
         try:
@@ -58,5 +58,5 @@ def new_user(request: HttpRequest) -> User:
         with transaction.atomic():
             user.save()
     except IntegrityError:
-        raise Refused(say(request, "nameTaken")) from None
+        raise Refused(translate(request, "nameTaken")) from None
     return user

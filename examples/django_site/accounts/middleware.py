@@ -40,9 +40,16 @@ def guards(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest]
 
 
 def _elsewhere(request: HttpRequest) -> HttpResponseBase | None:
-    if request.method != "GET" or request.META.get("HTTP_HOST", "").partition(":")[0] != "localhost":
+    if (
+        request.method != "GET"
+        or request.META.get("HTTP_HOST", "").partition(":")[0] != "localhost"
+    ):
         return None
-    return HttpResponseRedirect(settings.ORIGIN + request.get_full_path()) if "//127.0.0.1" in settings.ORIGIN else None
+    return (
+        HttpResponseRedirect(settings.ORIGIN + request.get_full_path())
+        if "//127.0.0.1" in settings.ORIGIN
+        else None
+    )
 
 
 def _guarded(response: HttpResponseBase) -> HttpResponseBase:

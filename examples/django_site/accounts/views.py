@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from . import forms
-from .words import say
+from .words import translate
 
 OWN_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 STATIC: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
@@ -24,10 +24,21 @@ STATIC: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+
 @require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    browser, name = request.session.get("browser") or say(request, "unknownBrowser"), request.user.get_username()
+    browser, name = (
+        request.session.get("browser") or translate(request, "unknownBrowser"),
+        request.user.get_username(),
+    )
     by_phone = "login_id" in request.session
-    how = say(request, "loggedInByPhone", browser=browser) if by_phone else say(request, "loggedInByPassword")
-    shown = {"heading": say(request, "loggedInAs", name=name), "initial": name[:1].upper(), "how": how}
+    how = (
+        translate(request, "loggedInByPhone", browser=browser)
+        if by_phone
+        else translate(request, "loggedInByPassword")
+    )
+    shown = {
+        "heading": translate(request, "loggedInAs", name=name),
+        "initial": name[:1].upper(),
+        "how": how,
+    }
     return render(request, "home.html", shown)
 
 
@@ -40,8 +51,10 @@ def signup(request: HttpRequest) -> HttpResponse:
         except forms.Refused as refused:
             error = str(refused)
     shortest = forms.SHORTEST_PASSWORD
-    shown = {"shortest": shortest, "password_help": say(request, "passwordHelp", n=shortest)}
-    return render(request, "signup.html", {**shown, "error": error, "name": forms.typed_name(request)})
+    shown = {"shortest": shortest, "password_help": translate(request, "passwordHelp", n=shortest)}
+    return render(
+        request, "signup.html", {**shown, "error": error, "name": forms.typed_name(request)}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -54,7 +67,9 @@ def login(request: HttpRequest) -> HttpResponse:
             error = str(refused)
     elif request.user.is_authenticated:
         return redirect(target)
-    return render(request, "login.html", {"error": error, "name": forms.typed_name(request), "next": target})
+    return render(
+        request, "login.html", {"error": error, "name": forms.typed_name(request), "next": target}
+    )
 
 
 @require_POST
@@ -66,7 +81,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 @require_safe
 def qr(request: HttpRequest, code: str = "") -> HttpResponse:
     """What the camera of a phone opens. It does nothing: previews and prefetches open addresses, too."""
-    explained = say(request, "scanHereText", site=say(request, "siteName"))
+    explained = translate(request, "scanHereText", site=translate(request, "siteName"))
     sign_in = f"{reverse('login')}?next={quote(request.get_full_path(), safe='/')}"
     page = render(request, "qr.html", {"explained": explained, "sign_in": sign_in})
     page.headers["Referrer-Policy"] = "no-referrer"  # its address holds a code
@@ -78,7 +93,9 @@ def static(request: HttpRequest, name: str) -> HttpResponse:
     """Two small files. A site with more of them has django.contrib.staticfiles and a server for them."""
     if name not in STATIC:
         raise Http404
-    answer = HttpResponse(Path(settings.BASE_DIR, "static", name).read_bytes(), content_type=STATIC[name])
+    answer = HttpResponse(
+        Path(settings.BASE_DIR, "static", name).read_bytes(), content_type=STATIC[name]
+    )
     answer.headers["Cache-Control"] = "max-age=300"
     return answer
 
@@ -102,13 +119,16 @@ def broken(request: HttpRequest) -> HttpResponse:
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Without a fresh CSRF token; the elements read JSON."""
     if request.content_type == "application/json":
-        said = {"error": "forbidden", "error_description": "Load the page again: its CSRF token is old."}
+        said = {
+            "error": "forbidden",
+            "error_description": "Load the page again: its CSRF token is old.",
+        }
         return JsonResponse(said, status=403)
     return _message(request, "formTooOld", 403)
 
 
 def _message(request: HttpRequest, key: str, status: int) -> HttpResponse:
-    return render(request, "message.html", {"heading": say(request, key)}, status=status)
+    return render(request, "message.html", {"heading": translate(request, key)}, status=status)
 
 
 def _logged_in(request: HttpRequest, user: AbstractBaseUser, target: str) -> HttpResponse:

@@ -18,8 +18,8 @@ def by_django(request: HttpRequest) -> str:
     return _DJANGO.get(spoken(request), spoken(request))
 
 
-def say(request: HttpRequest, key: str, **words: object) -> str:
-    return browser.say(spoken(request), key, **words)
+def translate(request: HttpRequest, key: str, **words: object) -> str:
+    return browser.translate(spoken(request), key, **words)
 
 
 def context(request: HttpRequest) -> dict[str, object]:

@@ -4,15 +4,17 @@ They are those of `qrlogin demo`, which take any client: say in `DIALECTS` which
 """
 
 from django.conf import settings
-from qrlogin_django.live import patterns
+from qrlogin_django.registry import patterns
 
 from qrlogin.core import Core
 from qrlogin.demo.dialects import DIALECTS
-from qrlogin.wire import BrowserContext, Dialect, Several
+from qrlogin.wire import BrowserContext, CombinedDialect, Dialect
 
 
 def several(core: Core) -> Dialect:
-    return Several(*(DIALECTS[name](core, BrowserContext(), None) for name in settings.DIALECTS))
+    return CombinedDialect(
+        *(DIALECTS[name](core, BrowserContext(), None) for name in settings.DIALECTS)
+    )
 
 
 urlpatterns = patterns(several)

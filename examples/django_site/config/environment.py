@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from qrlogin import Misconfigured
-from qrlogin.keyfile import kept_key
+from qrlogin.keyfile import load_or_create_key
 
 INSTANCE = Path(__file__).resolve().parent.parent / "instance"
 ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
@@ -16,7 +16,9 @@ ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
 def origin(default: str) -> str:
     said = (os.environ.get("QRLOGIN_ORIGIN") or default).rstrip("/")
     if not ORIGIN.fullmatch(said):
-        raise Misconfigured(f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {default}")
+        raise Misconfigured(
+            f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {default}"
+        )
     return said
 
 
@@ -36,13 +38,15 @@ def database() -> Path:
     said = os.environ.get("QRLOGIN_DATABASE", "")
     path = said.removeprefix("sqlite:///")
     if "://" in path:
-        raise Misconfigured("QRLOGIN_DATABASE is the path of an SQLite file; others go into DATABASES in settings.py")
+        raise Misconfigured(
+            "QRLOGIN_DATABASE is the path of an SQLite file; others go into DATABASES in settings.py"
+        )
     return Path(path) if path else _instance() / "db.sqlite3"
 
 
 def kept(name: str) -> str:
     """The secret in this file of instance/, made if there is none."""
-    return kept_key(_instance() / name)
+    return load_or_create_key(_instance() / name)
 
 
 def _instance() -> Path:

@@ -10,7 +10,9 @@ from qrlogin.demo.dialects import chosen
 from .environment import database, kept, number, origin, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-ORIGIN = origin("http://127.0.0.1:8000")  # what browsers call this site; 8000 is the port of runserver
+ORIGIN = origin(
+    "http://127.0.0.1:8000"
+)  # what browsers call this site; 8000 is the port of runserver
 SECURE = ORIGIN.startswith("https:")
 DIALECTS = chosen(os.environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
 
@@ -20,11 +22,14 @@ QRLOGIN = {
     "STORE": os.environ.get("QRLOGIN_STORE") or "memory",
     "MAX_WAITING": number("QRLOGIN_MAX_WAITING", None, least=0),
     "LIFETIME": number("QRLOGIN_LIFETIME", STANDARD.lifetime),
-    "USER_CODES": "rfc8628" in DIALECTS,  # its devices show a code to type, and so do the pages then
+    "USER_CODES": "rfc8628"
+    in DIALECTS,  # its devices show a code to type, and so do the pages then
     "TOKENS": "config.tokens.tokens",
 }
 
-SECRET_KEY = os.environ.get("SECRET_KEY") or "django " + kept("secret_key")  # 256 bits in 43 characters; Django wants 50
+SECRET_KEY = os.environ.get("SECRET_KEY") or "django " + kept(
+    "secret_key"
+)  # 256 bits in 43 characters; Django wants 50
 DEBUG = os.environ.get("DEBUG") == "1"
 HOST = urlsplit(ORIGIN).hostname or ""
 ALLOWED_HOSTS = [f"[{HOST}]" if ":" in HOST else HOST]
@@ -65,13 +70,20 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": database(),
         # Whoever means to write says so first, and others wait: else two requests at once end in "database is locked".
-        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"},
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL;",
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     # NIST SP 800-63B-4 section 3.1.1.1: 15 where a password is all there is
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 15},
+    },
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
@@ -85,7 +97,9 @@ CSRF_FAILURE_VIEW = "accounts.views.forged"
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
-SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # the elements are told the token in an attribute
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = (
+    True  # the elements are told the token in an attribute
+)
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 3600 if SECURE else 0
 SECURE_REFERRER_POLICY = "same-origin"

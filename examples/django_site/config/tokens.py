@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from django.utils.crypto import salted_hmac
-from qrlogin_django.people import account
+from qrlogin_django.auth import account
 
 from qrlogin import Redeemed
 
@@ -13,4 +13,9 @@ def tokens(redeemed: Redeemed) -> Mapping[str, object]:
     account(redeemed)
     # Made from the login, so a client that asks again, for an answer was lost, gets the same one.
     token = salted_hmac("config.tokens", redeemed.login_id, algorithm="sha256").hexdigest()
-    return {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "openid": redeemed.subject}
+    return {
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": 3600,
+        "openid": redeemed.subject,
+    }

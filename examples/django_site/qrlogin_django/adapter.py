@@ -16,7 +16,13 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataException, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    RawPostDataException,
+    StreamingHttpResponse,
+)
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
@@ -45,7 +51,9 @@ def qrlogin_urls(
                 answer = answer.with_json(tokens(answer.redeemed))
             elif answer.redeemed:
                 log_in(request, answer.redeemed)
-        except PermissionDenied as error:  # Django's own page for it is none that the element can read
+        except (
+            PermissionDenied
+        ) as error:  # Django's own page for it is none that the element can read
             return JsonResponse({"error": "forbidden", "error_description": str(error)}, status=403)
         if answer.log_out:
             log_out(request)
@@ -59,16 +67,24 @@ def qrlogin_urls(
     def routes(phone: Callable[..., Any], browser: Callable[..., Any]) -> list[URLPattern]:
         """Django's middleware wants a CSRF token for what acts with this site's authority; nothing else here does."""
         redeem = re_path(r"^(?P<path>.*/redeem)\Z", browser)
-        return [path("phone/<path:path>", phone), redeem, path("<path:path>", csrf_exempt(browser), name="door")]
+        return [
+            path("phone/<path:path>", phone),
+            redeem,
+            path("<path:path>", csrf_exempt(browser), name="door"),
+        ]
 
     if isinstance(endpoint, AsyncEndpoint):
 
         async def awaited_phone(request: HttpRequest, path: str) -> HttpResponseBase:
             who = await sync_to_async(person)(request)
-            return await sync_to_async(send)(request, await endpoint.phone(await from_asgi(request, path), who))
+            return await sync_to_async(send)(
+                request, await endpoint.phone(await from_asgi(request, path), who)
+            )
 
         async def awaited_browser(request: HttpRequest, path: str) -> HttpResponseBase:
-            return await sync_to_async(send)(request, await endpoint.browser(await from_asgi(request, path)))
+            return await sync_to_async(send)(
+                request, await endpoint.browser(await from_asgi(request, path))
+            )
 
         return routes(awaited_phone, awaited_browser)
 
@@ -91,16 +107,22 @@ def body_of(request: HttpRequest) -> HttpRequest | BytesIO:
 
 def from_wsgi(request: HttpRequest, path: str) -> Request:
     if not isinstance(request, WSGIRequest):
-        raise ImproperlyConfigured("under ASGI a wait must be awaited: give qrlogin_urls an AsyncEndpoint")
+        raise ImproperlyConfigured(
+            "under ASGI a wait must be awaited: give qrlogin_urls an AsyncEndpoint"
+        )
     return Request.from_wsgi({**request.environ, "wsgi.input": body_of(request)}, path)
 
 
 async def from_asgi(request: HttpRequest, path: str) -> Request:
     if not isinstance(request, ASGIRequest):
-        raise ImproperlyConfigured("under WSGI each request has an event loop of its own: give qrlogin_urls an Endpoint")
+        raise ImproperlyConfigured(
+            "under WSGI each request has an event loop of its own: give qrlogin_urls an Endpoint"
+        )
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body_of(request).read(BODY_CAP + 1)}
 
     # Django itself cancels the view of a browser that left.
-    return replace(await Request.from_asgi(dict(request.scope), receive, path), gone=None)
+    return replace(
+        await Request.from_asgi(dict(request.scope), receive, path), wait_disconnect=None
+    )

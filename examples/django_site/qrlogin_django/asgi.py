@@ -10,7 +10,7 @@ from qrlogin import AsyncQRLogin, Misconfigured
 from qrlogin.wire import AsyncEndpoint, drain_on_signals
 from qrlogin.wire.message import Receive, Scope, Send
 
-from . import live
+from . import registry
 from .conf import several
 
 
@@ -33,8 +33,12 @@ class Application:
             found = resolve(scope["path"].removeprefix(scope.get("root_path", "")))
         except Resolver404:
             found = None
-        endpoint = live.endpoint()
-        if found is None or found.view_name != "qrlogin:door" or not isinstance(endpoint, AsyncEndpoint):
+        endpoint = registry.endpoint()
+        if (
+            found is None
+            or found.view_name != "qrlogin:door"
+            or not isinstance(endpoint, AsyncEndpoint)
+        ):
             await send({"type": "websocket.close", "code": 1000})
         else:
             await endpoint.socket(scope, receive, send, found.kwargs["path"])
@@ -53,9 +57,9 @@ class Application:
 
 
 def get_asgi_application() -> Application:
-    live.awaited = True
+    registry.awaited = True
     django = django_application()
-    qr = live.qrlogin()
+    qr = registry.qrlogin()
     if not isinstance(qr, AsyncQRLogin):
         raise RuntimeError("this process serves WSGI already")
     return Application(django, qr)

@@ -39,22 +39,41 @@ def _address(uri: Any) -> Iterator[CheckMessage]:
             resolve(path)
         except Resolver404:
             hint = "An ordinary camera opens VERIFICATION_URI with a code as its last part: give both a view."
-            yield Error(f"No URL pattern fits {path}, which is in the QR codes.", hint=hint, id="qrlogin.E008")
+            yield Error(
+                f"No URL pattern fits {path}, which is in the QR codes.",
+                hint=hint,
+                id="qrlogin.E008",
+            )
     host = f"[{uri.hostname}]" if ":" in uri.hostname else uri.hostname
     if not settings.DEBUG and not validate_host(host, settings.ALLOWED_HOSTS):
-        yield Error(f"VERIFICATION_URI is at {host}, which is not in ALLOWED_HOSTS.", id="qrlogin.E009")
+        yield Error(
+            f"VERIFICATION_URI is at {host}, which is not in ALLOWED_HOSTS.", id="qrlogin.E009"
+        )
     if uri.scheme == "https" and not settings.SESSION_COOKIE_SECURE:
-        yield Caution("This site is https, and SESSION_COOKIE_SECURE is not True.", id="qrlogin.W001")
+        yield Caution(
+            "This site is https, and SESSION_COOKIE_SECURE is not True.", id="qrlogin.W001"
+        )
 
 
 def _store() -> Iterator[CheckMessage]:
-    workers = os.environ.get("WEB_CONCURRENCY", "1")  # what gunicorn and uvicorn start, if not told otherwise
+    workers = os.environ.get(
+        "WEB_CONCURRENCY", "1"
+    )  # what gunicorn and uvicorn start, if not told otherwise
     if option("STORE") == "memory" and workers != "1":
-        yield Caution(f"{workers} worker processes do not share logins in memory: {SHARE}.", id="qrlogin.W002")
+        yield Caution(
+            f"{workers} worker processes do not share logins in memory: {SHARE}.", id="qrlogin.W002"
+        )
 
 
 @register("qrlogin", deploy=True)
-def check_deployment(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+def check_deployment(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
     if not problems() and option("STORE") == "memory":
-        return [Caution("Logins are kept in memory: run one process, or give QRLOGIN a Redis.", id="qrlogin.W003")]
+        return [
+            Caution(
+                "Logins are kept in memory: run one process, or give QRLOGIN a Redis.",
+                id="qrlogin.W003",
+            )
+        ]
     return []

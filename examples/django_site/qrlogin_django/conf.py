@@ -37,8 +37,12 @@ def _store(address: Any) -> None:
 
 
 def _places(number: Any) -> None:
-    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
-        raise Misconfigured("it must be a whole number from 0 on: half of the threads of a server process, or 0 if it has one")
+    if number is not None and (
+        not isinstance(number, int) or isinstance(number, bool) or number < 0
+    ):
+        raise Misconfigured(
+            "it must be a whole number from 0 on: half of the threads of a server process, or 0 if it has one"
+        )
 
 
 def _yes_or_no(value: Any) -> None:
@@ -57,11 +61,11 @@ KEYS: Final[Mapping[str, Key]] = {
     "SECRET_KEYS": Key((), "E002", _secret_keys),
     "STORE": Key("memory", "E004", _store),
     "MAX_WAITING": Key(None, "E005", _places),
-    "LIFETIME": Key(STANDARD.lifetime, "E005", STANDARD.lasting),
+    "LIFETIME": Key(STANDARD.lifetime, "E005", STANDARD.with_lifetime),
     "USER_CODES": Key(False, "E005", _yes_or_no),
-    "PERSON": Key("qrlogin_django.people.person", "E006", callback),
-    "LOG_IN": Key("qrlogin_django.people.log_in", "E006", callback),
-    "LOG_OUT": Key("qrlogin_django.people.log_out", "E006", callback),
+    "PERSON": Key("qrlogin_django.auth.person", "E006", callback),
+    "LOG_IN": Key("qrlogin_django.auth.log_in", "E006", callback),
+    "LOG_OUT": Key("qrlogin_django.auth.log_out", "E006", callback),
     "TOKENS": Key("qrlogin_django.adapter.missing", "E006", callback),
 }
 
@@ -77,7 +81,12 @@ def problems() -> list[tuple[str, str]]:
         return [("E001", f"settings.py needs a dict QRLOGIN. Its keys are {', '.join(KEYS)}.")]
     found = []
     if unknown := sorted(str(name) for name in given if name not in KEYS):
-        found.append(("E001", f"QRLOGIN has unknown keys: {', '.join(unknown)}. Known are {', '.join(KEYS)}."))
+        found.append(
+            (
+                "E001",
+                f"QRLOGIN has unknown keys: {', '.join(unknown)}. Known are {', '.join(KEYS)}.",
+            )
+        )
     for name, key in KEYS.items():
         try:
             key.tried(option(name))

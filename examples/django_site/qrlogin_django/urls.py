@@ -1,6 +1,6 @@
 """path("qrlogin/", include("qrlogin_django.urls"))"""
 
-from .live import patterns
+from .registry import patterns
 
 app_name = "qrlogin"
 urlpatterns = patterns()

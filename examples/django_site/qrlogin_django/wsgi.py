@@ -10,18 +10,20 @@ from django.core.wsgi import get_wsgi_application as django_application
 from qrlogin import Misconfigured, QRLogin
 from qrlogin.wire import drain_on_signals
 
-from . import live
+from . import registry
 from .conf import several
 
 
 def get_wsgi_application() -> WSGIHandler:
     application = django_application()
-    qr = live.qrlogin()
+    qr = registry.qrlogin()
     if not isinstance(qr, QRLogin):
         raise RuntimeError("this process serves ASGI already")
     if wrong := several():
         raise ImproperlyConfigured(wrong)
-    with suppress(Misconfigured):  # signals reach the main thread only; under runserver's reloader this is none, and ends with it
+    with suppress(
+        Misconfigured
+    ):  # signals reach the main thread only; under runserver's reloader this is none, and ends with it
         drain_on_signals(qr)
     atexit.register(qr.close)
     return application

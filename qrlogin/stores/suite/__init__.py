@@ -27,10 +27,24 @@ try:
 except ModuleNotFoundError as missing:
     if missing.name not in ("hypothesis", "pytest"):
         raise
-    raise ImportError(f"qrlogin.stores.suite needs {missing.name}: pip install 'qrlogin[testing]'") from missing
+    raise ImportError(
+        f"qrlogin.stores.suite needs {missing.name}: pip install 'qrlogin[testing]'"
+    ) from missing
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{room}" for room in ("colours", "world", "stories", "devices", "cases", "machine", "races", "waking"))
+    *(
+        f"{__name__}.{room}"
+        for room in (
+            "colours",
+            "world",
+            "stories",
+            "devices",
+            "cases",
+            "machine",
+            "races",
+            "waking",
+        )
+    )
 )
 
 from qrlogin.stores.protocol import AsyncStore, Store  # noqa: E402 - after pytest was told to explain our asserts
@@ -69,7 +83,9 @@ class AsyncStoreSuite(Stories, Devices, Cases, Sequences, Races, Waking, Cancell
     shared = False
 
     def make_store(self, now: Now) -> AsyncStore | Awaitable[AsyncStore]:
-        raise NotImplementedError("make_store(self, now) returns the store to be proven, or is async and does")
+        raise NotImplementedError(
+            "make_store(self, now) returns the store to be proven, or is async and does"
+        )
 
     @pytest.fixture
     def world(self) -> Iterator[World]:

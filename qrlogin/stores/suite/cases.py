@@ -26,7 +26,10 @@ COUNTS: Final = Row(
     count=Count("misses", 3, State.DENIED),
 )
 GUESS: Final = guess(3)
-ROWS: Final[Mapping[str, Row]] = {**TABLE, **{row.event: row for row in (COUNTS, GUESS, GUESSED_RIGHT)}}
+ROWS: Final[Mapping[str, Row]] = {
+    **TABLE,
+    **{row.event: row for row in (COUNTS, GUESS, GUESSED_RIGHT)},
+}
 
 #: What a rightful caller brings, whatever the row asks for; a store gives no field a meaning of its own.
 RIGHT: Final = {
@@ -35,15 +38,21 @@ RIGHT: Final = {
     "context": '{"browser":"Firefox • “ﬁne”"}',
     "begin_seal": "sealed",
     "claim": "claim of alice",
-    "who": "M•••a",
-    "scanner": "tag of alice",
+    "shown_as": "M•••a",
+    "scanner_seal": "tag of alice",
     "subject": '4\u00002"',
     "approval": "approved",
     "redeem_mark": "digest of an op",
     "needs": "",
     "only_for": "",
 }
-DURATIONS: Final = {"expires_at": 120_000, "redeem_by": 150_000, "replay_by": 30_000, "pace": 5000, "pace_step": 5000}
+DURATIONS: Final = {
+    "expires_at": 120_000,
+    "redeem_by": 150_000,
+    "replay_by": 30_000,
+    "pace": 5000,
+    "pace_step": 5000,
+}
 KEEP_MS: Final = 600_000
 BETWEEN_MS: Final = 1000  # from one command on the way to the next
 
@@ -103,7 +112,9 @@ class Cases:
                 world.clock.ms = case.clock
                 reply = world.apply(command)
                 assert reply == expected.reply, f"{event} when {situation}: {case.about}"
-                if expected.changes:  # that login has moved on: the next case begins with another one
+                if (
+                    expected.changes
+                ):  # that login has moved on: the next case begins with another one
                     login_id, record = _arrive(world, way, asks)
         print(f"{event}: {count} cases")  # noqa: T201 - seen with pytest -rP
         assert count >= 16 * len(SITUATIONS)
@@ -121,18 +132,28 @@ def _arrive(world: World, way: tuple[str, ...], asks: Mapping[str, str]) -> tupl
     return login_id, record
 
 
-def _command(row: Row, login_id: str, mark: str, values: Mapping[str, str], until: int | None) -> Command:
+def _command(
+    row: Row, login_id: str, mark: str, values: Mapping[str, str], until: int | None
+) -> Command:
     named = {*row.proves, *row.guards, *row.repeats_if, *row.writes}
     brought = {name: value for name, value in {**values, "mark": mark}.items() if name in named}
-    return Command(login_id, row, mark, brought, DURATIONS, until, KEEP_MS if ABSENT in row.sources else None)
+    return Command(
+        login_id, row, mark, brought, DURATIONS, until, KEEP_MS if ABSENT in row.sources else None
+    )
 
 
 def _cases(row: Row, record: Record, right: Mapping[str, str], now: int) -> Iterator[Case]:
-    deadlines = {name: number(record.get(name)) for name in ("expires_at", "redeem_by", "replay_by")}
+    deadlines = {
+        name: number(record.get(name)) for name in ("expires_at", "redeem_by", "replay_by")
+    }
     instants = {"now": now, "with the clock set back": now - 5000}
     for name, instant in deadlines.items():
         if instant:
-            instants |= {f"1 ms before {name}": instant - 1, f"at {name}": instant, f"1 ms after {name}": instant + 1}
+            instants |= {
+                f"1 ms before {name}": instant - 1,
+                f"at {name}": instant,
+                f"1 ms after {name}": instant + 1,
+            }
     if pace := number(record.get("pace_at")):
         due = pace + (number(record.get("pace_ms")) or 0)
         instants |= {"1 ms before its interval is over": due - 1, "when its interval is over": due}
@@ -141,9 +162,15 @@ def _cases(row: Row, record: Record, right: Mapping[str, str], now: int) -> Iter
         for again in (False, True):
             yield Case(f"{when}, {'again' if again else 'anew'}", right, clock, again=again)
         for left in (1, 0, -1):
-            yield Case(f"{when}, {left} ms before a deadline of its own", right, clock, until=clock + left)
+            yield Case(
+                f"{when}, {left} ms before a deadline of its own", right, clock, until=clock + left
+            )
         for name in dict.fromkeys((*row.proves, *row.guards, *row.repeats_if)):
             yield Case(f"{when}, wrong {name}", {**right, name: "somebody else's"}, clock)
             yield Case(f"{when}, empty {name}", {**right, name: ""}, clock)
-            yield Case(f"{when}, without {name}", {key: value for key, value in right.items() if key != name}, clock)
+            yield Case(
+                f"{when}, without {name}",
+                {key: value for key, value in right.items() if key != name},
+                clock,
+            )
     yield Case("with nothing at all", {}, now)

@@ -59,7 +59,9 @@ class Blocking:
             return _caught(partial(desk.run, operation))
 
         with ThreadPoolExecutor(len(calls)) as threads:
-            return [future.result(PATIENCE) for future in [threads.submit(one, *call) for call in calls]]
+            return [
+                future.result(PATIENCE) for future in [threads.submit(one, *call) for call in calls]
+            ]
 
     def alive(self) -> int:
         return _threads()
@@ -75,7 +77,9 @@ class Awaited:
         self._loop = asyncio.new_event_loop()
         # It looks host names up in threads, which stay: they are none that a store has left behind.
         self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="suite-names"))
-        self._thread = threading.Thread(target=self._loop.run_forever, name="suite-loop", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="suite-loop", daemon=True
+        )
         self._thread.start()
 
     def call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -94,7 +98,9 @@ class Awaited:
 
     def at_once(self, calls: Sequence[tuple[QRLogin, Operation[Any]]]) -> list[Any]:
         async def all_of_them() -> list[Any]:
-            return await asyncio.gather(*(_awaited_caught(self.shell(desk).run(operation)) for desk, operation in calls))
+            return await asyncio.gather(
+                *(_awaited_caught(self.shell(desk).run(operation)) for desk, operation in calls)
+            )
 
         return cast(list[Any], self.call(all_of_them))
 

@@ -13,7 +13,14 @@ import pytest
 from qrlogin.answers import Begun
 from qrlogin.codes import new_login_id, new_mark
 from qrlogin.core import Operation
-from qrlogin.errors import AlreadyRedeemed, Expired, TooFast, TooManyGuesses, UnknownLogin, WrongState
+from qrlogin.errors import (
+    AlreadyRedeemed,
+    Expired,
+    TooFast,
+    TooManyGuesses,
+    UnknownLogin,
+    WrongState,
+)
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.stores.suite.stories import LIFE_MS, REPLAY_MS, SECOND, wait_until_gone
 from qrlogin.stores.suite.world import World, new_op
@@ -32,10 +39,16 @@ class Devices:
     def test_what_is_counted_is_given_back_and_refused_when_it_is_spent(self, world: World) -> None:
         account = new_login_id()
         counts = [_said(world, _guess(account)) for _ in range(BUDGET)]
-        assert counts == [("applied", "1", "counting"), ("applied", "2", "counting"), ("applied", "3", "spent")]
+        assert counts == [
+            ("applied", "1", "counting"),
+            ("applied", "2", "counting"),
+            ("applied", "3", "spent"),
+        ]
         assert _said(world, _guess(account)) == ("refused", "3", "spent")
         back = [_said(world, _guessed_right(account)) for _ in range(BUDGET + 1)]
-        assert back == [("applied", str(left), "counting") for left in (2, 1, 0, 0)], "below 0 would be a larger budget"
+        assert back == [("applied", str(left), "counting") for left in (2, 1, 0, 0)], (
+            "below 0 would be a larger budget"
+        )
         assert _said(world, _guess(account)) == ("applied", "1", "counting")
 
     def test_a_guess_that_is_sent_again_is_counted_once(self, world: World) -> None:
@@ -52,7 +65,9 @@ class Devices:
         for _ in range(ROUNDS):
             account = new_login_id()
             told = world.at_once([Operation(_guess(account), _verdict) for _ in range(CALLERS)])
-            assert sorted(told) == [Verdict.APPLIED] * BUDGET + [Verdict.REFUSED] * (CALLERS - BUDGET)
+            assert sorted(told) == [Verdict.APPLIED] * BUDGET + [Verdict.REFUSED] * (
+                CALLERS - BUDGET
+            )
 
     def test_what_one_process_counts_another_one_knows(self, world: World) -> None:
         account = new_login_id()
@@ -63,16 +78,18 @@ class Devices:
     def test_a_record_lives_as_long_as_it_was_born_to_and_not_longer(self, world: World) -> None:
         """`keep` counts once: else who never stops guessing is never forgiven, and no record would ever go."""
         account = new_login_id()
-        world.apply(replace(_guess(account), keep=SHORT_MS))
+        world.apply(replace(_guess(account), ttl_ms=SHORT_MS))
         for _ in range(BUDGET):
             world.apply(_guessed_right(account))  # brings a long life, and could not begin one
         wait_until_gone(world, _look(account))
-        assert _said(world, _guess(account)) == ("applied", "1", "counting"), "a new record, and a new count"
+        assert _said(world, _guess(account)) == ("applied", "1", "counting"), (
+            "a new record, and a new count"
+        )
 
     def test_nor_is_its_life_cut_short(self, world: World) -> None:
         account = new_login_id()
-        world.apply(replace(_guess(account), keep=LONG_MS))
-        world.apply(replace(_guess(account), keep=1))
+        world.apply(replace(_guess(account), ttl_ms=LONG_MS))
+        world.apply(replace(_guess(account), ttl_ms=1))
         for _ in range(3):
             threading.Event().wait(0.01)  # a server may clear away by a clock of its own
             world.pass_ms(10)
@@ -110,7 +127,12 @@ class Devices:
         """RFC 8628 section 3.5: the first is free, a faster one adds five seconds, and an approval is never slowed."""
         begun, core = self._begun(world), world.core
         version = world.qr.status(begun.device_code).version
-        for ms, told, seconds in ((0, WrongState, None), (4_000, WrongState, None), (3_999, TooFast, 10), (0, TooFast, 15)):
+        for ms, told, seconds in (
+            (0, WrongState, None),
+            (4_000, WrongState, None),
+            (3_999, TooFast, 10),
+            (0, TooFast, 15),
+        ):
             world.pass_ms(ms)
             with pytest.raises(told) as refusal:
                 world.qr.redeem(begun.device_code)
@@ -159,7 +181,7 @@ class Devices:
 
 def _guess(account: str) -> Command:
     mark = new_mark()
-    return Command(account, guess(BUDGET), mark, {"mark": mark}, keep=LONG_MS)
+    return Command(account, guess(BUDGET), mark, {"mark": mark}, ttl_ms=LONG_MS)
 
 
 def _guessed_right(account: str) -> Command:

@@ -50,7 +50,11 @@ class Model:
 
     def standing(self, now: int) -> str:
         dies = self.begun + (REDEEM_MS if self.state == "confirmed" else LIFE_MS)
-        return "expired" if self.state in ("pending", "scanned", "confirmed") and now >= dies else self.state
+        return (
+            "expired"
+            if self.state in ("pending", "scanned", "confirmed") and now >= dies
+            else self.state
+        )
 
     def scan(self, who: str, code_dies: int, now: int) -> Told:
         if who == self.who and self.state in ("scanned", "confirmed", "redeemed"):
@@ -63,7 +67,9 @@ class Model:
         self.state, self.who = "scanned", who
         return None
 
-    def _by_scanner(self, who: str, now: int, starts: tuple[str, ...], to: str, done: tuple[str, ...]) -> Told:
+    def _by_scanner(
+        self, who: str, now: int, starts: tuple[str, ...], to: str, done: tuple[str, ...]
+    ) -> Told:
         if who != self.who:
             return NotYours
         if self.state in done:
@@ -80,13 +86,22 @@ class Model:
         return self._by_scanner(who, now, ("scanned", "confirmed"), "denied", ("denied",))
 
     def cancel(self, now: int) -> Told:
-        return None if self.state == "cancelled" else self._move(now, ("pending", "scanned", "confirmed"), "cancelled")
+        return (
+            None
+            if self.state == "cancelled"
+            else self._move(now, ("pending", "scanned", "confirmed"), "cancelled")
+        )
 
     def redeem(self, acknowledged: str, op: str, now: int) -> Told:
         standing = self.standing(now)
         if acknowledged != self.who and standing in ("scanned", "confirmed"):
             return ScannerChanged
-        if acknowledged == self.who and self.state == "redeemed" and op == self.op and now < self.replay_by:
+        if (
+            acknowledged == self.who
+            and self.state == "redeemed"
+            and op == self.op
+            and now < self.replay_by
+        ):
             return None
         told = self._move(now, ("confirmed",), "redeemed")
         if told is None:
@@ -108,7 +123,9 @@ class Played:
     login: Login
     model: Model
     record: Record
-    codes: list[tuple[str, int]] = field(default_factory=list)  # each scan code that was shown, and when it dies
+    codes: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # each scan code that was shown, and when it dies
     tags: dict[str, str] = field(default_factory=lambda: {"": NOBODY})
     calls: list[tuple[Operation[Any], str, tuple[Any, ...]]] = field(default_factory=list)
 
@@ -130,7 +147,9 @@ class AnySequence(RuleBasedStateMachine):
         reply = self.world.apply(operation.command)
         assert reply == expected
         login = Login(self.world, operation.finish(reply))
-        self.played.append(Played(login, Model(begun=now), reply.record, codes=[(login.scan_code, now + CODE_MS)]))
+        self.played.append(
+            Played(login, Model(begun=now), reply.record, codes=[(login.scan_code, now + CODE_MS)])
+        )
 
     @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), old=st.booleans())
     def scan(self, which: int, who: str, old: bool) -> None:
@@ -138,7 +157,11 @@ class AnySequence(RuleBasedStateMachine):
             one.login.scan_code, dies = one.codes[0 if old else -1]
             self._call(one, one.login.scan(who), "scan", who, dies)
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), what=st.sampled_from(["release", "confirm", "confirm", "deny"]))
+    @rule(
+        which=st.integers(0, 2),
+        who=st.sampled_from(PEOPLE),
+        what=st.sampled_from(["release", "confirm", "confirm", "deny"]),
+    )
     def by_phone(self, which: int, who: str, what: str) -> None:
         if one := self._pick(which):
             self._call(one, getattr(one.login, what)(who), what, who)
@@ -151,7 +174,9 @@ class AnySequence(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2), who=st.sampled_from(["", *PEOPLE]), op=st.integers(0, 1))
     def redeem(self, which: int, who: str, op: int) -> None:
         if (one := self._pick(which)) and who in one.tags:
-            answer = self._call(one, one.login.redeem(one.tags[who], self.ops[op]), "redeem", who, self.ops[op])
+            answer = self._call(
+                one, one.login.redeem(one.tags[who], self.ops[op]), "redeem", who, self.ops[op]
+            )
             if isinstance(answer, Redeemed):
                 assert answer.subject == one.model.who == who
             assert one.model.collected <= 1
@@ -174,7 +199,9 @@ class AnySequence(RuleBasedStateMachine):
                 one.tags[one.model.who] = seen.scanned_by.tag
             if seen.scan_code:
                 age = now - one.model.begun
-                one.codes.append((seen.scan_code, one.model.begun + (age // 25_000 + 1) * 25_000 + 3000))
+                one.codes.append(
+                    (seen.scan_code, one.model.begun + (age // 25_000 + 1) * 25_000 + 3000)
+                )
 
     @rule(which=st.integers(0, 2))
     def a_stranger_looks(self, which: int) -> None:
@@ -187,15 +214,23 @@ class AnySequence(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.world.pass_ms(ms)
 
-    @rule(which=st.integers(0, 2), deadline=st.sampled_from([CODE_MS, LIFE_MS, REDEEM_MS, None]), early=st.integers(0, 1))
+    @rule(
+        which=st.integers(0, 2),
+        deadline=st.sampled_from([CODE_MS, LIFE_MS, REDEEM_MS, None]),
+        early=st.integers(0, 1),
+    )
     def time_passes_until_a_deadline(self, which: int, deadline: int | None, early: int) -> None:
         if one := self._pick(which):
-            instant = (one.model.replay_by if deadline is None else one.model.begun + deadline) - early
+            instant = (
+                one.model.replay_by if deadline is None else one.model.begun + deadline
+            ) - early
             self.world.clock.ms = max(self.world.clock.ms, instant)
 
     def _pick(self, which: int) -> Played | None:
         """One of the logins whose records must still be there; when exactly a record goes is the store's business."""
-        self.played = [one for one in self.played if self.world.clock.ms < one.model.begun + KEPT_MS]
+        self.played = [
+            one for one in self.played if self.world.clock.ms < one.model.begun + KEPT_MS
+        ]
         return self.played[which % len(self.played)] if self.played else None
 
     def _call(self, one: Played, operation: Operation[Any], event: str, *arguments: Any) -> Any:

@@ -42,7 +42,11 @@ class Races:
         for _ in range(ROUNDS):
             login = world.begin()
             told = world.at_once([login.scan(one) for one in people])
-            winners = [who for who, answer in zip(people, told, strict=True) if not isinstance(answer, AlreadyScanned)]
+            winners = [
+                who
+                for who, answer in zip(people, told, strict=True)
+                if not isinstance(answer, AlreadyScanned)
+            ]
             assert len(winners) == 1
             assert login.seen().scanned_by.shown_as == winners[0]  # type: ignore[union-attr]
             world.run(login.confirm(winners[0]))
@@ -63,7 +67,9 @@ class Races:
             told = world.at_once([login.scan("alice"), login.cancel()] * (CALLERS // 2))
             assert login.seen().state is State.CANCELLED
             assert not [one for one in told[1::2] if isinstance(one, Exception)]
-            assert all(isinstance(one, Cancelled) for one in told[0::2] if isinstance(one, Exception))
+            assert all(
+                isinstance(one, Cancelled) for one in told[0::2] if isinstance(one, Exception)
+            )
 
     def test_redeem_against_a_stop_has_one_winner(self, world: World) -> None:
         """Either the browser is logged in or the login was stopped, and all are told the same (I20)."""
@@ -85,7 +91,9 @@ class Races:
             told = world.at_once([login.confirm("alice"), login.release("alice")])
             lost = [one for one in told if isinstance(one, Exception)]
             assert [type(one) for one in lost] == [WrongState]
-            assert login.seen().state is (State.CONFIRMED if told.index(lost[0]) == 1 else State.PENDING)
+            assert login.seen().state is (
+                State.CONFIRMED if told.index(lost[0]) == 1 else State.PENDING
+            )
 
 
 def _kinds(told: list[Any]) -> dict[type, int]:

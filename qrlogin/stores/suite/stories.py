@@ -31,9 +31,15 @@ from qrlogin.stores.suite.world import Login, World, new_op
 from qrlogin.table import State
 
 SECOND: Final = 1000
-CODE_MS, LIFE_MS, REDEEM_MS = 28 * SECOND, 120 * SECOND, 150 * SECOND  # since begin, as the standard policy has it
+CODE_MS, LIFE_MS, REDEEM_MS = (
+    28 * SECOND,
+    120 * SECOND,
+    150 * SECOND,
+)  # since begin, as the standard policy has it
 REPLAY_MS: Final = 30 * SECOND  # since redeem
-BRIEF_MS: Final = 5 * SECOND  # the life of a record that is to go; a server's clock does not wait until its login has come far
+BRIEF_MS: Final = (
+    5 * SECOND
+)  # the life of a record that is to go; a server's clock does not wait until its login has come far
 NOBODY: Final = "x" * 43  # no tag of anybody
 
 #: Every call that changes a login, at the end of a way to where it is due.
@@ -51,7 +57,24 @@ WAYS: Final[Sequence[tuple[str, ...]]] = (
 every_way = pytest.mark.parametrize("way", WAYS, ids=["-".join(way) for way in WAYS])
 
 #: Text that a store might bend on its way; it must come back as it was.
-ODD_TEXTS: Final = ("0", "1e9", "null", "{}", "[]", '"', "'", "\\", "\\u0000", "\0", "\n\t", " ", "é", "M•••a", "😀", "%d ]]")
+ODD_TEXTS: Final = (
+    "0",
+    "1e9",
+    "null",
+    "{}",
+    "[]",
+    '"',
+    "'",
+    "\\",
+    "\\u0000",
+    "\0",
+    "\n\t",
+    " ",
+    "é",
+    "M•••a",
+    "😀",
+    "%d ]]",
+)
 
 
 class Stories:
@@ -83,7 +106,13 @@ class Stories:
         """No means no (I4), also for the person's own second thoughts."""
         login = world.begin()
         login.walk("scan", "deny")
-        for call in (login.scan("alice"), login.scan("bob"), login.confirm("alice"), login.release("alice"), login.cancel()):
+        for call in (
+            login.scan("alice"),
+            login.scan("bob"),
+            login.confirm("alice"),
+            login.release("alice"),
+            login.cancel(),
+        ):
             with pytest.raises(Denied):
                 world.run(call)
         assert login.seen().state is State.DENIED
@@ -103,7 +132,13 @@ class Stories:
         login.walk(*way)
         redeem = login.call("redeem")
         login.walk("cancel")
-        for call in (redeem, login.scan("alice"), login.scan("bob"), login.confirm("alice"), login.deny("alice")):
+        for call in (
+            redeem,
+            login.scan("alice"),
+            login.scan("bob"),
+            login.confirm("alice"),
+            login.deny("alice"),
+        ):
             with pytest.raises(Cancelled):
                 world.run(call)
 
@@ -132,7 +167,9 @@ class Stories:
                 world.run(call)
         assert login.seen() == before
 
-    def test_a_second_phone_is_told_apart_where_the_application_names_phones(self, world: World) -> None:
+    def test_a_second_phone_is_told_apart_where_the_application_names_phones(
+        self, world: World
+    ) -> None:
         login = world.begin()
         world.play(login.scan("alice", phone="one"), login.scan("alice", phone="one"))
         with pytest.raises(AlreadyScanned):
@@ -145,7 +182,9 @@ class Stories:
         before = login.seen()
         for operation in (login.status(), login.cancel(), login.call("redeem")):
             command = operation.command
-            reply = world.apply(replace(command, values={**command.values, "device_digest": "another secret's"}))
+            reply = world.apply(
+                replace(command, values={**command.values, "device_digest": "another secret's"})
+            )
             assert reply.verdict is Verdict.FORBIDDEN
             if operation.command.row.reads:
                 with pytest.raises(UnknownLogin):
@@ -189,17 +228,27 @@ class Stories:
     # The same call again
 
     @every_way
-    def test_a_repeat_gets_the_same_answer_and_changes_nothing(self, world: World, way: Sequence[str]) -> None:
+    def test_a_repeat_gets_the_same_answer_and_changes_nothing(
+        self, world: World, way: Sequence[str]
+    ) -> None:
         """A resend after a lost reply is success (I18), however late: across every deadline, until the record goes."""
         login = world.begin()
         login.walk(*way[:-1])
         operation = login.call(way[-1])
         first = world.apply(operation.command)
         assert first.verdict is Verdict.APPLIED
-        for later in (0, 1, CODE_MS, REPLAY_MS - 1, *(() if way[-1] == "redeem" else (LIFE_MS, REDEEM_MS))):
+        for later in (
+            0,
+            1,
+            CODE_MS,
+            REPLAY_MS - 1,
+            *(() if way[-1] == "redeem" else (LIFE_MS, REDEEM_MS)),
+        ):
             world.clock.ms = first.now + later
             again = world.apply(operation.command)
-            assert (again.verdict, again.record) == (Verdict.REPEATED, first.record), f"{later} ms later"
+            assert (again.verdict, again.record) == (Verdict.REPEATED, first.record), (
+                f"{later} ms later"
+            )
             operation.finish(again)
 
     def test_a_repeated_begin_is_the_same_login(self, world: World) -> None:
@@ -243,7 +292,13 @@ class Stories:
         """login_id and mark come back with every verdict (I17), so that a reply that went astray is never believed."""
         login = world.begin()
         verdicts = set()
-        for call in (login.status(), login.confirm("bob"), login.scan("alice"), login.scan("alice"), login.scan("bob")):
+        for call in (
+            login.status(),
+            login.confirm("bob"),
+            login.scan("alice"),
+            login.scan("alice"),
+            login.scan("bob"),
+        ):
             reply = world.apply(call.command)
             assert (reply.login_id, reply.mark) == (call.command.login_id, call.command.mark)
             verdicts.add(reply.verdict)
@@ -252,7 +307,9 @@ class Stories:
     # Time
 
     @every_way
-    def test_each_deadline_falls_exactly_on_its_millisecond(self, world: World, way: Sequence[str]) -> None:
+    def test_each_deadline_falls_exactly_on_its_millisecond(
+        self, world: World, way: Sequence[str]
+    ) -> None:
         """One millisecond earlier everything works, at the instant itself nothing (I8), also by the code's own deadline (I5)."""
         dies_ms = CODE_MS if way == ("scan",) else REDEEM_MS if "confirm" in way[:-1] else LIFE_MS
         in_time, too_late = world.begin(), world.begin()
@@ -277,7 +334,9 @@ class Stories:
         with pytest.raises(Expired):
             world.run(too_late.scan("alice"))
 
-    def test_an_approval_in_time_is_collected_after_the_login_would_have_expired(self, world: World) -> None:
+    def test_an_approval_in_time_is_collected_after_the_login_would_have_expired(
+        self, world: World
+    ) -> None:
         login = world.begin()
         login.walk("scan")
         world.pass_ms(LIFE_MS - 1)
@@ -304,7 +363,10 @@ class Stories:
         login.walk("confirm")
         world.pass_ms(21 * SECOND)
         record = world.apply(login.call("redeem").command).record
-        times = [number(record[name]) for name in ("begun_at", "scanned_at", "confirmed_at", "redeemed_at", "changed_at")]
+        times = [
+            number(record[name])
+            for name in ("begun_at", "scanned_at", "confirmed_at", "redeemed_at", "changed_at")
+        ]
         assert times == [begun.now, begun.now, begun.now, begun.now + SECOND, begun.now + SECOND]
 
     def test_what_vanished_is_refused(self, world: World) -> None:
@@ -312,7 +374,7 @@ class Stories:
         logins = []
         for way in WAYS:
             begin = world.core.begin()
-            reply = world.apply(replace(begin.command, keep=BRIEF_MS))
+            reply = world.apply(replace(begin.command, ttl_ms=BRIEF_MS))
             logins.append(Login(world, begin.finish(reply)))
             logins[-1].walk(*way)
         world.pass_ms(BRIEF_MS)
@@ -327,9 +389,13 @@ class Stories:
 
     def test_any_text_comes_back_as_it_was(self, world: World) -> None:
         for text in ODD_TEXTS:
-            shown = text if text.strip() and text.isprintable() else "?"  # names are cleaned before a store sees them
+            shown = (
+                text if text.strip() and text.isprintable() else "?"
+            )  # names are cleaned before a store sees them
             login = Login(world, world.qr.begin(context={"browser": shown}))
-            assert world.run(world.core.scan(login.scan_code, subject=text, shown_as=shown)).context == {"browser": shown}
+            assert world.run(
+                world.core.scan(login.scan_code, subject=text, shown_as=shown)
+            ).context == {"browser": shown}
             world.run(login.confirm(text))
             redeemed = world.run(login.redeem(login.tag()))
             assert (redeemed.subject, redeemed.shown_as) == (text, shown)

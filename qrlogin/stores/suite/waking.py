@@ -118,11 +118,15 @@ class Cancelling:
         colour = world.colour
         assert isinstance(colour, Awaited)
         login = world.begin()
-        world.park(login, timeout=0.01).result(PATIENCE)  # whatever the store starts on first use, it has started now
+        world.park(login, timeout=0.01).result(
+            PATIENCE
+        )  # whatever the store starts on first use, it has started now
         before = colour.alive()
 
         async def wait_and_be_cancelled(steps: int) -> Any:
-            task = asyncio.ensure_future(colour.shell(world.qr).wait(login.begun.device_code, timeout=LIMIT))
+            task = asyncio.ensure_future(
+                colour.shell(world.qr).wait(login.begun.device_code, timeout=LIMIT)
+            )
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()

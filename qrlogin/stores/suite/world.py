@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.clock import now_ms
-from qrlogin.codes import new_key, new_secret
+from qrlogin.codes import new_secret
 from qrlogin.core import Operation
+from qrlogin.keys import new_key
 from qrlogin.policy import STANDARD
 from qrlogin.step import Command, Reply
 from qrlogin.stores.suite.colours import LIMIT, PATIENCE, Colour
@@ -94,15 +95,26 @@ def new_op() -> str:
 class World:
     """A store, or two views of a shared one, with a `QRLogin` over each: `qr`, and `elsewhere` as in another process."""
 
-    def __init__(self, colour: Colour, make_store: Callable[[Callable[[], int]], Any], *, shared: bool) -> None:
+    def __init__(
+        self, colour: Colour, make_store: Callable[[Callable[[], int]], Any], *, shared: bool
+    ) -> None:
         self.clock = Clock()
         self.colour = colour
         self._asked: dict[str, threading.Event] = {}
-        self.ran: Counter[str] = Counter()  # by login: operations that were carried out, and their answers read
+        self.ran: Counter[str] = (
+            Counter()
+        )  # by login: operations that were carried out, and their answers read
         self._waiting = ThreadPoolExecutor(256, thread_name_prefix="suite")
         policy = replace(STANDARD, user_codes=True)
-        options = {"secret_keys": [new_key()], "verification_uri": "https://login.example/qr", "policy": policy}
-        opened = [colour.open(partial(make_store, self.clock), options, self._ran) for _ in range(1 + shared)]
+        options = {
+            "secret_keys": [new_key()],
+            "verification_uri": "https://login.example/qr",
+            "policy": policy,
+        }
+        opened = [
+            colour.open(partial(make_store, self.clock), options, self._ran)
+            for _ in range(1 + shared)
+        ]
         (self.qr, self.store), (self.elsewhere, _) = opened[0], opened[-1]
         self._desks = [desk for desk, _ in opened]
         self.core = self.qr.core
@@ -134,12 +146,18 @@ class World:
 
     def at_once(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         """All of them, let go in the same instant, by turns from here and from elsewhere: answers or errors, in their order."""
-        return self.colour.at_once([(self._desks[i % len(self._desks)], one) for i, one in enumerate(operations)])
+        return self.colour.at_once(
+            [(self._desks[i % len(self._desks)], one) for i, one in enumerate(operations)]
+        )
 
-    def park(self, login: Login, *, after: int | None = None, timeout: float = LIMIT) -> "Future[Status]":
+    def park(
+        self, login: Login, *, after: int | None = None, timeout: float = LIMIT
+    ) -> "Future[Status]":
         """A browser's wait. When this returns, it has seen the present state and has heard all that came after."""
         asked = self._asked[login.begun.login_id] = threading.Event()
-        parked = self._waiting.submit(self.qr.wait, login.begun.device_code, after=after, timeout=timeout)
+        parked = self._waiting.submit(
+            self.qr.wait, login.begun.device_code, after=after, timeout=timeout
+        )
         parked.add_done_callback(lambda _: asked.set())
         assert asked.wait(PATIENCE), "a wait did not even read the login"
         return parked

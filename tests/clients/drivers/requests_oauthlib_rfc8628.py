@@ -14,7 +14,9 @@ say("shows", text=begun["user_code"])
 while True:
     time.sleep(begun["interval"])
     try:
-        session.fetch_token(f"{ORIGIN}/token", device_code=begun["device_code"], include_client_id=True)
+        session.fetch_token(
+            f"{ORIGIN}/token", device_code=begun["device_code"], include_client_id=True
+        )
     except OAuth2Error as error:
         if error.error != "authorization_pending":
             say("stopped", why=error.error)

@@ -43,16 +43,22 @@ class Here:
         self.session = requests.Session()  # the one that asked last
         own_request, own_send = requests.Session.request, HTTPAdapter.send
 
-        def request(session: requests.Session, method: str, url: str, *args: Any, **options: Any) -> requests.Response:
+        def request(
+            session: requests.Session, method: str, url: str, *args: Any, **options: Any
+        ) -> requests.Response:
             asked = urlsplit(url)
             say_asked(method, url)
             if asked.path in beyond:
                 raise Left(url)
             self.session = session
             session.trust_env = False  # no proxy leads to this machine
-            return own_request(session, method, f"{ORIGIN}{asked.path}?{asked.query}", *args, **options)
+            return own_request(
+                session, method, f"{ORIGIN}{asked.path}?{asked.query}", *args, **options
+            )
 
-        def send(adapter: HTTPAdapter, asked: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        def send(
+            adapter: HTTPAdapter, asked: requests.PreparedRequest, *args: Any, **options: Any
+        ) -> requests.Response:
             if not str(asked.url).startswith(f"{ORIGIN}/"):  # a redirect
                 raise Left(asked.url)
             return own_send(adapter, asked, *args, **options)

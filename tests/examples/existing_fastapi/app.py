@@ -31,7 +31,11 @@ User = Annotated[str | None, Depends(user)]
 
 @app.get("/")
 def home(request: Request, name: User) -> Any:
-    return templates.TemplateResponse(request, "home.html", {"name": name}) if name else RedirectResponse("/login")
+    return (
+        templates.TemplateResponse(request, "home.html", {"name": name})
+        if name
+        else RedirectResponse("/login")
+    )
 
 
 @app.get("/login")

@@ -17,7 +17,10 @@ people.login_view = "login"
 
 class User(UserMixin):
     def __init__(self, name: str) -> None:
-        self.id, self.password = name, generate_password_hash(f"{name}'s password", "scrypt:1024:8:1")
+        self.id, self.password = (
+            name,
+            generate_password_hash(f"{name}'s password", "scrypt:1024:8:1"),
+        )
 
 
 USERS = {name: User(name) for name in ("alice", "bob")}

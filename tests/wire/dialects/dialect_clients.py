@@ -17,16 +17,17 @@ from qrlogin.core import Core
 from qrlogin.demo.client import Answer, Client
 from qrlogin.demo.dialects import tokens
 from qrlogin.demo.players import PLAYERS, Camera, Player, WeChatOpen
-from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Request, Response, wechat_open
-from qrlogin.wire.bilibili import Bilibili
-from qrlogin.wire.jd import JD
-from qrlogin.wire.rfc8628 import Rfc8628
-from qrlogin.wire.routes import known
-from qrlogin.wire.taobao import Taobao
-from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
-from qrlogin.wire.wechat import WeChat
+from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Request, Response
+from qrlogin.wire.dialects import wechat_open
+from qrlogin.wire.dialects.bilibili import Bilibili
+from qrlogin.wire.dialects.jd import JD
+from qrlogin.wire.dialects.rfc8628 import Rfc8628
+from qrlogin.wire.dialects.taobao import Taobao
+from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
+from qrlogin.wire.dialects.wechat import WeChat
+from qrlogin.wire.routes import handles
 from tests.wire.mount import ORIGIN
-from tests.wire.sites import PLACES, Application, _with_session, bare_asgi, bare_wsgi
+from tests.wire.sites import PATH_PARAMETERS, Application, _with_session, bare_asgi, bare_wsgi
 
 TYPED = replace(STANDARD, user_codes=True)
 AT_ONCE = 0.01  # seconds that a poll without news is held, where nothing is to come
@@ -69,12 +70,16 @@ class OfNative(Player):
         return str(begun.get("verification_uri_complete"))
 
     def look(self) -> str:
-        told = self.client.get(f"{self.below}/{self.id}?after={self._version}&wait={self.wait}").json
+        told = self.client.get(
+            f"{self.below}/{self.id}?after={self._version}&wait={self.wait}"
+        ).json
         self._version, self._tag = told.get("version"), told.get("scanned_by", {}).get("tag", "")
         return str(told.get("state"))
 
     def go_on(self) -> None:
-        self.client.post(f"{self.below}/{self.id}/redeem", {"acknowledged": self._tag, "op": self._op})
+        self.client.post(
+            f"{self.below}/{self.id}/redeem", {"acknowledged": self._tag, "op": self._op}
+        )
 
 
 class OfApplication(WeChatOpen):
@@ -82,11 +87,17 @@ class OfApplication(WeChatOpen):
 
     def go_on(self) -> None:
         grant = "grant_type=authorization_code"
-        told = self.client.get(f"/sns/oauth2/access_token?appid=demo&secret=x&code={self._code}&{grant}")
+        told = self.client.get(
+            f"/sns/oauth2/access_token?appid=demo&secret=x&code={self._code}&{grant}"
+        )
         self.client.bearer = str(told.json.get("access_token", ""))
 
 
-CLIENTS: Mapping[str, type[Player]] = {"native": OfNative, **PLAYERS, "wechat_open, an application": OfApplication}
+CLIENTS: Mapping[str, type[Player]] = {
+    "native": OfNative,
+    **PLAYERS,
+    "wechat_open, an application": OfApplication,
+}
 
 
 def goes_on(player: Player) -> bool:
@@ -108,7 +119,11 @@ class Near(Client):
         parts = urlsplit(request.full_url)
         body = request.data if isinstance(request.data, bytes) else b""
         kind = "application/x-www-form-urlencoded" if body else ""
-        headers = {"user-agent": "Browser 1.0", "content-type": request.get_header("Content-type", kind), "cookie": self.cookies}
+        headers = {
+            "user-agent": "Browser 1.0",
+            "content-type": request.get_header("Content-type", kind),
+            "cookie": self.cookies,
+        }
         path = unquote(parts.path).removeprefix("/")
         sent = tuple((name, value) for name, value in headers.items() if value)
         asked = Request(request.get_method(), path, parts.query, sent, body)
@@ -118,7 +133,9 @@ class Near(Client):
         answer = self.ask(asked)
         for cookie in answer.cookies:
             self.jar[cookie.key] = cookie.value
-        return Answer(answer.status, answer.body, {name.lower(): value for name, value in answer.headers})
+        return Answer(
+            answer.status, answer.body, {name.lower(): value for name, value in answer.headers}
+        )
 
     @property
     def cookies(self) -> str:
@@ -149,13 +166,16 @@ def _doors(core: Core, hold: float) -> Iterable[Dialect]:
 
 def wsgi(endpoint: Endpoint, application: Application, hold: float = AT_ONCE) -> Any:
     """All dialects at the root; the native one below /qr/, as `bare_wsgi` has it."""
-    doors = [Endpoint(endpoint._qr, dialect, max_waiting=PLACES) for dialect in _doors(endpoint._qr.core, hold)]
+    doors = [
+        Endpoint(endpoint._qr, dialect, max_waiting=PATH_PARAMETERS)
+        for dialect in _doors(endpoint._qr.core, hold)
+    ]
     native = bare_wsgi(endpoint, application)
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"].removeprefix("/")
         for door in doors:
-            if known(door.dialect.browser_routes, path):
+            if handles(door.dialect.browser_routes, path):
                 answer = door.browser(Request.from_wsgi(environ, path))
                 return _logged_in(application, path, answer).to_wsgi(start_response)
         made: Iterable[bytes] = native(environ, start_response)
@@ -166,12 +186,15 @@ def wsgi(endpoint: Endpoint, application: Application, hold: float = AT_ONCE) ->
 
 def asgi(endpoint: AsyncEndpoint, application: Application, hold: float = AT_ONCE) -> Any:
     """The same, awaited."""
-    doors = [AsyncEndpoint(endpoint._qr, dialect, max_waiting=PLACES) for dialect in _doors(endpoint._qr.core, hold)]
+    doors = [
+        AsyncEndpoint(endpoint._qr, dialect, max_waiting=PATH_PARAMETERS)
+        for dialect in _doors(endpoint._qr.core, hold)
+    ]
     native = bare_asgi(endpoint, application)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"].removeprefix("/")
-        door = next((door for door in doors if known(door.dialect.browser_routes, path)), None)
+        door = next((door for door in doors if handles(door.dialect.browser_routes, path)), None)
         if door is None:
             await native(scope, receive, send)
         elif scope["type"] == "websocket":

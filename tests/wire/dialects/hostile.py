@@ -2,8 +2,22 @@
 
 #: Values for any parameter, path or cookie: other sites, scripts, split headers, keys of Redis, ids and numbers that are none.
 HOSTILE = (
-    *("//evil.net", "\\\\evil.net", "/\\evil.net", "/%2f%2fevil.net", "https:evil.net", "https://evil.net", "/\t/evil.net"),
-    *("https://example.com@evil.net", "https://example.com.evil.net/", "https://exämple.com", "/..//evil.net", "http://[::1"),
+    *(
+        "//evil.net",
+        "\\\\evil.net",
+        "/\\evil.net",
+        "/%2f%2fevil.net",
+        "https:evil.net",
+        "https://evil.net",
+        "/\t/evil.net",
+    ),
+    *(
+        "https://example.com@evil.net",
+        "https://example.com.evil.net/",
+        "https://exämple.com",
+        "/..//evil.net",
+        "http://[::1",
+    ),
     *(
         "javascript:alert(1)",
         "data:text/html,<script>alert(1)</script>",
@@ -11,10 +25,53 @@ HOSTILE = (
         " javascript:evil",
         "https://example.com:0/",
     ),
-    *("x\r\nSet-Cookie: evil=1", "x\nevil", "x\revil", "x\x00evil", "x\x85evil", "x\u2028evil", "\ufeffevil", "\u202eevil"),
-    *('"><script>evil</script>', "'};evil();//", "</script><script>evil()", "]]><evil/>", "<!--evil", "{{target}}", "${evil}"),
-    *("*", "{}", "{b00}:evil", "?evil", "evil\r\nFLUSHALL\r\n", "A" * 22, "=" * 32, "0" * 32, "0" * 31, "f" * 64, "٣" * 32),
-    *("-1", "1e999", "NaN", "9" * 400, "0x10", "2147483648", "18446744073709551616", "\x1b[31mevil", "%", "%00", "%zz", "+", ""),
+    *(
+        "x\r\nSet-Cookie: evil=1",
+        "x\nevil",
+        "x\revil",
+        "x\x00evil",
+        "x\x85evil",
+        "x\u2028evil",
+        "\ufeffevil",
+        "\u202eevil",
+    ),
+    *(
+        '"><script>evil</script>',
+        "'};evil();//",
+        "</script><script>evil()",
+        "]]><evil/>",
+        "<!--evil",
+        "{{target}}",
+        "${evil}",
+    ),
+    *(
+        "*",
+        "{}",
+        "{b00}:evil",
+        "?evil",
+        "evil\r\nFLUSHALL\r\n",
+        "A" * 22,
+        "=" * 32,
+        "0" * 32,
+        "0" * 31,
+        "f" * 64,
+        "٣" * 32,
+    ),
+    *(
+        "-1",
+        "1e999",
+        "NaN",
+        "9" * 400,
+        "0x10",
+        "2147483648",
+        "18446744073709551616",
+        "\x1b[31mevil",
+        "%",
+        "%00",
+        "%zz",
+        "+",
+        "",
+    ),
 )
 #: What of them must never come back as it was.
 RAW = ("evil", "alert(1)", "[31m", "{{", "\u2028")
@@ -38,4 +95,14 @@ SUFFIXES = (
 )
 
 #: Values of Sec-Fetch-Site; None: not sent.
-SITES = (None, "same-origin", "same-site", "none", "cross-site", "Cross-Site", "", "cross-site ", "cross-site,same-origin")
+SITES = (
+    None,
+    "same-origin",
+    "same-site",
+    "none",
+    "cross-site",
+    "Cross-Site",
+    "",
+    "cross-site ",
+    "cross-site,same-origin",
+)

@@ -13,7 +13,15 @@ from urllib.parse import parse_qsl, urlencode
 from qrlogin.browser import MODULES
 from qrlogin.wire import Person, Request, Response
 from qrlogin.wire.routes import Route, match
-from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, Near, OfNative, client, code_of, goes_on
+from tests.wire.dialects.dialect_clients import (
+    SPEAKERS,
+    TYPED,
+    Near,
+    OfNative,
+    client,
+    code_of,
+    goes_on,
+)
 from tests.wire.mount import CREDENTIAL, ORIGIN, Colour, Mount, post
 
 #: Nothing of her may be in any answer to a browser, but for how she is shown in the native dialect.
@@ -30,23 +38,51 @@ _FORM = "application/x-www-form-urlencoded"
 #: Where no player of the demo goes by itself: requests for the other routes of each dialect.
 ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "native": (
-        *(("GET", "{id}/qr.svg"), ("GET", "{id}/qr.png"), ("GET", "{id}/events"), ("GET", "{id}/socket")),
-        *(("POST", "{id}/cancel"), ("POST", "{id}/redeem"), *(("GET", module) for module in MODULES)),
+        *(
+            ("GET", "{id}/qr.svg"),
+            ("GET", "{id}/qr.png"),
+            ("GET", "{id}/events"),
+            ("GET", "{id}/socket"),
+        ),
+        *(
+            ("POST", "{id}/cancel"),
+            ("POST", "{id}/redeem"),
+            *(("GET", module) for module in MODULES),
+        ),
     ),
     "wechat": (
-        *(("GET", "l/{id}"), ("POST", "jslogin"), ("POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0")),
-        ("GET", f"cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket={NO_TICKET}@qrticket_0&uuid={{id}}&lang=zh_CN&scan=1"),
+        *(
+            ("GET", "l/{id}"),
+            ("POST", "jslogin"),
+            ("POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0"),
+        ),
+        (
+            "GET",
+            f"cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket={NO_TICKET}@qrticket_0&uuid={{id}}&lang=zh_CN&scan=1",
+        ),
     ),
     "wechat_open": (
-        *(("GET", "connect/confirm?uuid={id}"), ("GET", f"connect/callback?code={{id}}{NO_TICKET}&state=")),
-        ("GET", f"sns/oauth2/access_token?appid=demo&secret=x&code={{id}}{NO_TICKET}&grant_type=authorization_code"),
+        *(
+            ("GET", "connect/confirm?uuid={id}"),
+            ("GET", f"connect/callback?code={{id}}{NO_TICKET}&state="),
+        ),
+        (
+            "GET",
+            f"sns/oauth2/access_token?appid=demo&secret=x&code={{id}}{NO_TICKET}&grant_type=authorization_code",
+        ),
     ),
     "taobao": (
         ("GET", "qrcodeCheck.htm?lgToken={id}"),
-        ("GET", f"member/loginByIm.do?uid=cntaobao&token={NO_TICKET}&time=1&defaulturl=https%3A%2F%2Fexample.com&webpas={{id}}"),
+        (
+            "GET",
+            f"member/loginByIm.do?uid=cntaobao&token={NO_TICKET}&time=1&defaulturl=https%3A%2F%2Fexample.com&webpas={{id}}",
+        ),
     ),
     "newlogin": (("GET", "qrcodeCheck.htm?lgToken={id}"),),
-    "rfc8628": (("GET", ".well-known/oauth-authorization-server"), ("GET", ".well-known/openid-configuration")),
+    "rfc8628": (
+        ("GET", ".well-known/oauth-authorization-server"),
+        ("GET", ".well-known/openid-configuration"),
+    ),
     "bilibili": (("GET", "h5-app/passport/login/scan?navhide=1&qrcode_key={id}&from="),),
     "jd": (("GET", "p?k={id}"), ("GET", f"uc/qrCodeTicketValidation?t={{id}}{NO_TICKET}")),
 }
@@ -72,7 +108,10 @@ class Life:
                 self.player.look()
                 self.player.go_on()
             else:
-                assert mount.phone(post(step, {"code": shown or self.code}, CREDENTIAL), CAROL).status == 200
+                assert (
+                    mount.phone(post(step, {"code": shown or self.code}, CREDENTIAL), CAROL).status
+                    == 200
+                )
         self.requests = self._possible(history)
         self._keep_secrets()
 
@@ -107,14 +146,26 @@ class Life:
         made = [self._elsewhere(*one) for one in ELSEWHERE[self.name]]
         found: dict[Route, Request] = {}
         for request in (*made, *sent):
-            found[match(self.routes, request)[0]] = replace(request, headers=self._with_cookie(request))
+            found[match(self.routes, request)[0]] = replace(
+                request, headers=self._with_cookie(request)
+            )
         return found
 
     def _elsewhere(self, method: str, address: str) -> Request:
         path, _, query = address.replace("{id}", self.code).partition("?")
-        body = b'{"acknowledged":"x","op":"oooooooooooooooooooooo"}' if path.endswith("/redeem") else b"{}"
+        body = (
+            b'{"acknowledged":"x","op":"oooooooooooooooooooooo"}'
+            if path.endswith("/redeem")
+            else b"{}"
+        )
         native = method == "POST" and self.name == "native"
-        return Request(method, path, query, (("content-type", "application/json"),) if native else (), body if native else b"")
+        return Request(
+            method,
+            path,
+            query,
+            (("content-type", "application/json"),) if native else (),
+            body if native else b"",
+        )
 
     def _with_cookie(self, request: Request) -> tuple[tuple[str, str], ...]:
         others = tuple(header for header in request.headers if header[0] != "cookie")
@@ -122,14 +173,38 @@ class Life:
 
     def _keep_secrets(self) -> None:
         """What is in the record, and what the browser alone has, is in no answer; a `scanner` is the native page's business."""
-        public = {"v", "state", "version", "context", "misses", *(("who", "scanner") if self.name == "native" else ())}
-        kept = [text for name, text in self.record.items() if name not in public and len(text) > 8 and not text.isdecimal()]
-        self.secrets = (*kept, self.device_code, self.device_code.split(".")[1], CAROL.subject, CAROL.phone)
+        public = {
+            "v",
+            "state",
+            "version",
+            "context",
+            "misses",
+            *(("shown_as", "scanner_seal") if self.name == "native" else ()),
+        }
+        kept = [
+            text
+            for name, text in self.record.items()
+            if name not in public and len(text) > 8 and not text.isdecimal()
+        ]
+        self.secrets = (
+            *kept,
+            self.device_code,
+            self.device_code.split(".")[1],
+            CAROL.subject,
+            CAROL.phone,
+        )
 
     @property
     def cookie(self) -> str:
         """The name of the login's cookie; "" where there is none."""
-        return next((name for name in self.near.jar if name.startswith("__Host-qrl-") and not name.endswith("-told")), "")
+        return next(
+            (
+                name
+                for name in self.near.jar
+                if name.startswith("__Host-qrl-") and not name.endswith("-told")
+            ),
+            "",
+        )
 
     @property
     def device_code(self) -> str:
@@ -138,8 +213,16 @@ class Life:
     def ask(self, request: Request) -> Response:
         """The answer, which the mount has found to be below 500, not to be stored, sniffed or split, and to allow no origin."""
         answer = self.mount.browser(request)
-        told = answer.body + b"\n" + b"\n".join(f"{name}: {value}".encode() for name, value in answer.headers)
-        new = [cookie.value for cookie in answer.cookies if cookie.value and re.fullmatch("__Host-qrl-[0-9a-f]{8}", cookie.key)]
+        told = (
+            answer.body
+            + b"\n"
+            + b"\n".join(f"{name}: {value}".encode() for name, value in answer.headers)
+        )
+        new = [
+            cookie.value
+            for cookie in answer.cookies
+            if cookie.value and re.fullmatch("__Host-qrl-[0-9a-f]{8}", cookie.key)
+        ]
         for secret in (*self.secrets, *new):
             assert secret.encode() not in told
         location = dict(answer.headers).get("Location", f"{ORIGIN}/")
@@ -154,7 +237,13 @@ class Life:
         answer = self.ask(request)
         assert self.asked == asked, (request, request.query, request.body)
         assert self.mount.records == before
-        assert answer.status in statuses or not statuses, (request, request.query, request.body, answer.status, answer.body)
+        assert answer.status in statuses or not statuses, (
+            request,
+            request.query,
+            request.body,
+            answer.status,
+            answer.body,
+        )
         assert answer.redeemed is None
         return answer
 
@@ -166,19 +255,33 @@ class Life:
         if after.keys() != before.keys():
             assert (request.path, answer.status) in ((self.begins, 200), ("begin", 201))
         for login_id, record in before.items():
-            changed = {name for name in {*record, *after[login_id]} if record.get(name) != after[login_id].get(name)}
+            changed = {
+                name
+                for name in {*record, *after[login_id]}
+                if record.get(name) != after[login_id].get(name)
+            }
             given_up = request.path.endswith("/cancel") and answer.status == 200
-            paced = self.name == "rfc8628" and request.path == "token" and all(name.startswith("pace_") for name in changed)
+            paced = (
+                self.name == "rfc8628"
+                and request.path == "token"
+                and all(name.startswith("pace_") for name in changed)
+            )
             assert not changed or answer.redeemed or given_up or paced, changed
         return answer
 
     def strangers(self, request: Request) -> Request:
         """The same from somebody who knows everything but the browser's secret."""
-        headers = tuple(header for header in request.headers if header[0] not in ("cookie", "authorization"))
+        headers = tuple(
+            header for header in request.headers if header[0] not in ("cookie", "authorization")
+        )
         if self.cookie:
             return replace(request, headers=headers)
         forged = self.device_code[:-1] + ("A" if self.device_code[-1] != "A" else "B")
-        return replace(request, headers=headers, body=request.body.replace(self.device_code.encode(), forged.encode()))
+        return replace(
+            request,
+            headers=headers,
+            body=request.body.replace(self.device_code.encode(), forged.encode()),
+        )
 
 
 @contextmanager
@@ -201,7 +304,9 @@ def parameters(request: Request) -> list[tuple[str, str, str]]:
 
 
 def with_parameters(request: Request, where: str, pairs: list[tuple[str, str]]) -> Request:
-    changed: dict[str, Any] = {"query": _encoded(pairs)} if where == "query" else {"body": _encoded(pairs).encode()}
+    changed: dict[str, Any] = (
+        {"query": _encoded(pairs)} if where == "query" else {"body": _encoded(pairs).encode()}
+    )
     return replace(request, **changed)
 
 
@@ -209,10 +314,14 @@ def _encoded(pairs: list[tuple[str, str]]) -> str:
     return urlencode(pairs, errors="surrogatepass")
 
 
-def set_parameter(request: Request, where: str, name: str, value: str | None, *, twice: bool = False) -> Request:
+def set_parameter(
+    request: Request, where: str, name: str, value: str | None, *, twice: bool = False
+) -> Request:
     """With another value, without it (None), or with both (`twice`)."""
     pairs = [(each, was) for place, each, was in parameters(request) if place == where]
     changed = [(each, value if each == name and value is not None else was) for each, was in pairs]
     if twice and value is not None:
         return with_parameters(request, where, [*pairs, (name, value)])
-    return with_parameters(request, where, [pair for pair in changed if value is not None or pair[0] != name])
+    return with_parameters(
+        request, where, [pair for pair in changed if value is not None or pair[0] != name]
+    )

@@ -19,16 +19,16 @@ from qrlogin.core import Core, Operation
 from qrlogin.step import Command, Reply
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
-from qrlogin.wire.bilibili import Bilibili
-from qrlogin.wire.fixed import FixedDialect
-from qrlogin.wire.jd import JD
-from qrlogin.wire.taobao import Taobao
-from qrlogin.wire.taobao_newlogin import TaobaoNewLogin
+from qrlogin.wire.dialects.bilibili import Bilibili
+from qrlogin.wire.dialects.jd import JD
+from qrlogin.wire.dialects.public_id import PublicIdDialect
+from qrlogin.wire.dialects.taobao import Taobao
+from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
 from tests.wire.clock import Clock
 from tests.wire.mount import ALICE, BOB, CREDENTIAL, JSON, KEY, NOON, ORIGIN, URI, Colour
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
-MakeDialect = Callable[[Core], FixedDialect]
+MakeDialect = Callable[[Core], PublicIdDialect]
 NOTHING = "0" * 32  # in place of somebody's credentials
 BIZ_EXT = (  # {"pds_login_result":{"accessToken":"000…","refreshToken":"000…"}}
     "eyJwZHNfbG9naW5fcmVzdWx0Ijp7ImFjY2Vzc1Rva2VuIjoiMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAiLCJyZWZyZXNoVG9rZW4iOiIw"
@@ -118,7 +118,11 @@ class House:
         assert headers["Cross-Origin-Resource-Policy"] == "same-site"
         assert headers["Cache-Control"] == "no-store"
         assert not any(name.startswith("Access-Control") for name in headers)
-        assert all(part.isascii() and part.isprintable() for header in answer.header_list() for part in header)
+        assert all(
+            part.isascii() and part.isprintable()
+            for header in answer.header_list()
+            for part in header
+        )
         assert answer.status < 500 or self.store.down
         assert b"hunter2" not in answer.body
         if answer.redeemed:
@@ -141,7 +145,9 @@ class House:
 
 
 @contextmanager
-def opened(make: MakeDialect, colour: Colour = "sync", redis_url: str | None = None) -> Iterator[House]:
+def opened(
+    make: MakeDialect, colour: Colour = "sync", redis_url: str | None = None
+) -> Iterator[House]:
     house = House(make, colour, redis_url)
     try:
         yield house
@@ -152,22 +158,32 @@ def opened(make: MakeDialect, colour: Colour = "sync", redis_url: str | None = N
 class Client:
     """A browser that speaks one dialect, and the phone that looks at it."""
 
-    dialect: ClassVar[type[FixedDialect]]
+    dialect: ClassVar[type[PublicIdDialect]]
     begins: ClassVar[str]
     polls: ClassVar[str]
     lands: ClassVar[str] = ""  # where the login is collected, if not by the poll itself
-    words: ClassVar[Mapping[str, str]]  # what a poll is told, by where the login stands; {…}: see `facts`
+    words: ClassVar[
+        Mapping[str, str]
+    ]  # what a poll is told, by where the login stands; {…}: see `facts`
 
     def __init__(self, house: House, jar: dict[str, str] | None = None) -> None:
         self.house, self.jar = house, {} if jar is None else jar
         self.code, self.text = "", ""  # the public id; what the picture says
         self.key = ""  # what is polled with: the public id, but in newlogin
 
-    def send(self, path: str, query: str = "", form: str | None = None, *headers: tuple[str, str]) -> Response:
-        sent = [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))] if self.jar else []
+    def send(
+        self, path: str, query: str = "", form: str | None = None, *headers: tuple[str, str]
+    ) -> Response:
+        sent = (
+            [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))]
+            if self.jar
+            else []
+        )
         kind = [] if form is None else [FORM]
         body = (form or "").encode()
-        answer = self.house.browser(Request("GET" if form is None else "POST", path, query, (*sent, *kind, *headers), body))
+        answer = self.house.browser(
+            Request("GET" if form is None else "POST", path, query, (*sent, *kind, *headers), body)
+        )
         self.jar |= {cookie.key: cookie.value for cookie in answer.cookies if cookie.max_age}
         return answer
 
@@ -200,7 +216,11 @@ class Client:
 
     def ticket(self, ticket: str) -> str:
         """The query that collects with this ticket."""
-        return f"t={self.code}{ticket}" if isinstance(self, OfJD) else f"webpas={self.code}&token={ticket}"
+        return (
+            f"t={self.code}{ticket}"
+            if isinstance(self, OfJD)
+            else f"webpas={self.code}&token={ticket}"
+        )
 
     def phone(self, verb: str, person: Person = ALICE) -> None:
         assert self.house.phone(verb, self.text, person).status == 200
@@ -208,7 +228,11 @@ class Client:
 
 class OfTaobao(Client):
     dialect = Taobao
-    begins, polls, lands = "qrcodelogin/generateQRCode4Login.do", "qrcodelogin/qrcodeLoginCheck.do", "member/loginByIm.do"
+    begins, polls, lands = (
+        "qrcodelogin/generateQRCode4Login.do",
+        "qrcodelogin/qrcodeLoginCheck.do",
+        "member/loginByIm.do",
+    )
     words: ClassVar = {
         "pending": '{"code":"10000","message":"login start state","success":true}',
         "scanned": '{"code":"10001","message":"mobile scan QRCode success","success":true}',
@@ -221,14 +245,20 @@ class OfTaobao(Client):
     }
 
     def begin(self, *headers: tuple[str, str]) -> Response:
-        answer = self.send(self.begins, "adUrl=&adImage=&from=tb&appkey=00000000&umid_token=C1", None, *headers)
+        answer = self.send(
+            self.begins, "adUrl=&adImage=&from=tb&appkey=00000000&umid_token=C1", None, *headers
+        )
         if answer.status == 200:
             self.code = self.key = json.loads(answer.body)["lgToken"]
             self.text = f"https://example.com/qrcodeCheck.htm?lgToken={self.code}&tbScanOpenType=Notification"
         return answer
 
     def asked(self, code: str | None = None) -> Errand:
-        query = {"lgToken": self.key if code is None else code, "defaulturl": "https://www.taobao.com", "_ksTS": "1_2"}
+        query = {
+            "lgToken": self.key if code is None else code,
+            "defaulturl": "https://www.taobao.com",
+            "_ksTS": "1_2",
+        }
         return self.polls, urlencode(query), None
 
     def errand(self) -> Errand:
@@ -255,7 +285,9 @@ class OfNewLogin(Client):
     }
 
     def begin(self, *headers: tuple[str, str]) -> Response:
-        answer = self.send(self.begins, "appName=aliyun_drive&fromSite=52&appName=aliyun_drive", None, *headers)
+        answer = self.send(
+            self.begins, "appName=aliyun_drive&fromSite=52&appName=aliyun_drive", None, *headers
+        )
         if answer.status == 200:
             data = json.loads(answer.body)["content"]["data"]
             self.key, self.text = data["ck"], data["codeContent"]
@@ -263,7 +295,9 @@ class OfNewLogin(Client):
         return answer
 
     def asked(self, code: str | None = None) -> Errand:
-        form = urlencode({"t": NOON, "ck": self.key if code is None else code, "ua": "", "isMobile": "false"})
+        form = urlencode(
+            {"t": NOON, "ck": self.key if code is None else code, "ua": "", "isMobile": "false"}
+        )
         return self.polls, "appName=aliyun_drive&fromSite=52", form
 
 
@@ -288,7 +322,9 @@ class OfBilibili(Client):
     def begin(self, *headers: tuple[str, str]) -> Response:
         answer = self.send(self.begins, "", None, *headers)
         if answer.status == 200:
-            data = json.loads(answer.body).get("data", {"qrcode_key": "", "url": ""})  # none when the store is away
+            data = json.loads(answer.body).get(
+                "data", {"qrcode_key": "", "url": ""}
+            )  # none when the store is away
             self.code, self.text = data["qrcode_key"], data["url"]
             self.key = self.code
         return answer
@@ -317,7 +353,12 @@ class OfJD(Client):
         return answer
 
     def asked(self, code: str | None = None) -> Errand:
-        query = {"appid": "133", "callback": "jQuery1234567", "token": self.key if code is None else code, "_": "1"}
+        query = {
+            "appid": "133",
+            "callback": "jQuery1234567",
+            "token": self.key if code is None else code,
+            "_": "1",
+        }
         return self.polls, urlencode(query), None
 
     def errand(self) -> Errand:
@@ -374,7 +415,8 @@ def reach(client: Client, history: str) -> None:
 COLOURS_AND_STORES: tuple[tuple[Colour, str], ...] = (("sync", "memory"), ("async", "redis"))
 #: Every client: a test that takes `kind`, `colour` and `store` runs eight times.
 EVERYWHERE = pytest.mark.parametrize(
-    ("kind", "colour", "store"), [(kind, *pair) for kind, pair in itertools.product(CLIENTS, COLOURS_AND_STORES)]
+    ("kind", "colour", "store"),
+    [(kind, *pair) for kind, pair in itertools.product(CLIENTS, COLOURS_AND_STORES)],
 )
 
 

@@ -18,7 +18,7 @@ from qrlogin import STANDARD, AsyncMemoryStore, MemoryStore, Policy
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import Awaited, Blocking
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
-from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from tests.wire.clock import Clock
 
 T = TypeVar("T")
@@ -33,7 +33,10 @@ JSON = ("content-type", "application/json")
 ADDRESS = "203.0.113.7"  # everybody here is behind one
 CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
 ALICE, BOB = Person("1", "A•••e"), Person("2", "B•b")
-KINDS = ("memory sync", "redis async")  # that each store and each colour does the same is proven elsewhere
+KINDS = (
+    "memory sync",
+    "redis async",
+)  # that each store and each colour does the same is proven elsewhere
 
 _ERROR: Final = re.compile(r"[ !#-\[\]-~]*")  # RFC 6749 section 5.2
 _CODE: Final = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}")
@@ -51,9 +54,11 @@ def registered(client: Client) -> bool:
 
 
 class Server:
-    """One process: an endpoint of the dialect and one for phones. Several may share a world's store."""
+    """One process: an endpoint of the dialect and one for phones. CombinedDialect may share a world's store."""
 
-    def __init__(self, world: "World", keys: tuple[bytes, ...], policy: Policy, **dialect: Any) -> None:
+    def __init__(
+        self, world: "World", keys: tuple[bytes, ...], policy: Policy, **dialect: Any
+    ) -> None:
         options = {"secret_keys": keys, "verification_uri": URI, "policy": policy}
         self.desk, self.store = world.colour.open(world.make_store, options, lambda _: None)
         dialect = {"clients": everybody, **dialect}
@@ -73,7 +78,9 @@ class Server:
     def ask(self, request: Request) -> Response:
         return _mannerly(request, self._call(self._browser, request))
 
-    def post(self, path: str, form: str | bytes, *headers: tuple[str, str], query: str = "") -> Response:
+    def post(
+        self, path: str, form: str | bytes, *headers: tuple[str, str], query: str = ""
+    ) -> Response:
         body = form if isinstance(form, bytes) else form.encode()
         return self.ask(Request("POST", path, query, headers or (FORM,), body, ADDRESS))
 
@@ -89,7 +96,12 @@ class World(Server):
     """A store, a clock that stands still at noon, and one process; `another` opens more."""
 
     def __init__(
-        self, kind: str, redis_url: str = "", *, policy: Policy = TYPED, wrap: Callable[[Any], Any] = lambda store: store
+        self,
+        kind: str,
+        redis_url: str = "",
+        *,
+        policy: Policy = TYPED,
+        wrap: Callable[[Any], Any] = lambda store: store,
     ) -> None:
         self.clock, self._wrap = Clock(NOON), wrap
         self.colour: Blocking | Awaited = Awaited() if kind.endswith("async") else Blocking()
@@ -106,9 +118,13 @@ class World(Server):
     def _store(self) -> Any:
         if self._kind.startswith("redis"):
             kind = AsyncRedisStore if self._kind.endswith("async") else RedisStore
-            return kind.from_url(self._url, prefix=self.prefix, now=self.clock, reread=600, timeout=10)
+            return kind.from_url(
+                self._url, prefix=self.prefix, now=self.clock, reread=600, timeout=10
+            )
         if self.memory is None:
-            self.memory = (AsyncMemoryStore if self._kind.endswith("async") else MemoryStore)(now=self.clock)
+            self.memory = (AsyncMemoryStore if self._kind.endswith("async") else MemoryStore)(
+                now=self.clock
+            )
         return self.memory
 
     def another(self, *keys: bytes, policy: Policy | None = None, **dialect: Any) -> Server:
@@ -144,14 +160,21 @@ class Device:
         self.told: dict[str, Any] = {}
 
     def begin(self, **more: str) -> dict[str, Any]:
-        answer = self.server.post("device_authorization", urlencode({"client_id": self.client_id, **more}))
+        answer = self.server.post(
+            "device_authorization", urlencode({"client_id": self.client_id, **more})
+        )
         assert answer.status == 200, answer
         self.told = read(answer)
         assert _CODE.fullmatch(self.told["user_code"])
         return self.told
 
     def poll(self, server: Server | None = None, **other: str) -> Response:
-        form = {"grant_type": GRANT_TYPE, "device_code": self.told["device_code"], "client_id": self.client_id, **other}
+        form = {
+            "grant_type": GRANT_TYPE,
+            "device_code": self.told["device_code"],
+            "client_id": self.client_id,
+            **other,
+        }
         return (server or self.server).post("token", urlencode(form))
 
     @property
@@ -178,7 +201,10 @@ def _mannerly(request: Request, answer: Response) -> Response:
     assert len(headers) == len(answer.headers), "a header is there twice"
     assert headers["Content-Type"] == "application/json; charset=utf-8"
     assert (headers["Cache-Control"], headers["Pragma"]) == ("no-store", "no-cache")
-    assert (headers["X-Content-Type-Options"], headers["Cross-Origin-Resource-Policy"]) == ("nosniff", "same-origin")
+    assert (headers["X-Content-Type-Options"], headers["Cross-Origin-Resource-Policy"]) == (
+        "nosniff",
+        "same-origin",
+    )
     assert not any(name.startswith("Access-Control") for name in headers)
     assert answer.cookies == ()
     assert (answer.redeemed is None) or (answer.status == 200 and request.path == "token")

@@ -10,7 +10,7 @@ import pytest
 from qrlogin.browser import MODULES
 from qrlogin.wire import JD, METHODS, Bilibili, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
 from qrlogin.wire.message import BODY_CAP
-from qrlogin.wire.routes import known
+from qrlogin.wire.routes import handles
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.hostile import HOSTILE, SITES, SUFFIXES
@@ -19,14 +19,21 @@ from tests.wire.mount import CREDENTIAL, ORIGIN, post, with_headers
 from tests.wire.test_requests import MALFORMED, ODD_METHODS
 
 LINKS = [
-    route for kind in (WeChat, WeChatOpen, Taobao, TaobaoNewLogin, Bilibili, JD) for route in kind.browser_routes if route.anybody
+    route
+    for kind in (WeChat, WeChatOpen, Taobao, TaobaoNewLogin, Bilibili, JD)
+    for route in kind.browser_routes
+    if route.cross_site
 ]
 EVERY = for_each_row("name", SPEAKERS)
 
 
 def open_to_all(request: Request) -> bool:
     """The one file and the documents that any page may read, and what a link in a messenger may open: nothing is anybody's."""
-    return request.path in MODULES or request.path.startswith(".well-known/") or known(LINKS, request.path)
+    return (
+        request.path in MODULES
+        or request.path.startswith(".well-known/")
+        or handles(LINKS, request.path)
+    )
 
 
 # Methods and paths
@@ -36,7 +43,9 @@ def open_to_all(request: Request) -> bool:
 def test_another_method_is_told_which_are_right(name: str) -> None:
     with lived(name, "scanned") as life:
         for request in life.requests.values():
-            right = {route.method for route, each in life.requests.items() if each.path == request.path}
+            right = {
+                route.method for route, each in life.requests.items() if each.path == request.path
+            }
             for method in (*METHODS, *ODD_METHODS):
                 if method not in right:
                     refused = life.refused(replace(request, method=method), 405)
@@ -44,7 +53,9 @@ def test_another_method_is_told_which_are_right(name: str) -> None:
                     assert (refused.body == b"") == (method == "HEAD")
             for header in ("x-http-method-override", "x-method-override", "x-http-method"):
                 if request.method == "GET" and "POST" not in right:
-                    life.refused(with_headers(replace(request, method="POST"), (header, "GET")), 405)
+                    life.refused(
+                        with_headers(replace(request, method="POST"), (header, "GET")), 405
+                    )
 
 
 @EVERY
@@ -53,15 +64,32 @@ def test_a_path_with_something_added_is_no_path(name: str) -> None:  # W16
         for request in life.requests.values():
             for suffix in SUFFIXES:
                 life.refused(replace(request, path=request.path + suffix), 404)
-            for path in (f"/{request.path}", f"./{request.path}", f"x/../{request.path}", request.path.upper() + "X"):
+            for path in (
+                f"/{request.path}",
+                f"./{request.path}",
+                f"x/../{request.path}",
+                request.path.upper() + "X",
+            ):
                 life.refused(replace(request, path=path), 404)
-        for path in ("", "/", "x" * 1_000_000, *(route.path for route in life.routes if "{" in route.path)):
+        for path in (
+            "",
+            "/",
+            "x" * 1_000_000,
+            *(route.path for route in life.routes if "{" in route.path),
+        ):
             life.refused(Request("GET", path), 404)
 
 
 # Bodies
 
-FORMS = (None, "", "text/plain", "multipart/form-data; boundary=x", "application/json", "application/x-www-form-urlencodedx")
+FORMS = (
+    None,
+    "",
+    "text/plain",
+    "multipart/form-data; boundary=x",
+    "application/json",
+    "application/x-www-form-urlencodedx",
+)
 GARBAGE = {
     **MALFORMED,
     "a parameter twice": b"ck=1&ck=1&client_id=1&client_id=1",
@@ -87,8 +115,14 @@ def test_a_body_that_is_none_of_ours(name: str) -> None:  # W2, W3
 def test_a_body_beyond_the_cap(name: str) -> None:  # W1
     with lived(name, "scanned") as life:
         for request in life.requests.values():
-            for body in (b"\x00" * (BODY_CAP + 1), request.body + b" " * BODY_CAP, (b"x=" + b"y" * BODY_CAP)[: BODY_CAP + 1]):
-                life.refused(replace(request, body=body[: BODY_CAP + 1].ljust(BODY_CAP + 1)), 400, 413)
+            for body in (
+                b"\x00" * (BODY_CAP + 1),
+                request.body + b" " * BODY_CAP,
+                (b"x=" + b"y" * BODY_CAP)[: BODY_CAP + 1],
+            ):
+                life.refused(
+                    replace(request, body=body[: BODY_CAP + 1].ljust(BODY_CAP + 1)), 400, 413
+                )
 
 
 @EVERY
@@ -120,12 +154,20 @@ def test_pages_of_other_sites_are_refused(name: str) -> None:  # W11, W12
         for request in life.requests.values():
             for origin in ORIGINS:
                 for site in SITES:
-                    sent = [(key, text) for key, text in (("origin", origin), ("sec-fetch-site", site)) if text is not None]
+                    sent = [
+                        (key, text)
+                        for key, text in (("origin", origin), ("sec-fetch-site", site))
+                        if text is not None
+                    ]
                     asked = with_headers(request, *sent)
-                    if site not in (None, "same-origin", "same-site", "none") and not open_to_all(request):
+                    if site not in (None, "same-origin", "same-site", "none") and not open_to_all(
+                        request
+                    ):
                         life.refused(asked, 403)
                     else:
-                        answer = life.changes_nothing_unsaid(asked)  # its mount asserts that no origin is allowed anything
+                        answer = life.changes_nothing_unsaid(
+                            asked
+                        )  # its mount asserts that no origin is allowed anything
                         assert b"evil" not in answer.body
             if not open_to_all(request):
                 twice = (("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-origin"))
@@ -133,7 +175,16 @@ def test_pages_of_other_sites_are_refused(name: str) -> None:  # W11, W12
                     life.refused(with_headers(request, *both), 400, 403)
 
 
-FORWARDED = ("host", "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-original-url", "x-rewrite-url", "referer", "via")
+FORWARDED = (
+    "host",
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-original-url",
+    "x-rewrite-url",
+    "referer",
+    "via",
+)
 
 
 @EVERY
@@ -167,7 +218,9 @@ def test_a_cookie_that_is_not_the_logins_own(name: str) -> None:  # W13
             return
         twin = cookie.removeprefix("__Host-")
         other = own[:-1] + ("A" if own[-1] != "A" else "B")
-        foreign = next(iter(life.ask(life.requests[life.routes[0]]).cookies)).value  # genuine, and of another login
+        foreign = next(
+            iter(life.ask(life.requests[life.routes[0]]).cookies)
+        ).value  # genuine, and of another login
         wrong = [
             f"{cookie}={foreign}",
             f"{twin}={own}",
@@ -177,7 +230,13 @@ def test_a_cookie_that_is_not_the_logins_own(name: str) -> None:  # W13
             f"{cookie}=",
             cookie,
         ]
-        wrong += [f"{cookie}={'x' * 8000}", f"{cookie}={own}x", f'{cookie}="{own}"', f"{cookie}={own},{own}", "a=b; " * 20_000]
+        wrong += [
+            f"{cookie}={'x' * 8000}",
+            f"{cookie}={own}x",
+            f'{cookie}="{own}"',
+            f"{cookie}={own},{own}",
+            "a=b; " * 20_000,
+        ]
         wrong += [
             f"{cookie}=\x00{own}",
             f"{cookie}={own.upper()}",
@@ -191,7 +250,10 @@ def test_a_cookie_that_is_not_the_logins_own(name: str) -> None:  # W13
         assert met
         for request in met:
             headers = tuple(header for header in request.headers if header[0] != "cookie")
-            told = {life.refused(replace(request, headers=(*headers, ("cookie", line)))) for line in wrong}
+            told = {
+                life.refused(replace(request, headers=(*headers, ("cookie", line))))
+                for line in wrong
+            }
             assert len(told) == 1, "strangers are all told the same"
             for line in (
                 f"{cookie}={own}; {cookie}={other}",
@@ -216,7 +278,10 @@ def test_a_cookie_from_before_is_not_taken_for_a_new_login(name: str) -> None:  
             assert life.device_code not in str([cookie.value for cookie in begun.cookies])
 
 
-@for_each_row("told", ["", "-1", "9" * 16, "9" * 5000, "1e3", "٣", "x", "1; x", "0x1", " 1", "999999999999999"])
+@for_each_row(
+    "told",
+    ["", "-1", "9" * 16, "9" * 5000, "1e3", "٣", "x", "1; x", "0x1", " 1", "999999999999999"],
+)
 def test_a_cursor_that_is_none(told: str) -> None:
     with lived("wechat", "scanned") as life:
         request = next(each for each in life.requests.values() if each.path.endswith("/login"))
@@ -251,12 +316,16 @@ def test_nothing_is_answered_from_a_cache_or_in_part(name: str) -> None:  # W16,
             for header, value in CACHES.items():
                 answer = life.changes_nothing_unsaid(with_headers(request, (header, value)))
                 assert answer.status == plain.status
-                assert name == "rfc8628" or len(answer.headers) == len(plain.headers)  # which says "slow down", by and by
+                assert name == "rfc8628" or len(answer.headers) == len(
+                    plain.headers
+                )  # which says "slow down", by and by
                 assert bool(answer.body) == bool(plain.body)
 
 
 @EVERY
-def test_nothing_that_is_sent_gets_into_a_log_or_in_front_of_a_person(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_that_is_sent_gets_into_a_log_or_in_front_of_a_person(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """W18, W31. The one thing of a request that a person sees is the browser's name for itself, and for a device its scope."""
     caplog.set_level(logging.DEBUG)
     with lived(name, "pending") as life:
@@ -264,11 +333,18 @@ def test_nothing_that_is_sent_gets_into_a_log_or_in_front_of_a_person(name: str,
         agent = ("user-agent", "evil\r\n\x1b[31m\u202e<b>\x00" + "A" * 64_000)
         request = replace(life.requests[life.routes[0]], headers=())
         request = with_headers(
-            request, *(header for header in life.requests[life.routes[0]].headers if header[0] == "content-type")
+            request,
+            *(
+                header
+                for header in life.requests[life.routes[0]].headers
+                if header[0] == "content-type"
+            ),
         )
         before = {*mount.records}
         life.changes_nothing_unsaid(with_headers(request, agent))
-        (new,) = (each for each in mount.records.keys() - before if "context" in mount.records[each])
+        (new,) = (
+            each for each in mount.records.keys() - before if "context" in mount.records[each]
+        )
         context = mount.records[new]["context"]
         assert context.isascii()
         assert context.isprintable()

@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from qrlogin import MemoryStore, QRLogin, Redeemed, codes
+from qrlogin import MemoryStore, QRLogin, Redeemed, seals
 from qrlogin.codes import FIXED, fixed_as_base64
 from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
-from qrlogin.wire.rfc8628 import GRANT_TYPE
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, OfNative
 from tests.wire.dialects.lifecycle import CAROL, Life
@@ -41,9 +41,13 @@ NEW = '{"content":{"data":{"qrCodeStatus":"EXPIRED","resultCode":100},"status":0
 DATA = '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"'
 MEMBER = "member/loginByIm.do"
 LANDS = "cgi-bin/mmwebwx-bin/webwxnewloginpage"
-EXCHANGE = "sns/oauth2/access_token?appid=demo&secret=x&grant_type=authorization_code&code={code}{ticket}"
+EXCHANGE = (
+    "sns/oauth2/access_token?appid=demo&secret=x&grant_type=authorization_code&code={code}{ticket}"
+)
 REDEEM = '{"acknowledged":"{scanner}","op":"op-of-a-stranger-"}'
-NO_LOGIN = "<error><ret>400</ret><message>There is no such login. Show a new code.</message></error>"
+NO_LOGIN = (
+    "<error><ret>400</ret><message>There is no such login. Show a new code.</message></error>"
+)
 
 #: Every request by which each dialect watches, collects or ends a login: address, body ("" sends none), and how it says no.
 ATTEMPTS: dict[str, tuple[tuple[str, str, Said], ...]] = {
@@ -65,7 +69,11 @@ ATTEMPTS: dict[str, tuple[tuple[str, str, Said], ...]] = {
     ),
     "wechat_open": (
         ("connect/l/qrconnect?uuid={code}", "", told("window.wx_errcode=402;window.wx_code='';")),
-        ("connect/l/qrconnect?uuid={code}&last=404&f=json", "", told('{"wx_errcode":402,"wx_code":""}')),
+        (
+            "connect/l/qrconnect?uuid={code}&last=404&f=json",
+            "",
+            told('{"wx_errcode":402,"wx_code":""}'),
+        ),
         ("connect/callback?code={code}{ticket}", "", unknown),
         (EXCHANGE, "", told('{"errcode":40029,"errmsg":"invalid code"}')),
     ),
@@ -73,7 +81,9 @@ ATTEMPTS: dict[str, tuple[tuple[str, str, Said], ...]] = {
         (
             "qrcodelogin/qrcodeLoginCheck.do?lgToken={code}",
             "",
-            told('{"code":"10004","message":"QRCode expired!code=1, msg=data not exist","success":true}'),
+            told(
+                '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist","success":true}'
+            ),
         ),
         (f"{MEMBER}?token={{ticket}}&webpas={{code}}", "", unknown),
     ),
@@ -92,14 +102,17 @@ ATTEMPTS: dict[str, tuple[tuple[str, str, Said], ...]] = {
     "rfc8628": (
         (
             "token",
-            urlencode({"grant_type": GRANT_TYPE, "client_id": "demo"}) + "&device_code={device_code}",
+            urlencode({"grant_type": GRANT_TYPE, "client_id": "demo"})
+            + "&device_code={device_code}",
             lambda answer: answer.status == 400 and error(answer) == "invalid_grant",
         ),
     ),
 }
 COLLECT = (LANDS, "connect/callback", EXCHANGE[:22], MEMBER, "uc/", "{login_id}/redeem")
 #: A dialect has no colour, so half of them are asked through one shell and half through the other.
-HOMES = pytest.mark.parametrize(("home", "colour"), list(zip(SPEAKERS, itertools.cycle(get_args(Colour)), strict=False)))
+HOMES = pytest.mark.parametrize(
+    ("home", "colour"), list(zip(SPEAKERS, itertools.cycle(get_args(Colour)), strict=False))
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,9 @@ class Spoils:
 
     def cookies(self, *login_ids: str) -> str:
         """The secret under the name of its own login, and of these."""
-        names = {hashlib.sha256(each.encode()).hexdigest()[:8] for each in (self.login_id, *login_ids)}
+        names = {
+            hashlib.sha256(each.encode()).hexdigest()[:8] for each in (self.login_id, *login_ids)
+        }
         return "; ".join(f"__Host-qrl-{name}={self.device_code}" for name in names)
 
     def requests(self, name: str, named: str) -> Iterator[tuple[Request, Said]]:
@@ -126,7 +141,9 @@ class Spoils:
         is the login that the public id leads to.
         """
         found = self.cookies(named)
-        for (address, body, said), code in itertools.product(ATTEMPTS[name], (self.code, fixed_as_base64(self.code))):
+        for (address, body, said), code in itertools.product(
+            ATTEMPTS[name], (self.code, fixed_as_base64(self.code))
+        ):
             known = {
                 "{login_id}": self.login_id,
                 "{code}": code,
@@ -138,8 +155,15 @@ class Spoils:
             for place, value in known.items():
                 address, body = address.replace(place, value), body.replace(place, value)
             path, _, query = address.partition("?")
-            kind = [("content-type", "application/json") if body.startswith("{") else FORM] if body else []
-            method, bearer = "POST" if body else "GET", ("authorization", f"Bearer {self.device_code}")
+            kind = (
+                [("content-type", "application/json") if body.startswith("{") else FORM]
+                if body
+                else []
+            )
+            method, bearer = (
+                "POST" if body else "GET",
+                ("authorization", f"Bearer {self.device_code}"),
+            )
             for where in ((("cookie", found),), (bearer,), (("cookie", found), bearer)):
                 yield Request(method, path, query, (*kind, *where), body.encode()), said
 
@@ -162,12 +186,15 @@ class Street:
         self.life = Life(self.mount, home, history)
         self._qr, self._heard = self.mount.endpoint._qr, list[Response]()
         self.life.near.ask, self.life.near.dry = self._listen, False
-        device, scanner = self._qr.core.device(self.life.device_code), self.life.record.get("scanner", "")
+        device, scanner = (
+            self._qr.core.read_device_code(self.life.device_code),
+            self.life.record.get("scanner_seal", ""),
+        )
         self.spoils = Spoils(
             self.life.login_id,
             self.life.device_code,
             code=_hexadecimal(self.life.code if FIXED in device.flags else _of_another_login()),
-            ticket=codes.ticket(device.key, device.login_id, scanner),
+            ticket=seals.ticket(device.key, device.login_id, scanner),
             scanner=scanner or "nobody",
         )
 
@@ -177,7 +204,7 @@ class Street:
 
     def attempts(self, name: str) -> Iterator[tuple[Request, Said]]:
         """All requests for the login at this dialect's door, each with the way in which it says no."""
-        return self.spoils.requests(name, self._qr.core.fixed(self.spoils.code))
+        return self.spoils.requests(name, self._qr.core.login_id_of(self.spoils.code))
 
     def ask(self, name: str, request: Request) -> Response:
         kind: Any = Endpoint if isinstance(self._qr, QRLogin) else AsyncEndpoint
@@ -197,7 +224,9 @@ class Street:
 @HOMES
 @for_each_row("history", ["pending", "scanned", "confirmed", "denied", "redeemed"])
 @for_each_row("other", SPEAKERS)
-def test_no_other_dialect_shows_collects_or_ends_a_login(home: str, other: str, history: str, colour: Colour) -> None:
+def test_no_other_dialect_shows_collects_or_ends_a_login(
+    home: str, other: str, history: str, colour: Colour
+) -> None:
     if other == home:
         return
     street = Street(colour, home, history)
@@ -226,7 +255,10 @@ def test_the_same_requests_at_home_are_answered(home: str, colour: Colour) -> No
             answers = [
                 (street.ask(home, request), said_no)
                 for request, said_no in street.attempts(home)
-                if request.path == ATTEMPTS[home][i][0].partition("?")[0].replace("{login_id}", street.life.login_id)
+                if request.path
+                == ATTEMPTS[home][i][0]
+                .partition("?")[0]
+                .replace("{login_id}", street.life.login_id)
             ]
             assert any(not said_no(answer) for answer, said_no in answers)
             watches = home in ("bilibili", "newlogin", "rfc8628")  # there the poll is what collects
@@ -237,8 +269,13 @@ def test_the_same_requests_at_home_are_answered(home: str, colour: Colour) -> No
 # The clients of one dialect
 
 
-@for_each_row("mine, theirs", [("tv", "kiosk"), ("tv", "tv "), ("tv", "TV"), ("a", "a:b"), ("Rfc8628:tv", "tv")])
-def test_a_client_of_oauth_collects_its_own_logins_only(mine: str, theirs: str, colour: Colour) -> None:
+@for_each_row(
+    "mine, theirs",
+    [("tv", "kiosk"), ("tv", "tv "), ("tv", "TV"), ("a", "a:b"), ("Rfc8628:tv", "tv")],
+)
+def test_a_client_of_oauth_collects_its_own_logins_only(
+    mine: str, theirs: str, colour: Colour
+) -> None:
     with World(f"memory {colour}") as world:
         for one, other in ((mine, theirs), (theirs, mine)):
             device, stranger = Device(world, one), Device(world, other)
@@ -251,25 +288,37 @@ def test_a_client_of_oauth_collects_its_own_logins_only(mine: str, theirs: str, 
                     assert (poll.status, error(poll), poll.redeemed) == (400, "invalid_grant", None)
             found = device.poll()
             assert found.redeemed is not None
-            assert (found.status, found.tokens_wanted, found.redeemed.replayed) == (200, True, False)
+            assert (found.status, found.tokens_wanted, found.redeemed.replayed) == (
+                200,
+                True,
+                False,
+            )
             again = stranger.poll()
             assert (again.status, error(again), again.redeemed) == (400, "invalid_grant", None)
 
 
-@for_each_row("mine, theirs", [("wx1", "wx2"), ("wx1", "WX1"), ("wx1", ""), ("", "wx1"), ("wx", "wx1")])
-def test_an_application_exchanges_its_own_codes_only(mine: str, theirs: str, colour: Colour) -> None:
+@for_each_row(
+    "mine, theirs", [("wx1", "wx2"), ("wx1", "WX1"), ("wx1", ""), ("", "wx1"), ("wx", "wx1")]
+)
+def test_an_application_exchanges_its_own_codes_only(
+    mine: str, theirs: str, colour: Colour
+) -> None:
     def ask(appid: str) -> Response:
         form = {"appid": appid, "secret": "x", "code": code, "grant_type": "authorization_code"}
         return mount.browser(Request("GET", "sns/oauth2/access_token", urlencode(form), cookie))
 
-    with Mount(colour, make=lambda core: wechat_open(core, clients=lambda appid, secret: True)) as mount:
+    with Mount(
+        colour, make=lambda core: wechat_open(core, clients=lambda appid, secret: True)
+    ) as mount:
         begun = mount.browser(Request("GET", "connect/qrconnect", urlencode({"appid": mine})))
         (device_cookie,) = begun.cookies
         cookie = (("cookie", f"{device_cookie.key}={device_cookie.value}"),)
         uuid = begun.body.decode().partition("/connect/qrcode/")[2][:32]
         for step in ("scan", "confirm"):
             assert mount.phone(post(step, {"code": uuid}, CREDENTIAL), CAROL).status == 200
-        said = read(mount.browser(Request("GET", "connect/l/qrconnect", f"uuid={uuid}&f=json", cookie)))
+        said = read(
+            mount.browser(Request("GET", "connect/l/qrconnect", f"uuid={uuid}&f=json", cookie))
+        )
         code = said["wx_code"]
         before, asked = mount.records, len(mount.store.calls)
         refused = ask(theirs)

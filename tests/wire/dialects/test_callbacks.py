@@ -10,7 +10,7 @@ import pytest
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import Request, Response, Rfc8628, WeChatOpen
-from qrlogin.wire.rfc8628 import GRANT_TYPE
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import TYPED, everybody
 from tests.wire.dialects.rfc8628_server import FORM
@@ -56,7 +56,9 @@ TAKEN: dict[str, Callable[[Core, Any], object]] = {
 
 @for_each_row("take", TAKEN.values())
 @for_each_row("callback", AWAITED.values())
-def test_what_is_awaited_is_refused_at_construction(take: Callable[[Core, Any], object], callback: Callable[..., Any]) -> None:
+def test_what_is_awaited_is_refused_at_construction(
+    take: Callable[[Core, Any], object], callback: Callable[..., Any]
+) -> None:
     core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
     with pytest.raises(Misconfigured, match="answers from memory"):
         take(core, callback)
@@ -115,7 +117,9 @@ EVERY = for_each_row("made", NO_YES.values())
 
 
 @EVERY
-def test_only_true_lets_a_client_of_oauth_in(made: Callable[[Closing], Callable[..., Any]], colour: Colour) -> None:
+def test_only_true_lets_a_client_of_oauth_in(
+    made: Callable[[Closing], Callable[..., Any]], colour: Colour
+) -> None:
     closing, asked = Closing(), []
 
     def clients(*given: object) -> Any:
@@ -123,7 +127,9 @@ def test_only_true_lets_a_client_of_oauth_in(made: Callable[[Closing], Callable[
         return callback(*given)
 
     def ask(path: str, **form: str) -> Response:
-        return mount.browser(Request("POST", path, "", (FORM,), urlencode({"client_id": "tv", **form}).encode()))
+        return mount.browser(
+            Request("POST", path, "", (FORM,), urlencode({"client_id": "tv", **form}).encode())
+        )
 
     with Mount(colour, policy=TYPED, make=lambda core: Rfc8628(core, clients=clients)) as mount:
         callback: Callable[..., Any] = everybody
@@ -134,7 +140,11 @@ def test_only_true_lets_a_client_of_oauth_in(made: Callable[[Closing], Callable[
         before, calls = mount.records, len(mount.store.calls)
         token = {"grant_type": GRANT_TYPE, "device_code": begun["device_code"]}
         for refused in (ask("device_authorization"), ask("token", **token)):
-            assert (refused.status, read(refused)["error"], refused.redeemed) == (401, "invalid_client", None)
+            assert (refused.status, read(refused)["error"], refused.redeemed) == (
+                401,
+                "invalid_client",
+                None,
+            )
         assert (mount.records, len(mount.store.calls), len(asked)) == (before, calls, 3)
         closing.close()
         callback = everybody
@@ -142,7 +152,9 @@ def test_only_true_lets_a_client_of_oauth_in(made: Callable[[Closing], Callable[
 
 
 @EVERY
-def test_only_true_lets_an_applications_server_in(made: Callable[[Closing], Callable[..., Any]], colour: Colour) -> None:
+def test_only_true_lets_an_applications_server_in(
+    made: Callable[[Closing], Callable[..., Any]], colour: Colour
+) -> None:
     closing = Closing()
 
     def exchange() -> Response:
@@ -158,7 +170,9 @@ def test_only_true_lets_an_applications_server_in(made: Callable[[Closing], Call
         uuid = begun.body.decode().partition("/connect/qrcode/")[2][:32]
         for step in ("scan", "confirm"):
             assert mount.phone(post(step, {"code": uuid}, CREDENTIAL)).status == 200
-        wx_code = read(mount.browser(Request("GET", "connect/l/qrconnect", f"uuid={uuid}&f=json", cookie)))["wx_code"]
+        wx_code = read(
+            mount.browser(Request("GET", "connect/l/qrconnect", f"uuid={uuid}&f=json", cookie))
+        )["wx_code"]
         callback, before = made(closing), mount.records
         refused = exchange()
         assert (read(refused)["errcode"], refused.redeemed, mount.records) == (40125, None, before)
@@ -168,14 +182,18 @@ def test_only_true_lets_an_applications_server_in(made: Callable[[Closing], Call
 
 
 @EVERY
-def test_only_true_registers_an_address(made: Callable[[Closing], Callable[..., Any]], colour: Colour) -> None:
+def test_only_true_registers_an_address(
+    made: Callable[[Closing], Callable[..., Any]], colour: Colour
+) -> None:
     closing = Closing()
 
     def redirect_uris(*given: str) -> Any:
         return callback(*given)
 
     with Mount(colour, make=lambda core: WeChatOpen(core, redirect_uris=redirect_uris)) as mount:
-        page = Request("GET", "connect/qrconnect", urlencode({"appid": "wx1", "redirect_uri": NEIGHBOUR}))
+        page = Request(
+            "GET", "connect/qrconnect", urlencode({"appid": "wx1", "redirect_uri": NEIGHBOUR})
+        )
         callback = made(closing)
         assert (mount.browser(page).status, mount.records) == (400, {})
         closing.close()

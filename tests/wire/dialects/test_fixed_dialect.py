@@ -6,14 +6,24 @@ import pytest
 
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
-from qrlogin.wire import JD, Bilibili, Endpoint, Request, Response, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
-from qrlogin.wire.fixed import FixedDialect, Handler, script
+from qrlogin.wire import (
+    JD,
+    Bilibili,
+    Endpoint,
+    Request,
+    Response,
+    Taobao,
+    TaobaoNewLogin,
+    WeChat,
+    WeChatOpen,
+)
+from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect, script
 from qrlogin.wire.routes import Route
 from tests.tables import for_each_row
 from tests.wire.dialects.lifecycle import HISTORIES, lived
 from tests.wire.mount import KEY, URI, Colour, Mount, get, with_headers
 
-KINDS: dict[str, type[FixedDialect]] = {
+KINDS: dict[str, type[PublicIdDialect]] = {
     "bilibili": Bilibili,
     "jd": JD,
     "taobao": Taobao,
@@ -34,7 +44,7 @@ def core() -> Core:
 ONE, TWO = Route("GET", "one", "It begins"), Route("GET", "two", "It ends")
 
 
-class Own(FixedDialect):
+class Own(PublicIdDialect):
     """A route for each handler, and a handler for each route."""
 
     browser_routes: tuple[Route, ...] = (ONE, TWO)
@@ -67,10 +77,21 @@ def test_one_that_is_whole_answers(core: Core) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "missing"), [(NoHandler, "two"), (NoRoute, "three"), (Misspelled, "two"), (Misspelled, "tow"), (Nothing, "one")]
+    ("kind", "missing"),
+    [
+        (NoHandler, "two"),
+        (NoRoute, "three"),
+        (Misspelled, "two"),
+        (Misspelled, "tow"),
+        (Nothing, "one"),
+    ],
 )
-def test_a_route_without_a_handler_is_refused_at_construction(kind: type[Own], missing: str, core: Core) -> None:
-    with pytest.raises(TypeError, match=f"{kind.__name__} has a route without a handler.*'{missing}'"):
+def test_a_route_without_a_handler_is_refused_at_construction(
+    kind: type[Own], missing: str, core: Core
+) -> None:
+    with pytest.raises(
+        TypeError, match=f"{kind.__name__} has a route without a handler.*'{missing}'"
+    ):
         kind(core)
 
 
@@ -89,21 +110,44 @@ def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
 @for_each_row(
     "landing",
     [
-        *("/a\r\nSet-Cookie: a=b", "/a\n", "/a\r", "\n/a", "/\x00", "/\t/evil.example", "/ a", "/\x7f"),
+        *(
+            "/a\r\nSet-Cookie: a=b",
+            "/a\n",
+            "/a\r",
+            "\n/a",
+            "/\x00",
+            "/\t/evil.example",
+            "/ a",
+            "/\x7f",
+        ),
         *("/caf\u00e9", "/\u8d26\u6237", "/\uff0fevil.example", "/a\u2028b", "/\u0661"),
         *("\\evil.example", "/\\evil.example", "\\\\evil.example", "/a\\b"),
         *("//evil.example", "//evil.example/a", "///evil.example", "//", "//@evil.example"),
-        *("evil.example", "a", "", "?a", "#a", "@evil.example", ":8443/", ".evil.example", "https://evil.example/"),
+        *(
+            "evil.example",
+            "a",
+            "",
+            "?a",
+            "#a",
+            "@evil.example",
+            ":8443/",
+            ".evil.example",
+            "https://evil.example/",
+        ),
         *('/"', "/<b>", "/`", "/{a}", "/|", "/^"),
     ],
 )
-def test_a_landing_is_a_path_of_this_site_and_cannot_be_mistaken(name: str, landing: str, core: Core) -> None:
+def test_a_landing_is_a_path_of_this_site_and_cannot_be_mistaken(
+    name: str, landing: str, core: Core
+) -> None:
     with pytest.raises(Misconfigured, match="landing must be a path of this site"):
         KINDS[name](core, landing=landing)
 
 
 @EVERY
-@for_each_row("landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"])
+@for_each_row(
+    "landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"]
+)
 def test_an_ordinary_one_is_used_as_it_stands(name: str, landing: str, core: Core) -> None:
     assert KINDS[name](core, landing=landing).landing == f"https://example.com{landing}"
 
@@ -121,19 +165,27 @@ def told(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
 
 @EVERY
 @for_each_row("history", HISTORIES)
-def test_only_what_a_camera_opens_is_open_to_other_sites(name: str, history: str, colour: Colour) -> None:
+def test_only_what_a_camera_opens_is_open_to_other_sites(
+    name: str, history: str, colour: Colour
+) -> None:
     with lived(name, history, colour) as life:
         assert life.requests.keys() == set(KINDS[name].browser_routes)
         opened = []
         for route, request in life.requests.items():
-            if route.anybody:
+            if route.cross_site:
                 answer = life.refused(sent_by("cross-site", request), 302)
                 assert told(answer) == told(life.refused(request, 302))
                 assert dict(answer.headers)["Location"].startswith(f"{URI}/")
                 assert answer.cookies == ()
                 opened.append(request.path)
             else:
-                for site in ("cross-site", "cross-site, same-origin", "Same-Origin", "", "anything"):
+                for site in (
+                    "cross-site",
+                    "cross-site, same-origin",
+                    "Same-Origin",
+                    "",
+                    "anything",
+                ):
                     assert b"forbidden" in life.refused(sent_by(site, request), 403).body
         assert len(opened) == 1
 
@@ -142,29 +194,43 @@ def test_only_what_a_camera_opens_is_open_to_other_sites(name: str, history: str
 def test_a_stranger_may_open_it_too(name: str) -> None:
     """A phone's browser has no cookie, and learns nothing but where to go on: of a code that was never drawn, not even that."""
     with lived(name, "pending") as life:
-        (request,) = (request for route, request in life.requests.items() if route.anybody)
+        (request,) = (request for route, request in life.requests.items() if route.cross_site)
         stranger = sent_by("cross-site", life.strangers(request))
         assert life.refused(stranger, 302).cookies == ()
         code = life.code
         forged = (
-            code[:-3] + ("A" if code[-3] != "A" else "B") + code[-2:] if code.endswith("=") else code[:-1] + "0g"[code[-1] == "0"]
+            code[:-3] + ("A" if code[-3] != "A" else "B") + code[-2:]
+            if code.endswith("=")
+            else code[:-1] + "0g"[code[-1] == "0"]
         )
         life.refused(
-            Request(stranger.method, stranger.path.replace(code, forged), stranger.query.replace(code, forged), stranger.headers),
+            Request(
+                stranger.method,
+                stranger.path.replace(code, forged),
+                stranger.query.replace(code, forged),
+                stranger.headers,
+            ),
             404,
         )
 
 
 @EVERY
 def test_a_route_is_nobodys_else_unless_it_says_so(name: str) -> None:
-    assert not Route("GET", "a", "b").anybody
-    assert [route.method for route in KINDS[name].browser_routes if route.anybody] == ["GET"]
+    assert not Route("GET", "a", "b").cross_site
+    assert [route.method for route in KINDS[name].browser_routes if route.cross_site] == ["GET"]
 
 
 def test_a_route_of_ones_own_may_be_anybodys(colour: Colour) -> None:
     class Open(Own):
-        browser_routes: tuple[Route, ...] = (ONE, Route("GET", "two", "Any page may lead here", anybody=True))
+        browser_routes: tuple[Route, ...] = (
+            ONE,
+            Route("GET", "two", "Any page may lead here", cross_site=True),
+        )
 
     with Mount(colour, make=Open) as mount:
-        assert [mount.browser(sent_by("cross-site", get(path))).status for path in ("one", "two")] == [403, 200]
-        assert [mount.browser(sent_by("same-origin", get(path))).status for path in ("one", "two")] == [200, 200]
+        assert [
+            mount.browser(sent_by("cross-site", get(path))).status for path in ("one", "two")
+        ] == [403, 200]
+        assert [
+            mount.browser(sent_by("same-origin", get(path))).status for path in ("one", "two")
+        ] == [200, 200]

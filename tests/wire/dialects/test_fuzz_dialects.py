@@ -53,9 +53,14 @@ def test_a_parameter_twice(name: str) -> None:  # W6
                 plain = life.ask(request)
                 for other in (value, "x", ""):
                     twice = set_parameter(request, where, parameter, other, twice=True)
-                    if request.path != life.begins and (plain.status, plain.body) != (without.status, without.body):
+                    if request.path != life.begins and (plain.status, plain.body) != (
+                        without.status,
+                        without.body,
+                    ):
                         empty = other == "" and where == "query"  # is none, RFC 6749 section 3.1
-                        life.refused(twice, *(() if empty else (400,))) if not empty else life.ask(twice)
+                        life.refused(twice, *(() if empty else (400,))) if not empty else life.ask(
+                            twice
+                        )
                     else:
                         life.changes_nothing_unsaid(twice)
 
@@ -68,13 +73,28 @@ def test_a_parameter_of_the_form_in_the_address(name: str) -> None:
                 if where == "body" and parameter != "t":  # which is not looked at
                     query = f"{parameter}={quote(value)}"
                     life.refused(replace(request, query=query), 400)
-                    life.refused(replace(set_parameter(request, where, parameter, None), query=query), 400)
+                    life.refused(
+                        replace(set_parameter(request, where, parameter, None), query=query), 400
+                    )
 
 
 #: What some client of some dialect adds, or somebody else; together, but for the one that is refused if it leads elsewhere.
 ADDED = (
     ("redirect_uri",),
-    ("defaulturl", "state", "lang", "uid", "next", "scope", "self_redirect", "f", "fun", "last", "style", "umid_token"),
+    (
+        "defaulturl",
+        "state",
+        "lang",
+        "uid",
+        "next",
+        "scope",
+        "self_redirect",
+        "f",
+        "fun",
+        "last",
+        "style",
+        "umid_token",
+    ),
 )
 
 
@@ -84,8 +104,14 @@ def test_hostile_values_in_parameters_that_clients_may_add(name: str) -> None:  
         for request in (life.strangers(each) for each in life.requests.values()):
             for value in HOSTILE:
                 for added in ADDED:
-                    others = [parameter for parameter in added if f"{parameter}=" not in request.query]
-                    query = "&".join(filter(None, (request.query, *(f"{each}={quote(value)}" for each in others))))
+                    others = [
+                        parameter for parameter in added if f"{parameter}=" not in request.query
+                    ]
+                    query = "&".join(
+                        filter(
+                            None, (request.query, *(f"{each}={quote(value)}" for each in others))
+                        )
+                    )
                     _not_repeated(life.changes_nothing_unsaid(replace(request, query=query)), value)
 
 
@@ -96,10 +122,14 @@ def test_hostile_values_reach_nothing_and_do_not_come_back(name: str) -> None:  
             for request in (life.strangers(each) for each in life.requests.values()):
                 for value in HOSTILE:
                     for where, parameter, _ in parameters(request):
-                        answer = life.changes_nothing_unsaid(set_parameter(request, where, parameter, value))
+                        answer = life.changes_nothing_unsaid(
+                            set_parameter(request, where, parameter, value)
+                        )
                         _not_repeated(answer, value)
                         assert answer.redeemed is None
-                    answer = life.refused(replace(request, path=request.path.replace(life.code, value) + "x"), 404)
+                    answer = life.refused(
+                        replace(request, path=request.path.replace(life.code, value) + "x"), 404
+                    )
                     _not_repeated(answer, value)
 
 
@@ -121,8 +151,25 @@ def test_forged_ids_do_not_reach_the_store(name: str) -> None:  # W7, W19, W39
     with lived(name, "confirmed") as life:
         code = life.code
         last = "A" if code[-1] != "A" else "B"
-        spelled = (code[:-1] + last, code.upper() + "=", code + "=", code[:-1], f" {code}", f"{code}\n", f"{code}\x00", code * 2)
-        junk = (*spelled, *HOSTILE, "x" * 10_000, "." * 4000, f"{code},{code}", f"{code[:-2]}٣٣", life.device_code + "x")
+        spelled = (
+            code[:-1] + last,
+            code.upper() + "=",
+            code + "=",
+            code[:-1],
+            f" {code}",
+            f"{code}\n",
+            f"{code}\x00",
+            code * 2,
+        )
+        junk = (
+            *spelled,
+            *HOSTILE,
+            "x" * 10_000,
+            "." * 4000,
+            f"{code},{code}",
+            f"{code[:-2]}٣٣",
+            life.device_code + "x",
+        )
         for request in life.requests.values():
             for forged in junk:
                 if forged == code or request.path == life.begins:
@@ -131,7 +178,9 @@ def test_forged_ids_do_not_reach_the_store(name: str) -> None:  # W7, W19, W39
                     if code in value:
                         given = value.replace(code, forged)
                         changed = set_parameter(request, where, parameter, given)
-                        if name == "jd" and given.startswith(code):  # one that is genuine, with a wrong ticket behind it
+                        if name == "jd" and given.startswith(
+                            code
+                        ):  # one that is genuine, with a wrong ticket behind it
                             assert life.changes_nothing_unsaid(changed).redeemed is None
                         else:
                             life.refused(changed)
@@ -150,7 +199,9 @@ def test_long_parameters(name: str) -> None:  # W8
         for request in life.requests.values():
             for where, parameter, _ in parameters(request):
                 for filling in FILLINGS:
-                    life.changes_nothing_unsaid(_filled(request, where, parameter, (filling * 10_000)[:10_000]))
+                    life.changes_nothing_unsaid(
+                        _filled(request, where, parameter, (filling * 10_000)[:10_000])
+                    )
 
 
 @EVERY
@@ -164,14 +215,18 @@ def test_long_queries_take_no_more_memory_than_their_length(name: str) -> None:
                 life.changes_nothing_unsaid(changed)
                 most = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
-                assert most < 4 * size, request.path  # read as it is, %2f alone would take the standard library 77 bytes each
+                assert most < 4 * size, (
+                    request.path
+                )  # read as it is, %2f alone would take the standard library 77 bytes each
 
 
 def _filled(request: Request, where: str, parameter: str, text: str) -> Request:
     """With a value that is not encoded."""
     changed = set_parameter(request, where, parameter, None)
     if where == "body":
-        return replace(changed, body=(changed.body + f"&{parameter}={text}".encode())[: BODY_CAP + 1])
+        return replace(
+            changed, body=(changed.body + f"&{parameter}={text}".encode())[: BODY_CAP + 1]
+        )
     return replace(changed, query=f"{changed.query}&{parameter}={text}")
 
 
@@ -181,8 +236,13 @@ def test_the_time_for_an_answer_grows_no_faster_than_the_request(name: str) -> N
         for request in life.requests.values():
             for where, parameter, _ in parameters(request):
                 if where == "query":
-                    short, long = (_fastest(life, request, parameter, size) for size in (50_000, 1_000_000))
-                    assert long < 100 * (short + 0.0005), (request.path, parameter)  # squared, it would be 400 times
+                    short, long = (
+                        _fastest(life, request, parameter, size) for size in (50_000, 1_000_000)
+                    )
+                    assert long < 100 * (short + 0.0005), (
+                        request.path,
+                        parameter,
+                    )  # squared, it would be 400 times
 
 
 def _fastest(life: Life, request: Request, parameter: str, size: int) -> float:
@@ -199,7 +259,24 @@ def _fastest(life: Life, request: Request, parameter: str, size: int) -> float:
 # Callbacks
 
 CALLBACKS = (
-    *("alert(1)", "a;b", "a b", "a\n", "a[0]", "a=b", "a-b", "a/**/", "//", "<script>", "'", '"', "\\u0061", "é", "٣", "a\x00"),
+    *(
+        "alert(1)",
+        "a;b",
+        "a b",
+        "a\n",
+        "a[0]",
+        "a=b",
+        "a-b",
+        "a/**/",
+        "//",
+        "<script>",
+        "'",
+        '"',
+        "\\u0061",
+        "é",
+        "٣",
+        "a\x00",
+    ),
     *(
         "x" * 65,
         "x" * 10_000,
@@ -216,7 +293,9 @@ def test_a_callback_is_a_name_or_it_is_refused(name: str) -> None:  # W10
                 if "callback" in request.query:
                     for callback in CALLBACKS:
                         life.refused(set_parameter(request, "query", "callback", callback), 400)
-                    life.refused(set_parameter(request, "query", "callback", "other", twice=True), 400)
+                    life.refused(
+                        set_parameter(request, "query", "callback", "other", twice=True), 400
+                    )
 
 
 @for_each_row("name", sorted(SPEAKERS.keys() - {"taobao", "jd"}))
@@ -224,17 +303,32 @@ def test_where_there_is_no_jsonp_a_callback_is_not_repeated(name: str) -> None: 
     with lived(name, "scanned") as life:
         for request in life.requests.values():
             for parameter in ("callback", "jsonp", "cb", "_callback"):
-                answer = life.changes_nothing_unsaid(replace(request, query=f"{request.query}&{parameter}=marked"))
+                answer = life.changes_nothing_unsaid(
+                    replace(request, query=f"{request.query}&{parameter}=marked")
+                )
                 assert b"marked" not in answer.body
 
 
 # Together
 
 TWISTS = (
-    *("method", "path", "query", "header", "site", "same header", "no content type", "no cookie", "cookie", "body"),
+    *(
+        "method",
+        "path",
+        "query",
+        "header",
+        "site",
+        "same header",
+        "no content type",
+        "no cookie",
+        "cookie",
+        "body",
+    ),
     *("value", "twice", "without"),
 )
-raw_queries = anything | st.sampled_from(["%ff", "&&=", "=", "a=b;c=d", "%00=%00", "&" * 200, "\ud800", "callback=x&callback=y"])
+raw_queries = anything | st.sampled_from(
+    ["%ff", "&&=", "=", "a=b;c=d", "%00=%00", "&" * 200, "\ud800", "callback=x&callback=y"]
+)
 
 
 @st.composite
@@ -244,29 +338,49 @@ def twisted(draw: st.DrawFn, life: Life, stranger: bool) -> Request:
     if stranger:
         request = life.strangers(request)
     for twist in draw(st.lists(st.sampled_from(TWISTS), max_size=3)):
-        hostile = draw(st.sampled_from(HOSTILE) | anything | st.sampled_from((life.code, life.login_id)))
+        hostile = draw(
+            st.sampled_from(HOSTILE) | anything | st.sampled_from((life.code, life.login_id))
+        )
         match twist, parameters(request):
             case "method", _:
-                request = replace(request, method=draw(st.sampled_from(METHODS) | st.text(max_size=8)))
+                request = replace(
+                    request, method=draw(st.sampled_from(METHODS) | st.text(max_size=8))
+                )
             case "path", _:
                 added = draw(st.sampled_from(SUFFIXES))
-                request = replace(request, path=draw(st.sampled_from([request.path + added, hostile, life.begins])))
+                request = replace(
+                    request,
+                    path=draw(st.sampled_from([request.path + added, hostile, life.begins])),
+                )
             case "query", _:
-                request = replace(request, query=draw(raw_queries | st.just(f"{request.query}&{draw(raw_queries)}")))
+                request = replace(
+                    request,
+                    query=draw(raw_queries | st.just(f"{request.query}&{draw(raw_queries)}")),
+                )
             case "header", _:
-                request = with_headers(request, draw(st.tuples(names | anything, values | anything)))
+                request = with_headers(
+                    request, draw(st.tuples(names | anything, values | anything))
+                )
             case "site", _:
-                sites = st.tuples(st.just("sec-fetch-site"), st.sampled_from([site for site in SITES if site is not None]))
+                sites = st.tuples(
+                    st.just("sec-fetch-site"),
+                    st.sampled_from([site for site in SITES if site is not None]),
+                )
                 request = with_headers(request, draw(sites | st.tuples(st.just("origin"), values)))
             case "same header", _ if request.headers:
                 request = with_headers(request, draw(st.sampled_from(request.headers)))
             case "no content type" | "no cookie", _:
                 name = twist.removeprefix("no ").replace(" ", "-")
-                request = replace(request, headers=tuple(header for header in request.headers if header[0] != name))
+                request = replace(
+                    request,
+                    headers=tuple(header for header in request.headers if header[0] != name),
+                )
             case "cookie", _ if life.cookie:
                 request = with_headers(request, ("cookie", f"{life.cookie}={hostile}"))
             case "body", _:
-                request = replace(request, body=draw(st.binary(max_size=80) | st.just(b"x" * (BODY_CAP + 1))))
+                request = replace(
+                    request, body=draw(st.binary(max_size=80) | st.just(b"x" * (BODY_CAP + 1)))
+                )
             case "value", [_, *_] as found:
                 where, parameter, _ = draw(st.sampled_from(found))
                 request = set_parameter(request, where, parameter, hostile)
@@ -282,7 +396,9 @@ def twisted(draw: st.DrawFn, life: Life, stranger: bool) -> Request:
 @COLOURS
 @settings(max_examples=EXAMPLES)
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_strangers_change_nothing_but_may_begin(name: str, colour: Colour, data: st.DataObject, history: str) -> None:
+def test_strangers_change_nothing_but_may_begin(
+    name: str, colour: Colour, data: st.DataObject, history: str
+) -> None:
     with lived(name, history, colour) as life:
         request = data.draw(twisted(life, stranger=True))
         before, asked = life.mount.records, life.asked
@@ -290,14 +406,18 @@ def test_strangers_change_nothing_but_may_begin(name: str, colour: Colour, data:
         after = life.mount.records
         assert answer.redeemed is None
         assert {login_id: after[login_id] for login_id in before} == before
-        assert (after.keys() == before.keys()) == (life.asked == asked), "only a new login reaches the store"
+        assert (after.keys() == before.keys()) == (life.asked == asked), (
+            "only a new login reaches the store"
+        )
 
 
 @DRAWN
 @COLOURS
 @settings(max_examples=EXAMPLES)
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_insiders_change_only_what_the_answer_says(name: str, colour: Colour, data: st.DataObject, history: str) -> None:
+def test_insiders_change_only_what_the_answer_says(
+    name: str, colour: Colour, data: st.DataObject, history: str
+) -> None:
     with lived(name, history, colour) as life:
         answer = life.changes_nothing_unsaid(data.draw(twisted(life, stranger=False)))
         if answer.redeemed:

@@ -14,7 +14,16 @@ from qrlogin.demo.dialects import DIALECTS
 from qrlogin.demo.players import Player
 from tests.servers import LOOPBACK
 from tests.stores.fault_proxy import Proxy
-from tests.wire.dialects.dialect_clients import CLIENTS, SPEAKERS, TYPED, asgi, client, code_of, goes_on, wsgi
+from tests.wire.dialects.dialect_clients import (
+    CLIENTS,
+    SPEAKERS,
+    TYPED,
+    asgi,
+    client,
+    code_of,
+    goes_on,
+    wsgi,
+)
 from tests.wire.sites import Site, awaited, threaded, wsgiref_server
 
 KINDS = ("sync memory", "sync redis", "async memory", "async redis")
@@ -26,7 +35,11 @@ ALWAYS, NEVER = (lambda step: True), (lambda step: False)
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     redis_url = request.getfixturevalue("redis_url") if "redis" in request.param else None
     blocking = request.param.startswith("sync")
-    with threaded(wsgi, wsgiref_server, redis_url, TYPED) if blocking else awaited(asgi, redis_url, TYPED) as running:
+    with (
+        threaded(wsgi, wsgiref_server, redis_url, TYPED)
+        if blocking
+        else awaited(asgi, redis_url, TYPED) as running
+    ):
         yield running
 
 
@@ -50,7 +63,9 @@ class Conversation:
     def replayed(self) -> list[bool]:
         """Of each time that the application was told to log somebody in: whether it was for an answer given again."""
         mine = self.site.application.log_ins[self._before :]
-        assert {(each.subject, each.login_id) for each in mine} <= {(each.subject, mine[0].login_id) for each in mine[:1]}
+        assert {(each.subject, each.login_id) for each in mine} <= {
+            (each.subject, mine[0].login_id) for each in mine[:1]
+        }
         return [each.replayed for each in mine]
 
     @property
@@ -66,7 +81,9 @@ class Conversation:
         assert self.act("scan") == "scanned"
         assert self.player.look() == self.player.scanned
         assert self.act(verb) == {"confirm": "confirmed", "deny": "denied"}[verb]
-        assert self.player.look() == (self.player.approved if verb == "confirm" else self.player.denied)
+        assert self.player.look() == (
+            self.player.approved if verb == "confirm" else self.player.denied
+        )
 
     def act(self, verb: str) -> str:
         return str(self.phone.post(f"/qr/phone/{verb}", {"code": self.code}).json.get("state"))
@@ -76,7 +93,11 @@ class Patient(Client):
     """Asks the same again, after a pause, when no answer came."""
 
     def __init__(self, conversation: Conversation, bearer: str = "") -> None:
-        super().__init__(f"http://{LOOPBACK}:{conversation.wire.port}", agent="a client that asks again", bearer=bearer)
+        super().__init__(
+            f"http://{LOOPBACK}:{conversation.wire.port}",
+            agent="a client that asks again",
+            bearer=bearer,
+        )
         self._conversation = conversation
 
     def _ask(self, request: urllib.request.Request) -> Answer:
@@ -86,7 +107,9 @@ class Patient(Client):
             before, wire.losing = wire.lost, 1
             with pytest.raises(Unreachable):
                 super()._ask(request)
-            assert (wire.lost, wire.losing) == (before + 1, 0), "the server answered, and nobody heard it"
+            assert (wire.lost, wire.losing) == (before + 1, 0), (
+                "the server answered, and nobody heard it"
+            )
             conversation.site.clock.advance(PAUSE)
         return super()._ask(request)
 

@@ -7,7 +7,7 @@ import pytest
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import JD, Bilibili, Endpoint, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
-from qrlogin.wire.fixed import FixedDialect
+from qrlogin.wire.dialects.public_id import PublicIdDialect
 from tests.tables import for_each_row
 
 KINDS = (Bilibili, JD, Taobao, TaobaoNewLogin, WeChat, WeChatOpen)
@@ -15,7 +15,9 @@ LIVES = {WeChat: 300, WeChatOpen: 300}
 
 
 def qr() -> QRLogin:
-    return QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="https://example.com/qr")
+    return QRLogin(
+        MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="https://example.com/qr"
+    )
 
 
 @pytest.fixture
@@ -24,12 +26,18 @@ def core() -> Core:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_not_said_is_the_site_and_the_originals_lifetime(kind: type[FixedDialect], core: Core) -> None:
+def test_what_is_not_said_is_the_site_and_the_originals_lifetime(
+    kind: type[PublicIdDialect], core: Core
+) -> None:
     dialect = kind(core)
     assert (dialect.at, dialect.landing) == ("https://example.com/", "https://example.com/")
     assert dialect.lifetime == LIVES.get(kind, 180)
     told = kind(core, at="https://example.com/a/b/", landing="/home", lifetime=60)
-    assert (told.at, told.landing, told.lifetime) == ("https://example.com/a/b/", "https://example.com/home", 60)
+    assert (told.at, told.landing, told.lifetime) == (
+        "https://example.com/a/b/",
+        "https://example.com/home",
+        60,
+    )
 
 
 @for_each_row("kind", KINDS)
@@ -52,14 +60,18 @@ def test_what_is_not_said_is_the_site_and_the_originals_lifetime(kind: type[Fixe
         ("lifetime", "60"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(kind: type[FixedDialect], option: str, value: object, core: Core) -> None:
+def test_what_cannot_be_meant_is_refused(
+    kind: type[PublicIdDialect], option: str, value: object, core: Core
+) -> None:
     options: dict[str, Any] = {option: value}
     with pytest.raises(Misconfigured, match=option):
         kind(core, **options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_option_that_is_misspelled_is_not_ignored(kind: type[FixedDialect], core: Core) -> None:
+def test_an_option_that_is_misspelled_is_not_ignored(
+    kind: type[PublicIdDialect], core: Core
+) -> None:
     options: dict[str, Any] = {"landng": "/home"}
     with pytest.raises(TypeError, match="landng"):
         kind(core, **options)

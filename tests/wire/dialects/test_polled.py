@@ -8,11 +8,22 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.render import png
 from qrlogin.step import Command
-from tests.wire.dialects.polled_clients import CLIENTS, EVERYWHERE, HISTORIES, Client, OfJD, opened, reach, redis_of
+from tests.wire.dialects.polled_clients import (
+    CLIENTS,
+    EVERYWHERE,
+    HISTORIES,
+    Client,
+    OfJD,
+    opened,
+    reach,
+    redis_of,
+)
 from tests.wire.mount import ALICE, BOB, KEY, NOON, URI, Colour
 
 ONE_EACH = pytest.mark.parametrize("kind", CLIENTS)
-WITH_TICKET = pytest.mark.parametrize("kind", [kind for kind, client in CLIENTS.items() if client.lands])
+WITH_TICKET = pytest.mark.parametrize(
+    "kind", [kind for kind, client in CLIENTS.items() if client.lands]
+)
 CROSS_SITE = ("sec-fetch-site", "cross-site")
 
 
@@ -26,25 +37,37 @@ def filled(words: str, **facts: object) -> str:
 
 
 @EVERYWHERE
-def test_every_state_is_told_as_written(kind: str, colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+def test_every_state_is_told_as_written(
+    kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
     for history, (_, word) in HISTORIES.items():
         with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as house:
             client = CLIENTS[kind](house)
             reach(client, history)
             facts = {} if house.store.down else client.facts()
             told = client.poll()
-            assert told.body.decode() == filled(client.words[word], now=house.clock(), **facts), history
+            assert told.body.decode() == filled(client.words[word], now=house.clock(), **facts), (
+                history
+            )
             assert told.status == (503 if kind == "newlogin" and house.store.down else 200)
-            names = ["DedeUserID", "SESSDATA", "bili_jct"] if kind == "bilibili" and word == "confirmed" else []
+            names = (
+                ["DedeUserID", "SESSDATA", "bili_jct"]
+                if kind == "bilibili" and word == "confirmed"
+                else []
+            )
             assert [cookie.key for cookie in told.cookies] == names
             assert dict(told.headers)["Content-Type"] == (
-                "application/javascript; charset=utf-8" if kind == "jd" else "application/json; charset=utf-8"
+                "application/javascript; charset=utf-8"
+                if kind == "jd"
+                else "application/json; charset=utf-8"
             )
             assert bool(told.redeemed) == (word == "confirmed" and not client.lands), history
 
 
 @EVERYWHERE
-def test_a_login_from_beginning_to_end(kind: str, colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+def test_a_login_from_beginning_to_end(
+    kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
     with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as house:
         client = CLIENTS[kind](house)
         reach(client, "scanned")
@@ -65,7 +88,13 @@ def begun(kind: str) -> tuple[Client, str]:
         answer = client.begin()
         assert answer.status == 200
         device, *others = answer.cookies
-        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (True, True, "Lax", "/", 240)
+        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (
+            True,
+            True,
+            "Lax",
+            "/",
+            240,
+        )
         assert device.key.startswith("__Host-qrl-")
         assert [cookie.key for cookie in others] == (["wlfstk_smdl"] if kind == "jd" else [])
         assert client.code not in device.value
@@ -110,7 +139,12 @@ def test_the_public_id_of_jd_is_for_the_page_to_read() -> None:
     with opened(OfJD.dialect) as house:
         client = OfJD(house)
         _, public = client.begin().cookies
-        assert (public.key, public.value, public.httponly, public.secure) == ("wlfstk_smdl", client.code, False, True)
+        assert (public.key, public.value, public.httponly, public.secure) == (
+            "wlfstk_smdl",
+            client.code,
+            False,
+            True,
+        )
 
 
 # What repeats and what is lost
@@ -131,7 +165,11 @@ def test_an_answer_lost_at_each_step_loses_no_login(
             assert house.phone(verb, client.text).body == house.phone(verb, client.text).body
         errand = client.errand()
         lost, arrived = client.send(*errand), client.send(*errand)
-        assert (lost.status, lost.headers, lost.body) == (arrived.status, arrived.headers, arrived.body)
+        assert (lost.status, lost.headers, lost.body) == (
+            arrived.status,
+            arrived.headers,
+            arrived.body,
+        )
         assert [each.replayed for each in house.redeemed] == [False, True]
         house.clock.advance(31)
         assert client.send(*errand).redeemed is None
@@ -163,7 +201,9 @@ def test_a_store_that_was_away_for_a_moment_costs_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind, client in CLIENTS.items() if not client.lands])
-def test_a_refusal_wins_until_the_very_moment_of_collecting(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_wins_until_the_very_moment_of_collecting(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The poll looks, sees that it is confirmed, and collects; and in between the person thinks better of it."""
     with opened(CLIENTS[kind].dialect) as house:
         client = CLIENTS[kind](house)
@@ -202,11 +242,20 @@ def test_another_browser_hears_what_it_would_hear_of_nothing(
             stolen = ("x", forged, other.device_code, of_others.device_code)
             jars = [{}, other.jar, *({name: value} for value in stolen)]
             told = [CLIENTS[kind](house, jar).poll(mine.key) for jar in jars]
-            told += [mine.poll(key) for key in (of_others.scan_code, mine.key[:-1], f"{mine.key}0", "x" * 3000, "0" * 32)]
+            told += [
+                mine.poll(key)
+                for key in (
+                    of_others.scan_code,
+                    mine.key[:-1],
+                    f"{mine.key}0",
+                    "x" * 3000,
+                    "0" * 32,
+                )
+            ]
             assert {answer.body for answer in told} == {mine.words["gone"].encode()}
-            assert {(answer.status, answer.headers, answer.cookies, answer.redeemed) for answer in told} == {
-                (200, told[0].headers, (), None)
-            }
+            assert {
+                (answer.status, answer.headers, answer.cookies, answer.redeemed) for answer in told
+            } == {(200, told[0].headers, (), None)}
             assert len(house.store.calls) == before, "what is no code of ours reached the store"
 
 
@@ -221,7 +270,11 @@ def test_a_ticket_is_worth_nothing_in_another_browser(kind: str) -> None:
         for jar in (thief.jar, {}):
             answer = CLIENTS[kind](house, jar).send(*errand)
             assert answer.redeemed is None
-            assert (answer.status, answer.body) == (200, b'{"returnCode":1}') if kind == "jd" else answer.status == 404
+            assert (
+                (answer.status, answer.body) == (200, b'{"returnCode":1}')
+                if kind == "jd"
+                else answer.status == 404
+            )
         assert len(house.store.calls) == before
         assert client.send(*errand).redeemed
 
@@ -233,10 +286,19 @@ def test_a_wrong_ticket_changes_nothing(kind: str) -> None:
         reach(client, "scanned")
         for history in ("scanned", "confirmed"):
             for ticket in ("", "0" * 32, "%C3%A9", "x" * 3000):
-                assert client.send(client.lands, client.ticket(ticket)).redeemed is None, (history, ticket)
+                assert client.send(client.lands, client.ticket(ticket)).redeemed is None, (
+                    history,
+                    ticket,
+                )
             house.phone("confirm", client.text)
         genuine = str(client.facts()["ticket"])
-        for ticket in (f"{genuine}0", f"0{genuine}", genuine[:-1], genuine.upper(), f"{genuine}%00"):
+        for ticket in (
+            f"{genuine}0",
+            f"0{genuine}",
+            genuine[:-1],
+            genuine.upper(),
+            f"{genuine}%00",
+        ):
             assert client.send(client.lands, client.ticket(ticket)).redeemed is None, ticket
         assert client.send(client.lands, client.ticket(genuine)).redeemed
 
@@ -282,6 +344,10 @@ def test_a_second_parameter_of_the_same_name_is_refused(kind: str) -> None:
             name = {"taobao": "lgToken", "bilibili": "qrcode_key", "jd": "token"}[kind]
             told = client.send(client.polls, f"{name}={client.code}&{name}={client.code}")
         assert told.status == 400
-        nothing = client.send(client.polls, form="t=1") if kind == "newlogin" else client.send(client.polls, "_=1")
+        nothing = (
+            client.send(client.polls, form="t=1")
+            if kind == "newlogin"
+            else client.send(client.polls, "_=1")
+        )
         assert (nothing.status, b"missing" in nothing.body) == (400, True)
         assert len(house.store.calls) == before

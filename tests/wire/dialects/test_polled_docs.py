@@ -17,7 +17,7 @@ import pytest
 
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint, Person, Request, Response
-from qrlogin.wire.fixed import FixedDialect
+from qrlogin.wire.dialects.public_id import PublicIdDialect
 from tests.wire.clock import Clock
 from tests.wire.dialects.polled_clients import CLIENTS, FORM
 from tests.wire.mount import CREDENTIAL, JSON, KEY, URI
@@ -28,7 +28,11 @@ DIALECTS = {client.dialect.__name__: client.dialect for client in CLIENTS.values
 TRANSCRIPTS = {
     name: text
     for page in sorted(PAGES.glob("*.md"))
-    for name, text in re.findall(r"^```transcript (\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for name, text in re.findall(
+        r"^```transcript (\w+)\n(.*?)^```",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
     if name in DIALECTS
 }
 _HEADER = re.compile(r"[A-Z][A-Za-z-]+: ")
@@ -55,7 +59,9 @@ class Play:
                     ("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items())),
                     *([FORM] if form else []),
                 ]
-                self.answer = self.endpoint.browser(Request(method, path, query, tuple(headers), "".join(form).encode()))
+                self.answer = self.endpoint.browser(
+                    Request(method, path, query, tuple(headers), "".join(form).encode())
+                )
                 self.jar |= {cookie.key: cookie.value for cookie in self.answer.cookies}
             case "phone>":
                 method, path, body = self.filled(what).split(" ", 2)
@@ -66,7 +72,9 @@ class Play:
                 if what.isdigit():
                     assert self.answer.status == int(what)
                 elif _HEADER.match(what):
-                    assert any(self.fits(what, ": ".join(header)) for header in self.answer.header_list()), what
+                    assert any(
+                        self.fits(what, ": ".join(header)) for header in self.answer.header_list()
+                    ), what
                 else:
                     assert self.fits(what, self.answer.body.decode()), (what, self.answer.body)
             case "=":
@@ -86,7 +94,11 @@ class Play:
         for part in re.split(r"(\{\w+\})", text):
             name = part[1:-1] if _NAME.fullmatch(part) else ""
             known = re.escape(self.known.get(name, ""))
-            parts.append(re.escape(part) if not name else known or (f"(?P={name})" if name in seen else rf"(?P<{name}>[\w.=-]+)"))
+            parts.append(
+                re.escape(part)
+                if not name
+                else known or (f"(?P={name})" if name in seen else rf"(?P<{name}>[\w.=-]+)")
+            )
             seen.add(name)
         found = re.fullmatch("".join(parts), said)
         self.known |= found.groupdict() if found else {}
@@ -96,9 +108,11 @@ class Play:
 @pytest.mark.parametrize("name", DIALECTS)
 def test_the_transcript_is_what_happens(name: str) -> None:
     qr = QRLogin(MemoryStore(now=Clock(NOW)), secret_keys=[KEY], verification_uri=URI)
-    dialect: type[FixedDialect] = DIALECTS[name]
+    dialect: type[PublicIdDialect] = DIALECTS[name]
     landing = "/" if name.startswith("Taobao") else "/account"
-    play = Play(Endpoint(qr, dialect(qr.core, landing=landing), max_waiting=1), Endpoint(qr, max_waiting=1))
+    play = Play(
+        Endpoint(qr, dialect(qr.core, landing=landing), max_waiting=1), Endpoint(qr, max_waiting=1)
+    )
     lines = [line for line in TRANSCRIPTS[name].splitlines() if line]
     for line in lines:
         play.line(line)

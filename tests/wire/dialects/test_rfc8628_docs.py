@@ -10,7 +10,12 @@ from qrlogin.wire import Request, Response
 from tests.wire.dialects.rfc8628_server import KINDS, World, opened
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "wire" / "rfc8628.md"
-PAUSES = {"five seconds pass": 5, "two seconds pass": 2, "ten seconds pass": 10, "two and a half minutes pass": 150}
+PAUSES = {
+    "five seconds pass": 5,
+    "two seconds pass": 2,
+    "ten seconds pass": 10,
+    "two and a half minutes pass": 150,
+}
 REMARKS = {"on the phone, the person types the code"}
 FORMS = {
     "device_code": r"(?P<login_id>[\w-]{22})\.[\w-]{43}\.\d+\.\d+\.[\w-]*\.c\.[\w-]{43}",
@@ -31,7 +36,10 @@ def test_the_transcript_in_the_docs_is_what_happens(world: World) -> None:
     drawn: dict[str, str] = {}
     answer = None
     for part in transcript[1].strip().split("\n\n"):
-        marks, lines = {line[0] for line in part.splitlines()}, [line[2:] for line in part.splitlines()]
+        marks, lines = (
+            {line[0] for line in part.splitlines()},
+            [line[2:] for line in part.splitlines()],
+        )
         assert len(marks) == 1, part
         match marks.pop():
             case "#":
@@ -51,12 +59,16 @@ def test_the_transcript_in_the_docs_is_what_happens(world: World) -> None:
 def asked(world: World, lines: list[str], drawn: dict[str, str]) -> Response:
     method, path = lines[0].split(" /")
     end = lines.index("")
-    headers = tuple((name.lower(), value) for name, value in (line.split(": ") for line in lines[1:end]))
+    headers = tuple(
+        (name.lower(), value) for name, value in (line.split(": ") for line in lines[1:end])
+    )
     body = lines[end + 1]
     for name, value in drawn.items():
         body = body.replace(f"{{{name}}}", value)
     if path.startswith("qrlogin/phone/"):
-        return world.phone_asks(Request(method, path.removeprefix("qrlogin/phone/"), "", headers, body.encode()))
+        return world.phone_asks(
+            Request(method, path.removeprefix("qrlogin/phone/"), "", headers, body.encode())
+        )
     answer = world.ask(Request(method, path, "", headers, body.encode()))
     return answer.with_json(TOKENS) if answer.redeemed else answer
 
@@ -64,14 +76,18 @@ def asked(world: World, lines: list[str], drawn: dict[str, str]) -> Response:
 def told(answer: Response, lines: list[str], drawn: dict[str, str]) -> None:
     end = lines.index("")
     assert answer.status == int(lines[0])
-    assert {(name, value) for name, value in (line.split(": ") for line in lines[1:end])} <= set(answer.headers)
+    assert {(name, value) for name, value in (line.split(": ") for line in lines[1:end])} <= set(
+        answer.headers
+    )
     pattern = re.escape(lines[end + 1])
     for name in ("device_code", "user_code", "login_id"):
         place = re.escape(f"{{{name}}}")
         if name in drawn:
             pattern = pattern.replace(place, re.escape(drawn[name]))
         elif place in pattern:
-            pattern = pattern.replace(place, f"(?P<{name}>{FORMS[name]})", 1).replace(place, f"(?P={name})")
+            pattern = pattern.replace(place, f"(?P<{name}>{FORMS[name]})", 1).replace(
+                place, f"(?P={name})"
+            )
     found = re.fullmatch(pattern, answer.body.decode())
     assert found is not None, f"{answer.body.decode()}\nis not\n{lines[end + 1]}"
     drawn |= found.groupdict()

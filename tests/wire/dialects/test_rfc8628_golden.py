@@ -26,20 +26,48 @@ HISTORIES = {
     "released": (("scan", "release"), 400, b'{"error":"authorization_pending"}'),
     "confirmed": (("scan", "confirm"), 200, REDEEMED),
     "redeemed, the answer was lost": (("scan", "confirm", "poll"), 200, REDEEMED),
-    "redeemed, long ago": (("scan", "confirm", "poll", "two minutes and a half"), 400, b'{"error":"invalid_grant"}'),
+    "redeemed, long ago": (
+        ("scan", "confirm", "poll", "two minutes and a half"),
+        400,
+        b'{"error":"invalid_grant"}',
+    ),
     "denied": (("scan", "deny"), 400, b'{"error":"access_denied"}'),
     "approved, then denied": (("scan", "confirm", "deny"), 400, b'{"error":"access_denied"}'),
     "given up by the device itself": (("cancel",), 400, b'{"error":"invalid_grant"}'),
     "late, pending": (("late",), 400, b'{"error":"expired_token"}'),
     "late, scanned": (("scan", "late"), 400, b'{"error":"expired_token"}'),
-    "late, confirmed: two minutes and a half to collect": (("scan", "confirm", "late"), 200, REDEEMED),
-    "too late, confirmed": (("scan", "confirm", "late", "too late"), 400, b'{"error":"expired_token"}'),
+    "late, confirmed: two minutes and a half to collect": (
+        ("scan", "confirm", "late"),
+        200,
+        REDEEMED,
+    ),
+    "too late, confirmed": (
+        ("scan", "confirm", "late", "too late"),
+        400,
+        b'{"error":"expired_token"}',
+    ),
     "polled": (("poll",), 400, b'{"error":"authorization_pending"}'),
     "polled a moment ago": (("poll", "no pause"), 400, b'{"error":"slow_down","interval":10}'),
-    "polled twice a moment ago": (("poll", "no pause", "poll", "no pause"), 400, b'{"error":"slow_down","interval":15}'),
-    "polled a moment ago, and confirmed": (("scan", "poll", "no pause", "confirm", "no pause"), 200, REDEEMED),
-    "polled a moment ago, and denied": (("scan", "poll", "no pause", "deny", "no pause"), 400, b'{"error":"access_denied"}'),
-    "polled a moment ago, and late": (("late", "poll", "no pause"), 400, b'{"error":"expired_token"}'),
+    "polled twice a moment ago": (
+        ("poll", "no pause", "poll", "no pause"),
+        400,
+        b'{"error":"slow_down","interval":15}',
+    ),
+    "polled a moment ago, and confirmed": (
+        ("scan", "poll", "no pause", "confirm", "no pause"),
+        200,
+        REDEEMED,
+    ),
+    "polled a moment ago, and denied": (
+        ("scan", "poll", "no pause", "deny", "no pause"),
+        400,
+        b'{"error":"access_denied"}',
+    ),
+    "polled a moment ago, and late": (
+        ("late", "poll", "no pause"),
+        400,
+        b'{"error":"expired_token"}',
+    ),
 }
 
 
@@ -54,7 +82,8 @@ def test_a_login_begins(world: World) -> None:
     said = read(answer)
     login_id, user_code = said["device_code"].partition(".")[0], said["user_code"]
     assert re.fullmatch(
-        rf"{login_id}\.[\w-]{{43}}\.{NOON}\.{NOON + 450_000}\.UmZjODYyODp0dg\.c\.[\w-]{{43}}", said["device_code"]
+        rf"{login_id}\.[\w-]{{43}}\.{NOON}\.{NOON + 450_000}\.UmZjODYyODp0dg\.c\.[\w-]{{43}}",
+        said["device_code"],
     )
     assert (
         answer.body
@@ -91,7 +120,10 @@ def test_a_poll_hears(world: World, history: str) -> None:
     assert answer.status == status
     if body is REDEEMED:
         assert answer.redeemed is not None
-        assert (answer.redeemed.subject, answer.redeemed.context) == (ALICE.subject, {"client_id": "tv"})
+        assert (answer.redeemed.subject, answer.redeemed.context) == (
+            ALICE.subject,
+            {"client_id": "tv"},
+        )
         assert answer.redeemed.replayed == ("poll" in steps and "no pause" not in steps)
         assert (answer.headers, answer.body) == (COMMON, b"{}")
         tokens = answer.with_json({"access_token": "of the application", "token_type": "Bearer"})
@@ -122,12 +154,27 @@ def test_what_is_no_grant_of_this_client_costs_no_round_trip(world: World) -> No
     web = world.desk.begin(ask_browser=False).device_code
     code = mine.told["device_code"]
     world.desk.close()  # whatever asks a store from here on fails
-    for wrong in (theirs.told["device_code"], web, code[:-1], code + "=", code.upper(), "x", mine.user_code, "é" * 99):
+    for wrong in (
+        theirs.told["device_code"],
+        web,
+        code[:-1],
+        code + "=",
+        code.upper(),
+        "x",
+        mine.user_code,
+        "é" * 99,
+    ):
         answer = mine.poll(device_code=wrong)
-        assert (answer.status, answer.headers, answer.body) == (400, COMMON, b'{"error":"invalid_grant"}')
+        assert (answer.status, answer.headers, answer.body) == (
+            400,
+            COMMON,
+            b'{"error":"invalid_grant"}',
+        )
 
 
-@pytest.mark.parametrize("path", [".well-known/oauth-authorization-server", ".well-known/openid-configuration"])
+@pytest.mark.parametrize(
+    "path", [".well-known/oauth-authorization-server", ".well-known/openid-configuration"]
+)
 def test_discovery(world: World, path: str) -> None:
     answer = world.ask(Request("GET", path))
     assert (answer.status, answer.headers) == (200, COMMON)
@@ -154,7 +201,10 @@ def test_a_store_out_of_reach(path: str) -> None:
 
 def test_the_phone_door_takes_the_code_as_it_is_told_and_as_an_address(world: World) -> None:
     for spelled in ("{}", " {} ", "https://example.com/device?user_code={}"):
-        device, bob = Device(world), replace(BOB, subject=f"bob of {spelled}")  # each has a budget of guesses that lead nowhere
+        device, bob = (
+            Device(world),
+            replace(BOB, subject=f"bob of {spelled}"),
+        )  # each has a budget of guesses that lead nowhere
         device.begin(scope="mail")
         code = spelled.format(device.user_code)
         scanned = world.phone("scan", code)

@@ -45,13 +45,17 @@ class Polling:
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), jitter=st.sampled_from([0.0, 0.3, SLACK]))
-def test_section_3_5_a_thousand_polls_of_an_honest_client_are_never_slowed(seed: int, jitter: float) -> None:
+def test_section_3_5_a_thousand_polls_of_an_honest_client_are_never_slowed(
+    seed: int, jitter: float
+) -> None:
     """At the advertised interval, each pause up to a second shorter or longer than meant; a login lives for 99 of them."""
     dice = random.Random(seed)
     with World("memory sync") as world:
         for _ in range(11):
             polling = Polling(world)
-            assert {polling.after(5 + dice.uniform(-jitter, jitter)) for _ in range(99)} == {PENDING}
+            assert {polling.after(5 + dice.uniform(-jitter, jitter)) for _ in range(99)} == {
+                PENDING
+            }
 
 
 @settings(max_examples=30)
@@ -61,28 +65,40 @@ def test_section_3_5_delays_on_the_way_do_not_add_up(delays: list[float]) -> Non
     with World("memory sync") as world:
         polling = Polling(world)
         arrivals = [0.0, *(5 * i + delay for i, delay in enumerate(delays, start=1))]
-        assert {polling.after(later - earlier) for earlier, later in pairwise(arrivals)} == {PENDING}
+        assert {polling.after(later - earlier) for earlier, later in pairwise(arrivals)} == {
+            PENDING
+        }
 
 
-def test_section_3_5_the_first_poll_is_free_and_a_second_of_jitter_is_forgiven(world: World) -> None:
+def test_section_3_5_the_first_poll_is_free_and_a_second_of_jitter_is_forgiven(
+    world: World,
+) -> None:
     polling = Polling(world)
     assert [polling.after(pause) for pause in (0, 4.0, 4.001, 5)] == [PENDING] * 4
     assert polling.after(3.999) == SLOW
 
 
-def test_section_3_5_a_fast_client_is_slowed_by_five_seconds_each_time_and_they_stay(world: World) -> None:
+def test_section_3_5_a_fast_client_is_slowed_by_five_seconds_each_time_and_they_stay(
+    world: World,
+) -> None:
     polling = Polling(world)
     told = [read(polling.device.poll()).get("interval") for _ in range(5)]
     assert told == [None, 10, 15, 20, 25]
     heard = [polling.after(pause) for pause in (25, 25, 24, 24.5, 25)]
     assert heard == [PENDING] * 5  # it has learnt
-    assert polling.after(20) == SLOW  # "for this and all subsequent requests": nothing has been forgotten
+    assert (
+        polling.after(20) == SLOW
+    )  # "for this and all subsequent requests": nothing has been forgotten
 
 
 def test_section_3_5_a_rejected_poll_does_not_move_the_clock(world: World) -> None:
     """Known bug of others: whoever is rejected once is rejected for ever, because each rejection starts the interval anew."""
     polling = Polling(world)
-    assert [polling.after(pause) for pause in (0, 2, 8)] == [PENDING, SLOW, PENDING]  # ten seconds after the poll that counted
+    assert [polling.after(pause) for pause in (0, 2, 8)] == [
+        PENDING,
+        SLOW,
+        PENDING,
+    ]  # ten seconds after the poll that counted
     assert [polling.after(10) for _ in range(30)] == [PENDING] * 30
 
 
@@ -111,7 +127,9 @@ def test_section_3_5_what_was_approved_is_delivered_to_the_fastest_poller(world:
     assert answer.redeemed.subject == "1"
 
 
-def test_section_3_5_what_was_refused_or_is_over_is_told_to_the_fastest_poller(world: World) -> None:
+def test_section_3_5_what_was_refused_or_is_over_is_told_to_the_fastest_poller(
+    world: World,
+) -> None:
     device = begun(world)
     for _ in range(3):
         device.poll()
@@ -158,7 +176,9 @@ def test_section_3_5_polls_write_nothing_that_anything_else_reads() -> None:
 
 
 @pytest.mark.parametrize("kind", ["redis sync", "redis async"])
-def test_section_3_5_a_poll_that_the_redis_client_sends_again_is_never_slow(redis_url: str, kind: str) -> None:
+def test_section_3_5_a_poll_that_the_redis_client_sends_again_is_never_slow(
+    redis_url: str, kind: str
+) -> None:
     """The reply was lost between Redis and here; the same command goes out a second time, and carries the same mark."""
     port = int(redis_url.rsplit(":", 1)[1].partition("/")[0])
     with Proxy(port) as wire, World(kind, wire.url) as world:

@@ -10,7 +10,17 @@ import pytest
 from qrlogin import Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.wire import Person, Response
-from tests.wire.dialects.rfc8628_server import ALICE, KEY, KINDS, OTHER_KEY, Device, World, error, opened, read
+from tests.wire.dialects.rfc8628_server import (
+    ALICE,
+    KEY,
+    KINDS,
+    OTHER_KEY,
+    Device,
+    World,
+    error,
+    opened,
+    read,
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -28,13 +38,19 @@ def test_fifty_people_behind_one_address_log_in_while_a_guesser_is_blocked(world
         assert error(device.poll()) == "authorization_pending"
         person = Person(f"person {i}", f"P{i}")
         for verb in ("scan", "confirm"):
-            assert server.phone(verb, device.user_code.lower().replace("-", " "), person).status == 200
+            assert (
+                server.phone(verb, device.user_code.lower().replace("-", " "), person).status == 200
+            )
         redeemed = device.poll().redeemed
         assert redeemed is not None
         return redeemed.subject
 
     def guess(i: int) -> int:
-        return (world, elsewhere)[i % 2].phone(("scan", "confirm")[i % 2], f"BCDF-GHJ{'KLMNPQRST'[i % 9]}", guesser).status
+        return (
+            (world, elsewhere)[i % 2]
+            .phone(("scan", "confirm")[i % 2], f"BCDF-GHJ{'KLMNPQRST'[i % 9]}", guesser)
+            .status
+        )
 
     people = [lambda i=i: live(i) for i in range(50)]
     guesses = [lambda i=i: guess(i) for i in range(50)]
@@ -61,7 +77,10 @@ def test_a_code_under_an_older_key_is_still_found(world: World) -> None:
         device = Device(first)
         device.begin()
         for verb in ("scan", "release", "scan", "confirm"):
-            assert later.phone(verb, device.user_code, Person(f"somebody at {id(later)}", "S")).status == 200
+            assert (
+                later.phone(verb, device.user_code, Person(f"somebody at {id(later)}", "S")).status
+                == 200
+            )
         assert device.poll(later).redeemed is not None
     stranger = Device(world.another(OTHER_KEY))
     stranger.begin()
@@ -118,10 +137,15 @@ class Story:
 
     def live(self) -> tuple[Device, Response]:
         device = Device(self.world)
-        device.told = read(self.insist(lambda: self.world.post("device_authorization", "client_id=tv")))
+        device.told = read(
+            self.insist(lambda: self.world.post("device_authorization", "client_id=tv"))
+        )
         self.first_poll = error(self.insist(device.poll))
         for verb in ("scan", "release", "scan", "confirm"):
-            assert self.insist(partial(self.world.phone, verb, device.user_code, self.person)).status == 200
+            assert (
+                self.insist(partial(self.world.phone, verb, device.user_code, self.person)).status
+                == 200
+            )
         return device, self.insist(device.poll)
 
 
@@ -165,7 +189,10 @@ def test_an_answer_that_is_lost_at_any_step_loses_no_login(lossy: World) -> None
         _, answer = story.live()
         assert answer.redeemed is not None
         assert answer.redeemed.subject == f"person {steps}"
-        assert story.first_poll in ("authorization_pending", "slow_down")  # the second when only the first was not heard of
+        assert story.first_poll in (
+            "authorization_pending",
+            "slow_down",
+        )  # the second when only the first was not heard of
         if not story.unheard:
             break
         assert story.unheard == 1
@@ -214,5 +241,7 @@ class Tokens:
         if answer.redeemed.login_id not in self._of:
             self.issued += 1
             self._of[answer.redeemed.login_id] = f"token {self.issued}"
-        issued = answer.with_json({"access_token": self._of[answer.redeemed.login_id], "token_type": "Bearer"})
+        issued = answer.with_json(
+            {"access_token": self._of[answer.redeemed.login_id], "token_type": "Bearer"}
+        )
         return str(read(issued)["access_token"])

@@ -8,10 +8,21 @@ import pytest
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import Endpoint, Request
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from qrlogin.wire.message import BODY_CAP
-from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_server import FORM, JSON, KEY, TYPED, URI, World, error, everybody, read, registered
+from tests.wire.dialects.rfc8628_server import (
+    FORM,
+    JSON,
+    KEY,
+    TYPED,
+    URI,
+    World,
+    error,
+    everybody,
+    read,
+    registered,
+)
 
 
 @pytest.fixture
@@ -28,14 +39,28 @@ def authorization(user: str, password: str) -> tuple[str, str]:
 
 
 @for_each_row("path", ["device_authorization", "token"])
-@for_each_row("form", ["", "scope=a", "client_id=", "client_id", "client_secret=s", "CLIENT_ID=tv", "client_id%00=tv"])
-def test_section_3_1_who_does_not_say_who_it_is_is_refused(world: World, path: str, form: str) -> None:
+@for_each_row(
+    "form",
+    [
+        "",
+        "scope=a",
+        "client_id=",
+        "client_id",
+        "client_secret=s",
+        "CLIENT_ID=tv",
+        "client_id%00=tv",
+    ],
+)
+def test_section_3_1_who_does_not_say_who_it_is_is_refused(
+    world: World, path: str, form: str
+) -> None:
     answer = world.post(path, form)
     assert (answer.status, error(answer)) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize(
-    "address", ["http://example.com/device", "http://10.0.0.1/device", "ftp://example.com/x", "//example.com"]
+    "address",
+    ["http://example.com/device", "http://10.0.0.1/device", "ftp://example.com/x", "//example.com"],
 )
 def test_section_3_1_without_tls_nothing_is_built(address: str) -> None:
     with pytest.raises(Misconfigured):
@@ -63,7 +88,13 @@ def test_section_3_1_the_mount_is_an_address_of_the_same_tls_site(world: World, 
 
 
 @pytest.mark.parametrize(
-    "form", ["client_id=tv&scope=", "scope=&client_id=tv&client_secret=", "client_id=tv&scope", "&client_id=tv&&"]
+    "form",
+    [
+        "client_id=tv&scope=",
+        "scope=&client_id=tv&client_secret=",
+        "client_id=tv&scope",
+        "&client_id=tv&&",
+    ],
 )
 def test_section_3_1_an_empty_parameter_is_none(world: World, form: str) -> None:
     told = read(world.post("device_authorization", form))
@@ -79,13 +110,23 @@ def test_section_3_1_an_empty_parameter_is_none_at_the_token_endpoint_too(world:
 
 
 def test_section_3_1_unknown_parameters_are_ignored(world: World) -> None:
-    answer = world.post("device_authorization", "client_id=tv&nonce=1&acr_values=%F0%9F%98%80&uuid=x", query="r=1&r=1")
+    answer = world.post(
+        "device_authorization",
+        "client_id=tv&nonce=1&acr_values=%F0%9F%98%80&uuid=x",
+        query="r=1&r=1",
+    )
     assert answer.status == 200
 
 
 @for_each_row("path", ["device_authorization", "token"])
 @for_each_row(
-    "form", ["client_id=tv&client_id=tv", "client_id=tv&client_id=", "client_id=tv&x=1&x=2", "client_id=tv&scope=a&%73cope=b"]
+    "form",
+    [
+        "client_id=tv&client_id=tv",
+        "client_id=tv&client_id=",
+        "client_id=tv&x=1&x=2",
+        "client_id=tv&scope=a&%73cope=b",
+    ],
 )
 def test_section_3_1_no_parameter_is_there_twice(world: World, path: str, form: str) -> None:
     answer = world.post(path, form)
@@ -97,9 +138,18 @@ def test_section_3_1_no_parameter_is_there_twice(world: World, path: str, form: 
 
 
 @pytest.mark.parametrize(
-    "query", ["client_id=tv", "client_secret=hunter2", f"grant_type={GRANT_TYPE}", "device_code=x", "scope=a"]
+    "query",
+    [
+        "client_id=tv",
+        "client_secret=hunter2",
+        f"grant_type={GRANT_TYPE}",
+        "device_code=x",
+        "scope=a",
+    ],
 )
-def test_section_3_1_parameters_are_in_the_body_and_not_in_addresses_that_are_logged(world: World, query: str) -> None:
+def test_section_3_1_parameters_are_in_the_body_and_not_in_addresses_that_are_logged(
+    world: World, query: str
+) -> None:
     answer = world.post("device_authorization", "client_id=tv", query=query)
     assert (answer.status, error(answer)) == (400, "invalid_request")
     assert b"hunter2" not in answer.body
@@ -123,14 +173,22 @@ def test_section_3_1_a_body_is_a_form(world: World, body: bytes, status: int) ->
     assert world.post("device_authorization", body[: BODY_CAP + 1]).status == status
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", "", None])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", "", None]
+)
 def test_section_3_1_a_form_says_that_it_is_one(world: World, kind: str | None) -> None:
     headers = [] if kind is None else [("content-type", kind)]
-    assert world.post("device_authorization", "client_id=tv", *(headers or [("x", "y")])).status == 415
+    assert (
+        world.post("device_authorization", "client_id=tv", *(headers or [("x", "y")])).status == 415
+    )
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/x-www-form-urlencoded; charset=utf-8", "Application/X-WWW-Form-URLEncoded;charset=UTF-8"]
+    "kind",
+    [
+        "application/x-www-form-urlencoded; charset=utf-8",
+        "Application/X-WWW-Form-URLEncoded;charset=UTF-8",
+    ],
 )
 def test_section_3_1_a_form_may_name_its_charset(world: World, kind: str) -> None:
     assert world.post("device_authorization", "client_id=tv", ("content-type", kind)).status == 200
@@ -141,10 +199,18 @@ def test_section_3_1_a_form_may_name_its_charset(world: World, kind: str) -> Non
     [
         ("client_id=tv", None, 200),
         ("client_id=tv&client_secret=", None, 200),
-        ("", authorization("tv", ""), 200),  # some clients name themselves like this and not in the body
+        (
+            "",
+            authorization("tv", ""),
+            200,
+        ),  # some clients name themselves like this and not in the body
         ("client_id=box&client_secret=hunter2", None, 200),
         ("", authorization("box", "hunter2"), 200),
-        ("client_id=box", authorization("box", "hunter2"), 200),  # naming oneself is no second way to prove it
+        (
+            "client_id=box",
+            authorization("box", "hunter2"),
+            200,
+        ),  # naming oneself is no second way to prove it
         ("client_id=kiosk&client_secret=s%3Ae%2Bc+r%25t", None, 200),
         ("", authorization("kiosk", "s%3Ae%2Bc+r%25t"), 200),
         ("", ("authorization", "basic  " + b64encode(b"box:hunter2").decode() + " "), 200),
@@ -179,11 +245,16 @@ def test_section_3_1_clients_prove_who_they_are(
     grant = f"&grant_type={GRANT_TYPE}&device_code=x" if path == "token" else ""
     answer = server.post(path, form + grant, FORM, *([header] if header else []))
     if told == 200:
-        assert (answer.status, path == "token" and error(answer)) in ((200, False), (400, "invalid_grant"))
+        assert (answer.status, path == "token" and error(answer)) in (
+            (200, False),
+            (400, "invalid_grant"),
+        )
         return
     assert (answer.status, error(answer)) == (401 if told == "invalid_client" else 400, told)
     challenged = answer.status == 401 and header is not None
-    assert dict(answer.headers).get("WWW-Authenticate") == ('Basic realm="token"' if challenged else None)
+    assert dict(answer.headers).get("WWW-Authenticate") == (
+        'Basic realm="token"' if challenged else None
+    )
     assert b"hunter2" not in answer.body
 
 
@@ -194,14 +265,23 @@ def test_section_3_1_a_secret_is_not_shown() -> None:
 def test_the_native_door_hands_no_clients_login_out() -> None:
     """There nobody asks whether it is that client: its device_code is as good as none."""
     qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED)
-    native, tv = Endpoint(qr, max_waiting=1), Endpoint(qr, Rfc8628(qr.core, clients=everybody), max_waiting=1)
+    native, tv = (
+        Endpoint(qr, max_waiting=1),
+        Endpoint(qr, Rfc8628(qr.core, clients=everybody), max_waiting=1),
+    )
     begun = read(tv.browser(Request("POST", "device_authorization", "", (FORM,), b"client_id=tv")))
     device_code = begun["device_code"]
-    login_id = qr.core.device(device_code).login_id
+    login_id = qr.core.read_device_code(device_code).login_id
     qr.scan(begun["user_code"], subject="1", shown_as="A")
     qr.confirm(begun["user_code"], subject="1")
     bearer = ("authorization", f"Bearer {device_code}")
-    redeem = Request("POST", f"{login_id}/redeem", "", (bearer, JSON), b'{"acknowledged":"","op":"0123456789abcdef"}')
+    redeem = Request(
+        "POST",
+        f"{login_id}/redeem",
+        "",
+        (bearer, JSON),
+        b'{"acknowledged":"","op":"0123456789abcdef"}',
+    )
     for asked in (
         redeem,
         Request("GET", login_id, "", (bearer,)),

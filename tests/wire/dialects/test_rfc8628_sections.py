@@ -17,7 +17,7 @@ from qrlogin import STANDARD, STRICT, BadArgument, Misconfigured, Policy
 from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
-from qrlogin.wire.rfc8628 import GRANT_TYPE, Client, Rfc8628
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
@@ -62,18 +62,36 @@ ELSEWHERE = {
         "tests/browser/test_trouble.py",
         "test_a_server_that_does_not_hold_is_not_flooded",
     ),
-    "3.3: the device_code is not shown": ("tests/browser/test_hostile.py", "test_no_secret_in_the_page"),
-    "3.3, 3.3.1: approve or deny": ("tests/demo/test_browser.py", "test_by_keyboard_declining_comes_first"),
+    "3.3: the device_code is not shown": (
+        "tests/browser/test_hostile.py",
+        "test_no_secret_in_the_page",
+    ),
+    "3.3, 3.3.1: approve or deny": (
+        "tests/demo/test_browser.py",
+        "test_by_keyboard_declining_comes_first",
+    ),
     "3.3.1 MAY: a picture of the address": (
         "tests/browser/test_states.py",
         "test_the_picture_is_read_by_a_decoder_that_we_did_not_write",
     ),
-    "3.5 (client): a longer interval is kept": ("tests/browser/test_trouble.py", "test_too_many_requests_while_waiting"),
-    "3.5 MUST (client): any other error stops it": ("tests/browser/test_trouble.py", "test_nonsense_while_waiting"),
-    "3.5 MUST (client): slower after a silence": ("tests/browser/test_trouble.py", "test_attempts_spread_out"),
+    "3.5 (client): a longer interval is kept": (
+        "tests/browser/test_trouble.py",
+        "test_too_many_requests_while_waiting",
+    ),
+    "3.5 MUST (client): any other error stops it": (
+        "tests/browser/test_trouble.py",
+        "test_nonsense_while_waiting",
+    ),
+    "3.5 MUST (client): slower after a silence": (
+        "tests/browser/test_trouble.py",
+        "test_attempts_spread_out",
+    ),
     "3.5 MAY: another channel than polling": ("tests/wire/test_waiting.py", ""),
     "5.1: who scanned is shown, and asked about": ("tests/browser/test_redeem.py", ""),
-    "5.5: a code does not stay on a screen": ("tests/browser/test_states.py", "test_a_picture_that_is_too_old_to_scan_fades"),
+    "5.5: a code does not stay on a screen": (
+        "tests/browser/test_states.py",
+        "test_a_picture_that_is_too_old_to_scan_fades",
+    ),
 }
 
 
@@ -93,7 +111,9 @@ def test_section_3_2_what_is_required_and_what_is_optional_is_all_there(world: W
     assert kinds == dict.fromkeys(texts, str) | {"expires_in": int, "interval": int}
 
 
-@pytest.mark.parametrize(("policy", "window"), [(TYPED, 150), (replace(STRICT, user_codes=True), 135)])
+@pytest.mark.parametrize(
+    ("policy", "window"), [(TYPED, 150), (replace(STRICT, user_codes=True), 135)]
+)
 def test_section_3_2_lifetimes(world: World, policy: Policy, window: int) -> None:
     """The policy's interval; the dialect's own life, 300 s unless told otherwise; and 120 s more than usual to collect."""
     for lifetime in (300, 600, 30):
@@ -101,19 +121,29 @@ def test_section_3_2_lifetimes(world: World, policy: Policy, window: int) -> Non
         device = Device(server)
         told = device.begin()
         assert (told["expires_in"], told["interval"]) == (lifetime, 7)
-        signed = server.desk.core.device(told["device_code"])
+        signed = server.desk.core.read_device_code(told["device_code"])
         assert signed.redeem_by - signed.begun_at == (lifetime + window) * 1000
     for wrong in (0, 601, 300.0, True, "300"):
         with pytest.raises(Misconfigured, match="lifetime"):
             world.another(lifetime=wrong)
 
 
-@for_each_row("path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""])
+@for_each_row(
+    "path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""]
+)
 @for_each_row("method", ["GET", "HEAD", "PUT", "OPTIONS", "TRACE", "POST", "FOO"])
-def test_section_3_2_every_answer_is_json_that_is_not_kept(world: World, path: str, method: str) -> None:
+def test_section_3_2_every_answer_is_json_that_is_not_kept(
+    world: World, path: str, method: str
+) -> None:
     """`rfc8628_world._mannerly` holds the headers, and the form of every error (RFC 6749 section 5.2), in all these tests."""
-    answer = world.ask(Request(method, path, "", (FORM,), b"" if method in ("GET", "HEAD") else b"client_id=tv"))
-    allowed = {"device_authorization": "POST", "token": "POST", ".well-known/openid-configuration": "GET"}.get(path)
+    answer = world.ask(
+        Request(method, path, "", (FORM,), b"" if method in ("GET", "HEAD") else b"client_id=tv")
+    )
+    allowed = {
+        "device_authorization": "POST",
+        "token": "POST",
+        ".well-known/openid-configuration": "GET",
+    }.get(path)
     assert (answer.status == 405) == (allowed not in (None, method))
     assert dict(answer.headers).get("Allow") == (allowed if answer.status == 405 else None)
     assert (answer.status == 404) == (allowed is None)
@@ -122,7 +152,9 @@ def test_section_3_2_every_answer_is_json_that_is_not_kept(world: World, path: s
 # 3.3 User interaction
 
 
-def test_section_3_3_the_person_starts_at_verification_uri_and_brings_the_code(every_world: World) -> None:
+def test_section_3_3_the_person_starts_at_verification_uri_and_brings_the_code(
+    every_world: World,
+) -> None:
     world, device = every_world, Device(every_world)
     told = device.begin(scope="mail read")
     assert told["verification_uri"] == URI
@@ -134,7 +166,9 @@ def test_section_3_3_the_person_starts_at_verification_uri_and_brings_the_code(e
     assert error(device.poll()) == "access_denied"
 
 
-def test_section_3_3_the_device_code_is_in_nothing_that_a_person_or_a_phone_is_told(world: World) -> None:
+def test_section_3_3_the_device_code_is_in_nothing_that_a_person_or_a_phone_is_told(
+    world: World,
+) -> None:
     device = Device(world)
     told = device.begin()
     secret = told.pop("device_code").split(".")[1]
@@ -146,10 +180,14 @@ def test_section_3_3_the_device_code_is_in_nothing_that_a_person_or_a_phone_is_t
 def test_section_3_3_nobody_approves_who_is_not_signed_in(world: World) -> None:
     device = Device(world)
     code = device.begin()["user_code"]
-    assert [world.phone(verb, code, None).status for verb in ("scan", "confirm", "deny")] == [401] * 3
+    assert [world.phone(verb, code, None).status for verb in ("scan", "confirm", "deny")] == [
+        401
+    ] * 3
 
 
-def test_section_3_3_1_the_complete_address_is_for_a_picture_and_for_typing(every_world: World) -> None:
+def test_section_3_3_1_the_complete_address_is_for_a_picture_and_for_typing(
+    every_world: World,
+) -> None:
     told = Device(every_world).begin()
     assert told["verification_uri_complete"] == f"{URI}?user_code={told['user_code']}"
     assert read(every_world.phone("scan", told["verification_uri_complete"]))["state"] == "scanned"
@@ -171,8 +209,14 @@ def test_section_3_3_1_the_complete_address_is_for_a_picture_and_for_typing(ever
         (f"grant_type={GRANT_TYPE}&user_code={{user}}", "invalid_request"),
         (f"grant_type={GRANT_TYPE}&device_code={{user}}", "invalid_grant"),
         (f"grant_type={GRANT_TYPE}&device_code={{code}}", "authorization_pending"),
-        (f"grant_type={GRANT_TYPE.replace(':', '%3A')}&device_code={{code}}", "authorization_pending"),
-        (f"device_code={{code}}&grant_type={GRANT_TYPE.replace(':', '%3a')}&scope=x", "authorization_pending"),
+        (
+            f"grant_type={GRANT_TYPE.replace(':', '%3A')}&device_code={{code}}",
+            "authorization_pending",
+        ),
+        (
+            f"device_code={{code}}&grant_type={GRANT_TYPE.replace(':', '%3a')}&scope=x",
+            "authorization_pending",
+        ),
     ],
 )
 def test_section_3_4_the_request(world: World, form: str, told: str) -> None:
@@ -185,10 +229,15 @@ def test_section_3_4_the_request(world: World, form: str, told: str) -> None:
 @pytest.mark.parametrize("spelled", ["a b", "a+b", "a%20b"])
 def test_section_3_4_spaces_come_in_three_spellings(world: World, spelled: str) -> None:
     told = read(world.post("device_authorization", f"client_id=my+tv&scope={spelled}"))
-    assert read(world.phone("scan", told["user_code"]))["context"] == {"client_id": "my tv", "scope": "a b"}
+    assert read(world.phone("scan", told["user_code"]))["context"] == {
+        "client_id": "my tv",
+        "scope": "a b",
+    }
 
 
-def test_section_3_4_a_device_code_is_for_the_client_that_it_was_given_to(every_world: World) -> None:
+def test_section_3_4_a_device_code_is_for_the_client_that_it_was_given_to(
+    every_world: World,
+) -> None:
     mine = Device(every_world)
     mine.begin()
     mine.approve()
@@ -201,7 +250,9 @@ def test_section_3_4_a_client_with_a_secret_proves_it_here_too(world: World) -> 
     device = Device(server, "box")
     device.begin(client_secret="hunter2")
     device.approve()
-    assert [error(device.poll()), error(device.poll(client_secret="guess"))] == ["invalid_client"] * 2
+    assert [error(device.poll()), error(device.poll(client_secret="guess"))] == [
+        "invalid_client"
+    ] * 2
     assert device.poll(client_secret="hunter2").redeemed is not None
 
 
@@ -210,7 +261,9 @@ def test_section_3_4_a_client_with_a_secret_proves_it_here_too(world: World) -> 
 
 @for_each_row("at", [None, ORIGIN, f"{ORIGIN}/", f"{ORIGIN}/oauth", f"{ORIGIN}/oauth/v1/"])
 @for_each_row("path", ["oauth-authorization-server", "openid-configuration"])
-def test_section_4_the_metadata_says_where_everything_is(world: World, at: str | None, path: str) -> None:
+def test_section_4_the_metadata_says_where_everything_is(
+    world: World, at: str | None, path: str
+) -> None:
     server = world.another(at=at)
     said = read(server.ask(Request("GET", f".well-known/{path}")))
     issuer = (at or ORIGIN).rstrip("/")
@@ -221,8 +274,14 @@ def test_section_4_the_metadata_says_where_everything_is(world: World, at: str |
     assert said["response_types_supported"] == []
 
 
-def test_section_4_an_application_adds_its_own_but_cannot_contradict_the_mount(world: World) -> None:
-    own = {"jwks_uri": f"{ORIGIN}/keys", "scopes_supported": ["openid"], "grant_types_supported": ["refresh_token", GRANT_TYPE]}
+def test_section_4_an_application_adds_its_own_but_cannot_contradict_the_mount(
+    world: World,
+) -> None:
+    own = {
+        "jwks_uri": f"{ORIGIN}/keys",
+        "scopes_supported": ["openid"],
+        "grant_types_supported": ["refresh_token", GRANT_TYPE],
+    }
     said = read(world.another(metadata=own).ask(Request("GET", ".well-known/openid-configuration")))
     assert {name: said[name] for name in own} == own
     assert (said["issuer"], said["token_endpoint"]) == (ORIGIN, f"{ORIGIN}/token")
@@ -234,13 +293,17 @@ def test_section_4_an_application_adds_its_own_but_cannot_contradict_the_mount(w
 # 5 Security considerations
 
 
-def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_turn_them_on() -> None:
+def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_turn_them_on() -> (
+    None
+):
     core = Core(secret_keys=[KEY], verification_uri=URI, audience=None, policy=STANDARD)
     with pytest.raises(Misconfigured, match="set user_codes=True in the policy"):
         Rfc8628(core, clients=everybody)
 
 
-def test_section_5_1_five_guesses_for_an_account_whatever_it_does_with_them(every_world: World) -> None:
+def test_section_5_1_five_guesses_for_an_account_whatever_it_does_with_them(
+    every_world: World,
+) -> None:
     """Looking up and approving share the budget; tests/test_guesses.py has the rest."""
     device = Device(every_world)
     device.begin()
@@ -256,14 +319,27 @@ def test_section_5_2_a_device_code_has_256_random_bits(world: World) -> None:
 
 
 def test_section_5_4_the_person_is_shown_the_device(world: World) -> None:
-    answer = world.post("device_authorization", "client_id=tv&scope=a", FORM, ("user-agent", "Television 1.0 (" + "x" * 300))
+    answer = world.post(
+        "device_authorization",
+        "client_id=tv&scope=a",
+        FORM,
+        ("user-agent", "Television 1.0 (" + "x" * 300),
+    )
     context = read(world.phone("scan", read(answer)["user_code"]))["context"]
-    assert context == {"browser": ("Television 1.0 (" + "x" * 300)[:100], "client_id": "tv", "scope": "a"}
+    assert context == {
+        "browser": ("Television 1.0 (" + "x" * 300)[:100],
+        "client_id": "tv",
+        "scope": "a",
+    }
 
 
 def test_section_5_4_an_application_describes_the_device_in_its_own_words(world: World) -> None:
     server = world.another(
-        describe=lambda request: {"device": "the television", "client_id": "forged", "ip": str(request.client)}
+        describe=lambda request: {
+            "device": "the television",
+            "client_id": "forged",
+            "ip": str(request.client),
+        }
     )
     told = read(server.post("device_authorization", "client_id=tv"))
     assert read(world.phone("scan", told["user_code"]))["context"] == {
@@ -272,7 +348,9 @@ def test_section_5_4_an_application_describes_the_device_in_its_own_words(world:
         "ip": ADDRESS,
     }
     boundless = world.another(describe=lambda _: {"device": "x" * 400})
-    with pytest.raises(BadArgument, match="400 bytes"):  # the application's own mistake, and not a client's
+    with pytest.raises(
+        BadArgument, match="400 bytes"
+    ):  # the application's own mistake, and not a client's
         boundless.post("device_authorization", "client_id=tv")
 
 
@@ -311,7 +389,9 @@ def test_section_6_1_a_code_is_read_however_it_is_typed(data: st.DataObject) -> 
 
 def test_section_6_1_a_code_is_made_of_twenty_letters(world: World) -> None:
     seen = "".join(Device(world).begin()["user_code"].replace("-", "") for _ in range(100))
-    assert set(seen) == set(LETTERS)  # 800 letters: that one of twenty is not among them has a chance of 1 in 10**17
+    assert set(seen) == set(
+        LETTERS
+    )  # 800 letters: that one of twenty is not among them has a chance of 1 in 10**17
 
 
 # Scopes: RFC 6749 section 3.3
@@ -337,7 +417,17 @@ def test_the_longest_scope_is_what_the_context_has_room_for(world: World) -> Non
 
 @pytest.mark.parametrize("path", ["device_authorization", "token"])
 def test_a_page_of_another_site_is_refused_and_could_read_nothing(world: World, path: str) -> None:
-    for site in (CROSS_SITE, ("sec-fetch-site", "same-site"), ("sec-fetch-site", "none"), ("origin", "https://app.example")):
+    for site in (
+        CROSS_SITE,
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-site", "none"),
+        ("origin", "https://app.example"),
+    ):
         answer = world.post(path, "client_id=tv", FORM, site)
-        assert (answer.status == 403) == (site is CROSS_SITE)  # _mannerly: no CORS header lets a page of another origin read
-    assert world.ask(Request("GET", ".well-known/openid-configuration", "", (CROSS_SITE,))).status == 200
+        assert (answer.status == 403) == (
+            site is CROSS_SITE
+        )  # _mannerly: no CORS header lets a page of another origin read
+    assert (
+        world.ask(Request("GET", ".well-known/openid-configuration", "", (CROSS_SITE,))).status
+        == 200
+    )

@@ -33,7 +33,9 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
         return
     with Server(LOOPBACK, 0, log=True) as server:
         running = Site(server.port, Application(), Clock(), store=MemoryStore())
-        with QRLogin(running.store, secret_keys=[KEY], verification_uri=f"{running.url}/qr", policy=TYPED) as qr:
+        with QRLogin(
+            running.store, secret_keys=[KEY], verification_uri=f"{running.url}/qr", policy=TYPED
+        ) as qr:
             server.start(DemoSite(qr, list(DIALECTS)))
             try:
                 yield running
@@ -50,14 +52,20 @@ def nothing_begun(site: Site) -> Iterator[None]:
 
 def routes() -> tuple[dict[str, set[str]], set[str]]:
     """The methods of every path, and the paths that a link on any page may lead to."""
-    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri="https://example.com/qr", policy=TYPED)
+    qr = QRLogin(
+        MemoryStore(), secret_keys=[KEY], verification_uri="https://example.com/qr", policy=TYPED
+    )
     found: dict[str, set[str]] = {}
     links = set()
     for name, make in SPEAKERS.items():
-        for route in Endpoint(qr, make(qr.core), max_waiting=1).dialect.browser_routes if name != "native" else ():
+        for route in (
+            Endpoint(qr, make(qr.core), max_waiting=1).dialect.browser_routes
+            if name != "native"
+            else ()
+        ):
             path = route.path.replace("{code}", CODE)
             found.setdefault(path, set()).add(route.method)
-            if route.anybody:
+            if route.cross_site:
                 links.add(path)
     return found, links
 
@@ -79,13 +87,19 @@ def length(body: bytes) -> tuple[str, str]:
 def test_these_requests_would_begin_a_login(site: Site) -> None:
     """Or else the others would prove nothing."""
     before = len(site.store._records._records)
-    beginnings = [path for path in ROUTES if path in ("jslogin", "connect/qrconnect", "show") or "generat" in path]
+    beginnings = [
+        path
+        for path in ROUTES
+        if path in ("jslogin", "connect/qrconnect", "show") or "generat" in path
+    ]
     for path in beginnings:
         assert send(site, f"GET /{path} HTTP/1.1").status == 200, path
     form = b"client_id=tv"
     assert send(site, "POST /device_authorization HTTP/1.1", *length(form), body=form).status == 200
     assert len(beginnings) == 6
-    assert len(site.store._records._records) == before + 8  # a typed code keeps one more, which names the login
+    assert (
+        len(site.store._records._records) == before + 8
+    )  # a typed code keeps one more, which names the login
 
 
 @for_each_row("path", ROUTES)
@@ -95,7 +109,10 @@ def test_every_method_is_told_which_are_right(site: Site, nothing_begun: None, p
             heard = send(site, f"{method} /{path} HTTP/1.1", "Content-Length: 0")
             assert heard.status == 405
             assert set(heard.headers["allow"].split(", ")) == ROUTES[path]
-            assert (heard.headers["cache-control"], heard.headers["x-content-type-options"]) == ("no-store", "nosniff")
+            assert (heard.headers["cache-control"], heard.headers["x-content-type-options"]) == (
+                "no-store",
+                "nosniff",
+            )
 
 
 @for_each_row("path", ROUTES)
@@ -104,13 +121,36 @@ def test_bodies_that_lie_about_their_length(site: Site, nothing_begun: None, pat
         first = f"{method} /{path} HTTP/1.1"
         over = b"x" * (BODY_CAP + 1)
         assert 400 <= send(site, first, *length(over), body=over).status < 500
-        heard = send(site, first, f"Content-Type: {FORM}", "Content-Length: 1073741824", body=b"x" * 20_000, hang_up=True)
+        heard = send(
+            site,
+            first,
+            f"Content-Type: {FORM}",
+            "Content-Length: 1073741824",
+            body=b"x" * 20_000,
+            hang_up=True,
+        )
         assert heard.status in (0, 400, 413)
-        for lines in (("Content-Length: 2", "Content-Length: 40"), ("Content-Length: -2",), ("Content-Length: 0x2",)):
-            assert send(site, first, *lines, body=b"{}" + b" " * 38, hang_up=True).status in (0, 400)
+        for lines in (
+            ("Content-Length: 2", "Content-Length: 40"),
+            ("Content-Length: -2",),
+            ("Content-Length: 0x2",),
+        ):
+            assert send(site, first, *lines, body=b"{}" + b" " * 38, hang_up=True).status in (
+                0,
+                400,
+            )
         chunks = b"1\r\nx\r\n1\r\n=\r\n0\r\n\r\n"
-        if path not in ("jslogin", "cgi-bin/mmwebwx-bin/webwxlogout") or method == "GET":  # which read no body
-            heard = send(site, first, f"Content-Type: {FORM}", "Transfer-Encoding: chunked", body=chunks, hang_up=True)
+        if (
+            path not in ("jslogin", "cgi-bin/mmwebwx-bin/webwxlogout") or method == "GET"
+        ):  # which read no body
+            heard = send(
+                site,
+                first,
+                f"Content-Type: {FORM}",
+                "Transfer-Encoding: chunked",
+                body=chunks,
+                hang_up=True,
+            )
             assert heard.status == 0 or 400 <= heard.status < 500
 
 
@@ -123,16 +163,41 @@ def test_what_hides_behind_a_body_is_no_request(site: Site) -> None:
             heard = send(site, f"{method} /{path} HTTP/1.1", *both, body=hidden, hang_up=True)
             assert b"QRLogin" not in heard.body or path == "jslogin"
             assert heard.body.count(b"HTTP/1.") == 0
-            assert len(site.store._records._records) <= before + 1  # by the first, if its server believes in chunks
+            assert (
+                len(site.store._records._records) <= before + 1
+            )  # by the first, if its server believes in chunks
 
 
 def test_odd_paths(site: Site, nothing_begun: None) -> None:
-    for path in ("jslogin%0d%0aX:y", "jslogin%00", "jslogin/x.css", "jslogin;x", "%2e%2e/jslogin", "show%ff", "l/%2e%2e", "l/*"):
+    for path in (
+        "jslogin%0d%0aX:y",
+        "jslogin%00",
+        "jslogin/x.css",
+        "jslogin;x",
+        "%2e%2e/jslogin",
+        "show%ff",
+        "l/%2e%2e",
+        "l/*",
+    ):
         heard = send(site, f"GET /{path} HTTP/1.1")
         assert 400 <= heard.status < 500, path
         assert "x" not in heard.headers
-    for code in ("%0d%0aX:y", "*", "{}", CODE + "%0a", "%30" * 32, "A" * 22, "A" * 22 + "%3D=", "x" * 8000):
-        for path in (f"qrcode/{code}", f"l/{code}", f"qrcodelogin/{code}.png", f"connect/qrcode/{code}"):
+    for code in (
+        "%0d%0aX:y",
+        "*",
+        "{}",
+        CODE + "%0a",
+        "%30" * 32,
+        "A" * 22,
+        "A" * 22 + "%3D=",
+        "x" * 8000,
+    ):
+        for path in (
+            f"qrcode/{code}",
+            f"l/{code}",
+            f"qrcodelogin/{code}.png",
+            f"connect/qrcode/{code}",
+        ):
             assert 400 <= send(site, f"GET /{path} HTTP/1.1").status < 500, path
 
 
@@ -148,24 +213,58 @@ def test_odd_headers(site: Site) -> None:
     ):
         assert send(site, polls, line).status in (200, 400, 431)
     for path in ROUTES:
-        for method in ROUTES[path] if path not in LINKS and not path.startswith(".well-known") else ():
-            assert send(site, f"{method} /{path} HTTP/1.1", "Sec-Fetch-Site: cross-site", "Content-Length: 0").status == 403
-            assert send(site, f"{method} /{path} HTTP/1.1", *["Sec-Fetch-Site: cross-site"] * 2).status in (400, 403)
+        for method in (
+            ROUTES[path] if path not in LINKS and not path.startswith(".well-known") else ()
+        ):
+            assert (
+                send(
+                    site,
+                    f"{method} /{path} HTTP/1.1",
+                    "Sec-Fetch-Site: cross-site",
+                    "Content-Length: 0",
+                ).status
+                == 403
+            )
+            assert send(
+                site, f"{method} /{path} HTTP/1.1", *["Sec-Fetch-Site: cross-site"] * 2
+            ).status in (400, 403)
 
 
 def test_there_is_no_websocket(site: Site) -> None:
-    upgrade = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+    upgrade = (
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    )
     for path in ROUTES:
-        send(site, f"GET /{path} HTTP/1.1", "Connection: Upgrade", *upgrade, "Content-Length: 0", hang_up=True)
+        send(
+            site,
+            f"GET /{path} HTTP/1.1",
+            "Connection: Upgrade",
+            *upgrade,
+            "Content-Length: 0",
+            hang_up=True,
+        )
 
 
-def test_a_line_for_each_request_and_no_code_in_it(site: Site, capsys: pytest.CaptureFixture[str]) -> None:  # W31
+def test_a_line_for_each_request_and_no_code_in_it(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:  # W31
     capsys.readouterr()
-    paths = [f"l/{CODE}", f"connect/l/qrconnect?uuid={CODE}", "jslogin%0aGET%20/forged%20200", "%1b[31m", f"x?{CODE}", CODE]
+    paths = [
+        f"l/{CODE}",
+        f"connect/l/qrconnect?uuid={CODE}",
+        "jslogin%0aGET%20/forged%20200",
+        "%1b[31m",
+        f"x?{CODE}",
+        CODE,
+    ]
     for path in paths:
         send(site, f"GET /{path} HTTP/1.1")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == (len(paths) if isinstance(site.store, MemoryStore) else 0)  # the other server writes none
+    assert len(lines) == (
+        len(paths) if isinstance(site.store, MemoryStore) else 0
+    )  # the other server writes none
     for line in lines:
         assert line.isprintable()
         assert CODE not in line

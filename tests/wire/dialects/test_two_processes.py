@@ -22,7 +22,7 @@ from tests.wire.clock import PATIENCE_SECONDS, eventually
 from tests.wire.dialects.dialect_clients import CLIENTS, OfNative, client, code_of
 from tests.wire.dialects.worker import HOLD
 
-HELD = ("native", "wechat", "wechat_open")
+HAS_SCANNER = ("native", "wechat", "wechat_open")
 #: What a held poll is told once the phone has released the login.
 RELEASED = {"native": "pending", "wechat": "408", "wechat_open": "403"}
 
@@ -33,7 +33,9 @@ class Process:
     def __init__(self, colour: str, *arguments: str) -> None:
         command = [sys.executable, "-m", "tests.wire.dialects.worker", colour, *arguments]
         path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-        self._running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **path})
+        self._running = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **path}
+        )
         self.url, self.pid = "", str(self._running.pid)
 
     def __enter__(self) -> Self:
@@ -140,7 +142,7 @@ def test_refused_in_one_and_told_by_the_other(pair: Pair, name: str) -> None:
     login.heard_from_two()
 
 
-@pytest.mark.parametrize("name", HELD)
+@pytest.mark.parametrize("name", HAS_SCANNER)
 def test_who_waits_in_one_is_woken_by_the_other(pair: Pair, name: str) -> None:
     login = Login(pair, name)
     if isinstance(login.player, OfNative):
@@ -151,7 +153,9 @@ def test_who_waits_in_one_is_woken_by_the_other(pair: Pair, name: str) -> None:
             held = waiting.submit(login.player.look)
             eventually(lambda: pair.listened_to() > 0)
             login.act(verb)
-            assert held.result(PATIENCE_SECONDS) == word, "it was not woken"  # earlier than the wait ends by itself
+            assert held.result(PATIENCE_SECONDS) == word, (
+                "it was not woken"
+            )  # earlier than the wait ends by itself
 
         hears("scan", login.player.scanned)
         hears("release", RELEASED[name])

@@ -11,11 +11,18 @@ from qrlogin.answers import ScannedBy
 from qrlogin.core import Core
 from qrlogin.render import png
 from qrlogin.wire import Request, Response
-from qrlogin.wire.dialect import Exchange, Wait
-from qrlogin.wire.wechat import WeChat
+from qrlogin.wire.dialect import Exchange, HeldStatus
+from qrlogin.wire.dialects.wechat import WeChat
 from tests.tables import for_each_row
 from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
-from tests.wire.dialects.wechat_clients import OfWeChat, forget, happen, parameters, strangers, wechat
+from tests.wire.dialects.wechat_clients import (
+    OfWeChat,
+    forget,
+    happen,
+    parameters,
+    strangers,
+    wechat,
+)
 from tests.wire.mount import BOB, KEY, NOON, ORIGIN, URI, Colour
 
 EVERYWHERE = pytest.mark.parametrize(("colour", "store"), COLOURS_AND_STORES)
@@ -52,7 +59,9 @@ STORIES = {
 
 @EVERYWHERE
 @for_each_row("story", STORIES)
-def test_every_state_is_told_as_written(story: str, colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+def test_every_state_is_told_as_written(
+    story: str, colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
     with opened(wechat, colour, redis_of(request, store)) as house:
         client = OfWeChat(house)
         client.begin()
@@ -62,11 +71,17 @@ def test_every_state_is_told_as_written(story: str, colour: Colour, store: str, 
                 continue
             told = client.poll()
             expected = {
-                "200": f'window.code=200;\nwindow.redirect_uri="{redirect_uri(client)}";' if step == "200" else "",
+                "200": f'window.code=200;\nwindow.redirect_uri="{redirect_uri(client)}";'
+                if step == "200"
+                else "",
                 "201": f"window.code=201;window.userAvatar = '{AVATAR}';",
             }.get(step, f"window.code={step};")
             assert told.body.decode() == expected
-            assert (told.status, dict(told.headers)["Content-Type"], told.redeemed) == (200, JS, None)
+            assert (told.status, dict(told.headers)["Content-Type"], told.redeemed) == (
+                200,
+                JS,
+                None,
+            )
 
 
 def redirect_uri(client: OfWeChat) -> str:
@@ -75,7 +90,9 @@ def redirect_uri(client: OfWeChat) -> str:
 
 
 @EVERYWHERE
-def test_a_login_from_beginning_to_end(colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+def test_a_login_from_beginning_to_end(
+    colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
     with opened(wechat, colour, redis_of(request, store)) as house:
         client = OfWeChat(house)
         begun = client.begin(("user-agent", "Browser 1.0"))
@@ -85,7 +102,13 @@ def test_a_login_from_beginning_to_end(colour: Colour, store: str, request: pyte
         assert re.fullmatch(r"[A-Za-z0-9_-]{22}==", client.code)
         assert (begun.status, dict(begun.headers)["Content-Type"]) == (200, JS)
         (device,) = begun.cookies
-        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (True, True, "Lax", "/", 360)
+        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (
+            True,
+            True,
+            "Lax",
+            "/",
+            360,
+        )
         happen(client, "scan")
         assert house.phone("scan", client.code, BOB).status == 409  # the bare id, and not the first
         happen(client, "confirm")
@@ -114,8 +137,14 @@ def xml(answer: Response, **expected: str) -> dict[str, str]:
         )
         assert re.fullmatch(r"@crypt_[0-9a-f]{8}_[0-9a-f]{32}", skey)
         assert re.fullmatch(r"[0-9]{1,10}", uin)
-        assert [(cookie.key, cookie.value) for cookie in answer.cookies] == [("wxuin", uin), ("wxsid", sid)]
-        assert all(cookie.secure and cookie.httponly and cookie.max_age == 86_400 for cookie in answer.cookies)
+        assert [(cookie.key, cookie.value) for cookie in answer.cookies] == [
+            ("wxuin", uin),
+            ("wxsid", sid),
+        ]
+        assert all(
+            cookie.secure and cookie.httponly and cookie.max_age == 86_400
+            for cookie in answer.cookies
+        )
     else:
         assert answer.cookies == ()
     return found
@@ -171,12 +200,12 @@ def test_a_poll_is_held_until_there_is_something_that_this_client_was_not_told()
     with opened(wechat) as house:
         client, dialect = OfWeChat(house), WeChat(house.core)
 
-        def held() -> Wait:
+        def held() -> HeldStatus:
             path, query, _ = client.asked()
             cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
             exchange = dialect.browser(Request("GET", path, query, (("cookie", cookies),)))
             assert isinstance(exchange, Exchange)
-            assert isinstance(exchange.operation, Wait)
+            assert isinstance(exchange.operation, HeldStatus)
             assert exchange.operation.timeout == 25
             return exchange.operation
 
@@ -193,7 +222,9 @@ def test_a_poll_is_held_until_there_is_something_that_this_client_was_not_told()
         assert client.poll().cookies == ()
         assert held().after == 4  # so that it is told again
 
-        client.jar = {name: "x" if name.endswith("-told") else value for name, value in client.jar.items()}
+        client.jar = {
+            name: "x" if name.endswith("-told") else value for name, value in client.jar.items()
+        }
         assert held().after is None
 
 
@@ -205,7 +236,7 @@ def test_when_too_many_wait_a_client_is_told_to_come_back() -> None:
         cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
         exchange = WeChat(house.core).browser(Request("GET", path, query, (("cookie", cookies),)))
         assert isinstance(exchange, Exchange)
-        assert isinstance(exchange.operation, Wait)
+        assert isinstance(exchange.operation, HeldStatus)
         crowded = exchange.operation.crowded(house.run(house.core.status(client.device_code)))
         assert (crowded.status, dict(crowded.headers)["Retry-After"]) == (503, "2")
 
@@ -242,7 +273,10 @@ def test_the_application_draws_the_avatar_and_cannot_break_out_of_the_script(bad
         client.begin()
         happen(client, "scan")
         before = dict(client.jar)
-        assert client.poll().body == b"window.code=201;window.userAvatar = 'data:image/jpg;base64,AAAA';"
+        assert (
+            client.poll().body
+            == b"window.code=201;window.userAvatar = 'data:image/jpg;base64,AAAA';"
+        )
         assert shown[0].shown_as == "A•••e"
         client.jar = before
         with pytest.raises(BadArgument, match="data: URI"):
@@ -267,18 +301,31 @@ def test_strangers_hear_what_is_said_of_a_login_that_never_was(
         nobody, thief, forger, foreign = strangers(client, other)
         flipped = client.code[:5] + ("A" if client.code[5] != "A" else "B") + client.code[6:]
 
-        told = [other.poll(client.code), nobody.poll(client.code), thief.poll(client.code), forger.poll(client.code)]
-        told += [client.poll(code) for code in (foreign, flipped, "A" * 22 + "==", "x", "x" * 3000, "%00", "0" * 32)]
+        told = [
+            other.poll(client.code),
+            nobody.poll(client.code),
+            thief.poll(client.code),
+            forger.poll(client.code),
+        ]
+        told += [
+            client.poll(code)
+            for code in (foreign, flipped, "A" * 22 + "==", "x", "x" * 3000, "%00", "0" * 32)
+        ]
         assert {answer.body for answer in told} == {b"window.code=400;"}
         assert len({(answer.headers, answer.cookies) for answer in told}) == 1
 
         landed = [one.send(path, query) for one in (other, nobody, thief, forger)]
-        landed += [client.send(path, query.replace(client.code, code)) for code in (flipped, "x", other.code)]
+        landed += [
+            client.send(path, query.replace(client.code, code))
+            for code in (flipped, "x", other.code)
+        ]
         assert len({(answer.body, answer.headers, answer.status) for answer in landed}) == 1
         xml(landed[0], ret="400", message="There is no such login. Show a new code.")
         assert len(house.store.calls) == asked, "the store was asked about a code that cannot be"
 
-        assert {client.send(path, query.replace("@", f"{digit}@")).body for digit in "0x"} == {landed[0].body}
+        assert {client.send(path, query.replace("@", f"{digit}@")).body for digit in "0x"} == {
+            landed[0].body
+        }
         swapped = query.replace(parameters(query)["ticket"], "0" * 32 + "@qrticket_0")
         assert client.send(path, swapped).body == landed[0].body
         assert house.redeemed == []
@@ -304,14 +351,27 @@ def test_pages_of_other_sites_get_nothing() -> None:
         happen(client, "confirm")
         path, query, _ = client.errand()
         asked, jar = len(house.store.calls), dict(client.jar)
-        told = [client.begin(CROSS_SITE), client.poll(None, CROSS_SITE), client.send(path, query, None, CROSS_SITE)]
+        told = [
+            client.begin(CROSS_SITE),
+            client.poll(None, CROSS_SITE),
+            client.send(path, query, None, CROSS_SITE),
+        ]
         told += [client.send(f"qrcode/{client.code}", "", None, CROSS_SITE)]
-        told += [client.send("jslogin", "", "", CROSS_SITE), client.send(LOGOUT, "", "", CROSS_SITE)]
-        assert {(answer.status, answer.cookies, answer.log_out, answer.redeemed) for answer in told} == {(403, (), False, None)}
+        told += [
+            client.send("jslogin", "", "", CROSS_SITE),
+            client.send(LOGOUT, "", "", CROSS_SITE),
+        ]
+        assert {
+            (answer.status, answer.cookies, answer.log_out, answer.redeemed) for answer in told
+        } == {(403, (), False, None)}
         assert len({answer.body for answer in told}) == 1
-        assert client.send(f"l/{client.code}", "", None, CROSS_SITE).status == 302  # a link in a web messenger, say
+        assert (
+            client.send(f"l/{client.code}", "", None, CROSS_SITE).status == 302
+        )  # a link in a web messenger, say
         assert (len(house.store.calls), client.jar) == (asked, jar)
-        same_site = client.send(path, query, None, ("sec-fetch-site", "same-site"))  # another port, say
+        same_site = client.send(
+            path, query, None, ("sec-fetch-site", "same-site")
+        )  # another port, say
         assert same_site.redeemed
 
 
@@ -325,7 +385,9 @@ def test_a_client_cannot_choose_where_it_is_sent() -> None:
         happen(client, "confirm")
         path, query, _ = client.errand()
         assert "evil" not in client.poll().body.decode()
-        answer = client.send(path, f"{query}&redirect_uri=https%3A%2F%2Fevil.example%2F&defaulturl=//evil.example")
+        answer = client.send(
+            path, f"{query}&redirect_uri=https%3A%2F%2Fevil.example%2F&defaulturl=//evil.example"
+        )
         assert dict(answer.headers)["Location"] == "https://example.com/"
 
 
@@ -338,9 +400,15 @@ def test_the_picture_and_its_address_ask_no_store() -> None:
         client.begin()
         asked = len(house.store.calls)
         picture = stranger.send(f"qrcode/{client.code}", "t=webwx")
-        assert (picture.body, dict(picture.headers)["Content-Type"]) == (png(client.text), "image/png")
+        assert (picture.body, dict(picture.headers)["Content-Type"]) == (
+            png(client.text),
+            "image/png",
+        )
         opened_by_a_camera = stranger.send(f"l/{client.code}")
-        assert (opened_by_a_camera.status, dict(opened_by_a_camera.headers)["Location"]) == (302, f"{URI}/{client.code}")
+        assert (opened_by_a_camera.status, dict(opened_by_a_camera.headers)["Location"]) == (
+            302,
+            f"{URI}/{client.code}",
+        )
         forged = "A" * 22 + "=="
         assert {stranger.send(f"{place}/{forged}").status for place in ("qrcode", "l")} == {404}
         assert len(house.store.calls) == asked
@@ -350,7 +418,9 @@ def test_post_begins_like_get() -> None:
     with opened(wechat) as house:
         client = OfWeChat(house)
         answer = client.send("jslogin", "appid=wx782c26e4c19acffb&fun=new", "")
-        assert re.search(rb'window.QRLogin.code = 200; window.QRLogin.uuid = "[\w-]{22}==";', answer.body)
+        assert re.search(
+            rb'window.QRLogin.code = 200; window.QRLogin.uuid = "[\w-]{22}==";', answer.body
+        )
         assert answer.cookies
 
 
@@ -375,13 +445,28 @@ def test_logging_out_needs_a_page_of_ours() -> None:
         query = "redirect=1&type=1&skey=%40crypt_1"
         for headers in ([], [("origin", ORIGIN), ("sec-fetch-site", "same-origin")]):
             answer = client.send(LOGOUT, query, "sid=1&uin=2", *headers)
-            assert (answer.status, answer.log_out, dict(answer.headers)["Location"]) == (301, True, "https://example.com/")
-            assert [(cookie.key, cookie.max_age) for cookie in answer.cookies] == [("wxuin", 0), ("wxsid", 0)]
-        for header in (("origin", "https://evil.example"), ("origin", "null"), ("origin", "https://example.com:8443")):
+            assert (answer.status, answer.log_out, dict(answer.headers)["Location"]) == (
+                301,
+                True,
+                "https://example.com/",
+            )
+            assert [(cookie.key, cookie.max_age) for cookie in answer.cookies] == [
+                ("wxuin", 0),
+                ("wxsid", 0),
+            ]
+        for header in (
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("origin", "https://example.com:8443"),
+        ):
             assert not client.send(LOGOUT, query, "", header).log_out
         assert not client.send(LOGOUT, query, "", ("sec-fetch-site", "same-site")).log_out
         by_link = client.send(LOGOUT, query)
-        assert (by_link.status, dict(by_link.headers)["Allow"], by_link.log_out) == (405, "POST", False)
+        assert (by_link.status, dict(by_link.headers)["Allow"], by_link.log_out) == (
+            405,
+            "POST",
+            False,
+        )
 
 
 def test_what_is_malformed_is_told_as_such() -> None:
@@ -417,7 +502,12 @@ def test_mounted_below_a_path_and_landing_elsewhere() -> None:
         client.begin()
         assert house.phone("scan", f"https://example.com/wx/l/{client.code}").status == 200
         assert house.phone("confirm", client.code).status == 200
-        assert b'window.redirect_uri="https://example.com/wx/cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket=' in client.poll().body
-        assert client.send(f"qrcode/{client.code}").body == png(f"https://example.com/wx/l/{client.code}")
+        assert (
+            b'window.redirect_uri="https://example.com/wx/cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket='
+            in client.poll().body
+        )
+        assert client.send(f"qrcode/{client.code}").body == png(
+            f"https://example.com/wx/l/{client.code}"
+        )
         _, query, _ = client.errand()
         assert dict(client.send(OPEN, query).headers)["Location"] == "https://example.com/account"

@@ -12,8 +12,8 @@ import pytest
 
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint
-from qrlogin.wire.wechat import WeChat
-from qrlogin.wire.wechat_open import WeChatOpen
+from qrlogin.wire.dialects.wechat import WeChat
+from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from tests.wire.clock import Clock
 from tests.wire.dialects.test_polled_docs import NOW, PAGES, Play
 from tests.wire.dialects.wechat_clients import HOLD
@@ -27,7 +27,9 @@ class Longer(Play):
         who, _, what = line.partition(" ")
         if who == "<~":
             assert self.answer
-            assert any(self.fits(what, said) for said in self.parts(what, self.answer.body.decode())), what
+            assert any(
+                self.fits(what, said) for said in self.parts(what, self.answer.body.decode())
+            ), what
         elif line == "= logged out":
             assert self.answer
             assert self.answer.log_out
@@ -42,7 +44,11 @@ class Longer(Play):
 
 def lines(page: Path, name: str) -> list[str]:
     """The lines of a transcript; those of one body are one."""
-    (text,) = re.findall(rf"^```transcript {name}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(
+        rf"^```transcript {name}\n(.*?)^```",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
     merged = list[str]()
     for line in filter(None, text.splitlines()):
         if merged and all(each.startswith("< window.") for each in (merged[-1], line)):
@@ -54,7 +60,10 @@ def lines(page: Path, name: str) -> list[str]:
 
 def test_wechat() -> None:
     qr = QRLogin(MemoryStore(now=Clock(NOW)), secret_keys=[KEY], verification_uri=URI)
-    play = Longer(Endpoint(qr, WeChat(qr.core, landing="/account", hold=HOLD), max_waiting=1), Endpoint(qr, max_waiting=1))
+    play = Longer(
+        Endpoint(qr, WeChat(qr.core, landing="/account", hold=HOLD), max_waiting=1),
+        Endpoint(qr, max_waiting=1),
+    )
     for line in lines(PAGES / "wechat.md", "WeChat"):
         play.line(line)
     assert {"uuid", "ticket", "skey"} <= play.known.keys()
@@ -78,7 +87,10 @@ def test_wechat_open() -> None:
 @pytest.mark.parametrize("page", ["wechat", "wechat_open"])
 def test_a_changed_word_is_noticed(page: str) -> None:
     name = {"wechat": "WeChat", "wechat_open": "WeChatOpen"}[page]
-    assert len([line for line in lines(PAGES / f"{page}.md", name) if line.startswith("< window.")]) >= 4
+    assert (
+        len([line for line in lines(PAGES / f"{page}.md", name) if line.startswith("< window.")])
+        >= 4
+    )
     play = Longer(*[None] * 2)  # type: ignore[arg-type]  # nothing is asked
     assert play.parts('G="{uuid}"', 'a G="x" b') == ['G="x"']
     assert play.parts('G="{uuid}"', "a G='x' b") == []

@@ -10,11 +10,19 @@ import pytest
 
 from qrlogin.render import png
 from qrlogin.wire import Request, Response
-from qrlogin.wire.dialect import Exchange, Wait
-from qrlogin.wire.wechat_open import WeChatOpen
+from qrlogin.wire.dialect import Exchange, HeldStatus
+from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from tests.tables import for_each_row
 from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
-from tests.wire.dialects.wechat_clients import BACKEND, NEIGHBOUR, OfWeChatOpen, happen, parameters, strangers, wechat_open
+from tests.wire.dialects.wechat_clients import (
+    BACKEND,
+    NEIGHBOUR,
+    OfWeChatOpen,
+    happen,
+    parameters,
+    strangers,
+    wechat_open,
+)
 from tests.wire.mount import URI, Colour
 
 EVERYWHERE = pytest.mark.parametrize(("colour", "store"), COLOURS_AND_STORES)
@@ -48,7 +56,9 @@ STORIES = {
 
 @EVERYWHERE
 @for_each_row("story", STORIES)
-def test_every_state_is_told_as_written(story: str, colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+def test_every_state_is_told_as_written(
+    story: str, colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
     with opened(wechat_open, colour, redis_of(request, store)) as house:
         client = OfWeChatOpen(house)
         client.begin()
@@ -64,17 +74,29 @@ def test_every_state_is_told_as_written(story: str, colour: Colour, store: str, 
             as_json = client.send(path, f"f=json&{query}")
             assert as_json.body.decode() == f'{{"wx_errcode":{step},"wx_code":"{wx_code}"}}'
             assert dict(as_json.headers)["Content-Type"] == "application/json; charset=utf-8"
-            assert (told.status, told.redeemed, told.cookies) == (as_json.status, None, ()) == (200, None, ())
+            assert (
+                (told.status, told.redeemed, told.cookies)
+                == (as_json.status, None, ())
+                == (200, None, ())
+            )
             client.last = "" if step == "408" else step
 
 
 @EVERYWHERE
-def test_a_login_from_beginning_to_end(colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+def test_a_login_from_beginning_to_end(
+    colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
     with opened(wechat_open, colour, redis_of(request, store)) as house:
         client = OfWeChatOpen(house)
         page = client.begin(("user-agent", "Browser 1.0"))
         (device,) = page.cookies
-        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (True, True, "Lax", "/", 360)
+        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (
+            True,
+            True,
+            "Lax",
+            "/",
+            360,
+        )
         happen(client, "scan")
         happen(client, "confirm")
         answer = client.collect()
@@ -86,10 +108,18 @@ def test_a_login_from_beginning_to_end(colour: Colour, store: str, request: pyte
 
 
 @EVERYWHERE
-def test_an_application_collects_with_the_browsers_cookie(colour: Colour, store: str, request: pytest.FixtureRequest) -> None:
+def test_an_application_collects_with_the_browsers_cookie(
+    colour: Colour, store: str, request: pytest.FixtureRequest
+) -> None:
     with opened(wechat_open, colour, redis_of(request, store)) as house:
         client = OfWeChatOpen(house)
-        client.wants = {"appid": "wx1", "redirect_uri": NEIGHBOUR, "response_type": "code", "scope": "snsapi_login", "state": "s"}
+        client.wants = {
+            "appid": "wx1",
+            "redirect_uri": NEIGHBOUR,
+            "response_type": "code",
+            "scope": "snsapi_login",
+            "state": "s",
+        }
         assert Page(client.begin()).body["data-target"] == f"{NEIGHBOUR}?"
         happen(client, "scan")
         happen(client, "confirm")
@@ -106,10 +136,20 @@ def test_an_application_collects_with_the_browsers_cookie(colour: Colour, store:
         asked += 1
         assert exchanged({}).body == invalid  # a code without its browser's cookie
         assert exchanged(other.jar).body == invalid
-        assert exchanged(client.jar, code="x").body == exchanged(client.jar, code=code[::-1]).body == invalid
-        assert exchanged(client.jar, secret="guessed").body == b'{"errcode":40125,"errmsg":"invalid appsecret"}'
+        assert (
+            exchanged(client.jar, code="x").body
+            == exchanged(client.jar, code=code[::-1]).body
+            == invalid
+        )
+        assert (
+            exchanged(client.jar, secret="guessed").body
+            == b'{"errcode":40125,"errmsg":"invalid appsecret"}'
+        )
         assert exchanged(client.jar, secret="").body == exchanged(client.jar, appid="wx2").body
-        assert exchanged(client.jar, grant_type="password").body == b'{"errcode":40002,"errmsg":"invalid grant_type"}'
+        assert (
+            exchanged(client.jar, grant_type="password").body
+            == b'{"errcode":40002,"errmsg":"invalid grant_type"}'
+        )
         assert len(house.store.calls) == asked, "the store was asked for somebody who is nobody"
         assert exchanged(client.jar, code=code[:-32] + "0" * 32).body == invalid
 
@@ -127,7 +167,9 @@ def test_an_application_collects_with_the_browsers_cookie(colour: Colour, store:
 
 
 def test_a_code_is_for_the_application_that_it_was_made_for() -> None:
-    with opened(partial(wechat_open, clients=lambda appid, secret: secret == f"of-{appid}")) as house:
+    with opened(
+        partial(wechat_open, clients=lambda appid, secret: secret == f"of-{appid}")
+    ) as house:
         client = OfWeChatOpen(house)
         client.wants = {"appid": "wx1", "redirect_uri": NEIGHBOUR}
         client.begin()
@@ -176,11 +218,18 @@ def test_a_poll_is_held_until_there_is_something_that_this_client_was_not_told()
             path, query, _ = client.asked()
             exchange = dialect.browser(Request("GET", path, query, (("cookie", cookies),)))
             assert isinstance(exchange, Exchange)
-            assert isinstance(exchange.operation, Wait)
+            assert isinstance(exchange.operation, HeldStatus)
             assert exchange.operation.timeout == 25
             return exchange.operation.after
 
-        assert [held(last) for last in ("", "408", "403", "405", "x", "404")] == [None, None, None, None, None, "scanned"]
+        assert [held(last) for last in ("", "408", "403", "405", "x", "404")] == [
+            None,
+            None,
+            None,
+            None,
+            None,
+            "scanned",
+        ]
 
 
 # The page
@@ -228,11 +277,16 @@ def test_the_page_can_be_read_the_way_clients_read_it() -> None:
             "data-state": "a%20b%26c",
             "data-frame": "",
         }
-        assert (answer.status, dict(answer.headers)["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert (answer.status, dict(answer.headers)["Content-Type"]) == (
+            200,
+            "text/html; charset=utf-8",
+        )
         assert dict(answer.headers)["Referrer-Policy"] == "no-referrer"
         sources = [part.split() for part in Page(answer).policy.split("; ")]
         assert all(
-            source in {"'none'", "'self'", "'script'"} or source.startswith("'sha256-") for _, *each in sources for source in each
+            source in {"'none'", "'self'", "'script'"} or source.startswith("'sha256-")
+            for _, *each in sources
+            for source in each
         )
         assert [name for name, *each in sources if each == ["'none'"]] == [
             "default-src",
@@ -243,7 +297,15 @@ def test_the_page_can_be_read_the_way_clients_read_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", ['"><script>alert(1)</script>', "</script><script>", "{{uuid}}", "'\\\r\n\0", "é\u2028", "x" * 512]
+    "state",
+    [
+        '"><script>alert(1)</script>',
+        "</script><script>",
+        "{{uuid}}",
+        "'\\\r\n\0",
+        "é\u2028",
+        "x" * 512,
+    ],
 )
 def test_a_state_comes_back_as_it_was_and_as_nothing_else(state: str) -> None:
     with opened(wechat_open) as house:
@@ -320,7 +382,11 @@ def test_it_goes_nowhere_else(address: str) -> None:
         client = OfWeChatOpen(house)
         client.wants = {"appid": "wx1", "redirect_uri": address}
         answer = client.begin()
-        assert (answer.status, json.loads(answer.body)["error"], answer.cookies) == (400, "invalid_request", ())
+        assert (answer.status, json.loads(answer.body)["error"], answer.cookies) == (
+            400,
+            "invalid_request",
+            (),
+        )
         assert address not in answer.body.decode()
         assert house.store.calls == []
 
@@ -375,11 +441,16 @@ def test_strangers_hear_what_is_said_of_a_login_that_never_was(
         nobody, thief, forger, foreign = strangers(client, other)
 
         told = [one.poll(client.code) for one in (other, nobody, thief, forger)]
-        told += [client.poll(code) for code in (foreign, client.code[::-1], "0" * 32, "x", "x" * 3000, "%00")]
+        told += [
+            client.poll(code)
+            for code in (foreign, client.code[::-1], "0" * 32, "x", "x" * 3000, "%00")
+        ]
         assert {answer.body for answer in told} == {b"window.wx_errcode=402;window.wx_code='';"}
         assert len({(answer.headers, answer.cookies) for answer in told}) == 1
         landed = [one.send(path, query) for one in (other, nobody, thief, forger)]
-        landed += [client.send(path, f"code={code}") for code in ("x", "0" * 64, client.code, "x" * 3000)]
+        landed += [
+            client.send(path, f"code={code}") for code in ("x", "0" * 64, client.code, "x" * 3000)
+        ]
         assert len(house.store.calls) == asked, "the store was asked about a code that cannot be"
         landed.append(client.send(path, f"code={client.code}{'0' * 32}"))
         assert {(answer.status, answer.body) for answer in landed} == {(404, landed[0].body)}
@@ -396,13 +467,19 @@ def test_pages_of_other_sites_get_nothing() -> None:
         path, query, _ = client.errand()
         token = urlencode({**BACKEND, "code": client.wx_code, "grant_type": "authorization_code"})
         asked, jar = len(house.store.calls), dict(client.jar)
-        told = [client.begin(CROSS_SITE), client.poll(None, CROSS_SITE), client.send(path, query, None, CROSS_SITE)]
+        told = [
+            client.begin(CROSS_SITE),
+            client.poll(None, CROSS_SITE),
+            client.send(path, query, None, CROSS_SITE),
+        ]
         told += [client.send(f"connect/qrcode/{client.code}", "", None, CROSS_SITE)]
         told += [client.send(TOKEN, token, None, CROSS_SITE)]
-        assert {(answer.status, answer.cookies, answer.redeemed, answer.body) for answer in told} == {
-            (403, (), None, told[0].body)
-        }
-        assert client.send("connect/confirm", f"uuid={client.code}", None, CROSS_SITE).status == 302  # a link in a web messenger
+        assert {
+            (answer.status, answer.cookies, answer.redeemed, answer.body) for answer in told
+        } == {(403, (), None, told[0].body)}
+        assert (
+            client.send("connect/confirm", f"uuid={client.code}", None, CROSS_SITE).status == 302
+        )  # a link in a web messenger
         assert (len(house.store.calls), client.jar) == (asked, jar)
 
 
@@ -415,9 +492,15 @@ def test_the_picture_and_its_address_ask_no_store() -> None:
         client.begin()
         asked = len(house.store.calls)
         picture = stranger.send(f"connect/qrcode/{client.code}")
-        assert (picture.body, dict(picture.headers)["Content-Type"]) == (png(client.text), "image/png")
+        assert (picture.body, dict(picture.headers)["Content-Type"]) == (
+            png(client.text),
+            "image/png",
+        )
         by_a_camera = stranger.send("connect/confirm", f"uuid={client.code}")
-        assert (by_a_camera.status, dict(by_a_camera.headers)["Location"]) == (302, f"{URI}/{client.code}")
+        assert (by_a_camera.status, dict(by_a_camera.headers)["Location"]) == (
+            302,
+            f"{URI}/{client.code}",
+        )
         assert stranger.send("connect/confirm", f"uuid={'0' * 32}").status == 404
         assert stranger.send(f"connect/qrcode/{'0' * 32}").status == 404
         assert len(house.store.calls) == asked
@@ -432,8 +515,16 @@ def test_nobody_is_an_application_unless_somebody_says_so() -> None:
         client.begin()
         happen(client, "scan")
         happen(client, "confirm")
-        query = {"appid": "", "secret": "", "code": client.wx_code, "grant_type": "authorization_code"}
-        assert client.send(TOKEN, urlencode(query)).body == b'{"errcode":40125,"errmsg":"invalid appsecret"}'
+        query = {
+            "appid": "",
+            "secret": "",
+            "code": client.wx_code,
+            "grant_type": "authorization_code",
+        }
+        assert (
+            client.send(TOKEN, urlencode(query)).body
+            == b'{"errcode":40125,"errmsg":"invalid appsecret"}'
+        )
         assert client.collect().redeemed
 
 
@@ -464,6 +555,11 @@ def test_mounted_below_a_path_and_landing_elsewhere() -> None:
         assert page["img"]["src"] == f"/open/connect/qrcode/{client.code}"
         assert page.body["data-poll"] == f"/open/connect/l/qrconnect?uuid={client.code}&f=json"
         assert page.body["data-target"] == "https://example.com/open/connect/callback?"
-        assert house.phone("scan", f"https://example.com/open/connect/confirm?uuid={client.code}").status == 200
+        assert (
+            house.phone(
+                "scan", f"https://example.com/open/connect/confirm?uuid={client.code}"
+            ).status
+            == 200
+        )
         assert house.phone("confirm", client.code).status == 200
         assert dict(client.collect().headers)["Location"] == "https://example.com/account"

@@ -8,15 +8,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import Response
-from qrlogin.wire.fixed import FixedDialect
-from qrlogin.wire.wechat import WeChat
-from qrlogin.wire.wechat_open import WeChatOpen
+from qrlogin.wire.dialects.public_id import PublicIdDialect
+from qrlogin.wire.dialects.wechat import WeChat
+from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from tests.wire.dialects.polled_clients import Client, Errand, House
 from tests.wire.mount import ALICE, BOB, KEY, URI
 
 HOLD = 0.02  # seconds; only how long a poll without news takes
 BACKEND = {"appid": "wx1", "secret": "of-the-backend"}
-NEIGHBOUR = "https://example.com:8443/back"  # an application on the same host, and of another origin
+NEIGHBOUR = (
+    "https://example.com:8443/back"  # an application on the same host, and of another origin
+)
 
 
 def wechat(core: Core, **settings: Any) -> WeChat:
@@ -35,19 +37,27 @@ class OfEither(Client):
     @property
     def device_code(self) -> str:
         """The one of this login: there are cursors beside it, and maybe other logins."""
-        login_id = self.house.core.fixed(self.code)
+        login_id = self.house.core.login_id_of(self.code)
         (found,) = (value for value in self.jar.values() if value.startswith(f"{login_id}."))
         return found
 
 
 class OfWeChat(OfEither):
-    dialect: ClassVar[type[FixedDialect]] = WeChat
-    begins, polls, lands = "jslogin", "cgi-bin/mmwebwx-bin/login", "cgi-bin/mmwebwx-bin/webwxnewloginpage"
+    dialect: ClassVar[type[PublicIdDialect]] = WeChat
+    begins, polls, lands = (
+        "jslogin",
+        "cgi-bin/mmwebwx-bin/login",
+        "cgi-bin/mmwebwx-bin/webwxnewloginpage",
+    )
     more = "loginicon=true&"
 
     def begin(self, *headers: tuple[str, str]) -> Response:
-        answer = self.send(self.begins, "appid=wx782c26e4c19acffb&fun=new&lang=zh_CN&_=1", None, *headers)
-        if found := re.search(r'window.QRLogin.code = (\d+); window.QRLogin.uuid = "(\S+?)"', answer.body.decode()):
+        answer = self.send(
+            self.begins, "appid=wx782c26e4c19acffb&fun=new&lang=zh_CN&_=1", None, *headers
+        )
+        if found := re.search(
+            r'window.QRLogin.code = (\d+); window.QRLogin.uuid = "(\S+?)"', answer.body.decode()
+        ):
             self.code = self.key = found[2]
             self.text = f"https://example.com/l/{self.code}"
         return answer
@@ -64,7 +74,7 @@ class OfWeChat(OfEither):
 
 
 class OfWeChatOpen(OfEither):
-    dialect: ClassVar[type[FixedDialect]] = WeChatOpen
+    dialect: ClassVar[type[PublicIdDialect]] = WeChatOpen
     begins, polls, lands = "connect/qrconnect", "connect/l/qrconnect", "connect/callback"
     wants: Mapping[str, str] = {}  # what the page is asked for
     last = ""
@@ -78,11 +88,17 @@ class OfWeChatOpen(OfEither):
 
     def asked(self, code: str | None = None) -> Errand:
         uuid = self.key if code is None else code
-        return self.polls, f"uuid={uuid}{f'&last={self.last}' if self.last else ''}&_=1764000000000", None
+        return (
+            self.polls,
+            f"uuid={uuid}{f'&last={self.last}' if self.last else ''}&_=1764000000000",
+            None,
+        )
 
     @property
     def wx_code(self) -> str:
-        found = re.fullmatch(r"window\.wx_errcode=405;window\.wx_code='(\w+)';", self.poll().body.decode())
+        found = re.fullmatch(
+            r"window\.wx_errcode=405;window\.wx_code='(\w+)';", self.poll().body.decode()
+        )
         assert found
         return found[1]
 
@@ -118,7 +134,12 @@ def strangers(client: C, other: C) -> tuple[C, C, C, str]:
     elsewhere = QRLogin(MemoryStore(now=house.clock), secret_keys=[KEY[::-1]], verification_uri=URI)
     foreign = elsewhere.run(elsewhere.core.begin(fixed=True, ask_browser=False))
     (name,) = (name for name, value in client.jar.items() if value == client.device_code)
-    return kind(house), kind(house, {name: other.device_code}), kind(house, {name: foreign.device_code}), foreign.scan_code
+    return (
+        kind(house),
+        kind(house, {name: other.device_code}),
+        kind(house, {name: foreign.device_code}),
+        foreign.scan_code,
+    )
 
 
 def forget(house: House) -> None:

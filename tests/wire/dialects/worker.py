@@ -21,7 +21,7 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Endpoint
 from tests.servers import LOOPBACK
 from tests.wire.dialects import dialect_clients
-from tests.wire.sites import KEY, PLACES, Application, wsgiref_server
+from tests.wire.sites import KEY, PATH_PARAMETERS, Application, wsgiref_server
 
 NEVER = 600  # seconds; longer than any wait
 HOLD = 25.0
@@ -29,13 +29,17 @@ PID = ("Server-Pid", str(os.getpid()))
 
 
 def main(colour: str, origin: str, redis_url: str, prefix: str) -> None:
-    options: dict[str, Any] = {"secret_keys": [KEY], "verification_uri": f"{origin}/scan", "policy": dialect_clients.TYPED}
+    options: dict[str, Any] = {
+        "secret_keys": [KEY],
+        "verification_uri": f"{origin}/scan",
+        "policy": dialect_clients.TYPED,
+    }
     store: dict[str, Any] = {"prefix": prefix, "reread": NEVER}
     if colour == "async":
         asyncio.run(awaited(redis_url, store, options))
         return
     with QRLogin(RedisStore.from_url(redis_url, **store), **options) as qr:
-        app = dialect_clients.wsgi(Endpoint(qr, max_waiting=PLACES), Application(), HOLD)
+        app = dialect_clients.wsgi(Endpoint(qr, max_waiting=PATH_PARAMETERS), Application(), HOLD)
 
         def signed(environ: Any, start_response: Any) -> Any:
             return app(environ, lambda status, headers: start_response(status, [*headers, PID]))
@@ -49,7 +53,9 @@ def main(colour: str, origin: str, redis_url: str, prefix: str) -> None:
 
 async def awaited(redis_url: str, store: dict[str, Any], options: dict[str, Any]) -> None:
     async with AsyncQRLogin(AsyncRedisStore.from_url(redis_url, **store), **options) as qr:
-        app = dialect_clients.asgi(AsyncEndpoint(qr, max_waiting=PLACES), Application(), HOLD)
+        app = dialect_clients.asgi(
+            AsyncEndpoint(qr, max_waiting=PATH_PARAMETERS), Application(), HOLD
+        )
 
         async def signed(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
             async def sign(message: Any) -> None:
@@ -59,7 +65,9 @@ async def awaited(redis_url: str, store: dict[str, Any], options: dict[str, Any]
 
             await app(scope, receive, sign)
 
-        server = uvicorn.Server(uvicorn.Config(signed, LOOPBACK, 0, log_config=None, lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(signed, LOOPBACK, 0, log_config=None, lifespan="off")
+        )
         serving = asyncio.ensure_future(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)

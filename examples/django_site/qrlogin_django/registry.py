@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 from qrlogin import STANDARD, AsyncQRLogin, QRLogin
 from qrlogin.core import Core
 from qrlogin.stores import open_async_store, open_store
-from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, Places
+from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, WaitSlots
 
 from .adapter import qrlogin_urls
 from .conf import callback, option, problems
@@ -26,7 +26,9 @@ awaited = False
 
 def qrlogin() -> QRLogin | AsyncQRLogin:
     """Raises ImproperlyConfigured, which says what to mend in QRLOGIN."""
-    with _making:  # two threads may come first at once, and two stores in memory would be one too many
+    with (
+        _making
+    ):  # two threads may come first at once, and two stores in memory would be one too many
         return _made()
 
 
@@ -47,7 +49,9 @@ def patterns(make: Callable[[Core], Dialect] = native) -> list[URLPattern]:
         at = endpoint(make)
     except ImproperlyConfigured as error:
         return [path("<path:path>", partial(_refuse, str(error)), name="door")]
-    person, log_in, log_out, tokens = (callback(option(name)) for name in ("PERSON", "LOG_IN", "LOG_OUT", "TOKENS"))
+    person, log_in, log_out, tokens = (
+        callback(option(name)) for name in ("PERSON", "LOG_IN", "LOG_OUT", "TOKENS")
+    )
     return qrlogin_urls(at, person, log_in, log_out=log_out, tokens=tokens)
 
 
@@ -61,17 +65,23 @@ def _made() -> QRLogin | AsyncQRLogin:
     given: dict[str, Any] = {
         "secret_keys": option("SECRET_KEYS"),
         "verification_uri": option("VERIFICATION_URI"),
-        "policy": replace(STANDARD.lasting(option("LIFETIME")), user_codes=bool(option("USER_CODES"))),
+        "policy": replace(
+            STANDARD.with_lifetime(option("LIFETIME")), user_codes=bool(option("USER_CODES"))
+        ),
     }
     store = option("STORE")
-    return AsyncQRLogin(open_async_store(store), **given) if awaited else QRLogin(open_store(store), **given)
+    return (
+        AsyncQRLogin(open_async_store(store), **given)
+        if awaited
+        else QRLogin(open_store(store), **given)
+    )
 
 
 @cache
-def _places() -> Places:
+def _places() -> WaitSlots:
     """For all that is mounted: it is the threads that they share. Half of gunicorn's `--threads 16`, unless told otherwise."""
     said = option("MAX_WAITING")
-    return Places((1000 if awaited else 8) if said is None else said)
+    return WaitSlots((1000 if awaited else 8) if said is None else said)
 
 
 @cache

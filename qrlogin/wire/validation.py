@@ -13,7 +13,10 @@ from urllib.parse import parse_qsl, unquote_plus
 from qrlogin.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType
 from qrlogin.wire.message import BODY_CAP, Request
 
-_MOST_PARAMETERS, _LONGEST = 100, 8192  # and characters; no request of any dialect comes near either
+_MOST_PARAMETERS, _LONGEST = (
+    100,
+    8192,
+)  # and characters; no request of any dialect comes near either
 _OWN_PAGES: Final = ("same-origin", "none")
 
 
@@ -42,7 +45,10 @@ def check_origin(request: Request, origin: str) -> bool:
 def check_same_site(request: Request) -> None:
     """Refuse what a page of another site made its browser send (W3C Fetch Metadata); for dialects whose GETs act."""
     site = one_header(request, "sec-fetch-site")
-    if site is not None and site not in (*_OWN_PAGES, "same-site"):  # nor what a server made of two headers
+    if site is not None and site not in (
+        *_OWN_PAGES,
+        "same-site",
+    ):  # nor what a server made of two headers
         raise Forbidden("a page of another site sent this request")
 
 
@@ -87,7 +93,13 @@ def _pairs(text: str, *, strict: bool = False) -> list[tuple[str, str]]:
     if len(text) > _LONGEST:
         raise BadRequest(f"the parameters are longer than {_LONGEST} characters")
     try:
-        return parse_qsl(text, keep_blank_values=True, strict_parsing=strict, errors="strict", max_num_fields=_MOST_PARAMETERS)
+        return parse_qsl(
+            text,
+            keep_blank_values=True,
+            strict_parsing=strict,
+            errors="strict",
+            max_num_fields=_MOST_PARAMETERS,
+        )
     except ValueError:
         raise BadRequest("the parameters are malformed") from None
 
@@ -97,7 +109,11 @@ def read_some(text: str, names: Sequence[str]) -> Mapping[str, str]:
 
     None of them may be there twice.
     """
-    return _unique([(name, value) for name, value in _pairs(text) if name in names and value], names, "parameter")
+    return _unique(
+        [(name, value) for name, value in _pairs(text) if name in names and value],
+        names,
+        "parameter",
+    )
 
 
 def read_form(request: Request, names: Sequence[str]) -> Mapping[str, str]:
@@ -161,7 +177,9 @@ def _unique(pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str)
     read: dict[str, Any] = {}
     for name, value in pairs:
         if name not in allowed:
-            raise BadRequest(f"there is an unknown {kind}; known here: {', '.join(allowed) or 'none'}")
+            raise BadRequest(
+                f"there is an unknown {kind}; known here: {', '.join(allowed) or 'none'}"
+            )
         if name in read:
             raise BadRequest(f"the {kind} {name} is there twice")
         read[name] = value

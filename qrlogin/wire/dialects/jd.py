@@ -15,11 +15,20 @@ from typing import Final
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import LoginError, QRLoginError, Unavailable, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import GOES_ON, HEADERS, OWN, SAYS_PICTURE, FixedDialect, Handler, parameter, script
-from qrlogin.wire.jsonp import CALLBACK, SAYS_JSONP, read_callback
+from qrlogin.wire.dialects.jsonp import CALLBACK, JSONP_ANSWERS, read_callback
+from qrlogin.wire.dialects.public_id import (
+    COOKIE_PROOF,
+    HEADERS,
+    PICTURE_ANSWER,
+    REDIRECT_ANSWER,
+    Handler,
+    PublicIdDialect,
+    query_parameter,
+    script,
+)
+from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import JSON, Answer, Field, Route
-from qrlogin.wire.states import StateMap
 
 _SHOW: Final = "show"
 _CHECK: Final = "check"
@@ -37,7 +46,7 @@ _STATES: Final = StateMap(
 _CODE_LENGTH: Final = 32  # of the ticket that a client is given, so much is the public id: the validation knows nothing else
 
 
-class JD(FixedDialect):
+class JD(PublicIdDialect):
     """JD's web login."""
 
     browser_routes: tuple[Route, ...] = (
@@ -45,7 +54,7 @@ class JD(FixedDialect):
             "GET",
             _SHOW,
             "Begin a login for this browser; the answer is the picture",
-            answers=(SAYS_PICTURE,),
+            answers=(PICTURE_ANSWER,),
             errors=(Unavailable,),
         ),
         Route(
@@ -53,8 +62,8 @@ class JD(FixedDialect):
             _CHECK,
             "Where the login stands; once it is confirmed, the ticket",
             query=(Field("token", "the public id of the login", required=True), CALLBACK),
-            answers=SAYS_JSONP,
-            proofs=OWN,
+            answers=JSONP_ANSWERS,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
@@ -63,15 +72,15 @@ class JD(FixedDialect):
             query=(Field("t", "the ticket", required=True),),
             answers=(Answer(200, "Where to go on, or why not", JSON, {"type": "object"}),),
             errors=(Unavailable,),
-            proofs=OWN,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
             _SCAN,
             "What the picture's address opens",
-            anybody=True,
+            cross_site=True,
             query=(Field("k", "the public id of the login", required=True),),
-            answers=(GOES_ON,),
+            answers=(REDIRECT_ANSWER,),
             errors=(UnknownLogin,),
         ),
     )
@@ -81,7 +90,7 @@ class JD(FixedDialect):
             _SHOW: self._show,
             _CHECK: self._check,
             _VALIDATE: self._validate,
-            _SCAN: lambda request, _: self.open_page(parameter(request, "k")),
+            _SCAN: lambda request, _: self.open_page(query_parameter(request, "k")),
         }
 
     def _show(self, request: Request, _: str) -> Exchange[Begun]:
@@ -94,20 +103,22 @@ class JD(FixedDialect):
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         read_callback(request)
-        code = parameter(request, "token")
+        code = query_parameter(request, "token")
 
         def answer(seen: Status) -> Response:
             if seen.ticket:
-                return _say(request, f'"code" : {_STATES.confirmed[0]}, "ticket" : "{code}{seen.ticket}"')
+                return _say(
+                    request, f'"code" : {_STATES.confirmed[0]}, "ticket" : "{code}{seen.ticket}"'
+                )
             return _told(request, _STATES.of(seen))
 
-        return self.look(request, code, answer)
+        return self.status(request, code, answer)
 
     def _validate(self, request: Request, _: str) -> Exchange[Redeemed]:
         def answer(_: Redeemed) -> Response:
             return Response.json(200, {"returnCode": 0, "url": self.landing}).with_headers(*HEADERS)
 
-        given = parameter(request, "t")
+        given = query_parameter(request, "t")
         return self.exchange(request, given[:_CODE_LENGTH], given[_CODE_LENGTH:], answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:

@@ -9,22 +9,30 @@ from pathlib import Path
 import pytest
 
 from qrlogin import MemoryStore, Misconfigured, QRLogin
-from qrlogin.keyfile import kept_key
+from qrlogin.keyfile import load_or_create_key
 
 
 def test_a_key_is_made_once_and_stays(tmp_path: Path) -> None:
-    key = kept_key(tmp_path / "key")
-    assert kept_key(str(tmp_path / "key")) == key
-    assert kept_key(tmp_path / "other") != key
+    key = load_or_create_key(tmp_path / "key")
+    assert load_or_create_key(str(tmp_path / "key")) == key
+    assert load_or_create_key(tmp_path / "other") != key
     assert sorted(os.listdir(tmp_path)) == ["key", "other"], "no draft is left behind"
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
     QRLogin(MemoryStore(), secret_keys=[key], verification_uri="https://example.com/qr").begin()
 
 
 def test_processes_that_start_together_agree(tmp_path: Path) -> None:
-    said = "from qrlogin.keyfile import kept_key; input(); print(kept_key('key'))"
+    said = (
+        "from qrlogin.keyfile import load_or_create_key; input(); print(load_or_create_key('key'))"
+    )
     together = [
-        subprocess.Popen([sys.executable, "-c", said], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", said],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(6)
     ]
     for process in together:
@@ -36,25 +44,27 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
 
 def test_a_key_that_others_can_read_is_none(tmp_path: Path) -> None:
     file = tmp_path / "key"
-    secret = kept_key(file)
+    secret = load_or_create_key(file)
     file.chmod(0o640)
     with pytest.raises(Misconfigured, match="others can read key: chmod 600") as refused:
-        kept_key(file)
+        load_or_create_key(file)
     assert secret not in str(refused.value)
 
 
-@pytest.mark.parametrize("kept", [b"", b" \n", b"\xff\xfe", b"a", b"SECRET=abc", b"A" * 43, b"\0" * 40, b"u2Zb0"])
+@pytest.mark.parametrize(
+    "kept", [b"", b" \n", b"\xff\xfe", b"a", b"SECRET=abc", b"A" * 43, b"\0" * 40, b"u2Zb0"]
+)
 def test_what_is_no_key(tmp_path: Path, kept: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(kept)
     file.chmod(0o600)
     with pytest.raises(Misconfigured, match="key holds no key"):
-        kept_key(file)
+        load_or_create_key(file)
 
 
 def test_without_a_folder(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="instance: make that folder first"):
-        kept_key(tmp_path / "instance" / "key")
+        load_or_create_key(tmp_path / "instance" / "key")
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -62,14 +72,16 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     dangling.symlink_to(tmp_path / "nowhere")
     for path in (tmp_path, dangling):
         with pytest.raises(Misconfigured, match="is none"):
-            kept_key(path)
+            load_or_create_key(path)
 
 
 def test_where_files_have_no_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on disks of other systems: nothing that is made there is for its owner alone."""
     monkeypatch.setattr("os.fstat", lambda _: os.stat_result([stat.S_IFREG | 0o777, *[0] * 9]))
-    with pytest.raises(Misconfigured, match=r"others can read all of .*: keep key elsewhere, or in your settings"):
-        kept_key(tmp_path / "key")
+    with pytest.raises(
+        Misconfigured, match=r"others can read all of .*: keep key elsewhere, or in your settings"
+    ):
+        load_or_create_key(tmp_path / "key")
     monkeypatch.undo()
     assert os.listdir(tmp_path) == []
 
@@ -79,6 +91,8 @@ def test_where_files_have_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("os.link", link)
-    with pytest.raises(Misconfigured, match=r"key cannot be made \(Operation not permitted\): keep it elsewhere"):
-        kept_key(tmp_path / "key")
+    with pytest.raises(
+        Misconfigured, match=r"key cannot be made \(Operation not permitted\): keep it elsewhere"
+    ):
+        load_or_create_key(tmp_path / "key")
     assert os.listdir(tmp_path) == []

@@ -25,24 +25,24 @@ from qrlogin.codes import fixed_as_base64
 from qrlogin.core import Core
 from qrlogin.errors import BadArgument, QRLoginError, Superseded, TooLarge, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import (
-    CROWDED,
-    GOES_ON,
+from qrlogin.wire.dialects.public_id import (
+    COOKIE_PROOF,
+    CROWDED_ANSWER,
     HEADERS,
-    OWN,
-    SAYS_PICTURE,
-    SAYS_SCRIPT,
-    FixedDialect,
+    PICTURE_ANSWER,
+    REDIRECT_ANSWER,
+    SCRIPT_ANSWER,
     Handler,
-    Mounting,
-    checked_hold,
-    needed,
+    MountOptions,
+    PublicIdDialect,
+    check_hold_seconds,
+    required_value,
     script,
 )
-from qrlogin.wire.guards import check_origin, read_some
+from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.routes import Answer, Field, Route
-from qrlogin.wire.states import StateMap
+from qrlogin.wire.validation import check_origin, read_some
 
 _BEGIN: Final = "jslogin"
 _PICTURE: Final = "qrcode/{code}"
@@ -65,7 +65,7 @@ _NOBODY: Final = (
 )
 
 
-class WeChat(FixedDialect):
+class WeChat(PublicIdDialect):
     """WeChat's web login.
 
     `hold` is how many seconds an answer is waited for. `avatar` makes the picture that the page shows once somebody scanned: a
@@ -73,30 +73,52 @@ class WeChat(FixedDialect):
     """
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _BEGIN, "Begin a login for this browser", answers=(SAYS_SCRIPT,)),
-        Route("POST", _BEGIN, "The same", errors=(TooLarge,), answers=(SAYS_SCRIPT,)),
-        Route("GET", _PICTURE, "The QR code as PNG", answers=(SAYS_PICTURE,), errors=(UnknownLogin,)),
-        Route("GET", _SCAN, "What the picture's address opens", anybody=True, answers=(GOES_ON,), errors=(UnknownLogin,)),
+        Route("GET", _BEGIN, "Begin a login for this browser", answers=(SCRIPT_ANSWER,)),
+        Route("POST", _BEGIN, "The same", errors=(TooLarge,), answers=(SCRIPT_ANSWER,)),
+        Route(
+            "GET", _PICTURE, "The QR code as PNG", answers=(PICTURE_ANSWER,), errors=(UnknownLogin,)
+        ),
+        Route(
+            "GET",
+            _SCAN,
+            "What the picture's address opens",
+            cross_site=True,
+            answers=(REDIRECT_ANSWER,),
+            errors=(UnknownLogin,),
+        ),
         Route(
             "GET",
             _POLL,
             "Where the login stands; held while there is no news",
             query=(_UUID, Field("loginicon", '"true" for a picture of who scanned')),
-            answers=(SAYS_SCRIPT, CROWDED),
+            answers=(SCRIPT_ANSWER, CROWDED_ANSWER),
             errors=(Superseded,),
-            proofs=OWN,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
             _OPEN,
             "Log the browser in, once",
-            query=(Field("ticket", "the one of the redirect", required=True), _UUID, Field("fun", '"new" to stay here')),
-            answers=(Answer(301, "Logged in", *_XML), Answer(200, "Logged in, with fun=new; or why not", *_XML)),
-            proofs=OWN,
+            query=(
+                Field("ticket", "the one of the redirect", required=True),
+                _UUID,
+                Field("fun", '"new" to stay here'),
+            ),
+            answers=(
+                Answer(301, "Logged in", *_XML),
+                Answer(200, "Logged in, with fun=new; or why not", *_XML),
+            ),
+            proofs=COOKIE_PROOF,
         ),
-        Route("POST", _LOGOUT, "Log the browser out", answers=(Answer(301, "Logged out"),), errors=(TooLarge,)),
+        Route(
+            "POST",
+            _LOGOUT,
+            "Log the browser out",
+            answers=(Answer(301, "Logged out"),),
+            errors=(TooLarge,),
+        ),
     )
-    lives: ClassVar[int] = 300
+    default_lifetime: ClassVar[int] = 300
 
     def __init__(
         self,
@@ -104,10 +126,10 @@ class WeChat(FixedDialect):
         *,
         hold: float = 25,
         avatar: Callable[[ScannedBy], str] = lambda _: _NOBODY,
-        **mounting: Unpack[Mounting],
+        **mounting: Unpack[MountOptions],
     ) -> None:
         super().__init__(core, **mounting)
-        self._hold, self._avatar = checked_hold(hold), avatar
+        self._hold, self._avatar = check_hold_seconds(hold), avatar
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
@@ -121,14 +143,17 @@ class WeChat(FixedDialect):
 
     def _begin(self, request: Request, _: str) -> Exchange[Begun]:
         return self.begin(
-            request, lambda begun: script(f'{_QRLOGIN}code = 200; window.QRLogin.uuid = "{fixed_as_base64(begun.scan_code)}";')
+            request,
+            lambda begun: script(
+                f'{_QRLOGIN}code = 200; window.QRLogin.uuid = "{fixed_as_base64(begun.scan_code)}";'
+            ),
         )
 
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         query = read_some(request.query, ("uuid", "loginicon"))
-        uuid = needed(query, "uuid")
-        device = self._core.device(self.device_code(request, uuid))
-        told = self._cookies.told(request, device.login_id)
+        uuid = required_value(query, "uuid")
+        device = self._core.read_device_code(self.device_code(request, uuid))
+        told = self._cookies.cursor(request, device.login_id)
 
         def answer(seen: Status) -> Response:
             code, more = _STATES.of(seen), ""
@@ -140,18 +165,25 @@ class WeChat(FixedDialect):
             elif code == _STATES.scanned and seen.scanned_by and query.get("loginicon") == "true":
                 more = f"window.userAvatar = '{self._avatar_of(seen.scanned_by)}';"
             alive = code in (_STATES.pending, _STATES.scanned) and seen.version != told
-            cursor = (self._cookies.tell(seen.login_id, seen.version, seen.expires_in),) if alive else ()
+            cursor = (
+                (self._cookies.cursor_cookie(seen.login_id, seen.version, seen.expires_in),)
+                if alive
+                else ()
+            )
             return replace(script(f"window.code={code};{more}"), cookies=cursor)
 
-        return self.hold(request, uuid, told, self._hold, answer)
+        return self.held_status(request, uuid, told, self._hold, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
         query = read_some(request.query, ("ticket", "uuid", "fun"))
-        ticket, uuid = needed(query, "ticket"), needed(query, "uuid")
+        ticket, uuid = required_value(query, "ticket"), required_value(query, "uuid")
 
         def answer(redeemed: Redeemed) -> Response:
             drawn = hashlib.sha256(f"wechat {redeemed.login_id}".encode()).digest()
-            uin, sid = str(int.from_bytes(drawn[:4], "big")), urlsafe_b64encode(drawn[4:16]).decode()
+            uin, sid = (
+                str(int.from_bytes(drawn[:4], "big")),
+                urlsafe_b64encode(drawn[4:16]).decode(),
+            )
             powerless = {
                 "skey": f"@crypt_{drawn[16:20].hex()}_{drawn[16:].hex()}",
                 "wxsid": sid,
@@ -160,13 +192,22 @@ class WeChat(FixedDialect):
                 "isgrayscale": "1",
             }
             made = replace(_xml(0, "", powerless), cookies=self._powerless(uin, sid, _KEPT))
-            return made if query.get("fun") == "new" else replace(made.with_headers(("Location", self.landing)), status=301)
+            return (
+                made
+                if query.get("fun") == "new"
+                else replace(made.with_headers(("Location", self.landing)), status=301)
+            )
 
         return self.exchange(request, uuid, ticket.removesuffix(_TICKET), answer)
 
     def _log_out(self, request: Request, _: str) -> Response:
         check_origin(request, self._core.origin)  # a session is at stake, and it has no ticket
-        return Response(301, (("Location", self.landing), *HEADERS), cookies=self._powerless("", "", 0), log_out=True)
+        return Response(
+            301,
+            (("Location", self.landing), *HEADERS),
+            cookies=self._powerless("", "", 0),
+            log_out=True,
+        )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         code = _STATES.of_error(error)
@@ -176,19 +217,31 @@ class WeChat(FixedDialect):
             return script(f'{_QRLOGIN}code = {code}; window.QRLogin.error = "{error.wire_text}";')
         if request.path == _POLL:
             return script(f"window.code={code};")
-        return _xml(code, error.wire_text, {}) if request.path == _OPEN else super().refuse(request, error)
+        return (
+            _xml(code, error.wire_text, {})
+            if request.path == _OPEN
+            else super().refuse(request, error)
+        )
 
     def _avatar_of(self, person: ScannedBy) -> str:
         avatar = self._avatar(person)
         if not _AVATAR.fullmatch(avatar):  # it stands in a script, between quotes
-            raise BadArgument("avatar must return a data: URI in base64, such as data:image/png;base64,…")
+            raise BadArgument(
+                "avatar must return a data: URI in base64, such as data:image/png;base64,…"
+            )
         return avatar
 
     def _powerless(self, uin: str, sid: str, seconds: int) -> tuple[Cookie, ...]:
-        return tuple(self.cookie(key, value, seconds) for key, value in (("wxuin", uin), ("wxsid", sid)))
+        return tuple(
+            self.cookie(key, value, seconds) for key, value in (("wxuin", uin), ("wxsid", sid))
+        )
 
 
 def _xml(ret: int, message: str, fields: Mapping[str, str]) -> Response:
     said = {"ret": str(ret), "message": html.escape(message, quote=False), **fields}
     body = "".join(f"<{name}>{text}</{name}>" for name, text in said.items())
-    return Response(200, (("Content-Type", "text/plain; charset=utf-8"), *HEADERS), f"<error>{body}</error>".encode())
+    return Response(
+        200,
+        (("Content-Type", "text/plain; charset=utf-8"), *HEADERS),
+        f"<error>{body}</error>".encode(),
+    )

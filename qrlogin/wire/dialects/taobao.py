@@ -21,23 +21,23 @@ from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
 from qrlogin.errors import QRLoginError, Unavailable, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import (
-    COLLECTING,
-    GOES_ON,
+from qrlogin.wire.dialects.jsonp import CALLBACK, JSONP_ANSWERS, read_callback
+from qrlogin.wire.dialects.public_id import (
+    COOKIE_PROOF,
     HEADERS,
-    OWN,
-    SAYS_PICTURE,
-    FixedDialect,
+    PICTURE_ANSWER,
+    REDEEM_ERRORS,
+    REDIRECT_ANSWER,
     Handler,
-    Mounting,
-    parameter,
+    MountOptions,
+    PublicIdDialect,
+    query_parameter,
     script,
 )
-from qrlogin.wire.guards import read_some
-from qrlogin.wire.jsonp import CALLBACK, SAYS_JSONP, read_callback
+from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Field, Route
-from qrlogin.wire.states import StateMap
+from qrlogin.wire.validation import read_some
 
 _GENERATE: Final = "qrcodelogin/generateQRCode4Login.do"
 _PICTURE: Final = "qrcodelogin/{code}.png"
@@ -55,23 +55,32 @@ _STATES: Final = StateMap(
 )
 _TOKEN: Final = Field("lgToken", "the public id of the login", required=True)
 _TARGET: Final = Field("defaulturl", "a plain path of this site, to go on to")
-_PATH: Final = re.compile(r"/|(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)+/?")  # no part that is empty or escaped
+_PATH: Final = re.compile(
+    r"/|(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)+/?"
+)  # no part that is empty or escaped
 _QUERY: Final = re.compile(r"[A-Za-z0-9_~!$&'()*+,;=:@./?%-]{0,500}")
 
 
-class Taobao(FixedDialect):
+class Taobao(PublicIdDialect):
     """Taobao's classic web login. `jsonp=False`: a `callback` is not listened to, and every answer is bare JSON."""
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _GENERATE, "Begin a login for this browser", query=(CALLBACK,), answers=SAYS_JSONP, errors=(Unavailable,)),
-        Route("GET", _PICTURE, "The picture", answers=(SAYS_PICTURE,), errors=(UnknownLogin,)),
+        Route(
+            "GET",
+            _GENERATE,
+            "Begin a login for this browser",
+            query=(CALLBACK,),
+            answers=JSONP_ANSWERS,
+            errors=(Unavailable,),
+        ),
+        Route("GET", _PICTURE, "The picture", answers=(PICTURE_ANSWER,), errors=(UnknownLogin,)),
         Route(
             "GET",
             _CHECK,
             "Where the login stands; once it is confirmed, the address that logs in",
             query=(_TOKEN, CALLBACK, _TARGET),
-            answers=SAYS_JSONP,
-            proofs=OWN,
+            answers=JSONP_ANSWERS,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
@@ -82,17 +91,17 @@ class Taobao(FixedDialect):
                 Field("token", "the one of the address that logs in", required=True),
                 _TARGET,
             ),
-            answers=(GOES_ON,),
-            errors=COLLECTING,
-            proofs=OWN,
+            answers=(REDIRECT_ANSWER,),
+            errors=REDEEM_ERRORS,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
             _SCAN,
             "What the picture's address opens",
-            anybody=True,
+            cross_site=True,
             query=(_TOKEN,),
-            answers=(GOES_ON,),
+            answers=(REDIRECT_ANSWER,),
             errors=(UnknownLogin,),
         ),
     )
@@ -102,7 +111,7 @@ class Taobao(FixedDialect):
         core: Core,
         *,
         jsonp: bool = True,
-        **mounting: Unpack[Mounting],
+        **mounting: Unpack[MountOptions],
     ) -> None:
         super().__init__(core, **mounting)
         self._jsonp = jsonp
@@ -110,10 +119,12 @@ class Taobao(FixedDialect):
     def handlers(self) -> Mapping[str, Handler]:
         return {
             _GENERATE: self._generate,
-            _PICTURE: lambda _, code: self.picture(code, f"{self.at}{_SCAN}?lgToken={code}&tbScanOpenType=Notification"),
+            _PICTURE: lambda _, code: self.picture(
+                code, f"{self.at}{_SCAN}?lgToken={code}&tbScanOpenType=Notification"
+            ),
             _CHECK: self._check,
             _OPEN: self._open,
-            _SCAN: lambda request, _: self.open_page(parameter(request, "lgToken")),
+            _SCAN: lambda request, _: self.open_page(query_parameter(request, "lgToken")),
         }
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
@@ -121,36 +132,59 @@ class Taobao(FixedDialect):
             code = begun.scan_code
             picture = f"{self.at.partition(':')[2]}{_PICTURE.replace('{code}', code)}"
             ad = hashlib.sha256(code.encode()).hexdigest()[:32]
-            return self._say(request, {"success": True, "message": "null", "url": picture, "lgToken": code, "adToken": ad})
+            return self._say(
+                request,
+                {
+                    "success": True,
+                    "message": "null",
+                    "url": picture,
+                    "lgToken": code,
+                    "adToken": ad,
+                },
+            )
 
         self._callback(request)  # a bad one is refused before there is a login
         return self.begin(request, answer)
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         self._callback(request)
-        code, target = parameter(request, "lgToken"), self._target(request)
+        code, target = query_parameter(request, "lgToken"), self._target(request)
 
         def answer(seen: Status) -> Response:
             if not seen.ticket:
                 return self._told(request, _STATES.of(seen))
-            began = self._core.device(self.device_code(request, code)).begun_at
+            began = self._core.read_device_code(self.device_code(request, code)).begun_at
             url = (  # the same at every poll; clients look for uid and token in this order, and append parameters of theirs
                 f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={began}&asker=qrcodelogin"
                 f"&ask_version=1.0.0&defaulturl={quote(target, safe='')}&webpas={code}"
             )
             return self._say(request, {"code": _STATES.confirmed[0], "success": True, "url": url})
 
-        return self.look(request, code, answer)
+        return self.status(request, code, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
-        code, ticket, target = parameter(request, "webpas"), parameter(request, "token"), self._target(request)
-        return self.exchange(request, code, ticket, lambda _: Response(302, (("Location", target), *HEADERS)))
+        code, ticket, target = (
+            query_parameter(request, "webpas"),
+            query_parameter(request, "token"),
+            self._target(request),
+        )
+        return self.exchange(
+            request, code, ticket, lambda _: Response(302, (("Location", target), *HEADERS))
+        )
 
     def _target(self, request: Request) -> str:
         """Where the person goes on: the `defaulturl` if it is a page of this site, told by a plain path, else the landing."""
-        asked = read_some(request.query, ("defaulturl",)).get("defaulturl", "").removeprefix(self._core.origin)
+        asked = (
+            read_some(request.query, ("defaulturl",))
+            .get("defaulturl", "")
+            .removeprefix(self._core.origin)
+        )
         path, _, query = asked.partition("?")
-        plain = _PATH.fullmatch(path) and _QUERY.fullmatch(query) and not {".", ".."} & set(path.split("/"))
+        plain = (
+            _PATH.fullmatch(path)
+            and _QUERY.fullmatch(query)
+            and not {".", ".."} & set(path.split("/"))
+        )
         return self._core.origin + asked if plain else self.landing
 
     def _callback(self, request: Request) -> str:

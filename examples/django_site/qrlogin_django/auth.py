@@ -39,7 +39,9 @@ def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
     auth.login(request, user, backend=backend)
     # The CSRF token stays: if this answer is lost, the page sends the same click again, and that is no forgery.
     request.META |= {"CSRF_COOKIE": csrf, "CSRF_COOKIE_NEEDS_UPDATE": False}
-    request.session["login_id"] = redeemed.login_id  # by which the sessions of a login can be found and ended
+    request.session["login_id"] = (
+        redeemed.login_id
+    )  # by which the sessions of a login can be found and ended
     request.session["browser"] = redeemed.context.get("browser", "")
 
 

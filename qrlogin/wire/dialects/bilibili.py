@@ -13,10 +13,17 @@ from urllib.parse import urlencode
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import QRLoginError, UnknownLogin
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import GOES_ON, HEADERS, OWN, FixedDialect, Handler, parameter
+from qrlogin.wire.dialects.public_id import (
+    COOKIE_PROOF,
+    HEADERS,
+    REDIRECT_ANSWER,
+    Handler,
+    PublicIdDialect,
+    query_parameter,
+)
+from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import JSON, Answer, Field, Route
-from qrlogin.wire.states import StateMap
 
 _GENERATE: Final = "x/passport-login/web/qrcode/generate"
 _POLL: Final = "x/passport-login/web/qrcode/poll"
@@ -29,7 +36,10 @@ _STATES: Final = StateMap(
     confirmed=(0, ""),
     denied=_GONE,  # this dialect has no word for it
     gone=_GONE,
-    error=(-500, "服务器错误"),  # said outside, where others say 0: clients take an unknown code inside for a success
+    error=(
+        -500,
+        "服务器错误",
+    ),  # said outside, where others say 0: clients take an unknown code inside for a success
 )
 _KEY: Final = Field("qrcode_key", "the public id of the login", required=True)
 _SAYS: Final = (Answer(200, "What it says, also when it refuses", JSON, {"type": "object"}),)
@@ -39,7 +49,7 @@ _NOTHING: Final = "0" * 32
 _SESSION: Final = {"DedeUserID": "0", "SESSDATA": _NOTHING, "bili_jct": _NOTHING}
 
 
-class Bilibili(FixedDialect):
+class Bilibili(PublicIdDialect):
     """Bilibili's web login."""
 
     browser_routes: tuple[Route, ...] = (
@@ -50,15 +60,15 @@ class Bilibili(FixedDialect):
             "Where the login stands; logs the browser in once it is confirmed",
             query=(_KEY,),
             answers=_SAYS,
-            proofs=OWN,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
             _SCAN,
             "What the picture's address opens",
-            anybody=True,
+            cross_site=True,
             query=(_KEY,),
-            answers=(GOES_ON,),
+            answers=(REDIRECT_ANSWER,),
             errors=(UnknownLogin,),
         ),
     )
@@ -67,7 +77,7 @@ class Bilibili(FixedDialect):
         return {
             _GENERATE: self._generate,
             _POLL: self._poll,
-            _SCAN: lambda request, _: self.open_page(parameter(request, "qrcode_key")),
+            _SCAN: lambda request, _: self.open_page(query_parameter(request, "qrcode_key")),
         }
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
@@ -82,10 +92,17 @@ class Bilibili(FixedDialect):
             if isinstance(seen, Status):
                 return _told(_STATES.of(seen))
             url = f"{self.landing}{'&' if '?' in self.landing else '?'}{urlencode(_SESSION)}"
-            told = _told(_STATES.confirmed, url=url, refresh_token=_NOTHING, timestamp=seen.redeemed_at_ms)
-            return replace(told, cookies=tuple(self.cookie(name, value, self.lifetime) for name, value in _SESSION.items()))
+            told = _told(
+                _STATES.confirmed, url=url, refresh_token=_NOTHING, timestamp=seen.redeemed_at_ms
+            )
+            return replace(
+                told,
+                cookies=tuple(
+                    self.cookie(name, value, self.lifetime) for name, value in _SESSION.items()
+                ),
+            )
 
-        return self.look_or_redeem(request, parameter(request, "qrcode_key"), answer)
+        return self.status_or_redeem(request, query_parameter(request, "qrcode_key"), answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path != _SCAN else None
@@ -93,13 +110,23 @@ class Bilibili(FixedDialect):
             return super().refuse(request, error)
         code, message = word
         outside = {"code": code, "message": message, "ttl": 1}
-        return Response.json(200, outside).with_headers(*HEADERS) if word == _STATES.error else _told(word)
+        return (
+            Response.json(200, outside).with_headers(*HEADERS)
+            if word == _STATES.error
+            else _told(word)
+        )
 
 
-def _told(word: tuple[int, str], *, url: str = "", refresh_token: str = "", timestamp: int = 0) -> Response:
+def _told(
+    word: tuple[int, str], *, url: str = "", refresh_token: str = "", timestamp: int = 0
+) -> Response:
     code, message = word
-    return _said(url=url, refresh_token=refresh_token, timestamp=timestamp, code=code, message=message)
+    return _said(
+        url=url, refresh_token=refresh_token, timestamp=timestamp, code=code, message=message
+    )
 
 
 def _said(**data: object) -> Response:
-    return Response.json(200, {"code": 0, "message": "0", "ttl": 1, "data": data}).with_headers(*HEADERS)
+    return Response.json(200, {"code": 0, "message": "0", "ttl": 1, "data": data}).with_headers(
+        *HEADERS
+    )

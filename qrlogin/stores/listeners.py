@@ -22,13 +22,13 @@ class _Flag(Protocol):
 F = TypeVar("F", bound=_Flag)
 
 
-class _Waiter(Generic[F]):
+class _BaseListener(Generic[F]):
     """What both colours of listener are made of."""
 
-    def __init__(self, wakeups: "_Registry[F]", login_id: str, flag: F) -> None:
-        self._wakeups, self._login_id, self._flag = wakeups, login_id, flag
+    def __init__(self, listeners: "_Registry[F]", login_id: str, flag: F) -> None:
+        self._listeners, self._login_id, self._flag = listeners, login_id, flag
         self._superseded = self._ended = False
-        wakeups._park(login_id, self)
+        listeners._add(login_id, self)
 
     def wake(self) -> None:
         self._flag.set()
@@ -42,14 +42,14 @@ class _Waiter(Generic[F]):
         self._flag.set()
 
     def _patience(self, seconds: float) -> float:
-        reread = self._wakeups.reread
+        reread = self._listeners.reread
         return seconds if reread is None else min(seconds, reread * random.uniform(0.75, 1.25))  # noqa: S311 - to spread, not to hide
 
     def _heard(self) -> bool:
         self._flag.clear()
         if self._superseded:
             raise Superseded
-        if self._ended or self._wakeups.closed:
+        if self._ended or self._listeners.closed:
             self._flag.set()  # for the next wait, too
             return False
         return True
@@ -58,50 +58,52 @@ class _Waiter(Generic[F]):
 class _Registry(Generic[F]):
     """A finalizer may end a wait: the garbage collector closes a dropped stream in any thread, at any line, also in this class.
 
-    So `_leave` waits for no lock. The other methods read the dict in single operations, which are atomic.
+    So `_remove` waits for no lock. The other methods read the dict in single operations, which are atomic.
     """
 
     def __init__(self, *, reread: float | None = None) -> None:
         if reread is not None and not reread > 0:
             raise Misconfigured("reread must be a number of seconds above 0")
         self.reread, self.closed = reread, False
-        self._waiters: dict[str, _Waiter[F]] = {}
-        self._left = deque[tuple[str, _Waiter[F]]]()  # they are still in _waiters, until a thread gets the lock
-        self._lock = threading.Lock()  # only its holder changes _waiters
+        self._listeners: dict[str, _BaseListener[F]] = {}
+        self._left = deque[
+            tuple[str, _BaseListener[F]]
+        ]()  # they are still in _listeners, until a thread gets the lock
+        self._lock = threading.Lock()  # only its holder changes _listeners
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self._listeners)
 
-    def announce(self, login_id: str) -> None:
+    def notify(self, login_id: str) -> None:
         """This login may have changed."""
-        if waiter := self._waiters.get(login_id):
+        if waiter := self._listeners.get(login_id):
             waiter.wake()
 
-    def announce_all(self) -> None:
+    def notify_all(self) -> None:
         """Any login may have changed: say so after every (re)subscription, because what came in between is lost."""
         for waiter in self.parked():
             waiter.wake()
 
-    def parked(self) -> "list[_Waiter[F]]":
+    def parked(self) -> "list[_BaseListener[F]]":
         """Every waiter of this moment, the oldest first: to wake thousands of them a few at a time."""
-        return [*self._waiters.values()]
+        return [*self._listeners.values()]
 
     def close(self) -> None:
         """End every wait, now and later."""
         self.closed = True
-        self.announce_all()
+        self.notify_all()
 
-    def _park(self, login_id: str, waiter: "_Waiter[F]") -> None:
+    def _add(self, login_id: str, waiter: "_BaseListener[F]") -> None:
         with self._lock:
-            older = self._waiters.get(login_id)
-            self._waiters[login_id] = waiter
+            older = self._listeners.get(login_id)
+            self._listeners[login_id] = waiter
         self._forget_the_left()
         if older:
             older.supersede()
         if self.closed:
             waiter.wake()
 
-    def _leave(self, login_id: str, waiter: "_Waiter[F]") -> None:
+    def _remove(self, login_id: str, waiter: "_BaseListener[F]") -> None:
         self._left.append((login_id, waiter))
         self._forget_the_left()
 
@@ -111,13 +113,13 @@ class _Registry(Generic[F]):
             try:
                 while self._left:
                     login_id, waiter = self._left.popleft()
-                    if self._waiters.get(login_id) is waiter:
-                        del self._waiters[login_id]
+                    if self._listeners.get(login_id) is waiter:
+                        del self._listeners[login_id]
             finally:
                 self._lock.release()
 
 
-class Waiter(_Waiter[threading.Event]):
+class LocalListener(_BaseListener[threading.Event]):
     """A `Listener` for a thread."""
 
     def wait(self, seconds: float) -> bool:
@@ -128,10 +130,10 @@ class Waiter(_Waiter[threading.Event]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._wakeups._leave(self._login_id, self)
+        self._listeners._remove(self._login_id, self)
 
 
-class AsyncWaiter(_Waiter[asyncio.Event]):
+class AsyncLocalListener(_BaseListener[asyncio.Event]):
     """An `AsyncListener` for a task."""
 
     async def wait(self, seconds: float) -> bool:
@@ -146,18 +148,18 @@ class AsyncWaiter(_Waiter[asyncio.Event]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._wakeups._leave(self._login_id, self)
+        self._listeners._remove(self._login_id, self)
 
 
-class Wakeups(_Registry[threading.Event]):
+class Listeners(_Registry[threading.Event]):
     """The parked waits of threads."""
 
-    def listen(self, login_id: str) -> Waiter:
-        return Waiter(self, login_id, threading.Event())
+    def listen(self, login_id: str) -> LocalListener:
+        return LocalListener(self, login_id, threading.Event())
 
 
-class AsyncWakeups(_Registry[asyncio.Event]):
+class AsyncListeners(_Registry[asyncio.Event]):
     """The parked waits of one event loop's tasks. Announce from that loop only."""
 
-    def listen(self, login_id: str) -> AsyncWaiter:
-        return AsyncWaiter(self, login_id, asyncio.Event())
+    def listen(self, login_id: str) -> AsyncLocalListener:
+        return AsyncLocalListener(self, login_id, asyncio.Event())

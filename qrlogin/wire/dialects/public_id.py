@@ -30,12 +30,13 @@ from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
-from qrlogin.wire.dialect import BrowserOnly, Exchange, Wait, client_of, mounted_at
-from qrlogin.wire.guards import check_same_site, no_body, read_some, within_cap
+from qrlogin.wire.dialect import Exchange, HeldStatus
+from qrlogin.wire.dialects.base import BrowserOnly, client_id_for, mount_address
+from qrlogin.wire.dialects.native import describe_browser
+from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_SITE, error_response
 from qrlogin.wire.message import Cookie, Request, Response
-from qrlogin.wire.native import describe_browser
-from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_SITE, refusal
 from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Answer, Route, match
+from qrlogin.wire.validation import check_same_site, no_body, read_some, within_cap
 
 _LANDING: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
 MAX_HOLD: Final = 30  # seconds: pages give up after 35
@@ -43,48 +44,66 @@ HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 Handler = Callable[[Request, str], Exchange[Any] | Response]
 
 # For descriptions of routes
-SAYS_SCRIPT: Final = Answer(200, "A script, also when it refuses", SCRIPT, {"type": "string"})
-SAYS_PICTURE: Final = Answer(200, "The picture", PNG_IMAGE)
-GOES_ON: Final = Answer(302, "The browser goes on")
-CROWDED: Final = Answer(503, "Too many wait: ask again later")
-COLLECTING: Final[tuple[type[QRLoginError], ...]] = (
-    *(UnknownLogin, WrongState, ScannerChanged, AlreadyRedeemed, Denied, Cancelled, Expired, Unavailable),
+SCRIPT_ANSWER: Final = Answer(200, "A script, also when it refuses", SCRIPT, {"type": "string"})
+PICTURE_ANSWER: Final = Answer(200, "The picture", PNG_IMAGE)
+REDIRECT_ANSWER: Final = Answer(302, "The browser goes on")
+CROWDED_ANSWER: Final = Answer(503, "Too many wait: ask again later")
+REDEEM_ERRORS: Final[tuple[type[QRLoginError], ...]] = (
+    *(
+        UnknownLogin,
+        WrongState,
+        ScannerChanged,
+        AlreadyRedeemed,
+        Denied,
+        Cancelled,
+        Expired,
+        Unavailable,
+    ),
 )
-OWN: Final = ("device_cookie",)
+COOKIE_PROOF: Final = ("device_cookie",)
 
 
-class Mounting(TypedDict, total=False):
+class MountOptions(TypedDict, total=False):
     """What each of these dialects may be told."""
 
     at: str  # the address under which it is mounted, as browsers see it; the root of the site
     landing: str  # the path that a browser comes to when it is logged in; /
     lifetime: int  # of its logins, in seconds, 600 at most; what the original has
-    describe: Callable[[Request], Mapping[str, str]]  # from the request that begins a login to the context for the phone
+    describe: Callable[
+        [Request], Mapping[str, str]
+    ]  # from the request that begins a login to the context for the phone
 
 
-class FixedDialect(BrowserOnly):
+class PublicIdDialect(BrowserOnly):
     """A dialect over one core. A subclass lists its routes, and has a method for each of them in `handlers()`.
 
-    Raises `Misconfigured` for a `Mounting` that cannot work or would not be safe.
+    Raises `Misconfigured` for a `MountOptions` that cannot work or would not be safe.
     """
 
     browser_routes: tuple[Route, ...] = ()
-    lives: ClassVar[int] = 180  # seconds, unless the mounting says another lifetime
+    default_lifetime: ClassVar[int] = 180  # seconds, unless the mounting says another lifetime
 
-    def __init__(self, core: Core, **mounting: Unpack[Mounting]) -> None:
-        if unknown := mounting.keys() - Mounting.__annotations__:
+    def __init__(self, core: Core, **mounting: Unpack[MountOptions]) -> None:
+        if unknown := mounting.keys() - MountOptions.__annotations__:
             raise TypeError(f"{type(self).__name__}() has no option {min(unknown)}")
-        self.at = mounted_at(core, mounting.get("at", core.origin)) + "/"
-        landing, self.lifetime = mounting.get("landing", "/"), mounting.get("lifetime", self.lives)
+        self.at = mount_address(core, mounting.get("at", core.origin)) + "/"
+        landing, self.lifetime = (
+            mounting.get("landing", "/"),
+            mounting.get("lifetime", self.default_lifetime),
+        )
         check_lifetime(self.lifetime, "lifetime", Misconfigured)
         if not _LANDING.fullmatch(landing):
-            raise Misconfigured("landing must be a path of this site, such as /account, with what is not ASCII spelled by %")
+            raise Misconfigured(
+                "landing must be a path of this site, such as /account, with what is not ASCII spelled by %"
+            )
         self.landing = core.origin + landing
         self._core, self._cookies = core, DeviceCookies(core)
         self._describe = mounting.get("describe", describe_browser)
         self._handlers = self.handlers()
         if differing := self._handlers.keys() ^ {route.path for route in self.browser_routes}:
-            raise TypeError(f"{type(self).__name__} has a route without a handler, or a handler without a route: {differing}")
+            raise TypeError(
+                f"{type(self).__name__} has a route without a handler, or a handler without a route: {differing}"
+            )
 
     def handlers(self) -> Mapping[str, Handler]:
         """The method for each path of `browser_routes`. It is given the request, and the code in the path, if any.
@@ -95,7 +114,7 @@ class FixedDialect(BrowserOnly):
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
         route, code = match(self.browser_routes, request)
-        if not route.anybody:
+        if not route.cross_site:
             check_same_site(request)
         if request.method == "GET":
             no_body(request)
@@ -104,11 +123,13 @@ class FixedDialect(BrowserOnly):
         return self._handlers[route.path](request, code)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
-        return refusal(error, policy=SAME_SITE)
+        return error_response(error, policy=SAME_SITE)
 
     # For the handlers
 
-    def begin(self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = "") -> Exchange[Begun]:
+    def begin(
+        self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = ""
+    ) -> Exchange[Begun]:
         """Begin a login, and set its cookie beside what `answer` says. `begun.scan_code` is the public id, in hexadecimal.
 
         `client_id` names the application that asks, if the dialect knows several; the person on the phone is shown it.
@@ -123,22 +144,36 @@ class FixedDialect(BrowserOnly):
             lifetime=self.lifetime,
             ask_browser=False,
             fixed=True,
-            client_id=client_of(self, client_id),
+            client_id=client_id_for(self, client_id),
         )
         return Exchange(operation, answered)
 
-    def look(self, request: Request, code: str, answer: Callable[[Status], Response]) -> Exchange[Status]:
+    def status(
+        self, request: Request, code: str, answer: Callable[[Status], Response]
+    ) -> Exchange[Status]:
         """Where the login stands, at once."""
         return Exchange(self._core.status(self.device_code(request, code)), answer)
 
-    def hold(
-        self, request: Request, code: str, told: int | State | None, seconds: float, answer: Callable[[Status], Response]
+    def held_status(
+        self,
+        request: Request,
+        code: str,
+        last_seen: int | State | None,
+        seconds: float,
+        answer: Callable[[Status], Response],
     ) -> Exchange[Status]:
         """Where the login stands, once that is another version or state than it was `told` (None: pending)."""
-        crowded = replace(Response(503), headers=(*HEADERS, ("Retry-After", "2")))  # at once, and its client would spin
-        return Exchange(Wait(self.device_code(request, code), told, seconds, lambda _: crowded), answer)
+        crowded = replace(
+            Response(503), headers=(*HEADERS, ("Retry-After", "2"))
+        )  # at once, and its client would spin
+        return Exchange(
+            HeldStatus(self.device_code(request, code), last_seen, seconds, lambda _: crowded),
+            answer,
+        )
 
-    def exchange(self, request: Request, code: str, ticket: str, answer: Callable[[Redeemed], Response]) -> Exchange[Redeemed]:
+    def exchange(
+        self, request: Request, code: str, ticket: str, answer: Callable[[Redeemed], Response]
+    ) -> Exchange[Redeemed]:
         """Redeem the login by the ticket in its redirect. Answering with `redeemed` set is done here."""
 
         def answered(redeemed: Redeemed) -> Response:
@@ -146,7 +181,7 @@ class FixedDialect(BrowserOnly):
 
         return Exchange(self._core.exchange(self.device_code(request, code), ticket), answered)
 
-    def look_or_redeem(
+    def status_or_redeem(
         self, request: Request, code: str, answer: Callable[[Status | Redeemed], Response]
     ) -> Exchange[Status | Redeemed]:
         """For clients that are logged in by the very poll that says so: where the login stands, or its yield."""
@@ -158,14 +193,16 @@ class FixedDialect(BrowserOnly):
 
     def device_code(self, request: Request, code: str) -> str:
         """This browser's secret for the login of that public id. Raises `UnknownLogin` without a glance at the store."""
-        login_id = self._core.fixed(code)
-        return self.own(self._cookies.find(request, login_id), login_id.__eq__)
+        login_id = self._core.login_id_of(code)
+        return self.require_owner(self._cookies.find(request, login_id), login_id.__eq__)
 
-    def own(self, device_code: str | None, fits: Callable[[str], bool]) -> str:
+    def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> str:
         """The device_code that was found, if its login fits and was begun in this very dialect. Raises `NotYours`."""
-        if device_code is None or not fits((device := self._core.device(device_code)).login_id):
+        if device_code is None or not fits(
+            (device := self._core.read_device_code(device_code)).login_id
+        ):
             raise NotYours("this browser did not begin the login that it asks for")
-        if not device.client_id.startswith(client_of(self)):
+        if not device.client_id.startswith(client_id_for(self)):
             raise NotYours("this login was begun in another dialect, by other rules")
         return device_code
 
@@ -175,34 +212,38 @@ class FixedDialect(BrowserOnly):
 
     def picture(self, code: str, text: str) -> Response:
         """The QR code that says `text`; for a public id of ours only. No login is looked at."""
-        self._core.fixed(code)
+        self._core.login_id_of(code)
         return Response(200, (("Content-Type", "image/png"), *HEADERS), png(text))
 
     def open_page(self, code: str) -> Response:
         """An ordinary camera opened the code's address: the page for phones takes over. Nothing has happened yet."""
-        self._core.fixed(code)
+        self._core.login_id_of(code)
         return Response(302, (("Location", f"{self._core.verification_uri}/{code}"), *HEADERS))
 
 
 def script(text: str) -> Response:
     """An answer that a page runs as a script."""
-    return Response(200, (("Content-Type", "application/javascript; charset=utf-8"), *HEADERS), text.encode())
+    return Response(
+        200, (("Content-Type", "application/javascript; charset=utf-8"), *HEADERS), text.encode()
+    )
 
 
-def needed(found: Mapping[str, str], name: str) -> str:
+def required_value(found: Mapping[str, str], name: str) -> str:
     """A parameter without which a request means nothing."""
     if name not in found:
         raise BadRequest(f"the parameter {name} is missing")
     return found[name]
 
 
-def parameter(request: Request, name: str) -> str:
+def query_parameter(request: Request, name: str) -> str:
     """The one parameter of the query without which this request means nothing."""
-    return needed(read_some(request.query, (name,)), name)
+    return required_value(read_some(request.query, (name,)), name)
 
 
-def checked_hold(seconds: float) -> float:
+def check_hold_seconds(seconds: float) -> float:
     """How long a dialect holds its polls. Raises `Misconfigured`."""
     if not 0 < seconds <= MAX_HOLD:
-        raise Misconfigured(f"hold must be more than 0 seconds and at most {MAX_HOLD}: pages give up after 35")
+        raise Misconfigured(
+            f"hold must be more than 0 seconds and at most {MAX_HOLD}: pages give up after 35"
+        )
     return seconds

@@ -33,14 +33,23 @@ _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
 _NUMBER: Final = {"type": "integer", "minimum": 0}
 _STATE: Final = {"type": "string", "enum": [*State]}
-_LOGIN: Final[Mapping[str, Any]] = {"login_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"}, "state": _STATE}
+_LOGIN: Final[Mapping[str, Any]] = {
+    "login_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"},
+    "state": _STATE,
+}
 _PICTURE: Final[Mapping[str, Any]] = {
     "rotates_in": _SECONDS,
     "verification_uri_complete": {"type": "string", "format": "uri"},
     "qr": an_object({"size": _NUMBER, "path": _TEXT}),
 }
 _BEGUN: Final = an_object(
-    {**_LOGIN, "version": _NUMBER, "expires_in": _SECONDS, "verification_uri": {"type": "string", "format": "uri"}, **_PICTURE},
+    {
+        **_LOGIN,
+        "version": _NUMBER,
+        "expires_in": _SECONDS,
+        "verification_uri": {"type": "string", "format": "uri"},
+        **_PICTURE,
+    },
     user_code={"type": "string", "pattern": "^[A-Z]{4}-[A-Z]{4}$"},
     device_code=_TEXT,
 )
@@ -64,23 +73,38 @@ _SCANNED: Final = an_object(
         "expires_in": _SECONDS,
     }
 )
-_DONE: Final = Answer(200, "Done, now or before", JSON, an_object(_LOGIN))
+_DONE_ANSWER: Final = Answer(200, "Done, now or before", JSON, an_object(_LOGIN))
 
-_OVER: Final[tuple[type[QRLoginError], ...]] = (AlreadyRedeemed, Denied, Cancelled, Expired, Unavailable)
-_PHONE: Final = (Unauthenticated, UnknownLogin, WrongState, TooManyGuesses, *_OVER)
+_ENDED_ERRORS: Final[tuple[type[QRLoginError], ...]] = (
+    AlreadyRedeemed,
+    Denied,
+    Cancelled,
+    Expired,
+    Unavailable,
+)
+_PHONE_ERRORS: Final = (Unauthenticated, UnknownLogin, WrongState, TooManyGuesses, *_ENDED_ERRORS)
 
-_OWN: Final = ("device_cookie", "device_code")
+_PROOFS: Final = ("device_cookie", "device_code")
 
 _CODE: Final = Field("code", "what the camera read or the person typed, as it is", required=True)
 _AFTER: Final = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
-_WAIT: Final = Field("wait", f"a whole number of seconds, {MAX_WAIT} at most", pattern="0{0,13}([0-9]|1[0-9]|2[0-5])")
+_WAIT: Final = Field(
+    "wait", f"a whole number of seconds, {MAX_WAIT} at most", pattern="0{0,13}([0-9]|1[0-9]|2[0-5])"
+)
 
 BEGIN: Final = Route(
     "POST",
     "begin",
     "Begin a login for this browser",
     body=(Field("deliver", '"cookie" or "body"', pattern="cookie|body"),),
-    answers=(Answer(201, "Show the picture. The device_code is in a cookie, or in the body if asked for there", JSON, _BEGUN),),
+    answers=(
+        Answer(
+            201,
+            "Show the picture. The device_code is in a cookie, or in the body if asked for there",
+            JSON,
+            _BEGUN,
+        ),
+    ),
     errors=(Unavailable,),
 )
 STATUS: Final = Route(
@@ -88,9 +112,16 @@ STATUS: Final = Route(
     "{login_id}",
     "Where the login stands; held while there is no news",
     query=(_AFTER, _WAIT),
-    answers=(Answer(200, "Where it stands. With `retry_after` it was not held, for too many wait: ask again then", JSON, _SEEN),),
+    answers=(
+        Answer(
+            200,
+            "Where it stands. With `retry_after` it was not held, for too many wait: ask again then",
+            JSON,
+            _SEEN,
+        ),
+    ),
     errors=(UnknownLogin, Superseded, Unavailable),
-    proofs=_OWN,
+    proofs=_PROOFS,
 )
 EVENTS: Final = Route(
     "GET",
@@ -102,7 +133,7 @@ EVENTS: Final = Route(
         Answer(204, "All has been told: do not come back"),
     ),
     errors=(UnknownLogin, Crowded, Unavailable),
-    proofs=_OWN,
+    proofs=_PROOFS,
 )
 SOCKET: Final = Route(
     "GET",
@@ -110,17 +141,26 @@ SOCKET: Final = Route(
     "The same over a websocket; ASGI only",
     query=(_AFTER,),
     errors=(UpgradeRequired,),
-    proofs=_OWN,
+    proofs=_PROOFS,
 )
 SVG, PNG = (
     Route(
         "GET",
         f"{{login_id}}/qr.{kind}",
         f"The QR code as {kind.upper()}",
-        query=(Field("at", "any number: for an address that no cache knows", pattern="[0-9]{1,15}"),),
-        answers=(Answer(200, "The picture, while the login is pending", media, {"type": "string"} if kind == "svg" else {}),),
+        query=(
+            Field("at", "any number: for an address that no cache knows", pattern="[0-9]{1,15}"),
+        ),
+        answers=(
+            Answer(
+                200,
+                "The picture, while the login is pending",
+                media,
+                {"type": "string"} if kind == "svg" else {},
+            ),
+        ),
         errors=(UnknownLogin, WrongState, Expired, Unavailable),
-        proofs=_OWN,
+        proofs=_PROOFS,
     )
     for kind, media in (("svg", "image/svg+xml"), ("png", PNG_IMAGE))
 )
@@ -129,9 +169,9 @@ CANCEL: Final = Route(
     "{login_id}/cancel",
     "Give the login up",
     body=(),
-    answers=(_DONE,),
+    answers=(_DONE_ANSWER,),
     errors=(UnknownLogin, AlreadyRedeemed, Denied, Expired, Unavailable),
-    proofs=_OWN,
+    proofs=_PROOFS,
 )
 REDEEM: Final = Route(
     "POST",
@@ -152,16 +192,19 @@ REDEEM: Final = Route(
         ),
     ),
     answers=(Answer(200, "The application has logged this browser in", JSON, an_object(_LOGIN)),),
-    errors=(UnknownLogin, WrongState, ScannerChanged, *_OVER),
-    proofs=_OWN,
+    errors=(UnknownLogin, WrongState, ScannerChanged, *_ENDED_ERRORS),
+    proofs=_PROOFS,
 )
 ELEMENTS: Final = tuple(
     Route(
         "GET",
         name,
         "A module of the elements for the browser",
-        anybody=True,
-        answers=(Answer(200, "The module", "text/javascript", _TEXT), Answer(304, "It has not changed")),
+        cross_site=True,
+        answers=(
+            Answer(200, "The module", "text/javascript", _TEXT),
+            Answer(304, "It has not changed"),
+        ),
     )
     for name in MODULES
 )
@@ -171,10 +214,10 @@ SCAN: Final = Route(
     "The phone read the code",
     body=(_CODE,),
     answers=(Answer(200, "What the person must see before approving", JSON, _SCANNED),),
-    errors=(*_PHONE, AlreadyScanned),
+    errors=(*_PHONE_ERRORS, AlreadyScanned),
 )
 CONFIRM, DENY, RELEASE = (
-    Route("POST", verb, summary, body=(_CODE,), answers=(_DONE,), errors=_PHONE)
+    Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=_PHONE_ERRORS)
     for verb, summary in (
         ("confirm", "The person approves"),
         ("deny", "The person refuses"),

@@ -24,30 +24,32 @@ from typing import ClassVar, Final, Unpack
 from urllib.parse import quote, urlsplit
 
 from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.arguments import check_sync_callback
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, NotYours, QRLoginError, Superseded, Unavailable, UnknownLogin
 from qrlogin.table import State
-from qrlogin.wire.dialect import Exchange, answers_at_once, client_of
-from qrlogin.wire.fixed import (
-    COLLECTING,
-    CROWDED,
-    GOES_ON,
+from qrlogin.wire.dialect import Exchange
+from qrlogin.wire.dialects.base import client_id_for
+from qrlogin.wire.dialects.public_id import (
+    COOKIE_PROOF,
+    CROWDED_ANSWER,
     HEADERS,
-    OWN,
-    SAYS_PICTURE,
-    SAYS_SCRIPT,
-    FixedDialect,
+    PICTURE_ANSWER,
+    REDEEM_ERRORS,
+    REDIRECT_ANSWER,
+    SCRIPT_ANSWER,
     Handler,
-    Mounting,
-    checked_hold,
-    needed,
-    parameter,
+    MountOptions,
+    PublicIdDialect,
+    check_hold_seconds,
+    query_parameter,
+    required_value,
     script,
 )
-from qrlogin.wire.guards import read_some
+from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import JSON, Answer, Field, Route, an_object
-from qrlogin.wire.states import StateMap
+from qrlogin.wire.validation import read_some
 
 _PAGE: Final = "connect/qrconnect"
 _PICTURE: Final = "connect/qrcode/{code}"
@@ -68,7 +70,10 @@ _AGAIN: Final = {
 }
 _UUID: Final = Field("uuid", "the public id of the login", required=True)
 _WORD: Final = Answer(
-    200, "The same, with f=json", JSON, an_object({"wx_errcode": {"type": "integer"}, "wx_code": {"type": "string"}})
+    200,
+    "The same, with f=json",
+    JSON,
+    an_object({"wx_errcode": {"type": "integer"}, "wx_code": {"type": "string"}}),
 )
 _TICKET: Final = 32  # characters at the end of a wx_code; before them is the uuid
 _QUIET: Final = ("Referrer-Policy", "no-referrer")  # a code stands in the address
@@ -80,7 +85,7 @@ _POLICY: Final = (
 )
 
 
-class WeChatOpen(FixedDialect):
+class WeChatOpen(PublicIdDialect):
     """QR login for applications on this host.
 
     `redirect_uris(appid, address)` says whether an application registered an address; those of this origin always go, and those
@@ -96,40 +101,49 @@ class WeChatOpen(FixedDialect):
             "Begin a login for this browser, and show it",
             query=(
                 Field("appid", "at most 64 letters, digits or _.-"),
-                Field("redirect_uri", "an address on this host, registered for this appid; default: connect/callback"),
+                Field(
+                    "redirect_uri",
+                    "an address on this host, registered for this appid; default: connect/callback",
+                ),
                 Field("state", f"at most {_STATE} characters, given back with the code"),
                 Field("self_redirect", '"true" to go on in this very frame'),
             ),
             answers=(Answer(200, "The page", "text/html", {"type": "string"}),),
             errors=(Unavailable,),
         ),
-        Route("GET", _PICTURE, "The QR code as PNG", answers=(SAYS_PICTURE,), errors=(UnknownLogin,)),
+        Route(
+            "GET", _PICTURE, "The QR code as PNG", answers=(PICTURE_ANSWER,), errors=(UnknownLogin,)
+        ),
         Route(
             "GET",
             _SCAN,
             "What the picture's address opens",
-            anybody=True,
+            cross_site=True,
             query=(_UUID,),
-            answers=(GOES_ON,),
+            answers=(REDIRECT_ANSWER,),
             errors=(UnknownLogin,),
         ),
         Route(
             "GET",
             _POLL,
             "Where the login stands; held while there is no news",
-            query=(_UUID, Field("last", "the word that you were last told"), Field("f", '"json" for no script')),
-            answers=(SAYS_SCRIPT, _WORD, CROWDED),
+            query=(
+                _UUID,
+                Field("last", "the word that you were last told"),
+                Field("f", '"json" for no script'),
+            ),
+            answers=(SCRIPT_ANSWER, _WORD, CROWDED_ANSWER),
             errors=(Superseded,),
-            proofs=OWN,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
             _CALLBACK,
             "Log the browser in, once",
             query=(Field("code", "the wx_code of the poll", required=True),),
-            answers=(GOES_ON,),
-            errors=COLLECTING,
-            proofs=OWN,
+            answers=(REDIRECT_ANSWER,),
+            errors=REDEEM_ERRORS,
+            proofs=COOKIE_PROOF,
         ),
         Route(
             "GET",
@@ -141,11 +155,15 @@ class WeChatOpen(FixedDialect):
                 Field("code", "what the browser brought"),
                 Field("grant_type", '"authorization_code"'),
             ),
-            answers=(Answer(200, "The application's tokens, or errcode and errmsg", JSON, {"type": "object"}),),
-            proofs=OWN,
+            answers=(
+                Answer(
+                    200, "The application's tokens, or errcode and errmsg", JSON, {"type": "object"}
+                ),
+            ),
+            proofs=COOKIE_PROOF,
         ),
     )
-    lives: ClassVar[int] = 300
+    default_lifetime: ClassVar[int] = 300
 
     def __init__(
         self,
@@ -154,21 +172,26 @@ class WeChatOpen(FixedDialect):
         hold: float = 25,
         redirect_uris: Callable[[str, str], bool] = lambda appid, address: False,
         clients: Callable[[str, str], bool] = lambda appid, secret: False,
-        **mounting: Unpack[Mounting],
+        **mounting: Unpack[MountOptions],
     ) -> None:
         super().__init__(core, **mounting)
-        self._hold = checked_hold(hold)
-        self._registered, self._clients = answers_at_once(redirect_uris), answers_at_once(clients)
+        self._hold = check_hold_seconds(hold)
+        self._registered, self._clients = (
+            check_sync_callback(redirect_uris),
+            check_sync_callback(clients),
+        )
         scheme, _, host = core.origin.partition("://")
         host = re.sub(r":[0-9]+$", "", host)
         # As plain as browsers and urllib read alike: no user, no backslash, no fragment, nothing to escape in HTML or a header.
-        self._address = re.compile(rf"({scheme}://{re.escape(host)}(?::[0-9]{{1,5}})?)(?:[/?][A-Za-z0-9_~!$&()*+,;=:@./?%-]*)?")
+        self._address = re.compile(
+            rf"({scheme}://{re.escape(host)}(?::[0-9]{{1,5}})?)(?:[/?][A-Za-z0-9_~!$&()*+,;=:@./?%-]*)?"
+        )
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
             _PAGE: self._page,
             _PICTURE: lambda _, code: self.picture(code, f"{self.at}{_SCAN}?uuid={code}"),
-            _SCAN: lambda request, _: self.open_page(parameter(request, "uuid")),
+            _SCAN: lambda request, _: self.open_page(query_parameter(request, "uuid")),
             _POLL: self._poll,
             _CALLBACK: self._callback,
             _TOKEN: self._token,
@@ -178,7 +201,9 @@ class WeChatOpen(FixedDialect):
         query = read_some(request.query, ("appid", "redirect_uri", "state", "self_redirect"))
         appid, state = query.get("appid", ""), query.get("state", "")
         if not _APPID.fullmatch(appid) or len(state) > _STATE:
-            raise BadRequest(f"appid has at most 64 letters, digits or _.- and state at most {_STATE} characters")
+            raise BadRequest(
+                f"appid has at most 64 letters, digits or _.- and state at most {_STATE} characters"
+            )
         target = self._target(appid, query.get("redirect_uri", f"{self.at}{_CALLBACK}"))
         below = urlsplit(self.at).path
 
@@ -192,7 +217,10 @@ class WeChatOpen(FixedDialect):
                 "frame": "self" if query.get("self_redirect") == "true" else "",
             }
             html = re.sub(r"\{\{(\w+)\}\}", lambda found: escape(fields[found[1]]), _template())
-            allowed = "".join(f"; {kind}-src '{_digest(html, tag)}'" for kind, tag in (("script", "script"), ("style", "style")))
+            allowed = "".join(
+                f"; {kind}-src '{_digest(html, tag)}'"
+                for kind, tag in (("script", "script"), ("style", "style"))
+            )
             headers = (
                 ("Content-Type", "text/html; charset=utf-8"),
                 ("Content-Security-Policy", _POLICY + allowed),
@@ -206,7 +234,9 @@ class WeChatOpen(FixedDialect):
     def _target(self, appid: str, address: str) -> str:
         """The address, ready for a parameter to be added. An address that nobody vouches for is never gone to."""
         found = self._address.fullmatch(address)
-        if not found or not (found[1] == self._core.origin or self._registered(appid, address) is True):
+        if not found or not (
+            found[1] == self._core.origin or self._registered(appid, address) is True
+        ):
             raise BadRequest(
                 "redirect_uri is not registered for this appid, or not on this host: nobody could use the code there"
             )
@@ -214,13 +244,15 @@ class WeChatOpen(FixedDialect):
 
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         query = read_some(request.query, ("uuid", "last", "f"))
-        uuid, last = needed(query, "uuid"), query.get("last", "")
+        uuid, last = required_value(query, "uuid"), query.get("last", "")
 
         def answer(seen: Status) -> Response:
             word = _STATES.of(seen)
-            return _said(request, _AGAIN.get((last, word), word), uuid + seen.ticket if seen.ticket else "")
+            return _said(
+                request, _AGAIN.get((last, word), word), uuid + seen.ticket if seen.ticket else ""
+            )
 
-        return self.hold(request, uuid, _TOLD.get(last), self._hold, answer)
+        return self.held_status(request, uuid, _TOLD.get(last), self._hold, answer)
 
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
         uuid, ticket = _parts(read_some(request.query, ("code",)))
@@ -234,10 +266,15 @@ class WeChatOpen(FixedDialect):
         if self._clients(query.get("appid", ""), query.get("secret", "")) is not True:
             return _failed(40125, "invalid appsecret")
         uuid, ticket = _parts(query)
-        if self._core.device(self.device_code(request, uuid)).client_id != client_of(self, query.get("appid", "")):
+        if self._core.read_device_code(self.device_code(request, uuid)).client_id != client_id_for(
+            self, query.get("appid", "")
+        ):
             raise NotYours("another application began this login")
         return self.exchange(
-            request, uuid, ticket, lambda _: replace(Response.json(200, {}).with_headers(*HEADERS), tokens_wanted=True)
+            request,
+            uuid,
+            ticket,
+            lambda _: replace(Response.json(200, {}).with_headers(*HEADERS), tokens_wanted=True),
         )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
@@ -245,12 +282,16 @@ class WeChatOpen(FixedDialect):
         if word is not None and request.path == _POLL:
             return _said(request, word, "")
         if word is not None and request.path == _TOKEN:
-            return _failed(-1, "system error") if word == _STATES.error else _failed(40029, "invalid code")
+            return (
+                _failed(-1, "system error")
+                if word == _STATES.error
+                else _failed(40029, "invalid code")
+            )
         return super().refuse(request, error)
 
 
 def _parts(query: Mapping[str, str]) -> tuple[str, str]:
-    code = needed(query, "code")
+    code = required_value(query, "code")
     return code[:-_TICKET], code[-_TICKET:]
 
 

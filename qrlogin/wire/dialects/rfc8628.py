@@ -15,17 +15,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed
-from qrlogin.arguments import CLIENT_ID_BYTES, CONTEXT_BYTES, freeze
+from qrlogin.arguments import CLIENT_ID_BYTES, CONTEXT_BYTES, check_sync_callback, encode_context
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
-from qrlogin.wire.dialect import BrowserOnly, Exchange, answers_at_once, client_of, mounted_at
-from qrlogin.wire.guards import basic, check_same_site, no_body
+from qrlogin.wire.dialect import Exchange
+from qrlogin.wire.dialects.base import BrowserOnly, client_id_for, mount_address
+from qrlogin.wire.dialects.native import describe_browser
+from qrlogin.wire.dialects.state_map import StateMap
+from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_response
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.native import describe_browser
-from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_ORIGIN, refusal
 from qrlogin.wire.routes import FORM, JSON, Answer, Field, Route, an_object, match
-from qrlogin.wire.states import StateMap
+from qrlogin.wire.validation import basic, check_same_site, no_body
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -43,20 +44,38 @@ _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
 _BEGUN: Final = an_object(
     {
-        **dict.fromkeys(("device_code", "user_code", "verification_uri", "verification_uri_complete"), _TEXT),
+        **dict.fromkeys(
+            ("device_code", "user_code", "verification_uri", "verification_uri_complete"), _TEXT
+        ),
         "expires_in": _SECONDS,
         "interval": _SECONDS,
     }
 )
 _NOT_YET: Final = an_object(
-    {"error": {"enum": ["authorization_pending", "slow_down", "access_denied", "expired_token", "invalid_grant"]}},
+    {
+        "error": {
+            "enum": [
+                "authorization_pending",
+                "slow_down",
+                "access_denied",
+                "expired_token",
+                "invalid_grant",
+            ]
+        }
+    },
     interval=_SECONDS,
 )
-_LATER: Final = Answer(503, "Try again", JSON, an_object({"error": {"const": "temporarily_unavailable"}}))
+_LATER: Final = Answer(
+    503, "Try again", JSON, an_object({"error": {"const": "temporarily_unavailable"}})
+)
 _PRAGMA: Final = ("Pragma", "no-cache")  # RFC 6749 section 5.1 still asks for it
-_BEYOND: Final = 120  # seconds more than usual that an approval waits: its client may have been slowed
+_BEYOND: Final = (
+    120  # seconds more than usual that an approval waits: its client may have been slowed
+)
 _POLL: Final = "the-token-poll-of-rfc8628"  # one op for all polls of a login, so one whose answer was lost finds it again
-_AGENT: Final = 100  # characters of a User-Agent; the rest of a context is for the client's id and its scope
+_AGENT: Final = (
+    100  # characters of a User-Agent; the rest of a context is for the client's id and its scope
+)
 
 # RFC 6749 appendix A, without what JSON would have to escape: both stand in the context.
 _CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{CLIENT_ID_BYTES - len('Rfc8628:')}}}")
@@ -124,7 +143,10 @@ class Rfc8628(BrowserOnly):
             "Begin a login for this device",
             body=_PARAMETERS,
             media=FORM,
-            answers=(Answer(200, "Show the user_code (RFC 8628 section 3.2)", JSON, _BEGUN), _LATER),
+            answers=(
+                Answer(200, "Show the user_code (RFC 8628 section 3.2)", JSON, _BEGUN),
+                _LATER,
+            ),
             errors=(_InvalidClient, _InvalidScope),
             proofs=("client", ""),
         ),
@@ -135,7 +157,9 @@ class Rfc8628(BrowserOnly):
             body=_PARAMETERS,
             media=FORM,
             answers=(
-                Answer(200, "The application's tokens (RFC 6749 section 5.1)", JSON, {"type": "object"}),
+                Answer(
+                    200, "The application's tokens (RFC 6749 section 5.1)", JSON, {"type": "object"}
+                ),
                 Answer(400, "Not yet, or never (RFC 8628 section 3.5)", JSON, _NOT_YET),
                 _LATER,
             ),
@@ -148,7 +172,7 @@ class Rfc8628(BrowserOnly):
                 path,
                 "Where everything is (RFC 8414)",
                 answers=(Answer(200, "It", JSON, {"type": "object"}),),
-                anybody=True,
+                cross_site=True,
             )
             for path in _METADATA
         ),
@@ -165,10 +189,17 @@ class Rfc8628(BrowserOnly):
         metadata: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         if not core.policy.user_codes:
-            raise Misconfigured("RFC 8628 needs codes to type: set user_codes=True in the policy, and read what they cost")
+            raise Misconfigured(
+                "RFC 8628 needs codes to type: set user_codes=True in the policy, and read what they cost"
+            )
         check_lifetime(lifetime, "lifetime", Misconfigured)
-        self.issuer = mounted_at(core, core.origin if at is None else at)
-        self._core, self._clients, self._describe, self._lifetime = core, answers_at_once(clients), describe, lifetime
+        self.issuer = mount_address(core, core.origin if at is None else at)
+        self._core, self._clients, self._describe, self._lifetime = (
+            core,
+            check_sync_callback(clients),
+            describe,
+            lifetime,
+        )
         self._window = min(core.policy.redeem_window + _BEYOND, MAX_WINDOW)
         ours = {
             "issuer": self.issuer,
@@ -176,9 +207,15 @@ class Rfc8628(BrowserOnly):
             "token_endpoint": f"{self.issuer}/{_TOKEN}",
         }
         if said_twice := ours.keys() & metadata.keys():
-            raise Misconfigured(f"metadata must not say {min(said_twice)}: it follows from where the dialect is mounted")
+            raise Misconfigured(
+                f"metadata must not say {min(said_twice)}: it follows from where the dialect is mounted"
+            )
         self.metadata: Mapping[str, object] = {
-            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+            "token_endpoint_auth_methods_supported": [
+                "none",
+                "client_secret_basic",
+                "client_secret_post",
+            ],
             "response_types_supported": [],
             **metadata,
             **ours,
@@ -193,14 +230,20 @@ class Rfc8628(BrowserOnly):
         check_same_site(request)
         form = route.read_form(request)
         client = self._client(request, form)
-        return self._begin(request, form, client) if route.path == _BEGIN else self._collect(form, client)
+        return (
+            self._begin(request, form, client)
+            if route.path == _BEGIN
+            else self._collect(form, client)
+        )
 
     def _client(self, request: Request, form: Mapping[str, str]) -> Client:
         """The client, if `clients` knows it (RFC 6749 section 2.3.1)."""
         named, credentials = form.get("client_id", ""), basic(request)
         client_id, secret = credentials or (named, form.get("client_secret", ""))
         if credentials and ("client_secret" in form or named not in ("", client_id)):
-            raise BadRequest("send the client's credentials in the header or in the body, not in both")
+            raise BadRequest(
+                "send the client's credentials in the header or in the body, not in both"
+            )
         if not client_id:
             raise BadRequest("the parameter client_id is missing")
         client = Client(client_id, secret or None)
@@ -209,10 +252,15 @@ class Rfc8628(BrowserOnly):
         return client
 
     def _begin(self, request: Request, form: Mapping[str, str], client: Client) -> Exchange[Begun]:
-        context, scope = {**self._describe(request), "client_id": client.client_id}, form.get("scope", "")
+        context, scope = (
+            {**self._describe(request), "client_id": client.client_id},
+            form.get("scope", ""),
+        )
         if scope:
             context["scope"] = ""
-            if not _SCOPE.fullmatch(scope) or len(scope) > CONTEXT_BYTES - len(freeze(context).encode()):
+            if not _SCOPE.fullmatch(scope) or len(scope) > CONTEXT_BYTES - len(
+                encode_context(context).encode()
+            ):
                 raise _InvalidScope
             context["scope"] = scope
 
@@ -233,7 +281,7 @@ class Rfc8628(BrowserOnly):
             lifetime=self._lifetime,
             ask_browser=False,
             user_code=True,
-            client_id=client_of(self, client.client_id),
+            client_id=client_id_for(self, client.client_id),
             redeem_window=self._window,
         )
         return Exchange(operation, answer)
@@ -244,10 +292,12 @@ class Rfc8628(BrowserOnly):
         if "grant_type" not in form or "device_code" not in form:
             raise BadRequest("the parameters grant_type and device_code must both be there")
         code = form["device_code"]
-        if self._core.device(code).client_id != client_of(self, client.client_id):
+        if self._core.read_device_code(code).client_id != client_id_for(self, client.client_id):
             raise NotYours("another client began this login")
         operation = self._core.redeem(code, op=_POLL, replay_window=self._window)
-        return Exchange(operation, lambda redeemed: replace(_json({}), redeemed=redeemed, tokens_wanted=True))
+        return Exchange(
+            operation, lambda redeemed: replace(_json({}), redeemed=redeemed, tokens_wanted=True)
+        )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         kinds = {Expired: "expired_token", TooFast: "slow_down"}
@@ -255,12 +305,14 @@ class Rfc8628(BrowserOnly):
         if word is None:
             asked = isinstance(error, _InvalidClient) and request.all("authorization")
             challenge = (("WWW-Authenticate", 'Basic realm="token"'),) if asked else ()
-            return refusal(error).with_headers(_PRAGMA, *challenge)
+            return error_response(error).with_headers(_PRAGMA, *challenge)
         if error.retry_after is None:
             return _json({"error": word}, 400)
         pace = {"interval": error.retry_after} if isinstance(error, TooFast) else {}
         status = 400 if pace else error.http_status
-        return _json({"error": word, **pace}, status).with_headers(("Retry-After", str(error.retry_after)))
+        return _json({"error": word, **pace}, status).with_headers(
+            ("Retry-After", str(error.retry_after))
+        )
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:

@@ -38,10 +38,8 @@ from qrlogin.errors import (
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
-from qrlogin.wire.dialect import Exchange, Person, Wait
-from qrlogin.wire.guards import bearer, check_origin, no_body, one_header
-from qrlogin.wire.message import Request, Response
-from qrlogin.wire.native_routes import (
+from qrlogin.wire.dialect import Exchange, HeldStatus, Person
+from qrlogin.wire.dialects.native_routes import (
     BEGIN,
     CANCEL,
     CONFIRM,
@@ -56,9 +54,11 @@ from qrlogin.wire.native_routes import (
     STATUS,
     SVG,
 )
-from qrlogin.wire.refusals import NO_STORE, NOSNIFF, SAME_ORIGIN, refusal
+from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_response
+from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route, match
 from qrlogin.wire.streams import Cursor, Stream
+from qrlogin.wire.validation import bearer, check_origin, no_body, one_header
 
 RETRY_CROWDED: Final = 2  # seconds
 
@@ -67,12 +67,16 @@ _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
 
 
 def describe_browser(request: Request) -> Mapping[str, str]:
-    """The context of a new login as far as the request tells: what the browser calls itself, made printable and cut short.
+    """The context of a new login as far as the request to_event: what the browser calls itself, made printable and cut short.
 
     At most 200 ASCII characters that JSON writes as they are, so half of a context is left for what an application adds.
     """
     sent = " ".join(request.all("user-agent"))[:2000]
-    agent = " ".join("".join(c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in sent).split())
+    agent = " ".join(
+        "".join(
+            c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in sent
+        ).split()
+    )
     return {"browser": agent[:200]} if agent else {}
 
 
@@ -84,7 +88,17 @@ class Native:
     has not agreed to that: such a code is easier to talk somebody out of than a picture.
     """
 
-    browser_routes: tuple[Route, ...] = (BEGIN, STATUS, EVENTS, SOCKET, SVG, PNG, CANCEL, REDEEM, *ELEMENTS)
+    browser_routes: tuple[Route, ...] = (
+        BEGIN,
+        STATUS,
+        EVENTS,
+        SOCKET,
+        SVG,
+        PNG,
+        CANCEL,
+        REDEEM,
+        *ELEMENTS,
+    )
     phone_routes: tuple[Route, ...] = (SCAN, CONFIRM, DENY, RELEASE)
 
     def __init__(
@@ -96,7 +110,9 @@ class Native:
         draw_png: Callable[[str], bytes] | None = None,
     ) -> None:
         if user_codes and not core.policy.user_codes:
-            raise Misconfigured("user_codes are off in the policy: set them there as well, and read what they cost")
+            raise Misconfigured(
+                "user_codes are off in the policy: set them there as well, and read what they cost"
+            )
         self._core, self._user_codes = core, user_codes
         self._describe, self._cookies = describe, DeviceCookies(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
@@ -138,9 +154,13 @@ class Native:
             if deliver == "body":
                 return _json(payload | {"device_code": begun.device_code}, 201)
             made = _json(payload, 201)
-            return Response(made.status, made.headers, made.body, cookies=self._cookies.set_for(begun, request))
+            return Response(
+                made.status, made.headers, made.body, cookies=self._cookies.set_for(begun, request)
+            )
 
-        return Exchange(self._core.begin(context=self._describe(request), user_code=self._user_codes), answer)
+        return Exchange(
+            self._core.begin(context=self._describe(request), user_code=self._user_codes), answer
+        )
 
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
         query = STATUS.read_query(request)
@@ -149,7 +169,7 @@ class Native:
         device_code = self._device_code(request, login_id)
         if seconds == 0:
             return Exchange(self._core.status(device_code), _seen)
-        held = Wait(
+        held = HeldStatus(
             device_code,
             after=None if after is None else int(after),
             timeout=seconds,
@@ -161,13 +181,23 @@ class Native:
         after = route.read_query(request).get("after")
         # An EventSource sends what it was told last, whatever its address says; what is no id of ours tells nothing.
         sent = [Cursor.read(value) for value in request.all("last-event-id")]
-        cursor = (sent[0] if len(sent) == 1 else None) or Cursor(None if after is None else int(after))
-        headers = (("Content-Type", "text/event-stream; charset=utf-8"), *_NOT_CACHED, ("X-Accel-Buffering", "no"))
+        cursor = (sent[0] if len(sent) == 1 else None) or Cursor(
+            None if after is None else int(after)
+        )
+        headers = (
+            ("Content-Type", "text/event-stream; charset=utf-8"),
+            *_NOT_CACHED,
+            ("X-Accel-Buffering", "no"),
+        )
         opened, nothing = Response(200, headers), Response(204, _NOT_CACHED)
-        return Exchange(Stream(self._device_code(request, login_id), cursor, opened, nothing), _seen)
+        return Exchange(
+            Stream(self._device_code(request, login_id), cursor, opened, nothing), _seen
+        )
 
     def _no_socket(self, request: Request, login_id: str) -> Exchange[Status]:
-        raise UpgradeRequired("open this address as a websocket; where the server has none, take the stream of events")
+        raise UpgradeRequired(
+            "open this address as a websocket; where the server has none, take the stream of events"
+        )
 
     def socket(self, request: Request) -> Exchange[Status]:
         """What a websocket is to tell. Raises what `browser` raises; there is none on any other path."""
@@ -176,14 +206,22 @@ class Native:
             raise NoSuchPath
         check_origin(request, self._core.origin)
         if one_header(request, "origin") is None and bearer(request) is None:
-            raise Forbidden("send Origin as browsers do, or Authorization")  # a page of another site may open sockets anywhere
+            raise Forbidden(
+                "send Origin as browsers do, or Authorization"
+            )  # a page of another site may open sockets anywhere
         return self._events(request, login_id, SOCKET)
 
-    def _picture(self, route: Route, draw: Callable[[str], bytes]) -> Callable[[Request, str], Exchange[Status]]:
+    def _picture(
+        self, route: Route, draw: Callable[[str], bytes]
+    ) -> Callable[[Request, str], Exchange[Status]]:
         def answer(seen: Status) -> Response:
             if seen.state is not State.PENDING:
                 raise Expired if seen.state is State.EXPIRED else WrongState
-            headers = (("Content-Type", route.answers[0].media), *_NOT_CACHED, ("Content-Security-Policy", "default-src 'none'"))
+            headers = (
+                ("Content-Type", route.answers[0].media),
+                *_NOT_CACHED,
+                ("Content-Security-Policy", "default-src 'none'"),
+            )
             return Response(200, headers, draw(seen.verification_uri_complete))
 
         def ask(request: Request, login_id: str) -> Exchange[Status]:
@@ -200,7 +238,9 @@ class Native:
         body = REDEEM.read_json(request)
         device_code = self._device_code(request, login_id)
         try:
-            operation = self._core.redeem(device_code, acknowledged=body["acknowledged"], op=body["op"])
+            operation = self._core.redeem(
+                device_code, acknowledged=body["acknowledged"], op=body["op"]
+            )
         except BadArgument as error:
             raise BadRequest(str(error)) from None
 
@@ -213,8 +253,10 @@ class Native:
     def _device_code(self, request: Request, login_id: str) -> str:
         """The caller's device_code for this very login. Raises `NotYours` without a glance at the store."""
         sent = bearer(request)
-        code = self._cookies.find(request, login_id) or sent  # a page may send a bearer of its own with all its requests
-        if code is None or (device := self._core.device(code)).login_id != login_id:
+        code = (
+            self._cookies.find(request, login_id) or sent
+        )  # a page may send a bearer of its own with all its requests
+        if code is None or (device := self._core.read_device_code(code)).login_id != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
         if device.client_id:
             raise NotYours("this login was begun in another dialect, by other rules")
@@ -224,20 +266,32 @@ class Native:
 
     def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response:
         route, _ = match(self.phone_routes, request)
-        if not check_origin(request, self._core.origin) and one_header(request, "authorization") is None:
+        if (
+            not check_origin(request, self._core.origin)
+            and one_header(request, "authorization") is None
+        ):
             raise Forbidden("send Authorization, or Origin or Sec-Fetch-Site as browsers do")
         if person is None:
             raise Unauthenticated
         code = route.read_json(request)["code"]
         if route.path == "scan":
-            return Exchange(self._core.scan(code, subject=person.subject, shown_as=person.shown_as, phone=person.phone), _scanned)
-        decide = {"confirm": self._core.confirm, "deny": self._core.deny, "release": self._core.release}[route.path]
+            return Exchange(
+                self._core.scan(
+                    code, subject=person.subject, shown_as=person.shown_as, phone=person.phone
+                ),
+                _scanned,
+            )
+        decide = {
+            "confirm": self._core.confirm,
+            "deny": self._core.deny,
+            "release": self._core.release,
+        }[route.path]
         return Exchange(decide(code, subject=person.subject, phone=person.phone), _bare)
 
     # Both
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
-        return refusal(error)
+        return error_response(error)
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:
@@ -287,9 +341,15 @@ def _module(request: Request, name: str) -> Response:
     no_body(request)
     etag = _etag(name)
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), *_HEADERS)
-    if etag in (tag.strip().removeprefix("W/") for line in request.all("if-none-match") for tag in line.split(",")):
+    if etag in (
+        tag.strip().removeprefix("W/")
+        for line in request.all("if-none-match")
+        for tag in line.split(",")
+    ):
         return Response(304, headers)
-    return Response(200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), module(name))
+    return Response(
+        200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), module(name)
+    )
 
 
 @cache

@@ -18,10 +18,18 @@ from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.errors import QRLoginError, Unavailable, UnknownLogin
 from qrlogin.wire.cookies import digest
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.fixed import GOES_ON, HEADERS, OWN, FixedDialect, Handler, needed, parameter
+from qrlogin.wire.dialects.public_id import (
+    COOKIE_PROOF,
+    HEADERS,
+    REDIRECT_ANSWER,
+    Handler,
+    PublicIdDialect,
+    query_parameter,
+    required_value,
+)
+from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import FORM, JSON, Answer, Field, Route
-from qrlogin.wire.states import StateMap
 
 _GENERATE: Final = "newlogin/qrcode/generate.do"
 _QUERY: Final = "newlogin/qrcode/query.do"
@@ -44,7 +52,7 @@ _POLL: Final = Route(
     media=FORM,
     answers=_SAYS,
     errors=(Unavailable,),
-    proofs=OWN,
+    proofs=COOKIE_PROOF,
 )
 _NOTHING: Final = "0" * 32  # stands where the original has a credential
 _BIZ_EXT: Final = {"pds_login_result": {"accessToken": _NOTHING, "refreshToken": _NOTHING}}
@@ -56,22 +64,30 @@ def logged_in(biz_ext: Mapping[str, object]) -> Mapping[str, object]:
     Give them to `answer.redeemed` only, and the same ones again when it is `replayed`.
     """
     packed = base64.b64encode(json.dumps(biz_ext, separators=(",", ":")).encode()).decode()
-    return _content(qrCodeStatus=_STATES.confirmed, resultCode=100, loginResult="success", bizExt=packed, st=_NOTHING)
+    return _content(
+        qrCodeStatus=_STATES.confirmed,
+        resultCode=100,
+        loginResult="success",
+        bizExt=packed,
+        st=_NOTHING,
+    )
 
 
-class TaobaoNewLogin(FixedDialect):
+class TaobaoNewLogin(PublicIdDialect):
     """The login of `newlogin/`."""
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _GENERATE, "Begin a login for this browser", answers=_SAYS, errors=(Unavailable,)),
+        Route(
+            "GET", _GENERATE, "Begin a login for this browser", answers=_SAYS, errors=(Unavailable,)
+        ),
         _POLL,
         Route(
             "GET",
             _SCAN,
             "What the picture's address opens",
-            anybody=True,
+            cross_site=True,
             query=(Field("lgToken", "the public id of the login", required=True),),
-            answers=(GOES_ON,),
+            answers=(REDIRECT_ANSWER,),
             errors=(UnknownLogin,),
         ),
     )
@@ -80,13 +96,13 @@ class TaobaoNewLogin(FixedDialect):
         return {
             _GENERATE: self._generate,
             _QUERY: self._query,
-            _SCAN: lambda request, _: self.open_page(parameter(request, "lgToken")),
+            _SCAN: lambda request, _: self.open_page(query_parameter(request, "lgToken")),
         }
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
             data = _content(
-                t=self._core.device(begun.device_code).begun_at,
+                t=self._core.read_device_code(begun.device_code).begun_at,
                 codeContent=f"{self.at}{_SCAN}?lgToken={begun.scan_code}&_from=havana",
                 ck=digest(begun.login_id),
                 resultCode=100,
@@ -101,14 +117,22 @@ class TaobaoNewLogin(FixedDialect):
                 return _say(_content(qrCodeStatus=_STATES.of(seen), resultCode=100))
             return _say(logged_in(_BIZ_EXT))
 
-        return self.look_or_redeem(request, needed(_POLL.read_form(request), "ck"), answer)
+        return self.status_or_redeem(
+            request, required_value(_POLL.read_form(request), "ck"), answer
+        )
 
     def device_code(self, request: Request, code: str) -> str:
-        return self.own(self._cookies.find_by_digest(request, code), lambda login_id: digest(login_id) == code)
+        return self.require_owner(
+            self._cookies.find_by_digest(request, code), lambda login_id: digest(login_id) == code
+        )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path == _QUERY else None
-        return _say(_content(qrCodeStatus=word, resultCode=100)) if word else super().refuse(request, error)
+        return (
+            _say(_content(qrCodeStatus=word, resultCode=100))
+            if word
+            else super().refuse(request, error)
+        )
 
 
 def _content(**data: object) -> Mapping[str, object]:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, NoReturn
 
-from qrlogin import codes
+from qrlogin import seals
 from qrlogin.answers import Event, EventName, Redeemed, ScannedBy, Status
-from qrlogin.arguments import thaw
-from qrlogin.codes import DeviceCode, Key, ScanCode, same
+from qrlogin.arguments import decode_context
+from qrlogin.codes import DeviceCode, ScanCode
 from qrlogin.errors import (
     AlreadyRedeemed,
     Cancelled,
@@ -26,12 +26,13 @@ from qrlogin.errors import (
     UnknownLogin,
     WrongState,
 )
+from qrlogin.keys import Key, equal_in_constant_time
 from qrlogin.step import Record, Reply, Verdict, number
-from qrlogin.table import DIES_AT, TERMINAL, State
+from qrlogin.table import DIES_AT, State
 
 RECORD_FORMAT: Final = "1"
-DONE: Final = (Verdict.APPLIED, Verdict.REPEATED)
-HELD: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # somebody is its scanner
+SUCCEEDED: Final = (Verdict.APPLIED, Verdict.REPEATED)
+HAS_SCANNER: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # somebody is its scanner
 
 _ENDED: Final[Mapping[str, type[LoginError]]] = {
     State.REDEEMED: AlreadyRedeemed,
@@ -42,55 +43,61 @@ _ENDED: Final[Mapping[str, type[LoginError]]] = {
 _STORED: Final = frozenset(State) - {State.EXPIRED}
 
 
-def scannable(reply: Reply, scan: ScanCode) -> State:
-    """`known`, for who has a scan_code. A rotating one that is not over raises `RecordLost` where `known` says `UnknownLogin`."""
-    gone(reply, scan.until or 0)
-    return known(reply)
+def state_for_phone(reply: Reply, scan: ScanCode) -> State:
+    """`current_state` for a phone. A rotating code that is not over raises `RecordLost` in place of
+    `UnknownLogin`.
+    """
+    is_absent(reply, scan.deadline_ms or 0)
+    return current_state(reply)
 
 
-def known(reply: Reply) -> State:
+def current_state(reply: Reply) -> State:
     """The state as the clock sees it. Raises `UnknownLogin` without a record, `Unavailable` for one from a newer version."""
     record = reply.record
     if not record:
         raise UnknownLogin
     stored = record.get("state", "")
     if record.get("v") != RECORD_FORMAT or stored not in _STORED:
-        raise Unavailable("the record was written by another version of qrlogin; upgrade this process")
+        raise Unavailable(
+            "the record was written by another version of qrlogin; upgrade this process"
+        )
     state = State(stored)
     dies_at = DIES_AT.get(state)
     return State.EXPIRED if dies_at and reply.now >= instant(record, dies_at) else state
 
 
-def refuse(reply: Reply, state: State) -> NoReturn:
+def raise_refusal(reply: Reply, state: State) -> NoReturn:
     """Raise what a genuine caller is told when the step said no."""
     if reply.verdict is Verdict.EXPIRED:
         raise Expired
     raise _ENDED.get(state, WrongState)
 
 
-def gone(reply: Reply, until: int) -> bool:
+def is_absent(reply: Reply, until: int) -> bool:
     """Whether the record is gone. Raises `RecordLost` before `until`, to which a genuine code says that there is one."""
     if not reply.record and reply.now < until:
-        raise RecordLost("the store has lost its record, or another process has it in a memory of its own: these need Redis")
+        raise RecordLost(
+            "the store has lost its record, or another process has it in a memory of its own: these need Redis"
+        )
     return not reply.record
 
 
-def refuse_browser(reply: Reply, device: DeviceCode) -> NoReturn:
-    if gone(reply, device.redeem_by):
+def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
+    if is_absent(reply, device.redeem_by):
         raise Expired
-    state = known(reply)
-    if not same(reply.record.get("device_digest", ""), device.digest):
+    state = current_state(reply)
+    if not equal_in_constant_time(reply.record.get("device_digest", ""), device.digest):
         check_begin_seal(reply, device.key)
         raise NotYours("another browser began this login")
     if reply.verdict is Verdict.FORBIDDEN and state in (State.SCANNED, State.CONFIRMED):
         raise ScannerChanged
     if reply.verdict is Verdict.SLOW and state not in _ENDED:
         raise TooFast(ceil_seconds(number(reply.record.get("pace_ms")) or 0))
-    refuse(reply, state)
+    raise_refusal(reply, state)
 
 
 def bare_status(reply: Reply) -> Status:
-    state = known(reply)
+    state = current_state(reply)
     return Status(
         reply.login_id,
         state,
@@ -105,47 +112,59 @@ def release_subject(reply: Reply, key: Key) -> Redeemed:
     check_begin_seal(reply, key)
     scanner = checked_scanner(reply, key)
     subject, met = record.get("subject", ""), record.get("met", "")
-    approval = codes.approval_seal(key, reply.login_id, record.get("claim", ""), subject, met, record.get("facts", ""))
+    approval = seals.approval_seal(
+        key, reply.login_id, record.get("claim", ""), subject, met, record.get("facts", "")
+    )
     needs, meant_for = record.get("needs", ""), record.get("only_for", "")
     if (
         not subject
-        or not same(record.get("approval", ""), approval)
+        or not equal_in_constant_time(record.get("approval", ""), approval)
         or (needs and needs != met)
-        or (meant_for and not same(meant_for, codes.only_for(key, reply.login_id, subject)))
+        or (
+            meant_for
+            and not equal_in_constant_time(meant_for, seals.only_for(key, reply.login_id, subject))
+        )
     ):
         raise RecordForged("the approval does not carry the seal of this application")
     return Redeemed(
         reply.login_id,
         subject=subject,
         shown_as=scanner.shown_as,
-        context=thaw(record.get("context", "")),
+        context=decode_context(record.get("context", "")),
         redeemed_at_ms=instant(record, "redeemed_at"),
-        replayed=record.get("mark") != reply.mark,  # a resend of this very call, after a lost reply, is no replay
+        replayed=record.get("mark")
+        != reply.mark,  # a resend of this very call, after a lost reply, is no replay
     )
 
 
 def check_begin_seal(reply: Reply, key: Key) -> None:
-    digest, context, needs, meant_for = (reply.record.get(name, "") for name in ("device_digest", "context", "needs", "only_for"))
-    seal = codes.begin_seal(key, reply.login_id, digest, context, needs, meant_for)
-    if not same(reply.record.get("begin_seal", ""), seal):
+    digest, context, needs, meant_for = (
+        reply.record.get(name, "") for name in ("device_digest", "context", "needs", "only_for")
+    )
+    seal = seals.begin_seal(key, reply.login_id, digest, context, needs, meant_for)
+    if not equal_in_constant_time(reply.record.get("begin_seal", ""), seal):
         raise RecordForged("the beginning does not carry the seal of this application")
 
 
 def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
-    who, tag = reply.record.get("who", ""), reply.record.get("scanner", "")
-    if not same(tag, codes.scanner_seal(key, reply.login_id, reply.record.get("claim", ""), who)):
+    who, tag = reply.record.get("shown_as", ""), reply.record.get("scanner_seal", "")
+    if not equal_in_constant_time(
+        tag, seals.scanner_seal(key, reply.login_id, reply.record.get("claim", ""), who)
+    ):
         raise RecordForged("the scanner does not carry the seal of this application")
     return ScannedBy(who, tag)
 
 
-def told(name: EventName, reply: Reply, key: Key, *, subject: str = "", phone: str = "") -> Event:
+def event_of(
+    name: EventName, reply: Reply, key: Key, *, subject: str = "", phone: str = ""
+) -> Event:
     """The event of a change that this reply reports. What it shows of the login is left out where its seal does not hold: the
     change has happened all the same.
     """
     record, context, shown_as = reply.record, {}, ""
     with suppress(RecordForged):
         check_begin_seal(reply, key)
-        context = dict(thaw(record.get("context", "")))
+        context = dict(decode_context(record.get("context", "")))
     if subject:
         with suppress(RecordForged):
             shown_as = checked_scanner(reply, key).shown_as
@@ -168,15 +187,3 @@ def ceil_seconds(ms: int) -> int:
 
 
 # What a wait asks
-
-
-def is_news(seen: Status, after: int | State | None) -> bool:
-    """Whether a browser has to hear of this at once that was last told the version `after`, or that state (None: pending)."""
-    if seen.state is State.EXPIRED or seen.state in TERMINAL:
-        return True
-    return seen.version != after if isinstance(after, int) else seen.state is not (after or State.PENDING)
-
-
-def patience(seen: Status, timeout: float) -> float:
-    """Seconds to wait at most: nobody announces that a code rotates or that a login expires, and the browser must see both."""
-    return min(timeout, seen.expires_in, seen.rotates_in or timeout)

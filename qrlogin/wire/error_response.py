@@ -5,7 +5,13 @@ Only a `BadRequest` explains itself; a refused login says the same to everybody.
 
 from typing import Final
 
-from qrlogin.errors import BadRequest, MethodNotAllowed, QRLoginError, Unauthenticated, UpgradeRequired
+from qrlogin.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    QRLoginError,
+    Unauthenticated,
+    UpgradeRequired,
+)
 from qrlogin.wire.message import Response
 
 NO_STORE: Final = ("Cache-Control", "no-store")
@@ -14,7 +20,7 @@ SAME_ORIGIN: Final = ("Cross-Origin-Resource-Policy", "same-origin")
 SAME_SITE: Final = ("Cross-Origin-Resource-Policy", "same-site")
 
 
-def refusal(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN) -> Response:
+def error_response(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN) -> Response:
     """`error` as JSON; `policy` says which pages may read it."""
     said = str(error) if isinstance(error, BadRequest) else error.wire_text
     payload: dict[str, object] = {"error": error.wire_code, "error_description": said}
@@ -28,4 +34,6 @@ def refusal(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN) -> Re
         headers.append(("WWW-Authenticate", "Bearer"))
     if isinstance(error, UpgradeRequired):
         headers.append(("Upgrade", "websocket"))
-    return Response.json(error.http_status, payload).with_headers(NO_STORE, NOSNIFF, policy, *headers)
+    return Response.json(error.http_status, payload).with_headers(
+        NO_STORE, NOSNIFF, policy, *headers
+    )

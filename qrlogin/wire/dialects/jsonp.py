@@ -6,13 +6,17 @@ of another kind that is spelled in letters (the attack on `callback` called Rose
 
 from typing import Final
 
-from qrlogin.wire.guards import read_some
 from qrlogin.wire.message import Request
 from qrlogin.wire.routes import JSON, SCRIPT, Answer, Field
+from qrlogin.wire.validation import read_some
 
 #: An empty one is none.
-CALLBACK: Final = Field("callback", "the name of a function: 1 to 64 letters, digits, _, $ or .", pattern="[A-Za-z0-9_$.]{0,64}")
-SAYS_JSONP: Final = (
+CALLBACK: Final = Field(
+    "callback",
+    "the name of a function: 1 to 64 letters, digits, _, $ or .",
+    pattern="[A-Za-z0-9_$.]{0,64}",
+)
+JSONP_ANSWERS: Final = (
     Answer(200, "What it says, also when it refuses", JSON, {"type": "object"}),
     Answer(200, "The same as a script, if a callback is named", SCRIPT, {"type": "string"}),
 )
