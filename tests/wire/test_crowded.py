@@ -82,7 +82,7 @@ class Crowd:
             self._held = self.threads.submit(self.endpoint.browser, request)
             waiters = self.store._listeners._listeners
             eventually(
-                lambda: any(waiter._flag._cond._listeners for waiter in list(waiters.values()))
+                lambda: any(waiter._flag._cond._waiters for waiter in list(waiters.values()))
             )  # it has looked, and sleeps
 
     @property
