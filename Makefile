@@ -8,13 +8,13 @@ help:            ## this list
 	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+): [^#]*## /  make \1\t/' | expand -t 20
 demo: ready-demo ## try it: a login page, and a phone to play with (ARGS=--self-check proves it instead)
 	@.venv/bin/python -m qrlogin demo $(ARGS)
-check: ready     ## for every save: lint, types, and the tests that start no other program (a minute)
+check: ready     ## for every save: lint, types, tests without other programs (1 min)
 	@.venv/bin/ruff check && .venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@$(PYTEST) --fast -rNfER $(ARGS)
-test: ready-test ## the whole proof, on all cores (ARGS="-k word" for some of it, "-n0" for one test at a time)
+test: ready-test ## the whole proof (ARGS="-k word" for some of it, "-n0" on one core)
 	@$(PYTEST) -m "not matrix" $(ARGS)
-matrix: ready-test ## slow and wide: public clients, fresh environments, all of OpenAPI, servers that stop under load
+matrix: ready-test ## slow and wide: public clients, fresh environments, stops under load
 	@$(PYTEST) -m matrix $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check

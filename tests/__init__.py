@@ -1,7 +1,7 @@
-"""What proves qrlogin. test_MODULE.py and test_MODULE_subject.py prove qrlogin/MODULE.py; a folder, that part of the package.
+"""The tests. test_MODULE.py and test_MODULE_subject.py prove qrlogin/MODULE.py; a folder proves a part.
 
 `make check` runs what starts no other program, `make test` all but the slow and wide `make matrix`.
 The helpers here: `application` (a clock, a store to look into, two people), `oracle` (the protocol
-written a second time, by hand), `cases` (all that can matter to a step), `servers` (Redis, Chromium),
-`tables` (a table as one test).
+written a second time), `cases` (every case of a step), `servers` (Redis, Chromium), `tables` (a table
+as one test).
 """

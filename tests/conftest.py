@@ -1,4 +1,4 @@
-"""The fixtures of all tests (real servers, a browser), the profiles of Hypothesis, and the lane of `make check`.
+"""The fixtures of all tests, the profiles of Hypothesis, and the fast lane of `make check`.
 
 `make test` runs several workers, each a process with servers and a browser of its own. They live as
 long as the worker and its tests share them: a test keeps apart by a random key prefix, and one that
@@ -29,9 +29,9 @@ settings.load_profile(
 )
 
 
-# `make check`: what can be proved without another program. No list says which tests these are, because
-# a list would rot: a test that starts a program is skipped at that moment. The folders whose every
-# test does so are not even collected.
+# `make check`: what can be proved without another program. No list says which tests these are,
+# because a list would rot: a test that starts a program is skipped at that moment. The folders whose
+# every test does so are not even collected.
 PROGRAMS = [Path(__file__).parent / folder for folder in ("browser", "clients", "demo", "examples")]
 
 
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fast",
         action="store_true",
-        help="only tests that start no other program and take no ten seconds",
+        help="skip tests that start a program, leave out the long ones",
     )
 
 
@@ -67,10 +67,10 @@ STORIES = [Path(__file__).parent / folder for folder in ("browser", "clients", "
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three for each core, because tests that talk to a program wait; one where no program is started.
+    """Three for each core, because tests that talk to a program wait; one where none is started.
 
-    More would cost more than they save: each worker collects all tests, and starts its own servers. With `-k` the few tests
-    run in this process.
+    More cost more than they save: each worker collects all tests and starts servers of its own. With
+    `-k` the few tests run in this process.
     """
     if config.option.keyword:
         return 0

@@ -16,9 +16,9 @@ import pytest
 def for_each_row(
     names: str, rows: Iterable[Any]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """`pytest.mark.parametrize` in one item: `names` are the parameters that a row fills, and several tables multiply.
+    """`pytest.mark.parametrize` in one item: a row fills the parameters `names`; tables multiply.
 
-    The rows share the test's fixtures, so a test whose rows change something makes what it changes by itself.
+    The rows share the test's fixtures, so a test whose rows change something makes it by itself.
     """
     columns, table = [name.strip() for name in names.split(",")], list(rows)
     assert table, "a table without rows proves nothing"

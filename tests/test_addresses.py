@@ -82,7 +82,7 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
         "https://example.com\n/qr/{}",
     ],
 )
-def test_a_rotating_code_is_taken_from_the_configured_address_or_none(address: str) -> None:
+def test_a_rotating_code_is_taken_only_from_the_configured_address(address: str) -> None:
     """It is what the person's own phone was told to trust: nobody else's page hands it in."""
     refused(address.format(SCAN_CODE))
 

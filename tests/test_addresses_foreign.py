@@ -72,7 +72,7 @@ def ours(app: App) -> str:
 
 @for_each_row("word", WORDS)
 @for_each_row("address", FOREIGN)
-def test_a_link_of_somebody_elses_never_reaches_the_store(address: str, word: str) -> None:
+def test_a_link_to_another_address_never_reaches_the_store(address: str, word: str) -> None:
     core = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
     for verb in VERBS:
         with pytest.raises(InvalidCode):
@@ -84,7 +84,7 @@ def test_a_link_of_somebody_elses_never_reaches_the_store(address: str, word: st
 @pytest.mark.parametrize(
     "address", ["https://shop.example/products", "https://shop.example/device?user_code={}"]
 )
-def test_it_costs_no_guess(address: str, run: Run[Any]) -> None:
+def test_a_link_to_another_address_costs_no_guess(address: str, run: Run[Any]) -> None:
     """However many of them, and whether or not its letters are a code of ours."""
     app = App(policy=TYPED)
     code = ours(app)
@@ -107,7 +107,7 @@ def decide(app: App, verb: str, code: str, run: Run[Any]) -> Any:
 
 
 @pytest.mark.parametrize("word", [word for word in WORDS if "%" not in word])
-def test_the_same_letters_by_themselves_are_one(word: str) -> None:
+def test_the_same_letters_without_an_address_are_a_guess(word: str) -> None:
     app = App(policy=TYPED)
     with pytest.raises(UnknownLogin, match="no such login"):
         app.qr.scan(word, subject=ALICE, shown_as="A")
@@ -132,7 +132,7 @@ def test_the_same_letters_by_themselves_are_one(word: str) -> None:
     ],
 )
 @for_each_row("spelled", [str, str.lower, lambda code: code.replace("-", "")])
-def test_our_own_address_saves_the_typing(
+def test_a_typed_code_in_the_configured_address_is_read(
     uri: str, given: str, form: str, spelled: Callable[[str], str]
 ) -> None:
     app = App(policy=TYPED)
@@ -143,7 +143,7 @@ def test_our_own_address_saves_the_typing(
     assert qr.confirm(form.format(uri, begun.user_code), subject=ALICE).state is State.CONFIRMED
 
 
-def test_what_our_own_address_says_is_a_guess(run: Run[Any]) -> None:
+def test_a_typed_code_in_the_configured_address_is_a_guess(run: Run[Any]) -> None:
     """Its letters may be anybody's: they count, as typed ones do."""
     app = App(policy=TYPED)
     for address in (f"{URI}/BCDF-GHJK", f"{URI}?user_code=BCDF-GHJK"):

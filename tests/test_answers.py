@@ -101,7 +101,7 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
         assert not leaks, f"{name} in {leaks[0]}"
 
 
-def test_i28_what_is_typed_or_fixed_is_told_by_nothing_either(
+def test_i28_no_repr_log_or_error_shows_a_typed_or_fixed_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -246,7 +246,7 @@ def test_answers_are_frozen_and_carry_nothing_else(kind: type) -> None:
             setattr(answer, one.name, "changed")
 
 
-def test_a_phone_is_never_told_what_is_the_browsers() -> None:
+def test_answers_to_phones_hold_no_field_of_the_browser() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED)
     for answer in (

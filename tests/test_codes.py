@@ -188,7 +188,7 @@ def test_a_genuine_code_says_what_was_signed() -> None:
     "changed",
     [{"client_id": ""}, {"client_id": "télè"}, {"client_id": "t"}, {"flags": ""}, {"flags": "c"}],
 )
-def test_nobody_becomes_another_client_or_skips_the_question(changed: dict[str, str]) -> None:
+def test_changed_client_or_flags_make_a_device_code_invalid(changed: dict[str, str]) -> None:
     """Both are signed: whoever holds a device_code cannot say whose it is, nor that its browser need not be asked."""
     other = MINE.device_code(replace(DEVICE, **{"client_id": CLIENT, "flags": FLAGS, **changed}))  # type: ignore[arg-type]
     signature = CLIENT_CODE.rpartition(".")[2]
@@ -262,7 +262,7 @@ def test_a_code_is_accepted_in_one_spelling_only(code: str, spell: Callable[[str
 
 
 @BOTH
-def test_the_unused_bits_of_a_signatures_last_letter_are_not_ignored(code: str) -> None:
+def test_a_signature_with_other_unused_bits_in_its_last_letter_is_refused(code: str) -> None:
     """32 bytes in base64 leave two bits over: four last letters say the same to a lenient reader."""
     sextets = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
     last = sextets.index(code[-1])

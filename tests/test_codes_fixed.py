@@ -133,7 +133,7 @@ def test_no_letter_of_either_spelling_can_be_changed() -> None:
                     refused(text[:at] + other + text[at + 1 :])
 
 
-def test_a_hundred_thousand_bent_codes_are_none() -> None:
+def test_a_hundred_thousand_altered_codes_are_refused() -> None:
     """I9: bits flipped, bytes exchanged, tags of one code under the random part of another; the same dice every time."""
     dice = random.Random(8628)
     genuine = [by_hand(dice.randbytes(10)) for _ in range(100)]
@@ -223,7 +223,7 @@ def begun(app: App) -> Begun:
     return app.qr.run(app.qr.core.begin(fixed=True))
 
 
-def test_it_is_told_once_and_does_not_rotate() -> None:
+def test_a_fixed_code_is_shown_once_and_does_not_rotate() -> None:
     """What is in the picture cannot change under the client's hands, so a status does not speak of it again."""
     app = App()
     login = begun(app)

@@ -89,7 +89,7 @@ def test_every_letter_is_as_likely_everywhere(capsys: pytest.CaptureFixture[str]
         assert all(abs(count - expected) < 7 * expected**0.5 for count in counted.values())
 
 
-def test_the_letters_are_drawn_by_what_cannot_be_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_letters_are_drawn_from_a_secure_source(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter(CODE.replace("-", ""))
     monkeypatch.setattr(secrets, "choice", lambda letters: next(drawn))
     assert MINE.mint(MINE.signing_key, fixed=False, typed=True).user_code == CODE
@@ -232,7 +232,7 @@ def test_what_is_not_eight_letters_is_refused(typed: str) -> None:
 
 
 @pytest.mark.parametrize("length", [41, 10_000, 1_000_000])
-def test_nobody_spends_more_than_forty_characters_on_eight_letters(
+def test_a_typed_code_of_more_than_forty_characters_is_refused(
     length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert read("W" + "-" * 32 + "DJBMJHT") == LOGIN_ID
@@ -314,7 +314,7 @@ def test_the_same_letters_lead_elsewhere_for_another_audience() -> None:
     assert found.login_id == by_hand("WDJBMJHT", audience="shop") != LOGIN_ID
 
 
-def test_what_is_held_of_a_code_shows_none_of_it() -> None:
+def test_no_repr_shows_a_typed_or_fixed_code() -> None:
     one = MINE.mint(MINE.signing_key, fixed=False, typed=True)
     other = MINE.mint(MINE.signing_key, fixed=True, typed=False)
     said = repr(

@@ -122,7 +122,7 @@ def reach(point: str) -> tuple[App, Begun, str]:
 
 @for_each_row("point", POINTS)
 @for_each_row("call", CALLS)
-def test_what_each_caller_is_told_at_each_point(call: str, point: str) -> None:
+def test_each_call_has_its_documented_outcome_at_each_point(call: str, point: str) -> None:
     app, begun, tag = reach(point)
     before = app.store.record(begun.login_id)
     told = TOLD[call][POINTS.index(point)]
@@ -149,7 +149,7 @@ def test_every_refusal_of_a_login_is_reached_by_some_situation() -> None:
     assert told | elsewhere == everything
 
 
-def test_a_stranger_is_told_the_same_wherever_the_login_stands() -> None:
+def test_a_stranger_gets_the_same_error_in_every_state() -> None:
     """I14: unknown, foreign, scanned by another, over: one status, one code, one text."""
     heard = set()
     for point in POINTS:
@@ -169,7 +169,7 @@ LIVES = {State.PENDING: 120_000, State.SCANNED: 120_000, State.CONFIRMED: 150_00
 
 
 @pytest.mark.parametrize("state", LIVES)
-def test_expired_is_told_at_the_exact_millisecond_and_expires_in_is_never_0_before(
+def test_a_login_expires_at_the_exact_millisecond_and_expires_in_is_never_0_before(
     state: State,
 ) -> None:
     app = App()

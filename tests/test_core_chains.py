@@ -204,7 +204,7 @@ def guess(app: App, who: str, code: str = WRONG) -> Operation[Any]:
     return app.qr.core.scan(code, subject=who, shown_as=SHOWN[who])
 
 
-def test_who_guesses_five_times_is_stopped_before_the_lookup(run: Run[Any]) -> None:
+def test_the_sixth_guess_is_refused_before_the_lookup(run: Run[Any]) -> None:
     """RFC 8628 section 5.1: the account is stopped, whichever call it tries, and whether the sixth would be right or not."""
     app = App(policy=TYPING)
     begun = typed(app)
@@ -272,8 +272,8 @@ def test_a_right_guess_gives_back_its_own_and_no_more() -> None:
         app.qr.run(guess(app, ALICE, begun.user_code))
 
 
-def test_what_is_counted_names_nobody() -> None:
-    """I11, I28: neither the account nor what it typed can be read in the store; a typed code is no more than an id there."""
+def test_the_record_of_a_guess_budget_holds_no_subject() -> None:
+    """I11, I28: neither the account nor what it typed can be read in the store."""
     app = App(policy=TYPING)
     begun = typed(app)
     app.qr.run(guess(app, ALICE, begun.user_code))
@@ -292,7 +292,7 @@ def test_what_is_counted_names_nobody() -> None:
 
 
 @pytest.mark.parametrize("event", ["scan", "confirm", "deny", "release"])
-def test_where_typed_codes_are_off_none_is_looked_up(event: str) -> None:
+def test_without_typed_codes_no_typed_code_is_looked_up(event: str) -> None:
     """I23: a policy that does not hand them out does not take them either, and asks no store."""
     qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
     named = {"shown_as": "A"} if event == "scan" else {}

@@ -38,7 +38,7 @@ def poll(app: App, begun: Begun) -> str | int:
 
 
 @pytest.mark.parametrize("interval", [1, 5, 60])
-def test_who_polls_too_fast_is_told_when_to_come_again(interval: int) -> None:
+def test_a_poll_that_comes_too_soon_raises_with_the_time_to_wait(interval: int) -> None:
     """RFC 8628 section 3.5: five seconds more each time. Who then keeps to it is heard, and never slowed again."""
     app, begun = collecting(replace(STANDARD, interval=interval, lifetime=600))
     version = app.store.record(begun.login_id)["version"]

@@ -88,7 +88,7 @@ def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
             attempt(forged)
 
 
-def test_i3_the_subject_is_who_scanned_and_confirmed() -> None:
+def test_i3_the_subject_is_the_one_that_scanned_and_confirmed() -> None:
     app = App()
     begun, tag = app.reach(State.SCANNED, ALICE)
     for call in list(phone_calls(app, begun, BOB)):
@@ -231,7 +231,7 @@ def test_i13_absence_is_refusal(state: State) -> None:
 
 @for_each_row("index", range(10))
 @for_each_row("later", [0, 29_999])
-def test_i18_a_resend_is_told_the_same_and_changes_nothing(index: int, later: int) -> None:
+def test_i18_a_resend_returns_the_same_and_changes_nothing(index: int, later: int) -> None:
     """I18: redis-py sends a command again when its reply was lost; to the caller there was only one."""
     state, _ = list(operations(*_at(State.CONFIRMED)))[index]
     app, begun, tag = _at(state)

@@ -102,7 +102,7 @@ def genuine_records() -> Mapping[State, Record]:
 
 
 @pytest.mark.parametrize("state", HAS_SCANNER)
-def test_status_shows_nobody_whom_the_seal_does_not_name(
+def test_status_shows_only_the_scanner_that_the_seal_names(
     state: State, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each sealed field that a status rests on, altered in each way: 404 like an unknown login, and an alarm."""
@@ -154,7 +154,7 @@ def assert_alarm(victim: Victim, refusal: UnknownLogin, caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("replayed", [False, True])
-def test_redeem_releases_nobody_who_was_not_sealed(
+def test_redeem_releases_only_the_subject_that_was_sealed(
     replayed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     victim, tried = Victim(State.REDEEMED if replayed else State.CONFIRMED), 0
@@ -615,7 +615,7 @@ def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
     )
 
 
-def test_the_scanner_who_did_not_meet_what_the_login_needs_is_no_stranger() -> None:
+def test_a_guard_that_is_not_met_raises_wrong_state_for_the_scanner() -> None:
     """Forbidden by a guard and not by the proof: they hold the login, so "no such login" would be a riddle."""
     victim, key = Victim(State.SCANNED), Key(KEY, "example.com")
     genuine = victim.genuine

@@ -27,7 +27,7 @@ from tests.tables import for_each_row
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_a_ticket_is_told_once_confirmed_and_where_nobody_is_asked(asks: bool) -> None:
+def test_a_ticket_is_shown_once_confirmed_where_the_browser_is_not_asked(asks: bool) -> None:
     for state in (
         State.PENDING,
         State.SCANNED,
@@ -118,7 +118,7 @@ def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]
 @for_each_row(
     "end, told", [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)]
 )
-def test_a_ticket_of_what_has_ended_says_how(
+def test_a_ticket_of_an_ended_login_raises_with_its_end(
     end: str, told: type[QRLoginError], run: Run[Redeemed]
 ) -> None:
     app = App()
@@ -133,9 +133,7 @@ def test_a_ticket_of_what_has_ended_says_how(
     assert type(refusal.value) is told
 
 
-def test_a_ticket_that_nobody_was_given_redeems_nothing_where_the_browser_is_asked(
-    run: Run[Redeemed],
-) -> None:
+def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeemed]) -> None:
     """Whoever can compute it is the application itself; and still the person before the screen has to be asked."""
     app = App()
     begun, ticket = confirmed(app, ask_browser=True)
@@ -233,7 +231,7 @@ def test_a_poll_after_the_end_tells_the_end(run: Run[Any]) -> None:
         assert events(app) == ["status"]
 
 
-def test_another_click_of_the_same_browser_is_not_told_again(run: Run[Any]) -> None:
+def test_a_redeemed_login_is_not_redeemed_again_without_its_op(run: Run[Any]) -> None:
     app = App()
     begun, _ = confirmed(app)
     app.qr.redeem(begun.device_code, op=OP)

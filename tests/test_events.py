@@ -1,4 +1,4 @@
-"""What the application is told of its logins: which replies are events, and what is in them."""
+"""The events of a login: which replies are events, and what is in them. Delivery is in test_events_on_event.py."""
 
 import inspect
 import pickle
@@ -114,7 +114,7 @@ def test_an_event_is_what_this_very_command_changed(
     assert event.context == BROWSER
 
 
-def test_every_row_has_its_event_or_none() -> None:
+def test_every_row_has_its_documented_event() -> None:
     """A row that is new needs a line above, and docs/events.md too."""
     assert NAMES.keys() == TABLE.keys()
     assert set(NAMES.values()) - {None} == set(
@@ -128,7 +128,7 @@ def test_a_reply_to_another_question_is_no_event(app: Telling) -> None:
         operation.event(Reply("another", operation.command.mark, Verdict.APPLIED, NOON, {}))
 
 
-def test_an_operation_that_is_carried_out_again_is_told_once(app: Telling) -> None:
+def test_an_operation_that_runs_twice_emits_one_event(app: Telling) -> None:
     """After an `Unavailable` the same operation may be run again; after an answer, too."""
     for row in NAMES:
         app.told.clear()
@@ -208,7 +208,7 @@ def test_what_an_event_shows_is_sealed_or_left_out(app: Telling) -> None:
 # What is in them
 
 
-def test_who_did_it_and_to_which_browser(app: Telling) -> None:
+def test_an_event_names_the_subject_and_the_browser(app: Telling) -> None:
     begun = app.qr.begin(context=BROWSER)
     phone = {"subject": ALICE, "phone": "her old one"}
     app.clock.ms += 1
@@ -234,7 +234,7 @@ def test_who_did_it_and_to_which_browser(app: Telling) -> None:
     assert all(event.context == BROWSER for event in app.told)
 
 
-def test_what_the_browser_does_names_nobody(app: Telling) -> None:
+def test_an_event_of_the_browser_names_no_subject(app: Telling) -> None:
     begun, _ = app.reach(State.CONFIRMED)
     app.told.clear()
     app.qr.cancel(begun.device_code)
@@ -286,7 +286,7 @@ def test_a_typed_code_tells_of_its_login_and_not_of_its_guesses(app: Telling) ->
     assert app.names == ["begun", "scanned", "released", "scanned", "confirmed", "denied"]
 
 
-def test_a_scan_is_told_even_if_what_comes_after_it_fails(
+def test_a_scan_emits_its_event_even_if_the_next_command_fails(
     app: Telling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The guess that was right is to be given back, and just then the store goes away: the scan has happened."""
@@ -326,7 +326,7 @@ def test_a_login_that_is_drawn_again_begins_once(
 
 
 @pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
-def test_what_redeems_in_its_second_step_is_told_though_its_reply_was_lost(
+def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
     app: Telling, monkeypatch: pytest.MonkeyPatch, yields: str
 ) -> None:
     begun = app.qr.begin(ask_browser=False)

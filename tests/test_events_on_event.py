@@ -88,9 +88,7 @@ def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
 
 
 @pytest.mark.parametrize("where", ["in the store", "on the way back", "in the callback"])
-def test_who_is_cancelled_has_changed_the_login_all_the_same_and_it_is_told_once(
-    where: str,
-) -> None:
+def test_a_cancelled_call_that_changed_the_login_emits_one_event(where: str) -> None:
     """A browser leaves, and its server cancels the call that redeems; it comes back with the same op."""
 
     class Slow(AsyncMemoryStore):
@@ -211,7 +209,7 @@ def test_the_log_has_a_line_for_each_event_and_no_person_in_it(
     assert {record.name for record in caplog.records} == {"qrlogin"}
 
 
-def test_nobody_who_listens_costs_nothing(
+def test_without_a_callback_no_event_is_built(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without a callback and above INFO no reply is read twice."""

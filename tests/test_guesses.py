@@ -29,10 +29,8 @@ from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, URI, Clock
 
 TYPED = replace(STANDARD, user_codes=True)
 WRONG = "BCDF-GHJK"
-KINDS = (
-    "memory sync",
-    "redis async",
-)  # that each store and each colour does the same is proven elsewhere
+#: One colour over memory and the other over Redis: the suites of the stores prove all four.
+KINDS = ("memory sync", "redis async")
 
 
 @dataclass
@@ -325,6 +323,6 @@ def test_typed_codes_are_off_unless_a_policy_wants_them() -> None:
     "wrong",
     [{"guesses": 0}, {"guesses": 21}, {"guesses": 5.0}, {"guesses": True}, {"guess_window": 59}],
 )
-def test_a_budget_that_would_be_none_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_budget_of_no_guesses_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured, match=r"policy\.guess"):
         Policy(user_codes=True, **wrong)

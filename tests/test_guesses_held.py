@@ -168,7 +168,7 @@ def test_both_count_alike(world: World) -> None:
 
 
 @EVERY_VERB
-def test_wrong_ones_at_once_are_told_so_five_times_at_most(world: World, verb: str) -> None:
+def test_of_wrong_codes_at_once_five_at_most_are_looked_up(world: World, verb: str) -> None:
     world.another()
     core, mine = world.desk.core, held(world)
     decide = getattr(core, verb)
@@ -239,7 +239,7 @@ def test_a_ring_of_keys_is_one_guess_for_what_is_held_too(world: World, verb: st
 # What the store is asked, and what a client is told
 
 
-def test_a_decision_on_a_held_login_is_one_lookup_and_one_step() -> None:
+def test_a_phone_that_holds_the_login_looks_up_and_decides() -> None:
     with Mount("sync", policy=TYPED, make=lambda core: Native(core, user_codes=True)) as mount:
         code = read(mount.browser(post("begin")))["user_code"]
         asked = []
@@ -254,7 +254,7 @@ def test_a_decision_on_a_held_login_is_one_lookup_and_one_step() -> None:
         ]
 
 
-def test_a_phone_is_told_the_same_of_both() -> None:
+def test_a_phone_gets_the_same_answer_for_a_held_and_an_unknown_code() -> None:
     """Byte for byte, at the door itself."""
     with Mount("sync", policy=TYPED, make=lambda core: Native(core, user_codes=True)) as mount:
         code = read(mount.browser(post("begin")))["user_code"]

@@ -42,7 +42,7 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
     assert len({process.communicate()[0] for process in together}) == 1
 
 
-def test_a_key_that_others_can_read_is_none(tmp_path: Path) -> None:
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "key"
     secret = load_or_create_key(file)
     file.chmod(0o640)

@@ -276,7 +276,7 @@ def test_apt_get_is_asked_again_only_for_what_it_knows(
     assert installs == ["part"] * asked
 
 
-def test_uv_is_told_what_pip_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_gets_the_index_settings_of_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "pip.conf"
     config.write_text(
         "[global]\nindex-url = https://mirror.example/simple\nextra-index-url = file:///a\n  file:///b\n"

@@ -122,7 +122,7 @@ def test_what_keeps_a_poller_to_its_interval_is_nothing_that_a_row_reads() -> No
         assert not {name for name in read if name.startswith("pace")}, row.event
 
 
-def test_deadlines_belong_to_states_and_ends_have_none() -> None:
+def test_only_states_that_are_not_final_have_deadlines() -> None:
     """A state dies at one instant whoever asks, so the step and the answers cannot disagree about "expired"."""
     assert dict(DIES_AT) == {
         "pending": "expires_at",
@@ -143,7 +143,7 @@ def test_expired_is_a_verdict_and_never_a_state_that_is_written() -> None:
         assert State.EXPIRED not in {row.to, *row.sources, *row.repeats}, row.event
 
 
-def test_no_row_leaves_an_end_and_none_can_be_changed() -> None:
+def test_no_row_leaves_a_final_state_and_no_row_can_be_changed() -> None:
     for row in TABLE.values():
         assert not TERMINAL & set(row.sources), row.event
         with pytest.raises(TypeError):
@@ -384,7 +384,7 @@ def test_only_the_browser_that_began_it_gets_anything(searched: Searched) -> Non
             ), one
 
 
-def test_the_subject_is_the_scanner_who_confirmed(searched: Searched) -> None:
+def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
     """I3, I6: whoever is the subject scanned this login, holds it, and confirmed; the other account changes nothing."""
     for point in searched[0]:
         record = dict(point.items)
@@ -460,7 +460,7 @@ def _dies(record: Record) -> int:
     return int(record[DIES_AT[State(record["state"])]])
 
 
-def test_every_change_is_told_and_counted(searched: Searched) -> None:
+def test_every_change_is_announced_and_counted(searched: Searched) -> None:
     for one in searched[1]:
         assert one.outcome.notify == one.moved
         version = number(one.before.get("version", "0"))
@@ -469,7 +469,7 @@ def test_every_change_is_told_and_counted(searched: Searched) -> None:
         assert one.outcome.changes.get("mark", one.command.mark) == one.command.mark
 
 
-def test_who_polls_too_often_changes_nothing_but_their_interval(searched: Searched) -> None:
+def test_a_poll_that_comes_too_soon_changes_only_its_interval(searched: Searched) -> None:
     """And nobody else is told, delayed or refused by it: the login is where it was, and so is everything that a row reads."""
     paced = [one for one in searched[1] if one.outcome.changes and not one.moved]
     assert {str(one.verdict) for one in paced} == {"refused", "slow"}

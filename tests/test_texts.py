@@ -84,12 +84,12 @@ def test_which_language_a_browser_asks_for(accepted: str, found: str) -> None:
     assert language(accepted) == found
 
 
-def test_texts_of_a_language_that_is_none_are_english() -> None:
+def test_an_unknown_language_gets_the_english_texts() -> None:
     assert texts("") is texts("xx-nonsense") is texts("en")
     assert texts("zh-hk") is texts("zh-CN")
 
 
-def test_nobody_changes_the_catalogue_for_everybody() -> None:
+def test_the_catalogue_is_read_only() -> None:
     with pytest.raises(TypeError):
         texts("en")["login"]["yes"] = "no"  # type: ignore[index]
 

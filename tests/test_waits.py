@@ -240,7 +240,7 @@ def test_a_client_that_knows_states_and_no_versions_waits_for_another_state(colo
     assert parked.result().state is State.PENDING
 
 
-def test_another_logins_changes_wake_nobody(colour: Colour) -> None:
+def test_a_change_of_another_login_wakes_no_wait(colour: Colour) -> None:
     begun, other = colour.begin(), colour.begin()
     parked = colour.park(begun.device_code, timeout=LONG)
     colour.call("scan", other.scan_code, subject=ALICE)
@@ -257,7 +257,7 @@ def test_wait_ends_with_its_timeout_and_tells_what_is(colour: Colour) -> None:
         assert (seen.state, seen.version) == (State.PENDING, begun.version)
 
 
-def test_wait_ends_when_the_login_expires_though_nobody_says_so() -> None:
+def test_wait_ends_when_the_login_expires_without_an_announcement() -> None:
     """PROTOCOL section 6: nobody publishes an expiry. The real clock, and the shortest life there is."""
     policy = Policy(lifetime=1, rotation=1, rotation_grace=0, names_scanner=False)
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
@@ -366,7 +366,7 @@ def test_what_is_news_to_whom(
     assert is_news(Status("L", state, version, expires_in=0), after) is news
 
 
-def test_the_newest_wait_takes_over_and_the_older_is_told(colour: Colour) -> None:
+def test_a_newer_wait_ends_the_older_with_superseded(colour: Colour) -> None:
     begun = colour.begin()
     older = colour.park(begun.device_code, timeout=LONG)
     newer = colour.park(begun.device_code, timeout=LONG)
@@ -390,7 +390,7 @@ def test_closing_ends_every_parked_wait_at_once_and_twice_is_fine(colour: Colour
     )
 
 
-def test_a_bad_code_parks_nobody(colour: Colour) -> None:
+def test_a_bad_code_is_refused_before_the_wait(colour: Colour) -> None:
     begun = colour.begin()
     parked = colour.park(begun.device_code, timeout=LONG)
     for code in (begun.device_code[:-1], begun.scan_code, begun.login_id, ""):

@@ -44,7 +44,7 @@ async def test_a_prefetch_asks_nothing(chromium: Browser, tmp_path: Path) -> Non
             assert stub.calls == []
 
 
-async def test_who_comes_back_begins_afresh(chromium: Browser, tmp_path: Path) -> None:
+async def test_returning_to_the_page_starts_it_again(chromium: Browser, tmp_path: Path) -> None:
     """The page is loaded again here; what the back/forward cache does is in test_page_cache.py."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:

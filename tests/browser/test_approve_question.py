@@ -372,9 +372,7 @@ async def test_by_keyboard_alone(chromium: Browser, tmp_path: Path) -> None:
             assert {call.body["code"] for call in stub.calls} == {"wdjb mjht"}
 
 
-async def test_the_page_is_told_and_no_code_is_left_in_it(
-    chromium: Browser, tmp_path: Path
-) -> None:
+async def test_the_page_gets_an_event_and_keeps_no_code(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:

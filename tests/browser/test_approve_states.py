@@ -231,7 +231,9 @@ async def test_still_and_without_colours(chromium: Browser, tmp_path: Path) -> N
             assert await phone.element.evaluate(animated) > 0, "the measure sees what moves"
 
 
-async def test_a_frame_is_told_why(chromium: Browser, tmp_path: Path) -> None:
+async def test_inside_a_frame_the_element_says_why_it_refuses(
+    chromium: Browser, tmp_path: Path
+) -> None:
     """Where no header forbids it, the element itself refuses. The way out leads to the page, without the code."""
     with ApproveStub(policy=CSP.replace("frame-ancestors 'none'; ", "")) as stub:
         async with approve_page(chromium, tmp_path) as phone:

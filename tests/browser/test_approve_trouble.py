@@ -93,7 +93,9 @@ async def test_without_a_net(chromium: Browser, tmp_path: Path) -> None:
             assert stub.kinds() == ["scan", "confirm"]
 
 
-async def test_an_answer_for_another_login_is_none(chromium: Browser, tmp_path: Path) -> None:
+async def test_an_answer_for_another_login_is_discarded_and_asked_again(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults["confirm"].append(FOREIGN)

@@ -128,7 +128,7 @@ async def test_a_connection_that_is_cut_at_every_event(chromium: Browser, loop: 
         await context.close()
 
 
-async def test_the_older_of_two_is_told_and_does_not_come_back(
+async def test_the_older_of_two_streams_is_closed_and_does_not_reconnect(
     chromium: Browser, loop: Any
 ) -> None:
     context = await chromium.new_context()
@@ -150,7 +150,7 @@ async def test_the_older_of_two_is_told_and_does_not_come_back(
         await context.close()
 
 
-async def test_it_says_nothing_of_a_login_to_who_did_not_begin_it(
+async def test_a_stream_shows_a_login_only_to_the_browser_that_began_it(
     chromium: Browser, loop: Any
 ) -> None:
     context = await chromium.new_context()

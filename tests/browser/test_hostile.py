@@ -217,7 +217,7 @@ async def test_no_other_origin_is_asked(desk: LoginPage, stub: Stub, src: str) -
     assert stub.calls == []
 
 
-async def test_a_csrf_header_that_is_none(desk: LoginPage, stub: Stub) -> None:
+async def test_a_malformed_csrf_header_attribute_is_refused(desk: LoginPage, stub: Stub) -> None:
     desk.forgives("<qr-login>")
     stub.attributes += ' csrf-header="not a header"'
     await desk.page.goto(stub.url)

@@ -128,7 +128,7 @@ async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, tmp_p
             await desk.ends("expired", "Show a new code")
 
 
-async def test_who_is_logged_in_already_is_not_asked_again(
+async def test_a_browser_that_is_logged_in_is_not_asked_again(
     keeping: Browser, stub: Stub, tmp_path: Path
 ) -> None:
     """Somebody clicked on a link while the page was being left for `next`: coming back, it is asked for again."""

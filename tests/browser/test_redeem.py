@@ -155,9 +155,7 @@ async def test_another_scanner_is_another_question(desk: LoginPage, stub: Stub) 
     ]
 
 
-async def test_the_phone_takes_it_back_while_the_question_stands(
-    desk: LoginPage, stub: Stub
-) -> None:
+async def test_the_phone_withdraws_while_the_browser_is_asked(desk: LoginPage, stub: Stub) -> None:
     """A confirmed login is not held by the server, so the page looks every few seconds."""
     await asked(desk, stub)
     stub.move("denied")
@@ -263,7 +261,7 @@ async def test_next(desk: LoginPage, stub: Stub, path: str) -> None:
 
 
 @pytest.mark.long
-async def test_a_next_that_leads_elsewhere_is_ignored(desk: LoginPage, stub: Stub) -> None:
+async def test_a_next_address_of_another_site_is_not_followed(desk: LoginPage, stub: Stub) -> None:
     """Each goes through the whole story in one page, with the navigation itself watched by the browser."""
     asked_for: list[str] = []
     desk.page.on("request", lambda request: asked_for.append(request.url))

@@ -236,7 +236,7 @@ async def test_a_page_that_was_taken_over_does_not_fight_back(desk: LoginPage, s
     assert stub.kinds() == ["begin", "events"]
 
 
-async def test_a_stream_that_there_is_not_is_none(desk: LoginPage, stub: Stub) -> None:
+async def test_a_malformed_stream_address_is_replaced_by_polls(desk: LoginPage, stub: Stub) -> None:
     await begin(desk, stub, "../logout")
     await desk.eventually(lambda: stub.count("status") == 1)
     assert set(stub.kinds()) == {"begin", "status"}

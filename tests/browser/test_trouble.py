@@ -40,7 +40,9 @@ NONSENSE: dict[str, Reply | Fault] = {
 
 
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
-async def test_nonsense_at_begin(desk: LoginPage, stub: Stub, fault: Reply | Fault) -> None:
+async def test_a_malformed_answer_to_begin_is_shown_as_unavailable(
+    desk: LoginPage, stub: Stub, fault: Reply | Fault
+) -> None:
     await desk.page.clock.install()
     stub.always["begin"] = fault
     await desk.page.goto(stub.url)
@@ -58,7 +60,9 @@ async def test_nonsense_at_begin(desk: LoginPage, stub: Stub, fault: Reply | Fau
 
 
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
-async def test_nonsense_while_waiting(desk: LoginPage, stub: Stub, fault: Reply | Fault) -> None:
+async def test_a_malformed_answer_while_waiting_is_shown_as_unavailable(
+    desk: LoginPage, stub: Stub, fault: Reply | Fault
+) -> None:
     await desk.page.clock.install()
     stub.always["status"] = fault
     await desk.page.goto(stub.url)
@@ -112,7 +116,7 @@ async def test_answers_of_another_version(
     await desk.until("pending")
 
 
-async def test_unknown_fields_are_ignored(desk: LoginPage, stub: Stub) -> None:
+async def test_unknown_fields_of_an_answer_change_nothing(desk: LoginPage, stub: Stub) -> None:
     stub.extra = {
         "weather": "fine",
         "__proto__": {"retry_after": 60},

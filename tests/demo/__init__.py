@@ -1,1 +1,1 @@
-"""The demo: its pages in a real Chromium, its terminal, its phone, its self-check and its bare application."""
+"""The demo: its pages in a real Chromium, its terminal, its phone, its self-check."""

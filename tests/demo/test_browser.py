@@ -181,7 +181,7 @@ async def test_expired_before_the_scan(
         assert await brief_code(desk) != first
 
 
-async def test_expired_while_somebody_thinks(
+async def test_a_login_that_expires_before_the_answer_is_shown_as_expired(
     chromium: Browser, brief_demo: RunningDemo, tmp_path: Path
 ) -> None:
     async with desk_and_phone(chromium, brief_demo, tmp_path) as (desk, phone):
@@ -228,7 +228,9 @@ async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_
         await phone.view("taken", "Somebody else scanned this code")
 
 
-async def test_a_code_of_nobody(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_an_unknown_code_is_refused(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     async with desk_and_phone(chromium, demo, tmp_path) as (_, phone):
         await phone.open(f"{demo.origin}/qr/a.code-of_nobody")
         await phone.look("Alice")

@@ -103,7 +103,7 @@ def test_two_dialects_share_one_path_and_it_does_the_same_for_both(site: Site) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_path_is_its_own_and_none_is_there_unless_it_is_asked_for(
+def test_no_two_dialects_share_a_path_and_only_requested_ones_are_served(
     site: Site, name: str
 ) -> None:
     without = Site(site._qr, [each for each in NAMES if each != name])

@@ -75,7 +75,7 @@ def test_one_verb_at_a_time(browser: Browser) -> None:
         assert browser.state == state
 
 
-def test_who_denies_has_looked_first(browser: Browser) -> None:
+def test_deny_scans_first(browser: Browser) -> None:
     for _ in range(2):  # a second time it is as good as done
         done = run("phone", "--as", "alice", "deny", browser.text)
         assert (done.returncode, done.stdout, done.stderr) == (
@@ -178,7 +178,7 @@ def evil() -> Iterator[list[tuple[str, str | None]]]:
         server.shutdown()
 
 
-def test_a_terminal_is_told_nothing_but_text(
+def test_only_printable_text_reaches_the_terminal(
     evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert phone.run("scan", "x", name="alice", server=evil[0][0]) == 0

@@ -14,7 +14,6 @@ from qrlogin.demo.server import Server, cut
 from qrlogin.wire.message import BODY_CAP, StartResponse
 from tests.demo.running import PATIENCE_S, RunningDemo, run
 from tests.servers import RedisServer
-from tests.tables import for_each_row
 
 # The process
 
@@ -98,8 +97,8 @@ def test_the_lan_is_warned_of() -> None:
         assert demo.browser().post("/qrlogin/begin", {}).status == 201
 
 
-@for_each_row(
-    "options, says",
+@pytest.mark.parametrize(
+    ("options", "says"),
     [
         (("--store", "mysql://x"), "--store: a store is memory, or an address such as redis://"),
         (("--store", "redis://127.0.0.1:1/0"), "the store did not answer"),
@@ -154,7 +153,7 @@ def test_the_log_holds_no_code() -> None:
             assert secret not in "\n".join(log)
 
 
-def test_without_being_told_it_logs_nothing(demo: RunningDemo) -> None:
+def test_it_logs_nothing_by_default(demo: RunningDemo) -> None:
     demo.browser().get("/phone")
     assert "GET" not in demo.output
 
@@ -280,7 +279,7 @@ def test_a_bug_is_a_500_and_the_server_goes_on(
     "nonsense",
     [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 70_000],
 )
-def test_nonsense_does_not_disturb(
+def test_malformed_requests_do_not_stop_the_server(
     echo: int, nonsense: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_connection(("127.0.0.1", echo), timeout=10) as connection:

@@ -250,13 +250,13 @@ def test_unlocking_is_for_the_site_itself(site: Site) -> None:
     assert ask(site, "POST", "/demo/phone", {"name": 1}).status == 400
 
 
-def test_the_phone_is_shown_who_asks(site: Site) -> None:
+def test_the_phone_is_shown_the_browser_that_asks(site: Site) -> None:
     begun, _ = begin(site, user_agent=FIREFOX)
     context = said(scan(site, begun))["context"]
     assert context == {"browser": "Firefox 140", "system": "Linux", "address": "127.0.0.1"}
 
 
-def test_who_says_nothing_is_described_as_nothing() -> None:
+def test_a_browser_without_a_user_agent_gets_no_description() -> None:
     assert described()(Request("POST", "begin")) == {}
 
 

@@ -34,7 +34,7 @@ def test_it_is_logged_in_like_any_browser() -> None:
     ("verb", "says"),
     [("deny", "Declined on the phone"), ("scan", "Scanned by B•b"), ("release", "Waiting")],
 )
-def test_what_the_phone_does_is_told(verb: str, says: str) -> None:
+def test_the_terminal_reports_what_the_phone_does(verb: str, says: str) -> None:
     with RunningDemo() as demo:
         text = demo.text
         run("phone", "--as", "bob", "scan", text)
@@ -49,7 +49,7 @@ def test_what_the_phone_does_is_told(verb: str, says: str) -> None:
         assert says in demo.lines[-1]
 
 
-def test_an_expiry_is_told_and_the_demo_goes_on() -> None:
+def test_the_terminal_reports_an_expiry_and_the_demo_goes_on() -> None:
     with RunningDemo("--lifetime", "1") as demo:
         demo.until("This code has expired.")
         assert demo.browser().get("/").status == 200

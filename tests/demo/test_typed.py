@@ -219,7 +219,7 @@ async def test_an_address_with_the_code_asks_to_compare_it(
         await desk.until("denied")
 
 
-async def test_what_stands_in_an_address_is_text(
+async def test_what_an_address_says_is_shown_as_text(
     chromium: Browser, demo: RunningDemo, tmp_path: Path
 ) -> None:
     async with seats(chromium, demo, tmp_path) as (_, phone):

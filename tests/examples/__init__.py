@@ -1,1 +1,1 @@
-"""The Flask, FastAPI and Django examples as their READMEs start them: over HTTP, in Chromium, with two workers."""
+"""The Flask, FastAPI and Django examples as their READMEs start them, and in Chromium."""

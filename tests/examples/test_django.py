@@ -123,7 +123,7 @@ def test_nothing_of_a_session_outlives_another_login(
             assert manner.who(thief) == ""
 
 
-def test_who_was_locked_since_is_not_logged_in(site: Running) -> None:
+def test_an_account_locked_after_approving_is_not_logged_in(site: Running) -> None:
     manner = OfExamples()
     with (
         Desk(manner.browser(site.origin)) as desk,
@@ -146,7 +146,7 @@ def test_the_whole_story_under_asgi(asgi_site: Running) -> None:
 
 
 @pytest.mark.parametrize("kind", ["uvicorn", "gunicorn"])
-def test_who_leaves_frees_the_place(kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_disconnect_frees_the_wait_slot(kind: str, request: pytest.FixtureRequest) -> None:
     with ExitStack() as stack:
         if kind == "uvicorn":
             running = request.getfixturevalue("asgi_site")

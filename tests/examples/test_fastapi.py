@@ -25,7 +25,7 @@ def ask(method: str, url: str, **more: Any) -> httpx2.Response:
     return httpx2.request(method, url, timeout=PATIENCE_SECONDS, **more)
 
 
-def test_another_method_is_told_which_ones_there_are(site: Served) -> None:
+def test_a_wrong_method_gets_405_with_the_allowed_ones(site: Served) -> None:
     for method, path, allowed in (
         ("PUT", "begin", "POST"),
         ("HEAD", "phone/scan", "POST"),

@@ -36,7 +36,7 @@ def test_a_look_at_a_login_brings_no_session_back(site: Served) -> None:
         )
 
 
-def test_who_closed_the_account_after_approving_is_not_logged_in(site: Served) -> None:
+def test_an_account_closed_after_approving_is_not_logged_in(site: Served) -> None:
     module = site.module
     with Phone(signed_up(site, "carol")) as phone, Desk(Visitor(site.origin)) as desk:
         phone.code = desk.begin().complete
@@ -60,7 +60,7 @@ def test_who_closed_the_account_after_approving_is_not_logged_in(site: Served) -
     assert told.value.status_code == 403
 
 
-def test_who_is_signed_in_is_asked_without_keeping_a_connection(site: Served) -> None:
+def test_looking_up_the_signed_in_user_keeps_no_connection(site: Served) -> None:
     """A connection that is kept until the page is made is missing to those who have a thread and want one."""
     signed_up(site, "erin").http.close()
     module = site.module
@@ -115,7 +115,7 @@ def free(site: Served) -> int:
     return len(site.module.native_endpoint._slots._free)
 
 
-def test_a_websocket_of_another_site_or_of_nobody_is_refused(site: Served) -> None:
+def test_a_websocket_of_another_site_or_without_a_login_is_refused(site: Served) -> None:
     with Visitor(site.origin) as desk:
         address = f"{site.origin.replace('http', 'ws')}/qrlogin/{desk.post('begin').json()['login_id']}/socket"
         cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in desk.jar().items())}
@@ -133,7 +133,7 @@ def test_a_websocket_of_another_site_or_of_nobody_is_refused(site: Served) -> No
 
 
 @pytest.mark.parametrize("path", ["{}?wait=25", "{}/events"])
-def test_who_leaves_gives_its_place_back(path: str, site: Served) -> None:
+def test_a_disconnect_frees_the_wait_slot(path: str, site: Served) -> None:
     with Visitor(site.origin) as desk:
         login = desk.post("begin").json()["login_id"]
         cookies = "; ".join(f"{name}={value}" for name, value in desk.jar().items())

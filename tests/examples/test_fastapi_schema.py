@@ -64,7 +64,7 @@ def finds_nothing(site: Served, folder: Path, *options: str, config: str = "") -
 
 
 @pytest.mark.timeout(300)
-def test_nobody_finds_anything(tmp_path: Path) -> None:
+def test_every_answer_to_a_stranger_fits_the_openapi_description(tmp_path: Path) -> None:
     with served(tmp_path, QRLOGIN_DIALECTS="all") as site:
         finds_nothing(site, tmp_path, "--phases=coverage,fuzzing")
 
@@ -73,7 +73,9 @@ def test_nobody_finds_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "phases"), [("pending", "coverage,fuzzing"), ("confirmed", "coverage")]
 )
-def test_somebody_with_a_login_finds_nothing(state: str, phases: str, tmp_path: Path) -> None:
+def test_every_answer_to_a_signed_in_user_fits_the_openapi_description(
+    state: str, phases: str, tmp_path: Path
+) -> None:
     with served(tmp_path) as site, signed_up(site, "alice") as visitor:
         begun = visitor.post("begin").json()
         code = begun["verification_uri_complete"]

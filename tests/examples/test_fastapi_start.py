@@ -164,7 +164,7 @@ def test_only_over_memory_it_matters(
 
 
 @pytest.mark.long
-def test_several_workers_over_memory_are_told_and_end(tmp_path: Path) -> None:
+def test_several_workers_over_memory_refuse_to_start(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "app", ignore=LEFT_OUT)
     with own_port() as port:
         line = [sys.executable, "-m", "uvicorn", "--workers=2", f"--port={port}", "app:app"]

@@ -209,7 +209,7 @@ def test_a_look_at_a_login_brings_no_session_back(app: Flask) -> None:
     assert not any(cookie.startswith("session=") for cookie in seen.headers.getlist("Set-Cookie"))
 
 
-def test_who_closed_the_account_after_approving_is_not_logged_in(
+def test_an_account_closed_after_approving_is_not_logged_in(
     app: Flask, example: ModuleType
 ) -> None:
     desk = app.test_client()
@@ -258,7 +258,7 @@ def test_a_device_gets_the_same_tokens_for_the_same_login(
 # Pages
 
 
-def test_the_phones_page_says_what_it_is_to_who_is_not_signed_in(app: Flask) -> None:
+def test_the_phones_page_explains_itself_to_a_signed_out_user(app: Flask) -> None:
     seen = app.test_client().get("/qr/abc?user_code=WDJB-MJHT", headers={"Accept-Language": "zh"})
     assert '<html lang="zh-CN">' in seen.text
     assert 'href="/login?next=/qr/abc%3Fuser_code%3DWDJB-MJHT"' in seen.text

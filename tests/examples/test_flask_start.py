@@ -67,7 +67,7 @@ def test_what_makes_no_sense_is_refused_with_its_name(make: Callable[..., Flask]
         assert "short" not in str(refused.value)
 
 
-def test_empty_settings_are_none(make: Callable[..., Flask]) -> None:
+def test_an_empty_setting_counts_as_unset(make: Callable[..., Flask]) -> None:
     app = make(
         QRLOGIN_ORIGIN="",
         QRLOGIN_STORE="",
@@ -136,7 +136,9 @@ def test_a_restart_keeps_people_sessions_and_keys(make: Callable[..., Flask]) ->
     )
 
 
-def test_nobody_else_can_read_what_it_keeps(make: Callable[..., Flask], tmp_path: Path) -> None:
+def test_kept_files_are_readable_by_their_owner_only(
+    make: Callable[..., Flask], tmp_path: Path
+) -> None:
     instance = tmp_path / "instance"
     instance.mkdir(mode=0o755)  # as whoever made it before has left it
     make()
@@ -174,7 +176,7 @@ def test_migrations_make_what_the_models_say(example: ModuleType, tmp_path: Path
 
 
 @pytest.mark.parametrize("where", ["other.sqlite3", "sqlite:///{}/other.sqlite3"])
-def test_people_live_where_they_are_told_to(
+def test_the_database_is_where_the_setting_says(
     make: Callable[..., Flask], tmp_path: Path, where: str
 ) -> None:
     address = where.format(tmp_path) if "{}" in where else str(tmp_path / where)
@@ -186,7 +188,7 @@ def test_people_live_where_they_are_told_to(
 # The name of the site
 
 
-def test_a_public_site_has_cookies_that_nobody_can_plant(make: Callable[..., Flask]) -> None:
+def test_a_public_site_has_cookies_with_the_host_prefix(make: Callable[..., Flask]) -> None:
     client = make(QRLOGIN_ORIGIN="https://example.com").test_client()
     seen = client.get("/login", base_url="https://example.com").headers["Set-Cookie"]
     assert seen.startswith("__Host-session=")
@@ -194,7 +196,9 @@ def test_a_public_site_has_cookies_that_nobody_can_plant(make: Callable[..., Fla
         assert f"; {flag}" in seen
 
 
-def test_who_comes_as_localhost_is_led_to_the_sites_own_name(make: Callable[..., Flask]) -> None:
+def test_a_request_for_localhost_is_redirected_to_the_sites_own_name(
+    make: Callable[..., Flask],
+) -> None:
     client = make(QRLOGIN_ORIGIN="http://127.0.0.1:5000").test_client()
     seen = client.get("/login?next=/qr", base_url="http://LOCALHOST:5000")
     assert seen.location == "http://127.0.0.1:5000/login?next=/qr"

@@ -1,1 +1,1 @@
-"""The pictures: what three independent decoders read in them, and what is refused because no phone would read it."""
+"""The pictures: what three independent decoders read, and what no phone could read is refused."""

@@ -1,1 +1,1 @@
-"""The stores: the public suite over each of them, the faults of a real Redis, and naive stores that the suite must fail."""
+"""The stores: the public suite over each, a Redis with faults, naive stores that the suite fails."""

@@ -49,7 +49,7 @@ def test_who_was_taken_over_from_hears_that_also_when_it_is_let_go() -> None:
         assert newer.wait(0.01)
 
 
-def test_a_closed_store_lets_nobody_wait_again() -> None:
+def test_a_wait_on_a_closed_store_returns_at_once() -> None:
     store = MemoryStore(now=Clock())
     with store.listen("L") as listener:
         store.close()

@@ -112,7 +112,7 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 
 @both_colours
 @every_way
-def test_a_lost_reply_costs_no_event_and_doubles_none(
+def test_a_lost_reply_neither_loses_nor_doubles_an_event(
     proxy: Proxy, stores: Stores, way: Sequence[str]
 ) -> None:
     """The store asks again by itself and is told "repeated": that is this call's own change, and its event."""
@@ -136,7 +136,7 @@ def test_a_lost_reply_costs_no_event_and_doubles_none(
 
 
 @both_colours
-def test_a_lost_begin_is_told_once(proxy: Proxy, stores: Stores) -> None:
+def test_a_repeated_begin_after_a_lost_reply_emits_one_event(proxy: Proxy, stores: Stores) -> None:
     with desk_of(stores, proxy.url) as desk:
         proxy.losing = 1
         begun = desk.qr.begin(user_code=True)
@@ -147,7 +147,7 @@ def test_a_lost_begin_is_told_once(proxy: Proxy, stores: Stores) -> None:
 @pytest.mark.parametrize(
     "lost", [1, 2, 3, 4], ids=["the guess", "the lookup", "the scan", "the right guess"]
 )
-def test_a_typed_scan_is_told_once_whichever_of_its_replies_is_lost(
+def test_a_typed_scan_emits_one_event_whichever_of_its_replies_is_lost(
     proxy: Proxy, stores: Stores, lost: int
 ) -> None:
     with desk_of(stores, proxy.url) as desk:
@@ -225,7 +225,9 @@ def test_the_events_are_what_happened_in_redis(
 
 
 @pytest.mark.parametrize("stores", [MemoryStore, AsyncMemoryStore, RedisStore, AsyncRedisStore])
-def test_of_many_redeems_at_once_one_is_told(request: pytest.FixtureRequest, stores: Any) -> None:
+def test_of_many_redeems_at_once_one_emits_an_event(
+    request: pytest.FixtureRequest, stores: Any
+) -> None:
     url = request.getfixturevalue("redis_url") if stores in (RedisStore, AsyncRedisStore) else None
     with desk_of(stores, url) as desk, ThreadPoolExecutor(CALLERS) as threads:
         for one_operation in (False, True):

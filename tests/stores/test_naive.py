@@ -49,10 +49,8 @@ MUST_FAIL = {"TestForgiving": RACES, "TestLocked": REPEATS | LIVES}
 
 
 @pytest.mark.long
-def test_the_suite_fails_a_store_that_checks_and_sets_and_one_that_takes_a_repeat_for_news() -> (
-    None
-):
-    """Each of these tests fails by itself. That a right store passes all of them is what test_memory.py shows."""
+def test_the_suite_fails_a_store_that_races_and_one_that_knows_no_repeats() -> None:
+    """That a right store passes the same tests is what test_memory.py shows."""
     tests = [
         f"{SUITE}::{suite}::{name}" for suite, names in MUST_FAIL.items() for name in sorted(names)
     ]

@@ -133,7 +133,7 @@ def test_numbers_that_cannot_be_meant(stores: Stores, options: dict[str, Any], s
         "redis://h:x",
     ],
 )
-def test_a_url_that_is_none_is_not_quoted(stores: Stores, url: str) -> None:
+def test_an_error_about_a_malformed_url_does_not_repeat_it(stores: Stores, url: str) -> None:
     """A password with a slash in it ends up where a port is expected, and redis-py's own error would show it."""
     with pytest.raises(Misconfigured, match="the URL must be redis://") as told:
         stores.from_url(url)

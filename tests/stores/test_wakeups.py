@@ -13,7 +13,7 @@ from qrlogin.stores.suite.colours import PATIENCE
 SOON, NEVER = 0.001, 60.0
 
 
-def test_nobody_is_left_in_the_registry() -> None:
+def test_a_closed_listener_leaves_the_registry() -> None:
     listeners = Listeners()
     with listeners.listen("a") as older, listeners.listen("b"):
         with listeners.listen("a"):
@@ -24,7 +24,7 @@ def test_nobody_is_left_in_the_registry() -> None:
     assert len(listeners) == 0
 
 
-def test_nobody_is_left_in_the_awaited_registry() -> None:
+def test_a_closed_listener_leaves_the_awaited_registry() -> None:
     async def story() -> None:
         listeners = AsyncListeners()
         async with listeners.listen("a") as older, listeners.listen("b"):
@@ -49,7 +49,7 @@ def test_a_wake_up_between_two_waits_is_not_lost() -> None:
         assert listener.wait(SOON)
 
 
-def test_who_comes_after_the_end_does_not_wait() -> None:
+def test_a_wait_after_close_returns_at_once() -> None:
     listeners, heard = Listeners(), list[bool]()
     listeners.close()
     with listeners.listen("a") as listener:

@@ -22,7 +22,6 @@ from qrlogin import (
 from qrlogin.browser import MODULES
 from qrlogin.core import Core
 from qrlogin.step import Command, Record, Reply
-from qrlogin.stores.listeners import AsyncLocalListener, LocalListener
 from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Person, Request, Response
 from qrlogin.wire.streams import STREAMING, Streaming
 from tests.wire.clock import Clock
@@ -42,40 +41,43 @@ NOBODY = "A" * 22  # a login that never was
 
 
 class Spy:
-    """A memory store that remembers what it was asked, and can be away."""
+    """A store that records its commands, and can be `down`.
 
-    def __init__(self, clock: Clock) -> None:
-        self.inner, self.calls, self.down = MemoryStore(now=clock), list[Command](), False
+    With `echo` it does everything twice, like a driver that repeats a command whose reply was lost.
+    """
 
-    def apply(self, command: Command) -> Reply:
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.calls, self.down, self.echo = inner, list[Command](), False, False
+
+    def noted(self, command: Command) -> bool:
         self.calls.append(command)
         if self.down:
             raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
-        return self.inner.apply(command)
+        return self.echo
 
-    def listen(self, login_id: str) -> LocalListener:
+    def apply(self, command: Command) -> Reply:
+        if self.noted(command):
+            self.inner.apply(command)
+        reply: Reply = self.inner.apply(command)
+        return reply
+
+    def listen(self, login_id: str) -> Any:
         return self.inner.listen(login_id)
 
     def close(self) -> None:
         self.inner.close()
 
 
-class AsyncSpy:
+class AsyncSpy(Spy):
     """The same, awaited."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.inner, self.calls, self.down = AsyncMemoryStore(now=clock), list[Command](), False
+    async def apply(self, command: Command) -> Reply:  # type: ignore[override]  # the other colour
+        if self.noted(command):
+            await self.inner.apply(command)
+        reply: Reply = await self.inner.apply(command)
+        return reply
 
-    async def apply(self, command: Command) -> Reply:
-        self.calls.append(command)
-        if self.down:
-            raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
-        return await self.inner.apply(command)
-
-    def listen(self, login_id: str) -> AsyncLocalListener:
-        return self.inner.listen(login_id)
-
-    async def close(self) -> None:
+    async def close(self) -> None:  # type: ignore[override]
         await self.inner.close()
 
 
@@ -96,10 +98,10 @@ class Mount:
         streaming: Streaming = STREAMING,
     ) -> None:
         self.clock, self._native = Clock(NOON), make is None
-        self.store: Spy | AsyncSpy
+        self.store: Spy
         self._loop: asyncio.Runner | None = None
         if colour == "sync":
-            self.store = Spy(self.clock)
+            self.store = Spy(MemoryStore(now=self.clock))
             qr = QRLogin(self.store, secret_keys=[KEY], verification_uri=uri, policy=policy)
             self.qr: Any = qr
             self.endpoint: Any = Endpoint(
@@ -107,7 +109,7 @@ class Mount:
             )
             self._phones: Any = Endpoint(qr, max_waiting=max_waiting) if make else self.endpoint
         else:
-            self.store = AsyncSpy(self.clock)
+            self.store = AsyncSpy(AsyncMemoryStore(now=self.clock))
             awaited = AsyncQRLogin(
                 self.store, secret_keys=[KEY], verification_uri=uri, policy=policy
             )

@@ -287,7 +287,7 @@ def test_an_applications_server_gets_tokens_and_no_session(make: Make) -> None:
 
 
 @APPS
-def test_until_it_is_approved_nobody_is_asked_for_tokens(make: Make) -> None:
+def test_tokens_are_requested_only_after_approval(make: Make) -> None:
     shop = Shop()
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -319,7 +319,7 @@ def test_logging_out_ends_the_session(make: Make) -> None:
 
 
 @APPS
-def test_without_tokens_it_raises_and_logs_nobody_in(make: Make) -> None:
+def test_without_a_tokens_function_the_adapter_raises_and_logs_no_one_in(make: Make) -> None:
     shop = Shop("tokens")
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -333,7 +333,7 @@ def test_without_tokens_it_raises_and_logs_nobody_in(make: Make) -> None:
 
 
 @APPS
-def test_without_log_out_it_raises_and_says_nobody_was_logged_out(make: Make) -> None:
+def test_without_a_log_out_function_the_adapter_raises(make: Make) -> None:
     shop = Shop("log_out")
 
     async def story(browser: httpx2.AsyncClient) -> None:

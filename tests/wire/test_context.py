@@ -206,7 +206,9 @@ def test_text_that_is_markup_stays_text_and_what_turns_it_is_gone() -> None:
 
 
 @given(agent=st.text(max_size=600), address=st.text(max_size=300), place=st.text(max_size=300))
-def test_whatever_is_sent_fits_and_harms_nobody(agent: str, address: str, place: str) -> None:
+def test_any_user_agent_gives_a_short_harmless_description(
+    agent: str, address: str, place: str
+) -> None:
     assert harmless(BrowserContext(address=lambda _: address, place=lambda _: place)(asked(agent)))
 
 
@@ -226,7 +228,7 @@ def test_whatever_is_sent_fits_and_harms_nobody(agent: str, address: str, place:
         )
     )
 )
-def test_whatever_looks_like_a_browser_fits_and_harms_nobody(pieces: list[str]) -> None:
+def test_any_browser_like_user_agent_gives_a_short_harmless_description(pieces: list[str]) -> None:
     assert harmless(BrowserContext()(asked("".join(pieces), "2001:db8::1")))
 
 
@@ -298,7 +300,7 @@ def test_the_address_is_what_the_application_says() -> None:
 # The place
 
 
-def test_a_place_is_told_from_the_address_alone() -> None:
+def test_a_place_is_found_from_the_address_alone() -> None:
     told = list[str]()
 
     def place(address: str) -> str:
@@ -327,7 +329,7 @@ def test_a_lookup_that_fails_costs_no_login(caplog: pytest.LogCaptureFixture, ki
     assert "192.0.2.7" not in caplog.text  # a visitor's address comes into no log by accident
 
 
-def test_a_place_that_is_no_text_is_none() -> None:
+def test_a_place_that_is_not_text_is_left_out() -> None:
     nowhere: list[Any] = [None, 7, ["Berlin"]]
     for each in nowhere:
         context = BrowserContext(place=lambda _, each=each: each)  # type: ignore[misc]

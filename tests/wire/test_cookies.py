@@ -168,7 +168,7 @@ def test_only_its_own_cookies_make_room(mount: Mount) -> None:
     assert tab.jar.items() > foreign.items()
 
 
-def test_a_cookie_that_somebody_planted_is_never_kept(mount: Mount) -> None:  # fixation: F4, row 4
+def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:  # fixation: F4, row 4
     attacker = reach(mount, "pending")
     planted = dict(attacker.jar)
     victim = Tab(mount, planted)

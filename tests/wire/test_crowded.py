@@ -264,7 +264,9 @@ def happen(crowded: Crowd, page: Page, step: str) -> None:
 
 @EVERY
 @pytest.mark.parametrize("news", NEWS)
-def test_whoever_has_news_hears_it(name: str, news: str, colour: Colour) -> None:
+def test_without_free_slots_a_client_with_news_still_gets_it(
+    name: str, news: str, colour: Colour
+) -> None:
     steps, words = NEWS[news]
     with filled(colour, name) as (crowded, page):
         assert page.hear() == "crowded"
@@ -274,7 +276,7 @@ def test_whoever_has_news_hears_it(name: str, news: str, colour: Colour) -> None
 
 
 @EVERY
-def test_each_news_is_told_once_and_then_it_is_crowded_again(name: str, colour: Colour) -> None:
+def test_without_free_slots_each_news_is_delivered_once(name: str, colour: Colour) -> None:
     with filled(colour, name) as (crowded, page):
         heard = [page.hear(), page.hear()]
         for step in ("scan", "confirm"):
@@ -286,7 +288,7 @@ def test_each_news_is_told_once_and_then_it_is_crowded_again(name: str, colour: 
 
 
 @EVERY
-def test_what_was_crowded_out_is_not_counted_as_told(name: str, colour: Colour) -> None:
+def test_a_crowded_answer_does_not_move_the_cursor(name: str, colour: Colour) -> None:
     """It was refused while nothing was new, so all that comes later is news."""
     with filled(colour, name) as (crowded, page):
         happen(crowded, page, "scan")

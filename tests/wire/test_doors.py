@@ -193,7 +193,7 @@ def test_a_browser_is_never_taken_for_a_phone(mount: Mount) -> None:
     assert read(tab.look())["state"] == "pending"
 
 
-def test_nobody_confirms_for_another_account(mount: Mount) -> None:  # I3, row 5
+def test_an_account_cannot_confirm_what_another_scanned(mount: Mount) -> None:  # I3, row 5
     tab = reach(mount, "scanned")
     before = mount.records
     for verb in ("confirm", "deny", "release"):
@@ -275,7 +275,7 @@ def strangers(mount: Mount, tab: Tab) -> Iterator[tuple[str, list[tuple[str, str
         yield tab.login_id, [("authorization", f"Bearer {text}")] if text else []
 
 
-def test_strangers_are_all_told_the_same_and_the_store_is_not_asked(
+def test_all_strangers_get_the_same_answer_without_a_store_call(
     mount: Mount,
 ) -> None:  # I14, I23, rows 1 and 30
     tab = reach(mount, "scanned")
@@ -297,7 +297,7 @@ def test_strangers_are_all_told_the_same_and_the_store_is_not_asked(
     assert (mount.records, len(mount.store.calls)) == (before, asked)
 
 
-def test_whoever_lost_the_record_or_forged_it_is_told_the_same(mount: Mount) -> None:
+def test_lost_forged_and_unknown_logins_get_the_same_answer(mount: Mount) -> None:
     told: set[Response] = {mount.browser(get(NOBODY))}
     for spoil in ("device_digest", "context", "begin_seal", "scanner_seal", "shown_as"):
         tab = reach(mount, "scanned")

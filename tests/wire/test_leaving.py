@@ -65,7 +65,7 @@ def test_whether_the_other_side_has_left(timeout: float | None) -> None:
         assert is_connection_closed(ours)
 
 
-def test_an_end_behind_bytes_that_nobody_has_read() -> None:
+def test_a_disconnect_behind_unread_bytes_is_noticed() -> None:
     client, ours = both_ends()
     with ours:
         with client:
@@ -225,7 +225,7 @@ PATH_PARAMETERS: dict[str, Callable[[], AbstractContextManager[Site]]] = {
     ("server", "kind"),
     [(server, kind) for server in PATH_PARAMETERS for kind in ("poll", "stream")],
 )
-def test_who_leaves_frees_the_place(server: str, kind: str) -> None:
+def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
     """Three times as many as there are places, one pair after the other; the wait itself would be far longer."""
     with PATH_PARAMETERS[server]() as site, Browser(site) as one, Browser(site) as two:
         site.clock.stop()  # no poll ends because a code rotates
@@ -243,7 +243,7 @@ def test_who_leaves_frees_the_place(server: str, kind: str) -> None:
             assert "retry_after" not in held.result(60).json
 
 
-def test_who_leaves_gunicorn(tmp_path: Path) -> None:
+def test_a_disconnect_from_gunicorn_frees_the_wait_slot(tmp_path: Path) -> None:
     with running("gunicorn, 256 threads", tmp_path, store="memory", drain=True) as server:
         server.begin(*("poll", "stream") * 3)
         server.park()

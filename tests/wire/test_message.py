@@ -63,7 +63,7 @@ LENGTHS: dict[str, tuple[bytes, str | None, bytes]] = {
 
 
 @for_each_row("content, length, body", LENGTHS.values())
-def test_a_wsgi_body_is_as_long_as_it_says_or_it_is_none(
+def test_a_wsgi_body_that_differs_from_its_content_length_is_refused(
     content: bytes, length: str | None, body: bytes
 ) -> None:
     environ = {} if length is None else {"CONTENT_LENGTH": length}
@@ -90,7 +90,7 @@ def test_an_endless_wsgi_body_is_read_as_far_as_the_cap() -> None:
 @pytest.mark.parametrize(
     "error", [OSError("chunk"), ConnectionResetError(), TimeoutError(), BrokenPipeError()]
 )
-def test_a_wsgi_body_that_breaks_off_is_none(error: OSError) -> None:
+def test_a_wsgi_body_that_breaks_off_is_refused(error: OSError) -> None:
     class Broken(Input):
         def read(self, size: int) -> bytes:
             raise error
@@ -196,7 +196,7 @@ def test_an_endless_asgi_body_is_read_as_far_as_the_cap() -> None:
     assert len(asyncio.run(asgi([part(b"x" * 1_000_000)])).body) == BODY_CAP + 1
 
 
-def test_half_a_request_of_a_browser_that_left_is_none() -> None:
+def test_half_a_request_of_a_disconnected_browser_is_dropped() -> None:
     async def tell() -> None:
         request = await asgi([part(b'{"acknowledged":"x"}'), LEFT])
         assert request.body == b""
@@ -206,7 +206,7 @@ def test_half_a_request_of_a_browser_that_left_is_none() -> None:
     asyncio.run(tell())
 
 
-def test_gone_is_told_by_a_disconnect_and_by_nothing_else() -> None:
+def test_only_a_disconnect_message_counts_as_a_disconnect() -> None:
     async def tell() -> None:
         messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         messages.put_nowait(part(b"{}", more=False))

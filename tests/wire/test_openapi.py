@@ -231,7 +231,7 @@ def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
 
 
 @for_each_row("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
-def test_a_field_that_does_not_fit_is_told_what_it_must_be(text: str) -> None:
+def test_a_field_of_the_wrong_kind_is_refused_with_the_right_kind(text: str) -> None:
     one = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
     with pytest.raises(BadRequest, match="after must be the version that you were last told"):
         one.read(text)

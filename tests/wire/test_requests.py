@@ -50,7 +50,7 @@ def test_the_routes_that_a_dialect_declares_are_those_that_it_answers(mount: Mou
 
 
 @for_each_row("path", BROWSER_PATHS)
-def test_another_method_at_the_browsers_door_is_told_which_is_right(
+def test_a_wrong_method_from_a_browser_gets_405_with_the_allowed_ones(
     mount: Mount, path: str
 ) -> None:
     tab = reach(mount, "scanned")
@@ -65,7 +65,9 @@ def test_another_method_at_the_browsers_door_is_told_which_is_right(
 
 
 @for_each_row("path", PHONE_PATHS)
-def test_another_method_at_the_phones_door_is_told_which_is_right(mount: Mount, path: str) -> None:
+def test_a_wrong_method_from_a_phone_gets_405_with_the_allowed_ones(
+    mount: Mount, path: str
+) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
     for method in (*METHODS, *ODD_METHODS):
@@ -398,7 +400,7 @@ IDENTITIES = (
 
 
 @for_each_row("field", IDENTITIES)
-def test_nobody_names_themselves_or_a_login_in_a_body(
+def test_a_body_cannot_name_a_subject_or_a_login(
     untouched: Untouched, field: str
 ) -> None:  # F4, F5
     tab = untouched.tab
@@ -488,12 +490,12 @@ STATUS_QUERIES = (
 
 
 @for_each_row("query", STATUS_QUERIES)
-def test_a_query_says_one_thing_each_and_nothing_unknown(untouched: Untouched, query: str) -> None:
+def test_a_repeated_or_unknown_query_parameter_is_refused(untouched: Untouched, query: str) -> None:
     untouched.refuses(400, [untouched.tab.look(query)])
 
 
 @for_each_row("query", ["id=a", "id=a&id=b", "code=x", "callback=x", "x", "deliver=body", "wait=1"])
-def test_a_query_where_none_is_read_is_refused(untouched: Untouched, query: str) -> None:
+def test_a_query_on_a_route_without_one_is_refused(untouched: Untouched, query: str) -> None:
     tab = untouched.tab
     answers = everywhere(untouched.mount, tab, "application/json", b'{"code":"x"}', query)
     answers += [tab.send(get(f"{tab.login_id}/qr.{kind}", query)) for kind in ("svg", "png")]
@@ -544,7 +546,7 @@ def test_every_way_to_be_malformed_has_a_code_of_its_own() -> None:
     )
 
 
-def test_whoever_is_not_signed_in_is_told_so_before_the_body_is_read(untouched: Untouched) -> None:
+def test_a_signed_out_phone_gets_401_before_its_body_is_read(untouched: Untouched) -> None:
     answers = [
         untouched.mount.phone(post(verb, b"nonsense", CREDENTIAL), None) for verb in PHONE_PATHS
     ]

@@ -131,7 +131,9 @@ def test_a_body_shorter_than_announced(site: Site, begun: set[str]) -> None:
 
 
 @for_each_row("length", ["-2", "+2", "two", "0x2", "2.0", "9" * 5000, "", "2 2", "\xb2", "1_0"])
-def test_a_length_that_is_none(site: Site, begun: set[str], length: str) -> None:
+def test_a_malformed_content_length_begins_no_login(
+    site: Site, begun: set[str], length: str
+) -> None:
     assert tell(site, head(BEGIN, f"Content-Length: {length}") + b"{}", hang_up=True).status in (
         0,
         400,
@@ -153,7 +155,7 @@ def test_chunks_without_end(site: Site, begun: set[str]) -> None:
     ).status in (0, 400, 413, 411)
 
 
-def test_chunks_that_are_none(site: Site, begun: set[str]) -> None:
+def test_malformed_chunks_begin_no_login(site: Site, begun: set[str]) -> None:
     for chunk in (b"zz\r\n{}\r\n0\r\n\r\n", b"-1\r\n{}", b"2\r\n{", b"ffffffffffffffff\r\n{}"):
         heard = tell(site, head(BEGIN, "Transfer-Encoding: chunked") + chunk, hang_up=True)
         assert (
@@ -195,7 +197,9 @@ def test_a_get_with_a_body_does_not_spoil_what_follows(site: Site) -> None:
 @for_each_row(
     "path", ["begin", "qr-login-element.js", "phone/scan", "A" * 22, "A" * 22 + "/cancel"]
 )
-def test_every_method_is_told_which_is_right(site: Site, begun: set[str], path: str) -> None:
+def test_a_wrong_method_gets_405_with_the_allowed_ones(
+    site: Site, begun: set[str], path: str
+) -> None:
     right = "GET" if path == "A" * 22 or path.endswith(".js") else "POST"
     for method in METHODS:
         if method != right:
@@ -207,7 +211,7 @@ def test_every_method_is_told_which_is_right(site: Site, begun: set[str], path: 
 
 
 @for_each_row("method", ["FOO", "PROPFIND", "get"])
-def test_a_method_that_nobody_knows(site: Site, begun: set[str], method: str) -> None:
+def test_an_unknown_method_is_refused(site: Site, begun: set[str], method: str) -> None:
     heard = tell(site, head(f"{method} /qr/begin HTTP/1.1", "Content-Length: 2") + b"{}")
     assert heard.status in (400, 405)
 

@@ -46,7 +46,7 @@ def test_every_path_is_answered_as_by_its_dialect_alone() -> None:
             )
 
 
-def test_what_nobody_knows_is_refused_as_the_first_refuses_it() -> None:
+def test_an_unknown_path_is_refused_by_the_first_dialect() -> None:
     rfc8628, wechat = ALL["rfc8628"], ALL["wechat"]
     for dialects in ((rfc8628, wechat), (wechat, rfc8628)):
         asked = Request("GET", "nothing/here")

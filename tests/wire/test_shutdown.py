@@ -284,7 +284,7 @@ def test_a_handler_that_is_not_pythons_is_left_alone_and_that_is_said(
     assert all("call qr.drain() yourself" in message for message in caplog.messages)
 
 
-def test_what_is_ignored_stays_ignored(handlers: None) -> None:
+def test_an_ignored_signal_stays_ignored(handlers: None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     qr = blocking()
     drain_on_signals(qr)
@@ -293,7 +293,7 @@ def test_what_is_ignored_stays_ignored(handlers: None) -> None:
     assert not qr.draining
 
 
-def test_ctrl_c_is_still_one(handlers: None) -> None:
+def test_ctrl_c_still_raises_keyboard_interrupt(handlers: None) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     qr = blocking()
     drain_on_signals(qr)

@@ -83,7 +83,7 @@ def test_the_table_has_every_history() -> None:
 
 @for_each_row("how", ["header", "query", "both"])
 @for_each_row("history", FIRST)
-def test_what_is_told_first(colour: Colour, history: str, how: str) -> None:
+def test_a_stream_begins_with_the_current_status(colour: Colour, history: str, how: str) -> None:
     version, *expected = FIRST[history]
     for cursor, what in zip(("", f"{version}", f"{version + 7}"), expected, strict=True):
         with mounted(colour) as mount:
@@ -124,7 +124,9 @@ def test_what_is_told_first(colour: Colour, history: str, how: str) -> None:
 @for_each_row(
     "junk", ["x", "-1", "1.0", "1" * 16, "1-", "1-expired2", " 1", "null", "\uff11", "9" * 4000]
 )
-def test_an_id_that_is_none_of_ours_says_nothing(colour: Colour, junk: str) -> None:
+def test_a_stream_with_an_unknown_last_event_id_begins_with_the_current_status(
+    colour: Colour, junk: str
+) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
         with events(tab, junk) as stream:
@@ -153,7 +155,7 @@ def test_what_the_address_may_not_say(colour: Colour) -> None:
             assert (answer.status, dict(answer.headers)["Allow"]) == (405, "GET")
 
 
-def test_whoever_did_not_begin_it_hears_nothing(colour: Colour) -> None:
+def test_a_stream_is_refused_to_a_browser_that_did_not_begin_the_login(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab, stranger = reach(mount, "scanned"), Tab(mount)
         stranger.begin()
@@ -173,7 +175,7 @@ def test_whoever_did_not_begin_it_hears_nothing(colour: Colour) -> None:
 # What is told next
 
 
-def test_a_whole_login_is_told_as_it_happens(colour: Colour) -> None:
+def test_a_stream_shows_each_change_of_a_login(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         with events(tab) as stream:
@@ -434,7 +436,7 @@ def test_a_stream_of_the_wrong_colour_sends_nothing() -> None:
         Stream(mount, answer).close()
 
 
-def test_a_server_that_cannot_tell_who_left_ends_no_wait_but_that_of_who_did(
+def test_without_disconnect_detection_only_a_closed_stream_ends_its_wait(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One connection raises when it is looked at; the browser behind the other leaves, and its wait ends."""
@@ -487,7 +489,7 @@ def test_a_browser_that_left_ends_its_stream() -> None:
     ),
     cuts=st.lists(st.none() | st.integers(0, 1000), max_size=20),
 )
-def test_a_dropped_connection_loses_no_state_and_repeats_none(
+def test_a_dropped_connection_neither_loses_nor_repeats_a_state(
     colour: Colour, steps: tuple[str, ...], cuts: list[int | None]
 ) -> None:
     """At any byte (`cuts` are thousandths of a part). What the client has not got whole it has not got."""

@@ -21,7 +21,7 @@ class Threads:
     """A blocking endpoint with one thread for each request."""
 
     def __init__(self, pool: ThreadPoolExecutor, max_waiting: int) -> None:
-        self.store = Spy(Clock(NOON))
+        self.store = Spy(MemoryStore(now=Clock(NOON)))
         self.qr = QRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
         self.endpoint, self._pool = Endpoint(self.qr, max_waiting=max_waiting), pool
 
@@ -133,7 +133,7 @@ def test_what_is_no_news_leaves_a_wait_alone() -> None:
         assert read(held.result(PATIENCE_SECONDS))["state"] == "confirmed"
 
 
-def test_closing_answers_every_thread_at_once_and_whoever_comes_later() -> None:
+def test_close_answers_every_held_and_every_later_wait_at_once() -> None:
     with threads(max_waiting=6) as site:
         logins = [site.begin() for _ in range(6)]
         waiting = [site.park(*login[:2]) for login in logins]
@@ -160,7 +160,7 @@ class Tasks:
     """An awaited endpoint in the running loop."""
 
     def __init__(self, max_waiting: int) -> None:
-        self.store = AsyncSpy(Clock(NOON))
+        self.store = AsyncSpy(AsyncMemoryStore(now=Clock(NOON)))
         self.qr = AsyncQRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
         self.endpoint = AsyncEndpoint(self.qr, max_waiting=max_waiting)
 

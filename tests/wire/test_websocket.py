@@ -146,7 +146,7 @@ def test_its_life_is_bounded() -> None:
             assert ends(socket) == 1001  # come back with the version
 
 
-def test_a_newer_one_takes_over_and_the_older_is_told(site: Site) -> None:
+def test_a_newer_websocket_closes_the_older(site: Site) -> None:
     with Browser(site) as desk, opened_login(desk) as older, opened(desk) as newer:
         heard(newer)
         assert ends(older) == 4409
@@ -180,7 +180,7 @@ def test_too_many(site: Site) -> None:
             heard(socket)
 
 
-def test_who_may_not_listen_is_refused_before_it_is_opened(site: Site) -> None:
+def test_an_unauthorized_websocket_is_refused_before_it_opens(site: Site) -> None:
     with Browser(site) as desk, Browser(site) as other:
         desk.begin()
         other.begin()
@@ -274,7 +274,7 @@ def test_no_other_path_opens_a_socket(site: Site) -> None:  # W37
             assert caught.value.response.status_code in (404, 405), path
 
 
-def test_a_plain_request_is_told_to_upgrade(site: Site) -> None:
+def test_a_plain_request_gets_426(site: Site) -> None:
     with Browser(site) as desk:
         desk.begin()
         told = desk.get(f"/qr/{desk.login_id}/socket")

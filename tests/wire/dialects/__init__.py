@@ -1,1 +1,1 @@
-"""The dialects of other systems: byte for byte, against strangers and each other, and with answers that get lost."""
+"""The dialects of other systems: byte for byte, against strangers, and with lost answers."""

@@ -14,9 +14,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Unavailable
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
 from qrlogin.core import Core, Operation
-from qrlogin.step import Command, Reply
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
 from qrlogin.wire.dialects.bilibili import Bilibili
@@ -25,7 +24,19 @@ from qrlogin.wire.dialects.public_id import PublicIdDialect
 from qrlogin.wire.dialects.taobao import Taobao
 from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
 from tests.wire.clock import Clock
-from tests.wire.mount import ALICE, BOB, CREDENTIAL, JSON, KEY, NOON, ORIGIN, URI, Colour
+from tests.wire.mount import (
+    ALICE,
+    BOB,
+    CREDENTIAL,
+    JSON,
+    KEY,
+    NOON,
+    ORIGIN,
+    URI,
+    AsyncSpy,
+    Colour,
+    Spy,
+)
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
 MakeDialect = Callable[[Core], PublicIdDialect]
@@ -35,46 +46,6 @@ BIZ_EXT = (  # {"pds_login_result":{"accessToken":"000â€¦","refreshToken":"000â€
     "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCJ9fQ=="
 )
 Errand = tuple[str, str, str | None]  # path, query, form
-
-
-class Watched:
-    """A store that remembers what it was asked. It can be away; with `echo` it does all twice, like a driver that sends a
-    command again whose reply was lost.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self.inner, self.calls, self.down, self.echo = inner, list[Command](), False, False
-
-    def noted(self, command: Command) -> bool:
-        self.calls.append(command)
-        if self.down:
-            raise Unavailable("the store did not answer: redis://:hunter2@10.0.0.1")
-        return self.echo
-
-    def apply(self, command: Command) -> Reply:
-        if self.noted(command):
-            self.inner.apply(command)
-        reply: Reply = self.inner.apply(command)
-        return reply
-
-    def listen(self, login_id: str) -> Any:
-        return self.inner.listen(login_id)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
-class AsyncWatched(Watched):
-    """The same, awaited."""
-
-    async def apply(self, command: Command) -> Reply:  # type: ignore[override]  # the other colour
-        if self.noted(command):
-            await self.inner.apply(command)
-        reply: Reply = await self.inner.apply(command)
-        return reply
-
-    async def close(self) -> None:  # type: ignore[override]
-        await self.inner.close()
 
 
 class House:
@@ -89,7 +60,7 @@ class House:
             self._loop.run(self._open())
             return
         redis = redis_url and RedisStore.from_url(redis_url, prefix=self._prefix, now=self.clock)
-        self.store = Watched(redis or MemoryStore(now=self.clock))
+        self.store = Spy(redis or MemoryStore(now=self.clock))
         self.qr: Any = QRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
         self._dialect: Any = Endpoint(self.qr, make(self.qr.core), max_waiting=4)
         self._native: Any = Endpoint(self.qr, max_waiting=4)
@@ -97,7 +68,7 @@ class House:
     async def _open(self) -> None:
         url = self._redis_url
         redis = url and AsyncRedisStore.from_url(url, prefix=self._prefix, now=self.clock)
-        self.store = AsyncWatched(redis or AsyncMemoryStore(now=self.clock))
+        self.store = AsyncSpy(redis or AsyncMemoryStore(now=self.clock))
         self.qr = AsyncQRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
         self._dialect = AsyncEndpoint(self.qr, self._make(self.qr.core), max_waiting=4)
         self._native = AsyncEndpoint(self.qr, max_waiting=4)

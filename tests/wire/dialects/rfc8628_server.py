@@ -33,10 +33,8 @@ JSON = ("content-type", "application/json")
 ADDRESS = "203.0.113.7"  # everybody here is behind one
 CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
 ALICE, BOB = Person("1", "A•••e"), Person("2", "B•b")
-KINDS = (
-    "memory sync",
-    "redis async",
-)  # that each store and each colour does the same is proven elsewhere
+#: One colour over memory and the other over Redis: the suites of the stores prove all four.
+KINDS = ("memory sync", "redis async")
 
 _ERROR: Final = re.compile(r"[ !#-\[\]-~]*")  # RFC 6749 section 5.2
 _CODE: Final = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}")

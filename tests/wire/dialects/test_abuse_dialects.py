@@ -40,7 +40,7 @@ def open_to_all(request: Request) -> bool:
 
 
 @EVERY
-def test_another_method_is_told_which_are_right(name: str) -> None:
+def test_a_wrong_method_gets_405_with_the_allowed_ones(name: str) -> None:
     with lived(name, "scanned") as life:
         for request in life.requests.values():
             right = {
@@ -100,7 +100,7 @@ GARBAGE = {
 
 
 @EVERY
-def test_a_body_that_is_none_of_ours(name: str) -> None:  # W2, W3
+def test_a_malformed_body_is_refused(name: str) -> None:  # W2, W3
     with lived(name, "scanned") as life:
         for request, body in itertools.product(life.requests.values(), GARBAGE.values()):
             if request.method == "GET" and body:
@@ -112,7 +112,7 @@ def test_a_body_that_is_none_of_ours(name: str) -> None:  # W2, W3
 
 
 @EVERY
-def test_a_body_beyond_the_cap(name: str) -> None:  # W1
+def test_a_body_beyond_the_limit_is_refused(name: str) -> None:  # W1
     with lived(name, "scanned") as life:
         for request in life.requests.values():
             for body in (
@@ -126,7 +126,7 @@ def test_a_body_beyond_the_cap(name: str) -> None:  # W1
 
 
 @EVERY
-def test_a_body_of_another_kind(name: str) -> None:  # W4
+def test_a_body_of_another_content_type_is_refused(name: str) -> None:  # W4
     with lived(name, "scanned") as life:
         for request, content_type in itertools.product(life.requests.values(), FORMS):
             if request.body and not (name == "native" and content_type == "application/json"):
@@ -282,7 +282,7 @@ def test_a_cookie_from_before_is_not_taken_for_a_new_login(name: str) -> None:  
     "told",
     ["", "-1", "9" * 16, "9" * 5000, "1e3", "٣", "x", "1; x", "0x1", " 1", "999999999999999"],
 )
-def test_a_cursor_that_is_none(told: str) -> None:
+def test_a_malformed_cursor_is_not_used(told: str) -> None:
     with lived("wechat", "scanned") as life:
         request = next(each for each in life.requests.values() if each.path.endswith("/login"))
         sent = f"{life.cookie}={life.device_code}; {life.cookie}-told={told}"
@@ -360,7 +360,7 @@ def test_nothing_that_is_sent_gets_into_a_log_or_in_front_of_a_person(
 
 
 @EVERY
-def test_while_the_store_is_away_everybody_is_told_so(name: str) -> None:  # W32
+def test_while_the_store_is_unavailable_every_route_says_so(name: str) -> None:  # W32
     with lived(name, "scanned") as life:
         before = life.mount.records
         life.mount.store.down = True

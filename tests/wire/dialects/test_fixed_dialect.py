@@ -70,7 +70,7 @@ class Nothing(Own):
     mine = ()
 
 
-def test_one_that_is_whole_answers(core: Core) -> None:
+def test_a_dialect_with_all_its_handlers_answers(core: Core) -> None:
     desk = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
     door = Endpoint(desk, Own(desk.core), max_waiting=1)
     assert [door.browser(get(path)).status for path in ("one", "two", "three")] == [200, 200, 404]
@@ -137,7 +137,7 @@ def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
         *('/"', "/<b>", "/`", "/{a}", "/|", "/^"),
     ],
 )
-def test_a_landing_is_a_path_of_this_site_and_cannot_be_mistaken(
+def test_a_landing_that_is_no_plain_path_of_this_site_is_refused(
     name: str, landing: str, core: Core
 ) -> None:
     with pytest.raises(Misconfigured, match="landing must be a path of this site"):
@@ -148,7 +148,7 @@ def test_a_landing_is_a_path_of_this_site_and_cannot_be_mistaken(
 @for_each_row(
     "landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"]
 )
-def test_an_ordinary_one_is_used_as_it_stands(name: str, landing: str, core: Core) -> None:
+def test_a_landing_path_is_used_unchanged(name: str, landing: str, core: Core) -> None:
     assert KINDS[name](core, landing=landing).landing == f"https://example.com{landing}"
 
 
@@ -165,7 +165,7 @@ def told(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
 
 @EVERY
 @for_each_row("history", HISTORIES)
-def test_only_what_a_camera_opens_is_open_to_other_sites(
+def test_only_the_scanned_address_is_open_to_other_sites(
     name: str, history: str, colour: Colour
 ) -> None:
     with lived(name, history, colour) as life:
@@ -191,7 +191,7 @@ def test_only_what_a_camera_opens_is_open_to_other_sites(
 
 
 @EVERY
-def test_a_stranger_may_open_it_too(name: str) -> None:
+def test_the_scanned_address_opens_without_a_cookie(name: str) -> None:
     """A phone's browser has no cookie, and learns nothing but where to go on: of a code that was never drawn, not even that."""
     with lived(name, "pending") as life:
         (request,) = (request for route, request in life.requests.items() if route.cross_site)
@@ -215,12 +215,12 @@ def test_a_stranger_may_open_it_too(name: str) -> None:
 
 
 @EVERY
-def test_a_route_is_nobodys_else_unless_it_says_so(name: str) -> None:
+def test_a_route_is_closed_to_other_sites_by_default(name: str) -> None:
     assert not Route("GET", "a", "b").cross_site
     assert [route.method for route in KINDS[name].browser_routes if route.cross_site] == ["GET"]
 
 
-def test_a_route_of_ones_own_may_be_anybodys(colour: Colour) -> None:
+def test_a_custom_route_may_be_opened_to_other_sites(colour: Colour) -> None:
     class Open(Own):
         browser_routes: tuple[Route, ...] = (
             ONE,

@@ -37,7 +37,7 @@ def filled(words: str, **facts: object) -> str:
 
 
 @EVERYWHERE
-def test_every_state_is_told_as_written(
+def test_each_poll_gets_the_documented_answer(
     kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
     for history, (_, word) in HISTORIES.items():

@@ -129,7 +129,7 @@ def test_without_jsonp_a_callback_is_not_listened_to(name: str) -> None:
         )
 
 
-def test_a_refusal_is_told_in_the_callback_too() -> None:
+def test_a_refusal_uses_the_jsonp_callback_too() -> None:
     with opened(Taobao) as house:
         told = OfTaobao(house).send(OfTaobao.polls, f"callback=cb&lgToken={'0' * 32}")
         assert told.body.decode() == f"(function(){{cb({OfTaobao.words['gone']});}})();"

@@ -95,7 +95,7 @@ def test_a_login_begins(world: World) -> None:
 
 
 @for_each_row("history", HISTORIES)
-def test_a_poll_hears(world: World, history: str) -> None:
+def test_each_poll_gets_the_documented_answer(world: World, history: str) -> None:
     device = Device(world)
     device.begin()
     steps, status, body = HISTORIES[history]
@@ -199,7 +199,7 @@ def test_a_store_out_of_reach(path: str) -> None:
         assert answer.headers == (*COMMON, ("Retry-After", "1"))
 
 
-def test_the_phone_door_takes_the_code_as_it_is_told_and_as_an_address(world: World) -> None:
+def test_the_phone_endpoint_takes_the_code_typed_and_as_an_address(world: World) -> None:
     for spelled in ("{}", " {} ", "https://example.com/device?user_code={}"):
         device, bob = (
             Device(world),
@@ -215,7 +215,7 @@ def test_the_phone_door_takes_the_code_as_it_is_told_and_as_an_address(world: Wo
         assert device.poll().status == 200
 
 
-def test_who_types_too_many_wrong_codes_is_told_so_and_when_to_come_again(world: World) -> None:
+def test_too_many_wrong_codes_are_refused_with_the_time_to_wait(world: World) -> None:
     for _ in range(5):
         assert world.phone("scan", "BCDF-GHJK").status == 404
     answer = world.phone("scan", "BCDF-GHJK")

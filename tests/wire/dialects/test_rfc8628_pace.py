@@ -104,7 +104,7 @@ def test_section_3_5_a_rejected_poll_does_not_move_the_clock(world: World) -> No
 
 @given(pauses=st.lists(st.sampled_from([0.1, 1, 3, 5, 9]), max_size=12))
 @settings(max_examples=40)
-def test_section_3_5_whoever_begins_to_obey_recovers_at_once(pauses: list[float]) -> None:
+def test_section_3_5_a_client_that_slows_down_recovers_at_once(pauses: list[float]) -> None:
     with World("memory sync") as world:
         polling, interval = Polling(world), 5
         for pause in pauses:
@@ -127,7 +127,7 @@ def test_section_3_5_what_was_approved_is_delivered_to_the_fastest_poller(world:
     assert answer.redeemed.subject == "1"
 
 
-def test_section_3_5_what_was_refused_or_is_over_is_told_to_the_fastest_poller(
+def test_section_3_5_a_client_that_polls_too_fast_still_gets_denied_and_expired(
     world: World,
 ) -> None:
     device = begun(world)

@@ -59,7 +59,7 @@ def test_fifty_people_behind_one_address_log_in_while_a_guesser_is_blocked(world
     assert Counter(one for one in told if isinstance(one, int)) == {404: 5, 429: 45}
 
 
-def test_who_guesses_right_too_late_is_as_blocked_as_with_a_wrong_code(world: World) -> None:
+def test_without_budget_a_right_code_is_refused_like_a_wrong_one(world: World) -> None:
     """The answer is the same, so a blocked guesser does not learn which codes there are; the next window brings five more."""
     device = Device(world)
     device.begin()

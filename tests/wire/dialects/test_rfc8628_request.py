@@ -51,7 +51,7 @@ def authorization(user: str, password: str) -> tuple[str, str]:
         "client_id%00=tv",
     ],
 )
-def test_section_3_1_who_does_not_say_who_it_is_is_refused(
+def test_section_3_1_a_request_without_client_id_is_refused(
     world: World, path: str, form: str
 ) -> None:
     answer = world.post(path, form)
@@ -96,12 +96,14 @@ def test_section_3_1_the_mount_is_an_address_of_the_same_tls_site(world: World, 
         "&client_id=tv&&",
     ],
 )
-def test_section_3_1_an_empty_parameter_is_none(world: World, form: str) -> None:
+def test_section_3_1_an_empty_parameter_counts_as_omitted(world: World, form: str) -> None:
     told = read(world.post("device_authorization", form))
     assert read(world.phone("scan", told["user_code"]))["context"] == {"client_id": "tv"}
 
 
-def test_section_3_1_an_empty_parameter_is_none_at_the_token_endpoint_too(world: World) -> None:
+def test_section_3_1_an_empty_parameter_counts_as_omitted_at_the_token_endpoint_too(
+    world: World,
+) -> None:
     answer = world.post("token", f"client_id=tv&grant_type={GRANT_TYPE}&device_code=")
     assert (error(answer), read(answer)["error_description"]) == (
         "invalid_request",
@@ -109,7 +111,7 @@ def test_section_3_1_an_empty_parameter_is_none_at_the_token_endpoint_too(world:
     )
 
 
-def test_section_3_1_unknown_parameters_are_ignored(world: World) -> None:
+def test_section_3_1_unknown_parameters_change_nothing(world: World) -> None:
     answer = world.post(
         "device_authorization",
         "client_id=tv&nonce=1&acr_values=%F0%9F%98%80&uuid=x",
@@ -237,7 +239,7 @@ def test_section_3_1_a_form_may_name_its_charset(world: World, kind: str) -> Non
     ],
 )
 @for_each_row("path", ["device_authorization", "token"])
-def test_section_3_1_clients_prove_who_they_are(
+def test_section_3_1_a_client_must_authenticate_as_registered(
     world: World, path: str, form: str, header: tuple[str, str] | None, told: int | str
 ) -> None:
     """RFC 6749 section 2.3.1; the same at both endpoints."""

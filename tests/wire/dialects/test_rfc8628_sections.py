@@ -80,7 +80,7 @@ ELSEWHERE = {
     ),
     "3.5 MUST (client): any other error stops it": (
         "tests/browser/test_trouble.py",
-        "test_nonsense_while_waiting",
+        "test_a_malformed_answer_while_waiting_is_shown_as_unavailable",
     ),
     "3.5 MUST (client): slower after a silence": (
         "tests/browser/test_trouble.py",
@@ -166,9 +166,7 @@ def test_section_3_3_the_person_starts_at_verification_uri_and_brings_the_code(
     assert error(device.poll()) == "access_denied"
 
 
-def test_section_3_3_the_device_code_is_in_nothing_that_a_person_or_a_phone_is_told(
-    world: World,
-) -> None:
+def test_section_3_3_no_answer_to_a_person_or_a_phone_holds_the_device_code(world: World) -> None:
     device = Device(world)
     told = device.begin()
     secret = told.pop("device_code").split(".")[1]
@@ -177,7 +175,7 @@ def test_section_3_3_the_device_code_is_in_nothing_that_a_person_or_a_phone_is_t
         assert secret.encode() not in world.phone(verb, told["user_code"]).body
 
 
-def test_section_3_3_nobody_approves_who_is_not_signed_in(world: World) -> None:
+def test_section_3_3_only_a_signed_in_user_can_approve(world: World) -> None:
     device = Device(world)
     code = device.begin()["user_code"]
     assert [world.phone(verb, code, None).status for verb in ("scan", "confirm", "deny")] == [

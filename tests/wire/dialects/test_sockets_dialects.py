@@ -103,7 +103,9 @@ def test_these_requests_would_begin_a_login(site: Site) -> None:
 
 
 @for_each_row("path", ROUTES)
-def test_every_method_is_told_which_are_right(site: Site, nothing_begun: None, path: str) -> None:
+def test_a_wrong_method_gets_405_with_the_allowed_ones(
+    site: Site, nothing_begun: None, path: str
+) -> None:
     for method in METHODS:
         if method not in ROUTES[path]:
             heard = send(site, f"{method} /{path} HTTP/1.1", "Content-Length: 0")

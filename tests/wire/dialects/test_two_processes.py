@@ -119,7 +119,7 @@ class Login:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_approved_in_one_and_logged_in_by_the_other(pair: Pair, name: str) -> None:
+def test_an_approval_in_one_process_logs_in_at_the_other(pair: Pair, name: str) -> None:
     login = Login(pair, name)
     assert login.act("scan") == "scanned"
     assert login.player.look() == login.player.scanned
@@ -132,7 +132,7 @@ def test_approved_in_one_and_logged_in_by_the_other(pair: Pair, name: str) -> No
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_refused_in_one_and_told_by_the_other(pair: Pair, name: str) -> None:
+def test_a_denial_in_one_process_is_seen_in_the_other(pair: Pair, name: str) -> None:
     login = Login(pair, name)
     login.act("scan")
     login.player.look()
@@ -143,7 +143,7 @@ def test_refused_in_one_and_told_by_the_other(pair: Pair, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HAS_SCANNER)
-def test_who_waits_in_one_is_woken_by_the_other(pair: Pair, name: str) -> None:
+def test_a_wait_in_one_process_is_woken_by_the_other(pair: Pair, name: str) -> None:
     login = Login(pair, name)
     if isinstance(login.player, OfNative):
         login.player.wait = int(HOLD)

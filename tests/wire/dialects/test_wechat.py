@@ -59,7 +59,7 @@ STORIES = {
 
 @EVERYWHERE
 @for_each_row("story", STORIES)
-def test_every_state_is_told_as_written(
+def test_each_poll_gets_the_documented_code(
     story: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
     with opened(wechat, colour, redis_of(request, store)) as house:
@@ -196,7 +196,7 @@ def test_an_answer_lost_at_each_step_loses_no_login(
         assert lost != client.jar
 
 
-def test_a_poll_is_held_until_there_is_something_that_this_client_was_not_told() -> None:
+def test_a_poll_is_held_until_there_is_news_for_this_client() -> None:
     with opened(wechat) as house:
         client, dialect = OfWeChat(house), WeChat(house.core)
 
@@ -228,7 +228,7 @@ def test_a_poll_is_held_until_there_is_something_that_this_client_was_not_told()
         assert held().after is None
 
 
-def test_when_too_many_wait_a_client_is_told_to_come_back() -> None:
+def test_without_a_free_wait_slot_a_poll_gets_503_with_retry_after() -> None:
     with opened(wechat) as house:
         client = OfWeChat(house)
         client.begin()
@@ -469,7 +469,7 @@ def test_logging_out_needs_a_page_of_ours() -> None:
         )
 
 
-def test_what_is_malformed_is_told_as_such() -> None:
+def test_a_malformed_request_is_refused_as_malformed() -> None:
     with opened(wechat) as house:
         client = OfWeChat(house)
         client.begin()

@@ -56,7 +56,7 @@ STORIES = {
 
 @EVERYWHERE
 @for_each_row("story", STORIES)
-def test_every_state_is_told_as_written(
+def test_each_poll_gets_the_documented_code(
     story: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
     with opened(wechat_open, colour, redis_of(request, store)) as house:
@@ -207,7 +207,7 @@ def test_an_answer_lost_at_each_step_loses_no_login(
         assert (late.status, json.loads(late.body)["error"]) == (409, "already_redeemed")
 
 
-def test_a_poll_is_held_until_there_is_something_that_this_client_was_not_told() -> None:
+def test_a_poll_is_held_until_there_is_news_for_this_client() -> None:
     with opened(wechat_open) as house:
         client, dialect = OfWeChatOpen(house), WeChatOpen(house.core)
         client.begin()
@@ -377,7 +377,7 @@ ELSEWHERE = [
 
 
 @for_each_row("address", ELSEWHERE)
-def test_it_goes_nowhere_else(address: str) -> None:
+def test_an_unregistered_redirect_uri_is_refused(address: str) -> None:
     with opened(wechat_open) as house:
         client = OfWeChatOpen(house)
         client.wants = {"appid": "wx1", "redirect_uri": address}
@@ -506,7 +506,7 @@ def test_the_picture_and_its_address_ask_no_store() -> None:
         assert len(house.store.calls) == asked
 
 
-def test_nobody_is_an_application_unless_somebody_says_so() -> None:
+def test_no_application_is_accepted_unless_it_is_registered() -> None:
     with opened(WeChatOpen) as house:
         client = OfWeChatOpen(house)
         client.wants = {"appid": "wx1", "redirect_uri": NEIGHBOUR}
@@ -528,7 +528,7 @@ def test_nobody_is_an_application_unless_somebody_says_so() -> None:
         assert client.collect().redeemed
 
 
-def test_what_is_malformed_is_told_as_such() -> None:
+def test_a_malformed_request_is_refused_as_malformed() -> None:
     with opened(wechat_open) as house:
         client = OfWeChatOpen(house)
         client.begin()
