@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import is_news, wait_limit
@@ -74,13 +75,13 @@ class AsyncQRLogin:
 
     async def status(self, device_code: str) -> Status:
         """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
-        return await self.run(self.core.status(device_code))
+        return await self.run(self.core.status(self.core.read_device_code(device_code)))
 
     async def wait(
         self, device_code: str, *, after: int | State | None = None, timeout: float = 25
     ) -> Status:
         """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end."""
-        async with AsyncWatch(self, device_code) as watch:
+        async with AsyncWatch(self, self.core.read_device_code(device_code)) as watch:
             return await watch.wait(after=after, timeout=timeout)
 
     async def scan(
@@ -103,13 +104,14 @@ class AsyncQRLogin:
 
     async def cancel(self, device_code: str) -> Status:
         """The browser gives up, or says "that is not me". Final."""
-        return await self.run(self.core.cancel(device_code))
+        return await self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     async def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
     ) -> Redeemed:
         """Collect the subject, once, and start the application's own session for it."""
-        return await self.run(self.core.redeem(device_code, acknowledged=acknowledged, op=op))
+        device = self.core.read_device_code(device_code)
+        return await self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     async def run(self, operation: Operation[T]) -> T:
         """Carry one operation out: one command in one round trip, but for the few that need another after it."""
@@ -189,25 +191,28 @@ class AsyncQRLogin:
 class AsyncWatch:
     """`Watch`, awaited."""
 
-    __slots__ = ("_device_code", "_ended", "_listener", "_qr")  # there are thousands
+    __slots__ = ("_device", "_ended", "_listener", "_qr")  # there are thousands
 
-    def __init__(self, qr: AsyncQRLogin, device_code: str) -> None:
-        self._qr, self._device_code, self._ended = qr, device_code, False
-        self._listener = qr._store.listen(qr.core.read_device_code(device_code).login_id)
+    def __init__(self, qr: AsyncQRLogin, device: DeviceCode) -> None:
+        self._qr, self._device, self._ended = qr, device, False
+        self._listener = qr._store.listen(device.login_id)
 
     async def wait(
         self, *, after: int | State | None, timeout: float, seen: Status | None = None
     ) -> Status:
         """As `AsyncQRLogin.wait`. `seen` spares the first look: what this watch was told last."""
-        seen = seen or await self._qr.status(self._device_code)
+        seen = seen or await self._read()
         ends = monotonic() + wait_limit(seen, timeout)
         while (
             not (self.ended or is_news(seen, after))
             and (left := ends - monotonic()) > 0
             and await self._listener.wait(left)
         ):
-            seen = await self._qr.status(self._device_code)
+            seen = await self._read()
         return seen
+
+    async def _read(self) -> Status:
+        return await self._qr.run(self._qr.core.status(self._device))
 
     @property
     def ended(self) -> bool:

@@ -97,7 +97,9 @@ class Core:
     # Codes, read without asking the store
 
     def read_device_code(self, device_code: str) -> DeviceCode:
-        """What a genuine device_code says."""
+        """What a genuine device_code says. Read it once per request, and give what was read to the
+        methods of the browser's side. Raises `InvalidCode`.
+        """
         return self._codes.read_device_code(device_code)
 
     def login_id_of(self, code: str) -> str:
@@ -203,9 +205,7 @@ class Core:
 
         return draw(_DRAWS - 1)
 
-    def status(self, device_code: str) -> Operation[Status]:
-        device = self.read_device_code(device_code)
-
+    def status(self, device: DeviceCode) -> Operation[Status]:
         def finish(reply: Reply) -> Status:
             if is_absent(reply, device.redeem_by):
                 return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
@@ -219,9 +219,7 @@ class Core:
             _command("status", device.login_id, values={"device_digest": device.digest}), finish
         )
 
-    def cancel(self, device_code: str) -> Operation[Status]:
-        device = self.read_device_code(device_code)
-
+    def cancel(self, device: DeviceCode) -> Operation[Status]:
         def finish(reply: Reply) -> Status:
             if reply.verdict not in SUCCEEDED:
                 raise_browser_refusal(reply, device)
@@ -234,14 +232,13 @@ class Core:
 
     def redeem(
         self,
-        device_code: str,
+        device: DeviceCode,
         *,
         acknowledged: str = "",
         op: str | None = None,
         replay_window: int | None = None,
     ) -> Operation[Redeemed]:
         """`replay_window`, in seconds, overrides the policy's."""
-        device = self.read_device_code(device_code)
         check_redeem(acknowledged, op)
         key, login_id = device.key, device.login_id
         mark = seals.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
@@ -278,14 +275,14 @@ class Core:
 
         return Operation(command, finish, to_event=to_event)
 
-    def exchange(self, device_code: str, ticket: str) -> Operation[Redeemed]:
+    def exchange(self, device: DeviceCode, ticket: str) -> Operation[Redeemed]:
         """`redeem` for the page that a redirect leads to, with `Status.ticket`. A wrong ticket changes nothing.
 
         Two commands: the ticket is looked at first, because what was redeemed by mistake would be lost.
         """
-        device, looking = self.read_device_code(device_code), self.status(device_code)
+        looking = self.status(device)
         redeem = cache(
-            lambda: self.redeem(device_code, op=ticket)
+            lambda: self.redeem(device, op=ticket)
         )  # made once: an operation remembers what it told
 
         def fits(reply: Reply) -> bool:
@@ -308,13 +305,13 @@ class Core:
 
         return Operation(looking.command, refused, then)
 
-    def status_or_redeem(self, device_code: str) -> Operation[Status | Redeemed]:
+    def status_or_redeem(self, device: DeviceCode) -> Operation[Status | Redeemed]:
         """`status`, and as soon as the login is confirmed, `redeem` in its place. Called again within the replay window, it gives
         the same yield again.
         """
-        device, looking = self.read_device_code(device_code), self.status(device_code)
+        looking = self.status(device)
         redeem = cache(
-            lambda op: self.redeem(device_code, op=op)
+            lambda op: self.redeem(device, op=op)
         )  # made once: an operation remembers what it told
 
         def then(reply: Reply) -> Operation[Redeemed] | None:

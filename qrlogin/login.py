@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Core, Operation
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import is_news, wait_limit
@@ -94,7 +95,7 @@ class QRLogin:
 
     def status(self, device_code: str) -> Status:
         """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
-        return self.run(self.core.status(device_code))
+        return self.run(self.core.status(self.core.read_device_code(device_code)))
 
     def wait(
         self, device_code: str, *, after: int | State | None = None, timeout: float = 25
@@ -104,7 +105,7 @@ class QRLogin:
         Returns after `timeout` seconds at the latest, earlier when the scan_code rotates or the login expires. Raises
         `Superseded` when a newer wait for the same login takes over.
         """
-        with Watch(self, device_code) as watch:
+        with Watch(self, self.core.read_device_code(device_code)) as watch:
             return watch.wait(after=after, timeout=timeout)
 
     def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Scanned:
@@ -131,7 +132,7 @@ class QRLogin:
 
     def cancel(self, device_code: str) -> Status:
         """The browser gives up, or says "that is not me". Final."""
-        return self.run(self.core.cancel(device_code))
+        return self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
@@ -141,7 +142,8 @@ class QRLogin:
         `acknowledged` is `scanned_by.tag` of the person whom the browser was shown and accepted. `op`, 128 random bits made
         per click and kept until answered, lets a lost answer be asked for again for 30 s; without it the second call is refused.
         """
-        return self.run(self.core.redeem(device_code, acknowledged=acknowledged, op=op))
+        device = self.core.read_device_code(device_code)
+        return self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     def run(self, operation: Operation[T]) -> T:
         """Carry one operation out: one command in one round trip, but for the few that need another after it."""
@@ -213,25 +215,28 @@ class Watch:
     The newest watch of a login takes over, and the older raises `Superseded`. `end`, from any thread, lets the wait return.
     """
 
-    __slots__ = ("_device_code", "_ended", "_listener", "_qr")  # there are thousands
+    __slots__ = ("_device", "_ended", "_listener", "_qr")  # there are thousands
 
-    def __init__(self, qr: QRLogin, device_code: str) -> None:
-        self._qr, self._device_code, self._ended = qr, device_code, False
-        self._listener = qr._store.listen(qr.core.read_device_code(device_code).login_id)
+    def __init__(self, qr: QRLogin, device: DeviceCode) -> None:
+        self._qr, self._device, self._ended = qr, device, False
+        self._listener = qr._store.listen(device.login_id)
 
     def wait(
         self, *, after: int | State | None, timeout: float, seen: Status | None = None
     ) -> Status:
         """As `QRLogin.wait`. `seen` spares the first look: what this watch was told last."""
-        seen = seen or self._qr.status(self._device_code)
+        seen = seen or self._read()
         ends = monotonic() + wait_limit(seen, timeout)
         while (
             not (self.ended or is_news(seen, after))
             and (left := ends - monotonic()) > 0
             and self._listener.wait(left)
         ):
-            seen = self._qr.status(self._device_code)
+            seen = self._read()
         return seen
+
+    def _read(self) -> Status:
+        return self._qr.run(self._qr.core.status(self._device))
 
     @property
     def ended(self) -> bool:

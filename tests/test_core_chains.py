@@ -342,11 +342,11 @@ def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -
 def chains(app: App, begun: Begun, ticket: str) -> Iterator[Operation[Any]]:
     core = app.qr.core
     yield core.begin(user_code=True)
-    yield core.status(begun.device_code)
+    yield core.status(app.device(begun))
     yield guess(app, ALICE, begun.user_code)
     yield guess(app, ALICE)
-    yield core.exchange(begun.device_code, ticket)
-    yield core.status_or_redeem(begun.device_code)
+    yield core.exchange(app.device(begun), ticket)
+    yield core.status_or_redeem(app.device(begun))
 
 
 class Stray(App):

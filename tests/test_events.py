@@ -83,10 +83,10 @@ def made(app: App, row: str) -> Operation[Any]:
     if row == "scan":
         return core.scan(code, subject=ALICE, shown_as=SHOWN[ALICE])
     if row in ("status", "cancel"):
-        by_browser: Operation[Any] = getattr(core, row)(begun.device_code)
+        by_browser: Operation[Any] = getattr(core, row)(app.device(begun))
         return by_browser
     if row in ("redeem", "collect"):
-        return core.redeem(begun.device_code, acknowledged=tag if row == "redeem" else "", op=OP)
+        return core.redeem(app.device(begun), acknowledged=tag if row == "redeem" else "", op=OP)
     decide: Operation[Any] = getattr(core, row)(code, subject=ALICE)
     return decide
 
@@ -334,9 +334,9 @@ def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
     app.qr.confirm(begun.scan_code, subject=ALICE)
     core, ticket, genuine = app.qr.core, app.qr.status(begun.device_code).ticket, app.store.apply
     operation: Operation[Any] = (
-        core.exchange(begun.device_code, ticket)
+        core.exchange(app.device(begun), ticket)
         if yields == "exchange"
-        else core.status_or_redeem(begun.device_code)
+        else core.status_or_redeem(app.device(begun))
     )
 
     def apply(command: Command) -> Reply:
@@ -360,16 +360,16 @@ def test_what_looks_first_tells_of_the_redeem_alone(app: Telling, yields: str) -
     begun = app.qr.begin(ask_browser=False)
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     app.told.clear()
-    app.qr.run(app.qr.core.status_or_redeem(begun.device_code))
+    app.qr.run(app.qr.core.status_or_redeem(app.device(begun)))
     assert app.names == []
     app.qr.confirm(begun.scan_code, subject=ALICE)
     ticket = app.qr.status(begun.device_code).ticket
     for _ in range(2):
         core = app.qr.core
         operation = (
-            core.exchange(begun.device_code, ticket)
+            core.exchange(app.device(begun), ticket)
             if yields == "exchange"
-            else core.status_or_redeem(begun.device_code)
+            else core.status_or_redeem(app.device(begun))
         )
         assert isinstance(app.qr.run(operation), Redeemed)
     assert app.names == ["confirmed", "redeemed"]

@@ -76,11 +76,13 @@ class Desk:
         if event == "scan":
             return core.scan(code, subject=who, shown_as=SHOWN[who])
         if event == "cancel":
-            return core.cancel(begun.device_code)
+            return core.cancel(core.read_device_code(begun.device_code))
         if event == "redeem":
             scanner = self.qr.status(begun.device_code).scanned_by
             return core.redeem(
-                begun.device_code, acknowledged=scanner.tag if scanner else "", op=op
+                core.read_device_code(begun.device_code),
+                acknowledged=scanner.tag if scanner else "",
+                op=op,
             )
         decide: Operation[Any] = getattr(core, event)(code, subject=who)
         return decide

@@ -151,7 +151,8 @@ class Devices:
     def test_of_simultaneous_polls_exactly_one_collects(self, world: World) -> None:
         for _ in range(ROUNDS):
             begun = self._confirmed(world)
-            told = world.at_once([world.core.redeem(begun.device_code) for _ in range(CALLERS)])
+            device = world.core.read_device_code(begun.device_code)
+            told = world.at_once([world.core.redeem(device) for _ in range(CALLERS)])
             assert sum(isinstance(one, AlreadyRedeemed) for one in told) == CALLERS - 1
 
     def test_a_collection_is_repeated_to_its_own_op_only(self, world: World) -> None:

@@ -39,17 +39,18 @@ class Login:
     def __init__(self, world: "World", begun: Begun) -> None:
         self._world, self._core, self.begun = world, world.core, begun
         self.scan_code = begun.scan_code
+        self._device = world.core.read_device_code(begun.device_code)
 
     # What its two people may do
 
     def status(self) -> Operation[Status]:
-        return self._core.status(self.begun.device_code)
+        return self._core.status(self._device)
 
     def cancel(self) -> Operation[Status]:
-        return self._core.cancel(self.begun.device_code)
+        return self._core.cancel(self._device)
 
     def redeem(self, tag: str, op: str | None = None) -> Operation[Redeemed]:
-        return self._core.redeem(self.begun.device_code, acknowledged=tag, op=op)
+        return self._core.redeem(self._device, acknowledged=tag, op=op)
 
     def scan(self, who: str, phone: str = "") -> Operation[Scanned]:
         return self._core.scan(self.scan_code, subject=who, shown_as=who, phone=phone)

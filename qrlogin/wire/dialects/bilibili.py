@@ -102,7 +102,8 @@ class Bilibili(PublicIdDialect):
                 ),
             )
 
-        return self.status_or_redeem(request, query_parameter(request, "qrcode_key"), answer)
+        device = self.device_code(request, query_parameter(request, "qrcode_key"))
+        return self.status_or_redeem(device, answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path != _SCAN else None

@@ -112,14 +112,15 @@ class JD(PublicIdDialect):
                 )
             return _told(request, _STATES.of(seen))
 
-        return self.status(request, code, answer)
+        return self.status(self.device_code(request, code), answer)
 
     def _validate(self, request: Request, _: str) -> Exchange[Redeemed]:
         def answer(_: Redeemed) -> Response:
             return Response.json(200, {"returnCode": 0, "url": self.landing}).with_headers(*HEADERS)
 
         given = query_parameter(request, "t")
-        return self.exchange(request, given[:_CODE_LENGTH], given[_CODE_LENGTH:], answer)
+        device = self.device_code(request, given[:_CODE_LENGTH])
+        return self.exchange(device, given[_CODE_LENGTH:], answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error)

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.browser import MODULES, module
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import (
     BadArgument,
@@ -166,11 +167,11 @@ class Native:
         query = STATUS.read_query(request)
         after, seconds = query.get("after"), int(query.get("wait", "0"))
 
-        device_code = self._device_code(request, login_id)
+        device = self._device_code(request, login_id)
         if seconds == 0:
-            return Exchange(self._core.status(device_code), _seen)
+            return Exchange(self._core.status(device), _seen)
         held = HeldStatus(
-            device_code,
+            device,
             after=None if after is None else int(after),
             timeout=seconds,
             crowded=lambda seen: _seen(seen, ("retry_after", RETRY_CROWDED)),
@@ -236,11 +237,9 @@ class Native:
 
     def _redeem(self, request: Request, login_id: str) -> Exchange[Redeemed]:
         body = REDEEM.read_json(request)
-        device_code = self._device_code(request, login_id)
+        device = self._device_code(request, login_id)
         try:
-            operation = self._core.redeem(
-                device_code, acknowledged=body["acknowledged"], op=body["op"]
-            )
+            operation = self._core.redeem(device, acknowledged=body["acknowledged"], op=body["op"])
         except BadArgument as error:
             raise BadRequest(str(error)) from None
 
@@ -250,7 +249,7 @@ class Native:
 
         return Exchange(operation, answer)
 
-    def _device_code(self, request: Request, login_id: str) -> str:
+    def _device_code(self, request: Request, login_id: str) -> DeviceCode:
         """The caller's device_code for this very login. Raises `NotYours` without a glance at the store."""
         sent = bearer(request)
         code = (
@@ -260,7 +259,7 @@ class Native:
             raise NotYours("this browser did not begin the login that it asks for")
         if device.client_id:
             raise NotYours("this login was begun in another dialect, by other rules")
-        return code
+        return device
 
     # The phone's door
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import (
     AlreadyRedeemed,
@@ -148,16 +149,13 @@ class PublicIdDialect(BrowserOnly):
         )
         return Exchange(operation, answered)
 
-    def status(
-        self, request: Request, code: str, answer: Callable[[Status], Response]
-    ) -> Exchange[Status]:
+    def status(self, device: DeviceCode, answer: Callable[[Status], Response]) -> Exchange[Status]:
         """Where the login stands, at once."""
-        return Exchange(self._core.status(self.device_code(request, code)), answer)
+        return Exchange(self._core.status(device), answer)
 
     def held_status(
         self,
-        request: Request,
-        code: str,
+        device: DeviceCode,
         last_seen: int | State | None,
         seconds: float,
         answer: Callable[[Status], Response],
@@ -166,45 +164,44 @@ class PublicIdDialect(BrowserOnly):
         crowded = replace(
             Response(503), headers=(*HEADERS, ("Retry-After", "2"))
         )  # at once, and its client would spin
-        return Exchange(
-            HeldStatus(self.device_code(request, code), last_seen, seconds, lambda _: crowded),
-            answer,
-        )
+        return Exchange(HeldStatus(device, last_seen, seconds, lambda _: crowded), answer)
 
     def exchange(
-        self, request: Request, code: str, ticket: str, answer: Callable[[Redeemed], Response]
+        self, device: DeviceCode, ticket: str, answer: Callable[[Redeemed], Response]
     ) -> Exchange[Redeemed]:
         """Redeem the login by the ticket in its redirect. Answering with `redeemed` set is done here."""
 
         def answered(redeemed: Redeemed) -> Response:
             return replace(answer(redeemed), redeemed=redeemed)
 
-        return Exchange(self._core.exchange(self.device_code(request, code), ticket), answered)
+        return Exchange(self._core.exchange(device, ticket), answered)
 
     def status_or_redeem(
-        self, request: Request, code: str, answer: Callable[[Status | Redeemed], Response]
+        self, device: DeviceCode, answer: Callable[[Status | Redeemed], Response]
     ) -> Exchange[Status | Redeemed]:
         """For clients that are logged in by the very poll that says so: where the login stands, or its yield."""
 
         def answered(seen: Status | Redeemed) -> Response:
             return replace(answer(seen), redeemed=seen if isinstance(seen, Redeemed) else None)
 
-        return Exchange(self._core.status_or_redeem(self.device_code(request, code)), answered)
+        return Exchange(self._core.status_or_redeem(device), answered)
 
-    def device_code(self, request: Request, code: str) -> str:
-        """This browser's secret for the login of that public id. Raises `UnknownLogin` without a glance at the store."""
+    def device_code(self, request: Request, code: str) -> DeviceCode:
+        """This browser's device_code for the login with that public id, read. Give it to the methods above.
+
+        Raises `UnknownLogin` or `NotYours` without asking the store.
+        """
         login_id = self._core.login_id_of(code)
         return self.require_owner(self._cookies.find(request, login_id), login_id.__eq__)
 
-    def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> str:
-        """The device_code that was found, if its login fits and was begun in this very dialect. Raises `NotYours`."""
-        if device_code is None or not fits(
-            (device := self._core.read_device_code(device_code)).login_id
-        ):
+    def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> DeviceCode:
+        """The device_code that was found, read, if its login fits and was begun in this very dialect. Raises `NotYours`."""
+        device = None if device_code is None else self._core.read_device_code(device_code)
+        if device is None or not fits(device.login_id):
             raise NotYours("this browser did not begin the login that it asks for")
         if not device.client_id.startswith(client_id_for(self)):
             raise NotYours("this login was begun in another dialect, by other rules")
-        return device_code
+        return device
 
     def cookie(self, name: str, value: str, seconds: int, *, httponly: bool = True) -> Cookie:
         """A cookie that this dialect's clients look for; nothing in it has any power."""

@@ -149,18 +149,18 @@ class Taobao(PublicIdDialect):
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         self._callback(request)
         code, target = query_parameter(request, "lgToken"), self._target(request)
+        device = self.device_code(request, code)
 
         def answer(seen: Status) -> Response:
             if not seen.ticket:
                 return self._told(request, _STATES.of(seen))
-            began = self._core.read_device_code(self.device_code(request, code)).begun_at
             url = (  # the same at every poll; clients look for uid and token in this order, and append parameters of theirs
-                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={began}&asker=qrcodelogin"
+                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={device.begun_at}&asker=qrcodelogin"
                 f"&ask_version=1.0.0&defaulturl={quote(target, safe='')}&webpas={code}"
             )
             return self._say(request, {"code": _STATES.confirmed[0], "success": True, "url": url})
 
-        return self.status(request, code, answer)
+        return self.status(device, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
         code, ticket, target = (
@@ -168,8 +168,9 @@ class Taobao(PublicIdDialect):
             query_parameter(request, "token"),
             self._target(request),
         )
+        device = self.device_code(request, code)
         return self.exchange(
-            request, code, ticket, lambda _: Response(302, (("Location", target), *HEADERS))
+            device, ticket, lambda _: Response(302, (("Location", target), *HEADERS))
         )
 
     def _target(self, request: Request) -> str:

@@ -152,7 +152,7 @@ class WeChat(PublicIdDialect):
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         query = read_some(request.query, ("uuid", "loginicon"))
         uuid = required_value(query, "uuid")
-        device = self._core.read_device_code(self.device_code(request, uuid))
+        device = self.device_code(request, uuid)
         told = self._cookies.cursor(request, device.login_id)
 
         def answer(seen: Status) -> Response:
@@ -172,11 +172,12 @@ class WeChat(PublicIdDialect):
             )
             return replace(script(f"window.code={code};{more}"), cookies=cursor)
 
-        return self.held_status(request, uuid, told, self._hold, answer)
+        return self.held_status(device, told, self._hold, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
         query = read_some(request.query, ("ticket", "uuid", "fun"))
-        ticket, uuid = required_value(query, "ticket"), required_value(query, "uuid")
+        ticket = required_value(query, "ticket")
+        device = self.device_code(request, required_value(query, "uuid"))
 
         def answer(redeemed: Redeemed) -> Response:
             drawn = hashlib.sha256(f"wechat {redeemed.login_id}".encode()).digest()
@@ -198,7 +199,7 @@ class WeChat(PublicIdDialect):
                 else replace(made.with_headers(("Location", self.landing)), status=301)
             )
 
-        return self.exchange(request, uuid, ticket.removesuffix(_TICKET), answer)
+        return self.exchange(device, ticket.removesuffix(_TICKET), answer)
 
     def _log_out(self, request: Request, _: str) -> Response:
         check_origin(request, self._core.origin)  # a session is at stake, and it has no ticket

@@ -245,6 +245,7 @@ class WeChatOpen(PublicIdDialect):
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         query = read_some(request.query, ("uuid", "last", "f"))
         uuid, last = required_value(query, "uuid"), query.get("last", "")
+        device = self.device_code(request, uuid)
 
         def answer(seen: Status) -> Response:
             word = _STATES.of(seen)
@@ -252,12 +253,12 @@ class WeChatOpen(PublicIdDialect):
                 request, _AGAIN.get((last, word), word), uuid + seen.ticket if seen.ticket else ""
             )
 
-        return self.held_status(request, uuid, _TOLD.get(last), self._hold, answer)
+        return self.held_status(device, _TOLD.get(last), self._hold, answer)
 
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
         uuid, ticket = _parts(read_some(request.query, ("code",)))
         gone_on = Response(302, (("Location", self.landing), _QUIET, *HEADERS))
-        return self.exchange(request, uuid, ticket, lambda _: gone_on)
+        return self.exchange(self.device_code(request, uuid), ticket, lambda _: gone_on)
 
     def _token(self, request: Request, _: str) -> Exchange[Redeemed] | Response:
         query = read_some(request.query, ("appid", "secret", "code", "grant_type"))
@@ -266,13 +267,11 @@ class WeChatOpen(PublicIdDialect):
         if self._clients(query.get("appid", ""), query.get("secret", "")) is not True:
             return _failed(40125, "invalid appsecret")
         uuid, ticket = _parts(query)
-        if self._core.read_device_code(self.device_code(request, uuid)).client_id != client_id_for(
-            self, query.get("appid", "")
-        ):
+        device = self.device_code(request, uuid)
+        if device.client_id != client_id_for(self, query.get("appid", "")):
             raise NotYours("another application began this login")
         return self.exchange(
-            request,
-            uuid,
+            device,
             ticket,
             lambda _: replace(Response.json(200, {}).with_headers(*HEADERS), tokens_wanted=True),
         )
