@@ -13,7 +13,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 MARKS = ("<!-- drawn from qrlogin/table.py -->", "<!-- end of the drawn part -->")
 
 WIDTH, HEIGHT, BOX = 940, 330, (118, 42)
-PATH_PARAMETERS = {
+POSITIONS = {
     ABSENT: (30, 165),
     State.PENDING: (150, 165),
     State.SCANNED: (390, 165),
@@ -73,7 +73,7 @@ def picture() -> str:
         parts.append(
             f'<text class="{who}" x="{label[0]:.0f}" y="{label[1]:.0f}">{escape(", ".join(events))}</text>'
         )
-    for state, (x, y) in PATH_PARAMETERS.items():
+    for state, (x, y) in POSITIONS.items():
         if state == ABSENT:
             parts.append(f'<circle class="dot" cx="{x}" cy="{y}" r="6"/>')
             continue
@@ -88,7 +88,7 @@ def picture() -> str:
 
 
 def _arrow(source: str, target: str) -> tuple[str, tuple[float, float]]:
-    (x1, y1), (x2, y2) = PATH_PARAMETERS[source], PATH_PARAMETERS[target]
+    (x1, y1), (x2, y2) = POSITIONS[source], POSITIONS[target]
     width, height = (6, 6) if source == ABSENT else (BOX[0] / 2, BOX[1] / 2)
     if y1 == y2 and x1 < x2:  # onward
         start, end = x1 + width, x2 - BOX[0] / 2 - 2

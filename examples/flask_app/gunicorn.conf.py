@@ -14,5 +14,5 @@ control_socket_disable = True  # nobody uses it here, and it takes its time to e
 def on_starting(server: Any) -> None:
     if server.cfg.workers > 1 and (os.environ.get("QRLOGIN_STORE") or "memory") == "memory":
         sys.exit(
-            "CombinedDialect workers need a store that they share: set QRLOGIN_STORE, for example to redis://127.0.0.1:6379/0"
+            "Several workers need a store that they share: set QRLOGIN_STORE, for example to redis://127.0.0.1:6379/0"
         )

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from unicodedata import category
 
-__all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "say", "texts"]
+__all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "texts", "translate"]
 
 ELEMENT: Final = "qr-login-element.js"
 """The module that defines <qr-login>: its file name, inside this package and below a mount."""

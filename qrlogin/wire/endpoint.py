@@ -44,7 +44,7 @@ class Endpoint:
     """Answers HTTP requests for one `QRLogin`, in the native dialect or another.
 
     At most `max_waiting` requests are parked at a time: give half of your server's threads, so that the other half can answer.
-    CombinedDialect endpoints in one process share them: give each the same `WaitSlots(8)`.
+    Several endpoints in one process share them: give each the same `WaitSlots(8)`.
     Beyond that a held status is answered at once and says when to ask again, and a stream is refused. Each stream takes one
     place for its life, which `streaming` sets.
     With `max_waiting=0`, for a server with one thread, no request is held.

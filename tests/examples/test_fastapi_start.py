@@ -112,7 +112,7 @@ async def test_a_site_may_be_called_by_a_number(loop: asyncio.Runner, tmp_path: 
             ).status_code == 400
 
 
-# CombinedDialect workers
+# Several workers
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 
 KEY = bytes(range(32))
-PATH_PARAMETERS = 2  # max_waiting of every endpoint here
+SLOTS = 2  # max_waiting of every endpoint here
 CREDENTIALS = {
     "Bearer phone-of-alice": Person("1", "A•••e"),
     "Bearer phone-of-bob": Person("2", "B•b"),
@@ -71,7 +71,7 @@ class Site:
     clock: Clock
     awaited: bool = False
     store: Any = None
-    places: WaitSlots = field(default_factory=lambda: WaitSlots(PATH_PARAMETERS))
+    places: WaitSlots = field(default_factory=lambda: WaitSlots(SLOTS))
     close_logins: Callable[[], None] = lambda: None
     tasks: Callable[[], int] = lambda: 0
 
@@ -81,7 +81,7 @@ class Site:
 
     def idle(self) -> bool:
         """Whether nobody waits and every place is free: it is given back a moment after its wait is over."""
-        return self.parked() == 0 and len(self.places._free) == PATH_PARAMETERS
+        return self.parked() == 0 and len(self.places._free) == SLOTS
 
     @property
     def url(self) -> str:

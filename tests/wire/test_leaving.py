@@ -212,7 +212,7 @@ def demo_server() -> Iterator[Site]:
                 server.stop(qr.close)
 
 
-PATH_PARAMETERS: dict[str, Callable[[], AbstractContextManager[Site]]] = {
+SERVERS: dict[str, Callable[[], AbstractContextManager[Site]]] = {
     "werkzeug": lambda: threaded(bare_wsgi, werkzeug_server, None),
     "demo": demo_server,
     "bare ASGI": lambda: SITES["bare ASGI"](None),
@@ -223,11 +223,11 @@ PATH_PARAMETERS: dict[str, Callable[[], AbstractContextManager[Site]]] = {
 
 @pytest.mark.parametrize(
     ("server", "kind"),
-    [(server, kind) for server in PATH_PARAMETERS for kind in ("poll", "stream")],
+    [(server, kind) for server in SERVERS for kind in ("poll", "stream")],
 )
 def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
     """Three times as many as there are places, one pair after the other; the wait itself would be far longer."""
-    with PATH_PARAMETERS[server]() as site, Browser(site) as one, Browser(site) as two:
+    with SERVERS[server]() as site, Browser(site) as one, Browser(site) as two:
         site.clock.stop()  # no poll ends because a code rotates
         for desk in (one, two):
             desk.begin()

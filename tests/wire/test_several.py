@@ -1,4 +1,4 @@
-"""CombinedDialect dialects in one place: each path is answered by the dialect that knows it, and in its spelling."""
+"""Several dialects in one place: each path is answered by the dialect that knows it, and in its spelling."""
 
 import asyncio
 import json

@@ -16,7 +16,7 @@ from tests.wire.clock import PATIENCE_SECONDS, eventually
 from tests.wire.mount import KEY, ORIGIN, URI, post
 from tests.wire.mount import read as read_json
 from tests.wire.sites import (
-    PATH_PARAMETERS,
+    SLOTS,
     Application,
     Site,
     awaited,
@@ -243,7 +243,7 @@ def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: 
 
 def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
     with Browser(site) as desk:
-        for _ in range(3 * PATH_PARAMETERS):
+        for _ in range(3 * SLOTS):
             with opened_login(desk):
                 assert site.parked() == 1
             eventually(site.idle)

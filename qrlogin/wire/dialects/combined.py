@@ -1,4 +1,4 @@
-"""CombinedDialect dialects in one place, such as the root of a site, where the clients of each expect it."""
+"""Several dialects in one place, such as the root of a site, where the clients of each expect it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from qrlogin.wire.routes import handles
 
 
 class CombinedDialect(BrowserOnly):
-    """CombinedDialect dialects, mounted as if they were one: the first that knows a path answers it.
+    """Several dialects, mounted as if they were one: the first that knows a path answers it.
 
     Phones hand in the codes of all of them where they hand in all others, at the native dialect, which is mounted by itself.
     Raises `Misconfigured` for that one, for none, and for two of a kind.

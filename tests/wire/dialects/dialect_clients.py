@@ -27,7 +27,7 @@ from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
 from qrlogin.wire.dialects.wechat import WeChat
 from qrlogin.wire.routes import handles
 from tests.wire.mount import ORIGIN
-from tests.wire.sites import PATH_PARAMETERS, Application, _with_session, bare_asgi, bare_wsgi
+from tests.wire.sites import SLOTS, Application, _with_session, bare_asgi, bare_wsgi
 
 TYPED = replace(STANDARD, user_codes=True)
 AT_ONCE = 0.01  # seconds that a poll without news is held, where nothing is to come
@@ -167,7 +167,7 @@ def _doors(core: Core, hold: float) -> Iterable[Dialect]:
 def wsgi(endpoint: Endpoint, application: Application, hold: float = AT_ONCE) -> Any:
     """All dialects at the root; the native one below /qr/, as `bare_wsgi` has it."""
     doors = [
-        Endpoint(endpoint._qr, dialect, max_waiting=PATH_PARAMETERS)
+        Endpoint(endpoint._qr, dialect, max_waiting=SLOTS)
         for dialect in _doors(endpoint._qr.core, hold)
     ]
     native = bare_wsgi(endpoint, application)
@@ -187,7 +187,7 @@ def wsgi(endpoint: Endpoint, application: Application, hold: float = AT_ONCE) ->
 def asgi(endpoint: AsyncEndpoint, application: Application, hold: float = AT_ONCE) -> Any:
     """The same, awaited."""
     doors = [
-        AsyncEndpoint(endpoint._qr, dialect, max_waiting=PATH_PARAMETERS)
+        AsyncEndpoint(endpoint._qr, dialect, max_waiting=SLOTS)
         for dialect in _doors(endpoint._qr.core, hold)
     ]
     native = bare_asgi(endpoint, application)

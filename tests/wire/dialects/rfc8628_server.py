@@ -52,7 +52,7 @@ def registered(client: Client) -> bool:
 
 
 class Server:
-    """One process: an endpoint of the dialect and one for phones. CombinedDialect may share a world's store."""
+    """One process: an endpoint of the dialect and one for phones. Several may share a world's store."""
 
     def __init__(
         self, world: "World", keys: tuple[bytes, ...], policy: Policy, **dialect: Any

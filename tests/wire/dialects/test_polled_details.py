@@ -395,7 +395,7 @@ def test_over_plain_http_on_loopback_no_cookie_is_secure() -> None:
         assert [cookie.secure for cookie in told.cookies] == [False] * 3
 
 
-# CombinedDialect at a time
+# Several at a time
 
 
 @pytest.mark.parametrize("kind", ["taobao", "newlogin", "bilibili"])

@@ -21,7 +21,7 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Endpoint
 from tests.servers import LOOPBACK
 from tests.wire.dialects import dialect_clients
-from tests.wire.sites import KEY, PATH_PARAMETERS, Application, wsgiref_server
+from tests.wire.sites import KEY, SLOTS, Application, wsgiref_server
 
 NEVER = 600  # seconds; longer than any wait
 HOLD = 25.0
@@ -39,7 +39,7 @@ def main(colour: str, origin: str, redis_url: str, prefix: str) -> None:
         asyncio.run(awaited(redis_url, store, options))
         return
     with QRLogin(RedisStore.from_url(redis_url, **store), **options) as qr:
-        app = dialect_clients.wsgi(Endpoint(qr, max_waiting=PATH_PARAMETERS), Application(), HOLD)
+        app = dialect_clients.wsgi(Endpoint(qr, max_waiting=SLOTS), Application(), HOLD)
 
         def signed(environ: Any, start_response: Any) -> Any:
             return app(environ, lambda status, headers: start_response(status, [*headers, PID]))
@@ -54,7 +54,7 @@ def main(colour: str, origin: str, redis_url: str, prefix: str) -> None:
 async def awaited(redis_url: str, store: dict[str, Any], options: dict[str, Any]) -> None:
     async with AsyncQRLogin(AsyncRedisStore.from_url(redis_url, **store), **options) as qr:
         app = dialect_clients.asgi(
-            AsyncEndpoint(qr, max_waiting=PATH_PARAMETERS), Application(), HOLD
+            AsyncEndpoint(qr, max_waiting=SLOTS), Application(), HOLD
         )
 
         async def signed(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
