@@ -155,9 +155,7 @@ def test_a_disconnect_frees_the_wait_slot(kind: str, request: pytest.FixtureRequ
                 Running(DJANGO, start=GUNICORN, QRLOGIN_MAX_WAITING=str(SLOTS))
             )
         stage = Stage(running.origin, OfExamples())
-        late, *desks = (
-            stack.enter_context(stage.browser()).begin() for _ in range(1 + SLOTS)
-        )
+        late, *desks = (stack.enter_context(stage.browser()).begin() for _ in range(1 + SLOTS))
         for _ in range(2):
             with ExitStack() as waits:
                 settle(late, *(waits.enter_context(waiting(desk)) for desk in desks))

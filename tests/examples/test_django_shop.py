@@ -49,8 +49,7 @@ def test_the_diff_of_the_readme(tmp_path: Path) -> None:
             assert "Hello, alice." in desk.visitor.http.get("/").text
         with ExitStack() as stack:
             late, *desks = (
-                stack.enter_context(Desk(Visitor(running.origin))).begin()
-                for _ in range(1 + SLOTS)
+                stack.enter_context(Desk(Visitor(running.origin))).begin() for _ in range(1 + SLOTS)
             )
             waits = [waiting(desk) for desk in desks]
             settle(late, *waits)

@@ -76,9 +76,7 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
         assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
         assert "Hello, alice" in desk.visitor.http.get("/").text
         with ExitStack() as stack:
-            desks = [
-                stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(SLOTS)
-            ]
+            desks = [stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(SLOTS)]
             waits = [waiting(each) for each in desks]
             settle(desk.begin(), *waits)
             process.terminate()

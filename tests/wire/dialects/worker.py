@@ -53,9 +53,7 @@ def main(colour: str, origin: str, redis_url: str, prefix: str) -> None:
 
 async def awaited(redis_url: str, store: dict[str, Any], options: dict[str, Any]) -> None:
     async with AsyncQRLogin(AsyncRedisStore.from_url(redis_url, **store), **options) as qr:
-        app = dialect_clients.asgi(
-            AsyncEndpoint(qr, max_waiting=SLOTS), Application(), HOLD
-        )
+        app = dialect_clients.asgi(AsyncEndpoint(qr, max_waiting=SLOTS), Application(), HOLD)
 
         async def signed(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
             async def sign(message: Any) -> None:
