@@ -500,3 +500,10 @@ def test_a_listener_without_end_still_works_and_ends_by_itself() -> None:
         qr.scan(begun.scan_code, subject=ALICE)
         assert parked.result().state is State.SCANNED
         assert qr.wait(begun.device_code, after=2, timeout=LONG).state is State.SCANNED
+
+
+def test_a_shell_forgets_a_watch_that_has_ended() -> None:
+    """`drain` ends every watch that it knows; one that is kept would be a leak for each wait."""
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+        qr.wait(qr.begin().device_code, timeout=0)
+        assert not qr._watches

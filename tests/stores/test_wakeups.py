@@ -73,6 +73,15 @@ def test_the_timer_is_spread_and_never_longer_than_the_wait() -> None:
     assert len({round(seconds, 4) for seconds in took}) > 5
 
 
+def test_the_timer_does_not_lengthen_a_shorter_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    listeners, asked = Listeners(reread=NEVER), list[float]()
+    with listeners.listen("a") as listener:
+        monkeypatch.setattr(listener, "_flag", threading.Event())
+        monkeypatch.setattr(listener._flag, "wait", asked.append)
+        listener.wait(0.5)
+    assert asked == [0.5]
+
+
 @pytest.mark.parametrize("reread", [0, -1, float("nan")])
 def test_a_timer_that_never_rests_is_refused(reread: float) -> None:
     with pytest.raises(Misconfigured, match="reread must be a number of seconds above 0"):

@@ -24,6 +24,7 @@ from qrlogin.wire import (
     WeChat,
     WeChatOpen,
 )
+from qrlogin.wire.dialects.native import RETRY_CROWDED
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, BOB, CREDENTIAL, KEY, NOON, URI, Colour, get, post, read
@@ -394,3 +395,13 @@ def test_a_server_with_one_thread_holds_nothing_and_goes_on_answering() -> None:
         assert (stream.status, stream.error) == (503, "crowded")
         assert alice.send("confirm").status == 200
         assert desk.get(at_rest).json["state"] == "confirmed"
+
+
+def test_a_draining_process_answers_a_held_status_at_once_and_says_when_to_ask_again() -> None:
+    """Without `retry_after` a browser would ask again at once, and go on until the process ends."""
+    with QRLogin(MemoryStore(), **OPTIONS) as qr:
+        endpoint, begun = Endpoint(qr, max_waiting=8), qr.begin()
+        qr.drain()
+        bearer = ("authorization", f"Bearer {begun.device_code}")
+        request = get(begun.login_id, f"after={begun.version}&wait=25", bearer)
+        assert read(endpoint.browser(request))["retry_after"] == RETRY_CROWDED
