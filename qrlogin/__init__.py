@@ -1,10 +1,12 @@
 """Log a browser in by scanning a QR code with a phone that is already signed in.
 
-    begun = qr.begin()                                   # browser: show the QR code
-    qr.scan(code, subject="42", shown_as="M•••a")        # phone: read it, and ask its user
-    qr.confirm(code, subject="42")                       # phone: the user approves
-    seen = qr.wait(begun.device_code, after=begun.version)
-    login = qr.redeem(begun.device_code, acknowledged=seen.scanned_by.tag)
+One login, with a `QRLogin` that both sides share:
+
+    begun = qr.begin()                                # browser: show the QR code
+    qr.scan(code, subject="42", shown_as="M•••a")     # phone: read it, and ask its user
+    qr.confirm(code, subject="42")                    # phone: the user approves
+    seen = qr.wait(begun.device_code)                 # browser: "continue as M•••a?"
+    qr.redeem(begun.device_code, acknowledged=seen.scanned_by.tag)
 
 `QRLogin` is for code that blocks; `AsyncQRLogin` has the same methods, awaited. `MemoryStore` is
 for one process. For several, take `qrlogin.stores.RedisStore`, or `qrlogin.stores.open_store` with
