@@ -31,7 +31,7 @@ _OP_LENGTHS: Final = range(16, 129)
 _TAG_LENGTHS: Final = range(129)
 
 
-# People
+# The phone's calls
 
 
 def check_person(subject: str, phone: str) -> None:
@@ -135,7 +135,7 @@ def check_sync_callback(callback: C) -> C:
     """
     if iscoroutinefunction(callback):
         raise Misconfigured(
-            "a dialect cannot await this callback: write it with def, and answer from memory"
+            "a dialect cannot await this callback: pass a def function that answers from memory"
         )
     return callback
 

@@ -9,7 +9,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 
 from qrlogin.keys import Key
 
-# In place of secrets and of people
+# Digests and marks, in place of secrets and users
 
 
 def device_digest(key: Key, login_id: str, secret: str) -> str:
