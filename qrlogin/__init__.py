@@ -1,4 +1,27 @@
-"""qrlogin: log a browser in by scanning a QR code with a phone."""
+"""Log a browser in by scanning a QR code with a phone that is already signed in.
+
+One login, with a `QRLogin` that both sides share:
+
+    begun = qr.begin()                                # browser: show the QR code
+    qr.scan(code, subject="42", shown_as="M•••a")     # phone: read it, and ask its user
+    qr.confirm(code, subject="42")                    # phone: the user approves
+    seen = qr.wait(begun.device_code)                 # browser: "continue as M•••a?"
+    qr.redeem(begun.device_code, acknowledged=seen.scanned_by.tag)
+
+`QRLogin` is for code that blocks; `AsyncQRLogin` has the same methods, awaited. `MemoryStore` is
+for one process. For several, take `qrlogin.stores.RedisStore`, or `qrlogin.stores.open_store` with
+an address from your settings.
+
+The other public modules load only when you import them:
+
+    qrlogin.stores          stores, and a test suite for your own
+    qrlogin.wire            JSON over HTTP for any WSGI or ASGI application
+    qrlogin.wire.dialects   the HTTP APIs of other QR logins
+    qrlogin.render          QR codes as SVG, PNG or text
+    qrlogin.browser         the elements <qr-login> and <qr-approve>, and their texts
+    qrlogin.keyfile         a secret key in a file
+    qrlogin.errors          every error, as a tree
+"""
 
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, ScannedBy, Status

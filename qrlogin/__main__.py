@@ -1,4 +1,7 @@
-"""`python -m qrlogin`: demo, phone, keygen. It reads the command line; each command's work is elsewhere."""
+"""`python -m qrlogin`: the commands demo, phone and keygen.
+
+This module reads the command line. The work of each command is elsewhere.
+"""
 
 import argparse
 import re
@@ -6,20 +9,22 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-_DASHED: Final = re.compile(
-    r"-[\w.-]{21,}(==)?", re.ASCII
-)  # one code in 64 begins like an option, and none is so long
+#: A code that begins with a dash, as one in 64 does. No option is as long.
+_DASHED_CODE: Final = re.compile(r"-[\w.-]{21,}(==)?", re.ASCII)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 refused or not working, 2 a command that cannot be meant."""
+    """Run one command and return its exit code.
+
+    The code is 0 if the command did its work, 1 if it was refused or failed, 2 for a command line
+    that is not valid.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(
-                errors="replace"
-            )  # names and marks that a narrow encoding cannot spell
+            # A terminal with a narrow encoding cannot spell every name and mark.
+            stream.reconfigure(errors="replace")
     words = sys.argv[1:] if argv is None else list(argv)
-    codes = [word for word in words if _DASHED.fullmatch(word)]
+    codes = [word for word in words if _DASHED_CODE.fullmatch(word)]
     if codes and words[0] == "phone" and "--" not in words:
         words = [*(word for word in words if word not in codes), "--", *codes]
     parsed = _parser().parse_args(words)
@@ -44,9 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="a login page and phones to play with, on this machine")
+    demo = commands.add_parser("demo", help="serve a login page and simulated phones to try out")
     demo.add_argument(
-        "--port", type=_port, help="listen here (default: 8000, or the next free one)"
+        "--port", type=_port, help="the port to listen on (default: 8000, or the next free one)"
     )
     demo.add_argument(
         "--store",
@@ -58,55 +63,60 @@ def _parser() -> argparse.ArgumentParser:
         "--lifetime",
         type=int,
         metavar="SECONDS",
-        help="of a login: 1 to 600 (default: 120, or the dialect's)",
+        help="how long a login lives: 1 to 600 (default: 120, or the dialect's)",
     )
     demo.add_argument(
         "--dialects",
         default="",
         metavar="all|NAMES",
-        help="speak these beside the native one: wechat,rfc8628,…",
+        help="serve these dialects beside the native one: wechat,rfc8628,…",
     )
     demo.add_argument(
         "--key",
-        help="sign with it, as several demos on one Redis must; or set QRLOGIN_DEMO_KEY, which ps cannot see",
+        help="the secret key; several demos on one Redis need the same. "
+        "Or set QRLOGIN_DEMO_KEY, which ps cannot see",
     )
     demo.add_argument(
         "--origin",
         metavar="URL",
-        help="the address that people see, if another one leads here (default: its own)",
+        help="the address that users see, if it is not the demo's own, as behind a proxy",
     )
     demo.add_argument(
         "--lan",
         action="store_true",
-        help="let a real phone in your network reach it: unencrypted, for a try only",
+        help="let a real phone in your network connect: not encrypted, for trials only",
     )
     demo.add_argument(
         "--log",
         action="store_true",
-        help="one line for each request on stderr; no line holds a code",
+        help="write one line for each request to stderr; no line holds a code",
     )
     demo.add_argument(
         "--self-check",
         action="store_true",
-        help="play both sides, say what works, and end: 0 if everything does",
+        help="play both sides, report what works, and exit: with 0 if everything does",
     )
 
-    phone = commands.add_parser("phone", help="a phone in this terminal, for the demo's people")
+    phone = commands.add_parser("phone", help="act as a phone of one of the demo's users")
     phone.add_argument(
         "--server", metavar="URL", help="where the demo runs (default: where TEXT leads)"
     )
     phone.add_argument(
-        "--as", dest="name", required=True, metavar="NAME", help="whose phone it is: alice or bob"
+        "--as",
+        dest="name",
+        required=True,
+        metavar="NAME",
+        help="the user whose phone it is: alice or bob",
     )
     phone.add_argument(
         "act",
         choices=("scan", "confirm", "deny", "release", "approve"),
-        help="approve is scan, then confirm; deny scans, too",
+        help="approve is scan, then confirm; deny scans first, too",
     )
     phone.add_argument(
         "text",
         metavar="TEXT",
-        help="what a QR code of any dialect says, the code alone, or the code to type",
+        help="the text of a QR code of any dialect, the code alone, or the code to type",
     )
 
     commands.add_parser("keygen", help="print a new secret key")

@@ -1,7 +1,8 @@
 """What the application receives: frozen values, with durations in whole seconds.
 
-What may be shown is shown in `repr`; codes and people are not. An answer that holds a code refuses to be pickled, so that
-no secret drifts into a cache, a queue or a crash report. This module knows no store, no clock and no HTTP.
+A `repr` shows what may be logged: it leaves out codes and users. A value that holds a code cannot
+be pickled, so no secret drifts into a cache, a queue or a crash report. This module knows no
+store, no clock and no HTTP.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Literal, NoReturn
 from qrlogin.table import State
 
 EventName = Literal["begun", "scanned", "released", "confirmed", "denied", "cancelled", "redeemed"]
+"""The changes of a login that an `Event` can report."""
 
 
 class _HoldsCodes:
@@ -18,104 +20,182 @@ class _HoldsCodes:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} holds codes and is not pickled: keep login_id, and the device_code in its cookie"
+            f"{type(self).__name__} holds codes and cannot be pickled: "
+            "keep its login_id, and the device_code in the browser's cookie"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Begun(_HoldsCodes):
-    """A new login. Show the picture of `verification_uri_complete`; keep `device_code` where only this browser has it."""
+    """A new login.
 
-    login_id: str  # public; opens nothing
-    device_code: str = field(
-        repr=False
-    )  # the browser's secret: HttpOnly cookie or a CLI's memory; never in a URL or a picture
-    scan_code: str = field(
-        repr=False
-    )  # what the QR code carries; good for scanning only, and only for a few seconds
+    Show `verification_uri_complete` as a QR code. Give `device_code` to this browser only.
+    """
+
+    login_id: str
+    """The public name of the login. It grants nothing."""
+
+    device_code: str = field(repr=False)
+    """The browser's secret. Never put it into a URL or a picture.
+
+    Keep it in an HttpOnly cookie, or in the memory of a command-line client.
+    """
+
+    scan_code: str = field(repr=False)
+    """The code in the QR code. A phone can scan with it, and nothing else, for a few seconds.
+
+    The fixed code of a dialect lasts as long as its login.
+    """
+
     verification_uri: str
-    verification_uri_complete: str = field(
-        repr=False
-    )  # the QR code's text: verification_uri/scan_code (RFC 8628 3.3.1)
-    version: int  # the cursor for wait(after=...)
-    expires_in: int  # seconds until nobody can scan it any more
-    rotates_in: int  # seconds until status or wait bring the next scan_code
+    """The address of the page that opens on the phone, without a code."""
+
+    verification_uri_complete: str = field(repr=False)
+    """The text of the QR code: `verification_uri`/`scan_code` (RFC 8628 section 3.3.1)."""
+
+    version: int
+    """The version of the login, for `wait(after=...)`."""
+
+    expires_in: int
+    """Seconds until the login can no longer be scanned."""
+
+    rotates_in: int
+    """Seconds until `status` or `wait` returns the next scan code; 0 if it does not rotate."""
+
     state: State = State.PENDING
-    user_code: str = field(
-        default="", repr=False
-    )  # XXXX-XXXX, for people who type; "" unless it was asked for
+    """The state of the login."""
+
+    user_code: str = field(default="", repr=False)
+    """The code to type, XXXX-XXXX; "" unless `begin(user_code=True)` asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedBy:
-    """Who scanned, for the browser's question "continue as …?", and the proof that this very person was shown."""
+    """The user who scanned, for the browser's question "continue as …?"."""
 
     shown_as: str = field(repr=False)
-    tag: str = field(repr=False)  # give it to redeem(acknowledged=...)
+    """The name to show, as `scan(shown_as=...)` gave it; "" for a user without a name."""
+
+    tag: str = field(repr=False)
+    """Proves which user the browser showed. Pass it to `redeem(acknowledged=...)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status(_HoldsCodes):
-    """Where a login stands. What follows `expires_in` is for its browser only; a phone is never told them."""
+    """The state of a login. A phone gets the first four fields; the rest are for the browser."""
 
     login_id: str
+    """The public name of the login. It grants nothing."""
+
     state: State
-    version: int  # changes whenever the state does; compare for equality, never for order
-    expires_in: int  # seconds until this state dies; never 0 while it lives
-    scan_code: str = field(default="", repr=False)  # while pending
-    verification_uri_complete: str = field(default="", repr=False)  # while pending
-    rotates_in: int = 0  # while pending
-    scanned_by: ScannedBy | None = None  # once scanned
-    ticket: str = field(
-        default="", repr=False
-    )  # once confirmed, if the browser is not asked: for the redirect of a dialect
+    """The state of the login, by the store's clock."""
+
+    version: int
+    """Changes whenever the state does. Compare it for equality, not for order."""
+
+    expires_in: int
+    """Seconds until this state expires; at least 1 until then, 0 for a state that has ended."""
+
+    scan_code: str = field(default="", repr=False)
+    """The current scan code while the login is pending; else "", as for a fixed code."""
+
+    verification_uri_complete: str = field(default="", repr=False)
+    """The text of the QR code, with `scan_code` in it; "" whenever that is."""
+
+    rotates_in: int = 0
+    """Seconds until the next scan code; 0 when `scan_code` is ""."""
+
+    scanned_by: ScannedBy | None = None
+    """The user who scanned; None before the scan, and after a denial or a cancellation."""
+
+    ticket: str = field(default="", repr=False)
+    """For the redirect of a dialect that does not ask the browser; "" until it is confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What the phone's owner must see before confirming: which browser asks, and how long ago it began (RFC 10027 M14)."""
+    """What the phone shows before the user confirms: which browser asks, and since when.
+
+    RFC 10027 M14.
+    """
 
     login_id: str
+    """The public name of the login. It grants nothing."""
+
     state: State
+    """The state of the login. After a repeated scan it may be confirmed already."""
+
     context: Mapping[str, str]
-    begun_ago: int  # seconds
-    expires_in: int  # seconds left to decide
+    """The facts about the browser, as `begin(context=...)` gave them."""
+
+    begun_ago: int
+    """Seconds since the login began."""
+
+    expires_in: int
+    """Seconds left to decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """The login is over and this is its yield, handed out once. Start the application's own session for `subject`, afresh."""
+    """The result of a login, returned once. Start a new session for `subject`."""
 
     login_id: str
+    """The public name of the login. It grants nothing."""
+
     subject: str = field(repr=False)
+    """The application's own id of the user who approved."""
+
     shown_as: str = field(repr=False)
+    """The name of that user, as the browser showed it."""
+
     context: Mapping[str, str] = field(repr=False)
-    redeemed_at_ms: int  # by the store's clock
-    replayed: bool = (
-        False  # the same op again: give the same answer, do not count it as another login
-    )
+    """The facts about the browser, as `begin(context=...)` gave them."""
+
+    redeemed_at_ms: int
+    """When the login was redeemed, by the store's clock, in milliseconds since 1970."""
+
+    replayed: bool = False
+    """Whether this repeats an earlier result, for the same `op`.
+
+    Give the same answer again, and do not count another login.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A login changed, and who changed it: one for each change, for notices, an audit trail, and sessions that have to be ended.
+    """A change of a login, and who made it: for notices, an audit trail, and ending sessions.
 
-    `login_id` and `version` name it: of one login's versions each is told at most once, unless the store forgets what it has
-    answered, as Redis may when a master dies; `at_ms` then differs. That a login expires is no change and no event: it is what
-    the clock says of one that went no further.
+    `login_id` and `version` identify the change. Each version of a login is reported at most once,
+    unless the store forgets what it has answered, as Redis may when a master dies; `at_ms` then
+    differs. Expiry is computed from the clock: it writes nothing and causes no event.
     """
 
     name: EventName
-    login_id: str  # public; opens nothing. Keep it in the session that you start, and you can end that session by it
+    """What happened."""
+
+    login_id: str
+    """The public name of the login. It grants nothing.
+
+    Keep it in the session that you start, and you can end that session by it.
+    """
+
     version: int
-    at_ms: int  # when it happened, by the store's clock, in milliseconds since 1970
-    subject: str = field(
-        default="", repr=False
-    )  # whose phone did it; of `redeemed`, who is logged in; "": the browser did it
-    phone: str = field(
-        default="", repr=False
-    )  # as the phone's call named it; "" in what the browser did
-    shown_as: str = field(default="", repr=False)  # how that person was shown to the browser
-    context: Mapping[str, str] = field(
-        default_factory=dict, repr=False
-    )  # the browser's, if its seal holds
+    """The version of the login after the change."""
+
+    at_ms: int
+    """When it happened, by the store's clock, in milliseconds since 1970."""
+
+    subject: str = field(default="", repr=False)
+    """The user whose phone made the change; for `redeemed`, the user who is logged in.
+
+    "" for the browser's other changes.
+    """
+
+    phone: str = field(default="", repr=False)
+    """The phone, as the application's call named it; "" for the browser's changes."""
+
+    shown_as: str = field(default="", repr=False)
+    """The name of that user, as the browser was shown it; "" if its seal does not match."""
+
+    context: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The facts about the browser; empty if their seal does not match."""

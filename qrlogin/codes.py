@@ -1,17 +1,17 @@
-"""Codes and seals: what is minted, how it is spelled, and what proves it genuine.
+"""The codes of one application: how each is made, spelled and read.
 
     device_code   only the browser has it: to watch, cancel and redeem
-    scan_code     what a phone hands in; it may only be scanned. It comes in three forms:
-        rotating    the usual one: signed, with a deadline of its own, and a new one every few seconds without a write
-        fixed       16 bytes with a tag inside, for dialects whose public id must look like theirs; lives as long as its login
-        user_code   eight letters to type, XXXX-XXXX, for people without a camera (RFC 8628 section 6.1); carries no signature
-    claim         ties confirm, deny and release to the account that scanned
-    ticket        what a redirect of a script dialect carries: worthless without the browser's device_code
-    seals         begin_seal, name_seal, scanner, approval: a writer of the store can forge none of them
+    scan_code     what a phone hands in. It takes one of three forms:
+        rotating    the usual one: signed, with a deadline of its own. A new one every few seconds
+                    needs no write
+        fixed       16 bytes with a tag inside, for dialects whose public id must look like theirs.
+                    It lives as long as its login
+        typed       the user_code: eight letters, XXXX-XXXX, for users without a camera
+                    (RFC 8628 section 6.1). It carries no signature
 
-All of them are MACs by itsdangerous (HMAC-SHA-256, a salt for each purpose and audience) over length-prefixed parts. What is
-signed is accepted in one spelling only: its signature is computed again and compared as text. Length and form come before
-cryptography, cryptography before the store. This module reads no clock and knows no state.
+A signed code is accepted in one spelling only: its signature is computed again and compared as
+text. Length and form are checked before cryptography, and cryptography before the store. This
+module reads no clock and knows no state.
 """
 
 import base64
@@ -23,14 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
 
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from qrlogin.addresses import parse_page_address
+from qrlogin.addresses import MAX_ADDRESS_LENGTH, code_in_address, parse_page_address
 from qrlogin.errors import InvalidCode, Misconfigured
-from qrlogin.keys import NEW_KEY_HINT, Key, bytes_of_key, equal_in_constant_time
-from qrlogin.seals import device_digest, shortened
+from qrlogin.keys import Key, equal_in_constant_time, key_ring
+from qrlogin.seals import device_digest, name_record_id
 
 MAX_CODE_LENGTH: Final = 512  # characters of a code, without the address before it
 
@@ -40,74 +39,108 @@ _MS = r"(0|[1-9][0-9]{0,14})"
 _DEVICE_CODE = re.compile(
     rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}"
 )
-_SCAN_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
-_FIXED = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9_-]{22}==")
-_RANDOM_BYTES: Final = 10  # of the 16 of a fixed code; the others are its tag
+_ROTATING_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
 
-#: The letters of a user_code: no vowels, so no words; and nothing that looks like another of them (RFC 8628 section 6.1).
+_FIXED_CODE = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9_-]{22}==")
+_FIXED_CODE_BYTES: Final = 16
+_FIXED_RANDOM_BYTES: Final = 10  # the others are the tag
+
 USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
+"""The letters of a user_code: no vowels, so no words, and no two that look alike (RFC 8628 6.1)."""
+
 _USER_CODE_LENGTH: Final = 8
 _LOOK_ALIKES: Final = str.maketrans("0O1I2568UY", "QQLLZSGBVV")
-#: Where an address carries a code that is not its last part: the clients of the dialects put it there.
-_PARAMETERS: Final = ("user_code", "uuid", "lgToken", "qrcode_key", "k")
-_MAX_TYPED: Final = 40  # characters that a person may spend on eight letters
-_MAX_ADDRESS: Final = 2000
-_SYMBOLOGY: Final = re.compile(
-    r"\]Q[0-9]"
-)  # how some scanners say that it was a QR code (ISO/IEC 15424)
-_SCHEME_AND_HOST: Final = re.compile(r"https?://[a-z0-9.:\[\]-]*", re.ASCII | re.IGNORECASE)
+_MAX_TYPED_LENGTH: Final = 40  # characters in which a user may type the eight letters
 
-#: What may stand in the flags of a device_code.
-COLLECTED: Final = "c"  # handed out without a question to the browser
-FIXED: Final = "f"  # its scan code does not rotate
+COLLECTED: Final = "c"
+"""In the flags of a device_code: the login is redeemed without a question to the browser."""
+
+FIXED: Final = "f"
+"""In the flags of a device_code: the scan code does not rotate."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
-    """A genuine device_code, read. `key` is the one that it was signed with; its login lives and dies under it."""
+    """What a genuine device_code says."""
 
     login_id: str
+    """The login that it belongs to."""
+
     secret: str = field(repr=False)
+    """256 random bits that only the browser has."""
+
     begun_at: int
-    redeem_by: int  # signed: the record's deadlines are not, so this one bounds them all
+    """When the login began, by the store's clock, in milliseconds since 1970."""
+
+    redeem_by: int
+    """The end of the login, in milliseconds since 1970.
+
+    It is signed, and the deadlines in the record are not, so it limits them all.
+    """
+
     client_id: str
+    """The client that began the login, in a dialect that knows clients; else ""."""
+
     flags: str
+    """`COLLECTED`, `FIXED`, both, or ""."""
+
     key: Key = field(repr=False)
+    """The key that signed it. The login uses this key until it ends."""
 
     @property
     def digest(self) -> str:
-        """What the store keeps in the secret's place."""
+        """What the store keeps in place of the secret."""
         return device_digest(self.key, self.login_id, self.secret)
 
 
 @dataclass(frozen=True, slots=True)
 class ScanCode:
-    """A scan_code, read. After `until` it can no longer scan; it still names its login to confirm, deny and release."""
+    """What a scan_code says. A typed one says it under each key, and only the store knows more."""
 
-    login_id: str  # of a user_code: the id of the record that names its login
+    login_id: str
+    """The login that it leads to; for a typed code, the id of the record that names the login."""
+
     key: Key = field(repr=False)
-    deadline_ms: int | None = None  # None: as long as its login
-    guessed: bool = (
-        False  # a user_code: nothing but its being known to the store says that it is genuine
-    )
+    """The key that signed it; for a typed code, the key to try."""
+
+    deadline_ms: int | None = None
+    """When it can no longer be scanned, in milliseconds since 1970; None: as long as its login.
+
+    It may confirm, deny and release after that.
+    """
+
+    guessed: bool = False
+    """Whether it is a typed code: it is genuine only if the store knows it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
-    """A new login_id, which no other login ever had or will have, and the codes that lead to it."""
+class NewCodes:
+    """A new login_id, which no other login ever has, and the codes that lead to it."""
 
     login_id: str
+    """The id of the new login."""
+
     fixed: str = field(default="", repr=False)
+    """Its fixed code, as 32 hexadecimal digits; "" without one."""
+
     user_code: str = field(default="", repr=False)
-    named_at: str = (
-        ""  # where the letters of the user_code lead: the id of the record that names the login
-    )
+    """Its code to type, XXXX-XXXX; "" without one."""
+
+    name_record_id: str = ""
+    """The id of the record that the user_code leads to, which names the login; "" without one."""
 
 
 class Codes:
-    """Mints and reads the codes of one application: its key ring, its audience and the address in its QR codes.
+    """Makes and reads the codes of one application.
 
-    The first of `secret_keys` signs, all of them verify. Raises `Misconfigured` for weak keys and unsafe addresses.
+    It holds the application's key ring, its audience, and the address in its QR codes.
+
+    :param secret_keys: the key ring: the first key signs, all of them verify.
+    :param verification_uri: the page that opens when a camera reads the QR code.
+    :param audience: keeps applications with the same keys apart; None is the page's host.
+    :param plain_http: whether the page may be http outside loopback.
+
+    Raises `Misconfigured` for a weak key, an address that is not safe, or an invalid audience.
     """
 
     def __init__(
@@ -120,29 +153,50 @@ class Codes:
     ) -> None:
         if not isinstance(verification_uri, str):
             raise Misconfigured(
-                "verification_uri is missing: give the full address of your page, such as https://example.com/qr"
+                "verification_uri is missing: "
+                "give the full address of your page, such as https://example.com/qr"
             )
         self.origin, host, path = parse_page_address(verification_uri.rstrip("/"), plain_http)
         self.verification_uri = self.origin + path
-        audience = host if audience is None else audience
-        if not re.fullmatch(r"[A-Za-z0-9_.:\[\]-]{1,200}", audience):
-            raise Misconfigured(
-                "audience must be 1 to 200 letters, digits or ._:- such as a host name"
-            )
-        if isinstance(secret_keys, str | bytes) or not secret_keys:
-            raise Misconfigured(
-                f"secret_keys must be a list of keys, the signing one first. {NEW_KEY_HINT}"
-            )
-        self._keys = tuple(Key(bytes_of_key(key), audience) for key in secret_keys)
+        self._keys = key_ring(secret_keys, host if audience is None else audience)
 
     @property
     def signing_key(self) -> Key:
+        """The key for new logins."""
         return self._keys[0]
 
-    # The browser's
+    def new_codes(self, *, fixed: bool, typed: bool) -> NewCodes:
+        """Draw a new login_id and, if asked for, its fixed or typed code.
+
+        The login_id is random, or follows from the random bytes of a fixed code. It never depends
+        on typed letters, because those repeat.
+        """
+        if fixed:
+            return self._new_fixed()
+        if typed:
+            return self._new_typed()
+        return NewCodes(new_login_id())
+
+    def read_scan_code(self, text: str) -> tuple[ScanCode, ...]:
+        """Read a scan_code of any form, as a camera read it or a user typed it.
+
+        The text is an address or the code alone. A signed code has one reading. A typed code does
+        not show its key, so it has one reading for each of `secret_keys`, the signing one first.
+        Raises `InvalidCode`.
+        """
+        if not isinstance(text, str) or len(text) > MAX_ADDRESS_LENGTH:
+            raise InvalidCode("this does not have the form of a scan_code: it is something else")
+        found = code_in_address(text, self.verification_uri)
+        if _FIXED_CODE.fullmatch(found.text):
+            return (self.read_fixed(found.text),)
+        if found.may_be_typed and (letters := _letters(found.text)):
+            return self._readings_of_typed(letters)
+        return (self._read_rotating(found.text if found.may_rotate else ""),)
+
+    # device_code
 
     def device_code(self, device: DeviceCode) -> str:
-        """`device` spelled, and signed with its key."""
+        """Spell `device`, signed with its key."""
         client_id = base64_encode(device.client_id).decode()
         parts = (
             device.login_id,
@@ -155,8 +209,8 @@ class Codes:
         return ".".join((*parts, device.key.mac("device_code", *parts)))
 
     def read_device_code(self, text: str) -> DeviceCode:
-        """Raises `InvalidCode`, without a glance at any store, for all that this application did not sign itself."""
-        parts, key = self._read(text, _DEVICE_CODE, "device_code")
+        """Read a device_code. Raises `InvalidCode`, without the store, if it is not genuine."""
+        parts, key = self._read_signed(text, _DEVICE_CODE, "device_code")
         login_id, secret, begun_at, redeem_by, client_id, flags = parts
         return DeviceCode(
             login_id,
@@ -168,116 +222,89 @@ class Codes:
             key,
         )
 
-    # The phone's
+    # Rotating scan codes
 
-    def mint(self, key: Key, *, fixed: bool, typed: bool) -> Minted:
-        """A new login_id: random, or what the random bytes of a fixed code lead to. It never depends on letters, which repeat."""
-        if fixed:
-            drawn = secrets.token_bytes(_RANDOM_BYTES)
-            code = drawn + _tag(key, drawn)
-            return Minted(_id_of_fixed(code), fixed=code.hex())
-        if typed:
-            letters = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
-            user_code = f"{letters[:4]}-{letters[4:]}"
-            return Minted(new_login_id(), user_code=user_code, named_at=_id_of_typed(key, letters))
-        return Minted(new_login_id())
+    def rotating_code(self, key: Key, login_id: str, deadline_ms: int) -> str:
+        """Spell the rotating code of a login that can be scanned before this instant.
 
-    def scan_code(self, key: Key, login_id: str, until: int) -> str:
-        parts = (login_id, str(until))
+        :param key: the login's key.
+        :param login_id: the login.
+        :param deadline_ms: the end of this code, in milliseconds since 1970.
+        """
+        parts = (login_id, str(deadline_ms))
         return ".".join((*parts, key.mac("scan_code", *parts)))
 
-    def read_scan_code(self, text: str) -> tuple[ScanCode, ...]:
-        """The code as the camera read it or a person typed it: an address, or the code alone.
+    def _read_rotating(self, text: str) -> ScanCode:
+        (login_id, deadline_ms), key = self._read_signed(text, _ROTATING_CODE, "scan_code")
+        return ScanCode(login_id, key, int(deadline_ms))
 
-        One, if it is signed. A user_code says nothing of its key, so it is read once for each of `secret_keys`, the signing
-        one first. Raises `InvalidCode`.
-        """
-        if not isinstance(text, str) or len(text) > _MAX_ADDRESS:
-            raise InvalidCode("this is not the form of a scan_code: it is something else")
-        bare = self._bare(_unwrapped(text))
-        if _FIXED.fullmatch(bare):
-            return (self.read_fixed(bare),)
-        if letters := _letters(bare):
-            return tuple(
-                ScanCode(_id_of_typed(key, letters), key, guessed=True) for key in self._keys
-            )
-        (login_id, until), key = self._read(bare, _SCAN_CODE, "scan_code")
-        return (ScanCode(login_id, key, int(until)),)
+    # Fixed scan codes
 
-    def _bare(self, text: str) -> str:
-        """The code in an address. Only a fixed one proves itself, so the others are taken from our own addresses alone: nobody's
-        link is to be mistaken for a login, or for a guess at one.
-
-        Behind a code of our own address there may be what servers and cameras append: one slash, a
-        fragment, and parameters that name no code.
-        """
-        if not text.startswith(("https://", "http://")):
-            return text
-        try:
-            parts = urlsplit(text)
-            named = [
-                (name, value)
-                for name, value in parse_qsl(parts.query, errors="strict")
-                if name in _PARAMETERS
-            ]
-        except (ValueError, UnicodeDecodeError):
-            return ""
-        page = text.partition("#")[0].partition("?")[0]
-        own = page.removeprefix(f"{self.verification_uri}/")
-        if own != page and not named and "/" not in (code := own.removesuffix("/")):
-            return code  # what lies further below may be a dialect's, as it is when our address is the whole site
-        found = named if parts.query else [("", parts.path.rpartition("/")[2])]
-        if len(found) != 1:
-            return ""
-        ((name, code),) = found
-        typed = name == "user_code" and page.rstrip("/") == self.verification_uri and _letters(code)
-        return code if _FIXED.fullmatch(code) or typed else ""
+    def _new_fixed(self) -> NewCodes:
+        drawn = secrets.token_bytes(_FIXED_RANDOM_BYTES)
+        code = drawn + _fixed_tag(self.signing_key, drawn)
+        return NewCodes(_login_id_of_fixed(code), fixed=code.hex())
 
     def read_fixed(self, text: str) -> ScanCode:
-        """A fixed code alone, in either of its spellings. Raises `InvalidCode`."""
-        if not _FIXED.fullmatch(text):
+        """Read a fixed code without an address, in either spelling. Raises `InvalidCode`."""
+        if not _FIXED_CODE.fullmatch(text):
             raise InvalidCode(
-                "this is not the form of a fixed code: it was cut short, or is something else"
+                "this does not have the form of a fixed code: it was cut short or is something else"
             )
         code = bytes.fromhex(text) if len(text) == 32 else base64.urlsafe_b64decode(text)
-        if text in (
-            code.hex(),
-            fixed_as_base64(code.hex()),
-        ):  # the last letter has four spellings, and one is ours
-            drawn, tag = code[:_RANDOM_BYTES], code[_RANDOM_BYTES:]
+        # The last letter of base64 can be spelled in sixteen ways, and only one is ours.
+        if text in (code.hex(), fixed_as_base64(code.hex())):
+            drawn, tag = code[:_FIXED_RANDOM_BYTES], code[_FIXED_RANDOM_BYTES:]
             for key in self._keys:
-                if hmac.compare_digest(_tag(key, drawn), tag):
-                    return ScanCode(_id_of_fixed(code), key)
+                if hmac.compare_digest(_fixed_tag(key, drawn), tag):
+                    return ScanCode(_login_id_of_fixed(code), key)
         raise InvalidCode(
-            "this code was not made by this application: it was altered, or its key has left secret_keys"
+            "this application did not make this code: "
+            "it was altered, or its key is no longer in secret_keys"
         )
 
-    def _read(self, text: object, form: re.Pattern[str], purpose: str) -> tuple[Sequence[str], Key]:
-        if (
-            not isinstance(text, str)
-            or len(text) > MAX_CODE_LENGTH
-            or not (found := form.fullmatch(text))
-        ):
+    # Typed scan codes
+
+    def _new_typed(self) -> NewCodes:
+        letters = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
+        return NewCodes(
+            new_login_id(),
+            user_code=f"{letters[:4]}-{letters[4:]}",
+            name_record_id=name_record_id(self.signing_key, letters),
+        )
+
+    def _readings_of_typed(self, letters: str) -> tuple[ScanCode, ...]:
+        return tuple(
+            ScanCode(name_record_id(key, letters), key, guessed=True) for key in self._keys
+        )
+
+    # What the signed forms have in common
+
+    def _read_signed(
+        self, text: object, form: re.Pattern[str], purpose: str
+    ) -> tuple[Sequence[str], Key]:
+        """The signed parts, and the key that signed them. Raises `InvalidCode`."""
+        text = text if isinstance(text, str) and len(text) <= MAX_CODE_LENGTH else ""
+        if not (match := form.fullmatch(text)):
             raise InvalidCode(
-                f"this is not the form of a {purpose}: it was cut short, mistyped, or is something else"
+                f"this does not have the form of a {purpose}: "
+                "it was cut short, mistyped, or is something else"
             )
-        *parts, signature = found.groups()
+        *parts, signature = match.groups()
         for key in self._keys:
             if equal_in_constant_time(key.mac(purpose, *parts), signature):
                 return parts, key
         raise InvalidCode(
-            f"this {purpose} was not signed by this application: it was altered, "
-            "or its key has left secret_keys, or its audience is another"
+            f"this application did not sign this {purpose}: it was altered, "
+            "or its key is no longer in secret_keys, or it is for another audience"
         )
 
 
-def fixed_as_base64(code: str) -> str:
-    """A fixed code, respelled from 32 hexadecimal digits to base64url with its padding."""
-    return base64.urlsafe_b64encode(bytes.fromhex(code)).decode()
+# Random texts
 
 
 def new_login_id() -> str:
-    """128 random bits, public and powerless."""
+    """128 random bits. A login_id is public and grants nothing."""
     return secrets.token_urlsafe(16)
 
 
@@ -287,47 +314,41 @@ def new_secret() -> str:
 
 
 def new_mark() -> str:
-    """96 random bits that tell one call from another."""
+    """96 random bits that tell a resent command from another caller's command."""
     return secrets.token_urlsafe(12)
 
 
-def _tag(key: Key, drawn: bytes) -> bytes:
-    return base64_decode(key.mac("fixed", drawn.hex()))[: 16 - _RANDOM_BYTES]
+# The bytes of a fixed code
 
 
-def _id_of_fixed(code: bytes) -> str:
+def fixed_as_base64(code: str) -> str:
+    """Respell a fixed code of 32 hexadecimal digits as base64url with padding."""
+    return base64.urlsafe_b64encode(bytes.fromhex(code)).decode()
+
+
+def _fixed_tag(key: Key, drawn: bytes) -> bytes:
+    tag_bytes = _FIXED_CODE_BYTES - _FIXED_RANDOM_BYTES
+    return base64_decode(key.mac("fixed", drawn.hex()))[:tag_bytes]
+
+
+def _login_id_of_fixed(code: bytes) -> str:
+    """A digest, so that a login_id in a log does not show the code in the picture."""
     return base64_encode(sha256(b"qrlogin/fixed/v1" + code).digest()[:16]).decode()
 
 
-def _id_of_typed(key: Key, letters: str) -> str:
-    return shortened(key.mac("typed", letters))
-
-
-def _unwrapped(text: str) -> str:
-    """An address without what a scanner put around it, its scheme and host spelled as a browser
-    spells them. What is no address stays as it is: a code alone has one spelling.
-    """
-    address = _stripped(text)
-    if _SYMBOLOGY.match(address):
-        address = _stripped(address[3:])
-    start = _SCHEME_AND_HOST.match(address)
-    return start[0].lower() + address[start.end() :] if start else text
-
-
-def _stripped(text: str) -> str:
-    """Without the blanks, controls and invisible signs at both ends."""
-    shown = [at for at, sign in enumerate(text) if unicodedata.category(sign)[0] not in "ZC"]
-    return text[shown[0] : shown[-1] + 1] if shown else ""
+# The letters of a typed code
 
 
 def _letters(text: str) -> str:
-    """The eight letters of a user_code, however somebody typed them; "" if it is none.
+    """The eight letters of a user_code, in whatever way they were typed; "" for any other text.
 
-    Case, punctuation, spaces and what is invisible do not matter, nor does the width of the letters (an input method for
-    Chinese), and what looks like one of ours is taken for it: RFC 8628 section 6.1.
+    Case, punctuation, blanks, invisible signs and the width of the letters (an input method for
+    Chinese) do not matter. A sign that looks like one of our letters is read as that letter
+    (RFC 8628 section 6.1).
     """
-    if len(text) > _MAX_TYPED:
+    if len(text) > _MAX_TYPED_LENGTH:
         return ""
     folded = unicodedata.normalize("NFKC", text).upper().translate(_LOOK_ALIKES)
-    kept = "".join(c for c in folded if unicodedata.category(c)[0] not in "PZC")
-    return kept if len(kept) == _USER_CODE_LENGTH and set(kept) <= set(USER_CODE_LETTERS) else ""
+    kept = "".join(sign for sign in folded if unicodedata.category(sign)[0] not in "PZC")
+    is_code = len(kept) == _USER_CODE_LENGTH and set(kept) <= set(USER_CODE_LETTERS)
+    return kept if is_code else ""

@@ -138,7 +138,7 @@ class Core:
         key = self._codes.signing_key
 
         def draw(left: int) -> Operation[Begun]:
-            minted = self._codes.mint(key, fixed=fixed, typed=user_code)
+            minted = self._codes.new_codes(fixed=fixed, typed=user_code)
             secret, login_id = codes.new_secret(), minted.login_id
             digest = seals.device_digest(key, login_id, secret)
             ttl = seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND
@@ -189,9 +189,11 @@ class Core:
                 return beginning
             names = {
                 "names": login_id,
-                "name_seal": seals.name_seal(key, minted.named_at, login_id),
+                "name_seal": seals.name_seal(key, minted.name_record_id, login_id),
             }
-            naming = Command(minted.named_at, NAME, codes.new_mark(), names, ttl_ms=ttl * 1000)
+            naming = Command(
+                minted.name_record_id, NAME, codes.new_mark(), names, ttl_ms=ttl * 1000
+            )
 
             def named(reply: Reply) -> Operation[Begun] | None:
                 if reply.verdict in SUCCEEDED:
@@ -344,7 +346,7 @@ class Core:
                 "claim": claim,
                 "shown_as": shown_as,
                 "scanner_seal": seals.scanner_seal(key, login_id, claim, shown_as),
-                "only_for": seals.only_for(key, login_id, subject),
+                "only_for": seals.account_digest(key, login_id, subject),
             },
             deadline_ms=scan.deadline_ms,
         )
@@ -432,7 +434,7 @@ class Core:
         if not self.policy.user_codes:
             raise InvalidCode("typed codes are off in this application's policy")
         window = self.policy.guess_window
-        guesser = seals.guesser(self._codes.signing_key, subject)
+        guesser = seals.guess_record_id(self._codes.signing_key, subject)
 
         def count(row: Row) -> Command:
             mark = codes.new_mark()
@@ -505,7 +507,7 @@ class Core:
             rotation = self.policy.rotation * 1000
             begun_at = device.begun_at  # signed, as the record's is not
             rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
-            code = self._codes.scan_code(
+            code = self._codes.rotating_code(
                 key, reply.login_id, rotates_at + self.policy.rotation_grace * 1000
             )
             return replace(

@@ -1,70 +1,76 @@
-"""Everything that qrlogin refuses, when it happens, and what it is called on the wire.
+"""Every error that qrlogin raises: when it happens, and its status and code on the wire.
 
-    QRLoginError                       catch this one and you have caught them all
-    ├── Misconfigured                  at start only: fix the set-up (also a ValueError)
-    ├── BadArgument                    your own code passed something impossible (also a ValueError)
-    ├── LoginError                     one login, one refusal: tell the person, offer a new code
-    │   ├── UnknownLogin         404   no such login, or not for you: the two are never told apart
-    │   │   ├── InvalidCode            not a code of this application: forged, cut short, foreign (never reached the store)
-    │   │   ├── NotYours               a genuine code, but another browser, phone or account began or scanned it
-    │   │   ├── RecordLost             it began here and is not over, but the store has no record of it (logged as a warning)
-    │   │   └── RecordForged           the stored record fails its seal: somebody wrote to the store (logged as an error)
+    QRLoginError                       catch this one to catch them all
+    ├── Misconfigured                  set-up only: fix the configuration (also a ValueError)
+    ├── BadArgument                    your code passed an impossible value (also a ValueError)
+    ├── LoginError                     this login cannot do that: tell the user, offer a new code
+    │   ├── UnknownLogin         404   no such login, or not the caller's: the two look alike
+    │   │   ├── InvalidCode            not this application's code; found without the store
+    │   │   ├── NotYours               genuine, but another browser, phone or account owns the login
+    │   │   ├── RecordLost             no record of a login that is not over (a WARNING)
+    │   │   └── RecordForged           the record fails its seal (an ERROR in the log)
     │   ├── AlreadyScanned       409   another account scanned first
-    │   ├── ScannerChanged       409   the browser acknowledged somebody who is no longer the scanner: ask again
-    │   ├── AlreadyRedeemed      409   collected before, by another call
-    │   ├── WrongState           409   too early or too late for this: redeem before confirm, confirm after release
+    │   ├── ScannerChanged       409   the acknowledged user is no longer the scanner: ask again
+    │   ├── AlreadyRedeemed      409   another call redeemed it
+    │   ├── WrongState           409   too early or too late: redeem before confirm, for example
     │   ├── Denied               409   refused on the phone
-    │   ├── Cancelled            409   given up in the browser
+    │   ├── Cancelled            409   cancelled in the browser
     │   ├── Superseded           409   a newer wait for the same login took over
     │   ├── Expired              410   a deadline passed
-    │   └── TooFast              429   asked again before its interval was over; says when to
-    │       └── TooManyGuesses         this account typed too many codes that lead nowhere
-    ├── Unavailable              503   the store did not answer, is full, or holds what only a newer version can read
-    │   └── Crowded                    HTTP only: no place is free for another stream
-    └── BadRequest               400   HTTP only: the request itself is malformed
+    │   └── TooFast              429   the caller polls too often; see its `retry_after`
+    │       └── TooManyGuesses         this account typed too many wrong codes
+    ├── Unavailable              503   the store is away, is full, or holds newer records
+    │   └── Crowded                    HTTP only: no slot is free for another stream
+    └── BadRequest               400   HTTP only: the request is malformed
         ├── Unauthenticated      401   the phone is not signed in
         ├── Forbidden            403   the request comes from another site
         ├── NoSuchPath           404
-        ├── MethodNotAllowed     405   says which methods are
+        ├── MethodNotAllowed     405   lists the methods that are allowed
         ├── TooLarge             413
         ├── UnsupportedMediaType 415
-        └── UpgradeRequired      426   a websocket is spoken there
+        └── UpgradeRequired      426   the path is for websockets
 
-Catching a parent is always safe. `str(error)` is for the developer and may say what exactly was wrong; what goes to a client is
-`error.wire_code` and `error.wire_text`, which are the same for every `UnknownLogin`, so that a stranger learns nothing.
-No message holds a code, a key or a person.
+It is always safe to catch a parent. `str(error)` is for the developer and may say exactly what was
+wrong. Clients receive `error.wire_code` and `error.wire_text`, which are the same for every
+`UnknownLogin`, so that a stranger learns nothing. No message contains a code, a key or a user.
 """
 
 from typing import ClassVar
 
 
 class QRLoginError(Exception):
-    """The base of every error here. `wire_code`, `wire_text` and `http_status` are what a client is told."""
+    """The base of all errors. Clients receive its `wire_code`, `wire_text` and `http_status`."""
 
     wire_code: ClassVar[str] = "error"
+    """The stable name of the error on the wire. Clients may switch on it."""
+
     wire_text: ClassVar[str] = "The login did not work."
+    """One sentence for the user. It is the same for every error with this `wire_code`."""
+
     http_status: ClassVar[int] = 500
-    #: Seconds after which it makes sense to ask again; None: asking again does not help.
+    """The HTTP status of the response."""
+
     retry_after: int | None = None
+    """Seconds after which the call may succeed; None: repeating it does not help."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or self.wire_text)
 
 
 class Misconfigured(QRLoginError, ValueError):
-    """A construction or a setting was refused. The message says what to change. No call with a login raises it."""
+    """The configuration is invalid; the message explains why. Never raised for a login."""
 
 
 class BadArgument(QRLoginError, ValueError):
-    """The application passed a value that cannot be meant: an empty subject, a context that is too large, a life of an hour."""
+    """The application passed an impossible value: an empty subject, a context that is too large."""
 
 
 class LoginError(QRLoginError):
-    """This login cannot do what was asked of it. Others can."""
+    """This login cannot do what was asked. Another login can."""
 
 
 class UnknownLogin(LoginError):
-    """There is no such login, or none that this caller may know of."""
+    """There is no such login, or this caller may not know of it."""
 
     wire_code = "unknown_login"
     wire_text = "There is no such login. Show a new code."
@@ -72,57 +78,71 @@ class UnknownLogin(LoginError):
 
 
 class InvalidCode(UnknownLogin):
-    """The text is not one of this application's codes. Found out without asking the store."""
+    """The text is not one of this application's codes. No store was asked."""
 
 
 class NotYours(UnknownLogin):
-    """The code is genuine, but the login belongs to another browser, or was scanned by another account or by nobody yet."""
+    """The code is genuine, but the login is not the caller's.
+
+    Another browser began it, or another account or phone scanned it, or it is not scanned yet.
+    """
 
 
 class RecordLost(UnknownLogin):
-    """The code is genuine and its time is not over, but the store has no record: it restarted without persistence, evicted
-    the record, or keeps it in the memory of another process.
+    """The code is genuine and has not expired, but the store has no record of the login.
+
+    The store restarted without persistence, evicted the record, or keeps it in the memory of
+    another process.
     """
 
 
 class RecordForged(UnknownLogin):
-    """The stored record does not carry the seal of the application's key. Nothing in it is believed."""
+    """The stored record fails its seal, so something other than qrlogin wrote to the store.
+
+    Nothing in the record is used.
+    """
 
 
 class AlreadyScanned(LoginError):
     """Another account scanned this code first. The browser can show a new one."""
 
     wire_code = "already_scanned"
-    wire_text = "Somebody else has scanned this code already. Show a new one."
+    wire_text = "Someone else has already scanned this code. Show a new one."
     http_status = 409
 
 
 class ScannerChanged(LoginError):
-    """The browser acknowledged one person and another is the scanner now. Read the status again and ask again."""
+    """The browser acknowledged one user, but another is the scanner now.
+
+    Read the status, and ask the browser's user again.
+    """
 
     wire_code = "scanner_changed"
-    wire_text = "Somebody else has scanned this code since. Look again before you continue."
+    wire_text = "Someone else has scanned this code since. Check the name before you continue."
     http_status = 409
 
 
 class AlreadyRedeemed(LoginError):
-    """The login was collected before, by another call than this one."""
+    """Another call has already redeemed the login."""
 
     wire_code = "already_redeemed"
-    wire_text = "This login has been used already."
+    wire_text = "This login has already been used."
     http_status = 409
 
 
 class WrongState(LoginError):
-    """Not from where the login stands now: it is confirmed before it is redeemed, and scanned again after it was released."""
+    """The login's current state does not allow this.
+
+    It must be confirmed before it is redeemed, and scanned again after it was released.
+    """
 
     wire_code = "wrong_state"
-    wire_text = "The login is not at that point."
+    wire_text = "The login cannot do this in its current state."
     http_status = 409
 
 
 class Denied(LoginError):
-    """The person refused on the phone. Final."""
+    """The user refused on the phone. Final."""
 
     wire_code = "denied"
     wire_text = "The login was refused on the phone."
@@ -130,7 +150,7 @@ class Denied(LoginError):
 
 
 class Cancelled(LoginError):
-    """The browser gave the login up. Final."""
+    """The browser cancelled the login. Final."""
 
     wire_code = "cancelled"
     wire_text = "The login was cancelled in the browser."
@@ -138,7 +158,10 @@ class Cancelled(LoginError):
 
 
 class Superseded(LoginError):
-    """A newer wait for the same login has taken over in this process. Do not ask again: the newer one is being answered."""
+    """A newer wait for the same login has taken over in this process.
+
+    Do not repeat the call: the newer wait gets the answer.
+    """
 
     wire_code = "superseded"
     wire_text = "A newer request is waiting for this login."
@@ -146,7 +169,7 @@ class Superseded(LoginError):
 
 
 class Expired(LoginError):
-    """A deadline passed: the code's own, the login's, or the time in which an approval can be collected."""
+    """A deadline passed: of the code, of the login, or of an approval that was not redeemed."""
 
     wire_code = "expired"
     wire_text = "The code has expired. Show a new one."
@@ -154,10 +177,10 @@ class Expired(LoginError):
 
 
 class TooFast(LoginError):
-    """The caller asks more often than it was told to. Nothing is lost: ask again after `retry_after` seconds."""
+    """The caller polls more often than allowed. Poll again after `retry_after` seconds."""
 
     wire_code = "too_fast"
-    wire_text = "Too many requests. Wait a little and ask again."
+    wire_text = "Too many requests. Wait a moment, then try again."
     http_status = 429
 
     def __init__(self, retry_after: int) -> None:
@@ -166,9 +189,9 @@ class TooFast(LoginError):
 
 
 class TooManyGuesses(TooFast):
-    """This account typed too many codes that lead nowhere (RFC 8628 section 5.1). Scanning still works.
+    """This account typed too many wrong codes (RFC 8628 section 5.1). Scanning still works.
 
-    `retry_after` is the whole window in which guesses count; it may be over sooner.
+    `retry_after` is the whole window in which wrong codes are counted; it may end sooner.
     """
 
     wire_code = "too_many_guesses"
@@ -176,24 +199,27 @@ class TooManyGuesses(TooFast):
 
 
 class Unavailable(QRLoginError):
-    """The store could not decide. Whether the call took effect is unknown; the same call again finds out, and does no harm."""
+    """The store did not answer, so it is unknown whether the call took effect.
+
+    It is safe to repeat the call; its answer shows what happened.
+    """
 
     wire_code = "unavailable"
-    wire_text = "The login service is out of reach for a moment. Try again."
+    wire_text = "The login service is temporarily unavailable. Try again."
     http_status = 503
     retry_after = 1
 
 
 class Crowded(Unavailable):
-    """As many browsers wait here already as may. A status that is not held is answered all the same."""
+    """All slots for held requests are taken. A status that is not held is still answered."""
 
     wire_code = "crowded"
-    wire_text = "Too many are waiting here. Ask without a stream, or try again."
+    wire_text = "Too many requests are waiting. Poll instead of streaming, or try again."
     retry_after = 2
 
 
 class BadRequest(QRLoginError):
-    """The HTTP request is not one of this protocol. Changing nothing, it can be mended and sent again."""
+    """The HTTP request is malformed. It changed nothing: correct it and send it again."""
 
     wire_code = "invalid_request"
     wire_text = "The request is malformed."
@@ -201,7 +227,7 @@ class BadRequest(QRLoginError):
 
 
 class Unauthenticated(BadRequest):
-    """Nobody is signed in on the phone."""
+    """The phone is not signed in."""
 
     wire_code = "unauthenticated"
     wire_text = "Sign in on this phone first."
@@ -217,18 +243,18 @@ class Forbidden(BadRequest):
 
 
 class NoSuchPath(BadRequest):
-    """Nothing answers here."""
+    """No route has this path."""
 
     wire_code = "not_found"
-    wire_text = "There is nothing here."
+    wire_text = "There is nothing at this address."
     http_status = 404
 
 
 class MethodNotAllowed(BadRequest):
-    """The path exists; `allowed` are the methods that it answers."""
+    """The path exists, but not for this method. `allowed` lists the methods that it accepts."""
 
     wire_code = "method_not_allowed"
-    wire_text = "This path does not answer that method."
+    wire_text = "This path does not accept that method."
     http_status = 405
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
@@ -245,7 +271,7 @@ class TooLarge(BadRequest):
 
 
 class UnsupportedMediaType(BadRequest):
-    """The body is not what the path reads."""
+    """The body is of a media type that the path does not read."""
 
     wire_code = "unsupported_media_type"
     wire_text = "Send JSON, with Content-Type: application/json."
@@ -253,7 +279,10 @@ class UnsupportedMediaType(BadRequest):
 
 
 class UpgradeRequired(BadRequest):
-    """A websocket is spoken here, and the request did not ask for one, or this server has none (RFC 9110 section 15.5.22)."""
+    """The path is for websockets, but the request is not one, or the server does not support them.
+
+    RFC 9110 section 15.5.22.
+    """
 
     wire_code = "upgrade_required"
     wire_text = "Open this address as a websocket."

@@ -1,12 +1,14 @@
-"""The application's secret keys, and the MACs that only they can write.
+"""The application's secret keys, and the MACs that only they can compute.
 
-Every code and every seal is a MAC by itsdangerous (HMAC-SHA-256) over length-prefixed parts, with a salt for each purpose and
-audience. This module reads no clock and knows no code and no record.
+Every code and every seal is a MAC by itsdangerous (HMAC-SHA-256) over length-prefixed parts, with
+a salt for each purpose and audience. This module reads no clock and knows no code and no record.
 """
 
 import base64
 import hmac
+import re
 import secrets
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, NoReturn
 
@@ -16,14 +18,16 @@ from itsdangerous.encoding import base64_encode
 from qrlogin.errors import Misconfigured
 
 MIN_KEY_BYTES: Final = 32
+_MIN_DIFFERENT_BYTES: Final = 8  # fewer show that a key was typed and not drawn
 
-NEW_KEY_HINT: Final = "Make one with: python -m qrlogin keygen"
+_NEW_KEY_HINT: Final = "Make one with: python -m qrlogin keygen"
+_AUDIENCE: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,200}")
 
 _HMAC = HMACAlgorithm(sha256)
 
 
 class Key:
-    """One secret of the application, speaking for one audience. Its MACs are told apart by purpose."""
+    """One secret key for one audience. It computes a different MAC for each purpose."""
 
     __slots__ = ("_audience", "_derived", "_secret")
 
@@ -32,7 +36,7 @@ class Key:
         self._derived: dict[str, bytes] = {}  # by purpose: deriving costs as much as signing
 
     def mac(self, purpose: str, *parts: str) -> str:
-        """43 characters that only this key can write for this purpose and exactly these parts."""
+        """43 characters that only this key can compute for this purpose and exactly these parts."""
         derived = self._derived.get(purpose)
         if derived is None:
             salt = f"qrlogin/{self._audience}/{purpose}/v1"
@@ -43,25 +47,29 @@ class Key:
         return base64_encode(_HMAC.get_signature(derived, prefixed)).decode("ascii")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a Key is a secret and is not pickled")
+        raise TypeError("a Key is a secret and cannot be pickled")
 
 
-def equal_in_constant_time(one: str, other: str) -> bool:
-    """Whether two MACs are equal, in a time that does not tell where they differ."""
-    return hmac.compare_digest(
-        one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape")
-    )
+def key_ring(secret_keys: Sequence[str | bytes], audience: str) -> tuple[Key, ...]:
+    """The keys of one application, the signing one first.
 
-
-def new_key() -> str:
-    """A secret key as `keygen` prints it. None begins with a dash: on a command line that would be an option."""
-    while (key := secrets.token_urlsafe(MIN_KEY_BYTES)).startswith("-"):
-        pass
-    return key
+    Raises `Misconfigured` if there is no key, if one is weak, or for an audience that is not valid.
+    """
+    if not _AUDIENCE.fullmatch(audience):
+        raise Misconfigured("audience must be 1 to 200 letters, digits or ._:- such as a host name")
+    if isinstance(secret_keys, str | bytes) or not secret_keys:
+        raise Misconfigured(
+            f"secret_keys must be a list of keys, the signing one first. {_NEW_KEY_HINT}"
+        )
+    return tuple(Key(bytes_of_key(key), audience) for key in secret_keys)
 
 
 def bytes_of_key(key: str | bytes) -> bytes:
-    """A secret key as it is used. Raises `Misconfigured` for one that is spelled wrongly, too short or not random."""
+    """Decode a secret key.
+
+    Raises `Misconfigured` if the text is not spelled as keygen prints it, or if the key is too
+    short or not random.
+    """
     if isinstance(key, str):
         try:
             decoded = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))
@@ -69,11 +77,28 @@ def bytes_of_key(key: str | bytes) -> bytes:
             decoded = b""
         if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != key.rstrip("="):
             raise Misconfigured(
-                f"a secret key given as text must be spelled as keygen prints it. {NEW_KEY_HINT}"
+                f"a secret key given as text must be spelled as keygen prints it. {_NEW_KEY_HINT}"
             )
         key = decoded
     if not isinstance(key, bytes) or len(key) < MIN_KEY_BYTES:
-        raise Misconfigured(f"a secret key needs at least {MIN_KEY_BYTES} bytes. {NEW_KEY_HINT}")
-    if len(set(key)) < 8:
-        raise Misconfigured(f"a secret key must be random. {NEW_KEY_HINT}")
+        raise Misconfigured(f"a secret key needs at least {MIN_KEY_BYTES} bytes. {_NEW_KEY_HINT}")
+    if len(set(key)) < _MIN_DIFFERENT_BYTES:
+        raise Misconfigured(f"a secret key must be random. {_NEW_KEY_HINT}")
     return key
+
+
+def new_key() -> str:
+    """A new secret key, as `keygen` prints it.
+
+    It never begins with a dash, which would make it an option on a command line.
+    """
+    while (key := secrets.token_urlsafe(MIN_KEY_BYTES)).startswith("-"):
+        pass
+    return key
+
+
+def equal_in_constant_time(one: str, other: str) -> bool:
+    """Whether two MACs are equal. The time that it takes does not show where they differ."""
+    return hmac.compare_digest(
+        one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape")
+    )

@@ -1,7 +1,8 @@
-"""How a name is cleaned: of a person before a browser shows it, of a place before a phone shows it.
+"""Cleans the names that a browser or a phone shows, of users and of places.
 
-A name is what people and their keyboards write, so nothing in it is an error. `clean` removes what
-could turn, hide or break the text around it, and cuts what is too long. Nothing here knows a login.
+A name is what people write with their keyboards, so no name is an error. `clean` removes what
+could reorder, hide or break the text around it, and cuts what is too long. This module knows no
+login.
 """
 
 import re
@@ -10,24 +11,24 @@ from typing import Final
 from unicodedata import category, combining
 
 _JOINER: Final = "\u200d"
-_JOINERS: Final = (
-    "\u200c",
-    _JOINER,
-)  # Persian and the scripts of India need both, emoji need the second
+#: Persian and the scripts of India need both, emoji need the second.
+_JOINERS: Final = ("\u200c", _JOINER)
 _BREAKS: Final = ("Cc", "Zl", "Zp")
-# A surrogate cannot be stored. A format character turns text or is invisible. A private one has a
-# meaning in one font only, such as the icons of the page, which a name must not draw.
+# A surrogate cannot be stored. A format character reorders text or is invisible. A private one has
+# a meaning in one font only, such as the icons of the page, which a name must not draw.
 _DROPPED: Final = ("Cs", "Cf", "Co")
-_FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # they show nothing
-_VIRAMA: Final = 9  # combining class: the sign that takes the vowel from an Indian letter
+#: Letters and signs that show nothing.
+_FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_VIRAMA: Final = 9  # combining class of the sign that removes the vowel of an Indian letter
 _ELLIPSIS: Final = "…"
 
 
 def clean(text: str, limit: int) -> str:
-    """`text` as one line that fits `limit` bytes: cut between two graphemes, with an ellipsis.
+    """Return `text` as one line of at most `limit` bytes.
 
-    Unassigned characters stay, because phones know newer emoji than Python does. Joiners stay where
-    they join. A space of a script's own, such as U+3000, stays; a run of spaces becomes one blank.
+    A longer text is cut between two graphemes and ends with an ellipsis. Unassigned characters
+    stay, because phones know newer emoji than Python does. Joiners stay where they join. A space
+    of a script, such as U+3000, stays; a run of spaces becomes one blank.
     """
     kept = (sign for sign in text if sign in _JOINERS or not _is_dropped(sign))
     line = "".join(" " if category(sign) in _BREAKS else sign for sign in kept)
@@ -40,7 +41,7 @@ def _is_dropped(sign: str) -> bool:
 
 
 def _never_shown(sign: str) -> bool:
-    """Whether Unicode promises that this unassigned code point never becomes a visible character."""
+    """Whether Unicode promises never to make this unassigned code point a visible character."""
     point = ord(sign)
     return (
         point & 0xFFFE == 0xFFFE
@@ -52,7 +53,7 @@ def _never_shown(sign: str) -> bool:
 
 
 def _joined(text: str) -> str:
-    """Without the joiners that join nothing. After a virama, Malayalam ends words with one."""
+    """Remove the joiners that join nothing. After a virama, a joiner may end a Malayalam word."""
     kept = ""
     for at, sign in enumerate(text):
         if sign in _JOINERS:
@@ -76,16 +77,16 @@ def _cut(text: str, limit: int) -> str:
         if left < 0:
             break
         kept += grapheme
-    if not kept:  # one letter under a heap of marks
+    if not kept:  # one letter with more marks than fit
         kept = text.encode()[:room].decode(errors="ignore")
     return kept.rstrip() + _ELLIPSIS
 
 
 def graphemes(text: str) -> Iterator[str]:
-    """`text` in pieces that a reader takes for one letter or one picture.
+    """Yield the pieces of `text` that a reader sees as one letter or one picture.
 
     This approximates the extended grapheme clusters of Unicode (UAX 29) with what Python knows of
-    each character. Where it errs, it keeps together what could be cut.
+    each character. An error of it keeps together what could be cut.
     """
     cluster = ""
     for sign in text:
@@ -98,15 +99,15 @@ def graphemes(text: str) -> Iterator[str]:
 
 
 def _extends(cluster: str, sign: str) -> bool:
+    """Whether this sign belongs to the same grapheme as the cluster before it."""
     last = cluster[-1]
     return (
         category(sign).startswith("M")  # accents, vowel signs, variation selectors
         or sign in _JOINERS
         or last == _JOINER  # 👩‍💻
-        or "\U0001f3fb" <= sign <= "\U0001f3ff"  # the colours of skin
-        or (
-            len(cluster) == 1 and _is_regional(last) and _is_regional(sign)
-        )  # a flag is two letters
+        or "\U0001f3fb" <= sign <= "\U0001f3ff"  # skin tones
+        # a flag is two letters
+        or (len(cluster) == 1 and _is_regional(last) and _is_regional(sign))
         or (combining(last) == _VIRAMA and category(sign) == "Lo")  # ක්ෂ
         or (_ends_a_syllable(sign) and _is_hangul(last))
         or (_begins_a_syllable(sign) and _begins_a_syllable(last))
@@ -114,18 +115,20 @@ def _extends(cluster: str, sign: str) -> bool:
 
 
 def _is_regional(sign: str) -> bool:
+    """Whether this is one of the two letters that make a flag."""
     return "\U0001f1e6" <= sign <= "\U0001f1ff"
 
 
 def _begins_a_syllable(sign: str) -> bool:
-    """A consonant of Hangul in parts."""
+    """Whether this is an initial consonant of a Hangul syllable written in parts."""
     return "\u1100" <= sign <= "\u115f" or "\ua960" <= sign <= "\ua97c"
 
 
 def _ends_a_syllable(sign: str) -> bool:
-    """A vowel or a last consonant of Hangul in parts."""
+    """Whether this is a vowel or final consonant of a Hangul syllable written in parts."""
     return "\u1160" <= sign <= "\u11ff" or "\ud7b0" <= sign <= "\ud7fb"
 
 
 def _is_hangul(sign: str) -> bool:
+    """Whether this is a Hangul syllable or a part of one."""
     return "가" <= sign <= "힣" or _begins_a_syllable(sign) or _ends_a_syllable(sign)

@@ -1,7 +1,8 @@
-"""How long things live and what is asked of people. Every duration is in whole seconds.
+"""How long logins and codes live, and how often clients may call. Durations are whole seconds.
 
-`STANDARD` is the default. Make your own with `STANDARD.with_lifetime(60)` or `dataclasses.replace`; an unsafe policy
-is refused with the reason. This module knows no login and no clock.
+`STANDARD` is the default. Derive your own with `STANDARD.with_lifetime(60)` or
+`dataclasses.replace(STANDARD, user_codes=True)`; a policy that is not safe raises `Misconfigured`
+with the reason. This module knows no login and no clock.
 """
 
 from dataclasses import dataclass, replace
@@ -9,79 +10,133 @@ from typing import Final
 
 from qrlogin.errors import Misconfigured
 
-#: Seconds in which a login can be approved, whoever asks. Short-lived codes are mitigation 2 of RFC 10027 (BCP 247).
 MAX_LIFETIME: Final = 600
-#: Seconds that an approval may wait for its browser beyond that.
+"""The longest life of a login, in seconds.
+
+Short-lived codes are mitigation 2 of RFC 10027 (BCP 247).
+"""
+
 MAX_WINDOW: Final = 150
-#: Seconds between two polls: more would make people wait for nothing.
+"""The longest redeem window and the longest replay window, in seconds."""
+
 MAX_INTERVAL: Final = 60
-#: RFC 8628 section 5.1 has about five guesses at eight letters of twenty stand for a risk of 2**-32.
+"""The longest interval between two polls, in seconds: a longer one makes users wait for nothing."""
+
 MAX_GUESSES: Final = 20
-GUESS_WINDOWS: Final = range(60, 86_401)  # seconds: a minute to a day
+"""The most wrong codes per window.
+
+RFC 8628 section 5.1 allows about five guesses at eight letters of twenty, for a risk of 2**-32.
+"""
+
+GUESS_WINDOWS: Final = range(60, 86_401)
+"""The windows in which wrong codes may be counted, in seconds: from a minute to a day."""
+
+_WHOLE_NUMBERS: Final = (
+    "lifetime",
+    "redeem_window",
+    "rotation",
+    "rotation_grace",
+    "replay_window",
+    "interval",
+    "guesses",
+    "guess_window",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Lifetimes in seconds, and the browser's question. Raises `Misconfigured` for values that contradict each other."""
+    """Lifetimes, limits, and what the application promises to show.
 
-    lifetime: int = 120  # begin → scanned and confirmed
-    redeem_window: int = 30  # how much longer an approval may still be collected
-    rotation: int = 25  # a new QR code every so often; who photographed an old one is too late
-    rotation_grace: int = 3  # for the code that was on the screen a moment ago
-    replay_window: int = (
-        30  # how long a redeem whose answer was lost may be repeated with the same op
-    )
-    names_scanner: bool = (
-        True  # scan() must say whom the browser shows, "" for a person without a name
-    )
-    interval: int = 5  # between two polls of a token endpoint (RFC 8628 section 3.2); who comes sooner is slowed
-    user_codes: bool = False  # codes to type, XXXX-XXXX: for people without a camera, and easier to talk somebody out of
-    guesses: int = 5  # typed codes that may lead nowhere, of one account within guess_window (RFC 8628 section 5.1)
+    Raises `Misconfigured` for a value that is not safe, or for two that contradict each other.
+    """
+
+    lifetime: int = 120
+    """Seconds from begin until the login must be scanned and confirmed. At most 600."""
+
+    redeem_window: int = 30
+    """Seconds beyond `lifetime` in which the browser may still redeem an approval. 1 to 150."""
+
+    rotation: int = 25
+    """Seconds between two rotating scan codes. A photograph of an older code cannot be scanned."""
+
+    rotation_grace: int = 3
+    """Seconds for which a rotating code can still be scanned after the next one has replaced it."""
+
+    replay_window: int = 30
+    """Seconds in which a lost answer to a redeem may be requested again with its `op`. 1 to 150."""
+
+    names_scanner: bool = True
+    """Whether `scan()` must pass `shown_as`, the name that the browser shows.
+
+    "" is a user without a name.
+    """
+
+    interval: int = 5
+    """Seconds between two polls of a token endpoint (RFC 8628 section 3.2). 1 to 60.
+
+    A client that polls sooner is slowed down.
+    """
+
+    user_codes: bool = False
+    """Whether logins may have a code to type, XXXX-XXXX, for users without a camera.
+
+    Such a code is easier to phish.
+    """
+
+    guesses: int = 5
+    """Wrong codes that an account may type in `guess_window` (RFC 8628 section 5.1). 1 to 20."""
+
     guess_window: int = 600
-    plain_http: bool = (
-        False  # http outside loopback: for a demo in one's own network, never for real accounts
-    )
+    """Seconds in which wrong typed codes are counted. 60 to 86 400."""
+
+    plain_http: bool = False
+    """Whether `verification_uri` may be http outside loopback.
+
+    For a demo in your own network, never for real accounts.
+    """
 
     def __post_init__(self) -> None:
-        whole = (
-            "lifetime",
-            "redeem_window",
-            "rotation",
-            "rotation_grace",
-            "replay_window",
-            "interval",
-            "guesses",
-            "guess_window",
-        )
-        for name in whole:
+        for name in _WHOLE_NUMBERS:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            if not _is_whole_number(value) or value < 0:
                 raise Misconfigured(f"policy.{name} must be a whole number, not {value!r}")
+
         check_lifetime(self.lifetime, "policy.lifetime", Misconfigured)
+        check_window(self.redeem_window, "policy.redeem_window", Misconfigured)
+        check_window(self.replay_window, "policy.replay_window", Misconfigured)
+
         if not 1 <= self.rotation <= self.lifetime:
             raise Misconfigured(
-                f"policy.rotation must lie between 1 and the lifetime of {self.lifetime} s, not {self.rotation}"
+                f"policy.rotation must lie between 1 and the lifetime of {self.lifetime} s, "
+                f"not {self.rotation}"
             )
         if self.rotation_grace > self.rotation:
             raise Misconfigured(
-                "policy.rotation_grace must not exceed policy.rotation: a photographed code would live too long"
+                "policy.rotation_grace must not exceed policy.rotation: "
+                "a photographed code would live too long"
             )
-        for name in ("redeem_window", "replay_window"):
-            check_window(getattr(self, name), f"policy.{name}", Misconfigured)
+
         if not 1 <= self.interval <= MAX_INTERVAL:
             raise Misconfigured(
                 f"policy.interval must lie between 1 and {MAX_INTERVAL} s, not {self.interval}"
             )
-        if not 1 <= self.guesses <= MAX_GUESSES or self.guess_window not in GUESS_WINDOWS:
+
+        if not 1 <= self.guesses <= MAX_GUESSES:
             raise Misconfigured(
-                f"policy.guesses must lie between 1 and {MAX_GUESSES}, policy.guess_window between {GUESS_WINDOWS[0]} and "
-                f"{GUESS_WINDOWS[-1]} s: eight letters are soon guessed by who may try often"
+                f"policy.guesses must lie between 1 and {MAX_GUESSES}, not {self.guesses}: "
+                "with more attempts, eight letters can be guessed"
+            )
+        if self.guess_window not in GUESS_WINDOWS:
+            raise Misconfigured(
+                f"policy.guess_window must lie between {GUESS_WINDOWS[0]} and "
+                f"{GUESS_WINDOWS[-1]} s, not {self.guess_window}"
             )
 
     def with_lifetime(self, seconds: int) -> "Policy":
-        """The same policy for logins that live for `seconds`; no code outlives its login. Dialects have lives of their own.
+        """Return this policy with another lifetime, and a rotation that is not longer than it.
 
-        Raises `Misconfigured`.
+        It has no effect on the dialects: each has a lifetime of its own. Raises `Misconfigured`
+        unless `seconds` is a whole number from 1 to 600.
         """
         check_lifetime(seconds, "policy.lifetime", Misconfigured)
         rotation = min(self.rotation, seconds)
@@ -94,31 +149,46 @@ class Policy:
 
 
 def check_window(seconds: int, name: str, error: type[ValueError]) -> None:
-    """Raise `error` unless an approval may wait for `seconds`."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MAX_WINDOW:
+    """Raise `error` unless a redeem window or a replay window may be this long.
+
+    :param seconds: the window to check.
+    :param name: what the message calls it.
+    :param error: the class to raise.
+    """
+    if not _is_whole_number(seconds) or not 1 <= seconds <= MAX_WINDOW:
         raise error(
             f"{name} must lie between 1 and {MAX_WINDOW} s: without it a lost answer loses a login"
         )
 
 
 def check_lifetime(seconds: int, name: str, error: type[ValueError]) -> None:
-    """Raise `error` unless `seconds` is a life that a login may have."""
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, int)
-        or not 1 <= seconds <= MAX_LIFETIME
-    ):
+    """Raise `error` unless a login may live this long.
+
+    :param seconds: the lifetime to check.
+    :param name: what the message calls it.
+    :param error: the class to raise.
+    """
+    if not _is_whole_number(seconds) or not 1 <= seconds <= MAX_LIFETIME:
         raise error(
-            f"{name} must be a whole number of seconds between 1 and {MAX_LIFETIME}, not {seconds!r}: "
-            "a QR code that lives longer is a gift to whoever photographs it"
+            f"{name} must be a whole number of seconds between 1 and {MAX_LIFETIME}, "
+            f"not {seconds!r}: a longer-lived QR code can be photographed and reused"
         )
 
 
-#: 120 s for a login, a new code every 25 s, the browser asks before it continues (RFC 10027 mitigations 2, 3; RFC 8628 5.4).
+def _is_whole_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 STANDARD: Final = Policy()
-#: For accounts that hurt: half the time, codes that are useless sooner; as much time as ever to ask again for a lost answer.
+"""The default: 120 s for a login, a new code every 25 s, and the browser asks before it continues.
+
+RFC 10027 mitigations 2 and 3; RFC 8628 section 5.4.
+"""
+
 STRICT: Final = Policy(lifetime=60, redeem_window=15, rotation=15, rotation_grace=2)
-#: For trying things out: short enough to watch a code rotate and expire. Not for real accounts.
+"""For high-value accounts: half the lifetime, faster rotation, the same replay window."""
+
 LAB: Final = Policy(
     lifetime=30, redeem_window=10, rotation=10, rotation_grace=2, names_scanner=False
 )
+"""For experiments: short enough to watch a code rotate and expire. Not for real accounts."""

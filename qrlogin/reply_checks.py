@@ -122,7 +122,9 @@ def release_subject(reply: Reply, key: Key) -> Redeemed:
         or (needs and needs != met)
         or (
             meant_for
-            and not equal_in_constant_time(meant_for, seals.only_for(key, reply.login_id, subject))
+            and not equal_in_constant_time(
+                meant_for, seals.account_digest(key, reply.login_id, subject)
+            )
         )
     ):
         raise RecordForged("the approval does not carry the seal of this application")

@@ -1,61 +1,135 @@
-"""What a record holds in place of secrets, and the seals that a writer of the store cannot forge.
+"""MACs that a record holds, so that the store keeps no secret and cannot forge a login.
 
-Each is a MAC of the application's key. `begin_seal` covers who began, `scanner_seal` who scanned, `approval_seal` who approved.
+A digest or a mark stands in for a secret. A seal covers fields of the record: `begin_seal` covers
+who began, `scanner_seal` who scanned, `approval_seal` who approved, and `name_seal` which login a
+typed code leads to. Each is computed with the key that the login began under.
 """
 
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from qrlogin.keys import Key
 
+# Digests and marks, in place of secrets and users
+
 
 def device_digest(key: Key, login_id: str, secret: str) -> str:
+    """What the store keeps in place of the browser's secret.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param secret: the random part of its device_code.
+    """
     return key.mac("device", login_id, secret)
 
 
 def redeem_mark(key: Key, login_id: str, op: str) -> str:
-    """What the store keeps of a redeem's `op`, to know the same call again."""
+    """What the store keeps of a redeem's `op`, to recognise the same call again.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param op: the caller's random text for this redeem.
+    """
     return key.mac("redeem", login_id, op)
 
 
 def claim(key: Key, login_id: str, subject: str, phone: str) -> str:
-    """Who holds a scanned login. It does not depend on the code's bytes, so a rotated code of the same login still works."""
+    """Ties confirm, deny and release to the account and phone that scanned.
+
+    It does not depend on the scan_code, so it is the same for every rotating code of a login.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param subject: the application's id of the user who scanned.
+    :param phone: the phone, as the application's call names it.
+    """
     return key.mac("claim", login_id, subject, phone)
 
 
-def only_for(key: Key, login_id: str, subject: str) -> str:
+def account_digest(key: Key, login_id: str, subject: str) -> str:
+    """What a login for one account only keeps of that account, in its field `only_for`.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param subject: the application's id of the account.
+    """
     return key.mac("for", login_id, subject)
 
 
 def ticket(key: Key, login_id: str, scanner: str) -> str:
-    """What a redirect carries to the page that redeems: it ties the two together, and opens nothing without the cookie."""
+    """What a redirect carries to the page that redeems. It grants nothing without the device_code.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param scanner: its `scanner_seal`, so that the ticket is good for this scanner only.
+    """
     return base64_decode(key.mac("ticket", login_id, scanner))[:16].hex()
 
 
-def guesser(key: Key, subject: str) -> str:
-    """Where the store counts how often this account typed codes that lead nowhere. Spelled like a login_id."""
-    return shortened(key.mac("guesses", subject))
+# Ids of records that are not logins
+
+
+def guess_record_id(key: Key, subject: str) -> str:
+    """The id of the record that counts the wrong codes which an account has typed."""
+    return _record_id(key.mac("guesses", subject))
+
+
+def name_record_id(key: Key, letters: str) -> str:
+    """The id of the record that names the login of a typed code."""
+    return _record_id(key.mac("typed", letters))
+
+
+def _record_id(mac: str) -> str:
+    """16 bytes of a MAC, spelled as a login_id is."""
+    return base64_encode(base64_decode(mac)[:16]).decode()
+
+
+# Seals
 
 
 def begin_seal(
-    key: Key, login_id: str, digest: str, context: str, needs: str, only_for: str
+    key: Key, login_id: str, device_digest: str, context: str, needs: str, only_for: str
 ) -> str:
-    return key.mac("begin", login_id, digest, context, needs, only_for)
+    """Seals which browser began, what the phone is shown of it, and what the approval needs.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param device_digest: that field of the record.
+    :param context: the frozen context.
+    :param needs: what the phone must send to confirm; "" for nothing.
+    :param only_for: the `account_digest` of the one account that may scan; "" for any.
+    """
+    return key.mac("begin", login_id, device_digest, context, needs, only_for)
 
 
-def name_seal(key: Key, named_at: str, login_id: str) -> str:
-    """Seals which login the letters of a user_code lead to."""
-    return key.mac("name", named_at, login_id)
+def name_seal(key: Key, record_id: str, login_id: str) -> str:
+    """Seals which login the letters of a user_code lead to.
+
+    :param key: the login's key.
+    :param record_id: the id of the record that holds this seal.
+    :param login_id: the login that the record names.
+    """
+    return key.mac("name", record_id, login_id)
 
 
-def scanner_seal(key: Key, login_id: str, claim: str, who: str) -> str:
-    """Seals who scanned. It is also the tag that the browser sends back to say whom it was shown."""
-    return key.mac("scan", login_id, claim, who)
+def scanner_seal(key: Key, login_id: str, claim: str, shown_as: str) -> str:
+    """Seals who scanned. The browser returns it as the tag of the user whom it showed.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param claim: the scanner's claim.
+    :param shown_as: the name that the browser shows.
+    """
+    return key.mac("scan", login_id, claim, shown_as)
 
 
 def approval_seal(key: Key, login_id: str, claim: str, subject: str, met: str, facts: str) -> str:
+    """Seals who approved, and what the approval met.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param claim: the scanner's claim.
+    :param subject: the application's id of the user who approved.
+    :param met: what the phone sent for `needs`.
+    :param facts: further facts about the approval.
+    """
     return key.mac("confirm", login_id, claim, subject, met, facts)
-
-
-def shortened(mac: str) -> str:
-    """16 bytes of a MAC."""
-    return base64_encode(base64_decode(mac)[:16]).decode()

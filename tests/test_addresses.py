@@ -11,10 +11,10 @@ from tests.tables import for_each_row
 
 LOGIN_ID = "AAECAwQFBgcICQoLDA0ODw"
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
-SCAN_CODE = MINE.scan_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
-MINTED = MINE.mint(MINE.signing_key, fixed=True, typed=False)
+SCAN_CODE = MINE.rotating_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
+MINTED = MINE.new_codes(fixed=True, typed=False)
 FIXED, RESPELLED = MINTED.fixed, fixed_as_base64(MINTED.fixed)
-TYPED = MINE.mint(MINE.signing_key, fixed=False, typed=True)
+TYPED = MINE.new_codes(fixed=False, typed=True)
 
 
 def refused(text: object) -> None:
@@ -30,14 +30,12 @@ def refused(text: object) -> None:
 )
 def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
     mine = Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
-    rotating = mine.scan_code(mine.signing_key, LOGIN_ID, NOON)
-    fixed, typed = (
-        mine.mint(mine.signing_key, fixed=not kind, typed=bool(kind)) for kind in range(2)
-    )
+    rotating = mine.rotating_code(mine.signing_key, LOGIN_ID, NOON)
+    fixed, typed = (mine.new_codes(fixed=not kind, typed=bool(kind)) for kind in range(2))
     for code, login_id in (
         (rotating, LOGIN_ID),
         (fixed.fixed, fixed.login_id),
-        (typed.user_code, typed.named_at),
+        (typed.user_code, typed.name_record_id),
     ):
         assert mine.read_scan_code(code) == mine.read_scan_code(f"{mine.verification_uri}/{code}")
         assert [one.login_id for one in mine.read_scan_code(code)] == [login_id]
@@ -198,10 +196,10 @@ def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> No
 def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
     """RFC 8628 section 3.3.1. It is still a guess to us: what is in a link was not necessarily on a screen."""
     (found,) = MINE.read_scan_code(address)
-    assert (found.login_id, found.guessed) == (TYPED.named_at, True)
+    assert (found.login_id, found.guessed) == (TYPED.name_record_id, True)
 
 
-OTHER = MINE.mint(MINE.signing_key, fixed=True, typed=False).fixed
+OTHER = MINE.new_codes(fixed=True, typed=False).fixed
 
 
 @for_each_row(

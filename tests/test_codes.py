@@ -26,7 +26,7 @@ DEVICE = DeviceCode(LOGIN_ID, SECRET, NOON, NOON + 150_000, "", "", MINE.signing
 CLIENT, FLAGS = "télé", codes.COLLECTED + codes.FIXED
 DEVICE_CODE = MINE.device_code(DEVICE)
 CLIENT_CODE = MINE.device_code(replace(DEVICE, client_id=CLIENT, flags=FLAGS))
-SCAN_CODE = MINE.scan_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
+SCAN_CODE = MINE.rotating_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
 
 
 def mac_by_hand(secret: bytes, audience: str, purpose: str, *parts: str) -> str:
@@ -94,7 +94,7 @@ MACS = {
         "j6HbTncaw4rauo_q8bPYwd94DJrdh8rP-5Q7UbN8Pyw",
     ),
     "claim": (seals.claim, (LOGIN_ID, "42", ""), "xkwYKYcofW3W_i6QY5QCUNCpS5FsaPgSeLTMyex5EWw"),
-    "for": (seals.only_for, (LOGIN_ID, "42"), "dA-IG_t4GyvL1npZoaLDpBVdSjbQsl4aY500stMTRUQ"),
+    "for": (seals.account_digest, (LOGIN_ID, "42"), "dA-IG_t4GyvL1npZoaLDpBVdSjbQsl4aY500stMTRUQ"),
     "begin": (
         seals.begin_seal,
         (LOGIN_ID, "digest", '{"browser":"Firefox"}', "", ""),
@@ -121,7 +121,7 @@ PURPOSES = (*MACS, *SHORTENED, "device_code", "scan_code")
 def test_tickets_and_the_names_of_guessers_have_not_drifted() -> None:
     """16 bytes of a MAC: a ticket as 32 digits for a redirect, a guesser spelled like a login_id for the store."""
     key = Key(KEY, "example.com")
-    ticket, guesser = seals.ticket(key, LOGIN_ID, "scanner's tag"), seals.guesser(key, "42")
+    ticket, guesser = seals.ticket(key, LOGIN_ID, "scanner's tag"), seals.guess_record_id(key, "42")
     assert (ticket, guesser) == ("7c14e2e3ff7b24f01b44ae68dd0b389d", "A8Y4ALbX5MAMqksbn1uaTA")
     assert ticket == sixteen_bytes("ticket", LOGIN_ID, "scanner's tag").hex()
     assert guesser == base64.urlsafe_b64encode(sixteen_bytes("guesses", "42")).rstrip(b"=").decode()
@@ -327,7 +327,7 @@ def test_no_random_text_is_a_code(text: str) -> None:
 
 @given(
     st.from_regex(codes._DEVICE_CODE, fullmatch=True),
-    st.from_regex(codes._SCAN_CODE, fullmatch=True),
+    st.from_regex(codes._ROTATING_CODE, fullmatch=True),
 )
 def test_nor_is_a_random_text_in_the_right_form(device_code: str, scan_code: str) -> None:
     refused(MINE.read_device_code, device_code)
@@ -367,7 +367,7 @@ def test_another_applications_codes_are_refused(foreign: str) -> None:
         plain_http=False,
     )
     refused(MINE.read_device_code, theirs.device_code(replace(DEVICE, key=theirs.signing_key)))
-    refused(MINE.read_scan_code, theirs.scan_code(theirs.signing_key, LOGIN_ID, NOON + 28_000))
+    refused(MINE.read_scan_code, theirs.rotating_code(theirs.signing_key, LOGIN_ID, NOON + 28_000))
 
 
 def host_tokens() -> Iterator[str]:

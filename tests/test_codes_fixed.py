@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from qrlogin import Begun, Expired, InvalidCode, QRLogin, State, codes
-from qrlogin.codes import Codes, Minted, ScanCode, fixed_as_base64
+from qrlogin.codes import Codes, NewCodes, ScanCode, fixed_as_base64
 from qrlogin.keys import Key
 from tests.application import ALICE, KEY, OTHER_KEY, SHOWN, URI, App, Untouched
 from tests.tables import for_each_row
@@ -42,8 +42,8 @@ def refused(text: str) -> bool:
     return True
 
 
-def minted(of: Codes = MINE) -> Minted:
-    return of.mint(of.signing_key, fixed=True, typed=False)
+def minted(of: Codes = MINE) -> NewCodes:
+    return of.new_codes(fixed=True, typed=False)
 
 
 def test_the_form_has_not_drifted(monkeypatch: pytest.MonkeyPatch) -> None:

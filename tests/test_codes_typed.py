@@ -62,11 +62,11 @@ def test_the_alphabet_is_the_standards() -> None:
 
 def test_what_is_minted_is_four_and_four_and_leads_to_what_names_its_login() -> None:
     for _ in range(200):
-        one = MINE.mint(MINE.signing_key, fixed=False, typed=True)
+        one = MINE.new_codes(fixed=False, typed=True)
         first, dash, last = one.user_code[:4], one.user_code[4], one.user_code[5:]
         assert (len(first), dash, len(last)) == (4, "-", 4)
         assert set(first + last) <= set(USER_CODE_LETTERS)
-        assert one.named_at == read(one.user_code) == by_hand(first + last) != one.login_id
+        assert one.name_record_id == read(one.user_code) == by_hand(first + last) != one.login_id
         assert one.fixed == ""
 
 
@@ -76,8 +76,7 @@ def test_every_letter_is_as_likely_everywhere(capsys: pytest.CaptureFixture[str]
     Two of them are alike once in two thousand runs (the birthday paradox), twice two once in eight million.
     """
     drawn = [
-        MINE.mint(MINE.signing_key, fixed=False, typed=True).user_code.replace("-", "")
-        for _ in range(5000)
+        MINE.new_codes(fixed=False, typed=True).user_code.replace("-", "") for _ in range(5000)
     ]
     assert len(set(drawn)) >= 4999
     for letters, expected in (
@@ -92,7 +91,7 @@ def test_every_letter_is_as_likely_everywhere(capsys: pytest.CaptureFixture[str]
 def test_the_letters_are_drawn_from_a_secure_source(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter(CODE.replace("-", ""))
     monkeypatch.setattr(secrets, "choice", lambda letters: next(drawn))
-    assert MINE.mint(MINE.signing_key, fixed=False, typed=True).user_code == CODE
+    assert MINE.new_codes(fixed=False, typed=True).user_code == CODE
 
 
 # How they may be typed
@@ -315,8 +314,8 @@ def test_the_same_letters_lead_elsewhere_for_another_audience() -> None:
 
 
 def test_no_repr_shows_a_typed_or_fixed_code() -> None:
-    one = MINE.mint(MINE.signing_key, fixed=False, typed=True)
-    other = MINE.mint(MINE.signing_key, fixed=True, typed=False)
+    one = MINE.new_codes(fixed=False, typed=True)
+    other = MINE.new_codes(fixed=True, typed=False)
     said = repr(
         [one, other, *MINE.read_scan_code(one.user_code), *MINE.read_scan_code(other.fixed)]
     )

@@ -179,7 +179,9 @@ def test_a_wrong_guess_costs_one_lookup_for_each_key_and_what_a_right_one_costs(
         assert events(app) == (
             ["guess of 5", *looked] if event == "scan" else [*looked, "guess of 5"]
         )
-    assert [*app.store._records._records] == [seals.guesser(app.qr.core._codes.signing_key, ALICE)]
+    assert [*app.store._records._records] == [
+        seals.guess_record_id(app.qr.core._codes.signing_key, ALICE)
+    ]
 
 
 def test_a_login_that_is_found_is_looked_for_no_further(run: Run[Any]) -> None:
@@ -280,7 +282,7 @@ def test_the_record_of_a_guess_budget_holds_no_subject() -> None:
     key = app.qr.core._codes.signing_key
     (named_at,) = (one.login_id for one in app.qr.core._codes.read_scan_code(begun.user_code))
     (guesser,) = {one.login_id for one in app.store.commands} - {begun.login_id, named_at}
-    assert guesser == seals.guesser(key, ALICE) != seals.guesser(key, BOB)
+    assert guesser == seals.guess_record_id(key, ALICE) != seals.guess_record_id(key, BOB)
     view = (
         repr(app.store._records._records)
         + repr(app.store.commands)
@@ -332,7 +334,7 @@ def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -
     with pytest.raises(Unavailable):
         run(app, guess(app, ALICE, begun.user_code))
     assert run(app, guess(app, ALICE, begun.user_code)).state is State.SCANNED
-    guesser = seals.guesser(app.qr.core._codes.signing_key, ALICE)
+    guesser = seals.guess_record_id(app.qr.core._codes.signing_key, ALICE)
     assert int(app.store.record(guesser)["guesses"]) <= 1
 
 

@@ -359,10 +359,7 @@ def test_no_login_id_is_drawn_twice(form: str, monkeypatch: pytest.MonkeyPatch) 
     """Every seal covers the login_id and the approval covers no other part of the beginning, so an id must never repeat."""
     monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
     made = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
-    drawn = [
-        made.mint(made.signing_key, fixed=form == "fixed", typed=form == "typed")
-        for _ in range(100)
-    ]
+    drawn = [made.new_codes(fixed=form == "fixed", typed=form == "typed") for _ in range(100)]
     assert len({one.login_id for one in drawn}) == 100
 
 
@@ -465,7 +462,7 @@ def test_no_splice_of_genuine_records_is_redeemed(
         {**{name: record[name] for name in spliced if name in record}, **mark}
         for record, mark in zip(cut_from, marks, strict=True)
     ]
-    cut[2]["only_for"] = seals.only_for(Key(KEY, "example.com"), victim.begun.login_id, BOB)
+    cut[2]["only_for"] = seals.account_digest(Key(KEY, "example.com"), victim.begun.login_id, BOB)
     allowed = {(ALICE, SHOWN[ALICE]), (BOB, SHOWN[BOB])}
     tried, released = 0, dict[tuple[str, str], int]()
     for chosen in itertools.product(range(3), repeat=len(spliced)):
@@ -583,7 +580,7 @@ def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
     """PROTOCOL section 4: `needs == "" or needs == met`, and `only_for` of this subject, whatever state the record claims."""
     victim, key = Victim(State.CONFIRMED), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine
-    meant = seals.only_for(key, login_id, only_for) if only_for else ""
+    meant = seals.account_digest(key, login_id, only_for) if only_for else ""
     victim.forge(
         needs=needs,
         only_for=meant,
@@ -606,7 +603,7 @@ def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
 def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
     victim, key = Victim(State.PENDING), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine
-    meant = seals.only_for(key, login_id, ALICE)
+    meant = seals.account_digest(key, login_id, ALICE)
     seal = seals.begin_seal(key, login_id, genuine["device_digest"], genuine["context"], "", meant)
     victim.forge(only_for=meant, begin_seal=seal)
     with pytest.raises(NotYours):

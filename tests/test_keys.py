@@ -46,7 +46,7 @@ def test_keys_are_changed_in_two_deployments_without_losing_a_login() -> None:
         begun = minted_by.begin()
         with pytest.raises(InvalidCode):
             stranger.status(begun.device_code)
-        with pytest.raises(InvalidCode, match="its key has left secret_keys"):
+        with pytest.raises(InvalidCode, match="its key is no longer in secret_keys"):
             stranger.scan(begun.scan_code, subject=ALICE, shown_as="A")
 
 

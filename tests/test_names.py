@@ -87,7 +87,7 @@ def test_a_place_is_cleaned_as_a_name_is(name: str | None, shown: str) -> None:
 def test_an_application_that_does_not_say_the_name_is_warned() -> None:
     """A forgotten argument is a mistake. An empty name is a person."""
     app = App()
-    with pytest.raises(BadArgument, match='"" for a person without a name'):
+    with pytest.raises(BadArgument, match='"" for a user without a name'):
         app.qr.scan(app.begin().scan_code, subject=ALICE)
 
 

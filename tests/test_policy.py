@@ -86,14 +86,20 @@ UNSAFE = {
     "half a second between polls": ({"interval": 0.5}, "interval must be a whole number"),
     "a negative interval": ({"interval": -5}, "interval must be a whole number"),
     "no guess": ({"guesses": 0}, "guesses must lie between 1 and 20"),
-    "too many guesses": ({"guesses": 21}, "eight letters are soon guessed"),
+    "too many guesses": ({"guesses": 21}, "eight letters can be guessed"),
     "guesses of True": ({"guesses": True}, "guesses must be a whole number"),
     "guesses as text": ({"guesses": "5"}, "guesses must be a whole number"),
-    "guesses that come back at once": ({"guess_window": 59}, "guess_window between 60 and 86400 s"),
-    "guesses that always come back": ({"guess_window": 0}, "guess_window between 60 and 86400 s"),
+    "guesses that come back at once": (
+        {"guess_window": 59},
+        "guess_window must lie between 60 and 86400 s",
+    ),
+    "guesses that always come back": (
+        {"guess_window": 0},
+        "guess_window must lie between 60 and 86400 s",
+    ),
     "guesses that are gone for good": (
         {"guess_window": 86_401},
-        "guess_window between 60 and 86400 s",
+        "guess_window must lie between 60 and 86400 s",
     ),
     "half a window": ({"guess_window": 90.5}, "guess_window must be a whole number"),
 }

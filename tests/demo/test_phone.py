@@ -101,7 +101,7 @@ def test_the_server_may_be_named(browser: Browser, demo: RunningDemo, bare: bool
 def test_what_is_refused_says_why(browser: Browser, demo: RunningDemo) -> None:
     run("phone", "--as", "alice", "scan", browser.text)
     for arguments, says in (
-        (("--as", "bob", "approve", browser.text), "Somebody else has scanned this code"),
+        (("--as", "bob", "approve", browser.text), "Someone else has already scanned this code"),
         (("--as", "bob", "confirm", browser.text), "There is no such login"),
         (("--as", "alice", "scan", browser.text[:-1]), "There is no such login"),
         (("--as", "alice", "scan", f"{demo.origin}/qr/x"), "There is no such login"),

@@ -377,7 +377,7 @@ def test_a_store_that_is_away_is_a_503_that_says_when_to_ask_again(mount: Mount)
     assert (answer.status, dict(answer.headers)["Retry-After"]) == (503, "1")
     assert read(answer) == {
         "error": "unavailable",
-        "error_description": "The login service is out of reach for a moment. Try again.",
+        "error_description": "The login service is temporarily unavailable. Try again.",
         "retry_after": 1,
     }
 

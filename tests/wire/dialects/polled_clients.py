@@ -253,7 +253,7 @@ class OfNewLogin(Client):
                 "confirmed": f'"CONFIRMED","resultCode":100,"loginResult":"success","bizExt":"{BIZ_EXT}","st":"{NOTHING}"',
             }.items()
         },
-        "away": '{"error":"unavailable","error_description":"The login service is out of reach for a moment. Try again."'
+        "away": '{"error":"unavailable","error_description":"The login service is temporarily unavailable. Try again."'
         ',"retry_after":1}',
     }
 

@@ -192,7 +192,7 @@ def test_an_answer_lost_at_each_step_loses_no_login(
         house.clock.advance(31)
         late = client.send(path, query)
         assert (late.status, late.redeemed) == (200, None)
-        xml(late, ret="400", message="This login has been used already.")
+        xml(late, ret="400", message="This login has already been used.")
         assert lost != client.jar
 
 
@@ -434,7 +434,7 @@ def test_no_store_no_login() -> None:
         happen(client, "confirm")
         errand = client.errand()
         house.store.down = True
-        out = "The login service is out of reach for a moment. Try again."
+        out = "The login service is temporarily unavailable. Try again."
         assert client.begin().body.decode() == (
             f'window.QRLogin = window.QRLogin || {{}}; window.QRLogin.code = 500; window.QRLogin.error = "{out}";'
         )
