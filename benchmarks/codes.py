@@ -26,7 +26,7 @@ def main() -> None:
     )
 
     def ours() -> None:
-        codes.read_scan_code(codes.scan_code(key, login_id, 1_795_000_000_000))
+        codes.read_scan_code(codes.rotating_code(key, login_id, 1_795_000_000_000))
 
     def theirs() -> None:
         signer.unsign(signer.sign(login_id), max_age=60)
