@@ -60,7 +60,7 @@ async def test_the_script_of_the_docs(chromium: Browser, tmp_path: Path) -> None
         await hand.page.goto(f"{stub.origin}/qr")
         await hand.until("aim")
         await hand.page.evaluate("document.dispatchEvent(new CustomEvent('scanned', {detail: 'read by a scanner'}))")
-        await hand.press("See who is asking")
+        await hand.press("View details")
         await hand.until("ask")
         assert [call.body for call in stub.calls] == [{"code": "read by a scanner"}]
         assert stub.calls[0].headers["authorization"] == "Bearer bearer-of-mina"

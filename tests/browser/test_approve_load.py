@@ -60,7 +60,7 @@ async def test_an_answer_for_a_page_that_was_left_changes_nothing(chromium: Brow
         async with thumb(chromium, tmp_path) as hand:
             stub.faults["scan"].append(Fault.SILENT)
             await hand.page.goto(stub.url)
-            await hand.press("See who is asking")
+            await hand.press("View details")
             await hand.until("looking")
             await hand.eventually(stub.kinds)
             await hand.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
@@ -94,7 +94,7 @@ async def test_what_is_sent_is_the_address_and_nothing_that_hangs_on_it(
             await hand.page.goto(stub.origin + path)
             await hand.until("found" if code else "aim")
             if code:
-                await hand.press("See who is asking")
+                await hand.press("View details")
                 await hand.until("ask")
                 assert [call.body for call in stub.calls] == [{"code": stub.origin + code}]
 
@@ -106,7 +106,7 @@ async def test_a_scanner_of_the_application_hands_over_what_it_read(chromium: Br
             await hand.until("aim")
             await hand.element.evaluate("it => { it.code = ' what-it-read ' }")
             await hand.until("found")
-            await hand.press("See who is asking")
+            await hand.press("View details")
             await hand.until("ask")
             assert [call.body for call in stub.calls] == [{"code": "what-it-read"}]
             await hand.element.evaluate("it => { it.code = '' }")
@@ -120,7 +120,7 @@ async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path
         async with thumb(chromium, tmp_path) as hand:
             await hand.page.goto(stub.url)
             await (
-                hand.element.get_by_role("button", name="See who is asking")
+                hand.element.get_by_role("button", name="View details")
                 .and_(hand.page.locator(":not([aria-disabled])"))
                 .click()
             )

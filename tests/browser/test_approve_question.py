@@ -12,7 +12,7 @@ from tests.browser.test_hostile import NAMES, SCRAPE, unseen
 from tests.browser.test_redeem import GO_ON, KEEP_CALM
 from tests.browser.thumb import FITS, Thumb, thumb
 
-NO, YES, LATER = "No, I did not start this", "Yes, log it in", "Not now"
+NO, YES, LATER = "No, I did not start this", "Yes, log in", "Not now"
 FACTS = "it => [...it.shadowRoot.querySelectorAll('dt')].map(each => [each.textContent, each.nextElementSibling.textContent])"
 
 
@@ -30,11 +30,11 @@ async def test_everything_to_judge_by_is_there(chromium: Browser, tmp_path: Path
             host = stub.origin.removeprefix("http://")
             assert await facts(hand) == [
                 *(["Site", f"Example{host}"], ["Account", "Alice"], ["Browser", "Firefox 140"], ["System", "Windows 11"]),
-                *(["Place", "Utrecht, Netherlands"], ["Address", "203.0.113.7"], ["Application", "tv"]),
-                *(["Asks for", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
+                *(["Location", "Utrecht, Netherlands"], ["IP address", "203.0.113.7"], ["App", "tv"]),
+                *(["Permissions", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
             ]
-            assert "If you did not start this, say no: whoever did would be logged in as you." in await hand.text()
-            assert await hand.title() == "Log this browser in as Alice?"
+            assert "If someone sent you the code or asked you to scan it, choose No. They would be logged in as you." in await hand.text()
+            assert await hand.title() == "Log in this browser as Alice?"
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
 
 
@@ -50,9 +50,9 @@ async def test_what_is_not_known_is_not_invented(chromium: Browser, tmp_path: Pa
     with ApproveStub(attributes='src="/qrlogin/phone/" at="/qr"', context=context, begun_ago=0) as stub:
         async with thumb(chromium, tmp_path) as hand:
             await hand.ask(stub.url)
-            assert await hand.title() == "Log this browser in with your account?"
+            assert await hand.title() == "Log in this browser to your account?"
             assert await facts(hand) == [
-                *(["Site", stub.origin[7:]], ["Browser", "says nothing of itself"], ["n", "7"], ["__proto__", "p"]),
+                *(["Site", stub.origin[7:]], ["Browser", "unknown"], ["n", "7"], ["__proto__", "p"]),
                 ["Started", "a few seconds ago"],
             ]
 
@@ -115,18 +115,18 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
                 await hand.page.goto(f"{stub.origin}/{address}")
                 await hand.until("found")
                 for part in (
-                    "Does a device in your own hands show exactly this code?",
+                    "Does your other device show exactly this code?",
                     "it would log in their device",
                     "wdjb-mjht",
                 ):
                     assert part in (await hand.text()).lower().replace("does a", "Does a")
-                assert await hand.element.get_by_role("link", name="It shows another code").get_attribute("href") == (
+                assert await hand.element.get_by_role("link", name="It shows a different code").get_attribute("href") == (
                     f"{stub.origin}/qr"
                 )
-                await hand.press("See who is asking")
+                await hand.press("View details")
                 await hand.until("ask")
-                assert await hand.title() == "Log this device in as Alice?"
-                assert "Approve only if a device in your own hands shows exactly this code." in await hand.text()
+                assert await hand.title() == "Log in the other device as Alice?"
+                assert "Approve only if your other device shows exactly this code." in await hand.text()
                 assert "wdjb-mjht" in (await hand.text()).lower()
 
 
@@ -135,7 +135,7 @@ async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub(lifetime=70) as stub:
         async with thumb(chromium, tmp_path) as hand:
             await hand.opens(stub.url, "found")
-            await hand.press_still("See who is asking")
+            await hand.press_still("View details")
             await hand.until("ask")
             heard, left = [], hand.element.get_by_role("timer")
             assert (await left.inner_text()).startswith("1:")
@@ -165,7 +165,7 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
             await hand.page.evaluate(KEEP_CALM)  # from before the question is there
             await hand.page.locator("button[aria-disabled]").first.wait_for()
             await hand.page.evaluate(GO_ON)
-            await hand.press("See who is asking")
+            await hand.press("View details")
             await hand.page.evaluate(KEEP_CALM)
             await hand.until("ask")
             for name in (NO, YES, LATER):
@@ -217,7 +217,7 @@ async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path
             everything = "it => it.shadowRoot.querySelectorAll('button').forEach(each => each.click())"
             await hand.element.evaluate(everything)
             assert await hand.state() == "found"
-            await hand.press("See who is asking")
+            await hand.press("View details")
             await hand.until("ask")
             await hand.ready()
             await hand.element.evaluate(everything)
@@ -239,7 +239,7 @@ async def test_a_typed_code_is_looked_up_for_persons_only(chromium: Browser, tmp
             await hand.page.evaluate(KEEP_CALM)
             await hand.element.locator("button[aria-disabled]").wait_for()
             await hand.page.keyboard.press("Enter")
-            await hand.element.get_by_role("button", name="Look it up").click(force=True)
+            await hand.element.get_by_role("button", name="Next").click(force=True)
             assert (await hand.state(), stub.calls) == ("typing", [])
             await hand.page.evaluate(GO_ON)
             await hand.ready()
@@ -272,12 +272,12 @@ async def test_a_double_click_is_one_answer_and_does_not_stop_it(chromium: Brows
             assert box
             await hand.page.mouse.click(box["x"] + 9, box["y"] + 9, click_count=4)
             await hand.until("approved")
-            stop = await hand.element.get_by_role("button", name="Stop it after all").bounding_box()
+            stop = await hand.element.get_by_role("button", name="Cancel this login").bounding_box()
             assert stop
             await hand.page.evaluate(KEEP_CALM)
             await hand.page.mouse.click(stop["x"] + 9, stop["y"] + 9, click_count=4)
             assert stub.kinds() == ["scan", "confirm"]
-            leave = hand.element.get_by_role("link", name="To the start page")
+            leave = hand.element.get_by_role("link", name="Home")
             await leave.click()
             assert hand.page.url == stub.url, "a link leads nowhere either"
             await hand.page.evaluate(GO_ON)
@@ -331,7 +331,7 @@ async def test_the_page_is_told_and_no_code_is_left_in_it(chromium: Browser, tmp
             await hand.press(YES)
             await hand.until("approved")
             assert "BCDFGHJK" not in await hand.page.evaluate(SCRAPE)
-            await hand.press("Stop it after all")
+            await hand.press("Cancel this login")
             await hand.until("denied")
             told = await hand.page.evaluate("events")
             states = ["typing", "looking", "ask", "sending", "approved", "sending", "denied"]

@@ -153,7 +153,7 @@ async def test_a_language_that_is_half_done(chromium: Browser, tmp_path: Path) -
             await hand.page.goto(stub.url)
             await hand.until("found")
             assert await hand.title() == "Une connexion est demandée"
-            assert await hand.buttons() == ["See who is asking"]
+            assert await hand.buttons() == ["View details"]
 
 
 @pytest.mark.parametrize("state", ["ask", "found", "denied", "typing"])
@@ -191,16 +191,16 @@ async def test_a_frame_is_told_why(chromium: Browser, tmp_path: Path) -> None:
         async with thumb(chromium, tmp_path) as hand:
             await hand.page.goto(f"{stub.origin}/frame")
             inside = hand.page.frame_locator("iframe").locator("qr-approve[state=framed]")
-            await inside.get_by_role("heading", name="Not inside another page").wait_for()
+            await inside.get_by_role("heading", name="This page cannot be used here").wait_for()
             assert await inside.get_by_role("button").count() == 0
-            assert await inside.get_by_role("link", name="Open it on its own").get_attribute("href") == f"{stub.origin}/qr"
+            assert await inside.get_by_role("link", name="Open in a new tab").get_attribute("href") == f"{stub.origin}/qr"
             frame = hand.page.frames[1]
             await frame.evaluate("() => { const it = document.querySelector('qr-approve'); it.start(); it.code = 'x' }")
             assert await inside.get_attribute("state") == "framed"
             assert CODE not in await inside.evaluate("it => it.outerHTML + it.shadowRoot.innerHTML")
             await hand.page.wait_for_timeout(600)  # no press counts for half a second after a view appears
             async with hand.context.expect_page() as opened:
-                await inside.get_by_role("link", name="Open it on its own").click()
+                await inside.get_by_role("link", name="Open in a new tab").click()
             page = await opened.value
             await page.locator("qr-approve[state=aim]").wait_for()
             assert stub.calls == []

@@ -10,7 +10,7 @@ from tests.browser.approve_stub import ApproveStub
 from tests.browser.stub import Fault, Reply, html, problem
 from tests.browser.thumb import Thumb, thumb
 
-PRESSES = {"confirm": "Yes, log it in", "deny": "No, I did not start this", "release": "Not now"}
+PRESSES = {"confirm": "Yes, log in", "deny": "No, I did not start this", "release": "Not now"}
 VIEWS = {"scan": "ask", "confirm": "approved", "deny": "denied", "release": "released"}
 FOREIGN = Reply(200, json.dumps({"login_id": "M" * 22, "state": "confirmed"}).encode())
 
@@ -18,7 +18,7 @@ FOREIGN = Reply(200, json.dumps({"login_id": "M" * 22, "state": "confirmed"}).en
 async def do(hand: Thumb, stub: ApproveStub, verb: str) -> None:
     """Presses what leads to this call."""
     await hand.page.goto(stub.url)
-    await hand.press("See who is asking")
+    await hand.press("View details")
     if verb != "scan":
         await hand.press(PRESSES[verb])
 
@@ -39,7 +39,7 @@ async def test_what_was_pressed_arrives(chromium: Browser, tmp_path: Path, verb:
             await hand.until(VIEWS[verb])
             assert stub.kinds().count(verb) == 2
             assert len({call.body["code"] for call in stub.calls}) == 1
-            assert "Trying again" not in await hand.text()
+            assert "Retrying" not in await hand.text()
 
 
 @pytest.mark.parametrize("verb", list(VIEWS))
@@ -63,7 +63,7 @@ async def test_in_the_end_the_person_is_asked(chromium: Browser, tmp_path: Path,
             await hand.page.clock.install()
             stub.always[verb] = Fault.LOST
             await do(hand, stub, verb)
-            await hand.page.get_by_role("status").filter(has_text="Trying again…").wait_for()
+            await hand.page.get_by_role("status").filter(has_text="Retrying…").wait_for()
             await hand.until("unavailable", hurry=True)
             assert stub.kinds().count(verb) == 4
             assert await hand.buttons() == ["Try again"]
@@ -139,7 +139,7 @@ async def test_stopping_too_late_says_so(chromium: Browser, tmp_path: Path) -> N
             await do(hand, stub, "confirm")
             await hand.until("approved")
             stub.state = "redeemed"
-            await hand.press("Stop it after all")
+            await hand.press("Cancel this login")
             await hand.until("late")
             assert "The browser is logged in already." in await hand.text()
 
@@ -150,7 +150,7 @@ async def test_it_was_approved_before(chromium: Browser, tmp_path: Path) -> None
         async with thumb(chromium, tmp_path) as hand:
             await do(hand, stub, "scan")
             await hand.until("approved")
-            await hand.press("Stop it after all")
+            await hand.press("Cancel this login")
             await hand.until("denied")
 
 
@@ -174,7 +174,7 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
             assert "note" in str(await field.get_attribute("aria-describedby"))
             assert await field.input_value() == "wdjb"
             await hand.page.keyboard.type("WDJB-MJHT")  # over what is selected
-            await hand.element.get_by_role("button", name="Look it up").click()
+            await hand.element.get_by_role("button", name="Next").click()
             await hand.until("ask")
             assert [call.body["code"] for call in stub.calls] == ["wdjb", "WDJB-MJHT"]
 
@@ -220,5 +220,5 @@ async def test_a_page_that_is_too_old_can_be_loaded_again(chromium: Browser, tmp
             stub.faults["confirm"].append(problem(403, "forbidden"))
             await do(hand, stub, "confirm")
             await hand.until("stale")
-            await hand.press("Load the page again")
+            await hand.press("Reload page")
             await hand.until("found")

@@ -64,7 +64,7 @@ class Hand:
         await self.page.locator("h1:visible").wait_for()
         if not await self.page.locator("#owner").is_visible():
             await self.press(f"{name}\u2019s phone")
-        await self.press("See who is asking")
+        await self.press("View details")
 
     async def text(self) -> str:
         """Everything that <qr-approve> shows, which lies in its shadow."""

@@ -15,7 +15,7 @@ from tests.browser.desk import PATIENCE_S, Desk
 from tests.demo.hand import Hand, camera, glance, pick_up
 from tests.demo.running import RunningDemo
 
-NO, YES = "No, I did not start this", "Yes, log it in"
+NO, YES = "No, I did not start this", "Yes, log in"
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ async def test_scan_approve_continue(chromium: Browser, demo: RunningDemo, tmp_p
         await hand.open(await camera(desk))
         await hand.view("who", "Whose phone is this?")
         await hand.press("Alice\u2019s phone")
-        await hand.view("found", "Somebody wants to log in")
+        await hand.view("found", "Login request")
         assert await desk.state() == "pending"  # looking at the address scanned nothing
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this browser in as Alice?")
+        await hand.press("View details")
+        await hand.view("ask", "Log in this browser as Alice?")
         shown = await hand.text()
         for fact in ("Chrome", "Linux", "127.0.0.1", "Alice", demo.origin.removeprefix("http://"), "ago"):
             assert fact in shown
-        assert "Approve only if the code is on the screen in front of you." in shown
+        assert "Approve only if you started this login on the screen in front of you." in shown
         assert "If you did not start this, say no" in shown
         await desk.until("scanned")
         await hand.press(YES)
@@ -93,7 +93,7 @@ async def test_deny(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> Non
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
         await hand.scan(desk, "Alice")
         await hand.press(NO)
-        await hand.view("denied", "Denied")
+        await hand.view("denied", "Login declined")
         await desk.until("denied")
         assert await desk.buttons() == ["Show a new code"]
         await desk.press("Show a new code")
@@ -105,8 +105,8 @@ async def test_stop_after_approving(chromium: Browser, demo: RunningDemo, tmp_pa
         await hand.scan(desk, "Alice")
         await hand.press(YES)
         await desk.until("confirmed")
-        await hand.press("Stop it after all")
-        await hand.view("denied", "Denied")
+        await hand.press("Cancel this login")
+        await hand.view("denied", "Login declined")
         await desk.until("denied")
 
 
@@ -118,7 +118,7 @@ async def test_that_is_not_me(chromium: Browser, demo: RunningDemo, tmp_path: Pa
         await desk.press("That is not me")
         await desk.until("cancelled")
         await hand.press(YES)
-        await hand.view("cancelled", "Cancelled in the browser")
+        await hand.view("cancelled", "Login cancelled")
 
 
 async def test_not_now_then_again(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ async def test_not_now_then_again(chromium: Browser, demo: RunningDemo, tmp_path
         await hand.scan(desk, "Alice")
         await desk.until("scanned")
         await hand.press("Not now")
-        await hand.view("released", "Put back")
+        await hand.view("released", "Nothing was approved")
         await desk.until("pending")
-        await hand.press("Look again")
+        await hand.press("View details again")
         await hand.press(YES)
         await desk.until("confirmed")
         await desk.press("Continue")
@@ -144,7 +144,7 @@ async def test_a_second_account(chromium: Browser, demo: RunningDemo, tmp_path: 
         await desk.until("scanned")
         await bob.open(read)
         await bob.look("Bob")
-        await bob.view("taken", "Somebody else scanned this code")
+        await bob.view("taken", "Scanned by another account")
         await alice.press("Not now")
         await desk.until("pending")
         await bob.scan(desk, "Bob")  # he is still Bob: the phone remembers
@@ -177,7 +177,7 @@ async def test_one_person_with_two_windows(chromium: Browser, demo: RunningDemo,
     """The way of most people who try this: no phone, no camera, one browser."""
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, _):
         async with desk.context.expect_page() as opened:
-            await desk.page.get_by_role("link", name="Play one in a new window").click()
+            await desk.page.get_by_role("link", name="Simulate one in a new window").click()
         hand = Hand(Desk(desk.context, await opened.value, tmp_path))
         assert hand.page.url == await camera(desk)
         await hand.look("Alice")
@@ -197,32 +197,32 @@ async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_
         await hand.press("Bob\u2019s phone")
         await hand.view("aim", "Scan a code")
         await hand.page.get_by_role("link", name="On this browser\u2019s login page").click()
-        await hand.page.get_by_text("No login page of this browser waits for a phone.").wait_for()
-        await hand.page.get_by_label("Or what another code says").fill(await camera(desk))
-        await hand.press("Scan it")
-        await hand.view("found", "Somebody wants to log in")
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this browser in as Bob?")
-        await hand.press("Switch")
+        await hand.page.get_by_text("No login page in this browser is waiting for a phone.").wait_for()
+        await hand.page.get_by_label("Or paste the content of another QR code").fill(await camera(desk))
+        await hand.press("Scan")
+        await hand.view("found", "Login request")
+        await hand.press("View details")
+        await hand.view("ask", "Log in this browser as Bob?")
+        await hand.press("Switch user")
         await hand.look("Alice")
-        await hand.view("taken", "Somebody else scanned this code")
+        await hand.view("taken", "Scanned by another account")
 
 
 async def test_a_code_of_nobody(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
     async with desk_and_phone(chromium, demo, tmp_path) as (_, hand):
         await hand.open(f"{demo.origin}/qr/a.code-of_nobody")
         await hand.look("Alice")
-        await hand.view("gone", "This code is not known here")
+        await hand.view("gone", "Code not found")
 
 
 async def test_the_demo_is_gone(chromium: Browser, tmp_path: Path) -> None:
     with RunningDemo() as demo:
         async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
             await hand.scan(desk, "Alice")
-            await hand.view("ask", "Log this browser in as Alice?")
+            await hand.view("ask", "Log in this browser as Alice?")
             demo.end()
             await hand.press(YES)
-            await hand.view("unavailable", "No answer")
+            await hand.view("unavailable", "No response from the server")
             assert await hand.page.get_by_role("button", name="Try again").is_visible()
 
 
@@ -230,7 +230,7 @@ async def test_a_tap_for_the_screen_before_is_no_answer(chromium: Browser, demo:
     """Two taps in a row where "Continue" was must not approve, whatever has come to lie there."""
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, hand):
         await hand.scan(desk, "Alice")
-        await hand.view("ask", "Log this browser in as Alice?")
+        await hand.view("ask", "Log in this browser as Alice?")
         await hand.page.evaluate("window.again = setInterval(() => dispatchEvent(new Event('focus')), 20)")  # a moment that lasts
         await hand.page.locator("button.approve[aria-disabled]").wait_for()
         await hand.page.get_by_role("button", name=YES).click(force=True)
@@ -248,7 +248,7 @@ async def test_by_keyboard_declining_comes_first(chromium: Browser, demo: Runnin
             await hand.page.keyboard.press("Tab")
             await hand.page.locator("button:focus:not([aria-disabled])").wait_for()
             await hand.page.keyboard.press("Enter")
-        await hand.view("ask", "Log this browser in as Alice?")
+        await hand.view("ask", "Log in this browser as Alice?")
         order = []
         for _ in range(3):
             await hand.page.keyboard.press("Tab")
@@ -268,7 +268,7 @@ async def test_nothing_is_cut_off(chromium: Browser, demo: RunningDemo, tmp_path
         assert await desk.page.evaluate(fits)
         assert await desk.axe() == []
         await hand.scan(desk, "Alice")
-        await hand.view("ask", "Log this browser in as Alice?")
+        await hand.view("ask", "Log in this browser as Alice?")
         assert await hand.page.evaluate(fits)
         await hand.press(YES)
         await hand.view("approved", "Approved")

@@ -116,10 +116,10 @@ async def test_from_one_screen_to_the_other(
         await hand.open(f"{demo.origin}/qr")
         await hand.view("who", "Whose phone is this?")
         await hand.press("Alice\u2019s phone")
-        await hand.view("typing", "Type the code")
+        await hand.view("typing", "Enter the code")
         await type_code(hand, NOBODYS)
-        await hand.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
-        await hand.view("typing", "Type the code")
+        await hand.page.get_by_text("No pending login has this code.").wait_for(timeout=PATIENCE_S * 1000)
+        await hand.view("typing", "Enter the code")
         field = hand.page.get_by_label("Code", exact=True)
         assert await field.get_attribute("aria-invalid") == "true"
         assert await field.evaluate("it => it === it.getRootNode().activeElement && it.selectionEnd === it.value.length")
@@ -128,7 +128,7 @@ async def test_from_one_screen_to_the_other(
         await hand.ready()
         await hand.page.keyboard.type(code.replace("-", " ").lower())  # over what was selected
         await hand.page.keyboard.press("Enter")
-        await hand.view("ask", "Log this device in as Alice?")
+        await hand.view("ask", "Log in the other device as Alice?")
         text = await hand.text()
         for fact in (
             code,
@@ -142,7 +142,7 @@ async def test_from_one_screen_to_the_other(
         assert await hand.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
         await desk.until("scanned")
         assert not await desk.element.locator(".code").is_visible()
-        await hand.press("Yes, log it in")
+        await hand.press("Yes, log in")
         await hand.view("approved", "Approved")
         await desk.until("confirmed")
 
@@ -151,9 +151,9 @@ async def test_every_target_is_large_enough_for_a_thumb(chromium: Browser, demo:
     async with seats(chromium, demo, tmp_path, width=320) as (desk, hand):
         await hand.open(f"{demo.origin}/qr?user_code={await shown_code(desk)}")
         await hand.press("Alice\u2019s phone")
-        await hand.view("found", "Somebody wants to log in")
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this device in as Alice?")
+        await hand.view("found", "Login request")
+        await hand.press("View details")
+        await hand.view("ask", "Log in the other device as Alice?")
         for address in (hand.page.url, f"{demo.origin}/qr", f"{demo.origin}/phone"):
             await hand.open(address)
             await hand.page.locator("h1:visible").wait_for()
@@ -167,7 +167,7 @@ async def test_listeners_hear_it_letter_by_letter(chromium: Browser, demo: Runni
     async with seats(chromium, demo, tmp_path) as (desk, _):
         code = await shown_code(desk)
         heard = await desk.element.get_by_role("status").first.aria_snapshot()
-        assert f"Or type {', '.join(' '.join(half) for half in code.split('-'))} at {demo.origin}/qr" in heard
+        assert f"Or enter {', '.join(' '.join(half) for half in code.split('-'))} at {demo.origin}/qr" in heard
         assert code not in heard
 
 
@@ -179,19 +179,19 @@ async def test_an_address_with_the_code_asks_to_compare_it(chromium: Browser, de
             await hand.open(f"{demo.origin}/{address}")
             if await hand.page.locator("#nobody").is_visible():
                 await hand.press("Bob\u2019s phone")
-            await hand.page.get_by_text("Does a device in your own hands show exactly this code?").wait_for()
+            await hand.page.get_by_text("Does your other device show exactly this code?").wait_for()
             assert code in await hand.text()
             assert await desk.state() == "pending"
         await hand.open(f"{demo.origin}/qr?user_code={code}")
-        await hand.view("found", "Somebody wants to log in")
+        await hand.view("found", "Login request")
         assert f"phone --server {demo.origin} --as bob approve {code}" in (
             await hand.page.locator(".command").text_content() or ""
         )
-        await hand.press("See who is asking")
-        await hand.view("ask", "Log this device in as Bob?")
+        await hand.press("View details")
+        await hand.view("ask", "Log in the other device as Bob?")
         assert code in await hand.text()
         await hand.press("No, I did not start this")
-        await hand.view("denied", "Denied")
+        await hand.view("denied", "Login declined")
         await desk.until("denied")
 
 
@@ -199,11 +199,11 @@ async def test_what_stands_in_an_address_is_text(chromium: Browser, demo: Runnin
     async with seats(chromium, demo, tmp_path) as (_, hand):
         await hand.open(f"{demo.origin}/qr?user_code=%3Cimg%20src=x%3E;%20rm")
         await hand.press("Alice\u2019s phone")
-        await hand.view("found", "Somebody wants to log in")
+        await hand.view("found", "Login request")
         assert await hand.element.locator(".code").text_content() == "<img src=x>; rm"
         assert not await hand.page.locator("details").is_visible(), "what is shown there may be pasted into a shell"
-        await hand.press("See who is asking")
-        await hand.view("gone", "This code is not known here")
+        await hand.press("View details")
+        await hand.view("gone", "Code not found")
 
 
 async def test_a_scanned_code_is_not_asked_to_be_compared(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ async def test_a_scanned_code_is_not_asked_to_be_compared(chromium: Browser, dem
             await hand.open(f"{demo.origin}/qr/{tail}")
             if await hand.page.locator("#nobody").is_visible():
                 await hand.press("Alice\u2019s phone")
-            await hand.page.locator("h1:visible", has_text="Somebody wants to log in").wait_for()
+            await hand.page.locator("h1:visible", has_text="Login request").wait_for()
             assert await hand.element.locator(".code").count() == 0
 
 
@@ -223,7 +223,7 @@ async def test_too_many_wrong_codes(chromium: Browser, tmp_path: Path) -> None:
             await hand.press("Bob\u2019s phone")
             for _ in range(STANDARD.guesses):
                 await type_code(hand, NOBODYS)
-                await hand.page.get_by_text("No login waits with this code.").wait_for(timeout=PATIENCE_S * 1000)
+                await hand.page.get_by_text("No pending login has this code.").wait_for(timeout=PATIENCE_S * 1000)
                 await hand.element.locator(".note").evaluate("it => it.textContent = ''")
             await type_code(hand, await shown_code(desk))
             await hand.view("guesses", "Too many wrong codes")
@@ -231,5 +231,5 @@ async def test_too_many_wrong_codes(chromium: Browser, tmp_path: Path) -> None:
             assert await desk.state() == "pending"
             await hand.page.get_by_role("link", name="Scan another code").click()
             await hand.view("aim", "Scan a code")
-            await hand.page.get_by_role("link", name="Type a code").click()
-            await hand.view("typing", "Type the code")
+            await hand.page.get_by_role("link", name="Enter a code").click()
+            await hand.view("typing", "Enter the code")

@@ -79,8 +79,8 @@ def test_an_unknown_name_costs_a_hash_and_hashes_queue(app: Flask, example: Modu
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"name": " "}, "Type a name."),
-        ({"name": "a\u202eb"}, "Type a name."),
+        ({"name": " "}, "Enter a username."),
+        ({"name": "a\u202eb"}, "Enter a username."),
         ({"name": "a" * 65}, "at most 64"),
         ({"password": "short"}, "at least 15"),
         ({"password": "a" * 257}, "at most 256"),
