@@ -87,7 +87,7 @@ em { font-style: normal; font-weight: 650; color: var(--ink) }
 .code { inline-size: 100%; padding: .875rem .5rem; border-radius: calc(var(--radius) * .7); text-align: center;
   background: color-mix(in srgb, var(--muted) 10%, #0000); color: var(--ink);
   font: 650 1.625rem/1.2 ui-monospace, "DejaVu Sans Mono", monospace; letter-spacing: .08em; text-transform: uppercase }
-.facts { display: grid; grid-template-columns: minmax(4.5rem, max-content) minmax(0, 1fr); gap: .4rem 1rem; padding: .875rem 1rem;
+.facts { display: grid; grid-template-columns: minmax(4.5rem, max-content) minmax(0, 1fr); gap: .4rem .75rem; padding: .875rem .75rem;
   border-radius: calc(var(--radius) * .7); background: color-mix(in srgb, var(--muted) 10%, #0000) }
 dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host { display: block }
 .host { font-weight: 400; color: var(--muted); font-size: .9375em }

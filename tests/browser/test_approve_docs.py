@@ -44,7 +44,7 @@ async def test_the_page_of_the_docs(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub(attributes=attributes[1]) as stub:
         async with thumb(chromium, tmp_path) as hand:
             await hand.ask(stub.url)
-            await hand.press("No, I did not start this")
+            await hand.press("No, not me")
             await hand.until("denied")
 
 

@@ -12,7 +12,7 @@ from tests.browser.test_hostile import NAMES, SCRAPE, unseen
 from tests.browser.test_redeem import GO_ON, KEEP_CALM
 from tests.browser.thumb import FITS, Thumb, thumb
 
-NO, YES, LATER = "No, I did not start this", "Yes, log in", "Not now"
+NO, YES, LATER = "No, not me", "Yes, log in", "Not now"
 FACTS = "it => [...it.shadowRoot.querySelectorAll('dt')].map(each => [each.textContent, each.nextElementSibling.textContent])"
 
 

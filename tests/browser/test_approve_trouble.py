@@ -10,7 +10,7 @@ from tests.browser.approve_stub import ApproveStub
 from tests.browser.stub import Fault, Reply, html, problem
 from tests.browser.thumb import Thumb, thumb
 
-PRESSES = {"confirm": "Yes, log in", "deny": "No, I did not start this", "release": "Not now"}
+PRESSES = {"confirm": "Yes, log in", "deny": "No, not me", "release": "Not now"}
 VIEWS = {"scan": "ask", "confirm": "approved", "deny": "denied", "release": "released"}
 FOREIGN = Reply(200, json.dumps({"login_id": "M" * 22, "state": "confirmed"}).encode())
 

@@ -15,7 +15,7 @@ from tests.browser.desk import PATIENCE_S, Desk
 from tests.demo.hand import Hand, camera, glance, pick_up
 from tests.demo.running import RunningDemo
 
-NO, YES = "No, I did not start this", "Yes, log in"
+NO, YES = "No, not me", "Yes, log in"
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_
         await hand.view("found", "Login request")
         await hand.press("View details")
         await hand.view("ask", "Log in this browser as Bob?")
-        await hand.press("Switch user")
+        await hand.press("Switch")
         await hand.look("Alice")
         await hand.view("taken", "Scanned by another account")
 

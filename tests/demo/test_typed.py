@@ -190,7 +190,7 @@ async def test_an_address_with_the_code_asks_to_compare_it(chromium: Browser, de
         await hand.press("View details")
         await hand.view("ask", "Log in the other device as Bob?")
         assert code in await hand.text()
-        await hand.press("No, I did not start this")
+        await hand.press("No, not me")
         await hand.view("denied", "Login declined")
         await desk.until("denied")
 
