@@ -33,7 +33,7 @@ def test_the_tables_are_complete() -> None:
     assert all(f"`{name}`" in section("Attributes") for name in attributes)
     parts = {part for parts in re.findall(r'make\("[\w]+", "([\w ]+)"', SOURCE) for part in parts.split()}
     parts |= set(re.findall(r'"button (\w+)"', SOURCE))
-    parts |= set(re.findall(r'foreign\(\w+, "(\w+)"', SOURCE))
+    parts |= set(re.findall(r'untrusted\(\w+, "(\w+)"', SOURCE))
     listed = section("Words and looks").partition("`::part()`: `")[2].partition("`")[0].split()
     assert set(listed) == parts
 
