@@ -1,11 +1,14 @@
 /**
- * Every visible string of <qr-login>, of <qr-approve> and of the pages around them: one catalogue, and which language counts.
+ * The catalogue: every visible text of <qr-login>, of <qr-approve> and of the pages around them,
+ * and the choice of the language.
  *
- * Knows: words. Refuses to know: what they are for. {in braces} stands what the page puts there; nothing here is HTML.
- * The literal is strict JSON, because Python reads this file, too (`qrlogin.browser.texts`). Every language has the same keys.
+ * This module does not know where a text appears. The page replaces {words} in braces; no text is
+ * HTML. The literal is strict JSON, because Python reads this file, too (`qrlogin.browser.texts`).
+ * Every language has the same keys.
  *
- * Your own words, in the module that imports the elements: `Object.assign(TEXTS.en.login, {yes: "Go on"})`, or a language:
- * `TEXTS.fr = {login: {…}}`. What a language lacks is said in English.
+ * To use your own texts, change them in the module that imports the elements:
+ * `Object.assign(TEXTS.en.login, {yes: "Go on"})`, or add a language: `TEXTS.fr = {login: {…}}`.
+ * A text that a language lacks is shown in English.
  */
 
 export const TEXTS = {
@@ -58,8 +61,8 @@ export const TEXTS = {
       "fact_address": "IP address", "fact_client_id": "App", "fact_scope": "Permissions", "factBegun": "Started",
       "unknownBrowser": "unknown",
       "agoNow": "a few seconds ago", "agoSeconds": "{n} seconds ago", "agoMinute": "a minute ago", "agoMinutes": "{n} minutes ago",
-      "warning": "*Approve only if you started this login on the screen in front of you.* If someone sent you the code or asked you to scan it, choose No. They would be logged in as you.",
-      "warningTyped": "*Approve only if your other device shows exactly this code.* This logs in that device, not this phone. If someone gave you the code, choose No. They would be logged in as you.",
+      "warning": "*Approve only if the code is on the screen in front of you.* If someone sent you the code, or you did not start this login, choose No: they would be logged in as you.",
+      "warningTyped": "*Approve only if your other device shows exactly this code.* This logs in that device, not this phone. If someone gave you the code, choose No: they would be logged in as you.",
       "deny": "No, not me", "approve": "Yes, log in", "release": "Not now",
       "left": "{time} left",
       "minutes": "Expires within {n} minutes", "minute": "Expires within a minute", "seconds": "Expires within {n} seconds",
@@ -187,7 +190,7 @@ export const TEXTS = {
       "fact_address": "IP 地址", "fact_client_id": "应用", "fact_scope": "申请权限", "factBegun": "发起时间",
       "unknownBrowser": "未知",
       "agoNow": "几秒前", "agoSeconds": "{n} 秒前", "agoMinute": "1 分钟前", "agoMinutes": "{n} 分钟前",
-      "warning": "*仅当你本人在面前的屏幕上发起登录时，才确认。*如果二维码是别人发给你的，或有人让你扫描，请拒绝，否则对方将以你的身份登录。",
+      "warning": "*仅当二维码就在你面前的屏幕上时，才确认登录。*如果二维码是别人发给你的，或登录不是你本人发起的，请拒绝，否则对方将以你的身份登录。",
       "warningTyped": "*仅当你要登录的设备显示完全相同的登录码时，才确认。*登录的是那台设备，不是这部手机。如果登录码是别人给你的，请拒绝，否则对方将以你的身份登录。",
       "deny": "拒绝登录", "approve": "确认登录", "release": "暂不处理",
       "left": "剩余 {time}",
@@ -265,8 +268,8 @@ export const TEXTS = {
   }
 };
 
-/** The catalogue's language for an element: the nearest `lang` around it, else the same language elsewhere, else English.
- * @param {Element} element */
+/** The language of the catalogue for an element: the nearest `lang` around it, else the same
+ * language of another place, else English. @param {Element} element */
 export function languageOf(element) {
   let at = element, found = element.closest("[lang]");
   for (let root = at.getRootNode(); !found && root instanceof ShadowRoot; root = at.getRootNode())
@@ -276,8 +279,9 @@ export function languageOf(element) {
   return exact ?? languages.find((each) => primary(each) === primary(asked)) ?? "en";
 }
 
-/** The strings of one section in that language, none missing.
- * @param {Element} element @param {"login" | "approve" | "pages"} section @returns {Readonly<Record<string, string>>} */
+/** All texts of one section in that language; English replaces the missing ones.
+ * @param {Element} element @param {"login" | "approve" | "pages"} section
+ * @returns {Readonly<Record<string, string>>} */
 export function textsFor(element, section) {
   /** @type {Record<string, Partial<Record<string, Record<string, string>>>>} */
   const all = TEXTS;

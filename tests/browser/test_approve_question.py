@@ -33,7 +33,7 @@ async def test_everything_to_judge_by_is_there(chromium: Browser, tmp_path: Path
                 *(["Location", "Utrecht, Netherlands"], ["IP address", "203.0.113.7"], ["App", "tv"]),
                 *(["Permissions", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
             ]
-            assert "If someone sent you the code or asked you to scan it, choose No. They would be logged in as you." in await hand.text()
+            assert "If someone sent you the code, or you did not start this login, choose No" in await hand.text()
             assert await hand.title() == "Log in this browser as Alice?"
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
 
@@ -116,10 +116,10 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
                 await hand.until("found")
                 for part in (
                     "Does your other device show exactly this code?",
-                    "it would log in their device",
+                    "approving it would log them in to your account",
                     "wdjb-mjht",
                 ):
-                    assert part in (await hand.text()).lower().replace("does a", "Does a")
+                    assert part in (await hand.text()).lower().replace("does your", "Does your")
                 assert await hand.element.get_by_role("link", name="It shows a different code").get_attribute("href") == (
                     f"{stub.origin}/qr"
                 )

@@ -81,7 +81,7 @@ async def test_without_a_net(chromium: Browser, tmp_path: Path) -> None:
             await hand.context.set_offline(True)
             await hand.press(PRESSES["confirm"])
             await hand.until("offline")
-            assert "Nothing may have happened yet." in await hand.text()
+            assert "Your request may not have gone through." in await hand.text()
             await hand.context.set_offline(False)
             await hand.press("Try again")
             await hand.until("approved")
@@ -141,7 +141,7 @@ async def test_stopping_too_late_says_so(chromium: Browser, tmp_path: Path) -> N
             stub.state = "redeemed"
             await hand.press("Cancel this login")
             await hand.until("late")
-            assert "The browser is logged in already." in await hand.text()
+            assert "The browser is already logged in." in await hand.text()
 
 
 async def test_it_was_approved_before(chromium: Browser, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
             assert [call.body["code"] for call in stub.calls] == ["wdjb", "WDJB-MJHT"]
 
 
-@pytest.mark.parametrize(("wait", "says"), [(30, "Wait a minute"), (90, "Wait 2 minutes"), (600, "Wait 10 minutes")])
+@pytest.mark.parametrize(("wait", "says"), [(30, "Wait 1 minute"), (90, "Wait 2 minutes"), (600, "Wait 10 minutes")])
 async def test_too_many_guesses_says_when(chromium: Browser, tmp_path: Path, wait: int, says: str) -> None:
     with ApproveStub() as stub:
         async with thumb(chromium, tmp_path) as hand:

@@ -70,12 +70,12 @@ async def test_scan_approve_continue(chromium: Browser, demo: RunningDemo, tmp_p
         shown = await hand.text()
         for fact in ("Chrome", "Linux", "127.0.0.1", "Alice", demo.origin.removeprefix("http://"), "ago"):
             assert fact in shown
-        assert "Approve only if you started this login on the screen in front of you." in shown
-        assert "If you did not start this, say no" in shown
+        assert "Approve only if the code is on the screen in front of you." in shown
+        assert "you did not start this login, choose No" in shown
         await desk.until("scanned")
         await hand.press(YES)
         await hand.view("approved", "Approved")
-        assert "Go on in the other window." in await hand.text()
+        assert "Return to the other window." in await hand.text()
         await desk.until("confirmed")
         assert "Continue as A•••e?" in await desk.text()
         assert await desk.axe() == []
@@ -196,7 +196,7 @@ async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_
         await hand.view("who", "Whose phone is this?")
         await hand.press("Bob\u2019s phone")
         await hand.view("aim", "Scan a code")
-        await hand.page.get_by_role("link", name="On this browser\u2019s login page").click()
+        await hand.page.get_by_role("link", name="This browser\u2019s login page").click()
         await hand.page.get_by_text("No login page in this browser is waiting for a phone.").wait_for()
         await hand.page.get_by_label("Or paste the content of another QR code").fill(await camera(desk))
         await hand.press("Scan")

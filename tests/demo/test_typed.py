@@ -134,7 +134,7 @@ async def test_from_one_screen_to_the_other(
             code,
             "Chrome",
             "Linux",
-            "a device in your own hands shows exactly this code",
+            "your other device shows exactly this code",
             "they would be logged in as you",
         ):
             assert fact.lower() in text.lower()
