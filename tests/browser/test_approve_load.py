@@ -119,11 +119,7 @@ async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path
     with ApproveStub(children=around) as stub:
         async with thumb(chromium, tmp_path) as hand:
             await hand.page.goto(stub.url)
-            await (
-                hand.element.get_by_role("button", name="View details")
-                .and_(hand.page.locator(":not([aria-disabled])"))
-                .click()
-            )
+            await hand.element.get_by_role("button", name="View details").and_(hand.page.locator(":not([aria-disabled])")).click()
             await hand.page.locator("qr-approve[state=ask]").wait_for()
 
 

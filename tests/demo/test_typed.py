@@ -227,7 +227,7 @@ async def test_too_many_wrong_codes(chromium: Browser, tmp_path: Path) -> None:
                 await hand.element.locator(".note").evaluate("it => it.textContent = ''")
             await type_code(hand, await shown_code(desk))
             await hand.view("guesses", "Too many wrong codes")
-            assert "Wait 10 minutes before you type another one" in await hand.text()
+            assert "Wait 10 minutes before you enter another one" in await hand.text()
             assert await desk.state() == "pending"
             await hand.page.get_by_role("link", name="Scan another code").click()
             await hand.view("aim", "Scan a code")
