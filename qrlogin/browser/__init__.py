@@ -1,7 +1,7 @@
-"""What runs in a browser: hand-written ES modules, shipped as they are, and the catalogue of texts that Python reads, too.
+"""The ES modules that run in the browser, shipped as written, and the catalogue of texts that Python reads, too.
 
-Knows where the bytes are, and which language a person asked for. Knows nothing of logins, HTTP or caching: who serves the
-modules decides about headers, and who fills a page decides about escaping.
+This package knows where the modules are and which language a browser asks for. It does not know logins, HTTP or caching:
+the caller that serves the modules sets the headers, and the caller that fills a page escapes the texts.
 """
 
 import json
@@ -16,14 +16,14 @@ from unicodedata import category
 __all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "texts", "translate"]
 
 ELEMENT: Final = "qr-login-element.js"
-"""The module that defines <qr-login>: its file name, inside this package and below a mount."""
+"""The file name of the module that defines <qr-login>, in this package and below a mount."""
 
 MODULES: Final = tuple(
     sorted(each.name for each in files(__package__).iterdir() if each.name.endswith(".js"))
 )
-"""The file names of all modules. They import each other by `./name`, so they are served side by side."""
+"""The file names of all modules. They import each other as `./name`, so serve them side by side."""
 
-_JOINERS: Final = "\u200c\u200d"  # emoji, Persian and the scripts of India are written with them
+_JOINERS: Final = "\u200c\u200d"  # emoji, Persian and the scripts of India need them
 _CATALOGUE: Final = "qr-login-texts.js"
 _RANGE: Final = re.compile(
     r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:\s*;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.ASCII
@@ -32,14 +32,17 @@ _RANGE: Final = re.compile(
 
 @cache
 def module(name: str) -> bytes:
-    """A module's source, UTF-8; read once per process. Serve it as `text/javascript`. Raises `KeyError` for no name of ours."""
+    """The source of a module, in UTF-8, read once per process. Serve it as `text/javascript`.
+
+    Raises `KeyError` for a name that is not in `MODULES`.
+    """
     if name not in MODULES:
         raise KeyError(name)
     return files(__package__).joinpath(name).read_bytes()
 
 
 def element() -> bytes:
-    """The source of the module that defines <qr-login>. It imports others of `MODULES`: serve all of them."""
+    """The source of the module that defines <qr-login>. It imports other modules: serve all of `MODULES`."""
     return module(ELEMENT)
 
 
@@ -58,23 +61,25 @@ def _catalogue() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
 
 
 LANGUAGES: Final = tuple(_catalogue())
-"""The languages of the catalogue, as BCP 47 spells them; the first is the one that everything falls back to."""
+"""The languages of the catalogue, as BCP 47 tags. The first one is the fallback."""
 
 
 def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
     """The catalogue in one language: sections `login`, `approve` and `pages`, each a mapping from key to text.
 
-    `lang` is one of `LANGUAGES`, as `language()` finds it, or any language tag that is looked up in the same way. The texts are
-    plain: escape what you put into HTML. `{words}` in braces are for the page to replace.
+    `lang` is one of `LANGUAGES`, as `language()` returns it, or any other language tag: the same lookup applies. The texts
+    are plain text: escape them in HTML. The page replaces the `{words}` in braces.
     """
     return _catalogue()[_find(lang) or LANGUAGES[0]]
 
 
 def translate(lang: str, key: str, /, **words: object) -> str:
-    """A text of the pages, its {words} filled in. A word that is no number is one line that hides nothing and cannot turn what
-    stands around it (Unicode's isolates), as the elements show a name.
+    """A text of the section `pages`, with its {words} filled in.
 
-    Raises KeyError for no key of the catalogue, and when a word is missing. The result is plain: escape it in HTML.
+    A word that is not a number loses its control and format characters and is enclosed in Unicode isolates, so it cannot
+    hide text or change the direction of the text around it. The elements show names in the same way.
+
+    Raises `KeyError` for an unknown key, and when a word is missing. The result is plain text: escape it in HTML.
     """
     shown = {
         word: str(value) if isinstance(value, int) else f"\u2068{_plain(value)}\u2069"
@@ -92,10 +97,10 @@ def _plain(word: object) -> str:
 
 
 def language(accept_language: str) -> str:
-    """The language of the catalogue that a browser's Accept-Language asks for (RFC 9110 section 12.5.4); English if none fits.
+    """The language of the catalogue that fits a browser's Accept-Language header (RFC 9110 section 12.5.4), else English.
 
-    Lookup as in RFC 4647 section 3.4, and then by the primary language alone: zh-TW gets zh-CN rather than English. What is no
-    language range is passed over.
+    The lookup follows RFC 4647 section 3.4 and then compares the primary language alone: zh-TW gets zh-CN, not English.
+    Invalid language ranges are ignored.
     """
     ranges = (_RANGE.fullmatch(part.strip()) for part in accept_language[:1000].split(","))
     wanted = [(min(float(fits[2] or 1), 1.0), fits[1]) for fits in ranges if fits]

@@ -1,64 +1,83 @@
 /**
- * What keeps a connection open for long: server-sent events, a WebSocket, and a place among the few connections there are.
+ * Long-lived connections: server-sent events, WebSockets, and the slots that limit how many
+ * connections the pages of one browser hold open.
  *
- * Knows: how a stream opens, speaks and ends; that the pages of one browser share six connections to a host over HTTP/1.1.
- * Refuses to know: what is in an answer. That a stream is silent, broken or over is the caller's to judge.
+ * This module knows how a stream opens, delivers messages and ends. It does not know what the
+ * messages mean: the caller decides whether a stream is silent, broken or finished.
  */
 
 import { sleep } from "./qr-login-parts.js";
 
-const TAKEN_OVER = 4409; // what a WebSocket ends with when another page has taken the login over; events say it in words
-const PLACES = 3; // of six: the others are for pages, pictures and every call that is answered at once
+// The WebSocket close code when another page took over the login. An event stream sends an event.
+const TAKEN_OVER = 4409;
+// A browser opens six connections to a host over HTTP/1.1, for all its pages together. The other
+// three stay free for pages, pictures and requests that are answered at once.
+const CONNECTION_SLOTS = 3;
 
-/** Waits for nobody: a function that gives the place back, or null if other pages have them all. Without Web Locks (plain
- * http in a LAN) everybody has a place. @returns {Promise<(() => void) | null>} */
-export async function takePlace() {
+/**
+ * Takes a connection slot without waiting. Returns a function that releases it, or null if other
+ * pages hold all slots. Without Web Locks (plain http in a LAN) every page gets a slot.
+ * @returns {Promise<(() => void) | null>}
+ */
+export async function acquireConnectionSlot() {
   const { locks } = navigator;
-  for (let place = 0; locks && place < PLACES; place++) {
+  for (let slot = 0; locks && slot < CONNECTION_SLOTS; slot++) {
     /** @type {(() => void) | null} */
-    const leave = await new Promise((resolve) => {
-      const kept = (/** @type {Lock | null} */ lock) => (lock ? new Promise((free) => resolve(() => free(null))) : resolve(null));
-      locks.request(`qr-login-place-${place}`, { ifAvailable: true }, kept).catch(() => resolve(() => {})); // not for this page
+    const release = await new Promise((resolve) => {
+      /** The browser holds the lock until the promise that this callback returns is resolved. */
+      const onLock = (/** @type {Lock | null} */ lock) =>
+        lock ? new Promise((free) => resolve(() => free(null))) : resolve(null);
+      locks.request(`qr-login-slot-${slot}`, { ifAvailable: true }, onLock)
+        .catch(() => resolve(() => {})); // this page may not use locks, so nothing limits it
     });
-    if (leave) return leave;
+    if (release) return release;
   }
   return locks ? null : () => {};
 }
 
-/** News as they come. A new one begins where its address says, so it neither loses nor repeats any. */
+/** A stream of status answers. Its URL names the last version seen, so a new stream neither
+ * loses nor repeats an answer. */
 export class Stream {
-  /** @type {string[]} */ #said = [];
-  #over = false;
-  #wake = () => {};
+  /** @type {string[]} */ #messages = [];
+  #closed = false;
+  #notify = () => {};
   #source;
 
   /** @param {string} kind "events" or "socket" @param {URL} url */
   constructor(kind, url) {
-    this.#source = kind === "events" ? new EventSource(url) : new WebSocket(url.href.replace(/^http/, "ws"));
-    const hear = (/** @type {any} */ event) => { this.#said.push(event.data); this.#wake(); };
-    const end = (/** @type {any} */ event) => {
-      if (event.code === TAKEN_OVER) this.#said.push('{"error":"superseded"}');
-      this.close(); // or an EventSource would ask for what it asked before
-      this.#over = true;
-      this.#wake();
+    this.#source = kind === "events"
+      ? new EventSource(url) : new WebSocket(url.href.replace(/^http/, "ws"));
+    const onMessage = (/** @type {any} */ event) => {
+      this.#messages.push(event.data);
+      this.#notify();
     };
-    for (const type of ["message", "code", "superseded"]) this.#source.addEventListener(type, hear);
-    for (const type of ["error", "close"]) this.#source.addEventListener(type, end);
+    const onEnd = (/** @type {any} */ event) => {
+      if (event.code === TAKEN_OVER) this.#messages.push('{"error":"superseded"}');
+      this.close(); // otherwise an EventSource reconnects with the old URL
+      this.#closed = true;
+      this.#notify();
+    };
+    for (const type of ["message", "code", "superseded"])
+      this.#source.addEventListener(type, onMessage);
+    for (const type of ["error", "close"]) this.#source.addEventListener(type, onEnd);
   }
 
-  /** The next answer, or null if none came in so many milliseconds. Throws when the stream is over or speaks nonsense.
-   * @param {number} ms @param {AbortSignal} signal @returns {Promise<Record<string, any> | null>} */
+  /** The next answer, or null if none arrives within `ms` milliseconds. Throws when the stream
+   * has ended or a message is not JSON.
+   * @param {number} ms @param {AbortSignal} signal
+   * @returns {Promise<Record<string, any> | null>} */
   async next(ms, signal) {
-    if (!this.#said.length && !this.#over && !signal.aborted) {
-      const cut = new AbortController(), wake = (this.#wake = () => cut.abort());
+    if (!this.#messages.length && !this.#closed && !signal.aborted) {
+      const timer = new AbortController(), wake = (this.#notify = () => timer.abort());
       signal.addEventListener("abort", wake); // AbortSignal.any is too new
-      await sleep(ms, cut.signal).catch(() => {});
+      await sleep(ms, timer.signal).catch(() => {});
       signal.removeEventListener("abort", wake);
     }
     if (signal.aborted) throw signal.reason;
-    const said = this.#said.shift();
-    if (said === undefined && this.#over) throw new Error("the stream is over");
-    return said === undefined ? null : Object.assign(Object.create(null), JSON.parse(said)); // no prototype to be polluted
+    const message = this.#messages.shift();
+    if (message === undefined && this.#closed) throw new Error("the stream has ended");
+    // The answer has no prototype, so a message cannot pollute one.
+    return message === undefined ? null : Object.assign(Object.create(null), JSON.parse(message));
   }
 
   close() { this.#source.close(); }

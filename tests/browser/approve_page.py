@@ -42,7 +42,7 @@ class ApprovePage(LoginPage):
     async def title(self) -> str:
         return (await self.element.get_by_role("heading", level=1).inner_text()).strip()
 
-    async def ask(self, url: str, look: str = "See who is asking") -> None:
+    async def ask(self, url: str, look: str = "View details") -> None:
         """Opens what the camera read, up to the question."""
         await self.page.goto(url)
         await self.until("found")

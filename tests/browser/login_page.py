@@ -175,5 +175,5 @@ class LoginPage:
         """The end of every trouble: a state that says so and exactly one labelled button."""
         await self.until(state, hurry=hurry)
         assert await self.buttons() == [button]
-        assert "Trying again" not in await self.text()
+        assert "Retrying" not in await self.text()
         await self.shot(state)

@@ -40,7 +40,7 @@ def test_the_tables_are_complete() -> None:
         part for parts in re.findall(r'make\("[\w]+", "([\w ]+)"', SOURCE) for part in parts.split()
     }
     parts |= set(re.findall(r'"button (\w+)"', SOURCE))
-    parts |= set(re.findall(r'foreign\(\w+, "(\w+)"', SOURCE))
+    parts |= set(re.findall(r'untrusted\(\w+, "(\w+)"', SOURCE))
     listed = section("Words and looks").partition("`::part()`: `")[2].partition("`")[0].split()
     assert set(listed) == parts
 
@@ -51,7 +51,7 @@ async def test_the_page_of_the_docs(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub(attributes=attributes[1]) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
-            await phone.press("No, I did not start this")
+            await phone.press("No, not me")
             await phone.until("denied")
 
 
@@ -69,7 +69,7 @@ async def test_the_script_of_the_docs(chromium: Browser, tmp_path: Path) -> None
         await phone.page.evaluate(
             "document.dispatchEvent(new CustomEvent('scanned', {detail: 'read by a scanner'}))"
         )
-        await phone.press("See who is asking")
+        await phone.press("View details")
         await phone.until("ask")
         assert [call.body for call in stub.calls] == [{"code": "read by a scanner"}]
         assert stub.calls[0].headers["authorization"] == "Bearer bearer-of-mina"

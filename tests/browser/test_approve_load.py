@@ -62,7 +62,7 @@ async def test_an_answer_for_a_page_that_was_left_changes_nothing(
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults["scan"].append(Fault.SILENT)
             await phone.page.goto(stub.url)
-            await phone.press("See who is asking")
+            await phone.press("View details")
             await phone.until("looking")
             await phone.eventually(stub.kinds)
             await phone.page.evaluate(
@@ -98,7 +98,7 @@ async def test_what_is_sent_is_the_address_and_nothing_that_hangs_on_it(
             await phone.page.goto(stub.origin + path)
             await phone.until("found" if code else "aim")
             if code:
-                await phone.press("See who is asking")
+                await phone.press("View details")
                 await phone.until("ask")
                 assert [call.body for call in stub.calls] == [{"code": stub.origin + code}]
 
@@ -112,7 +112,7 @@ async def test_a_scanner_of_the_application_hands_over_what_it_read(
             await phone.until("aim")
             await phone.element.evaluate("it => { it.code = ' what-it-read ' }")
             await phone.until("found")
-            await phone.press("See who is asking")
+            await phone.press("View details")
             await phone.until("ask")
             assert [call.body for call in stub.calls] == [{"code": "what-it-read"}]
             await phone.element.evaluate("it => { it.code = '' }")
@@ -138,7 +138,7 @@ async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.goto(stub.url)
             await (
-                phone.element.get_by_role("button", name="See who is asking")
+                phone.element.get_by_role("button", name="View details")
                 .and_(phone.page.locator(":not([aria-disabled])"))
                 .click()
             )

@@ -12,7 +12,7 @@ from tests.browser.login_stub import Fault
 from tests.browser.test_hostile import NAMES, SCRAPE, unseen
 from tests.browser.test_redeem import GO_ON, KEEP_CALM
 
-NO, YES, LATER = "No, I did not start this", "Yes, log it in", "Not now"
+NO, YES, LATER = "No, not me", "Yes, log in", "Not now"
 FACTS = "it => [...it.shadowRoot.querySelectorAll('dt')].map(each => [each.textContent, each.nextElementSibling.textContent])"
 
 
@@ -36,17 +36,17 @@ async def test_everything_to_judge_by_is_there(chromium: Browser, tmp_path: Path
                     ["System", "Windows 11"],
                 ),
                 *(
-                    ["Place", "Utrecht, Netherlands"],
-                    ["Address", "203.0.113.7"],
-                    ["Application", "tv"],
+                    ["Location", "Utrecht, Netherlands"],
+                    ["IP address", "203.0.113.7"],
+                    ["App", "tv"],
                 ),
-                *(["Asks for", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
+                *(["Permissions", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
             ]
             assert (
-                "If you did not start this, say no: whoever did would be logged in as you."
+                "If someone sent you the code, or you did not start this login, choose No"
                 in await phone.text()
             )
-            assert await phone.title() == "Log this browser in as Alice?"
+            assert await phone.title() == "Log in this browser as Alice?"
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
 
 
@@ -64,11 +64,11 @@ async def test_what_is_not_known_is_not_invented(chromium: Browser, tmp_path: Pa
     ) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
-            assert await phone.title() == "Log this browser in with your account?"
+            assert await phone.title() == "Log in this browser to your account?"
             assert await facts(phone) == [
                 *(
                     ["Site", stub.origin[7:]],
-                    ["Browser", "says nothing of itself"],
+                    ["Browser", "unknown"],
                     ["n", "7"],
                     ["__proto__", "p"],
                 ),
@@ -150,19 +150,19 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
                 await phone.page.goto(f"{stub.origin}/{address}")
                 await phone.until("found")
                 for part in (
-                    "Does a device in your own hands show exactly this code?",
-                    "it would log in their device",
+                    "Does your other device show exactly this code?",
+                    "approving it would log them in to your account",
                     "wdjb-mjht",
                 ):
-                    assert part in (await phone.text()).lower().replace("does a", "Does a")
+                    assert part in (await phone.text()).lower().replace("does your", "Does your")
                 assert await phone.element.get_by_role(
-                    "link", name="It shows another code"
+                    "link", name="It shows a different code"
                 ).get_attribute("href") == (f"{stub.origin}/qr")
-                await phone.press("See who is asking")
+                await phone.press("View details")
                 await phone.until("ask")
-                assert await phone.title() == "Log this device in as Alice?"
+                assert await phone.title() == "Log in the other device as Alice?"
                 assert (
-                    "Approve only if a device in your own hands shows exactly this code."
+                    "Approve only if your other device shows exactly this code."
                     in await phone.text()
                 )
                 assert "wdjb-mjht" in (await phone.text()).lower()
@@ -173,7 +173,7 @@ async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub(lifetime=70) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.opens(stub.url, "found")
-            await phone.press_still("See who is asking")
+            await phone.press_still("View details")
             await phone.until("ask")
             heard, left = [], phone.element.get_by_role("timer")
             assert (await left.inner_text()).startswith("1:")
@@ -210,7 +210,7 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
             await phone.page.evaluate(KEEP_CALM)  # from before the question is there
             await phone.page.locator("button[aria-disabled]").first.wait_for()
             await phone.page.evaluate(GO_ON)
-            await phone.press("See who is asking")
+            await phone.press("View details")
             await phone.page.evaluate(KEEP_CALM)
             await phone.until("ask")
             for name in (NO, YES, LATER):
@@ -266,7 +266,7 @@ async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path
             )
             await phone.element.evaluate(everything)
             assert await phone.state() == "found"
-            await phone.press("See who is asking")
+            await phone.press("View details")
             await phone.until("ask")
             await phone.ready()
             await phone.element.evaluate(everything)
@@ -293,7 +293,7 @@ async def test_a_typed_code_is_looked_up_for_persons_only(
             await phone.page.evaluate(KEEP_CALM)
             await phone.element.locator("button[aria-disabled]").wait_for()
             await phone.page.keyboard.press("Enter")
-            await phone.element.get_by_role("button", name="Look it up").click(force=True)
+            await phone.element.get_by_role("button", name="Next").click(force=True)
             assert (await phone.state(), stub.calls) == ("typing", [])
             await phone.page.evaluate(GO_ON)
             await phone.ready()
@@ -329,13 +329,13 @@ async def test_a_double_click_is_one_answer_and_does_not_stop_it(
             await phone.page.mouse.click(box["x"] + 9, box["y"] + 9, click_count=4)
             await phone.until("approved")
             stop = await phone.element.get_by_role(
-                "button", name="Stop it after all"
+                "button", name="Cancel this login"
             ).bounding_box()
             assert stop
             await phone.page.evaluate(KEEP_CALM)
             await phone.page.mouse.click(stop["x"] + 9, stop["y"] + 9, click_count=4)
             assert stub.kinds() == ["scan", "confirm"]
-            leave = phone.element.get_by_role("link", name="To the start page")
+            leave = phone.element.get_by_role("link", name="Home")
             await leave.click()
             assert phone.page.url == stub.url, "a link leads nowhere either"
             await phone.page.evaluate(GO_ON)
@@ -389,7 +389,7 @@ async def test_the_page_gets_an_event_and_keeps_no_code(chromium: Browser, tmp_p
             await phone.press(YES)
             await phone.until("approved")
             assert "BCDFGHJK" not in await phone.page.evaluate(SCRAPE)
-            await phone.press("Stop it after all")
+            await phone.press("Cancel this login")
             await phone.until("denied")
             told = await phone.page.evaluate("events")
             states = ["typing", "looking", "ask", "sending", "approved", "sending", "denied"]

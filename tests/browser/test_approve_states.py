@@ -193,7 +193,7 @@ async def test_a_language_that_is_half_done(chromium: Browser, tmp_path: Path) -
             await phone.page.goto(stub.url)
             await phone.until("found")
             assert await phone.title() == "Une connexion est demandée"
-            assert await phone.buttons() == ["See who is asking"]
+            assert await phone.buttons() == ["View details"]
 
 
 @pytest.mark.parametrize("state", ["ask", "found", "denied", "typing"])
@@ -239,10 +239,10 @@ async def test_inside_a_frame_the_element_says_why_it_refuses(
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.goto(f"{stub.origin}/frame")
             inside = phone.page.frame_locator("iframe").locator("qr-approve[state=framed]")
-            await inside.get_by_role("heading", name="Not inside another page").wait_for()
+            await inside.get_by_role("heading", name="This page cannot be used here").wait_for()
             assert await inside.get_by_role("button").count() == 0
             assert (
-                await inside.get_by_role("link", name="Open it on its own").get_attribute("href")
+                await inside.get_by_role("link", name="Open in a new tab").get_attribute("href")
                 == f"{stub.origin}/qr"
             )
             frame = phone.page.frames[1]
@@ -255,7 +255,7 @@ async def test_inside_a_frame_the_element_says_why_it_refuses(
                 600
             )  # no press counts for half a second after a view appears
             async with phone.context.expect_page() as opened:
-                await inside.get_by_role("link", name="Open it on its own").click()
+                await inside.get_by_role("link", name="Open in a new tab").click()
             page = await opened.value
             await page.locator("qr-approve[state=aim]").wait_for()
             assert stub.calls == []

@@ -10,7 +10,7 @@ from tests.browser.approve_page import ApprovePage, approve_page
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.login_stub import Fault, Reply, html, problem
 
-PRESSES = {"confirm": "Yes, log it in", "deny": "No, I did not start this", "release": "Not now"}
+PRESSES = {"confirm": "Yes, log in", "deny": "No, not me", "release": "Not now"}
 VIEWS = {"scan": "ask", "confirm": "approved", "deny": "denied", "release": "released"}
 FOREIGN = Reply(200, json.dumps({"login_id": "M" * 22, "state": "confirmed"}).encode())
 
@@ -18,7 +18,7 @@ FOREIGN = Reply(200, json.dumps({"login_id": "M" * 22, "state": "confirmed"}).en
 async def do(phone: ApprovePage, stub: ApproveStub, verb: str) -> None:
     """Presses what leads to this call."""
     await phone.page.goto(stub.url)
-    await phone.press("See who is asking")
+    await phone.press("View details")
     if verb != "scan":
         await phone.press(PRESSES[verb])
 
@@ -44,7 +44,7 @@ async def test_what_was_pressed_arrives(
             await phone.until(VIEWS[verb])
             assert stub.kinds().count(verb) == 2
             assert len({call.body["code"] for call in stub.calls}) == 1
-            assert "Trying again" not in await phone.text()
+            assert "Retrying" not in await phone.text()
 
 
 @pytest.mark.parametrize("verb", list(VIEWS))
@@ -68,7 +68,7 @@ async def test_in_the_end_the_person_is_asked(chromium: Browser, tmp_path: Path,
             await phone.page.clock.install()
             stub.always[verb] = Fault.LOST
             await do(phone, stub, verb)
-            await phone.page.get_by_role("status").filter(has_text="Trying again…").wait_for()
+            await phone.page.get_by_role("status").filter(has_text="Retrying…").wait_for()
             await phone.until("unavailable", hurry=True)
             assert stub.kinds().count(verb) == 4
             assert await phone.buttons() == ["Try again"]
@@ -86,7 +86,7 @@ async def test_without_a_net(chromium: Browser, tmp_path: Path) -> None:
             await phone.context.set_offline(True)
             await phone.press(PRESSES["confirm"])
             await phone.until("offline")
-            assert "Nothing may have happened yet." in await phone.text()
+            assert "Your request may not have gone through." in await phone.text()
             await phone.context.set_offline(False)
             await phone.press("Try again")
             await phone.until("approved")
@@ -148,9 +148,9 @@ async def test_stopping_too_late_says_so(chromium: Browser, tmp_path: Path) -> N
             await do(phone, stub, "confirm")
             await phone.until("approved")
             stub.state = "redeemed"
-            await phone.press("Stop it after all")
+            await phone.press("Cancel this login")
             await phone.until("late")
-            assert "The browser is logged in already." in await phone.text()
+            assert "The browser is already logged in." in await phone.text()
 
 
 async def test_it_was_approved_before(chromium: Browser, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ async def test_it_was_approved_before(chromium: Browser, tmp_path: Path) -> None
         async with approve_page(chromium, tmp_path) as phone:
             await do(phone, stub, "scan")
             await phone.until("approved")
-            await phone.press("Stop it after all")
+            await phone.press("Cancel this login")
             await phone.until("denied")
 
 
@@ -183,13 +183,13 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
             assert "note" in str(await field.get_attribute("aria-describedby"))
             assert await field.input_value() == "wdjb"
             await phone.page.keyboard.type("WDJB-MJHT")  # over what is selected
-            await phone.element.get_by_role("button", name="Look it up").click()
+            await phone.element.get_by_role("button", name="Next").click()
             await phone.until("ask")
             assert [call.body["code"] for call in stub.calls] == ["wdjb", "WDJB-MJHT"]
 
 
 @pytest.mark.parametrize(
-    ("wait", "says"), [(30, "Wait a minute"), (90, "Wait 2 minutes"), (600, "Wait 10 minutes")]
+    ("wait", "says"), [(30, "Wait 1 minute"), (90, "Wait 2 minutes"), (600, "Wait 10 minutes")]
 )
 async def test_too_many_guesses_says_when(
     chromium: Browser, tmp_path: Path, wait: int, says: str
@@ -237,5 +237,5 @@ async def test_a_page_that_is_too_old_can_be_loaded_again(
             stub.faults["confirm"].append(problem(403, "forbidden"))
             await do(phone, stub, "confirm")
             await phone.until("stale")
-            await phone.press("Load the page again")
+            await phone.press("Reload page")
             await phone.until("found")

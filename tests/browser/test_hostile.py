@@ -49,7 +49,7 @@ async def test_a_name_is_text(desk: LoginPage, stub: Stub, name: str) -> None:
     whole = "".join(each for each in name if not unseen(each))
     cut = shown.removesuffix("…")
     if len(whole) <= 80:
-        assert shown == (whole or "an account without a name")
+        assert shown == (whole or "an unnamed account")
     else:
         assert shown == f"{cut}…"
         assert whole.startswith(cut)
@@ -78,7 +78,7 @@ async def test_names_that_are_no_text(desk: LoginPage, stub: Stub) -> None:
     stub.extra = {"scanned_by": {"shown_as": {"toString": 1}, "tag": ["tag-of-mina"]}}
     stub.move("confirmed")
     await desk.until("confirmed")
-    assert "an account without a name" in await desk.text()
+    assert "an unnamed account" in await desk.text()
 
 
 CLOBBERED = [

@@ -63,9 +63,9 @@ async def test_the_two_pages_of_the_docs_log_a_browser_in(desk: LoginPage) -> No
             phone = await desk.context.new_page()
             await phone.goto(begun.verification_uri_complete)
             assert qr.status(cookie["value"]).state is State.PENDING, "opening it changes nothing"
-            await phone.get_by_role("button", name="See who is asking").click()
+            await phone.get_by_role("button", name="View details").click()
             await phone.locator("dd", has_text="Mozilla").wait_for()
-            await phone.get_by_role("button", name="Yes, log it in").click()
+            await phone.get_by_role("button", name="Yes, log in").click()
             await phone.locator("qr-approve[state=approved]").wait_for()
 
             await desk.until("confirmed")

@@ -100,6 +100,6 @@ async def test_a_window_whose_login_was_pushed_out_says_so(desk: LoginPage, site
     await desk.turn("hidden")
     await desk.turn("visible")
     await desk.ends("forgotten", "Show a new code")
-    assert "several windows" in await desk.text()
+    assert "too many windows" in await desk.text()
     await desk.press("Show a new code")
     await desk.until("pending")

@@ -156,9 +156,9 @@ async def test_the_question_is_gone(keeping: Browser, tmp_path: Path) -> None:
             await hand.page.goto(f"{stub.origin}/elsewhere")
             await back(hand)
             await hand.until("found")
-            assert await hand.buttons() == ["See who is asking"]
+            assert await hand.buttons() == ["View details"]
             await hand.ready()
             assert stub.kinds() == ["scan"]
-            await hand.press("See who is asking")
-            await hand.press("Yes, log it in")
+            await hand.press("View details")
+            await hand.press("Yes, log in")
             await hand.until("approved")

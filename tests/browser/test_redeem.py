@@ -167,7 +167,7 @@ REFUSALS = {
     "cancelled": ("cancelled", "Show a new code"),
     "expired": ("expired", "Show a new code"),
     "unknown_login": ("forgotten", "Show a new code"),
-    "already_redeemed": ("used", "Load the page again"),
+    "already_redeemed": ("used", "Reload page"),
     "forbidden": ("unavailable", "Try again"),
 }
 

@@ -12,7 +12,7 @@ from tests.browser.login_stub import Fault, Stub
 from tests.browser.words import strangers
 
 LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
-NAME = "On this phone? Open it in the app"
+NAME = "On this phone? Open the app"
 
 
 @pytest.fixture

@@ -85,15 +85,15 @@ async def not_set_up(desk: LoginPage, stub: Stub) -> None:
 
 
 STATES: list[tuple[str, Act, str, list[str]]] = [
-    ("idle", manual, "Log in with your phone", ["Show the code"]),
+    ("idle", manual, "Log in with your phone", ["Show QR code"]),
     ("starting", starting, "One moment…", []),
     ("pending", shown, "Scan with your phone", []),
     ("scanned", moved("scanned"), "Scanned by M•••a", ["That is not me"]),
     ("confirmed", moved("confirmed"), "Continue as M•••a?", ["Continue", "That is not me"]),
-    ("redeeming", redeeming, "Logging you in…", []),
+    ("redeeming", redeeming, "Logging in…", []),
     ("redeemed", redeemed, "You are logged in", []),
     ("denied", moved("denied"), "Declined on the phone", ["Show a new code"]),
-    ("cancelled", moved("cancelled"), "Cancelled", ["Show a new code"]),
+    ("cancelled", moved("cancelled"), "Login cancelled", ["Show a new code"]),
     ("expired", moved("expired"), "This code has expired", ["Show a new code"]),
     (
         "superseded",
@@ -108,10 +108,10 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
         ["Show a new code"],
     ),
     ("forgotten", forgotten, "This code no longer works", ["Show a new code"]),
-    ("used", moved("redeemed"), "This login was already used", ["Load the page again"]),
+    ("used", moved("redeemed"), "This code was already used", ["Reload page"]),
     ("offline", offline, "You are offline", ["Try again"]),
     ("unavailable", refusing("begin", 403, "forbidden"), "Something went wrong", ["Try again"]),
-    ("refused", not_set_up, "Login by phone is not set up", ["Try again"]),
+    ("refused", not_set_up, "Phone login is not available", ["Try again"]),
 ]
 
 
@@ -262,7 +262,7 @@ async def test_released_on_the_phone(desk: LoginPage, stub: Stub) -> None:
     await desk.until("scanned")
     stub.move("pending")
     await desk.until("pending")
-    assert await desk.element.get_by_role("img", name="QR code for logging in").is_visible()
+    assert await desk.element.get_by_role("img", name="Login QR code").is_visible()
     stub.move("scanned", "B•b", "tag-of-bob")
     await desk.until("scanned")
     assert "Scanned by B•b" in await desk.text()

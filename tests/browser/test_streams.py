@@ -137,7 +137,7 @@ async def test_where_a_stream_fails_it_asks(
     stub.move("scanned")
     await desk.until("scanned")
     assert stub.count(kind) == 1, "not again so soon"
-    assert "Trying again" not in await desk.text(), "nobody needs to know"
+    assert "Retrying" not in await desk.text(), "nobody needs to know"
     stub.move("confirmed")
     await desk.press("Continue")
     await desk.logged_in()
@@ -220,7 +220,7 @@ async def test_a_dead_server_is_said_and_a_living_one_heard_again(
     await begin(desk, stub, kind)
     await listening(desk, stub, kind)
     stub.stop()
-    await desk.eventually(desk.text, lambda text: "Trying again…" in text)
+    await desk.eventually(desk.text, lambda text: "Retrying…" in text)
     stub.start()
     stub.move("scanned")
     await desk.until("scanned")

@@ -135,7 +135,7 @@ async def test_a_dead_server(desk: LoginPage, stub: Stub) -> None:
     await desk.page.goto(stub.url)
     await desk.until("pending")
     stub.stop()
-    await desk.eventually(desk.text, lambda text: "Trying again…" in text)
+    await desk.eventually(desk.text, lambda text: "Retrying…" in text)
     await desk.ends("unavailable", "Try again", hurry=True)
     await desk.press("Try again")
     assert await desk.state() == "starting", "the click is seen to do something"
@@ -157,7 +157,7 @@ async def test_a_hiccup_heals_by_itself(desk: LoginPage, stub: Stub) -> None:
         lambda: stub.count("status"), lambda count: count >= 3, "the third status"
     )
     await desk.until("pending")
-    await desk.eventually(desk.text, lambda text: "Trying again" not in text)
+    await desk.eventually(desk.text, lambda text: "Retrying" not in text)
     assert stub.count("begin") == 2
 
 
@@ -182,7 +182,7 @@ async def test_too_many_requests_while_waiting(desk: LoginPage, stub: Stub) -> N
     stub.lifetime = 600
     stub.faults["status"].append(problem(429, "too_fast", retry_after=100))
     await desk.page.goto(stub.url)
-    await desk.eventually(desk.text, lambda text: "Trying again…" in text)
+    await desk.eventually(desk.text, lambda text: "Retrying…" in text)
     await desk.page.clock.run_for(60_000)
     await asyncio.sleep(0.2)
     assert stub.count("status") == 1

@@ -69,7 +69,7 @@ class PhonePage(ApprovePage):
         await self.page.locator("h1:visible").wait_for()
         if not await self.page.locator("#owner").is_visible():
             await self.press(f"{name}\u2019s phone")
-        await self.press("See who is asking")
+        await self.press("View details")
 
     async def close(self) -> None:
         await self.context.close()

@@ -15,7 +15,7 @@ from tests.browser.login_page import PATIENCE_S, LoginPage
 from tests.demo.phone_page import PhonePage, camera, glance, open_phone
 from tests.demo.running import RunningDemo
 
-NO, YES = "No, I did not start this", "Yes, log it in"
+NO, YES = "No, not me", "Yes, log in"
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,10 @@ async def test_scan_approve_continue(
         await phone.open(await camera(desk))
         await phone.view("who", "Whose phone is this?")
         await phone.press("Alice\u2019s phone")
-        await phone.view("found", "Somebody wants to log in")
+        await phone.view("found", "Login request")
         assert await desk.state() == "pending"  # looking at the address scanned nothing
-        await phone.press("See who is asking")
-        await phone.view("ask", "Log this browser in as Alice?")
+        await phone.press("View details")
+        await phone.view("ask", "Log in this browser as Alice?")
         shown = await phone.text()
         for fact in (
             "Chrome",
@@ -85,11 +85,11 @@ async def test_scan_approve_continue(
         ):
             assert fact in shown
         assert "Approve only if the code is on the screen in front of you." in shown
-        assert "If you did not start this, say no" in shown
+        assert "you did not start this login, choose No" in shown
         await desk.until("scanned")
         await phone.press(YES)
         await phone.view("approved", "Approved")
-        assert "Go on in the other window." in await phone.text()
+        assert "Return to the other window." in await phone.text()
         await desk.until("confirmed")
         assert "Continue as A•••e?" in await desk.text()
         assert await desk.axe() == []
@@ -107,7 +107,7 @@ async def test_deny(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> Non
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
         await phone.scan(desk, "Alice")
         await phone.press(NO)
-        await phone.view("denied", "Denied")
+        await phone.view("denied", "Login declined")
         await desk.until("denied")
         assert await desk.buttons() == ["Show a new code"]
         await desk.press("Show a new code")
@@ -119,8 +119,8 @@ async def test_stop_after_approving(chromium: Browser, demo: RunningDemo, tmp_pa
         await phone.scan(desk, "Alice")
         await phone.press(YES)
         await desk.until("confirmed")
-        await phone.press("Stop it after all")
-        await phone.view("denied", "Denied")
+        await phone.press("Cancel this login")
+        await phone.view("denied", "Login declined")
         await desk.until("denied")
 
 
@@ -132,7 +132,7 @@ async def test_that_is_not_me(chromium: Browser, demo: RunningDemo, tmp_path: Pa
         await desk.press("That is not me")
         await desk.until("cancelled")
         await phone.press(YES)
-        await phone.view("cancelled", "Cancelled in the browser")
+        await phone.view("cancelled", "Login cancelled")
 
 
 async def test_not_now_then_again(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
@@ -140,9 +140,9 @@ async def test_not_now_then_again(chromium: Browser, demo: RunningDemo, tmp_path
         await phone.scan(desk, "Alice")
         await desk.until("scanned")
         await phone.press("Not now")
-        await phone.view("released", "Put back")
+        await phone.view("released", "Nothing was approved")
         await desk.until("pending")
-        await phone.press("Look again")
+        await phone.press("View details again")
         await phone.press(YES)
         await desk.until("confirmed")
         await desk.press("Continue")
@@ -158,7 +158,7 @@ async def test_a_second_account(chromium: Browser, demo: RunningDemo, tmp_path: 
         await desk.until("scanned")
         await bob.open(read)
         await bob.look("Bob")
-        await bob.view("taken", "Somebody else scanned this code")
+        await bob.view("taken", "Scanned by another account")
         await alice.press("Not now")
         await desk.until("pending")
         await bob.scan(desk, "Bob")  # he is still Bob: the phone remembers
@@ -197,7 +197,7 @@ async def test_one_person_with_two_windows(
     """The way of most people who try this: no phone, no camera, one browser."""
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, _):
         async with desk.context.expect_page() as opened:
-            await desk.page.get_by_role("link", name="Play one in a new window").click()
+            await desk.page.get_by_role("link", name="Simulate one in a new window").click()
         phone = PhonePage(desk.context, await opened.value, tmp_path)
         assert phone.page.url == await camera(desk)
         await phone.look("Alice")
@@ -216,16 +216,20 @@ async def test_a_phone_without_a_code(chromium: Browser, demo: RunningDemo, tmp_
         await phone.view("who", "Whose phone is this?")
         await phone.press("Bob\u2019s phone")
         await phone.view("aim", "Scan a code")
-        await phone.page.get_by_role("link", name="On this browser\u2019s login page").click()
-        await phone.page.get_by_text("No login page of this browser waits for a phone.").wait_for()
-        await phone.page.get_by_label("Or what another code says").fill(await camera(desk))
-        await phone.press("Scan it")
-        await phone.view("found", "Somebody wants to log in")
-        await phone.press("See who is asking")
-        await phone.view("ask", "Log this browser in as Bob?")
+        await phone.page.get_by_role("link", name="This browser\u2019s login page").click()
+        await phone.page.get_by_text(
+            "No login page in this browser is waiting for a phone."
+        ).wait_for()
+        await phone.page.get_by_label("Or paste the content of another QR code").fill(
+            await camera(desk)
+        )
+        await phone.press("Scan")
+        await phone.view("found", "Login request")
+        await phone.press("View details")
+        await phone.view("ask", "Log in this browser as Bob?")
         await phone.press("Switch")
         await phone.look("Alice")
-        await phone.view("taken", "Somebody else scanned this code")
+        await phone.view("taken", "Scanned by another account")
 
 
 async def test_an_unknown_code_is_refused(
@@ -234,17 +238,17 @@ async def test_an_unknown_code_is_refused(
     async with desk_and_phone(chromium, demo, tmp_path) as (_, phone):
         await phone.open(f"{demo.origin}/qr/a.code-of_nobody")
         await phone.look("Alice")
-        await phone.view("gone", "This code is not known here")
+        await phone.view("gone", "Code not found")
 
 
 async def test_the_demo_is_gone(chromium: Browser, tmp_path: Path) -> None:
     with RunningDemo() as demo:
         async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
             await phone.scan(desk, "Alice")
-            await phone.view("ask", "Log this browser in as Alice?")
+            await phone.view("ask", "Log in this browser as Alice?")
             demo.end()
             await phone.press(YES)
-            await phone.view("unavailable", "No answer")
+            await phone.view("unavailable", "No response from the server")
             assert await phone.page.get_by_role("button", name="Try again").is_visible()
 
 
@@ -254,7 +258,7 @@ async def test_a_tap_for_the_screen_before_is_no_answer(
     """Two taps in a row where "Continue" was must not approve, whatever has come to lie there."""
     async with desk_and_phone(chromium, demo, tmp_path) as (desk, phone):
         await phone.scan(desk, "Alice")
-        await phone.view("ask", "Log this browser in as Alice?")
+        await phone.view("ask", "Log in this browser as Alice?")
         # a moment that lasts
         await phone.page.evaluate(
             "window.again = setInterval(() => dispatchEvent(new Event('focus')), 20)"
@@ -280,7 +284,7 @@ async def test_by_keyboard_declining_comes_first(
             await phone.page.keyboard.press("Tab")
             await phone.page.locator("button:focus:not([aria-disabled])").wait_for()
             await phone.page.keyboard.press("Enter")
-        await phone.view("ask", "Log this browser in as Alice?")
+        await phone.view("ask", "Log in this browser as Alice?")
         order = []
         for _ in range(3):
             await phone.page.keyboard.press("Tab")
@@ -311,7 +315,7 @@ async def test_nothing_is_cut_off(
         assert await desk.page.evaluate(fits)
         assert await desk.axe() == []
         await phone.scan(desk, "Alice")
-        await phone.view("ask", "Log this browser in as Alice?")
+        await phone.view("ask", "Log in this browser as Alice?")
         assert await phone.page.evaluate(fits)
         await phone.press(YES)
         await phone.view("approved", "Approved")

@@ -123,12 +123,12 @@ async def test_from_one_screen_to_the_other(
         await phone.open(f"{demo.origin}/qr")
         await phone.view("who", "Whose phone is this?")
         await phone.press("Alice\u2019s phone")
-        await phone.view("typing", "Type the code")
+        await phone.view("typing", "Enter the code")
         await type_code(phone, NOBODYS)
-        await phone.page.get_by_text("No login waits with this code.").wait_for(
+        await phone.page.get_by_text("No pending login has this code.").wait_for(
             timeout=PATIENCE_S * 1000
         )
-        await phone.view("typing", "Type the code")
+        await phone.view("typing", "Enter the code")
         field = phone.page.get_by_label("Code", exact=True)
         assert await field.get_attribute("aria-invalid") == "true"
         assert await field.evaluate(
@@ -139,13 +139,13 @@ async def test_from_one_screen_to_the_other(
         await phone.ready()
         await phone.page.keyboard.type(code.replace("-", " ").lower())  # over what was selected
         await phone.page.keyboard.press("Enter")
-        await phone.view("ask", "Log this device in as Alice?")
+        await phone.view("ask", "Log in the other device as Alice?")
         text = await phone.text()
         for fact in (
             code,
             "Chrome",
             "Linux",
-            "a device in your own hands shows exactly this code",
+            "your other device shows exactly this code",
             "they would be logged in as you",
         ):
             assert fact.lower() in text.lower()
@@ -153,7 +153,7 @@ async def test_from_one_screen_to_the_other(
         assert await phone.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
         await desk.until("scanned")
         assert not await desk.element.locator(".code").is_visible()
-        await phone.press("Yes, log it in")
+        await phone.press("Yes, log in")
         await phone.view("approved", "Approved")
         await desk.until("confirmed")
 
@@ -164,9 +164,9 @@ async def test_every_target_is_large_enough_for_a_thumb(
     async with seats(chromium, demo, tmp_path, width=320) as (desk, phone):
         await phone.open(f"{demo.origin}/qr?user_code={await shown_code(desk)}")
         await phone.press("Alice\u2019s phone")
-        await phone.view("found", "Somebody wants to log in")
-        await phone.press("See who is asking")
-        await phone.view("ask", "Log this device in as Alice?")
+        await phone.view("found", "Login request")
+        await phone.press("View details")
+        await phone.view("ask", "Log in the other device as Alice?")
         for address in (phone.page.url, f"{demo.origin}/qr", f"{demo.origin}/phone"):
             await phone.open(address)
             await phone.page.locator("h1:visible").wait_for()
@@ -185,7 +185,7 @@ async def test_listeners_hear_it_letter_by_letter(
         code = await shown_code(desk)
         heard = await desk.element.get_by_role("status").first.aria_snapshot()
         assert (
-            f"Or type {', '.join(' '.join(half) for half in code.split('-'))} at {demo.origin}/qr"
+            f"Or enter {', '.join(' '.join(half) for half in code.split('-'))} at {demo.origin}/qr"
             in heard
         )
         assert code not in heard
@@ -202,20 +202,20 @@ async def test_an_address_with_the_code_asks_to_compare_it(
             if await phone.page.locator("#nobody").is_visible():
                 await phone.press("Bob\u2019s phone")
             await phone.page.get_by_text(
-                "Does a device in your own hands show exactly this code?"
+                "Does your other device show exactly this code?"
             ).wait_for()
             assert code in await phone.text()
             assert await desk.state() == "pending"
         await phone.open(f"{demo.origin}/qr?user_code={code}")
-        await phone.view("found", "Somebody wants to log in")
+        await phone.view("found", "Login request")
         assert f"phone --server {demo.origin} --as bob approve {code}" in (
             await phone.page.locator(".command").text_content() or ""
         )
-        await phone.press("See who is asking")
-        await phone.view("ask", "Log this device in as Bob?")
+        await phone.press("View details")
+        await phone.view("ask", "Log in the other device as Bob?")
         assert code in await phone.text()
-        await phone.press("No, I did not start this")
-        await phone.view("denied", "Denied")
+        await phone.press("No, not me")
+        await phone.view("denied", "Login declined")
         await desk.until("denied")
 
 
@@ -225,13 +225,13 @@ async def test_what_an_address_says_is_shown_as_text(
     async with seats(chromium, demo, tmp_path) as (_, phone):
         await phone.open(f"{demo.origin}/qr?user_code=%3Cimg%20src=x%3E;%20rm")
         await phone.press("Alice\u2019s phone")
-        await phone.view("found", "Somebody wants to log in")
+        await phone.view("found", "Login request")
         assert await phone.element.locator(".code").text_content() == "<img src=x>; rm"
         assert not await phone.page.locator("details").is_visible(), (
             "what is shown there may be pasted into a shell"
         )
-        await phone.press("See who is asking")
-        await phone.view("gone", "This code is not known here")
+        await phone.press("View details")
+        await phone.view("gone", "Code not found")
 
 
 async def test_a_scanned_code_is_not_asked_to_be_compared(
@@ -242,7 +242,7 @@ async def test_a_scanned_code_is_not_asked_to_be_compared(
             await phone.open(f"{demo.origin}/qr/{tail}")
             if await phone.page.locator("#nobody").is_visible():
                 await phone.press("Alice\u2019s phone")
-            await phone.page.locator("h1:visible", has_text="Somebody wants to log in").wait_for()
+            await phone.page.locator("h1:visible", has_text="Login request").wait_for()
             assert await phone.element.locator(".code").count() == 0
 
 
@@ -253,15 +253,15 @@ async def test_too_many_wrong_codes(chromium: Browser, tmp_path: Path) -> None:
             await phone.press("Bob\u2019s phone")
             for _ in range(STANDARD.guesses):
                 await type_code(phone, NOBODYS)
-                await phone.page.get_by_text("No login waits with this code.").wait_for(
+                await phone.page.get_by_text("No pending login has this code.").wait_for(
                     timeout=PATIENCE_S * 1000
                 )
                 await phone.element.locator(".note").evaluate("it => it.textContent = ''")
             await type_code(phone, await shown_code(desk))
             await phone.view("guesses", "Too many wrong codes")
-            assert "Wait 10 minutes before you type another one" in await phone.text()
+            assert "Wait 10 minutes before you enter another one" in await phone.text()
             assert await desk.state() == "pending"
             await phone.page.get_by_role("link", name="Scan another code").click()
             await phone.view("aim", "Scan a code")
-            await phone.page.get_by_role("link", name="Type a code").click()
-            await phone.view("typing", "Type the code")
+            await phone.page.get_by_role("link", name="Enter a code").click()
+            await phone.view("typing", "Enter the code")

@@ -90,8 +90,8 @@ def test_an_unknown_name_costs_a_hash_and_hashes_queue(
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"name": " "}, "Type a name."),
-        ({"name": "a\u202eb"}, "Type a name."),
+        ({"name": " "}, "Enter a username."),
+        ({"name": "a\u202eb"}, "Enter a username."),
         ({"name": "a" * 65}, "at most 64"),
         ({"password": "short"}, "at least 15"),
         ({"password": "a" * 257}, "at most 256"),
@@ -124,7 +124,7 @@ def test_each_form_wants_its_token(app: Flask) -> None:
         for token in ({}, {"csrf_token": "x"}, {"csrf_token": of_another}):
             seen = client.post(path, data={**form, **token})
             assert seen.status_code == 400
-            assert "This form is too old" in seen.text
+            assert "This form has expired" in seen.text
     refused = alice.post("/qrlogin/phone/scan", json={"code": "x"}, headers=SAME_SITE)
     assert (refused.status_code, (refused.json or {})["error"]) == (400, "forbidden")
     assert alice.get("/").status_code == 200
@@ -165,7 +165,7 @@ def test_a_login_by_phone_is_a_session_of_its_own(app: Flask) -> None:
         assert session["login_id"] == login.login_id
         assert "basket" not in session
         assert session.permanent
-    assert "A phone approved this login" in desk.get("/").text
+    assert "Approved with a phone" in desk.get("/").text
     thief = app.test_client()
     thief.set_cookie("session", before)
     assert thief.get("/").status_code == 302
@@ -187,7 +187,7 @@ def test_a_login_by_password_takes_nothing_along(app: Flask) -> None:
     assert session_of(client) != before
     with client.session_transaction() as session:
         assert session.get("csrf_token") != token
-    assert "You typed your password" in client.get("/").text
+    assert "You logged in with your password" in client.get("/").text
 
 
 def test_logging_out_leaves_nothing(app: Flask) -> None:
