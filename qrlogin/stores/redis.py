@@ -475,10 +475,10 @@ class _Subscription:
             ):  # that was the last of the channels
                 self._failures = 0
                 self._reach.found("wake-ups")
-                self._unread = deque(self._listeners.parked())
+                self._unread = deque(self._listeners.oldest_first())
         if self._unread and monotonic() >= self._next:
             for _ in range(min(len(self._unread), max(1, _AT_ONCE - busy))):
-                self._unread.popleft().wake()
+                self._unread.popleft().notify()
             self._next = monotonic() + _PACE_SECONDS
 
     def asks(self) -> bool:

@@ -284,7 +284,8 @@ def test_a_forked_child_listens_for_itself(redis_url: str) -> None:
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             os._exit(0)
         subscribed = threading.Event()
-        store._listeners.parked, parked = lambda: subscribed.set() or parked(), store._listeners.parked
+        listeners, copied = store._listeners, store._listeners.oldest_first
+        listeners.oldest_first = lambda: subscribed.set() or copied()  # called when it has subscribed
         waits = threading.Thread(target=lambda: qr.wait(begun.device_code, after=1, timeout=600), daemon=True)
         waits.start()
         os._exit(0 if subscribed.wait(PATIENCE) else 1)
