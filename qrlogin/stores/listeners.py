@@ -1,11 +1,14 @@
-"""The listeners of one process: which of its threads or tasks are notified when a login may have changed.
+"""The listeners of one process: the threads or tasks that wait until a login may have changed.
 
-For stores to use. `Listeners` is a registry for code that blocks, `AsyncListeners` is one for asyncio.
+For stores to use. `Listeners` is a registry for code that blocks, `AsyncListeners` is one for
+asyncio.
 
-- A login has at most one listener here. A newer one supersedes the older, whose `wait` raises `Superseded`.
+- A login has at most one listener here. A newer one supersedes the older, whose `wait` raises
+  `Superseded`.
 - `notify(login_id)` notifies the listener of one login, and `notify_all()` notifies every listener.
-- A store whose notifications can be lost gives the registry a `reread`: each `wait` then returns after about that many
-  seconds. The time varies at random, so a thousand browsers do not read the store in the same instant.
+- A store whose notifications can be lost gives the registry a `reread`: each `wait` then returns
+  after about that many seconds. The time varies at random, so a thousand browsers do not read the
+  store in the same instant.
 
 This module knows no state of a login and talks to no server.
 """
@@ -30,7 +33,7 @@ F = TypeVar("F", bound=_Flag)
 
 
 class _BaseListener(Generic[F]):
-    """What the blocking listener and the awaited one have in common: everything but the waiting itself."""
+    """What `LocalListener` and `AsyncLocalListener` have in common: all but the waiting itself."""
 
     def __init__(self, listeners: "_Registry[F]", login_id: str, flag: F) -> None:
         self._listeners, self._login_id, self._flag = listeners, login_id, flag
@@ -72,12 +75,12 @@ class _BaseListener(Generic[F]):
 class _Registry(Generic[F]):
     """The listeners of one store in this process, by login_id.
 
-    A finalizer may remove a listener: the garbage collector closes a dropped stream in any thread and at any line, also in
-    a method of this class. So `_remove` never waits for the lock. Methods that only read use single operations of the
-    dict, which are atomic.
+    A finalizer may remove a listener: the garbage collector closes a dropped stream in any thread
+    and at any line, also in a method of this class. So `_remove` never waits for the lock. Methods
+    that only read use single operations of the dict, which are atomic.
 
-    :param reread: seconds after which each `wait` returns without a notification, give or take a quarter; None: never.
-        `Misconfigured` is raised if it is not above 0.
+    :param reread: seconds after which each `wait` returns without a notification, give or take a
+        quarter; None: never. `Misconfigured` is raised if it is not above 0.
     """
 
     def __init__(self, *, reread: float | None = None) -> None:
@@ -99,7 +102,9 @@ class _Registry(Generic[F]):
             listener.notify()
 
     def notify_all(self) -> None:
-        """Notify every listener, for example after each (re)subscription: what was published before it is lost."""
+        """Notify every listener, for example after a (re)subscription: what was published before
+        it is lost.
+        """
         for listener in self.oldest_first():
             listener.notify()
 
@@ -127,7 +132,8 @@ class _Registry(Generic[F]):
         self._delete_removed()
 
     def _delete_removed(self) -> None:
-        # If another thread holds the lock, it comes here after it has released the lock, and then sees what was appended.
+        # If another thread holds the lock, it comes here after it has released the lock, and then
+        # sees what was appended.
         while self._removed and self._lock.acquire(blocking=False):
             try:
                 while self._removed:
@@ -181,7 +187,7 @@ class Listeners(_Registry[threading.Event]):
 
 
 class AsyncListeners(_Registry[asyncio.Event]):
-    """The registry of an asyncio store. Call its methods only in the event loop that awaits the listeners."""
+    """The registry of an asyncio store. Call its methods only in that store's event loop."""
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """A new listener of this login. It supersedes the older one, if there is one."""

@@ -1,6 +1,8 @@
-"""Logins in this process's memory: for one process, for tests and for the demo. A second worker would not see them.
+"""Logins in this process's memory: for one process, for tests and for the demo.
 
-One lock and no timers: `apply` first drops the records whose time to live is over. Times are milliseconds, from `now`.
+A second worker process would not see them.
+One lock and no timers: `apply` first drops the records whose time to live is over. Times are
+milliseconds, from `now`.
 """
 
 import heapq
@@ -14,7 +16,7 @@ from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listene
 
 
 class _Records:
-    """The records and their lock. Both stores use it as it is, because nothing here waits for I/O."""
+    """The records and their lock. Both stores use it as it is, because it does no I/O."""
 
     def __init__(self, capacity: int, now: Callable[[], int]) -> None:
         if capacity < 1:
@@ -50,8 +52,8 @@ class _Records:
 class MemoryStore:
     """A `Store` in this process's memory.
 
-    :param capacity: how many records it holds at most. A login is one record, a login with a typed code two, and the
-        guesses of an account one. A begin beyond that raises `Unavailable`.
+    :param capacity: how many records it holds at most. A login is one record, a login with a typed
+        code two, and the guesses of an account one. A begin beyond that raises `Unavailable`.
     :param now: returns the time in milliseconds since 1970; the default is this machine's clock.
     """
 
@@ -75,7 +77,7 @@ class MemoryStore:
 
 
 class AsyncMemoryStore:
-    """`MemoryStore` for asyncio, with the same arguments. It belongs to the event loop that uses it."""
+    """`MemoryStore` for asyncio, with the same arguments. It belongs to one event loop."""
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
         self._records, self._listeners = _Records(capacity, now), AsyncListeners()

@@ -18,13 +18,12 @@ import pytest
 import redis
 import redis.asyncio
 
-import qrlogin.stores.redis as redis_module
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Status
 from qrlogin.clock import monotonic
 from qrlogin.errors import AlreadyRedeemed, LoginError, Unavailable
 from qrlogin.step import Command, Reply
-from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.stores import AsyncRedisStore, RedisStore, redis_subscription
 from qrlogin.stores.suite.colours import PATIENCE, Awaited
 from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import Login, World
@@ -305,7 +304,7 @@ def test_a_subscription_that_fell_silent_is_made_again(
     proxy: Proxy, redis_url: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that is open on this side only: nothing arrives and nothing fails. A PING without an answer tells."""
-    monkeypatch.setattr(redis_module, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(redis_subscription, "SILENCE_SECONDS", 0.2)
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
         parked = _add(world, login)

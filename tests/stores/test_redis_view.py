@@ -15,7 +15,7 @@ import redis
 from qrlogin.keys import new_key
 from qrlogin.login import QRLogin
 from qrlogin.stores import RedisStore
-from qrlogin.stores.redis import _Calls
+from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.suite.colours import PATIENCE
 from tests.servers import RedisServer
 
@@ -127,7 +127,7 @@ def test_a_key_is_in_the_bucket_of_its_channel(redis_url: str, client: Any) -> N
 def test_buckets_never_change() -> None:
     """Processes of different versions share the keys, so this is written in stone."""
     channels = [
-        _Calls("p:", None).channel(login_id)
+        RedisCalls("p:", None).channel(login_id)
         for login_id in ("A" * 22, "B" * 22, "zZ09_-abcdefghijklmnop")
     ]
     assert channels == ["p:{b00}", "p:{b01}", "p:{b32}"]
