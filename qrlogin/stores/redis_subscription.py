@@ -1,5 +1,4 @@
-"""What a Redis store does with the messages of its subscription, and how it finds out that none
-arrive any more.
+"""What a Redis store does with the messages of its subscription, and how it notices its silence.
 
 It reads no connection itself and does not import redis, so both Redis stores use it as it is.
 """

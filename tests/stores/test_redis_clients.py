@@ -75,7 +75,7 @@ def test_your_own_client_will_do_and_stays_yours(clients: Clients, stores: Store
     world = World(colour, make, shared=True)
     try:
         logins = [world.begin() for _ in range(8)]
-        parked = [world.park(login) for login in logins]
+        parked = [world.start_wait(login) for login in logins]
         for login, wait in zip(logins, parked, strict=True):
             world.elsewhere.run(login.scan("alice"))
             assert wait.result(PATIENCE).state is State.SCANNED

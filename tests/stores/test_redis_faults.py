@@ -215,7 +215,7 @@ def test_a_killed_subscription_is_made_again(redis_url: str, stores: Stores) -> 
     with redis.Redis.from_url(redis_url) as client, world_at(stores, redis_url, redis_url) as world:
         for _ in range(20):
             login = world.begin()
-            parked = world.park(login)
+            parked = world.start_wait(login)
             client.client_kill_filter(_type="pubsub")
             world.elsewhere.run(login.scan("alice"))
             assert parked.result(PATIENCE).state is State.SCANNED
@@ -324,7 +324,7 @@ def test_without_any_wake_up_the_timer_finds_out(
 ) -> None:
     with world_at(stores, redis_url, reread=0.2) as world:
         login = world.begin()
-        parked = world.park(login)
+        parked = world.start_wait(login)
         with redis.Redis.from_url(redis_url) as client:
             (key,) = client.keys(f"*{login.begun.login_id}")
             client.hset(
@@ -401,7 +401,7 @@ def _add(world: World, login: Login) -> "Future[Status]":
     """The first wait of a store: it reads the login, and again when it is subscribed. When this returns, all is quiet."""
     after, login_id = login.seen().version, login.begun.login_id
     before = world.ran[login_id]
-    parked = world.park(login, after=after)
+    parked = world.start_wait(login, after=after)
     _until(lambda: world.ran[login_id] >= before + 2)
     return parked
 

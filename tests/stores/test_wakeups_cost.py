@@ -31,7 +31,7 @@ def test_a_hundred_parked_waits_cost_next_to_nothing(
                 login.walk("scan")
             version = logins[0].seen().version
             before, started = _calls(client), monotonic()
-            parked = [world.park(login, after=version, timeout=LIFETIME) for login in logins]
+            parked = [world.start_wait(login, after=version, timeout=LIFETIME) for login in logins]
             threading.Event().wait(SECONDS)
             spent = {name: calls - before.get(name, 0) for name, calls in _calls(client).items()}
             took, subscribers = monotonic() - started, client.client_list(_type="pubsub")
