@@ -22,7 +22,7 @@ from qrlogin.table import ABSENT, ANY, Row
 #: store's clock.
 Record = Mapping[str, str]
 
-#: The state of a record whose state is missing. It matches no row.
+#: The state of a record whose state is missing. It equals no state of the table.
 BROKEN: Final = "?"
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
