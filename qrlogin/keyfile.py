@@ -1,4 +1,4 @@
-"""A secret in a file of its own, for whoever has nowhere else to keep one. What is signed with it is not its business."""
+"""Creates and loads a secret key file, for deployments without a secret store."""
 
 import os
 import tempfile
@@ -10,13 +10,16 @@ from qrlogin.keys import bytes_of_key, new_key
 
 
 def load_or_create_key(path: str | os.PathLike[str]) -> str:
-    """The secret key in this file; a new one if there is no such file yet.
+    """Return the secret key in this file. If the file does not exist, create it with a new key.
 
-    The file appears at once and whole, with mode 0600, so processes of one machine that start together agree on one key. Several
-    machines, and containers that start without their disk, need one key in their settings instead.
+    The file is created in one step, with its content and with mode 0600. So processes that start
+    together on one machine use the same key. Several machines, and containers whose disk does not
+    outlive them, need a key in their settings.
 
-    Raises `Misconfigured`, saying what to do, when its folder is not there, when others may read the file (where modes say so:
-    not on Windows), when it holds no key, and where such a file cannot be made; OSError when it cannot be read or written.
+    :param path: the file. Its folder must exist.
+    :raises Misconfigured: the folder does not exist, other users can read the file (not checked on
+        Windows), it does not hold a key, or it cannot be created. The message says what to do.
+    :raises OSError: the file cannot be read, or its folder cannot be written.
     """
     file = Path(path)
     if not file.parent.is_dir():
@@ -24,43 +27,46 @@ def load_or_create_key(path: str | os.PathLike[str]) -> str:
             f"a key cannot be kept in {file.parent}: make that folder first, with mode 700"
         )
     if not file.exists():
-        _make(file)
+        _create(file)
     if not file.is_file():
-        raise Misconfigured(f"a key is kept in a file, and {file} is none")
-    if _others_read(file.stat()):
+        raise Misconfigured(f"a key is kept in a file, and {file} is not a file")
+    if _others_can_read(file.stat()):
         raise Misconfigured(
-            f"others can read {file.name}: chmod 600 it, or take it away for a new one"
+            f"others can read {file.name}: chmod 600 it, or delete it to get a new key"
         )
     key = file.read_bytes().strip()
     try:
         bytes_of_key(key.decode("ascii"))
-    except ValueError:  # as UnicodeDecodeError and Misconfigured are
-        raise Misconfigured(f"{file.name} holds no key: take it away for a new one") from None
+    except ValueError:  # the base class of UnicodeDecodeError and of Misconfigured
+        raise Misconfigured(
+            f"{file.name} does not hold a key: delete it to get a new one"
+        ) from None
     return key.decode()
 
 
-def _make(file: Path) -> None:
-    descriptor, draft = tempfile.mkstemp(
-        prefix=f".{file.name}.", dir=file.parent
-    )  # mode 0600, a name of its own
+def _create(file: Path) -> None:
+    # A draft with a unique name and mode 0600. Its link to the final name appears in one step.
+    descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with open(descriptor, "w", encoding="ascii") as out:
-            if _others_read(os.fstat(descriptor)):
+            if _others_can_read(os.fstat(descriptor)):
                 raise Misconfigured(
-                    f"others can read all of {file.parent}: keep {file.name} elsewhere, or in your settings"
+                    f"others can read every file in {file.parent}: "
+                    f"keep {file.name} elsewhere, or in your settings"
                 )
             out.write(new_key())
             out.flush()
             os.fsync(descriptor)
-        with suppress(FileExistsError):
+        with suppress(FileExistsError):  # another process was faster; its key is used
             os.link(draft, file)
     except OSError as error:
         raise Misconfigured(
-            f"{file.name} cannot be made ({error.strerror}): keep it elsewhere, or in your settings"
+            f"{file.name} cannot be created ({error.strerror}): "
+            "keep it elsewhere, or in your settings"
         ) from error
     finally:
         os.unlink(draft)
 
 
-def _others_read(seen: os.stat_result) -> bool:
-    return os.name == "posix" and bool(seen.st_mode & 0o077)
+def _others_can_read(status: os.stat_result) -> bool:
+    return os.name == "posix" and bool(status.st_mode & 0o077)

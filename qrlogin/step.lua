@@ -1,9 +1,10 @@
--- What a row means, in Lua. step.py says the same in Python and explains it; the tests hold the two together byte for byte.
--- One constant script for every event: it knows no state and no event by name, so old and new processes can run side by side.
+-- What a row means, in Lua. step.py means the same in Python and explains it; the tests compare
+-- every reply of the two, byte for byte. One constant script serves every event: it knows no state
+-- and no event by name, so processes of different versions can share one server.
 --
 -- KEYS[1]  the login's record, a hash
--- ARGV[1]  the command as JSON: login_id, mark, row, values, durations, deadline_ms, ttl_ms (the fields of step.Command)
--- ARGV[2]  the channel on which waiting browsers are told "login_id version"
+-- ARGV[1]  the command as JSON: the fields of step.Command
+-- ARGV[2]  the channel on which "login_id version" is published if listeners are to be notified
 -- ARGV[3]  the time in milliseconds, or '' for the server's own clock
 -- returns  { login_id, mark, verdict, now, { name, value, name, value, ... } }
 
@@ -66,8 +67,8 @@ local function passed(name)
   return not instant or now >= instant
 end
 local function listed(states)
-  for _, one in ipairs(states) do
-    if one == state or (one == '*' and known) then return true end
+  for _, listed_state in ipairs(states) do
+    if listed_state == state or (listed_state == '*' and known) then return true end
   end
   return false
 end
@@ -86,9 +87,9 @@ local dies_at = row.sources[state]
 if not dies_at and known then dies_at = row.sources['*'] end
 if not dies_at then
   if not listed(row.paces) or record.pace_mark == command.mark then return answer('refused') end
-  local asked, ms = number(record.pace_at), number(record.pace_ms)
+  local polled_at, ms = number(record.pace_at), number(record.pace_ms)
   if not ms or ms == 0 then ms = durations.pace or 0 end
-  if asked and now < asked + ms - (durations.pace_slack or 0) then
+  if polled_at and now < polled_at + ms - (durations.pace_slack or 0) then
     ms = ms + (durations.pace_step or 0)
     return answer('slow', { pace_ms = digits(ms), pace_mark = command.mark })
   end

@@ -1,11 +1,13 @@
-"""What a row means, in Python. `step.lua` says the same in Lua; the tests hold the two together byte for byte.
+"""What a row means, in Python. `step.lua` means the same in Lua; the tests compare every reply of
+the two, byte for byte.
 
-A command is a value that carries its row, so an interpreter needs to know no event and no state by name. `step` is pure:
-a record, a command and a time in, the outcome out. It knows no store, reads no clock and checks no signature: whoever
-builds a command has verified the codes, and whoever receives the reply checks the seals.
+A command carries its row, so an interpreter knows no event and no state by name. `step` is a pure
+function from a record, a command and a time to an outcome. It knows no store, reads no clock and
+checks no signature: `core.py` verifies the codes before it builds a command, and the seals when it
+reads the reply.
 
-Order: proofs → repeat → guards → source → deadlines → apply. Proofs come first, because marks and versions can be read in
-Redis while a proof cannot be derived from anything there.
+Order: proofs → repeat → guards → source → deadlines → apply. Proofs come first: marks and versions
+can be read in Redis, but a proof cannot be derived from anything there.
 """
 
 import re
@@ -16,74 +18,97 @@ from typing import Final
 
 from qrlogin.table import ABSENT, ANY, Row
 
-#: One login as a store keeps it: text fields by name. Times are milliseconds since 1970 by the store's clock.
+#: One login as a store keeps it: text by field name. Times are milliseconds since 1970, by the
+#: store's clock.
 Record = Mapping[str, str]
 
-#: The state of a record that has lost its state; it matches no row.
+#: The state of a record whose state is missing. It equals no state of the table.
 BROKEN: Final = "?"
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 class Verdict(StrEnum):
-    """A store's answer to one command."""
+    """A store's answer to one command, in one word."""
 
-    APPLIED = "applied"  # done now
-    REPEATED = "repeated"  # done before by the same call: nothing changed, same result
-    REFUSED = "refused"  # not from this state
-    EXPIRED = "expired"  # the state would do, but a deadline passed
-    FORBIDDEN = "forbidden"  # a proof or a guard failed
-    SLOW = "slow"  # asked again before its interval was over
+    APPLIED = "applied"
+    """Done now."""
+    REPEATED = "repeated"
+    """The same call was done before. Nothing changed, and the result is the same."""
+    REFUSED = "refused"
+    """The record is not in a state that the row starts from."""
+    EXPIRED = "expired"
+    """The state would do, but a deadline has passed."""
+    FORBIDDEN = "forbidden"
+    """A proof or a guard does not match."""
+    SLOW = "slow"
+    """The caller polled again before its interval was over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row to be applied to one login, in one atomic step and one round trip."""
+    """One row to be applied to one record, in one atomic step and one round trip."""
 
     login_id: str
+    """The record's name."""
     row: Row
-    mark: str  # random, new for every call: tells my own resend from anybody else's call
-    values: Mapping[str, str] = field(
-        default_factory=dict, repr=False
-    )  # proofs, guards, writes: text by field name
-    durations: Mapping[str, int] = field(
-        default_factory=dict
-    )  # milliseconds from now by field; 0 where left out
-    deadline_ms: int | None = (
-        None  # one more deadline that a signed code brought along, as an instant of the store's clock
-    )
-    ttl_ms: int | None = (
-        None  # milliseconds until the record is garbage; counts only when it is born here, and never moves
-    )
+    """What to do."""
+    mark: str
+    """Random, and new for each command. It tells a resent command from another caller's command."""
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Text by field name, for the row's proofs, guards, repeats and writes."""
+    durations: Mapping[str, int] = field(default_factory=dict)
+    """Milliseconds from now, by field name, for the row's instants and intervals; 0 if absent."""
+    deadline_ms: int | None = None
+    """One more deadline, from a signed code: milliseconds since 1970, by the store's clock."""
+    ttl_ms: int | None = None
+    """Milliseconds until the record may be deleted. It counts only if this command makes the
+    record.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. `login_id` and `mark` echo the command: a reply to another question must never be believed."""
+    """What the store answered to a command."""
 
     login_id: str
+    """The command's. The reply to another command must never be believed."""
     mark: str
+    """The command's."""
     verdict: Verdict
-    now: int  # the store's clock when it decided, in milliseconds
-    record: Record = field(repr=False)  # as it is afterwards; empty when there is none
+    """The answer in one word."""
+    now: int
+    """When the store decided: milliseconds since 1970, by its clock."""
+    record: Record = field(repr=False)
+    """The record afterwards; empty if it is absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`step`'s result: the reply, the fields to write, and whether waiting browsers are to be told."""
+    """What `step` returns: what a store has to answer, to write and to notify."""
 
     reply: Reply
+    """The answer. `reply.record` holds the changes already."""
     changes: Record = field(default_factory=dict, repr=False)
+    """The fields to write; empty if nothing changes."""
     notify: bool = False
+    """Whether to notify the listeners of this login."""
 
 
 def number(text: str | None) -> int | None:
-    """The only spelling of a number that both interpreters accept: 1 to 15 ASCII digits. Anything else is None."""
+    """The number that a field holds: 1 to 15 ASCII digits, which both interpreters read alike. None
+    for any other text.
+    """
     return int(text) if text and _NUMBER.fullmatch(text) else None
 
 
 def step(record: Record, command: Command, clock: int) -> Outcome:
-    """Apply `command` to `record` (empty: no such login) when the store's clock shows `clock` milliseconds."""
+    """Decide what a command does to a record. Raises nothing and changes no argument.
+
+    :param record: the record as the store keeps it; empty if it is absent.
+    :param command: what to apply.
+    :param clock: the store's clock, in milliseconds since 1970.
+    """
     row, values = command.row, command.values
     now = max(clock, number(record.get("changed_at")) or 0)
     state = (record.get("state") or BROKEN) if record else ABSENT
@@ -152,18 +177,18 @@ def step(record: Record, command: Command, clock: int) -> Outcome:
 
 
 def _pace(record: Record, command: Command, now: int) -> tuple[Verdict, dict[str, str]]:
-    """Keep a caller that came too early to its interval; the first time is free and a resend is never slow.
+    """Slow down a caller that polls too early. The first poll is free, and a resent poll is never
+    slow.
 
-    An early call lengthens the interval and does not move the instant it is counted from: a caller that then keeps to the
-    new interval always recovers (RFC 8628 section 3.5). Nothing that another row reads is written.
+    An early poll lengthens the interval and does not move the instant from which it is counted. So
+    a caller that then keeps to the new interval always recovers (RFC 8628 section 3.5). No other
+    row reads the fields that this writes.
     """
     if record.get("pace_mark") == command.mark:
         return Verdict.REFUSED, {}
-    asked, ms = (
-        number(record.get("pace_at")),
-        number(record.get("pace_ms")) or command.durations.get("pace", 0),
-    )
-    if asked is not None and now < asked + ms - command.durations.get("pace_slack", 0):
+    polled_at = number(record.get("pace_at"))
+    ms = number(record.get("pace_ms")) or command.durations.get("pace", 0)
+    if polled_at is not None and now < polled_at + ms - command.durations.get("pace_slack", 0):
         ms += command.durations.get("pace_step", 0)
         return Verdict.SLOW, {"pace_ms": str(ms), "pace_mark": command.mark}
     return Verdict.REFUSED, {"pace_at": str(now), "pace_ms": str(ms), "pace_mark": command.mark}

@@ -1,27 +1,33 @@
 """The protocol on one screen: every state, every field, every transition.
 
-A login is one record. It changes only by a row of `TABLE`, and a row says all there is to know about its change: what must
-be proven, from which states and until when, where it leads, what counts as the same call again, and what it writes. The
-two interpreters (`step.py` and `step.lua`) know how to read a row and know no event and no state by name, so a change of
-the protocol is a changed row here.
+A login is one record. It changes only by a row of `TABLE`, and a row says everything about its
+change: what must be proven, from which states and until when, to which state it leads, what counts
+as a repeat, and what it writes. The two interpreters (`step.py` and `step.lua`) know how to read a
+row, and know no event and no state by name. So to change the protocol is to change a row here.
 
 This module knows no clock, no store, no cryptography and no HTTP.
 
     browser ─ begin ─► PENDING ─ scan ─► SCANNED ─ confirm ─► CONFIRMED ─ redeem ─► REDEEMED
                           ▲                 │ release
                           └─────────────────┘
-    deny (phone) from SCANNED or CONFIRMED ─► DENIED      cancel (browser) from all three ─► CANCELLED
+    deny (phone) from SCANNED or CONFIRMED ─► DENIED    cancel (browser) from all three ─► CANCELLED
     "expired" is a verdict of the clock and is never stored
 
-Reading a row, in the order in which the step asks:
+How to read a row, in the order in which `step` does:
 
-1. `proves`    each of these fields of the record equals the value that the command brings (an empty one proves nothing)
-2. `repeats`   the same call again, with the same result, however late: the record is in one of these states, the fields of
-               `repeats_if` equal what the command brings, and the instant `repeats_until`, if any, has not come
-3. `guards`    "if set": a field that the record leaves empty asks for nothing; else it must equal the command's value
-4. `sources`   the states it may start from, each with the instant at which that state dies; a command may bring one more
-               deadline of its own
-5. `to`, `writes`, `instants`   what it leaves behind
+1. `proves`    each of these fields of the record must equal the value in the command; an empty
+               value proves nothing
+2. `repeats`   the call is a repeat, with the same result however late it comes, if the record is
+               in one of these states, the fields of `repeats_if` equal the values in the command,
+               and the instant `repeats_until`, if any, has not come
+3. `guards`    "if set": a field that is empty in the record is not checked; any other must equal
+               the value in the command
+4. `sources`   the states that it may start from, each with the instant at which that state dies;
+               a command may carry one more deadline of its own
+5. `to`, `writes`, `instants`   what it changes
+
+Nothing fills `needs`, `only_for`, `met` and `facts` yet, so their guards let everything pass: match
+codes and logins for one account will fill them.
 """
 
 from collections.abc import Mapping
@@ -33,59 +39,83 @@ from typing import Final
 
 
 class State(StrEnum):
-    """Where a login stands. `EXPIRED` is only ever an answer: no record holds it."""
+    """The state of a login. `EXPIRED` is only an answer: it is never stored."""
 
-    PENDING = "pending"  # shown, nobody has scanned it
-    SCANNED = "scanned"  # one account holds it and is looking at what it would approve
-    CONFIRMED = "confirmed"  # approved; the browser has not collected it yet
-    REDEEMED = "redeemed"  # collected, once
-    DENIED = "denied"  # refused on the phone
-    CANCELLED = "cancelled"  # given up in the browser
-    EXPIRED = "expired"  # a deadline passed
+    PENDING = "pending"
+    """The code is shown, and no account has scanned it."""
+    SCANNED = "scanned"
+    """One account holds the login, and its phone shows what it would approve."""
+    CONFIRMED = "confirmed"
+    """Approved on the phone. The browser has not redeemed it yet."""
+    REDEEMED = "redeemed"
+    """The browser has received the account, once. Final."""
+    DENIED = "denied"
+    """Refused on the phone. Final."""
+    CANCELLED = "cancelled"
+    """Cancelled in the browser. Final."""
+    EXPIRED = "expired"
+    """A deadline has passed."""
 
 
-ABSENT: Final = ""  # the state of a login that has no record
-ANY: Final = "*"  # as a source: whatever is known
-NEVER: Final = ""  # as a deadline: does not die
+#: The state of a login that has no record.
+ABSENT: Final = ""
+#: As a source or in `repeats`: every state of a record that exists.
+ANY: Final = "*"
+#: As a deadline: the state does not die.
+NEVER: Final = ""
 
-#: The instant at which each state dies; the others are ends already.
+#: The field with the instant at which each state dies. The other states are final.
 DIES_AT: Final[Mapping[str, str]] = MappingProxyType(
     {State.PENDING: "expires_at", State.SCANNED: "expires_at", State.CONFIRMED: "redeem_by"}
 )
+#: The final states that a record can be in.
 TERMINAL: Final = frozenset({State.REDEEMED, State.DENIED, State.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A row that counts: each time adds `by` to `field`, never below 0. What reaches `limit` leads to `to` instead, and only
-    that is announced.
-    """
+    """What a row counts, if it counts."""
 
     field: str
+    """The record's field with the count."""
     limit: int
+    """The count at which the row leads to `to` and notifies listeners. Below, it does neither."""
     to: str
+    """The state at the limit, in place of the row's own `to`."""
     by: int = 1
+    """What each call adds. The count never goes below 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One transition. The module's docstring says how it is read."""
+    """One transition. The module's docstring says how to read it."""
 
     event: str
+    """Its name."""
     sources: Mapping[str, str]
-    to: str = ""  # empty: stays where it is
+    """The states that it may start from, each with the field of its deadline."""
+    to: str = ""
+    """The state afterwards; empty: the state stays."""
     proves: tuple[str, ...] = ()
+    """Fields that must equal the values in the command."""
     guards: tuple[str, ...] = ()
+    """Fields that must equal the values in the command, unless the record leaves them empty."""
     repeats: tuple[str, ...] = ()
+    """States in which the call can be a repeat."""
     repeats_if: tuple[str, ...] = ()
+    """Fields that must equal the values in the command for a repeat."""
     repeats_until: str = ""
-    writes: tuple[str, ...] = ()  # fields whose text the command brings
-    instants: tuple[
-        str, ...
-    ] = ()  # fields set to the store's now + a duration that the command brings
-    reads: bool = False  # answers and leaves no trace
+    """The field with the instant from which on no call is a repeat; empty: there is no such end."""
+    writes: tuple[str, ...] = ()
+    """Fields that get the text in the command."""
+    instants: tuple[str, ...] = ()
+    """Fields that get the store's time plus a duration in the command."""
+    reads: bool = False
+    """Whether it only answers, and changes nothing."""
     count: Count | None = None
-    paces: tuple[str, ...] = ()  # refused in these states: keep the caller to its interval
+    """What it counts."""
+    paces: tuple[str, ...] = ()
+    """States in which it is refused and slows down a caller that polls too early."""
 
 
 def _from(*states: State) -> Mapping[str, str]:
@@ -104,7 +134,7 @@ _ROWS = (
     ),
     Row("status", sources=MappingProxyType({ANY: NEVER}), proves=("device_digest",), reads=True),
     Row(
-        "scan",  # that the code is genuine is the core's to check; the code's own deadline travels with the command
+        "scan",  # the core verifies the code; the code's own deadline is in the command
         sources=_from(State.PENDING),
         to=State.SCANNED,
         guards=("only_for",),
@@ -145,7 +175,7 @@ _ROWS = (
         repeats=(State.CANCELLED,),
     ),
     Row(
-        "redeem",  # the signed end of the device_code travels with the command
+        "redeem",  # the signed end of the device_code is in the command
         sources=_from(State.CONFIRMED),
         to=State.REDEEMED,
         proves=("device_digest", "scanner_seal"),
@@ -156,7 +186,7 @@ _ROWS = (
         instants=("replay_by", "redeemed_at"),
     ),
     Row(
-        "collect",  # redeem, for logins that were begun without a question to the browser; who comes too early is paced
+        "collect",  # redeem, for logins whose browser is not asked "continue as …?"
         sources=_from(State.CONFIRMED),
         to=State.REDEEMED,
         proves=("device_digest",),

@@ -21,7 +21,11 @@ MODULES = sorted(draw_imports.modules())
 #: Third-party packages, and the only modules that may import them.
 THIRD_PARTY = {
     "itsdangerous": ("qrlogin.codes", "qrlogin.keys", "qrlogin.seals"),
-    "redis": ("qrlogin.stores.redis",),
+    "redis": (
+        "qrlogin.stores.redis",
+        "qrlogin.stores.redis_client",
+        "qrlogin.stores.redis_outages",
+    ),
     "segno": ("qrlogin.render",),
     "qrcode": ("qrlogin.render",),
     "PIL": ("qrlogin.render", "qrlogin.demo.selfcheck"),

@@ -58,7 +58,7 @@ def test_what_is_no_key(tmp_path: Path, kept: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(kept)
     file.chmod(0o600)
-    with pytest.raises(Misconfigured, match="key holds no key"):
+    with pytest.raises(Misconfigured, match="key does not hold a key"):
         load_or_create_key(file)
 
 
@@ -71,7 +71,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     dangling = tmp_path / "link"
     dangling.symlink_to(tmp_path / "nowhere")
     for path in (tmp_path, dangling):
-        with pytest.raises(Misconfigured, match="is none"):
+        with pytest.raises(Misconfigured, match="is not a file"):
             load_or_create_key(path)
 
 
@@ -79,7 +79,8 @@ def test_where_files_have_no_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """As on disks of other systems: nothing that is made there is for its owner alone."""
     monkeypatch.setattr("os.fstat", lambda _: os.stat_result([stat.S_IFREG | 0o777, *[0] * 9]))
     with pytest.raises(
-        Misconfigured, match=r"others can read all of .*: keep key elsewhere, or in your settings"
+        Misconfigured,
+        match=r"others can read every file in .*: keep key elsewhere, or in your settings",
     ):
         load_or_create_key(tmp_path / "key")
     monkeypatch.undo()
@@ -92,7 +93,7 @@ def test_where_files_have_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("os.link", link)
     with pytest.raises(
-        Misconfigured, match=r"key cannot be made \(Operation not permitted\): keep it elsewhere"
+        Misconfigured, match=r"key cannot be created \(Operation not permitted\): keep it elsewhere"
     ):
         load_or_create_key(tmp_path / "key")
     assert os.listdir(tmp_path) == []

@@ -17,7 +17,7 @@ import redis
 
 import qrlogin
 from qrlogin.step import BROKEN, Command, Verdict, number, step
-from qrlogin.stores.redis import SCRIPT, _Calls, _reply
+from qrlogin.stores.redis_calls import SCRIPT, RedisCalls, read_reply
 from qrlogin.table import COUNTING, SPENT, TABLE, State
 from tests import oracle
 from tests.cases import NO_NUMBERS, NOW, NUMBERS, ROWS, Case, cases
@@ -92,7 +92,7 @@ def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
 def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
     """Spelled by the store's own encoder. A batch travels as one pipeline, and its announcements are heard before the next."""
     clock = NOW
-    calls = _Calls(f"qrl-test-{uuid.uuid4().hex}:", lambda: clock)
+    calls = RedisCalls(f"qrl-test-{uuid.uuid4().hex}:", lambda: clock)
     sha = client.script_load(SCRIPT)
     seen: list[Seen] = []
     with client.pubsub() as ear:
@@ -125,7 +125,7 @@ def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
             for index, case in enumerate(batch, first):
                 if case.record:
                     next(answers), next(answers)
-                reply, kept, ends = _reply(next(answers)), next(answers), next(answers)
+                reply, kept, ends = read_reply(next(answers)), next(answers), next(answers)
                 ttl_ms = case.command.ttl_ms
                 if ttl_ms is not None and earliest + ttl_ms <= ends <= latest + ttl_ms:
                     ends = ttl_ms
@@ -242,7 +242,7 @@ def test_without_a_given_time_lua_asks_the_server_and_never_goes_back(
 ) -> None:
     prefix = f"qrl-test-{uuid.uuid4().hex}:"
     with redis.Redis.from_url(redis_url) as client:
-        arguments = _Calls(prefix, None).arguments(
+        arguments = RedisCalls(prefix, None).arguments(
             Command("login", TABLE["status"], "m", {"device_digest": "D"})
         )
         client.hset(
@@ -250,7 +250,7 @@ def test_without_a_given_time_lua_asks_the_server_and_never_goes_back(
             mapping={"state": "pending", "device_digest": "D", "changed_at": changed_at},
         )
         earliest = _milliseconds(client.time())
-        reply = _reply(client.execute_command("EVAL", SCRIPT, *arguments))
+        reply = read_reply(client.execute_command("EVAL", SCRIPT, *arguments))
         latest = _milliseconds(client.time())
         client.unlink(str(arguments[1]))
     assert reply.verdict is Verdict.APPLIED

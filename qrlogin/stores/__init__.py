@@ -1,4 +1,8 @@
-"""Stores: in memory, in Redis, or your own. `RedisStore` is found on first use, so that redis is imported only by who has it."""
+"""Stores: in memory, in Redis, or your own.
+
+`RedisStore` and `AsyncRedisStore` are imported on first use, so that an application without redis
+can import this package.
+"""
 
 from typing import TYPE_CHECKING, Final
 
@@ -12,31 +16,31 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncListener",
+    "AsyncListeners",
     "AsyncMemoryStore",
     "AsyncRedisStore",
     "AsyncStore",
-    "AsyncListeners",
     "Listener",
+    "Listeners",
     "MemoryStore",
     "RedisStore",
     "Store",
-    "Listeners",
     "open_async_store",
     "open_store",
 ]
 
-_ADDRESSES: Final = ("redis://", "rediss://", "unix://")
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 
 def open_store(address: str) -> Store:
-    """The store that a setting names: `memory`, or a Redis at `redis://…`, `rediss://…` or `unix://…`.
+    """The store that a setting names: `memory`, or Redis at `redis://…`, `rediss://…` or `unix://…`.
 
     Close it, or the `QRLogin` that has it. Raises `Misconfigured` for another address, and
-    ImportError where the redis client is not installed.
+    ImportError if the redis client is not installed.
     """
     if address == "memory":
         return MemoryStore()
-    _check(address)
+    _check_address(address)
     from qrlogin.stores import RedisStore
 
     return RedisStore.from_url(address)
@@ -46,18 +50,19 @@ def open_async_store(address: str) -> AsyncStore:
     """As `open_store`, for `AsyncQRLogin`."""
     if address == "memory":
         return AsyncMemoryStore()
-    _check(address)
+    _check_address(address)
     from qrlogin.stores import AsyncRedisStore
 
     return AsyncRedisStore.from_url(address)
 
 
-def _check(address: object) -> None:
-    if not isinstance(address, str) or not address.startswith(_ADDRESSES):
-        # without the address, which may hold a password
+def _check_address(address: object) -> None:
+    if not isinstance(address, str) or not address.startswith(_REDIS_SCHEMES):
+        # The message does not quote the address, which may hold a password.
         raise Misconfigured(
-            "a store is memory, or an address such as redis://127.0.0.1:6379/0 (or rediss://, unix://; Valkey's, too). "
-            "For Sentinel and Cluster give RedisStore a client"
+            "a store is memory, or an address such as redis://127.0.0.1:6379/0 "
+            "(or rediss://, unix://; also of Valkey). For Sentinel and Cluster, "
+            "pass a client to RedisStore"
         )
 
 

@@ -1,8 +1,16 @@
-"""Parked waits of one process, by login. For stores to use; it knows no login's state and talks to no server.
+"""The listeners of one process: the threads or tasks that wait until a login may have changed.
 
-One waiter per login: the newest takes over and the older is told so. A store that hears of changes through a channel that may
-lose messages gives `reread`: every wait then ends after about that many seconds, spread out so that a thousand browsers
-do not ask in the same instant.
+For stores to use. `Listeners` is a registry for code that blocks, `AsyncListeners` is one for
+asyncio.
+
+- A login has at most one listener here. A newer one supersedes the older, whose `wait` raises
+  `Superseded`.
+- `notify(login_id)` notifies the listener of one login, and `notify_all()` notifies every listener.
+- A store whose notifications can be lost gives the registry a `reread`: each `wait` then returns
+  after about that many seconds. The time varies at random, so a thousand browsers do not read the
+  store in the same instant.
+
+This module knows no state of a login and talks to no server.
 """
 
 import asyncio
@@ -15,6 +23,8 @@ from qrlogin.errors import Misconfigured, Superseded
 
 
 class _Flag(Protocol):
+    """What `threading.Event` and `asyncio.Event` have in common."""
+
     def set(self) -> None: ...
     def clear(self) -> None: ...
 
@@ -23,42 +33,54 @@ F = TypeVar("F", bound=_Flag)
 
 
 class _BaseListener(Generic[F]):
-    """What both colours of listener are made of."""
+    """What `LocalListener` and `AsyncLocalListener` have in common: all but the waiting itself."""
 
     def __init__(self, listeners: "_Registry[F]", login_id: str, flag: F) -> None:
         self._listeners, self._login_id, self._flag = listeners, login_id, flag
         self._superseded = self._ended = False
         listeners._add(login_id, self)
 
-    def wake(self) -> None:
+    def notify(self) -> None:
+        """Let `wait` return True: the login may have changed."""
         self._flag.set()
 
     def supersede(self) -> None:
+        """Let `wait` raise `Superseded`, now and later."""
         self._superseded = True
         self._flag.set()
 
     def end(self) -> None:
+        """Let `wait` return False, now and later."""
         self._ended = True
         self._flag.set()
 
-    def _patience(self, seconds: float) -> float:
+    def _timeout(self, seconds: float) -> float:
+        """Seconds until `wait` returns without a notification."""
         reread = self._listeners.reread
-        return seconds if reread is None else min(seconds, reread * random.uniform(0.75, 1.25))  # noqa: S311 - to spread, not to hide
+        if reread is None:
+            return seconds
+        return min(seconds, reread * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not security
 
-    def _heard(self) -> bool:
+    def _take_notification(self) -> bool:
+        """Clear the flag; return what `wait` returns, or raise what it raises."""
         self._flag.clear()
         if self._superseded:
             raise Superseded
         if self._ended or self._listeners.closed:
-            self._flag.set()  # for the next wait, too
+            self._flag.set()  # so that the next `wait` returns at once, too
             return False
         return True
 
 
 class _Registry(Generic[F]):
-    """A finalizer may end a wait: the garbage collector closes a dropped stream in any thread, at any line, also in this class.
+    """The listeners of one store in this process, by login_id.
 
-    So `_remove` waits for no lock. The other methods read the dict in single operations, which are atomic.
+    A finalizer may remove a listener: the garbage collector closes a dropped stream in any thread
+    and at any line, also in a method of this class. So `_remove` never waits for the lock. Methods
+    that only read use single operations of the dict, which are atomic.
+
+    :param reread: seconds after which each `wait` returns without a notification, give or take a
+        quarter; None: never. `Misconfigured` is raised if it is not above 0.
     """
 
     def __init__(self, *, reread: float | None = None) -> None:
@@ -66,65 +88,69 @@ class _Registry(Generic[F]):
             raise Misconfigured("reread must be a number of seconds above 0")
         self.reread, self.closed = reread, False
         self._listeners: dict[str, _BaseListener[F]] = {}
-        self._left = deque[
-            tuple[str, _BaseListener[F]]
-        ]()  # they are still in _listeners, until a thread gets the lock
-        self._lock = threading.Lock()  # only its holder changes _listeners
+        #: Removed by their owners, but still in `_listeners` until a thread has the lock.
+        self._removed = deque[tuple[str, _BaseListener[F]]]()
+        self._lock = threading.Lock()  # only the thread that holds it changes `_listeners`
 
     def __len__(self) -> int:
+        """How many logins have a listener."""
         return len(self._listeners)
 
     def notify(self, login_id: str) -> None:
-        """This login may have changed."""
-        if waiter := self._listeners.get(login_id):
-            waiter.wake()
+        """Notify the listener of this login, if it has one: the login may have changed."""
+        if listener := self._listeners.get(login_id):
+            listener.notify()
 
     def notify_all(self) -> None:
-        """Any login may have changed: say so after every (re)subscription, because what came in between is lost."""
-        for waiter in self.parked():
-            waiter.wake()
+        """Notify every listener, for example after a (re)subscription: what was published before
+        it is lost.
+        """
+        for listener in self.oldest_first():
+            listener.notify()
 
-    def parked(self) -> "list[_BaseListener[F]]":
-        """Every waiter of this moment, the oldest first: to wake thousands of them a few at a time."""
+    def oldest_first(self) -> "list[_BaseListener[F]]":
+        """A copy of all listeners, for a store that notifies thousands of them a few at a time."""
         return [*self._listeners.values()]
 
     def close(self) -> None:
-        """End every wait, now and later."""
+        """Let `wait` of every listener return False, also of those that are made later."""
         self.closed = True
         self.notify_all()
 
-    def _add(self, login_id: str, waiter: "_BaseListener[F]") -> None:
+    def _add(self, login_id: str, listener: "_BaseListener[F]") -> None:
         with self._lock:
             older = self._listeners.get(login_id)
-            self._listeners[login_id] = waiter
-        self._forget_the_left()
+            self._listeners[login_id] = listener
+        self._delete_removed()
         if older:
             older.supersede()
         if self.closed:
-            waiter.wake()
+            listener.notify()
 
-    def _remove(self, login_id: str, waiter: "_BaseListener[F]") -> None:
-        self._left.append((login_id, waiter))
-        self._forget_the_left()
+    def _remove(self, login_id: str, listener: "_BaseListener[F]") -> None:
+        self._removed.append((login_id, listener))
+        self._delete_removed()
 
-    def _forget_the_left(self) -> None:
-        # If the lock is taken, its holder comes here after it has released the lock, and sees what was appended meanwhile.
-        while self._left and self._lock.acquire(blocking=False):
+    def _delete_removed(self) -> None:
+        # If another thread holds the lock, it comes here after it has released the lock, and then
+        # sees what was appended.
+        while self._removed and self._lock.acquire(blocking=False):
             try:
-                while self._left:
-                    login_id, waiter = self._left.popleft()
-                    if self._listeners.get(login_id) is waiter:
+                while self._removed:
+                    login_id, listener = self._removed.popleft()
+                    if self._listeners.get(login_id) is listener:
                         del self._listeners[login_id]
             finally:
                 self._lock.release()
 
 
 class LocalListener(_BaseListener[threading.Event]):
-    """A `Listener` for a thread."""
+    """A `Listener` that this process notifies. It waits in the thread that calls `wait`."""
 
     def wait(self, seconds: float) -> bool:
-        self._flag.wait(self._patience(seconds))
-        return self._heard()
+        """As `Listener.wait` promises."""
+        self._flag.wait(self._timeout(seconds))
+        return self._take_notification()
 
     def __enter__(self) -> Self:
         return self
@@ -134,15 +160,16 @@ class LocalListener(_BaseListener[threading.Event]):
 
 
 class AsyncLocalListener(_BaseListener[asyncio.Event]):
-    """An `AsyncListener` for a task."""
+    """An `AsyncListener` that this process notifies. It waits in the task that awaits `wait`."""
 
     async def wait(self, seconds: float) -> bool:
+        """As `AsyncListener.wait` promises."""
         try:
-            async with asyncio.timeout(self._patience(seconds)):
+            async with asyncio.timeout(self._timeout(seconds)):
                 await self._flag.wait()
         except TimeoutError:
             pass
-        return self._heard()
+        return self._take_notification()
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,14 +179,16 @@ class AsyncLocalListener(_BaseListener[asyncio.Event]):
 
 
 class Listeners(_Registry[threading.Event]):
-    """The parked waits of threads."""
+    """The registry of a store that blocks. Every method may be called from any thread."""
 
     def listen(self, login_id: str) -> LocalListener:
+        """A new listener of this login. It supersedes the older one, if there is one."""
         return LocalListener(self, login_id, threading.Event())
 
 
 class AsyncListeners(_Registry[asyncio.Event]):
-    """The parked waits of one event loop's tasks. Announce from that loop only."""
+    """The registry of an asyncio store. Call its methods only in that store's event loop."""
 
     def listen(self, login_id: str) -> AsyncLocalListener:
+        """A new listener of this login. It supersedes the older one, if there is one."""
         return AsyncLocalListener(self, login_id, asyncio.Event())

@@ -1,6 +1,8 @@
-"""Logins in this process's memory: for one process, for tests and for the demo. A second worker would not see them.
+"""Logins in this process's memory: for one process, for tests and for the demo.
 
-One lock, no timers: a record is dropped when a later call finds that its time is over. Times come from `now`, milliseconds.
+A second worker process would not see them.
+One lock and no timers: `apply` first drops the records whose time to live is over. Times are
+milliseconds, from `now`.
 """
 
 import heapq
@@ -14,80 +16,83 @@ from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listene
 
 
 class _Records:
-    """The records and their lock; colourless, because nothing here waits."""
+    """The records and their lock. Both stores use it as it is, because it does no I/O."""
 
     def __init__(self, capacity: int, now: Callable[[], int]) -> None:
         if capacity < 1:
             raise Misconfigured("capacity must be at least 1 record")
         self._capacity, self._now = capacity, now
         self._records: dict[str, Record] = {}
-        self._garbage: list[tuple[int, str]] = []  # (instant, login_id), the earliest first
+        self._garbage: list[tuple[int, str]] = []  # a heap of (instant, login_id)
         self._lock = threading.Lock()
 
     def apply(self, command: Command) -> Outcome:
         with self._lock:
             clock = self._now()
-            self._collect(clock)
+            self._drop_expired(clock)
             record = self._records.get(command.login_id, {})
             outcome = step(record, command, clock)
             if outcome.changes:
                 if not record and len(self._records) >= self._capacity:
                     raise Unavailable(
-                        f"the memory store is full: {self._capacity} records at a time"
+                        f"the memory store is full: it holds {self._capacity} records"
                     )
                 self._records[command.login_id] = outcome.reply.record
-                if (
-                    command.ttl_ms is not None
-                    and not record
-                    and outcome.reply.verdict is Verdict.APPLIED
-                ):
-                    heapq.heappush(
-                        self._garbage, (outcome.reply.now + command.ttl_ms, command.login_id)
-                    )
+                born = not record and outcome.reply.verdict is Verdict.APPLIED
+                if born and command.ttl_ms is not None:
+                    garbage_at = outcome.reply.now + command.ttl_ms
+                    heapq.heappush(self._garbage, (garbage_at, command.login_id))
             return outcome
 
-    def _collect(self, clock: int) -> None:
+    def _drop_expired(self, clock: int) -> None:
         while self._garbage and self._garbage[0][0] <= clock:
             self._records.pop(heapq.heappop(self._garbage)[1], None)
 
 
 class MemoryStore:
-    """A store in memory. At most `capacity` records at a time: logins (two records for one with a typed code) and, for each
-    account that typed a code, its guesses.
+    """A `Store` in this process's memory.
 
-    A begin beyond that raises `Unavailable`.
+    :param capacity: how many records it holds at most. A login is one record, a login with a typed
+        code two, and the guesses of an account one. A begin beyond that raises `Unavailable`.
+    :param now: returns the time in milliseconds since 1970; the default is this machine's clock.
     """
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
         self._records, self._listeners = _Records(capacity, now), Listeners()
 
     def apply(self, command: Command) -> Reply:
+        """As `Store.apply`. Raises `Unavailable` only when the store is full."""
         outcome = self._records.apply(command)
         if outcome.notify:
             self._listeners.notify(command.login_id)
         return outcome.reply
 
     def listen(self, login_id: str) -> LocalListener:
+        """As `Store.listen`."""
         return self._listeners.listen(login_id)
 
     def close(self) -> None:
+        """Let `wait` of every listener return False, now and later. Records stay readable."""
         self._listeners.close()
 
 
 class AsyncMemoryStore:
-    """`MemoryStore`, awaited."""
+    """`MemoryStore` for asyncio, with the same arguments. It belongs to one event loop."""
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
         self._records, self._listeners = _Records(capacity, now), AsyncListeners()
 
     async def apply(self, command: Command) -> Reply:
+        """As `AsyncStore.apply`. Raises `Unavailable` only when the store is full."""
         outcome = self._records.apply(command)
         if outcome.notify:
             self._listeners.notify(command.login_id)
         return outcome.reply
 
     def listen(self, login_id: str) -> AsyncLocalListener:
+        """As `AsyncStore.listen`."""
         return self._listeners.listen(login_id)
 
     async def close(self) -> None:
+        """Let `wait` of every listener return False, now and later. Records stay readable."""
         self._listeners.close()

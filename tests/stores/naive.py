@@ -1,7 +1,8 @@
 """The store that every tutorial writes: get, check, set. It is what the suite is there to catch.
 
-It knows the table, checks every proof and every deadline, wakes who waits, and forgets. Only: it does not decide in one step
-(`locked` mends that), it does not expect the same call twice (`forgiving` mends that), and what brings a time to live sets it.
+It knows the table, checks every proof and every deadline, notifies listeners, and deletes records.
+But it does not decide in one step (`locked` mends that), it does not expect a resent command
+(`forgiving` mends that), and every command with a time to live sets it.
 """
 
 import threading

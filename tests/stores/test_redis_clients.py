@@ -62,7 +62,7 @@ def clients(request: pytest.FixtureRequest, redis_url: str) -> Clients:
 
 @both_colours
 def test_your_own_client_will_do_and_stays_yours(clients: Clients, stores: Stores) -> None:
-    """Waiting, waking and logging in, over two clients as in two processes; they still work when their stores are closed."""
+    """Over two clients, as in two processes. They still work when their stores are closed."""
     awaited = issubclass(stores, AsyncRedisStore)
     colour = Awaited() if awaited else Blocking()
     inside = colour.call if isinstance(colour, Awaited) else _call
@@ -75,8 +75,8 @@ def test_your_own_client_will_do_and_stays_yours(clients: Clients, stores: Store
     world = World(colour, make, shared=True)
     try:
         logins = [world.begin() for _ in range(8)]
-        parked = [world.park(login) for login in logins]
-        for login, wait in zip(logins, parked, strict=True):
+        waiting = [world.start_wait(login) for login in logins]
+        for login, wait in zip(logins, waiting, strict=True):
             world.elsewhere.run(login.scan("alice"))
             assert wait.result(PATIENCE).state is State.SCANNED
             login.walk("confirm")

@@ -18,13 +18,12 @@ import pytest
 import redis
 import redis.asyncio
 
-import qrlogin.stores.redis as redis_module
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Status
 from qrlogin.clock import monotonic
 from qrlogin.errors import AlreadyRedeemed, LoginError, Unavailable
 from qrlogin.step import Command, Reply
-from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.stores import AsyncRedisStore, RedisStore, redis_subscription
 from qrlogin.stores.suite.colours import PATIENCE, Awaited
 from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import Login, World
@@ -123,7 +122,7 @@ def test_a_stopped_server_is_unavailable_and_then_back(
     ):
         login = world.begin()
         login.walk("scan", "confirm")
-        operation, parked = login.call("redeem"), _add(world, login)
+        operation, waiting = login.call("redeem"), _add(world, login)
         own_redis.process.send_signal(signal.SIGSTOP)
         try:
             started = monotonic()
@@ -135,7 +134,7 @@ def test_a_stopped_server_is_unavailable_and_then_back(
         finally:
             own_redis.process.send_signal(signal.SIGCONT)
         assert world.run(operation).subject == "alice"
-        assert parked.result(PATIENCE).state is State.REDEEMED
+        assert waiting.result(PATIENCE).state is State.REDEEMED
 
 
 @both_colours
@@ -148,11 +147,11 @@ def test_a_server_that_is_down_at_start_is_found_later(
             world.begin()
         own_redis.start()
         login = world.begin()
-        parked = _add(world, login)
+        waiting = _add(world, login)
         own_redis.stop()
         own_redis.start()  # empty: the login is gone, and the wait hears of it without its timer
         with pytest.raises(LoginError):
-            parked.result(PATIENCE)
+            waiting.result(PATIENCE)
 
 
 @both_colours
@@ -176,7 +175,7 @@ def test_an_outage_is_one_line_in_the_log_and_its_end_another(
 
     caplog.set_level("INFO", "qrlogin")
     with world_at(stores, own_redis.url) as world:
-        parked = _add(world, world.begin())
+        waiting = _add(world, world.begin())
         own_redis.stop()
         for _ in range(5):
             with pytest.raises(Unavailable):
@@ -186,29 +185,29 @@ def test_an_outage_is_one_line_in_the_log_and_its_end_another(
         world.begin()
         _until(lambda: len(lines()) > 1)
         with pytest.raises(LoginError):
-            parked.result(PATIENCE)
+            waiting.result(PATIENCE)
     assert lines() == ["WARNING", "INFO"]
     assert str(own_redis.port) not in caplog.text
     assert "ConnectionError" in caplog.text
 
 
-# Wake-ups that are lost
+# Notifications that are lost
 
 
 @both_colours
-def test_what_changed_while_the_subscription_was_down_is_heard_when_it_is_back(
+def test_a_change_while_the_subscription_was_down_is_found_when_it_is_back(
     proxy: Proxy, redis_url: str, stores: Stores
 ) -> None:
-    """Pub/sub forgets what it cannot deliver at once, so the first thing after each subscription is to look (I15)."""
+    """Pub/sub forgets what it cannot deliver at once, so logins are read again after each subscription."""
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
-        parked = _add(world, login)
+        waiting = _add(world, login)
         proxy.refusing = True
         proxy.cut()
         world.elsewhere.run(login.scan("alice"))
-        assert not parked.done()
+        assert not waiting.done()
         proxy.refusing = False
-        assert parked.result(PATIENCE).state is State.SCANNED
+        assert waiting.result(PATIENCE).state is State.SCANNED
 
 
 @both_colours
@@ -216,10 +215,10 @@ def test_a_killed_subscription_is_made_again(redis_url: str, stores: Stores) -> 
     with redis.Redis.from_url(redis_url) as client, world_at(stores, redis_url, redis_url) as world:
         for _ in range(20):
             login = world.begin()
-            parked = world.park(login)
+            waiting = world.start_wait(login)
             client.client_kill_filter(_type="pubsub")
             world.elsewhere.run(login.scan("alice"))
-            assert parked.result(PATIENCE).state is State.SCANNED
+            assert waiting.result(PATIENCE).state is State.SCANNED
 
 
 def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: str) -> None:
@@ -249,9 +248,9 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
         async with AsyncQRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
             first, *logins = [await qr.begin() for _ in range(many)]
             await quiet_after(many)
-            parked = [asyncio.create_task(qr.wait(first.device_code, after=1, timeout=500))]
+            waiting = [asyncio.create_task(qr.wait(first.device_code, after=1, timeout=500))]
             await quiet_after(2)  # the second is that after the subscription
-            parked += [
+            waiting += [
                 asyncio.create_task(qr.wait(login.device_code, after=1, timeout=500))
                 for login in logins
             ]
@@ -261,9 +260,9 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
             async with asyncio.timeout(PATIENCE):
                 while len(read) < many:
                     await asyncio.sleep(0.01)
-            assert not any(task.done() for task in parked)
+            assert not any(task.done() for task in waiting)
             await qr.drain()
-            await asyncio.gather(*parked)
+            await asyncio.gather(*waiting)
             return max(at_once)
 
     assert asyncio.run(story()) < many / 5
@@ -284,7 +283,8 @@ def test_a_forked_child_listens_for_itself(redis_url: str) -> None:
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             os._exit(0)
         subscribed = threading.Event()
-        store._listeners.parked, parked = lambda: subscribed.set() or parked(), store._listeners.parked
+        listeners, copied = store._listeners, store._listeners.oldest_first
+        listeners.oldest_first = lambda: subscribed.set() or copied()  # called when it has subscribed
         waits = threading.Thread(target=lambda: qr.wait(begun.device_code, after=1, timeout=600), daemon=True)
         waits.start()
         os._exit(0 if subscribed.wait(PATIENCE) else 1)
@@ -304,40 +304,40 @@ def test_a_subscription_that_fell_silent_is_made_again(
     proxy: Proxy, redis_url: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that is open on this side only: nothing arrives and nothing fails. A PING without an answer tells."""
-    monkeypatch.setattr(redis_module, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(redis_subscription, "SILENCE_SECONDS", 0.2)
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
-        parked = _add(world, login)
+        waiting = _add(world, login)
         proxy.mute = True
         world.elsewhere.run(login.scan("alice"))
         before = proxy.connected
         _until(lambda: proxy.connected > before)  # it gave up and tries anew
-        assert not parked.done()
+        assert not waiting.done()
         proxy.mute = False
         proxy.cut()
-        assert parked.result(PATIENCE).state is State.SCANNED
+        assert waiting.result(PATIENCE).state is State.SCANNED
 
 
 @both_colours
-def test_without_any_wake_up_the_timer_finds_out(
+def test_without_a_notification_the_timer_finds_a_change(
     proxy: Proxy, redis_url: str, stores: Stores
 ) -> None:
     with world_at(stores, redis_url, reread=0.2) as world:
         login = world.begin()
-        parked = world.park(login)
+        waiting = world.start_wait(login)
         with redis.Redis.from_url(redis_url) as client:
             (key,) = client.keys(f"*{login.begun.login_id}")
             client.hset(
                 key, mapping={"state": "denied", "version": "2"}
             )  # a change that nobody publishes
-        assert parked.result(PATIENCE).state is State.DENIED
+        assert waiting.result(PATIENCE).state is State.DENIED
 
 
 # Cancelled calls
 
 
 def test_a_cancelled_call_never_gets_another_ones_reply(proxy: Proxy) -> None:
-    """A thousand calls, half of them cancelled in the middle of their round trip (I17, I34)."""
+    """A thousand calls, half of them cancelled in the middle of their round trip."""
     calls, dice = 1000, random.Random(7)
     with world_at(AsyncRedisStore, proxy.url, timeout=PATIENCE) as world:
         colour = world.colour
@@ -401,9 +401,9 @@ def _add(world: World, login: Login) -> "Future[Status]":
     """The first wait of a store: it reads the login, and again when it is subscribed. When this returns, all is quiet."""
     after, login_id = login.seen().version, login.begun.login_id
     before = world.ran[login_id]
-    parked = world.park(login, after=after)
+    waiting = world.start_wait(login, after=after)
     _until(lambda: world.ran[login_id] >= before + 2)
-    return parked
+    return waiting
 
 
 def _until(holds: Callable[[], bool]) -> None:

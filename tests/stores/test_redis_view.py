@@ -15,7 +15,7 @@ import redis
 from qrlogin.keys import new_key
 from qrlogin.login import QRLogin
 from qrlogin.stores import RedisStore
-from qrlogin.stores.redis import _Calls
+from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.suite.colours import PATIENCE
 from tests.servers import RedisServer
 
@@ -32,7 +32,7 @@ class Run:
         self.login_ids: list[str] = []
         store = RedisStore.from_url(url, prefix=self.prefix, reread=600, timeout=PATIENCE)
         with store.listen("nobody") as listener:
-            listener.wait(PATIENCE)  # woken when the store has subscribed
+            listener.wait(PATIENCE)  # notified when the store has subscribed
         with QRLogin(
             store, secret_keys=[self.key], verification_uri="https://login.example/qr"
         ) as qr:
@@ -71,7 +71,7 @@ def client(redis_url: str) -> Iterator[Any]:  # redis-py's types leave bytes or 
 
 
 def test_no_secret_is_ever_seen_on_the_server(redis_url: str, client: Any) -> None:
-    """Who reads the server can log in as nobody (I11); what can be seen, login_id among it, opens nothing (I36)."""
+    """Who reads the server can log in as nobody; what can be seen, login_id among it, opens nothing."""
     with _monitored(redis_url) as seen:
         run = Run(redis_url)
         keys = client.keys(f"{run.prefix}*")
@@ -91,7 +91,7 @@ def test_no_secret_is_ever_seen_on_the_server(redis_url: str, client: Any) -> No
 
 
 def test_every_key_is_one_small_login_that_goes_by_itself(redis_url: str, client: Any) -> None:
-    """At most 1 KB, one key each, and never one without an end (I23)."""
+    """At most 1 KB, one key each, and never one without an end."""
     run = Run(redis_url)
     keys = client.keys(f"{run.prefix}*")
     assert len(keys) == len(run.login_ids)
@@ -127,7 +127,7 @@ def test_a_key_is_in_the_bucket_of_its_channel(redis_url: str, client: Any) -> N
 def test_buckets_never_change() -> None:
     """Processes of different versions share the keys, so this is written in stone."""
     channels = [
-        _Calls("p:", None).channel(login_id)
+        RedisCalls("p:", None).channel(login_id)
         for login_id in ("A" * 22, "B" * 22, "zZ09_-abcdefghijklmnop")
     ]
     assert channels == ["p:{b00}", "p:{b01}", "p:{b32}"]

@@ -1,109 +1,166 @@
-"""What a subscriber does with what it hears, without a server: whom it wakes, when it asks, how it tries again, what it logs."""
+"""A subscription without a server: whom it notifies, when it sends a PING, how long it pauses.
 
+And what an outage logs.
+"""
+
+import asyncio
 import inspect
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-import qrlogin.stores.redis as redis_module
-from qrlogin.stores import Listeners
-from qrlogin.stores.redis import BUCKETS, _Reach, _Subscription
+from qrlogin.step import Command
+from qrlogin.stores import AsyncRedisStore, Listeners, redis_outages
+from qrlogin.stores.redis_calls import BUCKETS
+from qrlogin.stores.redis_outages import OutageLog
+from qrlogin.stores.redis_subscription import Subscription
+from qrlogin.table import TABLE
 from tests.stores.redis_world import Stores, both_colours
 
 MANY = 200
 LOST = RedisConnectionError("secret.example:6379")
 
 
-class Ear:
-    """A subscription and `many` waits that listen to it."""
+class Subscribed:
+    """A subscription with `count` listeners."""
 
-    def __init__(self, many: int) -> None:
-        self.listeners = Listeners()
-        self.waiters = [self.listeners.listen(f"login-{number}") for number in range(many)]
-        self.subscription = _Subscription(self.listeners, _Reach(self.listeners))
+    def __init__(self, count: int) -> None:
+        self.registry = Listeners()
+        self.listeners = [self.registry.listen(f"login-{number}") for number in range(count)]
+        self.subscription = Subscription(self.registry, OutageLog(lambda: False))
 
-    def subscribed(self, channels: int = BUCKETS, busy: int = 0) -> None:
-        self.subscription.take({"type": "subscribe", "data": channels}, busy)
+    def confirm(self, channels: int = BUCKETS, running_calls: int = 0) -> None:
+        """The server confirms that so many channels are subscribed."""
+        self.subscription.receive({"type": "subscribe", "data": channels}, running_calls)
 
     @property
-    def woken(self) -> int:
-        return sum(waiter._flag.is_set() for waiter in self.waiters)
+    def notified(self) -> int:
+        return sum(listener._flag.is_set() for listener in self.listeners)
 
 
-def test_waits_re_read_after_the_last_channel_not_before() -> None:
-    ear = Ear(1)
+def test_listeners_are_notified_after_the_last_channel_is_subscribed_and_not_before() -> None:
+    subscribed = Subscribed(1)
     for channels in range(1, BUCKETS):
-        ear.subscribed(channels)
-    assert ear.woken == 0
-    ear.subscribed()
-    assert ear.woken == 1
+        subscribed.confirm(channels)
+    assert subscribed.notified == 0
+    subscribed.confirm()
+    assert subscribed.notified == 1
 
 
-def test_a_resubscription_wakes_a_few_at_a_time_and_forgets_no_wait() -> None:
-    ear = Ear(MANY)
-    ear.subscribed()
-    woken = [ear.woken]
-    while ear.subscription._unread:
-        ear.subscription.take(None)
-        woken.append(ear.woken)
-    assert woken[-1] == MANY
-    assert max(after - before for before, after in zip([0, *woken], woken, strict=False)) == 20
+def test_a_resubscription_notifies_all_listeners_a_few_at_a_time() -> None:
+    subscribed = Subscribed(MANY)
+    subscribed.confirm()
+    notified = [subscribed.notified]
+    while subscribed.subscription._unnotified:
+        subscribed.subscription.receive(None)
+        notified.append(subscribed.notified)
+    assert notified[-1] == MANY
+    assert (
+        max(after - before for before, after in zip([0, *notified], notified, strict=False)) == 20
+    )
 
 
-def test_a_resubscription_wakes_fewer_while_the_store_is_busy_but_always_one() -> None:
-    ear = Ear(MANY)
-    ear.subscribed(busy=15)
-    assert ear.woken == 5
-    ear.subscription._next = 0
-    ear.subscription.take(None, 1000)
-    assert ear.woken == 6
+def test_a_resubscription_notifies_fewer_while_calls_are_running_but_always_one() -> None:
+    subscribed = Subscribed(MANY)
+    subscribed.confirm(running_calls=15)
+    assert subscribed.notified == 5
+    subscribed.subscription._next_batch_at = 0
+    subscribed.subscription.receive(None, running_calls=1000)
+    assert subscribed.notified == 6
 
 
-def test_an_announcement_overtakes_the_waits_that_are_to_re_read() -> None:
-    ear = Ear(MANY)
-    ear.subscribed()
-    assert not ear.waiters[-1]._flag.is_set()
-    ear.subscription.take({"type": "message", "data": f"login-{MANY - 1} 2"})
-    assert ear.waiters[-1]._flag.is_set()
+def test_the_awaited_store_counts_its_running_calls_when_it_has_resubscribed() -> None:
+    """Else all of them would read at once from a slow server, and time out for a connection."""
+
+    class PubSub:
+        confirmed = False
+
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        async def subscribe(self, *_: object) -> None:
+            pass
+
+        async def get_message(self, timeout: float) -> dict[str, object]:
+            if self.confirmed:
+                await asyncio.Event().wait()  # until the store is closed
+            self.confirmed = True
+            return {"type": "subscribe", "data": BUCKETS}
+
+    class SlowClient:
+        pubsub = PubSub
+        answers = asyncio.Event()
+
+        async def execute_command(self, *_: object) -> object:
+            await self.answers.wait()
+            return "nothing of ours"
+
+    async def story() -> int:
+        store = AsyncRedisStore(SlowClient())  # type: ignore[arg-type]
+        calls = [
+            asyncio.create_task(store.apply(Command("id", TABLE["status"], "mark")))
+            for _ in range(15)
+        ]
+        await asyncio.sleep(0)
+        listeners = [store.listen(f"login-{number}") for number in range(MANY)]
+        while not (notified := sum(listener._flag.is_set() for listener in listeners)):
+            await asyncio.sleep(0)
+        SlowClient.answers.set()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await store.close()
+        return notified
+
+    assert asyncio.run(story()) == 5
+
+
+def test_a_published_change_overtakes_the_listeners_that_are_still_to_be_notified() -> None:
+    subscribed = Subscribed(MANY)
+    subscribed.confirm()
+    assert not subscribed.listeners[-1]._flag.is_set()
+    subscribed.subscription.receive({"type": "message", "data": f"login-{MANY - 1} 2"})
+    assert subscribed.listeners[-1]._flag.is_set()
 
 
 @both_colours
-def test_a_silent_subscription_is_replaced_within_two_seconds_and_waits_re_read_every_thirty(
+def test_a_silent_subscription_is_replaced_within_two_seconds_and_logins_are_reread_every_thirty(
     stores: Stores,
 ) -> None:
     for signature in (inspect.signature(stores), inspect.signature(stores.from_url)):
         assert signature.parameters["reread"].default == 30
-    subscription, silent, asks = Ear(0).subscription, 0.0, list[bool]()
-    while silent + subscription.listens < 2:
-        silent += subscription.listens
-        subscription.take(None)
-        asks.append(subscription.asks())
-    assert asks.count(True) == 1
-    subscription.take(None)
-    with pytest.raises(RedisConnectionError, match="silent"):
-        subscription.asks()
+    subscription, silent, pings = Subscribed(0).subscription, 0.0, list[bool]()
+    while silent + subscription.timeout < 2:
+        silent += subscription.timeout
+        subscription.receive(None)
+        pings.append(subscription.needs_ping())
+    assert pings.count(True) == 1
+    subscription.receive(None)
+    with pytest.raises(ConnectionError, match="does not answer"):
+        subscription.needs_ping()
 
 
-def test_an_answer_to_the_ping_keeps_the_subscription() -> None:
-    subscription, asked = Ear(0).subscription, 0
+def test_an_answered_ping_keeps_the_subscription() -> None:
+    subscription, pings = Subscribed(0).subscription, 0
     for _ in range(100):
-        subscription.take(None)
-        if subscription.asks():
-            asked += 1
-            subscription.take({"type": "pong", "data": b""})
-    assert asked > 10
+        subscription.receive(None)
+        if subscription.needs_ping():
+            pings += 1
+            subscription.receive({"type": "pong", "data": b""})
+    assert pings > 10
 
 
 def test_the_pause_between_attempts_grows_to_two_seconds_and_no_further() -> None:
-    ear = Ear(0)
-    pauses = [ear.subscription.pause(LOST) for _ in range(2000)]
+    subscribed = Subscribed(0)
+    pauses = [subscribed.subscription.pause_after(LOST) for _ in range(2000)]
     assert max(pauses[:2]) < 0.3 < 1.0 <= min(pauses[10:])
     assert max(pauses) <= 2.0
-    ear.subscribed()
-    assert ear.subscription.pause(LOST) < 0.3
+    subscribed.confirm()
+    assert subscribed.subscription.pause_after(LOST) < 0.3
 
 
 # What is logged
@@ -116,21 +173,21 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.fixture
-def reach(caplog: pytest.LogCaptureFixture) -> _Reach:
+def outages(caplog: pytest.LogCaptureFixture) -> OutageLog:
     caplog.set_level("INFO", "qrlogin")
-    return _Reach(Listeners())
+    return OutageLog(lambda: False)
 
 
-def test_calls_and_wake_ups_that_fail_together_are_one_outage(
-    reach: _Reach, caplog: pytest.LogCaptureFixture
+def test_calls_and_notifications_that_fail_together_are_one_outage(
+    outages: OutageLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
-        reach.lost("wake-ups", LOST)
-        reach.unavailable(RedisTimeoutError())
-    reach.found("calls")
-    reach.found("calls")
+        outages.failed("notifications", LOST)
+        outages.unavailable(RedisTimeoutError())
+    outages.works("calls")
+    outages.works("calls")
     assert logged(caplog) == ["WARNING"]
-    reach.found("wake-ups")
+    outages.works("notifications")
     assert logged(caplog) == ["WARNING", "INFO"]
     assert "RedisConnectionError" not in caplog.text
     assert "(ConnectionError)" in caplog.text
@@ -138,33 +195,31 @@ def test_calls_and_wake_ups_that_fail_together_are_one_outage(
 
 
 def test_a_server_that_comes_and_goes_does_not_fill_the_log(
-    reach: _Reach, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    outages: OutageLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(redis_module, "monotonic", lambda: now)
+    monkeypatch.setattr(redis_outages, "monotonic", lambda: now)
     for _ in range(100):
-        reach.unavailable(LOST)
-        reach.found("calls")
+        outages.unavailable(LOST)
+        outages.works("calls")
     assert logged(caplog) == ["WARNING", "INFO"]
-    now += redis_module.QUIET_SECONDS
-    reach.unavailable(LOST)
+    now += redis_outages.QUIET_SECONDS
+    outages.unavailable(LOST)
     assert logged(caplog) == ["WARNING", "INFO", "WARNING"]
 
 
-def test_wake_ups_that_are_refused_for_good_do_not_hide_an_outage(
-    reach: _Reach, caplog: pytest.LogCaptureFixture
+def test_notifications_that_are_refused_for_good_do_not_hide_an_outage(
+    outages: OutageLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     refused: Any = OutOfMemoryError("OOM command not allowed")
-    reach.lost("wake-ups", refused)
-    reach.unavailable(LOST)
+    outages.failed("notifications", refused)
+    outages.unavailable(LOST)
     assert logged(caplog) == ["WARNING", "WARNING"]
     assert "OutOfMemoryError" in caplog.text
-    reach.found("calls")
+    outages.works("calls")
     assert logged(caplog) == ["WARNING", "WARNING", "INFO"]
 
 
 def test_a_store_that_is_closed_logs_no_outage(caplog: pytest.LogCaptureFixture) -> None:
-    listeners = Listeners()
-    listeners.close()
-    _Reach(listeners).unavailable(LOST)
+    OutageLog(lambda: True).unavailable(LOST)
     assert logged(caplog) == []

@@ -23,7 +23,7 @@ def test_without_a_store_it_says_what_to_write(
     suite: type[StoreSuite] | type[AsyncStoreSuite],
 ) -> None:
     with pytest.raises(
-        NotImplementedError, match=r"make_store\(self, now\) returns the store to be proven"
+        NotImplementedError, match=r"make_store\(self, now\): it returns the store to prove"
     ):
         suite().make_store(lambda: 0)
 

@@ -1,22 +1,33 @@
-"""Proves a store. Write this, let pytest collect it, and a green run means that your store can be trusted with logins:
+"""Proves a store. Write this and let pytest collect it:
 
     from qrlogin.stores.suite import StoreSuite
 
     class TestMyStore(StoreSuite):
-        shared = True  # two of them see the same logins, as in two processes; leave it out for a store in memory
+        shared = True  # two stores see the same logins; omit it for a store in memory
 
         def make_store(self, now):
             return MyStore(now=now)
 
-`now` is a function that returns milliseconds since 1970: the suite turns the clock, so your store has to go by it here, and by
-its own clock, the one that all processes share, in earnest. Each test makes a store (two, if it is shared) and closes it; their
-logins never meet, so all of them may live in one database. For a store that is awaited there is `AsyncStoreSuite`, whose
-`make_store` may be `async def`. If parked waits re-read by a timer, set it to minutes here, or the timer is proven and not the
-wake-ups.
+If all tests pass, your store can be trusted with logins.
 
-What is held, in six rooms: `stories` (what people live through), `devices` (codes that are typed, guesses that are counted,
-polls that are paced), `cases` (every row of the table in every situation, against `qrlogin.step.step`), `machine` (sequences
-drawn by Hypothesis, against a model), `races` and `waking`. It needs pytest and hypothesis: pip install 'qrlogin[testing]'.
+`now` is a function that returns milliseconds since 1970. The suite moves that clock, so here your
+store must take its time from it. In production it takes the time from its own clock, one for all
+processes. For an asyncio store, use `AsyncStoreSuite`, whose `make_store` may be `async def`.
+
+Each test makes a store (two if it is shared) and closes it. All of them may use one database,
+because no two tests have the same login_id. If your store re-reads on a timer, set it to minutes
+here. Else the timer is proven and not the notifications.
+
+What it proves, module by module:
+
+- `stories`: what one login may do, step by step, with repeats and deadlines.
+- `devices`: typed codes, counted guesses, and polls that are slowed down.
+- `cases`: every row of the table in every situation, against `qrlogin.step.step`.
+- `machine`: random sequences of calls by Hypothesis, against a model.
+- `races`: simultaneous calls.
+- `waits`: notifications, `end` and `close`.
+
+It needs pytest and hypothesis: pip install 'qrlogin[testing]'.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -31,44 +42,34 @@ except ModuleNotFoundError as missing:
         f"qrlogin.stores.suite needs {missing.name}: pip install 'qrlogin[testing]'"
     ) from missing
 
-pytest.register_assert_rewrite(
-    *(
-        f"{__name__}.{room}"
-        for room in (
-            "colours",
-            "world",
-            "stories",
-            "devices",
-            "cases",
-            "machine",
-            "races",
-            "waking",
-        )
-    )
-)
+_MODULES = ("colours", "world", "stories", "devices", "cases", "machine", "races", "waits")
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES))
 
-from qrlogin.stores.protocol import AsyncStore, Store  # noqa: E402 - after pytest was told to explain our asserts
+# Imported only now, so that pytest rewrites their asserts and shows the values in a failure.
+from qrlogin.stores.protocol import AsyncStore, Store  # noqa: E402
 from qrlogin.stores.suite.cases import Cases  # noqa: E402
 from qrlogin.stores.suite.colours import Awaited, Blocking  # noqa: E402
 from qrlogin.stores.suite.devices import Devices  # noqa: E402
 from qrlogin.stores.suite.machine import Sequences  # noqa: E402
 from qrlogin.stores.suite.races import Races  # noqa: E402
 from qrlogin.stores.suite.stories import Stories  # noqa: E402
-from qrlogin.stores.suite.waking import Cancelling, Waking  # noqa: E402
+from qrlogin.stores.suite.waits import CancelledWaits, Waits  # noqa: E402
 from qrlogin.stores.suite.world import World  # noqa: E402
 
 __all__ = ["AsyncStoreSuite", "StoreSuite"]
 
-Now = Callable[[], int]
+Now = Callable[[], int]  # milliseconds since 1970
 
 
-class StoreSuite(Stories, Devices, Cases, Sequences, Races, Waking):
-    """For a store that blocks."""
+class StoreSuite(Stories, Devices, Cases, Sequences, Races, Waits):
+    """The tests of a store that blocks."""
 
     shared = False
+    """Whether two stores that `make_store` returns see the same logins."""
 
     def make_store(self, now: Now) -> Store:
-        raise NotImplementedError("make_store(self, now) returns the store to be proven")
+        """A new store that takes the time from `now`. Override this."""
+        raise NotImplementedError("write make_store(self, now): it returns the store to prove")
 
     @pytest.fixture
     def world(self) -> Iterator[World]:
@@ -77,14 +78,16 @@ class StoreSuite(Stories, Devices, Cases, Sequences, Races, Waking):
         world.close()
 
 
-class AsyncStoreSuite(Stories, Devices, Cases, Sequences, Races, Waking, Cancelling):
-    """For a store that is awaited: the same tests, and what cancellation adds."""
+class AsyncStoreSuite(Stories, Devices, Cases, Sequences, Races, Waits, CancelledWaits):
+    """The tests of an asyncio store: the same, and one for cancelled calls."""
 
     shared = False
+    """Whether two stores that `make_store` returns see the same logins."""
 
     def make_store(self, now: Now) -> AsyncStore | Awaitable[AsyncStore]:
+        """A new store that takes the time from `now`. Override this; it may be `async def`."""
         raise NotImplementedError(
-            "make_store(self, now) returns the store to be proven, or is async and does"
+            "write make_store(self, now): it returns the store to prove, and may be async"
         )
 
     @pytest.fixture

@@ -1,7 +1,9 @@
-"""Every row in every situation: right and wrong proofs, the instants around each deadline, a clock set back, the call again.
+"""Every row in every situation: right and wrong proofs, instants around each deadline, a clock set
+back, resent commands.
 
-Each case is one command, given to the store and to `qrlogin.step.step`. The two must agree on the whole reply: the verdict,
-the time, and the whole record as it is afterwards. Situations are reached by commands alone, so nothing here looks inside.
+A case is one command that goes to the store and to `qrlogin.step.step`. Both must return the same
+reply: the verdict, the time and the whole record afterwards. Situations are reached by commands
+alone, so nothing here looks inside the store.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,8 @@ from qrlogin.step import Command, Record, number, step
 from qrlogin.stores.suite.world import World
 from qrlogin.table import ABSENT, GUESSED_RIGHT, TABLE, Count, Row, State, guess
 
-#: A row that the table does not have: a store must be able to count a login out before it is asked to.
+#: A row that the table does not have yet: it counts, and ends a login at the limit. A store must
+#: apply such rows, too.
 COUNTS: Final = Row(
     "a row that counts",
     sources=MappingProxyType({State.SCANNED: "expires_at"}),
@@ -31,7 +34,8 @@ ROWS: Final[Mapping[str, Row]] = {
     **{row.event: row for row in (COUNTS, GUESS, GUESSED_RIGHT)},
 }
 
-#: What a rightful caller brings, whatever the row asks for; a store gives no field a meaning of its own.
+#: The values of a caller that may do everything. The texts mean nothing: a store does not interpret
+#: fields.
 RIGHT: Final = {
     "v": "1",
     "device_digest": "dïgest",
@@ -54,9 +58,9 @@ DURATIONS: Final = {
     "pace_step": 5000,
 }
 KEEP_MS: Final = 600_000
-BETWEEN_MS: Final = 1000  # from one command on the way to the next
+BETWEEN_MS: Final = 1000  # between the commands that lead to a situation
 
-#: How a login may stand: the commands on its way there, and what its begin asked for.
+#: What a login can be before a case, and the commands that lead there.
 SITUATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "unknown": (),
     "pending": ("begin",),
@@ -70,76 +74,88 @@ SITUATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "cancelled when confirmed": ("begin", "scan", "confirm", "cancel"),
     "counted once": ("begin", "scan", COUNTS.event),
     "counted twice": ("begin", "scan", COUNTS.event, COUNTS.event),
-    "counted out": ("begin", "scan", COUNTS.event, COUNTS.event, COUNTS.event),
+    "counted to the limit": ("begin", "scan", COUNTS.event, COUNTS.event, COUNTS.event),
     "paced once": ("begin", "collect"),
     "paced twice": ("begin", "collect", "collect"),
     "an account that guessed once": (GUESS.event,),
     "an account that guessed right": (GUESS.event, GUESSED_RIGHT.event),
     "an account without a guess left": (GUESS.event, GUESS.event, GUESS.event),
-    "pending, only for somebody": ("begin",),
+    "pending, only for one account": ("begin",),
     "scanned, needs a factor": ("begin", "scan"),
 }
-_ASKS: Final[Mapping[str, Mapping[str, str]]] = {
-    "pending, only for somebody": {"only_for": "alice"},
+#: Values of `begin` that differ from RIGHT in a situation.
+_BEGIN_WITH: Final[Mapping[str, Mapping[str, str]]] = {
+    "pending, only for one account": {"only_for": "alice"},
     "scanned, needs a factor": {"needs": "match"},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    about: str
+    """One command, and the time at which the store gets it."""
+
+    title: str
     values: Mapping[str, str]
     clock: int
-    until: int | None = None
-    again: bool = False  # with the mark of the login's last change
+    deadline_ms: int | None = None
+    resent: bool = False
+    """Whether it has the mark of the login's last change."""
 
 
 class Cases:
-    """What a row means, listed."""
+    """What each row of the table means."""
 
     @pytest.mark.parametrize("event", ROWS)
-    def test_every_case_is_decided_as_the_step_decides_it(self, world: World, event: str) -> None:
-        """The same as the reference in all that is said and kept (I18, I21)."""
+    def test_every_case_gets_the_reply_of_the_reference(self, world: World, event: str) -> None:
+        """The store replies and stores what `qrlogin.step.step` returns."""
         row, count = ROWS[event], 0
         for situation, way in SITUATIONS.items():
-            asks = _ASKS.get(situation, {})
-            login_id, record = _arrive(world, way, asks)
-            for case in _cases(row, record, {**RIGHT, **asks}, world.clock.ms):
+            begin_with = _BEGIN_WITH.get(situation, {})
+            login_id, record = _arrive(world, way, begin_with)
+            for case in _cases(row, record, {**RIGHT, **begin_with}, world.clock.ms):
                 count += 1
-                mark = record["mark"] if case.again and record else new_mark()
-                command = _command(row, login_id, mark, case.values, case.until)
+                mark = record["mark"] if case.resent and record else new_mark()
+                command = _command(row, login_id, mark, case.values, case.deadline_ms)
                 expected = step(record, command, case.clock)
                 world.clock.ms = case.clock
                 reply = world.apply(command)
-                assert reply == expected.reply, f"{event} when {situation}: {case.about}"
-                if (
-                    expected.changes
-                ):  # that login has moved on: the next case begins with another one
-                    login_id, record = _arrive(world, way, asks)
+                assert reply == expected.reply, (
+                    f"the store did not reply as the reference does to {event!r} "
+                    f"in the situation {situation!r}, {case.title}"
+                )
+                if expected.changes:  # the login has changed: the next case needs a new one
+                    login_id, record = _arrive(world, way, begin_with)
         print(f"{event}: {count} cases")  # noqa: T201 - seen with pytest -rP
         assert count >= 16 * len(SITUATIONS)
 
 
-def _arrive(world: World, way: tuple[str, ...], asks: Mapping[str, str]) -> tuple[str, Record]:
+def _arrive(
+    world: World, way: tuple[str, ...], begin_with: Mapping[str, str]
+) -> tuple[str, Record]:
+    """A new login in a situation, and its record."""
     login_id = new_login_id()
     record: Record = {}
     for event in way:
         world.pass_ms(BETWEEN_MS)
-        command = _command(ROWS[event], login_id, new_mark(), {**RIGHT, **asks, "mark": ""}, None)
+        command = _command(
+            ROWS[event], login_id, new_mark(), {**RIGHT, **begin_with, "mark": ""}, None
+        )
         expected = step(record, command, world.clock.ms).reply
-        assert world.apply(command) == expected, f"on the way: {event}"
+        assert world.apply(command) == expected, (
+            f"the store did not reply as the reference does to {event!r}, after {way}"
+        )
         record = expected.record
     return login_id, record
 
 
 def _command(
-    row: Row, login_id: str, mark: str, values: Mapping[str, str], until: int | None
+    row: Row, login_id: str, mark: str, values: Mapping[str, str], deadline_ms: int | None
 ) -> Command:
+    """The command of a row, with those of the values that the row reads."""
     named = {*row.proves, *row.guards, *row.repeats_if, *row.writes}
     brought = {name: value for name, value in {**values, "mark": mark}.items() if name in named}
-    return Command(
-        login_id, row, mark, brought, DURATIONS, until, KEEP_MS if ABSENT in row.sources else None
-    )
+    ttl_ms = KEEP_MS if ABSENT in row.sources else None
+    return Command(login_id, row, mark, brought, DURATIONS, deadline_ms, ttl_ms)
 
 
 def _cases(row: Row, record: Record, right: Mapping[str, str], now: int) -> Iterator[Case]:
@@ -159,18 +175,17 @@ def _cases(row: Row, record: Record, right: Mapping[str, str], now: int) -> Iter
         instants |= {"1 ms before its interval is over": due - 1, "when its interval is over": due}
 
     for when, clock in instants.items():
-        for again in (False, True):
-            yield Case(f"{when}, {'again' if again else 'anew'}", right, clock, again=again)
+        for resent in (False, True):
+            yield Case(f"{when}{', resent' if resent else ''}", right, clock, resent=resent)
         for left in (1, 0, -1):
-            yield Case(
-                f"{when}, {left} ms before a deadline of its own", right, clock, until=clock + left
-            )
+            title = f"{when}, {left} ms before the command's own deadline"
+            yield Case(title, right, clock, deadline_ms=clock + left)
         for name in dict.fromkeys((*row.proves, *row.guards, *row.repeats_if)):
-            yield Case(f"{when}, wrong {name}", {**right, name: "somebody else's"}, clock)
+            yield Case(f"{when}, wrong {name}", {**right, name: "another one's"}, clock)
             yield Case(f"{when}, empty {name}", {**right, name: ""}, clock)
             yield Case(
                 f"{when}, without {name}",
                 {key: value for key, value in right.items() if key != name},
                 clock,
             )
-    yield Case("with nothing at all", {}, now)
+    yield Case("without any value", {}, now)

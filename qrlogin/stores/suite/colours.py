@@ -1,4 +1,6 @@
-"""Two colours of store, one suite: how a test, which is a thread that blocks, talks to a store that blocks or is awaited."""
+"""How a test, which is a thread that blocks, calls a store of either colour: one that blocks, or
+one that is awaited.
+"""
 
 import asyncio
 import inspect
@@ -16,36 +18,44 @@ from qrlogin.stores.protocol import AsyncStore, Store
 
 T = TypeVar("T")
 
-#: Seconds after which what should have happened at once will not happen any more. Nothing is measured by it, but it has to be
-#: shorter than LIMIT, or a wait that was never woken would come back in time and bring the news all the same.
+#: Seconds after which the suite gives up on what should happen at once. Nothing is measured by it.
+#: It has to be shorter than LIMIT: else a wait that was never notified would time out early enough,
+#: and bring the news after all.
 PATIENCE: Final = 15.0
+
+#: Seconds after which a wait times out.
 LIMIT: Final = 25.0
 
 MakeStore = Callable[[], Any]
 Options = dict[str, Any]  # of QRLogin
-Ran = Callable[[str], None]  # is told the login_id each time that the store was asked
+Ran = Callable[[str], None]  # is called with the login_id after each operation
 
 
 class Colour(Protocol):
-    """What a world has to know of its store's colour."""
+    """What `World` needs to know of its store's colour."""
 
     def open(self, make: MakeStore, options: Options, ran: Ran) -> tuple[QRLogin, Store]:
-        """A new store and the shell over it, both with blocking methods."""
+        """A new store and a `QRLogin` over it, both with blocking methods.
+
+        :param make: returns the store.
+        :param options: arguments of `QRLogin`.
+        :param ran: is called with the login_id after each operation.
+        """
         ...
 
     def at_once(self, calls: Sequence[tuple[QRLogin, Operation[Any]]]) -> list[Any]:
-        """All the calls let go in the same instant: answers or errors, in their order."""
+        """Make all calls in the same instant. Returns answers or errors, in their order."""
         ...
 
     def alive(self) -> int:
-        """How many threads and tasks there are that are not the suite's own."""
+        """How many threads and tasks there are besides those of the suite."""
         ...
 
     def close(self) -> None: ...
 
 
 class Blocking:
-    """The store blocks: calls are plain calls, and what happens at once happens in threads."""
+    """The store blocks. Calls are plain calls, and simultaneous calls are made in threads."""
 
     def open(self, make: MakeStore, options: Options, ran: Ran) -> tuple[QRLogin, Store]:
         store: Store = make()
@@ -54,13 +64,13 @@ class Blocking:
     def at_once(self, calls: Sequence[tuple[QRLogin, Operation[Any]]]) -> list[Any]:
         start = threading.Barrier(len(calls))
 
-        def one(desk: QRLogin, operation: Operation[Any]) -> Any:
+        def run(shell: QRLogin, operation: Operation[Any]) -> Any:
             start.wait(PATIENCE)
-            return _caught(partial(desk.run, operation))
+            return _caught(partial(shell.run, operation))
 
         with ThreadPoolExecutor(len(calls)) as threads:
             return [
-                future.result(PATIENCE) for future in [threads.submit(one, *call) for call in calls]
+                future.result(PATIENCE) for future in [threads.submit(run, *call) for call in calls]
             ]
 
     def alive(self) -> int:
@@ -71,11 +81,12 @@ class Blocking:
 
 
 class Awaited:
-    """The store is awaited: an event loop in a thread of its own, and what happens at once happens in its tasks."""
+    """The store is awaited, in an event loop in its own thread. Simultaneous calls are tasks."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        # It looks host names up in threads, which stay: they are none that a store has left behind.
+        # The loop looks host names up in threads that stay. With this name, `alive` does not count
+        # them.
         self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="suite-names"))
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="suite-loop", daemon=True
@@ -83,7 +94,7 @@ class Awaited:
         self._thread.start()
 
     def call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Call it inside the loop, await what it returns if that can be awaited, and block until then."""
+        """Call a function in the loop, await its result if that is awaitable, and return it."""
 
         async def inside() -> Any:
             result = function(*args, **options)
@@ -93,21 +104,24 @@ class Awaited:
 
     def open(self, make: MakeStore, options: Options, ran: Ran) -> tuple[QRLogin, Store]:
         store: AsyncStore = self.call(make)
-        desk = _AsyncQRLogin(store, ran, options)
-        return cast(QRLogin, _Face(desk, self.call)), cast(Store, _Face(store, self.call))
+        shell = _AsyncQRLogin(store, ran, options)
+        return (
+            cast(QRLogin, _BlockingProxy(shell, self.call)),
+            cast(Store, _BlockingProxy(store, self.call)),
+        )
 
     def at_once(self, calls: Sequence[tuple[QRLogin, Operation[Any]]]) -> list[Any]:
-        async def all_of_them() -> list[Any]:
+        async def gather() -> list[Any]:
             return await asyncio.gather(
-                *(_awaited_caught(self.shell(desk).run(operation)) for desk, operation in calls)
+                *(_awaited_caught(self.shell(shell).run(operation)) for shell, operation in calls)
             )
 
-        return cast(list[Any], self.call(all_of_them))
+        return cast(list[Any], self.call(gather))
 
     @staticmethod
-    def shell(desk: QRLogin) -> AsyncQRLogin:
-        """The one that is awaited, for use inside the loop."""
-        shell: AsyncQRLogin = cast(_Face, desk).behind
+    def shell(qr: QRLogin) -> AsyncQRLogin:
+        """The `AsyncQRLogin` behind a `QRLogin` that `open` returned, for use inside the loop."""
+        shell: AsyncQRLogin = cast(_BlockingProxy, qr).awaited
         return shell
 
     def alive(self) -> int:
@@ -123,19 +137,19 @@ def _threads() -> int:
     return sum(not thread.name.startswith("suite") for thread in threading.enumerate())
 
 
-class _Face:
-    """Something awaited, from outside of its loop: the same names, blocking."""
+class _BlockingProxy:
+    """An awaited object whose methods block instead, for use outside of its loop."""
 
-    def __init__(self, behind: Any, call: Callable[..., Any]) -> None:
-        self.behind, self._call = behind, call
+    def __init__(self, awaited: Any, call: Callable[..., Any]) -> None:
+        self.awaited, self._call = awaited, call
 
     def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self.behind, name)
+        attribute = getattr(self.awaited, name)
         return partial(self._call, attribute) if callable(attribute) else attribute
 
 
 class _QRLogin(QRLogin):
-    """The real shell; it tells when it has asked the store."""
+    """The real shell. It calls `ran` after each operation."""
 
     def __init__(self, store: Store, ran: Ran, options: Options) -> None:
         super().__init__(store, **options)

@@ -1,7 +1,7 @@
-"""Devices without a camera or a keyboard: codes that people type, guesses that are counted, and polls that are paced.
+"""Devices without a camera or a keyboard: typed codes, counted guesses, polls that come too early.
 
-A store keeps the count of an account's guesses like a login, as one record that is born with its time to live, and does not
-know which is which.
+A store keeps the count of an account's guesses as it keeps a login: one record with a time to live.
+It cannot tell them apart.
 """
 
 import threading
@@ -32,68 +32,71 @@ CALLERS, ROUNDS = 8, 20
 
 
 class Devices:
-    """What a store owes to people who type."""
+    """What a store does for people who type a code, and for devices that poll."""
 
     # Counting
 
-    def test_what_is_counted_is_given_back_and_refused_when_it_is_spent(self, world: World) -> None:
+    def test_guesses_are_counted_given_back_and_refused_when_the_budget_is_spent(
+        self, world: World
+    ) -> None:
         account = new_login_id()
-        counts = [_said(world, _guess(account)) for _ in range(BUDGET)]
+        counts = [_counted(world, _guess(account)) for _ in range(BUDGET)]
         assert counts == [
             ("applied", "1", "counting"),
             ("applied", "2", "counting"),
             ("applied", "3", "spent"),
         ]
-        assert _said(world, _guess(account)) == ("refused", "3", "spent")
-        back = [_said(world, _guessed_right(account)) for _ in range(BUDGET + 1)]
-        assert back == [("applied", str(left), "counting") for left in (2, 1, 0, 0)], (
-            "below 0 would be a larger budget"
+        assert _counted(world, _guess(account)) == ("refused", "3", "spent")
+        given_back = [_counted(world, _guessed_right(account)) for _ in range(BUDGET + 1)]
+        assert given_back == [("applied", str(left), "counting") for left in (2, 1, 0, 0)], (
+            "a count below 0 would be a larger budget"
         )
-        assert _said(world, _guess(account)) == ("applied", "1", "counting")
+        assert _counted(world, _guess(account)) == ("applied", "1", "counting")
 
-    def test_a_guess_that_is_sent_again_is_counted_once(self, world: World) -> None:
-        """A resend after a lost reply is the same guess (I18)."""
+    def test_a_resent_guess_is_counted_once(self, world: World) -> None:
+        """After a lost reply, the same command arrives again."""
         account = new_login_id()
         for row in (_guess, _guess, _guessed_right):
             command = row(account)
             first = world.apply(command)
             again = world.apply(command)
             assert (first.verdict, again.verdict) == (Verdict.APPLIED, Verdict.REPEATED)
-            assert again.record == first.record
+            assert again.record == first.record, "a resent guess changed the record"
 
-    def test_of_simultaneous_guesses_no_more_are_taken_than_there_are(self, world: World) -> None:
+    def test_simultaneous_guesses_never_exceed_the_budget(self, world: World) -> None:
         for _ in range(ROUNDS):
             account = new_login_id()
-            told = world.at_once([Operation(_guess(account), _verdict) for _ in range(CALLERS)])
-            assert sorted(told) == [Verdict.APPLIED] * BUDGET + [Verdict.REFUSED] * (
-                CALLERS - BUDGET
-            )
+            verdicts = world.at_once([Operation(_guess(account), _verdict) for _ in range(CALLERS)])
+            expected = [Verdict.APPLIED] * BUDGET + [Verdict.REFUSED] * (CALLERS - BUDGET)
+            assert sorted(verdicts) == expected, "apply is not atomic"
 
-    def test_what_one_process_counts_another_one_knows(self, world: World) -> None:
+    def test_processes_share_the_count_of_guesses(self, world: World) -> None:
         account = new_login_id()
-        desks = [world.qr, world.elsewhere] * BUDGET
-        told = [desk.run(Operation(_guess(account), _verdict)) for desk in desks]
-        assert told == [Verdict.APPLIED] * BUDGET + [Verdict.REFUSED] * BUDGET
+        shells = [world.qr, world.elsewhere] * BUDGET
+        verdicts = [shell.run(Operation(_guess(account), _verdict)) for shell in shells]
+        assert verdicts == [Verdict.APPLIED] * BUDGET + [Verdict.REFUSED] * BUDGET
 
-    def test_a_record_lives_as_long_as_it_was_born_to_and_not_longer(self, world: World) -> None:
-        """`keep` counts once: else who never stops guessing is never forgiven, and no record would ever go."""
+    def test_a_later_command_does_not_extend_the_life_of_a_record(self, world: World) -> None:
+        """`ttl_ms` counts when the record is born. Else a guesser would stay blocked for ever."""
         account = new_login_id()
         world.apply(replace(_guess(account), ttl_ms=SHORT_MS))
         for _ in range(BUDGET):
-            world.apply(_guessed_right(account))  # brings a long life, and could not begin one
+            world.apply(_guessed_right(account))  # its ttl_ms is long, and it makes no record
         wait_until_gone(world, _look(account))
-        assert _said(world, _guess(account)) == ("applied", "1", "counting"), (
-            "a new record, and a new count"
+        assert _counted(world, _guess(account)) == ("applied", "1", "counting"), (
+            "a new record begins with a new count"
         )
 
-    def test_nor_is_its_life_cut_short(self, world: World) -> None:
+    def test_a_later_command_does_not_shorten_the_life_of_a_record(self, world: World) -> None:
         account = new_login_id()
         world.apply(replace(_guess(account), ttl_ms=LONG_MS))
         world.apply(replace(_guess(account), ttl_ms=1))
         for _ in range(3):
-            threading.Event().wait(0.01)  # a server may clear away by a clock of its own
+            threading.Event().wait(0.01)  # a server may delete by a clock of its own
             world.pass_ms(10)
-        assert _said(world, _guess(account)) == ("applied", "3", "spent")
+        assert _counted(world, _guess(account)) == ("applied", "3", "spent"), (
+            "the record was deleted before its time"
+        )
 
     # Typed codes
 
@@ -106,14 +109,16 @@ class Devices:
         assert scanned_by is not None
         assert world.qr.redeem(begun.device_code, acknowledged=scanned_by.tag).subject == "alice"
 
-    def test_who_guesses_is_stopped_and_nobody_else(self, world: World) -> None:
-        """Wrong ones are paid for, right ones are free, and whoever scans does not notice (RFC 8628 section 5.1)."""
+    def test_an_account_that_guesses_is_stopped_and_other_accounts_are_not(
+        self, world: World
+    ) -> None:
+        """RFC 8628 section 5.1. Wrong codes count, right ones do not, and scanning still works."""
         begun = world.qr.begin(user_code=True)
         for _ in range(2 * world.core.policy.guesses):
             world.qr.scan(begun.user_code, subject="alice", shown_as="alice")
-        for desk in [world.qr, world.elsewhere] * world.core.policy.guesses:
+        for shell in [world.qr, world.elsewhere] * world.core.policy.guesses:
             with pytest.raises((UnknownLogin, TooManyGuesses)) as refusal:
-                desk.scan("BBBB-BBBB", subject="mallory", shown_as="mallory")
+                shell.scan("BBBB-BBBB", subject="mallory", shown_as="mallory")
         assert refusal.type is TooManyGuesses
         with pytest.raises(TooManyGuesses):
             world.qr.deny(begun.user_code, subject="mallory")
@@ -123,24 +128,26 @@ class Devices:
 
     # Polls
 
-    def test_an_early_poll_slows_and_loses_nothing(self, world: World) -> None:
-        """RFC 8628 section 3.5: the first is free, a faster one adds five seconds, and an approval is never slowed."""
+    def test_an_early_poll_is_slowed_down_and_loses_nothing(self, world: World) -> None:
+        """RFC 8628 section 3.5: the first poll is free, a faster one adds five seconds, an approval
+        is never slowed down.
+        """
         begun, core = self._begun(world), world.core
         version = world.qr.status(begun.device_code).version
-        for ms, told, seconds in (
+        for ms, error, seconds in (
             (0, WrongState, None),
             (4_000, WrongState, None),
             (3_999, TooFast, 10),
             (0, TooFast, 15),
         ):
             world.pass_ms(ms)
-            with pytest.raises(told) as refusal:
+            with pytest.raises(error) as refusal:
                 world.qr.redeem(begun.device_code)
             assert refusal.value.retry_after == seconds
         world.pass_ms(11_000)
         with pytest.raises(WrongState):
             world.elsewhere.redeem(begun.device_code)
-        assert world.qr.status(begun.device_code).version == version, "a poll is no news"
+        assert world.qr.status(begun.device_code).version == version, "a poll changed the version"
         scan_code = world.qr.status(begun.device_code).scan_code
         world.run(core.scan(scan_code, subject="alice", shown_as="alice"))
         with pytest.raises(TooFast):
@@ -148,14 +155,15 @@ class Devices:
         world.run(core.confirm(scan_code, subject="alice"))
         assert world.qr.redeem(begun.device_code).subject == "alice"
 
-    def test_of_simultaneous_polls_exactly_one_collects(self, world: World) -> None:
+    def test_exactly_one_of_simultaneous_polls_collects(self, world: World) -> None:
         for _ in range(ROUNDS):
             begun = self._confirmed(world)
             device = world.core.read_device_code(begun.device_code)
-            told = world.at_once([world.core.redeem(device) for _ in range(CALLERS)])
-            assert sum(isinstance(one, AlreadyRedeemed) for one in told) == CALLERS - 1
+            answers = world.at_once([world.core.redeem(device) for _ in range(CALLERS)])
+            refused = sum(isinstance(answer, AlreadyRedeemed) for answer in answers)
+            assert refused == CALLERS - 1, "not exactly one poll collected: apply is not atomic"
 
-    def test_a_collection_is_repeated_to_its_own_op_only(self, world: World) -> None:
+    def test_a_collection_is_repeated_for_the_same_op_only(self, world: World) -> None:
         begun, op = self._confirmed(world), new_op()
         first = world.qr.redeem(begun.device_code, op=op)
         world.pass_ms(REPLAY_MS - 1)
@@ -163,10 +171,10 @@ class Devices:
         with pytest.raises(AlreadyRedeemed):
             world.qr.redeem(begun.device_code)
 
-    def test_a_poll_after_the_end_hears_of_the_end(self, world: World) -> None:
+    def test_a_poll_after_the_deadline_raises_expired(self, world: World) -> None:
         begun = self._begun(world)
-        for _ in range(2):  # also who polls too fast
-            world.pass_ms(LIFE_MS)
+        world.pass_ms(LIFE_MS)
+        for _ in range(2):  # the second poll comes too early, and is not slowed down
             with pytest.raises(Expired):
                 world.qr.redeem(begun.device_code)
 
@@ -190,7 +198,7 @@ def _guessed_right(account: str) -> Command:
 
 
 def _look(account: str) -> Command:
-    """Asks and is forbidden: the reply still brings the record."""
+    """A command that is always forbidden and changes nothing; its reply brings the record."""
     return Command(account, replace(GUESSED_RIGHT, event="look", proves=("nothing",)), new_mark())
 
 
@@ -198,6 +206,7 @@ def _verdict(reply: Reply) -> Any:
     return reply.verdict
 
 
-def _said(world: World, command: Command) -> tuple[str, str | None, str | None]:
+def _counted(world: World, command: Command) -> tuple[str, str | None, str | None]:
+    """Apply a guess: the verdict, the count and the state afterwards."""
     reply = world.apply(command)
     return str(reply.verdict), reply.record.get("guesses"), reply.record.get("state")

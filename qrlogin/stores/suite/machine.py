@@ -1,7 +1,7 @@
-"""Sequences that nobody thought of: Hypothesis draws them, and two judges watch.
+"""Random sequences of calls, drawn by Hypothesis and checked twice.
 
-One is a model that knows what people were promised and no table. The other is `qrlogin.step.step`, fed the same commands:
-the store's every reply must equal its reply (I21).
+The model below knows what is promised, and not the table: every answer must be the promised one.
+`qrlogin.step.step` gets the same commands: every reply of the store must equal its reply.
 """
 
 from dataclasses import dataclass, field, replace
@@ -29,26 +29,28 @@ from qrlogin.step import Record, step
 from qrlogin.stores.suite.stories import CODE_MS, LIFE_MS, NOBODY, REDEEM_MS, REPLAY_MS
 from qrlogin.stores.suite.world import Login, World, new_op
 
-PEOPLE: Final = ("alice", "bob")
+ACCOUNTS: Final = ("alice", "bob")
 STEPS: Final = 30
 KEPT_MS: Final = REDEEM_MS + REPLAY_MS + 60_000
 _ENDED: Final = {"redeemed": AlreadyRedeemed, "denied": Denied, "cancelled": Cancelled}
 
-Told = type[QRLoginError] | None  # None: it worked
+Promised = type[QRLoginError] | None  # None: the call succeeds
 
 
 @dataclass
 class Model:
-    """One login as its two people understand it."""
+    """One login, and what it promises. A method returns what the call of its name must answer."""
 
     begun: int
     state: str = "pending"
-    who: str = ""  # scanned last; may have released it since
+    account: str = ""
+    """The account that scanned last. It may have released the login since."""
     op: str = ""
+    """The op of the redeem that won."""
     replay_by: int = 0
-    collected: int = 0
+    redeems: int = 0
 
-    def standing(self, now: int) -> str:
+    def current_state(self, now: int) -> str:
         dies = self.begun + (REDEEM_MS if self.state == "confirmed" else LIFE_MS)
         return (
             "expired"
@@ -56,82 +58,83 @@ class Model:
             else self.state
         )
 
-    def scan(self, who: str, code_dies: int, now: int) -> Told:
-        if who == self.who and self.state in ("scanned", "confirmed", "redeemed"):
+    def scan(self, account: str, code_dies: int, now: int) -> Promised:
+        if account == self.account and self.state in ("scanned", "confirmed", "redeemed"):
             return None
-        standing = self.standing(now)
-        if standing in ("scanned", "confirmed", "redeemed"):
+        current = self.current_state(now)
+        if current in ("scanned", "confirmed", "redeemed"):
             return AlreadyScanned
-        if standing != "pending" or now >= code_dies:
-            return _ENDED.get(standing, Expired)
-        self.state, self.who = "scanned", who
+        if current != "pending" or now >= code_dies:
+            return _ENDED.get(current, Expired)
+        self.state, self.account = "scanned", account
         return None
 
     def _by_scanner(
-        self, who: str, now: int, starts: tuple[str, ...], to: str, done: tuple[str, ...]
-    ) -> Told:
-        if who != self.who:
+        self, account: str, now: int, starts: tuple[str, ...], to: str, done: tuple[str, ...]
+    ) -> Promised:
+        if account != self.account:
             return NotYours
         if self.state in done:
             return None
         return self._move(now, starts, to)
 
-    def release(self, who: str, now: int) -> Told:
-        return self._by_scanner(who, now, ("scanned",), "pending", ("pending",))
+    def release(self, account: str, now: int) -> Promised:
+        return self._by_scanner(account, now, ("scanned",), "pending", ("pending",))
 
-    def confirm(self, who: str, now: int) -> Told:
-        return self._by_scanner(who, now, ("scanned",), "confirmed", ("confirmed", "redeemed"))
+    def confirm(self, account: str, now: int) -> Promised:
+        return self._by_scanner(account, now, ("scanned",), "confirmed", ("confirmed", "redeemed"))
 
-    def deny(self, who: str, now: int) -> Told:
-        return self._by_scanner(who, now, ("scanned", "confirmed"), "denied", ("denied",))
+    def deny(self, account: str, now: int) -> Promised:
+        return self._by_scanner(account, now, ("scanned", "confirmed"), "denied", ("denied",))
 
-    def cancel(self, now: int) -> Told:
+    def cancel(self, now: int) -> Promised:
         return (
             None
             if self.state == "cancelled"
             else self._move(now, ("pending", "scanned", "confirmed"), "cancelled")
         )
 
-    def redeem(self, acknowledged: str, op: str, now: int) -> Told:
-        standing = self.standing(now)
-        if acknowledged != self.who and standing in ("scanned", "confirmed"):
+    def redeem(self, acknowledged: str, op: str, now: int) -> Promised:
+        current = self.current_state(now)
+        if acknowledged != self.account and current in ("scanned", "confirmed"):
             return ScannerChanged
         if (
-            acknowledged == self.who
+            acknowledged == self.account
             and self.state == "redeemed"
             and op == self.op
             and now < self.replay_by
         ):
             return None
-        told = self._move(now, ("confirmed",), "redeemed")
-        if told is None:
-            self.op, self.replay_by, self.collected = op, now + REPLAY_MS, self.collected + 1
-        return told
+        error = self._move(now, ("confirmed",), "redeemed")
+        if error is None:
+            self.op, self.replay_by, self.redeems = op, now + REPLAY_MS, self.redeems + 1
+        return error
 
-    def _move(self, now: int, starts: tuple[str, ...], to: str) -> Told:
-        standing = self.standing(now)
-        if standing in starts:
+    def _move(self, now: int, starts: tuple[str, ...], to: str) -> Promised:
+        current = self.current_state(now)
+        if current in starts:
             self.state = to
             return None
-        return Expired if standing == "expired" else _ENDED.get(standing, WrongState)
+        return Expired if current == "expired" else _ENDED.get(current, WrongState)
 
 
 @dataclass
 class Played:
-    """One login of the machine: in the store, in the model, in the reference; and what was called, to be called again."""
+    """One login of the machine: in the store, in the model and in the reference."""
 
     login: Login
     model: Model
     record: Record
-    codes: list[tuple[str, int]] = field(
-        default_factory=list
-    )  # each scan code that was shown, and when it dies
+    codes: list[tuple[str, int]] = field(default_factory=list)
+    """Each scan code that was shown, and its deadline."""
     tags: dict[str, str] = field(default_factory=lambda: {"": NOBODY})
+    """The acknowledgement of each account that the browser has seen."""
     calls: list[tuple[Operation[Any], str, tuple[Any, ...]]] = field(default_factory=list)
+    """Each call so far, to be resent: the operation, its event and the model's arguments."""
 
 
 class AnySequence(RuleBasedStateMachine):
-    """Three logins at most, two people with phones, their browsers, a clock; every call, early, late, and again."""
+    """At most three logins, two accounts and a clock: every call, early, late and resent."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -151,67 +154,75 @@ class AnySequence(RuleBasedStateMachine):
             Played(login, Model(begun=now), reply.record, codes=[(login.scan_code, now + CODE_MS)])
         )
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), old=st.booleans())
-    def scan(self, which: int, who: str, old: bool) -> None:
-        if one := self._pick(which):
-            one.login.scan_code, dies = one.codes[0 if old else -1]
-            self._call(one, one.login.scan(who), "scan", who, dies)
+    @rule(which=st.integers(0, 2), account=st.sampled_from(ACCOUNTS), old=st.booleans())
+    def scan(self, which: int, account: str, old: bool) -> None:
+        if played := self._pick(which):
+            played.login.scan_code, dies = played.codes[0 if old else -1]
+            self._call(played, played.login.scan(account), "scan", account, dies)
 
     @rule(
         which=st.integers(0, 2),
-        who=st.sampled_from(PEOPLE),
+        account=st.sampled_from(ACCOUNTS),
         what=st.sampled_from(["release", "confirm", "confirm", "deny"]),
     )
-    def by_phone(self, which: int, who: str, what: str) -> None:
-        if one := self._pick(which):
-            self._call(one, getattr(one.login, what)(who), what, who)
+    def by_phone(self, which: int, account: str, what: str) -> None:
+        if played := self._pick(which):
+            self._call(played, getattr(played.login, what)(account), what, account)
 
     @rule(which=st.integers(0, 2))
     def cancel(self, which: int) -> None:
-        if one := self._pick(which):
-            self._call(one, one.login.cancel(), "cancel")
+        if played := self._pick(which):
+            self._call(played, played.login.cancel(), "cancel")
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(["", *PEOPLE]), op=st.integers(0, 1))
-    def redeem(self, which: int, who: str, op: int) -> None:
-        if (one := self._pick(which)) and who in one.tags:
+    @rule(which=st.integers(0, 2), account=st.sampled_from(["", *ACCOUNTS]), op=st.integers(0, 1))
+    def redeem(self, which: int, account: str, op: int) -> None:
+        if (played := self._pick(which)) and account in played.tags:
             answer = self._call(
-                one, one.login.redeem(one.tags[who], self.ops[op]), "redeem", who, self.ops[op]
+                played,
+                played.login.redeem(played.tags[account], self.ops[op]),
+                "redeem",
+                account,
+                self.ops[op],
             )
             if isinstance(answer, Redeemed):
-                assert answer.subject == one.model.who == who
-            assert one.model.collected <= 1
+                assert answer.subject == played.model.account == account
+            assert played.model.redeems <= 1, "a login was redeemed twice"
 
     @rule(which=st.integers(0, 2), call=st.integers(0, 9))
-    def again(self, which: int, call: int) -> None:
-        """A resend, however late: its code may have rotated, its person may not be the scanner any more."""
-        if (one := self._pick(which)) and one.calls:
-            operation, event, told = one.calls[-1 - call % len(one.calls)]
-            self._call(one, operation, event, *told)
+    def resend(self, which: int, call: int) -> None:
+        """Resend an earlier call, however late: its code may have rotated, its account may have
+        released.
+        """
+        if (played := self._pick(which)) and played.calls:
+            operation, event, arguments = played.calls[-1 - call % len(played.calls)]
+            self._call(played, operation, event, *arguments)
 
     @rule(which=st.integers(0, 2))
-    def look(self, which: int) -> None:
-        if one := self._pick(which):
-            seen = self._apply(one, one.login.status())
+    def read_status(self, which: int) -> None:
+        if played := self._pick(which):
+            seen = self._apply(played, played.login.status())
             assert isinstance(seen, Status)
             now = self.world.clock.ms
-            assert seen.state == one.model.standing(now)
+            assert seen.state == played.model.current_state(now)
             if seen.scanned_by:
-                one.tags[one.model.who] = seen.scanned_by.tag
+                played.tags[played.model.account] = seen.scanned_by.tag
             if seen.scan_code:
-                age = now - one.model.begun
-                one.codes.append(
-                    (seen.scan_code, one.model.begun + (age // 25_000 + 1) * 25_000 + 3000)
+                age = now - played.model.begun
+                played.codes.append(
+                    (seen.scan_code, played.model.begun + (age // 25_000 + 1) * 25_000 + 3000)
                 )
 
     @rule(which=st.integers(0, 2))
-    def a_stranger_looks(self, which: int) -> None:
-        if one := self._pick(which):
-            command = one.login.status().command
+    def read_status_from_another_browser(self, which: int) -> None:
+        if played := self._pick(which):
+            command = played.login.status().command
             command = replace(command, values={"device_digest": "another secret's"})
-            assert self.world.apply(command) == step(one.record, command, self.world.clock.ms).reply
+            assert (
+                self.world.apply(command) == step(played.record, command, self.world.clock.ms).reply
+            )
 
     @rule(ms=st.sampled_from([1, 999, 24_999, 25_000, 29_000]))
-    def time_passes(self, ms: int) -> None:
+    def let_time_pass(self, ms: int) -> None:
         self.world.pass_ms(ms)
 
     @rule(
@@ -219,45 +230,52 @@ class AnySequence(RuleBasedStateMachine):
         deadline=st.sampled_from([CODE_MS, LIFE_MS, REDEEM_MS, None]),
         early=st.integers(0, 1),
     )
-    def time_passes_until_a_deadline(self, which: int, deadline: int | None, early: int) -> None:
-        if one := self._pick(which):
+    def let_time_pass_until_a_deadline(self, which: int, deadline: int | None, early: int) -> None:
+        if played := self._pick(which):
             instant = (
-                one.model.replay_by if deadline is None else one.model.begun + deadline
+                played.model.replay_by if deadline is None else played.model.begun + deadline
             ) - early
             self.world.clock.ms = max(self.world.clock.ms, instant)
 
     def _pick(self, which: int) -> Played | None:
-        """One of the logins whose records must still be there; when exactly a record goes is the store's business."""
-        self.played = [
-            one for one in self.played if self.world.clock.ms < one.model.begun + KEPT_MS
-        ]
+        """One of the logins whose records must still be there. A store may keep them longer."""
+        now = self.world.clock.ms
+        self.played = [played for played in self.played if now < played.model.begun + KEPT_MS]
         return self.played[which % len(self.played)] if self.played else None
 
-    def _call(self, one: Played, operation: Operation[Any], event: str, *arguments: Any) -> Any:
-        one.calls.append((operation, event, arguments))
-        promised = getattr(one.model, event)(*arguments, self.world.clock.ms)
-        answer = self._apply(one, operation)
-        told = type(answer) if isinstance(answer, QRLoginError) else None
-        assert told is promised, f"{event} {arguments}: told {told}, promised {promised}"
+    def _call(self, played: Played, operation: Operation[Any], event: str, *arguments: Any) -> Any:
+        played.calls.append((operation, event, arguments))
+        promised = getattr(played.model, event)(*arguments, self.world.clock.ms)
+        answer = self._apply(played, operation)
+        error = type(answer) if isinstance(answer, QRLoginError) else None
+        assert error is promised, (
+            f"{event} {arguments}: expected {_name(promised)}, got {_name(error)}"
+        )
         return answer
 
-    def _apply(self, one: Played, operation: Operation[Any]) -> Any:
-        expected = step(one.record, operation.command, self.world.clock.ms).reply
+    def _apply(self, played: Played, operation: Operation[Any]) -> Any:
+        expected = step(played.record, operation.command, self.world.clock.ms).reply
         reply = self.world.apply(operation.command)
-        assert reply == expected
-        one.record = reply.record
+        assert reply == expected, (
+            f"the store did not reply as the reference does to {operation.command.row.event!r}"
+        )
+        played.record = reply.record
         try:
             return operation.finish(reply)
         except QRLoginError as error:
             return error
 
 
-class Sequences:
-    """What nobody thought of."""
+def _name(error: Promised) -> str:
+    return error.__name__ if error else "success"
 
-    def test_any_sequence_of_calls_keeps_what_was_promised(self, world: World) -> None:
-        """I1 to I8, I13, I18, I21 and I31, wherever the dice lead."""
+
+class Sequences:
+    """Calls in any order."""
+
+    def test_any_sequence_of_calls_gets_the_promised_answers(self, world: World) -> None:
+        """Whatever the order. Hypothesis prints the shortest sequence that fails."""
         run_state_machine_as_test(
-            partial(AnySequence, world),  # type: ignore[arg-type]  # a factory will do, its documentation says
+            partial(AnySequence, world),  # type: ignore[arg-type]  # a factory is allowed, as its documentation says
             settings=settings(deadline=None, stateful_step_count=STEPS),
         )

@@ -1,6 +1,6 @@
-"""What two people and their two devices live through: each test is one story, with the store's clock in hand.
+"""What one login may do: its whole way, strangers, repeated calls, deadlines, and values.
 
-The names in brackets (I1, I8 …) are the invariants of the project's security notes.
+Each test is one story of a browser and a phone. The test moves the store's clock.
 """
 
 import threading
@@ -31,18 +31,16 @@ from qrlogin.stores.suite.world import Login, World, new_op
 from qrlogin.table import State
 
 SECOND: Final = 1000
-CODE_MS, LIFE_MS, REDEEM_MS = (
-    28 * SECOND,
-    120 * SECOND,
-    150 * SECOND,
-)  # since begin, as the standard policy has it
+#: Milliseconds since begin, in the standard policy: the code's deadline, the login's, and that of
+#: an approval.
+CODE_MS, LIFE_MS, REDEEM_MS = 28 * SECOND, 120 * SECOND, 150 * SECOND
 REPLAY_MS: Final = 30 * SECOND  # since redeem
-BRIEF_MS: Final = (
-    5 * SECOND
-)  # the life of a record that is to go; a server's clock does not wait until its login has come far
-NOBODY: Final = "x" * 43  # no tag of anybody
+#: The life of a record that a test wants to be gone: short, but long enough to walk its login to
+#: the end before.
+BRIEF_MS: Final = 5 * SECOND
+NOBODY: Final = "x" * 43  # a tag of no account
 
-#: Every call that changes a login, at the end of a way to where it is due.
+#: Every call that changes a login, as the last of the calls that lead to it.
 WAYS: Final[Sequence[tuple[str, ...]]] = (
     ("scan",),
     ("scan", "release"),
@@ -56,7 +54,7 @@ WAYS: Final[Sequence[tuple[str, ...]]] = (
 )
 every_way = pytest.mark.parametrize("way", WAYS, ids=["-".join(way) for way in WAYS])
 
-#: Text that a store might bend on its way; it must come back as it was.
+#: Texts that a store might change by mistake.
 ODD_TEXTS: Final = (
     "0",
     "1e9",
@@ -78,12 +76,12 @@ ODD_TEXTS: Final = (
 
 
 class Stories:
-    """What a store owes to people."""
+    """What a login may do, and what is refused."""
 
-    # The ways through
+    # The whole way
 
-    def test_the_whole_path_logs_one_browser_in(self, world: World) -> None:
-        """Only the browser that began receives only what the phone's owner confirmed (I2, I3)."""
+    def test_scan_confirm_and_redeem_log_the_browser_in(self, world: World) -> None:
+        """The browser that began the login receives the account that confirmed it."""
         login = world.begin()
         assert login.seen().state is State.PENDING
         assert world.run(login.scan("alice")).context == {"browser": "Firefox on Linux"}
@@ -96,14 +94,15 @@ class Stories:
         assert (redeemed.subject, redeemed.replayed) == ("alice", False)
         assert login.seen().state is State.REDEEMED
 
-    def test_two_logins_do_not_touch_each_other(self, world: World) -> None:
-        one, other = world.begin(), world.begin()
-        world.play(one.scan("alice"), other.scan("bob"), one.deny("alice"), other.confirm("bob"))
-        assert one.seen().state is State.DENIED
+    def test_two_logins_do_not_affect_each_other(self, world: World) -> None:
+        denied, other = world.begin(), world.begin()
+        world.play(denied.scan("alice"), other.scan("bob"))
+        world.play(denied.deny("alice"), other.confirm("bob"))
+        assert denied.seen().state is State.DENIED
         assert world.run(other.redeem(other.tag())).subject == "bob"
 
     def test_denied_is_final(self, world: World) -> None:
-        """No means no (I4), also for the person's own second thoughts."""
+        """Also for the account that denied it."""
         login = world.begin()
         login.walk("scan", "deny")
         for call in (
@@ -117,7 +116,7 @@ class Stories:
                 world.run(call)
         assert login.seen().state is State.DENIED
 
-    def test_a_denial_overtakes_an_approval_that_was_not_redeemed_yet(self, world: World) -> None:
+    def test_a_denial_overrides_an_approval_that_was_not_redeemed_yet(self, world: World) -> None:
         login = world.begin()
         login.walk("scan", "confirm")
         redeem = login.call("redeem")
@@ -127,7 +126,7 @@ class Stories:
 
     @pytest.mark.parametrize("way", [("scan",), ("scan", "confirm")], ids=["scanned", "confirmed"])
     def test_cancelled_is_final(self, world: World, way: Sequence[str]) -> None:
-        """The browser's "that is not me" (I4)."""
+        """No phone and no redeem gets past a browser's "that is not me"."""
         login = world.begin()
         login.walk(*way)
         redeem = login.call("redeem")
@@ -142,7 +141,7 @@ class Stories:
             with pytest.raises(Cancelled):
                 world.run(call)
 
-    def test_a_released_login_may_be_scanned_by_somebody_else(self, world: World) -> None:
+    def test_a_released_login_can_be_scanned_by_another_account(self, world: World) -> None:
         login = world.begin()
         login.walk("scan", "release")
         assert login.seen().state is State.PENDING
@@ -156,7 +155,7 @@ class Stories:
     # Strangers
 
     def test_a_second_account_is_refused_and_changes_nothing(self, world: World) -> None:
-        """One account per login (I6)."""
+        """A login has one account."""
         login = world.begin()
         login.walk("scan")
         before = login.seen()
@@ -167,7 +166,7 @@ class Stories:
                 world.run(call)
         assert login.seen() == before
 
-    def test_a_second_phone_is_told_apart_where_the_application_names_phones(
+    def test_a_second_phone_of_the_account_is_refused_if_the_application_names_phones(
         self, world: World
     ) -> None:
         login = world.begin()
@@ -176,7 +175,9 @@ class Stories:
             world.run(login.scan("alice", phone="two"))
 
     def test_another_browser_learns_and_changes_nothing(self, world: World) -> None:
-        """The secret is compared in the store (I2), and a stranger cannot tell a foreign login from an unknown one (I14)."""
+        """The store compares the browser's secret. Another browser's login is answered like an
+        unknown one.
+        """
         login = world.begin()
         login.walk("scan", "confirm")
         before = login.seen()
@@ -198,8 +199,8 @@ class Stories:
             assert reply.verdict in (Verdict.FORBIDDEN, Verdict.REFUSED)
             assert reply.record == {}
 
-    def test_nobody_skips_a_step(self, world: World) -> None:
-        """There are no ways but those of the table (I7)."""
+    def test_no_step_can_be_skipped(self, world: World) -> None:
+        """Only the transitions of the table exist."""
         login = world.begin()
         for early in (login.confirm("alice"), login.deny("alice"), login.release("alice")):
             with pytest.raises(NotYours):
@@ -214,8 +215,8 @@ class Stories:
             world.run(login.release("alice"))
         assert login.seen().state is State.CONFIRMED
 
-    def test_an_old_acknowledgement_redeems_nothing(self, world: World) -> None:
-        """Whoever said "continue as alice" is not logged in as bob (I31); who asks again is."""
+    def test_an_acknowledgement_of_an_earlier_scanner_redeems_nothing(self, world: World) -> None:
+        """A browser that acknowledged alice is not logged in as bob, until it acknowledges bob."""
         login = world.begin()
         login.walk("scan")
         old = login.tag()
@@ -225,13 +226,15 @@ class Stories:
                 world.run(login.redeem(stale))
         assert world.run(login.redeem(login.tag())).subject == "bob"
 
-    # The same call again
+    # Repeated calls
 
     @every_way
     def test_a_repeat_gets_the_same_answer_and_changes_nothing(
         self, world: World, way: Sequence[str]
     ) -> None:
-        """A resend after a lost reply is success (I18), however late: across every deadline, until the record goes."""
+        """A call that is resent after a lost reply succeeds, also after every deadline, while the
+        record is kept.
+        """
         login = world.begin()
         login.walk(*way[:-1])
         operation = login.call(way[-1])
@@ -247,11 +250,11 @@ class Stories:
             world.clock.ms = first.now + later
             again = world.apply(operation.command)
             assert (again.verdict, again.record) == (Verdict.REPEATED, first.record), (
-                f"{later} ms later"
+                f"{way[-1]} was resent after {later} ms"
             )
             operation.finish(again)
 
-    def test_a_repeated_begin_is_the_same_login(self, world: World) -> None:
+    def test_a_repeated_begin_returns_the_same_login(self, world: World) -> None:
         operation = world.core.begin()
         first = world.apply(operation.command)
         world.pass_ms(SECOND)
@@ -259,15 +262,19 @@ class Stories:
         assert (again.verdict, again.record) == (Verdict.REPEATED, first.record)
         assert operation.finish(again).device_code == operation.finish(first).device_code
 
-    def test_a_begin_never_takes_over_another_login(self, world: World) -> None:
+    def test_a_begin_never_overwrites_another_login(self, world: World) -> None:
         login = world.begin()
         before = login.seen()
         reply = world.apply(replace(world.core.begin().command, login_id=login.begun.login_id))
         assert reply.verdict is Verdict.REFUSED
         assert login.seen() == before
 
-    def test_a_redeem_is_replayed_to_its_own_op_and_only_for_a_while(self, world: World) -> None:
-        """One session per login (I1): a lost answer may be asked for again until its window closes, to the millisecond."""
+    def test_a_redeem_is_replayed_for_the_same_op_until_its_window_closes(
+        self, world: World
+    ) -> None:
+        """A login makes one session. Its answer can be fetched again, with the same op, until
+        `replay_by`.
+        """
         login = world.begin()
         login.walk("scan", "confirm")
         tag, op = login.tag(), new_op()
@@ -280,7 +287,7 @@ class Stories:
         with pytest.raises(AlreadyRedeemed):
             world.run(login.redeem(tag, op=op))
 
-    def test_without_an_op_the_second_redeem_is_refused(self, world: World) -> None:
+    def test_a_second_redeem_without_an_op_is_refused(self, world: World) -> None:
         login = world.begin()
         login.walk("scan", "confirm")
         tag = login.tag()
@@ -288,8 +295,8 @@ class Stories:
         with pytest.raises(AlreadyRedeemed):
             world.run(login.redeem(tag))
 
-    def test_every_reply_names_its_question(self, world: World) -> None:
-        """login_id and mark come back with every verdict (I17), so that a reply that went astray is never believed."""
+    def test_every_reply_echoes_the_login_id_and_mark_of_its_command(self, world: World) -> None:
+        """With every verdict, so that the reply to another command is never believed."""
         login = world.begin()
         verdicts = set()
         for call in (
@@ -300,17 +307,22 @@ class Stories:
             login.scan("bob"),
         ):
             reply = world.apply(call.command)
-            assert (reply.login_id, reply.mark) == (call.command.login_id, call.command.mark)
+            echo = (reply.login_id, reply.mark)
+            assert echo == (call.command.login_id, call.command.mark), (
+                "the reply does not echo its command"
+            )
             verdicts.add(reply.verdict)
         assert verdicts == {Verdict.APPLIED, Verdict.REPEATED, Verdict.REFUSED, Verdict.FORBIDDEN}
 
     # Time
 
     @every_way
-    def test_each_deadline_falls_exactly_on_its_millisecond(
+    def test_each_deadline_is_exact_to_the_millisecond(
         self, world: World, way: Sequence[str]
     ) -> None:
-        """One millisecond earlier everything works, at the instant itself nothing (I8), also by the code's own deadline (I5)."""
+        """A call works one millisecond before the deadline and not at the deadline, also at the
+        code's own.
+        """
         dies_ms = CODE_MS if way == ("scan",) else REDEEM_MS if "confirm" in way[:-1] else LIFE_MS
         in_time, too_late = world.begin(), world.begin()
         calls = []
@@ -323,7 +335,7 @@ class Stories:
         with pytest.raises(Expired):
             world.run(calls[1])
 
-    def test_a_fresh_code_scans_until_the_login_expires(self, world: World) -> None:
+    def test_a_fresh_code_can_be_scanned_until_the_login_expires(self, world: World) -> None:
         in_time, too_late = world.begin(), world.begin()
         world.pass_ms(LIFE_MS - 1)
         for login in (in_time, too_late):
@@ -334,7 +346,7 @@ class Stories:
         with pytest.raises(Expired):
             world.run(too_late.scan("alice"))
 
-    def test_an_approval_in_time_is_collected_after_the_login_would_have_expired(
+    def test_a_login_that_was_confirmed_in_time_can_be_redeemed_after_its_expiry(
         self, world: World
     ) -> None:
         login = world.begin()
@@ -344,15 +356,15 @@ class Stories:
         world.pass_ms(REDEEM_MS - LIFE_MS)
         assert world.run(login.call("redeem")).subject == "alice"
 
-    def test_a_late_poller_hears_expired(self, world: World) -> None:
-        """Never "unknown": neither while the record is kept nor when it is gone."""
+    def test_a_late_status_is_expired_and_never_unknown(self, world: World) -> None:
+        """Neither while the record is kept nor when it is gone."""
         login = world.begin()
         for ms in (LIFE_MS, REDEEM_MS, 24 * 3600 * SECOND):
             world.pass_ms(ms)
             assert login.seen().state is State.EXPIRED
 
-    def test_times_are_the_stores_and_only_go_forward_inside_a_login(self, world: World) -> None:
-        """Whatever its clock does (I26), and whatever anybody else's clock says (I27)."""
+    def test_times_come_from_the_store_and_never_go_back_within_a_login(self, world: World) -> None:
+        """Also when the store's clock is set back."""
         operation = world.core.begin()
         begun = world.apply(operation.command)
         assert begun.now == number(begun.record["begun_at"]) == world.clock.ms
@@ -369,8 +381,10 @@ class Stories:
         ]
         assert times == [begun.now, begun.now, begun.now, begun.now + SECOND, begun.now + SECOND]
 
-    def test_what_vanished_is_refused(self, world: World) -> None:
-        """A record goes when its `keep` is over, and absence never lets anything succeed (I13), whatever it had come to."""
+    def test_a_login_whose_record_is_gone_is_refused(self, world: World) -> None:
+        """A record is deleted after its `ttl_ms`. Then no call succeeds, whatever state the login
+        had.
+        """
         logins = []
         for way in WAYS:
             begin = world.core.begin()
@@ -387,11 +401,10 @@ class Stories:
 
     # Values
 
-    def test_any_text_comes_back_as_it_was(self, world: World) -> None:
+    def test_any_text_comes_back_unchanged(self, world: World) -> None:
         for text in ODD_TEXTS:
-            shown = (
-                text if text.strip() and text.isprintable() else "?"
-            )  # names are cleaned before a store sees them
+            # The core cleans names before a store gets them, so a name must be clean here.
+            shown = text if text.strip() and text.isprintable() else "?"
             login = Login(world, world.qr.begin(context={"browser": shown}))
             assert world.run(
                 world.core.scan(login.scan_code, subject=text, shown_as=shown)
@@ -400,7 +413,7 @@ class Stories:
             redeemed = world.run(login.redeem(login.tag()))
             assert (redeemed.subject, redeemed.shown_as) == (text, shown)
 
-    def test_asking_leaves_no_trace(self, world: World) -> None:
+    def test_a_status_changes_no_record(self, world: World) -> None:
         login = world.begin()
         records = []
         for _ in range(3):
@@ -415,9 +428,11 @@ def _every_call(login: Login) -> Sequence[Operation[Any]]:
 
 
 def wait_until_gone(world: World, status: Command) -> None:
-    """A store clears away by the clock it was given or by its server's, so both go on."""
+    """Wait until a record is deleted. A store may delete by `now` or by its server's clock, so both
+    advance.
+    """
     ends, pause = monotonic() + PATIENCE, threading.Event()
     while world.apply(status).record:
-        assert monotonic() < ends, "the record outlives its `keep`"
+        assert monotonic() < ends, "the record was not deleted after its ttl_ms"
         pause.wait(0.02)
         world.pass_ms(20)

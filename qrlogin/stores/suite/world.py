@@ -1,6 +1,7 @@
-"""The small world in which a store is tried: its clock, its people, and `QRLogin` over it, blocking whatever the store's colour.
+"""What a test of the suite works with: a clock, logins, and `QRLogin` over the store.
 
-Everything goes through the real shells, `QRLogin` or `AsyncQRLogin`, and through the store's `apply`; nothing looks inside.
+All methods block, also over an asyncio store. Everything goes through the real shells, `QRLogin` or
+`AsyncQRLogin`, and through the store's `apply`. Nothing looks inside the store.
 """
 
 import threading
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """What the store is given as `now`: milliseconds since 1970. It stands still until a test moves it."""
+    """The `now` of the store: milliseconds since 1970. It does not move until a test moves it."""
 
     def __init__(self) -> None:
         self.ms = now_ms()
@@ -34,14 +35,17 @@ class Clock:
 
 
 class Login:
-    """One login, told from outside. Each call is an operation first: `World.run` carries it out, once or again."""
+    """One login, and the calls of its browser and its phones.
+
+    Most methods return an `Operation`. `World.run` carries it out, once or repeatedly.
+    """
 
     def __init__(self, world: "World", begun: Begun) -> None:
         self._world, self._core, self.begun = world, world.core, begun
         self.scan_code = begun.scan_code
         self._device = world.core.read_device_code(begun.device_code)
 
-    # What its two people may do
+    # Calls, as operations
 
     def status(self) -> Operation[Status]:
         return self._core.status(self._device)
@@ -64,9 +68,10 @@ class Login:
     def deny(self, who: str) -> Operation[Status]:
         return self._core.deny(self.scan_code, subject=who)
 
-    # How it goes, with alice for the phone's owner
+    # Calls that are made at once; the account on the phone is alice
 
     def call(self, event: str) -> Operation[Any]:
+        """The operation of this name, with a new op if it is a redeem."""
         if event == "cancel":
             return self.cancel()
         if event == "redeem":
@@ -75,36 +80,45 @@ class Login:
         return operation
 
     def walk(self, *events: str) -> None:
+        """Carry out the operations of these names, in order."""
         for event in events:
             self._world.run(self.call(event))
 
     def seen(self) -> Status:
+        """The status, as the browser reads it now."""
         return self._world.run(self.status())
 
     def tag(self) -> str:
-        """What the browser sends back when its person said "yes, that is me"."""
+        """What the browser sends back after "continue as …?" was confirmed."""
         scanned_by = self.seen().scanned_by
-        assert scanned_by is not None, "nobody has scanned"
+        assert scanned_by is not None, "the login was not scanned"
         return scanned_by.tag
 
 
 def new_op() -> str:
-    """What a browser's page makes for each click on "continue"."""
+    """A new op: the browser's page makes one for each click on "continue"."""
     return new_secret()
 
 
 class World:
-    """A store, or two views of a shared one, with a `QRLogin` over each: `qr`, and `elsewhere` as in another process."""
+    """A store with a `QRLogin` over it, `qr`.
+
+    `elsewhere` is a second `QRLogin`, as in another process, over a second store that sees the same
+    records. For a store that is not shared, it is `qr`.
+
+    :param colour: runs the store: `Blocking()` or `Awaited()`.
+    :param make_store: returns a new store that goes by the clock that it receives.
+    :param shared: whether two stores see the same records.
+    """
 
     def __init__(
         self, colour: Colour, make_store: Callable[[Callable[[], int]], Any], *, shared: bool
     ) -> None:
         self.clock = Clock()
         self.colour = colour
-        self._asked: dict[str, threading.Event] = {}
-        self.ran: Counter[str] = (
-            Counter()
-        )  # by login: operations that were carried out, and their answers read
+        self._first_read: dict[str, threading.Event] = {}
+        #: By login: how many operations were carried out.
+        self.ran: Counter[str] = Counter()
         self._waiting = ThreadPoolExecutor(256, thread_name_prefix="suite")
         policy = replace(STANDARD, user_codes=True)
         options = {
@@ -117,12 +131,13 @@ class World:
             for _ in range(1 + shared)
         ]
         (self.qr, self.store), (self.elsewhere, _) = opened[0], opened[-1]
-        self._desks = [desk for desk, _ in opened]
+        self._shells = [shell for shell, _ in opened]
         self.core = self.qr.core
 
     def close_stores(self) -> None:
-        for desk in self._desks:
-            desk.close()
+        """Close every store, and keep what the suite itself needs."""
+        for shell in self._shells:
+            shell.close()
 
     def close(self) -> None:
         self.close_stores()
@@ -143,27 +158,37 @@ class World:
         return self.store.apply(command)
 
     def pass_ms(self, ms: int) -> None:
+        """Let the store's clock advance."""
         self.clock.ms += ms
 
     def at_once(self, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """All of them, let go in the same instant, by turns from here and from elsewhere: answers or errors, in their order."""
+        """Carry out all operations in the same instant, from here and from elsewhere in turn.
+
+        Returns their answers or errors, in the order of the operations.
+        """
+        shells = self._shells
         return self.colour.at_once(
-            [(self._desks[i % len(self._desks)], one) for i, one in enumerate(operations)]
+            [(shells[i % len(shells)], operation) for i, operation in enumerate(operations)]
         )
 
-    def park(
+    def start_wait(
         self, login: Login, *, after: int | None = None, timeout: float = LIMIT
     ) -> "Future[Status]":
-        """A browser's wait. When this returns, it has seen the present state and has heard all that came after."""
-        asked = self._asked[login.begun.login_id] = threading.Event()
-        parked = self._waiting.submit(
+        """Start a browser's wait in the background. When this returns, it has read the login once.
+
+        :param login: the login to wait for.
+        :param after: the version that the browser has seen; None: the login is pending.
+        :param timeout: seconds.
+        """
+        read = self._first_read[login.begun.login_id] = threading.Event()
+        waiting = self._waiting.submit(
             self.qr.wait, login.begun.device_code, after=after, timeout=timeout
         )
-        parked.add_done_callback(lambda _: asked.set())
-        assert asked.wait(PATIENCE), "a wait did not even read the login"
-        return parked
+        waiting.add_done_callback(lambda _: read.set())
+        assert read.wait(PATIENCE), "a wait did not read the login"
+        return waiting
 
     def _ran(self, login_id: str) -> None:
         self.ran[login_id] += 1
-        if asked := self._asked.get(login_id):
-            asked.set()
+        if read := self._first_read.get(login_id):
+            read.set()

@@ -1,4 +1,4 @@
-"""What waiting costs: a hundred parked waits over ten seconds, counted by the server itself."""
+"""What waiting costs: a hundred waits over ten seconds, counted by the server itself."""
 
 import threading
 from typing import Any
@@ -14,24 +14,22 @@ from tests.stores.redis_world import Stores, both_colours, world_at
 
 WAITS = 100
 SECONDS = 10
-LOOP_SECONDS = 0.1  # of the loop that one would write without wake-ups
-LIFETIME = 600  # a hundred may take long to park, and no wait is to end by itself meanwhile
+LOOP_SECONDS = 0.1  # of the loop that one would write without notifications
+LIFETIME = 600  # a hundred waits may take long to start, and none may time out meanwhile
 
 
 @both_colours
-def test_a_hundred_parked_waits_cost_next_to_nothing(
+def test_a_hundred_waits_cost_less_than_a_tenth_of_a_loop(
     own_redis: RedisServer, stores: Stores
 ) -> None:
     with redis.Redis.from_url(own_redis.url, decode_responses=True) as client:
         with world_at(stores, own_redis.url, reread=5, max_connections=WAITS) as world:
             logins = [Login(world, world.qr.begin(lifetime=LIFETIME)) for _ in range(WAITS)]
-            for login in (
-                logins
-            ):  # what is scanned shows no code any more that would rotate and end the wait
-                login.walk("scan")
+            for login in logins:
+                login.walk("scan")  # so that no rotating code ends the wait
             version = logins[0].seen().version
             before, started = _calls(client), monotonic()
-            parked = [world.park(login, after=version, timeout=LIFETIME) for login in logins]
+            waiting = [world.start_wait(login, after=version, timeout=LIFETIME) for login in logins]
             threading.Event().wait(SECONDS)
             spent = {name: calls - before.get(name, 0) for name, calls in _calls(client).items()}
             took, subscribers = monotonic() - started, client.client_list(_type="pubsub")
@@ -41,13 +39,13 @@ def test_a_hundred_parked_waits_cost_next_to_nothing(
                 f"{WAITS} waits, {took:.1f} s: {asked} EVALSHA ({asked / loop_would:.1%} of a loop every {LOOP_SECONDS} s)"
             )
             print(f"all commands: {spent}; subscribed connections: {len(subscribers)}")
-            assert not any(one.done() for one in parked)
+            assert not any(wait.done() for wait in waiting)
             assert WAITS * (SECONDS / 5) <= asked < loop_would / 10  # they do re-read, slowly
             assert sum(spent.values()) < loop_would / 10
             assert spent["subscribe"] == len(subscribers) == 1
             for login in logins:
                 login.walk("confirm")
-            assert {one.result(PATIENCE).state for one in parked} == {State.CONFIRMED}
+            assert {wait.result(PATIENCE).state for wait in waiting} == {State.CONFIRMED}
         ends, pause = monotonic() + PATIENCE, threading.Event()
         while client.client_list(_type="pubsub"):  # the server hears of the end a moment later
             assert monotonic() < ends, "the subscription outlives its store"

@@ -1,4 +1,4 @@
-"""The registry of parked waits by itself: what the suite cannot see from outside of a store."""
+"""The registry of listeners: what the suite cannot see from outside of a store."""
 
 import asyncio
 import threading
@@ -38,7 +38,7 @@ def test_a_closed_listener_leaves_the_awaited_registry() -> None:
     asyncio.run(story())
 
 
-def test_a_wake_up_between_two_waits_is_not_lost() -> None:
+def test_a_notification_between_two_waits_is_not_lost() -> None:
     listeners = Listeners()
     with listeners.listen("a") as listener:
         listeners.notify("a")
@@ -49,19 +49,19 @@ def test_a_wake_up_between_two_waits_is_not_lost() -> None:
         assert listener.wait(SOON)
 
 
-def test_a_wait_after_close_returns_at_once() -> None:
-    listeners, heard = Listeners(), list[bool]()
+def test_a_listener_of_a_closed_registry_does_not_wait() -> None:
+    listeners, returned = Listeners(), list[bool]()
     listeners.close()
     with listeners.listen("a") as listener:
         thread = threading.Thread(
-            target=lambda: heard.append(listener.wait(2 * PATIENCE)), daemon=True
+            target=lambda: returned.append(listener.wait(2 * PATIENCE)), daemon=True
         )
         thread.start()
         thread.join(PATIENCE)
-        assert heard == [False]
+        assert returned == [False]
 
 
-def test_the_timer_is_spread_and_never_longer_than_the_wait() -> None:
+def test_the_timer_of_a_wait_varies_at_random() -> None:
     listeners = Listeners(reread=0.02)
     took = []
     with listeners.listen("a") as listener:
@@ -83,6 +83,6 @@ def test_the_timer_does_not_lengthen_a_shorter_wait(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("reread", [0, -1, float("nan")])
-def test_a_timer_that_never_rests_is_refused(reread: float) -> None:
+def test_a_reread_that_is_not_above_zero_is_refused(reread: float) -> None:
     with pytest.raises(Misconfigured, match="reread must be a number of seconds above 0"):
         Listeners(reread=reread)

@@ -1,0 +1,91 @@
+"""What the Redis stores ask of redis-py: connection pools that give up in time, and a check of the
+application's own client.
+"""
+
+import inspect
+from typing import Final, TypeVar
+
+from redis import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool as AsyncBlockingConnectionPool
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from qrlogin.errors import Misconfigured
+
+#: The errors after which the outcome of a call is unknown. The same call again finds out.
+LOST: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+
+Pool = TypeVar("Pool", BlockingConnectionPool, AsyncBlockingConnectionPool)
+
+
+def check_client(client: object, *, blocks: bool) -> None:
+    """Raises `Misconfigured` for what is not a client of redis-py, or is one of the other colour.
+
+    :param client: what the application passed.
+    :param blocks: True for `RedisStore`, False for `AsyncRedisStore`.
+    """
+    execute = getattr(client, "execute_command", None)
+    if execute is None or not hasattr(client, "pubsub"):
+        raise Misconfigured(
+            "a store needs a client of redis-py that can subscribe, "
+            f"not {type(client).__name__}; or use from_url()"
+        )
+    if inspect.iscoroutinefunction(execute) is blocks:
+        raise Misconfigured(
+            "this client is awaited: give it to AsyncRedisStore"
+            if blocks
+            else "this client blocks: give it to RedisStore"
+        )
+
+
+def open_pool(url: str, timeout: float, max_connections: int) -> BlockingConnectionPool:
+    """A pool for `RedisStore.from_url`. It connects on first use. Raises `Misconfigured`.
+
+    :param url: `redis://`, `rediss://` or `unix://`. Its options win over the other arguments.
+    :param timeout: seconds for each round trip, and for a free connection.
+    :param max_connections: at least 2, because one of them holds the subscription.
+    """
+    return _pool(BlockingConnectionPool, url, timeout, max_connections, Retry(NoBackoff(), 0))
+
+
+def open_async_pool(url: str, timeout: float, max_connections: int) -> AsyncBlockingConnectionPool:
+    """As `open_pool`, for `AsyncRedisStore.from_url`.
+
+    :param url: as in `open_pool`.
+    :param timeout: as in `open_pool`.
+    :param max_connections: as in `open_pool`.
+    """
+    retry = AsyncRetry(NoBackoff(), 0)
+    return _pool(AsyncBlockingConnectionPool, url, timeout, max_connections, retry)
+
+
+def _pool(kind: type[Pool], url: str, timeout: float, max_connections: int, retry: object) -> Pool:
+    if not timeout > 0:
+        raise Misconfigured("timeout must be a number of seconds above 0")
+    try:
+        pool = kind.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=retry,
+            # With 3, redis-py 8.1 no longer checks that a pooled connection has no unread reply.
+            protocol=2,
+        )
+        # Connects nowhere, but raises for an option of the URL that does not exist.
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, AttributeError, RedisError):
+        # Not "from error": the text of redis-py's error may quote a part of the password.
+        raise Misconfigured(
+            "the URL must be redis://, rediss:// or unix:// with options that redis-py knows"
+        ) from None
+    if pool.max_connections < 2:  # the URL can set it, too
+        raise Misconfigured(
+            "max_connections must be at least 2: one of them holds the subscription"
+        )
+    return pool

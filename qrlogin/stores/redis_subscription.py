@@ -1,0 +1,98 @@
+"""What a Redis store does with the messages of its subscription, and how it notices its silence.
+
+It reads no connection itself and does not import redis, so both Redis stores use it as it is.
+"""
+
+import random
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+from qrlogin.clock import monotonic
+from qrlogin.stores.listeners import AsyncListeners, Listeners
+from qrlogin.stores.redis_calls import BUCKETS, as_text
+from qrlogin.stores.redis_outages import OutageLog
+
+#: Seconds without a message after which a PING is sent. After as many seconds without an answer,
+#: the subscription is dead.
+SILENCE_SECONDS = 1.0
+#: Seconds to wait for one message. The thread that subscribes sees after each that the store was
+#: closed.
+TICK_SECONDS = 0.25
+
+# After a (re)subscription, every login that has a listener is read again. Thousands of reads at
+# once would time out for want of a connection, so a few listeners are notified at a time: far fewer
+# than a store has connections by default.
+_BATCH: Final = 20
+_BATCH_PAUSE_SECONDS: Final = 0.01
+
+
+class Subscription:
+    """Notifies the listeners of a store of what its subscription receives.
+
+    :param listeners: the store's registry.
+    :param outages: where it says that notifications fail or work.
+    """
+
+    def __init__(self, listeners: Listeners | AsyncListeners, outages: OutageLog) -> None:
+        self._listeners, self._outages = listeners, outages
+        self._failures = 0
+        self._silent_seconds, self._pinged = 0.0, False
+        #: Listeners that have not been notified since the subscription was made.
+        self._unnotified = deque[Any]()
+        self._next_batch_at = 0.0
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for the next message."""
+        return _BATCH_PAUSE_SECONDS if self._unnotified else TICK_SECONDS
+
+    def receive(self, message: Mapping[str, Any] | None, running_calls: int = 0) -> None:
+        """Notify the listeners that this message concerns, and the next few after a
+        (re)subscription.
+
+        :param message: as redis-py returns it; None: none arrived within `timeout`.
+        :param running_calls: how many calls wait for the server. The more they are, the fewer
+            listeners are notified.
+        """
+        if message is None:
+            # Counted and not measured: a process that was suspended has not waited for a message in
+            # that time.
+            self._silent_seconds += self.timeout
+        else:
+            self._silent_seconds, self._pinged = 0.0, False
+            if message["type"] == "message":
+                self._listeners.notify(as_text(message["data"]).partition(" ")[0])
+            elif message["type"] == "subscribe" and message["data"] == BUCKETS:  # the last channel
+                self._failures = 0
+                self._outages.works("notifications")
+                self._unnotified = deque(self._listeners.oldest_first())
+        if self._unnotified and monotonic() >= self._next_batch_at:
+            for _ in range(min(len(self._unnotified), max(1, _BATCH - running_calls))):
+                self._unnotified.popleft().notify()
+            self._next_batch_at = monotonic() + _BATCH_PAUSE_SECONDS
+
+    def needs_ping(self) -> bool:
+        """Whether to send a PING now.
+
+        Raises ConnectionError if the last PING was not answered: the connection is open on this
+        side only.
+        """
+        if self._silent_seconds < SILENCE_SECONDS:
+            return False
+        if self._pinged:
+            raise ConnectionError("the subscription does not answer")
+        self._silent_seconds, self._pinged = 0.0, True
+        return True
+
+    def pause_after(self, error: Exception) -> float:
+        """Seconds until the next attempt to subscribe: longer after each failure, at most 2, and at
+        random.
+
+        :param error: why the last attempt or the last subscription ended.
+        """
+        self._outages.failed("notifications", error)
+        self._failures += 1
+        self._silent_seconds, self._pinged = 0.0, False
+        pause = min(2.0, 0.05 * 2.0 ** min(self._failures, 6))
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not security
