@@ -17,7 +17,7 @@ def test_a_full_store_refuses_to_begin_and_serves_the_logins_it_has() -> None:
     store = MemoryStore(capacity=2, now=clock)
     with QRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
         first, _ = qr.begin(), qr.begin()
-        with pytest.raises(Unavailable, match="full: 2 records"):
+        with pytest.raises(Unavailable, match="full: it holds 2 records"):
             qr.begin()
         qr.scan(first.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
         clock.ms += 3_600_000  # both records are past their time to live
