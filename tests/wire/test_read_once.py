@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ ORIGIN = ("origin", URI.removesuffix("/qr"))
 
 
 @pytest.fixture
-def signatures(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+def signatures(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many MACs were computed, by purpose."""
     counted, genuine = Counter[str](), Key.mac
 
