@@ -8,16 +8,18 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
-from qrlogin.core import Core, Operation
+from qrlogin.codes import DeviceCode
+from qrlogin.core import Core
+from qrlogin.emitted import EmittedEvents
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import is_news, wait_limit
+from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.step import Reply
 from qrlogin.stores.protocol import AsyncStore
 from qrlogin.table import State
 
@@ -47,7 +49,7 @@ class AsyncQRLogin:
                 "this store blocks: use QRLogin with it, or the store's awaited twin here"
             )
         check_on_event(on_event, awaited=True)
-        self._store, self._on_event = store, on_event
+        self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
         self.core = Core(
             secret_keys=secret_keys,
             verification_uri=verification_uri,
@@ -55,7 +57,7 @@ class AsyncQRLogin:
             policy=policy,
         )
         self._draining = False
-        self._watches, self._emitting = set[AsyncWatch](), set[asyncio.Task[Reply]]()
+        self._watches, self._emitting = set[AsyncWatch](), set[asyncio.Task[Any]]()
 
     async def begin(
         self,
@@ -74,13 +76,13 @@ class AsyncQRLogin:
 
     async def status(self, device_code: str) -> Status:
         """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
-        return await self.run(self.core.status(device_code))
+        return await self.run(self.core.status(self.core.read_device_code(device_code)))
 
     async def wait(
         self, device_code: str, *, after: int | State | None = None, timeout: float = 25
     ) -> Status:
         """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end."""
-        async with AsyncWatch(self, device_code) as watch:
+        async with AsyncWatch(self, self.core.read_device_code(device_code)) as watch:
             return await watch.wait(after=after, timeout=timeout)
 
     async def scan(
@@ -103,63 +105,70 @@ class AsyncQRLogin:
 
     async def cancel(self, device_code: str) -> Status:
         """The browser gives up, or says "that is not me". Final."""
-        return await self.run(self.core.cancel(device_code))
+        return await self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     async def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
     ) -> Redeemed:
         """Collect the subject, once, and start the application's own session for it."""
-        return await self.run(self.core.redeem(device_code, acknowledged=acknowledged, op=op))
+        device = self.core.read_device_code(device_code)
+        return await self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     async def run(self, operation: Operation[T]) -> T:
-        """Carry one operation out: one command in one round trip, but for the few that need another after it."""
+        """Run one operation, and each operation that follows from it.
+
+        TODO
+        """
+        current = operation
         try:
             while True:
-                reply = await self._applied(operation)
-                if not (following := operation.next(reply)):
-                    return operation.finish(reply)
-                operation = following
+                step = await self._step(operation, current)
+                if isinstance(step, Done):
+                    return step.answer
+                current = step.operation
         except RecordLost as error:
-            log.warning("login %s: %s", operation.command.login_id, error)
+            log.warning("login %s: %s", current.command.login_id, error)
             raise
         except RecordForged:
             log.error(
-                "login %s: its record fails its seal; somebody else writes to the store",
-                operation.command.login_id,
+                "login %s: its record fails its seal; another program writes to the store",
+                current.command.login_id,
             )
             raise
 
-    async def _applied(self, operation: Operation[T]) -> Reply:
-        if operation.to_event is None or (
-            self._on_event is None and not log.isEnabledFor(logging.INFO)
-        ):
-            return await self._store.apply(operation.command)
-        # A browser that leaves cancels what answers it; what was asked of the store happens all the same, and is told.
-        task = asyncio.create_task(self._apply_and_tell(operation))
+    async def _step(self, asked: Operation[T], current: Operation[T]) -> Done[T] | Next[T]:
+        if current.to_event is None or not self._listening:
+            reply = await self._store.apply(current.command)
+            return current.resume(reply, with_event=False)
+        # A server may cancel the call of a browser that disconnected. The store applies the command
+        # all the same, so the task outlives the call, and emits the event.
+        task = asyncio.create_task(self._apply_and_emit(asked, current))
         self._emitting.add(task)
         task.add_done_callback(self._emitting.discard)
         return await asyncio.shield(task)
 
-    async def _apply_and_tell(self, operation: Operation[T]) -> Reply:
-        reply = await self._store.apply(operation.command)
-        await self._emit(operation, reply)
-        return reply
+    async def _apply_and_emit(
+        self, asked: Operation[T], current: Operation[T]
+    ) -> Done[T] | Next[T]:
+        step = current.resume(await self._store.apply(current.command))
+        if step.event and self._emitted.add(asked, step.event):
+            await self._emit(step.event)
+        return step
 
-    async def _emit(self, operation: Operation[T], reply: Reply) -> None:
-        if not (event := operation.event(reply)):
-            return
+    @property
+    def _listening(self) -> bool:
+        return self._on_event is not None or log.isEnabledFor(logging.INFO)
+
+    async def _emit(self, event: Event) -> None:
         log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
-        if self._on_event is not None:
-            try:
-                await self._on_event(event)
-            except (
-                Exception
-            ):  # what happened has happened: the two people must not be told otherwise
-                log.exception(
-                    "login %s: on_event failed for %r; the login goes on",
-                    event.login_id,
-                    event.name,
-                )
+        if self._on_event is None:
+            return
+        try:
+            await self._on_event(event)
+        except Exception:  # the change has happened, so the call must not fail
+            log.exception(
+                "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
+            )
 
     @property
     def draining(self) -> bool:
@@ -189,25 +198,28 @@ class AsyncQRLogin:
 class AsyncWatch:
     """`Watch`, awaited."""
 
-    __slots__ = ("_device_code", "_ended", "_listener", "_qr")  # there are thousands
+    __slots__ = ("_device", "_ended", "_listener", "_qr")  # there are thousands
 
-    def __init__(self, qr: AsyncQRLogin, device_code: str) -> None:
-        self._qr, self._device_code, self._ended = qr, device_code, False
-        self._listener = qr._store.listen(qr.core.read_device_code(device_code).login_id)
+    def __init__(self, qr: AsyncQRLogin, device: DeviceCode) -> None:
+        self._qr, self._device, self._ended = qr, device, False
+        self._listener = qr._store.listen(device.login_id)
 
     async def wait(
         self, *, after: int | State | None, timeout: float, seen: Status | None = None
     ) -> Status:
         """As `AsyncQRLogin.wait`. `seen` spares the first look: what this watch was told last."""
-        seen = seen or await self._qr.status(self._device_code)
+        seen = seen or await self._read()
         ends = monotonic() + wait_limit(seen, timeout)
         while (
             not (self.ended or is_news(seen, after))
             and (left := ends - monotonic()) > 0
             and await self._listener.wait(left)
         ):
-            seen = await self._qr.status(self._device_code)
+            seen = await self._read()
         return seen
+
+    async def _read(self) -> Status:
+        return await self._qr.run(self._qr.core.status(self._device))
 
     @property
     def ended(self) -> bool:

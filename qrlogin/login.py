@@ -12,11 +12,13 @@ from typing import Self, TypeVar
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
-from qrlogin.core import Core, Operation
+from qrlogin.codes import DeviceCode
+from qrlogin.core import Core
+from qrlogin.emitted import EmittedEvents
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import is_news, wait_limit
+from qrlogin.operation import Done, Operation
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.step import Reply
 from qrlogin.stores.protocol import Store
 from qrlogin.table import State
 
@@ -60,7 +62,7 @@ class QRLogin:
                 "this store is awaited: use AsyncQRLogin with it, or the store's blocking twin here"
             )
         check_on_event(on_event, awaited=False)
-        self._store, self._on_event = store, on_event
+        self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
         self.core = Core(
             secret_keys=secret_keys,
             verification_uri=verification_uri,
@@ -94,7 +96,7 @@ class QRLogin:
 
     def status(self, device_code: str) -> Status:
         """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
-        return self.run(self.core.status(device_code))
+        return self.run(self.core.status(self.core.read_device_code(device_code)))
 
     def wait(
         self, device_code: str, *, after: int | State | None = None, timeout: float = 25
@@ -104,7 +106,7 @@ class QRLogin:
         Returns after `timeout` seconds at the latest, earlier when the scan_code rotates or the login expires. Raises
         `Superseded` when a newer wait for the same login takes over.
         """
-        with Watch(self, device_code) as watch:
+        with Watch(self, self.core.read_device_code(device_code)) as watch:
             return watch.wait(after=after, timeout=timeout)
 
     def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Scanned:
@@ -131,7 +133,7 @@ class QRLogin:
 
     def cancel(self, device_code: str) -> Status:
         """The browser gives up, or says "that is not me". Final."""
-        return self.run(self.core.cancel(device_code))
+        return self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
@@ -141,44 +143,47 @@ class QRLogin:
         `acknowledged` is `scanned_by.tag` of the person whom the browser was shown and accepted. `op`, 128 random bits made
         per click and kept until answered, lets a lost answer be asked for again for 30 s; without it the second call is refused.
         """
-        return self.run(self.core.redeem(device_code, acknowledged=acknowledged, op=op))
+        device = self.core.read_device_code(device_code)
+        return self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     def run(self, operation: Operation[T]) -> T:
-        """Carry one operation out: one command in one round trip, but for the few that need another after it."""
+        """Run one operation, and each operation that follows from it.
+
+        TODO
+        """
+        current, listening = operation, self._listening
         try:
             while True:
-                reply = self._store.apply(operation.command)
-                self._emit(operation, reply)
-                if not (following := operation.next(reply)):
-                    return operation.finish(reply)
-                operation = following
+                step = current.resume(self._store.apply(current.command), with_event=listening)
+                if step.event and self._emitted.add(operation, step.event):
+                    self._emit(step.event)
+                if isinstance(step, Done):
+                    return step.answer
+                current = step.operation
         except RecordLost as error:
-            log.warning("login %s: %s", operation.command.login_id, error)
+            log.warning("login %s: %s", current.command.login_id, error)
             raise
         except RecordForged:
             log.error(
-                "login %s: its record fails its seal; somebody else writes to the store",
-                operation.command.login_id,
+                "login %s: its record fails its seal; another program writes to the store",
+                current.command.login_id,
             )
             raise
 
-    def _emit(self, operation: Operation[T], reply: Reply) -> None:
-        if self._on_event is None and not log.isEnabledFor(logging.INFO):
-            return
-        if not (event := operation.event(reply)):
-            return
+    @property
+    def _listening(self) -> bool:
+        return self._on_event is not None or log.isEnabledFor(logging.INFO)
+
+    def _emit(self, event: Event) -> None:
         log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except (
-                Exception
-            ):  # what happened has happened: the two people must not be told otherwise
-                log.exception(
-                    "login %s: on_event failed for %r; the login goes on",
-                    event.login_id,
-                    event.name,
-                )
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:  # the change has happened, so the call must not fail
+            log.exception(
+                "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
+            )
 
     @property
     def draining(self) -> bool:
@@ -213,25 +218,28 @@ class Watch:
     The newest watch of a login takes over, and the older raises `Superseded`. `end`, from any thread, lets the wait return.
     """
 
-    __slots__ = ("_device_code", "_ended", "_listener", "_qr")  # there are thousands
+    __slots__ = ("_device", "_ended", "_listener", "_qr")  # there are thousands
 
-    def __init__(self, qr: QRLogin, device_code: str) -> None:
-        self._qr, self._device_code, self._ended = qr, device_code, False
-        self._listener = qr._store.listen(qr.core.read_device_code(device_code).login_id)
+    def __init__(self, qr: QRLogin, device: DeviceCode) -> None:
+        self._qr, self._device, self._ended = qr, device, False
+        self._listener = qr._store.listen(device.login_id)
 
     def wait(
         self, *, after: int | State | None, timeout: float, seen: Status | None = None
     ) -> Status:
         """As `QRLogin.wait`. `seen` spares the first look: what this watch was told last."""
-        seen = seen or self._qr.status(self._device_code)
+        seen = seen or self._read()
         ends = monotonic() + wait_limit(seen, timeout)
         while (
             not (self.ended or is_news(seen, after))
             and (left := ends - monotonic()) > 0
             and self._listener.wait(left)
         ):
-            seen = self._qr.status(self._device_code)
+            seen = self._read()
         return seen
+
+    def _read(self) -> Status:
+        return self._qr.run(self._qr.core.status(self._device))
 
     @property
     def ended(self) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeVar
 
 from qrlogin import STANDARD, AsyncQRLogin, Begun, MemoryStore, Policy, QRLogin
-from qrlogin.core import Operation
+from qrlogin.codes import DeviceCode
+from qrlogin.operation import Done, Operation
 from qrlogin.step import Command, Record, Reply
 from qrlogin.table import State
 
@@ -103,6 +104,10 @@ class App:
         self.qr.scan(code, subject=who, shown_as=SHOWN[who])
         return self.tag(begun)
 
+    def device(self, begun: Begun) -> DeviceCode:
+        """The login's device_code, read."""
+        return self.qr.core.read_device_code(begun.device_code)
+
     def tag(self, begun: Begun) -> str:
         seen = self.qr.status(begun.device_code)
         assert seen.scanned_by is not None
@@ -124,6 +129,13 @@ class App:
         if state is State.CANCELLED:
             self.qr.cancel(begun.device_code)
         return begun, tag
+
+
+def answer_of(operation: Operation[T], reply: Reply) -> T:
+    """The answer of an operation of one command. Raises what the reply means."""
+    step = operation.resume(reply)
+    assert isinstance(step, Done), "another operation follows"
+    return step.answer
 
 
 def confirmed(app: App, *, ask_browser: bool = False, user_code: bool = False) -> tuple[Begun, str]:
@@ -184,6 +196,6 @@ def operations(app: App, begun: Begun, tag: str) -> Iterator[tuple[State, Operat
     yield State.SCANNED, core.deny(code, subject=ALICE)
     yield State.CONFIRMED, core.deny(code, subject=ALICE)
     for state in (State.PENDING, State.SCANNED, State.CONFIRMED):
-        yield state, core.cancel(begun.device_code)
-    yield State.CONFIRMED, core.redeem(begun.device_code, acknowledged=tag)
-    yield State.CONFIRMED, core.redeem(begun.device_code, acknowledged=tag, op=OP)
+        yield state, core.cancel(app.device(begun))
+    yield State.CONFIRMED, core.redeem(app.device(begun), acknowledged=tag)
+    yield State.CONFIRMED, core.redeem(app.device(begun), acknowledged=tag, op=OP)

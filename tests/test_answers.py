@@ -73,7 +73,7 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
     things += [app.qr.status(begun.device_code), app.qr.status(begun.device_code).scanned_by]
     things += [codes.read_device_code(begun.device_code), codes.read_scan_code(begun.scan_code)]
     things += [app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])]
-    things += [app.qr.core.redeem(begun.device_code, acknowledged=tag, op=OP)]
+    things += [app.qr.core.redeem(app.device(begun), acknowledged=tag, op=OP)]
     things += [
         app.qr.redeem(begun.device_code, acknowledged=tag, op=OP),
         *app.store.commands,
@@ -111,7 +111,7 @@ def test_i28_what_is_typed_or_fixed_is_told_by_nothing_either(
         core.begin(fixed=True, client_id="the télé in the living room", ask_browser=False)
     )
     typed = app.qr.begin(user_code=True)
-    device = core.read_device_code(fixed.device_code)
+    device = app.device(fixed)
     things: list[object] = [fixed, typed, *read(fixed.scan_code), *read(typed.user_code), device]
     things += [
         core.scan(code, subject=ALICE, shown_as="A") for code in (fixed.scan_code, typed.user_code)
@@ -124,13 +124,13 @@ def test_i28_what_is_typed_or_fixed_is_told_by_nothing_either(
     seen = app.qr.status(fixed.device_code)
     things += [
         seen,
-        core.exchange(fixed.device_code, seen.ticket),
-        core.status_or_redeem(fixed.device_code),
+        core.exchange(app.device(fixed), seen.ticket),
+        core.status_or_redeem(app.device(fixed)),
     ]
     for attempt in (
         lambda: app.qr.scan("BBBB-BBBB", subject=BOB, shown_as="B"),
         lambda: app.qr.scan(fixed.scan_code[:-1], subject=BOB, shown_as="B"),
-        lambda: app.qr.run(core.exchange(fixed.device_code, seen.ticket[:-1])),
+        lambda: app.qr.run(core.exchange(app.device(fixed), seen.ticket[:-1])),
         lambda: core.login_id_of(fixed.scan_code[:-1]),
     ):
         with pytest.raises(QRLoginError) as refusal:
@@ -169,7 +169,7 @@ def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
         codes.read_device_code(begun.device_code),
         app.qr.core,
     ]
-    holders += [codes.read_scan_code(begun.scan_code), app.qr.core.status(begun.device_code)]
+    holders += [codes.read_scan_code(begun.scan_code), app.qr.core.status(app.device(begun))]
     for holder in holders:
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):

@@ -35,7 +35,7 @@ from qrlogin import (
 )
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from qrlogin.step import Reply, Verdict, number
-from tests.application import ALICE, BOB, OP, OTHER_OP, SHOWN, App
+from tests.application import ALICE, BOB, OP, OTHER_OP, SHOWN, App, answer_of
 from tests.tables import for_each_row
 
 # 1. Every call at every point
@@ -229,7 +229,7 @@ def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(
     app.qr.confirm(begun.scan_code, subject=ALICE)
 
     def collect() -> Redeemed:
-        return app.qr.run(app.qr.core.redeem(begun.device_code, op=OP, replay_window=replay_window))
+        return app.qr.run(app.qr.core.redeem(app.device(begun), op=OP, replay_window=replay_window))
 
     app.clock.ms += (300 + redeem_window) * 1000 - 1
     assert collect().subject == ALICE
@@ -247,7 +247,7 @@ def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(
 def test_a_reply_to_another_question_is_not_believed(call: str) -> None:
     """I17: login_id alone would not tell a stale status reply from a confirm's."""
     app, begun, tag = reach("confirmed")
-    stale = app.store.apply(app.qr.core.status(begun.device_code).command)
+    stale = app.store.apply(app.qr.core.status(app.device(begun)).command)
 
     def answers(reply: Reply) -> None:
         app.store.apply = lambda command: reply  # type: ignore[method-assign]
@@ -260,15 +260,15 @@ def test_a_reply_to_another_question_is_not_believed(call: str) -> None:
 
 def test_both_echoes_count() -> None:
     app, begun, _ = reach("pending")
-    operation = app.qr.core.status(begun.device_code)
+    operation = app.qr.core.status(app.device(begun))
     reply = app.store.apply(operation.command)
-    assert operation.finish(reply).state is State.PENDING
+    assert answer_of(operation, reply).state is State.PENDING
     for stray in (
         replace(reply, login_id=codes.new_login_id()),
         replace(reply, mark=codes.new_mark()),
     ):
         with pytest.raises(Unavailable):
-            operation.finish(stray)
+            answer_of(operation, stray)
 
 
 NEWER: Mapping[str, dict[str, str]] = {
@@ -339,7 +339,7 @@ def test_the_browser_carries_how_its_login_was_begun(
     """Signed into the device_code and nowhere else: no writer of the store can turn the question off."""
     app = App()
     begun = app.qr.run(app.qr.core.begin(ask_browser=asks, fixed=fixed, client_id=client_id))
-    device = app.qr.core.read_device_code(begun.device_code)
+    device = app.device(begun)
     assert (device.login_id, device.client_id) == (begun.login_id, client_id)
     assert device.flags == ("" if asks else "c") + ("f" if fixed else "")
     assert (device.begun_at, device.redeem_by) == (app.clock.ms, app.clock.ms + 150_000)
@@ -380,11 +380,7 @@ def test_a_begin_may_have_a_redeem_window_of_its_own(window: int) -> None:
     app = App()
     begun = app.qr.run(app.qr.core.begin(redeem_window=window))
     ends = app.clock.ms + 120_000 + window * 1000
-    assert (
-        int(app.store.record(begun.login_id)["redeem_by"])
-        == app.qr.core.read_device_code(begun.device_code).redeem_by
-        == ends
-    )
+    assert int(app.store.record(begun.login_id)["redeem_by"]) == app.device(begun).redeem_by == ends
     keep = app.store.commands[0].ttl_ms
     assert keep is not None
     assert keep > 120_000 + window * 1000 + STANDARD.replay_window * 1000

@@ -342,11 +342,11 @@ def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -
 def chains(app: App, begun: Begun, ticket: str) -> Iterator[Operation[Any]]:
     core = app.qr.core
     yield core.begin(user_code=True)
-    yield core.status(begun.device_code)
+    yield core.status(app.device(begun))
     yield guess(app, ALICE, begun.user_code)
     yield guess(app, ALICE)
-    yield core.exchange(begun.device_code, ticket)
-    yield core.status_or_redeem(begun.device_code)
+    yield core.exchange(app.device(begun), ticket)
+    yield core.status_or_redeem(app.device(begun))
 
 
 class Stray(App):
@@ -390,7 +390,7 @@ def test_no_link_of_a_chain_believes_a_reply_to_another_question(
         assert app.asked < stray
 
 
-def test_next_itself_checks_the_echo() -> None:
+def test_resume_itself_checks_the_echo() -> None:
     app = App(policy=TYPING)
     begun, ticket = confirmed(app, user_code=True)
     for operation in chains(app, begun, ticket):
@@ -399,6 +399,5 @@ def test_next_itself_checks_the_echo() -> None:
             replace(reply, login_id=codes.new_login_id()),
             replace(reply, mark=codes.new_mark()),
         ):
-            for ask in (operation.next, operation.finish):
-                with pytest.raises(Unavailable, match="another question"):
-                    ask(stray)
+            with pytest.raises(Unavailable, match="another question"):
+                operation.resume(stray)

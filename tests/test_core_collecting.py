@@ -15,7 +15,7 @@ def test_the_flag_decides_which_row_redeems() -> None:
     for asks, row in ((True, "redeem"), (False, "collect")):
         app = App()
         begun = app.qr.begin(ask_browser=asks)
-        command = app.qr.core.redeem(begun.device_code, acknowledged="x" * 43, op=OP).command
+        command = app.qr.core.redeem(app.device(begun), acknowledged="x" * 43, op=OP).command
         assert command.row is TABLE[row]
         assert command.deadline_ms == app.clock.ms + 150_000, "the signed end travels with it"
         assert set(command.values) == {*command.row.proves, "redeem_mark"}
@@ -87,7 +87,7 @@ def test_a_fast_poller_hears_of_the_end_at_once(end: str) -> None:
     app, begun = collecting()
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert [poll(app, begun), poll(app, begun)] == ["WrongState", 10]
-    device = app.qr.core.read_device_code(begun.device_code)
+    device = app.device(begun)
     if end == "Denied":
         app.qr.deny(begun.scan_code, subject=ALICE)
     elif end == "Cancelled":
@@ -108,7 +108,7 @@ def test_the_same_poll_sent_again_is_not_a_second_one() -> None:
     """A resend after a lost reply has the mark of the first: it is neither slowed nor counted."""
     app, begun = collecting()
     for _ in range(2):
-        operation = app.qr.core.redeem(begun.device_code)
+        operation = app.qr.core.redeem(app.device(begun))
         first = app.store.apply(operation.command)
         again = app.store.apply(operation.command)
         assert again.record == first.record

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,10 @@ from qrlogin import (
 )
 from qrlogin.codes import Codes
 from qrlogin.keys import Key
+from qrlogin.operation import Operation
 from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Record
-from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App
+from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App, answer_of
 from tests.tables import for_each_row
 
 #: Fields that say who and what; the others say when, and where the login stands.
@@ -274,11 +276,11 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
     def redeem() -> Redeemed:
         return app.qr.run(
             app.qr.core.redeem(
-                begun.device_code, acknowledged=tag, op=OP, replay_window=replay_window
+                app.device(begun), acknowledged=tag, op=OP, replay_window=replay_window
             )
         )
 
-    ends = app.qr.core.read_device_code(begun.device_code).redeem_by
+    ends = app.device(begun).redeem_by
     window = (replay_window or app.policy.replay_window) * 1000
     app.clock.ms = ends - 1
     assert not redeem().replayed
@@ -292,7 +294,7 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
     for late in (0, 364 * 86_400_000):
         app.clock.ms = ends + window + late
         app.store.apply(
-            app.qr.core.status(begun.device_code).command
+            app.qr.core.status(app.device(begun)).command
         )  # what the store drops, the writer puts back
         for record in (redeemed, confirmed):
             app.store.forge(begun.login_id, {**record, **times})
@@ -474,12 +476,12 @@ def test_no_splice_of_genuine_records_is_redeemed(
             **{name: cut[source][name] for name, source in zip(spliced, chosen, strict=True)},
         }
         operation = app.qr.core.redeem(
-            victim.begun.device_code, acknowledged=record["scanner_seal"], op=OP
+            app.device(victim.begun), acknowledged=record["scanner_seal"], op=OP
         )
         app.store.forge(victim.begun.login_id, record)
         tried += 1
         try:
-            redeemed: Redeemed = operation.finish(app.store.apply(operation.command))
+            redeemed: Redeemed = answer_of(operation, app.store.apply(operation.command))
         except LoginError:
             continue
         who = (redeemed.subject, redeemed.shown_as)
@@ -516,13 +518,16 @@ def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: No
                 name: cut_from[source][name] for name, source in zip(spliced, chosen, strict=True)
             }
             tried += 1
-            for operation in (
-                app.qr.core.status(victim.begun.device_code),
+            operations: tuple[Operation[Any], ...] = (
+                app.qr.core.status(app.device(victim.begun)),
                 app.qr.core.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]),
-            ):
+            )
+            for operation in operations:
                 app.store.forge(victim.begun.login_id, dict(record))
                 try:
-                    answer: Status | Scanned = operation.finish(app.store.apply(operation.command))
+                    answer: Status | Scanned = answer_of(
+                        operation, app.store.apply(operation.command)
+                    )
                 except LoginError:
                     continue
                 if isinstance(answer, Scanned):
@@ -593,7 +598,9 @@ def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
         met=met,
         approval=seals.approval_seal(key, login_id, genuine["claim"], ALICE, met, ""),
     )
-    redeem = victim.app.qr.core.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
+    redeem = victim.app.qr.core.redeem(
+        victim.app.device(victim.begun), acknowledged=victim.tag, op=OP
+    )
     if released:
         assert victim.app.qr.run(redeem).subject == ALICE
     else:

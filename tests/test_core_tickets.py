@@ -59,16 +59,16 @@ def test_a_ticket_is_told_once_confirmed_and_where_nobody_is_asked(asks: bool) -
 def test_the_right_ticket_redeems_and_once_more_to_its_own_browser(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
-    first = run(app, app.qr.core.exchange(begun.device_code, ticket))
+    first = run(app, app.qr.core.exchange(app.device(begun), ticket))
     assert (first.subject, first.shown_as, first.replayed) == (ALICE, SHOWN[ALICE], False)
     assert events(app) == ["status", "collect"]
     app.clock.ms += 29_999
-    assert run(app, app.qr.core.exchange(begun.device_code, ticket)) == replace(
+    assert run(app, app.qr.core.exchange(app.device(begun), ticket)) == replace(
         first, replayed=True
     )
     app.clock.ms += 1
     with pytest.raises(AlreadyRedeemed):
-        run(app, app.qr.core.exchange(begun.device_code, ticket))
+        run(app, app.qr.core.exchange(app.device(begun), ticket))
 
 
 def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
@@ -92,27 +92,25 @@ def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
     for each in (*wrong, "\ud800" * 32, "\udcff", ticket[::-1]):
         events(app)
         with pytest.raises(NotYours):
-            run(app, app.qr.core.exchange(begun.device_code, each))
+            run(app, app.qr.core.exchange(app.device(begun), each))
         assert events(app) == ["status"]
         with pytest.raises(NotYours):
-            run(app, app.qr.core.exchange(other.device_code, ticket))
+            run(app, app.qr.core.exchange(app.device(other), ticket))
     assert app.store.record(begun.login_id) == before
-    assert run(app, app.qr.core.exchange(begun.device_code, ticket)).subject == ALICE
+    assert run(app, app.qr.core.exchange(app.device(begun), ticket)).subject == ALICE
 
 
 def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
     core = app.qr.core
-    forged = core._codes.device_code(
-        replace(core.read_device_code(begun.device_code), secret="A" * 43)
-    )
+    forged = core._codes.device_code(replace(app.device(begun), secret="A" * 43))
     with pytest.raises(NotYours):
-        run(app, core.exchange(forged, ticket))
+        run(app, core.exchange(core.read_device_code(forged), ticket))
     for text in (begun.login_id, begun.scan_code, begun.device_code[:-1], ""):
         with pytest.raises(InvalidCode):
-            core.exchange(text, ticket)
-    assert run(app, core.exchange(begun.device_code, ticket)).subject == ALICE
+            core.read_device_code(text)
+    assert run(app, core.exchange(app.device(begun), ticket)).subject == ALICE
 
 
 @for_each_row(
@@ -129,7 +127,7 @@ def test_a_ticket_of_what_has_ended_says_how(
         app.store.forge(begun.login_id, None)
     app.clock.ms += {"expire": 150_000, "later": 150_000}.get(end, 0)
     with pytest.raises(told) as refusal:
-        run(app, app.qr.core.exchange(begun.device_code, ticket))
+        run(app, app.qr.core.exchange(app.device(begun), ticket))
     assert type(refusal.value) is told
 
 
@@ -141,11 +139,9 @@ def test_a_ticket_that_nobody_was_given_redeems_nothing_where_the_browser_is_ask
     begun, ticket = confirmed(app, ask_browser=True)
     assert ticket == ""
     core = app.qr.core
-    computed = seals.ticket(
-        core.read_device_code(begun.device_code).key, begun.login_id, app.tag(begun)
-    )
+    computed = seals.ticket(app.device(begun).key, begun.login_id, app.tag(begun))
     with pytest.raises(ScannerChanged):
-        run(app, core.exchange(begun.device_code, computed))
+        run(app, core.exchange(app.device(begun), computed))
     assert app.qr.status(begun.device_code).state is State.CONFIRMED
 
 
@@ -174,9 +170,9 @@ def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any])
             with pytest.raises(RecordForged):
                 run(
                     app,
-                    core.exchange(begun.device_code, ticket)
+                    core.exchange(app.device(begun), ticket)
                     if call == "exchange"
-                    else getattr(core, call)(begun.device_code),
+                    else getattr(core, call)(app.device(begun)),
                 )
 
 
@@ -190,7 +186,7 @@ def test_a_poll_tells_until_it_redeems(run: Run[Any]) -> None:
 
     def poll() -> Status | Redeemed:
         events(app)
-        answer: Status | Redeemed = run(app, app.qr.core.status_or_redeem(begun.device_code))
+        answer: Status | Redeemed = run(app, app.qr.core.status_or_redeem(app.device(begun)))
         return answer
 
     for _ in range(3):  # as often as it likes: a look is not paced
@@ -229,7 +225,7 @@ def test_a_poll_after_the_end_tells_the_end(run: Run[Any]) -> None:
             app.qr.deny(begun.scan_code, subject=ALICE)
         app.clock.ms += 150_000 if state is State.EXPIRED else 0
         events(app)
-        assert run(app, app.qr.core.status_or_redeem(begun.device_code)).state is state
+        assert run(app, app.qr.core.status_or_redeem(app.device(begun))).state is state
         assert events(app) == ["status"]
 
 
@@ -238,4 +234,4 @@ def test_another_click_of_the_same_browser_is_not_told_again(run: Run[Any]) -> N
     begun, _ = confirmed(app)
     app.qr.redeem(begun.device_code, op=OP)
     with pytest.raises(AlreadyRedeemed):
-        run(app, app.qr.core.status_or_redeem(begun.device_code))
+        run(app, app.qr.core.status_or_redeem(app.device(begun)))

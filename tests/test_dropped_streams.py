@@ -28,7 +28,8 @@ def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
     qr, lookout = QRLogin(store, secret_keys=[KEY], verification_uri=URI), DisconnectMonitor()
 
     def stream() -> Iterator[None]:
-        with Watch(qr, qr.begin().device_code) as watch, lookout.watching(watch.end, lambda: False):
+        device = qr.core.read_device_code(qr.begin().device_code)
+        with Watch(qr, device) as watch, lookout.watching(watch.end, lambda: False):
             yield
 
     lines = set[tuple[str, int]]()
@@ -47,12 +48,12 @@ def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
         return trace
 
     def wait() -> None:
-        code = qr.begin().device_code
+        device = qr.core.read_device_code(qr.begin().device_code)
         sys.settrace(trace)
         with (
-            Watch(qr, code) as older,
+            Watch(qr, device) as older,
             lookout.watching(older.end, lambda: False),
-            Watch(qr, code) as newer,
+            Watch(qr, device) as newer,
         ):
             store._listeners.notify(newer.wait(after=None, timeout=0).login_id)
             store._listeners.notify_all()

@@ -68,11 +68,11 @@ def test_every_name_logs_its_person_in(name: Any, shown: str, run: Run[Any]) -> 
     app = App()
     begun = app.begin()
     run(app, app.qr.core.scan(begun.scan_code, subject=ALICE, shown_as=name))
-    seen = run(app, app.qr.core.status(begun.device_code)).scanned_by
+    seen = run(app, app.qr.core.status(app.device(begun))).scanned_by
     assert seen.shown_as == shown
     assert len(shown.encode()) <= SHOWN_AS_BYTES
     run(app, app.qr.core.confirm(begun.scan_code, subject=ALICE))
-    assert run(app, app.qr.core.redeem(begun.device_code, acknowledged=seen.tag)).shown_as == shown
+    assert run(app, app.qr.core.redeem(app.device(begun), acknowledged=seen.tag)).shown_as == shown
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_a_login_that_is_not_in_the_memory_it_should_be_in_is_named_in_the_log(
     one, other = App(), App()  # two processes with a memory each
     begun = one.begin()
     with pytest.raises(RecordLost):
-        run(other, other.qr.core.status(begun.device_code))
+        run(other, other.qr.core.status(other.qr.core.read_device_code(begun.device_code)))
     (record,) = caplog.records
     assert (record.levelname, record.name) == ("WARNING", "qrlogin")
     assert f"login {begun.login_id}: the store has lost its record" in record.getMessage()
@@ -159,5 +159,8 @@ def test_a_login_that_is_not_in_the_memory_it_should_be_in_is_named_in_the_log(
     assert len(caplog.records) == 3
     caplog.clear()
     other.clock.ms += 150_000
-    assert run(other, other.qr.core.status(begun.device_code)).state is State.EXPIRED
+    assert (
+        run(other, other.qr.core.status(other.qr.core.read_device_code(begun.device_code))).state
+        is State.EXPIRED
+    )
     assert not caplog.records

@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
 from qrlogin.arguments import ShownAs
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Operation
 from qrlogin.errors import QRLoginError
 from qrlogin.table import State
@@ -31,7 +32,7 @@ class Person:
 class HeldStatus:
     """A status that is held until there is news; the arguments of `QRLogin.wait`."""
 
-    device_code: str = field(repr=False)
+    device: DeviceCode = field(repr=False)
     after: int | State | None
     timeout: float
     crowded: Callable[

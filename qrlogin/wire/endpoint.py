@@ -97,10 +97,10 @@ class Endpoint:
 
     def _wait(self, request: Request, asked: Exchange[Status], wait: HeldStatus) -> Response:
         if self._qr.draining or not self._slots.acquire():
-            return _crowded(asked, wait, self._qr.status(wait.device_code))
+            return _crowded(asked, wait, self._qr.run(self._qr.core.status(wait.device)))
         try:
             with (
-                Watch(self._qr, wait.device_code) as watch,
+                Watch(self._qr, wait.device) as watch,
                 self._disconnects.watching(watch.end, request.is_disconnected),
             ):
                 seen = watch.wait(after=wait.after, timeout=wait.timeout)
@@ -110,7 +110,7 @@ class Endpoint:
             self._slots.release()
 
     def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
-        if stream.has_nothing_to_send(self._qr.status(stream.device_code)):
+        if stream.has_nothing_to_send(self._qr.run(self._qr.core.status(stream.device))):
             return stream.nothing
         events = self._events(request, asked, stream)
         next(events)
@@ -135,7 +135,7 @@ class Endpoint:
         try:
             yield StreamItem(ItemKind.OPEN)
             with (
-                Watch(self._qr, stream.device_code) as watch,
+                Watch(self._qr, stream.device) as watch,
                 self._disconnects.watching(watch.end, request.is_disconnected),
             ):
                 seen = watch.wait(after=None, timeout=0)
@@ -202,10 +202,8 @@ class AsyncEndpoint:
 
     async def _wait(self, request: Request, asked: Exchange[Status], wait: HeldStatus) -> Response:
         if self._qr.draining or not self._slots.acquire():
-            return _crowded(asked, wait, await self._qr.status(wait.device_code))
-        waiting = asyncio.ensure_future(
-            self._qr.wait(wait.device_code, after=wait.after, timeout=wait.timeout)
-        )
+            return _crowded(asked, wait, await self._qr.run(self._qr.core.status(wait.device)))
+        waiting = asyncio.ensure_future(self._held(wait))
         racing: list[asyncio.Future[Any]] = [waiting]
         if (
             request.wait_disconnect is not None
@@ -220,8 +218,12 @@ class AsyncEndpoint:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
 
+    async def _held(self, wait: HeldStatus) -> Status:
+        async with AsyncWatch(self._qr, wait.device) as watch:
+            return await watch.wait(after=wait.after, timeout=wait.timeout)
+
     async def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
-        if stream.has_nothing_to_send(await self._qr.status(stream.device_code)):
+        if stream.has_nothing_to_send(await self._qr.run(self._qr.core.status(stream.device))):
             return stream.nothing
         events = self._events(request, asked, stream)
         await anext(events)
@@ -253,7 +255,7 @@ class AsyncEndpoint:
         leaving = asyncio.ensure_future(wait_disconnect()) if wait_disconnect is not None else None
         try:
             yield StreamItem(ItemKind.OPEN)
-            async with AsyncWatch(self._qr, stream.device_code) as watch:
+            async with AsyncWatch(self._qr, stream.device) as watch:
                 if leaving is not None:
                     leaving.add_done_callback(lambda _: watch.end())
                 seen = await watch.wait(after=None, timeout=0)
@@ -287,7 +289,7 @@ class AsyncEndpoint:
         request = Request.from_websocket(scope, path)
         try:
             asked, stream = self._open_socket(request)
-            seen = await self._qr.status(stream.device_code)
+            seen = await self._qr.run(self._qr.core.status(stream.device))
         except _REFUSALS as error:
             if "websocket.http.response" in scope.get("extensions", {}):
                 await self.dialect.refuse(request, error).to_asgi(send, "websocket.http.response")

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Final, Self
 
 from qrlogin.answers import Status
+from qrlogin.codes import DeviceCode
 from qrlogin.errors import Misconfigured, Superseded
 from qrlogin.table import TERMINAL, State
 from qrlogin.wire.message import Response
@@ -69,7 +70,7 @@ class Cursor:
 class Stream:
     """A status that is told whenever there is news, until the login is over."""
 
-    device_code: str = field(repr=False)
+    device: DeviceCode = field(repr=False)
     cursor: Cursor
     opened: Response  # without its events
     nothing: Response  # when all has been told

@@ -226,7 +226,7 @@ def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_o
     qr, other = blocking(), blocking()
     drain_on_signals(qr)
     drain_on_signals(other)
-    watch: Any = Watch(qr, qr.begin().device_code)
+    watch: Any = Watch(qr, qr.core.read_device_code(qr.begin().device_code))
     with (
         watch,
         watch._listener._flag._cond,

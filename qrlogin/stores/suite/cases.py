@@ -14,7 +14,8 @@ import pytest
 from qrlogin.codes import new_login_id, new_mark
 from qrlogin.step import Command, Record, number, step
 from qrlogin.stores.suite.world import World
-from qrlogin.table import ABSENT, GUESSED_RIGHT, TABLE, Count, Row, State, guess
+from qrlogin.table import ABSENT, TABLE, Count, Row, State
+from qrlogin.typed_codes import GUESSED_RIGHT, guess
 
 #: A row that the table does not have: a store must be able to count a login out before it is asked to.
 COUNTS: Final = Row(

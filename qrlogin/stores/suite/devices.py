@@ -24,7 +24,8 @@ from qrlogin.errors import (
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.stores.suite.stories import LIFE_MS, REPLAY_MS, SECOND, wait_until_gone
 from qrlogin.stores.suite.world import World, new_op
-from qrlogin.table import GUESSED_RIGHT, State, guess
+from qrlogin.table import State
+from qrlogin.typed_codes import GUESSED_RIGHT, guess
 
 BUDGET: Final = 3
 SHORT_MS, LONG_MS = 200, 3600 * SECOND
@@ -151,7 +152,8 @@ class Devices:
     def test_of_simultaneous_polls_exactly_one_collects(self, world: World) -> None:
         for _ in range(ROUNDS):
             begun = self._confirmed(world)
-            told = world.at_once([world.core.redeem(begun.device_code) for _ in range(CALLERS)])
+            device = world.core.read_device_code(begun.device_code)
+            told = world.at_once([world.core.redeem(device) for _ in range(CALLERS)])
             assert sum(isinstance(one, AlreadyRedeemed) for one in told) == CALLERS - 1
 
     def test_a_collection_is_repeated_to_its_own_op_only(self, world: World) -> None:

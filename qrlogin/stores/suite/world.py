@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.clock import now_ms
 from qrlogin.codes import new_secret
-from qrlogin.core import Operation
 from qrlogin.keys import new_key
+from qrlogin.operation import Done, Operation
 from qrlogin.policy import STANDARD
 from qrlogin.step import Command, Reply
 from qrlogin.stores.suite.colours import LIMIT, PATIENCE, Colour
@@ -39,17 +39,18 @@ class Login:
     def __init__(self, world: "World", begun: Begun) -> None:
         self._world, self._core, self.begun = world, world.core, begun
         self.scan_code = begun.scan_code
+        self._device = world.core.read_device_code(begun.device_code)
 
     # What its two people may do
 
     def status(self) -> Operation[Status]:
-        return self._core.status(self.begun.device_code)
+        return self._core.status(self._device)
 
     def cancel(self) -> Operation[Status]:
-        return self._core.cancel(self.begun.device_code)
+        return self._core.cancel(self._device)
 
     def redeem(self, tag: str, op: str | None = None) -> Operation[Redeemed]:
-        return self._core.redeem(self.begun.device_code, acknowledged=tag, op=op)
+        return self._core.redeem(self._device, acknowledged=tag, op=op)
 
     def scan(self, who: str, phone: str = "") -> Operation[Scanned]:
         return self._core.scan(self.scan_code, subject=who, shown_as=who, phone=phone)
@@ -90,6 +91,13 @@ class Login:
 def new_op() -> str:
     """What a browser's page makes for each click on "continue"."""
     return new_secret()
+
+
+def answer_of(operation: Operation[T], reply: Reply) -> T:
+    """The answer of an operation of one command. Raises what the reply means."""
+    step = operation.resume(reply)
+    assert isinstance(step, Done), "another operation follows"
+    return step.answer
 
 
 class World:

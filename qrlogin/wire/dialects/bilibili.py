@@ -101,7 +101,8 @@ class Bilibili(PublicIdDialect):
             cookies = [self.cookie(name, text, self.lifetime) for name, text in _SESSION.items()]
             return replace(logged_in, cookies=tuple(cookies))
 
-        return self.status_or_redeem(request, query_parameter(request, "qrcode_key"), answer)
+        device = self.device_code(request, query_parameter(request, "qrcode_key"))
+        return self.status_or_redeem(device, answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path != _SCAN else None

@@ -105,13 +105,13 @@ class JD(PublicIdDialect):
                 return self._jsonp(request, f'"code" : {_STATES.confirmed[0]}, {ticket}')
             return self._status_jsonp(request, _STATES.of(seen))
 
-        return self.status(request, code, answer)
+        return self.status(self.device_code(request, code), answer)
 
     def _validate(self, request: Request, _: str) -> Exchange[Redeemed]:
         sent = query_parameter(request, "t")
-        code, ticket = sent[:_PUBLIC_ID_LENGTH], sent[_PUBLIC_ID_LENGTH:]
+        device = self.device_code(request, sent[:_PUBLIC_ID_LENGTH])
         logged_in = self.json({"returnCode": 0, "url": self.landing_url})
-        return self.exchange(request, code, ticket, lambda _: logged_in)
+        return self.exchange(device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error)

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.browser import MODULES, module
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import (
     BadArgument,
@@ -176,11 +177,11 @@ class Native:
         query = STATUS.read_query(request)
         after, seconds = query.get("after"), int(query.get("wait", "0"))
 
-        device_code = self._device_code(request, login_id)
+        device = self._device_code(request, login_id)
         if seconds == 0:
-            return Exchange(self._core.status(device_code), _status_json)
+            return Exchange(self._core.status(device), _status_json)
         held = HeldStatus(
-            device_code,
+            device,
             after=None if after is None else int(after),
             timeout=seconds,
             crowded=lambda seen: _status_json(seen, ("retry_after", _RETRY_CROWDED)),
@@ -248,11 +249,9 @@ class Native:
 
     def _redeem(self, request: Request, login_id: str) -> Exchange[Redeemed]:
         body = REDEEM.read_json(request)
-        device_code = self._device_code(request, login_id)
+        device = self._device_code(request, login_id)
         try:
-            operation = self._core.redeem(
-                device_code, acknowledged=body["acknowledged"], op=body["op"]
-            )
+            operation = self._core.redeem(device, acknowledged=body["acknowledged"], op=body["op"])
         except BadArgument as error:
             raise BadRequest(str(error)) from None
 
@@ -262,7 +261,7 @@ class Native:
 
         return Exchange(operation, answer)
 
-    def _device_code(self, request: Request, login_id: str) -> str:
+    def _device_code(self, request: Request, login_id: str) -> DeviceCode:
         """The caller's device_code for this login. Raises `NotYours` before the store is read."""
         sent = bearer(request)
         code = (
@@ -272,7 +271,7 @@ class Native:
             raise NotYours("this browser did not begin the login that it asks for")
         if device.client_id:
             raise NotYours("this login was begun in another dialect, by other rules")
-        return code
+        return device
 
     # Requests of the phone
 

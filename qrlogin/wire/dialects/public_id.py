@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
 from qrlogin.policy import check_lifetime
@@ -135,42 +136,34 @@ class PublicIdDialect(BrowserOnly):
         )
         return Exchange(operation, answered)
 
-    def status(
-        self, request: Request, code: str, answer: Callable[[Status], Response]
-    ) -> Exchange[Status]:
-        """Read the status of the login with this public id. It is answered at once."""
-        return Exchange(self._core.status(self.device_code(request, code)), answer)
+    def status(self, device: DeviceCode, answer: Callable[[Status], Response]) -> Exchange[Status]:
+        """Read the status of the login. It is answered at once."""
+        return Exchange(self._core.status(device), answer)
 
     def held_status(
         self,
-        request: Request,
-        code: str,
+        device: DeviceCode,
         last_seen: int | State | None,
         seconds: float,
         answer: Callable[[Status], Response],
     ) -> Exchange[Status]:
         """Read the status of the login once it differs from what the client saw last.
 
-        :param request: with the cookie of the browser that began the login
-        :param code: the public id
+        :param device: from `device_code()`
         :param last_seen: the version or state that this client saw last; None: pending
         :param seconds: after so many seconds the status is answered even if it is the same
         :param answer: spells the status
         """
         crowded = replace(Response(503), headers=(*_HEADERS, _RETRY_CROWDED))  # so clients pause
-        return Exchange(
-            HeldStatus(self.device_code(request, code), last_seen, seconds, lambda _: crowded),
-            answer,
-        )
+        return Exchange(HeldStatus(device, last_seen, seconds, lambda _: crowded), answer)
 
     def exchange(
-        self, request: Request, code: str, ticket: str, answer: Callable[[Redeemed], Response]
+        self, device: DeviceCode, ticket: str, answer: Callable[[Redeemed], Response]
     ) -> Exchange[Redeemed]:
         """Redeem the login with the ticket that its confirmed status carried, and set `redeemed` on
         the response.
 
-        :param request: with the cookie of the browser that began the login
-        :param code: the public id
+        :param device: from `device_code()`
         :param ticket: `Status.ticket`, which the client brings back
         :param answer: spells the success
         """
@@ -178,10 +171,10 @@ class PublicIdDialect(BrowserOnly):
         def answered(redeemed: Redeemed) -> Response:
             return replace(answer(redeemed), redeemed=redeemed)
 
-        return Exchange(self._core.exchange(self.device_code(request, code), ticket), answered)
+        return Exchange(self._core.exchange(device, ticket), answered)
 
     def status_or_redeem(
-        self, request: Request, code: str, answer: Callable[[Status | Redeemed], Response]
+        self, device: DeviceCode, answer: Callable[[Status | Redeemed], Response]
     ) -> Exchange[Status | Redeemed]:
         """Read the status, and redeem the login if it is confirmed: for clients that the poll
         itself logs in. `answer` is given a `Redeemed` then, and `redeemed` is set on the response.
@@ -190,26 +183,26 @@ class PublicIdDialect(BrowserOnly):
         def answered(seen: Status | Redeemed) -> Response:
             return replace(answer(seen), redeemed=seen if isinstance(seen, Redeemed) else None)
 
-        return Exchange(self._core.status_or_redeem(self.device_code(request, code)), answered)
+        return Exchange(self._core.status_or_redeem(device), answered)
 
-    def device_code(self, request: Request, code: str) -> str:
-        """This browser's device_code for the login with this public id. Raises `UnknownLogin` or
-        `NotYours` before the store is read.
+    def device_code(self, request: Request, code: str) -> DeviceCode:
+        """This browser's device_code for the login with this public id, for the methods above.
+
+        Raises `UnknownLogin` or `NotYours` before the store is read.
         """
         login_id = self._core.login_id_of(code)
         return self.require_owner(self._cookies.find(request, login_id), login_id.__eq__)
 
-    def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> str:
-        """`device_code`, if `fits` accepts its login_id and the login was begun in this dialect.
+    def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> DeviceCode:
+        """`device_code`, read, if `fits` accepts its login_id and this dialect began the login.
         Raises `NotYours`.
         """
-        if device_code is None or not fits(
-            (device := self._core.read_device_code(device_code)).login_id
-        ):
+        device = None if device_code is None else self._core.read_device_code(device_code)
+        if device is None or not fits(device.login_id):
             raise NotYours("this browser did not begin the login that it asks for")
         if not device.client_id.startswith(client_id_for(self)):
             raise NotYours("this login was begun in another dialect, by other rules")
-        return device_code
+        return device
 
     def picture(self, code: str, text: str) -> Response:
         """The QR code that contains `text`. Checks that `code` is a public id of this site, and

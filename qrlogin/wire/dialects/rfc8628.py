@@ -313,10 +313,10 @@ class Rfc8628(BrowserOnly):
             raise _UnsupportedGrantType
         if "grant_type" not in form or "device_code" not in form:
             raise BadRequest("the parameters grant_type and device_code must both be there")
-        code = form["device_code"]
-        if self._core.read_device_code(code).client_id != client_id_for(self, client.client_id):
+        device = self._core.read_device_code(form["device_code"])
+        if device.client_id != client_id_for(self, client.client_id):
             raise NotYours("another client began this login")
-        operation = self._core.redeem(code, op=_POLL, replay_window=self._window)
+        operation = self._core.redeem(device, op=_POLL, replay_window=self._window)
         return Exchange(
             operation, lambda redeemed: replace(_json({}), redeemed=redeemed, tokens_wanted=True)
         )

@@ -145,15 +145,15 @@ class Taobao(PublicIdDialect):
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         self._callback(request)
         code, target = query_parameter(request, "lgToken"), self._target(request)
+        device = self.device_code(request, code)
 
         def answer(seen: Status) -> Response:
             if not seen.ticket:
                 return self._status_json(request, _STATES.of(seen))
-            began = self._core.read_device_code(self.device_code(request, code)).begun_at
             # The same at every poll. Clients look for uid and token in this order, and append
             # parameters of their own.
             url = (
-                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={began}"
+                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={device.begun_at}"
                 "&asker=qrcodelogin&ask_version=1.0.0"
                 f"&defaulturl={quote(target, safe='')}&webpas={code}"
             )
@@ -161,7 +161,7 @@ class Taobao(PublicIdDialect):
                 request, {"code": _STATES.confirmed[0], "success": True, "url": url}
             )
 
-        return self.status(request, code, answer)
+        return self.status(device, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
         code, ticket, target = (
@@ -169,7 +169,9 @@ class Taobao(PublicIdDialect):
             query_parameter(request, "token"),
             self._target(request),
         )
-        return self.exchange(request, code, ticket, lambda _: self.redirect(target))
+        return self.exchange(
+            self.device_code(request, code), ticket, lambda _: self.redirect(target)
+        )
 
     def _target(self, request: Request) -> str:
         """Where the browser goes when it is logged in: `defaulturl` if it is a plain path of this

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.codes import DeviceCode
 from qrlogin.errors import QRLoginError, Unavailable
 from qrlogin.wire.cookies import digest
 from qrlogin.wire.dialect import Exchange
@@ -121,11 +122,10 @@ class TaobaoNewLogin(PublicIdDialect):
                 return self._status_json(_STATES.of(seen))
             return self.json(logged_in(_BIZ_EXT))
 
-        return self.status_or_redeem(
-            request, required_value(_POLL.read_form(request), "ck"), answer
-        )
+        device = self.device_code(request, required_value(_POLL.read_form(request), "ck"))
+        return self.status_or_redeem(device, answer)
 
-    def device_code(self, request: Request, code: str) -> str:
+    def device_code(self, request: Request, code: str) -> DeviceCode:
         return self.require_owner(
             self._cookies.find_by_digest(request, code), lambda login_id: digest(login_id) == code
         )

@@ -155,7 +155,7 @@ class WeChat(PublicIdDialect):
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         parameters = read_some(request.query, ("uuid", "loginicon"))
         uuid = required_value(parameters, "uuid")
-        device = self._core.read_device_code(self.device_code(request, uuid))
+        device = self.device_code(request, uuid)
         last_seen = self._cookies.cursor(request, device.login_id)
 
         def answer(seen: Status) -> Response:
@@ -180,12 +180,12 @@ class WeChat(PublicIdDialect):
             )
             return replace(self.script(f"window.code={code};{more}"), cookies=cursor)
 
-        return self.held_status(request, uuid, last_seen, self._hold, answer)
+        return self.held_status(device, last_seen, self._hold, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
         parameters = read_some(request.query, ("ticket", "uuid", "fun"))
         ticket = required_value(parameters, "ticket").removesuffix(_TICKET_SUFFIX)
-        uuid = required_value(parameters, "uuid")
+        device = self.device_code(request, required_value(parameters, "uuid"))
 
         def answer(redeemed: Redeemed) -> Response:
             drawn = hashlib.sha256(f"wechat {redeemed.login_id}".encode()).digest()
@@ -204,7 +204,7 @@ class WeChat(PublicIdDialect):
                 return logged_in
             return replace(logged_in.with_headers(("Location", self.landing_url)), status=301)
 
-        return self.exchange(request, uuid, ticket, answer)
+        return self.exchange(device, ticket, answer)
 
     def _log_out(self, request: Request, _: str) -> Response:
         # The request ends a session and carries no ticket, so only this origin may send it.

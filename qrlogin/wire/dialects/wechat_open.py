@@ -251,18 +251,19 @@ class WeChatOpen(PublicIdDialect):
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         query = read_some(request.query, ("uuid", "last", "f"))
         uuid, last = required_value(query, "uuid"), query.get("last", "")
+        device = self.device_code(request, uuid)
 
         def answer(seen: Status) -> Response:
             word = _STATES.of(seen)
             word = _REPLACED.get((last, word), word)
             return self._status_answer(request, word, uuid + seen.ticket if seen.ticket else "")
 
-        return self.held_status(request, uuid, _LAST_SEEN.get(last), self._hold, answer)
+        return self.held_status(device, _LAST_SEEN.get(last), self._hold, answer)
 
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
         uuid, ticket = _split(query_parameter(request, "code"))
         redirect = self.redirect(self.landing_url).with_headers(_NO_REFERRER)
-        return self.exchange(request, uuid, ticket, lambda _: redirect)
+        return self.exchange(self.device_code(request, uuid), ticket, lambda _: redirect)
 
     def _token(self, request: Request, _: str) -> Exchange[Redeemed] | Response:
         query = read_some(request.query, ("appid", "secret", "code", "grant_type"))
@@ -271,13 +272,11 @@ class WeChatOpen(PublicIdDialect):
         if self._clients(query.get("appid", ""), query.get("secret", "")) is not True:
             return self._failure(40125, "invalid appsecret")
         uuid, ticket = _split(required_value(query, "code"))
-        if self._core.read_device_code(self.device_code(request, uuid)).client_id != client_id_for(
-            self, query.get("appid", "")
-        ):
+        device = self.device_code(request, uuid)
+        if device.client_id != client_id_for(self, query.get("appid", "")):
             raise NotYours("another application began this login")
         return self.exchange(
-            request,
-            uuid,
+            device,
             ticket,
             lambda _: replace(self.json({}), tokens_wanted=True),
         )

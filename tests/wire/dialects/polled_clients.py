@@ -211,7 +211,9 @@ class Client:
 
     def facts(self) -> dict[str, object]:
         """What stands for {…} in `words`."""
-        seen = self.house.run(self.house.core.status(self.device_code))
+        seen = self.house.run(
+            self.house.core.status(self.house.core.read_device_code(self.device_code))
+        )
         return {"code": self.code, "login_id": seen.login_id, "ticket": seen.ticket, "began": NOON}
 
     def ticket(self, ticket: str) -> str:
@@ -402,7 +404,9 @@ def reach(client: Client, history: str) -> None:
             case "wait":
                 client.house.clock.advance(int(more))
             case "cancel":
-                client.house.run(client.house.core.cancel(client.device_code))
+                client.house.run(
+                    client.house.core.cancel(client.house.core.read_device_code(client.device_code))
+                )
             case "collect":
                 assert client.collect().redeemed
             case "away":

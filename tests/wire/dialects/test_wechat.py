@@ -237,7 +237,9 @@ def test_when_too_many_wait_a_client_is_told_to_come_back() -> None:
         exchange = WeChat(house.core).browser(Request("GET", path, query, (("cookie", cookies),)))
         assert isinstance(exchange, Exchange)
         assert isinstance(exchange.operation, HeldStatus)
-        crowded = exchange.operation.crowded(house.run(house.core.status(client.device_code)))
+        crowded = exchange.operation.crowded(
+            house.run(house.core.status(house.core.read_device_code(client.device_code)))
+        )
         assert (crowded.status, dict(crowded.headers)["Retry-After"]) == (503, "2")
 
 

@@ -113,7 +113,7 @@ def happen(client: Client, step: str) -> None:
         case "away":
             house.store.down = True
         case "cancel":
-            house.run(house.core.cancel(client.device_code))
+            house.run(house.core.cancel(house.core.read_device_code(client.device_code)))
         case "collect":
             assert client.collect().redeemed
         case step if step.startswith("+"):
