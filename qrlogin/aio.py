@@ -8,17 +8,18 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
-from qrlogin.core import Core, Operation
+from qrlogin.core import Core
+from qrlogin.emitted import EmittedEvents
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import is_news, wait_limit
+from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.step import Reply
 from qrlogin.stores.protocol import AsyncStore
 from qrlogin.table import State
 
@@ -48,7 +49,7 @@ class AsyncQRLogin:
                 "this store blocks: use QRLogin with it, or the store's awaited twin here"
             )
         check_on_event(on_event, awaited=True)
-        self._store, self._on_event = store, on_event
+        self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
         self.core = Core(
             secret_keys=secret_keys,
             verification_uri=verification_uri,
@@ -56,7 +57,7 @@ class AsyncQRLogin:
             policy=policy,
         )
         self._draining = False
-        self._watches, self._emitting = set[AsyncWatch](), set[asyncio.Task[Reply]]()
+        self._watches, self._emitting = set[AsyncWatch](), set[asyncio.Task[Any]]()
 
     async def begin(
         self,
@@ -114,54 +115,60 @@ class AsyncQRLogin:
         return await self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     async def run(self, operation: Operation[T]) -> T:
-        """Carry one operation out: one command in one round trip, but for the few that need another after it."""
+        """Run one operation, and each operation that follows from it.
+
+        TODO
+        """
+        current = operation
         try:
             while True:
-                reply = await self._applied(operation)
-                if not (following := operation.next(reply)):
-                    return operation.finish(reply)
-                operation = following
+                step = await self._step(operation, current)
+                if isinstance(step, Done):
+                    return step.answer
+                current = step.operation
         except RecordLost as error:
-            log.warning("login %s: %s", operation.command.login_id, error)
+            log.warning("login %s: %s", current.command.login_id, error)
             raise
         except RecordForged:
             log.error(
-                "login %s: its record fails its seal; somebody else writes to the store",
-                operation.command.login_id,
+                "login %s: its record fails its seal; another program writes to the store",
+                current.command.login_id,
             )
             raise
 
-    async def _applied(self, operation: Operation[T]) -> Reply:
-        if operation.to_event is None or (
-            self._on_event is None and not log.isEnabledFor(logging.INFO)
-        ):
-            return await self._store.apply(operation.command)
-        # A browser that leaves cancels what answers it; what was asked of the store happens all the same, and is told.
-        task = asyncio.create_task(self._apply_and_tell(operation))
+    async def _step(self, asked: Operation[T], current: Operation[T]) -> Done[T] | Next[T]:
+        if current.to_event is None or not self._listening:
+            reply = await self._store.apply(current.command)
+            return current.resume(reply, with_event=False)
+        # A server may cancel the call of a browser that disconnected. The store applies the command
+        # all the same, so the task outlives the call, and emits the event.
+        task = asyncio.create_task(self._apply_and_emit(asked, current))
         self._emitting.add(task)
         task.add_done_callback(self._emitting.discard)
         return await asyncio.shield(task)
 
-    async def _apply_and_tell(self, operation: Operation[T]) -> Reply:
-        reply = await self._store.apply(operation.command)
-        await self._emit(operation, reply)
-        return reply
+    async def _apply_and_emit(
+        self, asked: Operation[T], current: Operation[T]
+    ) -> Done[T] | Next[T]:
+        step = current.resume(await self._store.apply(current.command))
+        if step.event and self._emitted.add(asked, step.event):
+            await self._emit(step.event)
+        return step
 
-    async def _emit(self, operation: Operation[T], reply: Reply) -> None:
-        if not (event := operation.event(reply)):
-            return
+    @property
+    def _listening(self) -> bool:
+        return self._on_event is not None or log.isEnabledFor(logging.INFO)
+
+    async def _emit(self, event: Event) -> None:
         log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
-        if self._on_event is not None:
-            try:
-                await self._on_event(event)
-            except (
-                Exception
-            ):  # what happened has happened: the two people must not be told otherwise
-                log.exception(
-                    "login %s: on_event failed for %r; the login goes on",
-                    event.login_id,
-                    event.name,
-                )
+        if self._on_event is None:
+            return
+        try:
+            await self._on_event(event)
+        except Exception:  # the change has happened, so the call must not fail
+            log.exception(
+                "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
+            )
 
     @property
     def draining(self) -> bool:

@@ -1,14 +1,15 @@
-"""The protocol without I/O: arguments in, an `Operation` out; the store's reply in, an answer or an error out.
+"""The protocol without I/O: arguments in, an `Operation` out; its reply in, an answer or an error out.
 
-An operation is one command for one atomic step in one round trip, and what its reply means. The core draws random numbers,
-checks signatures before and seals after; it reads no clock (the reply says what time it is), opens no socket, knows no store
-and has no sync/async colour. `login.py` and `aio.py` only carry commands to a store and replies back.
+An operation is one command, for one atomic step in one round trip, and what its reply means. The
+core draws random numbers, checks signatures before the step and seals after it. It reads no clock
+(the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
+`login.py` and `aio.py` carry its commands to a store and the replies back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
-from typing import NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 from qrlogin import codes, seals
 from qrlogin.answers import Begun, Event, EventName, Redeemed, Scanned, Status
@@ -21,19 +22,16 @@ from qrlogin.arguments import (
     decode_context,
     encode_context,
 )
-from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, ScanCode
+from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, NewCodes, ScanCode
 from qrlogin.errors import (
     AlreadyScanned,
     BadArgument,
     Expired,
     InvalidCode,
     NotYours,
-    RecordForged,
-    TooManyGuesses,
     Unavailable,
-    UnknownLogin,
 )
-from qrlogin.keys import equal_in_constant_time
+from qrlogin.keys import Key, equal_in_constant_time
 from qrlogin.operation import Operation as Operation  # what a core makes, so it is found here, too
 from qrlogin.policy import Policy, check_lifetime, check_window
 from qrlogin.reply_checks import (
@@ -43,6 +41,7 @@ from qrlogin.reply_checks import (
     bare_status,
     ceil_seconds,
     check_begin_seal,
+    check_replay_window,
     checked_scanner,
     current_state,
     event_of,
@@ -55,27 +54,46 @@ from qrlogin.reply_checks import (
     state_for_phone,
 )
 from qrlogin.step import Command, Reply, Verdict
-from qrlogin.table import GUESSED_RIGHT, LOOK_UP, NAME, TABLE, Row, State, guess
+from qrlogin.table import TABLE, State
+from qrlogin.typed_codes import GuessBudget, decide_by_letters, name_login, scan_by_letters
 
-T = TypeVar("T")
+#: Seconds that a record outlives its last deadline, so that a late caller is answered "expired".
+_KEPT_BEYOND: Final = 60
+#: How many user_codes are drawn before `begin` gives up because each of them is taken.
+_DRAWS: Final = 3
+#: Seconds that a poll which came too early adds to its interval (RFC 8628 section 3.5).
+_PACE_STEP: Final = 5
+#: Seconds that a poll may come early: network delays vary.
+_PACE_SLACK: Final = 1
 
-_KEPT_BEYOND = (
-    60  # seconds that a record outlives its last deadline, so that a late caller hears "expired"
-)
-_DRAWS = 3  # of a user_code, before one is given up for taken
-_DECIDED: Mapping[str, EventName] = {
+_DECISIONS: Final[Mapping[str, EventName]] = {
     "release": "released",
     "confirm": "confirmed",
     "deny": "denied",
 }
-_PACE_STEP, _PACE_SLACK = (
-    5,
-    1,
-)  # seconds: RFC 8628 section 3.5 adds five; a second of jitter is nobody's fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What one login was begun with. Durations are in seconds."""
+
+    key: Key
+    context: str
+    lifetime: int
+    redeem_window: int
+    ttl: int
+    client_id: str
+    flags: str
+    fixed: bool
 
 
 class Core:
-    """Makes the operations of one application. Every method raises `InvalidCode` or `BadArgument` before there is a command."""
+    """Makes the operations of one application.
+
+    Every method checks its arguments and codes first, and raises `BadArgument` or `InvalidCode`
+    before there is a command. What an operation raises when it is run, its reply decides. Run one
+    with `QRLogin.run`.
+    """
 
     def __init__(
         self,
@@ -85,6 +103,7 @@ class Core:
         audience: str | None,
         policy: Policy,
     ) -> None:
+        """Raises `Misconfigured`. The parameters are those of `QRLogin`."""
         self.policy = policy
         self._codes = Codes(
             secret_keys,
@@ -103,7 +122,9 @@ class Core:
         return self._codes.read_device_code(device_code)
 
     def login_id_of(self, code: str) -> str:
-        """The login_id that a fixed code leads to, in either of its spellings and without an address."""
+        """The login_id of a fixed code, in either of its spellings and without an address. Raises
+        `InvalidCode`.
+        """
         return self._codes.read_fixed(code).login_id
 
     # The browser's side
@@ -119,8 +140,16 @@ class Core:
         client_id: str = "",
         redeem_window: int | None = None,
     ) -> Operation[Begun]:
-        """`fixed`: one scan code for the login's whole life, 32 hexadecimal digits. `client_id` is signed into the device_code;
-        `redeem_window`, in seconds, overrides the policy's.
+        """Begin a login. The first four parameters are those of `QRLogin.begin`.
+
+        :param context: facts about the browser, shown on the phone; at most 400 bytes.
+        :param lifetime: in seconds; None: the policy's.
+        :param ask_browser: whether the browser's user is asked "continue as …?".
+        :param user_code: whether there is a code to type, too.
+        :param fixed: one scan code for the login's whole life, 32 hexadecimal digits, instead of
+            rotating ones.
+        :param client_id: names the application that asks; it is signed into the device_code.
+        :param redeem_window: in seconds; None: the policy's.
         """
         seconds = self.policy.lifetime if lifetime is None else lifetime
         check_lifetime(seconds, "lifetime", BadArgument)
@@ -133,103 +162,102 @@ class Core:
             )
         if user_code and fixed:
             raise BadArgument("a login has a fixed code or a user_code, not both")
-        flags = ("" if ask_browser else COLLECTED) + (FIXED if fixed else "")
-        frozen = encode_context({} if context is None else context)
-        key = self._codes.signing_key
+        terms = _Terms(
+            key=self._codes.signing_key,
+            context=encode_context({} if context is None else context),
+            lifetime=seconds,
+            redeem_window=window,
+            ttl=seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND,
+            client_id=client_id,
+            flags=("" if ask_browser else COLLECTED) + (FIXED if fixed else ""),
+            fixed=fixed,
+        )
+        return self._begin_typed(terms, _DRAWS) if user_code else self._begin(terms)
 
-        def draw(left: int) -> Operation[Begun]:
-            minted = self._codes.new_codes(fixed=fixed, typed=user_code)
-            secret, login_id = codes.new_secret(), minted.login_id
-            digest = seals.device_digest(key, login_id, secret)
-            ttl = seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND
-            command = _command(
-                "begin",
-                login_id,
-                values={
-                    "v": RECORD_FORMAT,
-                    "device_digest": digest,
-                    "context": frozen,
-                    "begin_seal": seals.begin_seal(key, login_id, digest, frozen, "", ""),
-                },
-                seconds={"expires_at": seconds, "redeem_by": seconds + window},
-                ttl_ms=ttl,
-            )
+    def _begin_typed(self, terms: _Terms, draws: int) -> Operation[Begun]:
+        """Begin with a user_code, of which at most `draws` are tried."""
+        new = self._codes.new_codes(fixed=False, typed=True)
+        draw_again = partial(self._begin_typed, terms, draws - 1) if draws > 1 else None
+        return name_login(terms.key, new, self._begin(terms, new), draw_again)
 
-            def finish(reply: Reply) -> Begun:
-                if reply.verdict not in SUCCEEDED:
-                    raise Unavailable("the login_id that was drawn is taken: begin again")
-                begun_at, redeem_by = (
-                    instant(reply.record, "begun_at"),
-                    instant(reply.record, "redeem_by"),
-                )
-                device = DeviceCode(login_id, secret, begun_at, redeem_by, client_id, flags, key)
-                status = self._status(reply, device)
-                complete = (
-                    f"{self.verification_uri}/{minted.fixed}"
-                    if fixed
-                    else status.verification_uri_complete
-                )
-                return Begun(
-                    login_id,
-                    device_code=self._codes.device_code(device),
-                    scan_code=minted.fixed or status.scan_code,
-                    verification_uri=self.verification_uri,
-                    verification_uri_complete=complete,
-                    version=status.version,
-                    expires_in=status.expires_in,
-                    rotates_in=status.rotates_in,
-                    state=status.state,
-                    user_code=minted.user_code,
-                )
-
-            beginning = Operation(
-                command, finish, to_event=lambda reply, _: event_of("begun", reply, key)
-            )
-            if not user_code:
-                return beginning
-            names = {
-                "names": login_id,
-                "name_seal": seals.name_seal(key, minted.name_record_id, login_id),
-            }
-            naming = Command(
-                minted.name_record_id, NAME, codes.new_mark(), names, ttl_ms=ttl * 1000
-            )
-
-            def named(reply: Reply) -> Operation[Begun] | None:
-                if reply.verdict in SUCCEEDED:
-                    return beginning
-                return draw(left - 1) if left else None
-
-            def taken(_: Reply) -> NoReturn:
-                raise Unavailable("every user_code that was drawn is taken: begin again")
-
-            return Operation(naming, taken, named)
-
-        return draw(_DRAWS - 1)
-
-    def status(self, device: DeviceCode) -> Operation[Status]:
-        def finish(reply: Reply) -> Status:
-            if is_absent(reply, device.redeem_by):
-                return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
-            current_state(reply)
-            check_begin_seal(reply, device.key)
-            if reply.verdict not in SUCCEEDED:
-                raise NotYours("another browser began this login")
-            return self._status(reply, device)
-
-        return Operation(
-            _command("status", device.login_id, values={"device_digest": device.digest}), finish
+    def _begin(self, terms: _Terms, new: NewCodes | None = None) -> Operation[Begun]:
+        key = terms.key
+        new = new or self._codes.new_codes(fixed=terms.fixed, typed=False)
+        secret, login_id = codes.new_secret(), new.login_id
+        digest = seals.device_digest(key, login_id, secret)
+        command = _command(
+            "begin",
+            login_id,
+            codes.new_mark(),
+            values={
+                "v": RECORD_FORMAT,
+                "device_digest": digest,
+                "context": terms.context,
+                "begin_seal": seals.begin_seal(key, login_id, digest, terms.context, "", ""),
+            },
+            seconds={
+                "expires_at": terms.lifetime,
+                "redeem_by": terms.lifetime + terms.redeem_window,
+            },
+            ttl=terms.ttl,
         )
 
+        def interpret(reply: Reply) -> Begun:
+            if reply.verdict not in SUCCEEDED:
+                raise Unavailable("the login_id that was drawn is taken: begin again")
+            begun_at = instant(reply.record, "begun_at")
+            redeem_by = instant(reply.record, "redeem_by")
+            device = DeviceCode(
+                login_id, secret, begun_at, redeem_by, terms.client_id, terms.flags, key
+            )
+            return self._begun(self._full_status(reply, device), device, new)
+
+        return Operation(command, interpret, partial(event_of, "begun", key=key))
+
+    def _begun(self, status: Status, device: DeviceCode, new: NewCodes) -> Begun:
+        fixed = f"{self.verification_uri}/{new.fixed}" if new.fixed else ""
+        return Begun(
+            status.login_id,
+            device_code=self._codes.device_code(device),
+            scan_code=new.fixed or status.scan_code,
+            verification_uri=self.verification_uri,
+            verification_uri_complete=fixed or status.verification_uri_complete,
+            version=status.version,
+            expires_in=status.expires_in,
+            rotates_in=status.rotates_in,
+            state=status.state,
+            user_code=new.user_code,
+        )
+
+    def status(self, device: DeviceCode) -> Operation[Status]:
+        """Read the status of a login."""
+        return Operation(
+            self._by_browser("status", device),
+            lambda reply: self._status_for_browser(reply, device),
+        )
+
+    def _status_for_browser(self, reply: Reply, device: DeviceCode) -> Status:
+        """What `status` answers. Raises `NotYours` for the device_code of another browser."""
+        if is_absent(reply, device.redeem_by):
+            return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
+        current_state(reply)
+        check_begin_seal(reply, device.key)
+        if reply.verdict not in SUCCEEDED:
+            raise NotYours("another browser began this login")
+        return self._full_status(reply, device)
+
     def cancel(self, device: DeviceCode) -> Operation[Status]:
-        def finish(reply: Reply) -> Status:
+        """Cancel a login, from its browser."""
+
+        def interpret(reply: Reply) -> Status:
             if reply.verdict not in SUCCEEDED:
                 raise_browser_refusal(reply, device)
             return bare_status(reply)
 
-        command = _command("cancel", device.login_id, values={"device_digest": device.digest})
         return Operation(
-            command, finish, to_event=lambda reply, _: event_of("cancelled", reply, device.key)
+            self._by_browser("cancel", device),
+            interpret,
+            partial(event_of, "cancelled", key=device.key),
         )
 
     def redeem(
@@ -240,119 +268,143 @@ class Core:
         op: str | None = None,
         replay_window: int | None = None,
     ) -> Operation[Redeemed]:
-        """`replay_window`, in seconds, overrides the policy's."""
-        check_redeem(acknowledged, op)
-        key, login_id = device.key, device.login_id
-        mark = seals.redeem_mark(key, login_id, codes.new_secret() if op is None else op)
-        values = {"device_digest": device.digest, "redeem_mark": mark}
-        window = self.policy.replay_window if replay_window is None else replay_window
-        seconds = {"replay_by": window}
-        if COLLECTED in device.flags:
-            seconds |= {
-                "pace": self.policy.interval,
-                "pace_step": _PACE_STEP,
-                "pace_slack": _PACE_SLACK,
-            }
-            command = _command(
-                "collect", login_id, values=values, seconds=seconds, deadline_ms=device.redeem_by
-            )
-        else:
-            values["scanner_seal"] = acknowledged
-            command = _command(
-                "redeem", login_id, values=values, seconds=seconds, deadline_ms=device.redeem_by
-            )
+        """Collect the subject of a confirmed login.
 
-        def finish(reply: Reply) -> Redeemed:
+        :param device: the browser's device_code, read.
+        :param acknowledged: `scanned_by.tag` of the person whom the browser's user accepted.
+        :param op: repeats the same redeem after a lost answer; None: it cannot be repeated.
+        :param replay_window: for how many seconds it can be repeated; None: the policy's.
+        """
+        check_redeem(acknowledged, op)
+        op = codes.new_secret() if op is None else op
+        return self._redeem(device, codes.new_mark(), op, acknowledged, replay_window)
+
+    def _redeem(
+        self,
+        device: DeviceCode,
+        mark: str,
+        op: str,
+        acknowledged: str = "",
+        replay_window: int | None = None,
+    ) -> Operation[Redeemed]:
+        """`redeem` with arguments that were checked, and with the mark of its command."""
+        key = device.key
+        window = self.policy.replay_window if replay_window is None else replay_window
+        command = self._redeem_command(device, mark, op, acknowledged, window)
+
+        def interpret(reply: Reply) -> Redeemed:
             if reply.verdict not in SUCCEEDED:
                 raise_browser_refusal(reply, device)
             current_state(reply)
-            if (
-                reply.now >= device.redeem_by + window * 1000
-            ):  # the record's replay_by is not sealed; the device_code is
-                raise Expired
+            check_replay_window(reply, device, window)
             return release_subject(reply, key)
 
-        def to_event(reply: Reply, redeemed: Redeemed) -> Event:
-            return event_of("redeemed", reply, key, subject=redeemed.subject)
+        def to_event(reply: Reply) -> Event:
+            return event_of("redeemed", reply, key, subject=reply.record["subject"])
 
-        return Operation(command, finish, to_event=to_event)
+        return Operation(command, interpret, to_event)
+
+    def _redeem_command(
+        self, device: DeviceCode, mark: str, op: str, acknowledged: str, window: int
+    ) -> Command:
+        """Row "collect" where the browser is not asked: it is paced, and needs no scanner_seal."""
+        values = {"redeem_mark": seals.redeem_mark(device.key, device.login_id, op)}
+        seconds = {"replay_by": window}
+        if COLLECTED in device.flags:
+            row = "collect"
+            seconds["pace"] = self.policy.interval
+            seconds["pace_step"] = _PACE_STEP
+            seconds["pace_slack"] = _PACE_SLACK
+        else:
+            row = "redeem"
+            values["scanner_seal"] = acknowledged
+        return _command(
+            row,
+            device.login_id,
+            mark,
+            values={"device_digest": device.digest, **values},
+            seconds=seconds,
+            deadline_ms=device.redeem_by,
+        )
 
     def exchange(self, device: DeviceCode, ticket: str) -> Operation[Redeemed]:
-        """`redeem` for the page that a redirect leads to, with `Status.ticket`. A wrong ticket changes nothing.
+        """`redeem` for the page that a redirect leads to. A wrong ticket changes nothing.
 
-        Two commands: the ticket is looked at first, because what was redeemed by mistake would be lost.
+        It takes two commands: it compares the ticket before it redeems, because a login that is
+        redeemed by mistake would be lost.
+
+        :param device: the browser's device_code, read.
+        :param ticket: `Status.ticket`, from the redirect's address.
         """
-        looking = self.status(device)
-        redeem = cache(
-            lambda: self.redeem(device, op=ticket)
-        )  # made once: an operation remembers what it told
+        mark = codes.new_mark()  # drawn once: an operation that is run again resends its redeem
 
-        def fits(reply: Reply) -> bool:
-            scanner = reply.record.get("scanner_seal", "")
-            return (
-                bool(scanner)
-                and ticket.isascii()
-                and equal_in_constant_time(
-                    ticket, seals.ticket(device.key, device.login_id, scanner)
-                )
-            )
-
-        def then(reply: Reply) -> Operation[Redeemed] | None:
-            return redeem() if fits(reply) else None
-
-        def refused(reply: Reply) -> NoReturn:
-            if looking.interpret(reply).state is State.EXPIRED:
+        def interpret(reply: Reply) -> Operation[Redeemed]:
+            if _is_its_ticket(ticket, reply, device):
+                return self._redeem(device, mark, ticket)
+            if self._status_for_browser(reply, device).state is State.EXPIRED:
                 raise Expired
-            raise NotYours("this ticket is not for what the login has come to")
+            raise NotYours("this ticket is not the one of this login's approval")
 
-        return Operation(looking.command, refused, then)
+        return Operation(self._by_browser("status", device), interpret)
 
     def status_or_redeem(self, device: DeviceCode) -> Operation[Status | Redeemed]:
-        """`status`, and as soon as the login is confirmed, `redeem` in its place. Called again within the replay window, it gives
-        the same yield again.
+        """`status`, and as soon as the login is confirmed, `redeem` in its place. Called again
+        within the replay window, it returns the same `Redeemed` again.
         """
-        looking = self.status(device)
-        redeem = cache(
-            lambda op: self.redeem(device, op=op)
-        )  # made once: an operation remembers what it told
+        mark = codes.new_mark()  # as in `exchange`
 
-        def then(reply: Reply) -> Operation[Redeemed] | None:
-            seen = looking.interpret(reply)
+        def interpret(reply: Reply) -> Status | Operation[Status | Redeemed]:
+            seen = self._status_for_browser(reply, device)
             if seen.scanned_by is None or seen.state is State.SCANNED:
-                return None
-            return redeem(seals.ticket(device.key, device.login_id, seen.scanned_by.tag))
+                return seen
+            ticket = seals.ticket(device.key, device.login_id, seen.scanned_by.tag)
+            return self._redeem(device, mark, ticket)
 
-        return Operation(looking.command, looking.interpret, then)
+        return Operation(self._by_browser("status", device), interpret)
+
+    def _by_browser(self, row: str, device: DeviceCode) -> Command:
+        return _command(
+            row, device.login_id, codes.new_mark(), values={"device_digest": device.digest}
+        )
 
     # The phone's side
 
     def scan(
         self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = ""
     ) -> Operation[Scanned]:
+        """Scan a login for the account of a phone. The parameters are those of `QRLogin.scan`."""
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
         name = clean_name(shown_as, required=self.policy.names_scanner)
-        return self._looked_up(
-            lambda scan: self._scan(scan, subject, name, phone), found, subject, held=False
-        )
+        mark = codes.new_mark()  # drawn once: an operation that is run again resends its scan
 
-    def _scan(self, scan: ScanCode, subject: str, shown_as: str, phone: str) -> Operation[Scanned]:
-        login_id, key = scan.login_id, scan.key
+        def scan(scanned: ScanCode) -> Operation[Scanned]:
+            return self._scan(scanned, mark, subject, name, phone)
+
+        if found[0].guessed:
+            return scan_by_letters(found, scan, self._guess_budget(subject))
+        return scan(found[0])
+
+    def _scan(
+        self, code: ScanCode, mark: str, subject: str, shown_as: str, phone: str
+    ) -> Operation[Scanned]:
+        login_id, key = code.login_id, code.key
         claim = seals.claim(key, login_id, subject, phone)
         command = _command(
             "scan",
             login_id,
+            mark,
             values={
                 "claim": claim,
                 "shown_as": shown_as,
                 "scanner_seal": seals.scanner_seal(key, login_id, claim, shown_as),
                 "only_for": seals.account_digest(key, login_id, subject),
             },
-            deadline_ms=scan.deadline_ms,
+            deadline_ms=code.deadline_ms,
         )
 
-        def finish(reply: Reply) -> Scanned:
-            state = state_for_phone(reply, scan)
+        def interpret(reply: Reply) -> Scanned:
+            state = state_for_phone(reply, code)
             if reply.verdict is Verdict.FORBIDDEN:
                 raise NotYours("this login was begun for another account")
             if reply.verdict not in SUCCEEDED:
@@ -370,37 +422,46 @@ class Core:
 
         return Operation(
             command,
-            finish,
-            to_event=lambda reply, _: event_of("scanned", reply, key, subject=subject, phone=phone),
+            interpret,
+            partial(event_of, "scanned", key=key, subject=subject, phone=phone),
         )
 
     def release(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        return self._by_scanner("release", code, subject, phone)
+        """Give a scanned login back, so that any account can scan it."""
+        return self._decide("release", code, subject, phone)
 
     def confirm(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        return self._by_scanner("confirm", code, subject, phone)
+        """Approve a scanned login."""
+        return self._decide("confirm", code, subject, phone)
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        return self._by_scanner("deny", code, subject, phone)
+        """Deny a scanned or confirmed login."""
+        return self._decide("deny", code, subject, phone)
 
-    def _by_scanner(self, event: str, code: str, subject: str, phone: str) -> Operation[Status]:
+    def _decide(self, row: str, code: str, subject: str, phone: str) -> Operation[Status]:
         found = self._codes.read_scan_code(code)
         check_person(subject, phone)
-        return self._looked_up(
-            lambda scan: self._decide(event, scan, subject, phone), found, subject, held=True
-        )
+        mark = codes.new_mark()  # as in `scan`
 
-    def _decide(self, event: str, scan: ScanCode, subject: str, phone: str) -> Operation[Status]:
-        claim = seals.claim(scan.key, scan.login_id, subject, phone)
+        def decide(scanned: ScanCode) -> Operation[Status]:
+            return self._decision(row, scanned, mark, subject, phone)
+
+        if found[0].guessed:
+            return decide_by_letters(found, decide, self._guess_budget(subject))
+        return decide(found[0])
+
+    def _decision(
+        self, row: str, code: ScanCode, mark: str, subject: str, phone: str
+    ) -> Operation[Status]:
+        login_id, key = code.login_id, code.key
+        claim = seals.claim(key, login_id, subject, phone)
         values = {"claim": claim}
-        if event == "confirm":
-            values |= {
-                "subject": subject,
-                "approval": seals.approval_seal(scan.key, scan.login_id, claim, subject, "", ""),
-            }
+        if row == "confirm":
+            values["subject"] = subject
+            values["approval"] = seals.approval_seal(key, login_id, claim, subject, "", "")
 
-        def finish(reply: Reply) -> Status:
-            state = state_for_phone(reply, scan)
+        def interpret(reply: Reply) -> Status:
+            state = state_for_phone(reply, code)
             if reply.verdict is Verdict.FORBIDDEN and not equal_in_constant_time(
                 reply.record.get("claim", ""), claim
             ):
@@ -409,107 +470,30 @@ class Core:
                 raise_refusal(reply, state)
             return bare_status(reply)
 
-        def to_event(reply: Reply, _: Status) -> Event:
-            return event_of(_DECIDED[event], reply, scan.key, subject=subject, phone=phone)
-
-        return Operation(_command(event, scan.login_id, values=values), finish, to_event=to_event)
-
-    def _looked_up(
-        self,
-        make: Callable[[ScanCode], Operation[T]],
-        found: Sequence[ScanCode],
-        subject: str,
-        *,
-        held: bool,
-    ) -> Operation[T]:
-        """The one operation of a signed code. For a typed one, the record that names its login is looked for under one key after
-        the other, and each guess that leads nowhere counts (RFC 8628 section 5.1).
-
-        A scan pays before it looks, and gets back what it paid if the code was right: so a hundred guesses at once are no more
-        than a hundred in a row. For what must be `held` already a stranger learns nothing from any code, so it pays only
-        afterwards and if it was wrong: whoever holds a login can refuse it, however often they mistyped another.
-        """
-        if not found[0].guessed:
-            return make(found[0])
-        if not self.policy.user_codes:
-            raise InvalidCode("typed codes are off in this application's policy")
-        window = self.policy.guess_window
-        guesser = seals.guess_record_id(self._codes.signing_key, subject)
-
-        def count(row: Row) -> Command:
-            mark = codes.new_mark()
-            return Command(guesser, row, mark, {"mark": mark}, ttl_ms=window * 1000)
-
-        paying = count(guess(self.policy.guesses))
-
-        def spent(_: Reply) -> NoReturn:
-            raise TooManyGuesses(window)
-
-        def forged(_: Reply) -> NoReturn:
-            raise RecordForged(
-                "the login that a typed code names does not carry the seal of this application"
-            )
-
-        def look(scan: ScanCode, *others: ScanCode) -> Operation[T]:
-            rest = look(*others) if others else None
-            reach = cache(
-                lambda login_id: judged(make(replace(scan, login_id=login_id)))
-            )  # it remembers what it told
-
-            def then(reply: Reply) -> Operation[T] | None:
-                if (
-                    not reply.record
-                ):  # without a login, too, the store is asked as often: a guesser times both alike
-                    return rest or reach(scan.login_id)
-                login_id = reply.record.get("names", "")
-                genuine = seals.name_seal(scan.key, scan.login_id, login_id)
-                return (
-                    reach(login_id)
-                    if equal_in_constant_time(reply.record.get("name_seal", ""), genuine)
-                    else None
-                )
-
-            return Operation(Command(scan.login_id, LOOK_UP, codes.new_mark()), forged, then)
-
-        def judged(first: Operation[T]) -> Operation[T]:
-            def then(reply: Reply) -> Operation[T] | None:
-                try:
-                    answer = first.finish(reply)
-                except UnknownLogin:
-                    return (
-                        Operation(
-                            paying,
-                            lambda paid: (first.finish if paid.verdict in SUCCEEDED else spent)(
-                                reply
-                            ),
-                        )
-                        if held
-                        else None
-                    )
-                return None if held else Operation(count(GUESSED_RIGHT), lambda _: answer)
-
-            return Operation(first.command, first.interpret, then, first.to_event)
-
-        looking = look(*found)
-        return (
-            looking
-            if held
-            else Operation(
-                paying, spent, lambda paid: looking if paid.verdict in SUCCEEDED else None
-            )
+        return Operation(
+            _command(row, login_id, mark, values=values),
+            interpret,
+            partial(event_of, _DECISIONS[row], key=key, subject=subject, phone=phone),
         )
 
-    def _status(self, reply: Reply, device: DeviceCode) -> Status:
+    def _guess_budget(self, subject: str) -> GuessBudget:
+        """The wrong guesses of this account. Raises `InvalidCode` if the policy has no typed codes."""
+        if not self.policy.user_codes:
+            raise InvalidCode("typed codes are off in this application's policy")
+        record_id = seals.guess_record_id(self._codes.signing_key, subject)
+        return GuessBudget(record_id, self.policy.guesses, self.policy.guess_window)
+
+    # For both sides
+
+    def _full_status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        state, key = current_state(reply), device.key
-        bare = bare_status(reply)
+        state, key, bare = current_state(reply), device.key, bare_status(reply)
         if state is State.PENDING and FIXED not in device.flags:
             rotation = self.policy.rotation * 1000
             begun_at = device.begun_at  # signed, as the record's is not
             rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
-            code = self._codes.rotating_code(
-                key, reply.login_id, rotates_at + self.policy.rotation_grace * 1000
-            )
+            until = rotates_at + self.policy.rotation_grace * 1000
+            code = self._codes.rotating_code(key, reply.login_id, until)
             return replace(
                 bare,
                 scan_code=code,
@@ -519,30 +503,31 @@ class Core:
         if state in HAS_SCANNER:
             scanner = checked_scanner(reply, key)
             collectable = state is State.CONFIRMED and COLLECTED in device.flags
-            return replace(
-                bare,
-                scanned_by=scanner,
-                ticket=seals.ticket(key, reply.login_id, scanner.tag) if collectable else "",
-            )
+            ticket = seals.ticket(key, reply.login_id, scanner.tag) if collectable else ""
+            return replace(bare, scanned_by=scanner, ticket=ticket)
         return bare
 
 
+def _is_its_ticket(ticket: str, reply: Reply, device: DeviceCode) -> bool:
+    """Whether this is the ticket of the approval by the record's scanner."""
+    scanner_seal = reply.record.get("scanner_seal", "")
+    if not scanner_seal or not ticket.isascii():
+        return False
+    expected = seals.ticket(device.key, device.login_id, scanner_seal)
+    return equal_in_constant_time(ticket, expected)
+
+
 def _command(
-    event: str,
+    row: str,
     login_id: str,
+    mark: str,
     *,
     values: Mapping[str, str],
     seconds: Mapping[str, int] | None = None,
     deadline_ms: int | None = None,
-    ttl_ms: int | None = None,
+    ttl: int | None = None,
 ) -> Command:
+    """A row of the table, applied to one login. `seconds` are durations by field, `ttl` is one, too."""
     durations = {name: value * 1000 for name, value in (seconds or {}).items()}
-    return Command(
-        login_id,
-        TABLE[event],
-        codes.new_mark(),
-        values,
-        durations,
-        deadline_ms,
-        None if ttl_ms is None else ttl_ms * 1000,
-    )
+    ttl_ms = None if ttl is None else ttl * 1000
+    return Command(login_id, TABLE[row], mark, values, durations, deadline_ms, ttl_ms)

@@ -13,11 +13,12 @@ from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
-from qrlogin.core import Core, Operation
+from qrlogin.core import Core
+from qrlogin.emitted import EmittedEvents
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import is_news, wait_limit
+from qrlogin.operation import Done, Operation
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.step import Reply
 from qrlogin.stores.protocol import Store
 from qrlogin.table import State
 
@@ -61,7 +62,7 @@ class QRLogin:
                 "this store is awaited: use AsyncQRLogin with it, or the store's blocking twin here"
             )
         check_on_event(on_event, awaited=False)
-        self._store, self._on_event = store, on_event
+        self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
         self.core = Core(
             secret_keys=secret_keys,
             verification_uri=verification_uri,
@@ -146,41 +147,43 @@ class QRLogin:
         return self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     def run(self, operation: Operation[T]) -> T:
-        """Carry one operation out: one command in one round trip, but for the few that need another after it."""
+        """Run one operation, and each operation that follows from it.
+
+        TODO
+        """
+        current, listening = operation, self._listening
         try:
             while True:
-                reply = self._store.apply(operation.command)
-                self._emit(operation, reply)
-                if not (following := operation.next(reply)):
-                    return operation.finish(reply)
-                operation = following
+                step = current.resume(self._store.apply(current.command), with_event=listening)
+                if step.event and self._emitted.add(operation, step.event):
+                    self._emit(step.event)
+                if isinstance(step, Done):
+                    return step.answer
+                current = step.operation
         except RecordLost as error:
-            log.warning("login %s: %s", operation.command.login_id, error)
+            log.warning("login %s: %s", current.command.login_id, error)
             raise
         except RecordForged:
             log.error(
-                "login %s: its record fails its seal; somebody else writes to the store",
-                operation.command.login_id,
+                "login %s: its record fails its seal; another program writes to the store",
+                current.command.login_id,
             )
             raise
 
-    def _emit(self, operation: Operation[T], reply: Reply) -> None:
-        if self._on_event is None and not log.isEnabledFor(logging.INFO):
-            return
-        if not (event := operation.event(reply)):
-            return
+    @property
+    def _listening(self) -> bool:
+        return self._on_event is not None or log.isEnabledFor(logging.INFO)
+
+    def _emit(self, event: Event) -> None:
         log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except (
-                Exception
-            ):  # what happened has happened: the two people must not be told otherwise
-                log.exception(
-                    "login %s: on_event failed for %r; the login goes on",
-                    event.login_id,
-                    event.name,
-                )
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:  # the change has happened, so the call must not fail
+            log.exception(
+                "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
+            )
 
     @property
     def draining(self) -> bool:

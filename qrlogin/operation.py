@@ -1,66 +1,86 @@
-"""A command, what its reply means, and whom to tell: what the core makes, and what the shells carry to a store and back.
+"""`Operation`: a command, and what its reply means. The core makes operations, the shells run them.
 
-It knows no store, no clock and no sync/async colour, and of a reply only whether it is one to its own command.
+This module knows no store, no clock and no sync/async colour. Of a reply it checks one thing: that
+it answers the operation's own command.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from qrlogin.answers import Event
-from qrlogin.errors import QRLoginError, Unavailable
+from qrlogin.errors import Unavailable
 from qrlogin.step import Command, Reply, Verdict
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Generic[T_co]):
-    """One command, and what its reply means. Give it to `QRLogin.run`, or do as that does: apply `command` to a store and,
-    while `next` has one, carry that out instead; `finish` is the answer.
+class Done(Generic[T_co]):
+    """The operation is over."""
 
-    Nearly all operations are one command. Typed codes take a few, because a guess is counted and a code may belong to any key.
+    answer: T_co
+    event: Event | None = None
+    """The change that its command made, if it made one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next(Generic[T_co]):
+    """Another operation has to be run before there is an answer."""
+
+    operation: "Operation[T_co]"
+    event: Event | None = None
+    """The change that the command before it made, if it made one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Operation(Generic[T_co]):
+    """One command, and what its reply means. Give it to `QRLogin.run`, or run it yourself:
+
+    1. Apply `command` to the store.
+    2. Give the reply to `resume`, once. It returns `Done` or `Next`, or raises.
+    3. Emit the event of what it returned, if there is one.
+    4. Of `Done`, take the answer. Of `Next`, run its operation in the same way.
+
+    Nearly every operation is one command. `exchange` and `status_or_redeem` read the login first.
+    A typed code takes a few commands: each guess is counted, and any key may have signed the code.
+
+    An operation can be run again after `Unavailable`: it sends the same commands, each with its
+    mark, so a store that has applied one already returns the same result.
     """
 
     command: Command
-    interpret: Callable[[Reply], T_co] = field(repr=False)
-    then: "Callable[[Reply], Operation[T_co] | None] | None" = field(default=None, repr=False)
-    to_event: Callable[[Reply, Any], Event] | None = field(default=None, repr=False)
-    _told: dict[int, Event] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )  # by version
+    interpret: "Callable[[Reply], T_co | Operation[T_co]]" = field(repr=False)
+    """Returns the answer, or the operation to run first; raises the error of a refusal."""
+    to_event: Callable[[Reply], Event] | None = field(default=None, repr=False)
+    """Describes the change that a successful reply reports. None: the command changes no login."""
 
-    def next(self, reply: Reply) -> "Operation[T_co] | None":
-        """What has to be applied before there is an answer; None: `finish` has it. Raises what `finish` does."""
-        self._check(reply)
-        return self.then(reply) if self.then else None
+    def resume(self, reply: Reply, *, with_event: bool = True) -> Done[T_co] | Next[T_co]:
+        """Interpret the reply to `command`.
 
-    def finish(self, reply: Reply) -> T_co:
-        """The answer. Raises the `LoginError` that the verdict stands for; `Unavailable` for a reply to another question."""
-        self._check(reply)
-        return self.interpret(reply)
+        The event is there if this very command changed the login. A store that lost its reply and
+        was asked again answers "repeated" with the command's own mark: that is the same change, so
+        an operation that is run again yields its event again. What another call changed, and what
+        raises here, yields no event.
 
-    def event(self, reply: Reply) -> Event | None:
-        """What the application is to be told: that this very command changed the login, and nothing else, once.
+        Raises the `LoginError` that the verdict means, and `Unavailable` for a reply to another
+        command.
 
-        A store that lost the reply and asked again is told "repeated" with the command's own mark: that is the change, too. What
-        another call did before, and what `finish` will not believe, is none. However often one operation is carried out, and
-        by however many threads, each change is told once. (A scan that comes again after a release is another change.)
+        :param reply: what the store answered.
+        :param with_event: False saves the work of describing an event that nobody listens to.
         """
-        self._check(reply)
-        mine = reply.verdict is Verdict.REPEATED and reply.record.get("mark") == reply.mark
-        if self.to_event is None or not (mine or reply.verdict is Verdict.APPLIED):
-            return None
-        try:
-            event = self.to_event(reply, self.interpret(reply))
-        except QRLoginError:
-            return None
-        return (
-            event if self._told.setdefault(event.version, event) is event else None
-        )  # one thread only finds its own
-
-    def _check(self, reply: Reply) -> None:
         if (reply.login_id, reply.mark) != (self.command.login_id, self.command.mark):
             raise Unavailable(
                 "the store answered another question; the connection must not be used again"
             )
+        meaning = self.interpret(reply)
+        event = None
+        if self.to_event and with_event and _made_a_change(reply):
+            event = self.to_event(reply)
+        return Next(meaning, event) if isinstance(meaning, Operation) else Done(meaning, event)
+
+
+def _made_a_change(reply: Reply) -> bool:
+    """Whether the command of this reply changed the record, now or when it was first sent."""
+    resent = reply.verdict is Verdict.REPEATED and reply.record.get("mark") == reply.mark
+    return resent or reply.verdict is Verdict.APPLIED

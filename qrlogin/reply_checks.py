@@ -106,31 +106,25 @@ def bare_status(reply: Reply) -> Status:
     )
 
 
+def check_replay_window(reply: Reply, device: DeviceCode, window: int) -> None:
+    """Raise `Expired` if no honest redeem can still be repeated. The record's own `replay_by` is not
+    sealed; the end in the device_code is signed.
+
+    :param window: how long a redeem may be repeated, in seconds.
+    """
+    if reply.now >= device.redeem_by + window * 1000:
+        raise Expired
+
+
 def release_subject(reply: Reply, key: Key) -> Redeemed:
     """Release the subject, if every seal holds: who began, who scanned, who approved, and that it was for them."""
     record = reply.record
     check_begin_seal(reply, key)
     scanner = checked_scanner(reply, key)
-    subject, met = record.get("subject", ""), record.get("met", "")
-    approval = seals.approval_seal(
-        key, reply.login_id, record.get("claim", ""), subject, met, record.get("facts", "")
-    )
-    needs, meant_for = record.get("needs", ""), record.get("only_for", "")
-    if (
-        not subject
-        or not equal_in_constant_time(record.get("approval", ""), approval)
-        or (needs and needs != met)
-        or (
-            meant_for
-            and not equal_in_constant_time(
-                meant_for, seals.account_digest(key, reply.login_id, subject)
-            )
-        )
-    ):
-        raise RecordForged("the approval does not carry the seal of this application")
+    check_approval(reply, key)
     return Redeemed(
         reply.login_id,
-        subject=subject,
+        subject=record["subject"],
         shown_as=scanner.shown_as,
         context=decode_context(record.get("context", "")),
         redeemed_at_ms=instant(record, "redeemed_at"),
@@ -146,6 +140,28 @@ def check_begin_seal(reply: Reply, key: Key) -> None:
     seal = seals.begin_seal(key, reply.login_id, digest, context, needs, meant_for)
     if not equal_in_constant_time(reply.record.get("begin_seal", ""), seal):
         raise RecordForged("the beginning does not carry the seal of this application")
+
+
+def check_approval(reply: Reply, key: Key) -> None:
+    """Check who approved: for this scanner, with what the login needs, and for the account that it
+    was begun for.
+    """
+    record, login_id = reply.record, reply.login_id
+    subject, met = record.get("subject", ""), record.get("met", "")
+    seal = seals.approval_seal(
+        key, login_id, record.get("claim", ""), subject, met, record.get("facts", "")
+    )
+    needs, only_for = record.get("needs", ""), record.get("only_for", "")
+    if (
+        not subject
+        or not equal_in_constant_time(record.get("approval", ""), seal)
+        or (needs and needs != met)
+        or (
+            only_for
+            and not equal_in_constant_time(only_for, seals.account_digest(key, login_id, subject))
+        )
+    ):
+        raise RecordForged("the approval does not carry the seal of this application")
 
 
 def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
@@ -186,6 +202,3 @@ def seconds_left(reply: Reply, state: State) -> int:
 
 def ceil_seconds(ms: int) -> int:
     return max(0, -(-ms // 1000))
-
-
-# What a wait asks

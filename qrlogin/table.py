@@ -33,7 +33,6 @@ codes and logins for one account will fill them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -200,46 +199,3 @@ _ROWS = (
 )
 
 TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.event: row for row in _ROWS})
-
-#: Eight letters repeat sooner or later, and a login_id never must: every seal rests on it. So the letters of a typed code lead to
-#: a small record of its own, which names the login, is sealed like one, and ends with it.
-NAMING: Final = "naming"
-
-NAME: Final = Row(
-    "name",
-    sources=MappingProxyType({ABSENT: NEVER}),
-    to=NAMING,
-    repeats=(ANY,),
-    repeats_if=("names",),
-    writes=("names", "name_seal"),
-)
-LOOK_UP: Final = Row("look up", sources=MappingProxyType({ANY: NEVER}), reads=True)
-
-#: Typed codes can be guessed, so an account has a budget of guesses: a record of its own, that a store keeps like a login's and
-#: that ends with its time to live. Each guess takes one before the lookup, so that a hundred at once are no more than a hundred
-#: in a row; one that was right gives it back.
-COUNTING: Final = "counting"
-SPENT: Final = "spent"
-
-
-@cache
-def guess(budget: int) -> Row:
-    """The row that takes one of `budget` guesses; refused when none is left."""
-    return Row(
-        f"guess of {budget}",
-        sources=MappingProxyType({ABSENT: NEVER, COUNTING: NEVER}),
-        to=COUNTING,
-        repeats=(ANY,),
-        repeats_if=("mark",),
-        count=Count("guesses", budget, SPENT),
-    )
-
-
-GUESSED_RIGHT: Final = Row(
-    "guessed right",
-    sources=MappingProxyType({COUNTING: NEVER, SPENT: NEVER}),
-    to=COUNTING,
-    repeats=(ANY,),
-    repeats_if=("mark",),
-    count=Count("guesses", 10**9, COUNTING, by=-1),
-)

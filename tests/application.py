@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 from qrlogin import STANDARD, AsyncQRLogin, Begun, MemoryStore, Policy, QRLogin
 from qrlogin.codes import DeviceCode
-from qrlogin.core import Operation
+from qrlogin.operation import Done, Operation
 from qrlogin.step import Command, Record, Reply
 from qrlogin.table import State
 
@@ -129,6 +129,13 @@ class App:
         if state is State.CANCELLED:
             self.qr.cancel(begun.device_code)
         return begun, tag
+
+
+def answer_of(operation: Operation[T], reply: Reply) -> T:
+    """The answer of an operation of one command. Raises what the reply means."""
+    step = operation.resume(reply)
+    assert isinstance(step, Done), "another operation follows"
+    return step.answer
 
 
 def confirmed(app: App, *, ask_browser: bool = False, user_code: bool = False) -> tuple[Begun, str]:

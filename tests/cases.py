@@ -15,19 +15,13 @@ from qrlogin.step import Command
 from qrlogin.table import (
     ABSENT,
     ANY,
-    COUNTING,
-    GUESSED_RIGHT,
-    LOOK_UP,
-    NAME,
-    NAMING,
     NEVER,
-    SPENT,
     TABLE,
     Count,
     Row,
     State,
-    guess,
 )
+from qrlogin.typed_codes import COUNTING, GUESSED_RIGHT, LOOK_UP, NAME, NAMING, SPENT, guess
 
 NOW: Final = 4_102_444_800_000  # the year 2100: a real server must not find a record's time over
 AHEAD: Final = 60_000

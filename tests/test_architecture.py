@@ -56,7 +56,7 @@ PURE = (
         "keys",
         "seals",
     ),
-    *("codes", "news", "reply_checks", "operation", "core"),
+    *("codes", "news", "reply_checks", "operation", "emitted", "typed_codes", "core"),
 )
 
 

@@ -35,7 +35,7 @@ from qrlogin import (
 )
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from qrlogin.step import Reply, Verdict, number
-from tests.application import ALICE, BOB, OP, OTHER_OP, SHOWN, App
+from tests.application import ALICE, BOB, OP, OTHER_OP, SHOWN, App, answer_of
 from tests.tables import for_each_row
 
 # 1. Every call at every point
@@ -262,13 +262,13 @@ def test_both_echoes_count() -> None:
     app, begun, _ = reach("pending")
     operation = app.qr.core.status(app.device(begun))
     reply = app.store.apply(operation.command)
-    assert operation.finish(reply).state is State.PENDING
+    assert answer_of(operation, reply).state is State.PENDING
     for stray in (
         replace(reply, login_id=codes.new_login_id()),
         replace(reply, mark=codes.new_mark()),
     ):
         with pytest.raises(Unavailable):
-            operation.finish(stray)
+            answer_of(operation, stray)
 
 
 NEWER: Mapping[str, dict[str, str]] = {

@@ -392,7 +392,7 @@ def test_no_link_of_a_chain_believes_a_reply_to_another_question(
         assert app.asked < stray
 
 
-def test_next_itself_checks_the_echo() -> None:
+def test_resume_itself_checks_the_echo() -> None:
     app = App(policy=TYPING)
     begun, ticket = confirmed(app, user_code=True)
     for operation in chains(app, begun, ticket):
@@ -401,6 +401,5 @@ def test_next_itself_checks_the_echo() -> None:
             replace(reply, login_id=codes.new_login_id()),
             replace(reply, mark=codes.new_mark()),
         ):
-            for ask in (operation.next, operation.finish):
-                with pytest.raises(Unavailable, match="another question"):
-                    ask(stray)
+            with pytest.raises(Unavailable, match="another question"):
+                operation.resume(stray)

@@ -37,6 +37,7 @@ from tests.application import (
     URI,
     App,
     Clock,
+    answer_of,
     operations,
 )
 from tests.tables import for_each_row
@@ -236,11 +237,11 @@ def test_i18_a_resend_returns_the_same_and_changes_nothing(index: int, later: in
     state, _ = list(operations(*_at(State.CONFIRMED)))[index]
     app, begun, tag = _at(state)
     operation = list(operations(app, begun, tag))[index][1]
-    first = operation.finish(app.store.apply(operation.command))
+    first = answer_of(operation, app.store.apply(operation.command))
     record = app.store.record(begun.login_id)
     app.clock.ms += later
     reply = app.store.apply(operation.command)
-    again = operation.finish(reply)
+    again = answer_of(operation, reply)
     assert reply.verdict is Verdict.REPEATED
     assert app.store.record(begun.login_id) == record
     if later == 0:
@@ -255,9 +256,9 @@ def _at(state: State) -> tuple[App, Begun, str]:
 def test_i18_a_begin_that_is_sent_again_is_the_same_login() -> None:
     app = App()
     operation = app.qr.core.begin(context={"browser": "Firefox"})
-    first = operation.finish(app.store.apply(operation.command))
+    first = answer_of(operation, app.store.apply(operation.command))
     app.clock.ms += 300
-    again = operation.finish(app.store.apply(operation.command))
+    again = answer_of(operation, app.store.apply(operation.command))
     assert (again.login_id, again.device_code, again.scan_code) == (
         first.login_id,
         first.device_code,

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,10 @@ from qrlogin import (
 )
 from qrlogin.codes import Codes
 from qrlogin.keys import Key
+from qrlogin.operation import Operation
 from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Record
-from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App
+from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App, answer_of
 from tests.tables import for_each_row
 
 #: Fields that say who and what; the others say when, and where the login stands.
@@ -476,7 +478,7 @@ def test_no_splice_of_genuine_records_is_redeemed(
         app.store.forge(victim.begun.login_id, record)
         tried += 1
         try:
-            redeemed: Redeemed = operation.finish(app.store.apply(operation.command))
+            redeemed: Redeemed = answer_of(operation, app.store.apply(operation.command))
         except LoginError:
             continue
         who = (redeemed.subject, redeemed.shown_as)
@@ -513,13 +515,16 @@ def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: No
                 name: cut_from[source][name] for name, source in zip(spliced, chosen, strict=True)
             }
             tried += 1
-            for operation in (
+            operations: tuple[Operation[Any], ...] = (
                 app.qr.core.status(app.device(victim.begun)),
                 app.qr.core.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]),
-            ):
+            )
+            for operation in operations:
                 app.store.forge(victim.begun.login_id, dict(record))
                 try:
-                    answer: Status | Scanned = operation.finish(app.store.apply(operation.command))
+                    answer: Status | Scanned = answer_of(
+                        operation, app.store.apply(operation.command)
+                    )
                 except LoginError:
                     continue
                 if isinstance(answer, Scanned):

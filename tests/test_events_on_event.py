@@ -1,6 +1,7 @@
 """Who hears of events: a callback of the right colour, which cannot break a login; and the log, with no person in it."""
 
 import asyncio
+import gc
 import logging
 from functools import partial
 from typing import Any
@@ -66,6 +67,18 @@ def test_a_callback_that_fails_is_not_asked_again() -> None:
     for _ in range(2):
         qr.run(operation)
     assert asked == ["begun"]
+
+
+def test_the_events_of_an_operation_are_forgotten_with_it() -> None:
+    asked = list[Event]()
+    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=asked.append)
+    operation = qr.core.begin()
+    for _ in range(2):
+        qr.run(operation)
+    assert (len(asked), len(qr._emitted._by_operation)) == (1, 1)
+    del operation
+    gc.collect()
+    assert len(qr._emitted._by_operation) == 0
 
 
 def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
@@ -212,9 +225,20 @@ def test_the_log_has_a_line_for_each_event_and_no_person_in_it(
 def test_without_a_callback_no_event_is_built(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a callback and above INFO no reply is read twice."""
-    asked = list[object]()
-    monkeypatch.setattr(Operation, "event", lambda self, reply: asked.append(reply))
+    """Without a callback and above INFO no event is made, and none of its seals is checked."""
+    asked = list[bool]()
+    genuine = Operation.resume
+
+    def resume(operation: Operation[Any], reply: Reply, *, with_event: bool = True) -> Any:
+        asked.append(with_event)
+        step = genuine(operation, reply, with_event=with_event)
+        assert step.event is None
+        return step
+
+    monkeypatch.setattr(Operation, "resume", resume)
     with caplog.at_level(logging.WARNING, "qrlogin"):
         QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI).begin()
-    assert asked == []
+        asyncio.run(
+            AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI).begin()
+        )
+    assert asked == [False, False]

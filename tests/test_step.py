@@ -18,7 +18,8 @@ import redis
 import qrlogin
 from qrlogin.step import BROKEN, Command, Verdict, number, step
 from qrlogin.stores.redis_calls import SCRIPT, RedisCalls, read_reply
-from qrlogin.table import COUNTING, SPENT, TABLE, State
+from qrlogin.table import TABLE, State
+from qrlogin.typed_codes import COUNTING, SPENT
 from tests import oracle
 from tests.cases import NO_NUMBERS, NOW, NUMBERS, ROWS, Case, cases
 

@@ -16,17 +16,14 @@ from qrlogin.table import (
     ABSENT,
     ANY,
     DIES_AT,
-    GUESSED_RIGHT,
-    LOOK_UP,
-    NAME,
     NEVER,
     TABLE,
     TERMINAL,
     Count,
     Row,
     State,
-    guess,
 )
+from qrlogin.typed_codes import GUESSED_RIGHT, LOOK_UP, NAME, guess
 
 # 1. The rows, literally
 

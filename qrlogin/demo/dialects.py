@@ -13,7 +13,7 @@ from qrlogin.wire import Dialect, Request
 from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.jd import JD
 from qrlogin.wire.dialects.public_id import PublicIdDialect
-from qrlogin.wire.dialects.rfc8628 import Rfc8628, brief
+from qrlogin.wire.dialects.rfc8628 import Rfc8628, shorten_context
 from qrlogin.wire.dialects.taobao import Taobao
 from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
 from qrlogin.wire.dialects.wechat import WeChat
@@ -38,7 +38,7 @@ def _rfc8628(core: Core, describe: Describe, lifetime: int | None) -> Dialect:
     return make(
         core,
         clients=lambda client: True,
-        describe=lambda request: brief(describe(request)),
+        describe=lambda request: shorten_context(describe(request)),
         metadata={"userinfo_endpoint": f"{core.origin}/{USERINFO}"},
     )
 

@@ -21,7 +21,7 @@ def site() -> Iterator[WeChatSite]:
 
 async def told(desk: LoginPage, words: str) -> None:
     """Waits until the page has been told all this, and nothing else."""
-    look = desk.page.locator("#told").text_content
+    look = desk.page.locator("#status").text_content
     await desk.eventually(
         look, lambda seen: str(seen).strip() == words, f"the page to say {words!r}"
     )

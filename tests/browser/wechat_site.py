@@ -34,7 +34,7 @@ OUT = '<!doctype html><html lang="en"><title>Out</title><h1>Who are you?</h1></h
 APPLICATION = ("wx-neighbour", "its-secret")
 #: What the article leaves out: where the dialect is, what a deferred is, and who calls whom.
 PAGE = """<!doctype html><html lang="en"><title>Log in</title>
-<img alt="" width="300" height="300"><p id="told"></p>
+<img alt="" width="300" height="300"><p id="status"></p>
 <script src="/jquery.js"></script>
 <script>
 const i = {API_jsLogin: "SITE/jslogin?appid=wx782c26e4c19acffb&fun=new", API_login: "SITE/cgi-bin/mmwebwx-bin/login"};
@@ -46,7 +46,7 @@ const t = {defer() {
 </script>
 <script src="/article.js"></script>
 <script>
-const say = (word) => document.getElementById("told").append(` ${word}`);
+const say = (word) => document.getElementById("status").append(` ${word}`);
 async function poll(uuid, tip) {
   window.code = 0;
   const code = await checkLogin(uuid, tip).catch(() => 0);

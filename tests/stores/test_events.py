@@ -158,16 +158,16 @@ def test_a_typed_scan_emits_one_event_whichever_of_its_replies_is_lost(
             begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE]
         )
         before, step = proxy.lost, 0
-        genuine = Operation.next
+        genuine = Operation.resume
 
-        def counting(self: Operation[Any], reply: Any) -> Operation[Any] | None:
+        def counting(self: Operation[Any], reply: Any, *, with_event: bool = True) -> Any:
             nonlocal step
             step += 1
             proxy.losing = int(step == lost - 1)
-            return genuine(self, reply)
+            return genuine(self, reply, with_event=with_event)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Operation, "next", counting)
+            patched.setattr(Operation, "resume", counting)
             proxy.losing = int(lost == 1)
             assert operation is not None
             desk.qr.run(operation)

@@ -24,7 +24,7 @@ from qrlogin.wire import (
     WeChat,
     WeChatOpen,
 )
-from qrlogin.wire.dialects.native import RETRY_CROWDED
+from qrlogin.wire.dialects.native import _RETRY_CROWDED
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, BOB, CREDENTIAL, KEY, NOON, URI, Colour, get, post, read
@@ -404,4 +404,4 @@ def test_a_draining_process_answers_a_held_status_at_once_and_says_when_to_ask_a
         qr.drain()
         bearer = ("authorization", f"Bearer {begun.device_code}")
         request = get(begun.login_id, f"after={begun.version}&wait=25", bearer)
-        assert read(endpoint.browser(request))["retry_after"] == RETRY_CROWDED
+        assert read(endpoint.browser(request))["retry_after"] == _RETRY_CROWDED

@@ -92,8 +92,8 @@ REFUSED: list[tuple[list[Any], str]] = [
     ([WeChat], "at least one"),
     ([QR.core], "at least one"),
     ([[ALL["wechat"]]], "at least one"),
-    ([Native(QR.core), ALL["wechat"]], "mount the native one by itself"),
-    ([ALL["wechat"], WeChat(QR.core, landing="/elsewhere")], "of a kind"),
+    ([Native(QR.core), ALL["wechat"]], "mount the native dialect by itself"),
+    ([ALL["wechat"], WeChat(QR.core, landing_path="/elsewhere")], "of a kind"),
 ]
 
 

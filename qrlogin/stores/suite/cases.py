@@ -16,7 +16,8 @@ import pytest
 from qrlogin.codes import new_login_id, new_mark
 from qrlogin.step import Command, Record, number, step
 from qrlogin.stores.suite.world import World
-from qrlogin.table import ABSENT, GUESSED_RIGHT, TABLE, Count, Row, State, guess
+from qrlogin.table import ABSENT, TABLE, Count, Row, State
+from qrlogin.typed_codes import GUESSED_RIGHT, guess
 
 #: A row that the table does not have yet: it counts, and ends a login at the limit. A store must
 #: apply such rows, too.

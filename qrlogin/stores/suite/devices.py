@@ -24,7 +24,8 @@ from qrlogin.errors import (
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.stores.suite.stories import LIFE_MS, REPLAY_MS, SECOND, wait_until_gone
 from qrlogin.stores.suite.world import World, new_op
-from qrlogin.table import GUESSED_RIGHT, State, guess
+from qrlogin.table import State
+from qrlogin.typed_codes import GUESSED_RIGHT, guess
 
 BUDGET: Final = 3
 SHORT_MS, LONG_MS = 200, 3600 * SECOND

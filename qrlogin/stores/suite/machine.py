@@ -27,7 +27,7 @@ from qrlogin.errors import (
 )
 from qrlogin.step import Record, step
 from qrlogin.stores.suite.stories import CODE_MS, LIFE_MS, NOBODY, REDEEM_MS, REPLAY_MS
-from qrlogin.stores.suite.world import Login, World, new_op
+from qrlogin.stores.suite.world import Login, World, answer_of, new_op
 
 ACCOUNTS: Final = ("alice", "bob")
 STEPS: Final = 30
@@ -149,7 +149,7 @@ class AnySequence(RuleBasedStateMachine):
         expected = step({}, operation.command, now).reply
         reply = self.world.apply(operation.command)
         assert reply == expected
-        login = Login(self.world, operation.finish(reply))
+        login = Login(self.world, answer_of(operation, reply))
         self.played.append(
             Played(login, Model(begun=now), reply.record, codes=[(login.scan_code, now + CODE_MS)])
         )
@@ -261,7 +261,7 @@ class AnySequence(RuleBasedStateMachine):
         )
         played.record = reply.record
         try:
-            return operation.finish(reply)
+            return answer_of(operation, reply)
         except QRLoginError as error:
             return error
 

@@ -27,7 +27,7 @@ from qrlogin.errors import (
 )
 from qrlogin.step import Command, Verdict, number
 from qrlogin.stores.suite.colours import PATIENCE
-from qrlogin.stores.suite.world import Login, World, new_op
+from qrlogin.stores.suite.world import Login, World, answer_of, new_op
 from qrlogin.table import State
 
 SECOND: Final = 1000
@@ -189,7 +189,7 @@ class Stories:
             assert reply.verdict is Verdict.FORBIDDEN
             if operation.command.row.reads:
                 with pytest.raises(UnknownLogin):
-                    operation.finish(reply)
+                    answer_of(operation, reply)
         assert login.seen() == before
 
     def test_an_unknown_login_is_refused(self, world: World) -> None:
@@ -252,7 +252,7 @@ class Stories:
             assert (again.verdict, again.record) == (Verdict.REPEATED, first.record), (
                 f"{way[-1]} was resent after {later} ms"
             )
-            operation.finish(again)
+            answer_of(operation, again)
 
     def test_a_repeated_begin_returns_the_same_login(self, world: World) -> None:
         operation = world.core.begin()
@@ -260,7 +260,7 @@ class Stories:
         world.pass_ms(SECOND)
         again = world.apply(operation.command)
         assert (again.verdict, again.record) == (Verdict.REPEATED, first.record)
-        assert operation.finish(again).device_code == operation.finish(first).device_code
+        assert answer_of(operation, again).device_code == answer_of(operation, first).device_code
 
     def test_a_begin_never_overwrites_another_login(self, world: World) -> None:
         login = world.begin()
@@ -368,7 +368,7 @@ class Stories:
         operation = world.core.begin()
         begun = world.apply(operation.command)
         assert begun.now == number(begun.record["begun_at"]) == world.clock.ms
-        login = Login(world, operation.finish(begun))
+        login = Login(world, answer_of(operation, begun))
         world.pass_ms(-10 * SECOND)
         assert world.apply(login.scan("alice").command).now == begun.now
         world.pass_ms(-10 * SECOND)
@@ -389,7 +389,7 @@ class Stories:
         for way in WAYS:
             begin = world.core.begin()
             reply = world.apply(replace(begin.command, ttl_ms=BRIEF_MS))
-            logins.append(Login(world, begin.finish(reply)))
+            logins.append(Login(world, answer_of(begin, reply)))
             logins[-1].walk(*way)
         world.pass_ms(BRIEF_MS)
         for login in logins:

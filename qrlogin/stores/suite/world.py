@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.clock import now_ms
 from qrlogin.codes import new_secret
-from qrlogin.core import Operation
 from qrlogin.keys import new_key
+from qrlogin.operation import Done, Operation
 from qrlogin.policy import STANDARD
 from qrlogin.step import Command, Reply
 from qrlogin.stores.suite.colours import LIMIT, PATIENCE, Colour
@@ -98,6 +98,13 @@ class Login:
 def new_op() -> str:
     """A new op: the browser's page makes one for each click on "continue"."""
     return new_secret()
+
+
+def answer_of(operation: Operation[T], reply: Reply) -> T:
+    """The answer of an operation of one command. Raises what the reply means."""
+    step = operation.resume(reply)
+    assert isinstance(step, Done), "another operation follows"
+    return step.answer
 
 
 class World:

@@ -1,4 +1,4 @@
-"""What dialects share: a phone door that is closed, the client that is signed into a device_code, the mount's address."""
+"""What dialects share: no phone routes, the client in a device_code, and the mount's address."""
 
 import re
 from typing import Final
@@ -9,30 +9,35 @@ from qrlogin.wire.dialect import Person
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 
-_PLAIN: Final = re.compile(
-    r"[A-Za-z0-9._~:/\[\]@!$&()*+,;=-]+"
-)  # it may come to stand in a script, between quotes
+#: Nothing that would have to be escaped between quotes in a script.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@!$&()*+,;=-]+")
 
 
 class BrowserOnly:
-    """A dialect without a door for phones: they hand in its codes where they hand in all others, at the native one."""
+    """A dialect without phone routes: phones send its codes to the native dialect."""
 
     phone_routes: tuple[Route, ...] = ()
 
     def phone(self, request: Request, person: Person | None) -> Response:
-        raise NoSuchPath("a phone hands in this dialect's codes where it hands in all others")
+        raise NoSuchPath("phones send this dialect's codes to the native dialect")
 
 
 def client_id_for(dialect: object, client_id: str = "") -> str:
-    """What is signed into the device_codes of a dialect, so that no other collects what was begun and approved by its rules."""
+    """The client that is signed into the device_codes of a dialect, so that a login can only be
+    redeemed in the dialect in which it was begun.
+    """
     return f"{type(dialect).__name__}:{client_id}"
 
 
 def mount_address(core: Core, at: str) -> str:
-    """`at`, the address under which a dialect is mounted, without a slash at its end. Raises `Misconfigured`."""
+    """`at`, the address under which a dialect is mounted, without a trailing slash.
+
+    Raises `Misconfigured` if it is not a plain address of this site.
+    """
     address = at.rstrip("/")
     if not f"{address}/".startswith(f"{core.origin}/") or not _PLAIN.fullmatch(address):
         raise Misconfigured(
-            f"at must be a plain address of {core.origin}, whose cookies browsers send along; no query, no fragment"
+            f"at must be a plain address of {core.origin}, whose cookies browsers send along, "
+            "without a query or a fragment"
         )
     return address

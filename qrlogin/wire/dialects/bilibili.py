@@ -1,8 +1,12 @@
-"""The dialect of Bilibili's web login: JSON, polled about once a second; the poll that says "done" is the one that logs in.
+"""The dialect of Bilibili's web login: JSON, polled about once a second. The poll that answers `0`
+logs the browser in.
 
-GET x/passport-login/web/qrcode/generate           {"code":0,...,"data":{"url","qrcode_key"}}, and a cookie
-GET x/passport-login/web/qrcode/poll?qrcode_key=   inner code 86101 not scanned, 86090 scanned, 86038 gone, 0 done
-GET h5-app/passport/login/scan?qrcode_key=         what an ordinary camera opens
+GET x/passport-login/web/qrcode/generate
+        {"code":0,...,"data":{"url","qrcode_key"}}, and a cookie
+GET x/passport-login/web/qrcode/poll?qrcode_key=
+        inner code 86101 not scanned, 86090 scanned, 86038 ended, 0 logged in
+GET h5-app/passport/login/scan?qrcode_key=
+        what an ordinary camera opens
 """
 
 from collections.abc import Mapping
@@ -11,66 +15,61 @@ from typing import Final
 from urllib.parse import urlencode
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.errors import QRLoginError, UnknownLogin
+from qrlogin.errors import QRLoginError
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.dialects.public_id import (
+from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect, query_parameter
+from qrlogin.wire.dialects.public_id_routes import (
     COOKIE_PROOF,
-    HEADERS,
-    REDIRECT_ANSWER,
-    Handler,
-    PublicIdDialect,
-    query_parameter,
+    JSON_ANSWER,
+    begin_route,
+    public_id_field,
+    scan_route,
 )
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import JSON, Answer, Field, Route
+from qrlogin.wire.routes import Route
 
 _GENERATE: Final = "x/passport-login/web/qrcode/generate"
 _POLL: Final = "x/passport-login/web/qrcode/poll"
 _SCAN: Final = "h5-app/passport/login/scan"
 
-_GONE: Final = (86038, "二维码已失效")
+_ENDED: Final = (86038, "二维码已失效")
 _STATES: Final = StateMap(
     pending=(86101, "未扫码"),
     scanned=(86090, "二维码已扫码未确认"),
     confirmed=(0, ""),
-    denied=_GONE,  # this dialect has no word for it
-    gone=_GONE,
-    error=(
-        -500,
-        "服务器错误",
-    ),  # said outside, where others say 0: clients take an unknown code inside for a success
+    denied=_ENDED,  # this dialect has no word for it
+    ended=_ENDED,
+    # Sent as the outer code: clients take an unknown inner code for a success.
+    error=(-500, "服务器错误"),
 )
-_KEY: Final = Field("qrcode_key", "the public id of the login", required=True)
-_SAYS: Final = (Answer(200, "What it says, also when it refuses", JSON, {"type": "object"}),)
-#: Where the original has its credentials. Clients look for the names before they believe that they are logged in; the values
-#: open nothing, and the application's own session is in a cookie of its own.
-_NOTHING: Final = "0" * 32
-_SESSION: Final = {"DedeUserID": "0", "SESSDATA": _NOTHING, "bili_jct": _NOTHING}
+_NO_SECRET: Final = "0" * 32
+#: Clients look for these names, which are credentials in the original, before they believe that
+#: they are logged in. The values give access to nothing: the application's own session is in a
+#: cookie of its own.
+_SESSION: Final = {"DedeUserID": "0", "SESSDATA": _NO_SECRET, "bili_jct": _NO_SECRET}
 
 
 class Bilibili(PublicIdDialect):
-    """Bilibili's web login."""
+    """Bilibili's web login.
+
+    :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+
+    Raises `Misconfigured` for an option that cannot work or would not be safe.
+    """
 
     browser_routes: tuple[Route, ...] = (
-        Route("GET", _GENERATE, "Begin a login for this browser", answers=_SAYS),
+        begin_route(_GENERATE, JSON_ANSWER),
         Route(
             "GET",
             _POLL,
-            "Where the login stands; logs the browser in once it is confirmed",
-            query=(_KEY,),
-            answers=_SAYS,
+            "The status of the login; logs the browser in when it is confirmed",
+            query=(public_id_field("qrcode_key"),),
+            answers=(JSON_ANSWER,),
             proofs=COOKIE_PROOF,
         ),
-        Route(
-            "GET",
-            _SCAN,
-            "What the picture's address opens",
-            cross_site=True,
-            query=(_KEY,),
-            answers=(REDIRECT_ANSWER,),
-            errors=(UnknownLogin,),
-        ),
+        scan_route(_SCAN, "qrcode_key"),
     )
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -83,24 +82,24 @@ class Bilibili(PublicIdDialect):
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
             key = begun.scan_code
-            return _said(url=f"{self.at}{_SCAN}?navhide=1&qrcode_key={key}&from=", qrcode_key=key)
+            url = f"{self.at}{_SCAN}?navhide=1&qrcode_key={key}&from="
+            return self._inner(url=url, qrcode_key=key)
 
         return self.begin(request, answer)
 
     def _poll(self, request: Request, _: str) -> Exchange[Status | Redeemed]:
         def answer(seen: Status | Redeemed) -> Response:
             if isinstance(seen, Status):
-                return _told(_STATES.of(seen))
-            url = f"{self.landing}{'&' if '?' in self.landing else '?'}{urlencode(_SESSION)}"
-            told = _told(
-                _STATES.confirmed, url=url, refresh_token=_NOTHING, timestamp=seen.redeemed_at_ms
+                return self._status_json(_STATES.of(seen))
+            separator = "&" if "?" in self.landing_url else "?"
+            logged_in = self._status_json(
+                _STATES.confirmed,
+                url=f"{self.landing_url}{separator}{urlencode(_SESSION)}",
+                refresh_token=_NO_SECRET,
+                timestamp=seen.redeemed_at_ms,
             )
-            return replace(
-                told,
-                cookies=tuple(
-                    self.cookie(name, value, self.lifetime) for name, value in _SESSION.items()
-                ),
-            )
+            cookies = [self.cookie(name, text, self.lifetime) for name, text in _SESSION.items()]
+            return replace(logged_in, cookies=tuple(cookies))
 
         device = self.device_code(request, query_parameter(request, "qrcode_key"))
         return self.status_or_redeem(device, answer)
@@ -109,25 +108,18 @@ class Bilibili(PublicIdDialect):
         word = _STATES.of_error(error) if request.path != _SCAN else None
         if word is None:
             return super().refuse(request, error)
+        if word == _STATES.error:
+            code, message = word
+            return self.json({"code": code, "message": message, "ttl": 1})
+        return self._status_json(word)
+
+    def _status_json(
+        self, word: tuple[int, str], *, url: str = "", refresh_token: str = "", timestamp: int = 0
+    ) -> Response:
         code, message = word
-        outside = {"code": code, "message": message, "ttl": 1}
-        return (
-            Response.json(200, outside).with_headers(*HEADERS)
-            if word == _STATES.error
-            else _told(word)
+        return self._inner(
+            url=url, refresh_token=refresh_token, timestamp=timestamp, code=code, message=message
         )
 
-
-def _told(
-    word: tuple[int, str], *, url: str = "", refresh_token: str = "", timestamp: int = 0
-) -> Response:
-    code, message = word
-    return _said(
-        url=url, refresh_token=refresh_token, timestamp=timestamp, code=code, message=message
-    )
-
-
-def _said(**data: object) -> Response:
-    return Response.json(200, {"code": 0, "message": "0", "ttl": 1, "data": data}).with_headers(
-        *HEADERS
-    )
+    def _inner(self, **data: object) -> Response:
+        return self.json({"code": 0, "message": "0", "ttl": 1, "data": data})

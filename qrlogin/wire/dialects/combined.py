@@ -1,4 +1,4 @@
-"""Several dialects in one place, such as the root of a site, where the clients of each expect it."""
+"""Several dialects in one place, such as the root of a site, where their clients expect them."""
 
 from typing import Any
 
@@ -10,26 +10,31 @@ from qrlogin.wire.routes import handles
 
 
 class CombinedDialect(BrowserOnly):
-    """Several dialects, mounted as if they were one: the first that knows a path answers it.
+    """Several dialects, mounted as if they were one. The first with a route for a path answers it.
 
-    Phones hand in the codes of all of them where they hand in all others, at the native dialect, which is mounted by itself.
-    Raises `Misconfigured` for that one, for none, and for two of a kind.
+    Phones send the codes of all of them to the native dialect, which is mounted separately.
+
+    :param dialects: one or more of different classes, none of them `Native`
+
+    Raises `Misconfigured` for anything else.
     """
 
     def __init__(self, *dialects: Dialect) -> None:
         if not dialects or any(
-            isinstance(each, type) or not hasattr(each, "browser_routes") for each in dialects
+            isinstance(one, type) or not hasattr(one, "browser_routes") for one in dialects
         ):
             raise Misconfigured(
-                "name at least one dialect, and nothing else: CombinedDialect(WeChat(qr.core))"
+                "give CombinedDialect at least one dialect, and nothing else: "
+                "CombinedDialect(WeChat(qr.core))"
             )
         if any(dialect.phone_routes for dialect in dialects):
             raise Misconfigured(
-                "several dialects are for browsers: mount the native one by itself, for phones come there"
+                "a CombinedDialect has no phone routes: mount the native dialect by itself"
             )
         if len({type(dialect) for dialect in dialects}) < len(dialects):
             raise Misconfigured(
-                "two dialects of a kind share their paths, so only the first would be asked: mount them apart"
+                "two dialects of a kind have the same paths, so the second would never be reached: "
+                "mount them apart"
             )
         self._dialects = dialects
         self.browser_routes = tuple(
@@ -46,4 +51,4 @@ class CombinedDialect(BrowserOnly):
         fits = (
             dialect for dialect in self._dialects if handles(dialect.browser_routes, request.path)
         )
-        return next(fits, self._dialects[0])  # one that does not know it says so
+        return next(fits, self._dialects[0])  # for an unknown path, the first one raises NoSuchPath

@@ -1,9 +1,12 @@
-"""The dialect of JD's web login: the picture brings the public id in a cookie, JSONP polls with it, a ticket logs in.
+"""The dialect of JD's web login: the picture comes with the public id in a cookie, JSONP polls with
+that id, a ticket logs in.
 
-GET show                                the picture, and the cookie `wlfstk_smdl` with what it says, for the page's script
-GET check?token=                        201 not scanned, 202 scanned, 203 gone, 205 refused, 200 + ticket
-GET uc/qrCodeTicketValidation?t=        {"returnCode":0,"url"}: logs in, once
-GET p?k=                                what an ordinary camera opens
+GET show                            the picture, and its public id in the cookie `wlfstk_smdl`, for
+                                    the page's script
+GET check?token=                    201 not scanned, 202 scanned, 203 ended, 205 denied,
+                                    200 + ticket
+GET uc/qrCodeTicketValidation?t=    {"returnCode":0,"url"}: logs in, once
+GET p?k=                            what an ordinary camera opens
 
 The secret is in a cookie of its own, which no script can read. The ticket is worthless without it.
 """
@@ -13,18 +16,16 @@ from dataclasses import replace
 from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.errors import LoginError, QRLoginError, Unavailable, UnknownLogin
+from qrlogin.errors import LoginError, QRLoginError, Unavailable
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.jsonp import CALLBACK, JSONP_ANSWERS, read_callback
-from qrlogin.wire.dialects.public_id import (
+from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect, query_parameter
+from qrlogin.wire.dialects.public_id_routes import (
     COOKIE_PROOF,
-    HEADERS,
     PICTURE_ANSWER,
-    REDIRECT_ANSWER,
-    Handler,
-    PublicIdDialect,
-    query_parameter,
-    script,
+    begin_route,
+    public_id_field,
+    scan_route,
 )
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
@@ -40,28 +41,29 @@ _STATES: Final = StateMap(
     scanned=(202, "请手机客户端确认登录"),
     confirmed=(200, ""),
     denied=(205, "二维码已取消授权"),
-    gone=(203, "二维码过期"),
+    ended=(203, "二维码过期"),
     error=(500, "服务器错误"),
 )
-_CODE_LENGTH: Final = 32  # of the ticket that a client is given, so much is the public id: the validation knows nothing else
+#: A client's ticket begins with the public id, because the validation is sent nothing else.
+_PUBLIC_ID_LENGTH: Final = 32
 
 
 class JD(PublicIdDialect):
-    """JD's web login."""
+    """JD's web login.
+
+    :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+
+    Raises `Misconfigured` for an option that cannot work or would not be safe.
+    """
 
     browser_routes: tuple[Route, ...] = (
-        Route(
-            "GET",
-            _SHOW,
-            "Begin a login for this browser; the answer is the picture",
-            answers=(PICTURE_ANSWER,),
-            errors=(Unavailable,),
-        ),
+        begin_route(_SHOW, PICTURE_ANSWER, errors=(Unavailable,)),
         Route(
             "GET",
             _CHECK,
-            "Where the login stands; once it is confirmed, the ticket",
-            query=(Field("token", "the public id of the login", required=True), CALLBACK),
+            "The status of the login; with the ticket when it is confirmed",
+            query=(public_id_field("token"), CALLBACK),
             answers=JSONP_ANSWERS,
             proofs=COOKIE_PROOF,
         ),
@@ -70,19 +72,11 @@ class JD(PublicIdDialect):
             _VALIDATE,
             "Log the browser in, once",
             query=(Field("t", "the ticket", required=True),),
-            answers=(Answer(200, "Where to go on, or why not", JSON, {"type": "object"}),),
+            answers=(Answer(200, "The address to go to, or a refusal", JSON, {"type": "object"}),),
             errors=(Unavailable,),
             proofs=COOKIE_PROOF,
         ),
-        Route(
-            "GET",
-            _SCAN,
-            "What the picture's address opens",
-            cross_site=True,
-            query=(Field("k", "the public id of the login", required=True),),
-            answers=(REDIRECT_ANSWER,),
-            errors=(UnknownLogin,),
-        ),
+        scan_route(_SCAN, "k"),
     )
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -102,42 +96,37 @@ class JD(PublicIdDialect):
         return self.begin(request, answer)
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
-        read_callback(request)
+        read_callback(request)  # a callback that is not allowed is refused before anything else
         code = query_parameter(request, "token")
 
         def answer(seen: Status) -> Response:
             if seen.ticket:
-                return _say(
-                    request, f'"code" : {_STATES.confirmed[0]}, "ticket" : "{code}{seen.ticket}"'
-                )
-            return _told(request, _STATES.of(seen))
+                ticket = f'"ticket" : "{code}{seen.ticket}"'
+                return self._jsonp(request, f'"code" : {_STATES.confirmed[0]}, {ticket}')
+            return self._status_jsonp(request, _STATES.of(seen))
 
         return self.status(self.device_code(request, code), answer)
 
     def _validate(self, request: Request, _: str) -> Exchange[Redeemed]:
-        def answer(_: Redeemed) -> Response:
-            return Response.json(200, {"returnCode": 0, "url": self.landing}).with_headers(*HEADERS)
-
-        given = query_parameter(request, "t")
-        device = self.device_code(request, given[:_CODE_LENGTH])
-        return self.exchange(device, given[_CODE_LENGTH:], answer)
+        sent = query_parameter(request, "t")
+        device = self.device_code(request, sent[:_PUBLIC_ID_LENGTH])
+        logged_in = self.json({"returnCode": 0, "url": self.landing_url})
+        return self.exchange(device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error)
         if request.path == _CHECK and word is not None:
-            return _told(request, word)
+            return self._status_jsonp(request, word)
         if request.path == _VALIDATE and isinstance(error, LoginError):
-            return Response.json(200, {"returnCode": 1}).with_headers(*HEADERS)
+            return self.json({"returnCode": 1})
         return super().refuse(request, error)
 
+    def _status_jsonp(self, request: Request, word: tuple[int, str]) -> Response:
+        code, message = word
+        return self._jsonp(request, f'"code" : {code}, "msg" : "{message}"')
 
-def _told(request: Request, word: tuple[int, str]) -> Response:
-    code, message = word
-    return _say(request, f'"code" : {code}, "msg" : "{message}"')
-
-
-def _say(request: Request, fields: str) -> Response:
-    if name := read_callback(request):
-        return script(f"{name}({{ {fields} }})")
-    json = ("Content-Type", "application/json; charset=utf-8")
-    return Response(200, (json, *HEADERS), f"{{ {fields} }}".encode())
+    def _jsonp(self, request: Request, members: str) -> Response:
+        """JSON or JSONP with spaces where the original has them."""
+        if name := read_callback(request):
+            return self.script(f"{name}({{ {members} }})")
+        return self.respond("application/json; charset=utf-8", f"{{ {members} }}".encode())

@@ -1,17 +1,22 @@
-"""The native dialect: JSON, and the only one whose bytes are ours to choose.
+"""The native dialect: JSON, and the only dialect whose bytes this library chooses.
 
-    browser  POST begin                      {} or {"deliver":"body"}        201, and a cookie unless delivered in the body;
-                                                                             with a user_code if the application wants one
-             GET  {login_id}?after=V&wait=S                                  where it stands, held up to S seconds
-             GET  {login_id}/events?after=V                                  the same as a stream of server-sent events
-             GET  {login_id}/socket?after=V                                  the same over a websocket (ASGI)
-             GET  {login_id}/qr.svg, qr.png                                  the picture
+    browser  POST begin                      {} or {"deliver":"body"}
+                 201, and a cookie unless delivered in the body; with a user_code if the
+                 application wants one
+             GET  {login_id}?after=V&wait=S  the status, held for up to S seconds
+             GET  {login_id}/events?after=V  the same as a stream of server-sent events
+             GET  {login_id}/socket?after=V  the same over a websocket (ASGI)
+             GET  {login_id}/qr.svg, qr.png  the picture
              POST {login_id}/cancel          {}
-             POST {login_id}/redeem          {"acknowledged", "op"}          then the application logs `redeemed` in
-             GET  qr-login-element.js, qr-login-texts.js …                   the modules: the only answers that may be cached
-    phone    POST scan, confirm, deny, release   {"code"}                    code: what the camera read, or was typed
+             POST {login_id}/redeem          {"acknowledged", "op"}
+                 then the application logs `redeemed` in
+             GET  qr-login-element.js, qr-login-texts.js …
+                 the modules: the only answers that may be cached
+    phone    POST scan, confirm, deny, release   {"code"}
+                 code: what the camera read, or what was typed
 
-A page holds its device_code in an HttpOnly cookie; a CLI sends it as `Authorization: Bearer`. A GET changes nothing.
+A page holds its device_code in an HttpOnly cookie; a CLI sends it as `Authorization: Bearer`. A GET
+changes nothing.
 """
 
 import hashlib
@@ -61,16 +66,17 @@ from qrlogin.wire.routes import Route, match
 from qrlogin.wire.streams import Cursor, Stream
 from qrlogin.wire.validation import bearer, check_origin, no_body, one_header
 
-RETRY_CROWDED: Final = 2  # seconds
+_RETRY_CROWDED: Final = 2  # seconds
 
 _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
 
 
 def describe_browser(request: Request) -> Mapping[str, str]:
-    """The context of a new login as far as the request to_event: what the browser calls itself, made printable and cut short.
+    """The context of a new login that follows from its request: the User-Agent as `browser`.
 
-    At most 200 ASCII characters that JSON writes as they are, so half of a context is left for what an application adds.
+    It is cut to 200 printable ASCII characters that JSON does not escape, so half of a context is
+    left to the application.
     """
     sent = " ".join(request.all("user-agent"))[:2000]
     agent = " ".join(
@@ -82,12 +88,7 @@ def describe_browser(request: Request) -> Mapping[str, str]:
 
 
 class Native:
-    """The native dialect over one core. `describe` turns the request that begins a login into the context for the phone;
-    `draw_png` makes a picture of what the code says, if yours is to look otherwise.
-
-    With `user_codes` every login also has a code to type, for people without a camera. Raises `Misconfigured` when the policy
-    has not agreed to that: such a code is easier to talk somebody out of than a picture.
-    """
+    """The native dialect over one core."""
 
     browser_routes: tuple[Route, ...] = (
         BEGIN,
@@ -110,9 +111,18 @@ class Native:
         describe: Callable[[Request], Mapping[str, str]] = describe_browser,
         draw_png: Callable[[str], bytes] | None = None,
     ) -> None:
+        """
+        :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+        :param user_codes: give every login a code to type as well, for people without a camera.
+            The policy must allow it: such a code is easier to phish than a picture
+        :param describe: turns the request that begins a login into the context that the phone shows
+        :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
+
+        Raises `Misconfigured` for `user_codes` that the policy does not allow.
+        """
         if user_codes and not core.policy.user_codes:
             raise Misconfigured(
-                "user_codes are off in the policy: set them there as well, and read what they cost"
+                "user_codes are off in the policy: set them there too, after reading what they cost"
             )
         self._core, self._user_codes = core, user_codes
         self._describe, self._cookies = describe, DeviceCookies(core)
@@ -126,7 +136,7 @@ class Native:
             "{login_id}/redeem": self._redeem,
         }
 
-    # The browser's door
+    # Requests of the browser
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
         route, login_id = match(self.browser_routes, request)
@@ -150,7 +160,7 @@ class Native:
                 "expires_in": begun.expires_in,
                 "verification_uri": begun.verification_uri,
                 **({"user_code": begun.user_code} if begun.user_code else {}),
-                **_code(begun.verification_uri_complete, begun.rotates_in),
+                **_code_json(begun.verification_uri_complete, begun.rotates_in),
             }
             if deliver == "body":
                 return _json(payload | {"device_code": begun.device_code}, 201)
@@ -169,18 +179,19 @@ class Native:
 
         device = self._device_code(request, login_id)
         if seconds == 0:
-            return Exchange(self._core.status(device), _seen)
+            return Exchange(self._core.status(device), _status_json)
         held = HeldStatus(
             device,
             after=None if after is None else int(after),
             timeout=seconds,
-            crowded=lambda seen: _seen(seen, ("retry_after", RETRY_CROWDED)),
+            crowded=lambda seen: _status_json(seen, ("retry_after", _RETRY_CROWDED)),
         )
-        return Exchange(held, _seen)
+        return Exchange(held, _status_json)
 
     def _events(self, request: Request, login_id: str, route: Route = EVENTS) -> Exchange[Status]:
         after = route.read_query(request).get("after")
-        # An EventSource sends what it was told last, whatever its address says; what is no id of ours tells nothing.
+        # An EventSource that reconnects sends the id of the last event, which is newer than the
+        # `after` in its address. An id that is not ours is ignored.
         sent = [Cursor.read(value) for value in request.all("last-event-id")]
         cursor = (sent[0] if len(sent) == 1 else None) or Cursor(
             None if after is None else int(after)
@@ -192,24 +203,25 @@ class Native:
         )
         opened, nothing = Response(200, headers), Response(204, _NOT_CACHED)
         return Exchange(
-            Stream(self._device_code(request, login_id), cursor, opened, nothing), _seen
+            Stream(self._device_code(request, login_id), cursor, opened, nothing), _status_json
         )
 
     def _no_socket(self, request: Request, login_id: str) -> Exchange[Status]:
         raise UpgradeRequired(
-            "open this address as a websocket; where the server has none, take the stream of events"
+            "open this address as a websocket; where the server has none, use the stream of events"
         )
 
     def socket(self, request: Request) -> Exchange[Status]:
-        """What a websocket is to tell. Raises what `browser` raises; there is none on any other path."""
+        """The exchange of a websocket. Raises what `browser` raises, and `NoSuchPath` for any other
+        path.
+        """
         route, login_id = match(self.browser_routes, request)
         if route is not SOCKET:
             raise NoSuchPath
         check_origin(request, self._core.origin)
         if one_header(request, "origin") is None and bearer(request) is None:
-            raise Forbidden(
-                "send Origin as browsers do, or Authorization"
-            )  # a page of another site may open sockets anywhere
+            # Browsers let pages of other sites open websockets to this one.
+            raise Forbidden("send Origin as browsers do, or Authorization")
         return self._events(request, login_id, SOCKET)
 
     def _picture(
@@ -233,7 +245,7 @@ class Native:
 
     def _cancel(self, request: Request, login_id: str) -> Exchange[Status]:
         CANCEL.read_json(request)
-        return Exchange(self._core.cancel(self._device_code(request, login_id)), _bare)
+        return Exchange(self._core.cancel(self._device_code(request, login_id)), _state_json)
 
     def _redeem(self, request: Request, login_id: str) -> Exchange[Redeemed]:
         body = REDEEM.read_json(request)
@@ -250,7 +262,7 @@ class Native:
         return Exchange(operation, answer)
 
     def _device_code(self, request: Request, login_id: str) -> DeviceCode:
-        """The caller's device_code for this very login. Raises `NotYours` without a glance at the store."""
+        """The caller's device_code for this login. Raises `NotYours` before the store is read."""
         sent = bearer(request)
         code = (
             self._cookies.find(request, login_id) or sent
@@ -261,14 +273,12 @@ class Native:
             raise NotYours("this login was begun in another dialect, by other rules")
         return device
 
-    # The phone's door
+    # Requests of the phone
 
     def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response:
         route, _ = match(self.phone_routes, request)
-        if (
-            not check_origin(request, self._core.origin)
-            and one_header(request, "authorization") is None
-        ):
+        from_page = check_origin(request, self._core.origin)
+        if not from_page and one_header(request, "authorization") is None:
             raise Forbidden("send Authorization, or Origin or Sec-Fetch-Site as browsers do")
         if person is None:
             raise Unauthenticated
@@ -278,16 +288,14 @@ class Native:
                 self._core.scan(
                     code, subject=person.subject, shown_as=person.shown_as, phone=person.phone
                 ),
-                _scanned,
+                _scanned_json,
             )
         decide = {
             "confirm": self._core.confirm,
             "deny": self._core.deny,
             "release": self._core.release,
         }[route.path]
-        return Exchange(decide(code, subject=person.subject, phone=person.phone), _bare)
-
-    # Both
+        return Exchange(decide(code, subject=person.subject, phone=person.phone), _state_json)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         return error_response(error)
@@ -297,7 +305,7 @@ def _json(payload: Mapping[str, object], status: int = 200) -> Response:
     return Response.json(status, payload).with_headers(*_NOT_CACHED)
 
 
-def _seen(seen: Status, *crowded: tuple[str, object]) -> Response:
+def _status_json(seen: Status, *extra: tuple[str, object]) -> Response:
     payload: dict[str, object] = {
         "login_id": seen.login_id,
         "state": seen.state,
@@ -305,13 +313,13 @@ def _seen(seen: Status, *crowded: tuple[str, object]) -> Response:
         "expires_in": seen.expires_in,
     }
     if seen.verification_uri_complete:
-        payload |= _code(seen.verification_uri_complete, seen.rotates_in)
+        payload |= _code_json(seen.verification_uri_complete, seen.rotates_in)
     if seen.scanned_by:
         payload["scanned_by"] = {"shown_as": seen.scanned_by.shown_as, "tag": seen.scanned_by.tag}
-    return _json(payload | dict(crowded))
+    return _json(payload | dict(extra))
 
 
-def _code(text: str, rotates_in: int) -> dict[str, object]:
+def _code_json(text: str, rotates_in: int) -> dict[str, object]:
     drawn = matrix_path(text)
     return {
         "rotates_in": rotates_in,
@@ -320,11 +328,11 @@ def _code(text: str, rotates_in: int) -> dict[str, object]:
     }
 
 
-def _bare(seen: Status) -> Response:
+def _state_json(seen: Status) -> Response:
     return _json({"login_id": seen.login_id, "state": seen.state})
 
 
-def _scanned(seen: Scanned) -> Response:
+def _scanned_json(seen: Scanned) -> Response:
     return _json(
         {
             "login_id": seen.login_id,

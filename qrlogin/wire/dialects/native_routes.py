@@ -1,6 +1,7 @@
-"""The native dialect's routes: what each reads, what it says, and what it refuses. `native.py` reads requests by them.
+"""The native dialect's routes: what each reads, answers and refuses. `native.py` reads requests by
+them.
 
-The shapes are JSON Schema (2020-12). Nothing is decided here.
+The shapes are JSON Schema (2020-12). Data only.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from qrlogin.errors import (
 from qrlogin.table import State
 from qrlogin.wire.routes import JSON, PNG_IMAGE, Answer, Field, Route, an_object
 
-MAX_WAIT: Final = 25  # seconds: below the 30 s after which proxies begin to give up
+MAX_WAIT: Final = 25  # seconds; proxies begin to time out after 30
 
 _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
@@ -73,7 +74,9 @@ _SCANNED: Final = an_object(
         "expires_in": _SECONDS,
     }
 )
-_DONE_ANSWER: Final = Answer(200, "Done, now or before", JSON, an_object(_LOGIN))
+_DONE_ANSWER: Final = Answer(
+    200, "Done, by this request or an earlier one", JSON, an_object(_LOGIN)
+)
 
 _ENDED_ERRORS: Final[tuple[type[QRLoginError], ...]] = (
     AlreadyRedeemed,
@@ -86,8 +89,8 @@ _PHONE_ERRORS: Final = (Unauthenticated, UnknownLogin, WrongState, TooManyGuesse
 
 _PROOFS: Final = ("device_cookie", "device_code")
 
-_CODE: Final = Field("code", "what the camera read or the person typed, as it is", required=True)
-_AFTER: Final = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
+_CODE: Final = Field("code", "what the camera read or the person typed, unchanged", required=True)
+_AFTER: Final = Field("after", "the last version that this client received", pattern="[0-9]{1,15}")
 _WAIT: Final = Field(
     "wait", f"a whole number of seconds, {MAX_WAIT} at most", pattern="0{0,13}([0-9]|1[0-9]|2[0-5])"
 )
@@ -100,7 +103,7 @@ BEGIN: Final = Route(
     answers=(
         Answer(
             201,
-            "Show the picture. The device_code is in a cookie, or in the body if asked for there",
+            "The code to show. The device_code is in a cookie, or in the body on request",
             JSON,
             _BEGUN,
         ),
@@ -110,12 +113,13 @@ BEGIN: Final = Route(
 STATUS: Final = Route(
     "GET",
     "{login_id}",
-    "Where the login stands; held while there is no news",
+    "The status of the login; held until there is news",
     query=(_AFTER, _WAIT),
     answers=(
         Answer(
             200,
-            "Where it stands. With `retry_after` it was not held, for too many wait: ask again then",
+            "The status. With `retry_after` it was not held, because too many requests are: "
+            "ask again after so many seconds",
             JSON,
             _SEEN,
         ),
@@ -126,11 +130,11 @@ STATUS: Final = Route(
 EVENTS: Final = Route(
     "GET",
     "{login_id}/events",
-    "Where the login stands, as server-sent events: one for each news, until it is over",
+    "The status of the login as server-sent events: one for each change, until the login ends",
     query=(_AFTER,),
     answers=(
-        Answer(200, "A stream of such events", "text/event-stream", _EVENT),
-        Answer(204, "All has been told: do not come back"),
+        Answer(200, "A stream of these events", "text/event-stream", _EVENT),
+        Answer(204, "The client has received everything: do not reconnect"),
     ),
     errors=(UnknownLogin, Crowded, Unavailable),
     proofs=_PROOFS,
@@ -149,7 +153,7 @@ SVG, PNG = (
         f"{{login_id}}/qr.{kind}",
         f"The QR code as {kind.upper()}",
         query=(
-            Field("at", "any number: for an address that no cache knows", pattern="[0-9]{1,15}"),
+            Field("at", "any number: makes an address that no cache holds", pattern="[0-9]{1,15}"),
         ),
         answers=(
             Answer(
@@ -167,7 +171,7 @@ SVG, PNG = (
 CANCEL: Final = Route(
     "POST",
     "{login_id}/cancel",
-    "Give the login up",
+    "Cancel the login",
     body=(),
     answers=(_DONE_ANSWER,),
     errors=(UnknownLogin, AlreadyRedeemed, Denied, Expired, Unavailable),
@@ -180,13 +184,14 @@ REDEEM: Final = Route(
     body=(
         Field(
             "acknowledged",
-            "scanned_by.tag, from the status that told the browser who scanned",
+            "scanned_by.tag, from the status that named the scanner",
             required=True,
             pattern="[ -~]{0,128}",
         ),
         Field(
             "op",
-            "16 to 128 letters, digits, - or _: random, made once per click and kept until answered",
+            "16 to 128 letters, digits, - or _: random, drawn once per click, and the same in each "
+            "repetition until there is an answer",
             required=True,
             pattern="(?=[_-]*[A-Za-z0-9])[A-Za-z0-9_-]{16,128}",
         ),
@@ -199,11 +204,11 @@ ELEMENTS: Final = tuple(
     Route(
         "GET",
         name,
-        "A module of the elements for the browser",
+        "A module of the browser elements",
         cross_site=True,
         answers=(
             Answer(200, "The module", "text/javascript", _TEXT),
-            Answer(304, "It has not changed"),
+            Answer(304, "The module has not changed"),
         ),
     )
     for name in MODULES
@@ -211,7 +216,7 @@ ELEMENTS: Final = tuple(
 SCAN: Final = Route(
     "POST",
     "scan",
-    "The phone read the code",
+    "Scan the code",
     body=(_CODE,),
     answers=(Answer(200, "What the person must see before approving", JSON, _SCANNED),),
     errors=(*_PHONE_ERRORS, AlreadyScanned),
@@ -219,8 +224,8 @@ SCAN: Final = Route(
 CONFIRM, DENY, RELEASE = (
     Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=_PHONE_ERRORS)
     for verb, summary in (
-        ("confirm", "The person approves"),
-        ("deny", "The person refuses"),
-        ("release", "Let the code be scanned again"),
+        ("confirm", "Approve the login"),
+        ("deny", "Deny the login"),
+        ("release", "Release the login: its code can be scanned again"),
     )
 )

@@ -1,8 +1,9 @@
-"""What the dialects share whose clients know a login by a public id in a URL: begin, poll, picture, redirect.
+"""The base of the dialects whose clients know a login by a public id in a URL.
 
-The id is the fixed form of the scan code, so whoever sees the picture has it, and it opens nothing: what watches and redeems is
-the device_code in this browser's HttpOnly cookie, and every answer about a login needs it. GETs act here, because such clients
-make them so; pages of other sites are refused.
+The id is the fixed form of the scan code. Everybody who sees the picture has it, and it gives
+access to nothing: a login is watched and redeemed by the device_code in this browser's HttpOnly
+cookie, and every answer about a login needs that cookie. Such clients change things by GET, so
+requests that pages of other sites cause are refused.
 """
 
 import re
@@ -13,20 +14,7 @@ from typing import Any, ClassVar, Final, TypedDict, Unpack
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
-from qrlogin.errors import (
-    AlreadyRedeemed,
-    BadRequest,
-    Cancelled,
-    Denied,
-    Expired,
-    Misconfigured,
-    NotYours,
-    QRLoginError,
-    ScannerChanged,
-    Unavailable,
-    UnknownLogin,
-    WrongState,
-)
+from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
 from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
@@ -36,80 +24,76 @@ from qrlogin.wire.dialects.base import BrowserOnly, client_id_for, mount_address
 from qrlogin.wire.dialects.native import describe_browser
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_SITE, error_response
 from qrlogin.wire.message import Cookie, Request, Response
-from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Answer, Route, match
+from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Route, match
 from qrlogin.wire.validation import check_same_site, no_body, read_some, within_cap
 
-_LANDING: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
-MAX_HOLD: Final = 30  # seconds: pages give up after 35
-HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
-Handler = Callable[[Request, str], Exchange[Any] | Response]
+_LANDING_PATH: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
+_MAX_HOLD_SECONDS: Final = 30  # the original pages give up after 35
+_RETRY_CROWDED: Final = ("Retry-After", "2")
+_HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 
-# For descriptions of routes
-SCRIPT_ANSWER: Final = Answer(200, "A script, also when it refuses", SCRIPT, {"type": "string"})
-PICTURE_ANSWER: Final = Answer(200, "The picture", PNG_IMAGE)
-REDIRECT_ANSWER: Final = Answer(302, "The browser goes on")
-CROWDED_ANSWER: Final = Answer(503, "Too many wait: ask again later")
-REDEEM_ERRORS: Final[tuple[type[QRLoginError], ...]] = (
-    *(
-        UnknownLogin,
-        WrongState,
-        ScannerChanged,
-        AlreadyRedeemed,
-        Denied,
-        Cancelled,
-        Expired,
-        Unavailable,
-    ),
-)
-COOKIE_PROOF: Final = ("device_cookie",)
+#: Answers one route. It is given the request, and the public id in its path ("" without one).
+Handler = Callable[[Request, str], Exchange[Any] | Response]
 
 
 class MountOptions(TypedDict, total=False):
-    """What each of these dialects may be told."""
+    """The options that every dialect with a public id takes. All of them may be left out."""
 
-    at: str  # the address under which it is mounted, as browsers see it; the root of the site
-    landing: str  # the path that a browser comes to when it is logged in; /
-    lifetime: int  # of its logins, in seconds, 600 at most; what the original has
-    describe: Callable[
-        [Request], Mapping[str, str]
-    ]  # from the request that begins a login to the context for the phone
+    at: str
+    """The address under which browsers reach the dialect, such as `https://example.com/wechat`.
+    Default: the root of the site."""
+    landing_path: str
+    """The path of this site to which the browser goes when it is logged in, such as `/account`.
+    Default: `/`."""
+    lifetime: int
+    """The lifetime of its logins in seconds, 600 at most. Default: the lifetime in the original,
+    180 or 300."""
+    describe: Callable[[Request], Mapping[str, str]]
+    """Turns the request that begins a login into the context that the phone shows.
+    Default: `describe_browser`."""
 
 
 class PublicIdDialect(BrowserOnly):
-    """A dialect over one core. A subclass lists its routes, and has a method for each of them in `handlers()`.
+    """A dialect over one core. A subclass lists its routes in `browser_routes`, and returns a
+    method for each of them from `handlers()`.
 
-    Raises `Misconfigured` for a `MountOptions` that cannot work or would not be safe.
+    :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+
+    Raises `Misconfigured` for an option that cannot work or would not be safe, and `TypeError` for
+    an unknown option, a route without a handler or a handler without a route.
     """
 
     browser_routes: tuple[Route, ...] = ()
-    default_lifetime: ClassVar[int] = 180  # seconds, unless the mounting says another lifetime
+    default_lifetime: ClassVar[int] = 180
+    """The lifetime of its logins in seconds, for a mount without `lifetime`."""
 
     def __init__(self, core: Core, **mounting: Unpack[MountOptions]) -> None:
         if unknown := mounting.keys() - MountOptions.__annotations__:
             raise TypeError(f"{type(self).__name__}() has no option {min(unknown)}")
         self.at = mount_address(core, mounting.get("at", core.origin)) + "/"
-        landing, self.lifetime = (
-            mounting.get("landing", "/"),
-            mounting.get("lifetime", self.default_lifetime),
-        )
+        self.lifetime = mounting.get("lifetime", self.default_lifetime)
         check_lifetime(self.lifetime, "lifetime", Misconfigured)
-        if not _LANDING.fullmatch(landing):
+        landing_path = mounting.get("landing_path", "/")
+        if not _LANDING_PATH.fullmatch(landing_path):
             raise Misconfigured(
-                "landing must be a path of this site, such as /account, with what is not ASCII spelled by %"
+                "landing_path must be a path of this site, such as /account; "
+                "percent-encode what is not ASCII"
             )
-        self.landing = core.origin + landing
+        self.landing_url = core.origin + landing_path
         self._core, self._cookies = core, DeviceCookies(core)
         self._describe = mounting.get("describe", describe_browser)
         self._handlers = self.handlers()
         if differing := self._handlers.keys() ^ {route.path for route in self.browser_routes}:
             raise TypeError(
-                f"{type(self).__name__} has a route without a handler, or a handler without a route: {differing}"
+                f"{type(self).__name__} has a route without a handler, "
+                f"or a handler without a route: {differing}"
             )
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The method for each path of `browser_routes`. It is given the request, and the code in the path, if any.
+        """The method for each path of `browser_routes`.
 
-        Called by the constructor, when one of a subclass has not gone on yet.
+        The constructor calls it, before the constructor of a subclass has set its own attributes.
         """
         raise NotImplementedError
 
@@ -126,14 +110,17 @@ class PublicIdDialect(BrowserOnly):
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         return error_response(error, policy=SAME_SITE)
 
-    # For the handlers
+    # What a handler returns. `answer` turns the result into a response.
 
     def begin(
         self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = ""
     ) -> Exchange[Begun]:
-        """Begin a login, and set its cookie beside what `answer` says. `begun.scan_code` is the public id, in hexadecimal.
+        """Begin a login, and add its cookie to the response.
 
-        `client_id` names the application that asks, if the dialect knows several; the person on the phone is shown it.
+        :param request: described to the phone
+        :param answer: is given the new login; `begun.scan_code` is the public id, in hexadecimal
+        :param client_id: the application that asks, if the dialect knows several; the phone shows
+            it
         """
 
         def answered(begun: Begun) -> Response:
@@ -150,7 +137,7 @@ class PublicIdDialect(BrowserOnly):
         return Exchange(operation, answered)
 
     def status(self, device: DeviceCode, answer: Callable[[Status], Response]) -> Exchange[Status]:
-        """Where the login stands, at once."""
+        """Read the status of the login. It is answered at once."""
         return Exchange(self._core.status(device), answer)
 
     def held_status(
@@ -160,16 +147,26 @@ class PublicIdDialect(BrowserOnly):
         seconds: float,
         answer: Callable[[Status], Response],
     ) -> Exchange[Status]:
-        """Where the login stands, once that is another version or state than it was `told` (None: pending)."""
-        crowded = replace(
-            Response(503), headers=(*HEADERS, ("Retry-After", "2"))
-        )  # at once, and its client would spin
+        """Read the status of the login once it differs from what the client saw last.
+
+        :param device: from `device_code()`
+        :param last_seen: the version or state that this client saw last; None: pending
+        :param seconds: after so many seconds the status is answered even if it is the same
+        :param answer: spells the status
+        """
+        crowded = replace(Response(503), headers=(*_HEADERS, _RETRY_CROWDED))  # so clients pause
         return Exchange(HeldStatus(device, last_seen, seconds, lambda _: crowded), answer)
 
     def exchange(
         self, device: DeviceCode, ticket: str, answer: Callable[[Redeemed], Response]
     ) -> Exchange[Redeemed]:
-        """Redeem the login by the ticket in its redirect. Answering with `redeemed` set is done here."""
+        """Redeem the login with the ticket that its confirmed status carried, and set `redeemed` on
+        the response.
+
+        :param device: from `device_code()`
+        :param ticket: `Status.ticket`, which the client brings back
+        :param answer: spells the success
+        """
 
         def answered(redeemed: Redeemed) -> Response:
             return replace(answer(redeemed), redeemed=redeemed)
@@ -179,7 +176,9 @@ class PublicIdDialect(BrowserOnly):
     def status_or_redeem(
         self, device: DeviceCode, answer: Callable[[Status | Redeemed], Response]
     ) -> Exchange[Status | Redeemed]:
-        """For clients that are logged in by the very poll that says so: where the login stands, or its yield."""
+        """Read the status, and redeem the login if it is confirmed: for clients that the poll
+        itself logs in. `answer` is given a `Redeemed` then, and `redeemed` is set on the response.
+        """
 
         def answered(seen: Status | Redeemed) -> Response:
             return replace(answer(seen), redeemed=seen if isinstance(seen, Redeemed) else None)
@@ -187,15 +186,17 @@ class PublicIdDialect(BrowserOnly):
         return Exchange(self._core.status_or_redeem(device), answered)
 
     def device_code(self, request: Request, code: str) -> DeviceCode:
-        """This browser's device_code for the login with that public id, read. Give it to the methods above.
+        """This browser's device_code for the login with this public id, for the methods above.
 
-        Raises `UnknownLogin` or `NotYours` without asking the store.
+        Raises `UnknownLogin` or `NotYours` before the store is read.
         """
         login_id = self._core.login_id_of(code)
         return self.require_owner(self._cookies.find(request, login_id), login_id.__eq__)
 
     def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> DeviceCode:
-        """The device_code that was found, read, if its login fits and was begun in this very dialect. Raises `NotYours`."""
+        """`device_code`, read, if `fits` accepts its login_id and this dialect began the login.
+        Raises `NotYours`.
+        """
         device = None if device_code is None else self._core.read_device_code(device_code)
         if device is None or not fits(device.login_id):
             raise NotYours("this browser did not begin the login that it asks for")
@@ -203,44 +204,72 @@ class PublicIdDialect(BrowserOnly):
             raise NotYours("this login was begun in another dialect, by other rules")
         return device
 
-    def cookie(self, name: str, value: str, seconds: int, *, httponly: bool = True) -> Cookie:
-        """A cookie that this dialect's clients look for; nothing in it has any power."""
-        return Cookie(name, value, seconds, secure=self.at.startswith("https:"), httponly=httponly)
-
     def picture(self, code: str, text: str) -> Response:
-        """The QR code that says `text`; for a public id of ours only. No login is looked at."""
+        """The QR code that contains `text`. Checks that `code` is a public id of this site, and
+        reads no login.
+        """
         self._core.login_id_of(code)
-        return Response(200, (("Content-Type", "image/png"), *HEADERS), png(text))
+        return self.respond(PNG_IMAGE, png(text))
 
     def open_page(self, code: str) -> Response:
-        """An ordinary camera opened the code's address: the page for phones takes over. Nothing has happened yet."""
+        """Redirect an ordinary camera, which opened the address in the QR code, to the page for the
+        phone. Changes nothing.
+        """
         self._core.login_id_of(code)
-        return Response(302, (("Location", f"{self._core.verification_uri}/{code}"), *HEADERS))
+        return self.redirect(f"{self._core.verification_uri}/{code}")
+
+    # Responses. None of them may be cached.
+
+    def cookie(self, name: str, value: str, seconds: int, *, httponly: bool = True) -> Cookie:
+        """A cookie that this dialect's clients look for, beside the login's own.
+
+        :param name: as the clients know it
+        :param value: must not be a secret
+        :param seconds: how long the browser keeps it; 0 deletes it
+        :param httponly: hide it from scripts
+        """
+        return Cookie(name, value, seconds, secure=self.at.startswith("https:"), httponly=httponly)
+
+    @staticmethod
+    def respond(content_type: str, body: bytes) -> Response:
+        """A response with status 200 and this body."""
+        return Response(200, (("Content-Type", content_type), *_HEADERS), body)
+
+    @staticmethod
+    def json(data: Mapping[str, object]) -> Response:
+        """A response with status 200 and this JSON object."""
+        return Response.json(200, data).with_headers(*_HEADERS)
+
+    @staticmethod
+    def script(code: str) -> Response:
+        """A response with status 200 that a page runs as a script. Put nothing of the request into
+        `code` that is not checked.
+        """
+        return PublicIdDialect.respond(f"{SCRIPT}; charset=utf-8", code.encode())
+
+    @staticmethod
+    def redirect(url: str, status: int = 302) -> Response:
+        """A redirect to an address of yours. Check an address that came with the request first."""
+        return Response(status, (("Location", url), *_HEADERS))
 
 
-def script(text: str) -> Response:
-    """An answer that a page runs as a script."""
-    return Response(
-        200, (("Content-Type", "application/javascript; charset=utf-8"), *HEADERS), text.encode()
-    )
-
-
-def required_value(found: Mapping[str, str], name: str) -> str:
-    """A parameter without which a request means nothing."""
-    if name not in found:
+def required_value(parameters: Mapping[str, str], name: str) -> str:
+    """The value of a required parameter. Raises `BadRequest` if it is missing."""
+    if name not in parameters:
         raise BadRequest(f"the parameter {name} is missing")
-    return found[name]
+    return parameters[name]
 
 
 def query_parameter(request: Request, name: str) -> str:
-    """The one parameter of the query without which this request means nothing."""
+    """The value of a required query parameter. Raises `BadRequest` if it is absent or repeated."""
     return required_value(read_some(request.query, (name,)), name)
 
 
 def check_hold_seconds(seconds: float) -> float:
-    """How long a dialect holds its polls. Raises `Misconfigured`."""
-    if not 0 < seconds <= MAX_HOLD:
+    """`seconds`, if a poll may be held that long. Raises `Misconfigured`."""
+    if not 0 < seconds <= _MAX_HOLD_SECONDS:
         raise Misconfigured(
-            f"hold must be more than 0 seconds and at most {MAX_HOLD}: pages give up after 35"
+            f"hold must be more than 0 seconds and at most {_MAX_HOLD_SECONDS}: "
+            "pages give up after 35"
         )
     return seconds

@@ -1,11 +1,15 @@
-"""The OAuth 2.0 Device Authorization Grant (RFC 8628): for televisions, command lines, and every OAuth client that knows it.
+"""The OAuth 2.0 Device Authorization Grant (RFC 8628): for televisions, command lines, and every
+OAuth client with a device flow.
 
-    POST device_authorization   client_id, scope?                       {"device_code","user_code","verification_uri",...}
-    POST token                  grant_type, device_code, client_id      the application's tokens, once; until then, an error
+    POST device_authorization   client_id, scope?
+             {"device_code","user_code","verification_uri",...}
+    POST token                  grant_type, device_code, client_id
+             the application's tokens, once; until then, an error
     GET  .well-known/oauth-authorization-server, .well-known/openid-configuration
 
-Who asks is `clients`' to judge, and what a token is, the application's to say. The person types the user_code, or scans the
-address that holds it, on the application's own page; that page hands it in at the native phone door.
+`clients` decides which clients there are, and the application decides what a token is. The person
+types the user_code, or scans the address that contains it, on the application's own page; that page
+sends it to the native dialect's phone routes.
 """
 
 import re
@@ -34,11 +38,13 @@ _BEGIN: Final = "device_authorization"
 _TOKEN: Final = "token"  # noqa: S105 - a path
 _METADATA: Final = (".well-known/oauth-authorization-server", ".well-known/openid-configuration")
 _PARAMETERS: Final = (
-    Field("client_id", "the client's, here or in Authorization: Basic"),
-    Field("client_secret", "the client's, here or in Authorization: Basic, if it has one"),
-    Field("scope", "what the tokens are for"),
-    Field("grant_type", f"{GRANT_TYPE}, to collect"),
-    Field("device_code", "the one that began, to collect"),
+    Field("client_id", "the id of the client, here or in Authorization: Basic"),
+    Field(
+        "client_secret", "the secret of the client, if it has one, here or in Authorization: Basic"
+    ),
+    Field("scope", "the scope of the tokens"),
+    Field("grant_type", f"{GRANT_TYPE}, to collect the login"),
+    Field("device_code", "the device_code that the login began with, to collect it"),
 )
 _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
@@ -66,48 +72,52 @@ _NOT_YET: Final = an_object(
     interval=_SECONDS,
 )
 _LATER: Final = Answer(
-    503, "Try again", JSON, an_object({"error": {"const": "temporarily_unavailable"}})
+    503, "Try again later", JSON, an_object({"error": {"const": "temporarily_unavailable"}})
 )
 _PRAGMA: Final = ("Pragma", "no-cache")  # RFC 6749 section 5.1 still asks for it
-_BEYOND: Final = (
-    120  # seconds more than usual that an approval waits: its client may have been slowed
-)
-_POLL: Final = "the-token-poll-of-rfc8628"  # one op for all polls of a login, so one whose answer was lost finds it again
-_AGENT: Final = (
-    100  # characters of a User-Agent; the rest of a context is for the client's id and its scope
+#: Seconds more than usual in which an approval can be redeemed: its client may have been slowed.
+_EXTRA_WINDOW: Final = 120
+#: One op for all polls of a login, so that a poll whose answer was lost can be repeated.
+_POLL: Final = "the-token-poll-of-rfc8628"
+_MAX_DESCRIPTION: Final = (
+    100  # characters; the client's id and its scope need the rest of a context
 )
 
-# RFC 6749 appendix A, without what JSON would have to escape: both stand in the context.
+# RFC 6749 appendix A, without what JSON would have to escape: both are part of the context.
 _CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{CLIENT_ID_BYTES - len('Rfc8628:')}}}")
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
 
-#: Section 3.5. An approved login has no word: the poll that finds it collects it.
+#: Section 3.5. A confirmed login has no word: the poll that finds it redeems it.
 _STATES: Final = StateMap(
     pending="authorization_pending",
     scanned="authorization_pending",
     confirmed="",
     denied="access_denied",
-    gone="invalid_grant",
+    ended="invalid_grant",
     error="temporarily_unavailable",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks, by what the request says of it."""
+    """A client as its request identifies it. Your `clients` function decides whether it is one of
+    yours.
+    """
 
     client_id: str
-    secret: str | None = field(repr=False)  # None: it sent none, as a public client does
+    """At most 120 printable ASCII characters, without `"` and `\\`."""
+    secret: str | None = field(repr=False)
+    """The secret that it sent, or None: a public client has none to send."""
 
 
 class _InvalidClient(BadRequest):
     wire_code, http_status = "invalid_client", 401
-    wire_text = "This client is not known here, or did not prove who it is."
+    wire_text = "This client is unknown, or did not prove its identity."
 
 
 class _InvalidScope(BadRequest):
     wire_code = "invalid_scope"
-    wire_text = "The scope is malformed, or too long to be shown to a person."
+    wire_text = "The scope is malformed, or too long to be shown on the phone."
 
 
 class _UnsupportedGrantType(BadRequest):
@@ -115,26 +125,20 @@ class _UnsupportedGrantType(BadRequest):
     wire_text = f"The grant type here is {GRANT_TYPE}."
 
 
-def brief(context: Mapping[str, str]) -> Mapping[str, str]:
-    """A context cut so short that a client's id and its scope find room beside it."""
-    return {name: text[:_AGENT] for name, text in context.items()}
+def shorten_context(context: Mapping[str, str]) -> Mapping[str, str]:
+    """`context` with each text cut to 100 characters, so that a client's id and its scope fit
+    beside it.
+    """
+    return {name: text[:_MAX_DESCRIPTION] for name, text in context.items()}
 
 
 def describe_device(request: Request) -> Mapping[str, str]:
-    """`describe_browser`, briefly."""
-    return brief(describe_browser(request))
+    """The same as `describe_browser`, cut to 100 characters."""
+    return shorten_context(describe_browser(request))
 
 
 class Rfc8628(BrowserOnly):
-    """The device authorization grant over one core, whose policy must allow `user_codes`.
-
-    `clients` is asked on every request whether this client may: compare its secret with `hmac.compare_digest`, and let a client
-    that has one not come without. It must answer from memory. `at` is the address under which the dialect is mounted, and the
-    issuer (default: the root of the site). `lifetime` is in seconds, 600 at most. `describe` turns the request that begins a
-    login into the context for the phone, to which `client_id` and `scope` are added: leave them 200 of its 400 bytes.
-    `metadata` is added to the discovery document: jwks_uri, scopes_supported and whatever else is the application's. If your
-    token endpoint knows other grants, say all of grant_types_supported.
-    """
+    """The device authorization grant over one core, whose policy must allow `user_codes`."""
 
     browser_routes: tuple[Route, ...] = (
         Route(
@@ -144,7 +148,7 @@ class Rfc8628(BrowserOnly):
             body=_PARAMETERS,
             media=FORM,
             answers=(
-                Answer(200, "Show the user_code (RFC 8628 section 3.2)", JSON, _BEGUN),
+                Answer(200, "The user_code to show (RFC 8628 section 3.2)", JSON, _BEGUN),
                 _LATER,
             ),
             errors=(_InvalidClient, _InvalidScope),
@@ -153,14 +157,14 @@ class Rfc8628(BrowserOnly):
         Route(
             "POST",
             _TOKEN,
-            "Collect the login, once; until it is approved, an error",
+            "Collect the login, once; an error until it is approved",
             body=_PARAMETERS,
             media=FORM,
             answers=(
                 Answer(
                     200, "The application's tokens (RFC 6749 section 5.1)", JSON, {"type": "object"}
                 ),
-                Answer(400, "Not yet, or never (RFC 8628 section 3.5)", JSON, _NOT_YET),
+                Answer(400, "Not approved yet, or never (RFC 8628 section 3.5)", JSON, _NOT_YET),
                 _LATER,
             ),
             errors=(_InvalidClient, _UnsupportedGrantType),
@@ -170,8 +174,8 @@ class Rfc8628(BrowserOnly):
             Route(
                 "GET",
                 path,
-                "Where everything is (RFC 8414)",
-                answers=(Answer(200, "It", JSON, {"type": "object"}),),
+                "The discovery document (RFC 8414)",
+                answers=(Answer(200, "The document", JSON, {"type": "object"}),),
                 cross_site=True,
             )
             for path in _METADATA
@@ -188,9 +192,26 @@ class Rfc8628(BrowserOnly):
         describe: Callable[[Request], Mapping[str, str]] = describe_device,
         metadata: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
+        """
+        :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+        :param clients: is called for every request, and returns whether this client may make it.
+            Answer from memory, compare its secret with `hmac.compare_digest`, and refuse a client
+            that has a secret and sends none
+        :param at: the address under which clients reach the dialect, and the issuer.
+            Default: the root of the site
+        :param lifetime: of its logins in seconds, 600 at most
+        :param describe: turns the request that begins a login into the context that the phone
+            shows. `client_id` and `scope` are added: leave them 200 of the 400 bytes
+        :param metadata: is added to the discovery document: `jwks_uri`, `scopes_supported` and the
+            like. If your token endpoint supports other grants, list all of them in
+            `grant_types_supported`
+
+        Raises `Misconfigured` for an option that cannot work or would not be safe.
+        """
         if not core.policy.user_codes:
             raise Misconfigured(
-                "RFC 8628 needs codes to type: set user_codes=True in the policy, and read what they cost"
+                "RFC 8628 needs typed codes: set user_codes=True in the policy, "
+                "after reading what they cost"
             )
         check_lifetime(lifetime, "lifetime", Misconfigured)
         self.issuer = mount_address(core, core.origin if at is None else at)
@@ -200,15 +221,16 @@ class Rfc8628(BrowserOnly):
             describe,
             lifetime,
         )
-        self._window = min(core.policy.redeem_window + _BEYOND, MAX_WINDOW)
-        ours = {
+        self._window = min(core.policy.redeem_window + _EXTRA_WINDOW, MAX_WINDOW)
+        endpoints = {
             "issuer": self.issuer,
             "device_authorization_endpoint": f"{self.issuer}/{_BEGIN}",
             "token_endpoint": f"{self.issuer}/{_TOKEN}",
         }
-        if said_twice := ours.keys() & metadata.keys():
+        if overridden := endpoints.keys() & metadata.keys():
             raise Misconfigured(
-                f"metadata must not say {min(said_twice)}: it follows from where the dialect is mounted"
+                f"metadata must not contain {min(overridden)}: "
+                "it follows from where the dialect is mounted"
             )
         self.metadata: Mapping[str, object] = {
             "token_endpoint_auth_methods_supported": [
@@ -218,7 +240,7 @@ class Rfc8628(BrowserOnly):
             ],
             "response_types_supported": [],
             **metadata,
-            **ours,
+            **endpoints,
             "grant_types_supported": metadata.get("grant_types_supported", [GRANT_TYPE]),
         }
 
@@ -237,10 +259,12 @@ class Rfc8628(BrowserOnly):
         )
 
     def _client(self, request: Request, form: Mapping[str, str]) -> Client:
-        """The client, if `clients` knows it (RFC 6749 section 2.3.1)."""
-        named, credentials = form.get("client_id", ""), basic(request)
-        client_id, secret = credentials or (named, form.get("client_secret", ""))
-        if credentials and ("client_secret" in form or named not in ("", client_id)):
+        """The client of this request (RFC 6749 section 2.3.1). Raises `BadRequest`, or
+        `_InvalidClient` if `clients` does not accept it.
+        """
+        in_form, credentials = form.get("client_id", ""), basic(request)
+        client_id, secret = credentials or (in_form, form.get("client_secret", ""))
+        if credentials and ("client_secret" in form or in_form not in ("", client_id)):
             raise BadRequest(
                 "send the client's credentials in the header or in the body, not in both"
             )
@@ -252,25 +276,23 @@ class Rfc8628(BrowserOnly):
         return client
 
     def _begin(self, request: Request, form: Mapping[str, str], client: Client) -> Exchange[Begun]:
-        context, scope = (
-            {**self._describe(request), "client_id": client.client_id},
-            form.get("scope", ""),
-        )
+        context = {**self._describe(request), "client_id": client.client_id}
+        scope = form.get("scope", "")
         if scope:
             context["scope"] = ""
-            if not _SCOPE.fullmatch(scope) or len(scope) > CONTEXT_BYTES - len(
-                encode_context(context).encode()
-            ):
+            room = CONTEXT_BYTES - len(encode_context(context).encode())
+            if not _SCOPE.fullmatch(scope) or len(scope) > room:
                 raise _InvalidScope
             context["scope"] = scope
 
         def answer(begun: Begun) -> Response:
+            complete = f"{begun.verification_uri}?user_code={begun.user_code}"
             return _json(
                 {
                     "device_code": begun.device_code,
                     "user_code": begun.user_code,
                     "verification_uri": begun.verification_uri,
-                    "verification_uri_complete": f"{begun.verification_uri}?user_code={begun.user_code}",
+                    "verification_uri_complete": complete,
                     "expires_in": begun.expires_in,
                     "interval": self._core.policy.interval,
                 }
@@ -300,11 +322,11 @@ class Rfc8628(BrowserOnly):
         )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
-        kinds = {Expired: "expired_token", TooFast: "slow_down"}
-        word = kinds.get(type(error)) or _STATES.of_error(error)
+        own_words = {Expired: "expired_token", TooFast: "slow_down"}
+        word = own_words.get(type(error)) or _STATES.of_error(error)
         if word is None:
-            asked = isinstance(error, _InvalidClient) and request.all("authorization")
-            challenge = (("WWW-Authenticate", 'Basic realm="token"'),) if asked else ()
+            tried_basic = isinstance(error, _InvalidClient) and request.all("authorization")
+            challenge = (("WWW-Authenticate", 'Basic realm="token"'),) if tried_basic else ()
             return error_response(error).with_headers(_PRAGMA, *challenge)
         if error.retry_after is None:
             return _json({"error": word}, 400)

@@ -1,4 +1,4 @@
-"""One map from the protocol's states to what a dialect calls them: a new dialect writes down its words and nothing else."""
+"""Maps the states of a login to the words of a dialect: a new dialect only lists its words."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -20,29 +20,39 @@ W = TypeVar("W")
 
 @dataclass(frozen=True, slots=True)
 class StateMap(Generic[W]):
-    """The words of one dialect. `gone` is one word, whether a login expired, was given up, was redeemed or never was."""
+    """The words of one dialect: numbers, texts, or both in a tuple."""
 
     pending: W
+    """Not scanned yet, or released."""
     scanned: W
+    """Scanned, and not decided yet."""
     confirmed: W
+    """Approved, and not redeemed yet."""
     denied: W
-    gone: W
+    """Denied on the phone. A dialect without a word for it repeats the one of `ended`."""
+    ended: W
+    """Expired, cancelled, redeemed, unknown, or begun by another browser: one word, so that it
+    reveals nothing.
+    """
     error: W
+    """The store is unavailable: the client may try again."""
 
     def of(self, seen: Status) -> W:
-        """The word for where a login stands."""
+        """The word for the state of a login."""
         words = {
             State.PENDING: self.pending,
             State.SCANNED: self.scanned,
             State.CONFIRMED: self.confirmed,
             State.DENIED: self.denied,
         }
-        return words.get(seen.state, self.gone)
+        return words.get(seen.state, self.ended)
 
     def of_error(self, error: QRLoginError) -> W | None:
-        """The word for a refusal; None when it is not about a login: the request was malformed, too early, or taken over."""
+        """The word for a refusal, or None if the refusal says nothing about a login: the request
+        was malformed, came too early, or was replaced by a newer one.
+        """
         if isinstance(error, Unavailable):
             return self.error
         if isinstance(error, Superseded | TooFast) or not isinstance(error, LoginError):
             return None
-        return {Denied: self.denied, WrongState: self.pending}.get(type(error), self.gone)
+        return {Denied: self.denied, WrongState: self.pending}.get(type(error), self.ended)

@@ -1,13 +1,20 @@
-"""The classic dialect of Taobao's web login: JSONP (or bare JSON), polled every few seconds and never held.
+"""The classic dialect of Taobao's web login: JSONP (or bare JSON), polled every few seconds and
+never held.
 
-GET qrcodelogin/generateQRCode4Login.do      {"success":true,"message":"null","url","lgToken","adToken"}, and a cookie
-GET qrcodelogin/{lgToken}.png                the picture that `url` leads to
-GET qrcodelogin/qrcodeLoginCheck.do?lgToken= "10000" not scanned, "10001" scanned, "10003" refused, "10004" gone, "10006" + url
-GET member/loginByIm.do?…&token=…            that url: it logs in, once, and goes on to `defaulturl`
-GET qrcodeCheck.htm?lgToken=                 what an ordinary camera opens
+GET qrcodelogin/generateQRCode4Login.do
+        {"success":true,"message":"null","url","lgToken","adToken"}, and a cookie
+GET qrcodelogin/{lgToken}.png
+        the picture, at the address in `url`
+GET qrcodelogin/qrcodeLoginCheck.do?lgToken=
+        "10000" not scanned, "10001" scanned, "10003" denied, "10004" ended, "10006" + url
+GET member/loginByIm.do?…&token=…
+        that url: logs in, once, and redirects to `defaulturl`
+GET qrcodeCheck.htm?lgToken=
+        what an ordinary camera opens
 
-What of the original has no meaning here has its shape and no power: `adToken`, and in the url `uid` (it names the login, not the
-person), `time` (when the login began) and `webpas`, which carries the lgToken along.
+What has no meaning here keeps its shape and gives access to nothing: `adToken`, and in the url
+`uid` (it names the login, not the person), `time` (when the login began) and `webpas`, which
+repeats the lgToken.
 """
 
 import hashlib
@@ -19,20 +26,23 @@ from urllib.parse import quote
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.core import Core
-from qrlogin.errors import QRLoginError, Unavailable, UnknownLogin
+from qrlogin.errors import QRLoginError, Unavailable
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.jsonp import CALLBACK, JSONP_ANSWERS, read_callback
 from qrlogin.wire.dialects.public_id import (
-    COOKIE_PROOF,
-    HEADERS,
-    PICTURE_ANSWER,
-    REDEEM_ERRORS,
-    REDIRECT_ANSWER,
     Handler,
     MountOptions,
     PublicIdDialect,
     query_parameter,
-    script,
+)
+from qrlogin.wire.dialects.public_id_routes import (
+    COOKIE_PROOF,
+    REDEEM_ERRORS,
+    REDIRECT_ANSWER,
+    begin_route,
+    picture_route,
+    public_id_field,
+    scan_route,
 )
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
@@ -50,35 +60,28 @@ _STATES: Final = StateMap(
     scanned=("10001", "mobile scan QRCode success"),
     confirmed=("10006", ""),
     denied=("10003", "mobile login cancel"),
-    gone=("10004", "QRCode expired!code=1, msg=data not exist"),
+    ended=("10004", "QRCode expired!code=1, msg=data not exist"),
     error=("10005", "login failed"),
 )
-_TOKEN: Final = Field("lgToken", "the public id of the login", required=True)
-_TARGET: Final = Field("defaulturl", "a plain path of this site, to go on to")
-_PATH: Final = re.compile(
-    r"/|(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)+/?"
-)  # no part that is empty or escaped
+_TARGET: Final = Field(
+    "defaulturl", "a plain path of this site, where the browser goes when it is logged in"
+)
+#: No part of the path is empty or percent-encoded.
+_PATH: Final = re.compile(r"/|(/[A-Za-z0-9_~!$&'()*+,;=:@.-]+)+/?")
 _QUERY: Final = re.compile(r"[A-Za-z0-9_~!$&'()*+,;=:@./?%-]{0,500}")
 
 
 class Taobao(PublicIdDialect):
-    """Taobao's classic web login. `jsonp=False`: a `callback` is not listened to, and every answer is bare JSON."""
+    """Taobao's classic web login."""
 
     browser_routes: tuple[Route, ...] = (
-        Route(
-            "GET",
-            _GENERATE,
-            "Begin a login for this browser",
-            query=(CALLBACK,),
-            answers=JSONP_ANSWERS,
-            errors=(Unavailable,),
-        ),
-        Route("GET", _PICTURE, "The picture", answers=(PICTURE_ANSWER,), errors=(UnknownLogin,)),
+        begin_route(_GENERATE, *JSONP_ANSWERS, query=(CALLBACK,), errors=(Unavailable,)),
+        picture_route(_PICTURE),
         Route(
             "GET",
             _CHECK,
-            "Where the login stands; once it is confirmed, the address that logs in",
-            query=(_TOKEN, CALLBACK, _TARGET),
+            "The status of the login; with the address that logs in when it is confirmed",
+            query=(public_id_field("lgToken"), CALLBACK, _TARGET),
             answers=JSONP_ANSWERS,
             proofs=COOKIE_PROOF,
         ),
@@ -87,23 +90,15 @@ class Taobao(PublicIdDialect):
             _OPEN,
             "Log the browser in, once",
             query=(
-                Field("webpas", "the public id of the login", required=True),
-                Field("token", "the one of the address that logs in", required=True),
+                public_id_field("webpas"),
+                Field("token", "the token of the address that logs in", required=True),
                 _TARGET,
             ),
             answers=(REDIRECT_ANSWER,),
             errors=REDEEM_ERRORS,
             proofs=COOKIE_PROOF,
         ),
-        Route(
-            "GET",
-            _SCAN,
-            "What the picture's address opens",
-            cross_site=True,
-            query=(_TOKEN,),
-            answers=(REDIRECT_ANSWER,),
-            errors=(UnknownLogin,),
-        ),
+        scan_route(_SCAN, "lgToken"),
     )
 
     def __init__(
@@ -113,6 +108,14 @@ class Taobao(PublicIdDialect):
         jsonp: bool = True,
         **mounting: Unpack[MountOptions],
     ) -> None:
+        """
+        :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+        :param jsonp: answer with a script where a `callback` is named; False: ignore `callback`,
+            and answer with bare JSON always
+        :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+
+        Raises `Misconfigured` for an option that cannot work or would not be safe.
+        """
         super().__init__(core, **mounting)
         self._jsonp = jsonp
 
@@ -132,18 +135,11 @@ class Taobao(PublicIdDialect):
             code = begun.scan_code
             picture = f"{self.at.partition(':')[2]}{_PICTURE.replace('{code}', code)}"
             ad = hashlib.sha256(code.encode()).hexdigest()[:32]
-            return self._say(
-                request,
-                {
-                    "success": True,
-                    "message": "null",
-                    "url": picture,
-                    "lgToken": code,
-                    "adToken": ad,
-                },
-            )
+            tokens = {"lgToken": code, "adToken": ad}
+            data = {"success": True, "message": "null", "url": picture, **tokens}
+            return self._jsonp_or_json(request, data)
 
-        self._callback(request)  # a bad one is refused before there is a login
+        self._callback(request)  # a callback that is not allowed begins no login
         return self.begin(request, answer)
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
@@ -153,12 +149,17 @@ class Taobao(PublicIdDialect):
 
         def answer(seen: Status) -> Response:
             if not seen.ticket:
-                return self._told(request, _STATES.of(seen))
-            url = (  # the same at every poll; clients look for uid and token in this order, and append parameters of theirs
-                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={device.begun_at}&asker=qrcodelogin"
-                f"&ask_version=1.0.0&defaulturl={quote(target, safe='')}&webpas={code}"
+                return self._status_json(request, _STATES.of(seen))
+            # The same at every poll. Clients look for uid and token in this order, and append
+            # parameters of their own.
+            url = (
+                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={device.begun_at}"
+                "&asker=qrcodelogin&ask_version=1.0.0"
+                f"&defaulturl={quote(target, safe='')}&webpas={code}"
             )
-            return self._say(request, {"code": _STATES.confirmed[0], "success": True, "url": url})
+            return self._jsonp_or_json(
+                request, {"code": _STATES.confirmed[0], "success": True, "url": url}
+            )
 
         return self.status(device, answer)
 
@@ -168,13 +169,14 @@ class Taobao(PublicIdDialect):
             query_parameter(request, "token"),
             self._target(request),
         )
-        device = self.device_code(request, code)
         return self.exchange(
-            device, ticket, lambda _: Response(302, (("Location", target), *HEADERS))
+            self.device_code(request, code), ticket, lambda _: self.redirect(target)
         )
 
     def _target(self, request: Request) -> str:
-        """Where the person goes on: the `defaulturl` if it is a page of this site, told by a plain path, else the landing."""
+        """Where the browser goes when it is logged in: `defaulturl` if it is a plain path of this
+        site, otherwise `landing_url`.
+        """
         asked = (
             read_some(request.query, ("defaulturl",))
             .get("defaulturl", "")
@@ -186,20 +188,22 @@ class Taobao(PublicIdDialect):
             and _QUERY.fullmatch(query)
             and not {".", ".."} & set(path.split("/"))
         )
-        return self._core.origin + asked if plain else self.landing
+        return self._core.origin + asked if plain else self.landing_url
 
     def _callback(self, request: Request) -> str:
         return read_callback(request) if self._jsonp else ""
 
-    def _told(self, request: Request, word: tuple[str, str]) -> Response:
+    def _status_json(self, request: Request, word: tuple[str, str]) -> Response:
         code, message = word
-        return self._say(request, {"code": code, "message": message, "success": True})
+        return self._jsonp_or_json(request, {"code": code, "message": message, "success": True})
 
-    def _say(self, request: Request, data: Mapping[str, object]) -> Response:
+    def _jsonp_or_json(self, request: Request, data: Mapping[str, object]) -> Response:
         if name := self._callback(request):
-            return script(f"(function(){{{name}({json.dumps(data, separators=(',', ':'))});}})();")
-        return Response.json(200, data).with_headers(*HEADERS)
+            return self.script(
+                f"(function(){{{name}({json.dumps(data, separators=(',', ':'))});}})();"
+            )
+        return self.json(data)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path == _CHECK else None
-        return super().refuse(request, error) if word is None else self._told(request, word)
+        return super().refuse(request, error) if word is None else self._status_json(request, word)

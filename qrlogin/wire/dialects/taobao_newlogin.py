@@ -1,12 +1,17 @@
-"""The newer dialect of Taobao's family: JSON, polled by form; the poll that says CONFIRMED is the one that logs in.
+"""The newer dialect of Taobao's family: JSON, polled by form. The poll that answers CONFIRMED logs
+in.
 
-GET  newlogin/qrcode/generate.do            {"content":{"data":{"t","codeContent","ck","resultCode":100},…},…}, and a cookie
-POST newlogin/qrcode/query.do  t=…&ck=…     qrCodeStatus NEW | SCANED | CONFIRMED | CANCELED | EXPIRED
-GET  qrcodeCheck.htm?lgToken=               what an ordinary camera opens
+GET  newlogin/qrcode/generate.do
+         {"content":{"data":{"t","codeContent","ck","resultCode":100},…},…}, and a cookie
+POST newlogin/qrcode/query.do  t=…&ck=…
+         qrCodeStatus NEW | SCANED | CONFIRMED | CANCELED | EXPIRED
+GET  qrcodeCheck.htm?lgToken=
+         what an ordinary camera opens
 
-What is polled with, `ck`, is not what the picture says: it is computed from the login's id, and only this browser's cookie leads
-from it to the login. `bizExt` and `st`, which are credentials in the original, are there in shape and have no power,
-unless the application puts its own there (`logged_in`).
+Clients poll with `ck`, which is not in the picture: it is computed from the login's id, and only
+this browser's cookie leads from it to the login. `bizExt` and `st`, which are credentials in the
+original, keep their shape and give access to nothing, unless the application puts its own
+credentials there (`logged_in`).
 """
 
 import base64
@@ -16,21 +21,24 @@ from typing import Final
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.codes import DeviceCode
-from qrlogin.errors import QRLoginError, Unavailable, UnknownLogin
+from qrlogin.errors import QRLoginError, Unavailable
 from qrlogin.wire.cookies import digest
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.public_id import (
-    COOKIE_PROOF,
-    HEADERS,
-    REDIRECT_ANSWER,
     Handler,
     PublicIdDialect,
     query_parameter,
     required_value,
 )
+from qrlogin.wire.dialects.public_id_routes import (
+    COOKIE_PROOF,
+    JSON_ANSWER,
+    begin_route,
+    scan_route,
+)
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import FORM, JSON, Answer, Field, Route
+from qrlogin.wire.routes import FORM, Field, Route
 
 _GENERATE: Final = "newlogin/qrcode/generate.do"
 _QUERY: Final = "newlogin/qrcode/query.do"
@@ -41,28 +49,28 @@ _STATES: Final = StateMap(
     scanned="SCANED",
     confirmed="CONFIRMED",
     denied="CANCELED",
-    gone="EXPIRED",
-    error="",  # no word: the status of HTTP says it
+    ended="EXPIRED",
+    error="",  # no word: the HTTP status says it
 )
-_SAYS: Final = (Answer(200, "What it says, also when it refuses", JSON, {"type": "object"}),)
 _POLL: Final = Route(
     "POST",
     _QUERY,
-    "Where the login stands; logs the browser in once it is confirmed",
-    body=(Field("ck", "the one that generate.do told", required=True),),
+    "The status of the login; logs the browser in when it is confirmed",
+    body=(Field("ck", "the ck of generate.do", required=True),),
     media=FORM,
-    answers=_SAYS,
+    answers=(JSON_ANSWER,),
     errors=(Unavailable,),
     proofs=COOKIE_PROOF,
 )
-_NOTHING: Final = "0" * 32  # stands where the original has a credential
-_BIZ_EXT: Final = {"pds_login_result": {"accessToken": _NOTHING, "refreshToken": _NOTHING}}
+_NO_SECRET: Final = "0" * 32  # in place of the credentials of the original
+_BIZ_EXT: Final = {"pds_login_result": {"accessToken": _NO_SECRET, "refreshToken": _NO_SECRET}}
 
 
 def logged_in(biz_ext: Mapping[str, object]) -> Mapping[str, object]:
-    """What CONFIRMED says, with credentials of the application's own: `answer.with_json(logged_in({"pds_login_result": ...}))`.
+    """The JSON of CONFIRMED with credentials of the application's own:
+    `answer.with_json(logged_in({"pds_login_result": ...}))`.
 
-    Give them to `answer.redeemed` only, and the same ones again when it is `replayed`.
+    They must belong to `answer.redeemed`. Send the same ones again when it is `replayed`.
     """
     packed = base64.b64encode(json.dumps(biz_ext, separators=(",", ":")).encode()).decode()
     return _content(
@@ -70,27 +78,23 @@ def logged_in(biz_ext: Mapping[str, object]) -> Mapping[str, object]:
         resultCode=100,
         loginResult="success",
         bizExt=packed,
-        st=_NOTHING,
+        st=_NO_SECRET,
     )
 
 
 class TaobaoNewLogin(PublicIdDialect):
-    """The login of `newlogin/`."""
+    """The web login of `newlogin/`, which Taobao's family of sites uses today.
+
+    :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+
+    Raises `Misconfigured` for an option that cannot work or would not be safe.
+    """
 
     browser_routes: tuple[Route, ...] = (
-        Route(
-            "GET", _GENERATE, "Begin a login for this browser", answers=_SAYS, errors=(Unavailable,)
-        ),
+        begin_route(_GENERATE, JSON_ANSWER, errors=(Unavailable,)),
         _POLL,
-        Route(
-            "GET",
-            _SCAN,
-            "What the picture's address opens",
-            cross_site=True,
-            query=(Field("lgToken", "the public id of the login", required=True),),
-            answers=(REDIRECT_ANSWER,),
-            errors=(UnknownLogin,),
-        ),
+        scan_route(_SCAN, "lgToken"),
     )
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -102,21 +106,21 @@ class TaobaoNewLogin(PublicIdDialect):
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
-            data = _content(
+            content = _content(
                 t=self._core.read_device_code(begun.device_code).begun_at,
                 codeContent=f"{self.at}{_SCAN}?lgToken={begun.scan_code}&_from=havana",
                 ck=digest(begun.login_id),
                 resultCode=100,
             )
-            return _say(data)
+            return self.json(content)
 
         return self.begin(request, answer)
 
     def _query(self, request: Request, _: str) -> Exchange[Status | Redeemed]:
         def answer(seen: Status | Redeemed) -> Response:
             if isinstance(seen, Status):
-                return _say(_content(qrCodeStatus=_STATES.of(seen), resultCode=100))
-            return _say(logged_in(_BIZ_EXT))
+                return self._status_json(_STATES.of(seen))
+            return self.json(logged_in(_BIZ_EXT))
 
         device = self.device_code(request, required_value(_POLL.read_form(request), "ck"))
         return self.status_or_redeem(device, answer)
@@ -128,16 +132,11 @@ class TaobaoNewLogin(PublicIdDialect):
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error) if request.path == _QUERY else None
-        return (
-            _say(_content(qrCodeStatus=word, resultCode=100))
-            if word
-            else super().refuse(request, error)
-        )
+        return self._status_json(word) if word else super().refuse(request, error)
+
+    def _status_json(self, word: str) -> Response:
+        return self.json(_content(qrCodeStatus=word, resultCode=100))
 
 
 def _content(**data: object) -> Mapping[str, object]:
     return {"content": {"data": data, "status": 0, "success": True}, "hasError": False}
-
-
-def _say(content: Mapping[str, object]) -> Response:
-    return Response.json(200, content).with_headers(*HEADERS)

@@ -1,15 +1,20 @@
-"""The dialect of WeChat's open platform: a page that shows the code, and a redirect with a `wx_code` for an application.
+"""The dialect of WeChat's open platform: a page that shows the code, and a redirect with a
+`wx_code` for an application.
 
 GET connect/qrconnect?appid=&redirect_uri=&state=    the page, and a cookie
-GET connect/qrcode/{uuid}                            the picture, which says:
+GET connect/qrcode/{uuid}                            the picture, which contains the address:
 GET connect/confirm?uuid=                            what an ordinary camera opens
-GET connect/l/qrconnect?uuid=&last=                  window.wx_errcode=408 nothing new, 404 scanned, 403 not approved, 402 gone,
-                                                     405 with window.wx_code; `f=json` says the same in JSON
-GET connect/callback?code=                           where codes go that no application asked for: logs the browser in
-GET sns/oauth2/access_token?appid=&secret=&code=     for an application's server, which sends the browser's Cookie header along
+GET connect/l/qrconnect?uuid=&last=
+        window.wx_errcode=408 no news, 404 scanned, 403 not approved, 402 ended,
+        405 with window.wx_code; `f=json` answers the same in JSON
+GET connect/callback?code=
+        the redirect_uri for requests without one: logs the browser in
+GET sns/oauth2/access_token?appid=&secret=&code=
+        for an application's server, which sends the browser's Cookie header along
 
-A code is worthless without the cookie of the browser that asked for it, so it is no bearer ticket for whoever reads an address
-or a log. The price: an application must lie on this very host, on any port, for browsers give the cookie to no other.
+A code is worthless without the cookie of the browser that began the login, so reading it in an
+address or a log gives access to nothing. The price: an application must be on this very host, on
+any port, because browsers send the cookie to no other host.
 """
 
 import hashlib
@@ -26,25 +31,28 @@ from urllib.parse import quote, urlsplit
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.arguments import check_sync_callback
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, NotYours, QRLoginError, Superseded, Unavailable, UnknownLogin
+from qrlogin.errors import BadRequest, NotYours, QRLoginError, Superseded, Unavailable
 from qrlogin.table import State
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.base import client_id_for
 from qrlogin.wire.dialects.public_id import (
-    COOKIE_PROOF,
-    CROWDED_ANSWER,
-    HEADERS,
-    PICTURE_ANSWER,
-    REDEEM_ERRORS,
-    REDIRECT_ANSWER,
-    SCRIPT_ANSWER,
     Handler,
     MountOptions,
     PublicIdDialect,
     check_hold_seconds,
     query_parameter,
     required_value,
-    script,
+)
+from qrlogin.wire.dialects.public_id_routes import (
+    COOKIE_PROOF,
+    CROWDED_ANSWER,
+    REDEEM_ERRORS,
+    REDIRECT_ANSWER,
+    SCRIPT_ANSWER,
+    begin_route,
+    picture_route,
+    public_id_field,
+    scan_route,
 )
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.message import Request, Response
@@ -58,81 +66,67 @@ _POLL: Final = "connect/l/qrconnect"
 _CALLBACK: Final = "connect/callback"
 _TOKEN: Final = "sns/oauth2/access_token"  # noqa: S105 - a path
 
-_STATES: Final = StateMap(pending=408, scanned=404, confirmed=405, denied=403, gone=402, error=500)
-_RELEASED: Final = 403  # the same word as for denied: only the next answer tells them apart
-#: What `last` says that a client knows; all others know that the login is pending.
-_TOLD: Final = {"404": State.SCANNED}
-#: After what `last` a word is said in another way.
-_AGAIN: Final = {
+_STATES: Final = StateMap(pending=408, scanned=404, confirmed=405, denied=403, ended=402, error=500)
+_RELEASED: Final = 403  # the word for denied, too: only the next answer tells them apart
+#: The state that a client saw last, by its parameter `last`. Any other value means pending.
+_LAST_SEEN: Final = {"404": State.SCANNED}
+#: A word that is replaced, after this `last`.
+_REPLACED: Final = {
     ("404", _STATES.scanned): _STATES.pending,  # no news
     ("404", _STATES.pending): _RELEASED,
-    ("403", _STATES.denied): _STATES.gone,
+    ("403", _STATES.denied): _STATES.ended,
 }
-_UUID: Final = Field("uuid", "the public id of the login", required=True)
-_WORD: Final = Answer(
+_UUID: Final = public_id_field("uuid")
+_STATUS_JSON: Final = Answer(
     200,
     "The same, with f=json",
     JSON,
     an_object({"wx_errcode": {"type": "integer"}, "wx_code": {"type": "string"}}),
 )
-_TICKET: Final = 32  # characters at the end of a wx_code; before them is the uuid
-_QUIET: Final = ("Referrer-Policy", "no-referrer")  # a code stands in the address
+_TICKET_LENGTH: Final = 32  # characters at the end of a wx_code, after the uuid
+_NO_REFERRER: Final = ("Referrer-Policy", "no-referrer")  # the address may hold a code
 _APPID: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
-_STATE: Final = 512  # characters
-_POLICY: Final = (
-    "default-src 'none'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
+_MAX_STATE_LENGTH: Final = 512
+_CONTENT_POLICY: Final = (
+    "default-src 'none'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
 class WeChatOpen(PublicIdDialect):
     """QR login for applications on this host.
 
-    `redirect_uris(appid, address)` says whether an application registered an address; those of this origin always go, and those
-    of other hosts never. `clients(appid, secret)` says whether these belong together: compare with `hmac.compare_digest`.
-    What `sns/oauth2/access_token` hands out is yours: answer with `response.with_json(tokens)` when `response.redeemed` is set,
-    and set no cookie there. `hold` is how many seconds an answer is waited for.
+    You answer `sns/oauth2/access_token`: when `response.redeemed` is set, send
+    `response.with_json(tokens)`, and set no cookie there.
     """
 
     browser_routes: tuple[Route, ...] = (
-        Route(
-            "GET",
+        begin_route(
             _PAGE,
-            "Begin a login for this browser, and show it",
+            Answer(200, "The page that shows the code", "text/html", {"type": "string"}),
             query=(
                 Field("appid", "at most 64 letters, digits or _.-"),
                 Field(
                     "redirect_uri",
                     "an address on this host, registered for this appid; default: connect/callback",
                 ),
-                Field("state", f"at most {_STATE} characters, given back with the code"),
-                Field("self_redirect", '"true" to go on in this very frame'),
+                Field("state", f"at most {_MAX_STATE_LENGTH} characters, returned with the code"),
+                Field("self_redirect", '"true" to redirect the frame of the page, not the window'),
             ),
-            answers=(Answer(200, "The page", "text/html", {"type": "string"}),),
             errors=(Unavailable,),
         ),
-        Route(
-            "GET", _PICTURE, "The QR code as PNG", answers=(PICTURE_ANSWER,), errors=(UnknownLogin,)
-        ),
-        Route(
-            "GET",
-            _SCAN,
-            "What the picture's address opens",
-            cross_site=True,
-            query=(_UUID,),
-            answers=(REDIRECT_ANSWER,),
-            errors=(UnknownLogin,),
-        ),
+        picture_route(_PICTURE),
+        scan_route(_SCAN, "uuid"),
         Route(
             "GET",
             _POLL,
-            "Where the login stands; held while there is no news",
+            "The status of the login; held until there is news",
             query=(
                 _UUID,
-                Field("last", "the word that you were last told"),
-                Field("f", '"json" for no script'),
+                Field("last", "the last wx_errcode that this client received"),
+                Field("f", '"json" for JSON in place of a script'),
             ),
-            answers=(SCRIPT_ANSWER, _WORD, CROWDED_ANSWER),
+            answers=(SCRIPT_ANSWER, _STATUS_JSON, CROWDED_ANSWER),
             errors=(Superseded,),
             proofs=COOKIE_PROOF,
         ),
@@ -148,11 +142,11 @@ class WeChatOpen(PublicIdDialect):
         Route(
             "GET",
             _TOKEN,
-            "The same for an application's server",
+            "Collect the login, once, for an application's server",
             query=(
-                Field("appid", "the application's"),
-                Field("secret", "the application's"),
-                Field("code", "what the browser brought"),
+                Field("appid", "the appid of the application"),
+                Field("secret", "the secret of the application"),
+                Field("code", "the code that the browser brought"),
                 Field("grant_type", '"authorization_code"'),
             ),
             answers=(
@@ -174,6 +168,18 @@ class WeChatOpen(PublicIdDialect):
         clients: Callable[[str, str], bool] = lambda appid, secret: False,
         **mounting: Unpack[MountOptions],
     ) -> None:
+        """
+        :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
+        :param hold: how many seconds a poll is held while there is no news, 30 at most
+        :param redirect_uris: is given an appid and an address, and returns whether the
+            application registered the address. Addresses of this origin are allowed without it,
+            and those of other hosts are refused with it
+        :param clients: is given an appid and a secret, and returns whether they belong together.
+            Compare with `hmac.compare_digest`
+        :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+
+        Raises `Misconfigured` for an option that cannot work or would not be safe.
+        """
         super().__init__(core, **mounting)
         self._hold = check_hold_seconds(hold)
         self._registered, self._clients = (
@@ -182,10 +188,10 @@ class WeChatOpen(PublicIdDialect):
         )
         scheme, _, host = core.origin.partition("://")
         host = re.sub(r":[0-9]+$", "", host)
-        # As plain as browsers and urllib read alike: no user, no backslash, no fragment, nothing to escape in HTML or a header.
-        self._address = re.compile(
-            rf"({scheme}://{re.escape(host)}(?::[0-9]{{1,5}})?)(?:[/?][A-Za-z0-9_~!$&()*+,;=:@./?%-]*)?"
-        )
+        # Only what browsers and urllib read alike: no user, no backslash, no fragment, and nothing
+        # that HTML or a header would have to escape.
+        origin = rf"{scheme}://{re.escape(host)}(?::[0-9]{{1,5}})?"
+        self._address = re.compile(rf"({origin})(?:[/?][A-Za-z0-9_~!$&()*+,;=:@./?%-]*)?")
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
@@ -200,18 +206,19 @@ class WeChatOpen(PublicIdDialect):
     def _page(self, request: Request, _: str) -> Exchange[Begun]:
         query = read_some(request.query, ("appid", "redirect_uri", "state", "self_redirect"))
         appid, state = query.get("appid", ""), query.get("state", "")
-        if not _APPID.fullmatch(appid) or len(state) > _STATE:
+        if not _APPID.fullmatch(appid) or len(state) > _MAX_STATE_LENGTH:
             raise BadRequest(
-                f"appid has at most 64 letters, digits or _.- and state at most {_STATE} characters"
+                "appid has at most 64 letters, digits or _.- "
+                f"and state at most {_MAX_STATE_LENGTH} characters"
             )
         target = self._target(appid, query.get("redirect_uri", f"{self.at}{_CALLBACK}"))
-        below = urlsplit(self.at).path
+        mount_path = urlsplit(self.at).path
 
         def answer(begun: Begun) -> Response:
             fields = {
                 "uuid": begun.scan_code,
-                "picture": f"{below}connect/qrcode/{begun.scan_code}",
-                "poll": f"{below}{_POLL}",
+                "picture": f"{mount_path}connect/qrcode/{begun.scan_code}",
+                "poll": f"{mount_path}{_POLL}",
                 "target": target,
                 "state": quote(state, safe=""),
                 "frame": "self" if query.get("self_redirect") == "true" else "",
@@ -221,24 +228,23 @@ class WeChatOpen(PublicIdDialect):
                 f"; {kind}-src '{_digest(html, tag)}'"
                 for kind, tag in (("script", "script"), ("style", "style"))
             )
-            headers = (
-                ("Content-Type", "text/html; charset=utf-8"),
-                ("Content-Security-Policy", _POLICY + allowed),
-                _QUIET,
-                *HEADERS,
-            )
-            return Response(200, headers, html.encode())
+            page = self.respond("text/html; charset=utf-8", html.encode())
+            policy = ("Content-Security-Policy", _CONTENT_POLICY + allowed)
+            return page.with_headers(policy, _NO_REFERRER)
 
         return self.begin(request, answer, client_id=appid)
 
     def _target(self, appid: str, address: str) -> str:
-        """The address, ready for a parameter to be added. An address that nobody vouches for is never gone to."""
+        """The address, ready for a parameter to be appended. Raises `BadRequest` unless it is of
+        this origin, or of this host and registered.
+        """
         found = self._address.fullmatch(address)
         if not found or not (
             found[1] == self._core.origin or self._registered(appid, address) is True
         ):
             raise BadRequest(
-                "redirect_uri is not registered for this appid, or not on this host: nobody could use the code there"
+                "redirect_uri is not registered for this appid, or not on this host: "
+                "the code cannot be used elsewhere"
             )
         return address + ("&" if "?" in address else "?")
 
@@ -249,59 +255,54 @@ class WeChatOpen(PublicIdDialect):
 
         def answer(seen: Status) -> Response:
             word = _STATES.of(seen)
-            return _said(
-                request, _AGAIN.get((last, word), word), uuid + seen.ticket if seen.ticket else ""
-            )
+            word = _REPLACED.get((last, word), word)
+            return self._status_answer(request, word, uuid + seen.ticket if seen.ticket else "")
 
-        return self.held_status(device, _TOLD.get(last), self._hold, answer)
+        return self.held_status(device, _LAST_SEEN.get(last), self._hold, answer)
 
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
-        uuid, ticket = _parts(read_some(request.query, ("code",)))
-        gone_on = Response(302, (("Location", self.landing), _QUIET, *HEADERS))
-        return self.exchange(self.device_code(request, uuid), ticket, lambda _: gone_on)
+        uuid, ticket = _split(query_parameter(request, "code"))
+        redirect = self.redirect(self.landing_url).with_headers(_NO_REFERRER)
+        return self.exchange(self.device_code(request, uuid), ticket, lambda _: redirect)
 
     def _token(self, request: Request, _: str) -> Exchange[Redeemed] | Response:
         query = read_some(request.query, ("appid", "secret", "code", "grant_type"))
         if query.get("grant_type") != "authorization_code":
-            return _failed(40002, "invalid grant_type")
+            return self._failure(40002, "invalid grant_type")
         if self._clients(query.get("appid", ""), query.get("secret", "")) is not True:
-            return _failed(40125, "invalid appsecret")
-        uuid, ticket = _parts(query)
+            return self._failure(40125, "invalid appsecret")
+        uuid, ticket = _split(required_value(query, "code"))
         device = self.device_code(request, uuid)
         if device.client_id != client_id_for(self, query.get("appid", "")):
             raise NotYours("another application began this login")
         return self.exchange(
             device,
             ticket,
-            lambda _: replace(Response.json(200, {}).with_headers(*HEADERS), tokens_wanted=True),
+            lambda _: replace(self.json({}), tokens_wanted=True),
         )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         word = _STATES.of_error(error)
         if word is not None and request.path == _POLL:
-            return _said(request, word, "")
+            return self._status_answer(request, word, "")
         if word is not None and request.path == _TOKEN:
-            return (
-                _failed(-1, "system error")
-                if word == _STATES.error
-                else _failed(40029, "invalid code")
-            )
+            if word == _STATES.error:
+                return self._failure(-1, "system error")
+            return self._failure(40029, "invalid code")
         return super().refuse(request, error)
 
+    def _status_answer(self, request: Request, word: int, wx_code: str) -> Response:
+        if read_some(request.query, ("f",)).get("f") == "json":
+            return self.json({"wx_errcode": word, "wx_code": wx_code})
+        return self.script(f"window.wx_errcode={word};window.wx_code='{wx_code}';")
 
-def _parts(query: Mapping[str, str]) -> tuple[str, str]:
-    code = required_value(query, "code")
-    return code[:-_TICKET], code[-_TICKET:]
-
-
-def _said(request: Request, word: int, wx_code: str) -> Response:
-    if read_some(request.query, ("f",)).get("f") == "json":
-        return Response.json(200, {"wx_errcode": word, "wx_code": wx_code}).with_headers(*HEADERS)
-    return script(f"window.wx_errcode={word};window.wx_code='{wx_code}';")
+    def _failure(self, code: int, message: str) -> Response:
+        return self.json({"errcode": code, "errmsg": message})
 
 
-def _failed(code: int, message: str) -> Response:
-    return Response.json(200, {"errcode": code, "errmsg": message}).with_headers(*HEADERS)
+def _split(wx_code: str) -> tuple[str, str]:
+    """The uuid and the ticket in a `wx_code`."""
+    return wx_code[:-_TICKET_LENGTH], wx_code[-_TICKET_LENGTH:]
 
 
 @cache
@@ -310,6 +311,6 @@ def _template() -> str:
 
 
 def _digest(html: str, tag: str) -> str:
-    """What a Content-Security-Policy calls the one element of this name."""
+    """The source of the one element of this name, for a Content-Security-Policy."""
     inside = html.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
     return "sha256-" + b64encode(hashlib.sha256(inside.encode()).digest()).decode()

@@ -210,7 +210,7 @@ class OfTaobao(Client):
         "pending": '{"code":"10000","message":"login start state","success":true}',
         "scanned": '{"code":"10001","message":"mobile scan QRCode success","success":true}',
         "denied": '{"code":"10003","message":"mobile login cancel","success":true}',
-        "gone": '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist","success":true}',
+        "ended": '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist","success":true}',
         "away": '{"code":"10005","message":"login failed","success":true}',
         "confirmed": '{"code":"10006","success":true,"url":"https://example.com/member/loginByIm.do?uid=cntaobao{login_id}'
         "&token={ticket}&time={began}&asker=qrcodelogin&ask_version=1.0.0&defaulturl=https%3A%2F%2Fexample.com%2F"
@@ -249,7 +249,7 @@ class OfNewLogin(Client):
                 "pending": '"NEW","resultCode":100',
                 "scanned": '"SCANED","resultCode":100',
                 "denied": '"CANCELED","resultCode":100',
-                "gone": '"EXPIRED","resultCode":100',
+                "ended": '"EXPIRED","resultCode":100',
                 "confirmed": f'"CONFIRMED","resultCode":100,"loginResult":"success","bizExt":"{BIZ_EXT}","st":"{NOTHING}"',
             }.items()
         },
@@ -284,7 +284,7 @@ class OfBilibili(Client):
                 "pending": '"url":"","refresh_token":"","timestamp":0,"code":86101,"message":"未扫码"',
                 "scanned": '"url":"","refresh_token":"","timestamp":0,"code":86090,"message":"二维码已扫码未确认"',
                 "denied": '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"',
-                "gone": '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"',
+                "ended": '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"',
                 "confirmed": f'"url":"https://example.com/?DedeUserID=0&SESSDATA={NOTHING}&bili_jct={NOTHING}"'
                 f',"refresh_token":"{NOTHING}","timestamp":{{now}},"code":0,"message":""',
             }.items()
@@ -313,7 +313,7 @@ class OfJD(Client):
         "pending": 'jQuery1234567({ "code" : 201, "msg" : "二维码未扫描" })',
         "scanned": 'jQuery1234567({ "code" : 202, "msg" : "请手机客户端确认登录" })',
         "denied": 'jQuery1234567({ "code" : 205, "msg" : "二维码已取消授权" })',
-        "gone": 'jQuery1234567({ "code" : 203, "msg" : "二维码过期" })',
+        "ended": 'jQuery1234567({ "code" : 203, "msg" : "二维码过期" })',
         "away": 'jQuery1234567({ "code" : 500, "msg" : "服务器错误" })',
         "confirmed": 'jQuery1234567({ "code" : 200, "ticket" : "{code}{ticket}" })',
     }
@@ -356,12 +356,12 @@ HISTORIES: dict[str, tuple[tuple[str, ...], str]] = {
     "confirmed, at the last moment": (("scan", "wait 179", "confirm", "wait 30"), "confirmed"),
     "denied": (("scan", "deny"), "denied"),
     "confirmed, then denied": (("scan", "confirm", "deny"), "denied"),
-    "given up": (("cancel",), "gone"),
-    "collected, long ago": (("scan", "confirm", "collect", "wait 31"), "gone"),
-    "too late to scan": (("wait 180",), "gone"),
-    "too late to confirm": (("scan", "wait 180"), "gone"),
-    "too late to collect": (("scan", "confirm", "wait 210"), "gone"),
-    "long gone": (("scan", "confirm", "wait 3600"), "gone"),
+    "given up": (("cancel",), "ended"),
+    "collected, long ago": (("scan", "confirm", "collect", "wait 31"), "ended"),
+    "too late to scan": (("wait 180",), "ended"),
+    "too late to confirm": (("scan", "wait 180"), "ended"),
+    "too late to collect": (("scan", "confirm", "wait 210"), "ended"),
+    "long gone": (("scan", "confirm", "wait 3600"), "ended"),
     "the store is away": (("scan", "away"), "away"),
 }
 

@@ -17,7 +17,7 @@ from qrlogin.wire import (
     WeChat,
     WeChatOpen,
 )
-from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect, script
+from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect
 from qrlogin.wire.routes import Route
 from tests.tables import for_each_row
 from tests.wire.dialects.lifecycle import HISTORIES, lived
@@ -51,7 +51,7 @@ class Own(PublicIdDialect):
     mine: tuple[str, ...] = ("one", "two")
 
     def handlers(self) -> Mapping[str, Handler]:
-        return dict.fromkeys(self.mine, lambda request, code: script("done();"))
+        return dict.fromkeys(self.mine, lambda request, code: self.script("done();"))
 
 
 class NoHandler(Own):
@@ -140,8 +140,8 @@ def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
 def test_a_landing_that_is_no_plain_path_of_this_site_is_refused(
     name: str, landing: str, core: Core
 ) -> None:
-    with pytest.raises(Misconfigured, match="landing must be a path of this site"):
-        KINDS[name](core, landing=landing)
+    with pytest.raises(Misconfigured, match="landing_path must be a path of this site"):
+        KINDS[name](core, landing_path=landing)
 
 
 @EVERY
@@ -149,7 +149,7 @@ def test_a_landing_that_is_no_plain_path_of_this_site_is_refused(
     "landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"]
 )
 def test_a_landing_path_is_used_unchanged(name: str, landing: str, core: Core) -> None:
-    assert KINDS[name](core, landing=landing).landing == f"https://example.com{landing}"
+    assert KINDS[name](core, landing_path=landing).landing_url == f"https://example.com{landing}"
 
 
 # Who may lead here

@@ -30,10 +30,10 @@ def test_what_is_not_said_is_the_site_and_the_originals_lifetime(
     kind: type[PublicIdDialect], core: Core
 ) -> None:
     dialect = kind(core)
-    assert (dialect.at, dialect.landing) == ("https://example.com/", "https://example.com/")
+    assert (dialect.at, dialect.landing_url) == ("https://example.com/", "https://example.com/")
     assert dialect.lifetime == LIVES.get(kind, 180)
-    told = kind(core, at="https://example.com/a/b/", landing="/home", lifetime=60)
-    assert (told.at, told.landing, told.lifetime) == (
+    told = kind(core, at="https://example.com/a/b/", landing_path="/home", lifetime=60)
+    assert (told.at, told.landing_url, told.lifetime) == (
         "https://example.com/a/b/",
         "https://example.com/home",
         60,
@@ -52,9 +52,9 @@ def test_what_is_not_said_is_the_site_and_the_originals_lifetime(
         ("at", 'https://example.com/"'),
         ("at", "https://example.com/a b"),
         ("at", "https://example.com/<b>"),
-        ("landing", "//evil.example"),
-        ("landing", "https://example.com/"),
-        ("landing", ""),
+        ("landing_path", "//evil.example"),
+        ("landing_path", "https://example.com/"),
+        ("landing_path", ""),
         ("lifetime", 0),
         ("lifetime", 601),
         ("lifetime", "60"),
@@ -70,8 +70,8 @@ def test_an_invalid_option_is_refused(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_misspelled_option_is_refused(kind: type[PublicIdDialect], core: Core) -> None:
-    options: dict[str, Any] = {"landng": "/home"}
-    with pytest.raises(TypeError, match="landng"):
+    options: dict[str, Any] = {"landing_pth": "/home"}
+    with pytest.raises(TypeError, match="landing_pth"):
         kind(core, **options)
 
 

@@ -78,7 +78,7 @@ def test_a_login_from_beginning_to_end(
         assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
         assert answer.redeemed.context == {"browser": "Browser 1.0"}
         if client.lands:  # the url or ticket is told until it is used, and then no more
-            assert client.poll().body.decode() == client.words["gone"]
+            assert client.poll().body.decode() == client.words["ended"]
 
 
 def begun(kind: str) -> tuple[Client, str]:
@@ -173,7 +173,7 @@ def test_an_answer_lost_at_each_step_loses_no_login(
         assert [each.replayed for each in house.redeemed] == [False, True]
         house.clock.advance(31)
         assert client.send(*errand).redeemed is None
-        assert client.poll().body.decode() == client.words["gone"]
+        assert client.poll().body.decode() == client.words["ended"]
 
 
 @EVERYWHERE
@@ -252,7 +252,7 @@ def test_another_browser_hears_what_it_would_hear_of_nothing(
                     "0" * 32,
                 )
             ]
-            assert {answer.body for answer in told} == {mine.words["gone"].encode()}
+            assert {answer.body for answer in told} == {mine.words["ended"].encode()}
             assert {
                 (answer.status, answer.headers, answer.cookies, answer.redeemed) for answer in told
             } == {(200, told[0].headers, (), None)}

@@ -132,14 +132,14 @@ def test_without_jsonp_a_callback_is_not_listened_to(name: str) -> None:
 def test_a_refusal_uses_the_jsonp_callback_too() -> None:
     with opened(Taobao) as house:
         told = OfTaobao(house).send(OfTaobao.polls, f"callback=cb&lgToken={'0' * 32}")
-        assert told.body.decode() == f"(function(){{cb({OfTaobao.words['gone']});}})();"
+        assert told.body.decode() == f"(function(){{cb({OfTaobao.words['ended']});}})();"
         house.store.down = True
         assert OfTaobao(house).begin().status == 503
 
 
 def test_nothing_in_the_json_of_a_callback_closes_it() -> None:
     """Some clients take what stands before the first `)`."""
-    with opened(lambda core: Taobao(core, landing="/a(b)c")) as house:
+    with opened(lambda core: Taobao(core, landing_path="/a(b)c")) as house:
         client = OfTaobao(house)
         reach(client, "confirmed")
         told = client.send(client.polls, f"callback=cb&lgToken={client.code}").body.decode()
@@ -214,7 +214,7 @@ NOT_HONOURED = (
 @for_each_row("asked", [*HONOURED, *NOT_HONOURED])
 def test_a_login_goes_on_to_pages_of_this_site_only(asked: str) -> None:
     meant = "https://example.com" + HONOURED.get(asked, "/home")
-    with opened(lambda core: Taobao(core, landing="/home")) as house:
+    with opened(lambda core: Taobao(core, landing_path="/home")) as house:
         client = OfTaobao(house)
         reach(client, "confirmed")
         told = client.send(client.polls, urlencode({"lgToken": client.code, "defaulturl": asked}))
@@ -242,7 +242,7 @@ def test_two_places_to_go_on_to_are_refused() -> None:
 
 @pytest.mark.parametrize("landing", ["/home", "/home?from=qr"])
 def test_the_landing_of_bilibili_keeps_its_query(landing: str) -> None:
-    with opened(lambda core: Bilibili(core, landing=landing)) as house:
+    with opened(lambda core: Bilibili(core, landing_path=landing)) as house:
         client = OfBilibili(house)
         reach(client, "confirmed")
         url = urlsplit(json.loads(client.poll().body)["data"]["url"])
@@ -355,7 +355,7 @@ def test_a_query_is_no_get_and_the_poll_id_no_code() -> None:
         client.begin()
         assert client.send(client.polls, f"ck={client.key}").status == 405
         assert house.phone("scan", client.key).status == 404
-        assert client.poll(client.code).body.decode() == client.words["gone"]
+        assert client.poll(client.code).body.decode() == client.words["ended"]
 
 
 def test_an_application_gives_credentials_of_its_own() -> None:

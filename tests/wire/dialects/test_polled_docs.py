@@ -111,7 +111,8 @@ def test_the_transcript_is_what_happens(name: str) -> None:
     dialect: type[PublicIdDialect] = DIALECTS[name]
     landing = "/" if name.startswith("Taobao") else "/account"
     play = Play(
-        Endpoint(qr, dialect(qr.core, landing=landing), max_waiting=1), Endpoint(qr, max_waiting=1)
+        Endpoint(qr, dialect(qr.core, landing_path=landing), max_waiting=1),
+        Endpoint(qr, max_waiting=1),
     )
     lines = [line for line in TRANSCRIPTS[name].splitlines() if line]
     for line in lines:

@@ -499,7 +499,7 @@ def test_a_hold_that_its_clients_do_not_survive_is_refused(hold: float) -> None:
 
 
 def test_mounted_below_a_path_and_landing_elsewhere() -> None:
-    with opened(partial(wechat, at="https://example.com/wx/", landing="/account")) as house:
+    with opened(partial(wechat, at="https://example.com/wx/", landing_path="/account")) as house:
         client = OfWeChat(house)
         client.begin()
         assert house.phone("scan", f"https://example.com/wx/l/{client.code}").status == 200

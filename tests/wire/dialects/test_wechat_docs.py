@@ -61,7 +61,7 @@ def lines(page: Path, name: str) -> list[str]:
 def test_wechat() -> None:
     qr = QRLogin(MemoryStore(now=Clock(NOW)), secret_keys=[KEY], verification_uri=URI)
     play = Longer(
-        Endpoint(qr, WeChat(qr.core, landing="/account", hold=HOLD), max_waiting=1),
+        Endpoint(qr, WeChat(qr.core, landing_path="/account", hold=HOLD), max_waiting=1),
         Endpoint(qr, max_waiting=1),
     )
     for line in lines(PAGES / "wechat.md", "WeChat"):

@@ -549,7 +549,9 @@ def test_a_malformed_request_is_refused_as_malformed() -> None:
 
 
 def test_mounted_below_a_path_and_landing_elsewhere() -> None:
-    with opened(partial(wechat_open, at="https://example.com/open/", landing="/account")) as house:
+    with opened(
+        partial(wechat_open, at="https://example.com/open/", landing_path="/account")
+    ) as house:
         client = OfWeChatOpen(house)
         page = Page(client.begin())
         assert page["img"]["src"] == f"/open/connect/qrcode/{client.code}"

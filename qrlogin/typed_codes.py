@@ -1,0 +1,215 @@
+"""Codes that people type (user_codes): how eight letters lead to a login, and what guessing costs.
+
+Eight letters repeat sooner or later, and a login_id never must: every seal rests on it. So the
+letters lead to a small record of their own, the name record. It names the login, is sealed like a
+login, and ends with it. `begin` writes it before the login itself (`name_login`).
+
+Letters can be guessed, so each account has a budget of wrong guesses (RFC 8628 section 5.1): one
+more record, which a store keeps like a login and which ends with its time to live.
+
+A scan (`scan_by_letters`) takes these steps, each one command:
+
+1. Pay one guess. If the budget is spent, raise `TooManyGuesses`.
+2. Look the letters up under the first of `secret_keys`. No record: try the next key.
+3. Check the seal of the name record; then scan the login that it names. If no key has a record,
+   scan a login that does not exist: a wrong guess takes as many commands as a right one, so its
+   duration tells nothing.
+4. If the login exists and the scan succeeds, give the guess back.
+
+The payment comes first, so a hundred guesses at once are no more than a hundred in a row.
+
+Confirm, deny and release (`decide_by_letters`) act for the account that has scanned already. Other
+accounts learn nothing from any code, so the payment comes last, and only for a wrong code:
+
+1. Look the letters up, as in step 2 above.
+2. Check the seal of the name record; then carry the decision out.
+3. If there was no such login for this account, pay one guess, and raise `UnknownLogin` or
+   `TooManyGuesses`.
+
+So the account that holds a login can refuse it, however often it mistyped another code.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import MappingProxyType
+from typing import Final, NoReturn, TypeVar
+
+from qrlogin import codes, seals
+from qrlogin.codes import NewCodes, ScanCode
+from qrlogin.errors import RecordForged, TooManyGuesses, Unavailable, UnknownLogin
+from qrlogin.keys import Key, equal_in_constant_time
+from qrlogin.operation import Operation
+from qrlogin.reply_checks import SUCCEEDED
+from qrlogin.step import Command, Reply
+from qrlogin.table import ABSENT, ANY, NEVER, Count, Row
+
+T = TypeVar("T")
+
+# The rows of these records. `table.py` says how to read a row.
+
+NAMING: Final = "naming"  # the state of a name record
+
+NAME: Final = Row(
+    "name",
+    sources=MappingProxyType({ABSENT: NEVER}),
+    to=NAMING,
+    repeats=(ANY,),
+    repeats_if=("names",),
+    writes=("names", "name_seal"),
+)
+LOOK_UP: Final = Row("look up", sources=MappingProxyType({ANY: NEVER}), reads=True)
+
+COUNTING: Final = "counting"  # the states of a budget: there are guesses left,
+SPENT: Final = "spent"  # or there are none
+
+
+@cache
+def guess(budget: int) -> Row:
+    """The row that takes one of `budget` guesses; refused when no guess is left."""
+    return Row(
+        f"guess of {budget}",
+        sources=MappingProxyType({ABSENT: NEVER, COUNTING: NEVER}),
+        to=COUNTING,
+        repeats=(ANY,),
+        repeats_if=("mark",),
+        count=Count("guesses", budget, SPENT),
+    )
+
+
+GUESSED_RIGHT: Final = Row(
+    "guessed right",
+    sources=MappingProxyType({COUNTING: NEVER, SPENT: NEVER}),
+    to=COUNTING,
+    repeats=(ANY,),
+    repeats_if=("mark",),
+    count=Count("guesses", 10**9, COUNTING, by=-1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GuessBudget:
+    """How many wrong guesses one account may make."""
+
+    record_id: str = field(repr=False)
+    """Where the store counts them."""
+    guesses: int
+    window: int
+    """Seconds from the first guess until all are forgiven."""
+
+    def pay(self) -> Command:
+        """Take one guess."""
+        return self._count(guess(self.guesses))
+
+    def give_back(self) -> Command:
+        """Return the guess that was paid."""
+        return self._count(GUESSED_RIGHT)
+
+    def _count(self, row: Row) -> Command:
+        mark = codes.new_mark()
+        return Command(self.record_id, row, mark, {"mark": mark}, ttl_ms=self.window * 1000)
+
+
+def name_login(
+    key: Key,
+    new: NewCodes,
+    beginning: Operation[T],
+    draw_again: Callable[[], Operation[T]] | None,
+) -> Operation[T]:
+    """Reserve the letters of a user_code for a new login, then begin it.
+
+    :param key: seals the name record.
+    :param new: the login_id, the user_code and the id of its name record.
+    :param beginning: begins the login; the name record lives as long as its record.
+    :param draw_again: begins with other letters, in case these are taken. None: raise `Unavailable`.
+    """
+    seal = seals.name_seal(key, new.name_record_id, new.login_id)
+    values = {"names": new.login_id, "name_seal": seal}
+    mark, ttl_ms = codes.new_mark(), beginning.command.ttl_ms
+
+    def interpret(reply: Reply) -> Operation[T]:
+        if reply.verdict in SUCCEEDED:
+            return beginning
+        if draw_again is None:
+            raise Unavailable("every user_code that was drawn is taken: begin again")
+        return draw_again()
+
+    return Operation(Command(new.name_record_id, NAME, mark, values, ttl_ms=ttl_ms), interpret)
+
+
+def scan_by_letters(
+    found: Sequence[ScanCode], scan: Callable[[ScanCode], Operation[T]], budget: GuessBudget
+) -> Operation[T]:
+    """The operations of a scan with a typed code, as the module's docstring numbers them.
+
+    :param found: the code as each of `secret_keys` reads it, the signing one first.
+    :param scan: the scan of the login whose code it is given.
+    :param budget: the guesses of the account that scans.
+    """
+
+    def scan_and_give_back(code: ScanCode) -> Operation[T]:
+        scanning = scan(code)
+
+        def interpret(reply: Reply) -> Operation[T]:
+            answer = scanning.interpret(reply)
+            return Operation(budget.give_back(), lambda _: answer)
+
+        return replace(scanning, interpret=interpret)
+
+    looking = _look_up(found, scan_and_give_back)
+
+    def look_if_paid(reply: Reply) -> Operation[T]:
+        if reply.verdict not in SUCCEEDED:
+            raise TooManyGuesses(budget.window)
+        return looking
+
+    return Operation(budget.pay(), look_if_paid)
+
+
+def decide_by_letters(
+    found: Sequence[ScanCode], decide: Callable[[ScanCode], Operation[T]], budget: GuessBudget
+) -> Operation[T]:
+    """The operations of a decision with a typed code, as the module's docstring numbers them.
+
+    :param found: the code as each of `secret_keys` reads it, the signing one first.
+    :param decide: the decision about the login whose code it is given.
+    :param budget: the guesses of the account that decides.
+    """
+    payment = budget.pay()
+
+    def decide_or_pay(code: ScanCode) -> Operation[T]:
+        deciding = decide(code)
+
+        def interpret(reply: Reply) -> T | Operation[T]:
+            try:
+                return deciding.interpret(reply)
+            except UnknownLogin as error:
+                wrong = error
+
+            def refuse(paid: Reply) -> NoReturn:
+                raise wrong if paid.verdict in SUCCEEDED else TooManyGuesses(budget.window)
+
+            return Operation(payment, refuse)
+
+        return replace(deciding, interpret=interpret)
+
+    return _look_up(found, decide_or_pay)
+
+
+def _look_up(found: Sequence[ScanCode], act: Callable[[ScanCode], Operation[T]]) -> Operation[T]:
+    """Look a name record up under one key after the other, and act on the login that it names."""
+    code, *others = found
+    looking_on = _look_up(others, act) if others else None
+
+    def interpret(reply: Reply) -> Operation[T]:
+        if not reply.record:
+            return looking_on or act(code)  # there is no login with the id of a name record
+        login_id = reply.record.get("names", "")
+        seal = seals.name_seal(code.key, code.login_id, login_id)
+        if not equal_in_constant_time(reply.record.get("name_seal", ""), seal):
+            raise RecordForged(
+                "the login that a typed code names does not carry the seal of this application"
+            )
+        return act(replace(code, login_id=login_id))
+
+    return Operation(Command(code.login_id, LOOK_UP, codes.new_mark()), interpret)
