@@ -19,29 +19,13 @@ from qrlogin.answers import Status
 from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuchPath, Unavailable
 from qrlogin.login import QRLogin, Watch
 from qrlogin.news import is_news
+from qrlogin.wire import streams
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
-from qrlogin.wire.streams import (
-    CLOSE_COME_BACK,
-    CLOSE_CROWDED,
-    CLOSE_DONE,
-    CLOSE_TOO_LONG,
-    CLOSE_TOO_MANY_MESSAGES,
-    STREAMING,
-    Stream,
-    Streaming,
-    StreamItem,
-    WaitForNews,
-    close_code,
-    conversation,
-    encode_message,
-    encode_opening,
-    encode_sse,
-    last_item,
-)
+from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
@@ -140,10 +124,10 @@ class Endpoint:
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
             yield b""
-            yield encode_opening(self._streaming)
+            yield streams.encode_opening(self._streaming)
             with closing(self._items(request, stream)) as items:
                 for item in items:
-                    if part := encode_sse(item, exchange.answer):
+                    if part := streams.encode_sse(item, exchange.answer):
                         yield part
         finally:
             self._slots.release()
@@ -155,7 +139,7 @@ class Endpoint:
                 Watch(self._qr, stream.device_code) as watch,
                 self._disconnects.watching(watch.end, request.is_disconnected),
             ):
-                steps = conversation(
+                steps = streams.conversation(
                     stream.cursor, times.life, times.heartbeat, lambda: watch.ended
                 )
                 step = next(steps, None)
@@ -167,7 +151,7 @@ class Endpoint:
                         yield step
                         step = next(steps, None)
         except _REFUSALS as error:
-            yield last_item(error)
+            yield streams.last_item(error)
 
 
 class AsyncEndpoint:
@@ -261,11 +245,11 @@ class AsyncEndpoint:
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
             yield b""
-            yield encode_opening(self._streaming)
+            yield streams.encode_opening(self._streaming)
             heartbeat = self._streaming.heartbeat
             async with aclosing(self._items(stream, heartbeat, request.wait_disconnect)) as items:
                 async for item in items:
-                    if part := encode_sse(item, exchange.answer):
+                    if part := streams.encode_sse(item, exchange.answer):
                         yield part
         finally:
             self._slots.release()
@@ -281,7 +265,7 @@ class AsyncEndpoint:
                 AsyncWatch(self._qr, stream.device_code) as watch,
                 _ending_on_disconnect(watch.end, wait_disconnect),
             ):
-                steps = conversation(
+                steps = streams.conversation(
                     stream.cursor, self._streaming.life, heartbeat, lambda: watch.ended
                 )
                 step = next(steps, None)
@@ -295,7 +279,7 @@ class AsyncEndpoint:
                         yield step
                         step = next(steps, None)
         except _REFUSALS as error:
-            yield last_item(error)
+            yield streams.last_item(error)
 
     async def socket(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answer an ASGI websocket: one message for each event of `GET {login_id}/events`.
@@ -323,9 +307,9 @@ class AsyncEndpoint:
         with suppress(OSError):  # the browser disconnected while a message was sent
             await send({"type": "websocket.accept"})
             if stream.is_finished(seen):
-                code = CLOSE_DONE
+                code = streams.CLOSE_DONE
             elif not self._slots.acquire():
-                code = CLOSE_CROWDED
+                code = streams.CLOSE_CROWDED
             else:
                 try:
                     code = await self._send_items(receive, send, exchange, stream)
@@ -355,17 +339,17 @@ class AsyncEndpoint:
                     code_of_browser = 0
                     return
                 if len(message.get("text") or message.get("bytes") or "") > BODY_CAP:
-                    code_of_browser = CLOSE_TOO_LONG
+                    code_of_browser = streams.CLOSE_TOO_LONG
                     return
-            code_of_browser = CLOSE_TOO_MANY_MESSAGES
+            code_of_browser = streams.CLOSE_TOO_MANY_MESSAGES
 
-        code = CLOSE_COME_BACK
+        code = streams.CLOSE_COME_BACK
         # A websocket has no message for a heartbeat, so none is due before the stream ends.
         items = self._items(stream, self._streaming.life, wait_disconnect)
         async with aclosing(items):
             async for item in items:
-                code = close_code(item)
-                if text := encode_message(item, exchange.answer):
+                code = streams.close_code(item)
+                if text := streams.encode_message(item, exchange.answer):
                     await send({"type": "websocket.send", "text": text})
         return code if code_of_browser is None else code_of_browser
 
