@@ -52,6 +52,7 @@ class Exchange(Generic[T]):
     """What a request asks of the core, and how the answer is spelled."""
 
     operation: Operation[T] | HeldStatus | Stream
+    """What the endpoint runs, holds or streams."""
     answer: Callable[[T], Response]
     """Makes the response from the result. For a stream, its body is the data of each event."""
 

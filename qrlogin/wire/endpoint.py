@@ -63,11 +63,17 @@ class Endpoint:
         self._disconnects = DisconnectMonitor()
 
     def browser(self, request: Request) -> Response:
-        """Answer a request of the browser that is to be logged in."""
+        """Answer a request of the browser that is to be logged in.
+
+        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        """
         return self._answer(request, self.dialect.browser)
 
     def phone(self, request: Request, person: Person | None) -> Response:
-        """Answer a request of the phone on which `person` is signed in (None: no one is)."""
+        """Answer a request of the phone on which `person` is signed in (None: no one is).
+
+        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        """
         return self._answer(request, self.dialect.phone, person)
 
     def _answer(
@@ -179,11 +185,17 @@ class AsyncEndpoint:
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
 
     async def browser(self, request: Request) -> Response:
-        """Answer a request of the browser that is to be logged in."""
+        """Answer a request of the browser that is to be logged in.
+
+        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        """
         return await self._answer(request, self.dialect.browser)
 
     async def phone(self, request: Request, person: Person | None) -> Response:
-        """Answer a request of the phone on which `person` is signed in (None: no one is)."""
+        """Answer a request of the phone on which `person` is signed in (None: no one is).
+
+        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        """
         return await self._answer(request, self.dialect.phone, person)
 
     async def _answer(

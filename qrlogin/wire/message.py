@@ -44,6 +44,7 @@ class Request:
     """One HTTP request."""
 
     method: str
+    """As it was sent, such as GET."""
     path: str
     """The path below the mount, without a slash in front."""
     query: str = field(default="", repr=False)
@@ -219,12 +220,17 @@ class Cookie:
     key: str
     """Its name."""
     value: str = field(repr=False)
+    """A secret, or "" to delete the cookie."""
     max_age: int
     """Seconds. 0 deletes the cookie."""
     path: str = "/"
+    """Browsers send the cookie with requests below this path."""
     secure: bool = True
+    """Whether browsers send it over https only."""
     httponly: bool = True
+    """Whether scripts cannot read it."""
     samesite: str = "Lax"
+    """Lax: other sites can make a browser send it by a link only."""
 
     def header(self) -> str:
         """The value of a Set-Cookie header (RFC 6265)."""
@@ -238,9 +244,11 @@ class Response:
     """One HTTP response, and what your application has to do before it sends it."""
 
     status: int
+    """The HTTP status code."""
     headers: tuple[tuple[str, str], ...] = ()
     """Names and values, without Content-Length and Set-Cookie."""
     body: bytes = field(default=b"", repr=False)
+    """Empty if `events` is set."""
     cookies: tuple[Cookie, ...] = ()
     """Cookies to set."""
     redeemed: Redeemed | None = None

@@ -31,9 +31,11 @@ class Field:
     """A parameter of a query, or a field of a body. All of them are text."""
 
     name: str
+    """Its key in the query or body."""
     meaning: str
     """The end of the sentence "{name} must be ..."."""
     required: bool = False
+    """Whether a request without it is refused."""
     pattern: str = ""
     """A regular expression for the whole value, which Python and JSON Schema must read alike. "":
     the dialect checks the value."""
@@ -54,6 +56,7 @@ class Answer:
     """One answer of a route to a request that it does not refuse."""
 
     status: int
+    """The HTTP status code."""
     meaning: str
     """A sentence for readers of the OpenAPI description."""
     media: str = ""
@@ -71,31 +74,39 @@ class Route:
     """
 
     method: str
+    """GET or POST."""
     path: str
     """Without a slash in front. `{login_id}` and `{code}` match what PATH_PARAMETERS says."""
     summary: str
+    """A line for readers of the OpenAPI description."""
     cross_site: bool = False
     """Whether a page of another site may send a browser here: the route changes nothing and reveals
     nothing."""
     query: tuple[Field, ...] = ()
+    """The parameters that the route reads from the query."""
     body: tuple[Field, ...] | None = None
     """None: the route reads no body. (): it reads an object without fields."""
     media: str = JSON
     """The Content-Type of the body that the route reads."""
     answers: tuple[Answer, ...] = ()
+    """What the route answers to a request that it does not refuse."""
     errors: tuple[type[QRLoginError], ...] = ()
     """What the route raises besides the errors of every route."""
     proofs: tuple[str, ...] = ()
     """Names of `openapi.SCHEMES`, of which the caller must use one. "" allows a caller without."""
 
     def read_query(self, request: Request) -> Mapping[str, str]:
-        """The query's parameters, by name. Raises `BadRequest` for one that is not in `query`."""
+        """The parameters of the query, by name.
+
+        Raises `BadRequest` for one that is not in `query`, and if a required one is missing.
+        """
         return _read_fields(query_pairs(request), self.query, "query parameter")
 
     def read_json(self, request: Request) -> Mapping[str, str]:
         """The fields of the JSON object in the body, by name.
 
-        Raises `BadRequest` for any field that is not in `body`, and for anything in the query.
+        Raises `BadRequest` for a field that is not in `body`, if a required one is missing, and for
+        anything in the query.
         """
         _read_fields(query_pairs(request), (), "query parameter")
         return _read_fields(json_pairs(request), self.body or (), "field")

@@ -69,6 +69,7 @@ class Cursor:
     version: int | None = None
     """None: the browser has seen nothing."""
     expired: bool = False
+    """Whether the browser has seen that the login expired."""
 
     @classmethod
     def read(cls, text: str) -> Self | None:
@@ -128,8 +129,11 @@ class WaitForNews:
     """Asks the endpoint for the next status: the arguments of `Watch.wait`."""
 
     after: int | None
+    """The version that the browser has seen. None: it has seen nothing."""
     timeout: float
+    """Seconds."""
     seen: Status | None = None
+    """The last status, if there is one: it saves the wait its first read."""
 
 
 def conversation(

@@ -231,6 +231,13 @@ def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
                 }, (route.path, one.name)
 
 
+def test_a_required_parameter_of_a_query_is_required() -> None:
+    route = Route("GET", "a", "b", query=(Field("uuid", "the public id", required=True),))
+    with pytest.raises(BadRequest, match="the query parameter uuid is missing"):
+        route.read_query(Request("GET", "a"))
+    assert route.read_query(Request("GET", "a", "uuid=x")) == {"uuid": "x"}
+
+
 @for_each_row("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
 def test_a_field_that_does_not_fit_is_told_what_it_must_be(text: str) -> None:
     one = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
