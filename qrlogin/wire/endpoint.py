@@ -65,14 +65,14 @@ class Endpoint:
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
 
-        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
         return self._answer(request, self.dialect.browser)
 
     def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
-        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
         return self._answer(request, self.dialect.phone, person)
 
@@ -187,14 +187,14 @@ class AsyncEndpoint:
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
 
-        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
         return await self._answer(request, self.dialect.browser)
 
     async def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
-        An error of the login becomes a response. Raises `BadArgument` for mistakes of the application.
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
         return await self._answer(request, self.dialect.phone, person)
 
