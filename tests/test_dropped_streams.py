@@ -66,4 +66,4 @@ def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
     assert not thread.is_alive(), "it waits for a lock that it holds"
     assert {file for file, _ in lines} == OURS
     dropped.clear()
-    assert (len(store._listeners), len(qr._watches), len(lookout._waiting)) == (0, 0, 0)
+    assert (len(store._listeners), len(qr._watches), len(lookout._watched)) == (0, 0, 0)

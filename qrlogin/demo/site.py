@@ -39,8 +39,8 @@ from qrlogin.wire import (
     describe_browser,
 )
 from qrlogin.wire.message import StartResponse
-from qrlogin.wire.routes import handles
-from qrlogin.wire.validation import bearer, check_origin, one_header, read_json
+from qrlogin.wire.routes import Field, Route, handles
+from qrlogin.wire.validation import bearer, check_origin, one_header
 
 SESSION: Final = "demo-session"
 SESSION_S: Final = 3600
@@ -48,6 +48,12 @@ _NO_SESSION: Final = Cookie(SESSION, "", 0, secure=False)
 MAX_WAITING: Final = 64  # every connection has a thread of its own here
 
 _NO_STORE: Final = (("Cache-Control", "no-store"),)
+_UNLOCK: Final = Route(
+    "POST",
+    "unlock",
+    "Sign the demo's phone in",
+    body=(Field("name", "the name of an account", required=True),),
+)
 _PAGES: Final = re.compile(r"|phone|qr|qr/[A-Za-z0-9_.=-]+|logout")
 _TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
 
@@ -188,7 +194,7 @@ class Site:
 
     def _unlock(self, request: Request) -> Response:
         check_origin(request, self.origin)
-        name = read_json(request, {"name": True})["name"]
+        name = _UNLOCK.read_json(request)["name"]
         token = self._phones.unlock(name)
         if token is None:
             raise NoSuchPath(f"nobody here is called that; there are {' and '.join(PEOPLE)}")

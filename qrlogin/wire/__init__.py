@@ -1,4 +1,7 @@
-"""HTTP without a framework: `Request` in, `Response` out. An adapter is two routes and a screen of code; see examples/."""
+"""HTTP without a framework: `Request` in, `Response` out.
+
+An adapter for your framework is two routes and a screen of code; see examples/.
+"""
 
 from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
@@ -25,22 +28,22 @@ __all__ = [
     "Bilibili",
     "BrowserContext",
     "Client",
+    "CombinedDialect",
     "Cookie",
     "Dialect",
     "Endpoint",
     "Exchange",
+    "HeldStatus",
     "Native",
     "Person",
-    "WaitSlots",
     "Request",
     "Response",
     "Rfc8628",
     "Route",
-    "CombinedDialect",
     "Streaming",
     "Taobao",
     "TaobaoNewLogin",
-    "HeldStatus",
+    "WaitSlots",
     "WeChat",
     "WeChatOpen",
     "describe_browser",

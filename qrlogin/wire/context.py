@@ -1,8 +1,8 @@
-"""What the person on the phone is shown of the browser that asks: its name, its system, its address, and perhaps a place.
+"""What the phone shows of the browser that asks: its name, its system, its address, and a place.
 
-A User-Agent is what a browser says of itself, and anybody may say anything. So what comes out is short, printable and without
-a sign that could turn or hide text; it is a help for honest people and proves nothing. No header is trusted for the address
-unless the application says how.
+A client may send any User-Agent. So what comes out is short and printable, and has no character
+that could turn or hide text. It helps honest people and proves nothing. No header is trusted for
+the address unless the application says how.
 """
 
 import logging
@@ -13,18 +13,20 @@ from typing import Final, TypeVar
 
 from qrlogin.arguments import check_sync_callback
 from qrlogin.errors import Misconfigured
+from qrlogin.names import clean
 from qrlogin.wire.message import Request
 
-# Bytes of UTF-8. Together with the names they are 200 bytes of JSON: half of a context, the rest is for what a dialect adds.
+# Bytes of UTF-8. With the keys they are 200 bytes of JSON: half of a context. The other half is for
+# what a dialect adds.
 BROWSER_BYTES: Final = 40
 SYSTEM_BYTES: Final = 24
-ADDRESS_BYTES: Final = (
-    45  # the longest IPv6 address (RFC 4291 section 2.2), with an IPv4 address at its end
-)
+#: The longest IPv6 address, with an IPv4 address at its end (RFC 4291 section 2.2).
+ADDRESS_BYTES: Final = 45
 PLACE_BYTES: Final = 40
 
-_PARSED: Final = 512  # characters of a User-Agent: no browser's is longer, and the time for a hostile one grows with it
-_PLAIN: Final = {
+#: How many characters of a User-Agent are parsed. No browser sends more, and each costs time.
+_PARSED_CHARACTERS: Final = 512
+_SHORT_NAMES: Final = {
     "Chrome Mobile": "Chrome",
     "Chrome Mobile iOS": "Chrome",
     "Edge Mobile": "Edge",
@@ -35,30 +37,38 @@ _PLAIN: Final = {
     "Chrome OS": "ChromeOS",
     "Mac OS X": "macOS",
 }
-#: Systems and versions that browsers go on naming, whatever they run on, so that the version says nothing. Chromium has frozen
-#: all of its systems (chromium.org/updates/ua-reduction), Firefox and Safari theirs on the desktop, and Safari 26 that of iOS.
+#: Versions of systems that browsers send whatever they run on, so they mean nothing. Chromium has
+#: frozen all systems (chromium.org/updates/ua-reduction), Firefox and Safari those of desktops, and
+#: Safari 26 that of iOS.
 _FROZEN: Final = re.compile(
     r"(Windows 10|macOS 10\.15|iOS 18\.[67]|ChromeOS .*)\n|Android 10\n.*; K[;)]"
 )
+
+#: JSON writes these longer than they are, which would break the limits above.
+_ESCAPED_IN_JSON: Final = {ord('"'): " ", ord("\\"): " "}
 
 T = TypeVar("T")
 log = logging.getLogger("qrlogin")
 
 
 def peer(request: Request) -> str | None:
-    """The other end of the connection: the browser, or the last proxy before this server."""
+    """The address of the other end of the connection: the browser, or the nearest proxy."""
     return request.client
 
 
 class BrowserContext:
-    """A `describe` for `Native` and every dialect: `browser`, `system`, `address` and `place`, as far as they are known.
+    """A `describe` for `Native` and every dialect.
 
-    `address` says from a request where it came from; by default the peer of its connection, because anybody can write a header.
-    `place` says from an address where that is, in a few words, or "". Both answer at once, from memory: they are called in the
-    middle of a request. When one raises, that is logged, and the login begins without it. At most 200 bytes come out.
+    It returns `browser`, `system`, `address` and `place`, as far as they are known: at most 200
+    bytes. The two callbacks are called in the middle of a request, so they must answer at once,
+    from memory. If one raises, that is logged, and the login begins without its value.
 
-    Raises `Misconfigured` without the extra `context`, and for an awaited callback. The first one in a process takes a fraction
-    of a second to make, so make it when the application starts.
+    Raises `Misconfigured` without the extra `context`, and for an async callback. The first
+    instance in a process takes a fraction of a second to make: make it when the application starts.
+
+    :param address: Returns the address that a request came from. By default it is the peer of the
+        connection, because any client can send any header.
+    :param place: Returns where an address is, in a few words, or "".
     """
 
     def __init__(
@@ -73,42 +83,47 @@ class BrowserContext:
 
     def __call__(self, request: Request) -> Mapping[str, str]:
         """The context of the login that this request begins."""
-        browser, system = self._parse(
-            _ascii(" ".join(request.all("user-agent"))[: 4 * _PARSED])[:_PARSED]
-        )
-        address = _asked("address", self._address, request)
-        place = _asked("place", self._place, address) if address and self._place else ""
+        agent = " ".join(request.all("user-agent"))[: 4 * _PARSED_CHARACTERS]
+        browser, system = self._parse(_ascii(agent)[:_PARSED_CHARACTERS])
+        address = _printable(_call("address", self._address, request))
+        place = ""
+        if address and self._place:
+            answered = _call("place", self._place, address)
+            place = clean(answered.translate(_ESCAPED_IN_JSON), PLACE_BYTES)
         shown = {
             "browser": browser,
             "system": system,
             "address": _cut(address, ADDRESS_BYTES),
-            "place": _cut(place, PLACE_BYTES),
+            "place": place,
         }
         return {name: text for name, text in shown.items() if text}
 
 
-def _asked(what: str, callback: Callable[[T], str | None], argument: T) -> str:
+def _call(name: str, callback: Callable[[T], str | None], argument: T) -> str:
     try:
-        told = callback(argument)
-    except Exception as error:  # a login is worth more than what is shown beside it; what the error says may name the address
+        text = callback(argument)
+    except Exception as error:  # a login is worth more than what is shown of it
+        # Only the type of the error is logged: its text may hold the address.
         log.warning(
-            "the context's %s could not be told (%s); the login begins without it",
-            what,
+            "the context's %s failed with %s; the login begins without it",
+            name,
             type(error).__name__,
         )
         return ""
-    return _printable(told) if isinstance(told, str) else ""
+    return text if isinstance(text, str) else ""
 
 
 @cache
 def _parser() -> Callable[[str], tuple[str, str]]:
-    """From a User-Agent in ASCII to what browser and system are called; nothing is left to be done at the first request."""
+    """A function from a User-Agent in ASCII to the names of its browser and system.
+
+    Everything is loaded and compiled here, so that the first request does not have to wait for it.
+    """
     try:
         from ua_parser import BasicResolver, Domain, load_lazy_builtins
 
-        browsers, systems, _ = (
-            load_lazy_builtins()
-        )  # devices are two thirds of the work, and not asked for
+        # Devices are left out: they are two thirds of the work.
+        browsers, systems, _ = load_lazy_builtins()
     except ImportError:
         raise Misconfigured(
             "BrowserContext needs ua-parser: pip install 'qrlogin[context]'"
@@ -119,7 +134,7 @@ def _parser() -> Callable[[str], tuple[str, str]]:
         "fits nothing",
         "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     ):
-        resolve(agent, both)  # which compiles every pattern
+        resolve(agent, both)  # compiles every pattern
 
     @lru_cache(256)
     def parse(agent: str) -> tuple[str, str]:
@@ -138,15 +153,14 @@ def _parser() -> Callable[[str], tuple[str, str]]:
 
 def _named(family: str, *version: str | None) -> str:
     return " ".join(
-        (_PLAIN.get(family, family), ".".join(part for part in version if part))
+        (_SHORT_NAMES.get(family, family), ".".join(part for part in version if part))
     ).strip()
 
 
 def _printable(text: str) -> str:
-    """Without signs that turn, hide or break a line, and without those that JSON writes longer than they are."""
-    return " ".join(
-        "".join(sign if sign.isprintable() and sign not in '"\\' else " " for sign in text).split()
-    )
+    """A blank in place of each character that turns, hides or breaks text, or that JSON escapes."""
+    plain = text.translate(_ESCAPED_IN_JSON)
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in plain).split())
 
 
 def _ascii(text: str) -> str:

@@ -1,7 +1,8 @@
-"""The browser's secret in its cookie: one cookie for each login, so that two tabs do not take each other's.
+"""The browser's secret in a cookie: one for each login, so that two tabs do not share one.
 
-What a cookie looks like is decided from the configured origin, never from a header. Over https its name begins with `__Host-`,
-which makes browsers refuse it from other hosts, without Secure, or with another path (RFC 6265bis section 4.1.3.2).
+The configured origin decides what a cookie looks like, never a header. Over https its name begins
+with `__Host-`: browsers reject such a cookie from other hosts, without Secure, or with another path
+(RFC 6265bis section 4.1.3.2).
 """
 
 import hashlib
@@ -13,9 +14,11 @@ from qrlogin.core import Core
 from qrlogin.errors import BadRequest
 from qrlogin.wire.message import Cookie, Request
 
-MAX_LOGINS: Final = 4  # of one browser at a time; the oldest make room
+#: How many logins one browser may have at a time; a new one replaces the oldest.
+MAX_LOGINS: Final = 4
 _CURSOR_SUFFIX: Final = "-told"
-_NAME_DIGITS: Final = 8  # digits of a login's digest in the name of its cookie
+#: How many digits of a login's digest are in the name of its cookie.
+_NAME_DIGITS: Final = 8
 
 
 class DeviceCookies:
@@ -24,29 +27,35 @@ class DeviceCookies:
     def __init__(self, core: Core) -> None:
         self._secure = core.origin.startswith("https:")
         self._prefix = "__Host-qrl-" if self._secure else "qrl-"
-        self._form = re.compile(re.escape(self._prefix) + rf"[0-9a-f]{{{_NAME_DIGITS}}}")
-        self._beyond = core.policy.redeem_window + core.policy.replay_window
+        self._names = re.compile(re.escape(self._prefix) + rf"[0-9a-f]{{{_NAME_DIGITS}}}")
+        #: Seconds for which the cookie is useful after its login could no longer be scanned.
+        self._grace = core.policy.redeem_window + core.policy.replay_window
 
     def set_for(self, begun: Begun, request: Request) -> tuple[Cookie, ...]:
-        """The new login's cookie, and the end of those that are too many. A cookie that was there before is never kept for it."""
+        """The cookie of a new login, and the deletion of the oldest beyond MAX_LOGINS.
+
+        A value that the browser sent under the new login's name is always replaced.
+        """
         name = self._name(begun.login_id)
         others = {
             key: value
             for key, value in request.cookies()
-            if self._form.fullmatch(key) and key != name
+            if self._names.fullmatch(key) and key != name
         }
-        surplus = sorted(others, key=lambda key: _begun_at(others[key]), reverse=True)[
-            MAX_LOGINS - 1 :
-        ]
-        new = self._cookie(name, begun.device_code, begun.expires_in + self._beyond)
+        newest_first = sorted(others, key=lambda key: _begun_at(others[key]), reverse=True)
+        surplus = newest_first[MAX_LOGINS - 1 :]
+        new = self._cookie(name, begun.device_code, begun.expires_in + self._grace)
         return (new, *(self._cookie(key, "", 0) for key in surplus))
 
     def find(self, request: Request, login_id: str) -> str | None:
-        """The device_code that this browser has for this login. Raises `BadRequest` when it sends two."""
+        """This browser's device_code for this login. Raises `BadRequest` when it sends two."""
         return self.find_by_digest(request, digest(login_id))
 
     def find_by_digest(self, request: Request, digest: str) -> str | None:
-        """The device_code under the name that this digest leads to; whether the whole of it fits is the caller's to see."""
+        """This browser's device_code for the login with this digest. Raises `BadRequest` for two.
+
+        The name holds only a part of the digest, so the caller has to compare the rest.
+        """
         name = self._prefix + digest[:_NAME_DIGITS]
         values = [value for key, value in request.cookies() if key == name]
         if len(values) > 1:
@@ -54,13 +63,18 @@ class DeviceCookies:
         return values[0] if values else None
 
     def cursor_cookie(self, login_id: str, version: int, seconds: int) -> Cookie:
-        """Remembers beside the login's cookie what this browser was told last: its cursor, where a client keeps none."""
+        """A cookie that keeps the version which this browser has seen, for clients that do not.
+
+        :param login_id: The login.
+        :param version: What the browser has seen.
+        :param seconds: How long the login lives.
+        """
         return self._cookie(
-            self._name(login_id) + _CURSOR_SUFFIX, str(version), seconds + self._beyond
+            self._name(login_id) + _CURSOR_SUFFIX, str(version), seconds + self._grace
         )
 
     def cursor(self, request: Request, login_id: str) -> int | None:
-        """The version that this browser was told last; None: nothing but the beginning."""
+        """The version that this browser has seen. None: it has seen only the beginning."""
         values = [
             value
             for key, value in request.cookies()
@@ -78,11 +92,11 @@ class DeviceCookies:
 
 
 def digest(login_id: str) -> str:
-    """32 hexadecimal digits that stand for a login where its id must not be. The cookie's name begins with the first of them."""
+    """32 hexadecimal digits that name a login where its id must not appear."""
     return hashlib.sha256(login_id.encode()).hexdigest()[:32]
 
 
 def _begun_at(device_code: str) -> int:
-    """When a login of this browser began, for choosing which cookie to drop; unverified, because nothing else hangs on it."""
+    """When a login began, without verification: it only chooses which cookie to delete."""
     parts = device_code.split(".")
     return int(parts[2]) if len(parts) > 2 and re.fullmatch(r"[0-9]{1,15}", parts[2]) else 0

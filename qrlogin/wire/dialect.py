@@ -1,4 +1,7 @@
-"""What every dialect is: requests in, exchanges out, without I/O and without sync/async colour."""
+"""What every dialect is: it turns requests into exchanges, without I/O.
+
+The same dialect serves blocking and asyncio code.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,25 +22,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is signed in on the phone, by the application's word alone: nothing in a request's body can name them."""
+    """The person who is signed in on the phone. Your application says who that is: nothing in a
+    request's body can.
+    """
 
     subject: str = field(repr=False)
-    shown_as: ShownAs = field(
-        default=..., repr=False
-    )  # in "continue as M•••a?"; "" or None for a person without a name
-    phone: str = field(default="", repr=False)  # tells several phones of one account apart
+    """Your id of the account."""
+    shown_as: ShownAs = field(default=..., repr=False)
+    """How the browser's question "continue as M•••a?" names the person. "" or None: it has no name
+    to show."""
+    phone: str = field(default="", repr=False)
+    """An id of this phone, if you want to tell several phones of one account apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldStatus:
-    """A status that is held until there is news; the arguments of `QRLogin.wait`."""
+    """A status that is held until there is news: the arguments of `QRLogin.wait`."""
 
     device: DeviceCode = field(repr=False)
     after: int | State | None
+    """What the browser has seen: a version or a state. None: the state pending."""
     timeout: float
-    crowded: Callable[
-        [Status], Response
-    ]  # the answer when too many are waiting here already: at once, "ask again later"
+    """Seconds."""
+    crowded: Callable[[Status], Response]
+    """The answer when no slot is free. It is sent at once, and says when to ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +53,25 @@ class Exchange(Generic[T]):
     """What a request asks of the core, and how the answer is spelled."""
 
     operation: Operation[T] | HeldStatus | Stream
+    """What the endpoint runs, holds or streams."""
     answer: Callable[[T], Response]
+    """Makes the response from the result. For a stream, its body is the data of each event."""
 
 
 class Dialect(Protocol):
-    """One way to spell requests and answers over HTTP. Its methods may raise any `QRLoginError`; `refuse` spells that too."""
+    """One way to spell requests and answers over HTTP. All but `refuse` raise `QRLoginError`."""
 
     browser_routes: tuple[Route, ...]
     phone_routes: tuple[Route, ...]
 
-    def browser(self, request: Request) -> Exchange[Any] | Response: ...
-    def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response: ...
-    def refuse(self, request: Request, error: QRLoginError) -> Response: ...
+    def browser(self, request: Request) -> Exchange[Any] | Response:
+        """What a browser asks, or a response that needs no login."""
+        ...
+
+    def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response:
+        """What the phone of `person` asks (None: no one is signed in), or a response."""
+        ...
+
+    def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """The response that spells `error`."""
+        ...

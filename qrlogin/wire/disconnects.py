@@ -1,4 +1,4 @@
-"""Notices which browsers disconnected while a blocking server holds their requests, and ends their waits."""
+"""Ends held requests of a blocking server when their browser disconnects."""
 
 import logging
 import threading
@@ -6,62 +6,72 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_LOOK_SECONDS: Final = (
-    0.5  # how often a blocking server looks whether browsers that wait are still there
-)
+_CHECK_SECONDS: Final = 0.5  # between two checks of all held requests
 
 log = logging.getLogger("qrlogin")
 
 
 class DisconnectMonitor:
-    """Looks twice a second which of the browsers that wait have left, and ends their waits; a thread, while there are any.
+    """Checks twice a second which of the watched browsers have disconnected, and ends their waits.
 
-    A finalizer may leave `over`, in any thread, at any line, so it waits for a look at most, and for that not for ever.
+    It has a thread while it watches any. A finalizer may leave `watching` in any thread and at any
+    line, so leaving it waits for a running check, but not for longer than `_CHECK_SECONDS`.
     """
 
     def __init__(self) -> None:
-        self._starting, self._looking = threading.Lock(), threading.Lock()
-        self._waiting: dict[Callable[[], None], Callable[[], bool]] = {}
+        self._starting, self._checking = threading.Lock(), threading.Lock()
+        #: What ends a wait, and what says whether its browser has disconnected.
+        self._watched: dict[Callable[[], None], Callable[[], bool]] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watching(self, end: Callable[[], None], left: Callable[[], bool] | None) -> Iterator[None]:
-        """Within this, `end` is called when the browser has `left` (None: nobody can tell)."""
-        if left is None:
+    def watching(
+        self, end: Callable[[], None], is_disconnected: Callable[[], bool] | None
+    ) -> Iterator[None]:
+        """Within this, `end` is called once the browser disconnects.
+
+        :param end: Ends the wait. It is called in another thread.
+        :param is_disconnected: Whether the browser has disconnected. None: the server does not
+            show that, and nothing is watched.
+        """
+        if is_disconnected is None:
             yield
             return
-        self._waiting[end] = left
+        self._watched[end] = is_disconnected
         with self._starting:
-            if self._thread is None or not self._thread.is_alive():  # dead in a forked child
+            if self._thread is None or not self._thread.is_alive():  # a fork does not copy threads
                 self._thread = threading.Thread(
-                    target=self._look, name="qrlogin-disconnects", daemon=True
+                    target=self._run, name="qrlogin-disconnects", daemon=True
                 )
                 self._thread.start()
         try:
             yield
         finally:
-            self._waiting.pop(end, None)
-            # No connection is looked at once its request is over. The look-out itself must not wait for its own look.
-            if threading.current_thread() is not self._thread and self._looking.acquire(
-                timeout=_LOOK_SECONDS
+            self._watched.pop(end, None)
+            # A connection must not be checked once its request is over, so this waits for a check
+            # that is running. The monitor's own thread must not wait for itself.
+            if threading.current_thread() is not self._thread and self._checking.acquire(
+                timeout=_CHECK_SECONDS
             ):
-                self._looking.release()
+                self._checking.release()
 
-    def _look(self) -> None:
+    def _run(self) -> None:
         while True:
-            threading.Event().wait(_LOOK_SECONDS)  # sleeps
-            for end in [*self._waiting]:
+            threading.Event().wait(_CHECK_SECONDS)  # sleeps
+            for end in [*self._watched]:
                 try:
-                    with self._looking:
-                        gone = (left := self._waiting.get(end)) is not None and left()
+                    with self._checking:
+                        is_disconnected = self._watched.get(end)
+                        gone = is_disconnected is not None and is_disconnected()
                     if gone:
                         end()
-                except Exception:  # the server's mistake; the others are looked after all the same
+                except Exception:  # a fault of one server connection must not stop the others
                     log.exception(
-                        "whether a browser is still there could not be told; its wait goes on to its end"
+                        "qrlogin cannot check whether a browser is still connected; "
+                        "its wait goes on until it times out"
                     )
-                    self._waiting.pop(end, None)
+                    self._watched.pop(end, None)
             with self._starting:
-                if not self._waiting:
+                if not self._watched:
                     self._thread = None
                     return

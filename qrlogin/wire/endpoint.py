@@ -1,30 +1,22 @@
-"""The one coloured file of the wire: carries a dialect's exchanges to a `QRLogin` and back, blocking or awaited.
+"""Runs a dialect's exchanges against `QRLogin` or `AsyncQRLogin`.
 
-Two doors. What comes through `browser` can never act for a phone, and what comes through `phone` acts only for the person
-that the application names. Whatever is refused becomes the dialect's answer. A `BadArgument` is the application's own mistake
-(a `Person` without a subject, a context that is too large) and propagates like any other bug, so that its log has the reason.
+There are two doors. A request through `browser` can never act for a phone. A request through
+`phone` acts only for the person that the application names. Each error becomes the dialect's
+answer, except `BadArgument`: that is a mistake of the application (a `Person` without a subject, a
+context that is too large), so it propagates like any other bug, and the log has the reason.
 
-A wait and a stream each take one of `max_waiting` slots and give it back when they end, however they end.
+A held status and a stream each take one of the endpoint's slots, and give it back however they end.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing, closing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Status
-from qrlogin.clock import monotonic
-from qrlogin.errors import (
-    BadRequest,
-    Crowded,
-    LoginError,
-    Misconfigured,
-    NoSuchPath,
-    Superseded,
-    Unavailable,
-)
+from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuchPath, Unavailable
 from qrlogin.login import QRLogin, Watch
 from qrlogin.news import is_news
 from qrlogin.wire import streams
@@ -33,21 +25,27 @@ from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
-from qrlogin.wire.streams import STREAMING, Feed, ItemKind, Stream, Streaming, StreamItem, is_over
+from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
-_CLIENT_GONE: Final = Response(499)  # as nginx calls it: nobody hears the answer
-_MAX_MESSAGES: Final = 32  # that a socket may be sent in its life; none of them means anything
+_CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
+_MAX_MESSAGES: Final = 32  # from one browser over one websocket; their content is ignored
 
 
 class Endpoint:
     """Answers HTTP requests for one `QRLogin`, in the native dialect or another.
 
-    At most `max_waiting` requests are parked at a time: give half of your server's threads, so that the other half can answer.
-    Several endpoints in one process share them: give each the same `WaitSlots(8)`.
-    Beyond that a held status is answered at once and says when to ask again, and a stream is refused. Each stream takes one
-    place for its life, which `streaming` sets.
-    With `max_waiting=0`, for a server with one thread, no request is held.
+    Beyond `max_waiting`, a held status is answered at once and says when to ask again, and a stream
+    is refused. A stream takes one slot for as long as it lives.
+
+    Raises `Misconfigured` for an `AsyncQRLogin`, and for a `max_waiting` below 0.
+
+    :param qr: The logins.
+    :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
+    :param max_waiting: How many requests to hold at a time: half of your server's threads, so that
+        the other half can answer. 0, for a server with one thread, holds none. The endpoints of one
+        process share its threads: give each the same `WaitSlots(8)`.
+    :param streaming: How long streams live, and how often they send a heartbeat.
     """
 
     def __init__(
@@ -61,103 +59,115 @@ class Endpoint:
         if not isinstance(qr, QRLogin):
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
-        self._slots, self._streaming, self._disconnects = (
-            as_wait_slots(max_waiting),
-            streaming,
-            DisconnectMonitor(),
-        )
+        self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._disconnects = DisconnectMonitor()
 
     def browser(self, request: Request) -> Response:
-        """Answer a request of the browser that is to be logged in."""
-        return self._answer(request, lambda: self.dialect.browser(request))
+        """Answer a request of the browser that is to be logged in.
+
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
+        """
+        return self._answer(request, self.dialect.browser)
 
     def phone(self, request: Request, person: Person | None) -> Response:
-        """Answer a request of the phone on which `person` is signed in (None: nobody)."""
-        return self._answer(request, lambda: self.dialect.phone(request, person))
+        """Answer a request of the phone on which `person` is signed in (None: no one is).
 
-    def _answer(self, request: Request, ask: Callable[[], Exchange[Any] | Response]) -> Response:
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
+        """
+        return self._answer(request, self.dialect.phone, person)
+
+    def _answer(
+        self,
+        request: Request,
+        read: Callable[..., Exchange[Any] | Response],
+        *person: Person | None,
+    ) -> Response:
         try:
-            answer = self._execute(request, ask())
+            response = self._execute(request, read(request, *person))
         except _REFUSALS as error:
-            answer = self.dialect.refuse(request, error)
-        # PEP 3333 keeps this header for servers, and some of them fall over it.
-        headers = tuple(header for header in answer.headers if header[0] != "Upgrade")
-        return _without_head_body(
-            request, answer if headers == answer.headers else replace(answer, headers=headers)
-        )
+            response = self.dialect.refuse(request, error)
+        # PEP 3333 reserves this header for servers; some fail when an application sets it.
+        headers = tuple(header for header in response.headers if header[0] != "Upgrade")
+        if headers != response.headers:
+            response = replace(response, headers=headers)
+        return _without_head_body(request, response)
 
-    def _execute(self, request: Request, asked: Exchange[Any] | Response) -> Response:
-        if isinstance(asked, Response):
-            return asked
-        if isinstance(asked.operation, HeldStatus):
-            return self._wait(request, asked, asked.operation)
-        if isinstance(asked.operation, Stream):
-            return self._stream(request, asked, asked.operation)
-        return asked.answer(self._qr.run(asked.operation))
+    def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
+        if isinstance(exchange, Response):
+            return exchange
+        if isinstance(exchange.operation, HeldStatus):
+            return self._hold(request, exchange, exchange.operation)
+        if isinstance(exchange.operation, Stream):
+            return self._stream(request, exchange, exchange.operation)
+        return exchange.answer(self._qr.run(exchange.operation))
 
-    def _wait(self, request: Request, asked: Exchange[Status], wait: HeldStatus) -> Response:
+    def _hold(self, request: Request, exchange: Exchange[Status], held: HeldStatus) -> Response:
         if self._qr.draining or not self._slots.acquire():
-            return _crowded(asked, wait, self._qr.run(self._qr.core.status(wait.device)))
+            return _answer_unheld(exchange, held, self._qr.run(self._qr.core.status(held.device)))
         try:
             with (
-                Watch(self._qr, wait.device) as watch,
+                Watch(self._qr, held.device) as watch,
                 self._disconnects.watching(watch.end, request.is_disconnected),
             ):
-                seen = watch.wait(after=wait.after, timeout=wait.timeout)
-                left = watch.ended and not self._qr.draining  # so it was the look-out that ended it
-            return _CLIENT_GONE if left else asked.answer(seen)
+                seen = watch.wait(after=held.after, timeout=held.timeout)
+                client_gone = watch.ended and not self._qr.draining
+            return _CLIENT_GONE if client_gone else exchange.answer(seen)
         finally:
             self._slots.release()
 
-    def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
-        if stream.has_nothing_to_send(self._qr.run(self._qr.core.status(stream.device))):
-            return stream.nothing
-        events = self._events(request, asked, stream)
+    def _stream(self, request: Request, exchange: Exchange[Status], stream: Stream) -> Response:
+        if stream.is_finished(self._qr.run(self._qr.core.status(stream.device))):
+            return stream.finished_response
+        events = self._events(request, exchange, stream)
         next(events)
-        return replace(stream.opened, events=events)
+        return replace(stream.response, events=events)
 
     def _events(
-        self, request: Request, asked: Exchange[Status], stream: Stream
+        self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> Generator[bytes, None, None]:
         if not self._slots.acquire():
             raise Crowded
         try:
-            yield b""  # for nobody: from here on it gives its place back however it ends, even closed or dropped unread
-            with closing(self._follow(request, stream)) as follow:
-                for told in follow:
-                    if part := streams.event(told, asked.answer, self._streaming):
+            # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
+            yield b""
+            yield streams.encode_opening(self._streaming)
+            with closing(self._items(request, stream)) as items:
+                for item in items:
+                    if part := streams.encode_sse(item, exchange.answer):
                         yield part
         finally:
             self._slots.release()
 
-    def _follow(self, request: Request, stream: Stream) -> Generator[StreamItem, None, None]:
-        feed, ends = Feed(stream.cursor), monotonic() + self._streaming.life
+    def _items(self, request: Request, stream: Stream) -> Generator[StreamItem, None, None]:
+        times = self._streaming
         try:
-            yield StreamItem(ItemKind.OPEN)
             with (
                 Watch(self._qr, stream.device) as watch,
                 self._disconnects.watching(watch.end, request.is_disconnected),
             ):
-                seen = watch.wait(after=None, timeout=0)
-                while True:
-                    yield feed.tell(seen)
-                    if is_over(seen):
-                        yield StreamItem(ItemKind.OVER)
-                        return
-                    if watch.ended or (left := ends - monotonic()) <= 0:
-                        break
-                    seen = watch.wait(
-                        after=seen.version, timeout=min(left, self._streaming.heartbeat), seen=seen
-                    )
-            yield StreamItem(ItemKind.LATER)
-        except Superseded:
-            yield StreamItem(ItemKind.SUPERSEDED)
-        except _REFUSALS:
-            yield StreamItem(ItemKind.LATER)  # it comes back, and hears why then
+                steps = streams.conversation(
+                    stream.cursor, times.life, times.heartbeat, lambda: watch.ended
+                )
+                step = next(steps, None)
+                while step is not None:
+                    if isinstance(step, WaitForNews):
+                        seen = watch.wait(after=step.after, timeout=step.timeout, seen=step.seen)
+                        step = steps.send(seen)
+                    else:
+                        yield step
+                        step = next(steps, None)
+        except _REFUSALS as error:
+            yield streams.last_item(error)
 
 
 class AsyncEndpoint:
-    """`Endpoint`, awaited. A parked request costs a few kilobytes, so `max_waiting` may be thousands."""
+    """`Endpoint`, awaited. A held request costs a few kilobytes, so `max_waiting` may be thousands.
+
+    :param qr: The logins.
+    :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
+    :param max_waiting: How many requests to hold at a time.
+    :param streaming: How long streams live, and how often they send a heartbeat.
+    """
 
     def __init__(
         self,
@@ -175,120 +185,134 @@ class AsyncEndpoint:
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
 
     async def browser(self, request: Request) -> Response:
-        """Answer a request of the browser that is to be logged in."""
-        return await self._answer(request, lambda: self.dialect.browser(request))
+        """Answer a request of the browser that is to be logged in.
+
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
+        """
+        return await self._answer(request, self.dialect.browser)
 
     async def phone(self, request: Request, person: Person | None) -> Response:
-        """Answer a request of the phone on which `person` is signed in (None: nobody)."""
-        return await self._answer(request, lambda: self.dialect.phone(request, person))
+        """Answer a request of the phone on which `person` is signed in (None: no one is).
+
+        Refusals become responses. Raises `BadArgument` for a mistake of the application.
+        """
+        return await self._answer(request, self.dialect.phone, person)
 
     async def _answer(
-        self, request: Request, ask: Callable[[], Exchange[Any] | Response]
+        self,
+        request: Request,
+        read: Callable[..., Exchange[Any] | Response],
+        *person: Person | None,
     ) -> Response:
         try:
-            answer = await self._execute(request, ask())
+            response = await self._execute(request, read(request, *person))
         except _REFUSALS as error:
-            answer = self.dialect.refuse(request, error)
-        return _without_head_body(request, answer)
+            response = self.dialect.refuse(request, error)
+        return _without_head_body(request, response)
 
-    async def _execute(self, request: Request, asked: Exchange[Any] | Response) -> Response:
-        if isinstance(asked, Response):
-            return asked
-        if isinstance(asked.operation, HeldStatus):
-            return await self._wait(request, asked, asked.operation)
-        if isinstance(asked.operation, Stream):
-            return await self._stream(request, asked, asked.operation)
-        return asked.answer(await self._qr.run(asked.operation))
+    async def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
+        if isinstance(exchange, Response):
+            return exchange
+        if isinstance(exchange.operation, HeldStatus):
+            return await self._hold(request, exchange, exchange.operation)
+        if isinstance(exchange.operation, Stream):
+            return await self._stream(request, exchange, exchange.operation)
+        return exchange.answer(await self._qr.run(exchange.operation))
 
-    async def _wait(self, request: Request, asked: Exchange[Status], wait: HeldStatus) -> Response:
+    async def _hold(
+        self, request: Request, exchange: Exchange[Status], held: HeldStatus
+    ) -> Response:
         if self._qr.draining or not self._slots.acquire():
-            return _crowded(asked, wait, await self._qr.run(self._qr.core.status(wait.device)))
-        waiting = asyncio.ensure_future(self._held(wait))
+            return _answer_unheld(
+                exchange, held, await self._qr.run(self._qr.core.status(held.device))
+            )
+        waiting = asyncio.ensure_future(self._held_status(held))
         racing: list[asyncio.Future[Any]] = [waiting]
-        if (
-            request.wait_disconnect is not None
-        ):  # not every framework cancels the handler of a browser that left
+        if request.wait_disconnect is not None:
+            # Not every framework cancels the handler of a browser that disconnected.
             racing.append(asyncio.ensure_future(request.wait_disconnect()))
         try:
             await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
-            return asked.answer(waiting.result()) if waiting.done() else _CLIENT_GONE
+            return exchange.answer(waiting.result()) if waiting.done() else _CLIENT_GONE
         finally:
             self._slots.release()
             for task in racing:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
 
-    async def _held(self, wait: HeldStatus) -> Status:
-        async with AsyncWatch(self._qr, wait.device) as watch:
-            return await watch.wait(after=wait.after, timeout=wait.timeout)
+    async def _held_status(self, held: HeldStatus) -> Status:
+        async with AsyncWatch(self._qr, held.device) as watch:
+            return await watch.wait(after=held.after, timeout=held.timeout)
 
-    async def _stream(self, request: Request, asked: Exchange[Status], stream: Stream) -> Response:
-        if stream.has_nothing_to_send(await self._qr.run(self._qr.core.status(stream.device))):
-            return stream.nothing
-        events = self._events(request, asked, stream)
+    async def _stream(
+        self, request: Request, exchange: Exchange[Status], stream: Stream
+    ) -> Response:
+        if stream.is_finished(await self._qr.run(self._qr.core.status(stream.device))):
+            return stream.finished_response
+        events = self._events(request, exchange, stream)
         await anext(events)
-        return replace(stream.opened, events=events)
+        return replace(stream.response, events=events)
 
     async def _events(
-        self, request: Request, asked: Exchange[Status], stream: Stream
+        self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> AsyncGenerator[bytes, None]:
         if not self._slots.acquire():
             raise Crowded
         try:
-            yield b""  # as above
-            async with aclosing(
-                self._follow(request.wait_disconnect, stream, self._streaming.heartbeat)
-            ) as follow:
-                async for told in follow:
-                    if part := streams.event(told, asked.answer, self._streaming):
+            # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
+            yield b""
+            yield streams.encode_opening(self._streaming)
+            heartbeat = self._streaming.heartbeat
+            async with aclosing(self._items(stream, heartbeat, request.wait_disconnect)) as items:
+                async for item in items:
+                    if part := streams.encode_sse(item, exchange.answer):
                         yield part
         finally:
             self._slots.release()
 
-    async def _follow(
+    async def _items(
         self,
-        wait_disconnect: Callable[[], Awaitable[None]] | None,
         stream: Stream,
         heartbeat: float,
+        wait_disconnect: Callable[[], Awaitable[None]] | None,
     ) -> AsyncGenerator[StreamItem, None]:
-        feed, ends = Feed(stream.cursor), monotonic() + self._streaming.life
-        leaving = asyncio.ensure_future(wait_disconnect()) if wait_disconnect is not None else None
         try:
-            yield StreamItem(ItemKind.OPEN)
-            async with AsyncWatch(self._qr, stream.device) as watch:
-                if leaving is not None:
-                    leaving.add_done_callback(lambda _: watch.end())
-                seen = await watch.wait(after=None, timeout=0)
-                while True:
-                    yield feed.tell(seen)
-                    if is_over(seen):
-                        yield StreamItem(ItemKind.OVER)
-                        return
-                    if watch.ended or (left := ends - monotonic()) <= 0:
-                        break
-                    seen = await watch.wait(
-                        after=seen.version, timeout=min(left, heartbeat), seen=seen
-                    )
-            yield StreamItem(ItemKind.LATER)
-        except Superseded:
-            yield StreamItem(ItemKind.SUPERSEDED)
-        except _REFUSALS:
-            yield StreamItem(ItemKind.LATER)  # it comes back, and hears why then
-        finally:
-            if leaving is not None:
-                leaving.cancel()
-                await asyncio.gather(leaving, return_exceptions=True)
+            async with (
+                AsyncWatch(self._qr, stream.device) as watch,
+                _ending_on_disconnect(watch.end, wait_disconnect),
+            ):
+                steps = streams.conversation(
+                    stream.cursor, self._streaming.life, heartbeat, lambda: watch.ended
+                )
+                step = next(steps, None)
+                while step is not None:
+                    if isinstance(step, WaitForNews):
+                        seen = await watch.wait(
+                            after=step.after, timeout=step.timeout, seen=step.seen
+                        )
+                        step = steps.send(seen)
+                    else:
+                        yield step
+                        step = next(steps, None)
+        except _REFUSALS as error:
+            yield streams.last_item(error)
 
     async def socket(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        """Speak with a browser over an ASGI websocket: what `GET {login_id}/events` tells, one message for each news.
+        """Answer an ASGI websocket: one message for each event of `GET {login_id}/events`.
 
-        Whoever may not listen is refused before the socket is opened. What the browser sends means nothing.
+        A browser that may not read this login is refused before the socket is opened. What a
+        browser sends is ignored.
+
+        :param scope: The ASGI scope, of type "websocket".
+        :param receive: ASGI's receive.
+        :param send: ASGI's send.
+        :param path: The part of the path below the mount.
         """
         if (await receive())["type"] != "websocket.connect":
             return
         request = Request.from_websocket(scope, path)
         try:
-            asked, stream = self._open_socket(request)
+            exchange, stream = self._read_socket(request)
             seen = await self._qr.run(self._qr.core.status(stream.device))
         except _REFUSALS as error:
             if "websocket.http.response" in scope.get("extensions", {}):
@@ -296,58 +320,78 @@ class AsyncEndpoint:
             else:
                 await send({"type": "websocket.close"})  # the server answers 403
             return
-        with suppress(OSError):  # it left while it was told something
+        with suppress(OSError):  # the browser disconnected while a message was sent
             await send({"type": "websocket.accept"})
-            if stream.has_nothing_to_send(seen):
-                code = streams.DONE
+            if stream.is_finished(seen):
+                code = streams.CLOSE_DONE
             elif not self._slots.acquire():
-                code = streams.CROWDED
+                code = streams.CLOSE_CROWDED
             else:
                 try:
-                    code = await self._pump(receive, send, asked, stream)
+                    code = await self._send_items(receive, send, exchange, stream)
                 finally:
                     self._slots.release()
             if code:
                 await send({"type": "websocket.close", "code": code})
 
-    def _open_socket(self, request: Request) -> tuple[Exchange[Status], Stream]:
-        socket: Callable[[Request], Exchange[Status]] | None = getattr(self.dialect, "socket", None)
-        asked = socket(request) if socket else None
-        if asked is None or not isinstance(asked.operation, Stream):
+    def _read_socket(self, request: Request) -> tuple[Exchange[Status], Stream]:
+        read: Callable[[Request], Exchange[Status]] | None = getattr(self.dialect, "socket", None)
+        exchange = read(request) if read else None
+        if exchange is None or not isinstance(exchange.operation, Stream):
             raise NoSuchPath("this dialect speaks no websocket")
-        return asked, asked.operation
+        return exchange, exchange.operation
 
-    async def _pump(
-        self, receive: Receive, send: Send, asked: Exchange[Status], stream: Stream
+    async def _send_items(
+        self, receive: Receive, send: Send, exchange: Exchange[Status], stream: Stream
     ) -> int:
-        """Tell until there is nothing more to tell, and return the code to close with: 0 when the browser closed."""
-        ending = list[int]()
+        """Send until the stream ends. Returns the code to close with, 0 if the browser closed."""
+        code_of_browser: int | None = None
 
         async def wait_disconnect() -> None:
+            nonlocal code_of_browser
             for _ in range(_MAX_MESSAGES + 1):
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
-                    ending.append(0)
+                    code_of_browser = 0
                     return
                 if len(message.get("text") or message.get("bytes") or "") > BODY_CAP:
-                    ending.append(streams.TOO_LONG)
+                    code_of_browser = streams.CLOSE_TOO_LONG
                     return
-            ending.append(streams.TOO_MUCH)
+            code_of_browser = streams.CLOSE_TOO_MANY_MESSAGES
 
-        code = streams.COME_BACK
-        async with aclosing(self._follow(wait_disconnect, stream, self._streaming.life)) as follow:
-            async for told in follow:
-                code = streams.close_code(told)
-                if text := streams.message(told, asked.answer):
+        code = streams.CLOSE_COME_BACK
+        # A websocket has no message for a heartbeat, so none is due before the stream ends.
+        items = self._items(stream, self._streaming.life, wait_disconnect)
+        async with aclosing(items):
+            async for item in items:
+                code = streams.close_code(item)
+                if text := streams.encode_message(item, exchange.answer):
                     await send({"type": "websocket.send", "text": text})
-        return ending[0] if ending else code
+        return code if code_of_browser is None else code_of_browser
 
 
-def _crowded(asked: Exchange[Status], wait: HeldStatus, seen: Status) -> Response:
-    """Whoever has news to hear is answered, however many wait."""
-    return asked.answer(seen) if is_news(seen, wait.after) else wait.crowded(seen)
+@asynccontextmanager
+async def _ending_on_disconnect(
+    end: Callable[[], None], wait_disconnect: Callable[[], Awaitable[None]] | None
+) -> AsyncIterator[None]:
+    """Within this, `end` is called when the browser disconnects (None: the server does not say)."""
+    if wait_disconnect is None:
+        yield
+        return
+    leaving = asyncio.ensure_future(wait_disconnect())
+    leaving.add_done_callback(lambda _: end())
+    try:
+        yield
+    finally:
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
 
 
-def _without_head_body(request: Request, answer: Response) -> Response:
-    """A HEAD is answered without a body (RFC 9110 section 9.3.2), and not every server sees to that."""
-    return replace(answer, body=b"") if request.method == "HEAD" else answer
+def _answer_unheld(exchange: Exchange[Status], held: HeldStatus, seen: Status) -> Response:
+    """The answer to a status that cannot be held: its news, or "ask again later"."""
+    return exchange.answer(seen) if is_news(seen, held.after) else held.crowded(seen)
+
+
+def _without_head_body(request: Request, response: Response) -> Response:
+    """A HEAD is answered without a body (RFC 9110 section 9.3.2); not every server removes it."""
+    return replace(response, body=b"") if request.method == "HEAD" else response

@@ -1,6 +1,7 @@
-"""What is said when nothing else can be: an error as JSON, and the headers that every answer carries.
+"""An error as JSON, and the headers that every answer carries.
 
-Only a `BadRequest` explains itself; a refused login says the same to everybody.
+Only a `BadRequest` explains what is wrong. All other errors of one kind have the same text, so that
+it reveals nothing about the login.
 """
 
 from typing import Final
@@ -21,9 +22,9 @@ SAME_SITE: Final = ("Cross-Origin-Resource-Policy", "same-site")
 
 
 def error_response(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN) -> Response:
-    """`error` as JSON; `policy` says which pages may read it."""
-    said = str(error) if isinstance(error, BadRequest) else error.wire_text
-    payload: dict[str, object] = {"error": error.wire_code, "error_description": said}
+    """`error` as a response. `policy` is the header that says which pages may read it."""
+    description = str(error) if isinstance(error, BadRequest) else error.wire_text
+    payload: dict[str, object] = {"error": error.wire_code, "error_description": description}
     headers: list[tuple[str, str]] = []
     if error.retry_after is not None:
         payload["retry_after"] = error.retry_after

@@ -1,7 +1,7 @@
-"""HTTP as values: what came in, what goes out. WSGI and ASGI are read and written here and nowhere else.
+"""HTTP requests and responses as values. Only this module reads and writes WSGI and ASGI.
 
-No decision is taken here, and nothing is refused: a body is read up to one byte beyond the cap, so that whoever decides can
-see that it was too long. This module knows no login.
+It decides nothing and refuses nothing: a body is read up to one byte beyond the cap, so that the
+code that refuses it can see that it is too long. Nothing here knows a login.
 """
 
 import json
@@ -16,17 +16,19 @@ from typing import Any, Final, Self
 
 from qrlogin.answers import Redeemed
 
-BODY_CAP: Final = 4096  # bytes; no request of any dialect comes near it
-#: For adapters whose framework wants a list: every method must reach us, so that a wrong one is told which are right.
+#: Bytes. No request of any dialect comes near it.
+BODY_CAP: Final = 4096
+#: For adapters whose framework wants a list. Route all of them to the endpoint: it answers a wrong
+#: method with 405 and the right ones.
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
-#: Where servers put the connection of a request. The last is for whoever writes a server and wants waits to notice who left.
-_SOCKETS: Final = ("werkzeug.socket", "gunicorn.socket", "qrlogin.socket")
-_HUNG_UP: Final = getattr(
-    select, "POLLRDHUP", 0
-)  # Linux; elsewhere an end behind bytes that nobody has read is not seen
+#: The keys of an environ under which servers put the connection. The last is for servers that want
+#: held requests to end when the browser disconnects, and have no key of their own.
+_SOCKET_KEYS: Final = ("werkzeug.socket", "gunicorn.socket", "qrlogin.socket")
+#: Only Linux reports a closed connection while there are still bytes to read.
+_PEER_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
 
-_LENGTH: Final = re.compile(r"[0-9]+")
+_CONTENT_LENGTH: Final = re.compile(r"[0-9]+")
 _PHRASES: Final = {each.value: each.phrase for each in HTTPStatus} | {499: "Client Closed Request"}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -39,38 +41,50 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. `path` is what follows the mount, without a slash in front; header names are lower case."""
+    """One HTTP request."""
 
     method: str
+    """As it was sent, such as GET."""
     path: str
+    """The path below the mount, without a slash in front."""
     query: str = field(default="", repr=False)
+    """The query string, without the question mark."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    body: bytes = field(default=b"", repr=False)  # cut off one byte after BODY_CAP
-    client: str | None = None  # the peer of the socket; no header is trusted
+    """Names in lower case and values, in the order in which they were sent."""
+    body: bytes = field(default=b"", repr=False)
+    """At most one byte more than BODY_CAP."""
+    client: str | None = None
+    """The address of the other end of the connection. It is not taken from any header."""
     wait_disconnect: Callable[[], Awaitable[None]] | None = field(
         default=None, repr=False, compare=False
-    )  # returns when the browser left
-    is_disconnected: Callable[[], bool] | None = field(
-        default=None, repr=False, compare=False
-    )  # whether it has left; WSGI, where known
+    )
+    """ASGI: returns when the browser disconnects."""
+    is_disconnected: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
+    """WSGI: whether the browser has disconnected. None if the server does not show that."""
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, by its lower-case name."""
         return tuple(value for key, value in self.headers if key == name)
 
     def cookies(self) -> list[tuple[str, str]]:
-        """Names and values as sent (RFC 6265 section 4.2.1); HTTP/2 may split them over several headers."""
+        """Names and values of all cookies, in the order in which they were sent.
+
+        HTTP/2 may split them over several headers (RFC 6265 section 4.2.1, RFC 9113 section 8.2.3).
+        """
         crumbs = (crumb.partition("=") for line in self.all("cookie") for crumb in line.split(";"))
         return [(name.strip(), value.strip()) for name, _, value in crumbs]
 
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], path: str, *, body: bytes | None = None) -> Self:
-        """Read a PEP 3333 environ; `path` is the part below the mount.
+        """Read a WSGI environ (PEP 3333).
 
-        If your framework has read the body already, hand it over as `body`: it can be read only once.
+        WSGI does not report that a browser disconnected. `is_disconnected` is set if the server
+        shows its connection (werkzeug, gunicorn) or answers the question itself (waitress). With
+        other servers a held request goes on to its end.
 
-        WSGI has no word for a browser that left. Where the server shows its connection (werkzeug, gunicorn) or tells (waitress),
-        `is_disconnected` asks it; elsewhere a wait goes on to its end, though nobody hears the answer.
+        :param environ: The environ of the request.
+        :param path: The part of the path below the mount.
+        :param body: The body, if your framework has read it already: it can be read only once.
         """
         headers = [
             (key[5:].replace("_", "-").lower(), str(value))
@@ -93,43 +107,46 @@ class Request:
     async def from_asgi(
         cls, scope: Scope, receive: Receive, path: str, *, body: bytes | None = None
     ) -> Self:
-        """Read an ASGI HTTP scope; `path` is the part below the mount. Remembers how to notice that the browser left.
+        """Read an ASGI HTTP scope. Sets `wait_disconnect`.
 
-        If your framework has read the body already, hand it over as `body`: `receive` gives it only
-        once, and waits after that.
+        :param scope: The ASGI scope, of type "http".
+        :param receive: ASGI's receive.
+        :param path: The part of the path below the mount.
+        :param body: The body, if your framework has read it already: `receive` returns it only
+            once, and waits after that.
         """
-        more, left = body is None, False
+        more, disconnected = body is None, False
         body = body or b""
         while more and len(body) <= BODY_CAP:
             message = await receive()
-            if left := message["type"] == "http.disconnect":
-                body = b""  # half a request is none
+            if disconnected := message["type"] == "http.disconnect":
+                body = b""  # an incomplete body must not be taken for the whole
                 break
             body += message.get("body", b"")
             more = message.get("more_body", False)
 
         async def wait_disconnect() -> None:
-            while not left and (await receive())["type"] != "http.disconnect":
+            while not disconnected and (await receive())["type"] != "http.disconnect":
                 pass
 
-        return cls(
-            method=scope["method"],
-            path=path.removeprefix("/"),
-            query=scope.get("query_string", b"").decode("latin-1"),
-            headers=tuple(
-                (key.decode("latin-1").lower(), value.decode("latin-1"))
-                for key, value in scope["headers"]
-            ),
+        return replace(
+            cls._from_scope(scope, path, scope["method"]),
             body=body[: BODY_CAP + 1],
-            client=scope["client"][0] if scope.get("client") else None,
             wait_disconnect=wait_disconnect,
         )
 
     @classmethod
     def from_websocket(cls, scope: Scope, path: str) -> Self:
-        """Read an ASGI websocket scope: the GET that asks for the upgrade (RFC 6455 section 4.1)."""
+        """Read an ASGI websocket scope: the GET that asks for the upgrade (RFC 6455 section 4.1).
+
+        `path` is the part of the path below the mount.
+        """
+        return cls._from_scope(scope, path, "GET")
+
+    @classmethod
+    def _from_scope(cls, scope: Scope, path: str, method: str) -> Self:
         return cls(
-            method="GET",
+            method=method,
             path=path.removeprefix("/"),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=tuple(
@@ -141,112 +158,135 @@ class Request:
 
 
 def _disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
-    told: Callable[[], bool] | None = environ.get("waitress.client_disconnected")
-    if told is not None:
-        return told
+    check: Callable[[], bool] | None = environ.get("waitress.client_disconnected")
+    if check is not None:
+        return check
     connection = next(
-        (environ[name] for name in _SOCKETS if hasattr(environ.get(name), "fileno")), None
+        (environ[name] for name in _SOCKET_KEYS if hasattr(environ.get(name), "fileno")), None
     )
     return None if connection is None else lambda: is_connection_closed(connection)
 
 
 def is_connection_closed(connection: socket.socket) -> bool:
-    """Whether the other side has closed this connection. Waits for nothing and takes nothing from it.
+    """Whether the other side has closed this connection. Does not wait, and takes no byte from it.
 
-    Bytes that were sent ahead are no leaving. Under TLS they hide the end of the connection, but for Linux, which tells it apart.
+    Bytes that the server has not read yet do not count as closed. On other systems than Linux such
+    bytes hide that the connection was closed, and TLS sends some when it closes.
     """
     try:
         if hasattr(select, "poll"):
             poll = select.poll()
-            poll.register(connection.fileno(), select.POLLIN | _HUNG_UP)
+            poll.register(connection.fileno(), select.POLLIN | _PEER_CLOSED)
             events = poll.poll(0)
             if not events or events[0][1] & (
-                _HUNG_UP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+                _PEER_CLOSED | select.POLLHUP | select.POLLERR | select.POLLNVAL
             ):
                 return bool(events)
         elif not select.select([connection], [], [], 0)[0]:
             return False
-        plain = (
+        # A TLS socket cannot peek, so this reads what lies below the TLS. It does not wait, because
+        # there is something to read.
+        recv = (
             socket.socket.recv if isinstance(connection, ssl.SSLSocket) else type(connection).recv
         )
-        return (
-            plain(connection, 1, socket.MSG_PEEK) == b""
-        )  # there is something to read, so this does not wait
+        return recv(connection, 1, socket.MSG_PEEK) == b""
     except BlockingIOError:
         return False
-    except (OSError, ValueError):  # it was reset, or is closed already
+    except (OSError, ValueError):  # the connection was reset, or our side has closed it
         return True
 
 
 def _wsgi_body(environ: Mapping[str, Any]) -> bytes:
-    """The body up to one byte beyond the cap; nothing when it broke off in the middle, for half a request is none."""
+    """The body up to one byte beyond the cap, or b"" if the client did not send all of it."""
     length, source = environ.get("CONTENT_LENGTH") or "", environ["wsgi.input"]
     try:
-        if not _LENGTH.fullmatch(length):
-            # Chunked, if the server promises to end the input by itself; else nobody could tell where the body ends.
+        if not _CONTENT_LENGTH.fullmatch(length):
+            # Without a length, only a server that ends the input itself can show where a body ends.
             return bytes(source.read(BODY_CAP + 1)) if environ.get("wsgi.input_terminated") else b""
         digits = length.lstrip("0")
         size = min(int(digits or "0"), BODY_CAP + 1) if len(digits) < 16 else BODY_CAP + 1
         body = bytes(source.read(size)) if size else b""
         return body if len(body) == size else b""
-    except OSError:  # how servers say that the client left, or that its chunks are none
+    except OSError:  # servers raise it when the client disconnected or sent malformed chunks
         return b""
 
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """Its names are those of `set_cookie` in werkzeug, Starlette and Django: `response.set_cookie(**asdict(cookie))`."""
+    """A cookie to set. The fields are those of `set_cookie` in werkzeug, Starlette and Django:
+    `response.set_cookie(**asdict(cookie))`.
+    """
 
     key: str
+    """Its name."""
     value: str = field(repr=False)
+    """A secret, or "" to delete the cookie."""
     max_age: int
+    """Seconds. 0 deletes the cookie."""
     path: str = "/"
+    """Browsers send the cookie with requests below this path."""
     secure: bool = True
+    """Whether browsers send it over https only."""
     httponly: bool = True
+    """Whether scripts cannot read it."""
     samesite: str = "Lax"
+    """Lax: other sites can make a browser send it by a link only."""
 
     def header(self) -> str:
         """The value of a Set-Cookie header (RFC 6265)."""
         flags = ("; Secure" if self.secure else "") + ("; HttpOnly" if self.httponly else "")
-        return f"{self.key}={self.value}; Max-Age={self.max_age}; Path={self.path}; SameSite={self.samesite}{flags}"
+        lasting = f"{self.key}={self.value}; Max-Age={self.max_age}; Path={self.path}"
+        return f"{lasting}; SameSite={self.samesite}{flags}"
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response. When `redeemed` is set, log that person in, in a fresh session, before you send it."""
+    """One HTTP response, and what your application has to do before it sends it."""
 
     status: int
+    """The HTTP status code."""
     headers: tuple[tuple[str, str], ...] = ()
+    """Names and values, without Content-Length and Set-Cookie."""
     body: bytes = field(default=b"", repr=False)
+    """Empty if `events` is set."""
     cookies: tuple[Cookie, ...] = ()
+    """Cookies to set."""
     redeemed: Redeemed | None = None
-    tokens_wanted: bool = False  # `redeemed` is for a client with tokens: answer `with_json(...)`, and start no session
-    log_out: bool = False  # end this browser's session before you send it
-    #: A stream: send this in place of `body`, each part at once, and close it when the browser leaves. From an `AsyncEndpoint`
-    #: it is an `AsyncIterable`.
+    """If set, log that person in, in a fresh session, before you send the response."""
+    tokens_wanted: bool = False
+    """`redeemed` is for a client that uses tokens: send `with_json(...)`, and start no session."""
+    log_out: bool = False
+    """If set, end this browser's session before you send the response."""
     events: Iterable[bytes] | AsyncIterable[bytes] | None = field(
         default=None, repr=False, compare=False
     )
+    """If set, this is a stream: send these parts in place of `body`, each at once, and close the
+    iterator when the browser disconnects. An `AsyncEndpoint` returns an `AsyncIterable`."""
 
     @classmethod
     def json(cls, status: int, payload: Mapping[str, object]) -> Self:
+        """A response whose body is `payload` as JSON."""
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         return cls(status, (("Content-Type", "application/json; charset=utf-8"),), body)
 
     def with_json(self, payload: Mapping[str, object]) -> Self:
-        """This answer with another body: what a token endpoint issues is the application's to say."""
+        """This response with another body: the tokens that your application issues."""
         headers = tuple(header for header in self.headers if header[0] != "Content-Type")
-        made = type(self).json(self.status, payload)
-        return replace(self, headers=made.headers + headers, body=made.body)
+        response = type(self).json(self.status, payload)
+        return replace(self, headers=response.headers + headers, body=response.body)
 
     def with_headers(self, *headers: tuple[str, str]) -> Self:
+        """This response with these headers added."""
         return replace(self, headers=self.headers + headers)
 
     def header_list(self) -> list[tuple[str, str]]:
-        """All headers, cookies and length included, for a server that takes them as they are."""
+        """All headers, with the cookies and the length, for a server that sends them as they are.
+
+        Raises `ValueError` if one holds a control character.
+        """
         cookies = [("Set-Cookie", cookie.header()) for cookie in self.cookies]
-        # A 304 has the length of the body that it spares (RFC 9110 section 8.6), so none is better than 0.
-        # A stream has none: the server sends it in chunks, or closes the connection after it.
+        # The length of a 304 is that of the body which it omits (RFC 9110 section 8.6), so 0 would
+        # be wrong. A stream has no length: the server sends chunks, or closes the connection.
         length = (
             []
             if self.status in (204, 304) or self.events is not None
@@ -254,20 +294,26 @@ class Response:
         )
         headers = [*self.headers, *cookies, *length]
         if any(_CONTROL.search(name + value) for name, value in headers):
-            raise ValueError(
-                "a header must not hold control characters"
-            )  # it would split the answer in two
+            # A line break would let a value add headers, or a body (response splitting).
+            raise ValueError("a header must not hold control characters")
         return headers
 
     def to_wsgi(self, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a PEP 3333 server."""
+        """Send this response to a WSGI server (PEP 3333).
+
+        Raises `TypeError` for a stream of an `AsyncEndpoint`.
+        """
         if isinstance(self.events, AsyncIterable):
             raise TypeError("this stream is awaited: answer it with to_asgi, or use Endpoint")
         start_response(f"{self.status} {_PHRASES.get(self.status, 'Unknown')}", self.header_list())
         return [self.body] if self.events is None else self.events
 
     async def to_asgi(self, send: Send, kind: str = "http.response") -> None:
-        """Answer an ASGI server. `kind` is how its messages are called: "websocket.http.response" where a socket is refused."""
+        """Send this response to an ASGI server, and close its stream at the end.
+
+        `kind` is the prefix of the types of the messages: "websocket.http.response" refuses a
+        websocket. Raises `TypeError` for a stream of an `Endpoint`.
+        """
         events = self.events
         if events is not None and not isinstance(events, AsyncIterable):
             raise TypeError("this stream blocks: answer it with to_wsgi, or use AsyncEndpoint")

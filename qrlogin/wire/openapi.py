@@ -1,6 +1,6 @@
-"""A dialect's routes as OpenAPI 3.1: what `routes.py` holds as data, in the words of that standard.
+"""A dialect's routes as OpenAPI 3.1.
 
-A pure function of the routes. It knows no framework, no dialect by name and no login.
+It is computed from the routes alone, and knows no framework, no login and no dialect by name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,19 +17,21 @@ from qrlogin.errors import (
 from qrlogin.wire.dialect import Dialect
 from qrlogin.wire.routes import JSON, PATH_PARAMETERS, Answer, Field, Route, an_object
 
-#: For `components.securitySchemes`. Who is signed in on the phone is the application's to say, and so is how.
+#: For `components.securitySchemes`. How a person signs in on the phone is up to the application.
 SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "device_cookie": {
         "type": "apiKey",
         "in": "cookie",
         "name": "__Host-qrl-*",
-        "description": "The device_code of the browser that began the login: HttpOnly, one cookie for each login, whose name "
-        "ends in 8 hexadecimal digits of SHA-256(login_id). On http://127.0.0.1 it begins with qrl-.",
+        "description": "The device_code of the browser that began the login: HttpOnly, one cookie "
+        "for each login, whose name ends in 8 hexadecimal digits of SHA-256(login_id). On "
+        "http://127.0.0.1 it begins with qrl-.",
     },
     "device_code": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The device_code of a command line or a television, which had it delivered in the body.",
+        "description": "The device_code of a command line or a television, "
+        "which had it delivered in the body.",
     },
     "client": {
         "type": "http",
@@ -40,7 +42,10 @@ SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def paths(dialect: Dialect, prefix: str = "") -> dict[str, dict[str, Any]]:
-    """The path items of a dialect that is mounted at `prefix`, such as /qrlogin; its phone door is below phone/."""
+    """The path items of a dialect that is mounted at `prefix`, such as /qrlogin.
+
+    The routes of the phone are below phone/.
+    """
     found: dict[str, dict[str, Any]] = {}
     for below, routes in (("", dialect.browser_routes), ("phone/", dialect.phone_routes)):
         for route in routes:
@@ -51,61 +56,53 @@ def paths(dialect: Dialect, prefix: str = "") -> dict[str, dict[str, Any]]:
 
 
 def operation(route: Route) -> dict[str, Any]:
-    """One route as an operation: complete in itself, but for the SCHEMES that it names."""
-    made: dict[str, Any] = {"summary": route.summary, "responses": _responses(route)}
+    """One route as an operation. It refers to nothing but SCHEMES."""
+    described: dict[str, Any] = {"summary": route.summary, "responses": _responses(route)}
     if parameters := [*_path_parameters(route.path), *map(_parameter, route.query)]:
-        made["parameters"] = parameters
+        described["parameters"] = parameters
     if route.body is not None:
-        fields = {one.name: _schema(one) for one in route.body}
-        shape = an_object(
-            {one.name: fields.pop(one.name) for one in route.body if one.required}, **fields
-        )
-        exact = (
-            {} if route.media == JSON else {"additionalProperties": {"type": "string"}}
-        )  # RFC 8628 section 3.1: ignored
-        made["requestBody"] = {
-            "required": True,
-            "content": {route.media: {"schema": {**shape, **exact}}},
-        }
+        members = {each.name: _schema(each) for each in route.body}
+        required = {each.name: members.pop(each.name) for each in route.body if each.required}
+        schema = {**an_object(required, **members)}
+        if route.media != JSON:  # a form may have other parameters (RFC 8628 section 3.1)
+            schema["additionalProperties"] = {"type": "string"}
+        described["requestBody"] = {"required": True, "content": {route.media: {"schema": schema}}}
     if route.proofs:
-        made["security"] = [{name: []} if name else {} for name in route.proofs]
-    return made
+        described["security"] = [{name: []} if name else {} for name in route.proofs]
+    return described
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    """The parameters in a path."""
     return [
         {
-            "name": place[1:-1],
+            "name": word[1:-1],
             "in": "path",
             "required": True,
             "schema": {"type": "string", "pattern": f"^{pattern}$"},
         }
-        for place, pattern in PATH_PARAMETERS.items()
-        if place in path
+        for word, pattern in PATH_PARAMETERS.items()
+        if word in path
     ]
 
 
-def _parameter(one: Field) -> dict[str, Any]:
+def _parameter(parameter: Field) -> dict[str, Any]:
+    schema = _schema(parameter)
     return {
-        "name": one.name,
+        "name": parameter.name,
         "in": "query",
-        "required": one.required,
-        "description": one.meaning,
-        "schema": _schema(one, {}),
+        "required": parameter.required,
+        "description": schema.pop("description"),
+        "schema": schema,
     }
 
 
-def _schema(one: Field, described: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    described = {"description": one.meaning} if described is None else described
-    shape: dict[str, Any] = (
-        {"pattern": f"^({one.pattern})$"}
-        if one.pattern
-        else {"minLength": 1}
-        if one.required
-        else {}
-    )
-    return {"type": "string", **described, **shape}
+def _schema(described: Field) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "description": described.meaning}
+    if described.pattern:
+        schema["pattern"] = f"^({described.pattern})$"
+    elif described.required:
+        schema["minLength"] = 1
+    return schema
 
 
 def _responses(route: Route) -> dict[str, Any]:
@@ -117,7 +114,7 @@ def _responses(route: Route) -> dict[str, Any]:
 
 
 def _always(route: Route) -> Iterable[type[QRLoginError]]:
-    """What any route of this kind refuses."""
+    """The errors of every route of this kind."""
     yield BadRequest
     if not route.cross_site:
         yield Forbidden
@@ -130,14 +127,14 @@ def _always(route: Route) -> Iterable[type[QRLoginError]]:
 def _response(
     status: int, answers: Iterable[Answer], refusals: Iterable[type[QRLoginError]]
 ) -> dict[str, Any]:
-    said = [answer for answer in answers if answer.status == status]
+    described = [answer for answer in answers if answer.status == status]
     codes = sorted({error.wire_code for error in refusals if error.http_status == status})
-    meanings = [answer.meaning for answer in said]
+    meanings = [answer.meaning for answer in described]
     if codes:
-        said.append(Answer(status, "", JSON, _refusal(codes)))
+        described.append(Answer(status, "", JSON, _refusal(codes)))
         meanings += [error.wire_text for error in refusals if error.http_status == status]
     shapes: dict[str, list[Mapping[str, Any]]] = {}
-    for answer in said:
+    for answer in described:
         if answer.media:
             shapes.setdefault(answer.media, []).append(answer.shape)
     content = {
@@ -151,7 +148,7 @@ def _response(
 
 
 def _refusal(codes: list[str]) -> Mapping[str, Any]:
-    """The JSON of `refusals.py`."""
+    """The JSON of `error_response.py`."""
     text, seconds = {"type": "string"}, {"type": "integer", "minimum": 0}
     return an_object(
         {"error": {"type": "string", "enum": codes}, "error_description": text}, retry_after=seconds

@@ -1,7 +1,7 @@
-"""Which paths a dialect answers, what it reads there, and what it says. Routes are data: a request is matched and read by them,
-and `openapi.py` describes them, so that what is promised is what is done.
+"""Which paths a dialect answers, what it reads there, and what it answers.
 
-Nothing here knows what a login is.
+Routes are data: a request is matched and read by them, and `openapi.py` describes them, so the
+description follows what the code does. Nothing here knows what a login is.
 """
 
 import re
@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from qrlogin.errors import BadRequest, MethodNotAllowed, NoSuchPath, QRLoginError
 from qrlogin.wire.message import Request
-from qrlogin.wire.validation import read_form, read_json, read_query
+from qrlogin.wire.validation import json_pairs, query_pairs, read_form, read_unique
 
-#: What may stand in a path in place of these words.
+#: The patterns of what these words in a path match.
 PATH_PARAMETERS: Final[Mapping[str, str]] = {
     "{login_id}": "([A-Za-z0-9_-]{22})",
     "{code}": "([0-9a-f]{32}|[A-Za-z0-9_-]{22}==)",  # a fixed code, in either of its spellings
@@ -31,65 +31,100 @@ class Field:
     """A parameter of a query, or a field of a body. All of them are text."""
 
     name: str
-    meaning: str  # ends the sentence "{name} must be ..."
+    """Its key in the query or body."""
+    meaning: str
+    """The end of the sentence "{name} must be ..."."""
     required: bool = False
-    pattern: str = ""  # what it matches from end to end, in what Python and JSON Schema both read; "": the dialect judges
+    """Whether a request without it is refused."""
+    pattern: str = ""
+    """A regular expression for the whole value, which Python and JSON Schema must read alike. "":
+    the dialect checks the value."""
 
-    def read(self, text: str) -> str:
-        """`text`, if it is such a field. Raises `BadRequest`."""
-        if self.pattern and not _whole(self.pattern).fullmatch(text):
+    def read(self, value: object) -> str:
+        """`value`, if it is valid for this field. Raises `BadRequest`."""
+        if not isinstance(value, str):
+            raise BadRequest(f"the field {self.name} must be text")
+        if not _is_unicode(value):
+            raise BadRequest(f"the field {self.name} is not valid Unicode")
+        if self.pattern and not _compiled(self.pattern).fullmatch(value):
             raise BadRequest(f"{self.name} must be {self.meaning}")
-        return text
+        return value
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One thing that a route may say when it does not refuse."""
+    """One answer of a route to a request that it does not refuse."""
 
     status: int
+    """The HTTP status code."""
     meaning: str
-    media: str = ""  # its Content-Type, without parameters; "": it has no body
-    shape: Mapping[str, Any] = field(
-        default_factory=dict, compare=False
-    )  # the JSON Schema of its body
+    """A sentence for readers of the OpenAPI description."""
+    media: str = ""
+    """The Content-Type, without parameters. "": the answer has no body."""
+    shape: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The JSON Schema of the body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method on one path below the mount. `{login_id}` and `{code}` stand for what their names say.
+    """One method on one path below the mount.
 
-    What follows `cross_site` is what the route reads and says; a dialect of your own works without it, and is described as far.
+    The fields after `cross_site` describe input and answers. A custom dialect may leave them out;
+    then OpenAPI shows less of it.
     """
 
     method: str
+    """GET or POST."""
     path: str
+    """Without a slash in front. `{login_id}` and `{code}` match what PATH_PARAMETERS says."""
     summary: str
-    cross_site: bool = (
-        False  # changes nothing and tells nothing: a page of another site may lead here
-    )
+    """A line for readers of the OpenAPI description."""
+    cross_site: bool = False
+    """Whether a page of another site may send a browser here: the route changes nothing and reveals
+    nothing."""
     query: tuple[Field, ...] = ()
-    body: tuple[Field, ...] | None = None  # None: it reads no body; (): an object without fields
-    media: str = JSON  # of the body
+    """The parameters that the route reads from the query."""
+    body: tuple[Field, ...] | None = None
+    """None: the route reads no body. (): it reads an object without fields."""
+    media: str = JSON
+    """The Content-Type of the body that the route reads."""
     answers: tuple[Answer, ...] = ()
-    errors: tuple[type[QRLoginError], ...] = ()  # beside those of every route
-    proofs: tuple[
-        str, ...
-    ] = ()  # what the caller must have, in one of these ways: names of `openapi.SCHEMES`
+    """What the route answers to a request that it does not refuse."""
+    errors: tuple[type[QRLoginError], ...] = ()
+    """What the route raises besides the errors of every route."""
+    proofs: tuple[str, ...] = ()
+    """Names of `openapi.SCHEMES`, of which the caller must use one. "" allows a caller without."""
 
     def read_query(self, request: Request) -> Mapping[str, str]:
-        """The query, which holds these parameters and no others."""
-        read = read_query(request, [one.name for one in self.query])
-        return {one.name: one.read(read[one.name]) for one in self.query if one.name in read}
+        """The parameters of the query, by name.
+
+        Raises `BadRequest` for one that is not in `query`, and if a required one is missing.
+        """
+        return _read_fields(query_pairs(request), self.query, "query parameter")
 
     def read_json(self, request: Request) -> Mapping[str, str]:
-        """The body's JSON object, which has these fields and no others."""
-        fields = self.body or ()
-        read = read_json(request, {one.name: one.required for one in fields})
-        return {one.name: one.read(read[one.name]) for one in fields if one.name in read}
+        """The fields of the JSON object in the body, by name.
+
+        Raises `BadRequest` for a field that is not in `body`, if a required one is missing, and for
+        anything in the query.
+        """
+        _read_fields(query_pairs(request), (), "query parameter")
+        return _read_fields(json_pairs(request), self.body or (), "field")
 
     def read_form(self, request: Request) -> Mapping[str, str]:
-        """The body's form, which may have other parameters, too."""
-        return read_form(request, [one.name for one in self.body or ()])
+        """The parameters of `body` that are in the form in the body; all others are ignored."""
+        return read_form(request, [each.name for each in self.body or ()])
+
+
+def _read_fields(
+    pairs: Sequence[tuple[str, object]], fields: Sequence[Field], kind: str
+) -> Mapping[str, str]:
+    """What was sent, by name: these fields and no others, each at most once and each valid."""
+    sent = read_unique(pairs, [each.name for each in fields], kind)
+    for each in fields:
+        if each.required and each.name not in sent:
+            raise BadRequest(f"the {kind} {each.name} is missing")
+    return {each.name: each.read(sent[each.name]) for each in fields if each.name in sent}
 
 
 def an_object(required: Mapping[str, Any], **optional: Any) -> Mapping[str, Any]:
@@ -99,12 +134,14 @@ def an_object(required: Mapping[str, Any], **optional: Any) -> Mapping[str, Any]
 
 
 def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
-    """The route that a request asks for, and the login_id or code in its path, if any.
+    """The route for a request, and the login_id or code in its path ("" if the path has neither).
 
     Raises `NoSuchPath` or `MethodNotAllowed`.
     """
     found = [
-        (route, fits) for route in routes if (fits := _form(route.path).fullmatch(request.path))
+        (route, fits)
+        for route in routes
+        if (fits := _path_pattern(route.path).fullmatch(request.path))
     ]
     if not found:
         raise NoSuchPath
@@ -115,12 +152,12 @@ def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
 
 
 def handles(routes: Sequence[Route], path: str) -> bool:
-    """Whether one of these answers that path, whatever the method: where several dialects are mounted in one place."""
-    return any(_form(route.path).fullmatch(path) for route in routes)
+    """Whether one of these routes answers that path, with any method."""
+    return any(_path_pattern(route.path).fullmatch(path) for route in routes)
 
 
 @cache
-def _form(path: str) -> re.Pattern[str]:
+def _path_pattern(path: str) -> re.Pattern[str]:
     return re.compile(
         "".join(
             PATH_PARAMETERS.get(part) or re.escape(part) for part in re.split(r"(\{\w+\})", path)
@@ -129,5 +166,14 @@ def _form(path: str) -> re.Pattern[str]:
 
 
 @cache
-def _whole(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can encode it: JSON may escape half of a surrogate pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

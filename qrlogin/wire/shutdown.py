@@ -1,7 +1,8 @@
-"""Ends the waits of a server that is told to stop, so that it need not wait for browsers that wait for a phone.
+"""Ends held requests when a server gets the signal to stop.
 
-Servers let their requests end before they end themselves, and their own shutdown hooks come after that: too late to end a
-request that is held. Only the signal comes first. This module knows signals; what is to end is its `QRLogin`'s business.
+A server that stops waits for its requests first, and runs its shutdown hooks after that: too late
+to end a request that is held. Only the signal itself comes before. This module handles the signals;
+`QRLogin.drain` ends the requests.
 """
 
 import _thread
@@ -22,26 +23,31 @@ log = logging.getLogger("qrlogin")
 
 
 def drain_on_signals(qr: QRLogin | AsyncQRLogin) -> None:
-    """On SIGTERM and SIGINT (on Windows SIGBREAK, too), `drain` first and then do what would have been done without this.
+    """On SIGTERM and SIGINT (and SIGBREAK on Windows), call `qr.drain()` and then the old handler.
 
-    Call it in the process that serves, after the server has installed its own handlers: in the lifespan under uvicorn, where the
-    application is made under gunicorn (with `preload_app`: in `post_worker_init`). An `AsyncQRLogin` wants it called in its event
-    loop. Raises `Misconfigured` in any thread but the main one, which alone hears signals (`signal.signal`). A handler that was
-    not installed by Python (uWSGI has such) cannot be called afterwards, so it is left alone, and that is logged. `qr` is not
-    kept alive by this.
+    Call it in the process that serves, after the server has installed its handlers. Under uvicorn
+    that is in the lifespan. Under gunicorn it is where the application is made, or in
+    `post_worker_init` with `preload_app`. For an `AsyncQRLogin`, call it in its event loop.
+
+    A handler that Python did not install (uWSGI has such) cannot be called afterwards, so it stays
+    as it is, and a warning is logged. The handlers do not keep `qr` alive.
+
+    Raises `Misconfigured` in any thread but the main one, because only that gets signals.
     """
     if threading.current_thread() is not threading.main_thread():
         raise Misconfigured(
-            "signals reach the main thread only: call drain_on_signals there, or qr.drain() when you stop"
+            "signals reach the main thread only: "
+            "call drain_on_signals there, or qr.drain() when the server stops"
         )
-    drain = _soon(qr) if isinstance(qr, AsyncQRLogin) else _beside(qr)
+    drain = _drain_in_loop(qr) if isinstance(qr, AsyncQRLogin) else _drain_in_thread(qr)
     for number in (
         signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
     ):
         before = signal.getsignal(number)
         if before is None:
             log.warning(
-                "%s has a handler that is not Python's: call qr.drain() yourself when the server is to stop",
+                "%s has a handler that is not Python's: "
+                "call qr.drain() yourself when the server stops",
                 number.name,
             )
         elif before != signal.SIG_IGN:
@@ -58,39 +64,39 @@ def _chained(
         finally:
             if callable(before):
                 before(number, frame)
-            else:  # the system's own: the process ends here
+            else:  # the default action of the system: the process ends here
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
 
     return handle
 
 
-def _beside(qr: QRLogin) -> Callable[[], None]:
-    # A handler interrupts the main thread wherever it is, perhaps within a lock that drain() needs; so does Thread.start().
-    known = weakref.ref(qr)
+def _drain_in_thread(qr: QRLogin) -> Callable[[], None]:
+    # A handler interrupts the main thread at any line, perhaps while it holds a lock that drain()
+    # or Thread.start() needs. So drain() runs in a thread of its own, which `_thread` starts.
+    reference = weakref.ref(qr)
 
     def drain() -> None:
-        with suppress(
-            RuntimeError
-        ):  # no thread can be begun any more: the waits go on to their ends
-            if (qr := known()) is not None:
+        with suppress(RuntimeError):  # no thread can be started any more: the waits time out
+            if (qr := reference()) is not None:
                 _thread.start_new_thread(qr.drain, ())
 
     return drain
 
 
-def _soon(qr: AsyncQRLogin) -> Callable[[], None]:
+def _drain_in_loop(qr: AsyncQRLogin) -> Callable[[], None]:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         raise Misconfigured(
             "call drain_on_signals in the event loop that uses this AsyncQRLogin: in the lifespan"
         ) from None
-    known, tasks = weakref.ref(qr), list[asyncio.Task[None]]()  # asyncio itself holds tasks weakly
+    reference = weakref.ref(qr)
+    tasks = list[asyncio.Task[None]]()  # asyncio holds tasks only weakly
 
     def drain() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            if (qr := known()) is not None:
+        with suppress(RuntimeError):  # the loop is closed, so no request is held
+            if (qr := reference()) is not None:
                 draining = qr.drain
                 loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(draining())))
 

@@ -1,48 +1,62 @@
-"""What a browser is told over a stream, and how it is spelled as server-sent events: without colour and without I/O.
+"""What a stream sends and when it waits: without I/O, and the same for blocking and asyncio code.
 
-One engine with two mouths. `Feed` compares where a login stands with what its browser was told last and says what is news; the
-endpoint carries that as an event (WHATWG HTML section 9.2) or as a message of a websocket. The JSON is that of a status.
+`conversation` compares the status of a login with the one that its browser has seen, and yields
+what is new. An endpoint sends that as server-sent events (WHATWG HTML section 9.2) or as messages
+of a websocket. The JSON is that of a status.
 """
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Self
 
 from qrlogin.answers import Status
+from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
-from qrlogin.errors import Misconfigured, Superseded
+from qrlogin.errors import Misconfigured, QRLoginError, Superseded
 from qrlogin.table import TERMINAL, State
 from qrlogin.wire.message import Response
 
 _CURSOR: Final = re.compile(r"([0-9]{1,15})(-expired)?")
 # Some clients read in pieces of 128 bytes, and some proxies hold back what is shorter.
-_FIRST: Final = (
+_OPENING_COMMENT: Final = (
     b": qrlogin tells here where one login stands; each event holds the JSON of a status.".ljust(
         160, b" "
     )
 )
-#: Longer than any login lives: an EventSource that was taken over from must not come back and take over in its turn.
-_NEVER_MS: Final = 600_000
+#: Longer than any login lives: an EventSource that was superseded must not come back and supersede
+#: the newer one in its turn.
+_RETRY_SUPERSEDED_MS: Final = 600_000
 
-# How a websocket ends (RFC 6455 section 7.4.1; 4000 and up are an application's own)
-DONE, COME_BACK, TOO_MUCH, TOO_LONG, CROWDED, TAKEN_OVER = 1000, 1001, 1008, 1009, 1013, 4409
+# Close codes of a websocket (RFC 6455 section 7.4.1; an application may use 4000 and above)
+CLOSE_DONE: Final = 1000
+CLOSE_COME_BACK: Final = 1001
+CLOSE_TOO_MANY_MESSAGES: Final = 1008
+CLOSE_TOO_LONG: Final = 1009
+CLOSE_CROWDED: Final = 1013
+CLOSE_SUPERSEDED: Final = 4409
 
 
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """How long a stream lives, after how many seconds of silence it says that it is there, and when to come back (ms, random)."""
+    """The times of an endpoint's streams. Raises `Misconfigured` unless all are above 0."""
 
-    life: float = 60.0  # seconds; below the patience of proxies, and a browser that vanished unseen keeps its place no longer
-    heartbeat: float = 15.0  # seconds
+    life: float = 60.0
+    """Seconds until a stream ends and its browser comes back. Keep it below the time-outs of
+    proxies. A browser that vanished unnoticed keeps its slot for as long."""
+    heartbeat: float = 15.0
+    """Seconds without news after which a comment is sent, which keeps the connection open."""
     retry_ms: tuple[int, int] = (1000, 3000)
+    """The least and the most milliseconds after which a browser comes back. Each stream picks a
+    random value between them."""
 
     def __post_init__(self) -> None:
         if not (self.life > 0 and self.heartbeat > 0 and 0 < self.retry_ms[0] <= self.retry_ms[1]):
             raise Misconfigured(
-                "life and heartbeat are seconds above 0; retry_ms are the least and the most milliseconds"
+                "life and heartbeat are seconds above 0; "
+                "retry_ms are the least and the most milliseconds"
             )
 
 
@@ -51,103 +65,155 @@ STREAMING: Final = Streaming()
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What a browser was told last. That a login expired is no change of it, and so has no version of its own."""
+    """What a browser has seen last. Expiry changes no record, so it has no version of its own."""
 
-    version: int | None = None  # None: nothing
+    version: int | None = None
+    """None: the browser has seen nothing."""
     expired: bool = False
+    """Whether the browser has seen that the login expired."""
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """An `id:` of a stream, if `text` is one."""
+        """The cursor in an `id:` of a stream. None if `text` is not one."""
         found = _CURSOR.fullmatch(text)
         return cls(int(found[1]), bool(found[2])) if found else None
 
-    def knows(self, seen: Status) -> bool:
+    def includes(self, seen: Status) -> bool:
+        """Whether the browser has seen this status already."""
         return self.expired if seen.state is State.EXPIRED else self.version == seen.version
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A status that is told whenever there is news, until the login is over."""
+    """A status that is sent again whenever it has news, until the login is over."""
 
     device: DeviceCode = field(repr=False)
     cursor: Cursor
-    opened: Response  # without its events
-    nothing: Response  # when all has been told
+    """What the browser has seen before this stream."""
+    response: Response
+    """Status and headers of the stream. The endpoint adds the events."""
+    finished_response: Response
+    """The answer when there will be no news: the login is over, and the browser has seen that."""
 
-    def has_nothing_to_send(self, seen: Status) -> bool:
-        return is_over(seen) and self.cursor.knows(seen)
+    def is_finished(self, seen: Status) -> bool:
+        """Whether the login is over and the browser has seen that."""
+        return is_over(seen) and self.cursor.includes(seen)
 
 
 class ItemKind(Enum):
-    """What kind of thing is told."""
+    """What a stream sends next. The last three end it."""
 
-    OPEN = auto()
-    STATE = auto()  # the login has come to another state
-    CODE = auto()  # it has not, but its picture is another
-    BEAT = auto()  # nothing: the stream is still there
-    SUPERSEDED = auto()  # a newer wait or stream of this login took over; do not come back
-    OVER = auto()  # all is told
-    LATER = auto()  # not all is told: come back with the cursor
+    STATE = auto()
+    """A new state of the login."""
+    CODE = auto()
+    """The same state, with a new QR code."""
+    HEARTBEAT = auto()
+    """Nothing new."""
+    OVER = auto()
+    """The login is over, and the browser has seen that."""
+    SUPERSEDED = auto()
+    """A newer wait or stream of this login took over: the browser must not come back."""
+    COME_BACK = auto()
+    """The login goes on: the browser comes back with its cursor."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamItem:
+    """One thing to send, with the status that it is about (only STATE and CODE have one)."""
+
     kind: ItemKind
     seen: Status | None = None
 
 
-class Feed:
-    """What one browser has to hear next, after all that it was told."""
+@dataclass(frozen=True, slots=True)
+class WaitForNews:
+    """Asks the endpoint for the next status: the arguments of `Watch.wait`."""
 
-    def __init__(self, cursor: Cursor) -> None:
-        self._cursor, self._code = cursor, ""
+    after: int | None
+    """The version that the browser has seen. None: it has seen nothing."""
+    timeout: float
+    """Seconds."""
+    seen: Status | None = None
+    """The last status, if there is one: it saves the wait its first read."""
 
-    def tell(self, seen: Status) -> StreamItem:
-        known = self._cursor.knows(seen)
-        rotated = (
-            seen.scan_code != self._code
-        )  # a page that came back may show a picture that is dead by now
-        self._cursor, self._code = Cursor(seen.version, seen.state is State.EXPIRED), seen.scan_code
-        if not known:
-            return StreamItem(ItemKind.STATE, seen)
-        return (
-            StreamItem(ItemKind.CODE, seen)
-            if rotated and seen.scan_code
-            else StreamItem(ItemKind.BEAT)
-        )
+
+def conversation(
+    cursor: Cursor, life: float, heartbeat: float, is_ended: Callable[[], bool]
+) -> Generator[StreamItem | WaitForNews, Status, None]:
+    """One stream from its first status to its end.
+
+    The endpoint sends each item to the browser, and each status for which a `WaitForNews` asks back
+    into this generator. Whenever a wait raises, `last_item` replaces the rest.
+
+    :param cursor: What the browser has seen before.
+    :param life: Seconds until the browser has to come back.
+    :param heartbeat: Seconds without news after which a HEARTBEAT is due.
+    :param is_ended: Whether the wait was ended from outside: the browser left, or the server stops.
+    """
+    ends = monotonic() + life
+    scan_code = ""
+    seen = yield WaitForNews(after=None, timeout=0)
+    while True:
+        # A browser that came back may show a code that is not valid any more, so it gets the first.
+        has_new_code = seen.scan_code not in ("", scan_code)
+        if not cursor.includes(seen):
+            yield StreamItem(ItemKind.STATE, seen)
+        elif has_new_code:
+            yield StreamItem(ItemKind.CODE, seen)
+        else:
+            yield StreamItem(ItemKind.HEARTBEAT)
+        cursor, scan_code = Cursor(seen.version, seen.state is State.EXPIRED), seen.scan_code
+        if is_over(seen):
+            yield StreamItem(ItemKind.OVER)
+            return
+        left = ends - monotonic()
+        if is_ended() or left <= 0:
+            yield StreamItem(ItemKind.COME_BACK)
+            return
+        seen = yield WaitForNews(seen.version, min(left, heartbeat), seen)
+
+
+def last_item(error: QRLoginError) -> StreamItem:
+    """How a stream ends whose wait raises. A browser that comes back then gets the error itself."""
+    superseded = isinstance(error, Superseded)
+    return StreamItem(ItemKind.SUPERSEDED if superseded else ItemKind.COME_BACK)
 
 
 def is_over(seen: Status) -> bool:
-    """Whether nothing more will come."""
+    """Whether no news will come."""
     return seen.state is State.EXPIRED or seen.state in TERMINAL
 
 
-def event(told: StreamItem, answer: Callable[[Status], Response], streaming: Streaming) -> bytes:
-    """`told` as bytes of a text/event-stream; none for an end, which is the end of the stream."""
-    match told:
+def encode_opening(streaming: Streaming) -> bytes:
+    """The first bytes of a text/event-stream."""
+    retry_ms = random.randint(*streaming.retry_ms)  # noqa: S311 - jitter, not security
+    return b"%s\nretry: %d\n\n" % (_OPENING_COMMENT, retry_ms)
+
+
+def encode_sse(item: StreamItem, answer: Callable[[Status], Response]) -> bytes:
+    """`item` as bytes of a text/event-stream; b"" where the end of the response says it all."""
+    match item:
         case StreamItem(ItemKind.STATE, Status() as seen):
             expired = "-expired" if seen.state is State.EXPIRED else ""
             return b"id: %d%s\ndata: %s\n\n" % (seen.version, expired.encode(), answer(seen).body)
         case StreamItem(ItemKind.CODE, Status() as seen):
             return b"event: code\ndata: %s\n\n" % answer(seen).body
-        case StreamItem(ItemKind.OPEN):
-            return b"%s\nretry: %d\n\n" % (_FIRST, random.randint(*streaming.retry_ms))  # noqa: S311 - to spread, not to hide
-        case StreamItem(ItemKind.BEAT):
+        case StreamItem(ItemKind.HEARTBEAT):
             return b":\n\n"
         case StreamItem(ItemKind.SUPERSEDED):
             why = Response.json(
                 409, {"error": Superseded.wire_code, "error_description": Superseded.wire_text}
             )
-            return b"retry: %d\nevent: superseded\ndata: %s\n\n" % (_NEVER_MS, why.body)
+            return b"retry: %d\nevent: superseded\ndata: %s\n\n" % (_RETRY_SUPERSEDED_MS, why.body)
     return b""
 
 
-def message(told: StreamItem, answer: Callable[[Status], Response]) -> str:
-    """`told` as a message of a websocket; "" if it is none."""
-    return "" if told.seen is None else answer(told.seen).body.decode()
+def encode_message(item: StreamItem, answer: Callable[[Status], Response]) -> str:
+    """`item` as a message of a websocket; "" where no message is sent."""
+    return "" if item.seen is None else answer(item.seen).body.decode()
 
 
-def close_code(told: StreamItem) -> int:
-    """With what a websocket ends after this."""
-    return {ItemKind.OVER: DONE, ItemKind.SUPERSEDED: TAKEN_OVER}.get(told.kind, COME_BACK)
+def close_code(item: StreamItem) -> int:
+    """The code that a websocket is closed with when `item` is the last."""
+    codes = {ItemKind.OVER: CLOSE_DONE, ItemKind.SUPERSEDED: CLOSE_SUPERSEDED}
+    return codes.get(item.kind, CLOSE_COME_BACK)

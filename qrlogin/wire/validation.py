@@ -1,27 +1,28 @@
-"""What every request is held against before it is believed: where it comes from, and that it says exactly one thing.
+"""Checks of a request before its content is used: where it comes from, and how it is spelled.
 
-Nothing here looks at a login. Each guard returns the value that it has checked, or raises a `BadRequest` that says what to
-mend and repeats nothing of what was sent.
+Nothing here looks at a login. Each function returns the value that it has checked, or raises a
+`BadRequest` that says what to change and repeats nothing of what was sent.
 """
 
 import json
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote_plus
 
 from qrlogin.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType
 from qrlogin.wire.message import BODY_CAP, Request
 
-_MOST_PARAMETERS, _LONGEST = (
-    100,
-    8192,
-)  # and characters; no request of any dialect comes near either
+# No request of any dialect comes near either.
+_MAX_PARAMETERS: Final = 100
+_MAX_CHARACTERS: Final = 8192
 _OWN_PAGES: Final = ("same-origin", "none")
+
+T = TypeVar("T")
 
 
 def one_header(request: Request, name: str) -> str | None:
-    """A header that may be sent once at most."""
+    """The value of a header that may be sent at most once. None if it was not sent."""
     values = request.all(name)
     if len(values) > 1:
         raise BadRequest(f"send one {name} header, not several")
@@ -29,10 +30,11 @@ def one_header(request: Request, name: str) -> str | None:
 
 
 def check_origin(request: Request, origin: str) -> bool:
-    """Refuse pages of other origins. False: nothing says that a page sent this at all (a CLI, a phone app, an old browser).
+    """Refuse requests of pages of other origins.
 
-    `Origin` must be the configured one (RFC 6454), never what `Host` claims; `Sec-Fetch-Site` must say same-origin or none
-    (W3C Fetch Metadata).
+    `Origin` must be the configured one (RFC 6454); what `Host` claims never counts.
+    `Sec-Fetch-Site` must be same-origin or none (W3C Fetch Metadata). Returns False if the request
+    has neither header: a CLI, a phone app or an old browser sent it.
     """
     sent, site = one_header(request, "origin"), one_header(request, "sec-fetch-site")
     if sent is not None and sent != origin:
@@ -43,12 +45,13 @@ def check_origin(request: Request, origin: str) -> bool:
 
 
 def check_same_site(request: Request) -> None:
-    """Refuse what a page of another site made its browser send (W3C Fetch Metadata); for dialects whose GETs act."""
+    """Refuse what a page of another site made its browser send (W3C Fetch Metadata).
+
+    This is for dialects whose GETs change something. Two headers that a server joined into one
+    value are refused as well.
+    """
     site = one_header(request, "sec-fetch-site")
-    if site is not None and site not in (
-        *_OWN_PAGES,
-        "same-site",
-    ):  # nor what a server made of two headers
+    if site is not None and site not in (*_OWN_PAGES, "same-site"):
         raise Forbidden("a page of another site sent this request")
 
 
@@ -59,7 +62,10 @@ def bearer(request: Request) -> str | None:
 
 
 def basic(request: Request) -> tuple[str, str] | None:
-    """The id and the secret of `Authorization: Basic`, if there is one, each form-encoded within it (RFC 6749 section 2.3.1)."""
+    """The id and the secret of `Authorization: Basic`, if it was sent.
+
+    Each of the two is form-encoded inside the header (RFC 6749 section 2.3.1).
+    """
     scheme, _, credential = (one_header(request, "authorization") or "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -74,79 +80,29 @@ def basic(request: Request) -> tuple[str, str] | None:
 
 
 def no_body(request: Request) -> None:
+    """Refuse a body."""
     if request.body:
         raise BadRequest("send no body with this method")
 
 
 def within_cap(request: Request) -> None:
+    """Refuse a body that is longer than the cap."""
     if len(request.body) > BODY_CAP:
         raise TooLarge(f"a body has at most {BODY_CAP} bytes")
 
 
-def read_query(request: Request, allowed: Sequence[str]) -> Mapping[str, str]:
-    """The query's parameters: known ones only, each at most once."""
-    return _unique(_pairs(request.query, strict=bool(request.query)), allowed, "query parameter")
+def query_pairs(request: Request) -> list[tuple[str, str]]:
+    """The parameters of a well-formed query, in the order in which they were sent."""
+    return _parse_pairs(request.query, strict=bool(request.query))
 
 
-def _pairs(text: str, *, strict: bool = False) -> list[tuple[str, str]]:
-    """The parameters of a query or a form, as they stand there; reading them takes 80 times their length in memory."""
-    if len(text) > _LONGEST:
-        raise BadRequest(f"the parameters are longer than {_LONGEST} characters")
-    try:
-        return parse_qsl(
-            text,
-            keep_blank_values=True,
-            strict_parsing=strict,
-            errors="strict",
-            max_num_fields=_MOST_PARAMETERS,
-        )
-    except ValueError:
-        raise BadRequest("the parameters are malformed") from None
+def json_pairs(request: Request) -> list[tuple[str, Any]]:
+    """The members of the JSON object in the body, in the order in which they were sent.
 
-
-def read_some(text: str, names: Sequence[str]) -> Mapping[str, str]:
-    """These parameters of a query or a form, in any order, whatever else is there; an empty one is none (RFC 8628 section 3.1).
-
-    None of them may be there twice.
+    Refuses other encodings than UTF-8 and a byte order mark. Duplicate names (RFC 8259 section 4)
+    and values of any kind are in the list: the caller has to refuse them.
     """
-    return _unique(
-        [(name, value) for name, value in _pairs(text) if name in names and value],
-        names,
-        "parameter",
-    )
-
-
-def read_form(request: Request, names: Sequence[str]) -> Mapping[str, str]:
-    """These parameters of the body's form, in any order, whatever else is there; an empty one is none (RFC 8628 section 3.1).
-
-    No parameter may be there twice, known or not, and none of these in the query, which is logged.
-    """
-    if read_some(request.query, names):
-        raise BadRequest("send the parameters in the body, not in the address")
-    kind = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType("send Content-Type: application/x-www-form-urlencoded")
-    within_cap(request)
-    try:
-        pairs = _pairs(request.body.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise BadRequest("the body is not a form in UTF-8") from None
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise BadRequest("a parameter is there twice")
-    return {name: value for name, value in pairs if name in names and value}
-
-
-def read_json(request: Request, fields: Mapping[str, bool]) -> Mapping[str, str]:
-    """The body's JSON object: these fields and no others, all of them text, and nothing in the query. The mapping says which
-    are required.
-
-    Refuses what a lenient reader would guess at: duplicate keys (RFC 8259 section 4), other encodings than UTF-8, a byte order
-    mark; and whatever is not text, so NaN and anything nested too.
-    """
-    read_query(request, ())
-    kind = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise UnsupportedMediaType("send Content-Type: application/json")
+    _check_content_type(request, "application/json")
     within_cap(request)
     try:
         body = json.loads(request.body.decode("utf-8"), object_pairs_hook=_Object)
@@ -154,41 +110,80 @@ def read_json(request: Request, fields: Mapping[str, bool]) -> Mapping[str, str]
         raise BadRequest("the body is not JSON in UTF-8") from None
     if not isinstance(body, _Object):
         raise BadRequest("the body must be a JSON object")
-    read = _unique(body.pairs, list(fields), "field")
-    for name, required in fields.items():
-        if required and name not in read:
-            raise BadRequest(f"the field {name} is missing")
-    for name, value in read.items():
-        if not isinstance(value, str):
-            raise BadRequest(f"the field {name} must be text")
-        if not _is_unicode(value):
-            raise BadRequest(f"the field {name} is not valid Unicode")
-    return read
+    return body.pairs
 
 
-class _Object:
-    """A JSON object whose keys have not been looked at yet."""
+def read_unique(pairs: Sequence[tuple[str, T]], allowed: Sequence[str], kind: str) -> dict[str, T]:
+    """The values by name: these names and no others, each at most once.
 
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        self.pairs = pairs
-
-
-def _unique(pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str) -> dict[str, Any]:
-    read: dict[str, Any] = {}
+    :param pairs: The names and values that were sent.
+    :param allowed: The names that may be sent.
+    :param kind: What the text of an error calls such a pair.
+    """
+    found = dict[str, T]()
     for name, value in pairs:
         if name not in allowed:
             raise BadRequest(
                 f"there is an unknown {kind}; known here: {', '.join(allowed) or 'none'}"
             )
-        if name in read:
+        if name in found:
             raise BadRequest(f"the {kind} {name} is there twice")
-        read[name] = value
-    return read
+        found[name] = value
+    return found
 
 
-def _is_unicode(text: str) -> bool:
+def read_some(text: str, names: Sequence[str]) -> Mapping[str, str]:
+    """The parameters with these names in a query or a form; all others are ignored.
+
+    An empty value counts as absent (RFC 8628 section 3.1). No name may occur twice.
+    """
+    pairs = [(name, value) for name, value in _parse_pairs(text) if name in names and value]
+    return read_unique(pairs, names, "parameter")
+
+
+def read_form(request: Request, names: Sequence[str]) -> Mapping[str, str]:
+    """The parameters with these names in the form in the body; all others are ignored.
+
+    An empty value counts as absent (RFC 8628 section 3.1). No parameter may occur twice, not even
+    an ignored one. None of these may be in the query, because queries are logged.
+    """
+    if read_some(request.query, names):
+        raise BadRequest("send the parameters in the body, not in the address")
+    _check_content_type(request, "application/x-www-form-urlencoded")
+    within_cap(request)
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+        pairs = _parse_pairs(request.body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not a form in UTF-8") from None
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise BadRequest("a parameter is there twice")
+    return {name: value for name, value in pairs if name in names and value}
+
+
+def _parse_pairs(text: str, *, strict: bool = False) -> list[tuple[str, str]]:
+    """The parameters of a query or a form. Parsing takes 80 times their length in memory."""
+    if len(text) > _MAX_CHARACTERS:
+        raise BadRequest(f"the parameters are longer than {_MAX_CHARACTERS} characters")
+    try:
+        return parse_qsl(
+            text,
+            keep_blank_values=True,
+            strict_parsing=strict,
+            errors="strict",
+            max_num_fields=_MAX_PARAMETERS,
+        )
+    except ValueError:
+        raise BadRequest("the parameters are malformed") from None
+
+
+def _check_content_type(request: Request, media: str) -> None:
+    sent = (one_header(request, "content-type") or "").partition(";")[0].strip().lower()
+    if sent != media:
+        raise UnsupportedMediaType(f"send Content-Type: {media}")
+
+
+class _Object:
+    """A JSON object that keeps duplicate names."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.pairs = pairs

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from qrlogin import STANDARD, MemoryStore, Misconfigured, QRLogin
 from qrlogin.arguments import encode_context
+from qrlogin.names import clean
 from qrlogin.wire import BrowserContext, Exchange, Request, Rfc8628, WeChatOpen, describe_browser
 from tests.application import KEY, URI
 from tests.tables import for_each_row
@@ -173,14 +174,17 @@ def asked(agent: str | None, client: str | None = None) -> Request:
 
 
 def harmless(context: object) -> bool:
-    """Short, printable, and without a sign that turns text; what a record takes."""
+    """Short, printable, and without a sign that turns text; what a record takes. A place is cleaned as names are."""
     assert isinstance(context, dict)
     frozen = encode_context(context)
     assert frozen == json.dumps(context, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     assert len(frozen.encode()) <= MOST
-    return all(
+    place = context.get("place", "")
+    return clean(place, MOST) == place and all(
         sign.isprintable() and not unicodedata.category(sign).startswith("C")
-        for sign in "".join(context.values())
+        for key, text in context.items()
+        for sign in text
+        if key != "place"
     )
 
 
@@ -329,6 +333,22 @@ def test_a_lookup_that_fails_costs_no_login(caplog: pytest.LogCaptureFixture, ki
     assert "192.0.2.7" not in caplog.text  # a visitor's address comes into no log by accident
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("نیم\u200cروز", "نیم\u200cروز"),  # Persian spells with joiners
+        ("ශ්\u200dරී ලංකාව", "ශ්\u200dරී ලංකාව"),
+        ("a\u202eb", "ab"),
+        ('"here"\\', "here"),
+        ("x" * 41, "x" * 37 + "…"),
+    ],
+)
+def test_a_place_is_cleaned_as_names_are(name: str, shown: str) -> None:
+    context = BrowserContext(place=lambda _: name)(asked(None, "192.0.2.7"))
+    assert context["place"] == shown
+    assert harmless(context)
+
+
 def test_a_place_that_is_not_text_is_left_out() -> None:
     nowhere: list[Any] = [None, 7, ["Berlin"]]
     for each in nowhere:
@@ -340,9 +360,9 @@ def test_callbacks_that_are_awaited_are_refused() -> None:
     async def awaited(_: object) -> str:
         return "nowhere"
 
-    with pytest.raises(Misconfigured, match="awaited"):
+    with pytest.raises(Misconfigured, match="cannot await"):
         BrowserContext(place=awaited)  # type: ignore[arg-type]
-    with pytest.raises(Misconfigured, match="awaited"):
+    with pytest.raises(Misconfigured, match="cannot await"):
         BrowserContext(address=awaited)  # type: ignore[arg-type]
 
 
@@ -361,6 +381,7 @@ def test_without_the_extra_it_says_how_to_get_it(hidden: str) -> None:
     told = run(f"""
 import sys
 sys.modules[{hidden!r}] = None
+from qrlogin.names import clean
 from qrlogin.wire import BrowserContext
 try:
     BrowserContext()
@@ -374,6 +395,7 @@ def test_nothing_is_left_to_be_compiled_at_the_first_request() -> None:
     """The patterns take most of the time that a parser needs, and no person should wait for them."""
     told = run("""
 import re
+from qrlogin.names import clean
 from qrlogin.wire import BrowserContext, Request
 context, compiled = BrowserContext(), []
 genuine = re._compiler.compile

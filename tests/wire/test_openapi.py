@@ -14,7 +14,7 @@ import pytest
 
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, QRLoginError
-from qrlogin.wire import Native, Request, Response, Route, validation
+from qrlogin.wire import Native, Request, Response, Route, routes, validation
 from qrlogin.wire.dialects.native_routes import EVENTS, SOCKET
 from qrlogin.wire.openapi import SCHEMES, operation, paths
 from qrlogin.wire.routes import FORM, JSON, Answer, Field, match
@@ -163,15 +163,16 @@ def test_a_misfit_is_noticed() -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names that were asked for, in queries and in bodies."""
     asked: set[str] = set()
-    unique: Callable[..., Mapping[str, Any]] = validation._unique
+    read_unique: Callable[..., Mapping[str, Any]] = validation.read_unique
 
     def noted(
         pairs: Sequence[tuple[str, Any]], allowed: Sequence[str], kind: str
     ) -> Mapping[str, Any]:
         asked.update(allowed)
-        return unique(pairs, allowed, kind)
+        return read_unique(pairs, allowed, kind)
 
-    monkeypatch.setattr(validation, "_unique", noted)
+    for reader in (validation, routes):
+        monkeypatch.setattr(reader, "read_unique", noted)
     return asked
 
 
@@ -228,6 +229,13 @@ def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
                         (path, "client_id") for path in ("device_authorization", "token")
                     ),  # or in a header
                 }, (route.path, one.name)
+
+
+def test_a_required_parameter_of_a_query_is_required() -> None:
+    route = Route("GET", "a", "b", query=(Field("uuid", "the public id", required=True),))
+    with pytest.raises(BadRequest, match="the query parameter uuid is missing"):
+        route.read_query(Request("GET", "a"))
+    assert route.read_query(Request("GET", "a", "uuid=x")) == {"uuid": "x"}
 
 
 @for_each_row("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])

@@ -463,7 +463,7 @@ def test_a_browser_that_left_ends_its_stream() -> None:
         gone: list[bool] = []
         cookie = ("cookie", f"{tab.cookie}={tab.device_code}")
         request = with_headers(get(f"{tab.login_id}/events"), cookie)
-        object.__setattr__(request, "left", lambda: bool(gone))
+        object.__setattr__(request, "is_disconnected", lambda: bool(gone))
         with Stream(mount, mount.browser(request)) as stream:
             stream.parts(2)
             gone.append(True)
