@@ -1,4 +1,4 @@
-"""The protocol without I/O: arguments in, an `Operation` out; its reply in, an answer or an error out.
+"""The protocol without I/O: arguments in, an `Operation` out; its reply in, an answer out.
 
 An operation is one command, for one atomic step in one round trip, and what its reply means. The
 core draws random numbers, checks signatures before the step and seals after it. It reads no clock
@@ -477,7 +477,7 @@ class Core:
         )
 
     def _guess_budget(self, subject: str) -> GuessBudget:
-        """The wrong guesses of this account. Raises `InvalidCode` if the policy has no typed codes."""
+        """How many wrong codes this account may type. Raises `InvalidCode` if they are off."""
         if not self.policy.user_codes:
             raise InvalidCode("typed codes are off in this application's policy")
         record_id = seals.guesser(self._codes.signing_key, subject)
@@ -527,7 +527,7 @@ def _command(
     deadline_ms: int | None = None,
     ttl: int | None = None,
 ) -> Command:
-    """A row of the table, applied to one login. `seconds` are durations by field, `ttl` is one, too."""
+    """Apply a row to one login. `seconds` are durations by field; `ttl` is in seconds."""
     durations = {name: value * 1000 for name, value in (seconds or {}).items()}
     ttl_ms = None if ttl is None else ttl * 1000
     return Command(login_id, TABLE[row], mark, values, durations, deadline_ms, ttl_ms)

@@ -121,7 +121,7 @@ def name_login(
     :param key: seals the name record.
     :param minted: the login_id, the user_code and the id of its name record.
     :param beginning: begins the login; the name record lives as long as its record.
-    :param draw_again: begins with other letters, in case these are taken. None: raise `Unavailable`.
+    :param draw_again: begins with other letters if these are taken. None: raise `Unavailable`.
     """
     seal = seals.name_seal(key, minted.named_at, minted.login_id)
     values = {"names": minted.login_id, "name_seal": seal}
