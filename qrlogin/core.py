@@ -477,7 +477,7 @@ class Core:
         )
 
     def _guess_budget(self, subject: str) -> GuessBudget:
-        """How many wrong codes this account may type. Raises `InvalidCode` if they are off."""
+        """How often this account may mistype. Raises `InvalidCode` if typed codes are off."""
         if not self.policy.user_codes:
             raise InvalidCode("typed codes are off in this application's policy")
         record_id = seals.guesser(self._codes.signing_key, subject)

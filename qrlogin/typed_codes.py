@@ -12,8 +12,8 @@ A scan (`scan_by_letters`) takes these steps, each one command:
 1. Pay one guess. If the budget is spent, raise `TooManyGuesses`.
 2. Look the letters up under the first of `secret_keys`. No record: try the next key.
 3. Check the seal of the name record; then scan the login that it names. If no key has a record,
-   scan a login that does not exist: a wrong guess takes as many commands as a right one, so its
-   duration tells nothing.
+   scan a login that does not exist: so the duration does not tell a code that no login has from
+   a code that is refused.
 4. If the login exists and the scan succeeds, give the guess back.
 
 The payment comes first, so a hundred guesses at once are no more than a hundred in a row.
