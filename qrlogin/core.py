@@ -7,7 +7,7 @@ core draws random numbers, checks signatures before the step and seals after it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -77,22 +77,21 @@ _DECISIONS: Final[Mapping[str, EventName]] = {
 class _Terms:
     """What one login was begun with. Durations are in seconds."""
 
-    key: Key
-    context: str
+    key: Key = field(repr=False)
+    context: str = field(repr=False)
     lifetime: int
     redeem_window: int
     ttl: int
     client_id: str
     flags: str
-    fixed: bool
 
 
 class Core:
     """Makes the operations of one application.
 
     Every method checks its arguments and codes first, and raises `BadArgument` or `InvalidCode`
-    before there is a command. What an operation raises when it is run, its reply decides. Run one
-    with `QRLogin.run`.
+    before there is a command. Run an operation with `QRLogin.run`; it raises what the store's reply
+    means.
     """
 
     def __init__(
@@ -170,7 +169,6 @@ class Core:
             ttl=seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND,
             client_id=client_id,
             flags=("" if ask_browser else COLLECTED) + (FIXED if fixed else ""),
-            fixed=fixed,
         )
         return self._begin_typed(terms, _DRAWS) if user_code else self._begin(terms)
 
@@ -182,7 +180,7 @@ class Core:
 
     def _begin(self, terms: _Terms, minted: Minted | None = None) -> Operation[Begun]:
         key = terms.key
-        minted = minted or self._codes.mint(key, fixed=terms.fixed, typed=False)
+        minted = minted or self._codes.mint(key, fixed=FIXED in terms.flags, typed=False)
         secret, login_id = codes.new_secret(), minted.login_id
         digest = seals.device_digest(key, login_id, secret)
         command = _command(
