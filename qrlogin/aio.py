@@ -1,7 +1,7 @@
-"""`AsyncQRLogin`: `login.py`, awaited. The same names and signatures; a test keeps the two alike.
+"""`AsyncQRLogin`: `login.py`, awaited. The same names and signatures; a test compares the two.
 
-Nothing is decided here. Each method asks the core for an operation, has the store apply its command in one round trip, and
-returns what the core makes of the reply. `wait` is the one method that may take more than one.
+Nothing is decided here. Each method asks the core for an operation, has the store apply its command
+in one round trip, and returns what the reply means. `wait` may take more than one.
 """
 
 import asyncio
@@ -28,7 +28,31 @@ log = logging.getLogger("qrlogin")
 
 
 class AsyncQRLogin:
-    """`QRLogin`, awaited: its docstrings hold here too. It belongs to the event loop that uses it."""
+    """Lets a person log a browser in by scanning a QR code with a phone that is already signed in.
+
+    The browser's side begins, waits and redeems, with its device_code. The phone's side scans and
+    confirms, with the scan_code from the picture. The application keeps its users and its sessions:
+    `redeem` returns the subject, once.
+
+    Every method raises `Unavailable` when the store does not answer; it is then safe to call it
+    again. A method that takes a code raises `InvalidCode` if this application did not make the
+    code, and another `LoginError` if the login refuses. The constructor raises `Misconfigured`, and
+    says what to change, for anything unsafe.
+
+    Use it in one event loop only.
+
+    :param store: where logins are kept, such as `AsyncMemoryStore()` or
+        `AsyncRedisStore.from_url(...)`.
+    :param secret_keys: a ring of keys: the first signs, all of them verify. `python -m qrlogin
+        keygen` makes one.
+    :param verification_uri: the full address of the page that an ordinary camera opens when it
+        reads the QR code.
+    :param audience: keeps applications apart that share keys. None: the host of `verification_uri`.
+    :param policy: lifetimes, and what people are asked: `STANDARD`, `STRICT` or your own `Policy`.
+    :param on_event: is awaited with an `Event` for each change that a call here makes, before the
+        call returns, so let it be quick. An exception in it is logged, and the login goes on. The
+        same changes are logged to "qrlogin" at INFO, with no person in them.
+    """
 
     def __init__(
         self,
@@ -57,7 +81,8 @@ class AsyncQRLogin:
             policy=policy,
         )
         self._draining = False
-        self._watches, self._emitting = set[AsyncWatch](), set[asyncio.Task[Any]]()
+        self._watches = set[AsyncWatch]()
+        self._emitting = set[asyncio.Task[Any]]()
 
     async def begin(
         self,
@@ -67,7 +92,19 @@ class AsyncQRLogin:
         ask_browser: bool = True,
         user_code: bool = False,
     ) -> Begun:
-        """Begin a login for one browser."""
+        """Begin a login for one browser.
+
+        Show the picture of `verification_uri_complete`, and keep `device_code` where only this
+        browser has it. Returns the new login; raises `BadArgument` for arguments out of range.
+
+        :param context: facts about the browser ("browser", "system", "place" or your own), fixed
+            now and shown on the phone before the person confirms; at most 400 bytes in all.
+        :param lifetime: seconds in which the login can be scanned and confirmed, at most 600. None:
+            the policy's.
+        :param ask_browser: False skips the browser's question "continue as …?", for devices without
+            a keyboard. Such logins are easier to abuse.
+        :param user_code: also make a code to type, if the policy allows `user_codes`.
+        """
         return await self.run(
             self.core.begin(
                 context=context, lifetime=lifetime, ask_browser=ask_browser, user_code=user_code
@@ -75,54 +112,135 @@ class AsyncQRLogin:
         )
 
     async def status(self, device_code: str) -> Status:
-        """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
+        """Return where a login is, with the current scan_code while it is pending.
+
+        Changes nothing. Of a login that is over and forgotten it returns `State.EXPIRED`. Raises
+        `NotYours` if another browser began the login, and `RecordLost` if the store has lost it.
+
+        :param device_code: what `begin` returned to this browser.
+        """
         return await self.run(self.core.status(self.core.read_device_code(device_code)))
 
     async def wait(
         self, device_code: str, *, after: int | State | None = None, timeout: float = 25
     ) -> Status:
-        """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end."""
+        """Return the status as soon as there is news, and after `timeout` at the latest.
+
+        News is a version other than `after`, a state other than `after`, or the end of the login.
+        It returns earlier when the scan_code rotates or the login expires, and at once while the
+        process is `draining`. Raises what `status` raises, and `Superseded` when a newer wait for
+        the same login takes over.
+
+        :param device_code: what `begin` returned to this browser.
+        :param after: the version or the state that the browser knows. None: it knows that the login
+            is pending.
+        :param timeout: in seconds.
+        """
         async with AsyncWatch(self, self.core.read_device_code(device_code)) as watch:
             return await watch.wait(after=after, timeout=timeout)
 
     async def scan(
         self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = ""
     ) -> Scanned:
-        """The phone read the code. Show the person what comes back, and ask."""
+        """Take a login for the account of the phone that scanned its code.
+
+        The first account to scan takes the login. Show its person the returned context, and ask
+        whether to confirm. Raises `AlreadyScanned` if another account has taken the login,
+        `Expired` if the code or the login is too old, `UnknownLogin` if no login has this code, and
+        `TooManyGuesses` after several wrong typed codes.
+
+        :param code: the text that the camera read, or the user_code that the person typed.
+        :param subject: your id of the user who is signed in on the phone.
+        :param shown_as: how the browser names that user in its question ("M•••a"): it is cleaned,
+            and cut at 200 bytes. "" for a person without a name. Required, unless the policy's
+            `names_scanner` is off.
+        :param phone: tells several phones of one account apart, if that matters to you.
+        """
         return await self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
 
     async def release(self, code: str, *, subject: str, phone: str = "") -> Status:
-        """Not now: the code may be scanned again, by anybody."""
+        """Give a scanned login back, undecided: any account can scan its code again.
+
+        Raises `NotYours` if another account or phone scanned it, and `WrongState` if it is
+        confirmed already.
+
+        :param code: the same code as in `scan`. It may be too old to scan by now.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: what you passed to `scan`.
+        """
         return await self.run(self.core.release(code, subject=subject, phone=phone))
 
     async def confirm(self, code: str, *, subject: str, phone: str = "") -> Status:
-        """The person who scanned approves. Never call this without a person's deliberate act."""
+        """Approve a login that this account has scanned.
+
+        Call it only for a deliberate act of the person: a tap on a button, never the scan itself.
+        It can be called again. Raises `NotYours` if another account or phone scanned the login, and
+        `Expired`, `Denied` or `Cancelled` if it is over.
+
+        :param code: the same code as in `scan`. It may be too old to scan by now.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: what you passed to `scan`.
+        """
         return await self.run(self.core.confirm(code, subject=subject, phone=phone))
 
     async def deny(self, code: str, *, subject: str, phone: str = "") -> Status:
-        """The person who scanned refuses. Final, and wins over a confirm that was not redeemed yet."""
+        """Deny a login that this account has scanned. Final.
+
+        It also undoes a confirm, as long as the browser has not redeemed. Raises `NotYours` if
+        another account or phone scanned the login, and `AlreadyRedeemed`, `Expired` or `Cancelled`
+        if it is over.
+
+        :param code: the same code as in `scan`. It may be too old to scan by now.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: what you passed to `scan`.
+        """
         return await self.run(self.core.deny(code, subject=subject, phone=phone))
 
     async def cancel(self, device_code: str) -> Status:
-        """The browser gives up, or says "that is not me". Final."""
+        """End a login from its browser: the user gave up, or said "that is not me". Final.
+
+        It can be called again. Raises `AlreadyRedeemed`, `Expired` or `Denied` if the login is over
+        already.
+
+        :param device_code: what `begin` returned to this browser.
+        """
         return await self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     async def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
     ) -> Redeemed:
-        """Collect the subject, once, and start the application's own session for it."""
+        """Collect the subject of a confirmed login, once.
+
+        Start the application's own session for `subject`, afresh. Raises `WrongState` until the
+        phone has confirmed, `ScannerChanged` if another account scanned since the browser's user
+        was asked, and `AlreadyRedeemed`, `Denied`, `Cancelled` or `Expired` if the login is over.
+        Raises `TooFast` for polls that come too early, where the browser is not asked.
+
+        :param device_code: what `begin` returned to this browser.
+        :param acknowledged: `scanned_by.tag` of the status from which the browser's user accepted
+            "continue as …?". "" for a login that was begun with `ask_browser=False`.
+        :param op: 128 random bits or more, made once per click and kept until there is an answer.
+            The same `op` returns the same answer again, for 30 seconds unless the policy says
+            otherwise: so a lost answer loses no login. Without it, a second call is refused.
+        """
         device = self.core.read_device_code(device_code)
         return await self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     async def run(self, operation: Operation[T]) -> T:
-        """Run one operation, and each operation that follows from it.
+        """Run one operation of `core`, and those that follow from it, and return its answer.
 
-        TODO
+        Each is one command in one round trip. The methods above are shorthands for it: use it for
+        what only `core` offers, such as `core.exchange`. Raises what the operation raises.
+
+        An operation can be run again after `Unavailable`: a change that the store has made already
+        is not made again, and its event is not emitted here again.
+
+        :param operation: what a method of `core` returned.
         """
         current = operation
         try:
             while True:
-                step = await self._step(operation, current)
+                step = await self._take_step(operation, current)
                 if isinstance(step, Done):
                     return step.answer
                 current = step.operation
@@ -136,12 +254,13 @@ class AsyncQRLogin:
             )
             raise
 
-    async def _step(self, asked: Operation[T], current: Operation[T]) -> Done[T] | Next[T]:
-        if current.to_event is None or not self._listening:
+    async def _take_step(self, asked: Operation[T], current: Operation[T]) -> Done[T] | Next[T]:
+        """Send the command of `current`, which is `asked` or follows from it."""
+        if current.to_event is None or not self._is_listening:
             reply = await self._store.apply(current.command)
             return current.resume(reply, with_event=False)
         # A server may cancel the call of a browser that disconnected. The store applies the command
-        # all the same, so the task outlives the call, and emits the event.
+        # all the same, so a task outlives the call, and emits the event.
         task = asyncio.create_task(self._apply_and_emit(asked, current))
         self._emitting.add(task)
         task.add_done_callback(self._emitting.discard)
@@ -156,7 +275,7 @@ class AsyncQRLogin:
         return step
 
     @property
-    def _listening(self) -> bool:
+    def _is_listening(self) -> bool:
         return self._on_event is not None or log.isEnabledFor(logging.INFO)
 
     async def _emit(self, event: Event) -> None:
@@ -172,20 +291,28 @@ class AsyncQRLogin:
 
     @property
     def draining(self) -> bool:
-        """Whether nothing is held here any more, because this process is to end."""
+        """Whether `drain` was called. Waits then return at once, because the process will stop."""
         return self._draining
 
     async def drain(self) -> None:
-        """End every parked wait and stream at once, with what there is, and hold none from here on; all else goes on."""
-        self._draining = True
+        """End all held waits and streams now, with their current status; hold no new ones.
+
+        Other calls keep working. A server that was asked to stop waits for its open requests, and
+        these wait for a phone: `wire.drain_on_signals` calls this in time. `wait` then returns at
+        once, so a loop around it must check `draining`.
+        """
+        self._draining = True  # first: a watch that comes after the copy sees this before it waits
         for watch in [*self._watches]:
             watch.end()
 
     async def close(self) -> None:
-        """End every parked wait at once and close the store."""
+        """End all held waits and streams, as `drain` does, and close the store.
+
+        It waits until the events of cancelled calls are emitted.
+        """
         await self.drain()
-        if telling := self._emitting - {asyncio.current_task()}:  # on_event itself may close
-            await asyncio.wait(telling)
+        if pending := self._emitting - {asyncio.current_task()}:  # on_event itself may close
+            await asyncio.wait(pending)
         await self._store.close()
 
     async def __aenter__(self) -> Self:
@@ -196,7 +323,13 @@ class AsyncQRLogin:
 
 
 class AsyncWatch:
-    """`Watch`, awaited."""
+    """Follows one login for one browser, over any number of waits. Use it in an `async with`.
+
+    The newest watch of a login takes over: an older one raises `Superseded` from `wait`.
+
+    :param qr: reads the login, and ends this watch when it drains.
+    :param device: the browser's device_code, read.
+    """
 
     __slots__ = ("_device", "_ended", "_listener", "_qr")  # there are thousands
 
@@ -207,7 +340,12 @@ class AsyncWatch:
     async def wait(
         self, *, after: int | State | None, timeout: float, seen: Status | None = None
     ) -> Status:
-        """As `AsyncQRLogin.wait`. `seen` spares the first look: what this watch was told last."""
+        """Wait as `AsyncQRLogin.wait` does.
+
+        :param after: the version or the state that the browser knows. None: pending.
+        :param timeout: in seconds.
+        :param seen: the status that this watch returned last. It saves the first read.
+        """
         seen = seen or await self._read()
         ends = monotonic() + wait_limit(seen, timeout)
         while (
@@ -223,11 +361,13 @@ class AsyncWatch:
 
     @property
     def ended(self) -> bool:
+        """Whether `end` was called, or everything drains."""
         return self._ended or self._qr.draining
 
     def end(self) -> None:
+        """Let `wait` return now, with the status that it read last. Call it in the event loop."""
         self._ended = True
-        if end := getattr(self._listener, "end", None):
+        if end := getattr(self._listener, "end", None):  # other stores may lack it
             end()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The protocol without I/O: arguments in, an `Operation` out; its reply in, an answer or an error out.
+"""The protocol without I/O: arguments in, an `Operation` out; its reply in, an answer out.
 
 An operation is one command, for one atomic step in one round trip, and what its reply means. The
 core draws random numbers, checks signatures before the step and seals after it. It reads no clock
@@ -7,7 +7,7 @@ core draws random numbers, checks signatures before the step and seals after it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -77,22 +77,21 @@ _DECISIONS: Final[Mapping[str, EventName]] = {
 class _Terms:
     """What one login was begun with. Durations are in seconds."""
 
-    key: Key
-    context: str
+    key: Key = field(repr=False)
+    context: str = field(repr=False)
     lifetime: int
     redeem_window: int
     ttl: int
     client_id: str
     flags: str
-    fixed: bool
 
 
 class Core:
     """Makes the operations of one application.
 
     Every method checks its arguments and codes first, and raises `BadArgument` or `InvalidCode`
-    before there is a command. What an operation raises when it is run, its reply decides. Run one
-    with `QRLogin.run`.
+    before there is a command. Run an operation with `QRLogin.run`; it raises what the store's reply
+    means.
     """
 
     def __init__(
@@ -170,7 +169,6 @@ class Core:
             ttl=seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND,
             client_id=client_id,
             flags=("" if ask_browser else COLLECTED) + (FIXED if fixed else ""),
-            fixed=fixed,
         )
         return self._begin_typed(terms, _DRAWS) if user_code else self._begin(terms)
 
@@ -182,7 +180,7 @@ class Core:
 
     def _begin(self, terms: _Terms, new: NewCodes | None = None) -> Operation[Begun]:
         key = terms.key
-        new = new or self._codes.new_codes(fixed=terms.fixed, typed=False)
+        new = new or self._codes.new_codes(fixed=FIXED in terms.flags, typed=False)
         secret, login_id = codes.new_secret(), new.login_id
         digest = seals.device_digest(key, login_id, secret)
         command = _command(
@@ -477,7 +475,7 @@ class Core:
         )
 
     def _guess_budget(self, subject: str) -> GuessBudget:
-        """The wrong guesses of this account. Raises `InvalidCode` if the policy has no typed codes."""
+        """How often this account may mistype. Raises `InvalidCode` if typed codes are off."""
         if not self.policy.user_codes:
             raise InvalidCode("typed codes are off in this application's policy")
         record_id = seals.guess_record_id(self._codes.signing_key, subject)
@@ -527,7 +525,7 @@ def _command(
     deadline_ms: int | None = None,
     ttl: int | None = None,
 ) -> Command:
-    """A row of the table, applied to one login. `seconds` are durations by field, `ttl` is one, too."""
+    """Apply a row to one login. `seconds` are durations by field; `ttl` is in seconds."""
     durations = {name: value * 1000 for name, value in (seconds or {}).items()}
     ttl_ms = None if ttl is None else ttl * 1000
     return Command(login_id, TABLE[row], mark, values, durations, deadline_ms, ttl_ms)

@@ -1,7 +1,8 @@
-"""`QRLogin`: the whole protocol for code that blocks. `aio.py` has the same names, awaited; a test keeps the two alike.
+"""`QRLogin`: the whole protocol for code that blocks. `aio.py` has the same names, awaited; a test
+compares the two.
 
-Nothing is decided here. Each method asks the core for an operation, has the store apply its command in one round trip, and
-returns what the core makes of the reply. `wait` is the one method that may take more than one.
+Nothing is decided here. Each method asks the core for an operation, has the store apply its command
+in one round trip, and returns what the reply means. `wait` may take more than one.
 """
 
 import inspect
@@ -17,7 +18,7 @@ from qrlogin.core import Core
 from qrlogin.emitted import EmittedEvents
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import is_news, wait_limit
-from qrlogin.operation import Done, Operation
+from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.stores.protocol import Store
 from qrlogin.table import State
@@ -27,20 +28,27 @@ log = logging.getLogger("qrlogin")
 
 
 class QRLogin:
-    """Lets a person log a browser in by scanning a QR code with a phone that is signed in already.
+    """Lets a person log a browser in by scanning a QR code with a phone that is already signed in.
 
-    The browser's side begins, waits and redeems with its device_code; the phone's side scans and confirms with the scan_code
-    from the picture. The application keeps its users and its sessions: `redeem` hands it the subject, once.
+    The browser's side begins, waits and redeems, with its device_code. The phone's side scans and
+    confirms, with the scan_code from the picture. The application keeps its users and its sessions:
+    `redeem` returns the subject, once.
 
-    `secret_keys` is a ring: the first signs, all verify; `python -m qrlogin keygen` makes one. `verification_uri` is the page
-    that opens when an ordinary camera reads the code. `audience` keeps applications that share keys apart; it defaults to the
-    host of `verification_uri`. Raises `Misconfigured`, saying what to change, for anything unsafe.
+    Every method raises `Unavailable` when the store does not answer; it is then safe to call it
+    again. A method that takes a code raises `InvalidCode` if this application did not make the
+    code, and another `LoginError` if the login refuses. The constructor raises `Misconfigured`, and
+    says what to change, for anything unsafe.
 
-    `on_event` is called with an `Event` for each change that a call here has made, before that call returns; let it be quick. If
-    it raises, that is logged, and the login goes on. The same changes are logged to "qrlogin" at INFO, with no person in them.
-
-    Every method raises `Unavailable` when the store does not answer; the same call again is then safe. Calls with a code
-    raise `InvalidCode` when it was not minted here, and another `LoginError` when the login refuses.
+    :param store: where logins are kept, such as `MemoryStore()` or `RedisStore.from_url(...)`.
+    :param secret_keys: a ring of keys: the first signs, all of them verify. `python -m qrlogin
+        keygen` makes one.
+    :param verification_uri: the full address of the page that an ordinary camera opens when it
+        reads the QR code.
+    :param audience: keeps applications apart that share keys. None: the host of `verification_uri`.
+    :param policy: lifetimes, and what people are asked: `STANDARD`, `STRICT` or your own `Policy`.
+    :param on_event: is called with an `Event` for each change that a call here makes, before the
+        call returns, so let it be quick. An exception in it is logged, and the login goes on. The
+        same changes are logged to "qrlogin" at INFO, with no person in them.
     """
 
     def __init__(
@@ -70,9 +78,8 @@ class QRLogin:
             policy=policy,
         )
         self._draining = False
-        self._watches = set[
-            Watch
-        ]()  # without a lock: a finalizer may end a watch, in any thread, at any line
+        # Without a lock: a finalizer may end a watch, in any thread, at any line.
+        self._watches = set[Watch]()
 
     def begin(
         self,
@@ -84,9 +91,16 @@ class QRLogin:
     ) -> Begun:
         """Begin a login for one browser.
 
-        `context` are facts about that browser, frozen now and shown to the person before confirming (at most 400 bytes).
-        `lifetime` in seconds overrides the policy's, up to 600. With `ask_browser=False` nobody at the browser is asked
-        "continue as …?": for devices without a keyboard, and easier to abuse. `user_code` adds a code to type.
+        Show the picture of `verification_uri_complete`, and keep `device_code` where only this
+        browser has it. Returns the new login; raises `BadArgument` for arguments out of range.
+
+        :param context: facts about the browser ("browser", "system", "place" or your own), fixed
+            now and shown on the phone before the person confirms; at most 400 bytes in all.
+        :param lifetime: seconds in which the login can be scanned and confirmed, at most 600. None:
+            the policy's.
+        :param ask_browser: False skips the browser's question "continue as …?", for devices without
+            a keyboard. Such logins are easier to abuse.
+        :param user_code: also make a code to type, if the policy allows `user_codes`.
         """
         return self.run(
             self.core.begin(
@@ -95,68 +109,133 @@ class QRLogin:
         )
 
     def status(self, device_code: str) -> Status:
-        """Where the login stands, with the current scan_code while it is pending. Changes nothing."""
+        """Return where a login is, with the current scan_code while it is pending.
+
+        Changes nothing. Of a login that is over and forgotten it returns `State.EXPIRED`. Raises
+        `NotYours` if another browser began the login, and `RecordLost` if the store has lost it.
+
+        :param device_code: what `begin` returned to this browser.
+        """
         return self.run(self.core.status(self.core.read_device_code(device_code)))
 
     def wait(
         self, device_code: str, *, after: int | State | None = None, timeout: float = 25
     ) -> Status:
-        """`status`, held until there is news: another version than `after`, another state (None: than pending), or an end.
+        """Return the status as soon as there is news, and after `timeout` at the latest.
 
-        Returns after `timeout` seconds at the latest, earlier when the scan_code rotates or the login expires. Raises
-        `Superseded` when a newer wait for the same login takes over.
+        News is a version other than `after`, a state other than `after`, or the end of the login.
+        It returns earlier when the scan_code rotates or the login expires, and at once while the
+        process is `draining`. Raises what `status` raises, and `Superseded` when a newer wait for
+        the same login takes over.
+
+        :param device_code: what `begin` returned to this browser.
+        :param after: the version or the state that the browser knows. None: it knows that the login
+            is pending.
+        :param timeout: in seconds.
         """
         with Watch(self, self.core.read_device_code(device_code)) as watch:
             return watch.wait(after=after, timeout=timeout)
 
     def scan(self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = "") -> Scanned:
-        """The phone read the code. Show the person what comes back, and ask.
+        """Take a login for the account of the phone that scanned its code.
 
-        `subject` is your id of the phone's signed-in user. `shown_as` is how the browser names them in
-        its question ("M•••a"): it is cleaned, and cut at 200 bytes. Pass "" for a person without a name.
-        `phone` tells several phones of one account apart, if you care. The first account to scan holds
-        the login.
+        The first account to scan takes the login. Show its person the returned context, and ask
+        whether to confirm. Raises `AlreadyScanned` if another account has taken the login,
+        `Expired` if the code or the login is too old, `UnknownLogin` if no login has this code, and
+        `TooManyGuesses` after several wrong typed codes.
+
+        :param code: the text that the camera read, or the user_code that the person typed.
+        :param subject: your id of the user who is signed in on the phone.
+        :param shown_as: how the browser names that user in its question ("M•••a"): it is cleaned,
+            and cut at 200 bytes. "" for a person without a name. Required, unless the policy's
+            `names_scanner` is off.
+        :param phone: tells several phones of one account apart, if that matters to you.
         """
         return self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
 
     def release(self, code: str, *, subject: str, phone: str = "") -> Status:
-        """Not now: the code may be scanned again, by anybody."""
+        """Give a scanned login back, undecided: any account can scan its code again.
+
+        Raises `NotYours` if another account or phone scanned it, and `WrongState` if it is
+        confirmed already.
+
+        :param code: the same code as in `scan`. It may be too old to scan by now.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: what you passed to `scan`.
+        """
         return self.run(self.core.release(code, subject=subject, phone=phone))
 
     def confirm(self, code: str, *, subject: str, phone: str = "") -> Status:
-        """The person who scanned approves. Never call this without a person's deliberate act."""
+        """Approve a login that this account has scanned.
+
+        Call it only for a deliberate act of the person: a tap on a button, never the scan itself.
+        It can be called again. Raises `NotYours` if another account or phone scanned the login, and
+        `Expired`, `Denied` or `Cancelled` if it is over.
+
+        :param code: the same code as in `scan`. It may be too old to scan by now.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: what you passed to `scan`.
+        """
         return self.run(self.core.confirm(code, subject=subject, phone=phone))
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Status:
-        """The person who scanned refuses. Final, and wins over a confirm that was not redeemed yet."""
+        """Deny a login that this account has scanned. Final.
+
+        It also undoes a confirm, as long as the browser has not redeemed. Raises `NotYours` if
+        another account or phone scanned the login, and `AlreadyRedeemed`, `Expired` or `Cancelled`
+        if it is over.
+
+        :param code: the same code as in `scan`. It may be too old to scan by now.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: what you passed to `scan`.
+        """
         return self.run(self.core.deny(code, subject=subject, phone=phone))
 
     def cancel(self, device_code: str) -> Status:
-        """The browser gives up, or says "that is not me". Final."""
+        """End a login from its browser: the user gave up, or said "that is not me". Final.
+
+        It can be called again. Raises `AlreadyRedeemed`, `Expired` or `Denied` if the login is over
+        already.
+
+        :param device_code: what `begin` returned to this browser.
+        """
         return self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
     ) -> Redeemed:
-        """Collect the subject, once, and start the application's own session for it.
+        """Collect the subject of a confirmed login, once.
 
-        `acknowledged` is `scanned_by.tag` of the person whom the browser was shown and accepted. `op`, 128 random bits made
-        per click and kept until answered, lets a lost answer be asked for again for 30 s; without it the second call is refused.
+        Start the application's own session for `subject`, afresh. Raises `WrongState` until the
+        phone has confirmed, `ScannerChanged` if another account scanned since the browser's user
+        was asked, and `AlreadyRedeemed`, `Denied`, `Cancelled` or `Expired` if the login is over.
+        Raises `TooFast` for polls that come too early, where the browser is not asked.
+
+        :param device_code: what `begin` returned to this browser.
+        :param acknowledged: `scanned_by.tag` of the status from which the browser's user accepted
+            "continue as …?". "" for a login that was begun with `ask_browser=False`.
+        :param op: 128 random bits or more, made once per click and kept until there is an answer.
+            The same `op` returns the same answer again, for 30 seconds unless the policy says
+            otherwise: so a lost answer loses no login. Without it, a second call is refused.
         """
         device = self.core.read_device_code(device_code)
         return self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     def run(self, operation: Operation[T]) -> T:
-        """Run one operation, and each operation that follows from it.
+        """Run one operation of `core`, and those that follow from it, and return its answer.
 
-        TODO
+        Each is one command in one round trip. The methods above are shorthands for it: use it for
+        what only `core` offers, such as `core.exchange`. Raises what the operation raises.
+
+        An operation can be run again after `Unavailable`: a change that the store has made already
+        is not made again, and its event is not emitted here again.
+
+        :param operation: what a method of `core` returned.
         """
-        current, listening = operation, self._listening
+        current = operation
         try:
             while True:
-                step = current.resume(self._store.apply(current.command), with_event=listening)
-                if step.event and self._emitted.add(operation, step.event):
-                    self._emit(step.event)
+                step = self._take_step(operation, current)
                 if isinstance(step, Done):
                     return step.answer
                 current = step.operation
@@ -170,8 +249,16 @@ class QRLogin:
             )
             raise
 
+    def _take_step(self, asked: Operation[T], current: Operation[T]) -> Done[T] | Next[T]:
+        """Send the command of `current`, which is `asked` or follows from it."""
+        reply = self._store.apply(current.command)
+        step = current.resume(reply, with_event=self._is_listening)
+        if step.event and self._emitted.add(asked, step.event):
+            self._emit(step.event)
+        return step
+
     @property
-    def _listening(self) -> bool:
+    def _is_listening(self) -> bool:
         return self._on_event is not None or log.isEnabledFor(logging.INFO)
 
     def _emit(self, event: Event) -> None:
@@ -187,21 +274,22 @@ class QRLogin:
 
     @property
     def draining(self) -> bool:
-        """Whether nothing is held here any more, because this process is to end."""
+        """Whether `drain` was called. Waits then return at once, because the process will stop."""
         return self._draining
 
     def drain(self) -> None:
-        """End every parked wait and stream at once, with what there is, and hold none from here on; all else goes on.
+        """End all held waits and streams now, with their current status; hold no new ones.
 
-        For a server that is told to stop: it would wait for the requests that wait for a phone. `wire.drain_on_signals` calls it.
-        After it `wait` returns at once, so a loop of waits of your own has to look at `draining`, or it spins.
+        Other calls keep working. A server that was asked to stop waits for its open requests, and
+        these wait for a phone: `wire.drain_on_signals` calls this in time. `wait` then returns at
+        once, so a loop around it must check `draining`.
         """
         self._draining = True  # first: a watch that comes after the copy sees this before it waits
         for watch in [*self._watches]:
             watch.end()
 
     def close(self) -> None:
-        """End every parked wait at once and close the store."""
+        """End all held waits and streams, as `drain` does, and close the store."""
         self.drain()
         self._store.close()
 
@@ -213,9 +301,12 @@ class QRLogin:
 
 
 class Watch:
-    """One browser that waits for one login, from here to `close`, over as many waits as it takes: what a stream is made of.
+    """Follows one login for one browser, over any number of waits. Use it in a `with`.
 
-    The newest watch of a login takes over, and the older raises `Superseded`. `end`, from any thread, lets the wait return.
+    The newest watch of a login takes over: an older one raises `Superseded` from `wait`.
+
+    :param qr: reads the login, and ends this watch when it drains.
+    :param device: the browser's device_code, read.
     """
 
     __slots__ = ("_device", "_ended", "_listener", "_qr")  # there are thousands
@@ -227,7 +318,12 @@ class Watch:
     def wait(
         self, *, after: int | State | None, timeout: float, seen: Status | None = None
     ) -> Status:
-        """As `QRLogin.wait`. `seen` spares the first look: what this watch was told last."""
+        """Wait as `QRLogin.wait` does.
+
+        :param after: the version or the state that the browser knows. None: pending.
+        :param timeout: in seconds.
+        :param seen: the status that this watch returned last. It saves the first read.
+        """
         seen = seen or self._read()
         ends = monotonic() + wait_limit(seen, timeout)
         while (
@@ -243,11 +339,13 @@ class Watch:
 
     @property
     def ended(self) -> bool:
+        """Whether `end` was called, or everything drains."""
         return self._ended or self._qr.draining
 
     def end(self) -> None:
+        """Let `wait` return now, with the status that it read last. Any thread may call it."""
         self._ended = True
-        if end := getattr(self._listener, "end", None):  # a store of somebody's own may lack it
+        if end := getattr(self._listener, "end", None):  # other stores may lack it
             end()
 
     def __enter__(self) -> Self:

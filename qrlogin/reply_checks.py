@@ -1,6 +1,7 @@
-"""What a store's reply says to whom: the state as the clock sees it, the errors that refusals stand for, and the seals.
+"""What a store's reply means: the state by the store's clock, the error of a refusal, the seals.
 
-Nothing of a record is believed here before its seal was checked. This module makes no command and reads no code.
+Nothing in a record is believed here before its seal is checked. This module makes no command and
+reads no code.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ from qrlogin.table import DIES_AT, State
 
 RECORD_FORMAT: Final = "1"
 SUCCEEDED: Final = (Verdict.APPLIED, Verdict.REPEATED)
-HAS_SCANNER: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # somebody is its scanner
+HAS_SCANNER: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # the states with a scanner
 
 _ENDED: Final[Mapping[str, type[LoginError]]] = {
     State.REDEEMED: AlreadyRedeemed,
@@ -44,15 +45,17 @@ _STORED: Final = frozenset(State) - {State.EXPIRED}
 
 
 def state_for_phone(reply: Reply, scan: ScanCode) -> State:
-    """`current_state` for a phone. A rotating code that is not over raises `RecordLost` in place of
-    `UnknownLogin`.
+    """`current_state` for a phone. Raises `RecordLost` instead of `UnknownLogin` while a rotating
+    code is valid: its signature says that there is a record.
     """
     is_absent(reply, scan.deadline_ms or 0)
     return current_state(reply)
 
 
 def current_state(reply: Reply) -> State:
-    """The state as the clock sees it. Raises `UnknownLogin` without a record, `Unavailable` for one from a newer version."""
+    """The state by the store's clock. Raises `UnknownLogin` if there is no record, and
+    `Unavailable` for a record of another version of qrlogin.
+    """
     record = reply.record
     if not record:
         raise UnknownLogin
@@ -67,22 +70,27 @@ def current_state(reply: Reply) -> State:
 
 
 def raise_refusal(reply: Reply, state: State) -> NoReturn:
-    """Raise what a genuine caller is told when the step said no."""
+    """Raise why a genuine call was refused."""
     if reply.verdict is Verdict.EXPIRED:
         raise Expired
     raise _ENDED.get(state, WrongState)
 
 
 def is_absent(reply: Reply, until: int) -> bool:
-    """Whether the record is gone. Raises `RecordLost` before `until`, to which a genuine code says that there is one."""
+    """Whether there is no record. Raises `RecordLost` if there has to be one.
+
+    :param until: until when a genuine code says that the record exists, in milliseconds.
+    """
     if not reply.record and reply.now < until:
         raise RecordLost(
-            "the store has lost its record, or another process has it in a memory of its own: these need Redis"
+            "the store has lost its record, or another process has it in a memory of its own: "
+            "these need Redis"
         )
     return not reply.record
 
 
 def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
+    """Raise why a cancel or a redeem was refused."""
     if is_absent(reply, device.redeem_by):
         raise Expired
     state = current_state(reply)
@@ -97,6 +105,7 @@ def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
 
 
 def bare_status(reply: Reply) -> Status:
+    """What both devices may know of a login."""
     state = current_state(reply)
     return Status(
         reply.login_id,
@@ -107,8 +116,8 @@ def bare_status(reply: Reply) -> Status:
 
 
 def check_replay_window(reply: Reply, device: DeviceCode, window: int) -> None:
-    """Raise `Expired` if no honest redeem can still be repeated. The record's own `replay_by` is not
-    sealed; the end in the device_code is signed.
+    """Raise `Expired` if no honest redeem can still be repeated. The record's own `replay_by` has
+    no seal; the end in the device_code is signed.
 
     :param window: how long a redeem may be repeated, in seconds.
     """
@@ -117,7 +126,9 @@ def check_replay_window(reply: Reply, device: DeviceCode, window: int) -> None:
 
 
 def release_subject(reply: Reply, key: Key) -> Redeemed:
-    """Release the subject, if every seal holds: who began, who scanned, who approved, and that it was for them."""
+    """Return the subject, if every seal holds: of the beginning, the scanner and the approval.
+    Raises `RecordForged`.
+    """
     record = reply.record
     check_begin_seal(reply, key)
     scanner = checked_scanner(reply, key)
@@ -128,12 +139,13 @@ def release_subject(reply: Reply, key: Key) -> Redeemed:
         shown_as=scanner.shown_as,
         context=decode_context(record.get("context", "")),
         redeemed_at_ms=instant(record, "redeemed_at"),
-        replayed=record.get("mark")
-        != reply.mark,  # a resend of this very call, after a lost reply, is no replay
+        # A command that was resent after a lost reply is the same call, and no replay.
+        replayed=record.get("mark") != reply.mark,
     )
 
 
 def check_begin_seal(reply: Reply, key: Key) -> None:
+    """Check who began, with which context and for whom. Raises `RecordForged`."""
     digest, context, needs, meant_for = (
         reply.record.get(name, "") for name in ("device_digest", "context", "needs", "only_for")
     )
@@ -144,7 +156,7 @@ def check_begin_seal(reply: Reply, key: Key) -> None:
 
 def check_approval(reply: Reply, key: Key) -> None:
     """Check who approved: for this scanner, with what the login needs, and for the account that it
-    was begun for.
+    was begun for. Raises `RecordForged`.
     """
     record, login_id = reply.record, reply.login_id
     subject, met = record.get("subject", ""), record.get("met", "")
@@ -165,19 +177,26 @@ def check_approval(reply: Reply, key: Key) -> None:
 
 
 def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
-    who, tag = reply.record.get("shown_as", ""), reply.record.get("scanner_seal", "")
-    if not equal_in_constant_time(
-        tag, seals.scanner_seal(key, reply.login_id, reply.record.get("claim", ""), who)
-    ):
+    """Who scanned. Raises `RecordForged`."""
+    record = reply.record
+    shown_as, tag = record.get("shown_as", ""), record.get("scanner_seal", "")
+    seal = seals.scanner_seal(key, reply.login_id, record.get("claim", ""), shown_as)
+    if not equal_in_constant_time(tag, seal):
         raise RecordForged("the scanner does not carry the seal of this application")
-    return ScannedBy(who, tag)
+    return ScannedBy(shown_as, tag)
 
 
 def event_of(
     name: EventName, reply: Reply, key: Key, *, subject: str = "", phone: str = ""
 ) -> Event:
-    """The event of a change that this reply reports. What it shows of the login is left out where its seal does not hold: the
-    change has happened all the same.
+    """The event of the change that this reply reports. Fields whose seal does not hold are left
+    out: the change has happened all the same.
+
+    :param name: what happened.
+    :param reply: to the command that made the change.
+    :param key: the login's.
+    :param subject: whose phone made the change, or who is logged in; "" for the browser.
+    :param phone: which phone made the change; "" for the browser.
     """
     record, context, shown_as = reply.record, {}, ""
     with suppress(RecordForged):
@@ -191,14 +210,16 @@ def event_of(
 
 
 def instant(record: Record, name: str) -> int:
-    """A time of the record; one that is no number has passed long ago, as in the step."""
+    """A time of the record, in ms. One that is not a number has passed, as in the step."""
     return number(record.get(name)) or 0
 
 
 def seconds_left(reply: Reply, state: State) -> int:
+    """How many seconds this state has left; 0 for a state without a deadline."""
     dies_at = DIES_AT.get(state)
     return ceil_seconds(instant(reply.record, dies_at) - reply.now) if dies_at else 0
 
 
 def ceil_seconds(ms: int) -> int:
+    """Milliseconds as whole seconds, rounded up, and never below 0."""
     return max(0, -(-ms // 1000))

@@ -12,8 +12,8 @@ A scan (`scan_by_letters`) takes these steps, each one command:
 1. Pay one guess. If the budget is spent, raise `TooManyGuesses`.
 2. Look the letters up under the first of `secret_keys`. No record: try the next key.
 3. Check the seal of the name record; then scan the login that it names. If no key has a record,
-   scan a login that does not exist: a wrong guess takes as many commands as a right one, so its
-   duration tells nothing.
+   scan a login that does not exist: so the duration does not tell a code that no login has from
+   a code that is refused.
 4. If the login exists and the scan succeeds, give the guess back.
 
 The payment comes first, so a hundred guesses at once are no more than a hundred in a row.
@@ -121,7 +121,7 @@ def name_login(
     :param key: seals the name record.
     :param new: the login_id, the user_code and the id of its name record.
     :param beginning: begins the login; the name record lives as long as its record.
-    :param draw_again: begins with other letters, in case these are taken. None: raise `Unavailable`.
+    :param draw_again: begins with other letters if these are taken. None: raise `Unavailable`.
     """
     seal = seals.name_seal(key, new.name_record_id, new.login_id)
     values = {"names": new.login_id, "name_seal": seal}

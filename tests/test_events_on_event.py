@@ -19,6 +19,7 @@ from qrlogin import (
     State,
 )
 from qrlogin.core import Operation
+from qrlogin.keys import Key
 from qrlogin.step import Command, Reply
 from tests.application import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
 
@@ -67,6 +68,22 @@ def test_a_callback_that_fails_is_not_asked_again() -> None:
     for _ in range(2):
         qr.run(operation)
     assert asked == ["begun"]
+
+
+def test_a_reply_is_interpreted_once_with_a_listener_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, asked, sealed = App(), list[Event](), list[str]()
+    begun, tag = app.reach(State.CONFIRMED)
+    qr = QRLogin(app.store, secret_keys=[KEY], verification_uri=URI, on_event=asked.append)
+    genuine = Key.mac
+
+    def mac(key: Key, purpose: str, *parts: str) -> str:
+        sealed.append(purpose)
+        return genuine(key, purpose, *parts)
+
+    monkeypatch.setattr(Key, "mac", mac)
+    qr.redeem(begun.device_code, acknowledged=tag)
+    assert [event.name for event in asked] == ["redeemed"]
+    assert sealed.count("confirm") == 1, "the seal of the approval was checked more than once"
 
 
 def test_the_events_of_an_operation_are_forgotten_with_it() -> None:

@@ -56,8 +56,8 @@ def test_twins_have_the_same_names_signatures_and_words(sync: type, awaited: typ
         assert spoken(one) == spoken(other).replace("Async", ""), name
         assert not inspect.iscoroutinefunction(one), name
         if sync is QRLogin and name != "__init__":
-            first, twin = ((inspect.getdoc(each) or "").partition("\n")[0] for each in (one, other))
-            assert first == twin, name
+            ours_says, theirs_says = (inspect.getdoc(each) or "" for each in (one, other))
+            assert theirs_says.startswith(ours_says), name  # close() has one more sentence
 
 
 def spoken(function: Any) -> str:
