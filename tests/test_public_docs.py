@@ -32,33 +32,10 @@ PUBLIC = (
 #: Modules whose names are not all documented yet. Remove one when its last name is documented.
 NOT_YET = (
     "qrlogin.aio",
-    "qrlogin.browser",
     "qrlogin.login",
     "qrlogin.render._matrix",
     "qrlogin.render._pictures",
     "qrlogin.render._style",
-    "qrlogin.stores.listeners",
-    "qrlogin.stores.memory",
-    "qrlogin.stores.protocol",
-    "qrlogin.stores.redis",
-    "qrlogin.wire.dialect",
-    "qrlogin.wire.dialects.base",
-    "qrlogin.wire.dialects.bilibili",
-    "qrlogin.wire.dialects.combined",
-    "qrlogin.wire.dialects.jd",
-    "qrlogin.wire.dialects.native",
-    "qrlogin.wire.dialects.public_id",
-    "qrlogin.wire.dialects.rfc8628",
-    "qrlogin.wire.dialects.state_map",
-    "qrlogin.wire.dialects.taobao",
-    "qrlogin.wire.dialects.taobao_newlogin",
-    "qrlogin.wire.dialects.wechat",
-    "qrlogin.wire.dialects.wechat_open",
-    "qrlogin.wire.endpoint",
-    "qrlogin.wire.message",
-    "qrlogin.wire.routes",
-    "qrlogin.wire.slots",
-    "qrlogin.wire.streams",
 )
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

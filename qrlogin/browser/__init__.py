@@ -1,7 +1,8 @@
-"""The ES modules that run in the browser, shipped as written, and the catalogue of texts that Python reads, too.
+"""The ES modules that run in the browser, and their catalogue of texts, which Python reads too.
 
-This package knows where the modules are and which language a browser asks for. It does not know logins, HTTP or caching:
-the caller that serves the modules sets the headers, and the caller that fills a page escapes the texts.
+This package knows where the modules are and which language a browser asks for. It does not know
+logins, HTTP or caching: the caller that serves the modules sets the headers, and the caller that
+fills a page escapes the texts.
 """
 
 import json
@@ -42,7 +43,10 @@ def module(name: str) -> bytes:
 
 
 def element() -> bytes:
-    """The source of the module that defines <qr-login>. It imports other modules: serve all of `MODULES`."""
+    """The source of the module that defines <qr-login>, in UTF-8.
+
+    It imports other modules: serve all of `MODULES`.
+    """
     return module(ELEMENT)
 
 
@@ -65,10 +69,12 @@ LANGUAGES: Final = tuple(_catalogue())
 
 
 def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
-    """The catalogue in one language: sections `login`, `approve` and `pages`, each a mapping from key to text.
+    """The catalogue in one language: sections `login`, `approve` and `pages`, each a mapping from
+    key to text.
 
-    `lang` is one of `LANGUAGES`, as `language()` returns it, or any other language tag: the same lookup applies. The texts
-    are plain text: escape them in HTML. The page replaces the `{words}` in braces.
+    `lang` is one of `LANGUAGES`, as `language()` returns it, or any other language tag: the same
+    lookup applies. The texts are plain text: escape them in HTML. The page replaces the `{words}`
+    in braces.
     """
     return _catalogue()[_find(lang) or LANGUAGES[0]]
 
@@ -76,10 +82,16 @@ def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
 def translate(lang: str, key: str, /, **words: object) -> str:
     """A text of the section `pages`, with its {words} filled in.
 
-    A word that is not a number loses its control and format characters and is enclosed in Unicode isolates, so it cannot
-    hide text or change the direction of the text around it. The elements show names in the same way.
+    A word that is not a number loses its control and format characters and is enclosed in Unicode
+    isolates, so it cannot hide text or change the direction of the text around it. The elements
+    show names in the same way.
 
-    Raises `KeyError` for an unknown key, and when a word is missing. The result is plain text: escape it in HTML.
+    Returns plain text: escape it in HTML. Raises `KeyError` for an unknown key, and when a word is
+    missing.
+
+    :param lang: one of `LANGUAGES`, or any other language tag, as for `texts()`
+    :param key: the name of the text in the section `pages`
+    :param words: the value of each `{word}` in the text, by name
     """
     shown = {
         word: str(value) if isinstance(value, int) else f"\u2068{_plain(value)}\u2069"
@@ -97,10 +109,11 @@ def _plain(word: object) -> str:
 
 
 def language(accept_language: str) -> str:
-    """The language of the catalogue that fits a browser's Accept-Language header (RFC 9110 section 12.5.4), else English.
+    """The language of the catalogue that fits a browser's Accept-Language header, else English (RFC
+    9110 section 12.5.4). It is one of `LANGUAGES`.
 
-    The lookup follows RFC 4647 section 3.4 and then compares the primary language alone: zh-TW gets zh-CN, not English.
-    Invalid language ranges are ignored.
+    The lookup follows RFC 4647 section 3.4 and then compares the primary language alone: zh-TW gets
+    zh-CN, not English. Invalid language ranges are ignored.
     """
     ranges = (_RANGE.fullmatch(part.strip()) for part in accept_language[:1000].split(","))
     wanted = [(min(float(fits[2] or 1), 1.0), fits[1]) for fits in ranges if fits]

@@ -51,7 +51,7 @@ class Subscription:
         """Notify the listeners that this message concerns, and the next few after a
         (re)subscription.
 
-        :param message: as redis-py returns it; None: none arrived within `timeout`.
+        :param message: as redis-py returns it; None: no message arrived within `timeout`.
         :param running_calls: how many calls wait for the server. The more they are, the fewer
             listeners are notified.
         """

@@ -14,8 +14,9 @@ from qrlogin.core import Core
 from qrlogin.errors import BadRequest
 from qrlogin.wire.message import Cookie, Request
 
-#: How many logins one browser may have at a time; a new one replaces the oldest.
 MAX_LOGINS: Final = 4
+"""How many logins one browser may have at a time; a new one replaces the oldest."""
+
 _CURSOR_SUFFIX: Final = "-told"
 #: How many digits of a login's digest are in the name of its cookie.
 _NAME_DIGITS: Final = 8

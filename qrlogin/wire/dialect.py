@@ -32,7 +32,7 @@ class Person:
     """How the browser's question "continue as M•••a?" names the person. "" or None: it has no name
     to show."""
     phone: str = field(default="", repr=False)
-    """An id of this phone, if you want to tell several phones of one account apart."""
+    """An id of this phone, if you want to distinguish several phones of one account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class HeldStatus:
     """A status that is held until there is news: the arguments of `QRLogin.wait`."""
 
     device: DeviceCode = field(repr=False)
+    """The browser's device_code, as `Core.read_device_code` returns it."""
     after: int | State | None
     """What the browser has seen: a version or a state. None: the state pending."""
     timeout: float

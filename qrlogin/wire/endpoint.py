@@ -43,8 +43,8 @@ class Endpoint:
     :param qr: The logins.
     :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
     :param max_waiting: How many requests to hold at a time: half of your server's threads, so that
-        the other half can answer. 0, for a server with one thread, holds none. The endpoints of one
-        process share its threads: give each the same `WaitSlots(8)`.
+        the other half can answer. 0, for a server with one thread, holds no request. The
+        endpoints of one process share its threads: give each the same `WaitSlots(8)`.
     :param streaming: How long streams live, and how often they send a heartbeat.
     """
 
@@ -360,7 +360,7 @@ class AsyncEndpoint:
             code_of_browser = streams.CLOSE_TOO_MANY_MESSAGES
 
         code = streams.CLOSE_COME_BACK
-        # A websocket has no message for a heartbeat, so none is due before the stream ends.
+        # A websocket has no message for a heartbeat, so it is not due before the stream ends.
         items = self._items(stream, self._streaming.life, wait_disconnect)
         async with aclosing(items):
             async for item in items:

@@ -16,11 +16,12 @@ from typing import Any, Final, Self
 
 from qrlogin.answers import Redeemed
 
-#: Bytes. No request of any dialect comes near it.
 BODY_CAP: Final = 4096
-#: For adapters whose framework wants a list. Route all of them to the endpoint: it answers a wrong
-#: method with 405 and the right ones.
+"""The most bytes that a body may have. No request of any dialect comes near it."""
+
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+"""For adapters whose framework wants a list of methods. Route all of them to the endpoint: it
+answers a wrong method with 405, and names the right ones in the header Allow."""
 
 #: The keys of an environ under which servers put the connection. The last is for servers that want
 #: held requests to end when the browser disconnects, and have no key of their own.

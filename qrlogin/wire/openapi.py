@@ -17,7 +17,6 @@ from qrlogin.errors import (
 from qrlogin.wire.dialect import Dialect
 from qrlogin.wire.routes import JSON, PATH_PARAMETERS, Answer, Field, Route, an_object
 
-#: For `components.securitySchemes`. How a person signs in on the phone is up to the application.
 SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "device_cookie": {
         "type": "apiKey",
@@ -39,6 +38,7 @@ SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
         "description": "An OAuth client's id and secret (RFC 6749 section 2.3.1).",
     },
 }
+"""For `components.securitySchemes`. How a person signs in on the phone is up to the application."""
 
 
 def paths(dialect: Dialect, prefix: str = "") -> dict[str, dict[str, Any]]:
@@ -142,9 +142,14 @@ def _response(
         for media, several in shapes.items()
     }
     return {
-        "description": " ".join(dict.fromkeys(meanings)),
+        "description": " ".join(dict.fromkeys(map(_sentence, meanings))),
         **({"content": content} if content else {}),
     }
+
+
+def _sentence(meaning: str) -> str:
+    """`meaning` with a full stop: several may follow one another."""
+    return meaning if meaning.endswith(".") else f"{meaning}."
 
 
 def _refusal(codes: list[str]) -> Mapping[str, Any]:

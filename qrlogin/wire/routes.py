@@ -14,11 +14,11 @@ from qrlogin.errors import BadRequest, MethodNotAllowed, NoSuchPath, QRLoginErro
 from qrlogin.wire.message import Request
 from qrlogin.wire.validation import json_pairs, query_pairs, read_form, read_unique
 
-#: The patterns of what these words in a path match.
 PATH_PARAMETERS: Final[Mapping[str, str]] = {
     "{login_id}": "([A-Za-z0-9_-]{22})",
     "{code}": "([0-9a-f]{32}|[A-Za-z0-9_-]{22}==)",  # a fixed code, in either of its spellings
 }
+"""What the placeholders in `Route.path` match, as regular expressions with one group each."""
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"

@@ -6,7 +6,7 @@ from qrlogin.errors import Misconfigured
 
 
 class WaitSlots:
-    """`max_waiting` slots, each for one held request. `WaitSlots(0)` holds none.
+    """`max_waiting` slots, each for one held request. `WaitSlots(0)` holds no request.
 
     It uses no lock, because `release` may run inside a garbage collection, in any thread, even in
     the middle of `acquire`: that is where a stream that was dropped unread ends.
@@ -23,7 +23,7 @@ class WaitSlots:
         self._free = deque(range(max_waiting))
 
     def acquire(self) -> bool:
-        """Take a slot. Returns False if none is free. Release each slot exactly once."""
+        """Take a slot. Returns False if all are taken. Release each slot exactly once."""
         try:
             self._free.pop()
         except IndexError:

@@ -22,7 +22,7 @@ from qrlogin.wire.message import Response
 _CURSOR: Final = re.compile(r"([0-9]{1,15})(-expired)?")
 # Some clients read in pieces of 128 bytes, and some proxies hold back what is shorter.
 _OPENING_COMMENT: Final = (
-    b": qrlogin tells here where one login stands; each event holds the JSON of a status.".ljust(
+    b": This stream sends each change of one login; an event holds the JSON of a status.".ljust(
         160, b" "
     )
 )
@@ -88,6 +88,7 @@ class Stream:
     """A status that is sent again whenever it has news, until the login is over."""
 
     device: DeviceCode = field(repr=False)
+    """The browser's device_code, as `Core.read_device_code` returns it."""
     cursor: Cursor
     """What the browser has seen before this stream."""
     response: Response

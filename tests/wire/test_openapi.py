@@ -13,7 +13,7 @@ import jsonschema_rs
 import pytest
 
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, QRLoginError
+from qrlogin.errors import BadRequest, Denied, QRLoginError
 from qrlogin.wire import Native, Request, Response, Route, routes, validation
 from qrlogin.wire.dialects.native_routes import EVENTS, SOCKET
 from qrlogin.wire.openapi import SCHEMES, operation, paths
@@ -316,6 +316,14 @@ def test_the_codes_of_a_refusal_are_those_of_the_errors() -> None:
 def _codes(one: dict[str, Any]) -> Iterator[str]:
     for schema in schemas(one):
         yield from schema.get("properties", {}).get("error", {}).get("enum", ())
+
+
+def test_the_meanings_of_one_status_are_separate_sentences() -> None:
+    answers = (Answer(409, "The picture is gone"), Answer(409, "The address has moved."))
+    described = operation(Route("GET", "a", "b", answers=answers, errors=(Denied,)))
+    assert described["responses"]["409"]["description"] == (
+        "The picture is gone. The address has moved. The login was refused on the phone."
+    )
 
 
 def test_a_route_without_details_is_described_as_far() -> None:

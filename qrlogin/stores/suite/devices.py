@@ -1,7 +1,7 @@
 """Devices without a camera or a keyboard: typed codes, counted guesses, polls that come too early.
 
 A store keeps the count of an account's guesses as it keeps a login: one record with a time to live.
-It cannot tell them apart.
+It cannot distinguish them.
 """
 
 import threading

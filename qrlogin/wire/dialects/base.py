@@ -19,6 +19,7 @@ class BrowserOnly:
     phone_routes: tuple[Route, ...] = ()
 
     def phone(self, request: Request, person: Person | None) -> Response:
+        """Raises `NoSuchPath` for every request: this dialect answers browsers only."""
         raise NoSuchPath("phones send this dialect's codes to the native dialect")
 
 

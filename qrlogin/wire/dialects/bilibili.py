@@ -105,6 +105,10 @@ class Bilibili(PublicIdDialect):
         return self.status_or_redeem(device, answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as Bilibili's JSON, with status 200: an inner code, or the outer code -500 if the
+        store is unavailable. For the scan route and for other errors, see
+        `PublicIdDialect.refuse`.
+        """
         word = _STATES.of_error(error) if request.path != _SCAN else None
         if word is None:
             return super().refuse(request, error)

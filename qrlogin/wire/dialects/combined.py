@@ -14,7 +14,7 @@ class CombinedDialect(BrowserOnly):
 
     Phones send the codes of all of them to the native dialect, which is mounted separately.
 
-    :param dialects: one or more of different classes, none of them `Native`
+    :param dialects: one or more, of different classes; `Native` is mounted by itself
 
     Raises `Misconfigured` for anything else.
     """
@@ -42,9 +42,15 @@ class CombinedDialect(BrowserOnly):
         )
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
+        """What the dialect with a route for the path returns. Raises what that dialect raises, and
+        `NoSuchPath` if no dialect has such a route.
+        """
         return self._of(request).browser(request)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """The response of the dialect that has a route for the path. For an unknown path, the first
+        dialect answers.
+        """
         return self._of(request).refuse(request, error)
 
     def _of(self, request: Request) -> Dialect:

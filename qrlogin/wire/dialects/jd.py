@@ -44,7 +44,7 @@ _STATES: Final = StateMap(
     ended=(203, "二维码过期"),
     error=(500, "服务器错误"),
 )
-#: A client's ticket begins with the public id, because the validation is sent nothing else.
+#: A client's ticket begins with the public id, because the validation receives nothing else.
 _PUBLIC_ID_LENGTH: Final = 32
 
 
@@ -114,6 +114,10 @@ class JD(PublicIdDialect):
         return self.exchange(device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as JD's clients expect it, with status 200: `check` answers a code as JSON or
+        JSONP, and the validation answers `{"returnCode":1}`. For other routes and errors, see
+        `PublicIdDialect.refuse`.
+        """
         word = _STATES.of_error(error)
         if request.path == _CHECK and word is not None:
             return self._status_jsonp(request, word)

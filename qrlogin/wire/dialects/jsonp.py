@@ -12,18 +12,20 @@ from qrlogin.wire.message import Request
 from qrlogin.wire.routes import SCRIPT, Answer, Field
 from qrlogin.wire.validation import read_some
 
-#: An empty callback counts as absent.
 CALLBACK: Final = Field(
     "callback",
     "the name of a function: 1 to 64 letters, digits, _, $ or .",
     pattern="[A-Za-z0-9_$.]{0,64}",
 )
+"""For `Route.query`: the function that the script calls. An empty callback counts as absent."""
+
 JSONP_ANSWERS: Final = (
     JSON_ANSWER,
     Answer(
         200, "The same as a script, if the request names a callback", SCRIPT, {"type": "string"}
     ),
 )
+"""For `Route.answers` of a route that answers JSON, or JSONP if the request has a `CALLBACK`."""
 
 
 def read_callback(request: Request) -> str:

@@ -139,6 +139,13 @@ class Native:
     # Requests of the browser
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
+        """Read a request of the browser that is to be logged in. Returns the exchange that the
+        endpoint runs, holds or streams, or the source of a module of the elements.
+
+        Raises `BadRequest` or a subclass for a malformed request and for one that a page of another
+        site sent, and `UnknownLogin` for a login that this browser did not begin. The store is not
+        read here.
+        """
         route, login_id = match(self.browser_routes, request)
         if route.path in MODULES:
             return _module(request, route.path)
@@ -201,15 +208,16 @@ class Native:
             *_NOT_CACHED,
             ("X-Accel-Buffering", "no"),
         )
-        opened, nothing = Response(200, headers), Response(204, _NOT_CACHED)
-        return Exchange(
-            Stream(self._device_code(request, login_id), cursor, opened, nothing), _status_json
+        stream = Stream(
+            self._device_code(request, login_id),
+            cursor,
+            response=Response(200, headers),
+            finished_response=Response(204, _NOT_CACHED),
         )
+        return Exchange(stream, _status_json)
 
     def _no_socket(self, request: Request, login_id: str) -> Exchange[Status]:
-        raise UpgradeRequired(
-            "open this address as a websocket; where the server has none, use the stream of events"
-        )
+        raise UpgradeRequired("open this address as a websocket, or use the stream of events")
 
     def socket(self, request: Request) -> Exchange[Status]:
         """The exchange of a websocket. Raises what `browser` raises, and `NoSuchPath` for any other
@@ -276,6 +284,13 @@ class Native:
     # Requests of the phone
 
     def phone(self, request: Request, person: Person | None) -> Exchange[Any] | Response:
+        """Read a request of the phone on which `person` is signed in. Returns the exchange that
+        scans, confirms, denies or releases the login.
+
+        Raises `Unauthenticated` if `person` is None, `Forbidden` for a request that a page of
+        another site may have sent, `BadRequest` or a subclass for a malformed one, `LoginError` for
+        a code that cannot be used, and `BadArgument` for a person that is not valid.
+        """
         route, _ = match(self.phone_routes, request)
         from_page = check_origin(request, self._core.origin)
         if not from_page and one_header(request, "authorization") is None:
@@ -298,6 +313,9 @@ class Native:
         return Exchange(decide(code, subject=person.subject, phone=person.phone), _state_json)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
+        in seconds if repeating the request can help (also as the header Retry-After).
+        """
         return error_response(error)
 
 

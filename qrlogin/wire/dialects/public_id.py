@@ -1,6 +1,6 @@
 """The base of the dialects whose clients know a login by a public id in a URL.
 
-The id is the fixed form of the scan code. Everybody who sees the picture has it, and it gives
+The id is the fixed form of the scan code. Anyone who sees the picture has it, and it gives
 access to nothing: a login is watched and redeemed by the device_code in this browser's HttpOnly
 cookie, and every answer about a login needs that cookie. Such clients change things by GET, so
 requests that pages of other sites cause are refused.
@@ -32,8 +32,10 @@ _MAX_HOLD_SECONDS: Final = 30  # the original pages give up after 35
 _RETRY_CROWDED: Final = ("Retry-After", "2")
 _HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 
-#: Answers one route. It is given the request, and the public id in its path ("" without one).
 Handler = Callable[[Request, str], Exchange[Any] | Response]
+"""Answers one route. Its arguments are the request and the public id in the path ("" if the path
+has no `{code}`). It returns the exchange that the endpoint runs, or a response that needs no login.
+What it raises, a `QRLoginError`, is answered by `refuse`."""
 
 
 class MountOptions(TypedDict, total=False):
@@ -98,6 +100,11 @@ class PublicIdDialect(BrowserOnly):
         raise NotImplementedError
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
+        """Call the handler of the route that this request matches, and return what it returns.
+
+        Raises `NoSuchPath`, `MethodNotAllowed`, `Forbidden` for a request that a page of another
+        site caused, `BadRequest` for a GET with a body, `TooLarge`, and what the handler raises.
+        """
         route, code = match(self.browser_routes, request)
         if not route.cross_site:
             check_same_site(request)
@@ -108,6 +115,12 @@ class PublicIdDialect(BrowserOnly):
         return self._handlers[route.path](request, code)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
+        in seconds if repeating the request can help.
+
+        A subclass whose clients know other words overrides this method: `StateMap.of_error` returns
+        the word, and `super().refuse` answers the rest.
+        """
         return error_response(error, policy=SAME_SITE)
 
     # What a handler returns. `answer` turns the result into a response.

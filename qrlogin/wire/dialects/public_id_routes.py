@@ -20,12 +20,22 @@ from qrlogin.wire.routes import JSON, PNG_IMAGE, SCRIPT, Answer, Field, Route
 JSON_ANSWER: Final = Answer(
     200, "The result, or the reason for a refusal", JSON, {"type": "object"}
 )
+"""For `Route.answers`: `PublicIdDialect.json`. Its clients read refusals in it, too."""
+
 SCRIPT_ANSWER: Final = Answer(
     200, "A script with the result, or with the reason for a refusal", SCRIPT, {"type": "string"}
 )
+"""For `Route.answers`: `PublicIdDialect.script`. Its clients read refusals in it, too."""
+
 PICTURE_ANSWER: Final = Answer(200, "The picture", PNG_IMAGE)
+"""For `Route.answers`: `PublicIdDialect.picture`, the QR code as PNG."""
+
 REDIRECT_ANSWER: Final = Answer(302, "A redirect")
+"""For `Route.answers`: `PublicIdDialect.redirect` with its default status, 302."""
+
 CROWDED_ANSWER: Final = Answer(503, "Too many requests are held: try again later")
+"""For `Route.answers` of a route that returns `PublicIdDialect.held_status`."""
+
 REDEEM_ERRORS: Final[tuple[type[QRLoginError], ...]] = (
     UnknownLogin,
     WrongState,
@@ -36,8 +46,10 @@ REDEEM_ERRORS: Final[tuple[type[QRLoginError], ...]] = (
     Expired,
     Unavailable,
 )
-#: For `Route.proofs`: the caller needs the cookie of the browser that began the login.
+"""For `Route.errors` of a route that redeems a login and answers errors with their HTTP status."""
+
 COOKIE_PROOF: Final = ("device_cookie",)
+"""For `Route.proofs`: the request must carry the cookie of the browser that began the login."""
 
 
 def public_id_field(name: str) -> Field:

@@ -107,7 +107,7 @@ class Client:
     client_id: str
     """At most 120 printable ASCII characters, without `"` and `\\`."""
     secret: str | None = field(repr=False)
-    """The secret that it sent, or None: a public client has none to send."""
+    """The secret that it sent, or None: a public client has no secret."""
 
 
 class _InvalidClient(BadRequest):
@@ -196,7 +196,7 @@ class Rfc8628(BrowserOnly):
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
         :param clients: is called for every request, and returns whether this client may make it.
             Answer from memory, compare its secret with `hmac.compare_digest`, and refuse a client
-            that has a secret and sends none
+            that has a secret and does not send it
         :param at: the address under which clients reach the dialect, and the issuer.
             Default: the root of the site
         :param lifetime: of its logins in seconds, 600 at most
@@ -245,6 +245,13 @@ class Rfc8628(BrowserOnly):
         }
 
     def browser(self, request: Request) -> Exchange[Any] | Response:
+        """Read a request of a client. Returns the exchange that begins or collects its login, or
+        the discovery document.
+
+        Raises `BadRequest` or a subclass for a malformed request, for one that a page of another
+        site caused and for a client that `clients` refuses; `InvalidCode` or `NotYours` for a
+        device_code that is not this client's.
+        """
         route, _ = match(self.browser_routes, request)
         if route.path in _METADATA:
             no_body(request)
@@ -322,6 +329,13 @@ class Rfc8628(BrowserOnly):
         )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as an OAuth error response (RFC 6749 section 5.2, RFC 8628 section 3.5).
+
+        For a login that cannot be collected, it has status 400 and a word such as
+        `authorization_pending`, or `slow_down` with an `interval` in seconds. If the store is
+        unavailable, it is 503 `temporarily_unavailable`. Every other error keeps its own code and
+        status: 401 `invalid_client`, for example, for a client that `clients` refuses.
+        """
         own_words = {Expired: "expired_token", TooFast: "slow_down"}
         word = own_words.get(type(error)) or _STATES.of_error(error)
         if word is None:

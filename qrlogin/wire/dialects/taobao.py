@@ -205,5 +205,8 @@ class Taobao(PublicIdDialect):
         return self.json(data)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as a code that the poll's clients know, in JSON or JSONP, with status 200. For
+        other routes and errors, see `PublicIdDialect.refuse`.
+        """
         word = _STATES.of_error(error) if request.path == _CHECK else None
         return super().refuse(request, error) if word is None else self._status_json(request, word)

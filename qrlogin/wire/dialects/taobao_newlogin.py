@@ -131,6 +131,9 @@ class TaobaoNewLogin(PublicIdDialect):
         )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as a `qrCodeStatus` that the poll's clients know, in JSON with status 200. For
+        other routes and errors, see `PublicIdDialect.refuse`.
+        """
         word = _STATES.of_error(error) if request.path == _QUERY else None
         return self._status_json(word) if word else super().refuse(request, error)
 

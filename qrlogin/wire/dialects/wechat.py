@@ -213,6 +213,10 @@ class WeChat(PublicIdDialect):
         return replace(redirect, cookies=self._decoy_cookies("", "", 0), log_out=True)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as a code that WeChat's clients know, with status 200: in a script from the
+        routes that begin a login and poll, in XML from the one that logs the browser in. For other
+        routes and errors, see `PublicIdDialect.refuse`.
+        """
         code = _STATES.of_error(error)
         if code is not None and request.path == _BEGIN:
             text = f'{_QRLOGIN}code = {code}; window.QRLogin.error = "{error.wire_text}";'

@@ -67,7 +67,7 @@ _CALLBACK: Final = "connect/callback"
 _TOKEN: Final = "sns/oauth2/access_token"  # noqa: S105 - a path
 
 _STATES: Final = StateMap(pending=408, scanned=404, confirmed=405, denied=403, ended=402, error=500)
-_RELEASED: Final = 403  # the word for denied, too: only the next answer tells them apart
+_RELEASED: Final = 403  # the word for denied, too: only the next answer differs
 #: The state that a client saw last, by its parameter `last`. Any other value means pending.
 _LAST_SEEN: Final = {"404": State.SCANNED}
 #: A word that is replaced, after this `last`.
@@ -282,6 +282,10 @@ class WeChatOpen(PublicIdDialect):
         )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
+        """`error` as a code that the clients know, with status 200: a `wx_errcode` from the poll,
+        an `errcode` with its `errmsg` from `sns/oauth2/access_token`. For other routes and errors,
+        see `PublicIdDialect.refuse`.
+        """
         word = _STATES.of_error(error)
         if word is not None and request.path == _POLL:
             return self._status_answer(request, word, "")
