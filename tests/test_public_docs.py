@@ -31,8 +31,6 @@ PUBLIC = (
 
 #: Modules whose names are not all documented yet. Remove one when its last name is documented.
 NOT_YET = (
-    "qrlogin.aio",
-    "qrlogin.login",
     "qrlogin.render._matrix",
     "qrlogin.render._pictures",
     "qrlogin.render._style",
