@@ -46,9 +46,9 @@ def imported(instance: Path, **env: str) -> Iterator[ModuleType]:
 
             patch.setattr(settings.read, "__defaults__", (os.environ, instance))
             import app  # type: ignore[import-not-found]
-            import people  # type: ignore[import-not-found]
+            import accounts  # type: ignore[import-not-found]
 
-            people.Base.metadata.create_all(app.engine)
+            accounts.Base.metadata.create_all(app.engine)
             yield app
             app.engine.dispose()
         finally:

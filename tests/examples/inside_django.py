@@ -103,7 +103,7 @@ def tags(case: dict[str, str]) -> str:
 
 
 def targets(case: str) -> str:
-    return str(import_string("accounts.views.own_path")(case))
+    return str(import_string("accounts.views.local_path")(case))
 
 
 def forged(path: str) -> list[Any]:

@@ -22,7 +22,7 @@ from tests.wire.clock import eventually
 UVICORN = "uvicorn --port {port} config.asgi:application"
 GUNICORN = "gunicorn --bind 127.0.0.1:{port} --threads 16 config.wsgi"
 EVIL = '"><script>alert(1)</script>'
-PATH_PARAMETERS = 3
+SLOTS = 3
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def site(started: Callable[[str], Running]) -> Running:
 
 @pytest.fixture(scope="module")
 def asgi_site() -> Iterator[Running]:
-    with Running(DJANGO, start=UVICORN, QRLOGIN_MAX_WAITING=str(PATH_PARAMETERS)) as running:
+    with Running(DJANGO, start=UVICORN, QRLOGIN_MAX_WAITING=str(SLOTS)) as running:
         yield running
 
 
@@ -152,12 +152,10 @@ def test_a_disconnect_frees_the_wait_slot(kind: str, request: pytest.FixtureRequ
             running = request.getfixturevalue("asgi_site")
         else:
             running = stack.enter_context(
-                Running(DJANGO, start=GUNICORN, QRLOGIN_MAX_WAITING=str(PATH_PARAMETERS))
+                Running(DJANGO, start=GUNICORN, QRLOGIN_MAX_WAITING=str(SLOTS))
             )
         stage = Stage(running.origin, OfExamples())
-        late, *desks = (
-            stack.enter_context(stage.browser()).begin() for _ in range(1 + PATH_PARAMETERS)
-        )
+        late, *desks = (stack.enter_context(stage.browser()).begin() for _ in range(1 + SLOTS))
         for _ in range(2):
             with ExitStack() as waits:
                 settle(late, *(waits.enter_context(waiting(desk)) for desk in desks))

@@ -14,7 +14,7 @@ from tests.examples.test_django_settings import KEY, SITE, manage, run
 from tests.examples.visitors import PASSWORD, Visitor
 from tests.wire.clock import eventually
 
-PATH_PARAMETERS = 8  # for waits, unless one says otherwise
+SLOTS = 8  # for waits, unless one says otherwise
 SHOP = Path(__file__).parent / "existing_django"
 ENV = {"SECRET_KEY": "of this test, and of no other: 0123456789abcdef", "QRLOGIN_KEY": KEY}
 
@@ -49,8 +49,7 @@ def test_the_diff_of_the_readme(tmp_path: Path) -> None:
             assert "Hello, alice." in desk.visitor.http.get("/").text
         with ExitStack() as stack:
             late, *desks = (
-                stack.enter_context(Desk(Visitor(running.origin))).begin()
-                for _ in range(1 + PATH_PARAMETERS)
+                stack.enter_context(Desk(Visitor(running.origin))).begin() for _ in range(1 + SLOTS)
             )
             waits = [waiting(desk) for desk in desks]
             settle(late, *waits)

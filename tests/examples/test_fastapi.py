@@ -93,7 +93,7 @@ ELSEWHERE = (
 
 
 def test_next_leads_to_paths_of_this_site_only(site: Served) -> None:
-    assert {sys.modules["pages"].own_path(target) for target in ELSEWHERE} == {"/"}
+    assert {sys.modules["pages"].local_path(target) for target in ELSEWHERE} == {"/"}
     own = "/qr/abc.1-_?user_code=WDJB-MJHT"
     with signed_up(site, "nina") as nina:
         for target, led in ((ELSEWHERE[0], "/"), (own, own)):
@@ -141,9 +141,9 @@ def test_an_unknown_name_costs_a_hash_and_no_hash_a_connection(
     eventually(
         lambda: site.module.engine.pool.checkedout() == 0
     )  # an answer is sent before its own goes back
-    people, seen = sys.modules["people"], list[tuple[str, int]]()
+    accounts, seen = sys.modules["accounts"], list[tuple[str, int]]()
     watch = lambda kept: seen.append((kept[:9], site.module.engine.pool.checkedout()))  # noqa: E731
-    monkeypatch.setattr(people, "_hasher", Watched(vars(people)["_hasher"], watch))
+    monkeypatch.setattr(accounts, "_hasher", Watched(vars(accounts)["_hasher"], watch))
     with Visitor(site.origin) as visitor:
         for name in ("carol", "nobody-is-called-that"):
             answer = visitor.send_form("/login", name=name, password="wrong but long enough")
@@ -155,16 +155,16 @@ def test_a_password_that_was_hashed_weaker_is_hashed_anew(
     site: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed_up(site, "dora").http.close()
-    people = sys.modules["people"]
+    accounts = sys.modules["accounts"]
 
     class Stronger(Watched):
         def verify_and_update(self, password: str, kept: str) -> Any:
             return self.real.verify(password, kept), "stronger"
 
-    monkeypatch.setattr(people, "_hasher", Stronger(vars(people)["_hasher"], None))
+    monkeypatch.setattr(accounts, "_hasher", Stronger(vars(accounts)["_hasher"], None))
     with site.module.Session(site.module.engine) as db:
         for password, found in (("wrong", None), (PASSWORD, "dora")):
-            account = people.account_of(db, "dora", password)
+            account = accounts.authenticate(db, "dora", password)
             assert (account and account.name) == found
         assert account.password_hash == "stronger"
 
@@ -187,7 +187,7 @@ def test_every_page_is_guarded(site: Served) -> None:
 def test_a_failure_and_the_docs_are_guarded_too(
     site: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["people"], "_hasher", None)
+    monkeypatch.setattr(sys.modules["accounts"], "_hasher", None)
     form = {"name": "a", "password": PASSWORD}
     failed = ask("POST", f"{site.origin}/login", data=form, headers={"Origin": site.origin})
     docs = ask("GET", f"{site.origin}/docs")

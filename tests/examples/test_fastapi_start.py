@@ -39,7 +39,9 @@ def test_openapi_lists_the_routes_and_nothing_else(dialects: str, tmp_path: Path
         described = module.app.openapi()
         mounted = openapi.paths(module.native, "/qrlogin")
         for name in module.settings.dialects:
-            mounted |= openapi.paths(module.DIALECTS[name](module.qr.core, lambda _: {}, None))
+            mounted |= openapi.paths(
+                module.DIALECTS[name](module.qr.core, **module.CLIENTS.get(name, {}))
+            )
     found = {(path, method) for path, item in described["paths"].items() for method in item}
     assert found == {(path, method) for path, item in mounted.items() for method in item}
     assert len(found) >= (40 if dialects else 15)
@@ -112,7 +114,7 @@ async def test_a_site_may_be_called_by_a_number(loop: asyncio.Runner, tmp_path: 
             ).status_code == 400
 
 
-# CombinedDialect workers
+# Several workers
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_whether_there_are_several_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with imported(tmp_path):
-        asked = sys.modules["settings"].one_of_several
+        asked = sys.modules["settings"].has_other_workers
         assert asked(command.split(), environ) is False, "it is nobody's child"
         monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
         assert asked(command.split(), environ) is several
@@ -255,12 +257,12 @@ def test_no_more_is_hashed_at_once_than_there_are_processors(
             return False, None
 
     with imported(tmp_path) as module, ThreadPoolExecutor(8 * (os.cpu_count() or 1)) as threads:
-        people = sys.modules["people"]
-        monkeypatch.setattr(people, "_hasher", Slow())
+        accounts = sys.modules["accounts"]
+        monkeypatch.setattr(accounts, "_hasher", Slow())
 
         def come(number: int) -> None:
             with module.Session(module.engine) as db:
-                (people.make_account if number % 2 else people.account_of)(
+                (accounts.make_account if number % 2 else accounts.authenticate)(
                     db, f"name {number}", PASSWORD
                 )
 

@@ -40,7 +40,7 @@ def app(example: ModuleType, tmp_path: Path) -> Flask:
 
 def close_account(app: Flask, example: ModuleType) -> None:
     with app.app_context():
-        example.db.session.delete(example.account_of("alice", PASSWORD))
+        example.db.session.delete(example.authenticate("alice", PASSWORD))
         example.db.session.commit()
 
 
@@ -76,7 +76,7 @@ def test_an_unknown_name_costs_a_hash_and_hashes_queue(
 
     def log_in(name: str) -> object:
         with app.app_context():
-            return example.account_of(name, PASSWORD)
+            return example.authenticate(name, PASSWORD)
 
     sign_up(app)
     monkeypatch.setattr(sys.modules["models"], "check_password_hash", check_password_hash)
@@ -221,7 +221,7 @@ def test_an_account_closed_after_approving_is_not_logged_in(
     sign_up(app, "bob")
     with app.app_context():
         assert (
-            example.account_of("bob", PASSWORD).id == 2
+            example.authenticate("bob", PASSWORD).id == 2
         )  # not the number that others may still hold cookies of
 
 

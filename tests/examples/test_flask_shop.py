@@ -20,7 +20,7 @@ from tests.examples.visitors import Visitor
 from tests.servers import LOOPBACK
 from tests.wire.clock import eventually
 
-PATH_PARAMETERS = 8  # for waits, unless one says otherwise
+SLOTS = 8  # for waits, unless one says otherwise
 FOLDER, BEFORE = EXAMPLES / "flask_app", Path(__file__).with_name("existing_flask")
 
 
@@ -76,9 +76,7 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
         assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
         assert "Hello, alice" in desk.visitor.http.get("/").text
         with ExitStack() as stack:
-            desks = [
-                stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(PATH_PARAMETERS)
-            ]
+            desks = [stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(SLOTS)]
             waits = [waiting(each) for each in desks]
             settle(desk.begin(), *waits)
             process.terminate()

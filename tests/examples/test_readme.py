@@ -11,7 +11,7 @@ import pytest
 from tests.examples.running import ALL, EXAMPLES, LEFT_OUT, ROOT, Example, Running
 from tests.wire.clock import eventually
 
-ADAPTER_LINES = 100  # without empty ones
+ADAPTER_LINES = 110  # without blank lines
 
 
 @pytest.mark.parametrize("example", ALL.values(), ids=list(ALL))

@@ -7,6 +7,7 @@ from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.combined import CombinedDialect
 from qrlogin.wire.dialects.jd import JD
+from qrlogin.wire.dialects.names import DIALECTS, dialect_names
 from qrlogin.wire.dialects.native import Native, describe_browser
 from qrlogin.wire.dialects.public_id import PublicIdDialect
 from qrlogin.wire.dialects.rfc8628 import Client, Rfc8628
@@ -17,6 +18,7 @@ from qrlogin.wire.dialects.wechat import WeChat
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
 
 __all__ = [
+    "DIALECTS",
     "JD",
     "Bilibili",
     "Client",
@@ -34,4 +36,5 @@ __all__ = [
     "WeChat",
     "WeChatOpen",
     "describe_browser",
+    "dialect_names",
 ]
