@@ -1,4 +1,4 @@
-"""qrlogin in FastAPI: a router with all routes of a dialect, shown in /openapi.json, and a lifespan.
+"""qrlogin in FastAPI: a lifespan, and a router with all routes of a dialect, for OpenAPI too.
 
 You write two functions: `person`, a dependency, returns who is signed in on the phone; `log_in`
 starts your own session. Some dialects need two more: `log_out` ends a session, and `tokens` returns

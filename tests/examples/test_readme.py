@@ -1,4 +1,4 @@
-"""The READMEs of the examples: their one command in a fresh environment, and nothing that is not so."""
+"""The READMEs of the examples: the size of the adapter, and the command in a fresh environment."""
 
 import os
 import shutil
@@ -27,8 +27,10 @@ def test_the_adapter_is_short(example: Example) -> None:
 @pytest.mark.matrix
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("example", ALL.values(), ids=list(ALL))
-def test_its_one_command_in_a_fresh_environment(example: Example, tmp_path: Path) -> None:
-    """A venv that holds pip and nothing else, and a copy of the repository that holds no venv."""
+def test_the_command_of_the_readme_works_in_a_fresh_environment(
+    example: Example, tmp_path: Path
+) -> None:
+    """A venv with pip and nothing else, and a copy of the repository without a venv."""
     tree = tmp_path / "tree"
     for part in ("qrlogin", "pyproject.toml", "README.md", "LICENSE"):
         source = ROOT / part
