@@ -52,7 +52,7 @@ def test_djangos_own_messages_are_in_the_language_of_the_page(site: Running) -> 
         page = visitor.http.get("/signup")
         assert '<html lang="zh-CN">' in page.text
         refused = visitor.send_form(
-            "/signup", name="somebody", password="1q2w3e4r5t6y7u8i9o0p"
+            "/signup", name="mallory", password="1q2w3e4r5t6y7u8i9o0p"
         )  # Django knows it as a common password
         assert refused.status_code == 200
         alert = re.search(r'role="alert">([^<]+)<', refused.text)

@@ -136,7 +136,7 @@ def test_each_form_needs_its_csrf_token(app: Flask) -> None:
 
 def test_next_accepts_only_paths_of_this_site(app: Flask) -> None:
     """In the page, and in the redirect of a user who is logged in already."""
-    anybody, alice = app.test_client(), sign_up(app)
+    stranger, alice = app.test_client(), sign_up(app)
     for own in ("/qr/abc_-.=", "/qr?user_code=WDJB-MJHT"):
         assert alice.get("/login", query_string={"next": own}).location == own
     for text in (
@@ -149,7 +149,7 @@ def test_next_accepts_only_paths_of_this_site(app: Flask) -> None:
         "/é",
         "/a b",
     ):
-        page = Tags(anybody.get("/login", query_string={"next": text}).text)
+        page = Tags(stranger.get("/login", query_string={"next": text}).text)
         assert page.hidden()["next"] == page.first("qr-login")["next"] == "/"
         assert alice.get("/login", query_string={"next": text}).location == "/"
 
@@ -180,7 +180,7 @@ def test_a_login_by_password_starts_a_new_session(app: Flask) -> None:
     client = app.test_client()
     fields = hidden_fields(client, "/login")
     with client.session_transaction() as planted:
-        planted["login_id"] = "somebody's"
+        planted["login_id"] = "another login's"
         token = planted["csrf_token"]
     before = session_of(client)
     assert (
