@@ -1,4 +1,4 @@
-"""The READMEs of the examples: the size of the adapter, and the command in a fresh environment."""
+"""The examples as code to copy: short adapters, no demo, and one command that starts them."""
 
 import os
 import shutil
@@ -22,6 +22,12 @@ def test_the_adapter_is_short(example: Example) -> None:
         if line.strip()
     ]
     assert len(lines) <= ADAPTER_LINES
+
+
+def test_no_example_imports_the_demo() -> None:
+    """Examples are copied into production, where the demo accepts any client."""
+    for file in EXAMPLES.rglob("*.py"):
+        assert "qrlogin.demo" not in file.read_text("utf-8"), file
 
 
 @pytest.mark.matrix
