@@ -1,7 +1,8 @@
-"""qrlogin in FastAPI: a router with every route of a dialect, described in /openapi.json, and a lifespan.
+"""qrlogin in FastAPI: a lifespan, and a router with all routes of a dialect, for OpenAPI too.
 
-`person` is a dependency that says who is signed in on the phone; `log_in` starts your
-own session. Some dialects ask for more: `log_out` ends a session, `tokens` are what an OAuth client gets in place of one.
+You write two functions: `person`, a dependency, returns who is signed in on the phone; `log_in`
+starts your own session. Some dialects need two more: `log_out` ends a session, and `tokens` returns
+what an OAuth client receives instead of a session.
 """
 
 import re
@@ -15,25 +16,25 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
-from qrlogin.wire import METHODS, AsyncEndpoint, Person, drain_on_signals
-from qrlogin.wire import Request as Asked
-from qrlogin.wire import Response as Answer
+from qrlogin import AsyncQRLogin, Misconfigured, Redeemed, wire
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.openapi import SCHEMES, operation
 
 
 @asynccontextmanager
 async def serving(qr: AsyncQRLogin) -> AsyncIterator[None]:
-    """For the application's lifespan. Its end comes when all connections are closed, so what waits is ended by the signal."""
+    """For the application's lifespan: closes `qr` at the end, and answers held requests on SIGTERM.
+
+    The server ends the lifespan only when all connections are closed, so the signal must end them.
+    """
     async with qr:
-        with suppress(Misconfigured):  # in tests: only the main thread hears signals
-            drain_on_signals(qr)
+        with suppress(Misconfigured):  # only the main thread receives signals; tests use others
+            wire.drain_on_signals(qr)
         yield
 
 
 class Proof(SecurityBase):
-    """Only says in the description what a route asks for: it is the endpoint that looks at it."""
+    """Names in the OpenAPI description what a route requires. The endpoint does the check."""
 
     def __init__(self, name: str) -> None:
         self.scheme_name, self.model = name, SCHEMES[name]  # type: ignore[assignment]
@@ -41,10 +42,10 @@ class Proof(SecurityBase):
     async def __call__(self) -> None: ...
 
 
-class Sent(Response):
-    """An answer, sent by qrlogin itself: nobody else listens meanwhile whether the browser has left."""
+class SentByQRLogin(Response):
+    """Lets qrlogin send its answer. A StreamingResponse would read `receive`, too."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: wire.Response) -> None:
         super().__init__(status_code=answer.status)
         self.answer = answer
 
@@ -56,8 +57,8 @@ async def disconnected() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def read(request: Request, path: str) -> Asked:
-    """The request as qrlogin reads it. Starlette keeps a short body: the application may read it, too."""
+async def read_request(request: Request, path: str) -> wire.Request:
+    """The request in qrlogin's form. A short body stays readable for the application."""
     body, length = b"", request.headers.get("content-length", "")
     try:
         if re.fullmatch("[0-9]{1,4}", length) and int(length) <= BODY_CAP:
@@ -67,86 +68,73 @@ async def read(request: Request, path: str) -> Asked:
             if len(body) > BODY_CAP:
                 break
     except ClientDisconnect:
-        return await Asked.from_asgi(request.scope, disconnected, path)
+        return await wire.Request.from_asgi(request.scope, disconnected, path)
     except RuntimeError:  # the application parsed a form, and Starlette keeps only the fields
         if "form" not in request.headers.get("content-type", ""):
             raise
         body = urlencode((await request.form()).multi_items()).encode()
-    return await Asked.from_asgi(request.scope, request.receive, path, body=body)
+    return await wire.Request.from_asgi(request.scope, request.receive, path, body=body)
 
 
-async def missing(*_: object) -> NoReturn:
+async def not_given(*_: object) -> NoReturn:
     raise RuntimeError("this dialect needs log_out= or tokens=")
 
 
 def qrlogin_router(
-    endpoint: AsyncEndpoint,
+    endpoint: wire.AsyncEndpoint,
     person: Callable[..., Any],
     log_in: Callable[[Request, Redeemed], Awaitable[None]],
     *,
-    log_out: Callable[[Request], Awaitable[None]] = missing,
-    tokens: Callable[[Redeemed], Awaitable[Mapping[str, object]]] = missing,
+    log_out: Callable[[Request], Awaitable[None]] = not_given,
+    tokens: Callable[[Redeemed], Awaitable[Mapping[str, object]]] = not_given,
 ) -> APIRouter:
     router = APIRouter(default_response_class=Response)
 
-    async def act(request: Request, answer: Answer) -> Response:
+    async def respond(request: Request, answer: wire.Response) -> Response:
         if answer.redeemed and answer.tokens_wanted:
             answer = answer.with_json(await tokens(answer.redeemed))
         elif answer.redeemed:
             await log_in(request, answer.redeemed)
         if answer.log_out:
             await log_out(request)
-        return Sent(answer)
+        return SentByQRLogin(answer)
 
     def browser(path: str) -> Callable[..., Awaitable[Response]]:
         async def browser(request: Request) -> Response:
-            return await act(
-                request,
-                await endpoint.browser(await read(request, path.format(**request.path_params))),
-            )
+            asked = await read_request(request, path.format(**request.path_params))
+            return await respond(request, await endpoint.browser(asked))
 
         return browser
 
     def phone(path: str) -> Callable[..., Awaitable[Response]]:
-        async def phone(
-            request: Request, who: Annotated[Person | None, Depends(person)]
-        ) -> Response:
-            return await act(request, await endpoint.phone(await read(request, path), who))
+        async def phone(request: Request, who: Annotated[Any, Depends(person)]) -> Response:
+            asked = await read_request(request, path)
+            return await respond(request, await endpoint.phone(asked, who))
 
         return phone
 
     dialect, kind = endpoint.dialect, type(endpoint.dialect).__name__
-    for below, door, routes in (
-        ("/phone/", phone, dialect.phone_routes),
-        ("/", browser, dialect.browser_routes),
-    ):
+    mounts = (("/phone/", phone, dialect.phone_routes), ("/", browser, dialect.browser_routes))
+    for prefix, view, routes in mounts:
         for route in routes:
-            proofs = [Depends(Proof(name)) for name in route.proofs if name]
-            says = operation(route) | {"security": [{}] if "" in route.proofs else []}
-            options: dict[str, Any] = {
-                "name": kind,
-                "openapi_extra": says,
-                "status_code": int(min(says["responses"])),
-            }
+            described = operation(route) | {"security": [{}] if "" in route.proofs else []}
             router.add_api_route(
-                below + route.path,
-                door(route.path),
+                prefix + route.path,
+                view(route.path),
                 methods=[route.method],
-                dependencies=proofs,
-                **options,
+                dependencies=[Depends(Proof(name)) for name in route.proofs if name],
+                name=kind,
+                openapi_extra=described,
+                status_code=int(min(described["responses"])),
             )
-        for path in {
-            route.path for route in routes
-        }:  # who takes another method is told which ones there are
-            router.add_api_route(
-                below + path, door(path), methods=[*METHODS], include_in_schema=False
-            )
+        for path in {route.path for route in routes}:  # a wrong method gets 405 and `Allow`
+            options: dict[str, Any] = {"methods": [*wire.METHODS], "include_in_schema": False}
+            router.add_api_route(prefix + path, view(path), **options)
 
     @router.websocket("/{login_id}/socket")
     async def socket(websocket: WebSocket, login_id: str) -> None:
-        with suppress(WebSocketDisconnect):  # what Starlette raises when the browser left
-            await endpoint.socket(
-                websocket.scope, websocket.receive, websocket.send, f"{login_id}/socket"
-            )
+        path, receive = f"{login_id}/socket", websocket.receive
+        with suppress(WebSocketDisconnect):  # Starlette raises it when the browser disconnects
+            await endpoint.socket(websocket.scope, receive, websocket.send, path)
 
     return router

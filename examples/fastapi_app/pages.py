@@ -1,4 +1,4 @@
-"""How a page is made here: its words, its headers, and who may send a form to it."""
+"""What all pages need: templates, texts, security headers, and the check of a form's origin."""
 
 import re
 import unicodedata
@@ -14,40 +14,43 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qrlogin import browser
 from qrlogin.errors import Forbidden
-from qrlogin.wire import Request as Asked
-from qrlogin.wire.validation import check_origin, read_form
+from qrlogin.wire import Request as WireRequest
+from qrlogin.wire import validation
+from qrlogin.wire.validation import check_origin
 
 FOLDER: Final = Path(__file__).parent
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-GUARDS: Final = {
+HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # and not less: without a referrer, browsers say `Origin: null` for a form
+    # Not "no-referrer": browsers would then send `Origin: null` with a form.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 FIELDS: Final = ("name", "password", "next")
-_OWN_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
+_LOCAL_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 _templates = Jinja2Templates(FOLDER / "templates")
 
 
-def page(request: Request, template: str, status: int = 200, **words: object) -> Response:
+def page(request: Request, template: str, status: int = 200, **variables: object) -> Response:
+    """The template, with these variables, the language `lang` and the texts `t`."""
     lang = _language(request)
-    return _templates.TemplateResponse(
-        request, template, {"lang": lang, "t": browser.texts(lang)["pages"], **words}, status
-    )
+    variables |= {"lang": lang, "t": browser.texts(lang)["pages"]}
+    return _templates.TemplateResponse(request, template, variables, status)
 
 
 def message(
     request: Request, status: int, key: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A page that says one thing."""
+    """A page with one sentence."""
     answer = page(request, "message.html", status, heading=translate(request, key))
     answer.headers.update(headers or {})
     return answer
@@ -57,25 +60,27 @@ def see_other(path: str) -> Response:
     return RedirectResponse(path, 303)
 
 
-def translate(request: Request, key: str, **words: object) -> str:
-    return browser.translate(_language(request), key, **words)
+def translate(request: Request, key: str, **values: object) -> str:
+    """The text with this key in the browser's language."""
+    return browser.translate(_language(request), key, **values)
 
 
-def own_path(text: str) -> str:
-    """A path of this site, or its first page: what stands there may come from anybody."""
-    return text if _OWN_PATH.fullmatch(text) else "/"
+def local_path(text: str) -> str:
+    """The text if it is a path of this site, else the first page: any link can set `next`."""
+    return text if _LOCAL_PATH.fullmatch(text) else "/"
 
 
-async def read_own_form(request: Request, origin: str) -> Mapping[str, str]:
-    """The fields of a form that a page of this very site sent, so that no other site acts in somebody's name.
+async def read_form(request: Request, origin: str) -> Mapping[str, str]:
+    """The fields of a form that a page of this site sent.
 
-    The guards are those of qrlogin: `Origin` and `Sec-Fetch-Site` must fit, one of them must be there, as browsers see to, and
-    a form has 4 KB at most. Raises `BadRequest`.
+    A page of another site must not act in a user's name. As for qrlogin's own routes, `Origin` and
+    `Sec-Fetch-Site` must match this site, and at least one of them must be present. A form has at
+    most 4 KB. Raises `BadRequest`.
     """
-    asked = await Asked.from_asgi(request.scope, request.receive, "")
+    asked = await WireRequest.from_asgi(request.scope, request.receive, "")
     if not check_origin(asked, origin):
-        raise Forbidden("a browser says where a form comes from")
-    sent = read_form(asked, FIELDS) if asked.body else {}
+        raise Forbidden("the request does not say which site sent the form")
+    sent = validation.read_form(asked, FIELDS) if asked.body else {}
     fields = {name: unicodedata.normalize("NFC", text) for name, text in sent.items()}
     return {**fields, "name": fields.get("name", "").strip()}
 
@@ -84,19 +89,22 @@ def _language(request: Request) -> str:
     return browser.language(request.headers.get("Accept-Language", ""))
 
 
-class Guarded:
-    """Middleware: what every answer says that does not say otherwise. The page of the docs runs scripts of another host."""
+class SecurityHeaders:
+    """Middleware that adds `HEADERS` to every response, except those that a view has set itself.
+
+    The page of the docs gets no Content-Security-Policy, because it runs scripts of another host.
+    """
 
     def __init__(self, app: ASGIApp, docs: str | None) -> None:
         self.app, self.docs = app, docs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in GUARDS.items():
+                for name, value in HEADERS.items():
                     if name != "Content-Security-Policy" or scope["path"] != self.docs:
                         headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, guarded if scope["type"] == "http" else send)
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -1,7 +1,7 @@
-"""An application with people, passwords and a login page, in which a phone that is signed in can log a browser in, too.
+"""A site with accounts and passwords, where a signed-in phone can also log a browser in.
 
-The two callbacks at its heart are `person` and `log_in`; `adapter.py` does the rest. The pages are in templates/, their words in
-the catalogue of `qrlogin.browser`.
+`person` and `log_in` connect it to qrlogin; `adapter.py` does the rest. The pages are in
+templates/, their texts come from `qrlogin.browser`.
 """
 
 import os
@@ -9,9 +9,10 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from adapter import PhoneLogin, stop_politely
+from adapter import PhoneLogin, close_at_exit
 from flask import (
     Flask,
     Response,
@@ -34,32 +35,33 @@ from models import (
     SHORTEST_PASSWORD,
     Account,
     account_by_id,
-    account_of,
+    authenticate,
     db,
     make_account,
 )
 from settings import read
-from stopping import await_last_answers
+from stopping import finish_requests_at_exit
 from tokens import account_in, tokens
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from qrlogin import Redeemed
-from qrlogin.browser import language, texts
-from qrlogin.browser import translate as say_in
-from qrlogin.demo.dialects import DIALECTS
+from qrlogin import browser as catalogue
 from qrlogin.render import Style, png
 from qrlogin.wire import BrowserContext, CombinedDialect, Person
+from qrlogin.wire.dialects import DIALECTS
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-GUARDS = {
+HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # and not less: without a referrer, browsers say `Origin: null` for a form
+    # Not "no-referrer": browsers would then send `Origin: null` with a form.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -69,23 +71,24 @@ STYLE = Style(
     dark="#0b4f43",
     logo=Path(__file__).with_name("static").joinpath("logo.png").read_bytes(),
 )
-ERRORS = {
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-}  # in JSON; RFC 6749's spelling
-OWN_PATH = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
+# The errors in JSON answers, spelled as in RFC 6749.
+ERRORS = {403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+# Any client is accepted here. Before you go public, accept only the clients that you know.
+CLIENTS: Mapping[str, Mapping[str, Any]] = {
+    "rfc8628": {"clients": lambda client: True},
+    "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
+}
+LOCAL_PATH = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 login_manager, csrf, migrate = LoginManager(), CSRFProtect(), Migrate()
 login_manager.login_view, login_manager.login_message = "login", None
-login_manager.session_protection = (
-    "basic"  # "strong" logs a phone out each time that it changes its network
-)
+# "strong" would log a phone out each time its network changes.
+login_manager.session_protection = "basic"
 login_manager.user_loader(account_by_id)
 
 
 def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None = None) -> Flask:
-    """The application. Raises `qrlogin.Misconfigured`, with what to do, when the environment makes no sense."""
+    """The application. Raises `qrlogin.Misconfigured`, which says what to set."""
     app = Flask(__name__, instance_path=instance)
     app.config.from_mapping(read(environ, Path(app.instance_path)))
     app.config["QRLOGIN_DRAW_PNG"] = lambda text: png(text, scale=10, style=STYLE)
@@ -93,17 +96,18 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     migrate.init_app(app, db)
     login_manager.init_app(app)
     csrf.init_app(app)
-    phones = PhoneLogin(person, log_in, log_out=end_session, tokens=tokens)
-    qr = phones.init_app(app)
-    if names := app.config["QRLOGIN_DIALECTS"]:  # those of `qrlogin demo`, which take any client
-        several = CombinedDialect(
-            *(DIALECTS[name](qr.core, BrowserContext(), None) for name in names)
+    phone_login = PhoneLogin(person, log_in, log_out=end_session, tokens=tokens)
+    qr = phone_login.init_app(app)
+    if names := app.config["QRLOGIN_DIALECTS"]:
+        describe = BrowserContext()
+        dialects = (
+            DIALECTS[name](qr.core, describe=describe, **CLIENTS.get(name, {})) for name in names
         )
-        phones.mount(app, several, url_prefix="", name="dialects")
-    app.before_request(under_its_own_name)
-    app.after_request(guard)
-    app.context_processor(lambda: {"lang": accepted(), "t": texts(accepted())["pages"]})
-    app.register_error_handler(HTTPException, explain)
+        phone_login.mount(app, CombinedDialect(*dialects), url_prefix="", name="dialects")
+    app.before_request(check_host)
+    app.after_request(add_headers)
+    app.context_processor(lambda: {"lang": language(), "t": catalogue.texts(language())["pages"]})
+    app.register_error_handler(HTTPException, error_page)
     app.add_url_rule("/", view_func=login_required(home))
     app.add_url_rule("/signup", view_func=signup, methods=["GET", "POST"])
     app.add_url_rule("/login", view_func=login, methods=["GET", "POST"])
@@ -113,28 +117,28 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     return app
 
 
-# What qrlogin asks of an application
+# What qrlogin needs from an application
 
 
 def person() -> Person | None:
-    """Who is signed in on the phone."""
+    """Who is signed in on the phone, or None. A browser shows the masked name before its login."""
     if not current_user.is_authenticated:
         return None
-    return Person(
-        current_user.get_id(), shown_as=f"{current_user.name[0]}•••{current_user.name[-1]}"
-    )
+    name = current_user.name
+    return Person(current_user.get_id(), shown_as=f"{name[0]}•••{name[-1]}")
 
 
 def log_in(redeemed: Redeemed) -> None:
-    """A phone approved: start this browser's session."""
-    # The token stays: if this answer is lost, the page sends the same click again, and that must not be taken for a forgery.
+    """Start this browser's session, because a phone approved it."""
+    # Keep the CSRF token: if this answer is lost, the page sends the same request again, and
+    # Flask-WTF would refuse the old token.
     kept = {name: session[name] for name in ("csrf_token",) if name in session}
     browser = redeemed.context.get("browser", "")
     begin_session(account_in(redeemed), login_id=redeemed.login_id, browser=browser, **kept)
 
 
 def begin_session(account: Account, **facts: str) -> None:
-    """Nothing from before is taken along, so whoever planted the old session has none of the new one."""
+    """Start a new session. The old one is dropped, so an attacker who planted it gains nothing."""
     session.clear()
     login_user(account)
     session.permanent = True
@@ -150,12 +154,11 @@ def end_session() -> None:
 
 
 def home() -> str:
-    browser = session.get("browser", "") or translate("unknownBrowser")
-    how = (
-        translate("loggedInByPhone", browser=browser)
-        if "login_id" in session
-        else translate("loggedInByPassword")
-    )
+    if "login_id" in session:
+        browser = session.get("browser") or translate("unknownBrowser")
+        how = translate("loggedInByPhone", browser=browser)
+    else:
+        how = translate("loggedInByPassword")
     return render_template(
         "home.html",
         heading=translate("loggedInAs", name=current_user.name),
@@ -165,10 +168,10 @@ def home() -> str:
 
 
 def signup() -> str | AnyResponse:
-    name, password = typed("name"), typed("password")
+    name, password = form_field("name"), form_field("password")
     error = ""
     if request.method == "POST":
-        error = wrong(name, password)
+        error = signup_error(name, password)
         if not error and (account := make_account(name, password)):
             begin_session(account)
             return redirect(url_for("home"))
@@ -179,23 +182,23 @@ def signup() -> str | AnyResponse:
     )
 
 
-def wrong(name: str, password: str) -> str:
-    """What is wrong with them, in words, or ""."""
+def signup_error(name: str, password: str) -> str:
+    """What is wrong with them, in the user's language, or ""."""
     if not name or not name.isprintable():
         return translate("nameMissing")
     if len(name) > LONGEST_NAME:
         return translate("nameTooLong", n=LONGEST_NAME)
     if len(password) < SHORTEST_PASSWORD:
         return translate("passwordTooShort", n=SHORTEST_PASSWORD)
-    return (
-        translate("passwordTooLong", n=LONGEST_PASSWORD) if len(password) > LONGEST_PASSWORD else ""
-    )
+    if len(password) > LONGEST_PASSWORD:
+        return translate("passwordTooLong", n=LONGEST_PASSWORD)
+    return ""
 
 
 def login() -> str | AnyResponse:
-    name, target = typed("name"), own_path(request.values.get("next", ""))
+    name, target = form_field("name"), local_path(request.values.get("next", ""))
     if request.method == "POST":
-        if account := account_of(name, typed("password")[:LONGEST_PASSWORD]):
+        if account := authenticate(name, form_field("password")[:LONGEST_PASSWORD]):
             begin_session(account)
             return redirect(target)
         return render_template(
@@ -212,7 +215,10 @@ def logout() -> AnyResponse:
 
 
 def qr_page(code: str = "") -> AnyResponse:
-    """What the camera of a phone opens. It does nothing: previews and prefetches open addresses, too."""
+    """The page that a phone's camera opens.
+
+    Opening it changes nothing, because link previews and prefetches open it too.
+    """
     here = quote(request.full_path.rstrip("?"), safe="/")
     page = render_template(
         "qr.html",
@@ -221,78 +227,74 @@ def qr_page(code: str = "") -> AnyResponse:
         explained=translate("scanHereText", site=translate("siteName")),
         sign_in=f"{url_for('login')}?next={here}",
     )
-    return Response(page, headers={"Referrer-Policy": "no-referrer"})  # its address holds a code
+    return Response(page, headers={"Referrer-Policy": "no-referrer"})  # the URL holds a code
 
 
-def typed(field: str) -> str:
-    """A field of the form as a person means it: the same name, however their keyboard composes it."""
+def form_field(field: str) -> str:
+    """A field of the form. Normalized, because keyboards compose the same letter differently."""
     text = request.form.get(field, "")
     return unicodedata.normalize("NFC", text.strip() if field == "name" else text)
 
 
-def own_path(text: str) -> str:
-    """A path of this site, or its first page: what stands there may come from anybody."""
-    return text if OWN_PATH.fullmatch(text) else url_for("home")
+def local_path(text: str) -> str:
+    """The text if it is a path of this site, else the first page: any link can set `next`."""
+    return text if LOCAL_PATH.fullmatch(text) else url_for("home")
 
 
-# Around them
+# Around the pages
 
 
-def accepted() -> str:
-    return language(request.headers.get("Accept-Language", ""))
+def language() -> str:
+    return catalogue.language(request.headers.get("Accept-Language", ""))
 
 
-def translate(key: str, **words: object) -> str:
-    return say_in(accepted(), key, **words)
+def translate(key: str, **values: object) -> str:
+    """The text with this key in the browser's language."""
+    return catalogue.translate(language(), key, **values)
 
 
-def under_its_own_name() -> AnyResponse | None:
-    """Cookies and codes belong to QRLOGIN_ORIGIN: who came as localhost is led there, and no other name is answered.
+def check_host() -> AnyResponse | None:
+    """Redirect from localhost to QRLOGIN_ORIGIN, and refuse requests for any other host.
 
-    Flask's TRUSTED_HOSTS knows no IPv6 address, and where it refuses, no template can name an address (`url_for`).
+    Cookies and codes belong to that one host. Flask's TRUSTED_HOSTS cannot hold an IPv6 address,
+    and `url_for` fails in the template of the answer that it refuses with.
     """
     origin = current_app.config["QRLOGIN_ORIGIN"]
-    asked, own = (
+    requested, own = (
         re.sub(":[0-9]*$", "", host.lower()) for host in (request.host, urlsplit(origin).netloc)
     )
-    if asked == own:
+    if requested == own:
         return None
-    if request.method != "GET" or (asked, own) != ("localhost", "127.0.0.1"):
+    if request.method != "GET" or (requested, own) != ("localhost", "127.0.0.1"):
         abort(400, "this site has another name")
-    return redirect(
-        f"{origin}{quote(request.path)}?{request.query_string.decode('latin-1')}".rstrip("?")
-    )
+    query = request.query_string.decode("latin-1")
+    return redirect(f"{origin}{quote(request.path)}?{query}".rstrip("?"))
 
 
-def guard(response: Response) -> Response:
-    for name, value in GUARDS.items():
+def add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
-def explain(
+def error_page(
     error: HTTPException,
 ) -> AnyResponse | tuple[str | Response, int, list[tuple[str, str]]]:
+    """The error as a page, or as JSON for an element."""
     code = error.code or 500
     if code < 400:  # a redirect
         return error.get_response()
     forged = isinstance(error, CSRFError)
-    headers = [
-        header for header in error.get_headers() if header[0] != "Content-Type"
-    ]  # Allow, Retry-After
-    if request.is_json:  # an element asked
-        named = (
-            "forbidden"
-            if forged
-            else ERRORS.get(code, "server_error" if code >= 500 else "bad_request")
-        )
-        return jsonify(error=named, error_description=error.description), code, headers
-    heading = translate(
-        "formTooOld" if forged else "notFound" if code in (404, 405) else "wentWrong"
-    )
-    return render_template("message.html", heading=heading), code, headers
+    # Keep the others, such as Allow and Retry-After.
+    headers = [header for header in error.get_headers() if header[0] != "Content-Type"]
+    if request.is_json:
+        other = "server_error" if code >= 500 else "bad_request"
+        name = "forbidden" if forged else ERRORS.get(code, other)
+        return jsonify(error=name, error_description=error.description), code, headers
+    text = "formTooOld" if forged else "notFound" if code in (404, 405) else "wentWrong"
+    return render_template("message.html", heading=translate(text)), code, headers
 
 
 app = create_app()
-await_last_answers(app)
-stop_politely(app.extensions["qrlogin"])
+finish_requests_at_exit(app)
+close_at_exit(app.extensions["qrlogin"])

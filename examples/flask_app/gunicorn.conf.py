@@ -1,18 +1,20 @@
-"""Read by gunicorn by itself. A browser that waits for its phone holds a thread, so there are more of them than usual."""
+"""gunicorn reads this file on its own. It sets more threads than usual, because each browser that
+waits for its phone holds one."""
 
 import os
 import sys
 from typing import Any
 
-bind = "127.0.0.1:5000"  # what QRLOGIN_ORIGIN says if nothing else
-threads = 16  # QRLOGIN_MAX_WAITING is half of that: the other half answers
+bind = "127.0.0.1:5000"  # the default of QRLOGIN_ORIGIN
+threads = 16  # QRLOGIN_MAX_WAITING is half of that; the other half answers requests
 graceful_timeout = 5
-keepalive = 1  # a connection without a request delays the end so long at most
-control_socket_disable = True  # nobody uses it here, and it takes its time to end
+keepalive = 1  # seconds that an idle connection can delay the shutdown
+control_socket_disable = True  # unused here, and it delays the shutdown
 
 
 def on_starting(server: Any) -> None:
     if server.cfg.workers > 1 and (os.environ.get("QRLOGIN_STORE") or "memory") == "memory":
         sys.exit(
-            "Several workers need a store that they share: set QRLOGIN_STORE, for example to redis://127.0.0.1:6379/0"
+            "Several workers need a shared store: "
+            "set QRLOGIN_STORE, for example to redis://127.0.0.1:6379/0"
         )

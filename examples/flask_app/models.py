@@ -1,4 +1,4 @@
-"""Who has an account here, and how passwords are kept: scrypt, by werkzeug."""
+"""The accounts, and their passwords, which werkzeug hashes with scrypt."""
 
 import os
 import secrets
@@ -13,15 +13,16 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.security import check_password_hash, generate_password_hash
 
 LONGEST_NAME = 64  # characters
-SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where a password is all there is
+SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where it is the only factor
 LONGEST_PASSWORD = 256
 
-# A hash takes 32 MB and a whole processor: more at once, one for each thread, would take memory and be no sooner.
+# A hash takes 32 MB and a whole processor. More of them at once would take memory and finish no
+# sooner.
 _hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 class Base(DeclarativeBase):
-    # Migrations can only drop a constraint that has a name.
+    # A migration can drop a constraint only by its name.
     metadata = MetaData(
         naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
     )
@@ -31,14 +32,15 @@ db = SQLAlchemy(model_class=Base)
 
 
 class Account(UserMixin, db.Model):  # type: ignore[name-defined,misc]
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's; the id of a closed account is nobody else's
+    # The id of a closed account is never used again.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads it
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
 
 
 def make_account(name: str, password: str) -> Account | None:
-    """A new account; None if the name is taken."""
+    """Create an account. Returns None if the name is taken."""
     account = Account(name=name, password_hash=_hash(password))
     db.session.add(account)
     try:
@@ -49,16 +51,20 @@ def make_account(name: str, password: str) -> Account | None:
     return account
 
 
-def account_of(name: str, password: str) -> Account | None:
-    """Whose name and password these are. A name that nobody has takes as long as a wrong password."""
+def authenticate(name: str, password: str) -> Account | None:
+    """The account with this name and password, or None.
+
+    An unknown name takes as long as a wrong password.
+    """
     found = db.session.execute(
         select(Account.id, Account.password_hash).filter_by(name=name)
     ).first()
-    db.session.rollback()  # gives the connection back: there are fewer of them than threads that may queue here
-    kept = found.password_hash if found else _nobodys()
+    # Give the connection back. More threads can queue for a hash than there are connections.
+    db.session.rollback()
+    stored = found.password_hash if found else _dummy_hash()
     with _hashing:
-        fits = check_password_hash(kept, password)
-    return account_by_id(found.id) if fits and found else None
+        matches = check_password_hash(stored, password)
+    return account_by_id(found.id) if matches and found else None
 
 
 def account_by_id(number: str | int) -> Account | None:
@@ -71,5 +77,6 @@ def _hash(password: str) -> str:
 
 
 @cache
-def _nobodys() -> str:
+def _dummy_hash() -> str:
+    """A hash to compare with when the name is unknown."""
     return _hash(secrets.token_hex())

@@ -1,6 +1,7 @@
-"""The environment, read once at start. What is wrong there is refused with what to do instead.
+"""Reads the environment, once, when the application starts.
 
-Secrets that the environment does not name are made once and kept in instance/, so that people and sessions outlive a restart.
+Secrets that the environment does not set are created once and kept in instance/, so that accounts
+and sessions outlive a restart.
 """
 
 import re
@@ -9,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from qrlogin import STANDARD, Misconfigured
-from qrlogin.demo.dialects import chosen
 from qrlogin.keyfile import load_or_create_key
+from qrlogin.wire.dialects import dialect_names
 
-DEFAULT_ORIGIN = "http://127.0.0.1:5000"  # of `flask run`
+DEFAULT_ORIGIN = "http://127.0.0.1:5000"  # the address of `flask run`
 DEFAULT_MAX_WAITING = 8  # half of the 16 threads in gunicorn.conf.py
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?"
@@ -20,62 +21,68 @@ ORIGIN = re.compile(
 
 
 def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
-    """Flask's configuration from `QRLOGIN_*`. Raises `Misconfigured`."""
+    """Flask's configuration. Raises `Misconfigured`, which says what to set in the environment."""
     origin = (environ.get("QRLOGIN_ORIGIN") or DEFAULT_ORIGIN).rstrip("/")
     if not ORIGIN.fullmatch(origin):
         raise Misconfigured(
-            f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {DEFAULT_ORIGIN}"
+            "QRLOGIN_ORIGIN is what browsers call this site, without a path, "
+            f"such as {DEFAULT_ORIGIN}"
         )
     secure = origin.startswith("https:")
-    names = chosen(environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
+    names = dialect_names(environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
     try:
-        policy = STANDARD.with_lifetime(number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime))
+        lifetime = read_number(environ, "QRLOGIN_LIFETIME", STANDARD.lifetime)
+        policy = STANDARD.with_lifetime(lifetime)
     except Misconfigured as error:
         raise Misconfigured(f"QRLOGIN_LIFETIME: {error}") from None
     return {
-        "SECRET_KEY": environ.get("SECRET_KEY") or load_or_create_key(own(instance) / "secret_key"),
-        "SQLALCHEMY_DATABASE_URI": database(
-            environ.get("QRLOGIN_DATABASE") or str(own(instance) / "people.sqlite3")
+        "SECRET_KEY": environ.get("SECRET_KEY")
+        or load_or_create_key(folder(instance) / "secret_key"),
+        "SQLALCHEMY_DATABASE_URI": database_url(
+            environ.get("QRLOGIN_DATABASE") or str(folder(instance) / "people.sqlite3")
         ),
-        # No other site, and no other host of this one, can plant a session whose name begins so.
+        # Another host of the same domain cannot set cookies whose names begin with __Host-.
         "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
         "SESSION_COOKIE_SECURE": secure,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "SESSION_REFRESH_EACH_REQUEST": False,  # else the answer to a long poll undoes a logout
+        "SESSION_REFRESH_EACH_REQUEST": False,  # or a late answer to a long poll undoes a logout
         "MAX_CONTENT_LENGTH": 1 << 16,
-        "WTF_CSRF_TIME_LIMIT": None,  # a login page that was open all night still works
-        "WTF_CSRF_SSL_STRICT": False,  # wants a referrer, which the phone's page does not give: its address holds a code
+        "WTF_CSRF_TIME_LIMIT": None,  # a login page that was open overnight still works
+        # The strict check needs a referrer. The phone's page sends none: its URL holds a code.
+        "WTF_CSRF_SSL_STRICT": False,
         "QRLOGIN_ORIGIN": origin,
         "QRLOGIN_STORE": environ.get("QRLOGIN_STORE") or "memory",
         "QRLOGIN_SECRET_KEYS": secret_keys(environ.get("QRLOGIN_SECRET_KEYS", ""), instance),
-        "QRLOGIN_MAX_WAITING": number(environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING, least=0),
+        "QRLOGIN_MAX_WAITING": read_number(
+            environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING, least=0
+        ),
         "QRLOGIN_DIALECTS": names,
-        "QRLOGIN_POLICY": replace(
-            policy, user_codes="rfc8628" in names
-        ),  # its devices show a code to type; so do the pages then
+        # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
+        "QRLOGIN_POLICY": replace(policy, user_codes="rfc8628" in names),
     }
 
 
-def own(instance: Path) -> Path:
-    """The folder, which nobody else can read; made when something is to be kept there."""
+def folder(instance: Path) -> Path:
+    """The same path. Creates the folder if it does not exist, readable by its owner alone."""
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if instance.stat().st_mode & 0o077:  # it was there before
+    if instance.stat().st_mode & 0o077:  # it existed with other permissions
         instance.chmod(0o700)
     return instance
 
 
-def number(environ: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+def read_number(environ: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+    """The whole number in a variable, or the default if it is unset or empty."""
     text = environ.get(name) or str(default)
     if not re.fullmatch("[0-9]{1,6}", text) or int(text) < least:
         raise Misconfigured(f"{name} is a whole number from {least} on, such as {default}")
     return int(text)
 
 
-def database(where: str) -> str:
-    """An address for SQLAlchemy, or the path of an SQLite file."""
+def database_url(where: str) -> str:
+    """An SQLAlchemy URL, from one or from the path of an SQLite file."""
     return where if "://" in where else f"sqlite:///{Path(where).resolve()}"
 
 
 def secret_keys(text: str, instance: Path) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
-    return keys or [load_or_create_key(own(instance) / "qrlogin_key")]
+    return keys or [load_or_create_key(folder(instance) / "qrlogin_key")]

@@ -1,6 +1,6 @@
-"""Who approved a login, and what a client of OAuth gets for it (RFC 6749 section 5.1).
+"""The account that approved a login, and the tokens for an OAuth client (RFC 6749 section 5.1).
 
-Nothing here takes such tokens: issue those of your own service.
+Nothing in this site accepts such tokens. Issue those of your own service.
 """
 
 import hmac
@@ -13,26 +13,18 @@ from qrlogin import Redeemed
 
 
 def account_in(redeemed: Redeemed) -> Account:
-    """Whose login it is. Answers with 403, as JSON, when the account was closed since it approved."""
+    """The account that approved. If it was closed after the approval, answers with 403, as JSON."""
     account = account_by_id(redeemed.subject)
     if account is None:
-        abort(
-            make_response(
-                jsonify(
-                    error="forbidden", error_description="The account was closed after it approved."
-                ),
-                403,
-            )
-        )
+        description = "The account was closed after it approved."
+        refusal = jsonify(error="forbidden", error_description=description)
+        abort(make_response(refusal, 403))
     return account
 
 
 def tokens(redeemed: Redeemed) -> Mapping[str, object]:
-    """Made from the login, so a client that asks again, because an answer was lost, gets the same."""
+    """Derived from the login, so that a client whose answer was lost gets the same token again."""
     openid = account_in(redeemed).get_id()
-    token = hmac.digest(
-        current_app.config["SECRET_KEY"].encode(),
-        f"access_token {redeemed.login_id}".encode(),
-        "sha256",
-    ).hex()
+    key = current_app.config["SECRET_KEY"].encode()
+    token = hmac.digest(key, f"access_token {redeemed.login_id}".encode(), "sha256").hex()
     return {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "openid": openid}

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Final
 
 from qrlogin.demo import selfcheck
-from qrlogin.demo.dialects import chosen
 from qrlogin.demo.server import Server
 from qrlogin.demo.site import Site
 from qrlogin.demo.terminal import Terminal
@@ -20,6 +19,7 @@ from qrlogin.keys import new_key
 from qrlogin.login import QRLogin
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.stores import Store, open_store
+from qrlogin.wire.dialects import dialect_names
 
 PORT: Final = 8000
 TRIES: Final = 10
@@ -43,7 +43,8 @@ WARNING: --lan opens this demo to everybody in your network, over http. Whoever 
 def run(options: argparse.Namespace) -> int:
     """Exit code: 0 ended as told, 1 a self-check that failed, 2 it could not start."""
     try:
-        policy, names = _policy(options.lifetime, plain_http=options.lan), chosen(options.dialects)
+        policy = _policy(options.lifetime, plain_http=options.lan)
+        names = dialect_names(options.dialects, "--dialects")
         store = _store(options.store)
         with _listen(options) as server:
             host = _lan_address() if options.lan else "127.0.0.1"

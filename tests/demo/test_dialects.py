@@ -11,12 +11,13 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo import phone
 from qrlogin.demo.client import Answer, Client
-from qrlogin.demo.dialects import DIALECTS, chosen
+from qrlogin.demo.dialects import DIALECTS
 from qrlogin.demo.players import PLAYERS, Player
 from qrlogin.demo.selfcheck import _decoder
 from qrlogin.demo.site import SESSION, Site
 from qrlogin.errors import Misconfigured
 from qrlogin.policy import STANDARD
+from qrlogin.wire.dialects import dialect_names
 from qrlogin.wire.routes import handles
 from tests.demo.running import KEY, ORIGIN, RunningDemo, ask, bearer, cookies, run, said
 from tests.servers import missing
@@ -80,11 +81,11 @@ def test_every_dialect_has_a_player_and_a_way_in() -> None:
 
 
 def test_names_are_read_as_they_are_written() -> None:
-    assert chosen("") == ()
-    assert chosen("all") == tuple(DIALECTS)
-    assert chosen(" jd, wechat,jd,") == ("jd", "wechat")
-    with pytest.raises(Misconfigured, match="there is no 'native'"):
-        chosen("native")
+    assert dialect_names("", "here") == ()
+    assert dialect_names("all", "here") == tuple(DIALECTS)
+    assert dialect_names(" jd, wechat,jd,", "here") == ("jd", "wechat")
+    with pytest.raises(Misconfigured, match="here: there is no 'native'"):
+        dialect_names("native", "here")
 
 
 def test_pages_stay_where_they_are(site: Site) -> None:

@@ -1,1 +1,1 @@
-"""The Flask, FastAPI and Django examples as their READMEs start them, and in Chromium."""
+"""Tests of the Flask, FastAPI and Django examples, started as their READMEs say."""

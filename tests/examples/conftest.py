@@ -1,4 +1,4 @@
-"""The examples, each started once for all tests that only log in and out of it. The browser is that of tests/browser."""
+"""Fixtures: Chromium, and each example, started once for all tests that only log in and out."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from tests.browser.conftest import chromium, loop, pytest_pyfunc_call
 from tests.examples.running import ALL, Running
 
-# Applications of their own, which run as processes: importing one here would set up Django for every other test.
+# These run as processes of their own. Importing one here would set up Django for all other tests.
 collect_ignore_glob = ["existing_*", "inside_django.py"]
 
 __all__ = ["chromium", "loop", "pytest_pyfunc_call"]
@@ -15,7 +15,7 @@ __all__ = ["chromium", "loop", "pytest_pyfunc_call"]
 
 @pytest.fixture(scope="session")
 def started() -> Iterator[Callable[[str], Running]]:
-    """An example by its name, over memory, as its README starts it."""
+    """Returns the running example with this name, over memory, started as its README says."""
     running: dict[str, Running] = {}
 
     def start(name: str) -> Running:

@@ -1,6 +1,8 @@
-"""The FastAPI example in this very process: an event loop in a thread, so that a test can reach what is inside.
+"""Runs the FastAPI example inside the test process, with its event loop in a thread, so that a test
+can reach its internals.
 
-Its lifespan is left out, for signals are the main thread's; tests that need it start the example as a process (`running.py`).
+The lifespan does not run, because only the main thread receives signals. Tests that need it start
+the example as a process (`running.py`).
 """
 
 import asyncio
@@ -29,7 +31,7 @@ MODULES = tuple(sorted(path.stem for path in FOLDER.glob("*.py")))
 
 @contextlib.contextmanager
 def imported(instance: Path, **env: str) -> Iterator[ModuleType]:
-    """The example's `app` module, made anew for this environment, with tables in its database."""
+    """The example's `app` module, imported anew for this environment, with an empty database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
         for name in (
@@ -45,10 +47,10 @@ def imported(instance: Path, **env: str) -> Iterator[ModuleType]:
             import settings  # type: ignore[import-not-found]
 
             patch.setattr(settings.read, "__defaults__", (os.environ, instance))
+            import accounts  # type: ignore[import-not-found]
             import app  # type: ignore[import-not-found]
-            import people  # type: ignore[import-not-found]
 
-            people.Base.metadata.create_all(app.engine)
+            accounts.Base.metadata.create_all(app.engine)
             yield app
             app.engine.dispose()
         finally:
@@ -63,13 +65,13 @@ class Served:
     loop: asyncio.AbstractEventLoop
 
     def call(self, function: Any) -> Any:
-        """What the function returns when it is called in the event loop."""
+        """Calls the function in the event loop and returns its result."""
 
-        async def called() -> Any:
-            made = function()
-            return await made if asyncio.iscoroutine(made) else made
+        async def call() -> Any:
+            result = function()
+            return await result if asyncio.iscoroutine(result) else result
 
-        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(PATIENCE_SECONDS)
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(PATIENCE_SECONDS)
 
 
 @contextlib.contextmanager

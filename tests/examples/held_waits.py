@@ -1,4 +1,6 @@
-"""Long polls by hand, so that a hundred of them need no hundred threads, and their browsers can leave at any moment."""
+"""Long polls over bare sockets: a hundred of them need no hundred threads, and each can disconnect
+at any moment.
+"""
 
 import json
 import socket
@@ -16,18 +18,18 @@ WAIT_S = 25
 
 
 @dataclass
-class Wait:
-    """One of them; leaving the block is the browser that leaves."""
+class HeldPoll:
+    """One long poll. Leaving the `with` block disconnects."""
 
     visitor: Visitor
     path: str
-    asked_at: float = field(init=False)  # of the monotonic clock
+    sent_at: float = field(init=False)  # seconds of the monotonic clock
     _line: socket.socket = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ask()
+        self._send()
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         url = self.visitor.http.base_url
         cookies = "; ".join(f"{name}={value}" for name, value in self.visitor.jar().items())
         lines = [
@@ -36,31 +38,29 @@ class Wait:
             f"Cookie: {cookies}",
             "Sec-Fetch-Site: same-origin",
         ]
-        self.asked_at, self._line = (
-            time.monotonic(),
-            socket.create_connection((url.host, url.port or 0)),
-        )
+        self.sent_at = time.monotonic()
+        self._line = socket.create_connection((url.host, url.port or 0))
         self._line.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
-    def ask_again_if_answered(self) -> None:
+    def resend_if_answered(self) -> None:
         try:
             self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
-        self._told()
-        self._ask()
+        self._read()
+        self._send()
 
     def answer(self) -> dict[str, Any]:
-        """What it was told."""
-        said: dict[str, Any] = json.loads(self._told())
-        return said
+        """The JSON of the answer."""
+        answer: dict[str, Any] = json.loads(self._read())
+        return answer
 
-    def _told(self) -> bytes:
+    def _read(self) -> bytes:
         self._line.settimeout(PATIENCE_SECONDS)
-        with self._line, HTTPResponse(self._line) as told:
-            told.begin()
-            assert told.status == 200, told.status
-            return told.read()  # all of it: else closing the line would be a reset
+        with self._line, HTTPResponse(self._line) as answer:
+            answer.begin()
+            assert answer.status == 200, answer.status
+            return answer.read()  # all of it, or closing the socket would send a reset
 
     def __enter__(self) -> Self:
         return self
@@ -69,31 +69,35 @@ class Wait:
         self._line.close()
 
 
-def waiting(desk: Desk) -> Wait:
-    return Wait(
+def hold_poll(desk: Desk) -> HeldPoll:
+    """Sends a long poll for the login of this browser."""
+    return HeldPoll(
         desk.visitor, f"{desk.visitor.mount}{desk.login_id}?after={desk.version}&wait={WAIT_S}"
     )
 
 
-def full(late: Desk) -> bool:
-    """Whether there is no place for this one, whose login is over: a stream that has one tells it that, and ends at once."""
-    told = late.visitor.get(f"{late.login_id}/events")
-    assert told.status_code in (200, 503), told.text
-    return told.status_code == 503
+def slots_are_full(late: Desk) -> bool:
+    """Whether all slots are taken. The login of `late` is over, so a stream that gets a slot ends
+    at once."""
+    answer = late.visitor.get(f"{late.login_id}/events")
+    assert answer.status_code in (200, 503), answer.text
+    return answer.status_code == 503
 
 
-def settle(late: Desk, *waits: Wait) -> None:
-    """Returns when these hold every place that there is. Whom `late` was faster than asks again, as browsers do."""
+def wait_until_held(late: Desk, *waits: HeldPoll) -> None:
+    """Returns when these polls hold all slots. A poll that found no slot is sent again, as browsers
+    do; cancels the login of `late`."""
     late.cancel()
 
-    def settled() -> bool:
+    def all_held() -> bool:
         for each in waits:
-            each.ask_again_if_answered()
-        return full(late)
+            each.resend_if_answered()
+        return slots_are_full(late)
 
-    eventually(settled)
+    eventually(all_held)
 
 
-def sooner_than(waits: Sequence[Wait]) -> bool:
-    """Whether it is too early for all of these waits to have run out, so somebody must have ended them."""
-    return time.monotonic() < max(each.asked_at for each in waits) + WAIT_S
+def before_time_out(waits: Sequence[HeldPoll]) -> bool:
+    """Whether it is too early for all of these polls to have timed out, so that the server ended
+    them."""
+    return time.monotonic() < max(each.sent_at for each in waits) + WAIT_S

@@ -1,5 +1,7 @@
-"""Asked from within the Django example, in a process of its own: Django's settings are set once for a process, and must not
-stay behind in the one that runs the tests. Run in a copy of the example's folder; questions and answers are JSON.
+"""Runs inside the Django example, in a process of its own, because Django reads its settings once
+per process.
+
+The working directory is a copy of the example's folder. Cases come in and results go out as JSON.
 """
 
 import asyncio
@@ -25,9 +27,9 @@ from qrlogin.errors import Misconfigured
 
 
 @contextmanager
-def environment(told: dict[str, str]) -> Iterator[None]:
+def environment(variables: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
-    os.environ.update(told)
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -36,44 +38,38 @@ def environment(told: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def changed(told: dict[str, Any]) -> Iterator[None]:
-    """Settings that differ. In QRLOGIN None takes a key away."""
-    if isinstance(told.get("QRLOGIN"), dict):
-        merged = {**settings.QRLOGIN, **told["QRLOGIN"]}
-        told = {
-            **told,
-            "QRLOGIN": {name: value for name, value in merged.items() if value is not None},
-        }
-    with override_settings(**told):
+def changed(values: dict[str, Any]) -> Iterator[None]:
+    """Overrides these settings. In QRLOGIN, None deletes a key."""
+    if isinstance(values.get("QRLOGIN"), dict):
+        merged = {**settings.QRLOGIN, **values["QRLOGIN"]}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        values = {**values, "QRLOGIN": kept}
+    with override_settings(**values):
         yield
 
 
 def checks(case: dict[str, Any]) -> list[str]:
-    """The numbers of what is wrong with these settings."""
-    told = dict(case)
-    deploy, workers, lacking = (
-        told.pop("deploy", False),
-        told.pop("WEB_CONCURRENCY", "1"),
-        told.pop("without", ""),
-    )
-    if lacking:
-        told["MIDDLEWARE"] = [name for name in settings.MIDDLEWARE if not name.endswith(lacking)]
-    with environment({"WEB_CONCURRENCY": workers}), changed(told):
-        said = run_checks(tags=["qrlogin"], include_deployment_checks=deploy)
-    return sorted(f"{one.id} {one.msg}" for one in said)
+    """The id and the message of each system check that fails with these settings."""
+    values = dict(case)
+    deploy, workers = values.pop("deploy", False), values.pop("WEB_CONCURRENCY", "1")
+    if lacking := values.pop("without", ""):
+        values["MIDDLEWARE"] = [name for name in settings.MIDDLEWARE if not name.endswith(lacking)]
+    with environment({"WEB_CONCURRENCY": workers}), changed(values):
+        found = run_checks(tags=["qrlogin"], include_deployment_checks=deploy)
+    return sorted(f"{message.id} {message.msg}" for message in found)
 
 
 def started(case: dict[str, Any]) -> list[str]:
-    """What an ASGI server of this command hears, and what is wrong with starting it so."""
-    heard: list[Any] = []
+    """The answer to a lifespan start-up under this command line: its type and its message."""
+    sent: list[Any] = []
 
     async def receive() -> dict[str, str]:
         return {"type": "lifespan.startup"}
 
     async def send(message: dict[str, Any]) -> None:
-        heard.append(message)
+        sent.append(message)
         if message["type"] == "lifespan.startup.complete":
-            raise TimeoutError  # it would go on to its end, and close what the other questions need
+            raise TimeoutError  # or it would shut down, and close what the other cases need
 
     before, loaded = sys.argv, set(sys.modules)
     with environment(case.get("environ", {})), changed(case.get("settings", {})):
@@ -87,11 +83,11 @@ def started(case: dict[str, Any]) -> list[str]:
             sys.argv = before
             for name in set(sys.modules) - loaded:
                 del sys.modules[name]
-    return [heard[0]["type"].rpartition(".")[2], heard[0].get("message", "")]
+    return [sent[0]["type"].rpartition(".")[2], sent[0].get("message", "")]
 
 
 def tags(case: dict[str, str]) -> str:
-    """What the two tags write for a person of this name, on the way to this page."""
+    """The HTML of the two tags for a user with this name, and this `next`."""
     request = RequestFactory().get("/")
     request.user = get_user_model()(username=case["name"])
     template = engines["django"].from_string(
@@ -102,12 +98,12 @@ def tags(case: dict[str, str]) -> str:
     return str(template.render({"next": case["next"], "site": case["site"]}, request))
 
 
-def targets(case: str) -> str:
-    return str(import_string("accounts.views.own_path")(case))
+def local_path(case: str) -> str:
+    return str(import_string("accounts.views.local_path")(case))
 
 
 def forged(path: str) -> list[Any]:
-    """The answer to a form, or to JSON, that brings no CSRF token."""
+    """The answer to a form, or to JSON, without a CSRF token."""
     kind = (
         "application/json" if path.startswith("/qrlogin") else "application/x-www-form-urlencoded"
     )
@@ -117,9 +113,9 @@ def forged(path: str) -> list[Any]:
     return [answer.status_code, answer.headers["Content-Type"]]
 
 
-def misread(told: dict[str, str]) -> str:
-    """What is said of an environment that makes no sense."""
-    with environment(told):
+def settings_error(variables: dict[str, str]) -> str:
+    """The error message for this environment, or ""."""
+    with environment(variables):
         try:
             importlib.reload(importlib.import_module("config.settings"))
         except Misconfigured as error:
@@ -127,14 +123,16 @@ def misread(told: dict[str, str]) -> str:
     return ""
 
 
-ASKED = {each.__name__: each for each in (checks, started, tags, targets, forged, misread)}
+FUNCTIONS = {
+    each.__name__: each for each in (checks, started, tags, local_path, forged, settings_error)
+}
 
 if __name__ == "__main__":
     application = import_string("qrlogin_django.asgi.get_asgi_application")()
     json.dump(
         {
-            what: [ASKED[what](case) for case in cases]
-            for what, cases in json.load(sys.stdin).items()
+            name: [FUNCTIONS[name](case) for case in cases]
+            for name, cases in json.load(sys.stdin).items()
         },
         sys.stdout,
     )

@@ -1,4 +1,4 @@
-"""The Flask example in this very process: made as often as a test wants, with Flask's client for browsers and phones."""
+"""Runs the Flask example inside the test process, with Flask's test client as browser and phone."""
 
 import importlib
 import shutil
@@ -19,13 +19,14 @@ from tests.examples.visitors import PASSWORD, Tags
 
 FOLDER = EXAMPLES / "flask_app"
 MODULES = tuple(sorted(path.stem for path in FOLDER.glob("*.py")))
-ORIGIN = "http://localhost"  # what Flask's test client says
+ORIGIN = "http://localhost"  # the origin of Flask's test client
 SAME_SITE = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
 
 
 @contextmanager
 def imported(folder: Path) -> Iterator[ModuleType]:
-    """The module `app` of a copy of the example. Afterwards its modules are forgotten, and signals are as they were."""
+    """The module `app` of a copy of the example. Afterwards its modules and signal handlers are
+    removed again."""
     shutil.copytree(FOLDER, folder, ignore=LEFT_OUT)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with pytest.MonkeyPatch.context() as patch:
@@ -46,15 +47,15 @@ def imported(folder: Path) -> Iterator[ModuleType]:
                 signal.signal(number, handler)
 
 
-def made(example: ModuleType, instance: Path, **environ: str) -> Flask:
-    """The application over this folder, with tables in its database. To make it again is a restart."""
+def create_app(example: ModuleType, instance: Path, **environ: str) -> Flask:
+    """The application over this folder, with tables in its database. A second call is a restart."""
     app: Flask = example.create_app({"QRLOGIN_ORIGIN": ORIGIN, **environ}, instance=str(instance))
     with app.app_context():
         example.db.create_all()
     return app
 
 
-def hidden(client: FlaskClient, path: str) -> dict[str, str]:
+def hidden_fields(client: FlaskClient, path: str) -> dict[str, str]:
     return Tags(client.get(path, follow_redirects=True).text).hidden()
 
 
@@ -62,7 +63,7 @@ def sign_up(app: Flask, name: str = "alice") -> FlaskClient:
     client = app.test_client()
     assert (
         client.post(
-            "/signup", data={**hidden(client, "/signup"), "name": name, "password": PASSWORD}
+            "/signup", data={**hidden_fields(client, "/signup"), "name": name, "password": PASSWORD}
         ).location
         == "/"
     )
@@ -74,7 +75,7 @@ def session_of(client: FlaskClient) -> str:
     return cookie.value if cookie else ""
 
 
-def by_phone(phone: FlaskClient, code: str, *verbs: str) -> None:
+def post_from_phone(phone: FlaskClient, code: str, *verbs: str) -> None:
     headers = {
         **SAME_SITE,
         "X-CSRFToken": Tags(phone.get("/qr").text).first("qr-approve")["csrf-token"],
@@ -87,7 +88,7 @@ def by_phone(phone: FlaskClient, code: str, *verbs: str) -> None:
 
 
 class Desk:
-    """A browser at a login that a phone has approved."""
+    """A browser whose login a phone has approved."""
 
     def __init__(self, client: FlaskClient, phone: FlaskClient) -> None:
         self.client = client
@@ -97,10 +98,10 @@ class Desk:
         }
         begun = client.post("/qrlogin/begin", json={}, headers=SAME_SITE).json or {}
         self.login_id = begun["login_id"]
-        by_phone(phone, begun["verification_uri_complete"], "scan", "confirm")
+        post_from_phone(phone, begun["verification_uri_complete"], "scan", "confirm")
 
     def redeem(self) -> Any:
-        """The same click each time."""
-        seen = self.client.get(f"/qrlogin/{self.login_id}", headers=SAME_SITE).json or {}
-        body = {"acknowledged": seen["scanned_by"]["tag"], "op": "made-for-this-click"}
+        """Sends the same redeem request each time."""
+        status = self.client.get(f"/qrlogin/{self.login_id}", headers=SAME_SITE).json or {}
+        body = {"acknowledged": status["scanned_by"]["tag"], "op": "made-for-this-click"}
         return self.client.post(f"/qrlogin/{self.login_id}/redeem", json=body, headers=self.headers)

@@ -1,4 +1,4 @@
-"""A unified diff out of a README, applied to a folder: to the letter, or not at all."""
+"""Reads the unified diff in a README and applies it to a folder, without any fuzz."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ def diff_in(readme: Path) -> str:
 
 
 def added(diff: str) -> list[str]:
-    """The lines that a person writes, without the empty ones."""
+    """The added lines, without blank ones."""
     return [
         line[1:]
         for line in diff.splitlines()
@@ -22,7 +22,7 @@ def added(diff: str) -> list[str]:
 
 
 def apply(diff: str, folder: Path) -> None:
-    """Raises AssertionError where a line of the diff is not the one of the file."""
+    """Raises AssertionError where a line of the diff differs from the file."""
     for part in re.split(r"^(?=--- )", diff, flags=re.MULTILINE)[1:]:
         old, new, *lines = part.splitlines()
         target = folder / new.removeprefix("+++ b/")

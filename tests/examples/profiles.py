@@ -1,7 +1,7 @@
-"""People at the examples with a real Chromium: each has a browser profile, at a desk or in the hand.
+"""Browser profiles in a real Chromium: computers (`at_desk`) and phones (`in_hand`).
 
-What passes from one screen to the other is a picture. Everything that either side asks for is written down, to be searched
-for what must not be there.
+Only a picture passes from one screen to the other. Each profile records its requests and answers,
+so that a test can search them for secrets.
 """
 
 import re
@@ -32,9 +32,7 @@ class Profile:
 
     desk: LoginPage
     origin: str
-    addresses: list[str] = field(
-        default_factory=list
-    )  # of every request, and whatever it gave as its referrer
+    addresses: list[str] = field(default_factory=list)  # URL and referrer of every request
     headers: list[dict[str, str]] = field(default_factory=list)  # of every answer
     answers: list[Response] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
@@ -55,19 +53,19 @@ class Profile:
         self.headers.append(dict(response.headers))
         self.answers.append(response)
 
-    async def asked(self, pattern: str) -> None:
-        """Until a request was sent whose address fits."""
+    async def requested(self, pattern: str) -> None:
+        """Returns when a request was sent whose URL matches."""
         await self.desk.eventually(
             lambda: any(re.search(pattern, each) for each in self.addresses), what=pattern
         )
 
-    async def told(self, state: str) -> Response:
-        """The first answer of qrlogin that says this of a login."""
+    async def answer_with(self, state: str) -> Response:
+        """The first answer of qrlogin with this state."""
         for answer in self.answers:
             json = "/qrlogin/" in answer.url and "json" in answer.headers.get("content-type", "")
             if json and (await answer.json()).get("state") == state:
                 return answer
-        raise AssertionError(f"nobody said {state!r}")
+        raise AssertionError(f"no answer has the state {state!r}")
 
     @property
     def page(self) -> Page:
@@ -90,7 +88,7 @@ class Profile:
         await self.page.goto(path if path.startswith("http") else self.origin + path)
 
     async def fill(self, name: str, password: str = PASSWORD) -> None:
-        """The form with these two fields, sent by the keyboard."""
+        """Fill in the form and press Enter."""
         await self.page.locator("input[name=name]").fill(name)
         await self.page.locator("input[name=password]").fill(password)
         await self.page.locator("input[name=password]").press("Enter")
@@ -111,7 +109,10 @@ class Profile:
     # The desk's page
 
     async def answer(self, which: int, state: str = "confirmed") -> None:
-        """Presses this button of <qr-login>, as soon as it can be pressed. "Continue as …?" 0: yes; 1: that is not me."""
+        """Press this button of <qr-login> once the login is in this state.
+
+        For "Continue as …?", 0 is yes and 1 is "that is not me".
+        """
         await self.desk.until(state)
         await self.desk.element.get_by_role("button").nth(which).click()
 
@@ -130,14 +131,14 @@ class Profile:
         )
 
     async def press(self, which: int) -> None:
-        """One of the two, or the only button; it has to be willing, which it is not at once."""
+        """Press this button of <qr-approve> as soon as it is enabled."""
         button = self.question.get_by_role("button").nth(which)
         await button.and_(self.page.locator(":not([aria-disabled])")).click(
             timeout=PATIENCE_S * 1000
         )
 
-    async def look_at(self, screen: LoginPage) -> None:
-        """Points the camera at that screen, opens what it says, and asks who it is."""
+    async def scan(self, screen: LoginPage) -> None:
+        """Scan the code on that screen, open its URL, and show who asks."""
         await self.open(await camera(screen))
         await self.until("found")
         await self.press(0)
@@ -151,7 +152,7 @@ class Profile:
         await self.press(0)
         await self.until("denied")
 
-    async def away(self) -> None:
+    async def close(self) -> None:
         await self.context.close()
         assert self.desk.problems == []
 
@@ -159,7 +160,7 @@ class Profile:
 async def at_desk(
     chromium: Browser, origin: str, shots: Path, *, width: int = 1200, **options: Any
 ) -> Profile:
-    """A desk with the login page open and a code on the screen."""
+    """A computer with the login page open and a code on the screen."""
     profile = await Profile.new(
         chromium, origin, shots, viewport={"width": width, "height": 900}, **options
     )
@@ -171,15 +172,19 @@ async def at_desk(
 async def in_hand(
     chromium: Browser, origin: str, shots: Path, name: str, **options: Any
 ) -> Profile:
-    """A phone on which somebody new is signed in."""
+    """A phone on which a new account is signed in."""
     profile = await Profile.new(chromium, origin, shots, **{**IN_HAND, **options})
     await profile.sign_up(name)
     return profile
 
 
-async def willing(profile: Profile) -> None:
-    """Until its buttons may be pressed: they are not at once, for a click that was on its way already is no answer."""
+async def buttons_enabled(profile: Profile) -> None:
+    """Returns when the buttons of <qr-approve> are enabled.
+
+    They are disabled at first, so that a click meant for the page before answers nothing.
+    """
     await profile.page.wait_for_function(
-        "() => !document.querySelector('qr-approve').shadowRoot.querySelector('button[aria-disabled]')",
+        "() => !document.querySelector('qr-approve')"
+        ".shadowRoot.querySelector('button[aria-disabled]')",
         timeout=PATIENCE_S * 1000,
     )

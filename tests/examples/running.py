@@ -1,6 +1,7 @@
-"""The examples as a person starts them: the commands of their README, in a copy of their folder, on a free port.
+"""Starts the examples with the commands of their READMEs, in a copy of the folder, on a free port.
 
-A copy, because an example keeps its people and its keys in its own folder; and because whoever copies one has nothing else.
+It is a copy because an example keeps its accounts and keys in its own folder, and because a user
+who copies an example has nothing else.
 """
 
 import atexit
@@ -31,30 +32,31 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", ".mypy_cache", "instance", "*.s
 
 @contextlib.contextmanager
 def own_port() -> Iterator[int]:
-    """A port that nobody else finds free, for servers that take seconds until they listen there."""
+    """Reserves a port, for servers that take seconds until they listen."""
     with socket.socket() as held:
         while True:
             with contextlib.suppress(OSError):
                 held.bind((LOOPBACK, port := free_port()))
                 break
         if sys.platform == "linux":
-            held.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # lets in servers, which say the same, but no `free_port`
+            # Servers set the same option, so they can bind the port. `free_port` cannot.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
-            held.close()  # elsewhere servers would find it taken, too
+            held.close()  # on other systems, servers could not bind it either
         yield port
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One of the examples, and how its server is told which port to take."""
+    """One of the examples, and how its server gets its port."""
 
     name: str
     folder: str
-    port_variable: str = ""  # read by its server
-    port_argument: str = ""  # or added to the command
-    awaited: bool = False
+    port_variable: str = ""
+    """The environment variable with the port; or else:"""
+    port_argument: str = ""
+    """What is appended to the command."""
+    is_asgi: bool = False
     adapter: str = "adapter.py"
 
     @property
@@ -62,17 +64,17 @@ class Example:
         return (EXAMPLES / self.folder / "README.md").read_text("utf-8")
 
     def commands(self) -> tuple[str, str, str]:
-        """What the first block of shell in the README says: how to install, to prepare the database, and to start."""
+        """The three commands in the README's first block: install, create the database, start."""
         block = re.search(r"```(?:sh|shell|bash|console)\n(.*?)```", self.readme, re.DOTALL)
         assert block, f"{self.folder}/README.md has no shell block"
-        said = re.sub(r"\\\n\s*|\n", " ", block[1]).strip()
-        install, prepare, start = (part.strip() for part in said.split("&&"))
+        line = re.sub(r"\\\n\s*|\n", " ", block[1]).strip()
+        install, prepare, start = (part.strip() for part in line.split("&&"))
         assert install == "pip install -r requirements.txt"
         return install, prepare, start
 
 
 FLASK = Example("Flask", "flask_app", port_variable="FLASK_RUN_PORT")
-FASTAPI = Example("FastAPI", "fastapi_app", port_variable="UVICORN_PORT", awaited=True)
+FASTAPI = Example("FastAPI", "fastapi_app", port_variable="UVICORN_PORT", is_asgi=True)
 DJANGO = Example(
     "Django", "django_site", port_argument="{port} --noreload", adapter="qrlogin_django/adapter.py"
 )
@@ -80,8 +82,8 @@ ALL = {each.name: each for each in (FLASK, FASTAPI, DJANGO)}
 
 
 def surroundings() -> dict[str, str]:
-    """The environment, without what other tests told other examples."""
-    told = (
+    """The environment, without variables that other tests set for other examples."""
+    left_out = (
         "QRLOGIN_",
         "SECRET_KEY",
         "DJANGO_",
@@ -91,7 +93,7 @@ def surroundings() -> dict[str, str]:
         "WEB_CONCURRENCY",
     )
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(told)},
+        **{name: value for name, value in os.environ.items() if not name.startswith(left_out)},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
@@ -105,7 +107,7 @@ def prepare(command: str, folder: Path, env: Mapping[str, str]) -> None:
 
 @cache
 def prepared(example: Example) -> Path:
-    """A copy of an example with an empty database, made once, for others to be copied from it: migrations take a second."""
+    """A copy of an example with an empty database. Made once, because migrations take a second."""
     temporary = tempfile.mkdtemp(prefix="qrlogin-prepared-")
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
     folder = Path(
@@ -116,9 +118,11 @@ def prepared(example: Example) -> Path:
 
 
 class Running:
-    """An example that runs. Leaving the block ends it, and takes its folder away.
+    """A running example. Leaving the `with` block stops it and deletes its folder.
 
-    `start` overrides the README's last command ("{port}" stands for the port); a `folder` that is given stays.
+    :param start: the command, in place of the README's; "{port}" becomes the port
+    :param folder: where it runs, in place of a new copy; this folder is not deleted
+    :param env: more environment variables
     """
 
     def __init__(
@@ -159,7 +163,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # so that what it leaves behind can be ended, too
+                start_new_session=True,  # so that `close` can also end its children
             )
         eventually(lambda: self.answers() or self.ended())
         assert not self.ended(), self.log
@@ -176,17 +180,18 @@ class Running:
             contextlib.suppress(OSError),
             urllib.request.urlopen(f"{self.origin}/login", timeout=5) as answer,
         ):
-            answer.read()  # else closing the line would be a reset, after which the server of `flask run` tidies nothing up
+            # Closing without reading would send a reset, after which `flask run` cleans up nothing.
+            answer.read()
             return int(answer.status) == 200
         return False
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Sends this signal to the process that was started, and to no other."""
+        """Send this signal to the process, and not to its children."""
         assert self.process is not None
         self.process.send_signal(number)
 
     def close(self) -> None:
-        """Ends it, with everything that it started; whoever does not heed SIGTERM is killed."""
+        """Stop it and all its children. What does not end on SIGTERM is killed."""
         if self.process is not None:
             if self.process.poll() is None:
                 self.process.terminate()

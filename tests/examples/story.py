@@ -1,7 +1,7 @@
-"""One story over HTTP for everything that serves logins: an adapter is right when `tell` passes.
+"""One story over HTTP for everything that serves logins: an adapter is correct when `tell` passes.
 
-Nothing here reaches into the application: pages, cookies, pictures and JSON are all there is. Time passes by itself, so what
-needs an hour is told elsewhere (tests/wire/story.py has its hand on the clock).
+The story uses only pages, cookies, pictures and JSON, and reaches into no application. It cannot
+move the clock, so what takes an hour is tested elsewhere (tests/wire/story.py).
 """
 
 import io
@@ -26,12 +26,12 @@ from tests.render.readers import decode
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
-HOLD = 20  # seconds that a poll asks to be held; each is ended by what the story does next
+HOLD = 20  # seconds that a poll may be held; the next step of the story ends it
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the story is told."""
+    """The application that the story runs against."""
 
     origin: str
     manner: Manner
@@ -49,11 +49,11 @@ def tell(stage: Stage) -> None:
     with ThreadPoolExecutor(8) as parallel:
         approved(stage, parallel)
         answer_lost(stage)
-        refused(stage)
-        given_up(stage)
+        denied(stage)
+        cancelled(stage)
         released(stage)
         strangers(stage)
-        if stage.processes == 1:  # who waits already is known to its own process alone
+        if stage.processes == 1:  # only the same process knows of the older poll
             superseded(stage, parallel)
         streamed(stage)
         if stage.sockets:
@@ -105,7 +105,7 @@ class Desk:
 
 
 class Phone:
-    """A phone on which somebody is signed in."""
+    """A phone on which a user is signed in."""
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor, self.code = visitor, ""
@@ -166,9 +166,7 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
         ), done.text
         assert stage.manner.who(desk.visitor) == "alice"
         after = desk.visitor.jar()
-        assert any(
-            value != before.get(name) for name, value in after.items()
-        )  # a session that was not there before
+        assert any(value != before.get(name) for name, value in after.items())  # a new session
         assert (
             desk.redeem(news["scanned_by"]["tag"], "another-click-0000").json()["error"]
             == "already_redeemed"
@@ -178,7 +176,7 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
 
 
 def answer_lost(stage: Stage) -> None:
-    """The same click again gets the same login; by another browser it gets nothing."""
+    """A redeem that is sent again, because its answer was lost, logs the browser in."""
     with stage.browser() as desk, stage.phone("alice") as alice:
         alice.see(desk.begin()).does("scan", "confirm")
         tag = desk.look()["scanned_by"]["tag"]
@@ -207,18 +205,18 @@ def answer_lost(stage: Stage) -> None:
         assert stage.manner.who(desk.visitor) == "alice"
 
 
-def refused(stage: Stage) -> None:
+def denied(stage: Stage) -> None:
     with stage.browser() as desk, stage.phone("alice") as alice:
         alice.see(desk.begin()).does("scan")
         tag = desk.look()["scanned_by"]["tag"]
-        alice.does("confirm", "deny", "deny")  # a refusal wins until the login is redeemed
+        alice.does("confirm", "deny", "deny")  # a denial wins until the login is redeemed
         assert desk.look()["state"] == "denied"
         assert (desk.redeem(tag).status_code, desk.redeem(tag).json()["error"]) == (409, "denied")
         assert alice.send("confirm").json()["error"] == "denied"
         assert stage.manner.who(desk.visitor) == ""
 
 
-def given_up(stage: Stage) -> None:
+def cancelled(stage: Stage) -> None:
     with stage.browser() as desk, stage.phone("bob") as bob:
         bob.see(desk.begin()).does("scan", "confirm")
         tag = desk.look()["scanned_by"]["tag"]
@@ -241,7 +239,7 @@ def released(stage: Stage) -> None:
 
 
 def strangers(stage: Stage) -> None:
-    """Who has no business with a login hears one answer, whatever it is that they try."""
+    """Every request for another browser's login gets the same answer: 404."""
     with (
         stage.browser() as desk,
         stage.browser() as other,
@@ -257,15 +255,17 @@ def strangers(stage: Stage) -> None:
             lambda: other.visitor.post(f"{desk.login_id}/cancel"),
             lambda: other.visitor.post(f"{desk.login_id}/redeem", acknowledged="x", op="o" * 22),
         ]
-        told = [answer() for answer in tries]
+        answers = [send() for send in tries]
         bob.code = alice.code
-        told += [bob.send(verb) for verb in ("confirm", "deny", "release")]
+        answers += [bob.send(verb) for verb in ("confirm", "deny", "release")]
         bob.code = alice.code[:-1] + ("A" if alice.code[-1] != "A" else "B")
-        told += [bob.send(verb) for verb in ("scan", "confirm")]
-        assert {(answer.status_code, answer.content) for answer in told} == {(404, told[0].content)}
-        with Visitor(stage.origin, stage.manner.mount) as nobody:
-            nobody.csrf = alice.visitor.csrf
-            assert nobody.post("phone/scan", code=alice.code).status_code in (400, 401, 403)
+        answers += [bob.send(verb) for verb in ("scan", "confirm")]
+        assert {(answer.status_code, answer.content) for answer in answers} == {
+            (404, answers[0].content)
+        }
+        with Visitor(stage.origin, stage.manner.mount) as stranger:
+            stranger.csrf = alice.visitor.csrf
+            assert stranger.post("phone/scan", code=alice.code).status_code in (400, 401, 403)
         assert desk.look()["state"] == "scanned"
 
 
@@ -281,7 +281,7 @@ def superseded(stage: Stage, parallel: ThreadPoolExecutor) -> None:
 
 
 def streamed(stage: Stage) -> None:
-    """Every state once, also after the line broke."""
+    """Every state is sent once, even after the connection broke."""
     with stage.browser() as desk, stage.phone("alice") as alice:
         alice.see(desk.begin())
         with stream(desk) as events:
@@ -298,11 +298,11 @@ def streamed(stage: Stage) -> None:
             last = next(events)
             assert last["state"] == "redeemed"
             assert list(events) == []
-        told = desk.visitor.http.get(
+        answer = desk.visitor.http.get(
             f"{stage.manner.mount}{desk.login_id}/events",
             headers={"Last-Event-ID": str(last["version"])},
         )
-        assert told.status_code == 204  # so that an EventSource does not come again
+        assert answer.status_code == 204  # so that an EventSource does not reconnect
 
 
 @contextmanager
@@ -340,7 +340,7 @@ def over_a_socket(stage: Stage) -> None:
             assert heard(line) == "confirmed"
             desk.cancel()
             assert heard(line) == "cancelled"
-            with pytest.raises(ConnectionClosedOK):  # after the end nothing is said
+            with pytest.raises(ConnectionClosedOK):  # nothing follows the final state
                 line.recv(PATIENCE_SECONDS)
 
 
@@ -359,7 +359,8 @@ def heard(line: ClientConnection) -> str:
 
 
 def without_a_csrf_token(stage: Stage) -> None:
-    """Where the application guards its forms, what acts with its authority is guarded like them; the rest needs no token."""
+    """Where forms need a CSRF token, so do the requests that act with the user's authority. The
+    others need none."""
     with stage.browser() as desk, stage.phone("alice") as alice:
         if not desk.visitor.csrf and not alice.visitor.csrf:
             return
@@ -375,7 +376,7 @@ def without_a_csrf_token(stage: Stage) -> None:
         alice.does("scan", "confirm")
         tag = desk.look()["scanned_by"]["tag"]
         assert desk.redeem(tag).status_code in (400, 403)
-        for path in spellings(desk.login_id):  # no other way to write it leads there
+        for path in spellings(desk.login_id):  # no other spelling reaches the route
             assert desk.visitor.post(path, acknowledged=tag, op=desk.op).status_code in (
                 301,
                 302,

@@ -1,4 +1,4 @@
-"""The examples as people see them, in a real Chromium: a desk, a phone, a picture between them."""
+"""The examples in a real Chromium: a computer, a phone, and a picture between them."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.examples.profiles import Profile, at_desk, in_hand
 from tests.examples.running import ALL, Running
 
 
-def somebody(name: str = "alice") -> str:
+def new_name(name: str = "alice") -> str:
     return f"{name}-{secrets.token_hex(4)}"
 
 
@@ -24,15 +24,17 @@ def brief(request: pytest.FixtureRequest) -> Iterator[Running]:
         yield running
 
 
-async def test_scan_approve_continue(chromium: Browser, example: Running, tmp_path: Path) -> None:
-    name, origin = somebody(), example.origin
+async def test_scan_approve_and_continue_logs_in(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
+    name, origin = new_name(), example.origin
     phone, desk = (
         await in_hand(chromium, origin, tmp_path, name),
         await at_desk(chromium, origin, tmp_path),
     )
     before = await desk.cookies()
     assert await desk.desk.axe() == []
-    await phone.look_at(desk.desk)
+    await phone.scan(desk.desk)
     shown = await phone.question.evaluate("it => it.shadowRoot.firstElementChild.innerText")
     for fact in ("Chrome", "Linux", "127.0.0.1", name):
         assert fact in shown
@@ -52,15 +54,17 @@ async def test_scan_approve_continue(chromium: Browser, example: Running, tmp_pa
     await desk.open("/")
     assert desk.page.url.startswith(f"{origin}/login")
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
-async def test_deny(chromium: Browser, example: Running, tmp_path: Path) -> None:
+async def test_a_denied_login_logs_no_one_in(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
     phone, desk = (
-        await in_hand(chromium, example.origin, tmp_path, somebody()),
+        await in_hand(chromium, example.origin, tmp_path, new_name()),
         await at_desk(chromium, example.origin, tmp_path),
     )
-    await phone.look_at(desk.desk)
+    await phone.scan(desk.desk)
     focused = await phone.page.evaluate(
         "() => document.querySelector('qr-approve').shadowRoot.activeElement?.className ?? ''"
     )
@@ -71,17 +75,19 @@ async def test_deny(chromium: Browser, example: Running, tmp_path: Path) -> None
     await desk.open("/")
     assert "/login" in desk.page.url
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
-async def test_cancel(chromium: Browser, example: Running, tmp_path: Path) -> None:
-    """Somebody else photographed the code, which is the mirror attack. The browser's person says "that is not me", while that
-    somebody is still being asked, or has said yes; and nobody is logged in."""
+async def test_that_is_not_me_cancels_the_login(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
+    """An attacker photographed the code (the mirror attack). The user at the browser says "that is
+    not me", before or after the attacker approves, and the browser is not logged in."""
     phone, desk = (
-        await in_hand(chromium, example.origin, tmp_path, somebody()),
+        await in_hand(chromium, example.origin, tmp_path, new_name()),
         await at_desk(chromium, example.origin, tmp_path),
     )
-    await phone.look_at(desk.desk)
+    await phone.scan(desk.desk)
     await desk.answer(0, "scanned")
     await desk.desk.until("cancelled")
     assert await desk.desk.axe() == []
@@ -90,24 +96,26 @@ async def test_cancel(chromium: Browser, example: Running, tmp_path: Path) -> No
     await phone.until("cancelled")
     assert await phone.desk.axe() == []
     await desk.answer(0, "cancelled")  # a new code
-    await phone.look_at(desk.desk)
+    await phone.scan(desk.desk)
     await phone.approve()
     await desk.answer(1)
     await desk.desk.until("cancelled")
     await desk.open("/")
     assert "/login" in desk.page.url
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
-async def test_expiry(chromium: Browser, brief: Running, tmp_path: Path) -> None:
+async def test_browser_and_phone_show_that_a_login_expired(
+    chromium: Browser, brief: Running, tmp_path: Path
+) -> None:
     phone, desk = (
-        await in_hand(chromium, brief.origin, tmp_path, somebody()),
+        await in_hand(chromium, brief.origin, tmp_path, new_name()),
         await Profile.new(chromium, brief.origin, tmp_path),
     )
     await desk.open("/login")
     await desk.desk.until("expired")
-    begun = await desk.told("pending")  # a camera could come too late for the picture
+    begun = await desk.answer_with("pending")  # a camera could come too late for the picture
     await phone.open((await begun.json())["verification_uri_complete"])
     await phone.until("found")
     assert await desk.desk.axe() == []
@@ -115,11 +123,11 @@ async def test_expiry(chromium: Browser, brief: Running, tmp_path: Path) -> None
     await phone.until("expired")
     assert await phone.desk.axe() == []
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
 async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_path: Path) -> None:
-    name = somebody()
+    name = new_name()
     phone, desk = (
         await in_hand(chromium, example.origin, tmp_path, name),
         await at_desk(chromium, example.origin, tmp_path),
@@ -127,7 +135,7 @@ async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_
     second = await desk.context.new_page()
     await second.goto(f"{example.origin}/login")
     await second.locator("qr-login[state=pending]").wait_for(timeout=PATIENCE_S * 1000)
-    await phone.look_at(desk.desk)
+    await phone.scan(desk.desk)
     await phone.approve()
     await desk.desk.until("confirmed")
     assert await second.locator("qr-login").get_attribute("state") == "pending"
@@ -136,30 +144,32 @@ async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_
     await second.reload()
     assert name in await second.locator("body").inner_text() or "/login" in second.url
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
-async def test_a_second_account_after_the_first(
+async def test_a_second_account_logs_in_after_the_first(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
-    """One browser, two people after another: nothing of the first is left for the second."""
+    """One browser, two users in turn: the second finds nothing of the first."""
     desk = await at_desk(chromium, example.origin, tmp_path)
-    for name in (somebody("alice"), somebody("bob")):
+    for name in (new_name("alice"), new_name("bob")):
         phone = await in_hand(chromium, example.origin, tmp_path, name)
-        await phone.look_at(desk.desk)
+        await phone.scan(desk.desk)
         await phone.approve()
         await desk.answer(0)
         await desk.logged_in_as(name)
-        await phone.away()
+        await phone.close()
         await desk.log_out()
         await desk.desk.until("pending")
-    await desk.away()
+    await desk.close()
 
 
-async def test_a_password_beside_it(chromium: Browser, example: Running, tmp_path: Path) -> None:
-    name = somebody()
+async def test_the_password_form_works_beside_the_code(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
+    name = new_name()
     phone = await in_hand(chromium, example.origin, tmp_path, name)
-    await phone.away()
+    await phone.close()
     desk = await at_desk(chromium, example.origin, tmp_path)
     await desk.fill(name, "not the passphrase at all")
     await desk.page.get_by_role("alert").wait_for(timeout=PATIENCE_S * 1000)
@@ -167,14 +177,14 @@ async def test_a_password_beside_it(chromium: Browser, example: Running, tmp_pat
     await desk.desk.until("pending")
     await desk.fill(name)
     await desk.logged_in_as(name)
-    await desk.away()
+    await desk.close()
 
 
-async def test_an_ordinary_camera_without_a_signed_in_app(
+async def test_a_signed_out_phone_is_led_to_sign_in_and_back(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
-    """The page explains itself, changes nothing, and leads to a sign-in that comes back to the question."""
-    name, origin = somebody(), example.origin
+    """The page explains itself and changes nothing. Signing in leads back to the question."""
+    name, origin = new_name(), example.origin
     known = await in_hand(chromium, origin, tmp_path, name)
     await known.log_out()
     desk = await at_desk(chromium, origin, tmp_path)
@@ -189,4 +199,4 @@ async def test_an_ordinary_camera_without_a_signed_in_app(
     await known.until("ask")
     await known.deny()
     for each in (known, desk):
-        await each.away()
+        await each.close()

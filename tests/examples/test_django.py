@@ -1,6 +1,4 @@
-"""What is Django's own about its example while it serves: people, sessions, and both kinds of server. The shared stories are told
-of it elsewhere.
-"""
+"""The Django example while it serves: accounts, sessions, WSGI and ASGI."""
 
 import re
 import shutil
@@ -13,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.examples.held_waits import Wait, full, settle, waiting
+from tests.examples.held_waits import HeldPoll, hold_poll, slots_are_full, wait_until_held
 from tests.examples.running import DJANGO, Running, prepared
 from tests.examples.story import Desk, Phone, Stage, approved, tell
 from tests.examples.visitors import PASSWORD, OfExamples, Visitor
@@ -27,7 +25,7 @@ SLOTS = 3
 
 @pytest.fixture
 def site(started: Callable[[str], Running]) -> Running:
-    """Under runserver, as its README starts it."""
+    """The example under runserver, started as its README says."""
     return started("Django")
 
 
@@ -46,23 +44,23 @@ def lock(running: Running, name: str) -> None:
         database.execute("UPDATE auth_user SET is_active = 0 WHERE username = ?", [name])
 
 
-# People and sessions
+# Accounts and sessions
 
 
-def test_in_chinese_django_speaks_chinese_too(site: Running) -> None:
+def test_djangos_own_messages_are_in_the_language_of_the_page(site: Running) -> None:
     with Visitor(site.origin, language="zh-CN,zh;q=0.9") as visitor:
         page = visitor.http.get("/signup")
         assert '<html lang="zh-CN">' in page.text
         refused = visitor.send_form(
-            "/signup", name="somebody", password="1q2w3e4r5t6y7u8i9o0p"
-        )  # a common one, says Django
+            "/signup", name="mallory", password="1q2w3e4r5t6y7u8i9o0p"
+        )  # Django knows it as a common password
         assert refused.status_code == 200
         alert = re.search(r'role="alert">([^<]+)<', refused.text)
         assert alert
         assert re.search("[\u4e00-\u9fff]", alert[1])
 
 
-def test_passwords_are_hashed_and_judged_by_django(site: Running) -> None:
+def test_django_hashes_passwords_and_checks_their_strength(site: Running) -> None:
     manner = OfExamples()
     with manner.phone(site.origin, "alice"), Visitor(site.origin) as visitor:
         with sqlite3.connect(site.folder / "instance" / "db.sqlite3") as database:
@@ -81,10 +79,10 @@ def test_passwords_are_hashed_and_judged_by_django(site: Running) -> None:
             assert "<script>alert" not in answer.text
         assert (
             visitor.send_form("/login", name=name, password=PASSWORD).status_code == 200
-        )  # nobody was made
+        )  # no account was created
 
 
-def test_a_restart_keeps_people_and_sessions(tmp_path: Path) -> None:
+def test_a_restart_keeps_accounts_and_sessions(tmp_path: Path) -> None:
     manner, folder = OfExamples(), Path(shutil.copytree(prepared(DJANGO), tmp_path / "django_site"))
     with Running(DJANGO, folder=folder) as running:
         alice = manner.phone(running.origin, "alice")
@@ -99,7 +97,7 @@ def test_a_restart_keeps_people_and_sessions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["site", "asgi_site"])
-def test_nothing_of_a_session_outlives_another_login(
+def test_a_login_by_phone_drops_the_session_before_it(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     running, manner = request.getfixturevalue(kind), OfExamples()
@@ -113,7 +111,9 @@ def test_nothing_of_a_session_outlives_another_login(
         assert redeemed(desk).status_code == 200
         after = desk.visitor.jar()["session"]
         assert (manner.who(desk.visitor), before != after) == ("bob", True)
-        assert "Firefox" in desk.visitor.http.get("/").text  # how it came about
+        assert (
+            "Firefox" in desk.visitor.http.get("/").text
+        )  # the browser's name, which a login by phone stores
         with Visitor(running.origin) as thief:
             thief.http.cookies.set("session", before)
             assert manner.who(thief) == ""
@@ -158,8 +158,10 @@ def test_a_disconnect_frees_the_wait_slot(kind: str, request: pytest.FixtureRequ
         late, *desks = (stack.enter_context(stage.browser()).begin() for _ in range(1 + SLOTS))
         for _ in range(2):
             with ExitStack() as waits:
-                settle(late, *(waits.enter_context(waiting(desk)) for desk in desks))
-            eventually(lambda: not full(late))  # which comes sooner than the end of those waits
+                wait_until_held(late, *(waits.enter_context(hold_poll(desk)) for desk in desks))
+            eventually(
+                lambda: not slots_are_full(late)
+            )  # this takes less time than those polls would
 
 
 def test_a_server_with_one_thread_holds_nothing() -> None:
@@ -169,11 +171,11 @@ def test_a_server_with_one_thread_holds_nothing() -> None:
         Desk(OfExamples().browser(running.origin)) as desk,
     ):
         desk.begin()
-        assert full(desk)
+        assert slots_are_full(desk)
 
 
 def test_dialects_at_the_root_under_the_reloader() -> None:
-    """They share their places with <qr-login>."""
+    """They share their wait slots with <qr-login>."""
     start, manner = "python manage.py runserver {port}", OfExamples()
     with (
         Running(
@@ -188,13 +190,13 @@ def test_dialects_at_the_root_under_the_reloader() -> None:
             alice.code = browser.http.get("/jslogin").text.rpartition(' = "')[2].removesuffix('";')
             poll = f"/cgi-bin/mmwebwx-bin/login?uuid={alice.code}"
             desk.begin()
-            with Wait(browser, poll) as wait:
-                settle(desk, wait)
+            with HeldPoll(browser, poll) as wait:
+                wait_until_held(desk, wait)
                 alice.does("scan")
-                eventually(lambda: not full(desk))
+                eventually(lambda: not slots_are_full(desk))
             alice.does("confirm")
-            said = browser.http.get(poll).text
-            browser.http.get(re.findall(r'redirect_uri="(.*?)"', said)[0])
+            script = browser.http.get(poll).text
+            browser.http.get(re.findall(r'redirect_uri="(.*?)"', script)[0])
             assert "session" in browser.jar()
         with Visitor(running.origin) as device:
 
@@ -206,9 +208,9 @@ def test_dialects_at_the_root_under_the_reloader() -> None:
                 return {"grant_type": grant, "device_code": begun["device_code"], "client_id": "tv"}
 
             form = begin()
-            said, again = (device.http.post("/token", data=form).json() for _ in range(2))
-            assert (said["token_type"], bool(said["openid"])) == ("Bearer", True)
-            assert again == said  # whoever lost the answer gets the same one
+            first, again = (device.http.post("/token", data=form).json() for _ in range(2))
+            assert (first["token_type"], bool(first["openid"])) == ("Bearer", True)
+            assert again == first  # a client that lost the answer gets the same one
             assert "session" not in device.jar()
             assert alice.visitor.page("/qr").first("qr-approve")["typed"] == ""
             form = begin()

@@ -1,6 +1,6 @@
-"""The Django example before it serves anybody: checks, the environment, secrets, tags, and what is refused without a token.
+"""The Django example without a server: checks, environment, secrets, template tags and CSRF.
 
-One process of Django's answers all questions (inside_django.py); what a command says is asked of the command.
+One process runs all cases (inside_django.py). Commands run in processes of their own.
 """
 
 import json
@@ -52,7 +52,7 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"QRLOGIN": {"VERIFICATION_URI": "http://127.0.0.1:8000/login"}},
         ["E008"],
-    ),  # with a code behind it there is nothing
+    ),  # no view for the URL with a code
     ({"QRLOGIN": {"VERIFICATION_URI": "https://example.com/qr"}}, ["E009", "W001"]),
     (
         {
@@ -123,7 +123,7 @@ AS_JSON = [
     "/qrlogin/id/redeem",
 ]
 AS_JSON += ["/qrlogin//id/redeem", "/qrlogin/%2Fid/redeem"]
-MISREAD = [
+SETTINGS_ERRORS = [
     ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
     (
         {"QRLOGIN_ORIGIN": "https://example.com/shop"},
@@ -142,7 +142,7 @@ MISREAD = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the example that nobody has started yet."""
+    """A copy of the example, not started yet."""
     return Path(
         shutil.copytree(SITE, tmp_path_factory.mktemp("django") / "django_site", ignore=LEFT_OUT)
     )
@@ -150,39 +150,45 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def inside(folder: Path) -> dict[str, Any]:
-    """What inside_django.py answers."""
-    asked = {
+    """The results of inside_django.py."""
+    cases = {
         "checks": [case for case, _ in CHECKS],
         "started": [case for case, _ in STARTS],
         "tags": TAGS,
-        "targets": OWN + NOT_OWN,
+        "local_path": OWN + NOT_OWN,
         "forged": FORMS + AS_JSON,
-        "misread": [case for case, _ in MISREAD],
+        "settings_error": [case for case, _ in SETTINGS_ERRORS],
     }
-    done = run(folder, sys.executable, "-W", "error", str(INSIDE), asked=json.dumps(asked))
+    done = run(folder, sys.executable, "-W", "error", str(INSIDE), stdin=json.dumps(cases))
     assert done.returncode == 0, done.stderr
     answers: dict[str, Any] = json.loads(done.stdout)
     return answers
 
 
 def run(
-    folder: Path, *command: str, asked: str = "", **env: str
+    folder: Path, *command: str, stdin: str = "", **env: str
 ) -> "subprocess.CompletedProcess[str]":
-    told = {**surroundings(), **env}
+    environment = {**surroundings(), **env}
     return subprocess.run(
-        command, cwd=folder, env=told, input=asked, capture_output=True, text=True, timeout=60
+        command,
+        cwd=folder,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
 def manage(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """manage.py, with every warning an error."""
+    """Runs manage.py, with every warning an error."""
     return run(folder, sys.executable, "-W", "error", "manage.py", *words, **env)
 
 
-# What may be said, and what is refused
+# Settings
 
 
-def test_every_check(inside: dict[str, Any]) -> None:
+def test_each_wrong_setting_fails_its_system_check(inside: dict[str, Any]) -> None:
     for (case, numbers), found in zip(CHECKS, inside["checks"], strict=True):
         assert [one.split()[0] for one in found] == [f"qrlogin.{number}" for number in numbers], (
             case,
@@ -192,9 +198,9 @@ def test_every_check(inside: dict[str, Any]) -> None:
 
 
 def test_a_wrong_setting_stops_every_command_and_every_server(folder: Path) -> None:
-    told = {"QRLOGIN_STORE": "localhost:6379"}
+    wrong = {"QRLOGIN_STORE": "localhost:6379"}
     for words in (["migrate"], ["runserver", "--noreload", "0"]):
-        done = manage(folder, *words, **told)
+        done = manage(folder, *words, **wrong)
         assert done.returncode == 1, words
         assert (
             'qrlogin.E004) QRLOGIN["STORE"]: a store is memory, or an address such as redis://'
@@ -202,18 +208,18 @@ def test_a_wrong_setting_stops_every_command_and_every_server(folder: Path) -> N
         )
         assert "Traceback" not in done.stderr
     for module in ("config.wsgi", "config.asgi"):
-        done = run(folder, sys.executable, "-c", f"import {module}", **told)
+        done = run(folder, sys.executable, "-c", f"import {module}", **wrong)
         assert 'ImproperlyConfigured: QRLOGIN["STORE"]: a store is memory' in done.stderr
 
 
-def test_a_wrong_environment_is_refused_with_what_to_do(inside: dict[str, Any]) -> None:
-    for (case, said), found in zip(MISREAD, inside["misread"], strict=True):
+def test_a_wrong_environment_is_refused_with_what_to_set(inside: dict[str, Any]) -> None:
+    for (case, said), found in zip(SETTINGS_ERRORS, inside["settings_error"], strict=True):
         assert said in found, (case, found)
         assert bool(said) == bool(found), (case, found)
 
 
-def test_several_processes_are_refused_over_memory(inside: dict[str, Any]) -> None:
-    """As far as can be known: no server says how many it starts."""
+def test_several_processes_over_memory_are_refused(inside: dict[str, Any]) -> None:
+    """As far as its command line says: no server tells its application how many it starts."""
     for (case, number), (kind, said) in zip(STARTS, inside["started"], strict=True):
         assert kind == ("failed" if number else "complete"), (case, said)
         assert said.startswith(
@@ -223,7 +229,7 @@ def test_several_processes_are_refused_over_memory(inside: dict[str, Any]) -> No
         ), case
 
 
-def test_the_gunicorn_of_the_example_refuses_them_before_it_starts_any(folder: Path) -> None:
+def test_gunicorn_conf_refuses_several_workers_before_it_starts_any(folder: Path) -> None:
     done = run(
         folder,
         sys.executable,
@@ -240,7 +246,7 @@ def test_the_gunicorn_of_the_example_refuses_them_before_it_starts_any(folder: P
     assert "Booting worker" not in done.stderr
 
 
-def test_secrets_are_made_once_and_https_makes_everything_stricter(
+def test_secrets_are_created_once_and_an_https_site_passes_the_deployment_checks(
     folder: Path, inside: dict[str, Any]
 ) -> None:
     files = [folder / "instance" / name for name in ("secret_key", "qrlogin_key")]
@@ -255,7 +261,7 @@ def test_secrets_are_made_once_and_https_makes_everything_stricter(
         QRLOGIN_STORE="redis://127.0.0.1/0",
     )
     assert done.returncode == 0, done.stderr
-    # Django would also redirect, and claim the domain and a place on a list; that is for whoever owns the domain.
+    # These three (redirects, HSTS for subdomains, HSTS preload) are for the owner of the domain.
     assert set(re.findall(r"\((\w+\.\w+)\)", done.stderr)) <= {
         "security.W005",
         "security.W008",
@@ -264,35 +270,38 @@ def test_secrets_are_made_once_and_https_makes_everything_stricter(
     assert [file.read_text() for file in files] == keys
 
 
-# What it writes, and what it takes
+# Pages and requests
 
 
-def test_tags_escape_what_is_put_into_them(inside: dict[str, Any]) -> None:
+def test_the_template_tags_escape_their_values(inside: dict[str, Any]) -> None:
     hostile, plain = inside["tags"]
     assert "<script>alert" not in hostile
-    assert hostile.count("&quot;&gt;&lt;script&gt;") == 4  # and in what stands between the tags
+    assert hostile.count("&quot;&gt;&lt;script&gt;") == 4  # also in the content between the tags
     assert 'src="/qrlogin/qr-login-element.js"' in plain
     assert (
-        '<qr-login src="/qrlogin/" next="/basket?a=1&amp;b=2" csrf-header="X-CSRFToken" csrf-token="'
-        in plain
+        '<qr-login src="/qrlogin/" next="/basket?a=1&amp;b=2" '
+        'csrf-header="X-CSRFToken" csrf-token="' in plain
     )
-    approve = '<qr-approve src="/qrlogin/phone/" at="/qr" account="alice" site="Shop &amp; Co" home="/" csrf-header="X-CSRFToken"'
+    approve = (
+        '<qr-approve src="/qrlogin/phone/" at="/qr" account="alice" site="Shop &amp; Co" '
+        'home="/" csrf-header="X-CSRFToken"'
+    )
     assert approve in plain
     assert "stream=" not in plain
     assert "typed" not in plain
 
 
-def test_next_is_a_path_of_this_site_or_nothing(inside: dict[str, Any]) -> None:
-    assert inside["targets"] == OWN + ["/"] * len(NOT_OWN)
+def test_next_accepts_only_paths_of_this_site(inside: dict[str, Any]) -> None:
+    assert inside["local_path"] == OWN + ["/"] * len(NOT_OWN)
 
 
-def test_what_acts_with_the_sites_authority_needs_a_token(inside: dict[str, Any]) -> None:
-    """However its path is spelled; and an element gets an answer that it can read."""
+def test_requests_with_the_users_authority_need_a_csrf_token(inside: dict[str, Any]) -> None:
+    """However the path is spelled. A form gets a page, an element gets JSON."""
     html, json_ = [403, "text/html; charset=utf-8"], [403, "application/json"]
     assert inside["forged"] == [html] * len(FORMS) + [json_] * len(AS_JSON)
 
 
-def test_the_looks_are_those_of_the_other_examples() -> None:
+def test_the_style_is_that_of_the_other_examples() -> None:
     for name in ("style.css", "icon.svg"):
         assert (SITE / "static" / name).read_bytes() == (
             EXAMPLES / "flask_app" / "static" / name

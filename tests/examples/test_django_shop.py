@@ -1,4 +1,4 @@
-"""A project that was there before (existing_django/), with what the README of the Django example has people add to it."""
+"""The diff in the Django example's README, applied to existing_django/."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.examples.held_waits import settle, sooner_than, waiting
+from tests.examples.held_waits import before_time_out, hold_poll, wait_until_held
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import DJANGO, LEFT_OUT, Running
 from tests.examples.story import Desk, Phone
@@ -14,13 +14,13 @@ from tests.examples.test_django_settings import KEY, SITE, manage, run
 from tests.examples.visitors import PASSWORD, Visitor
 from tests.wire.clock import eventually
 
-SLOTS = 8  # for waits, unless one says otherwise
+SLOTS = 8  # the default of MAX_WAITING under WSGI
 SHOP = Path(__file__).parent / "existing_django"
 ENV = {"SECRET_KEY": "of this test, and of no other: 0123456789abcdef", "QRLOGIN_KEY": KEY}
 
 
-def test_the_diff_of_the_readme(tmp_path: Path) -> None:
-    """Served as the README says, it logs in by phone, and told to stop it answers who waits and goes."""
+def test_a_project_with_the_diff_logs_in_by_phone_and_stops_soon(tmp_path: Path) -> None:
+    """Served as the README says. On SIGTERM it answers all waiting browsers and exits."""
     diff = diff_in(SITE / "README.md")
     assert len(added(diff)) <= 15
     shop = Path(shutil.copytree(SHOP, tmp_path / "shop", ignore=LEFT_OUT))
@@ -51,11 +51,11 @@ def test_the_diff_of_the_readme(tmp_path: Path) -> None:
             late, *desks = (
                 stack.enter_context(Desk(Visitor(running.origin))).begin() for _ in range(1 + SLOTS)
             )
-            waits = [waiting(desk) for desk in desks]
-            settle(late, *waits)
+            waits = [hold_poll(desk) for desk in desks]
+            wait_until_held(late, *waits)
             running.stop()
             eventually(running.ended)
-            assert sooner_than(waits), running.log[-2000:]
+            assert before_time_out(waits), running.log[-2000:]
             assert {each.answer()["state"] for each in waits} == {"pending"}
     several = run(
         shop,

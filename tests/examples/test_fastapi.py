@@ -1,4 +1,4 @@
-"""The pages of the FastAPI example, and what guards them; what all three examples share is told elsewhere in this folder."""
+"""The pages of the FastAPI example: forms, `next`, sessions, passwords, security headers."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def ask(method: str, url: str, **more: Any) -> httpx2.Response:
-    """By somebody who is no browser, with more patience than the five seconds that are usual."""
+    """Send a request without a browser's headers, with a longer time-out than usual."""
     return httpx2.request(method, url, timeout=PATIENCE_SECONDS, **more)
 
 
@@ -52,14 +52,14 @@ def test_a_form_of_another_site_is_refused(site: Served) -> None:
                 assert "set-cookie" not in answer.headers
             answer = ask(
                 "POST", f"{site.origin}{path}", data=fields
-            )  # nothing says that a page sent it at all
+            )  # nothing says that a page sent it
             assert answer.status_code == 403
         assert "alice" in alice.http.get("/").text
-    with Visitor(site.origin) as nobody:
-        assert nobody.send_form("/login", **fields).status_code == 200, "no account was made"
+    with Visitor(site.origin) as visitor:
+        assert visitor.send_form("/login", **fields).status_code == 200, "no account was created"
 
 
-def test_a_form_is_small_and_says_each_thing_once(site: Served) -> None:
+def test_a_form_that_is_long_or_repeats_a_field_is_refused(site: Served) -> None:
     own = {"Origin": site.origin, "Content-Type": "application/x-www-form-urlencoded"}
     for body, status in (
         ("name=" + "x" * 5000, 413),
@@ -92,8 +92,8 @@ ELSEWHERE = (
 )
 
 
-def test_next_leads_to_paths_of_this_site_only(site: Served) -> None:
-    assert {sys.modules["pages"].own_path(target) for target in ELSEWHERE} == {"/"}
+def test_next_accepts_only_paths_of_this_site(site: Served) -> None:
+    assert {sys.modules["pages"].local_path(target) for target in ELSEWHERE} == {"/"}
     own = "/qr/abc.1-_?user_code=WDJB-MJHT"
     with signed_up(site, "nina") as nina:
         for target, led in ((ELSEWHERE[0], "/"), (own, own)):
@@ -106,7 +106,7 @@ def test_next_leads_to_paths_of_this_site_only(site: Served) -> None:
 
 
 def test_a_planted_session_is_worth_nothing_after_a_login(site: Served) -> None:
-    """Whoever gave a browser their own session before has none of what is in it after."""
+    """An attacker who planted a session in a browser cannot use the new one."""
     signed_up(site, "bob").http.close()
     with signed_up(site, "mallory") as mallory, Visitor(site.origin) as victim:
         planted = mallory.jar()["session"]
@@ -121,7 +121,7 @@ def test_a_planted_session_is_worth_nothing_after_a_login(site: Served) -> None:
 
 
 class Watched:
-    """A hasher that says what goes on while it is at work."""
+    """A hasher that calls `watch` while it works."""
 
     def __init__(self, real: Any, watch: Any) -> None:
         self.real, self.watch = real, watch
@@ -134,16 +134,16 @@ class Watched:
         return self.real.hash(password)
 
 
-def test_an_unknown_name_costs_a_hash_and_no_hash_a_connection(
+def test_an_unknown_name_costs_a_hash_and_hashing_holds_no_connection(
     site: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed_up(site, "carol").http.close()
     eventually(
         lambda: site.module.engine.pool.checkedout() == 0
-    )  # an answer is sent before its own goes back
-    people, seen = sys.modules["people"], list[tuple[str, int]]()
+    )  # an answer is sent before its connection is given back
+    accounts, seen = sys.modules["accounts"], list[tuple[str, int]]()
     watch = lambda kept: seen.append((kept[:9], site.module.engine.pool.checkedout()))  # noqa: E731
-    monkeypatch.setattr(people, "_hasher", Watched(vars(people)["_hasher"], watch))
+    monkeypatch.setattr(accounts, "_hasher", Watched(vars(accounts)["_hasher"], watch))
     with Visitor(site.origin) as visitor:
         for name in ("carol", "nobody-is-called-that"):
             answer = visitor.send_form("/login", name=name, password="wrong but long enough")
@@ -154,28 +154,28 @@ def test_an_unknown_name_costs_a_hash_and_no_hash_a_connection(
     assert seen == [("$argon2id", 0)] * 2
 
 
-def test_a_password_that_was_hashed_weaker_is_hashed_anew(
+def test_a_weaker_password_hash_is_renewed_at_login(
     site: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed_up(site, "dora").http.close()
-    people = sys.modules["people"]
+    accounts = sys.modules["accounts"]
 
     class Stronger(Watched):
         def verify_and_update(self, password: str, kept: str) -> Any:
             return self.real.verify(password, kept), "stronger"
 
-    monkeypatch.setattr(people, "_hasher", Stronger(vars(people)["_hasher"], None))
+    monkeypatch.setattr(accounts, "_hasher", Stronger(vars(accounts)["_hasher"], None))
     with site.module.Session(site.module.engine) as db:
         for password, found in (("wrong", None), (PASSWORD, "dora")):
-            account = people.account_of(db, "dora", password)
+            account = accounts.authenticate(db, "dora", password)
             assert (account and account.name) == found
         assert account.password_hash == "stronger"
 
 
-# What every answer says
+# Headers
 
 
-def test_every_page_is_guarded(site: Served) -> None:
+def test_every_page_has_the_security_headers(site: Served) -> None:
     for path in ("/nowhere", "/static/style.css", "/qr/abc", "/qrlogin/nowhere/at/all"):
         headers = ask("GET", f"{site.origin}{path}").headers
         assert "frame-ancestors 'none'" in headers["content-security-policy"], path
@@ -187,10 +187,10 @@ def test_every_page_is_guarded(site: Served) -> None:
     assert '<html lang="zh-CN">' in page.text
 
 
-def test_a_failure_and_the_docs_are_guarded_too(
+def test_a_failure_and_the_docs_have_the_security_headers_too(
     site: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["people"], "_hasher", None)
+    monkeypatch.setattr(sys.modules["accounts"], "_hasher", None)
     form = {"name": "a", "password": PASSWORD}
     failed = ask("POST", f"{site.origin}/login", data=form, headers={"Origin": site.origin})
     docs = ask("GET", f"{site.origin}/docs")
@@ -205,7 +205,7 @@ def test_a_failure_and_the_docs_are_guarded_too(
         assert guards == ["DENY", "nosniff", "no-store"]
 
 
-def test_only_its_own_host_is_answered(site: Served) -> None:
+def test_requests_for_another_host_are_refused(site: Served) -> None:
     port = site.origin.rpartition(":")[2]
     for path in ("/login", "/qrlogin/begin/", "/static"):
         for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", ""):

@@ -1,4 +1,4 @@
-"""The diff in the FastAPI example's README, applied to an application as many are."""
+"""The diff in the FastAPI example's README, applied to existing_fastapi/."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
 EXISTING = Path(__file__).with_name("existing_fastapi")
-MOST_LINES = 15  # that a person adds to an application
+MOST_LINES = 15  # added lines, without blank ones
 
 
 def test_the_diff_is_short() -> None:
@@ -29,10 +29,10 @@ def test_an_application_with_the_diff_logs_in_by_phone(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "adapter.py", folder)
     apply(diff_in(FOLDER / "README.md"), folder)
     with own_port() as port:
-        logs_in(folder, port)
+        check_login(folder, port)
 
 
-def logs_in(folder: Path, port: int) -> None:
+def check_login(folder: Path, port: int) -> None:
     origin = f"http://{LOOPBACK}:{port}"
     keys = {
         "SECRET_KEY": "of the sessions",

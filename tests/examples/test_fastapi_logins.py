@@ -1,4 +1,4 @@
-"""Who is logged in at the FastAPI example, for how long, and what waits for it."""
+"""Sessions, tokens and held requests of the FastAPI example."""
 
 import asyncio
 import socket
@@ -25,8 +25,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield each
 
 
-def test_a_look_at_a_login_brings_no_session_back(site: Served) -> None:
-    """The answer to a long poll may come after a logout in another tab."""
+def test_a_status_request_sends_no_session(site: Served) -> None:
+    """Its answer may arrive after a logout in another tab."""
     with signed_up(site, "alice") as alice, Desk(alice) as desk:
         desk.begin()
         seen = alice.get(desk.login_id)
@@ -51,29 +51,27 @@ def test_an_account_closed_after_approving_is_not_logged_in(site: Served) -> Non
         assert desk.visitor.http.get("/").status_code == 302
         signed_up(site, "bob").http.close()
         with module.Session(module.engine) as db:
-            assert (
-                db.get(module.Account, number) is None
-            )  # others may still hold cookies of that number
+            assert db.get(module.Account, number) is None  # old cookies may still hold that id
     gone = Redeemed("a" * 22, subject=str(number), shown_as="", context={}, redeemed_at_ms=0)
-    with pytest.raises(module.HTTPException) as told:
+    with pytest.raises(module.HTTPException) as refused_tokens:
         site.call(lambda: module.tokens(gone))
-    assert told.value.status_code == 403
+    assert refused_tokens.value.status_code == 403
 
 
 def test_looking_up_the_signed_in_user_keeps_no_connection(site: Served) -> None:
-    """A connection that is kept until the page is made is missing to those who have a thread and want one."""
+    """Or requests that have a thread could wait for a connection for ever."""
     signed_up(site, "erin").http.close()
     module = site.module
     eventually(
         lambda: module.engine.pool.checkedout() == 0
-    )  # an answer is sent before its own goes back
+    )  # an answer is sent before its connection is given back
     with module.Session(module.engine) as db:
         number = db.query(module.Account).filter_by(name="erin").one().id
     assert module.signed_in(SimpleNamespace(session={"account": number}), None).name == "erin"
     assert module.engine.pool.checkedout() == 0
 
 
-def test_the_database_is_not_asked_in_the_event_loop(
+def test_the_database_is_not_queried_in_the_event_loop(
     site: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = set[int]()
@@ -94,7 +92,7 @@ def test_the_database_is_not_asked_in_the_event_loop(
     assert threads
 
 
-def test_a_lost_answer_comes_again_with_the_same_tokens(site: Served) -> None:
+def test_a_repeated_token_request_returns_the_same_tokens(site: Served) -> None:
     module = site.module
     signed_up(site, "dora").http.close()
     with module.Session(module.engine) as db:
@@ -105,10 +103,10 @@ def test_a_lost_answer_comes_again_with_the_same_tokens(site: Served) -> None:
     )
     assert first == again
     assert first["access_token"] != other["access_token"]
-    assert first["openid"] == dora  # what a client of wechat_open asks for
+    assert first["openid"] == dora  # a client of wechat_open needs it
 
 
-# Streams, and who leaves
+# Streams and disconnects
 
 
 def free(site: Served) -> int:
@@ -117,12 +115,13 @@ def free(site: Served) -> int:
 
 def test_a_websocket_of_another_site_or_without_a_login_is_refused(site: Served) -> None:
     with Visitor(site.origin) as desk:
-        address = f"{site.origin.replace('http', 'ws')}/qrlogin/{desk.post('begin').json()['login_id']}/socket"
+        login_id = desk.post("begin").json()["login_id"]
+        address = f"{site.origin.replace('http', 'ws')}/qrlogin/{login_id}/socket"
         cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in desk.jar().items())}
-        nobody: dict[str, str] = {}
+        no_cookies: dict[str, str] = {}
         for headers, origin, status in (
             (cookies, "https://elsewhere.example", 403),
-            (nobody, site.origin, 404),
+            (no_cookies, site.origin, 404),
         ):
             with (
                 pytest.raises(InvalidStatus) as refused,
@@ -137,13 +136,16 @@ def test_a_disconnect_frees_the_wait_slot(path: str, site: Served) -> None:
     with Visitor(site.origin) as desk:
         login = desk.post("begin").json()["login_id"]
         cookies = "; ".join(f"{name}={value}" for name, value in desk.jar().items())
-        asked = f"GET /qrlogin/{path.format(login)} HTTP/1.1\r\nHost: {LOOPBACK}\r\nCookie: {cookies}\r\n\r\n"
+        request = (
+            f"GET /qrlogin/{path.format(login)} HTTP/1.1\r\n"
+            f"Host: {LOOPBACK}\r\nCookie: {cookies}\r\n\r\n"
+        )
         most = site.module.settings.max_waiting
         for reset in (False, True):
             with socket.create_connection(
                 (LOOPBACK, int(site.origin.rpartition(":")[2]))
             ) as connection:
-                connection.sendall(asked.encode())
+                connection.sendall(request.encode())
                 eventually(lambda: free(site) == most - 1)
                 if reset:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

@@ -1,16 +1,18 @@
-"""Schemathesis reads /openapi.json of the FastAPI example and tries to catch it lying: as nobody, and as somebody who is
-signed in and has begun a login.
+"""Schemathesis compares the answers of the FastAPI example with its /openapi.json: without cookies,
+and as a signed-in user who has begun a login.
 
-It is run with all of its checks. What is left out, and why:
+All of its checks run, with these exceptions:
 
-- A websocket's address refuses every plain GET (426, RFC 9110 section 15.5.22), so for that one operation no data is "accepted",
-  and the refusal does not depend on the data.
-- Whoever is signed in here is so by headers that are on every request: `ignored_auth` cannot take them off. Nobody's run has it.
-- In the dialects of others a stranger is told "gone" with status 200, as their clients expect: no missing cookie is "rejected".
-  OAuth refuses a client, a grant or a device_code that nobody knows with 400 (RFC 6749 section 5.2), which depends on no schema:
-  no `positive_data_acceptance` there.
+- A websocket's URL refuses every plain GET (426, RFC 9110 section 15.5.22), whatever the data is.
+  So the checks of accepted and rejected data are off for that operation.
+- The signed-in runs send the cookies as headers with every request, and `ignored_auth` cannot
+  remove headers. The run without cookies has this check.
+- Other dialects answer a missing cookie with status 200, as their clients expect, so `ignored_auth`
+  is off there. OAuth refuses an unknown client, grant or device_code with 400 (RFC 6749 section
+  5.2), which no schema describes, so `positive_data_acceptance` is off there.
 
-No sequences of calls are drawn here: tests/wire/test_fuzz.py sends all kinds of requests at every state of a login.
+No sequences of calls run here: tests/wire/test_fuzz.py sends all kinds of requests at every state
+of a login.
 """
 
 import subprocess
@@ -39,7 +41,7 @@ checks = { ignored_auth.enabled = false }
 
 
 def finds_nothing(site: Served, folder: Path, *options: str, config: str = "") -> None:
-    """The order and the data are the same at every run."""
+    """Runs Schemathesis. The order and the data are the same in every run."""
     toml = folder / "schemathesis.toml"
     toml.write_text(config + RULES)
     command = [
@@ -82,9 +84,12 @@ def test_every_answer_to_a_signed_in_user_fits_the_openapi_description(
         if state == "confirmed":
             for verb in ("scan", "confirm"):
                 assert visitor.post(f"phone/{verb}", code=code).status_code == 200
-        site.call(site.module.qr.drain)  # else each question whose answer is no news would be held
+        site.call(site.module.qr.drain)  # or each status request without news would be held
         cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar().items())
-        own = f'parameters = {{ login_id = "{begun["login_id"]}" }}\n[generation]\nwith-security-parameters = false\n'
+        own = (
+            f'parameters = {{ login_id = "{begun["login_id"]}" }}\n'
+            "[generation]\nwith-security-parameters = false\n"
+        )
         headers = [
             f"--header=Cookie:{cookies}",
             f"--header=Origin:{site.origin}",
@@ -93,4 +98,4 @@ def test_every_answer_to_a_signed_in_user_fits_the_openapi_description(
         finds_nothing(site, tmp_path, f"--phases={phases}", *headers, config=own)
         assert (
             visitor.get(begun["login_id"]).json()["state"] == "cancelled"
-        )  # that is how far it came
+        )  # the run reached the last operation

@@ -1,4 +1,4 @@
-"""What the FastAPI example makes of its environment, and what it keeps from one start to the next."""
+"""How the FastAPI example starts: its environment, its workers, its files and its database."""
 
 import asyncio
 import multiprocessing
@@ -34,12 +34,14 @@ def visiting(module: ModuleType) -> httpx2.AsyncClient:
 
 
 @pytest.mark.parametrize("dialects", ["", "all"])
-def test_openapi_lists_the_routes_and_nothing_else(dialects: str, tmp_path: Path) -> None:
+def test_openapi_lists_exactly_the_mounted_routes(dialects: str, tmp_path: Path) -> None:
     with imported(tmp_path, QRLOGIN_DIALECTS=dialects) as module:
         described = module.app.openapi()
         mounted = openapi.paths(module.native, "/qrlogin")
         for name in module.settings.dialects:
-            mounted |= openapi.paths(module.DIALECTS[name](module.qr.core, lambda _: {}, None))
+            mounted |= openapi.paths(
+                module.DIALECTS[name](module.qr.core, **module.CLIENTS.get(name, {}))
+            )
     found = {(path, method) for path, item in described["paths"].items() for method in item}
     assert found == {(path, method) for path, item in mounted.items() for method in item}
     assert len(found) >= (40 if dialects else 15)
@@ -47,17 +49,17 @@ def test_openapi_lists_the_routes_and_nothing_else(dialects: str, tmp_path: Path
         one, ours = described["paths"][path][method], mounted[path][method]
         for key in ("parameters", "requestBody", "responses"):
             assert one.get(key) == ours.get(key), (path, method, key)
-        told, said = (
+        shown, expected = (
             {name for way in each.get("security", ()) for name in way} for each in (one, ours)
         )
-        assert told == ({"session"} if path.startswith("/qrlogin/phone/") else said)
-        assert told <= described["components"]["securitySchemes"].keys()
+        assert shown == ({"session"} if path.startswith("/qrlogin/phone/") else expected)
+        assert shown <= described["components"]["securitySchemes"].keys()
     ids = [one["operationId"] for item in described["paths"].values() for one in item.values()]
     assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("QRLOGIN_ORIGIN", "example.com", "QRLOGIN_ORIGIN is what browsers call this site"),
         ("QRLOGIN_ORIGIN", "https://example.com/app", "without a path"),
@@ -84,17 +86,17 @@ def test_openapi_lists_the_routes_and_nothing_else(dialects: str, tmp_path: Path
         ("QRLOGIN_LIFETIME", "9999", "QRLOGIN_LIFETIME: policy.lifetime must be"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_start(
-    name: str, value: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_environment_is_refused_at_start(
+    name: str, value: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended, imported(tmp_path, **{name: value}):
         pass
-    said = capsys.readouterr().err
-    assert (ended.value.code, said.count("\n"), told in said) == (3, 1, True), said
+    error = capsys.readouterr().err
+    assert (ended.value.code, error.count("\n"), message in error) == (3, 1, True), error
 
 
 async def test_on_a_public_site_the_docs_are_off(loop: asyncio.Runner, tmp_path: Path) -> None:
-    """They run scripts of another host, beside a session."""
+    """They run scripts of another host, which could use a session."""
     with imported(tmp_path, QRLOGIN_ORIGIN="https://example.com") as module:
         async with visiting(module) as client:
             answer = await client.get("/docs")
@@ -103,7 +105,7 @@ async def test_on_a_public_site_the_docs_are_off(loop: asyncio.Runner, tmp_path:
             assert begun.headers["set-cookie"].startswith("__Host-session=")
 
 
-async def test_a_site_may_be_called_by_a_number(loop: asyncio.Runner, tmp_path: Path) -> None:
+async def test_the_origin_may_be_an_ipv6_address(loop: asyncio.Runner, tmp_path: Path) -> None:
     with imported(tmp_path, QRLOGIN_ORIGIN="http://[::1]:8000") as module:
         async with visiting(module) as client:
             assert (await client.get("/login")).status_code == 200
@@ -130,7 +132,7 @@ async def test_a_site_may_be_called_by_a_number(loop: asyncio.Runner, tmp_path: 
         ("a-program-that-starts-uvicorn", {}, None),
     ],
 )
-def test_whether_there_are_several_workers(
+def test_other_workers_are_found_in_the_command_line_and_the_environment(
     command: str,
     environ: dict[str, str],
     several: bool | None,
@@ -138,15 +140,15 @@ def test_whether_there_are_several_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with imported(tmp_path):
-        asked = sys.modules["settings"].one_of_several
-        assert asked(command.split(), environ) is False, "it is nobody's child"
+        ask = sys.modules["settings"].has_other_workers
+        assert ask(command.split(), environ) is False, "it has no parent process"
         monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
-        assert asked(command.split(), environ) is several
+        assert ask(command.split(), environ) is several
         monkeypatch.delitem(sys.modules, "uvicorn")
-        assert not asked(command.split(), environ), "another server does not read what is uvicorn's"
+        assert not ask(command.split(), environ), "only uvicorn reads these"
 
 
-def test_only_over_memory_it_matters(
+def test_several_workers_are_refused_only_over_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
@@ -181,10 +183,10 @@ def test_several_workers_over_memory_refuse_to_start(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-# What is kept
+# Files and the database
 
 
-def test_keys_and_people_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_stored_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     for folder in (tmp_path / "new", tmp_path / "old"):
         if folder.name == "old":
             folder.mkdir(mode=0o755)
@@ -202,7 +204,7 @@ def test_keys_and_people_are_for_their_owner_alone(tmp_path: Path) -> None:
         sys.modules["settings"].read({}, folder)
 
 
-async def test_a_restart_keeps_people_and_sessions_and_keys(
+async def test_a_restart_keeps_accounts_sessions_and_keys(
     loop: asyncio.Runner, tmp_path: Path
 ) -> None:
     form = {"name": "alice", "password": PASSWORD}
@@ -220,7 +222,7 @@ async def test_a_restart_keeps_people_and_sessions_and_keys(
             assert (await anew.post("/signup", data=form)).status_code == 200  # the name is taken
 
 
-def test_the_model_is_what_the_migrations_make(
+def test_the_migrations_create_what_the_models_declare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with imported(tmp_path):
@@ -234,7 +236,7 @@ def test_the_model_is_what_the_migrations_make(
         command.upgrade(config, "head")
 
 
-def test_no_more_is_hashed_at_once_than_there_are_processors(
+def test_at_most_one_hash_runs_per_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working, most, lock = 0, 0, threading.Lock()
@@ -255,14 +257,14 @@ def test_no_more_is_hashed_at_once_than_there_are_processors(
             return False, None
 
     with imported(tmp_path) as module, ThreadPoolExecutor(8 * (os.cpu_count() or 1)) as threads:
-        people = sys.modules["people"]
-        monkeypatch.setattr(people, "_hasher", Slow())
+        accounts = sys.modules["accounts"]
+        monkeypatch.setattr(accounts, "_hasher", Slow())
 
-        def come(number: int) -> None:
+        def visit(number: int) -> None:
             with module.Session(module.engine) as db:
-                (people.make_account if number % 2 else people.account_of)(
+                (accounts.make_account if number % 2 else accounts.authenticate)(
                     db, f"name {number}", PASSWORD
                 )
 
-        list(threads.map(come, range(8 * (os.cpu_count() or 1))))
+        list(threads.map(visit, range(8 * (os.cpu_count() or 1))))
     assert 1 <= most <= (os.cpu_count() or 1)

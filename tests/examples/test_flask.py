@@ -1,4 +1,4 @@
-"""What is particular to the Flask example while it serves: people, forms, sessions, tokens, pages."""
+"""The Flask example while it serves: accounts, forms, sessions, tokens, pages."""
 
 import os
 import sqlite3
@@ -17,10 +17,10 @@ from werkzeug.exceptions import TooManyRequests
 from tests.examples.inside_flask import (
     SAME_SITE,
     Desk,
-    by_phone,
-    hidden,
+    create_app,
+    hidden_fields,
     imported,
-    made,
+    post_from_phone,
     session_of,
     sign_up,
 )
@@ -35,19 +35,19 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 @pytest.fixture
 def app(example: ModuleType, tmp_path: Path) -> Flask:
-    return made(example, tmp_path / "instance")
+    return create_app(example, tmp_path / "instance")
 
 
 def close_account(app: Flask, example: ModuleType) -> None:
     with app.app_context():
-        example.db.session.delete(example.account_of("alice", PASSWORD))
+        example.db.session.delete(example.authenticate("alice", PASSWORD))
         example.db.session.commit()
 
 
-# People
+# Accounts
 
 
-def test_passwords_are_kept_as_scrypt(app: Flask, tmp_path: Path) -> None:
+def test_passwords_are_hashed_with_scrypt(app: Flask, tmp_path: Path) -> None:
     sign_up(app)
     with sqlite3.connect(tmp_path / "instance" / "people.sqlite3") as database:
         [(name, kept)] = database.execute("SELECT name, password_hash FROM account").fetchall()
@@ -56,10 +56,10 @@ def test_passwords_are_kept_as_scrypt(app: Flask, tmp_path: Path) -> None:
     assert PASSWORD not in kept
 
 
-def test_an_unknown_name_costs_a_hash_and_hashes_queue(
+def test_an_unknown_name_costs_a_hash_and_hashes_queue_without_a_connection(
     app: Flask, example: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No more at once than there are processors, and who queues holds no connection to the database."""
+    """At most one hash runs per processor."""
     processors, lock = os.cpu_count() or 1, threading.Lock()
     checked, busy, most = list[str](), 0, 0
 
@@ -72,11 +72,13 @@ def test_an_unknown_name_costs_a_hash_and_hashes_queue(
         time.sleep(0.02)
         with lock:
             busy -= 1
-        return bool(example.db.session().in_transaction())  # then somebody would be found, below
+        return bool(
+            example.db.session().in_transaction()
+        )  # if a connection is held, the login below succeeds
 
     def log_in(name: str) -> object:
         with app.app_context():
-            return example.account_of(name, PASSWORD)
+            return example.authenticate(name, PASSWORD)
 
     sign_up(app)
     monkeypatch.setattr(sys.modules["models"], "check_password_hash", check_password_hash)
@@ -88,7 +90,7 @@ def test_an_unknown_name_costs_a_hash_and_hashes_queue(
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"name": " "}, "Enter a username."),
         ({"name": "a\u202eb"}, "Enter a username."),
@@ -99,27 +101,28 @@ def test_an_unknown_name_costs_a_hash_and_hashes_queue(
         ({"name": "<b>&amp;"}, ""),
     ],
 )
-def test_signing_up_says_what_is_wrong(app: Flask, fields: dict[str, str], told: str) -> None:
-    if told == "is taken":
+def test_signing_up_says_what_is_wrong(app: Flask, fields: dict[str, str], message: str) -> None:
+    if message == "is taken":
         sign_up(app)
     client = app.test_client()
     seen = client.post(
-        "/signup", data={**hidden(client, "/signup"), "name": "bob", "password": PASSWORD, **fields}
+        "/signup",
+        data={**hidden_fields(client, "/signup"), "name": "bob", "password": PASSWORD, **fields},
     )
-    assert told in seen.text
-    assert (seen.status_code == 302) == (not told)
+    assert message in seen.text
+    assert (seen.status_code == 302) == (not message)
     assert fields.get("password", PASSWORD) not in seen.text
-    if not told:
+    if not message:
         assert "&lt;b&gt;&amp;amp;" in client.get("/").text
 
 
 # Forms
 
 
-def test_each_form_wants_its_token(app: Flask) -> None:
+def test_each_form_needs_its_csrf_token(app: Flask) -> None:
     alice, stranger = sign_up(app), app.test_client()
     form = {"name": "alice", "password": PASSWORD}
-    of_another = hidden(app.test_client(), "/login")["csrf_token"]
+    of_another = hidden_fields(app.test_client(), "/login")["csrf_token"]
     for client, path in ((stranger, "/login"), (stranger, "/signup"), (alice, "/logout")):
         for token in ({}, {"csrf_token": "x"}, {"csrf_token": of_another}):
             seen = client.post(path, data={**form, **token})
@@ -131,9 +134,9 @@ def test_each_form_wants_its_token(app: Flask) -> None:
     assert stranger.get("/").status_code == 302
 
 
-def test_next_leads_to_paths_of_this_site_only(app: Flask) -> None:
-    """As it stands in the page, and for whoever is logged in already."""
-    anybody, alice = app.test_client(), sign_up(app)
+def test_next_accepts_only_paths_of_this_site(app: Flask) -> None:
+    """In the page, and in the redirect of a user who is logged in already."""
+    stranger, alice = app.test_client(), sign_up(app)
     for own in ("/qr/abc_-.=", "/qr?user_code=WDJB-MJHT"):
         assert alice.get("/login", query_string={"next": own}).location == own
     for text in (
@@ -146,7 +149,7 @@ def test_next_leads_to_paths_of_this_site_only(app: Flask) -> None:
         "/é",
         "/a b",
     ):
-        page = Tags(anybody.get("/login", query_string={"next": text}).text)
+        page = Tags(stranger.get("/login", query_string={"next": text}).text)
         assert page.hidden()["next"] == page.first("qr-login")["next"] == "/"
         assert alice.get("/login", query_string={"next": text}).location == "/"
 
@@ -154,11 +157,11 @@ def test_next_leads_to_paths_of_this_site_only(app: Flask) -> None:
 # Sessions
 
 
-def test_a_login_by_phone_is_a_session_of_its_own(app: Flask) -> None:
+def test_a_login_by_phone_starts_a_new_session(app: Flask) -> None:
     desk = app.test_client()
     login = Desk(desk, sign_up(app))
     with desk.session_transaction() as planted:
-        planted["basket"] = "of whoever was here before"
+        planted["basket"] = "from before the login"
     before = session_of(desk)
     assert login.redeem().json == {"login_id": login.login_id, "state": "redeemed"}
     with desk.session_transaction() as session:
@@ -169,15 +172,15 @@ def test_a_login_by_phone_is_a_session_of_its_own(app: Flask) -> None:
     thief = app.test_client()
     thief.set_cookie("session", before)
     assert thief.get("/").status_code == 302
-    assert login.redeem().status_code == 200  # the same click, because its answer was lost
+    assert login.redeem().status_code == 200  # sent again, because its answer was lost
 
 
-def test_a_login_by_password_takes_nothing_along(app: Flask) -> None:
+def test_a_login_by_password_starts_a_new_session(app: Flask) -> None:
     sign_up(app)
     client = app.test_client()
-    fields = hidden(client, "/login")
+    fields = hidden_fields(client, "/login")
     with client.session_transaction() as planted:
-        planted["login_id"] = "somebody's"
+        planted["login_id"] = "another login's"
         token = planted["csrf_token"]
     before = session_of(client)
     assert (
@@ -190,11 +193,11 @@ def test_a_login_by_password_takes_nothing_along(app: Flask) -> None:
     assert "You logged in with your password" in client.get("/").text
 
 
-def test_logging_out_leaves_nothing(app: Flask) -> None:
+def test_logging_out_clears_the_session(app: Flask) -> None:
     client = sign_up(app)
     with client.session_transaction() as session:
         session["login_id"] = "as after a login by phone"
-    assert client.post("/logout", data=hidden(client, "/")).location == "/login"
+    assert client.post("/logout", data=hidden_fields(client, "/")).location == "/login"
     assert client.get("/").location == "/login?next=%2F"
     with client.session_transaction() as session:
         assert session.keys().isdisjoint({"_user_id", "login_id"})
@@ -221,8 +224,8 @@ def test_an_account_closed_after_approving_is_not_logged_in(
     sign_up(app, "bob")
     with app.app_context():
         assert (
-            example.account_of("bob", PASSWORD).id == 2
-        )  # not the number that others may still hold cookies of
+            example.authenticate("bob", PASSWORD).id == 2
+        )  # not the old id, which old cookies may still hold
 
 
 # Tokens
@@ -231,13 +234,13 @@ def test_an_account_closed_after_approving_is_not_logged_in(
 def test_a_device_gets_the_same_tokens_for_the_same_login(
     example: ModuleType, tmp_path: Path
 ) -> None:
-    app = made(example, tmp_path / "instance", QRLOGIN_DIALECTS="rfc8628")
+    app = create_app(example, tmp_path / "instance", QRLOGIN_DIALECTS="rfc8628")
     phone, device = sign_up(app), app.test_client()
     assert "typed" in Tags(phone.get("/qr").text).first("qr-approve")
 
     def approved() -> dict[str, str]:
         begun = device.post("/device_authorization", data={"client_id": "tv"}).json or {}
-        by_phone(phone, begun["user_code"], "scan", "confirm")
+        post_from_phone(phone, begun["user_code"], "scan", "confirm")
         grant = "urn:ietf:params:oauth:grant-type:device_code"
         return {"grant_type": grant, "device_code": begun["device_code"], "client_id": "tv"}
 
@@ -246,7 +249,7 @@ def test_a_device_gets_the_same_tokens_for_the_same_login(
     assert (first["token_type"], first["openid"]) == (
         "Bearer",
         "1",
-    )  # `openid` is what a client of wechat_open asks for
+    )  # a client of wechat_open needs `openid`
     assert device.post("/token", data=one).json == first  # the answer was lost
     assert (device.post("/token", data=other).json or {})["access_token"] != first["access_token"]
     assert session_of(device) == ""
@@ -258,7 +261,7 @@ def test_a_device_gets_the_same_tokens_for_the_same_login(
 # Pages
 
 
-def test_the_phones_page_explains_itself_to_a_signed_out_user(app: Flask) -> None:
+def test_the_phone_page_explains_itself_to_a_signed_out_user(app: Flask) -> None:
     seen = app.test_client().get("/qr/abc?user_code=WDJB-MJHT", headers={"Accept-Language": "zh"})
     assert '<html lang="zh-CN">' in seen.text
     assert 'href="/login?next=/qr/abc%3Fuser_code%3DWDJB-MJHT"' in seen.text
@@ -266,7 +269,7 @@ def test_the_phones_page_explains_itself_to_a_signed_out_user(app: Flask) -> Non
     assert seen.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_what_goes_wrong_is_a_page_or_json(app: Flask) -> None:
+def test_an_error_is_answered_with_a_page_or_json(app: Flask) -> None:
     def busy() -> str:
         raise TooManyRequests(retry_after=7)
 
@@ -287,10 +290,10 @@ def test_what_goes_wrong_is_a_page_or_json(app: Flask) -> None:
         ("POST", "/busy", 429, "bad_request"),
         ("GET", "/broken", 500, "server_error"),
     ):
-        page, told = client.open(path, method=method), client.open(path, method=method, json={})
+        page, answer = client.open(path, method=method), client.open(path, method=method, json={})
         assert "<h1" in page.text
-        assert (told.json or {})["error"] == named
-        for seen in (page, told):
+        assert (answer.json or {})["error"] == named
+        for seen in (page, answer):
             assert (seen.status_code, seen.headers["X-Frame-Options"]) == (status, "DENY")
             assert ("Allow" in seen.headers) == (status == 405)
             assert seen.headers.get("Retry-After") == ("7" if status == 429 else None)

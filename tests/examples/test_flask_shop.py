@@ -1,4 +1,4 @@
-"""The diff in the Flask example's README, applied to an application of somebody's own, and what gunicorn makes of both."""
+"""The diff in the Flask example's README, applied to existing_flask/ and served by gunicorn."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.examples.held_waits import settle, sooner_than, waiting
+from tests.examples.held_waits import before_time_out, hold_poll, wait_until_held
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import EXAMPLES, LEFT_OUT, own_port, surroundings
 from tests.examples.story import Desk, Phone
@@ -20,7 +20,7 @@ from tests.examples.visitors import Visitor
 from tests.servers import LOOPBACK
 from tests.wire.clock import eventually
 
-SLOTS = 8  # for waits, unless one says otherwise
+SLOTS = 8  # the default of QRLOGIN_MAX_WAITING
 FOLDER, BEFORE = EXAMPLES / "flask_app", Path(__file__).with_name("existing_flask")
 
 
@@ -30,15 +30,15 @@ def test_the_diff_is_short() -> None:
 
 @contextmanager
 def shop(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The application with the diff, as gunicorn serves it: its address and its process."""
+    """The application with the diff under gunicorn: its origin and its process."""
     shutil.copytree(BEFORE, folder, ignore=LEFT_OUT)
     apply(diff_in(FOLDER / "README.md"), folder)
     shutil.copy(FOLDER / "adapter.py", folder)
     keys = {"SECRET_KEY": secrets.token_hex(32), "QRLOGIN_KEY": secrets.token_hex(32)}
-    said = re.findall(r"^gunicorn .*$", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
+    commands = re.findall(r"^gunicorn .*$", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
     with own_port() as port:
         origin = f"http://{LOOPBACK}:{port}"
-        command = [*shlex.split(*said), f"--bind={LOOPBACK}:{port}"]
+        command = [*shlex.split(*commands), f"--bind={LOOPBACK}:{port}"]
         with subprocess.Popen(
             command, cwd=folder, env={**surroundings(), "ORIGIN": origin, **keys}
         ) as process:
@@ -51,7 +51,7 @@ def shop(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 def answers(origin: str) -> bool:
     with suppress(OSError), urllib.request.urlopen(f"{origin}/login", timeout=5) as answer:
-        answer.read()  # else closing the line would be a reset
+        answer.read()  # closing without reading would send a reset
         return int(answer.status) == 200
     return False
 
@@ -77,11 +77,11 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
         assert "Hello, alice" in desk.visitor.http.get("/").text
         with ExitStack() as stack:
             desks = [stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(SLOTS)]
-            waits = [waiting(each) for each in desks]
-            settle(desk.begin(), *waits)
+            waits = [hold_poll(each) for each in desks]
+            wait_until_held(desk.begin(), *waits)
             process.terminate()
             process.wait()
-            assert sooner_than(waits)
+            assert before_time_out(waits)
             assert {each.answer()["state"] for each in waits} == {"pending"}
 
 

@@ -1,4 +1,4 @@
-"""How the Flask example starts: its settings, its files, its database, and the name that it answers to."""
+"""How the Flask example starts: its settings, its files, its database and its host."""
 
 import sqlite3
 import stat
@@ -19,9 +19,9 @@ from tests.examples.inside_flask import (
     FOLDER,
     ORIGIN,
     SAME_SITE,
-    hidden,
+    create_app,
+    hidden_fields,
     imported,
-    made,
     session_of,
     sign_up,
 )
@@ -37,14 +37,14 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 @pytest.fixture
 def make(example: ModuleType, tmp_path: Path) -> Callable[..., Flask]:
     """The application over this test's own instance folder."""
-    return partial(made, example, tmp_path / "instance")
+    return partial(create_app, example, tmp_path / "instance")
 
 
 # Settings
 
 
-def test_what_makes_no_sense_is_refused_with_its_name(make: Callable[..., Flask]) -> None:
-    for environ, told in (
+def test_a_wrong_setting_is_refused_with_its_name(make: Callable[..., Flask]) -> None:
+    for environ, message in (
         ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
         ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN .* without a path"),
         ({"QRLOGIN_ORIGIN": "http://example.com"}, "https"),
@@ -62,7 +62,7 @@ def test_what_makes_no_sense_is_refused_with_its_name(make: Callable[..., Flask]
             "QRLOGIN_DIALECTS: there is no 'klingon'; there are wechat,",
         ),
     ):
-        with pytest.raises(Misconfigured, match=told) as refused:
+        with pytest.raises(Misconfigured, match=message) as refused:
             make(**environ)
         assert "short" not in str(refused.value)
 
@@ -79,15 +79,15 @@ def test_an_empty_setting_counts_as_unset(make: Callable[..., Flask]) -> None:
     assert app.config["QRLOGIN_MAX_WAITING"] == 8
 
 
-def test_a_server_with_one_thread_holds_nothing(make: Callable[..., Flask]) -> None:
-    """`flask run --without-threads`, or one of gunicorn's sync workers."""
+def test_with_max_waiting_0_no_request_is_held(make: Callable[..., Flask]) -> None:
+    """For `flask run --without-threads` and gunicorn's sync workers."""
     desk = make(QRLOGIN_MAX_WAITING="0").test_client()
     begun = desk.post("/qrlogin/begin", json={}, headers=SAME_SITE).json or {}
     seen = desk.get(f"/qrlogin/{begun['login_id']}?after=1&wait=25", headers=SAME_SITE)
     assert (seen.json or {})["retry_after"] == 2
 
 
-def test_every_dialect_at_the_root(make: Callable[..., Flask]) -> None:
+def test_all_dialects_are_served_at_the_root(make: Callable[..., Flask]) -> None:
     client = make(QRLOGIN_DIALECTS="all").test_client()
     assert "window.QRLogin.code = 200" in client.get("/jslogin").text
     begun = client.post("/device_authorization", data={"client_id": "tv"}).json or {}
@@ -99,7 +99,7 @@ def test_every_dialect_at_the_root(make: Callable[..., Flask]) -> None:
     ).status_code in (400, 404)
 
 
-def test_all_that_is_mounted_shares_the_places(
+def test_all_dialects_share_the_wait_slots(
     make: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = list[object]()
@@ -108,17 +108,17 @@ def test_all_that_is_mounted_shares_the_places(
         shared.append(max_waiting)
         return Endpoint(*given, max_waiting=max_waiting)
 
-    monkeypatch.setattr(sys.modules["adapter"], "Endpoint", endpoint)
+    monkeypatch.setattr(sys.modules["adapter"].wire, "Endpoint", endpoint)
     make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
     native, dialects = shared
     assert isinstance(native, WaitSlots)
     assert native is dialects
 
 
-# What outlives a restart
+# Restarts
 
 
-def test_a_restart_keeps_people_sessions_and_keys(make: Callable[..., Flask]) -> None:
+def test_a_restart_keeps_accounts_sessions_and_keys(make: Callable[..., Flask]) -> None:
     first = make()
     cookie = session_of(sign_up(first))
     second = make()
@@ -130,17 +130,17 @@ def test_a_restart_keeps_people_sessions_and_keys(make: Callable[..., Flask]) ->
     again = second.test_client()
     assert (
         again.post(
-            "/login", data={**hidden(again, "/login"), "name": "alice", "password": PASSWORD}
+            "/login", data={**hidden_fields(again, "/login"), "name": "alice", "password": PASSWORD}
         ).location
         == "/"
     )
 
 
-def test_kept_files_are_readable_by_their_owner_only(
+def test_stored_files_are_readable_by_their_owner_only(
     make: Callable[..., Flask], tmp_path: Path
 ) -> None:
     instance = tmp_path / "instance"
-    instance.mkdir(mode=0o755)  # as whoever made it before has left it
+    instance.mkdir(mode=0o755)  # created earlier, with other permissions
     make()
     assert stat.S_IMODE(instance.stat().st_mode) == 0o700
     for name in ("secret_key", "qrlogin_key"):
@@ -153,22 +153,17 @@ def test_kept_files_are_readable_by_their_owner_only(
 # The database
 
 
-def test_migrations_make_what_the_models_say(example: ModuleType, tmp_path: Path) -> None:
+def test_the_migrations_create_what_the_models_declare(example: ModuleType, tmp_path: Path) -> None:
     migrations = str(FOLDER / "migrations")
     app = example.create_app({"QRLOGIN_ORIGIN": ORIGIN}, instance=str(tmp_path / "instance"))
     with app.app_context():
         for _ in range(2):
             upgrade(migrations)
             check(migrations)
-        with sqlite3.connect(
-            tmp_path / "instance" / "people.sqlite3"
-        ) as database:  # which `check` does not compare
-            assert (
-                "AUTOINCREMENT"
-                in database.execute(
-                    "SELECT sql FROM sqlite_schema WHERE name = 'account'"
-                ).fetchone()[0]
-            )
+        with sqlite3.connect(tmp_path / "instance" / "people.sqlite3") as database:
+            query = "SELECT sql FROM sqlite_schema WHERE name = 'account'"
+            # `check` does not compare this.
+            assert "AUTOINCREMENT" in database.execute(query).fetchone()[0]
         database.close()
         downgrade(migrations, revision="base")
         upgrade(migrations)
@@ -185,7 +180,7 @@ def test_the_database_is_where_the_setting_says(
     assert not (tmp_path / "instance" / "people.sqlite3").exists()
 
 
-# The name of the site
+# The host of the site
 
 
 def test_a_public_site_has_cookies_with_the_host_prefix(make: Callable[..., Flask]) -> None:
@@ -216,7 +211,7 @@ def test_a_request_for_localhost_is_redirected_to_the_sites_own_name(
 @pytest.mark.parametrize(
     "origin", ["http://127.0.0.1:5000", "https://example.com", "https://[::1]"]
 )
-def test_only_its_own_host_is_answered(make: Callable[..., Flask], origin: str) -> None:
+def test_requests_for_another_host_are_refused(make: Callable[..., Flask], origin: str) -> None:
     client, own = make(QRLOGIN_ORIGIN=origin).test_client(), origin.partition("://")[2]
     assert client.get("/login", headers={"Host": own}).status_code == 200
     for host in (

@@ -1,4 +1,6 @@
-"""Whether everybody can use the examples' pages: keyboard only, small screens, zoom, dark, no motion, two languages; and axe."""
+"""Whether the examples' pages are accessible: keyboard only, small screens, zoom, dark, no motion,
+two languages, and axe.
+"""
 
 import secrets
 from collections.abc import Callable
@@ -9,11 +11,11 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.demo.phone_page import camera
-from tests.examples.profiles import Profile, at_desk, in_hand, willing
+from tests.examples.profiles import Profile, at_desk, buttons_enabled, in_hand
 from tests.examples.running import ALL, EXAMPLES, Running
 from tests.examples.visitors import PASSWORD
 
-#: 200 % zoom on a desk of 1280 x 800 leaves 640 x 400 CSS pixels; 320 is what WCAG 2.2 (1.4.10) asks for.
+#: 200 % zoom on a screen of 1280 x 800 leaves 640 x 400 CSS pixels. WCAG 2.2 (1.4.10) requires 320.
 SCREENS: dict[str, dict[str, Any]] = {
     "small": {"viewport": {"width": 320, "height": 640}},
     "zoomed": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
@@ -34,7 +36,7 @@ async def fits(profile: Profile, name: str) -> None:
     assert await profile.desk.axe() == [], name
 
 
-#: The three have one stylesheet, so those that only it decides about are held against one of them.
+#: The three share one stylesheet, so screens that depend on it alone are tested with Flask only.
 CASES = [
     (name, screen)
     for name in ALL
@@ -44,7 +46,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("which", "screen"), CASES)
-async def test_every_page_on(
+async def test_every_page_fits_and_passes_axe(
     chromium: Browser, started: Callable[[str], Running], tmp_path: Path, which: str, screen: str
 ) -> None:
     options, origin, name = SCREENS[screen], started(which).origin, f"alice-{secrets.token_hex(4)}"
@@ -58,7 +60,7 @@ async def test_every_page_on(
     address = await camera(desk.desk)
     phone = await Profile.new(chromium, origin, tmp_path, **options)
     await phone.open(address)
-    await fits(phone, "phone-nobody")
+    await fits(phone, "phone-signed-out")
     await phone.sign_up(name)
     await phone.open("/qr")
     await fits(phone, "phone-no-code")
@@ -79,11 +81,13 @@ async def test_every_page_on(
         "zh-CN" if screen == "Chinese" else "en"
     )
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
-async def test_with_the_keyboard_alone(chromium: Browser, example: Running, tmp_path: Path) -> None:
-    """Tab, Space and Enter log somebody in, deny first in their way."""
+async def test_a_login_works_with_the_keyboard_alone(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
+    """Tab, Space and Enter are enough to log in. "Deny" comes first in the tab order."""
     origin, name = example.origin, f"alice-{secrets.token_hex(4)}"
     phone = await Profile.new(chromium, origin, tmp_path, viewport={"width": 390, "height": 844})
     await phone.open("/signup")
@@ -96,11 +100,11 @@ async def test_with_the_keyboard_alone(chromium: Browser, example: Running, tmp_
     desk = await at_desk(chromium, origin, tmp_path)
     await phone.open(await camera(desk.desk))
     await phone.until("found")
-    await willing(phone)
+    await buttons_enabled(phone)
     await tab_to(phone, "qr-approve")
     await phone.page.keyboard.press("Enter")
     await phone.until("ask")
-    await willing(phone)
+    await buttons_enabled(phone)
     order: list[str] = []
     for _ in range(2):
         if not order:
@@ -122,16 +126,18 @@ async def test_with_the_keyboard_alone(chromium: Browser, example: Running, tmp_
     await desk.page.keyboard.press("Enter")
     await desk.logged_in_as(name)
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
 async def tab_to(profile: Profile, selector: str) -> None:
-    """Presses Tab until the focus is there; inside an element, on one of its buttons."""
+    """Press Tab until the focus is there; inside an element, on one of its buttons."""
     for _ in range(30):
         await profile.page.keyboard.press("Tab")
         there = await profile.page.evaluate(
-            """selector => { const at = document.activeElement;
-              return at?.matches(selector) && (!at.shadowRoot || at.shadowRoot.activeElement?.localName === "button") }""",
+            """selector => {
+              const at = document.activeElement, inside = at?.shadowRoot?.activeElement;
+              if (!at?.matches(selector)) return false;
+              return !at.shadowRoot || inside?.localName === "button" }""",
             selector,
         )
         if there:
@@ -139,7 +145,7 @@ async def tab_to(profile: Profile, selector: str) -> None:
     raise AssertionError(f"no way to {selector} by Tab")
 
 
-async def test_a_phone_that_shows_the_login_page_has_a_way_to_its_app(
+async def test_the_login_page_on_a_phone_links_to_the_phone_page(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
     phone = await in_hand(chromium, example.origin, tmp_path, f"alice-{secrets.token_hex(4)}")
@@ -147,11 +153,11 @@ async def test_a_phone_that_shows_the_login_page_has_a_way_to_its_app(
     await phone.desk.until("pending")
     link = phone.desk.element.get_by_role("link")
     assert (await link.get_attribute("href") or "").startswith(f"{example.origin}/qr/")
-    await phone.away()
+    await phone.close()
 
 
-def test_the_examples_look_alike() -> None:
-    """Three copies of each, so that whoever takes an example along has all of it."""
+def test_the_examples_share_their_style() -> None:
+    """Three copies of each file, so that a copied example is complete."""
     for file in ("style.css", "icon.svg"):
         assert (
             len({(EXAMPLES / each.folder / "static" / file).read_bytes() for each in ALL.values()})

@@ -1,4 +1,4 @@
-"""What an attacker would try at the examples, from a real Chromium and by hand."""
+"""Attacks on the examples, from a real Chromium and over plain HTTP."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ from tests.servers import LOOPBACK, free_port
 from tests.wire.sites import wsgiref_server
 
 PAGES = ["/login", "/signup", "/", "/qr", "/qr/abc"]
-GUARDS = {
+HEADERS = {
     "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
     "cross-origin-opener-policy": "same-origin",
@@ -26,7 +26,7 @@ GUARDS = {
 
 
 @pytest.mark.parametrize("signed_in", [False, True])
-def test_every_page_is_guarded(example: Running, signed_in: bool) -> None:
+def test_every_page_has_the_security_headers(example: Running, signed_in: bool) -> None:
     manner = OfExamples()
     with manner.phone(example.origin, "alice") if signed_in else Visitor(example.origin) as visitor:
         for path in PAGES:
@@ -41,13 +41,13 @@ def test_every_page_is_guarded(example: Running, signed_in: bool) -> None:
             ):
                 assert rule in policy, (path, policy)
             assert "unsafe" not in policy
-            for name, value in GUARDS.items():
+            for name, value in HEADERS.items():
                 assert value in seen.headers[name], (path, name, seen.headers[name])
             assert seen.headers["referrer-policy"] in ("no-referrer", "same-origin")
 
 
-def test_forms_from_elsewhere_are_refused(example: Running) -> None:
-    """By whatever means the framework has: without its token, and with the origin of another site."""
+def test_forms_of_other_sites_are_refused(example: Running) -> None:
+    """Sent without the framework's CSRF token, and with the origin of another site."""
     manner, name = OfExamples(), f"mallory-{secrets.token_hex(4)}"
     with manner.phone(example.origin, "alice") as alice, Visitor(example.origin) as stranger:
         stranger.page("/login")
@@ -81,7 +81,7 @@ ELSEWHERE = (
 )
 
 
-def test_next_leads_nowhere_else(example: Running) -> None:
+def test_next_leads_to_no_other_site(example: Running) -> None:
     manner = OfExamples()
     with manner.phone(example.origin, "alice"):
         pass
@@ -102,10 +102,9 @@ def test_next_leads_nowhere_else(example: Running) -> None:
             assert "set-cookie: a=b" not in str(answer.headers).lower()
 
 
-async def test_no_page_lets_itself_be_framed(
-    chromium: Browser, example: Running, tmp_path: Path
-) -> None:
-    """By a page of the same site, whose frames get the cookie: the browser shows its own refusal in place of the question."""
+async def test_no_page_can_be_framed(chromium: Browser, example: Running, tmp_path: Path) -> None:
+    """Not even by a page of the same site, whose frames get the cookie: the browser shows an error
+    page in the frame."""
     phone = await in_hand(chromium, example.origin, tmp_path, f"alice-{secrets.token_hex(4)}")
     desk = await at_desk(chromium, example.origin, tmp_path)
     target = await camera(desk.desk)
@@ -126,19 +125,19 @@ async def test_no_page_lets_itself_be_framed(
         return str(await framed.evaluate("() => location.href"))
 
     await phone.desk.eventually(
-        where, lambda url: url.startswith("chrome-error:"), "the browser's own refusal"
+        where, lambda url: url.startswith("chrome-error:"), "the browser's error page"
     )
     assert await desk.desk.state() == "pending"
     server.shutdown()
     server.server_close()
     for each in (phone, desk):
-        await each.away()
+        await each.close()
 
 
-async def test_no_secret_is_where_others_may_read_it(
+async def test_no_secret_is_in_an_address_an_attribute_or_the_log(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
-    """Not in an address, a referrer, an attribute of the page or a line of the log. The QR's own text is no secret."""
+    """Nor in a referrer. The text of the QR code is not a secret."""
     name = f"alice-{secrets.token_hex(4)}"
     phone, desk = (
         await in_hand(chromium, example.origin, tmp_path, name),
@@ -147,7 +146,7 @@ async def test_no_secret_is_where_others_may_read_it(
     seen: list[str] = []
     await desk.cookies()
     await phone.cookies()
-    await phone.look_at(desk.desk)
+    await phone.scan(desk.desk)
     seen += await phone.attributes() + await desk.attributes()
     await phone.approve()
     await desk.desk.until("confirmed")
@@ -174,4 +173,4 @@ async def test_no_secret_is_where_others_may_read_it(
             }[where]
             assert secret not in text, f"a secret is in the {where}"
     for each in (phone, desk):
-        await each.away()
+        await each.close()

@@ -1,4 +1,4 @@
-"""The shared story: the three examples as their READMEs start them, the bare applications, and the built-in demo."""
+"""The shared story: the three examples, the bare applications, and the demo."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from tests.wire.sites import SITES
 pytestmark = pytest.mark.long
 
 
-def test_the_story_of(example: Running) -> None:
-    tell(Stage(example.origin, OfExamples(), sockets=example.example.awaited))
+def test_the_story_of_an_example(example: Running) -> None:
+    tell(Stage(example.origin, OfExamples(), sockets=example.example.is_asgi))
 
 
 def test_the_story_of_the_demo() -> None:

@@ -1,7 +1,8 @@
-"""Two worker processes over one Redis, as the READMEs start them: who waits and who scans are answered by different ones.
+"""Two worker processes over one Redis, started as the READMEs say: one process holds the browser's
+poll, and the other answers the phone.
 
-Every answer carries the pid of the process that gave it, and the test fails unless they differed: over HTTP, and for people with
-a real Chromium, at the same two workers, because these take longest to start.
+Every answer carries the pid of its process, and the test fails unless the two differ. The HTTP part
+and the Chromium part share the two workers, because these take longest to start.
 """
 
 import asyncio
@@ -23,8 +24,8 @@ from tests.examples.visitors import OfExamples, Visitor
 from tests.servers import RedisServer
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
-TRIES = 16  # each time it is even odds that both are answered by the same process
-#: Whatever application the command names, with the pid on its answers.
+TRIES = 16  # in about half of the tries, the same process answers both
+#: Wraps the application in the command and adds the pid to its answers.
 WSGI = """
 import os
 from {module} import {name} as inner
@@ -41,7 +42,8 @@ from {module} import {name} as inner
 async def {name}(scope, receive, send):
     async def sending(message):
         if message["type"] == "http.response.start":
-            message = {{**message, "headers": [*message["headers"], (b"server-pid", str(os.getpid()).encode())]}}
+            pid = (b"server-pid", str(os.getpid()).encode())
+            message = {{**message, "headers": [*message["headers"], pid]}}
         await send(message)
     await inner(scope, receive, sending)
 """
@@ -74,20 +76,19 @@ def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[
         name = name or "application"
         bare = WSGI if "gunicorn" in command else ASGI
         Path(folder, "with_pid.py").write_text(bare.format(module=module, name=name))
-        told = command.replace(command.split()[-1], f"with_pid:{name}")
-        told = re.sub(r"QRLOGIN_STORE=\S+", "", told).strip()
+        wrapped = command.replace(command.split()[-1], f"with_pid:{name}")
+        wrapped = re.sub(r"QRLOGIN_STORE=\S+", "", wrapped).strip()
         server = {"GUNICORN_CMD_ARGS": "", "UVICORN_PORT": ""}
-        server["UVICORN_TIMEOUT_WORKER_HEALTHCHECK"] = (
-            "60"  # else it kills workers that are silent for 5 s, as on a busy machine
-        )
+        # By default uvicorn kills workers that are silent for 5 s, as they are on a busy machine.
+        server["UVICORN_TIMEOUT_WORKER_HEALTHCHECK"] = "60"
         running = Running(
             example,
             start=(
                 "gunicorn --bind 127.0.0.1:{port} "
-                if "gunicorn" in told
+                if "gunicorn" in wrapped
                 else "uvicorn --port {port} "
             )
-            + told.split(" ", 1)[1],
+            + wrapped.split(" ", 1)[1],
             folder=folder,
             QRLOGIN_STORE=redis.url,
             **server,
@@ -98,7 +99,7 @@ def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[
 
 
 def await_both(origin: str) -> None:
-    """One of them may have taken much longer to start."""
+    """Returns when both have answered. One may take much longer to start."""
     with Visitor(origin) as visitor:
         seen = set[str]()
 
@@ -113,15 +114,15 @@ def await_both(origin: str) -> None:
 @pytest.mark.parametrize(
     ("example", "which"), CASES, ids=lambda value: getattr(value, "name", str(value))
 )
-async def test_scan_and_wait_in_different_processes(
+async def test_a_scan_in_one_process_ends_a_poll_in_the_other(
     example: Example, which: int, own_redis: RedisServer, chromium: Browser, tmp_path: Path
 ) -> None:
     command = commands(example)[which]
     with two_workers(example, command, own_redis) as running:
-        people = OfExamples()
-        stage = Stage(running.origin, people, sockets="uvicorn" in command, processes=2)
+        manner = OfExamples()
+        stage = Stage(running.origin, manner, sockets="uvicorn" in command, processes=2)
         await asyncio.to_thread(over_http, stage)
-        await in_chromium(running.origin, people.named("alice"), chromium, tmp_path)
+        await in_chromium(running.origin, manner.named("alice"), chromium, tmp_path)
         await asyncio.to_thread(tell, stage)
 
 
@@ -148,7 +149,8 @@ def over_http(stage: Stage) -> None:
 
 
 async def in_chromium(origin: str, name: str, chromium: Browser, shots: Path) -> None:
-    """A phone signed in by password, desks until one of them is told by the other process, and that one is logged in."""
+    """A phone signs in by password and scans the codes of new browsers, until the other process
+    holds a browser's poll. That browser is logged in."""
     pairs = []
     phone = await Profile.new(chromium, origin, shots, **IN_HAND)
     await phone.open("/login")
@@ -156,22 +158,22 @@ async def in_chromium(origin: str, name: str, chromium: Browser, shots: Path) ->
     await phone.logged_in_as(name)
     for _ in range(TRIES):
         desk, earlier = await at_desk(chromium, origin, shots), len(phone.answers)
-        await desk.asked("wait=[1-9]")
-        await phone.look_at(desk.desk)
+        await desk.requested("wait=[1-9]")
+        await phone.scan(desk.desk)
         await desk.desk.until("scanned")
         del phone.answers[:earlier]
-        waited, scanned = [await each.told("scanned") for each in (desk, phone)]
+        waited, scanned = [await each.answer_with("scanned") for each in (desk, phone)]
         assert re.search("wait=[1-9]", waited.url)
         assert waited.request.timing["startTime"] < scanned.request.timing["startTime"], (
-            "it was asked before, and held"
+            "the poll was sent before the scan, and held"
         )
         pairs.append((waited.headers["server-pid"], scanned.headers["server-pid"]))
         if pairs[-1][0] != pairs[-1][1]:
             await phone.approve()
             await desk.answer(0)
             await desk.logged_in_as(name)
-            await desk.away()
-            await phone.away()
+            await desk.close()
+            await phone.close()
             return
-        await desk.away()
+        await desk.close()
     raise AssertionError(pairs)

@@ -1,7 +1,7 @@
-"""People over HTTP, without a browser: what a page says in its tags is read there, as the elements do.
+"""Browsers and phones over plain HTTP. Like the elements, they read their settings from the page.
 
-A `Visitor` has a cookie jar of its own and says where its requests come from. How somebody signs in on a phone, and how a
-browser is asked who is logged in, differs from application to application: that is a `Manner`.
+A `Visitor` has its own cookie jar and sends a browser's headers. How a user signs in on a phone,
+and how to find out who is logged in, differs between applications: a `Manner` knows it for one.
 """
 
 import re
@@ -46,15 +46,14 @@ class Visitor:
     origin: str
     mount: str = "/qrlogin/"
     headers: dict[str, str] = field(default_factory=dict)
-    csrf: dict[str, str] = field(
-        default_factory=dict
-    )  # the header that the page's element sends with each POST
+    csrf: dict[str, str] = field(default_factory=dict)
+    """The header that the page's element sends with each POST."""
     language: str = "en"
 
     def __post_init__(self) -> None:
-        # No connection is kept: a server may close one at the very moment that a client takes it up again.
+        # Keep no connection: a server may close it in the moment in which the client reuses it.
         alone = httpx2.Limits(max_keepalive_connections=0)
-        # Without `verify=False` each client would read all the certificates of the machine, for plain http.
+        # Without `verify=False`, each client would load all certificates of the machine.
         base = {
             "User-Agent": AGENT,
             "Accept-Language": self.language,
@@ -71,13 +70,13 @@ class Visitor:
         )
 
     def page(self, path: str) -> Tags:
-        """Open a page as a navigation, and remember what its element is told."""
+        """Open a page as a navigation, and remember the CSRF token in it."""
         seen = self.http.get(path, follow_redirects=True)
         assert seen.status_code == 200, (path, seen.status_code, seen.text[:300])
         tags = Tags(seen.text)
-        told = tags.first("qr-login") or tags.first("qr-approve")
-        if told.get("csrf-header"):
-            self.csrf = {told["csrf-header"]: told["csrf-token"]}
+        element = tags.first("qr-login") or tags.first("qr-approve")
+        if element.get("csrf-header"):
+            self.csrf = {element["csrf-header"]: element["csrf-token"]}
         return tags
 
     def send_form(self, path: str, **fields: str) -> httpx2.Response:
@@ -107,7 +106,7 @@ class Visitor:
 
 
 class Manner(Protocol):
-    """How one application is used."""
+    """How to use one application."""
 
     mount: str
 
@@ -118,14 +117,13 @@ class Manner(Protocol):
 
 
 class OfExamples:
-    """The three examples have the same pages."""
+    """The three examples, which have the same pages."""
 
     mount = "/qrlogin/"
 
     def __init__(self) -> None:
-        self._suffix = secrets.token_hex(
-            4
-        )  # tests share an example: everybody signs up under a name of their own
+        # Tests share an example, so each account needs a name of its own.
+        self._suffix = secrets.token_hex(4)
 
     def named(self, name: str) -> str:
         return f"{name}-{self._suffix}"
@@ -166,13 +164,13 @@ class OfExamples:
 
 
 class OfTheDemo:
-    """Nobody has a password there: whoever says so holds a phone."""
+    """The demo, which has no passwords: it gives a phone to any name."""
 
     mount = "/qrlogin/"
 
     def phone(self, origin: str, name: str) -> Visitor:
-        with Visitor(origin) as anybody:
-            answer: dict[str, Any] = anybody.http.post(
+        with Visitor(origin) as visitor:
+            answer: dict[str, Any] = visitor.http.post(
                 "/demo/phone", json={"name": name}, headers={"Origin": origin}
             ).json()
         return Visitor(origin, headers={"Authorization": f"Bearer {answer['token']}"})
@@ -189,7 +187,7 @@ class OfTheDemo:
 
 
 class OfBareApplications:
-    """Those of tests/wire/sites.py: phones have a credential."""
+    """The applications in tests/wire/sites.py, whose phones have a credential."""
 
     mount = "/qr/"
 
@@ -203,4 +201,4 @@ class OfBareApplications:
         return {None: "", "1": "alice", "2": "bob"}[visitor.http.get("/me").json()["subject"]]
 
     def log_out(self, visitor: Visitor) -> None:
-        visitor.http.cookies.clear()  # these applications have no such thing
+        visitor.http.cookies.clear()  # these applications have no logout

@@ -1,4 +1,4 @@
-"""The site's own half: pages, accounts and their words."""
+"""The site's own part: its pages, accounts and texts."""
 
 from django.apps import AppConfig
 

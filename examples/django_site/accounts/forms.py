@@ -1,4 +1,4 @@
-"""What is typed into the two forms, and what is wrong with it in words. Passwords are hashed and judged by Django."""
+"""Reads and checks the two forms. Django hashes the passwords and checks their strength."""
 
 import unicodedata
 
@@ -10,24 +10,24 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import translation
 
-from .words import by_django, translate
+from .texts import django_language, translate
 
 LONGEST_NAME = 64  # characters
-SHORTEST_PASSWORD = 15  # as AUTH_PASSWORD_VALIDATORS says
+SHORTEST_PASSWORD = 15  # the same as in AUTH_PASSWORD_VALIDATORS
 LONGEST_PASSWORD = 256
 
 
 class Refused(Exception):
-    """Why, in words for the person who typed."""
+    """The form is not valid. The message says why, in the user's language."""
 
 
 def typed_name(request: HttpRequest) -> str:
-    """As a person means it: the same name, however their keyboard composes it."""
+    """The name in the form. Normalized, because keyboards compose the same letter differently."""
     return unicodedata.normalize("NFKC", request.POST.get("name", "").strip())
 
 
 def known_user(request: HttpRequest) -> AbstractBaseUser:
-    """Who is meant by the login form. Raises `Refused`."""
+    """The user with the name and password in the login form. Raises `Refused`."""
     password = request.POST.get("password", "")[:LONGEST_PASSWORD]
     user = authenticate(request, username=typed_name(request), password=password)
     if user is None:
@@ -36,7 +36,7 @@ def known_user(request: HttpRequest) -> AbstractBaseUser:
 
 
 def new_user(request: HttpRequest) -> User:
-    """The account that the signup form makes. Raises `Refused`."""
+    """Creates the account in the sign-up form. Raises `Refused`."""
     name, password = typed_name(request), request.POST.get("password", "")
     if not name:
         raise Refused(translate(request, "nameMissing"))
@@ -47,7 +47,7 @@ def new_user(request: HttpRequest) -> User:
     if len(password) > LONGEST_PASSWORD:
         raise Refused(translate(request, "passwordTooLong", n=LONGEST_PASSWORD))
     user = User(username=name)
-    with translation.override(by_django(request)):
+    with translation.override(django_language(request)):
         try:
             validate_password(password, user)
             user.set_password(password)

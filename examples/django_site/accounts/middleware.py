@@ -1,6 +1,6 @@
-"""What guards every answer beside Django's own middleware; a header that a view has set stays as it is.
+"""Adds security headers to every response, except where a view has set the header itself.
 
-Cookies and codes belong to one address, so who came as localhost is led there.
+It also redirects from localhost to 127.0.0.1, because cookies and codes belong to one host.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,10 +13,11 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-GUARDS: Final = {
+HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -24,35 +25,29 @@ GUARDS: Final = {
 
 
 @sync_and_async_middleware
-def guards(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+def security_headers(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     if iscoroutinefunction(get_response):
-        answer = cast(Callable[[HttpRequest], Awaitable[HttpResponseBase]], get_response)
+        respond = cast(Callable[[HttpRequest], Awaitable[HttpResponseBase]], get_response)
 
-        async def awaited(request: HttpRequest) -> HttpResponseBase:
-            return _guarded(_elsewhere(request) or await answer(request))
+        async def async_middleware(request: HttpRequest) -> HttpResponseBase:
+            return _with_headers(_redirect(request) or await respond(request))
 
-        return awaited
+        return async_middleware
 
-    def blocking(request: HttpRequest) -> HttpResponseBase:
-        return _guarded(_elsewhere(request) or get_response(request))
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return _with_headers(_redirect(request) or get_response(request))
 
-    return blocking
-
-
-def _elsewhere(request: HttpRequest) -> HttpResponseBase | None:
-    if (
-        request.method != "GET"
-        or request.META.get("HTTP_HOST", "").partition(":")[0] != "localhost"
-    ):
-        return None
-    return (
-        HttpResponseRedirect(settings.ORIGIN + request.get_full_path())
-        if "//127.0.0.1" in settings.ORIGIN
-        else None
-    )
+    return middleware
 
 
-def _guarded(response: HttpResponseBase) -> HttpResponseBase:
-    for name, value in GUARDS.items():
+def _redirect(request: HttpRequest) -> HttpResponseBase | None:
+    host = request.META.get("HTTP_HOST", "").partition(":")[0]
+    if request.method == "GET" and host == "localhost" and "//127.0.0.1" in settings.ORIGIN:
+        return HttpResponseRedirect(settings.ORIGIN + request.get_full_path())
+    return None
+
+
+def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response

@@ -1,4 +1,4 @@
-"""The pages. Their words are in the catalogue of `qrlogin.browser`, their looks in templates/ and static/."""
+"""The pages. Their texts come from `qrlogin.browser`, their looks from templates/ and static/."""
 
 import re
 from pathlib import Path
@@ -15,25 +15,21 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from . import forms
-from .words import translate
+from .texts import translate
 
-OWN_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
+LOCAL_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 STATIC: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 
 
 @require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    browser, name = (
-        request.session.get("browser") or translate(request, "unknownBrowser"),
-        request.user.get_username(),
-    )
-    by_phone = "login_id" in request.session
-    how = (
-        translate(request, "loggedInByPhone", browser=browser)
-        if by_phone
-        else translate(request, "loggedInByPassword")
-    )
+    name = request.user.get_username()
+    if "login_id" in request.session:
+        browser = request.session.get("browser") or translate(request, "unknownBrowser")
+        how = translate(request, "loggedInByPhone", browser=browser)
+    else:
+        how = translate(request, "loggedInByPassword")
     shown = {
         "heading": translate(request, "loggedInAs", name=name),
         "initial": name[:1].upper(),
@@ -47,7 +43,7 @@ def signup(request: HttpRequest) -> HttpResponse:
     error = ""
     if request.method == "POST":
         try:
-            return _logged_in(request, forms.new_user(request), reverse("home"))
+            return _start_session(request, forms.new_user(request), reverse("home"))
         except forms.Refused as refused:
             error = str(refused)
     shortest = forms.SHORTEST_PASSWORD
@@ -59,10 +55,10 @@ def signup(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def login(request: HttpRequest) -> HttpResponse:
-    target, error = own_path(request.POST.get("next") or request.GET.get("next", "")), ""
+    target, error = local_path(request.POST.get("next") or request.GET.get("next", "")), ""
     if request.method == "POST":
         try:
-            return _logged_in(request, forms.known_user(request), target)
+            return _start_session(request, forms.known_user(request), target)
         except forms.Refused as refused:
             error = str(refused)
     elif request.user.is_authenticated:
@@ -80,17 +76,20 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def qr(request: HttpRequest, code: str = "") -> HttpResponse:
-    """What the camera of a phone opens. It does nothing: previews and prefetches open addresses, too."""
+    """The page that a phone's camera opens.
+
+    Opening it changes nothing, because link previews and prefetches open it too.
+    """
     explained = translate(request, "scanHereText", site=translate(request, "siteName"))
     sign_in = f"{reverse('login')}?next={quote(request.get_full_path(), safe='/')}"
     page = render(request, "qr.html", {"explained": explained, "sign_in": sign_in})
-    page.headers["Referrer-Policy"] = "no-referrer"  # its address holds a code
+    page.headers["Referrer-Policy"] = "no-referrer"  # the URL holds a code
     return page
 
 
 @require_safe
 def static(request: HttpRequest, name: str) -> HttpResponse:
-    """Two small files. A site with more of them has django.contrib.staticfiles and a server for them."""
+    """Two small files. With more of them, use django.contrib.staticfiles and a file server."""
     if name not in STATIC:
         raise Http404
     answer = HttpResponse(
@@ -100,12 +99,12 @@ def static(request: HttpRequest, name: str) -> HttpResponse:
     return answer
 
 
-def own_path(text: str) -> str:
-    """A path of this site, or its first page: what stands there may come from anybody."""
-    return text if OWN_PATH.fullmatch(text) else reverse("home")
+def local_path(text: str) -> str:
+    """The text if it is a path of this site, else the first page: any link can set `next`."""
+    return text if LOCAL_PATH.fullmatch(text) else reverse("home")
 
 
-# When nothing else can be said
+# Error pages
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -117,13 +116,13 @@ def broken(request: HttpRequest) -> HttpResponse:
 
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Without a fresh CSRF token; the elements read JSON."""
+    """The CSRF token is missing or old. The elements read JSON, users read a page."""
     if request.content_type == "application/json":
-        said = {
+        refusal = {
             "error": "forbidden",
             "error_description": "Load the page again: its CSRF token is old.",
         }
-        return JsonResponse(said, status=403)
+        return JsonResponse(refusal, status=403)
     return _message(request, "formTooOld", 403)
 
 
@@ -131,8 +130,8 @@ def _message(request: HttpRequest, key: str, status: int) -> HttpResponse:
     return render(request, "message.html", {"heading": translate(request, key)}, status=status)
 
 
-def _logged_in(request: HttpRequest, user: AbstractBaseUser, target: str) -> HttpResponse:
-    """Nothing from before is taken along, so whoever planted the old session has none of the new one."""
+def _start_session(request: HttpRequest, user: AbstractBaseUser, target: str) -> HttpResponse:
+    """Start a new session. The old one is dropped, so an attacker who planted it gains nothing."""
     request.session.flush()
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect(target)

@@ -1,20 +1,33 @@
-"""The other dialects, at the root of the site, where their clients expect them. Nothing else here needs this file.
+"""The other dialects at the root of the site, where their clients expect them.
 
-They are those of `qrlogin demo`, which take any client: say in `DIALECTS` which ones you know before you go public.
+Only urls.py needs this file, and only if QRLOGIN_DIALECTS names a dialect.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 from qrlogin_django.registry import patterns
 
 from qrlogin.core import Core
-from qrlogin.demo.dialects import DIALECTS
 from qrlogin.wire import BrowserContext, CombinedDialect, Dialect
+from qrlogin.wire.dialects import DIALECTS
+
+# Any client is accepted here. Before you go public, accept only the clients that you know.
+CLIENTS: Mapping[str, Mapping[str, Any]] = {
+    "rfc8628": {"clients": lambda client: True},
+    "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
+}
 
 
-def several(core: Core) -> Dialect:
+def combined(core: Core) -> Dialect:
+    describe = BrowserContext()
     return CombinedDialect(
-        *(DIALECTS[name](core, BrowserContext(), None) for name in settings.DIALECTS)
+        *(
+            DIALECTS[name](core, describe=describe, **CLIENTS.get(name, {}))
+            for name in settings.DIALECTS
+        )
     )
 
 
-urlpatterns = patterns(several)
+urlpatterns = patterns(combined)

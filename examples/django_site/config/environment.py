@@ -1,5 +1,8 @@
-"""What the environment says, and the secrets that it does not name: made once and kept in instance/, so that people and
-sessions outlive a restart. What is wrong there is refused with what to do instead (`Misconfigured`).
+"""Reads the environment. A value that is not valid raises `Misconfigured`, whose message says what
+to set instead.
+
+Secrets that the environment does not set are created once and kept in instance/, so that accounts
+and sessions outlive a restart.
 """
 
 import os
@@ -14,42 +17,45 @@ ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
 
 
 def origin(default: str) -> str:
-    said = (os.environ.get("QRLOGIN_ORIGIN") or default).rstrip("/")
-    if not ORIGIN.fullmatch(said):
+    """QRLOGIN_ORIGIN, without a slash at the end."""
+    text = (os.environ.get("QRLOGIN_ORIGIN") or default).rstrip("/")
+    if not ORIGIN.fullmatch(text):
         raise Misconfigured(
             f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {default}"
         )
-    return said
+    return text
 
 
 def number(name: str, default: int | None, least: int = 1) -> int | None:
-    said = os.environ.get(name)
-    if said and not (re.fullmatch("[0-9]{1,6}", said) and int(said) >= least):
+    """The whole number in a variable, or the default if it is unset or empty."""
+    text = os.environ.get(name)
+    if text and not (re.fullmatch("[0-9]{1,6}", text) and int(text) >= least):
         raise Misconfigured(f"{name} is a whole number from {least} on, such as {default or 8}")
-    return int(said) if said else default
+    return int(text) if text else default
 
 
-def words(name: str) -> list[str]:
-    return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
+def comma_separated(name: str) -> list[str]:
+    return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
 
 
 def database() -> Path:
-    """An SQLite file. For PostgreSQL and others DATABASES in settings.py is the place: Django knows no one address for them."""
-    said = os.environ.get("QRLOGIN_DATABASE", "")
-    path = said.removeprefix("sqlite:///")
+    """The path of an SQLite file. For other databases, change DATABASES in settings.py."""
+    text = os.environ.get("QRLOGIN_DATABASE", "")
+    path = text.removeprefix("sqlite:///")
     if "://" in path:
         raise Misconfigured(
-            "QRLOGIN_DATABASE is the path of an SQLite file; others go into DATABASES in settings.py"
+            "QRLOGIN_DATABASE is the path of an SQLite file. "
+            "For other databases, change DATABASES in settings.py."
         )
     return Path(path) if path else _instance() / "db.sqlite3"
 
 
-def kept(name: str) -> str:
-    """The secret in this file of instance/, made if there is none."""
+def stored_key(name: str) -> str:
+    """The secret in this file of instance/. Creates the file if it does not exist."""
     return load_or_create_key(_instance() / name)
 
 
 def _instance() -> Path:
     INSTANCE.mkdir(exist_ok=True)
-    INSTANCE.chmod(0o700)  # also when it was there before
+    INSTANCE.chmod(0o700)  # the folder may exist with other permissions
     return INSTANCE

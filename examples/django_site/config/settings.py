@@ -1,35 +1,33 @@
-"""The settings, safe for production as they stand. What differs from machine to machine comes from the environment."""
+"""The settings, safe for production. What differs between machines comes from the environment."""
 
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from qrlogin import STANDARD
-from qrlogin.demo.dialects import chosen
+from qrlogin.wire.dialects import dialect_names
 
-from .environment import database, kept, number, origin, words
+from .environment import comma_separated, database, number, origin, stored_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-ORIGIN = origin(
-    "http://127.0.0.1:8000"
-)  # what browsers call this site; 8000 is the port of runserver
+# What browsers call this site. 8000 is the port of runserver.
+ORIGIN = origin("http://127.0.0.1:8000")
 SECURE = ORIGIN.startswith("https:")
-DIALECTS = chosen(os.environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
+DIALECTS = dialect_names(os.environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
 
 QRLOGIN = {
     "VERIFICATION_URI": f"{ORIGIN}/qr",
-    "SECRET_KEYS": words("QRLOGIN_SECRET_KEYS") or [kept("qrlogin_key")],
+    "SECRET_KEYS": comma_separated("QRLOGIN_SECRET_KEYS") or [stored_key("qrlogin_key")],
     "STORE": os.environ.get("QRLOGIN_STORE") or "memory",
     "MAX_WAITING": number("QRLOGIN_MAX_WAITING", None, least=0),
     "LIFETIME": number("QRLOGIN_LIFETIME", STANDARD.lifetime),
-    "USER_CODES": "rfc8628"
-    in DIALECTS,  # its devices show a code to type, and so do the pages then
+    # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
+    "USER_CODES": "rfc8628" in DIALECTS,
     "TOKENS": "config.tokens.tokens",
 }
 
-SECRET_KEY = os.environ.get("SECRET_KEY") or "django " + kept(
-    "secret_key"
-)  # 256 bits in 43 characters; Django wants 50
+# A stored key has 256 bits in 43 characters; Django wants 50 characters.
+SECRET_KEY = os.environ.get("SECRET_KEY") or "django " + stored_key("secret_key")
 DEBUG = os.environ.get("DEBUG") == "1"
 HOST = urlsplit(ORIGIN).hostname or ""
 ALLOWED_HOSTS = [f"[{HOST}]" if ":" in HOST else HOST]
@@ -42,7 +40,7 @@ INSTALLED_APPS = [
     "accounts",
 ]
 MIDDLEWARE = [
-    "accounts.middleware.guards",
+    "accounts.middleware.security_headers",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -60,7 +58,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
-                "accounts.words.context",
+                "accounts.texts.context",
             ]
         },
     }
@@ -69,7 +67,8 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": database(),
-        # Whoever means to write says so first, and others wait: else two requests at once end in "database is locked".
+        # A transaction takes the write lock when it begins. Otherwise two requests at once can fail
+        # with "database is locked".
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -79,7 +78,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
-    # NIST SP 800-63B-4 section 3.1.1.1: 15 where a password is all there is
+    # NIST SP 800-63B-4 section 3.1.1.1: 15 characters where a password is the only factor.
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 15},
@@ -93,13 +92,12 @@ USE_TZ = True
 
 CSRF_FAILURE_VIEW = "accounts.views.forged"
 
-# Over https no other site, and no other host of this one, can plant cookies whose names begin with __Host-.
+# Over https, another host of the same domain cannot set cookies whose names begin with __Host-.
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
-SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = (
-    True  # the elements are told the token in an attribute
-)
+# The elements get the CSRF token in an attribute, so no script needs to read the cookie.
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 3600 if SECURE else 0
 SECURE_REFERRER_POLICY = "same-origin"
@@ -109,7 +107,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 16  # bytes
 
-# Django by itself says nothing of errors unless DEBUG is on.
+# Without this, Django logs no errors to stderr unless DEBUG is on.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,4 +1,7 @@
-"""What a client of OAuth gets (RFC 6749 section 5.1). Nothing here takes such tokens: issue those of your own service."""
+"""The tokens for an OAuth client (RFC 6749 section 5.1).
+
+Nothing in this site accepts such tokens. Issue those of your own service.
+"""
 
 from collections.abc import Mapping
 
@@ -9,9 +12,9 @@ from qrlogin import Redeemed
 
 
 def tokens(redeemed: Redeemed) -> Mapping[str, object]:
-    """Raises `PermissionDenied` when the account is gone or locked by now."""
+    """Raises `PermissionDenied` if the account was deleted or locked after the approval."""
     account(redeemed)
-    # Made from the login, so a client that asks again, for an answer was lost, gets the same one.
+    # Derived from the login, so that a client whose answer was lost gets the same token again.
     token = salted_hmac("config.tokens", redeemed.login_id, algorithm="sha256").hexdigest()
     return {
         "access_token": token,

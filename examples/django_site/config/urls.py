@@ -1,4 +1,4 @@
-"""The pages, and below qrlogin/ what the two elements talk to. The other dialects have the rest of the root, if there are any."""
+"""The pages, the native dialect at qrlogin/, and the other dialects, if any, at the root."""
 
 from django.conf import settings
 from django.urls import include, path

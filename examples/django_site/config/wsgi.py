@@ -1,4 +1,4 @@
-"""For gunicorn and other WSGI servers, and for `manage.py runserver`."""
+"""The application for gunicorn and other WSGI servers, and for `manage.py runserver`."""
 
 import os
 

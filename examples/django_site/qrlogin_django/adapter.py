@@ -1,8 +1,9 @@
-"""qrlogin in Django: three routes, blocking over an `Endpoint` (WSGI) or awaited over an `AsyncEndpoint` (ASGI).
+"""qrlogin in Django: three routes, over an `Endpoint` under WSGI or an `AsyncEndpoint` under ASGI.
 
-`person` says who is signed in on the phone; `log_in` starts your own session. Some dialects ask for more: `log_out` ends a
-session, `tokens` are what an OAuth client gets in place of one. All of them block; where views are awaited, they have a thread.
-`PermissionDenied` out of `log_in` or `tokens` is answered with 403, as JSON.
+`person` returns who is signed in on the phone; `log_in` starts your own session. Some dialects need
+two more: `log_out` ends a session, and `tokens` returns what an OAuth client receives instead of a
+session. All four are blocking; under ASGI each call runs in a thread. `PermissionDenied` from
+`log_in` or `tokens` is answered with 403, as JSON.
 """
 
 import re
@@ -13,27 +14,21 @@ from io import BytesIO
 from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
+from django import http
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import (
-    HttpRequest,
-    HttpResponse,
-    JsonResponse,
-    RawPostDataException,
-    StreamingHttpResponse,
-)
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from qrlogin import Redeemed
-from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request
-from qrlogin.wire import Response as Answer
+from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP
 
 
-def missing(*_: object) -> NoReturn:
+def not_given(*_: object) -> NoReturn:
     raise RuntimeError("this dialect needs log_out= or tokens=")
 
 
@@ -42,22 +37,21 @@ def qrlogin_urls(
     person: Callable[[HttpRequest], Person | None],
     log_in: Callable[[HttpRequest, Redeemed], None],
     *,
-    log_out: Callable[[HttpRequest], None] = missing,
-    tokens: Callable[[Redeemed], Mapping[str, object]] = missing,
+    log_out: Callable[[HttpRequest], None] = not_given,
+    tokens: Callable[[Redeemed], Mapping[str, object]] = not_given,
 ) -> list[URLPattern]:
-    def send(request: HttpRequest, answer: Answer) -> HttpResponseBase:
+    def send(request: HttpRequest, answer: Response) -> HttpResponseBase:
         try:
             if answer.redeemed and answer.tokens_wanted:
                 answer = answer.with_json(tokens(answer.redeemed))
             elif answer.redeemed:
                 log_in(request, answer.redeemed)
-        except (
-            PermissionDenied
-        ) as error:  # Django's own page for it is none that the element can read
-            return JsonResponse({"error": "forbidden", "error_description": str(error)}, status=403)
+        except PermissionDenied as error:  # Django would answer with HTML, the element reads JSON
+            refusal = {"error": "forbidden", "error_description": str(error)}
+            return http.JsonResponse(refusal, status=403)
         if answer.log_out:
             log_out(request)
-        kind = HttpResponse if answer.events is None else StreamingHttpResponse
+        kind = http.HttpResponse if answer.events is None else http.StreamingHttpResponse
         body = answer.body if answer.events is None else answer.events
         response = kind(body, status=answer.status, headers=dict(answer.headers))
         for cookie in answer.cookies:
@@ -65,28 +59,24 @@ def qrlogin_urls(
         return response
 
     def routes(phone: Callable[..., Any], browser: Callable[..., Any]) -> list[URLPattern]:
-        """Django's middleware wants a CSRF token for what acts with this site's authority; nothing else here does."""
+        """Django's middleware requires a CSRF token where a request acts with the user's authority:
+        on the phone's routes and on redeem."""
         redeem = re_path(r"^(?P<path>.*/redeem)\Z", browser)
-        return [
-            path("phone/<path:path>", phone),
-            redeem,
-            path("<path:path>", csrf_exempt(browser), name="door"),
-        ]
+        rest = path("<path:path>", csrf_exempt(browser), name="browser")
+        return [path("phone/<path:path>", phone), redeem, rest]
 
     if isinstance(endpoint, AsyncEndpoint):
 
-        async def awaited_phone(request: HttpRequest, path: str) -> HttpResponseBase:
+        async def async_phone(request: HttpRequest, path: str) -> HttpResponseBase:
             who = await sync_to_async(person)(request)
-            return await sync_to_async(send)(
-                request, await endpoint.phone(await from_asgi(request, path), who)
-            )
+            answer = await endpoint.phone(await from_asgi(request, path), who)
+            return await sync_to_async(send)(request, answer)
 
-        async def awaited_browser(request: HttpRequest, path: str) -> HttpResponseBase:
-            return await sync_to_async(send)(
-                request, await endpoint.browser(await from_asgi(request, path))
-            )
+        async def async_browser(request: HttpRequest, path: str) -> HttpResponseBase:
+            answer = await endpoint.browser(await from_asgi(request, path))
+            return await sync_to_async(send)(request, answer)
 
-        return routes(awaited_phone, awaited_browser)
+        return routes(async_phone, async_browser)
 
     def phone(request: HttpRequest, path: str) -> HttpResponseBase:
         return send(request, endpoint.phone(from_wsgi(request, path), person(request)))
@@ -97,10 +87,12 @@ def qrlogin_urls(
     return routes(phone, browser)
 
 
-def body_of(request: HttpRequest) -> HttpRequest | BytesIO:
-    """Where the body is read. Django keeps a short one: the application may read it, too."""
+def body_stream(request: HttpRequest) -> HttpRequest | BytesIO:
+    """Where to read the body. A short body stays readable for the application."""
     if re.fullmatch("[0-9]{1,4}", request.META.get("CONTENT_LENGTH") or ""):
-        with suppress(RawPostDataException, OSError):  # a multipart form; a browser that left
+        with suppress(
+            http.RawPostDataException, OSError
+        ):  # a multipart form; a disconnected browser
             return BytesIO(request.body)
     return request
 
@@ -110,7 +102,7 @@ def from_wsgi(request: HttpRequest, path: str) -> Request:
         raise ImproperlyConfigured(
             "under ASGI a wait must be awaited: give qrlogin_urls an AsyncEndpoint"
         )
-    return Request.from_wsgi({**request.environ, "wsgi.input": body_of(request)}, path)
+    return Request.from_wsgi({**request.environ, "wsgi.input": body_stream(request)}, path)
 
 
 async def from_asgi(request: HttpRequest, path: str) -> Request:
@@ -120,9 +112,7 @@ async def from_asgi(request: HttpRequest, path: str) -> Request:
         )
 
     async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": body_of(request).read(BODY_CAP + 1)}
+        return {"type": "http.request", "body": body_stream(request).read(BODY_CAP + 1)}
 
-    # Django itself cancels the view of a browser that left.
-    return replace(
-        await Request.from_asgi(dict(request.scope), receive, path), wait_disconnect=None
-    )
+    asked = await Request.from_asgi(dict(request.scope), receive, path)
+    return replace(asked, wait_disconnect=None)  # Django itself cancels the view on a disconnect

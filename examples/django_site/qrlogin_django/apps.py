@@ -1,4 +1,5 @@
-"""qrlogin as a Django app: `"qrlogin_django"` in INSTALLED_APPS, a QRLOGIN setting, and one include() in urls.py."""
+"""The Django app. It needs `"qrlogin_django"` in INSTALLED_APPS, QRLOGIN in settings.py, and one
+include() in urls.py."""
 
 from django.apps import AppConfig
 
@@ -8,4 +9,4 @@ class QRLoginConfig(AppConfig):
     verbose_name = "Log in with a phone"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401  # they register themselves
+        from . import checks  # noqa: F401  # the import registers them

@@ -1,4 +1,4 @@
-"""In asgi.py, in place of the function of the same name in django.core.asgi: waits are awaited, and sockets are served."""
+"""`get_asgi_application` for your asgi.py, in place of Django's function of the same name."""
 
 from contextlib import suppress
 
@@ -11,11 +11,11 @@ from qrlogin.wire import AsyncEndpoint, drain_on_signals
 from qrlogin.wire.message import Receive, Scope, Send
 
 from . import registry
-from .conf import several
+from .conf import unshared_memory
 
 
 class Application:
-    """Django for HTTP, qrlogin for its sockets; and when the server ends, the store is closed."""
+    """Passes HTTP to Django and websockets to qrlogin, and closes the store at the end."""
 
     def __init__(self, django: ASGIHandler, qr: AsyncQRLogin) -> None:
         self._django, self._qr = django, qr
@@ -30,25 +30,23 @@ class Application:
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            found = resolve(scope["path"].removeprefix(scope.get("root_path", "")))
+            match = resolve(scope["path"].removeprefix(scope.get("root_path", "")))
         except Resolver404:
-            found = None
+            match = None
         endpoint = registry.endpoint()
-        if (
-            found is None
-            or found.view_name != "qrlogin:door"
-            or not isinstance(endpoint, AsyncEndpoint)
-        ):
+        is_ours = match is not None and match.view_name == "qrlogin:browser"
+        if match is None or not is_ours or not isinstance(endpoint, AsyncEndpoint):
             await send({"type": "websocket.close", "code": 1000})
         else:
-            await endpoint.socket(scope, receive, send, found.kwargs["path"])
+            await endpoint.socket(scope, receive, send, match.kwargs["path"])
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        if wrong := several():  # said here, the server does not try again
-            await send({"type": "lifespan.startup.failed", "message": wrong})
+        # A failure that is reported here is final: the server does not start the worker again.
+        if message := unshared_memory():
+            await send({"type": "lifespan.startup.failed", "message": message})
             return
-        with suppress(Misconfigured):  # signals reach the main thread only
+        with suppress(Misconfigured):  # only the main thread receives signals
             drain_on_signals(self._qr)
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -57,7 +55,8 @@ class Application:
 
 
 def get_asgi_application() -> Application:
-    registry.awaited = True
+    """Raises ImproperlyConfigured."""
+    registry.use_asyncio = True
     django = django_application()
     qr = registry.qrlogin()
     if not isinstance(qr, AsyncQRLogin):

@@ -1,6 +1,7 @@
-"""qrlogin and django.contrib.auth: who is signed in on the phone, and how the browser is logged in.
+"""qrlogin with django.contrib.auth: who is signed in on the phone, and how a browser is logged in.
 
-The subject of a login is the user's primary key. Name functions of your own in QRLOGIN if you do it differently.
+The subject of a login is the user's primary key. To do it differently, write these functions
+yourself and name yours in QRLOGIN.
 """
 
 from django.conf import settings
@@ -14,7 +15,10 @@ from qrlogin.wire import Person
 
 
 def person(request: HttpRequest) -> Person | None:
-    """Who is signed in; their name is cut short, for a browser that is not logged in yet will show it."""
+    """The user who is signed in, or None.
+
+    The name is masked, because a browser shows it before it is logged in.
+    """
     if not request.user.is_authenticated:
         return None
     name = request.user.get_username()
@@ -22,7 +26,10 @@ def person(request: HttpRequest) -> Person | None:
 
 
 def account(redeemed: Redeemed) -> tuple[AbstractBaseUser, str]:
-    """Who approved, and the backend that knows them. Raises `PermissionDenied` when the account is gone or locked by now."""
+    """The user who approved, and the dotted path of the backend that knows this user.
+
+    Raises `PermissionDenied` if the account was deleted or locked after the approval.
+    """
     for path in settings.AUTHENTICATION_BACKENDS:
         backend = auth.load_backend(path)
         user = backend.get_user(redeemed.subject) if hasattr(backend, "get_user") else None
@@ -32,16 +39,19 @@ def account(redeemed: Redeemed) -> tuple[AbstractBaseUser, str]:
 
 
 def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
-    """Start a session for who approved; nothing from before is taken along, not even a basket. Raises as `account` does."""
+    """Start a new session for the user who approved. Raises as `account` does.
+
+    Everything in the old session is dropped, even a basket.
+    """
     user, backend = account(redeemed)
     csrf = request.META.get("CSRF_COOKIE")
     request.session.flush()
     auth.login(request, user, backend=backend)
-    # The CSRF token stays: if this answer is lost, the page sends the same click again, and that is no forgery.
+    # Keep the CSRF token: if this answer is lost, the page sends the same request again, and
+    # Django would refuse the old token.
     request.META |= {"CSRF_COOKIE": csrf, "CSRF_COOKIE_NEEDS_UPDATE": False}
-    request.session["login_id"] = (
-        redeemed.login_id
-    )  # by which the sessions of a login can be found and ended
+    # With the login_id, the sessions of one login can be found and ended.
+    request.session["login_id"] = redeemed.login_id
     request.session["browser"] = redeemed.context.get("browser", "")
 
 

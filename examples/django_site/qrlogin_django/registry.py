@@ -1,6 +1,7 @@
-"""The one QRLogin of this process, made when it is first needed: blocking under WSGI, awaited under ASGI.
+"""The one QRLogin of this process, created on first use: `QRLogin` under WSGI, `AsyncQRLogin` under
+ASGI.
 
-Which of the two is not guessed: `qrlogin_django.asgi` says so before anything is made, and everything else means WSGI.
+`qrlogin_django.asgi` sets `use_asyncio` before anything is created. Everything else means WSGI.
 """
 
 import threading
@@ -21,76 +22,77 @@ from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Nativ
 from .adapter import qrlogin_urls
 from .conf import callback, option, problems
 
-awaited = False
+use_asyncio = False
+
+# `cache` alone would let two threads create two QRLogins, each with a memory store of its own.
+_lock: Final = threading.RLock()
 
 
 def qrlogin() -> QRLogin | AsyncQRLogin:
-    """Raises ImproperlyConfigured, which says what to mend in QRLOGIN."""
-    with (
-        _making
-    ):  # two threads may come first at once, and two stores in memory would be one too many
-        return _made()
+    """Raises ImproperlyConfigured, which says what to change in QRLOGIN."""
+    with _lock:
+        return _qrlogin()
 
 
 def native(core: Core) -> Dialect:
-    """The dialect that <qr-login> and <qr-approve> speak."""
+    """The dialect that <qr-login> and <qr-approve> use."""
     return Native(core, user_codes=option("USER_CODES"), describe=BrowserContext())
 
 
-def endpoint(make: Callable[[Core], Dialect] = native) -> Endpoint | AsyncEndpoint:
-    """The endpoint of a dialect: the same one whenever it is asked for."""
-    with _making:
-        return _endpoint(make)
+def endpoint(make_dialect: Callable[[Core], Dialect] = native) -> Endpoint | AsyncEndpoint:
+    """The endpoint of a dialect; the same object on every call. Raises as `qrlogin` does."""
+    with _lock:
+        return _endpoint(make_dialect)
 
 
-def patterns(make: Callable[[Core], Dialect] = native) -> list[URLPattern]:
-    """The routes of a dialect, to be included. With a QRLOGIN that cannot be used, every one of them raises; see checks.py."""
+def patterns(make_dialect: Callable[[Core], Dialect] = native) -> list[URLPattern]:
+    """The URL patterns of a dialect, for `include()`.
+
+    If QRLOGIN is not valid, every URL below raises ImproperlyConfigured, so that `manage.py check`
+    can still load urls.py and list the problems.
+    """
     try:
-        at = endpoint(make)
+        found = endpoint(make_dialect)
     except ImproperlyConfigured as error:
-        return [path("<path:path>", partial(_refuse, str(error)), name="door")]
+        return [path("<path:path>", partial(_raise, str(error)), name="browser")]
     person, log_in, log_out, tokens = (
         callback(option(name)) for name in ("PERSON", "LOG_IN", "LOG_OUT", "TOKENS")
     )
-    return qrlogin_urls(at, person, log_in, log_out=log_out, tokens=tokens)
-
-
-_making: Final = threading.RLock()
+    return qrlogin_urls(found, person, log_in, log_out=log_out, tokens=tokens)
 
 
 @cache
-def _made() -> QRLogin | AsyncQRLogin:
-    if wrong := problems():
-        raise ImproperlyConfigured(" ".join(said for _, said in wrong))
-    given: dict[str, Any] = {
+def _qrlogin() -> QRLogin | AsyncQRLogin:
+    if found := problems():
+        raise ImproperlyConfigured(" ".join(message for _, message in found))
+    policy = STANDARD.with_lifetime(option("LIFETIME"))
+    options: dict[str, Any] = {
         "secret_keys": option("SECRET_KEYS"),
         "verification_uri": option("VERIFICATION_URI"),
-        "policy": replace(
-            STANDARD.with_lifetime(option("LIFETIME")), user_codes=bool(option("USER_CODES"))
-        ),
+        "policy": replace(policy, user_codes=bool(option("USER_CODES"))),
     }
-    store = option("STORE")
-    return (
-        AsyncQRLogin(open_async_store(store), **given)
-        if awaited
-        else QRLogin(open_store(store), **given)
-    )
+    if use_asyncio:
+        return AsyncQRLogin(open_async_store(option("STORE")), **options)
+    return QRLogin(open_store(option("STORE")), **options)
 
 
 @cache
-def _places() -> WaitSlots:
-    """For all that is mounted: it is the threads that they share. Half of gunicorn's `--threads 16`, unless told otherwise."""
-    said = option("MAX_WAITING")
-    return WaitSlots((1000 if awaited else 8) if said is None else said)
+def _wait_slots() -> WaitSlots:
+    """All dialects share these slots, because they share the threads of the process.
+
+    The default under WSGI is half of gunicorn's `--threads 16`.
+    """
+    configured = option("MAX_WAITING")
+    return WaitSlots((1000 if use_asyncio else 8) if configured is None else configured)
 
 
 @cache
-def _endpoint(make: Callable[[Core], Dialect]) -> Endpoint | AsyncEndpoint:
-    qr = _made()
+def _endpoint(make_dialect: Callable[[Core], Dialect]) -> Endpoint | AsyncEndpoint:
+    qr = _qrlogin()
     if isinstance(qr, AsyncQRLogin):
-        return AsyncEndpoint(qr, make(qr.core), max_waiting=_places())
-    return Endpoint(qr, make(qr.core), max_waiting=_places())
+        return AsyncEndpoint(qr, make_dialect(qr.core), max_waiting=_wait_slots())
+    return Endpoint(qr, make_dialect(qr.core), max_waiting=_wait_slots())
 
 
-def _refuse(why: str, request: HttpRequest, path: str) -> NoReturn:
-    raise ImproperlyConfigured(why)
+def _raise(message: str, request: HttpRequest, path: str) -> NoReturn:
+    raise ImproperlyConfigured(message)

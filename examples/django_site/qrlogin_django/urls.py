@@ -1,4 +1,4 @@
-"""path("qrlogin/", include("qrlogin_django.urls"))"""
+"""The native dialect's URLs: `path("qrlogin/", include("qrlogin_django.urls"))`."""
 
 from .registry import patterns
 

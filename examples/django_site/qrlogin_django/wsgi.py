@@ -1,4 +1,4 @@
-"""In wsgi.py, in place of the function of the same name in django.core.wsgi: waits block, and end when the server is told to."""
+"""`get_wsgi_application` for your wsgi.py, in place of Django's function of the same name."""
 
 import atexit
 from contextlib import suppress
@@ -11,19 +11,23 @@ from qrlogin import Misconfigured, QRLogin
 from qrlogin.wire import drain_on_signals
 
 from . import registry
-from .conf import several
+from .conf import unshared_memory
 
 
 def get_wsgi_application() -> WSGIHandler:
+    """Django's application. On SIGTERM its held requests are answered; at exit its store is closed.
+
+    Raises ImproperlyConfigured.
+    """
     application = django_application()
     qr = registry.qrlogin()
     if not isinstance(qr, QRLogin):
         raise RuntimeError("this process serves ASGI already")
-    if wrong := several():
-        raise ImproperlyConfigured(wrong)
-    with suppress(
-        Misconfigured
-    ):  # signals reach the main thread only; under runserver's reloader this is none, and ends with it
+    if message := unshared_memory():
+        raise ImproperlyConfigured(message)
+    # Only the main thread receives signals. Under runserver's reloader this is another thread,
+    # which ends with the main thread.
+    with suppress(Misconfigured):
         drain_on_signals(qr)
     atexit.register(qr.close)
     return application

@@ -1,11 +1,11 @@
-"""Called by `flask db …`: the tables are those of models.py, the database that of the application."""
+"""`flask db …` runs this: the tables in models.py, in the application's database."""
 
 from alembic import context
 from flask import current_app
 
 db = current_app.extensions["migrate"].db
 with db.engine.connect() as connection:
-    # SQLite changes a table by making another: `batch`.
+    # SQLite can only change a table by copying it into a new one: `batch`.
     context.configure(connection=connection, target_metadata=db.metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()

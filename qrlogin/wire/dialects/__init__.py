@@ -10,6 +10,7 @@ from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.combined import CombinedDialect
 from qrlogin.wire.dialects.jd import JD
 from qrlogin.wire.dialects.jsonp import CALLBACK, JSONP_ANSWERS, read_callback
+from qrlogin.wire.dialects.names import DIALECTS, dialect_names
 from qrlogin.wire.dialects.native import Native, describe_browser
 from qrlogin.wire.dialects.public_id import (
     Handler,
@@ -40,6 +41,8 @@ from qrlogin.wire.routes import Answer, Field, Route
 from qrlogin.wire.validation import read_some
 
 __all__ = [
+    "DIALECTS",
+    "dialect_names",
     "CALLBACK",
     "COOKIE_PROOF",
     "JD",

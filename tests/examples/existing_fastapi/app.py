@@ -1,4 +1,7 @@
-"""A small application as many are, before qrlogin: Starlette sessions, two people. examples/fastapi_app/README.md changes it."""
+"""A small application without qrlogin: Starlette sessions and two accounts.
+
+The diff in examples/fastapi_app/README.md adds logins by phone.
+"""
 
 import hmac
 import os
@@ -31,11 +34,9 @@ User = Annotated[str | None, Depends(user)]
 
 @app.get("/")
 def home(request: Request, name: User) -> Any:
-    return (
-        templates.TemplateResponse(request, "home.html", {"name": name})
-        if name
-        else RedirectResponse("/login")
-    )
+    if not name:
+        return RedirectResponse("/login")
+    return templates.TemplateResponse(request, "home.html", {"name": name})
 
 
 @app.get("/login")

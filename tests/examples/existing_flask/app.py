@@ -1,4 +1,7 @@
-"""A small application as many are, before qrlogin: Flask-Login, Flask-WTF, two people. See examples/flask_app/README.md."""
+"""A small application without qrlogin: Flask-Login, Flask-WTF and two accounts.
+
+The diff in examples/flask_app/README.md adds logins by phone.
+"""
 
 import os
 from typing import Any
@@ -11,20 +14,18 @@ from werkzeug.security import check_password_hash, generate_password_hash
 app = Flask(__name__)
 app.secret_key = os.environ["SECRET_KEY"]
 CSRFProtect(app)
-people = LoginManager(app)
-people.login_view = "login"
+login_manager = LoginManager(app)
+login_manager.login_view = "login"
 
 
 class User(UserMixin):
     def __init__(self, name: str) -> None:
-        self.id, self.password = (
-            name,
-            generate_password_hash(f"{name}'s password", "scrypt:1024:8:1"),
-        )
+        self.id = name
+        self.password = generate_password_hash(f"{name}'s password", "scrypt:1024:8:1")
 
 
 USERS = {name: User(name) for name in ("alice", "bob")}
-people.user_loader(USERS.get)
+login_manager.user_loader(USERS.get)
 
 
 def start_session(name: str) -> None:

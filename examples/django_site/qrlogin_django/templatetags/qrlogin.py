@@ -1,6 +1,6 @@
-"""{% qr_login %} and {% qr_approve %}: the two elements, told where they live and which CSRF token to send.
+"""{% qr_login %} and {% qr_approve %}: the two elements with their script, address and CSRF token.
 
-What stands between a tag and its end is shown where the element cannot run.
+The content between a tag and its end tag is shown in browsers that cannot run the element.
 """
 
 from typing import Any, Final
@@ -25,7 +25,11 @@ def qr_login(
     next: str = "/",  # noqa: A002
     stream: str = "",
 ) -> SafeString:
-    """The code to scan. Once somebody has approved, this browser goes to `next`, a path of this site."""
+    """The code to scan.
+
+    :param next: the path of this site that the browser opens once it is logged in
+    :param stream: "events" or "socket"; empty for long polls
+    """
     return _element("qr-login", context, content, src=_mount(), next=next, stream=stream)
 
 
@@ -33,29 +37,28 @@ def qr_login(
 def qr_approve(
     context: RequestContext, content: SafeString, site: str = "", home: str = "/"
 ) -> SafeString:
-    """The phone's page. `site` is what people call it, `home` where they go afterwards."""
+    """The phone's page.
+
+    :param site: the name of this site, as users know it
+    :param home: the path that the phone opens afterwards
+    """
     at, account = urlsplit(option("VERIFICATION_URI")).path, context["user"].get_username()
-    told = {"src": f"{_mount()}phone/", "at": at, "account": account, "site": site, "home": home}
-    return _element("qr-approve", context, content, **told, typed=option("USER_CODES"))
+    shown = {"src": f"{_mount()}phone/", "at": at, "account": account, "site": site, "home": home}
+    return _element("qr-approve", context, content, **shown, typed=option("USER_CODES"))
 
 
 def _mount() -> str:
-    return reverse("qrlogin:door", args=["begin"]).removesuffix("begin")
+    return reverse("qrlogin:browser", args=["begin"]).removesuffix("begin")
 
 
 def _element(
     name: str, context: RequestContext, content: SafeString, **attributes: Any
 ) -> SafeString:
-    """The module's script and the element. An empty attribute is left out."""
+    """The script and the element. Attributes with an empty value are left out."""
     header = settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-")
-    told = attributes | {
-        "csrf-header": "X-CSRFToken" if header == "X-CSRFTOKEN" else header,
-        "csrf-token": str(context["csrf_token"]),
-    }
-    given = format_html_join(
-        "",
-        ' {}="{}"',
-        ((key, "" if value is True else value) for key, value in told.items() if value),
-    )
+    attributes["csrf-header"] = "X-CSRFToken" if header == "X-CSRFTOKEN" else header
+    attributes["csrf-token"] = str(context["csrf_token"])
+    pairs = [(key, "" if value is True else value) for key, value in attributes.items() if value]
     script = format_html('<script type="module" src="{}{}-element.js"></script>', _mount(), name)
-    return format_html("{}<{}{}>{}</{}>", script, name, given, content, name)
+    written = format_html_join("", ' {}="{}"', pairs)
+    return format_html("{}<{}{}>{}</{}>", script, name, written, content, name)

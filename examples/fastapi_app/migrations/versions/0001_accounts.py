@@ -1,4 +1,4 @@
-"""Accounts."""
+"""Create the table of accounts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(255), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
         sa.UniqueConstraint("name", name="uq_account_name"),
-        sqlite_autoincrement=True,  # the id of a closed account is nobody else's
+        sqlite_autoincrement=True,  # the id of a closed account is never used again
     )
 
 
