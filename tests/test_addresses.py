@@ -118,9 +118,7 @@ WRAPPINGS = {
 
 @pytest.mark.parametrize("kind", ["rotating", "fixed", "typed"])
 @pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
-def test_what_scanners_and_servers_put_around_a_code_does_not_matter(
-    wrapping: str, kind: str
-) -> None:
+def test_what_scanners_and_servers_add_around_a_code_is_ignored(wrapping: str, kind: str) -> None:
     """The code itself is exact: only what is around it is taken off."""
     code = {"rotating": SCAN_CODE, "fixed": FIXED, "typed": TYPED.user_code}[kind]
     assert MINE.read_scan_code(
@@ -142,7 +140,7 @@ def test_a_wrapped_code_that_was_altered_is_refused(wrapping: str) -> None:
 
 
 @pytest.mark.parametrize("wrapping", [each for each in WRAPPINGS.values() if "code" not in each])
-def test_a_link_of_another_site_is_no_guess_in_any_wrapping(wrapping: str) -> None:
+def test_a_link_of_another_site_is_refused_in_any_wrapping(wrapping: str) -> None:
     for url in ("https://shop.example/products", "https://shop.example/device?user_code=BCDFGHJK"):
         refused(wrapping.format(url=url))
 
@@ -233,13 +231,13 @@ OTHER = MINE.new_codes(fixed=True, typed=False).fixed
         "https://example.com/p?uuid=",
     ],
 )
-def test_what_is_ambiguous_or_somewhere_else_is_no_code(address: str) -> None:
+def test_an_ambiguous_address_or_an_unknown_place_of_a_code_is_refused(address: str) -> None:
     """Two parameters that could both be meant are nobody's: a reader that takes the first and one that takes the last differ."""
     refused(address)
 
 
 @pytest.mark.parametrize("length", [2001, 10_000, 1_000_000])
-def test_an_address_has_an_end(length: int) -> None:
+def test_an_address_of_more_than_2000_characters_is_refused(length: int) -> None:
     address = f"https://example.com/p?uuid={FIXED}&x="
     assert MINE.read_scan_code(address + "x" * (2000 - len(address)))[0].login_id == MINTED.login_id
     refused(address + "x" * (length - len(address)))

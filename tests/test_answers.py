@@ -56,7 +56,7 @@ def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
     }
 
 
-def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_repr_log_or_error_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = App()
     begun, tag = app.reach(State.CONFIRMED, ALICE)
@@ -101,7 +101,7 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
         assert not leaks, f"{name} in {leaks[0]}"
 
 
-def test_i28_no_repr_log_or_error_shows_a_typed_or_fixed_code(
+def test_no_repr_log_or_error_shows_a_typed_or_fixed_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -155,7 +155,7 @@ def test_i28_no_repr_log_or_error_shows_a_typed_or_fixed_code(
         assert hidden not in said
 
 
-def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
+def test_values_that_hold_codes_or_keys_cannot_be_pickled() -> None:
     """Caches, queues and crash reports pickle what they get."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
@@ -188,7 +188,7 @@ def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
         )
 
 
-def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
+def test_records_and_commands_hold_no_code_secret_or_key() -> None:
     """I11: neither the records nor the commands hold a code, the browser's secret, or the application's key."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
@@ -216,7 +216,7 @@ def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
     assert tag in view, "the acknowledgement is no secret: the device proof comes before it"
 
 
-def test_a_repr_still_says_what_a_log_needs() -> None:
+def test_a_repr_shows_the_fields_that_a_log_needs() -> None:
     app = App()
     begun, tag = app.reach(State.SCANNED)
     assert repr(begun) == (
@@ -237,7 +237,7 @@ def test_a_repr_still_says_what_a_log_needs() -> None:
 
 
 @pytest.mark.parametrize("kind", [Begun, Status, Scanned, ScannedBy, Redeemed])
-def test_answers_are_frozen_and_carry_nothing_else(kind: type) -> None:
+def test_answers_are_frozen_and_take_no_other_attribute(kind: type) -> None:
     assert is_dataclass(kind)
     answer = object.__new__(kind)
     assert not hasattr(answer, "__dict__")
@@ -269,7 +269,7 @@ def test_answers_to_phones_hold_no_field_of_the_browser() -> None:
     )
 
 
-def test_a_text_for_strangers_is_one_line_and_every_code_is_its_own() -> None:
+def test_each_wire_code_has_one_status_and_one_line_of_text() -> None:
     """What goes over the wire is stable: clients switch on it."""
     found = [
         one

@@ -113,14 +113,14 @@ def test_the_two_shells_do_not_import_each_other() -> None:
     assert "qrlogin.login" not in imports("qrlogin.aio")
 
 
-def test_stores_see_commands_and_nothing_of_codes_or_answers() -> None:
+def test_stores_import_commands_and_neither_codes_nor_answers() -> None:
     for module in MODULES:
         if inside(module, "qrlogin.stores") and not inside(module, "qrlogin.stores.suite"):
             above = {"qrlogin.codes", "qrlogin.keys", "qrlogin.core", "qrlogin.answers"}
             assert not above & imports(module), module
 
 
-def test_pictures_and_elements_know_nothing_of_logins() -> None:
+def test_render_and_browser_import_no_other_room() -> None:
     rooms = ("qrlogin.render", "qrlogin.browser")
     for module in MODULES:
         if inside(module, *rooms):
@@ -233,7 +233,9 @@ def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> Non
         ("import qrlogin.__main__", {"redis", "PIL", "zxingcpp", *FRAMEWORKS}),
     ],
 )
-def test_each_room_loads_its_own_stranger_at_most(statement: str, still_missing: set[str]) -> None:
+def test_each_room_loads_at_most_its_own_third_party_package(
+    statement: str, still_missing: set[str]
+) -> None:
     assert not {name.partition(".")[0] for name in loaded_by(statement)} & still_missing
 
 

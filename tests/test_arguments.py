@@ -82,13 +82,15 @@ def untouched() -> QRLogin:
 
 
 @for_each_row("arguments, remedy", BAD_BEGINS.values())
-def test_begin_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin) -> None:
+def test_begin_refuses_a_bad_argument(
+    arguments: dict[str, Any], remedy: str, untouched: QRLogin
+) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.begin(**arguments)
 
 
 @for_each_row("arguments, remedy", [*BAD_PEOPLE.values(), *BAD_NAMES.values()])
-def test_scan_refuses(
+def test_scan_refuses_a_bad_argument(
     arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
     with pytest.raises(BadArgument, match=remedy):
@@ -97,7 +99,7 @@ def test_scan_refuses(
 
 @for_each_row("event", ["confirm", "deny", "release"])
 @for_each_row("arguments, remedy", BAD_PEOPLE.values())
-def test_the_phones_other_calls_refuse(
+def test_confirm_deny_and_release_refuse_a_bad_argument(
     event: str, arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
     with pytest.raises(BadArgument, match=remedy):
@@ -105,14 +107,14 @@ def test_the_phones_other_calls_refuse(
 
 
 @for_each_row("arguments, remedy", BAD_REDEEMS.values())
-def test_redeem_refuses(
+def test_redeem_refuses_a_bad_argument(
     arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.redeem(genuine.device_code, **arguments)
 
 
-def test_what_is_just_allowed_is_allowed() -> None:
+def test_arguments_at_their_limits_are_accepted() -> None:
     app = App(policy=replace(STANDARD, names_scanner=False))
     begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - len('{"b":""}'))}, lifetime=600)
     subject = "x" * SUBJECT_BYTES
@@ -175,7 +177,9 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
 
 
 @for_each_row("arguments, remedy", MISCONFIGURED.values())
-def test_an_unsafe_set_up_never_constructs(arguments: dict[str, Any], remedy: str) -> None:
+def test_an_unsafe_configuration_is_refused_at_construction(
+    arguments: dict[str, Any], remedy: str
+) -> None:
     """I30, and the message says how to mend it."""
     given = {"store": Untouched(), "secret_keys": [KEY], "verification_uri": URI, **arguments}
     with pytest.raises(Misconfigured, match=remedy):
@@ -199,7 +203,7 @@ def test_the_origin_is_spelled_as_a_browser_spells_it(uri: str, origin: str) -> 
     assert QRLogin(Untouched(), secret_keys=[KEY], verification_uri=uri).core.origin == origin
 
 
-def test_plain_http_elsewhere_has_to_be_asked_for() -> None:
+def test_plain_http_outside_loopback_needs_a_policy_that_allows_it() -> None:
     lan = QRLogin(
         Untouched(),
         secret_keys=[KEY],
@@ -213,7 +217,7 @@ def test_plain_http_elsewhere_has_to_be_asked_for() -> None:
 @pytest.mark.parametrize(
     "name", ["Anne\u00a0Marie", "\u5c71\u7530\u3000\u592a\u90ce", "M\u2022\u2022\u2022a"]
 )
-def test_people_are_shown_by_their_names_with_the_spaces_they_have(name: str) -> None:
+def test_a_name_is_shown_with_its_own_kind_of_spaces(name: str) -> None:
     app = App()
     begun = app.begin()
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=name)

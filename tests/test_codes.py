@@ -66,7 +66,7 @@ BOTH = for_each_row("code", READERS)
 # What they look like
 
 
-def test_the_formats_have_not_drifted() -> None:
+def test_device_and_scan_codes_keep_their_formats() -> None:
     """Known answers: a browser holds its device_code across a deployment, and two versions run side by side."""
     assert DEVICE_CODE == (
         "AAECAwQFBgcICQoLDA0ODw.ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8.1800000000000.1800000150000..."
@@ -118,7 +118,7 @@ SHORTENED = ("ticket", "guesses", "fixed", "typed")
 PURPOSES = (*MACS, *SHORTENED, "device_code", "scan_code")
 
 
-def test_tickets_and_the_names_of_guessers_have_not_drifted() -> None:
+def test_tickets_and_guess_record_ids_keep_their_formats() -> None:
     """16 bytes of a MAC: a ticket as 32 digits for a redirect, a guesser spelled like a login_id for the store."""
     key = Key(KEY, "example.com")
     ticket, guesser = seals.ticket(key, LOGIN_ID, "scanner's tag"), seals.guess_record_id(key, "42")
@@ -132,7 +132,7 @@ def sixteen_bytes(purpose: str, *parts: str) -> bytes:
 
 
 @pytest.mark.parametrize("purpose", MACS)
-def test_seals_and_digests_have_not_drifted(purpose: str) -> None:
+def test_seals_and_digests_keep_their_values(purpose: str) -> None:
     make, parts, known = MACS[purpose]
     made = make(Key(KEY, "example.com"), *parts)  # type: ignore[operator]
     assert made == known
@@ -155,7 +155,7 @@ def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
             )
 
 
-def test_what_is_drawn_is_random_enough_and_canonical() -> None:
+def test_random_values_have_their_full_length_and_one_spelling() -> None:
     drawn = [
         (codes.new_login_id(), codes.new_secret(), codes.new_mark(), keys.new_key())
         for _ in range(100)
@@ -168,7 +168,7 @@ def test_what_is_drawn_is_random_enough_and_canonical() -> None:
             assert base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == text
 
 
-def test_a_genuine_code_says_what_was_signed() -> None:
+def test_a_genuine_code_reads_as_the_fields_that_were_signed() -> None:
     device = MINE.read_device_code(DEVICE_CODE)
     assert (device.login_id, device.secret, device.begun_at, device.redeem_by) == (
         LOGIN_ID,
@@ -279,7 +279,7 @@ def test_a_signature_with_other_unused_bits_in_its_last_letter_is_refused(code: 
 @BOTH
 @for_each_row("length", [513, 10_000, 1_000_000])
 @for_each_row("fill", ["A", ".", "A.", "é", "\ud800"])
-def test_length_and_form_come_before_cryptography(
+def test_a_code_of_the_wrong_length_or_form_costs_no_mac(
     code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: what is too long or misshapen costs no MAC at all."""
@@ -313,14 +313,14 @@ def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(
 @for_each_row(
     "text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}]
 )
-def test_what_is_no_code_at_all(code: str, text: object) -> None:
+def test_a_value_that_is_not_a_code_is_refused(code: str, text: object) -> None:
     """I36: least of all a login_id, which is public."""
     refused(READERS[code], text)
 
 
 @given(st.text())
 @example("A" * 22 + "." + "0." + "A" * 43)
-def test_no_random_text_is_a_code(text: str) -> None:
+def test_random_text_is_refused(text: str) -> None:
     refused(MINE.read_device_code, text)
     refused(read_signed, text)
 
@@ -329,13 +329,13 @@ def test_no_random_text_is_a_code(text: str) -> None:
     st.from_regex(codes._DEVICE_CODE, fullmatch=True),
     st.from_regex(codes._ROTATING_CODE, fullmatch=True),
 )
-def test_nor_is_a_random_text_in_the_right_form(device_code: str, scan_code: str) -> None:
+def test_random_text_in_the_right_form_is_refused(device_code: str, scan_code: str) -> None:
     refused(MINE.read_device_code, device_code)
     refused(MINE.read_scan_code, scan_code)
 
 
 @for_each_row("number", ["-1", "00", "0x1", "1e3", "", " ", "1" * 16, str(2**63), "\u0661", "1.0"])
-def test_a_signed_number_has_one_spelling_too(number: str) -> None:
+def test_a_signed_number_is_accepted_in_one_spelling_only(number: str) -> None:
     """W29: even signed by the right key. No caller could have got it signed, and no reader has to think about it."""
     key = MINE.signing_key
     refused(MINE.read_scan_code, f"{LOGIN_ID}.{number}.{key.mac('scan_code', LOGIN_ID, number)}")
@@ -346,7 +346,7 @@ def test_a_signed_number_has_one_spelling_too(number: str) -> None:
 # Other purposes, audiences, keys, libraries
 
 
-def test_a_code_of_one_purpose_is_not_one_of_another() -> None:
+def test_a_code_of_one_purpose_is_refused_for_another() -> None:
     """I9: not even in the other's form, under the same key."""
     refused(MINE.read_scan_code, DEVICE_CODE)
     refused(MINE.read_device_code, SCAN_CODE)
@@ -464,7 +464,7 @@ def test_a_bad_code_never_reaches_the_store(code: str) -> None:
         assert len(code) < 12 or code not in str(refusal.value)
 
 
-def test_each_door_takes_only_its_own_code() -> None:
+def test_browser_calls_refuse_scan_codes_and_phone_calls_refuse_device_codes() -> None:
     qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
     for code, doors in ((SCAN_CODE, slice(0, 4)), (DEVICE_CODE, slice(4, 8))):
         for call in list(calls(qr, code))[doors]:

@@ -46,7 +46,7 @@ def minted(of: Codes = MINE) -> NewCodes:
     return of.new_codes(fixed=True, typed=False)
 
 
-def test_the_form_has_not_drifted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fixed_codes_keep_their_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_bytes", lambda size: bytes(range(size)))
     one = minted()
     assert (one.fixed, one.login_id, one.user_code) == (FIXED, LOGIN_ID, "")
@@ -78,7 +78,7 @@ def test_the_id_in_the_picture_is_not_the_login_id() -> None:
 # One spelling of each
 
 
-def test_the_last_letter_has_four_spellings_and_one_is_ours() -> None:
+def test_other_unused_bits_in_the_last_letter_are_refused() -> None:
     """16 bytes leave four bits over: sixteen last letters say the same to a lenient reader."""
     sextets = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
     text = RESPELLED
@@ -157,7 +157,7 @@ def test_a_hundred_thousand_altered_codes_are_refused() -> None:
         pytest.fail(f"{code.hex()} was accepted")
 
 
-def test_a_tag_is_good_for_one_key_one_audience_and_one_purpose() -> None:
+def test_a_tag_is_valid_for_one_key_one_audience_and_one_purpose() -> None:
     foreign = Codes([OTHER_KEY], verification_uri=URI, audience=None, plain_http=False)
     elsewhere = Codes([KEY], verification_uri=URI, audience="shop", plain_http=False)
     for text in (minted(foreign).fixed, minted(elsewhere).fixed):
@@ -180,7 +180,7 @@ def test_a_code_lives_under_the_key_that_made_it() -> None:
     refused(new.fixed)
 
 
-def test_form_comes_before_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fixed_code_of_the_wrong_form_costs_no_mac(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
     for text in (
         FIXED[:-1],
@@ -209,7 +209,7 @@ def test_a_bad_code_never_reaches_the_store() -> None:
             qr.core.login_id_of(code)
 
 
-def test_no_two_are_alike() -> None:
+def test_fixed_codes_are_random_in_every_bit() -> None:
     drawn = [minted() for _ in range(5000)]
     assert len({one.fixed for one in drawn}) == len({one.login_id for one in drawn}) == 5000
     ones = sum(bin(int(one.fixed, 16)).count("1") for one in drawn)
@@ -247,7 +247,7 @@ def test_a_fixed_code_is_shown_once_and_does_not_rotate() -> None:
 
 
 @pytest.mark.parametrize("left", [1, 0])
-def test_it_lives_as_long_as_its_login_and_to_the_millisecond(left: int) -> None:
+def test_a_fixed_code_expires_at_the_millisecond_of_its_login(left: int) -> None:
     app = App()
     login = begun(app)
     app.clock.ms += 120_000 - left
@@ -266,7 +266,7 @@ def test_it_lives_as_long_as_its_login_and_to_the_millisecond(left: int) -> None
             app.qr.scan(login.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
 
 
-def test_one_lookup_is_one_round_trip() -> None:
+def test_a_scan_of_a_fixed_code_is_one_round_trip() -> None:
     """It proves itself, so no guess is counted, whatever the policy says of typed codes."""
     app = App()
     login = begun(app)

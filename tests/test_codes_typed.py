@@ -48,19 +48,19 @@ def refused(text: str) -> bool:
 # What they look like
 
 
-def test_where_a_code_leads_has_not_drifted() -> None:
+def test_a_typed_code_keeps_the_record_that_it_leads_to() -> None:
     """A known answer: it is on somebody's screen while the next version is deployed."""
     assert MINE.read_scan_code(CODE) == (ScanCode(LOGIN_ID, MINE.signing_key, None, guessed=True),)
     assert by_hand("WDJBMJHT") == LOGIN_ID
 
 
-def test_the_alphabet_is_the_standards() -> None:
+def test_the_alphabet_is_that_of_rfc_8628() -> None:
     """RFC 8628 section 6.1: 20 consonants, 8 of them, 20 ** 8 codes."""
     assert USER_CODE_LETTERS == "BCDFGHJKLMNPQRSTVWXZ"
     assert len(set(USER_CODE_LETTERS)) == 20
 
 
-def test_what_is_minted_is_four_and_four_and_leads_to_what_names_its_login() -> None:
+def test_a_typed_code_has_four_and_four_letters_and_leads_to_its_name_record() -> None:
     for _ in range(200):
         one = MINE.new_codes(fixed=False, typed=True)
         first, dash, last = one.user_code[:4], one.user_code[4], one.user_code[5:]
@@ -70,7 +70,9 @@ def test_what_is_minted_is_four_and_four_and_leads_to_what_names_its_login() -> 
         assert one.fixed == ""
 
 
-def test_every_letter_is_as_likely_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_letter_is_equally_likely_at_every_position(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """34.5 bits, if each is drawn evenly: no letter, no place and no code stands out of five thousand.
 
     Two of them are alike once in two thousand runs (the birthday paradox), twice two once in eight million.
@@ -135,7 +137,7 @@ def test_the_letters_are_drawn_from_a_secure_source(monkeypatch: pytest.MonkeyPa
         "\N{CIRCLED LATIN CAPITAL LETTER W}DJ\N{SCRIPT CAPITAL B}-MJ\N{BLACK-LETTER CAPITAL H}T",
     ],
 )
-def test_the_same_code_however_it_was_typed(typed: str) -> None:
+def test_case_dashes_spaces_and_input_methods_do_not_change_a_typed_code(typed: str) -> None:
     """Case, dashes, spaces, what an input method or a web page adds: RFC 8628 section 6.1."""
     assert read(typed) == LOGIN_ID
 
@@ -155,7 +157,7 @@ LOOK_ALIKES = {
 
 
 @for_each_row("typed, meant", LOOK_ALIKES.items())
-def test_what_looks_like_one_of_ours_is_taken_for_it(typed: str, meant: str) -> None:
+def test_a_look_alike_is_read_as_the_letter_it_looks_like(typed: str, meant: str) -> None:
     for spelled in (typed, typed.lower(), wide(typed), wide(typed.lower())):
         for at in range(8):
             assert read(f"{'B' * at}{spelled}{'B' * (7 - at)}") == by_hand(
@@ -163,7 +165,7 @@ def test_what_looks_like_one_of_ours_is_taken_for_it(typed: str, meant: str) -> 
             )
 
 
-def test_every_character_of_ascii_is_a_letter_nothing_or_an_end_to_it() -> None:
+def test_every_ascii_character_is_a_letter_or_skipped_or_refused() -> None:
     """All 128 of them: 20 letters in two cases, ten look-alikes, what is skipped, and what makes it no code at all."""
     told = Counter[str]()
     for one in map(chr, range(128)):
@@ -225,7 +227,7 @@ NONE += [
 
 
 @for_each_row("typed", NONE)
-def test_what_is_not_eight_letters_is_refused(typed: str) -> None:
+def test_text_that_is_not_eight_letters_is_refused(typed: str) -> None:
     """Also what only looks like Latin: no dictionary of the whole world's look-alikes is kept here."""
     refused(typed)
 
@@ -268,7 +270,7 @@ def noisy(draw: st.DrawFn) -> tuple[str, str]:
 
 @given(noisy())
 @example(("WDJBMJHT", "wdjb-mjht"))
-def test_any_noise_of_spelling_reads_as_the_code_that_was_meant(typed: tuple[str, str]) -> None:
+def test_any_variant_of_a_typed_code_reads_as_that_code(typed: tuple[str, str]) -> None:
     letters, text = typed
     assert len(text) <= 40
     assert read(text) == by_hand(letters)
@@ -277,7 +279,7 @@ def test_any_noise_of_spelling_reads_as_the_code_that_was_meant(typed: tuple[str
 @given(st.text(max_size=60))
 @example("BBBBBBBB")
 @example("bbbb bbb8")
-def test_a_text_is_eight_of_our_letters_or_nothing(text: str) -> None:
+def test_any_text_reads_as_eight_letters_or_is_refused(text: str) -> None:
     """Whatever else somebody types, a code or not: the folded letters decide, and nothing is raised but `InvalidCode`."""
     try:
         found = MINE.read_scan_code(text)
@@ -296,7 +298,7 @@ def test_a_text_is_eight_of_our_letters_or_nothing(text: str) -> None:
 # Under which key
 
 
-def test_a_code_says_nothing_of_its_key_so_each_is_tried_the_signing_one_first() -> None:
+def test_each_key_is_tried_for_a_typed_code_and_the_signing_key_first() -> None:
     ring = Codes([OTHER_KEY, KEY], verification_uri=URI, audience=None, plain_http=False)
     found = ring.read_scan_code(CODE)
     assert [one.login_id for one in found] == [by_hand("WDJBMJHT", OTHER_KEY), LOGIN_ID]
@@ -307,7 +309,7 @@ def test_a_code_says_nothing_of_its_key_so_each_is_tried_the_signing_one_first()
     assert all(one.guessed for one in found)
 
 
-def test_the_same_letters_lead_elsewhere_for_another_audience() -> None:
+def test_the_same_letters_lead_to_another_record_for_another_audience() -> None:
     shop = Codes([KEY], verification_uri=URI, audience="shop", plain_http=False)
     (found,) = shop.read_scan_code(CODE)
     assert found.login_id == by_hand("WDJBMJHT", audience="shop") != LOGIN_ID

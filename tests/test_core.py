@@ -137,7 +137,7 @@ def test_each_call_has_its_documented_outcome_at_each_point(call: str, point: st
         assert app.store.record(begun.login_id) == before, "refused, and yet it left a trace"
 
 
-def test_every_refusal_of_a_login_is_reached_by_some_situation() -> None:
+def test_every_login_error_is_raised_in_some_situation() -> None:
     """The ones that need a forger, a bad code, a second wait, haste or a guesser have tests of their own."""
     told = {one for row in TOLD.values() for one in row if not isinstance(one, State)}
     elsewhere = {InvalidCode, RecordForged, Superseded, TooFast, TooManyGuesses}
@@ -207,7 +207,7 @@ def test_a_lifetime_becomes_deadlines_of_the_stores_clock(seconds: int) -> None:
     )
 
 
-def test_begun_ago_and_what_a_phone_has_left() -> None:
+def test_a_scan_returns_how_long_ago_the_login_began_and_when_it_expires() -> None:
     app = App()
     begun = app.begin()
     app.clock.ms += 9_999
@@ -258,7 +258,7 @@ def test_a_reply_to_another_question_is_not_believed(call: str) -> None:
     answers(replace(stale, login_id=codes.new_login_id()))
 
 
-def test_both_echoes_count() -> None:
+def test_a_reply_needs_the_login_id_and_the_mark_of_its_command() -> None:
     app, begun, _ = reach("pending")
     operation = app.qr.core.status(app.device(begun))
     reply = app.store.apply(operation.command)
@@ -282,9 +282,7 @@ NEWER: Mapping[str, dict[str, str]] = {
 
 @for_each_row("fields", NEWER.values())
 @for_each_row("call", set(CALLS) - {"alice scans", "bob scans"})
-def test_a_newer_processs_record_is_out_of_reach_and_no_crash(
-    call: str, fields: dict[str, str]
-) -> None:
+def test_a_record_of_a_newer_format_raises_unavailable(call: str, fields: dict[str, str]) -> None:
     """PROTOCOL section 7: 503, not 500."""
     app, begun, tag = reach("confirmed")
     app.store.forge(begun.login_id, {**app.store.record(begun.login_id), **fields})
@@ -304,7 +302,9 @@ def test_a_drawn_login_id_that_is_taken_begins_nothing(monkeypatch: pytest.Monke
     assert app.store.record(begun.login_id) == before
 
 
-def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_largest_record_and_the_largest_codes_are_small(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """I23: small enough that a thousand logins a second cost a server nothing worth counting."""
     app = App()
     begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - 8)}, lifetime=600)
@@ -333,7 +333,7 @@ def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[
 @for_each_row("asks", [True, False])
 @for_each_row("fixed", [True, False])
 @for_each_row("client_id", ["", "tv", "é" * 64])
-def test_the_browser_carries_how_its_login_was_begun(
+def test_the_device_code_carries_how_its_login_was_begun(
     asks: bool, fixed: bool, client_id: str
 ) -> None:
     """Signed into the device_code and nowhere else: no writer of the store can turn the question off."""
@@ -369,7 +369,9 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
 
 
 @for_each_row("arguments, remedy", BAD_BEGINS.values())
-def test_begin_refuses_what_cannot_be_meant(arguments: dict[str, Any], remedy: str) -> None:
+def test_the_core_refuses_a_begin_that_makes_no_sense(
+    arguments: dict[str, Any], remedy: str
+) -> None:
     core = App(policy=replace(STANDARD, user_codes="fixed" in arguments)).qr.core
     with pytest.raises(BadArgument, match=remedy):
         core.begin(**arguments)

@@ -96,7 +96,7 @@ def test_a_code_that_is_taken_is_drawn_again(refusals: int, run: Run[Begun]) -> 
     assert app.qr.status(begun.device_code).state is State.PENDING
 
 
-def test_after_three_draws_it_is_given_up(run: Run[Begun]) -> None:
+def test_begin_gives_up_after_three_codes_that_are_taken(run: Run[Begun]) -> None:
     app = Taken(policy=TYPING)
     app.refusals = 100
     with pytest.raises(Unavailable, match="begin again"):
@@ -105,9 +105,7 @@ def test_after_three_draws_it_is_given_up(run: Run[Begun]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"fixed": True}, {"user_code": True}])
-def test_128_random_bits_do_not_meet_so_nothing_is_drawn_again(
-    arguments: dict[str, Any], run: Run[Begun]
-) -> None:
+def test_a_taken_login_id_is_not_drawn_again(arguments: dict[str, Any], run: Run[Begun]) -> None:
     app = Taken(policy=TYPING)
     app.refusals, app.refused = 1, "begin"
     with pytest.raises(Unavailable):
@@ -124,7 +122,7 @@ def typed(app: App) -> Begun:
     return begun
 
 
-def test_a_right_guess_is_free_in_the_end(run: Run[Any]) -> None:
+def test_a_right_guess_is_given_back(run: Run[Any]) -> None:
     app = App(policy=TYPING)
     begun = typed(app)
     for _ in range(3 * TYPING.guesses):
@@ -161,7 +159,7 @@ def test_a_code_may_belong_to_any_key_of_the_ring(minted_by: int, run: Run[Any])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_a_wrong_guess_costs_one_lookup_for_each_key_and_what_a_right_one_costs(
+def test_a_wrong_guess_costs_one_lookup_for_each_key_as_a_right_one_does(
     size: int, run: Run[Any]
 ) -> None:
     """The number of round trips, which a guesser can time, does not say whether the code exists."""
@@ -184,7 +182,7 @@ def test_a_wrong_guess_costs_one_lookup_for_each_key_and_what_a_right_one_costs(
     ]
 
 
-def test_a_login_that_is_found_is_looked_for_no_further(run: Run[Any]) -> None:
+def test_the_lookup_ends_at_the_first_login_that_is_found(run: Run[Any]) -> None:
     """Refused is not unknown: somebody else holds it, and no other key could say more."""
     app = App(policy=TYPING, keys=(KEY, OTHER_KEY))
     begun = typed(app)
@@ -260,7 +258,7 @@ def test_the_budget_is_back_when_its_window_is_over_and_not_before(run: Run[Any]
     }
 
 
-def test_a_right_guess_gives_back_its_own_and_no_more() -> None:
+def test_a_right_guess_gives_back_one_guess_only() -> None:
     app = App(policy=TYPING)
     begun = typed(app)
     for _ in range(4):
@@ -303,7 +301,7 @@ def test_without_typed_codes_no_typed_code_is_looked_up(event: str) -> None:
             getattr(qr, event)(text, subject=ALICE, **named)
 
 
-def test_a_forged_login_is_not_believed_for_being_typed(
+def test_a_forged_login_is_refused_by_its_typed_code_too(
     run: Run[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App(policy=TYPING)
@@ -318,7 +316,7 @@ def test_a_forged_login_is_not_believed_for_being_typed(
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4])
-def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -> None:
+def test_a_repeated_scan_succeeds_after_any_lost_reply(lost: int, run: Run[Any]) -> None:
     """I18: the command was carried out, its reply was not heard; the same call again ends well, and costs one guess at most."""
     app = App(policy=TYPING)
     begun = typed(app)
@@ -372,7 +370,7 @@ class Stray(App):
 @for_each_row("index", range(6))
 @for_each_row("stray", [1, 2, 3, 4])
 @for_each_row("bend", [{"login_id": codes.new_login_id()}, {"mark": codes.new_mark()}])
-def test_no_link_of_a_chain_believes_a_reply_to_another_question(
+def test_every_command_of_a_chain_refuses_a_reply_to_another_question(
     index: int, stray: int, bend: dict[str, str], run: Run[Any]
 ) -> None:
     """I17: at every command of every chain, also where only the next command is decided by it."""
@@ -392,7 +390,7 @@ def test_no_link_of_a_chain_believes_a_reply_to_another_question(
         assert app.asked < stray
 
 
-def test_next_itself_checks_the_echo() -> None:
+def test_next_and_finish_refuse_a_reply_to_another_question() -> None:
     app = App(policy=TYPING)
     begun, ticket = confirmed(app, user_code=True)
     for operation in chains(app, begun, ticket):

@@ -55,7 +55,7 @@ def test_a_poll_that_comes_too_soon_raises_with_the_time_to_wait(interval: int) 
     assert app.store.record(begun.login_id)["version"] == version, "a poll is no news to anybody"
 
 
-def test_too_fast_is_429_and_nothing_to_give_up_for() -> None:
+def test_a_poll_that_is_too_fast_gets_429_and_a_retry_after() -> None:
     app, begun = collecting()
     poll(app, begun)
     with pytest.raises(TooFast) as refusal:
@@ -82,7 +82,7 @@ def test_an_approval_is_delivered_to_the_fastest_poller() -> None:
 
 
 @pytest.mark.parametrize("end", ["Denied", "Cancelled", "Expired", "NotYours"])
-def test_a_fast_poller_hears_of_the_end_at_once(end: str) -> None:
+def test_a_fast_poll_after_the_end_raises_with_the_end(end: str) -> None:
     """ "Too fast" would be a lie: there is nothing to come back for."""
     app, begun = collecting()
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
@@ -104,7 +104,7 @@ def test_a_fast_poller_hears_of_the_end_at_once(end: str) -> None:
     assert [poll(app, begun), poll(app, begun)] == [end, end]
 
 
-def test_the_same_poll_sent_again_is_not_a_second_one() -> None:
+def test_a_resent_poll_is_neither_slowed_nor_counted() -> None:
     """A resend after a lost reply has the mark of the first: it is neither slowed nor counted."""
     app, begun = collecting()
     for _ in range(2):

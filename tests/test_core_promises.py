@@ -63,7 +63,7 @@ def phone_calls(app: App, begun: Begun, who: str) -> Iterator[Callable[[], objec
 
 
 @pytest.mark.parametrize("state", EVERY)
-def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
+def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
     """I2: two browsers of the same application; the one's device_code says nothing about the other's login."""
     app = App()
     begun, tag = app.reach(state)
@@ -88,7 +88,7 @@ def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
             attempt(forged)
 
 
-def test_i3_the_subject_is_the_one_that_scanned_and_confirmed() -> None:
+def test_the_subject_is_the_account_that_scanned_and_confirmed() -> None:
     app = App()
     begun, tag = app.reach(State.SCANNED, ALICE)
     for call in list(phone_calls(app, begun, BOB)):
@@ -99,7 +99,7 @@ def test_i3_the_subject_is_the_one_that_scanned_and_confirmed() -> None:
     assert (redeemed.subject, redeemed.shown_as) == (ALICE, SHOWN[ALICE])
 
 
-def test_i6_one_account_holds_a_login_and_its_other_phone_is_a_repeat() -> None:
+def test_one_account_holds_a_login() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED, ALICE)
     before = app.store.record(begun.login_id)
@@ -113,7 +113,7 @@ def test_i6_one_account_holds_a_login_and_its_other_phone_is_a_repeat() -> None:
         app.qr.confirm(begun.scan_code, subject=ALICE, phone="another phone")
 
 
-def test_i31_the_browser_acknowledges_the_scanner_of_now() -> None:
+def test_the_browser_must_acknowledge_the_current_scanner() -> None:
     """I31: shown Alice, who let go; Bob scanned and confirmed; "continue as Alice" does not log Bob in."""
     app = App()
     begun, alice = app.reach(State.SCANNED, ALICE)
@@ -129,7 +129,7 @@ def test_i31_the_browser_acknowledges_the_scanner_of_now() -> None:
     assert app.qr.redeem(begun.device_code, acknowledged=bob, op=OP).subject == BOB
 
 
-def test_i36_a_login_id_alone_opens_nothing() -> None:
+def test_a_login_id_is_refused_as_a_code() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     for code in (
@@ -151,7 +151,7 @@ def test_i36_a_login_id_alone_opens_nothing() -> None:
     ("state", "stop"),
     [*((state, Cancelled) for state in ALIVE), *((state, Denied) for state in ALIVE[1:])],
 )
-def test_i4_after_a_stop_nothing_goes_on(state: State, stop: type[LoginError]) -> None:
+def test_a_denied_or_cancelled_login_stays_so(state: State, stop: type[LoginError]) -> None:
     """I4: deny and cancel win until redeemed, and confirm against deny ends denied in either order."""
     app = App()
     begun, tag = app.reach(state)
@@ -172,7 +172,7 @@ def test_i4_after_a_stop_nothing_goes_on(state: State, stop: type[LoginError]) -
 
 
 @pytest.mark.parametrize("state", ALIVE)
-def test_i8_nothing_succeeds_from_the_deadline_on(state: State) -> None:
+def test_no_call_succeeds_after_the_deadline(state: State) -> None:
     """I8: the state's own, which nobody moves; a confirm at the last moment still gets its window."""
     life = 150_000 if state is State.CONFIRMED else 120_000
     for late in (0, 1, 1_000_000_000):
@@ -188,7 +188,7 @@ def test_i8_nothing_succeeds_from_the_deadline_on(state: State) -> None:
             assert answer.state is State.EXPIRED
 
 
-def test_i8_an_approval_in_the_last_moment_can_be_collected() -> None:
+def test_an_approval_in_the_last_moment_can_be_redeemed() -> None:
     """R5: not killed by the deadline of the state it has left, and dead at its own."""
     app = App()
     begun, tag = app.reach(State.SCANNED)
@@ -204,7 +204,7 @@ def test_i8_an_approval_in_the_last_moment_can_be_collected() -> None:
             app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
-def test_i8_a_writer_of_the_store_cannot_extend_what_was_signed() -> None:
+def test_a_writer_of_the_store_cannot_extend_a_login() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     app.store.forge(
@@ -216,7 +216,7 @@ def test_i8_a_writer_of_the_store_cannot_extend_what_was_signed() -> None:
 
 
 @pytest.mark.parametrize("state", EVERY)
-def test_i13_absence_is_refusal(state: State) -> None:
+def test_every_call_is_refused_when_the_record_is_absent(state: State) -> None:
     app = App()
     begun, tag = app.reach(state)
     app.store.forge(begun.login_id, None)
@@ -231,7 +231,7 @@ def test_i13_absence_is_refusal(state: State) -> None:
 
 @for_each_row("index", range(10))
 @for_each_row("later", [0, 29_999])
-def test_i18_a_resend_returns_the_same_and_changes_nothing(index: int, later: int) -> None:
+def test_a_resent_command_returns_the_same_and_changes_nothing(index: int, later: int) -> None:
     """I18: redis-py sends a command again when its reply was lost; to the caller there was only one."""
     state, _ = list(operations(*_at(State.CONFIRMED)))[index]
     app, begun, tag = _at(state)
@@ -252,7 +252,7 @@ def _at(state: State) -> tuple[App, Begun, str]:
     return app, *app.reach(state)
 
 
-def test_i18_a_begin_that_is_sent_again_is_the_same_login() -> None:
+def test_a_resent_begin_returns_the_same_login() -> None:
     app = App()
     operation = app.qr.core.begin(context={"browser": "Firefox"})
     first = operation.finish(app.store.apply(operation.command))
@@ -265,7 +265,7 @@ def test_i18_a_begin_that_is_sent_again_is_the_same_login() -> None:
     )
 
 
-def test_i1_a_redeem_is_replayed_to_its_own_click_and_only_for_its_window() -> None:
+def test_a_redeem_is_replayed_to_its_own_op_within_its_window() -> None:
     """I1, row 53: the answer was lost on its way to the browser, which clicks nothing new and asks again."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
@@ -289,7 +289,7 @@ def test_i1_a_redeem_is_replayed_to_its_own_click_and_only_for_its_window() -> N
         app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
 
 
-def test_i1_without_an_op_a_login_is_redeemed_strictly_once() -> None:
+def test_without_an_op_a_login_is_redeemed_strictly_once() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     app.qr.redeem(begun.device_code, acknowledged=tag)
@@ -297,7 +297,7 @@ def test_i1_without_an_op_a_login_is_redeemed_strictly_once() -> None:
         app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
-def test_released_it_may_be_scanned_again_by_anybody_and_starts_afresh() -> None:
+def test_a_released_login_can_be_scanned_by_another_account() -> None:
     app = App()
     begun, alice = app.reach(State.SCANNED, ALICE)
     seen = app.qr.status(begun.device_code)
@@ -315,9 +315,7 @@ def test_released_it_may_be_scanned_again_by_anybody_and_starts_afresh() -> None
 
 
 @pytest.mark.parametrize("skew", [-5_000, 5_000, -86_400_000])
-def test_i27_the_applications_clock_is_never_used(
-    skew: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """I27: a whole login tells the same on a node whose clock is wrong; only the store's counts."""
 
     def story() -> list[object]:
@@ -347,7 +345,7 @@ def test_i27_the_applications_clock_is_never_used(
     assert story() == right
 
 
-def test_i26_a_stores_clock_that_goes_back_takes_nothing_back() -> None:
+def test_times_of_a_login_never_decrease_when_the_stores_clock_goes_back() -> None:
     """I26: after a failover the next server may be seconds behind; time inside a login goes on."""
     app = App()
     begun, tag = app.reach(State.SCANNED)
@@ -367,7 +365,7 @@ def test_i26_a_stores_clock_that_goes_back_takes_nothing_back() -> None:
 # The odd ways round
 
 
-def test_refresh_is_cancel_and_begin() -> None:
+def test_a_browser_starts_over_with_cancel_and_begin() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED, BOB)
     app.qr.cancel(begun.device_code)
@@ -378,7 +376,7 @@ def test_refresh_is_cancel_and_begin() -> None:
     assert app.qr.redeem(again.device_code, acknowledged=tag).subject == ALICE
 
 
-def test_a_stale_confirm_lands_only_while_the_same_person_holds_it() -> None:
+def test_a_late_confirm_succeeds_only_while_the_same_account_holds_the_login() -> None:
     """PROTOCOL section 5: after their own re-scan it may land; after somebody else's it may not."""
     for holder in (ALICE, BOB):
         app = App()
@@ -393,7 +391,7 @@ def test_a_stale_confirm_lands_only_while_the_same_person_holds_it() -> None:
                 app.qr.run(confirm)
 
 
-def test_a_policy_that_does_not_ask_still_ties_the_redeem_to_the_scanner() -> None:
+def test_a_policy_without_names_still_ties_the_redeem_to_the_scanner() -> None:
     app = App(policy=Policy(names_scanner=False))
     begun = app.begin()
     app.qr.scan(begun.scan_code, subject=ALICE)
@@ -418,7 +416,7 @@ def test_two_applications_on_one_store_and_one_key_do_not_mix() -> None:
     assert shop.status(begun.device_code).state is State.PENDING
 
 
-def test_the_answer_of_a_redeem_is_all_an_application_needs() -> None:
+def test_a_redeem_returns_subject_name_context_and_time() -> None:
     app = App(policy=STANDARD)
     begun, tag = app.reach(State.CONFIRMED)
     app.clock.ms += 1234

@@ -177,7 +177,7 @@ def test_redeem_releases_only_the_subject_that_was_sealed(
     )
 
 
-def test_scan_shows_no_browser_that_did_not_begin_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_scan_shows_only_the_browser_that_began_the_login(caplog: pytest.LogCaptureFixture) -> None:
     """The person must not be talked into approving "your own laptop" by a context that somebody else wrote."""
     victim, tried = Victim(State.PENDING), 0
     for name, value in victim.alterations():
@@ -199,7 +199,7 @@ def test_scan_shows_no_browser_that_did_not_begin_it(caplog: pytest.LogCaptureFi
     assert tried >= 25
 
 
-def test_cancel_and_redeem_raise_the_alarm_when_the_browsers_proof_was_overwritten(
+def test_cancel_and_redeem_raise_record_forged_when_the_device_digest_was_overwritten(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A genuine device_code that the record does not know is no stranger's: somebody changed the record."""
@@ -216,7 +216,7 @@ def test_cancel_and_redeem_raise_the_alarm_when_the_browsers_proof_was_overwritt
             assert_alarm(victim, refusal.value, caplog)
 
 
-def test_a_whole_record_of_another_login_or_another_state_is_not_believed() -> None:
+def test_a_genuine_record_of_another_login_is_refused() -> None:
     victim = Victim(State.SCANNED)
     for state, record in {**genuine_records(), State.EXPIRED: victim.foreign}.items():
         victim.app.store.forge(victim.begun.login_id, record)
@@ -231,7 +231,7 @@ def test_a_whole_record_of_another_login_or_another_state_is_not_believed() -> N
         assert state != victim.app.store.record(victim.begun.login_id).get("subject")
 
 
-def test_a_rolled_back_state_alone_brings_nothing_that_was_not_approved() -> None:
+def test_a_rolled_back_state_releases_nothing_that_was_not_approved() -> None:
     """What cannot be prevented (PROTOCOL section 4): the same browser redeems again. What can: anybody else, anything else."""
     victim = Victim(State.REDEEMED)
     for state in State:
@@ -300,7 +300,7 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
                 redeem()
 
 
-def test_the_picture_rests_on_the_signed_beginning() -> None:
+def test_the_scan_code_follows_the_signed_begin_time() -> None:
     victim = Victim(State.PENDING)
     shown = victim.app.qr.status(victim.begun.device_code)
     for begun_at in ("", "0", "1", str(victim.app.clock.ms - 9_000), FAR):
@@ -363,7 +363,7 @@ def test_no_login_id_is_drawn_twice(form: str, monkeypatch: pytest.MonkeyPatch) 
     assert len({one.login_id for one in drawn}) == 100
 
 
-def test_letters_lead_to_no_login_that_was_not_begun_with_them(
+def test_a_typed_code_leads_only_to_the_login_that_was_begun_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The record that letters name is sealed, too: else a forger leads a phone to the login of a browser of their own."""
@@ -492,7 +492,7 @@ def test_no_splice_of_genuine_records_is_redeemed(
     )
 
 
-def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: None) -> None:
+def test_no_splice_shows_a_person_or_a_browser_that_took_no_part(quick_macs: None) -> None:
     """Scan and status, over the fields that they show and all that vouch for them."""
     app, victim, cut_from = sources()
     spliced = (
@@ -574,7 +574,7 @@ def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
         ("match", "match", BOB, False),
     ],
 )
-def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
+def test_redeem_checks_needs_and_only_for_again(
     needs: str, met: str, only_for: str, released: bool
 ) -> None:
     """PROTOCOL section 4: `needs == "" or needs == met`, and `only_for` of this subject, whatever state the record claims."""
@@ -600,7 +600,7 @@ def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
             victim.app.qr.run(redeem)
 
 
-def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
+def test_a_login_for_one_account_cannot_be_scanned_by_another() -> None:
     victim, key = Victim(State.PENDING), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine
     meant = seals.account_digest(key, login_id, ALICE)

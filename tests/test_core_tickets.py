@@ -56,7 +56,7 @@ def test_a_ticket_is_shown_once_confirmed_where_the_browser_is_not_asked(asks: b
         assert not seen.ticket or seen.ticket not in repr(seen)
 
 
-def test_the_right_ticket_redeems_and_once_more_to_its_own_browser(run: Run[Redeemed]) -> None:
+def test_the_right_ticket_redeems_and_is_replayed_within_its_window(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
     first = run(app, app.qr.core.exchange(app.device(begun), ticket))
@@ -100,7 +100,7 @@ def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
     assert run(app, app.qr.core.exchange(app.device(begun), ticket)).subject == ALICE
 
 
-def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]) -> None:
+def test_a_ticket_needs_the_browsers_own_device_code(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
     core = app.qr.core
@@ -157,7 +157,7 @@ def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeeme
         "approval",
     ],
 )
-def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any]) -> None:
+def test_every_way_to_collect_refuses_a_forged_record(name: str, run: Run[Any]) -> None:
     """I12: also where no acknowledgement ties the redeem to the scanner."""
     for forged in ("x", "y" * 43):
         for call in ("redeem", "exchange", "status_or_redeem"):
@@ -177,7 +177,7 @@ def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any])
 # The poll that is the redeem
 
 
-def test_a_poll_tells_until_it_redeems(run: Run[Any]) -> None:
+def test_a_poll_returns_the_status_until_it_redeems(run: Run[Any]) -> None:
     """Status, one command, while there is nothing to collect; then the yield, and the same yield again for its window."""
     app = App()
     begun = app.qr.begin(ask_browser=False)
@@ -210,7 +210,7 @@ def test_a_poll_tells_until_it_redeems(run: Run[Any]) -> None:
         poll()
 
 
-def test_a_poll_after_the_end_tells_the_end(run: Run[Any]) -> None:
+def test_a_poll_after_the_end_returns_the_end(run: Run[Any]) -> None:
     for state in (State.DENIED, State.CANCELLED, State.EXPIRED):
         app = App()
         begun = app.qr.begin(ask_browser=False)

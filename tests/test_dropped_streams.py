@@ -23,7 +23,7 @@ OURS = {
 LINES = 300  # more than there are in the functions that a wait runs through
 
 
-def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
+def test_a_stream_can_be_garbage_collected_at_every_line_of_a_wait() -> None:
     store = MemoryStore()
     qr, lookout = QRLogin(store, secret_keys=[KEY], verification_uri=URI), DisconnectMonitor()
 

@@ -94,7 +94,7 @@ def made(app: App, row: str) -> Operation[Any]:
 @pytest.mark.parametrize("own", [True, False], ids=["own mark", "another's mark"])
 @pytest.mark.parametrize("verdict", Verdict)
 @pytest.mark.parametrize("row", TABLE)
-def test_an_event_is_what_this_very_command_changed(
+def test_an_event_is_a_change_that_this_command_made(
     app: Telling, row: str, verdict: Verdict, own: bool
 ) -> None:
     """PROTOCOL 5: applied, or repeated with my own mark. Each row of the table, each verdict."""
@@ -139,7 +139,7 @@ def test_an_operation_that_runs_twice_emits_one_event(app: Telling) -> None:
         assert app.names == ([NAMES[row]] if NAMES[row] else []), row
 
 
-def test_the_same_call_again_is_no_second_event(app: Telling) -> None:
+def test_a_repeated_call_emits_no_second_event(app: Telling) -> None:
     """Also of a redeem with the same op: it is answered, and says that it is a replay."""
     begun = app.begin()
     for _ in range(2):
@@ -158,7 +158,7 @@ def test_the_same_call_again_is_no_second_event(app: Telling) -> None:
     assert app.names == ["begun", "scanned", "confirmed", "redeemed"]
 
 
-def test_what_is_refused_or_expired_is_no_event(app: Telling) -> None:
+def test_a_refused_or_expired_call_emits_no_event(app: Telling) -> None:
     begun = app.begin()
     app.scan(begun)
     app.told.clear()
@@ -176,7 +176,7 @@ def test_what_is_refused_or_expired_is_no_event(app: Telling) -> None:
     assert app.names == []
 
 
-def test_a_change_that_fails_its_seal_is_no_success(app: Telling) -> None:
+def test_a_redeem_that_fails_its_seal_emits_no_event(app: Telling) -> None:
     """The browser is refused, so nobody may be told that somebody was logged in."""
     begun, tag = app.reach(State.CONFIRMED)
     app.store.forge(begun.login_id, {**app.store.record(begun.login_id), "subject": "mallory"})
@@ -187,7 +187,7 @@ def test_a_change_that_fails_its_seal_is_no_success(app: Telling) -> None:
     assert app.told == []
 
 
-def test_what_an_event_shows_is_sealed_or_left_out(app: Telling) -> None:
+def test_an_event_leaves_out_fields_that_fail_their_seal(app: Telling) -> None:
     """Confirm itself looks at no seal of the beginning: the change has happened, and is told without what cannot be believed."""
     begun, _ = app.reach(State.SCANNED)
     app.store.forge(
@@ -247,7 +247,7 @@ def test_an_event_of_the_browser_names_no_subject(app: Telling) -> None:
     )
 
 
-def test_an_event_is_a_value_that_shows_no_person() -> None:
+def test_the_repr_of_an_event_shows_no_person() -> None:
     event = Event(
         "scanned",
         "L",
@@ -268,7 +268,7 @@ def test_an_event_is_a_value_that_shows_no_person() -> None:
 # Operations of more than one command
 
 
-def test_a_typed_code_tells_of_its_login_and_not_of_its_guesses(app: Telling) -> None:
+def test_a_typed_code_emits_events_of_its_login_and_none_of_its_guesses(app: Telling) -> None:
     begun = app.qr.begin(user_code=True)
     ring = app.another(OTHER_KEY, KEY)
     for qr, act in (
@@ -307,7 +307,7 @@ def test_a_scan_emits_its_event_even_if_the_next_command_fails(
     assert app.names == ["scanned"]
 
 
-def test_a_login_that_is_drawn_again_begins_once(
+def test_a_begin_that_draws_again_emits_one_event(
     app: Telling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine, drawn = app.store.apply, list[str]()
@@ -356,7 +356,7 @@ def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
 
 
 @pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
-def test_what_looks_first_tells_of_the_redeem_alone(app: Telling, yields: str) -> None:
+def test_exchange_and_status_or_redeem_emit_one_redeemed_event(app: Telling, yields: str) -> None:
     begun = app.qr.begin(ask_browser=False)
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     app.told.clear()
@@ -375,7 +375,7 @@ def test_what_looks_first_tells_of_the_redeem_alone(app: Telling, yields: str) -
     assert app.names == ["confirmed", "redeemed"]
 
 
-def test_errors_are_no_events() -> None:
+def test_a_call_that_raises_emits_no_event() -> None:
     """Whatever an operation raises, it raises as it did without a listener."""
     app = Telling()
     begun, tag = app.reach(State.DENIED)

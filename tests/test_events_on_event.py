@@ -26,7 +26,7 @@ class Trouble(Exception):
     pass
 
 
-def test_a_callback_that_fails_loses_no_login(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_callback_that_fails_does_not_break_the_login(caplog: pytest.LogCaptureFixture) -> None:
     def broken(event: Event) -> None:
         raise Trouble("the mail server is down")
 
@@ -54,7 +54,7 @@ def test_a_callback_that_fails_loses_no_login(caplog: pytest.LogCaptureFixture) 
         assert secret not in caplog.text
 
 
-def test_a_callback_that_fails_is_not_asked_again() -> None:
+def test_a_callback_that_fails_is_not_called_again() -> None:
     asked = list[str]()
 
     def broken(event: Event) -> None:
@@ -68,7 +68,7 @@ def test_a_callback_that_fails_is_not_asked_again() -> None:
     assert asked == ["begun"]
 
 
-def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
+def test_keyboard_interrupt_and_cancellation_are_not_swallowed() -> None:
     def interrupted(event: Event) -> None:
         raise KeyboardInterrupt
 
@@ -143,7 +143,7 @@ def test_a_callback_may_close_the_application() -> None:
     asyncio.run(asyncio.wait_for(qr.begin(), 20))
 
 
-def test_a_callback_may_use_the_very_application() -> None:
+def test_a_callback_may_use_the_application() -> None:
     """It is called outside of every lock: here it gives up what the wrong person scanned."""
     begun = list[Begun]()
 
@@ -194,7 +194,7 @@ def test_a_callback_of_the_wrong_colour_is_refused() -> None:
 # The log
 
 
-def test_the_log_has_a_line_for_each_event_and_no_person_in_it(
+def test_the_log_has_one_line_for_each_event_and_names_no_person(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = App()

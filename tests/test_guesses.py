@@ -104,12 +104,12 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     made.close()
 
 
-def test_five_codes_that_lead_nowhere_and_no_sixth(world: World) -> None:
+def test_an_account_has_five_wrong_guesses(world: World) -> None:
     assert [world.guess() for _ in range(8)] == ["UnknownLogin"] * 5 + ["TooManyGuesses"] * 3
 
 
 @pytest.mark.parametrize("guesses", [1, 2, 20])
-def test_a_policy_sets_how_many_and_for_how_long(world: World, guesses: int) -> None:
+def test_a_policy_sets_the_number_of_guesses_and_their_window(world: World, guesses: int) -> None:
     desk = world.another(policy=replace(TYPED, guesses=guesses, guess_window=60))
     assert [world.guess(desk=desk) for _ in range(guesses + 1)] == ["UnknownLogin"] * guesses + [
         "TooManyGuesses"
@@ -123,7 +123,7 @@ def test_a_policy_sets_how_many_and_for_how_long(world: World, guesses: int) -> 
     )
 
 
-def test_looking_up_and_approving_share_one_budget(world: World) -> None:
+def test_scan_and_decisions_share_one_budget_of_guesses(world: World) -> None:
     for verb in ("scan", "confirm", "deny", "release", "scan"):
         assert world.guess(verb=verb) == "UnknownLogin"
     assert {world.guess(verb=verb) for verb in ("scan", "confirm", "deny", "release")} == {
@@ -131,14 +131,14 @@ def test_looking_up_and_approving_share_one_budget(world: World) -> None:
     }
 
 
-def test_each_account_has_its_own_and_phones_of_one_account_share_it(world: World) -> None:
+def test_each_account_has_one_budget_for_all_its_phones(world: World) -> None:
     for i in range(5):
         with pytest.raises(UnknownLogin):
             world.desk.confirm(WRONG, subject=ALICE, phone=f"phone {i}")
     assert [world.guess(), world.guess(who=BOB)] == ["TooManyGuesses", "UnknownLogin"]
 
 
-def test_what_was_right_is_given_back(world: World) -> None:
+def test_a_right_guess_does_not_reduce_the_budget(world: World) -> None:
     for _ in range(4):
         world.guess()
     for _ in range(10):
@@ -150,7 +150,7 @@ def test_what_was_right_is_given_back(world: World) -> None:
     assert [world.guess() for _ in range(2)] == ["UnknownLogin", "TooManyGuesses"]
 
 
-def test_a_right_one_gives_back_no_more_than_it_took(world: World) -> None:
+def test_right_guesses_earn_no_extra_guesses(world: World) -> None:
     """Else whoever has a code of their own could earn guesses with it."""
     code = world.begin()
     for _ in range(10):
@@ -158,7 +158,7 @@ def test_a_right_one_gives_back_no_more_than_it_took(world: World) -> None:
     assert [world.guess() for _ in range(6)] == ["UnknownLogin"] * 5 + ["TooManyGuesses"]
 
 
-def test_a_code_that_is_real_and_refused_is_a_guess_too(world: World) -> None:
+def test_a_real_code_that_is_refused_counts_as_a_guess(world: World) -> None:
     """That somebody else holds it is something that a guesser would like to know."""
     code = world.begin()
     assert world.guess(code, BOB, "scan") == "right"
@@ -166,7 +166,7 @@ def test_a_code_that_is_real_and_refused_is_a_guess_too(world: World) -> None:
     assert told == ["NotYours", *["UnknownLogin"] * 4, "TooManyGuesses"]
 
 
-def test_a_blocked_account_may_still_scan(world: World) -> None:
+def test_an_account_without_guesses_can_still_scan_pictures(world: World) -> None:
     begun = world.desk.begin()
     for _ in range(6):
         world.guess()
@@ -179,13 +179,13 @@ def test_a_blocked_account_may_still_scan(world: World) -> None:
 @pytest.mark.parametrize(
     "text", ["", "x", "BCDF-GHJ", "BCDF-GHJA", "BCDFGHJKL", "x" * 3000, "A" * 22 + ".0." + "A" * 43]
 )
-def test_what_cannot_be_a_code_costs_nothing(world: World, text: str) -> None:
+def test_text_that_cannot_be_a_code_costs_no_guess(world: World, text: str) -> None:
     for _ in range(6):
         assert world.guess(text) == "InvalidCode"
     assert world.guess() == "UnknownLogin"
 
 
-def test_the_window_ends_and_then_there_are_five_more(world: World) -> None:
+def test_the_budget_is_full_again_after_its_window(world: World) -> None:
     first = [world.guess() for _ in range(6)]
     if world.url:
         with redis.Redis.from_url(world.url) as server:
@@ -204,7 +204,7 @@ def test_the_window_ends_and_then_there_are_five_more(world: World) -> None:
     assert [world.guess() for _ in range(6)] == first == ["UnknownLogin"] * 5 + ["TooManyGuesses"]
 
 
-def test_the_window_does_not_begin_anew_with_what_was_right() -> None:
+def test_a_right_guess_does_not_restart_the_window() -> None:
     world = World("memory sync", "", Clock(), "")
     for _ in range(4):
         world.guess()
@@ -223,7 +223,7 @@ def codes(count: int) -> list[str]:
     return [f"{USER_CODE_LETTERS[i % 20]}{USER_CODE_LETTERS[i // 20]}ZZ-ZZZZ" for i in range(count)]
 
 
-def test_a_hundred_at_once_are_no_more_than_a_hundred_in_a_row(world: World) -> None:
+def test_parallel_guesses_share_the_budget(world: World) -> None:
     """From two processes, looking up and approving by turns: brute force in parallel takes the budget and nothing beyond."""
     world.another()
     core = world.desk.core
@@ -240,7 +240,7 @@ def test_a_hundred_at_once_are_no_more_than_a_hundred_in_a_row(world: World) -> 
     )
 
 
-def test_right_ones_at_once_earn_nothing_either(world: World) -> None:
+def test_parallel_right_guesses_earn_no_extra_guesses(world: World) -> None:
     world.another()
     core, mine = world.desk.core, world.begin()
     world.desk.scan(mine, subject=ALICE, shown_as="A")
@@ -254,7 +254,7 @@ def test_right_ones_at_once_earn_nothing_either(world: World) -> None:
     assert wrong.count(UnknownLogin) + left == 5
 
 
-def test_people_at_once_do_not_cost_each_other_anything(world: World) -> None:
+def test_accounts_do_not_use_each_others_guesses(world: World) -> None:
     logins = [world.begin() for _ in range(40)]
     core = world.desk.core
     told = world.at_once(
@@ -263,7 +263,7 @@ def test_people_at_once_do_not_cost_each_other_anything(world: World) -> None:
     assert [one.state for one in told] == [State.SCANNED] * 40
 
 
-def test_threads_of_a_thousand_guesses_find_no_gap(redis_url: str) -> None:
+def test_a_thousand_guesses_in_ten_threads_stay_within_the_budget(redis_url: str) -> None:
     """On a real Redis, without a pause between the tries."""
     world = World("redis sync", redis_url, Clock(), f"{uuid.uuid4().hex}:")
     told: list[str] = []
@@ -284,7 +284,7 @@ def test_threads_of_a_thousand_guesses_find_no_gap(redis_url: str) -> None:
 # Keys
 
 
-def test_a_ring_of_keys_is_one_guess(world: World) -> None:
+def test_a_lookup_under_several_keys_costs_one_guess(world: World) -> None:
     """A typed code says nothing of its key, so each is tried; it is paid for once, whether it is found or not."""
     old = world.desk.begin(user_code=True)
     ring = world.another(OTHER_KEY, KEY)
@@ -296,7 +296,7 @@ def test_a_ring_of_keys_is_one_guess(world: World) -> None:
     assert [world.guess(desk=ring) for _ in range(2)] == ["UnknownLogin", "TooManyGuesses"]
 
 
-def test_of_a_ring_the_first_key_that_knows_the_code_decides(world: World) -> None:
+def test_the_first_key_that_finds_the_login_decides(world: World) -> None:
     ring = world.another(OTHER_KEY, KEY)
     code = world.begin()
     assert world.guess(code, BOB, "scan", ring) == "right"
@@ -307,7 +307,7 @@ def test_of_a_ring_the_first_key_that_knows_the_code_decides(world: World) -> No
 # Set-up
 
 
-def test_typed_codes_are_off_unless_a_policy_wants_them() -> None:
+def test_typed_codes_are_off_by_default() -> None:
     world = World("memory sync", "", Clock(), "")
     plain = world.another(policy=STANDARD)
     assert not STANDARD.user_codes
@@ -323,6 +323,6 @@ def test_typed_codes_are_off_unless_a_policy_wants_them() -> None:
     "wrong",
     [{"guesses": 0}, {"guesses": 21}, {"guesses": 5.0}, {"guesses": True}, {"guess_window": 59}],
 )
-def test_a_budget_of_no_guesses_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_guess_budget_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured, match=r"policy\.guess"):
         Policy(user_codes=True, **wrong)

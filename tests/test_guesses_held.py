@@ -44,7 +44,7 @@ def spend(world: World, verb: str = "confirm", who: str = ALICE) -> None:
 
 @EVERY_VERB
 @pytest.mark.parametrize("wrongly", ["scan", "confirm", "deny", "release"])
-def test_with_nothing_left_they_still_decide(world: World, verb: str, wrongly: str) -> None:
+def test_the_holder_decides_with_no_guesses_left(world: World, verb: str, wrongly: str) -> None:
     code = held(world)
     spend(world, wrongly)
     assert getattr(world.desk, verb)(code, subject=ALICE).state is DECISIONS[verb]
@@ -54,13 +54,13 @@ def test_with_nothing_left_they_still_decide(world: World, verb: str, wrongly: s
     assert world.guess() == "TooManyGuesses"
 
 
-def test_an_approval_is_taken_back_with_nothing_left(world: World) -> None:
+def test_an_approval_can_be_denied_with_no_guesses_left(world: World) -> None:
     code = held(world)
     spend(world)
     assert [world.guess(code, verb=verb) for verb in ("confirm", "deny")] == ["right", "right"]
 
 
-def test_to_hold_it_again_costs_a_guess(world: World) -> None:
+def test_a_scan_after_a_release_costs_a_guess(world: World) -> None:
     """What is let go is anybody's: a scan looks up."""
     code = held(world)
     spend(world)
@@ -71,7 +71,7 @@ def test_to_hold_it_again_costs_a_guess(world: World) -> None:
     assert world.guess(code, BOB, "scan") == "right"
 
 
-def test_another_phone_of_the_account_does_not_hold_it(world: World) -> None:
+def test_another_phone_of_the_account_does_not_hold_the_login(world: World) -> None:
     code = world.begin()
     world.desk.scan(code, subject=ALICE, shown_as="A", phone="one")
     with pytest.raises(NotYours):
@@ -83,7 +83,7 @@ def test_another_phone_of_the_account_does_not_hold_it(world: World) -> None:
     assert world.desk.deny(code, subject=ALICE, phone="one").state is State.DENIED
 
 
-def test_to_decide_earns_no_guesses(world: World) -> None:
+def test_decisions_earn_no_guesses(world: World) -> None:
     code = held(world)
     for verb in ("confirm", "confirm", "deny", "deny"):
         assert world.guess(code, verb=verb) == "right"
@@ -109,7 +109,7 @@ THEIRS = {
 
 @EVERY_VERB
 @pytest.mark.parametrize("history", THEIRS)
-def test_a_code_that_exists_says_what_one_says_that_does_not(
+def test_a_stranger_gets_the_same_answer_for_a_real_and_an_unknown_code(
     world: World, verb: str, history: str
 ) -> None:
     code = somebodys(world, history)
@@ -146,7 +146,7 @@ def outcome(world: World, code: str, who: str, verb: str) -> tuple[int, str, int
     return refused.value.http_status, refused.value.wire_code, refused.value.retry_after
 
 
-def test_both_count_alike(world: World) -> None:
+def test_real_and_unknown_codes_cost_the_same_guesses(world: World) -> None:
     theirs = held(world, BOB)
     told = [
         world.guess(code, verb=verb)
@@ -168,7 +168,7 @@ def test_both_count_alike(world: World) -> None:
 
 
 @EVERY_VERB
-def test_of_wrong_codes_at_once_five_at_most_are_looked_up(world: World, verb: str) -> None:
+def test_of_parallel_wrong_codes_at_most_five_are_looked_up(world: World, verb: str) -> None:
     world.another()
     core, mine = world.desk.core, held(world)
     decide = getattr(core, verb)
@@ -179,7 +179,7 @@ def test_of_wrong_codes_at_once_five_at_most_are_looked_up(world: World, verb: s
     assert world.guess(mine, verb=verb) == "right"
 
 
-def test_codes_that_exist_are_no_better_at_once(world: World) -> None:
+def test_parallel_guesses_at_real_codes_share_the_budget(world: World) -> None:
     """A third of them are somebody's; nobody could tell which."""
     world.another()
     theirs = [held(world, BOB) for _ in range(10)]
@@ -189,7 +189,7 @@ def test_codes_that_exist_are_no_better_at_once(world: World) -> None:
     assert sum(isinstance(one, UnknownLogin) for one in told) == 5
 
 
-def test_the_holder_decides_in_the_midst_of_it(world: World) -> None:
+def test_the_holder_decides_among_parallel_guesses(world: World) -> None:
     world.another()
     core, mine = world.desk.core, held(world)
     calls: list[Operation[Any]] = [
@@ -204,7 +204,7 @@ def test_the_holder_decides_in_the_midst_of_it(world: World) -> None:
 
 
 @EVERY_VERB
-def test_a_code_of_an_older_key_is_decided_on(world: World, verb: str) -> None:
+def test_a_code_of_an_older_key_can_be_decided(world: World, verb: str) -> None:
     """Scanned before the new key came, or after."""
     before, after = held(world), world.begin()
     ring = world.another(OTHER_KEY, KEY)
@@ -215,7 +215,7 @@ def test_a_code_of_an_older_key_is_decided_on(world: World, verb: str) -> None:
 
 
 @EVERY_VERB
-def test_a_ring_of_keys_is_one_guess_for_what_is_held_too(world: World, verb: str) -> None:
+def test_a_decision_under_several_keys_costs_one_guess(world: World, verb: str) -> None:
     old = held(world, BOB)
     ring = world.another(OTHER_KEY, KEY, bytes(range(2, 34)))
     new = ring.begin(user_code=True).user_code
@@ -272,7 +272,7 @@ def test_a_phone_gets_the_same_answer_for_a_held_and_an_unknown_code() -> None:
         assert [answer.status for answer in told[code]] == [404] * 5 + [429] * 2
 
 
-def test_a_policy_of_one_guess(world: World) -> None:
+def test_the_holder_decides_under_a_policy_of_one_guess(world: World) -> None:
     desk = world.another(policy=replace(TYPED, guesses=1))
     code = held(world)
     assert [world.guess(verb="deny", desk=desk) for _ in range(2)] == [

@@ -67,7 +67,7 @@ def test_a_login_lives_and_dies_under_the_key_it_began_with() -> None:
 # Rotation
 
 
-def test_one_generation_is_one_text_and_the_next_another() -> None:
+def test_a_code_stays_the_same_within_a_rotation_and_then_changes() -> None:
     """So pictures can be cached, polls do not redraw, and the record is never written."""
     app = App()
     begun = app.begin()
@@ -91,7 +91,7 @@ def test_one_generation_is_one_text_and_the_next_another() -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_photographed_code_is_too_late_after_its_grace(late: bool) -> None:
+def test_an_old_code_cannot_be_scanned_after_its_grace(late: bool) -> None:
     """I5, R9: to the millisecond, whatever the login's own life; and an old code still confirms what it may not scan."""
     app = App()
     begun = app.begin()
@@ -107,7 +107,7 @@ def test_a_photographed_code_is_too_late_after_its_grace(late: bool) -> None:
     assert app.qr.confirm(begun.scan_code, subject=ALICE).state is State.CONFIRMED
 
 
-def test_the_shortest_rotation_works_the_same() -> None:
+def test_a_code_rotates_every_second_with_the_shortest_rotation() -> None:
     app = App(policy=Policy(lifetime=2, rotation=1, rotation_grace=0))
     begun = app.begin()
     app.clock.ms += 999

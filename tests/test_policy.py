@@ -11,7 +11,7 @@ from tests.application import NOON, App
 from tests.tables import for_each_row
 
 
-def test_the_presets_are_what_the_documents_promise() -> None:
+def test_the_presets_have_the_documented_values() -> None:
     """PROTOCOL section 6: 120 s, never above 600 s, 25 s + 3 s of rotation, 30 s to collect and 30 s to hear it again.
 
     And those of RFC 8628: 5 s between two polls (section 3.2), five guesses of a typed code (section 5.1), if there are any.
@@ -54,7 +54,7 @@ def test_the_presets_are_what_the_documents_promise() -> None:
     ],
     ids=repr,
 )
-def test_what_is_just_allowed_constructs_and_works(values: dict[str, int]) -> None:
+def test_a_policy_at_its_limits_works(values: dict[str, int]) -> None:
     policy = Policy(**values)  # type: ignore[arg-type]
     app = App(policy=policy)
     begun = app.begin()
@@ -106,7 +106,7 @@ UNSAFE = {
 
 
 @for_each_row("values, remedy", UNSAFE.values())
-def test_an_unsafe_policy_never_constructs(values: dict[str, Any], remedy: str) -> None:
+def test_an_unsafe_policy_is_refused_at_construction(values: dict[str, Any], remedy: str) -> None:
     """I30, also by `replace`, which is how users make theirs."""
     with pytest.raises(Misconfigured, match=remedy):
         Policy(**values)
@@ -123,7 +123,7 @@ def test_a_policy_is_a_value() -> None:
 
 @for_each_row("policy", [STANDARD, STRICT, LAB])
 @for_each_row("seconds", [1, 2, 10, 25, 120, 600])
-def test_a_policy_for_longer_or_shorter_logins(policy: Policy, seconds: int) -> None:
+def test_with_lifetime_adapts_the_rotation_and_nothing_else(policy: Policy, seconds: int) -> None:
     """What must not exceed a life follows it, and nothing else changes."""
     lasting = policy.with_lifetime(seconds)
     assert lasting.lifetime == seconds
@@ -139,7 +139,7 @@ def test_a_policy_for_longer_or_shorter_logins(policy: Policy, seconds: int) -> 
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 601, True, 1.5, "60", None])
-def test_a_life_that_no_login_may_have(seconds: Any) -> None:
+def test_with_lifetime_refuses_a_lifetime_out_of_range(seconds: Any) -> None:
     with pytest.raises(
         Misconfigured, match=r"policy\.lifetime must be a whole number of seconds between 1 and 600"
     ):

@@ -41,7 +41,7 @@ TWINS = [
 
 
 @pytest.mark.parametrize(("sync", "awaited"), TWINS, ids=lambda twin: twin.__name__)
-def test_twins_have_the_same_names_signatures_and_words(sync: type, awaited: type) -> None:
+def test_twins_have_the_same_names_signatures_and_first_lines(sync: type, awaited: type) -> None:
     """MODELS rule 7: the reviewer that never tires."""
     ours, theirs = public(sync), public(awaited)
     assert list(ours) == list(theirs)
@@ -80,7 +80,7 @@ def _plain(annotation: object) -> str:
     )
 
 
-def test_everything_that_talks_to_a_store_is_awaited_and_nothing_else() -> None:
+def test_the_asyncio_shell_awaits_exactly_the_calls_that_use_the_store() -> None:
     awaited = {
         name for name, each in public(AsyncQRLogin).items() if inspect.iscoroutinefunction(each)
     }
@@ -101,7 +101,7 @@ def test_everything_that_talks_to_a_store_is_awaited_and_nothing_else() -> None:
     }
 
 
-def test_every_public_call_says_what_it_means() -> None:
+def test_every_public_call_has_a_docstring() -> None:
     for shell in (QRLogin, AsyncQRLogin):
         for name, each in public(shell).items():
             assert inspect.getdoc(each), f"{shell.__name__}.{name}"
@@ -129,7 +129,7 @@ def test_the_public_names_are_frozen() -> None:
     )
 
 
-def test_a_store_of_the_other_colour_is_refused_with_the_right_door() -> None:
+def test_a_store_of_the_other_colour_is_refused_with_the_shell_to_use() -> None:
     with pytest.raises(Misconfigured, match="use AsyncQRLogin"):
         QRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]
     with pytest.raises(Misconfigured, match="use QRLogin"):
@@ -139,7 +139,7 @@ def test_a_store_of_the_other_colour_is_refused_with_the_right_door() -> None:
             AsyncQRLogin(nothing, secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]
 
 
-def test_a_login_that_is_not_in_the_memory_it_should_be_in_is_named_in_the_log(
+def test_a_record_that_is_lost_is_logged_with_its_login_id(
     run: Run[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = App(), App()  # two processes with a memory each

@@ -193,7 +193,9 @@ def _differences(want: Seen, got: Seen) -> Iterator[str]:
             yield f"  {one.name}: wanted {wanted!r}\n  {' ' * len(one.name)}  but    {found!r}"
 
 
-def test_the_cases_do_not_get_fewer(listed: list[Case], capsys: pytest.CaptureFixture[str]) -> None:
+def test_there_are_no_fewer_cases_than_before(
+    listed: list[Case], capsys: pytest.CaptureFixture[str]
+) -> None:
     with capsys.disabled():
         print(f"\n{len(listed)} cases of {len(ROWS)} rows", end=" ")
     assert len(listed) >= FLOOR
@@ -218,7 +220,9 @@ def test_the_cases_reach_every_verdict_that_a_row_can_give(
         assert not missing
 
 
-def test_python_means_what_the_protocol_says(listed: list[Case], wanted: list[Seen]) -> None:
+def test_python_decides_every_case_as_the_oracle_does(
+    listed: list[Case], wanted: list[Seen]
+) -> None:
     agree(listed, by_the_oracle(listed), wanted)
 
 
@@ -229,7 +233,7 @@ def test_lua_without_a_server_decides_a_sample_as_python_does(listed: list[Case]
 
 
 @pytest.mark.long
-def test_lua_on_a_real_redis_means_what_python_means(
+def test_lua_on_a_real_redis_decides_every_case_as_python_does(
     listed: list[Case], wanted: list[Seen], redis_url: str
 ) -> None:
     with redis.Redis.from_url(redis_url) as client:
@@ -269,7 +273,7 @@ def test_a_number_is_1_to_15_ascii_digits_and_nothing_else() -> None:
     assert {number(text) for text in NO_NUMBERS} == {None}
 
 
-def test_a_command_that_is_refused_leaves_no_trace(listed: list[Case], wanted: list[Seen]) -> None:
+def test_a_refused_command_changes_nothing(listed: list[Case], wanted: list[Seen]) -> None:
     for case, one in zip(listed, wanted, strict=True):
         if one.verdict != "applied" and not (
             case.command.row.paces and one.verdict in ("refused", "slow")
@@ -278,9 +282,7 @@ def test_a_command_that_is_refused_leaves_no_trace(listed: list[Case], wanted: l
             assert one.announced is None, case.about
 
 
-def test_what_repeats_says_the_same_after_it_was_applied(
-    listed: list[Case], wanted: list[Seen]
-) -> None:
+def test_a_repeated_command_returns_the_same_record(listed: list[Case], wanted: list[Seen]) -> None:
     """I18: the same command again, at the same instant and long after, is a repeat and changes nothing."""
     applied = 0
     for case, one in zip(listed, wanted, strict=True):

@@ -100,14 +100,14 @@ def test_guesses_are_counted_beside_the_logins() -> None:
     assert not {"counting", "spent"} & {*State}
 
 
-def test_letters_name_a_login_in_a_record_beside_it() -> None:
+def test_typed_letters_lead_to_a_record_that_names_the_login() -> None:
     """It is written once, and no row changes it: what letters lead to is settled for as long as the record lives."""
     assert [spelled(row) for row in (NAME, LOOK_UP)] == written(NAMING)
     assert (NAME.reads, LOOK_UP.reads) == (False, True)
     assert NAME.to not in {*State, "counting", "spent"}
 
 
-def test_what_keeps_a_poller_to_its_interval_is_nothing_that_a_row_reads() -> None:
+def test_no_row_reads_the_fields_that_pace_polls() -> None:
     """PROTOCOL section 9: a poll never writes, which is to say: never a field that another event reads."""
     for row in (*TABLE.values(), guess(5), GUESSED_RIGHT):
         read = {
@@ -138,7 +138,7 @@ def test_only_states_that_are_not_final_have_deadlines() -> None:
             )
 
 
-def test_expired_is_a_verdict_and_never_a_state_that_is_written() -> None:
+def test_expired_is_a_verdict_and_is_never_written() -> None:
     for row in TABLE.values():
         assert State.EXPIRED not in {row.to, *row.sources, *row.repeats}, row.event
 
@@ -152,7 +152,7 @@ def test_no_row_leaves_a_final_state_and_no_row_can_be_changed() -> None:
         TABLE["scan"] = TABLE["deny"]  # type: ignore[index]
 
 
-def test_what_a_row_writes_is_neither_its_proof_nor_the_bookkeeping() -> None:
+def test_no_row_writes_its_own_proof_or_the_bookkeeping() -> None:
     """A call that could write what it has to prove would prove nothing the next time."""
     for row in TABLE.values():
         written = {*row.writes, *row.instants}
@@ -309,7 +309,7 @@ FEWEST_STATES, FEWEST_TIMELESS = 3286, 21  # when this was written
 REDEEM_ERRORS = ("redeem", "collect")
 
 
-def test_the_search_is_not_smaller_than_it_was(
+def test_the_search_is_not_smaller_than_before(
     searched: Searched, capsys: pytest.CaptureFixture[str]
 ) -> None:
     points, found = searched
@@ -354,7 +354,7 @@ def test_a_state_leads_only_where_the_diagram_shows_an_arrow(searched: Searched)
     }
 
 
-def test_ends_absorb(searched: Searched) -> None:
+def test_no_event_changes_a_final_state(searched: Searched) -> None:
     ended = [one for one in searched[1] if state(one.before) in TERMINAL]
     assert ended
     for one in ended:
@@ -375,7 +375,7 @@ def test_a_login_is_redeemed_once(searched: Searched) -> None:
             assert one.outcome.reply.now < int(one.before["replay_by"])
 
 
-def test_only_the_browser_that_began_it_gets_anything(searched: Searched) -> None:
+def test_another_browser_is_always_forbidden(searched: Searched) -> None:
     """I2: status, cancel and redeem of another browser are forbidden wherever the login stands."""
     for one in searched[1]:
         if one.who == "wrong":
@@ -431,7 +431,7 @@ def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: S
     assert applied > 100
 
 
-def test_a_stop_wins_until_redeemed(searched: Searched) -> None:
+def test_deny_and_cancel_win_until_redeemed(searched: Searched) -> None:
     """I4: deny and cancel are heard from every state on the way, and confirm against deny always ends denied."""
     on_the_way = [
         one
@@ -460,7 +460,7 @@ def _dies(record: Record) -> int:
     return int(record[DIES_AT[State(record["state"])]])
 
 
-def test_every_change_is_announced_and_counted(searched: Searched) -> None:
+def test_every_change_is_notified_and_increments_the_version(searched: Searched) -> None:
     for one in searched[1]:
         assert one.outcome.notify == one.moved
         version = number(one.before.get("version", "0"))
@@ -497,7 +497,7 @@ def test_time_goes_forward_inside_a_login(searched: Searched) -> None:
         assert fixed.items() <= one.after.items(), "a deadline was moved"
 
 
-def test_absence_is_refusal(searched: Searched) -> None:
+def test_every_event_but_begin_is_refused_when_the_record_is_absent(searched: Searched) -> None:
     """I13: with the record gone, at whatever moment, every call but begin is refused."""
     for one in searched[1]:
         if one.event != "begin":

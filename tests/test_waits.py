@@ -159,7 +159,7 @@ def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
     assert {*threading.enumerate()} <= before, "a thread was left behind"
 
 
-def test_wait_returns_at_once_when_the_browser_is_behind(colour: Colour) -> None:
+def test_wait_returns_at_once_when_the_cursor_is_old(colour: Colour) -> None:
     """I22: whatever version it was told last, if it is another one. No cursor means "was told pending"."""
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE)
@@ -178,7 +178,7 @@ def test_wait_without_a_cursor_holds_only_while_pending(colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("stop", ["cancel", "deny", "redeem"])
-def test_wait_never_holds_an_end(colour: Colour, stop: str) -> None:
+def test_wait_returns_at_once_in_a_final_state(colour: Colour, stop: str) -> None:
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE)
     tag = colour.call("status", begun.device_code).scanned_by.tag
@@ -193,7 +193,7 @@ def test_wait_never_holds_an_end(colour: Colour, stop: str) -> None:
     assert colour.call("wait", begun.device_code, after=seen.version, timeout=LONG) == seen
 
 
-def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
+def test_wait_returns_at_once_when_the_login_is_expired_or_unknown(colour: Colour) -> None:
     begun = colour.begin()
     colour.clock.ms += 600_000
     assert (
@@ -211,7 +211,7 @@ def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
         colour.call("scan", begun.scan_code, subject=ALICE)
 
 
-def test_wait_holds_while_the_version_is_the_same_and_wakes_at_each_change(colour: Colour) -> None:
+def test_wait_returns_at_each_change_of_the_version(colour: Colour) -> None:
     begun = colour.begin()
     after, story = (
         begun.version,
@@ -227,7 +227,7 @@ def test_wait_holds_while_the_version_is_the_same_and_wakes_at_each_change(colou
         after = seen.version
 
 
-def test_a_client_that_knows_states_and_no_versions_waits_for_another_state(colour: Colour) -> None:
+def test_wait_with_a_state_as_cursor_returns_when_the_state_changes(colour: Colour) -> None:
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert (
@@ -240,7 +240,7 @@ def test_a_client_that_knows_states_and_no_versions_waits_for_another_state(colo
     assert parked.result().state is State.PENDING
 
 
-def test_a_change_of_another_login_wakes_no_wait(colour: Colour) -> None:
+def test_a_change_of_another_login_does_not_end_a_wait(colour: Colour) -> None:
     begun, other = colour.begin(), colour.begin()
     parked = colour.park(begun.device_code, timeout=LONG)
     colour.call("scan", other.scan_code, subject=ALICE)
@@ -250,14 +250,14 @@ def test_a_change_of_another_login_wakes_no_wait(colour: Colour) -> None:
     assert parked.result().state is State.CANCELLED
 
 
-def test_wait_ends_with_its_timeout_and_tells_what_is(colour: Colour) -> None:
+def test_wait_returns_the_current_status_at_its_timeout(colour: Colour) -> None:
     begun = colour.begin()
     for timeout in (0, -1, 0.01):
         seen = colour.call("wait", begun.device_code, after=begun.version, timeout=timeout)
         assert (seen.state, seen.version) == (State.PENDING, begun.version)
 
 
-def test_wait_ends_when_the_login_expires_without_an_announcement() -> None:
+def test_wait_returns_when_the_login_expires() -> None:
     """PROTOCOL section 6: nobody publishes an expiry. The real clock, and the shortest life there is."""
     policy = Policy(lifetime=1, rotation=1, rotation_grace=0, names_scanner=False)
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
@@ -274,7 +274,7 @@ def test_wait_ends_when_the_login_expires_without_an_announcement() -> None:
     assert asyncio.run(story()).state is State.EXPIRED
 
 
-def test_wait_ends_when_the_code_rotates_because_the_picture_must_change() -> None:
+def test_wait_returns_when_the_code_rotates() -> None:
     policy = Policy(lifetime=600, rotation=1, rotation_grace=0, names_scanner=False)
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
         begun = qr.begin()
@@ -305,7 +305,7 @@ def test_wait_ends_when_the_code_rotates_because_the_picture_must_change() -> No
         (State.PENDING, 120, 25, float("inf"), 25),
     ],
 )
-def test_patience_is_the_shortest_of_what_may_change_by_itself(
+def test_wait_limit_is_the_shortest_time_to_the_next_change(
     state: State, expires_in: int, rotates_in: int, timeout: float, longest: float
 ) -> None:
     seen = Status("L", state, version=1, expires_in=expires_in, rotates_in=rotates_in)
@@ -359,7 +359,7 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
         (State.CONFIRMED, 3, State.CONFIRMED, False),
     ],
 )
-def test_what_is_news_to_whom(
+def test_is_news_compares_the_status_with_the_cursor(
     state: State, version: int, after: int | State | None, news: bool
 ) -> None:
     """The client carries the cursor, a version or a state: both are compared for equality, and an end is always news."""
@@ -378,7 +378,7 @@ def test_a_newer_wait_ends_the_older_with_superseded(colour: Colour) -> None:
     assert newer.result().state is State.CANCELLED
 
 
-def test_closing_ends_every_parked_wait_at_once_and_twice_is_fine(colour: Colour) -> None:
+def test_close_ends_every_wait_and_can_be_repeated(colour: Colour) -> None:
     parked = [colour.park(colour.begin().device_code, timeout=LONG) for _ in range(3)]
     assert all(one.waiting for one in parked)
     colour.close()
@@ -439,7 +439,7 @@ def test_leaving_the_block_closes_the_store() -> None:
     assert asyncio.run(story())
 
 
-def test_one_whole_login_in_each_colour_reads_alike(colour: Colour) -> None:
+def test_a_whole_login_works_alike_in_each_colour(colour: Colour) -> None:
     begun = colour.begin()
     scanned = colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert scanned.context == {}
@@ -452,7 +452,7 @@ def test_one_whole_login_in_each_colour_reads_alike(colour: Colour) -> None:
 # A process that is to end
 
 
-def test_drain_lets_go_of_every_wait_and_all_else_goes_on(colour: Colour) -> None:
+def test_drain_ends_every_wait_and_other_calls_keep_working(colour: Colour) -> None:
     begun = [colour.begin() for _ in range(3)]
     parked = [colour.park(one.device_code, timeout=LONG) for one in begun]
     assert all(one.waiting for one in parked)
@@ -468,7 +468,7 @@ def test_drain_lets_go_of_every_wait_and_all_else_goes_on(colour: Colour) -> Non
     assert colour.begin().state is State.PENDING
 
 
-def test_a_listener_without_end_still_works_and_ends_by_itself() -> None:
+def test_a_listener_without_an_end_method_still_works() -> None:
     """A store of somebody's own, from before there was one."""
 
     waiting = threading.Event()
