@@ -70,7 +70,7 @@ async def log_in_by_phone(
         ("fastapi_app", starlette_session, lambda app: httpx2.ASGITransport(app)),
     ],
 )
-def test_the_readme_runs(
+def test_the_code_in_each_readme_runs(
     name: str, session_of: Any, transport: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = application(name, monkeypatch)
@@ -127,6 +127,6 @@ class Wsgi(httpx2.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("name", ["flask_app", "fastapi_app", "django_site/qrlogin_django"])
-def test_an_adapter_is_a_screen(name: str) -> None:
+def test_an_adapter_has_at_most_125_lines(name: str) -> None:
     lines = (EXAMPLES / name / "adapter.py").read_text().splitlines()
     assert sum(bool(line.strip()) for line in lines) <= 125

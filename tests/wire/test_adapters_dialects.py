@@ -187,7 +187,7 @@ async def device(browser: httpx2.AsyncClient) -> dict[str, str]:
 
 
 @APPS
-def test_several_dialects_live_in_one_application(make: Make) -> None:
+def test_several_dialects_work_in_one_application(make: Make) -> None:
     shop = Shop()
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -237,7 +237,7 @@ def test_two_blueprints_of_one_name_are_refused_by_flask() -> None:
 
 
 @APPS
-def test_a_client_of_oauth_gets_tokens_and_no_session(make: Make) -> None:
+def test_an_oauth_client_gets_tokens_and_no_session(make: Make) -> None:
     shop = Shop()
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -319,7 +319,7 @@ def test_logging_out_ends_the_session(make: Make) -> None:
 
 
 @APPS
-def test_without_a_tokens_function_the_adapter_raises_and_logs_no_one_in(make: Make) -> None:
+def test_without_a_tokens_function_the_adapter_raises_and_starts_no_session(make: Make) -> None:
     shop = Shop("tokens")
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -347,7 +347,7 @@ def test_without_a_log_out_function_the_adapter_raises(make: Make) -> None:
 
 
 @APPS
-def test_a_dialect_that_needs_neither_works_without(make: Make) -> None:
+def test_a_dialect_that_needs_neither_function_works_without_them(make: Make) -> None:
     shop = Shop("log_out", "tokens")
 
     async def story(browser: httpx2.AsyncClient) -> None:

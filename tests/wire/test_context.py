@@ -185,20 +185,22 @@ def harmless(context: object) -> bool:
 
 
 @for_each_row("agent, browser, system", SHOWN)
-def test_a_browser_is_called_by_its_name(agent: str, browser: str, system: str | None) -> None:
+def test_a_browser_is_described_by_name_and_system(
+    agent: str, browser: str, system: str | None
+) -> None:
     shown = {"browser": browser} | ({"system": system} if system else {})
     assert BrowserContext()(asked(agent)) == shown
 
 
 @for_each_row("agent", HOSTILE.values())
-def test_a_hostile_browser_is_shown_short_and_harmless(agent: str) -> None:
+def test_a_hostile_user_agent_gives_a_short_harmless_description(agent: str) -> None:
     context = BrowserContext(address=lambda _: agent, place=lambda _: agent)(asked(agent))
     assert harmless(context)
     if not agent.strip():
         assert "browser" not in context
 
 
-def test_text_that_is_markup_stays_text_and_what_turns_it_is_gone() -> None:
+def test_markup_stays_text_and_control_characters_are_removed() -> None:
     """Escaping is the page's: here nothing is left that a terminal obeys or that needs an escape in JSON."""
     context = BrowserContext()
     assert context(asked("<i>my own</i>"))["browser"] == "<i>my own</i>"
@@ -232,19 +234,19 @@ def test_any_browser_like_user_agent_gives_a_short_harmless_description(pieces: 
     assert harmless(BrowserContext()(asked("".join(pieces), "2001:db8::1")))
 
 
-def test_what_cannot_be_read_is_shown_as_it_is_as_far_as_that_goes() -> None:
+def test_an_unknown_user_agent_is_shown_as_it_is_and_cut() -> None:
     agent = "a device of no known make " * 10
     told = BrowserContext()(asked(agent))["browser"]
     assert describe_browser(asked(agent))["browser"].startswith(told)
     assert len(told) == 63  # of 64: the last was a blank
 
 
-def test_several_user_agents_are_one() -> None:
+def test_the_first_of_several_user_agents_is_described() -> None:
     request = Request("POST", "begin", headers=(("user-agent", "curl/8"), ("user-agent", "evil")))
     assert BrowserContext()(request) == {"browser": "curl 8"}
 
 
-def test_it_leaves_room_for_what_a_dialect_adds() -> None:
+def test_the_longest_context_leaves_room_for_what_a_dialect_adds() -> None:
     """The longest client_id and some scope of RFC 8628, and WeChat's longest appid, beside the longest that can be shown."""
     core = QRLogin(
         MemoryStore(),
@@ -290,7 +292,7 @@ def test_every_address_fits(address: str) -> None:
     assert BrowserContext()(asked(None, address)) == {"address": address}
 
 
-def test_the_address_is_what_the_application_says() -> None:
+def test_the_application_can_set_the_address() -> None:
     assert BrowserContext(address=lambda request: "the library's terminal")(asked(None)) == {
         "address": "the library's terminal"
     }
@@ -315,7 +317,9 @@ def test_a_place_is_found_from_the_address_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", ["place", "address"])
-def test_a_lookup_that_fails_costs_no_login(caplog: pytest.LogCaptureFixture, kind: str) -> None:
+def test_a_lookup_that_fails_does_not_stop_the_login(
+    caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
     def broken(_: object) -> str:
         raise LookupError("192.0.2.7 is in no database")
 
@@ -336,7 +340,7 @@ def test_a_place_that_is_not_text_is_left_out() -> None:
         assert context(asked(None, "192.0.2.7")) == {"address": "192.0.2.7"}
 
 
-def test_callbacks_that_are_awaited_are_refused() -> None:
+def test_async_callbacks_are_refused() -> None:
     async def awaited(_: object) -> str:
         return "nowhere"
 
@@ -357,7 +361,7 @@ def run(program: str) -> str:
 
 
 @pytest.mark.parametrize("hidden", ["ua_parser", "ua_parser_builtins"])
-def test_without_the_extra_it_says_how_to_get_it(hidden: str) -> None:
+def test_without_the_extra_the_error_names_the_package_to_install(hidden: str) -> None:
     told = run(f"""
 import sys
 sys.modules[{hidden!r}] = None
@@ -370,7 +374,7 @@ except ValueError as error:
     assert told == "Misconfigured BrowserContext needs ua-parser: pip install 'qrlogin[context]'"
 
 
-def test_nothing_is_left_to_be_compiled_at_the_first_request() -> None:
+def test_all_patterns_are_compiled_before_the_first_request() -> None:
     """The patterns take most of the time that a parser needs, and no person should wait for them."""
     told = run("""
 import re

@@ -155,7 +155,7 @@ def requests(
 
 @COLOURS
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_strangers_change_nothing_but_may_begin(
+def test_strangers_can_begin_a_login_and_change_nothing_else(
     colour: Colour, data: st.DataObject, history: str
 ) -> None:
     with Mount(colour) as mount:
@@ -179,7 +179,7 @@ def test_strangers_change_nothing_but_may_begin(
 
 @COLOURS
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_insiders_change_only_what_the_answer_says(
+def test_insiders_change_only_what_the_answer_reports(
     colour: Colour, data: st.DataObject, history: str
 ) -> None:
     with Mount(colour) as mount:
@@ -208,7 +208,7 @@ def test_insiders_change_only_what_the_answer_says(
 
 @COLOURS
 @given(data=st.data())
-def test_while_the_store_is_away_everything_that_needs_it_says_so(
+def test_every_request_that_needs_an_unavailable_store_gets_503(
     colour: Colour, data: st.DataObject
 ) -> None:
     with Mount(colour) as mount:
@@ -249,7 +249,7 @@ lengths = (
 @example(
     chunks=[b"{}"], length="\xb2", ends=False, headers={}
 )  # a digit to `isdigit`, no number to `int`
-def test_any_environ_is_read(
+def test_any_wsgi_environ_is_read(
     chunks: list[bytes], length: str | None, ends: bool, headers: dict[str, str]
 ) -> None:
     body = b"".join(chunks)
@@ -278,7 +278,7 @@ def test_any_environ_is_read(
     leaves=st.booleans(),
     headers=st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=60))),
 )
-def test_any_scope_is_read(
+def test_any_asgi_scope_is_read(
     chunks: list[bytes], leaves: bool, headers: list[tuple[bytes, bytes]]
 ) -> None:
     messages: list[dict[str, Any]] = [

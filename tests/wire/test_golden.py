@@ -8,11 +8,11 @@ from tests.wire.mount import ELEMENT, HISTORIES, Mount, get, reach, read
 from tests.wire.transcript import GOLDEN, transcript
 
 
-def test_every_route_in_every_state_answers_as_written(mount: Mount) -> None:
+def test_every_route_in_every_state_answers_as_in_the_golden_file(mount: Mount) -> None:
     assert list(transcript(mount)) == GOLDEN.read_text().splitlines()
 
 
-def test_every_state_has_its_section() -> None:
+def test_the_golden_file_has_every_state() -> None:
     written = GOLDEN.read_text()
     assert set(re.findall(r'"state":"(\w+)"', written)) == set(State)
     assert set(re.findall(r"^== (.*)", written, re.MULTILINE)) == {"begin", "methods", *HISTORIES}
@@ -29,7 +29,7 @@ def test_a_get_changes_nothing(mount: Mount, history: str) -> None:  # I29
     assert mount.records == before
 
 
-def test_a_held_get_changes_nothing_and_rests_at_most_until_the_code_rotates(mount: Mount) -> None:
+def test_a_held_get_changes_nothing_and_ends_when_the_code_rotates(mount: Mount) -> None:
     tab = reach(mount, "pending")
     mount.clock.advance(17.999)
     before = mount.records

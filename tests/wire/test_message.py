@@ -106,7 +106,7 @@ def test_a_wsgi_input_without_a_body_is_not_read_at_all() -> None:
         assert source.taken == 0
 
 
-def test_what_a_wsgi_server_says() -> None:
+def test_a_wsgi_environ_is_read_as_a_request() -> None:
     request = wsgi(
         Input(b""),
         QUERY_STRING="after=1",
@@ -182,7 +182,7 @@ def part(body: bytes, more: bool = True) -> dict[str, Any]:
 LEFT: dict[str, Any] = {"type": "http.disconnect"}
 
 
-def test_an_asgi_body_comes_in_parts() -> None:
+def test_an_asgi_body_is_read_in_parts() -> None:
     assert asyncio.run(asgi([part(b"{"), part(b""), part(b"}", more=False), LEFT])).body == b"{}"
     assert asyncio.run(asgi([{"type": "http.request"}])).body == b""
     assert asyncio.run(asgi([part(FULL), part(b"", more=False)])).body == FULL
@@ -225,7 +225,7 @@ def test_only_a_disconnect_message_counts_as_a_disconnect() -> None:
     asyncio.run(tell())
 
 
-def test_what_an_asgi_server_says() -> None:
+def test_an_asgi_scope_is_read_as_a_request() -> None:
     headers = [(b"Cookie", b"a=b"), (b"cookie", b"c=d"), (b"X-Odd", b"\xff\xe9")]
     client = ("192.0.2.1", 1234)
     request = asyncio.run(
@@ -244,7 +244,7 @@ ANSWER = Response.json(200, {"a": "…"}).with_headers(("X-One", "1"))
 TWO = Response(201, ANSWER.headers, b"{}", (Cookie("a", "b", 1), Cookie("c", "", 0)))
 
 
-def test_an_answer_to_wsgi() -> None:
+def test_a_response_is_sent_through_wsgi() -> None:
     said: list[Any] = []
     assert b"".join(TWO.to_wsgi(lambda *head: said.append(head))) == b"{}"
     ((status, headers),) = said
@@ -256,7 +256,7 @@ def test_an_answer_to_wsgi() -> None:
     assert ("Content-Length", "2") in headers
 
 
-def test_an_answer_to_asgi() -> None:
+def test_a_response_is_sent_through_asgi() -> None:
     sent: Messages = []
 
     async def send(message: Any) -> None:
@@ -271,7 +271,7 @@ def test_an_answer_to_asgi() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_that_has_no_body_claims_no_length(status: int) -> None:
+def test_a_response_without_a_body_has_no_content_length(status: int) -> None:
     assert "Content-Length" not in dict(Response(status).header_list())
 
 
@@ -282,7 +282,7 @@ def test_json_is_utf_8_without_escapes_and_without_spaces() -> None:
 
 @for_each_row("method", METHODS)
 @for_each_row("path", ["begin", "qr-login-element.js", "A" * 22, "nowhere"])
-def test_pep_3333_is_kept(method: str, path: str) -> None:
+def test_requests_and_responses_conform_to_pep_3333(method: str, path: str) -> None:
     """The validator of the standard library stands on both sides, and fails at the slightest deviation."""
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         endpoint = Endpoint(qr, max_waiting=1)
@@ -322,6 +322,6 @@ def test_pep_3333_is_kept(method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\r\nSet-Cookie: evil=1", "a\nb", "\x00", "\x7f"])
-def test_no_header_can_split_an_answer(text: str) -> None:
+def test_a_header_with_control_characters_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="control characters"):
         Response(303, (("Location", text),)).header_list()

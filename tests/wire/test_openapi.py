@@ -86,7 +86,7 @@ def test_every_answer_fits_its_description(name: str, history: str) -> None:
 
 
 @for_each_row("history", HISTORIES)
-def test_every_answer_of_the_native_dialect_fits(history: str) -> None:
+def test_every_answer_of_the_native_dialect_fits_its_description(history: str) -> None:
     with Mount("sync") as mount:
         *browser, cancel, redeem = (
             *(
@@ -129,7 +129,7 @@ def test_every_answer_of_the_native_dialect_fits(history: str) -> None:
             mount.store.down = False
 
 
-def test_a_description_is_the_callers_own_and_of_this_very_route() -> None:
+def test_a_description_is_a_new_object_for_each_call_and_route() -> None:
     """Frameworks change what they are given; and two routes may be alike but for their shapes, which are no part of equality."""
     operation(EVENTS)["tags"] = ["mine"]
     assert "tags" not in operation(EVENTS)
@@ -142,7 +142,7 @@ def test_a_description_is_the_callers_own_and_of_this_very_route() -> None:
     assert said == [{"type": "object"}, {"type": "array"}]
 
 
-def test_a_misfit_is_noticed() -> None:
+def test_an_answer_that_does_not_fit_is_reported() -> None:
     route = Route(
         "GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": "object", "required": ["d"]}),)
     )
@@ -176,7 +176,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 @for_each_row("name", SPEAKERS)
-def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> None:
+def test_a_route_reads_exactly_the_described_fields(name: str, reads: set[str]) -> None:
     seen = dict.fromkeys(SPEAKERS[name](core()).browser_routes, frozenset[str]())
     for history in POLLED:
         with lived(name, history) as life:
@@ -197,7 +197,7 @@ def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> No
 
 
 @for_each_row("name", SPEAKERS)
-def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
+def test_a_field_is_required_exactly_when_it_is_described_so(name: str) -> None:
     with lived(name, "pending") as life:
         for route, request in life.requests.items():
             for one in (*route.query, *(route.body or ())):
@@ -231,7 +231,7 @@ def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
 
 
 @for_each_row("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
-def test_a_field_of_the_wrong_kind_is_refused_with_the_right_kind(text: str) -> None:
+def test_a_field_of_the_wrong_kind_is_refused_with_the_kind_to_send(text: str) -> None:
     one = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
     with pytest.raises(BadRequest, match="after must be the version that you were last told"):
         one.read(text)
@@ -249,7 +249,7 @@ def core() -> Core:
 
 
 @for_each_row("name", SPEAKERS)
-def test_the_description_is_complete_in_itself(name: str) -> None:
+def test_the_description_is_complete_and_valid(name: str) -> None:
     dialect = SPEAKERS[name](core())
     described = paths(dialect, "/below")
     routes = {(f"/below/{route.path}", route.method.lower()) for route in dialect.browser_routes}
@@ -282,7 +282,7 @@ def schemas(described: object) -> Iterator[dict[str, Any]]:
             yield from schemas(each)
 
 
-def test_the_codes_of_a_refusal_are_those_of_the_errors() -> None:
+def test_the_described_error_codes_are_those_of_the_errors() -> None:
     def known(error: type[QRLoginError]) -> Iterator[str]:
         yield error.wire_code
         for one in error.__subclasses__():
@@ -310,6 +310,6 @@ def _codes(one: dict[str, Any]) -> Iterator[str]:
         yield from schema.get("properties", {}).get("error", {}).get("enum", ())
 
 
-def test_a_route_without_details_is_described_as_far() -> None:
+def test_a_route_without_details_is_still_described() -> None:
     """As in dialects that others wrote."""
     assert operation(Route("GET", "a/{code}", "It"))["responses"].keys() == {"400", "403", "404"}

@@ -63,7 +63,7 @@ def journal(mount: Mount) -> Journal:
     return Journal(mount)
 
 
-def test_each_secret_is_where_it_belongs_and_nowhere_else(journal: Journal) -> None:
+def test_each_secret_is_only_in_the_answers_that_need_it(journal: Journal) -> None:
     tab = journal.tab
     login_id, secret = tab.device_code.split(".")[:2]
     assert journal.holders(tab.device_code) == {"begin"}
@@ -79,7 +79,7 @@ def test_each_secret_is_where_it_belongs_and_nowhere_else(journal: Journal) -> N
     assert "stranger" not in journal.holders(login_id)
 
 
-def test_the_device_code_is_in_the_cookie_or_in_the_body_and_never_in_both(mount: Mount) -> None:
+def test_the_device_code_is_either_in_the_cookie_or_in_the_body(mount: Mount) -> None:
     by_cookie = mount.browser(post("begin"))
     (cookie,) = by_cookie.cookies
     assert cookie.value.encode() not in by_cookie.body
@@ -88,7 +88,7 @@ def test_the_device_code_is_in_the_cookie_or_in_the_body_and_never_in_both(mount
     assert read(by_body)["device_code"] not in str(by_body.header_list())
 
 
-def test_nothing_of_the_record_but_what_is_listed_gets_out(journal: Journal) -> None:
+def test_no_private_field_of_the_record_is_in_an_answer(journal: Journal) -> None:
     record = journal.mount.records[journal.tab.login_id]
     public = {"v", "state", "version", "context", "shown_as", "scanner_seal", "misses"}
     private = {
@@ -148,7 +148,7 @@ def test_the_other_answers_have_these_fields(mount: Mount) -> None:
     assert read(tab.look()).keys() == ERROR | {"retry_after"}
 
 
-def test_the_values_of_the_wire_do_not_show_what_they_hold(journal: Journal) -> None:  # I28
+def test_the_repr_of_a_wire_value_shows_no_secret(journal: Journal) -> None:  # I28
     tab = journal.tab
     marked = [
         tab.device_code,
@@ -242,7 +242,7 @@ AGENTS = {
 
 
 @for_each_row("agent", AGENTS.values())
-def test_what_a_browser_calls_itself_is_made_harmless(
+def test_a_user_agent_is_shown_short_and_printable(
     mount: Mount, agent: str
 ) -> None:  # W18, rows 35 and 40
     tab = Tab(mount)
@@ -305,7 +305,7 @@ def places(tab: Tab, text: str) -> Iterator[Response]:
 
 
 @for_each_row("text", SPLITTERS)
-def test_no_header_is_split_by_what_a_client_sends(mount: Mount, text: str) -> None:
+def test_no_input_of_a_client_splits_a_header(mount: Mount, text: str) -> None:
     tab = reach(mount, "pending")
     for answer in places(tab, text):  # the mount looks at every header of every answer
         assert not any("split=here" in value.lower() for _, value in answer.header_list())

@@ -97,7 +97,7 @@ def begun(site: Site) -> Iterator[set[str]]:
     assert set(site.store._records._records) == before
 
 
-def test_these_requests_would_begin_a_login(site: Site) -> None:
+def test_a_correct_request_begins_a_login(site: Site) -> None:
     """Or else the others would prove nothing."""
     for sent in (
         head(BEGIN, "Content-Length: 2") + b"{}",
@@ -107,21 +107,21 @@ def test_these_requests_would_begin_a_login(site: Site) -> None:
         assert tell(site, sent).status == 201
 
 
-def test_a_body_beyond_the_cap(site: Site, begun: set[str]) -> None:
+def test_a_body_beyond_the_cap_gets_413(site: Site, begun: set[str]) -> None:
     assert (
         tell(site, head(BEGIN, f"Content-Length: {BODY_CAP + 1}") + b"{" + PAD + b" }").status
         == 413
     )
 
 
-def test_a_gigabyte_that_is_announced(site: Site, begun: set[str]) -> None:
+def test_an_announced_gigabyte_is_refused(site: Site, begun: set[str]) -> None:
     assert tell(site, head(BEGIN, "Content-Length: 1073741824"), b"{" + b" " * 20_000).status in (
         413,
         0,
     )
 
 
-def test_a_body_shorter_than_announced(site: Site, begun: set[str]) -> None:
+def test_a_body_shorter_than_announced_is_refused(site: Site, begun: set[str]) -> None:
     assert tell(
         site, head(BEGIN, "Content-Length: 50") + b"{}" + b" " * 20, hang_up=True
     ).status in (400, 0)
@@ -142,13 +142,13 @@ def test_a_malformed_content_length_begins_no_login(
     )
 
 
-def test_a_body_in_chunks(site: Site) -> None:
+def test_a_chunked_body_is_read_or_refused(site: Site) -> None:
     """Who can read chunks reads them; a server that cannot must not take them for an empty body that is fine."""
     heard = tell(site, head(BEGIN, "Transfer-Encoding: chunked") + b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n")
     assert heard.status in (201, 400, 411)
 
 
-def test_chunks_without_end(site: Site, begun: set[str]) -> None:
+def test_a_chunked_body_without_end_is_refused(site: Site, begun: set[str]) -> None:
     chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
     assert tell(
         site, head(BEGIN, "Transfer-Encoding: chunked"), chunk * 40, hang_up=True
@@ -163,7 +163,7 @@ def test_malformed_chunks_begin_no_login(site: Site, begun: set[str]) -> None:
         )
 
 
-def test_two_lengths_and_two_ways_to_say_one(site: Site, begun: set[str]) -> None:
+def test_a_request_with_two_lengths_is_refused(site: Site, begun: set[str]) -> None:
     for lines in (
         ("Content-Length: 2", "Content-Length: 40"),
         ("Content-Length: 40", "Content-Length: 2"),
@@ -175,7 +175,7 @@ def test_two_lengths_and_two_ways_to_say_one(site: Site, begun: set[str]) -> Non
     assert tell(site, smuggled, hang_up=True).status in (0, 400)
 
 
-def test_a_get_with_a_body_does_not_spoil_what_follows(site: Site) -> None:
+def test_a_get_with_a_body_does_not_affect_the_next_request(site: Site) -> None:
     with Browser(site) as desk:
         desk.begin()
         first = head(
@@ -216,7 +216,7 @@ def test_an_unknown_method_is_refused(site: Site, begun: set[str], method: str) 
     assert heard.status in (400, 405)
 
 
-def test_odd_paths(site: Site, begun: set[str]) -> None:
+def test_odd_paths_begin_no_login(site: Site, begun: set[str]) -> None:
     for path in (
         "/qr/",
         "/qr/phone/",
@@ -233,7 +233,7 @@ def test_odd_paths(site: Site, begun: set[str]) -> None:
         assert "y" not in heard.headers.values()
 
 
-def test_odd_headers(site: Site) -> None:
+def test_odd_headers_are_answered_below_500(site: Site) -> None:
     for line in (
         f"User-Agent: {'x' * 60_000}",
         "User-Agent: \x1b[31m\xff\x9d",
@@ -266,7 +266,7 @@ def test_no_answer_takes_its_addresses_from_the_request(site: Site) -> None:
     assert f'"verification_uri":"{site.verification_uri}"'.encode() in heard.body
 
 
-def test_there_is_no_websocket(site: Site, begun: set[str]) -> None:
+def test_a_websocket_upgrade_at_another_path_is_refused(site: Site, begun: set[str]) -> None:
     upgrade = (
         "Upgrade: websocket",
         "Connection: Upgrade",
@@ -279,7 +279,7 @@ def test_there_is_no_websocket(site: Site, begun: set[str]) -> None:
     assert heard.status in (0, 400, 403, 404, 426)
 
 
-def test_a_phone_that_sends_nothing_and_leaves_does_no_harm(site: Site) -> None:
+def test_an_unfinished_request_of_a_phone_does_not_affect_others(site: Site) -> None:
     for sent in (
         b"",
         b"P",

@@ -172,7 +172,7 @@ def _answers(server: Running, said: str) -> bool:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", SERVERS)
-def test_it_stops_under_browsers_that_wait_and_each_is_answered(
+def test_a_server_stops_while_browsers_wait_and_answers_each(
     name: str, tmp_path: Path, redis_url: str
 ) -> None:
     workers = 2 if "2 workers" in name else 1
@@ -218,7 +218,7 @@ def blocking() -> QRLogin:
     return QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
 
 
-def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_of_the_main_thread(
+def test_the_previous_handler_is_called_and_draining_needs_no_lock_of_the_main_thread(
     handlers: None,
 ) -> None:
     told: list[int] = []
@@ -236,7 +236,7 @@ def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_o
     eventually(lambda: qr.draining and other.draining)
 
 
-def test_the_handler_of_before_is_called_even_when_no_thread_can_be_begun(
+def test_the_previous_handler_is_called_when_no_thread_can_start(
     handlers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object) -> None:
@@ -251,7 +251,7 @@ def test_the_handler_of_before_is_called_even_when_no_thread_can_be_begun(
     assert told == [signal.SIGTERM]
 
 
-def test_it_keeps_no_application_alive_that_is_done_with(handlers: None) -> None:
+def test_drain_on_signals_keeps_no_closed_application_alive(handlers: None) -> None:
     """A process may make several, one after the other: a test suite does."""
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
@@ -271,7 +271,7 @@ def test_it_keeps_no_application_alive_that_is_done_with(handlers: None) -> None
     assert told == [signal.SIGTERM]
 
 
-def test_a_handler_that_is_not_pythons_is_left_alone_and_that_is_said(
+def test_a_handler_outside_python_is_kept_and_a_warning_is_logged(
     handlers: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     installed: list[int] = []
@@ -302,7 +302,7 @@ def test_ctrl_c_still_raises_keyboard_interrupt(handlers: None) -> None:
     eventually(lambda: qr.draining)
 
 
-def test_a_process_without_handlers_dies_of_the_signal() -> None:
+def test_a_process_without_handlers_still_ends_by_the_signal() -> None:
     code = (
         "import signal; from qrlogin import MemoryStore, QRLogin; from qrlogin.wire import drain_on_signals;"
         "drain_on_signals(QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri='https://example.com/qr'));"
@@ -311,7 +311,7 @@ def test_a_process_without_handlers_dies_of_the_signal() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGTERM
 
 
-def test_in_an_event_loop(handlers: None) -> None:
+def test_a_signal_drains_an_async_application(handlers: None) -> None:
     async def story() -> None:
         told: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
@@ -328,7 +328,7 @@ def test_in_an_event_loop(handlers: None) -> None:
     signal.raise_signal(signal.SIGTERM)  # the loop is closed, and the handler is still in place
 
 
-def test_where_it_cannot_work_it_says_so(handlers: None) -> None:
+def test_drain_on_signals_outside_the_main_thread_or_a_loop_is_refused(handlers: None) -> None:
     said: list[str] = []
 
     def elsewhere() -> None:

@@ -77,7 +77,7 @@ FIRST: dict[str, tuple[int, str, str, str]] = {
 }
 
 
-def test_the_table_has_every_history() -> None:
+def test_the_table_of_first_events_has_every_history() -> None:
     assert FIRST.keys() == HISTORIES.keys()
 
 
@@ -141,7 +141,7 @@ def test_a_stream_with_an_unknown_last_event_id_begins_with_the_current_status(
             assert told(stream) == [("message", "scanned", 2)]
 
 
-def test_what_the_address_may_not_say(colour: Colour) -> None:
+def test_a_stream_refuses_unknown_queries_and_methods(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         for query in ("wait=5", "after=1&after=2", "device_code=x", "after="):
@@ -198,7 +198,7 @@ def test_a_stream_shows_each_change_of_a_login(colour: Colour) -> None:
             ]
 
 
-def test_the_picture_rotates_without_a_new_id(colour: Colour) -> None:
+def test_a_rotated_code_is_sent_without_an_id(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         with events(tab) as stream:
@@ -217,7 +217,7 @@ def test_the_picture_rotates_without_a_new_id(colour: Colour) -> None:
             ]
 
 
-def test_what_happened_in_between_is_not_repeated_one_by_one(colour: Colour) -> None:
+def test_changes_between_two_reads_are_sent_as_one_event(colour: Colour) -> None:
     """A stream tells states, not a history: who looks away sees where the login stands."""
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
@@ -229,7 +229,7 @@ def test_what_happened_in_between_is_not_repeated_one_by_one(colour: Colour) -> 
             assert told(stream) == [("message", "pending", 1), ("message", "scanned", 4)]
 
 
-def test_both_colours_say_the_same_bytes() -> None:
+def test_both_colours_send_the_same_bytes() -> None:
     said = []
     for colour in ("sync", "async"):
         with mounted(colour, streaming=Streaming(heartbeat=0.05, retry_ms=(2000, 2000))) as mount:
@@ -253,7 +253,7 @@ def test_both_colours_say_the_same_bytes() -> None:
 # How it ends
 
 
-def test_it_ends_when_its_life_is_over_and_is_taken_up_where_it_was(colour: Colour) -> None:
+def test_a_stream_ends_after_its_life_and_can_be_resumed(colour: Colour) -> None:
     with mounted(colour, streaming=SHORT) as mount:
         tab = reach(mount, "scanned")
         with events(tab) as stream:
@@ -265,7 +265,7 @@ def test_it_ends_when_its_life_is_over_and_is_taken_up_where_it_was(colour: Colo
             assert b":\n\n" in stream.sent
 
 
-def test_a_newer_stream_or_wait_takes_over_and_the_older_does_not_come_back(colour: Colour) -> None:
+def test_a_newer_stream_or_wait_ends_the_older_stream_for_good(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
         older = events(tab)
@@ -293,7 +293,7 @@ def test_a_newer_stream_or_wait_takes_over_and_the_older_does_not_come_back(colo
         older.close()
 
 
-def test_a_drained_server_tells_what_there_is_and_lets_go(colour: Colour) -> None:
+def test_a_drained_server_sends_the_status_and_ends_the_stream(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         with events(tab) as stream:
@@ -313,7 +313,7 @@ def test_a_drained_server_tells_what_there_is_and_lets_go(colour: Colour) -> Non
         assert tab.redeem().status == 200
 
 
-def test_when_the_store_is_away_in_the_middle_the_stream_ends_and_the_next_hears_why(
+def test_a_stream_ends_when_the_store_becomes_unavailable_and_the_next_gets_503(
     colour: Colour,
 ) -> None:
     with mounted(colour) as mount:
@@ -329,7 +329,7 @@ def test_when_the_store_is_away_in_the_middle_the_stream_ends_and_the_next_hears
             assert b"hunter2" not in stream.sent + refused.body
 
 
-def test_a_login_that_was_lost_in_the_middle(colour: Colour) -> None:
+def test_a_stream_ends_when_its_record_is_lost_and_the_next_gets_404(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
         with events(tab) as stream:
@@ -342,7 +342,7 @@ def test_a_login_that_was_lost_in_the_middle(colour: Colour) -> None:
 # WaitSlots
 
 
-def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
+def test_each_stream_holds_a_slot_until_it_ends(
     colour: Colour,
 ) -> None:
     with mounted(colour, max_waiting=2) as mount:
@@ -370,9 +370,7 @@ def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
 
 
 @for_each_row("parts", range(4))
-def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(
-    colour: Colour, parts: int
-) -> None:
+def test_a_closed_or_dropped_stream_releases_its_slot(colour: Colour, parts: int) -> None:
     with mounted(colour, max_waiting=1) as mount:
         tab = reach(mount, "scanned")
         for _ in range(3):
@@ -390,7 +388,7 @@ def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(
             assert free(mount) == 1
 
 
-def test_a_place_can_be_given_back_in_the_middle_of_taking_one() -> None:
+def test_a_slot_can_be_released_while_one_is_acquired() -> None:
     """The garbage collector closes dropped streams in whatever thread it runs, between any two of its steps."""
     places, taken = WaitSlots(1), list[bool]()
     assert places.acquire()
@@ -411,7 +409,7 @@ def test_a_place_can_be_given_back_in_the_middle_of_taking_one() -> None:
     assert not places.acquire()
 
 
-def test_a_stream_that_could_not_be_begun_to_be_sent_gives_its_place_back() -> None:
+def test_a_stream_whose_first_send_fails_releases_its_slot() -> None:
     async def refused(message: object) -> None:
         raise OSError("the browser has left")
 
@@ -456,7 +454,7 @@ def test_without_disconnect_detection_only_a_closed_stream_ends_its_wait(
     ]  # and said once, not at every look
 
 
-def test_a_browser_that_left_ends_its_stream() -> None:
+def test_a_disconnect_ends_the_stream() -> None:
     """WSGI: the socket says so, and the server closes what it cannot send."""
     with mounted("sync", streaming=Streaming(heartbeat=500), max_waiting=1) as mount:
         tab = reach(mount, "scanned")
@@ -553,6 +551,6 @@ def _has_heard(client: Parser, stands: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     "wrong", [{"life": 0}, {"heartbeat": 0}, {"retry_ms": (0, 1)}, {"retry_ms": (2, 1)}]
 )
-def test_settings_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
+def test_streaming_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured, match="seconds above 0"):
         Streaming(**wrong)

@@ -95,7 +95,7 @@ def told(site: Site, follow: Follow, steps: tuple[str, ...]) -> list[Seen]:
 
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("name", ["bare ASGI", "bare WSGI"])
-def test_each_tells_the_same(name: str, story: str) -> None:
+def test_every_transport_delivers_the_same_states(name: str, story: str) -> None:
     with SITES[name](None) as site:
         ways = [way for way in TRANSPORTS if site.awaited or way != "websocket"]
         heard = {way: told(site, TRANSPORTS[way], STORIES[story]) for way in ways}
@@ -104,7 +104,7 @@ def test_each_tells_the_same(name: str, story: str) -> None:
     assert len(heard["short poll"]) == len(STORIES[story]) + 1
 
 
-def test_no_secret_is_in_an_address_or_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_an_address_or_a_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(
         logging.INFO
     )  # below that, the clients and servers of other people write down cookies

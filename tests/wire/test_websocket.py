@@ -84,7 +84,7 @@ def refused(browser: Browser, query: str = "", **headers: str) -> tuple[int, dic
     return response.status_code, json.loads(response.body or b"{}")
 
 
-def test_a_whole_login(site: Site) -> None:
+def test_a_socket_shows_each_change_of_a_login(site: Site) -> None:
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
@@ -108,7 +108,7 @@ def test_a_whole_login(site: Site) -> None:
             assert ends(socket) == 1000  # all was told
 
 
-def test_it_is_taken_up_where_it_was(site: Site) -> None:
+def test_a_socket_resumes_after_the_given_version(site: Site) -> None:
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
@@ -125,7 +125,7 @@ def test_it_is_taken_up_where_it_was(site: Site) -> None:
             assert ends(socket) == 1000
 
 
-def test_a_new_picture_comes_by_itself(site: Site) -> None:
+def test_a_socket_sends_the_rotated_code(site: Site) -> None:
     site.clock.stop()
     with Browser(site) as desk:
         desk.begin()
@@ -138,7 +138,7 @@ def test_a_new_picture_comes_by_itself(site: Site) -> None:
             assert first["verification_uri_complete"] != second["verification_uri_complete"]
 
 
-def test_its_life_is_bounded() -> None:
+def test_a_socket_ends_after_its_life() -> None:
     with awaited(with_streaming(Streaming(life=0.2)), None) as site, Browser(site) as desk:
         desk.begin()
         with opened(desk) as socket:
@@ -163,13 +163,13 @@ def opened_login(desk: Browser) -> Iterator[ClientConnection]:
         yield socket
 
 
-def test_closing_lets_every_socket_go(site: Site) -> None:
+def test_close_ends_every_socket(site: Site) -> None:
     with Browser(site) as desk, opened_login(desk) as socket:
         site.close_logins()
         assert ends(socket) == 1001
 
 
-def test_too_many(site: Site) -> None:
+def test_a_socket_without_a_free_slot_is_closed_with_1013(site: Site) -> None:
     with Browser(site) as one, Browser(site) as two, Browser(site) as three:
         with opened_login(one), opened_login(two):
             three.begin()
@@ -201,7 +201,7 @@ def other_page(desk: Browser, other: Browser) -> Browser:
     return desk
 
 
-def test_what_is_no_browser_needs_no_origin(site: Site) -> None:
+def test_a_client_with_a_bearer_token_needs_no_origin(site: Site) -> None:
     with Device(site) as cli, Browser(site) as page:
         begun = cli.post("/qr/begin", deliver="body").json
         page.login_id = begun["login_id"]
@@ -220,7 +220,7 @@ def test_what_is_no_browser_needs_no_origin(site: Site) -> None:
         )
 
 
-def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: Site) -> None:
+def test_messages_of_the_browser_are_ignored_and_too_many_end_the_socket(site: Site) -> None:
     with Browser(site) as desk:
         with opened_login(desk) as socket:
             for said in ("hello", b"\x00" * 4096, ""):
@@ -241,7 +241,7 @@ def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: 
             assert ends(socket) == 1008
 
 
-def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
+def test_a_disconnect_releases_the_slot_of_a_socket(site: Site) -> None:
     with Browser(site) as desk:
         for _ in range(3 * SLOTS):
             with opened_login(desk):
@@ -283,7 +283,7 @@ def test_a_plain_request_gets_426(site: Site) -> None:
         assert desk.post(f"/qr/{desk.login_id}/socket").status == 405
 
 
-def test_a_wsgi_server_is_not_handed_the_upgrade_header() -> None:
+def test_the_upgrade_header_is_left_out_under_wsgi() -> None:
     """PEP 3333 keeps it for servers. wsgiref answers 500 when an application sets it."""
     with threaded(validated_wsgi, wsgiref_server, None) as site, Browser(site) as desk:
         desk.begin()
@@ -343,7 +343,7 @@ async def converse(
 
 @pytest.mark.parametrize("make", [bare_asgi, fastapi_app])
 @pytest.mark.parametrize("kind", ["websocket.accept", "websocket.send", "websocket.close"])
-def test_a_browser_that_leaves_while_it_is_told_something_is_no_error(make: Any, kind: str) -> None:
+def test_a_disconnect_during_a_send_raises_no_error(make: Any, kind: str) -> None:
     """Servers raise an OSError then, as ASGI says, and Starlette makes an exception of its own of it."""
 
     def send(message: dict[str, Any]) -> None:

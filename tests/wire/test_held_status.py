@@ -72,7 +72,7 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         assert "retry_after" not in read(freed.result(PATIENCE_SECONDS))
 
 
-def test_a_wait_that_ends_badly_frees_its_place_too() -> None:
+def test_a_wait_that_fails_releases_its_slot() -> None:
     with threads(max_waiting=1) as site:
         login_id, bearer, _ = site.begin()
         for _ in range(5):
@@ -87,7 +87,7 @@ def test_a_wait_that_ends_badly_frees_its_place_too() -> None:
         assert "retry_after" not in read(held.result(PATIENCE_SECONDS))
 
 
-def test_the_newest_wait_of_a_login_takes_over() -> None:
+def test_a_newer_wait_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
         older = site.park(login_id, bearer)
@@ -98,7 +98,7 @@ def test_the_newest_wait_of_a_login_takes_over() -> None:
         assert read(newer.result(PATIENCE_SECONDS))["state"] == "scanned"
 
 
-def test_only_a_wait_of_the_same_browser_takes_over() -> None:
+def test_only_a_wait_of_the_same_browser_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
         held = site.park(login_id, bearer)
@@ -119,7 +119,7 @@ def test_only_a_wait_of_the_same_browser_takes_over() -> None:
         assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
 
 
-def test_what_is_no_news_leaves_a_wait_alone() -> None:
+def test_a_repeat_or_a_change_of_another_login_does_not_end_a_wait() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
         site.scan(code)
@@ -133,7 +133,7 @@ def test_what_is_no_news_leaves_a_wait_alone() -> None:
         assert read(held.result(PATIENCE_SECONDS))["state"] == "confirmed"
 
 
-def test_close_answers_every_held_and_every_later_wait_at_once() -> None:
+def test_close_answers_every_held_and_later_status_at_once() -> None:
     with threads(max_waiting=6) as site:
         logins = [site.begin() for _ in range(6)]
         waiting = [site.park(*login[:2]) for login in logins]
@@ -207,7 +207,7 @@ class Browser:
         await self.left.wait()
 
 
-def test_a_browser_that_leaves_frees_its_place() -> None:
+def test_a_disconnect_releases_the_slot() -> None:
     async def story() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
@@ -225,7 +225,7 @@ def test_a_browser_that_leaves_frees_its_place() -> None:
     asyncio.run(story())
 
 
-def test_a_cancelled_handler_frees_its_place() -> None:
+def test_a_cancelled_handler_releases_its_slot() -> None:
     async def story() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
@@ -242,7 +242,7 @@ def test_a_cancelled_handler_frees_its_place() -> None:
     asyncio.run(story())
 
 
-def test_a_wait_that_ends_badly_leaves_no_task() -> None:
+def test_a_wait_that_fails_leaves_no_task() -> None:
     async def broken() -> None:
         raise OSError("the socket is broken")
 
@@ -264,7 +264,7 @@ def test_a_wait_that_ends_badly_leaves_no_task() -> None:
     asyncio.run(story())
 
 
-def test_a_newer_wait_takes_over_in_a_loop_too() -> None:
+def test_a_newer_wait_ends_the_older_one_in_an_event_loop() -> None:
     async def story() -> None:
         async with tasks(max_waiting=2) as site:
             request, code = await site.begin()
@@ -278,7 +278,7 @@ def test_a_newer_wait_takes_over_in_a_loop_too() -> None:
     asyncio.run(story())
 
 
-def test_only_a_wait_asks_whether_the_browser_is_still_there() -> None:
+def test_only_a_held_status_watches_for_a_disconnect() -> None:
     async def story() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
@@ -295,7 +295,7 @@ def test_only_a_wait_asks_whether_the_browser_is_still_there() -> None:
     asyncio.run(story())
 
 
-def test_hundreds_wait_and_each_hears_its_own_news() -> None:
+def test_a_hundred_held_statuses_each_get_their_own_news() -> None:
     async def story() -> None:
         async with tasks(max_waiting=100) as site:
             logins = [await site.begin() for _ in range(100)]
@@ -309,7 +309,7 @@ def test_hundreds_wait_and_each_hears_its_own_news() -> None:
     asyncio.run(story())
 
 
-def test_closing_answers_every_task_at_once() -> None:
+def test_close_answers_every_held_status_in_an_event_loop() -> None:
     async def story() -> None:
         async with tasks(max_waiting=50) as site:
             waiting = [await site.park(Browser((await site.begin())[0]).request) for _ in range(50)]

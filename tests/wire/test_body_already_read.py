@@ -84,12 +84,12 @@ def flask_that_reads(read: Callable[[], object]) -> Any:
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_flask(read: Callable[[], object]) -> None:
+def test_flask_can_read_the_body_before_the_adapter(read: Callable[[], object]) -> None:
     with threaded(flask_that_reads(read), werkzeug_server, None, POLICY) as site:
         tell(site)
 
 
-def test_flask_has_a_short_body_for_who_reads_it_afterwards() -> None:
+def test_flask_can_read_a_short_body_after_the_adapter() -> None:
     """The connection stays open, so reading it once more would wait for bytes that never come."""
     read: list[bytes] = []
 
@@ -182,11 +182,11 @@ def awaited_site(request: pytest.FixtureRequest) -> Iterator[Site]:
         yield site
 
 
-def test_fastapi(awaited_site: Site) -> None:
+def test_fastapi_can_read_the_body_before_the_adapter(awaited_site: Site) -> None:
     tell(awaited_site)
 
 
-def test_fastapi_still_notices_who_leaves(awaited_site: Site) -> None:
+def test_fastapi_notices_a_disconnect_after_reading_the_body(awaited_site: Site) -> None:
     awaited_site.clock.stop()  # no wait ends because a code rotates
     with Browser(awaited_site) as desk:
         desk.begin()
@@ -196,7 +196,7 @@ def test_fastapi_still_notices_who_leaves(awaited_site: Site) -> None:
             eventually(awaited_site.idle)
 
 
-def test_fastapi_has_a_short_body_for_who_reads_it_afterwards() -> None:
+def test_fastapi_can_read_a_short_body_after_the_adapter() -> None:
     read: list[bytes] = []
 
     async def afterwards(request: fastapi.Request) -> Any:

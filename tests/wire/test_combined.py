@@ -30,7 +30,7 @@ ALL: dict[str, Dialect] = {
 }
 
 
-def test_every_path_is_answered_as_by_its_dialect_alone() -> None:
+def test_every_path_is_answered_by_its_dialect() -> None:
     several = Endpoint(QR, CombinedDialect(*ALL.values()), max_waiting=1)
     for dialect in ALL.values():
         alone = Endpoint(QR, dialect, max_waiting=1)
@@ -56,7 +56,7 @@ def test_an_unknown_path_is_refused_by_the_first_dialect() -> None:
         assert said.status == 404
 
 
-def test_a_phone_goes_elsewhere() -> None:
+def test_the_combined_dialect_has_no_phone_routes() -> None:
     endpoint = Endpoint(QR, CombinedDialect(*ALL.values()), max_waiting=1)
     asked = Request(
         "POST",
@@ -67,7 +67,7 @@ def test_a_phone_goes_elsewhere() -> None:
     assert endpoint.phone(asked, Person("42")).status == 404
 
 
-def test_both_colours() -> None:
+def test_a_combined_dialect_works_with_an_async_endpoint() -> None:
     asyncio.run(both_colours())
 
 
@@ -98,6 +98,6 @@ REFUSED: list[tuple[list[Any], str]] = [
 
 
 @pytest.mark.parametrize(("dialects", "why"), REFUSED)
-def test_what_is_not_several(dialects: list[Any], why: str) -> None:
+def test_a_combination_that_makes_no_sense_is_refused(dialects: list[Any], why: str) -> None:
     with pytest.raises(Misconfigured, match=why):
         CombinedDialect(*dialects)

@@ -47,7 +47,7 @@ def both_ends() -> tuple[socket.socket, socket.socket]:
 
 
 @pytest.mark.parametrize("timeout", [None, 60.0, 0.0])
-def test_whether_the_other_side_has_left(timeout: float | None) -> None:
+def test_a_closed_connection_is_noticed(timeout: float | None) -> None:
     client, ours = both_ends()
     with client, ours:
         ours.settimeout(timeout)
@@ -74,7 +74,7 @@ def test_a_disconnect_behind_unread_bytes_is_noticed() -> None:
             eventually(lambda: is_connection_closed(ours))
 
 
-def test_a_connection_that_was_reset() -> None:
+def test_a_reset_connection_is_noticed() -> None:
     client, ours = both_ends()
     with ours:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -107,7 +107,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pem
 
 
-def test_under_tls(certificate: Path) -> None:
+def test_a_closed_tls_connection_is_noticed(certificate: Path) -> None:
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate)
     client_side = ssl.create_default_context(cafile=certificate)
@@ -131,7 +131,7 @@ def test_under_tls(certificate: Path) -> None:
         eventually(lambda: is_connection_closed(ours))
 
 
-def test_where_servers_say_it() -> None:
+def test_the_connection_is_found_in_each_servers_environ() -> None:
     client, ours = both_ends()
     base = {"REQUEST_METHOD": "GET", "wsgi.input": None, "CONTENT_LENGTH": "0"}
     with ours:

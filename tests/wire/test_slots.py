@@ -289,7 +289,7 @@ def test_without_free_slots_each_news_is_delivered_once(name: str, colour: Colou
 
 
 @EVERY
-def test_a_crowded_answer_does_not_move_the_cursor(name: str, colour: Colour) -> None:
+def test_an_answer_without_a_free_slot_does_not_move_the_cursor(name: str, colour: Colour) -> None:
     """It was refused while nothing was new, so all that comes later is news."""
     with filled(colour, name) as (crowded, page):
         happen(crowded, page, "scan")
@@ -308,7 +308,7 @@ def _fresh(page: Page) -> str:
 
 
 @EVERY
-def test_a_stranger_learns_nothing_in_a_crowd(name: str, colour: Colour) -> None:
+def test_without_free_slots_a_stranger_gets_the_usual_refusal(name: str, colour: Colour) -> None:
     """The refusal comes before the place is looked for, as it does when there is room."""
     with filled(colour, name) as (crowded, page):
         assert page.hear() == "crowded"
@@ -321,7 +321,7 @@ def test_a_stranger_learns_nothing_in_a_crowd(name: str, colour: Colour) -> None
 
 
 @EVERY
-def test_a_place_that_is_free_again_is_taken(name: str, colour: Colour) -> None:
+def test_a_slot_that_is_free_again_is_used(name: str, colour: Colour) -> None:
     kind, make = DIALECTS[name]
     with crowd(colour, make) as crowded:
         waiting, page = kind(crowded), kind(crowded)
@@ -344,7 +344,7 @@ def _settle(crowded: Crowd) -> Any:
     return asyncio.wait_for(held, PATIENCE_SECONDS)
 
 
-def test_endpoints_may_share_their_places() -> None:
+def test_endpoints_can_share_their_slots() -> None:
     """It is the server's threads that they share, whatever the number of dialects."""
     qr, places = QRLogin(MemoryStore(), **OPTIONS), WaitSlots(1)
     one, other = Endpoint(qr, max_waiting=places), Endpoint(qr, max_waiting=places)
@@ -375,7 +375,7 @@ def holds_nothing(endpoint: Endpoint, application: Application) -> Any:
     return bare_wsgi(Endpoint(endpoint._qr, max_waiting=0), application)
 
 
-def test_a_server_with_one_thread_holds_nothing_and_goes_on_answering() -> None:
+def test_a_server_with_one_thread_and_no_slots_keeps_answering() -> None:
     with (
         threaded(holds_nothing, single_threaded, None) as site,
         Browser(site) as desk,
@@ -397,7 +397,7 @@ def test_a_server_with_one_thread_holds_nothing_and_goes_on_answering() -> None:
         assert desk.get(at_rest).json["state"] == "confirmed"
 
 
-def test_a_draining_process_answers_a_held_status_at_once_and_says_when_to_ask_again() -> None:
+def test_a_draining_process_answers_a_held_status_at_once_with_retry_after() -> None:
     """Without `retry_after` a browser would ask again at once, and go on until the process ends."""
     with QRLogin(MemoryStore(), **OPTIONS) as qr:
         endpoint, begun = Endpoint(qr, max_waiting=8), qr.begin()

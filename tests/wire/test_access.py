@@ -71,7 +71,7 @@ def at_the_browsers_door(tab: Tab) -> Iterator[Request]:
 
 
 @for_each_row("origin", ORIGINS)
-def test_a_page_of_another_site_is_refused_at_the_browsers_door(
+def test_a_page_of_another_site_is_refused_on_browser_routes(
     mount: Mount, origin: str | None
 ) -> None:
     tab = reach(mount, "scanned")
@@ -88,7 +88,9 @@ def test_a_page_of_another_site_is_refused_at_the_browsers_door(
 
 @for_each_row("credential", [True, False])
 @for_each_row("origin", ORIGINS)
-def test_the_phones_door_asks_for_more(mount: Mount, origin: str | None, credential: bool) -> None:
+def test_phone_routes_need_an_own_origin_or_a_credential(
+    mount: Mount, origin: str | None, credential: bool
+) -> None:
     """A session cookie is no proof of intent: a page says where it comes from, an app sends Authorization."""
     for site, own in SITES.items():
         tab = reach(mount, "pending")
@@ -104,7 +106,7 @@ def test_the_phones_door_asks_for_more(mount: Mount, origin: str | None, credent
 
 
 @pytest.mark.parametrize("name", ["origin", "sec-fetch-site", "authorization"])
-def test_what_decides_is_said_once(mount: Mount, name: str) -> None:
+def test_a_repeated_origin_or_authorization_header_is_refused(mount: Mount, name: str) -> None:
     tab = reach(mount, "pending")
     value = {
         "origin": ORIGIN,
@@ -150,7 +152,7 @@ def test_addresses_come_from_the_configuration_and_never_from_a_header(
         assert refused.status == 403
 
 
-def test_the_element_is_for_everybody(mount: Mount) -> None:
+def test_the_element_is_sent_to_pages_of_other_sites(mount: Mount) -> None:
     answer = mount.browser(
         get(ELEMENT, "", ("origin", "https://evil.net"), ("sec-fetch-site", "cross-site"))
     )
@@ -161,7 +163,7 @@ def test_the_element_is_for_everybody(mount: Mount) -> None:
 
 @for_each_row("name", MODULES)
 @for_each_row("etag", ["{}", "W/{}", '"x", {}', '{} , "x"'])
-def test_a_module_is_not_sent_twice(mount: Mount, name: str, etag: str) -> None:
+def test_a_module_is_not_sent_again_for_a_matching_etag(mount: Mount, name: str, etag: str) -> None:
     first = mount.browser(get(name))
     assert first.body == module(name)
     tag = dict(first.headers)["ETag"]
@@ -174,7 +176,7 @@ def test_a_module_is_not_sent_twice(mount: Mount, name: str, etag: str) -> None:
 # Two doors
 
 
-def test_a_browser_is_never_taken_for_a_phone(mount: Mount) -> None:
+def test_browser_routes_and_phone_routes_are_separate(mount: Mount) -> None:
     tab = reach(mount, "pending")
     for verb in ("scan", "confirm", "deny", "release", "phone/scan", "phone/confirm"):
         assert tab.send(post(verb, {"code": tab.code}, CREDENTIAL)).status == 404
@@ -209,7 +211,7 @@ def test_an_account_cannot_confirm_what_another_scanned(mount: Mount) -> None:  
 # A login and its browser
 
 
-def test_a_cli_sends_its_code_where_a_page_sends_its_cookie(mount: Mount) -> None:
+def test_a_command_line_client_sends_its_code_in_authorization(mount: Mount) -> None:
     begun = mount.browser(post("begin", {"deliver": "body"}))
     assert begun.cookies == ()
     said = read(begun)
@@ -226,7 +228,7 @@ def test_a_cli_sends_its_code_where_a_page_sends_its_cookie(mount: Mount) -> Non
     assert mount.browser(post(f"{said['login_id']}/cancel", {}, bearer)).status == 409
 
 
-def test_other_ways_to_authorize_leave_the_cookie_alone(mount: Mount) -> None:
+def test_other_authorization_schemes_do_not_hide_the_cookie(mount: Mount) -> None:
     tab = reach(mount, "pending")
     for value in ("Basic dTpw", "Bearer", "Bearer ", "Digest x", ""):
         assert tab.send(with_headers(get(tab.login_id), ("authorization", value))).status == 200
@@ -310,7 +312,7 @@ def test_lost_forged_and_unknown_logins_get_the_same_answer(mount: Mount) -> Non
     assert len(told) == 1
 
 
-def test_a_login_id_alone_opens_nothing(mount: Mount) -> None:  # I36
+def test_a_login_id_is_refused_as_a_code(mount: Mount) -> None:  # I36
     tab = reach(mount, "pending")
     for code in (
         tab.login_id,
@@ -324,7 +326,7 @@ def test_a_login_id_alone_opens_nothing(mount: Mount) -> None:  # I36
         )
 
 
-def test_a_scan_code_has_one_spelling_and_the_address_one_prefix(mount: Mount) -> None:  # W7, W8
+def test_a_scan_code_has_one_spelling_and_one_address(mount: Mount) -> None:  # W7, W8
     tab = reach(mount, "pending")
     asked = len(mount.store.calls)
     bare = tab.code.rpartition("/")[2]
@@ -367,7 +369,7 @@ def test_a_scan_code_has_one_spelling_and_the_address_one_prefix(mount: Mount) -
     assert mount.phone(post("scan", {"code": bare}, CREDENTIAL)).status == 200
 
 
-def test_a_store_that_is_away_is_a_503_that_says_when_to_ask_again(mount: Mount) -> None:  # W32
+def test_an_unavailable_store_gets_503_with_retry_after(mount: Mount) -> None:  # W32
     tab = reach(mount, "scanned")
     mount.store.down = True
     answers = [tab.send(request) for request in at_the_browsers_door(tab)]
@@ -382,7 +384,7 @@ def test_a_store_that_is_away_is_a_503_that_says_when_to_ask_again(mount: Mount)
     }
 
 
-def test_a_bearer_of_the_page_itself_does_not_hide_its_cookie(mount: Mount) -> None:
+def test_a_bearer_token_of_the_page_does_not_hide_its_cookie(mount: Mount) -> None:
     """Applications add their own Authorization to every request; the login's cookie says more than that."""
     tab, other = reach(mount, "pending"), reach(mount, "pending")
     for text in ("something-of-the-application", other.device_code):
