@@ -86,7 +86,7 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
     ],
 )
 def test_a_rotating_code_is_taken_only_from_the_configured_address(address: str) -> None:
-    """It is what the person's own phone was told to trust: nobody else's page hands it in."""
+    """The phone trusts only this address, so no page of another site can hand in a code."""
     refused(address.format(SCAN_CODE))
 
 
@@ -99,7 +99,7 @@ def test_a_device_code_is_never_read_out_of_an_address() -> None:
         refused(address)
 
 
-#: What scanners, keyboards and servers put around a code. One slash more is what many servers add.
+#: What scanners, keyboards and servers add around a code. Many servers add one more slash.
 WRAPPINGS = {
     "as it is": "{url}",
     "the code alone": "{code}",
@@ -124,7 +124,7 @@ WRAPPINGS = {
 @pytest.mark.parametrize("kind", ["rotating", "fixed", "typed"])
 @pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
 def test_what_scanners_and_servers_add_around_a_code_is_ignored(wrapping: str, kind: str) -> None:
-    """The code itself is exact: only what is around it is taken off."""
+    """Only the text around the code is removed. The code itself must match exactly."""
     code = {"rotating": SCAN_CODE, "fixed": FIXED, "typed": TYPED.user_code}[kind]
     assert MINE.read_scan_code(
         wrapping.format(code=code, url=f"{URI}/{code}")
@@ -152,15 +152,22 @@ def test_a_link_of_another_site_is_refused_in_any_wrapping(wrapping: str) -> Non
 
 # The addresses in the pictures of dialects
 
-#: What the pictures of each dialect say. Fixed and typed codes prove themselves, so the host does not matter.
+#: The addresses in the pictures of each dialect. Fixed and typed codes carry their own proof, so
+#: the host does not matter.
 PICTURES = {
     "WeChat": f"https://login.example/l/{RESPELLED}",
     "WeChat, drawn by a client for its own host": f"https://login.weixin.qq.com/l/{RESPELLED}",
     "WeChat Open": f"https://example.com/connect/confirm?uuid={RESPELLED}",
-    "WeChat Open, escaped": f"https://example.com/connect/confirm?uuid={RESPELLED.replace('=', '%3D')}",
-    "Taobao": f"https://login.m.example/qrcodeCheck.htm?lgToken={FIXED}&tbScanOpenType=Notification",
+    "WeChat Open, escaped": (
+        f"https://example.com/connect/confirm?uuid={RESPELLED.replace('=', '%3D')}"
+    ),
+    "Taobao": (
+        f"https://login.m.example/qrcodeCheck.htm?lgToken={FIXED}&tbScanOpenType=Notification"
+    ),
     "Taobao's newer one": f"http://127.0.0.1:8000/qrcodeCheck.htm?lgToken={FIXED}&_from=havana",
-    "Bilibili": f"https://example.com/h5-app/passport/login/scan?navhide=1&qrcode_key={FIXED}&from=",
+    "Bilibili": (
+        f"https://example.com/h5-app/passport/login/scan?navhide=1&qrcode_key={FIXED}&from="
+    ),
     "JD": f"https://qr.m.example/p?k={FIXED}",
     "an ordinary camera, sent on to our page": f"{URI}/{FIXED}",
     "below our own address": f"{URI}/wx/l/{RESPELLED}",
@@ -178,7 +185,7 @@ def test_the_picture_of_each_dialect_leads_to_its_login(picture: str) -> None:
 @for_each_row("uri", ["https://example.com", "https://example.com/qr"])
 @for_each_row("form", ["{}/l/{}", "{}/wx/l/{}", "{}/p?lgToken={}", "{}/?uuid={}", "{}?uuid={}"])
 def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> None:
-    """As every dialect does where that is the root of the site."""
+    """When the verification_uri is the root of the site, every dialect is below it."""
     mine = Codes([KEY], verification_uri=uri, audience="example.com", plain_http=False)
     (found,) = mine.read_scan_code(form.format(uri, FIXED))
     assert found.login_id == MINTED.login_id
@@ -194,10 +201,10 @@ def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> No
         f"{URI}?user_code={TYPED.user_code.replace('-', '%20%E2%80%93%20')}",
         f"{URI}/{TYPED.user_code}",
     ],
-    ids=itertools.count(),  # the codes are random, and what a test is called must not be
+    ids=itertools.count(),  # the codes are random, and test ids must not be
 )
 def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
-    """RFC 8628 section 3.3.1. It is still a guess to us: what is in a link was not necessarily on a screen."""
+    """RFC 8628 section 3.3.1. It still counts as a guess: a link need not come from a screen."""
     (found,) = MINE.read_scan_code(address)
     assert (found.login_id, found.guessed) == (TYPED.name_record_id, True)
 
@@ -237,7 +244,7 @@ OTHER = MINE.new_codes(fixed=True, typed=False).fixed
     ],
 )
 def test_an_ambiguous_address_or_an_unknown_place_of_a_code_is_refused(address: str) -> None:
-    """Two parameters that could both be meant are nobody's: a reader that takes the first and one that takes the last differ."""
+    """Two parameters could both be the code: parsers differ in whether the first or last counts."""
     refused(address)
 
 
@@ -253,7 +260,7 @@ def test_an_address_of_more_than_2000_characters_is_refused(length: int) -> None
 # Addresses of other sites
 
 TYPING = replace(STANDARD, user_codes=True)
-#: What folds to eight letters of ours: words of other sites, and a code as it could be printed there.
+#: Texts that fold to eight letters of a typed code: words of other sites, and a printed code.
 WORDS = [
     "products",
     "PRODUCTS",
@@ -305,7 +312,7 @@ FOREIGN = [
 VERBS = ("scan", "confirm", "deny", "release")
 
 
-def ours(app: App) -> str:
+def typed_code(app: App) -> str:
     return app.qr.begin(user_code=True).user_code
 
 
@@ -324,9 +331,9 @@ def test_a_link_to_another_address_never_reaches_the_store(address: str, word: s
     "address", ["https://shop.example/products", "https://shop.example/device?user_code={}"]
 )
 def test_a_link_to_another_address_costs_no_guess(address: str, run: Run[Any]) -> None:
-    """However many of them, and whether or not its letters are a code of ours."""
+    """This holds for any number of links, also when the letters are a valid code."""
     app = App(policy=TYPING)
-    code = ours(app)
+    code = typed_code(app)
     events(app)
     for _ in range(10):
         for verb in VERBS:
@@ -383,7 +390,7 @@ def test_a_typed_code_in_the_configured_address_is_read(
 
 
 def test_a_typed_code_in_the_configured_address_is_a_guess(run: Run[Any]) -> None:
-    """Its letters may be anybody's: they count, as typed ones do."""
+    """The letters can be made up, so they count like typed ones."""
     app = App(policy=TYPING)
     for address in (f"{URI}/BCDF-GHJK", f"{URI}?user_code=BCDF-GHJK"):
         events(app)

@@ -1,4 +1,4 @@
-"""The answers: frozen values that tell what they may and keep the rest; and so does everything else that can be printed."""
+"""Answers are frozen values, and nothing that can be printed or pickled shows a secret."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App, operati
 
 
 def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
-    """Everything of a login that must not be read anywhere but where it is needed."""
+    """The secrets of a login, and the fields that only its own answers may show."""
     device = app.qr.core._codes.read_device_code(begun.device_code)
     record = app.store.record(begun.login_id)
     named = (
@@ -91,7 +91,7 @@ def test_no_repr_log_or_error_shows_a_secret(caplog: pytest.LogCaptureFixture) -
             attempt()
         things += [refusal.value, str(refusal.value), refusal.value.args, refusal.value.wire_text]
     said = [repr(thing) for thing in things] + [str(thing) for thing in things] + [caplog.text]
-    allowed = {"context", "browser"}  # a phone's answer shows what it was asked to show
+    allowed = {"context", "browser"}  # the answer to a scan shows the browser to the phone
     for name, secret in secrets_of(app, begun).items():
         leaks = [
             text
@@ -189,7 +189,7 @@ def test_values_that_hold_codes_or_keys_cannot_be_pickled() -> None:
 
 
 def test_records_and_commands_hold_no_code_secret_or_key() -> None:
-    """I11: neither the records nor the commands hold a code, the browser's secret, or the application's key."""
+    """Neither records nor commands hold a code, the browser's secret or the application's key."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
@@ -220,19 +220,21 @@ def test_a_repr_shows_the_fields_that_a_log_needs() -> None:
     app = App()
     begun, tag = app.reach(State.SCANNED)
     assert repr(begun) == (
-        f"Begun(login_id='{begun.login_id}', verification_uri='https://example.com/qr', version=1, expires_in=120, "
+        f"Begun(login_id='{begun.login_id}', verification_uri='https://example.com/qr', "
+        "version=1, expires_in=120, "
         "rotates_in=25, state=<State.PENDING: 'pending'>)"
     )
     seen = app.qr.status(begun.device_code)
     assert repr(seen) == (
-        f"Status(login_id='{begun.login_id}', state=<State.SCANNED: 'scanned'>, version=2, expires_in=120, rotates_in=0, "
+        f"Status(login_id='{begun.login_id}', state=<State.SCANNED: 'scanned'>, version=2, "
+        "expires_in=120, rotates_in=0, "
         "scanned_by=ScannedBy())"
     )
     app.qr.confirm(begun.scan_code, subject=ALICE)
     redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
-    assert (
-        repr(redeemed)
-        == f"Redeemed(login_id='{begun.login_id}', redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
+    assert repr(redeemed) == (
+        f"Redeemed(login_id='{begun.login_id}', "
+        f"redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
     )
 
 

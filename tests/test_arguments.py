@@ -1,4 +1,4 @@
-"""Bad input of every kind: refused with a typed error that says how to mend it, and never shown to a store."""
+"""Each bad argument raises a typed error that says how to fix it, before any store call."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from tests.application import ALICE, KEY, URI, App, Untouched
 from tests.tables import for_each_row
 
-# 1. What an application may not pass
+# 1. Arguments that are refused
 
 BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "no life": ({"lifetime": 0}, "between 1 and 600"),
@@ -40,7 +40,7 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "an unprintable name": ({"context": {"brow\0ser": "Firefox"}}, "printable"),
 }
 BAD_PEOPLE: Mapping[str, tuple[dict[str, Any], str]] = {
-    "nobody": ({"subject": ""}, "1 to 255 bytes"),
+    "no subject": ({"subject": ""}, "1 to 255 bytes"),
     "None": ({"subject": None}, "text"),
     "a number": ({"subject": 42}, "text"),
     "too long a subject": ({"subject": "x" * (SUBJECT_BYTES + 1)}, "1 to 255 bytes"),
@@ -64,7 +64,7 @@ BAD_REDEEMS: Mapping[str, tuple[dict[str, Any], str]] = {
     "an op of dashes": ({"op": "-" * 16}, "16 to 128"),
     "an op of bytes": ({"op": b"x" * 16}, "16 to 128"),
     "an op that is a number": ({"op": 7}, "16 to 128"),
-    "a tag that is none": ({"acknowledged": None}, "scanned_by.tag"),
+    "a tag that is None": ({"acknowledged": None}, "scanned_by.tag"),
     "a tag that is no text": ({"acknowledged": 7}, "scanned_by.tag"),
     "a huge tag": ({"acknowledged": "x" * 129}, "scanned_by.tag"),
     "a broken tag": ({"acknowledged": "\ud800"}, "scanned_by.tag"),
@@ -126,7 +126,7 @@ def test_arguments_at_their_limits_are_accepted() -> None:
     assert app.qr.scan(bare.scan_code, subject="\0").context == {}
 
 
-# 2. What is refused at construction, with the way out
+# 2. Configurations that are refused at construction
 
 MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
     "one key, not a list": ({"secret_keys": KEY}, "list of keys"),
@@ -180,7 +180,7 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
 def test_an_unsafe_configuration_is_refused_at_construction(
     arguments: dict[str, Any], remedy: str
 ) -> None:
-    """I30, and the message says how to mend it."""
+    """The message says how to fix it."""
     given = {"store": Untouched(), "secret_keys": [KEY], "verification_uri": URI, **arguments}
     with pytest.raises(Misconfigured, match=remedy):
         QRLogin(given.pop("store"), **given)
@@ -236,7 +236,7 @@ def test_a_name_is_shown_with_its_own_kind_of_spaces(name: str) -> None:
     ],
 )
 def test_a_camera_opens_the_address_as_a_browser_spells_it(spelled: str) -> None:
-    """However the application spelled it: the page that opens sends back what its address bar says."""
+    """The page that opens sends back the address bar's spelling, not the application's."""
     qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=spelled)
     begun = qr.begin()
     assert begun.verification_uri_complete == f"https://example.com/qr/{begun.scan_code}"
