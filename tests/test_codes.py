@@ -142,7 +142,7 @@ def test_seals_and_digests_keep_their_values(purpose: str) -> None:
 
 
 def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
-    """Keys are derived with HMAC-SHA-256 (no SHA-1, no django-concat), with the purpose and audience.
+    """HMAC-SHA-256 derives each key (no SHA-1, no django-concat) from the purpose and audience.
 
     Each purpose and audience has its own salt.
     """

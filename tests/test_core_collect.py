@@ -49,7 +49,9 @@ def test_a_ticket_is_shown_once_confirmed_where_the_browser_is_not_asked(asks: b
         if state not in (State.PENDING, State.CANCELLED, State.EXPIRED):
             app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
         if state in (State.CONFIRMED, State.REDEEMED):
-            assert app.qr.confirm(begun.scan_code, subject=ALICE).ticket == "", "a phone was told"
+            assert app.qr.confirm(begun.scan_code, subject=ALICE).ticket == "", (
+                "a phone got the ticket"
+            )
         if state is State.REDEEMED:
             app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
         if state is State.DENIED:
@@ -79,7 +81,7 @@ def test_the_right_ticket_redeems_and_is_replayed_within_its_window(run: Run[Red
 
 
 def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
-    """What was redeemed by mistake would be lost: so the ticket is looked at before the login is touched."""
+    """The ticket is checked before the login is changed, because a redeem cannot be undone."""
     app = App()
     begun, ticket = confirmed(app)
     other, others = confirmed(app)
@@ -121,10 +123,11 @@ def test_a_ticket_needs_the_browsers_own_device_code(run: Run[Redeemed]) -> None
 
 
 @for_each_row(
-    "end, told", [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)]
+    "end, expected",
+    [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)],
 )
 def test_a_ticket_of_an_ended_login_raises_with_its_end(
-    end: str, told: type[QRLoginError], run: Run[Redeemed]
+    end: str, expected: type[QRLoginError], run: Run[Redeemed]
 ) -> None:
     app = App()
     begun, ticket = confirmed(app)
@@ -133,13 +136,13 @@ def test_a_ticket_of_an_ended_login_raises_with_its_end(
     if end in ("vanish", "later"):
         app.store.forge(begun.login_id, None)
     app.clock.ms += {"expire": 150_000, "later": 150_000}.get(end, 0)
-    with pytest.raises(told) as refusal:
+    with pytest.raises(expected) as refusal:
         run(app, app.qr.core.exchange(app.device(begun), ticket))
-    assert type(refusal.value) is told
+    assert type(refusal.value) is expected
 
 
 def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeemed]) -> None:
-    """Whoever can compute it is the application itself; and still the person before the screen has to be asked."""
+    """Even the application, which can compute the ticket, must ask the person at the browser."""
     app = App()
     begun, ticket = confirmed(app, ask_browser=True)
     assert ticket == ""
@@ -165,7 +168,7 @@ def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeeme
     ],
 )
 def test_every_way_to_collect_refuses_a_forged_record(name: str, run: Run[Any]) -> None:
-    """I12: also where no acknowledgement ties the redeem to the scanner."""
+    """This holds where no acknowledgement ties the redeem to the scanner, too."""
     for forged in ("x", "y" * 43):
         for call in ("redeem", "exchange", "status_or_redeem"):
             app = App()
@@ -185,7 +188,7 @@ def test_every_way_to_collect_refuses_a_forged_record(name: str, run: Run[Any]) 
 
 
 def test_a_poll_returns_the_status_until_it_redeems(run: Run[Any]) -> None:
-    """Status, one command, while there is nothing to collect; then the yield, and the same yield again for its window."""
+    """One status command until the login is confirmed; then a redeem, replayed in its window."""
     app = App()
     begun = app.qr.begin(ask_browser=False)
 
@@ -194,7 +197,7 @@ def test_a_poll_returns_the_status_until_it_redeems(run: Run[Any]) -> None:
         answer: Status | Redeemed = run(app, app.qr.core.status_or_redeem(app.device(begun)))
         return answer
 
-    for _ in range(3):  # as often as it likes: a look is not paced
+    for _ in range(3):  # a status is not paced
         seen = poll()
         assert isinstance(seen, Status)
         assert (seen.state, seen.scan_code, events(app)) == (
@@ -246,7 +249,7 @@ def test_a_redeemed_login_is_not_redeemed_again_without_its_op(run: Run[Any]) ->
 
 
 def test_the_flag_decides_which_row_redeems() -> None:
-    """`collect` is no method: a client that leaves the acknowledgement out is refused, unless its login was begun so."""
+    """A client that omits the acknowledgement is refused unless its login was begun that way."""
     for asks, row in ((True, "redeem"), (False, "collect")):
         app = App()
         begun = app.qr.begin(ask_browser=asks)
@@ -264,7 +267,7 @@ def collecting(policy: Policy = STANDARD) -> tuple[App, Begun]:
 
 
 def poll(app: App, begun: Begun) -> str | int:
-    """What the poller is told: an error's name, or how long to stay away."""
+    """The outcome of one poll: an error's name, or the seconds to wait."""
     try:
         app.qr.redeem(begun.device_code)
     except LoginError as refusal:
@@ -274,7 +277,7 @@ def poll(app: App, begun: Begun) -> str | int:
 
 @pytest.mark.parametrize("interval", [1, 5, 60])
 def test_a_poll_that_comes_too_soon_raises_with_the_time_to_wait(interval: int) -> None:
-    """RFC 8628 section 3.5: five seconds more each time. Who then keeps to it is heard, and never slowed again."""
+    """RFC 8628 section 3.5: five seconds more each time, until the client keeps to the interval."""
     app, begun = collecting(replace(STANDARD, interval=interval, lifetime=600))
     version = app.store.record(begun.login_id)["version"]
     assert poll(app, begun) == "WrongState", "the first one is free"
@@ -287,7 +290,7 @@ def test_a_poll_that_comes_too_soon_raises_with_the_time_to_wait(interval: int) 
     for _ in range(3):
         assert poll(app, begun) == "WrongState"
         app.clock.ms += (interval + (10 if interval > 1 else 0)) * 1000
-    assert app.store.record(begun.login_id)["version"] == version, "a poll is no news to anybody"
+    assert app.store.record(begun.login_id)["version"] == version, "a poll is not a change"
 
 
 def test_a_poll_that_is_too_fast_gets_429_and_a_retry_after() -> None:
@@ -307,7 +310,7 @@ def test_an_approval_is_delivered_to_the_fastest_poller() -> None:
     app, begun = collecting()
     assert [poll(app, begun) for _ in range(3)] == ["WrongState", 10, 15]
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
-    assert poll(app, begun) == 20, "also while somebody looks at it"
+    assert poll(app, begun) == 20, "the same after the scan"
     app.qr.confirm(begun.scan_code, subject=ALICE)
     assert [poll(app, begun) for _ in range(3)] == [
         "redeemed",
@@ -318,7 +321,7 @@ def test_an_approval_is_delivered_to_the_fastest_poller() -> None:
 
 @pytest.mark.parametrize("end", ["Denied", "Cancelled", "Expired", "NotYours"])
 def test_a_fast_poll_after_the_end_raises_with_the_end(end: str) -> None:
-    """ "Too fast" would be a lie: there is nothing to come back for."""
+    """Polling later would not help, so the error is not "too fast"."""
     app, begun = collecting()
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert [poll(app, begun), poll(app, begun)] == ["WrongState", 10]
@@ -340,7 +343,7 @@ def test_a_fast_poll_after_the_end_raises_with_the_end(end: str) -> None:
 
 
 def test_a_resent_poll_is_neither_slowed_nor_counted() -> None:
-    """A resend after a lost reply has the mark of the first: it is neither slowed nor counted."""
+    """A resend after a lost reply has the mark of the first command."""
     app, begun = collecting()
     for _ in range(2):
         operation = app.qr.core.redeem(app.device(begun))

@@ -1,4 +1,4 @@
-"""The numbered promises, each as a person would test it: with whole logins, two phones, two browsers and a clock."""
+"""The promises of docs/security.md hold for whole logins of two phones and two browsers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -42,7 +42,7 @@ from tests.application import (
 from tests.tables import for_each_row
 
 ALIVE = (State.PENDING, State.SCANNED, State.CONFIRMED)
-EVERY = (*ALIVE, State.REDEEMED, State.DENIED, State.CANCELLED)
+STATES = (*ALIVE, State.REDEEMED, State.DENIED, State.CANCELLED)
 
 
 def browser_calls(app: App, begun: Begun, tag: str) -> Iterator[Callable[[], object]]:
@@ -59,12 +59,12 @@ def phone_calls(app: App, begun: Begun, who: str) -> Iterator[Callable[[], objec
     yield lambda: app.qr.deny(begun.scan_code, subject=who)
 
 
-# Who gets what
+# Only the right browser and account
 
 
-@pytest.mark.parametrize("state", EVERY)
+@pytest.mark.parametrize("state", STATES)
 def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
-    """I2: two browsers of the same application; the one's device_code says nothing about the other's login."""
+    """Two browsers of one application: a device_code returns nothing of another login."""
     app = App()
     begun, tag = app.reach(state)
     other = app.begin()
@@ -75,7 +75,7 @@ def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
             continue
         assert isinstance(answer, Status)
         assert (answer.login_id, answer.scanned_by) == (other.login_id, None)
-    # Not even with this login's record under the other's name, or with a secret of its own signed for this login.
+    # A device_code that is signed for this login but has another secret is refused, too.
     codes = app.qr.core._codes
     mine = codes.read_device_code(begun.device_code)
     forged = codes.device_code(replace(mine, secret="A" * 43))
@@ -114,7 +114,7 @@ def test_one_account_holds_a_login() -> None:
 
 
 def test_the_browser_must_acknowledge_the_current_scanner() -> None:
-    """I31: shown Alice, who let go; Bob scanned and confirmed; "continue as Alice" does not log Bob in."""
+    """Alice released and Bob confirmed: "continue as Alice" does not log Bob in."""
     app = App()
     begun, alice = app.reach(State.SCANNED, ALICE)
     app.qr.release(begun.scan_code, subject=ALICE)
@@ -124,7 +124,7 @@ def test_the_browser_must_acknowledge_the_current_scanner() -> None:
         with pytest.raises(ScannerChanged):
             app.qr.redeem(begun.device_code, acknowledged=stale, op=OP)
     assert app.store.record(begun.login_id)["state"] == State.CONFIRMED, (
-        "a wrong tag burned the login"
+        "a wrong tag ended the login"
     )
     assert app.qr.redeem(begun.device_code, acknowledged=bob, op=OP).subject == BOB
 
@@ -152,7 +152,7 @@ def test_a_login_id_is_refused_as_a_code() -> None:
     [*((state, Cancelled) for state in ALIVE), *((state, Denied) for state in ALIVE[1:])],
 )
 def test_a_denied_or_cancelled_login_stays_so(state: State, stop: type[LoginError]) -> None:
-    """I4: deny and cancel win until redeemed, and confirm against deny ends denied in either order."""
+    """Deny and cancel win until redeemed, and a confirm together with a deny ends denied."""
     app = App()
     begun, tag = app.reach(state)
     stopped = (
@@ -173,7 +173,7 @@ def test_a_denied_or_cancelled_login_stays_so(state: State, stop: type[LoginErro
 
 @pytest.mark.parametrize("state", ALIVE)
 def test_no_call_succeeds_after_the_deadline(state: State) -> None:
-    """I8: the state's own, which nobody moves; a confirm at the last moment still gets its window."""
+    """Each state has a fixed deadline; a confirm at the last moment still gets its window."""
     life = 150_000 if state is State.CONFIRMED else 120_000
     for late in (0, 1, 1_000_000_000):
         app = App()
@@ -189,7 +189,7 @@ def test_no_call_succeeds_after_the_deadline(state: State) -> None:
 
 
 def test_an_approval_in_the_last_moment_can_be_redeemed() -> None:
-    """R5: not killed by the deadline of the state it has left, and dead at its own."""
+    """A confirmed login outlives the deadline of its former state and ends at its own."""
     app = App()
     begun, tag = app.reach(State.SCANNED)
     app.clock.ms = NOON + 119_999
@@ -215,7 +215,7 @@ def test_a_writer_of_the_store_cannot_extend_a_login() -> None:
         app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
-@pytest.mark.parametrize("state", EVERY)
+@pytest.mark.parametrize("state", STATES)
 def test_every_call_is_refused_when_the_record_is_absent(state: State) -> None:
     app = App()
     begun, tag = app.reach(state)
@@ -232,7 +232,7 @@ def test_every_call_is_refused_when_the_record_is_absent(state: State) -> None:
 @for_each_row("index", range(10))
 @for_each_row("later", [0, 29_999])
 def test_a_resent_command_returns_the_same_and_changes_nothing(index: int, later: int) -> None:
-    """I18: redis-py sends a command again when its reply was lost; to the caller there was only one."""
+    """redis-py resends a command when its reply was lost; the caller made only one call."""
     state, _ = list(operations(*_at(State.CONFIRMED)))[index]
     app, begun, tag = _at(state)
     operation = list(operations(app, begun, tag))[index][1]
@@ -244,7 +244,7 @@ def test_a_resent_command_returns_the_same_and_changes_nothing(index: int, later
     assert reply.verdict is Verdict.REPEATED
     assert app.store.record(begun.login_id) == record
     if later == 0:
-        assert again == first, "also no replay: the application has not seen the first answer"
+        assert again == first, "not a replay: the application has not seen the first answer"
 
 
 def _at(state: State) -> tuple[App, Begun, str]:
@@ -266,7 +266,7 @@ def test_a_resent_begin_returns_the_same_login() -> None:
 
 
 def test_a_redeem_is_replayed_to_its_own_op_within_its_window() -> None:
-    """I1, row 53: the answer was lost on its way to the browser, which clicks nothing new and asks again."""
+    """The answer was lost on its way to the browser, which repeats the request with the same op."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     first = app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
@@ -316,27 +316,27 @@ def test_a_released_login_can_be_scanned_by_another_account() -> None:
 
 @pytest.mark.parametrize("skew", [-5_000, 5_000, -86_400_000])
 def test_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I27: a whole login tells the same on a node whose clock is wrong; only the store's counts."""
+    """A login runs the same on a node whose clock is wrong: only the store's clock counts."""
 
     def story() -> list[object]:
         app = App()
         monkeypatch.setattr("qrlogin.codes.new_login_id", lambda: "AAECAwQFBgcICQoLDA0ODw")
         monkeypatch.setattr("qrlogin.codes.new_secret", lambda: "A" * 43)
         begun = app.begin()
-        told: list[object] = [begun]
+        answers: list[object] = [begun]
         for wait in (24_999, 1, 2_999, 1, 60_000):
             app.clock.ms += wait
-            told.append(app.qr.status(begun.device_code))
+            answers.append(app.qr.status(begun.device_code))
             try:
-                told.append(app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]))
+                answers.append(app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]))
             except Expired as error:
-                told.append(str(error))
+                answers.append(str(error))
         tag = app.tag(begun)
-        told += [
+        answers += [
             app.qr.confirm(begun.scan_code, subject=ALICE),
             app.qr.redeem(begun.device_code, acknowledged=tag, op=OP),
         ]
-        return told
+        return answers
 
     right = story()
     monkeypatch.setattr("qrlogin.clock.now_ms", lambda: NOON + skew)
@@ -346,7 +346,7 @@ def test_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest.Mon
 
 
 def test_times_of_a_login_never_decrease_when_the_stores_clock_goes_back() -> None:
-    """I26: after a failover the next server may be seconds behind; time inside a login goes on."""
+    """After a failover the next server can be seconds behind; time within a login goes forward."""
     app = App()
     begun, tag = app.reach(State.SCANNED)
     app.clock.ms += 60_000
@@ -362,7 +362,7 @@ def test_times_of_a_login_never_decrease_when_the_stores_clock_goes_back() -> No
     assert times[3] == times[2] == NOON + 60_000
 
 
-# The odd ways round
+# Rare orders of calls
 
 
 def test_a_browser_starts_over_with_cancel_and_begin() -> None:
@@ -377,7 +377,7 @@ def test_a_browser_starts_over_with_cancel_and_begin() -> None:
 
 
 def test_a_late_confirm_succeeds_only_while_the_same_account_holds_the_login() -> None:
-    """PROTOCOL section 5: after their own re-scan it may land; after somebody else's it may not."""
+    """It may succeed after the same account scanned again, but not after another account did."""
     for holder in (ALICE, BOB):
         app = App()
         begun, _ = app.reach(State.SCANNED, ALICE)
@@ -402,7 +402,7 @@ def test_a_policy_without_names_still_ties_the_redeem_to_the_scanner() -> None:
 
 
 def test_two_applications_on_one_store_and_one_key_do_not_mix() -> None:
-    """T13: told apart by their audience alone."""
+    """Their audience alone distinguishes them."""
     store = MemoryStore(now=Clock())
     shop, forum = (
         QRLogin(store, secret_keys=[KEY], verification_uri=URI, audience=name)

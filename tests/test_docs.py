@@ -1,4 +1,4 @@
-"""The docs say what is so: drawn parts are current, links lead somewhere, every refusal has its line. Their examples run too."""
+"""The docs are current: drawn parts, links, wire codes, routes and the error tree."""
 
 import re
 import subprocess

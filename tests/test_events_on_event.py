@@ -1,4 +1,4 @@
-"""Who hears of events: a callback of the right colour, which cannot break a login; and the log, with no person in it."""
+"""Events go to a callback of the right colour, which cannot break a login, and to the log."""
 
 import asyncio
 import logging
@@ -55,17 +55,17 @@ def test_a_callback_that_fails_does_not_break_the_login(caplog: pytest.LogCaptur
 
 
 def test_a_callback_that_fails_is_not_called_again() -> None:
-    asked = list[str]()
+    called = list[str]()
 
     def broken(event: Event) -> None:
-        asked.append(event.name)
+        called.append(event.name)
         raise Trouble
 
     qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=broken)
     operation = qr.core.begin()
     for _ in range(2):
         qr.run(operation)
-    assert asked == ["begun"]
+    assert called == ["begun"]
 
 
 def test_keyboard_interrupt_and_cancellation_are_not_swallowed() -> None:
@@ -89,7 +89,7 @@ def test_keyboard_interrupt_and_cancellation_are_not_swallowed() -> None:
 
 @pytest.mark.parametrize("where", ["in the store", "on the way back", "in the callback"])
 def test_a_cancelled_call_that_changed_the_login_emits_one_event(where: str) -> None:
-    """A browser leaves, and its server cancels the call that redeems; it comes back with the same op."""
+    """A browser disconnects, its server cancels the redeem, and the browser repeats it."""
 
     class Slow(AsyncMemoryStore):
         async def apply(self, command: Command) -> Reply:
@@ -100,7 +100,7 @@ def test_a_cancelled_call_that_changed_the_login_emits_one_event(where: str) -> 
 
     async def listener(event: Event) -> None:
         await pause("in the callback")
-        told.append(event.name)
+        names.append(event.name)
 
     async def pause(here: str) -> None:
         if cancelling and where == here:
@@ -126,10 +126,10 @@ def test_a_cancelled_call_that_changed_the_login_emits_one_event(where: str) -> 
             cancelling.clear()
             if where != "in the store":
                 assert (await redeem()).replayed
-        assert told == ["begun", "scanned", "confirmed", "redeemed"]  # close() has waited for it
+        assert names == ["begun", "scanned", "confirmed", "redeemed"]  # close() waited for it
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    told, cancelling, reached = list[str](), list[bool](), asyncio.Event()
+    names, cancelling, reached = list[str](), list[bool](), asyncio.Event()
     asyncio.run(story())
 
 
@@ -144,7 +144,7 @@ def test_a_callback_may_close_the_application() -> None:
 
 
 def test_a_callback_may_use_the_application() -> None:
-    """It is called outside of every lock: here it gives up what the wrong person scanned."""
+    """The callback runs outside of every lock: here it cancels what the wrong account scanned."""
     begun = list[Begun]()
 
     def listener(event: Event) -> None:
@@ -212,9 +212,9 @@ def test_the_log_has_one_line_for_each_event_and_names_no_person(
 def test_without_a_callback_no_event_is_built(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a callback and above INFO no reply is read twice."""
-    asked = list[object]()
-    monkeypatch.setattr(Operation, "event", lambda self, reply: asked.append(reply))
+    """Without a callback and above INFO no reply is read for its event."""
+    called = list[object]()
+    monkeypatch.setattr(Operation, "event", lambda self, reply: called.append(reply))
     with caplog.at_level(logging.WARNING, "qrlogin"):
         QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI).begin()
-    assert asked == []
+    assert called == []

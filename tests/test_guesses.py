@@ -37,7 +37,7 @@ KINDS = ("memory sync", "redis async")
 
 @dataclass
 class World:
-    """One application over a store of some kind; `desk` blocks whatever the store's colour."""
+    """One application over one kind of store; `desk` blocks for either colour."""
 
     kind: str
     url: str
@@ -83,10 +83,10 @@ class World:
         verb: str = "confirm",
         desk: QRLogin | None = None,
     ) -> str:
-        """What came of one try."""
+        """The outcome of one try: "right", or the name of the error."""
         try:
             getattr(desk or self.desk, verb)(
-                code, subject=who, **({"shown_as": "somebody"} if verb == "scan" else {})
+                code, subject=who, **({"shown_as": "a name"} if verb == "scan" else {})
             )
         except (UnknownLogin, TooFast) as error:
             return type(error).__name__
@@ -153,7 +153,7 @@ def test_a_right_guess_does_not_reduce_the_budget(world: World) -> None:
 
 
 def test_right_guesses_earn_no_extra_guesses(world: World) -> None:
-    """Else whoever has a code of their own could earn guesses with it."""
+    """Otherwise an account could earn guesses with a code of its own."""
     code = world.begin()
     for _ in range(10):
         assert world.guess(code, verb="scan") == "right"
@@ -161,11 +161,11 @@ def test_right_guesses_earn_no_extra_guesses(world: World) -> None:
 
 
 def test_a_real_code_that_is_refused_counts_as_a_guess(world: World) -> None:
-    """That somebody else holds it is something that a guesser would like to know."""
+    """It shows that another account holds the login, which an attacker would like to know."""
     code = world.begin()
     assert world.guess(code, BOB, "scan") == "right"
-    told = [world.guess(code), *(world.guess() for _ in range(4)), world.guess(code)]
-    assert told == ["NotYours", *["UnknownLogin"] * 4, "TooManyGuesses"]
+    outcomes = [world.guess(code), *(world.guess() for _ in range(4)), world.guess(code)]
+    assert outcomes == ["NotYours", *["UnknownLogin"] * 4, "TooManyGuesses"]
 
 
 def test_an_account_without_guesses_can_still_scan_pictures(world: World) -> None:
@@ -195,7 +195,7 @@ def test_the_budget_is_full_again_after_its_window(world: World) -> None:
             left = server.pttl(key)
             assert 0 < left <= 600_000
             world.guess()
-            assert server.pttl(key) <= left  # it does not begin anew with each try
+            assert server.pttl(key) <= left  # a try does not restart the window
             server.pexpire(key, 1)
             while server.exists(key):
                 pass
@@ -221,15 +221,15 @@ def test_a_right_guess_does_not_restart_the_window() -> None:
 
 
 def codes(count: int) -> list[str]:
-    """Codes that nobody was given."""
+    """Codes that belong to no login."""
     return [f"{USER_CODE_LETTERS[i % 20]}{USER_CODE_LETTERS[i // 20]}ZZ-ZZZZ" for i in range(count)]
 
 
 def test_parallel_guesses_share_the_budget(world: World) -> None:
-    """From two processes, looking up and approving by turns: brute force in parallel takes the budget and nothing beyond."""
+    """Two processes scan and confirm in turns: parallel attempts get no extra guesses."""
     world.another()
     core = world.desk.core
-    told = world.at_once(
+    outcomes = world.at_once(
         [
             core.scan(code, subject=ALICE, shown_as="A")
             if i % 2
@@ -238,7 +238,8 @@ def test_parallel_guesses_share_the_budget(world: World) -> None:
         ]
     )
     assert (
-        sorted(type(one).__name__ for one in told) == ["TooManyGuesses"] * 95 + ["UnknownLogin"] * 5
+        sorted(type(one).__name__ for one in outcomes)
+        == ["TooManyGuesses"] * 95 + ["UnknownLogin"] * 5
     )
 
 
@@ -246,10 +247,10 @@ def test_parallel_right_guesses_earn_no_extra_guesses(world: World) -> None:
     world.another()
     core, mine = world.desk.core, world.begin()
     world.desk.scan(mine, subject=ALICE, shown_as="A")
-    told = world.at_once(
+    outcomes = world.at_once(
         [core.confirm(mine if i % 2 else code, subject=ALICE) for i, code in enumerate(codes(60))]
     )
-    wrong = [type(one) for one in told[::2]]
+    wrong = [type(one) for one in outcomes[::2]]
     assert wrong.count(UnknownLogin) <= 5
     assert set(wrong) <= {UnknownLogin, TooManyGuesses}
     left = [world.guess() for _ in range(6)].count("UnknownLogin")
@@ -259,27 +260,27 @@ def test_parallel_right_guesses_earn_no_extra_guesses(world: World) -> None:
 def test_accounts_do_not_use_each_others_guesses(world: World) -> None:
     logins = [world.begin() for _ in range(40)]
     core = world.desk.core
-    told = world.at_once(
+    outcomes = world.at_once(
         [core.scan(code, subject=f"person {i}", shown_as="P") for i, code in enumerate(logins)]
     )
-    assert [one.state for one in told] == [State.SCANNED] * 40
+    assert [one.state for one in outcomes] == [State.SCANNED] * 40
 
 
 def test_a_thousand_guesses_in_ten_threads_stay_within_the_budget(redis_url: str) -> None:
-    """On a real Redis, without a pause between the tries."""
+    """On a real Redis, without a pause between tries."""
     world = World("redis sync", redis_url, Clock(), f"{uuid.uuid4().hex}:")
-    told: list[str] = []
+    outcomes: list[str] = []
 
     def guesser() -> None:
-        told.extend(world.guess(code) for code in codes(100))
+        outcomes.extend(world.guess(code) for code in codes(100))
 
     threads = [threading.Thread(target=guesser) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told.count("UnknownLogin") == 5
-    assert told.count("TooManyGuesses") == 995
+    assert outcomes.count("UnknownLogin") == 5
+    assert outcomes.count("TooManyGuesses") == 995
     world.close()
 
 
@@ -287,7 +288,7 @@ def test_a_thousand_guesses_in_ten_threads_stay_within_the_budget(redis_url: str
 
 
 def test_a_lookup_under_several_keys_costs_one_guess(world: World) -> None:
-    """A typed code says nothing of its key, so each is tried; it is paid for once, whether it is found or not."""
+    """A typed code does not name its key, so each key is tried, for the price of one guess."""
     old = world.desk.begin(user_code=True)
     ring = world.another(OTHER_KEY, KEY)
     new = ring.begin(user_code=True)
@@ -338,7 +339,7 @@ EVERY_VERB = pytest.mark.parametrize("verb", DECISIONS)
 
 
 def held(world: World, who: str = ALICE) -> str:
-    """A login that somebody scanned by its typed code."""
+    """A login that `who` scanned by its typed code."""
     code = world.begin()
     assert world.guess(code, who, "scan") == "right"
     return code
@@ -359,7 +360,7 @@ def test_the_holder_decides_with_no_guesses_left(world: World, verb: str, wrongl
     assert getattr(world.desk, verb)(code, subject=ALICE).state is DECISIONS[verb]
     assert (
         getattr(world.desk, verb)(code, subject=ALICE).state is DECISIONS[verb]
-    )  # and again, when the answer was lost
+    )  # a repeat, as after a lost answer
     assert world.guess() == "TooManyGuesses"
 
 
@@ -370,7 +371,7 @@ def test_an_approval_can_be_denied_with_no_guesses_left(world: World) -> None:
 
 
 def test_a_scan_after_a_release_costs_a_guess(world: World) -> None:
-    """What is let go is anybody's: a scan looks up."""
+    """Any account may scan a released login, so the scan is a lookup that counts."""
     code = held(world)
     spend(world)
     assert [world.guess(code, verb=verb) for verb in ("release", "scan")] == [
@@ -403,8 +404,8 @@ def test_decisions_earn_no_guesses(world: World) -> None:
 
 # A stranger
 
-#: Where somebody else's login may have come to, and by which steps of theirs.
-THEIRS = {
+#: The states that another account's login can have, and the calls that lead there.
+HISTORIES = {
     "never scanned": (),
     "scanned": ("scan",),
     "released": ("scan", "release"),
@@ -417,11 +418,11 @@ THEIRS = {
 
 
 @EVERY_VERB
-@pytest.mark.parametrize("history", THEIRS)
+@pytest.mark.parametrize("history", HISTORIES)
 def test_a_stranger_gets_the_same_answer_for_a_real_and_an_unknown_code(
     world: World, verb: str, history: str
 ) -> None:
-    code = somebodys(world, history)
+    code = login_of_bob(world, history)
     there, nowhere = [
         [outcome(world, each, who, verb) for _ in range(7)]
         for each, who in ((code, ALICE), (WRONG, "carol"))
@@ -433,9 +434,9 @@ def test_a_stranger_gets_the_same_answer_for_a_real_and_an_unknown_code(
     )
 
 
-def somebodys(world: World, history: str) -> str:
+def login_of_bob(world: World, history: str) -> str:
     begun = world.desk.run(world.desk.core.begin(user_code=True, ask_browser=False))
-    for step in THEIRS[history]:
+    for step in HISTORIES[history]:
         match step:
             case "redeem":
                 world.desk.redeem(begun.device_code)
@@ -449,7 +450,7 @@ def somebodys(world: World, history: str) -> str:
 
 
 def outcome(world: World, code: str, who: str, verb: str) -> tuple[int, str, int | None]:
-    """All that goes to a client."""
+    """The status, code and wait that a client gets."""
     with pytest.raises((UnknownLogin, TooManyGuesses)) as refused:
         getattr(world.desk, verb)(code, subject=who)
     return refused.value.http_status, refused.value.wire_code, refused.value.retry_after
@@ -457,11 +458,11 @@ def outcome(world: World, code: str, who: str, verb: str) -> tuple[int, str, int
 
 def test_real_and_unknown_codes_cost_the_same_guesses(world: World) -> None:
     theirs = held(world, BOB)
-    told = [
+    outcomes = [
         world.guess(code, verb=verb)
         for code, verb in zip((theirs, WRONG) * 3, ("deny", "confirm", "release") * 2, strict=True)
     ]
-    assert told == [
+    assert outcomes == [
         "NotYours",
         "UnknownLogin",
         "NotYours",
@@ -481,21 +482,22 @@ def test_of_parallel_wrong_codes_at_most_five_are_looked_up(world: World, verb: 
     world.another()
     core, mine = world.desk.core, held(world)
     decide = getattr(core, verb)
-    told = world.at_once([decide(code, subject=ALICE) for code in codes(60)])
+    outcomes = world.at_once([decide(code, subject=ALICE) for code in codes(60)])
     assert (
-        sorted(type(one).__name__ for one in told) == ["TooManyGuesses"] * 55 + ["UnknownLogin"] * 5
+        sorted(type(one).__name__ for one in outcomes)
+        == ["TooManyGuesses"] * 55 + ["UnknownLogin"] * 5
     )
     assert world.guess(mine, verb=verb) == "right"
 
 
 def test_parallel_guesses_at_real_codes_share_the_budget(world: World) -> None:
-    """A third of them are somebody's; nobody could tell which."""
+    """A third of the codes are real, which no answer shows."""
     world.another()
     theirs = [held(world, BOB) for _ in range(10)]
     core = world.desk.core
-    told = world.at_once([core.confirm(code, subject=ALICE) for code in (*theirs, *codes(20))])
-    assert all(isinstance(one, UnknownLogin | TooManyGuesses) for one in told)
-    assert sum(isinstance(one, UnknownLogin) for one in told) == 5
+    outcomes = world.at_once([core.confirm(code, subject=ALICE) for code in (*theirs, *codes(20))])
+    assert all(isinstance(one, UnknownLogin | TooManyGuesses) for one in outcomes)
+    assert sum(isinstance(one, UnknownLogin) for one in outcomes) == 5
 
 
 def test_the_holder_decides_among_parallel_guesses(world: World) -> None:
@@ -504,9 +506,9 @@ def test_the_holder_decides_among_parallel_guesses(world: World) -> None:
     calls: list[Operation[Any]] = [
         core.confirm(mine if i == 20 else code, subject=ALICE) for i, code in enumerate(codes(40))
     ]
-    told = world.at_once(calls)
-    assert told[20].state is State.CONFIRMED
-    assert sum(isinstance(one, UnknownLogin) for one in told) == 5
+    outcomes = world.at_once(calls)
+    assert outcomes[20].state is State.CONFIRMED
+    assert sum(isinstance(one, UnknownLogin) for one in outcomes) == 5
 
 
 # Decisions under several keys
@@ -514,7 +516,7 @@ def test_the_holder_decides_among_parallel_guesses(world: World) -> None:
 
 @EVERY_VERB
 def test_a_code_of_an_older_key_can_be_decided(world: World, verb: str) -> None:
-    """Scanned before the new key came, or after."""
+    """One login was scanned before the new key was added, the other after."""
     before, after = held(world), world.begin()
     ring = world.another(OTHER_KEY, KEY)
     assert world.guess(after, verb="scan", desk=ring) == "right"
@@ -529,11 +531,11 @@ def test_a_decision_under_several_keys_costs_one_guess(world: World, verb: str) 
     ring = world.another(OTHER_KEY, KEY, bytes(range(2, 34)))
     new = ring.begin(user_code=True).user_code
     assert world.guess(new, BOB, "scan", ring) == "right"
-    told = [
+    outcomes = [
         world.guess(code, ALICE, verb, ring)
         for code in (old, new, WRONG, WRONG, old, old, new, WRONG)
     ]
-    assert told == [
+    assert outcomes == [
         "NotYours",
         "NotYours",
         "UnknownLogin",
@@ -545,7 +547,7 @@ def test_a_decision_under_several_keys_costs_one_guess(world: World, verb: str) 
         assert world.guess(code, BOB, verb, ring) == "right"
 
 
-# What the store is asked, and what a client is told
+# The commands and the answers
 
 
 def test_a_phone_that_holds_the_login_looks_up_and_decides() -> None:
@@ -564,21 +566,21 @@ def test_a_phone_that_holds_the_login_looks_up_and_decides() -> None:
 
 
 def test_a_phone_gets_the_same_answer_for_a_held_and_an_unknown_code() -> None:
-    """Byte for byte, at the door itself."""
+    """The responses are equal byte for byte."""
     with Mount("sync", policy=TYPED, make=lambda core: Native(core, user_codes=True)) as mount:
         code = read(mount.browser(post("begin")))["user_code"]
         assert (
             mount.phone(post("scan", {"code": code}, CREDENTIAL), Person("bob", "B")).status == 200
         )
-        told = {
+        outcomes = {
             each: [
                 mount.phone(post("deny", {"code": each}, CREDENTIAL), Person(who, "A"))
                 for _ in range(7)
             ]
             for each, who in ((code, "alice"), (WRONG, "carol"))
         }
-        assert told[code] == told[WRONG]
-        assert [answer.status for answer in told[code]] == [404] * 5 + [429] * 2
+        assert outcomes[code] == outcomes[WRONG]
+        assert [answer.status for answer in outcomes[code]] == [404] * 5 + [429] * 2
 
 
 def test_the_holder_decides_under_a_policy_of_one_guess(world: World) -> None:

@@ -1,4 +1,4 @@
-"""A key that is kept in a file: made once, for everybody who asks, and for nobody else."""
+"""A key file is created once, shared by all processes, and readable by its owner only."""
 
 import os
 import stat
@@ -22,12 +22,12 @@ def test_a_key_file_is_created_once_and_read_again(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_together_get_the_same_key(tmp_path: Path) -> None:
-    said = (
+    code = (
         "from qrlogin.keyfile import load_or_create_key; input(); print(load_or_create_key('key'))"
     )
     together = [
         subprocess.Popen(
-            [sys.executable, "-c", said],
+            [sys.executable, "-c", code],
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,7 +78,7 @@ def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_system_without_modes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on disks of other systems: nothing that is made there is for its owner alone."""
+    """On such file systems no file can be private to its owner."""
     monkeypatch.setattr("os.fstat", lambda _: os.stat_result([stat.S_IFREG | 0o777, *[0] * 9]))
     with pytest.raises(
         Misconfigured, match=r"others can read all of .*: keep key elsewhere, or in your settings"

@@ -1,4 +1,4 @@
-"""Names of people and places: each is shown as its owner writes it, and none changes the text around it or stops a login."""
+"""Names and places are shown as written, without text that could change what surrounds them."""
 
 import unicodedata
 from typing import Any
@@ -66,7 +66,7 @@ NAMES: dict[str, tuple[Any, str]] = (
 def test_every_name_is_shown_cleaned_and_stops_no_login(
     name: Any, shown: str, run: Run[Any]
 ) -> None:
-    """The seal covers the cleaned name: what the browser sees and what it redeems are the same."""
+    """The seal covers the cleaned name, so the browser sees and redeems the same text."""
     app = App()
     begun = app.begin()
     run(app, app.qr.core.scan(begun.scan_code, subject=ALICE, shown_as=name))
@@ -87,7 +87,7 @@ def test_a_place_is_cleaned_like_a_name(name: str | None, shown: str) -> None:
 
 
 def test_a_scan_without_shown_as_raises_bad_argument() -> None:
-    """A forgotten argument is a mistake. An empty name is a person."""
+    """A missing argument is a mistake; an empty name is allowed."""
     app = App()
     with pytest.raises(BadArgument, match='"" for a user without a name'):
         app.qr.scan(app.begin().scan_code, subject=ALICE)

@@ -1,4 +1,4 @@
-"""The two shells and the stores' twins: alike in every name, signature and first line; and the public door, name by name."""
+"""The shells and the stores have equal asyncio twins, and the public names are fixed."""
 
 import inspect
 from types import ModuleType
@@ -42,7 +42,7 @@ TWINS = [
 
 @pytest.mark.parametrize(("sync", "awaited"), TWINS, ids=lambda twin: twin.__name__)
 def test_twins_have_the_same_names_signatures_and_first_lines(sync: type, awaited: type) -> None:
-    """MODELS rule 7: the reviewer that never tires."""
+    """Each twin must change when the other one changes."""
     ours, theirs = public(sync), public(awaited)
     assert list(ours) == list(theirs)
     for name in [*ours, "__init__"]:
@@ -53,15 +53,15 @@ def test_twins_have_the_same_names_signatures_and_first_lines(sync: type, awaite
         if not inspect.isfunction(one):
             assert type(one) is type(other), name
             continue
-        assert spoken(one) == spoken(other).replace("Async", ""), name
+        assert signature_text(one) == signature_text(other).replace("Async", ""), name
         assert not inspect.iscoroutinefunction(one), name
         if sync is QRLogin and name != "__init__":
             first, twin = ((inspect.getdoc(each) or "").partition("\n")[0] for each in (one, other))
             assert first == twin, name
 
 
-def spoken(function: Any) -> str:
-    """The signature as text, with types that differ by colour alone made equal."""
+def signature_text(function: Any) -> str:
+    """The signature as text, in which types that differ only by colour are made equal."""
     signature = inspect.signature(function)
     parameters = [
         f"{one.name}:{one.kind.name}={one.default!r}:{_plain(one.annotation)}"
@@ -109,14 +109,17 @@ def test_every_public_call_has_a_docstring() -> None:
 
 PUBLIC = """
     LAB STANDARD STRICT
-    AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun Cancelled Denied Event Expired
-    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError RecordForged RecordLost Redeemed
-    Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable UnknownLogin WrongState
+    AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun
+    Cancelled Denied Event Expired
+    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError
+    RecordForged RecordLost Redeemed
+    Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable
+    UnknownLogin WrongState
 """
 
 
 def test_the_public_names_are_frozen() -> None:
-    """A name that is gone breaks somebody; a name that came by accident has to be kept."""
+    """A removed name breaks an application; an accidental name must be kept."""
     assert qrlogin.__all__ == PUBLIC.split()
     assert qrlogin.__all__ == sorted(qrlogin.__all__, key=lambda name: (not name.isupper(), name))
     assert {
@@ -142,7 +145,7 @@ def test_a_store_of_the_other_colour_is_refused_with_the_shell_to_use() -> None:
 def test_a_record_that_is_lost_is_logged_with_its_login_id(
     run: Run[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, other = App(), App()  # two processes with a memory each
+    one, other = App(), App()  # two processes, each with its own memory
     begun = one.begin()
     with pytest.raises(RecordLost):
         run(other, other.qr.core.status(other.qr.core.read_device_code(begun.device_code)))
