@@ -1,8 +1,10 @@
-"""An application to be stopped, for real servers: `uvicorn tests.wire.stopped:asgi`, `gunicorn "tests.wire.stopped:wsgi()"`.
+"""An application for real servers that are stopped while requests are held.
 
-Its codes do not rotate, so a poll is held for as long as it asks. The environment says how: ORIGIN, STORE (memory, or the
-address of a Redis), DRAIN (1, or 0 for an application that has not heard of `drain_on_signals`). GET /parked says how many wait
-in this process, and which process it is.
+Start it as `uvicorn tests.wire.stopped:asgi` or `gunicorn "tests.wire.stopped:wsgi()"`. Its codes
+do not rotate, so a poll is held for as long as it asks. The environment configures it: ORIGIN,
+STORE (memory, or the URL of a Redis) and DRAIN (1, or 0 to leave out `drain_on_signals`).
+GET /parked returns the number of held requests in this process, and its process id.
+
 """
 
 import os
@@ -36,7 +38,7 @@ def _parked(store: Any) -> Response:
 
 
 def wsgi() -> Any:
-    """Made in each worker, after gunicorn has installed its signal handlers there."""
+    """Called in each worker, after gunicorn has installed its signal handlers."""
     where = os.environ["STORE"]
     store = MemoryStore() if where == "memory" else RedisStore.from_url(where)
     qr = QRLogin(store, **_options())

@@ -1,4 +1,4 @@
-"""The browser's secret in its cookie: what it looks like, how many there are, and that nobody plants one."""
+"""The cookie holds the browser's secret, is bound to its host, and cannot be planted."""
 
 from dataclasses import asdict
 from http.cookies import SimpleCookie
@@ -168,7 +168,7 @@ def test_cookies_of_other_names_are_left_alone(mount: Mount) -> None:
     assert tab.jar.items() > foreign.items()
 
 
-def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:  # fixation: F4, row 4
+def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:
     attacker = reach(mount, "pending")
     planted = dict(attacker.jar)
     victim = Tab(mount, planted)
@@ -193,7 +193,7 @@ def test_each_begin_returns_new_codes(mount: Mount) -> None:
     assert len(seen) == 200
 
 
-def test_two_cookies_for_one_login_are_refused(mount: Mount) -> None:  # W13
+def test_two_cookies_for_one_login_are_refused(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     asked = len(mount.store.calls)
     own = f"{tab.cookie}={tab.device_code}"

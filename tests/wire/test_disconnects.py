@@ -1,4 +1,4 @@
-"""Browsers that leave while they wait: what a server shows of that, and that their places are free soon after."""
+"""A disconnect is noticed in every server and releases the slot of the held request."""
 
 import socket
 import ssl
@@ -37,7 +37,7 @@ from tests.wire.sites import (
 from tests.wire.story import Browser, leaving, pool
 from tests.wire.test_shutdown import running
 
-# What a connection shows
+# Connections
 
 
 def both_ends() -> tuple[socket.socket, socket.socket]:
@@ -52,11 +52,11 @@ def test_a_closed_connection_is_noticed(timeout: float | None) -> None:
     with client, ours:
         ours.settimeout(timeout)
         assert not is_connection_closed(ours)
-        client.sendall(b"GET /next HTTP/1.1\r\n")  # a request sent ahead is no leaving
+        client.sendall(b"GET /next HTTP/1.1\r\n")  # a request in advance is no disconnect
         eventually(lambda: ours.recv(4, socket.MSG_PEEK) == b"GET ") if timeout != 0 else None
         assert not is_connection_closed(ours)
         ours.setblocking(True)
-        assert ours.recv(100) == b"GET /next HTTP/1.1\r\n"  # nothing was taken from it
+        assert ours.recv(100) == b"GET /next HTTP/1.1\r\n"  # the check has read nothing
         ours.settimeout(timeout)
         assert not is_connection_closed(ours)
         client.close()
@@ -70,7 +70,7 @@ def test_a_disconnect_behind_unread_bytes_is_noticed() -> None:
     with ours:
         with client:
             client.sendall(b"GET /next HTTP/1.1\r\n")
-        if sys.platform == "linux":  # elsewhere the bytes hide it
+        if sys.platform == "linux":  # on other systems unread bytes hide it
             eventually(lambda: is_connection_closed(ours))
 
 
@@ -125,7 +125,7 @@ def test_a_closed_tls_connection_is_noticed(certificate: Path) -> None:
         client.sendall(b"hello")
         assert ours.recv(5) == b"hello"
         assert not is_connection_closed(ours)
-        client.sendall(b"a request sent ahead")
+        client.sendall(b"a request in advance")
         assert not is_connection_closed(ours)
         client.close()
         eventually(lambda: is_connection_closed(ours))
@@ -196,7 +196,7 @@ def demo_server() -> Iterator[Site]:
         site = Site(server.port, Application(), Clock())
         site.store = MemoryStore(now=site.clock)
         with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
-            endpoint = Endpoint(qr, max_waiting=site.places)
+            endpoint = Endpoint(qr, max_waiting=site.slots)
 
             def app(environ: dict[str, Any], start_response: Any) -> Any:
                 path = environ["PATH_INFO"]
@@ -226,7 +226,7 @@ SERVERS: dict[str, Callable[[], AbstractContextManager[Site]]] = {
     [(server, kind) for server in SERVERS for kind in ("poll", "stream")],
 )
 def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
-    """Three times as many as there are places, one pair after the other; the wait itself would be far longer."""
+    """Three times as many requests as slots, pair by pair; each would be held far longer."""
     with SERVERS[server]() as site, Browser(site) as one, Browser(site) as two:
         site.clock.stop()  # no poll ends because a code rotates
         for desk in (one, two):

@@ -1,4 +1,4 @@
-"""Django's adapter tells the story that the bare applications tell, and minds what only Django does."""
+"""Django's adapter passes the story, and handles bodies and servers as Django needs."""
 
 import asyncio
 import io
@@ -47,16 +47,18 @@ def blocking(endpoint: Any, application: Application) -> Any:
 
 
 def test_the_story_passes_with_django() -> None:
-    """Blocking. Awaited it is told in a process of its own: Django leaves files open when it cancels a view."""
+    """The blocking adapter. The async one runs in its own process (tests/examples): Django leaves
+    files open when it cancels a view.
+    """
     with threaded(blocking, wsgiref_server, None) as site:
         play(site)
 
 
-# What the bare applications have no such thing as
+# Cases that only Django has
 
 
 def views(endpoint: Endpoint | AsyncEndpoint) -> list[Any]:
-    """Those of the phone's door, of redeem, and of the rest."""
+    """The views of the phone routes, of redeem, and of the other browser routes."""
     alice = Person("1", shown_as="A•••e")
     return [
         pattern.callback
@@ -88,8 +90,8 @@ def test_a_view_under_the_wrong_kind_of_server_raises() -> None:
             asyncio.run(view(RequestFactory().post("/begin"), path="begin"))
 
 
-def asked_twice(read_before: Any, read_after: Any) -> Any:
-    """An application that reads each body before the adapter does, and once more after it."""
+def reading_twice(read_before: Any, read_after: Any) -> Any:
+    """An application that reads each body before the adapter and again after it."""
 
     def urls_that_read(endpoint: Endpoint, application: Application) -> list[Any]:
         patterns = urls(endpoint, application)
@@ -123,7 +125,7 @@ def test_the_application_can_read_the_body_before_and_after(read: Any) -> None:
     seen = list[bytes]()
     after = lambda request: seen.append(request.body)  # noqa: E731
     with (
-        threaded(asked_twice(read, after), wsgiref_server, None) as site,
+        threaded(reading_twice(read, after), wsgiref_server, None) as site,
         Browser(site) as desk,
         Phone(site, "alice") as alice,
     ):
@@ -134,9 +136,9 @@ def test_the_application_can_read_the_body_before_and_after(read: Any) -> None:
 
 
 def test_a_multipart_form_is_refused_after_the_application_has_read_it() -> None:
-    """Django keeps nothing of it that could be read again."""
+    """Django keeps no part of such a form, so it cannot be read again."""
     with (
-        threaded(asked_twice(READS["the form"], READS["nothing"]), wsgiref_server, None) as site,
+        threaded(reading_twice(READS["the form"], READS["nothing"]), wsgiref_server, None) as site,
         Browser(site) as desk,
     ):
         assert desk.http.post("/qr/begin", files={"a": (None, b"b")}).status_code == 415
@@ -177,7 +179,7 @@ def test_the_application_can_read_the_body_before_an_async_view() -> None:
 
 
 def test_a_long_body_is_read_no_further_than_the_cap() -> None:
-    """Under ASGI Django has all of it, in a file if need be."""
+    """Under ASGI Django has the whole body, in a file if it is large."""
     headers = [(b"content-type", b"application/json"), (b"sec-fetch-site", b"same-origin")]
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
     request = ASGIRequest(scope, io.BytesIO(b"x" * (1 << 20)))

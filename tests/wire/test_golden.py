@@ -1,4 +1,4 @@
-"""The native dialect, answer by answer: sync and async say the same, and it is what `golden.txt` says."""
+"""The native dialect answers in both colours exactly as `golden.txt` says."""
 
 import re
 
@@ -19,9 +19,9 @@ def test_the_golden_file_has_every_state() -> None:
 
 
 @for_each_row("history", HISTORIES)
-def test_a_get_changes_nothing(mount: Mount, history: str) -> None:  # I29
+def test_a_get_changes_nothing(mount: Mount, history: str) -> None:
     tab = reach(mount, history)
-    tab.look()  # whatever has outlived its time is dropped by the next call, of whatever kind
+    tab.look()  # the next call drops expired records
     before = mount.records
     for path in (tab.login_id, f"{tab.login_id}/qr.svg", f"{tab.login_id}/qr.png", ELEMENT):
         tab.send(get(path))
@@ -34,7 +34,5 @@ def test_a_held_get_changes_nothing_and_ends_when_the_code_rotates(mount: Mount)
     mount.clock.advance(17.999)
     before = mount.records
     assert read(tab.look())["rotates_in"] == 1
-    assert (
-        read(tab.look("after=1&wait=25"))["state"] == "pending"
-    )  # 25 s here would be a broken rotation
+    assert read(tab.look("after=1&wait=25"))["state"] == "pending"  # 25 s would outlast the code
     assert mount.records == before

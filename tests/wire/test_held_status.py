@@ -1,4 +1,4 @@
-"""Held requests: how many at a time, who takes over from whom, and that whoever leaves, fails or is cut off leaves nothing."""
+"""A held status takes a slot, ends with news or a newer request, and leaves nothing behind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -26,9 +26,9 @@ class Threads:
         self.endpoint, self._pool = Endpoint(self.qr, max_waiting=max_waiting), pool
 
     def begin(self) -> tuple[str, tuple[str, str], str]:
-        said = read(self.endpoint.browser(post("begin", {"deliver": "body"})))
-        bearer = ("authorization", f"Bearer {said['device_code']}")
-        return said["login_id"], bearer, said["verification_uri_complete"]
+        fields = read(self.endpoint.browser(post("begin", {"deliver": "body"})))
+        bearer = ("authorization", f"Bearer {fields['device_code']}")
+        return fields["login_id"], bearer, fields["verification_uri_complete"]
 
     def park(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
         before = len(self.store.inner._listeners)
@@ -47,7 +47,7 @@ def threads(max_waiting: int) -> Iterator[Threads]:
         try:
             yield site
         finally:
-            site.qr.close()  # whatever went wrong, nobody stays parked
+            site.qr.close()  # so that no request stays held
 
 
 def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
@@ -64,7 +64,7 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         assert (news["state"], "retry_after" in news) == (
             "scanned",
             False,
-        )  # crowded or not, it hears the truth
+        )  # the same with and without a free slot
         site.scan(one[2])
         assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
         freed = site.park(*site.begin()[:2])
@@ -92,8 +92,8 @@ def test_a_newer_wait_ends_the_older_one() -> None:
         login_id, bearer, code = site.begin()
         older = site.park(login_id, bearer)
         newer = site._pool.submit(site.endpoint.browser, get(login_id, "wait=25", bearer))
-        told = older.result(PATIENCE_SECONDS)
-        assert (told.status, read(told)["error"]) == (409, "superseded")
+        answer = older.result(PATIENCE_SECONDS)
+        assert (answer.status, read(answer)["error"]) == (409, "superseded")
         site.scan(code)
         assert read(newer.result(PATIENCE_SECONDS))["state"] == "scanned"
 
@@ -165,10 +165,12 @@ class Tasks:
         self.endpoint = AsyncEndpoint(self.qr, max_waiting=max_waiting)
 
     async def begin(self) -> tuple[Request, str]:
-        """The request that waits, and the code to scan."""
-        said = read(await self.endpoint.browser(post("begin", {"deliver": "body"})))
-        waits = get(said["login_id"], "wait=25", ("authorization", f"Bearer {said['device_code']}"))
-        return waits, said["verification_uri_complete"]
+        """The request to hold, and the code to scan."""
+        fields = read(await self.endpoint.browser(post("begin", {"deliver": "body"})))
+        waits = get(
+            fields["login_id"], "wait=25", ("authorization", f"Bearer {fields['device_code']}")
+        )
+        return waits, fields["verification_uri_complete"]
 
     async def park(self, request: Request) -> "asyncio.Task[Response]":
         before = self.parked
@@ -189,14 +191,14 @@ class Tasks:
 
 @asynccontextmanager
 async def tasks(max_waiting: int) -> AsyncIterator[Tasks]:
-    """Whatever happens inside, no task outlives it."""
+    """Check that no task outlives the block."""
     yield (site := Tasks(max_waiting))
     assert site.parked == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 class Browser:
-    """What a server knows of the connection of a request: it is there until it is gone."""
+    """The connection of a request, which lasts until the browser disconnects."""
 
     def __init__(self, request: Request) -> None:
         self.left, self.asked = asyncio.Event(), 0
@@ -270,8 +272,8 @@ def test_a_newer_wait_ends_the_older_one_in_an_event_loop() -> None:
             request, code = await site.begin()
             older = await site.park(Browser(request).request)
             newer = asyncio.create_task(site.endpoint.browser(Browser(request).request))
-            told = await older
-            assert (told.status, read(told)["error"]) == (409, "superseded")
+            answer = await older
+            assert (answer.status, read(answer)["error"]) == (409, "superseded")
             await site.scan(code)
             assert read(await newer)["state"] == "scanned"
 
@@ -303,8 +305,8 @@ def test_a_hundred_held_statuses_each_get_their_own_news() -> None:
             for _, code in logins:
                 await site.scan(code)
             for (request, _), held in zip(logins, waiting, strict=True):
-                said = read(await held)
-                assert (said["login_id"], said["state"]) == (request.path, "scanned")
+                fields = read(await held)
+                assert (fields["login_id"], fields["state"]) == (request.path, "scanned")
 
     asyncio.run(story())
 

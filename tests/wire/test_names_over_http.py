@@ -1,4 +1,4 @@
-"""Names in eight scripts, through HTTP and back: the browser is answered with the name that its owner writes."""
+"""A name in any of eight scripts passes through HTTP to the browser unchanged."""
 
 import pytest
 

@@ -1,6 +1,4 @@
-"""What is described is what is done: every answer of every dialect fits the description of its route, and what a route is said
-to read is what it reads.
-"""
+"""Each answer fits the OpenAPI description of its route, and each route reads what it describes."""
 
 import json
 import re
@@ -29,10 +27,10 @@ ELSEWHERE: Final = ("sec-fetch-site", "cross-site")
 
 
 def fits(route: Route, answer: Response) -> None:
-    """Raises unless the answer is one that the route is described to give."""
-    said = operation(route)["responses"]
-    assert str(answer.status) in said, (route.path, answer)
-    content = said[str(answer.status)].get("content", {})
+    """Raise unless the route describes this answer."""
+    described = operation(route)["responses"]
+    assert str(answer.status) in described, (route.path, answer)
+    content = described[str(answer.status)].get("content", {})
     kind = dict(answer.headers).get("Content-Type", "").partition(";")[0]
     if not kind:
         assert not content, (route.path, answer)
@@ -44,7 +42,7 @@ def fits(route: Route, answer: Response) -> None:
 
 
 def variants(life: Life, request: Request) -> Iterator[Request]:
-    """What a clumsy or a hostile client makes of a request."""
+    """Faulty and hostile versions of a request."""
     yield life.strangers(request)
     yield replace(request, headers=(*request.headers, ELSEWHERE))
     yield replace(request, body=b"x" * 5000)
@@ -130,7 +128,7 @@ def test_every_answer_of_the_native_dialect_fits_its_description(history: str) -
 
 
 def test_a_description_is_a_new_object_for_each_call_and_route() -> None:
-    """Frameworks change what they are given; and two routes may be alike but for their shapes, which are no part of equality."""
+    """Frameworks change the object, and two equal routes can differ in their shapes."""
     operation(EVENTS)["tags"] = ["mine"]
     assert "tags" not in operation(EVENTS)
     one, other = (
@@ -138,8 +136,10 @@ def test_a_description_is_a_new_object_for_each_call_and_route() -> None:
         for kind in ("object", "array")
     )
     assert one == other
-    said = [operation(each)["responses"]["200"]["content"][JSON]["schema"] for each in (one, other)]
-    assert said == [{"type": "object"}, {"type": "array"}]
+    described = [
+        operation(each)["responses"]["200"]["content"][JSON]["schema"] for each in (one, other)
+    ]
+    assert described == [{"type": "object"}, {"type": "array"}]
 
 
 def test_an_answer_that_does_not_fit_is_reported() -> None:
@@ -156,12 +156,12 @@ def test_an_answer_that_does_not_fit_is_reported() -> None:
             fits(route, wrong)
 
 
-# What is read
+# The fields that a route reads
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names that were asked for, in queries and in bodies."""
+    """The names that were read, in queries and in bodies."""
     asked: set[str] = set()
     unique: Callable[..., Mapping[str, Any]] = validation._unique
 
@@ -184,7 +184,7 @@ def test_a_route_reads_exactly_the_described_fields(name: str, reads: set[str]) 
                 reads.clear()
                 life.ask(request)
                 seen[route] |= reads
-    if name == "native":  # no client in these stories listens to a stream
+    if name == "native":  # no client in the histories opens a stream
         with lived(name, "pending") as life:
             dialect = life.mount.endpoint.dialect
             for route, ask in ((EVENTS, dialect.browser), (SOCKET, dialect.socket)):
@@ -232,8 +232,8 @@ def test_a_field_is_required_exactly_when_it_is_described_so(name: str) -> None:
 
 @for_each_row("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
 def test_a_field_of_the_wrong_kind_is_refused_with_the_kind_to_send(text: str) -> None:
-    one = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
-    with pytest.raises(BadRequest, match="after must be the version that you were last told"):
+    one = Field("after", "the version that you last got", pattern="[0-9]{1,15}")
+    with pytest.raises(BadRequest, match="after must be the version that you last got"):
         one.read(text)
     schema = operation(Route("GET", "a", "b", query=(one,)))["parameters"][0]["schema"]
     assert not jsonschema_rs.is_valid(schema, text)
@@ -260,7 +260,7 @@ def test_the_description_is_complete_and_valid(name: str) -> None:
     for path, item in described.items():
         for method, one in item.items():
             assert method in METHODS
-            assert {"400"} < {*one["responses"]}, "it refuses, and it does something, too"
+            assert {"400"} < {*one["responses"]}, "no answer but a refusal is described"
             assert all(response["description"] for response in one["responses"].values())
             in_path = {each["name"] for each in one.get("parameters", ()) if each["in"] == "path"}
             assert in_path == set(re.findall(r"\{(\w+)\}", path))
@@ -311,5 +311,5 @@ def _codes(one: dict[str, Any]) -> Iterator[str]:
 
 
 def test_a_route_without_details_is_still_described() -> None:
-    """As in dialects that others wrote."""
+    """Dialects of other authors may have no details."""
     assert operation(Route("GET", "a/{code}", "It"))["responses"].keys() == {"400", "403", "404"}

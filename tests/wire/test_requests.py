@@ -1,4 +1,4 @@
-"""Requests that are not of this protocol: each is refused with the reason and changes nothing."""
+"""Each malformed request is refused with its reason and changes nothing."""
 
 import json
 
@@ -185,7 +185,7 @@ def untouched(mount: Mount) -> "Untouched":
 
 
 class Untouched:
-    """A login that somebody has scanned, and the promise that nothing asks the store about it, let alone changes it."""
+    """A scanned login, and a check that no request has read or changed it in the store."""
 
     def __init__(self, mount: Mount) -> None:
         self.mount, self.tab = mount, reach(mount, "scanned")
@@ -515,22 +515,22 @@ def test_the_element_ignores_a_query(mount: Mount, query: str) -> None:
     assert mount.browser(get(ELEMENT, query)).status == 200
 
 
-# What a refusal says
+# The text of a refusal
 
 
 def test_a_refusal_repeats_nothing_of_what_was_sent(mount: Mount) -> None:
     tab = reach(mount, "scanned")
-    said = "Ωmega-marker"
-    answers = everywhere(mount, tab, "application/json", json.dumps({said: said}).encode())
-    answers += everywhere(mount, tab, f"text/{said}", b"{}")
+    marker = "Ωmega-marker"
+    answers = everywhere(mount, tab, "application/json", json.dumps({marker: marker}).encode())
+    answers += everywhere(mount, tab, f"text/{marker}", b"{}")
     answers += [
-        tab.look(f"{said}={said}"),
-        tab.look(f"after={said}"),
-        tab.send(get(said)),
-        tab.send(Request(said, "begin")),
+        tab.look(f"{marker}={marker}"),
+        tab.look(f"after={marker}"),
+        tab.send(get(marker)),
+        tab.send(Request(marker, "begin")),
     ]
-    answers += [mount.browser(post("begin", {}, ("origin", f"https://{said}")))]
-    answers += [mount.browser(post("begin", {"deliver": said}))]
+    answers += [mount.browser(post("begin", {}, ("origin", f"https://{marker}")))]
+    answers += [mount.browser(post("begin", {"deliver": marker}))]
     for answer in answers:
         assert 400 <= answer.status < 500
         assert b"marker" not in answer.body
