@@ -311,7 +311,7 @@ def test_the_fuzz_reaches_every_kind_of_answer() -> None:
     """A fuzz whose requests all fail at the first check proves little."""
     met: set[tuple[str, int]] = set()
 
-    @settings(max_examples=300, derandomize=True, database=None)
+    @settings(max_examples=600, derandomize=True, database=None)
     @given(data=st.data(), history=st.sampled_from(["pending", "scanned", "confirmed"]))
     def meet(data: st.DataObject, history: str) -> None:
         with Mount("sync") as mount:
