@@ -33,7 +33,7 @@ def refused(text: object) -> None:
 @pytest.mark.parametrize(
     "uri", [URI, "https://example.com", "https://example.com:8443/a/b/", "http://127.0.0.1:8000/qr"]
 )
-def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
+def test_a_scan_code_is_read_bare_or_inside_its_address(uri: str) -> None:
     mine = Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
     rotating = mine.rotating_code(mine.signing_key, LOGIN_ID, NOON)
     fixed, typed = (mine.new_codes(fixed=not kind, typed=bool(kind)) for kind in range(2))
@@ -123,7 +123,9 @@ WRAPPINGS = {
 
 @pytest.mark.parametrize("kind", ["rotating", "fixed", "typed"])
 @pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
-def test_what_scanners_and_servers_add_around_a_code_is_ignored(wrapping: str, kind: str) -> None:
+def test_text_that_scanners_and_servers_add_around_a_code_is_ignored(
+    wrapping: str, kind: str
+) -> None:
     """Only the text around the code is removed. The code itself must match exactly."""
     code = {"rotating": SCAN_CODE, "fixed": FIXED, "typed": TYPED.user_code}[kind]
     assert MINE.read_scan_code(

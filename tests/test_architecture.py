@@ -239,7 +239,7 @@ def test_each_room_loads_at_most_its_own_third_party_package(
     assert not {name.partition(".")[0] for name in loaded_by(statement)} & still_missing
 
 
-def test_without_redis_the_store_says_how_to_get_it() -> None:
+def test_without_redis_the_error_names_the_package_to_install() -> None:
     hidden = "sys.modules['redis'] = None"
     asked = f"""{hidden}
 import qrlogin.stores

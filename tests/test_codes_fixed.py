@@ -171,7 +171,7 @@ def test_a_tag_is_valid_for_one_key_one_audience_and_one_purpose() -> None:
         refused((drawn + base64.urlsafe_b64decode(mac + "=")[:6]).hex())
 
 
-def test_a_code_lives_under_the_key_that_made_it() -> None:
+def test_a_fixed_code_is_read_under_the_key_that_made_it() -> None:
     """A rotated key ring still reads codes of the older key, and returns that key."""
     old, new = minted(MINE), minted(RING)
     assert (

@@ -305,7 +305,9 @@ def test_a_record_of_a_newer_format_raises_unavailable(call: str, fields: dict[s
     assert refusal.value.retry_after
 
 
-def test_a_drawn_login_id_that_is_taken_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_begin_raises_unavailable_when_its_login_id_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     app = App()
     begun = app.begin()
     before = app.store.record(begun.login_id)

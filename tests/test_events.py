@@ -268,7 +268,7 @@ def test_the_repr_of_an_event_shows_no_person() -> None:
 # Operations of more than one command
 
 
-def test_a_typed_code_emits_events_of_its_login_and_none_of_its_guesses(app: RecordingApp) -> None:
+def test_a_typed_code_emits_events_of_its_login_only(app: RecordingApp) -> None:
     begun = app.qr.begin(user_code=True)
     ring = app.another(OTHER_KEY, KEY)
     for qr, act in (

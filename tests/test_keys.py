@@ -51,7 +51,7 @@ def test_keys_are_changed_in_two_deployments_without_losing_a_login() -> None:
             stranger.scan(begun.scan_code, subject=ALICE, shown_as="A")
 
 
-def test_a_login_lives_and_dies_under_the_key_it_began_with() -> None:
+def test_a_login_keeps_the_key_it_began_with() -> None:
     """A process that signs with a new key still uses the old key for a login that began with it."""
     app = App(keys=(KEY,))
     begun = app.begin()

@@ -338,7 +338,7 @@ def test_the_search_is_not_smaller_than_before(
         assert can == {verdict for event, verdict in verdicts if event == row.event}, row.event
 
 
-def test_a_state_leads_only_where_the_diagram_shows_an_arrow(searched: Searched) -> None:
+def test_states_change_only_along_the_arrows_of_the_diagram(searched: Searched) -> None:
     """No command skips a state, and only pending is ever returned to."""
     arrows = {(state(one.before), one.event, state(one.after)) for one in searched[1] if one.moved}
     assert arrows == {
@@ -407,7 +407,7 @@ def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
             )
 
 
-def test_nothing_is_granted_after_its_deadline(searched: Searched) -> None:
+def test_no_command_is_applied_after_its_deadline(searched: Searched) -> None:
     """This holds for the deadlines of state and code, also by a clock that runs behind."""
     for one in searched[1]:
         if one.verdict is Verdict.APPLIED and one.event not in ("begin", "status"):

@@ -46,7 +46,7 @@ class Colour:
     clock: Clock
     begin: Callable[[], Any]
     call: Callable[..., Any]  # name of a method, its arguments
-    park: Callable[..., "HeldWait"]  # a wait that runs while the test goes on
+    hold: Callable[..., "HeldWait"]  # a wait that runs while the test goes on
     close: Callable[[], None]
 
 
@@ -172,7 +172,7 @@ def test_wait_returns_at_once_when_the_cursor_is_old(colour: Colour) -> None:
 
 def test_wait_without_a_cursor_holds_only_while_pending(colour: Colour) -> None:
     begun = colour.begin()
-    held = colour.park(begun.device_code, timeout=LONG)
+    held = colour.hold(begun.device_code, timeout=LONG)
     assert held.waiting
     colour.call("scan", begun.scan_code, subject=ALICE)
     assert held.result().state is State.SCANNED
@@ -219,7 +219,7 @@ def test_wait_returns_at_each_change_of_the_version(colour: Colour) -> None:
         (("scan", State.SCANNED), ("release", State.PENDING), ("scan", State.SCANNED)),
     )
     for event, state in (*steps, ("confirm", State.CONFIRMED), ("deny", State.DENIED)):
-        held = colour.park(begun.device_code, after=after, timeout=LONG)
+        held = colour.hold(begun.device_code, after=after, timeout=LONG)
         assert held.waiting, event
         colour.call(event, begun.scan_code, subject=ALICE)
         seen = held.result()
@@ -235,7 +235,7 @@ def test_wait_with_a_state_as_cursor_returns_when_the_state_changes(colour: Colo
         colour.call("wait", begun.device_code, after=State.PENDING, timeout=LONG).state
         is State.SCANNED
     )
-    held = colour.park(begun.device_code, after=State.SCANNED, timeout=LONG)
+    held = colour.hold(begun.device_code, after=State.SCANNED, timeout=LONG)
     assert held.waiting
     colour.call("release", begun.scan_code, subject=ALICE)
     assert held.result().state is State.PENDING
@@ -243,7 +243,7 @@ def test_wait_with_a_state_as_cursor_returns_when_the_state_changes(colour: Colo
 
 def test_a_change_of_another_login_does_not_end_a_wait(colour: Colour) -> None:
     begun, other = colour.begin(), colour.begin()
-    held = colour.park(begun.device_code, timeout=LONG)
+    held = colour.hold(begun.device_code, timeout=LONG)
     colour.call("scan", other.scan_code, subject=ALICE)
     colour.call("status", begun.device_code)
     assert held.waiting
@@ -369,8 +369,8 @@ def test_is_news_compares_the_status_with_the_cursor(
 
 def test_a_newer_wait_ends_the_older_with_superseded(colour: Colour) -> None:
     begun = colour.begin()
-    older = colour.park(begun.device_code, timeout=LONG)
-    newer = colour.park(begun.device_code, timeout=LONG)
+    older = colour.hold(begun.device_code, timeout=LONG)
+    newer = colour.hold(begun.device_code, timeout=LONG)
     with pytest.raises(Superseded) as refusal:
         older.result()
     assert (refusal.value.http_status, refusal.value.wire_code) == (409, "superseded")
@@ -380,7 +380,7 @@ def test_a_newer_wait_ends_the_older_with_superseded(colour: Colour) -> None:
 
 
 def test_close_ends_every_wait_and_can_be_repeated(colour: Colour) -> None:
-    held = [colour.park(colour.begin().device_code, timeout=LONG) for _ in range(3)]
+    held = [colour.hold(colour.begin().device_code, timeout=LONG) for _ in range(3)]
     assert all(one.waiting for one in held)
     colour.close()
     assert {one.result().state for one in held} == {State.PENDING}
@@ -393,7 +393,7 @@ def test_close_ends_every_wait_and_can_be_repeated(colour: Colour) -> None:
 
 def test_a_bad_code_is_refused_before_the_wait(colour: Colour) -> None:
     begun = colour.begin()
-    held = colour.park(begun.device_code, timeout=LONG)
+    held = colour.hold(begun.device_code, timeout=LONG)
     for code in (begun.device_code[:-1], begun.scan_code, begun.login_id, ""):
         with pytest.raises(InvalidCode):
             colour.call("wait", code, timeout=LONG)
@@ -455,7 +455,7 @@ def test_a_whole_login_works_alike_in_each_colour(colour: Colour) -> None:
 
 def test_drain_ends_every_wait_and_other_calls_keep_working(colour: Colour) -> None:
     begun = [colour.begin() for _ in range(3)]
-    held = [colour.park(one.device_code, timeout=LONG) for one in begun]
+    held = [colour.hold(one.device_code, timeout=LONG) for one in begun]
     assert all(one.waiting for one in held)
     colour.call("drain")
     assert {one.result().state for one in held} == {State.PENDING}

@@ -76,13 +76,13 @@ class Site:
     close_logins: Callable[[], None] = lambda: None
     tasks: Callable[[], int] = lambda: 0
 
-    def parked(self) -> int:
+    def held(self) -> int:
         """The number of logins with a held request, in this process."""
         return len(self.store._listeners)
 
     def idle(self) -> bool:
         """Whether no request is held and every slot is free, which happens shortly after a wait."""
-        return self.parked() == 0 and len(self.slots._free) == SLOTS
+        return self.held() == 0 and len(self.slots._free) == SLOTS
 
     @property
     def url(self) -> str:

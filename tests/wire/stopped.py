@@ -3,7 +3,7 @@
 Start it as `uvicorn tests.wire.stopped:asgi` or `gunicorn "tests.wire.stopped:wsgi()"`. Its codes
 do not rotate, so a poll is held for as long as it asks. The environment configures it: ORIGIN,
 STORE (memory, or the URL of a Redis) and DRAIN (1, or 0 to leave out `drain_on_signals`).
-GET /parked returns the number of held requests in this process, and its process id.
+GET /held returns the number of held requests in this process, and its process id.
 
 """
 
@@ -33,8 +33,8 @@ def _options() -> dict[str, Any]:
     }
 
 
-def _parked(store: Any) -> Response:
-    return Response.json(200, {"pid": os.getpid(), "parked": len(store._listeners)})
+def _held(store: Any) -> Response:
+    return Response.json(200, {"pid": os.getpid(), "held": len(store._listeners)})
 
 
 def wsgi() -> Any:
@@ -49,8 +49,8 @@ def wsgi() -> Any:
     def app(environ: Any, start_response: Any) -> Any:
         path = environ["PATH_INFO"]
         answer = (
-            _parked(store)
-            if path == "/parked"
+            _held(store)
+            if path == "/held"
             else endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
         )
         return answer.to_wsgi(start_response)
@@ -69,8 +69,8 @@ class _Door:
         path = scope["path"]
         if scope["type"] == "websocket":
             return await self.endpoint.socket(scope, receive, send, path.removeprefix("/qr/"))
-        if path == "/parked":
-            return await _parked(self.store).to_asgi(send)
+        if path == "/held":
+            return await _held(self.store).to_asgi(send)
         answer = await self.endpoint.browser(
             await Request.from_asgi(scope, receive, path.removeprefix("/qr/"))
         )

@@ -155,11 +155,11 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def parked(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Future[Answer]":
+def hold(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Future[Answer]":
     """A long poll, returned once the server holds it."""
-    before = site.parked()
+    before = site.held()
     answer = parallel.submit(browser.look, wait=25)
-    eventually(lambda: site.parked() == before + 1 or answer.done())
+    eventually(lambda: site.held() == before + 1 or answer.done())
     assert not answer.done(), answer.result()
     return answer
 
@@ -190,7 +190,7 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         assert alice.code == begun.json["verification_uri_complete"]
         assert alice.code.startswith(f"{site.verification_uri}/")
 
-        held = parked(site, parallel, desk)
+        held = hold(site, parallel, desk)
         assert (mallory.send("scan").status, mallory.send("confirm").status) == (
             401,
             401,
@@ -209,7 +209,7 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         early = desk.redeem(news["scanned_by"]["tag"])
         assert (early.status, early.error) == (409, "wrong_state")
 
-        held = parked(site, parallel, desk)
+        held = hold(site, parallel, desk)
         assert alice.send("confirm").json == {"login_id": desk.login_id, "state": "confirmed"}
         assert held.result(PATIENCE_SECONDS).json["state"] == "confirmed"
         redeemed(site, desk, news["scanned_by"]["tag"])
@@ -379,7 +379,7 @@ def one_waits_and_a_newer_takes_over(site: Site, parallel: ThreadPoolExecutor) -
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
-        older = parked(site, parallel, desk)
+        older = hold(site, parallel, desk)
         newer = parallel.submit(desk.look, wait=25)
         answer = older.result(PATIENCE_SECONDS)
         assert (answer.status, answer.error) == (409, "superseded")
@@ -391,7 +391,7 @@ def too_many_wait(site: Site, parallel: ThreadPoolExecutor) -> None:
     with Browser(site) as one, Browser(site) as two, Browser(site) as three:
         for browser in (one, two, three):
             browser.begin()
-        waiting = [parked(site, parallel, one), parked(site, parallel, two)]
+        waiting = [hold(site, parallel, one), hold(site, parallel, two)]
         answer = three.look(wait=25)
         assert (answer.status, answer.json["state"], answer.json["retry_after"]) == (
             200,
@@ -402,7 +402,7 @@ def too_many_wait(site: Site, parallel: ThreadPoolExecutor) -> None:
             assert not held.done()
             browser.cancel()
             assert held.result(PATIENCE_SECONDS).json["state"] == "cancelled"
-        held = parked(site, parallel, three)
+        held = hold(site, parallel, three)
         three.cancel()
         assert "retry_after" not in held.result(PATIENCE_SECONDS).json
 
@@ -419,10 +419,10 @@ def gone_in_the_middle(site: Site, parallel: ThreadPoolExecutor) -> None:
                 leaving(one, "GET", f"/qr/{one.login_id}?after=1&wait=25"),
                 leaving(two, "GET", f"/qr/{two.login_id}?after=1&wait=25"),
             ):
-                eventually(lambda: site.parked() == 2)
+                eventually(lambda: site.held() == 2)
             eventually(site.idle)
         eventually(lambda: site.tasks() <= quiet)
-        held = parked(site, parallel, one)
+        held = hold(site, parallel, one)
         one.cancel()
         assert "retry_after" not in held.result(PATIENCE_SECONDS).json
 
@@ -432,7 +432,7 @@ def closing(site: Site, parallel: ThreadPoolExecutor) -> None:
     with Browser(site) as one, Browser(site) as two:
         one.begin()
         two.begin()
-        waiting = [parked(site, parallel, one), parked(site, parallel, two)]
+        waiting = [hold(site, parallel, one), hold(site, parallel, two)]
         site.close_logins()
         for held in waiting:
             assert held.result(PATIENCE_SECONDS).json["state"] == "pending"

@@ -192,7 +192,7 @@ def test_fastapi_notices_a_disconnect_after_reading_the_body(awaited_site: Site)
         desk.begin()
         for path in (f"/qr/{desk.login_id}?after=1&wait=25", f"/qr/{desk.login_id}/events"):
             with leaving(desk, "GET", path):
-                eventually(lambda: awaited_site.parked() == 1)
+                eventually(lambda: awaited_site.held() == 1)
             eventually(awaited_site.idle)
 
 

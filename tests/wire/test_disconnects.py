@@ -236,7 +236,7 @@ def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
             with ExitStack() as both:
                 for desk in (one, two):
                     both.enter_context(leaving(desk, "GET", "/qr/" + path.format(desk.login_id)))
-                eventually(lambda: site.parked() == 2)
+                eventually(lambda: site.held() == 2)
             eventually(site.idle)
         with pool() as parallel:
             held = parallel.submit(one.look, wait=1)
@@ -246,9 +246,9 @@ def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
 def test_a_disconnect_from_gunicorn_frees_the_wait_slot(tmp_path: Path) -> None:
     with running("gunicorn, 256 threads", tmp_path, store="memory", drain=True) as server:
         server.begin(*("poll", "stream") * 3)
-        server.park()
-        eventually(lambda: server.parked(1) == 6)
+        server.hold()
+        eventually(lambda: server.held(1) == 6)
         for _, connection in server.waiting:
             connection.close()
-        eventually(lambda: server.parked(1) == 0)
+        eventually(lambda: server.held(1) == 0)
         server.waiting.clear()

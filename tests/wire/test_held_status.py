@@ -30,7 +30,7 @@ class Threads:
         bearer = ("authorization", f"Bearer {fields['device_code']}")
         return fields["login_id"], bearer, fields["verification_uri_complete"]
 
-    def park(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
+    def hold(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
         before = len(self.store.inner._listeners)
         held = self._pool.submit(self.endpoint.browser, get(login_id, "wait=25", bearer))
         eventually(lambda: len(self.store.inner._listeners) == before + 1)
@@ -53,7 +53,7 @@ def threads(max_waiting: int) -> Iterator[Threads]:
 def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
     with threads(max_waiting=1) as site:
         one, two = site.begin(), site.begin()
-        held = site.park(*one[:2])
+        held = site.hold(*one[:2])
         crowded = site.endpoint.browser(get(two[0], "wait=25", two[1]))
         assert crowded.status == 200
         assert (read(crowded)["state"], read(crowded)["retry_after"]) == ("pending", 2)
@@ -67,7 +67,7 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         )  # the same with and without a free slot
         site.scan(one[2])
         assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
-        freed = site.park(*site.begin()[:2])
+        freed = site.hold(*site.begin()[:2])
         site.qr.close()
         assert "retry_after" not in read(freed.result(PATIENCE_SECONDS))
 
@@ -82,7 +82,7 @@ def test_a_wait_that_fails_releases_its_slot() -> None:
         for _ in range(5):
             forged = ("authorization", bearer[1][:-2] + "xx")
             assert site.endpoint.browser(get(login_id, "wait=25", forged)).status == 404
-        held = site.park(login_id, bearer)
+        held = site.hold(login_id, bearer)
         site.qr.close()
         assert "retry_after" not in read(held.result(PATIENCE_SECONDS))
 
@@ -90,7 +90,7 @@ def test_a_wait_that_fails_releases_its_slot() -> None:
 def test_a_newer_wait_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
-        older = site.park(login_id, bearer)
+        older = site.hold(login_id, bearer)
         newer = site._pool.submit(site.endpoint.browser, get(login_id, "wait=25", bearer))
         answer = older.result(PATIENCE_SECONDS)
         assert (answer.status, read(answer)["error"]) == (409, "superseded")
@@ -101,7 +101,7 @@ def test_a_newer_wait_ends_the_older_one() -> None:
 def test_only_a_wait_of_the_same_browser_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
-        held = site.park(login_id, bearer)
+        held = site.hold(login_id, bearer)
         other, stranger, _ = site.begin()
         for path, query, *sent in (
             (login_id, "wait=25"),
@@ -136,7 +136,7 @@ def test_a_repeat_or_a_change_of_another_login_does_not_end_a_wait() -> None:
 def test_close_answers_every_held_and_later_status_at_once() -> None:
     with threads(max_waiting=6) as site:
         logins = [site.begin() for _ in range(6)]
-        waiting = [site.park(*login[:2]) for login in logins]
+        waiting = [site.hold(*login[:2]) for login in logins]
         site.qr.close()
         for held in waiting:
             assert read(held.result(PATIENCE_SECONDS))["state"] == "pending"
@@ -172,10 +172,10 @@ class Tasks:
         )
         return waits, fields["verification_uri_complete"]
 
-    async def park(self, request: Request) -> "asyncio.Task[Response]":
-        before = self.parked
+    async def hold(self, request: Request) -> "asyncio.Task[Response]":
+        before = self.held
         held = asyncio.create_task(self.endpoint.browser(request))
-        while self.parked == before:
+        while self.held == before:
             await asyncio.sleep(0)
         return held
 
@@ -185,7 +185,7 @@ class Tasks:
         ).status == 200
 
     @property
-    def parked(self) -> int:
+    def held(self) -> int:
         return len(self.store.inner._listeners)
 
 
@@ -193,7 +193,7 @@ class Tasks:
 async def tasks(max_waiting: int) -> AsyncIterator[Tasks]:
     """Check that no task outlives the block."""
     yield (site := Tasks(max_waiting))
-    assert site.parked == 0
+    assert site.held == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -215,12 +215,12 @@ def test_a_disconnect_releases_the_slot() -> None:
             request, code = await site.begin()
             for _ in range(3):
                 browser = Browser(request)
-                held = await site.park(browser.request)
+                held = await site.hold(browser.request)
                 assert read(await site.endpoint.browser(request))["retry_after"] == 2
                 browser.left.set()
                 await held
-                assert site.parked == 0
-            held = await site.park(Browser(request).request)
+                assert site.held == 0
+            held = await site.hold(Browser(request).request)
             await site.scan(code)
             assert read(await held)["state"] == "scanned"
 
@@ -232,12 +232,12 @@ def test_a_cancelled_handler_releases_its_slot() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
             for made in (request, Browser(request).request):
-                held = await site.park(made)
+                held = await site.hold(made)
                 held.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await held
-                assert site.parked == 0
-            held = await site.park(request)
+                assert site.held == 0
+            held = await site.hold(request)
             await site.scan(code)
             assert read(await held)["state"] == "scanned"
 
@@ -256,10 +256,10 @@ def test_a_wait_that_fails_leaves_no_task() -> None:
                 site.store.down = True
                 assert (await site.endpoint.browser(Browser(request).request)).status == 503
                 site.store.down = False
-            older = await site.park(Browser(request).request)
+            older = await site.hold(Browser(request).request)
             older.cancel()
             await asyncio.wait([older])
-            held = await site.park(request)
+            held = await site.hold(request)
             await site.scan(code)
             assert "retry_after" not in read(await held)
 
@@ -270,7 +270,7 @@ def test_a_newer_wait_ends_the_older_one_in_an_event_loop() -> None:
     async def story() -> None:
         async with tasks(max_waiting=2) as site:
             request, code = await site.begin()
-            older = await site.park(Browser(request).request)
+            older = await site.hold(Browser(request).request)
             newer = asyncio.create_task(site.endpoint.browser(Browser(request).request))
             answer = await older
             assert (answer.status, read(answer)["error"]) == (409, "superseded")
@@ -301,7 +301,7 @@ def test_a_hundred_held_statuses_each_get_their_own_news() -> None:
     async def story() -> None:
         async with tasks(max_waiting=100) as site:
             logins = [await site.begin() for _ in range(100)]
-            waiting = [await site.park(Browser(request).request) for request, _ in logins]
+            waiting = [await site.hold(Browser(request).request) for request, _ in logins]
             for _, code in logins:
                 await site.scan(code)
             for (request, _), held in zip(logins, waiting, strict=True):
@@ -314,7 +314,7 @@ def test_a_hundred_held_statuses_each_get_their_own_news() -> None:
 def test_close_answers_every_held_status_in_an_event_loop() -> None:
     async def story() -> None:
         async with tasks(max_waiting=50) as site:
-            waiting = [await site.park(Browser((await site.begin())[0]).request) for _ in range(50)]
+            waiting = [await site.hold(Browser((await site.begin())[0]).request) for _ in range(50)]
             await site.qr.close()
             assert {read(held)["state"] for held in await asyncio.gather(*waiting)} == {"pending"}
 

@@ -95,7 +95,7 @@ class Running:
         """Begin a login for each browser before the first one waits: a poll lasts 25 seconds."""
         self.begun += [(kind, self.ask("/qr/begin", b'{"deliver":"body"}')) for kind in kinds]
 
-    def park(self) -> None:
+    def hold(self) -> None:
         for kind, begun in self.begun:
             path = (
                 f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
@@ -107,12 +107,12 @@ class Running:
             )
             self.waiting.append((kind, connection))
 
-    def parked(self, workers: int) -> int:
+    def held(self, workers: int) -> int:
         """The number of held requests in all its processes; a connection reaches any of them."""
         by_process: dict[object, object] = {}
         while len(by_process) < workers:
-            answer = self.ask("/parked")
-            by_process[answer["pid"]] = answer["parked"]
+            answer = self.ask("/held")
+            by_process[answer["pid"]] = answer["held"]
         return sum(int(str(each)) for each in by_process.values())
 
     def heard(self) -> list[tuple[str, bytes]]:
@@ -167,7 +167,7 @@ def _answers(server: Running, log: str) -> bool:
         return False
     server.port = int(found[1])
     with contextlib.suppress(OSError):
-        return bool(server.ask("/parked"))
+        return bool(server.ask("/held"))
     return False
 
 
@@ -185,9 +185,9 @@ def test_a_server_stops_while_browsers_wait_and_answers_each(
         for each in (control, server):
             each.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
         for each in (control, server):
-            each.park()
+            each.hold()
         for each in (control, server):
-            eventually(lambda each=each: each.parked(workers) == WAITING)  # type: ignore[misc]
+            eventually(lambda each=each: each.held(workers) == WAITING)  # type: ignore[misc]
         control.process.send_signal(signal.SIGTERM)
         server.process.send_signal(signal.SIGTERM)
         began = time.monotonic()

@@ -72,13 +72,13 @@ class Crowd:
         """Hold this request in the background."""
         if self.runner:
 
-            async def park() -> asyncio.Task[Response]:
+            async def hold() -> asyncio.Task[Response]:
                 held = asyncio.create_task(self.endpoint.browser(request))
                 while not self.store._listeners:
                     await asyncio.sleep(0)
                 return held
 
-            self._held = self.runner.run(park())
+            self._held = self.runner.run(hold())
         else:
             self._held = self.threads.submit(self.endpoint.browser, request)
             waiters = self.store._listeners._listeners

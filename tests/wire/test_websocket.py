@@ -245,7 +245,7 @@ def test_a_disconnect_releases_the_slot_of_a_socket(site: Site) -> None:
     with Browser(site) as desk:
         for _ in range(3 * SLOTS):
             with opened_login(desk):
-                assert site.parked() == 1
+                assert site.held() == 1
             eventually(site.idle)
 
 
