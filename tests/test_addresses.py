@@ -1,12 +1,17 @@
-"""What a camera reads: whole addresses, as qrlogin and as each dialect's picture spells them, and nothing that only looks so."""
+"""A scan code is read from the address in a picture, and a foreign address is never a guess."""
 
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from qrlogin import InvalidCode
+from qrlogin import STANDARD, InvalidCode, Policy, QRLogin
 from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
-from tests.application import KEY, NOON, URI
+from qrlogin.errors import UnknownLogin
+from qrlogin.table import State
+from tests.application import ALICE, KEY, NOON, URI, App, Run, Untouched, events
 from tests.tables import for_each_row
 
 LOGIN_ID = "AAECAwQFBgcICQoLDA0ODw"
@@ -22,13 +27,13 @@ def refused(text: object) -> None:
         MINE.read_scan_code(text)  # type: ignore[arg-type]
 
 
-# Ours
+# The configured address
 
 
 @pytest.mark.parametrize(
     "uri", [URI, "https://example.com", "https://example.com:8443/a/b/", "http://127.0.0.1:8000/qr"]
 )
-def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
+def test_a_scan_code_is_read_bare_or_inside_its_address(uri: str) -> None:
     mine = Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
     rotating = mine.rotating_code(mine.signing_key, LOGIN_ID, NOON)
     fixed, typed = (mine.new_codes(fixed=not kind, typed=bool(kind)) for kind in range(2))
@@ -81,7 +86,7 @@ def test_a_scan_code_is_read_bare_or_as_the_camera_reads_it(uri: str) -> None:
     ],
 )
 def test_a_rotating_code_is_taken_only_from_the_configured_address(address: str) -> None:
-    """It is what the person's own phone was told to trust: nobody else's page hands it in."""
+    """The phone trusts only this address, so no page of another site can hand in a code."""
     refused(address.format(SCAN_CODE))
 
 
@@ -94,7 +99,7 @@ def test_a_device_code_is_never_read_out_of_an_address() -> None:
         refused(address)
 
 
-#: What scanners, keyboards and servers put around a code. One slash more is what many servers add.
+#: What scanners, keyboards and servers add around a code. Many servers add one more slash.
 WRAPPINGS = {
     "as it is": "{url}",
     "the code alone": "{code}",
@@ -118,10 +123,10 @@ WRAPPINGS = {
 
 @pytest.mark.parametrize("kind", ["rotating", "fixed", "typed"])
 @pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
-def test_what_scanners_and_servers_put_around_a_code_does_not_matter(
+def test_text_that_scanners_and_servers_add_around_a_code_is_ignored(
     wrapping: str, kind: str
 ) -> None:
-    """The code itself is exact: only what is around it is taken off."""
+    """Only the text around the code is removed. The code itself must match exactly."""
     code = {"rotating": SCAN_CODE, "fixed": FIXED, "typed": TYPED.user_code}[kind]
     assert MINE.read_scan_code(
         wrapping.format(code=code, url=f"{URI}/{code}")
@@ -142,22 +147,29 @@ def test_a_wrapped_code_that_was_altered_is_refused(wrapping: str) -> None:
 
 
 @pytest.mark.parametrize("wrapping", [each for each in WRAPPINGS.values() if "code" not in each])
-def test_a_link_of_another_site_is_no_guess_in_any_wrapping(wrapping: str) -> None:
+def test_a_link_of_another_site_is_refused_in_any_wrapping(wrapping: str) -> None:
     for url in ("https://shop.example/products", "https://shop.example/device?user_code=BCDFGHJK"):
         refused(wrapping.format(url=url))
 
 
-# The dialects'
+# The addresses in the pictures of dialects
 
-#: What the pictures of each dialect say. Fixed and typed codes prove themselves, so the host does not matter.
+#: The addresses in the pictures of each dialect. Fixed and typed codes carry their own proof, so
+#: the host does not matter.
 PICTURES = {
     "WeChat": f"https://login.example/l/{RESPELLED}",
     "WeChat, drawn by a client for its own host": f"https://login.weixin.qq.com/l/{RESPELLED}",
     "WeChat Open": f"https://example.com/connect/confirm?uuid={RESPELLED}",
-    "WeChat Open, escaped": f"https://example.com/connect/confirm?uuid={RESPELLED.replace('=', '%3D')}",
-    "Taobao": f"https://login.m.example/qrcodeCheck.htm?lgToken={FIXED}&tbScanOpenType=Notification",
+    "WeChat Open, escaped": (
+        f"https://example.com/connect/confirm?uuid={RESPELLED.replace('=', '%3D')}"
+    ),
+    "Taobao": (
+        f"https://login.m.example/qrcodeCheck.htm?lgToken={FIXED}&tbScanOpenType=Notification"
+    ),
     "Taobao's newer one": f"http://127.0.0.1:8000/qrcodeCheck.htm?lgToken={FIXED}&_from=havana",
-    "Bilibili": f"https://example.com/h5-app/passport/login/scan?navhide=1&qrcode_key={FIXED}&from=",
+    "Bilibili": (
+        f"https://example.com/h5-app/passport/login/scan?navhide=1&qrcode_key={FIXED}&from="
+    ),
     "JD": f"https://qr.m.example/p?k={FIXED}",
     "an ordinary camera, sent on to our page": f"{URI}/{FIXED}",
     "below our own address": f"{URI}/wx/l/{RESPELLED}",
@@ -175,7 +187,7 @@ def test_the_picture_of_each_dialect_leads_to_its_login(picture: str) -> None:
 @for_each_row("uri", ["https://example.com", "https://example.com/qr"])
 @for_each_row("form", ["{}/l/{}", "{}/wx/l/{}", "{}/p?lgToken={}", "{}/?uuid={}", "{}?uuid={}"])
 def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> None:
-    """As every dialect does where that is the root of the site."""
+    """When the verification_uri is the root of the site, every dialect is below it."""
     mine = Codes([KEY], verification_uri=uri, audience="example.com", plain_http=False)
     (found,) = mine.read_scan_code(form.format(uri, FIXED))
     assert found.login_id == MINTED.login_id
@@ -191,10 +203,10 @@ def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> No
         f"{URI}?user_code={TYPED.user_code.replace('-', '%20%E2%80%93%20')}",
         f"{URI}/{TYPED.user_code}",
     ],
-    ids=itertools.count(),  # the codes are random, and what a test is called must not be
+    ids=itertools.count(),  # the codes are random, and test ids must not be
 )
 def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
-    """RFC 8628 section 3.3.1. It is still a guess to us: what is in a link was not necessarily on a screen."""
+    """RFC 8628 section 3.3.1. It still counts as a guess: a link need not come from a screen."""
     (found,) = MINE.read_scan_code(address)
     assert (found.login_id, found.guessed) == (TYPED.name_record_id, True)
 
@@ -233,15 +245,181 @@ OTHER = MINE.new_codes(fixed=True, typed=False).fixed
         "https://example.com/p?uuid=",
     ],
 )
-def test_what_is_ambiguous_or_somewhere_else_is_no_code(address: str) -> None:
-    """Two parameters that could both be meant are nobody's: a reader that takes the first and one that takes the last differ."""
+def test_an_ambiguous_address_or_an_unknown_place_of_a_code_is_refused(address: str) -> None:
+    """Two parameters could both be the code: parsers differ in whether the first or last counts."""
     refused(address)
 
 
 @pytest.mark.parametrize("length", [2001, 10_000, 1_000_000])
-def test_an_address_has_an_end(length: int) -> None:
+def test_an_address_of_more_than_2000_characters_is_refused(length: int) -> None:
     address = f"https://example.com/p?uuid={FIXED}&x="
     assert MINE.read_scan_code(address + "x" * (2000 - len(address)))[0].login_id == MINTED.login_id
     refused(address + "x" * (length - len(address)))
     refused("https://example.com/" + "a/" * length + FIXED)
     refused("https://example.com/p?" + f"uuid={FIXED}&" * length)
+
+
+# Addresses of other sites
+
+TYPING = replace(STANDARD, user_codes=True)
+#: Texts that fold to eight letters of a typed code: words of other sites, and a printed code.
+WORDS = [
+    "products",
+    "PRODUCTS",
+    "pvbgsctx",
+    "BCDF-GHJK",
+    "bcdfghjk",
+    "BCDF%2DGHJK",
+    "0O1I2568",
+    "\uff42\uff43\uff44\uff46\uff47\uff48\uff4a\uff4b",
+]
+FOREIGN = [
+    "https://shop.example/{}",
+    "https://shop.example/a/{}",
+    "https://shop.example/{}?utm_source=poster",
+    "https://shop.example/{}#top",
+    "https://shop.example?user_code={}",
+    "https://shop.example/?user_code={}",
+    "https://shop.example/device?user_code={}",
+    "https://shop.example/device?user_code={}&x=1",
+    "https://shop.example/qr?user_code={}",
+    "http://example.com/qr?user_code={}",
+    "http://example.com/qr/{}",
+    "https://example.com/{}",
+    "https://example.com/?user_code={}",
+    "https://example.com?user_code={}",
+    "https://example.com/device?user_code={}",
+    "https://example.com/qr/device?user_code={}",
+    "https://example.com/qr/device/{}",
+    "https://example.com/qrs/{}",
+    "https://example.com/qrs?user_code={}",
+    "https://example.com:8443/qr/{}",
+    "https://example.com:8443/qr?user_code={}",
+    "https://example.com.evil.example/qr?user_code={}",
+    "https://example.com@evil.example/qr?user_code={}",
+    "https://evil.example/https://example.com/qr?user_code={}",
+    "https://evil.example/#https://example.com/qr?user_code={}",
+    "https://example.com/qr?uuid={}",
+    "https://example.com/qr?lgToken={}",
+    "https://example.com/qr?qrcode_key={}",
+    "https://example.com/qr?k={}",
+    "https://example.com/qr?code={}",
+    "https://example.com/qr?USER_CODE={}",
+    "https://example.com/qr?{}",
+    "https://example.com/qr#{}",
+    "https://example.com/qr?x=1#user_code={}",
+    "https://example.com/qr?user_code={0}&user_code={0}",
+    "https://example.com/qr?user_code={0}&uuid={0}",
+]
+VERBS = ("scan", "confirm", "deny", "release")
+
+
+def typed_code(app: App) -> str:
+    return app.qr.begin(user_code=True).user_code
+
+
+@for_each_row("word", WORDS)
+@for_each_row("address", FOREIGN)
+def test_a_link_to_another_address_never_reaches_the_store(address: str, word: str) -> None:
+    core = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI, policy=TYPING).core
+    for verb in VERBS:
+        with pytest.raises(InvalidCode):
+            getattr(core, verb)(
+                address.format(word), subject=ALICE, **({"shown_as": "A"} if verb == "scan" else {})
+            )
+
+
+@pytest.mark.parametrize(
+    "address", ["https://shop.example/products", "https://shop.example/device?user_code={}"]
+)
+def test_a_link_to_another_address_costs_no_guess(address: str, run: Run[Any]) -> None:
+    """This holds for any number of links, also when the letters are a valid code."""
+    app = App(policy=TYPING)
+    code = typed_code(app)
+    events(app)
+    for _ in range(10):
+        for verb in VERBS:
+            with pytest.raises(InvalidCode):
+                decide(app, verb, address.format(code), run)
+    assert events(app) == []
+    assert decide(app, "scan", code, run).state is State.SCANNED
+
+
+def decide(app: App, verb: str, code: str, run: Run[Any]) -> Any:
+    return run(
+        app,
+        getattr(app.qr.core, verb)(
+            code, subject=ALICE, **({"shown_as": "A"} if verb == "scan" else {})
+        ),
+    )
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if "%" not in word])
+def test_the_same_letters_without_an_address_are_a_guess(word: str) -> None:
+    app = App(policy=TYPING)
+    with pytest.raises(UnknownLogin, match="no such login"):
+        app.qr.scan(word, subject=ALICE, shown_as="A")
+    assert events(app) == ["guess of 5", "look up", "scan"]
+
+
+# A typed code in the configured address
+
+
+@for_each_row(
+    "uri", [URI, "https://example.com", "https://example.com:8443/a/b", "http://127.0.0.1:8000/qr"]
+)
+@for_each_row("given", ["{}", "{}/"])
+@for_each_row(
+    "form",
+    [
+        "{}/{}",
+        "{}?user_code={}",
+        "{}/?user_code={}",
+        "{}?user_code={}&lang=en",
+        "{}?user_code={}#top",
+    ],
+)
+@for_each_row("spelled", [str, str.lower, lambda code: code.replace("-", "")])
+def test_a_typed_code_in_the_configured_address_is_read(
+    uri: str, given: str, form: str, spelled: Callable[[str], str]
+) -> None:
+    app = App(policy=TYPING)
+    qr = QRLogin(app.store, secret_keys=[KEY], verification_uri=given.format(uri), policy=TYPING)
+    begun = qr.begin(user_code=True)
+    found = qr.scan(form.format(uri, spelled(begun.user_code)), subject=ALICE, shown_as="A")
+    assert (found.login_id, found.state) == (begun.login_id, State.SCANNED)
+    assert qr.confirm(form.format(uri, begun.user_code), subject=ALICE).state is State.CONFIRMED
+
+
+def test_a_typed_code_in_the_configured_address_is_a_guess(run: Run[Any]) -> None:
+    """The letters can be made up, so they count like typed ones."""
+    app = App(policy=TYPING)
+    for address in (f"{URI}/BCDF-GHJK", f"{URI}?user_code=BCDF-GHJK"):
+        events(app)
+        with pytest.raises(UnknownLogin, match="no such login"):
+            decide(app, "scan", address, run)
+        assert events(app) == ["guess of 5", "look up", "scan"]
+
+
+# Fixed codes carry their proof
+
+
+@for_each_row("policy", [STANDARD, TYPING])
+@for_each_row(
+    "address",
+    [
+        "https://shop.example/{}",
+        "https://shop.example/device?user_code={}",
+        "https://example.com/qr/{}",
+        "https://example.com/qr?uuid={}",
+        "https://login.weixin.qq.com/l/{}",
+        "http://192.0.2.1/p?k={}",
+    ],
+)
+def test_a_fixed_code_works_on_any_host(address: str, policy: Policy, run: Run[Any]) -> None:
+    app = App(policy=policy)
+    begun = app.qr.run(app.qr.core.begin(fixed=True, ask_browser=False))
+    for code in (begun.scan_code, fixed_as_base64(begun.scan_code)):
+        events(app)
+        assert decide(app, "scan", address.format(code), run).login_id == begun.login_id
+        assert events(app) == ["scan"]

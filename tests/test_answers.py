@@ -1,4 +1,4 @@
-"""The answers: frozen values that tell what they may and keep the rest; and so does everything else that can be printed."""
+"""Answers are frozen values, and nothing that can be printed or pickled shows a secret."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App, operati
 
 
 def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
-    """Everything of a login that must not be read anywhere but where it is needed."""
+    """The secrets of a login, and the fields that only its own answers may show."""
     device = app.qr.core._codes.read_device_code(begun.device_code)
     record = app.store.record(begun.login_id)
     named = (
@@ -56,7 +56,7 @@ def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
     }
 
 
-def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_repr_log_or_error_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = App()
     begun, tag = app.reach(State.CONFIRMED, ALICE)
@@ -91,7 +91,7 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
             attempt()
         things += [refusal.value, str(refusal.value), refusal.value.args, refusal.value.wire_text]
     said = [repr(thing) for thing in things] + [str(thing) for thing in things] + [caplog.text]
-    allowed = {"context", "browser"}  # a phone's answer shows what it was asked to show
+    allowed = {"context", "browser"}  # the answer to a scan shows the browser to the phone
     for name, secret in secrets_of(app, begun).items():
         leaks = [
             text
@@ -101,7 +101,7 @@ def test_i28_no_repr_log_or_error_tells_a_secret(caplog: pytest.LogCaptureFixtur
         assert not leaks, f"{name} in {leaks[0]}"
 
 
-def test_i28_no_repr_log_or_error_shows_a_typed_or_fixed_code(
+def test_no_repr_log_or_error_shows_a_typed_or_fixed_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -155,7 +155,7 @@ def test_i28_no_repr_log_or_error_shows_a_typed_or_fixed_code(
         assert hidden not in said
 
 
-def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
+def test_values_that_hold_codes_or_keys_cannot_be_pickled() -> None:
     """Caches, queues and crash reports pickle what they get."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
@@ -188,8 +188,8 @@ def test_i28_what_holds_codes_or_keys_is_not_pickled() -> None:
         )
 
 
-def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
-    """I11: neither the records nor the commands hold a code, the browser's secret, or the application's key."""
+def test_records_and_commands_hold_no_code_secret_or_key() -> None:
+    """Neither records nor commands hold a code, the browser's secret or the application's key."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
@@ -216,28 +216,30 @@ def test_i11_what_a_reader_of_the_store_sees_opens_nothing() -> None:
     assert tag in view, "the acknowledgement is no secret: the device proof comes before it"
 
 
-def test_a_repr_still_says_what_a_log_needs() -> None:
+def test_a_repr_shows_the_fields_that_a_log_needs() -> None:
     app = App()
     begun, tag = app.reach(State.SCANNED)
     assert repr(begun) == (
-        f"Begun(login_id='{begun.login_id}', verification_uri='https://example.com/qr', version=1, expires_in=120, "
+        f"Begun(login_id='{begun.login_id}', verification_uri='https://example.com/qr', "
+        "version=1, expires_in=120, "
         "rotates_in=25, state=<State.PENDING: 'pending'>)"
     )
     seen = app.qr.status(begun.device_code)
     assert repr(seen) == (
-        f"Status(login_id='{begun.login_id}', state=<State.SCANNED: 'scanned'>, version=2, expires_in=120, rotates_in=0, "
+        f"Status(login_id='{begun.login_id}', state=<State.SCANNED: 'scanned'>, version=2, "
+        "expires_in=120, rotates_in=0, "
         "scanned_by=ScannedBy())"
     )
     app.qr.confirm(begun.scan_code, subject=ALICE)
     redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
-    assert (
-        repr(redeemed)
-        == f"Redeemed(login_id='{begun.login_id}', redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
+    assert repr(redeemed) == (
+        f"Redeemed(login_id='{begun.login_id}', "
+        f"redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
     )
 
 
 @pytest.mark.parametrize("kind", [Begun, Status, Scanned, ScannedBy, Redeemed])
-def test_answers_are_frozen_and_carry_nothing_else(kind: type) -> None:
+def test_answers_are_frozen_and_take_no_other_attribute(kind: type) -> None:
     assert is_dataclass(kind)
     answer = object.__new__(kind)
     assert not hasattr(answer, "__dict__")
@@ -269,7 +271,7 @@ def test_answers_to_phones_hold_no_field_of_the_browser() -> None:
     )
 
 
-def test_a_text_for_strangers_is_one_line_and_every_code_is_its_own() -> None:
+def test_each_wire_code_has_one_status_and_one_line_of_text() -> None:
     """What goes over the wire is stable: clients switch on it."""
     found = [
         one

@@ -1,7 +1,7 @@
-"""Who may import whom, and what an import costs.
+"""Modules import only what the design allows, and an import loads only what it needs.
 
-docs/design.md shows the imports as `tools/draw_imports.py` draws them, so a new one is seen in review.
-The walls below are those that no drawing may move.
+docs/design.md shows the imports as `tools/draw_imports.py` draws them, so a review sees a new one.
+The rules below hold whatever the drawing shows.
 """
 
 import ast
@@ -68,7 +68,7 @@ def source(module: str) -> ast.Module:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Every module that this one names in an import, also inside functions and TYPE_CHECKING."""
+    """Every module that this one imports, also inside functions and TYPE_CHECKING."""
     found = set()
     for node in ast.walk(source(module)):
         if isinstance(node, ast.Import):
@@ -90,7 +90,7 @@ def own_imports(module: str) -> set[str]:
 
 
 def test_the_design_page_shows_the_imports_as_they_are() -> None:
-    """Reading the picture also proves that no rooms import each other in a circle."""
+    """Drawing the picture also proves that no rooms import each other in a circle."""
     page = draw_imports.PAGE.read_text("utf-8")
     assert draw_imports.picture() in page, "run .venv/bin/python tools/draw_imports.py"
 
@@ -117,14 +117,14 @@ def test_the_two_shells_do_not_import_each_other() -> None:
     assert "qrlogin.login" not in imports("qrlogin.aio")
 
 
-def test_stores_see_commands_and_nothing_of_codes_or_answers() -> None:
+def test_stores_import_commands_and_neither_codes_nor_answers() -> None:
     for module in MODULES:
         if inside(module, "qrlogin.stores") and not inside(module, "qrlogin.stores.suite"):
             above = {"qrlogin.codes", "qrlogin.keys", "qrlogin.core", "qrlogin.answers"}
             assert not above & imports(module), module
 
 
-def test_pictures_and_elements_know_nothing_of_logins() -> None:
+def test_render_and_browser_import_no_other_room() -> None:
     rooms = ("qrlogin.render", "qrlogin.browser")
     for module in MODULES:
         if inside(module, *rooms):
@@ -198,18 +198,18 @@ HEAVY = {
 
 
 def loaded_by(statement: str) -> set[str]:
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", f"import sys; {statement}; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    return set(told.stdout.split())
+    return set(done.stdout.split())
 
 
 def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> None:
-    """G17: what an application does not use, it does not pay for."""
+    """An application does not pay for what it does not use."""
     loaded = loaded_by("import qrlogin")
     assert {"qrlogin.login", "qrlogin.aio", "itsdangerous"} <= loaded
     assert not {name.partition(".")[0] for name in loaded} & HEAVY
@@ -237,24 +237,26 @@ def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> Non
         ("import qrlogin.__main__", {"redis", "PIL", "zxingcpp", *FRAMEWORKS}),
     ],
 )
-def test_each_room_loads_its_own_stranger_at_most(statement: str, still_missing: set[str]) -> None:
+def test_each_room_loads_at_most_its_own_third_party_package(
+    statement: str, still_missing: set[str]
+) -> None:
     assert not {name.partition(".")[0] for name in loaded_by(statement)} & still_missing
 
 
-def test_without_redis_the_store_says_how_to_get_it() -> None:
+def test_without_redis_the_error_names_the_package_to_install() -> None:
     hidden = "sys.modules['redis'] = None"
     asked = f"""{hidden}
 import qrlogin.stores
 try:
     qrlogin.stores.RedisStore
 except ImportError as error:
-    print("told:", error)
+    print("caught:", error)
 """
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", f"import sys; {asked}"],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert "told: RedisStore needs the redis client: pip install 'qrlogin[redis]'" in told.stdout
+    assert "caught: RedisStore needs the redis client: pip install 'qrlogin[redis]'" in done.stdout

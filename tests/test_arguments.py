@@ -1,4 +1,4 @@
-"""Bad input of every kind: refused with a typed error that says how to mend it, and never shown to a store."""
+"""Each bad argument raises a typed error that says how to fix it, before any store call."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from tests.application import ALICE, KEY, URI, App, Untouched
 from tests.tables import for_each_row
 
-# 1. What an application may not pass
+# 1. Arguments that are refused
 
 BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "no life": ({"lifetime": 0}, "between 1 and 600"),
@@ -40,7 +40,7 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "an unprintable name": ({"context": {"brow\0ser": "Firefox"}}, "printable"),
 }
 BAD_PEOPLE: Mapping[str, tuple[dict[str, Any], str]] = {
-    "nobody": ({"subject": ""}, "1 to 255 bytes"),
+    "no subject": ({"subject": ""}, "1 to 255 bytes"),
     "None": ({"subject": None}, "text"),
     "a number": ({"subject": 42}, "text"),
     "too long a subject": ({"subject": "x" * (SUBJECT_BYTES + 1)}, "1 to 255 bytes"),
@@ -64,7 +64,7 @@ BAD_REDEEMS: Mapping[str, tuple[dict[str, Any], str]] = {
     "an op of dashes": ({"op": "-" * 16}, "16 to 128"),
     "an op of bytes": ({"op": b"x" * 16}, "16 to 128"),
     "an op that is a number": ({"op": 7}, "16 to 128"),
-    "a tag that is none": ({"acknowledged": None}, "scanned_by.tag"),
+    "a tag that is None": ({"acknowledged": None}, "scanned_by.tag"),
     "a tag that is no text": ({"acknowledged": 7}, "scanned_by.tag"),
     "a huge tag": ({"acknowledged": "x" * 129}, "scanned_by.tag"),
     "a broken tag": ({"acknowledged": "\ud800"}, "scanned_by.tag"),
@@ -82,13 +82,15 @@ def untouched() -> QRLogin:
 
 
 @for_each_row("arguments, remedy", BAD_BEGINS.values())
-def test_begin_refuses(arguments: dict[str, Any], remedy: str, untouched: QRLogin) -> None:
+def test_begin_refuses_a_bad_argument(
+    arguments: dict[str, Any], remedy: str, untouched: QRLogin
+) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.begin(**arguments)
 
 
 @for_each_row("arguments, remedy", [*BAD_PEOPLE.values(), *BAD_NAMES.values()])
-def test_scan_refuses(
+def test_scan_refuses_a_bad_argument(
     arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
     with pytest.raises(BadArgument, match=remedy):
@@ -97,7 +99,7 @@ def test_scan_refuses(
 
 @for_each_row("event", ["confirm", "deny", "release"])
 @for_each_row("arguments, remedy", BAD_PEOPLE.values())
-def test_the_phones_other_calls_refuse(
+def test_confirm_deny_and_release_refuse_a_bad_argument(
     event: str, arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
     with pytest.raises(BadArgument, match=remedy):
@@ -105,14 +107,14 @@ def test_the_phones_other_calls_refuse(
 
 
 @for_each_row("arguments, remedy", BAD_REDEEMS.values())
-def test_redeem_refuses(
+def test_redeem_refuses_a_bad_argument(
     arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
     with pytest.raises(BadArgument, match=remedy):
         untouched.redeem(genuine.device_code, **arguments)
 
 
-def test_what_is_just_allowed_is_allowed() -> None:
+def test_arguments_at_their_limits_are_accepted() -> None:
     app = App(policy=replace(STANDARD, names_scanner=False))
     begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - len('{"b":""}'))}, lifetime=600)
     subject = "x" * SUBJECT_BYTES
@@ -124,7 +126,7 @@ def test_what_is_just_allowed_is_allowed() -> None:
     assert app.qr.scan(bare.scan_code, subject="\0").context == {}
 
 
-# 2. What is refused at construction, with the way out
+# 2. Configurations that are refused at construction
 
 MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
     "one key, not a list": ({"secret_keys": KEY}, "list of keys"),
@@ -175,8 +177,10 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
 
 
 @for_each_row("arguments, remedy", MISCONFIGURED.values())
-def test_an_unsafe_set_up_never_constructs(arguments: dict[str, Any], remedy: str) -> None:
-    """I30, and the message says how to mend it."""
+def test_an_unsafe_configuration_is_refused_at_construction(
+    arguments: dict[str, Any], remedy: str
+) -> None:
+    """The message says how to fix it."""
     given = {"store": Untouched(), "secret_keys": [KEY], "verification_uri": URI, **arguments}
     with pytest.raises(Misconfigured, match=remedy):
         QRLogin(given.pop("store"), **given)
@@ -199,7 +203,7 @@ def test_the_origin_is_spelled_as_a_browser_spells_it(uri: str, origin: str) -> 
     assert QRLogin(Untouched(), secret_keys=[KEY], verification_uri=uri).core.origin == origin
 
 
-def test_plain_http_elsewhere_has_to_be_asked_for() -> None:
+def test_plain_http_outside_loopback_needs_a_policy_that_allows_it() -> None:
     lan = QRLogin(
         Untouched(),
         secret_keys=[KEY],
@@ -213,7 +217,7 @@ def test_plain_http_elsewhere_has_to_be_asked_for() -> None:
 @pytest.mark.parametrize(
     "name", ["Anne\u00a0Marie", "\u5c71\u7530\u3000\u592a\u90ce", "M\u2022\u2022\u2022a"]
 )
-def test_people_are_shown_by_their_names_with_the_spaces_they_have(name: str) -> None:
+def test_a_name_is_shown_with_its_own_kind_of_spaces(name: str) -> None:
     app = App()
     begun = app.begin()
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=name)
@@ -232,7 +236,7 @@ def test_people_are_shown_by_their_names_with_the_spaces_they_have(name: str) ->
     ],
 )
 def test_a_camera_opens_the_address_as_a_browser_spells_it(spelled: str) -> None:
-    """However the application spelled it: the page that opens sends back what its address bar says."""
+    """The page that opens sends back the address bar's spelling, not the application's."""
     qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=spelled)
     begun = qr.begin()
     assert begun.verification_uri_complete == f"https://example.com/qr/{begun.scan_code}"

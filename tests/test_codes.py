@@ -1,4 +1,4 @@
-"""Codes and seals: what they look like to the letter, and that nothing else is accepted, without a glance at the store."""
+"""Codes and seals have an exact form, and any other text is refused without a store call."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ CLIENT_CODE = MINE.device_code(replace(DEVICE, client_id=CLIENT, flags=FLAGS))
 SCAN_CODE = MINE.rotating_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
 
 
-def mac_by_hand(secret: bytes, audience: str, purpose: str, *parts: str) -> str:
+def expected_mac(secret: bytes, audience: str, purpose: str, *parts: str) -> str:
     """The MAC as PROTOCOL spells it, with nothing but the standard library."""
     derived = hmac.digest(secret, f"qrlogin/{audience}/{purpose}/v1".encode(), hashlib.sha256)
     message = b"".join(str(len(part.encode())).encode() + b":" + part.encode() for part in parts)
@@ -47,10 +47,10 @@ def refused(read: Callable[[str], object], text: object) -> bool:
 
 
 def read_signed(text: str) -> ScanCode:
-    """A scan_code that proves itself. What reads as eight typed letters is a guess: it names no login that the store knows."""
+    """Read a signed scan_code. Eight typed letters are only a guess, so they are refused here."""
     found = MINE.read_scan_code(text)
     if found[0].guessed:
-        raise InvalidCode("this could have been typed by anybody")
+        raise InvalidCode("these are typed letters without a signature")
     (one,) = found
     return one
 
@@ -63,17 +63,19 @@ READERS: dict[str, Callable[[str], object]] = {
 BOTH = for_each_row("code", READERS)
 
 
-# What they look like
+# The formats
 
 
-def test_the_formats_have_not_drifted() -> None:
-    """Known answers: a browser holds its device_code across a deployment, and two versions run side by side."""
+def test_device_and_scan_codes_keep_their_formats() -> None:
+    """A browser keeps its device_code across a deployment, and two versions run side by side."""
     assert DEVICE_CODE == (
-        "AAECAwQFBgcICQoLDA0ODw.ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8.1800000000000.1800000150000..."
+        "AAECAwQFBgcICQoLDA0ODw.ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8."
+        "1800000000000.1800000150000..."
         "tZ1FLuNR4jiH3F3ADD9w1OQVxUfhfj5Qrrsg1NBUj40"
     )
     assert CLIENT_CODE == (
-        "AAECAwQFBgcICQoLDA0ODw.ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8.1800000000000.1800000150000.dMOpbMOp.cf."
+        "AAECAwQFBgcICQoLDA0ODw.ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8."
+        "1800000000000.1800000150000.dMOpbMOp.cf."
         "OfCDwiqsVyXVmkCACY9Coyk3PFsm2mptlp5bnr9cK4s"
     )
     assert (
@@ -118,8 +120,8 @@ SHORTENED = ("ticket", "guesses", "fixed", "typed")
 PURPOSES = (*MACS, *SHORTENED, "device_code", "scan_code")
 
 
-def test_tickets_and_the_names_of_guessers_have_not_drifted() -> None:
-    """16 bytes of a MAC: a ticket as 32 digits for a redirect, a guesser spelled like a login_id for the store."""
+def test_tickets_and_guess_record_ids_keep_their_formats() -> None:
+    """Both are 16 bytes of a MAC: the ticket as 32 hex digits, the id like a login_id."""
     key = Key(KEY, "example.com")
     ticket, guesser = seals.ticket(key, LOGIN_ID, "scanner's tag"), seals.guess_record_id(key, "42")
     assert (ticket, guesser) == ("7c14e2e3ff7b24f01b44ae68dd0b389d", "A8Y4ALbX5MAMqksbn1uaTA")
@@ -128,34 +130,37 @@ def test_tickets_and_the_names_of_guessers_have_not_drifted() -> None:
 
 
 def sixteen_bytes(purpose: str, *parts: str) -> bytes:
-    return base64.urlsafe_b64decode(mac_by_hand(KEY, "example.com", purpose, *parts) + "=")[:16]
+    return base64.urlsafe_b64decode(expected_mac(KEY, "example.com", purpose, *parts) + "=")[:16]
 
 
 @pytest.mark.parametrize("purpose", MACS)
-def test_seals_and_digests_have_not_drifted(purpose: str) -> None:
+def test_seals_and_digests_keep_their_values(purpose: str) -> None:
     make, parts, known = MACS[purpose]
     made = make(Key(KEY, "example.com"), *parts)  # type: ignore[operator]
     assert made == known
-    assert made == mac_by_hand(KEY, "example.com", purpose, *parts)
+    assert made == expected_mac(KEY, "example.com", purpose, *parts)
 
 
 def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
-    """SHA-256 and an HMAC derivation (no SHA-1, no django-concat), one salt for each purpose and audience."""
-    spoken = {
-        mac_by_hand(KEY, audience, purpose, "x")
+    """HMAC-SHA-256 derives each key (no SHA-1, no django-concat) from the purpose and audience.
+
+    Each purpose and audience has its own salt.
+    """
+    macs = {
+        expected_mac(KEY, audience, purpose, "x")
         for audience in ("example.com", "example.org", "example.com/scan")
         for purpose in PURPOSES
     }
-    assert len(spoken) == 3 * len(PURPOSES) == 39
+    assert len(macs) == 3 * len(PURPOSES) == 39
     for audience in ("example.com", "example.org"):
         for purpose in PURPOSES:
-            assert Key(KEY, audience).mac(purpose, "x") == mac_by_hand(KEY, audience, purpose, "x")
+            assert Key(KEY, audience).mac(purpose, "x") == expected_mac(KEY, audience, purpose, "x")
             assert hashlib.sha256().digest_size == len(
                 base64.urlsafe_b64decode(Key(KEY, audience).mac(purpose, "x") + "=")
             )
 
 
-def test_what_is_drawn_is_random_enough_and_canonical() -> None:
+def test_random_values_have_their_full_length_and_one_spelling() -> None:
     drawn = [
         (codes.new_login_id(), codes.new_secret(), codes.new_mark(), keys.new_key())
         for _ in range(100)
@@ -168,7 +173,7 @@ def test_what_is_drawn_is_random_enough_and_canonical() -> None:
             assert base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == text
 
 
-def test_a_genuine_code_says_what_was_signed() -> None:
+def test_a_genuine_code_reads_as_the_fields_that_were_signed() -> None:
     device = MINE.read_device_code(DEVICE_CODE)
     assert (device.login_id, device.secret, device.begun_at, device.redeem_by) == (
         LOGIN_ID,
@@ -189,19 +194,20 @@ def test_a_genuine_code_says_what_was_signed() -> None:
     [{"client_id": ""}, {"client_id": "télè"}, {"client_id": "t"}, {"flags": ""}, {"flags": "c"}],
 )
 def test_changed_client_or_flags_make_a_device_code_invalid(changed: dict[str, str]) -> None:
-    """Both are signed: whoever holds a device_code cannot say whose it is, nor that its browser need not be asked."""
-    other = MINE.device_code(replace(DEVICE, **{"client_id": CLIENT, "flags": FLAGS, **changed}))  # type: ignore[arg-type]
+    """Both are signed, so the holder of a device_code can change neither."""
+    fields = {"client_id": CLIENT, "flags": FLAGS, **changed}
+    other = MINE.device_code(replace(DEVICE, **fields))  # type: ignore[arg-type]
     signature = CLIENT_CODE.rpartition(".")[2]
     assert other.rpartition(".")[2] != signature
     refused(MINE.read_device_code, f"{other.rpartition('.')[0]}.{signature}")
 
 
-# What is not accepted
+# What is refused
 
 
 @BOTH
 def test_no_single_character_can_be_changed(code: str) -> None:
-    """I9: each position, each other character of the alphabet and some outside it."""
+    """Each position is tried with each other character of the alphabet and some outside it."""
     read = READERS[code]
     tried = 0
     for at, now in enumerate(code):
@@ -256,14 +262,14 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @BOTH
 @for_each_row("spell", SPELLINGS.values())
 def test_a_code_is_accepted_in_one_spelling_only(code: str, spell: Callable[[str], str]) -> None:
-    """I10: so no deny-list, cache or log can be dodged by spelling."""
+    """With one spelling, no deny-list, cache or log can be bypassed by another one."""
     assert spell(code) != code
     refused(READERS[code], spell(code))
 
 
 @BOTH
 def test_a_signature_with_other_unused_bits_in_its_last_letter_is_refused(code: str) -> None:
-    """32 bytes in base64 leave two bits over: four last letters say the same to a lenient reader."""
+    """32 bytes in base64 leave two bits unused: a lenient decoder accepts four last letters."""
     sextets = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
     last = sextets.index(code[-1])
     twins = [sextets[last & ~3 | bits] for bits in range(4) if last & ~3 | bits != last]
@@ -279,10 +285,10 @@ def test_a_signature_with_other_unused_bits_in_its_last_letter_is_refused(code: 
 @BOTH
 @for_each_row("length", [513, 10_000, 1_000_000])
 @for_each_row("fill", ["A", ".", "A.", "é", "\ud800"])
-def test_length_and_form_come_before_cryptography(
+def test_a_code_of_the_wrong_length_or_form_costs_no_mac(
     code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I23: what is too long or misshapen costs no MAC at all."""
+    """Length and form are checked before any MAC is computed."""
     monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
     refused(READERS[code], (fill * length)[:length])
     refused(READERS[code], code[:-1])
@@ -313,14 +319,14 @@ def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(
 @for_each_row(
     "text", [None, 7, b"bytes", "", ".", "..", "null", LOGIN_ID, SECRET, ["x"], {"code": "x"}]
 )
-def test_what_is_no_code_at_all(code: str, text: object) -> None:
-    """I36: least of all a login_id, which is public."""
+def test_a_value_that_is_not_a_code_is_refused(code: str, text: object) -> None:
+    """A login_id is public, so it is refused as well."""
     refused(READERS[code], text)
 
 
 @given(st.text())
 @example("A" * 22 + "." + "0." + "A" * 43)
-def test_no_random_text_is_a_code(text: str) -> None:
+def test_random_text_is_refused(text: str) -> None:
     refused(MINE.read_device_code, text)
     refused(read_signed, text)
 
@@ -329,14 +335,14 @@ def test_no_random_text_is_a_code(text: str) -> None:
     st.from_regex(codes._DEVICE_CODE, fullmatch=True),
     st.from_regex(codes._ROTATING_CODE, fullmatch=True),
 )
-def test_nor_is_a_random_text_in_the_right_form(device_code: str, scan_code: str) -> None:
+def test_random_text_in_the_right_form_is_refused(device_code: str, scan_code: str) -> None:
     refused(MINE.read_device_code, device_code)
     refused(MINE.read_scan_code, scan_code)
 
 
 @for_each_row("number", ["-1", "00", "0x1", "1e3", "", " ", "1" * 16, str(2**63), "\u0661", "1.0"])
-def test_a_signed_number_has_one_spelling_too(number: str) -> None:
-    """W29: even signed by the right key. No caller could have got it signed, and no reader has to think about it."""
+def test_a_signed_number_is_accepted_in_one_spelling_only(number: str) -> None:
+    """Another spelling is refused even with a valid signature."""
     key = MINE.signing_key
     refused(MINE.read_scan_code, f"{LOGIN_ID}.{number}.{key.mac('scan_code', LOGIN_ID, number)}")
     for parts in ((LOGIN_ID, SECRET, number, "1", "", ""), (LOGIN_ID, SECRET, "1", number, "", "")):
@@ -346,8 +352,8 @@ def test_a_signed_number_has_one_spelling_too(number: str) -> None:
 # Other purposes, audiences, keys, libraries
 
 
-def test_a_code_of_one_purpose_is_not_one_of_another() -> None:
-    """I9: not even in the other's form, under the same key."""
+def test_a_code_of_one_purpose_is_refused_for_another() -> None:
+    """It is refused even in the other code's form, under the same key."""
     refused(MINE.read_scan_code, DEVICE_CODE)
     refused(MINE.read_device_code, SCAN_CODE)
     key, until = MINE.signing_key, str(NOON)
@@ -371,7 +377,7 @@ def test_another_applications_codes_are_refused(foreign: str) -> None:
 
 
 def host_tokens() -> Iterator[str]:
-    """What an application signs for itself with itsdangerous and the very same key."""
+    """Tokens that an application signs with itsdangerous and the same key."""
     payload = SCAN_CODE.rpartition(".")[0]
     for salt in (
         b"itsdangerous.Signer",
@@ -398,7 +404,7 @@ def host_tokens() -> Iterator[str]:
 
 
 def test_the_host_applications_own_tokens_are_refused() -> None:
-    """W30: sharing SECRET_KEY with the session cookie is unwise, and still opens nothing."""
+    """Sharing SECRET_KEY with the session cookie is unwise, but no such token is a code."""
     tokens = list(host_tokens())
     assert len(tokens) == 90
     assert 74 <= len(set(tokens)) < 90, (
@@ -419,10 +425,10 @@ parts = st.lists(st.text(alphabet="0123456789:ab", max_size=6), max_size=5)
 @example(["", "a"], ["a", ""])
 @example(["a1:b"], ["a", "b"])
 @example(["1:a1:b"], ["a", "b"])
-def test_different_parts_have_different_macs(one: list[str], other: list[str]) -> None:
-    """The parts are length-prefixed, so no shift of a boundary makes two lists look alike to the MAC."""
+def test_different_parts_have_different_macs(left: list[str], right: list[str]) -> None:
+    """Each part has a length prefix, so moving a boundary changes the MAC."""
     key = Key(KEY, "example.com")
-    assert (key.mac("test", *one) == key.mac("test", *other)) == (one == other)
+    assert (key.mac("test", *left) == key.mac("test", *right)) == (left == right)
 
 
 # Without touching the store
@@ -464,7 +470,7 @@ def test_a_bad_code_never_reaches_the_store(code: str) -> None:
         assert len(code) < 12 or code not in str(refusal.value)
 
 
-def test_each_door_takes_only_its_own_code() -> None:
+def test_browser_calls_refuse_scan_codes_and_phone_calls_refuse_device_codes() -> None:
     qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
     for code, doors in ((SCAN_CODE, slice(0, 4)), (DEVICE_CODE, slice(4, 8))):
         for call in list(calls(qr, code))[doors]:

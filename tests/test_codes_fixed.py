@@ -1,4 +1,4 @@
-"""Fixed codes: sixteen bytes with a tag inside, in two spellings, genuine before any store is asked."""
+"""A fixed code is sixteen bytes with a tag, in two spellings, and is checked before the store."""
 
 import base64
 import hashlib
@@ -17,7 +17,8 @@ from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
 RING = Codes([OTHER_KEY, KEY], verification_uri=URI, audience=None, plain_http=False)
-#: Random bytes 0 to 9 and their tag. Known answers: the picture may be on a screen while the next version is deployed.
+#: Random bytes 0 to 9 and their tag. They must not change: a picture can be on a screen while the
+#: next version is deployed.
 FIXED, RESPELLED, LOGIN_ID = (
     "00010203040506070809c1c5f7d4319d",
     "AAECAwQFBgcICcHF99QxnQ==",
@@ -25,8 +26,8 @@ FIXED, RESPELLED, LOGIN_ID = (
 )
 
 
-def by_hand(drawn: bytes, secret: bytes = KEY) -> bytes:
-    """The code of PROTOCOL section 3, with nothing but the standard library."""
+def expected_code(drawn: bytes, secret: bytes = KEY) -> bytes:
+    """The code as docs/protocol.md specifies it, computed with the standard library alone."""
     derived = hmac.digest(secret, b"qrlogin/example.com/fixed/v1", hashlib.sha256)
     return drawn + hmac.digest(derived, b"20:" + drawn.hex().encode(), hashlib.sha256)[:6]
 
@@ -46,11 +47,11 @@ def minted(of: Codes = MINE) -> NewCodes:
     return of.new_codes(fixed=True, typed=False)
 
 
-def test_the_form_has_not_drifted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fixed_codes_keep_their_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_bytes", lambda size: bytes(range(size)))
     one = minted()
     assert (one.fixed, one.login_id, one.user_code) == (FIXED, LOGIN_ID, "")
-    code = by_hand(bytes(range(10)))
+    code = expected_code(bytes(range(10)))
     assert spelled(code) == (FIXED, RESPELLED) == (one.fixed, fixed_as_base64(one.fixed))
     digest = hashlib.sha256(b"qrlogin/fixed/v1" + code).digest()[:16]
     assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == LOGIN_ID
@@ -68,7 +69,7 @@ def test_both_spellings_lead_to_the_same_login() -> None:
 
 
 def test_the_id_in_the_picture_is_not_the_login_id() -> None:
-    """Who sees the one can compute the other, which opens nothing; who sees the other in a log cannot scan."""
+    """The fixed code gives the login_id, which opens nothing; a login_id in a log is no code."""
     one = minted()
     assert one.login_id not in (one.fixed, fixed_as_base64(one.fixed).rstrip("="))
     for text in (one.login_id, one.login_id + "=="):
@@ -78,8 +79,8 @@ def test_the_id_in_the_picture_is_not_the_login_id() -> None:
 # One spelling of each
 
 
-def test_the_last_letter_has_four_spellings_and_one_is_ours() -> None:
-    """16 bytes leave four bits over: sixteen last letters say the same to a lenient reader."""
+def test_other_unused_bits_in_the_last_letter_are_refused() -> None:
+    """16 bytes leave four bits unused: a lenient decoder accepts sixteen last letters."""
     sextets = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
     text = RESPELLED
     last = sextets.index(text[21])
@@ -114,12 +115,12 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @for_each_row("text", [FIXED, RESPELLED])
 @for_each_row("spell", SPELLINGS.values())
 def test_any_other_spelling_is_refused(text: str, spell: Callable[[str], str]) -> None:
-    """I10: and before anything is looked up."""
+    """The refusal comes before any lookup."""
     assert spell(text) != text
     refused(spell(text))
 
 
-# Nothing else is genuine
+# Altered codes
 
 
 def test_no_letter_of_either_spelling_can_be_changed() -> None:
@@ -134,22 +135,24 @@ def test_no_letter_of_either_spelling_can_be_changed() -> None:
 
 
 def test_a_hundred_thousand_altered_codes_are_refused() -> None:
-    """I9: bits flipped, bytes exchanged, tags of one code under the random part of another; the same dice every time."""
-    dice = random.Random(8628)
-    genuine = [by_hand(dice.randbytes(10)) for _ in range(100)]
+    """Flipped bits, exchanged bytes and tags of other codes, from a fixed random seed."""
+    random_source = random.Random(8628)
+    genuine = [expected_code(random_source.randbytes(10)) for _ in range(100)]
     accepted = {MINE.read_fixed(spelled(code)[0]).login_id for code in genuine}
     assert len(accepted) == 100
     for turn in range(100_000):
-        code = bytearray(dice.choice(genuine))
+        code = bytearray(random_source.choice(genuine))
         match turn % 4:
             case 0:
-                code[dice.randrange(16)] ^= 1 << dice.randrange(8)
+                code[random_source.randrange(16)] ^= 1 << random_source.randrange(8)
             case 1:
-                code[dice.randrange(16)] ^= dice.randrange(1, 256)
+                code[random_source.randrange(16)] ^= random_source.randrange(1, 256)
             case 2:
-                code[10:] = dice.choice([one for one in genuine[:20] if one[10:] != code[10:]])[10:]
+                code[10:] = random_source.choice(
+                    [one for one in genuine[:20] if one[10:] != code[10:]]
+                )[10:]
             case 3:
-                code[:] = dice.randbytes(16)
+                code[:] = random_source.randbytes(16)
         try:
             MINE.read_fixed(spelled(bytes(code))[turn % 2])
         except InvalidCode:
@@ -157,7 +160,7 @@ def test_a_hundred_thousand_altered_codes_are_refused() -> None:
         pytest.fail(f"{code.hex()} was accepted")
 
 
-def test_a_tag_is_good_for_one_key_one_audience_and_one_purpose() -> None:
+def test_a_tag_is_valid_for_one_key_one_audience_and_one_purpose() -> None:
     foreign = Codes([OTHER_KEY], verification_uri=URI, audience=None, plain_http=False)
     elsewhere = Codes([KEY], verification_uri=URI, audience="shop", plain_http=False)
     for text in (minted(foreign).fixed, minted(elsewhere).fixed):
@@ -168,8 +171,8 @@ def test_a_tag_is_good_for_one_key_one_audience_and_one_purpose() -> None:
         refused((drawn + base64.urlsafe_b64decode(mac + "=")[:6]).hex())
 
 
-def test_a_code_lives_under_the_key_that_made_it() -> None:
-    """I25: a ring that has turned still reads what the older key made, and says which it was."""
+def test_a_fixed_code_is_read_under_the_key_that_made_it() -> None:
+    """A rotated key ring still reads codes of the older key, and returns that key."""
     old, new = minted(MINE), minted(RING)
     assert (
         RING.read_fixed(old.fixed).key.mac("x")
@@ -180,7 +183,7 @@ def test_a_code_lives_under_the_key_that_made_it() -> None:
     refused(new.fixed)
 
 
-def test_form_comes_before_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fixed_code_of_the_wrong_form_costs_no_mac(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
     for text in (
         FIXED[:-1],
@@ -209,7 +212,7 @@ def test_a_bad_code_never_reaches_the_store() -> None:
             qr.core.login_id_of(code)
 
 
-def test_no_two_are_alike() -> None:
+def test_fixed_codes_are_random_in_every_bit() -> None:
     drawn = [minted() for _ in range(5000)]
     assert len({one.fixed for one in drawn}) == len({one.login_id for one in drawn}) == 5000
     ones = sum(bin(int(one.fixed, 16)).count("1") for one in drawn)
@@ -224,7 +227,7 @@ def begun(app: App) -> Begun:
 
 
 def test_a_fixed_code_is_shown_once_and_does_not_rotate() -> None:
-    """What is in the picture cannot change under the client's hands, so a status does not speak of it again."""
+    """The picture cannot change, so a status does not repeat the code."""
     app = App()
     login = begun(app)
     assert login.verification_uri_complete == f"{URI}/{login.scan_code}"
@@ -247,7 +250,7 @@ def test_a_fixed_code_is_shown_once_and_does_not_rotate() -> None:
 
 
 @pytest.mark.parametrize("left", [1, 0])
-def test_it_lives_as_long_as_its_login_and_to_the_millisecond(left: int) -> None:
+def test_a_fixed_code_expires_at_the_millisecond_of_its_login(left: int) -> None:
     app = App()
     login = begun(app)
     app.clock.ms += 120_000 - left
@@ -266,8 +269,8 @@ def test_it_lives_as_long_as_its_login_and_to_the_millisecond(left: int) -> None
             app.qr.scan(login.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
 
 
-def test_one_lookup_is_one_round_trip() -> None:
-    """It proves itself, so no guess is counted, whatever the policy says of typed codes."""
+def test_a_scan_of_a_fixed_code_is_one_round_trip() -> None:
+    """A fixed code carries its proof, so no guess is counted, whatever the policy says."""
     app = App()
     login = begun(app)
     before = len(app.store.commands)

@@ -1,4 +1,4 @@
-"""Codes that people type: read in every way in which somebody may write eight letters, and never worth more than a guess."""
+"""A typed code is read in every plausible spelling of its eight letters, and is only a guess."""
 
 import base64
 import hashlib
@@ -21,15 +21,15 @@ CODE = "WDJB-MJHT"
 LOGIN_ID = "7C1adAFmS0wnhCUT34IQqg"
 
 
-def by_hand(letters: str, secret: bytes = KEY, audience: str = "example.com") -> str:
-    """The id of the record that names the login, with nothing but the standard library."""
+def expected_login_id(letters: str, secret: bytes = KEY, audience: str = "example.com") -> str:
+    """The id of the record that names the login, computed with the standard library alone."""
     derived = hmac.digest(secret, f"qrlogin/{audience}/typed/v1".encode(), hashlib.sha256)
     mac = hmac.digest(derived, b"8:" + letters.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(mac[:16]).rstrip(b"=").decode()
 
 
 def wide(text: str) -> str:
-    """As an input method for Chinese or Japanese writes it."""
+    """The full-width form, as an input method for Chinese or Japanese writes it."""
     return "".join(chr(ord(one) + 0xFEE0) for one in text)
 
 
@@ -45,35 +45,42 @@ def refused(text: str) -> bool:
     return True
 
 
-# What they look like
+# The format
 
 
-def test_where_a_code_leads_has_not_drifted() -> None:
-    """A known answer: it is on somebody's screen while the next version is deployed."""
+def test_a_typed_code_keeps_the_record_that_it_leads_to() -> None:
+    """A code can be on a screen while the next version is deployed."""
     assert MINE.read_scan_code(CODE) == (ScanCode(LOGIN_ID, MINE.signing_key, None, guessed=True),)
-    assert by_hand("WDJBMJHT") == LOGIN_ID
+    assert expected_login_id("WDJBMJHT") == LOGIN_ID
 
 
-def test_the_alphabet_is_the_standards() -> None:
+def test_the_alphabet_is_that_of_rfc_8628() -> None:
     """RFC 8628 section 6.1: 20 consonants, 8 of them, 20 ** 8 codes."""
     assert USER_CODE_LETTERS == "BCDFGHJKLMNPQRSTVWXZ"
     assert len(set(USER_CODE_LETTERS)) == 20
 
 
-def test_what_is_minted_is_four_and_four_and_leads_to_what_names_its_login() -> None:
+def test_a_typed_code_has_four_and_four_letters_and_leads_to_its_name_record() -> None:
     for _ in range(200):
         one = MINE.new_codes(fixed=False, typed=True)
         first, dash, last = one.user_code[:4], one.user_code[4], one.user_code[5:]
         assert (len(first), dash, len(last)) == (4, "-", 4)
         assert set(first + last) <= set(USER_CODE_LETTERS)
-        assert one.name_record_id == read(one.user_code) == by_hand(first + last) != one.login_id
+        assert (
+            one.name_record_id
+            == read(one.user_code)
+            == expected_login_id(first + last)
+            != one.login_id
+        )
         assert one.fixed == ""
 
 
-def test_every_letter_is_as_likely_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
-    """34.5 bits, if each is drawn evenly: no letter, no place and no code stands out of five thousand.
+def test_every_letter_is_equally_likely_at_every_position(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A code has 34.5 bits if each letter is equally likely, which 5000 codes show.
 
-    Two of them are alike once in two thousand runs (the birthday paradox), twice two once in eight million.
+    Two codes are equal once in 2000 runs (the birthday paradox), two pairs once in 8 million.
     """
     drawn = [
         MINE.new_codes(fixed=False, typed=True).user_code.replace("-", "") for _ in range(5000)
@@ -94,7 +101,7 @@ def test_the_letters_are_drawn_from_a_secure_source(monkeypatch: pytest.MonkeyPa
     assert MINE.new_codes(fixed=False, typed=True).user_code == CODE
 
 
-# How they may be typed
+# Spellings
 
 
 @for_each_row(
@@ -135,8 +142,8 @@ def test_the_letters_are_drawn_from_a_secure_source(monkeypatch: pytest.MonkeyPa
         "\N{CIRCLED LATIN CAPITAL LETTER W}DJ\N{SCRIPT CAPITAL B}-MJ\N{BLACK-LETTER CAPITAL H}T",
     ],
 )
-def test_the_same_code_however_it_was_typed(typed: str) -> None:
-    """Case, dashes, spaces, what an input method or a web page adds: RFC 8628 section 6.1."""
+def test_case_dashes_spaces_and_input_methods_do_not_change_a_typed_code(typed: str) -> None:
+    """RFC 8628 section 6.1."""
     assert read(typed) == LOGIN_ID
 
 
@@ -155,33 +162,33 @@ LOOK_ALIKES = {
 
 
 @for_each_row("typed, meant", LOOK_ALIKES.items())
-def test_what_looks_like_one_of_ours_is_taken_for_it(typed: str, meant: str) -> None:
+def test_a_look_alike_is_read_as_the_letter_it_looks_like(typed: str, meant: str) -> None:
     for spelled in (typed, typed.lower(), wide(typed), wide(typed.lower())):
         for at in range(8):
-            assert read(f"{'B' * at}{spelled}{'B' * (7 - at)}") == by_hand(
+            assert read(f"{'B' * at}{spelled}{'B' * (7 - at)}") == expected_login_id(
                 f"{'B' * at}{meant}{'B' * (7 - at)}"
             )
 
 
-def test_every_character_of_ascii_is_a_letter_nothing_or_an_end_to_it() -> None:
-    """All 128 of them: 20 letters in two cases, ten look-alikes, what is skipped, and what makes it no code at all."""
-    told = Counter[str]()
+def test_every_ascii_character_is_a_letter_or_skipped_or_refused() -> None:
+    """20 letters in two cases and ten look-alikes are read; others are skipped or refused."""
+    counts = Counter[str]()
     for one in map(chr, range(128)):
         meant = LOOK_ALIKES.get(one.upper(), one.upper())
         if meant in USER_CODE_LETTERS:
-            assert read(f"BBB{one}-BBBB") == by_hand(f"BBB{meant}BBBB")
-            told["a letter"] += 1
+            assert read(f"BBB{one}-BBBB") == expected_login_id(f"BBB{meant}BBBB")
+            counts["a letter"] += 1
         elif one.isalnum() or one in "$+<=>^`|~":
             refused(f"BBBB{one}BBBB")
             refused(f"BBB{one}-BBBB")
-            told["an end"] += 1
+            counts["an end"] += 1
         else:
-            assert read(f"BBBB{one}BBBB") == by_hand("B" * 8)
-            told["nothing"] += 1
-    assert told == {"a letter": 40 + 6 + 4 * 2, "an end": 17, "nothing": 128 - 54 - 17}
+            assert read(f"BBBB{one}BBBB") == expected_login_id("B" * 8)
+            counts["nothing"] += 1
+    assert counts == {"a letter": 40 + 6 + 4 * 2, "an end": 17, "nothing": 128 - 54 - 17}
 
 
-NONE = [
+NOT_CODES = [
     "",
     " ",
     "-",
@@ -194,7 +201,7 @@ NONE = [
     "EEEE-EEEE",
     "WDJB-MJHA",
 ]
-NONE += [
+NOT_CODES += [
     "WDJB-MJH3",
     "WDJB-MJH4",
     "WDJB-MJH7",
@@ -205,14 +212,14 @@ NONE += [
     "WDJB~MJHT",
     "WDJB$MJHT",
 ]
-NONE += [
+NOT_CODES += [
     "\N{CYRILLIC CAPITAL LETTER VE}" * 8,
     "\N{GREEK CAPITAL LETTER BETA}" * 8,
     wide("AAAAAAAA"),
     "一二三四五六七八",
     "😀" * 8,
 ]
-NONE += [
+NOT_CODES += [
     "éÉßÐ-ÞþŁł",
     "null",
     "undefined",
@@ -224,9 +231,9 @@ NONE += [
 ]
 
 
-@for_each_row("typed", NONE)
-def test_what_is_not_eight_letters_is_refused(typed: str) -> None:
-    """Also what only looks like Latin: no dictionary of the whole world's look-alikes is kept here."""
+@for_each_row("typed", NOT_CODES)
+def test_text_that_is_not_eight_letters_is_refused(typed: str) -> None:
+    """Letters of other scripts that look like Latin are refused, too."""
     refused(typed)
 
 
@@ -257,7 +264,7 @@ VARIANTS = {
 
 @st.composite
 def noisy(draw: st.DrawFn) -> tuple[str, str]:
-    """Eight letters, and some way in which somebody could type them."""
+    """Eight letters, and one way to type them."""
     letters = "".join(draw(st.lists(st.sampled_from(USER_CODE_LETTERS), min_size=8, max_size=8)))
     between = [draw(st.text(CATEGORIES, max_size=3)) for _ in range(9)]
     forms = [draw(st.sampled_from(VARIANTS[letter])) for letter in letters]
@@ -268,17 +275,17 @@ def noisy(draw: st.DrawFn) -> tuple[str, str]:
 
 @given(noisy())
 @example(("WDJBMJHT", "wdjb-mjht"))
-def test_any_noise_of_spelling_reads_as_the_code_that_was_meant(typed: tuple[str, str]) -> None:
+def test_any_variant_of_a_typed_code_reads_as_that_code(typed: tuple[str, str]) -> None:
     letters, text = typed
     assert len(text) <= 40
-    assert read(text) == by_hand(letters)
+    assert read(text) == expected_login_id(letters)
 
 
 @given(st.text(max_size=60))
 @example("BBBBBBBB")
 @example("bbbb bbb8")
-def test_a_text_is_eight_of_our_letters_or_nothing(text: str) -> None:
-    """Whatever else somebody types, a code or not: the folded letters decide, and nothing is raised but `InvalidCode`."""
+def test_any_text_reads_as_eight_letters_or_is_refused(text: str) -> None:
+    """The folded letters decide, and no other error than `InvalidCode` is raised."""
     try:
         found = MINE.read_scan_code(text)
     except InvalidCode:
@@ -290,16 +297,16 @@ def test_a_text_is_eight_of_our_letters_or_nothing(text: str) -> None:
         if one in LOOK_ALIKES or one in USER_CODE_LETTERS
     )
     assert len(letters) == 8
-    assert [one.login_id for one in found] == [by_hand(letters)]
+    assert [one.login_id for one in found] == [expected_login_id(letters)]
 
 
 # Under which key
 
 
-def test_a_code_says_nothing_of_its_key_so_each_is_tried_the_signing_one_first() -> None:
+def test_each_key_is_tried_for_a_typed_code_and_the_signing_key_first() -> None:
     ring = Codes([OTHER_KEY, KEY], verification_uri=URI, audience=None, plain_http=False)
     found = ring.read_scan_code(CODE)
-    assert [one.login_id for one in found] == [by_hand("WDJBMJHT", OTHER_KEY), LOGIN_ID]
+    assert [one.login_id for one in found] == [expected_login_id("WDJBMJHT", OTHER_KEY), LOGIN_ID]
     assert [one.key.mac("x") for one in found] == [
         ring.signing_key.mac("x"),
         MINE.signing_key.mac("x"),
@@ -307,16 +314,16 @@ def test_a_code_says_nothing_of_its_key_so_each_is_tried_the_signing_one_first()
     assert all(one.guessed for one in found)
 
 
-def test_the_same_letters_lead_elsewhere_for_another_audience() -> None:
+def test_the_same_letters_lead_to_another_record_for_another_audience() -> None:
     shop = Codes([KEY], verification_uri=URI, audience="shop", plain_http=False)
     (found,) = shop.read_scan_code(CODE)
-    assert found.login_id == by_hand("WDJBMJHT", audience="shop") != LOGIN_ID
+    assert found.login_id == expected_login_id("WDJBMJHT", audience="shop") != LOGIN_ID
 
 
 def test_no_repr_shows_a_typed_or_fixed_code() -> None:
     one = MINE.new_codes(fixed=False, typed=True)
     other = MINE.new_codes(fixed=True, typed=False)
-    said = repr(
+    shown = repr(
         [one, other, *MINE.read_scan_code(one.user_code), *MINE.read_scan_code(other.fixed)]
     )
     for hidden in (
@@ -325,4 +332,4 @@ def test_no_repr_shows_a_typed_or_fixed_code() -> None:
         other.fixed,
         codes.fixed_as_base64(other.fixed),
     ):
-        assert hidden not in said
+        assert hidden not in shown

@@ -1,4 +1,4 @@
-"""The core: what each caller is told at each point of a login, and what it never lets through to a store."""
+"""Each call of the core has its documented outcome at each point of a login."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -83,23 +83,34 @@ POINTS = (
     "gone",
     "long gone",
 )
-#: By hand: what the caller is told, a state or an error. Alice is the one who scanned.
-TOLD: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
+#: The outcome of each call at each point: a state or an error. Alice is the one who scanned.
+OUTCOMES: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
     "status": (P, S, C, R, D, X, E, E, E, RecordLost, E),
     "cancel": (X, X, X, AlreadyRedeemed, Denied, X, Expired, Expired, Expired, RecordLost, Expired),
-    "redeem": (WrongState, WrongState, R, AlreadyRedeemed, Denied, Cancelled, Expired, Expired, Expired, RecordLost, Expired),
+    "redeem": (
+        WrongState, WrongState, R, AlreadyRedeemed, Denied, Cancelled, Expired, Expired, Expired,
+        RecordLost, Expired,
+    ),
     "redeem blindly": (
-        WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled, *[Expired] * 3, RecordLost, Expired,
+        WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled,
+        *[Expired] * 3, RecordLost, Expired,
     ),
     "alice scans": (S, S, C, R, Denied, Cancelled, Expired, E, E, UnknownLogin, UnknownLogin),
     "bob scans": (
-        S, AlreadyScanned, AlreadyScanned, AlreadyScanned, Denied, Cancelled, *[Expired] * 3, UnknownLogin, UnknownLogin,
+        S, AlreadyScanned, AlreadyScanned, AlreadyScanned, Denied, Cancelled, *[Expired] * 3,
+        UnknownLogin, UnknownLogin,
     ),
     "alice releases": (
-        NotYours, P, WrongState, AlreadyRedeemed, Denied, NotYours, NotYours, Expired, Expired, UnknownLogin, UnknownLogin,
+        NotYours, P, WrongState, AlreadyRedeemed, Denied, NotYours, NotYours, Expired, Expired,
+        UnknownLogin, UnknownLogin,
     ),
-    "alice confirms": (NotYours, C, C, R, Denied, NotYours, NotYours, Expired, E, UnknownLogin, UnknownLogin),
-    "alice denies": (NotYours, D, D, AlreadyRedeemed, D, NotYours, NotYours, Expired, Expired, UnknownLogin, UnknownLogin),
+    "alice confirms": (
+        NotYours, C, C, R, Denied, NotYours, NotYours, Expired, E, UnknownLogin, UnknownLogin,
+    ),
+    "alice denies": (
+        NotYours, D, D, AlreadyRedeemed, D, NotYours, NotYours, Expired, Expired, UnknownLogin,
+        UnknownLogin,
+    ),
     "bob releases": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
     "bob confirms": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
     "bob denies": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
@@ -125,42 +136,44 @@ def reach(point: str) -> tuple[App, Begun, str]:
 def test_each_call_has_its_documented_outcome_at_each_point(call: str, point: str) -> None:
     app, begun, tag = reach(point)
     before = app.store.record(begun.login_id)
-    told = TOLD[call][POINTS.index(point)]
-    if isinstance(told, State):
+    expected = OUTCOMES[call][POINTS.index(point)]
+    if isinstance(expected, State):
         answer = CALLS[call](app, begun, tag)
         assert answer.login_id == begun.login_id
-        assert (State.REDEEMED if isinstance(answer, Redeemed) else answer.state) is told
+        assert (State.REDEEMED if isinstance(answer, Redeemed) else answer.state) is expected
     else:
-        with pytest.raises(told) as refusal:
+        with pytest.raises(expected) as refusal:
             CALLS[call](app, begun, tag)
-        assert type(refusal.value) is told
+        assert type(refusal.value) is expected
         assert app.store.record(begun.login_id) == before, "refused, and yet it left a trace"
 
 
-def test_every_refusal_of_a_login_is_reached_by_some_situation() -> None:
-    """The ones that need a forger, a bad code, a second wait, haste or a guesser have tests of their own."""
-    told = {one for row in TOLD.values() for one in row if not isinstance(one, State)}
+def test_every_login_error_is_raised_in_some_situation() -> None:
+    """Forged records, bad codes, second waits, fast polls and guesses have their own tests."""
+    raised = {each for row in OUTCOMES.values() for each in row if not isinstance(each, State)}
     elsewhere = {InvalidCode, RecordForged, Superseded, TooFast, TooManyGuesses}
-    everything = {
+    every_error = {
         one
         for one in vars(qrlogin).values()
         if isinstance(one, type) and issubclass(one, LoginError) and one is not LoginError
     }
-    assert told | elsewhere == everything
+    assert raised | elsewhere == every_error
 
 
 def test_a_stranger_gets_the_same_error_in_every_state() -> None:
-    """I14: unknown, foreign, scanned by another, over: one status, one code, one text."""
-    heard = set()
+    """Unknown, foreign, scanned by another, ended: status, code and text are the same."""
+    answers = set()
     for point in POINTS:
         for call in ("bob releases", "bob confirms", "bob denies"):
             app, begun, tag = reach(point)
             with pytest.raises(UnknownLogin) as refusal:
                 CALLS[call](app, begun, tag)
-            heard.add((refusal.value.http_status, refusal.value.wire_code, refusal.value.wire_text))
+            answers.add(
+                (refusal.value.http_status, refusal.value.wire_code, refusal.value.wire_text)
+            )
     for family in (UnknownLogin, InvalidCode, NotYours, RecordForged, RecordLost):
-        heard.add((family.http_status, family.wire_code, family.wire_text))
-    assert heard == {(404, "unknown_login", "There is no such login. Show a new code.")}
+        answers.add((family.http_status, family.wire_code, family.wire_text))
+    assert answers == {(404, "unknown_login", "There is no such login. Show a new code.")}
 
 
 # 2. Time, to the millisecond
@@ -203,11 +216,11 @@ def test_a_lifetime_becomes_deadlines_of_the_stores_clock(seconds: int) -> None:
     keep = app.store.commands[0].ttl_ms
     assert keep is not None
     assert keep > seconds * 1000 + 30_000 + STANDARD.replay_window * 1000, (
-        "garbage before the last one has heard of it"
+        "the store drops the record before the last replay"
     )
 
 
-def test_begun_ago_and_what_a_phone_has_left() -> None:
+def test_a_scan_returns_how_long_ago_the_login_began_and_when_it_expires() -> None:
     app = App()
     begun = app.begin()
     app.clock.ms += 9_999
@@ -220,7 +233,7 @@ def test_begun_ago_and_what_a_phone_has_left() -> None:
 def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(
     redeem_window: int, replay_window: int | None
 ) -> None:
-    """Collected in the last millisecond; the answer is lost; the record must outlive the replay window that begins then."""
+    """A redeem in the last millisecond starts a replay window, which the record must outlive."""
     app = App()
     begun = app.qr.run(
         app.qr.core.begin(lifetime=300, redeem_window=redeem_window, ask_browser=False)
@@ -240,25 +253,25 @@ def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(
         collect()
 
 
-# 3. Replies that must not be believed
+# 3. Replies that must be refused
 
 
 @for_each_row("call", CALLS)
 def test_a_reply_to_another_question_is_not_believed(call: str) -> None:
-    """I17: login_id alone would not tell a stale status reply from a confirm's."""
+    """The login_id alone cannot tell an old status reply from the reply to a confirm."""
     app, begun, tag = reach("confirmed")
     stale = app.store.apply(app.qr.core.status(app.device(begun)).command)
 
-    def answers(reply: Reply) -> None:
+    def answer_with(reply: Reply) -> None:
         app.store.apply = lambda command: reply  # type: ignore[method-assign]
         with pytest.raises(Unavailable, match="another question"):
             CALLS[call](app, begun, tag)
 
-    answers(stale)
-    answers(replace(stale, login_id=codes.new_login_id()))
+    answer_with(stale)
+    answer_with(replace(stale, login_id=codes.new_login_id()))
 
 
-def test_both_echoes_count() -> None:
+def test_a_reply_needs_the_login_id_and_the_mark_of_its_command() -> None:
     app, begun, _ = reach("pending")
     operation = app.qr.core.status(app.device(begun))
     reply = app.store.apply(operation.command)
@@ -282,10 +295,8 @@ NEWER: Mapping[str, dict[str, str]] = {
 
 @for_each_row("fields", NEWER.values())
 @for_each_row("call", set(CALLS) - {"alice scans", "bob scans"})
-def test_a_newer_processs_record_is_out_of_reach_and_no_crash(
-    call: str, fields: dict[str, str]
-) -> None:
-    """PROTOCOL section 7: 503, not 500."""
+def test_a_record_of_a_newer_format_raises_unavailable(call: str, fields: dict[str, str]) -> None:
+    """The HTTP status is 503, not 500."""
     app, begun, tag = reach("confirmed")
     app.store.forge(begun.login_id, {**app.store.record(begun.login_id), **fields})
     with pytest.raises(Unavailable) as refusal:
@@ -294,7 +305,9 @@ def test_a_newer_processs_record_is_out_of_reach_and_no_crash(
     assert refusal.value.retry_after
 
 
-def test_a_drawn_login_id_that_is_taken_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_begin_raises_unavailable_when_its_login_id_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     app = App()
     begun = app.begin()
     before = app.store.record(begun.login_id)
@@ -304,8 +317,10 @@ def test_a_drawn_login_id_that_is_taken_begins_nothing(monkeypatch: pytest.Monke
     assert app.store.record(begun.login_id) == before
 
 
-def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    """I23: small enough that a thousand logins a second cost a server nothing worth counting."""
+def test_the_largest_record_and_the_largest_codes_are_small(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A thousand logins a second cost a server little."""
     app = App()
     begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - 8)}, lifetime=600)
     subject, who = "x" * SUBJECT_BYTES, "x" * SHOWN_AS_BYTES
@@ -316,7 +331,8 @@ def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[
     size = sum(len(name) + len(value.encode()) for name, value in record.items())
     with capsys.disabled():
         print(
-            f"\nthe largest record has {size} bytes, the largest codes {len(begun.device_code)} and {len(begun.scan_code)}",
+            f"\nthe largest record has {size} bytes, "
+            f"the largest codes {len(begun.device_code)} and {len(begun.scan_code)}",
             end=" ",
         )
     assert number(record["version"]) == 4
@@ -327,16 +343,16 @@ def test_the_largest_record_and_the_largest_codes(capsys: pytest.CaptureFixture[
     assert size <= 1536
 
 
-# 4. What a begin asks for, and what becomes of it
+# 4. The options of begin
 
 
 @for_each_row("asks", [True, False])
 @for_each_row("fixed", [True, False])
 @for_each_row("client_id", ["", "tv", "é" * 64])
-def test_the_browser_carries_how_its_login_was_begun(
+def test_the_device_code_carries_how_its_login_was_begun(
     asks: bool, fixed: bool, client_id: str
 ) -> None:
-    """Signed into the device_code and nowhere else: no writer of the store can turn the question off."""
+    """It is signed into the device_code, so no writer of the store can turn the question off."""
     app = App()
     begun = app.qr.run(app.qr.core.begin(ask_browser=asks, fixed=fixed, client_id=client_id))
     device = app.device(begun)
@@ -369,7 +385,9 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
 
 
 @for_each_row("arguments, remedy", BAD_BEGINS.values())
-def test_begin_refuses_what_cannot_be_meant(arguments: dict[str, Any], remedy: str) -> None:
+def test_the_core_refuses_a_begin_that_makes_no_sense(
+    arguments: dict[str, Any], remedy: str
+) -> None:
     core = App(policy=replace(STANDARD, user_codes="fixed" in arguments)).qr.core
     with pytest.raises(BadArgument, match=remedy):
         core.begin(**arguments)

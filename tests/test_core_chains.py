@@ -1,8 +1,9 @@
-"""Operations of more than one command: which commands, how many of them, and that what is refused half way changes nothing.
+"""Operations of more than one command send the right commands and survive a failure half way.
 
-Each story is told through both shells, because it is they who carry one command after the other.
+Each test runs through both shells, because the shells send one command after the other.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -55,7 +56,7 @@ WRONG = "BBBB-BBBB"
 
 
 class Taken(App):
-    """The first `refusals` records that are to name a login are in use, or its login_id is."""
+    """An application whose first `refusals` commands of the row `refused` find their id taken."""
 
     refusals, refused = 0, "name"
 
@@ -77,7 +78,7 @@ class Taken(App):
 
 @pytest.mark.parametrize("refusals", [0, 1, 2])
 def test_a_code_that_is_taken_is_drawn_again(refusals: int, run: Run[Begun]) -> None:
-    """20 ** 8 are few enough for two logins to meet; the second one takes another code, and another secret."""
+    """Two logins can draw the same of 20 ** 8 codes; then one draws new letters and a secret."""
     app = Taken(policy=TYPING)
     app.refusals = refusals
     begun = run(app, app.qr.core.begin(user_code=True))
@@ -91,12 +92,12 @@ def test_a_code_that_is_taken_is_drawn_again(refusals: int, run: Run[Begun]) -> 
         asked[-2].login_id
     ]
     assert asked[-2].ttl_ms == asked[-1].ttl_ms, (
-        "the letters lead to the login for as long as its record is kept"
+        "the letters must lead to the login for as long as its record is kept"
     )
     assert app.qr.status(begun.device_code).state is State.PENDING
 
 
-def test_after_three_draws_it_is_given_up(run: Run[Begun]) -> None:
+def test_begin_gives_up_after_three_codes_that_are_taken(run: Run[Begun]) -> None:
     app = Taken(policy=TYPING)
     app.refusals = 100
     with pytest.raises(Unavailable, match="begin again"):
@@ -105,9 +106,7 @@ def test_after_three_draws_it_is_given_up(run: Run[Begun]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"fixed": True}, {"user_code": True}])
-def test_128_random_bits_do_not_meet_so_nothing_is_drawn_again(
-    arguments: dict[str, Any], run: Run[Begun]
-) -> None:
+def test_a_taken_login_id_is_not_drawn_again(arguments: dict[str, Any], run: Run[Begun]) -> None:
     app = Taken(policy=TYPING)
     app.refusals, app.refused = 1, "begin"
     with pytest.raises(Unavailable):
@@ -124,7 +123,7 @@ def typed(app: App) -> Begun:
     return begun
 
 
-def test_a_right_guess_is_free_in_the_end(run: Run[Any]) -> None:
+def test_a_right_guess_is_given_back(run: Run[Any]) -> None:
     app = App(policy=TYPING)
     begun = typed(app)
     for _ in range(3 * TYPING.guesses):
@@ -143,12 +142,12 @@ def test_a_right_guess_is_free_in_the_end(run: Run[Any]) -> None:
         )
     with pytest.raises(WrongState):
         run(app, app.qr.core.release(begun.user_code, subject=ALICE))
-    assert events(app) == ["look up", "release"]  # too late, and no guess
+    assert events(app) == ["look up", "release"]  # refused, but no guess
 
 
 @pytest.mark.parametrize("minted_by", range(3))
 def test_a_code_may_belong_to_any_key_of_the_ring(minted_by: int, run: Run[Any]) -> None:
-    """I25: the signing key first; one lookup for each key at most, and two commands that count."""
+    """The signing key comes first: one lookup for each key at most, and two counting commands."""
     ring = [KEY, OTHER_KEY, THIRD_KEY]
     app = App(policy=TYPING, keys=tuple(ring))
     begun = app.another(ring[minted_by]).begin(user_code=True)
@@ -161,10 +160,10 @@ def test_a_code_may_belong_to_any_key_of_the_ring(minted_by: int, run: Run[Any])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_a_wrong_guess_costs_one_lookup_for_each_key_and_what_a_right_one_costs(
+def test_a_wrong_guess_costs_one_lookup_for_each_key_as_a_right_one_does(
     size: int, run: Run[Any]
 ) -> None:
-    """The number of round trips, which a guesser can time, does not say whether the code exists."""
+    """The number of round trips, which can be timed, does not show whether a code exists."""
     app = App(policy=TYPING, keys=(KEY, OTHER_KEY, THIRD_KEY)[:size])
     for event, call in (
         ("scan", app.qr.core.scan),
@@ -184,18 +183,18 @@ def test_a_wrong_guess_costs_one_lookup_for_each_key_and_what_a_right_one_costs(
     ]
 
 
-def test_a_login_that_is_found_is_looked_for_no_further(run: Run[Any]) -> None:
-    """Refused is not unknown: somebody else holds it, and no other key could say more."""
+def test_the_lookup_ends_at_the_first_login_that_is_found(run: Run[Any]) -> None:
+    """Another account holds the login, so no other key could find more."""
     app = App(policy=TYPING, keys=(KEY, OTHER_KEY))
     begun = typed(app)
     app.qr.scan(begun.user_code, subject=BOB, shown_as=SHOWN[BOB])
     events(app)
-    for told, call in ((AlreadyScanned, app.qr.core.scan), (NotYours, app.qr.core.confirm)):
-        named = {"shown_as": "A"} if told is AlreadyScanned else {}
-        with pytest.raises(told):
+    for expected, call in ((AlreadyScanned, app.qr.core.scan), (NotYours, app.qr.core.confirm)):
+        named = {"shown_as": "A"} if expected is AlreadyScanned else {}
+        with pytest.raises(expected):
             run(app, call(begun.user_code, subject=ALICE, **named))
         assert sorted(events(app)) == sorted(
-            ["guess of 5", "look up", "scan" if told is AlreadyScanned else "confirm"]
+            ["guess of 5", "look up", "scan" if expected is AlreadyScanned else "confirm"]
         )
     app.clock.ms += 120_000
     with pytest.raises(Expired):
@@ -207,7 +206,7 @@ def guess(app: App, who: str, code: str = WRONG) -> Operation[Any]:
 
 
 def test_the_sixth_guess_is_refused_before_the_lookup(run: Run[Any]) -> None:
-    """RFC 8628 section 5.1: the account is stopped, whichever call it tries, and whether the sixth would be right or not."""
+    """RFC 8628 section 5.1: the account is stopped in every call, even for a right code."""
     app = App(policy=TYPING)
     begun = typed(app)
     for call in (
@@ -244,7 +243,7 @@ def test_the_budget_is_back_when_its_window_is_over_and_not_before(run: Run[Any]
         app.clock.ms += ms
         with pytest.raises(UnknownLogin):
             run(app, guess(app, ALICE))
-    for ms, told in (
+    for ms, expected in (
         (29_999, TooManyGuesses),
         (1, UnknownLogin),
         (59_999, UnknownLogin),
@@ -254,13 +253,13 @@ def test_the_budget_is_back_when_its_window_is_over_and_not_before(run: Run[Any]
         app.clock.ms += ms
         with pytest.raises(QRLoginError) as refusal:
             run(app, guess(app, ALICE))
-        assert type(refusal.value) is told
+        assert type(refusal.value) is expected
     assert {one.ttl_ms for one in app.store.commands if one.row.event.startswith("guess")} == {
         60_000
     }
 
 
-def test_a_right_guess_gives_back_its_own_and_no_more() -> None:
+def test_a_right_guess_gives_back_one_guess_only() -> None:
     app = App(policy=TYPING)
     begun = typed(app)
     for _ in range(4):
@@ -275,7 +274,7 @@ def test_a_right_guess_gives_back_its_own_and_no_more() -> None:
 
 
 def test_the_record_of_a_guess_budget_holds_no_subject() -> None:
-    """I11, I28: neither the account nor what it typed can be read in the store."""
+    """Neither the account nor the letters that it typed can be read in the store."""
     app = App(policy=TYPING)
     begun = typed(app)
     app.qr.run(guess(app, ALICE, begun.user_code))
@@ -295,7 +294,7 @@ def test_the_record_of_a_guess_budget_holds_no_subject() -> None:
 
 @pytest.mark.parametrize("event", ["scan", "confirm", "deny", "release"])
 def test_without_typed_codes_no_typed_code_is_looked_up(event: str) -> None:
-    """I23: a policy that does not hand them out does not take them either, and asks no store."""
+    """A policy without typed codes refuses them before any store call."""
     qr = QRLogin(Untouched(), secret_keys=[KEY], verification_uri=URI)
     named = {"shown_as": "A"} if event == "scan" else {}
     for text in (WRONG, "bbbb bbbb", f"{URI}?user_code={WRONG}"):
@@ -303,7 +302,7 @@ def test_without_typed_codes_no_typed_code_is_looked_up(event: str) -> None:
             getattr(qr, event)(text, subject=ALICE, **named)
 
 
-def test_a_forged_login_is_not_believed_for_being_typed(
+def test_a_forged_login_is_refused_by_its_typed_code_too(
     run: Run[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App(policy=TYPING)
@@ -318,15 +317,15 @@ def test_a_forged_login_is_not_believed_for_being_typed(
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4])
-def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -> None:
-    """I18: the command was carried out, its reply was not heard; the same call again ends well, and costs one guess at most."""
+def test_a_repeated_scan_succeeds_after_any_lost_reply(lost: int, run: Run[Any]) -> None:
+    """The command was applied, its reply was lost: a repeat succeeds for at most one guess."""
     app = App(policy=TYPING)
     begun = typed(app)
-    genuine, heard = app.store.apply, iter(range(1, 100))
+    genuine, numbers = app.store.apply, itertools.count(1)
 
     def apply(command: Command) -> Reply:
         reply = genuine(command)
-        if next(heard) == lost:
+        if next(numbers) == lost:
             raise Unavailable("the reply was lost")
         return reply
 
@@ -338,7 +337,7 @@ def test_a_reply_that_is_lost_half_way_loses_nothing(lost: int, run: Run[Any]) -
     assert int(app.store.record(guesser)["guesses"]) <= 1
 
 
-# Every reply is held against its own question
+# Every reply must belong to its command
 
 
 def chains(app: App, begun: Begun, ticket: str) -> Iterator[Operation[Any]]:
@@ -352,10 +351,10 @@ def chains(app: App, begun: Begun, ticket: str) -> Iterator[Operation[Any]]:
 
 
 class Stray(App):
-    """The answer to one of its commands, `stray`, is one to another question."""
+    """An application that gets the reply to another command for its command number `stray`."""
 
     stray, asked = 0, 0
-    bend: Mapping[str, str] = MappingProxyType({})
+    changes: Mapping[str, str] = MappingProxyType({})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -364,30 +363,32 @@ class Stray(App):
         def apply(command: Command) -> Reply:
             self.asked += 1
             reply = genuine(command)
-            return replace(reply, **self.bend) if self.asked == self.stray else reply  # type: ignore[arg-type]
+            if self.asked != self.stray:
+                return reply
+            return replace(reply, **self.changes)  # type: ignore[arg-type]
 
         self.store.apply = apply  # type: ignore[method-assign]
 
 
 @for_each_row("index", range(6))
 @for_each_row("stray", [1, 2, 3, 4])
-@for_each_row("bend", [{"login_id": codes.new_login_id()}, {"mark": codes.new_mark()}])
-def test_no_link_of_a_chain_believes_a_reply_to_another_question(
-    index: int, stray: int, bend: dict[str, str], run: Run[Any]
+@for_each_row("changes", [{"login_id": codes.new_login_id()}, {"mark": codes.new_mark()}])
+def test_every_command_of_a_chain_refuses_a_reply_to_another_question(
+    index: int, stray: int, changes: dict[str, str], run: Run[Any]
 ) -> None:
-    """I17: at every command of every chain, also where only the next command is decided by it."""
+    """This holds at every command of every chain, whatever the next command depends on."""
     app = Stray(policy=TYPING)
     begun, ticket = confirmed(app, user_code=True)
     operation = list(chains(app, begun, ticket))[index]
-    app.asked, app.stray, app.bend = 0, stray, bend
-    told = None
+    app.asked, app.stray, app.changes = 0, stray, changes
+    refusal: Exception | None = None
     try:
         run(app, operation)
-    except (Unavailable, UnknownLogin) as refusal:
-        told = refusal
-    if isinstance(told, Unavailable):
-        assert "another question" in str(told)
-        assert app.asked == stray, "something was asked after a reply that must not be believed"
+    except (Unavailable, UnknownLogin) as error:
+        refusal = error
+    if isinstance(refusal, Unavailable):
+        assert "another question" in str(refusal)
+        assert app.asked == stray, "a command was sent after a reply to another question"
     else:
         assert app.asked < stray
 

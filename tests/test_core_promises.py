@@ -1,4 +1,4 @@
-"""The numbered promises, each as a person would test it: with whole logins, two phones, two browsers and a clock."""
+"""The promises of docs/security.md hold for whole logins of two phones and two browsers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -43,7 +43,7 @@ from tests.application import (
 from tests.tables import for_each_row
 
 ALIVE = (State.PENDING, State.SCANNED, State.CONFIRMED)
-EVERY = (*ALIVE, State.REDEEMED, State.DENIED, State.CANCELLED)
+STATES = (*ALIVE, State.REDEEMED, State.DENIED, State.CANCELLED)
 
 
 def browser_calls(app: App, begun: Begun, tag: str) -> Iterator[Callable[[], object]]:
@@ -60,12 +60,12 @@ def phone_calls(app: App, begun: Begun, who: str) -> Iterator[Callable[[], objec
     yield lambda: app.qr.deny(begun.scan_code, subject=who)
 
 
-# Who gets what
+# Only the right browser and account
 
 
-@pytest.mark.parametrize("state", EVERY)
-def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
-    """I2: two browsers of the same application; the one's device_code says nothing about the other's login."""
+@pytest.mark.parametrize("state", STATES)
+def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
+    """Two browsers of one application: a device_code returns nothing of another login."""
     app = App()
     begun, tag = app.reach(state)
     other = app.begin()
@@ -76,7 +76,7 @@ def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
             continue
         assert isinstance(answer, Status)
         assert (answer.login_id, answer.scanned_by) == (other.login_id, None)
-    # Not even with this login's record under the other's name, or with a secret of its own signed for this login.
+    # A device_code that is signed for this login but has another secret is refused, too.
     codes = app.qr.core._codes
     mine = codes.read_device_code(begun.device_code)
     forged = codes.device_code(replace(mine, secret="A" * 43))
@@ -89,7 +89,7 @@ def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
             attempt(forged)
 
 
-def test_i3_the_subject_is_the_one_that_scanned_and_confirmed() -> None:
+def test_the_subject_is_the_account_that_scanned_and_confirmed() -> None:
     app = App()
     begun, tag = app.reach(State.SCANNED, ALICE)
     for call in list(phone_calls(app, begun, BOB)):
@@ -100,7 +100,7 @@ def test_i3_the_subject_is_the_one_that_scanned_and_confirmed() -> None:
     assert (redeemed.subject, redeemed.shown_as) == (ALICE, SHOWN[ALICE])
 
 
-def test_i6_one_account_holds_a_login_and_its_other_phone_is_a_repeat() -> None:
+def test_one_account_holds_a_login() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED, ALICE)
     before = app.store.record(begun.login_id)
@@ -114,8 +114,8 @@ def test_i6_one_account_holds_a_login_and_its_other_phone_is_a_repeat() -> None:
         app.qr.confirm(begun.scan_code, subject=ALICE, phone="another phone")
 
 
-def test_i31_the_browser_acknowledges_the_scanner_of_now() -> None:
-    """I31: shown Alice, who let go; Bob scanned and confirmed; "continue as Alice" does not log Bob in."""
+def test_the_browser_must_acknowledge_the_current_scanner() -> None:
+    """Alice released and Bob confirmed: "continue as Alice" does not log Bob in."""
     app = App()
     begun, alice = app.reach(State.SCANNED, ALICE)
     app.qr.release(begun.scan_code, subject=ALICE)
@@ -125,12 +125,12 @@ def test_i31_the_browser_acknowledges_the_scanner_of_now() -> None:
         with pytest.raises(ScannerChanged):
             app.qr.redeem(begun.device_code, acknowledged=stale, op=OP)
     assert app.store.record(begun.login_id)["state"] == State.CONFIRMED, (
-        "a wrong tag burned the login"
+        "a wrong tag ended the login"
     )
     assert app.qr.redeem(begun.device_code, acknowledged=bob, op=OP).subject == BOB
 
 
-def test_i36_a_login_id_alone_opens_nothing() -> None:
+def test_a_login_id_is_refused_as_a_code() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     for code in (
@@ -152,8 +152,8 @@ def test_i36_a_login_id_alone_opens_nothing() -> None:
     ("state", "stop"),
     [*((state, Cancelled) for state in ALIVE), *((state, Denied) for state in ALIVE[1:])],
 )
-def test_i4_after_a_stop_nothing_goes_on(state: State, stop: type[LoginError]) -> None:
-    """I4: deny and cancel win until redeemed, and confirm against deny ends denied in either order."""
+def test_a_denied_or_cancelled_login_stays_so(state: State, stop: type[LoginError]) -> None:
+    """Deny and cancel win until redeemed, and a confirm together with a deny ends denied."""
     app = App()
     begun, tag = app.reach(state)
     stopped = (
@@ -173,8 +173,8 @@ def test_i4_after_a_stop_nothing_goes_on(state: State, stop: type[LoginError]) -
 
 
 @pytest.mark.parametrize("state", ALIVE)
-def test_i8_nothing_succeeds_from_the_deadline_on(state: State) -> None:
-    """I8: the state's own, which nobody moves; a confirm at the last moment still gets its window."""
+def test_no_call_succeeds_after_the_deadline(state: State) -> None:
+    """Each state has a fixed deadline; a confirm at the last moment still gets its window."""
     life = 150_000 if state is State.CONFIRMED else 120_000
     for late in (0, 1, 1_000_000_000):
         app = App()
@@ -189,8 +189,8 @@ def test_i8_nothing_succeeds_from_the_deadline_on(state: State) -> None:
             assert answer.state is State.EXPIRED
 
 
-def test_i8_an_approval_in_the_last_moment_can_be_collected() -> None:
-    """R5: not killed by the deadline of the state it has left, and dead at its own."""
+def test_an_approval_in_the_last_moment_can_be_redeemed() -> None:
+    """A confirmed login outlives the deadline of its former state and ends at its own."""
     app = App()
     begun, tag = app.reach(State.SCANNED)
     app.clock.ms = NOON + 119_999
@@ -205,7 +205,7 @@ def test_i8_an_approval_in_the_last_moment_can_be_collected() -> None:
             app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
-def test_i8_a_writer_of_the_store_cannot_extend_what_was_signed() -> None:
+def test_a_writer_of_the_store_cannot_extend_a_login() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     app.store.forge(
@@ -216,8 +216,8 @@ def test_i8_a_writer_of_the_store_cannot_extend_what_was_signed() -> None:
         app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
-@pytest.mark.parametrize("state", EVERY)
-def test_i13_absence_is_refusal(state: State) -> None:
+@pytest.mark.parametrize("state", STATES)
+def test_every_call_is_refused_when_the_record_is_absent(state: State) -> None:
     app = App()
     begun, tag = app.reach(state)
     app.store.forge(begun.login_id, None)
@@ -232,8 +232,8 @@ def test_i13_absence_is_refusal(state: State) -> None:
 
 @for_each_row("index", range(10))
 @for_each_row("later", [0, 29_999])
-def test_i18_a_resend_returns_the_same_and_changes_nothing(index: int, later: int) -> None:
-    """I18: redis-py sends a command again when its reply was lost; to the caller there was only one."""
+def test_a_resent_command_returns_the_same_and_changes_nothing(index: int, later: int) -> None:
+    """redis-py resends a command when its reply was lost; the caller made only one call."""
     state, _ = list(operations(*_at(State.CONFIRMED)))[index]
     app, begun, tag = _at(state)
     operation = list(operations(app, begun, tag))[index][1]
@@ -245,7 +245,7 @@ def test_i18_a_resend_returns_the_same_and_changes_nothing(index: int, later: in
     assert reply.verdict is Verdict.REPEATED
     assert app.store.record(begun.login_id) == record
     if later == 0:
-        assert again == first, "also no replay: the application has not seen the first answer"
+        assert again == first, "not a replay: the application has not seen the first answer"
 
 
 def _at(state: State) -> tuple[App, Begun, str]:
@@ -253,7 +253,7 @@ def _at(state: State) -> tuple[App, Begun, str]:
     return app, *app.reach(state)
 
 
-def test_i18_a_begin_that_is_sent_again_is_the_same_login() -> None:
+def test_a_resent_begin_returns_the_same_login() -> None:
     app = App()
     operation = app.qr.core.begin(context={"browser": "Firefox"})
     first = answer_of(operation, app.store.apply(operation.command))
@@ -266,8 +266,8 @@ def test_i18_a_begin_that_is_sent_again_is_the_same_login() -> None:
     )
 
 
-def test_i1_a_redeem_is_replayed_to_its_own_click_and_only_for_its_window() -> None:
-    """I1, row 53: the answer was lost on its way to the browser, which clicks nothing new and asks again."""
+def test_a_redeem_is_replayed_to_its_own_op_within_its_window() -> None:
+    """The answer was lost on its way to the browser, which repeats the request with the same op."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     first = app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
@@ -290,7 +290,7 @@ def test_i1_a_redeem_is_replayed_to_its_own_click_and_only_for_its_window() -> N
         app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
 
 
-def test_i1_without_an_op_a_login_is_redeemed_strictly_once() -> None:
+def test_without_an_op_a_login_is_redeemed_strictly_once() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
     app.qr.redeem(begun.device_code, acknowledged=tag)
@@ -298,7 +298,7 @@ def test_i1_without_an_op_a_login_is_redeemed_strictly_once() -> None:
         app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
-def test_released_it_may_be_scanned_again_by_anybody_and_starts_afresh() -> None:
+def test_a_released_login_can_be_scanned_by_another_account() -> None:
     app = App()
     begun, alice = app.reach(State.SCANNED, ALICE)
     seen = app.qr.status(begun.device_code)
@@ -316,30 +316,28 @@ def test_released_it_may_be_scanned_again_by_anybody_and_starts_afresh() -> None
 
 
 @pytest.mark.parametrize("skew", [-5_000, 5_000, -86_400_000])
-def test_i27_the_applications_clock_is_never_used(
-    skew: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """I27: a whole login tells the same on a node whose clock is wrong; only the store's counts."""
+def test_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login runs the same on a node whose clock is wrong: only the store's clock counts."""
 
     def story() -> list[object]:
         app = App()
         monkeypatch.setattr("qrlogin.codes.new_login_id", lambda: "AAECAwQFBgcICQoLDA0ODw")
         monkeypatch.setattr("qrlogin.codes.new_secret", lambda: "A" * 43)
         begun = app.begin()
-        told: list[object] = [begun]
+        answers: list[object] = [begun]
         for wait in (24_999, 1, 2_999, 1, 60_000):
             app.clock.ms += wait
-            told.append(app.qr.status(begun.device_code))
+            answers.append(app.qr.status(begun.device_code))
             try:
-                told.append(app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]))
+                answers.append(app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]))
             except Expired as error:
-                told.append(str(error))
+                answers.append(str(error))
         tag = app.tag(begun)
-        told += [
+        answers += [
             app.qr.confirm(begun.scan_code, subject=ALICE),
             app.qr.redeem(begun.device_code, acknowledged=tag, op=OP),
         ]
-        return told
+        return answers
 
     right = story()
     monkeypatch.setattr("qrlogin.clock.now_ms", lambda: NOON + skew)
@@ -348,8 +346,8 @@ def test_i27_the_applications_clock_is_never_used(
     assert story() == right
 
 
-def test_i26_a_stores_clock_that_goes_back_takes_nothing_back() -> None:
-    """I26: after a failover the next server may be seconds behind; time inside a login goes on."""
+def test_times_of_a_login_never_decrease_when_the_stores_clock_goes_back() -> None:
+    """After a failover the next server can be seconds behind; time within a login goes forward."""
     app = App()
     begun, tag = app.reach(State.SCANNED)
     app.clock.ms += 60_000
@@ -365,10 +363,10 @@ def test_i26_a_stores_clock_that_goes_back_takes_nothing_back() -> None:
     assert times[3] == times[2] == NOON + 60_000
 
 
-# The odd ways round
+# Rare orders of calls
 
 
-def test_refresh_is_cancel_and_begin() -> None:
+def test_a_browser_starts_over_with_cancel_and_begin() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED, BOB)
     app.qr.cancel(begun.device_code)
@@ -379,8 +377,8 @@ def test_refresh_is_cancel_and_begin() -> None:
     assert app.qr.redeem(again.device_code, acknowledged=tag).subject == ALICE
 
 
-def test_a_stale_confirm_lands_only_while_the_same_person_holds_it() -> None:
-    """PROTOCOL section 5: after their own re-scan it may land; after somebody else's it may not."""
+def test_a_late_confirm_succeeds_only_while_the_same_account_holds_the_login() -> None:
+    """It may succeed after the same account scanned again, but not after another account did."""
     for holder in (ALICE, BOB):
         app = App()
         begun, _ = app.reach(State.SCANNED, ALICE)
@@ -394,7 +392,7 @@ def test_a_stale_confirm_lands_only_while_the_same_person_holds_it() -> None:
                 app.qr.run(confirm)
 
 
-def test_a_policy_that_does_not_ask_still_ties_the_redeem_to_the_scanner() -> None:
+def test_a_policy_without_names_still_ties_the_redeem_to_the_scanner() -> None:
     app = App(policy=Policy(names_scanner=False))
     begun = app.begin()
     app.qr.scan(begun.scan_code, subject=ALICE)
@@ -405,7 +403,7 @@ def test_a_policy_that_does_not_ask_still_ties_the_redeem_to_the_scanner() -> No
 
 
 def test_two_applications_on_one_store_and_one_key_do_not_mix() -> None:
-    """T13: told apart by their audience alone."""
+    """Their audience alone distinguishes them."""
     store = MemoryStore(now=Clock())
     shop, forum = (
         QRLogin(store, secret_keys=[KEY], verification_uri=URI, audience=name)
@@ -419,7 +417,7 @@ def test_two_applications_on_one_store_and_one_key_do_not_mix() -> None:
     assert shop.status(begun.device_code).state is State.PENDING
 
 
-def test_the_answer_of_a_redeem_is_all_an_application_needs() -> None:
+def test_a_redeem_returns_subject_name_context_and_time() -> None:
     app = App(policy=STANDARD)
     begun, tag = app.reach(State.CONFIRMED)
     app.clock.ms += 1234

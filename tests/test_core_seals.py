@@ -1,7 +1,8 @@
-"""What somebody who can write to the store cannot do: no forged, altered or spliced record is ever believed.
+"""A forged, altered or spliced record is always refused.
 
-I12: nothing is released and nobody is shown unless the application's own key says so. The forger here reads and writes every
-record, knows every tag, and may even begin logins and have accounts of their own; what they lack is the key.
+No subject and no name is released unless a seal of the application's key covers it. The attacker
+here reads and writes every record, knows every tag, can begin logins and has accounts. The
+attacker lacks only the key.
 """
 
 import functools
@@ -38,17 +39,19 @@ from qrlogin.step import Record
 from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App, answer_of
 from tests.tables import for_each_row
 
-#: Fields that say who and what; the others say when, and where the login stands.
+#: The fields with persons and values; the other fields hold times and the state.
 SEALED = (
     "device_digest", "context", "needs", "only_for", "begin_seal",
     "claim", "shown_as", "scanner_seal",
     "subject", "met", "facts", "approval",
 )  # fmt: skip
+#: The fields that a status shows, and those that seal them.
+SHOWN_BY_STATUS = SEALED[:8]
 HAS_SCANNER = (State.SCANNED, State.CONFIRMED, State.REDEEMED)
 
 
 class Victim:
-    """One login on its way, and everything that a forger could put in its record's place."""
+    """One login, and everything that an attacker could write into its record."""
 
     def __init__(self, state: State) -> None:
         self.app = App()
@@ -68,7 +71,7 @@ class Victim:
         self.app.store.forge(self.begun.login_id, record)
 
     def alterations(self) -> Iterator[tuple[str, str | None]]:
-        """Each sealed field: deleted, emptied, bent at either end, and taken from another genuine login or another state."""
+        """Each sealed field: deleted, emptied, changed, or copied from another genuine record."""
         others = [self.foreign, *genuine_records().values()]
         for name in SEALED:
             now = self.genuine.get(name, "")
@@ -83,19 +86,23 @@ class Victim:
                 *(one.get(name, "") for one in others),
             }
             if now:
-                tried |= {_bend(now, 0), _bend(now, len(now) // 2), _bend(now, len(now) - 1)}
+                tried |= {
+                    _changed_at(now, 0),
+                    _changed_at(now, len(now) // 2),
+                    _changed_at(now, len(now) - 1),
+                }
             for value in tried:
                 if (value or "") != now:
                     yield name, value
 
 
-def _bend(text: str, at: int) -> str:
+def _changed_at(text: str, at: int) -> str:
     return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
 
 
 @functools.cache
 def genuine_records() -> Mapping[State, Record]:
-    """One login of Bob's in each state."""
+    """A genuine record of a login of Bob's, for each state."""
     app, found = App(), {}
     for state in (State.PENDING, *HAS_SCANNER, State.DENIED, State.CANCELLED):
         begun, _ = app.reach(state, BOB)
@@ -107,22 +114,12 @@ def genuine_records() -> Mapping[State, Record]:
 def test_status_shows_only_the_scanner_that_the_seal_names(
     state: State, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each sealed field that a status rests on, altered in each way: 404 like an unknown login, and an alarm."""
+    """An altered field that a status shows gives 404 like an unknown login, and an alarm."""
     victim, tried = Victim(state), 0
-    matter = {
-        "device_digest",
-        "context",
-        "needs",
-        "only_for",
-        "begin_seal",
-        "claim",
-        "shown_as",
-        "scanner_seal",
-    }
     for name, value in victim.alterations():
         victim.forge(**{name: value})
         caplog.clear()
-        if name in matter:
+        if name in SHOWN_BY_STATUS:
             with pytest.raises(RecordForged) as refusal:
                 victim.app.qr.status(victim.begun.device_code)
             assert_alarm(victim, refusal.value, caplog)
@@ -135,14 +132,14 @@ def test_status_shows_only_the_scanner_that_the_seal_names(
 
 
 def assert_alarm(victim: Victim, refusal: UnknownLogin, caplog: pytest.LogCaptureFixture) -> None:
-    """The client hears what it would of an unknown login; the operator hears which login, and no secret."""
+    """The client gets the answer for an unknown login; the log names the login and no secret."""
     assert (refusal.http_status, refusal.wire_code, refusal.wire_text) == (
         UnknownLogin.http_status, UnknownLogin.wire_code, UnknownLogin.wire_text,
     )  # fmt: skip
     alarms = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert [one.name for one in alarms] == ["qrlogin"]
-    said = alarms[0].getMessage()
-    assert victim.begun.login_id in said
+    message = alarms[0].getMessage()
+    assert victim.begun.login_id in message
     for secret in (
         victim.begun.device_code,
         victim.begun.scan_code,
@@ -152,7 +149,7 @@ def assert_alarm(victim: Victim, refusal: UnknownLogin, caplog: pytest.LogCaptur
         "Firefox",
         KEY.hex(),
     ):
-        assert secret not in said + str(refusal)
+        assert secret not in message + str(refusal)
 
 
 @pytest.mark.parametrize("replayed", [False, True])
@@ -179,8 +176,8 @@ def test_redeem_releases_only_the_subject_that_was_sealed(
     )
 
 
-def test_scan_shows_no_browser_that_did_not_begin_it(caplog: pytest.LogCaptureFixture) -> None:
-    """The person must not be talked into approving "your own laptop" by a context that somebody else wrote."""
+def test_scan_shows_only_the_browser_that_began_the_login(caplog: pytest.LogCaptureFixture) -> None:
+    """A forged context could persuade a person to approve "your own laptop"."""
     victim, tried = Victim(State.PENDING), 0
     for name, value in victim.alterations():
         victim.forge(**{name: value})
@@ -201,10 +198,10 @@ def test_scan_shows_no_browser_that_did_not_begin_it(caplog: pytest.LogCaptureFi
     assert tried >= 25
 
 
-def test_cancel_and_redeem_raise_the_alarm_when_the_browsers_proof_was_overwritten(
+def test_cancel_and_redeem_raise_record_forged_when_the_device_digest_was_overwritten(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A genuine device_code that the record does not know is no stranger's: somebody changed the record."""
+    """A genuine device_code that does not match its record shows that the record was changed."""
     victim = Victim(State.CONFIRMED)
     for digest in ("", "x", victim.foreign["device_digest"]):
         for call in (
@@ -218,7 +215,7 @@ def test_cancel_and_redeem_raise_the_alarm_when_the_browsers_proof_was_overwritt
             assert_alarm(victim, refusal.value, caplog)
 
 
-def test_a_whole_record_of_another_login_or_another_state_is_not_believed() -> None:
+def test_a_genuine_record_of_another_login_is_refused() -> None:
     victim = Victim(State.SCANNED)
     for state, record in {**genuine_records(), State.EXPIRED: victim.foreign}.items():
         victim.app.store.forge(victim.begun.login_id, record)
@@ -233,8 +230,8 @@ def test_a_whole_record_of_another_login_or_another_state_is_not_believed() -> N
         assert state != victim.app.store.record(victim.begun.login_id).get("subject")
 
 
-def test_a_rolled_back_state_alone_brings_nothing_that_was_not_approved() -> None:
-    """What cannot be prevented (PROTOCOL section 4): the same browser redeems again. What can: anybody else, anything else."""
+def test_a_rolled_back_state_releases_nothing_that_was_not_approved() -> None:
+    """The same browser can redeem again, which cannot be prevented. Nothing else is released."""
     victim = Victim(State.REDEEMED)
     for state in State:
         victim.forge(state=state)
@@ -265,7 +262,7 @@ FAR = "999999999999999"
 def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
     ask_browser: bool, replay_window: int | None
 ) -> None:
-    """A repeat is answered before any deadline of the record, and the record's deadlines are not sealed."""
+    """A repeat is answered before the record's deadlines are read, and those are not sealed."""
     app = App()
     begun = app.qr.run(app.qr.core.begin(ask_browser=ask_browser, redeem_window=replay_window))
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
@@ -295,14 +292,14 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
         app.clock.ms = ends + window + late
         app.store.apply(
             app.qr.core.status(app.device(begun)).command
-        )  # what the store drops, the writer puts back
+        )  # the writer restores what the store drops
         for record in (redeemed, confirmed):
             app.store.forge(begun.login_id, {**record, **times})
             with pytest.raises(Expired):
                 redeem()
 
 
-def test_the_picture_rests_on_the_signed_beginning() -> None:
+def test_the_scan_code_follows_the_signed_begin_time() -> None:
     victim = Victim(State.PENDING)
     shown = victim.app.qr.status(victim.begun.device_code)
     for begun_at in ("", "0", "1", str(victim.app.clock.ms - 9_000), FAR):
@@ -322,7 +319,7 @@ APPROVED = ("claim", "shown_as", "scanner_seal", "subject", "met", "facts", "app
 def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
     form: str, ask_browser: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight letters repeat sooner or later, and a forger who keeps old records only has to wait for that."""
+    """Eight letters are drawn again some day, and an attacker can keep old records until then."""
     monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
     app = App(policy=replace(STANDARD, user_codes=True))
 
@@ -348,7 +345,7 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
         app.qr.status(new.device_code)
     with pytest.raises(RecordForged):
         app.qr.redeem(new.device_code, acknowledged=approved["scanner_seal"], op=OP)
-    # Nor does the whole old record help, with or without the beginning of the new login.
+    # The whole old record is refused, too.
     app.store.forge(new.login_id, approved)
     with pytest.raises(LoginError):
         app.qr.status(new.device_code)
@@ -358,17 +355,17 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
 
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
 def test_no_login_id_is_drawn_twice(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every seal covers the login_id and the approval covers no other part of the beginning, so an id must never repeat."""
+    """The approval covers only the login_id of the beginning, so an id must never repeat."""
     monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
     made = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
     drawn = [made.new_codes(fixed=form == "fixed", typed=form == "typed") for _ in range(100)]
     assert len({one.login_id for one in drawn}) == 100
 
 
-def test_letters_lead_to_no_login_that_was_not_begun_with_them(
+def test_a_typed_code_leads_only_to_the_login_that_was_begun_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The record that letters name is sealed, too: else a forger leads a phone to the login of a browser of their own."""
+    """The name record is sealed. Otherwise an attacker could lead a phone to another login."""
     app = App(policy=replace(STANDARD, user_codes=True))
     victim, mine = app.qr.begin(user_code=True), app.qr.begin(user_code=True)
     (at,), (from_,) = (
@@ -397,11 +394,11 @@ def test_letters_lead_to_no_login_that_was_not_begun_with_them(
 
 
 def sources() -> tuple[App, Victim, list[Record]]:
-    """Three genuine records to cut from: the victim's own, its own after somebody else's scan, and another login's."""
+    """Three genuine records: the victim's, the same after Bob's scan, and the attacker's login."""
     victim = Victim(State.CONFIRMED)
     app, begun, alice = victim.app, victim.begun, victim.genuine
     key = Key(KEY, "example.com")
-    # Bob scanned and confirmed this very login as well, too late: all that his phone's calls carried is in the forger's hands.
+    # Bob scanned and confirmed this login too late: the attacker has everything his phone sent.
     claim = seals.claim(key, begun.login_id, BOB, "")
     bob = {
         **alice,
@@ -411,7 +408,7 @@ def sources() -> tuple[App, Victim, list[Record]]:
         "subject": BOB,
         "approval": seals.approval_seal(key, begun.login_id, claim, BOB, "", ""),
     }
-    # The forger's own login, in a browser of their own, confirmed with an account of their own.
+    # The attacker's own login, in their own browser, confirmed with their own account.
     mine = app.begin(browser="the forger's")
     tag = app.scan(mine, "mallory")
     app.qr.confirm(mine.scan_code, subject="mallory")
@@ -424,7 +421,7 @@ SHOWN["mallory"] = "M•••y"
 
 @pytest.fixture
 def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same MACs, remembered: a hundred thousand splices ask for the same few hundred."""
+    """Cache the MACs: a hundred thousand splices compute the same few hundred."""
     genuine, known = Key.mac, dict[tuple[str, ...], str]()
 
     def mac(self: Key, purpose: str, *parts: str) -> str:
@@ -440,8 +437,8 @@ def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_splice_of_genuine_records_is_redeemed(
     quick_macs: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every mixture of three genuine records, field by field, with the tag that the browser was shown for it."""
-    app, victim, cut_from = sources()
+    """Every mixture of three genuine records, field by field, with the tag of that mixture."""
+    app, victim, genuine = sources()
     spliced = (
         "device_digest",
         "context",
@@ -462,7 +459,7 @@ def test_no_splice_of_genuine_records_is_redeemed(
     ]
     cut = [
         {**{name: record[name] for name in spliced if name in record}, **mark}
-        for record, mark in zip(cut_from, marks, strict=True)
+        for record, mark in zip(genuine, marks, strict=True)
     ]
     cut[2]["only_for"] = seals.account_digest(Key(KEY, "example.com"), victim.begun.login_id, BOB)
     allowed = {(ALICE, SHOWN[ALICE]), (BOB, SHOWN[BOB])}
@@ -489,30 +486,19 @@ def test_no_splice_of_genuine_records_is_redeemed(
     with capsys.disabled():
         print(f"\n{tried} splices, {sum(released.values())} of them genuine", end=" ")
     assert tried == 3**11 == 177_147
-    assert set(released) == allowed, (
-        "a splice that puts a genuine approval together again is no forgery"
-    )
+    assert set(released) == allowed, "a mixture that reassembles a genuine approval is not forged"
 
 
-def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: None) -> None:
-    """Scan and status, over the fields that they show and all that vouch for them."""
-    app, victim, cut_from = sources()
-    spliced = (
-        "device_digest",
-        "context",
-        "needs",
-        "only_for",
-        "begin_seal",
-        "claim",
-        "shown_as",
-        "scanner_seal",
-    )
-    shown, told, tried = set(), set(), 0
+def test_no_splice_shows_a_person_or_a_browser_that_took_no_part(quick_macs: None) -> None:
+    """Scan and status, over the fields that they show and the fields that seal them."""
+    app, victim, genuine = sources()
+    spliced = SHOWN_BY_STATUS
+    shown, contexts, tried = set(), set(), 0
     for state in (State.PENDING, *HAS_SCANNER):
         for chosen in itertools.product(range(3), repeat=len(spliced)):
             record = {**victim.genuine, "state": state}
             record |= {
-                name: cut_from[source][name] for name, source in zip(spliced, chosen, strict=True)
+                name: genuine[source][name] for name, source in zip(spliced, chosen, strict=True)
             }
             tried += 1
             operations: tuple[Operation[Any], ...] = (
@@ -528,17 +514,17 @@ def test_no_splice_shows_a_person_or_a_browser_that_was_not_there(quick_macs: No
                 except LoginError:
                     continue
                 if isinstance(answer, Scanned):
-                    told.add(answer.context["browser"])
+                    contexts.add(answer.context["browser"])
                 elif answer.scanned_by:
                     shown.add((answer.scanned_by.shown_as, answer.scanned_by.tag))
     assert tried == 4 * 3**8
-    assert told == {"Firefox on Linux"}
-    assert shown == {(one["shown_as"], one["scanner_seal"]) for one in cut_from[:2]}
+    assert contexts == {"Firefox on Linux"}
+    assert shown == {(one["shown_as"], one["scanner_seal"]) for one in genuine[:2]}
 
 
 @pytest.mark.parametrize("state", HAS_SCANNER)
 def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
-    """The right shape, the right login, every seal consistent, and made by a key that is not the login's."""
+    """All seals are consistent, but a key that is not the login's made them."""
     victim = Victim(state)
     wrong = Key(bytes(32)[::-1] + KEY, "example.com")
     login_id, record = victim.begun.login_id, dict(victim.genuine)
@@ -579,10 +565,10 @@ def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
         ("match", "match", BOB, False),
     ],
 )
-def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
+def test_redeem_checks_needs_and_only_for_again(
     needs: str, met: str, only_for: str, released: bool
 ) -> None:
-    """PROTOCOL section 4: `needs == "" or needs == met`, and `only_for` of this subject, whatever state the record claims."""
+    """`needs` must be empty or equal `met`, and `only_for` must fit the subject, in every state."""
     victim, key = Victim(State.CONFIRMED), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine
     meant = seals.account_digest(key, login_id, only_for) if only_for else ""
@@ -605,7 +591,7 @@ def test_what_a_login_needs_and_whom_it_is_for_is_checked_again_at_the_end(
             victim.app.qr.run(redeem)
 
 
-def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
+def test_a_login_for_one_account_cannot_be_scanned_by_another() -> None:
     victim, key = Victim(State.PENDING), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine
     meant = seals.account_digest(key, login_id, ALICE)
@@ -620,7 +606,7 @@ def test_a_login_that_is_meant_for_one_account_is_scanned_by_no_other() -> None:
 
 
 def test_a_guard_that_is_not_met_raises_wrong_state_for_the_scanner() -> None:
-    """Forbidden by a guard and not by the proof: they hold the login, so "no such login" would be a riddle."""
+    """The scanner holds the login, so the error must not say that there is no such login."""
     victim, key = Victim(State.SCANNED), Key(KEY, "example.com")
     genuine = victim.genuine
     seal = seals.begin_seal(

@@ -1,4 +1,4 @@
-"""The docs say what is so: drawn parts are current, links lead somewhere, every refusal has its line. Their examples run too."""
+"""The docs are current: drawn parts, links, wire codes, routes and the error tree."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ PAGES = sorted(
 )
 
 
-def test_what_is_drawn_from_the_table_is_current() -> None:
+def test_the_pages_drawn_from_the_table_are_current() -> None:
     drawn = subprocess.run(
         [sys.executable, ROOT / "tools" / "draw_table.py", "--check"],
         capture_output=True,
@@ -38,7 +38,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @for_each_row("page", PAGES)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("https://"):
             continue
@@ -50,7 +50,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         )
 
 
-def test_every_wire_code_is_explained() -> None:
+def test_every_wire_code_is_documented() -> None:
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     kinds = [
         kind
@@ -63,13 +63,13 @@ def test_every_wire_code_is_explained() -> None:
             assert str(kind.http_status) in page
 
 
-def test_every_route_is_explained() -> None:
+def test_every_route_is_documented() -> None:
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     for route in (*Native.browser_routes, *Native.phone_routes):
         assert route.path in page
 
 
-def test_the_error_tree_in_the_docstring_is_the_tree() -> None:
+def test_the_error_tree_in_the_docstring_is_that_of_the_classes() -> None:
     drawn = re.findall(r"^    ([│├└─ ]*)(\w+)", errors.__doc__ or "", re.MULTILINE)
     depth = {name: len(branch) // 4 for branch, name in drawn if hasattr(errors, name)}
     kinds = {

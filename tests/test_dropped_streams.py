@@ -1,4 +1,4 @@
-"""The garbage collector closes a dropped stream in any thread and at any line, also where that thread holds a lock of ours."""
+"""A dropped stream can be garbage collected in any thread, at any line, under any lock of ours."""
 
 import gc
 import sys
@@ -20,16 +20,16 @@ OURS = {
     module.__file__
     for module in (qrlogin.stores.listeners, qrlogin.login, qrlogin.wire.disconnects)
 }
-LINES = 300  # more than there are in the functions that a wait runs through
+LINES = 300  # more than the functions of a wait have
 
 
-def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
+def test_a_stream_can_be_garbage_collected_at_every_line_of_a_wait() -> None:
     store = MemoryStore()
-    qr, lookout = QRLogin(store, secret_keys=[KEY], verification_uri=URI), DisconnectMonitor()
+    qr, monitor = QRLogin(store, secret_keys=[KEY], verification_uri=URI), DisconnectMonitor()
 
     def stream() -> Iterator[None]:
         device = qr.core.read_device_code(qr.begin().device_code)
-        with Watch(qr, device) as watch, lookout.watching(watch.end, lambda: False):
+        with Watch(qr, device) as watch, monitor.watching(watch.end, lambda: False):
             yield
 
     lines = set[tuple[str, int]]()
@@ -52,7 +52,7 @@ def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
         sys.settrace(trace)
         with (
             Watch(qr, device) as older,
-            lookout.watching(older.end, lambda: False),
+            monitor.watching(older.end, lambda: False),
             Watch(qr, device) as newer,
         ):
             store._listeners.notify(newer.wait(after=None, timeout=0).login_id)
@@ -63,7 +63,7 @@ def test_a_stream_may_be_collected_at_every_line_of_a_wait() -> None:
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    assert not thread.is_alive(), "it waits for a lock that it holds"
+    assert not thread.is_alive(), "the thread waits for a lock that it holds"
     assert {file for file, _ in lines} == OURS
     dropped.clear()
-    assert (len(store._listeners), len(qr._watches), len(lookout._watched)) == (0, 0, 0)
+    assert (len(store._listeners), len(qr._watches), len(monitor._watched)) == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""The events of a login: which replies are events, and what is in them. Delivery is in test_events_on_event.py."""
+"""Each change of a login emits one event with the right fields. Delivery has its own file."""
 
 import inspect
 import pickle
@@ -39,11 +39,11 @@ NAMES = {
 }
 
 
-class Telling(App):
-    """An application that keeps what it is told."""
+class RecordingApp(App):
+    """An application that keeps its events in a list."""
 
     def __post_init__(self) -> None:
-        self.told: list[Event] = []
+        self.events: list[Event] = []
         super().__post_init__()
 
     def another(self, *keys: bytes | str) -> QRLogin:
@@ -52,27 +52,27 @@ class Telling(App):
             secret_keys=keys or self.keys,
             verification_uri=URI,
             policy=self.policy,
-            on_event=self.told.append,
+            on_event=self.events.append,
         )
 
     @property
     def names(self) -> list[str]:
-        """Of the events since this was last asked."""
-        told = [str(event.name) for event in self.told]
-        self.told.clear()
-        return told
+        """The names of the events since the last read of this property."""
+        names = [str(event.name) for event in self.events]
+        self.events.clear()
+        return names
 
 
 @pytest.fixture
-def app() -> Telling:
-    return Telling(policy=TYPING)
+def app() -> RecordingApp:
+    return RecordingApp(policy=TYPING)
 
 
 # Which replies are events
 
 
 def made(app: App, row: str) -> Operation[Any]:
-    """An operation of this row that applies, and that nobody has carried out."""
+    """An operation of this row that will be applied and has not run yet."""
     if row == "begin":
         return app.qr.core.begin(context=BROWSER)
     begun = app.qr.begin(context=BROWSER, ask_browser=row != "collect")
@@ -95,10 +95,10 @@ def made(app: App, row: str) -> Operation[Any]:
 @pytest.mark.parametrize("own", [True, False], ids=["own mark", "another's mark"])
 @pytest.mark.parametrize("verdict", Verdict)
 @pytest.mark.parametrize("row", TABLE)
-def test_an_event_is_what_this_very_command_changed(
-    app: Telling, row: str, verdict: Verdict, own: bool
+def test_an_event_is_a_change_that_this_command_made(
+    app: RecordingApp, row: str, verdict: Verdict, own: bool
 ) -> None:
-    """PROTOCOL 5: applied, or repeated with my own mark. Each row of the table, each verdict."""
+    """A reply is an event if it is applied, or repeated with the command's own mark."""
     operation = made(app, row)
     assert operation.command.row.event == row
     reply = app.store.apply(operation.command)
@@ -107,8 +107,8 @@ def test_an_event_is_what_this_very_command_changed(
     event = None
     with suppress(QRLoginError):
         event = operation.resume(replace(reply, verdict=verdict, record=other)).event
-    told = verdict is Verdict.APPLIED or (verdict is Verdict.REPEATED and own)
-    if not (told and NAMES[row]):
+    is_event = verdict is Verdict.APPLIED or (verdict is Verdict.REPEATED and own)
+    if not (is_event and NAMES[row]):
         assert event is None
         return
     assert event is not None
@@ -118,32 +118,32 @@ def test_an_event_is_what_this_very_command_changed(
 
 
 def test_every_row_has_its_documented_event() -> None:
-    """A row that is new needs a line above, and docs/events.md too."""
+    """A new row needs a line above, and one in docs/events.md."""
     assert NAMES.keys() == TABLE.keys()
     assert set(NAMES.values()) - {None} == set(
         inspect.signature(Event).parameters["name"].annotation.__args__
     )
 
 
-def test_a_reply_to_another_question_is_no_event(app: Telling) -> None:
+def test_a_reply_to_another_question_is_no_event(app: RecordingApp) -> None:
     operation = made(app, "scan")
     with pytest.raises(Unavailable, match="another question"):
         operation.resume(Reply("another", operation.command.mark, Verdict.APPLIED, NOON, {}))
 
 
-def test_an_operation_that_runs_twice_emits_one_event(app: Telling) -> None:
-    """After an `Unavailable` the same operation may be run again; after an answer, too."""
+def test_an_operation_that_runs_twice_emits_one_event(app: RecordingApp) -> None:
+    """The same operation can run again, after an `Unavailable` and after an answer."""
     for row in NAMES:
-        app.told.clear()
+        app.events.clear()
         operation = made(app, row)
-        app.told.clear()
+        app.events.clear()
         for _ in range(3):
             app.qr.run(operation)
         assert app.names == ([NAMES[row]] if NAMES[row] else []), row
 
 
-def test_the_same_call_again_is_no_second_event(app: Telling) -> None:
-    """Also of a redeem with the same op: it is answered, and says that it is a replay."""
+def test_a_repeated_call_emits_no_second_event(app: RecordingApp) -> None:
+    """This includes a redeem with the same op, which is answered as a replay."""
     begun = app.begin()
     for _ in range(2):
         tag = (
@@ -161,10 +161,10 @@ def test_the_same_call_again_is_no_second_event(app: Telling) -> None:
     assert app.names == ["begun", "scanned", "confirmed", "redeemed"]
 
 
-def test_what_is_refused_or_expired_is_no_event(app: Telling) -> None:
+def test_a_refused_or_expired_call_emits_no_event(app: RecordingApp) -> None:
     begun = app.begin()
     app.scan(begun)
-    app.told.clear()
+    app.events.clear()
     for refused in (
         lambda: app.qr.scan(begun.scan_code, subject=BOB, shown_as=SHOWN[BOB]),
         lambda: app.qr.confirm(begun.scan_code, subject=BOB),
@@ -179,27 +179,27 @@ def test_what_is_refused_or_expired_is_no_event(app: Telling) -> None:
     assert app.names == []
 
 
-def test_a_change_that_fails_its_seal_is_no_success(app: Telling) -> None:
-    """The browser is refused, so nobody may be told that somebody was logged in."""
+def test_a_redeem_that_fails_its_seal_emits_no_event(app: RecordingApp) -> None:
+    """The browser is refused, so the application must not see a successful login."""
     begun, tag = app.reach(State.CONFIRMED)
     app.store.forge(begun.login_id, {**app.store.record(begun.login_id), "subject": "mallory"})
-    app.told.clear()
+    app.events.clear()
     with pytest.raises(RecordForged):
         app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
     assert app.store.record(begun.login_id)["state"] == "redeemed"
-    assert app.told == []
+    assert app.events == []
 
 
-def test_what_an_event_shows_is_sealed_or_left_out(app: Telling) -> None:
-    """Confirm itself looks at no seal of the beginning: the change has happened, and is told without what cannot be believed."""
+def test_an_event_leaves_out_fields_that_fail_their_seal(app: RecordingApp) -> None:
+    """Confirm reads no seal of the beginning, so its event leaves out fields that fail theirs."""
     begun, _ = app.reach(State.SCANNED)
     app.store.forge(
         begun.login_id,
         {**app.store.record(begun.login_id), "context": '{"browser":"mine"}', "shown_as": "E•e"},
     )
-    app.told.clear()
+    app.events.clear()
     app.qr.confirm(begun.scan_code, subject=ALICE)
-    [event] = app.told
+    [event] = app.events
     assert (event.name, event.subject, event.context, event.shown_as) == (
         "confirmed",
         ALICE,
@@ -208,10 +208,10 @@ def test_what_an_event_shows_is_sealed_or_left_out(app: Telling) -> None:
     )
 
 
-# What is in them
+# The fields of events
 
 
-def test_an_event_names_the_subject_and_the_browser(app: Telling) -> None:
+def test_an_event_names_the_subject_and_the_browser(app: RecordingApp) -> None:
     begun = app.qr.begin(context=BROWSER)
     phone = {"subject": ALICE, "phone": "her old one"}
     app.clock.ms += 1
@@ -224,7 +224,7 @@ def test_an_event_names_the_subject_and_the_browser(app: Telling) -> None:
     app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
     old = ("alice", "her old one", SHOWN[ALICE])
     assert [
-        (e.name, e.version, e.at_ms - NOON, (e.subject, e.phone, e.shown_as)) for e in app.told
+        (e.name, e.version, e.at_ms - NOON, (e.subject, e.phone, e.shown_as)) for e in app.events
     ] == [
         ("begun", 1, 0, ("", "", "")),
         ("scanned", 2, 1, old),
@@ -233,15 +233,15 @@ def test_an_event_names_the_subject_and_the_browser(app: Telling) -> None:
         ("confirmed", 5, 3, old),
         ("redeemed", 6, 3, (ALICE, "", SHOWN[ALICE])),
     ]
-    assert {event.login_id for event in app.told} == {begun.login_id}
-    assert all(event.context == BROWSER for event in app.told)
+    assert {event.login_id for event in app.events} == {begun.login_id}
+    assert all(event.context == BROWSER for event in app.events)
 
 
-def test_an_event_of_the_browser_names_no_subject(app: Telling) -> None:
+def test_an_event_of_the_browser_names_no_subject(app: RecordingApp) -> None:
     begun, _ = app.reach(State.CONFIRMED)
-    app.told.clear()
+    app.events.clear()
     app.qr.cancel(begun.device_code)
-    [event] = app.told
+    [event] = app.events
     assert (event.name, event.subject, event.shown_as, event.context) == (
         "cancelled",
         "",
@@ -250,7 +250,7 @@ def test_an_event_of_the_browser_names_no_subject(app: Telling) -> None:
     )
 
 
-def test_an_event_is_a_value_that_shows_no_person() -> None:
+def test_the_repr_of_an_event_shows_no_person() -> None:
     event = Event(
         "scanned",
         "L",
@@ -262,7 +262,7 @@ def test_an_event_is_a_value_that_shows_no_person() -> None:
         context={"address": "192.0.2.7"},
     )
     assert repr(event) == f"Event(name='scanned', login_id='L', version=2, at_ms={NOON})"
-    assert pickle.loads(pickle.dumps(event)) == event  # it holds no code, so it may go into a queue
+    assert pickle.loads(pickle.dumps(event)) == event  # it holds no code, so a queue may take it
     with pytest.raises(FrozenInstanceError):
         event.version = 3  # type: ignore[misc]
     assert not hasattr(event, "__dict__")
@@ -271,7 +271,7 @@ def test_an_event_is_a_value_that_shows_no_person() -> None:
 # Operations of more than one command
 
 
-def test_a_typed_code_tells_of_its_login_and_not_of_its_guesses(app: Telling) -> None:
+def test_a_typed_code_emits_events_of_its_login_only(app: RecordingApp) -> None:
     begun = app.qr.begin(user_code=True)
     ring = app.another(OTHER_KEY, KEY)
     for qr, act in (
@@ -285,14 +285,14 @@ def test_a_typed_code_tells_of_its_login_and_not_of_its_guesses(app: Telling) ->
         getattr(qr, act)(begun.user_code, subject=ALICE, **shown)
     with pytest.raises(LoginError):
         app.qr.scan("BBBB-BBBB", subject=ALICE, shown_as=SHOWN[ALICE])
-    assert {event.login_id for event in app.told} == {begun.login_id}
+    assert {event.login_id for event in app.events} == {begun.login_id}
     assert app.names == ["begun", "scanned", "released", "scanned", "confirmed", "denied"]
 
 
 def test_a_scan_emits_its_event_even_if_the_next_command_fails(
-    app: Telling, monkeypatch: pytest.MonkeyPatch
+    app: RecordingApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The guess that was right is to be given back, and just then the store goes away: the scan has happened."""
+    """The store fails at the next command, which returns the guess, but the scan has happened."""
     begun = app.qr.begin(user_code=True)
     genuine = app.store.apply
 
@@ -302,16 +302,16 @@ def test_a_scan_emits_its_event_even_if_the_next_command_fails(
         return genuine(command)
 
     monkeypatch.setattr(app.store, "apply", apply)
-    app.told.clear()
+    app.events.clear()
     operation = app.qr.core.scan(begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE])
-    for _ in range(2):  # "the same call again is then safe", and no second event
+    for _ in range(2):  # a repeat is safe and emits no second event
         with pytest.raises(Unavailable):
             app.qr.run(operation)
     assert app.names == ["scanned"]
 
 
-def test_a_login_that_is_drawn_again_begins_once(
-    app: Telling, monkeypatch: pytest.MonkeyPatch
+def test_a_begin_that_draws_again_emits_one_event(
+    app: RecordingApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine, drawn = app.store.apply, list[str]()
 
@@ -325,12 +325,12 @@ def test_a_login_that_is_drawn_again_begins_once(
 
     monkeypatch.setattr(app.store, "apply", apply)
     app.qr.begin(user_code=True)
-    assert [(event.name, event.login_id) for event in app.told] == [("begun", drawn[3])]
+    assert [(event.name, event.login_id) for event in app.events] == [("begun", drawn[3])]
 
 
 @pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
 def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
-    app: Telling, monkeypatch: pytest.MonkeyPatch, yields: str
+    app: RecordingApp, monkeypatch: pytest.MonkeyPatch, yields: str
 ) -> None:
     begun = app.qr.begin(ask_browser=False)
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
@@ -348,7 +348,7 @@ def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
             raise Unavailable
         return reply
 
-    app.told.clear()
+    app.events.clear()
     with monkeypatch.context() as losing:
         losing.setattr(app.store, "apply", apply)
         with pytest.raises(Unavailable):
@@ -359,10 +359,12 @@ def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
 
 
 @pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
-def test_what_looks_first_tells_of_the_redeem_alone(app: Telling, yields: str) -> None:
+def test_exchange_and_status_or_redeem_emit_one_redeemed_event(
+    app: RecordingApp, yields: str
+) -> None:
     begun = app.qr.begin(ask_browser=False)
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
-    app.told.clear()
+    app.events.clear()
     app.qr.run(app.qr.core.status_or_redeem(app.device(begun)))
     assert app.names == []
     app.qr.confirm(begun.scan_code, subject=ALICE)
@@ -378,11 +380,11 @@ def test_what_looks_first_tells_of_the_redeem_alone(app: Telling, yields: str) -
     assert app.names == ["confirmed", "redeemed"]
 
 
-def test_errors_are_no_events() -> None:
-    """Whatever an operation raises, it raises as it did without a listener."""
-    app = Telling()
+def test_a_call_that_raises_emits_no_event() -> None:
+    """A callback does not change what an operation raises."""
+    app = RecordingApp()
     begun, tag = app.reach(State.DENIED)
-    app.told.clear()
+    app.events.clear()
     for call in (
         lambda: app.qr.redeem(begun.device_code, acknowledged=tag),
         lambda: app.qr.cancel(begun.device_code),
@@ -390,4 +392,4 @@ def test_errors_are_no_events() -> None:
     ):
         with pytest.raises(QRLoginError):
             call()
-    assert app.told == []
+    assert app.events == []

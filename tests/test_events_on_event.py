@@ -1,4 +1,4 @@
-"""Who hears of events: a callback of the right colour, which cannot break a login; and the log, with no person in it."""
+"""Events go to a callback of the right colour, which cannot break a login, and to the log."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ class Trouble(Exception):
     pass
 
 
-def test_a_callback_that_fails_loses_no_login(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_callback_that_fails_does_not_break_the_login(caplog: pytest.LogCaptureFixture) -> None:
     def broken(event: Event) -> None:
         raise Trouble("the mail server is down")
 
@@ -56,18 +56,18 @@ def test_a_callback_that_fails_loses_no_login(caplog: pytest.LogCaptureFixture) 
         assert secret not in caplog.text
 
 
-def test_a_callback_that_fails_is_not_asked_again() -> None:
-    asked = list[str]()
+def test_a_callback_that_fails_is_not_called_again() -> None:
+    called = list[str]()
 
     def broken(event: Event) -> None:
-        asked.append(event.name)
+        called.append(event.name)
         raise Trouble
 
     qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=broken)
     operation = qr.core.begin()
     for _ in range(2):
         qr.run(operation)
-    assert asked == ["begun"]
+    assert called == ["begun"]
 
 
 def test_a_reply_is_interpreted_once_with_a_listener_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_the_events_of_an_operation_are_forgotten_with_it() -> None:
     assert len(qr._emitted._by_operation) == 0
 
 
-def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
+def test_keyboard_interrupt_and_cancellation_are_not_swallowed() -> None:
     def interrupted(event: Event) -> None:
         raise KeyboardInterrupt
 
@@ -119,7 +119,7 @@ def test_what_stops_a_program_or_a_task_is_not_swallowed() -> None:
 
 @pytest.mark.parametrize("where", ["in the store", "on the way back", "in the callback"])
 def test_a_cancelled_call_that_changed_the_login_emits_one_event(where: str) -> None:
-    """A browser leaves, and its server cancels the call that redeems; it comes back with the same op."""
+    """A browser disconnects, its server cancels the redeem, and the browser repeats it."""
 
     class Slow(AsyncMemoryStore):
         async def apply(self, command: Command) -> Reply:
@@ -130,7 +130,7 @@ def test_a_cancelled_call_that_changed_the_login_emits_one_event(where: str) -> 
 
     async def listener(event: Event) -> None:
         await pause("in the callback")
-        told.append(event.name)
+        names.append(event.name)
 
     async def pause(here: str) -> None:
         if cancelling and where == here:
@@ -156,10 +156,10 @@ def test_a_cancelled_call_that_changed_the_login_emits_one_event(where: str) -> 
             cancelling.clear()
             if where != "in the store":
                 assert (await redeem()).replayed
-        assert told == ["begun", "scanned", "confirmed", "redeemed"]  # close() has waited for it
+        assert names == ["begun", "scanned", "confirmed", "redeemed"]  # close() waited for it
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    told, cancelling, reached = list[str](), list[bool](), asyncio.Event()
+    names, cancelling, reached = list[str](), list[bool](), asyncio.Event()
     asyncio.run(story())
 
 
@@ -173,8 +173,8 @@ def test_a_callback_may_close_the_application() -> None:
     asyncio.run(asyncio.wait_for(qr.begin(), 20))
 
 
-def test_a_callback_may_use_the_very_application() -> None:
-    """It is called outside of every lock: here it gives up what the wrong person scanned."""
+def test_a_callback_may_use_the_application() -> None:
+    """The callback runs outside of every lock: here it cancels what the wrong account scanned."""
     begun = list[Begun]()
 
     def listener(event: Event) -> None:
@@ -224,7 +224,7 @@ def test_a_callback_of_the_wrong_colour_is_refused() -> None:
 # The log
 
 
-def test_the_log_has_a_line_for_each_event_and_no_person_in_it(
+def test_the_log_has_one_line_for_each_event_and_names_no_person(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = App()

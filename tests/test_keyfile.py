@@ -1,4 +1,4 @@
-"""A key that is kept in a file: made once, for everybody who asks, and for nobody else."""
+"""A key file is created once, shared by all processes, and readable by its owner only."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.keyfile import load_or_create_key
 
 
-def test_a_key_is_made_once_and_stays(tmp_path: Path) -> None:
+def test_a_key_file_is_created_once_and_read_again(tmp_path: Path) -> None:
     key = load_or_create_key(tmp_path / "key")
     assert load_or_create_key(str(tmp_path / "key")) == key
     assert load_or_create_key(tmp_path / "other") != key
@@ -21,13 +21,13 @@ def test_a_key_is_made_once_and_stays(tmp_path: Path) -> None:
     QRLogin(MemoryStore(), secret_keys=[key], verification_uri="https://example.com/qr").begin()
 
 
-def test_processes_that_start_together_agree(tmp_path: Path) -> None:
-    said = (
+def test_processes_that_start_together_get_the_same_key(tmp_path: Path) -> None:
+    code = (
         "from qrlogin.keyfile import load_or_create_key; input(); print(load_or_create_key('key'))"
     )
     together = [
         subprocess.Popen(
-            [sys.executable, "-c", said],
+            [sys.executable, "-c", code],
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -54,7 +54,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kept", [b"", b" \n", b"\xff\xfe", b"a", b"SECRET=abc", b"A" * 43, b"\0" * 40, b"u2Zb0"]
 )
-def test_what_is_no_key(tmp_path: Path, kept: bytes) -> None:
+def test_a_file_without_a_key_is_refused(tmp_path: Path, kept: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(kept)
     file.chmod(0o600)
@@ -62,12 +62,12 @@ def test_what_is_no_key(tmp_path: Path, kept: bytes) -> None:
         load_or_create_key(file)
 
 
-def test_without_a_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="instance: make that folder first"):
         load_or_create_key(tmp_path / "instance" / "key")
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
     dangling = tmp_path / "link"
     dangling.symlink_to(tmp_path / "nowhere")
     for path in (tmp_path, dangling):
@@ -75,8 +75,10 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             load_or_create_key(path)
 
 
-def test_where_files_have_no_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on disks of other systems: nothing that is made there is for its owner alone."""
+def test_a_file_system_without_modes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On such file systems no file can be private to its owner."""
     monkeypatch.setattr("os.fstat", lambda _: os.stat_result([stat.S_IFREG | 0o777, *[0] * 9]))
     with pytest.raises(
         Misconfigured,
@@ -87,7 +89,9 @@ def test_where_files_have_no_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert os.listdir(tmp_path) == []
 
 
-def test_where_files_have_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_links_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def link(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 

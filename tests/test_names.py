@@ -1,4 +1,4 @@
-"""Names of people and places: each is shown as its owner writes it, and none changes the text around it or stops a login."""
+"""Names and places are shown as written, without text that could change what surrounds them."""
 
 import unicodedata
 from typing import Any
@@ -63,8 +63,10 @@ NAMES: dict[str, tuple[Any, str]] = (
 
 
 @pytest.mark.parametrize(("name", "shown"), NAMES.values(), ids=NAMES)
-def test_every_name_logs_its_person_in(name: Any, shown: str, run: Run[Any]) -> None:
-    """The seal covers the cleaned name: what the browser sees and what it redeems are the same."""
+def test_every_name_is_shown_cleaned_and_stops_no_login(
+    name: Any, shown: str, run: Run[Any]
+) -> None:
+    """The seal covers the cleaned name, so the browser sees and redeems the same text."""
     app = App()
     begun = app.begin()
     run(app, app.qr.core.scan(begun.scan_code, subject=ALICE, shown_as=name))
@@ -78,21 +80,21 @@ def test_every_name_logs_its_person_in(name: Any, shown: str, run: Run[Any]) -> 
 @pytest.mark.parametrize(
     ("name", "shown"), [*((name, name) for name in AS_WRITTEN.values()), *CLEANED.values()]
 )
-def test_a_place_is_cleaned_as_a_name_is(name: str | None, shown: str) -> None:
+def test_a_place_is_cleaned_like_a_name(name: str | None, shown: str) -> None:
     app = App()
     begun = app.qr.begin(context={"place": name or ""})
     assert app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A").context == {"place": shown}
 
 
-def test_an_application_that_does_not_say_the_name_is_warned() -> None:
-    """A forgotten argument is a mistake. An empty name is a person."""
+def test_a_scan_without_shown_as_raises_bad_argument() -> None:
+    """A missing argument is a mistake; an empty name is allowed."""
     app = App()
     with pytest.raises(BadArgument, match='"" for a user without a name'):
         app.qr.scan(app.begin().scan_code, subject=ALICE)
 
 
 @given(st.text(max_size=120))
-def test_no_text_breaks_turns_or_hides_what_is_around_it(text: str) -> None:
+def test_a_cleaned_text_cannot_change_the_text_around_it(text: str) -> None:
     shown = clean(text, 60)
     kinds = {unicodedata.category(sign) for sign in shown if sign not in "\u200c\u200d"}
     assert not kinds & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}

@@ -1,4 +1,4 @@
-"""Policies: what may be asked of a login's life, what may not, and the presets, whose figures are promises."""
+"""A policy accepts safe values only, and the presets have the documented values."""
 
 from dataclasses import FrozenInstanceError, asdict, replace
 from typing import Any
@@ -11,10 +11,12 @@ from tests.application import NOON, App
 from tests.tables import for_each_row
 
 
-def test_the_presets_are_what_the_documents_promise() -> None:
-    """PROTOCOL section 6: 120 s, never above 600 s, 25 s + 3 s of rotation, 30 s to collect and 30 s to hear it again.
+def test_the_presets_have_the_documented_values() -> None:
+    """A login lasts 120 s, at most 600 s; its code rotates after 25 s + 3 s.
 
-    And those of RFC 8628: 5 s between two polls (section 3.2), five guesses of a typed code (section 5.1), if there are any.
+    There are 30 s to redeem and 30 s to repeat it. RFC 8628 gives 5 s between two polls (section
+    3.2) and limits guesses at typed codes (section 5.1).
+
     """
     assert (MAX_LIFETIME, MAX_WINDOW) == (600, 150)
     assert asdict(STANDARD) == asdict(Policy()) == {
@@ -31,7 +33,7 @@ def test_the_presets_are_what_the_documents_promise() -> None:
         "plain_http": False,
     }  # fmt: skip
     assert STRICT.replay_window == STANDARD.replay_window, (
-        "a page needs as long to hear a lost answer"
+        "a page needs as long to repeat a request"
     )
     for name in ("lifetime", "redeem_window", "rotation", "rotation_grace"):
         assert getattr(STRICT, name) < getattr(STANDARD, name), f"strict is not stricter in {name}"
@@ -54,7 +56,7 @@ def test_the_presets_are_what_the_documents_promise() -> None:
     ],
     ids=repr,
 )
-def test_what_is_just_allowed_constructs_and_works(values: dict[str, int]) -> None:
+def test_a_policy_at_its_limits_works(values: dict[str, int]) -> None:
     policy = Policy(**values)  # type: ignore[arg-type]
     app = App(policy=policy)
     begun = app.begin()
@@ -106,8 +108,8 @@ UNSAFE = {
 
 
 @for_each_row("values, remedy", UNSAFE.values())
-def test_an_unsafe_policy_never_constructs(values: dict[str, Any], remedy: str) -> None:
-    """I30, also by `replace`, which is how users make theirs."""
+def test_an_unsafe_policy_is_refused_at_construction(values: dict[str, Any], remedy: str) -> None:
+    """This includes `replace`, with which users make their policies."""
     with pytest.raises(Misconfigured, match=remedy):
         Policy(**values)
     with pytest.raises(Misconfigured, match=remedy):
@@ -123,8 +125,8 @@ def test_a_policy_is_a_value() -> None:
 
 @for_each_row("policy", [STANDARD, STRICT, LAB])
 @for_each_row("seconds", [1, 2, 10, 25, 120, 600])
-def test_a_policy_for_longer_or_shorter_logins(policy: Policy, seconds: int) -> None:
-    """What must not exceed a life follows it, and nothing else changes."""
+def test_with_lifetime_adapts_the_rotation_and_nothing_else(policy: Policy, seconds: int) -> None:
+    """Values that must not exceed the lifetime follow it; nothing else changes."""
     lasting = policy.with_lifetime(seconds)
     assert lasting.lifetime == seconds
     assert lasting.rotation == min(policy.rotation, seconds)
@@ -139,7 +141,7 @@ def test_a_policy_for_longer_or_shorter_logins(policy: Policy, seconds: int) -> 
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 601, True, 1.5, "60", None])
-def test_a_life_that_no_login_may_have(seconds: Any) -> None:
+def test_with_lifetime_refuses_a_lifetime_out_of_range(seconds: Any) -> None:
     with pytest.raises(
         Misconfigured, match=r"policy\.lifetime must be a whole number of seconds between 1 and 600"
     ):

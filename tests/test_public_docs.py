@@ -173,7 +173,7 @@ def test_every_public_name_is_documented(module: str) -> None:
 # That the test can fail
 
 
-def test_an_undocumented_parameter_field_and_constant_are_noticed(
+def test_an_undocumented_parameter_field_and_constant_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bare_module.py").write_text(

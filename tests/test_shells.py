@@ -1,4 +1,4 @@
-"""The two shells and the stores' twins: alike in every name, signature and first line; and the public door, name by name."""
+"""The shells and the stores have equal asyncio twins, and the public names are fixed."""
 
 import inspect
 from types import ModuleType
@@ -41,8 +41,8 @@ TWINS = [
 
 
 @pytest.mark.parametrize(("sync", "awaited"), TWINS, ids=lambda twin: twin.__name__)
-def test_twins_have_the_same_names_signatures_and_words(sync: type, awaited: type) -> None:
-    """MODELS rule 7: the reviewer that never tires."""
+def test_twins_have_the_same_names_signatures_and_first_lines(sync: type, awaited: type) -> None:
+    """Each twin must change when the other one changes."""
     ours, theirs = public(sync), public(awaited)
     assert list(ours) == list(theirs)
     for name in [*ours, "__init__"]:
@@ -53,15 +53,15 @@ def test_twins_have_the_same_names_signatures_and_words(sync: type, awaited: typ
         if not inspect.isfunction(one):
             assert type(one) is type(other), name
             continue
-        assert spoken(one) == spoken(other).replace("Async", ""), name
+        assert signature_text(one) == signature_text(other).replace("Async", ""), name
         assert not inspect.iscoroutinefunction(one), name
         if sync is QRLogin and name != "__init__":
             ours_says, theirs_says = (inspect.getdoc(each) or "" for each in (one, other))
             assert theirs_says.startswith(ours_says), name  # close() has one more sentence
 
 
-def spoken(function: Any) -> str:
-    """The signature as text, with types that differ by colour alone made equal."""
+def signature_text(function: Any) -> str:
+    """The signature as text, in which types that differ only by colour are made equal."""
     signature = inspect.signature(function)
     parameters = [
         f"{one.name}:{one.kind.name}={one.default!r}:{_plain(one.annotation)}"
@@ -80,7 +80,7 @@ def _plain(annotation: object) -> str:
     )
 
 
-def test_everything_that_talks_to_a_store_is_awaited_and_nothing_else() -> None:
+def test_the_asyncio_shell_awaits_exactly_the_calls_that_use_the_store() -> None:
     awaited = {
         name for name, each in public(AsyncQRLogin).items() if inspect.iscoroutinefunction(each)
     }
@@ -101,7 +101,7 @@ def test_everything_that_talks_to_a_store_is_awaited_and_nothing_else() -> None:
     }
 
 
-def test_every_public_call_says_what_it_means() -> None:
+def test_every_public_call_has_a_docstring() -> None:
     for shell in (QRLogin, AsyncQRLogin):
         for name, each in public(shell).items():
             assert inspect.getdoc(each), f"{shell.__name__}.{name}"
@@ -109,14 +109,17 @@ def test_every_public_call_says_what_it_means() -> None:
 
 PUBLIC = """
     LAB STANDARD STRICT
-    AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun Cancelled Denied Event Expired
-    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError RecordForged RecordLost Redeemed
-    Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable UnknownLogin WrongState
+    AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun
+    Cancelled Denied Event Expired
+    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError
+    RecordForged RecordLost Redeemed
+    Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable
+    UnknownLogin WrongState
 """
 
 
 def test_the_public_names_are_frozen() -> None:
-    """A name that is gone breaks somebody; a name that came by accident has to be kept."""
+    """A removed name breaks an application; an accidental name must be kept."""
     assert qrlogin.__all__ == PUBLIC.split()
     assert qrlogin.__all__ == sorted(qrlogin.__all__, key=lambda name: (not name.isupper(), name))
     assert {
@@ -129,7 +132,7 @@ def test_the_public_names_are_frozen() -> None:
     )
 
 
-def test_a_store_of_the_other_colour_is_refused_with_the_right_door() -> None:
+def test_a_store_of_the_other_colour_is_refused_with_the_shell_to_use() -> None:
     with pytest.raises(Misconfigured, match="use AsyncQRLogin"):
         QRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]
     with pytest.raises(Misconfigured, match="use QRLogin"):
@@ -139,10 +142,10 @@ def test_a_store_of_the_other_colour_is_refused_with_the_right_door() -> None:
             AsyncQRLogin(nothing, secret_keys=[KEY], verification_uri=URI)  # type: ignore[arg-type]
 
 
-def test_a_login_that_is_not_in_the_memory_it_should_be_in_is_named_in_the_log(
+def test_a_record_that_is_lost_is_logged_with_its_login_id(
     run: Run[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, other = App(), App()  # two processes with a memory each
+    one, other = App(), App()  # two processes, each with its own memory
     begun = one.begin()
     with pytest.raises(RecordLost):
         run(other, other.qr.core.status(other.qr.core.read_device_code(begun.device_code)))

@@ -1,7 +1,7 @@
-"""What a row means: in Python and in Lua on a real Redis, case by case, and against the oracle by hand.
+"""Python, Lua on a real Redis and the oracle decide every case of a row alike.
 
-Nothing here is drawn at random: `cases.py` lists all that can matter to the step, and each case must give the same verdict,
-the same reply, the same whole record afterwards, the same announcement and the same life of the key.
+No case is random: `cases.py` lists all that can matter to the step. Each case must give the same
+verdict, reply, record, notification and key lifetime.
 """
 
 import uuid
@@ -23,23 +23,23 @@ from qrlogin.typed_codes import COUNTING, SPENT
 from tests import oracle
 from tests.cases import NO_NUMBERS, NOW, NUMBERS, ROWS, Case, cases
 
-#: How many cases there were when this was written. A change of the table may only add.
+#: The number of cases when this was written. A change of the table may only add cases.
 FLOOR = 28_084
-LIVES = NOW + 10**9  # when a record that is there already becomes garbage; no row may move that
+LIVES = NOW + 10**9  # the expiry of an existing key, which no row may change
 BATCH = 500
 
 
 @dataclass(frozen=True)
 class Seen:
-    """All that an interpreter did to one login and said about it."""
+    """All effects of an interpreter on one login, and its reply."""
 
     verdict: str
     echo: tuple[str, str]
     now: int
-    told: Mapping[str, str]  # the record in the reply
+    replied: Mapping[str, str]  # the record in the reply
     kept: Mapping[str, str]  # the record in the store afterwards
     announced: str | None
-    life: int | None  # what was set on the key, or was there before; None: nothing
+    life: int | None  # the TTL of a new key or the expiry of an existing one; None: no key
 
 
 def login_id(index: int) -> str:
@@ -59,7 +59,7 @@ def in_python(listed: Sequence[Case]) -> list[Seen]:
                 verdict=reply.verdict,
                 echo=(reply.login_id, reply.mark),
                 now=reply.now,
-                told=reply.record,
+                replied=reply.record,
                 kept=kept,
                 announced=f"{reply.login_id} {kept['version']}" if outcome.notify else None,
                 life=command.ttl_ms if born else LIVES if case.record else None,
@@ -75,23 +75,25 @@ def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
         asked = oracle.Asked(
             case.record, command.values, command.mark, command.durations, command.deadline_ms, 0
         )
-        told = oracle.expected(command.row.event, asked, case.clock)
+        expected = oracle.expected(command.row.event, asked, case.clock)
         seen.append(
             Seen(
-                verdict=told.verdict,
+                verdict=expected.verdict,
                 echo=(login_id(index), command.mark),
-                now=told.now,
-                told=told.record,
-                kept=told.record,
-                announced=f"{login_id(index)} {told.record['version']}" if told.announced else None,
-                life=command.ttl_ms if told.born else LIVES if case.record else None,
+                now=expected.now,
+                replied=expected.record,
+                kept=expected.record,
+                announced=f"{login_id(index)} {expected.record['version']}"
+                if expected.announced
+                else None,
+                life=command.ttl_ms if expected.born else LIVES if case.record else None,
             )
         )
     return seen
 
 
 def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
-    """Spelled by the store's own encoder. A batch travels as one pipeline, and its announcements are heard before the next."""
+    """Encode with the store's own encoder. A batch is one pipeline and its notifications."""
     clock = NOW
     calls = RedisCalls(f"qrl-test-{uuid.uuid4().hex}:", lambda: clock)
     sha = client.script_load(SCRIPT)
@@ -117,7 +119,7 @@ def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
                 pipe.execute_command("EVALSHA", sha, *arguments)
                 pipe.hgetall(key)
                 pipe.pexpiretime(key)
-            pipe.publish(calls.channels[0], "all said")
+            pipe.publish(calls.channels[0], "end of batch")
             pipe.unlink(*keys)
             earliest = _milliseconds(client.time())
             answers: Iterator[Any] = iter(pipe.execute())
@@ -135,13 +137,13 @@ def in_lua(client: Any, listed: Sequence[Case]) -> list[Seen]:
                         verdict=reply.verdict,
                         echo=(reply.login_id, reply.mark),
                         now=reply.now,
-                        told=reply.record,
+                        replied=reply.record,
                         kept={_text(name): _text(value) for name, value in kept.items()},
                         announced=heard.pop(login_id(index), None),
                         life=ends if ends > 0 else None,
                     )
                 )
-            assert not heard, "announced what nobody asked for"
+            assert not heard, "a notification without a case"
     return seen
 
 
@@ -159,7 +161,7 @@ def _heard(ear: Any) -> Iterator[tuple[str, str]]:
         assert message is not None, "the announcements stopped"
         if message["type"] == "message":
             text = _text(message["data"])
-            if text == "all said":
+            if text == "end of batch":
                 return
             yield text.partition(" ")[0], text
 
@@ -194,7 +196,9 @@ def _differences(want: Seen, got: Seen) -> Iterator[str]:
             yield f"  {one.name}: wanted {wanted!r}\n  {' ' * len(one.name)}  but    {found!r}"
 
 
-def test_the_cases_do_not_get_fewer(listed: list[Case], capsys: pytest.CaptureFixture[str]) -> None:
+def test_there_are_no_fewer_cases_than_before(
+    listed: list[Case], capsys: pytest.CaptureFixture[str]
+) -> None:
     with capsys.disabled():
         print(f"\n{len(listed)} cases of {len(ROWS)} rows", end=" ")
     assert len(listed) >= FLOOR
@@ -219,7 +223,9 @@ def test_the_cases_reach_every_verdict_that_a_row_can_give(
         assert not missing
 
 
-def test_python_means_what_the_protocol_says(listed: list[Case], wanted: list[Seen]) -> None:
+def test_python_decides_every_case_as_the_oracle_does(
+    listed: list[Case], wanted: list[Seen]
+) -> None:
     agree(listed, by_the_oracle(listed), wanted)
 
 
@@ -230,7 +236,7 @@ def test_lua_without_a_server_decides_a_sample_as_python_does(listed: list[Case]
 
 
 @pytest.mark.long
-def test_lua_on_a_real_redis_means_what_python_means(
+def test_lua_on_a_real_redis_decides_every_case_as_python_does(
     listed: list[Case], wanted: list[Seen], redis_url: str
 ) -> None:
     with redis.Redis.from_url(redis_url) as client:
@@ -270,7 +276,7 @@ def test_a_number_is_1_to_15_ascii_digits_and_nothing_else() -> None:
     assert {number(text) for text in NO_NUMBERS} == {None}
 
 
-def test_a_command_that_is_refused_leaves_no_trace(listed: list[Case], wanted: list[Seen]) -> None:
+def test_a_refused_command_changes_nothing(listed: list[Case], wanted: list[Seen]) -> None:
     for case, one in zip(listed, wanted, strict=True):
         if one.verdict != "applied" and not (
             case.command.row.paces and one.verdict in ("refused", "slow")
@@ -279,10 +285,8 @@ def test_a_command_that_is_refused_leaves_no_trace(listed: list[Case], wanted: l
             assert one.announced is None, case.about
 
 
-def test_what_repeats_says_the_same_after_it_was_applied(
-    listed: list[Case], wanted: list[Seen]
-) -> None:
-    """I18: the same command again, at the same instant and long after, is a repeat and changes nothing."""
+def test_a_repeated_command_returns_the_same_record(listed: list[Case], wanted: list[Seen]) -> None:
+    """A resent command, at once or long after, is a repeat and changes nothing."""
     applied = 0
     for case, one in zip(listed, wanted, strict=True):
         row, command = case.command.row, replace(case.command, login_id=one.echo[0])
@@ -311,7 +315,7 @@ def test_what_repeats_says_the_same_after_it_was_applied(
 
 
 def test_the_step_knows_no_event_and_no_state_by_name() -> None:
-    """Renamed from end to end, the table means the same: so a row from a newer process runs in an older one."""
+    """With other names the table works the same, so an older process runs a newer process's row."""
     python = Path(qrlogin.__file__).with_name("step.py").read_text("utf-8")
     for name in {*TABLE, *(str(state) for state in State), COUNTING, SPENT} - {
         "expired"

@@ -1,7 +1,8 @@
-"""The table: held against the protocol spelled out once more, and searched from end to end.
+"""The table equals the protocol as text, and no sequence of commands breaks its promises.
 
-The search is the best model check there is for a table this small: one login, two browsers, the phones of two accounts, two
-clicks, and every instant that any deadline can tell apart; all commands at each state, through the very step that stores run.
+The search is a complete model check of one login, two browsers, the phones of two accounts, two
+clicks, and every instant that a deadline can distinguish. It runs all commands at each state
+through the step that the stores use.
 """
 
 import itertools
@@ -27,7 +28,8 @@ from qrlogin.typed_codes import GUESSED_RIGHT, LOOK_UP, NAME, guess
 
 # 1. The rows, literally
 
-#: event: proves | guards | from (dies at) | to | repeated when | writes. A dash is nothing, "stay" keeps the state.
+#: event: proves | guards | from (dies at) | to | repeated when | writes.
+#: A dash means nothing; "stay" keeps the state.
 PROTOCOL = """
 begin   | -                      | -        | absent (never)                                                      | pending   | any: device_digest                       | v device_digest context needs only_for begin_seal; begun_at expires_at redeem_by
 status  | device_digest          | -        | any (never)                                                         | stay      | -                                        | -
@@ -39,7 +41,7 @@ cancel  | device_digest          | -        | pending (expires_at) scanned (expi
 redeem  | device_digest scanner_seal  | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 collect | device_digest          | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 """  # noqa: E501
-#: Guesses of typed codes are counted in records of their own, by rows that are in no login's table.
+#: Guesses at typed codes are counted in their own records, by rows outside the table of logins.
 GUESSING = """
 guess of 5    | - | - | absent (never) counting (never) | counting | any: mark | -
 guessed right | - | - | counting (never) spent (never)  | counting | any: mark | -
@@ -51,7 +53,7 @@ look up | - | - | any (never)    | stay   | -          | -
 """
 
 
-def spelled(row: Row) -> tuple[str, ...]:
+def as_text(row: Row) -> tuple[str, ...]:
     """A row in the words of the text above."""
     names = {ABSENT: "absent", ANY: "any"}
     sources = " ".join(
@@ -77,7 +79,7 @@ def written(text: str) -> list[tuple[str, ...]]:
 
 
 def test_the_rows_are_those_of_the_protocol() -> None:
-    assert [spelled(row) for row in TABLE.values()] == written(PROTOCOL)
+    assert [as_text(row) for row in TABLE.values()] == written(PROTOCOL)
     assert {event: row.event for event, row in TABLE.items()} == {event: event for event in TABLE}
     assert {row.event for row in TABLE.values() if row.reads} == {"status"}
     assert {row.event: row.paces for row in TABLE.values() if row.paces} == {
@@ -87,25 +89,25 @@ def test_the_rows_are_those_of_the_protocol() -> None:
 
 
 def test_guesses_are_counted_beside_the_logins() -> None:
-    """The last one may be used and spends the budget; one that was right is given back, and there is never more than all."""
-    assert [spelled(row) for row in (guess(5), GUESSED_RIGHT)] == written(GUESSING)
+    """The last guess spends the budget; a right one is given back, up to the whole budget."""
+    assert [as_text(row) for row in (guess(5), GUESSED_RIGHT)] == written(GUESSING)
     assert guess(5).count == Count("guesses", 5, "spent", by=1)
     assert GUESSED_RIGHT.count == Count("guesses", 10**9, "counting", by=-1)
     assert guess(5) is guess(5) is not guess(6), (
-        "a store spells a row once: it has to be the same one each time"
+        "a store encodes a row once, so it must be the same object each time"
     )
     assert not {"counting", "spent"} & {*State}
 
 
-def test_letters_name_a_login_in_a_record_beside_it() -> None:
-    """It is written once, and no row changes it: what letters lead to is settled for as long as the record lives."""
-    assert [spelled(row) for row in (NAME, LOOK_UP)] == written(NAMING)
+def test_typed_letters_lead_to_a_record_that_names_the_login() -> None:
+    """The record is written once, and no row changes what the letters lead to."""
+    assert [as_text(row) for row in (NAME, LOOK_UP)] == written(NAMING)
     assert (NAME.reads, LOOK_UP.reads) == (False, True)
     assert NAME.to not in {*State, "counting", "spent"}
 
 
-def test_what_keeps_a_poller_to_its_interval_is_nothing_that_a_row_reads() -> None:
-    """PROTOCOL section 9: a poll never writes, which is to say: never a field that another event reads."""
+def test_no_row_reads_the_fields_that_pace_polls() -> None:
+    """A poll writes only pace fields, which no other event reads."""
     for row in (*TABLE.values(), guess(5), GUESSED_RIGHT):
         read = {
             *row.proves,
@@ -120,7 +122,7 @@ def test_what_keeps_a_poller_to_its_interval_is_nothing_that_a_row_reads() -> No
 
 
 def test_only_states_that_are_not_final_have_deadlines() -> None:
-    """A state dies at one instant whoever asks, so the step and the answers cannot disagree about "expired"."""
+    """A state ends at one instant, so the step and the answers cannot disagree about "expired"."""
     assert dict(DIES_AT) == {
         "pending": "expires_at",
         "scanned": "expires_at",
@@ -135,7 +137,7 @@ def test_only_states_that_are_not_final_have_deadlines() -> None:
             )
 
 
-def test_expired_is_a_verdict_and_never_a_state_that_is_written() -> None:
+def test_expired_is_a_verdict_and_is_never_written() -> None:
     for row in TABLE.values():
         assert State.EXPIRED not in {row.to, *row.sources, *row.repeats}, row.event
 
@@ -149,8 +151,8 @@ def test_no_row_leaves_a_final_state_and_no_row_can_be_changed() -> None:
         TABLE["scan"] = TABLE["deny"]  # type: ignore[index]
 
 
-def test_what_a_row_writes_is_neither_its_proof_nor_the_bookkeeping() -> None:
-    """A call that could write what it has to prove would prove nothing the next time."""
+def test_no_row_writes_its_own_proof_or_the_bookkeeping() -> None:
+    """A call that could write its own proof would prove nothing the next time."""
     for row in TABLE.values():
         written = {*row.writes, *row.instants}
         assert len(written) == len(row.writes) + len(row.instants)
@@ -178,7 +180,7 @@ _ASIDE = ("version", "mark", "pace_at", "pace_ms", "pace_mark")
 
 @dataclass(frozen=True)
 class Point:
-    """One login at one instant. Versions and marks only ever grow, and no row reads when it was polled: that is no part of it."""
+    """One login at one instant, without its version, mark and pace, which no row reads."""
 
     time: int
     items: frozenset[tuple[str, str]]
@@ -191,7 +193,7 @@ class Point:
 
 
 def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
-    """All that anybody can send at this instant: each command as the core makes it, from genuine codes."""
+    """All commands that can be sent at this instant, as the core makes them from genuine codes."""
     durations = {
         "begin": {"expires_at": EXPIRES, "redeem_by": EXPIRES + REDEEM_WINDOW},
         "redeem": {"replay_by": REPLAY},
@@ -239,7 +241,7 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
 
 @dataclass(frozen=True)
 class Found:
-    """One command at one point, and what came of it."""
+    """One command at one point, and its outcome."""
 
     time: int
     before: Record
@@ -261,7 +263,7 @@ class Found:
 
     @property
     def moved(self) -> bool:
-        """Whether the login has changed; that a poller was reminded of its interval is no change."""
+        """Whether the login has changed. A new pace of polls is no change."""
         return bool(self.outcome.changes) and self.verdict is Verdict.APPLIED
 
 
@@ -271,7 +273,7 @@ def state(record: Record) -> str:
 
 @pytest.fixture(scope="module")
 def searched() -> tuple[set[Point], list[Found]]:
-    """Every reachable point, and every command at each of them, on time and by a clock that lags behind."""
+    """Every reachable point, and every command at each, with a correct and a slow clock."""
     seen, found, queue = (
         {Point.of({}, BEGUN)},
         list[Found](),
@@ -289,7 +291,7 @@ def searched() -> tuple[set[Point], list[Found]]:
                 found.append(one := Found(time, record, who, command, outcome))
                 if one.moved:
                     reached.append((one.after, time))
-                elif outcome.changes:  # paced: too early once more, and with another mark
+                elif outcome.changes:  # paced: once more too early, with another mark
                     sooner = replace(command, mark=f"m{next(marks)}")
                     found.append(
                         Found(time, one.after, who, sooner, step(one.after, sooner, clock))
@@ -303,10 +305,10 @@ def searched() -> tuple[set[Point], list[Found]]:
 
 Searched = tuple[set[Point], list[Found]]
 FEWEST_STATES, FEWEST_TIMELESS = 3286, 21  # when this was written
-REDEEM_ERRORS = ("redeem", "collect")
+REDEEM_EVENTS = ("redeem", "collect")
 
 
-def test_the_search_is_not_smaller_than_it_was(
+def test_the_search_is_not_smaller_than_before(
     searched: Searched, capsys: pytest.CaptureFixture[str]
 ) -> None:
     points, found = searched
@@ -333,8 +335,8 @@ def test_the_search_is_not_smaller_than_it_was(
         assert can == {verdict for event, verdict in verdicts if event == row.event}, row.event
 
 
-def test_a_state_leads_only_where_the_diagram_shows_an_arrow(searched: Searched) -> None:
-    """I7: nothing skips a state, and pending is the only one that is ever gone back to."""
+def test_states_change_only_along_the_arrows_of_the_diagram(searched: Searched) -> None:
+    """No command skips a state, and only pending is ever returned to."""
     arrows = {(state(one.before), one.event, state(one.after)) for one in searched[1] if one.moved}
     assert arrows == {
         ("", "begin", "pending"),
@@ -351,7 +353,7 @@ def test_a_state_leads_only_where_the_diagram_shows_an_arrow(searched: Searched)
     }
 
 
-def test_ends_absorb(searched: Searched) -> None:
+def test_no_event_changes_a_final_state(searched: Searched) -> None:
     ended = [one for one in searched[1] if state(one.before) in TERMINAL]
     assert ended
     for one in ended:
@@ -360,20 +362,20 @@ def test_ends_absorb(searched: Searched) -> None:
 
 
 def test_a_login_is_redeemed_once(searched: Searched) -> None:
-    """I1: one mark is ever written; whoever redeems again is the same click within its window, or is refused."""
+    """One redeem mark is written. A second redeem is a repeat in its window, or is refused."""
     for one in searched[1]:
         kept = one.before.get("redeem_mark")
-        if one.event in REDEEM_ERRORS and one.verdict is Verdict.APPLIED:
+        if one.event in REDEEM_EVENTS and one.verdict is Verdict.APPLIED:
             assert kept is None
         elif kept is not None:
             assert one.after["redeem_mark"] == kept
-        if one.event in REDEEM_ERRORS and one.verdict is Verdict.REPEATED:
+        if one.event in REDEEM_EVENTS and one.verdict is Verdict.REPEATED:
             assert one.command.values["redeem_mark"] == kept
             assert one.outcome.reply.now < int(one.before["replay_by"])
 
 
-def test_only_the_browser_that_began_it_gets_anything(searched: Searched) -> None:
-    """I2: status, cancel and redeem of another browser are forbidden wherever the login stands."""
+def test_another_browser_is_always_forbidden(searched: Searched) -> None:
+    """Status, cancel and redeem of another browser are forbidden in every state."""
     for one in searched[1]:
         if one.who == "wrong":
             assert one.verdict is (
@@ -382,7 +384,7 @@ def test_only_the_browser_that_began_it_gets_anything(searched: Searched) -> Non
 
 
 def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
-    """I3, I6: whoever is the subject scanned this login, holds it, and confirmed; the other account changes nothing."""
+    """The subject scanned this login, holds it and confirmed; another account changes nothing."""
     for point in searched[0]:
         record = dict(point.items)
         if record.get("state") in ("confirmed", "redeemed"):
@@ -398,12 +400,12 @@ def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
             assert one.before["shown_as"] == one.who
         if one.event == "redeem" and one.verdict in (Verdict.APPLIED, Verdict.REPEATED):
             assert one.command.values["scanner_seal"] == f"scanned by {one.after['subject']}", (
-                "I31: another person was acknowledged"
+                "another person was acknowledged"
             )
 
 
-def test_nothing_is_granted_after_its_deadline(searched: Searched) -> None:
-    """I5, I8: neither a state's own deadline nor the code's; the clock that runs behind is no way round."""
+def test_no_command_is_applied_after_its_deadline(searched: Searched) -> None:
+    """This holds for the deadlines of state and code, also by a clock that runs behind."""
     for one in searched[1]:
         if one.verdict is Verdict.APPLIED and one.event not in ("begin", "status"):
             now = one.outcome.reply.now
@@ -412,7 +414,7 @@ def test_nothing_is_granted_after_its_deadline(searched: Searched) -> None:
 
 
 def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: Searched) -> None:
-    """I18: for each call that was applied. Only a redeem's window ends, and then it is refused, not granted again."""
+    """Every applied call can be repeated. After its window a redeem is refused, not redone."""
     applied = 0
     for one in searched[1]:
         if not one.moved:
@@ -423,13 +425,13 @@ def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: S
             assert not again.changes
             assert not again.notify
             assert again.reply.record == one.after
-            over = one.event in REDEEM_ERRORS and again.reply.now >= int(one.after["replay_by"])
+            over = one.event in REDEEM_EVENTS and again.reply.now >= int(one.after["replay_by"])
             assert again.reply.verdict is (Verdict.REFUSED if over else Verdict.REPEATED), one
     assert applied > 100
 
 
-def test_a_stop_wins_until_redeemed(searched: Searched) -> None:
-    """I4: deny and cancel are heard from every state on the way, and confirm against deny always ends denied."""
+def test_deny_and_cancel_win_until_redeemed(searched: Searched) -> None:
+    """Deny and cancel apply in every state before the end; confirm with deny always ends denied."""
     on_the_way = [
         one
         for one in searched[1]
@@ -457,7 +459,7 @@ def _dies(record: Record) -> int:
     return int(record[DIES_AT[State(record["state"])]])
 
 
-def test_every_change_is_announced_and_counted(searched: Searched) -> None:
+def test_every_change_is_notified_and_increments_the_version(searched: Searched) -> None:
     for one in searched[1]:
         assert one.outcome.notify == one.moved
         version = number(one.before.get("version", "0"))
@@ -467,7 +469,7 @@ def test_every_change_is_announced_and_counted(searched: Searched) -> None:
 
 
 def test_a_poll_that_comes_too_soon_changes_only_its_interval(searched: Searched) -> None:
-    """And nobody else is told, delayed or refused by it: the login is where it was, and so is everything that a row reads."""
+    """It notifies, delays and refuses no other call: the fields that rows read stay the same."""
     paced = [one for one in searched[1] if one.outcome.changes and not one.moved]
     assert {str(one.verdict) for one in paced} == {"refused", "slow"}
     for one in paced:
@@ -477,12 +479,12 @@ def test_a_poll_that_comes_too_soon_changes_only_its_interval(searched: Searched
 
 
 def test_time_goes_forward_inside_a_login(searched: Searched) -> None:
-    """I26: begun ≤ scanned ≤ confirmed ≤ redeemed ≤ changed, also when the clock that is asked runs behind."""
+    """begun ≤ scanned ≤ confirmed ≤ redeemed ≤ changed, also by a clock that runs behind."""
     order = ("begun_at", "scanned_at", "confirmed_at", "redeemed_at", "changed_at")
     for point in searched[0]:
         times = dict(point.items)
-        told = [int(times[name]) for name in order if name in times]
-        assert told == sorted(told), times
+        instants = [int(times[name]) for name in order if name in times]
+        assert instants == sorted(instants), times
     for one in searched[1]:
         assert int(one.after.get("changed_at", "0")) >= int(one.before.get("changed_at", "0"))
         assert one.outcome.reply.now >= int(one.before.get("changed_at", "0"))
@@ -494,8 +496,8 @@ def test_time_goes_forward_inside_a_login(searched: Searched) -> None:
         assert fixed.items() <= one.after.items(), "a deadline was moved"
 
 
-def test_absence_is_refusal(searched: Searched) -> None:
-    """I13: with the record gone, at whatever moment, every call but begin is refused."""
+def test_every_event_but_begin_is_refused_when_the_record_is_absent(searched: Searched) -> None:
+    """Without the record, at any moment, every call but begin is refused."""
     for one in searched[1]:
         if one.event != "begin":
             assert step({}, one.command, one.time).reply.verdict in (

@@ -1,4 +1,4 @@
-"""The decorator that makes a table one test: every row runs, and a row that fails is named."""
+"""`for_each_row` runs every row of a table in one test and names the rows that fail."""
 
 from collections.abc import Callable
 from typing import Any

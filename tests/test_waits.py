@@ -1,6 +1,6 @@
-"""Waiting: as long as there is nothing to tell, and not longer. The same stories are told to a thread and to a task.
+"""A wait holds while there is no news and returns at once when there is, in a thread and in a task.
 
-Waiting is told with tiny policies and a turned clock; no test here measures how long anything took.
+The tests use tiny policies and a clock that they set; no test measures a duration.
 """
 
 import asyncio
@@ -29,28 +29,29 @@ from qrlogin.stores.listeners import AsyncLocalListener, LocalListener
 from tests.application import ALICE, KEY, SHOWN, URI, Clock
 from tests.tables import for_each_row
 
-LONG = 500.0  # a wait that is to end for another reason
-TOO_LONG = 30.0  # a wait that has not ended by then did not hear what should have ended it
+LONG = 500.0  # seconds: for a wait that should end for another reason
+TOO_LONG = 30.0  # seconds: a wait that lasts longer missed its notification
 CALM = Policy(
     lifetime=600, rotation=600, names_scanner=False
 )  # nothing changes by itself while a test runs
-SOON = 0.05  # what a wait gets to return too early in; were it too short, the test would be less sharp and never red
+#: Seconds in which a wait could return too early. A shorter time makes the test less strict.
+SOON = 0.05
 
 
 @dataclass
 class Colour:
-    """One shell behind blocking calls, so that one story is told to both."""
+    """One shell behind blocking calls, so that each test runs with both."""
 
     name: str
     clock: Clock
     begin: Callable[[], Any]
     call: Callable[..., Any]  # name of a method, its arguments
-    park: Callable[..., "Parked"]  # a wait that runs while the story goes on
+    hold: Callable[..., "HeldWait"]  # a wait that runs while the test goes on
     close: Callable[[], None]
 
 
 class Listening(MemoryStore):
-    """Tells when somebody has begun to listen."""
+    """A store that signals each new listener."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(now=clock)
@@ -75,7 +76,7 @@ class AsyncListening(AsyncMemoryStore):
             self.listened.release()
 
 
-class Parked:
+class HeldWait:
     """A wait in a thread of its own, which listens by the time this exists."""
 
     def __init__(self, wait: Callable[[], Status], listened: threading.Semaphore) -> None:
@@ -100,7 +101,7 @@ class Parked:
 
     def result(self) -> Status:
         self.thread.join(TOO_LONG)
-        assert not self.waiting, "nobody told this wait"
+        assert not self.waiting, "the wait was not notified"
         if self.error:
             raise self.error
         assert self.answer is not None
@@ -115,7 +116,7 @@ def blocking(policy: Policy) -> Iterator[Colour]:
             clock,
             qr.begin,
             lambda name, *arguments, **named: getattr(qr, name)(*arguments, **named),
-            lambda *arguments, **named: Parked(
+            lambda *arguments, **named: HeldWait(
                 lambda: qr.wait(*arguments, **named), store.listened
             ),
             qr.close,
@@ -123,7 +124,7 @@ def blocking(policy: Policy) -> Iterator[Colour]:
 
 
 def awaited(policy: Policy) -> Iterator[Colour]:
-    """The shell lives in an event loop of its own thread, as it would in a server."""
+    """The shell runs in an event loop in its own thread, as in a server."""
     store, loop = AsyncListening(clock := Clock()), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -138,13 +139,13 @@ def awaited(policy: Policy) -> Iterator[Colour]:
             clock,
             lambda: run(qr.begin()),
             lambda name, *arguments, **named: run(getattr(qr, name)(*arguments, **named)),
-            lambda *arguments, **named: Parked(
+            lambda *arguments, **named: HeldWait(
                 lambda: run(qr.wait(*arguments, **named)), store.listened
             ),
             lambda: run(qr.close()),
         )
         run(qr.close())
-        assert len(store._listeners) == 0, "a waiter was left behind"
+        assert len(store._listeners) == 0, "a listener was left behind"
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -154,13 +155,13 @@ def awaited(policy: Policy) -> Iterator[Colour]:
 
 @pytest.fixture(params=[blocking, awaited], ids=["sync", "async"])
 def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
-    before = {*threading.enumerate()}  # one of an earlier test may end meanwhile
+    before = {*threading.enumerate()}  # a thread of an earlier test may end meanwhile
     yield from request.param(CALM)
     assert {*threading.enumerate()} <= before, "a thread was left behind"
 
 
-def test_wait_returns_at_once_when_the_browser_is_behind(colour: Colour) -> None:
-    """I22: whatever version it was told last, if it is another one. No cursor means "was told pending"."""
+def test_wait_returns_at_once_when_the_cursor_is_old(colour: Colour) -> None:
+    """The cursor is any other version. Without a cursor the browser last saw pending."""
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE)
     for after in (None, begun.version, 0, 99):
@@ -171,14 +172,14 @@ def test_wait_returns_at_once_when_the_browser_is_behind(colour: Colour) -> None
 
 def test_wait_without_a_cursor_holds_only_while_pending(colour: Colour) -> None:
     begun = colour.begin()
-    parked = colour.park(begun.device_code, timeout=LONG)
-    assert parked.waiting
+    held = colour.hold(begun.device_code, timeout=LONG)
+    assert held.waiting
     colour.call("scan", begun.scan_code, subject=ALICE)
-    assert parked.result().state is State.SCANNED
+    assert held.result().state is State.SCANNED
 
 
 @pytest.mark.parametrize("stop", ["cancel", "deny", "redeem"])
-def test_wait_never_holds_an_end(colour: Colour, stop: str) -> None:
+def test_wait_returns_at_once_in_a_final_state(colour: Colour, stop: str) -> None:
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE)
     tag = colour.call("status", begun.device_code).scanned_by.tag
@@ -193,7 +194,7 @@ def test_wait_never_holds_an_end(colour: Colour, stop: str) -> None:
     assert colour.call("wait", begun.device_code, after=seen.version, timeout=LONG) == seen
 
 
-def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
+def test_wait_returns_at_once_when_the_login_is_expired_or_unknown(colour: Colour) -> None:
     begun = colour.begin()
     colour.clock.ms += 600_000
     assert (
@@ -201,7 +202,7 @@ def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
         is State.EXPIRED
     )
     colour.clock.ms += 10_000_000
-    other = colour.begin()  # the first record is garbage by now
+    other = colour.begin()  # the store drops the first record here
     assert colour.call("wait", begun.device_code, after=0, timeout=LONG).state is State.EXPIRED
     with pytest.raises(Expired):
         colour.call("cancel", begun.device_code)
@@ -211,54 +212,54 @@ def test_wait_never_holds_what_is_expired_or_unknown(colour: Colour) -> None:
         colour.call("scan", begun.scan_code, subject=ALICE)
 
 
-def test_wait_holds_while_the_version_is_the_same_and_wakes_at_each_change(colour: Colour) -> None:
+def test_wait_returns_at_each_change_of_the_version(colour: Colour) -> None:
     begun = colour.begin()
-    after, story = (
+    after, steps = (
         begun.version,
         (("scan", State.SCANNED), ("release", State.PENDING), ("scan", State.SCANNED)),
     )
-    for event, state in (*story, ("confirm", State.CONFIRMED), ("deny", State.DENIED)):
-        parked = colour.park(begun.device_code, after=after, timeout=LONG)
-        assert parked.waiting, event
+    for event, state in (*steps, ("confirm", State.CONFIRMED), ("deny", State.DENIED)):
+        held = colour.hold(begun.device_code, after=after, timeout=LONG)
+        assert held.waiting, event
         colour.call(event, begun.scan_code, subject=ALICE)
-        seen = parked.result()
+        seen = held.result()
         assert seen.state is state
         assert seen.version != after
         after = seen.version
 
 
-def test_a_client_that_knows_states_and_no_versions_waits_for_another_state(colour: Colour) -> None:
+def test_wait_with_a_state_as_cursor_returns_when_the_state_changes(colour: Colour) -> None:
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert (
         colour.call("wait", begun.device_code, after=State.PENDING, timeout=LONG).state
         is State.SCANNED
     )
-    parked = colour.park(begun.device_code, after=State.SCANNED, timeout=LONG)
-    assert parked.waiting
+    held = colour.hold(begun.device_code, after=State.SCANNED, timeout=LONG)
+    assert held.waiting
     colour.call("release", begun.scan_code, subject=ALICE)
-    assert parked.result().state is State.PENDING
+    assert held.result().state is State.PENDING
 
 
-def test_a_change_of_another_login_wakes_no_wait(colour: Colour) -> None:
+def test_a_change_of_another_login_does_not_end_a_wait(colour: Colour) -> None:
     begun, other = colour.begin(), colour.begin()
-    parked = colour.park(begun.device_code, timeout=LONG)
+    held = colour.hold(begun.device_code, timeout=LONG)
     colour.call("scan", other.scan_code, subject=ALICE)
     colour.call("status", begun.device_code)
-    assert parked.waiting
+    assert held.waiting
     colour.call("cancel", begun.device_code)
-    assert parked.result().state is State.CANCELLED
+    assert held.result().state is State.CANCELLED
 
 
-def test_wait_ends_with_its_timeout_and_tells_what_is(colour: Colour) -> None:
+def test_wait_returns_the_current_status_at_its_timeout(colour: Colour) -> None:
     begun = colour.begin()
     for timeout in (0, -1, 0.01):
         seen = colour.call("wait", begun.device_code, after=begun.version, timeout=timeout)
         assert (seen.state, seen.version) == (State.PENDING, begun.version)
 
 
-def test_wait_ends_when_the_login_expires_without_an_announcement() -> None:
-    """PROTOCOL section 6: nobody publishes an expiry. The real clock, and the shortest life there is."""
+def test_wait_returns_when_the_login_expires() -> None:
+    """An expiry is not notified. This runs by the real clock, with the shortest lifetime."""
     policy = Policy(lifetime=1, rotation=1, rotation_grace=0, names_scanner=False)
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
         begun = qr.begin()
@@ -274,7 +275,7 @@ def test_wait_ends_when_the_login_expires_without_an_announcement() -> None:
     assert asyncio.run(story()).state is State.EXPIRED
 
 
-def test_wait_ends_when_the_code_rotates_because_the_picture_must_change() -> None:
+def test_wait_returns_when_the_code_rotates() -> None:
     policy = Policy(lifetime=600, rotation=1, rotation_grace=0, names_scanner=False)
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
         begun = qr.begin()
@@ -305,7 +306,7 @@ def test_wait_ends_when_the_code_rotates_because_the_picture_must_change() -> No
         (State.PENDING, 120, 25, float("inf"), 25),
     ],
 )
-def test_patience_is_the_shortest_of_what_may_change_by_itself(
+def test_wait_limit_is_the_shortest_time_to_the_next_change(
     state: State, expires_in: int, rotates_in: int, timeout: float, longest: float
 ) -> None:
     seen = Status("L", state, version=1, expires_in=expires_in, rotates_in=rotates_in)
@@ -321,14 +322,14 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
             3,
             None,
             False,
-        ),  # scanned and released before the browser asked: it was told pending, and it is
+        ),  # scanned and released before the browser asked: its last state was pending, too
         (State.SCANNED, 2, None, True),
         (State.CONFIRMED, 3, None, True),
         (State.PENDING, 1, 1, False),
         (State.PENDING, 3, 1, True),
         (State.SCANNED, 2, 2, False),
         (State.SCANNED, 2, 9, True),  # after a failover a version can go back
-        (State.CONFIRMED, 3, 3, False),  # the person may still say no
+        (State.CONFIRMED, 3, 3, False),  # the phone may still deny
         *(
             (state, 4, after, True)
             for state in (State.REDEEMED, State.DENIED, State.CANCELLED)
@@ -359,50 +360,50 @@ def test_patience_is_the_shortest_of_what_may_change_by_itself(
         (State.CONFIRMED, 3, State.CONFIRMED, False),
     ],
 )
-def test_what_is_news_to_whom(
+def test_is_news_compares_the_status_with_the_cursor(
     state: State, version: int, after: int | State | None, news: bool
 ) -> None:
-    """The client carries the cursor, a version or a state: both are compared for equality, and an end is always news."""
+    """The cursor is a version or a state: both are compared, and a final state is always news."""
     assert is_news(Status("L", state, version, expires_in=0), after) is news
 
 
 def test_a_newer_wait_ends_the_older_with_superseded(colour: Colour) -> None:
     begun = colour.begin()
-    older = colour.park(begun.device_code, timeout=LONG)
-    newer = colour.park(begun.device_code, timeout=LONG)
+    older = colour.hold(begun.device_code, timeout=LONG)
+    newer = colour.hold(begun.device_code, timeout=LONG)
     with pytest.raises(Superseded) as refusal:
         older.result()
     assert (refusal.value.http_status, refusal.value.wire_code) == (409, "superseded")
-    assert newer.waiting, "the older one fought back"
+    assert newer.waiting, "the older wait ended the newer one"
     colour.call("cancel", begun.device_code)
     assert newer.result().state is State.CANCELLED
 
 
-def test_closing_ends_every_parked_wait_at_once_and_twice_is_fine(colour: Colour) -> None:
-    parked = [colour.park(colour.begin().device_code, timeout=LONG) for _ in range(3)]
-    assert all(one.waiting for one in parked)
+def test_close_ends_every_wait_and_can_be_repeated(colour: Colour) -> None:
+    held = [colour.hold(colour.begin().device_code, timeout=LONG) for _ in range(3)]
+    assert all(one.waiting for one in held)
     colour.close()
-    assert {one.result().state for one in parked} == {State.PENDING}
+    assert {one.result().state for one in held} == {State.PENDING}
     colour.close()
     begun = colour.begin()
     assert colour.call("wait", begun.device_code, timeout=LONG).state is State.PENDING, (
-        "a wait after closing parks for nothing"
+        "a wait after close was held"
     )
 
 
 def test_a_bad_code_is_refused_before_the_wait(colour: Colour) -> None:
     begun = colour.begin()
-    parked = colour.park(begun.device_code, timeout=LONG)
+    held = colour.hold(begun.device_code, timeout=LONG)
     for code in (begun.device_code[:-1], begun.scan_code, begun.login_id, ""):
         with pytest.raises(InvalidCode):
             colour.call("wait", code, timeout=LONG)
-    assert parked.waiting, "a forged code took over a genuine wait"
+    assert held.waiting, "a forged code ended a genuine wait"
     colour.call("cancel", begun.device_code)
-    assert parked.result().state is State.CANCELLED
+    assert held.result().state is State.CANCELLED
 
 
 def test_a_cancelled_wait_leaves_nothing_behind() -> None:
-    """I34: the browser left, and its handler was cancelled."""
+    """A browser disconnected, and the server cancelled its handler."""
 
     async def story() -> None:
         store = AsyncMemoryStore()
@@ -439,7 +440,7 @@ def test_leaving_the_block_closes_the_store() -> None:
     assert asyncio.run(story())
 
 
-def test_one_whole_login_in_each_colour_reads_alike(colour: Colour) -> None:
+def test_a_whole_login_works_alike_in_each_colour(colour: Colour) -> None:
     begun = colour.begin()
     scanned = colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert scanned.context == {}
@@ -449,27 +450,27 @@ def test_one_whole_login_in_each_colour_reads_alike(colour: Colour) -> None:
     assert (redeemed.subject, redeemed.shown_as, redeemed.replayed) == (ALICE, SHOWN[ALICE], False)
 
 
-# A process that is to end
+# A process that ends
 
 
-def test_drain_lets_go_of_every_wait_and_all_else_goes_on(colour: Colour) -> None:
+def test_drain_ends_every_wait_and_other_calls_keep_working(colour: Colour) -> None:
     begun = [colour.begin() for _ in range(3)]
-    parked = [colour.park(one.device_code, timeout=LONG) for one in begun]
-    assert all(one.waiting for one in parked)
+    held = [colour.hold(one.device_code, timeout=LONG) for one in begun]
+    assert all(one.waiting for one in held)
     colour.call("drain")
-    assert {one.result().state for one in parked} == {State.PENDING}
+    assert {one.result().state for one in held} == {State.PENDING}
     colour.call("scan", begun[0].scan_code, subject=ALICE)
     assert colour.call("status", begun[0].device_code).state is State.SCANNED
     assert (
         colour.call("wait", begun[0].device_code, after=2, timeout=LONG).state is State.SCANNED
-    )  # and is not held
+    )  # it is not held
     colour.call("confirm", begun[0].scan_code, subject=ALICE)
-    colour.call("drain")  # once more is fine
+    colour.call("drain")  # a second call is allowed
     assert colour.begin().state is State.PENDING
 
 
-def test_a_listener_without_end_still_works_and_ends_by_itself() -> None:
-    """A store of somebody's own, from before there was one."""
+def test_a_listener_without_an_end_method_still_works() -> None:
+    """An application's own store can have listeners from before `end` existed."""
 
     waiting = threading.Event()
 
@@ -494,16 +495,16 @@ def test_a_listener_without_end_still_works_and_ends_by_itself() -> None:
     store = Old(Clock())
     with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=CALM) as qr:
         begun = qr.begin()
-        parked = Parked(lambda: qr.wait(begun.device_code, timeout=LONG), store.listened)
+        held = HeldWait(lambda: qr.wait(begun.device_code, timeout=LONG), store.listened)
         assert waiting.wait(TOO_LONG)
         qr.drain()
         qr.scan(begun.scan_code, subject=ALICE)
-        assert parked.result().state is State.SCANNED
+        assert held.result().state is State.SCANNED
         assert qr.wait(begun.device_code, after=2, timeout=LONG).state is State.SCANNED
 
 
 def test_a_shell_forgets_a_watch_that_has_ended() -> None:
-    """`drain` ends every watch that it knows; one that is kept would be a leak for each wait."""
+    """`drain` ends every watch in this set, so a watch that stays would be a leak."""
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         qr.wait(qr.begin().device_code, timeout=0)
         assert not qr._watches

@@ -85,7 +85,7 @@ async def test_a_login_over_a_stream_that_is_dropped_once(desk: LoginPage, kind:
         alice.code = await desk.element.evaluate(
             "it => it.shadowRoot.querySelector('[part=link]').href"
         )
-        await desk.eventually(lambda: site.parked() == 1, what="a stream that waits")
+        await desk.eventually(lambda: site.held() == 1, what="a stream that waits")
         assert alice.send("scan").status == 200
         await desk.until("scanned")
 

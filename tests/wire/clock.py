@@ -1,14 +1,16 @@
-"""Time for tests: a clock to set forward, and patience that does not depend on the machine's speed."""
+"""Time for tests: a clock that tests advance, and time-outs that suit a slow machine."""
 
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 20  # what is awaited takes milliseconds; only a broken program gets this far
-START_SECONDS = 60  # the same of a process with a server, which takes a second, and ten where many start at a time
+#: The time-out for what takes milliseconds: only a broken program reaches it.
+PATIENCE_SECONDS = 20
+#: The time-out for a server to start, which takes a second, or ten when many start together.
+START_SECONDS = 60
 
 
 class Clock:
-    """Milliseconds, from the machine's clock or standing still at `at`; `advance` is the only way to hurry it."""
+    """A clock in milliseconds: the machine's, or one that stands still at `at` until `advance`."""
 
     def __init__(self, at: int | None = None) -> None:
         self._at, self._ahead = at, 0
@@ -17,7 +19,7 @@ class Clock:
         return (time.time_ns() // 1_000_000 if self._at is None else self._at) + self._ahead
 
     def stop(self) -> None:
-        """It stands still from now on."""
+        """Freeze the time."""
         self._at, self._ahead = self(), 0
 
     def advance(self, seconds: float) -> None:
@@ -25,7 +27,7 @@ class Clock:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Return as soon as it is true; fail when that does not come."""
+    """Return as soon as the condition is true; fail after `seconds`."""
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, "it never came true"

@@ -1,4 +1,4 @@
-"""A mount of either colour: whoever takes `mount` runs twice."""
+"""Fixtures: a test that takes `mount` runs with an endpoint of each colour."""
 
 from collections.abc import Iterator
 from typing import get_args

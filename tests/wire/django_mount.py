@@ -1,7 +1,8 @@
-"""Django's adapter in this very process, without a project: no settings but what a handler cannot do without.
+"""Run Django's adapter in the test process, with only the settings that a handler needs.
 
-Django's settings are set once for a process. These name no application, no database and no address, and whoever needs a whole
-project runs it in a process of its own (tests/examples/test_django.py).
+Django's settings are set once for a process. These name no application, no database and no
+address. A test that needs a whole project runs it in its own process
+(tests/examples/test_django.py).
 """
 
 from collections.abc import Sequence

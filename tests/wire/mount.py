@@ -1,7 +1,6 @@
-"""A dialect without a server, the native one unless told otherwise: an endpoint of either colour, and a browser tab and a phone
-to use it with.
+"""An endpoint of either colour without a server, and a browser tab and a phone that use it.
 
-Every answer that passes through here is held against the manners that all of them must have.
+Each response is checked for the headers that every response must have.
 """
 
 import asyncio
@@ -37,13 +36,13 @@ CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
 ALICE = Person("1", "A•••e")
 BOB = Person("2", "B•b")
 ELEMENT = "qr-login-element.js"
-NOBODY = "A" * 22  # a login that never was
+NOBODY = "A" * 22  # the login_id of no login
 
 
 class Spy:
-    """A store that records its commands, and can be `down`.
+    """A store that records its commands, and can be made unavailable (`down`).
 
-    With `echo` it does everything twice, like a driver that repeats a command whose reply was lost.
+    With `echo` it applies each command twice, like a driver that resends after a lost reply.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -69,7 +68,7 @@ class Spy:
 
 
 class AsyncSpy(Spy):
-    """The same, awaited."""
+    """The asyncio twin."""
 
     async def apply(self, command: Command) -> Reply:  # type: ignore[override]  # the other colour
         if self.noted(command):
@@ -82,9 +81,9 @@ class AsyncSpy(Spy):
 
 
 class Mount:
-    """One endpoint over a memory store, at noon unless told otherwise. An awaited one runs in an event loop of its own.
+    """One endpoint over a memory store at `NOON`. An async one runs in its own event loop.
 
-    With `make`, that dialect is at the browser's door; at the phone's it is always the native one.
+    With `make`, that dialect answers the browser; the native one always answers the phone.
     """
 
     def __init__(
@@ -130,18 +129,18 @@ class Mount:
 
     @property
     def records(self) -> Mapping[str, Record]:
-        """A copy of all that the store holds."""
+        """A copy of all records in the store."""
         return {
             login_id: dict(record)
             for login_id, record in self.store.inner._records._records.items()
         }
 
     def forget(self) -> None:
-        """Lose everything, as a memory store does when its process ends."""
+        """Drop all records, as a memory store does when its process ends."""
         self.store.inner._records._records.clear()
 
     def now(self, answer: Any) -> Any:
-        """What a call to the endpoint or to `qr` returns, of either colour."""
+        """The result of a call to the endpoint or to `qr`, of either colour."""
         return self._loop.run(answer) if self._loop else answer
 
     def _now(self, answer: Any) -> Response:
@@ -205,12 +204,12 @@ def with_headers(request: Request, *headers: tuple[str, str]) -> Request:
 
 
 def read(answer: Response) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(answer.body)
-    return said
+    fields: dict[str, Any] = json.loads(answer.body)
+    return fields
 
 
 class Tab:
-    """A page in a browser with a cookie jar, at one login at a time."""
+    """A page in a browser with a cookie jar, with one login at a time."""
 
     def __init__(self, mount: Mount, jar: dict[str, str] | None = None) -> None:
         self.mount, self.jar = mount, {} if jar is None else jar
@@ -245,7 +244,7 @@ class Tab:
         return self.send(post(f"{self.login_id}/cancel"))
 
     def redeem(self, tag: str | None = None, op: str = "op-of-this-click-0") -> Response:
-        tag = read(self.look()).get("scanned_by", {"tag": "nobody"})["tag"] if tag is None else tag
+        tag = read(self.look()).get("scanned_by", {"tag": "no tag"})["tag"] if tag is None else tag
         return self.send(post(f"{self.login_id}/redeem", {"acknowledged": tag, "op": op}))
 
     @property
@@ -279,7 +278,7 @@ HISTORIES: Mapping[str, tuple[str, ...]] = {
 
 
 def reach(mount: Mount, history: str) -> Tab:
-    """A tab whose login has come this far, with seven seconds between the steps."""
+    """A tab whose login has this history, with seven seconds between the steps."""
     tab = Tab(mount)
     tab.begin(("user-agent", "Browser 1.0"))
     for step in HISTORIES[history]:

@@ -1,6 +1,6 @@
-"""Who reads a stream as an EventSource does: bytes in, events out, by the letter of WHATWG HTML section 9.2.6.
+"""Reads a stream as an EventSource does: bytes to events, as WHATWG HTML section 9.2.6 says.
 
-A connection may end anywhere. What was not finished by a blank line has not happened, and its id was not received.
+A connection may end anywhere. An event without its blank line is dropped, and so is its id.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ class Event:
 
     @property
     def json(self) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self.data)
-        return said
+        fields: dict[str, Any] = json.loads(self.data)
+        return fields
 
 
 @dataclass
 class Parser:
-    """Keeps what an EventSource keeps over its connections: the last id, and how long to wait before the next."""
+    """Keeps the state of an EventSource across connections: the last id and the retry time."""
 
     last_id: str = ""
     retry: int = 0
@@ -62,7 +62,7 @@ class Parser:
 
 
 class Stream:
-    """One answer of an endpoint, read part by part, of either colour. Leaving the block closes it, as a server does."""
+    """A streamed response of either colour, read part by part. Leaving the block closes it."""
 
     def __init__(self, mount: Mount, answer: Response) -> None:
         self.mount, self.answer = mount, answer
@@ -86,7 +86,7 @@ class Stream:
         return b"".join(self.part() for _ in range(number))
 
     def rest(self) -> bytes:
-        """All that still comes, until it ends by itself."""
+        """All remaining parts, until the stream ends by itself."""
         return b"".join(iter(self.part, b""))
 
     def close(self) -> None:
@@ -113,6 +113,6 @@ def events(tab: Tab, last_id: str = "", query: str = "") -> Stream:
 
 
 def happened(tab: Tab) -> dict[str, Any]:
-    """Where the login stands by a short poll."""
-    said: dict[str, Any] = json.loads(tab.look().body)
-    return said
+    """The status of the login, by a short poll."""
+    fields: dict[str, Any] = json.loads(tab.look().body)
+    return fields

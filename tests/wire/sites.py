@@ -1,7 +1,8 @@
-"""One small application, served four ways over loopback: bare WSGI, bare ASGI, and the Flask and FastAPI adapters.
+"""One small application, served over loopback by WSGI, ASGI, and the Flask and FastAPI adapters.
 
-The application has people whose phones hold a credential, and sessions of its own in a table. It knows logins only as
-`Redeemed`, and the table's key is what makes a repeated redeem one session: `session_of` is `UNIQUE(login_id)` elsewhere.
+Its users have phones that hold a credential, and sessions in a table. It knows logins only as
+`Redeemed`. The key of the table makes a repeated redeem one session: in a database `session_of`
+is `UNIQUE(login_id)`.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ CREDENTIALS = {
 
 @dataclass
 class Application:
-    """What an application keeps itself."""
+    """The application's own state."""
 
     subject_of: dict[str, str] = field(default_factory=dict)  # by session
     session_of: dict[str, str] = field(default_factory=dict)  # by login
@@ -49,7 +50,7 @@ class Application:
     broken: bool = False  # its database is away, once
 
     def log_in(self, redeemed: Redeemed) -> str:
-        """The session of this login: a new one, or the one that the browser never heard of."""
+        """The session of this login: a new one, or the existing one for a repeated redeem."""
         self.log_ins.append(redeemed)
         if self.broken:
             self.broken = False
@@ -64,24 +65,24 @@ class Application:
 
 @dataclass
 class Site:
-    """A running application. `store` and `places` are what its endpoint uses, `clock` is the time by that store."""
+    """A running application: `store` and `slots` of its endpoint, and the `clock` of the store."""
 
     port: int
     application: Application
     clock: Clock
     awaited: bool = False
     store: Any = None
-    places: WaitSlots = field(default_factory=lambda: WaitSlots(SLOTS))
+    slots: WaitSlots = field(default_factory=lambda: WaitSlots(SLOTS))
     close_logins: Callable[[], None] = lambda: None
     tasks: Callable[[], int] = lambda: 0
 
-    def parked(self) -> int:
-        """Logins that a browser waits for, in this process."""
+    def held(self) -> int:
+        """The number of logins with a held request, in this process."""
         return len(self.store._listeners)
 
     def idle(self) -> bool:
-        """Whether nobody waits and every place is free: it is given back a moment after its wait is over."""
-        return self.parked() == 0 and len(self.places._free) == SLOTS
+        """Whether no request is held and every slot is free, which happens shortly after a wait."""
+        return self.held() == 0 and len(self.slots._free) == SLOTS
 
     @property
     def url(self) -> str:
@@ -92,7 +93,7 @@ class Site:
         return f"{self.url}/scan"
 
 
-# The bare applications: what a framework's adapter does, by hand
+# The bare applications, which do the same as a framework's adapter
 
 
 def bare_wsgi(endpoint: Endpoint, application: Application) -> Any:
@@ -115,7 +116,7 @@ def bare_wsgi(endpoint: Endpoint, application: Application) -> Any:
 
 
 def validated_wsgi(endpoint: Endpoint, application: Application) -> Any:
-    """The same, with PEP 3333 held against every request and every answer."""
+    """The same application, with each request and response checked against PEP 3333."""
     return validator(bare_wsgi(endpoint, application))
 
 
@@ -259,7 +260,7 @@ def threaded(
     redis_url: str | None,
     policy: Policy = STANDARD,
 ) -> Iterator[Site]:
-    """The application in a server with a thread for each request; over Redis if there is a URL, else in memory."""
+    """Serve with a thread for each request, over Redis if there is a URL, else in memory."""
     app: Any = None
     server = serve(
         0, lambda environ, start_response: app(environ, start_response)
@@ -271,7 +272,7 @@ def threaded(
         site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy
     ) as qr:
         site.close_logins = qr.close
-        app = make_app(Endpoint(qr, max_waiting=site.places), site.application)
+        app = make_app(Endpoint(qr, max_waiting=site.slots), site.application)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -284,7 +285,7 @@ def threaded(
 
 @contextmanager
 def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD) -> Iterator[Site]:
-    """The application in uvicorn, with its event loop in a thread."""
+    """Serve with uvicorn, whose event loop runs in a thread."""
     listening = socket.create_server((LOOPBACK, 0))
     site = Site(listening.getsockname()[1], Application(), Clock(), awaited=True)
     server = uvicorn.Server(uvicorn.Config("made below", log_config=None, lifespan="off"))
@@ -303,7 +304,7 @@ def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD)
                 PATIENCE_SECONDS
             )
             server.config.app = make_app(
-                AsyncEndpoint(qr, max_waiting=site.places), site.application
+                AsyncEndpoint(qr, max_waiting=site.slots), site.application
             )
             await server.serve([listening])
 
@@ -326,7 +327,7 @@ def _prefix() -> str:
     return f"test-{secrets.token_hex(6)}:"
 
 
-#: How to run the application with each kind of adapter, given the URL of a Redis or None.
+#: How to run the application by each kind of adapter, for the URL of a Redis or None.
 SITES: dict[str, Callable[[str | None], AbstractContextManager[Site]]] = {
     "bare WSGI": lambda redis_url: threaded(validated_wsgi, wsgiref_server, redis_url),
     "bare ASGI": lambda redis_url: awaited(bare_asgi, redis_url),

@@ -1,8 +1,10 @@
-"""An application to be stopped, for real servers: `uvicorn tests.wire.stopped:asgi`, `gunicorn "tests.wire.stopped:wsgi()"`.
+"""An application for real servers that are stopped while requests are held.
 
-Its codes do not rotate, so a poll is held for as long as it asks. The environment says how: ORIGIN, STORE (memory, or the
-address of a Redis), DRAIN (1, or 0 for an application that has not heard of `drain_on_signals`). GET /parked says how many wait
-in this process, and which process it is.
+Start it as `uvicorn tests.wire.stopped:asgi` or `gunicorn "tests.wire.stopped:wsgi()"`. Its codes
+do not rotate, so a poll is held for as long as it asks. The environment configures it: ORIGIN,
+STORE (memory, or the URL of a Redis) and DRAIN (1, or 0 to leave out `drain_on_signals`).
+GET /held returns the number of held requests in this process, and its process id.
+
 """
 
 import os
@@ -31,12 +33,12 @@ def _options() -> dict[str, Any]:
     }
 
 
-def _parked(store: Any) -> Response:
-    return Response.json(200, {"pid": os.getpid(), "parked": len(store._listeners)})
+def _held(store: Any) -> Response:
+    return Response.json(200, {"pid": os.getpid(), "held": len(store._listeners)})
 
 
 def wsgi() -> Any:
-    """Made in each worker, after gunicorn has installed its signal handlers there."""
+    """Called in each worker, after gunicorn has installed its signal handlers."""
     where = os.environ["STORE"]
     store = MemoryStore() if where == "memory" else RedisStore.from_url(where)
     qr = QRLogin(store, **_options())
@@ -47,8 +49,8 @@ def wsgi() -> Any:
     def app(environ: Any, start_response: Any) -> Any:
         path = environ["PATH_INFO"]
         answer = (
-            _parked(store)
-            if path == "/parked"
+            _held(store)
+            if path == "/held"
             else endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
         )
         return answer.to_wsgi(start_response)
@@ -67,8 +69,8 @@ class _Door:
         path = scope["path"]
         if scope["type"] == "websocket":
             return await self.endpoint.socket(scope, receive, send, path.removeprefix("/qr/"))
-        if path == "/parked":
-            return await _parked(self.store).to_asgi(send)
+        if path == "/held":
+            return await _held(self.store).to_asgi(send)
         answer = await self.endpoint.browser(
             await Request.from_asgi(scope, receive, path.removeprefix("/qr/"))
         )

@@ -1,7 +1,7 @@
-"""The story that every adapter must be able to tell: real HTTP over loopback, a browser and a phone that share nothing.
+"""The story that every adapter must pass: real HTTP over loopback, a browser and a phone.
 
-The browser has its cookie jar and says where its requests come from; the phone has a camera and a credential. An adapter is
-right when `play` passes.
+The browser has a cookie jar and sends its origin; the phone has a camera and a credential. They
+share nothing. An adapter is correct when `play` passes.
 """
 
 import io
@@ -35,12 +35,12 @@ def play(site: Site) -> None:
         too_many_wait(site, parallel)
         if site.awaited:
             gone_in_the_middle(site, parallel)
-        closing(site, parallel)  # the last, for it stays closed
+        closing(site, parallel)  # last, because the site stays closed
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, down to its bytes; the date and the name of the server are the server's own."""
+    """One response with all its bytes, without the server's own Date and Server headers."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -57,8 +57,8 @@ class Answer:
 
     @property
     def json(self) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self.body)
-        return said
+        fields: dict[str, Any] = json.loads(self.body)
+        return fields
 
     @property
     def error(self) -> str:
@@ -70,7 +70,7 @@ class Device:
 
     def __init__(self, site: Site, **headers: str) -> None:
         self.site = site
-        # Without `verify=False` each client would read all the certificates of the machine, for plain http.
+        # Without `verify=False` each client would load all certificates, for plain http.
         self.http = httpx2.Client(
             base_url=site.url, headers=headers, timeout=60, trust_env=False, verify=False
         )
@@ -89,7 +89,7 @@ class Device:
 
 
 class Browser(Device):
-    """A page on the desktop. It is at one login at a time."""
+    """A page on the desktop, with one login at a time."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(
@@ -109,7 +109,7 @@ class Browser(Device):
         return begun
 
     def look(self, wait: int = 0) -> Answer:
-        """The status; with `wait`, held until there is something that this page has not heard of."""
+        """The status; with `wait`, held until there is news for this page."""
         seen = self.get(f"/qr/{self.login_id}?after={self.version}&wait={wait}")
         if seen.status == 200:
             self.version = seen.json["version"]
@@ -135,7 +135,7 @@ class Browser(Device):
 
 
 class Phone(Device):
-    """A phone app, signed in as somebody or as nobody, with a camera."""
+    """A phone app with a camera, signed in as `owner` or signed out."""
 
     def __init__(self, site: Site, owner: str = "") -> None:
         super().__init__(site, **({"Authorization": f"Bearer phone-of-{owner}"} if owner else {}))
@@ -155,11 +155,11 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def parked(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Future[Answer]":
-    """A long poll that is held: returned once the server waits for it."""
-    before = site.parked()
+def hold(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Future[Answer]":
+    """A long poll, returned once the server holds it."""
+    before = site.held()
     answer = parallel.submit(browser.look, wait=25)
-    eventually(lambda: site.parked() == before + 1 or answer.done())
+    eventually(lambda: site.held() == before + 1 or answer.done())
     assert not answer.done(), answer.result()
     return answer
 
@@ -190,14 +190,12 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         assert alice.code == begun.json["verification_uri_complete"]
         assert alice.code.startswith(f"{site.verification_uri}/")
 
-        held = parked(site, parallel, desk)
+        held = hold(site, parallel, desk)
         assert (mallory.send("scan").status, mallory.send("confirm").status) == (
             401,
             401,
-        )  # a credential that nobody has
-        assert (
-            alice.send("confirm").error == "unknown_login"
-        )  # not scanned, so there is nothing of hers to confirm
+        )  # an unknown credential
+        assert alice.send("confirm").error == "unknown_login"  # not scanned yet
         assert not held.done()
         scanned = alice.send("scan")
         assert (scanned.status, scanned.json["context"]) == (200, {"browser": "Browser 1.0"})
@@ -211,20 +209,20 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         early = desk.redeem(news["scanned_by"]["tag"])
         assert (early.status, early.error) == (409, "wrong_state")
 
-        held = parked(site, parallel, desk)
+        held = hold(site, parallel, desk)
         assert alice.send("confirm").json == {"login_id": desk.login_id, "state": "confirmed"}
         assert held.result(PATIENCE_SECONDS).json["state"] == "confirmed"
         redeemed(site, desk, news["scanned_by"]["tag"])
 
 
 def redeemed(site: Site, desk: Browser, tag: str) -> None:
-    """The application fails, then its answer is lost, then all is well: the same click, and one session."""
+    """The application fails, then its answer is lost, then it succeeds: one op and one session."""
     application = site.application
     application.broken = True
     assert desk.redeem(tag).status == 500
     with leaving(desk, "POST", f"/qr/{desk.login_id}/redeem", acknowledged=tag, op=desk.op):
         eventually(lambda: len(application.log_ins) == 2)
-    assert desk.whoami()["session"] is None  # the browser has heard of nothing yet
+    assert desk.whoami()["session"] is None  # the browser has no session yet
     done = desk.redeem(tag)
     assert (done.status, done.json) == (200, {"login_id": desk.login_id, "state": "redeemed"})
     assert [one.replayed for one in application.log_ins] == [False, True, True]
@@ -303,13 +301,13 @@ def expired(site: Site) -> None:
         assert desk.look(wait=25).json["state"] == "expired"  # never held
         assert desk.redeem(tag).status == 410
         assert desk.get(f"/qr/{desk.login_id}/qr.png").status == 410
-        site.clock.advance(3600)  # nothing is left of it, and its browser still hears the truth
+        site.clock.advance(3600)  # the record is dropped, and its browser still gets "expired"
         assert desk.look().json["state"] == "expired"
         assert desk.cancel().status == 410
 
 
 def strangers(site: Site) -> None:
-    """Who has no business with a login learns nothing, not even whether there is one: one answer, byte for byte."""
+    """A stranger gets one answer, byte for byte, whether the login exists or not."""
     with (
         Browser(site) as desk,
         Browser(site) as other,
@@ -333,19 +331,19 @@ def strangers(site: Site) -> None:
         ).begin()
         forged = own[:-1] + ("A" if own[-1] != "A" else "B")
 
-        told = [
+        answers = [
             other.get(mine),
             other.post(f"{mine}/cancel"),
             other.post(f"{mine}/redeem", acknowledged="x", op="o" * 22),
         ]
-        told += [
+        answers += [
             other.get(f"{mine}/qr.svg"),
             other.get("/qr/AAAAAAAAAAAAAAAAAAAAAA"),
             bob.send("confirm"),
             bob.send("deny"),
         ]
         with Device(site, Cookie=f"{name}={other.cookies.partition('=')[2]}") as thief:
-            told.append(thief.get(mine))
+            answers.append(thief.get(mine))
         for code, path in (
             (unknown.device_code, f"/qr/{unknown.login_id}"),
             (unknown.device_code, mine),
@@ -354,9 +352,9 @@ def strangers(site: Site) -> None:
             ("x", mine),
         ):
             with Device(site, Cookie=f"{name}={code}") as stranger:
-                told.append(stranger.get(mine))
+                answers.append(stranger.get(mine))
             with Device(site, Authorization=f"Bearer {code}") as stranger:
-                told += [
+                answers += [
                     stranger.get(path),
                     stranger.post(f"{path}/cancel"),
                     stranger.get(f"{path}?wait=25"),
@@ -370,10 +368,10 @@ def strangers(site: Site) -> None:
             "https://elsewhere.example/x",
         ):
             bob.code = code
-            told += [bob.send(verb) for verb in ("scan", "confirm", "deny", "release")]
+            answers += [bob.send(verb) for verb in ("scan", "confirm", "deny", "release")]
 
-        assert told[0].status == 404
-        assert set(told) == {told[0]}
+        assert answers[0].status == 404
+        assert set(answers) == {answers[0]}
         assert desk.look().json["state"] == "scanned"
 
 
@@ -381,10 +379,10 @@ def one_waits_and_a_newer_takes_over(site: Site, parallel: ThreadPoolExecutor) -
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
-        older = parked(site, parallel, desk)
+        older = hold(site, parallel, desk)
         newer = parallel.submit(desk.look, wait=25)
-        told = older.result(PATIENCE_SECONDS)
-        assert (told.status, told.error) == (409, "superseded")
+        answer = older.result(PATIENCE_SECONDS)
+        assert (answer.status, answer.error) == (409, "superseded")
         alice.send("scan")
         assert newer.result(PATIENCE_SECONDS).json["state"] == "scanned"
 
@@ -393,20 +391,24 @@ def too_many_wait(site: Site, parallel: ThreadPoolExecutor) -> None:
     with Browser(site) as one, Browser(site) as two, Browser(site) as three:
         for browser in (one, two, three):
             browser.begin()
-        waiting = [parked(site, parallel, one), parked(site, parallel, two)]
-        told = three.look(wait=25)
-        assert (told.status, told.json["state"], told.json["retry_after"]) == (200, "pending", 2)
+        waiting = [hold(site, parallel, one), hold(site, parallel, two)]
+        answer = three.look(wait=25)
+        assert (answer.status, answer.json["state"], answer.json["retry_after"]) == (
+            200,
+            "pending",
+            2,
+        )
         for browser, held in zip((one, two), waiting, strict=True):
             assert not held.done()
             browser.cancel()
             assert held.result(PATIENCE_SECONDS).json["state"] == "cancelled"
-        held = parked(site, parallel, three)
+        held = hold(site, parallel, three)
         three.cancel()
         assert "retry_after" not in held.result(PATIENCE_SECONDS).json
 
 
 def gone_in_the_middle(site: Site, parallel: ThreadPoolExecutor) -> None:
-    """A browser that leaves while it waits frees its place, and leaves nothing behind."""
+    """A browser that disconnects while it waits releases its slot and leaves nothing behind."""
     eventually(site.idle)
     quiet = site.tasks()
     with Browser(site) as one, Browser(site) as two:
@@ -417,20 +419,20 @@ def gone_in_the_middle(site: Site, parallel: ThreadPoolExecutor) -> None:
                 leaving(one, "GET", f"/qr/{one.login_id}?after=1&wait=25"),
                 leaving(two, "GET", f"/qr/{two.login_id}?after=1&wait=25"),
             ):
-                eventually(lambda: site.parked() == 2)
+                eventually(lambda: site.held() == 2)
             eventually(site.idle)
         eventually(lambda: site.tasks() <= quiet)
-        held = parked(site, parallel, one)
+        held = hold(site, parallel, one)
         one.cancel()
         assert "retry_after" not in held.result(PATIENCE_SECONDS).json
 
 
 def closing(site: Site, parallel: ThreadPoolExecutor) -> None:
-    """Whoever is parked when the application ends is answered at once."""
+    """Held requests are answered at once when the application ends."""
     with Browser(site) as one, Browser(site) as two:
         one.begin()
         two.begin()
-        waiting = [parked(site, parallel, one), parked(site, parallel, two)]
+        waiting = [hold(site, parallel, one), hold(site, parallel, two)]
         site.close_logins()
         for held in waiting:
             assert held.result(PATIENCE_SECONDS).json["state"] == "pending"
@@ -438,7 +440,7 @@ def closing(site: Site, parallel: ThreadPoolExecutor) -> None:
 
 @contextmanager
 def leaving(browser: Browser, method: str, path: str, **fields: str) -> Iterator[None]:
-    """Send a request in this browser's name and close the connection afterwards, whatever was answered."""
+    """Send a request with this browser's cookies, then close the connection."""
     body = json.dumps(fields) if fields else ""
     sent = [
         f"{method} {path} HTTP/1.1",

@@ -1,6 +1,6 @@
-"""A TCP proxy on loopback that lets every connection through but streams of events: those it cuts off, one event at a time.
+"""A TCP proxy on loopback that cuts each event stream off after one event.
 
-Every other stream is cut within its first event, which its browser must then not take for whole.
+It cuts every second stream within its first event, which the browser must then drop.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from tests.servers import LOOPBACK
 
 
 class Cutting:
-    """`target` is the port of the server behind it. `streams` are the heads of the requests for events, in their order."""
+    """`target` is the server's port; `streams` are the heads of requests for events, in order."""
 
     def __init__(self, *, cuts: bool = True) -> None:
         self.target, self.cuts = 0, cuts
@@ -39,28 +39,28 @@ class Cutting:
             except OSError:
                 return
             self._open += [client, server]
-            said: list[bytes] = []
+            sent: list[bytes] = []
             threading.Thread(
-                target=self._upstream, args=(client, server, said), daemon=True
+                target=self._upstream, args=(client, server, sent), daemon=True
             ).start()
             threading.Thread(
-                target=self._downstream, args=(server, client, said), daemon=True
+                target=self._downstream, args=(server, client, sent), daemon=True
             ).start()
 
-    def _upstream(self, client: socket.socket, server: socket.socket, said: list[bytes]) -> None:
+    def _upstream(self, client: socket.socket, server: socket.socket, sent: list[bytes]) -> None:
         with contextlib.suppress(OSError):
             while part := client.recv(65536):
                 if re.match(rb"GET \S+/events", part):
                     self.streams.append(part.decode("latin-1"))
-                said[:] = [part]
+                sent[:] = [part]
                 server.sendall(part)
             server.shutdown(socket.SHUT_WR)
 
-    def _downstream(self, server: socket.socket, client: socket.socket, said: list[bytes]) -> None:
+    def _downstream(self, server: socket.socket, client: socket.socket, sent: list[bytes]) -> None:
         let_through, torn = b"", None
         with contextlib.suppress(OSError):
             while part := server.recv(65536):
-                if self.cuts and re.match(rb"GET \S+/events", said[0]):
+                if self.cuts and re.match(rb"GET \S+/events", sent[0]):
                     let_through += part
                     end = _first_event_ends(let_through)
                     if end:
@@ -86,6 +86,6 @@ class Cutting:
 
 
 def _first_event_ends(sent: bytes) -> int:
-    """Behind the blank line of the first event with data; 0 if it is not there yet."""
+    """The position after the first event with data; 0 if it is not complete."""
     found = re.search(rb"\ndata: [^\n]*\n\n", sent)
     return found.end() if found else 0

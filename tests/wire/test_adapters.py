@@ -1,4 +1,4 @@
-"""The examples' adapters: short enough to be read, and what their READMEs show runs as it stands there."""
+"""The examples' adapters are short, and the code in their READMEs runs as printed."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ SECRET = "of the framework"
 
 
 def application(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The application that an example's README shows, with its adapter beside it."""
+    """The application in an example's README, with the adapter beside it."""
     code = "\n".join(
         re.findall(r"```python\n(.*?)```", (EXAMPLES / name / "README.md").read_text(), re.DOTALL)
     )
@@ -34,7 +34,7 @@ def application(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def flask_session(app: flask.Flask) -> str:
-    """Flask's own cookie of a browser in which alice is signed in."""
+    """Flask's session cookie of a browser in which alice is signed in."""
     serializer = SecureCookieSessionInterface().get_signing_serializer(app)
     assert serializer
     return str(serializer.dumps({"user": "alice"}))
@@ -47,12 +47,12 @@ def starlette_session(_: Any) -> str:
 async def log_in_by_phone(
     browser: httpx2.AsyncClient, phone: httpx2.AsyncClient
 ) -> httpx2.Response:
-    """The phone is signed in by the session of an ordinary page."""
+    """Log in; the phone is signed in by the session of an ordinary page."""
     begun = (await browser.post("/qrlogin/begin", json={})).json()
     code = {"code": begun["verification_uri_complete"]}
     assert (
         await browser.post("/qrlogin/phone/scan", json=code)
-    ).status_code == 401  # nobody is signed in there
+    ).status_code == 401  # the browser is signed out
     assert (await phone.post("/qrlogin/phone/scan", json=code)).status_code == 200
     assert (await phone.post("/qrlogin/phone/confirm", json=code)).status_code == 200
     scanner = (await browser.get(f"/qrlogin/{begun['login_id']}")).json()["scanned_by"]
@@ -70,7 +70,7 @@ async def log_in_by_phone(
         ("fastapi_app", starlette_session, lambda app: httpx2.ASGITransport(app)),
     ],
 )
-def test_the_readme_runs(
+def test_the_code_in_each_readme_runs(
     name: str, session_of: Any, transport: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = application(name, monkeypatch)
@@ -114,7 +114,7 @@ def test_the_readme_runs(
 
 
 class Wsgi(httpx2.AsyncBaseTransport):
-    """A WSGI application for a client that is awaited."""
+    """Lets an async client call a WSGI application."""
 
     def __init__(self, app: Any) -> None:
         self._transport = httpx2.WSGITransport(app)

@@ -1,4 +1,4 @@
-"""The examples' adapters with dialects that ask for more than a session: several in one application, tokens, and logging out."""
+"""The examples' adapters serve several dialects, issue tokens and log out."""
 
 import asyncio
 import re
@@ -46,7 +46,7 @@ PERSON = Person("1", "A•••e")
 
 
 class Shop:
-    """An application's own side: what it was asked to do. `lacks` are callbacks that it has not got."""
+    """An application that counts its callbacks' calls. `lacks` names callbacks to leave out."""
 
     def __init__(self, *lacks: str) -> None:
         self.log_ins: list[Redeemed] = []
@@ -80,7 +80,7 @@ class Make(Protocol):
 def flask_app(shop: Shop, *names: str) -> httpx2.AsyncBaseTransport:
     app = flask.Flask(__name__)
     app.secret_key = KEY
-    app.config["TESTING"] = True  # what a callback raises comes out of it
+    app.config["TESTING"] = True  # raises what a callback raises
     qr = QRLogin(MemoryStore(), **OPTIONS)
 
     def log_in(redeemed: Redeemed) -> None:
@@ -151,15 +151,15 @@ APPS = pytest.mark.parametrize(
 Story = Callable[[httpx2.AsyncClient], Any]
 
 
-def told_by(make: Make, story: Story, shop: Shop, *names: str) -> None:
-    async def telling() -> None:
+def run_with(make: Make, story: Story, shop: Shop, *names: str) -> None:
+    async def run() -> None:
         page = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
         async with httpx2.AsyncClient(
             transport=make(shop, *names), base_url=ORIGIN, headers=page, trust_env=False
         ) as browser:
             await story(browser)
 
-    asyncio.run(telling())
+    asyncio.run(run())
 
 
 async def approve(browser: httpx2.AsyncClient, code: str, below: str = "qrlogin") -> None:
@@ -170,7 +170,7 @@ async def approve(browser: httpx2.AsyncClient, code: str, below: str = "qrlogin"
 
 
 async def wechat_redirect(browser: httpx2.AsyncClient) -> str:
-    """Of a login that was approved: where the page of WeChat's dialect is sent."""
+    """Approve a login, and return where WeChat's dialect sends the page."""
     uuid = (await browser.get("/wechat/jslogin")).text.rpartition(' = "')[2].removesuffix('";')
     await approve(browser, uuid)
     answer = await browser.get(f"/wechat/cgi-bin/mmwebwx-bin/login?uuid={uuid}")
@@ -180,14 +180,14 @@ async def wechat_redirect(browser: httpx2.AsyncClient) -> str:
 
 
 async def device(browser: httpx2.AsyncClient) -> dict[str, str]:
-    """A device's poll for a login that was approved."""
+    """Approve a login of a device, and return the form of its poll."""
     begun = (await browser.post("/oauth/device_authorization", data={"client_id": "tv"})).json()
     await approve(browser, begun["user_code"])
     return {"grant_type": GRANT_TYPE, "device_code": begun["device_code"], "client_id": "tv"}
 
 
 @APPS
-def test_several_dialects_live_in_one_application(make: Make) -> None:
+def test_several_dialects_work_in_one_application(make: Make) -> None:
     shop = Shop()
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -201,8 +201,8 @@ def test_several_dialects_live_in_one_application(make: Make) -> None:
         assert (
             await browser.post(f"/qrlogin/{begun['login_id']}/redeem", json=redeem)
         ).status_code == 200
-        said = (await browser.post("/oauth/token", data=await device(browser))).json()
-        assert said["access_token"] == "token of 1"
+        fields = (await browser.post("/oauth/token", data=await device(browser))).json()
+        assert fields["access_token"] == "token of 1"
         for path in (
             "/wechat/begin",
             "/qrlogin/jslogin",
@@ -217,7 +217,7 @@ def test_several_dialects_live_in_one_application(make: Make) -> None:
             )
         ).status_code == 404
 
-    told_by(make, story, shop, "qrlogin", "wechat", "oauth", "open")
+    run_with(make, story, shop, "qrlogin", "wechat", "oauth", "open")
     assert [len(shop.log_ins), len(shop.given), shop.log_outs] == [2, 1, 0]
     assert len({redeemed.login_id for redeemed in (*shop.log_ins, *shop.given)}) == 3
 
@@ -237,7 +237,7 @@ def test_two_blueprints_of_one_name_are_refused_by_flask() -> None:
 
 
 @APPS
-def test_a_client_of_oauth_gets_tokens_and_no_session(make: Make) -> None:
+def test_an_oauth_client_gets_tokens_and_no_session(make: Make) -> None:
     shop = Shop()
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -262,7 +262,7 @@ def test_a_client_of_oauth_gets_tokens_and_no_session(make: Make) -> None:
         assert again.json() == answer.json()
         assert dict(browser.cookies) == {}
 
-    told_by(make, story, shop, "qrlogin", "oauth")
+    run_with(make, story, shop, "qrlogin", "oauth")
     assert (shop.log_ins, [redeemed.replayed for redeemed in shop.given]) == ([], [False, True])
 
 
@@ -274,15 +274,16 @@ def test_an_applications_server_gets_tokens_and_no_session(make: Make) -> None:
         page = await browser.get("/open/connect/qrconnect?appid=wx1")
         uuid = page.text.partition("/connect/qrcode/")[2][:32]
         await approve(browser, uuid)
-        said = (await browser.get(f"/open/connect/l/qrconnect?uuid={uuid}&f=json")).json()
+        fields = (await browser.get(f"/open/connect/l/qrconnect?uuid={uuid}&f=json")).json()
         before = dict(browser.cookies)
         answer = await browser.get(
-            f"/open/sns/oauth2/access_token?appid=wx1&secret=s&grant_type=authorization_code&code={said['wx_code']}"
+            "/open/sns/oauth2/access_token?appid=wx1&secret=s&grant_type=authorization_code"
+            f"&code={fields['wx_code']}"
         )
         assert answer.json()["access_token"] == "token of 1"
         assert (answer.headers.get_list("set-cookie"), dict(browser.cookies)) == ([], before)
 
-    told_by(make, story, shop, "qrlogin", "open")
+    run_with(make, story, shop, "qrlogin", "open")
     assert (shop.log_ins, len(shop.given)) == ([], 1)
 
 
@@ -296,7 +297,7 @@ def test_tokens_are_requested_only_after_approval(make: Make) -> None:
         answer = await browser.post("/oauth/token", data=form)
         assert (answer.status_code, answer.json()["error"]) == (400, "authorization_pending")
 
-    told_by(make, story, shop, "oauth")
+    run_with(make, story, shop, "oauth")
     assert (shop.log_ins, shop.given) == ([], [])
 
 
@@ -311,15 +312,15 @@ def test_logging_out_ends_the_session(make: Make) -> None:
         assert answer.status_code == 301
         assert "session" not in browser.cookies
 
-    told_by(make, story, shop, "qrlogin", "wechat")
+    run_with(make, story, shop, "qrlogin", "wechat")
     assert (len(shop.log_ins), shop.log_outs) == (1, 1)
 
 
-# Without what the dialect needs
+# Without a callback that the dialect needs
 
 
 @APPS
-def test_without_a_tokens_function_the_adapter_raises_and_logs_no_one_in(make: Make) -> None:
+def test_without_a_tokens_function_the_adapter_raises_and_starts_no_session(make: Make) -> None:
     shop = Shop("tokens")
 
     async def story(browser: httpx2.AsyncClient) -> None:
@@ -328,7 +329,7 @@ def test_without_a_tokens_function_the_adapter_raises_and_logs_no_one_in(make: M
             await browser.post("/oauth/token", data=form)
         assert dict(browser.cookies) == {}
 
-    told_by(make, story, shop, "qrlogin", "oauth")
+    run_with(make, story, shop, "qrlogin", "oauth")
     assert (shop.log_ins, shop.given) == ([], [])
 
 
@@ -342,16 +343,16 @@ def test_without_a_log_out_function_the_adapter_raises(make: Make) -> None:
             await browser.post("/wechat/cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0")
         assert "session" in browser.cookies
 
-    told_by(make, story, shop, "qrlogin", "wechat")
+    run_with(make, story, shop, "qrlogin", "wechat")
     assert (len(shop.log_ins), shop.log_outs) == (1, 0)
 
 
 @APPS
-def test_a_dialect_that_needs_neither_works_without(make: Make) -> None:
+def test_a_dialect_that_needs_neither_function_works_without_them(make: Make) -> None:
     shop = Shop("log_out", "tokens")
 
     async def story(browser: httpx2.AsyncClient) -> None:
         assert (await browser.get(await wechat_redirect(browser))).status_code == 301
 
-    told_by(make, story, shop, "qrlogin", "wechat")
+    run_with(make, story, shop, "qrlogin", "wechat")
     assert len(shop.log_ins) == 1

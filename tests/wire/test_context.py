@@ -1,4 +1,4 @@
-"""What a person is shown of a browser: real ones by their names, hostile ones short and harmless; it never costs a login."""
+"""A browser is described by a short, harmless text, which never stops a login."""
 
 import json
 import logging
@@ -24,9 +24,10 @@ from tests.tables import for_each_row
 LIKE_GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"{LIKE_GECKO} Chrome/139.0.0.0"
 WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
-MOST = 200  # bytes: the other half of a context is for what a dialect adds
+MOST = 200  # bytes: dialects may add as much to the context
 
-# What is frozen shows no version: these browsers say Windows 10, macOS 10.15.7, Android 10 or iOS 18.6 on whatever they run.
+# These browsers always report Windows 10, macOS 10.15.7, Android 10 or iOS 18.6, so no version of
+# the system is shown.
 SHOWN = [
     (
         "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -59,7 +60,10 @@ SHOWN = [
         "Android 15",
     ),
     (
-        f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} FxiOS/127.0 Mobile/15E148 Safari/605.1.15",
+        (
+            f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} FxiOS/127.0 "
+            "Mobile/15E148 Safari/605.1.15"
+        ),
         "Firefox 127",
         "iOS 17.5",
     ),
@@ -89,7 +93,10 @@ SHOWN = [
         "Android 13",
     ),
     (
-        f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} CriOS/126.0.6478.54 Mobile/15E148 Safari/604.1",
+        (
+            f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {WEBKIT} "
+            "CriOS/126.0.6478.54 Mobile/15E148 Safari/604.1"
+        ),
         "Chrome 126",
         "iOS 17.5",
     ),
@@ -109,7 +116,10 @@ SHOWN = [
         "Windows",
     ),
     (
-        f"Mozilla/5.0 (Linux; Android 14; SAMSUNG SM-A546B) {LIKE_GECKO} SamsungBrowser/28.0 Chrome/130.0.0.0 Safari/537.36",
+        (
+            f"Mozilla/5.0 (Linux; Android 14; SAMSUNG SM-A546B) {LIKE_GECKO} "
+            "SamsungBrowser/28.0 Chrome/130.0.0.0 Safari/537.36"
+        ),
         "Samsung Internet 28",
         "Android 14",
     ),
@@ -124,22 +134,34 @@ SHOWN = [
         "macOS 10.13",
     ),
     (
-        f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) {WEBKIT} Version/17.5 Mobile/15E148 Safari/604.1",
+        (
+            f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) {WEBKIT} "
+            "Version/17.5 Mobile/15E148 Safari/604.1"
+        ),
         "Safari 17",
         "iOS 17.5",
     ),
     (
-        f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) {WEBKIT} Version/26.0 Mobile/15E148 Safari/604.1",
+        (
+            f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) {WEBKIT} "
+            "Version/26.0 Mobile/15E148 Safari/604.1"
+        ),
         "Safari 26",
         "iOS",
     ),
     (
-        f"Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) {WEBKIT} Version/16.6 Mobile/15E148 Safari/604.1",
+        (
+            f"Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) {WEBKIT} Version/16.6 "
+            "Mobile/15E148 Safari/604.1"
+        ),
         "Safari 16",
         "iOS 16.6",
     ),
     (
-        f"Mozilla/5.0 (Windows NT 10.0; WOW64) {LIKE_GECKO} Chrome/86.0.4240.198 Safari/537.36 QQBrowser/11.0.5118.400",
+        (
+            f"Mozilla/5.0 (Windows NT 10.0; WOW64) {LIKE_GECKO} Chrome/86.0.4240.198 "
+            "Safari/537.36 QQBrowser/11.0.5118.400"
+        ),
         "QQ Browser 11",
         "Windows",
     ),
@@ -150,7 +172,7 @@ SHOWN = [
     ("MyTelevision (living room)", "MyTelevision (living room)", None),
 ]
 
-#: W18 of the threats: what a browser may send to mislead whoever reads it.
+#: User agents that could mislead the reader.
 HOSTILE = {
     "control characters": "Mozilla/5.0\r\nSet-Cookie: a=b\x00\x07\x7f Firefox/140.0",
     "64 KB": "Mozilla/5.0 " + "x" * 65536,
@@ -167,14 +189,14 @@ HOSTILE = {
 }
 
 
-def asked(agent: str | None, client: str | None = None) -> Request:
+def begin_with(agent: str | None, client: str | None = None) -> Request:
     return Request(
         "POST", "begin", headers=() if agent is None else (("user-agent", agent),), client=client
     )
 
 
 def harmless(context: object) -> bool:
-    """Short, printable, and without a sign that turns text; what a record takes. A place is cleaned as names are."""
+    """Whether the context is short and printable, without signs that change the direction."""
     assert isinstance(context, dict)
     frozen = encode_context(context)
     assert frozen == json.dumps(context, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -189,31 +211,35 @@ def harmless(context: object) -> bool:
 
 
 @for_each_row("agent, browser, system", SHOWN)
-def test_a_browser_is_called_by_its_name(agent: str, browser: str, system: str | None) -> None:
+def test_a_browser_is_described_by_name_and_system(
+    agent: str, browser: str, system: str | None
+) -> None:
     shown = {"browser": browser} | ({"system": system} if system else {})
-    assert BrowserContext()(asked(agent)) == shown
+    assert BrowserContext()(begin_with(agent)) == shown
 
 
 @for_each_row("agent", HOSTILE.values())
-def test_a_hostile_browser_is_shown_short_and_harmless(agent: str) -> None:
-    context = BrowserContext(address=lambda _: agent, place=lambda _: agent)(asked(agent))
+def test_a_hostile_user_agent_gives_a_short_harmless_description(agent: str) -> None:
+    context = BrowserContext(address=lambda _: agent, place=lambda _: agent)(begin_with(agent))
     assert harmless(context)
     if not agent.strip():
         assert "browser" not in context
 
 
-def test_text_that_is_markup_stays_text_and_what_turns_it_is_gone() -> None:
-    """Escaping is the page's: here nothing is left that a terminal obeys or that needs an escape in JSON."""
+def test_markup_stays_text_and_control_characters_are_removed() -> None:
+    """The page escapes markup. No sign is left that a terminal obeys or that JSON must escape."""
     context = BrowserContext()
-    assert context(asked("<i>my own</i>"))["browser"] == "<i>my own</i>"
-    assert context(asked("my \u202eown\u202c\x1b[31m"))["browser"] == "my own [31m"
+    assert context(begin_with("<i>my own</i>"))["browser"] == "<i>my own</i>"
+    assert context(begin_with("my \u202eown\u202c\x1b[31m"))["browser"] == "my own [31m"
 
 
 @given(agent=st.text(max_size=600), address=st.text(max_size=300), place=st.text(max_size=300))
 def test_any_user_agent_gives_a_short_harmless_description(
     agent: str, address: str, place: str
 ) -> None:
-    assert harmless(BrowserContext(address=lambda _: address, place=lambda _: place)(asked(agent)))
+    assert harmless(
+        BrowserContext(address=lambda _: address, place=lambda _: place)(begin_with(agent))
+    )
 
 
 @given(
@@ -233,23 +259,23 @@ def test_any_user_agent_gives_a_short_harmless_description(
     )
 )
 def test_any_browser_like_user_agent_gives_a_short_harmless_description(pieces: list[str]) -> None:
-    assert harmless(BrowserContext()(asked("".join(pieces), "2001:db8::1")))
+    assert harmless(BrowserContext()(begin_with("".join(pieces), "2001:db8::1")))
 
 
-def test_what_cannot_be_read_is_shown_as_it_is_as_far_as_that_goes() -> None:
+def test_an_unknown_user_agent_is_shown_as_it_is_and_cut() -> None:
     agent = "a device of no known make " * 10
-    told = BrowserContext()(asked(agent))["browser"]
-    assert describe_browser(asked(agent))["browser"].startswith(told)
-    assert len(told) == 63  # of 64: the last was a blank
+    shown_text = BrowserContext()(begin_with(agent))["browser"]
+    assert describe_browser(begin_with(agent))["browser"].startswith(shown_text)
+    assert len(shown_text) == 63  # of 64: the last was a blank
 
 
-def test_several_user_agents_are_one() -> None:
+def test_the_first_of_several_user_agents_is_described() -> None:
     request = Request("POST", "begin", headers=(("user-agent", "curl/8"), ("user-agent", "evil")))
     assert BrowserContext()(request) == {"browser": "curl 8"}
 
 
-def test_it_leaves_room_for_what_a_dialect_adds() -> None:
-    """The longest client_id and some scope of RFC 8628, and WeChat's longest appid, beside the longest that can be shown."""
+def test_the_longest_context_leaves_room_for_what_a_dialect_adds() -> None:
+    """The longest fields of RFC 8628 and WeChat fit beside the longest context."""
     core = QRLogin(
         MemoryStore(),
         secret_keys=[KEY],
@@ -259,7 +285,11 @@ def test_it_leaves_room_for_what_a_dialect_adds() -> None:
     longest = "\u6df1" * 100
     describe = BrowserContext(address=lambda _: longest, place=lambda _: longest)
     assert (
-        len(encode_context(describe(asked(f"{'a' * 100}/{'1' * 100} (Windows NT 6.1)"))).encode())
+        len(
+            encode_context(
+                describe(begin_with(f"{'a' * 100}/{'1' * 100} (Windows NT 6.1)"))
+            ).encode()
+        )
         > MOST - 20
     )
     form = urlencode({"client_id": "c" * 120, "scope": "openid profile email"}).encode()
@@ -291,46 +321,51 @@ def test_no_header_is_trusted_for_the_address() -> None:
     "address", ["192.0.2.7", "2001:db8:1111:2222:3333:4444:5555:6666", "::ffff:192.0.2.7"]
 )
 def test_every_address_fits(address: str) -> None:
-    assert BrowserContext()(asked(None, address)) == {"address": address}
+    assert BrowserContext()(begin_with(None, address)) == {"address": address}
 
 
-def test_the_address_is_what_the_application_says() -> None:
-    assert BrowserContext(address=lambda request: "the library's terminal")(asked(None)) == {
+def test_the_application_can_set_the_address() -> None:
+    assert BrowserContext(address=lambda request: "the library's terminal")(begin_with(None)) == {
         "address": "the library's terminal"
     }
-    assert BrowserContext(address=lambda request: None)(asked(None, "192.0.2.7")) == {}
+    assert BrowserContext(address=lambda request: None)(begin_with(None, "192.0.2.7")) == {}
 
 
 # The place
 
 
 def test_a_place_is_found_from_the_address_alone() -> None:
-    told = list[str]()
+    shown_text = list[str]()
 
     def place(address: str) -> str:
-        told.append(address)
+        shown_text.append(address)
         return "深圳市, 广东省" if address == "192.0.2.7" else ""
 
     context = BrowserContext(place=place)
-    assert context(asked(None, "192.0.2.7")) == {"address": "192.0.2.7", "place": "深圳市, 广东省"}
-    assert context(asked(None, "192.0.2.8")) == {"address": "192.0.2.8"}
-    assert context(asked(None)) == {}
-    assert told == ["192.0.2.7", "192.0.2.8"]
+    assert context(begin_with(None, "192.0.2.7")) == {
+        "address": "192.0.2.7",
+        "place": "深圳市, 广东省",
+    }
+    assert context(begin_with(None, "192.0.2.8")) == {"address": "192.0.2.8"}
+    assert context(begin_with(None)) == {}
+    assert shown_text == ["192.0.2.7", "192.0.2.8"]
 
 
 @pytest.mark.parametrize("kind", ["place", "address"])
-def test_a_lookup_that_fails_costs_no_login(caplog: pytest.LogCaptureFixture, kind: str) -> None:
+def test_a_lookup_that_fails_does_not_stop_the_login(
+    caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
     def broken(_: object) -> str:
         raise LookupError("192.0.2.7 is in no database")
 
     context = BrowserContext(place=broken) if kind == "place" else BrowserContext(address=broken)
-    shown = context(asked("curl/8.5.0", "192.0.2.7"))
+    shown = context(begin_with("curl/8.5.0", "192.0.2.7"))
     assert shown == {"browser": "curl 8"} | ({"address": "192.0.2.7"} if kind == "place" else {})
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert kind in record.getMessage()
     assert "LookupError" in record.getMessage()
-    assert "192.0.2.7" not in caplog.text  # a visitor's address comes into no log by accident
+    assert "192.0.2.7" not in caplog.text  # no address of a visitor is logged
 
 
 @pytest.mark.parametrize(
@@ -344,7 +379,7 @@ def test_a_lookup_that_fails_costs_no_login(caplog: pytest.LogCaptureFixture, ki
     ],
 )
 def test_a_place_is_cleaned_as_names_are(name: str, shown: str) -> None:
-    context = BrowserContext(place=lambda _: name)(asked(None, "192.0.2.7"))
+    context = BrowserContext(place=lambda _: name)(begin_with(None, "192.0.2.7"))
     assert context["place"] == shown
     assert harmless(context)
 
@@ -353,10 +388,10 @@ def test_a_place_that_is_not_text_is_left_out() -> None:
     nowhere: list[Any] = [None, 7, ["Berlin"]]
     for each in nowhere:
         context = BrowserContext(place=lambda _, each=each: each)  # type: ignore[misc]
-        assert context(asked(None, "192.0.2.7")) == {"address": "192.0.2.7"}
+        assert context(begin_with(None, "192.0.2.7")) == {"address": "192.0.2.7"}
 
 
-def test_callbacks_that_are_awaited_are_refused() -> None:
+def test_async_callbacks_are_refused() -> None:
     async def awaited(_: object) -> str:
         return "nowhere"
 
@@ -377,8 +412,8 @@ def run(program: str) -> str:
 
 
 @pytest.mark.parametrize("hidden", ["ua_parser", "ua_parser_builtins"])
-def test_without_the_extra_it_says_how_to_get_it(hidden: str) -> None:
-    told = run(f"""
+def test_without_the_extra_the_error_names_the_package_to_install(hidden: str) -> None:
+    shown_text = run(f"""
 import sys
 sys.modules[{hidden!r}] = None
 from qrlogin.names import clean
@@ -388,21 +423,24 @@ try:
 except ValueError as error:
     print(type(error).__name__, error)
 """)
-    assert told == "Misconfigured BrowserContext needs ua-parser: pip install 'qrlogin[context]'"
+    assert (
+        shown_text == "Misconfigured BrowserContext needs ua-parser: pip install 'qrlogin[context]'"
+    )
 
 
-def test_nothing_is_left_to_be_compiled_at_the_first_request() -> None:
-    """The patterns take most of the time that a parser needs, and no person should wait for them."""
-    told = run("""
+def test_all_patterns_are_compiled_before_the_first_request() -> None:
+    """Compiling takes most of a parser's time, and no request should wait for it."""
+    shown_text = run("""
 import re
 from qrlogin.names import clean
 from qrlogin.wire import BrowserContext, Request
 context, compiled = BrowserContext(), []
 genuine = re._compiler.compile
 re._compiler.compile = lambda *pattern: compiled.append(pattern) or genuine(*pattern)
-for agent in ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "fits nothing either"):
+firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+for agent in (firefox, "fits nothing either"):
     print(dict(context(Request("POST", "begin", headers=(("user-agent", agent),)))))
 print(len(compiled))
 """)
-    assert re.findall(r"'browser': '([^']+)'", told) == ["Firefox 140", "fits nothing either"]
-    assert told.splitlines()[-1] == "0"
+    assert re.findall(r"'browser': '([^']+)'", shown_text) == ["Firefox 140", "fits nothing either"]
+    assert shown_text.splitlines()[-1] == "0"

@@ -1,4 +1,4 @@
-"""The browser's secret in its cookie: what it looks like, how many there are, and that nobody plants one."""
+"""The cookie holds the browser's secret, is bound to its host, and cannot be planted."""
 
 from dataclasses import asdict
 from http.cookies import SimpleCookie
@@ -36,14 +36,14 @@ def test_over_https_a_cookie_is_bound_to_its_host(mount: Mount) -> None:
     )
 
 
-def test_plain_http_on_loopback_has_a_cookie_that_clients_send(colour: Colour) -> None:
+def test_a_cookie_over_plain_http_on_loopback_is_not_secure(colour: Colour) -> None:
     with Mount(colour, uri=LOOPBACK) as mount:
         (cookie,) = Tab(mount).begin().cookies
         assert cookie.key.startswith("qrl-")
         assert cookie.header().endswith("; Max-Age=180; Path=/; SameSite=Lax; HttpOnly")
 
 
-def test_the_configured_origin_decides_and_no_header(colour: Colour) -> None:
+def test_only_the_configured_origin_decides_whether_a_cookie_is_secure(colour: Colour) -> None:
     for uri, secure in ((LOOPBACK, False), (f"{ORIGIN}/qr", True)):
         with Mount(colour, uri=uri) as mount:
             for header in (
@@ -55,21 +55,21 @@ def test_the_configured_origin_decides_and_no_header(colour: Colour) -> None:
                 assert Tab(mount).begin(header).cookies[0].secure is secure
 
 
-def test_plain_http_elsewhere_is_refused_before_there_is_a_cookie() -> None:
+def test_plain_http_outside_loopback_is_refused_at_construction() -> None:
     with pytest.raises(Misconfigured, match="must be https"):
         Mount("sync", uri="http://192.168.1.2/qr")
     with Mount("sync", uri="http://192.168.1.2/qr", policy=Policy(plain_http=True)) as mount:
         assert not Tab(mount).begin().cookies[0].secure
 
 
-def test_a_cookie_lives_as_long_as_the_policy_says(colour: Colour) -> None:
+def test_the_policy_decides_how_long_a_cookie_lives(colour: Colour) -> None:
     with Mount(
         colour, policy=Policy(lifetime=60, redeem_window=15, rotation=15, replay_window=10)
     ) as mount:
         assert Tab(mount).begin().cookies[0].max_age == 85
 
 
-def test_standard_cookie_readers_understand_it(mount: Mount) -> None:
+def test_standard_cookie_parsers_read_the_cookie(mount: Mount) -> None:
     (cookie,) = Tab(mount).begin().cookies
     (morsel,) = SimpleCookie(cookie.header()).values()
     assert (morsel.key, morsel.value, morsel["max-age"], morsel["path"]) == (
@@ -99,7 +99,7 @@ def test_only_begin_sets_a_cookie(mount: Mount) -> None:
     assert all(answer.cookies == () for answer in answers)
 
 
-def test_two_tabs_do_not_take_each_others_login(mount: Mount) -> None:
+def test_two_tabs_keep_their_own_logins(mount: Mount) -> None:
     jar: dict[str, str] = {}
     one, two = Tab(mount, jar), Tab(mount, jar)
     one.begin()
@@ -114,7 +114,7 @@ def test_two_tabs_do_not_take_each_others_login(mount: Mount) -> None:
     assert (read(one.look())["state"], read(two.look())["state"]) == ("redeemed", "cancelled")
 
 
-def test_a_browser_has_four_logins_at_a_time_and_the_oldest_makes_room(mount: Mount) -> None:
+def test_a_browser_keeps_four_logins_and_drops_the_oldest(mount: Mount) -> None:
     jar: dict[str, str] = {}
     tabs = []
     for count in range(1, 8):
@@ -135,7 +135,7 @@ def test_a_browser_has_four_logins_at_a_time_and_the_oldest_makes_room(mount: Mo
     assert [tab.look().status for tab in tabs] == [404, 404, 404, 200, 200, 200, 200]
 
 
-def test_many_cookies_at_once_are_brought_down_to_four(mount: Mount) -> None:
+def test_too_many_cookies_are_reduced_to_four(mount: Mount) -> None:
     jar: dict[str, str] = {}
     for _ in range(12):
         Tab(mount, jar).begin()  # all in the same millisecond
@@ -150,7 +150,7 @@ def test_many_cookies_at_once_are_brought_down_to_four(mount: Mount) -> None:
     assert len(answer.cookies) == 1 + 37
 
 
-def test_only_its_own_cookies_make_room(mount: Mount) -> None:
+def test_cookies_of_other_names_are_left_alone(mount: Mount) -> None:
     foreign = {f"session{number}": "x" for number in range(9)}
     foreign |= {
         "qrl-01234567": "x",
@@ -168,7 +168,7 @@ def test_only_its_own_cookies_make_room(mount: Mount) -> None:
     assert tab.jar.items() > foreign.items()
 
 
-def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:  # fixation: F4, row 4
+def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:
     attacker = reach(mount, "pending")
     planted = dict(attacker.jar)
     victim = Tab(mount, planted)
@@ -184,7 +184,7 @@ def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:  # fixation: F4, 
     assert redeemed.subject == ALICE.subject
 
 
-def test_the_same_login_is_never_begun_twice(mount: Mount) -> None:
+def test_each_begin_returns_new_codes(mount: Mount) -> None:
     tab = Tab(mount)
     seen = set()
     for _ in range(50):
@@ -193,7 +193,7 @@ def test_the_same_login_is_never_begun_twice(mount: Mount) -> None:
     assert len(seen) == 200
 
 
-def test_two_cookies_for_one_login_are_refused_rather_than_guessed_at(mount: Mount) -> None:  # W13
+def test_two_cookies_for_one_login_are_refused(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     asked = len(mount.store.calls)
     own = f"{tab.cookie}={tab.device_code}"
@@ -214,7 +214,7 @@ def test_two_cookies_for_one_login_are_refused_rather_than_guessed_at(mount: Mou
     "form",
     ["{}", " {} ", "a=b; {}", "a=b;{};c=d", "a; {}", "=; {}", ";;;{};", 'a="b; {}', "é=…; {}"],
 )
-def test_a_cookie_is_found_among_others(mount: Mount, form: str) -> None:
+def test_a_cookie_is_found_among_other_cookies(mount: Mount, form: str) -> None:
     tab = reach(mount, "pending")
     own = f"{tab.cookie}={tab.device_code}"
     assert mount.browser(get(tab.login_id, "", ("cookie", form.format(own)))).status == 200
@@ -224,7 +224,7 @@ def test_a_cookie_is_found_among_others(mount: Mount, form: str) -> None:
     )
 
 
-def test_a_framework_takes_a_cookie_as_it_is() -> None:
+def test_a_framework_accepts_the_fields_of_a_cookie() -> None:
     cookie = Cookie("__Host-qrl-01234567", "a.b-c_d", 180)
     for made in (WerkzeugResponse(), StarletteResponse()):
         made.set_cookie(**asdict(cookie))

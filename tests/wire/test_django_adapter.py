@@ -1,4 +1,4 @@
-"""Django's adapter tells the story that the bare applications tell, and minds what only Django does."""
+"""Django's adapter passes the story, and handles bodies and servers as Django needs."""
 
 import asyncio
 import io
@@ -46,17 +46,19 @@ def blocking(endpoint: Any, application: Application) -> Any:
     return django_mount.wsgi(urls(endpoint, application))
 
 
-def test_the_story() -> None:
-    """Blocking. Awaited it is told in a process of its own: Django leaves files open when it cancels a view."""
+def test_the_story_passes_with_django() -> None:
+    """The blocking adapter. The async one runs in its own process (tests/examples): Django leaves
+    files open when it cancels a view.
+    """
     with threaded(blocking, wsgiref_server, None) as site:
         play(site)
 
 
-# What the bare applications have no such thing as
+# Cases that only Django has
 
 
 def views(endpoint: Endpoint | AsyncEndpoint) -> list[Any]:
-    """Those of the phone's door, of redeem, and of the rest."""
+    """The views of the phone routes, of redeem, and of the other browser routes."""
     alice = Person("1", shown_as="A•••e")
     return [
         pattern.callback
@@ -71,7 +73,7 @@ def awaited_endpoint() -> AsyncEndpoint:
     return AsyncEndpoint(qr, Native(qr.core), max_waiting=1)
 
 
-def test_a_view_whose_server_is_the_other_kind_says_so() -> None:
+def test_a_view_under_the_wrong_kind_of_server_raises() -> None:
     qr = QRLogin(
         MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr"
     )
@@ -88,8 +90,8 @@ def test_a_view_whose_server_is_the_other_kind_says_so() -> None:
             asyncio.run(view(RequestFactory().post("/begin"), path="begin"))
 
 
-def asked_twice(read_before: Any, read_after: Any) -> Any:
-    """An application that reads each body before the adapter does, and once more after it."""
+def reading_twice(read_before: Any, read_after: Any) -> Any:
+    """An application that reads each body before the adapter and again after it."""
 
     def urls_that_read(endpoint: Endpoint, application: Application) -> list[Any]:
         patterns = urls(endpoint, application)
@@ -119,11 +121,11 @@ READS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_a_body_that_the_application_reads_too(read: Any) -> None:
+def test_the_application_can_read_the_body_before_and_after(read: Any) -> None:
     seen = list[bytes]()
     after = lambda request: seen.append(request.body)  # noqa: E731
     with (
-        threaded(asked_twice(read, after), wsgiref_server, None) as site,
+        threaded(reading_twice(read, after), wsgiref_server, None) as site,
         Browser(site) as desk,
         Phone(site, "alice") as alice,
     ):
@@ -133,16 +135,16 @@ def test_a_body_that_the_application_reads_too(read: Any) -> None:
     assert seen[:1] == [b"{}"]
 
 
-def test_a_form_in_parts_is_refused_though_the_application_has_read_it() -> None:
-    """Django keeps nothing of it that could be read again."""
+def test_a_multipart_form_is_refused_after_the_application_has_read_it() -> None:
+    """Django keeps no part of such a form, so it cannot be read again."""
     with (
-        threaded(asked_twice(READS["the form"], READS["nothing"]), wsgiref_server, None) as site,
+        threaded(reading_twice(READS["the form"], READS["nothing"]), wsgiref_server, None) as site,
         Browser(site) as desk,
     ):
         assert desk.http.post("/qr/begin", files={"a": (None, b"b")}).status_code == 415
 
 
-def test_a_body_that_breaks_off_is_none() -> None:
+def test_a_body_that_breaks_off_is_refused() -> None:
     class Broken(io.BytesIO):
         def read(self, *_: Any) -> bytes:
             raise ConnectionResetError
@@ -160,7 +162,7 @@ def test_a_body_that_breaks_off_is_none() -> None:
     )
 
 
-def test_a_body_that_the_application_reads_too_where_views_are_awaited() -> None:
+def test_the_application_can_read_the_body_before_an_async_view() -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"2"),
@@ -176,8 +178,8 @@ def test_a_body_that_the_application_reads_too_where_views_are_awaited() -> None
         assert request.body == b"{}"
 
 
-def test_of_a_long_body_no_more_is_read_than_shows_that_it_is_too_long() -> None:
-    """Under ASGI Django has all of it, in a file if need be."""
+def test_a_long_body_is_read_no_further_than_the_cap() -> None:
+    """Under ASGI Django has the whole body, in a file if it is large."""
     headers = [(b"content-type", b"application/json"), (b"sec-fetch-site", b"same-origin")]
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
     request = ASGIRequest(scope, io.BytesIO(b"x" * (1 << 20)))

@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer below 500, and nothing changes that the sender may not change."""
+"""Any request gets an answer below 500 and changes only what its sender may change."""
 
 import asyncio
 import io
@@ -72,7 +72,7 @@ trees = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3),
     max_leaves=5,
 )
-# A wait of a second or more would be one: what is held is tested elsewhere.
+# No wait of a second or more: other tests prove what is held.
 queries = anything | st.lists(
     st.sampled_from(["after=1", "after=2", "wait=0", "wait=00", "wait=26", "after=", "x=1", "%ff"])
 ).map("&".join)
@@ -101,7 +101,7 @@ TWISTS = (
 def requests(
     draw: st.DrawFn, login_id: str, codes: tuple[str, ...] = ("x",), cookie: str = ""
 ) -> Request:
-    """One of our own requests, with the codes and the cookie that the sender knows, and up to three things wrong with it."""
+    """A valid request with the sender's codes and cookie, and up to three mistakes in it."""
     redeem = {"acknowledged": draw(st.sampled_from(codes)), "op": "o" * 22}
     asked: list[tuple[str, str, dict[str, Any] | None]] = [
         ("POST", "begin", {}),
@@ -155,15 +155,15 @@ def requests(
 
 @COLOURS
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_strangers_change_nothing_but_may_begin(
+def test_strangers_can_begin_a_login_and_change_nothing_else(
     colour: Colour, data: st.DataObject, history: str
 ) -> None:
     with Mount(colour) as mount:
         tab = reach(mount, history)
-        tab.look()  # what has outlived its time is dropped by the next call, whoever makes it
+        tab.look()  # the next call drops expired records
         before = mount.records
         request = data.draw(requests(tab.login_id))
-        begun = mount.browser(request)  # the mount asserts that it is below 500, and mannerly
+        begun = mount.browser(request)  # the mount asserts a status below 500 and the headers
         if begun.status == 201:
             assert (request.method, request.path) == ("POST", "begin")
             new = mount.records.keys() - before.keys()
@@ -179,7 +179,7 @@ def test_strangers_change_nothing_but_may_begin(
 
 @COLOURS
 @given(data=st.data(), history=st.sampled_from(sorted(HISTORIES)))
-def test_insiders_change_only_what_the_answer_says(
+def test_insiders_change_only_what_the_answer_reports(
     colour: Colour, data: st.DataObject, history: str
 ) -> None:
     with Mount(colour) as mount:
@@ -188,16 +188,16 @@ def test_insiders_change_only_what_the_answer_says(
         tag = read(seen).get("scanned_by", {"tag": "x"})["tag"] if seen.status == 200 else "x"
         genuine = (tab.code, tab.code.rpartition("/")[2], tab.device_code, tag)
         request = data.draw(requests(tab.login_id, genuine, f"{tab.cookie}={tab.device_code}"))
-        for door in ("browser", "phone"):
+        for side in ("browser", "phone"):
             before = mount.records.get(tab.login_id, {})
-            answer = mount.browser(request) if door == "browser" else mount.phone(request)
+            answer = mount.browser(request) if side == "browser" else mount.phone(request)
             after = mount.records.get(tab.login_id, {})
             if after != before:
                 assert (request.method, answer.status) == ("POST", 200)
                 assert read(answer)["state"] == after["state"]
                 allowed = (
                     {"cancelled", "redeemed"}
-                    if door == "browser"
+                    if side == "browser"
                     else {"scanned", "confirmed", "denied", "pending"}
                 )
                 assert after["state"] in allowed
@@ -208,7 +208,7 @@ def test_insiders_change_only_what_the_answer_says(
 
 @COLOURS
 @given(data=st.data())
-def test_while_the_store_is_away_everything_that_needs_it_says_so(
+def test_every_request_that_needs_an_unavailable_store_gets_503(
     colour: Colour, data: st.DataObject
 ) -> None:
     with Mount(colour) as mount:
@@ -218,9 +218,9 @@ def test_while_the_store_is_away_everything_that_needs_it_says_so(
             requests(tab.login_id, (tab.code, tab.device_code), f"{tab.cookie}={tab.device_code}")
         )
         mount.store.down = True
-        for door in (mount.browser, mount.phone):
+        for side in (mount.browser, mount.phone):
             asked = len(mount.store.calls)
-            answer = door(request)
+            answer = side(request)
             assert (answer.status == 503) == (len(mount.store.calls) == asked + 1)
             if answer.status == 503:
                 assert dict(answer.headers)["Retry-After"] == "1"
@@ -228,7 +228,7 @@ def test_while_the_store_is_away_everything_that_needs_it_says_so(
         assert mount.records == before
 
 
-# What a server hands over
+# The input of servers
 
 chunks = st.lists(st.binary(max_size=3000) | st.just(b"x" * 5000), max_size=5)
 lengths = (
@@ -249,7 +249,7 @@ lengths = (
 @example(
     chunks=[b"{}"], length="\xb2", ends=False, headers={}
 )  # a digit to `isdigit`, no number to `int`
-def test_any_environ_is_read(
+def test_any_wsgi_environ_is_read(
     chunks: list[bytes], length: str | None, ends: bool, headers: dict[str, str]
 ) -> None:
     body = b"".join(chunks)
@@ -278,7 +278,7 @@ def test_any_environ_is_read(
     leaves=st.booleans(),
     headers=st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=60))),
 )
-def test_any_scope_is_read(
+def test_any_asgi_scope_is_read(
     chunks: list[bytes], leaves: bool, headers: list[tuple[bytes, bytes]]
 ) -> None:
     messages: list[dict[str, Any]] = [
@@ -290,7 +290,7 @@ def test_any_scope_is_read(
     async def receive() -> dict[str, Any]:
         return messages.pop(0)
 
-    async def tell() -> Response:
+    async def send() -> Response:
         scope = {
             "type": "http",
             "method": "POST",
@@ -304,11 +304,11 @@ def test_any_scope_is_read(
         return mount.browser(asked)
 
     with Mount("sync") as mount:
-        assert asyncio.run(tell()).status < 500
+        assert asyncio.run(send()).status < 500
 
 
 def test_the_fuzz_reaches_every_kind_of_answer() -> None:
-    """A fuzz that is stopped at the first gate proves little: some of its requests get all the way."""
+    """A fuzz whose requests all fail at the first check proves little."""
     met: set[tuple[str, int]] = set()
 
     @settings(max_examples=600, derandomize=True, database=None)
@@ -324,7 +324,7 @@ def test_the_fuzz_reaches_every_kind_of_answer() -> None:
             met.add(("phone", mount.phone(request).status))
 
     meet()
-    assert {status for door, status in met if door == "browser"} >= {
+    assert {status for side, status in met if side == "browser"} >= {
         200,
         201,
         400,
@@ -334,7 +334,7 @@ def test_the_fuzz_reaches_every_kind_of_answer() -> None:
         409,
         415,
     }
-    assert {status for door, status in met if door == "phone"} >= {
+    assert {status for side, status in met if side == "phone"} >= {
         200,
         400,
         403,

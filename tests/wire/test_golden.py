@@ -1,4 +1,4 @@
-"""The native dialect, answer by answer: sync and async say the same, and it is what `golden.txt` says."""
+"""The native dialect answers in both colours exactly as `golden.txt` says."""
 
 import re
 
@@ -8,20 +8,20 @@ from tests.wire.mount import ELEMENT, HISTORIES, Mount, get, reach, read
 from tests.wire.transcript import GOLDEN, transcript
 
 
-def test_every_route_in_every_state_answers_as_written(mount: Mount) -> None:
+def test_every_route_in_every_state_answers_as_in_the_golden_file(mount: Mount) -> None:
     assert list(transcript(mount)) == GOLDEN.read_text().splitlines()
 
 
-def test_every_state_has_its_section() -> None:
+def test_the_golden_file_has_every_state() -> None:
     written = GOLDEN.read_text()
     assert set(re.findall(r'"state":"(\w+)"', written)) == set(State)
     assert set(re.findall(r"^== (.*)", written, re.MULTILINE)) == {"begin", "methods", *HISTORIES}
 
 
 @for_each_row("history", HISTORIES)
-def test_a_get_changes_nothing(mount: Mount, history: str) -> None:  # I29
+def test_a_get_changes_nothing(mount: Mount, history: str) -> None:
     tab = reach(mount, history)
-    tab.look()  # whatever has outlived its time is dropped by the next call, of whatever kind
+    tab.look()  # the next call drops expired records
     before = mount.records
     for path in (tab.login_id, f"{tab.login_id}/qr.svg", f"{tab.login_id}/qr.png", ELEMENT):
         tab.send(get(path))
@@ -29,12 +29,10 @@ def test_a_get_changes_nothing(mount: Mount, history: str) -> None:  # I29
     assert mount.records == before
 
 
-def test_a_held_get_changes_nothing_and_rests_at_most_until_the_code_rotates(mount: Mount) -> None:
+def test_a_held_get_changes_nothing_and_ends_when_the_code_rotates(mount: Mount) -> None:
     tab = reach(mount, "pending")
     mount.clock.advance(17.999)
     before = mount.records
     assert read(tab.look())["rotates_in"] == 1
-    assert (
-        read(tab.look("after=1&wait=25"))["state"] == "pending"
-    )  # 25 s here would be a broken rotation
+    assert read(tab.look("after=1&wait=25"))["state"] == "pending"  # 25 s would outlast the code
     assert mount.records == before

@@ -1,4 +1,4 @@
-"""Reading WSGI and ASGI: bodies that lie about their length, never end, or stop in the middle; headers as they are sent."""
+"""WSGI and ASGI requests are read up to the cap, and bad lengths and bodies are refused."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ Messages = list[dict[str, Any]]
 
 
 class Input:
-    """A body that tells how much of it was read, and that must not be read beyond what a server allows."""
+    """A body that counts what was read, and must not be read beyond what a server allows."""
 
     def __init__(self, content: bytes, *, endless: bool = False) -> None:
         self._content, self._endless, self.taken = io.BytesIO(content), endless, 0
@@ -39,7 +39,7 @@ LENGTHS: dict[str, tuple[bytes, str | None, bytes]] = {
     "exact": (b"{}", "2", b"{}"),
     "leading zeros": (b"{}xx", "0000000000000000000002", b"{}"),
     "smaller than the body": (b"{}{}", "2", b"{}"),
-    "larger than the body": (b"{}", "3", b""),  # the client left in the middle
+    "larger than the body": (b"{}", "3", b""),  # the client disconnected half way
     "much larger than the body": (b"{}", "1073741824", b""),
     "none": (b"{}", None, b""),
     "empty": (b"{}", "", b""),
@@ -106,7 +106,7 @@ def test_a_wsgi_input_without_a_body_is_not_read_at_all() -> None:
         assert source.taken == 0
 
 
-def test_what_a_wsgi_server_says() -> None:
+def test_a_wsgi_environ_is_read_as_a_request() -> None:
     request = wsgi(
         Input(b""),
         QUERY_STRING="after=1",
@@ -138,14 +138,14 @@ def test_a_path_begins_below_the_mount() -> None:
 
 
 def test_a_body_that_the_framework_has_read_is_not_read_again() -> None:
-    """It is cut like any other. An empty one counts as read, too."""
+    """It is cut at the cap like any other. An empty body counts as read."""
     for body in (b"{}", b"", FULL + b"yz"):
         source = Input(b"{}")
         environ = {"REQUEST_METHOD": "POST", "wsgi.input": source, "CONTENT_LENGTH": "2"}
         assert Request.from_wsgi(environ, "begin", body=body).body == body[: BODY_CAP + 1]
         assert source.taken == 0
 
-        async def tell(body: bytes = body) -> None:
+        async def run(body: bytes = body) -> None:
             messages = [LEFT]
 
             async def receive() -> dict[str, Any]:
@@ -157,10 +157,10 @@ def test_a_body_that_the_framework_has_read_is_not_read_again() -> None:
             assert request.wait_disconnect
             await asyncio.wait_for(
                 request.wait_disconnect(), 10
-            )  # what is left to receive is that the browser leaves
+            )  # the next message is the disconnect
             assert not messages
 
-        asyncio.run(tell())
+        asyncio.run(run())
 
 
 # ASGI
@@ -182,7 +182,7 @@ def part(body: bytes, more: bool = True) -> dict[str, Any]:
 LEFT: dict[str, Any] = {"type": "http.disconnect"}
 
 
-def test_an_asgi_body_comes_in_parts() -> None:
+def test_an_asgi_body_is_read_in_parts() -> None:
     assert asyncio.run(asgi([part(b"{"), part(b""), part(b"}", more=False), LEFT])).body == b"{}"
     assert asyncio.run(asgi([{"type": "http.request"}])).body == b""
     assert asyncio.run(asgi([part(FULL), part(b"", more=False)])).body == FULL
@@ -197,17 +197,17 @@ def test_an_endless_asgi_body_is_read_as_far_as_the_cap() -> None:
 
 
 def test_half_a_request_of_a_disconnected_browser_is_dropped() -> None:
-    async def tell() -> None:
+    async def run() -> None:
         request = await asgi([part(b'{"acknowledged":"x"}'), LEFT])
         assert request.body == b""
         assert request.wait_disconnect
-        await asyncio.wait_for(request.wait_disconnect(), 10)  # and it is known to be gone
+        await asyncio.wait_for(request.wait_disconnect(), 10)  # the disconnect is known
 
-    asyncio.run(tell())
+    asyncio.run(run())
 
 
 def test_only_a_disconnect_message_counts_as_a_disconnect() -> None:
-    async def tell() -> None:
+    async def run() -> None:
         messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         messages.put_nowait(part(b"{}", more=False))
         request = await Request.from_asgi(
@@ -222,10 +222,10 @@ def test_only_a_disconnect_message_counts_as_a_disconnect() -> None:
         messages.put_nowait(LEFT)
         await asyncio.wait_for(waiting, 10)
 
-    asyncio.run(tell())
+    asyncio.run(run())
 
 
-def test_what_an_asgi_server_says() -> None:
+def test_an_asgi_scope_is_read_as_a_request() -> None:
     headers = [(b"Cookie", b"a=b"), (b"cookie", b"c=d"), (b"X-Odd", b"\xff\xe9")]
     client = ("192.0.2.1", 1234)
     request = asyncio.run(
@@ -244,10 +244,10 @@ ANSWER = Response.json(200, {"a": "…"}).with_headers(("X-One", "1"))
 TWO = Response(201, ANSWER.headers, b"{}", (Cookie("a", "b", 1), Cookie("c", "", 0)))
 
 
-def test_an_answer_to_wsgi() -> None:
-    said: list[Any] = []
-    assert b"".join(TWO.to_wsgi(lambda *head: said.append(head))) == b"{}"
-    ((status, headers),) = said
+def test_a_response_is_sent_through_wsgi() -> None:
+    started: list[Any] = []
+    assert b"".join(TWO.to_wsgi(lambda *head: started.append(head))) == b"{}"
+    ((status, headers),) = started
     assert status == "201 Created"
     assert [value.partition("=")[0] for name, value in headers if name == "Set-Cookie"] == [
         "a",
@@ -256,7 +256,7 @@ def test_an_answer_to_wsgi() -> None:
     assert ("Content-Length", "2") in headers
 
 
-def test_an_answer_to_asgi() -> None:
+def test_a_response_is_sent_through_asgi() -> None:
     sent: Messages = []
 
     async def send(message: Any) -> None:
@@ -271,7 +271,7 @@ def test_an_answer_to_asgi() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_that_has_no_body_claims_no_length(status: int) -> None:
+def test_a_response_without_a_body_has_no_content_length(status: int) -> None:
     assert "Content-Length" not in dict(Response(status).header_list())
 
 
@@ -282,8 +282,8 @@ def test_json_is_utf_8_without_escapes_and_without_spaces() -> None:
 
 @for_each_row("method", METHODS)
 @for_each_row("path", ["begin", "qr-login-element.js", "A" * 22, "nowhere"])
-def test_pep_3333_is_kept(method: str, path: str) -> None:
-    """The validator of the standard library stands on both sides, and fails at the slightest deviation."""
+def test_requests_and_responses_conform_to_pep_3333(method: str, path: str) -> None:
+    """The validator of the standard library checks both sides and fails at any deviation."""
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         endpoint = Endpoint(qr, max_waiting=1)
         app = validator(
@@ -306,22 +306,25 @@ def test_pep_3333_is_kept(method: str, path: str) -> None:
             }
             environ |= {"HTTP_ORIGIN": ORIGIN, "HTTP_IF_NONE_MATCH": etag}
             setup_testing_defaults(environ)
-            said: list[str] = []
+            statuses: list[str] = []
 
             def start(
-                status: str, headers: list[tuple[str, str]], _: Any = None, said: list[str] = said
+                status: str,
+                headers: list[tuple[str, str]],
+                _: Any = None,
+                statuses: list[str] = statuses,
             ) -> Any:
-                said.append(status)
+                statuses.append(status)
                 return lambda _: None
 
             answer = app(environ, start)
             content = b"".join(answer)
             answer.close()  # type: ignore[attr-defined]
-            assert said[0][:3] in ("200", "201", "304", "400", "404", "405")
-            assert bool(content) == (method != "HEAD" and said[0][:3] != "304")
+            assert statuses[0][:3] in ("200", "201", "304", "400", "404", "405")
+            assert bool(content) == (method != "HEAD" and statuses[0][:3] != "304")
 
 
 @pytest.mark.parametrize("text", ["a\r\nSet-Cookie: evil=1", "a\nb", "\x00", "\x7f"])
-def test_no_header_can_split_an_answer(text: str) -> None:
+def test_a_header_with_control_characters_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="control characters"):
         Response(303, (("Location", text),)).header_list()

@@ -1,4 +1,4 @@
-"""Names in eight scripts, through HTTP and back: the browser is answered with the name that its owner writes."""
+"""A name in any of eight scripts passes through HTTP to the browser unchanged."""
 
 import pytest
 
@@ -22,7 +22,7 @@ NAMES = {  # as the application knows it: as it is shown
 
 @pytest.mark.parametrize("store", ["memory", "redis"])
 @pytest.mark.parametrize("kind", ["bare WSGI", "bare ASGI"])
-def test_a_name_in_any_script_logs_its_person_in(
+def test_a_name_in_any_script_passes_through_http_and_stops_no_login(
     kind: str, store: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = request.getfixturevalue("redis_url") if store == "redis" else None

@@ -1,6 +1,4 @@
-"""What is described is what is done: every answer of every dialect fits the description of its route, and what a route is said
-to read is what it reads.
-"""
+"""Each answer fits the OpenAPI description of its route, and each route reads what it describes."""
 
 import json
 import re
@@ -29,10 +27,10 @@ ELSEWHERE: Final = ("sec-fetch-site", "cross-site")
 
 
 def fits(route: Route, answer: Response) -> None:
-    """Raises unless the answer is one that the route is described to give."""
-    said = operation(route)["responses"]
-    assert str(answer.status) in said, (route.path, answer)
-    content = said[str(answer.status)].get("content", {})
+    """Raise unless the route describes this answer."""
+    described = operation(route)["responses"]
+    assert str(answer.status) in described, (route.path, answer)
+    content = described[str(answer.status)].get("content", {})
     kind = dict(answer.headers).get("Content-Type", "").partition(";")[0]
     if not kind:
         assert not content, (route.path, answer)
@@ -44,7 +42,7 @@ def fits(route: Route, answer: Response) -> None:
 
 
 def variants(life: Life, request: Request) -> Iterator[Request]:
-    """What a clumsy or a hostile client makes of a request."""
+    """Faulty and hostile versions of a request."""
     yield life.strangers(request)
     yield replace(request, headers=(*request.headers, ELSEWHERE))
     yield replace(request, body=b"x" * 5000)
@@ -86,7 +84,7 @@ def test_every_answer_fits_its_description(name: str, history: str) -> None:
 
 
 @for_each_row("history", HISTORIES)
-def test_every_answer_of_the_native_dialect_fits(history: str) -> None:
+def test_every_answer_of_the_native_dialect_fits_its_description(history: str) -> None:
     with Mount("sync") as mount:
         *browser, cancel, redeem = (
             *(
@@ -129,8 +127,8 @@ def test_every_answer_of_the_native_dialect_fits(history: str) -> None:
             mount.store.down = False
 
 
-def test_a_description_is_the_callers_own_and_of_this_very_route() -> None:
-    """Frameworks change what they are given; and two routes may be alike but for their shapes, which are no part of equality."""
+def test_a_description_is_a_new_object_for_each_call_and_route() -> None:
+    """Frameworks change the object, and two equal routes can differ in their shapes."""
     operation(EVENTS)["tags"] = ["mine"]
     assert "tags" not in operation(EVENTS)
     one, other = (
@@ -138,11 +136,13 @@ def test_a_description_is_the_callers_own_and_of_this_very_route() -> None:
         for kind in ("object", "array")
     )
     assert one == other
-    said = [operation(each)["responses"]["200"]["content"][JSON]["schema"] for each in (one, other)]
-    assert said == [{"type": "object"}, {"type": "array"}]
+    described = [
+        operation(each)["responses"]["200"]["content"][JSON]["schema"] for each in (one, other)
+    ]
+    assert described == [{"type": "object"}, {"type": "array"}]
 
 
-def test_a_misfit_is_noticed() -> None:
+def test_an_answer_that_does_not_fit_is_reported() -> None:
     route = Route(
         "GET", "a", "b", answers=(Answer(200, "c", JSON, {"type": "object", "required": ["d"]}),)
     )
@@ -156,12 +156,12 @@ def test_a_misfit_is_noticed() -> None:
             fits(route, wrong)
 
 
-# What is read
+# The fields that a route reads
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names that were asked for, in queries and in bodies."""
+    """The names that were read, in queries and in bodies."""
     asked: set[str] = set()
     read_unique: Callable[..., Mapping[str, Any]] = validation.read_unique
 
@@ -177,7 +177,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 @for_each_row("name", SPEAKERS)
-def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> None:
+def test_a_route_reads_exactly_the_described_fields(name: str, reads: set[str]) -> None:
     seen = dict.fromkeys(SPEAKERS[name](core()).browser_routes, frozenset[str]())
     for history in POLLED:
         with lived(name, history) as life:
@@ -185,7 +185,7 @@ def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> No
                 reads.clear()
                 life.ask(request)
                 seen[route] |= reads
-    if name == "native":  # no client in these stories listens to a stream
+    if name == "native":  # no client in the histories opens a stream
         with lived(name, "pending") as life:
             dialect = life.mount.endpoint.dialect
             for route, ask in ((EVENTS, dialect.browser), (SOCKET, dialect.socket)):
@@ -198,7 +198,7 @@ def test_a_route_reads_what_it_is_said_to_read(name: str, reads: set[str]) -> No
 
 
 @for_each_row("name", SPEAKERS)
-def test_what_is_said_to_be_needed_is_needed(name: str) -> None:
+def test_a_field_is_required_exactly_when_it_is_described_so(name: str) -> None:
     with lived(name, "pending") as life:
         for route, request in life.requests.items():
             for one in (*route.query, *(route.body or ())):
@@ -239,9 +239,9 @@ def test_a_required_parameter_of_a_query_is_required() -> None:
 
 
 @for_each_row("text", ["", "+1", "1 ", "-1", "1.0", "1e3", "\u0661", "9" * 16])
-def test_a_field_of_the_wrong_kind_is_refused_with_the_right_kind(text: str) -> None:
-    one = Field("after", "the version that you were last told", pattern="[0-9]{1,15}")
-    with pytest.raises(BadRequest, match="after must be the version that you were last told"):
+def test_a_field_of_the_wrong_kind_is_refused_with_the_kind_to_send(text: str) -> None:
+    one = Field("after", "the version that you last got", pattern="[0-9]{1,15}")
+    with pytest.raises(BadRequest, match="after must be the version that you last got"):
         one.read(text)
     schema = operation(Route("GET", "a", "b", query=(one,)))["parameters"][0]["schema"]
     assert not jsonschema_rs.is_valid(schema, text)
@@ -257,7 +257,7 @@ def core() -> Core:
 
 
 @for_each_row("name", SPEAKERS)
-def test_the_description_is_complete_in_itself(name: str) -> None:
+def test_the_description_is_complete_and_valid(name: str) -> None:
     dialect = SPEAKERS[name](core())
     described = paths(dialect, "/below")
     routes = {(f"/below/{route.path}", route.method.lower()) for route in dialect.browser_routes}
@@ -268,7 +268,7 @@ def test_the_description_is_complete_in_itself(name: str) -> None:
     for path, item in described.items():
         for method, one in item.items():
             assert method in METHODS
-            assert {"400"} < {*one["responses"]}, "it refuses, and it does something, too"
+            assert {"400"} < {*one["responses"]}, "no answer but a refusal is described"
             assert all(response["description"] for response in one["responses"].values())
             in_path = {each["name"] for each in one.get("parameters", ()) if each["in"] == "path"}
             assert in_path == set(re.findall(r"\{(\w+)\}", path))
@@ -290,7 +290,7 @@ def schemas(described: object) -> Iterator[dict[str, Any]]:
             yield from schemas(each)
 
 
-def test_the_codes_of_a_refusal_are_those_of_the_errors() -> None:
+def test_the_described_error_codes_are_those_of_the_errors() -> None:
     def known(error: type[QRLoginError]) -> Iterator[str]:
         yield error.wire_code
         for one in error.__subclasses__():
@@ -326,6 +326,6 @@ def test_the_meanings_of_one_status_are_separate_sentences() -> None:
     )
 
 
-def test_a_route_without_details_is_described_as_far() -> None:
-    """As in dialects that others wrote."""
+def test_a_route_without_details_is_still_described() -> None:
+    """Dialects of other authors may have no details."""
     assert operation(Route("GET", "a/{code}", "It"))["responses"].keys() == {"400", "403", "404"}

@@ -18,7 +18,7 @@ ORIGIN = ("origin", URI.removesuffix("/qr"))
 
 @pytest.fixture
 def signatures(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many MACs were computed, by purpose."""
+    """The number of computed MACs, by purpose."""
     counted, genuine = Counter[str](), Key.mac
 
     def mac(key: Key, purpose: str, *parts: str) -> str:

@@ -1,4 +1,4 @@
-"""Requests that are not of this protocol: each is refused with the reason and changes nothing."""
+"""Each malformed request is refused with its reason and changes nothing."""
 
 import json
 
@@ -88,13 +88,13 @@ def test_no_header_turns_one_method_into_another(mount: Mount, header: str) -> N
     assert read(tab.look())["state"] == "pending"
 
 
-def test_a_head_is_answered_without_a_body(mount: Mount) -> None:
+def test_a_head_request_is_answered_without_a_body(mount: Mount) -> None:
     answer = reach(mount, "pending").send(Request("HEAD", ELEMENT))
     assert (answer.status, answer.body, dict(answer.headers)["Allow"]) == (405, b"", "GET")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_there_is_nothing_at_any_other_path(mount: Mount, method: str) -> None:
+def test_any_other_path_gets_404(mount: Mount, method: str) -> None:
     tab = reach(mount, "scanned")
     before, asked = mount.records, len(mount.store.calls)
     login_id = tab.login_id
@@ -185,7 +185,7 @@ def untouched(mount: Mount) -> "Untouched":
 
 
 class Untouched:
-    """A login that somebody has scanned, and the promise that nothing asks the store about it, let alone changes it."""
+    """A scanned login, and a check that no request has read or changed it in the store."""
 
     def __init__(self, mount: Mount) -> None:
         self.mount, self.tab = mount, reach(mount, "scanned")
@@ -215,7 +215,7 @@ FORMS = (
 
 
 @for_each_row("content_type", FORMS)
-def test_only_json_is_read_for_a_form_of_another_site_can_send_the_rest(
+def test_content_types_that_a_form_of_another_site_can_send_are_refused(
     untouched: Untouched, content_type: str | None
 ) -> None:
     untouched.refuses(
@@ -232,14 +232,16 @@ def test_only_json_is_read_for_a_form_of_another_site_can_send_the_rest(
         "application/json ; x=y",
     ],
 )
-def test_json_is_json_however_it_is_written(mount: Mount, content_type: str) -> None:
+def test_every_spelling_of_the_json_content_type_is_accepted(
+    mount: Mount, content_type: str
+) -> None:
     assert (
         mount.browser(Request("POST", "begin", "", (("content-type", content_type),), b"{}")).status
         == 201
     )
 
 
-def test_two_content_types_are_one_too_many(mount: Mount) -> None:
+def test_two_content_types_are_refused(mount: Mount) -> None:
     assert (
         mount.browser(
             Request("POST", "begin", "", (JSON, ("content-type", "text/plain")), b"{}")
@@ -248,7 +250,7 @@ def test_two_content_types_are_one_too_many(mount: Mount) -> None:
     )
 
 
-def test_a_body_may_fill_the_cap_and_not_a_byte_more(mount: Mount) -> None:
+def test_a_body_one_byte_over_the_cap_is_refused(mount: Mount) -> None:
     full = b"{" + b" " * (BODY_CAP - 2) + b"}"
     assert mount.browser(post("begin", full)).status == 201
     untouched = Untouched(mount)
@@ -293,9 +295,7 @@ MALFORMED = {
 
 
 @for_each_row("body", MALFORMED.values())
-def test_what_is_not_the_object_that_was_asked_for_is_refused(
-    untouched: Untouched, body: bytes
-) -> None:
+def test_a_malformed_or_unexpected_body_is_refused(untouched: Untouched, body: bytes) -> None:
     untouched.refuses(400, everywhere(untouched.mount, untouched.tab, "application/json", body))
 
 
@@ -310,7 +310,7 @@ TWICE = (
 
 
 @for_each_row("path, body", TWICE)
-def test_a_field_is_there_once(untouched: Untouched, path: str, body: bytes) -> None:
+def test_a_repeated_field_is_refused(untouched: Untouched, path: str, body: bytes) -> None:
     mount, tab = untouched.mount, untouched.tab
     if path == "phone":
         answers = [mount.phone(post(verb, body, CREDENTIAL)) for verb in PHONE_PATHS]
@@ -325,7 +325,7 @@ def test_a_field_is_there_once(untouched: Untouched, path: str, body: bytes) -> 
     "path, fields",
     [("begin", ["deliver"]), ("redeem", ["acknowledged", "op"]), ("phone", ["code"])],
 )
-def test_a_field_of_another_kind_is_refused(
+def test_a_field_that_is_not_text_is_refused(
     untouched: Untouched, path: str, fields: list[str], value: object
 ) -> None:
     mount, tab = untouched.mount, untouched.tab
@@ -343,7 +343,7 @@ def test_a_field_of_another_kind_is_refused(
 
 
 @for_each_row("deliver", ["", "Body", "url", "cookie "])
-def test_a_device_code_is_delivered_in_two_ways_only(untouched: Untouched, deliver: str) -> None:
+def test_an_unknown_way_to_deliver_is_refused(untouched: Untouched, deliver: str) -> None:
     untouched.refuses(400, [untouched.tab.send(post("begin", {"deliver": deliver}))])
 
 
@@ -361,7 +361,7 @@ def test_a_device_code_is_delivered_in_two_ways_only(untouched: Untouched, deliv
         "٣" * 22,
     ],
 )
-def test_an_op_is_random_text_of_a_plain_kind(untouched: Untouched, op: str) -> None:
+def test_a_malformed_op_is_refused(untouched: Untouched, op: str) -> None:
     tab = untouched.tab
     answer = tab.send(post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": op}))
     untouched.refuses(400, [answer])
@@ -417,7 +417,7 @@ def test_a_body_cannot_name_a_subject_or_a_login(
 
 
 @for_each_row("body", [b"{}", b" ", b"\x00", b"x" * (BODY_CAP + 1)])
-def test_a_get_has_no_body(untouched: Untouched, body: bytes) -> None:
+def test_a_get_with_a_body_is_refused(untouched: Untouched, body: bytes) -> None:
     tab = untouched.tab
     paths = [
         path.replace("{login_id}", tab.login_id)
@@ -506,38 +506,38 @@ def test_a_query_on_a_route_without_one_is_refused(untouched: Untouched, query: 
     "query",
     ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25", "wait=0&after=2"],
 )
-def test_what_a_status_may_be_asked(mount: Mount, query: str) -> None:
+def test_a_status_accepts_after_and_wait(mount: Mount, query: str) -> None:
     assert read(reach(mount, "scanned").look(query))["state"] == "scanned"
 
 
 @pytest.mark.parametrize("query", ["v=3", "callback=x", "%ff"])
-def test_the_element_does_not_mind_a_query(mount: Mount, query: str) -> None:
+def test_the_element_ignores_a_query(mount: Mount, query: str) -> None:
     assert mount.browser(get(ELEMENT, query)).status == 200
 
 
-# What a refusal says
+# The text of a refusal
 
 
-def test_a_refusal_says_what_to_mend_and_repeats_nothing_of_what_was_sent(mount: Mount) -> None:
+def test_a_refusal_repeats_nothing_of_what_was_sent(mount: Mount) -> None:
     tab = reach(mount, "scanned")
-    said = "Ωmega-marker"
-    answers = everywhere(mount, tab, "application/json", json.dumps({said: said}).encode())
-    answers += everywhere(mount, tab, f"text/{said}", b"{}")
+    marker = "Ωmega-marker"
+    answers = everywhere(mount, tab, "application/json", json.dumps({marker: marker}).encode())
+    answers += everywhere(mount, tab, f"text/{marker}", b"{}")
     answers += [
-        tab.look(f"{said}={said}"),
-        tab.look(f"after={said}"),
-        tab.send(get(said)),
-        tab.send(Request(said, "begin")),
+        tab.look(f"{marker}={marker}"),
+        tab.look(f"after={marker}"),
+        tab.send(get(marker)),
+        tab.send(Request(marker, "begin")),
     ]
-    answers += [mount.browser(post("begin", {}, ("origin", f"https://{said}")))]
-    answers += [mount.browser(post("begin", {"deliver": said}))]
+    answers += [mount.browser(post("begin", {}, ("origin", f"https://{marker}")))]
+    answers += [mount.browser(post("begin", {"deliver": marker}))]
     for answer in answers:
         assert 400 <= answer.status < 500
         assert b"marker" not in answer.body
         assert set(read(answer)) == {"error", "error_description"}
 
 
-def test_every_way_to_be_malformed_has_a_code_of_its_own() -> None:
+def test_each_kind_of_bad_request_has_its_own_wire_code() -> None:
     kinds: list[type[BadRequest]] = [BadRequest, *BadRequest.__subclasses__()]
     assert (
         len({kind.wire_code for kind in kinds})
@@ -558,7 +558,7 @@ MISTAKES = (Person(""), Person("1"), Person("x" * 300, "Alice"))
 
 
 @for_each_row("person", MISTAKES)
-def test_a_mistake_of_the_application_is_not_hidden_in_an_answer(
+def test_a_bad_person_from_the_application_raises_bad_argument(
     untouched: Untouched, person: Person
 ) -> None:
     with pytest.raises(BadArgument):

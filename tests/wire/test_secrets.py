@@ -1,4 +1,4 @@
-"""What each answer may say, to whom: its fields are listed, and marked secrets are looked for everywhere else."""
+"""Each answer has exactly its listed fields, and no secret is in any other answer."""
 
 import logging
 import traceback
@@ -16,17 +16,17 @@ STATUS = {"login_id", "state", "version", "expires_in"}
 CODE = {"rotates_in", "verification_uri_complete", "qr"}
 ERROR = {"error", "error_description"}
 
-#: The subject and the phone are the application's own business: no answer of either door holds them.
+#: Subject and phone belong to the application: no answer to a browser or a phone holds them.
 CARRIER = Person("marked-subject-of-carol", "marked-shown-as", "marked-phone-of-carol")
 OP = "marked-op-of-this-click"
 AGENT = ("user-agent", "marked-browser")
 
 
 class Journal:
-    """All answers of one login, from the beginning to the end, with who heard them."""
+    """All answers about one login, from begin to cancel, with the route that gave each."""
 
     def __init__(self, mount: Mount) -> None:
-        self.mount, self.heard = mount, list[tuple[str, Response]]()
+        self.mount, self.answers = mount, list[tuple[str, Response]]()
         tab = self.tab = Tab(mount)
         self.browser("begin", tab.begin(AGENT))
         for step in ("scan", "release", "scan", "confirm", "deny"):
@@ -39,20 +39,20 @@ class Journal:
                 self.browser("redeem", tab.redeem(op=OP))
                 self.browser("redeem", tab.redeem(op="another-op-altogether"))
                 self.browser("status", tab.look())
-            self.heard.append(("phone", tab.phone(step, CARRIER)))
-            self.heard.append(("phone", tab.phone(step, Person("dave", "D•e"))))
-            self.heard.append(("phone", tab.phone(step, None)))
+            self.answers.append(("phone", tab.phone(step, CARRIER)))
+            self.answers.append(("phone", tab.phone(step, Person("dave", "D•e"))))
+            self.answers.append(("phone", tab.phone(step, None)))
         self.browser("cancel", tab.cancel())
-        self.heard.append(("stranger", mount.browser(get(tab.login_id))))
+        self.answers.append(("stranger", mount.browser(get(tab.login_id))))
 
     def browser(self, what: str, answer: Response) -> None:
-        self.heard.append((what, answer))
+        self.answers.append((what, answer))
 
     def holders(self, secret: str) -> set[str]:
-        """Who heard it: in a body, a header, or a cookie."""
+        """The routes whose answer holds it in a body, a header, or a cookie."""
         return {
             who
-            for who, answer in self.heard
+            for who, answer in self.answers
             if secret.encode() in answer.body
             or any(secret in part for header in answer.header_list() for part in header)
         }
@@ -63,7 +63,7 @@ def journal(mount: Mount) -> Journal:
     return Journal(mount)
 
 
-def test_each_secret_is_where_it_belongs_and_nowhere_else(journal: Journal) -> None:
+def test_each_secret_is_only_in_the_answers_that_need_it(journal: Journal) -> None:
     tab = journal.tab
     login_id, secret = tab.device_code.split(".")[:2]
     assert journal.holders(tab.device_code) == {"begin"}
@@ -79,7 +79,7 @@ def test_each_secret_is_where_it_belongs_and_nowhere_else(journal: Journal) -> N
     assert "stranger" not in journal.holders(login_id)
 
 
-def test_the_device_code_is_in_the_cookie_or_in_the_body_and_never_in_both(mount: Mount) -> None:
+def test_the_device_code_is_either_in_the_cookie_or_in_the_body(mount: Mount) -> None:
     by_cookie = mount.browser(post("begin"))
     (cookie,) = by_cookie.cookies
     assert cookie.value.encode() not in by_cookie.body
@@ -88,7 +88,7 @@ def test_the_device_code_is_in_the_cookie_or_in_the_body_and_never_in_both(mount
     assert read(by_body)["device_code"] not in str(by_body.header_list())
 
 
-def test_nothing_of_the_record_but_what_is_listed_gets_out(journal: Journal) -> None:
+def test_no_private_field_of_the_record_is_in_an_answer(journal: Journal) -> None:
     record = journal.mount.records[journal.tab.login_id]
     public = {"v", "state", "version", "context", "shown_as", "scanner_seal", "misses"}
     private = {
@@ -111,15 +111,15 @@ def test_nothing_of_the_record_but_what_is_listed_gets_out(journal: Journal) -> 
 
 @for_each_row("history", HISTORIES)
 def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
-    said = read(reach(mount, history).look())
+    fields = read(reach(mount, history).look())
     if history in ("pending", "released"):
-        assert said.keys() == STATUS | CODE
-        assert said["qr"].keys() == {"size", "path"}
+        assert fields.keys() == STATUS | CODE
+        assert fields["qr"].keys() == {"size", "path"}
     elif history in ("scanned", "confirmed", "redeemed"):
-        assert said.keys() == STATUS | {"scanned_by"}
-        assert said["scanned_by"].keys() == {"shown_as", "tag"}
+        assert fields.keys() == STATUS | {"scanned_by"}
+        assert fields["scanned_by"].keys() == {"shown_as", "tag"}
     else:
-        assert said.keys() == (ERROR if history == "unknown" else STATUS)
+        assert fields.keys() == (ERROR if history == "unknown" else STATUS)
 
 
 def test_the_other_answers_have_these_fields(mount: Mount) -> None:
@@ -148,7 +148,7 @@ def test_the_other_answers_have_these_fields(mount: Mount) -> None:
     assert read(tab.look()).keys() == ERROR | {"retry_after"}
 
 
-def test_the_values_of_the_wire_do_not_show_what_they_hold(journal: Journal) -> None:  # I28
+def test_the_repr_of_a_wire_value_shows_no_secret(journal: Journal) -> None:
     tab = journal.tab
     marked = [
         tab.device_code,
@@ -169,7 +169,7 @@ def test_the_values_of_the_wire_do_not_show_what_they_hold(journal: Journal) -> 
         request,
         CARRIER,
         Cookie(tab.cookie, tab.device_code, 1),
-        *(answer for _, answer in journal.heard),
+        *(answer for _, answer in journal.answers),
     ]
     dialect = journal.mount.endpoint.dialect
     cookie = ("cookie", f"{tab.cookie}={tab.device_code}")
@@ -242,9 +242,7 @@ AGENTS = {
 
 
 @for_each_row("agent", AGENTS.values())
-def test_what_a_browser_calls_itself_is_made_harmless(
-    mount: Mount, agent: str
-) -> None:  # W18, rows 35 and 40
+def test_a_user_agent_is_shown_short_and_printable(mount: Mount, agent: str) -> None:
     tab = Tab(mount)
     assert tab.begin(("user-agent", agent)).status == 201
     context = read(tab.phone("scan"))["context"]
@@ -276,8 +274,8 @@ SPLITTERS = (
 )
 
 
-def places(tab: Tab, text: str) -> Iterator[Response]:
-    """Everything that a client can write into, with this text."""
+def answers_with(tab: Tab, text: str) -> Iterator[Response]:
+    """The answers when this text is in each place that a client can write."""
     mount = tab.mount
     for name in (
         "cookie",
@@ -305,7 +303,7 @@ def places(tab: Tab, text: str) -> Iterator[Response]:
 
 
 @for_each_row("text", SPLITTERS)
-def test_no_header_is_split_by_what_a_client_sends(mount: Mount, text: str) -> None:
+def test_no_input_of_a_client_splits_a_header(mount: Mount, text: str) -> None:
     tab = reach(mount, "pending")
-    for answer in places(tab, text):  # the mount looks at every header of every answer
+    for answer in answers_with(tab, text):  # the mount checks each header of each answer
         assert not any("split=here" in value.lower() for _, value in answer.header_list())

@@ -1,7 +1,7 @@
-"""A server that is told to stop, under a hundred browsers that wait: it ends, and each of them hears where its login stands.
+"""A server that gets a signal while browsers wait answers each of them and ends.
 
-Nothing is timed. Beside each server runs its twin without `drain_on_signals`, told to stop a moment earlier; it is still there
-when the other has ended.
+No time is measured. A second server without `drain_on_signals` gets the signal first, and still
+runs when the other one has ended.
 """
 
 import _thread
@@ -36,9 +36,9 @@ from tests.wire.mount import KEY, URI
 
 ROOT = Path(__file__).parents[2]
 POLLS, STREAMS = 100, 20
-END_SECONDS = (
-    20  # less than a poll is held: who ends by waiting for polls to end does not end in time
-)
+WAITING = POLLS + STREAMS
+#: Less than a poll is held: a server that waits for its polls does not end in this time.
+END_SECONDS = 20
 SERVERS = {
     "uvicorn": [
         "uvicorn",
@@ -88,14 +88,14 @@ class Running:
         headers = {"Content-Type": "application/json", "Connection": "close"}
         request = urllib.request.Request(f"http://{LOOPBACK}:{self.port}{path}", body, headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
-            said: dict[str, object] = json.loads(answer.read())
-            return said
+            fields: dict[str, object] = json.loads(answer.read())
+            return fields
 
     def begin(self, *kinds: str) -> None:
-        """A login for each browser. All are begun before the first browser waits, for a poll waits for 25 seconds only."""
+        """Begin a login for each browser before the first one waits: a poll lasts 25 seconds."""
         self.begun += [(kind, self.ask("/qr/begin", b'{"deliver":"body"}')) for kind in kinds]
 
-    def park(self) -> None:
+    def hold(self) -> None:
         for kind, begun in self.begun:
             path = (
                 f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
@@ -107,25 +107,25 @@ class Running:
             )
             self.waiting.append((kind, connection))
 
-    def parked(self, workers: int) -> int:
-        """In all its processes; a new connection comes to any of them."""
-        told: dict[object, object] = {}
-        while len(told) < workers:
-            said = self.ask("/parked")
-            told[said["pid"]] = said["parked"]
-        return sum(int(str(each)) for each in told.values())
+    def held(self, workers: int) -> int:
+        """The number of held requests in all its processes; a connection reaches any of them."""
+        by_process: dict[object, object] = {}
+        while len(by_process) < workers:
+            answer = self.ask("/held")
+            by_process[answer["pid"]] = answer["held"]
+        return sum(int(str(each)) for each in by_process.values())
 
     def heard(self) -> list[tuple[str, bytes]]:
-        """All that came until the server closed, for each browser."""
-        said = []
+        """The bytes that each browser got until the server closed the connection."""
+        received = []
         for kind, connection in self.waiting:
             connection.settimeout(30)
             heard = b""
             with contextlib.suppress(ConnectionError):
                 while part := connection.recv(65536):
                     heard += part
-            said.append((kind, heard))
-        return said
+            received.append((kind, heard))
+        return received
 
 
 @contextmanager
@@ -137,22 +137,23 @@ def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Run
         "DRAIN": "1" if drain else "0",
     }
     command = [part.format(folder=folder) for part in SERVERS[name]]
-    said = folder / f"{drain}.log"
-    with said.open("wb") as log:
+    log_file = folder / f"{drain}.log"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log
         )
     server = Running(0, process)
     try:
         eventually(
-            lambda: process.poll() is not None or _answers(server, said.read_text()), START_SECONDS
+            lambda: process.poll() is not None or _answers(server, log_file.read_text()),
+            START_SECONDS,
         )
-        assert process.poll() is None, said.read_text()
+        assert process.poll() is None, log_file.read_text()
         yield server
     finally:
         for _, connection in server.waiting:
             connection.close()
-        process.terminate()  # its workers end with it, now that nobody waits there
+        process.terminate()  # its workers end with it, because no request is held
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
@@ -160,19 +161,19 @@ def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Run
             process.wait()
 
 
-def _answers(server: Running, said: str) -> bool:
-    """At the port that it says it has taken."""
-    if not (found := re.search(rf"http://{LOOPBACK}:(\d+)", said)):
+def _answers(server: Running, log: str) -> bool:
+    """Whether it answers at the port that its log names."""
+    if not (found := re.search(rf"http://{LOOPBACK}:(\d+)", log)):
         return False
     server.port = int(found[1])
     with contextlib.suppress(OSError):
-        return bool(server.ask("/parked"))
+        return bool(server.ask("/held"))
     return False
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", SERVERS)
-def test_it_stops_under_browsers_that_wait_and_each_is_answered(
+def test_a_server_stops_while_browsers_wait_and_answers_each(
     name: str, tmp_path: Path, redis_url: str
 ) -> None:
     workers = 2 if "2 workers" in name else 1
@@ -184,15 +185,15 @@ def test_it_stops_under_browsers_that_wait_and_each_is_answered(
         for each in (control, server):
             each.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
         for each in (control, server):
-            each.park()
+            each.hold()
         for each in (control, server):
-            eventually(lambda each=each: each.parked(workers) == POLLS + STREAMS)  # type: ignore[misc]
+            eventually(lambda each=each: each.held(workers) == WAITING)  # type: ignore[misc]
         control.process.send_signal(signal.SIGTERM)
         server.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         server.process.wait(END_SECONDS)
         print(f"{name}: ended after {time.monotonic() - began:.2f} s")
-        assert control.process.poll() is None  # it waits for its browsers, which wait for a phone
+        assert control.process.poll() is None  # it still waits for its held requests
         for kind, heard in server.heard():
             head, _, body = heard.partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 ")
@@ -200,7 +201,7 @@ def test_it_stops_under_browsers_that_wait_and_each_is_answered(
                 assert json.loads(body)["state"] == "pending"
             else:
                 assert b'"state":"pending"' in body
-                assert body.endswith(b"\r\n0\r\n\r\n")  # whole: not cut off
+                assert body.endswith(b"\r\n0\r\n\r\n")  # complete, not cut off
 
 
 # The handlers
@@ -218,11 +219,11 @@ def blocking() -> QRLogin:
     return QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
 
 
-def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_of_the_main_thread(
+def test_the_previous_handler_is_called_and_draining_needs_no_lock_of_the_main_thread(
     handlers: None,
 ) -> None:
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     qr, other = blocking(), blocking()
     drain_on_signals(qr)
     drain_on_signals(other)
@@ -230,31 +231,31 @@ def test_the_handler_of_before_is_called_afterwards_and_draining_takes_no_lock_o
     with (
         watch,
         watch._listener._flag._cond,
-    ):  # the signal comes while the main thread holds what drain() needs
+    ):  # the signal comes while the main thread holds the lock of drain()
         signal.raise_signal(signal.SIGTERM)
-        assert told == [signal.SIGTERM]
+        assert signals == [signal.SIGTERM]
     eventually(lambda: qr.draining and other.draining)
 
 
-def test_the_handler_of_before_is_called_even_when_no_thread_can_be_begun(
+def test_the_previous_handler_is_called_when_no_thread_can_start(
     handlers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     qr = blocking()
     drain_on_signals(qr)
     monkeypatch.setattr(_thread, "start_new_thread", exhausted)
     signal.raise_signal(signal.SIGTERM)
-    assert told == [signal.SIGTERM]
+    assert signals == [signal.SIGTERM]
 
 
-def test_it_keeps_no_application_alive_that_is_done_with(handlers: None) -> None:
-    """A process may make several, one after the other: a test suite does."""
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+def test_drain_on_signals_keeps_no_closed_application_alive(handlers: None) -> None:
+    """A process can make several applications in turn, as a test suite does."""
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
 
     async def awaited() -> "weakref.ref[AsyncQRLogin]":
         async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
@@ -268,10 +269,10 @@ def test_it_keeps_no_application_alive_that_is_done_with(handlers: None) -> None
     gc.collect()
     assert [each() for each in gone] == [None, None]
     signal.raise_signal(signal.SIGTERM)
-    assert told == [signal.SIGTERM]
+    assert signals == [signal.SIGTERM]
 
 
-def test_a_handler_that_is_not_pythons_is_left_alone_and_that_is_said(
+def test_a_handler_outside_python_is_kept_and_a_warning_is_logged(
     handlers: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     installed: list[int] = []
@@ -302,19 +303,21 @@ def test_ctrl_c_still_raises_keyboard_interrupt(handlers: None) -> None:
     eventually(lambda: qr.draining)
 
 
-def test_a_process_without_handlers_dies_of_the_signal() -> None:
+def test_a_process_without_handlers_still_ends_by_the_signal() -> None:
     code = (
-        "import signal; from qrlogin import MemoryStore, QRLogin; from qrlogin.wire import drain_on_signals;"
-        "drain_on_signals(QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri='https://example.com/qr'));"
+        "import signal; from qrlogin import MemoryStore, QRLogin;"
+        "from qrlogin.wire import drain_on_signals;"
+        "key, uri = bytes(range(32)), 'https://example.com/qr';"
+        "drain_on_signals(QRLogin(MemoryStore(), secret_keys=[key], verification_uri=uri));"
         "signal.raise_signal(signal.SIGTERM)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGTERM
 
 
-def test_in_an_event_loop(handlers: None) -> None:
+def test_a_signal_drains_an_async_application(handlers: None) -> None:
     async def story() -> None:
-        told: list[int] = []
-        signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+        signals: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
         async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
             drain_on_signals(qr)
             begun = await qr.begin()
@@ -322,24 +325,24 @@ def test_in_an_event_loop(handlers: None) -> None:
             await asyncio.sleep(0)
             signal.raise_signal(signal.SIGTERM)
             assert (await asyncio.wait_for(waiting, END_SECONDS)).version == begun.version
-            assert told == [signal.SIGTERM]
+            assert signals == [signal.SIGTERM]
 
     asyncio.run(story())
-    signal.raise_signal(signal.SIGTERM)  # the loop is closed, and the handler is still in place
+    signal.raise_signal(signal.SIGTERM)  # the loop is closed; the handler is still installed
 
 
-def test_where_it_cannot_work_it_says_so(handlers: None) -> None:
-    said: list[str] = []
+def test_drain_on_signals_outside_the_main_thread_or_a_loop_is_refused(handlers: None) -> None:
+    texts: list[str] = []
 
     def elsewhere() -> None:
         with pytest.raises(Misconfigured) as refused:
             drain_on_signals(blocking())
-        said.append(str(refused.value))
+        texts.append(str(refused.value))
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    assert "main thread only" in said[0]
+    assert "main thread only" in texts[0]
     awaited = AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)
     with pytest.raises(Misconfigured, match="in the lifespan"):
         drain_on_signals(awaited)

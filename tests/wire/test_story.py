@@ -8,6 +8,8 @@ from tests.wire.story import play
 
 @pytest.mark.parametrize("store", ["memory", "redis"])
 @pytest.mark.parametrize("site", SITES)
-def test_the_story_is_the_same_with(site: str, store: str, request: pytest.FixtureRequest) -> None:
+def test_the_story_passes_with_every_site_and_store(
+    site: str, store: str, request: pytest.FixtureRequest
+) -> None:
     with SITES[site](request.getfixturevalue("redis_url") if store == "redis" else None) as running:
         play(running)

@@ -1,4 +1,4 @@
-"""Streams of server-sent events, part by part and in both colours: what is told first, what next, and how it ends."""
+"""A stream of server-sent events sends the current status, each change, and then ends."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ OPENING = re.compile(rb": [ -~]{130,}\nretry: ([0-9]{4})\n\n")
 
 @contextmanager
 def mounted(colour: Colour, streaming: Streaming = QUICK, max_waiting: int = 4) -> Iterator[Mount]:
-    """Whatever happens inside, every place is free afterwards and nobody listens."""
+    """Mount an endpoint, and check afterwards that all slots are free and no listener is left."""
     with Mount(colour, streaming=streaming, max_waiting=max_waiting) as mount:
         yield mount
         assert len(mount.store.inner._listeners) == 0
@@ -38,12 +38,12 @@ def mounted(colour: Colour, streaming: Streaming = QUICK, max_waiting: int = 4) 
 
 
 def free(mount: Mount) -> int:
-    places: Any = mount.endpoint
-    return len(places._slots._free)
+    endpoint: Any = mount.endpoint
+    return len(endpoint._slots._free)
 
 
-def told(stream: Stream) -> list[tuple[str, str, int]]:
-    """(kind, state, version) of all that was sent so far."""
+def sent_events(stream: Stream) -> list[tuple[str, str, int]]:
+    """(kind, state, version) of all events so far."""
     parser = Parser()
     parser.feed(stream.sent)
     return [
@@ -52,10 +52,11 @@ def told(stream: Stream) -> list[tuple[str, str, int]]:
     ]
 
 
-# What is told first
+# The first event
 
-#: By state: its version, and what a browser is told first that was told nothing, this very state, or another version.
-#: S: the state. C: the code, for it may have rotated. -: nothing. 204: do not come back. "": as JSON that it is no stream.
+#: By history: the version, and the first event for no cursor, the current and another version.
+#: S: the status. C: the code, which may have rotated. -: nothing. 204: do not reconnect. A number:
+#: the status of a JSON error.
 FIRST: dict[str, tuple[int, str, str, str]] = {
     "pending": (1, "S", "C", "S"),
     "scanned": (2, "S", "-", "S"),
@@ -69,7 +70,7 @@ FIRST: dict[str, tuple[int, str, str, str]] = {
         "S",
         "S",
         "S",
-    ),  # was told pending with that version, and not that it expired
+    ),  # the browser saw pending with that version, and not yet that it expired
     "expired, scanned": (2, "S", "S", "S"),
     "expired, confirmed": (3, "S", "S", "S"),
     "expired, gone": (0, "S", "S", "S"),
@@ -77,7 +78,7 @@ FIRST: dict[str, tuple[int, str, str, str]] = {
 }
 
 
-def test_the_table_has_every_history() -> None:
+def test_the_table_of_first_events_has_every_history() -> None:
     assert FIRST.keys() == HISTORIES.keys()
 
 
@@ -114,10 +115,10 @@ def test_a_stream_begins_with_the_current_status(colour: Colour, history: str, h
                     }[what]
                 )
                 if history not in ("pending", "scanned", "released", "confirmed"):
-                    assert stream.part() == b""  # it ends by itself
+                    assert stream.part() == b""  # the stream ends by itself
                     again = ask_for_events(
                         tab, f"{version}{end}"
-                    )  # an EventSource comes back, and is told not to
+                    )  # an EventSource reconnects, and gets 204
                     assert (again.status, again.body) == (204, b"")
 
 
@@ -131,17 +132,17 @@ def test_a_stream_with_an_unknown_last_event_id_begins_with_the_current_status(
         tab = reach(mount, "scanned")
         with events(tab, junk) as stream:
             stream.parts(2)
-            assert told(stream) == [("message", "scanned", 2)]
+            assert sent_events(stream) == [("message", "scanned", 2)]
         assert ask_for_events(tab, query=f"after={'x' if junk == ' 1' else junk}").status == 400
         twice = with_headers(
             get(f"{tab.login_id}/events"), ("last-event-id", "2"), ("last-event-id", "2")
         )
         with Stream(mount, tab.send(twice)) as stream:
             stream.parts(2)
-            assert told(stream) == [("message", "scanned", 2)]
+            assert sent_events(stream) == [("message", "scanned", 2)]
 
 
-def test_what_the_address_may_not_say(colour: Colour) -> None:
+def test_a_stream_refuses_unknown_queries_and_methods(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         for query in ("wait=5", "after=1&after=2", "device_code=x", "after="):
@@ -172,7 +173,7 @@ def test_a_stream_is_refused_to_a_browser_that_did_not_begin_the_login(colour: C
         )
 
 
-# What is told next
+# The next events
 
 
 def test_a_stream_shows_each_change_of_a_login(colour: Colour) -> None:
@@ -188,7 +189,7 @@ def test_a_stream_shows_each_change_of_a_login(colour: Colour) -> None:
                 )
             assert tab.redeem().status == 200
             stream.rest()
-            assert told(stream) == [
+            assert sent_events(stream) == [
                 ("message", "pending", 1),
                 ("message", "scanned", 2),
                 ("message", "pending", 3),
@@ -198,27 +199,27 @@ def test_a_stream_shows_each_change_of_a_login(colour: Colour) -> None:
             ]
 
 
-def test_the_picture_rotates_without_a_new_id(colour: Colour) -> None:
+def test_a_rotated_code_is_sent_without_an_id(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         with events(tab) as stream:
             stream.parts(2)
-            assert stream.part() == b":\n\n"  # nothing new, and a sign of life
+            assert stream.part() == b":\n\n"  # a heartbeat without news
             mount.clock.advance(25)
             rotated = stream.part()
             assert rotated == b"event: code\ndata: " + tab.look().body + b"\n\n"
             assert b"id:" not in rotated
             mount.clock.advance(100)
             stream.rest()
-            assert told(stream) == [
+            assert sent_events(stream) == [
                 ("message", "pending", 1),
                 ("code", "pending", 1),
                 ("message", "expired", 1),
             ]
 
 
-def test_what_happened_in_between_is_not_repeated_one_by_one(colour: Colour) -> None:
-    """A stream tells states, not a history: who looks away sees where the login stands."""
+def test_changes_between_two_reads_are_sent_as_one_event(colour: Colour) -> None:
+    """A stream sends states, not a history: a slow reader sees only the current state."""
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         with events(tab) as stream:
@@ -226,11 +227,11 @@ def test_what_happened_in_between_is_not_repeated_one_by_one(colour: Colour) -> 
             for step in ("scan", "release", "scan"):
                 tab.phone(step)
             stream.part()
-            assert told(stream) == [("message", "pending", 1), ("message", "scanned", 4)]
+            assert sent_events(stream) == [("message", "pending", 1), ("message", "scanned", 4)]
 
 
-def test_both_colours_say_the_same_bytes() -> None:
-    said = []
+def test_both_colours_send_the_same_bytes() -> None:
+    streams = []
     for colour in ("sync", "async"):
         with mounted(colour, streaming=Streaming(heartbeat=0.05, retry_ms=(2000, 2000))) as mount:
             tab = reach(mount, "pending")
@@ -245,27 +246,27 @@ def test_both_colours_say_the_same_bytes() -> None:
                 mask = re.sub(
                     rb'"(login_id|verification_uri_complete|path)":"[^"]+"', b"", stream.sent
                 )
-                said.append(mask)
-    assert said[0] == said[1]
-    assert said[0].count(b"data: ") == 3
+                streams.append(mask)
+    assert streams[0] == streams[1]
+    assert streams[0].count(b"data: ") == 3
 
 
-# How it ends
+# The end of a stream
 
 
-def test_it_ends_when_its_life_is_over_and_is_taken_up_where_it_was(colour: Colour) -> None:
+def test_a_stream_ends_after_its_life_and_can_be_resumed(colour: Colour) -> None:
     with mounted(colour, streaming=SHORT) as mount:
         tab = reach(mount, "scanned")
         with events(tab) as stream:
             stream.rest()
-            assert told(stream) == [("message", "scanned", 2)]
+            assert sent_events(stream) == [("message", "scanned", 2)]
         with events(tab, "2") as stream:
             stream.rest()
-            assert told(stream) == []
+            assert sent_events(stream) == []
             assert b":\n\n" in stream.sent
 
 
-def test_a_newer_stream_or_wait_takes_over_and_the_older_does_not_come_back(colour: Colour) -> None:
+def test_a_newer_stream_or_wait_ends_the_older_stream_for_good(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
         older = events(tab)
@@ -273,15 +274,15 @@ def test_a_newer_stream_or_wait_takes_over_and_the_older_does_not_come_back(colo
         with events(tab) as newer:
             newer.parts(2)
             last = older.rest()
-            assert told(older)[-1] == ("superseded", "", -1)
+            assert sent_events(older)[-1] == ("superseded", "", -1)
             assert b'"error":"superseded"' in last
             assert b"id:" not in last
             parser = Parser()
             parser.feed(last)
-            assert parser.retry >= 600_000  # milliseconds: no login lives so long
+            assert parser.retry >= 600_000  # milliseconds: longer than any login lives
             tab.phone("confirm")
             newer.part()
-            assert told(newer)[-1] == ("message", "confirmed", 3)
+            assert sent_events(newer)[-1] == ("message", "confirmed", 3)
             mount.browser(
                 with_headers(
                     get(tab.login_id, "after=3&wait=1"),
@@ -289,11 +290,11 @@ def test_a_newer_stream_or_wait_takes_over_and_the_older_does_not_come_back(colo
                 )
             )
             newer.rest()
-            assert told(newer)[-1] == ("superseded", "", -1)
+            assert sent_events(newer)[-1] == ("superseded", "", -1)
         older.close()
 
 
-def test_a_drained_server_tells_what_there_is_and_lets_go(colour: Colour) -> None:
+def test_a_drained_server_sends_the_status_and_ends_the_stream(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "pending")
         with events(tab) as stream:
@@ -303,17 +304,17 @@ def test_a_drained_server_tells_what_there_is_and_lets_go(colour: Colour) -> Non
             assert Parser().retry == 0
         with events(tab, "1") as late:
             late.rest()
-            assert told(late) == [("code", "pending", 1)]
+            assert sent_events(late) == [("code", "pending", 1)]
         held = tab.look("after=1&wait=25")
-        assert read(held)["retry_after"] == 2  # at once, and not to be asked again at once
-        assert tab.phone("scan").status == 200  # all else goes on
+        assert read(held)["retry_after"] == 2  # at once, with a pause before the next request
+        assert tab.phone("scan").status == 200  # other calls keep working
         assert read(tab.look("after=1&wait=25"))["state"] == "scanned"
         assert "retry_after" not in read(tab.look("after=1&wait=25"))
         assert tab.phone("confirm").status == 200
         assert tab.redeem().status == 200
 
 
-def test_when_the_store_is_away_in_the_middle_the_stream_ends_and_the_next_hears_why(
+def test_a_stream_ends_when_the_store_becomes_unavailable_and_the_next_gets_503(
     colour: Colour,
 ) -> None:
     with mounted(colour) as mount:
@@ -322,14 +323,14 @@ def test_when_the_store_is_away_in_the_middle_the_stream_ends_and_the_next_hears
             stream.parts(2)
             mount.store.down = True
             stream.rest()
-            assert told(stream) == [("message", "scanned", 2)]
+            assert sent_events(stream) == [("message", "scanned", 2)]
             refused = ask_for_events(tab, "2")
             assert (refused.status, read(refused)["error"]) == (503, "unavailable")
             mount.store.down = False
             assert b"hunter2" not in stream.sent + refused.body
 
 
-def test_a_login_that_was_lost_in_the_middle(colour: Colour) -> None:
+def test_a_stream_ends_when_its_record_is_lost_and_the_next_gets_404(colour: Colour) -> None:
     with mounted(colour) as mount:
         tab = reach(mount, "scanned")
         with events(tab) as stream:
@@ -342,7 +343,7 @@ def test_a_login_that_was_lost_in_the_middle(colour: Colour) -> None:
 # WaitSlots
 
 
-def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
+def test_each_stream_holds_a_slot_until_it_ends(
     colour: Colour,
 ) -> None:
     with mounted(colour, max_waiting=2) as mount:
@@ -362,7 +363,7 @@ def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
         stranger.login_id = tabs[2].login_id
         assert (
             ask_for_events(stranger).status == 404
-        )  # a stranger does not even learn that it is crowded
+        )  # a stranger does not learn that all slots are taken
         streams[0].close()
         with events(tabs[2]) as stream:
             stream.parts(2)
@@ -370,9 +371,7 @@ def test_each_stream_takes_a_place_for_its_life_and_there_are_no_more_than_that(
 
 
 @for_each_row("parts", range(4))
-def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(
-    colour: Colour, parts: int
-) -> None:
+def test_a_closed_or_dropped_stream_releases_its_slot(colour: Colour, parts: int) -> None:
     with mounted(colour, max_waiting=1) as mount:
         tab = reach(mount, "scanned")
         for _ in range(3):
@@ -381,37 +380,37 @@ def test_a_stream_that_is_closed_or_dropped_gives_its_place_back(
             stream.close()
             stream.close()
             assert free(mount) == 1
-        if parts == 0:  # nobody ever read it, nor closed it
+        if parts == 0:  # a stream that was neither read nor closed
             unread = ask_for_events(tab)
             assert free(mount) == 0
             del unread
             if colour == "async":
-                mount.now(asyncio.sleep(0.01))  # its loop closes what was dropped
+                mount.now(asyncio.sleep(0.01))  # the loop closes dropped streams
             assert free(mount) == 1
 
 
-def test_a_place_can_be_given_back_in_the_middle_of_taking_one() -> None:
-    """The garbage collector closes dropped streams in whatever thread it runs, between any two of its steps."""
-    places, taken = WaitSlots(1), list[bool]()
-    assert places.acquire()
+def test_a_slot_can_be_released_while_one_is_acquired() -> None:
+    """The garbage collector closes dropped streams in any thread, between any two instructions."""
+    slots, taken = WaitSlots(1), list[bool]()
+    assert slots.acquire()
 
     def collect(frame: FrameType, event: str, _: object) -> None:
         if event == "c_call":
             sys.setprofile(None)
-            places.release()
+            slots.release()
 
-    def take() -> None:
+    def acquire() -> None:
         sys.setprofile(collect)
-        taken.append(places.acquire())
+        taken.append(slots.acquire())
 
-    thread = threading.Thread(target=take, daemon=True)
+    thread = threading.Thread(target=acquire, daemon=True)
     thread.start()
     thread.join(20)
-    assert taken == [True]  # a lock would have been waited for, by who holds it
-    assert not places.acquire()
+    assert taken == [True]  # with a lock the thread would wait for itself
+    assert not slots.acquire()
 
 
-def test_a_stream_that_could_not_be_begun_to_be_sent_gives_its_place_back() -> None:
+def test_a_stream_whose_first_send_fails_releases_its_slot() -> None:
     async def refused(message: object) -> None:
         raise OSError("the browser has left")
 
@@ -439,25 +438,25 @@ def test_a_stream_of_the_wrong_colour_sends_nothing() -> None:
 def test_without_disconnect_detection_only_a_closed_stream_ends_its_wait(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One connection raises when it is looked at; the browser behind the other leaves, and its wait ends."""
-    lookout, ended, looks = DisconnectMonitor(), threading.Event(), list[int]()
+    """One connection's check raises; the other browser disconnects, which ends its wait."""
+    monitor, ended, checks = DisconnectMonitor(), threading.Event(), list[int]()
 
     def raises() -> bool:
         raise LookupError("no such connection")
 
     def leaves() -> bool:
-        looks.append(1)
-        return len(looks) > 1
+        checks.append(1)
+        return len(checks) > 1
 
-    with lookout.watching(lambda: None, raises), lookout.watching(ended.set, leaves):
+    with monitor.watching(lambda: None, raises), monitor.watching(ended.set, leaves):
         assert ended.wait(20)
     assert [record.levelname for record in caplog.records] == [
         "ERROR"
-    ]  # and said once, not at every look
+    ]  # logged once, not at every check
 
 
-def test_a_browser_that_left_ends_its_stream() -> None:
-    """WSGI: the socket says so, and the server closes what it cannot send."""
+def test_a_disconnect_ends_the_stream() -> None:
+    """Under WSGI the socket shows the disconnect, and the server closes the stream."""
     with mounted("sync", streaming=Streaming(heartbeat=500), max_waiting=1) as mount:
         tab = reach(mount, "scanned")
         gone: list[bool] = []
@@ -469,7 +468,7 @@ def test_a_browser_that_left_ends_its_stream() -> None:
             gone.append(True)
             reads = len(mount.store.calls)
             assert stream.rest() in (b"", b":\n\n")
-            assert len(mount.store.calls) == reads  # looking for it asked the store nothing
+            assert len(mount.store.calls) == reads  # the check makes no store call
         eventually(lambda: mount.endpoint._disconnects._thread is None)
 
 
@@ -492,7 +491,7 @@ def test_a_browser_that_left_ends_its_stream() -> None:
 def test_a_dropped_connection_neither_loses_nor_repeats_a_state(
     colour: Colour, steps: tuple[str, ...], cuts: list[int | None]
 ) -> None:
-    """At any byte (`cuts` are thousandths of a part). What the client has not got whole it has not got."""
+    """The cut can be at any byte (`cuts` are thousandths of a part); a partial event is dropped."""
     cutting = iter(cuts)
     with mounted(colour) as mount:
         tab, client = reach(mount, "pending"), Parser()
@@ -502,7 +501,7 @@ def test_a_dropped_connection_neither_loses_nor_repeats_a_state(
             while not _has_heard(client, story[-1]):
                 part, cut = stream.part(), next(cutting, None)
                 if cut is None:
-                    assert part, "it ended before all was told"
+                    assert part, "the stream ended too early"
                     client.feed(part)
                 else:
                     client.feed(part[: len(part) * cut // 1000])
@@ -539,11 +538,11 @@ def _connect(tab: Tab, client: Parser) -> Stream:
     return events(tab, client.last_id)
 
 
-def _has_heard(client: Parser, stands: dict[str, Any]) -> bool:
+def _has_heard(client: Parser, status: dict[str, Any]) -> bool:
     states = [event for event in client.heard if event.kind == "message"]
     return bool(states) and [states[-1].json[key] for key in ("state", "version")] == [
-        stands["state"],
-        stands["version"],
+        status["state"],
+        status["version"],
     ]
 
 
@@ -553,6 +552,6 @@ def _has_heard(client: Parser, stands: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     "wrong", [{"life": 0}, {"heartbeat": 0}, {"retry_ms": (0, 1)}, {"retry_ms": (2, 1)}]
 )
-def test_settings_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
+def test_streaming_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured, match="seconds above 0"):
         Streaming(**wrong)

@@ -1,4 +1,4 @@
-"""Four ways to wait, one meaning: the same story told over each of them, by real servers, to real clients."""
+"""Each transport delivers the same states of a login from a real server to a real client."""
 
 import json
 import logging
@@ -25,17 +25,17 @@ OVER = ("redeemed", "denied", "cancelled", "expired")
 def short_poll(desk: Browser) -> Iterator[Seen]:
     last: Seen | None = None
     while last is None or last[0] not in OVER:
-        said = desk.look().json
-        if (seen := (said["state"], said["version"])) != last:
+        status = desk.look().json
+        if (seen := (status["state"], status["version"])) != last:
             yield (last := seen)
 
 
 def long_poll(desk: Browser) -> Iterator[Seen]:
     version, state = 0, ""
     while state not in OVER:
-        said = desk.get(f"/qr/{desk.login_id}?after={version}&wait=25").json
-        if (said["state"], said["version"]) != (state, version):
-            state, version = said["state"], said["version"]
+        status = desk.get(f"/qr/{desk.login_id}?after={version}&wait=25").json
+        if (status["state"], status["version"]) != (state, version):
+            state, version = status["state"], status["version"]
             yield state, version
 
 
@@ -59,8 +59,8 @@ def websocket(desk: Browser) -> Iterator[Seen]:
     last: Seen | None = None
     with opened(desk) as socket:
         for message in socket:
-            said = json.loads(message)
-            if (seen := (said["state"], said["version"])) != last:
+            status = json.loads(message)
+            if (seen := (status["state"], status["version"])) != last:
                 yield (last := seen)
         assert socket.close_code == 1000
 
@@ -73,8 +73,8 @@ TRANSPORTS: dict[str, Follow] = {
 }
 
 
-def told(site: Site, follow: Follow, steps: tuple[str, ...]) -> list[Seen]:
-    """All that this browser hears, each news before the next thing happens."""
+def states_of(site: Site, follow: Follow, steps: tuple[str, ...]) -> list[Seen]:
+    """All states that this browser gets, each before the next step."""
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
@@ -89,25 +89,23 @@ def told(site: Site, follow: Follow, steps: tuple[str, ...]) -> list[Seen]:
                 case _:
                     assert alice.send(step).status == 200
             heard.append(next(following))
-        assert list(following) == []  # it ends by itself
+        assert list(following) == []  # the transport ends by itself
         return heard
 
 
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("name", ["bare ASGI", "bare WSGI"])
-def test_each_tells_the_same(name: str, story: str) -> None:
+def test_every_transport_delivers_the_same_states(name: str, story: str) -> None:
     with SITES[name](None) as site:
         ways = [way for way in TRANSPORTS if site.awaited or way != "websocket"]
-        heard = {way: told(site, TRANSPORTS[way], STORIES[story]) for way in ways}
+        heard = {way: states_of(site, TRANSPORTS[way], STORIES[story]) for way in ways}
     assert len(heard) == (4 if name == "bare ASGI" else 3)
     assert len({tuple(each) for each in heard.values()}) == 1, heard
     assert len(heard["short poll"]) == len(STORIES[story]) + 1
 
 
-def test_no_secret_is_in_an_address_or_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(
-        logging.INFO
-    )  # below that, the clients and servers of other people write down cookies
+def test_no_secret_is_in_an_address_or_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)  # at DEBUG other clients and servers log cookies
     with SITES["bare ASGI"](None) as site, Browser(site) as desk, Phone(site, "alice") as alice:
         asked: list[str] = []
         desk.http.event_hooks["request"].append(lambda request: asked.append(str(request.url)))

@@ -1,4 +1,4 @@
-"""The websocket, as a real client of a real server sees it: `websockets` and uvicorn, over loopback."""
+"""A real websocket client of a real server (uvicorn) gets each change of a login."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ def site() -> Iterator[Site]:
 
 @contextmanager
 def opened(browser: Browser, query: str = "", **headers: str) -> Iterator[ClientConnection]:
-    """A socket of this page: a browser sends its cookies, and where the page came from."""
+    """Open a socket of this page with its cookies and origin, as a browser does."""
     site = browser.site
     sent = {"Origin": site.url, "Cookie": browser.cookies, **headers}
     url = f"ws://{site.url.removeprefix('http://')}/qr/{browser.login_id}/socket{query}"
@@ -61,13 +61,13 @@ def opened(browser: Browser, query: str = "", **headers: str) -> Iterator[Client
 
 
 def heard(socket: ClientConnection) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(socket.recv(PATIENCE))
-    return said
+    message: dict[str, Any] = json.loads(socket.recv(PATIENCE))
+    return message
 
 
-def untimed(said: dict[str, Any]) -> dict[str, Any]:
-    """Without what another second changes."""
-    return {key: value for key, value in said.items() if key not in ("expires_in", "rotates_in")}
+def untimed(message: dict[str, Any]) -> dict[str, Any]:
+    """The fields that do not change with time."""
+    return {key: value for key, value in message.items() if key not in ("expires_in", "rotates_in")}
 
 
 def ends(socket: ClientConnection) -> int:
@@ -84,7 +84,7 @@ def refused(browser: Browser, query: str = "", **headers: str) -> tuple[int, dic
     return response.status_code, json.loads(response.body or b"{}")
 
 
-def test_a_whole_login(site: Site) -> None:
+def test_a_socket_shows_each_change_of_a_login(site: Site) -> None:
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
@@ -99,21 +99,21 @@ def test_a_whole_login(site: Site) -> None:
                 ("confirm", "confirmed"),
             ):
                 assert alice.send(verb).status == 200
-                said = heard(socket)
-                assert (said["state"], untimed(said)) == (state, untimed(desk.look().json))
+                message = heard(socket)
+                assert (message["state"], untimed(message)) == (state, untimed(desk.look().json))
             assert desk.redeem(desk.look().json["scanned_by"]["tag"]).status == 200
             assert heard(socket)["state"] == "redeemed"
             assert ends(socket) == 1000
         with opened(desk, "?after=6") as socket:
-            assert ends(socket) == 1000  # all was told
+            assert ends(socket) == 1000  # there is no more news
 
 
-def test_it_is_taken_up_where_it_was(site: Site) -> None:
+def test_a_socket_resumes_after_the_given_version(site: Site) -> None:
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
         with opened(desk, "?after=1") as socket:
-            assert heard(socket)["state"] == "pending"  # the picture may have rotated meanwhile
+            assert heard(socket)["state"] == "pending"  # the code may have rotated
         eventually(site.idle)
         alice.send("scan")
         with opened(desk, "?after=2") as socket:
@@ -125,11 +125,11 @@ def test_it_is_taken_up_where_it_was(site: Site) -> None:
             assert ends(socket) == 1000
 
 
-def test_a_new_picture_comes_by_itself(site: Site) -> None:
+def test_a_socket_sends_the_rotated_code(site: Site) -> None:
     site.clock.stop()
     with Browser(site) as desk:
         desk.begin()
-        site.clock.advance(24)  # the code has a second, after which the server looks
+        site.clock.advance(24)  # the code has one more second
         with opened(desk) as socket:
             first = heard(socket)
             site.clock.advance(1)
@@ -138,12 +138,12 @@ def test_a_new_picture_comes_by_itself(site: Site) -> None:
             assert first["verification_uri_complete"] != second["verification_uri_complete"]
 
 
-def test_its_life_is_bounded() -> None:
+def test_a_socket_ends_after_its_life() -> None:
     with awaited(with_streaming(Streaming(life=0.2)), None) as site, Browser(site) as desk:
         desk.begin()
         with opened(desk) as socket:
             assert heard(socket)["state"] == "pending"
-            assert ends(socket) == 1001  # come back with the version
+            assert ends(socket) == 1001  # the browser may reconnect with the version
 
 
 def test_a_newer_websocket_closes_the_older(site: Site) -> None:
@@ -163,19 +163,19 @@ def opened_login(desk: Browser) -> Iterator[ClientConnection]:
         yield socket
 
 
-def test_closing_lets_every_socket_go(site: Site) -> None:
+def test_close_ends_every_socket(site: Site) -> None:
     with Browser(site) as desk, opened_login(desk) as socket:
         site.close_logins()
         assert ends(socket) == 1001
 
 
-def test_too_many(site: Site) -> None:
+def test_a_socket_without_a_free_slot_is_closed_with_1013(site: Site) -> None:
     with Browser(site) as one, Browser(site) as two, Browser(site) as three:
         with opened_login(one), opened_login(two):
             three.begin()
             with opened(three) as socket:
                 assert ends(socket) == 1013
-        eventually(site.idle)  # they left, and their places are free
+        eventually(site.idle)  # they disconnected, and their slots are free
         with opened(three) as socket:
             heard(socket)
 
@@ -201,7 +201,7 @@ def other_page(desk: Browser, other: Browser) -> Browser:
     return desk
 
 
-def test_what_is_no_browser_needs_no_origin(site: Site) -> None:
+def test_a_client_with_a_bearer_token_needs_no_origin(site: Site) -> None:
     with Device(site) as cli, Browser(site) as page:
         begun = cli.post("/qr/begin", deliver="body").json
         page.login_id = begun["login_id"]
@@ -220,11 +220,11 @@ def test_what_is_no_browser_needs_no_origin(site: Site) -> None:
         )
 
 
-def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: Site) -> None:
+def test_messages_of_the_browser_are_ignored_and_too_many_end_the_socket(site: Site) -> None:
     with Browser(site) as desk:
         with opened_login(desk) as socket:
-            for said in ("hello", b"\x00" * 4096, ""):
-                socket.send(said)
+            for message in ("hello", b"\x00" * 4096, ""):
+                socket.send(message)
             desk.cancel()
             assert heard(socket)["state"] == "cancelled"
         with opened_login(desk) as socket:
@@ -241,15 +241,15 @@ def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: 
             assert ends(socket) == 1008
 
 
-def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
+def test_a_disconnect_releases_the_slot_of_a_socket(site: Site) -> None:
     with Browser(site) as desk:
         for _ in range(3 * SLOTS):
             with opened_login(desk):
-                assert site.parked() == 1
+                assert site.held() == 1
             eventually(site.idle)
 
 
-def test_no_other_path_opens_a_socket(site: Site) -> None:  # W37
+def test_no_other_path_opens_a_socket(site: Site) -> None:
     with Browser(site) as desk:
         desk.begin()
         headers = {"Origin": site.url, "Cookie": desk.cookies}
@@ -277,31 +277,31 @@ def test_no_other_path_opens_a_socket(site: Site) -> None:  # W37
 def test_a_plain_request_gets_426(site: Site) -> None:
     with Browser(site) as desk:
         desk.begin()
-        told = desk.get(f"/qr/{desk.login_id}/socket")
-        assert (told.status, told.error) == (426, "upgrade_required")
-        assert (b"upgrade", b"websocket") in told.headers
+        answer = desk.get(f"/qr/{desk.login_id}/socket")
+        assert (answer.status, answer.error) == (426, "upgrade_required")
+        assert (b"upgrade", b"websocket") in answer.headers
         assert desk.post(f"/qr/{desk.login_id}/socket").status == 405
 
 
-def test_a_wsgi_server_is_not_handed_the_upgrade_header() -> None:
+def test_the_upgrade_header_is_left_out_under_wsgi() -> None:
     """PEP 3333 keeps it for servers. wsgiref answers 500 when an application sets it."""
     with threaded(validated_wsgi, wsgiref_server, None) as site, Browser(site) as desk:
         desk.begin()
-        told = desk.get(f"/qr/{desk.login_id}/socket")
-        assert (told.status, told.error) == (426, "upgrade_required")
-        assert b"upgrade" not in dict(told.headers)
+        answer = desk.get(f"/qr/{desk.login_id}/socket")
+        assert (answer.status, answer.error) == (426, "upgrade_required")
+        assert b"upgrade" not in dict(answer.headers)
 
 
-# What a server does when the browser leaves in the middle
+# A disconnect during a message
 
 
 async def converse(
     make: Callable[[AsyncEndpoint, Application], Any], send: Callable[[dict[str, Any]], None]
 ) -> None:
-    """One socket of an application, whose browser sends nothing; every message to it is handed to `send`."""
-    places = WaitSlots(1)
+    """Run one socket, whose browser sends nothing; each message to it is passed to `send`."""
+    slots = WaitSlots(1)
     async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
-        endpoint = AsyncEndpoint(qr, max_waiting=places)
+        endpoint = AsyncEndpoint(qr, max_waiting=slots)
         begun = await endpoint.browser(post("begin"))
         login_id, cookie = (
             read_json(begun)["login_id"],
@@ -314,12 +314,12 @@ async def converse(
             if received:
                 return received.pop()
             await asyncio.Event().wait()
-            raise AssertionError("nothing comes")
+            raise AssertionError("no message comes")
 
         async def sent(message: dict[str, Any]) -> None:
             send(message)
             if message["type"] == "websocket.send":
-                await endpoint.browser(cancel)  # so that the conversation has an end
+                await endpoint.browser(cancel)  # ends the conversation
 
         path, headers = (
             f"/qr/{login_id}/socket",
@@ -336,15 +336,15 @@ async def converse(
         await asyncio.wait_for(
             make(endpoint, Application())(scope, receive, sent), PATIENCE_SECONDS
         )
-        assert places.acquire(), "the place was not given back"
+        assert slots.acquire(), "the slot was not released"
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
 
 
 @pytest.mark.parametrize("make", [bare_asgi, fastapi_app])
 @pytest.mark.parametrize("kind", ["websocket.accept", "websocket.send", "websocket.close"])
-def test_a_browser_that_leaves_while_it_is_told_something_is_no_error(make: Any, kind: str) -> None:
-    """Servers raise an OSError then, as ASGI says, and Starlette makes an exception of its own of it."""
+def test_a_disconnect_during_a_send_raises_no_error(make: Any, kind: str) -> None:
+    """Servers raise an OSError, as ASGI says, and Starlette replaces it by its own exception."""
 
     def send(message: dict[str, Any]) -> None:
         if message["type"] == kind:

@@ -1,6 +1,6 @@
-"""Every route in every state, asked by everybody, as text: what `golden.txt` holds.
+"""Every route in every state for every client, as text: the content of `golden.txt`.
 
-`python -m tests.wire.transcript` writes the file anew. Read its difference then, for clients will see it too.
+`python -m tests.wire.transcript` writes the file again. Read the difference: clients see it, too.
 """
 
 import re
@@ -23,7 +23,7 @@ _ALWAYS = ("X-Content-Type-Options: nosniff", "Cross-Origin-Resource-Policy: sam
 
 
 def transcript(mount: Mount) -> Iterator[str]:
-    """Numbers are exact, for time stands still; codes are masked, and a mask stands for one code within its section."""
+    """Yield the lines. The clock stands still, so numbers are exact; a mask replaces each code."""
     yield "Every answer has: Cache-Control: no-store; " + "; ".join(_ALWAYS)
     yield "json, svg, png, js name a Content-Type; {L} is the login_id."
     yield ""
@@ -89,15 +89,15 @@ def _line(asked: str, answer: Response, tab: Tab) -> str:
         f"{name}: {value}" for name, value in answer.header_list() if name != "Content-Length"
     ]
     kind = {value: name for name, value in _HEADERS.items()}
-    told: list[str] = []
+    details: list[str] = []
     for header in headers:
         name, _, value = header.partition(": ")
         if name == "Content-Type":
-            told.insert(0, kind[value])
+            details.insert(0, kind[value])
         elif header not in (*_ALWAYS, "Cache-Control: no-store"):
-            told.append(f"[{header}]")
-    body = answer.body.decode() if told and told[0] == "json" else ""
-    line = f"{asked:<28} {answer.status} {' '.join(told)} {body}"
+            details.append(f"[{header}]")
+    body = answer.body.decode() if details and details[0] == "json" else ""
+    line = f"{asked:<28} {answer.status} {' '.join(details)} {body}"
     return _masked(line, tab.login_id).rstrip()
 
 

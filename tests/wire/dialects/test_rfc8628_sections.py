@@ -86,7 +86,7 @@ ELSEWHERE = {
         "tests/browser/test_trouble.py",
         "test_attempts_spread_out",
     ),
-    "3.5 MAY: another channel than polling": ("tests/wire/test_waiting.py", ""),
+    "3.5 MAY: another channel than polling": ("tests/wire/test_held_status.py", ""),
     "5.1: who scanned is shown, and asked about": ("tests/browser/test_redeem.py", ""),
     "5.5: a code does not stay on a screen": (
         "tests/browser/test_states.py",

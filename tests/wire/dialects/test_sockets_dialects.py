@@ -19,7 +19,8 @@ from tests.wire.clock import Clock
 from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, asgi
 from tests.wire.mount import KEY
 from tests.wire.sites import Application, Site, awaited
-from tests.wire.test_servers import Heard, tell
+from tests.wire.test_servers import RawAnswer
+from tests.wire.test_servers import send as send_raw
 
 FORM = "application/x-www-form-urlencoded"
 CODE = "0123456789abcdef0123456789abcdef"
@@ -73,9 +74,11 @@ def routes() -> tuple[dict[str, set[str]], set[str]]:
 ROUTES, LINKS = routes()
 
 
-def send(site: Site, first: str, *lines: str, body: bytes = b"", hang_up: bool = False) -> Heard:
+def send(
+    site: Site, first: str, *lines: str, body: bytes = b"", hang_up: bool = False
+) -> RawAnswer:
     head = "\r\n".join([first, f"Host: {LOOPBACK}", "Connection: close", *lines]) + "\r\n\r\n"
-    heard = tell(site, head.encode("latin-1") + body, hang_up=hang_up)
+    heard = send_raw(site, head.encode("latin-1") + body, hang_up=hang_up)
     assert heard.status not in (101, 500)
     return heard
 

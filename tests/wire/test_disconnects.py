@@ -1,4 +1,4 @@
-"""Browsers that leave while they wait: what a server shows of that, and that their places are free soon after."""
+"""A disconnect is noticed in every server and releases the slot of the held request."""
 
 import socket
 import ssl
@@ -37,7 +37,7 @@ from tests.wire.sites import (
 from tests.wire.story import Browser, leaving, pool
 from tests.wire.test_shutdown import running
 
-# What a connection shows
+# Connections
 
 
 def both_ends() -> tuple[socket.socket, socket.socket]:
@@ -47,16 +47,16 @@ def both_ends() -> tuple[socket.socket, socket.socket]:
 
 
 @pytest.mark.parametrize("timeout", [None, 60.0, 0.0])
-def test_whether_the_other_side_has_left(timeout: float | None) -> None:
+def test_a_closed_connection_is_noticed(timeout: float | None) -> None:
     client, ours = both_ends()
     with client, ours:
         ours.settimeout(timeout)
         assert not is_connection_closed(ours)
-        client.sendall(b"GET /next HTTP/1.1\r\n")  # a request sent ahead is no leaving
+        client.sendall(b"GET /next HTTP/1.1\r\n")  # a request in advance is no disconnect
         eventually(lambda: ours.recv(4, socket.MSG_PEEK) == b"GET ") if timeout != 0 else None
         assert not is_connection_closed(ours)
         ours.setblocking(True)
-        assert ours.recv(100) == b"GET /next HTTP/1.1\r\n"  # nothing was taken from it
+        assert ours.recv(100) == b"GET /next HTTP/1.1\r\n"  # the check has read nothing
         ours.settimeout(timeout)
         assert not is_connection_closed(ours)
         client.close()
@@ -70,11 +70,11 @@ def test_a_disconnect_behind_unread_bytes_is_noticed() -> None:
     with ours:
         with client:
             client.sendall(b"GET /next HTTP/1.1\r\n")
-        if sys.platform == "linux":  # elsewhere the bytes hide it
+        if sys.platform == "linux":  # on other systems unread bytes hide it
             eventually(lambda: is_connection_closed(ours))
 
 
-def test_a_connection_that_was_reset() -> None:
+def test_a_reset_connection_is_noticed() -> None:
     client, ours = both_ends()
     with ours:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -107,7 +107,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pem
 
 
-def test_under_tls(certificate: Path) -> None:
+def test_a_closed_tls_connection_is_noticed(certificate: Path) -> None:
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate)
     client_side = ssl.create_default_context(cafile=certificate)
@@ -125,13 +125,13 @@ def test_under_tls(certificate: Path) -> None:
         client.sendall(b"hello")
         assert ours.recv(5) == b"hello"
         assert not is_connection_closed(ours)
-        client.sendall(b"a request sent ahead")
+        client.sendall(b"a request in advance")
         assert not is_connection_closed(ours)
         client.close()
         eventually(lambda: is_connection_closed(ours))
 
 
-def test_where_servers_say_it() -> None:
+def test_the_connection_is_found_in_each_servers_environ() -> None:
     client, ours = both_ends()
     base = {"REQUEST_METHOD": "GET", "wsgi.input": None, "CONTENT_LENGTH": "0"}
     with ours:
@@ -196,7 +196,7 @@ def demo_server() -> Iterator[Site]:
         site = Site(server.port, Application(), Clock())
         site.store = MemoryStore(now=site.clock)
         with QRLogin(site.store, secret_keys=[KEY], verification_uri=site.verification_uri) as qr:
-            endpoint = Endpoint(qr, max_waiting=site.places)
+            endpoint = Endpoint(qr, max_waiting=site.slots)
 
             def app(environ: dict[str, Any], start_response: Any) -> Any:
                 path = environ["PATH_INFO"]
@@ -226,7 +226,7 @@ SERVERS: dict[str, Callable[[], AbstractContextManager[Site]]] = {
     [(server, kind) for server in SERVERS for kind in ("poll", "stream")],
 )
 def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
-    """Three times as many as there are places, one pair after the other; the wait itself would be far longer."""
+    """Three times as many requests as slots, pair by pair; each would be held far longer."""
     with SERVERS[server]() as site, Browser(site) as one, Browser(site) as two:
         site.clock.stop()  # no poll ends because a code rotates
         for desk in (one, two):
@@ -236,7 +236,7 @@ def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
             with ExitStack() as both:
                 for desk in (one, two):
                     both.enter_context(leaving(desk, "GET", "/qr/" + path.format(desk.login_id)))
-                eventually(lambda: site.parked() == 2)
+                eventually(lambda: site.held() == 2)
             eventually(site.idle)
         with pool() as parallel:
             held = parallel.submit(one.look, wait=1)
@@ -246,9 +246,9 @@ def test_a_disconnect_frees_the_wait_slot(server: str, kind: str) -> None:
 def test_a_disconnect_from_gunicorn_frees_the_wait_slot(tmp_path: Path) -> None:
     with running("gunicorn, 256 threads", tmp_path, store="memory", drain=True) as server:
         server.begin(*("poll", "stream") * 3)
-        server.park()
-        eventually(lambda: server.parked(1) == 6)
+        server.hold()
+        eventually(lambda: server.held(1) == 6)
         for _, connection in server.waiting:
             connection.close()
-        eventually(lambda: server.parked(1) == 0)
+        eventually(lambda: server.held(1) == 0)
         server.waiting.clear()

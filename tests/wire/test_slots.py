@@ -1,4 +1,4 @@
-"""Past `max_waiting`: whoever has news is answered as ever, and only who would have to wait is told to come again."""
+"""Without a free slot, a request with news is answered, and one without gets `retry_after`."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ OPTIONS: dict[str, Any] = {"secret_keys": [KEY], "verification_uri": URI}
 
 
 class Crowd:
-    """An endpoint with one place, of either colour; `fill` takes it."""
+    """An endpoint of either colour with one slot, which `fill` takes."""
 
     def __init__(self, colour: Colour, make: Callable[[Core], Dialect]) -> None:
         self.clock = Clock(NOON)
@@ -69,22 +69,22 @@ class Crowd:
         )
 
     def fill(self, request: Request) -> None:
-        """Somebody waits, and goes on waiting."""
+        """Hold this request in the background."""
         if self.runner:
 
-            async def park() -> asyncio.Task[Response]:
+            async def hold() -> asyncio.Task[Response]:
                 held = asyncio.create_task(self.endpoint.browser(request))
                 while not self.store._listeners:
                     await asyncio.sleep(0)
                 return held
 
-            self._held = self.runner.run(park())
+            self._held = self.runner.run(hold())
         else:
             self._held = self.threads.submit(self.endpoint.browser, request)
             waiters = self.store._listeners._listeners
             eventually(
                 lambda: any(waiter._flag._cond._waiters for waiter in list(waiters.values()))
-            )  # it has looked, and sleeps
+            )  # it has read the status, and waits
 
     @property
     def full(self) -> bool:
@@ -112,7 +112,7 @@ def crowd(colour: Colour, make: Callable[[Core], Dialect]) -> Iterator[Crowd]:
 
 
 class Page:
-    """A browser at one login. It asks in such a way that it is held while there is no news."""
+    """A browser with one login, whose requests are held while there is no news."""
 
     begins: Request
     crowded: tuple[int, str]
@@ -137,15 +137,15 @@ class Page:
         )
 
     def read(self, begun: Response) -> tuple[str, str]:
-        """What it polls with, and what a phone hands in."""
+        """The id that the browser polls with, and the code that a phone scans."""
         raise NotImplementedError
 
     def waits(self) -> Request:
-        """The request that is held; it knows what it was told last."""
+        """The request that is held, with the last state or version that the page got."""
         raise NotImplementedError
 
     def hear(self) -> str:
-        """One such request, and its answer in a word; "crowded" if it is told to come again."""
+        """Send that request, and return its state, or "crowded" for a `retry_after`."""
         raise NotImplementedError
 
 
@@ -161,12 +161,12 @@ class OfNative(Page):
 
     def hear(self) -> str:
         answer = self.send(self.waits())
-        said = read(answer)
+        fields = read(answer)
         assert answer.status == 200
-        assert said.get("retry_after") in (None, 2)
+        assert fields.get("retry_after") in (None, 2)
         assert dict(answer.headers).get("Retry-After") is None
-        self.version = said["version"] or self.version
-        return "crowded" if "retry_after" in said else str(said["state"])
+        self.version = fields["version"] or self.version
+        return "crowded" if "retry_after" in fields else str(fields["state"])
 
 
 class OfWeChat(Page):
@@ -227,7 +227,7 @@ DIALECTS: dict[str, tuple[type[Page], Callable[[Core], Dialect]]] = {
     "wechat_open": (OfWeChatOpen, lambda core: WeChatOpen(core, hold=25)),
 }
 EVERY = pytest.mark.parametrize("name", DIALECTS)
-#: What happened since a page was told anything, and what it hears of that in each dialect.
+#: The steps since the page's last answer, and the state that each dialect then returns.
 NEWS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "scanned": (("scan",), {}),
     "confirmed": (("scan", "confirm"), {}),
@@ -239,13 +239,13 @@ NEWS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 
 @contextmanager
 def filled(colour: Colour, name: str) -> Iterator[tuple[Crowd, Page]]:
-    """A crowd whose one place is taken for as long as nothing happens to that login, and a page that finds no other."""
+    """An endpoint whose slot stays taken by another login, and a page that finds no free slot."""
     kind, make = DIALECTS[name]
     with crowd(colour, make) as crowded:
         waiting, page = kind(crowded), kind(crowded)
         crowded.fill(waiting.with_cookies(waiting.waits()))
         yield crowded, page
-        assert crowded.full, "the place was free all along"
+        assert crowded.full, "the slot was free"
 
 
 def happen(crowded: Crowd, page: Page, step: str) -> None:
@@ -289,8 +289,8 @@ def test_without_free_slots_each_news_is_delivered_once(name: str, colour: Colou
 
 
 @EVERY
-def test_a_crowded_answer_does_not_move_the_cursor(name: str, colour: Colour) -> None:
-    """It was refused while nothing was new, so all that comes later is news."""
+def test_an_answer_without_a_free_slot_does_not_move_the_cursor(name: str, colour: Colour) -> None:
+    """The request came before any news, so all later changes are news."""
     with filled(colour, name) as (crowded, page):
         happen(crowded, page, "scan")
         assert page.hear() == "scanned"
@@ -308,8 +308,8 @@ def _fresh(page: Page) -> str:
 
 
 @EVERY
-def test_a_stranger_learns_nothing_in_a_crowd(name: str, colour: Colour) -> None:
-    """The refusal comes before the place is looked for, as it does when there is room."""
+def test_without_free_slots_a_stranger_gets_the_usual_refusal(name: str, colour: Colour) -> None:
+    """The refusal comes before the slot is acquired, as with a free slot."""
     with filled(colour, name) as (crowded, page):
         assert page.hear() == "crowded"
         page.jar.clear()
@@ -321,7 +321,7 @@ def test_a_stranger_learns_nothing_in_a_crowd(name: str, colour: Colour) -> None
 
 
 @EVERY
-def test_a_place_that_is_free_again_is_taken(name: str, colour: Colour) -> None:
+def test_a_slot_that_is_free_again_is_used(name: str, colour: Colour) -> None:
     kind, make = DIALECTS[name]
     with crowd(colour, make) as crowded:
         waiting, page = kind(crowded), kind(crowded)
@@ -344,16 +344,16 @@ def _settle(crowded: Crowd) -> Any:
     return asyncio.wait_for(held, PATIENCE_SECONDS)
 
 
-def test_endpoints_may_share_their_places() -> None:
-    """It is the server's threads that they share, whatever the number of dialects."""
-    qr, places = QRLogin(MemoryStore(), **OPTIONS), WaitSlots(1)
-    one, other = Endpoint(qr, max_waiting=places), Endpoint(qr, max_waiting=places)
+def test_endpoints_can_share_their_slots() -> None:
+    """They share the server's threads, whatever the number of dialects."""
+    qr, slots = QRLogin(MemoryStore(), **OPTIONS), WaitSlots(1)
+    one, other = Endpoint(qr, max_waiting=slots), Endpoint(qr, max_waiting=slots)
     stream = one.browser(_of_a_login(one, "/events"))
     assert stream.events is not None
     waiting = _of_a_login(other, "", "wait=25")
     assert read(other.browser(waiting))["retry_after"] == 2
     stream.events.close()  # type: ignore[union-attr]
-    assert places.acquire()
+    assert slots.acquire()
 
 
 def _of_a_login(endpoint: Endpoint, suffix: str, query: str = "") -> Request:
@@ -375,7 +375,7 @@ def holds_nothing(endpoint: Endpoint, application: Application) -> Any:
     return bare_wsgi(Endpoint(endpoint._qr, max_waiting=0), application)
 
 
-def test_a_server_with_one_thread_holds_nothing_and_goes_on_answering() -> None:
+def test_a_server_with_one_thread_and_no_slots_keeps_answering() -> None:
     with (
         threaded(holds_nothing, single_threaded, None) as site,
         Browser(site) as desk,
@@ -397,8 +397,8 @@ def test_a_server_with_one_thread_holds_nothing_and_goes_on_answering() -> None:
         assert desk.get(at_rest).json["state"] == "confirmed"
 
 
-def test_a_draining_process_answers_a_held_status_at_once_and_says_when_to_ask_again() -> None:
-    """Without `retry_after` a browser would ask again at once, and go on until the process ends."""
+def test_a_draining_process_answers_a_held_status_at_once_with_retry_after() -> None:
+    """Without `retry_after` a browser would poll in a tight loop until the process ends."""
     with QRLogin(MemoryStore(), **OPTIONS) as qr:
         endpoint, begun = Endpoint(qr, max_waiting=8), qr.begin()
         qr.drain()

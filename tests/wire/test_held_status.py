@@ -1,4 +1,4 @@
-"""Held requests: how many at a time, who takes over from whom, and that whoever leaves, fails or is cut off leaves nothing."""
+"""A held status takes a slot, ends with news or a newer request, and leaves nothing behind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -26,11 +26,11 @@ class Threads:
         self.endpoint, self._pool = Endpoint(self.qr, max_waiting=max_waiting), pool
 
     def begin(self) -> tuple[str, tuple[str, str], str]:
-        said = read(self.endpoint.browser(post("begin", {"deliver": "body"})))
-        bearer = ("authorization", f"Bearer {said['device_code']}")
-        return said["login_id"], bearer, said["verification_uri_complete"]
+        fields = read(self.endpoint.browser(post("begin", {"deliver": "body"})))
+        bearer = ("authorization", f"Bearer {fields['device_code']}")
+        return fields["login_id"], bearer, fields["verification_uri_complete"]
 
-    def park(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
+    def hold(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
         before = len(self.store.inner._listeners)
         held = self._pool.submit(self.endpoint.browser, get(login_id, "wait=25", bearer))
         eventually(lambda: len(self.store.inner._listeners) == before + 1)
@@ -47,13 +47,13 @@ def threads(max_waiting: int) -> Iterator[Threads]:
         try:
             yield site
         finally:
-            site.qr.close()  # whatever went wrong, nobody stays parked
+            site.qr.close()  # so that no request stays held
 
 
 def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
     with threads(max_waiting=1) as site:
         one, two = site.begin(), site.begin()
-        held = site.park(*one[:2])
+        held = site.hold(*one[:2])
         crowded = site.endpoint.browser(get(two[0], "wait=25", two[1]))
         assert crowded.status == 200
         assert (read(crowded)["state"], read(crowded)["retry_after"]) == ("pending", 2)
@@ -64,15 +64,15 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         assert (news["state"], "retry_after" in news) == (
             "scanned",
             False,
-        )  # crowded or not, it hears the truth
+        )  # the same with and without a free slot
         site.scan(one[2])
         assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
-        freed = site.park(*site.begin()[:2])
+        freed = site.hold(*site.begin()[:2])
         site.qr.close()
         assert "retry_after" not in read(freed.result(PATIENCE_SECONDS))
 
 
-def test_a_wait_that_ends_badly_frees_its_place_too() -> None:
+def test_a_wait_that_fails_releases_its_slot() -> None:
     with threads(max_waiting=1) as site:
         login_id, bearer, _ = site.begin()
         for _ in range(5):
@@ -82,26 +82,26 @@ def test_a_wait_that_ends_badly_frees_its_place_too() -> None:
         for _ in range(5):
             forged = ("authorization", bearer[1][:-2] + "xx")
             assert site.endpoint.browser(get(login_id, "wait=25", forged)).status == 404
-        held = site.park(login_id, bearer)
+        held = site.hold(login_id, bearer)
         site.qr.close()
         assert "retry_after" not in read(held.result(PATIENCE_SECONDS))
 
 
-def test_the_newest_wait_of_a_login_takes_over() -> None:
+def test_a_newer_wait_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
-        older = site.park(login_id, bearer)
+        older = site.hold(login_id, bearer)
         newer = site._pool.submit(site.endpoint.browser, get(login_id, "wait=25", bearer))
-        told = older.result(PATIENCE_SECONDS)
-        assert (told.status, read(told)["error"]) == (409, "superseded")
+        answer = older.result(PATIENCE_SECONDS)
+        assert (answer.status, read(answer)["error"]) == (409, "superseded")
         site.scan(code)
         assert read(newer.result(PATIENCE_SECONDS))["state"] == "scanned"
 
 
-def test_only_a_wait_of_the_same_browser_takes_over() -> None:
+def test_only_a_wait_of_the_same_browser_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
-        held = site.park(login_id, bearer)
+        held = site.hold(login_id, bearer)
         other, stranger, _ = site.begin()
         for path, query, *sent in (
             (login_id, "wait=25"),
@@ -119,7 +119,7 @@ def test_only_a_wait_of_the_same_browser_takes_over() -> None:
         assert read(held.result(PATIENCE_SECONDS))["state"] == "scanned"
 
 
-def test_what_is_no_news_leaves_a_wait_alone() -> None:
+def test_a_repeat_or_a_change_of_another_login_does_not_end_a_wait() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
         site.scan(code)
@@ -133,10 +133,10 @@ def test_what_is_no_news_leaves_a_wait_alone() -> None:
         assert read(held.result(PATIENCE_SECONDS))["state"] == "confirmed"
 
 
-def test_close_answers_every_held_and_every_later_wait_at_once() -> None:
+def test_close_answers_every_held_and_later_status_at_once() -> None:
     with threads(max_waiting=6) as site:
         logins = [site.begin() for _ in range(6)]
-        waiting = [site.park(*login[:2]) for login in logins]
+        waiting = [site.hold(*login[:2]) for login in logins]
         site.qr.close()
         for held in waiting:
             assert read(held.result(PATIENCE_SECONDS))["state"] == "pending"
@@ -165,15 +165,17 @@ class Tasks:
         self.endpoint = AsyncEndpoint(self.qr, max_waiting=max_waiting)
 
     async def begin(self) -> tuple[Request, str]:
-        """The request that waits, and the code to scan."""
-        said = read(await self.endpoint.browser(post("begin", {"deliver": "body"})))
-        waits = get(said["login_id"], "wait=25", ("authorization", f"Bearer {said['device_code']}"))
-        return waits, said["verification_uri_complete"]
+        """The request to hold, and the code to scan."""
+        fields = read(await self.endpoint.browser(post("begin", {"deliver": "body"})))
+        waits = get(
+            fields["login_id"], "wait=25", ("authorization", f"Bearer {fields['device_code']}")
+        )
+        return waits, fields["verification_uri_complete"]
 
-    async def park(self, request: Request) -> "asyncio.Task[Response]":
-        before = self.parked
+    async def hold(self, request: Request) -> "asyncio.Task[Response]":
+        before = self.held
         held = asyncio.create_task(self.endpoint.browser(request))
-        while self.parked == before:
+        while self.held == before:
             await asyncio.sleep(0)
         return held
 
@@ -183,20 +185,20 @@ class Tasks:
         ).status == 200
 
     @property
-    def parked(self) -> int:
+    def held(self) -> int:
         return len(self.store.inner._listeners)
 
 
 @asynccontextmanager
 async def tasks(max_waiting: int) -> AsyncIterator[Tasks]:
-    """Whatever happens inside, no task outlives it."""
+    """Check that no task outlives the block."""
     yield (site := Tasks(max_waiting))
-    assert site.parked == 0
+    assert site.held == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 class Browser:
-    """What a server knows of the connection of a request: it is there until it is gone."""
+    """The connection of a request, which lasts until the browser disconnects."""
 
     def __init__(self, request: Request) -> None:
         self.left, self.asked = asyncio.Event(), 0
@@ -207,42 +209,42 @@ class Browser:
         await self.left.wait()
 
 
-def test_a_browser_that_leaves_frees_its_place() -> None:
+def test_a_disconnect_releases_the_slot() -> None:
     async def story() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
             for _ in range(3):
                 browser = Browser(request)
-                held = await site.park(browser.request)
+                held = await site.hold(browser.request)
                 assert read(await site.endpoint.browser(request))["retry_after"] == 2
                 browser.left.set()
                 await held
-                assert site.parked == 0
-            held = await site.park(Browser(request).request)
+                assert site.held == 0
+            held = await site.hold(Browser(request).request)
             await site.scan(code)
             assert read(await held)["state"] == "scanned"
 
     asyncio.run(story())
 
 
-def test_a_cancelled_handler_frees_its_place() -> None:
+def test_a_cancelled_handler_releases_its_slot() -> None:
     async def story() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
             for made in (request, Browser(request).request):
-                held = await site.park(made)
+                held = await site.hold(made)
                 held.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await held
-                assert site.parked == 0
-            held = await site.park(request)
+                assert site.held == 0
+            held = await site.hold(request)
             await site.scan(code)
             assert read(await held)["state"] == "scanned"
 
     asyncio.run(story())
 
 
-def test_a_wait_that_ends_badly_leaves_no_task() -> None:
+def test_a_wait_that_fails_leaves_no_task() -> None:
     async def broken() -> None:
         raise OSError("the socket is broken")
 
@@ -254,31 +256,31 @@ def test_a_wait_that_ends_badly_leaves_no_task() -> None:
                 site.store.down = True
                 assert (await site.endpoint.browser(Browser(request).request)).status == 503
                 site.store.down = False
-            older = await site.park(Browser(request).request)
+            older = await site.hold(Browser(request).request)
             older.cancel()
             await asyncio.wait([older])
-            held = await site.park(request)
+            held = await site.hold(request)
             await site.scan(code)
             assert "retry_after" not in read(await held)
 
     asyncio.run(story())
 
 
-def test_a_newer_wait_takes_over_in_a_loop_too() -> None:
+def test_a_newer_wait_ends_the_older_one_in_an_event_loop() -> None:
     async def story() -> None:
         async with tasks(max_waiting=2) as site:
             request, code = await site.begin()
-            older = await site.park(Browser(request).request)
+            older = await site.hold(Browser(request).request)
             newer = asyncio.create_task(site.endpoint.browser(Browser(request).request))
-            told = await older
-            assert (told.status, read(told)["error"]) == (409, "superseded")
+            answer = await older
+            assert (answer.status, read(answer)["error"]) == (409, "superseded")
             await site.scan(code)
             assert read(await newer)["state"] == "scanned"
 
     asyncio.run(story())
 
 
-def test_only_a_wait_asks_whether_the_browser_is_still_there() -> None:
+def test_only_a_held_status_watches_for_a_disconnect() -> None:
     async def story() -> None:
         async with tasks(max_waiting=1) as site:
             request, code = await site.begin()
@@ -295,24 +297,24 @@ def test_only_a_wait_asks_whether_the_browser_is_still_there() -> None:
     asyncio.run(story())
 
 
-def test_hundreds_wait_and_each_hears_its_own_news() -> None:
+def test_a_hundred_held_statuses_each_get_their_own_news() -> None:
     async def story() -> None:
         async with tasks(max_waiting=100) as site:
             logins = [await site.begin() for _ in range(100)]
-            waiting = [await site.park(Browser(request).request) for request, _ in logins]
+            waiting = [await site.hold(Browser(request).request) for request, _ in logins]
             for _, code in logins:
                 await site.scan(code)
             for (request, _), held in zip(logins, waiting, strict=True):
-                said = read(await held)
-                assert (said["login_id"], said["state"]) == (request.path, "scanned")
+                fields = read(await held)
+                assert (fields["login_id"], fields["state"]) == (request.path, "scanned")
 
     asyncio.run(story())
 
 
-def test_closing_answers_every_task_at_once() -> None:
+def test_close_answers_every_held_status_in_an_event_loop() -> None:
     async def story() -> None:
         async with tasks(max_waiting=50) as site:
-            waiting = [await site.park(Browser((await site.begin())[0]).request) for _ in range(50)]
+            waiting = [await site.hold(Browser((await site.begin())[0]).request) for _ in range(50)]
             await site.qr.close()
             assert {read(held)["state"] for held in await asyncio.gather(*waiting)} == {"pending"}
 

@@ -1,4 +1,4 @@
-"""Several dialects in one place: each path is answered by the dialect that knows it, and in its spelling."""
+"""In a combination of dialects, each path is answered by its own dialect."""
 
 import asyncio
 import json
@@ -30,15 +30,15 @@ ALL: dict[str, Dialect] = {
 }
 
 
-def test_every_path_is_answered_as_by_its_dialect_alone() -> None:
+def test_every_path_is_answered_by_its_dialect() -> None:
     several = Endpoint(QR, CombinedDialect(*ALL.values()), max_waiting=1)
     for dialect in ALL.values():
         alone = Endpoint(QR, dialect, max_waiting=1)
         for route in dialect.browser_routes:
-            asked = Request(
+            request = Request(
                 "PATCH", route.path.replace("{login_id}", "A" * 22).replace("{code}", "abc")
             )
-            one, other = several.browser(asked), alone.browser(asked)
+            one, other = several.browser(request), alone.browser(request)
             assert (
                 (one.status, one.headers, one.body)
                 == (other.status, other.headers, other.body)
@@ -49,25 +49,25 @@ def test_every_path_is_answered_as_by_its_dialect_alone() -> None:
 def test_an_unknown_path_is_refused_by_the_first_dialect() -> None:
     rfc8628, wechat = ALL["rfc8628"], ALL["wechat"]
     for dialects in ((rfc8628, wechat), (wechat, rfc8628)):
-        asked = Request("GET", "nothing/here")
-        alone = Endpoint(QR, dialects[0], max_waiting=1).browser(asked)
-        said = Endpoint(QR, CombinedDialect(*dialects), max_waiting=1).browser(asked)
-        assert (said.status, said.body) == (alone.status, alone.body)
-        assert said.status == 404
+        request = Request("GET", "nothing/here")
+        alone = Endpoint(QR, dialects[0], max_waiting=1).browser(request)
+        answer = Endpoint(QR, CombinedDialect(*dialects), max_waiting=1).browser(request)
+        assert (answer.status, answer.body) == (alone.status, alone.body)
+        assert answer.status == 404
 
 
-def test_a_phone_goes_elsewhere() -> None:
+def test_the_combined_dialect_has_no_phone_routes() -> None:
     endpoint = Endpoint(QR, CombinedDialect(*ALL.values()), max_waiting=1)
-    asked = Request(
+    request = Request(
         "POST",
         "scan",
         headers=(("content-type", "application/json"),),
         body=json.dumps({"code": "x"}).encode(),
     )
-    assert endpoint.phone(asked, Person("42")).status == 404
+    assert endpoint.phone(request, Person("42")).status == 404
 
 
-def test_both_colours() -> None:
+def test_a_combined_dialect_works_with_an_async_endpoint() -> None:
     asyncio.run(both_colours())
 
 
@@ -98,6 +98,6 @@ REFUSED: list[tuple[list[Any], str]] = [
 
 
 @pytest.mark.parametrize(("dialects", "why"), REFUSED)
-def test_what_is_not_several(dialects: list[Any], why: str) -> None:
+def test_a_combination_that_makes_no_sense_is_refused(dialects: list[Any], why: str) -> None:
     with pytest.raises(Misconfigured, match=why):
         CombinedDialect(*dialects)

@@ -1,4 +1,4 @@
-"""A body that the application reads, too: before the adapter does or after it."""
+"""An application can read the request body before the adapter or after it."""
 
 import asyncio
 import json
@@ -34,12 +34,12 @@ POLICY = replace(STANDARD, user_codes=True)
 LONG = b"{" + b" " * 2 * BODY_CAP + b"}"
 
 
-def everybody(client: Any) -> bool:
+def any_client(client: Any) -> bool:
     return True
 
 
-def tell(site: Site) -> None:
-    """A login with JSON, a login with a form, a body without a length, and bodies that are too long."""
+def log_in_each_way(site: Site) -> None:
+    """Log in with JSON and with a form, and send bodies without a length and too long bodies."""
     with Browser(site) as desk, Phone(site, "alice") as alice:
         alice.code = desk.begin().json["verification_uri_complete"]
         assert [alice.send(verb).status for verb in ("scan", "confirm")] == [200, 200]
@@ -71,7 +71,7 @@ def flask_that_reads(read: Callable[[], object]) -> Any:
     def make(endpoint: Endpoint, application: Application) -> Any:
         app, dialect = (
             flask_app(endpoint, application),
-            Rfc8628(endpoint._qr.core, clients=everybody),
+            Rfc8628(endpoint._qr.core, clients=any_client),
         )
         tv = Endpoint(endpoint._qr, dialect, max_waiting=endpoint._slots)
         app.register_blueprint(
@@ -84,13 +84,13 @@ def flask_that_reads(read: Callable[[], object]) -> Any:
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_flask(read: Callable[[], object]) -> None:
+def test_flask_can_read_the_body_before_the_adapter(read: Callable[[], object]) -> None:
     with threaded(flask_that_reads(read), werkzeug_server, None, POLICY) as site:
-        tell(site)
+        log_in_each_way(site)
 
 
-def test_flask_has_a_short_body_for_who_reads_it_afterwards() -> None:
-    """The connection stays open, so reading it once more would wait for bytes that never come."""
+def test_flask_can_read_a_short_body_after_the_adapter() -> None:
+    """The connection stays open, so reading again would wait for bytes that never come."""
     read: list[bytes] = []
 
     def make(endpoint: Endpoint, application: Application) -> Any:
@@ -149,8 +149,8 @@ async def bytes_in_a_middleware(request: fastapi.Request, call_next: Any) -> Any
     return await call_next(request)
 
 
-async def nobody(request: fastapi.Request, redeemed: Redeemed) -> None:
-    raise AssertionError("nobody logs in there")
+async def no_login(request: fastapi.Request, redeemed: Redeemed) -> None:
+    raise AssertionError("no login there")
 
 
 AWAITED_READS: dict[str, Any] = {
@@ -166,9 +166,9 @@ def fastapi_that_reads(read: Any) -> Any:
     def make(endpoint: AsyncEndpoint, application: Application) -> Any:
         dependencies = [] if read in (None, bytes_in_a_middleware) else [Depends(read)]
         app = fastapi_app(endpoint, application, dependencies=dependencies)
-        dialect = Rfc8628(endpoint._qr.core, clients=everybody)
+        dialect = Rfc8628(endpoint._qr.core, clients=any_client)
         tv = AsyncEndpoint(endpoint._qr, dialect, max_waiting=endpoint._slots)
-        app.include_router(qrlogin_router(tv, lambda: None, nobody), prefix="/tv")
+        app.include_router(qrlogin_router(tv, lambda: None, no_login), prefix="/tv")
         if read is bytes_in_a_middleware:
             app.middleware("http")(read)
         return app
@@ -182,21 +182,21 @@ def awaited_site(request: pytest.FixtureRequest) -> Iterator[Site]:
         yield site
 
 
-def test_fastapi(awaited_site: Site) -> None:
-    tell(awaited_site)
+def test_fastapi_can_read_the_body_before_the_adapter(awaited_site: Site) -> None:
+    log_in_each_way(awaited_site)
 
 
-def test_fastapi_still_notices_who_leaves(awaited_site: Site) -> None:
+def test_fastapi_notices_a_disconnect_after_reading_the_body(awaited_site: Site) -> None:
     awaited_site.clock.stop()  # no wait ends because a code rotates
     with Browser(awaited_site) as desk:
         desk.begin()
         for path in (f"/qr/{desk.login_id}?after=1&wait=25", f"/qr/{desk.login_id}/events"):
             with leaving(desk, "GET", path):
-                eventually(lambda: awaited_site.parked() == 1)
+                eventually(lambda: awaited_site.held() == 1)
             eventually(awaited_site.idle)
 
 
-def test_fastapi_has_a_short_body_for_who_reads_it_afterwards() -> None:
+def test_fastapi_can_read_a_short_body_after_the_adapter() -> None:
     read: list[bytes] = []
 
     async def afterwards(request: fastapi.Request) -> Any:

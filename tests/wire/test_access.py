@@ -1,4 +1,4 @@
-"""Who may ask: pages of other sites, strangers, phones at the browser's door. None of them gets as far as the store."""
+"""Pages of other sites, strangers and the wrong device are refused before any store call."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ from tests.wire.mount import (
 ORIGINS = {
     None: True,
     ORIGIN: True,
-    "https://example.com:443": False,  # browsers leave the default port out
+    "https://example.com:443": False,  # browsers omit the default port
     "https://example.com/": False,
     "https://EXAMPLE.com": False,
     "http://example.com": False,
@@ -60,7 +60,7 @@ def headers(origin: str | None, site: str | None) -> list[tuple[str, str]]:
     return [(name, value) for name, value in sent if value is not None]
 
 
-def at_the_browsers_door(tab: Tab) -> Iterator[Request]:
+def browser_requests(tab: Tab) -> Iterator[Request]:
     yield post("begin")
     yield get(tab.login_id)
     yield get(tab.login_id, "wait=25")
@@ -71,7 +71,7 @@ def at_the_browsers_door(tab: Tab) -> Iterator[Request]:
 
 
 @for_each_row("origin", ORIGINS)
-def test_a_page_of_another_site_is_refused_at_the_browsers_door(
+def test_a_page_of_another_site_is_refused_on_browser_routes(
     mount: Mount, origin: str | None
 ) -> None:
     tab = reach(mount, "scanned")
@@ -80,7 +80,7 @@ def test_a_page_of_another_site_is_refused_at_the_browsers_door(
         if ORIGINS[origin] and own:
             assert tab.send(with_headers(get(tab.login_id), *headers(origin, site))).status == 200
             continue
-        for request in at_the_browsers_door(tab):
+        for request in browser_requests(tab):
             answer = tab.send(with_headers(request, *headers(origin, site)))
             assert (answer.status, read(answer)["error"]) == (403, "forbidden"), site
         assert (mount.records, len(mount.store.calls)) == (before, asked)
@@ -88,8 +88,10 @@ def test_a_page_of_another_site_is_refused_at_the_browsers_door(
 
 @for_each_row("credential", [True, False])
 @for_each_row("origin", ORIGINS)
-def test_the_phones_door_asks_for_more(mount: Mount, origin: str | None, credential: bool) -> None:
-    """A session cookie is no proof of intent: a page says where it comes from, an app sends Authorization."""
+def test_phone_routes_need_an_own_origin_or_a_credential(
+    mount: Mount, origin: str | None, credential: bool
+) -> None:
+    """A session cookie proves no intent: a page also sends its origin, an app an Authorization."""
     for site, own in SITES.items():
         tab = reach(mount, "pending")
         before, asked = mount.records, len(mount.store.calls)
@@ -104,7 +106,7 @@ def test_the_phones_door_asks_for_more(mount: Mount, origin: str | None, credent
 
 
 @pytest.mark.parametrize("name", ["origin", "sec-fetch-site", "authorization"])
-def test_what_decides_is_said_once(mount: Mount, name: str) -> None:
+def test_a_repeated_origin_or_authorization_header_is_refused(mount: Mount, name: str) -> None:
     tab = reach(mount, "pending")
     value = {
         "origin": ORIGIN,
@@ -150,18 +152,18 @@ def test_addresses_come_from_the_configuration_and_never_from_a_header(
         assert refused.status == 403
 
 
-def test_the_element_is_for_everybody(mount: Mount) -> None:
+def test_the_element_is_sent_to_pages_of_other_sites(mount: Mount) -> None:
     answer = mount.browser(
         get(ELEMENT, "", ("origin", "https://evil.net"), ("sec-fetch-site", "cross-site"))
     )
     assert (
         answer.status == 200
-    )  # a plain file; Cross-Origin-Resource-Policy keeps other sites from running it
+    )  # a public file; Cross-Origin-Resource-Policy keeps other sites from running it
 
 
 @for_each_row("name", MODULES)
 @for_each_row("etag", ["{}", "W/{}", '"x", {}', '{} , "x"'])
-def test_a_module_is_not_sent_twice(mount: Mount, name: str, etag: str) -> None:
+def test_a_module_is_not_sent_again_for_a_matching_etag(mount: Mount, name: str, etag: str) -> None:
     first = mount.browser(get(name))
     assert first.body == module(name)
     tag = dict(first.headers)["ETag"]
@@ -171,10 +173,10 @@ def test_a_module_is_not_sent_twice(mount: Mount, name: str, etag: str) -> None:
     assert mount.browser(get(name, "", ("if-none-match", '"0123456789abcdef"'))).body == first.body
 
 
-# Two doors
+# Browser and phone routes
 
 
-def test_a_browser_is_never_taken_for_a_phone(mount: Mount) -> None:
+def test_browser_routes_and_phone_routes_are_separate(mount: Mount) -> None:
     tab = reach(mount, "pending")
     for verb in ("scan", "confirm", "deny", "release", "phone/scan", "phone/confirm"):
         assert tab.send(post(verb, {"code": tab.code}, CREDENTIAL)).status == 404
@@ -185,7 +187,7 @@ def test_a_browser_is_never_taken_for_a_phone(mount: Mount) -> None:
     assert (device.status, read(device)["error"]) == (
         404,
         "unknown_login",
-    )  # one kind of code does not pass for another
+    )  # a device_code is not accepted as a scan code
     scan = mount.browser(
         get(tab.login_id, "", ("authorization", f"Bearer {tab.code.rpartition('/')[2]}"))
     )
@@ -193,7 +195,7 @@ def test_a_browser_is_never_taken_for_a_phone(mount: Mount) -> None:
     assert read(tab.look())["state"] == "pending"
 
 
-def test_an_account_cannot_confirm_what_another_scanned(mount: Mount) -> None:  # I3, row 5
+def test_an_account_cannot_confirm_what_another_scanned(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
     for verb in ("confirm", "deny", "release"):
@@ -209,31 +211,31 @@ def test_an_account_cannot_confirm_what_another_scanned(mount: Mount) -> None:  
 # A login and its browser
 
 
-def test_a_cli_sends_its_code_where_a_page_sends_its_cookie(mount: Mount) -> None:
+def test_a_command_line_client_sends_its_code_in_authorization(mount: Mount) -> None:
     begun = mount.browser(post("begin", {"deliver": "body"}))
     assert begun.cookies == ()
-    said = read(begun)
+    fields = read(begun)
     for spelled in ("Bearer", "bearer", "BEARER"):
-        bearer = ("authorization", f"{spelled} {said['device_code']}")
-        assert read(mount.browser(get(said["login_id"], "", bearer)))["state"] == "pending"
-    mount.phone(post("scan", {"code": said["verification_uri_complete"]}, CREDENTIAL))
-    mount.phone(post("confirm", {"code": said["verification_uri_complete"]}, CREDENTIAL))
-    tag = read(mount.browser(get(said["login_id"], "", bearer)))["scanned_by"]["tag"]
+        bearer = ("authorization", f"{spelled} {fields['device_code']}")
+        assert read(mount.browser(get(fields["login_id"], "", bearer)))["state"] == "pending"
+    mount.phone(post("scan", {"code": fields["verification_uri_complete"]}, CREDENTIAL))
+    mount.phone(post("confirm", {"code": fields["verification_uri_complete"]}, CREDENTIAL))
+    tag = read(mount.browser(get(fields["login_id"], "", bearer)))["scanned_by"]["tag"]
     done = mount.browser(
-        post(f"{said['login_id']}/redeem", {"acknowledged": tag, "op": "o" * 22}, bearer)
+        post(f"{fields['login_id']}/redeem", {"acknowledged": tag, "op": "o" * 22}, bearer)
     )
     assert done.redeemed
-    assert mount.browser(post(f"{said['login_id']}/cancel", {}, bearer)).status == 409
+    assert mount.browser(post(f"{fields['login_id']}/cancel", {}, bearer)).status == 409
 
 
-def test_other_ways_to_authorize_leave_the_cookie_alone(mount: Mount) -> None:
+def test_other_authorization_schemes_do_not_hide_the_cookie(mount: Mount) -> None:
     tab = reach(mount, "pending")
     for value in ("Basic dTpw", "Bearer", "Bearer ", "Digest x", ""):
         assert tab.send(with_headers(get(tab.login_id), ("authorization", value))).status == 200
 
 
 def strangers(mount: Mount, tab: Tab) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """(login_id asked for, headers) of all who have no business with the login; the codes of some are genuine."""
+    """Yield (login_id, headers) of clients that did not begin the login; some codes are genuine."""
     other = reach(mount, "pending")
     name, own = tab.cookie, tab.device_code
     yield tab.login_id, []
@@ -244,7 +246,7 @@ def strangers(mount: Mount, tab: Tab) -> Iterator[tuple[str, list[tuple[str, str
     yield (
         tab.login_id,
         [("cookie", f"{name.removeprefix('__Host-')}={own}")],
-    )  # set by a sibling, or over plain http
+    )  # set by a sibling domain, or over plain http
     yield tab.login_id, [("cookie", f"__Secure-{name.removeprefix('__Host-')}={own}")]
     yield tab.login_id, [("cookie", f"{name.upper()}={own}")]
     spoiled = [
@@ -277,12 +279,12 @@ def strangers(mount: Mount, tab: Tab) -> Iterator[tuple[str, list[tuple[str, str
 
 def test_all_strangers_get_the_same_answer_without_a_store_call(
     mount: Mount,
-) -> None:  # I14, I23, rows 1 and 30
+) -> None:
     tab = reach(mount, "scanned")
-    everybody = list(strangers(mount, tab))
+    all_strangers = list(strangers(mount, tab))
     before, asked = mount.records, len(mount.store.calls)
-    told: set[Response] = set()
-    for login_id, sent in everybody:
+    answers: set[Response] = set()
+    for login_id, sent in all_strangers:
         for request in (
             get(login_id, "", *sent),
             get(login_id, "wait=25", *sent),
@@ -291,26 +293,28 @@ def test_all_strangers_get_the_same_answer_without_a_store_call(
             post(f"{login_id}/cancel", {}, *sent),
             post(f"{login_id}/redeem", {"acknowledged": "x", "op": "o" * 22}, *sent),
         ):
-            told.add(mount.browser(request))
-    assert len(told) == 1
-    assert told.pop().status == 404
+            answers.add(mount.browser(request))
+    assert len(answers) == 1
+    assert answers.pop().status == 404
     assert (mount.records, len(mount.store.calls)) == (before, asked)
 
 
 def test_lost_forged_and_unknown_logins_get_the_same_answer(mount: Mount) -> None:
-    told: set[Response] = {mount.browser(get(NOBODY))}
+    answers: set[Response] = {mount.browser(get(NOBODY))}
     for spoil in ("device_digest", "context", "begin_seal", "scanner_seal", "shown_as"):
         tab = reach(mount, "scanned")
         record = mount.store.inner._records._records[tab.login_id]
         mount.store.inner._records._records[tab.login_id] = {**record, spoil: KEY.hex()}
-        told.add(tab.look())
-    told.add(reach(mount, "unknown").look())
-    told.add(mount.phone(post("confirm", {"code": reach(mount, "scanned").code}, CREDENTIAL), BOB))
-    told.add(mount.phone(post("scan", {"code": "nonsense"}, CREDENTIAL)))
-    assert len(told) == 1
+        answers.add(tab.look())
+    answers.add(reach(mount, "unknown").look())
+    answers.add(
+        mount.phone(post("confirm", {"code": reach(mount, "scanned").code}, CREDENTIAL), BOB)
+    )
+    answers.add(mount.phone(post("scan", {"code": "nonsense"}, CREDENTIAL)))
+    assert len(answers) == 1
 
 
-def test_a_login_id_alone_opens_nothing(mount: Mount) -> None:  # I36
+def test_a_login_id_is_refused_as_a_code(mount: Mount) -> None:
     tab = reach(mount, "pending")
     for code in (
         tab.login_id,
@@ -324,7 +328,7 @@ def test_a_login_id_alone_opens_nothing(mount: Mount) -> None:  # I36
         )
 
 
-def test_a_scan_code_has_one_spelling_and_the_address_one_prefix(mount: Mount) -> None:  # W7, W8
+def test_a_scan_code_has_one_spelling_and_one_address(mount: Mount) -> None:
     tab = reach(mount, "pending")
     asked = len(mount.store.calls)
     bare = tab.code.rpartition("/")[2]
@@ -367,10 +371,10 @@ def test_a_scan_code_has_one_spelling_and_the_address_one_prefix(mount: Mount) -
     assert mount.phone(post("scan", {"code": bare}, CREDENTIAL)).status == 200
 
 
-def test_a_store_that_is_away_is_a_503_that_says_when_to_ask_again(mount: Mount) -> None:  # W32
+def test_an_unavailable_store_gets_503_with_retry_after(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     mount.store.down = True
-    answers = [tab.send(request) for request in at_the_browsers_door(tab)]
+    answers = [tab.send(request) for request in browser_requests(tab)]
     answers += [tab.phone(verb) for verb in ("scan", "confirm", "deny", "release")]
     assert len(set(answers)) == 1
     (answer,) = set(answers)
@@ -382,8 +386,8 @@ def test_a_store_that_is_away_is_a_503_that_says_when_to_ask_again(mount: Mount)
     }
 
 
-def test_a_bearer_of_the_page_itself_does_not_hide_its_cookie(mount: Mount) -> None:
-    """Applications add their own Authorization to every request; the login's cookie says more than that."""
+def test_a_bearer_token_of_the_page_does_not_hide_its_cookie(mount: Mount) -> None:
+    """Applications add their own Authorization to each request; the login's cookie decides."""
     tab, other = reach(mount, "pending"), reach(mount, "pending")
     for text in ("something-of-the-application", other.device_code):
         assert tab.send(get(tab.login_id, "", ("authorization", f"Bearer {text}"))).status == 200

@@ -1,4 +1,4 @@
-"""Redeeming without a question to the browser: by the ticket in a redirect, or by the very poll that says "done"."""
+"""A login that does not ask its browser is redeemed by a ticket, or by the poll that returns it."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from qrlogin import (
+    STANDARD,
     AlreadyRedeemed,
+    Begun,
     Denied,
     Expired,
     InvalidCode,
+    LoginError,
     NotYours,
+    Policy,
     QRLoginError,
     RecordForged,
     RecordLost,
@@ -18,8 +22,11 @@ from qrlogin import (
     ScannerChanged,
     State,
     Status,
+    TooFast,
     seals,
 )
+from qrlogin.step import Verdict
+from qrlogin.table import TABLE
 from tests.application import ALICE, OP, SHOWN, App, Run, confirmed, events
 from tests.tables import for_each_row
 
@@ -28,21 +35,15 @@ from tests.tables import for_each_row
 
 @pytest.mark.parametrize("asks", [False, True])
 def test_a_ticket_is_shown_once_confirmed_where_the_browser_is_not_asked(asks: bool) -> None:
-    for state in (
-        State.PENDING,
-        State.SCANNED,
-        State.CONFIRMED,
-        State.REDEEMED,
-        State.DENIED,
-        State.CANCELLED,
-        State.EXPIRED,
-    ):
+    for state in State:
         app = App()
         begun = app.qr.begin(ask_browser=asks)
         if state not in (State.PENDING, State.CANCELLED, State.EXPIRED):
             app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
         if state in (State.CONFIRMED, State.REDEEMED):
-            assert app.qr.confirm(begun.scan_code, subject=ALICE).ticket == "", "a phone was told"
+            assert app.qr.confirm(begun.scan_code, subject=ALICE).ticket == "", (
+                "a phone got the ticket"
+            )
         if state is State.REDEEMED:
             app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
         if state is State.DENIED:
@@ -56,7 +57,7 @@ def test_a_ticket_is_shown_once_confirmed_where_the_browser_is_not_asked(asks: b
         assert not seen.ticket or seen.ticket not in repr(seen)
 
 
-def test_the_right_ticket_redeems_and_once_more_to_its_own_browser(run: Run[Redeemed]) -> None:
+def test_the_right_ticket_redeems_and_is_replayed_within_its_window(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
     first = run(app, app.qr.core.exchange(app.device(begun), ticket))
@@ -72,7 +73,7 @@ def test_the_right_ticket_redeems_and_once_more_to_its_own_browser(run: Run[Rede
 
 
 def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
-    """What was redeemed by mistake would be lost: so the ticket is looked at before the login is touched."""
+    """The ticket is checked before the login is changed, because a redeem cannot be undone."""
     app = App()
     begun, ticket = confirmed(app)
     other, others = confirmed(app)
@@ -100,7 +101,7 @@ def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
     assert run(app, app.qr.core.exchange(app.device(begun), ticket)).subject == ALICE
 
 
-def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]) -> None:
+def test_a_ticket_needs_the_browsers_own_device_code(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
     core = app.qr.core
@@ -114,10 +115,11 @@ def test_a_ticket_opens_nothing_without_the_browsers_own_code(run: Run[Redeemed]
 
 
 @for_each_row(
-    "end, told", [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)]
+    "end, expected",
+    [("deny", Denied), ("expire", Expired), ("vanish", RecordLost), ("later", Expired)],
 )
 def test_a_ticket_of_an_ended_login_raises_with_its_end(
-    end: str, told: type[QRLoginError], run: Run[Redeemed]
+    end: str, expected: type[QRLoginError], run: Run[Redeemed]
 ) -> None:
     app = App()
     begun, ticket = confirmed(app)
@@ -126,13 +128,13 @@ def test_a_ticket_of_an_ended_login_raises_with_its_end(
     if end in ("vanish", "later"):
         app.store.forge(begun.login_id, None)
     app.clock.ms += {"expire": 150_000, "later": 150_000}.get(end, 0)
-    with pytest.raises(told) as refusal:
+    with pytest.raises(expected) as refusal:
         run(app, app.qr.core.exchange(app.device(begun), ticket))
-    assert type(refusal.value) is told
+    assert type(refusal.value) is expected
 
 
 def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeemed]) -> None:
-    """Whoever can compute it is the application itself; and still the person before the screen has to be asked."""
+    """Even the application, which can compute the ticket, must ask the person at the browser."""
     app = App()
     begun, ticket = confirmed(app, ask_browser=True)
     assert ticket == ""
@@ -157,8 +159,8 @@ def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeeme
         "approval",
     ],
 )
-def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any]) -> None:
-    """I12: also where no acknowledgement ties the redeem to the scanner."""
+def test_every_way_to_collect_refuses_a_forged_record(name: str, run: Run[Any]) -> None:
+    """This holds where no acknowledgement ties the redeem to the scanner, too."""
     for forged in ("x", "y" * 43):
         for call in ("redeem", "exchange", "status_or_redeem"):
             app = App()
@@ -177,8 +179,8 @@ def test_no_way_to_collect_believes_what_is_not_sealed(name: str, run: Run[Any])
 # The poll that is the redeem
 
 
-def test_a_poll_tells_until_it_redeems(run: Run[Any]) -> None:
-    """Status, one command, while there is nothing to collect; then the yield, and the same yield again for its window."""
+def test_a_poll_returns_the_status_until_it_redeems(run: Run[Any]) -> None:
+    """One status command until the login is confirmed; then a redeem, replayed in its window."""
     app = App()
     begun = app.qr.begin(ask_browser=False)
 
@@ -187,7 +189,7 @@ def test_a_poll_tells_until_it_redeems(run: Run[Any]) -> None:
         answer: Status | Redeemed = run(app, app.qr.core.status_or_redeem(app.device(begun)))
         return answer
 
-    for _ in range(3):  # as often as it likes: a look is not paced
+    for _ in range(3):  # a status is not paced
         seen = poll()
         assert isinstance(seen, Status)
         assert (seen.state, seen.scan_code, events(app)) == (
@@ -210,7 +212,7 @@ def test_a_poll_tells_until_it_redeems(run: Run[Any]) -> None:
         poll()
 
 
-def test_a_poll_after_the_end_tells_the_end(run: Run[Any]) -> None:
+def test_a_poll_after_the_end_returns_the_end(run: Run[Any]) -> None:
     for state in (State.DENIED, State.CANCELLED, State.EXPIRED):
         app = App()
         begun = app.qr.begin(ask_browser=False)
@@ -233,3 +235,112 @@ def test_a_redeemed_login_is_not_redeemed_again_without_its_op(run: Run[Any]) ->
     app.qr.redeem(begun.device_code, op=OP)
     with pytest.raises(AlreadyRedeemed):
         run(app, app.qr.core.status_or_redeem(app.device(begun)))
+
+
+# The interval between polls (RFC 8628)
+
+
+def test_the_flag_decides_which_row_redeems() -> None:
+    """A client that omits the acknowledgement is refused unless its login was begun that way."""
+    for asks, row in ((True, "redeem"), (False, "collect")):
+        app = App()
+        begun = app.qr.begin(ask_browser=asks)
+        command = app.qr.core.redeem(app.device(begun), acknowledged="x" * 43, op=OP).command
+        assert command.row is TABLE[row]
+        assert command.deadline_ms == app.clock.ms + 150_000, "the signed end travels with it"
+        assert set(command.values) == {*command.row.proves, "redeem_mark"}
+        pace = {} if asks else {"pace": 5000, "pace_step": 5000, "pace_slack": 1000}
+        assert command.durations == {"replay_by": 30_000, **pace}
+
+
+def collecting(policy: Policy = STANDARD) -> tuple[App, Begun]:
+    app = App(policy=policy)
+    return app, app.qr.begin(ask_browser=False)
+
+
+def poll(app: App, begun: Begun) -> str | int:
+    """The outcome of one poll: an error's name, or the seconds to wait."""
+    try:
+        app.qr.redeem(begun.device_code)
+    except LoginError as refusal:
+        return refusal.retry_after or type(refusal).__name__
+    return "redeemed"
+
+
+@pytest.mark.parametrize("interval", [1, 5, 60])
+def test_a_poll_that_comes_too_soon_raises_with_the_time_to_wait(interval: int) -> None:
+    """RFC 8628 section 3.5: five seconds more each time, until the client keeps to the interval."""
+    app, begun = collecting(replace(STANDARD, interval=interval, lifetime=600))
+    version = app.store.record(begun.login_id)["version"]
+    assert poll(app, begun) == "WrongState", "the first one is free"
+    if interval > 1:
+        app.clock.ms += interval * 1000 - 1001
+        assert [poll(app, begun), poll(app, begun)] == [interval + 5, interval + 10]
+        app.clock.ms += 1001 + 10_000
+    else:
+        app.clock.ms += interval * 1000
+    for _ in range(3):
+        assert poll(app, begun) == "WrongState"
+        app.clock.ms += (interval + (10 if interval > 1 else 0)) * 1000
+    assert app.store.record(begun.login_id)["version"] == version, "a poll is not a change"
+
+
+def test_a_poll_that_is_too_fast_gets_429_and_a_retry_after() -> None:
+    app, begun = collecting()
+    poll(app, begun)
+    with pytest.raises(TooFast) as refusal:
+        app.qr.redeem(begun.device_code)
+    assert type(refusal.value) is TooFast
+    assert (refusal.value.http_status, refusal.value.wire_code, refusal.value.retry_after) == (
+        429,
+        "too_fast",
+        10,
+    )
+
+
+def test_an_approval_is_delivered_to_the_fastest_poller() -> None:
+    app, begun = collecting()
+    assert [poll(app, begun) for _ in range(3)] == ["WrongState", 10, 15]
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    assert poll(app, begun) == 20, "the same after the scan"
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    assert [poll(app, begun) for _ in range(3)] == [
+        "redeemed",
+        "AlreadyRedeemed",
+        "AlreadyRedeemed",
+    ]
+
+
+@pytest.mark.parametrize("end", ["Denied", "Cancelled", "Expired", "NotYours"])
+def test_a_fast_poll_after_the_end_raises_with_the_end(end: str) -> None:
+    """Polling later would not help, so the error is not "too fast"."""
+    app, begun = collecting()
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    assert [poll(app, begun), poll(app, begun)] == ["WrongState", 10]
+    device = app.device(begun)
+    if end == "Denied":
+        app.qr.deny(begun.scan_code, subject=ALICE)
+    elif end == "Cancelled":
+        app.qr.cancel(begun.device_code)
+    elif end == "Expired":
+        app.clock.ms += 120_000
+        app.store.forge(
+            begun.login_id, {**app.store.record(begun.login_id), "pace_at": str(app.clock.ms)}
+        )
+    else:
+        begun = replace(
+            begun, device_code=app.qr.core._codes.device_code(replace(device, secret="A" * 43))
+        )
+    assert [poll(app, begun), poll(app, begun)] == [end, end]
+
+
+def test_a_resent_poll_is_neither_slowed_nor_counted() -> None:
+    """A resend after a lost reply has the mark of the first command."""
+    app, begun = collecting()
+    for _ in range(2):
+        operation = app.qr.core.redeem(app.device(begun))
+        first = app.store.apply(operation.command)
+        again = app.store.apply(operation.command)
+        assert again.record == first.record
+        assert again.verdict is Verdict.REFUSED
+        app.clock.ms += 4000
