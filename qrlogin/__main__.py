@@ -1,4 +1,4 @@
-"""`python -m qrlogin`: demo, phone, keygen. It reads the command line; each command's work is elsewhere."""
+"""`python -m qrlogin`: the commands demo, phone and keygen. This module parses the command line."""
 
 import argparse
 import re
@@ -6,20 +6,20 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-_DASHED: Final = re.compile(
-    r"-[\w.-]{21,}(==)?", re.ASCII
-)  # one code in 64 begins like an option, and none is so long
+# One code in 64 begins with a dash. No option is as long as a code.
+_DASHED_CODE: Final = re.compile(r"-[\w.-]{21,}(==)?", re.ASCII)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 refused or not working, 2 a command that cannot be meant."""
+    """Runs one command. Returns its exit code: 0 done, 1 rejected or failed, 2 wrong usage.
+
+    :param argv: the arguments; None for those of the process
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(
-                errors="replace"
-            )  # names and marks that a narrow encoding cannot spell
+            stream.reconfigure(errors="replace")  # for names that the encoding cannot spell
     words = sys.argv[1:] if argv is None else list(argv)
-    codes = [word for word in words if _DASHED.fullmatch(word)]
+    codes = [word for word in words if _DASHED_CODE.fullmatch(word)]
     if codes and words[0] == "phone" and "--" not in words:
         words = [*(word for word in words if word not in codes), "--", *codes]
     parsed = _parser().parse_args(words)
@@ -44,69 +44,76 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="a login page and phones to play with, on this machine")
+    demo = commands.add_parser(
+        "demo", help="run a login page and phones to play with, on this machine"
+    )
     demo.add_argument(
-        "--port", type=_port, help="listen here (default: 8000, or the next free one)"
+        "--port", type=_port, help="port to listen on (default: 8000, or the next free one)"
     )
     demo.add_argument(
         "--store",
         default="memory",
         metavar="memory|redis://...",
-        help="where logins are kept (default: memory)",
+        help="where logins are stored (default: memory)",
     )
     demo.add_argument(
         "--lifetime",
         type=int,
         metavar="SECONDS",
-        help="of a login: 1 to 600 (default: 120, or the dialect's)",
+        help="lifetime of a login, 1 to 600 (default: 120, or the dialect's own)",
     )
     demo.add_argument(
         "--dialects",
         default="",
         metavar="all|NAMES",
-        help="speak these beside the native one: wechat,rfc8628,…",
+        help="other dialects to speak, such as wechat,rfc8628 (default: none)",
     )
     demo.add_argument(
         "--key",
-        help="sign with it, as several demos on one Redis must; or set QRLOGIN_DEMO_KEY, which ps cannot see",
+        help="secret key, the same for all demos on one Redis (default: a new one); "
+        "better set QRLOGIN_DEMO_KEY, which ps does not show",
     )
     demo.add_argument(
         "--origin",
         metavar="URL",
-        help="the address that people see, if another one leads here (default: its own)",
+        help="the address that browsers use, behind a proxy (default: its own)",
     )
     demo.add_argument(
         "--lan",
         action="store_true",
-        help="let a real phone in your network reach it: unencrypted, for a try only",
+        help="let real phones on your network use it, without encryption: for a trial only",
     )
     demo.add_argument(
         "--log",
         action="store_true",
-        help="one line for each request on stderr; no line holds a code",
+        help="log requests to stderr, without codes",
     )
     demo.add_argument(
         "--self-check",
         action="store_true",
-        help="play both sides, say what works, and end: 0 if everything does",
+        help="play browser and phones, report each check, and exit with 0 if all passed",
     )
 
-    phone = commands.add_parser("phone", help="a phone in this terminal, for the demo's people")
+    phone = commands.add_parser("phone", help="act as a phone of the demo")
     phone.add_argument(
-        "--server", metavar="URL", help="where the demo runs (default: where TEXT leads)"
+        "--server", metavar="URL", help="address of the demo (default: that of TEXT)"
     )
     phone.add_argument(
-        "--as", dest="name", required=True, metavar="NAME", help="whose phone it is: alice or bob"
+        "--as",
+        dest="name",
+        required=True,
+        metavar="NAME",
+        help="account on the phone: alice or bob",
     )
     phone.add_argument(
         "act",
         choices=("scan", "confirm", "deny", "release", "approve"),
-        help="approve is scan, then confirm; deny scans, too",
+        help="approve means scan and confirm; deny scans first",
     )
     phone.add_argument(
         "text",
         metavar="TEXT",
-        help="what a QR code of any dialect says, the code alone, or the code to type",
+        help="the text of a QR code, the code alone, or a code to type",
     )
 
     commands.add_parser("keygen", help="print a new secret key")
@@ -116,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(
-            f"a port is a number from 0 (any free one) to 65535, not {text!r}"
+            f"a port is a number from 0 (any free port) to 65535, not {text!r}"
         )
     return int(text)
 

@@ -1,6 +1,6 @@
-"""The dialects that the demo speaks beside the native one, by the names that its command line knows.
+"""The dialects that the demo can speak beside the native one, by their names on the command line.
 
-Each is mounted at the root, where its clients expect it. Who asks does not matter here: any client id will do.
+Each is mounted at the root, where its clients expect it. Any client id is accepted: it is a demo.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,14 +21,16 @@ from qrlogin.wire.dialects.wechat_open import WeChatOpen
 
 USERINFO: Final = "demo/userinfo"
 
+#: Describes the browser of a request, for the person on the phone.
 Describe = Callable[[Request], Mapping[str, str]]
+#: Makes a dialect from a core, a description of browsers, and a lifetime in seconds.
 Factory = Callable[[Core, Describe, int | None], Dialect]
 
 
-def _fixed(kind: Callable[..., PublicIdDialect], **options: object) -> Factory:
+def _with_public_id(kind: Callable[..., PublicIdDialect], **options: object) -> Factory:
     def make(core: Core, describe: Describe, lifetime: int | None) -> Dialect:
-        shorter = {} if lifetime is None else {"lifetime": lifetime}
-        return kind(core, describe=describe, **shorter, **options)
+        given = options if lifetime is None else {**options, "lifetime": lifetime}
+        return kind(core, describe=describe, **given)
 
     return make
 
@@ -43,28 +45,37 @@ def _rfc8628(core: Core, describe: Describe, lifetime: int | None) -> Dialect:
     )
 
 
-#: In this order they are asked whether a path is theirs; the two of Taobao share the one that an ordinary camera opens.
+#: A path belongs to the first dialect that handles it. The two of Taobao share one path, which an
+#: ordinary camera opens.
 DIALECTS: Final[Mapping[str, Factory]] = {
-    "wechat": _fixed(WeChat),
-    "wechat_open": _fixed(WeChatOpen, clients=lambda *_: True, redirect_uris=lambda *_: True),
-    "taobao": _fixed(Taobao),
-    "newlogin": _fixed(TaobaoNewLogin),
+    "wechat": _with_public_id(WeChat),
+    "wechat_open": _with_public_id(
+        WeChatOpen, clients=lambda *_: True, redirect_uris=lambda *_: True
+    ),
+    "taobao": _with_public_id(Taobao),
+    "newlogin": _with_public_id(TaobaoNewLogin),
     "rfc8628": _rfc8628,
-    "bilibili": _fixed(Bilibili),
-    "jd": _fixed(JD),
+    "bilibili": _with_public_id(Bilibili),
+    "jd": _with_public_id(JD),
 }
 
 
 def tokens(path: str, drawn: str, subject: str, seconds: int) -> Mapping[str, object]:
-    """What one of these answers with: RFC 6749 section 5.1, and for WeChat's platform who it was."""
+    """The JSON of a token answer: RFC 6749 section 5.1, for WeChat's platform with the account.
+
+    :param path: the path of the token request
+    :param drawn: the access token
+    :param subject: the account that was logged in
+    :param seconds: the lifetime of the token
+    """
     standard = {"access_token": drawn, "token_type": "Bearer", "expires_in": seconds}
     return standard if path == "token" else {**standard, "openid": subject, "scope": "snsapi_login"}
 
 
 def chosen(text: str, where: str = "--dialects") -> tuple[str, ...]:
-    """The names of dialects that stand in an option or a setting: several with commas between them, or `all`.
+    """The names of dialects in an option or a setting: a comma-separated list, or `all`.
 
-    Raises `Misconfigured` for another name, and says `where` it stands.
+    Raises `Misconfigured`, with `where` in the message, for an unknown name.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if unknown := [name for name in names if name not in (*DIALECTS, "all")]:

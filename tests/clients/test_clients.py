@@ -129,7 +129,7 @@ def demos() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
-def test_a_public_client_comes_to_the_right_ends(
+def test_a_public_client_logs_in_and_stops_after_a_denial_or_an_expiry(
     client: Client, demos: tuple[str, str], tmp_path: Path
 ) -> None:
     if not installed(client):

@@ -73,7 +73,7 @@ def test_all_forms_show_the_same_modules_and_are_read_back(text: str) -> None:
         "あい",  # the UTF-8 of this is also the Shift JIS of something else
     ],
 )
-def test_beyond_ascii_a_reader_finds_utf_8(text: str) -> None:
+def test_text_beyond_ascii_is_read_as_utf_8(text: str) -> None:
     image = Image.open(io.BytesIO(render.png(text)))
     assert [found.text for found in zxingcpp.read_barcodes(image.convert("L"))] == [text]
     assert readers.decode(image) == [text.encode()]
@@ -113,7 +113,7 @@ def test_the_code_is_upright_with_a_quiet_zone_of_four(text: str) -> None:
 
 
 @pytest.mark.parametrize("treatment", ["turned", "half size", "blurred", "JPEG"])
-def test_the_picture_survives_a_camera(treatment: str) -> None:
+def test_a_picture_is_read_after_the_effects_of_a_camera(treatment: str) -> None:
     image = Image.open(io.BytesIO(render.png(LINK))).convert("L")
     match treatment:
         case "turned":
