@@ -1,7 +1,7 @@
-"""The protocol's table once more, by hand: an oracle that shares no line with `table.py`, `step.py` or `step.lua`.
+"""The protocol once more: an oracle that shares no line with `table.py`, `step.py` or `step.lua`.
 
-Two interpreters that agree may both be wrong. So each event stands here as a person would explain it, with its own idea of
-a number and of a deadline. Nothing of qrlogin is imported.
+Two interpreters that agree may both be wrong. So each event is written here as one would explain
+it, with an idea of numbers and deadlines of its own. It imports nothing of qrlogin.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ Text = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Told:
-    """A verdict, what is written (state, mark, changed_at and version apart), where it leads, and whether it is announced."""
+    """The expected result of a call: a verdict, and what is written beside the common fields."""
 
     verdict: str
-    writes: Text | None = None  # None: nothing at all is written
+    writes: Text | None = None  # None: nothing is written
     to: str | None = None  # None: the state stays
     announced: bool = True
-    marked: bool = True  # mark, changed_at and version move along
+    marked: bool = True  # mark, changed_at and version are written, too
 
 
 REPEATED, REFUSED, EXPIRED, FORBIDDEN = (
@@ -32,7 +32,7 @@ REPEATED, REFUSED, EXPIRED, FORBIDDEN = (
 
 @dataclass(frozen=True)
 class Asked:
-    """One call: the record it finds, what it brings, and the time by the store."""
+    """One call: the record in the store, the values of the command, and the time of the store."""
 
     record: Text
     values: Text
@@ -176,7 +176,7 @@ def _collected(it: Asked) -> Told:
 
 
 def collect(it: Asked) -> Told:
-    """RFC 8628 section 3.5 as the protocol reads it: the first poll is free, a rejected one adds and moves nothing."""
+    """RFC 8628 section 3.5. The first poll is free. An early poll makes the interval longer."""
     if not it.proves("device_digest"):
         return FORBIDDEN
     told = _collected(it)
@@ -201,11 +201,11 @@ def collect(it: Asked) -> Told:
     return Told("slow", {"pace_ms": longer, "pace_mark": it.mark}, marked=False)
 
 
-# Guesses of typed codes: a record that only counts.
+# Guesses of typed codes: a record that only counts
 
 
 def guess(budget: int, it: Asked) -> Told:
-    """One of `budget` is taken; the last one may still be used, and then there are none."""
+    """Takes one of `budget` guesses. The last one is still granted; after it there are none."""
     if it.record and it.proves("mark"):
         return REPEATED
     if it.state not in ("absent", "counting"):
@@ -220,7 +220,7 @@ def guess(budget: int, it: Asked) -> Told:
 
 
 def guessed_right(it: Asked) -> Told:
-    """One is given back, so there is one again; nobody ever has more than all."""
+    """Gives one guess back. The budget is never exceeded."""
     if it.record and it.proves("mark"):
         return REPEATED
     if it.state not in ("counting", "spent"):
@@ -231,7 +231,7 @@ def guessed_right(it: Asked) -> Told:
     return Told("applied", {"guesses": str(taken)}, "counting", announced=taken >= 10**9)
 
 
-# Which login the letters of a typed code lead to: said once, in a record of its own.
+# Which login a typed code belongs to: written once, in a record of its own
 
 
 def name(it: Asked) -> Told:
@@ -246,7 +246,7 @@ def look_up(it: Asked) -> Told:
     return EXPIRED if it.code_is_late else Told("applied")
 
 
-# What may come later: the step must be able to say it without a change.
+# Rows that the protocol may need later: the step must support them without a change
 
 
 def miss(it: Asked) -> Told:
@@ -306,11 +306,14 @@ class Expected:
     now: int
     record: Text
     announced: bool
-    born: bool  # only then does the record get the life that the command brings; nothing moves it later
+    born: bool  # only a new record gets the time to live of the command; it never changes
 
 
 def expected(event: str, asked: Asked, clock: int) -> Expected:
-    """What the store must say and keep. `asked.now` is ignored: the time is the later of the clock and the last change."""
+    """What the store must answer and keep.
+
+    `asked.now` is ignored: the time is the later one of the clock and the last change.
+    """
     record = asked.record
     now = max(clock, digits(record.get("changed_at", "")) or 0)
     told = EVENTS[event](

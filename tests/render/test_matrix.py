@@ -1,4 +1,4 @@
-"""What becomes of a text: which are refused, that one text is always one picture, and that it is drawn once."""
+"""Which texts are refused; the same text gives the same picture, and is encoded once."""
 
 import dataclasses
 import io

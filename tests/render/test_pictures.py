@@ -100,7 +100,8 @@ def test_without_ansi_there_are_only_blocks_and_a_dark_terminal_shows_a_readable
 
 @pytest.mark.parametrize("text", ["x", LINK, LINK * 3])
 def test_the_code_is_upright_with_a_quiet_zone_of_four(text: str) -> None:
-    # A decoder also reads what is turned or mirrored: the three finder patterns say which way is up.
+    # A decoder also reads what is turned or mirrored: the three finder patterns say which way is
+    # up.
     rows = readers.rows_of_png(render.png(text, scale=1), scale=1)
     finder = ("1111111", "1000001", "1011101", "1011101", "1011101", "1000001", "1111111")
     inner = [row[4:-4] for row in rows[4:-4]]

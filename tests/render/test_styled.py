@@ -1,4 +1,4 @@
-"""Styled pictures are read back by three decoders that others wrote, and what one of them could not read is refused."""
+"""Three decoders read every style back. A style that one of them cannot read is refused."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ UNDER_LOGOS = (60, 106, 109, 160, 258)  # both ends of each size of logo
 
 
 def link(length: int) -> str:
-    """As random as a real one, and always the same."""
+    """A login link of this length, as random as a real one, and always the same."""
     head = "https://login.example.com/qr/"
     return head + "".join(random.Random(length).choices(LETTERS, k=length - len(head)))
 
@@ -79,7 +79,7 @@ def test_three_decoders_read_every_style_without_a_logo(modules: str, tmp_path: 
 @pytest.mark.long
 @pytest.mark.parametrize("modules", MODULES)
 def test_three_decoders_read_every_style_with_a_logo(modules: str, tmp_path: Path) -> None:
-    """Every logo at every length in each form of module. The colours take turns, so that any two things meet, not any three."""
+    """Every logo at every length in each form of module. The colours take turns: any two meet."""
     pairs = itertools.product(logos.LOGOS, UNDER_LOGOS)
     turn = MODULES.index(modules)
     cases = [
@@ -103,7 +103,9 @@ def test_zbar_cannot_read_a_logo_on_an_alignment_pattern(
     assert list(decoders.read([image], tmp_path)) == [decoders.all_read(link(103)) | {"zbar": []}]
 
 
-def test_jsqr_cannot_read_a_logo_that_looks_like_a_corner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jsqr_cannot_read_a_logo_that_looks_like_a_corner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_styled, "_shows_corner", lambda square: False)
     image = decoders.views(picture(render.png(link(103), style=Style(logo=logos.corner()))))[
         "askew"
@@ -180,7 +182,7 @@ def test_a_logo_hides_at_most_two_thirds_of_what_any_block_can_repair(
     blocks = base.rs_blocks(version, level)
     data = [block.data_count for block in blocks]
     checks = [block.total_count - block.data_count for block in blocks]
-    # Codewords are dealt out to the blocks in turn, first those of data, then those that repair: 7.6.
+    # The blocks take codewords in turn, first those of data, then those of error correction: 7.6.
     owners = [
         block
         for counts in (data, checks)
@@ -211,7 +213,7 @@ def test_a_logo_hides_at_most_two_thirds_of_what_any_block_can_repair(
 def test_a_logo_is_centred_and_as_large_as_the_length_of_the_text_allows(
     length: int, size: int, level: str, logo: int
 ) -> None:
-    # Blue modules and a red logo: where the code has neither the one nor its ground, there is the logo.
+    # Blue modules and a red logo: a pixel without blue belongs to the logo.
     red = logos.png_of(Image.new("RGB", (300, 100), "#f00"))
     image = picture(render.png(link(length), style=Style(dark="#00f", light="#fff8e1", logo=red)))
     assert image.size == ((size + 8) * 8,) * 2

@@ -1,4 +1,4 @@
-// Each line of the input names a picture: width, height, and a file of RGBA bytes. The answer is what jsQR and zbar read in it.
+// Prints what jsQR and zbar read in pictures. Each line of the input has a width, a height, and a file of RGBA bytes.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { scanRGBABuffer } from '@undecaf/zbar-wasm'
