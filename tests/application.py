@@ -174,7 +174,7 @@ class Awaited:
         return self._store.apply(command)
 
     def listen(self, login_id: str) -> NoReturn:
-        raise AssertionError("nobody waits here")
+        raise AssertionError("the tests of the core do not wait")
 
     async def close(self) -> None:
         pass

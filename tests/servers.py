@@ -187,13 +187,13 @@ def answers(port: int) -> bool:
 
 def process_at(port: int) -> int | None:
     """The process id of the Redis that answers on this port; None if there is none."""
-    told = b""
+    info = b""
     with (
         contextlib.suppress(OSError),
         socket.create_connection((LOOPBACK, port), timeout=1) as connection,
     ):
         connection.sendall(b"INFO server\r\nQUIT\r\n")
         while data := connection.recv(4096):
-            told += data
-    found = re.search(rb"^process_id:(\d+)\r$", told, re.MULTILINE)
+            info += data
+    found = re.search(rb"^process_id:(\d+)\r$", info, re.MULTILINE)
     return int(found[1]) if found else None

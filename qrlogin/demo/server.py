@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             "wsgi.input": BytesIO(body),
             "qrlogin.socket": self.connection,  # for the disconnect monitor
         }
-        # In WSGI, X_Y could not be told from X-Y.
+        # In WSGI, X_Y would look like X-Y.
         keys = {key.lower() for key in self.headers if "_" not in key}
         for key in keys - {"content-type", "content-length"}:
             joint = "; " if key == "cookie" else ","

@@ -141,9 +141,9 @@ def test_a_terminal_phone_accepts_the_text_of_a_code_of_every_dialect(
     text = client.begin()
     server = None if text.startswith(all_dialects.origin) else all_dialects.origin
     assert phone.run(act, text, name="alice", server=server) == 0, capsys.readouterr()
-    heard = capsys.readouterr()
-    assert ("Approved." if act == "approve" else "Denied.") in heard.out
-    assert heard.err == ""
+    printed = capsys.readouterr()
+    assert ("Approved." if act == "approve" else "Denied.") in printed.out
+    assert printed.err == ""
     assert client.look() == (client.approved if act == "approve" else client.denied)
     assert client.who() == (
         "Alice" if name in ("rfc8628", "newlogin", "bilibili") and act == "approve" else ""
@@ -364,10 +364,10 @@ def test_the_second_process_redirects_to_the_common_address(pair: Pair) -> None:
 def test_processes_without_a_common_key_reject_codes_of_each_other(
     pair: Pair, redis_url: str
 ) -> None:
-    with RunningDemo("--store", redis_url) as stranger:
+    with RunningDemo("--store", redis_url) as other:
         begun = Client(pair.first.origin, agent="a browser").post("/qrlogin/begin", {}).json
         bare = begun["verification_uri_complete"].rpartition("/")[2]
-        assert [answer.status for answer in act_as_alice(stranger.origin, bare, "scan")] == [404]
+        assert [answer.status for answer in act_as_alice(other.origin, bare, "scan")] == [404]
         assert [answer.status for answer in act_as_alice(pair.second.address, bare, "scan")] == [
             200
         ]

@@ -233,8 +233,17 @@ def test_the_application_gets_the_request_unchanged(echo_port: int) -> None:
         b"X-One: 1\r\nX_One: 2\r\nX-One: 3\r\n"
         b"Content-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
     )
-    asked = ["PROPFIND", "/a b/c", "d=%20e&d", "a=1; b=2", "1,3", "text/plain", "127.0.0.1", b"hi"]
-    assert received.endswith(repr(asked).encode())
+    expected = [
+        "PROPFIND",
+        "/a b/c",
+        "d=%20e&d",
+        "a=1; b=2",
+        "1,3",
+        "text/plain",
+        "127.0.0.1",
+        b"hi",
+    ]
+    assert received.endswith(repr(expected).encode())
 
 
 def test_an_answer_to_head_has_no_body(echo_port: int) -> None:

@@ -262,7 +262,7 @@ def test_a_browser_without_a_user_agent_gets_no_description() -> None:
     assert browser_description()(Request("POST", "begin")) == {}
 
 
-def test_without_ua_parser_the_phone_is_shown_what_the_browser_says(
+def test_without_ua_parser_the_phone_shows_the_user_agent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The demo works without the extra `context`."""
@@ -359,7 +359,7 @@ def test_the_phone_window_shows_the_newest_code_of_this_browser(site: Site, cloc
     first, one = begin(site)
     clock.ms += 2000
     second, two = begin(site)
-    stranger = begin(site)[0]
+    other = begin(site)[0]
     answer = send(
         site, "GET", "/demo/phone-window", cookie=f"{two}; {one}; qrl-0a0b0c0d=forged; other=x"
     )
@@ -374,7 +374,7 @@ def test_the_phone_window_shows_the_newest_code_of_this_browser(site: Site, cloc
     answer = send(site, "GET", "/demo/phone-window", cookie=one)
     assert dict(answer.headers)["Location"] not in (
         first["verification_uri_complete"],
-        stranger["verification_uri_complete"],
+        other["verification_uri_complete"],
     )
     assert (
         scan(site, {"verification_uri_complete": dict(answer.headers)["Location"]}, "bob").status

@@ -13,6 +13,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from qrlogin.demo.terminal import _name
 from tests.demo.running import COMMAND, STOP_TIMEOUT_S, TIMEOUT_S, RunningDemo, run
 
 # With a pipe
@@ -53,6 +54,10 @@ def test_the_terminal_reports_an_expiry_and_the_demo_goes_on() -> None:
     with RunningDemo("--lifetime", "1") as demo:
         demo.until("This code has expired.")
         assert demo.browser().get("/").status == 200
+
+
+def test_names_are_printed_with_emoji_and_without_control_characters() -> None:
+    assert _name({"scanned_by": {"shown_as": "A\x1b[2J 👩\u200d💻"}}) == "A [2J 👩\u200d💻"
 
 
 # With a terminal

@@ -202,7 +202,7 @@ async def test_an_address_with_the_code_asks_to_compare_it(
         code = await shown_code(login_page)
         for address in (f"qr?user_code={code}", f"qr/{code}", f"qr/-{code.lower()}--"):
             await phone.open(f"{demo.origin}/{address}")
-            if await phone.page.locator("#nobody").is_visible():
+            if await phone.page.locator("#no-account").is_visible():
                 await phone.press("Bob\u2019s phone")
             await phone.page.get_by_text(
                 "Does a device in your own hands show exactly this code?"
@@ -243,7 +243,7 @@ async def test_a_scanned_code_is_not_asked_to_be_compared(
     async with login_page_and_phone(chromium, demo, tmp_path) as (_, phone):
         for tail in ("ab" * 16, "ypl2BF7kR0e3CZ8XGYY0Vg==", "AAAAAAAAAAAAAAAAAAAAAA.1.x"):
             await phone.open(f"{demo.origin}/qr/{tail}")
-            if await phone.page.locator("#nobody").is_visible():
+            if await phone.page.locator("#no-account").is_visible():
                 await phone.press("Alice\u2019s phone")
             await phone.page.locator("h1:visible", has_text="Somebody wants to log in").wait_for()
             assert await phone.element.locator(".code").count() == 0

@@ -68,7 +68,7 @@ def test_all_forms_show_the_same_modules_and_are_read_back(text: str) -> None:
     "text",
     [
         "https://login.example.com/日本語",
-        "日本語",  # fits Shift JIS, but no reader is told so
+        "日本語",  # fits Shift JIS, which a decoder could not know
         "ÄÖÜ",  # and this fits Latin-1
         "あい",  # the UTF-8 of this is also the Shift JIS of something else
     ],

@@ -167,7 +167,7 @@ def is_function(x: int, y: int, version: int) -> bool:
 
 
 def places(version: int) -> Iterator[tuple[int, int]]:
-    """Where one bit after another lies: up and down in columns of two, from the right, 7.7.3."""
+    """The modules of the bits, in order: up and down in columns of two, from the right, 7.7.3."""
     size = 17 + 4 * version
     rights = [*range(size - 1, 7, -2), 5, 3, 1]
     for number, right in enumerate(rights):
@@ -378,7 +378,7 @@ def test_the_repr_of_a_style_does_not_contain_its_logo() -> None:
 
 
 @pytest.mark.parametrize("absent", ["qrcode", "PIL"])
-def test_without_the_extra_the_error_says_how_to_get_it_and_plain_pictures_are_drawn(
+def test_without_the_extra_a_style_is_refused_and_plain_pictures_are_drawn(
     absent: str,
 ) -> None:
     script = f"""

@@ -8,8 +8,8 @@ from requests_oauthlib import OAuth2Session
 from tests.clients.drivers.rerouted import ORIGIN, report
 
 session = OAuth2Session(client=DeviceClient("a test"), scope=["openid"])
-asked = {"client_id": "a test", "scope": "openid"}
-begun = session.post(f"{ORIGIN}/device_authorization", data=asked, withhold_token=True).json()
+fields = {"client_id": "a test", "scope": "openid"}
+begun = session.post(f"{ORIGIN}/device_authorization", data=fields, withhold_token=True).json()
 report("shows", text=begun["user_code"])
 while True:
     time.sleep(begun["interval"])

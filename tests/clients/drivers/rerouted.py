@@ -35,8 +35,8 @@ def report_picture(png: bytes) -> None:
 
 
 def report_request(method: str, address: str) -> None:
-    asked = urlsplit(address)
-    report("asks", method=method, host=asked.hostname, path=asked.path, at=time.monotonic())
+    target = urlsplit(address)
+    report("asks", method=method, host=target.hostname, path=target.path, at=time.monotonic())
 
 
 class ReroutedRequests:

@@ -1,4 +1,4 @@
-// openid-client. It finds the addresses in the discovery document of RFC 8414, or with `oidc` in the other one.
+// openid-client. It reads the discovery document of RFC 8414, or with `oidc` the other one.
 import * as client from 'openid-client'
 import { demo, report } from './reroute.mjs'
 

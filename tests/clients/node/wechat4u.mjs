@@ -1,4 +1,5 @@
-// wechat4u. After the login it opens a chat, which the demo does not have. After a failure it reports the reason and ends.
+// wechat4u. After the login it opens a chat, which the demo does not have. After a failure it reports
+// the reason and stops.
 import { demo, report } from './reroute.mjs'
 import Wechat4u from 'wechat4u'
 
