@@ -58,7 +58,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         ).start()
 
     def stop(self, end_waits: Callable[[], None]) -> None:
-        """Accepts no more connections, ends the waits, and lets running requests finish.
+        """Accepts no more connections, ends the waits, and waits up to 5 s for running requests.
 
         :param end_waits: ends every held request, such as `QRLogin.close`
         """
