@@ -1,20 +1,20 @@
-# Thin on purpose: each step is one line that also works without make.
+# Each step is one line that also works without make.
 PYTHON ?= python3
 ARGS ?=
-# Bytecode is kept even where the machine says not to: the tests start hundreds of Pythons.
+# Bytecode is written even if the machine forbids it: the tests start hundreds of Python processes.
 PYTEST = PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist worksteal
 
-help:            ## this list
+help:            ## list these commands
 	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+): [^#]*## /  make \1\t/' | expand -t 20
-demo: ready-demo ## try it: a login page, and a phone to play with (ARGS=--self-check proves it instead)
+demo: ready-demo ## run a login page and phones to play with (ARGS=--self-check checks it instead)
 	@.venv/bin/python -m qrlogin demo $(ARGS)
-check: ready     ## for every save: lint, types, tests without other programs (1 min)
+check: ready     ## lint, types, and the tests that start no other program (1 min)
 	@.venv/bin/ruff check && .venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@$(PYTEST) --fast -rNfER $(ARGS)
-test: ready-test ## the whole proof (ARGS="-k word" for some of it, "-n0" on one core)
+test: ready-test ## every test that is not slow (ARGS="-k word" for some, "-n0" for one process)
 	@$(PYTEST) -m "not matrix" $(ARGS)
-matrix: ready-test ## slow and wide: public clients, fresh environments, stops under load
+matrix: ready-test ## the slow tests: public clients, fresh environments, stops under load
 	@$(PYTEST) -m matrix $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
@@ -23,7 +23,7 @@ types: ready     ## mypy --strict
 	@for app in examples/*/; do (cd $$app && ../../.venv/bin/mypy --config-file ../../pyproject.toml .) || exit 1; done
 build: ready     ## wheel and sdist into dist/
 	@.venv/bin/python -m hatchling build --clean -d dist
-constraints:     ## renew constraints.txt to the newest versions
+constraints:     ## update constraints.txt to the newest versions
 	@$(PYTHON) tools/constraints.py
 ready:
 	@$(PYTHON) tools/bootstrap.py dev

@@ -1,7 +1,8 @@
-"""What a picture costs, next to segno's and qrcode's own, in one run: `python benchmarks/render.py`.
+"""The cost of a picture, next to segno and qrcode: `.venv/bin/python benchmarks/render.py`.
 
-CPU time, best of all rounds, with the candidates taking turns in each round; only the ratios mean anything. Every picture is
-of a new text, so the cache never helps, but for the line that says so. Standard library, segno, and qrcode if it is there.
+It measures CPU time, the best of all rounds. The candidates take turns in each round, and only the
+ratios mean anything. Every picture is of a new text, so that the cache does not help, except in the
+line with "again". It needs segno, and uses qrcode if that is installed.
 """
 
 import io
@@ -38,7 +39,7 @@ def with_qrcode() -> dict[str, Callable[[str], Picture]]:
         import qrcode
         from qrcode.image.svg import SvgPathImage
     except ImportError:
-        print("qrcode is not installed: its lines are left out")
+        print("qrcode is not installed, so its lines are left out")
         return {}
 
     def svg(text: str) -> bytes:

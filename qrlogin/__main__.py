@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--store",
         default="memory",
         metavar="memory|redis://...",
-        help="where logins are kept (default: memory)",
+        help="where logins are stored (default: memory)",
     )
     demo.add_argument(
         "--lifetime",
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     phone = commands.add_parser("phone", help="act as a phone of one of the demo's users")
     phone.add_argument(
-        "--server", metavar="URL", help="where the demo runs (default: where TEXT leads)"
+        "--server", metavar="URL", help="address of the demo (default: that of TEXT)"
     )
     phone.add_argument(
         "--as",
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(
-            f"a port is a number from 0 (any free one) to 65535, not {text!r}"
+            f"a port is a number from 0 (any free port) to 65535, not {text!r}"
         )
     return int(text)
 

@@ -1,7 +1,7 @@
-"""The tests. test_MODULE.py and test_MODULE_subject.py prove qrlogin/MODULE.py; a folder proves a part.
+"""The tests. test_MODULE.py and test_MODULE_subject.py prove qrlogin/MODULE.py; a folder, a part.
 
-`make check` runs what starts no other program, `make test` all but the slow and wide `make matrix`.
-The helpers here: `application` (a clock, a store to look into, two people), `oracle` (the protocol
-written a second time), `cases` (every case of a step), `servers` (Redis, Chromium), `tables` (a table
-as one test).
+`make check` runs the tests that start no other program, `make test` all except the slow ones, which
+`make matrix` runs. Helpers: `application` (a clock, a store to inspect, two people), `oracle` (the
+protocol, written a second time), `cases` (every case of a step), `servers` (Redis, Chromium) and
+`tables` (a table as one test).
 """

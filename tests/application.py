@@ -1,4 +1,4 @@
-"""What the tests of the core share: a clock to turn, an application, and two people with their phones."""
+"""What the tests of the core share: a clock, an application, and two people with phones."""
 
 import asyncio
 from collections import deque
@@ -24,7 +24,7 @@ OP, OTHER_OP = "op-0123456789abcdef", "op-fedcba9876543210"
 
 @dataclass
 class Clock:
-    """A store's clock, in milliseconds, that moves when it is told to."""
+    """The clock of a store, in milliseconds. It moves only when a test sets it."""
 
     ms: int = NOON
 
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Untouched:
-    """A store that must not be asked: whatever reaches it fails the test."""
+    """A store that must not be called: each call fails the test."""
 
     def apply(self, command: Command) -> NoReturn:
         raise AssertionError(f"the store was asked to {command.row.event}")
@@ -46,7 +46,7 @@ class Untouched:
 
 
 class Peeking(MemoryStore):
-    """A memory store that shows its records, and lets them be forged."""
+    """A memory store whose records a test can read and forge."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(now=clock)
@@ -63,7 +63,7 @@ class Peeking(MemoryStore):
         return dict(self._records._records.get(login_id, {}))
 
     def forge(self, login_id: str, record: Record | None) -> None:
-        """What somebody who can write to the store can do. None: delete it."""
+        """Replaces a record, as an attacker with access to the store could. None deletes it."""
         if record is None:
             self._records._records.pop(login_id, None)
         else:
@@ -72,7 +72,7 @@ class Peeking(MemoryStore):
 
 @dataclass
 class App:
-    """One application, its store, its clock, and shorthands for what its people do."""
+    """One application with its store and its clock, and shorthands for what its people do."""
 
     policy: Policy = STANDARD
     keys: tuple[bytes | str, ...] = (KEY,)
@@ -99,13 +99,13 @@ class App:
         return self.qr.begin(context=context or {"browser": "Firefox on Linux"})
 
     def scan(self, begun: Begun, who: str = ALICE) -> str:
-        """`who` scans what the browser shows now; the tag by which the browser acknowledges them."""
+        """`who` scans the current code. Returns the tag for the browser to acknowledge."""
         code = self.qr.status(begun.device_code).scan_code
         self.qr.scan(code, subject=who, shown_as=SHOWN[who])
         return self.tag(begun)
 
     def device(self, begun: Begun) -> DeviceCode:
-        """The login's device_code, read."""
+        """The device_code of the login, parsed."""
         return self.qr.core.read_device_code(begun.device_code)
 
     def tag(self, begun: Begun) -> str:
@@ -114,7 +114,7 @@ class App:
         return seen.scanned_by.tag
 
     def reach(self, state: State, who: str = ALICE) -> tuple[Begun, str]:
-        """A login in this state, and its scanner's tag ("" if nobody ever scanned it)."""
+        """A login in this state, and the tag of its scanner ("" if it was not scanned)."""
         begun, tag = self.begin(), ""
         if state is State.EXPIRED:
             self.clock.ms += self.policy.lifetime * 1000
@@ -139,7 +139,7 @@ def answer_of(operation: Operation[T], reply: Reply) -> T:
 
 
 def confirmed(app: App, *, ask_browser: bool = False, user_code: bool = False) -> tuple[Begun, str]:
-    """A login that Alice approved, and the ticket for its browser's redirect; what was asked of the store is forgotten."""
+    """A login that Alice approved, and its ticket. The list of commands is empty after it."""
     begun = app.qr.begin(ask_browser=ask_browser, user_code=user_code)
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     app.qr.confirm(begun.scan_code, subject=ALICE)
@@ -149,13 +149,13 @@ def confirmed(app: App, *, ask_browser: bool = False, user_code: bool = False) -
 
 
 def events(app: App) -> list[str]:
-    """What was asked of the store since this was last called."""
+    """The events of the commands that reached the store since the last call."""
     asked = [command.row.event for command in app.store.commands]
     app.store.commands.clear()
     return asked
 
 
-# Both shells, for operations of more than one command: it is they who carry one after the other
+# Both shells, for operations of several commands: the shells send one after the other
 
 
 class Run(Protocol[T]):
@@ -172,7 +172,7 @@ def awaited(app: App, operation: Operation[T]) -> T:
 
 
 class Awaited:
-    """A store of the tests, awaited."""
+    """A memory store with an awaitable interface."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -181,14 +181,14 @@ class Awaited:
         return self._store.apply(command)
 
     def listen(self, login_id: str) -> NoReturn:
-        raise AssertionError("nobody waits here")
+        raise AssertionError("the tests of the core do not wait")
 
     async def close(self) -> None:
         pass
 
 
 def operations(app: App, begun: Begun, tag: str) -> Iterator[tuple[State, Operation[object]]]:
-    """Each operation, and a state from which it applies."""
+    """Each operation, with a state from which it applies."""
     core, code = app.qr.core, begun.scan_code
     yield State.PENDING, core.scan(code, subject=ALICE, shown_as=SHOWN[ALICE])
     yield State.SCANNED, core.release(code, subject=ALICE)

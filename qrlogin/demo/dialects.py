@@ -12,7 +12,9 @@ from qrlogin.wire.dialects.rfc8628 import shorten_context
 
 USERINFO: Final = "demo/userinfo"
 
+#: Describes the browser of a request, for the person on the phone.
 Describe = Callable[[Request], Mapping[str, str]]
+#: Makes a dialect from a core, a description of browsers, and a lifetime in seconds.
 Factory = Callable[[Core, Describe, int | None], Dialect]
 
 #: The demo accepts any client.

@@ -1,6 +1,7 @@
-"""The demo's pages and the headers that guard them. HTML, CSS and JavaScript lie in assets/, and no page holds any of the
-latter two: the Content-Security-Policy allows neither inline. Their words are those of the catalogue, in the language that a
-browser asks for. It knows no login.
+"""The demo's pages, and their security headers. It knows nothing of logins.
+
+HTML, CSS and JavaScript are files in assets/. The Content-Security-Policy allows no inline style or
+script, so no page contains any. Every text is from the catalogue, in the browser's language.
 """
 
 import re
@@ -21,10 +22,11 @@ ASSETS: Final = {
 }
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-GUARDS: Final = {
+SECURITY_HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,63 +37,79 @@ GUARDS: Final = {
 }
 
 
-def desk(lang: str) -> Response:
-    """The browser that wants to be logged in. `lang` is a language of the catalogue, here and below."""
-    return _page("desk.html", lang)
+def login(lang: str) -> Response:
+    """The login page. `lang` is a language of the catalogue, here and below."""
+    return _page("login.html", lang)
 
 
 def logged_in(account: Account, lang: str) -> Response:
-    """Its form must be able to say where it comes from: without a referrer, browsers say `Origin: null`."""
-    guards = GUARDS | {"Referrer-Policy": "same-origin"}
-    inside = _words(lang)["loggedInAs"].replace("{name}", escape(account.name))
+    """A session's page. Its form needs a referrer: without one, browsers send `Origin: null`."""
+    headers = SECURITY_HEADERS | {"Referrer-Policy": "same-origin"}
+    heading = _texts(lang)["loggedInAs"].replace("{name}", escape(account.name))
     return _page(
-        "in.html",
+        "logged_in.html",
         lang,
-        guards=guards,
+        headers=headers,
         account=account.key,
         initial=account.name[0],
-        loggedInAs=inside,
+        loggedInAs=heading,
     )
 
 
 def phone(lang: str) -> Response:
-    """The phone. The same page for every code: <qr-approve> reads the address."""
-    return _page("phone.html", lang, accounts=_buttons(_words(lang)["demoPhoneOf"]))
+    """The phone. The page is the same for every code: <qr-approve> reads the address."""
+    return _page("phone.html", lang, accounts=_buttons(_texts(lang)["demoPhoneOf"]))
 
 
 def not_found(lang: str) -> Response:
-    return _page("missing.html", lang, status=404)
+    return _page("not_found.html", lang, status=404)
 
 
 def see_other(address: str) -> Response:
-    return Response(303, (("Location", address), *GUARDS.items()))
+    return Response(303, (("Location", address), *SECURITY_HEADERS.items()))
 
 
 def asset(name: str) -> Response:
-    return Response(200, (("Content-Type", ASSETS[name]), *GUARDS.items()), _read(name).encode())
-
-
-def _page(
-    file: str, lang: str, *, status: int = 200, guards: Mapping[str, str] = GUARDS, **html: str
-) -> Response:
-    """An asset with its {words} filled in, by a text of the catalogue or by `html`. Raises KeyError for any other."""
-    words = {**_words(lang), **html, "lang": lang}
-    body = re.sub(r"\{(\w+)\}", lambda word: words[word[1]], _read(file))
     return Response(
-        status, (("Content-Type", "text/html; charset=utf-8"), *guards.items()), body.encode()
+        200, (("Content-Type", ASSETS[name]), *SECURITY_HEADERS.items()), _read(name).encode()
     )
 
 
-def _words(lang: str) -> Mapping[str, str]:
+def _page(
+    file: str,
+    lang: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] = SECURITY_HEADERS,
+    **html: str,
+) -> Response:
+    """An asset with its {placeholders} replaced: by `html`, or by the texts of the catalogue.
+
+    :param file: the name of the asset
+    :param lang: a language of the catalogue
+    :param status: the HTTP status
+    :param headers: the headers beside the Content-Type
+    :param html: HTML by placeholder, which must be safe: it is not escaped
+    """
+    filled = {**_texts(lang), **html, "lang": lang}
+    body = re.sub(r"\{(\w+)\}", lambda found: filled[found[1]], _read(file))
+    return Response(
+        status, (("Content-Type", "text/html; charset=utf-8"), *headers.items()), body.encode()
+    )
+
+
+def _texts(lang: str) -> Mapping[str, str]:
     return {key: escape(text) for key, text in texts(lang)["pages"].items()}
 
 
-def _buttons(say: str) -> str:
-    """One for each of the people. They are our own constants: nothing that came over the network is ever put into a page."""
+def _buttons(label: str) -> str:
+    """A button for each account. They are constants: no page shows anything from a request."""
     return "".join(
-        f'<button class="button" type="button" data-account="{who.key}"><span class="face" data-person="{who.key}"'
-        f' aria-hidden="true">{who.name[0]}</span>{say.replace("{name}", who.name)}</button>'
-        for who in PEOPLE.values()
+        f'<button class="button" type="button" data-account="{account.key}">'
+        f'<span class="face" data-person="{account.key}" aria-hidden="true">'
+        f"{account.name[0]}</span>"
+        f"{label.replace('{name}', account.name)}</button>"
+        for account in PEOPLE.values()
     )
 
 

@@ -1,7 +1,7 @@
-"""Who uses the demo: its people, the phones on which they are signed in, and the sessions of browsers they logged in.
+"""The people of the demo: accounts, the phones on which they are signed in, and browser sessions.
 
-This is the application's half, which qrlogin never takes over: here it is decided who somebody is. All of it lives in memory
-and is gone when the demo ends. It knows no code and no HTTP.
+This is the application's part, which qrlogin never takes over: it decides which account a request
+belongs to. All of it is in memory and is gone when the demo stops. It knows neither codes nor HTTP.
 """
 
 import hashlib
@@ -12,76 +12,83 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-MOST: Final = 1000  # sessions at a time; the oldest make room
+MAX_SESSIONS: Final = 1000  # the oldest is dropped for the next one
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One of the demo's people. `shown_as` is all that a browser learns of them before it is logged in."""
+    """One account of the demo."""
 
     subject: str
-    key: str  # what they are called in commands
+    """The id that qrlogin gets: it never changes."""
+    key: str
+    """The name in commands and addresses, such as "alice"."""
     name: str
+    """The name on pages."""
     shown_as: str
+    """All that a browser learns of the account before it is logged in."""
 
 
 PEOPLE: Final[Mapping[str, Account]] = {
-    who.key: who
-    for who in (Account("1001", "alice", "Alice", "A•••e"), Account("1002", "bob", "Bob", "B•b"))
+    account.key: account
+    for account in (
+        Account("1001", "alice", "Alice", "A•••e"),
+        Account("1002", "bob", "Bob", "B•b"),
+    )
 }
 _BY_SUBJECT: Final = {account.subject: account for account in PEOPLE.values()}
 
 
 class Phones:
-    """The phones of these people: whoever shows a phone's token is its owner. Tokens are drawn anew at every start."""
+    """A phone for each account, known by a bearer token. The tokens are new at every start."""
 
     def __init__(self) -> None:
-        self._tokens = {name: secrets.token_urlsafe(32) for name in PEOPLE}
+        self._tokens = {key: secrets.token_urlsafe(32) for key in PEOPLE}
 
-    def unlock(self, name: str) -> str | None:
-        """The token of somebody's phone; None if there is nobody of that name. In the demo everybody holds every phone."""
-        return self._tokens.get(name)
+    def unlock(self, key: str) -> str | None:
+        """The token of this account's phone; None for an unknown key. Anyone may have it here."""
+        return self._tokens.get(key)
 
     def owner(self, token: str) -> Account | None:
-        """Whose phone shows this token."""
+        """The account whose phone has this token; None for any other token."""
         shown = _digest(token)
         owners = [
-            PEOPLE[name]
-            for name, held in self._tokens.items()
+            PEOPLE[key]
+            for key, held in self._tokens.items()
             if hmac.compare_digest(_digest(held), shown)
         ]
         return owners[0] if owners else None
 
 
 class Sessions:
-    """Which browser is logged in as whom: the application's own sessions, by a random id in a cookie."""
+    """The application's own sessions: which browser is logged in as whom, by a random id."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._people: dict[str, Account] = {}
+        self._accounts: dict[str, Account] = {}
         self._of_login: dict[str, str] = {}
 
     def start(self, login_id: str, subject: str) -> str:
-        """The id of this login's session: a new one, and the same one when the answer has to be given again."""
+        """The id of this login's session. A repeated redeem of the same login gets the same id."""
         with self._lock:
             session = self._of_login.get(login_id)
             if session is None:
                 session = self._of_login[login_id] = secrets.token_urlsafe(32)
-                self._people[session] = _BY_SUBJECT[subject]
-                if len(self._of_login) > MOST:
-                    self._people.pop(self._of_login.pop(next(iter(self._of_login))), None)
+                self._accounts[session] = _BY_SUBJECT[subject]
+                if len(self._of_login) > MAX_SESSIONS:
+                    self._accounts.pop(self._of_login.pop(next(iter(self._of_login))), None)
             return session
 
     def find(self, session: str) -> Account | None:
         with self._lock:
-            return self._people.get(session)
+            return self._accounts.get(session)
 
     def end(self, session: str) -> None:
         with self._lock:
-            self._people.pop(session, None)
+            self._accounts.pop(session, None)
 
     def __len__(self) -> int:
-        return len(self._people)
+        return len(self._accounts)
 
 
 def _digest(text: str) -> bytes:

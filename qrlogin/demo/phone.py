@@ -1,6 +1,6 @@
-"""`python -m qrlogin phone`: a phone in a terminal. It speaks HTTP to a running demo and imports nothing of qrlogin's core.
+"""`python -m qrlogin phone`: a phone in a terminal. It speaks HTTP to a demo and imports no core.
 
-What the QR code says, or what was typed, is passed on as it is: only the server knows what a code looks like.
+The text of the QR code, or the typed code, is sent as it is: only the server parses codes.
 """
 
 import sys
@@ -8,96 +8,92 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from qrlogin.demo.client import Answer, Client, Unreachable
+from qrlogin.names import clean
 
-STEPS: Final = {
-    "approve": ("scan", "confirm"),
-    "deny": ("scan", "deny"),
-}  # who denies has looked first
-DONE: Final = {
-    "confirmed": "Approved. Now look at the other screen: it goes on, or asks whether to.",
-    "redeemed": "Approved before, and the browser is logged in.",
-    "denied": "Declined. Nobody was logged in.",
-    "pending": "Put back. The code may be scanned again.",
+#: The requests of the acts that need more than one: a login is scanned before it is decided.
+STEPS: Final = {"approve": ("scan", "confirm"), "deny": ("scan", "deny")}
+#: What is printed for the state after a decision.
+RESULTS: Final = {
+    "confirmed": "Approved. Continue on the other screen.",
+    "redeemed": "Approved before. The browser is already logged in.",
+    "denied": "Denied. The browser was not logged in.",
+    "pending": "Released. The code can be scanned again.",
 }
+MAX_BYTES: Final = 400  # of one value or message from the server, as it is printed
 
 
 def run(act: str, text: str, *, name: str, server: str | None) -> int:
-    """Exit code: 0 done, 1 refused (says why), 2 nobody to ask."""
+    """Runs one command. Returns its exit code: 0 done, 1 rejected, 2 the demo was not reached.
+
+    Prints the reason to stderr unless it returns 0.
+
+    :param act: "scan", "confirm", "deny", "release" or "approve"
+    :param text: what the QR code says, the code alone, or a code to type
+    :param name: whose phone this is: the key of an account, such as "alice"
+    :param server: the origin of the demo; None to take the origin of `text`
+    """
     origin = server or _origin(text)
     if origin is None:
-        return _say(
-            "TEXT is no address, so say where the demo runs: --server http://127.0.0.1:8000", 2
-        )
+        return _fail("TEXT is not an address. Add --server http://127.0.0.1:8000", 2)
     try:
         phone = Client(origin, agent="qrlogin phone")
         unlocked = phone.post("/demo/phone", {"name": name})
         if not unlocked.json.get("token"):
-            elsewhere = (
-                ""
-                if server
-                else " If the demo is elsewhere, say so: --server http://127.0.0.1:8000"
-            )
-            return _say(f"{origin} has no phone for {name}: {_why(unlocked)}{elsewhere}", 2)
+            hint = "" if server else " If the demo runs elsewhere, add --server with its address."
+            return _fail(f"{origin} has no phone for {name}: {_reason(unlocked)}{hint}", 2)
         phone.bearer = str(unlocked.json["token"])
         for step in STEPS.get(act, (act,)):
             answer = phone.post(f"/qrlogin/phone/{step}", {"code": text})
-            if not answer and (act, step, answer.error) != (
-                "deny",
-                "scan",
-                "denied",
-            ):  # a second time it is as good as done
-                return _say(_why(answer), 1)
+            if not answer:
+                if (act, step, answer.error) == ("deny", "scan", "denied"):
+                    continue  # denied before: the next step says so
+                return _fail(_reason(answer), 1)
             if step != "scan":
-                print(DONE.get(str(answer.json.get("state")), "Done."))
+                print(RESULTS.get(str(answer.json.get("state")), "Done."))
             elif act != "deny":
-                _show(answer, _plain(unlocked.json.get("name", name)), urlsplit(origin).netloc)
+                _show(answer, _printable(unlocked.json.get("name", name)), urlsplit(origin).netloc)
     except Unreachable as error:
-        return _say(str(error), 2)
+        return _fail(str(error), 2)
     return 0
 
 
 def _show(scanned: Answer, name: str, site: str) -> None:
-    """What must be seen before approving: who asks, for what, since when, and when to say no."""
-    print(f"A browser wants to be logged in as {name}:")
+    """Prints what a person needs before approving: who asks, for which site, and since when."""
+    print(f"A browser wants to log in as {name}:")
     context = scanned.json.get("context")
-    facts = (
-        sorted(context.items(), key=lambda fact: fact[0] != "browser")
-        if isinstance(context, dict)
-        else []
-    )
+    facts = context if isinstance(context, dict) else {}
     for label, value in (
-        *facts,
+        *sorted(facts.items(), key=lambda fact: fact[0] != "browser"),
         ("site", site),
-        ("begun", f"{scanned.json.get('begun_ago')} s ago"),
+        ("started", f"{scanned.json.get('begun_ago')} s ago"),
     ):
-        print(f"  {_plain(label):<9} {_plain(value)}")
-    print(
-        "Approve only if its code is on a screen in front of you. If you did not start this, deny it."
-    )
+        print(f"  {_printable(label):<9} {_printable(value)}")
+    print("Approve only if this code is on a screen in front of you.")
+    print("If you did not start this login, deny it.")
 
 
-def _why(answer: Answer) -> str:
-    said = answer.json.get("error_description")
-    return _plain(said) if said else f"it answered {answer.status}, which is no answer of a demo"
+def _reason(answer: Answer) -> str:
+    description = answer.json.get("error_description")
+    if description:
+        return _printable(description)
+    return f"the server answered {answer.status}, which is not an answer of the demo."
 
 
-def _plain(text: object) -> str:
-    """Nothing that a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in str(text))
+def _printable(value: object) -> str:
+    """One line without control characters, which a terminal would obey."""
+    return clean(str(value), MAX_BYTES)
 
 
 def _origin(text: str) -> str | None:
+    """Scheme, host and port of an address; None if `text` is not an http(s) address."""
     try:
         parts = urlsplit(text)
     except ValueError:
         return None
-    return (
-        f"{parts.scheme}://{parts.netloc}"
-        if parts.scheme in ("http", "https") and parts.netloc
-        else None
-    )
+    is_web = parts.scheme in ("http", "https") and parts.netloc
+    return f"{parts.scheme}://{parts.netloc}" if is_web else None
 
 
-def _say(line: str, code: int) -> int:
+def _fail(line: str, code: int) -> int:
     print(line, file=sys.stderr)
     return code

@@ -1,6 +1,7 @@
-"""A client of each dialect, as short as can be: it begins, has a code to show, asks where it stands, and is logged in.
+"""A client of each dialect, as short as possible: it begins, shows a code, polls, and logs in.
 
-Written from what such clients are known to send, over HTTP alone: nothing here knows more of this package than an address.
+They are written from what such clients are known to send, over HTTP alone: the code here knows an
+address, and nothing else of the package.
 """
 
 import json
@@ -11,40 +12,42 @@ from urllib.parse import urlsplit
 
 from qrlogin.demo.client import Answer, Client
 
+#: Reads the QR code in a picture; "" if there is not exactly one.
 Camera = Callable[[bytes], str]
 
 
 class Player:
-    """One login of one client. The words are the dialect's own; `look` says one of them, or what else it was told."""
+    """One login of one client. `look` returns the dialect's own word for the state, as below."""
 
     scanned: ClassVar[str]
+    """After a phone scanned the code."""
     approved: ClassVar[str]
+    """After the phone approved."""
     denied: ClassVar[str]
+    """After the phone denied."""
 
     def __init__(self, origin: str, camera: Camera) -> None:
-        self.client, self.camera = (
-            Client(origin, agent=f"a client that speaks {type(self).__name__}"),
-            camera,
-        )
+        self.client = Client(origin, agent=f"a client that speaks {type(self).__name__}")
+        self.camera = camera
         self.id = ""
 
     def begin(self) -> str:
-        """What its QR code says, or what it shows to be typed."""
+        """Begins a login. Returns the text of its QR code, or the code to type."""
         raise NotImplementedError
 
     def look(self) -> str:
-        """One poll."""
+        """Polls once. Returns the state."""
         raise NotImplementedError
 
     def go_on(self) -> None:
-        """What it does once it was told that it is approved."""
+        """Takes the last step after the approval, if the dialect has one."""
 
     def who(self) -> str:
-        """Whom it is logged in as; "" if nobody."""
+        """The name of the account that is logged in; "" if there is none."""
         return str(self.client.get("/demo/me").json.get("name", ""))
 
     def open(self, address: str) -> Answer:
-        """An address that it was given, whatever host that names: here everything is at one."""
+        """Opens an address from an answer, on the demo's own host, whatever host it names."""
         parts = urlsplit(address)
         return self.client.get(f"{parts.path}?{parts.query}")
 
@@ -60,9 +63,9 @@ class WeChat(Player):
         return self.camera(self.client.get(f"/qrcode/{self.id}").body)
 
     def look(self) -> str:
-        told = self.client.get(f"/cgi-bin/mmwebwx-bin/login?loginicon=true&uuid={self.id}&tip=0")
-        self._redirect = _first(r'redirect_uri="(.*?)"', told)
-        return _first(r"window\.code=(\d+);", told)
+        answer = self.client.get(f"/cgi-bin/mmwebwx-bin/login?loginicon=true&uuid={self.id}&tip=0")
+        self._redirect = _first(r'redirect_uri="(.*?)"', answer)
+        return _first(r"window\.code=(\d+);", answer)
 
     def go_on(self) -> None:
         self.open(self._redirect)
@@ -79,8 +82,8 @@ class WeChatOpen(Player):
         return self.camera(self.client.get(f"/connect/qrcode/{self.id}").body)
 
     def look(self) -> str:
-        told = self.client.get(f"/connect/l/qrconnect?uuid={self.id}{self._last}")
-        code, self._code = _first(r"wx_errcode=(\d+);", told), _first(r"wx_code='(.*?)'", told)
+        answer = self.client.get(f"/connect/l/qrconnect?uuid={self.id}{self._last}")
+        code, self._code = _first(r"wx_errcode=(\d+);", answer), _first(r"wx_code='(.*?)'", answer)
         self._last = f"&last={code}"
         return code
 
@@ -99,11 +102,11 @@ class Taobao(Player):
         return self.camera(self.open(str(begun.get("url"))).body)
 
     def look(self) -> str:
-        told = _jsonp(
+        answer = _jsonp(
             self.client.get(f"/qrcodelogin/qrcodeLoginCheck.do?lgToken={self.id}&callback=jsonp32")
         )
-        self._url = str(told.get("url", ""))
-        return str(told.get("code"))
+        self._url = str(answer.get("url", ""))
+        return str(answer.get("code"))
 
     def go_on(self) -> None:
         self.open(self._url)
@@ -117,8 +120,8 @@ class NewLogin(Player):
         return str(self._begun.get("codeContent"))
 
     def look(self) -> str:
-        asked = {name: str(self._begun.get(name)) for name in ("t", "ck")}
-        return str(_data(self.client.form("/newlogin/qrcode/query.do", asked)).get("qrCodeStatus"))
+        fields = {name: str(self._begun.get(name)) for name in ("t", "ck")}
+        return str(_data(self.client.form("/newlogin/qrcode/query.do", fields)).get("qrCodeStatus"))
 
 
 class Rfc8628(Player):
@@ -131,11 +134,11 @@ class Rfc8628(Player):
 
     def look(self) -> str:
         grant = "urn:ietf:params:oauth:grant-type:device_code"
-        told = self.client.form(
+        answer = self.client.form(
             "/token", {"grant_type": grant, "device_code": self.id, "client_id": "demo"}
         )
-        self.client.bearer = str(told.json.get("access_token", ""))
-        return self.approved if self.client.bearer else told.error
+        self.client.bearer = str(answer.json.get("access_token", ""))
+        return self.approved if self.client.bearer else answer.error
 
     def who(self) -> str:
         return str(self.client.get("/demo/userinfo").json.get("name", ""))
@@ -150,8 +153,8 @@ class Bilibili(Player):
         return str(begun.get("url"))
 
     def look(self) -> str:
-        told = self.client.get(f"/x/passport-login/web/qrcode/poll?qrcode_key={self.id}")
-        return str(told.json.get("data", {}).get("code"))
+        answer = self.client.get(f"/x/passport-login/web/qrcode/poll?qrcode_key={self.id}")
+        return str(answer.json.get("data", {}).get("code"))
 
 
 class JD(Player):
@@ -163,9 +166,9 @@ class JD(Player):
         return self.camera(shown.body)
 
     def look(self) -> str:
-        told = _jsonp(self.client.get(f"/check?appid=133&callback=jQuery1234567&token={self.id}"))
-        self._ticket = str(told.get("ticket", ""))
-        return str(told.get("code"))
+        answer = _jsonp(self.client.get(f"/check?appid=133&callback=jQuery1234567&token={self.id}"))
+        self._ticket = str(answer.get("ticket", ""))
+        return str(answer.get("code"))
 
     def go_on(self) -> None:
         self.client.get(f"/uc/qrCodeTicketValidation?t={self._ticket}")
@@ -188,7 +191,7 @@ def _first(pattern: str, answer: Answer) -> str:
 
 
 def _jsonp(answer: Answer) -> dict[str, Any]:
-    """The one object in a call of a function."""
+    """The argument of a JSONP call; empty if it is not a JSON object."""
     try:
         read: dict[str, Any] = json.loads(_first(r"\((\{.*?\})\)", answer))
     except ValueError:

@@ -1,4 +1,4 @@
-"""`python -m qrlogin demo`: puts store, site and server together, says where they are, and ends when it is told to."""
+"""`python -m qrlogin demo`: starts store, site and server, and stops them on a signal."""
 
 import argparse
 import os
@@ -22,26 +22,27 @@ from qrlogin.stores import Store, open_store
 from qrlogin.wire.dialects import dialect_names
 
 PORT: Final = 8000
-TRIES: Final = 10
-LAST_WORDS_S: Final = 0.5
-LOOK_S: Final = 0.1
+PORTS_TO_TRY: Final = 10
+TERMINAL_STOP_S: Final = 0.5  # for the terminal's thread to end
+SIGNAL_POLL_S: Final = 0.1
 KEY_VARIABLE: Final = "QRLOGIN_DEMO_KEY"
 
 WELCOME: Final = """\
-qrlogin demo, logins in {store}. {elsewhere}Ctrl-C ends it.
+qrlogin demo. Logins are stored in {store}. Press Ctrl-C to stop.{lan_hint}
 
-  To log a browser in, open      {origin}
-  To type a code, open           {origin}/qr
-{dialects}  To log this terminal in, open  {origin}/demo/terminal
-                                 which plays the phone for this code:
+  Log a browser in      {origin}
+  Type a code           {origin}/qr
+{dialects}  Log this terminal in  {origin}/demo/terminal
+                        (plays the phone for the code below)
 """
+LAN_HINT: Final = "\nTo use a real phone, start it with --lan."
 LAN_WARNING: Final = """\
-WARNING: --lan opens this demo to everybody in your network, over http. Whoever listens on the way can take a login.
-         Its accounts are worth nothing; never do this with real ones."""
+WARNING: --lan serves this demo to everyone on your network, without encryption. Anyone who can
+         read the traffic can take over a login. Never use it with real accounts."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code: 0 ended as told, 1 a self-check that failed, 2 it could not start."""
+    """Runs the demo. Returns its exit code: 0 stopped, 1 a check failed, 2 it did not start."""
     try:
         policy = _policy(options.lifetime, plain_http=options.lan)
         names = dialect_names(options.dialects, "--dialects")
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             site = Site(qr, names, lifetime=options.lifetime)
             qr.begin(
                 lifetime=1
-            )  # a store that does not answer is better known now than by the first browser
+            )  # fails now, not at the first browser, if the store does not answer
             server.start(site)
             if not options.self_check:
                 _serve(here, options, site, lambda: server.stop(qr.close))
@@ -73,31 +74,39 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve(here: str, options: argparse.Namespace, site: Site, stop: Callable[[], None]) -> None:
-    """Until SIGTERM or Ctrl-C."""
-    told: list[int] = []  # a handler must not touch a lock: it may interrupt whoever holds it
+    """Serves until SIGTERM or Ctrl-C.
+
+    :param here: the address of this process
+    :param options: the command line
+    :param site: the application, which is running
+    :param stop: stops the server
+    """
+    # A list and no Event: a handler must not take a lock, which the interrupted code may hold.
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda got, _: told.append(got))
+        signal.signal(number, lambda got, _: signals.append(got))
     if options.lan:
         print(LAN_WARNING, file=sys.stderr)
-    elsewhere = "" if options.lan else "For a real phone: --lan. "
-    store, origin = options.store.partition(":")[0], site.origin
     print(
-        WELCOME.format(origin=origin, store=store, elsewhere=elsewhere, dialects=_beginnings(site)),
+        WELCOME.format(
+            origin=site.origin,
+            store="Redis" if options.store.startswith("redis") else "memory",
+            lan_hint="" if options.lan else LAN_HINT,
+            dialects=_dialects(site),
+        ),
         flush=True,
     )
-    if origin != here:
-        print(f"This process listens at       {here}", flush=True)
+    if site.origin != here:
+        print(f"This process listens at {here}", flush=True)
     ended = threading.Event()
     terminal = Terminal(here, ended, site.show_terminal)
     terminal.start()
-    while not told:
-        ended.wait(
-            LOOK_S
-        )  # and not for ever: a signal may reach another thread, and this one would sleep on
+    while not signals:  # in short waits: a signal may reach another thread, and not end this wait
+        ended.wait(SIGNAL_POLL_S)
     ended.set()
-    print("\nEnding.", flush=True)
+    print("\nStopping.", flush=True)
     stop()
-    terminal.join(LAST_WORDS_S)
+    terminal.join(TERMINAL_STOP_S)
 
 
 def _policy(lifetime: int | None, *, plain_http: bool) -> Policy:
@@ -111,55 +120,57 @@ def _key(options: argparse.Namespace) -> str:
 
 
 def _origin(options: argparse.Namespace) -> str:
-    """The address that people see; "" if it is this process's own."""
+    """The address that users see; "" if it is this process's own. Raises Misconfigured."""
     origin = (options.origin or "").rstrip("/")
     if origin and options.self_check:
-        raise Misconfigured("--self-check plays at an address of its own: leave --origin out")
+        raise Misconfigured("--self-check uses an address of its own: leave --origin out")
     if origin.count("/") > 2:
         raise Misconfigured("--origin is an address without a path, such as http://127.0.0.1:8000")
     return origin
 
 
-def _beginnings(site: Site) -> str:
-    """Where the clients of each dialect begin: its first route."""
+def _dialects(site: Site) -> str:
+    """The lines that say where the clients of each dialect start: its first route."""
     lines = [
-        f"    {name:<12} {site.origin}/{dialect.browser_routes[0].path}\n"
+        f"    {name:<11}  {site.origin}/{dialect.browser_routes[0].path}\n"
         for name, dialect in site.dialects.items()
     ]
-    return "".join(["  Clients of other dialects begin at\n", *lines]) if lines else ""
+    return "".join(["  Clients of other dialects start at\n", *lines]) if lines else ""
 
 
-def _store(name: str) -> Store:
+def _store(address: str) -> Store:
     try:
-        return open_store(name)
+        return open_store(address)
     except Misconfigured as error:
         raise Misconfigured(f"--store: {error}") from None
 
 
 def _listen(options: argparse.Namespace) -> Server:
-    """A server on the wanted port; on the next free one if no port was wanted."""
-    host = "0.0.0.0" if options.lan else "127.0.0.1"  # noqa: S104 - that is what --lan means
+    """A server on the requested port, or on the first free one of ten. Raises OSError."""
+    host = "0.0.0.0" if options.lan else "127.0.0.1"  # noqa: S104 - --lan asks for it
     if options.self_check:
         return Server(host, 0, log=options.log)
-    for port in [options.port] if options.port is not None else range(PORT, PORT + TRIES):
+    ports = range(PORT, PORT + PORTS_TO_TRY) if options.port is None else [options.port]
+    for port in ports:
         try:
             server = Server(host, port, log=options.log)
         except OSError as error:
-            refusal = error
+            reason = error.strerror
             continue
         if options.port is None and port != PORT:
-            print(f"Port {PORT} is taken, so this is port {port}.", file=sys.stderr)
+            print(f"Port {PORT} is in use. Using port {port} instead.", file=sys.stderr)
         return server
     raise OSError(
-        f"port {port} is taken ({refusal.strerror}): choose another with --port, or --port 0 for any free one"
+        f"cannot use port {port} ({reason}): "
+        "choose another with --port, or any free one with --port 0"
     )
 
 
 def _lan_address() -> str:
-    """This machine's address as its network sees it. Nothing is sent: a datagram socket only looks up the route."""
+    """The address of this machine on its network. Raises OSError if it is on no network."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("10.255.255.255", 9))
+            probe.connect(("10.255.255.255", 9))  # sends nothing: UDP only looks up the route
             return str(probe.getsockname()[0])
     except OSError as error:
-        raise OSError(f"--lan: this machine is in no network ({error.strerror})") from None
+        raise OSError(f"--lan: this machine is on no network ({error.strerror})") from None

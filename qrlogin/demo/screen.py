@@ -1,6 +1,6 @@
-"""A QR code and one line under it, drawn over each other as they change; into a pipe, one after the other, each once.
+"""A QR code and a status line below it: redrawn in place on a terminal, written once to a pipe.
 
-It knows terminals and no login.
+It knows terminals, and nothing of logins.
 """
 
 import os
@@ -10,52 +10,62 @@ from typing import Final, TextIO
 from qrlogin.render import terminal as draw
 
 WAITING: Final = "Waiting for a phone…"
+NO_BLOCKS: Final = "(This terminal cannot show a QR code.)"
+TOO_SMALL: Final = "(This window is too small for the QR code.)"
 
 
 class Screen:
-    """One output. The cursor rests on the line under the code."""
+    """One output. The cursor rests on the status line."""
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._tty = out, out.isatty()
         self._in_place = self._tty and os.environ.get("TERM") != "dumb"
         self._ansi = self._in_place and not os.environ.get("NO_COLOR")
         self._text = self._status = ""
-        self._height = 0  # of the code on the screen, if the cursor is on the line under it
+        self._height = 0  # of the code to draw over; 0 if the next code is drawn below
 
-    def show(self, text: str, otherwise: str = "") -> None:
-        """The code, and that it waits; behind that what else a person may do, if there is room on the line."""
+    def show(self, text: str, alternative: str = "") -> None:
+        """Shows the code of `text` and waits for a phone.
+
+        :param text: what the code says
+        :param alternative: what else the user can do; left out where the line has no room for it
+        """
         if text != self._text and (self._in_place or not self._text):
-            lines = draw(text, ansi=self._ansi).split("\n") if self._has_blocks() else []
-            size = shutil.get_terminal_size()
-            fits = (
-                len(lines) < size.lines and 2 * len(lines) - 1 <= size.columns
-            )  # half a line is a module
-            if not lines or (self._in_place and not fits):
-                lines = ["(this window cannot show the code)"]
+            lines = self._draw(text)
             back = f"\r\x1b[{self._height}A\x1b[J" if self._height else ""
             self._write(back + "\n".join(lines) + "\n" + ("" if self._tty else f"{text}\n"))
             self._height = len(lines) if self._in_place else 0
             self._text = text
-        waiting = f"{WAITING} {otherwise}".rstrip()
+        waiting = f"{WAITING} {alternative}".rstrip()
         fits = not self._in_place or len(waiting) < shutil.get_terminal_size().columns
         self.status(waiting if fits else WAITING)
 
     def status(self, line: str) -> None:
-        """Replaces the line under the code."""
+        """Replaces the status line."""
         if self._in_place:
             self._write(f"\r\x1b[K{line}")
         elif line != self._status:
             self._write(f"{line}\n")
         self._status = line
 
-    def say(self, line: str) -> None:
-        """The last word on this code: the next one is drawn below."""
+    def finish(self, line: str) -> None:
+        """Writes the last status of this code. The next code is drawn below it."""
         self.status(f"{line}\n" if self._in_place else line)
         self._text, self._height = "", 0
 
     def ask(self, question: str) -> None:
+        """Shows a question on the status line. What the user types must not be drawn over."""
         self.status(question)
         self._height = 0
+
+    def _draw(self, text: str) -> list[str]:
+        if not self._has_blocks():
+            return [NO_BLOCKS]
+        lines = draw(text, ansi=self._ansi).split("\n")
+        size = shutil.get_terminal_size()
+        width = 2 * len(lines) - 1  # a line is two rows of modules, a module one column
+        fits = len(lines) < size.lines and width <= size.columns
+        return lines if fits or not self._in_place else [TOO_SMALL]
 
     def _write(self, text: str) -> None:
         self._out.write(text)

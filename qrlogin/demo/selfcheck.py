@@ -1,7 +1,7 @@
-"""`demo --self-check`: plays a browser and two phones over HTTP, and says of each thing in one line whether it works.
+"""`demo --self-check`: plays a browser and two phones over HTTP, and prints a line for each check.
 
-The two sides share nothing but the bytes of a picture: the desk fetches it, a real decoder reads it for the phone. Nothing
-here knows more than an address; a check that imported the core would believe it.
+Browser and phone share only a picture: the browser fetches it, and a real decoder reads it for the
+phone. This module knows an address and does not import the core, which it must not trust.
 """
 
 import io
@@ -17,18 +17,15 @@ from typing import Any, Final
 from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.demo.players import PLAYERS, Camera
 
-MISSING: Final = (
-    "the self-check reads its QR codes with a real decoder: pip install 'qrlogin[demo]'"
-)
+NO_DECODER: Final = "The self-check needs a QR code decoder: pip install 'qrlogin[demo]'"
+USER_AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-class Desk:
+class Browser:
     """A browser: a cookie jar, and the login that it began."""
 
     def __init__(self, origin: str) -> None:
-        self._client = Client(
-            origin, agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-        )
+        self._client = Client(origin, agent=USER_AGENT)
         self._begun: dict[str, Any] = {}
         self._op = secrets.token_urlsafe(16)
 
@@ -58,17 +55,17 @@ class Desk:
         )
 
     def home(self) -> str:
-        """What a person reads on the first page."""
+        """The text of the first page."""
         return unescape(re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", self._client.get("/").text)))
 
 
 class Phone:
-    """A phone on which one of the demo's people is signed in. All that it learns of a desk is what its camera reads."""
+    """A phone with an account. It knows of a browser only what its camera reads."""
 
     def __init__(self, origin: str, name: str, camera: Camera) -> None:
         self._client = Client(origin, agent=f"the phone of {name}")
         unlocked = self._client.post("/demo/phone", {"name": name}).json
-        self._client.bearer = str(unlocked.get("token", "a-token-that-nobody-has"))
+        self._client.bearer = str(unlocked.get("token", "not-a-token"))
         self._camera, self.reading = camera, ""
 
     def look(self, picture: bytes) -> None:
@@ -78,54 +75,60 @@ class Phone:
         return self._client.post(f"/qrlogin/phone/{act}", {"code": self.reading})
 
 
-class _SceneOver(Exception):
-    """What comes next in a scene means nothing after a failure."""
+class _SceneFailed(Exception):
+    """A check failed. The checks after it in the same scene would prove nothing."""
 
 
 class _Checks:
-    """Says each line, and counts the bad ones."""
+    """Prints a line for each check, and counts the failures."""
 
     def __init__(self) -> None:
         self.failed = 0
 
-    def __call__(self, what: str, good: object, seen: object = "") -> None:
-        print(
-            f"  {'✓' if good else '✗'} {what}" + ("" if good else f" (got: {_brief(seen)})"),
-            flush=True,
-        )
-        if not good:
+    def __call__(self, rule: str, passed: object, seen: object = "") -> None:
+        """Prints `rule` with a mark. Raises _SceneFailed if the check failed.
+
+        :param rule: what must be true, as a sentence
+        :param passed: true if it is
+        :param seen: what came instead, to be printed after a failure
+        """
+        mark, detail = ("✓", "") if passed else ("✗", f" (got: {_brief(seen)})")
+        print(f"  {mark} {rule}{detail}", flush=True)
+        if not passed:
             self.failed += 1
-            raise _SceneOver
+            raise _SceneFailed
 
 
 Scene = Callable[[str, Camera, _Checks], None]
 
 
 def run(origin: str, dialects: Iterable[str] = ()) -> bool:
-    """Play every scene against the demo at `origin`, and a client of each of these dialects. True if everything worked."""
+    """Plays every scene against a demo. Returns True if every check passed.
+
+    :param origin: the address of the demo
+    :param dialects: the names of dialects whose clients are played, too
+    """
     camera = _decoder()
     if camera is None:
-        print(MISSING)
+        print(NO_DECODER)
         return False
     check = _Checks()
     scenes: list[Scene] = [_log_in, _deny, _release, _second_account, _cancel, _strangers, _typed]
     scenes += [partial(_speak, name, act) for name in dialects for act in ("confirm", "deny")]
     for scene in scenes:
-        with suppress(_SceneOver):
+        with suppress(_SceneFailed):
             try:
                 scene(origin, camera, check)
             except Unreachable as error:
-                check("the server answers", False, error)
-    print(
-        "Everything works." if not check.failed else f"{check.failed} of these do not work.",
-        flush=True,
-    )
+                check("the demo answers", False, error)
+    failures = "1 check" if check.failed == 1 else f"{check.failed} checks"
+    print(f"{failures} failed." if check.failed else "All checks passed.", flush=True)
     return not check.failed
 
 
 def _log_in(origin: str, camera: Camera, check: _Checks) -> None:
-    desk, alice = Desk(origin), Phone(origin, "alice", camera)
-    picture = desk.picture()
+    browser, alice = Browser(origin), Phone(origin, "alice", camera)
+    picture = browser.picture()
     check("the browser shows a QR code", picture.startswith(b"\x89PNG"), picture)
     alice.look(picture)
     scanned = alice.do("scan")
@@ -134,109 +137,121 @@ def _log_in(origin: str, camera: Camera, check: _Checks) -> None:
         scanned.json.get("context", {}).get("browser"),
         scanned,
     )
-    seen = desk.status()
+    seen = browser.status()
     by = seen.json.get("scanned_by", {})
     check(
         "the browser sees who scanned",
         seen.json.get("state") == "scanned" and by.get("shown_as") == "A•••e",
         seen,
     )
-    early = desk.redeem(by.get("tag", ""))
-    check("before she approves, nobody is logged in", early.status == 409, early)
+    early = browser.redeem(by.get("tag", ""))
+    check("the browser cannot log in before Alice approves", early.status == 409, early)
     with ThreadPoolExecutor(1) as waiting:
-        parked = waiting.submit(desk.status, wait=10, after=seen.json.get("version"))
+        held = waiting.submit(browser.status, wait=10, after=seen.json.get("version"))
         approved = alice.do("confirm")
         check("Alice approves", approved.json.get("state") == "confirmed", approved)
-        seen = parked.result()
-    check("the browser, which waited, hears of it", seen.json.get("state") == "confirmed", seen)
-    wrong = desk.redeem("x" * 43)
-    check("it cannot go on as somebody it was not shown", wrong.error == "scanner_changed", wrong)
-    done = desk.redeem(by.get("tag", ""))
-    check("it goes on as her", done.json.get("state") == "redeemed", done)
-    again = desk.redeem(by.get("tag", ""))
+        seen = held.result()
+    check("the browser, which waits, is notified", seen.json.get("state") == "confirmed", seen)
+    wrong = browser.redeem("x" * 43)
     check(
-        "had the answer been lost, asking again would give the same one",
+        "the browser cannot log in as an account that it was not shown",
+        wrong.error == "scanner_changed",
+        wrong,
+    )
+    done = browser.redeem(by.get("tag", ""))
+    check("the browser logs in as Alice", done.json.get("state") == "redeemed", done)
+    again = browser.redeem(by.get("tag", ""))
+    check(
+        "a repeated request gets the same answer",
         again.body == done.body,
         again,
     )
-    other = desk.redeem(by.get("tag", ""), op="another-click-entirely")
-    check("another click gets nothing", other.error == "already_redeemed", other)
-    home = desk.home()
+    other = browser.redeem(by.get("tag", ""), op="another-click-entirely")
+    check("a second click is rejected", other.error == "already_redeemed", other)
+    home = browser.home()
     check("the page says: You are logged in as Alice", "You are logged in as Alice" in home, home)
-    check("no other browser is logged in", "You are logged in" not in Desk(origin).home())
+    check("no other browser is logged in", "You are logged in" not in Browser(origin).home())
 
 
 def _deny(origin: str, camera: Camera, check: _Checks) -> None:
-    desk, alice = Desk(origin), Phone(origin, "alice", camera)
-    alice.look(desk.picture())
+    browser, alice = Browser(origin), Phone(origin, "alice", camera)
+    alice.look(browser.picture())
     alice.do("scan")
     denied = alice.do("deny")
-    seen = desk.status()
+    seen = browser.status()
     check(
-        "Alice declines, and the browser is told",
+        "Alice denies, and the browser sees it",
         denied and seen.json.get("state") == "denied",
         seen,
     )
     late = alice.do("confirm")
-    check("what was declined cannot be approved any more", late.error == "denied", late)
+    check("a denied login cannot be approved", late.error == "denied", late)
 
 
 def _release(origin: str, camera: Camera, check: _Checks) -> None:
-    desk, alice, bob = Desk(origin), Phone(origin, "alice", camera), Phone(origin, "bob", camera)
-    picture = desk.picture()
+    browser, alice, bob = (
+        Browser(origin),
+        Phone(origin, "alice", camera),
+        Phone(origin, "bob", camera),
+    )
+    picture = browser.picture()
     alice.look(picture)
     bob.look(picture)
     alice.do("scan")
     released = alice.do("release")
-    check("Alice says: not now", released.json.get("state") == "pending", released)
+    check("Alice releases the login", released.json.get("state") == "pending", released)
     scanned = bob.do("scan")
-    check("then Bob can scan the same code", scanned.json.get("state") == "scanned", scanned)
+    check("Bob can scan the same code", scanned.json.get("state") == "scanned", scanned)
     late = alice.do("confirm")
     check("Alice can no longer approve it", late.status == 404, late)
     bob.do("confirm")
-    desk.redeem(desk.status().json.get("scanned_by", {}).get("tag", ""))
-    home = desk.home()
+    browser.redeem(browser.status().json.get("scanned_by", {}).get("tag", ""))
+    home = browser.home()
     check("the page says: You are logged in as Bob", "You are logged in as Bob" in home, home)
 
 
 def _second_account(origin: str, camera: Camera, check: _Checks) -> None:
-    desk, alice, bob = Desk(origin), Phone(origin, "alice", camera), Phone(origin, "bob", camera)
-    picture = desk.picture()
+    browser, alice, bob = (
+        Browser(origin),
+        Phone(origin, "alice", camera),
+        Phone(origin, "bob", camera),
+    )
+    picture = browser.picture()
     alice.look(picture)
     bob.look(picture)
     alice.do("scan")
     second = bob.do("scan")
-    check("while Alice decides, Bob is turned away", second.error == "already_scanned", second)
+    check("Bob cannot scan while Alice decides", second.error == "already_scanned", second)
     theft = bob.do("confirm")
-    check("and he cannot approve in her place", theft.status == 404, theft)
+    check("Bob cannot approve in her place", theft.status == 404, theft)
 
 
 def _cancel(origin: str, camera: Camera, check: _Checks) -> None:
-    desk, alice = Desk(origin), Phone(origin, "alice", camera)
-    alice.look(desk.picture())
+    browser, alice = Browser(origin), Phone(origin, "alice", camera)
+    alice.look(browser.picture())
     alice.do("scan")
-    cancelled = desk.cancel()
+    cancelled = browser.cancel()
     late = alice.do("confirm")
     check(
-        "the browser says: that is not me, and Alice is told",
+        "the browser cancels, and Alice sees it",
         cancelled and late.error == "cancelled",
         late,
     )
 
 
 def _strangers(origin: str, camera: Camera, check: _Checks) -> None:
-    desk, other, alice = Desk(origin), Desk(origin), Phone(origin, "alice", camera)
-    picture = desk.picture()
+    browser, other, alice = Browser(origin), Browser(origin), Phone(origin, "alice", camera)
+    picture = browser.picture()
     other.picture()
-    foreign = other.status(desk.login_id)
-    check("another browser learns nothing of this login", foreign.status == 404, foreign)
-    nobody = Phone(origin, "nobody", camera)
-    nobody.look(picture)
-    refused = nobody.do("scan")
-    check("a phone on which nobody is signed in scans nothing", refused.status == 401, refused)
+    answer = other.status(browser.login_id)
+    check("another browser cannot read this login", answer.status == 404, answer)
+    unsigned = Phone(origin, "unsigned", camera)
+    unsigned.look(picture)
+    refused = unsigned.do("scan")
+    check("a phone without an account cannot scan", refused.status == 401, refused)
     alice.look(picture)
     page = Client(origin, agent="a link preview").get("/qr/" + alice.reading.rpartition("/")[2])
-    seen = desk.status()
+    seen = browser.status()
     check(
         "opening the code's address changes nothing",
         page and seen.json.get("state") == "pending",
@@ -245,38 +260,47 @@ def _strangers(origin: str, camera: Camera, check: _Checks) -> None:
 
 
 def _typed(origin: str, camera: Camera, check: _Checks) -> None:
-    desk, alice = Desk(origin), Phone(origin, "alice", camera)
-    desk.picture()
-    alice.reading = desk.user_code.lower().replace("-", " ")
+    browser, alice = Browser(origin), Phone(origin, "alice", camera)
+    browser.picture()
+    alice.reading = browser.user_code.lower().replace("-", " ")
     scanned = alice.do("scan")
-    check("a code can be typed, too", scanned.json.get("login_id") == desk.login_id, scanned)
+    check("a code can be typed", scanned.json.get("login_id") == browser.login_id, scanned)
     alice.reading = "BCDF-GHJK"
     wrong = alice.do("scan")
-    check("one that was mistyped leads nowhere", wrong.error == "unknown_login", wrong)
+    check("a mistyped code leads to no login", wrong.error == "unknown_login", wrong)
 
 
 def _speak(name: str, act: str, origin: str, camera: Camera, check: _Checks) -> None:
-    """One login of a client of that dialect, to one of its two ends."""
+    """Plays a client of a dialect until a phone has confirmed or denied its login.
+
+    :param name: of the dialect
+    :param act: "confirm" or "deny"
+    :param origin: the address of the demo
+    :param camera: reads QR codes
+    :param check: prints the results
+    """
     player, alice = PLAYERS[name](origin, camera), Phone(origin, "alice", camera)
     alice.reading = player.begin()
     scanned, seen = alice.do("scan"), player.look()
     if act == "confirm":
-        check(f"{name}: a phone reads its code", scanned.json.get("state") == "scanned", scanned)
-        check(f"{name}: the client is told {player.scanned}", seen == player.scanned, seen)
+        check(f"{name}: a phone scans the code", scanned.json.get("state") == "scanned", scanned)
+        check(
+            f"{name}: after the scan the client sees {player.scanned}", seen == player.scanned, seen
+        )
     alice.do(act)
     seen, end = player.look(), player.approved if act == "confirm" else player.denied
     check(
-        f"{name}: when Alice {'approves' if act == 'confirm' else 'declines'}, {end}",
+        f"{name}: after {'approval' if act == 'confirm' else 'denial'} the client sees {end}",
         seen == end,
         seen,
     )
     if act == "confirm":
         player.go_on()
-        check(f"{name}: it is logged in as her", player.who() == "Alice", player.who())
+        check(f"{name}: the client is logged in as Alice", player.who() == "Alice", player.who())
 
 
 def _decoder() -> Camera | None:
-    """A camera: the text of the one QR code in a picture. None without a decoder."""
+    """A camera, which reads QR codes with zxing-cpp; None if it is not installed."""
     try:
         import zxingcpp
         from PIL import Image

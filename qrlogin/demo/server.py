@@ -1,7 +1,8 @@
-"""The demo's HTTP server: the standard library's, one thread for a connection, HTTP/1.1, one WSGI application.
+"""The demo's HTTP/1.1 server: the standard library's, with a thread for each connection.
 
-It is not for the internet. What it does carefully: it refuses requests whose length can be read in two ways, it writes no
-code into its log, and it ends at once, also under browsers that wait. It knows no path and no login.
+It serves one WSGI application, and is not for the internet. It does three things with care: it
+rejects a request whose length is ambiguous, it logs no code, and it stops at once, also while
+browsers wait. It knows nothing of paths and logins.
 """
 
 import re
@@ -20,24 +21,29 @@ from urllib.parse import unquote
 from qrlogin.wire.message import BODY_CAP, StartResponse
 
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-WORD: Final = 19  # letters; a longer part of a path may be somebody's code
-IDLE_S: Final = 60  # an open connection without a request
-LAST_ANSWERS_S: Final = 5.0  # for those that are being given; usually it takes none
-SWALLOWED: Final = 1 << 20  # bytes of a body that is too long
+MAX_LOGGED: Final = 19  # characters of one part of a path; a longer part may be a code
+IDLE_TIMEOUT_S: Final = 60  # of an open connection without a request
+DRAIN_TIMEOUT_S: Final = 5.0  # for requests that are being answered; usually it takes no time
+MAX_DISCARDED: Final = 1 << 20  # bytes that are read of a body that is too long
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Listens from the start. `port` 0 takes any free one. Raises OSError if the port is taken."""
+    """Listens as soon as it is made. Raises OSError if the port is in use.
+
+    :param host: the address to listen on
+    :param port: the port; 0 for any free one
+    :param log: write a line to stderr for each request
+    """
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = os_name == "posix"  # elsewhere it lets two servers share a port
+    allow_reuse_address = os_name == "posix"  # on Windows it lets two servers share a port
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, *, log: bool = False) -> None:
         self.application: Application | None = None
         self.log = log
-        self._busy, self._idle = 0, threading.Condition()
+        self._running, self._changed = 0, threading.Condition()
         super().__init__((host, port), _Handler)
 
     @property
@@ -45,86 +51,89 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return int(self.server_address[1])
 
     def start(self, application: Application) -> None:
-        """Answers from now on, in threads of its own."""
+        """Answers requests from now on, in threads of its own."""
         self.application = application
         threading.Thread(
             target=self.serve_forever, args=(0.1,), daemon=True, name="demo-server"
         ).start()
 
-    def stop(self, wake: Callable[[], None]) -> None:
-        """Takes no more connections, lets `wake` end the waits, and gives the last answers a second to get out."""
+    def stop(self, end_waits: Callable[[], None]) -> None:
+        """Accepts no more connections, ends the waits, and waits up to 5 s for running requests.
+
+        :param end_waits: ends every held request, such as `QRLogin.close`
+        """
         self.shutdown()
-        wake()
-        with self._idle:
-            self._idle.wait_for(lambda: not self._busy, LAST_ANSWERS_S)
+        end_waits()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running, DRAIN_TIMEOUT_S)
         self.server_close()
 
     def __enter__(self) -> Self:
         return self
 
-    def began(self) -> None:
-        with self._idle:
-            self._busy += 1
+    def request_started(self) -> None:
+        with self._changed:
+            self._running += 1
 
-    def ended(self) -> None:
-        with self._idle:
-            self._busy -= 1
-            self._idle.notify_all()
+    def request_ended(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):  # a browser that left is nobody's fault
+        if not isinstance(sys.exc_info()[1], OSError):  # the browser disconnected
             traceback.print_exc()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "qrlogin-demo", ""
-    timeout = IDLE_S
+    timeout = IDLE_TIMEOUT_S
     server: Server
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        if name.startswith(
-            "do_"
-        ):  # every method reaches the application, which says what it allows
+        if name.startswith("do_"):  # the application decides which methods it allows
             return self._answer
         raise AttributeError(name)
 
     def _answer(self) -> None:
-        self.server.began()
+        self.server.request_started()
         try:
             body = self._body()
             if body is not None:
                 self._run(body)
         finally:
-            self.server.ended()
+            self.server.request_ended()
 
     def _body(self) -> bytes | None:
-        """At most one byte beyond the cap; a connection with more to come is not used again."""
+        """The body, at most one byte beyond the cap; None if its length is ambiguous.
+
+        A connection with more bytes to come is closed after the answer.
+        """
         lengths = self.headers.get_all("Content-Length", [])
         if (
             self.headers.get("Transfer-Encoding")
             or len(lengths) > 1
-            or not all(re.fullmatch("[0-9]{1,15}", one) for one in lengths)
+            or not all(re.fullmatch("[0-9]{1,15}", length) for length in lengths)
         ):
             self.close_connection = True
-            self.send_error(400, "say the length of the body, once")
+            self.send_error(400, "a body needs one Content-Length")
             return None
         length = int(lengths[0]) if lengths else 0
         body = self.rfile.read(min(length, BODY_CAP + 1))
         if length > BODY_CAP:
             self.close_connection = True
-            self.rfile.read(
-                min(length - len(body), SWALLOWED)
-            )  # closing over unread bytes would cut the answer off
+            # Closing a connection with unread bytes would cut the answer off.
+            self.rfile.read(min(length - len(body), MAX_DISCARDED))
         return body
 
     def _run(self, body: bytes) -> None:
-        begun: list[tuple[str, list[tuple[str, str]]]] = []
+        heads: list[tuple[str, list[tuple[str, str]]]] = []
         try:
             if self.server.application is None:
                 raise RuntimeError("the server was not started")
-            content = self.server.application(self._environ(body), lambda *head: begun.append(head))
-            [(status, headers)] = begun
+            content = self.server.application(self._environ(body), lambda *head: heads.append(head))
+            [(status, headers)] = heads
         except Exception:
             traceback.print_exc()
             self.close_connection = True
@@ -136,15 +145,14 @@ class _Handler(BaseHTTPRequestHandler):
                 close()
 
     def _send(self, status: str, headers: list[tuple[str, str]], content: Iterable[bytes]) -> None:
-        """What has a length goes out whole; what has none, part by part as it comes, in chunks (RFC 9112 section 7.1)."""
+        """Sends a body without a Content-Length in chunks as it comes (RFC 9112 section 7.1)."""
         code, _, phrase = status.partition(" ")
-        counted = int(code) in (204, 304) or any(
+        has_length = int(code) in (204, 304) or any(
             key.lower() == "content-length" for key, _ in headers
         )
-        chunked = not counted and self.request_version == "HTTP/1.1"
-        self.close_connection |= (
-            not counted and not chunked
-        )  # the end of the connection is the end of what was sent
+        chunked = not has_length and self.request_version == "HTTP/1.1"
+        # HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
+        self.close_connection |= not has_length and not chunked
         self.send_response(int(code), phrase)
         for key, value in headers:
             self.send_header(key, value)
@@ -171,11 +179,10 @@ class _Handler(BaseHTTPRequestHandler):
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.input": BytesIO(body),
-            "qrlogin.socket": self.connection,  # so that a wait sees that its browser left
+            "qrlogin.socket": self.connection,  # for the disconnect monitor
         }
-        keys = {
-            key.lower() for key in self.headers if "_" not in key
-        }  # X_Y would pass itself off as X-Y
+        # In WSGI, X_Y would look like X-Y.
+        keys = {key.lower() for key in self.headers if "_" not in key}
         for key in keys - {"content-type", "content-length"}:
             joint = "; " if key == "cookie" else ","
             environ["HTTP_" + key.upper().replace("-", "_")] = joint.join(
@@ -184,25 +191,23 @@ class _Handler(BaseHTTPRequestHandler):
         return environ
 
     def end_headers(self) -> None:
-        self.send_header(
-            "Server-Pid", str(getpid())
-        )  # of several demos over one store, the one that answered
+        # Says which of several demos with one store answered.
+        self.send_header("Server-Pid", str(getpid()))
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing of http.server's own: it would print whole paths."""
+        """Replaces the log of http.server, which would write whole paths."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if self.server.log:
-            sys.stderr.write(
-                f"{cut(self.command)} {cut(self.path)} {code}\n"
-            )  # in one piece: threads write here
+            # One call for the whole line: other threads write here, too.
+            sys.stderr.write(f"{redacted(self.command)} {redacted(self.path)} {code}\n")
 
 
-def cut(path: str) -> str:
-    """A path for the log: without its query, and with … in place of a typed code and of all that is too long for a word."""
+def redacted(path: str) -> str:
+    """A path for the log: without its query, with … in place of each part that may be a code."""
     parts = re.sub(r"^/qr/.*", "/qr/…", path.partition("?")[0]).split("/")
     return "/".join(
-        part if len(part) <= WORD and part.isascii() and part.isprintable() else "…"
+        part if len(part) <= MAX_LOGGED and part.isascii() and part.isprintable() else "…"
         for part in parts
     )

@@ -1,8 +1,8 @@
-"""The demo as one WSGI application: what an application with accounts and sessions of its own adds to an `Endpoint`.
+"""The demo's WSGI application: accounts and sessions around an `Endpoint`.
 
-It decides who is on the phone (a bearer token, nothing else) and starts the session of who was redeemed, whatever dialect the
-browser speaks. It opens no socket; and nothing in it is needed by qrlogin: everything under /demo/ is there so that one person
-can play both sides.
+It decides who is on the phone (by a bearer token, and nothing else), and starts the session of a
+redeemed login, whatever dialect the browser speaks. It opens no socket. qrlogin needs nothing below
+/demo/: those paths let one person play both sides.
 """
 
 import re
@@ -45,7 +45,7 @@ from qrlogin.wire.validation import bearer, check_origin, one_header
 SESSION: Final = "demo-session"
 SESSION_S: Final = 3600
 _NO_SESSION: Final = Cookie(SESSION, "", 0, secure=False)
-MAX_WAITING: Final = 64  # every connection has a thread of its own here
+MAX_WAITING: Final = 64  # each connection has a thread of its own
 
 _NO_STORE: Final = (("Cache-Control", "no-store"),)
 _UNLOCK: Final = Route(
@@ -60,27 +60,31 @@ _TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A part of the site: `door` answers every path that begins with `prefix` and goes on in a way that `fits`."""
+    """A part of the site: the paths below a prefix, and what answers them."""
 
     prefix: str
-    door: Callable[[Request], Response]
-    fits: Callable[[str], object] = lambda rest: True
+    answer: Callable[[Request], Response]
+    accepts: Callable[[str], object] = lambda rest: True
+    """Whether the mount answers this path, which is relative to the prefix."""
 
-    def rest(self, path: str) -> str | None:
-        """What the door sees of a path; None if it answers another."""
+    def relative(self, path: str) -> str | None:
+        """`path` relative to the prefix; None if this mount does not answer it."""
         rest = path.removeprefix(self.prefix)
-        return rest if path.startswith(self.prefix) and self.fits(rest) else None
+        return rest if path.startswith(self.prefix) and self.accepts(rest) else None
 
 
 class Site:
-    """The WSGI application over one `QRLogin`, whose verification_uri is this site's /qr. `dialects` are names of DIALECTS;
-    `lifetime`, in seconds, is that of their logins, if not their own.
+    """The WSGI application.
+
+    :param qr: its verification_uri is this site's /qr
+    :param dialects: names in DIALECTS
+    :param lifetime: of the logins of these dialects, in seconds; None for their own defaults
     """
 
     def __init__(
         self, qr: QRLogin, dialects: Sequence[str] = (), *, lifetime: int | None = None
     ) -> None:
-        describe = described()
+        describe = browser_description()
         native = Native(qr.core, user_codes=qr.core.policy.user_codes, describe=describe)
         self._qr, self._endpoint = qr, Endpoint(qr, native, max_waiting=MAX_WAITING)
         self._phones, self._sessions, self._tokens = Phones(), Sessions(), Sessions()
@@ -89,21 +93,21 @@ class Site:
         self.dialects: Mapping[str, Dialect] = {
             name: DIALECTS[name](qr.core, describe, lifetime) for name in dialects
         }
-        #: The first that fits answers: the dialects have the root, but for the pages.
+        #: The first mount that accepts a path answers it. The dialects are mounted at the root.
         self.mounts = [
-            Mount("qrlogin/phone/", self._phone_door),
-            Mount("qrlogin/", self._browser_door(self._endpoint)),
+            Mount("qrlogin/phone/", self._phone),
+            Mount("qrlogin/", self._browser(self._endpoint)),
             Mount("demo/", self._demo),
             Mount("", self._pages, _PAGES.fullmatch),
-            *self._elsewhere(),
+            *self._dialect_mounts(),
             Mount("", lambda request: pages.not_found(_language(request))),
         ]
 
-    def _elsewhere(self) -> Iterator[Mount]:
+    def _dialect_mounts(self) -> Iterator[Mount]:
         if self.dialects:
-            several = CombinedDialect(*self.dialects.values())
-            door = self._browser_door(Endpoint(self._qr, several, max_waiting=MAX_WAITING))
-            yield Mount("", door, lambda path: handles(several.browser_routes, path))
+            combined = CombinedDialect(*self.dialects.values())
+            answer = self._browser(Endpoint(self._qr, combined, max_waiting=MAX_WAITING))
+            yield Mount("", answer, lambda path: handles(combined.browser_routes, path))
 
     def __call__(
         self, environ: Mapping[str, Any], start_response: StartResponse
@@ -111,35 +115,35 @@ class Site:
         return self.answer(Request.from_wsgi(environ, environ["PATH_INFO"])).to_wsgi(start_response)
 
     def answer(self, request: Request) -> Response:
-        door, path = next(
-            (mount.door, rest)
+        """Answers a request whose path begins without a slash."""
+        answer, path = next(
+            (mount.answer, rest)
             for mount in self.mounts
-            if (rest := mount.rest(request.path)) is not None
+            if (rest := mount.relative(request.path)) is not None
         )
         try:
-            return door(replace(request, path=path))
+            return answer(replace(request, path=path))
         except QRLoginError as error:
             return self._endpoint.dialect.refuse(request, error)
 
     def show_terminal(self, device_code: str) -> None:
-        """The login that the demo's own terminal shows now, for /demo/terminal."""
+        """Sets the login that /demo/terminal leads to: the one that the demo's terminal shows."""
         self._terminal = device_code
 
-    # qrlogin's two doors
+    # What qrlogin answers: the browser's side and the phone's side
 
-    def _browser_door(self, endpoint: Endpoint) -> Callable[[Request], Response]:
+    def _browser(self, endpoint: Endpoint) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
-            return self._act(request, endpoint.browser(request))
+            return self._apply(request, endpoint.browser(request))
 
         return answer
 
-    def _act(self, request: Request, answer: Response) -> Response:
-        """What an application does with an answer: log in or out, as it says."""
+    def _apply(self, request: Request, answer: Response) -> Response:
+        """Logs the browser in or out as the answer says: this is the application's part."""
         redeemed = answer.redeemed
         if redeemed is not None and answer.tokens_wanted:
-            token = self._tokens.start(
-                redeemed.login_id, redeemed.subject
-            )  # the same when the answer has to be given again
+            # A repeated request gets the same token.
+            token = self._tokens.start(redeemed.login_id, redeemed.subject)
             return answer.with_json(tokens(request.path, token, redeemed.subject, SESSION_S))
         if answer.log_out or (redeemed is not None and not redeemed.replayed):
             self._sessions.end(_cookie(request, SESSION))
@@ -150,7 +154,7 @@ class Site:
             )
         return replace(answer, cookies=(*answer.cookies, _NO_SESSION)) if answer.log_out else answer
 
-    def _phone_door(self, request: Request) -> Response:
+    def _phone(self, request: Request) -> Response:
         return self._endpoint.phone(request, self._person(request))
 
     def _person(self, request: Request) -> Person | None:
@@ -161,7 +165,7 @@ class Site:
         token = bearer(request)
         return self._phones.owner(token) if token else None
 
-    # What makes it a demo: one person plays both sides
+    # Paths for one person who plays both sides
 
     def _demo(self, request: Request) -> Response:
         if request.path in pages.ASSETS:
@@ -184,9 +188,7 @@ class Site:
             _only(request, "GET", "POST")  # OpenID Connect Core section 5.3.1
             account = self._tokens.find(bearer(request) or "")
             if account is None:
-                raise Unauthenticated(
-                    "this access token was not issued here, or the demo has begun anew since"
-                )
+                raise Unauthenticated("this access token is not valid (was the demo restarted?)")
             return Response.json(200, {"sub": account.subject, "name": account.name}).with_headers(
                 *_NO_STORE
             )
@@ -197,13 +199,18 @@ class Site:
         name = _UNLOCK.read_json(request)["name"]
         token = self._phones.unlock(name)
         if token is None:
-            raise NoSuchPath(f"nobody here is called that; there are {' and '.join(PEOPLE)}")
-        who = PEOPLE[name]
-        kept = {"account": who.key, "name": who.name, "shown_as": who.shown_as, "token": token}
-        return Response.json(200, kept).with_headers(*_NO_STORE)
+            raise NoSuchPath(f"the demo has accounts for {' and '.join(PEOPLE)} only")
+        account = PEOPLE[name]
+        unlocked = {
+            "account": account.key,
+            "name": account.name,
+            "shown_as": account.shown_as,
+            "token": token,
+        }
+        return Response.json(200, unlocked).with_headers(*_NO_STORE)
 
     def _newest(self, device_codes: Iterable[str]) -> str:
-        """Where the phone's camera would lead for the youngest of these logins that still waits to be scanned."""
+        """The QR code's address of the newest pending login among these; "" if there is none."""
         found: list[Status] = []
         for code in device_codes:
             with suppress(LoginError):
@@ -224,18 +231,15 @@ class Site:
             _only(request, "POST")
             return self._log_out(request)
         _only(request, "GET", "HEAD")
-        if (
-            one_header(request, "host") != self._host
-        ):  # another name of this machine: cookies would not fit
+        if one_header(request, "host") != self._host:  # cookies belong to one name of this machine
             query = f"?{request.query}" if _TYPED.fullmatch(request.query) else ""
             return pages.see_other(f"{self.origin}/{request.path}{query}")
         lang = _language(request)
         if request.path:
-            return pages.phone(
-                lang
-            )  # whoever opens this has done nothing yet: previews and prefetches open addresses, too
+            # Opening the page scans nothing: link previews and prefetches open addresses, too.
+            return pages.phone(lang)
         account = self._sessions.find(_cookie(request, SESSION))
-        return pages.logged_in(account, lang) if account else pages.desk(lang)
+        return pages.logged_in(account, lang) if account else pages.login(lang)
 
     def _log_out(self, request: Request) -> Response:
         check_origin(request, self.origin)
@@ -243,10 +247,10 @@ class Site:
         return replace(pages.see_other("/"), cookies=(_NO_SESSION,))
 
 
-def described() -> Callable[[Request], Mapping[str, str]]:
-    """What the person on the phone is shown of the browser: in plain words where ua-parser is there, else as it says itself."""
+def browser_description() -> Callable[[Request], Mapping[str, str]]:
+    """Describes a browser to the phone: in plain words, or by its User-Agent without ua-parser."""
 
-    def plainly(request: Request) -> Mapping[str, str]:
+    def as_sent(request: Request) -> Mapping[str, str]:
         return {
             **describe_browser(request),
             **({"address": request.client} if request.client else {}),
@@ -255,7 +259,7 @@ def described() -> Callable[[Request], Mapping[str, str]]:
     try:
         return BrowserContext()
     except Misconfigured:
-        return plainly
+        return as_sent
 
 
 def _only(request: Request, *methods: str) -> None:
@@ -272,5 +276,5 @@ def _cookie(request: Request, name: str) -> str:
 
 
 def _device_codes(request: Request) -> list[str]:
-    """Of the logins that this very browser began."""
+    """The device_codes of the logins that this browser began."""
     return [value for key, value in request.cookies() if key.startswith("qrl-")]

@@ -1,8 +1,8 @@
-"""A browser in the terminal that runs the demo, as a television or a command-line tool would be one: it shows a QR code, waits
-for the phone, asks "continue as …?" and is logged in.
+"""A browser in the demo's terminal, as a television or a command-line tool could be one.
 
-It speaks HTTP like everybody else and keeps its device_code in memory. On a terminal the code rotates in place; into a pipe
-it is printed once, and nothing is asked there.
+It shows a QR code, waits for the phone, asks "Continue as …?" and logs in. It speaks HTTP as any
+browser does, and keeps its device_code in memory. A terminal rotates the code in place; a pipe gets
+one code, and no question.
 """
 
 import os
@@ -15,21 +15,31 @@ from typing import Any, Final
 
 from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.demo.screen import Screen
+from qrlogin.names import clean
 
-LOOK_S: Final = 0.2  # how often a question looks whether the demo is to end
-OVER: Final = {
-    "denied": "Declined on the phone. Nobody was logged in.",
-    "cancelled": "Cancelled. Nobody was logged in.",
+POLL_S: Final = 0.2  # how often a question checks whether the demo stops
+MAX_BYTES: Final = 400  # of a name or message from the server, as it is printed
+#: What is printed for a final state.
+RESULTS: Final = {
+    "denied": "Denied on the phone. This terminal was not logged in.",
+    "cancelled": "Cancelled. This terminal was not logged in.",
     "expired": "This code has expired.",
-    "redeemed": "This login was used already.",
+    "redeemed": "This login has already been used.",
 }
 
 
 class Terminal:
-    """Runs in a thread until `ended`. `showing` hears the device_code of each login that it begins."""
+    """Runs in a thread of its own until `ended` is set.
 
-    def __init__(self, origin: str, ended: threading.Event, showing: Callable[[str], None]) -> None:
-        self._origin, self._ended, self._showing = origin, ended, showing
+    :param origin: the address of the demo
+    :param ended: set by the demo when it stops
+    :param on_begin: called with the device_code of each login that begins here
+    """
+
+    def __init__(
+        self, origin: str, ended: threading.Event, on_begin: Callable[[str], None]
+    ) -> None:
+        self._origin, self._ended, self._on_begin = origin, ended, on_begin
         self._screen = Screen(sys.stdout)
         self._thread = threading.Thread(target=self._run, daemon=True, name="demo-terminal")
 
@@ -43,43 +53,43 @@ class Terminal:
         again = True
         while again and not self._ended.is_set():
             try:
-                said = self._log_in()
+                result = self._log_in()
             except Unreachable as error:
-                said = str(error)
+                result = str(error)
             if self._ended.is_set():
                 return
-            self._screen.say(said)
-            again = can_ask() and self._ask("Press Enter for another code. ") is not None
+            self._screen.finish(result)
+            again = can_ask() and self._ask("Press Enter for a new code. ") is not None
 
     def _log_in(self) -> str:
-        """One login, from its code to the sentence that says how it ended."""
+        """Runs one login. Returns the sentence that says how it ended."""
         browser = Client(self._origin, agent="the terminal of the demo")
         begun = browser.post("/qrlogin/begin", {"deliver": "body"})
         if not begun:
-            return _why(begun)
+            return _reason(begun)
         browser.bearer = str(begun.json["device_code"])
-        self._showing(browser.bearer)
+        self._on_begin(browser.bearer)
         path = f"/qrlogin/{begun.json['login_id']}"
-        typed = (
+        alternative = (
             "Or type {user_code} at {verification_uri}".format_map(begun.json)
             if "user_code" in begun.json
             else ""
         )
-        seen: Answer = begun
+        answer: Answer = begun
         while not self._ended.is_set():
-            now = seen.json
-            if not seen:
-                return _why(seen)
-            if now["state"] == "pending":
-                self._screen.show(str(now["verification_uri_complete"]), typed)
-            elif now["state"] == "scanned":
-                self._screen.status(f"Scanned by {_name(now)}. Approve it on the phone.")
-            elif now["state"] == "confirmed":
-                return self._finish(browser, path, now)
+            if not answer:
+                return _reason(answer)
+            seen = answer.json
+            if seen["state"] == "pending":
+                self._screen.show(str(seen["verification_uri_complete"]), alternative)
+            elif seen["state"] == "scanned":
+                self._screen.status(f"Scanned by {_name(seen)}. Approve the login on the phone.")
+            elif seen["state"] == "confirmed":
+                return self._finish(browser, path, seen)
             else:
-                return OVER.get(str(now["state"]), "This login is over.")
-            self._ended.wait(now.get("retry_after", 0))
-            seen = browser.get(f"{path}?after={now['version']}&wait=25")
+                return RESULTS.get(str(seen["state"]), "This login is over.")
+            self._ended.wait(seen.get("retry_after", 0))
+            answer = browser.get(f"{path}?after={seen['version']}&wait=25")
         return ""
 
     def _finish(self, browser: Client, path: str, seen: dict[str, Any]) -> str:
@@ -88,21 +98,22 @@ class Terminal:
             answer = self._ask(f"Continue as {_name(seen)}? [Y/n] ")
             if answer is None or answer.strip().lower() not in ("", "y", "yes"):
                 browser.post(f"{path}/cancel", {})
-                return OVER["cancelled"]
+                return RESULTS["cancelled"]
         else:
-            self._screen.say(f"Continuing as {_name(seen)}: there is nobody here to ask.")
+            self._screen.finish(f"Continuing as {_name(seen)} without asking: no keyboard here.")
         body = {"acknowledged": str(seen["scanned_by"]["tag"]), "op": secrets.token_urlsafe(16)}
         redeemed = browser.post(f"{path}/redeem", body)
         if not redeemed:
-            return _why(redeemed)
-        return f"Logged in here as {browser.get('/demo/me').json.get('name')}: a terminal is a browser, too."
+            return _reason(redeemed)
+        name = clean(str(browser.get("/demo/me").json.get("name")), MAX_BYTES)
+        return f"This terminal is logged in as {name}."
 
     def _ask(self, question: str) -> str | None:
-        """A line from the keyboard; None if there is none because the demo or the input ended."""
+        """A line from the keyboard; None if the demo stops or the input ends first."""
         self._screen.ask(question)
         line = b""
         while not self._ended.is_set():
-            if select.select([0], [], [], LOOK_S)[0]:
+            if select.select([0], [], [], POLL_S)[0]:
                 read = os.read(0, 1024)
                 line += read
                 if not read:
@@ -113,16 +124,18 @@ class Terminal:
 
 
 def can_ask() -> bool:
-    """Whether somebody sits at the keyboard: not a pipe, and not a job in the background."""
+    """Whether a user can answer: on a terminal, in a job that runs in the foreground."""
     try:
         return os.isatty(0) and os.isatty(1) and os.tcgetpgrp(0) == os.getpgrp()
-    except (AttributeError, OSError):  # no job control here, as on Windows
+    except (AttributeError, OSError):  # no job control, as on Windows
         return False
 
 
 def _name(seen: dict[str, Any]) -> str:
-    return "".join(c if c.isprintable() else "?" for c in str(seen["scanned_by"]["shown_as"]))
+    """The name that a browser shows, without control characters, which a terminal would obey."""
+    return clean(str(seen["scanned_by"]["shown_as"]), MAX_BYTES)
 
 
-def _why(answer: Answer) -> str:
-    return str(answer.json.get("error_description", f"The server answered {answer.status}."))
+def _reason(answer: Answer) -> str:
+    description = answer.json.get("error_description", f"The server answered {answer.status}.")
+    return clean(str(description), MAX_BYTES)

@@ -1,11 +1,13 @@
-"""Text in, QR code out: SVG, PNG, data URI, a terminal, or the bare path from which a browser builds its own SVG.
+"""Text in, QR code out: SVG, PNG, a data URI, lines for a terminal, or an SVG path for a browser.
 
-Every form draws the same modules, dark on light (many decoders cannot read the inverse) in a quiet zone of four, and
-the same text always gives the same picture. A text that is empty or too long raises `ValueError`. This package knows
-nothing of logins, HTTP or files; it alone knows an encoder, and `import qrlogin` does not load it.
+Every form shows the same modules, dark on light (many decoders cannot read the inverse), in a quiet
+zone of four modules. The same text always gives the same picture. A text that is empty or too long
+raises `ValueError`. The package knows nothing of logins, HTTP and files. Only this package knows an
+encoder, and `import qrlogin` does not load it.
 
-`_matrix.py` asks the encoder and keeps the modules, `_pictures.py` draws them. A `Style` (round modules, colours, a logo) is
-drawn by `_styled.py`, which is loaded when the first one is asked for and needs the extra `qrlogin[qrcode]`.
+`_matrix.py` encodes a text and caches its modules; `_pictures.py` draws them. `_styled.py` draws a
+`Style` (round modules, colours, a logo). It is loaded for the first styled picture, and needs the
+extra `qrlogin[qrcode]`.
 """
 
 from qrlogin.render._matrix import MatrixPath, matrix_path

@@ -1,6 +1,6 @@
-"""Draws a code in a style: the only place that knows qrcode and Pillow, loaded by the first picture that asks for a style.
+"""Draws a code in a style. Only this module knows qrcode and Pillow; the first style loads it.
 
-It refuses to know which colours a phone can read: `_style.py` has decided that. It does know where a logo can lie.
+`_style.py` has decided which colours a phone can read. This module decides where a logo can be.
 """
 
 import io
@@ -26,39 +26,46 @@ except ImportError as missing:
         "a styled picture needs qrcode and Pillow: pip install 'qrlogin[qrcode]'"
     ) from missing
 
-# What draws the modules, and what draws the three corner squares: those are never dots, a decoder looks for them first.
+# The drawers of the modules and of the three corner squares. Those are never dots: decoders look
+# for them first.
 _DRAWERS: Final = {
     "square": (SquareModuleDrawer, SquareModuleDrawer),
     "rounded": (RoundedModuleDrawer, RoundedModuleDrawer),
     "dots": (CircleModuleDrawer, RoundedModuleDrawer),
 }
-_MIN_SCALE: Final = 4  # pixels; in less there is no round
-_MAX_SCALE: Final = (
-    20  # the largest code is then 3 700 pixels wide, and takes 160 MB while it is drawn
-)
+_MIN_SCALE: Final = 4  # pixels; fewer show no round shape
+_MAX_SCALE: Final = 20  # then the largest code is 3 700 pixels wide, and takes 160 MB to draw
 
-# Where a logo can lie: bytes of text that fit, the version, its level, and the square to clear, in modules a side. Versions 7 to
-# 13 have an alignment pattern in the very centre; zbar finds it in many a logo, in the wrong place, and then reads nothing.
-# Version 6 has none there, version 14 has four around it. Codewords are repaired in blocks, and a square in the centre does not
-# hide as many of each: the worst block loses at most two thirds of what it can repair. The rest is for glare, blur, and readers
-# that see the modules around a logo less well. (6-L with a square of 7 would take 134 bytes: jsQR missed one picture in fifty.)
+# The codes that have room for a logo: the bytes of text that fit, the version, the level, and the
+# square to clear, in modules a side. Versions 7 to 13 have an alignment pattern in the centre: zbar
+# finds one in many a logo, in the wrong place, and then reads nothing. Version 6 has none there,
+# and version 14 has four around it. Codewords are repaired in blocks, and a square in the centre
+# hides different numbers of each: the worst block loses at most two thirds of what it can repair.
+# The rest is for glare, for blur, and for decoders that read the modules around a logo less well.
+# (6-L with a square of 7 would carry 134 bytes, but jsQR failed for one picture in fifty.)
 _ROOMS: Final = ((106, 6, ERROR_CORRECT_M, 9), (258, 14, ERROR_CORRECT_Q, 15))
 _RIM: Final = 1  # modules of `light` on each side of the logo
-_FINE: Final = 140  # pixels a side, at which the shape of a logo is judged, whatever the scale
+_FINE: Final = 140  # pixels a side: the size at which a logo is checked, at every scale
 _FIVE_RUNS: Final = re.compile(rb"(?<!\x01)(?=(\x01+)(\0+)(\x01+)(\0+)(\x01+))")  # \x01 is dark
 
 
 def png(text: str, scale: int, style: Style) -> bytes:
-    """As `render.png`, with the style."""
+    """The content of a PNG file. Raises as `render.png` does.
+
+    :param text: what the code says
+    :param scale: the width of a module in pixels
+    :param style: the style
+    """
     content = checked(text)
     if not isinstance(scale, int) or not _MIN_SCALE <= scale <= _MAX_SCALE:
         raise ValueError(
-            f"scale is a whole number of pixels per module, in a styled picture from {_MIN_SCALE} to {_MAX_SCALE}"
+            "scale is a whole number of pixels per module, "
+            f"in a styled picture from {_MIN_SCALE} to {_MAX_SCALE}"
         )
     version, level, cleared = (
         _room(len(content)) if style.logo is not None else (None, ERROR_CORRECT_L, 0)
     )
-    # Drawn at twice the size: at an odd one rounded modules would be a pixel too narrow.
+    # Drawn at twice the size: at an odd size, rounded modules would be a pixel too narrow.
     code = QRCode(version, level, border=QUIET_ZONE, mask_pattern=MASK, box_size=2 * scale)
     code.add_data(content, optimize=0)
     modules, corners = _DRAWERS[style.modules]
@@ -67,7 +74,7 @@ def png(text: str, scale: int, style: Style) -> bytes:
     )
     size = (code.modules_count + 2 * QUIET_ZONE) * scale
     grey = drawn.get_image().convert("L").resize((size, size), Image.Resampling.BOX)
-    # Coloured here: qrcode's own colouring visits every pixel in Python, and takes a second.
+    # Coloured here: qrcode colours every pixel in Python, which takes a second.
     picture = ImageOps.colorize(grey, colour("dark", style.dark), colour("light", style.light))
     if style.logo is not None:
         square = _square(style.logo, cleared * scale, _RIM * scale, style.light)
@@ -79,25 +86,33 @@ def png(text: str, scale: int, style: Style) -> bytes:
 
 
 def _room(length: int) -> tuple[int, int, int]:
-    """Version, level and modules to clear for a text of so many bytes."""
+    """Version, level and modules to clear for a text of `length` bytes. Raises ValueError."""
     for most, version, level, cleared in _ROOMS:
         if length <= most:
             return version, level, cleared
     raise ValueError(
-        f"under a logo a text has at most {_ROOMS[-1][0]} bytes, this one has {length}: use a shorter address"
+        f"under a logo a text has at most {_ROOMS[-1][0]} bytes, this one has {length}: "
+        "use a shorter address"
     )
 
 
 def _square(content: bytes, side: int, rim: int, light: str) -> Image.Image:
-    """What covers the centre: the logo on a square of `light`. Raises ValueError for a logo that must not lie there."""
+    """The logo on a square of `light`. Raises ValueError if decoders would mistake it for a corner.
+
+    :param content: the content of a PNG file
+    :param side: of the square, in pixels
+    :param rim: of light around the logo, in pixels
+    :param light: the background
+    """
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             logo = image.convert("RGBA")
-    except Exception as error:  # of a broken file Pillow says what its parser happened to fall over: any of eight types
+    except Exception as error:  # for a broken file, Pillow raises any of eight types
         raise ValueError("the logo cannot be read: save it again as a plain PNG file") from error
     if _shows_corner(_on(light, logo, _FINE, 0)):
         raise ValueError(
-            "the logo shows a corner square of a QR code, and readers take it for one: change that shape"
+            "the logo shows a corner square of a QR code, and decoders take it for one: "
+            "change that shape"
         )
     return _on(light, logo, side, rim)
 
@@ -110,7 +125,10 @@ def _on(light: str, logo: Image.Image, side: int, rim: int) -> Image.Image:
 
 
 def _shows_corner(picture: Image.Image) -> bool:
-    """Whether somewhere, across and down, it is dark, light, dark, light, dark as 1:1:3:1:1: readers look for just that."""
+    """Whether it has a pattern that decoders take for a corner of a code.
+
+    That is dark, light, dark, light, dark with widths of 1:1:3:1:1, across and down at one place.
+    """
     size, grey = picture.width, picture.convert("L").tobytes()
     middle = (min(grey) + max(grey)) / 2
     dark = bytes(value < middle for value in grey)
@@ -123,7 +141,10 @@ def _shows_corner(picture: Image.Image) -> bool:
 
 
 def _cores(line: bytes) -> Iterator[range]:
-    """Where the 3 of 1:1:3:1:1 lies. Of rings drawn wider or narrower none misled jsQR; this refuses some of them."""
+    """The pixels of the 3 in each 1:1:3:1:1 of this line.
+
+    The tolerance also matches some wider and narrower rings, of which none misled jsQR.
+    """
     for found in _FIVE_RUNS.finditer(line):
         runs = [len(run) for run in found.groups()]
         if all(

@@ -1,8 +1,9 @@
-"""Other people's clients, as their registries have them, log in to the demo: what was written for the originals works here.
+"""Public clients, unedited and from their registries, log in to the demo.
 
-Not a line of theirs is edited. A driver in `drivers/` or `node/` runs one of them in a process of its own, puts the demo in the
-place of the hosts that it asks, and says what happens, a JSON object a line. What a client shows, a picture or a text, is held
-out to a phone, which is a third process.
+A driver in `drivers/` or `node/` runs one client in a process of its own, sends its requests to the
+demo instead of to its own hosts, and prints what happens, one JSON object a line. A phone, which is
+another process, reads what the client shows, a picture or a text.
 
-No registry has a client of WeChat's open platform (`wechat_open`): a transcript that is executed stands for it in docs/wire.
+No registry has a client of WeChat's open platform (`wechat_open`): docs/wire has a transcript,
+which the tests execute.
 """

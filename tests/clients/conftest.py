@@ -1,3 +1,3 @@
-"""The drivers are programs: to import one is to run it."""
+"""The drivers are programs: importing one would run it."""
 
 collect_ignore = ["drivers"]

@@ -1,4 +1,4 @@
-"""One login of one client, played to its end: the client in a process, the phone in others, the demo in a third."""
+"""Plays one login of one client: the client, the phone and the demo are processes of their own."""
 
 import base64
 import io
@@ -21,8 +21,8 @@ from tests.demo.running import COMMAND
 from tests.render.readers import decode
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 200  # the slowest takes a tenth of it; then it is ended, and the test fails
-PENDING_S = 2  # for so long a login that will expire is looked at unscanned, and then scanned
+TIMEOUT_S = 200  # the slowest client takes a tenth of it
+PENDING_S = 2  # how long a login that will expire stays unscanned
 
 
 class Ending(StrEnum):
@@ -33,48 +33,63 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Client:
-    """Who plays. `stops` is how it says that a login was denied, and that one expired: regular expressions."""
+    """A public client and its driver."""
 
     name: str
     packages: tuple[str, ...]
+    """What must be installed."""
     driver: tuple[str, ...]
-    hosts: frozenset[str]  # those that it asks, as it believes; empty: it is told where to ask
-    stops: Mapping[Ending, str]
-    to_event: bool = False  # when somebody has scanned
-    deaf: bool = False  # to a denial: it looks on until the login expires
-    poll: str = ""  # a path that it asks as soon as it is answered
+    """The driver and its arguments."""
+    hosts: frozenset[str]
+    """The hosts that it calls; empty if its address can be configured."""
+    reasons: Mapping[Ending, str]
+    """How it reports a denied and an expired login: regular expressions."""
+    reports_scan: bool = False
+    """Whether it reports that a phone has scanned."""
+    ignores_denial: bool = False
+    """Whether it polls on after a denial, until the login expires."""
+    poll_path: str = ""
+    """A path that it polls again as soon as it is answered."""
 
     @property
-    def of_node(self) -> bool:
+    def runs_on_node(self) -> bool:
         return self.driver[0].endswith(".mjs")
 
     def command(self, origin: str) -> list[str]:
-        what, *more = self.driver
-        if self.of_node:
-            return [npm_parts.node() or "node", str(npm_parts.FOLDER / what), origin, *more]
-        return [sys.executable, "-m", f"tests.clients.drivers.{what}", origin, *more]
+        driver, *arguments = self.driver
+        if self.runs_on_node:
+            return [npm_parts.node() or "node", str(npm_parts.FOLDER / driver), origin, *arguments]
+        return [sys.executable, "-m", f"tests.clients.drivers.{driver}", origin, *arguments]
 
 
 @dataclass(repr=False)
 class Played:
+    """What a client did, and what it printed."""
+
     events: list[dict[str, Any]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)  # whatever was printed
+    lines: list[str] = field(default_factory=list)
     code: int | None = None
 
-    def every(self, event: str) -> list[dict[str, Any]]:
-        return [each for each in self.events if each["event"] == event]
+    def events_named(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == name]
 
     def __repr__(self) -> str:
         return "\n".join([*self.lines, f"exit code {self.code}"])
 
 
 def play(client: Client, ending: Ending, origin: str, folder: Path) -> Played:
-    """In an empty folder, which is its home too."""
+    """Runs a client until its login has ended.
+
+    :param client: the client
+    :param ending: how the login ends
+    :param origin: the address of the demo
+    :param folder: an empty folder, which is the client's home
+    """
     played = Played()
-    places = {name: str(folder) for name in ("HOME", "TMPDIR")}
+    folders = {name: str(folder) for name in ("HOME", "TMPDIR")}
     env = {
         **os.environ,
-        **places,
+        **folders,
         "PYTHONPATH": str(ROOT),
         "PYTHONIOENCODING": "utf-8",
         "OAUTHLIB_INSECURE_TRANSPORT": "1",
@@ -89,7 +104,7 @@ def play(client: Client, ending: Ending, origin: str, folder: Path) -> Played:
         text=True,
         encoding="utf-8",
     ) as process:
-        watchdog = threading.Timer(PATIENCE_S, process.kill)
+        watchdog = threading.Timer(TIMEOUT_S, process.kill)
         watchdog.start()
         try:
             for event in _events(process, played):
@@ -97,10 +112,10 @@ def play(client: Client, ending: Ending, origin: str, folder: Path) -> Played:
                     shown = _text(event)
                     if ending is Ending.EXPIRED:
                         time.sleep(PENDING_S)
-                    if client.to_event or ending is Ending.EXPIRED:
+                    if client.reports_scan or ending is Ending.EXPIRED:
                         _phone(origin, "scan", shown, played)
                 if (
-                    event["event"] == ("scanned" if client.to_event else "shows")
+                    event["event"] == ("scanned" if client.reports_scan else "shows")
                     and ending is not Ending.EXPIRED
                 ):
                     _phone(
@@ -124,7 +139,7 @@ def _events(process: subprocess.Popen[str], played: Played) -> Iterator[dict[str
 
 
 def _text(event: Mapping[str, Any]) -> str:
-    """What the client shows: a text, or what a camera reads in its picture."""
+    """What the client shows: a text, or the text of the QR code in its picture."""
     if "text" in event:
         return str(event["text"])
     (read,) = decode(Image.open(io.BytesIO(base64.b64decode(event["picture"]))))

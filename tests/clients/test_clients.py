@@ -1,4 +1,4 @@
-"""Public clients, as they are, log in when approved, and stop when denied and when the login expires; they wait in peace."""
+"""Public clients log in when approved, stop when denied or expired, and do not poll too often."""
 
 import importlib.metadata
 import re
@@ -9,16 +9,16 @@ from pathlib import Path
 import npm_parts
 import pytest
 
-from tests.clients.play import PATIENCE_S, Client, Ending, Played, play
+from tests.clients.play import TIMEOUT_S, Client, Ending, Played, play
 from tests.demo.running import RunningDemo
 from tests.servers import LOOPBACK, missing
 
-SHORT_S = 20  # the life of a login that is left to expire
-MOST_PER_SECOND = 3
+SHORT_S = 20  # the lifetime of a login that expires in a test
+MAX_POLLS_PER_SECOND = 3
 
 _OAUTH = {Ending.DENIED: "access_denied"}
 
-pytestmark = [pytest.mark.matrix, pytest.mark.timeout(2 * PATIENCE_S)]
+pytestmark = [pytest.mark.matrix, pytest.mark.timeout(2 * TIMEOUT_S)]
 
 CLIENTS = (
     Client(
@@ -27,8 +27,8 @@ CLIENTS = (
         ("itchat_wechat",),
         frozenset({"login.weixin.qq.com"}),
         {Ending.DENIED: "400", Ending.EXPIRED: "400"},
-        to_event=True,
-        poll="/cgi-bin/mmwebwx-bin/login",
+        reports_scan=True,
+        poll_path="/cgi-bin/mmwebwx-bin/login",
     ),
     Client(
         "wechat4u",
@@ -36,8 +36,8 @@ CLIENTS = (
         ("wechat4u.mjs",),
         frozenset({"login.wx.qq.com"}),
         {Ending.DENIED: "获取手机确认登录信息失败", Ending.EXPIRED: "获取手机确认登录信息失败"},
-        to_event=True,
-        poll="/cgi-bin/mmwebwx-bin/login",
+        reports_scan=True,
+        poll_path="/cgi-bin/mmwebwx-bin/login",
     ),
     Client(
         "DecryptLogin (Taobao)",
@@ -45,7 +45,7 @@ CLIENTS = (
         ("decryptlogin", "taobao"),
         frozenset({"login.taobao.com", "qrlogin.taobao.com"}),
         {Ending.DENIED: "has expired", Ending.EXPIRED: "has expired"},
-        deaf=True,
+        ignores_denial=True,
     ),
     Client(
         "DecryptLogin (JD)",
@@ -67,7 +67,7 @@ CLIENTS = (
         ("bilibili_api_python",),
         frozenset({"passport.bilibili.com"}),
         {Ending.DENIED: "TIMEOUT", Ending.EXPIRED: "TIMEOUT"},
-        to_event=True,
+        reports_scan=True,
     ),
     Client(
         "requests-oauthlib",
@@ -86,7 +86,7 @@ CLIENTS = (
             Ending.EXPIRED: "ExpiredDeviceCodeError|DeviceAuthorizationTimeoutError",
         },
     ),
-    # Those with a timer of their own may stop a moment before they are told.
+    # A client with a timer of its own may stop a moment before it gets the answer.
     Client(
         "openid-client",
         ("openid-client",),
@@ -105,7 +105,7 @@ CLIENTS = (
 
 
 def installed(client: Client) -> bool:
-    if client.of_node:
+    if client.runs_on_node:
         return npm_parts.node() is not None and npm_parts.ready()
     try:
         return all(importlib.metadata.version(name) for name in client.packages)
@@ -113,14 +113,14 @@ def installed(client: Client) -> bool:
         return False
 
 
-def waits(client: Client, ending: Ending) -> bool:
-    """Whether it takes all the time that the login lives."""
-    return ending is Ending.EXPIRED or (ending is Ending.DENIED and client.deaf)
+def lasts_until_expiry(client: Client, ending: Ending) -> bool:
+    """Whether the client runs until the login expires."""
+    return ending is Ending.EXPIRED or (ending is Ending.DENIED and client.ignores_denial)
 
 
 @pytest.fixture(scope="module")
 def demos() -> Iterator[tuple[str, str]]:
-    """The addresses of a demo, and of one whose logins do not live long."""
+    """The addresses of two demos: the second has logins with a short lifetime."""
     with (
         RunningDemo("--dialects", "all") as usual,
         RunningDemo("--dialects", "all", "--lifetime", str(SHORT_S)) as short,
@@ -129,41 +129,47 @@ def demos() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
-def test_a_public_client_comes_to_the_right_ends(
+def test_a_public_client_logs_in_and_stops_after_a_denial_or_an_expiry(
     client: Client, demos: tuple[str, str], tmp_path: Path
 ) -> None:
     if not installed(client):
         missing(client.name, npm_parts.HOW)
     usual, short = demos
 
-    def one(ending: Ending) -> Played:
+    def play_to(ending: Ending) -> Played:
         (folder := tmp_path / ending).mkdir()
-        return play(client, ending, short if waits(client, ending) else usual, folder)
+        return play(client, ending, short if lasts_until_expiry(client, ending) else usual, folder)
 
-    with ThreadPoolExecutor(len(Ending)) as at_once:
-        plays = list(at_once.map(one, Ending))
+    with ThreadPoolExecutor(len(Ending)) as pool:
+        plays = list(pool.map(play_to, Ending))
     for ending, played in zip(Ending, plays, strict=True):
         check(client, ending, played)
 
 
 def check(client: Client, ending: Ending, played: Played) -> None:
-    told = f"{ending}: {played!r}"
-    refused = [each["said"] for each in played.every("phone") if each["code"]]
+    report = f"{ending}: {played!r}"
+    refused = [event["said"] for event in played.events_named("phone") if event["code"]]
     assert not refused or (
-        waits(client, ending) and all("has expired" in said for said in refused)
-    ), told  # a busy machine
-    assert len(played.every("shows")) == 1, told
-    assert len(played.every("scanned")) == client.to_event or refused, told
-    assert played.code == 0, told
-    (end,) = played.every("in") + played.every("stopped")
+        lasts_until_expiry(client, ending) and all("has expired" in said for said in refused)
+    ), report  # on a busy machine
+    assert len(played.events_named("shows")) == 1, report
+    assert len(played.events_named("scanned")) == client.reports_scan or refused, report
+    assert played.code == 0, report
+    (end,) = played.events_named("in") + played.events_named("stopped")
     if ending is Ending.APPROVED:
-        assert end == {"event": "in", "who": "Alice"}, told
-        assert {each["host"] for each in played.every("asks")} - {LOOPBACK} == client.hosts, told
+        assert end == {"event": "in", "who": "Alice"}, report
+        assert {event["host"] for event in played.events_named("asks")} - {
+            LOOPBACK
+        } == client.hosts, report
     else:
-        assert end["event"] == "stopped", told
-        assert re.search(client.stops[ending], end["why"]), told
-    if client.poll:
-        polls = [each["at"] for each in played.every("asks") if each["path"] == client.poll]
-        assert polls, told
+        assert end["event"] == "stopped", report
+        assert re.search(client.reasons[ending], end["why"]), report
+    if client.poll_path:
+        polls = [
+            event["at"]
+            for event in played.events_named("asks")
+            if event["path"] == client.poll_path
+        ]
+        assert polls, report
         within_a_second = [sum(begin <= at < begin + 1 for at in polls) for begin in polls]
-        assert max(within_a_second) <= MOST_PER_SECOND, told
+        assert max(within_a_second) <= MAX_POLLS_PER_SECOND, report

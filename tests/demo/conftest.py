@@ -1,4 +1,4 @@
-"""A demo to talk to: as a process of its own, or as the bare application. The browser is that of tests/browser."""
+"""Fixtures: a demo as a process, or its bare application. The browser is that of tests/browser."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ __all__ = ["chromium", "loop", "pytest_pyfunc_call"]
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[RunningDemo]:
-    """One demo for all tests that only log in and out of it."""
+    """One demo for all tests that only log in and out."""
     with RunningDemo() as running:
         yield running
 
@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def site(clock: Clock) -> Site:
-    """The application without a socket, at `ORIGIN`; its time stands still."""
+    """The application without a socket, at `ORIGIN`, with a stopped clock."""
     policy = replace(STANDARD, user_codes=True)
     qr = QRLogin(
         MemoryStore(now=clock.now),

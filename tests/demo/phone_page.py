@@ -1,4 +1,4 @@
-"""A phone in a real Chromium, as a person holds it: it opens what a camera read from the other screen."""
+"""A phone in a real Chromium: it opens the address that a camera read from the other screen."""
 
 import io
 from pathlib import Path
@@ -21,19 +21,19 @@ async def open_phone(chromium: Browser, shots: Path, *, locale: str = "en-GB") -
     return await PhonePage.in_context(context, shots)
 
 
-async def camera(desk: LoginPage) -> str:
-    """What the one QR code on that screen says, read from a screenshot by a decoder that knows nothing of us."""
-    return str(await desk.eventually(lambda: glance(desk), what="a QR code"))
+async def camera(login_page: LoginPage) -> str:
+    """The text of the one QR code on the page, which a decoder reads from a screenshot."""
+    return str(await login_page.eventually(lambda: camera_or_nothing(login_page), what="a QR code"))
 
 
-async def glance(desk: LoginPage) -> str:
-    """The same, or "" if there is none at this moment."""
-    found = decode(Image.open(io.BytesIO(await desk.page.screenshot())))
+async def camera_or_nothing(login_page: LoginPage) -> str:
+    """The text of the QR code; "" if there is not exactly one at this moment."""
+    found = decode(Image.open(io.BytesIO(await login_page.page.screenshot())))
     return found[0].decode() if len(found) == 1 else ""
 
 
 class PhonePage(ApprovePage):
-    """The phone of the demo, which shows <qr-approve> among views of its own."""
+    """The phone of the demo: it shows <qr-approve> among views of its own."""
 
     tag = "demo-approve"
 
@@ -41,7 +41,7 @@ class PhonePage(ApprovePage):
         await self.page.goto(address)
 
     async def view(self, name: str, title: str) -> None:
-        """Waits for this screen, the demo's own or one of <qr-approve>, with this heading; and holds it against axe."""
+        """Waits for a view with this heading, and checks it with axe."""
         view = self.page.locator(f"[data-view={name}], demo-approve[state={name}]")
         await (
             view.locator("h1", has_text=title)
@@ -60,9 +60,9 @@ class PhonePage(ApprovePage):
             timeout=PATIENCE_S * 1000
         )
 
-    async def scan(self, desk: LoginPage, name: str) -> None:
-        """Points at the screen of the desk, says who one is unless the phone knows, and looks who asks."""
-        await self.open(await camera(desk))
+    async def scan(self, login_page: LoginPage, name: str) -> None:
+        """Scans the code of the login page, chooses an account if needed, and opens the request."""
+        await self.open(await camera(login_page))
         await self.look(name)
 
     async def look(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Ways to reach the demo: a process (`RunningDemo`), or requests made by hand (`ask`). Each test brings its own people."""
+"""Ways to reach the demo: as a process (`RunningDemo`), or as an application (`send`)."""
 
 import json
 import os
@@ -19,10 +19,8 @@ from qrlogin.wire import Request, Response
 ORIGIN = "http://127.0.0.1:8000"
 KEY = "b2b8m3wqmF8dVuG2m3Wc0oUJxjz4Iu2mbXcTzIYkF9s"
 COMMAND = [sys.executable, "-m", "qrlogin"]
-PATIENCE_S = (
-    30  # what is waited for takes well under a second; only a hanging process gets this far
-)
-END_S = 20  # less than a poll is held: who ends by waiting for polls to end does not end in time
+TIMEOUT_S = 30  # every wait takes well under a second, unless a process hangs
+STOP_TIMEOUT_S = 20  # less than a status is held: a demo that waits for held requests is too slow
 
 
 @dataclass
@@ -33,10 +31,18 @@ class Clock:
         return self.ms
 
 
-def ask(
+def send(
     site: Site, method: str, path: str, body: Any = None, form: str = "", **headers: str
 ) -> Response:
-    """One request from this machine, with JSON or a form. Header names are spelled with _ for -."""
+    """Sends one request to the application, from this machine.
+
+    :param site: the application
+    :param method: the HTTP method
+    :param path: path and query
+    :param body: an object to send as JSON
+    :param form: a form to send in its place
+    :param headers: by name, with _ for -
+    """
     lines = {
         "host": ORIGIN.removeprefix("http://"),
         **{name.replace("_", "-"): value for name, value in headers.items()},
@@ -50,31 +56,31 @@ def ask(
     )
 
 
-def said(response: Response) -> dict[str, Any]:
+def json_of(response: Response) -> dict[str, Any]:
     read: dict[str, Any] = json.loads(response.body)
     return read
 
 
-def cookies(response: Response) -> str:
-    """What a browser sends back."""
+def cookie_header(response: Response) -> str:
+    """The Cookie header that a browser would send after this answer."""
     return "; ".join(
         f"{cookie.key}={cookie.value}" for cookie in response.cookies if cookie.max_age
     )
 
 
 def bearer(site: Site, name: str) -> dict[str, str]:
-    return {
-        "authorization": f"Bearer {said(ask(site, 'POST', '/demo/phone', {'name': name}))['token']}"
-    }
+    """The Authorization header of this account's phone."""
+    unlocked = json_of(send(site, "POST", "/demo/phone", {"name": name}))
+    return {"authorization": f"Bearer {unlocked['token']}"}
 
 
 class RunningDemo:
-    """`python -m qrlogin demo` on a free port, its output read line by line. Leaving the block ends it."""
+    """`python -m qrlogin demo` on a free port. It reads the output, and stops with the block."""
 
     def __init__(self, *options: str) -> None:
         self.options = options
         self.lines: list[str] = []
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self.process = subprocess.Popen(
             [*COMMAND, "demo", "--port", "0", *options],
             stdin=subprocess.DEVNULL,
@@ -93,20 +99,20 @@ class RunningDemo:
 
     @property
     def origin(self) -> str:
-        return self.until(r"open  +(http://\S+)$")
+        return self.until(r"^  Log a browser in +(http://\S+)$")
 
     @property
     def address(self) -> str:
-        """Where this very process listens, when its `origin` is another's."""
+        """Where this process listens, if its `origin` is the address of another one."""
         return self.until(r"^This process listens at +(http://\S+)$")
 
     @property
     def text(self) -> str:
-        """What the QR code in its terminal says."""
+        """The text of the QR code in its terminal."""
         return self.until(r"^(http://\S+/qr/\S+)$")
 
     def until(self, pattern: str) -> str:
-        """The first group of the first line that fits, once there is one."""
+        """Waits for a line that matches. Returns its first group, or the whole match."""
 
         def found() -> Iterator[str]:
             return (
@@ -115,32 +121,32 @@ class RunningDemo:
                 if (match := re.search(pattern, line))
             )
 
-        with self._news:
-            assert self._news.wait_for(
-                lambda: any(True for _ in found()) or self.process.poll() is not None, PATIENCE_S
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: any(True for _ in found()) or self.process.poll() is not None, TIMEOUT_S
             )
             for line in found():
                 return line
-        raise AssertionError(f"it ended without {pattern!r}:\n{self.output}")
+        raise AssertionError(f"the demo stopped without {pattern!r}:\n{self.output}")
 
     def browser(self) -> Client:
         return Client(self.origin, agent="a test")
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """The exit code after this signal."""
+        """Sends a signal. Returns the exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(END_S)
-        self._reader.join(PATIENCE_S)
+        code = self.process.wait(STOP_TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
         return code
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            with self._news:
+            with self._changed:
                 self.lines.append(line.rstrip("\n"))
-                self._news.notify_all()
-        with self._news:
-            self._news.notify_all()
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     def __enter__(self) -> Self:
         return self
@@ -154,17 +160,17 @@ class RunningDemo:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(PATIENCE_S)
+                self.process.wait(TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._reader.join(PATIENCE_S)
+        self._reader.join(TIMEOUT_S)
         if self.process.stdout:
             self.process.stdout.close()
 
 
 def run(*arguments: str, code: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    """`python -m qrlogin …` to its end. `code` is run before, in the same process."""
+    """Runs `python -m qrlogin …` to its end, after `code` in the same process."""
     begin = f"{code}\nimport sys\nfrom qrlogin.__main__ import main\nsys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", begin, *arguments] if code else [*COMMAND, *arguments]
     return subprocess.run(
@@ -174,5 +180,5 @@ def run(*arguments: str, code: str = "", **env: str) -> subprocess.CompletedProc
         text=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONIOENCODING": "utf-8", **env},
-        timeout=PATIENCE_S * 2,
+        timeout=TIMEOUT_S * 2,
     )

@@ -1,4 +1,4 @@
-"""The demo as clients of other dialects find it: at the root, each at the paths that it expects, with the same people."""
+"""The demo with all dialects: each at the root, at the paths that its clients expect."""
 
 import itertools
 import re
@@ -19,7 +19,7 @@ from qrlogin.errors import Misconfigured
 from qrlogin.policy import STANDARD
 from qrlogin.wire.dialects import dialect_names
 from qrlogin.wire.routes import handles
-from tests.demo.running import KEY, ORIGIN, RunningDemo, ask, bearer, cookies, run, said
+from tests.demo.running import KEY, ORIGIN, RunningDemo, bearer, cookie_header, json_of, run, send
 from tests.servers import missing
 
 NAMES = list(DIALECTS)
@@ -27,15 +27,15 @@ PAGES = ("", "phone", "qr", "qr/x", "logout", "demo/me", "qrlogin/begin")
 
 
 @pytest.fixture(scope="module")
-def speaking() -> Iterator[RunningDemo]:
-    """A demo that speaks all of them."""
+def all_dialects() -> Iterator[RunningDemo]:
+    """A demo that speaks every dialect."""
     with RunningDemo("--dialects", "all") as running:
         yield running
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two demos on one Redis that are known by one address, which is the first's."""
+    """Two demos with one Redis and one common address, which is that of the first."""
 
     first: RunningDemo
     second: RunningDemo
@@ -48,8 +48,8 @@ def pair(redis_url: str) -> Iterator[Pair]:
         yield Pair(first, second)
 
 
-class Watched(Client):
-    """Remembers which processes answered it."""
+class PidRecorder(Client):
+    """Records the processes that answered."""
 
     def __init__(self, origin: str, *, agent: str) -> None:
         super().__init__(origin, agent=agent)
@@ -66,21 +66,21 @@ def player(name: str, origin: str) -> Player:
     return PLAYERS[name](origin, camera)
 
 
-def hand_in(demo: str, text: str, *acts: str) -> list[Answer]:
-    """What Alice's phone hears from this very process."""
+def act_as_alice(demo: str, text: str, *acts: str) -> list[Answer]:
+    """The answers of this process to the acts of Alice's phone."""
     phone = Client(demo, agent="a phone")
     phone.bearer = str(phone.post("/demo/phone", {"name": "alice"}).json["token"])
     return [phone.post(f"/qrlogin/phone/{act}", {"code": text}) for act in acts]
 
 
-# Where they are
+# Paths
 
 
-def test_every_dialect_has_a_player_and_a_way_in() -> None:
+def test_every_dialect_has_a_player() -> None:
     assert list(PLAYERS) == NAMES
 
 
-def test_names_are_read_as_they_are_written() -> None:
+def test_dialect_names_are_parsed_from_a_comma_separated_list() -> None:
     assert dialect_names("", "here") == ()
     assert dialect_names("all", "here") == tuple(DIALECTS)
     assert dialect_names(" jd, wechat,jd,", "here") == ("jd", "wechat")
@@ -88,12 +88,12 @@ def test_names_are_read_as_they_are_written() -> None:
         dialect_names("native", "here")
 
 
-def test_pages_stay_where_they_are(site: Site) -> None:
+def test_no_dialect_handles_a_path_of_the_demo_pages(site: Site) -> None:
     for dialect in site.dialects.values():
         assert not any(handles(dialect.browser_routes, path) for path in PAGES)
 
 
-def test_two_dialects_share_one_path_and_it_does_the_same_for_both(site: Site) -> None:
+def test_only_the_two_taobao_dialects_share_a_path(site: Site) -> None:
     shared = {
         route.path
         for one, other in itertools.combinations(site.dialects.values(), 2)
@@ -104,29 +104,30 @@ def test_two_dialects_share_one_path_and_it_does_the_same_for_both(site: Site) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_two_dialects_share_a_path_and_only_requested_ones_are_served(
-    site: Site, name: str
-) -> None:
-    without = Site(site._qr, [each for each in NAMES if each != name])
+def test_a_dialect_is_served_only_if_it_is_enabled(site: Site, name: str) -> None:
+    without = Site(site._qr, [other for other in NAMES if other != name])
     paths = {
         route.path for route in site.dialects[name].browser_routes if "{" not in route.path
     } - {"qrcodeCheck.htm"}
     assert paths
     for path in paths:
-        refused = ask(site, "PATCH", path)
-        assert (refused.status, said(refused)["error"]) == (405, "method_not_allowed")
-        assert ask(without, "PATCH", path).body.startswith(
+        refused = send(site, "PATCH", path)
+        assert (refused.status, json_of(refused)["error"]) == (405, "method_not_allowed")
+        assert send(without, "PATCH", path).body.startswith(
             b"<!doctype html>"
-        )  # there is nothing here
+        )  # the page for unknown paths
 
 
-def test_it_says_where_clients_begin(speaking: RunningDemo) -> None:
-    speaking.until("Waiting for a phone")
+def test_the_demo_prints_where_clients_of_each_dialect_start(all_dialects: RunningDemo) -> None:
+    all_dialects.until("Waiting for a phone")
     for name in NAMES:
-        [line] = [line for line in speaking.lines if line.split()[:1] == [name]]
+        [line] = [line for line in all_dialects.lines if line.split()[:1] == [name]]
         where = line.split()[1]
-        assert where.startswith(f"{speaking.origin}/")
-        assert speaking.browser().get(where.removeprefix(speaking.origin)).status in (200, 405)
+        assert where.startswith(f"{all_dialects.origin}/")
+        assert all_dialects.browser().get(where.removeprefix(all_dialects.origin)).status in (
+            200,
+            405,
+        )
 
 
 # A phone in a terminal
@@ -134,16 +135,16 @@ def test_it_says_where_clients_begin(speaking: RunningDemo) -> None:
 
 @pytest.mark.parametrize("act", ["approve", "deny"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_phone_takes_what_its_code_says(
-    speaking: RunningDemo, name: str, act: str, capsys: pytest.CaptureFixture[str]
+def test_a_terminal_phone_accepts_the_text_of_a_code_of_every_dialect(
+    all_dialects: RunningDemo, name: str, act: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = player(name, speaking.origin)
+    client = player(name, all_dialects.origin)
     text = client.begin()
-    server = None if text.startswith(speaking.origin) else speaking.origin
+    server = None if text.startswith(all_dialects.origin) else all_dialects.origin
     assert phone.run(act, text, name="alice", server=server) == 0, capsys.readouterr()
-    heard = capsys.readouterr()
-    assert ("Approved." if act == "approve" else "Declined.") in heard.out
-    assert heard.err == ""
+    printed = capsys.readouterr()
+    assert ("Approved." if act == "approve" else "Denied.") in printed.out
+    assert printed.err == ""
     assert client.look() == (client.approved if act == "approve" else client.denied)
     assert client.who() == (
         "Alice" if name in ("rfc8628", "newlogin", "bilibili") and act == "approve" else ""
@@ -156,21 +157,23 @@ def test_a_phone_takes_what_its_code_says(
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if name != "newlogin"]
 )  # what newlogin polls with is not its code
-def test_a_phone_takes_the_id_alone(speaking: RunningDemo, name: str) -> None:
-    client = player(name, speaking.origin)
+def test_a_terminal_phone_accepts_the_bare_id(all_dialects: RunningDemo, name: str) -> None:
+    client = player(name, all_dialects.origin)
     text = client.begin()
     bare = text.lower().replace("-", " ") if name == "rfc8628" else client.id
     assert bare
     for act in ("scan", "release", "scan", "confirm"):
-        assert phone.run(act, bare, name="bob", server=speaking.origin) == 0
+        assert phone.run(act, bare, name="bob", server=all_dialects.origin) == 0
     assert client.look() == client.approved
     client.go_on()
     assert client.who() == "Bob"
 
 
-def test_a_phone_takes_the_address_with_the_code_to_type(speaking: RunningDemo) -> None:
-    """As a process of its own, once."""
-    client = speaking.browser()
+def test_a_terminal_phone_accepts_an_address_that_contains_a_user_code(
+    all_dialects: RunningDemo,
+) -> None:
+    """This runs the command as a process."""
+    client = all_dialects.browser()
     begun = client.form("/device_authorization", {"client_id": "tv", "scope": "films"}).json
     done = run("phone", "--as", "alice", "approve", begun["verification_uri_complete"])
     assert (done.returncode, done.stderr) == (0, "")
@@ -182,11 +185,11 @@ def test_a_phone_takes_the_address_with_the_code_to_type(speaking: RunningDemo) 
 
 
 def device_flow(site: Site, *acts: str) -> dict[str, str]:
-    """The form of its token request."""
-    begun = said(ask(site, "POST", "device_authorization", form="client_id=anybody"))
+    """Begins a device flow and runs these acts. Returns the form of its token request."""
+    begun = json_of(send(site, "POST", "device_authorization", form="client_id=anybody"))
     for act in acts:
         assert (
-            ask(
+            send(
                 site,
                 "POST",
                 f"/qrlogin/phone/{act}",
@@ -199,34 +202,38 @@ def device_flow(site: Site, *acts: str) -> dict[str, str]:
     return {"form": f"grant_type={grant}&client_id=anybody&device_code={begun['device_code']}"}
 
 
-def test_tokens_are_given_once_and_the_same_again(site: Site) -> None:
+def test_a_repeated_token_request_returns_the_same_token(site: Site) -> None:
     form = device_flow(site, "scan", "confirm")
-    given = ask(site, "POST", "token", **form)
-    tokens = said(given)
+    given = send(site, "POST", "token", **form)
+    tokens = json_of(given)
     assert set(tokens) == {"access_token", "token_type", "expires_in"}
     assert (given.status, tokens["token_type"], given.cookies) == (200, "Bearer", ())
     assert dict(given.headers)["Cache-Control"] == "no-store"
-    assert said(ask(site, "POST", "token", **form)) == tokens, "its answer may have been lost"
+    assert json_of(send(site, "POST", "token", **form)) == tokens, (
+        "the first answer may have been lost"
+    )
     assert (
-        said(ask(site, "POST", "token", **device_flow(site, "scan", "confirm")))["access_token"]
+        json_of(send(site, "POST", "token", **device_flow(site, "scan", "confirm")))["access_token"]
         != tokens["access_token"]
     )
 
-    shown = ask(site, "GET", "/demo/userinfo", authorization=f"Bearer {tokens['access_token']}")
-    assert said(shown) == {"sub": "1002", "name": "Bob"}
+    shown = send(site, "GET", "/demo/userinfo", authorization=f"Bearer {tokens['access_token']}")
+    assert json_of(shown) == {"sub": "1002", "name": "Bob"}
     for other in ("x", "", "Bearer ", "Bearer x"):
-        refused = ask(site, "GET", "/demo/userinfo", authorization=other)
+        refused = send(site, "GET", "/demo/userinfo", authorization=other)
         assert (refused.status, dict(refused.headers)["WWW-Authenticate"]) == (401, "Bearer")
 
 
-def test_a_token_is_no_session_and_a_session_no_token(site: Site) -> None:
-    token = said(ask(site, "POST", "token", **device_flow(site, "scan", "confirm")))["access_token"]
-    assert ask(site, "GET", "/demo/me", cookie=f"{SESSION}={token}").status == 401
+def test_a_token_is_not_accepted_as_a_session_nor_a_session_as_a_token(site: Site) -> None:
+    token = json_of(send(site, "POST", "token", **device_flow(site, "scan", "confirm")))[
+        "access_token"
+    ]
+    assert send(site, "GET", "/demo/me", cookie=f"{SESSION}={token}").status == 401
     session = bilibili(site)
     value = session.partition("=")[2]
-    assert ask(site, "GET", "/demo/userinfo", authorization=f"Bearer {value}").status == 401
+    assert send(site, "GET", "/demo/userinfo", authorization=f"Bearer {value}").status == 401
     assert (
-        ask(
+        send(
             site, "POST", "/qrlogin/phone/scan", {"code": "x"}, authorization=f"Bearer {token}"
         ).status
         == 401
@@ -234,34 +241,34 @@ def test_a_token_is_no_session_and_a_session_no_token(site: Site) -> None:
 
 
 def bilibili(site: Site, cookie: str = "") -> str:
-    """The session's Cookie header of a browser that was logged in so."""
-    begun = ask(site, "GET", "x/passport-login/web/qrcode/generate")
-    key = said(begun)["data"]["qrcode_key"]
+    """Logs a browser in with this dialect. Returns the Cookie header of its session."""
+    begun = send(site, "GET", "x/passport-login/web/qrcode/generate")
+    key = json_of(begun)["data"]["qrcode_key"]
     for act in ("scan", "confirm"):
         assert (
-            ask(
+            send(
                 site, "POST", f"/qrlogin/phone/{act}", {"code": key}, **bearer(site, "alice")
             ).status
             == 200
         )
-    sent = "; ".join(filter(None, (cookies(begun), cookie)))
-    done = ask(site, "GET", f"x/passport-login/web/qrcode/poll?qrcode_key={key}", cookie=sent)
-    return next(cookie for cookie in cookies(done).split("; ") if cookie.startswith(SESSION))
+    sent = "; ".join(filter(None, (cookie_header(begun), cookie)))
+    done = send(site, "GET", f"x/passport-login/web/qrcode/poll?qrcode_key={key}", cookie=sent)
+    return next(cookie for cookie in cookie_header(done).split("; ") if cookie.startswith(SESSION))
 
 
-def test_a_session_of_any_dialect_is_like_one_of_ours(site: Site) -> None:
+def test_a_login_in_another_dialect_replaces_the_session(site: Site) -> None:
     first = bilibili(site)
-    assert b"You are logged in as Alice" in ask(site, "GET", "/", cookie=first).body
+    assert b"You are logged in as Alice" in send(site, "GET", "/", cookie=first).body
     second = bilibili(site, first)
-    assert ask(site, "GET", "/demo/me", cookie=first).status == 401, (
-        "nothing is left of the session before"
+    assert send(site, "GET", "/demo/me", cookie=first).status == 401, (
+        "the previous session has ended"
     )
-    assert ask(site, "GET", "/demo/me", cookie=second).status == 200
+    assert send(site, "GET", "/demo/me", cookie=second).status == 200
 
 
 def test_logging_out_of_a_dialect_ends_the_session(site: Site) -> None:
     session = bilibili(site)
-    elsewhere = ask(
+    elsewhere = send(
         site,
         "POST",
         "cgi-bin/mmwebwx-bin/webwxlogout",
@@ -269,13 +276,13 @@ def test_logging_out_of_a_dialect_ends_the_session(site: Site) -> None:
         origin="https://evil.example",
     )
     assert elsewhere.status == 403
-    assert ask(site, "GET", "/demo/me", cookie=session).status == 200
-    left = ask(site, "POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0", cookie=session)
+    assert send(site, "GET", "/demo/me", cookie=session).status == 200
+    left = send(site, "POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0", cookie=session)
     assert (SESSION, 0) in [(cookie.key, cookie.max_age) for cookie in left.cookies]
-    assert ask(site, "GET", "/demo/me", cookie=session).status == 401
+    assert send(site, "GET", "/demo/me", cookie=session).status == 401
 
 
-def test_a_wished_lifetime_is_that_of_every_dialect() -> None:
+def test_the_lifetime_option_applies_to_every_dialect() -> None:
     qr = QRLogin(
         MemoryStore(),
         secret_keys=[KEY],
@@ -283,12 +290,20 @@ def test_a_wished_lifetime_is_that_of_every_dialect() -> None:
         policy=replace(STANDARD, user_codes=True),
     )
     site = Site(qr, NAMES, lifetime=7)
-    assert said(ask(site, "POST", "device_authorization", form="client_id=x"))["expires_in"] == 7
-    for path in ("jslogin", "connect/qrconnect?appid=x", "qrcodelogin/generateQRCode4Login.do", "newlogin/qrcode/generate.do",
-                 "x/passport-login/web/qrcode/generate", "show"):  # fmt: skip
+    assert (
+        json_of(send(site, "POST", "device_authorization", form="client_id=x"))["expires_in"] == 7
+    )
+    for path in (
+        "jslogin",
+        "connect/qrconnect?appid=x",
+        "qrcodelogin/generateQRCode4Login.do",
+        "newlogin/qrcode/generate.do",
+        "x/passport-login/web/qrcode/generate",
+        "show",
+    ):
         ages = [
             cookie.max_age
-            for cookie in ask(site, "GET", path).cookies
+            for cookie in send(site, "GET", path).cookies
             if re.fullmatch("qrl-[0-9a-f]{8}", cookie.key)
         ]
         assert ages == [7 + STANDARD.redeem_window + STANDARD.replay_window], path
@@ -298,38 +313,38 @@ def test_a_wished_lifetime_is_that_of_every_dialect() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_phone_in_one_process_and_a_browser_in_another(pair: Pair, name: str) -> None:
+def test_phone_and_browser_may_use_different_processes(pair: Pair, name: str) -> None:
     client = player(name, pair.second.address)
-    client.client = watched = Watched(pair.second.address, agent="a client")
+    client.client = recorder = PidRecorder(pair.second.address, agent="a client")
     text = client.begin()
-    answers = hand_in(pair.first.origin, text, "scan")
+    answers = act_as_alice(pair.first.origin, text, "scan")
     assert client.look() == client.scanned
-    answers += hand_in(pair.first.origin, text, "confirm")
+    answers += act_as_alice(pair.first.origin, text, "confirm")
     assert client.look() == client.approved
     client.go_on()
     assert client.who() == "Alice"
     assert [(answer.status, answer.headers["server-pid"]) for answer in answers] == [
         (200, str(pair.first.process.pid))
     ] * 2
-    assert watched.pids == {str(pair.second.process.pid)}
+    assert recorder.pids == {str(pair.second.process.pid)}
     assert pair.first.process.pid != pair.second.process.pid
 
 
 @pytest.mark.parametrize("phone_first", [True, False])
-def test_our_own_codes_are_read_by_either_process(pair: Pair, phone_first: bool) -> None:
+def test_native_codes_are_read_by_either_process(pair: Pair, phone_first: bool) -> None:
     here, there = pair.first.origin, pair.second.address
     demo, other = (there, here) if phone_first else (here, there)
     browser = Client(demo, agent="a browser")
     begun = browser.post("/qrlogin/begin", {}).json
     assert begun["verification_uri_complete"].startswith(f"{pair.first.origin}/qr/")
     for text in (begun["verification_uri_complete"], begun["user_code"]):
-        for answer in hand_in(other, text, "scan", "release"):
+        for answer in act_as_alice(other, text, "scan", "release"):
             assert answer.status == 200
             assert (
                 browser.get(f"/qrlogin/{begun['login_id']}").headers["server-pid"]
                 != answer.headers["server-pid"]
             )
-    [scanned, confirmed] = hand_in(other, begun["user_code"], "scan", "confirm")
+    [scanned, confirmed] = act_as_alice(other, begun["user_code"], "scan", "confirm")
     assert confirmed.status == 200
     seen = browser.get(f"/qrlogin/{begun['login_id']}?after={begun['version']}&wait=25").json
     redeem = browser.post(
@@ -340,28 +355,32 @@ def test_our_own_codes_are_read_by_either_process(pair: Pair, phone_first: bool)
     assert scanned.json["login_id"] == begun["login_id"]
 
 
-def test_pages_of_the_second_lead_to_the_address_of_both(pair: Pair) -> None:
+def test_the_second_process_redirects_to_the_common_address(pair: Pair) -> None:
     answer = Client(pair.second.address, agent="a browser").get("/")
     assert (answer.status, answer.headers["location"]) == (303, f"{pair.first.origin}/")
     pair.second.until("Waiting for a phone")
     assert pair.second.text.startswith(f"{pair.first.origin}/qr/")
 
 
-def test_without_a_common_key_they_are_strangers(pair: Pair, redis_url: str) -> None:
-    with RunningDemo("--store", redis_url) as stranger:
+def test_processes_without_a_common_key_reject_codes_of_each_other(
+    pair: Pair, redis_url: str
+) -> None:
+    with RunningDemo("--store", redis_url) as other:
         begun = Client(pair.first.origin, agent="a browser").post("/qrlogin/begin", {}).json
         bare = begun["verification_uri_complete"].rpartition("/")[2]
-        assert [answer.status for answer in hand_in(stranger.origin, bare, "scan")] == [404]
-        assert [answer.status for answer in hand_in(pair.second.address, bare, "scan")] == [200]
+        assert [answer.status for answer in act_as_alice(other.origin, bare, "scan")] == [404]
+        assert [answer.status for answer in act_as_alice(pair.second.address, bare, "scan")] == [
+            200
+        ]
 
 
-def test_every_answer_says_which_process_gave_it(speaking: RunningDemo) -> None:
-    client = speaking.browser()
+def test_every_answer_has_the_process_id_of_its_server(all_dialects: RunningDemo) -> None:
+    client = all_dialects.browser()
     for path in ("/", "/no/such/page", "/qrlogin/begin", "/demo/style.css", "/jslogin", "/token"):
-        assert client.get(path).headers["server-pid"] == str(speaking.process.pid)
+        assert client.get(path).headers["server-pid"] == str(all_dialects.process.pid)
 
 
-def test_the_key_may_be_in_the_environment_and_is_never_shown(redis_url: str) -> None:
+def test_a_key_from_the_environment_is_used_and_never_printed(redis_url: str) -> None:
     done = run("demo", "--self-check", "--store", redis_url, QRLOGIN_DEMO_KEY=KEY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert KEY not in done.stdout + done.stderr
@@ -369,7 +388,7 @@ def test_the_key_may_be_in_the_environment_and_is_never_shown(redis_url: str) ->
     assert (done.returncode, "keygen" in done.stderr, "SECRET" in done.stderr) == (2, True, False)
 
 
-def test_a_demo_with_a_key_of_ours_does_not_print_it(pair: Pair) -> None:
+def test_a_key_from_the_command_line_is_never_printed(pair: Pair) -> None:
     for demo in (pair.first, pair.second):
         demo.until("Waiting for a phone")
         assert KEY not in demo.output

@@ -1,4 +1,4 @@
-"""The demo's pages speak the language that a browser asks for, and say nothing that is not in the catalogue."""
+"""The demo's pages are in the language of the browser, and take every text from the catalogue."""
 
 import re
 from pathlib import Path
@@ -13,10 +13,10 @@ from qrlogin.demo.site import Site
 from tests.browser.login_page import LoginPage
 from tests.browser.words import strangers
 from tests.demo.phone_page import camera, open_phone
-from tests.demo.running import RunningDemo, ask
+from tests.demo.running import RunningDemo, send
 from tests.tables import for_each_row
 
-#: What no language changes: names, addresses, what a browser says of itself, a code.
+#: The same in every language: names, addresses, the description of a browser, a code.
 DATA = [
     "qrlogin",
     "Alice",
@@ -43,19 +43,23 @@ DATA = [
     ],
 )
 @for_each_row("path", ["/", "/phone", "/qr/x", "/no/such/page"])
-def test_a_page_is_in_the_language_asked_for(site: Site, path: str, accept: str, lang: str) -> None:
-    html = ask(site, "GET", path, accept_language=accept).body.decode()
+def test_a_page_is_in_the_language_of_accept_language(
+    site: Site, path: str, accept: str, lang: str
+) -> None:
+    html = send(site, "GET", path, accept_language=accept).body.decode()
     assert f'<html lang="{lang}">' in html
     title = {"/": "logIn", "/no/such/page": "notFound"}.get(path, "demoPhone")
     assert f"<title>{texts(lang)['pages'][title]} · qrlogin" in html
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_no_page_has_words_of_its_own(lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_text_of_a_page_is_from_the_catalogue(
+    lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     marked = {key: f"⟦{text}⟧" for key, text in texts(lang)["pages"].items()}
     monkeypatch.setattr(pages, "texts", lambda lang: {"pages": marked})
     for page in (
-        pages.desk(lang),
+        pages.login(lang),
         pages.phone(lang),
         pages.not_found(lang),
         pages.logged_in(PEOPLE["alice"], lang),
@@ -68,11 +72,11 @@ def test_no_page_has_words_of_its_own(lang: str, monkeypatch: pytest.MonkeyPatch
         assert "⟦" in page.body.decode()
 
 
-def test_what_a_text_says_is_no_html(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_of_the_catalogue_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = dict.fromkeys(texts("en")["pages"], "<script>{name}</script>")
     monkeypatch.setattr(pages, "texts", lambda lang: {"pages": evil})
     for page in (
-        pages.desk("en"),
+        pages.login("en"),
         pages.phone("en"),
         pages.not_found("en"),
         pages.logged_in(PEOPLE["alice"], "en"),
@@ -80,8 +84,8 @@ def test_what_a_text_says_is_no_html(monkeypatch: pytest.MonkeyPatch) -> None:
         assert b"<script>" not in page.body
 
 
-def test_the_scripts_of_the_pages_have_no_words() -> None:
-    """A visible string would hold a capital letter, a space or another script; what these quote is code."""
+def test_the_scripts_of_the_pages_contain_no_texts() -> None:
+    """Visible text has a space or a letter beyond ASCII. The strings of these scripts are code."""
     source = re.sub(
         r"/\*.*?\*/|// [^\n]*", "", pages.asset("phone.js").body.decode(), flags=re.DOTALL
     )
@@ -90,26 +94,28 @@ def test_the_scripts_of_the_pages_have_no_words() -> None:
     assert words == []
 
 
-async def test_a_login_in_chinese(chromium: Browser, demo: RunningDemo, tmp_path: Path) -> None:
+async def test_a_whole_login_is_shown_in_chinese(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
     zh, words = texts("zh-CN")["approve"], texts("zh-CN")["pages"]
     context = await chromium.new_context(viewport={"width": 1200, "height": 800}, locale="zh-CN")
-    desk = await LoginPage.in_context(context, tmp_path)
+    login_page = await LoginPage.in_context(context, tmp_path)
     phone = await open_phone(chromium, tmp_path, locale="zh-CN")
 
-    async def reads(seat: LoginPage) -> None:
-        assert await strangers(seat.page, "zh-CN", DATA) == []
-        await seat.shot(f"zh-{len(list(tmp_path.iterdir()))}")
+    async def reads(side: LoginPage) -> None:
+        assert await strangers(side.page, "zh-CN", DATA) == []
+        await side.shot(f"zh-{len(list(tmp_path.iterdir()))}")
 
-    await desk.page.goto(demo.origin)
-    await desk.until("pending")
-    await reads(desk)
+    await login_page.page.goto(demo.origin)
+    await login_page.until("pending")
+    await reads(login_page)
     await phone.open(f"{demo.origin}/phone")
     await phone.view("who", words["demoWhose"])
     await reads(phone)
     await phone.press(words["demoPhoneOf"].replace("{name}", "Alice"))
     await phone.view("aim", words["demoAim"])
     await reads(phone)
-    await phone.open(await camera(desk))
+    await phone.open(await camera(login_page))
     await phone.view("found", zh["found"])
     await phone.press(zh["look"])
     await phone.view("ask", zh["ask"].partition("{")[0])
@@ -117,12 +123,12 @@ async def test_a_login_in_chinese(chromium: Browser, demo: RunningDemo, tmp_path
     await phone.press(zh["approve"])
     await phone.view("approved", zh["approved"])
     await reads(phone)
-    await desk.until("confirmed")
-    await desk.press(texts("zh-CN")["login"]["yes"])
-    await desk.page.get_by_role(
+    await login_page.until("confirmed")
+    await login_page.press(texts("zh-CN")["login"]["yes"])
+    await login_page.page.get_by_role(
         "heading", name=words["loggedInAs"].replace("{name}", "Alice")
     ).wait_for()
-    await reads(desk)
+    await reads(login_page)
     await context.close()
     await phone.close()
-    assert desk.problems == []
+    assert login_page.problems == []

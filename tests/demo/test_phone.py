@@ -1,4 +1,4 @@
-"""`python -m qrlogin phone`: every verb, from another process, against a demo that runs."""
+"""`python -m qrlogin phone`: every act, from another process, against a running demo."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from qrlogin.demo import phone
-from qrlogin.demo.client import Client
+from qrlogin.demo.client import Answer, Client
 from tests.demo.running import RunningDemo, run
 
 
@@ -32,7 +32,7 @@ class Browser:
         return str(self.client.get(f"/qrlogin/{self.login_id}").json["state"])
 
     def go_on(self) -> str:
-        """The first page after the question was answered with yes."""
+        """Answers the question with yes. Returns the first page."""
         tag = self.client.get(f"/qrlogin/{self.login_id}").json["scanned_by"]["tag"]
         self.client.post(f"/qrlogin/{self.login_id}/redeem", {"acknowledged": tag, "op": "o" * 22})
         return self.client.get("/").text
@@ -43,31 +43,31 @@ def browser(demo: RunningDemo) -> Browser:
     return Browser.begin(demo)
 
 
-def test_approve_is_scan_and_confirm(browser: Browser, demo: RunningDemo) -> None:
+def test_approve_scans_and_confirms(browser: Browser, demo: RunningDemo) -> None:
     done = run("phone", "--as", "alice", "approve", browser.text)
     assert (done.returncode, done.stderr) == (0, "")
     said = done.stdout.splitlines()
-    assert said[0] == "A browser wants to be logged in as Alice:"
+    assert said[0] == "A browser wants to log in as Alice:"
     assert said[1].split() == ["browser", "a", "test"]
     assert f"  site      {demo.origin.removeprefix('http://')}" in said
-    assert any(line.startswith("  begun") for line in said)
-    assert (
-        "Approve only if its code is on a screen in front of you. If you did not start this, deny it."
-        in said
-    )
-    assert said[-1] == "Approved. Now look at the other screen: it goes on, or asks whether to."
+    assert any(line.startswith("  started") for line in said)
+    assert said[-3:] == [
+        "Approve only if this code is on a screen in front of you.",
+        "If you did not start this login, deny it.",
+        "Approved. Continue on the other screen.",
+    ]
     assert browser.state == "confirmed"
     assert "You are logged in as Alice" in browser.go_on()
 
 
-def test_one_verb_at_a_time(browser: Browser) -> None:
+def test_each_act_can_be_run_alone(browser: Browser) -> None:
     for verb, state, says in (
-        ("scan", "scanned", "wants to be logged in as Bob"),
-        ("release", "pending", "Put back."),
-        ("scan", "scanned", "wants to be logged in as Bob"),
+        ("scan", "scanned", "wants to log in as Bob"),
+        ("release", "pending", "Released."),
+        ("scan", "scanned", "wants to log in as Bob"),
         ("confirm", "confirmed", "Approved."),
         ("confirm", "confirmed", "Approved."),
-        ("deny", "denied", "Declined."),
+        ("deny", "denied", "Denied."),
     ):
         done = run("phone", "--as", "bob", verb, browser.text)
         assert (done.returncode, done.stderr) == (0, ""), verb
@@ -76,11 +76,11 @@ def test_one_verb_at_a_time(browser: Browser) -> None:
 
 
 def test_deny_scans_first(browser: Browser) -> None:
-    for _ in range(2):  # a second time it is as good as done
+    for _ in range(2):  # a repeated denial is no error
         done = run("phone", "--as", "alice", "deny", browser.text)
         assert (done.returncode, done.stdout, done.stderr) == (
             0,
-            "Declined. Nobody was logged in.\n",
+            "Denied. The browser was not logged in.\n",
             "",
         )
         assert browser.state == "denied"
@@ -90,7 +90,7 @@ def test_deny_scans_first(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("bare", [True, False])
-def test_the_server_may_be_named(browser: Browser, demo: RunningDemo, bare: bool) -> None:
+def test_the_server_option_names_the_demo(browser: Browser, demo: RunningDemo, bare: bool) -> None:
     text = browser.text.rpartition("/")[2] if bare else browser.text
     assert (
         run("phone", "--server", demo.origin + "/", "--as", "alice", "scan", text).returncode == 0
@@ -98,7 +98,7 @@ def test_the_server_may_be_named(browser: Browser, demo: RunningDemo, bare: bool
     assert browser.state == "scanned"
 
 
-def test_what_is_refused_says_why(browser: Browser, demo: RunningDemo) -> None:
+def test_a_rejected_act_prints_the_reason(browser: Browser, demo: RunningDemo) -> None:
     run("phone", "--as", "alice", "scan", browser.text)
     for arguments, says in (
         (("--as", "bob", "approve", browser.text), "Someone else has already scanned this code"),
@@ -114,7 +114,7 @@ def test_what_is_refused_says_why(browser: Browser, demo: RunningDemo) -> None:
     assert browser.state == "scanned"
 
 
-def test_what_cannot_be_asked_is_2(demo: RunningDemo) -> None:
+def test_wrong_usage_and_an_unreachable_demo_exit_with_2(demo: RunningDemo) -> None:
     for arguments, says in (
         (("--as", "alice", "scan", "just-a-code"), "--server http://"),
         (("--as", "alice", "scan", "ftp://127.0.0.1/qr/x"), "--server http://"),
@@ -123,11 +123,11 @@ def test_what_cannot_be_asked_is_2(demo: RunningDemo) -> None:
             ("--as", "alice", "scan", "http://127.0.0.1:1/qr/x"),
             "http://127.0.0.1:1 does not answer",
         ),
-        (("--as", "alice", "--server", "file:///etc", "scan", "x"), "begins with http"),
+        (("--as", "alice", "--server", "file:///etc", "scan", "x"), "starts with http"),
         (("--as", "mallory", "scan", f"{demo.origin}/qr/x"), "has no phone for mallory"),
         (
             ("--as", "mallory", "scan", f"{demo.origin}/qr/x"),
-            "If the demo is elsewhere, say so: --server",
+            "If the demo runs elsewhere, add --server",
         ),
         (("--as", "alice", "scan", "WDJB-MJHT"), "--server http://"),
         (("scan", f"{demo.origin}/qr/x"), "--as"),
@@ -140,17 +140,17 @@ def test_what_cannot_be_asked_is_2(demo: RunningDemo) -> None:
         assert "Traceback" not in done.stderr
 
 
-# A server that means no good
+# A malicious server
 
 
 @pytest.fixture
-def evil() -> Iterator[list[tuple[str, str | None]]]:
-    """What reaches a server that sends everybody on to another one, with terminal codes in its answers."""
-    heard: list[tuple[str, str | None]] = []
+def evil_server() -> Iterator[list[tuple[str, str | None]]]:
+    """The origin of a server that redirects and sends escape sequences, then its requests."""
+    requests: list[tuple[str, str | None]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            heard.append((self.path, self.headers.get("Authorization")))
+            requests.append((self.path, self.headers.get("Authorization")))
             body = json.dumps(
                 {
                     "token": "t",
@@ -166,32 +166,40 @@ def evil() -> Iterator[list[tuple[str, str | None]]]:
             self.end_headers()
             self.wfile.write(b"" if away else body.encode())
 
-        do_GET = do_POST  # what a 302 makes of a POST
+        do_GET = do_POST  # a 302 turns a POST into a GET
 
         def log_message(self, *_: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        heard.append((f"http://127.0.0.1:{server.server_port}", None))
-        yield heard
+        requests.append((f"http://127.0.0.1:{server.server_port}", None))
+        yield requests
         server.shutdown()
 
 
-def test_only_printable_text_reaches_the_terminal(
-    evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
+def test_control_characters_from_a_server_never_reach_the_terminal(
+    evil_server: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert phone.run("scan", "x", name="alice", server=evil[0][0]) == 0
+    assert phone.run("scan", "x", name="alice", server=evil_server[0][0]) == 0
     said = capsys.readouterr().out
-    assert "wants to be logged in" in said
+    assert "wants to log in" in said
     assert all(line.isprintable() for line in said.splitlines())
 
 
-def test_a_token_is_not_carried_elsewhere(
-    evil: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
+def test_a_name_with_a_joined_emoji_is_printed_as_written(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert phone.run("deny", "x", name="alice", server=evil[0][0]) == 1
-    assert evil[1:] == [
+    scanned = Answer(200, json.dumps({"context": {"browser": "Ada\u2019s 👩\u200d💻"}}).encode())
+    phone._show(scanned, "Ada", "login.example.com")
+    assert "  browser   Ada\u2019s 👩\u200d💻\n" in capsys.readouterr().out
+
+
+def test_a_redirect_does_not_carry_the_token_to_another_host(
+    evil_server: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert phone.run("deny", "x", name="alice", server=evil_server[0][0]) == 1
+    assert evil_server[1:] == [
         ("/demo/phone", None),
         ("/qrlogin/phone/scan", "Bearer t"),
         ("/qrlogin/phone/deny", "Bearer t"),
@@ -203,7 +211,7 @@ def test_a_token_is_not_carried_elsewhere(
     "text",
     ["-cRicOWrJkoyZIPSGbBZdA==", "--RicOWrJkoyZIPSGbBZdA", f"-{'a' * 21}.1800000000000.{'b' * 43}"],
 )
-def test_a_code_may_begin_like_an_option(demo: RunningDemo, text: str) -> None:
+def test_a_code_may_begin_with_a_dash(demo: RunningDemo, text: str) -> None:
     for options in (
         ("scan", text, "--as", "alice"),
         ("--as", "alice", "scan", text),

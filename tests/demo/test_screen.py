@@ -1,4 +1,4 @@
-"""The code on a screen of 24 by 80: redrawn in place, never over anything else."""
+"""The code on a terminal of 24 by 80: it is redrawn in place, and never over other lines."""
 
 import io
 import re
@@ -8,8 +8,8 @@ import pytest
 from qrlogin.demo.screen import Screen
 
 
-class Paper(io.StringIO):
-    """A standard output that is a terminal, or not."""
+class FakeOutput(io.StringIO):
+    """A standard output, on a terminal or not."""
 
     encoding = "utf-8"
 
@@ -24,8 +24,8 @@ class Paper(io.StringIO):
     def isatty(self) -> bool:
         return self.tty
 
-    def screen(self, height: int = 24) -> list[str]:
-        """What a terminal shows after all of this: it understands just what is used here, and scrolls."""
+    def shown(self, height: int = 24) -> list[str]:
+        """The lines that a terminal shows: it scrolls, and knows only the sequences in use here."""
         rows, row, column = [""], 0, 0
         for part in re.findall(r"\x1b\[[\d;]*[A-Zm]|.|\n|\r", self.text):
             if part == "\n":
@@ -50,93 +50,93 @@ TEXT = "http://127.0.0.1:8000/qr/" + "x" * 80
 
 
 @pytest.fixture
-def paper(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Paper:
-    paper = Paper(getattr(request, "param", True))
+def output(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> FakeOutput:
+    output = FakeOutput(getattr(request, "param", True))
     for name, value in {"COLUMNS": "80", "LINES": "24", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    return paper
+    return output
 
 
-def test_a_new_code_is_drawn_over_the_old_one(paper: Paper) -> None:
-    screen = Screen(paper)
+def test_a_new_code_is_drawn_over_the_old_one(output: FakeOutput) -> None:
+    screen = Screen(output)
     screen.show(TEXT)
-    once = paper.screen()
+    once = output.shown()
     screen.show(TEXT)
-    assert paper.screen() == once
+    assert output.shown() == once
     screen.status("Scanned by A•••e.")
-    assert paper.screen() == [*once[:-1], "Scanned by A•••e."]
+    assert output.shown() == [*once[:-1], "Scanned by A•••e."]
     screen.show(TEXT[:-1] + "y")
-    assert len(paper.screen()) == len(once) == 24
-    assert paper.screen() != once
+    assert len(output.shown()) == len(once) == 24
+    assert output.shown() != once
     screen.show(TEXT)
-    assert paper.screen() == once
+    assert output.shown() == once
 
 
-def test_after_the_last_word_the_next_code_comes_below(paper: Paper) -> None:
-    screen = Screen(paper)
+def test_after_the_final_status_the_next_code_is_drawn_below(output: FakeOutput) -> None:
+    screen = Screen(output)
     screen.show(TEXT)
-    once = paper.screen()
-    screen.say("This code has expired.")
-    screen.ask("Press Enter for another code. ")
-    paper.write("\n")  # as the terminal echoes it
+    once = output.shown()
+    screen.finish("This code has expired.")
+    screen.ask("Press Enter for a new code. ")
+    output.write("\n")  # the terminal echoes it
     screen.show(TEXT)
-    assert paper.screen(100) == [
+    assert output.shown(100) == [
         *once[:-1],
         "This code has expired.",
-        "Press Enter for another code. ",
+        "Press Enter for a new code. ",
         *once,
     ]
 
 
-def test_colours_are_left_out_where_they_are_not_wanted(
-    paper: Paper, monkeypatch: pytest.MonkeyPatch
+def test_no_color_leaves_the_colours_out(
+    output: FakeOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Screen(paper).show(TEXT)
-    assert "\x1b[0;38;5;16;48;5;231m" in paper.text
-    paper.truncate(0)
+    Screen(output).show(TEXT)
+    assert "\x1b[0;38;5;16;48;5;231m" in output.text
+    output.truncate(0)
     monkeypatch.setenv("NO_COLOR", "1")
-    Screen(paper).show(TEXT)
-    assert "█" in paper.text
-    assert not re.search(r"\x1b\[[\d;]*m", paper.text)
+    Screen(output).show(TEXT)
+    assert "█" in output.text
+    assert not re.search(r"\x1b\[[\d;]*m", output.text)
 
 
 @pytest.mark.parametrize("size", [{"LINES": "23"}, {"COLUMNS": "44"}])
-def test_a_small_window_is_not_filled_with_rubble(
-    paper: Paper, monkeypatch: pytest.MonkeyPatch, size: dict[str, str]
+def test_a_window_too_small_for_the_code_shows_a_message_instead(
+    output: FakeOutput, monkeypatch: pytest.MonkeyPatch, size: dict[str, str]
 ) -> None:
     for name, value in size.items():
         monkeypatch.setenv(name, value)
-    screen = Screen(paper)
+    screen = Screen(output)
     screen.show(TEXT)
     screen.show(TEXT[:-1] + "y")
-    assert paper.screen() == ["(this window cannot show the code)", "Waiting for a phone…"]
+    assert output.shown() == ["(This window is too small for the QR code.)", "Waiting for a phone…"]
 
 
-@pytest.mark.parametrize("paper", [False], indirect=True)
-def test_into_a_pipe_each_thing_is_said_once(paper: Paper) -> None:
-    screen = Screen(paper)
+@pytest.mark.parametrize("output", [False], indirect=True)
+def test_a_pipe_gets_each_line_once(output: FakeOutput) -> None:
+    screen = Screen(output)
     screen.show(TEXT)
     screen.show(TEXT[:-1] + "y")
     screen.status("Scanned by A•••e.")
     screen.status("Scanned by A•••e.")
-    screen.say("This code has expired.")
-    lines = paper.text.splitlines()
+    screen.finish("This code has expired.")
+    lines = output.text.splitlines()
     assert lines[-4:] == [
         TEXT,
         "Waiting for a phone…",
         "Scanned by A•••e.",
         "This code has expired.",
     ]
-    assert "\x1b" not in paper.text
+    assert "\x1b" not in output.text
 
 
-def test_an_encoding_without_blocks_gets_the_text_alone() -> None:
-    paper = Paper(False)
-    paper.encoding = "ascii"
-    Screen(paper).show(TEXT)
-    assert paper.text.splitlines() == [
-        "(this window cannot show the code)",
+def test_an_encoding_without_block_characters_gets_the_text_alone() -> None:
+    output = FakeOutput(False)
+    output.encoding = "ascii"
+    Screen(output).show(TEXT)
+    assert output.text.splitlines() == [
+        "(This terminal cannot show a QR code.)",
         TEXT,
         "Waiting for a phone…",
     ]

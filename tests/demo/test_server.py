@@ -1,4 +1,4 @@
-"""The demo as a process: where it listens, how it ends, what it writes down; and its HTTP, byte by byte."""
+"""The demo as a process: where it listens, how it stops, what it logs; and its HTTP in bytes."""
 
 import re
 import signal
@@ -10,28 +10,28 @@ from typing import Any
 
 import pytest
 
-from qrlogin.demo.server import Server, cut
+from qrlogin.demo.server import Server, redacted
 from qrlogin.wire.message import BODY_CAP, StartResponse
-from tests.demo.running import PATIENCE_S, RunningDemo, run
+from tests.demo.running import TIMEOUT_S, RunningDemo, run
 from tests.servers import RedisServer
 
 # The process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_at_once_under_browsers_that_wait(number: signal.Signals) -> None:
+def test_the_demo_stops_at_once_while_browsers_wait(number: signal.Signals) -> None:
     with RunningDemo() as demo:
-        parked = [park(demo) for _ in range(4)]
+        held = [hold_status(demo) for _ in range(4)]
         assert demo.end(number) == 0
-        assert [each.result(PATIENCE_S) for each in parked] == [
+        assert [future.result(TIMEOUT_S) for future in held] == [
             200
-        ] * 4  # told that there is no news, not cut off
+        ] * 4  # with the status as it is, not cut off
         assert "Traceback" not in demo.output
 
 
-def test_it_ends_while_its_redis_hangs(own_redis: RedisServer) -> None:
+def test_the_demo_stops_while_redis_hangs(own_redis: RedisServer) -> None:
     with RunningDemo("--store", own_redis.url) as demo:
-        park(demo)
+        hold_status(demo)
         own_redis.process.send_signal(signal.SIGSTOP)
         try:
             assert demo.end() == 0
@@ -39,7 +39,7 @@ def test_it_ends_while_its_redis_hangs(own_redis: RedisServer) -> None:
             own_redis.process.send_signal(signal.SIGCONT)
 
 
-def test_what_it_prints() -> None:
+def test_the_demo_prints_its_addresses_and_a_code() -> None:
     with RunningDemo() as demo:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", demo.origin)
         assert demo.text.startswith(f"{demo.origin}/qr/")
@@ -51,23 +51,24 @@ def test_what_it_prints() -> None:
         )
         assert "other dialects" not in demo.output
         assert sum("█" in line for line in demo.lines) > 20
-        assert "\x1b" not in demo.output  # a pipe is no terminal
+        assert "\x1b" not in demo.output  # no escape sequences in a pipe
         assert "WARNING" not in demo.output
+        assert "Press Ctrl-C to stop.\nTo use a real phone, start it with --lan.\n" in demo.output
 
 
-def test_a_taken_port_is_named() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         done = run("demo", "--port", str(port))
     assert done.returncode == 2
-    assert f"port {port} is taken" in done.stderr
+    assert f"cannot use port {port}" in done.stderr
     assert "--port" in done.stderr
     assert done.stdout == ""
 
 
-def test_without_a_wish_the_next_free_port_is_taken() -> None:
+def test_without_a_port_option_the_next_free_port_is_used() -> None:
     code = "import qrlogin.demo.run as r; r.PORT = {}; r._serve = lambda origin, *_: print(origin)"
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -78,18 +79,18 @@ def test_without_a_wish_the_next_free_port_is_taken() -> None:
     match = re.fullmatch(r"http://127\.0\.0\.1:(\d+)", done.stdout.strip())
     assert match
     assert port < int(match[1]) < port + 10
-    assert f"Port {port} is taken" in done.stderr
+    assert f"Port {port} is in use" in done.stderr
     assert match[1] in done.stderr
 
 
-def test_the_lan_is_warned_of() -> None:
+def test_the_lan_option_prints_a_warning() -> None:
     with RunningDemo("--lan") as demo:
-        demo.until("Waiting for a phone|--lan: this machine is in no network")
-        if "in no network" in demo.output:  # said, and not stumbled over
-            assert demo.process.wait(PATIENCE_S) == 2
+        demo.until("Waiting for a phone|--lan: this machine is on no network")
+        if "on no network" in demo.output:
+            assert demo.process.wait(TIMEOUT_S) == 2
             return
         assert "WARNING" in demo.output
-        assert "never do this with real" in demo.output
+        assert "Never use it with real accounts" in demo.output
         address = demo.origin.removeprefix("http://").partition(":")[0]
         assert address != "0.0.0.0"
         assert demo.text.startswith(f"{demo.origin}/qr/")
@@ -104,8 +105,8 @@ def test_the_lan_is_warned_of() -> None:
         (("--store", "redis://127.0.0.1:1/0"), "the store did not answer"),
         (("--lifetime", "601"), "between 1 and 600"),
         (("--lifetime", "0"), "between 1 and 600"),
-        (("--port", "65536"), "0 (any free one) to 65535"),
-        (("--port", "http"), "0 (any free one) to 65535"),
+        (("--port", "65536"), "0 (any free port) to 65535"),
+        (("--port", "http"), "0 (any free port) to 65535"),
         (("--port", "-1"), "--port"),
         (("--nonsense",), "--nonsense"),
         (("--dialects", "wechat,qq"), "--dialects: there is no 'qq'; there are wechat, "),
@@ -116,7 +117,7 @@ def test_the_lan_is_warned_of() -> None:
         (("--origin", "http://127.0.0.1:8000", "--self-check"), "leave --origin out"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], says: str) -> None:
+def test_invalid_options_are_rejected(options: tuple[str, ...], says: str) -> None:
     done = run("demo", *options)
     assert done.returncode == 2
     assert says in done.stderr
@@ -124,7 +125,7 @@ def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], says: str) ->
     assert "SECRET" not in done.stderr + done.stdout
 
 
-def test_without_the_redis_client_it_says_what_to_install() -> None:
+def test_without_the_redis_client_the_demo_names_the_extra_to_install() -> None:
     done = run(
         "demo", "--store", "redis://127.0.0.1:1/0", code="import sys; sys.modules['redis'] = None"
     )
@@ -132,7 +133,7 @@ def test_without_the_redis_client_it_says_what_to_install() -> None:
     assert "pip install 'qrlogin[redis]'" in done.stderr
 
 
-def test_the_log_holds_no_code() -> None:
+def test_the_log_contains_no_code() -> None:
     with RunningDemo("--log") as demo:
         browser = demo.browser()
         begun = browser.post("/qrlogin/begin", {}).json
@@ -153,21 +154,21 @@ def test_the_log_holds_no_code() -> None:
             assert secret not in "\n".join(log)
 
 
-def test_it_logs_nothing_by_default(demo: RunningDemo) -> None:
+def test_the_demo_logs_no_requests_by_default(demo: RunningDemo) -> None:
     demo.browser().get("/phone")
     assert "GET" not in demo.output
 
 
-def test_a_path_is_cut_for_the_log() -> None:
-    assert cut("/qrlogin/qr-login-element.js") == "/qrlogin/qr-login-element.js"
-    assert cut("/qrlogin/" + "a" * 22) == "/qrlogin/…"
-    assert cut("/a?code=x") == "/a"
-    assert cut("/qr/WDJB-MJHT") == cut("/qr/WDJBMJHT?a=b") == "/qr/…"
-    assert cut("/qr") == "/qr"
-    assert cut("/a\x1b[2J/\u202e/é") == "/…/…/…"
+def test_a_logged_path_is_redacted() -> None:
+    assert redacted("/qrlogin/qr-login-element.js") == "/qrlogin/qr-login-element.js"
+    assert redacted("/qrlogin/" + "a" * 22) == "/qrlogin/…"
+    assert redacted("/a?code=x") == "/a"
+    assert redacted("/qr/WDJB-MJHT") == redacted("/qr/WDJBMJHT?a=b") == "/qr/…"
+    assert redacted("/qr") == "/qr"
+    assert redacted("/a\x1b[2J/\u202e/é") == "/…/…/…"
 
 
-def test_keygen_prints_a_key() -> None:
+def test_keygen_prints_a_new_valid_key() -> None:
     from qrlogin import MemoryStore, QRLogin
 
     one, two = (run("keygen").stdout.strip() for _ in range(2))
@@ -181,8 +182,8 @@ def test_keygen_prints_a_key() -> None:
 
 
 @pytest.fixture
-def echo() -> Iterator[int]:
-    """The port of a server whose application says what it was asked."""
+def echo_port() -> Iterator[int]:
+    """The port of a server whose application answers with the request."""
 
     def application(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/broken":
@@ -206,37 +207,49 @@ def echo() -> Iterator[int]:
         server.stop(lambda: None)
 
 
-def talk(port: int, *requests: bytes, until: bytes = b"") -> bytes:
-    """Everything that comes back on one connection until it is closed, or until these bytes."""
+def send_raw(port: int, *requests: bytes, until: bytes = b"") -> bytes:
+    """Sends requests on one connection. Returns the answers up to its end, or up to these bytes."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        heard = b""
+        received = b""
         for request in requests:
             connection.sendall(request)
-        while not (until and until in heard) and (read := connection.recv(65536)):
-            heard += read
-    return heard
+        while not (until and until in received) and (read := connection.recv(65536)):
+            received += read
+    return received
 
 
-def test_a_connection_is_used_again(echo: int) -> None:
+def test_a_connection_serves_several_requests(echo_port: int) -> None:
     get = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
-    heard = talk(echo, get % 1, get % 2, b"GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert re.findall(rb"'/\d'", heard) == [b"'/1'", b"'/2'", b"'/3'"]
+    received = send_raw(
+        echo_port, get % 1, get % 2, b"GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    assert re.findall(rb"'/\d'", received) == [b"'/1'", b"'/2'", b"'/3'"]
 
 
-def test_requests_reach_the_application_as_they_are(echo: int) -> None:
-    heard = talk(
-        echo,
-        b"PROPFIND /a%20b%2Fc?d=%20e&d HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\nCookie: b=2\r\nX-One: 1\r\nX_One: 2\r\nX-One: 3\r\n"
+def test_the_application_gets_the_request_unchanged(echo_port: int) -> None:
+    received = send_raw(
+        echo_port,
+        b"PROPFIND /a%20b%2Fc?d=%20e&d HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\nCookie: b=2\r\n"
+        b"X-One: 1\r\nX_One: 2\r\nX-One: 3\r\n"
         b"Content-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
     )
-    asked = ["PROPFIND", "/a b/c", "d=%20e&d", "a=1; b=2", "1,3", "text/plain", "127.0.0.1", b"hi"]
-    assert heard.endswith(repr(asked).encode())
+    expected = [
+        "PROPFIND",
+        "/a b/c",
+        "d=%20e&d",
+        "a=1; b=2",
+        "1,3",
+        "text/plain",
+        "127.0.0.1",
+        b"hi",
+    ]
+    assert received.endswith(repr(expected).encode())
 
 
-def test_head_has_no_body(echo: int) -> None:
-    heard = talk(echo, b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert heard.startswith(b"HTTP/1.1 200")
-    assert heard.endswith(b"\r\n\r\n")
+def test_an_answer_to_head_has_no_body(echo_port: int) -> None:
+    received = send_raw(echo_port, b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize(
@@ -248,31 +261,37 @@ def test_head_has_no_body(echo: int) -> None:
         b"Transfer-Encoding: chunked",
     ],
 )
-def test_a_length_that_can_be_read_in_two_ways_is_refused(echo: int, head: bytes) -> None:
-    """Else what one reader takes for a body, another takes for the next request."""
+def test_an_ambiguous_body_length_is_rejected(echo_port: int, head: bytes) -> None:
+    """A proxy and the server would disagree about where the next request begins."""
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-    heard = talk(echo, b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + smuggled)
-    assert heard.startswith(b"HTTP/1.1 400")
-    assert b"/smuggled'" not in heard
-
-
-def test_a_long_body_is_cut_off_and_the_connection_ends(echo: int) -> None:
-    size = 300_000
-    heard = talk(
-        echo, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
+    received = send_raw(
+        echo_port, b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + smuggled
     )
-    assert heard.startswith(b"HTTP/1.1 200")
-    assert heard.count(b"z") == BODY_CAP + 1
-    assert b"\r\nConnection: close\r\n" in heard
+    assert received.startswith(b"HTTP/1.1 400")
+    assert b"/smuggled'" not in received
 
 
-def test_a_bug_is_a_500_and_the_server_goes_on(
-    echo: int, capfd: pytest.CaptureFixture[str]
+def test_a_long_body_is_cut_off_and_the_connection_ends(echo_port: int) -> None:
+    size = 300_000
+    received = send_raw(
+        echo_port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
+    )
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.count(b"z") == BODY_CAP + 1
+    assert b"\r\nConnection: close\r\n" in received
+
+
+def test_an_exception_in_the_application_is_a_500_and_the_server_continues(
+    echo_port: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert talk(echo, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 500")
-    assert b"a bug" not in talk(echo, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert send_raw(echo_port, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").startswith(
+        b"HTTP/1.1 500"
+    )
+    assert b"a bug" not in send_raw(echo_port, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n")
     assert "a bug" in capfd.readouterr().err
-    assert b"200 OK" in talk(echo, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b"200 OK" in send_raw(
+        echo_port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,30 +299,35 @@ def test_a_bug_is_a_500_and_the_server_goes_on(
     [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 70_000],
 )
 def test_malformed_requests_do_not_stop_the_server(
-    echo: int, nonsense: bytes, capfd: pytest.CaptureFixture[str]
+    echo_port: int, nonsense: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_connection(("127.0.0.1", echo), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", echo_port), timeout=10) as connection:
         connection.sendall(nonsense)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
             pass
-    assert b"200 OK" in talk(echo, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b"200 OK" in send_raw(
+        echo_port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
     assert capfd.readouterr().err == ""
 
 
-def park(demo: RunningDemo) -> "Future[int]":
-    """The status of a poll that is certainly held now: of two for the same login the newer has just taken over."""
+def hold_status(demo: RunningDemo) -> "Future[int]":
+    """Starts a held status. Returns the future of its HTTP status.
+
+    It sends two: the newer one ends the older one, which proves that the newer one is held.
+    """
     browser = demo.browser()
     begun = browser.post("/qrlogin/begin", {}).json
     path = f"/qrlogin/{begun['login_id']}?after={begun['version']}&wait=25"
     polls = {_in_thread(lambda: browser.get(path).status) for _ in range(2)}
-    over, parked = wait(polls, PATIENCE_S, FIRST_COMPLETED)
-    assert [each.result() for each in over] == [409]
-    return parked.pop()
+    over, held = wait(polls, TIMEOUT_S, FIRST_COMPLETED)
+    assert [future.result() for future in over] == [409]
+    return held.pop()
 
 
 def _in_thread(work: Callable[[], int]) -> "Future[int]":
-    """As an executor would, but in a thread that nobody has to wait for."""
+    """As an executor does, but in a daemon thread."""
     future: Future[int] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""The browser in the demo's terminal: into a pipe, and on a real terminal with somebody at the keyboard."""
+"""The browser in the demo's terminal: with a pipe, and with a pseudo-terminal and a keyboard."""
 
 import fcntl
 import os
@@ -13,37 +13,38 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.demo.running import COMMAND, END_S, PATIENCE_S, RunningDemo, run
+from qrlogin.demo.terminal import _name
+from tests.demo.running import COMMAND, STOP_TIMEOUT_S, TIMEOUT_S, RunningDemo, run
 
-# Into a pipe
+# With a pipe
 
 
-def test_it_is_logged_in_like_any_browser() -> None:
+def test_the_terminal_logs_in_as_a_browser_does() -> None:
     with RunningDemo() as demo:
         assert run("phone", "--as", "alice", "approve", demo.text).returncode == 0
-        demo.until("Logged in here as Alice")
+        demo.until("logged in as Alice")
         said = [line for line in demo.lines if "A•••e" in line or "Alice" in line]
         assert said[-2:] == [
-            "Continuing as A•••e: there is nobody here to ask.",
-            "Logged in here as Alice: a terminal is a browser, too.",
+            "Continuing as A•••e without asking: no keyboard here.",
+            "This terminal is logged in as Alice.",
         ]
-        assert demo.browser().get("/demo/me").status == 401  # and nobody else is
+        assert demo.browser().get("/demo/me").status == 401  # and no other browser is
 
 
 @pytest.mark.parametrize(
     ("verb", "says"),
-    [("deny", "Declined on the phone"), ("scan", "Scanned by B•b"), ("release", "Waiting")],
+    [("deny", "Denied on the phone"), ("scan", "Scanned by B•b"), ("release", "Waiting")],
 )
 def test_the_terminal_reports_what_the_phone_does(verb: str, says: str) -> None:
     with RunningDemo() as demo:
         text = demo.text
         run("phone", "--as", "bob", "scan", text)
-        demo.until("Scanned by B•b. Approve it on the phone.")
+        demo.until("Scanned by B•b. Approve the login on the phone.")
         if verb != "scan":
             before = len(demo.lines)
             run("phone", "--as", "bob", verb, text)
             demo.until(says)
-            deadline = time.monotonic() + PATIENCE_S
+            deadline = time.monotonic() + TIMEOUT_S
             while len(demo.lines) == before and time.monotonic() < deadline:
                 time.sleep(0.01)
         assert says in demo.lines[-1]
@@ -55,11 +56,15 @@ def test_the_terminal_reports_an_expiry_and_the_demo_goes_on() -> None:
         assert demo.browser().get("/").status == 200
 
 
-# On a terminal
+def test_names_are_printed_with_emoji_and_without_control_characters() -> None:
+    assert _name({"scanned_by": {"shown_as": "A\x1b[2J 👩\u200d💻"}}) == "A [2J 👩\u200d💻"
+
+
+# With a terminal
 
 
 class Terminal:
-    """The demo on a pseudo-terminal of 24 by 80, seen as it was written."""
+    """The demo on a pseudo-terminal of 24 by 80. `seen` is its raw output."""
 
     def __init__(self, *options: str, **env: str) -> None:
         master, slave = pty.openpty()
@@ -78,15 +83,14 @@ class Terminal:
                 **env,
             },
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(
-                0, termios.TIOCSCTTY, 0
-            ),  # Ctrl-C comes from the terminal that one owns
+            # Ctrl-C is sent only to the processes of the controlling terminal.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
 
     def until(self, text: str) -> None:
-        """Reads on until this is there; what came before is forgotten."""
-        deadline = time.monotonic() + PATIENCE_S
+        """Reads until the output since the last key contains this text."""
+        deadline = time.monotonic() + TIMEOUT_S
         while text not in self.seen:
             assert time.monotonic() < deadline, f"waited for {text!r}, saw {self.seen[-500:]!r}"
             if select.select([self._master], [], [], 0.1)[0]:
@@ -98,11 +102,11 @@ class Terminal:
 
     @property
     def code(self) -> str:
-        """What its QR code says now, asked as the phone's window does."""
+        """The text of its QR code now, from the path that the phone's window opens."""
         self.until("Waiting for a phone")
         found = re.search(r"http://([\d.:]+)/demo/terminal", self.seen)
         assert found
-        connection = HTTPConnection(found[1], timeout=PATIENCE_S)
+        connection = HTTPConnection(found[1], timeout=TIMEOUT_S)
         connection.request("GET", "/demo/terminal")
         location = connection.getresponse().headers["Location"]
         connection.close()
@@ -122,34 +126,36 @@ def terminal() -> Iterator[Terminal]:
     shown.end()
 
 
-def test_it_asks_before_it_goes_on(terminal: Terminal) -> None:
+def test_the_terminal_asks_before_it_logs_in(terminal: Terminal) -> None:
     assert run("phone", "--as", "alice", "approve", terminal.code).returncode == 0
     terminal.until("Continue as A•••e? [Y/n]")
     terminal.press("\n")
-    terminal.until("Logged in here as Alice")
-    terminal.until("Press Enter for another code.")
+    terminal.until("logged in as Alice")
+    terminal.until("Press Enter for a new code.")
     terminal.press("\n")
     terminal.until("Waiting for a phone")
     assert terminal.seen.count("▀") > 100
 
 
-def test_no_is_an_answer(terminal: Terminal) -> None:
+def test_the_answer_no_cancels_the_login(terminal: Terminal) -> None:
     code = terminal.code
     run("phone", "--as", "alice", "approve", code)
     terminal.until("Continue as A•••e? [Y/n]")
     terminal.press("n\n")
-    terminal.until("Cancelled. Nobody was logged in.")
+    terminal.until("Cancelled. This terminal was not logged in.")
     done = run("phone", "--as", "alice", "confirm", code)
     assert (done.returncode, done.stderr) == (1, "The login was cancelled in the browser.\n")
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_ctrl_c_ends_it_also_while_it_asks(terminal: Terminal, asked: bool) -> None:
+@pytest.mark.parametrize("during_question", [True, False])
+def test_ctrl_c_stops_the_demo_also_during_a_question(
+    terminal: Terminal, during_question: bool
+) -> None:
     code = terminal.code
-    if asked:
+    if during_question:
         run("phone", "--as", "alice", "approve", code)
         terminal.until("Continue as")
     terminal.press("\x03")
-    terminal.until("Ending.")
-    assert terminal.process.wait(END_S) == 0
+    terminal.until("Stopping.")
+    assert terminal.process.wait(STOP_TIMEOUT_S) == 0
     assert "Traceback" not in terminal.seen

@@ -1,4 +1,4 @@
-"""What three decoders that others wrote read in a picture: zxing-cpp here, jsQR and zbar in one process of Node."""
+"""What three decoders read in a picture: zxing-cpp here, jsQR and zbar in one process of Node."""
 
 import json
 import subprocess
@@ -15,12 +15,12 @@ Found = dict[str, list[str]]
 
 
 def all_read(text: str) -> Found:
-    """What `read` says when each of them finds just this."""
+    """The result of `read` if each decoder finds exactly this text."""
     return {"zxing": [text], "jsqr": [text], "zbar": [text]}
 
 
 def read(images: Iterable[Image.Image], folder: Path) -> Iterator[Found]:
-    """One at a time. `folder` is for the pixels of one picture."""
+    """What each decoder reads, picture by picture. `folder` is for the pixels of a picture."""
     node = npm_parts.node()
     if node is None or not npm_parts.ready():
         missing("jsQR and zbar", npm_parts.HOW)
@@ -45,7 +45,7 @@ def read(images: Iterable[Image.Image], folder: Path) -> Iterator[Found]:
 
 
 def views(image: Image.Image) -> dict[str, Image.Image]:
-    """The picture as it is, and askew."""
+    """The picture as it is, and turned."""
     straight = readers.photographed(image, readers.WHITE, zoom=1)
     askew = straight.rotate(7, Image.Resampling.BILINEAR, expand=True, fillcolor=readers.WHITE)
     return {"straight": straight, "askew": askew}

@@ -63,14 +63,14 @@ def photo() -> bytes:
 
 
 def modules() -> bytes:
-    """As like the code's own modules as can be."""
+    """As similar to the modules of a code as possible."""
     dice = random.Random(4)
     bits = Image.frombytes("L", (9, 9), bytes(dice.choice((0, 255)) for _ in range(81)))
     return png_of(bits.resize((SIDE, SIDE), Image.Resampling.NEAREST))
 
 
 def stripes() -> bytes:
-    """Across it is like a corner of a code, down it is not."""
+    """Like a corner of a code across, and not down."""
     image, draw = canvas()
     for left, right in ((0, 29), (60, 149), (180, 209)):
         draw.rectangle((left * SIDE // 210, 0, right * SIDE // 210, SIDE), fill="#000")
@@ -90,7 +90,7 @@ def corner(
     at: tuple[int, int] = (0, 0),
     size: int = SIDE,
 ) -> bytes:
-    """What looks like one of the three corners of a code, 1:1:3:1:1; with another `gap` or `dot`, somewhat like it."""
+    """Looks like a corner of a code, 1:1:3:1:1, or somewhat like it with another `gap` or `dot`."""
     image, _ = canvas("#fff")
     image.paste(_framed(gap, dot, round_=round_).resize((size, size), Image.Resampling.BOX), at)
     return png_of(image)

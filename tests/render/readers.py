@@ -1,5 +1,6 @@
-"""Reads the pictures back: each form becomes rows of modules ("1" is dark), by its format's own rules and with no help from
-`qrlogin.render`, and a real decoder reads what a camera would see.
+"""Reads the pictures back into rows of modules ("1" is dark), by the rules of each format.
+
+It uses nothing of `qrlogin.render`. A real decoder reads what a camera would see.
 """
 
 import io
@@ -17,15 +18,11 @@ WHITE: Colour = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a terminal: what it writes with, what it writes on, and what its first sixteen colours are."""
+    """The colours of a terminal: text, background, and one for its first sixteen colours."""
 
     ink: Colour
     ground: Colour
-    sixteen: Colour = (
-        200,
-        60,
-        60,
-    )  # themes redefine these at will, so a picture that uses one is seen in red
+    sixteen: Colour = (200, 60, 60)  # red: a picture must not use them, because themes change them
 
 
 DARK = Theme(ink=(220, 220, 220), ground=(30, 30, 30))
@@ -33,17 +30,19 @@ LIGHT = Theme(ink=(60, 70, 80), ground=(253, 246, 227))
 
 
 def decode(image: Image.Image) -> list[bytes]:
-    """What a decoder that cannot read inverted codes finds in the picture. It looks for QR codes only: among so many random
-    modules it would, once in thousands of pictures, see a bar code that nobody drew.
+    """What a decoder that cannot read inverted codes finds in the picture.
+
+    It reads only QR codes: in random modules it would find a bar code once in thousands of
+    pictures.
     """
     found = zxingcpp.read_barcodes(
         image.convert("L"), formats=zxingcpp.barcode_formats_from_str("QRCode"), try_invert=False
     )
-    return [each.bytes for each in found]
+    return [code.bytes for code in found]
 
 
 def rows_of_path(size: int, path: str, *, fill_rule: str) -> Rows:
-    """Fills the path as SVG does: whether a module is dark is decided at its centre, by the edges to the left of it."""
+    """Fills the path as SVG does: the edges left of a module's centre decide if it is dark."""
     edges: list[tuple[int, int, int]] = []  # x, the row it passes, +1 downwards or -1 upwards
     x = y = start_x = start_y = 0
 
@@ -63,7 +62,7 @@ def rows_of_path(size: int, path: str, *, fill_rule: str) -> Rows:
                 vertical(y + dy)
                 y += dy
             case "z", []:
-                # Without this the closing line would be slanted, and so would be what it encloses.
+                # Otherwise the closing line would be slanted.
                 assert y == start_y
                 x, y = start_x, start_y
             case other:
@@ -84,7 +83,7 @@ def rows_of_path(size: int, path: str, *, fill_rule: str) -> Rows:
 
 
 def rows_of_png(png: bytes, *, scale: int) -> Rows:
-    """Every pixel counts: a module that is not one flat square of black or white is an error."""
+    """The modules of a PNG. Fails if a module is not one square of black or white."""
     image = Image.open(io.BytesIO(png))
     assert image.format == "PNG"
     assert image.mode == "1", "one bit a pixel"
@@ -97,7 +96,7 @@ def rows_of_terminal(printed: str, theme: Theme) -> Rows:
 
 
 def screen(printed: str, theme: Theme) -> Image.Image:
-    """A terminal just wide enough; one pixel is half a character. Fails if a line leaves its colours behind."""
+    """A terminal as a picture: a pixel is half a character. Every line must reset its colours."""
     lines = [_cells(line, theme) for line in printed.split("\n")]
     image = Image.new("RGB", (max(map(len, lines)), 2 * len(lines)), theme.ground)
     for number, cells in enumerate(lines):
@@ -108,7 +107,7 @@ def screen(printed: str, theme: Theme) -> Image.Image:
 
 
 def photographed(image: Image.Image, ground: Colour, zoom: int = 4) -> Image.Image:
-    """The picture enlarged, amid the ground on which it is shown."""
+    """The picture, enlarged, in front of a background."""
     image = image.convert("RGB").resize(
         (image.width * zoom, image.height * zoom), Image.Resampling.NEAREST
     )

@@ -1,4 +1,4 @@
-"""What becomes of a text: which are refused, that one text is always one picture, and that it is drawn once."""
+"""Which texts are refused; the same text gives the same picture, and is encoded once."""
 
 import dataclasses
 import io
@@ -39,7 +39,7 @@ FORMS: list[Callable[[str], object]] = [
         ("secret\ud800", "half a surrogate pair"),
     ],
 )
-def test_a_text_that_is_no_code_is_refused_and_not_repeated(
+def test_a_text_that_no_code_can_carry_is_refused_and_not_quoted(
     form: Callable[[object], object], text: object, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as refused:
@@ -70,7 +70,7 @@ def test_every_form_is_drawn_from_one_encoding_of_the_text(monkeypatch: pytest.M
     assert len(asked) == 1
 
 
-def test_the_memory_of_drawings_is_bounded() -> None:
+def test_the_cache_of_drawings_is_bounded() -> None:
     assert _matrix.drawing.cache_info().maxsize == 1024
 
 
@@ -105,7 +105,7 @@ def test_drawing_loads_neither_an_image_library_nor_a_store_nor_a_framework() ->
     assert not heavy & loaded
 
 
-def test_the_library_alone_loads_no_encoder() -> None:
+def test_importing_qrlogin_loads_no_encoder() -> None:
     assert not {"segno", "qrcode", "qrlogin.render"} & _loaded_by("qrlogin")
 
 

@@ -68,12 +68,12 @@ def test_all_forms_show_the_same_modules_and_are_read_back(text: str) -> None:
     "text",
     [
         "https://login.example.com/日本語",
-        "日本語",  # fits Shift JIS, but no reader is told so
+        "日本語",  # fits Shift JIS, which a decoder could not know
         "ÄÖÜ",  # and this fits Latin-1
         "あい",  # the UTF-8 of this is also the Shift JIS of something else
     ],
 )
-def test_beyond_ascii_a_reader_finds_utf_8(text: str) -> None:
+def test_text_beyond_ascii_is_read_as_utf_8(text: str) -> None:
     image = Image.open(io.BytesIO(render.png(text)))
     assert [found.text for found in zxingcpp.read_barcodes(image.convert("L"))] == [text]
     assert readers.decode(image) == [text.encode()]
@@ -100,7 +100,8 @@ def test_without_ansi_there_are_only_blocks_and_a_dark_terminal_shows_a_readable
 
 @pytest.mark.parametrize("text", ["x", LINK, LINK * 3])
 def test_the_code_is_upright_with_a_quiet_zone_of_four(text: str) -> None:
-    # A decoder also reads what is turned or mirrored: the three finder patterns say which way is up.
+    # A decoder also reads what is turned or mirrored: the three finder patterns say which way is
+    # up.
     rows = readers.rows_of_png(render.png(text, scale=1), scale=1)
     finder = ("1111111", "1000001", "1011101", "1011101", "1011101", "1000001", "1111111")
     inner = [row[4:-4] for row in rows[4:-4]]
@@ -113,7 +114,7 @@ def test_the_code_is_upright_with_a_quiet_zone_of_four(text: str) -> None:
 
 
 @pytest.mark.parametrize("treatment", ["turned", "half size", "blurred", "JPEG"])
-def test_the_picture_survives_a_camera(treatment: str) -> None:
+def test_a_picture_is_read_after_the_effects_of_a_camera(treatment: str) -> None:
     image = Image.open(io.BytesIO(render.png(LINK))).convert("L")
     match treatment:
         case "turned":

@@ -1,4 +1,4 @@
-"""Styled pictures are read back by three decoders that others wrote, and what one of them could not read is refused."""
+"""Three decoders read every style back. A style that one of them cannot read is refused."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ UNDER_LOGOS = (60, 106, 109, 160, 258)  # both ends of each size of logo
 
 
 def link(length: int) -> str:
-    """As random as a real one, and always the same."""
+    """A login link of this length, as random as a real one, and always the same."""
     head = "https://login.example.com/qr/"
     return head + "".join(random.Random(length).choices(LETTERS, k=length - len(head)))
 
@@ -70,7 +70,7 @@ def check_all_read(
 
 @pytest.mark.long
 @pytest.mark.parametrize("modules", MODULES)
-def test_three_decoders_read_every_look_without_a_logo(modules: str, tmp_path: Path) -> None:
+def test_three_decoders_read_every_style_without_a_logo(modules: str, tmp_path: Path) -> None:
     check_all_read(
         [(length, modules, colours, None) for length in LENGTHS for colours in COLOURS], tmp_path
     )
@@ -78,8 +78,8 @@ def test_three_decoders_read_every_look_without_a_logo(modules: str, tmp_path: P
 
 @pytest.mark.long
 @pytest.mark.parametrize("modules", MODULES)
-def test_three_decoders_read_every_look_with_a_logo(modules: str, tmp_path: Path) -> None:
-    """Every logo at every length in each form of module. The colours take turns, so that any two things meet, not any three."""
+def test_three_decoders_read_every_style_with_a_logo(modules: str, tmp_path: Path) -> None:
+    """Every logo at every length in each form of module. The colours take turns: any two meet."""
     pairs = itertools.product(logos.LOGOS, UNDER_LOGOS)
     turn = MODULES.index(modules)
     cases = [
@@ -89,13 +89,13 @@ def test_three_decoders_read_every_look_with_a_logo(modules: str, tmp_path: Path
     check_all_read(cases, tmp_path)
 
 
-def test_the_decoders_say_so_when_there_is_nothing_to_read(tmp_path: Path) -> None:
+def test_the_decoders_find_nothing_in_an_empty_picture(tmp_path: Path) -> None:
     assert list(decoders.read([Image.new("RGB", (200, 200), "white")], tmp_path)) == [
         {"zxing": [], "jsqr": [], "zbar": []}
     ]
 
 
-def test_why_no_logo_lies_on_an_alignment_pattern(
+def test_zbar_cannot_read_a_logo_on_an_alignment_pattern(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_styled, "_ROOMS", ((258, 8, ERROR_CORRECT_Q, 11),))
@@ -103,7 +103,9 @@ def test_why_no_logo_lies_on_an_alignment_pattern(
     assert list(decoders.read([image], tmp_path)) == [decoders.all_read(link(103)) | {"zbar": []}]
 
 
-def test_why_no_logo_looks_like_a_corner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jsqr_cannot_read_a_logo_that_looks_like_a_corner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_styled, "_shows_corner", lambda square: False)
     image = decoders.views(picture(render.png(link(103), style=Style(logo=logos.corner()))))[
         "askew"
@@ -165,7 +167,7 @@ def is_function(x: int, y: int, version: int) -> bool:
 
 
 def places(version: int) -> Iterator[tuple[int, int]]:
-    """Where one bit after another lies: up and down in columns of two, from the right, 7.7.3."""
+    """The modules of the bits, in order: up and down in columns of two, from the right, 7.7.3."""
     size = 17 + 4 * version
     rights = [*range(size - 1, 7, -2), 5, 3, 1]
     for number, right in enumerate(rights):
@@ -180,7 +182,7 @@ def test_a_logo_hides_at_most_two_thirds_of_what_any_block_can_repair(
     blocks = base.rs_blocks(version, level)
     data = [block.data_count for block in blocks]
     checks = [block.total_count - block.data_count for block in blocks]
-    # Codewords are dealt out to the blocks in turn, first those of data, then those that repair: 7.6.
+    # The blocks take codewords in turn, first those of data, then those of error correction: 7.6.
     owners = [
         block
         for counts in (data, checks)
@@ -208,10 +210,10 @@ def test_a_logo_hides_at_most_two_thirds_of_what_any_block_can_repair(
     ("length", "size", "level", "logo"),
     [(40, 41, "M", 7), (106, 41, "M", 7), (107, 73, "Q", 13), (258, 73, "Q", 13)],
 )
-def test_a_logo_is_in_the_centre_as_large_as_its_text_lets_it_be(
+def test_a_logo_is_centred_and_as_large_as_the_length_of_the_text_allows(
     length: int, size: int, level: str, logo: int
 ) -> None:
-    # Blue modules and a red logo: where the code has neither the one nor its ground, there is the logo.
+    # Blue modules and a red logo: a pixel without blue belongs to the logo.
     red = logos.png_of(Image.new("RGB", (300, 100), "#f00"))
     image = picture(render.png(link(length), style=Style(dark="#00f", light="#fff8e1", logo=red)))
     assert image.size == ((size + 8) * 8,) * 2
@@ -275,13 +277,13 @@ def test_rounded_modules_run_into_each_other_without_a_gap_at_any_scale() -> Non
         ({"light": "#ffff"}, "light is a colour like"),
         ({"dark": None}, "dark is a colour like"),
         ({"dark": "#fff", "light": "#000"}, "exchange the two"),
-        ({"dark": "#777"}, "contrast of dark to light is 4.5, and a phone needs 7: darken it"),
-        ({"dark": "#5a5a5a"}, "darken it"),
+        ({"dark": "#777"}, "contrast of dark to light is 4.5, and a phone needs 7: darken dark"),
+        ({"dark": "#5a5a5a"}, "darken dark"),
         ({"dark": "#000", "light": "#000"}, "is 1.0"),
         ({"logo": "logo.png"}, "content of a PNG file"),
         ({"logo": b""}, "content of a PNG file"),
         ({"logo": b"GIF89a" + bytes(40)}, "content of a PNG file"),
-        ({"logo": logos.square() + bytes(256 * 1024)}, "at most 262144 fit"),
+        ({"logo": logos.square() + bytes(256 * 1024)}, "at most 262144 are allowed"),
         ({"logo": logos.png_of(Image.new("1", (1025, 1)))}, "1025 by 1 pixels"),
         (
             {"logo": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s2I", 13, b"IHDR", 0, 5) + bytes(40)},
@@ -289,7 +291,7 @@ def test_rounded_modules_run_into_each_other_without_a_gap_at_any_scale() -> Non
         ),
     ],
 )
-def test_what_no_phone_would_read_is_refused(wrong: dict[str, object], message: str) -> None:
+def test_a_style_that_phones_cannot_read_is_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Style(**wrong)  # type: ignore[arg-type]
 
@@ -312,7 +314,7 @@ def test_a_broken_logo_is_refused_when_it_is_drawn() -> None:
     assert refused
 
 
-def test_a_logo_that_unpacks_to_more_than_it_says_is_not_unpacked() -> None:
+def test_a_logo_that_is_a_decompression_bomb_is_not_unpacked() -> None:
     def chunk(name: bytes, content: bytes) -> bytes:
         return (
             struct.pack(">I", len(content))
@@ -334,7 +336,7 @@ def test_a_logo_that_unpacks_to_more_than_it_says_is_not_unpacked() -> None:
         render.png("x", style=Style(logo=bomb))
 
 
-def test_a_text_too_long_for_a_logo_is_refused_and_not_repeated() -> None:
+def test_a_text_too_long_for_a_logo_is_refused_and_not_quoted() -> None:
     with pytest.raises(
         ValueError, match="under a logo a text has at most 258 bytes, this one has 259"
     ) as refused:
@@ -344,7 +346,7 @@ def test_a_text_too_long_for_a_logo_is_refused_and_not_repeated() -> None:
         render.png("", style=Style())
 
 
-def test_without_a_logo_a_text_may_be_as_long_as_ever() -> None:
+def test_a_style_without_a_logo_does_not_limit_the_text() -> None:
     longest = "s" * 2953
     assert readers.decode(picture(render.png(longest, scale=4, style=Style()))) == [
         longest.encode()
@@ -367,7 +369,7 @@ def test_a_data_uri_holds_the_styled_png_and_the_same_style_is_the_same_picture(
     assert render.png("x", scale=5) != png
 
 
-def test_a_style_is_not_shown_with_its_logo() -> None:
+def test_the_repr_of_a_style_does_not_contain_its_logo() -> None:
     content = logos.square()
     assert (
         repr(Style(logo=content))
@@ -376,7 +378,7 @@ def test_a_style_is_not_shown_with_its_logo() -> None:
 
 
 @pytest.mark.parametrize("absent", ["qrcode", "PIL"])
-def test_without_the_extra_the_error_says_how_to_get_it_and_plain_pictures_are_drawn(
+def test_without_the_extra_a_style_is_refused_and_plain_pictures_are_drawn(
     absent: str,
 ) -> None:
     script = f"""

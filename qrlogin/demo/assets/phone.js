@@ -1,21 +1,24 @@
 /**
- * The demo's phone: <qr-approve> and what makes it a demo. Whose phone it is can be chosen, and a code be scanned without a camera.
+ * The demo's phone: <qr-approve>, with a choice of accounts and ways to scan without a camera.
  *
- * Knows: whose phone it is (a bearer token in sessionStorage) and sends it along. Refuses to know: cookies, the question that
- * <qr-approve> asks, and what the browser on the other side does.
+ * It keeps the bearer token of a phone in sessionStorage, and sends it with each request. It knows
+ * nothing of cookies, of the question that <qr-approve> asks, and of the browser on the other side.
  */
 
 import { QRApproveElement } from "/qrlogin/qr-approve-element.js";
 import { textsFor } from "/qrlogin/qr-login-texts.js";
 
-const KEPT = "qrlogin-demo-phone";
-const SHELL_SAFE = /^[\w.:/?=-]+$/; // what is shown may be pasted into a shell
+const STORAGE_KEY = "qrlogin-demo-phone";
+const SHELL_SAFE = /^[\w.:/?=-]+$/; // users paste the command into a shell
 
 const at = (selector, root = document) => root.querySelector(selector);
 const all = (selector) => document.querySelectorAll(selector);
 const texts = textsFor(document.body, "pages");
 
-const nothing = { "#nothing-phone-window": texts.demoNothingDesk, "#nothing-terminal": texts.demoNothingTerminal }[location.hash] ?? "";
+const note = {
+  "#nothing-phone-window": texts.demoNothingDesk,
+  "#nothing-terminal": texts.demoNothingTerminal,
+}[location.hash] ?? "";
 let phone = recall();
 let pasted = "";
 
@@ -29,28 +32,34 @@ customElements.define("demo-approve", class extends QRApproveElement {
 const approve = at("demo-approve");
 
 function recall() {
-  try { return JSON.parse(sessionStorage.getItem(KEPT)); } catch { return null; }
+  try { return JSON.parse(sessionStorage.getItem(STORAGE_KEY)); } catch { return null; }
 }
 
 function keep(unlocked) {
   phone = unlocked;
-  try { phone ? sessionStorage.setItem(KEPT, JSON.stringify(phone)) : sessionStorage.removeItem(KEPT); } catch { /* private mode: this page only */ }
+  try {
+    if (phone) sessionStorage.setItem(STORAGE_KEY, JSON.stringify(phone));
+    else sessionStorage.removeItem(STORAGE_KEY);
+  } catch { /* private mode: only this page knows it */ }
 }
 
 async function unlock(name) {
   const headers = { "Content-Type": "application/json" };
-  const asked = { method: "POST", headers, body: JSON.stringify({ name }), credentials: "omit", cache: "no-store" };
-  const unlocked = await fetch("/demo/phone", asked).then((response) => response.json()).catch(() => ({}));
+  const body = JSON.stringify({ name });
+  const init = { method: "POST", headers, body, credentials: "omit", cache: "no-store" };
+  const unlocked = await fetch("/demo/phone", init)
+    .then((response) => response.json())
+    .catch(() => ({}));
   if (unlocked.token) keep(unlocked);
   return Boolean(unlocked.token);
 }
 
 function show(name, note = "") {
   for (const view of all("[data-view]")) view.hidden = view.dataset.view !== name;
-  const view = at(`[data-view=${name}]`), told = at(".note", view);
-  if (told) told.textContent = note;
+  const view = at(`[data-view=${name}]`), status = at(".note", view);
+  if (status) status.textContent = note;
   at("#owner").hidden = at("#switch").hidden = !phone;
-  at("#nobody").hidden = Boolean(phone);
+  at("#no-account").hidden = Boolean(phone);
   if (phone) {
     at("#owner .face").textContent = phone.name[0];
     at("#owner .face").dataset.person = phone.account;
@@ -65,21 +74,22 @@ function start(note = "") {
   show(!phone ? "who" : location.pathname === "/phone" && !pasted ? "aim" : "code", note);
 }
 
-/** The same for a phone in a terminal. */
-function hint() {
+/** Shows the command that does the same in a terminal. */
+function showCommand() {
   const address = location.pathname.startsWith("/qr/") ? location.origin + location.pathname : "";
   const code = pasted || address || (new URLSearchParams(location.search).get("user_code") ?? "");
   const server = code.startsWith(location.origin) ? "" : `--server ${location.origin} `;
-  at(".command").textContent = `python -m qrlogin phone ${server}--as ${phone?.account} approve ${code}`;
+  const command = `${server}--as ${phone?.account} approve ${code}`;
+  at(".command").textContent = `python -m qrlogin phone ${command}`;
   at("details").hidden = approve.state !== "found" || !SHELL_SAFE.test(code);
 }
 
 for (const button of all("[data-account]")) {
   button.addEventListener("click", async () => {
-    for (const each of all("[data-account]")) each.disabled = true;
+    for (const other of all("[data-account]")) other.disabled = true;
     const open = await unlock(button.dataset.account);
-    for (const each of all("[data-account]")) each.disabled = false;
-    start(open ? nothing : texts.demoNoAnswer);
+    for (const other of all("[data-account]")) other.disabled = false;
+    start(open ? note : texts.demoNoAnswer);
   });
 }
 at("#switch").addEventListener("click", () => {
@@ -94,10 +104,10 @@ at(".paste").addEventListener("submit", (event) => {
   start();
 });
 approve.addEventListener("qr-approve:state", ({ detail: { state } }) => {
-  hint();
+  showCommand();
   if (state !== "signin") return;
   keep(null);
   start(texts.demoBegunAnew);
 });
 
-start(nothing);
+start(note);

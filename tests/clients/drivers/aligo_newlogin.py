@@ -1,16 +1,16 @@
-"""aligo. It logs in when it is made, and goes on to a drive that is not here."""
+"""aligo. Its constructor logs in, and then opens a drive, which the demo does not have."""
 
 import logging
 
 import aligo
 from aligo.error import AligoException
 
-from tests.clients.drivers.rerouted import Here, Left, say
+from tests.clients.drivers.rerouted import LoginOver, ReroutedRequests, report
 
-here = Here("/v2/account/token")
+demo = ReroutedRequests("/v2/account/token")
 try:
-    aligo.Auth(name="a test", show=lambda text: say("shows", text=text), level=logging.CRITICAL)
-except Left:
-    say("in", who=here.who())
+    aligo.Auth(name="a test", show=lambda text: report("shows", text=text), level=logging.CRITICAL)
+except LoginOver:
+    report("in", who=demo.who())
 except AligoException as error:
-    say("stopped", why=f"{type(error).__name__}: {error}")
+    report("stopped", why=f"{type(error).__name__}: {error}")

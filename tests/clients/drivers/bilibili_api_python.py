@@ -1,4 +1,4 @@
-"""bilibili-api-python, told to use httpx. Asking again is its user's work; its picture is drawn by itself."""
+"""bilibili-api-python with httpx. The driver polls, as the users of this client do."""
 
 import asyncio
 
@@ -6,45 +6,45 @@ import httpx
 from bilibili_api import login_v2, request_settings, select_client
 from bilibili_api.utils.network import get_client, set_session
 
-from tests.clients.drivers.rerouted import ORIGIN, say, say_asked, say_picture
+from tests.clients.drivers.rerouted import ORIGIN, report, report_picture, report_request
 
 SITE = "https://passport.bilibili.com"
 EVENTS = login_v2.QrCodeLoginEvents
 
 
-class Here(httpx.AsyncHTTPTransport):
-    """The demo in the place of every host. The cookie jar is above and sees one site, as it would."""
+class Rerouted(httpx.AsyncHTTPTransport):
+    """Sends every request to the demo. The cookie jar still sees the original host."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        meant, here = request.url, httpx.URL(ORIGIN)
-        say_asked(request.method, str(meant))
-        request.url = meant.copy_with(scheme=here.scheme, host=here.host, port=here.port)
+        original, demo = request.url, httpx.URL(ORIGIN)
+        report_request(request.method, str(original))
+        request.url = original.copy_with(scheme=demo.scheme, host=demo.host, port=demo.port)
         try:
             return await super().handle_async_request(request)
         finally:
-            request.url = meant
+            request.url = original
 
 
 async def main() -> None:
     select_client("httpx")
-    request_settings.set_enable_auto_buvid(False)  # it would ask another of its hosts first
+    request_settings.set_enable_auto_buvid(False)  # it would call another host first
     get_client()
-    browser = httpx.AsyncClient(transport=Here())
+    browser = httpx.AsyncClient(transport=Rerouted())
     set_session(browser)
     login, last = login_v2.QrCodeLogin(), None
     await login.generate_qrcode()
-    say_picture(login.get_qrcode_picture().content)
+    report_picture(login.get_qrcode_picture().content)
     while last not in (EVENTS.DONE, EVENTS.TIMEOUT):
         await asyncio.sleep(1)
         seen = await login.check_state()
         if seen is EVENTS.CONF and seen is not last:
-            say("scanned")
+            report("scanned")
         last = seen
     if login.has_done():
         assert login.get_credential().has_sessdata()
-        say("in", who=(await browser.get(f"{SITE}/demo/me")).json()["name"])
+        report("in", who=(await browser.get(f"{SITE}/demo/me")).json()["name"])
     else:
-        say("stopped", why=last.name)
+        report("stopped", why=last.name)
 
 
 asyncio.run(main())

@@ -1,15 +1,15 @@
-"""requests-oauthlib-dags, which asks by itself, for the first time at once. It too is told where to ask."""
+"""requests-oauthlib-dags. It polls by itself, at first at once. Its addresses can be configured."""
 
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib_dags import DeviceAuthorizationGrantSession, exception
 
-from tests.clients.drivers.rerouted import ORIGIN, say
+from tests.clients.drivers.rerouted import ORIGIN, report
 
 session = DeviceAuthorizationGrantSession("a-test", scope=["openid"])
 address, _ = session.authorization_url(f"{ORIGIN}/device_authorization")
-say("shows", text=address)
+report("shows", text=address)
 try:
     session.wait_for_authorization(f"{ORIGIN}/token")
-    say("in", who=session.get(f"{ORIGIN}/demo/userinfo").json()["name"])
+    report("in", who=session.get(f"{ORIGIN}/demo/userinfo").json()["name"])
 except (OAuth2Error, exception.DeviceAuthorizationTimeoutError) as error:
-    say("stopped", why=type(error).__name__)
+    report("stopped", why=type(error).__name__)

@@ -1,18 +1,18 @@
-"""DecryptLogin, which speaks for Taobao and for JD. It shows its picture as Pillow does."""
+"""DecryptLogin, for Taobao and JD. It shows its picture with Pillow."""
 
 import sys
 import warnings
 
-from tests.clients.drivers.rerouted import Here, look_at_pictures, say
+from tests.clients.drivers.rerouted import ReroutedRequests, report, report_pictures
 
 with warnings.catch_warnings(action="ignore"):  # imghdr
     from DecryptLogin.modules.core.jingdong import jingdongScanqr
     from DecryptLogin.modules.core.taobao import taobaoScanqr
 
-here = Here()
-look_at_pictures()
+demo = ReroutedRequests()
+report_pictures()
 try:
     {"taobao": taobaoScanqr, "jd": jingdongScanqr}[sys.argv[2]]().login()
-    say("in", who=here.who())
+    report("in", who=demo.who())
 except RuntimeError as error:
-    say("stopped", why=str(error))
+    report("stopped", why=str(error))

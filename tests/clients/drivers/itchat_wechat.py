@@ -1,26 +1,26 @@
-"""itchat. When a login ends without success it begins the next one, unless its user logs out: this one does."""
+"""itchat. After a failed login it begins another, unless its user logs out: this driver does."""
 
 import itchat
 
-from tests.clients.drivers.rerouted import Here, Left, say, say_picture
+from tests.clients.drivers.rerouted import LoginOver, ReroutedRequests, report, report_picture
 
-here, client = Here("/cgi-bin/mmwebwx-bin/webwxinit"), itchat.new_instance()
-told: list[str] = []
+demo, client = ReroutedRequests("/cgi-bin/mmwebwx-bin/webwxinit"), itchat.new_instance()
+statuses: list[str] = []
 
 
 def called(uuid: str, status: str, qrcode: bytes) -> None:
-    told.append(status)
+    statuses.append(status)
     if status == "0":
-        say_picture(qrcode)
+        report_picture(qrcode)
     elif status == "201":
-        say("scanned")
+        report("scanned")
     elif status not in ("200", "408"):
         client.logout()
 
 
 try:
     client.login(qrCallback=called)
-    say("stopped", why=told[-1])
-except Left:
+    report("stopped", why=statuses[-1])
+except LoginOver:
     assert all(client.loginInfo[name] for name in ("skey", "wxsid", "wxuin", "pass_ticket"))
-    say("in", who=here.who())
+    report("in", who=demo.who())

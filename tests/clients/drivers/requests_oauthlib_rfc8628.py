@@ -1,16 +1,16 @@
-"""requests-oauthlib: asking again is its user's work, and so is here. Nothing has to be replaced: it is told where to ask."""
+"""requests-oauthlib. The driver polls, as its users do. Its addresses can be configured."""
 
 import time
 
 from oauthlib.oauth2 import DeviceClient, OAuth2Error
 from requests_oauthlib import OAuth2Session
 
-from tests.clients.drivers.rerouted import ORIGIN, say
+from tests.clients.drivers.rerouted import ORIGIN, report
 
 session = OAuth2Session(client=DeviceClient("a test"), scope=["openid"])
-asked = {"client_id": "a test", "scope": "openid"}
-begun = session.post(f"{ORIGIN}/device_authorization", data=asked, withhold_token=True).json()
-say("shows", text=begun["user_code"])
+fields = {"client_id": "a test", "scope": "openid"}
+begun = session.post(f"{ORIGIN}/device_authorization", data=fields, withhold_token=True).json()
+report("shows", text=begun["user_code"])
 while True:
     time.sleep(begun["interval"])
     try:
@@ -19,8 +19,8 @@ while True:
         )
     except OAuth2Error as error:
         if error.error != "authorization_pending":
-            say("stopped", why=error.error)
+            report("stopped", why=error.error)
             break
     else:
-        say("in", who=session.get(f"{ORIGIN}/demo/userinfo").json()["name"])
+        report("in", who=session.get(f"{ORIGIN}/demo/userinfo").json()["name"])
         break

@@ -1,7 +1,7 @@
-"""What drivers share: `requests` led to the demo, and a way to say what happens.
+"""What the drivers share: it sends `requests` to the demo, and reports what happens.
 
-Only the host of an address is replaced, and above the cookie jar, so that cookies belong to the site that really answered.
-Whatever would still leave this machine is refused.
+Only the host of an address is replaced, above the cookie jar, so that cookies belong to the site
+that answered. A request that would leave this machine is rejected.
 """
 
 import base64
@@ -19,39 +19,45 @@ from requests.adapters import HTTPAdapter
 ORIGIN = sys.argv[1]
 
 
-class Left(Exception):
-    """The login is over, and the client wants what only the original has. None of requests' own errors: clients catch those."""
+class LoginOver(Exception):
+    """The login is over, and the client calls what only the original has.
+
+    It is no error of requests, because clients catch those.
+    """
 
 
-def say(event: str, **facts: object) -> None:
+def report(event: str, **facts: object) -> None:
     print(json.dumps({"event": event, **facts}), flush=True)
 
 
-def say_picture(png: bytes) -> None:
-    say("shows", picture=base64.b64encode(png).decode())
+def report_picture(png: bytes) -> None:
+    report("shows", picture=base64.b64encode(png).decode())
 
 
-def say_asked(method: str, address: str) -> None:
-    asked = urlsplit(address)
-    say("asks", method=method, host=asked.hostname, path=asked.path, at=time.monotonic())
+def report_request(method: str, address: str) -> None:
+    target = urlsplit(address)
+    report("asks", method=method, host=target.hostname, path=target.path, at=time.monotonic())
 
 
-class Here:
-    """The demo for every client of `requests`, from now on. A path in `beyond` is not asked: the client has `Left`."""
+class ReroutedRequests:
+    """From now on, every request of `requests` goes to the demo.
+
+    A request to a path in `beyond` raises `LoginOver` instead.
+    """
 
     def __init__(self, *beyond: str) -> None:
-        self.session = requests.Session()  # the one that asked last
+        self.session = requests.Session()  # the last one in use
         own_request, own_send = requests.Session.request, HTTPAdapter.send
 
         def request(
             session: requests.Session, method: str, url: str, *args: Any, **options: Any
         ) -> requests.Response:
             asked = urlsplit(url)
-            say_asked(method, url)
+            report_request(method, url)
             if asked.path in beyond:
-                raise Left(url)
+                raise LoginOver(url)
             self.session = session
-            session.trust_env = False  # no proxy leads to this machine
+            session.trust_env = False  # this machine needs no proxy
             return own_request(
                 session, method, f"{ORIGIN}{asked.path}?{asked.query}", *args, **options
             )
@@ -60,26 +66,26 @@ class Here:
             adapter: HTTPAdapter, asked: requests.PreparedRequest, *args: Any, **options: Any
         ) -> requests.Response:
             if not str(asked.url).startswith(f"{ORIGIN}/"):  # a redirect
-                raise Left(asked.url)
+                raise LoginOver(asked.url)
             return own_send(adapter, asked, *args, **options)
 
         requests.Session.request = request  # type: ignore[method-assign, assignment]
         HTTPAdapter.send = send  # type: ignore[method-assign, assignment]
 
     def who(self) -> str:
-        """Whose session the client's own cookies hold; "" if nobody's."""
+        """The name of the account that the cookies belong to; "" if there is none."""
         return str(self.session.get(f"{ORIGIN}/demo/me").json().get("name", ""))
 
 
 class Screen(ImageShow.Viewer):
-    """Where Pillow shows a client's picture."""
+    """Reports the picture that Pillow shows."""
 
     def show_image(self, image: Image.Image, **_: Any) -> int:
         held = io.BytesIO()
         image.save(held, "PNG")
-        say_picture(held.getvalue())
+        report_picture(held.getvalue())
         return 1
 
 
-def look_at_pictures() -> None:
+def report_pictures() -> None:
     ImageShow.register(Screen, order=0)

@@ -1,18 +1,19 @@
-// wechat4u. When it is logged in, it goes on to a chat that is not here; when it is not to be, it says why and ends.
-import { here, say } from './here.mjs'
+// wechat4u. After the login it opens a chat, which the demo does not have. After a failure it reports
+// the reason and stops.
+import { demo, report } from './reroute.mjs'
 import Wechat4u from 'wechat4u'
 
 class Bot extends Wechat4u {
-  async init () { // where the chat begins
+  async init () { // opens the chat
     const known = ['skey', 'sid', 'uin', 'passTicket'].every(name => this.PROP[name])
-    const { data } = await this.request({ url: `${here.origin}/demo/me` })
-    say('in', { who: known && data.name })
+    const { data } = await this.request({ url: `${demo.origin}/demo/me` })
+    report('in', { who: known && data.name })
     process.exit()
   }
 }
 
 const bot = new Bot()
-bot.on('uuid', uuid => say('shows', { text: uuid }))
-bot.on('user-avatar', () => say('scanned'))
-bot.on('error', error => say('stopped', { why: error.tips }))
+bot.on('uuid', uuid => report('shows', { text: uuid }))
+bot.on('user-avatar', () => report('scanned'))
+bot.on('error', error => report('stopped', { why: error.tips }))
 bot.start()

@@ -68,7 +68,7 @@ ELSEWHERE = {
     ),
     "3.3, 3.3.1: approve or deny": (
         "tests/demo/test_browser.py",
-        "test_by_keyboard_declining_comes_first",
+        "test_the_keyboard_reaches_deny_before_approve",
     ),
     "3.3.1 MAY: a picture of the address": (
         "tests/browser/test_states.py",
