@@ -11,7 +11,7 @@ from tests.browser.approve_stub import ApproveStub
 from tests.browser.test_approve_states import STATES
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "approve.md").read_text(encoding="utf-8")
-SOURCE = module("qr-approve-element.js").decode()
+SOURCE = (module("qr-approve-element.js") + module("qr-approve-card.js")).decode()
 
 
 def shown(language: str) -> str:

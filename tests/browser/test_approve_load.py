@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from qrlogin.browser import module
+from qrlogin.browser import MODULES, module
 from tests.browser.approve_page import ApprovePage, approve_page
 from tests.browser.approve_stub import CODE, ApproveStub
 from tests.browser.login_stub import Fault
@@ -146,7 +146,7 @@ async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path
 
 
 def test_nothing_is_ever_written_as_html() -> None:
-    for name in ("qr-approve-element.js", "qr-login-parts.js", "qr-login-texts.js"):
+    for name in MODULES:
         source = module(name).decode()
         for way in (
             "innerHTML",
