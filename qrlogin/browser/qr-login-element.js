@@ -31,7 +31,7 @@
 
 import { Card, LIVE } from "./qr-login-card.js";
 import {
-  PATIENCE_S, Trouble, backoff, call, doorUrl, hidden, now, ownPath, plain, seconds, sleep,
+  PATIENCE_S, Trouble, backoff, call, hidden, mountUrl, now, ownPath, plain, seconds, sleep,
   webAddress,
 } from "./qr-login-parts.js";
 import { Stream, acquireConnectionSlot } from "./qr-login-streams.js";
@@ -262,7 +262,7 @@ export class QRLoginElement extends HTMLElement {
     if (!STREAMS.includes(kind) || since < this.#streamAfter) return false;
     let stream, received = false, failed = false;
     try {
-      stream = new Stream(kind, doorUrl(this, `${id}/${kind}?after=${this.#version}`));
+      stream = new Stream(kind, mountUrl(this, `${id}/${kind}?after=${this.#version}`));
       for (let quiet = PROBE_MS; this.#id && !failed; quiet = QUIET_MS) {
         const due = Math.min(now() + quiet, this.#rotates, this.#deadline);
         const message = await stream.next(Math.max(1000, due - now()), signal);
@@ -394,7 +394,7 @@ export class QRLoginElement extends HTMLElement {
       && /^M[\d\s.,MmHhVvLlZz-]+$/.test(path);
     if (!valid) throw new Trouble("unavailable");
     if (this.#card.draw(size, path, address) && this.hasAttribute("picture"))
-      this.#card.cover(doorUrl(this, `${id}/qr.png?at=${++this.#pictures}`).href);
+      this.#card.cover(mountUrl(this, `${id}/qr.png?at=${++this.#pictures}`).href);
   }
 
   #startClock() {

@@ -78,8 +78,8 @@ def served(*, cuts: bool) -> Iterator[tuple[QRLogin, Cutting]]:
         def answer(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
             path = str(environ["PATH_INFO"])
             if path.startswith("/qr/"):
-                door: Callable[[Request], Response] = endpoint.browser
-                return door(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(
+                browser: Callable[[Request], Response] = endpoint.browser
+                return browser(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(
                     start_response
                 )
             return Response(200, (("Content-Type", "text/html"),), PAGE).to_wsgi(start_response)

@@ -24,7 +24,7 @@ def site() -> Iterator[WeChatSite]:
 
 async def reports(login_page: LoginPage, words: str) -> None:
     """Waits until the page has received these codes, and no others."""
-    look = login_page.page.locator("#told").text_content
+    look = login_page.page.locator("#codes").text_content
     await login_page.eventually(
         look, lambda seen: str(seen).strip() == words, f"the page to say {words!r}"
     )

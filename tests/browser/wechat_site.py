@@ -38,7 +38,7 @@ OUT = '<!doctype html><html lang="en"><title>Out</title><h1>Who are you?</h1></h
 APPLICATION = ("wx-neighbour", "its-secret")
 #: What the article leaves out: the address of the dialect, deferreds, and the calls.
 PAGE = """<!doctype html><html lang="en"><title>Log in</title>
-<img alt="" width="300" height="300"><p id="told"></p>
+<img alt="" width="300" height="300"><p id="codes"></p>
 <script src="/jquery.js"></script>
 <script>
 const i = {
@@ -53,7 +53,7 @@ const t = {defer() {
 </script>
 <script src="/article.js"></script>
 <script>
-const say = (word) => document.getElementById("told").append(` ${word}`);
+const say = (word) => document.getElementById("codes").append(` ${word}`);
 async function poll(uuid, tip) {
   window.code = 0;
   const code = await checkLogin(uuid, tip).catch(() => 0);
