@@ -147,5 +147,7 @@ def _without_wrapping(text: str) -> str:
 
 def _stripped(text: str) -> str:
     """Without the blanks, controls and invisible signs at both ends."""
+    if text.isascii() and text.isprintable() and text == text.strip():
+        return text  # nearly every text; looking at each sign takes as long as a signature
     shown = [at for at, sign in enumerate(text) if unicodedata.category(sign)[0] not in "ZC"]
     return text[shown[0] : shown[-1] + 1] if shown else ""

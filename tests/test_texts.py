@@ -1,6 +1,7 @@
-"""The catalogue of texts: every language says everything, with the same words to fill in, in its own punctuation."""
+"""The catalogue of texts: every language has every text, with the same words to fill in."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,16 @@ from qrlogin.browser import LANGUAGES, MODULES, language, module, texts, transla
 from tests.tables import for_each_row
 
 SECTIONS = ("login", "approve", "pages")
-EVERY = [(section, key) for section in SECTIONS for key in texts("en")[section]]
 
 
-def test_the_languages_and_their_sections() -> None:
+def pairs() -> Iterator[tuple[str, str, str]]:
+    """Each text: its section and key, in English, and in Chinese."""
+    for section in SECTIONS:
+        for key, english in texts("en")[section].items():
+            yield f"{section}.{key}", english, texts("zh-CN")[section][key]
+
+
+def test_every_language_has_the_same_sections_and_keys() -> None:
     assert LANGUAGES == ("en", "zh-CN")
     for lang in LANGUAGES:
         assert tuple(texts(lang)) == SECTIONS
@@ -23,38 +30,37 @@ def test_the_languages_and_their_sections() -> None:
             )
             assert all(
                 re.fullmatch("[a-z][A-Za-z0-9]*|fact_[a-z_]+", key) for key in texts(lang)[section]
-            ), "a fact is named as in the context"
+            ), "the key of a fact contains its name in the context"
 
 
-@for_each_row("section, key", EVERY)
-def test_a_text_in_every_language(section: str, key: str) -> None:
-    english, chinese = (texts(lang)[section][key] for lang in LANGUAGES)
-    words = [sorted(re.findall(r"\{\w*\}", text)) for text in (english, chinese)]
-    assert words[0] == words[1]
-    for text in (english, chinese):
-        assert text == text.strip()
-        assert "<" not in text, "texts are no HTML"
-        assert not re.search(r"[{}]", re.sub(r"\{[a-z][A-Za-z]*\}", "", text))
-    assert bool(english) == bool(chinese)
-    assert english.isprintable()
-    assert not re.search("[\u3000-\u9fff\uff00-\uffef]", english)
+def test_a_text_has_the_same_words_to_fill_in_in_every_language() -> None:
+    for name, english, chinese in pairs():
+        words = [sorted(re.findall(r"\{\w*\}", text)) for text in (english, chinese)]
+        assert words[0] == words[1], name
+        for text in (english, chinese):
+            assert text == text.strip(), name
+            assert "<" not in text, f"{name} is plain text, not HTML"
+            assert not re.search(r"[{}]", re.sub(r"\{[a-z][A-Za-z]*\}", "", text)), name
+        assert bool(english) == bool(chinese), name
+        assert english.isprintable(), name
+        assert not re.search("[\u3000-\u9fff\uff00-\uffef]", english), name
 
 
-#: Written with Latin letters in Chinese, too: names, and what people in China call them.
+#: Words in Latin letters that Chinese texts may contain: names, and terms that are usual in China.
 LATIN = {"JavaScript", "Cookie", "App", "NFC", "IP"}
 
 
-@for_each_row("section, key", EVERY)
-def test_chinese_is_chinese(section: str, key: str) -> None:
-    text = re.sub(r"\{\w+\}", "X", texts("zh-CN")[section][key])
-    assert not re.search(r"[,;:!?()\"']|\.(?!\d)", text), "punctuation is full-width"
-    assert set(re.findall("[A-Za-z]{2,}", text)) <= LATIN
-    assert not re.search("您", text), "people are addressed as 你, everywhere"
-    assert not re.search("[A-Za-z0-9][\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z0-9]", text), (
-        "a space between Chinese and Latin"
-    )
-    assert not re.search("帐|登陆|扫瞄", text), "账号, 登录, 扫描"
-    assert not text or re.search("[\u4e00-\u9fff]", text)
+def test_a_chinese_text_follows_the_rules_of_chinese() -> None:
+    for name, _, chinese in pairs():
+        text = re.sub(r"\{\w+\}", "X", chinese)
+        assert not re.search(r"[,;:!?()\"']|\.(?!\d)", text), f"{name}: full-width punctuation"
+        assert set(re.findall("[A-Za-z]{2,}", text)) <= LATIN, name
+        assert not re.search("您", text), f"{name}: users are addressed as 你"
+        assert not re.search("[A-Za-z0-9][\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z0-9]", text), (
+            f"{name}: a space between Chinese and Latin"
+        )
+        assert not re.search("帐|登陆|扫瞄", text), f"{name}: 账号, 登录, 扫描"
+        assert not text or re.search("[\u4e00-\u9fff]", text), name
 
 
 @for_each_row(
@@ -80,7 +86,7 @@ def test_chinese_is_chinese(section: str, key: str) -> None:
         ("x," * 50_000 + "zh", "en"),
     ],
 )
-def test_which_language_a_browser_asks_for(accepted: str, found: str) -> None:
+def test_the_header_selects_the_language(accepted: str, found: str) -> None:
     assert language(accepted) == found
 
 
@@ -94,9 +100,9 @@ def test_the_catalogue_is_read_only() -> None:
         texts("en")["login"]["yes"] = "no"  # type: ignore[index]
 
 
-def test_the_modules_are_all_there_are_and_import_each_other_only() -> None:
+def test_the_modules_are_complete_and_import_only_each_other() -> None:
     folder = Path(browser.__file__).parent
-    assert set(MODULES) == {each.name for each in folder.glob("*.js")}
+    assert set(MODULES) == {file.name for file in folder.glob("*.js")}
     for name in MODULES:
         source = module(name).decode()
         assert source.isascii() or name == "qr-login-texts.js" or "…" in source
@@ -109,7 +115,7 @@ def test_the_modules_are_all_there_are_and_import_each_other_only() -> None:
         module("__init__.py")
 
 
-def test_words_are_filled_in_and_turn_nothing_around_them() -> None:
+def test_filled_in_words_do_not_change_the_direction_of_the_text() -> None:
     assert translate("en", "loggedInAs", name="{n} \u202eevil") == texts("en")["pages"][
         "loggedInAs"
     ].replace("{name}", "\u2068{n} evil\u2069")
@@ -118,7 +124,7 @@ def test_words_are_filled_in_and_turn_nothing_around_them() -> None:
         "{name}", "\u2068x(nimda) \u0646\u200c\u0647\u2069"
     )
     assert "15" in translate("zh-CN", "passwordHelp", n=15)
-    assert "\u2068" not in translate("zh-CN", "passwordHelp", n=15), "a number turns nothing"
+    assert "\u2068" not in translate("zh-CN", "passwordHelp", n=15), "a number needs no isolates"
     for key, words in (("noSuchKey", {}), ("loggedInAs", {}), ("loggedInAs", {"nome": "a"})):
         with pytest.raises(KeyError):
             translate("en", key, **words)

@@ -20,7 +20,7 @@ ELEMENT: Final = "qr-login-element.js"
 """The file name of the module that defines <qr-login>, in this package and below a mount."""
 
 MODULES: Final = tuple(
-    sorted(each.name for each in files(__package__).iterdir() if each.name.endswith(".js"))
+    sorted(file.name for file in files(__package__).iterdir() if file.name.endswith(".js"))
 )
 """The file names of all modules. They import each other as `./name`, so serve them side by side."""
 
@@ -33,9 +33,9 @@ _RANGE: Final = re.compile(
 
 @cache
 def module(name: str) -> bytes:
-    """The source of a module, in UTF-8, read once per process. Serve it as `text/javascript`.
+    """Returns the source of a module, in UTF-8. Serve it as `text/javascript`.
 
-    Raises `KeyError` for a name that is not in `MODULES`.
+    Each file is read once per process. Raises `KeyError` for a name that is not in `MODULES`.
     """
     if name not in MODULES:
         raise KeyError(name)
@@ -43,7 +43,7 @@ def module(name: str) -> bytes:
 
 
 def element() -> bytes:
-    """The source of the module that defines <qr-login>, in UTF-8.
+    """Returns the source of the module that defines <qr-login>.
 
     It imports other modules: serve all of `MODULES`.
     """
@@ -69,18 +69,17 @@ LANGUAGES: Final = tuple(_catalogue())
 
 
 def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
-    """The catalogue in one language: sections `login`, `approve` and `pages`, each a mapping from
-    key to text.
+    """Returns the catalogue in one language: the sections `login`, `approve` and `pages`.
 
-    `lang` is one of `LANGUAGES`, as `language()` returns it, or any other language tag: the same
-    lookup applies. The texts are plain text: escape them in HTML. The page replaces the `{words}`
-    in braces.
+    Each section is a mapping from key to text. `lang` is one of `LANGUAGES`, as `language()`
+    returns it, or any other language tag: the same lookup applies. The texts are plain text: escape
+    them in HTML. The page replaces the `{words}` in braces.
     """
     return _catalogue()[_find(lang) or LANGUAGES[0]]
 
 
 def translate(lang: str, key: str, /, **words: object) -> str:
-    """A text of the section `pages`, with its {words} filled in.
+    """Returns a text of the section `pages`, with its {words} filled in.
 
     A word that is not a number loses its control and format characters and is enclosed in Unicode
     isolates, so it cannot hide text or change the direction of the text around it. The elements
@@ -102,25 +101,26 @@ def translate(lang: str, key: str, /, **words: object) -> str:
 
 def _plain(word: object) -> str:
     return "".join(
-        each
-        for each in str(word)
-        if each in _JOINERS or category(each) not in ("Cc", "Cf", "Zl", "Zp")
+        character
+        for character in str(word)
+        if character in _JOINERS or category(character) not in ("Cc", "Cf", "Zl", "Zp")
     )
 
 
 def language(accept_language: str) -> str:
-    """The language of the catalogue that fits a browser's Accept-Language header, else English (RFC
-    9110 section 12.5.4). It is one of `LANGUAGES`.
+    """Returns the language of the catalogue that fits an Accept-Language header, else English.
 
-    The lookup follows RFC 4647 section 3.4 and then compares the primary language alone: zh-TW gets
-    zh-CN, not English. Invalid language ranges are ignored.
+    The header is that of RFC 9110 section 12.5.4. The lookup follows RFC 4647 section 3.4 and then
+    compares the primary language alone: zh-TW gets zh-CN, not English. Invalid language ranges are
+    ignored.
     """
     ranges = (_RANGE.fullmatch(part.strip()) for part in accept_language[:1000].split(","))
     wanted = [(min(float(fits[2] or 1), 1.0), fits[1]) for fits in ranges if fits]
     refused = {tag.lower() for quality, tag in wanted if quality == 0}
-    for _, tag in sorted((each for each in wanted if each[0] > 0), key=lambda each: -each[0]):
+    acceptable = [(quality, tag) for quality, tag in wanted if quality > 0]
+    for _, tag in sorted(acceptable, key=lambda pair: -pair[0]):
         found = (
-            next((each for each in LANGUAGES if each.lower() not in refused), None)
+            next((known for known in LANGUAGES if known.lower() not in refused), None)
             if tag == "*"
             else _find(tag)
         )
@@ -130,10 +130,8 @@ def language(accept_language: str) -> str:
 
 
 def _find(tag: str) -> str | None:
-    exact = next((each for each in LANGUAGES if each.lower() == tag.lower()), None)
-    same = (
-        each
-        for each in LANGUAGES
-        if each.partition("-")[0].lower() == tag.partition("-")[0].lower()
-    )
+    """The language with this tag, else the first one with the same primary language."""
+    exact = next((known for known in LANGUAGES if known.lower() == tag.lower()), None)
+    primary = tag.partition("-")[0].lower()
+    same = (known for known in LANGUAGES if known.partition("-")[0].lower() == primary)
     return exact or next(same, None)

@@ -3,9 +3,9 @@
  * logs this browser in.
  *
  * This module knows the native JSON protocol (begin, status and its streams, redeem, cancel) and
- * how to poll and retry without overloading the server. It does not know other origins, the device
- * code (an HttpOnly cookie) or who the user is. The scanner's tag and `op` live in private fields:
- * never in the DOM, an attribute or an event.
+ * how to poll and retry without overloading the server. What people see is in qr-login-card.js. It
+ * does not know other origins, the device code (an HttpOnly cookie) or who the user is. The
+ * scanner's tag and `op` live in private fields: never in the DOM, an attribute or an event.
  *
  * Attributes  src             where the browser routes are mounted; same origin only
  *             next            path to open after the login ("/account"); default: reload the page
@@ -14,7 +14,7 @@
  *             stream          "events" or "socket": receives changes that way, and polls where
  *                             that fails
  *             csrf-header, csrf-token   a header that the application requires on every POST
- *             state           set by the element, for CSS and tests: a key of VIEWS
+ *             state           set by the element, for CSS and tests: as in docs/element.md
  * Events      qr-login:state     {state}     the state changed
  *             qr-login:redeemed  {login_id}  logged in; preventDefault() keeps the page open
  * Methods     start() cancel(); override request() and `texts`
@@ -27,32 +27,17 @@
  *
  * Importing this module defines <qr-login>, unless the name is taken; a subclass defines itself.
  * The element works under a strict CSP with Trusted Types, and on plain http (no crypto.subtle).
- * It takes the methods of `document` from the prototype, because <form name="createElementNS"> on
- * the page shadows the document's own.
  */
 
+import { Card, LIVE } from "./qr-login-card.js";
 import {
-  DRAWINGS, Guard, PATIENCE_S, TOKENS, Trouble, backoff, call, doorUrl, hidden, make, now, ownPath,
-  plain, seconds, sheetOf, sleep, unfocused, webAddress,
+  PATIENCE_S, Trouble, backoff, call, hidden, mountUrl, now, ownPath, plain, seconds, sleep,
+  webAddress,
 } from "./qr-login-parts.js";
 import { Stream, acquireConnectionSlot } from "./qr-login-streams.js";
-import { languageOf, textsFor } from "./qr-login-texts.js";
+import { textsFor } from "./qr-login-texts.js";
 
-/** What each state shows beside its two texts: a drawing, its tone, and its actions, the main one
- * first. */
-const VIEWS = Object.freeze({
-  idle: ["phone", "", "start"], starting: ["corners", ""],
-  pending: ["", ""], scanned: ["phone", "", "no"], confirmed: ["person", "", "yes", "no"],
-  redeeming: ["person", ""], redeemed: ["check", ""],
-  denied: ["cross", "alarm", "renew"], cancelled: ["cross", "quiet", "renew"],
-  expired: ["clock", "quiet", "renew"], superseded: ["phone", "quiet", "here"],
-  used: ["mark", "quiet", "reload"], unknown: ["mark", "alarm", "renew"],
-  forgotten: ["clock", "quiet", "renew"], offline: ["mark", "alarm", "again"],
-  unavailable: ["mark", "alarm", "again"], refused: ["mark", "alarm", "again"],
-});
-const LIVE = ["pending", "scanned", "confirmed"]; // the login has a deadline, and the page polls
 const OVER = ["denied", "cancelled", "expired"];
-const WITH_CHILDREN = ["offline", "unavailable", "refused", "unknown"]; // the children show again
 
 /** Error codes that end a login for this page, and the state that each leads to. */
 const ENDS = new Map([["denied", "denied"], ["cancelled", "cancelled"], ["expired", "expired"],
@@ -71,52 +56,8 @@ const QUIET_MS = 30_000; // between later checks of a silent stream
 const YOUNG_MS = 10_000; // a stream that ends before that without a message has failed
 const STREAM_AGAIN_MS = 60_000; // the delay before the next stream after a failed one
 
-const STYLE = `
-.hint:empty, .typed:empty, .note:empty, .actions:empty { display: none !important }
-.card { display: flex; flex-direction: column; align-items: center; justify-content: center;
-  gap: 1rem; inline-size: min(100%, 22rem); min-block-size: 27rem; margin-inline: auto;
-  padding: 1.5rem clamp(.75rem, 5%, 1.75rem); color: var(--ink); background: var(--surface);
-  border: 1px solid var(--line); border-radius: var(--radius);
-  text-align: center; line-height: 1.4; overflow-wrap: anywhere }
-.picture { --tone: var(--accent); position: relative; display: grid; place-items: center;
-  inline-size: 6.5rem; aspect-ratio: 1; max-inline-size: 100%; border-radius: 50%;
-  background: color-mix(in srgb, var(--tone) 9%, #0000) }
-.wide { inline-size: var(--qr-login-size, 16rem); background: none }
-.qr { position: absolute; inset: 9px; inline-size: calc(100% - 18px); aspect-ratio: 1;
-  background: #fff; border-radius: .875rem; forced-color-adjust: none; transition: opacity .3s }
-.stale .qr { opacity: .12 }
-.icon { inline-size: 3.25rem; aspect-ratio: 1 }
-.wide .icon { inline-size: 62%; stroke: var(--line) }
-.starting .icon, .redeeming .icon { animation: breathe 1.2s ease-in-out infinite alternate }
-.scanned .icon { animation: nudge 1.6s ease-in-out infinite }
-.countdown { position: absolute; inset: 0; aspect-ratio: 1; fill: none; stroke: var(--line);
-  stroke-width: 3px }
-.countdown rect { x: 2px; y: 2px; width: calc(100% - 4px); height: calc(100% - 4px); rx: 50% }
-.wide rect { rx: 1.25rem } .redeemed .countdown { stroke: var(--accent) }
-.countdown .remaining { display: none; stroke: var(--accent); stroke-dasharray: 1;
-  stroke-dashoffset: calc(1 - var(--left, 1)); transition: stroke-dashoffset 1s linear }
-.live .remaining { display: inline }
-.title { font-size: 1.25rem; font-weight: 650; line-height: 1.25; text-wrap: balance }
-.name { color: var(--accent) }
-.hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
-:is(.title, .hint, .typed):lang(zh) { word-break: keep-all } /* breaks after a clause */
-.hint, .typed { margin-block-start: .375rem }
-.code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em;
-  white-space: nowrap }
-.link { display: inline-flex; align-items: center; min-block-size: 2.75rem; color: var(--accent);
-  font-weight: 600 }
-.actions { display: grid; gap: .625rem; inline-size: 100% }
-.card:focus { outline: none }
-.card:focus-visible, button:focus-visible, .link:focus-visible {
-  outline: 3px solid var(--accent); outline-offset: 3px }
-@keyframes breathe { from { opacity: .4 } } @keyframes nudge { 50% { transform: translateY(-4px) } }
-@media (forced-colors: active) { .countdown { stroke: GrayText; stroke-width: 1px }
-  .countdown .remaining, .icon, .wide .icon { stroke: CanvasText }
-  .countdown .remaining { stroke-width: 3px } }
-`;
-const sheet = sheetOf(TOKENS + STYLE);
-
-/** @typedef {keyof typeof VIEWS} State @typedef {import("./qr-login-parts.js").Answer} Answer */
+/** @typedef {import("./qr-login-card.js").State} State
+ * @typedef {import("./qr-login-parts.js").Answer} Answer */
 
 const hex = (/** @type {number} */ byte) => byte.toString(16).padStart(2, "0");
 
@@ -134,8 +75,7 @@ export class QRLoginElement extends HTMLElement {
   /** @type {AbortController | null} */ #controller = null; // aborts the current conversation
   /** @type {AbortController | null} */ #listeners = null; // removes the listeners on `window`
   /** @type {ReturnType<typeof setInterval> | undefined} */ #clock;
-  /** @type {Record<string, HTMLElement & SVGElement>} */ #parts; // the parts of the card
-  #guard; // decides which presses count
+  #card = new Card(this, (action) => this.#onAction(action)); // what the page shows
   #shownKey = ""; // state and tag on the screen: another scanner is another question
   #id = ""; #version = 0; // the current login
   #name = ""; #tag = ""; // who scanned it
@@ -147,47 +87,18 @@ export class QRLoginElement extends HTMLElement {
   #callAfter = 0; // instant of now(): no request before, because the server said so
   #streamAfter = 0; // instant of now(): no stream before
   #cookieWorks = false; // the server has recognized this login after begin
-  /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
   #pictures = 0; // gives each picture of the server its own URL, because browsers cache pictures
   #trouble = false; // the last request failed and is being retried
   #leaving = false; // the page is being replaced after the login
 
-  constructor() {
-    super();
-    const path = make("path", "", { fill: "#000" }), icon = make("path");
-    const image = make("image", "", { width: "100%", height: "100%" });
-    // A picture that does not load would hide the plain code under it.
-    image.addEventListener("error", () => image.removeAttribute("href"));
-    const left = make("rect", "remaining", { pathLength: "1" });
-    const qr = make("svg", "qr", { role: "img", "shape-rendering": "crispEdges" },
-      make("rect", "", { width: "100%", height: "100%", fill: "#fff" }), path, image);
-    const picture = make("div", "picture", {},
-      make("svg", "countdown", { "aria-hidden": "true" }, make("rect"), left), qr,
-      make("svg", "icon", { "aria-hidden": "true", viewBox: "0 0 24 24" }, icon));
-    const title = make("p", "title", { id: "title" });
-    const hint = make("p", "hint"), typed = make("p", "typed");
-    const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
-    const note = make("p", "note", { role: "status" });
-    const actions = make("div", "actions"), slot = make("slot");
-    const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
-      picture, make("div", "", { role: "status" }, title, hint, typed), link, note, actions, slot);
-    this.#parts = {
-      path, image, icon, qr, left, picture, title, hint, typed, link, note, actions, slot, card,
-    };
-    this.#guard = new Guard(card);
-    const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [sheet];
-    root.append(card);
-  }
-
-  /** The current view: a key of VIEWS. */
+  /** The current state, as the attribute `state` names it. */
   get state() { return this.#state; }
   /** The texts in use: those of the catalogue in the language that `lang` names. */
   get texts() { return textsFor(this, "login"); }
 
   connectedCallback() {
     const { signal } = (this.#listeners = new AbortController());
-    this.#guard.watch(signal);
+    this.#card.watch(signal);
     /** @param {string} type @param {(event: any) => void} listener */
     const listen = (type, listener) => window.addEventListener(type, listener, { signal });
     listen("visibilitychange", () => (hidden() ? this.#pause() : this.#resume()));
@@ -277,7 +188,7 @@ export class QRLoginElement extends HTMLElement {
     this.#trouble = this.#cookieWorks = false;
   }
 
-  /** @param {string} action the key of a text, as in VIEWS */
+  /** @param {string} action the key of a text, as in the card's VIEWS */
   #onAction(action) {
     if (action === "start" || action === "renew") return this.start();
     if (action === "no") return this.cancel();
@@ -351,18 +262,18 @@ export class QRLoginElement extends HTMLElement {
     if (!STREAMS.includes(kind) || since < this.#streamAfter) return false;
     let stream, received = false, failed = false;
     try {
-      stream = new Stream(kind, doorUrl(this, `${id}/${kind}?after=${this.#version}`));
+      stream = new Stream(kind, mountUrl(this, `${id}/${kind}?after=${this.#version}`));
       for (let quiet = PROBE_MS; this.#id && !failed; quiet = QUIET_MS) {
         const due = Math.min(now() + quiet, this.#rotates, this.#deadline);
         const message = await stream.next(Math.max(1000, due - now()), signal);
-        const version = this.#version, code = this.#parts.path.getAttribute("d");
+        const version = this.#version, code = this.#card.code;
         const end = ENDS.get(message?.error);
         if (end) throw new Trouble(end, false);
         const probe = `${id}?after=${version}&wait=0`;
         this.#apply(message ?? await this.#call(probe, null, signal), id);
         if (message) received = true, this.#tick(false);
         // The poll found a change that the stream did not send.
-        else failed = version !== this.#version || code !== this.#parts.path.getAttribute("d");
+        else failed = version !== this.#version || code !== this.#card.code;
         this.#cookieWorks = true;
       }
     } catch (error) {
@@ -452,68 +363,19 @@ export class QRLoginElement extends HTMLElement {
     return call(this, path, body, signal, { patience, ends: ENDS, keepalive });
   }
 
-  // The screen
+  // What the page shows
 
   /** @param {State} state */
   #show(state) {
     const key = `${state} ${this.#tag}`, before = this.#state;
-    const inside = this.matches(":focus-within");
     if (key === this.#shownKey) return;
-    const texts = (this.#texts = this.texts), parts = this.#parts;
-    const [drawing, tone, ...actions] = VIEWS[state], live = LIVE.includes(state);
     this.#shownKey = key;
     this.#state = state;
     this.setAttribute("state", state);
-    parts.card.setAttribute("lang", languageOf(this));
-
-    const wide = ["pending", "starting"].includes(state);
-    parts.picture.setAttribute("class",
-      `picture ${state} ${tone} ${wide ? "wide" : ""} ${live ? "live" : ""}`);
-    parts.qr.toggleAttribute("hidden", state !== "pending");
-    parts.qr.setAttribute("aria-label", texts.label);
-    parts.icon.setAttribute("d", DRAWINGS[drawing]);
-    const name = make("bdi", "name");
-    name.textContent = this.#name || texts.nameless;
-    const title = texts[state].split("{name}");
-    parts.title.replaceChildren(
-      ...title.flatMap((text, index) => (index ? [name, text] : [text])));
-    parts.link.textContent = texts.sameDevice;
-    parts.hint.textContent = texts[`${state}Hint`];
-    parts.typed.replaceChildren(...(state === "pending" ? this.#typedNodes() : []));
-    parts.actions.replaceChildren(...actions.map((action) => this.#button(action)));
-    this.#guard.hold();
-    parts.slot.toggleAttribute("hidden", !WITH_CHILDREN.includes(state));
-    parts.card.setAttribute("aria-busy", String(["starting", "redeeming"].includes(state)));
+    this.#card.show(state, this.#name, this.#typedCode);
     if ([...OVER, "unknown", "forgotten", "used", "redeemed"].includes(state)) this.#reset();
     this.#startClock();
-
-    // The card takes the focus if the focus was inside. A question takes it also if nothing had
-    // the focus. The card never takes it from a field that the user is typing in.
-    const nowhere = unfocused();
-    if (inside || (nowhere && state === "confirmed")) parts.card.focus({ preventScroll: inside });
     if (before !== state) this.#emit("state", { state });
-  }
-
-  /** The code to type, for people without a camera. Screen readers spell it letter by letter.
-   * @returns {(string | Element)[]} */
-  #typedNodes() {
-    const [code, uri] = this.#typedCode;
-    if (!code) return [];
-    const shown = make("b", "code", { "aria-hidden": "true" });
-    const where = make("bdi"), spoken = make("span");
-    shown.textContent = code, where.textContent = uri;
-    spoken.textContent = code.replace("-", ",").split("").join(" ").replace(" ,", ",");
-    spoken.setAttribute("class", "spoken");
-    /** @type {Record<string, Element[]>} */
-    const nodes = { "{code}": [shown, spoken], "{uri}": [where] };
-    return this.#texts.typed.split(/(\{code\}|\{uri\})/).flatMap((text) => nodes[text] ?? text);
-  }
-
-  /** @param {string} action */
-  #button(action) {
-    const look = action === "no" ? "button" : "button primary";
-    const button = make("button", look, { type: "button" }, this.#texts[action]);
-    return this.#guard.on(button, () => this.#onAction(action));
   }
 
   /** Dispatches an event. Returns false if a listener prevented its default.
@@ -523,20 +385,16 @@ export class QRLoginElement extends HTMLElement {
     return this.dispatchEvent(new CustomEvent(`qr-login:${name}`, options));
   }
 
-  /** Draws the plain code. With `picture`, the server's picture covers it once it has loaded.
-   * @param {{size?: unknown, path?: unknown} | undefined} qr
+  /** Draws the plain code. With `picture`, the server's picture covers it.
+   * @param {{size?: any, path?: any} | undefined} qr
    * @param {string} address what the code contains @param {string} id */
   #draw(qr, address, id) {
-    const { size, path } = qr ?? {}, parts = this.#parts;
+    const { size, path } = qr ?? {};
     const valid = Number.isInteger(size) && typeof path === "string"
       && /^M[\d\s.,MmHhVvLlZz-]+$/.test(path);
     if (!valid) throw new Trouble("unavailable");
-    parts.link.setAttribute("href", address);
-    if (parts.path.getAttribute("d") === path) return;
-    parts.qr.setAttribute("viewBox", `0 0 ${size} ${size}`);
-    parts.path.setAttribute("d", path);
-    if (!this.hasAttribute("picture")) return;
-    parts.image.setAttribute("href", doorUrl(this, `${id}/qr.png?at=${++this.#pictures}`).href);
+    if (this.#card.draw(size, path, address) && this.hasAttribute("picture"))
+      this.#card.cover(mountUrl(this, `${id}/qr.png?at=${++this.#pictures}`).href);
   }
 
   #startClock() {
@@ -546,23 +404,12 @@ export class QRLoginElement extends HTMLElement {
     this.#tick();
   }
 
-  /** Updates the countdown. The ring moves every second; the text, which screen readers read
-   * aloud, changes four times in all. */
+  /** Shows the time that is left, and whether the last request failed. */
   #tick(trouble = this.#trouble) {
     this.#trouble = trouble;
-    const texts = this.#texts, { left: ring, picture, note, link } = this.#parts;
-    const live = LIVE.includes(this.#state), left = (this.#deadline - now()) / 1000;
-    const part = Math.max(0, Math.min(1, (left - 1) / this.#totalS));
-    ring.style.setProperty("--left", String(part));
+    const left = (this.#deadline - now()) / 1000;
     const stale = now() > Math.min(this.#deadline, this.#rotates);
-    const touch = matchMedia("(pointer: coarse)").matches;
-    picture.classList.toggle("stale", stale); // an expired code fades out
-    const offered = touch && !stale && this.#state === "pending" && link.getAttribute("href");
-    link.toggleAttribute("hidden", !offered);
-    const expiry = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
-      : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10");
-    const text = this.#trouble ? texts.retrying : live ? expiry : "";
-    if (note.textContent !== text) note.textContent = text;
+    this.#card.showTime(left, this.#totalS, stale, trouble);
   }
 }
 

@@ -201,7 +201,7 @@ export function ownPath(/** @type {string | null} */ next) {
 
 /** The URL of a path below the mount that `src` names. Throws a TypeError for another origin.
  * @param {Element} element @param {string} path */
-export function doorUrl(element, path) {
+export function mountUrl(element, path) {
   const src = element.getAttribute("src"), base = new URL(src ?? "", element.baseURI);
   if (!src || base.origin !== location.origin)
     throw new TypeError("src must be a path of this origin");
@@ -239,7 +239,7 @@ export async function call(element, path, body, signal, options) {
   let url, response, answer;
   try {
     const csrf = element.getAttribute("csrf-header");
-    url = doorUrl(element, path);
+    url = mountUrl(element, path);
     if (body) headers.set("Content-Type", "application/json");
     if (body && csrf) headers.set(csrf, element.getAttribute("csrf-token") ?? "");
   } catch (error) {
@@ -249,7 +249,7 @@ export async function call(element, path, body, signal, options) {
   const timer = setTimeout(abort, patience * 1000);
   signal.addEventListener("abort", abort);
   try {
-    // Not mode "same-origin": a page without a referrer would send "Origin: null". `doorUrl` has
+    // Not mode "same-origin": a page without a referrer would send "Origin: null". `mountUrl` has
     // checked the origin already.
     response = await element.request(url, {
       method: body ? "POST" : "GET", body: body && JSON.stringify(body), headers,

@@ -68,10 +68,10 @@ export class Stream {
    * @returns {Promise<Record<string, any> | null>} */
   async next(ms, signal) {
     if (!this.#messages.length && !this.#closed && !signal.aborted) {
-      const timer = new AbortController(), wake = (this.#notify = () => timer.abort());
-      signal.addEventListener("abort", wake); // AbortSignal.any is too new
+      const timer = new AbortController(), stop = (this.#notify = () => timer.abort());
+      signal.addEventListener("abort", stop); // AbortSignal.any is too new
       await sleep(ms, timer.signal).catch(() => {});
-      signal.removeEventListener("abort", wake);
+      signal.removeEventListener("abort", stop);
     }
     if (signal.aborted) throw signal.reason;
     const message = this.#messages.shift();

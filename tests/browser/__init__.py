@@ -1,1 +1,1 @@
-"""<qr-login> and <qr-approve> in a real Chromium, before servers that misbehave on demand."""
+"""<qr-login> and <qr-approve> in a real Chromium, with servers that misbehave on demand."""

@@ -1,4 +1,7 @@
-"""A phone's page in a real Chromium that shows <qr-approve>, and what a person does on it. Knows no server: give it any URL."""
+"""A phone's page in a real Chromium that shows <qr-approve>, and what a person does on it.
+
+It works with any server.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +17,7 @@ FITS = "() => document.documentElement.scrollWidth <= innerWidth"
 
 
 class ApprovePage(LoginPage):
-    """Drives one page and collects what went wrong on it."""
+    """Drives one page and collects what goes wrong on it."""
 
     tag = "qr-approve"
 
@@ -29,13 +32,16 @@ class ApprovePage(LoginPage):
         return found
 
     async def press(self, name: str) -> None:
-        """As soon as the button can be pressed."""
+        """Presses a button as soon as it reacts to presses."""
         await self.element.get_by_role("button", name=name, exact=True).click(
             timeout=PATIENCE_S * 1000
         )
 
     async def press_still(self, name: str) -> None:
-        """Where the page's clock stands: a press counts half a second after the view appeared."""
+        """Presses a button while the page's clock is paused.
+
+        A press counts half a second after the view appeared, so the clock moves on first.
+        """
         await self.page.clock.run_for(1000)
         await self.press(name)
 
@@ -43,7 +49,7 @@ class ApprovePage(LoginPage):
         return (await self.element.get_by_role("heading", level=1).inner_text()).strip()
 
     async def ask(self, url: str, look: str = "View details") -> None:
-        """Opens what the camera read, up to the question."""
+        """Opens the address that a camera read, and continues to the question."""
         await self.page.goto(url)
         await self.until("found")
         await self.press(look)
@@ -54,7 +60,7 @@ class ApprovePage(LoginPage):
 async def approve_page(
     chromium: Browser, shots: Path, **options: Any
 ) -> AsyncIterator[ApprovePage]:
-    """A phone of its own; afterwards, nothing may have gone wrong on it."""
+    """A new phone. Fails at the end if anything went wrong on it."""
     context = await chromium.new_context(
         **{"viewport": SIZE, "is_mobile": True, "has_touch": True, **options}
     )

@@ -1,4 +1,7 @@
-"""The phone's door by script, and pages with <qr-approve>: so that the element is tested alone. Misbehaves as `stub` does."""
+"""A server with scripted phone routes, and pages with <qr-approve>, so that it is tested alone.
+
+It misbehaves as `login_stub.Stub` does.
+"""
 
 import json
 import threading
@@ -14,11 +17,13 @@ from tests.browser.login_stub import CSP, STYLE, Call, Fault, Reply, listening, 
 
 ELEMENT = "qr-approve-element.js"
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Approve</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">{head}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="/style.css">{head}
 <script type="module" src="{script}"></script></head><body><main>{body}</main></body></html>"""
 CHILDREN = (
     '<p id="children"><a href="/login">Sign in here</a></p>'
-    '<p slot="report">You may <a href="/report">report it</a>.</p><p slot="end"><a href="/start">On we go</a></p>'
+    '<p slot="report">You may <a href="/report">report it</a>.</p>'
+    '<p slot="end"><a href="/start">On we go</a></p>'
 )
 CODE = "a.scanned_code-of.a.login"
 CONTEXT: dict[str, Any] = {
@@ -32,7 +37,10 @@ AFTER = {"scan": "scanned", "confirm": "confirmed", "deny": "denied", "release":
 
 @dataclass
 class ApproveStub:
-    """`with ApproveStub() as stub`: listens on loopback until the block ends. Set the fields before the page opens."""
+    """`with ApproveStub() as stub`: listens on loopback until the block ends.
+
+    Set the fields before the page opens.
+    """
 
     attributes: str = 'src="/qrlogin/phone/" at="/qr" account="Alice" home="/start"'
     children: str = CHILDREN
@@ -41,19 +49,20 @@ class ApproveStub:
     module: str = ""
     tag: str = "qr-approve"
     policy: str = CSP
-    caching: str = "no-store"  # of the page
+    caching: str = "no-store"
+    """The Cache-Control header of the page."""
     context: dict[str, Any] = field(default_factory=lambda: dict(CONTEXT))
     begun_ago: int = 12
     lifetime: int = 100
-    state: str = "pending"  # of its one login
+    state: str = "pending"
+    """The state of its only login."""
     faults: defaultdict[str, deque[Reply | Fault]] = field(
         default_factory=lambda: defaultdict(deque)
     )
     always: dict[str, Reply | Fault] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    pages: list[tuple[str, dict[str, str]]] = field(
-        default_factory=list
-    )  # path and headers of every page
+    pages: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """The path and the headers of every request for a page."""
     port: int = 0
 
     @property
@@ -62,7 +71,7 @@ class ApproveStub:
 
     @property
     def url(self) -> str:
-        """What the camera reads."""
+        """The address that a camera reads."""
         return f"{self.origin}/qr/{CODE}"
 
     def kinds(self) -> list[str]:
@@ -75,14 +84,14 @@ class ApproveStub:
             return problem(409, "already_redeemed")
         repeated = call.kind in ("scan", "confirm") and self.state in ("confirmed", "redeemed")
         self.state = self.state if repeated else AFTER[call.kind]
-        said: dict[str, Any] = {"login_id": "L" * 22, "state": self.state}
+        body: dict[str, Any] = {"login_id": "L" * 22, "state": self.state}
         if call.kind == "scan":
-            said |= {
+            body |= {
                 "context": self.context,
                 "begun_ago": self.begun_ago,
                 "expires_in": self.lifetime,
             }
-        return Reply(200, json.dumps(said).encode())
+        return Reply(200, json.dumps(body).encode())
 
     def __enter__(self) -> Self:
         handler = type("Bound", (Handler,), {"stub": self})
@@ -93,7 +102,7 @@ class ApproveStub:
         return self
 
     def silent(self) -> None:
-        """Keeps a request without an answer until the end."""
+        """Blocks, so that a request stays without an answer until the block ends."""
         self._over.wait(60)
 
     def __exit__(
@@ -108,7 +117,7 @@ class ApproveStub:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """HTTP/1.0: a connection per request, so that Chromium never resends one on its own."""
+    """HTTP/1.0: one connection per request, so that Chromium never resends a request by itself."""
 
     stub: ApproveStub
 
@@ -124,8 +133,8 @@ class Handler(BaseHTTPRequestHandler):
             )
         stub.pages.append((path, {name.lower(): value for name, value in self.headers.items()}))
         if path == "/frame":
-            frame = f'<h1>A frame</h1><iframe title="inside" src="/qr/{CODE}" width="400" height="600"></iframe>'
-            return self._page(frame, CSP + "; frame-src 'self'")
+            frame = f'<iframe title="inside" src="/qr/{CODE}" width="400" height="600"></iframe>'
+            return self._page(f"<h1>A frame</h1>{frame}", CSP + "; frame-src 'self'")
         if path == "/qr" or path.startswith(("/qr/", "/prefix/qr")):
             return self._page(f"<{stub.tag} {stub.attributes}>{stub.children}</{stub.tag}>")
         return self._page(f'<h1>Elsewhere</h1><a href="/qr/{CODE}">Back to the code</a>')
@@ -143,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
             kind, {}, {name.lower(): value for name, value in self.headers.items()}, json.loads(raw)
         )
         fault = stub.faults[kind].popleft() if stub.faults[kind] else stub.always.get(kind)
-        stub.calls.append(call)  # whoever sees it may change what the next ones get
+        stub.calls.append(call)  # from now on a test may change the next answers
         if isinstance(fault, Reply):
             return self._send(fault)
         if fault is Fault.SILENT:
@@ -166,8 +175,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)
-        except ConnectionError:  # the page gave up on this request
+        except ConnectionError:  # the page has aborted this request
             self.close_connection = True
 
     def log_message(self, *args: object) -> None:
-        """Says nothing: `calls` has it all."""
+        """Logs nothing: `calls` has every request."""

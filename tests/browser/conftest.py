@@ -1,4 +1,7 @@
-"""Async tests of this folder share an event loop of their own: the browser outlives a test, and no other test sees the loop."""
+"""The async tests of this folder share one event loop, because the browser outlives a test.
+
+No other test uses this loop.
+"""
 
 import asyncio
 import inspect
@@ -49,16 +52,15 @@ def stub() -> Iterator[Stub]:
 
 
 @pytest.fixture
-def desk(
+def login_page(
     request: pytest.FixtureRequest, loop: asyncio.Runner, chromium: Browser, tmp_path: Path
 ) -> Iterator[LoginPage]:
-    """A fresh browser profile with one page; afterwards, nothing may have gone wrong on it."""
+    """A new browser profile with one page. Fails at the end if anything went wrong on the page."""
     if "stub" in request.fixturenames:
-        request.getfixturevalue(
-            "stub"
-        )  # begins first and ends last: a page that is still open would miss it
+        # The server starts first and stops last, because an open page reports its absence.
+        request.getfixturevalue("stub")
     context = loop.run(chromium.new_context(viewport={"width": 1000, "height": 720}))
-    desk = loop.run(LoginPage.in_context(context, tmp_path))
-    yield desk
+    page = loop.run(LoginPage.in_context(context, tmp_path))
+    yield page
     loop.run(context.close())
-    assert desk.problems == []
+    assert page.problems == []

@@ -1,4 +1,7 @@
-"""A page in a real Chromium that shows <qr-login>, as a person at the desk sees it. Knows no server: give it any URL."""
+"""A page in a real Chromium that shows <qr-login>, and what a person does on it.
+
+It works with any server.
+"""
 
 import asyncio
 import contextlib
@@ -11,21 +14,23 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, Request
 
 PATIENCE_S = 15
-ANSWER_S = 0.5  # an answer that is not there by then is one that the server holds back
+ANSWER_S = 0.5  # after that, the server is holding the request
 
-# Runs before the page's own scripts. A violation is told through the console, because that survives a navigation.
+# Runs before the page's own scripts. It reports violations through the console, because console
+# messages survive a navigation.
 WATCH_POLICY = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error("policy violated:", event.violatedDirective, event.blockedURI, event.sample), true);
 """
 
-TURN = """Object.defineProperty(Document.prototype, "visibilityState", {get: () => state, configurable: true});
+TURN = """Object.defineProperty(Document.prototype, "visibilityState",
+  {get: () => state, configurable: true});
 document.dispatchEvent(new Event("visibilitychange", {bubbles: true}))"""
 IDLE = "it.shadowRoot.querySelectorAll('button[aria-disabled]').length"
 
 
 class LoginPage:
-    """Drives one page and collects what went wrong on it: `problems` must stay empty."""
+    """Drives one page and collects what goes wrong on it: `problems` must stay empty."""
 
     def __init__(self, context: BrowserContext, page: Page, shots: Path) -> None:
         self.context = context
@@ -34,7 +39,7 @@ class LoginPage:
         self.problems: list[str] = []
         self._forgiven: list[str] = []
         self.element = page.locator("qr-login").first
-        self._under_way: dict[Request, float] = {}  # and since when, by our clock
+        self._under_way: dict[Request, float] = {}  # and when each was sent, by our clock
         page.on("request", self._asked)
         page.on("requestfinished", self._answered)
         page.on("requestfailed", self._answered)
@@ -53,32 +58,39 @@ class LoginPage:
         self._under_way.pop(request, None)
 
     def awaits(self) -> bool:
-        """Whether an answer is on its way; the page's clock should stand meanwhile, or it loses patience with a slow machine."""
+        """Whether an answer is under way.
+
+        The page's clock should not move meanwhile, or the page times out on a slow machine.
+        """
         return any(time.monotonic() - since < ANSWER_S for since in self._under_way.values())
 
     async def answered(self) -> None:
-        """Until all that was asked is answered: for a server that holds nothing back."""
+        """Waits until every request is answered, with a server that holds none."""
         await self.eventually(lambda: not self._under_way, what=f"answers to {self._under_way}")
 
     def _heard(self, message: ConsoleMessage) -> None:
-        # Chromium itself reports every 4xx, 5xx and refused connection this way; those are the tests' own doing.
+        # Chromium reports every 4xx, 5xx and refused connection this way. The tests cause those.
         expected = ["Failed to load resource", *self._forgiven]
-        if message.type == "error" and not any(each in message.text for each in expected):
+        if message.type == "error" and not any(text in message.text for text in expected):
             self.problems.append(message.text)
 
     def forgives(self, text: str) -> None:
-        """This test provokes an error on the console."""
+        """Ignores console errors that contain this text, because the test provokes them."""
         self._forgiven.append(text)
 
     async def opens(self, url: str, state: str = "pending") -> None:
-        """Up to this state. The page's clock stands still, but for what it needs to get there: later only the test moves it."""
+        """Opens a page and waits for this state, with the page's clock paused.
+
+        The clock moves only as far as the page needs to reach the state. Later, only the test moves
+        it.
+        """
         await self.page.clock.install(time=0)
-        await self.page.clock.pause_at(3600)  # far from what it is by now
+        await self.page.clock.pause_at(3600)  # later than the page's clock can be by now
         await self.page.goto(url)
         await self.until(state, step=1)
 
     async def until(self, state: str, *, hurry: bool = False, step: int = 0) -> None:
-        """Waits for the element's state. `hurry` and `step` as below."""
+        """Waits for the element's state. For `hurry` and `step` see `eventually`."""
         await self.eventually(
             lambda: self.state(),
             lambda seen: seen == state,
@@ -96,8 +108,14 @@ class LoginPage:
         hurry: bool = False,
         step: int = 0,
     ) -> Any:
-        """Looks until it is good. `look` may be a coroutine function. `hurry`: the page's clock (installed before) runs faster
-        than ours. `step`: it moves by so many milliseconds after each look, whether or not an answer is on its way.
+        """Calls `look` until `good` accepts what it returns. Returns that.
+
+        :param look: a function or a coroutine function
+        :param good: a predicate; default: whether the value is truthy
+        :param what: what the test waits for, for the error message
+        :param hurry: makes the page's clock, installed before, run faster than ours
+        :param step: milliseconds by which the page's clock moves after each look, even while an
+            answer is under way
         """
         seen: Any = None
         async with asyncio.timeout(PATIENCE_S * 2):
@@ -125,28 +143,34 @@ class LoginPage:
         return found
 
     async def buttons(self) -> list[str]:
-        """What every visible button is called by a screen reader: each must be labelled."""
+        """The label of each visible button, as a screen reader reads it."""
         return [await each.inner_text() for each in await self.element.get_by_role("button").all()]
 
     async def press(self, name: str) -> None:
         await self.element.get_by_role("button", name=name, exact=True).click()
 
     async def ready(self) -> None:
-        """Until the buttons of this view can be pressed."""
+        """Waits until the buttons of this view react to presses."""
         await self.element.locator("button[aria-disabled]").first.wait_for(
             state="detached", timeout=PATIENCE_S * 1000
         )
 
     async def text(self) -> str:
-        """Everything the element shows."""
+        """All text that the element shows."""
         return str(await self.element.evaluate("it => it.shadowRoot.firstElementChild.innerText"))
 
     async def turn(self, visibility: str) -> None:
-        """Hides the page or shows it again. Chromium without a screen never does, so the page is told that it happened."""
+        """Hides the page or shows it again.
+
+        Headless Chromium never does this, so the page gets a simulated event.
+        """
         await self.page.evaluate(f"state => {{ {TURN} }}", visibility)
 
     async def returns(self, event: str) -> int:
-        """The window comes back, as this event tells. How many buttons are out of use at this very moment?"""
+        """Brings the window to the front, with this event.
+
+        Returns how many buttons do not react at that moment.
+        """
         happens = (
             "dispatchEvent(new Event('focus'))"
             if event == "focus"
@@ -158,11 +182,11 @@ class LoginPage:
         await self.page.locator("#in", has_text="You are in.").wait_for(timeout=PATIENCE_S * 1000)
 
     async def shot(self, name: str) -> None:
-        """A picture to look at, in pytest's temporary folder."""
+        """Saves a screenshot in pytest's temporary folder."""
         await self.page.screenshot(path=self.shots / f"{name}.png", full_page=True)
 
     async def axe(self) -> list[str]:
-        """What axe has to say against the page, shadow roots included."""
+        """The violations that axe finds on the page, shadow roots included."""
         if not await self.page.evaluate("() => 'axe' in window"):
             await self.page.evaluate(f"() => {{ {AXE_FILE_PATH.read_text()} }}")
         found = await self.page.evaluate("() => axe.run()")
@@ -172,7 +196,7 @@ class LoginPage:
         ]
 
     async def ends(self, state: str, button: str, *, hurry: bool = False) -> None:
-        """The end of every trouble: a state that says so and exactly one labelled button."""
+        """Waits for a state that ends a failure: exactly one labelled button, and no retry note."""
         await self.until(state, hurry=hurry)
         assert await self.buttons() == [button]
         assert "Retrying" not in await self.text()

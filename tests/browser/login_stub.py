@@ -1,9 +1,11 @@
-"""A server that speaks the native wire by script, so that the element is tested alone; of qrlogin it knows the module's bytes.
+"""A scripted server with the native routes, so that the element is tested alone.
 
-It keeps one state per login that a test moves by hand (`move`), answers as the wire says, writes down every call, and
-misbehaves on request: `faults` holds, per kind of call, what the next ones get instead of an answer.
+It uses only the modules of the elements from qrlogin. It keeps one state per login, which a test
+changes with `move`, answers as the native dialect does, records every call, and misbehaves on
+request: `faults` holds, for each kind of call, what the next calls get instead of an answer.
 """
 
+import contextlib
 import errno
 import json
 import secrets
@@ -26,35 +28,37 @@ from tests.browser.streaming import stream
 from tests.servers import LOOPBACK, free_port
 
 CSP = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 STYLE = b"""
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, "DejaVu Sans", sans-serif }
 body { margin: 0; background: light-dark(#eef2f0, #0d1312); color: light-dark(#17211f, #eef4f2) }
-main { display: grid; place-content: safe center; min-block-size: 100vh; padding: .5rem; box-sizing: border-box;
-  grid-template-columns: minmax(0, 22rem) }
+main { display: grid; place-content: safe center; min-block-size: 100vh; padding: .5rem;
+  box-sizing: border-box; grid-template-columns: minmax(0, 22rem) }
 h1 { font-size: 1.25rem; text-align: center } a { color: inherit }
 """
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">
-<script type="module" src="{script}"></script></head><body><main><h1>{title}</h1>{body}</main></body></html>"""
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="/style.css"><script type="module" src="{script}"></script></head>
+<body><main><h1>{title}</h1>{body}</main></body></html>"""
 LIVE = ("pending", "scanned", "confirmed")
 FALLBACK = '<a id="password" href="/password">Log in with a password</a>'
 
 
 class Fault(Enum):
-    """Ways of not answering."""
+    """Ways to give no answer."""
 
-    DROPPED = "closes the connection before it does anything"
+    DROPPED = "closes the connection and does nothing"
     LOST = "does what was asked, then closes the connection"
-    SILENT = "keeps the connection open and says nothing"
-    MUTE = "opens the stream, as if it were one, and says nothing there"
+    SILENT = "keeps the connection open and sends nothing"
+    MUTE = "opens the stream and sends no message"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes out instead of the right answer."""
+    """What the server sends instead of the right answer."""
 
     status: int = 200
     body: bytes = b""
@@ -62,7 +66,7 @@ class Reply:
 
 
 def problem(status: int, error: str, **more: Any) -> Reply:
-    """An error as the wire spells it."""
+    """An error in the native spelling."""
     body = {"error": error, "error_description": f"<b>{error}</b>", **more}
     headers = [("Content-Type", "application/json")]
     if "retry_after" in more:
@@ -71,17 +75,19 @@ def problem(status: int, error: str, **more: Any) -> Reply:
 
 
 def html(status: int = 200) -> Reply:
-    """What a proxy or a framework says when it speaks to people."""
+    """An answer in HTML, as from a proxy or a framework."""
     return Reply(status, b"<!doctype html><h1>Sorry</h1>", (("Content-Type", "text/html"),))
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that arrived: kind (begin, status, events, socket, redeem, cancel) and parts (header names in lower case)."""
+    """One request that arrived."""
 
     kind: str
+    """begin, status, events, socket, redeem or cancel."""
     query: dict[str, str]
     headers: dict[str, str]
+    """By name in lower case."""
     body: Any
 
 
@@ -100,28 +106,36 @@ class Login:
 
 @dataclass
 class Stub:
-    """`with Stub() as stub`: listens on loopback until the block ends. Set the fields before the page opens."""
+    """`with Stub() as stub`: listens on loopback until the block ends.
+
+    Set the fields before the page opens.
+    """
 
     attributes: str = 'src="/qrlogin/"'
     around: str = ""
     fallback: str = FALLBACK
     lang: str = "en"
-    module: str = ""  # the page's own script, which imports the element; without it the page loads the element itself
+    module: str = ""
+    """The page's own script, which imports the element. Without it, the page loads the element."""
     lifetime: int = 120
+    """Seconds until a login expires."""
     rotation: float = 25
+    """Seconds until the next code."""
     hold: float = 25
-    extra: dict[str, Any] = field(default_factory=dict)  # unknown fields, in every answer
+    """Seconds for which a poll is held at most."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """More fields for every answer, or other values of its fields."""
     faults: defaultdict[str, deque[Reply | Fault]] = field(
         default_factory=lambda: defaultdict(deque)
     )
     always: dict[str, Reply | Fault] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    pages: list[str] = field(
-        default_factory=list
-    )  # the paths of everything else that was asked for
+    pages: list[str] = field(default_factory=list)
+    """The paths of all other requests."""
     logins: dict[str, Login] = field(default_factory=dict)
     sessions: list[str] = field(default_factory=list)
-    ended: int = 0  # how often `end_streams` was called
+    ended: int = 0
+    """How often `end_streams` was called."""
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -138,7 +152,7 @@ class Stub:
         return list(self.logins.values())[-1]
 
     def word(self, key: str) -> str:
-        """What the element calls it, in the page's language."""
+        """A text of the element, in the page's language."""
         return texts(self.lang)["login"][key]
 
     def kinds(self) -> list[str]:
@@ -148,7 +162,7 @@ class Stub:
         return self.kinds().count(kind)
 
     def move(self, state: str, shown_as: str = "M•••a", tag: str = "tag-of-mina") -> None:
-        """The phone acted, or the clock did."""
+        """Changes the state of the newest login, as the phone or the clock would."""
         with self.changed:
             login = self.login
             login.state, login.shown_as, login.tag = state, shown_as, tag
@@ -158,13 +172,13 @@ class Stub:
             self.changed.notify_all()
 
     def end_streams(self) -> None:
-        """Those that are open: the life of a stream is bounded, and a connection drops now and then."""
+        """Ends all open streams, as a server does when their time is over."""
         with self.changed:
             self.ended += 1
             self.changed.notify_all()
 
     def start(self) -> None:
-        """Listens; after a `stop` on the same port."""
+        """Listens. After a `stop`, on the same port."""
         handler = type("Bound", (Handler,), {"stub": self})
         server = listening(handler, self.port)
         server.daemon_threads = True
@@ -172,7 +186,7 @@ class Stub:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Dead: held requests are cut off and nobody listens any more."""
+        """Stops listening and drops the held requests."""
         server, self._server = self._server, None
         if server:
             server.shutdown()
@@ -196,14 +210,14 @@ class Stub:
     ) -> None:
         self.stop()
 
-    # -- the wire ------------------------------------------------------------------------------------------------
+    # The routes
 
     def begin(self, _call: Call, _login: Login | None) -> Reply:
         now = time.monotonic()
         login = Login(secrets.token_urlsafe(16), secrets.token_hex(16), now, now + self.lifetime)
         self.logins[login.login_id] = login
-        cookie = f"qrl-{login.login_id[:8]}={login.device_code}; Path=/; HttpOnly; SameSite=Lax; Max-Age=150"
-        return self.answer(login, 201, cookie, verification_uri=f"{self.url}qr")
+        cookie = f"qrl-{login.login_id[:8]}={login.device_code}; Path=/; HttpOnly; SameSite=Lax"
+        return self.answer(login, 201, f"{cookie}; Max-Age=150", verification_uri=f"{self.url}qr")
 
     def status(self, call: Call, login: Login | None) -> Reply:
         if login is None:
@@ -244,12 +258,12 @@ class Stub:
         )
 
     def _rotation(self, login: Login) -> tuple[int, float]:
-        """How many there were, and in how many seconds the next one is. The first lasts as long as every other."""
+        """How many codes the login had before, and the seconds until the next one."""
         past, into = divmod(time.monotonic() - login.begun, self.rotation)
         return int(past), self.rotation - into
 
     def answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
-        with self.changed:  # state and version of one moment
+        with self.changed:  # state and version must be from the same moment
             body: dict[str, Any] = {
                 "login_id": login.login_id,
                 "state": login.state,
@@ -275,7 +289,7 @@ class Stub:
 
 
 def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> ThreadingHTTPServer:
-    """At this port, else at a free one, which is free still when it is taken."""
+    """A server on this port. Without one, on a free port: it tries again if the port is taken."""
     while True:
         try:
             return ThreadingHTTPServer((LOOPBACK, port or free_port()), handler)
@@ -285,7 +299,7 @@ def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Threading
 
 
 def picture(text: str) -> dict[str, Any]:
-    """{size, path}: dark modules as one path, a quiet zone of 4 around them."""
+    """The code as {size, path}: its dark modules as one path, with a quiet zone of 4 modules."""
     rows = [bytes(row) for row in segno.make(text, micro=False).matrix]
     path = "".join(
         f"M{x + 4} {y + 4}h1v1h-1z"
@@ -297,7 +311,7 @@ def picture(text: str) -> dict[str, Any]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """HTTP/1.0: a connection per request, so that Chromium never resends one on its own."""
+    """HTTP/1.0: one connection per request, so that Chromium never resends a request by itself."""
 
     stub: Stub
 
@@ -318,7 +332,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = Call(kind, query, headers, json.loads(raw) if raw else None)
         fault = stub.faults[kind].popleft() if stub.faults[kind] else stub.always.get(kind)
-        stub.calls.append(call)  # whoever sees it may change what the next ones get
+        stub.calls.append(call)  # from now on a test may change the next answers
         if isinstance(fault, Reply):
             return self._send(fault)
         if fault is Fault.SILENT:
@@ -332,7 +346,7 @@ class Handler(BaseHTTPRequestHandler):
         login = stub.logins.get(url.path.split("/")[2])
         cookies = SimpleCookie(self.headers.get("Cookie", "")).values()
         if login and login.device_code not in [cookie.value for cookie in cookies]:
-            login = None  # one answer for the unknown and the foreign
+            login = None  # the answer for an unknown login and for another browser is the same
         if kind in ("events", "socket") and login:
             return self._stream(kind, call, login, mute=fault is Fault.MUTE)
         reply = answers[kind](call, login) if kind in answers else problem(404, "unknown_login")
@@ -348,10 +362,8 @@ class Handler(BaseHTTPRequestHandler):
             return stub.alive and stub.ended == ended
 
         after = call.headers.get("last-event-id") or call.query.get("after", "")
-        try:
+        with contextlib.suppress(ConnectionError):  # the page has closed the stream
             stream(self, kind, after, look=lambda: stub.answer(login).body, rest=rest, mute=mute)
-        except ConnectionError:
-            """The page has left."""
 
     def _page(self, path: str) -> Reply:
         stub = self.stub
@@ -393,8 +405,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)
-        except ConnectionError:  # the page gave up on this request
+        except ConnectionError:  # the page has aborted this request
             self.close_connection = True
 
     def log_message(self, *args: object) -> None:
-        """Says nothing: `calls` has it all."""
+        """Logs nothing: `calls` has every request."""

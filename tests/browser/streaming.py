@@ -1,4 +1,7 @@
-"""The stub's streams: server-sent events and a WebSocket, written by hand, that say what a status answer says."""
+"""The streams of the scripted server: server-sent events, and a WebSocket.
+
+Their messages are status answers.
+"""
 
 import base64
 import hashlib
@@ -12,7 +15,7 @@ TEXT, CLOSE = 0x81, 0x88  # first bytes of a frame (RFC 6455 section 5.2)
 
 
 def open_events(handler: BaseHTTPRequestHandler) -> Callable[[str, str, str], None]:
-    """Sends the headers; what it returns sends one event."""
+    """Sends the headers. Returns a function that sends one event."""
     handler.send_response(200)
     for name, value in (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")):
         handler.send_header(name, value)
@@ -27,7 +30,7 @@ def open_events(handler: BaseHTTPRequestHandler) -> Callable[[str, str, str], No
 
 
 def open_socket(handler: BaseHTTPRequestHandler) -> Callable[[str, str, str], None]:
-    """Answers the handshake (RFC 6455 section 4.2.2); what it returns sends one message."""
+    """Answers the handshake (RFC 6455 section 4.2.2). Returns a function that sends one message."""
     made = hashlib.sha1(
         handler.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     )
@@ -61,19 +64,23 @@ def stream(
     rest: Callable[[float], bool],
     mute: bool,
 ) -> None:
-    """Speaks until the login is over. `look` gives the status answer; `rest` waits: false once server or stream are over."""
+    """Sends each change until the login is over.
+
+    :param kind: "events" or "socket"
+    :param after: the last version that the page has seen
+    :param look: returns the status answer
+    :param rest: waits some seconds; returns False when the server or the stream ends
+    :param mute: sends no message
+    """
     say = {"events": open_events, "socket": open_socket}[kind](handler)
-    told, picture = after, read(look()).get("verification_uri_complete")
+    last, picture = after, read(look()).get("verification_uri_complete")
     while True:
         text = look().decode()
         seen = read(text)
-        version, shown = (
-            str(seen.get("version", told)),
-            seen.get("verification_uri_complete"),
-        )  # the login may move meanwhile
-        if not mute and ("error" in seen or version != told or shown != picture):
-            say("" if version != told else "code", text, version)
-            told, picture = version, shown
+        version, shown = str(seen.get("version", last)), seen.get("verification_uri_complete")
+        if not mute and ("error" in seen or version != last or shown != picture):
+            say("" if version != last else "code", text, version)
+            last, picture = version, shown
         if (
             "error" in seen
             or seen["state"] in ("denied", "cancelled", "expired", "redeemed")
@@ -85,6 +92,6 @@ def stream(
 
 
 def read(text: bytes | str) -> dict[str, Any]:
-    """A status answer."""
+    """A status answer as a mapping."""
     found: dict[str, Any] = json.loads(text)
     return found

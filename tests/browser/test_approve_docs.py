@@ -1,4 +1,7 @@
-"""What docs/approve.md says of <qr-approve>: its page and its script run as they stand, its tables leave nothing out."""
+"""docs/approve.md: its page and its script run, and its tables are complete.
+
+The tests take the page and the script from the document without a change.
+"""
 
 import re
 from pathlib import Path
@@ -11,7 +14,7 @@ from tests.browser.approve_stub import ApproveStub
 from tests.browser.test_approve_states import STATES
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "approve.md").read_text(encoding="utf-8")
-SOURCE = module("qr-approve-element.js").decode()
+SOURCE = (module("qr-approve-element.js") + module("qr-approve-card.js")).decode()
 
 
 def shown(language: str) -> str:
@@ -23,7 +26,7 @@ def section(title: str) -> str:
     return PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_the_tables_are_complete() -> None:
+def test_the_tables_of_the_docs_are_complete() -> None:
     assert sorted(set(re.findall(r"`(\w+)`", section("States")))) == sorted(set(STATES) | {"src"})
     read = {
         *re.findall(
@@ -45,7 +48,7 @@ def test_the_tables_are_complete() -> None:
     assert set(listed) == parts
 
 
-async def test_the_page_of_the_docs(chromium: Browser, tmp_path: Path) -> None:
+async def test_the_page_of_the_docs_works(chromium: Browser, tmp_path: Path) -> None:
     attributes = re.search(r"<qr-approve ([^>]*)>", shown("html"))
     assert attributes
     with ApproveStub(attributes=attributes[1]) as stub:
@@ -55,7 +58,7 @@ async def test_the_page_of_the_docs(chromium: Browser, tmp_path: Path) -> None:
             await phone.until("denied")
 
 
-async def test_the_script_of_the_docs(chromium: Browser, tmp_path: Path) -> None:
+async def test_the_script_of_the_docs_sends_its_token(chromium: Browser, tmp_path: Path) -> None:
     class Mine(ApprovePage):
         tag = "my-approve"
 

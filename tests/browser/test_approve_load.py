@@ -1,11 +1,14 @@
-"""Opening an address is no decision: previews, prefetches, reloads and ways back ask the server nothing."""
+"""Opening the phone's page sends no request.
+
+Nor does a preview, a prefetch, a reload or going back.
+"""
 
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
-from qrlogin.browser import module
+from qrlogin.browser import MODULES, module
 from tests.browser.approve_page import ApprovePage, approve_page
 from tests.browser.approve_stub import CODE, ApproveStub
 from tests.browser.login_stub import Fault
@@ -18,7 +21,9 @@ async def elsewhere(phone: ApprovePage, stub: ApproveStub) -> None:
     await phone.page.get_by_role("heading", name="Elsewhere").wait_for()
 
 
-async def test_opening_and_going_back_asks_nothing(chromium: Browser, tmp_path: Path) -> None:
+async def test_opening_reloading_and_going_back_send_no_request(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             for _ in range(2):
@@ -33,7 +38,7 @@ async def test_opening_and_going_back_asks_nothing(chromium: Browser, tmp_path: 
             assert stub.calls == []
 
 
-async def test_a_prefetch_asks_nothing(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_prefetch_sends_no_request(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub(head=PREFETCH) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             phone.forgives("prefetch")
@@ -45,7 +50,7 @@ async def test_a_prefetch_asks_nothing(chromium: Browser, tmp_path: Path) -> Non
 
 
 async def test_returning_to_the_page_starts_it_again(chromium: Browser, tmp_path: Path) -> None:
-    """The page is loaded again here; what the back/forward cache does is in test_page_cache.py."""
+    """Here the page is loaded again. test_page_cache.py tests the back/forward cache."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
@@ -89,7 +94,7 @@ async def test_an_answer_for_a_page_that_was_left_changes_nothing(
         ("/qr?user_code=", ""),
     ],
 )
-async def test_what_is_sent_is_the_address_and_nothing_that_hangs_on_it(
+async def test_the_scan_sends_only_the_address_of_the_code(
     chromium: Browser, tmp_path: Path, path: str, code: str, at: str
 ) -> None:
     with ApproveStub() as stub:
@@ -103,7 +108,7 @@ async def test_what_is_sent_is_the_address_and_nothing_that_hangs_on_it(
                 assert [call.body for call in stub.calls] == [{"code": stub.origin + code}]
 
 
-async def test_a_scanner_of_the_application_hands_over_what_it_read(
+async def test_the_application_can_set_the_code_that_its_scanner_read(
     chromium: Browser, tmp_path: Path
 ) -> None:
     with ApproveStub() as stub:
@@ -119,7 +124,9 @@ async def test_a_scanner_of_the_application_hands_over_what_it_read(
             await phone.until("aim")
 
 
-async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path: Path) -> None:
+async def test_named_forms_and_inputs_do_not_break_the_element(
+    chromium: Browser, tmp_path: Path
+) -> None:
     names = [
         "createElementNS",
         "querySelector",
@@ -145,8 +152,8 @@ async def test_named_forms_and_inputs_shadow_nothing(chromium: Browser, tmp_path
             await phone.page.locator("qr-approve[state=ask]").wait_for()
 
 
-def test_nothing_is_ever_written_as_html() -> None:
-    for name in ("qr-approve-element.js", "qr-login-parts.js", "qr-login-texts.js"):
+def test_no_module_writes_html() -> None:
+    for name in MODULES:
         source = module(name).decode()
         for way in (
             "innerHTML",

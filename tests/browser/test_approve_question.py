@@ -1,4 +1,4 @@
-"""The question of <qr-approve>: what it shows, that it weighs nothing in favour of yes, and that no stray press answers it."""
+"""The question of <qr-approve>: its facts, its answers, and which presses count."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from tests.browser.test_hostile import NAMES, SCRAPE, unseen
 from tests.browser.test_redeem import GO_ON, KEEP_CALM
 
 NO, YES, LATER = "No, not me", "Yes, log in", "Not now"
-FACTS = "it => [...it.shadowRoot.querySelectorAll('dt')].map(each => [each.textContent, each.nextElementSibling.textContent])"
+FACTS = """it => [...it.shadowRoot.querySelectorAll('dt')]
+  .map(label => [label.textContent, label.nextElementSibling.textContent])"""
 
 
 async def facts(phone: ApprovePage) -> list[list[str]]:
@@ -21,7 +22,7 @@ async def facts(phone: ApprovePage) -> list[list[str]]:
     return found
 
 
-async def test_everything_to_judge_by_is_there(chromium: Browser, tmp_path: Path) -> None:
+async def test_the_question_shows_every_fact(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += ' site="Example"'
         stub.context |= {"client_id": "tv", "Ticket": "8 of 12", "scope": "openid"}
@@ -50,7 +51,7 @@ async def test_everything_to_judge_by_is_there(chromium: Browser, tmp_path: Path
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
 
 
-async def test_what_is_not_known_is_not_invented(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_missing_fact_is_not_invented(chromium: Browser, tmp_path: Path) -> None:
     context: dict[str, Any] = {
         "browser": "",
         "system": None,
@@ -76,8 +77,8 @@ async def test_what_is_not_known_is_not_invented(chromium: Browser, tmp_path: Pa
             ]
 
 
-async def test_foreign_text_is_text(chromium: Browser, tmp_path: Path) -> None:
-    """As a value, and as the key of a value that the application added."""
+async def test_untrusted_text_is_shown_as_text(chromium: Browser, tmp_path: Path) -> None:
+    """This holds for a value, and for the key of a value that the application added."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             phone.page.on("dialog", lambda dialog: phone.problems.append(dialog.message))
@@ -101,7 +102,8 @@ async def test_foreign_text_is_text(chromium: Browser, tmp_path: Path) -> None:
                     == 0
                 )
                 assert await phone.element.evaluate(
-                    "it => [...it.shadowRoot.querySelectorAll('dd > *')].every(each => ['BDI', 'SPAN'].includes(each.tagName))"
+                    "it => [...it.shadowRoot.querySelectorAll('dd > *')]"
+                    ".every(child => ['BDI', 'SPAN'].includes(child.tagName))"
                 )
                 assert await phone.page.evaluate(FITS)
                 stub.state = "pending"
@@ -118,9 +120,10 @@ async def test_long_values_are_cut(chromium: Browser, tmp_path: Path) -> None:
             assert len(shown) == 12 + 3
 
 
-async def test_a_no_weighs_as_much_as_a_yes(chromium: Browser, tmp_path: Path) -> None:
+async def test_both_answers_have_the_same_weight(chromium: Browser, tmp_path: Path) -> None:
     look = """it => { const style = getComputedStyle(it), box = it.getBoundingClientRect();
-      return [box.width, box.height, box.y, style.fontSize, style.fontWeight, style.opacity, style.borderWidth] }"""
+      return [box.width, box.height, box.y, style.fontSize, style.fontWeight, style.opacity,
+        style.borderWidth] }"""
     with ApproveStub() as stub:
         for scheme in ("light", "dark"):
             async with approve_page(chromium, tmp_path, color_scheme=scheme) as phone:
@@ -168,8 +171,8 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
                 assert "wdjb-mjht" in (await phone.text()).lower()
 
 
-async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
-    """A countdown to be seen, few words to be heard; at its end the question is gone."""
+async def test_the_question_counts_down_and_expires(chromium: Browser, tmp_path: Path) -> None:
+    """The countdown changes all the time; screen readers announce it four times."""
     with ApproveStub(lifetime=70) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.opens(stub.url, "found")
@@ -185,7 +188,7 @@ async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
                 if await phone.state() != "ask":
                     break
                 await phone.page.clock.run_for(2000)
-            assert [each for each in heard if each] == [
+            assert [text for text in heard if text] == [
                 *(
                     "Expires within 2 minutes",
                     "Expires within a minute",
@@ -198,7 +201,7 @@ async def test_time_passes(chromium: Browser, tmp_path: Path) -> None:
             assert stub.kinds() == ["scan"]
 
 
-# Presses that are no answer
+# Presses that do not count
 
 
 async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path: Path) -> None:
@@ -207,7 +210,7 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
             await phone.page.goto(stub.url)
             await phone.until("found")
             await phone.ready()
-            await phone.page.evaluate(KEEP_CALM)  # from before the question is there
+            await phone.page.evaluate(KEEP_CALM)  # before the question appears
             await phone.page.locator("button[aria-disabled]").first.wait_for()
             await phone.page.evaluate(GO_ON)
             await phone.press("View details")
@@ -223,10 +226,10 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
             box = await phone.element.get_by_role("button", name=YES).bounding_box()
             assert box
             await phone.page.mouse.move(box["x"] + 9, box["y"] + 9)
-            await phone.page.mouse.down()  # begun too early,
+            await phone.page.mouse.down()  # this press begins too early,
             await phone.page.evaluate(GO_ON)
             await phone.ready()
-            await phone.page.mouse.up()  # ended late enough
+            await phone.page.mouse.up()  # and ends late enough
             assert await phone.state() == "ask"
             assert stub.kinds() == ["scan"]
             await phone.press(YES)
@@ -237,7 +240,7 @@ async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path
 async def test_the_delay_begins_again_when_the_window_comes_back(
     chromium: Browser, tmp_path: Path, event: str
 ) -> None:
-    """Double-click jacking: the first click closes a window that lay above this one, the second lands here."""
+    """Double-click jacking: the first click closes a window above, the second lands here."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
@@ -254,15 +257,15 @@ async def test_the_delay_begins_again_when_the_window_comes_back(
             await phone.until("approved")
 
 
-async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path: Path) -> None:
-    """There are scripts that click on everything that is called "Yes"."""
+async def test_a_click_by_a_script_does_not_count(chromium: Browser, tmp_path: Path) -> None:
+    """Some scripts click on every button called "Yes"."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.goto(stub.url)
             await phone.until("found")
             await phone.ready()
             everything = (
-                "it => it.shadowRoot.querySelectorAll('button').forEach(each => each.click())"
+                "it => it.shadowRoot.querySelectorAll('button').forEach(button => button.click())"
             )
             await phone.element.evaluate(everything)
             assert await phone.state() == "found"
@@ -274,10 +277,10 @@ async def test_what_no_person_pressed_does_not_count(chromium: Browser, tmp_path
             assert stub.kinds() == ["scan"]
 
 
-async def test_a_typed_code_is_looked_up_for_persons_only(
+async def test_only_a_press_by_a_person_looks_up_a_typed_code(
     chromium: Browser, tmp_path: Path
 ) -> None:
-    """Neither for a script, however it sends the form, nor for a press that was on its way."""
+    """A script cannot submit the form, and a press that began too early does not count."""
     with ApproveStub(attributes='src="/qrlogin/phone/" at="/qr" typed') as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.goto(f"{stub.origin}/qr")
@@ -301,7 +304,7 @@ async def test_a_typed_code_is_looked_up_for_persons_only(
             await phone.until("ask")
 
 
-async def test_a_key_held_down_answers_nothing(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_key_that_is_held_down_answers_nothing(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
@@ -310,14 +313,16 @@ async def test_a_key_held_down_answers_nothing(chromium: Browser, tmp_path: Path
             await phone.page.keyboard.down("Enter")
             await phone.element.get_by_role("button", name=YES).focus()
             for _ in range(5):
-                await phone.page.keyboard.down("Enter")  # a key that is down already repeats
+                await phone.page.keyboard.down(
+                    "Enter"
+                )  # the key is down already, so this is a repeat
             await phone.page.keyboard.up("Enter")
             assert await phone.state() == "ask"
             await phone.page.keyboard.press("Enter")
             await phone.until("approved")
 
 
-async def test_a_double_click_is_one_answer_and_does_not_stop_it(
+async def test_a_double_click_approves_once_and_does_not_stop_the_login(
     chromium: Browser, tmp_path: Path
 ) -> None:
     with ApproveStub() as stub:
@@ -337,15 +342,15 @@ async def test_a_double_click_is_one_answer_and_does_not_stop_it(
             assert stub.kinds() == ["scan", "confirm"]
             leave = phone.element.get_by_role("link", name="Home")
             await leave.click()
-            assert phone.page.url == stub.url, "a link leads nowhere either"
+            assert phone.page.url == stub.url, "links do not react either"
             await phone.page.evaluate(GO_ON)
             await phone.ready()
             await leave.click()
             await phone.page.wait_for_url("**/start")
 
 
-async def test_by_keyboard_alone(chromium: Browser, tmp_path: Path) -> None:
-    """From a typed code to a stop. The focus is never lost."""
+async def test_the_keyboard_alone_is_enough(chromium: Browser, tmp_path: Path) -> None:
+    """From typing a code to cancelling the login. The focus is never lost."""
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:
@@ -391,12 +396,12 @@ async def test_the_page_gets_an_event_and_keeps_no_code(chromium: Browser, tmp_p
             assert "BCDFGHJK" not in await phone.page.evaluate(SCRAPE)
             await phone.press("Cancel this login")
             await phone.until("denied")
-            told = await phone.page.evaluate("events")
+            events = await phone.page.evaluate("events")
             states = ["typing", "looking", "ask", "sending", "approved", "sending", "denied"]
-            assert [detail for kind, detail in told if kind.endswith("state")] == [
+            assert [detail for kind, detail in events if kind.endswith("state")] == [
                 {"state": state} for state in states
             ]
-            assert [detail for kind, detail in told if kind.endswith("done")] == [
+            assert [detail for kind, detail in events if kind.endswith("done")] == [
                 {"decision": "approved"},
                 {"decision": "denied"},
             ]

@@ -1,4 +1,4 @@
-"""Every view of <qr-approve>, reached one by one: what it says, in which language, and whether everybody can use it."""
+"""Every view of <qr-approve>: what it shows, in each language, and whether it is accessible."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.browser.approve_page import FITS, ApprovePage, approve_page
 from tests.browser.approve_stub import CHILDREN, CODE, CONTEXT, ApproveStub
 from tests.browser.login_stub import CSP, Fault, problem
 
-#: How a scan goes wrong, by the view that says so.
+#: The error of the scan that leads to each view.
 REFUSED: Mapping[str, tuple[int, str]] = {
     "gone": (404, "unknown_login"),
     "taken": (409, "already_scanned"),
@@ -65,7 +65,7 @@ async def click(phone: ApprovePage, selector: str) -> None:
 
 
 async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
-    """Opens the page and does what leads to this view, without reading a word of it."""
+    """Opens the page and does what leads to this view, in any language."""
     stub.state = {"redeemed": "redeemed"}.get(state, "pending")
     stub.faults.clear()
     stub.always.clear()
@@ -104,7 +104,7 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
     await phone.context.set_offline(False)
 
 
-def test_the_list_is_complete() -> None:
+def test_the_list_of_states_is_complete() -> None:
     strings = texts("en")["approve"]
     assert sorted(STATES) == sorted(
         {key for key in strings if f"{key}Text" in strings} | {"guesses"}
@@ -113,12 +113,17 @@ def test_the_list_is_complete() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("lang", LANGUAGES)
-async def test_every_view_in_every_language(chromium: Browser, tmp_path: Path, lang: str) -> None:
-    """By axe, light and dark; fits; one heading; the focus on it; the right buttons; children only where they help."""
+async def test_every_view_is_accessible_in_every_language(
+    chromium: Browser, tmp_path: Path, lang: str
+) -> None:
+    """axe finds nothing, in light and in dark. The page fits, and its heading has the focus.
+
+    The right buttons, links and children are visible.
+    """
     strings = texts(lang)["approve"]
     with ApproveStub(lang=lang) as stub:
         async with approve_page(chromium, tmp_path) as phone:
-            for state in (each for each in STATES if each != "framed"):
+            for state in (view for view in STATES if view != "framed"):
                 await reach(phone, stub, state)
                 wanted = {"ask": "ask", "guesses": "guesses"}.get(state, state)
                 assert await phone.title() == strings[wanted].replace("{account}", "Alice"), state
@@ -142,26 +147,27 @@ async def test_every_view_in_every_language(chromium: Browser, tmp_path: Path, l
                 assert await phone.page.evaluate(FITS), state
                 await phone.ready()
                 scheme: Literal["light", "dark"]
-                for scheme in (
-                    ("light", "dark") if lang == "en" else ("light",)
-                ):  # colours speak no language
+                # The colours are the same in every language.
+                for scheme in ("light", "dark") if lang == "en" else ("light",):
                     await phone.page.emulate_media(color_scheme=scheme)
                     assert await phone.axe() == [], (state, scheme)
                     await phone.shot(f"{lang}-{state}-{scheme}")
 
 
 MARKED = """import { TEXTS } from "/qrlogin/qr-login-texts.js";
-for (const [key, text] of Object.entries(TEXTS.en.approve)) TEXTS.en.approve[key] = text && `⟦${text}⟧`;
+for (const [key, text] of Object.entries(TEXTS.en.approve))
+  TEXTS.en.approve[key] = text && `⟦${text}⟧`;
 import("/qrlogin/qr-approve-element.js");"""
 BLOCKS = "h1, p, dt, dd, button, a, label, input"
-OUTSIDE = """(it, blocks) => [...it.shadowRoot.querySelectorAll(blocks)].flatMap(block => [block.textContent,
-  ...["aria-label", "title", "placeholder", "alt", "value"].map(name => block.getAttribute(name) ?? "")])
+OUTSIDE = """(it, blocks) => [...it.shadowRoot.querySelectorAll(blocks)]
+  .flatMap(block => [block.textContent, ...["aria-label", "title", "placeholder", "alt", "value"]
+    .map(name => block.getAttribute(name) ?? "")])
   .map(text => text.replace(/⟦[^⟦⟧]*⟧/g, "")).filter(Boolean)"""
 
 
 @pytest.mark.long
-async def test_no_word_comes_from_elsewhere(chromium: Browser, tmp_path: Path) -> None:
-    """What is not marked is what the server or the application said."""
+async def test_every_text_comes_from_the_catalogue(chromium: Browser, tmp_path: Path) -> None:
+    """Every text without a mark comes from the server or from the application."""
     with ApproveStub(module=MARKED, children="") as stub:
         stub.attributes += ' site="Example"'
         data = {
@@ -172,7 +178,7 @@ async def test_no_word_comes_from_elsewhere(chromium: Browser, tmp_path: Path) -
             f"Example{stub.origin[7:]}",
         }
         async with approve_page(chromium, tmp_path) as phone:
-            for state in (each for each in STATES if each != "framed"):
+            for state in (view for view in STATES if view != "framed"):
                 await reach(phone, stub, state)
                 loose = await phone.element.evaluate(OUTSIDE, BLOCKS)
                 assert set(loose) <= data, state
@@ -180,11 +186,14 @@ async def test_no_word_comes_from_elsewhere(chromium: Browser, tmp_path: Path) -
                 assert "⟦" in blocks, state
 
 
-TARGETS = """it => [...it.shadowRoot.querySelectorAll("button, a, input")].map(each => {
-  const box = each.getBoundingClientRect(); return [each.localName, box.width, box.height] })"""  # not the application's own
+#: The sizes of what people press, without the children that the application wrote.
+TARGETS = """it => [...it.shadowRoot.querySelectorAll("button, a, input")].map(target => {
+  const box = target.getBoundingClientRect(); return [target.localName, box.width, box.height] })"""
 
 
-async def test_a_language_that_is_half_done(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_text_that_a_language_lacks_is_shown_in_english(
+    chromium: Browser, tmp_path: Path
+) -> None:
     module = """import { TEXTS } from "/qrlogin/qr-login-texts.js";
     TEXTS.fr = { approve: { found: "Une connexion est demandée" } };
     import("/qrlogin/qr-approve-element.js");"""
@@ -198,10 +207,10 @@ async def test_a_language_that_is_half_done(chromium: Browser, tmp_path: Path) -
 
 @pytest.mark.parametrize("state", ["ask", "found", "denied", "typing"])
 @pytest.mark.parametrize("width", [320, 195], ids=["320px", "390px-at-200%"])
-async def test_narrow_and_enlarged(
+async def test_a_narrow_or_enlarged_page_fits(
     chromium: Browser, tmp_path: Path, width: int, state: str
 ) -> None:
-    """200 % zoom halves the CSS pixels of a phone of 390."""
+    """At 200 % zoom, a phone of 390 CSS pixels has 195."""
     with ApproveStub(context={**CONTEXT, "ticket": "x" * 100}) as stub:
         async with approve_page(
             chromium, tmp_path, viewport={"width": width, "height": 600}
@@ -210,11 +219,13 @@ async def test_narrow_and_enlarged(
             assert await phone.page.evaluate(FITS)
             sizes = await phone.element.evaluate(TARGETS)
             assert sizes
-            assert [each for each in sizes if min(each[1:]) < 44] == []
+            assert [size for size in sizes if min(size[1:]) < 44] == []
             await phone.shot(f"{state}-{width}")
 
 
-async def test_still_and_without_colours(chromium: Browser, tmp_path: Path) -> None:
+async def test_reduced_motion_and_forced_colours_are_respected(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(
             chromium, tmp_path, reduced_motion="reduce", forced_colors="active"
@@ -228,13 +239,16 @@ async def test_still_and_without_colours(chromium: Browser, tmp_path: Path) -> N
             await phone.shot("forced-ask")
         async with approve_page(chromium, tmp_path) as phone:
             await reach(phone, stub, "looking")
-            assert await phone.element.evaluate(animated) > 0, "the measure sees what moves"
+            assert await phone.element.evaluate(animated) > 0, "the measure finds animations"
 
 
 async def test_inside_a_frame_the_element_says_why_it_refuses(
     chromium: Browser, tmp_path: Path
 ) -> None:
-    """Where no header forbids it, the element itself refuses. The way out leads to the page, without the code."""
+    """If no header forbids frames, the element itself refuses.
+
+    Its link leads to the page without the code.
+    """
     with ApproveStub(policy=CSP.replace("frame-ancestors 'none'; ", "")) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.goto(f"{stub.origin}/frame")
@@ -247,13 +261,13 @@ async def test_inside_a_frame_the_element_says_why_it_refuses(
             )
             frame = phone.page.frames[1]
             await frame.evaluate(
-                "() => { const it = document.querySelector('qr-approve'); it.start(); it.code = 'x' }"
+                "() => { const it = document.querySelector('qr-approve');"
+                " it.start(); it.code = 'x' }"
             )
             assert await inside.get_attribute("state") == "framed"
             assert CODE not in await inside.evaluate("it => it.outerHTML + it.shadowRoot.innerHTML")
-            await phone.page.wait_for_timeout(
-                600
-            )  # no press counts for half a second after a view appears
+            # No press counts for half a second after a view appears.
+            await phone.page.wait_for_timeout(600)
             async with phone.context.expect_page() as opened:
                 await inside.get_by_role("link", name="Open in a new tab").click()
             page = await opened.value
@@ -261,7 +275,7 @@ async def test_inside_a_frame_the_element_says_why_it_refuses(
             assert stub.calls == []
 
 
-async def test_our_pages_cannot_be_framed_at_all(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_page_that_forbids_frames_is_not_framed(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             phone.forgives("frame-ancestors")
@@ -269,10 +283,12 @@ async def test_our_pages_cannot_be_framed_at_all(chromium: Browser, tmp_path: Pa
             await phone.page.goto(f"{stub.origin}/frame")
             await phone.page.get_by_role("heading", name="A frame").wait_for()
             await phone.eventually(lambda: "/qr/" in str(stub.pages))
-            assert not [each for each in phone.page.frames if each.url.endswith(CODE)]
+            assert not [frame for frame in phone.page.frames if frame.url.endswith(CODE)]
 
 
-async def test_without_javascript_the_children_are_there(chromium: Browser, tmp_path: Path) -> None:
+async def test_without_javascript_the_children_are_visible(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path, java_script_enabled=False) as phone:
             await phone.page.goto(stub.url)

@@ -1,4 +1,7 @@
-"""Nets that fail and servers that err while a person decides: the answer arrives, or the page says that it may not have."""
+"""Networks and servers that fail while a person decides.
+
+The answer arrives, or the page says that it may not have arrived.
+"""
 
 import json
 from pathlib import Path
@@ -16,7 +19,7 @@ FOREIGN = Reply(200, json.dumps({"login_id": "M" * 22, "state": "confirmed"}).en
 
 
 async def do(phone: ApprovePage, stub: ApproveStub, verb: str) -> None:
-    """Presses what leads to this call."""
+    """Presses the buttons that lead to this call."""
     await phone.page.goto(stub.url)
     await phone.press("View details")
     if verb != "scan":
@@ -34,7 +37,7 @@ OTHERS = [Fault.DROPPED, problem(500, "error"), html(), html(502), html(429)]
         *(("confirm", fault) for fault in OTHERS),
     ],
 )
-async def test_what_was_pressed_arrives(
+async def test_a_failed_call_is_sent_again(
     chromium: Browser, tmp_path: Path, verb: str, fault: Fault | Reply
 ) -> None:
     with ApproveStub() as stub:
@@ -48,7 +51,9 @@ async def test_what_was_pressed_arrives(
 
 
 @pytest.mark.parametrize("verb", list(VIEWS))
-async def test_a_server_that_says_nothing(chromium: Browser, tmp_path: Path, verb: str) -> None:
+async def test_a_call_without_an_answer_is_sent_again(
+    chromium: Browser, tmp_path: Path, verb: str
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.clock.install()
@@ -61,8 +66,10 @@ async def test_a_server_that_says_nothing(chromium: Browser, tmp_path: Path, ver
 
 
 @pytest.mark.parametrize("verb", list(VIEWS))
-async def test_in_the_end_the_person_is_asked(chromium: Browser, tmp_path: Path, verb: str) -> None:
-    """Never a spinner for ever; and "again" means the same again."""
+async def test_a_call_that_keeps_failing_ends_with_try_again(
+    chromium: Browser, tmp_path: Path, verb: str
+) -> None:
+    """The page does not wait for ever, and "Try again" repeats the same call."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.clock.install()
@@ -78,7 +85,9 @@ async def test_in_the_end_the_person_is_asked(chromium: Browser, tmp_path: Path,
             assert stub.kinds()[-1] == verb
 
 
-async def test_without_a_net(chromium: Browser, tmp_path: Path) -> None:
+async def test_an_answer_that_was_given_offline_can_be_sent_again(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
@@ -118,10 +127,10 @@ async def test_an_answer_for_another_login_is_discarded_and_asked_again(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_no_is_taken_for_an_answer(
+async def test_a_final_error_is_not_retried(
     chromium: Browser, tmp_path: Path, error: Reply, state: str
 ) -> None:
-    """Said once, believed at once: also by a framework that speaks HTML."""
+    """This holds also for an answer in HTML, from a framework."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults["confirm"].append(error)
@@ -130,7 +139,9 @@ async def test_a_no_is_taken_for_an_answer(
             assert stub.kinds() == ["scan", "confirm"]
 
 
-async def test_signed_in_meanwhile(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_call_can_be_sent_again_after_a_new_sign_in(
+    chromium: Browser, tmp_path: Path
+) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults["scan"].append(problem(401, "unauthenticated"))
@@ -153,8 +164,10 @@ async def test_stopping_too_late_says_so(chromium: Browser, tmp_path: Path) -> N
             assert "The browser is already logged in." in await phone.text()
 
 
-async def test_it_was_approved_before(chromium: Browser, tmp_path: Path) -> None:
-    """Another tab, or this one before it was closed: it can still be stopped."""
+async def test_a_login_that_was_approved_before_can_be_stopped(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """It was approved in another tab, or in this one before it was closed."""
     with ApproveStub(state="confirmed") as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await do(phone, stub, "scan")
@@ -163,7 +176,7 @@ async def test_it_was_approved_before(chromium: Browser, tmp_path: Path) -> None
             await phone.until("denied")
 
 
-async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) -> None:
+async def test_a_mistyped_code_can_be_corrected(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:
@@ -171,7 +184,9 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
             field = phone.element.get_by_label("Code")
             await phone.ready()
             await phone.page.keyboard.press("Tab")
-            await phone.page.keyboard.press("Enter")  # nothing yet: the browser itself says so
+            await phone.page.keyboard.press(
+                "Enter"
+            )  # the field is empty: the browser itself complains
             assert await phone.state() == "typing"
             stub.faults["scan"].append(problem(404, "unknown_login"))
             await phone.ready()
@@ -182,7 +197,7 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
             assert await field.get_attribute("aria-invalid") == "true"
             assert "note" in str(await field.get_attribute("aria-describedby"))
             assert await field.input_value() == "wdjb"
-            await phone.page.keyboard.type("WDJB-MJHT")  # over what is selected
+            await phone.page.keyboard.type("WDJB-MJHT")  # replaces the selected text
             await phone.element.get_by_role("button", name="Next").click()
             await phone.until("ask")
             assert [call.body["code"] for call in stub.calls] == ["wdjb", "WDJB-MJHT"]
@@ -191,7 +206,7 @@ async def test_a_mistyped_code_may_be_mended(chromium: Browser, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("wait", "says"), [(30, "Wait 1 minute"), (90, "Wait 2 minutes"), (600, "Wait 10 minutes")]
 )
-async def test_too_many_guesses_says_when(
+async def test_after_too_many_guesses_the_page_says_when_to_try_again(
     chromium: Browser, tmp_path: Path, wait: int, says: str
 ) -> None:
     with ApproveStub() as stub:
@@ -203,7 +218,7 @@ async def test_too_many_guesses_says_when(
             assert stub.kinds() == ["scan"]
 
 
-async def test_the_header_of_the_application(chromium: Browser, tmp_path: Path) -> None:
+async def test_every_call_has_the_csrf_header(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += ' csrf-header="X-CSRFToken" csrf-token="t0"'
         async with approve_page(chromium, tmp_path) as phone:
@@ -217,7 +232,9 @@ async def test_the_header_of_the_application(chromium: Browser, tmp_path: Path) 
 @pytest.mark.parametrize(
     "src", ["https://elsewhere.example/", "//elsewhere.example/", "javascript:alert(1)", ""]
 )
-async def test_no_other_origin_is_asked(chromium: Browser, tmp_path: Path, src: str) -> None:
+async def test_no_request_goes_to_another_origin(
+    chromium: Browser, tmp_path: Path, src: str
+) -> None:
     with ApproveStub(attributes=f'src="{src}" at="/qr"') as stub:
         async with approve_page(chromium, tmp_path) as phone:
             phone.forgives("src must be a path of this origin")
@@ -229,7 +246,7 @@ async def test_no_other_origin_is_asked(chromium: Browser, tmp_path: Path, src: 
             assert stub.calls == []
 
 
-async def test_a_page_that_is_too_old_can_be_loaded_again(
+async def test_a_page_with_an_old_csrf_token_offers_a_reload(
     chromium: Browser, tmp_path: Path
 ) -> None:
     with ApproveStub() as stub:

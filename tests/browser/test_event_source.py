@@ -1,4 +1,7 @@
-"""A real `EventSource` at the stream of events: what it hears, over a proxy that cuts every connection, and what stops it."""
+"""A real `EventSource` on the event stream.
+
+What it receives through a proxy that cuts every connection, and what stops it.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +50,8 @@ class Site:
 
     async def hears(self, name: str, state: str) -> None:
         await self.page.wait_for_function(
-            "([name, state]) => heard[name].filter(([kind]) => kind !== 'code').at(-1)?.[1] === state",
+            "([name, state]) =>"
+            " heard[name].filter(([kind]) => kind !== 'code').at(-1)?.[1] === state",
             arg=[name, state],
         )
 
@@ -74,8 +78,8 @@ def served(*, cuts: bool) -> Iterator[tuple[QRLogin, Cutting]]:
         def answer(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
             path = str(environ["PATH_INFO"])
             if path.startswith("/qr/"):
-                door: Callable[[Request], Response] = endpoint.browser
-                return door(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(
+                browser: Callable[[Request], Response] = endpoint.browser
+                return browser(Request.from_wsgi(environ, path.removeprefix("/qr/"))).to_wsgi(
                     start_response
                 )
             return Response(200, (("Content-Type", "text/html"),), PAGE).to_wsgi(start_response)
@@ -94,7 +98,9 @@ def site(*, cuts: bool) -> Iterator[Callable[[Page], Site]]:
         yield lambda page: Site(qr, proxy, page)
 
 
-async def test_a_connection_that_is_cut_at_every_event(chromium: Browser, loop: Any) -> None:
+async def test_a_stream_that_is_cut_at_every_event_loses_nothing(
+    chromium: Browser, loop: Any
+) -> None:
     context = await chromium.new_context()
     with site(cuts=True) as at:
         here = at(await context.new_page())
@@ -112,7 +118,7 @@ async def test_a_connection_that_is_cut_at_every_event(chromium: Browser, loop: 
             await here.hears("one", state)
         here.qr.deny(code, subject="1")
         await here.hears("one", "denied")
-        await here.stops("one")  # told 204: an EventSource never comes back from that
+        await here.stops("one")  # 204: an EventSource does not reconnect after that
         assert await here.heard("one") == [
             ["pending", 1, "1"],
             ["scanned", 2, "2"],
@@ -140,9 +146,8 @@ async def test_the_older_of_two_streams_is_closed_and_does_not_reconnect(
         await here.hears("older", "pending")
         await here.listen("newer", login_id)
         await here.page.wait_for_function("heard.older.at(-1)[0] === 'superseded'")
-        await here.page.wait_for_timeout(
-            1000
-        )  # it would come back after 60 ms, were it not told otherwise
+        # Without the event `superseded`, it would reconnect after 60 ms.
+        await here.page.wait_for_timeout(1000)
         here.qr.scan(code, subject="1", shown_as="A•••e")
         await here.hears("newer", "scanned")
         assert len(here.proxy.streams) == 2
@@ -159,6 +164,6 @@ async def test_a_stream_shows_a_login_only_to_the_browser_that_began_it(
         begun = here.qr.begin()
         await here.page.goto(here.proxy.url)
         await here.listen("stranger", begun.login_id)
-        await here.stops("stranger")  # 404 ends it for good
+        await here.stops("stranger")  # 404: an EventSource does not reconnect after that
         assert await here.heard("stranger") == []
         await context.close()

@@ -1,4 +1,7 @@
-"""The pages that docs/http.md shows, taken from it as they stand: one plays the desk, one the phone."""
+"""The two pages that docs/http.md shows, the login page and the phone's page.
+
+The test takes them from the document without a change.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -24,9 +27,9 @@ def shown(language: str) -> list[str]:
 def application(
     endpoint: Endpoint,
 ) -> Callable[[Mapping[str, Any], StartResponse], Iterable[bytes]]:
-    """Alice is signed in on every phone; whoever is redeemed sees /account."""
-    desk, phone = shown("html")
-    pages = {"": (HTML, f'<!doctype html><html lang="en"><title>Log in</title>{desk}</html>')}
+    """The application: Alice is signed in on every phone, and /account is for every browser."""
+    login_page, phone = shown("html")
+    pages = {"": (HTML, f'<!doctype html><html lang="en"><title>Log in</title>{login_page}</html>')}
     pages["account"] = (
         HTML,
         '<!doctype html><html lang="en"><title>Account</title><h1>Welcome</h1></html>',
@@ -49,28 +52,30 @@ def application(
     return answer
 
 
-async def test_the_two_pages_of_the_docs_log_a_browser_in(desk: LoginPage) -> None:
+async def test_the_two_pages_of_the_docs_log_a_browser_in(login_page: LoginPage) -> None:
     with Server("127.0.0.1", 0) as server:
         origin = f"http://127.0.0.1:{server.port}"
         qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"{origin}/qr")
         server.start(application(Endpoint(qr, max_waiting=8)))
         try:
-            await desk.page.goto(origin)
-            await desk.until("pending")
-            [cookie] = await desk.context.cookies()
+            await login_page.page.goto(origin)
+            await login_page.until("pending")
+            [cookie] = await login_page.context.cookies()
             begun = qr.status(cookie["value"])
 
-            phone = await desk.context.new_page()
+            phone = await login_page.context.new_page()
             await phone.goto(begun.verification_uri_complete)
-            assert qr.status(cookie["value"]).state is State.PENDING, "opening it changes nothing"
+            assert qr.status(cookie["value"]).state is State.PENDING, (
+                "opening the page changes nothing"
+            )
             await phone.get_by_role("button", name="View details").click()
             await phone.locator("dd", has_text="Mozilla").wait_for()
             await phone.get_by_role("button", name="Yes, log in").click()
             await phone.locator("qr-approve[state=approved]").wait_for()
 
-            await desk.until("confirmed")
-            await desk.page.wait_for_timeout(600)  # the question's buttons are inert at first
-            await desk.press("Continue")
-            await desk.page.wait_for_url(f"{origin}/account")
+            await login_page.until("confirmed")
+            await login_page.page.wait_for_timeout(600)  # the question's buttons are inert at first
+            await login_page.press("Continue")
+            await login_page.page.wait_for_url(f"{origin}/account")
         finally:
             server.stop(qr.close)

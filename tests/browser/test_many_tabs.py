@@ -1,4 +1,7 @@
-"""Seven windows of one browser, all of them visible, over HTTP/1.1, where a browser has six connections to a host for all."""
+"""Seven visible windows of one browser over HTTP/1.1.
+
+A browser has six connections to a host, for all its windows together.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,13 +15,14 @@ from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Request, Response
 from tests.browser.login_page import PATIENCE_S, LoginPage
 
-PAGE = """<!doctype html><html lang="en"><title>Log in</title><script type="module" src="/qrlogin/qr-login-element.js"></script>
+PAGE = """<!doctype html><html lang="en"><title>Log in</title>
+<script type="module" src="/qrlogin/qr-login-element.js"></script>
 <qr-login src="/qrlogin/" {stream}></qr-login></html>"""
 HTML = (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"))
 
 
 def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], Any], Any]:
-    """The login page, with a stream where the query says so, and the browser's door."""
+    """The login page, with a stream if the query asks for one, and the browser routes."""
 
     def answer(environ: Mapping[str, Any], start_response: Any) -> Any:
         path = str(environ["PATH_INFO"]).removeprefix("/")
@@ -34,7 +38,7 @@ def application(endpoint: Endpoint) -> Callable[[Mapping[str, Any], Any], Any]:
 
 @pytest.fixture
 def site() -> Iterator[QRLogin]:
-    """A real server with room for everybody: only the browser's own limit is met."""
+    """A real server with a slot for every request: only the browser's own limit counts."""
     with Server("127.0.0.1", 0) as server:
         qr = QRLogin(
             MemoryStore(),
@@ -47,59 +51,65 @@ def site() -> Iterator[QRLogin]:
 
 
 async def windows(
-    context: BrowserContext, site: QRLogin, desk: LoginPage, query: str
+    context: BrowserContext, site: QRLogin, login_page: LoginPage, query: str
 ) -> list[LoginPage]:
-    """Seven, the last of which is `desk`."""
-    origin, patience = site.core.origin, PATIENCE_S * 1000  # less than a poll is held
+    """Opens seven windows. The last one is `login_page`."""
+    origin, patience = site.core.origin, PATIENCE_S * 1000  # shorter than a poll is held
     older = []
     for _ in range(6):
-        one = LoginPage(context, await context.new_page(), desk.shots)
+        one = LoginPage(context, await context.new_page(), login_page.shots)
         await one.page.goto(f"{origin}/{query}", timeout=patience)
         await one.eventually(one.state, lambda state: state in ("pending", "forgotten"))
         older.append(one)
-    await desk.page.goto(f"{origin}/{query}", timeout=patience)
-    return [*older, desk]
+    await login_page.page.goto(f"{origin}/{query}", timeout=patience)
+    return [*older, login_page]
 
 
 @pytest.mark.parametrize("query", ["", "?events"])
 async def test_six_open_windows_do_not_starve_a_seventh(
-    desk: LoginPage, site: QRLogin, query: str
+    login_page: LoginPage, site: QRLogin, query: str
 ) -> None:
-    all_of_them = await windows(desk.context, site, desk, query)
-    await desk.until("pending")
-    cookies = [each["value"] for each in await desk.context.cookies()]
+    all_of_them = await windows(login_page.context, site, login_page, query)
+    await login_page.until("pending")
+    cookies = [cookie["value"] for cookie in await login_page.context.cookies()]
     assert len(cookies) == 4, "a browser keeps the cookies of four logins"
     newest = max(
         (site.status(code) for code in cookies), key=lambda seen: (seen.expires_in, seen.version)
     )
-    shown = await desk.element.evaluate("it => it.shadowRoot.querySelector('[part=link]').href")
+    shown = await login_page.element.evaluate(
+        "it => it.shadowRoot.querySelector('[part=link]').href"
+    )
     assert newest.state is State.PENDING
     site.scan(shown, subject="1", shown_as="A•••e")
-    await desk.until("scanned")
+    await login_page.until("scanned")
     site.confirm(shown, subject="1")
-    await desk.until("confirmed")
-    assert "Continue as A•••e?" in await desk.text()
-    for one in all_of_them[:3]:  # pushed out: said when they ask the next time
+    await login_page.until("confirmed")
+    assert "Continue as A•••e?" in await login_page.text()
+    for one in all_of_them[:3]:  # their next poll says that their login was pushed out
         await one.eventually(one.state, lambda state: state in ("pending", "forgotten"))
     assert [problem for one in all_of_them for problem in one.problems] == []
 
 
-async def test_a_window_whose_login_was_pushed_out_says_so(desk: LoginPage, site: QRLogin) -> None:
-    """It says why, and takes a place again only when a person wants it."""
-    await desk.page.goto(f"{site.core.origin}/")
-    await desk.until("pending")
-    await desk.eventually(
-        lambda: desk.element.evaluate("async () => (await navigator.locks.query()).held.length"),
+async def test_a_window_whose_login_was_pushed_out_says_so(
+    login_page: LoginPage, site: QRLogin
+) -> None:
+    """The page says why, and begins again only when a person clicks."""
+    await login_page.page.goto(f"{site.core.origin}/")
+    await login_page.until("pending")
+    await login_page.eventually(
+        lambda: login_page.element.evaluate(
+            "async () => (await navigator.locks.query()).held.length"
+        ),
         (1).__eq__,
     )
-    await desk.turn("hidden")
-    async with desk.page.expect_request(re.compile(r"[?&]wait=[1-9]")):
-        await desk.turn("visible")  # asks at once, learns that its login is known, and waits
-    for cookie in await desk.context.cookies():
-        await desk.context.clear_cookies(name=cookie["name"])
-    await desk.turn("hidden")
-    await desk.turn("visible")
-    await desk.ends("forgotten", "Show a new code")
-    assert "too many windows" in await desk.text()
-    await desk.press("Show a new code")
-    await desk.until("pending")
+    await login_page.turn("hidden")
+    async with login_page.page.expect_request(re.compile(r"[?&]wait=[1-9]")):
+        await login_page.turn("visible")  # polls at once, and then with a wait: the cookie works
+    for cookie in await login_page.context.cookies():
+        await login_page.context.clear_cookies(name=cookie["name"])
+    await login_page.turn("hidden")
+    await login_page.turn("visible")
+    await login_page.ends("forgotten", "Show a new code")
+    assert "too many windows" in await login_page.text()
+    await login_page.press("Show a new code")
+    await login_page.until("pending")

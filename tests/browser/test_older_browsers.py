@@ -33,11 +33,12 @@ NEW_FUNCTIONS = [
     *("HTMLElement.prototype.showPopover", "ElementInternals.prototype.states"),
 ]
 WITHOUT = "".join(
-    f"delete {owner}.{name};if ({owner}.{name} !== undefined) throw new Error('{owner}.{name} is still there');"
-    for owner, _, name in (each.rpartition(".") for each in NEW_FUNCTIONS)
+    f"delete {owner}.{name};"
+    f"if ({owner}.{name} !== undefined) throw new Error('{owner}.{name} is still there');"
+    for owner, _, name in (function.rpartition(".") for function in NEW_FUNCTIONS)
 )
 
-#: WCAG's contrast of each button and field: text on ground; edge or ground on what lies around it.
+#: The contrast of each button and field, as in WCAG: of its text, and of its edge or background.
 CONTRASTS = r"""() => {
   const number = (colour) => {
     const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number); return { r, g, b, a } };
@@ -64,7 +65,7 @@ CONTRASTS = r"""() => {
 
 
 async def forget_colours(context: BrowserContext) -> None:
-    """This browser knows no colour function that is new, whether in a value or in @supports."""
+    """Makes the browser reject the new colour functions, in values and in @supports."""
 
     async def older(route: Route) -> None:
         answer = await route.fetch()
@@ -76,14 +77,14 @@ async def forget_colours(context: BrowserContext) -> None:
     await context.route(lambda url: url.endswith((".js", ".css")), older)
 
 
-async def all_can_be_seen(desk: LoginPage, name: str) -> None:
-    await desk.ready()
+async def all_can_be_seen(login_page: LoginPage, name: str) -> None:
+    await login_page.ready()
     for scheme in ("light", "dark"):
-        await desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        found = await desk.page.evaluate(CONTRASTS)
-        assert found, "there is something to see"
-        await desk.shot(f"{name}-{scheme}")
-        lost = [each for each in found if each["text"] < 4.5 or each["shape"] < 3]
+        await login_page.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        found = await login_page.page.evaluate(CONTRASTS)
+        assert found, "the page has buttons"
+        await login_page.shot(f"{name}-{scheme}")
+        lost = [item for item in found if item["text"] < 4.5 or item["shape"] < 3]
         assert lost == [], f"{name}, {scheme}"
 
 
@@ -96,14 +97,14 @@ async def older_approve_page(chromium: Browser, shots: Path) -> AsyncIterator[Ap
 
 
 async def test_without_light_dark_the_login_page_shows_its_buttons(
-    desk: LoginPage, stub: Stub
+    login_page: LoginPage, stub: Stub
 ) -> None:
-    await forget_colours(desk.context)
-    await desk.page.goto(stub.url)
-    await desk.until("pending")
+    await forget_colours(login_page.context)
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
     stub.move("confirmed")
-    await desk.until("confirmed")
-    await all_can_be_seen(desk, "confirmed")
+    await login_page.until("confirmed")
+    await all_can_be_seen(login_page, "confirmed")
 
 
 async def test_without_light_dark_the_phones_page_shows_its_buttons(
@@ -119,50 +120,54 @@ async def test_without_light_dark_the_phones_page_shows_its_buttons(
             await all_can_be_seen(phone, "ask")
 
 
-@pytest.mark.parametrize("sheet", SHEETS, ids=[each.parent.parent.name for each in SHEETS])
-async def test_without_light_dark_a_style_sheet_shows_buttons(desk: LoginPage, sheet: Path) -> None:
+@pytest.mark.parametrize("sheet", SHEETS, ids=[sheet.parent.parent.name for sheet in SHEETS])
+async def test_without_light_dark_a_style_sheet_shows_buttons(
+    login_page: LoginPage, sheet: Path
+) -> None:
     css = sheet.read_text(encoding="utf-8")
     for name in NEW_COLOURS:
         css = css.replace(name, "no-such-function(")
-    await desk.page.set_content(
+    await login_page.page.set_content(
         f'<style>{css}</style><main><div class="card"><form><input value="text">'
         '<button class="button">Plain</button><button class="button primary">First</button>'
         "</form></div></main>"
     )
-    await all_can_be_seen(desk, "page")
+    await all_can_be_seen(login_page, "page")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_the_colours_follow_the_scheme_of_the_page(
-    desk: LoginPage, stub: Stub, scheme: str
+    login_page: LoginPage, stub: Stub, scheme: str
 ) -> None:
-    """Not what the system prefers: a page that is always dark gets dark buttons."""
-    await desk.page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
-    await desk.page.goto(stub.url)
-    await desk.until("pending")
-    await desk.element.evaluate("(it, to) => { it.parentElement.style.colorScheme = to }", scheme)
-    card = desk.element.locator(".card")
+    """The system's preference does not count: a page that is always dark gets dark buttons."""
+    await login_page.page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    await login_page.element.evaluate(
+        "(it, to) => { it.parentElement.style.colorScheme = to }", scheme
+    )
+    card = login_page.element.locator(".card")
     surface = await card.evaluate("it => getComputedStyle(it).backgroundColor")
     assert surface == {"light": "rgb(255, 255, 255)", "dark": "rgb(24, 33, 31)"}[scheme]
 
 
 @pytest.mark.parametrize("stream", ["", "events", "socket"])
 async def test_without_new_functions_the_login_page_logs_in(
-    desk: LoginPage, stub: Stub, stream: str
+    login_page: LoginPage, stub: Stub, stream: str
 ) -> None:
     stub.attributes += f' stream="{stream}"'
-    await desk.page.add_init_script(WITHOUT)
-    await desk.page.goto(stub.url)
-    await desk.until("pending")
+    await login_page.page.add_init_script(WITHOUT)
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
     if stream:
-        await desk.eventually(lambda: stub.count(stream), what="a stream")
-    await desk.turn("hidden")
-    await desk.turn("visible")
+        await login_page.eventually(lambda: stub.count(stream), what="a stream")
+    await login_page.turn("hidden")
+    await login_page.turn("visible")
     for state in ("scanned", "confirmed"):
         stub.move(state)
-        await desk.until(state)
-    await desk.press("Continue")
-    await desk.logged_in()
+        await login_page.until(state)
+    await login_page.press("Continue")
+    await login_page.logged_in()
     assert stub.count(stream) == 2 if stream else True
 
 

@@ -1,7 +1,8 @@
-"""The real back/forward cache: a page that was left is kept as it stands, runs on when somebody comes back, and may be old then.
+"""The real back/forward cache: it keeps a page that the user leaves, and restores it later.
 
-Playwright turns that cache off, so these tests start a Chromium of their own; and `no-store` on a page keeps it out, so it is not
-sent here. On a machine that is busy Chromium gives up keeping a page, and loads it again: then the story is told once more.
+Playwright turns that cache off, so these tests start another Chromium. A page with `no-store` is
+not kept, so the servers here do not send it. On a busy machine Chromium may drop the page and load
+it again: then the test runs again.
 """
 
 import asyncio
@@ -27,14 +28,15 @@ KEPT, LOADED = ["navigate", False, True], ["back_forward", False]
 PICTURE = "it => it.shadowRoot.querySelector('[part=qr] path').getAttribute('d')"
 REASONS = "() => JSON.stringify(performance.getEntriesByType('navigation')[0].notRestoredReasons)"
 TRIES = 3
-LATER = """const now = performance.now.bind(performance); let ahead = 0; performance.now = () => now() + ahead;
+LATER = """const now = performance.now.bind(performance); let ahead = 0;
+performance.now = () => now() + ahead;
 addEventListener("pageshow", ({ persisted }) => { if (persisted) ahead = 3_600_000 })"""
 STALE = "it => it.shadowRoot.querySelector('.stale') !== null"
 
 
 @pytest.fixture(scope="module")
 def keeping(loop: asyncio.Runner, chromium: Browser) -> Iterator[Browser]:
-    """A Chromium that has this cache, as people's have."""
+    """A Chromium with this cache, as users have it."""
     launch = chromium.browser_type.launch(
         executable_path=whole_chromium_binary(),
         args=CHROMIUM_ARGUMENTS,
@@ -46,119 +48,135 @@ def keeping(loop: asyncio.Runner, chromium: Browser) -> Iterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def seat(keeping: Browser, shots: Path, kind: type[Kind]) -> AsyncIterator[Kind]:
+async def page_of(keeping: Browser, shots: Path, kind: type[Kind]) -> AsyncIterator[Kind]:
     context = await keeping.new_context()
-    desk = await kind.in_context(context, shots)
-    assert isinstance(desk, kind)
-    await desk.page.add_init_script(LISTEN)
+    page = await kind.in_context(context, shots)
+    assert isinstance(page, kind)
+    await page.page.add_init_script(LISTEN)
     try:
-        yield desk
+        yield page
     finally:
         await context.close()
-    assert desk.problems == []
+    assert page.problems == []
 
 
 class NotKept(Exception):
-    """Chromium's reasons, in its words."""
+    """Chromium did not keep the page. The message is Chromium's reasons."""
 
 
-def told_again(story: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(story)
+def retried(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Runs a test up to `TRIES` times, until Chromium keeps the page."""
+
+    @functools.wraps(test)
     async def tries(**given: Any) -> None:
         for _ in range(TRIES - 1):
             with contextlib.suppress(NotKept):
-                return await story(**given)
-        return await story(**given)
+                return await test(**given)
+        return await test(**given)
 
     return tries
 
 
-async def back(desk: LoginPage) -> None:
-    """Raises `NotKept` when the page was loaded again."""
+async def back(login_page: LoginPage) -> None:
+    """Goes back to the page. Raises `NotKept` if Chromium loads it again."""
 
     async def shown() -> Any:
         with contextlib.suppress(Error):  # the page is leaving right now
-            return await desk.page.evaluate(SHOWN)
+            return await login_page.page.evaluate(SHOWN)
 
-    await desk.page.evaluate("() => { history.back() }")
-    kept = await desk.eventually(
+    await login_page.page.evaluate("() => { history.back() }")
+    kept = await login_page.eventually(
         shown, lambda seen: seen in (KEPT, LOADED), "the page that was left"
     )
     if kept == LOADED:
-        raise NotKept(await desk.page.evaluate(REASONS))
+        raise NotKept(await login_page.page.evaluate(REASONS))
 
 
 @pytest.mark.parametrize("stream", ["", "events", "socket"])
-@told_again
-async def test_a_login_goes_on(keeping: Browser, tmp_path: Path, stream: str) -> None:
-    """With the code of now. Holding a poll, a stream and a lock does not keep the page out, for it gives them up in time."""
+@retried
+async def test_a_restored_page_continues_its_login(
+    keeping: Browser, tmp_path: Path, stream: str
+) -> None:
+    """It shows the current code.
+
+    A held poll, a stream or a lock does not keep the page out of the cache, because the page
+    releases them in time.
+    """
     with Stub(rotation=1) as stub:
-        async with seat(keeping, tmp_path, LoginPage) as desk:
+        async with page_of(keeping, tmp_path, LoginPage) as login_page:
             stub.attributes += f" stream='{stream}'"
-            await desk.page.goto(stub.url)
-            await desk.until("pending")
-            await desk.eventually(lambda: stub.count(stream or "status") >= 1)
-            before = await desk.element.evaluate(PICTURE)
-            await desk.page.goto(f"{stub.url}account")
-            await back(desk)
-            await desk.eventually(
-                lambda: desk.element.evaluate(PICTURE),
+            await login_page.page.goto(stub.url)
+            await login_page.until("pending")
+            await login_page.eventually(lambda: stub.count(stream or "status") >= 1)
+            before = await login_page.element.evaluate(PICTURE)
+            await login_page.page.goto(f"{stub.url}account")
+            await back(login_page)
+            await login_page.eventually(
+                lambda: login_page.element.evaluate(PICTURE),
                 lambda path: path != before,
                 "another picture",
             )
             stub.move("scanned")
-            await desk.until("scanned")
+            await login_page.until("scanned")
             assert stub.count("begin") == 1
 
 
-@told_again
-async def test_a_code_that_died_meanwhile_is_not_offered(keeping: Browser, tmp_path: Path) -> None:
-    """Not even before the server has said so."""
+@retried
+async def test_a_restored_page_does_not_offer_an_expired_code(
+    keeping: Browser, tmp_path: Path
+) -> None:
+    """The code fades before the server answers."""
     with Stub() as stub:
-        async with seat(keeping, tmp_path, LoginPage) as desk:
-            await desk.page.add_init_script(LATER)
-            await desk.page.goto(stub.url)
-            await desk.until("pending")
-            await desk.page.goto(f"{stub.url}account")
+        async with page_of(keeping, tmp_path, LoginPage) as login_page:
+            await login_page.page.add_init_script(LATER)
+            await login_page.page.goto(stub.url)
+            await login_page.until("pending")
+            await login_page.page.goto(f"{stub.url}account")
             stub.always["status"] = Fault.DROPPED
-            await back(desk)
-            assert (await desk.state(), await desk.element.evaluate(STALE)) == ("pending", True)
+            await back(login_page)
+            assert (await login_page.state(), await login_page.element.evaluate(STALE)) == (
+                "pending",
+                True,
+            )
             stub.move("expired")
             stub.always.clear()
-            await desk.ends("expired", "Show a new code")
+            await login_page.ends("expired", "Show a new code")
 
 
-async def test_a_browser_that_is_logged_in_is_not_asked_again(
+async def test_a_restored_page_of_a_logged_in_browser_reloads(
     keeping: Browser, stub: Stub, tmp_path: Path
 ) -> None:
-    """Somebody clicked on a link while the page was being left for `next`: coming back, it is asked for again."""
+    """The user clicked on a link while the page was opening `next`, and came back."""
     stub.attributes += " next='/account'"
-    async with seat(keeping, tmp_path, LoginPage) as desk:
-        await desk.page.goto(stub.url)
-        await desk.until("pending")
+    async with page_of(keeping, tmp_path, LoginPage) as login_page:
+        await login_page.page.goto(stub.url)
+        await login_page.until("pending")
         stub.move("confirmed")
-        await desk.until("confirmed")
-        leave = "() => addEventListener('qr-login:redeemed', () => setTimeout(() => location.assign('/account?elsewhere')))"
-        await desk.page.evaluate(leave)
-        await desk.press("Continue")
-        await desk.page.wait_for_url("**/account?elsewhere")
-        await desk.page.evaluate("() => { history.back() }")
-        await desk.page.wait_for_url(stub.url)
-        await desk.logged_in()
+        await login_page.until("confirmed")
+        leave = """() => addEventListener("qr-login:redeemed", () =>
+          setTimeout(() => location.assign("/account?elsewhere")))"""
+        await login_page.page.evaluate(leave)
+        await login_page.press("Continue")
+        await login_page.page.wait_for_url("**/account?elsewhere")
+        await login_page.page.evaluate("() => { history.back() }")
+        await login_page.page.wait_for_url(stub.url)
+        await login_page.logged_in()
 
 
-@told_again
-async def test_the_question_is_gone(keeping: Browser, tmp_path: Path) -> None:
-    """What lay open when somebody left the phone's page is not there to be answered, and nothing is asked."""
+@retried
+async def test_a_restored_page_does_not_show_the_old_question(
+    keeping: Browser, tmp_path: Path
+) -> None:
+    """A question that was open when the user left the page is closed. No request is sent."""
     with ApproveStub(caching="no-cache") as stub:
-        async with seat(keeping, tmp_path, ApprovePage) as hand:
-            await hand.ask(stub.url)
-            await hand.page.goto(f"{stub.origin}/elsewhere")
-            await back(hand)
-            await hand.until("found")
-            assert await hand.buttons() == ["View details"]
-            await hand.ready()
+        async with page_of(keeping, tmp_path, ApprovePage) as phone:
+            await phone.ask(stub.url)
+            await phone.page.goto(f"{stub.origin}/elsewhere")
+            await back(phone)
+            await phone.until("found")
+            assert await phone.buttons() == ["View details"]
+            await phone.ready()
             assert stub.kinds() == ["scan"]
-            await hand.press("View details")
-            await hand.press("Yes, log in")
-            await hand.until("approved")
+            await phone.press("View details")
+            await phone.press("Yes, log in")
+            await phone.until("approved")

@@ -1,4 +1,4 @@
-"""`picture`: the server's own picture over the plain one, for a look of one's own."""
+"""The attribute `picture`: the server's picture covers the plain code."""
 
 import io
 import json
@@ -14,8 +14,8 @@ from tests.demo.phone_page import camera
 GREEN = Style(dark="#0b4f43")
 
 
-async def colours(desk: LoginPage) -> set[object]:
-    picture = await desk.page.locator("qr-login .qr").screenshot()
+async def colours(login_page: LoginPage) -> set[object]:
+    picture = await login_page.page.locator("qr-login .qr").screenshot()
     return {
         colour
         for count, colour in Image.open(io.BytesIO(picture)).convert("RGB").getcolors(1 << 20) or []
@@ -24,13 +24,13 @@ async def colours(desk: LoginPage) -> set[object]:
 
 
 def text(stub: Stub) -> str:
-    """What the code says now."""
+    """The text that the code contains now."""
     (login,) = stub.logins.values()
     return str(json.loads(stub.answer(login).body)["verification_uri_complete"])
 
 
 async def test_the_servers_picture_is_shown_and_follows_the_code(
-    desk: LoginPage, stub: Stub
+    login_page: LoginPage, stub: Stub
 ) -> None:
     asked: list[str] = []
 
@@ -38,42 +38,44 @@ async def test_the_servers_picture_is_shown_and_follows_the_code(
         asked.append(route.request.url)
         await route.fulfill(body=png(text(stub), scale=8, style=GREEN), content_type="image/png")
 
-    await desk.page.route("**/qr.png?at=*", draw)
+    await login_page.page.route("**/qr.png?at=*", draw)
     stub.attributes += " picture"
-    await desk.page.goto(stub.url)
-    await desk.until("pending")
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
 
     async def green() -> bool:
-        return (0x0B, 0x4F, 0x43) in await colours(desk)
+        return (0x0B, 0x4F, 0x43) in await colours(login_page)
 
-    await desk.eventually(green, what="a green picture")
-    first = await camera(desk)
+    await login_page.eventually(green, what="a green picture")
+    first = await camera(login_page)
 
     stub.login.begun -= stub.rotation  # the next one is due
     stub.move("pending")
 
     async def another() -> bool:
-        return await camera(desk) != first
+        return await camera(login_page) != first
 
-    await desk.eventually(another, what="the next code")
-    await desk.eventually(green, what="its green picture")
+    await login_page.eventually(another, what="the next code")
+    await login_page.eventually(green, what="its green picture")
     assert len(asked) == len(set(asked)) > 1
 
 
-async def test_without_the_servers_picture_there_is_the_plain_one(
-    desk: LoginPage, stub: Stub
+async def test_without_the_servers_picture_the_plain_code_is_shown(
+    login_page: LoginPage, stub: Stub
 ) -> None:
     stub.attributes += " picture"
-    await desk.page.goto(stub.url)
-    await desk.until("pending")
-    assert await camera(desk) == text(stub)
-    assert (0, 0, 0) in await colours(desk)
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    assert await camera(login_page) == text(stub)
+    assert (0, 0, 0) in await colours(login_page)
 
 
-async def test_unasked_there_is_no_other(desk: LoginPage, stub: Stub) -> None:
+async def test_without_the_attribute_no_picture_is_requested(
+    login_page: LoginPage, stub: Stub
+) -> None:
     asked: list[str] = []
-    desk.page.on("request", lambda request: asked.append(request.url))
-    await desk.page.goto(stub.url)
-    await desk.until("pending")
-    assert await camera(desk) == text(stub)
+    login_page.page.on("request", lambda request: asked.append(request.url))
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    assert await camera(login_page) == text(stub)
     assert not any("qr.png" in url for url in asked)

@@ -1,7 +1,8 @@
-"""A page that is run in full before anybody opens it: <qr-login> asks for no code then, and <qr-approve> for nothing at all.
+"""A prerendered page: neither <qr-login> nor <qr-approve> sends a request before the user opens it.
 
-Chromium prerenders nothing while a debugger is attached, as Playwright is. So it runs by itself here: its pages are told when to
-go on by an answer that they wait for, and tell the server what they saw.
+Chromium does not prerender while a debugger such as Playwright is attached, so it runs without one
+here. The first page continues when the server answers a request, and the second page reports to the
+server what happens.
 """
 
 import os
@@ -20,34 +21,39 @@ from tests.servers import CHROMIUM_ARGUMENTS, LOOPBACK, STOP_SECONDS
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
 FIRST = """<!doctype html><html lang="en"><title>First</title>
-<script type="speculationrules">{"prerender": [{"urls": ["/qr/a-code"], "eagerness": "immediate"}]}</script>
+<script type="speculationrules">
+{"prerender": [{"urls": ["/qr/a-code"], "eagerness": "immediate"}]}</script>
 <script>fetch("/leave").then(() => location.assign("/qr/a-code"))</script></html>"""
 BOTH = """<!doctype html><html lang="en"><title>Both</title><script>
-const tell = (what) => fetch(`/told?${what} ${document.prerendering ? "unseen" : "seen"}`, { method: "POST" });
-for (const kind of ["login", "approve"]) addEventListener(`qr-${kind}:state`, ({ detail }) => tell(`${kind} ${detail.state}`));
-addEventListener("qr-login:state", () => setTimeout(tell, 400, "a while"), { once: true });</script>
-<script type="module" src="/qrlogin/qr-login-element.js"></script><qr-login src="/qrlogin/"></qr-login>
+const report = (what) =>
+  fetch(`/report?${what} ${document.prerendering ? "unseen" : "seen"}`, { method: "POST" });
+for (const kind of ["login", "approve"])
+  addEventListener(`qr-${kind}:state`, ({ detail }) => report(`${kind} ${detail.state}`));
+addEventListener("qr-login:state", () => setTimeout(report, 400, "a while"), { once: true });
+</script>
+<script type="module" src="/qrlogin/qr-login-element.js"></script>
+<qr-login src="/qrlogin/"></qr-login>
 <script type="module" src="/qrlogin/qr-approve-element.js"></script>
 <qr-approve src="/qrlogin/phone/" at="/qr"></qr-approve></html>"""
 
 
 class Site:
-    """Both elements on the page that the first one leads to."""
+    """Two pages. The second one, which the first one leads to, has both elements."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.leave = threading.Event()
-        self.told: list[str] = []
-        self.asked: list[str] = []  # of qrlogin
+        self.reports: list[str] = []
+        self.requests: list[str] = []  # to qrlogin, without the modules
 
     def __call__(self, environ: Mapping[str, Any], start_response: Any) -> Any:
         path, below = str(environ["PATH_INFO"]), str(environ["PATH_INFO"]).removeprefix("/qrlogin/")
         if below != path:
             if not path.endswith(".js"):
-                self.asked.append(below.partition("/")[0])
+                self.requests.append(below.partition("/")[0])
             return self.endpoint.browser(Request.from_wsgi(environ, below)).to_wsgi(start_response)
-        if path == "/told":
-            self.told.append(str(environ["QUERY_STRING"]).replace("%20", " "))
+        if path == "/report":
+            self.reports.append(str(environ["QUERY_STRING"]).replace("%20", " "))
         if path == "/leave":
             self.leave.wait(PATIENCE_SECONDS)
         page = {"/": FIRST, "/qr/a-code": BOTH}.get(path, "")
@@ -68,8 +74,8 @@ def site() -> Iterator[tuple[Site, str]]:
 
 
 @contextmanager
-def left_alone(chromium: str, url: str, profile: Path) -> Iterator[None]:
-    """A Chromium that shows this page, and that nobody drives."""
+def without_debugger(chromium: str, url: str, profile: Path) -> Iterator[None]:
+    """Starts a Chromium without a debugger on this page."""
     command = [
         chromium,
         "--headless",
@@ -92,17 +98,19 @@ def left_alone(chromium: str, url: str, profile: Path) -> Iterator[None]:
         process.wait()
 
 
-def test_nothing_is_asked_before_the_page_is_seen(chromium_path: str, tmp_path: Path) -> None:
-    with site() as (here, url), left_alone(chromium_path, url, tmp_path):
-        eventually(lambda: len(here.told) >= 3)
-        assert sorted(here.told) == [
+def test_a_prerendered_page_sends_no_request_until_it_is_seen(
+    chromium_path: str, tmp_path: Path
+) -> None:
+    with site() as (here, url), without_debugger(chromium_path, url, tmp_path):
+        eventually(lambda: len(here.reports) >= 3)
+        assert sorted(here.reports) == [
             "a while unseen",
             "approve found unseen",
             "login starting unseen",
         ]
-        assert here.asked == []
+        assert here.requests == []
         here.leave.set()
-        eventually(lambda: "login pending seen" in here.told)
-        assert here.asked[0] == "begin"
-        assert not {"begin", "phone"}.intersection(here.asked[1:])
-        assert len(here.told) == 4
+        eventually(lambda: "login pending seen" in here.reports)
+        assert here.requests[0] == "begin"
+        assert not {"begin", "phone"}.intersection(here.requests[1:])
+        assert len(here.reports) == 4

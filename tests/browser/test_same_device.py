@@ -1,4 +1,7 @@
-"""The login page itself is on a phone: beside the picture, which nobody there can scan, a link that says the same."""
+"""A login page on a phone shows a link with the address of the code.
+
+A phone cannot scan its own screen.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,83 +19,83 @@ NAME = "On this phone? Open the app"
 
 
 @pytest.fixture
-def hand(
+def phone(
     stub: Stub, loop: asyncio.Runner, chromium: Browser, tmp_path: Path
 ) -> Iterator[LoginPage]:
-    """A browser on a phone; the server outlives it."""
+    """A browser on a phone. The server stops after it."""
     context = loop.run(
         chromium.new_context(viewport={"width": 360, "height": 720}, has_touch=True, is_mobile=True)
     )
-    desk = loop.run(LoginPage.in_context(context, tmp_path))
-    yield desk
+    page = loop.run(LoginPage.in_context(context, tmp_path))
+    yield page
     loop.run(context.close())
-    assert desk.problems == []
+    assert page.problems == []
 
 
-async def test_a_link_beside_the_picture(hand: LoginPage, stub: Stub) -> None:
+async def test_a_phone_shows_a_link_that_follows_the_code(phone: LoginPage, stub: Stub) -> None:
     stub.rotation = 2
-    await hand.page.goto(stub.url)
-    await hand.until("pending")
-    link = hand.element.get_by_role("link", name=NAME)
+    await phone.page.goto(stub.url)
+    await phone.until("pending")
+    link = phone.element.get_by_role("link", name=NAME)
     assert await link.is_visible()
-    assert await hand.element.get_by_role("img").is_visible(), "another phone may still scan"
-    first = await hand.element.evaluate(LINK)
+    assert await phone.element.get_by_role("img").is_visible(), "another phone may still scan"
+    first = await phone.element.evaluate(LINK)
     assert first.startswith(f"{stub.url}qr/{stub.login.login_id}.")
-    await hand.eventually(
-        lambda: hand.element.evaluate(LINK), lambda now: now != first, "the next code"
+    await phone.eventually(
+        lambda: phone.element.evaluate(LINK), lambda now: now != first, "the next code"
     )
-    assert await hand.axe() == []
-    await hand.shot("same-device")
-    async with hand.context.expect_page() as opened:
+    assert await phone.axe() == []
+    await phone.shot("same-device")
+    async with phone.context.expect_page() as opened:
         await link.tap()
-    await opened.value  # a tab of its own, so that this page goes on
-    await hand.eventually(lambda: [path for path in stub.pages if path.startswith("/qr/")])
+    await opened.value  # a new tab, so that this page stays open
+    await phone.eventually(lambda: [path for path in stub.pages if path.startswith("/qr/")])
     assert (
-        await hand.element.evaluate("it => it.shadowRoot.querySelector('[part=link]').rel")
+        await phone.element.evaluate("it => it.shadowRoot.querySelector('[part=link]').rel")
         == "noopener"
     )
     stub.move("scanned")
-    await hand.until("scanned")
-    assert not await hand.element.get_by_role("link", name=NAME).is_visible()
+    await phone.until("scanned")
+    assert not await phone.element.get_by_role("link", name=NAME).is_visible()
 
 
-async def test_in_chinese(hand: LoginPage, stub: Stub) -> None:
+async def test_the_link_is_in_the_language_of_the_page(phone: LoginPage, stub: Stub) -> None:
     stub.lang, stub.fallback = "zh-CN", ""
-    await hand.page.goto(stub.url)
-    await hand.until("pending")
-    assert await hand.element.get_by_role("link", name=stub.word("sameDevice")).is_visible()
-    assert await strangers(hand.page, "zh-CN", ["Log in"]) == []
-    await hand.shot("same-device-zh")
+    await phone.page.goto(stub.url)
+    await phone.until("pending")
+    assert await phone.element.get_by_role("link", name=stub.word("sameDevice")).is_visible()
+    assert await strangers(phone.page, "zh-CN", ["Log in"]) == []
+    await phone.shot("same-device-zh")
 
 
-async def test_not_on_a_desktop(desk: LoginPage, stub: Stub) -> None:
-    await desk.page.goto(stub.url)
-    await desk.until("pending")
-    assert await desk.element.get_by_role("link", name=NAME).count() == 0
+async def test_a_desktop_shows_no_link(login_page: LoginPage, stub: Stub) -> None:
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    assert await login_page.element.get_by_role("link", name=NAME).count() == 0
 
 
 @pytest.mark.parametrize(
     "address",
     ["javascript:alert(1)", "data:text/html,x", "app://login", "/qr/x", "", None, {"a": 1}],
 )
-async def test_only_a_web_address_is_a_link(hand: LoginPage, stub: Stub, address: object) -> None:
+async def test_only_a_web_address_is_a_link(phone: LoginPage, stub: Stub, address: object) -> None:
     stub.extra = {"verification_uri_complete": address}
-    await hand.page.goto(stub.url)
-    await hand.until("pending")
-    assert await hand.element.get_by_role("link", name=NAME).count() == 0
+    await phone.page.goto(stub.url)
+    await phone.until("pending")
+    assert await phone.element.get_by_role("link", name=NAME).count() == 0
 
 
-async def test_another_host_may_be_the_apps(hand: LoginPage, stub: Stub) -> None:
+async def test_the_link_may_lead_to_another_host(phone: LoginPage, stub: Stub) -> None:
     stub.extra = {"verification_uri_complete": "https://app.example/qr/x"}
-    await hand.page.goto(stub.url)
-    await hand.until("pending")
-    assert await hand.element.evaluate(LINK) == "https://app.example/qr/x"
-    assert await hand.element.get_by_role("link", name=NAME).is_visible()
+    await phone.page.goto(stub.url)
+    await phone.until("pending")
+    assert await phone.element.evaluate(LINK) == "https://app.example/qr/x"
+    assert await phone.element.get_by_role("link", name=NAME).is_visible()
 
 
-async def test_a_dead_code_is_not_offered(hand: LoginPage, stub: Stub) -> None:
+async def test_an_expired_code_is_not_offered_as_a_link(phone: LoginPage, stub: Stub) -> None:
     stub.always["status"] = Fault.SILENT
-    await hand.opens(stub.url)
-    assert await hand.element.get_by_role("link", name=NAME).is_visible()
-    await hand.page.clock.fast_forward(29_000)
-    assert not await hand.element.get_by_role("link", name=NAME).is_visible()
+    await phone.opens(stub.url)
+    assert await phone.element.get_by_role("link", name=NAME).is_visible()
+    await phone.page.clock.fast_forward(29_000)
+    assert not await phone.element.get_by_role("link", name=NAME).is_visible()

@@ -1,7 +1,8 @@
-"""A site that speaks both WeChat dialects, and a neighbour: pages on another port of the same host. The phone is a few calls.
+"""A site with both WeChat dialects, and a neighbour: pages on another port of the same host.
 
-It is called localhost, because for a host without a name Chromium takes another port for another site where it reads
-Cross-Origin-Resource-Policy, though not where it sends cookies and Sec-Fetch-Site.
+The tests call the core in place of a phone. The host is localhost, because for a host without a
+name Chromium treats another port as another site when it checks Cross-Origin-Resource-Policy,
+though not when it sends cookies and Sec-Fetch-Site.
 """
 
 import io
@@ -29,15 +30,21 @@ from tests.render.readers import decode
 from tests.servers import LOOPBACK
 
 HTML, JS = "text/html; charset=utf-8", "text/javascript; charset=utf-8"
-IN = '<!doctype html><html lang="en"><title>In</title><main><h1 id="in">You are in.</h1></main></html>'
+IN = (
+    '<!doctype html><html lang="en"><title>In</title>'
+    '<main><h1 id="in">You are in.</h1></main></html>'
+)
 OUT = '<!doctype html><html lang="en"><title>Out</title><h1>Who are you?</h1></html>'
 APPLICATION = ("wx-neighbour", "its-secret")
-#: What the article leaves out: where the dialect is, what a deferred is, and who calls whom.
+#: What the article leaves out: the address of the dialect, deferreds, and the calls.
 PAGE = """<!doctype html><html lang="en"><title>Log in</title>
-<img alt="" width="300" height="300"><p id="status"></p>
+<img alt="" width="300" height="300"><p id="codes"></p>
 <script src="/jquery.js"></script>
 <script>
-const i = {API_jsLogin: "SITE/jslogin?appid=wx782c26e4c19acffb&fun=new", API_login: "SITE/cgi-bin/mmwebwx-bin/login"};
+const i = {
+  API_jsLogin: "SITE/jslogin?appid=wx782c26e4c19acffb&fun=new",
+  API_login: "SITE/cgi-bin/mmwebwx-bin/login",
+};
 const t = {defer() {
   const it = {};
   it.promise = new Promise((resolve, reject) => Object.assign(it, {resolve, reject}));
@@ -46,7 +53,7 @@ const t = {defer() {
 </script>
 <script src="/article.js"></script>
 <script>
-const say = (word) => document.getElementById("status").append(` ${word}`);
+const say = (word) => document.getElementById("codes").append(` ${word}`);
 async function poll(uuid, tip) {
   window.code = 0;
   const code = await checkLogin(uuid, tip).catch(() => 0);
@@ -62,7 +69,7 @@ getUUID().then((uuid) => {
 
 
 class WeChatSite:
-    """`hold` as people have it: a poll that is not answered by news is not answered while a test lasts."""
+    """The polls are held for the default time, which is longer than a test."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
@@ -83,15 +90,15 @@ class WeChatSite:
             ),
         )
         self._endpoints = [Endpoint(self.qr, dialect, max_waiting=8) for dialect in dialects]
-        self.asked: list[tuple[float, str]] = []  # when, and for what path
+        self.asked: list[tuple[float, str]] = []  # the time and the path of each request
         self.log_ins: list[str] = []  # subjects
-        self.tokens: list[dict[str, Any]] = []  # what the neighbour was given
+        self.tokens: list[dict[str, Any]] = []  # what the neighbour received
 
     def times(self, path: str) -> list[float]:
         return [when for when, what in self.asked if what == path]
 
     def waiting(self) -> int:
-        """How many polls are held."""
+        """The number of held polls."""
         return len(self.store._listeners)
 
     def __enter__(self) -> Self:
@@ -108,7 +115,7 @@ class WeChatSite:
         self.neighbour.stop(lambda: None)
         self.server.stop(self.qr.close)
 
-    # What is served
+    # The pages and the routes
 
     def _site(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
@@ -132,9 +139,8 @@ class WeChatSite:
 
     def _beside(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
-        if (
-            request.path == "back"
-        ):  # the server of an application: it asks, with the browser's cookies
+        if request.path == "back":
+            # The server of an application redeems the code, with the browser's cookies.
             (code,), (state,) = (parse_qs(request.query)[name] for name in ("code", "state"))
             appid, secret = APPLICATION
             query = urlencode(
@@ -162,7 +168,7 @@ class WeChatSite:
 
 
 async def text_of(picture: Locator) -> str:
-    """What a camera reads off the screen."""
+    """The text that a camera reads from the screen."""
     seen = Image.open(io.BytesIO(await picture.screenshot()))
     (found,) = decode(seen)
     return found.decode()

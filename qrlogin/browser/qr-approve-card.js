@@ -1,0 +1,309 @@
+/**
+ * What <qr-approve> shows: the title, the question with its facts, the form for a code, the buttons
+ * and the countdown.
+ *
+ * This module knows how each state looks, and which presses count (Guard). It sends no request and
+ * keeps no login: the element passes in what to show, and is called back when a person presses a
+ * button or enters a code. All that comes from the server, the address or an attribute is shown as
+ * text.
+ */
+
+import {
+  DRAWINGS, Guard, TOKENS, make, ownPath, plain, sheetOf, unfocused,
+} from "./qr-login-parts.js";
+import { languageOf } from "./qr-login-texts.js";
+
+/** What each state shows beside its two texts: a drawing, its tone, and its actions in order. */
+const VIEWS = Object.freeze({
+  framed: ["mark", "alarm"], found: ["screen", "", "look"], typing: ["", ""], aim: ["phone", ""],
+  looking: ["screen", ""], ask: ["", "", "deny", "approve", "release"], sending: ["screen", ""],
+  approved: ["check", "", "stop"], redeemed: ["check", ""],
+  denied: ["cross", "alarm"], released: ["phone", "quiet", "rescan"],
+  expired: ["clock", "quiet"], gone: ["mark", "alarm"], taken: ["person", "alarm"],
+  cancelled: ["cross", "quiet"], used: ["mark", "quiet"], late: ["mark", "alarm"],
+  moved: ["mark", "quiet", "rescan"], guesses: ["clock", "alarm"],
+  signin: ["person", "", "again"], stale: ["clock", "quiet", "reload"],
+  offline: ["mark", "alarm", "again"], unavailable: ["mark", "alarm", "again"],
+  refused: ["mark", "alarm"],
+});
+/** All other states are ends. */
+const OPEN = ["framed", "found", "typing", "aim", "looking", "ask", "sending", "signin"];
+const WITH_CHILDREN = ["framed", "signin", "refused"]; // the children show again
+
+/** The facts that have a label in the catalogue, in order. All other facts of the application
+ * follow under their own keys. */
+const FACTS = ["browser", "system", "place", "address", "client_id", "scope"];
+const MOST_FACTS = 12;
+const LONGEST = 160; // characters of a fact; the server allows 400 bytes for all facts
+
+const STYLE = `
+.hint:empty, .note:empty, .actions:empty, .body:empty, .left:empty { display: none !important }
+.card { display: flex; flex-direction: column; gap: 1.125rem; inline-size: min(100%, 26rem);
+  min-block-size: 21rem; margin-inline: auto; padding: 1.5rem clamp(.75rem, 5%, 1.5rem);
+  color: var(--ink); background: var(--surface); border: 1px solid var(--line);
+  border-radius: var(--radius); line-height: 1.45; overflow-wrap: anywhere }
+.picture { --tone: var(--accent); display: grid; place-items: center; align-self: center;
+  inline-size: 5.5rem; aspect-ratio: 1; border-radius: 50%;
+  background: color-mix(in srgb, var(--tone) 10%, #0000) }
+.picture.alarm { --tone: var(--alarm) } .picture.quiet { --tone: var(--muted) }
+.icon { inline-size: 2.75rem; aspect-ratio: 1 }
+.looking .icon, .sending .icon { animation: breathe 1.2s ease-in-out infinite alternate }
+.title { font-size: 1.375rem; font-weight: 680; line-height: 1.25; text-wrap: balance }
+.title:focus { outline: none } .hint, .help, .lead { color: var(--muted) }
+.name { color: var(--accent) } .ask .name { font-weight: inherit }
+.end { justify-content: center; text-align: center } .end .hint { text-wrap: balance }
+::slotted(*) { margin-block: 0 }
+.compare p:not(.code) { text-wrap: balance }
+:is(.title, .end .hint, .compare p):lang(zh) { word-break: keep-all } /* breaks after a clause */
+em { font-style: normal; font-weight: 650; color: var(--ink) }
+.body { display: grid; gap: 1rem }
+.compare { display: grid; gap: .75rem; justify-items: center; color: var(--muted) }
+.code { inline-size: 100%; padding: .875rem .5rem; border-radius: calc(var(--radius) * .7);
+  text-align: center;
+  background: color-mix(in srgb, var(--muted) 10%, #0000); color: var(--ink);
+  font: 650 1.625rem/1.2 ui-monospace, "DejaVu Sans Mono", monospace; letter-spacing: .08em;
+  text-transform: uppercase }
+.facts { display: grid; grid-template-columns: minmax(4.5rem, max-content) minmax(0, 1fr);
+  gap: .4rem .75rem; padding: .875rem .75rem; border-radius: calc(var(--radius) * .7);
+  background: color-mix(in srgb, var(--muted) 10%, #0000) }
+dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host { display: block }
+.host { font-weight: 400; color: var(--muted); font-size: .9375em }
+.note { color: var(--alarm) }
+.left { color: var(--muted); margin-block-start: -.625rem; text-align: center;
+  font-size: .875rem; font-variant-numeric: tabular-nums }
+.actions { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem }
+.actions > * { grid-column: 1 / -1 }
+.actions > .deny, .actions > .approve { grid-column: auto; min-block-size: 3.75rem }
+.deny { color: var(--on-alarm); background: var(--alarm); border-color: var(--alarm) }
+.approve { color: var(--on-accent); background: var(--accent); border-color: var(--accent) }
+.button, .link { min-block-size: 2.875rem; line-height: 1.25 }
+button.quiet { border-color: #0000; color: var(--accent); text-decoration: underline;
+  text-underline-offset: .2em; font-weight: 400 }
+.link { display: grid; place-items: center; color: var(--accent); text-underline-offset: .2em;
+  text-align: center }
+form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-size: .9375rem }
+.sample { font-family: ui-monospace, "DejaVu Sans Mono", monospace; color: var(--ink);
+  white-space: nowrap }
+.field { font: 1.5rem ui-monospace, "DejaVu Sans Mono", monospace; letter-spacing: .08em;
+  text-transform: uppercase; inline-size: 100%; min-block-size: 3rem; padding: .5rem .75rem;
+  color: var(--ink); background: none; border: 1.5px solid var(--muted);
+  border-radius: calc(var(--radius) * .6) }
+.field[aria-invalid] { border-color: var(--alarm) }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
+@keyframes breathe { from { opacity: .4 } }
+@media (forced-colors: active) {
+  .icon { stroke: CanvasText } .picture, .facts, .code { border: 1px solid } }
+`;
+const sheet = sheetOf(TOKENS + STYLE);
+
+/** @typedef {keyof typeof VIEWS} State
+ * @typedef {HTMLElement & {texts: Readonly<Record<string, string>>}} Host the element
+ * @typedef {object} View
+ * @property {string} typedCode the code, if a person could have typed it, else ""
+ * @property {unknown} context the facts of the login, as the server sent them
+ * @property {number} retryAfter seconds until the account may try another code
+ * @property {boolean} first whether this is the first view, which does not scroll the page */
+
+/** A text of the catalogue as nodes: elements replace {words}, and *words* are emphasized.
+ * @param {string} text @param {Record<string, Element>} words @returns {(string | Element)[]} */
+function fill(text, words = {}) {
+  return text.split(/(\{\w+\}|\*[^*]+\*)/).filter(Boolean).map((piece) => {
+    if (piece.startsWith("*")) return make("em", "", {}, piece.slice(1, -1));
+    return (piece.startsWith("{") && words[piece.slice(1, -1)]) || piece;
+  });
+}
+
+/** Untrusted text in an element that isolates its text direction.
+ * @param {unknown} value @param {string} part */
+function untrusted(value, part = "") {
+  return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, LONGEST));
+}
+
+export class Card {
+  #host; #onAction; #onCode;
+  /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
+  #guard; // decides which presses count
+  /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
+
+  /** Builds the card in a shadow root of `host`. It is empty until the first `show`.
+   * @param {Host} host
+   * @param {(action: string) => void} onAction receives the action of a pressed button, as in
+   *   VIEWS
+   * @param {(code: string) => void} onCode receives a code that a person typed */
+  constructor(host, onAction, onCode) {
+    this.#host = host, this.#onAction = onAction, this.#onCode = onCode;
+    const icon = make("path"), picture = make("div", "picture", { "aria-hidden": "true" },
+      make("svg", "icon", { viewBox: "0 0 24 24" }, icon));
+    const title = make("h1", "title", { id: "title", tabindex: "-1" });
+    const hint = make("p", "hint", { role: "status" }), body = make("div");
+    const note = make("p", "note", { role: "status", id: "note" });
+    const actions = make("div", "actions"), left = make("p", "left", { role: "timer" });
+    const spoken = make("p", "", { role: "status", class: "spoken" });
+    const report = make("slot", "", { name: "report" }), end = make("slot", "", { name: "end" });
+    const slot = make("slot");
+    const card = make("div", "card", {},
+      picture, title, hint, body, note, report, actions, left, spoken, end, slot);
+    body.setAttribute("class", "body");
+    this.#parts = {
+      icon, picture, title, hint, body, note, actions, left, spoken, report, end, slot, card,
+    };
+    const root = host.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [sheet];
+    root.append(card);
+    this.#guard = new Guard(card);
+  }
+
+  /** Until `signal`, also ignores presses just after the window comes to the front.
+   * @param {AbortSignal} signal */
+  watch(signal) { this.#guard.watch(signal); }
+
+  /** Shows a state: its drawing, texts and buttons.
+   * @param {State} state @param {View} view */
+  show(state, { typedCode, context, retryAfter, first }) {
+    const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
+    const [drawing, tone, ...actions] = VIEWS[state];
+    const inside = host.matches(":focus-within"), end = !OPEN.includes(state);
+    parts.card.setAttribute("lang", languageOf(host));
+    parts.card.setAttribute("class", `card ${state} ${drawing ? "end" : ""}`);
+    parts.card.setAttribute("aria-busy", String(["looking", "sending"].includes(state)));
+    parts.picture.setAttribute("class", `picture ${tone}`);
+    parts.picture.toggleAttribute("hidden", !drawing);
+    parts.icon.setAttribute("d", DRAWINGS[drawing]);
+
+    const account = host.getAttribute("account"), site = host.getAttribute("site") || location.host;
+    const words = {
+      account: untrusted(account, "name"), site: make("b", "", {}, untrusted(site)),
+      sample: make("span", "", { class: "sample" }, "WDJB-MJHT"),
+    };
+    const ask = `ask${typedCode ? "Device" : ""}${account ? "" : "Nameless"}`;
+    const minutes = Math.ceil(retryAfter / 60);
+    const hint = state !== "guesses" ? `${state}Text`
+      : minutes > 1 ? "guessesMinutes" : "guessesMinute";
+    parts.title.replaceChildren(...fill(texts[state === "ask" ? ask : state], words));
+    parts.hint.replaceChildren(
+      ...fill((texts[hint] ?? "").replace("{n}", String(minutes)), words));
+    parts.note.textContent = "";
+    parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context)
+      : state === "found" ? this.#comparison(typedCode)
+      : state === "typing" ? [this.#form()] : []));
+    const links = [], home = ownPath(host.getAttribute("home"));
+    const alone = ownPath(host.getAttribute("at")); // the address without the code
+    if (end && home) links.push(this.#link("home", home));
+    if (state === "framed" && alone)
+      links.push(this.#link("alone", alone, { target: "_blank", rel: "noopener" }));
+    parts.actions.replaceChildren(...actions.map((action) => this.#button(action)), ...links);
+    parts.slot.toggleAttribute("hidden", !WITH_CHILDREN.includes(state));
+    parts.report.toggleAttribute("hidden", !["denied", "late"].includes(state));
+    parts.end.toggleAttribute("hidden", !end);
+
+    parts.left.textContent = parts.spoken.textContent = "";
+    this.#guard.hold();
+    if (inside || unfocused()) parts.title.focus({ preventScroll: first });
+  }
+
+  /** Asks the user to compare a typed code that came in a link with the code on the other screen.
+   * This comes before the scan. @param {string} code */
+  #comparison(code) {
+    const texts = this.#texts, host = this.#host, at = ownPath(host.getAttribute("at"));
+    if (!code) return [];
+    const other = at && host.hasAttribute("typed") ? [this.#link("otherCode", at)] : [];
+    return [make("div", "compare", {}, make("p", "", {}, ...fill(texts.compare)),
+      make("p", "code", {}, untrusted(code)), make("p", "", {}, ...fill(texts.compareHint)),
+      ...other)];
+  }
+
+  /** The facts of the login, for the person to check.
+   * @param {string} code @param {unknown} sent the facts, as the server sent them */
+  #question(code, sent) {
+    const texts = this.#texts, { host } = location;
+    const context = Object.assign(Object.create(null), sent);
+    const site = this.#host.getAttribute("site"), account = this.#host.getAttribute("account");
+    const hostLine = make("span", "", { class: "host" }, host);
+    /** @type {[string | Element, ...(string | Element)[]][]} */
+    const facts = [
+      [texts.factSite, ...(site && site !== host ? [untrusted(site), hostLine] : [host])],
+    ];
+    if (account) facts.push([texts.factAccount, untrusted(account)]);
+    const present = (/** @type {string} */ key) =>
+      ["string", "number"].includes(typeof context[key]) && String(context[key]).trim();
+    if (!present("browser")) facts.push([texts.fact_browser, texts.unknownBrowser]);
+    const others = Object.keys(context).filter((key) => !FACTS.includes(key));
+    for (const key of [...FACTS, ...others].filter(present).slice(0, MOST_FACTS)) {
+      const label = FACTS.includes(key) ? texts[`fact_${key}`] : untrusted(key);
+      facts.push([label, untrusted(context[key])]);
+    }
+    facts.push([texts.factBegun, make("span", "", { id: "ago" })]);
+    return [
+      ...(code ? [make("p", "code", {}, untrusted(code))] : []),
+      make("dl", "facts", {}, ...facts.flatMap(([label, ...value]) =>
+        [make("dt", "", {}, label), make("dd", "", {}, ...value)])),
+      make("p", "warning", {}, ...fill(code ? texts.warningTyped : texts.warning)),
+    ];
+  }
+
+  #form() {
+    const texts = this.#texts, label = make("label", "", { for: "field" }, texts.codeLabel);
+    const field = /** @type {HTMLInputElement & SVGElement} */ (make("input", "field", {
+      id: "field", maxlength: "512", required: "", autocomplete: "off", spellcheck: "false",
+      autocapitalize: "characters", enterkeyhint: "go", "aria-describedby": "help note" }));
+    const help = make("p", "", { class: "help", id: "help" }, texts.codeHelp);
+    // Enter in the field presses this button, too.
+    const next = this.#guard.on(make("button", "button primary", {}, texts.lookUp), () => {
+      const code = field.value.trim();
+      if (field.reportValidity() && code) this.#onCode(code);
+    });
+    const form = make("form", "form", {}, label, field, help, next);
+    // Only a script can submit the form: a press goes through the button.
+    form.addEventListener("submit", (event) => event.preventDefault());
+    return form;
+  }
+
+  /** Completes the form after a typed code that the server does not know.
+   * @param {string} written the code, for the person to correct */
+  showMistyped(written) {
+    const input = /** @type {unknown} */ (this.#parts.body.querySelector("input"));
+    const field = /** @type {HTMLInputElement} */ (input);
+    field.value = written;
+    field.setAttribute("aria-invalid", "true");
+    this.#parts.note.textContent = this.#texts.mistyped;
+    field.focus();
+    field.select();
+  }
+
+  /** Says that the request failed and is being retried. */
+  showRetrying() { this.#parts.note.textContent = this.#texts.retrying; }
+
+  /** @param {string} action */
+  #button(action) {
+    const looks = { deny: "button deny", approve: "button approve", release: "button quiet",
+      stop: "button quiet" };
+    const look = Reflect.get(looks, action) ?? "button primary";
+    const button = make("button", look, { type: "button" }, this.#texts[action]);
+    return this.#guard.on(button, () => this.#onAction(action));
+  }
+
+  /** @param {string} text @param {string} href @param {Record<string, string>} more */
+  #link(text, href, more = {}) { return make("a", "link", { href, ...more }, this.#texts[text]); }
+
+  /** Shows the times of the question. The text that screen readers read aloud changes four times
+   * in all.
+   * @param {number} left whole seconds until the login expires
+   * @param {number} old whole seconds since the browser began it */
+  showTimes(left, old) {
+    const texts = this.#texts, { left: timer, spoken, body } = this.#parts;
+    const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+    this.#setText(timer, texts.left.replace("{time}", time));
+    this.#setText(spoken, left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
+      : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10"));
+    const ago = body.querySelector("#ago");
+    if (!ago) return;
+    const minutes = Math.floor(old / 60);
+    this.#setText(ago, old < 10 ? texts.agoNow
+      : old < 60 ? texts.agoSeconds.replace("{n}", String(old - (old % 10)))
+      : minutes < 2 ? texts.agoMinute : texts.agoMinutes.replace("{n}", String(minutes)));
+  }
+
+  /** Does not touch an unchanged text, which a screen reader would read again.
+   * @param {Element} element @param {string} text */
+  #setText(element, text) { if (element.textContent !== text) element.textContent = text; }
+}

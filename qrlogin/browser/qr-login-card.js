@@ -1,0 +1,210 @@
+/**
+ * What <qr-login> shows: the card with the code, the texts, the countdown and the buttons.
+ *
+ * This module knows how each state looks, and which presses count (Guard). It sends no request and
+ * keeps no login: the element passes in what to show, and is called back when a person presses a
+ * button.
+ */
+
+import { DRAWINGS, Guard, TOKENS, make, sheetOf, unfocused } from "./qr-login-parts.js";
+import { languageOf } from "./qr-login-texts.js";
+
+/** What each state shows beside its two texts: a drawing, its tone, and its actions, the main one
+ * first. */
+const VIEWS = Object.freeze({
+  idle: ["phone", "", "start"], starting: ["corners", ""],
+  pending: ["", ""], scanned: ["phone", "", "no"], confirmed: ["person", "", "yes", "no"],
+  redeeming: ["person", ""], redeemed: ["check", ""],
+  denied: ["cross", "alarm", "renew"], cancelled: ["cross", "quiet", "renew"],
+  expired: ["clock", "quiet", "renew"], superseded: ["phone", "quiet", "here"],
+  used: ["mark", "quiet", "reload"], unknown: ["mark", "alarm", "renew"],
+  forgotten: ["clock", "quiet", "renew"], offline: ["mark", "alarm", "again"],
+  unavailable: ["mark", "alarm", "again"], refused: ["mark", "alarm", "again"],
+});
+/** The states in which the login has a deadline, and the page polls. */
+export const LIVE = ["pending", "scanned", "confirmed"];
+const WITH_CHILDREN = ["offline", "unavailable", "refused", "unknown"]; // the children show again
+
+const STYLE = `
+.hint:empty, .typed:empty, .note:empty, .actions:empty { display: none !important }
+.card { display: flex; flex-direction: column; align-items: center; justify-content: center;
+  gap: 1rem; inline-size: min(100%, 22rem); min-block-size: 27rem; margin-inline: auto;
+  padding: 1.5rem clamp(.75rem, 5%, 1.75rem); color: var(--ink); background: var(--surface);
+  border: 1px solid var(--line); border-radius: var(--radius);
+  text-align: center; line-height: 1.4; overflow-wrap: anywhere }
+.picture { --tone: var(--accent); position: relative; display: grid; place-items: center;
+  inline-size: 6.5rem; aspect-ratio: 1; max-inline-size: 100%; border-radius: 50%;
+  background: color-mix(in srgb, var(--tone) 9%, #0000) }
+.wide { inline-size: var(--qr-login-size, 16rem); background: none }
+.qr { position: absolute; inset: 9px; inline-size: calc(100% - 18px); aspect-ratio: 1;
+  background: #fff; border-radius: .875rem; forced-color-adjust: none; transition: opacity .3s }
+.stale .qr { opacity: .12 }
+.icon { inline-size: 3.25rem; aspect-ratio: 1 }
+.wide .icon { inline-size: 62%; stroke: var(--line) }
+.starting .icon, .redeeming .icon { animation: breathe 1.2s ease-in-out infinite alternate }
+.scanned .icon { animation: nudge 1.6s ease-in-out infinite }
+.countdown { position: absolute; inset: 0; aspect-ratio: 1; fill: none; stroke: var(--line);
+  stroke-width: 3px }
+.countdown rect { x: 2px; y: 2px; width: calc(100% - 4px); height: calc(100% - 4px); rx: 50% }
+.wide rect { rx: 1.25rem } .redeemed .countdown { stroke: var(--accent) }
+.countdown .remaining { display: none; stroke: var(--accent); stroke-dasharray: 1;
+  stroke-dashoffset: calc(1 - var(--left, 1)); transition: stroke-dashoffset 1s linear }
+.live .remaining { display: inline }
+.title { font-size: 1.25rem; font-weight: 650; line-height: 1.25; text-wrap: balance }
+.name { color: var(--accent) }
+.hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
+:is(.title, .hint, .typed):lang(zh) { word-break: keep-all } /* breaks after a clause */
+.hint, .typed { margin-block-start: .375rem }
+.code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em;
+  white-space: nowrap }
+.link { display: inline-flex; align-items: center; min-block-size: 2.75rem; color: var(--accent);
+  font-weight: 600 }
+.actions { display: grid; gap: .625rem; inline-size: 100% }
+.card:focus { outline: none }
+.card:focus-visible, button:focus-visible, .link:focus-visible {
+  outline: 3px solid var(--accent); outline-offset: 3px }
+@keyframes breathe { from { opacity: .4 } } @keyframes nudge { 50% { transform: translateY(-4px) } }
+@media (forced-colors: active) { .countdown { stroke: GrayText; stroke-width: 1px }
+  .countdown .remaining, .icon, .wide .icon { stroke: CanvasText }
+  .countdown .remaining { stroke-width: 3px } }
+`;
+const sheet = sheetOf(TOKENS + STYLE);
+
+/** @typedef {keyof typeof VIEWS} State
+ * @typedef {HTMLElement & {texts: Readonly<Record<string, string>>}} Host the element */
+
+export class Card {
+  #host; #onAction;
+  /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
+  #guard; // decides which presses count
+  /** @type {State} */ #state = "idle";
+  /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
+
+  /** Builds the card in a shadow root of `host`. It is empty until the first `show`.
+   * @param {Host} host
+   * @param {(action: string) => void} onAction receives the action of a pressed button, as in
+   *   VIEWS */
+  constructor(host, onAction) {
+    this.#host = host, this.#onAction = onAction;
+    const path = make("path", "", { fill: "#000" }), icon = make("path");
+    const image = make("image", "", { width: "100%", height: "100%" });
+    // A picture that does not load would hide the plain code under it.
+    image.addEventListener("error", () => image.removeAttribute("href"));
+    const left = make("rect", "remaining", { pathLength: "1" });
+    const qr = make("svg", "qr", { role: "img", "shape-rendering": "crispEdges" },
+      make("rect", "", { width: "100%", height: "100%", fill: "#fff" }), path, image);
+    const picture = make("div", "picture", {},
+      make("svg", "countdown", { "aria-hidden": "true" }, make("rect"), left), qr,
+      make("svg", "icon", { "aria-hidden": "true", viewBox: "0 0 24 24" }, icon));
+    const title = make("p", "title", { id: "title" });
+    const hint = make("p", "hint"), typed = make("p", "typed");
+    const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
+    const note = make("p", "note", { role: "status" });
+    const actions = make("div", "actions"), slot = make("slot");
+    const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
+      picture, make("div", "", { role: "status" }, title, hint, typed), link, note, actions, slot);
+    this.#parts = {
+      path, image, icon, qr, left, picture, title, hint, typed, link, note, actions, slot, card,
+    };
+    this.#guard = new Guard(card);
+    const root = host.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [sheet];
+    root.append(card);
+  }
+
+  /** Until `signal`, also ignores presses just after the window comes to the front.
+   * @param {AbortSignal} signal */
+  watch(signal) { this.#guard.watch(signal); }
+
+  /** The path of the code that is drawn. */
+  get code() { return this.#parts.path.getAttribute("d"); }
+
+  /** Shows a state: its drawing, texts and buttons.
+   * @param {State} state @param {string} name of the account that scanned, or ""
+   * @param {string[]} typedCode a code to type and where to type it, or nothing */
+  show(state, name, typedCode) {
+    const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
+    const inside = host.matches(":focus-within");
+    const [drawing, tone, ...actions] = VIEWS[state];
+    this.#state = state;
+    parts.card.setAttribute("lang", languageOf(host));
+
+    const wide = ["pending", "starting"].includes(state), live = LIVE.includes(state);
+    parts.picture.setAttribute("class",
+      `picture ${state} ${tone} ${wide ? "wide" : ""} ${live ? "live" : ""}`);
+    parts.qr.toggleAttribute("hidden", state !== "pending");
+    parts.qr.setAttribute("aria-label", texts.label);
+    parts.icon.setAttribute("d", DRAWINGS[drawing]);
+    const shownName = make("bdi", "name", {}, name || texts.nameless);
+    const title = texts[state].split("{name}");
+    parts.title.replaceChildren(
+      ...title.flatMap((text, index) => (index ? [shownName, text] : [text])));
+    parts.link.textContent = texts.sameDevice;
+    parts.hint.textContent = texts[`${state}Hint`];
+    parts.typed.replaceChildren(...(state === "pending" ? this.#typedNodes(typedCode) : []));
+    parts.actions.replaceChildren(...actions.map((action) => this.#button(action)));
+    this.#guard.hold();
+    parts.slot.toggleAttribute("hidden", !WITH_CHILDREN.includes(state));
+    parts.card.setAttribute("aria-busy", String(["starting", "redeeming"].includes(state)));
+
+    // The card takes the focus if the focus was inside. A question takes it also if nothing had
+    // the focus. The card never takes it from a field that the user is typing in.
+    if (inside || (state === "confirmed" && unfocused()))
+      parts.card.focus({ preventScroll: inside });
+  }
+
+  /** The code to type, for people without a camera. Screen readers spell it letter by letter.
+   * @param {string[]} typedCode @returns {(string | Element)[]} */
+  #typedNodes([code, uri]) {
+    if (!code) return [];
+    const letters = code.replace("-", ",").split("").join(" ").replace(" ,", ",");
+    const shown = make("b", "code", { "aria-hidden": "true" }, code);
+    const spoken = make("span", "", { class: "spoken" }, letters), where = make("bdi", "", {}, uri);
+    /** @type {Record<string, Element[]>} */
+    const nodes = { "{code}": [shown, spoken], "{uri}": [where] };
+    return this.#texts.typed.split(/(\{code\}|\{uri\})/).flatMap((text) => nodes[text] ?? text);
+  }
+
+  /** @param {string} action */
+  #button(action) {
+    const look = action === "no" ? "button" : "button primary";
+    const button = make("button", look, { type: "button" }, this.#texts[action]);
+    return this.#guard.on(button, () => this.#onAction(action));
+  }
+
+  /** Draws the plain code. Returns false if it is drawn already.
+   * @param {number} size in modules @param {string} path
+   * @param {string} address what the code contains; the link has it too */
+  draw(size, path, address) {
+    const parts = this.#parts;
+    parts.link.setAttribute("href", address);
+    if (this.code === path) return false;
+    parts.qr.setAttribute("viewBox", `0 0 ${size} ${size}`);
+    parts.path.setAttribute("d", path);
+    return true;
+  }
+
+  /** Covers the plain code with the server's picture, once that has loaded.
+   * @param {string} url */
+  cover(url) { this.#parts.image.setAttribute("href", url); }
+
+  /** Shows the time that is left. The ring moves at each call; the text, which screen readers read
+   * aloud, changes four times in all.
+   * @param {number} left seconds until the login expires
+   * @param {number} total seconds of the whole countdown
+   * @param {boolean} stale whether the code is too old to be scanned
+   * @param {boolean} retrying whether the last request failed and is being retried */
+  showTime(left, total, stale, retrying) {
+    const texts = this.#texts, { left: ring, picture, note, link } = this.#parts;
+    const part = Math.max(0, Math.min(1, (left - 1) / total));
+    ring.style.setProperty("--left", String(part));
+    picture.classList.toggle("stale", stale); // an expired code fades out
+    const touch = matchMedia("(pointer: coarse)").matches;
+    const offered = touch && !stale && this.#state === "pending" && link.getAttribute("href");
+    link.toggleAttribute("hidden", !offered);
+    const expiry = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
+      : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10");
+    const text = retrying ? texts.retrying : LIVE.includes(this.#state) ? expiry : "";
+    if (note.textContent !== text) note.textContent = text;
+  }
+}
