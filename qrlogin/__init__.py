@@ -8,8 +8,8 @@ One login, with a `QRLogin` that both sides share:
     seen = qr.wait(begun.device_code)                 # browser: "continue as M•••a?"
     qr.redeem(begun.device_code, acknowledged=seen.scanned_by.tag)
 
-`QRLogin` is for code that blocks; `AsyncQRLogin` has the same methods, awaited. `MemoryStore` is
-for one process. For several, take `qrlogin.stores.RedisStore`, or `qrlogin.stores.open_store` with
+`QRLogin` is for code that blocks; `AsyncQRLogin` has the same methods for asyncio. `MemoryStore` is
+for one process. For several, use `qrlogin.stores.RedisStore`, or `qrlogin.stores.open_store` with
 an address from your settings.
 
 The other public modules load only when you import them:

@@ -36,8 +36,8 @@ class AsyncQRLogin:
 
     Every method raises `Unavailable` when the store does not answer; it is then safe to call it
     again. A method that takes a code raises `InvalidCode` if this application did not make the
-    code, and another `LoginError` if the login refuses. The constructor raises `Misconfigured`, and
-    says what to change, for anything unsafe.
+    code, and another `LoginError` if the login does not allow the call. The constructor raises
+    `Misconfigured`, and says what to change, for anything unsafe.
 
     Use it in one event loop only.
 
@@ -69,9 +69,7 @@ class AsyncQRLogin:
                 "store must be a store, such as AsyncMemoryStore() or AsyncRedisStore.from_url(...)"
             )
         if not inspect.iscoroutinefunction(store.apply):
-            raise Misconfigured(
-                "this store blocks: use QRLogin with it, or the store's awaited twin here"
-            )
+            raise Misconfigured("this store blocks: use QRLogin, or pass its asyncio twin here")
         check_on_event(on_event, awaited=True)
         self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
         self.core = Core(
@@ -112,9 +110,9 @@ class AsyncQRLogin:
         )
 
     async def status(self, device_code: str) -> Status:
-        """Return where a login is, with the current scan_code while it is pending.
+        """Return the status of a login, with the current scan_code while it is pending.
 
-        Changes nothing. Of a login that is over and forgotten it returns `State.EXPIRED`. Raises
+        Changes nothing. It returns `State.EXPIRED` for a login that is over and forgotten. Raises
         `NotYours` if another browser began the login, and `RecordLost` if the store has lost it.
 
         :param device_code: what `begin` returned to this browser.
@@ -154,7 +152,7 @@ class AsyncQRLogin:
         :param shown_as: how the browser names that user in its question ("M•••a"): it is cleaned,
             and cut at 200 bytes. "" for a person without a name. Required, unless the policy's
             `names_scanner` is off.
-        :param phone: tells several phones of one account apart, if that matters to you.
+        :param phone: distinguishes several phones of one account, if that matters to you.
         """
         return await self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
 
@@ -214,11 +212,11 @@ class AsyncQRLogin:
         Start the application's own session for `subject`, afresh. Raises `WrongState` until the
         phone has confirmed, `ScannerChanged` if another account scanned since the browser's user
         was asked, and `AlreadyRedeemed`, `Denied`, `Cancelled` or `Expired` if the login is over.
-        Raises `TooFast` for polls that come too early, where the browser is not asked.
+        Raises `TooFast` for a poll that comes too early, if `ask_browser` was False.
 
         :param device_code: what `begin` returned to this browser.
-        :param acknowledged: `scanned_by.tag` of the status from which the browser's user accepted
-            "continue as …?". "" for a login that was begun with `ask_browser=False`.
+        :param acknowledged: `scanned_by.tag` of the status that the browser showed when its user
+            accepted "continue as …?". "" for a login that was begun with `ask_browser=False`.
         :param op: 128 random bits or more, made once per click and kept until there is an answer.
             The same `op` returns the same answer again, for 30 seconds unless the policy says
             otherwise: so a lost answer loses no login. Without it, a second call is refused.
@@ -229,7 +227,7 @@ class AsyncQRLogin:
     async def run(self, operation: Operation[T]) -> T:
         """Run one operation of `core`, and those that follow from it, and return its answer.
 
-        Each is one command in one round trip. The methods above are shorthands for it: use it for
+        Each is one command in one round trip. The other methods are shorthands for it: use it for
         what only `core` offers, such as `core.exchange`. Raises what the operation raises.
 
         An operation can be run again after `Unavailable`: a change that the store has made already

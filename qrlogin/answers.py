@@ -176,7 +176,7 @@ class Event:
     login_id: str
     """The public name of the login. It grants nothing.
 
-    Keep it in the session that you start, and you can end that session by it.
+    Keep it in the session that you start; you can then find and end the session by it.
     """
 
     version: int
@@ -195,7 +195,7 @@ class Event:
     """The phone, as the application's call named it; "" for the browser's changes."""
 
     shown_as: str = field(default="", repr=False)
-    """The name of that user, as the browser was shown it; "" if its seal does not match."""
+    """The name that the browser shows for that user; "" if its seal does not match."""
 
     context: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The facts about the browser; empty if their seal does not match."""

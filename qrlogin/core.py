@@ -202,7 +202,7 @@ class Core:
 
         def interpret(reply: Reply) -> Begun:
             if reply.verdict not in SUCCEEDED:
-                raise Unavailable("the login_id that was drawn is taken: begin again")
+                raise Unavailable("the new login_id is already in use: begin again")
             begun_at = instant(reply.record, "begun_at")
             redeem_by = instant(reply.record, "redeem_by")
             device = DeviceCode(
@@ -341,7 +341,7 @@ class Core:
                 return self._redeem(device, mark, ticket)
             if self._status_for_browser(reply, device).state is State.EXPIRED:
                 raise Expired
-            raise NotYours("this ticket is not the one of this login's approval")
+            raise NotYours("this ticket does not belong to this login's approval")
 
         return Operation(self._by_browser("status", device), interpret)
 

@@ -36,8 +36,8 @@ class QRLogin:
 
     Every method raises `Unavailable` when the store does not answer; it is then safe to call it
     again. A method that takes a code raises `InvalidCode` if this application did not make the
-    code, and another `LoginError` if the login refuses. The constructor raises `Misconfigured`, and
-    says what to change, for anything unsafe.
+    code, and another `LoginError` if the login does not allow the call. The constructor raises
+    `Misconfigured`, and says what to change, for anything unsafe.
 
     :param store: where logins are kept, such as `MemoryStore()` or `RedisStore.from_url(...)`.
     :param secret_keys: a ring of keys: the first signs, all of them verify. `python -m qrlogin
@@ -67,7 +67,7 @@ class QRLogin:
             )
         if inspect.iscoroutinefunction(store.apply):
             raise Misconfigured(
-                "this store is awaited: use AsyncQRLogin with it, or the store's blocking twin here"
+                "this store is for asyncio: use AsyncQRLogin, or pass its blocking twin here"
             )
         check_on_event(on_event, awaited=False)
         self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
@@ -109,9 +109,9 @@ class QRLogin:
         )
 
     def status(self, device_code: str) -> Status:
-        """Return where a login is, with the current scan_code while it is pending.
+        """Return the status of a login, with the current scan_code while it is pending.
 
-        Changes nothing. Of a login that is over and forgotten it returns `State.EXPIRED`. Raises
+        Changes nothing. It returns `State.EXPIRED` for a login that is over and forgotten. Raises
         `NotYours` if another browser began the login, and `RecordLost` if the store has lost it.
 
         :param device_code: what `begin` returned to this browser.
@@ -149,7 +149,7 @@ class QRLogin:
         :param shown_as: how the browser names that user in its question ("M•••a"): it is cleaned,
             and cut at 200 bytes. "" for a person without a name. Required, unless the policy's
             `names_scanner` is off.
-        :param phone: tells several phones of one account apart, if that matters to you.
+        :param phone: distinguishes several phones of one account, if that matters to you.
         """
         return self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
 
@@ -209,11 +209,11 @@ class QRLogin:
         Start the application's own session for `subject`, afresh. Raises `WrongState` until the
         phone has confirmed, `ScannerChanged` if another account scanned since the browser's user
         was asked, and `AlreadyRedeemed`, `Denied`, `Cancelled` or `Expired` if the login is over.
-        Raises `TooFast` for polls that come too early, where the browser is not asked.
+        Raises `TooFast` for a poll that comes too early, if `ask_browser` was False.
 
         :param device_code: what `begin` returned to this browser.
-        :param acknowledged: `scanned_by.tag` of the status from which the browser's user accepted
-            "continue as …?". "" for a login that was begun with `ask_browser=False`.
+        :param acknowledged: `scanned_by.tag` of the status that the browser showed when its user
+            accepted "continue as …?". "" for a login that was begun with `ask_browser=False`.
         :param op: 128 random bits or more, made once per click and kept until there is an answer.
             The same `op` returns the same answer again, for 30 seconds unless the policy says
             otherwise: so a lost answer loses no login. Without it, a second call is refused.
@@ -224,7 +224,7 @@ class QRLogin:
     def run(self, operation: Operation[T]) -> T:
         """Run one operation of `core`, and those that follow from it, and return its answer.
 
-        Each is one command in one round trip. The methods above are shorthands for it: use it for
+        Each is one command in one round trip. The other methods are shorthands for it: use it for
         what only `core` offers, such as `core.exchange`. Raises what the operation raises.
 
         An operation can be run again after `Unavailable`: a change that the store has made already

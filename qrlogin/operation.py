@@ -40,7 +40,7 @@ class Operation(Generic[T_co]):
     1. Apply `command` to the store.
     2. Give the reply to `resume`, once. It returns `Done` or `Next`, or raises.
     3. Emit the event of what it returned, if there is one.
-    4. Of `Done`, take the answer. Of `Next`, run its operation in the same way.
+    4. `Done` has the answer. `Next` has another operation: run it in the same way.
 
     Nearly every operation is one command. `exchange` and `status_or_redeem` read the login first.
     A typed code takes a few commands: each guess is counted, and any key may have signed the code.

@@ -51,7 +51,7 @@ class Policy:
     """
 
     lifetime: int = 120
-    """Seconds from begin until the login must be scanned and confirmed. At most 600."""
+    """Seconds after begin in which the login must be scanned and confirmed. At most 600."""
 
     redeem_window: int = 30
     """Seconds beyond `lifetime` in which the browser may still redeem an approval. 1 to 150."""

@@ -79,12 +79,13 @@ def raise_refusal(reply: Reply, state: State) -> NoReturn:
 def is_absent(reply: Reply, until: int) -> bool:
     """Whether there is no record. Raises `RecordLost` if there has to be one.
 
-    :param until: until when a genuine code says that the record exists, in milliseconds.
+    :param until: the record has to exist before this instant, in milliseconds, because a genuine
+        code says so.
     """
     if not reply.record and reply.now < until:
         raise RecordLost(
-            "the store has lost its record, or another process has it in a memory of its own: "
-            "these need Redis"
+            "the store has lost its record, or the record is in the memory of another process: "
+            "several processes need Redis"
         )
     return not reply.record
 

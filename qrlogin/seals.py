@@ -46,7 +46,7 @@ def claim(key: Key, login_id: str, subject: str, phone: str) -> str:
 
 
 def account_digest(key: Key, login_id: str, subject: str) -> str:
-    """What a login for one account only keeps of that account, in its field `only_for`.
+    """What a login for only one account keeps of that account, in its field `only_for`.
 
     :param key: the login's key.
     :param login_id: the login.

@@ -131,7 +131,7 @@ def name_login(
         if reply.verdict in SUCCEEDED:
             return beginning
         if draw_again is None:
-            raise Unavailable("every user_code that was drawn is taken: begin again")
+            raise Unavailable("every new user_code is already in use: begin again")
         return draw_again()
 
     return Operation(Command(new.name_record_id, NAME, mark, values, ttl_ms=ttl_ms), interpret)

@@ -35,7 +35,7 @@ _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 def open_store(address: str) -> Store:
     """The store that a setting names: `memory`, or Redis at `redis://…`, `rediss://…` or `unix://…`.
 
-    Close it, or the `QRLogin` that has it. Raises `Misconfigured` for another address, and
+    Close it, or the `QRLogin` that uses it. Raises `Misconfigured` for another address, and
     ImportError if the redis client is not installed.
     """
     if address == "memory":
@@ -61,7 +61,7 @@ def _check_address(address: object) -> None:
         # The message does not quote the address, which may hold a password.
         raise Misconfigured(
             "a store is memory, or an address such as redis://127.0.0.1:6379/0 "
-            "(or rediss://, unix://; also of Valkey). For Sentinel and Cluster, "
+            "(or rediss://, or unix://) of Redis or Valkey. For Sentinel and Cluster, "
             "pass a client to RedisStore"
         )
 

@@ -1,6 +1,6 @@
 """The listeners of one process: the threads or tasks that wait until a login may have changed.
 
-For stores to use. `Listeners` is a registry for code that blocks, `AsyncListeners` is one for
+Stores use this module. `Listeners` is a registry for code that blocks, `AsyncListeners` is one for
 asyncio.
 
 - A login has at most one listener here. A newer one supersedes the older, whose `wait` raises

@@ -23,7 +23,7 @@ Pool = TypeVar("Pool", BlockingConnectionPool, AsyncBlockingConnectionPool)
 
 
 def check_client(client: object, *, blocks: bool) -> None:
-    """Raises `Misconfigured` for what is not a client of redis-py, or is one of the other colour.
+    """Raises `Misconfigured` unless this is a client of redis-py, and blocks if it should.
 
     :param client: what the application passed.
     :param blocks: True for `RedisStore`, False for `AsyncRedisStore`.

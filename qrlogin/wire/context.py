@@ -105,7 +105,7 @@ def _call(name: str, callback: Callable[[T], str | None], argument: T) -> str:
     except Exception as error:  # a login is worth more than what is shown of it
         # Only the type of the error is logged: its text may hold the address.
         log.warning(
-            "the context's %s failed with %s; the login begins without it",
+            "the callback for the context's %s raised %s; the login begins without it",
             name,
             type(error).__name__,
         )

@@ -1,7 +1,7 @@
 """Runs a dialect's exchanges against `QRLogin` or `AsyncQRLogin`.
 
-There are two doors. A request through `browser` can never act for a phone. A request through
-`phone` acts only for the person that the application names. Each error becomes the dialect's
+Browsers and phones have separate methods. A request to `browser` can never act for a phone. A
+request to `phone` acts only for the person that the application names. Each error becomes the dialect's
 answer, except `BadArgument`: that is a mistake of the application (a `Person` without a subject, a
 context that is too large), so it propagates like any other bug, and the log has the reason.
 
@@ -338,7 +338,7 @@ class AsyncEndpoint:
         read: Callable[[Request], Exchange[Status]] | None = getattr(self.dialect, "socket", None)
         exchange = read(request) if read else None
         if exchange is None or not isinstance(exchange.operation, Stream):
-            raise NoSuchPath("this dialect speaks no websocket")
+            raise NoSuchPath("this dialect has no websocket")
         return exchange, exchange.operation
 
     async def _send_items(

@@ -171,8 +171,8 @@ def _disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
 def is_connection_closed(connection: socket.socket) -> bool:
     """Whether the other side has closed this connection. Does not wait, and takes no byte from it.
 
-    Bytes that the server has not read yet do not count as closed. On other systems than Linux such
-    bytes hide that the connection was closed, and TLS sends some when it closes.
+    Bytes that the server has not read yet do not mean that it was closed. On systems other than
+    Linux, such bytes hide that the connection was closed, and TLS sends some when it closes.
     """
     try:
         if hasattr(select, "poll"):

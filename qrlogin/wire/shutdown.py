@@ -1,8 +1,8 @@
 """Ends held requests when a server gets the signal to stop.
 
-A server that stops waits for its requests first, and runs its shutdown hooks after that: too late
-to end a request that is held. Only the signal itself comes before. This module handles the signals;
-`QRLogin.drain` ends the requests.
+When a server stops, it first waits for its requests, and runs its shutdown hooks after that: too
+late to end a request that is held. Only the signal itself comes earlier. This module handles the
+signals; `QRLogin.drain` ends the requests.
 """
 
 import _thread

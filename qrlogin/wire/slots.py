@@ -9,7 +9,7 @@ class WaitSlots:
     """`max_waiting` slots, each for one held request. `WaitSlots(0)` holds no request.
 
     It uses no lock, because `release` may run inside a garbage collection, in any thread, even in
-    the middle of `acquire`: that is where a stream that was dropped unread ends.
+    the middle of `acquire`: a stream that the server dropped without reading it ends there.
 
     Raises `Misconfigured` for a negative number, and for anything but an `int`.
     """

@@ -55,8 +55,8 @@ class Streaming:
     def __post_init__(self) -> None:
         if not (self.life > 0 and self.heartbeat > 0 and 0 < self.retry_ms[0] <= self.retry_ms[1]):
             raise Misconfigured(
-                "life and heartbeat are seconds above 0; "
-                "retry_ms are the least and the most milliseconds"
+                "life and heartbeat must be seconds above 0, and "
+                "retry_ms the least and the most milliseconds"
             )
 
 
@@ -175,7 +175,7 @@ def conversation(
 
 
 def last_item(error: QRLoginError) -> StreamItem:
-    """How a stream ends whose wait raises. A browser that comes back then gets the error itself."""
+    """How a stream ends when its wait raises. A browser that comes back gets the error itself."""
     superseded = isinstance(error, Superseded)
     return StreamItem(ItemKind.SUPERSEDED if superseded else ItemKind.COME_BACK)
 

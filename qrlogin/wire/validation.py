@@ -124,7 +124,7 @@ def read_unique(pairs: Sequence[tuple[str, T]], allowed: Sequence[str], kind: st
     for name, value in pairs:
         if name not in allowed:
             raise BadRequest(
-                f"there is an unknown {kind}; known here: {', '.join(allowed) or 'none'}"
+                f"there is an unknown {kind}; allowed here: {', '.join(allowed) or 'none'}"
             )
         if name in found:
             raise BadRequest(f"the {kind} {name} is there twice")

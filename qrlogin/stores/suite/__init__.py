@@ -11,12 +11,12 @@
 If all tests pass, your store can be trusted with logins.
 
 `now` is a function that returns milliseconds since 1970. The suite moves that clock, so here your
-store must take its time from it. In production it takes the time from its own clock, one for all
+store must take its time from it. In production, your store has its own clock, one for all
 processes. For an asyncio store, use `AsyncStoreSuite`, whose `make_store` may be `async def`.
 
 Each test makes a store (two if it is shared) and closes it. All of them may use one database,
 because no two tests have the same login_id. If your store re-reads on a timer, set it to minutes
-here. Else the timer is proven and not the notifications.
+here. Else the suite checks the timer and not the notifications.
 
 What it proves, module by module:
 

@@ -1,7 +1,7 @@
 """Waits: each one is notified of a change wherever it is made, `close` ends it, and nothing of it
 is left.
 
-If your store has a timer that re-reads, set it to minutes here. Else these tests prove the timer
+If your store has a timer that re-reads, set it to minutes here. Else these tests check the timer
 and not the notifications.
 """
 

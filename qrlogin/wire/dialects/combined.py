@@ -33,8 +33,8 @@ class CombinedDialect(BrowserOnly):
             )
         if len({type(dialect) for dialect in dialects}) < len(dialects):
             raise Misconfigured(
-                "two dialects of a kind have the same paths, so the second would never be reached: "
-                "mount them apart"
+                "two dialects of a kind have the same paths, so the second would never be "
+                "reached: mount them separately"
             )
         self._dialects = dialects
         self.browser_routes = tuple(

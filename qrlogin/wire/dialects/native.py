@@ -122,7 +122,7 @@ class Native:
         """
         if user_codes and not core.policy.user_codes:
             raise Misconfigured(
-                "user_codes are off in the policy: set them there too, after reading what they cost"
+                "user_codes are off in the policy: turn them on there too, and read what they cost"
             )
         self._core, self._user_codes = core, user_codes
         self._describe, self._cookies = describe, DeviceCookies(core)
