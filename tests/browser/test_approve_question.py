@@ -47,7 +47,7 @@ async def test_the_question_shows_every_fact(chromium: Browser, tmp_path: Path) 
                 "If someone sent you the code, or you did not start this login, choose No"
                 in await phone.text()
             )
-            assert await phone.title() == "Log in this browser as Alice?"
+            assert await phone.title() == "Log this browser in as Alice?"
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
 
 
@@ -163,7 +163,7 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
                 ).get_attribute("href") == (f"{stub.origin}/qr")
                 await phone.press("View details")
                 await phone.until("ask")
-                assert await phone.title() == "Log in the other device as Alice?"
+                assert await phone.title() == "Log the other device in as Alice?"
                 assert (
                     "Approve only if your other device shows exactly this code."
                     in await phone.text()

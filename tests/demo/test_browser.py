@@ -76,7 +76,7 @@ async def test_a_user_scans_approves_continues_and_is_logged_in(
         await phone.view("found", "Login request")
         assert await login_page.state() == "pending"  # opening the address scans nothing
         await phone.press("View details")
-        await phone.view("ask", "Log in this browser as Alice?")
+        await phone.view("ask", "Log this browser in as Alice?")
         shown = await phone.text()
         for fact in (
             "Chrome",
@@ -241,7 +241,7 @@ async def test_a_phone_without_a_code_offers_other_ways_to_scan(
         await phone.press("Scan")
         await phone.view("found", "Login request")
         await phone.press("View details")
-        await phone.view("ask", "Log in this browser as Bob?")
+        await phone.view("ask", "Log this browser in as Bob?")
         await phone.press("Switch")
         await phone.look("Alice")
         await phone.view("taken", "Scanned by another account")
@@ -262,7 +262,7 @@ async def test_the_phone_reports_that_the_demo_does_not_answer(
     with RunningDemo() as demo:
         async with login_page_and_phone(chromium, demo, tmp_path) as (login_page, phone):
             await phone.scan(login_page, "Alice")
-            await phone.view("ask", "Log in this browser as Alice?")
+            await phone.view("ask", "Log this browser in as Alice?")
             demo.end()
             await phone.press(YES)
             await phone.view("unavailable", "No response from the server")
@@ -275,7 +275,7 @@ async def test_a_second_tap_in_the_same_place_does_not_approve(
     """A button that has just appeared ignores taps: the user meant the one before it."""
     async with login_page_and_phone(chromium, demo, tmp_path) as (login_page, phone):
         await phone.scan(login_page, "Alice")
-        await phone.view("ask", "Log in this browser as Alice?")
+        await phone.view("ask", "Log this browser in as Alice?")
         # each focus starts the pause again
         await phone.page.evaluate(
             "window.pause = setInterval(() => dispatchEvent(new Event('focus')), 20)"
@@ -299,7 +299,7 @@ async def test_the_keyboard_reaches_deny_before_approve(
             await phone.page.keyboard.press("Tab")
             await phone.page.locator("button:focus:not([aria-disabled])").wait_for()
             await phone.page.keyboard.press("Enter")
-        await phone.view("ask", "Log in this browser as Alice?")
+        await phone.view("ask", "Log this browser in as Alice?")
         order = []
         for _ in range(3):
             await phone.page.keyboard.press("Tab")
@@ -330,7 +330,7 @@ async def test_the_pages_never_scroll_sideways(
         assert await login_page.page.evaluate(fits)
         assert await login_page.axe() == []
         await phone.scan(login_page, "Alice")
-        await phone.view("ask", "Log in this browser as Alice?")
+        await phone.view("ask", "Log this browser in as Alice?")
         assert await phone.page.evaluate(fits)
         await phone.press(YES)
         await phone.view("approved", "Approved")

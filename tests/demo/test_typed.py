@@ -142,7 +142,7 @@ async def test_a_code_shown_in_the_browser_can_be_typed_on_the_phone(
         await phone.ready()
         await phone.page.keyboard.type(code.replace("-", " ").lower())  # replaces the selection
         await phone.page.keyboard.press("Enter")
-        await phone.view("ask", "Log in the other device as Alice?")
+        await phone.view("ask", "Log the other device in as Alice?")
         text = await phone.text()
         for fact in (
             code,
@@ -169,7 +169,7 @@ async def test_every_target_is_large_enough_for_a_thumb(
         await phone.press("Alice\u2019s phone")
         await phone.view("found", "Login request")
         await phone.press("View details")
-        await phone.view("ask", "Log in the other device as Alice?")
+        await phone.view("ask", "Log the other device in as Alice?")
         for address in (phone.page.url, f"{demo.origin}/qr", f"{demo.origin}/phone"):
             await phone.open(address)
             await phone.page.locator("h1:visible").wait_for()
@@ -215,7 +215,7 @@ async def test_an_address_with_the_code_asks_to_compare_it(
             await phone.page.locator(".command").text_content() or ""
         )
         await phone.press("View details")
-        await phone.view("ask", "Log in the other device as Bob?")
+        await phone.view("ask", "Log the other device in as Bob?")
         assert code in await phone.text()
         await phone.press("No, not me")
         await phone.view("denied", "Login declined")
