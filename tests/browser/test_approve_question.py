@@ -65,7 +65,7 @@ async def test_a_missing_fact_is_not_invented(chromium: Browser, tmp_path: Path)
     ) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
-            assert await phone.title() == "Log in this browser to your account?"
+            assert await phone.title() == "Log this browser in to your account?"
             assert await facts(phone) == [
                 *(
                     ["Site", stub.origin[7:]],
