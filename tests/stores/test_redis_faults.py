@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -25,7 +25,6 @@ from qrlogin.errors import AlreadyRedeemed, LoginError, Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.stores import AsyncRedisStore, RedisStore, redis_subscription
 from qrlogin.stores.suite.colours import PATIENCE, Awaited
-from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE, State
 from tests.application import KEY, URI
@@ -51,26 +50,6 @@ class UnforgivingStore(RedisStore):
 
 
 @both_colours
-@every_way
-def test_a_lost_reply_loses_no_login(proxy: Proxy, stores: Stores, way: Sequence[str]) -> None:
-    """The server did it and the answer was lost: the store asks once more by itself, and whoever asks again is answered."""
-    for lost in (1, 2):
-        with world_at(stores, proxy.url) as world:
-            login = world.begin()
-            login.walk(*way[:-1])
-            operation, before = login.call(way[-1]), proxy.lost
-            proxy.losing = lost
-            if lost == 2:
-                with pytest.raises(Unavailable):
-                    world.run(operation)
-            world.run(operation)
-            assert proxy.lost == before + lost
-            if way[-1] == "redeem":
-                with pytest.raises(AlreadyRedeemed):
-                    login.walk("redeem")
-
-
-@both_colours
 def test_a_lost_begin_is_begun_once(proxy: Proxy, stores: Stores) -> None:
     with world_at(stores, proxy.url) as world:
         operation = world.core.begin()
@@ -82,7 +61,7 @@ def test_a_lost_begin_is_begun_once(proxy: Proxy, stores: Stores) -> None:
 
 
 def test_a_store_that_expects_no_repeats_loses_logins(proxy: Proxy) -> None:
-    """So the tests above can fail."""
+    """The test of lost replies in test_events.py can fail."""
     with world_at(UnforgivingStore, proxy.url) as world:
         login = world.begin()
         login.walk("scan", "confirm")

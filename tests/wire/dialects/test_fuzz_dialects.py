@@ -26,7 +26,6 @@ EXAMPLES = settings().max_examples // 5  # for each dialect and colour
 COLOURS = pytest.mark.parametrize("colour", get_args(Colour))
 EVERY = for_each_row("name", SPEAKERS)
 DRAWN = pytest.mark.parametrize("name", SPEAKERS)
-JSONP = pytest.mark.parametrize("name", ["taobao", "jd"])
 
 
 @EVERY
@@ -254,48 +253,6 @@ def _fastest(life: Life, request: Request, parameter: str, size: int) -> float:
         return time.process_time() - began
 
     return min(measured() for _ in range(2))
-
-
-# Callbacks
-
-CALLBACKS = (
-    *(
-        "alert(1)",
-        "a;b",
-        "a b",
-        "a\n",
-        "a[0]",
-        "a=b",
-        "a-b",
-        "a/**/",
-        "//",
-        "<script>",
-        "'",
-        '"',
-        "\\u0061",
-        "é",
-        "٣",
-        "a\x00",
-    ),
-    *(
-        "x" * 65,
-        "x" * 10_000,
-        "CWSMIKI0hCD0Up0IZUnnnnnnnnnnnnnnnnnnnnnUU5nnnnnn3Snn7iiudIbEAt333swW0ssG03sDDtDDDt0333333Gt333swwv3ww",
-    ),
-)
-
-
-@JSONP
-def test_a_callback_is_a_name_or_it_is_refused(name: str) -> None:  # W10
-    for history in ("pending", "confirmed"):
-        with lived(name, history) as life:
-            for request in life.requests.values():
-                if "callback" in request.query:
-                    for callback in CALLBACKS:
-                        life.refused(set_parameter(request, "query", "callback", callback), 400)
-                    life.refused(
-                        set_parameter(request, "query", "callback", "other", twice=True), 400
-                    )
 
 
 @for_each_row("name", sorted(SPEAKERS.keys() - {"taobao", "jd"}))

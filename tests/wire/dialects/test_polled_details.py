@@ -52,7 +52,15 @@ NO_CALLBACKS = (
     "a[0]",
     "é",
     "\u2028",
-    "\U0001d4b6",  # a letter, but none of ours
+    "\U0001d4b6",  # a letter, but not an ASCII one
+    "٣",
+    "a=b",
+    "a/**/",
+    "//",
+    "'",
+    '"',
+    "\\u0061",
+    "x" * 10_000,
 )
 
 

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from qrlogin.wire import Request
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_server import ALICE, BOB, KINDS, NOON, Device, World, opened, read
+from tests.wire.dialects.rfc8628_server import ALICE, KINDS, NOON, Device, World, opened, read
 
 COMMON = (
     ("Content-Type", "application/json; charset=utf-8"),
@@ -52,6 +51,11 @@ HISTORIES = {
         ("poll", "no pause", "poll", "no pause"),
         400,
         b'{"error":"slow_down","interval":15}',
+    ),
+    "scanned, and polled a moment ago": (
+        ("scan", "poll", "no pause"),
+        400,
+        b'{"error":"slow_down","interval":10}',
     ),
     "polled a moment ago, and confirmed": (
         ("scan", "poll", "no pause", "confirm", "no pause"),
@@ -197,22 +201,6 @@ def test_a_store_out_of_reach(path: str) -> None:
         assert answer.status == 503
         assert answer.body == b'{"error":"temporarily_unavailable"}'
         assert answer.headers == (*COMMON, ("Retry-After", "1"))
-
-
-def test_the_phone_endpoint_takes_the_code_typed_and_as_an_address(world: World) -> None:
-    for spelled in ("{}", " {} ", "https://example.com/device?user_code={}"):
-        device, bob = (
-            Device(world),
-            replace(BOB, subject=f"bob of {spelled}"),
-        )  # each has a budget of guesses that lead nowhere
-        device.begin(scope="mail")
-        code = spelled.format(device.user_code)
-        scanned = world.phone("scan", code)
-        assert read(scanned)["context"] == {"client_id": "tv", "scope": "mail"}
-        assert world.phone("scan", code, bob).status == 409
-        assert world.phone("confirm", code, bob).status == 404
-        assert read(world.phone("confirm", code))["state"] == "confirmed"
-        assert device.poll().status == 200
 
 
 def test_too_many_wrong_codes_are_refused_with_the_time_to_wait(world: World) -> None:

@@ -115,34 +115,6 @@ def test_section_3_5_a_client_that_slows_down_recovers_at_once(pauses: list[floa
                 assert polling.after(interval) == PENDING
 
 
-def test_section_3_5_what_was_approved_is_delivered_to_the_fastest_poller(world: World) -> None:
-    """Only a pending login is slowed; and what came too early has not used the approval up."""
-    device = begun(world)
-    for _ in range(5):
-        device.poll()
-    assert error(device.poll()) == SLOW
-    device.approve()
-    answer = device.poll()
-    assert answer.redeemed is not None
-    assert answer.redeemed.subject == "1"
-
-
-def test_section_3_5_a_client_that_polls_too_fast_still_gets_denied_and_expired(
-    world: World,
-) -> None:
-    device = begun(world)
-    for _ in range(3):
-        device.poll()
-    world.phone("scan", device.user_code)
-    assert error(device.poll()) == SLOW  # scanned is pending to a device
-    world.phone("deny", device.user_code)
-    assert [error(device.poll()) for _ in range(3)] == ["access_denied"] * 3
-    device = begun(world)
-    device.poll()
-    world.clock.advance(600)
-    assert [error(device.poll()) for _ in range(3)] == ["expired_token"] * 3
-
-
 def test_section_3_5_each_login_has_its_own_pace(world: World) -> None:
     """So whoever shares an address, or a client_id, slows nobody else."""
     fast, slow = begun(world), begun(world)

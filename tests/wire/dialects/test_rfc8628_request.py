@@ -176,16 +176,6 @@ def test_section_3_1_a_body_is_a_form(world: World, body: bytes, status: int) ->
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", "", None]
-)
-def test_section_3_1_a_form_says_that_it_is_one(world: World, kind: str | None) -> None:
-    headers = [] if kind is None else [("content-type", kind)]
-    assert (
-        world.post("device_authorization", "client_id=tv", *(headers or [("x", "y")])).status == 415
-    )
-
-
-@pytest.mark.parametrize(
     "kind",
     [
         "application/x-www-form-urlencoded; charset=utf-8",

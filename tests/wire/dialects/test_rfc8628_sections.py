@@ -33,11 +33,9 @@ from tests.wire.dialects.rfc8628_server import (
     everybody,
     opened,
     read,
-    registered,
 )
 
 ROOT = Path(__file__).parent.parent.parent.parent
-CROSS_SITE = ("sec-fetch-site", "cross-site")
 
 
 @pytest.fixture
@@ -73,6 +71,14 @@ ELSEWHERE = {
     "3.3.1 MAY: a picture of the address": (
         "tests/browser/test_states.py",
         "test_the_picture_is_read_by_a_decoder_that_we_did_not_write",
+    ),
+    "3.4 MUST: a device_code is valid for the client that it was issued to": (
+        "tests/wire/dialects/test_between_dialects.py",
+        "test_a_client_of_oauth_collects_its_own_logins_only",
+    ),
+    "3.4 MUST: a client that has a secret authenticates": (
+        "tests/wire/dialects/test_rfc8628_request.py",
+        "test_section_3_1_a_client_must_authenticate_as_registered",
     ),
     "3.5 (client): a longer interval is kept": (
         "tests/browser/test_trouble.py",
@@ -233,27 +239,6 @@ def test_section_3_4_spaces_come_in_three_spellings(world: World, spelled: str) 
     }
 
 
-def test_section_3_4_a_device_code_is_for_the_client_that_it_was_given_to(
-    every_world: World,
-) -> None:
-    mine = Device(every_world)
-    mine.begin()
-    mine.approve()
-    assert error(mine.poll(client_id="radio")) == "invalid_grant"
-    assert mine.poll().redeemed is not None
-
-
-def test_section_3_4_a_client_with_a_secret_proves_it_here_too(world: World) -> None:
-    server = world.another(clients=registered)
-    device = Device(server, "box")
-    device.begin(client_secret="hunter2")
-    device.approve()
-    assert [error(device.poll()), error(device.poll(client_secret="guess"))] == [
-        "invalid_client"
-    ] * 2
-    assert device.poll(client_secret="hunter2").redeemed is not None
-
-
 # 4 Discovery metadata
 
 
@@ -408,24 +393,3 @@ def test_the_longest_scope_is_what_the_context_has_room_for(world: World) -> Non
         form = urlencode({"client_id": "c" * 120, "scope": "s" * length})
         assert world.post("device_authorization", form, FORM, agent).status == status
     assert room >= 130
-
-
-# A page of another site
-
-
-@pytest.mark.parametrize("path", ["device_authorization", "token"])
-def test_a_page_of_another_site_is_refused_and_could_read_nothing(world: World, path: str) -> None:
-    for site in (
-        CROSS_SITE,
-        ("sec-fetch-site", "same-site"),
-        ("sec-fetch-site", "none"),
-        ("origin", "https://app.example"),
-    ):
-        answer = world.post(path, "client_id=tv", FORM, site)
-        assert (answer.status == 403) == (
-            site is CROSS_SITE
-        )  # _mannerly: no CORS header lets a page of another origin read
-    assert (
-        world.ask(Request("GET", ".well-known/openid-configuration", "", (CROSS_SITE,))).status
-        == 200
-    )
