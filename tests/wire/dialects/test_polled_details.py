@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from qrlogin import MemoryStore, QRLogin
+from qrlogin.render import png
 from qrlogin.wire import Endpoint, Request
 from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.jd import JD
@@ -28,6 +29,7 @@ from tests.wire.dialects.polled_clients import (
     opened,
     reach,
 )
+from tests.wire.dialects.wechat_clients import EitherWeChatClient, OfWeChat, OfWeChatOpen
 from tests.wire.mount import KEY
 
 PENDING = OfTaobao.words["pending"]
@@ -60,7 +62,6 @@ NO_CALLBACKS = (
     "'",
     '"',
     "\\u0061",
-    "x" * 10_000,
 )
 
 
@@ -294,6 +295,27 @@ def test_the_pictures_say_what_the_phone_needs(at: str) -> None:
         (text,) = decode(Image.open(io.BytesIO(answer.body)))
         assert text.decode() == f"{root}/p?k={jd.code}"
         assert house.phone("scan", text.decode()).status == 200
+
+
+@for_each_row(
+    "kind, folder, query, forged",
+    [
+        (OfWeChat, "qrcode", "t=webwx", "A" * 22 + "=="),
+        (OfWeChatOpen, "connect/qrcode", "", "0" * 32),
+    ],
+)
+def test_the_picture_of_wechat_needs_no_cookie_and_no_store(
+    kind: type[EitherWeChatClient], folder: str, query: str, forged: str
+) -> None:
+    with opened(kind.dialect) as house:
+        client, stranger = kind(house), kind(house)
+        client.begin()
+        before = len(house.store.calls)
+        picture = stranger.send(f"{folder}/{client.code}", query)
+        assert picture.body == png(client.text)
+        assert dict(picture.headers)["Content-Type"] == "image/png"
+        assert stranger.send(f"{folder}/{forged}").status == 404
+        assert len(house.store.calls) == before
 
 
 def test_nothing_of_the_person_is_in_the_url() -> None:

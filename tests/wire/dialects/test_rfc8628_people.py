@@ -179,8 +179,8 @@ def test_every_command_may_be_sent_twice(doubled: World) -> None:
 
 def test_an_answer_that_is_lost_at_any_step_loses_no_login(lossy: World) -> None:
     store: Any = lossy.store
-    while hasattr(store, "behind"):  # what blocks for the tests, around what is awaited
-        store = store.behind
+    while hasattr(store, "awaited"):  # the proxy that makes an awaited store block
+        store = store.awaited
     steps = 0
     while True:
         steps += 1

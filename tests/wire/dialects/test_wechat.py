@@ -363,26 +363,6 @@ def test_a_client_cannot_choose_where_it_is_sent() -> None:
 # The rest
 
 
-def test_the_picture_and_its_address_ask_no_store() -> None:
-    with opened(wechat) as house:
-        client, stranger = OfWeChat(house), OfWeChat(house)
-        client.begin()
-        asked = len(house.store.calls)
-        picture = stranger.send(f"qrcode/{client.code}", "t=webwx")
-        assert (picture.body, dict(picture.headers)["Content-Type"]) == (
-            png(client.text),
-            "image/png",
-        )
-        opened_by_a_camera = stranger.send(f"l/{client.code}")
-        assert (opened_by_a_camera.status, dict(opened_by_a_camera.headers)["Location"]) == (
-            302,
-            f"{URI}/{client.code}",
-        )
-        forged = "A" * 22 + "=="
-        assert {stranger.send(f"{place}/{forged}").status for place in ("qrcode", "l")} == {404}
-        assert len(house.store.calls) == asked
-
-
 def test_post_begins_like_get() -> None:
     with opened(wechat) as house:
         client = OfWeChat(house)

@@ -8,7 +8,6 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from qrlogin.render import png
 from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
@@ -23,7 +22,7 @@ from tests.wire.dialects.wechat_clients import (
     strangers,
     wechat_open,
 )
-from tests.wire.mount import URI, Colour
+from tests.wire.mount import Colour
 
 EVERYWHERE = pytest.mark.parametrize(("colour", "store"), COLOURS_AND_STORES)
 TOKEN = "sns/oauth2/access_token"
@@ -443,26 +442,6 @@ def test_strangers_hear_what_is_said_of_a_login_that_never_was(
 
 
 # The rest
-
-
-def test_the_picture_and_its_address_ask_no_store() -> None:
-    with opened(wechat_open) as house:
-        client, stranger = OfWeChatOpen(house), OfWeChatOpen(house)
-        client.begin()
-        asked = len(house.store.calls)
-        picture = stranger.send(f"connect/qrcode/{client.code}")
-        assert (picture.body, dict(picture.headers)["Content-Type"]) == (
-            png(client.text),
-            "image/png",
-        )
-        by_a_camera = stranger.send("connect/confirm", f"uuid={client.code}")
-        assert (by_a_camera.status, dict(by_a_camera.headers)["Location"]) == (
-            302,
-            f"{URI}/{client.code}",
-        )
-        assert stranger.send("connect/confirm", f"uuid={'0' * 32}").status == 404
-        assert stranger.send(f"connect/qrcode/{'0' * 32}").status == 404
-        assert len(house.store.calls) == asked
 
 
 def test_no_application_is_accepted_unless_it_is_registered() -> None:

@@ -33,7 +33,7 @@ def wechat_open(core: Core, **settings: Any) -> WeChatOpen:
     return WeChatOpen(core, **{"hold": HOLD, **applications, **settings})
 
 
-class OfEither(Client):
+class EitherWeChatClient(Client):
     @property
     def device_code(self) -> str:
         """The one of this login: there are cursors beside it, and maybe other logins."""
@@ -42,7 +42,7 @@ class OfEither(Client):
         return found
 
 
-class OfWeChat(OfEither):
+class OfWeChat(EitherWeChatClient):
     dialect: ClassVar[type[PublicIdDialect]] = WeChat
     begins, polls, lands = (
         "jslogin",
@@ -73,7 +73,7 @@ class OfWeChat(OfEither):
         return url.path.lstrip("/"), url.query, None
 
 
-class OfWeChatOpen(OfEither):
+class OfWeChatOpen(EitherWeChatClient):
     dialect: ClassVar[type[PublicIdDialect]] = WeChatOpen
     begins, polls, lands = "connect/qrconnect", "connect/l/qrconnect", "connect/callback"
     wants: Mapping[str, str] = {}  # what the page is asked for
@@ -123,7 +123,7 @@ def happen(client: Client, step: str) -> None:
             client.phone(verb, BOB if who else ALICE)
 
 
-C = TypeVar("C", bound=OfEither)
+C = TypeVar("C", bound=EitherWeChatClient)
 
 
 def strangers(client: C, other: C) -> tuple[C, C, C, str]:
