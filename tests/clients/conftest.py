@@ -1,3 +1,3 @@
-"""The drivers are programs: to import one is to run it."""
+"""Pytest must not import the drivers: an import runs them."""
 
 collect_ignore = ["drivers"]

@@ -1,4 +1,4 @@
-"""One login of one client, played to its end: the client in a process, the phone in others, the demo in a third."""
+"""Runs one login of one client to its end. Client, phone and demo are processes of their own."""
 
 import base64
 import io
@@ -21,8 +21,8 @@ from tests.demo.running import COMMAND
 from tests.render.readers import decode
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 200  # the slowest takes a tenth of it; then it is ended, and the test fails
-PENDING_S = 2  # for so long a login that will expire is looked at unscanned, and then scanned
+PATIENCE_S = 200  # then the client is killed; the slowest takes a tenth of it
+PENDING_S = 2  # for so long a login that will expire stays unscanned
 
 
 class Ending(StrEnum):
@@ -33,16 +33,16 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Client:
-    """Who plays. `stops` is how it says that a login was denied, and that one expired: regular expressions."""
+    """A client. `stops`: regular expressions for its errors about a denied and an expired login."""
 
     name: str
     packages: tuple[str, ...]
     driver: tuple[str, ...]
-    hosts: frozenset[str]  # those that it asks, as it believes; empty: it is told where to ask
+    hosts: frozenset[str]  # the hosts that it names; empty: its address is configured
     stops: Mapping[Ending, str]
-    to_event: bool = False  # when somebody has scanned
-    deaf: bool = False  # to a denial: it looks on until the login expires
-    poll: str = ""  # a path that it asks as soon as it is answered
+    reports_scan: bool = False  # whether it reports a scan
+    ignores_denial: bool = False  # whether it ignores a denial and polls until the login expires
+    poll: str = ""  # the path that it polls without a pause
 
     @property
     def of_node(self) -> bool:
@@ -58,7 +58,7 @@ class Client:
 @dataclass(repr=False)
 class Played:
     events: list[dict[str, Any]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)  # whatever was printed
+    lines: list[str] = field(default_factory=list)  # the output
     code: int | None = None
 
     def every(self, event: str) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ class Played:
 
 
 def play(client: Client, ending: Ending, origin: str, folder: Path) -> Played:
-    """In an empty folder, which is its home too."""
+    """Run the client in an empty folder, which is also its home."""
     played = Played()
     places = {name: str(folder) for name in ("HOME", "TMPDIR")}
     env = {
@@ -97,10 +97,10 @@ def play(client: Client, ending: Ending, origin: str, folder: Path) -> Played:
                     shown = _text(event)
                     if ending is Ending.EXPIRED:
                         time.sleep(PENDING_S)
-                    if client.to_event or ending is Ending.EXPIRED:
+                    if client.reports_scan or ending is Ending.EXPIRED:
                         _phone(origin, "scan", shown, played)
                 if (
-                    event["event"] == ("scanned" if client.to_event else "shows")
+                    event["event"] == ("scanned" if client.reports_scan else "shows")
                     and ending is not Ending.EXPIRED
                 ):
                     _phone(
@@ -124,7 +124,7 @@ def _events(process: subprocess.Popen[str], played: Played) -> Iterator[dict[str
 
 
 def _text(event: Mapping[str, Any]) -> str:
-    """What the client shows: a text, or what a camera reads in its picture."""
+    """The text that the client shows, or that its picture contains."""
     if "text" in event:
         return str(event["text"])
     (read,) = decode(Image.open(io.BytesIO(base64.b64decode(event["picture"]))))
@@ -141,4 +141,4 @@ def _phone(origin: str, act: str, text: str, played: Played) -> None:
         text=True,
     )
     played.lines += [f"phone {act}: {done.returncode}", done.stdout]
-    played.events.append({"event": "phone", "code": done.returncode, "said": done.stdout})
+    played.events.append({"event": "phone", "code": done.returncode, "output": done.stdout})

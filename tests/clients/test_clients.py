@@ -1,4 +1,4 @@
-"""Public clients, as they are, log in when approved, and stop when denied and when the login expires; they wait in peace."""
+"""Unchanged public clients log in when approved, and stop when the login is denied or expires."""
 
 import importlib.metadata
 import re
@@ -13,7 +13,7 @@ from tests.clients.play import PATIENCE_S, Client, Ending, Played, play
 from tests.demo.running import RunningDemo
 from tests.servers import LOOPBACK, missing
 
-SHORT_S = 20  # the life of a login that is left to expire
+SHORT_S = 20  # the lifetime of a login that expires
 MOST_PER_SECOND = 3
 
 _OAUTH = {Ending.DENIED: "access_denied"}
@@ -27,7 +27,7 @@ CLIENTS = (
         ("itchat_wechat",),
         frozenset({"login.weixin.qq.com"}),
         {Ending.DENIED: "400", Ending.EXPIRED: "400"},
-        to_event=True,
+        reports_scan=True,
         poll="/cgi-bin/mmwebwx-bin/login",
     ),
     Client(
@@ -36,7 +36,7 @@ CLIENTS = (
         ("wechat4u.mjs",),
         frozenset({"login.wx.qq.com"}),
         {Ending.DENIED: "获取手机确认登录信息失败", Ending.EXPIRED: "获取手机确认登录信息失败"},
-        to_event=True,
+        reports_scan=True,
         poll="/cgi-bin/mmwebwx-bin/login",
     ),
     Client(
@@ -45,7 +45,7 @@ CLIENTS = (
         ("decryptlogin", "taobao"),
         frozenset({"login.taobao.com", "qrlogin.taobao.com"}),
         {Ending.DENIED: "has expired", Ending.EXPIRED: "has expired"},
-        deaf=True,
+        ignores_denial=True,
     ),
     Client(
         "DecryptLogin (JD)",
@@ -67,7 +67,7 @@ CLIENTS = (
         ("bilibili_api_python",),
         frozenset({"passport.bilibili.com"}),
         {Ending.DENIED: "TIMEOUT", Ending.EXPIRED: "TIMEOUT"},
-        to_event=True,
+        reports_scan=True,
     ),
     Client(
         "requests-oauthlib",
@@ -86,7 +86,7 @@ CLIENTS = (
             Ending.EXPIRED: "ExpiredDeviceCodeError|DeviceAuthorizationTimeoutError",
         },
     ),
-    # Those with a timer of their own may stop a moment before they are told.
+    # A client with a timer of its own may stop just before the server answers that it expired.
     Client(
         "openid-client",
         ("openid-client",),
@@ -114,13 +114,13 @@ def installed(client: Client) -> bool:
 
 
 def waits(client: Client, ending: Ending) -> bool:
-    """Whether it takes all the time that the login lives."""
-    return ending is Ending.EXPIRED or (ending is Ending.DENIED and client.deaf)
+    """Whether the client runs until the login expires."""
+    return ending is Ending.EXPIRED or (ending is Ending.DENIED and client.ignores_denial)
 
 
 @pytest.fixture(scope="module")
 def demos() -> Iterator[tuple[str, str]]:
-    """The addresses of a demo, and of one whose logins do not live long."""
+    """The addresses of a demo, and of one whose logins expire soon."""
     with (
         RunningDemo("--dialects", "all") as usual,
         RunningDemo("--dialects", "all", "--lifetime", str(SHORT_S)) as short,
@@ -129,41 +129,41 @@ def demos() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
-def test_a_public_client_comes_to_the_right_ends(
+def test_a_public_client_logs_in_when_approved_and_stops_when_denied_or_expired(
     client: Client, demos: tuple[str, str], tmp_path: Path
 ) -> None:
     if not installed(client):
         missing(client.name, npm_parts.HOW)
     usual, short = demos
 
-    def one(ending: Ending) -> Played:
+    def run(ending: Ending) -> Played:
         (folder := tmp_path / ending).mkdir()
         return play(client, ending, short if waits(client, ending) else usual, folder)
 
     with ThreadPoolExecutor(len(Ending)) as at_once:
-        plays = list(at_once.map(one, Ending))
+        plays = list(at_once.map(run, Ending))
     for ending, played in zip(Ending, plays, strict=True):
         check(client, ending, played)
 
 
 def check(client: Client, ending: Ending, played: Played) -> None:
-    told = f"{ending}: {played!r}"
-    refused = [each["said"] for each in played.every("phone") if each["code"]]
+    details = f"{ending}: {played!r}"
+    refused = [each["output"] for each in played.every("phone") if each["code"]]
     assert not refused or (
-        waits(client, ending) and all("has expired" in said for said in refused)
-    ), told  # a busy machine
-    assert len(played.every("shows")) == 1, told
-    assert len(played.every("scanned")) == client.to_event or refused, told
-    assert played.code == 0, told
+        waits(client, ending) and all("has expired" in output for output in refused)
+    ), details  # a busy machine
+    assert len(played.every("shows")) == 1, details
+    assert len(played.every("scanned")) == client.reports_scan or refused, details
+    assert played.code == 0, details
     (end,) = played.every("in") + played.every("stopped")
     if ending is Ending.APPROVED:
-        assert end == {"event": "in", "who": "Alice"}, told
-        assert {each["host"] for each in played.every("asks")} - {LOOPBACK} == client.hosts, told
+        assert end == {"event": "in", "who": "Alice"}, details
+        assert {each["host"] for each in played.every("asks")} - {LOOPBACK} == client.hosts, details
     else:
-        assert end["event"] == "stopped", told
-        assert re.search(client.stops[ending], end["why"]), told
+        assert end["event"] == "stopped", details
+        assert re.search(client.stops[ending], end["why"]), details
     if client.poll:
         polls = [each["at"] for each in played.every("asks") if each["path"] == client.poll]
-        assert polls, told
+        assert polls, details
         within_a_second = [sum(begin <= at < begin + 1 for at in polls) for begin in polls]
-        assert max(within_a_second) <= MOST_PER_SECOND, told
+        assert max(within_a_second) <= MOST_PER_SECOND, details

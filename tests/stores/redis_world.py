@@ -1,4 +1,4 @@
-"""The suite's small world over a real server, in both colours, for what only Redis can suffer."""
+"""The suite's `World` over a real server, in both colours, for the faults that only Redis has."""
 
 import uuid
 from collections.abc import Iterator
@@ -19,9 +19,10 @@ both_colours = pytest.mark.parametrize(
 
 @contextmanager
 def world_at(stores: Stores, *urls: str, **options: Any) -> Iterator[World]:
-    """A store at each address, under a prefix that nobody else uses; `world.elsewhere` is at the last. Time is the server's.
+    """A store at each address, under a prefix of its own; `world.elsewhere` is at the last. The
+    clock is the server's.
 
-    Also a server that is paused for a while answers in time, unless a test says otherwise.
+    The default timeout is long enough for a server that is paused for a while.
     """
     options = {"prefix": f"{uuid.uuid4().hex}:", "reread": 600, "timeout": PATIENCE, **options}
     left = iter(urls)

@@ -1,4 +1,4 @@
-"""The registry of listeners: what the suite cannot see from outside of a store."""
+"""The registry notifies, forgets and limits listeners in ways that the suite cannot observe."""
 
 import asyncio
 import threading

@@ -1,6 +1,5 @@
-"""A subscription without a server: whom it notifies, when it sends a PING, how long it pauses.
-
-And what an outage logs.
+"""A subscription notifies, sends PINGs and pauses as promised, and an outage is logged once. No
+test needs a server.
 """
 
 import asyncio
@@ -73,7 +72,7 @@ def test_a_resubscription_notifies_fewer_while_calls_are_running_but_always_one(
 
 
 def test_the_awaited_store_counts_its_running_calls_when_it_has_resubscribed() -> None:
-    """Else all of them would read at once from a slow server, and time out for a connection."""
+    """So they do not all read from a slow server at once and time out."""
 
     class PubSub:
         confirmed = False

@@ -1,1 +1,3 @@
-"""One client each, run as `python -m tests.clients.drivers.NAME ORIGIN` in an empty folder: some write their pictures there."""
+"""Each module runs one client: `python -m tests.clients.drivers.NAME ORIGIN`, in an empty folder,
+because some write their pictures there.
+"""

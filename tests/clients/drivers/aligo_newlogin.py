@@ -1,4 +1,4 @@
-"""aligo. It logs in when it is made, and goes on to a drive that is not here."""
+"""aligo logs in in its constructor, and then wants a drive that the demo does not have."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""bilibili-api-python, told to use httpx. Asking again is its user's work; its picture is drawn by itself."""
+"""bilibili-api-python over httpx. It draws the picture; its user has to poll."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ EVENTS = login_v2.QrCodeLoginEvents
 
 
 class Here(httpx.AsyncHTTPTransport):
-    """The demo in the place of every host. The cookie jar is above and sees one site, as it would."""
+    """Sends the requests for every host to the demo. The cookie jar sees the original host."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         meant, here = request.url, httpx.URL(ORIGIN)
@@ -27,7 +27,7 @@ class Here(httpx.AsyncHTTPTransport):
 
 async def main() -> None:
     select_client("httpx")
-    request_settings.set_enable_auto_buvid(False)  # it would ask another of its hosts first
+    request_settings.set_enable_auto_buvid(False)  # it would send a request to another host first
     get_client()
     browser = httpx.AsyncClient(transport=Here())
     set_session(browser)

@@ -1,4 +1,4 @@
-"""requests-oauthlib-dags, which asks by itself, for the first time at once. It too is told where to ask."""
+"""requests-oauthlib-dags polls by itself, at once for the first time. Its address is configured."""
 
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib_dags import DeviceAuthorizationGrantSession, exception

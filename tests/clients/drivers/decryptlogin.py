@@ -1,4 +1,4 @@
-"""DecryptLogin, which speaks for Taobao and for JD. It shows its picture as Pillow does."""
+"""DecryptLogin logs in to Taobao or JD. It shows its picture with Pillow."""
 
 import sys
 import warnings

@@ -1,15 +1,15 @@
-"""itchat. When a login ends without success it begins the next one, unless its user logs out: this one does."""
+"""itchat begins the next login after a failure, so this driver logs out then."""
 
 import itchat
 
 from tests.clients.drivers.rerouted import Here, Left, say, say_picture
 
 here, client = Here("/cgi-bin/mmwebwx-bin/webwxinit"), itchat.new_instance()
-told: list[str] = []
+statuses: list[str] = []
 
 
 def called(uuid: str, status: str, qrcode: bytes) -> None:
-    told.append(status)
+    statuses.append(status)
     if status == "0":
         say_picture(qrcode)
     elif status == "201":
@@ -20,7 +20,7 @@ def called(uuid: str, status: str, qrcode: bytes) -> None:
 
 try:
     client.login(qrCallback=called)
-    say("stopped", why=told[-1])
+    say("stopped", why=statuses[-1])
 except Left:
     assert all(client.loginInfo[name] for name in ("skey", "wxsid", "wxuin", "pass_ticket"))
     say("in", who=here.who())

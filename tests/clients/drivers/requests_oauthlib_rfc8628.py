@@ -1,4 +1,4 @@
-"""requests-oauthlib: asking again is its user's work, and so is here. Nothing has to be replaced: it is told where to ask."""
+"""requests-oauthlib leaves the polling to its user. Its address is configured."""
 
 import time
 

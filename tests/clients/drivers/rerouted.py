@@ -1,7 +1,7 @@
-"""What drivers share: `requests` led to the demo, and a way to say what happens.
+"""For the drivers: send what `requests` sends to the demo, and print events.
 
-Only the host of an address is replaced, and above the cookie jar, so that cookies belong to the site that really answered.
-Whatever would still leave this machine is refused.
+Only the host of an address is replaced, above the cookie jar, so cookies belong to the demo. A
+request that would still leave this machine is refused.
 """
 
 import base64
@@ -20,7 +20,9 @@ ORIGIN = sys.argv[1]
 
 
 class Left(Exception):
-    """The login is over, and the client wants what only the original has. None of requests' own errors: clients catch those."""
+    """After the login, the client wants something that only the original has. Clients catch the
+    errors of `requests`, so this is not one of them.
+    """
 
 
 def say(event: str, **facts: object) -> None:
@@ -37,7 +39,9 @@ def say_asked(method: str, address: str) -> None:
 
 
 class Here:
-    """The demo for every client of `requests`, from now on. A path in `beyond` is not asked: the client has `Left`."""
+    """From now on, `requests` sends everything to the demo. A request for a path in `beyond` raises
+    `Left`.
+    """
 
     def __init__(self, *beyond: str) -> None:
         self.session = requests.Session()  # the one that asked last
@@ -67,12 +71,12 @@ class Here:
         HTTPAdapter.send = send  # type: ignore[method-assign, assignment]
 
     def who(self) -> str:
-        """Whose session the client's own cookies hold; "" if nobody's."""
+        """The name of the person in the session of the client's cookies; "" without a session."""
         return str(self.session.get(f"{ORIGIN}/demo/me").json().get("name", ""))
 
 
 class Screen(ImageShow.Viewer):
-    """Where Pillow shows a client's picture."""
+    """Prints the picture that a client shows with Pillow."""
 
     def show_image(self, image: Image.Image, **_: Any) -> int:
         held = io.BytesIO()

@@ -1,4 +1,4 @@
-// The demo in the place of every host that a client asks by node's http and https; and a way to say what happens.
+// Sends every request of node's http and https to the demo, and prints events.
 import http from 'node:http'
 import https from 'node:https'
 

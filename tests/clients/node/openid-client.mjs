@@ -1,4 +1,4 @@
-// openid-client, which finds its way by the discovery document of RFC 8414 or, as `oidc` says, the other one.
+// openid-client, which reads the discovery document of RFC 8414 or, with `oidc`, that of OpenID Connect.
 import * as client from 'openid-client'
 import { here, say } from './here.mjs'
 

@@ -1,4 +1,5 @@
-// Each line of the input names a picture: width, height, and a file of RGBA bytes. The answer is what jsQR and zbar read in it.
+// Each line of the input names a picture: width, height, and a file of RGBA bytes.
+// The answer is what jsQR and zbar read in it.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { scanRGBABuffer } from '@undecaf/zbar-wasm'

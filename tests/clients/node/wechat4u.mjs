@@ -1,4 +1,4 @@
-// wechat4u. When it is logged in, it goes on to a chat that is not here; when it is not to be, it says why and ends.
+// wechat4u. After a login it wants a chat that the demo does not have; after a failure it prints why and ends.
 import { here, say } from './here.mjs'
 import Wechat4u from 'wechat4u'
 

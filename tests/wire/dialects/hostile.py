@@ -1,6 +1,7 @@
-"""What is sent by those of whom it is known what they are after."""
+"""Values that attackers send."""
 
-#: Values for any parameter, path or cookie: other sites, scripts, split headers, keys of Redis, ids and numbers that are none.
+#: Values for any parameter, path or cookie: other sites, scripts, split headers, keys of Redis,
+#: malformed ids and numbers.
 HOSTILE = (
     *(
         "//evil.net",
@@ -73,7 +74,7 @@ HOSTILE = (
         "",
     ),
 )
-#: What of them must never come back as it was.
+#: The parts of them that no answer may repeat unchanged.
 RAW = ("evil", "alert(1)", "[31m", "{{", "\u2028")
 
 #: Something to add to a path.

@@ -1,5 +1,5 @@
-"""The base of the dialects with a public id: its options, its handlers, and the one route that other
-sites may link to.
+"""The base of the dialects with a public id: its options, its handlers, and the one route that
+other sites may link to.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from qrlogin.wire import (
 from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect
 from qrlogin.wire.routes import Route
 from tests.tables import for_each_row
-from tests.wire.dialects.lifecycle import HISTORIES, lived
+from tests.wire.dialects.lifecycle import HISTORIES, login_at
 from tests.wire.mount import KEY, URI, Colour, Mount, get, with_headers
 
 KINDS: dict[str, type[PublicIdDialect]] = {
@@ -56,7 +56,7 @@ def test_an_omitted_option_means_the_site_and_the_originals_lifetime(
 ) -> None:
     dialect = kind(core)
     assert (dialect.at, dialect.landing_url) == ("https://example.com/", "https://example.com/")
-    assert dialect.lifetime == 300 if kind in (WeChat, WeChatOpen) else 180
+    assert dialect.lifetime == (300 if kind in (WeChat, WeChatOpen) else 180)
     chosen = kind(core, at="https://example.com/a/b/", landing_path="/home", lifetime=60)
     assert (chosen.at, chosen.landing_url, chosen.lifetime) == (
         "https://example.com/a/b/",
@@ -233,13 +233,13 @@ def contents(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]
 def test_only_the_scanned_address_is_open_to_other_sites(
     name: str, history: str, colour: Colour
 ) -> None:
-    with lived(name, history, colour) as life:
-        assert life.requests.keys() == set(KINDS[name].browser_routes)
+    with login_at(name, history, colour) as login:
+        assert login.requests.keys() == set(KINDS[name].browser_routes)
         opened = []
-        for route, request in life.requests.items():
+        for route, request in login.requests.items():
             if route.cross_site:
-                answer = life.refused(sent_by("cross-site", request), 302)
-                assert contents(answer) == contents(life.refused(request, 302))
+                answer = login.refused(sent_by("cross-site", request), 302)
+                assert contents(answer) == contents(login.refused(request, 302))
                 assert dict(answer.headers)["Location"].startswith(f"{URI}/")
                 assert answer.cookies == ()
                 opened.append(request.path)
@@ -251,26 +251,26 @@ def test_only_the_scanned_address_is_open_to_other_sites(
                     "",
                     "anything",
                 ):
-                    assert b"forbidden" in life.refused(sent_by(site, request), 403).body
+                    assert b"forbidden" in login.refused(sent_by(site, request), 403).body
         assert len(opened) == 1
 
 
 @EVERY
 def test_the_scanned_address_opens_without_a_cookie(name: str) -> None:
     """A phone's browser has no cookie. A public id that this site did not sign is not found."""
-    with lived(name, "pending") as life:
-        (request,) = (request for route, request in life.requests.items() if route.cross_site)
-        stranger = sent_by("cross-site", life.strangers(request))
-        answer, code = life.refused(stranger, 302), life.code
+    with login_at(name, "pending") as login:
+        (request,) = (request for route, request in login.requests.items() if route.cross_site)
+        stranger = sent_by("cross-site", login.without_secret(request))
+        answer, code = login.refused(stranger, 302), login.code
         assert (answer.cookies, dict(answer.headers)["Location"]) == ((), f"{URI}/{code}")
         if stranger.query:
-            life.refused(replace(stranger, query=""), 400)
+            login.refused(replace(stranger, query=""), 400)
         forged = (
             code[:-3] + ("A" if code[-3] != "A" else "B") + code[-2:]
             if code.endswith("=")
             else code[:-1] + "0g"[code[-1] == "0"]
         )
-        life.refused(
+        login.refused(
             Request(
                 stranger.method,
                 stranger.path.replace(code, forged),
