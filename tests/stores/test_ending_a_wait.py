@@ -25,7 +25,7 @@ def test_an_ended_listener_releases_its_thread_and_does_not_wait_again() -> None
 
 
 def test_an_ended_listener_releases_its_task_and_does_not_wait_again() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         store = AsyncMemoryStore(now=Clock())
         async with store.listen("L") as listener, store.listen("M") as other:
             waiting = asyncio.ensure_future(listener.wait(LONG))
@@ -37,7 +37,7 @@ def test_an_ended_listener_releases_its_task_and_does_not_wait_again() -> None:
                 ] * 3
             assert await other.wait(0.01)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_superseded_listener_raises_superseded_even_if_it_is_ended() -> None:

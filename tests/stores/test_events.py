@@ -214,7 +214,9 @@ def play(recorder: EventRecorder, acts: Sequence[tuple[str, str, int]]) -> None:
 
 @settings(max_examples=150)
 @given(st.lists(ACTS, max_size=12))
-def test_the_events_are_what_happened_in_memory(acts: list[tuple[str, str, int]]) -> None:
+def test_the_last_event_is_the_state_of_the_login_in_memory(
+    acts: list[tuple[str, str, int]],
+) -> None:
     with recorder_over(MemoryStore) as recorder:
         play(recorder, acts)
 
@@ -227,7 +229,7 @@ def shared_recorder(request: pytest.FixtureRequest, redis_url: str) -> Iterator[
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(ACTS, max_size=12))
-def test_the_events_are_what_happened_in_redis(
+def test_the_last_event_is_the_state_of_the_login_in_redis(
     shared_recorder: EventRecorder, acts: list[tuple[str, str, int]]
 ) -> None:
     play(shared_recorder, acts)

@@ -5,7 +5,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import redis
@@ -22,7 +22,7 @@ from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
 from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
-from tests.stores.redis_world import Stores, both_colours
+from tests.stores.redis_world import FakePubSub, Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (
     redis.sentinel.Sentinel,
@@ -302,16 +302,7 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
     """As asyncio.wait_for of Python 3.11 may, which redis-py uses."""
     cancelled = list[int]()
 
-    class PubSub:
-        async def __aenter__(self) -> Self:
-            return self
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-        async def subscribe(self, *_: object) -> None:
-            pass
-
+    class PubSub(FakePubSub):
         async def get_message(self, timeout: float) -> None:
             try:
                 await asyncio.sleep(PATIENCE)
@@ -326,7 +317,7 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
         async def execute_command(self, *_: object) -> None:
             raise AssertionError("no test asks")
 
-    async def story() -> None:
+    async def scenario() -> None:
         store = AsyncRedisStore(Client())  # type: ignore[arg-type]
         async with store.listen("id"):
             await asyncio.sleep(0)
@@ -336,7 +327,7 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
             assert store._subscriber is not None
             assert store._subscriber.done()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     assert len(cancelled) == 2
 
 

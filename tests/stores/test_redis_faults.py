@@ -7,9 +7,8 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -30,7 +29,7 @@ from qrlogin.table import TABLE, State
 from tests.application import KEY, URI
 from tests.servers import RedisServer
 from tests.stores.fault_proxy import Proxy
-from tests.stores.redis_world import Stores, both_colours, world_at
+from tests.stores.redis_world import Stores, both_colours, outage_levels, until, world_at
 
 
 @pytest.fixture
@@ -145,13 +144,6 @@ def test_a_full_server_is_unavailable_and_says_why(own_redis: RedisServer, store
 def test_an_outage_logs_one_line_and_its_end_another(
     own_redis: RedisServer, stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def lines() -> list[str]:
-        return [
-            record.levelname
-            for record in caplog.records
-            if record.getMessage().startswith("Redis ")
-        ]
-
     caplog.set_level("INFO", "qrlogin")
     with world_at(stores, own_redis.url) as world:
         waiting = _add(world, world.begin())
@@ -159,13 +151,13 @@ def test_an_outage_logs_one_line_and_its_end_another(
         for _ in range(5):
             with pytest.raises(Unavailable):
                 world.begin()
-        assert lines() == ["WARNING"]
+        assert outage_levels(caplog) == ["WARNING"]
         own_redis.start()
         world.begin()
-        _until(lambda: len(lines()) > 1)
+        until(lambda: len(outage_levels(caplog)) > 1)
         with pytest.raises(LoginError):
             waiting.result(PATIENCE)
-    assert lines() == ["WARNING", "INFO"]
+    assert outage_levels(caplog) == ["WARNING", "INFO"]
     assert str(own_redis.port) not in caplog.text
     assert "ConnectionError" in caplog.text
 
@@ -204,7 +196,7 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
     """All at once would compete for the connections, and most would time out."""
     many = 300
 
-    async def story() -> int:
+    async def scenario() -> int:
         store = AsyncRedisStore.from_url(
             redis_url, prefix=f"{uuid.uuid4().hex}:", reread=600, timeout=PATIENCE
         )
@@ -244,7 +236,7 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
             await asyncio.gather(*waiting)
             return max(at_once)
 
-    assert asyncio.run(story()) < many / 5
+    assert asyncio.run(scenario()) < many / 5
 
 
 def test_a_forked_child_subscribes_again(redis_url: str) -> None:
@@ -293,7 +285,7 @@ def test_a_silent_subscription_is_renewed(
         proxy.mute = True
         world.elsewhere.run(login.scan("alice"))
         before = proxy.connected
-        _until(lambda: proxy.connected > before)  # it connects again
+        until(lambda: proxy.connected > before)  # it connects again
         assert not waiting.done()
         proxy.mute = False
         proxy.cut()
@@ -350,7 +342,7 @@ def test_no_call_gets_the_reply_of_a_cancelled_call(proxy: Proxy) -> None:
         assert outcomes.count("cancelled") > calls / 10
         assert outcomes.count("answered") > calls / 10
         assert proxy.connected <= 50  # the store discarded no connection
-        _until(lambda: colour.alive() <= before)
+        until(lambda: colour.alive() <= before)
 
 
 def test_the_error_of_a_cancelled_call_is_not_logged() -> None:
@@ -364,7 +356,7 @@ def test_the_error_of_a_cancelled_call_is_not_logged() -> None:
         def pubsub(self) -> None:
             raise AssertionError("no test waits")
 
-    async def story() -> None:
+    async def scenario() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: strange.append(context))
         store = AsyncRedisStore(Client())  # type: ignore[arg-type]
         call = asyncio.create_task(store.apply(Command("id", TABLE["status"], "mark")))
@@ -373,7 +365,7 @@ def test_the_error_of_a_cancelled_call_is_not_logged() -> None:
         while not call.done() or store._running:
             await asyncio.sleep(0.01)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     gc.collect()
     assert strange == []
 
@@ -385,12 +377,5 @@ def _add(world: World, login: Login) -> "Future[Status]":
     after, login_id = login.seen().version, login.begun.login_id
     before = world.ran[login_id]
     waiting = world.start_wait(login, after=after)
-    _until(lambda: world.ran[login_id] >= before + 2)
+    until(lambda: world.ran[login_id] >= before + 2)
     return waiting
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    ends, pause = monotonic() + PATIENCE, threading.Event()
-    while not holds():
-        assert monotonic() < ends, "the condition did not become true"
-        pause.wait(0.01)

@@ -39,34 +39,26 @@ _FORM = "application/x-www-form-urlencoded"
 #: Requests for the routes of each dialect that no player of the demo sends.
 ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "native": (
-        *(
-            ("GET", "{id}/qr.svg"),
-            ("GET", "{id}/qr.png"),
-            ("GET", "{id}/events"),
-            ("GET", "{id}/socket"),
-        ),
-        *(
-            ("POST", "{id}/cancel"),
-            ("POST", "{id}/redeem"),
-            *(("GET", module) for module in MODULES),
-        ),
+        ("GET", "{id}/qr.svg"),
+        ("GET", "{id}/qr.png"),
+        ("GET", "{id}/events"),
+        ("GET", "{id}/socket"),
+        ("POST", "{id}/cancel"),
+        ("POST", "{id}/redeem"),
+        *(("GET", module) for module in MODULES),
     ),
     "wechat": (
-        *(
-            ("GET", "l/{id}"),
-            ("POST", "jslogin"),
-            ("POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0"),
-        ),
+        ("GET", "l/{id}"),
+        ("POST", "jslogin"),
+        ("POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0"),
         (
             "GET",
             f"cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket={NO_TICKET}@qrticket_0&uuid={{id}}&lang=zh_CN&scan=1",
         ),
     ),
     "wechat_open": (
-        *(
-            ("GET", "connect/confirm?uuid={id}"),
-            ("GET", f"connect/callback?code={{id}}{NO_TICKET}&state="),
-        ),
+        ("GET", "connect/confirm?uuid={id}"),
+        ("GET", f"connect/callback?code={{id}}{NO_TICKET}&state="),
         (
             "GET",
             f"sns/oauth2/access_token?appid=demo&secret=x&code={{id}}{NO_TICKET}&grant_type=authorization_code",

@@ -17,7 +17,7 @@ import pytest
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
 from qrlogin.core import Core, Operation
 from qrlogin.stores import AsyncRedisStore, RedisStore
-from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
 from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.jd import JD
 from qrlogin.wire.dialects.public_id import PublicIdDialect
@@ -145,11 +145,7 @@ class Client:
     def send(
         self, path: str, query: str = "", form: str | None = None, *headers: tuple[str, str]
     ) -> Response:
-        sent = (
-            [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))]
-            if self.jar
-            else []
-        )
+        sent = [("cookie", self.cookies)] if self.jar else []
         kind = [] if form is None else [FORM]
         body = (form or "").encode()
         answer = self.service.browser(
@@ -157,6 +153,11 @@ class Client:
         )
         self.jar |= {cookie.key: cookie.value for cookie in answer.cookies if cookie.max_age}
         return answer
+
+    @property
+    def cookies(self) -> str:
+        """The value of the Cookie header."""
+        return "; ".join(f"{name}={value}" for name, value in self.jar.items())
 
     def begin(self, *headers: tuple[str, str]) -> Response:
         raise NotImplementedError
@@ -370,6 +371,18 @@ HISTORIES: dict[str, tuple[tuple[str, ...], str]] = {
     "long gone": (("scan", "confirm", "wait 3600"), "ended"),
     "the store is away": (("scan", "away"), "away"),
 }
+
+
+def check_device_cookie(cookie: Cookie, max_age: int) -> None:
+    """Check the attributes of the cookie that holds the device_code."""
+    assert (cookie.httponly, cookie.secure, cookie.samesite, cookie.path) == (
+        True,
+        True,
+        "Lax",
+        "/",
+    )
+    assert cookie.max_age == max_age
+    assert cookie.key.startswith("__Host-qrl-")
 
 
 def reach(client: Client, history: str) -> None:

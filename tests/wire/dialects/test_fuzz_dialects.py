@@ -272,18 +272,16 @@ def test_a_dialect_without_jsonp_ignores_a_callback(name: str) -> None:  # W10
 # Combined by Hypothesis
 
 TWISTS = (
-    *(
-        "method",
-        "path",
-        "query",
-        "header",
-        "site",
-        "same header",
-        "no content type",
-        "no cookie",
-        "cookie",
-        "body",
-    ),
+    "method",
+    "path",
+    "query",
+    "header",
+    "site",
+    "same header",
+    "no content type",
+    "no cookie",
+    "cookie",
+    "body",
     *("value", "twice", "without"),
 )
 raw_queries = anything | st.sampled_from(

@@ -16,6 +16,7 @@ from tests.wire.dialects.polled_clients import (
     HISTORIES,
     Client,
     JDClient,
+    check_device_cookie,
     opened,
     reach,
     redis_of,
@@ -93,14 +94,7 @@ def begun(kind: str) -> tuple[Client, str]:
         answer = client.begin()
         assert answer.status == 200
         device, *others = answer.cookies
-        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (
-            True,
-            True,
-            "Lax",
-            "/",
-            240,
-        )
-        assert device.key.startswith("__Host-qrl-")
+        check_device_cookie(device, 240)
         assert [cookie.key for cookie in others] == (["wlfstk_smdl"] if kind == "jd" else [])
         assert client.code not in device.value
         assert device.value not in str(answer.headers) + str(answer.body)

@@ -377,12 +377,11 @@ def test_a_poll_of_newlogin_must_be_a_form(kind: str, body: bytes, status: int) 
         client.begin()
         before = len(service.store.calls)
         headers = [("content-type", kind)] if kind else []
-        cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
         asked = Request(
             "POST",
             client.poll_path,
             "",
-            (("cookie", cookies), *headers),
+            (("cookie", client.cookies), *headers),
             body.replace(b"{ck}", client.key.encode()),
         )
         answer = service.browser(asked)

@@ -31,7 +31,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-def test_the_transcript_in_the_docs_is_what_happens(world: World) -> None:
+def test_the_server_answers_as_in_the_transcript(world: World) -> None:
     page = PAGE.read_text(encoding="utf-8")
     transcript = re.search(r"^```http\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert transcript is not None

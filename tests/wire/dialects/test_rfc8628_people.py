@@ -28,7 +28,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-def test_fifty_people_behind_one_address_log_in_while_a_guesser_is_blocked(world: World) -> None:
+def test_fifty_users_behind_one_address_log_in_while_a_guesser_is_blocked(world: World) -> None:
     elsewhere, guesser = world.another(), Person("guesser", "G")
 
     def log_in(i: int) -> str:
@@ -52,9 +52,9 @@ def test_fifty_people_behind_one_address_log_in_while_a_guesser_is_blocked(world
             .status
         )
 
-    people = [lambda i=i: log_in(i) for i in range(50)]
+    users = [lambda i=i: log_in(i) for i in range(50)]
     guesses = [lambda i=i: guess(i) for i in range(50)]
-    results = world.at_once([call for pair in zip(people, guesses, strict=True) for call in pair])
+    results = world.at_once([call for pair in zip(users, guesses, strict=True) for call in pair])
     assert [each for each in results if isinstance(each, str)] == [f"person {i}" for i in range(50)]
     assert Counter(each for each in results if isinstance(each, int)) == {404: 5, 429: 45}
 

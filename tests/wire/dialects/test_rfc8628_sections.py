@@ -294,10 +294,10 @@ def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_
         Rfc8628(core, clients=everybody)
 
 
-def test_section_5_1_five_guesses_for_an_account_whatever_it_does_with_them(
+def test_section_5_1_all_requests_of_an_account_share_five_guesses(
     every_world: World,
 ) -> None:
-    """Looking up and approving share the budget; tests/test_guesses.py has the rest."""
+    """tests/test_guesses.py has the rest of the rules."""
     device = Device(every_world)
     device.begin()
     verbs = ("scan", "confirm", "deny", "release", "scan")

@@ -159,7 +159,7 @@ def test_every_transcript_is_played() -> None:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_the_transcript_is_what_happens(name: str) -> None:
+def test_the_server_answers_as_in_the_transcript(name: str) -> None:
     qr = QRLogin(MemoryStore(now=Clock(NOW)), secret_keys=[KEY], verification_uri=URI)
     browser, phone = (
         Endpoint(qr, DIALECTS[name](qr.core), max_waiting=1),

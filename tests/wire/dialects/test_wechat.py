@@ -14,7 +14,12 @@ from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.wechat import WeChat
 from tests.tables import for_each_row
-from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
+from tests.wire.dialects.polled_clients import (
+    COLOURS_AND_STORES,
+    check_device_cookie,
+    opened,
+    redis_of,
+)
 from tests.wire.dialects.wechat_clients import (
     WeChatClient,
     forget,
@@ -103,13 +108,7 @@ def test_a_login_from_beginning_to_end(
         assert re.fullmatch(r"[A-Za-z0-9_-]{22}==", client.code)
         assert (begun.status, dict(begun.headers)["Content-Type"]) == (200, JS)
         (device,) = begun.cookies
-        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (
-            True,
-            True,
-            "Lax",
-            "/",
-            360,
-        )
+        check_device_cookie(device, 360)
         happen(client, "scan")
         assert (
             service.phone("scan", client.code, BOB).status == 409
@@ -178,8 +177,7 @@ def test_an_answer_lost_at_each_step_loses_no_login(
         before, first = dict(client.jar), client.poll()
         client.jar = before
         assert client.poll() == first
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         assert client.poll().body == client.poll().body
 
         path, query, _ = client.collect_request()
@@ -205,8 +203,7 @@ def test_a_poll_is_held_until_there_is_news_for_this_client() -> None:
 
         def held() -> HeldStatus:
             path, query, _ = client.poll_request()
-            cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
-            exchange = dialect.browser(Request("GET", path, query, (("cookie", cookies),)))
+            exchange = dialect.browser(Request("GET", path, query, (("cookie", client.cookies),)))
             assert isinstance(exchange, Exchange)
             assert isinstance(exchange.operation, HeldStatus)
             assert exchange.operation.timeout == 25
@@ -236,8 +233,9 @@ def test_without_a_free_wait_slot_a_poll_gets_503_with_retry_after() -> None:
         client = WeChatClient(service)
         client.begin()
         path, query, _ = client.poll_request()
-        cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
-        exchange = WeChat(service.core).browser(Request("GET", path, query, (("cookie", cookies),)))
+        exchange = WeChat(service.core).browser(
+            Request("GET", path, query, (("cookie", client.cookies),))
+        )
         assert isinstance(exchange, Exchange)
         assert isinstance(exchange.operation, HeldStatus)
         crowded = exchange.operation.crowded(
@@ -299,8 +297,7 @@ def test_a_stranger_gets_the_answer_for_a_login_that_does_not_exist(
         client, other = WeChatClient(service), WeChatClient(service)
         client.begin()
         other.begin()
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         path, query, _ = client.collect_request()
         asked = len(service.store.calls)
         without_cookie, thief, forger, foreign = strangers(client, other)
@@ -342,8 +339,7 @@ def test_a_login_that_the_store_lost_is_refused(history: str) -> None:
     with opened(wechat) as service:
         client = WeChatClient(service)
         client.begin()
-        for step in history.split():
-            happen(client, step)
+        happen(client, *history.split())
         forget(service)
         assert client.poll().body == b"window.code=400;"
 
@@ -354,8 +350,7 @@ def test_a_client_cannot_choose_the_page_that_the_login_leads_to() -> None:
         client = WeChatClient(service)
         client.send("jslogin", "redirect_uri=https%3A%2F%2Fevil.example%2F&appid=wx")
         client.begin()
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         path, query, _ = client.collect_request()
         assert "evil" not in client.poll().body.decode()
         answer = client.send(
@@ -381,8 +376,7 @@ def test_an_unavailable_store_answers_code_500() -> None:
     with opened(wechat) as service:
         client = WeChatClient(service)
         client.begin()
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         collecting = client.collect_request()
         service.store.down = True
         out = "The login service is temporarily unavailable. Try again."

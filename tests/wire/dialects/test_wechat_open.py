@@ -12,7 +12,12 @@ from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from tests.tables import for_each_row
-from tests.wire.dialects.polled_clients import COLOURS_AND_STORES, opened, redis_of
+from tests.wire.dialects.polled_clients import (
+    COLOURS_AND_STORES,
+    check_device_cookie,
+    opened,
+    redis_of,
+)
 from tests.wire.dialects.wechat_clients import (
     BACKEND,
     NEIGHBOUR,
@@ -88,15 +93,8 @@ def test_a_login_from_beginning_to_end(
         client = WeChatOpenClient(service)
         page = client.begin(("user-agent", "Browser 1.0"))
         (device,) = page.cookies
-        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (
-            True,
-            True,
-            "Lax",
-            "/",
-            360,
-        )
-        happen(client, "scan")
-        happen(client, "confirm")
+        check_device_cookie(device, 360)
+        happen(client, "scan", "confirm")
         answer = client.collect()
         assert answer.redeemed is not None
         assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
@@ -119,8 +117,7 @@ def test_an_application_needs_the_code_and_the_browsers_cookie(
             "state": "s",
         }
         assert Page(client.begin()).body["data-target"] == f"{NEIGHBOUR}?"
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         code = client.wx_code
         asked = len(service.store.calls)
 
@@ -178,8 +175,7 @@ def test_an_answer_lost_at_each_step_loses_no_login(
         client.last = "404"
         happen(client, "release")
         assert client.poll() == client.poll()
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         assert client.poll() == client.poll()
         path, query, _ = client.collect_request()
         first, second = client.send(path, query), client.send(path, query)
@@ -194,12 +190,11 @@ def test_a_poll_is_held_until_there_is_news_for_this_client() -> None:
     with opened(wechat_open) as service:
         client, dialect = WeChatOpenClient(service), WeChatOpen(service.core)
         client.begin()
-        cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
 
         def held(last: str) -> object:
             client.last = last
             path, query, _ = client.poll_request()
-            exchange = dialect.browser(Request("GET", path, query, (("cookie", cookies),)))
+            exchange = dialect.browser(Request("GET", path, query, (("cookie", client.cookies),)))
             assert isinstance(exchange, Exchange)
             assert isinstance(exchange.operation, HeldStatus)
             assert exchange.operation.timeout == 25
@@ -419,8 +414,7 @@ def test_a_stranger_gets_the_answer_for_a_login_that_does_not_exist(
         client, other = WeChatOpenClient(service), WeChatOpenClient(service)
         client.begin()
         other.begin()
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         path, query, _ = client.collect_request()
         asked = len(service.store.calls)
         without_cookie, thief, forger, foreign = strangers(client, other)
@@ -453,8 +447,7 @@ def test_no_application_is_registered_by_default() -> None:
         assert client.begin().status == 400
         client.wants = {}
         client.begin()
-        happen(client, "scan")
-        happen(client, "confirm")
+        happen(client, "scan", "confirm")
         query = {
             "appid": "",
             "secret": "",

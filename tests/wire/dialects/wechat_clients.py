@@ -112,21 +112,23 @@ class WeChatOpenClient(EitherWeChatClient):
         return self.collect_path, urlencode({"code": self.wx_code, "state": ""}), None
 
 
-def happen(client: Client, step: str) -> None:
-    """Take one step that is not a poll."""
+def happen(client: Client, *steps: str) -> None:
+    """Take steps that are not polls."""
     service = client.service
-    match step:
-        case "away":
-            service.store.down = True
-        case "cancel":
-            service.run(service.core.cancel(service.core.read_device_code(client.device_code)))
-        case "collect":
-            assert client.collect().redeemed
-        case step if step.startswith("+"):
-            service.clock.advance(int(step))
-        case _:
-            verb, _, who = step.partition(":")
-            client.phone(verb, BOB if who else ALICE)
+    for step in steps:
+        match step:
+            case "away":
+                service.store.down = True
+            case "cancel":
+                device = service.core.read_device_code(client.device_code)
+                service.run(service.core.cancel(device))
+            case "collect":
+                assert client.collect().redeemed
+            case step if step.startswith("+"):
+                service.clock.advance(int(step))
+            case _:
+                verb, _, person = step.partition(":")
+                client.phone(verb, BOB if person else ALICE)
 
 
 C = TypeVar("C", bound=EitherWeChatClient)
