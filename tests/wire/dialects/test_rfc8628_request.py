@@ -7,18 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from qrlogin import MemoryStore, Misconfigured, QRLogin
+from qrlogin import Misconfigured
 from qrlogin.core import Core
-from qrlogin.wire import Endpoint, Request
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from qrlogin.wire.message import BODY_CAP
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
     FORM,
-    JSON,
     KEY,
     TYPED,
-    URI,
     World,
     error,
     everybody,
@@ -250,33 +247,3 @@ def test_section_3_1_a_client_must_authenticate_as_registered(
 
 def test_section_3_1_a_repr_does_not_show_the_secret() -> None:
     assert "hunter2" not in repr(Client("box", "hunter2"))
-
-
-def test_the_native_dialect_refuses_the_login_of_an_oauth_client() -> None:
-    """The native dialect authenticates no client."""
-    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED)
-    native, tv = (
-        Endpoint(qr, max_waiting=1),
-        Endpoint(qr, Rfc8628(qr.core, clients=everybody), max_waiting=1),
-    )
-    begun = read(tv.browser(Request("POST", "device_authorization", "", (FORM,), b"client_id=tv")))
-    device_code = begun["device_code"]
-    login_id = qr.core.read_device_code(device_code).login_id
-    qr.scan(begun["user_code"], subject="1", shown_as="A")
-    qr.confirm(begun["user_code"], subject="1")
-    bearer = ("authorization", f"Bearer {device_code}")
-    redeem = Request(
-        "POST",
-        f"{login_id}/redeem",
-        "",
-        (bearer, JSON),
-        b'{"acknowledged":"","op":"0123456789abcdef"}',
-    )
-    for asked in (
-        redeem,
-        Request("GET", login_id, "", (bearer,)),
-        Request("POST", f"{login_id}/cancel", "", (bearer, JSON), b"{}"),
-    ):
-        answer = native.browser(asked)
-        assert (answer.status, answer.redeemed) == (404, None)
-    assert qr.redeem(device_code).subject == "1"
