@@ -1,1 +1,1 @@
-"""The stores: the public suite over each, a Redis with faults, naive stores that the suite fails."""
+"""Each store passes the public suite, survives the faults of a Redis, and a naive store fails."""

@@ -1,4 +1,6 @@
-"""More than one Redis at a time: a Cluster of three masters, and a master with its replica behind three Sentinels."""
+"""Several Redis servers: a Cluster of three masters, or a master and a replica with three
+Sentinels.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +13,7 @@ import redis
 from tests.servers import LOOPBACK, RedisServer, free_port, redis_binary
 
 SLOTS = 16384
-READY_SECONDS = 60  # a cluster needs two; only a broken one gets this far
+READY_SECONDS = 60  # a cluster needs two
 PATIENT_MS = 60_000
 
 
@@ -43,12 +45,12 @@ def cluster() -> Iterator[Sequence[RedisServer]]:
 
 
 class _Node(RedisServer):
-    """A master that is not given up for dead when it is paused."""
+    """A master that the others do not declare dead while it is paused."""
 
-    bus = 0  # where the others reach it; else it were its port + 10 000, which may not exist
+    bus = 0  # the port for the other nodes; the default, its port + 10 000, may not exist
 
     def _command(self, port: int, folder: str) -> list[str]:
-        self.bus = free_port()  # anew at each attempt to start: somebody may take it, too
+        self.bus = free_port()  # new at each attempt to start, because another process may take it
         options = [
             "--cluster-enabled",
             "yes",
@@ -62,9 +64,10 @@ class _Node(RedisServer):
 
 @contextmanager
 def sentinels() -> Iterator[tuple[list[tuple[str, int]], RedisServer]]:
-    """(where the three Sentinels are, the master that they call `logins`). They know each other, and its replica.
+    """The addresses of three Sentinels, and the master that they call `logins`. They know each
+    other and its replica.
 
-    A master that is paused is none that is dead, so they wait for it, until they are told to `lose_patience`.
+    They do not declare a paused master dead until `lose_patience` is called.
     """
     with ExitStack() as stack:
         master = stack.enter_context(RedisServer(redis_binary(), "--repl-diskless-sync-delay", "0"))
@@ -89,7 +92,7 @@ def sentinels() -> Iterator[tuple[list[tuple[str, int]], RedisServer]]:
 
 
 def lose_patience(addresses: list[tuple[str, int]]) -> None:
-    """From now on a master that says nothing for half a second is dead."""
+    """From now on a master that is silent for half a second is dead."""
     for host, port in addresses:
         with redis.Redis(host, port) as client:
             client.execute_command("SENTINEL", "SET", "logins", "down-after-milliseconds", 500)
@@ -101,7 +104,7 @@ def _knows_all(master: Any) -> bool:
 
 class _Sentinel(RedisServer):
     def _command(self, port: int, folder: str) -> list[str]:
-        notes = Path(folder, "sentinel.conf")  # where a Sentinel keeps what it knows
+        notes = Path(folder, "sentinel.conf")  # a Sentinel keeps its state in this file
         notes.write_text(f"port {port}\nbind {LOOPBACK}\ndir {folder}\n")
         return [self.binary, str(notes), "--sentinel"]
 
@@ -110,5 +113,5 @@ def _until(holds: Callable[[], bool]) -> None:
     give_up = time.monotonic() + READY_SECONDS
     while not holds():
         if time.monotonic() > give_up:
-            raise RuntimeError("the servers did not find together")
+            raise RuntimeError("the servers did not find each other")
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A wire that can be cut: a TCP proxy on loopback which loses replies, delays them, says nothing, or refuses to connect."""
+"""A TCP proxy on loopback that can lose or delay replies, stay silent, or refuse connections."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ CHUNK = 65536
 
 
 class Proxy:
-    """Between a client and the server at `port`, a store and Redis unless told otherwise. Settings may be changed at any time."""
+    """A proxy between a client and the server at `port`. Settings may be changed at any time."""
 
     def __init__(self, port: int, *, losable: bytes = b"\r\nEVAL") -> None:
         self._upstream, self._losable = port, losable
@@ -24,8 +24,10 @@ class Proxy:
         self.port = 0
         self.connected = 0  # how many connections were made so far
         self.lost = 0  # how many replies were lost so far
-        self.losing = 0  # of how many of the next requests that hold `losable` the reply will be lost: by default, of scripts
-        self.delay = 0.0  # seconds that each reply takes longer
+        # How many of the next replies will be lost, to requests that contain `losable`: by default,
+        # calls of scripts.
+        self.losing = 0
+        self.delay = 0.0  # seconds by which each reply is late
         self.mute = False  # swallows everything and keeps the connection open
         self.refusing = False  # new connections are cut at once
 
@@ -58,8 +60,8 @@ class Proxy:
             pass
         finally:
             self._writers -= both
-            for one in both:
-                _reset(one)
+            for each in both:
+                _reset(each)
 
     async def _up(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire"
@@ -124,7 +126,7 @@ class _Cut(Exception):
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Not a polite end but a reset, as from a firewall or a server that died."""
+    """Reset the connection, as a firewall or a server that died does."""
     if not writer.transport.is_closing():
         writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)

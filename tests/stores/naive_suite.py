@@ -7,7 +7,7 @@ from hypothesis import Phase, settings
 from qrlogin.stores.suite import StoreSuite
 from tests.stores.naive import NaiveStore
 
-# That a sequence fails is all that is asked; not for the shortest one.
+# The shortest failing sequence is not needed.
 settings.register_profile(
     "found is enough", parent=settings.get_profile("ci"), phases=[Phase.generate]
 )

@@ -1,3 +1,5 @@
+"""AsyncMemoryStore passes the suite."""
+
 from collections.abc import Callable
 
 from qrlogin.stores import AsyncMemoryStore

@@ -31,8 +31,8 @@ class TestRedisStoreOnCluster(StoreSuite):
         return RedisStore(self.client, reread=600, now=now)
 
 
-class WithItsClient(AsyncRedisStore):
-    """Closes the client as well, which an application does by itself: only here is its event loop still there."""
+class ClosingItsClient(AsyncRedisStore):
+    """Closes the client too, while its event loop still exists. An application does this itself."""
 
     async def close(self) -> None:
         await super().close()
@@ -47,4 +47,6 @@ class TestAsyncRedisStoreOnCluster(AsyncStoreSuite):
         self.port = nodes[0].port
 
     async def make_store(self, now: Callable[[], int]) -> AsyncRedisStore:
-        return WithItsClient(redis.asyncio.RedisCluster(LOOPBACK, self.port), reread=600, now=now)
+        return ClosingItsClient(
+            redis.asyncio.RedisCluster(LOOPBACK, self.port), reread=600, now=now
+        )

@@ -1,4 +1,4 @@
-"""`Listener.end`: the wait of one browser, let go from outside. What has ended stays ended, however often it is asked."""
+"""`Listener.end` ends the wait of one browser, and every later wait of it returns at once."""
 
 import asyncio
 import threading
@@ -11,21 +11,21 @@ from tests.application import Clock
 LONG = 500.0  # seconds; a wait that is to end for another reason
 
 
-def test_a_thread_is_let_go_and_does_not_wait_again() -> None:
-    store, heard = MemoryStore(now=Clock()), list[bool]()
+def test_an_ended_listener_releases_its_thread_and_does_not_wait_again() -> None:
+    store, returned = MemoryStore(now=Clock()), list[bool]()
     with store.listen("L") as listener, store.listen("M") as other:
         thread = threading.Thread(
-            target=lambda: heard.extend(listener.wait(LONG) for _ in range(3))
+            target=lambda: returned.extend(listener.wait(LONG) for _ in range(3))
         )
         thread.start()
         listener.end()
         thread.join(LONG / 10)
-        assert heard == [False, False, False]
+        assert returned == [False, False, False]
         assert other.wait(0.01), "another login's wait goes on"
 
 
-def test_a_task_is_let_go_and_does_not_wait_again() -> None:
-    async def story() -> None:
+def test_an_ended_listener_releases_its_task_and_does_not_wait_again() -> None:
+    async def scenario() -> None:
         store = AsyncMemoryStore(now=Clock())
         async with store.listen("L") as listener, store.listen("M") as other:
             waiting = asyncio.ensure_future(listener.wait(LONG))
@@ -37,10 +37,10 @@ def test_a_task_is_let_go_and_does_not_wait_again() -> None:
                 ] * 3
             assert await other.wait(0.01)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_who_was_taken_over_from_hears_that_also_when_it_is_let_go() -> None:
+def test_a_superseded_listener_raises_superseded_even_if_it_is_ended() -> None:
     store = MemoryStore(now=Clock())
     with store.listen("L") as older, store.listen("L") as newer:
         older.end()

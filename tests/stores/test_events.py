@@ -1,4 +1,6 @@
-"""Events over real stores: a lost reply costs none and doubles none, and told one after the other they are what happened."""
+"""Over real stores, a lost reply neither loses nor doubles an event, and the events are the history
+of the login.
+"""
 
 import threading
 import uuid
@@ -44,30 +46,32 @@ NAMES: Final = {
 STATES: Final = {
     "begun": "pending",
     "released": "pending",
-}  # the others are called as the state that they lead to
+}  # the other events are named after the state that they lead to
 CALLERS: Final = 64
 
 
-class Desk:
-    """A `QRLogin` with blocking methods, whatever its colour, and what its application was told."""
+class EventRecorder:
+    """A `QRLogin` of any colour with blocking methods, and the events that its application
+    received.
+    """
 
     def __init__(self, colour: Colour, make: Any) -> None:
-        self.told: list[Event] = []
+        self.events: list[Event] = []
 
         async def awaited(event: Event) -> None:
-            self.told.append(event)
+            self.events.append(event)
 
         options = {
             "secret_keys": [KEY],
             "verification_uri": URI,
             "policy": replace(STANDARD, user_codes=True),
-            "on_event": awaited if isinstance(colour, Awaited) else self.told.append,
+            "on_event": awaited if isinstance(colour, Awaited) else self.events.append,
         }
         self.qr: QRLogin = colour.open(make, options, lambda login_id: None)[0]
 
     @property
     def names(self) -> list[str]:
-        return [event.name for event in self.told]
+        return [event.name for event in self.events]
 
     def call(
         self, event: str, begun: Any, who: str = ALICE, op: str | None = None
@@ -89,17 +93,17 @@ class Desk:
 
 
 @contextmanager
-def desk_of(stores: Any, url: str | None = None) -> Iterator[Desk]:
+def recorder_over(stores: Any, url: str | None = None) -> Iterator[EventRecorder]:
     colour: Colour = Awaited() if stores in (AsyncRedisStore, AsyncMemoryStore) else Blocking()
     prefix = f"{uuid.uuid4().hex}:"
-    desk = Desk(
+    recorder = EventRecorder(
         colour,
         stores if url is None else lambda: stores.from_url(url, prefix=prefix, timeout=PATIENCE),
     )
     try:
-        yield desk
+        yield recorder
     finally:
-        desk.qr.close()
+        recorder.qr.close()
         colour.close()
 
 
@@ -117,32 +121,34 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 def test_a_lost_reply_neither_loses_nor_doubles_an_event(
     proxy: Proxy, stores: Stores, way: Sequence[str]
 ) -> None:
-    """The store asks again by itself and is told "repeated": that is this call's own change, and its event."""
+    """The store resends the command itself. The verdict "repeated" means this call's own change."""
     expected = ["begun", *(NAMES[event] for event in way)]
     for lost in (1, 2):
-        with desk_of(stores, proxy.url) as desk:
-            begun = desk.qr.begin()
+        with recorder_over(stores, proxy.url) as recorder:
+            begun = recorder.qr.begin()
             for event in way[:-1]:
-                desk.qr.run(desk.call(event, begun))
-            operation, before = desk.call(way[-1], begun), proxy.lost
+                recorder.qr.run(recorder.call(event, begun))
+            operation, before = recorder.call(way[-1], begun), proxy.lost
             proxy.losing = lost
-            if lost == 2:  # it gave up, and nobody knows whether it happened
+            if lost == 2:  # the store gave up, and the outcome is unknown
                 with pytest.raises(Unavailable):
-                    desk.qr.run(operation)
-                assert desk.names == expected[:-1]
+                    recorder.qr.run(operation)
+                assert recorder.names == expected[:-1]
             for _ in range(2):
-                desk.qr.run(operation)
+                recorder.qr.run(operation)
             assert proxy.lost == before + lost
-            assert desk.names == expected
-            assert [event.version for event in desk.told] == list(range(1, len(expected) + 1))
+            assert recorder.names == expected
+            assert [event.version for event in recorder.events] == list(range(1, len(expected) + 1))
 
 
 @both_colours
 def test_a_repeated_begin_after_a_lost_reply_emits_one_event(proxy: Proxy, stores: Stores) -> None:
-    with desk_of(stores, proxy.url) as desk:
+    with recorder_over(stores, proxy.url) as recorder:
         proxy.losing = 1
-        begun = desk.qr.begin(user_code=True)
-        assert [(event.name, event.login_id) for event in desk.told] == [("begun", begun.login_id)]
+        begun = recorder.qr.begin(user_code=True)
+        assert [(event.name, event.login_id) for event in recorder.events] == [
+            ("begun", begun.login_id)
+        ]
 
 
 @both_colours
@@ -152,9 +158,9 @@ def test_a_repeated_begin_after_a_lost_reply_emits_one_event(proxy: Proxy, store
 def test_a_typed_scan_emits_one_event_whichever_of_its_replies_is_lost(
     proxy: Proxy, stores: Stores, lost: int
 ) -> None:
-    with desk_of(stores, proxy.url) as desk:
-        begun = desk.qr.begin(user_code=True)
-        operation: Operation[Any] | None = desk.qr.core.scan(
+    with recorder_over(stores, proxy.url) as recorder:
+        begun = recorder.qr.begin(user_code=True)
+        operation: Operation[Any] | None = recorder.qr.core.scan(
             begun.user_code, subject=ALICE, shown_as=SHOWN[ALICE]
         )
         before, step = proxy.lost, 0
@@ -170,9 +176,9 @@ def test_a_typed_scan_emits_one_event_whichever_of_its_replies_is_lost(
             patched.setattr(Operation, "resume", counting)
             proxy.losing = int(lost == 1)
             assert operation is not None
-            desk.qr.run(operation)
+            recorder.qr.run(operation)
         assert (proxy.lost - before, step) == (1, 4)
-        assert desk.names == ["begun", "scanned"]
+        assert recorder.names == ["begun", "scanned"]
 
 
 # Any sequence
@@ -182,45 +188,51 @@ ACTS = st.tuples(
 )
 
 
-def play(desk: Desk, acts: Sequence[tuple[str, str, int]]) -> None:
-    """One login, whatever its people do; after each call the events that were told, folded, are where the login stands."""
-    desk.told.clear()
-    begun, calls = desk.qr.begin(user_code=True), list[Operation[Any]]()
+def play(recorder: EventRecorder, acts: Sequence[tuple[str, str, int]]) -> None:
+    """One login and any sequence of calls. After each call, the last event is the state of the
+    login.
+    """
+    recorder.events.clear()
+    begun, calls = recorder.qr.begin(user_code=True), list[Operation[Any]]()
     for act, who, number in acts:
         if act == "look":
-            desk.qr.status(begun.device_code)
+            recorder.qr.status(begun.device_code)
         elif act == "again" and not calls:
             continue
         else:
             again = calls[-1 - number % len(calls)] if act == "again" else None
-            calls.append(again or desk.call(act, begun, who, f"op-of-click-{number:06}"))
+            calls.append(again or recorder.call(act, begun, who, f"op-of-click-{number:06}"))
             with suppress(LoginError):
-                desk.qr.run(calls[-1])
-        seen = desk.qr.status(begun.device_code)
-        assert [event.version for event in desk.told] == list(range(1, seen.version + 1))
-        assert STATES.get(desk.names[-1], desk.names[-1]) == seen.state
-        assert [event.at_ms for event in desk.told] == sorted(event.at_ms for event in desk.told)
+                recorder.qr.run(calls[-1])
+        seen = recorder.qr.status(begun.device_code)
+        assert [event.version for event in recorder.events] == list(range(1, seen.version + 1))
+        assert STATES.get(recorder.names[-1], recorder.names[-1]) == seen.state
+        assert [event.at_ms for event in recorder.events] == sorted(
+            event.at_ms for event in recorder.events
+        )
 
 
 @settings(max_examples=150)
 @given(st.lists(ACTS, max_size=12))
-def test_the_events_are_what_happened_in_memory(acts: list[tuple[str, str, int]]) -> None:
-    with desk_of(MemoryStore) as desk:
-        play(desk, acts)
+def test_the_last_event_is_the_state_of_the_login_in_memory(
+    acts: list[tuple[str, str, int]],
+) -> None:
+    with recorder_over(MemoryStore) as recorder:
+        play(recorder, acts)
 
 
 @pytest.fixture(params=[RedisStore, AsyncRedisStore], ids=["sync", "async"])
-def shared_desk(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Desk]:
-    with desk_of(request.param, redis_url) as desk:
-        yield desk
+def shared_recorder(request: pytest.FixtureRequest, redis_url: str) -> Iterator[EventRecorder]:
+    with recorder_over(request.param, redis_url) as recorder:
+        yield recorder
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(ACTS, max_size=12))
-def test_the_events_are_what_happened_in_redis(
-    shared_desk: Desk, acts: list[tuple[str, str, int]]
+def test_the_last_event_is_the_state_of_the_login_in_redis(
+    shared_recorder: EventRecorder, acts: list[tuple[str, str, int]]
 ) -> None:
-    play(shared_desk, acts)
+    play(shared_recorder, acts)
 
 
 # At the same time
@@ -231,23 +243,25 @@ def test_of_many_redeems_at_once_one_emits_an_event(
     request: pytest.FixtureRequest, stores: Any
 ) -> None:
     url = request.getfixturevalue("redis_url") if stores in (RedisStore, AsyncRedisStore) else None
-    with desk_of(stores, url) as desk, ThreadPoolExecutor(CALLERS) as threads:
+    with recorder_over(stores, url) as recorder, ThreadPoolExecutor(CALLERS) as threads:
         for one_operation in (False, True):
-            desk.told.clear()
-            begun, start = desk.qr.begin(), threading.Barrier(CALLERS)
+            recorder.events.clear()
+            begun, start = recorder.qr.begin(), threading.Barrier(CALLERS)
             for event in ("scan", "confirm"):
-                desk.qr.run(desk.call(event, begun))
-            same = desk.call("redeem", begun)
-            calls = [same if one_operation else desk.call("redeem", begun) for _ in range(CALLERS)]
+                recorder.qr.run(recorder.call(event, begun))
+            same = recorder.call("redeem", begun)
+            calls = [
+                same if one_operation else recorder.call("redeem", begun) for _ in range(CALLERS)
+            ]
 
             def redeem(call: Operation[Redeemed], start: threading.Barrier = start) -> type:
                 start.wait(PATIENCE)
                 try:
-                    return type(desk.qr.run(call))
+                    return type(recorder.qr.run(call))
                 except AlreadyRedeemed as refused:
                     return type(refused)
 
-            told = list(threads.map(redeem, calls))
-            assert told.count(Redeemed) == (CALLERS if one_operation else 1)
-            assert desk.names == ["begun", "scanned", "confirmed", "redeemed"]
-            assert desk.qr.status(begun.device_code).state is State.REDEEMED
+            outcomes = list(threads.map(redeem, calls))
+            assert outcomes.count(Redeemed) == (CALLERS if one_operation else 1)
+            assert recorder.names == ["begun", "scanned", "confirmed", "redeemed"]
+            assert recorder.qr.status(begun.device_code).state is State.REDEEMED

@@ -1,4 +1,4 @@
-"""The store that docs/stores.md shows is a store: its code is taken from the page as it stands."""
+"""The store in docs/stores.md passes the suite. Its code is read from the page."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -36,8 +36,7 @@ class TestTheStoreInTheDocs(StoreSuite):
 
     def make_store(self, now: Callable[[], int]) -> Any:
         store = shown()(self.path, now=now)
-        store._db.execute(
-            f"PRAGMA busy_timeout = {1000 * PATIENCE:.0f}"
-        )  # a thread may be paused while it writes
+        # A thread may be paused while it writes.
+        store._db.execute(f"PRAGMA busy_timeout = {1000 * PATIENCE:.0f}")
         self.opened.append(store)
         return store

@@ -1,4 +1,4 @@
-"""The registry of listeners: what the suite cannot see from outside of a store."""
+"""The registry notifies, forgets and limits listeners in ways that the suite cannot observe."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ def test_a_closed_listener_leaves_the_registry() -> None:
 
 
 def test_a_closed_listener_leaves_the_awaited_registry() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         listeners = AsyncListeners()
         async with listeners.listen("a") as older, listeners.listen("b"):
             async with listeners.listen("a"):
@@ -35,7 +35,7 @@ def test_a_closed_listener_leaves_the_awaited_registry() -> None:
             assert len(listeners) == 1
         assert len(listeners) == 0
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_notification_between_two_waits_is_not_lost() -> None:

@@ -1,3 +1,5 @@
+"""MemoryStore passes the suite, and limits how many records it holds."""
+
 from collections.abc import Callable
 
 import pytest

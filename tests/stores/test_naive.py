@@ -52,9 +52,7 @@ MUST_FAIL = {"TestForgiving": RACES, "TestLocked": REPEATS | LIVES}
 
 
 @pytest.mark.long
-def test_the_suite_fails_a_store_that_checks_and_sets_and_one_that_takes_a_repeat_for_news() -> (
-    None
-):
+def test_the_suite_fails_a_store_that_is_not_atomic_and_one_that_applies_repeats() -> None:
     """Each of these tests fails by itself. That a right store passes all of them is what
     test_memory.py shows.
     """

@@ -1,4 +1,4 @@
-"""A store by the address that stands in a setting."""
+"""A setting names a store by its address, and any other address is refused."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ WITH: dict[str, Any] = {
 }
 
 
-def test_memory_and_redis_in_both_colours(redis_url: str) -> None:
+def test_the_address_opens_a_memory_or_redis_store_of_either_colour(redis_url: str) -> None:
     redis_url += f"?socket_timeout={PATIENCE}"
     for address, kind, twin in (
         ("memory", MemoryStore, AsyncMemoryStore),
@@ -37,7 +37,7 @@ async def begun_version(store: AsyncStore) -> int:
 @pytest.mark.parametrize(
     "address", ["", "Memory", "redis", "mysql://u:secret@h/db", "redis:secret", None, 3]
 )
-def test_no_address(address: Any) -> None:
+def test_any_other_address_is_refused_without_its_secret(address: Any) -> None:
     for opening in (open_store, open_async_store):
         with pytest.raises(
             Misconfigured, match="a store is memory, or an address such as redis://"
@@ -49,13 +49,13 @@ def test_no_address(address: Any) -> None:
 @pytest.mark.parametrize(
     "option", ["rediss://h?ssl_cert_reqs=CERT_NONE", "redis://h?protocol=9", "redis://h?nothing=1"]
 )
-def test_an_option_that_there_is_not(option: str) -> None:
+def test_an_unknown_option_of_an_address_is_refused(option: str) -> None:
     for opening in (open_store, open_async_store):
         with pytest.raises(Misconfigured, match="with options that redis-py knows"):
             opening(option.replace("h?", "u:secret@h?"))
 
 
-def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_py_only_the_memory_store_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qrlogin.stores.redis", None)
     monkeypatch.delattr("qrlogin.stores.redis", raising=False)
     for opening in (open_store, open_async_store):

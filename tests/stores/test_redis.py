@@ -1,3 +1,5 @@
+"""RedisStore passes the suite over a real Redis."""
+
 from collections.abc import Callable
 
 import pytest

@@ -1,11 +1,11 @@
-"""Clients of one's own, in the shapes that redis-py has; and what is refused at once, with the way to mend it."""
+"""A Redis store takes any client of redis-py, and an error says how to correct a wrong one."""
 
 import asyncio
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import redis
@@ -22,7 +22,7 @@ from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
 from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
-from tests.stores.redis_world import Stores, both_colours
+from tests.stores.redis_world import FakePubSub, Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (
     redis.sentinel.Sentinel,
@@ -33,7 +33,7 @@ Clients = tuple[Callable[[], Any], Callable[[], Any]]  # a blocking one, an awai
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[list[tuple[str, int]]]:
-    """Where the Sentinels are."""
+    """The addresses of the Sentinels."""
     with sentinels() as (addresses, _):
         yield addresses
 
@@ -61,8 +61,10 @@ def clients(request: pytest.FixtureRequest, redis_url: str) -> Clients:
 
 
 @both_colours
-def test_your_own_client_will_do_and_stays_yours(clients: Clients, stores: Stores) -> None:
-    """Over two clients, as in two processes. They still work when their stores are closed."""
+def test_an_application_can_use_its_own_client_and_keeps_it(
+    clients: Clients, stores: Stores
+) -> None:
+    """Two clients, as in two processes. They still work after their stores are closed."""
     awaited = issubclass(stores, AsyncRedisStore)
     colour = Awaited() if awaited else Blocking()
     inside = colour.call if isinstance(colour, Awaited) else _call
@@ -101,14 +103,16 @@ def _call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 @both_colours
 @pytest.mark.parametrize("prefix", ["", "with space", "br{ace", "br}ace", "line\n", "é:", "x" * 65])
-def test_a_prefix_that_redis_or_cluster_would_misread(stores: Stores, prefix: str) -> None:
+def test_a_prefix_that_redis_or_cluster_would_misread_is_refused(
+    stores: Stores, prefix: str
+) -> None:
     with pytest.raises(Misconfigured, match="prefix must be 1 to 64 printable ASCII"):
         stores.from_url("redis://localhost", prefix=prefix)
 
 
 @both_colours
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"reread": 0}, "reread must be a number of seconds above 0"),
         ({"reread": float("nan")}, "reread must be a number of seconds above 0"),
@@ -117,8 +121,10 @@ def test_a_prefix_that_redis_or_cluster_would_misread(stores: Stores, prefix: st
     ],
     ids=["reread", "reread nan", "timeout", "max_connections"],
 )
-def test_numbers_that_cannot_be_meant(stores: Stores, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(Misconfigured, match=said):
+def test_a_number_out_of_range_is_refused(
+    stores: Stores, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Misconfigured, match=message):
         stores.from_url("redis://localhost", **options)
 
 
@@ -134,14 +140,14 @@ def test_numbers_that_cannot_be_meant(stores: Stores, options: dict[str, Any], s
     ],
 )
 def test_an_error_about_a_malformed_url_does_not_repeat_it(stores: Stores, url: str) -> None:
-    """A password with a slash in it ends up where a port is expected, and redis-py's own error would show it."""
-    with pytest.raises(Misconfigured, match="the URL must be redis://") as told:
+    """redis-py reads a part of a password with a slash as a port, and its own error shows it."""
+    with pytest.raises(Misconfigured, match="the URL must be redis://") as raised:
         stores.from_url(url)
-    assert "pass" not in str(told.value)
-    assert told.value.__cause__ is None
+    assert "pass" not in str(raised.value)
+    assert raised.value.__cause__ is None
 
 
-def test_a_client_of_the_other_colour() -> None:
+def test_a_client_of_the_other_colour_is_refused() -> None:
     with pytest.raises(Misconfigured, match="this client is awaited: give it to AsyncRedisStore"):
         RedisStore(redis.asyncio.Redis())  # type: ignore[arg-type]
     with pytest.raises(Misconfigured, match="this client blocks: give it to RedisStore"):
@@ -149,14 +155,14 @@ def test_a_client_of_the_other_colour() -> None:
 
 
 @both_colours
-def test_what_is_no_client_at_all(stores: Stores) -> None:
+def test_an_object_that_is_not_a_client_is_refused(stores: Stores) -> None:
     with pytest.raises(Misconfigured, match="not str; or use from_url"):
         stores("redis://localhost")  # type: ignore[arg-type]
 
 
 @both_colours
 def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
-    taken = socket.socket()  # and nobody listens there
+    taken = socket.socket()  # no server listens at this port
     taken.bind((LOOPBACK, 0))
     store = stores.from_url(
         f"redis://someone:s3cret@{LOOPBACK}:{taken.getsockname()[1]}", timeout=PATIENCE
@@ -167,10 +173,10 @@ def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
         shared=False,
     )
     try:
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as raised:
             world.begin()
-        assert str(told.value) == "the store did not answer (ConnectionError)"
-        assert "s3cret" not in f"{store!r} {told.value!r} {told.value.__cause__!r}"
+        assert str(raised.value) == "the store did not answer (ConnectionError)"
+        assert "s3cret" not in f"{store!r} {raised.value!r} {raised.value.__cause__!r}"
     finally:
         world.close()
         taken.close()
@@ -187,17 +193,17 @@ def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
         ["id", "mark", "applied", "soon", []],
         ["id", "mark", "applied", "1", ["state"]],
     ],
-    ids=["nothing", "OK", "number", "empty", "unheard verdict", "no time", "half a field"],
+    ids=["nothing", "OK", "number", "empty", "unknown verdict", "no time", "half a field"],
 )
-def test_an_answer_that_no_script_of_ours_gives(answer: object) -> None:
-    """From a newer version, or to another question: it is not believed, and it is no crash."""
+def test_an_answer_that_is_not_from_the_script_is_unavailable(answer: object) -> None:
+    """For example from a newer version, or to another command."""
 
     class Client:
         def execute_command(self, *arguments: object) -> object:
             return answer
 
         def pubsub(self) -> None:
-            raise AssertionError("nobody waits")
+            raise AssertionError("no test waits")
 
     store: Any = RedisStore(Client())  # type: ignore[arg-type]
     with pytest.raises(Unavailable, match="cannot read"):
@@ -211,7 +217,7 @@ def test_an_awaited_store_may_be_made_before_there_is_a_loop() -> None:
 
 
 def test_a_url_that_leaves_one_connection_is_refused() -> None:
-    """The subscriber would take it, and every call would wait for it in vain."""
+    """The subscriber takes it, and every call would time out."""
     for store in (RedisStore, AsyncRedisStore):
         with pytest.raises(Misconfigured, match="at least 2"):
             store.from_url("redis://127.0.0.1:1/0?max_connections=1")
@@ -234,7 +240,7 @@ def test_a_record_that_a_client_cannot_decode_is_unavailable(redis_url: str) -> 
                 qr.status(begun.device_code)
 
 
-def test_closing_under_calls_lets_nothing_but_unavailable_out(redis_url: str) -> None:
+def test_a_call_during_close_raises_only_unavailable(redis_url: str) -> None:
     strange: list[Exception] = []
     for _ in range(10):
         qr = QRLogin(
@@ -265,8 +271,8 @@ def test_closing_under_calls_lets_nothing_but_unavailable_out(redis_url: str) ->
 
 
 @both_colours
-def test_only_a_client_of_the_stores_own_is_asked_again(stores: Stores) -> None:
-    """Your own client has its own retries, and each try of it may take as long as you allow."""
+def test_only_a_client_that_the_store_made_gets_a_second_try(stores: Stores) -> None:
+    """An application's client has its own retries and its own timeout."""
     asked = list[object]()
     awaited = issubclass(stores, AsyncRedisStore)
 
@@ -296,16 +302,7 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
     """As asyncio.wait_for of Python 3.11 may, which redis-py uses."""
     cancelled = list[int]()
 
-    class PubSub:
-        async def __aenter__(self) -> Self:
-            return self
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-        async def subscribe(self, *_: object) -> None:
-            pass
-
+    class PubSub(FakePubSub):
         async def get_message(self, timeout: float) -> None:
             try:
                 await asyncio.sleep(PATIENCE)
@@ -320,7 +317,7 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
         async def execute_command(self, *_: object) -> None:
             raise AssertionError("no test asks")
 
-    async def story() -> None:
+    async def scenario() -> None:
         store = AsyncRedisStore(Client())  # type: ignore[arg-type]
         async with store.listen("id"):
             await asyncio.sleep(0)
@@ -330,7 +327,7 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
             assert store._subscriber is not None
             assert store._subscriber.done()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     assert len(cancelled) == 2
 
 

@@ -1,4 +1,4 @@
-"""What a network and a server do to a store: replies lost, scripts flushed, subscriptions killed, a server that stops."""
+"""A Redis store survives lost replies, flushed scripts, lost subscriptions and a stopped server."""
 
 import asyncio
 import gc
@@ -7,9 +7,8 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -25,13 +24,12 @@ from qrlogin.errors import AlreadyRedeemed, LoginError, Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.stores import AsyncRedisStore, RedisStore, redis_subscription
 from qrlogin.stores.suite.colours import PATIENCE, Awaited
-from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE, State
 from tests.application import KEY, URI
 from tests.servers import RedisServer
 from tests.stores.fault_proxy import Proxy
-from tests.stores.redis_world import Stores, both_colours, world_at
+from tests.stores.redis_world import Stores, both_colours, outage_levels, until, world_at
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 
 
 class UnforgivingStore(RedisStore):
-    """As from a tutorial: the second arrival of a call is refused."""
+    """A store that refuses a resent command, as a tutorial writes it."""
 
     def apply(self, command: Command) -> Reply:
         return super().apply(replace(command, row=replace(command.row, repeats=())))
@@ -51,27 +49,7 @@ class UnforgivingStore(RedisStore):
 
 
 @both_colours
-@every_way
-def test_a_lost_reply_loses_no_login(proxy: Proxy, stores: Stores, way: Sequence[str]) -> None:
-    """The server did it and the answer was lost: the store asks once more by itself, and whoever asks again is answered."""
-    for lost in (1, 2):
-        with world_at(stores, proxy.url) as world:
-            login = world.begin()
-            login.walk(*way[:-1])
-            operation, before = login.call(way[-1]), proxy.lost
-            proxy.losing = lost
-            if lost == 2:
-                with pytest.raises(Unavailable):
-                    world.run(operation)
-            world.run(operation)
-            assert proxy.lost == before + lost
-            if way[-1] == "redeem":
-                with pytest.raises(AlreadyRedeemed):
-                    login.walk("redeem")
-
-
-@both_colours
-def test_a_lost_begin_is_begun_once(proxy: Proxy, stores: Stores) -> None:
+def test_a_begin_whose_replies_are_lost_begins_one_login(proxy: Proxy, stores: Stores) -> None:
     with world_at(stores, proxy.url) as world:
         operation = world.core.begin()
         proxy.losing = 2
@@ -82,7 +60,7 @@ def test_a_lost_begin_is_begun_once(proxy: Proxy, stores: Stores) -> None:
 
 
 def test_a_store_that_expects_no_repeats_loses_logins(proxy: Proxy) -> None:
-    """So the tests above can fail."""
+    """The test of lost replies in test_events.py can fail."""
     with world_at(UnforgivingStore, proxy.url) as world:
         login = world.begin()
         login.walk("scan", "confirm")
@@ -92,11 +70,11 @@ def test_a_store_that_expects_no_repeats_loses_logins(proxy: Proxy) -> None:
             world.run(operation)
 
 
-# A server that forgets, dies or stops
+# Faults of the server
 
 
 @both_colours
-def test_flushed_scripts_are_no_error(redis_url: str, stores: Stores) -> None:
+def test_a_store_survives_flushed_scripts(redis_url: str, stores: Stores) -> None:
     with redis.Redis.from_url(redis_url) as client, world_at(stores, redis_url) as world:
         client.script_flush()
         login = world.begin()
@@ -109,10 +87,10 @@ def test_flushed_scripts_are_no_error(redis_url: str, stores: Stores) -> None:
 
 
 @both_colours
-def test_a_stopped_server_is_unavailable_and_then_back(
+def test_a_stopped_server_is_unavailable_until_it_continues(
     own_redis: RedisServer, stores: Stores
 ) -> None:
-    """After two tries of a second each, not after the minute that redis-py would take by itself."""
+    """After two tries of a second each. redis-py alone would take a minute."""
     as_it_comes = inspect.signature(stores.from_url).parameters["timeout"].default
     with (
         Proxy(own_redis.port) as proxy,
@@ -138,7 +116,7 @@ def test_a_stopped_server_is_unavailable_and_then_back(
 
 
 @both_colours
-def test_a_server_that_is_down_at_start_is_found_later(
+def test_a_store_connects_to_a_server_that_starts_later(
     own_redis: RedisServer, stores: Stores
 ) -> None:
     own_redis.stop()
@@ -149,7 +127,7 @@ def test_a_server_that_is_down_at_start_is_found_later(
         login = world.begin()
         waiting = _add(world, login)
         own_redis.stop()
-        own_redis.start()  # empty: the login is gone, and the wait hears of it without its timer
+        own_redis.start()  # empty: the wait ends by the subscription, before its timer
         with pytest.raises(LoginError):
             waiting.result(PATIENCE)
 
@@ -163,16 +141,9 @@ def test_a_full_server_is_unavailable_and_says_why(own_redis: RedisServer, store
 
 
 @both_colours
-def test_an_outage_is_one_line_in_the_log_and_its_end_another(
+def test_an_outage_logs_one_line_and_its_end_another(
     own_redis: RedisServer, stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def lines() -> list[str]:
-        return [
-            record.levelname
-            for record in caplog.records
-            if record.getMessage().startswith("Redis ")
-        ]
-
     caplog.set_level("INFO", "qrlogin")
     with world_at(stores, own_redis.url) as world:
         waiting = _add(world, world.begin())
@@ -180,25 +151,25 @@ def test_an_outage_is_one_line_in_the_log_and_its_end_another(
         for _ in range(5):
             with pytest.raises(Unavailable):
                 world.begin()
-        assert lines() == ["WARNING"]
+        assert outage_levels(caplog) == ["WARNING"]
         own_redis.start()
         world.begin()
-        _until(lambda: len(lines()) > 1)
+        until(lambda: len(outage_levels(caplog)) > 1)
         with pytest.raises(LoginError):
             waiting.result(PATIENCE)
-    assert lines() == ["WARNING", "INFO"]
+    assert outage_levels(caplog) == ["WARNING", "INFO"]
     assert str(own_redis.port) not in caplog.text
     assert "ConnectionError" in caplog.text
 
 
-# Notifications that are lost
+# Lost notifications
 
 
 @both_colours
 def test_a_change_while_the_subscription_was_down_is_found_when_it_is_back(
     proxy: Proxy, redis_url: str, stores: Stores
 ) -> None:
-    """Pub/sub forgets what it cannot deliver at once, so logins are read again after each subscription."""
+    """Redis does not keep messages, so the store re-reads the logins after each subscription."""
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
         waiting = _add(world, login)
@@ -211,7 +182,7 @@ def test_a_change_while_the_subscription_was_down_is_found_when_it_is_back(
 
 
 @both_colours
-def test_a_killed_subscription_is_made_again(redis_url: str, stores: Stores) -> None:
+def test_a_killed_subscription_is_renewed(redis_url: str, stores: Stores) -> None:
     with redis.Redis.from_url(redis_url) as client, world_at(stores, redis_url, redis_url) as world:
         for _ in range(20):
             login = world.begin()
@@ -222,10 +193,10 @@ def test_a_killed_subscription_is_made_again(redis_url: str, stores: Stores) -> 
 
 
 def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: str) -> None:
-    """All of them in the same instant would compete for the store's connections, and most would time out."""
+    """All at once would compete for the connections, and most would time out."""
     many = 300
 
-    async def story() -> int:
+    async def scenario() -> int:
         store = AsyncRedisStore.from_url(
             redis_url, prefix=f"{uuid.uuid4().hex}:", reread=600, timeout=PATIENCE
         )
@@ -249,7 +220,7 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
             first, *logins = [await qr.begin() for _ in range(many)]
             await quiet_after(many)
             waiting = [asyncio.create_task(qr.wait(first.device_code, after=1, timeout=500))]
-            await quiet_after(2)  # the second is that after the subscription
+            await quiet_after(2)  # the second read follows the subscription
             waiting += [
                 asyncio.create_task(qr.wait(login.device_code, after=1, timeout=500))
                 for login in logins
@@ -265,18 +236,20 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
             await asyncio.gather(*waiting)
             return max(at_once)
 
-    assert asyncio.run(story()) < many / 5
+    assert asyncio.run(scenario()) < many / 5
 
 
-def test_a_forked_child_listens_for_itself(redis_url: str) -> None:
-    """Threads do not survive a fork. The child has the store of its parent, and the thread that listened is dead."""
+def test_a_forked_child_subscribes_again(redis_url: str) -> None:
+    """The child has its parent's store, but not the thread that listened."""
     script = f"""if True:
         import os, threading
         from qrlogin import QRLogin
         from qrlogin.stores import RedisStore
         from qrlogin.stores.suite.colours import PATIENCE
-        store = RedisStore.from_url({redis_url!r}, prefix="{uuid.uuid4().hex}:", reread=600, timeout=PATIENCE)
-        qr = QRLogin(store, secret_keys=[bytes(range(32))], verification_uri="https://x.example/qr")
+        options = {{"prefix": "{uuid.uuid4().hex}:", "reread": 600, "timeout": PATIENCE}}
+        store = RedisStore.from_url({redis_url!r}, **options)
+        uri = "https://x.example/qr"
+        qr = QRLogin(store, secret_keys=[bytes(range(32))], verification_uri=uri)
         begun = qr.begin()
         qr.wait(begun.device_code, after=1, timeout=0.5)  # begins to listen
         if child := os.fork():
@@ -284,9 +257,10 @@ def test_a_forked_child_listens_for_itself(redis_url: str) -> None:
             os._exit(0)
         subscribed = threading.Event()
         listeners, copied = store._listeners, store._listeners.oldest_first
-        listeners.oldest_first = lambda: subscribed.set() or copied()  # called when it has subscribed
-        waits = threading.Thread(target=lambda: qr.wait(begun.device_code, after=1, timeout=600), daemon=True)
-        waits.start()
+        # The store calls this once it has subscribed.
+        listeners.oldest_first = lambda: subscribed.set() or copied()
+        wait = lambda: qr.wait(begun.device_code, after=1, timeout=600)
+        threading.Thread(target=wait, daemon=True).start()
         os._exit(0 if subscribed.wait(PATIENCE) else 1)
     """
     ran = subprocess.run(
@@ -300,10 +274,10 @@ def test_a_forked_child_listens_for_itself(redis_url: str) -> None:
 
 
 @both_colours
-def test_a_subscription_that_fell_silent_is_made_again(
+def test_a_silent_subscription_is_renewed(
     proxy: Proxy, redis_url: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that is open on this side only: nothing arrives and nothing fails. A PING without an answer tells."""
+    """On a connection that is open on one side only, an unanswered PING is the only sign."""
     monkeypatch.setattr(redis_subscription, "SILENCE_SECONDS", 0.2)
     with world_at(stores, proxy.url, redis_url) as world:
         login = world.begin()
@@ -311,7 +285,7 @@ def test_a_subscription_that_fell_silent_is_made_again(
         proxy.mute = True
         world.elsewhere.run(login.scan("alice"))
         before = proxy.connected
-        _until(lambda: proxy.connected > before)  # it gave up and tries anew
+        until(lambda: proxy.connected > before)  # it connects again
         assert not waiting.done()
         proxy.mute = False
         proxy.cut()
@@ -327,16 +301,15 @@ def test_without_a_notification_the_timer_finds_a_change(
         waiting = world.start_wait(login)
         with redis.Redis.from_url(redis_url) as client:
             (key,) = client.keys(f"*{login.begun.login_id}")
-            client.hset(
-                key, mapping={"state": "denied", "version": "2"}
-            )  # a change that nobody publishes
+            # A change that is not published.
+            client.hset(key, mapping={"state": "denied", "version": "2"})
         assert waiting.result(PATIENCE).state is State.DENIED
 
 
 # Cancelled calls
 
 
-def test_a_cancelled_call_never_gets_another_ones_reply(proxy: Proxy) -> None:
+def test_no_call_gets_the_reply_of_a_cancelled_call(proxy: Proxy) -> None:
     """A thousand calls, half of them cancelled in the middle of their round trip."""
     calls, dice = 1000, random.Random(7)
     with world_at(AsyncRedisStore, proxy.url, timeout=PATIENCE) as world:
@@ -351,28 +324,28 @@ def test_a_cancelled_call_never_gets_another_ones_reply(proxy: Proxy) -> None:
             if dice.random() < 0.5:
                 await asyncio.sleep(dice.random() * 0.02)
                 task.cancel()
-            (told,) = await asyncio.gather(task, return_exceptions=True)
-            if isinstance(told, asyncio.CancelledError):
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(outcome, asyncio.CancelledError):
                 return "cancelled"
-            assert isinstance(told, Status)  # Unavailable, if a reply had gone astray
-            assert told.login_id == login.begun.login_id
+            assert isinstance(outcome, Status)  # Unavailable, if a call read another reply
+            assert outcome.login_id == login.begun.login_id
             return "answered"
 
         async def storm() -> list[str]:
             return await asyncio.gather(*(ask(dice.choice(logins)) for _ in range(calls)))
 
-        told = colour.call(storm)
+        outcomes = colour.call(storm)
         print(
-            {kind: told.count(kind) for kind in sorted(set(told))},
+            {kind: outcomes.count(kind) for kind in sorted(set(outcomes))},
             f"over {proxy.connected} connections",
         )
-        assert told.count("cancelled") > calls / 10
-        assert told.count("answered") > calls / 10
-        assert proxy.connected <= 50  # none had to be thrown away
-        _until(lambda: colour.alive() <= before)
+        assert outcomes.count("cancelled") > calls / 10
+        assert outcomes.count("answered") > calls / 10
+        assert proxy.connected <= 50  # the store discarded no connection
+        until(lambda: colour.alive() <= before)
 
 
-def test_the_error_of_a_call_that_was_cancelled_is_no_line_in_the_log() -> None:
+def test_the_error_of_a_cancelled_call_is_not_logged() -> None:
     strange = list[dict[str, object]]()
 
     class Client:
@@ -383,7 +356,7 @@ def test_the_error_of_a_call_that_was_cancelled_is_no_line_in_the_log() -> None:
         def pubsub(self) -> None:
             raise AssertionError("no test waits")
 
-    async def story() -> None:
+    async def scenario() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: strange.append(context))
         store = AsyncRedisStore(Client())  # type: ignore[arg-type]
         call = asyncio.create_task(store.apply(Command("id", TABLE["status"], "mark")))
@@ -392,22 +365,17 @@ def test_the_error_of_a_call_that_was_cancelled_is_no_line_in_the_log() -> None:
         while not call.done() or store._running:
             await asyncio.sleep(0.01)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     gc.collect()
     assert strange == []
 
 
 def _add(world: World, login: Login) -> "Future[Status]":
-    """The first wait of a store: it reads the login, and again when it is subscribed. When this returns, all is quiet."""
+    """Start the first wait of a store, and return once it has read the login before and after the
+    subscription.
+    """
     after, login_id = login.seen().version, login.begun.login_id
     before = world.ran[login_id]
     waiting = world.start_wait(login, after=after)
-    _until(lambda: world.ran[login_id] >= before + 2)
+    until(lambda: world.ran[login_id] >= before + 2)
     return waiting
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    ends, pause = monotonic() + PATIENCE, threading.Event()
-    while not holds():
-        assert monotonic() < ends, "what should have happened did not"
-        pause.wait(0.01)

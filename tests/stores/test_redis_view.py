@@ -1,4 +1,4 @@
-"""What somebody sees who reads the server: keys, values, channels, and every command as it passes by (MONITOR)."""
+"""A reader of the Redis server, with MONITOR too, sees no secret and only short-lived keys."""
 
 import base64
 import socket
@@ -23,7 +23,7 @@ CONTEXT = {"browser": "Firefox on Linux", "place": "Lisbon, Portugal", "address"
 
 
 class Run:
-    """One login of each kind, over a store whose server is watched; and all the secrets that there were."""
+    """Logins with each ending over a monitored server, and all their secrets."""
 
     def __init__(self, url: str, prefix: str = "") -> None:
         self.prefix = prefix or f"{uuid.uuid4().hex}:"
@@ -31,7 +31,7 @@ class Run:
         self.secrets = {self.key, base64.urlsafe_b64decode(self.key + "=").hex()}
         self.login_ids: list[str] = []
         store = RedisStore.from_url(url, prefix=self.prefix, reread=600, timeout=PATIENCE)
-        with store.listen("nobody") as listener:
+        with store.listen("unknown") as listener:
             listener.wait(PATIENCE)  # notified when the store has subscribed
         with QRLogin(
             store, secret_keys=[self.key], verification_uri="https://login.example/qr"
@@ -70,8 +70,8 @@ def client(redis_url: str) -> Iterator[Any]:  # redis-py's types leave bytes or 
         yield client
 
 
-def test_no_secret_is_ever_seen_on_the_server(redis_url: str, client: Any) -> None:
-    """Who reads the server can log in as nobody; what can be seen, login_id among it, opens nothing."""
+def test_the_server_never_sees_a_secret(redis_url: str, client: Any) -> None:
+    """A reader of the server cannot log in: the login_id and the rest of the view open nothing."""
     with _monitored(redis_url) as seen:
         run = Run(redis_url)
         keys = client.keys(f"{run.prefix}*")
@@ -90,8 +90,8 @@ def test_no_secret_is_ever_seen_on_the_server(redis_url: str, client: Any) -> No
     assert leaked == []
 
 
-def test_every_key_is_one_small_login_that_goes_by_itself(redis_url: str, client: Any) -> None:
-    """At most 1 KB, one key each, and never one without an end."""
+def test_every_key_is_one_small_record_that_expires(redis_url: str, client: Any) -> None:
+    """A login has one key of at most 1 KB, and every key has a time to live."""
     run = Run(redis_url)
     keys = client.keys(f"{run.prefix}*")
     assert len(keys) == len(run.login_ids)
@@ -102,30 +102,34 @@ def test_every_key_is_one_small_login_that_goes_by_itself(redis_url: str, client
 
 
 def test_a_key_is_in_the_bucket_of_its_channel(redis_url: str, client: Any) -> None:
-    """Key `prefix{bNN}:login_id`, channel `prefix{bNN}`, message `login_id version`: upgrades must never move them."""
-    with client.pubsub() as ear:
-        ear.psubscribe("*")
-        assert ear.get_message(timeout=PATIENCE) is not None
+    """Key `prefix{bNN}:login_id`, channel `prefix{bNN}`, message `login_id version`: an upgrade
+    must keep them.
+    """
+    with client.pubsub() as subscriber:
+        subscriber.psubscribe("*")
+        assert subscriber.get_message(timeout=PATIENCE) is not None
         run = Run(redis_url)
-        client.publish(run.prefix, "all said")
+        client.publish(run.prefix, "the end")
         messages = []
-        while (message := ear.get_message(timeout=PATIENCE)) and message["data"] != b"all said":
+        while (message := subscriber.get_message(timeout=PATIENCE)) and message[
+            "data"
+        ] != b"the end":
             messages.append(message)
         assert message, "the announcements stopped"
     for key in client.keys(f"{run.prefix}*"):
         channel, _, login_id = key.rpartition(b":")
         assert channel in [f"{run.prefix}{{b{bucket:02}}}".encode() for bucket in range(64)]
-        told = [
+        versions = [
             message["data"]
             for message in messages
             if message["channel"] == channel and login_id in message["data"]
         ]
-        assert told == [login_id + b" %d" % version for version in range(1, len(told) + 1)]
-        assert len(told) >= 4
+        assert versions == [login_id + b" %d" % version for version in range(1, len(versions) + 1)]
+        assert len(versions) >= 4
 
 
 def test_buckets_never_change() -> None:
-    """Processes of different versions share the keys, so this is written in stone."""
+    """Processes of different versions share the keys."""
     channels = [
         RedisCalls("p:", None).channel(login_id)
         for login_id in ("A" * 22, "B" * 22, "zZ09_-abcdefghijklmnop")
@@ -133,8 +137,8 @@ def test_buckets_never_change() -> None:
     assert channels == ["p:{b00}", "p:{b01}", "p:{b32}"]
 
 
-def test_these_rights_are_all_it_needs(own_redis: RedisServer) -> None:
-    """What an administrator may allow: these commands, on these keys and channels. The prefix is part of the rule."""
+def test_the_store_needs_only_the_documented_rights(own_redis: RedisServer) -> None:
+    """An ACL can allow these commands on the keys and channels with the prefix, and no more."""
     commands = (
         "evalsha",
         "eval",
@@ -159,14 +163,13 @@ def test_these_rights_are_all_it_needs(own_redis: RedisServer) -> None:
         client.execute_command("ACL", "SETUSER", "logins", *rules)
         Run(own_redis.url.replace("//", "//logins:pass@"), prefix="run:")
         refused: Any = client.acl_log()
-    assert {one["object"] for one in refused} <= {
-        "client|setinfo"
-    }  # redis-py's name for itself, which it can do without
+    # redis-py sends its name with this command, and works without it.
+    assert {entry["object"] for entry in refused} <= {"client|setinfo"}
 
 
 @contextmanager
 def _monitored(url: str) -> Iterator[bytearray]:
-    """All that MONITOR tells meanwhile."""
+    """What MONITOR shows in this block."""
     seen = bytearray()
     with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as wire:
         wire.sendall(b"MONITOR\r\n")

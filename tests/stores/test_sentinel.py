@@ -1,4 +1,4 @@
-"""Behind Sentinel: the master dies in the middle of a login, a replica takes over, and the login goes on."""
+"""Behind Sentinel, a login goes on when the master dies and a replica takes over."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def until_it_answers(call: Callable[[], T]) -> T:
-    """The same call again is safe: that is what `Unavailable` promises."""
+    """Repeat the call, which is safe after `Unavailable`."""
     give_up = time.monotonic() + READY_SECONDS
     while True:
         try:
@@ -44,7 +44,9 @@ def test_a_login_survives_the_death_of_the_master() -> None:
             begun = qr.begin()
             qr.scan(begun.scan_code, subject="42", shown_as="M•••a")
             with redis.Redis(port=master.port, socket_timeout=2 * PATIENCE) as direct:
-                assert direct.wait(1, int(PATIENCE * 1000)) == 1, "the replica has it"
+                assert direct.wait(1, int(PATIENCE * 1000)) == 1, (
+                    "the replica has not confirmed the write"
+                )
             master.process.kill()
             lose_patience(addresses)
 

@@ -1,11 +1,10 @@
-"""A subscription without a server: whom it notifies, when it sends a PING, how long it pauses.
-
-And what an outage logs.
+"""A subscription notifies, sends PINGs and pauses as promised, and an outage is logged once. No
+test needs a server.
 """
 
 import asyncio
 import inspect
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -18,7 +17,7 @@ from qrlogin.stores.redis_calls import BUCKETS
 from qrlogin.stores.redis_outages import OutageLog
 from qrlogin.stores.redis_subscription import Subscription
 from qrlogin.table import TABLE
-from tests.stores.redis_world import Stores, both_colours
+from tests.stores.redis_world import FakePubSub, Stores, both_colours, outage_levels
 
 MANY = 200
 LOST = RedisConnectionError("secret.example:6379")
@@ -63,7 +62,7 @@ def test_a_resubscription_notifies_all_listeners_a_few_at_a_time() -> None:
     )
 
 
-def test_a_resubscription_notifies_fewer_while_calls_are_running_but_always_one() -> None:
+def test_a_resubscription_notifies_fewer_while_calls_are_running_but_at_least_one() -> None:
     subscribed = Subscribed(MANY)
     subscribed.confirm(running_calls=15)
     assert subscribed.notified == 5
@@ -73,19 +72,10 @@ def test_a_resubscription_notifies_fewer_while_calls_are_running_but_always_one(
 
 
 def test_the_awaited_store_counts_its_running_calls_when_it_has_resubscribed() -> None:
-    """Else all of them would read at once from a slow server, and time out for a connection."""
+    """So they do not all read from a slow server at once and time out."""
 
-    class PubSub:
+    class PubSub(FakePubSub):
         confirmed = False
-
-        async def __aenter__(self) -> Self:
-            return self
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-        async def subscribe(self, *_: object) -> None:
-            pass
 
         async def get_message(self, timeout: float) -> dict[str, object]:
             if self.confirmed:
@@ -101,7 +91,7 @@ def test_the_awaited_store_counts_its_running_calls_when_it_has_resubscribed() -
             await self.answers.wait()
             return "nothing of ours"
 
-    async def story() -> int:
+    async def scenario() -> int:
         store = AsyncRedisStore(SlowClient())  # type: ignore[arg-type]
         calls = [
             asyncio.create_task(store.apply(Command("id", TABLE["status"], "mark")))
@@ -116,7 +106,7 @@ def test_the_awaited_store_counts_its_running_calls_when_it_has_resubscribed() -
         await store.close()
         return notified
 
-    assert asyncio.run(story()) == 5
+    assert asyncio.run(scenario()) == 5
 
 
 def test_a_published_change_overtakes_the_listeners_that_are_still_to_be_notified() -> None:
@@ -166,12 +156,6 @@ def test_the_pause_between_attempts_grows_to_two_seconds_and_no_further() -> Non
 # What is logged
 
 
-def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [
-        record.levelname for record in caplog.records if record.getMessage().startswith("Redis ")
-    ]
-
-
 @pytest.fixture
 def outages(caplog: pytest.LogCaptureFixture) -> OutageLog:
     caplog.set_level("INFO", "qrlogin")
@@ -186,9 +170,9 @@ def test_calls_and_notifications_that_fail_together_are_one_outage(
         outages.unavailable(RedisTimeoutError())
     outages.works("calls")
     outages.works("calls")
-    assert logged(caplog) == ["WARNING"]
+    assert outage_levels(caplog) == ["WARNING"]
     outages.works("notifications")
-    assert logged(caplog) == ["WARNING", "INFO"]
+    assert outage_levels(caplog) == ["WARNING", "INFO"]
     assert "RedisConnectionError" not in caplog.text
     assert "(ConnectionError)" in caplog.text
     assert "secret" not in caplog.text
@@ -202,10 +186,10 @@ def test_a_server_that_comes_and_goes_does_not_fill_the_log(
     for _ in range(100):
         outages.unavailable(LOST)
         outages.works("calls")
-    assert logged(caplog) == ["WARNING", "INFO"]
+    assert outage_levels(caplog) == ["WARNING", "INFO"]
     now += redis_outages.QUIET_SECONDS
     outages.unavailable(LOST)
-    assert logged(caplog) == ["WARNING", "INFO", "WARNING"]
+    assert outage_levels(caplog) == ["WARNING", "INFO", "WARNING"]
 
 
 def test_notifications_that_are_refused_for_good_do_not_hide_an_outage(
@@ -214,12 +198,12 @@ def test_notifications_that_are_refused_for_good_do_not_hide_an_outage(
     refused: Any = OutOfMemoryError("OOM command not allowed")
     outages.failed("notifications", refused)
     outages.unavailable(LOST)
-    assert logged(caplog) == ["WARNING", "WARNING"]
+    assert outage_levels(caplog) == ["WARNING", "WARNING"]
     assert "OutOfMemoryError" in caplog.text
     outages.works("calls")
-    assert logged(caplog) == ["WARNING", "WARNING", "INFO"]
+    assert outage_levels(caplog) == ["WARNING", "WARNING", "INFO"]
 
 
 def test_a_store_that_is_closed_logs_no_outage(caplog: pytest.LogCaptureFixture) -> None:
     OutageLog(lambda: True).unavailable(LOST)
-    assert logged(caplog) == []
+    assert outage_levels(caplog) == []

@@ -1,4 +1,4 @@
-"""What the suite says to an author who is not there yet."""
+"""The suite names what its author lacks, and has the same tests for both colours."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from qrlogin.stores.suite import AsyncStoreSuite, StoreSuite
 
 
 @pytest.mark.parametrize("part", ["pytest", "hypothesis"])
-def test_without_its_tools_it_says_what_to_install(part: str) -> None:
+def test_without_its_tools_the_suite_names_what_to_install(part: str) -> None:
     code = f"import sys; sys.modules[{part!r}] = None; import qrlogin.stores.suite"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (
@@ -19,7 +19,7 @@ def test_without_its_tools_it_says_what_to_install(part: str) -> None:
 
 
 @pytest.mark.parametrize("suite", [StoreSuite, AsyncStoreSuite])
-def test_without_a_store_it_says_what_to_write(
+def test_without_a_store_the_suite_names_the_method_to_write(
     suite: type[StoreSuite] | type[AsyncStoreSuite],
 ) -> None:
     with pytest.raises(
@@ -28,8 +28,8 @@ def test_without_a_store_it_says_what_to_write(
         suite().make_store(lambda: 0)
 
 
-def test_both_colours_are_asked_the_same() -> None:
-    """And the awaited one what cancellation adds."""
+def test_the_suites_of_both_colours_have_the_same_tests() -> None:
+    """The awaited suite adds a test of cancellation."""
     blocking, awaited = (
         {name for name in dir(suite) if name.startswith("test_")}
         for suite in (StoreSuite, AsyncStoreSuite)

@@ -19,7 +19,7 @@ from qrlogin.wire.routes import FORM, JSON, Answer, Field, match
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED
 from tests.wire.dialects.lifecycle import HISTORIES as POLLED
-from tests.wire.dialects.lifecycle import Life, lived
+from tests.wire.dialects.lifecycle import StagedLogin, login_at
 from tests.wire.mount import ALICE, BOB, HISTORIES, KEY, ORIGIN, URI, Mount, Tab, get, post, reach
 
 METHODS: Final = {"get", "post"}
@@ -41,9 +41,9 @@ def fits(route: Route, answer: Response) -> None:
         jsonschema_rs.validate(content[kind]["schema"], json.loads(answer.body))
 
 
-def variants(life: Life, request: Request) -> Iterator[Request]:
+def variants(life: StagedLogin, request: Request) -> Iterator[Request]:
     """Faulty and hostile versions of a request."""
-    yield life.strangers(request)
+    yield life.without_secret(request)
     yield replace(request, headers=(*request.headers, ELSEWHERE))
     yield replace(request, body=b"x" * 5000)
     yield replace(request, query=f"{request.query}&{request.query}&{'x' * 9000}")
@@ -72,7 +72,7 @@ def variants(life: Life, request: Request) -> Iterator[Request]:
 @for_each_row("history", POLLED)
 @for_each_row("name", SPEAKERS)
 def test_every_answer_fits_its_description(name: str, history: str) -> None:
-    with lived(name, history) as life:
+    with login_at(name, history) as life:
         for route, request in life.requests.items():
             for asked in variants(life, request):
                 fits(route, life.mount.browser(asked))
@@ -180,17 +180,17 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_a_route_reads_exactly_the_described_fields(name: str, reads: set[str]) -> None:
     seen = dict.fromkeys(SPEAKERS[name](core()).browser_routes, frozenset[str]())
     for history in POLLED:
-        with lived(name, history) as life:
+        with login_at(name, history) as life:
             for route, request in life.requests.items():
                 reads.clear()
                 life.ask(request)
                 seen[route] |= reads
     if name == "native":  # no client in the histories opens a stream
-        with lived(name, "pending") as life:
+        with login_at(name, "pending") as life:
             dialect = life.mount.endpoint.dialect
             for route, ask in ((EVENTS, dialect.browser), (SOCKET, dialect.socket)):
                 reads.clear()
-                headers = (("cookie", life.near.cookies), ("origin", ORIGIN))
+                headers = (("cookie", life.client.cookies), ("origin", ORIGIN))
                 ask(Request("GET", route.path.replace("{login_id}", life.login_id), "", headers))
                 seen[route] |= reads
     for route, names in seen.items():
@@ -199,7 +199,7 @@ def test_a_route_reads_exactly_the_described_fields(name: str, reads: set[str]) 
 
 @for_each_row("name", SPEAKERS)
 def test_a_field_is_required_exactly_when_it_is_described_so(name: str) -> None:
-    with lived(name, "pending") as life:
+    with login_at(name, "pending") as life:
         for route, request in life.requests.items():
             for one in (*route.query, *(route.body or ())):
                 query = urlencode(

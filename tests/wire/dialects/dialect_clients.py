@@ -1,6 +1,7 @@
-"""Every dialect at one address, and a client of each: to be served in either colour, or spoken to without a server.
+"""Every dialect at one address, and a client of each, with a server of either colour or without
+one.
 
-A new dialect is a line in `SPEAKERS`, and a player of the demo's.
+A new dialect needs a line in `SPEAKERS` and a player in `qrlogin.demo.players`.
 """
 
 import re
@@ -30,7 +31,7 @@ from tests.wire.mount import ORIGIN
 from tests.wire.sites import SLOTS, Application, _with_session, bare_asgi, bare_wsgi
 
 TYPED = replace(STANDARD, user_codes=True)
-AT_ONCE = 0.01  # seconds that a poll without news is held, where nothing is to come
+AT_ONCE = 0.01  # seconds for which a poll is held in tests that change nothing meanwhile
 MakeDialect = Callable[[Core], Any]  # a Dialect
 
 
@@ -57,8 +58,8 @@ SPEAKERS = speakers()
 # The clients
 
 
-class OfNative(Player):
-    """A page of ours. With `wait`, its questions are held that many seconds."""
+class NativeClient(Player):
+    """A page that speaks the native dialect. `wait` is how many seconds its requests are held."""
 
     scanned, approved, denied = "scanned", "confirmed", "denied"
     below, wait = "/qr", 0
@@ -70,11 +71,14 @@ class OfNative(Player):
         return str(begun.get("verification_uri_complete"))
 
     def look(self) -> str:
-        told = self.client.get(
+        answer = self.client.get(
             f"{self.below}/{self.id}?after={self._version}&wait={self.wait}"
         ).json
-        self._version, self._tag = told.get("version"), told.get("scanned_by", {}).get("tag", "")
-        return str(told.get("state"))
+        self._version, self._tag = (
+            answer.get("version"),
+            answer.get("scanned_by", {}).get("tag", ""),
+        )
+        return str(answer.get("state"))
 
     def go_on(self) -> None:
         self.client.post(
@@ -82,35 +86,42 @@ class OfNative(Player):
         )
 
 
-class OfApplication(WeChatOpen):
-    """An application whose server exchanges the code that its page was given."""
+class ApplicationClient(WeChatOpen):
+    """An application whose server exchanges the code that its page received."""
 
     def go_on(self) -> None:
         grant = "grant_type=authorization_code"
-        told = self.client.get(
+        answer = self.client.get(
             f"/sns/oauth2/access_token?appid=demo&secret=x&code={self._code}&{grant}"
         )
-        self.client.bearer = str(told.json.get("access_token", ""))
+        self.client.bearer = str(answer.json.get("access_token", ""))
 
 
 CLIENTS: Mapping[str, type[Player]] = {
-    "native": OfNative,
+    "native": NativeClient,
     **PLAYERS,
-    "wechat_open, an application": OfApplication,
+    "wechat_open, an application": ApplicationClient,
 }
 
 
 def goes_on(player: Player) -> bool:
-    """Whether it does one thing more once it was told that it is approved."""
+    """Whether the client sends a further request once its login is approved."""
     return type(player).go_on is not Player.go_on
 
 
-class Near(Client):
-    """A client whose requests do not leave the process. It remembers them; while it is `dry`, that is all it does."""
+class InProcessClient(Client):
+    """A client whose requests do not leave the process. It records them; while `only_records` is
+    set, it does not send them.
+    """
 
     def __init__(self, ask: Callable[[Request], Response]) -> None:
         super().__init__(ORIGIN, agent="Browser 1.0")
-        self.ask, self.jar, self.sent, self.dry = ask, dict[str, str](), list[Request](), False
+        self.ask, self.jar, self.sent, self.only_records = (
+            ask,
+            dict[str, str](),
+            list[Request](),
+            False,
+        )
 
     def cookie(self, name: str) -> str:
         return self.jar.get(name, "")
@@ -128,7 +139,7 @@ class Near(Client):
         sent = tuple((name, value) for name, value in headers.items() if value)
         asked = Request(request.get_method(), path, parts.query, sent, body)
         self.sent.append(asked)
-        if self.dry:
+        if self.only_records:
             return Answer(0, b"")
         answer = self.ask(asked)
         for cookie in answer.cookies:
@@ -143,12 +154,12 @@ class Near(Client):
 
 
 def no_camera(picture: bytes) -> str:
-    """For phones that are given the code itself."""
+    """The camera of a phone that gets the code itself."""
     return ""
 
 
 def code_of(player: Player, shown: str) -> str:
-    """The public code of the login that a player has begun: in its URLs, its picture, or both."""
+    """The public id of the login that a player has begun, which is in its URLs or its picture."""
     found = re.search(r"[0-9a-f]{32}", shown)
     return player.id if not found or player.id.endswith("==") else found[0]
 
@@ -160,23 +171,23 @@ def client(name: str, origin: str = ORIGIN, camera: Camera = no_camera) -> Playe
 # The servers
 
 
-def _doors(core: Core, hold: float) -> Iterable[Dialect]:
+def _dialects(core: Core, hold: float) -> Iterable[Dialect]:
     return (make(core) for name, make in speakers(hold).items() if name != "native")
 
 
 def wsgi(endpoint: Endpoint, application: Application, hold: float = AT_ONCE) -> Any:
-    """All dialects at the root; the native one below /qr/, as `bare_wsgi` has it."""
-    doors = [
+    """An application with all dialects at the root, and the native one below /qr/."""
+    endpoints = [
         Endpoint(endpoint._qr, dialect, max_waiting=SLOTS)
-        for dialect in _doors(endpoint._qr.core, hold)
+        for dialect in _dialects(endpoint._qr.core, hold)
     ]
     native = bare_wsgi(endpoint, application)
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"].removeprefix("/")
-        for door in doors:
-            if handles(door.dialect.browser_routes, path):
-                answer = door.browser(Request.from_wsgi(environ, path))
+        for mounted in endpoints:
+            if handles(mounted.dialect.browser_routes, path):
+                answer = mounted.browser(Request.from_wsgi(environ, path))
                 return _logged_in(application, path, answer).to_wsgi(start_response)
         made: Iterable[bytes] = native(environ, start_response)
         return made
@@ -185,22 +196,25 @@ def wsgi(endpoint: Endpoint, application: Application, hold: float = AT_ONCE) ->
 
 
 def asgi(endpoint: AsyncEndpoint, application: Application, hold: float = AT_ONCE) -> Any:
-    """The same, awaited."""
-    doors = [
+    """The same for asyncio."""
+    endpoints = [
         AsyncEndpoint(endpoint._qr, dialect, max_waiting=SLOTS)
-        for dialect in _doors(endpoint._qr.core, hold)
+        for dialect in _dialects(endpoint._qr.core, hold)
     ]
     native = bare_asgi(endpoint, application)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"].removeprefix("/")
-        door = next((door for door in doors if handles(door.dialect.browser_routes, path)), None)
-        if door is None:
+        mounted = next(
+            (mounted for mounted in endpoints if handles(mounted.dialect.browser_routes, path)),
+            None,
+        )
+        if mounted is None:
             await native(scope, receive, send)
         elif scope["type"] == "websocket":
-            await door.socket(scope, receive, send, path)
+            await mounted.socket(scope, receive, send, path)
         else:
-            answer = await door.browser(await Request.from_asgi(scope, receive, path))
+            answer = await mounted.browser(await Request.from_asgi(scope, receive, path))
             await _logged_in(application, path, answer).to_asgi(send)
 
     return app

@@ -1,6 +1,7 @@
-"""One login of one client in one mount, come so far; and everything that its client could send now, a request for each route.
+"""A login of any dialect at any stage, and the request for each route that its client could send
+next.
 
-Every answer that passes through here is held against what all dialects promise.
+Every answer that passes through here is checked for what all dialects promise.
 """
 
 import re
@@ -16,15 +17,15 @@ from qrlogin.wire.routes import Route, match
 from tests.wire.dialects.dialect_clients import (
     SPEAKERS,
     TYPED,
-    Near,
-    OfNative,
+    InProcessClient,
+    NativeClient,
     client,
     code_of,
     goes_on,
 )
 from tests.wire.mount import CREDENTIAL, ORIGIN, Colour, Mount, post
 
-#: Nothing of her may be in any answer to a browser, but for how she is shown in the native dialect.
+#: No answer to a browser may contain these. Only the native dialect shows the name.
 CAROL = Person("marked-subject", "marked-shown-as", "marked-phone")
 HISTORIES: Mapping[str, tuple[str, ...]] = {
     "pending": (),
@@ -35,37 +36,29 @@ HISTORIES: Mapping[str, tuple[str, ...]] = {
 }
 NO_TICKET = "0" * 32
 _FORM = "application/x-www-form-urlencoded"
-#: Where no player of the demo goes by itself: requests for the other routes of each dialect.
+#: Requests for the routes of each dialect that no player of the demo sends.
 ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "native": (
-        *(
-            ("GET", "{id}/qr.svg"),
-            ("GET", "{id}/qr.png"),
-            ("GET", "{id}/events"),
-            ("GET", "{id}/socket"),
-        ),
-        *(
-            ("POST", "{id}/cancel"),
-            ("POST", "{id}/redeem"),
-            *(("GET", module) for module in MODULES),
-        ),
+        ("GET", "{id}/qr.svg"),
+        ("GET", "{id}/qr.png"),
+        ("GET", "{id}/events"),
+        ("GET", "{id}/socket"),
+        ("POST", "{id}/cancel"),
+        ("POST", "{id}/redeem"),
+        *(("GET", module) for module in MODULES),
     ),
     "wechat": (
-        *(
-            ("GET", "l/{id}"),
-            ("POST", "jslogin"),
-            ("POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0"),
-        ),
+        ("GET", "l/{id}"),
+        ("POST", "jslogin"),
+        ("POST", "cgi-bin/mmwebwx-bin/webwxlogout?redirect=1&type=0"),
         (
             "GET",
             f"cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket={NO_TICKET}@qrticket_0&uuid={{id}}&lang=zh_CN&scan=1",
         ),
     ),
     "wechat_open": (
-        *(
-            ("GET", "connect/confirm?uuid={id}"),
-            ("GET", f"connect/callback?code={{id}}{NO_TICKET}&state="),
-        ),
+        ("GET", "connect/confirm?uuid={id}"),
+        ("GET", f"connect/callback?code={{id}}{NO_TICKET}&state="),
         (
             "GET",
             f"sns/oauth2/access_token?appid=demo&secret=x&code={{id}}{NO_TICKET}&grant_type=authorization_code",
@@ -88,19 +81,21 @@ ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-class Life:
-    """Its `requests` are genuine, cookie and all, and have not been sent, or changed nothing."""
+class StagedLogin:
+    """Its `requests` are genuine, with the cookie. None of them was sent yet, unless it changed
+    nothing.
+    """
 
     def __init__(self, mount: Mount, name: str, history: str) -> None:
         self.mount, self.name = mount, name
         self.secrets: tuple[str, ...] = ()
         self.player = client(name)
-        if isinstance(self.player, OfNative):
+        if isinstance(self.player, NativeClient):
             self.player.below = ""
-        self.near = self.player.client = Near(self.ask)
+        self.client = self.player.client = InProcessClient(self.ask)
         shown = self.player.begin()
         self.code = code_of(self.player, shown)
-        # A typed code also leads to a small record that names the login.
+        # A typed code has a record of its own, which names the login.
         logins = [login_id for login_id, kept in mount.records.items() if "context" in kept]
         (self.login_id,) = logins
         for step in HISTORIES[history]:
@@ -121,13 +116,13 @@ class Life:
         return routes
 
     @property
-    def begins(self) -> str:
-        """Where clients of this dialect begin: the path of its first route."""
+    def begin_path(self) -> str:
+        """The path that begins a login: that of the first route."""
         return self.routes[0].path
 
     @property
     def asked(self) -> int:
-        """What the store has been asked so far."""
+        """How many commands the store has received."""
         return len(self.mount.store.calls)
 
     @property
@@ -136,14 +131,15 @@ class Life:
 
     def _possible(self, history: str) -> Mapping[Route, Request]:
         if goes_on(self.player) and history != "pending":
-            self.player.look()  # what leads on is in the answer; the others are logged in by this very question
-        before = len(self.near.sent)
-        self.near.dry = True
+            # The next step is in the answer. A poll of the other clients would log in.
+            self.player.look()
+        before = len(self.client.sent)
+        self.client.only_records = True
         if goes_on(self.player) and history == "confirmed":
             self.player.go_on()
         self.player.look()
-        sent = [*self.near.sent[:before], *self.near.sent[before:][::-1]]
-        made = [self._elsewhere(*one) for one in ELSEWHERE[self.name]]
+        sent = [*self.client.sent[:before], *self.client.sent[before:][::-1]]
+        made = [self._elsewhere(*parts) for parts in ELSEWHERE[self.name]]
         found: dict[Route, Request] = {}
         for request in (*made, *sent):
             found[match(self.routes, request)[0]] = replace(
@@ -169,10 +165,12 @@ class Life:
 
     def _with_cookie(self, request: Request) -> tuple[tuple[str, str], ...]:
         others = tuple(header for header in request.headers if header[0] != "cookie")
-        return (*others, ("cookie", self.near.cookies)) if self.near.jar else others
+        return (*others, ("cookie", self.client.cookies)) if self.client.jar else others
 
     def _keep_secrets(self) -> None:
-        """What is in the record, and what the browser alone has, is in no answer; a `scanner` is the native page's business."""
+        """Collect what no answer may contain: the private fields of the record and the device_code.
+        The native page shows the scanner.
+        """
         public = {
             "v",
             "state",
@@ -196,11 +194,11 @@ class Life:
 
     @property
     def cookie(self) -> str:
-        """The name of the login's cookie; "" where there is none."""
+        """The name of the login's cookie; "" if its dialect uses none."""
         return next(
             (
                 name
-                for name in self.near.jar
+                for name in self.client.jar
                 if name.startswith("__Host-qrl-") and not name.endswith("-told")
             ),
             "",
@@ -208,12 +206,14 @@ class Life:
 
     @property
     def device_code(self) -> str:
-        return self.near.jar[self.cookie] if self.cookie else self.player.id
+        return self.client.jar[self.cookie] if self.cookie else self.player.id
 
     def ask(self, request: Request) -> Response:
-        """The answer, which the mount has found to be below 500, not to be stored, sniffed or split, and to allow no origin."""
+        """The answer, checked for secrets and redirects. The mount has checked its status and
+        headers.
+        """
         answer = self.mount.browser(request)
-        told = (
+        sent = (
             answer.body
             + b"\n"
             + b"\n".join(f"{name}: {value}".encode() for name, value in answer.headers)
@@ -224,7 +224,7 @@ class Life:
             if cookie.value and re.fullmatch("__Host-qrl-[0-9a-f]{8}", cookie.key)
         ]
         for secret in (*self.secrets, *new):
-            assert secret.encode() not in told
+            assert secret.encode() not in sent
         location = dict(answer.headers).get("Location", f"{ORIGIN}/")
         assert location.startswith(f"{ORIGIN}/"), "it leads to another site"
         assert (answer.status in (301, 302)) == ("Location" in dict(answer.headers))
@@ -232,7 +232,9 @@ class Life:
         return answer
 
     def refused(self, request: Request, *statuses: int) -> Response:
-        """The answer of a request that the store must not hear of; its status is one of these, if any."""
+        """The answer to a request that must not reach the store. `statuses`: those that it may
+        have.
+        """
         before, asked = self.mount.records, self.asked
         answer = self.ask(request)
         assert self.asked == asked, (request, request.query, request.body)
@@ -247,13 +249,15 @@ class Life:
         assert answer.redeemed is None
         return answer
 
-    def changes_nothing_unsaid(self, request: Request) -> Response:
-        """Asked as who may: what changes is a login begun, redeemed or given up, and the answer says so; or a pace."""
+    def ask_and_check_changes(self, request: Request) -> Response:
+        """The answer to a request of the login's own client. It may begin, redeem or cancel a login
+        if the answer says so, and slow down a poll. It changes nothing else.
+        """
         before = self.mount.records
         answer = self.ask(request)
         after = self.mount.records
         if after.keys() != before.keys():
-            assert (request.path, answer.status) in ((self.begins, 200), ("begin", 201))
+            assert (request.path, answer.status) in ((self.begin_path, 200), ("begin", 201))
         for login_id, record in before.items():
             changed = {
                 name
@@ -269,8 +273,8 @@ class Life:
             assert not changed or answer.redeemed or given_up or paced, changed
         return answer
 
-    def strangers(self, request: Request) -> Request:
-        """The same from somebody who knows everything but the browser's secret."""
+    def without_secret(self, request: Request) -> Request:
+        """The same request from a client that knows everything except the browser's secret."""
         headers = tuple(
             header for header in request.headers if header[0] not in ("cookie", "authorization")
         )
@@ -285,9 +289,9 @@ class Life:
 
 
 @contextmanager
-def lived(name: str, history: str, colour: Colour = "sync") -> Iterator[Life]:
+def login_at(name: str, history: str, colour: Colour = "sync") -> Iterator[StagedLogin]:
     with Mount(colour, policy=TYPED, make=SPEAKERS[name]) as mount:
-        yield Life(mount, name, history)
+        yield StagedLogin(mount, name, history)
 
 
 # Parameters

@@ -1,6 +1,6 @@
-"""The dialects whose clients poll: a house of either colour over either store, and a client of each dialect.
+"""The polled dialects: a service of either colour over either store, and a client of each dialect.
 
-Every answer that passes through a house is held against the manners that all of them must have.
+Every answer of a service is checked for the headers that all of them must have.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import pytest
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
 from qrlogin.core import Core, Operation
 from qrlogin.stores import AsyncRedisStore, RedisStore
-from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
 from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.jd import JD
 from qrlogin.wire.dialects.public_id import PublicIdDialect
@@ -40,16 +40,18 @@ from tests.wire.mount import (
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
 MakeDialect = Callable[[Core], PublicIdDialect]
-NOTHING = "0" * 32  # in place of somebody's credentials
+NOTHING = "0" * 32  # in place of credentials
 BIZ_EXT = (  # {"pds_login_result":{"accessToken":"000…","refreshToken":"000…"}}
     "eyJwZHNfbG9naW5fcmVzdWx0Ijp7ImFjY2Vzc1Rva2VuIjoiMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAiLCJyZWZyZXNoVG9rZW4iOiIw"
     "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCJ9fQ=="
 )
-Errand = tuple[str, str, str | None]  # path, query, form
+#: What the data of Bilibili begins with until the login is confirmed.
+_NO_CREDENTIALS = '"url":"","refresh_token":"","timestamp":0,'
+RequestParts = tuple[str, str, str | None]  # path, query, form
 
 
-class House:
-    """One dialect at the browser's door, the native one at the phone's, over one store."""
+class Service:
+    """One dialect for browsers and the native one for phones, over one store."""
 
     def __init__(self, make: MakeDialect, colour: Colour, redis_url: str | None) -> None:
         self.clock = Clock(NOON)
@@ -118,62 +120,61 @@ class House:
 @contextmanager
 def opened(
     make: MakeDialect, colour: Colour = "sync", redis_url: str | None = None
-) -> Iterator[House]:
-    house = House(make, colour, redis_url)
+) -> Iterator[Service]:
+    service = Service(make, colour, redis_url)
     try:
-        yield house
+        yield service
     finally:
-        house.close()
+        service.close()
 
 
 class Client:
-    """A browser that speaks one dialect, and the phone that looks at it."""
+    """A browser that speaks one dialect, and the phone that scans its code."""
 
     dialect: ClassVar[type[PublicIdDialect]]
-    begins: ClassVar[str]
-    polls: ClassVar[str]
-    lands: ClassVar[str] = ""  # where the login is collected, if not by the poll itself
-    words: ClassVar[
-        Mapping[str, str]
-    ]  # what a poll is told, by where the login stands; {…}: see `facts`
+    begin_path: ClassVar[str]
+    poll_path: ClassVar[str]
+    collect_path: ClassVar[str] = ""  # where the login is collected, unless the poll collects it
+    poll_bodies: ClassVar[Mapping[str, str]]  # what a poll returns in each state; {…}: see `facts`
 
-    def __init__(self, house: House, jar: dict[str, str] | None = None) -> None:
-        self.house, self.jar = house, {} if jar is None else jar
-        self.code, self.text = "", ""  # the public id; what the picture says
-        self.key = ""  # what is polled with: the public id, but in newlogin
+    def __init__(self, service: Service, jar: dict[str, str] | None = None) -> None:
+        self.service, self.jar = service, {} if jar is None else jar
+        self.code, self.text = "", ""  # the public id; the text in the picture
+        self.key = ""  # the parameter of a poll: the public id, except in newlogin
 
     def send(
         self, path: str, query: str = "", form: str | None = None, *headers: tuple[str, str]
     ) -> Response:
-        sent = (
-            [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))]
-            if self.jar
-            else []
-        )
+        sent = [("cookie", self.cookies)] if self.jar else []
         kind = [] if form is None else [FORM]
         body = (form or "").encode()
-        answer = self.house.browser(
+        answer = self.service.browser(
             Request("GET" if form is None else "POST", path, query, (*sent, *kind, *headers), body)
         )
         self.jar |= {cookie.key: cookie.value for cookie in answer.cookies if cookie.max_age}
         return answer
 
+    @property
+    def cookies(self) -> str:
+        """The value of the Cookie header."""
+        return "; ".join(f"{name}={value}" for name, value in self.jar.items())
+
     def begin(self, *headers: tuple[str, str]) -> Response:
         raise NotImplementedError
 
-    def asked(self, code: str | None = None) -> Errand:
-        """The question where the login stands that is polled with `code`; without one, this client's own."""
+    def poll_request(self, code: str | None = None) -> RequestParts:
+        """The poll of the login with this `code`; without one, of this client's own login."""
         raise NotImplementedError
 
     def poll(self, code: str | None = None, *headers: tuple[str, str]) -> Response:
-        return self.send(*self.asked(code), *headers)
+        return self.send(*self.poll_request(code), *headers)
 
-    def errand(self) -> Errand:
-        """What a client does once it was told that the login is confirmed."""
-        return self.asked()
+    def collect_request(self) -> RequestParts:
+        """The request that collects the login once it is confirmed."""
+        return self.poll_request()
 
     def collect(self, *headers: tuple[str, str]) -> Response:
-        return self.send(*self.errand(), *headers)
+        return self.send(*self.collect_request(), *headers)
 
     @property
     def device_code(self) -> str:
@@ -181,9 +182,9 @@ class Client:
         return found
 
     def facts(self) -> dict[str, object]:
-        """What stands for {…} in `words`."""
-        seen = self.house.run(
-            self.house.core.status(self.house.core.read_device_code(self.device_code))
+        """The values of {…} in `poll_bodies`."""
+        seen = self.service.run(
+            self.service.core.status(self.service.core.read_device_code(self.device_code))
         )
         return {"code": self.code, "login_id": seen.login_id, "ticket": seen.ticket, "began": NOON}
 
@@ -191,26 +192,27 @@ class Client:
         """The query that collects with this ticket."""
         return (
             f"t={self.code}{ticket}"
-            if isinstance(self, OfJD)
+            if isinstance(self, JDClient)
             else f"webpas={self.code}&token={ticket}"
         )
 
     def phone(self, verb: str, person: Person = ALICE) -> None:
-        assert self.house.phone(verb, self.text, person).status == 200
+        assert self.service.phone(verb, self.text, person).status == 200
 
 
-class OfTaobao(Client):
+class TaobaoClient(Client):
     dialect = Taobao
-    begins, polls, lands = (
+    begin_path, poll_path, collect_path = (
         "qrcodelogin/generateQRCode4Login.do",
         "qrcodelogin/qrcodeLoginCheck.do",
         "member/loginByIm.do",
     )
-    words: ClassVar = {
+    poll_bodies: ClassVar = {
         "pending": '{"code":"10000","message":"login start state","success":true}',
         "scanned": '{"code":"10001","message":"mobile scan QRCode success","success":true}',
         "denied": '{"code":"10003","message":"mobile login cancel","success":true}',
-        "ended": '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist","success":true}',
+        "ended": '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist",'
+        '"success":true}',
         "away": '{"code":"10005","message":"login failed","success":true}',
         "confirmed": '{"code":"10006","success":true,"url":"https://example.com/member/loginByIm.do?uid=cntaobao{login_id}'
         "&token={ticket}&time={began}&asker=qrcodelogin&ask_version=1.0.0&defaulturl=https%3A%2F%2Fexample.com%2F"
@@ -219,47 +221,49 @@ class OfTaobao(Client):
 
     def begin(self, *headers: tuple[str, str]) -> Response:
         answer = self.send(
-            self.begins, "adUrl=&adImage=&from=tb&appkey=00000000&umid_token=C1", None, *headers
+            self.begin_path, "adUrl=&adImage=&from=tb&appkey=00000000&umid_token=C1", None, *headers
         )
         if answer.status == 200:
             self.code = self.key = json.loads(answer.body)["lgToken"]
             self.text = f"https://example.com/qrcodeCheck.htm?lgToken={self.code}&tbScanOpenType=Notification"
         return answer
 
-    def asked(self, code: str | None = None) -> Errand:
+    def poll_request(self, code: str | None = None) -> RequestParts:
         query = {
             "lgToken": self.key if code is None else code,
             "defaulturl": "https://www.taobao.com",
             "_ksTS": "1_2",
         }
-        return self.polls, urlencode(query), None
+        return self.poll_path, urlencode(query), None
 
-    def errand(self) -> Errand:
+    def collect_request(self) -> RequestParts:
         url = urlsplit(json.loads(self.poll().body)["url"])
         return url.path.lstrip("/"), f"{url.query}&umid_token=C1", None
 
 
-class OfNewLogin(Client):
+class NewLoginClient(Client):
     dialect = TaobaoNewLogin
-    begins, polls = "newlogin/qrcode/generate.do", "newlogin/qrcode/query.do"
-    words: ClassVar = {
+    begin_path, poll_path = "newlogin/qrcode/generate.do", "newlogin/qrcode/query.do"
+    poll_bodies: ClassVar = {
         **{
-            state: f'{{"content":{{"data":{{"qrCodeStatus":{said}}},"status":0,"success":true}},"hasError":false}}'
-            for state, said in {
+            state: f'{{"content":{{"data":{{"qrCodeStatus":{data}}},"status":0,"success":true}},'
+            '"hasError":false}'
+            for state, data in {
                 "pending": '"NEW","resultCode":100',
                 "scanned": '"SCANED","resultCode":100',
                 "denied": '"CANCELED","resultCode":100',
                 "ended": '"EXPIRED","resultCode":100',
-                "confirmed": f'"CONFIRMED","resultCode":100,"loginResult":"success","bizExt":"{BIZ_EXT}","st":"{NOTHING}"',
+                "confirmed": '"CONFIRMED","resultCode":100,"loginResult":"success",'
+                f'"bizExt":"{BIZ_EXT}","st":"{NOTHING}"',
             }.items()
         },
-        "away": '{"error":"unavailable","error_description":"The login service is temporarily unavailable. Try again."'
-        ',"retry_after":1}',
+        "away": '{"error":"unavailable","error_description":"The login service is temporarily '
+        'unavailable. Try again.","retry_after":1}',
     }
 
     def begin(self, *headers: tuple[str, str]) -> Response:
         answer = self.send(
-            self.begins, "appName=aliyun_drive&fromSite=52&appName=aliyun_drive", None, *headers
+            self.begin_path, "appName=aliyun_drive&fromSite=52&appName=aliyun_drive", None, *headers
         )
         if answer.status == 200:
             data = json.loads(answer.body)["content"]["data"]
@@ -267,24 +271,27 @@ class OfNewLogin(Client):
             (self.code,) = parse_qs(urlsplit(self.text).query)["lgToken"]
         return answer
 
-    def asked(self, code: str | None = None) -> Errand:
+    def poll_request(self, code: str | None = None) -> RequestParts:
         form = urlencode(
             {"t": NOON, "ck": self.key if code is None else code, "ua": "", "isMobile": "false"}
         )
-        return self.polls, "appName=aliyun_drive&fromSite=52", form
+        return self.poll_path, "appName=aliyun_drive&fromSite=52", form
 
 
-class OfBilibili(Client):
+class BilibiliClient(Client):
     dialect = Bilibili
-    begins, polls = "x/passport-login/web/qrcode/generate", "x/passport-login/web/qrcode/poll"
-    words: ClassVar = {
+    begin_path, poll_path = (
+        "x/passport-login/web/qrcode/generate",
+        "x/passport-login/web/qrcode/poll",
+    )
+    poll_bodies: ClassVar = {
         **{
-            state: f'{{"code":0,"message":"0","ttl":1,"data":{{{said}}}}}'
-            for state, said in {
-                "pending": '"url":"","refresh_token":"","timestamp":0,"code":86101,"message":"未扫码"',
-                "scanned": '"url":"","refresh_token":"","timestamp":0,"code":86090,"message":"二维码已扫码未确认"',
-                "denied": '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"',
-                "ended": '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"',
+            state: f'{{"code":0,"message":"0","ttl":1,"data":{{{data}}}}}'
+            for state, data in {
+                "pending": _NO_CREDENTIALS + '"code":86101,"message":"未扫码"',
+                "scanned": _NO_CREDENTIALS + '"code":86090,"message":"二维码已扫码未确认"',
+                "denied": _NO_CREDENTIALS + '"code":86038,"message":"二维码已失效"',
+                "ended": _NO_CREDENTIALS + '"code":86038,"message":"二维码已失效"',
                 "confirmed": f'"url":"https://example.com/?DedeUserID=0&SESSDATA={NOTHING}&bili_jct={NOTHING}"'
                 f',"refresh_token":"{NOTHING}","timestamp":{{now}},"code":0,"message":""',
             }.items()
@@ -293,23 +300,23 @@ class OfBilibili(Client):
     }
 
     def begin(self, *headers: tuple[str, str]) -> Response:
-        answer = self.send(self.begins, "", None, *headers)
+        answer = self.send(self.begin_path, "", None, *headers)
         if answer.status == 200:
             data = json.loads(answer.body).get(
                 "data", {"qrcode_key": "", "url": ""}
-            )  # none when the store is away
+            )  # missing while the store is unavailable
             self.code, self.text = data["qrcode_key"], data["url"]
             self.key = self.code
         return answer
 
-    def asked(self, code: str | None = None) -> Errand:
-        return self.polls, urlencode({"qrcode_key": self.key if code is None else code}), None
+    def poll_request(self, code: str | None = None) -> RequestParts:
+        return self.poll_path, urlencode({"qrcode_key": self.key if code is None else code}), None
 
 
-class OfJD(Client):
+class JDClient(Client):
     dialect = JD
-    begins, polls, lands = "show", "check", "uc/qrCodeTicketValidation"
-    words: ClassVar = {
+    begin_path, poll_path, collect_path = "show", "check", "uc/qrCodeTicketValidation"
+    poll_bodies: ClassVar = {
         "pending": 'jQuery1234567({ "code" : 201, "msg" : "二维码未扫描" })',
         "scanned": 'jQuery1234567({ "code" : 202, "msg" : "请手机客户端确认登录" })',
         "denied": 'jQuery1234567({ "code" : 205, "msg" : "二维码已取消授权" })',
@@ -319,34 +326,34 @@ class OfJD(Client):
     }
 
     def begin(self, *headers: tuple[str, str]) -> Response:
-        answer = self.send(self.begins, "appid=133&size=147&t=1", None, *headers)
+        answer = self.send(self.begin_path, "appid=133&size=147&t=1", None, *headers)
         if answer.status == 200:
             self.code = self.key = self.jar["wlfstk_smdl"]
             self.text = f"https://example.com/p?k={self.code}"
         return answer
 
-    def asked(self, code: str | None = None) -> Errand:
+    def poll_request(self, code: str | None = None) -> RequestParts:
         query = {
             "appid": "133",
             "callback": "jQuery1234567",
             "token": self.key if code is None else code,
             "_": "1",
         }
-        return self.polls, urlencode(query), None
+        return self.poll_path, urlencode(query), None
 
-    def errand(self) -> Errand:
-        told = self.poll().body.decode()
-        ticket = json.loads(told[told.index("(") + 1 : -1])["ticket"]
-        return self.lands, urlencode({"t": ticket}), None
+    def collect_request(self) -> RequestParts:
+        script = self.poll().body.decode()
+        ticket = json.loads(script[script.index("(") + 1 : -1])["ticket"]
+        return self.collect_path, urlencode({"t": ticket}), None
 
 
 CLIENTS: dict[str, type[Client]] = {
-    "taobao": OfTaobao,
-    "newlogin": OfNewLogin,
-    "bilibili": OfBilibili,
-    "jd": OfJD,
+    "taobao": TaobaoClient,
+    "newlogin": NewLoginClient,
+    "bilibili": BilibiliClient,
+    "jd": JDClient,
 }
-#: What happened, step by step, and what a poll is told then.
+#: The steps so far, and the state that the next poll returns.
 HISTORIES: dict[str, tuple[tuple[str, ...], str]] = {
     "begun": ((), "pending"),
     "scanned": (("scan",), "scanned"),
@@ -366,27 +373,41 @@ HISTORIES: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
+def check_device_cookie(cookie: Cookie, max_age: int) -> None:
+    """Check the attributes of the cookie that holds the device_code."""
+    assert (cookie.httponly, cookie.secure, cookie.samesite, cookie.path) == (
+        True,
+        True,
+        "Lax",
+        "/",
+    )
+    assert cookie.max_age == max_age
+    assert cookie.key.startswith("__Host-qrl-")
+
+
 def reach(client: Client, history: str) -> None:
-    """Begin, and let happen what the history says."""
+    """Begin a login, and take the steps of a history."""
     assert client.begin(("user-agent", "Browser 1.0")).status == 200
     for step in HISTORIES[history][0]:
         verb, _, more = step.partition(" ")
         match verb:
             case "wait":
-                client.house.clock.advance(int(more))
+                client.service.clock.advance(int(more))
             case "cancel":
-                client.house.run(
-                    client.house.core.cancel(client.house.core.read_device_code(client.device_code))
+                client.service.run(
+                    client.service.core.cancel(
+                        client.service.core.read_device_code(client.device_code)
+                    )
                 )
             case "collect":
                 assert client.collect().redeemed
             case "away":
-                client.house.store.down = True
+                client.service.store.down = True
             case _:
                 client.phone(verb, BOB if more else ALICE)
 
 
-#: One colour over memory and the other over Redis. A dialect sees neither, and the suites of the stores prove all four.
+#: One colour over memory and the other over Redis. The suites of the stores prove all four.
 COLOURS_AND_STORES: tuple[tuple[Colour, str], ...] = (("sync", "memory"), ("async", "redis"))
 #: Every client: a test that takes `kind`, `colour` and `store` runs eight times.
 EVERYWHERE = pytest.mark.parametrize(
@@ -396,9 +417,9 @@ EVERYWHERE = pytest.mark.parametrize(
 
 
 def redis_of(request: pytest.FixtureRequest, store: str) -> str | None:
-    """The URL of a real Redis, if this run wants one."""
+    """The URL of a real Redis, if this run uses one."""
     url: str | None = request.getfixturevalue("redis_url") if store == "redis" else None
     return url
 
 
-assert ORIGIN == "https://example.com"  # the answers above are written out for it
+assert ORIGIN == "https://example.com"  # the bodies above contain it

@@ -1,6 +1,7 @@
-"""An authorization server without a socket: RFC 8628 and the native phone door over one store, of either kind and colour.
+"""An authorization server without a socket: RFC 8628 for devices and the native dialect for phones,
+over a store of either kind and colour.
 
-Every answer of the dialect that passes through here is held against the manners that all of them must have.
+Every answer of the dialect is checked for the headers and the form that all of them must have.
 """
 
 import json
@@ -26,11 +27,11 @@ T = TypeVar("T")
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 ORIGIN = "https://example.com"
 URI = f"{ORIGIN}/device"
-NOON = 4_102_488_000_000  # in the year 2100: a real server must not find a record's time over
+NOON = 4_102_488_000_000  # in the year 2100: a real Redis must not delete the records
 TYPED = replace(STANDARD, user_codes=True)
 FORM = ("content-type", "application/x-www-form-urlencoded")
 JSON = ("content-type", "application/json")
-ADDRESS = "203.0.113.7"  # everybody here is behind one
+ADDRESS = "203.0.113.7"  # the only client address in these tests
 CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
 ALICE, BOB = Person("1", "A•••e"), Person("2", "B•b")
 #: One colour over memory and the other over Redis: the suites of the stores prove all four.
@@ -52,29 +53,31 @@ def registered(client: Client) -> bool:
 
 
 class Server:
-    """One process: an endpoint of the dialect and one for phones. Several may share a world's store."""
+    """One process: an endpoint of the dialect and one for phones. Several can share the store of a
+    `World`.
+    """
 
     def __init__(
         self, world: "World", keys: tuple[bytes, ...], policy: Policy, **dialect: Any
     ) -> None:
         options = {"secret_keys": keys, "verification_uri": URI, "policy": policy}
-        self.desk, self.store = world.colour.open(world.make_store, options, lambda _: None)
+        self.qr, self.store = world.colour.open(world.make_store, options, lambda _: None)
         dialect = {"clients": everybody, **dialect}
         self._call: Callable[..., Response]
         if isinstance(world.colour, Awaited):
-            shell = Awaited.shell(self.desk)
-            self.dialect = Rfc8628(shell.core, **dialect)
+            qr = Awaited.shell(self.qr)
+            self.dialect = Rfc8628(qr.core, **dialect)
             self._call = world.colour.call
-            self._browser: Any = AsyncEndpoint(shell, self.dialect, max_waiting=1).browser
-            self._phone: Any = AsyncEndpoint(shell, max_waiting=1).phone
+            self._browser: Any = AsyncEndpoint(qr, self.dialect, max_waiting=1).browser
+            self._phone: Any = AsyncEndpoint(qr, max_waiting=1).phone
         else:
-            self.dialect = Rfc8628(self.desk.core, **dialect)
+            self.dialect = Rfc8628(self.qr.core, **dialect)
             self._call = lambda ask, *arguments: ask(*arguments)
-            self._browser = Endpoint(self.desk, self.dialect, max_waiting=1).browser
-            self._phone = Endpoint(self.desk, max_waiting=1).phone
+            self._browser = Endpoint(self.qr, self.dialect, max_waiting=1).browser
+            self._phone = Endpoint(self.qr, max_waiting=1).phone
 
     def ask(self, request: Request) -> Response:
-        return _mannerly(request, self._call(self._browser, request))
+        return _checked(request, self._call(self._browser, request))
 
     def post(
         self, path: str, form: str | bytes, *headers: tuple[str, str], query: str = ""
@@ -91,7 +94,7 @@ class Server:
 
 
 class World(Server):
-    """A store, a clock that stands still at noon, and one process; `another` opens more."""
+    """A store, a clock that shows noon and does not move, and one process; `another` opens more."""
 
     def __init__(
         self,
@@ -139,37 +142,37 @@ class World(Server):
 
     def __exit__(self, *_: object) -> None:
         for server in self._opened:
-            server.desk.close()
+            server.qr.close()
         self.colour.close()
 
 
 def opened(request: pytest.FixtureRequest, **options: Any) -> Iterator[World]:
-    """What a fixture with `params=KINDS` yields."""
+    """The value of a fixture with `params=KINDS`."""
     url = request.getfixturevalue("redis_url") if request.param.startswith("redis") else ""
     with World(request.param, url, **options) as world:
         yield world
 
 
 class Device:
-    """A television. It has one login at a time, and knows what it was told."""
+    """A television, which has one login at a time. `begun` is the answer that began it."""
 
     def __init__(self, server: Server, client_id: str = "tv") -> None:
         self.server, self.client_id = server, client_id
-        self.told: dict[str, Any] = {}
+        self.begun: dict[str, Any] = {}
 
     def begin(self, **more: str) -> dict[str, Any]:
         answer = self.server.post(
             "device_authorization", urlencode({"client_id": self.client_id, **more})
         )
         assert answer.status == 200, answer
-        self.told = read(answer)
-        assert _CODE.fullmatch(self.told["user_code"])
-        return self.told
+        self.begun = read(answer)
+        assert _CODE.fullmatch(self.begun["user_code"])
+        return self.begun
 
     def poll(self, server: Server | None = None, **other: str) -> Response:
         form = {
             "grant_type": GRANT_TYPE,
-            "device_code": self.told["device_code"],
+            "device_code": self.begun["device_code"],
             "client_id": self.client_id,
             **other,
         }
@@ -177,7 +180,7 @@ class Device:
 
     @property
     def user_code(self) -> str:
-        return str(self.told["user_code"])
+        return str(self.begun["user_code"])
 
     def approve(self, person: Person = ALICE) -> None:
         for verb in ("scan", "confirm"):
@@ -186,15 +189,15 @@ class Device:
 
 
 def read(answer: Response) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(answer.body)
-    return said
+    body: dict[str, Any] = json.loads(answer.body)
+    return body
 
 
 def error(answer: Response) -> str:
     return str(read(answer)["error"])
 
 
-def _mannerly(request: Request, answer: Response) -> Response:
+def _checked(request: Request, answer: Response) -> Response:
     headers = dict(answer.headers)
     assert len(headers) == len(answer.headers), "a header is there twice"
     assert headers["Content-Type"] == "application/json; charset=utf-8"
@@ -206,8 +209,8 @@ def _mannerly(request: Request, answer: Response) -> Response:
     assert not any(name.startswith("Access-Control") for name in headers)
     assert answer.cookies == ()
     assert (answer.redeemed is None) or (answer.status == 200 and request.path == "token")
-    said = {} if request.method == "HEAD" else read(answer)
-    if answer.status != 200 and said:  # RFC 6749 section 5.2
-        assert set(said) <= {"error", "error_description", "interval", "retry_after"}
-        assert _ERROR.fullmatch(said["error"] + said.get("error_description", ""))
+    body = {} if request.method == "HEAD" else read(answer)
+    if answer.status != 200 and body:  # RFC 6749 section 5.2
+        assert set(body) <= {"error", "error_description", "interval", "retry_after"}
+        assert _ERROR.fullmatch(body["error"] + body.get("error_description", ""))
     return answer

@@ -1,6 +1,7 @@
-"""A login belongs to the dialect, and to the client, that began it: its approval was given by those rules and by no others.
+"""Only the dialect, and the client, that began a login can show, collect or end it.
 
-Somebody who has everything of a login of one dialect asks every other dialect for it, with what that one looks for.
+Each test has all the secrets of a login, and sends them to every other dialect in the form that
+this dialect reads.
 """
 
 import hashlib
@@ -19,17 +20,17 @@ from qrlogin.codes import FIXED, fixed_as_base64
 from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
 from tests.tables import for_each_row
-from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, OfNative
-from tests.wire.dialects.lifecycle import CAROL, Life
+from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, NativeClient
+from tests.wire.dialects.lifecycle import CAROL, StagedLogin
 from tests.wire.dialects.polled_clients import FORM
 from tests.wire.dialects.rfc8628_server import Device, World, error, read
 from tests.wire.dialects.wechat_clients import wechat_open
 from tests.wire.mount import CREDENTIAL, KEY, URI, Colour, Mount, post
 
-Said = Callable[[Response], bool]  # whether a dialect refused as if there were no such login
+Refusal = Callable[[Response], bool]  # whether the answer is that of a login that does not exist
 
 
-def told(text: str) -> Said:
+def answers_with(text: str) -> Refusal:
     return lambda answer: answer.status == 200 and answer.body.decode() == text
 
 
@@ -37,7 +38,10 @@ def unknown(answer: Response) -> bool:
     return answer.status == 404 and json.loads(answer.body)["error"] == "unknown_login"
 
 
-NEW = '{"content":{"data":{"qrCodeStatus":"EXPIRED","resultCode":100},"status":0,"success":true},"hasError":false}'
+NEW = (
+    '{"content":{"data":{"qrCodeStatus":"EXPIRED","resultCode":100},"status":0,"success":true},'
+    '"hasError":false}'
+)
 DATA = '"url":"","refresh_token":"","timestamp":0,"code":86038,"message":"二维码已失效"'
 MEMBER = "member/loginByIm.do"
 LANDS = "cgi-bin/mmwebwx-bin/webwxnewloginpage"
@@ -49,8 +53,9 @@ NO_LOGIN = (
     "<error><ret>400</ret><message>There is no such login. Show a new code.</message></error>"
 )
 
-#: Every request by which each dialect watches, collects or ends a login: address, body ("" sends none), and how it says no.
-ATTEMPTS: dict[str, tuple[tuple[str, str, Said], ...]] = {
+#: Every request by which each dialect watches, collects or ends a login: the address, the body, and
+#: its refusal.
+ATTEMPTS: dict[str, tuple[tuple[str, str, Refusal], ...]] = {
     "native": (
         ("{login_id}", "", unknown),
         ("{login_id}?after=1&wait=1", "", unknown),
@@ -60,44 +65,53 @@ ATTEMPTS: dict[str, tuple[tuple[str, str, Said], ...]] = {
         ("{login_id}/cancel", "{}", unknown),
     ),
     "wechat": (
-        ("cgi-bin/mmwebwx-bin/login?uuid={code}", "", told("window.code=400;")),
+        ("cgi-bin/mmwebwx-bin/login?uuid={code}", "", answers_with("window.code=400;")),
         (
             f"{LANDS}?ticket={{ticket}}@qrticket_0&uuid={{code}}",
             "",
-            told(NO_LOGIN),
+            answers_with(NO_LOGIN),
         ),
     ),
     "wechat_open": (
-        ("connect/l/qrconnect?uuid={code}", "", told("window.wx_errcode=402;window.wx_code='';")),
+        (
+            "connect/l/qrconnect?uuid={code}",
+            "",
+            answers_with("window.wx_errcode=402;window.wx_code='';"),
+        ),
         (
             "connect/l/qrconnect?uuid={code}&last=404&f=json",
             "",
-            told('{"wx_errcode":402,"wx_code":""}'),
+            answers_with('{"wx_errcode":402,"wx_code":""}'),
         ),
         ("connect/callback?code={code}{ticket}", "", unknown),
-        (EXCHANGE, "", told('{"errcode":40029,"errmsg":"invalid code"}')),
+        (EXCHANGE, "", answers_with('{"errcode":40029,"errmsg":"invalid code"}')),
     ),
     "taobao": (
         (
             "qrcodelogin/qrcodeLoginCheck.do?lgToken={code}",
             "",
-            told(
-                '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist","success":true}'
+            answers_with(
+                '{"code":"10004","message":"QRCode expired!code=1, msg=data not exist",'
+                '"success":true}'
             ),
         ),
         (f"{MEMBER}?token={{ticket}}&webpas={{code}}", "", unknown),
     ),
-    "newlogin": (("newlogin/qrcode/query.do", "t=1&ck={digest}", told(NEW)),),
+    "newlogin": (("newlogin/qrcode/query.do", "t=1&ck={digest}", answers_with(NEW)),),
     "bilibili": (
         (
             "x/passport-login/web/qrcode/poll?qrcode_key={code}",
             "",
-            told(f'{{"code":0,"message":"0","ttl":1,"data":{{{DATA}}}}}'),
+            answers_with(f'{{"code":0,"message":"0","ttl":1,"data":{{{DATA}}}}}'),
         ),
     ),
     "jd": (
-        ("check?token={code}&callback=f", "", told('f({ "code" : 203, "msg" : "二维码过期" })')),
-        ("uc/qrCodeTicketValidation?t={code}{ticket}", "", told('{"returnCode":1}')),
+        (
+            "check?token={code}&callback=f",
+            "",
+            answers_with('f({ "code" : 203, "msg" : "二维码过期" })'),
+        ),
+        ("uc/qrCodeTicketValidation?t={code}{ticket}", "", answers_with('{"returnCode":1}')),
     ),
     "rfc8628": (
         (
@@ -109,19 +123,19 @@ ATTEMPTS: dict[str, tuple[tuple[str, str, Said], ...]] = {
     ),
 }
 COLLECT = (LANDS, "connect/callback", EXCHANGE[:22], MEMBER, "uc/", "{login_id}/redeem")
-#: A dialect has no colour, so half of them are asked through one shell and half through the other.
+#: Half of the dialects run in each colour, because a dialect has no colour.
 HOMES = pytest.mark.parametrize(
     ("home", "colour"), list(zip(SPEAKERS, itertools.cycle(get_args(Colour)), strict=False))
 )
 
 
 @dataclass(frozen=True)
-class Spoils:
-    """All that there is to know of a login: its browser's secret, its id, and what follows from them."""
+class StolenLogin:
+    """All secrets of a login: its device_code, its id, and what is derived from them."""
 
     login_id: str
     device_code: str
-    code: str  # the public id; where its dialect has none, one that is genuine and another's
+    code: str  # the public id; if its dialect has none, the genuine one of another login
     ticket: str
     scanner: str
 
@@ -130,18 +144,18 @@ class Spoils:
         return hashlib.sha256(self.login_id.encode()).hexdigest()[:32]
 
     def cookies(self, *login_ids: str) -> str:
-        """The secret under the name of its own login, and of these."""
+        """The secret, in the cookie of its own login and in those of these logins."""
         names = {
             hashlib.sha256(each.encode()).hexdigest()[:8] for each in (self.login_id, *login_ids)
         }
         return "; ".join(f"__Host-qrl-{name}={self.device_code}" for name in names)
 
-    def requests(self, name: str, named: str) -> Iterator[tuple[Request, Said]]:
-        """Every attempt at a dialect, with the secret wherever it may look; the public id in either of its spellings. `named`
-        is the login that the public id leads to.
+    def requests(self, name: str, named: str) -> Iterator[tuple[Request, Refusal]]:
+        """Every request for the login to a dialect, with the secret in each place and the public id
+        in either spelling. `named` is the login_id of the public id.
         """
         found = self.cookies(named)
-        for (address, body, said), code in itertools.product(
+        for (address, body, is_refusal), code in itertools.product(
             ATTEMPTS[name], (self.code, fixed_as_base64(self.code))
         ):
             known = {
@@ -165,11 +179,11 @@ class Spoils:
                 ("authorization", f"Bearer {self.device_code}"),
             )
             for where in ((("cookie", found),), (bearer,), (("cookie", found), bearer)):
-                yield Request(method, path, query, (*kind, *where), body.encode()), said
+                yield Request(method, path, query, (*kind, *where), body.encode()), is_refusal
 
 
 def _of_another_login() -> str:
-    """A genuine public id, for a login that has none of its own."""
+    """The genuine public id of another login."""
     elsewhere = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
     return elsewhere.run(elsewhere.core.begin(fixed=True)).scan_code
 
@@ -178,46 +192,46 @@ def _hexadecimal(code: str) -> str:
     return code if len(code) == 32 else urlsafe_b64decode(code).hex()
 
 
-class Street:
-    """A login of one dialect that has come so far, and the doors of all dialects over the same store."""
+class AllDialects:
+    """A login of one dialect at some stage, and endpoints of all dialects over the same store."""
 
     def __init__(self, colour: Colour, home: str, history: str) -> None:
         self.mount, self.home = Mount(colour, policy=TYPED, make=SPEAKERS[home]), home
-        self.life = Life(self.mount, home, history)
-        self._qr, self._heard = self.mount.endpoint._qr, list[Response]()
-        self.life.near.ask, self.life.near.dry = self._listen, False
+        self.login = StagedLogin(self.mount, home, history)
+        self._qr, self._answers = self.mount.endpoint._qr, list[Response]()
+        self.login.client.ask, self.login.client.only_records = self._record, False
         device, scanner = (
-            self._qr.core.read_device_code(self.life.device_code),
-            self.life.record.get("scanner_seal", ""),
+            self._qr.core.read_device_code(self.login.device_code),
+            self.login.record.get("scanner_seal", ""),
         )
-        self.spoils = Spoils(
-            self.life.login_id,
-            self.life.device_code,
-            code=_hexadecimal(self.life.code if FIXED in device.flags else _of_another_login()),
+        self.stolen = StolenLogin(
+            self.login.login_id,
+            self.login.device_code,
+            code=_hexadecimal(self.login.code if FIXED in device.flags else _of_another_login()),
             ticket=seals.ticket(device.key, device.login_id, scanner),
-            scanner=scanner or "nobody",
+            scanner=scanner or "not-scanned",
         )
 
-    def _listen(self, request: Request) -> Response:
-        self._heard.append(self.life.ask(request))
-        return self._heard[-1]
+    def _record(self, request: Request) -> Response:
+        self._answers.append(self.login.ask(request))
+        return self._answers[-1]
 
-    def attempts(self, name: str) -> Iterator[tuple[Request, Said]]:
-        """All requests for the login at this dialect's door, each with the way in which it says no."""
-        return self.spoils.requests(name, self._qr.core.login_id_of(self.spoils.code))
+    def attempts(self, name: str) -> Iterator[tuple[Request, Refusal]]:
+        """All requests for the login to this dialect, each with its refusal."""
+        return self.stolen.requests(name, self._qr.core.login_id_of(self.stolen.code))
 
     def ask(self, name: str, request: Request) -> Response:
         kind: Any = Endpoint if isinstance(self._qr, QRLogin) else AsyncEndpoint
-        door = kind(self._qr, SPEAKERS[name](self._qr.core), max_waiting=1)
-        return self.mount._now(door.browser(request))
+        endpoint = kind(self._qr, SPEAKERS[name](self._qr.core), max_waiting=1)
+        return self.mount._now(endpoint.browser(request))
 
     def logs_in(self) -> Redeemed | None:
-        """What comes of it when its own client goes on, as if nothing had been."""
-        if isinstance(self.life.player, OfNative):
-            self.life.player._version = 0
-        self.life.player.look()
-        self.life.player.go_on()
-        redeemed = [answer.redeemed for answer in self._heard if answer.redeemed]
+        """What its own client redeems when it goes on."""
+        if isinstance(self.login.player, NativeClient):
+            self.login.player._version = 0
+        self.login.player.look()
+        self.login.player.go_on()
+        redeemed = [answer.redeemed for answer in self._answers if answer.redeemed]
         return redeemed[0] if redeemed else None
 
 
@@ -229,39 +243,41 @@ def test_no_other_dialect_shows_collects_or_ends_a_login(
 ) -> None:
     if other == home:
         return
-    street = Street(colour, home, history)
-    with street.mount as mount:
-        for request, said_no in street.attempts(other):
-            before, asked = mount.records, street.life.asked
-            answer = street.ask(other, request)
-            assert said_no(answer), (request, request.query, answer.status, answer.body)
+    dialects = AllDialects(colour, home, history)
+    with dialects.mount as mount:
+        for request, is_refusal in dialects.attempts(other):
+            before, asked = mount.records, dialects.login.asked
+            answer = dialects.ask(other, request)
+            assert is_refusal(answer), (request, request.query, answer.status, answer.body)
             assert (answer.redeemed, answer.log_out, answer.cookies) == (None, False, ())
-            assert street.life.asked == asked, "the store was asked"
+            assert dialects.login.asked == asked, "the store was asked"
             assert mount.records == before
-            assert not any(secret.encode() in answer.body for secret in street.life.secrets)
+            assert not any(secret.encode() in answer.body for secret in dialects.login.secrets)
         if history == "confirmed":
-            redeemed = street.logs_in()
+            redeemed = dialects.logs_in()
             assert redeemed is not None
-            assert (redeemed.login_id, redeemed.subject) == (street.life.login_id, CAROL.subject)
+            assert (redeemed.login_id, redeemed.subject) == (dialects.login.login_id, CAROL.subject)
             assert not redeemed.replayed
 
 
 @HOMES
-def test_the_same_requests_at_home_are_answered(home: str, colour: Colour) -> None:
-    """Else what the others are asked could be refused for another reason than whose login it is."""
+def test_the_dialect_that_began_the_login_answers_the_same_requests(
+    home: str, colour: Colour
+) -> None:
+    """So the other dialects refuse them only because they did not begin the login."""
     for i in range(len(ATTEMPTS[home])):
-        street = Street(colour, home, "confirmed")
-        with street.mount:
+        dialects = AllDialects(colour, home, "confirmed")
+        with dialects.mount:
             answers = [
-                (street.ask(home, request), said_no)
-                for request, said_no in street.attempts(home)
+                (dialects.ask(home, request), is_refusal)
+                for request, is_refusal in dialects.attempts(home)
                 if request.path
                 == ATTEMPTS[home][i][0]
                 .partition("?")[0]
-                .replace("{login_id}", street.life.login_id)
+                .replace("{login_id}", dialects.login.login_id)
             ]
-            assert any(not said_no(answer) for answer, said_no in answers)
-            watches = home in ("bilibili", "newlogin", "rfc8628")  # there the poll is what collects
+            assert any(not is_refusal(answer) for answer, is_refusal in answers)
+            watches = home in ("bilibili", "newlogin", "rfc8628")  # here the poll collects
             collects = watches or ATTEMPTS[home][i][0].startswith(COLLECT)
             assert any(answer.redeemed for answer, _ in answers) == collects
 
@@ -273,14 +289,14 @@ def test_the_same_requests_at_home_are_answered(home: str, colour: Colour) -> No
     "mine, theirs",
     [("tv", "kiosk"), ("tv", "tv "), ("tv", "TV"), ("a", "a:b"), ("Rfc8628:tv", "tv")],
 )
-def test_a_client_of_oauth_collects_its_own_logins_only(
+def test_an_rfc8628_client_collects_its_own_logins_only(
     mine: str, theirs: str, colour: Colour
 ) -> None:
     with World(f"memory {colour}") as world:
-        for one, other in ((mine, theirs), (theirs, mine)):
-            device, stranger = Device(world, one), Device(world, other)
+        for own, other in ((mine, theirs), (theirs, mine)):
+            device, stranger = Device(world, own), Device(world, other)
             device.begin()
-            stranger.told = device.told
+            stranger.begun = device.begun
             for step in (None, "scan", "confirm"):
                 if step:
                     assert world.phone(step, device.user_code).status == 200
@@ -316,10 +332,10 @@ def test_an_application_exchanges_its_own_codes_only(
         uuid = begun.body.decode().partition("/connect/qrcode/")[2][:32]
         for step in ("scan", "confirm"):
             assert mount.phone(post(step, {"code": uuid}, CREDENTIAL), CAROL).status == 200
-        said = read(
+        poll = read(
             mount.browser(Request("GET", "connect/l/qrconnect", f"uuid={uuid}&f=json", cookie))
         )
-        code = said["wx_code"]
+        code = poll["wx_code"]
         before, asked = mount.records, len(mount.store.calls)
         refused = ask(theirs)
         assert (read(refused)["errcode"], refused.redeemed) == (40029, None)

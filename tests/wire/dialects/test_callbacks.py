@@ -1,4 +1,4 @@
-"""What an application answers when a dialect asks who may: yes is `True` and nothing else, least of all a coroutine."""
+"""A callback allows a client only by returning `True`, and may not be async."""
 
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -24,7 +24,7 @@ async def awaited(*_: object) -> bool:
 
 
 class Directory:
-    """An application's list of clients, as a coroutine sees it."""
+    """An application's list of clients with async methods."""
 
     async def knows(self, *_: object) -> bool:
         return True
@@ -38,38 +38,40 @@ class Directory:
         return True
 
 
-AWAITED: dict[str, Callable[..., Any]] = {
+ASYNC_CALLBACKS: dict[str, Callable[..., Any]] = {
     "a function": awaited,
     "a partial": functools.partial(awaited, "more"),
     "a partial of a partial": functools.partial(functools.partial(awaited, "more"), "and more"),
     "a method": Directory().knows,
     "a partial of a method": functools.partial(Directory().knows, "more"),
     "a method of the class": Directory.knew,
-    "a method of nobody": Directory.known,
+    "a static method": Directory.known,
 }
-TAKEN: dict[str, Callable[[Core, Any], object]] = {
+CONSTRUCTORS: dict[str, Callable[[Core, Any], object]] = {
     "rfc8628, clients": lambda core, callback: Rfc8628(core, clients=callback),
     "wechat_open, clients": lambda core, callback: WeChatOpen(core, clients=callback),
     "wechat_open, redirect_uris": lambda core, callback: WeChatOpen(core, redirect_uris=callback),
 }
 
 
-@for_each_row("take", TAKEN.values())
-@for_each_row("callback", AWAITED.values())
-def test_what_is_awaited_is_refused_at_construction(
-    take: Callable[[Core, Any], object], callback: Callable[..., Any]
+@for_each_row("construct", CONSTRUCTORS.values())
+@for_each_row("callback", ASYNC_CALLBACKS.values())
+def test_an_async_callback_is_refused_at_construction(
+    construct: Callable[[Core, Any], object], callback: Callable[..., Any]
 ) -> None:
     core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
     with pytest.raises(Misconfigured, match="answers from memory"):
-        take(core, callback)
-    take(core, lambda *_: True)
+        construct(core, callback)
+    construct(core, lambda *_: True)
 
 
-# What cannot be seen at construction
+# Callbacks that construction cannot recognise
 
 
-class Closing:
-    """Callbacks that are awaited, and do not look it; what they made is closed, so that nobody warns of it."""
+class Coroutines:
+    """Callbacks that return a coroutine without being async functions. `close` closes the
+    coroutines, so that Python does not warn.
+    """
 
     def __init__(self) -> None:
         self.made: list[Coroutine[Any, Any, bool]] = []
@@ -83,44 +85,46 @@ class Closing:
             coroutine.close()
 
 
-class Called:
-    """An object that is called like a function, and awaited."""
+class AsyncCallable:
+    """An object with an async `__call__`."""
 
     async def __call__(self, *_: object) -> bool:
         return True
 
 
-def kept(closing: Closing, called: Callable[..., Any]) -> Callable[..., Any]:
+def recorded(coroutines: Coroutines, called: Callable[..., Any]) -> Callable[..., Any]:
     def answer(*given: object) -> Any:
-        closing.made.append(called(*given))
-        return closing.made[-1]
+        coroutines.made.append(called(*given))
+        return coroutines.made[-1]
 
     return answer
 
 
-async def generated(*_: object) -> AsyncIterator[bool]:
+async def async_generator(*_: object) -> AsyncIterator[bool]:
     yield True
 
 
-NO_YES: dict[str, Callable[[Closing], Callable[..., Any]]] = {
-    "a lambda that returns a coroutine": lambda closing: lambda *given: closing.answer(*given),
-    "a method that returns a coroutine": lambda closing: closing.answer,
-    "an object that is awaited": lambda closing: kept(closing, Called()),
-    "an async generator": lambda closing: generated,
-    "the number 1": lambda closing: lambda *_: 1,
-    "text": lambda closing: lambda *_: "no",
-    "what was found": lambda closing: lambda *given: {"client": given},
-    "itself": lambda closing: lambda *_: object,
-    "nothing": lambda closing: lambda *_: None,
+NOT_TRUE: dict[str, Callable[[Coroutines], Callable[..., Any]]] = {
+    "a lambda that returns a coroutine": lambda coroutines: (
+        lambda *given: coroutines.answer(*given)
+    ),
+    "a method that returns a coroutine": lambda coroutines: coroutines.answer,
+    "an object that is awaited": lambda coroutines: recorded(coroutines, AsyncCallable()),
+    "an async generator": lambda coroutines: async_generator,
+    "the number 1": lambda coroutines: lambda *_: 1,
+    "text": lambda coroutines: lambda *_: "no",
+    "a dict": lambda coroutines: lambda *given: {"client": given},
+    "a class": lambda coroutines: lambda *_: object,
+    "None": lambda coroutines: lambda *_: None,
 }
-EVERY = for_each_row("made", NO_YES.values())
+EVERY = for_each_row("made", NOT_TRUE.values())
 
 
 @EVERY
-def test_only_true_lets_a_client_of_oauth_in(
-    made: Callable[[Closing], Callable[..., Any]], colour: Colour
+def test_only_true_lets_an_rfc8628_client_in(
+    made: Callable[[Coroutines], Callable[..., Any]], colour: Colour
 ) -> None:
-    closing, asked = Closing(), []
+    coroutines, asked = Coroutines(), []
 
     def clients(*given: object) -> Any:
         asked.append(given)
@@ -136,7 +140,7 @@ def test_only_true_lets_a_client_of_oauth_in(
         begun = read(ask("device_authorization"))
         for step in ("scan", "confirm"):
             assert mount.phone(post(step, {"code": begun["user_code"]}, CREDENTIAL)).status == 200
-        callback = made(closing)
+        callback = made(coroutines)
         before, calls = mount.records, len(mount.store.calls)
         token = {"grant_type": GRANT_TYPE, "device_code": begun["device_code"]}
         for refused in (ask("device_authorization"), ask("token", **token)):
@@ -146,16 +150,16 @@ def test_only_true_lets_a_client_of_oauth_in(
                 None,
             )
         assert (mount.records, len(mount.store.calls), len(asked)) == (before, calls, 3)
-        closing.close()
+        coroutines.close()
         callback = everybody
         assert ask("token", **token).redeemed
 
 
 @EVERY
 def test_only_true_lets_an_applications_server_in(
-    made: Callable[[Closing], Callable[..., Any]], colour: Colour
+    made: Callable[[Coroutines], Callable[..., Any]], colour: Colour
 ) -> None:
-    closing = Closing()
+    coroutines = Coroutines()
 
     def exchange() -> Response:
         form = {"appid": "wx1", "secret": "s", "grant_type": "authorization_code", "code": wx_code}
@@ -173,19 +177,19 @@ def test_only_true_lets_an_applications_server_in(
         wx_code = read(
             mount.browser(Request("GET", "connect/l/qrconnect", f"uuid={uuid}&f=json", cookie))
         )["wx_code"]
-        callback, before = made(closing), mount.records
+        callback, before = made(coroutines), mount.records
         refused = exchange()
         assert (read(refused)["errcode"], refused.redeemed, mount.records) == (40125, None, before)
-        closing.close()
+        coroutines.close()
         callback = everybody
         assert exchange().redeemed
 
 
 @EVERY
-def test_only_true_registers_an_address(
-    made: Callable[[Closing], Callable[..., Any]], colour: Colour
+def test_only_true_registers_a_redirect_uri(
+    made: Callable[[Coroutines], Callable[..., Any]], colour: Colour
 ) -> None:
-    closing = Closing()
+    coroutines = Coroutines()
 
     def redirect_uris(*given: str) -> Any:
         return callback(*given)
@@ -194,9 +198,9 @@ def test_only_true_registers_an_address(
         page = Request(
             "GET", "connect/qrconnect", urlencode({"appid": "wx1", "redirect_uri": NEIGHBOUR})
         )
-        callback = made(closing)
+        callback = made(coroutines)
         assert (mount.browser(page).status, mount.records) == (400, {})
-        closing.close()
+        coroutines.close()
         callback = everybody
         begun = mount.browser(page)
         assert (begun.status, len(mount.records)) == (200, 1)

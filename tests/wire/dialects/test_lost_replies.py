@@ -1,7 +1,7 @@
-"""Answers that are lost on the way: the server has done what it was asked, and the client does not know, so it asks again.
+"""A lost answer at any step of any dialect loses no login and doubles none.
 
-Real servers of both colours over both stores, and a wire that is cut before the answer gets through. Whatever is lost, at any
-step of any dialect, the person is logged in, and one time only.
+The servers are real, of both colours over both stores. A proxy cuts the connection after the server
+has carried out the request, and the client sends the same request again.
 """
 
 import urllib.request
@@ -27,7 +27,7 @@ from tests.wire.dialects.dialect_clients import (
 from tests.wire.sites import Site, awaited, threaded, wsgiref_server
 
 KINDS = ("sync memory", "sync redis", "async memory", "async redis")
-PAUSE = 5  # seconds before a client asks again: the interval that RFC 8628 has, and more than the others wait
+PAUSE = 5  # seconds before a client repeats a request: the interval of RFC 8628
 ALWAYS, NEVER = (lambda step: True), (lambda step: False)
 
 
@@ -50,18 +50,18 @@ def wire(site: Site) -> Iterator[Proxy]:
 
 
 class Conversation:
-    """A client and a phone, and of which of their requests the answer is lost, counted from 0."""
+    """A client and a phone. `lost` decides for each request whether its answer is lost."""
 
     def __init__(self, site: Site, wire: Proxy, name: str, lost: Callable[[int], bool]) -> None:
         self.site, self.wire, self.lost, self.steps = site, wire, lost, 0
         self.player = client(name)
-        self.player.client = Patient(self)
-        self.phone, self.code = Patient(self, bearer="phone-of-alice"), ""
+        self.player.client = RetryingClient(self)
+        self.phone, self.code = RetryingClient(self, bearer="phone-of-alice"), ""
         self._before = len(site.application.log_ins)
 
     @property
     def replayed(self) -> list[bool]:
-        """Of each time that the application was told to log somebody in: whether it was for an answer given again."""
+        """For each `redeemed` that the application received: whether it was a replay."""
         mine = self.site.application.log_ins[self._before :]
         assert {(each.subject, each.login_id) for each in mine} <= {
             (each.subject, mine[0].login_id) for each in mine[:1]
@@ -70,12 +70,12 @@ class Conversation:
 
     @property
     def subject(self) -> str | None:
-        """Whom the client is logged in as, by what it got: a token or a session."""
+        """The subject of the token or the session that the client holds."""
         held = self.player.client.bearer or self.player.client.cookie("session")
         return self.site.application.subject_of.get(held)
 
     def decide(self, verb: str) -> None:
-        """From the beginning to the client's knowing what the phone decided."""
+        """Begin, scan, decide, and poll until the client has the decision."""
         shown = self.player.begin()
         self.code = shown or code_of(self.player, shown)
         assert self.act("scan") == "scanned"
@@ -89,13 +89,13 @@ class Conversation:
         return str(self.phone.post(f"/qr/phone/{verb}", {"code": self.code}).json.get("state"))
 
 
-class Patient(Client):
-    """Asks the same again, after a pause, when no answer came."""
+class RetryingClient(Client):
+    """Repeats a request after a pause if its answer was lost."""
 
     def __init__(self, conversation: Conversation, bearer: str = "") -> None:
         super().__init__(
             f"http://{LOOPBACK}:{conversation.wire.port}",
-            agent="a client that asks again",
+            agent="a client that repeats",
             bearer=bearer,
         )
         self._conversation = conversation
@@ -107,60 +107,67 @@ class Patient(Client):
             before, wire.losing = wire.lost, 1
             with pytest.raises(Unreachable):
                 super()._ask(request)
-            assert (wire.lost, wire.losing) == (before + 1, 0), (
-                "the server answered, and nobody heard it"
-            )
+            assert (wire.lost, wire.losing) == (before + 1, 0), "the server sent no answer"
             conversation.site.clock.advance(PAUSE)
         return super()._ask(request)
 
 
 def collect(player: Player) -> None:
-    """What logs in, once more."""
+    """Send the request that logs in once more."""
     player.go_on() if goes_on(player) else player.look()
 
 
-def test_every_dialect_is_here() -> None:
+def test_every_dialect_of_the_demo_has_a_client() -> None:
     assert SPEAKERS.keys() == {"native", *DIALECTS}
     assert SPEAKERS.keys() <= CLIENTS.keys()
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_every_answer_is_lost_once(site: Site, wire: Proxy, name: str) -> None:
-    told = Conversation(site, wire, name, ALWAYS)
-    told.decide("confirm")
-    told.player.go_on()
-    assert told.replayed == [False, True]
-    assert told.subject == "1"
+def test_a_client_that_loses_every_answer_once_logs_in_once(
+    site: Site, wire: Proxy, name: str
+) -> None:
+    conversation = Conversation(site, wire, name, ALWAYS)
+    conversation.decide("confirm")
+    conversation.player.go_on()
+    assert conversation.replayed == [False, True]
+    assert conversation.subject == "1"
 
-    told.lost = NEVER
-    site.clock.advance(151)  # beyond the time in which an answer is given again
-    collect(told.player)
-    assert told.replayed == [False, True]
-    assert told.player.look() not in (told.player.approved, told.player.scanned)
-    assert told.act("confirm") == "redeemed"
-    assert told.replayed == [False, True]
+    conversation.lost = NEVER
+    site.clock.advance(151)  # after the replay window
+    collect(conversation.player)
+    assert conversation.replayed == [False, True]
+    assert conversation.player.look() not in (
+        conversation.player.approved,
+        conversation.player.scanned,
+    )
+    assert conversation.act("confirm") == "redeemed"
+    assert conversation.replayed == [False, True]
 
 
 @pytest.mark.parametrize("site", ["sync memory", "async redis"], indirect=True)
 @pytest.mark.parametrize("name", CLIENTS)
-def test_one_answer_is_lost(site: Site, wire: Proxy, name: str) -> None:
+def test_a_client_that_loses_any_one_answer_logs_in_once(
+    site: Site, wire: Proxy, name: str
+) -> None:
     last, step = Conversation(site, wire, name, NEVER), 0
     last.decide("confirm")
     last.player.go_on()
     assert last.replayed == [False]
     while step < last.steps:
-        told = Conversation(site, wire, name, step.__eq__)
-        told.decide("confirm")
-        told.player.go_on()
-        assert told.replayed == [False, True][: 2 if step == last.steps - 1 else 1], step
-        assert told.subject == "1"
+        conversation = Conversation(site, wire, name, step.__eq__)
+        conversation.decide("confirm")
+        conversation.player.go_on()
+        assert conversation.replayed == [False, True][: 2 if step == last.steps - 1 else 1], step
+        assert conversation.subject == "1"
         step += 1
     assert step >= 6 - (not goes_on(last.player))
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_refusal_is_heard_though_every_answer_is_lost(site: Site, wire: Proxy, name: str) -> None:
-    told = Conversation(site, wire, name, ALWAYS)
-    told.decide("deny")
-    collect(told.player)
-    assert (told.replayed, told.subject) == ([], None)
+def test_a_client_that_loses_every_answer_once_gets_the_denial(
+    site: Site, wire: Proxy, name: str
+) -> None:
+    conversation = Conversation(site, wire, name, ALWAYS)
+    conversation.decide("deny")
+    collect(conversation.player)
+    assert (conversation.replayed, conversation.subject) == ([], None)

@@ -1,4 +1,6 @@
-"""Taobao (both), Bilibili and JD: byte for byte in every state, over both stores, in both colours; and what strangers get."""
+"""Taobao (both), Bilibili and JD send the documented bytes in every state, and a stranger learns
+nothing.
+"""
 
 import hashlib
 import json
@@ -13,7 +15,8 @@ from tests.wire.dialects.polled_clients import (
     EVERYWHERE,
     HISTORIES,
     Client,
-    OfJD,
+    JDClient,
+    check_device_cookie,
     opened,
     reach,
     redis_of,
@@ -22,9 +25,8 @@ from tests.wire.mount import ALICE, BOB, KEY, NOON, URI, Colour
 
 ONE_EACH = pytest.mark.parametrize("kind", CLIENTS)
 WITH_TICKET = pytest.mark.parametrize(
-    "kind", [kind for kind, client in CLIENTS.items() if client.lands]
+    "kind", [kind for kind, client in CLIENTS.items() if client.collect_path]
 )
-CROSS_SITE = ("sec-fetch-site", "cross-site")
 
 
 def filled(words: str, **facts: object) -> str:
@@ -33,7 +35,7 @@ def filled(words: str, **facts: object) -> str:
     return words
 
 
-# What is said
+# The answers
 
 
 @EVERYWHERE
@@ -41,68 +43,65 @@ def test_each_poll_gets_the_documented_answer(
     kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
     for history, (_, word) in HISTORIES.items():
-        with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as house:
-            client = CLIENTS[kind](house)
+        with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as service:
+            client = CLIENTS[kind](service)
             reach(client, history)
-            facts = {} if house.store.down else client.facts()
-            told = client.poll()
-            assert told.body.decode() == filled(client.words[word], now=house.clock(), **facts), (
-                history
-            )
-            assert told.status == (503 if kind == "newlogin" and house.store.down else 200)
+            facts = {} if service.store.down else client.facts()
+            answer = client.poll()
+            assert answer.body.decode() == filled(
+                client.poll_bodies[word], now=service.clock(), **facts
+            ), history
+            assert answer.status == (503 if kind == "newlogin" and service.store.down else 200)
             names = (
                 ["DedeUserID", "SESSDATA", "bili_jct"]
                 if kind == "bilibili" and word == "confirmed"
                 else []
             )
-            assert [cookie.key for cookie in told.cookies] == names
-            assert dict(told.headers)["Content-Type"] == (
+            assert [cookie.key for cookie in answer.cookies] == names
+            assert dict(answer.headers)["Content-Type"] == (
                 "application/javascript; charset=utf-8"
                 if kind == "jd"
                 else "application/json; charset=utf-8"
             )
-            assert bool(told.redeemed) == (word == "confirmed" and not client.lands), history
+            assert bool(answer.redeemed) == (word == "confirmed" and not client.collect_path), (
+                history
+            )
 
 
 @EVERYWHERE
 def test_a_login_from_beginning_to_end(
     kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
-    with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as house:
-        client = CLIENTS[kind](house)
+    with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as service:
+        client = CLIENTS[kind](service)
         reach(client, "scanned")
-        assert house.phone("scan", client.code, BOB).status == 409  # the bare id, and not the first
-        assert house.phone("confirm", client.code, ALICE).status == 200
+        assert (
+            service.phone("scan", client.code, BOB).status == 409
+        )  # the bare id, from a second account
+        assert service.phone("confirm", client.code, ALICE).status == 200
         answer = client.collect()
         assert answer.redeemed is not None
         assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
         assert answer.redeemed.context == {"browser": "Browser 1.0"}
-        if client.lands:  # the url or ticket is told until it is used, and then no more
-            assert client.poll().body.decode() == client.words["ended"]
+        if client.collect_path:  # the poll no longer returns the url or the ticket
+            assert client.poll().body.decode() == client.poll_bodies["ended"]
 
 
 def begun(kind: str) -> tuple[Client, str]:
-    """What the answer that begins a login says, and its client."""
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
+    """A client that has begun a login, and the body of the answer."""
+    with opened(CLIENTS[kind].dialect) as service:
+        client = CLIENTS[kind](service)
         answer = client.begin()
         assert answer.status == 200
         device, *others = answer.cookies
-        assert (device.httponly, device.secure, device.samesite, device.path, device.max_age) == (
-            True,
-            True,
-            "Lax",
-            "/",
-            240,
-        )
-        assert device.key.startswith("__Host-qrl-")
+        check_device_cookie(device, 240)
         assert [cookie.key for cookie in others] == (["wlfstk_smdl"] if kind == "jd" else [])
         assert client.code not in device.value
         assert device.value not in str(answer.headers) + str(answer.body)
         return client, answer.body.decode() if kind != "jd" else answer.body.hex()
 
 
-def test_taobao_begins() -> None:
+def test_taobao_begins_with_the_documented_body() -> None:
     client, body = begun("taobao")
     ad = hashlib.sha256(client.code.encode()).hexdigest()[:32]
     assert body == (
@@ -111,7 +110,7 @@ def test_taobao_begins() -> None:
     )
 
 
-def test_newlogin_begins() -> None:
+def test_newlogin_begins_with_the_documented_body() -> None:
     client, body = begun("newlogin")
     ck = json.loads(body)["content"]["data"]["ck"]
     assert ck != client.code
@@ -122,7 +121,7 @@ def test_newlogin_begins() -> None:
     )
 
 
-def test_bilibili_begins() -> None:
+def test_bilibili_begins_with_the_documented_body() -> None:
     client, body = begun("bilibili")
     assert body == (
         '{"code":0,"message":"0","ttl":1,"data":{"url":"https://example.com/h5-app/passport/login/scan?navhide=1'
@@ -130,14 +129,14 @@ def test_bilibili_begins() -> None:
     )
 
 
-def test_jd_begins() -> None:
+def test_jd_begins_with_a_picture_of_the_documented_address() -> None:
     client, body = begun("jd")
     assert body == png(f"https://example.com/p?k={client.code}").hex()
 
 
-def test_the_public_id_of_jd_is_for_the_page_to_read() -> None:
-    with opened(OfJD.dialect) as house:
-        client = OfJD(house)
+def test_a_page_can_read_the_cookie_with_the_public_id_of_jd() -> None:
+    with opened(JDClient.dialect) as service:
+        client = JDClient(service)
         _, public = client.begin().cookies
         assert (public.key, public.value, public.httponly, public.secure) == (
             "wlfstk_smdl",
@@ -147,7 +146,7 @@ def test_the_public_id_of_jd_is_for_the_page_to_read() -> None:
         )
 
 
-# What repeats and what is lost
+# Repeated requests and lost answers
 
 
 @EVERYWHERE
@@ -155,82 +154,82 @@ def test_an_answer_lost_at_each_step_loses_no_login(
     kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
     """Each request is sent twice, and the first answer never arrives."""
-    with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as house:
-        client = CLIENTS[kind](house)
-        CLIENTS[kind](house).begin()  # its answer was lost, and its cookie with it
+    with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as service:
+        client = CLIENTS[kind](service)
+        CLIENTS[kind](service).begin()  # its answer and its cookie were lost
         client.begin()
         for verb in ("scan", "confirm"):
             client.poll()
             client.poll()
-            assert house.phone(verb, client.text).body == house.phone(verb, client.text).body
-        errand = client.errand()
-        lost, arrived = client.send(*errand), client.send(*errand)
+            assert service.phone(verb, client.text).body == service.phone(verb, client.text).body
+        collecting = client.collect_request()
+        lost, arrived = client.send(*collecting), client.send(*collecting)
         assert (lost.status, lost.headers, lost.body) == (
             arrived.status,
             arrived.headers,
             arrived.body,
         )
-        assert [each.replayed for each in house.redeemed] == [False, True]
-        house.clock.advance(31)
-        assert client.send(*errand).redeemed is None
-        assert client.poll().body.decode() == client.words["ended"]
+        assert [each.replayed for each in service.redeemed] == [False, True]
+        service.clock.advance(31)
+        assert client.send(*collecting).redeemed is None
+        assert client.poll().body.decode() == client.poll_bodies["ended"]
 
 
 @EVERYWHERE
-def test_a_driver_that_sends_all_twice_redeems_once(
+def test_a_store_that_carries_out_each_command_twice_redeems_once(
     kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
-    with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as house:
-        house.store.echo = True
-        client = CLIENTS[kind](house)
+    with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as service:
+        service.store.echo = True
+        client = CLIENTS[kind](service)
         reach(client, "confirmed")
         assert client.collect().redeemed
-        assert [each.replayed for each in house.redeemed] == [False]
+        assert [each.replayed for each in service.redeemed] == [False]
 
 
 @ONE_EACH
-def test_a_store_that_was_away_for_a_moment_costs_nothing(kind: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
+def test_a_login_survives_an_outage_of_the_store(kind: str) -> None:
+    with opened(CLIENTS[kind].dialect) as service:
+        client = CLIENTS[kind](service)
         reach(client, "the store is away")
-        CLIENTS[kind](house).begin()
+        CLIENTS[kind](service).begin()
         client.poll()
-        house.store.down = False
+        service.store.down = False
         client.phone("confirm")
         assert client.collect().redeemed
 
 
-@pytest.mark.parametrize("kind", [kind for kind, client in CLIENTS.items() if not client.lands])
-def test_a_refusal_wins_until_the_very_moment_of_collecting(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The poll looks, sees that it is confirmed, and collects; and in between the person thinks better of it."""
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
+@pytest.mark.parametrize(
+    "kind", [kind for kind, client in CLIENTS.items() if not client.collect_path]
+)
+def test_a_denial_just_before_the_redeem_wins(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The poll finds the login confirmed. The phone denies it before the poll redeems it."""
+    with opened(CLIENTS[kind].dialect) as service:
+        client = CLIENTS[kind](service)
         reach(client, "confirmed")
-        noted = house.store.noted
+        noted = service.store.noted
 
         def refused_before(command: Command) -> bool:
             if command.row.event == "collect":
                 client.phone("deny")
             return noted(command)
 
-        monkeypatch.setattr(house.store, "noted", refused_before)
-        told = client.poll()
-        assert told.redeemed is None
-        assert told.body.decode() == client.words["denied"]
+        monkeypatch.setattr(service.store, "noted", refused_before)
+        answer = client.poll()
+        assert answer.redeemed is None
+        assert answer.body.decode() == client.poll_bodies["denied"]
 
 
-# Who gets nothing
+# Strangers
 
 
 @EVERYWHERE
-def test_another_browser_hears_what_it_would_hear_of_nothing(
+def test_another_browser_gets_the_answer_for_a_login_that_does_not_exist(
     kind: str, colour: Colour, store: str, request: pytest.FixtureRequest
 ) -> None:
     for history in ("begun", "scanned", "confirmed", "denied", "collected, long ago", "long gone"):
-        with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as house:
-            mine, other = CLIENTS[kind](house), CLIENTS[kind](house)
+        with opened(CLIENTS[kind].dialect, colour, redis_of(request, store)) as service:
+            mine, other = CLIENTS[kind](service), CLIENTS[kind](service)
             other.begin()
             reach(mine, history)
             foreign = QRLogin(MemoryStore(), secret_keys=[KEY[::-1]], verification_uri=URI)
@@ -238,11 +237,11 @@ def test_another_browser_hears_what_it_would_hear_of_nothing(
             name = next(name for name in mine.jar if name.startswith("__Host-qrl-"))
             device_code = mine.device_code
             forged = device_code[:-1] + ("A" if device_code[-1] != "A" else "B")
-            before = len(house.store.calls)
+            before = len(service.store.calls)
             stolen = ("x", forged, other.device_code, of_others.device_code)
             jars = [{}, other.jar, *({name: value} for value in stolen)]
-            told = [CLIENTS[kind](house, jar).poll(mine.key) for jar in jars]
-            told += [
+            answers = [CLIENTS[kind](service, jar).poll(mine.key) for jar in jars]
+            answers += [
                 mine.poll(key)
                 for key in (
                     of_others.scan_code,
@@ -252,45 +251,46 @@ def test_another_browser_hears_what_it_would_hear_of_nothing(
                     "0" * 32,
                 )
             ]
-            assert {answer.body for answer in told} == {mine.words["ended"].encode()}
+            assert {answer.body for answer in answers} == {mine.poll_bodies["ended"].encode()}
             assert {
-                (answer.status, answer.headers, answer.cookies, answer.redeemed) for answer in told
-            } == {(200, told[0].headers, (), None)}
-            assert len(house.store.calls) == before, "what is no code of ours reached the store"
+                (answer.status, answer.headers, answer.cookies, answer.redeemed)
+                for answer in answers
+            } == {(200, answers[0].headers, (), None)}
+            assert len(service.store.calls) == before, "a forged code reached the store"
 
 
 @WITH_TICKET
-def test_a_ticket_is_worth_nothing_in_another_browser(kind: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
-        client, thief = CLIENTS[kind](house), CLIENTS[kind](house)
+def test_a_ticket_from_another_browser_is_refused(kind: str) -> None:
+    with opened(CLIENTS[kind].dialect) as service:
+        client, thief = CLIENTS[kind](service), CLIENTS[kind](service)
         thief.begin()
         reach(client, "confirmed")
-        errand = client.errand()
-        before = len(house.store.calls)
+        collecting = client.collect_request()
+        before = len(service.store.calls)
         for jar in (thief.jar, {}):
-            answer = CLIENTS[kind](house, jar).send(*errand)
+            answer = CLIENTS[kind](service, jar).send(*collecting)
             assert answer.redeemed is None
             assert (
                 (answer.status, answer.body) == (200, b'{"returnCode":1}')
                 if kind == "jd"
                 else answer.status == 404
             )
-        assert len(house.store.calls) == before
-        assert client.send(*errand).redeemed
+        assert len(service.store.calls) == before
+        assert client.send(*collecting).redeemed
 
 
 @WITH_TICKET
 def test_a_wrong_ticket_changes_nothing(kind: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
+    with opened(CLIENTS[kind].dialect) as service:
+        client = CLIENTS[kind](service)
         reach(client, "scanned")
         for history in ("scanned", "confirmed"):
             for ticket in ("", "0" * 32, "%C3%A9", "x" * 3000):
-                assert client.send(client.lands, client.ticket(ticket)).redeemed is None, (
+                assert client.send(client.collect_path, client.ticket(ticket)).redeemed is None, (
                     history,
                     ticket,
                 )
-            house.phone("confirm", client.text)
+            service.phone("confirm", client.text)
         genuine = str(client.facts()["ticket"])
         for ticket in (
             f"{genuine}0",
@@ -299,55 +299,16 @@ def test_a_wrong_ticket_changes_nothing(kind: str) -> None:
             genuine.upper(),
             f"{genuine}%00",
         ):
-            assert client.send(client.lands, client.ticket(ticket)).redeemed is None, ticket
-        assert client.send(client.lands, client.ticket(genuine)).redeemed
+            assert client.send(client.collect_path, client.ticket(ticket)).redeemed is None, ticket
+        assert client.send(client.collect_path, client.ticket(genuine)).redeemed
 
 
-@ONE_EACH
-def test_pages_of_other_sites_are_refused(kind: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
-        reach(client, "confirmed")
-        errand = client.errand()
-        before = len(house.store.calls)
-        assert CLIENTS[kind](house).begin(CROSS_SITE).status == 403
-        assert client.poll(None, CROSS_SITE).status == 403
-        assert client.send(*errand, CROSS_SITE).status == 403
-        assert len(house.store.calls) == before
-        for site in ("same-site", "same-origin", "none"):
-            assert client.poll(None, ("sec-fetch-site", site)).status == 200
-
-
-@ONE_EACH
-def test_what_an_ordinary_camera_opens_is_the_page_for_phones(kind: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
+@pytest.mark.parametrize("kind", ["taobao", "bilibili", "jd"])
+def test_a_poll_without_its_code_is_refused(kind: str) -> None:
+    with opened(CLIENTS[kind].dialect) as service:
+        client = CLIENTS[kind](service)
         client.begin()
-        before = len(house.store.calls)
-        path, _, query = client.text.removeprefix("https://example.com/").partition("?")
-        answer = CLIENTS[kind](house).send(path, query)
-        assert (answer.status, dict(answer.headers)["Location"]) == (302, f"{URI}/{client.code}")
-        for wrong in ("", query.replace(client.code, "0" * 32), f"{query}&{query}"):
-            assert client.send(path, wrong).status in (400, 404)
-        assert len(house.store.calls) == before
-
-
-@ONE_EACH
-def test_a_second_parameter_of_the_same_name_is_refused(kind: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
-        client.begin()
-        before = len(house.store.calls)
-        if kind == "newlogin":
-            told = client.send(client.polls, form="ck=1&ck=2&t=1")
-        else:
-            name = {"taobao": "lgToken", "bilibili": "qrcode_key", "jd": "token"}[kind]
-            told = client.send(client.polls, f"{name}={client.code}&{name}={client.code}")
-        assert told.status == 400
-        nothing = (
-            client.send(client.polls, form="t=1")
-            if kind == "newlogin"
-            else client.send(client.polls, "_=1")
-        )
-        assert (nothing.status, b"missing" in nothing.body) == (400, True)
-        assert len(house.store.calls) == before
+        before = len(service.store.calls)
+        answer = client.send(client.poll_path, "_=1")
+        assert (answer.status, b"missing" in answer.body) == (400, True)
+        assert len(service.store.calls) == before

@@ -1,4 +1,6 @@
-"""What one or two of the polled dialects have alone: callbacks, where a login goes on to, pictures, forms, own credentials."""
+"""Callbacks, landing pages, pictures and forms of single polled dialects work as their clients
+expect.
+"""
 
 import base64
 import io
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from qrlogin import MemoryStore, QRLogin
+from qrlogin.render import png
 from qrlogin.wire import Endpoint, Request
 from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.jd import JD
@@ -21,17 +24,18 @@ from tests.wire.dialects.polled_clients import (
     CLIENTS,
     FORM,
     NOTHING,
-    OfBilibili,
-    OfJD,
-    OfNewLogin,
-    OfTaobao,
+    BilibiliClient,
+    JDClient,
+    NewLoginClient,
+    TaobaoClient,
     opened,
     reach,
 )
+from tests.wire.dialects.wechat_clients import EitherWeChatClient, WeChatClient, WeChatOpenClient
 from tests.wire.mount import KEY
 
-PENDING = OfTaobao.words["pending"]
-#: An SWF file in letters and digits, as a callback (CVE-2014-4671), as much of it as a reader recognises.
+PENDING = TaobaoClient.poll_bodies["pending"]
+#: The beginning of an SWF file in letters and digits, sent as a callback (CVE-2014-4671).
 ROSETTA_FLASH = (
     "CWSMIKI0hCD0Up0IZUnnnnnnnnnnnnnnnnnnnUU5nnnnnn3Snn7iiudIbEAt333swW0ssG03"
     "sDDtDDDt0333333Gt333swwv3wwwFPOHtoHHvwHHFhH"
@@ -52,103 +56,119 @@ NO_CALLBACKS = (
     "a[0]",
     "é",
     "\u2028",
-    "\U0001d4b6",  # a letter, but none of ours
+    "\U0001d4b6",  # a letter, but not an ASCII one
+    "٣",
+    "a=b",
+    "a/**/",
+    "//",
+    "'",
+    '"',
+    "\\u0061",
 )
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_a_callback_is_called(name: str) -> None:
-    with opened(Taobao) as house:
-        client = OfTaobao(house)
+    with opened(Taobao) as service:
+        client = TaobaoClient(service)
         client.begin()
-        told = client.send(client.polls, f"callback={quote(name)}&lgToken={client.code}")
-        assert told.body.decode() == f"(function(){{{name}({PENDING});}})();"
-        assert dict(told.headers)["Content-Type"] == "application/javascript; charset=utf-8"
-        told = client.send(client.begins, f"callback={quote(name)}")
+        answer = client.send(client.poll_path, f"callback={quote(name)}&lgToken={client.code}")
+        assert answer.body.decode() == f"(function(){{{name}({PENDING});}})();"
+        assert dict(answer.headers)["Content-Type"] == "application/javascript; charset=utf-8"
+        answer = client.send(client.begin_path, f"callback={quote(name)}")
         assert re.fullmatch(
             rf'\(function\(\)\{{{re.escape(name)}\(\{{"success":true,"message":"null","url":"//example\.com/qrcodelogin/'
             r'([0-9a-f]{32})\.png","lgToken":"\1","adToken":"[0-9a-f]{32}"\}\);\}\)\(\);',
-            told.body.decode(),
+            answer.body.decode(),
         )
 
 
 @for_each_row("name", NO_CALLBACKS)
 @for_each_row("kind", ["taobao", "jd"])
-def test_what_is_no_callback_is_refused_and_not_repeated(kind: str, name: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
-        client = CLIENTS[kind](house)
+def test_a_callback_that_is_not_a_plain_name_is_refused_and_not_repeated(
+    kind: str, name: str
+) -> None:
+    with opened(CLIENTS[kind].dialect) as service:
+        client = CLIENTS[kind](service)
         client.begin()
-        before = len(house.store.calls)
+        before = len(service.store.calls)
         for path, field in (
-            (client.polls, "token" if kind == "jd" else "lgToken"),
-            (client.begins, ""),
+            (client.poll_path, "token" if kind == "jd" else "lgToken"),
+            (client.begin_path, ""),
         ):
             if path == "show":
                 continue  # it answers with a picture
-            told = client.send(path, urlencode({"callback": name, field: client.code}))
-            assert told.status == 400
-            assert dict(told.headers)["Content-Type"] == "application/json; charset=utf-8"
-            assert (
-                name.encode() not in told.body or len(name) < 4
-            )  # "a(" and the like stand in every text
+            answer = client.send(path, urlencode({"callback": name, field: client.code}))
+            assert answer.status == 400
+            assert dict(answer.headers)["Content-Type"] == "application/json; charset=utf-8"
+            if len(name) >= 4:  # "a(" and the like are in every text
+                assert name.encode() not in answer.body
         for doubled in (
             f"callback=a&callback=b&{field}={client.code}",
             f"callback=%FF&{field}={client.code}",
         ):
-            assert client.send(client.polls, doubled).status == 400
-        assert len(house.store.calls) == before
+            assert client.send(client.poll_path, doubled).status == 400
+        assert len(service.store.calls) == before
 
 
 def test_no_callback_or_an_empty_one_means_bare_json() -> None:
-    with opened(Taobao) as house:
-        client = OfTaobao(house)
+    with opened(Taobao) as service:
+        client = TaobaoClient(service)
         client.begin()
         for more in ("", "&callback=", "&callback"):
-            told = client.send(client.polls, f"lgToken={client.code}{more}")
-            assert (told.body.decode(), dict(told.headers)["Content-Type"]) == (
+            answer = client.send(client.poll_path, f"lgToken={client.code}{more}")
+            assert (answer.body.decode(), dict(answer.headers)["Content-Type"]) == (
                 PENDING,
                 "application/json; charset=utf-8",
             )
-    with opened(JD) as house:
-        jd = OfJD(house)
+    with opened(JD) as service:
+        jd = JDClient(service)
         jd.begin()
-        told = jd.send(jd.polls, f"token={jd.code}")
-        assert json.loads(told.body)["code"] == 201
-        assert dict(told.headers)["Content-Type"] == "application/json; charset=utf-8"
+        answer = jd.send(jd.poll_path, f"token={jd.code}")
+        assert json.loads(answer.body)["code"] == 201
+        assert dict(answer.headers)["Content-Type"] == "application/json; charset=utf-8"
 
 
 @for_each_row("name", [*CALLBACKS, *NO_CALLBACKS])
-def test_without_jsonp_a_callback_is_not_listened_to(name: str) -> None:
-    with opened(lambda core: Taobao(core, jsonp=False)) as house:
-        client = OfTaobao(house)
+def test_without_jsonp_a_callback_is_ignored(name: str) -> None:
+    with opened(lambda core: Taobao(core, jsonp=False)) as service:
+        client = TaobaoClient(service)
         client.begin()
-        told = client.send(client.polls, urlencode({"callback": name, "lgToken": client.code}))
-        assert (told.body.decode(), dict(told.headers)["Content-Type"]) == (
+        answer = client.send(
+            client.poll_path, urlencode({"callback": name, "lgToken": client.code})
+        )
+        assert (answer.body.decode(), dict(answer.headers)["Content-Type"]) == (
             PENDING,
             "application/json; charset=utf-8",
         )
 
 
-def test_a_refusal_uses_the_jsonp_callback_too() -> None:
-    with opened(Taobao) as house:
-        told = OfTaobao(house).send(OfTaobao.polls, f"callback=cb&lgToken={'0' * 32}")
-        assert told.body.decode() == f"(function(){{cb({OfTaobao.words['ended']});}})();"
-        house.store.down = True
-        assert OfTaobao(house).begin().status == 503
+def test_a_refusal_calls_the_jsonp_callback() -> None:
+    with opened(Taobao) as service:
+        answer = TaobaoClient(service).send(
+            TaobaoClient.poll_path, f"callback=cb&lgToken={'0' * 32}"
+        )
+        assert (
+            answer.body.decode() == f"(function(){{cb({TaobaoClient.poll_bodies['ended']});}})();"
+        )
+        service.store.down = True
+        assert TaobaoClient(service).begin().status == 503
 
 
-def test_nothing_in_the_json_of_a_callback_closes_it() -> None:
-    """Some clients take what stands before the first `)`."""
-    with opened(lambda core: Taobao(core, landing_path="/a(b)c")) as house:
-        client = OfTaobao(house)
+def test_the_json_in_a_jsonp_call_contains_no_closing_bracket() -> None:
+    """Some clients read up to the first `)`."""
+    with opened(lambda core: Taobao(core, landing_path="/a(b)c")) as service:
+        client = TaobaoClient(service)
         reach(client, "confirmed")
-        told = client.send(client.polls, f"callback=cb&lgToken={client.code}").body.decode()
-        assert told.count(")") == 4  # all of the wrapper
-        assert json.loads(told.removeprefix("(function(){cb(").partition(")")[0])["code"] == "10006"
+        script = client.send(client.poll_path, f"callback=cb&lgToken={client.code}").body.decode()
+        assert script.count(")") == 4  # all of them are in the wrapper
+        assert (
+            json.loads(script.removeprefix("(function(){cb(").partition(")")[0])["code"] == "10006"
+        )
         assert dict(client.collect().headers)["Location"] == "https://example.com/a(b)c"
 
 
-# Where it goes on
+# Where a login leads
 
 
 HONOURED = {
@@ -212,38 +232,41 @@ NOT_HONOURED = (
 
 
 @for_each_row("asked", [*HONOURED, *NOT_HONOURED])
-def test_a_login_goes_on_to_pages_of_this_site_only(asked: str) -> None:
+def test_a_login_leads_only_to_pages_of_this_site(asked: str) -> None:
     meant = "https://example.com" + HONOURED.get(asked, "/home")
-    with opened(lambda core: Taobao(core, landing_path="/home")) as house:
-        client = OfTaobao(house)
+    with opened(lambda core: Taobao(core, landing_path="/home")) as service:
+        client = TaobaoClient(service)
         reach(client, "confirmed")
-        told = client.send(client.polls, urlencode({"lgToken": client.code, "defaulturl": asked}))
-        url = urlsplit(json.loads(told.body)["url"])
+        answer = client.send(
+            client.poll_path, urlencode({"lgToken": client.code, "defaulturl": asked})
+        )
+        url = urlsplit(json.loads(answer.body)["url"])
         assert parse_qs(url.query)["defaulturl"] == [meant]
-        query = re.sub(
-            r"defaulturl=[^&]*", f"defaulturl={quote(asked)}", url.query
-        )  # who opens it may have changed it
+        # The browser that opens the address may have changed it.
+        query = re.sub(r"defaulturl=[^&]*", f"defaulturl={quote(asked)}", url.query)
         answer = client.send(url.path.lstrip("/"), query)
         assert (answer.status, dict(answer.headers)["Location"]) == (302, meant)
         assert answer.redeemed
 
 
-def test_two_places_to_go_on_to_are_refused() -> None:
-    with opened(Taobao) as house:
-        client = OfTaobao(house)
+def test_a_repeated_defaulturl_is_refused() -> None:
+    with opened(Taobao) as service:
+        client = TaobaoClient(service)
         client.begin()
-        before = len(house.store.calls)
+        before = len(service.store.calls)
         assert (
-            client.send(client.polls, f"lgToken={client.code}&defaulturl=/a&defaulturl=/b").status
+            client.send(
+                client.poll_path, f"lgToken={client.code}&defaulturl=/a&defaulturl=/b"
+            ).status
             == 400
         )
-        assert len(house.store.calls) == before
+        assert len(service.store.calls) == before
 
 
 @pytest.mark.parametrize("landing", ["/home", "/home?from=qr"])
 def test_the_landing_of_bilibili_keeps_its_query(landing: str) -> None:
-    with opened(lambda core: Bilibili(core, landing_path=landing)) as house:
-        client = OfBilibili(house)
+    with opened(lambda core: Bilibili(core, landing_path=landing)) as service:
+        client = BilibiliClient(service)
         reach(client, "confirmed")
         url = urlsplit(json.loads(client.poll().body)["data"]["url"])
         assert url.path == "/home"
@@ -255,42 +278,61 @@ def test_the_landing_of_bilibili_keeps_its_query(landing: str) -> None:
         }
 
 
-# What a client sees of it
+# Pictures and addresses
 
 
 @pytest.mark.parametrize(
     "at", ["https://example.com", "https://example.com/taobao/", "https://example.com/a/b"]
 )
-def test_the_pictures_say_what_the_phone_needs(at: str) -> None:
+def test_the_picture_contains_the_address_that_the_phone_scans(at: str) -> None:
     root = at.rstrip("/")
-    with opened(lambda core: Taobao(core, at=at)) as house:
-        taobao = OfTaobao(house)
+    with opened(lambda core: Taobao(core, at=at)) as service:
+        taobao = TaobaoClient(service)
         url = json.loads(taobao.begin().body)["url"]
         assert url == f"{root.removeprefix('https:')}/qrcodelogin/{taobao.code}.png"
-        before = len(house.store.calls)
-        answer = OfTaobao(house).send(
-            f"qrcodelogin/{taobao.code}.png"
-        )  # by whoever: without the cookie
-        assert OfTaobao(house).send(f"qrcodelogin/{'0' * 32}.png").status == 404
-        assert len(house.store.calls) == before
+        before = len(service.store.calls)
+        answer = TaobaoClient(service).send(f"qrcodelogin/{taobao.code}.png")  # needs no cookie
+        assert TaobaoClient(service).send(f"qrcodelogin/{'0' * 32}.png").status == 404
+        assert len(service.store.calls) == before
         (text,) = decode(Image.open(io.BytesIO(answer.body)))
         assert (
             text.decode()
             == f"{root}/qrcodeCheck.htm?lgToken={taobao.code}&tbScanOpenType=Notification"
         )
-        assert house.phone("scan", text.decode()).status == 200
-    with opened(lambda core: JD(core, at=at)) as house:
-        jd = OfJD(house)
+        assert service.phone("scan", text.decode()).status == 200
+    with opened(lambda core: JD(core, at=at)) as service:
+        jd = JDClient(service)
         answer = jd.begin()
         assert dict(answer.headers)["Content-Type"] == "image/png"
         (text,) = decode(Image.open(io.BytesIO(answer.body)))
         assert text.decode() == f"{root}/p?k={jd.code}"
-        assert house.phone("scan", text.decode()).status == 200
+        assert service.phone("scan", text.decode()).status == 200
 
 
-def test_nothing_of_the_person_is_in_the_url() -> None:
-    with opened(Taobao) as house:
-        client = OfTaobao(house)
+@for_each_row(
+    "kind, folder, query, forged",
+    [
+        (WeChatClient, "qrcode", "t=webwx", "A" * 22 + "=="),
+        (WeChatOpenClient, "connect/qrcode", "", "0" * 32),
+    ],
+)
+def test_the_picture_of_wechat_needs_no_cookie_and_no_store(
+    kind: type[EitherWeChatClient], folder: str, query: str, forged: str
+) -> None:
+    with opened(kind.dialect) as service:
+        client, stranger = kind(service), kind(service)
+        client.begin()
+        before = len(service.store.calls)
+        picture = stranger.send(f"{folder}/{client.code}", query)
+        assert picture.body == png(client.text)
+        assert dict(picture.headers)["Content-Type"] == "image/png"
+        assert stranger.send(f"{folder}/{forged}").status == 404
+        assert len(service.store.calls) == before
+
+
+def test_the_url_of_taobao_contains_no_data_of_the_person() -> None:
+    with opened(Taobao) as service:
+        client = TaobaoClient(service)
         reach(client, "confirmed")
         url = json.loads(client.poll().body)["url"]
         assert client.poll().body == client.poll().body
@@ -298,12 +340,12 @@ def test_nothing_of_the_person_is_in_the_url() -> None:
             parse_qs(urlsplit(url).query)["uid"],
             parse_qs(urlsplit(url).query)["token"],
         )
-        assert uid == f"cntaobao{house.core.login_id_of(client.code)}"
+        assert uid == f"cntaobao{service.core.login_id_of(client.code)}"
         assert re.fullmatch("[0-9a-f]{32}", token)
         assert re.findall(r"uid=(.*?)&token=(.*?)&", url) == [(uid, token)]
 
 
-# Forms, of newlogin
+# The form of newlogin
 
 
 @for_each_row(
@@ -329,38 +371,37 @@ def test_nothing_of_the_person_is_in_the_url() -> None:
         (FORM[1], b"&".join(b"x%d=1" % n for n in range(101)), 400),
     ],
 )
-def test_a_query_is_a_form(kind: str, body: bytes, status: int) -> None:
-    with opened(TaobaoNewLogin) as house:
-        client = OfNewLogin(house)
+def test_a_poll_of_newlogin_must_be_a_form(kind: str, body: bytes, status: int) -> None:
+    with opened(TaobaoNewLogin) as service:
+        client = NewLoginClient(service)
         client.begin()
-        before = len(house.store.calls)
+        before = len(service.store.calls)
         headers = [("content-type", kind)] if kind else []
-        cookies = "; ".join(f"{name}={value}" for name, value in client.jar.items())
         asked = Request(
             "POST",
-            client.polls,
+            client.poll_path,
             "",
-            (("cookie", cookies), *headers),
+            (("cookie", client.cookies), *headers),
             body.replace(b"{ck}", client.key.encode()),
         )
-        told = house.browser(asked)
-        assert told.status == status
-        assert (told.body.decode() == client.words["pending"]) == (status == 200)
-        assert len(house.store.calls) == before + (status == 200)
+        answer = service.browser(asked)
+        assert answer.status == status
+        assert (answer.body.decode() == client.poll_bodies["pending"]) == (status == 200)
+        assert len(service.store.calls) == before + (status == 200)
 
 
-def test_a_query_is_no_get_and_the_poll_id_no_code() -> None:
-    with opened(TaobaoNewLogin) as house:
-        client = OfNewLogin(house)
+def test_a_poll_of_newlogin_is_a_post_and_its_ck_is_not_a_scan_code() -> None:
+    with opened(TaobaoNewLogin) as service:
+        client = NewLoginClient(service)
         client.begin()
-        assert client.send(client.polls, f"ck={client.key}").status == 405
-        assert house.phone("scan", client.key).status == 404
-        assert client.poll(client.code).body.decode() == client.words["ended"]
+        assert client.send(client.poll_path, f"ck={client.key}").status == 405
+        assert service.phone("scan", client.key).status == 404
+        assert client.poll(client.code).body.decode() == client.poll_bodies["ended"]
 
 
-def test_an_application_gives_credentials_of_its_own() -> None:
-    with opened(TaobaoNewLogin) as house:
-        client = OfNewLogin(house)
+def test_an_application_can_send_its_own_credentials_to_newlogin() -> None:
+    with opened(TaobaoNewLogin) as service:
+        client = NewLoginClient(service)
         reach(client, "confirmed")
         answer = client.poll()
         assert answer.redeemed
@@ -376,7 +417,7 @@ def test_an_application_gives_credentials_of_its_own() -> None:
 
 
 def test_over_plain_http_on_loopback_no_cookie_is_secure() -> None:
-    """Python's clients would keep a secure one, and not send it."""
+    """Python's clients store a secure cookie and do not send it over http."""
     with QRLogin(
         MemoryStore(), secret_keys=[KEY], verification_uri="http://127.0.0.1:8000/qr"
     ) as qr:
@@ -386,23 +427,25 @@ def test_over_plain_http_on_loopback_no_cookie_is_secure() -> None:
             ("wlfs", False),
         ]
         bilibili = Endpoint(qr, Bilibili(qr.core), max_waiting=1)
-        begun = bilibili.browser(Request("GET", OfBilibili.begins))
+        begun = bilibili.browser(Request("GET", BilibiliClient.begin_path))
         key = json.loads(begun.body)["data"]["qrcode_key"]
         qr.scan(key, subject="1", shown_as="A")
         qr.confirm(key, subject="1")
         cookie = ("cookie", f"{begun.cookies[0].key}={begun.cookies[0].value}")
-        told = bilibili.browser(Request("GET", OfBilibili.polls, f"qrcode_key={key}", (cookie,)))
-        assert [cookie.secure for cookie in told.cookies] == [False] * 3
+        answer = bilibili.browser(
+            Request("GET", BilibiliClient.poll_path, f"qrcode_key={key}", (cookie,))
+        )
+        assert [cookie.secure for cookie in answer.cookies] == [False] * 3
 
 
-# Several at a time
+# Several logins
 
 
 @pytest.mark.parametrize("kind", ["taobao", "newlogin", "bilibili"])
-def test_two_tabs_of_one_browser_do_not_take_each_others_login(kind: str) -> None:
-    with opened(CLIENTS[kind].dialect) as house:
+def test_two_tabs_of_one_browser_have_separate_logins(kind: str) -> None:
+    with opened(CLIENTS[kind].dialect) as service:
         jar: dict[str, str] = {}
-        tabs = [CLIENTS[kind](house, jar) for _ in range(2)]
+        tabs = [CLIENTS[kind](service, jar) for _ in range(2)]
         for tab in tabs:
             tab.jar = jar
             tab.begin()
@@ -411,6 +454,6 @@ def test_two_tabs_of_one_browser_do_not_take_each_others_login(kind: str) -> Non
             tab.jar = jar
         tabs[0].phone("scan")
         assert [tab.poll().body.decode() for tab in tabs] == [
-            tabs[0].words["scanned"],
-            tabs[0].words["pending"],
+            tabs[0].poll_bodies["scanned"],
+            tabs[0].poll_bodies["pending"],
         ]

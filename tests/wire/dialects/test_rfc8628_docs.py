@@ -1,4 +1,6 @@
-"""The transcript in docs/wire/rfc8628.md, played as it stands: on memory and on Redis, blocking and awaited."""
+"""The transcript in docs/wire/rfc8628.md is what happens, over memory and Redis, blocking and
+awaited.
+"""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-def test_the_transcript_in_the_docs_is_what_happens(world: World) -> None:
+def test_the_server_answers_as_in_the_transcript(world: World) -> None:
     page = PAGE.read_text(encoding="utf-8")
     transcript = re.search(r"^```http\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert transcript is not None
@@ -47,16 +49,16 @@ def test_the_transcript_in_the_docs_is_what_happens(world: World) -> None:
                 world.clock.advance(PAUSES.get(lines[0], 0))
             case ">":
                 assert answer is None, "an answer is missing"
-                answer = asked(world, lines, drawn)
+                answer = send(world, lines, drawn)
             case "<":
                 assert answer is not None
-                told(answer, lines, drawn)
+                check_answer(answer, lines, drawn)
                 answer = None
     assert answer is None
     assert set(drawn) == {"device_code", "user_code", "login_id"}
 
 
-def asked(world: World, lines: list[str], drawn: dict[str, str]) -> Response:
+def send(world: World, lines: list[str], drawn: dict[str, str]) -> Response:
     method, path = lines[0].split(" /")
     end = lines.index("")
     headers = tuple(
@@ -73,7 +75,7 @@ def asked(world: World, lines: list[str], drawn: dict[str, str]) -> Response:
     return answer.with_json(TOKENS) if answer.redeemed else answer
 
 
-def told(answer: Response, lines: list[str], drawn: dict[str, str]) -> None:
+def check_answer(answer: Response, lines: list[str], drawn: dict[str, str]) -> None:
     end = lines.index("")
     assert answer.status == int(lines[0])
     assert {(name, value) for name, value in (line.split(": ") for line in lines[1:end])} <= set(
@@ -93,11 +95,11 @@ def told(answer: Response, lines: list[str], drawn: dict[str, str]) -> None:
     drawn |= found.groupdict()
 
 
-def test_every_route_and_every_word_is_in_the_docs() -> None:
+def test_the_page_names_every_route_and_every_error() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    for word in (
-        "device_authorization", "/token", "/.well-known/oauth-authorization-server", "authorization_pending", "slow_down",
-        "access_denied", "expired_token", "invalid_grant", "invalid_client", "invalid_request", "invalid_scope",
-        "unsupported_grant_type", "temporarily_unavailable", "too_many_guesses",
-    ):  # fmt: skip
-        assert word in page
+    words = (
+        "device_authorization /token /.well-known/oauth-authorization-server authorization_pending "
+        "slow_down access_denied expired_token invalid_grant invalid_client invalid_request "
+        "invalid_scope unsupported_grant_type temporarily_unavailable too_many_guesses"
+    )
+    assert [word for word in words.split() if word not in page] == []

@@ -1,14 +1,13 @@
-"""RFC 8628, byte for byte, in every state: on memory and on Redis, blocking and awaited."""
+"""RFC 8628 sends the documented bytes in every state, over both stores, in both colours."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from qrlogin.wire import Request
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_server import ALICE, BOB, KINDS, NOON, Device, World, opened, read
+from tests.wire.dialects.rfc8628_server import ALICE, KINDS, NOON, Device, World, opened, read
 
 COMMON = (
     ("Content-Type", "application/json; charset=utf-8"),
@@ -17,9 +16,10 @@ COMMON = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Pragma", "no-cache"),
 )
-REDEEMED = "redeemed"  # in place of a body: the answer that the application fills
+REDEEMED = "redeemed"  # in place of a body: the application fills the answer
 
-#: What happened before, and what the next poll hears. Five seconds lie between the steps; "late" is after the code's life.
+#: The steps so far, and the answer to the next poll. The steps are five seconds apart; "late" is
+#: after the lifetime of the code.
 HISTORIES = {
     "pending": ((), 400, b'{"error":"authorization_pending"}'),
     "scanned": (("scan",), 400, b'{"error":"authorization_pending"}'),
@@ -53,6 +53,11 @@ HISTORIES = {
         400,
         b'{"error":"slow_down","interval":15}',
     ),
+    "scanned, and polled a moment ago": (
+        ("scan", "poll", "no pause"),
+        400,
+        b'{"error":"slow_down","interval":10}',
+    ),
     "polled a moment ago, and confirmed": (
         ("scan", "poll", "no pause", "confirm", "no pause"),
         200,
@@ -76,19 +81,19 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-def test_a_login_begins(world: World) -> None:
+def test_a_login_begins_with_the_documented_answer(world: World) -> None:
     answer = world.post("device_authorization", "client_id=tv")
     assert (answer.status, answer.headers, answer.redeemed) == (200, COMMON, None)
-    said = read(answer)
-    login_id, user_code = said["device_code"].partition(".")[0], said["user_code"]
+    begun = read(answer)
+    login_id, user_code = begun["device_code"].partition(".")[0], begun["user_code"]
     assert re.fullmatch(
         rf"{login_id}\.[\w-]{{43}}\.{NOON}\.{NOON + 450_000}\.UmZjODYyODp0dg\.c\.[\w-]{{43}}",
-        said["device_code"],
+        begun["device_code"],
     )
     assert (
         answer.body
         == (
-            f'{{"device_code":"{said["device_code"]}","user_code":"{user_code}","verification_uri":"https://example.com/device",'
+            f'{{"device_code":"{begun["device_code"]}","user_code":"{user_code}","verification_uri":"https://example.com/device",'
             f'"verification_uri_complete":"https://example.com/device?user_code={user_code}","expires_in":300,"interval":5}}'
         ).encode()
     )
@@ -104,7 +109,7 @@ def test_each_poll_gets_the_documented_answer(world: World, history: str) -> Non
             case "poll":
                 device.poll()
             case "cancel":
-                world.desk.cancel(device.told["device_code"])
+                world.qr.cancel(device.begun["device_code"])
             case "late":
                 world.clock.advance(300)
             case "too late":
@@ -136,26 +141,28 @@ def test_each_poll_gets_the_documented_answer(world: World, history: str) -> Non
         assert (answer.headers, answer.body, answer.redeemed) == (COMMON + extra, body, None)
 
 
-def test_a_login_that_the_store_never_knew_or_has_forgotten() -> None:
+def test_a_login_without_a_record_is_an_invalid_grant_until_it_expires() -> None:
     with World("memory sync") as elsewhere, World("memory sync") as here:
         device = Device(elsewhere)
         device.begin()
         answer = device.poll(here)
         assert (answer.status, answer.body) == (400, b'{"error":"invalid_grant"}')
-        here.clock.advance(450)  # its signed end tells "expired" from "unknown" without a record
+        here.clock.advance(450)  # the signed end in the device_code is past
         assert device.poll(here).body == b'{"error":"expired_token"}'
 
 
-def test_what_is_no_grant_of_this_client_costs_no_round_trip(world: World) -> None:
-    """Forged, cut short, another client's, and one that was begun in a browser: the same answer, and no glance at the store."""
+def test_an_invalid_grant_costs_no_round_trip(world: World) -> None:
+    """A forged or shortened device_code, one of another client and one of a browser get the same
+    answer, and the store is not read.
+    """
     mine, theirs = Device(world), Device(world, "radio")
     mine.begin()
     theirs.begin()
-    web = world.desk.begin(ask_browser=False).device_code
-    code = mine.told["device_code"]
-    world.desk.close()  # whatever asks a store from here on fails
+    web = world.qr.begin(ask_browser=False).device_code
+    code = mine.begun["device_code"]
+    world.qr.close()  # from here on, a command to the store fails
     for wrong in (
-        theirs.told["device_code"],
+        theirs.begun["device_code"],
         web,
         code[:-1],
         code + "=",
@@ -175,7 +182,7 @@ def test_what_is_no_grant_of_this_client_costs_no_round_trip(world: World) -> No
 @pytest.mark.parametrize(
     "path", [".well-known/oauth-authorization-server", ".well-known/openid-configuration"]
 )
-def test_discovery(world: World, path: str) -> None:
+def test_the_metadata_is_the_documented_document(world: World, path: str) -> None:
     answer = world.ask(Request("GET", path))
     assert (answer.status, answer.headers) == (200, COMMON)
     assert answer.body == (
@@ -189,7 +196,7 @@ def test_discovery(world: World, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["device_authorization", "token"])
-def test_a_store_out_of_reach(path: str) -> None:
+def test_an_unreachable_store_is_temporarily_unavailable(path: str) -> None:
     with World("redis sync", "redis://127.0.0.1:1/0") as world, World("memory sync") as begun:
         device = Device(begun)
         device.begin()
@@ -199,22 +206,6 @@ def test_a_store_out_of_reach(path: str) -> None:
         assert answer.headers == (*COMMON, ("Retry-After", "1"))
 
 
-def test_the_phone_endpoint_takes_the_code_typed_and_as_an_address(world: World) -> None:
-    for spelled in ("{}", " {} ", "https://example.com/device?user_code={}"):
-        device, bob = (
-            Device(world),
-            replace(BOB, subject=f"bob of {spelled}"),
-        )  # each has a budget of guesses that lead nowhere
-        device.begin(scope="mail")
-        code = spelled.format(device.user_code)
-        scanned = world.phone("scan", code)
-        assert read(scanned)["context"] == {"client_id": "tv", "scope": "mail"}
-        assert world.phone("scan", code, bob).status == 409
-        assert world.phone("confirm", code, bob).status == 404
-        assert read(world.phone("confirm", code))["state"] == "confirmed"
-        assert device.poll().status == 200
-
-
 def test_too_many_wrong_codes_are_refused_with_the_time_to_wait(world: World) -> None:
     for _ in range(5):
         assert world.phone("scan", "BCDF-GHJK").status == 404
@@ -222,6 +213,6 @@ def test_too_many_wrong_codes_are_refused_with_the_time_to_wait(world: World) ->
     assert answer.status == 429
     assert answer.headers == (*COMMON[:-1], ("Retry-After", "600"))
     assert answer.body == (
-        b'{"error":"too_many_guesses","error_description":"Too many wrong codes. Wait a while, or scan the code instead.",'
-        b'"retry_after":600}'
+        b'{"error":"too_many_guesses","error_description":'
+        b'"Too many wrong codes. Wait a while, or scan the code instead.","retry_after":600}'
     )

@@ -1,4 +1,4 @@
-"""RFC 8628 section 3.5, `slow_down`: where others got it wrong, and how it is right. Time is the store's, and is turned here."""
+"""RFC 8628 section 3.5: a device that polls too fast is slowed down, and an honest one never is."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.stores.fault_proxy import Proxy
 from tests.wire.dialects.rfc8628_server import KINDS, NOON, Device, World, error, opened, read
 
 PENDING, SLOW = "authorization_pending", "slow_down"
-SLACK = 1.0  # seconds of jitter that are nobody's fault
+SLACK = 1.0  # seconds of jitter that are tolerated
 
 
 @pytest.fixture(params=KINDS)
@@ -20,7 +20,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-def begun(world: World) -> Device:
+def begin(world: World) -> Device:
     """A login of ten minutes."""
     device = Device(world.another(lifetime=600))
     device.begin()
@@ -31,7 +31,7 @@ class Polling:
     """Polls of one client, each `pause` seconds after the one before."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.device, self.clock = world, begun(world), world.clock
+        self.world, self.device, self.clock = world, begin(world), world.clock
 
     def after(self, pause: float) -> str:
         self.clock.advance(pause)
@@ -48,7 +48,7 @@ class Polling:
 def test_section_3_5_a_thousand_polls_of_an_honest_client_are_never_slowed(
     seed: int, jitter: float
 ) -> None:
-    """At the advertised interval, each pause up to a second shorter or longer than meant; a login lives for 99 of them."""
+    """Each pause is the advertised interval, up to a second shorter or longer."""
     dice = random.Random(seed)
     with World("memory sync") as world:
         for _ in range(11):
@@ -60,8 +60,8 @@ def test_section_3_5_a_thousand_polls_of_an_honest_client_are_never_slowed(
 
 @settings(max_examples=30)
 @given(st.lists(st.floats(0, SLACK), min_size=100, max_size=100))
-def test_section_3_5_delays_on_the_way_do_not_add_up(delays: list[float]) -> None:
-    """The client keeps exactly to its interval, and each request takes its own time to arrive."""
+def test_section_3_5_network_delays_do_not_add_up(delays: list[float]) -> None:
+    """The client keeps its interval exactly, and each request has a delay of its own."""
     with World("memory sync") as world:
         polling = Polling(world)
         arrivals = [0.0, *(5 * i + delay for i, delay in enumerate(delays, start=1))]
@@ -78,27 +78,23 @@ def test_section_3_5_the_first_poll_is_free_and_a_second_of_jitter_is_forgiven(
     assert polling.after(3.999) == SLOW
 
 
-def test_section_3_5_a_fast_client_is_slowed_by_five_seconds_each_time_and_they_stay(
+def test_section_3_5_each_early_poll_adds_five_seconds_for_good(
     world: World,
 ) -> None:
     polling = Polling(world)
-    told = [read(polling.device.poll()).get("interval") for _ in range(5)]
-    assert told == [None, 10, 15, 20, 25]
-    heard = [polling.after(pause) for pause in (25, 25, 24, 24.5, 25)]
-    assert heard == [PENDING] * 5  # it has learnt
-    assert (
-        polling.after(20) == SLOW
-    )  # "for this and all subsequent requests": nothing has been forgotten
+    intervals = [read(polling.device.poll()).get("interval") for _ in range(5)]
+    assert intervals == [None, 10, 15, 20, 25]
+    assert [polling.after(pause) for pause in (25, 25, 24, 24.5, 25)] == [PENDING] * 5
+    assert polling.after(20) == SLOW  # "for this and all subsequent requests"
 
 
 def test_section_3_5_a_rejected_poll_does_not_move_the_clock(world: World) -> None:
-    """Known bug of others: whoever is rejected once is rejected for ever, because each rejection starts the interval anew."""
+    """If each rejection restarted the interval, a client that was rejected once would be rejected
+    for ever.
+    """
     polling = Polling(world)
-    assert [polling.after(pause) for pause in (0, 2, 8)] == [
-        PENDING,
-        SLOW,
-        PENDING,
-    ]  # ten seconds after the poll that counted
+    # The third is ten seconds after the poll that counted.
+    assert [polling.after(pause) for pause in (0, 2, 8)] == [PENDING, SLOW, PENDING]
     assert [polling.after(10) for _ in range(30)] == [PENDING] * 30
 
 
@@ -115,55 +111,27 @@ def test_section_3_5_a_client_that_slows_down_recovers_at_once(pauses: list[floa
                 assert polling.after(interval) == PENDING
 
 
-def test_section_3_5_what_was_approved_is_delivered_to_the_fastest_poller(world: World) -> None:
-    """Only a pending login is slowed; and what came too early has not used the approval up."""
-    device = begun(world)
-    for _ in range(5):
-        device.poll()
-    assert error(device.poll()) == SLOW
-    device.approve()
-    answer = device.poll()
-    assert answer.redeemed is not None
-    assert answer.redeemed.subject == "1"
-
-
-def test_section_3_5_a_client_that_polls_too_fast_still_gets_denied_and_expired(
-    world: World,
-) -> None:
-    device = begun(world)
-    for _ in range(3):
-        device.poll()
-    world.phone("scan", device.user_code)
-    assert error(device.poll()) == SLOW  # scanned is pending to a device
-    world.phone("deny", device.user_code)
-    assert [error(device.poll()) for _ in range(3)] == ["access_denied"] * 3
-    device = begun(world)
-    device.poll()
-    world.clock.advance(600)
-    assert [error(device.poll()) for _ in range(3)] == ["expired_token"] * 3
-
-
 def test_section_3_5_each_login_has_its_own_pace(world: World) -> None:
-    """So whoever shares an address, or a client_id, slows nobody else."""
-    fast, slow = begun(world), begun(world)
+    """A client does not slow down others with its address or its client_id."""
+    fast, slow = begin(world), begin(world)
     for _ in range(4):
         fast.poll()
     assert [error(slow.poll()), error(fast.poll())] == [PENDING, SLOW]
 
 
 def test_section_3_5_a_parallel_burst_is_one_poll_that_counts(world: World) -> None:
-    device = begun(world)
-    heard = [error(answer) for answer in world.at_once([device.poll] * 20)]
-    assert sorted(heard) == [PENDING] + [SLOW] * 19
+    device = begin(world)
+    errors = [error(answer) for answer in world.at_once([device.poll] * 20)]
+    assert sorted(errors) == [PENDING] + [SLOW] * 19
     world.clock.advance(100)
     assert error(device.poll()) == PENDING
 
 
-def test_section_3_5_polls_write_nothing_that_anything_else_reads() -> None:
-    """R3: a confirm between two polls is not lost, whatever they write; and nobody is woken by them."""
+def test_section_3_5_a_poll_writes_only_its_own_fields() -> None:
+    """R3: polls cannot overwrite a confirm between them."""
     with World("memory sync") as world:
-        device = begun(world)
-        login_id = device.told["device_code"].partition(".")[0]
+        device = begin(world)
+        login_id = device.begun["device_code"].partition(".")[0]
 
         def read_by_others() -> dict[str, str]:
             record = world.memory._records._records[login_id]
@@ -176,15 +144,15 @@ def test_section_3_5_polls_write_nothing_that_anything_else_reads() -> None:
 
 
 @pytest.mark.parametrize("kind", ["redis sync", "redis async"])
-def test_section_3_5_a_poll_that_the_redis_client_sends_again_is_never_slow(
+def test_section_3_5_a_poll_that_the_redis_client_resends_is_not_slowed(
     redis_url: str, kind: str
 ) -> None:
-    """The reply was lost between Redis and here; the same command goes out a second time, and carries the same mark."""
+    """The reply was lost, so the client sends the same command again, with the same mark."""
     port = int(redis_url.rsplit(":", 1)[1].partition("/")[0])
-    with Proxy(port) as wire, World(kind, wire.url) as world:
-        device = begun(world)
+    with Proxy(port) as proxy, World(kind, proxy.url) as world:
+        device = begin(world)
         for _ in range(3):
-            wire.losing, lost = 1, wire.lost
+            proxy.losing, lost = 1, proxy.lost
             assert error(device.poll()) == PENDING
-            assert wire.lost == lost + 1
+            assert proxy.lost == lost + 1
             world.clock.advance(5)

@@ -1,4 +1,4 @@
-"""RFC 8628 among people: many behind one address, one who guesses, replies that are lost, keys that change."""
+"""RFC 8628 with many users at once, a guesser, lost replies and a change of keys loses no login."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,10 +28,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-def test_fifty_people_behind_one_address_log_in_while_a_guesser_is_blocked(world: World) -> None:
+def test_fifty_users_behind_one_address_log_in_while_a_guesser_is_blocked(world: World) -> None:
     elsewhere, guesser = world.another(), Person("guesser", "G")
 
-    def live(i: int) -> str:
+    def log_in(i: int) -> str:
         server = (world, elsewhere)[i % 2]
         device = Device(server)
         device.begin()
@@ -52,15 +52,15 @@ def test_fifty_people_behind_one_address_log_in_while_a_guesser_is_blocked(world
             .status
         )
 
-    people = [lambda i=i: live(i) for i in range(50)]
+    users = [lambda i=i: log_in(i) for i in range(50)]
     guesses = [lambda i=i: guess(i) for i in range(50)]
-    told = world.at_once([call for pair in zip(people, guesses, strict=True) for call in pair])
-    assert [one for one in told if isinstance(one, str)] == [f"person {i}" for i in range(50)]
-    assert Counter(one for one in told if isinstance(one, int)) == {404: 5, 429: 45}
+    results = world.at_once([call for pair in zip(users, guesses, strict=True) for call in pair])
+    assert [each for each in results if isinstance(each, str)] == [f"person {i}" for i in range(50)]
+    assert Counter(each for each in results if isinstance(each, int)) == {404: 5, 429: 45}
 
 
-def test_without_budget_a_right_code_is_refused_like_a_wrong_one(world: World) -> None:
-    """The answer is the same, so a blocked guesser does not learn which codes there are; the next window brings five more."""
+def test_without_budget_a_right_code_gets_the_answer_of_a_wrong_one(world: World) -> None:
+    """So a guesser without budget does not learn which codes exist."""
     device = Device(world)
     device.begin()
     for _ in range(5):
@@ -71,16 +71,13 @@ def test_without_budget_a_right_code_is_refused_like_a_wrong_one(world: World) -
 
 
 def test_a_code_under_an_older_key_is_still_found(world: World) -> None:
-    """Two deployments: [old] → [old, new] → [new, old]; the codes of each are typed at all the others."""
+    """Two deployments: [old] → [old, new] → [new, old]. A code of each is typed at the others."""
     old, both, turned = world, world.another(KEY, OTHER_KEY), world.another(OTHER_KEY, KEY)
     for first, later in ((old, both), (both, old), (both, turned), (turned, both), (old, turned)):
         device = Device(first)
         device.begin()
         for verb in ("scan", "release", "scan", "confirm"):
-            assert (
-                later.phone(verb, device.user_code, Person(f"somebody at {id(later)}", "S")).status
-                == 200
-            )
+            assert later.phone(verb, device.user_code, Person(f"at {id(later)}", "S")).status == 200
         assert device.poll(later).redeemed is not None
     stranger = Device(world.another(OTHER_KEY))
     stranger.begin()
@@ -88,21 +85,23 @@ def test_a_code_under_an_older_key_is_still_found(world: World) -> None:
     assert error(stranger.poll(old)) == "invalid_grant"
 
 
-# Replies that are lost
+# Lost replies
 
 
 class Lossy:
-    """A store whose answers get lost: the `loses`-th command is carried out, and nobody hears of it. Or: each is sent twice."""
+    """A store that loses the reply to the `loses`-th command, or, without `loses`, carries out each
+    command twice.
+    """
 
     def __init__(self, inner: Any, *, loses: int = 0) -> None:
         self.inner, self.loses, self.count = inner, loses, 0
 
     def apply(self, command: Command) -> Reply:
         reply: Reply = self.inner.apply(command)
-        self.arrived()
+        self.lose_or_count()
         return reply if self.loses else self.inner.apply(command)
 
-    def arrived(self) -> None:
+    def lose_or_count(self) -> None:
         self.count += 1
         if self.count == self.loses:
             raise Unavailable
@@ -117,36 +116,36 @@ class Lossy:
 class AsyncLossy(Lossy):
     async def apply(self, command: Command) -> Reply:  # type: ignore[override]
         reply: Reply = await self.inner.apply(command)
-        self.arrived()
+        self.lose_or_count()
         return reply if self.loses else await self.inner.apply(command)
 
 
-class Story:
-    """A login whose two sides ask again whenever they were told "temporarily unavailable", as their clients do."""
+class RetriedLogin:
+    """A login whose device and phone repeat a request that was temporarily unavailable."""
 
     def __init__(self, world: World, person: Person = ALICE) -> None:
-        self.world, self.person, self.unheard, self.first_poll = world, person, 0, ""
+        self.world, self.person, self.lost, self.first_poll = world, person, 0, ""
 
-    def insist(self, ask: Callable[[], Response]) -> Response:
+    def retry(self, ask: Callable[[], Response]) -> Response:
         for _ in range(2):
             answer = ask()
             if answer.status != 503:
                 return answer
-            self.unheard += 1
-        raise AssertionError("it was told so twice")
+            self.lost += 1
+        raise AssertionError("two answers were lost")
 
-    def live(self) -> tuple[Device, Response]:
+    def complete(self) -> tuple[Device, Response]:
         device = Device(self.world)
-        device.told = read(
-            self.insist(lambda: self.world.post("device_authorization", "client_id=tv"))
+        device.begun = read(
+            self.retry(lambda: self.world.post("device_authorization", "client_id=tv"))
         )
-        self.first_poll = error(self.insist(device.poll))
+        self.first_poll = error(self.retry(device.poll))
         for verb in ("scan", "release", "scan", "confirm"):
             assert (
-                self.insist(partial(self.world.phone, verb, device.user_code, self.person)).status
+                self.retry(partial(self.world.phone, verb, device.user_code, self.person)).status
                 == 200
             )
-        return device, self.insist(device.poll)
+        return device, self.retry(device.poll)
 
 
 def _wrapped(request: pytest.FixtureRequest, **options: int) -> Iterator[World]:
@@ -164,12 +163,12 @@ def lossy(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from _wrapped(request, loses=-1)
 
 
-def test_every_command_may_be_sent_twice(doubled: World) -> None:
-    """As a Redis client does whose reply was lost: nothing is slowed, nothing costs two guesses, nothing is redeemed twice."""
+def test_a_resent_command_neither_slows_nor_counts_nor_redeems_twice(doubled: World) -> None:
+    """A Redis client resends a command whose reply was lost."""
     for _ in range(3):
-        story = Story(doubled)
-        device, answer = story.live()
-        assert story.first_poll == "authorization_pending"
+        login = RetriedLogin(doubled)
+        device, answer = login.complete()
+        assert login.first_poll == "authorization_pending"
         assert answer.redeemed is not None
         assert not answer.redeemed.replayed
         doubled.clock.advance(151)
@@ -179,30 +178,27 @@ def test_every_command_may_be_sent_twice(doubled: World) -> None:
 
 def test_an_answer_that_is_lost_at_any_step_loses_no_login(lossy: World) -> None:
     store: Any = lossy.store
-    while hasattr(store, "behind"):  # what blocks for the tests, around what is awaited
-        store = store.behind
+    while hasattr(store, "awaited"):  # the proxy that makes an awaited store block
+        store = store.awaited
     steps = 0
     while True:
         steps += 1
         store.count, store.loses = 0, steps
-        story = Story(lossy, Person(f"person {steps}", "P"))
-        _, answer = story.live()
+        login = RetriedLogin(lossy, Person(f"person {steps}", "P"))
+        _, answer = login.complete()
         assert answer.redeemed is not None
         assert answer.redeemed.subject == f"person {steps}"
-        assert story.first_poll in (
-            "authorization_pending",
-            "slow_down",
-        )  # the second when only the first was not heard of
-        if not story.unheard:
+        # slow_down if the answer to the first poll was lost.
+        assert login.first_poll in ("authorization_pending", "slow_down")
+        if not login.lost:
             break
-        assert story.unheard == 1
-    assert (
-        steps == 2 + 1 + 2 * 4 + 2 * 2 + 1 + 1
-    )  # name and begin; poll; two scans, each paid for, looked up and given back; two decisions, looked up; poll; none lost
+        assert login.lost == 1
+    # Name and begin; poll; two scans of four commands; two decisions of two; poll; no loss.
+    assert steps == 2 + 1 + 2 * 4 + 2 * 2 + 1 + 1
 
 
-def test_a_token_answer_that_is_lost_is_given_again_and_marked(world: World) -> None:
-    """The application issues the same tokens for the same login_id then; a third process answers alike."""
+def test_a_repeated_token_request_gets_the_same_tokens_in_the_replay_window(world: World) -> None:
+    """The application keeps the tokens by login_id. Another process answers the same."""
     device = Device(world)
     device.begin()
     device.approve()
@@ -214,12 +210,12 @@ def test_a_token_answer_that_is_lost_is_given_again_and_marked(world: World) -> 
     third = tokens.of(device.poll())
     assert first == second == third
     assert tokens.issued == 1
-    world.clock.advance(0.001)  # two and a half minutes after the first
+    world.clock.advance(0.001)  # 150 seconds after the first
     assert error(device.poll()) == "invalid_grant"
 
 
 def test_polls_at_the_same_time_get_the_same_tokens(world: World) -> None:
-    """R1: one login is one yield, however many polls find it approved at once."""
+    """R1: one login is redeemed once, however many polls find it confirmed at the same time."""
     device = Device(world)
     device.begin()
     device.approve()
@@ -230,7 +226,7 @@ def test_polls_at_the_same_time_get_the_same_tokens(world: World) -> None:
 
 
 class Tokens:
-    """What an application keeps: one token for each login_id."""
+    """The tokens of an application: one for each login_id."""
 
     def __init__(self) -> None:
         self._of: dict[str, str] = {}

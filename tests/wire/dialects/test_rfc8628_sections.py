@@ -1,4 +1,5 @@
-"""RFC 8628, section by section: each requirement that this server or its pages can meet, and where the others are held.
+"""RFC 8628, section by section: each requirement for a server or its pages has a test, here or
+elsewhere.
 
 Section 3.1 is in test_rfc8628_request.py, 3.5 in test_rfc8628_pace.py and test_rfc8628_golden.py.
 """
@@ -17,7 +18,7 @@ from qrlogin import STANDARD, STRICT, BadArgument, Misconfigured, Policy
 from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
-from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Client, Rfc8628
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Rfc8628
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
@@ -33,11 +34,9 @@ from tests.wire.dialects.rfc8628_server import (
     everybody,
     opened,
     read,
-    registered,
 )
 
 ROOT = Path(__file__).parent.parent.parent.parent
-CROSS_SITE = ("sec-fetch-site", "cross-site")
 
 
 @pytest.fixture
@@ -51,8 +50,7 @@ def every_world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-# Where the device is this package's own page, it is <qr-login>, which speaks the native dialect, or the demo's page for phones;
-# these rows of the checklist are held there.
+# Requirements that other files test: most are about <qr-login> and the demo's page for phones.
 ELSEWHERE = {
     "3.1 SHOULD (client): begins when it is asked to, and not again by itself": (
         "tests/browser/test_trouble.py",
@@ -61,6 +59,10 @@ ELSEWHERE = {
     "3.2 SHOULD (client): leaves a pause between polls": (
         "tests/browser/test_trouble.py",
         "test_a_server_that_does_not_hold_is_not_flooded",
+    ),
+    "3.2: the answer has all required and optional members": (
+        "tests/wire/dialects/test_rfc8628_golden.py",
+        "test_a_login_begins_with_the_documented_answer",
     ),
     "3.3: the device_code is not shown": (
         "tests/browser/test_hostile.py",
@@ -73,6 +75,14 @@ ELSEWHERE = {
     "3.3.1 MAY: a picture of the address": (
         "tests/browser/test_states.py",
         "test_the_picture_is_read_by_a_decoder_that_we_did_not_write",
+    ),
+    "3.4 MUST: a device_code is valid for the client that it was issued to": (
+        "tests/wire/dialects/test_between_dialects.py",
+        "test_an_rfc8628_client_collects_its_own_logins_only",
+    ),
+    "3.4 MUST: a client that has a secret authenticates": (
+        "tests/wire/dialects/test_rfc8628_request.py",
+        "test_section_3_1_a_client_must_authenticate_as_registered",
     ),
     "3.5 (client): a longer interval is kept": (
         "tests/browser/test_trouble.py",
@@ -88,6 +98,10 @@ ELSEWHERE = {
     ),
     "3.5 MAY: another channel than polling": ("tests/wire/test_held_status.py", ""),
     "5.1: who scanned is shown, and asked about": ("tests/browser/test_redeem.py", ""),
+    "5.6: a device that cannot keep a secret needs none": (
+        "tests/wire/dialects/test_rfc8628_request.py",
+        "test_section_3_1_a_client_must_authenticate_as_registered",
+    ),
     "5.5: a code does not stay on a screen": (
         "tests/browser/test_states.py",
         "test_a_picture_that_is_too_old_to_scan_fades",
@@ -96,7 +110,7 @@ ELSEWHERE = {
 
 
 @for_each_row("row", ELSEWHERE)
-def test_what_concerns_our_own_pages_is_held_where_they_are(row: str) -> None:
+def test_each_requirement_that_is_tested_elsewhere_has_its_test_there(row: str) -> None:
     file, name = ELSEWHERE[row]
     assert f"def {name}(" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).exists()
 
@@ -104,24 +118,21 @@ def test_what_concerns_our_own_pages_is_held_where_they_are(row: str) -> None:
 # 3.2 Device authorization response
 
 
-def test_section_3_2_what_is_required_and_what_is_optional_is_all_there(world: World) -> None:
-    told = Device(world).begin()
-    kinds = {name: type(value) for name, value in told.items()}
-    texts = ("device_code", "user_code", "verification_uri", "verification_uri_complete")
-    assert kinds == dict.fromkeys(texts, str) | {"expires_in": int, "interval": int}
-
-
 @pytest.mark.parametrize(
     ("policy", "window"), [(TYPED, 150), (replace(STRICT, user_codes=True), 135)]
 )
-def test_section_3_2_lifetimes(world: World, policy: Policy, window: int) -> None:
-    """The policy's interval; the dialect's own life, 300 s unless told otherwise; and 120 s more than usual to collect."""
+def test_section_3_2_the_lifetimes_are_those_of_the_options(
+    world: World, policy: Policy, window: int
+) -> None:
+    """The interval of the policy, the lifetime of the dialect, and 120 s more than usual to
+    collect.
+    """
     for lifetime in (300, 600, 30):
         server = world.another(policy=replace(policy, interval=7), lifetime=lifetime)
         device = Device(server)
-        told = device.begin()
-        assert (told["expires_in"], told["interval"]) == (lifetime, 7)
-        signed = server.desk.core.read_device_code(told["device_code"])
+        begun = device.begin()
+        assert (begun["expires_in"], begun["interval"]) == (lifetime, 7)
+        signed = server.qr.core.read_device_code(begun["device_code"])
         assert signed.redeem_by - signed.begun_at == (lifetime + window) * 1000
     for wrong in (0, 601, 300.0, True, "300"):
         with pytest.raises(Misconfigured, match="lifetime"):
@@ -132,10 +143,10 @@ def test_section_3_2_lifetimes(world: World, policy: Policy, window: int) -> Non
     "path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""]
 )
 @for_each_row("method", ["GET", "HEAD", "PUT", "OPTIONS", "TRACE", "POST", "FOO"])
-def test_section_3_2_every_answer_is_json_that_is_not_kept(
+def test_section_3_2_every_answer_is_json_that_may_not_be_stored(
     world: World, path: str, method: str
 ) -> None:
-    """`rfc8628_world._mannerly` holds the headers, and the form of every error (RFC 6749 section 5.2), in all these tests."""
+    """`rfc8628_server._checked` checks the headers and the form of each error."""
     answer = world.ask(
         Request(method, path, "", (FORM,), b"" if method in ("GET", "HEAD") else b"client_id=tv")
     )
@@ -152,27 +163,27 @@ def test_section_3_2_every_answer_is_json_that_is_not_kept(
 # 3.3 User interaction
 
 
-def test_section_3_3_the_person_starts_at_verification_uri_and_brings_the_code(
+def test_section_3_3_the_person_types_the_code_at_verification_uri(
     every_world: World,
 ) -> None:
     world, device = every_world, Device(every_world)
-    told = device.begin(scope="mail read")
-    assert told["verification_uri"] == URI
-    assert told["user_code"] not in told["verification_uri"]  # not recommended there
-    told_to_the_person = read(world.phone("scan", told["user_code"]))
-    assert told_to_the_person["context"] == {"client_id": "tv", "scope": "mail read"}
-    assert error(device.poll()) == "authorization_pending"  # looking is not approving
-    assert world.phone("deny", told["user_code"]).status == 200
+    begun = device.begin(scope="mail read")
+    assert begun["verification_uri"] == URI
+    assert begun["user_code"] not in begun["verification_uri"]  # NOT RECOMMENDED
+    shown = read(world.phone("scan", begun["user_code"]))
+    assert shown["context"] == {"client_id": "tv", "scope": "mail read"}
+    assert error(device.poll()) == "authorization_pending"  # a scan is not an approval
+    assert world.phone("deny", begun["user_code"]).status == 200
     assert error(device.poll()) == "access_denied"
 
 
-def test_section_3_3_no_answer_to_a_person_or_a_phone_holds_the_device_code(world: World) -> None:
+def test_section_3_3_the_phone_never_receives_the_device_code(world: World) -> None:
     device = Device(world)
-    told = device.begin()
-    secret = told.pop("device_code").split(".")[1]
-    assert secret not in str(told)
+    begun = device.begin()
+    secret = begun.pop("device_code").split(".")[1]
+    assert secret not in str(begun)
     for verb in ("scan", "confirm"):
-        assert secret.encode() not in world.phone(verb, told["user_code"]).body
+        assert secret.encode() not in world.phone(verb, begun["user_code"]).body
 
 
 def test_section_3_3_only_a_signed_in_user_can_approve(world: World) -> None:
@@ -183,19 +194,19 @@ def test_section_3_3_only_a_signed_in_user_can_approve(world: World) -> None:
     ] * 3
 
 
-def test_section_3_3_1_the_complete_address_is_for_a_picture_and_for_typing(
+def test_section_3_3_1_the_phone_accepts_the_complete_address(
     every_world: World,
 ) -> None:
-    told = Device(every_world).begin()
-    assert told["verification_uri_complete"] == f"{URI}?user_code={told['user_code']}"
-    assert read(every_world.phone("scan", told["verification_uri_complete"]))["state"] == "scanned"
+    begun = Device(every_world).begin()
+    assert begun["verification_uri_complete"] == f"{URI}?user_code={begun['user_code']}"
+    assert read(every_world.phone("scan", begun["verification_uri_complete"]))["state"] == "scanned"
 
 
 # 3.4 Device access token request
 
 
 @for_each_row(
-    "form, told",
+    "form, expected",
     [
         ("grant_type=authorization_code&code=x", "unsupported_grant_type"),
         ("grant_type=password&username=u&password=p", "unsupported_grant_type"),
@@ -217,41 +228,22 @@ def test_section_3_3_1_the_complete_address_is_for_a_picture_and_for_typing(
         ),
     ],
 )
-def test_section_3_4_the_request(world: World, form: str, told: str) -> None:
+def test_section_3_4_a_token_request_must_be_well_formed(
+    world: World, form: str, expected: str
+) -> None:
     device = Device(world)
     device.begin()
-    filled = form.replace("{code}", device.told["device_code"]).replace("{user}", device.user_code)
-    assert error(world.post("token", f"{filled}&client_id=tv")) == told
+    filled = form.replace("{code}", device.begun["device_code"]).replace("{user}", device.user_code)
+    assert error(world.post("token", f"{filled}&client_id=tv")) == expected
 
 
 @pytest.mark.parametrize("spelled", ["a b", "a+b", "a%20b"])
-def test_section_3_4_spaces_come_in_three_spellings(world: World, spelled: str) -> None:
-    told = read(world.post("device_authorization", f"client_id=my+tv&scope={spelled}"))
-    assert read(world.phone("scan", told["user_code"]))["context"] == {
+def test_section_3_4_three_spellings_of_a_space_are_read(world: World, spelled: str) -> None:
+    begun = read(world.post("device_authorization", f"client_id=my+tv&scope={spelled}"))
+    assert read(world.phone("scan", begun["user_code"]))["context"] == {
         "client_id": "my tv",
         "scope": "a b",
     }
-
-
-def test_section_3_4_a_device_code_is_for_the_client_that_it_was_given_to(
-    every_world: World,
-) -> None:
-    mine = Device(every_world)
-    mine.begin()
-    mine.approve()
-    assert error(mine.poll(client_id="radio")) == "invalid_grant"
-    assert mine.poll().redeemed is not None
-
-
-def test_section_3_4_a_client_with_a_secret_proves_it_here_too(world: World) -> None:
-    server = world.another(clients=registered)
-    device = Device(server, "box")
-    device.begin(client_secret="hunter2")
-    device.approve()
-    assert [error(device.poll()), error(device.poll(client_secret="guess"))] == [
-        "invalid_client"
-    ] * 2
-    assert device.poll(client_secret="hunter2").redeemed is not None
 
 
 # 4 Discovery metadata
@@ -259,20 +251,22 @@ def test_section_3_4_a_client_with_a_secret_proves_it_here_too(world: World) -> 
 
 @for_each_row("at", [None, ORIGIN, f"{ORIGIN}/", f"{ORIGIN}/oauth", f"{ORIGIN}/oauth/v1/"])
 @for_each_row("path", ["oauth-authorization-server", "openid-configuration"])
-def test_section_4_the_metadata_says_where_everything_is(
+def test_section_4_the_metadata_contains_the_addresses_of_the_mount(
     world: World, at: str | None, path: str
 ) -> None:
     server = world.another(at=at)
-    said = read(server.ask(Request("GET", f".well-known/{path}")))
+    metadata = read(server.ask(Request("GET", f".well-known/{path}")))
     issuer = (at or ORIGIN).rstrip("/")
-    assert said["issuer"] == issuer == server.dialect.issuer  # to the letter: RFC 8414 section 3.3
-    assert said["device_authorization_endpoint"] == f"{issuer}/device_authorization"
-    assert said["token_endpoint"] == f"{issuer}/token"
-    assert said["grant_types_supported"] == [GRANT_TYPE]
-    assert said["response_types_supported"] == []
+    assert (
+        metadata["issuer"] == issuer == server.dialect.issuer
+    )  # to the letter: RFC 8414 section 3.3
+    assert metadata["device_authorization_endpoint"] == f"{issuer}/device_authorization"
+    assert metadata["token_endpoint"] == f"{issuer}/token"
+    assert metadata["grant_types_supported"] == [GRANT_TYPE]
+    assert metadata["response_types_supported"] == []
 
 
-def test_section_4_an_application_adds_its_own_but_cannot_contradict_the_mount(
+def test_section_4_an_application_adds_metadata_but_cannot_replace_an_address(
     world: World,
 ) -> None:
     own = {
@@ -280,9 +274,11 @@ def test_section_4_an_application_adds_its_own_but_cannot_contradict_the_mount(
         "scopes_supported": ["openid"],
         "grant_types_supported": ["refresh_token", GRANT_TYPE],
     }
-    said = read(world.another(metadata=own).ask(Request("GET", ".well-known/openid-configuration")))
-    assert {name: said[name] for name in own} == own
-    assert (said["issuer"], said["token_endpoint"]) == (ORIGIN, f"{ORIGIN}/token")
+    metadata = read(
+        world.another(metadata=own).ask(Request("GET", ".well-known/openid-configuration"))
+    )
+    assert {name: metadata[name] for name in own} == own
+    assert (metadata["issuer"], metadata["token_endpoint"]) == (ORIGIN, f"{ORIGIN}/token")
     for name in ("issuer", "token_endpoint", "device_authorization_endpoint"):
         with pytest.raises(Misconfigured, match=name):
             world.another(metadata={name: "https://evil.example"})
@@ -299,10 +295,10 @@ def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_
         Rfc8628(core, clients=everybody)
 
 
-def test_section_5_1_five_guesses_for_an_account_whatever_it_does_with_them(
+def test_section_5_1_all_requests_of_an_account_share_five_guesses(
     every_world: World,
 ) -> None:
-    """Looking up and approving share the budget; tests/test_guesses.py has the rest."""
+    """tests/test_guesses.py has the rest of the rules."""
     device = Device(every_world)
     device.begin()
     verbs = ("scan", "confirm", "deny", "release", "scan")
@@ -331,7 +327,7 @@ def test_section_5_4_the_person_is_shown_the_device(world: World) -> None:
     }
 
 
-def test_section_5_4_an_application_describes_the_device_in_its_own_words(world: World) -> None:
+def test_section_5_4_an_application_can_describe_the_device(world: World) -> None:
     server = world.another(
         describe=lambda request: {
             "device": "the television",
@@ -339,31 +335,21 @@ def test_section_5_4_an_application_describes_the_device_in_its_own_words(world:
             "ip": str(request.client),
         }
     )
-    told = read(server.post("device_authorization", "client_id=tv"))
-    assert read(world.phone("scan", told["user_code"]))["context"] == {
+    begun = read(server.post("device_authorization", "client_id=tv"))
+    assert read(world.phone("scan", begun["user_code"]))["context"] == {
         "device": "the television",
         "client_id": "tv",
         "ip": ADDRESS,
     }
     boundless = world.another(describe=lambda _: {"device": "x" * 400})
-    with pytest.raises(
-        BadArgument, match="400 bytes"
-    ):  # the application's own mistake, and not a client's
+    with pytest.raises(BadArgument, match="400 bytes"):  # the mistake is the application's
         boundless.post("device_authorization", "client_id=tv")
 
 
 @pytest.mark.parametrize("text", ["browser/qr-login-texts.js", "../docs/wire/rfc8628.md"])
 def test_section_5_4_the_page_and_the_docs_ask_whether_the_device_is_at_hand(text: str) -> None:
-    said = " ".join((ROOT / "qrlogin" / text).read_text("utf-8").split())
-    assert "pprove only if the code is on the screen in front of you" in said
-
-
-def test_section_5_6_no_secret_is_asked_of_a_device_that_cannot_keep_one(world: World) -> None:
-    seen: list[Client] = []
-    device = Device(world.another(clients=lambda client: not seen.append(client)))  # type: ignore[func-returns-value]
-    device.begin()
-    device.poll()
-    assert seen == [Client("tv", None)] * 2
+    page = " ".join((ROOT / "qrlogin" / text).read_text("utf-8").split())
+    assert "pprove only if the code is on the screen in front of you" in page
 
 
 # 6 User codes
@@ -379,17 +365,18 @@ def test_section_6_1_a_code_is_read_however_it_is_typed(data: st.DataObject) -> 
     codes = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
     letters, typed = data.draw(st.text(LETTERS, min_size=8, max_size=8)), ""
     for letter in letters:
-        one = data.draw(st.sampled_from(ALIKE.get(letter, letter)))
-        one = data.draw(st.sampled_from([one, one.lower(), chr(ord(one) + 0xFEE0)]))
-        typed += data.draw(st.sampled_from(["", "-", " ", ".", "\u2013", "\u3000"])) + one
+        character = data.draw(st.sampled_from(ALIKE.get(letter, letter)))
+        spellings = [character, character.lower(), chr(ord(character) + 0xFEE0)]
+        typed += data.draw(st.sampled_from(["", "-", " ", ".", "\u2013", "\u3000"])) + data.draw(
+            st.sampled_from(spellings)
+        )
     assert codes.read_scan_code(typed) == codes.read_scan_code(f"{letters[:4]}-{letters[4:]}")
 
 
-def test_section_6_1_a_code_is_made_of_twenty_letters(world: World) -> None:
+def test_section_6_1_a_code_uses_twenty_letters(world: World) -> None:
     seen = "".join(Device(world).begin()["user_code"].replace("-", "") for _ in range(100))
-    assert set(seen) == set(
-        LETTERS
-    )  # 800 letters: that one of twenty is not among them has a chance of 1 in 10**17
+    # One of twenty letters is missing among 800 with a chance of 1 in 10**17.
+    assert set(seen) == set(LETTERS)
 
 
 # Scopes: RFC 6749 section 3.3
@@ -401,31 +388,10 @@ def test_a_scope_that_cannot_be_shown_is_refused(world: World, scope: str) -> No
     assert (answer.status, error(answer)) == (400, "invalid_scope")
 
 
-def test_the_longest_scope_is_what_the_context_has_room_for(world: World) -> None:
+def test_a_scope_may_fill_the_rest_of_the_context(world: World) -> None:
     agent = ("user-agent", "x" * 300)
     room = 400 - len('{"browser":"","client_id":"","scope":""}') - 100 - 120
     for length, status in ((room, 200), (room + 1, 400)):
         form = urlencode({"client_id": "c" * 120, "scope": "s" * length})
         assert world.post("device_authorization", form, FORM, agent).status == status
     assert room >= 130
-
-
-# A page of another site
-
-
-@pytest.mark.parametrize("path", ["device_authorization", "token"])
-def test_a_page_of_another_site_is_refused_and_could_read_nothing(world: World, path: str) -> None:
-    for site in (
-        CROSS_SITE,
-        ("sec-fetch-site", "same-site"),
-        ("sec-fetch-site", "none"),
-        ("origin", "https://app.example"),
-    ):
-        answer = world.post(path, "client_id=tv", FORM, site)
-        assert (answer.status == 403) == (
-            site is CROSS_SITE
-        )  # _mannerly: no CORS header lets a page of another origin read
-    assert (
-        world.ask(Request("GET", ".well-known/openid-configuration", "", (CROSS_SITE,))).status
-        == 200
-    )

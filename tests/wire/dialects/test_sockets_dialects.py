@@ -1,6 +1,6 @@
-"""Bytes that no client library would send, to all dialects at once: in the demo's own server, and in one that is awaited.
+"""Malformed bytes on a socket begin no login in any dialect, in the demo's server and in uvicorn.
 
-What a server itself refuses is the server's affair; what it lets through is ours. Nothing of it begins a login.
+The server refuses some of them itself. The rest reach the dialects.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def nothing_begun(site: Site) -> Iterator[None]:
 
 
 def routes() -> tuple[dict[str, set[str]], set[str]]:
-    """The methods of every path, and the paths that a link on any page may lead to."""
+    """The methods of every path, and the paths that other sites may link to."""
     qr = QRLogin(
         MemoryStore(), secret_keys=[KEY], verification_uri="https://example.com/qr", policy=TYPED
     )
@@ -78,17 +78,17 @@ def send(
     site: Site, first: str, *lines: str, body: bytes = b"", hang_up: bool = False
 ) -> RawAnswer:
     head = "\r\n".join([first, f"Host: {LOOPBACK}", "Connection: close", *lines]) + "\r\n\r\n"
-    heard = send_raw(site, head.encode("latin-1") + body, hang_up=hang_up)
-    assert heard.status not in (101, 500)
-    return heard
+    received = send_raw(site, head.encode("latin-1") + body, hang_up=hang_up)
+    assert received.status not in (101, 500)
+    return received
 
 
 def length(body: bytes) -> tuple[str, str]:
     return f"Content-Type: {FORM}", f"Content-Length: {len(body)}"
 
 
-def test_these_requests_would_begin_a_login(site: Site) -> None:
-    """Or else the others would prove nothing."""
+def test_the_wellformed_requests_begin_a_login(site: Site) -> None:
+    """So the tests below would see a login that a malformed request began."""
     before = len(site.store._records._records)
     beginnings = [
         path
@@ -100,9 +100,8 @@ def test_these_requests_would_begin_a_login(site: Site) -> None:
     form = b"client_id=tv"
     assert send(site, "POST /device_authorization HTTP/1.1", *length(form), body=form).status == 200
     assert len(beginnings) == 6
-    assert (
-        len(site.store._records._records) == before + 8
-    )  # a typed code keeps one more, which names the login
+    # A typed code has a second record, which names the login.
+    assert len(site.store._records._records) == before + 8
 
 
 @for_each_row("path", ROUTES)
@@ -111,22 +110,27 @@ def test_a_wrong_method_gets_405_with_the_allowed_ones(
 ) -> None:
     for method in METHODS:
         if method not in ROUTES[path]:
-            heard = send(site, f"{method} /{path} HTTP/1.1", "Content-Length: 0")
-            assert heard.status == 405
-            assert set(heard.headers["allow"].split(", ")) == ROUTES[path]
-            assert (heard.headers["cache-control"], heard.headers["x-content-type-options"]) == (
+            received = send(site, f"{method} /{path} HTTP/1.1", "Content-Length: 0")
+            assert received.status == 405
+            assert set(received.headers["allow"].split(", ")) == ROUTES[path]
+            assert (
+                received.headers["cache-control"],
+                received.headers["x-content-type-options"],
+            ) == (
                 "no-store",
                 "nosniff",
             )
 
 
 @for_each_row("path", ROUTES)
-def test_bodies_that_lie_about_their_length(site: Site, nothing_begun: None, path: str) -> None:
+def test_a_body_with_a_false_length_begins_no_login(
+    site: Site, nothing_begun: None, path: str
+) -> None:
     for method in ROUTES[path]:
         first = f"{method} /{path} HTTP/1.1"
         over = b"x" * (BODY_CAP + 1)
         assert 400 <= send(site, first, *length(over), body=over).status < 500
-        heard = send(
+        received = send(
             site,
             first,
             f"Content-Type: {FORM}",
@@ -134,7 +138,7 @@ def test_bodies_that_lie_about_their_length(site: Site, nothing_begun: None, pat
             body=b"x" * 20_000,
             hang_up=True,
         )
-        assert heard.status in (0, 400, 413)
+        assert received.status in (0, 400, 413)
         for lines in (
             ("Content-Length: 2", "Content-Length: 40"),
             ("Content-Length: -2",),
@@ -145,10 +149,9 @@ def test_bodies_that_lie_about_their_length(site: Site, nothing_begun: None, pat
                 400,
             )
         chunks = b"1\r\nx\r\n1\r\n=\r\n0\r\n\r\n"
-        if (
-            path not in ("jslogin", "cgi-bin/mmwebwx-bin/webwxlogout") or method == "GET"
-        ):  # which read no body
-            heard = send(
+        # The POST of these two routes reads no body.
+        if path not in ("jslogin", "cgi-bin/mmwebwx-bin/webwxlogout") or method == "GET":
+            received = send(
                 site,
                 first,
                 f"Content-Type: {FORM}",
@@ -156,24 +159,23 @@ def test_bodies_that_lie_about_their_length(site: Site, nothing_begun: None, pat
                 body=chunks,
                 hang_up=True,
             )
-            assert heard.status == 0 or 400 <= heard.status < 500
+            assert received.status == 0 or 400 <= received.status < 500
 
 
-def test_what_hides_behind_a_body_is_no_request(site: Site) -> None:
+def test_a_request_hidden_in_a_body_is_not_read(site: Site) -> None:
     both = ("Transfer-Encoding: chunked", "Content-Length: 3")
     for path in ROUTES:
         for method in ROUTES[path]:
             before = len(site.store._records._records)
             hidden = b"0\r\n\r\nGET /jslogin HTTP/1.1\r\nHost: x\r\n\r\n"
-            heard = send(site, f"{method} /{path} HTTP/1.1", *both, body=hidden, hang_up=True)
-            assert b"QRLogin" not in heard.body or path == "jslogin"
-            assert heard.body.count(b"HTTP/1.") == 0
-            assert (
-                len(site.store._records._records) <= before + 1
-            )  # by the first, if its server believes in chunks
+            received = send(site, f"{method} /{path} HTTP/1.1", *both, body=hidden, hang_up=True)
+            assert b"QRLogin" not in received.body or path == "jslogin"
+            assert received.body.count(b"HTTP/1.") == 0
+            # The first request may begin a login, if the server reads the chunks.
+            assert len(site.store._records._records) <= before + 1
 
 
-def test_odd_paths(site: Site, nothing_begun: None) -> None:
+def test_a_malformed_path_is_refused(site: Site, nothing_begun: None) -> None:
     for path in (
         "jslogin%0d%0aX:y",
         "jslogin%00",
@@ -184,9 +186,9 @@ def test_odd_paths(site: Site, nothing_begun: None) -> None:
         "l/%2e%2e",
         "l/*",
     ):
-        heard = send(site, f"GET /{path} HTTP/1.1")
-        assert 400 <= heard.status < 500, path
-        assert "x" not in heard.headers
+        received = send(site, f"GET /{path} HTTP/1.1")
+        assert 400 <= received.status < 500, path
+        assert "x" not in received.headers
     for code in (
         "%0d%0aX:y",
         "*",
@@ -206,7 +208,7 @@ def test_odd_paths(site: Site, nothing_begun: None) -> None:
             assert 400 <= send(site, f"GET /{path} HTTP/1.1").status < 500, path
 
 
-def test_odd_headers(site: Site) -> None:
+def test_malformed_headers_change_no_check(site: Site) -> None:
     polls = f"GET /qrcodelogin/qrcodeLoginCheck.do?lgToken={CODE} HTTP/1.1"
     for line in (
         f"Cookie: {'a=b; ' * 10_000}",
@@ -252,7 +254,7 @@ def test_there_is_no_websocket(site: Site) -> None:
         )
 
 
-def test_a_line_for_each_request_and_no_code_in_it(
+def test_the_log_has_a_line_for_each_request_without_its_code(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:  # W31
     capsys.readouterr()
@@ -267,9 +269,8 @@ def test_a_line_for_each_request_and_no_code_in_it(
     for path in paths:
         send(site, f"GET /{path} HTTP/1.1")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == (
-        len(paths) if isinstance(site.store, MemoryStore) else 0
-    )  # the other server writes none
+    # uvicorn writes no line here.
+    assert len(lines) == (len(paths) if isinstance(site.store, MemoryStore) else 0)
     for line in lines:
         assert line.isprintable()
         assert CODE not in line

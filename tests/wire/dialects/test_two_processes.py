@@ -1,6 +1,7 @@
-"""A phone in one process and a browser in another, and between them nothing but one Redis: for every dialect, in both colours.
+"""A browser and a phone at different processes, which share only a Redis, complete a login in every
+dialect and both colours.
 
-Every answer says which process gave it.
+Each answer names the process that sent it.
 """
 
 import os
@@ -19,16 +20,16 @@ import redis
 from qrlogin.demo.client import Answer, Client
 from tests.servers import LOOPBACK, RedisServer, redis_binary
 from tests.wire.clock import PATIENCE_SECONDS, eventually
-from tests.wire.dialects.dialect_clients import CLIENTS, OfNative, client, code_of
+from tests.wire.dialects.dialect_clients import CLIENTS, NativeClient, client, code_of
 from tests.wire.dialects.worker import HOLD
 
 HAS_SCANNER = ("native", "wechat", "wechat_open")
-#: What a held poll is told once the phone has released the login.
+#: What a held poll returns once the phone has released the login.
 RELEASED = {"native": "pending", "wechat": "408", "wechat_open": "403"}
 
 
 class Process:
-    """A worker of its own, at a port that is its choice."""
+    """A worker process. It chooses its port."""
 
     def __init__(self, colour: str, *arguments: str) -> None:
         command = [sys.executable, "-m", "tests.wire.dialects.worker", colour, *arguments]
@@ -55,14 +56,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two processes that are known by one address, and the Redis that both keep their logins in."""
+    """Two processes with one public address, and the Redis that holds the logins of both."""
 
     of_browsers: Process
     of_phones: Process
     redis: "redis.Redis"
 
-    def listened_to(self) -> int:
-        """How many of its channels somebody listens to."""
+    def subscribed_channels(self) -> int:
+        """How many channels of the Redis have a subscriber."""
         return len(self.redis.pubsub_channels())
 
 
@@ -83,38 +84,40 @@ def pair(both: Pair, request: pytest.FixtureRequest) -> Pair:
     return both if there_and_back else Pair(both.of_phones, both.of_browsers, both.redis)
 
 
-class Witness(Client):
-    """Remembers which process answered what."""
+class RecordingClient(Client):
+    """Records which process answered each request."""
 
     def __init__(self, url: str, bearer: str = "") -> None:
         super().__init__(url, agent="Browser 1.0", bearer=bearer)
-        self.heard: list[tuple[str, str]] = []  # (path, pid)
+        self.answers: list[tuple[str, str]] = []  # (path, pid)
 
     def _ask(self, request: urllib.request.Request) -> Answer:
         answer = super()._ask(request)
-        self.heard.append((request.selector.partition("?")[0], answer.headers["server-pid"]))
+        self.answers.append((request.selector.partition("?")[0], answer.headers["server-pid"]))
         return answer
 
 
 class Login:
-    """A browser at one process, and a phone at the other that has read its code."""
+    """A browser at one process, and a phone at the other that has the code."""
 
     def __init__(self, pair: Pair, name: str) -> None:
         self.pair, self.player = pair, client(name)
-        self.player.client = self.browser = Witness(pair.of_browsers.url)
-        self.phone = Witness(pair.of_phones.url, bearer="phone-of-alice")
+        self.player.client = self.browser = RecordingClient(pair.of_browsers.url)
+        self.phone = RecordingClient(pair.of_phones.url, bearer="phone-of-alice")
         shown = self.player.begin()
         self.code = shown or code_of(self.player, shown)
 
     def act(self, verb: str) -> str:
         return str(self.phone.post(f"/qr/phone/{verb}", {"code": self.code}).json.get("state"))
 
-    def heard_from_two(self) -> None:
-        """Fails unless browser and phone were answered by different processes, each by its own throughout."""
-        assert {path for path, _ in self.phone.heard} >= {"/qr/phone/scan"}
-        assert len(self.browser.heard) > 2
-        assert {pid for _, pid in self.browser.heard} == {self.pair.of_browsers.pid}
-        assert {pid for _, pid in self.phone.heard} == {self.pair.of_phones.pid}
+    def check_processes(self) -> None:
+        """Fail unless one process answered every request of the browser and the other every one of
+        the phone.
+        """
+        assert {path for path, _ in self.phone.answers} >= {"/qr/phone/scan"}
+        assert len(self.browser.answers) > 2
+        assert {pid for _, pid in self.browser.answers} == {self.pair.of_browsers.pid}
+        assert {pid for _, pid in self.phone.answers} == {self.pair.of_phones.pid}
         assert self.pair.of_browsers.pid != self.pair.of_phones.pid
 
 
@@ -128,7 +131,7 @@ def test_an_approval_in_one_process_logs_in_at_the_other(pair: Pair, name: str) 
     login.player.go_on()
     assert login.browser.bearer or login.browser.cookie("session")
     assert login.act("confirm") == "redeemed"
-    login.heard_from_two()
+    login.check_processes()
 
 
 @pytest.mark.parametrize("name", CLIENTS)
@@ -139,28 +142,27 @@ def test_a_denial_in_one_process_is_seen_in_the_other(pair: Pair, name: str) -> 
     assert login.act("deny") == "denied"
     assert login.player.look() == login.player.denied
     assert login.browser.bearer == login.browser.cookie("session") == ""
-    login.heard_from_two()
+    login.check_processes()
 
 
 @pytest.mark.parametrize("name", HAS_SCANNER)
-def test_a_wait_in_one_process_is_woken_by_the_other(pair: Pair, name: str) -> None:
+def test_a_held_poll_in_one_process_is_notified_by_the_other(pair: Pair, name: str) -> None:
     login = Login(pair, name)
-    if isinstance(login.player, OfNative):
+    if isinstance(login.player, NativeClient):
         login.player.wait = int(HOLD)
     with ThreadPoolExecutor(1) as waiting:
 
-        def hears(verb: str, word: str) -> None:
+        def act_and_check_poll(verb: str, word: str) -> None:
             held = waiting.submit(login.player.look)
-            eventually(lambda: pair.listened_to() > 0)
+            eventually(lambda: pair.subscribed_channels() > 0)
             login.act(verb)
-            assert held.result(PATIENCE_SECONDS) == word, (
-                "it was not woken"
-            )  # earlier than the wait ends by itself
+            # The patience is shorter than the hold.
+            assert held.result(PATIENCE_SECONDS) == word, "the poll was not notified"
 
-        hears("scan", login.player.scanned)
-        hears("release", RELEASED[name])
-        hears("scan", login.player.scanned)
-        hears("confirm", login.player.approved)
+        act_and_check_poll("scan", login.player.scanned)
+        act_and_check_poll("release", RELEASED[name])
+        act_and_check_poll("scan", login.player.scanned)
+        act_and_check_poll("confirm", login.player.approved)
     login.player.go_on()
     assert login.browser.cookie("session")
-    login.heard_from_two()
+    login.check_processes()

@@ -1,10 +1,10 @@
-"""One of several server processes over one Redis: all dialects at one address, in one colour; every answer says which process
-gave it.
+"""One of several server processes over one Redis: all dialects at one address, in one colour. A
+header of each answer names the process.
 
     python -m tests.wire.dialects.worker sync|async ORIGIN REDIS_URL PREFIX
 
-It prints its port once it answers there, and ends when nobody holds its standard input any more. A wait never looks for itself
-here: whoever waits hears of what another process did, or of nothing.
+It prints its port once it answers there, and ends when its standard input is closed. Its store
+never re-reads a login during a wait, so a wait ends early only if another process notifies it.
 """
 
 import asyncio

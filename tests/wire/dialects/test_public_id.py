@@ -1,6 +1,10 @@
-"""What the base of the script dialects refuses before it answers anybody, and which of its routes any page may lead to."""
+"""The base of the dialects with a public id: its options, its handlers, and the one route that
+other sites may link to.
+"""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +24,7 @@ from qrlogin.wire import (
 from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect
 from qrlogin.wire.routes import Route
 from tests.tables import for_each_row
-from tests.wire.dialects.lifecycle import HISTORIES, lived
+from tests.wire.dialects.lifecycle import HISTORIES, login_at
 from tests.wire.mount import KEY, URI, Colour, Mount, get, with_headers
 
 KINDS: dict[str, type[PublicIdDialect]] = {
@@ -34,17 +38,79 @@ KINDS: dict[str, type[PublicIdDialect]] = {
 EVERY = for_each_row("name", KINDS)
 
 
+def make_qr() -> QRLogin:
+    return QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+
+
 @pytest.fixture
 def core() -> Core:
-    return QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI).core
+    return make_qr().core
 
 
-# A dialect of one's own
+# Options
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_an_omitted_option_means_the_site_and_the_originals_lifetime(
+    kind: type[PublicIdDialect], core: Core
+) -> None:
+    dialect = kind(core)
+    assert (dialect.at, dialect.landing_url) == ("https://example.com/", "https://example.com/")
+    assert dialect.lifetime == (300 if kind in (WeChat, WeChatOpen) else 180)
+    chosen = kind(core, at="https://example.com/a/b/", landing_path="/home", lifetime=60)
+    assert (chosen.at, chosen.landing_url, chosen.lifetime) == (
+        "https://example.com/a/b/",
+        "https://example.com/home",
+        60,
+    )
+
+
+@for_each_row("kind", KINDS.values())
+@for_each_row(
+    "option, value",
+    [
+        ("at", "https://elsewhere.example/"),
+        ("at", "https://example.com.evil.example"),
+        ("at", "http://example.com"),
+        ("at", "https://example.com/?a=b"),
+        ("at", "https://example.com/#a"),
+        ("at", 'https://example.com/"'),
+        ("at", "https://example.com/a b"),
+        ("at", "https://example.com/<b>"),
+        ("lifetime", 0),
+        ("lifetime", 601),
+        ("lifetime", "60"),
+    ],
+)
+def test_an_invalid_option_is_refused(
+    kind: type[PublicIdDialect], option: str, value: object, core: Core
+) -> None:
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(Misconfigured, match=option):
+        kind(core, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_a_misspelled_option_is_refused(kind: type[PublicIdDialect], core: Core) -> None:
+    options: dict[str, Any] = {"landing_pth": "/home"}
+    with pytest.raises(TypeError, match="landing_pth"):
+        kind(core, **options)
+
+
+def test_the_lifetime_of_the_dialect_is_the_lifetime_of_its_logins() -> None:
+    qr = make_qr()
+    begun = Endpoint(qr, Bilibili(qr.core, lifetime=60), max_waiting=1).browser(
+        Request("GET", "x/passport-login/web/qrcode/generate")
+    )
+    assert qr.status(begun.cookies[0].value).expires_in == 60
+
+
+# A custom dialect
 
 ONE, TWO = Route("GET", "one", "It begins"), Route("GET", "two", "It ends")
 
 
-class Own(PublicIdDialect):
+class Custom(PublicIdDialect):
     """A route for each handler, and a handler for each route."""
 
     browser_routes: tuple[Route, ...] = (ONE, TWO)
@@ -54,26 +120,27 @@ class Own(PublicIdDialect):
         return dict.fromkeys(self.mine, lambda request, code: self.script("done();"))
 
 
-class NoHandler(Own):
+class NoHandler(Custom):
     mine = ("one",)
 
 
-class NoRoute(Own):
+class NoRoute(Custom):
     mine = ("one", "two", "three")
 
 
-class Misspelled(Own):
+class Misspelled(Custom):
     mine = ("one", "tow")
 
 
-class Nothing(Own):
+class Nothing(Custom):
     mine = ()
 
 
 def test_a_dialect_with_all_its_handlers_answers(core: Core) -> None:
-    desk = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
-    door = Endpoint(desk, Own(desk.core), max_waiting=1)
-    assert [door.browser(get(path)).status for path in ("one", "two", "three")] == [200, 200, 404]
+    qr = make_qr()
+    endpoint = Endpoint(qr, Custom(qr.core), max_waiting=1)
+    statuses = [endpoint.browser(get(path)).status for path in ("one", "two", "three")]
+    assert statuses == [200, 200, 404]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +154,7 @@ def test_a_dialect_with_all_its_handlers_answers(core: Core) -> None:
     ],
 )
 def test_a_route_without_a_handler_is_refused_at_construction(
-    kind: type[Own], missing: str, core: Core
+    kind: type[Custom], missing: str, core: Core
 ) -> None:
     with pytest.raises(
         TypeError, match=f"{kind.__name__} has a route without a handler.*'{missing}'"
@@ -103,43 +170,37 @@ def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
         More(core)
 
 
-# Where it leads
+# The page that a login leads to
 
 
 @EVERY
 @for_each_row(
     "landing",
     [
-        *(
-            "/a\r\nSet-Cookie: a=b",
-            "/a\n",
-            "/a\r",
-            "\n/a",
-            "/\x00",
-            "/\t/evil.example",
-            "/ a",
-            "/\x7f",
-        ),
+        "/a\r\nSet-Cookie: a=b",
+        "/a\n",
+        "/a\r",
+        "\n/a",
+        "/\x00",
+        "/\t/evil.example",
+        "/ a",
+        "/\x7f",
         *("/caf\u00e9", "/\u8d26\u6237", "/\uff0fevil.example", "/a\u2028b", "/\u0661"),
         *("\\evil.example", "/\\evil.example", "\\\\evil.example", "/a\\b"),
         *("//evil.example", "//evil.example/a", "///evil.example", "//", "//@evil.example"),
-        *(
-            "evil.example",
-            "a",
-            "",
-            "?a",
-            "#a",
-            "@evil.example",
-            ":8443/",
-            ".evil.example",
-            "https://evil.example/",
-        ),
+        "evil.example",
+        "a",
+        "",
+        "?a",
+        "#a",
+        "@evil.example",
+        ":8443/",
+        ".evil.example",
+        "https://evil.example/",
         *('/"', "/<b>", "/`", "/{a}", "/|", "/^"),
     ],
 )
-def test_a_landing_that_is_no_plain_path_of_this_site_is_refused(
-    name: str, landing: str, core: Core
-) -> None:
+def test_a_landing_path_outside_this_site_is_refused(name: str, landing: str, core: Core) -> None:
     with pytest.raises(Misconfigured, match="landing_path must be a path of this site"):
         KINDS[name](core, landing_path=landing)
 
@@ -152,14 +213,14 @@ def test_a_landing_path_is_used_unchanged(name: str, landing: str, core: Core) -
     assert KINDS[name](core, landing_path=landing).landing_url == f"https://example.com{landing}"
 
 
-# Who may lead here
+# Links from other sites
 
 
 def sent_by(site: str, request: Request) -> Request:
     return with_headers(request, ("sec-fetch-site", site))
 
 
-def told(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+def contents(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
     return answer.status, answer.headers, answer.body
 
 
@@ -168,13 +229,13 @@ def told(answer: Response) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
 def test_only_the_scanned_address_is_open_to_other_sites(
     name: str, history: str, colour: Colour
 ) -> None:
-    with lived(name, history, colour) as life:
-        assert life.requests.keys() == set(KINDS[name].browser_routes)
+    with login_at(name, history, colour) as login:
+        assert login.requests.keys() == set(KINDS[name].browser_routes)
         opened = []
-        for route, request in life.requests.items():
+        for route, request in login.requests.items():
             if route.cross_site:
-                answer = life.refused(sent_by("cross-site", request), 302)
-                assert told(answer) == told(life.refused(request, 302))
+                answer = login.refused(sent_by("cross-site", request), 302)
+                assert contents(answer) == contents(login.refused(request, 302))
                 assert dict(answer.headers)["Location"].startswith(f"{URI}/")
                 assert answer.cookies == ()
                 opened.append(request.path)
@@ -186,24 +247,26 @@ def test_only_the_scanned_address_is_open_to_other_sites(
                     "",
                     "anything",
                 ):
-                    assert b"forbidden" in life.refused(sent_by(site, request), 403).body
+                    assert b"forbidden" in login.refused(sent_by(site, request), 403).body
         assert len(opened) == 1
 
 
 @EVERY
 def test_the_scanned_address_opens_without_a_cookie(name: str) -> None:
-    """A phone's browser has no cookie, and learns nothing but where to go on: of a code that was never drawn, not even that."""
-    with lived(name, "pending") as life:
-        (request,) = (request for route, request in life.requests.items() if route.cross_site)
-        stranger = sent_by("cross-site", life.strangers(request))
-        assert life.refused(stranger, 302).cookies == ()
-        code = life.code
+    """A phone's browser has no cookie. A public id that this site did not sign is not found."""
+    with login_at(name, "pending") as login:
+        (request,) = (request for route, request in login.requests.items() if route.cross_site)
+        stranger = sent_by("cross-site", login.without_secret(request))
+        answer, code = login.refused(stranger, 302), login.code
+        assert (answer.cookies, dict(answer.headers)["Location"]) == ((), f"{URI}/{code}")
+        if stranger.query:
+            login.refused(replace(stranger, query=""), 400)
         forged = (
             code[:-3] + ("A" if code[-3] != "A" else "B") + code[-2:]
             if code.endswith("=")
             else code[:-1] + "0g"[code[-1] == "0"]
         )
-        life.refused(
+        login.refused(
             Request(
                 stranger.method,
                 stranger.path.replace(code, forged),
@@ -214,20 +277,14 @@ def test_the_scanned_address_opens_without_a_cookie(name: str) -> None:
         )
 
 
-@EVERY
-def test_a_route_is_closed_to_other_sites_by_default(name: str) -> None:
-    assert not Route("GET", "a", "b").cross_site
-    assert [route.method for route in KINDS[name].browser_routes if route.cross_site] == ["GET"]
-
-
 def test_a_custom_route_may_be_opened_to_other_sites(colour: Colour) -> None:
-    class Open(Own):
+    class WithOpenRoute(Custom):
         browser_routes: tuple[Route, ...] = (
             ONE,
             Route("GET", "two", "Any page may lead here", cross_site=True),
         )
 
-    with Mount(colour, make=Open) as mount:
+    with Mount(colour, make=WithOpenRoute) as mount:
         assert [
             mount.browser(sent_by("cross-site", get(path))).status for path in ("one", "two")
         ] == [403, 200]
