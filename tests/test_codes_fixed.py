@@ -272,4 +272,4 @@ def test_one_lookup_is_one_round_trip() -> None:
     login = begun(app)
     before = len(app.store.commands)
     app.qr.scan(login.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
-    assert [one.row.event for one in app.store.commands][before:] == ["scan"]
+    assert [one.row.name for one in app.store.commands][before:] == ["scan"]

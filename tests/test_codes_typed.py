@@ -35,7 +35,7 @@ def wide(text: str) -> str:
 
 def read(text: str) -> str:
     (found,) = MINE.read_scan_code(text)
-    assert (found.deadline_ms, found.guessed) == (None, True)
+    assert (found.deadline_ms, found.typed) == (None, True)
     return found.login_id
 
 
@@ -50,7 +50,7 @@ def refused(text: str) -> bool:
 
 def test_where_a_code_leads_has_not_drifted() -> None:
     """A known answer: it is on somebody's screen while the next version is deployed."""
-    assert MINE.read_scan_code(CODE) == (ScanCode(LOGIN_ID, MINE.signing_key, None, guessed=True),)
+    assert MINE.read_scan_code(CODE) == (ScanCode(LOGIN_ID, MINE.signing_key, None, typed=True),)
     assert by_hand("WDJBMJHT") == LOGIN_ID
 
 
@@ -304,7 +304,7 @@ def test_a_code_says_nothing_of_its_key_so_each_is_tried_the_signing_one_first()
         ring.signing_key.mac("x"),
         MINE.signing_key.mac("x"),
     ]
-    assert all(one.guessed for one in found)
+    assert all(one.typed for one in found)
 
 
 def test_the_same_letters_lead_elsewhere_for_another_audience() -> None:

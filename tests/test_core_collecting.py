@@ -99,7 +99,8 @@ def test_a_fast_poller_hears_of_the_end_at_once(end: str) -> None:
         )
     else:
         begun = replace(
-            begun, device_code=app.qr.core._codes.device_code(replace(device, secret="A" * 43))
+            begun,
+            device_code=app.qr.core._codes.spell_device_code(replace(device, secret="A" * 43)),
         )
     assert [poll(app, begun), poll(app, begun)] == [end, end]
 

@@ -79,7 +79,7 @@ def test_i2_another_browser_gets_nothing_of_this_login(state: State) -> None:
     # Not even with this login's record under the other's name, or with a secret of its own signed for this login.
     codes = app.qr.core._codes
     mine = codes.read_device_code(begun.device_code)
-    forged = codes.device_code(replace(mine, secret="A" * 43))
+    forged = codes.spell_device_code(replace(mine, secret="A" * 43))
     for attempt in (
         app.qr.status,
         app.qr.cancel,

@@ -20,8 +20,8 @@ from qrlogin import (
     QRLogin,
 )
 from qrlogin.codes import USER_CODE_LETTERS
-from qrlogin.core import Operation
 from qrlogin.errors import TooFast, TooManyGuesses, UnknownLogin
+from qrlogin.operation import Operation
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import Awaited, Blocking
 from qrlogin.table import State

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from qrlogin.core import Operation
 from qrlogin.errors import NotYours, TooManyGuesses, UnknownLogin
+from qrlogin.operation import Operation
 from qrlogin.table import State
 from qrlogin.wire import Native, Person
 from tests.application import ALICE, BOB, KEY, OTHER_KEY, Clock
@@ -246,7 +246,7 @@ def test_a_phone_that_holds_the_login_looks_up_and_decides() -> None:
         for verb in ("scan", "confirm", "deny"):
             mount.store.calls.clear()
             assert mount.phone(post(verb, {"code": code}, CREDENTIAL)).status == 200
-            asked.append([command.row.event.partition(" of")[0] for command in mount.store.calls])
+            asked.append([command.row.name.partition(" of")[0] for command in mount.store.calls])
         assert asked == [
             ["guess", "look up", "scan", "guessed right"],
             ["look up", "confirm"],

@@ -30,10 +30,13 @@ def test_what_is_not_said_is_the_site_and_the_originals_lifetime(
     kind: type[PublicIdDialect], core: Core
 ) -> None:
     dialect = kind(core)
-    assert (dialect.at, dialect.landing_url) == ("https://example.com/", "https://example.com/")
+    assert (dialect.base_url, dialect.landing_url) == (
+        "https://example.com/",
+        "https://example.com/",
+    )
     assert dialect.lifetime == LIVES.get(kind, 180)
     told = kind(core, at="https://example.com/a/b/", landing_path="/home", lifetime=60)
-    assert (told.at, told.landing_url, told.lifetime) == (
+    assert (told.base_url, told.landing_url, told.lifetime) == (
         "https://example.com/a/b/",
         "https://example.com/home",
         60,

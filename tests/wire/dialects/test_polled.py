@@ -211,7 +211,7 @@ def test_a_refusal_wins_until_the_very_moment_of_collecting(
         noted = house.store.noted
 
         def refused_before(command: Command) -> bool:
-            if command.row.event == "collect":
+            if command.row.name == "collect":
                 client.phone("deny")
             return noted(command)
 
