@@ -266,7 +266,7 @@ def test_i18_a_begin_that_is_sent_again_is_the_same_login() -> None:
     )
 
 
-def test_i1_a_redeem_is_replayed_to_its_own_click_and_only_for_its_window() -> None:
+def test_a_repeated_redeem_returns_the_same_login() -> None:
     """I1, row 53: the answer was lost on its way to the browser, which clicks nothing new and asks again."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
