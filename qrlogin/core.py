@@ -5,8 +5,8 @@ core draws random numbers, checks signatures before the step and seals after it.
 (the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
 `login.py` and `aio.py` carry its commands to a store and the replies back.
 
-Nothing fills the fields `needs`, `only_for`, `met` and `facts` yet (see `table.py`). They are
-checked and sealed all the same, with the value "".
+Nothing fills the fields `needs`, `only_for`, `met` and `facts` yet (see `table.py`): they are
+empty, and are sealed and checked all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -351,9 +351,9 @@ class Core:
 
         def interpret(reply: Reply) -> Operation[Redeemed]:
             if _is_its_ticket(ticket, reply, device):
-                # Nothing of the reply is believed: the redeem proves the device_code, and its own
-                # reply is checked. The ticket serves as the `op`: the same page, loaded again,
-                # repeats the same redeem.
+                # Nothing else of this reply is believed, so it needs no checks: the redeem proves
+                # the device_code, and its own reply is checked. The ticket serves as the `op`: the
+                # same page, loaded again, repeats the same redeem.
                 return self._redeem(device, mark, op=ticket)
             if self._status_for_browser(reply, device).state is State.EXPIRED:
                 raise Expired
@@ -423,7 +423,7 @@ class Core:
         def interpret(reply: Reply) -> Scanned:
             state = state_for_phone(reply, code)
             if reply.verdict is Verdict.FORBIDDEN:
-                # Not before something fills `only_for`, the one guard of a scan.
+                # This cannot happen yet: a scan has one guard, and nothing fills `only_for`.
                 raise NotYours("this login was begun for another account")
             if reply.verdict not in SUCCEEDED:
                 if reply.verdict is Verdict.REFUSED and state in HAS_SCANNER:

@@ -43,8 +43,9 @@ class Operation(Generic[T_co]):
     3. Emit the event of what it returned, if there is one.
     4. Of `Done`, take the result. Of `Next`, run its operation in the same way.
 
-    Nearly every operation is one command. `redeem_by_ticket` and `status_or_redeem` read the login first.
-    A typed code takes a few commands: each guess is counted, and any key may have signed the code.
+    Nearly every operation is one command. `redeem_by_ticket` and `status_or_redeem` read the login
+    first. A typed code takes a few commands: each guess is counted, and any key may have signed the
+    code.
 
     An operation can be run again after `Unavailable`: it sends the same commands, each with its
     mark, so a store that has applied one already returns the same result. Only the guess of a typed

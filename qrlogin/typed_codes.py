@@ -207,8 +207,8 @@ def _look_up(readings: Sequence[ScanCode], act: Callable[[ScanCode], Operation[T
 
     def interpret(reply: Reply) -> Operation[T]:
         if not reply.record:
-            # No key is left: act on a login that does not exist, because none has the id of a name
-            # record. A code that no login has then takes as many commands as one that is refused.
+            # If no key is left, act on the id of the name record, which no login has. So a code
+            # that no login has takes as many commands as one that is refused.
             return looking_on or act(code)
         record_id, login_id = code.login_id, reply.record.get("names", "")
         seal = seals.name_seal(code.key, record_id, login_id)

@@ -342,21 +342,21 @@ class AsyncEndpoint:
         self, receive: Receive, send: Send, exchange: Exchange[Status], stream: Stream
     ) -> int:
         """Send until the stream ends. Returns the code to close with, 0 if the browser closed."""
-        # How to close because of what the browser sent, or 0 because it closed. None: it has sent
-        # nothing that ends the stream.
-        code_for_browser: int | None = None
+        # The code if the browser ends the stream: 0 if it closed. None: the browser neither closed nor
+        # sent too much.
+        early_code: int | None = None
 
         async def wait_disconnect() -> None:
-            nonlocal code_for_browser
+            nonlocal early_code
             for _ in range(_MAX_MESSAGES + 1):
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
-                    code_for_browser = 0
+                    early_code = 0
                     return
                 if len(message.get("text") or message.get("bytes") or "") > BODY_CAP:
-                    code_for_browser = streams.CLOSE_TOO_LONG
+                    early_code = streams.CLOSE_TOO_LONG
                     return
-            code_for_browser = streams.CLOSE_TOO_MANY_MESSAGES
+            early_code = streams.CLOSE_TOO_MANY_MESSAGES
 
         code = streams.CLOSE_COME_BACK
         # A websocket has no message for a heartbeat, so the stream's life is passed as its
@@ -367,7 +367,7 @@ class AsyncEndpoint:
                 code = streams.close_code(item)
                 if text := streams.encode_message(item, exchange.answer):
                     await send({"type": "websocket.send", "text": text})
-        return code if code_for_browser is None else code_for_browser
+        return code if early_code is None else early_code
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ def begun_by(dialect: object, client_id: str = "") -> str:
 
 def was_begun_in(dialect: object, device: DeviceCode) -> bool:
     """Whether the login of `device` was begun in this dialect, for any of its clients."""
-    return device.begun_by.partition(":")[0] == type(dialect).__name__
+    return device.begun_by.startswith(begun_by(dialect))  # it ends in a colon
 
 
 def mount_address(core: Core, at: str) -> str:

@@ -211,7 +211,7 @@ class PublicIdDialect(BrowserOnly):
         )
 
     def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> DeviceCode:
-        """`device_code`, read, if `fits` accepts its login_id and this dialect was_begun_in the login.
+        """`device_code`, read, if `fits` accepts its login_id and this dialect began the login.
         Raises `NotYours`, and `InvalidCode` for a device_code that this application did not sign.
 
         :param device_code: what the browser's cookie holds; None: it has none
@@ -229,15 +229,15 @@ class PublicIdDialect(BrowserOnly):
         self._core.login_id_of(public_id)
 
     def picture(self, public_id: str, text: str) -> Response:
-        """The QR code that contains `text`. Raises `InvalidCode` for a public id that is not of this
-        site. No login is read.
+        """The QR code that contains `text`. Raises `InvalidCode` for a public id of another site.
+        No login is read.
         """
         self._require_public_id(public_id)
         return self.respond(PNG_IMAGE, png(text))
 
     def open_page(self, public_id: str) -> Response:
         """Redirect an ordinary camera, which opened the address in the QR code, to the page for the
-        phone. Raises `InvalidCode` for a public id that is not of this site. Changes nothing.
+        phone. Raises `InvalidCode` for a public id of another site. Changes nothing.
         """
         self._require_public_id(public_id)
         return self.redirect(f"{self._core.verification_uri}/{public_id}")
