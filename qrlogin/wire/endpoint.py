@@ -342,8 +342,8 @@ class AsyncEndpoint:
         self, receive: Receive, send: Send, exchange: Exchange[Status], stream: Stream
     ) -> int:
         """Send until the stream ends. Returns the code to close with, 0 if the browser closed."""
-        # The code if the browser ends the stream: 0 if it closed. None: the browser neither closed nor
-        # sent too much.
+        # The code if the browser ends the stream, 0 if it closed. None: it neither closed nor sent
+        # too much.
         early_code: int | None = None
 
         async def wait_disconnect() -> None:
