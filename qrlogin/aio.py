@@ -207,7 +207,7 @@ class AsyncQRLogin:
     async def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
     ) -> Redeemed:
-        """Collect the subject of a confirmed login, once.
+        """Return the subject of a confirmed login, once.
 
         Start the application's own session for `subject`, afresh. Raises `WrongState` until the
         phone has confirmed, `ScannerChanged` if another account scanned since the browser's user
@@ -225,10 +225,10 @@ class AsyncQRLogin:
         return await self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     async def run(self, operation: Operation[T]) -> T:
-        """Run one operation of `core`, and those that follow from it, and return its answer.
+        """Run one operation of `core`, and those that follow from it, and return its result.
 
         Each is one command in one round trip. The other methods are shorthands for it: use it for
-        what only `core` offers, such as `core.exchange`. Raises what the operation raises.
+        what only `core` offers, such as `core.redeem_by_ticket`. Raises what the operation raises.
 
         An operation can be run again after `Unavailable`: a change that the store has made already
         is not made again, and its event is not emitted here again.
@@ -240,15 +240,17 @@ class AsyncQRLogin:
             while True:
                 step = await self._take_step(operation, current)
                 if isinstance(step, Done):
-                    return step.answer
+                    return step.result
                 current = step.operation
         except RecordLost as error:
             log.warning("login %s: %s", current.command.login_id, error)
             raise
-        except RecordForged:
+        except RecordForged as error:
+            # "record", because the one that a typed code leads to is not a login's.
             log.error(
-                "login %s: its record fails its seal; another program writes to the store",
+                "record %s fails its seal: %s; another program writes to the store",
                 current.command.login_id,
+                error,
             )
             raise
 
@@ -336,23 +338,23 @@ class AsyncWatch:
         self._listener = qr._store.listen(device.login_id)
 
     async def wait(
-        self, *, after: int | State | None, timeout: float, seen: Status | None = None
+        self, *, after: int | State | None, timeout: float, status: Status | None = None
     ) -> Status:
         """Wait as `AsyncQRLogin.wait` does.
 
         :param after: the version or the state that the browser knows. None: pending.
         :param timeout: in seconds.
-        :param seen: the status that this watch returned last. It saves the first read.
+        :param status: the status that this watch returned last. It saves the first read.
         """
-        seen = seen or await self._read()
-        ends = monotonic() + wait_limit(seen, timeout)
+        status = status or await self._read()
+        ends = monotonic() + wait_limit(status, timeout)
         while (
-            not (self.ended or is_news(seen, after))
+            not (self.ended or is_news(status, after))
             and (left := ends - monotonic()) > 0
             and await self._listener.wait(left)
         ):
-            seen = await self._read()
-        return seen
+            status = await self._read()
+        return status
 
     async def _read(self) -> Status:
         return await self._qr.run(self._qr.core.status(self._device))

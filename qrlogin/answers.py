@@ -77,7 +77,9 @@ class ScannedBy:
     """The name to show, as `scan(shown_as=...)` gave it; "" for a user without a name."""
 
     tag: str = field(repr=False)
-    """Proves which user the browser showed. Pass it to `redeem(acknowledged=...)`."""
+    """The record's `scanner_seal`: it proves which user the browser showed. Pass it to
+    `redeem(acknowledged=...)`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

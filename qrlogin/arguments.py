@@ -25,7 +25,7 @@ C = TypeVar("C", bound=Callable[..., object])
 CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
-CLIENT_ID_BYTES: Final = 128
+BEGUN_BY_BYTES: Final = 128
 _UNCUT: Final = 1 << 62  # bytes: a context that is too large is refused, not cut
 _OP_LENGTHS: Final = range(16, 129)
 _TAG_LENGTHS: Final = range(129)
@@ -64,10 +64,10 @@ def clean_name(shown_as: ShownAs, *, required: bool) -> str:
 # The browser's calls
 
 
-def check_client_id(client_id: str) -> None:
-    """Raise `BadArgument` unless this can name a client."""
-    if not _fits(client_id, CLIENT_ID_BYTES):
-        raise BadArgument(f"client_id must be a text of at most {CLIENT_ID_BYTES} bytes")
+def check_begun_by(begun_by: str) -> None:
+    """Raise `BadArgument` unless this can name a dialect and its client."""
+    if not _fits(begun_by, BEGUN_BY_BYTES):
+        raise BadArgument(f"begun_by must be a text of at most {BEGUN_BY_BYTES} bytes")
 
 
 def check_redeem(acknowledged: str, op: str | None) -> None:

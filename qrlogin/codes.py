@@ -4,8 +4,8 @@
     scan_code     what a phone hands in. It takes one of three forms:
         rotating    the usual one: signed, with a deadline of its own. A new one every few seconds
                     needs no write
-        fixed       16 bytes with a tag inside, for dialects whose public id must look like theirs.
-                    It lives as long as its login
+        fixed       16 bytes with check bytes inside, for dialects whose public id must look like
+                    theirs. It lives as long as its login
         typed       the user_code: eight letters, XXXX-XXXX, for users without a camera
                     (RFC 8628 section 6.1). It carries no signature
 
@@ -43,7 +43,7 @@ _ROTATING_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
 
 _FIXED_CODE = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9_-]{22}==")
 _FIXED_CODE_BYTES: Final = 16
-_FIXED_RANDOM_BYTES: Final = 10  # the others are the tag
+_FIXED_RANDOM_BYTES: Final = 10  # the others are the check bytes
 
 USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """The letters of a user_code: no vowels, so no words, and no two that look alike (RFC 8628 6.1)."""
@@ -52,8 +52,8 @@ _USER_CODE_LENGTH: Final = 8
 _LOOK_ALIKES: Final = str.maketrans("0O1I2568UY", "QQLLZSGBVV")
 _MAX_TYPED_LENGTH: Final = 40  # characters in which a user may type the eight letters
 
-COLLECTED: Final = "c"
-"""In the flags of a device_code: the login is redeemed without a question to the browser."""
+UNASKED: Final = "c"
+"""In the flags of a device_code: the login was begun with `ask_browser=False`."""
 
 FIXED: Final = "f"
 """In the flags of a device_code: the scan code does not rotate."""
@@ -78,11 +78,13 @@ class DeviceCode:
     It is signed, and the deadlines in the record are not, so it limits them all.
     """
 
-    client_id: str
-    """The client that began the login, in a dialect that knows clients; else ""."""
+    begun_by: str
+    """The dialect that began the login, and its client: `Class:client_id`, or `Class:` in a dialect
+    without clients. "" for the native dialect and for `QRLogin.begin`.
+    """
 
     flags: str
-    """`COLLECTED`, `FIXED`, both, or ""."""
+    """`UNASKED`, `FIXED`, both, or ""."""
 
     key: Key = field(repr=False)
     """The key that signed it. The login uses this key until it ends."""
@@ -98,7 +100,9 @@ class ScanCode:
     """What a scan_code says. A typed one says it under each key, and only the store knows more."""
 
     login_id: str
-    """The login that it leads to; for a typed code, the id of the record that names the login."""
+    """The login that it leads to; for a typed code, the id of its name record (`typed_codes.py`),
+    which names the login.
+    """
 
     key: Key = field(repr=False)
     """The key that signed it; for a typed code, the key to try."""
@@ -109,7 +113,7 @@ class ScanCode:
     It may confirm, deny and release after that.
     """
 
-    guessed: bool = False
+    typed: bool = False
     """Whether it is a typed code: it is genuine only if the store knows it."""
 
 
@@ -195,15 +199,15 @@ class Codes:
 
     # device_code
 
-    def device_code(self, device: DeviceCode) -> str:
+    def spell_device_code(self, device: DeviceCode) -> str:
         """Spell `device`, signed with its key."""
-        client_id = base64_encode(device.client_id).decode()
+        begun_by = base64_encode(device.begun_by).decode()
         parts = (
             device.login_id,
             device.secret,
             str(device.begun_at),
             str(device.redeem_by),
-            client_id,
+            begun_by,
             device.flags,
         )
         return ".".join((*parts, device.key.mac("device_code", *parts)))
@@ -211,13 +215,13 @@ class Codes:
     def read_device_code(self, text: str) -> DeviceCode:
         """Read a device_code. Raises `InvalidCode`, without the store, if it is not genuine."""
         parts, key = self._read_signed(text, _DEVICE_CODE, "device_code")
-        login_id, secret, begun_at, redeem_by, client_id, flags = parts
+        login_id, secret, begun_at, redeem_by, begun_by, flags = parts
         return DeviceCode(
             login_id,
             secret,
             int(begun_at),
             int(redeem_by),
-            base64_decode(client_id).decode(),
+            base64_decode(begun_by).decode(),
             flags,
             key,
         )
@@ -242,7 +246,7 @@ class Codes:
 
     def _new_fixed(self) -> NewCodes:
         drawn = secrets.token_bytes(_FIXED_RANDOM_BYTES)
-        code = drawn + _fixed_tag(self.signing_key, drawn)
+        code = drawn + _check_bytes(self.signing_key, drawn)
         return NewCodes(_login_id_of_fixed(code), fixed=code.hex())
 
     def read_fixed(self, text: str) -> ScanCode:
@@ -254,9 +258,9 @@ class Codes:
         code = bytes.fromhex(text) if len(text) == 32 else base64.urlsafe_b64decode(text)
         # The last letter of base64 can be spelled in sixteen ways, and only one is ours.
         if text in (code.hex(), fixed_as_base64(code.hex())):
-            drawn, tag = code[:_FIXED_RANDOM_BYTES], code[_FIXED_RANDOM_BYTES:]
+            drawn, check = code[:_FIXED_RANDOM_BYTES], code[_FIXED_RANDOM_BYTES:]
             for key in self._keys:
-                if hmac.compare_digest(_fixed_tag(key, drawn), tag):
+                if hmac.compare_digest(_check_bytes(key, drawn), check):
                     return ScanCode(_login_id_of_fixed(code), key)
         raise InvalidCode(
             "this application did not make this code: "
@@ -274,9 +278,7 @@ class Codes:
         )
 
     def _readings_of_typed(self, letters: str) -> tuple[ScanCode, ...]:
-        return tuple(
-            ScanCode(name_record_id(key, letters), key, guessed=True) for key in self._keys
-        )
+        return tuple(ScanCode(name_record_id(key, letters), key, typed=True) for key in self._keys)
 
     # What the signed forms have in common
 
@@ -326,9 +328,9 @@ def fixed_as_base64(code: str) -> str:
     return base64.urlsafe_b64encode(bytes.fromhex(code)).decode()
 
 
-def _fixed_tag(key: Key, drawn: bytes) -> bytes:
-    tag_bytes = _FIXED_CODE_BYTES - _FIXED_RANDOM_BYTES
-    return base64_decode(key.mac("fixed", drawn.hex()))[:tag_bytes]
+def _check_bytes(key: Key, drawn: bytes) -> bytes:
+    length = _FIXED_CODE_BYTES - _FIXED_RANDOM_BYTES
+    return base64_decode(key.mac("fixed", drawn.hex()))[:length]
 
 
 def _login_id_of_fixed(code: bytes) -> str:

@@ -4,6 +4,9 @@ An operation is one command, for one atomic step in one round trip, and what its
 core draws random numbers, checks signatures before the step and seals after it. It reads no clock
 (the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
 `login.py` and `aio.py` carry its commands to a store and the replies back.
+
+Nothing fills the fields `needs`, `only_for`, `met` and `facts` yet (see `table.py`): they are
+empty, and are sealed and checked all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +18,14 @@ from qrlogin import codes, seals
 from qrlogin.answers import Begun, Event, EventName, Redeemed, Scanned, Status
 from qrlogin.arguments import (
     ShownAs,
-    check_client_id,
+    check_begun_by,
     check_person,
     check_redeem,
     clean_name,
     decode_context,
     encode_context,
 )
-from qrlogin.codes import COLLECTED, FIXED, Codes, DeviceCode, NewCodes, ScanCode
+from qrlogin.codes import FIXED, UNASKED, Codes, DeviceCode, NewCodes, ScanCode
 from qrlogin.errors import (
     AlreadyScanned,
     BadArgument,
@@ -32,7 +35,7 @@ from qrlogin.errors import (
     Unavailable,
 )
 from qrlogin.keys import Key, equal_in_constant_time
-from qrlogin.operation import Operation as Operation  # what a core makes, so it is found here, too
+from qrlogin.operation import Operation
 from qrlogin.policy import Policy, check_lifetime, check_window
 from qrlogin.reply_checks import (
     HAS_SCANNER,
@@ -46,10 +49,11 @@ from qrlogin.reply_checks import (
     current_state,
     event_of,
     instant,
-    is_absent,
     raise_browser_refusal,
     raise_refusal,
-    release_subject,
+    redeemed_from,
+    require_readable,
+    require_record,
     seconds_left,
     state_for_phone,
 )
@@ -82,7 +86,7 @@ class _Terms:
     lifetime: int
     redeem_window: int
     ttl: int
-    client_id: str
+    begun_by: str
     flags: str
 
 
@@ -136,10 +140,10 @@ class Core:
         ask_browser: bool = True,
         user_code: bool = False,
         fixed: bool = False,
-        client_id: str = "",
+        begun_by: str = "",
         redeem_window: int | None = None,
     ) -> Operation[Begun]:
-        """Begin a login. The first four parameters are those of `QRLogin.begin`.
+        """Begin a login. `QRLogin.begin` offers the first four parameters; dialects use all.
 
         :param context: facts about the browser, shown on the phone; at most 400 bytes.
         :param lifetime: in seconds; None: the policy's.
@@ -147,28 +151,31 @@ class Core:
         :param user_code: whether there is a code to type, too.
         :param fixed: one scan code for the login's whole life, 32 hexadecimal digits, instead of
             rotating ones.
-        :param client_id: names the application that asks; it is signed into the device_code.
+        :param begun_by: the dialect and its client, as `DeviceCode.begun_by` has them.
         :param redeem_window: in seconds; None: the policy's.
         """
         seconds = self.policy.lifetime if lifetime is None else lifetime
         check_lifetime(seconds, "lifetime", BadArgument)
         window = self.policy.redeem_window if redeem_window is None else redeem_window
         check_window(window, "redeem_window", BadArgument)
-        check_client_id(client_id)
+        check_begun_by(begun_by)
         if user_code and not self.policy.user_codes:
             raise BadArgument(
                 "typed codes are off: set user_codes=True in the policy, and read what they cost"
             )
         if user_code and fixed:
             raise BadArgument("a login has a fixed code or a user_code, not both")
+        # The record must answer a redeem at its last deadline again while that can be repeated. A
+        # dialect may ask for a replay window as long as its redeem window.
+        replay_window = max(window, self.policy.replay_window)
         terms = _Terms(
             key=self._codes.signing_key,
             context=encode_context({} if context is None else context),
             lifetime=seconds,
             redeem_window=window,
-            ttl=seconds + window + max(window, self.policy.replay_window) + _KEPT_BEYOND,
-            client_id=client_id,
-            flags=("" if ask_browser else COLLECTED) + (FIXED if fixed else ""),
+            ttl=seconds + window + replay_window + _KEPT_BEYOND,
+            begun_by=begun_by,
+            flags=("" if ask_browser else UNASKED) + (FIXED if fixed else ""),
         )
         return self._begin_typed(terms, _DRAWS) if user_code else self._begin(terms)
 
@@ -206,7 +213,7 @@ class Core:
             begun_at = instant(reply.record, "begun_at")
             redeem_by = instant(reply.record, "redeem_by")
             device = DeviceCode(
-                login_id, secret, begun_at, redeem_by, terms.client_id, terms.flags, key
+                login_id, secret, begun_at, redeem_by, terms.begun_by, terms.flags, key
             )
             return self._begun(self._full_status(reply, device), device, new)
 
@@ -216,7 +223,7 @@ class Core:
         fixed = f"{self.verification_uri}/{new.fixed}" if new.fixed else ""
         return Begun(
             status.login_id,
-            device_code=self._codes.device_code(device),
+            device_code=self._codes.spell_device_code(device),
             scan_code=new.fixed or status.scan_code,
             verification_uri=self.verification_uri,
             verification_uri_complete=fixed or status.verification_uri_complete,
@@ -230,15 +237,16 @@ class Core:
     def status(self, device: DeviceCode) -> Operation[Status]:
         """Read the status of a login."""
         return Operation(
-            self._by_browser("status", device),
+            self._browser_command("status", device),
             lambda reply: self._status_for_browser(reply, device),
         )
 
     def _status_for_browser(self, reply: Reply, device: DeviceCode) -> Status:
-        """What `status` answers. Raises `NotYours` for the device_code of another browser."""
-        if is_absent(reply, device.redeem_by):
+        """What `status` returns. Raises `NotYours` for the device_code of another browser."""
+        require_record(reply, device.redeem_by)
+        if not reply.record:
             return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
-        current_state(reply)
+        require_readable(reply)
         check_begin_seal(reply, device.key)
         if reply.verdict not in SUCCEEDED:
             raise NotYours("another browser began this login")
@@ -253,7 +261,7 @@ class Core:
             return bare_status(reply)
 
         return Operation(
-            self._by_browser("cancel", device),
+            self._browser_command("cancel", device),
             interpret,
             partial(event_of, "cancelled", key=device.key),
         )
@@ -266,7 +274,7 @@ class Core:
         op: str | None = None,
         replay_window: int | None = None,
     ) -> Operation[Redeemed]:
-        """Collect the subject of a confirmed login.
+        """Return the subject of a confirmed login.
 
         :param device: the browser's device_code, read.
         :param acknowledged: `scanned_by.tag` of the person whom the browser's user accepted.
@@ -293,9 +301,9 @@ class Core:
         def interpret(reply: Reply) -> Redeemed:
             if reply.verdict not in SUCCEEDED:
                 raise_browser_refusal(reply, device)
-            current_state(reply)
+            require_readable(reply)
             check_replay_window(reply, device, window)
-            return release_subject(reply, key)
+            return redeemed_from(reply, key)
 
         def to_event(reply: Reply) -> Event:
             return event_of("redeemed", reply, key, subject=reply.record["subject"])
@@ -305,10 +313,12 @@ class Core:
     def _redeem_command(
         self, device: DeviceCode, mark: str, op: str, acknowledged: str, window: int
     ) -> Command:
-        """Row "collect" where the browser is not asked: it is paced, and needs no scanner_seal."""
+        """The command of a redeem. A browser that is asked proves whom it acknowledged (row
+        "redeem"). One that is not asked proves no scanner, and is paced (row "collect").
+        """
         values = {"redeem_mark": seals.redeem_mark(device.key, device.login_id, op)}
         seconds = {"replay_by": window}
-        if COLLECTED in device.flags:
+        if UNASKED in device.flags:
             row = "collect"
             seconds["pace"] = self.policy.interval
             seconds["pace_step"] = _PACE_STEP
@@ -325,8 +335,10 @@ class Core:
             deadline_ms=device.redeem_by,
         )
 
-    def exchange(self, device: DeviceCode, ticket: str) -> Operation[Redeemed]:
-        """`redeem` for the page that a redirect leads to. A wrong ticket changes nothing.
+    def redeem_by_ticket(self, device: DeviceCode, ticket: str) -> Operation[Redeemed]:
+        """`redeem` for the page that a redirect leads to, of a login that was begun with
+        `ask_browser=False`. Raises `BadArgument` for any other login. A wrong ticket changes
+        nothing.
 
         It takes two commands: it compares the ticket before it redeems, because a login that is
         redeemed by mistake would be lost.
@@ -334,33 +346,40 @@ class Core:
         :param device: the browser's device_code, read.
         :param ticket: `Status.ticket`, from the redirect's address.
         """
+        _require_unasked(device)
         mark = codes.new_mark()  # drawn once: an operation that is run again resends its redeem
 
         def interpret(reply: Reply) -> Operation[Redeemed]:
             if _is_its_ticket(ticket, reply, device):
-                return self._redeem(device, mark, ticket)
+                # Nothing else of this reply is believed, so it needs no checks: the redeem proves
+                # the device_code, and its own reply is checked. The ticket serves as the `op`: the
+                # same page, loaded again, repeats the same redeem.
+                return self._redeem(device, mark, op=ticket)
             if self._status_for_browser(reply, device).state is State.EXPIRED:
                 raise Expired
             raise NotYours("this ticket does not belong to this login's approval")
 
-        return Operation(self._by_browser("status", device), interpret)
+        return Operation(self._browser_command("status", device), interpret)
 
     def status_or_redeem(self, device: DeviceCode) -> Operation[Status | Redeemed]:
-        """`status`, and as soon as the login is confirmed, `redeem` in its place. Called again
-        within the replay window, it returns the same `Redeemed` again.
+        """`status`, and as soon as the login is confirmed, `redeem` in its place, of a login that
+        was begun with `ask_browser=False`. Called again within the replay window, it returns the
+        same `Redeemed` again. Raises `BadArgument` for any other login.
         """
-        mark = codes.new_mark()  # as in `exchange`
+        _require_unasked(device)
+        mark = codes.new_mark()  # as in `redeem_by_ticket`
 
         def interpret(reply: Reply) -> Status | Operation[Status | Redeemed]:
-            seen = self._status_for_browser(reply, device)
-            if seen.scanned_by is None or seen.state is State.SCANNED:
-                return seen
-            ticket = seals.ticket(device.key, device.login_id, seen.scanned_by.tag)
-            return self._redeem(device, mark, ticket)
+            status = self._status_for_browser(reply, device)
+            if status.scanned_by and status.state in (State.CONFIRMED, State.REDEEMED):
+                ticket = seals.ticket(device.key, device.login_id, status.scanned_by.tag)
+                return self._redeem(device, mark, op=ticket)
+            return status
 
-        return Operation(self._by_browser("status", device), interpret)
+        return Operation(self._browser_command("status", device), interpret)
 
-    def _by_browser(self, row: str, device: DeviceCode) -> Command:
+    def _browser_command(self, row: str, device: DeviceCode) -> Command:
+        """Apply a row that the browser's device_digest proves."""
         return _command(
             row, device.login_id, codes.new_mark(), values={"device_digest": device.digest}
         )
@@ -371,17 +390,17 @@ class Core:
         self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = ""
     ) -> Operation[Scanned]:
         """Scan a login for the account of a phone. The parameters are those of `QRLogin.scan`."""
-        found = self._codes.read_scan_code(code)
+        readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         name = clean_name(shown_as, required=self.policy.names_scanner)
         mark = codes.new_mark()  # drawn once: an operation that is run again resends its scan
 
-        def scan(scanned: ScanCode) -> Operation[Scanned]:
-            return self._scan(scanned, mark, subject, name, phone)
+        def scan(reading: ScanCode) -> Operation[Scanned]:
+            return self._scan(reading, mark, subject, name, phone)
 
-        if found[0].guessed:
-            return scan_by_letters(found, scan, self._guess_budget(subject))
-        return scan(found[0])
+        if readings[0].typed:
+            return scan_by_letters(readings, scan, self._guess_budget(subject))
+        return scan(readings[0])
 
     def _scan(
         self, code: ScanCode, mark: str, subject: str, shown_as: str, phone: str
@@ -404,6 +423,7 @@ class Core:
         def interpret(reply: Reply) -> Scanned:
             state = state_for_phone(reply, code)
             if reply.verdict is Verdict.FORBIDDEN:
+                # This cannot happen yet: a scan has one guard, and nothing fills `only_for`.
                 raise NotYours("this login was begun for another account")
             if reply.verdict not in SUCCEEDED:
                 if reply.verdict is Verdict.REFUSED and state in HAS_SCANNER:
@@ -437,16 +457,16 @@ class Core:
         return self._decide("deny", code, subject, phone)
 
     def _decide(self, row: str, code: str, subject: str, phone: str) -> Operation[Status]:
-        found = self._codes.read_scan_code(code)
+        readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         mark = codes.new_mark()  # as in `scan`
 
-        def decide(scanned: ScanCode) -> Operation[Status]:
-            return self._decision(row, scanned, mark, subject, phone)
+        def decide(reading: ScanCode) -> Operation[Status]:
+            return self._decision(row, reading, mark, subject, phone)
 
-        if found[0].guessed:
-            return decide_by_letters(found, decide, self._guess_budget(subject))
-        return decide(found[0])
+        if readings[0].typed:
+            return decide_by_letters(readings, decide, self._guess_budget(subject))
+        return decide(readings[0])
 
     def _decision(
         self, row: str, code: ScanCode, mark: str, subject: str, phone: str
@@ -500,10 +520,18 @@ class Core:
             )
         if state in HAS_SCANNER:
             scanner = checked_scanner(reply, key)
-            collectable = state is State.CONFIRMED and COLLECTED in device.flags
-            ticket = seals.ticket(key, reply.login_id, scanner.tag) if collectable else ""
+            has_ticket = state is State.CONFIRMED and UNASKED in device.flags
+            ticket = seals.ticket(key, reply.login_id, scanner.tag) if has_ticket else ""
             return replace(bare, scanned_by=scanner, ticket=ticket)
         return bare
+
+
+def _require_unasked(device: DeviceCode) -> None:
+    if UNASKED not in device.flags:
+        raise BadArgument(
+            "this login was begun with ask_browser=True: redeem it with the tag of the user whom "
+            "the browser acknowledged"
+        )
 
 
 def _is_its_ticket(ticket: str, reply: Reply, device: DeviceCode) -> bool:

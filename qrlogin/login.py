@@ -204,7 +204,7 @@ class QRLogin:
     def redeem(
         self, device_code: str, *, acknowledged: str = "", op: str | None = None
     ) -> Redeemed:
-        """Collect the subject of a confirmed login, once.
+        """Return the subject of a confirmed login, once.
 
         Start the application's own session for `subject`, afresh. Raises `WrongState` until the
         phone has confirmed, `ScannerChanged` if another account scanned since the browser's user
@@ -222,10 +222,10 @@ class QRLogin:
         return self.run(self.core.redeem(device, acknowledged=acknowledged, op=op))
 
     def run(self, operation: Operation[T]) -> T:
-        """Run one operation of `core`, and those that follow from it, and return its answer.
+        """Run one operation of `core`, and those that follow from it, and return its result.
 
         Each is one command in one round trip. The other methods are shorthands for it: use it for
-        what only `core` offers, such as `core.exchange`. Raises what the operation raises.
+        what only `core` offers, such as `core.redeem_by_ticket`. Raises what the operation raises.
 
         An operation can be run again after `Unavailable`: a change that the store has made already
         is not made again, and its event is not emitted here again.
@@ -237,15 +237,17 @@ class QRLogin:
             while True:
                 step = self._take_step(operation, current)
                 if isinstance(step, Done):
-                    return step.answer
+                    return step.result
                 current = step.operation
         except RecordLost as error:
             log.warning("login %s: %s", current.command.login_id, error)
             raise
-        except RecordForged:
+        except RecordForged as error:
+            # "record", because the one that a typed code leads to is not a login's.
             log.error(
-                "login %s: its record fails its seal; another program writes to the store",
+                "record %s fails its seal: %s; another program writes to the store",
                 current.command.login_id,
+                error,
             )
             raise
 
@@ -316,23 +318,23 @@ class Watch:
         self._listener = qr._store.listen(device.login_id)
 
     def wait(
-        self, *, after: int | State | None, timeout: float, seen: Status | None = None
+        self, *, after: int | State | None, timeout: float, status: Status | None = None
     ) -> Status:
         """Wait as `QRLogin.wait` does.
 
         :param after: the version or the state that the browser knows. None: pending.
         :param timeout: in seconds.
-        :param seen: the status that this watch returned last. It saves the first read.
+        :param status: the status that this watch returned last. It saves the first read.
         """
-        seen = seen or self._read()
-        ends = monotonic() + wait_limit(seen, timeout)
+        status = status or self._read()
+        ends = monotonic() + wait_limit(status, timeout)
         while (
-            not (self.ended or is_news(seen, after))
+            not (self.ended or is_news(status, after))
             and (left := ends - monotonic()) > 0
             and self._listener.wait(left)
         ):
-            seen = self._read()
-        return seen
+            status = self._read()
+        return status
 
     def _read(self) -> Status:
         return self._qr.run(self._qr.core.status(self._device))

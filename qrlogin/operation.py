@@ -19,14 +19,15 @@ T_co = TypeVar("T_co", covariant=True)
 class Done(Generic[T_co]):
     """The operation is over."""
 
-    answer: T_co
+    result: T_co
+    """What the caller of the operation gets."""
     event: Event | None = None
     """The change that its command made, if it made one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Next(Generic[T_co]):
-    """Another operation has to be run before there is an answer."""
+    """Another operation has to be run before there is a result."""
 
     operation: "Operation[T_co]"
     event: Event | None = None
@@ -40,18 +41,20 @@ class Operation(Generic[T_co]):
     1. Apply `command` to the store.
     2. Give the reply to `resume`, once. It returns `Done` or `Next`, or raises.
     3. Emit the event of what it returned, if there is one.
-    4. `Done` has the answer. `Next` has another operation: run it in the same way.
+    4. `Done` has the result. `Next` has another operation: run it in the same way.
 
-    Nearly every operation is one command. `exchange` and `status_or_redeem` read the login first.
-    A typed code takes a few commands: each guess is counted, and any key may have signed the code.
+    Nearly every operation is one command. `redeem_by_ticket` and `status_or_redeem` read the login
+    first. A typed code takes a few commands: each guess is counted, and any key may have signed the
+    code.
 
     An operation can be run again after `Unavailable`: it sends the same commands, each with its
-    mark, so a store that has applied one already returns the same result.
+    mark, so a store that has applied one already returns the same result. Only the guess of a typed
+    scan may be paid and given back a second time, which costs the account nothing.
     """
 
     command: Command
     interpret: "Callable[[Reply], T_co | Operation[T_co]]" = field(repr=False)
-    """Returns the answer, or the operation to run first; raises the error of a refusal."""
+    """Returns the result, or the operation to run first; raises the error of a refusal."""
     to_event: Callable[[Reply], Event] | None = field(default=None, repr=False)
     """Describes the change that a successful reply reports. None: the command changes no login."""
 

@@ -48,25 +48,41 @@ def state_for_phone(reply: Reply, scan: ScanCode) -> State:
     """`current_state` for a phone. Raises `RecordLost` instead of `UnknownLogin` while a rotating
     code is valid: its signature says that there is a record.
     """
-    is_absent(reply, scan.deadline_ms or 0)
+    require_record(reply, scan.deadline_ms or 0)
     return current_state(reply)
 
 
 def current_state(reply: Reply) -> State:
-    """The state by the store's clock. Raises `UnknownLogin` if there is no record, and
-    `Unavailable` for a record of another version of qrlogin.
+    """The state by the store's clock. Raises what `require_readable` raises."""
+    require_readable(reply)
+    state = State(reply.record["state"])
+    dies_at = DIES_AT.get(state)
+    return State.EXPIRED if dies_at and reply.now >= instant(reply.record, dies_at) else state
+
+
+def require_readable(reply: Reply) -> None:
+    """Raise `UnknownLogin` if there is no record, and `Unavailable` for a record of another version
+    of qrlogin.
     """
     record = reply.record
     if not record:
         raise UnknownLogin
-    stored = record.get("state", "")
-    if record.get("v") != RECORD_FORMAT or stored not in _STORED:
+    if record.get("v") != RECORD_FORMAT or record.get("state", "") not in _STORED:
         raise Unavailable(
             "the record was written by another version of qrlogin; upgrade this process"
         )
-    state = State(stored)
-    dies_at = DIES_AT.get(state)
-    return State.EXPIRED if dies_at and reply.now >= instant(record, dies_at) else state
+
+
+def require_record(reply: Reply, until: int) -> None:
+    """Raise `RecordLost` if there is no record where there has to be one.
+
+    :param until: until when a genuine code says that the record exists, in milliseconds.
+    """
+    if not reply.record and reply.now < until:
+        raise RecordLost(
+            "the store has lost its record, or the record is in the memory of another process: "
+            "several processes need Redis"
+        )
 
 
 def raise_refusal(reply: Reply, state: State) -> NoReturn:
@@ -76,23 +92,10 @@ def raise_refusal(reply: Reply, state: State) -> NoReturn:
     raise _ENDED.get(state, WrongState)
 
 
-def is_absent(reply: Reply, until: int) -> bool:
-    """Whether there is no record. Raises `RecordLost` if there has to be one.
-
-    :param until: the record has to exist before this instant, in milliseconds, because a genuine
-        code says so.
-    """
-    if not reply.record and reply.now < until:
-        raise RecordLost(
-            "the store has lost its record, or the record is in the memory of another process: "
-            "several processes need Redis"
-        )
-    return not reply.record
-
-
 def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
     """Raise why a cancel or a redeem was refused."""
-    if is_absent(reply, device.redeem_by):
+    require_record(reply, device.redeem_by)
+    if not reply.record:
         raise Expired
     state = current_state(reply)
     if not equal_in_constant_time(reply.record.get("device_digest", ""), device.digest):
@@ -126,8 +129,8 @@ def check_replay_window(reply: Reply, device: DeviceCode, window: int) -> None:
         raise Expired
 
 
-def release_subject(reply: Reply, key: Key) -> Redeemed:
-    """Return the subject, if every seal holds: of the beginning, the scanner and the approval.
+def redeemed_from(reply: Reply, key: Key) -> Redeemed:
+    """The result of a redeem, if every seal holds: of the beginning, the scanner and the approval.
     Raises `RecordForged`.
     """
     record = reply.record

@@ -2,7 +2,8 @@
 
 A digest or a mark stands in for a secret. A seal covers fields of the record: `begin_seal` covers
 who began, `scanner_seal` who scanned, `approval_seal` who approved, and `name_seal` which login a
-typed code leads to. Each is computed with the key that the login began under.
+typed code leads to. Each is computed with the key that the login began under, and checked in
+`reply_checks.py` (`name_seal` in `typed_codes.py`).
 """
 
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -23,7 +24,8 @@ def device_digest(key: Key, login_id: str, secret: str) -> str:
 
 
 def redeem_mark(key: Key, login_id: str, op: str) -> str:
-    """What the store keeps of a redeem's `op`, to recognise the same call again.
+    """What the store keeps of a redeem's `op`, to recognise the same call again. It is no
+    `Command.mark`, which is random.
 
     :param key: the login's key.
     :param login_id: the login.
@@ -112,7 +114,7 @@ def name_seal(key: Key, record_id: str, login_id: str) -> str:
 
 
 def scanner_seal(key: Key, login_id: str, claim: str, shown_as: str) -> str:
-    """Seals who scanned. The browser returns it as the tag of the user whom it showed.
+    """Seals who scanned. The browser gets it as `ScannedBy.tag`, and returns it as `acknowledged`.
 
     :param key: the login's key.
     :param login_id: the login.
@@ -123,7 +125,7 @@ def scanner_seal(key: Key, login_id: str, claim: str, shown_as: str) -> str:
 
 
 def approval_seal(key: Key, login_id: str, claim: str, subject: str, met: str, facts: str) -> str:
-    """Seals who approved, and what the approval met.
+    """Seals who approved, and what the approval met: the record's field `approval`.
 
     :param key: the login's key.
     :param login_id: the login.

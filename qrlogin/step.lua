@@ -1,8 +1,8 @@
 -- What a row means, in Lua. step.py means the same in Python and explains it; the tests compare
--- every reply of the two, byte for byte. One constant script serves every event: it knows no state
--- and no event by name, so processes of different versions can share one server.
+-- every reply of the two, byte for byte. One constant script serves every row: it knows no state
+-- and no row by name, so processes of different versions can share one server.
 --
--- KEYS[1]  the login's record, a hash
+-- KEYS[1]  the record, a hash
 -- ARGV[1]  the command as JSON: the fields of step.Command
 -- ARGV[2]  the channel on which "login_id version" is published if listeners are to be notified
 -- ARGV[3]  the time in milliseconds, or '' for the server's own clock

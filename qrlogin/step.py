@@ -1,7 +1,7 @@
 """What a row means, in Python. `step.lua` means the same in Lua; the tests compare every reply of
 the two, byte for byte.
 
-A command carries its row, so an interpreter knows no event and no state by name. `step` is a pure
+A command carries its row, so an interpreter knows no row and no state by name. `step` is a pure
 function from a record, a command and a time to an outcome. It knows no store, reads no clock and
 checks no signature: `core.py` verifies the codes before it builds a command, and the seals when it
 reads the reply.
@@ -50,7 +50,9 @@ class Command:
     """One row to be applied to one record, in one atomic step and one round trip."""
 
     login_id: str
-    """The record's name."""
+    """The record's id: a login_id, or the id of a name record or a guess budget
+    (`typed_codes.py`).
+    """
     row: Row
     """What to do."""
     mark: str

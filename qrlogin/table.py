@@ -3,7 +3,7 @@
 A login is one record. It changes only by a row of `TABLE`, and a row says everything about its
 change: what must be proven, from which states and until when, to which state it leads, what counts
 as a repeat, and what it writes. The two interpreters (`step.py` and `step.lua`) know how to read a
-row, and know no event and no state by name. So to change the protocol is to change a row here.
+row, and know no row and no state by name. So to change the protocol is to change a row here.
 
 This module knows no clock, no store, no cryptography and no HTTP.
 
@@ -78,9 +78,11 @@ class Count:
     field: str
     """The record's field with the count."""
     limit: int
-    """The count at which the row leads to `to` and notifies listeners. Below, it does neither."""
+    """The count from which on the row leads to `Count.to` and notifies listeners. Below, it leads
+    to `Row.to` and notifies none.
+    """
     to: str
-    """The state at the limit, in place of the row's own `to`."""
+    """The state from the limit on, in place of `Row.to`."""
     by: int = 1
     """What each call adds. The count never goes below 0."""
 
@@ -89,8 +91,8 @@ class Count:
 class Row:
     """One transition. The module's docstring says how to read it."""
 
-    event: str
-    """Its name."""
+    name: str
+    """Such as "scan"."""
     sources: Mapping[str, str]
     """The states that it may start from, each with the field of its deadline."""
     to: str = ""
@@ -198,4 +200,4 @@ _ROWS = (
     ),
 )
 
-TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.event: row for row in _ROWS})
+TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in _ROWS})

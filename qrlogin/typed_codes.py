@@ -77,13 +77,15 @@ def guess(budget: int) -> Row:
     )
 
 
+_NO_LIMIT: Final = 10**9  # a count that no budget reaches
+
 GUESSED_RIGHT: Final = Row(
     "guessed right",
     sources=MappingProxyType({COUNTING: NEVER, SPENT: NEVER}),
     to=COUNTING,
     repeats=(ANY,),
     repeats_if=("mark",),
-    count=Count("guesses", 10**9, COUNTING, by=-1),
+    count=Count("guesses", _NO_LIMIT, COUNTING, by=-1),
 )
 
 
@@ -138,11 +140,11 @@ def name_login(
 
 
 def scan_by_letters(
-    found: Sequence[ScanCode], scan: Callable[[ScanCode], Operation[T]], budget: GuessBudget
+    readings: Sequence[ScanCode], scan: Callable[[ScanCode], Operation[T]], budget: GuessBudget
 ) -> Operation[T]:
     """The operations of a scan with a typed code, as the module's docstring numbers them.
 
-    :param found: the code as each of `secret_keys` reads it, the signing one first.
+    :param readings: the code as each of `secret_keys` reads it, the signing one first.
     :param scan: the scan of the login whose code it is given.
     :param budget: the guesses of the account that scans.
     """
@@ -151,12 +153,12 @@ def scan_by_letters(
         scanning = scan(code)
 
         def interpret(reply: Reply) -> Operation[T]:
-            answer = scanning.interpret(reply)
-            return Operation(budget.give_back(), lambda _: answer)
+            result = scanning.interpret(reply)
+            return Operation(budget.give_back(), lambda _: result)
 
         return replace(scanning, interpret=interpret)
 
-    looking = _look_up(found, scan_and_give_back)
+    looking = _look_up(readings, scan_and_give_back)
 
     def look_if_paid(reply: Reply) -> Operation[T]:
         if reply.verdict not in SUCCEEDED:
@@ -167,11 +169,11 @@ def scan_by_letters(
 
 
 def decide_by_letters(
-    found: Sequence[ScanCode], decide: Callable[[ScanCode], Operation[T]], budget: GuessBudget
+    readings: Sequence[ScanCode], decide: Callable[[ScanCode], Operation[T]], budget: GuessBudget
 ) -> Operation[T]:
     """The operations of a decision with a typed code, as the module's docstring numbers them.
 
-    :param found: the code as each of `secret_keys` reads it, the signing one first.
+    :param readings: the code as each of `secret_keys` reads it, the signing one first.
     :param decide: the decision about the login whose code it is given.
     :param budget: the guesses of the account that decides.
     """
@@ -181,6 +183,8 @@ def decide_by_letters(
         deciding = decide(code)
 
         def interpret(reply: Reply) -> T | Operation[T]:
+            # A wrong code is paid for before it is refused, and the payment is an operation of its
+            # own. So the error is kept, and `refuse` raises it in that operation.
             try:
                 return deciding.interpret(reply)
             except UnknownLogin as error:
@@ -193,19 +197,21 @@ def decide_by_letters(
 
         return replace(deciding, interpret=interpret)
 
-    return _look_up(found, decide_or_pay)
+    return _look_up(readings, decide_or_pay)
 
 
-def _look_up(found: Sequence[ScanCode], act: Callable[[ScanCode], Operation[T]]) -> Operation[T]:
+def _look_up(readings: Sequence[ScanCode], act: Callable[[ScanCode], Operation[T]]) -> Operation[T]:
     """Look a name record up under one key after the other, and act on the login that it names."""
-    code, *others = found
+    code, *others = readings
     looking_on = _look_up(others, act) if others else None
 
     def interpret(reply: Reply) -> Operation[T]:
         if not reply.record:
-            return looking_on or act(code)  # there is no login with the id of a name record
-        login_id = reply.record.get("names", "")
-        seal = seals.name_seal(code.key, code.login_id, login_id)
+            # If no key is left, act on the id of the name record, which no login has. So a code
+            # that no login has takes as many commands as one that is refused.
+            return looking_on or act(code)
+        record_id, login_id = code.login_id, reply.record.get("names", "")
+        seal = seals.name_seal(code.key, record_id, login_id)
         if not equal_in_constant_time(reply.record.get("name_seal", ""), seal):
             raise RecordForged(
                 "the login that a typed code names does not carry the seal of this application"

@@ -36,7 +36,7 @@ class Untouched:
     """A store that must not be called: each call fails the test."""
 
     def apply(self, command: Command) -> NoReturn:
-        raise AssertionError(f"the store was asked to {command.row.event}")
+        raise AssertionError(f"the store was asked to {command.row.name}")
 
     def listen(self, login_id: str) -> NoReturn:
         raise AssertionError("the store was asked to listen")
@@ -135,7 +135,7 @@ def answer_of(operation: Operation[T], reply: Reply) -> T:
     """The answer of an operation of one command. Raises what the reply means."""
     step = operation.resume(reply)
     assert isinstance(step, Done), "another operation follows"
-    return step.answer
+    return step.result
 
 
 def confirmed(app: App, *, ask_browser: bool = False, user_code: bool = False) -> tuple[Begun, str]:
@@ -150,7 +150,7 @@ def confirmed(app: App, *, ask_browser: bool = False, user_code: bool = False) -
 
 def events(app: App) -> list[str]:
     """The events of the commands that reached the store since the last call."""
-    asked = [command.row.event for command in app.store.commands]
+    asked = [command.row.name for command in app.store.commands]
     app.store.commands.clear()
     return asked
 

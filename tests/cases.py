@@ -223,9 +223,9 @@ def _bend(
             if name in row.instants or (row.paces and name.startswith("pace"))
         },
         deadline_ms,
-        ttl_ms=KEEP if row.event == "begin" or row in (*GUESSES, NAME) else None,
+        ttl_ms=KEEP if row.name == "begin" or row in (*GUESSES, NAME) else None,
     )
-    return Case(f"{row.event}: " + ", ".join(str(part) for part in about), record, command, shown)
+    return Case(f"{row.name}: " + ", ".join(str(part) for part in about), record, command, shown)
 
 
 def _set(texts: dict[str, str], name: str, value: str | None) -> None:

@@ -91,7 +91,9 @@ def test_a_rotating_code_is_taken_only_from_the_configured_address(address: str)
 
 
 def test_a_device_code_is_never_read_out_of_an_address() -> None:
-    code = MINE.device_code(DeviceCode(LOGIN_ID, "A" * 43, NOON, NOON, "", "", MINE.signing_key))
+    code = MINE.spell_device_code(
+        DeviceCode(LOGIN_ID, "A" * 43, NOON, NOON, "", "", MINE.signing_key)
+    )
     assert MINE.read_device_code(code).login_id == LOGIN_ID
     for address in (f"{URI}/{code}", f"{URI}?user_code={code}"):
         with pytest.raises(InvalidCode):
@@ -181,7 +183,7 @@ PICTURES = {
 @for_each_row("picture", PICTURES.values())
 def test_the_picture_of_each_dialect_leads_to_its_login(picture: str) -> None:
     (found,) = MINE.read_scan_code(picture)
-    assert (found.login_id, found.deadline_ms, found.guessed) == (MINTED.login_id, None, False)
+    assert (found.login_id, found.deadline_ms, found.typed) == (MINTED.login_id, None, False)
 
 
 @for_each_row("uri", ["https://example.com", "https://example.com/qr"])
@@ -208,7 +210,7 @@ def test_a_dialect_may_lie_below_the_verification_uri(uri: str, form: str) -> No
 def test_the_address_of_a_typed_code_saves_the_typing(address: str) -> None:
     """RFC 8628 section 3.3.1. It still counts as a guess: a link need not come from a screen."""
     (found,) = MINE.read_scan_code(address)
-    assert (found.login_id, found.guessed) == (TYPED.name_record_id, True)
+    assert (found.login_id, found.typed) == (TYPED.name_record_id, True)
 
 
 OTHER = MINE.new_codes(fixed=True, typed=False).fixed

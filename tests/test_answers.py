@@ -108,7 +108,7 @@ def test_no_repr_log_or_error_shows_a_typed_or_fixed_code(
     app = App(policy=replace(STANDARD, user_codes=True))
     core, read = app.qr.core, app.qr.core._codes.read_scan_code
     fixed = app.qr.run(
-        core.begin(fixed=True, client_id="the télé in the living room", ask_browser=False)
+        core.begin(fixed=True, begun_by="the télé in the living room", ask_browser=False)
     )
     typed = app.qr.begin(user_code=True)
     device = app.device(fixed)
@@ -124,13 +124,13 @@ def test_no_repr_log_or_error_shows_a_typed_or_fixed_code(
     seen = app.qr.status(fixed.device_code)
     things += [
         seen,
-        core.exchange(app.device(fixed), seen.ticket),
+        core.redeem_by_ticket(app.device(fixed), seen.ticket),
         core.status_or_redeem(app.device(fixed)),
     ]
     for attempt in (
         lambda: app.qr.scan("BBBB-BBBB", subject=BOB, shown_as="B"),
         lambda: app.qr.scan(fixed.scan_code[:-1], subject=BOB, shown_as="B"),
-        lambda: app.qr.run(core.exchange(app.device(fixed), seen.ticket[:-1])),
+        lambda: app.qr.run(core.redeem_by_ticket(app.device(fixed), seen.ticket[:-1])),
         lambda: core.login_id_of(fixed.scan_code[:-1]),
     ):
         with pytest.raises(QRLoginError) as refusal:

@@ -7,6 +7,7 @@ import secrets
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import itsdangerous
 import pytest
@@ -23,9 +24,9 @@ LOGIN_ID, SECRET = "AAECAwQFBgcICQoLDA0ODw", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3OD
 ALPHABET = string.ascii_letters + string.digits + "-_"
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
 DEVICE = DeviceCode(LOGIN_ID, SECRET, NOON, NOON + 150_000, "", "", MINE.signing_key)
-CLIENT, FLAGS = "télé", codes.COLLECTED + codes.FIXED
-DEVICE_CODE = MINE.device_code(DEVICE)
-CLIENT_CODE = MINE.device_code(replace(DEVICE, client_id=CLIENT, flags=FLAGS))
+CLIENT, FLAGS = "télé", codes.UNASKED + codes.FIXED
+DEVICE_CODE = MINE.spell_device_code(DEVICE)
+CLIENT_CODE = MINE.spell_device_code(replace(DEVICE, begun_by=CLIENT, flags=FLAGS))
 SCAN_CODE = MINE.rotating_code(MINE.signing_key, LOGIN_ID, NOON + 28_000)
 
 
@@ -49,7 +50,7 @@ def refused(read: Callable[[str], object], text: object) -> bool:
 def read_signed(text: str) -> ScanCode:
     """Read a signed scan_code. Eight typed letters are only a guess, so they are refused here."""
     found = MINE.read_scan_code(text)
-    if found[0].guessed:
+    if found[0].typed:
         raise InvalidCode("these are typed letters without a signature")
     (one,) = found
     return one
@@ -181,22 +182,22 @@ def test_a_genuine_code_reads_as_the_fields_that_were_signed() -> None:
         NOON,
         NOON + 150_000,
     )
-    assert (device.client_id, device.flags, device.key) == ("", "", MINE.signing_key)
+    assert (device.begun_by, device.flags, device.key) == ("", "", MINE.signing_key)
     assert device.digest == seals.device_digest(MINE.signing_key, LOGIN_ID, SECRET)
-    assert MINE.read_device_code(CLIENT_CODE) == replace(device, client_id=CLIENT, flags=FLAGS)
+    assert MINE.read_device_code(CLIENT_CODE) == replace(device, begun_by=CLIENT, flags=FLAGS)
     assert MINE.read_scan_code(SCAN_CODE) == (
-        ScanCode(LOGIN_ID, MINE.signing_key, NOON + 28_000, guessed=False),
+        ScanCode(LOGIN_ID, MINE.signing_key, NOON + 28_000, typed=False),
     )
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"client_id": ""}, {"client_id": "télè"}, {"client_id": "t"}, {"flags": ""}, {"flags": "c"}],
+    [{"begun_by": ""}, {"begun_by": "télè"}, {"begun_by": "t"}, {"flags": ""}, {"flags": "c"}],
 )
 def test_changed_client_or_flags_make_a_device_code_invalid(changed: dict[str, str]) -> None:
     """Both are signed, so the holder of a device_code can change neither."""
-    fields = {"client_id": CLIENT, "flags": FLAGS, **changed}
-    other = MINE.device_code(replace(DEVICE, **fields))  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"begun_by": CLIENT, "flags": FLAGS, **changed}
+    other = MINE.spell_device_code(replace(DEVICE, **fields))
     signature = CLIENT_CODE.rpartition(".")[2]
     assert other.rpartition(".")[2] != signature
     refused(MINE.read_device_code, f"{other.rpartition('.')[0]}.{signature}")
@@ -372,7 +373,9 @@ def test_another_applications_codes_are_refused(foreign: str) -> None:
         audience="shop" if foreign == "audience" else None,
         plain_http=False,
     )
-    refused(MINE.read_device_code, theirs.device_code(replace(DEVICE, key=theirs.signing_key)))
+    refused(
+        MINE.read_device_code, theirs.spell_device_code(replace(DEVICE, key=theirs.signing_key))
+    )
     refused(MINE.read_scan_code, theirs.rotating_code(theirs.signing_key, LOGIN_ID, NOON + 28_000))
 
 

@@ -275,4 +275,4 @@ def test_a_scan_of_a_fixed_code_is_one_round_trip() -> None:
     login = begun(app)
     before = len(app.store.commands)
     app.qr.scan(login.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
-    assert [one.row.event for one in app.store.commands][before:] == ["scan"]
+    assert [one.row.name for one in app.store.commands][before:] == ["scan"]

@@ -35,7 +35,7 @@ def wide(text: str) -> str:
 
 def read(text: str) -> str:
     (found,) = MINE.read_scan_code(text)
-    assert (found.deadline_ms, found.guessed) == (None, True)
+    assert (found.deadline_ms, found.typed) == (None, True)
     return found.login_id
 
 
@@ -50,7 +50,7 @@ def refused(text: str) -> bool:
 
 def test_a_typed_code_keeps_the_record_that_it_leads_to() -> None:
     """A code can be on a screen while the next version is deployed."""
-    assert MINE.read_scan_code(CODE) == (ScanCode(LOGIN_ID, MINE.signing_key, None, guessed=True),)
+    assert MINE.read_scan_code(CODE) == (ScanCode(LOGIN_ID, MINE.signing_key, None, typed=True),)
     assert expected_login_id("WDJBMJHT") == LOGIN_ID
 
 
@@ -311,7 +311,7 @@ def test_each_key_is_tried_for_a_typed_code_and_the_signing_key_first() -> None:
         ring.signing_key.mac("x"),
         MINE.signing_key.mac("x"),
     ]
-    assert all(one.guessed for one in found)
+    assert all(one.typed for one in found)
 
 
 def test_the_same_letters_lead_to_another_record_for_another_audience() -> None:

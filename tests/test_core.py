@@ -348,15 +348,15 @@ def test_the_largest_record_and_the_largest_codes_are_small(
 
 @for_each_row("asks", [True, False])
 @for_each_row("fixed", [True, False])
-@for_each_row("client_id", ["", "tv", "é" * 64])
+@for_each_row("begun_by", ["", "tv", "é" * 64])
 def test_the_device_code_carries_how_its_login_was_begun(
-    asks: bool, fixed: bool, client_id: str
+    asks: bool, fixed: bool, begun_by: str
 ) -> None:
     """It is signed into the device_code, so no writer of the store can turn the question off."""
     app = App()
-    begun = app.qr.run(app.qr.core.begin(ask_browser=asks, fixed=fixed, client_id=client_id))
+    begun = app.qr.run(app.qr.core.begin(ask_browser=asks, fixed=fixed, begun_by=begun_by))
     device = app.device(begun)
-    assert (device.login_id, device.client_id) == (begun.login_id, client_id)
+    assert (device.login_id, device.begun_by) == (begun.login_id, begun_by)
     assert device.flags == ("" if asks else "c") + ("f" if fixed else "")
     assert (device.begun_at, device.redeem_by) == (app.clock.ms, app.clock.ms + 150_000)
     assert len(begun.device_code) <= codes.MAX_CODE_LENGTH
@@ -368,11 +368,11 @@ def test_the_device_code_carries_how_its_login_was_begun(
 BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "a code to type where there are none": ({"user_code": True}, "typed codes are off"),
     "two codes": ({"user_code": True, "fixed": True}, "not both"),
-    "too long a client_id": ({"client_id": "x" * 129}, "128 bytes"),
-    "too many bytes": ({"client_id": "é" * 65}, "128 bytes"),
-    "half a character": ({"client_id": "\ud83d"}, "text"),
-    "a client_id that is none": ({"client_id": None}, "text"),
-    "a client_id of bytes": ({"client_id": b"tv"}, "text"),
+    "too long a begun_by": ({"begun_by": "x" * 129}, "128 bytes"),
+    "too many bytes": ({"begun_by": "é" * 65}, "128 bytes"),
+    "half a character": ({"begun_by": "\ud83d"}, "text"),
+    "a begun_by that is none": ({"begun_by": None}, "text"),
+    "a begun_by of bytes": ({"begun_by": b"tv"}, "text"),
     "no time to collect": ({"redeem_window": 0}, "redeem_window must lie between 1 and 150 s"),
     "too much time to collect": (
         {"redeem_window": 151},

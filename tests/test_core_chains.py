@@ -29,7 +29,7 @@ from qrlogin import (
     codes,
     seals,
 )
-from qrlogin.core import Operation
+from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply, Verdict
 from tests.application import (
     ALICE,
@@ -65,7 +65,7 @@ class Taken(App):
         genuine = self.store.apply
 
         def apply(command: Command) -> Reply:
-            if command.row.event == self.refused and self.refusals > 0:
+            if command.row.name == self.refused and self.refusals > 0:
                 self.refusals -= 1
                 self.store.commands.append(command)
                 return Reply(
@@ -83,7 +83,7 @@ def test_a_code_that_is_taken_is_drawn_again(refusals: int, run: Run[Begun]) -> 
     app.refusals = refusals
     begun = run(app, app.qr.core.begin(user_code=True))
     asked = list(app.store.commands)
-    assert [one.row.event for one in asked] == ["name"] * (refusals + 1) + ["begin"]
+    assert [one.row.name for one in asked] == ["name"] * (refusals + 1) + ["begin"]
     for each in ("login_id", "mark"):
         assert len({getattr(one, each) for one in asked}) == refusals + 2
     assert len({one.values["names"] for one in asked[:-1]}) == refusals + 1
@@ -254,7 +254,7 @@ def test_the_budget_is_back_when_its_window_is_over_and_not_before(run: Run[Any]
         with pytest.raises(QRLoginError) as refusal:
             run(app, guess(app, ALICE))
         assert type(refusal.value) is expected
-    assert {one.ttl_ms for one in app.store.commands if one.row.event.startswith("guess")} == {
+    assert {one.ttl_ms for one in app.store.commands if one.row.name.startswith("guess")} == {
         60_000
     }
 
@@ -312,8 +312,21 @@ def test_a_forged_login_is_refused_by_its_typed_code_too(
     )
     with pytest.raises(RecordForged):
         run(app, guess(app, ALICE, begun.user_code))
-    assert f"login {begun.login_id}: its record fails its seal" in caplog.text
+    assert f"record {begun.login_id} fails its seal" in caplog.text
     assert begun.user_code not in caplog.text
+
+
+def test_the_log_does_not_call_a_name_record_a_login(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App(policy=TYPING)
+    begun = typed(app)
+    record_id = app.qr.core._codes.read_scan_code(begun.user_code)[0].login_id
+    app.store.forge(record_id, {**app.store.record(record_id), "names": "another-login"})
+    with pytest.raises(RecordForged):
+        run(app, guess(app, ALICE, begun.user_code))
+    assert f"record {record_id} fails its seal: the login that a typed code names" in caplog.text
+    assert f"login {record_id}" not in caplog.text
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4])
@@ -346,7 +359,7 @@ def chains(app: App, begun: Begun, ticket: str) -> Iterator[Operation[Any]]:
     yield core.status(app.device(begun))
     yield guess(app, ALICE, begun.user_code)
     yield guess(app, ALICE)
-    yield core.exchange(app.device(begun), ticket)
+    yield core.redeem_by_ticket(app.device(begun), ticket)
     yield core.status_or_redeem(app.device(begun))
 
 

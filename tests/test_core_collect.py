@@ -8,6 +8,7 @@ import pytest
 from qrlogin import (
     STANDARD,
     AlreadyRedeemed,
+    BadArgument,
     Begun,
     Denied,
     Expired,
@@ -19,7 +20,6 @@ from qrlogin import (
     RecordForged,
     RecordLost,
     Redeemed,
-    ScannerChanged,
     State,
     Status,
     TooFast,
@@ -60,16 +60,16 @@ def test_a_ticket_is_shown_once_confirmed_where_the_browser_is_not_asked(asks: b
 def test_the_right_ticket_redeems_and_is_replayed_within_its_window(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
-    first = run(app, app.qr.core.exchange(app.device(begun), ticket))
+    first = run(app, app.qr.core.redeem_by_ticket(app.device(begun), ticket))
     assert (first.subject, first.shown_as, first.replayed) == (ALICE, SHOWN[ALICE], False)
     assert events(app) == ["status", "collect"]
     app.clock.ms += 29_999
-    assert run(app, app.qr.core.exchange(app.device(begun), ticket)) == replace(
+    assert run(app, app.qr.core.redeem_by_ticket(app.device(begun), ticket)) == replace(
         first, replayed=True
     )
     app.clock.ms += 1
     with pytest.raises(AlreadyRedeemed):
-        run(app, app.qr.core.exchange(app.device(begun), ticket))
+        run(app, app.qr.core.redeem_by_ticket(app.device(begun), ticket))
 
 
 def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
@@ -93,25 +93,25 @@ def test_a_wrong_ticket_changes_nothing(run: Run[Redeemed]) -> None:
     for each in (*wrong, "\ud800" * 32, "\udcff", ticket[::-1]):
         events(app)
         with pytest.raises(NotYours):
-            run(app, app.qr.core.exchange(app.device(begun), each))
+            run(app, app.qr.core.redeem_by_ticket(app.device(begun), each))
         assert events(app) == ["status"]
         with pytest.raises(NotYours):
-            run(app, app.qr.core.exchange(app.device(other), ticket))
+            run(app, app.qr.core.redeem_by_ticket(app.device(other), ticket))
     assert app.store.record(begun.login_id) == before
-    assert run(app, app.qr.core.exchange(app.device(begun), ticket)).subject == ALICE
+    assert run(app, app.qr.core.redeem_by_ticket(app.device(begun), ticket)).subject == ALICE
 
 
 def test_a_ticket_needs_the_browsers_own_device_code(run: Run[Redeemed]) -> None:
     app = App()
     begun, ticket = confirmed(app)
     core = app.qr.core
-    forged = core._codes.device_code(replace(app.device(begun), secret="A" * 43))
+    forged = core._codes.spell_device_code(replace(app.device(begun), secret="A" * 43))
     with pytest.raises(NotYours):
-        run(app, core.exchange(core.read_device_code(forged), ticket))
+        run(app, core.redeem_by_ticket(core.read_device_code(forged), ticket))
     for text in (begun.login_id, begun.scan_code, begun.device_code[:-1], ""):
         with pytest.raises(InvalidCode):
             core.read_device_code(text)
-    assert run(app, core.exchange(app.device(begun), ticket)).subject == ALICE
+    assert run(app, core.redeem_by_ticket(app.device(begun), ticket)).subject == ALICE
 
 
 @for_each_row(
@@ -129,19 +129,21 @@ def test_a_ticket_of_an_ended_login_raises_with_its_end(
         app.store.forge(begun.login_id, None)
     app.clock.ms += {"expire": 150_000, "later": 150_000}.get(end, 0)
     with pytest.raises(expected) as refusal:
-        run(app, app.qr.core.exchange(app.device(begun), ticket))
+        run(app, app.qr.core.redeem_by_ticket(app.device(begun), ticket))
     assert type(refusal.value) is expected
 
 
-def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeemed]) -> None:
+def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser() -> None:
     """Even the application, which can compute the ticket, must ask the person at the browser."""
     app = App()
     begun, ticket = confirmed(app, ask_browser=True)
     assert ticket == ""
     core = app.qr.core
     computed = seals.ticket(app.device(begun).key, begun.login_id, app.tag(begun))
-    with pytest.raises(ScannerChanged):
-        run(app, core.exchange(app.device(begun), computed))
+    with pytest.raises(BadArgument, match="ask_browser=True"):
+        core.redeem_by_ticket(app.device(begun), computed)
+    with pytest.raises(BadArgument, match="ask_browser=True"):
+        core.status_or_redeem(app.device(begun))
     assert app.qr.status(begun.device_code).state is State.CONFIRMED
 
 
@@ -162,7 +164,7 @@ def test_a_ticket_does_not_redeem_a_login_that_asks_the_browser(run: Run[Redeeme
 def test_every_way_to_collect_refuses_a_forged_record(name: str, run: Run[Any]) -> None:
     """This holds where no acknowledgement ties the redeem to the scanner, too."""
     for forged in ("x", "y" * 43):
-        for call in ("redeem", "exchange", "status_or_redeem"):
+        for call in ("redeem", "redeem_by_ticket", "status_or_redeem"):
             app = App()
             begun, ticket = confirmed(app)
             app.store.forge(begun.login_id, {**app.store.record(begun.login_id), name: forged})
@@ -170,8 +172,8 @@ def test_every_way_to_collect_refuses_a_forged_record(name: str, run: Run[Any]) 
             with pytest.raises(RecordForged):
                 run(
                     app,
-                    core.exchange(app.device(begun), ticket)
-                    if call == "exchange"
+                    core.redeem_by_ticket(app.device(begun), ticket)
+                    if call == "redeem_by_ticket"
                     else getattr(core, call)(app.device(begun)),
                 )
 
@@ -329,7 +331,7 @@ def test_a_fast_poll_after_the_end_raises_with_the_end(end: str) -> None:
         )
     else:
         begun = replace(
-            begun, device_code=app.qr.core._codes.device_code(replace(device, secret="A" * 43))
+            begun, device_code=app.qr.core._codes.spell_device_code(replace(device, secret="A" * 43))
         )
     assert [poll(app, begun), poll(app, begun)] == [end, end]
 

@@ -79,7 +79,7 @@ def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
     # A device_code that is signed for this login but has another secret is refused, too.
     codes = app.qr.core._codes
     mine = codes.read_device_code(begun.device_code)
-    forged = codes.device_code(replace(mine, secret="A" * 43))
+    forged = codes.spell_device_code(replace(mine, secret="A" * 43))
     for attempt in (
         app.qr.status,
         app.qr.cancel,
@@ -266,7 +266,7 @@ def test_a_resent_begin_returns_the_same_login() -> None:
     )
 
 
-def test_a_redeem_is_replayed_to_its_own_op_within_its_window() -> None:
+def test_a_repeated_redeem_returns_the_same_login() -> None:
     """The answer was lost on its way to the browser, which repeats the request with the same op."""
     app = App()
     begun, tag = app.reach(State.CONFIRMED)

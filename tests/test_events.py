@@ -19,7 +19,7 @@ from qrlogin import (
     State,
     Unavailable,
 )
-from qrlogin.core import Operation
+from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import TABLE
 from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, URI, App
@@ -100,7 +100,7 @@ def test_an_event_is_a_change_that_this_command_made(
 ) -> None:
     """A reply is an event if it is applied, or repeated with the command's own mark."""
     operation = made(app, row)
-    assert operation.command.row.event == row
+    assert operation.command.row.name == row
     reply = app.store.apply(operation.command)
     assert reply.verdict is Verdict.APPLIED
     other = dict(reply.record) | ({} if own else {"mark": "another's"})
@@ -297,7 +297,7 @@ def test_a_scan_emits_its_event_even_if_the_next_command_fails(
     genuine = app.store.apply
 
     def apply(command: Command) -> Reply:
-        if command.row.event == "guessed right":
+        if command.row.name == "guessed right":
             raise Unavailable
         return genuine(command)
 
@@ -328,7 +328,7 @@ def test_a_begin_that_draws_again_emits_one_event(
     assert [(event.name, event.login_id) for event in app.events] == [("begun", drawn[3])]
 
 
-@pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
+@pytest.mark.parametrize("yields", ["redeem_by_ticket", "status_or_redeem"])
 def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
     app: RecordingApp, monkeypatch: pytest.MonkeyPatch, yields: str
 ) -> None:
@@ -337,14 +337,14 @@ def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
     app.qr.confirm(begun.scan_code, subject=ALICE)
     core, ticket, genuine = app.qr.core, app.qr.status(begun.device_code).ticket, app.store.apply
     operation: Operation[Any] = (
-        core.exchange(app.device(begun), ticket)
-        if yields == "exchange"
+        core.redeem_by_ticket(app.device(begun), ticket)
+        if yields == "redeem_by_ticket"
         else core.status_or_redeem(app.device(begun))
     )
 
     def apply(command: Command) -> Reply:
         reply = genuine(command)
-        if command.row.event != "status":
+        if command.row.name != "status":
             raise Unavailable
         return reply
 
@@ -358,8 +358,8 @@ def test_a_redeem_in_the_second_command_emits_its_event_after_a_lost_reply(
     assert app.names == ["redeemed"]
 
 
-@pytest.mark.parametrize("yields", ["exchange", "status_or_redeem"])
-def test_exchange_and_status_or_redeem_emit_one_redeemed_event(
+@pytest.mark.parametrize("yields", ["redeem_by_ticket", "status_or_redeem"])
+def test_redeem_by_ticket_and_status_or_redeem_emit_one_redeemed_event(
     app: RecordingApp, yields: str
 ) -> None:
     begun = app.qr.begin(ask_browser=False)
@@ -372,8 +372,8 @@ def test_exchange_and_status_or_redeem_emit_one_redeemed_event(
     for _ in range(2):
         core = app.qr.core
         operation = (
-            core.exchange(app.device(begun), ticket)
-            if yields == "exchange"
+            core.redeem_by_ticket(app.device(begun), ticket)
+            if yields == "redeem_by_ticket"
             else core.status_or_redeem(app.device(begun))
         )
         assert isinstance(app.qr.run(operation), Redeemed)

@@ -18,8 +18,8 @@ from qrlogin import (
     QRLogin,
     State,
 )
-from qrlogin.core import Operation
 from qrlogin.keys import Key
+from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply
 from tests.application import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
 

@@ -20,8 +20,8 @@ from qrlogin import (
     QRLogin,
 )
 from qrlogin.codes import USER_CODE_LETTERS
-from qrlogin.core import Operation
 from qrlogin.errors import NotYours, TooFast, TooManyGuesses, UnknownLogin
+from qrlogin.operation import Operation
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import Awaited, Blocking
 from qrlogin.table import State
@@ -557,7 +557,7 @@ def test_a_phone_that_holds_the_login_looks_up_and_decides() -> None:
         for verb in ("scan", "confirm", "deny"):
             mount.store.calls.clear()
             assert mount.phone(post(verb, {"code": code}, CREDENTIAL)).status == 200
-            asked.append([command.row.event.partition(" of")[0] for command in mount.store.calls])
+            asked.append([command.row.name.partition(" of")[0] for command in mount.store.calls])
         assert asked == [
             ["guess", "look up", "scan", "guessed right"],
             ["look up", "confirm"],

@@ -75,7 +75,7 @@ def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
         asked = oracle.Asked(
             case.record, command.values, command.mark, command.durations, command.deadline_ms, 0
         )
-        expected = oracle.expected(command.row.event, asked, case.clock)
+        expected = oracle.expected(command.row.name, asked, case.clock)
         seen.append(
             Seen(
                 verdict=expected.verdict,
@@ -203,23 +203,23 @@ def test_there_are_no_fewer_cases_than_before(
         print(f"\n{len(listed)} cases of {len(ROWS)} rows", end=" ")
     assert len(listed) >= FLOOR
     assert len({case.about for case in listed}) == len(listed)
-    assert {case.command.row.event for case in listed} == {row.event for row in ROWS}
+    assert {case.command.row.name for case in listed} == {row.name for row in ROWS}
 
 
 def test_the_cases_reach_every_verdict_that_a_row_can_give(
     listed: list[Case], wanted: list[Seen]
 ) -> None:
     reached = {
-        (case.command.row.event, str(one.verdict)) for case, one in zip(listed, wanted, strict=True)
+        (case.command.row.name, str(one.verdict)) for case, one in zip(listed, wanted, strict=True)
     }
     for row in ROWS:
         can = {"applied"}
         can |= {"forbidden"} if row.proves or row.guards else set()
         can |= {"repeated"} if row.repeats else set()
-        can |= {"refused"} if not row.reads and row.event != "reserve" else set()
+        can |= {"refused"} if not row.reads and row.name != "reserve" else set()
         can |= {"expired"} if any(row.sources.values()) else set()
         can |= {"slow"} if row.paces else set()
-        missing = {(row.event, verdict) for verdict in can} - reached
+        missing = {(row.name, verdict) for verdict in can} - reached
         assert not missing
 
 

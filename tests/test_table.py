@@ -68,7 +68,7 @@ def as_text(row: Row) -> tuple[str, ...]:
     )
     writes = " ".join(row.writes) + (f"; {' '.join(row.instants)}" if row.instants else "")
     proves, guards = (" ".join(names) or "-" for names in (row.proves, row.guards))
-    return (row.event, proves, guards, sources, row.to or "stay", repeated, writes or "-")
+    return (row.name, proves, guards, sources, row.to or "stay", repeated, writes or "-")
 
 
 def written(text: str) -> list[tuple[str, ...]]:
@@ -80,9 +80,9 @@ def written(text: str) -> list[tuple[str, ...]]:
 
 def test_the_rows_are_those_of_the_protocol() -> None:
     assert [as_text(row) for row in TABLE.values()] == written(PROTOCOL)
-    assert {event: row.event for event, row in TABLE.items()} == {event: event for event in TABLE}
-    assert {row.event for row in TABLE.values() if row.reads} == {"status"}
-    assert {row.event: row.paces for row in TABLE.values() if row.paces} == {
+    assert {event: row.name for event, row in TABLE.items()} == {event: event for event in TABLE}
+    assert {row.name for row in TABLE.values() if row.reads} == {"status"}
+    assert {row.name: row.paces for row in TABLE.values() if row.paces} == {
         "collect": ("pending", "scanned")
     }
     assert not any(row.count for row in TABLE.values())
@@ -118,7 +118,7 @@ def test_no_row_reads_the_fields_that_pace_polls() -> None:
             *row.writes,
             *row.instants,
         }
-        assert not {name for name in read if name.startswith("pace")}, row.event
+        assert not {name for name in read if name.startswith("pace")}, row.name
 
 
 def test_only_states_that_are_not_final_have_deadlines() -> None:
@@ -132,19 +132,17 @@ def test_only_states_that_are_not_final_have_deadlines() -> None:
     assert set(State) == {*DIES_AT, *TERMINAL, State.EXPIRED}
     for row in TABLE.values():
         for state, dies_at in row.sources.items():
-            assert dies_at == (NEVER if state in (ABSENT, ANY) else DIES_AT[State(state)]), (
-                row.event
-            )
+            assert dies_at == (NEVER if state in (ABSENT, ANY) else DIES_AT[State(state)]), row.name
 
 
 def test_expired_is_a_verdict_and_is_never_written() -> None:
     for row in TABLE.values():
-        assert State.EXPIRED not in {row.to, *row.sources, *row.repeats}, row.event
+        assert State.EXPIRED not in {row.to, *row.sources, *row.repeats}, row.name
 
 
 def test_no_row_leaves_a_final_state_and_no_row_can_be_changed() -> None:
     for row in TABLE.values():
-        assert not TERMINAL & set(row.sources), row.event
+        assert not TERMINAL & set(row.sources), row.name
         with pytest.raises(TypeError):
             row.sources["pending"] = ""  # type: ignore[index]
     with pytest.raises(TypeError):
@@ -157,7 +155,7 @@ def test_no_row_writes_its_own_proof_or_the_bookkeeping() -> None:
         written = {*row.writes, *row.instants}
         assert len(written) == len(row.writes) + len(row.instants)
         assert not written & {"state", "version", "changed_at", "mark"}
-        assert row.event == "begin" or not written & set(row.proves)
+        assert row.name == "begin" or not written & set(row.proves)
 
 
 # 2. The search
@@ -251,7 +249,7 @@ class Found:
 
     @property
     def event(self) -> str:
-        return self.command.row.event
+        return self.command.row.name
 
     @property
     def verdict(self) -> Verdict:
@@ -285,7 +283,7 @@ def searched() -> tuple[set[Point], list[Found]]:
         reached = [(record, time + 1)] if record and time < HORIZON else []
         for clock in (time, time - LAG) if record else (time,):
             for who, command in commands(time, f"m{next(marks)}"):
-                if not record and who == "wrong" and command.row.event == "begin":
+                if not record and who == "wrong" and command.row.name == "begin":
                     continue  # the right browser is the one that began
                 outcome = step(record, command, clock)
                 found.append(one := Found(time, record, who, command, outcome))
@@ -332,7 +330,7 @@ def test_the_search_is_not_smaller_than_before(
         can |= set() if row.reads else {"refused"}
         can |= {"expired"} if any(row.sources.values()) else set()
         can |= {"slow"} if row.paces else set()
-        assert can == {verdict for event, verdict in verdicts if event == row.event}, row.event
+        assert can == {verdict for event, verdict in verdicts if event == row.name}, row.name
 
 
 def test_states_change_only_along_the_arrows_of_the_diagram(searched: Searched) -> None:

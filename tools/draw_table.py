@@ -51,7 +51,7 @@ def transitions() -> dict[tuple[str, str], list[str]]:
     for row in TABLE.values():
         for source in row.sources:
             if source != ANY and row.to:
-                found.setdefault((source, row.to), []).append(row.event)
+                found.setdefault((source, row.to), []).append(row.name)
     return found
 
 
@@ -124,7 +124,7 @@ def table() -> str:
     ]
     for row in TABLE.values():
         cells = (
-            row.event,
+            row.name,
             _list(row.proves),
             _list(row.guards),
             _sources(row),

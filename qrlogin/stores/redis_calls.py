@@ -49,7 +49,7 @@ class RedisCalls:
         # applications, with every pattern; an ACL grants a pattern only if it is spelled the same;
         # and a prefix may hold a wildcard's character.
         self.channels = [f"{prefix}{{b{bucket:02}}}" for bucket in range(BUCKETS)]
-        self._rows: dict[str, tuple[Row, str]] = {}  # rows as JSON, by event
+        self._rows: dict[str, tuple[Row, str]] = {}  # rows as JSON, by name
 
     def channel(self, login_id: str) -> str:
         """The channel on which changes of this login are published."""
@@ -78,9 +78,9 @@ class RedisCalls:
 
     def _row(self, row: Row) -> str:
         # Rows are constants, and spelling one as JSON takes longer than the rest of the command.
-        cached = self._rows.get(row.event)
+        cached = self._rows.get(row.name)
         if cached is None or cached[0] is not row:
-            cached = self._rows[row.event] = row, _row_json(row)
+            cached = self._rows[row.name] = row, _row_json(row)
         return cached[1]
 
 

@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from qrlogin.answers import Status
 from qrlogin.arguments import ShownAs
 from qrlogin.codes import DeviceCode
-from qrlogin.core import Operation
 from qrlogin.errors import QRLoginError
+from qrlogin.operation import Operation
 from qrlogin.table import State
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
@@ -42,7 +42,7 @@ class HeldStatus:
     device: DeviceCode = field(repr=False)
     """The browser's device_code, as `Core.read_device_code` returns it."""
     after: int | State | None
-    """What the browser has seen: a version or a state. None: the state pending."""
+    """What the browser knows: a version or a state. None: the state pending."""
     timeout: float
     """Seconds."""
     crowded: Callable[[Status], Response]
@@ -60,7 +60,12 @@ class Exchange(Generic[T]):
 
 
 class Dialect(Protocol):
-    """One way to spell requests and answers over HTTP. All but `refuse` raise `QRLoginError`."""
+    """One way to spell requests and answers over HTTP. All but `refuse` raise `QRLoginError`.
+
+    A dialect that speaks websockets has one more method, `socket(request)`: it returns an exchange
+    whose operation is a `Stream`, as `Native.socket` does. `AsyncEndpoint.socket` refuses the
+    websockets of a dialect without it.
+    """
 
     browser_routes: tuple[Route, ...]
     phone_routes: tuple[Route, ...]

@@ -67,23 +67,20 @@ class Endpoint:
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._answer(request, self.dialect.browser)
+        return self._respond(request, self.dialect.browser)
 
     def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._answer(request, self.dialect.phone, person)
+        return self._respond(request, lambda request: self.dialect.phone(request, person))
 
-    def _answer(
-        self,
-        request: Request,
-        read: Callable[..., Exchange[Any] | Response],
-        *person: Person | None,
+    def _respond(
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
     ) -> Response:
         try:
-            response = self._execute(request, read(request, *person))
+            response = self._execute(request, read(request))
         except _REFUSALS as error:
             response = self.dialect.refuse(request, error)
         # PEP 3333 reserves this header for servers; some fail when an application sets it.
@@ -109,9 +106,9 @@ class Endpoint:
                 Watch(self._qr, held.device) as watch,
                 self._disconnects.watching(watch.end, request.is_disconnected),
             ):
-                seen = watch.wait(after=held.after, timeout=held.timeout)
+                status = watch.wait(after=held.after, timeout=held.timeout)
                 client_gone = watch.ended and not self._qr.draining
-            return _CLIENT_GONE if client_gone else exchange.answer(seen)
+            return _CLIENT_GONE if client_gone else exchange.answer(status)
         finally:
             self._slots.release()
 
@@ -119,7 +116,7 @@ class Endpoint:
         if stream.is_finished(self._qr.run(self._qr.core.status(stream.device))):
             return stream.finished_response
         events = self._events(request, exchange, stream)
-        next(events)
+        next(events)  # takes the slot, or raises `Crowded` while there can still be a refusal
         return replace(stream.response, events=events)
 
     def _events(
@@ -151,8 +148,10 @@ class Endpoint:
                 step = next(steps, None)
                 while step is not None:
                     if isinstance(step, WaitForNews):
-                        seen = watch.wait(after=step.after, timeout=step.timeout, seen=step.seen)
-                        step = steps.send(seen)
+                        status = watch.wait(
+                            after=step.after, timeout=step.timeout, status=step.status
+                        )
+                        step = steps.send(status)
                     else:
                         yield step
                         step = next(steps, None)
@@ -189,23 +188,20 @@ class AsyncEndpoint:
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._answer(request, self.dialect.browser)
+        return await self._respond(request, self.dialect.browser)
 
     async def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._answer(request, self.dialect.phone, person)
+        return await self._respond(request, lambda request: self.dialect.phone(request, person))
 
-    async def _answer(
-        self,
-        request: Request,
-        read: Callable[..., Exchange[Any] | Response],
-        *person: Person | None,
+    async def _respond(
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
     ) -> Response:
         try:
-            response = await self._execute(request, read(request, *person))
+            response = await self._execute(request, read(request))
         except _REFUSALS as error:
             response = self.dialect.refuse(request, error)
         return _without_head_body(request, response)
@@ -250,7 +246,7 @@ class AsyncEndpoint:
         if stream.is_finished(await self._qr.run(self._qr.core.status(stream.device))):
             return stream.finished_response
         events = self._events(request, exchange, stream)
-        await anext(events)
+        await anext(events)  # takes the slot, or raises `Crowded` while there can be a refusal
         return replace(stream.response, events=events)
 
     async def _events(
@@ -287,10 +283,10 @@ class AsyncEndpoint:
                 step = next(steps, None)
                 while step is not None:
                     if isinstance(step, WaitForNews):
-                        seen = await watch.wait(
-                            after=step.after, timeout=step.timeout, seen=step.seen
+                        status = await watch.wait(
+                            after=step.after, timeout=step.timeout, status=step.status
                         )
-                        step = steps.send(seen)
+                        step = steps.send(status)
                     else:
                         yield step
                         step = next(steps, None)
@@ -313,7 +309,7 @@ class AsyncEndpoint:
         request = Request.from_websocket(scope, path)
         try:
             exchange, stream = self._read_socket(request)
-            seen = await self._qr.run(self._qr.core.status(stream.device))
+            status = await self._qr.run(self._qr.core.status(stream.device))
         except _REFUSALS as error:
             if "websocket.http.response" in scope.get("extensions", {}):
                 await self.dialect.refuse(request, error).to_asgi(send, "websocket.http.response")
@@ -322,7 +318,7 @@ class AsyncEndpoint:
             return
         with suppress(OSError):  # the browser disconnected while a message was sent
             await send({"type": "websocket.accept"})
-            if stream.is_finished(seen):
+            if stream.is_finished(status):
                 code = streams.CLOSE_DONE
             elif not self._slots.acquire():
                 code = streams.CLOSE_CROWDED
@@ -335,6 +331,7 @@ class AsyncEndpoint:
                 await send({"type": "websocket.close", "code": code})
 
     def _read_socket(self, request: Request) -> tuple[Exchange[Status], Stream]:
+        # `socket` is optional: see `Dialect`.
         read: Callable[[Request], Exchange[Status]] | None = getattr(self.dialect, "socket", None)
         exchange = read(request) if read else None
         if exchange is None or not isinstance(exchange.operation, Stream):
@@ -345,29 +342,32 @@ class AsyncEndpoint:
         self, receive: Receive, send: Send, exchange: Exchange[Status], stream: Stream
     ) -> int:
         """Send until the stream ends. Returns the code to close with, 0 if the browser closed."""
-        code_of_browser: int | None = None
+        # The code if the browser ends the stream, 0 if it closed. None: it neither closed nor sent
+        # too much.
+        early_code: int | None = None
 
         async def wait_disconnect() -> None:
-            nonlocal code_of_browser
+            nonlocal early_code
             for _ in range(_MAX_MESSAGES + 1):
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
-                    code_of_browser = 0
+                    early_code = 0
                     return
                 if len(message.get("text") or message.get("bytes") or "") > BODY_CAP:
-                    code_of_browser = streams.CLOSE_TOO_LONG
+                    early_code = streams.CLOSE_TOO_LONG
                     return
-            code_of_browser = streams.CLOSE_TOO_MANY_MESSAGES
+            early_code = streams.CLOSE_TOO_MANY_MESSAGES
 
         code = streams.CLOSE_COME_BACK
-        # A websocket has no message for a heartbeat, so it is not due before the stream ends.
+        # A websocket has no message for a heartbeat, so the stream's life is passed as its
+        # interval: none is due before the stream ends.
         items = self._items(stream, self._streaming.life, wait_disconnect)
         async with aclosing(items):
             async for item in items:
                 code = streams.close_code(item)
                 if text := streams.encode_message(item, exchange.answer):
                     await send({"type": "websocket.send", "text": text})
-        return code if code_of_browser is None else code_of_browser
+        return code if early_code is None else early_code
 
 
 @asynccontextmanager
@@ -387,9 +387,9 @@ async def _ending_on_disconnect(
         await asyncio.gather(leaving, return_exceptions=True)
 
 
-def _answer_unheld(exchange: Exchange[Status], held: HeldStatus, seen: Status) -> Response:
+def _answer_unheld(exchange: Exchange[Status], held: HeldStatus, status: Status) -> Response:
     """The answer to a status that cannot be held: its news, or "ask again later"."""
-    return exchange.answer(seen) if is_news(seen, held.after) else held.crowded(seen)
+    return exchange.answer(status) if is_news(status, held.after) else held.crowded(status)
 
 
 def _without_head_body(request: Request, response: Response) -> Response:

@@ -1,4 +1,5 @@
-"""What a stream sends and when it waits: without I/O, and the same for blocking and asyncio code.
+"""What a stream sends and when it waits, the same for blocking and asyncio code. It opens no
+connection, but reads the clock and draws a random delay.
 
 `conversation` compares the status of a login with the one that its browser has seen, and yields
 what is new. An endpoint sends that as server-sent events (WHATWG HTML section 9.2) or as messages
@@ -16,7 +17,8 @@ from qrlogin.answers import Status
 from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
 from qrlogin.errors import Misconfigured, QRLoginError, Superseded
-from qrlogin.table import TERMINAL, State
+from qrlogin.news import is_over
+from qrlogin.table import State
 from qrlogin.wire.message import Response
 
 _CURSOR: Final = re.compile(r"([0-9]{1,15})(-expired)?")
@@ -78,9 +80,9 @@ class Cursor:
         found = _CURSOR.fullmatch(text)
         return cls(int(found[1]), bool(found[2])) if found else None
 
-    def includes(self, seen: Status) -> bool:
+    def includes(self, status: Status) -> bool:
         """Whether the browser has seen this status already."""
-        return self.expired if seen.state is State.EXPIRED else self.version == seen.version
+        return self.expired if status.state is State.EXPIRED else self.version == status.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,9 @@ class Stream:
     finished_response: Response
     """The answer when there will be no news: the login is over, and the browser has seen that."""
 
-    def is_finished(self, seen: Status) -> bool:
+    def is_finished(self, status: Status) -> bool:
         """Whether the login is over and the browser has seen that."""
-        return is_over(seen) and self.cursor.includes(seen)
+        return is_over(status) and self.cursor.includes(status)
 
 
 class ItemKind(Enum):
@@ -123,7 +125,7 @@ class StreamItem:
     """One thing to send, with the status that it is about (only STATE and CODE have one)."""
 
     kind: ItemKind
-    seen: Status | None = None
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,13 @@ class WaitForNews:
     """Asks the endpoint for the next status: the arguments of `Watch.wait`."""
 
     after: int | None
-    """The version that the browser has seen. None: it has seen nothing."""
+    """The version that was sent last. None: the wait is the first one, which returns the status at
+    once, because its `timeout` is 0.
+    """
     timeout: float
     """Seconds."""
-    seen: Status | None = None
-    """The last status, if there is one: it saves the wait its first read."""
+    status: Status | None = None
+    """The status that the last wait returned; None for the first wait. It saves a read."""
 
 
 def conversation(
@@ -153,36 +157,32 @@ def conversation(
     """
     ends = monotonic() + life
     scan_code = ""
-    seen = yield WaitForNews(after=None, timeout=0)
+    status = yield WaitForNews(after=None, timeout=0)
     while True:
-        # A browser that came back may show a code that is not valid any more, so it gets the first.
-        has_new_code = seen.scan_code not in ("", scan_code)
-        if not cursor.includes(seen):
-            yield StreamItem(ItemKind.STATE, seen)
+        # A browser that came back may show a code that is not valid any more, so every stream sends
+        # the first code that it reads.
+        has_new_code = status.scan_code not in ("", scan_code)
+        if not cursor.includes(status):
+            yield StreamItem(ItemKind.STATE, status)
         elif has_new_code:
-            yield StreamItem(ItemKind.CODE, seen)
+            yield StreamItem(ItemKind.CODE, status)
         else:
             yield StreamItem(ItemKind.HEARTBEAT)
-        cursor, scan_code = Cursor(seen.version, seen.state is State.EXPIRED), seen.scan_code
-        if is_over(seen):
+        cursor, scan_code = Cursor(status.version, status.state is State.EXPIRED), status.scan_code
+        if is_over(status):
             yield StreamItem(ItemKind.OVER)
             return
         left = ends - monotonic()
         if is_ended() or left <= 0:
             yield StreamItem(ItemKind.COME_BACK)
             return
-        seen = yield WaitForNews(seen.version, min(left, heartbeat), seen)
+        status = yield WaitForNews(status.version, min(left, heartbeat), status)
 
 
 def last_item(error: QRLoginError) -> StreamItem:
     """How a stream ends when its wait raises. A browser that comes back gets the error itself."""
     superseded = isinstance(error, Superseded)
     return StreamItem(ItemKind.SUPERSEDED if superseded else ItemKind.COME_BACK)
-
-
-def is_over(seen: Status) -> bool:
-    """Whether no news will come."""
-    return seen.state is State.EXPIRED or seen.state in TERMINAL
 
 
 def encode_opening(streaming: Streaming) -> bytes:
@@ -194,11 +194,11 @@ def encode_opening(streaming: Streaming) -> bytes:
 def encode_sse(item: StreamItem, answer: Callable[[Status], Response]) -> bytes:
     """`item` as bytes of a text/event-stream; b"" where the end of the response says it all."""
     match item:
-        case StreamItem(ItemKind.STATE, Status() as seen):
-            expired = "-expired" if seen.state is State.EXPIRED else ""
-            return b"id: %d%s\ndata: %s\n\n" % (seen.version, expired.encode(), answer(seen).body)
-        case StreamItem(ItemKind.CODE, Status() as seen):
-            return b"event: code\ndata: %s\n\n" % answer(seen).body
+        case StreamItem(ItemKind.STATE, Status() as status):
+            expired = b"-expired" if status.state is State.EXPIRED else b""
+            return b"id: %d%s\ndata: %s\n\n" % (status.version, expired, answer(status).body)
+        case StreamItem(ItemKind.CODE, Status() as status):
+            return b"event: code\ndata: %s\n\n" % answer(status).body
         case StreamItem(ItemKind.HEARTBEAT):
             return b":\n\n"
         case StreamItem(ItemKind.SUPERSEDED):
@@ -211,7 +211,7 @@ def encode_sse(item: StreamItem, answer: Callable[[Status], Response]) -> bytes:
 
 def encode_message(item: StreamItem, answer: Callable[[Status], Response]) -> str:
     """`item` as a message of a websocket; "" where no message is sent."""
-    return "" if item.seen is None else answer(item.seen).body.decode()
+    return "" if item.status is None else answer(item.status).body.decode()
 
 
 def close_code(item: StreamItem) -> int:

@@ -26,7 +26,7 @@ from qrlogin import (
     Redeemed,
     Unavailable,
 )
-from qrlogin.core import Operation
+from qrlogin.operation import Operation
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking, Colour
 from qrlogin.stores.suite.stories import every_way

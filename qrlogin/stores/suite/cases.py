@@ -32,7 +32,7 @@ COUNTS: Final = Row(
 GUESS: Final = guess(3)
 ROWS: Final[Mapping[str, Row]] = {
     **TABLE,
-    **{row.event: row for row in (COUNTS, GUESS, GUESSED_RIGHT)},
+    **{row.name: row for row in (COUNTS, GUESS, GUESSED_RIGHT)},
 }
 
 #: The values of a caller that may do everything. The texts mean nothing: a store does not interpret
@@ -73,14 +73,14 @@ SITUATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "denied": ("begin", "scan", "confirm", "deny"),
     "cancelled": ("begin", "cancel"),
     "cancelled when confirmed": ("begin", "scan", "confirm", "cancel"),
-    "counted once": ("begin", "scan", COUNTS.event),
-    "counted twice": ("begin", "scan", COUNTS.event, COUNTS.event),
-    "counted to the limit": ("begin", "scan", COUNTS.event, COUNTS.event, COUNTS.event),
+    "counted once": ("begin", "scan", COUNTS.name),
+    "counted twice": ("begin", "scan", COUNTS.name, COUNTS.name),
+    "counted to the limit": ("begin", "scan", COUNTS.name, COUNTS.name, COUNTS.name),
     "paced once": ("begin", "collect"),
     "paced twice": ("begin", "collect", "collect"),
-    "an account that guessed once": (GUESS.event,),
-    "an account that guessed right": (GUESS.event, GUESSED_RIGHT.event),
-    "an account without a guess left": (GUESS.event, GUESS.event, GUESS.event),
+    "an account that guessed once": (GUESS.name,),
+    "an account that guessed right": (GUESS.name, GUESSED_RIGHT.name),
+    "an account without a guess left": (GUESS.name, GUESS.name, GUESS.name),
     "pending, only for one account": ("begin",),
     "scanned, needs a factor": ("begin", "scan"),
 }

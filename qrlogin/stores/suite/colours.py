@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from qrlogin.aio import AsyncQRLogin
-from qrlogin.core import Operation
 from qrlogin.errors import QRLoginError
 from qrlogin.login import QRLogin
+from qrlogin.operation import Operation
 from qrlogin.stores.protocol import AsyncStore, Store
 
 T = TypeVar("T")

@@ -12,7 +12,6 @@ import pytest
 
 from qrlogin.answers import Begun
 from qrlogin.codes import new_login_id, new_mark
-from qrlogin.core import Operation
 from qrlogin.errors import (
     AlreadyRedeemed,
     Expired,
@@ -21,6 +20,7 @@ from qrlogin.errors import (
     UnknownLogin,
     WrongState,
 )
+from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.stores.suite.stories import LIFE_MS, REPLAY_MS, SECOND, wait_until_gone
 from qrlogin.stores.suite.world import World, new_op
@@ -200,7 +200,7 @@ def _guessed_right(account: str) -> Command:
 
 def _look(account: str) -> Command:
     """A command that is always forbidden and changes nothing; its reply brings the record."""
-    return Command(account, replace(GUESSED_RIGHT, event="look", proves=("nothing",)), new_mark())
+    return Command(account, replace(GUESSED_RIGHT, name="look", proves=("nothing",)), new_mark())
 
 
 def _verdict(reply: Reply) -> Any:

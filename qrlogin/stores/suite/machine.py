@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from qrlogin.answers import Redeemed, Status
-from qrlogin.core import Operation
 from qrlogin.errors import (
     AlreadyRedeemed,
     AlreadyScanned,
@@ -25,6 +24,7 @@ from qrlogin.errors import (
     ScannerChanged,
     WrongState,
 )
+from qrlogin.operation import Operation
 from qrlogin.step import Record, step
 from qrlogin.stores.suite.stories import CODE_MS, LIFE_MS, NOBODY, REDEEM_MS, REPLAY_MS
 from qrlogin.stores.suite.world import Login, World, answer_of, new_op
@@ -257,7 +257,7 @@ class AnySequence(RuleBasedStateMachine):
         expected = step(played.record, operation.command, self.world.clock.ms).reply
         reply = self.world.apply(operation.command)
         assert reply == expected, (
-            f"the store did not reply as the reference does to {operation.command.row.event!r}"
+            f"the store did not reply as the reference does to {operation.command.row.name!r}"
         )
         played.record = reply.record
         try:

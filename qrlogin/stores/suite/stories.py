@@ -12,7 +12,6 @@ import pytest
 
 from qrlogin.clock import monotonic
 from qrlogin.codes import new_login_id
-from qrlogin.core import Operation
 from qrlogin.errors import (
     AlreadyRedeemed,
     AlreadyScanned,
@@ -25,6 +24,7 @@ from qrlogin.errors import (
     UnknownLogin,
     WrongState,
 )
+from qrlogin.operation import Operation
 from qrlogin.step import Command, Verdict, number
 from qrlogin.stores.suite.colours import PATIENCE
 from qrlogin.stores.suite.world import Login, World, answer_of, new_op

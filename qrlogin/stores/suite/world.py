@@ -104,7 +104,7 @@ def answer_of(operation: Operation[T], reply: Reply) -> T:
     """The answer of an operation of one command. Raises what the reply means."""
     step = operation.resume(reply)
     assert isinstance(step, Done), "another operation follows"
-    return step.answer
+    return step.result
 
 
 class World:

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import Misconfigured, NoSuchPath
 from qrlogin.wire.dialect import Person
@@ -23,11 +24,16 @@ class BrowserOnly:
         raise NoSuchPath("phones send this dialect's codes to the native dialect")
 
 
-def client_id_for(dialect: object, client_id: str = "") -> str:
-    """The client that is signed into the device_codes of a dialect, so that a login can only be
-    redeemed in the dialect in which it was begun.
+def begun_by(dialect: object, client_id: str = "") -> str:
+    """`DeviceCode.begun_by` for the logins of a dialect and one of its clients. It is signed, so a
+    login can only be redeemed in the dialect in which it was begun.
     """
     return f"{type(dialect).__name__}:{client_id}"
+
+
+def was_begun_in(dialect: object, device: DeviceCode) -> bool:
+    """Whether the login of `device` was begun in this dialect, for any of its clients."""
+    return device.begun_by.startswith(begun_by(dialect))  # it ends in a colon
 
 
 def mount_address(core: Core, at: str) -> str:

@@ -82,26 +82,26 @@ class Bilibili(PublicIdDialect):
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
             key = begun.scan_code
-            url = f"{self.at}{_SCAN}?navhide=1&qrcode_key={key}&from="
+            url = f"{self.base_url}{_SCAN}?navhide=1&qrcode_key={key}&from="
             return self._inner(url=url, qrcode_key=key)
 
         return self.begin(request, answer)
 
     def _poll(self, request: Request, _: str) -> Exchange[Status | Redeemed]:
-        def answer(seen: Status | Redeemed) -> Response:
-            if isinstance(seen, Status):
-                return self._status_json(_STATES.of(seen))
+        def answer(result: Status | Redeemed) -> Response:
+            if isinstance(result, Status):
+                return self._status_json(_STATES.of(result))
             separator = "&" if "?" in self.landing_url else "?"
             logged_in = self._status_json(
                 _STATES.confirmed,
                 url=f"{self.landing_url}{separator}{urlencode(_SESSION)}",
                 refresh_token=_NO_SECRET,
-                timestamp=seen.redeemed_at_ms,
+                timestamp=result.redeemed_at_ms,
             )
             cookies = [self.cookie(name, text, self.lifetime) for name, text in _SESSION.items()]
             return replace(logged_in, cookies=tuple(cookies))
 
-        device = self.device_code(request, query_parameter(request, "qrcode_key"))
+        device = self.own_device(request, query_parameter(request, "qrcode_key"))
         return self.status_or_redeem(device, answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:

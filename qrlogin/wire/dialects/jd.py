@@ -89,29 +89,30 @@ class JD(PublicIdDialect):
 
     def _show(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
-            code = begun.scan_code
-            public = self.cookie("wlfstk_smdl", code, begun.expires_in, httponly=False)
-            return replace(self.picture(code, f"{self.at}{_SCAN}?k={code}"), cookies=(public,))
+            public_id = begun.scan_code
+            cookie = self.cookie("wlfstk_smdl", public_id, begun.expires_in, httponly=False)
+            picture = self.picture(public_id, f"{self.base_url}{_SCAN}?k={public_id}")
+            return replace(picture, cookies=(cookie,))
 
         return self.begin(request, answer)
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         read_callback(request)  # a callback that is not allowed is refused before anything else
-        code = query_parameter(request, "token")
+        public_id = query_parameter(request, "token")
 
-        def answer(seen: Status) -> Response:
-            if seen.ticket:
-                ticket = f'"ticket" : "{code}{seen.ticket}"'
+        def answer(status: Status) -> Response:
+            if status.ticket:
+                ticket = f'"ticket" : "{public_id}{status.ticket}"'
                 return self._jsonp(request, f'"code" : {_STATES.confirmed[0]}, {ticket}')
-            return self._status_jsonp(request, _STATES.of(seen))
+            return self._status_jsonp(request, _STATES.of(status))
 
-        return self.status(self.device_code(request, code), answer)
+        return self.status(self.own_device(request, public_id), answer)
 
     def _validate(self, request: Request, _: str) -> Exchange[Redeemed]:
         sent = query_parameter(request, "t")
-        device = self.device_code(request, sent[:_PUBLIC_ID_LENGTH])
+        device = self.own_device(request, sent[:_PUBLIC_ID_LENGTH])
         logged_in = self.json({"returnCode": 0, "url": self.landing_url})
-        return self.exchange(device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
+        return self.redeem_by_ticket(device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JD's clients expect it, with status 200: `check` answers a code as JSON or

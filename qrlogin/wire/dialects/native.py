@@ -191,7 +191,7 @@ class Native:
             device,
             after=None if after is None else int(after),
             timeout=seconds,
-            crowded=lambda seen: _status_json(seen, ("retry_after", _RETRY_CROWDED)),
+            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
         )
         return Exchange(held, _status_json)
 
@@ -235,15 +235,15 @@ class Native:
     def _picture(
         self, route: Route, draw: Callable[[str], bytes]
     ) -> Callable[[Request, str], Exchange[Status]]:
-        def answer(seen: Status) -> Response:
-            if seen.state is not State.PENDING:
-                raise Expired if seen.state is State.EXPIRED else WrongState
+        def answer(status: Status) -> Response:
+            if status.state is not State.PENDING:
+                raise Expired if status.state is State.EXPIRED else WrongState
             headers = (
                 ("Content-Type", route.answers[0].media),
                 *_NOT_CACHED,
                 ("Content-Security-Policy", "default-src 'none'"),
             )
-            return Response(200, headers, draw(seen.verification_uri_complete))
+            return Response(200, headers, draw(status.verification_uri_complete))
 
         def ask(request: Request, login_id: str) -> Exchange[Status]:
             route.read_query(request)
@@ -277,7 +277,7 @@ class Native:
         )  # a page may send a bearer of its own with all its requests
         if code is None or (device := self._core.read_device_code(code)).login_id != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
-        if device.client_id:
+        if device.begun_by:
             raise NotYours("this login was begun in another dialect, by other rules")
         return device
 
@@ -323,17 +323,18 @@ def _json(payload: Mapping[str, object], status: int = 200) -> Response:
     return Response.json(status, payload).with_headers(*_NOT_CACHED)
 
 
-def _status_json(seen: Status, *extra: tuple[str, object]) -> Response:
+def _status_json(status: Status, *extra: tuple[str, object]) -> Response:
     payload: dict[str, object] = {
-        "login_id": seen.login_id,
-        "state": seen.state,
-        "version": seen.version,
-        "expires_in": seen.expires_in,
+        "login_id": status.login_id,
+        "state": status.state,
+        "version": status.version,
+        "expires_in": status.expires_in,
     }
-    if seen.verification_uri_complete:
-        payload |= _code_json(seen.verification_uri_complete, seen.rotates_in)
-    if seen.scanned_by:
-        payload["scanned_by"] = {"shown_as": seen.scanned_by.shown_as, "tag": seen.scanned_by.tag}
+    if status.verification_uri_complete:
+        payload |= _code_json(status.verification_uri_complete, status.rotates_in)
+    if status.scanned_by:
+        scanned_by = status.scanned_by
+        payload["scanned_by"] = {"shown_as": scanned_by.shown_as, "tag": scanned_by.tag}
     return _json(payload | dict(extra))
 
 
@@ -346,18 +347,18 @@ def _code_json(text: str, rotates_in: int) -> dict[str, object]:
     }
 
 
-def _state_json(seen: Status) -> Response:
-    return _json({"login_id": seen.login_id, "state": seen.state})
+def _state_json(status: Status) -> Response:
+    return _json({"login_id": status.login_id, "state": status.state})
 
 
-def _scanned_json(seen: Scanned) -> Response:
+def _scanned_json(scanned: Scanned) -> Response:
     return _json(
         {
-            "login_id": seen.login_id,
-            "state": seen.state,
-            "context": dict(seen.context),
-            "begun_ago": seen.begun_ago,
-            "expires_in": seen.expires_in,
+            "login_id": scanned.login_id,
+            "state": scanned.state,
+            "context": dict(scanned.context),
+            "begun_ago": scanned.begun_ago,
+            "expires_in": scanned.expires_in,
         }
     )
 

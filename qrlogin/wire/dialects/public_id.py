@@ -20,7 +20,7 @@ from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
 from qrlogin.wire.dialect import Exchange, HeldStatus
-from qrlogin.wire.dialects.base import BrowserOnly, client_id_for, mount_address
+from qrlogin.wire.dialects.base import BrowserOnly, begun_by, mount_address, was_begun_in
 from qrlogin.wire.dialects.native import describe_browser
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_SITE, error_response
 from qrlogin.wire.message import Cookie, Request, Response
@@ -73,7 +73,8 @@ class PublicIdDialect(BrowserOnly):
     def __init__(self, core: Core, **mounting: Unpack[MountOptions]) -> None:
         if unknown := mounting.keys() - MountOptions.__annotations__:
             raise TypeError(f"{type(self).__name__}() has no option {min(unknown)}")
-        self.at = mount_address(core, mounting.get("at", core.origin)) + "/"
+        self.base_url = mount_address(core, mounting.get("at", core.origin)) + "/"
+        """The address of the mount, with a slash at its end: paths are appended to it."""
         self.lifetime = mounting.get("lifetime", self.default_lifetime)
         check_lifetime(self.lifetime, "lifetime", Misconfigured)
         landing_path = mounting.get("landing_path", "/")
@@ -105,14 +106,14 @@ class PublicIdDialect(BrowserOnly):
         Raises `NoSuchPath`, `MethodNotAllowed`, `Forbidden` for a request that a page of another
         site caused, `BadRequest` for a GET with a body, `TooLarge`, and what the handler raises.
         """
-        route, code = match(self.browser_routes, request)
+        route, public_id = match(self.browser_routes, request)
         if not route.cross_site:
             check_same_site(request)
         if request.method == "GET":
             no_body(request)
         else:
             within_cap(request)
-        return self._handlers[route.path](request, code)
+        return self._handlers[route.path](request, public_id)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
@@ -128,7 +129,7 @@ class PublicIdDialect(BrowserOnly):
     def begin(
         self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = ""
     ) -> Exchange[Begun]:
-        """Begin a login, and add its cookie to the response.
+        """Begin a login, and add its cookie to the response. The browser is not asked.
 
         :param request: described to the phone
         :param answer: is given the new login; `begun.scan_code` is the public id, in hexadecimal
@@ -145,7 +146,7 @@ class PublicIdDialect(BrowserOnly):
             lifetime=self.lifetime,
             ask_browser=False,
             fixed=True,
-            client_id=client_id_for(self, client_id),
+            begun_by=begun_by(self, client_id),
         )
         return Exchange(operation, answered)
 
@@ -162,7 +163,7 @@ class PublicIdDialect(BrowserOnly):
     ) -> Exchange[Status]:
         """Read the status of the login once it differs from what the client saw last.
 
-        :param device: from `device_code()`
+        :param device: from `own_device()`
         :param last_seen: the version or state that this client saw last; None: pending
         :param seconds: after so many seconds the status is answered even if it is the same
         :param answer: spells the status
@@ -170,13 +171,13 @@ class PublicIdDialect(BrowserOnly):
         crowded = replace(Response(503), headers=(*_HEADERS, _RETRY_CROWDED))  # so clients pause
         return Exchange(HeldStatus(device, last_seen, seconds, lambda _: crowded), answer)
 
-    def exchange(
+    def redeem_by_ticket(
         self, device: DeviceCode, ticket: str, answer: Callable[[Redeemed], Response]
     ) -> Exchange[Redeemed]:
         """Redeem the login with the ticket that its confirmed status carried, and set `redeemed` on
         the response.
 
-        :param device: from `device_code()`
+        :param device: from `own_device()`
         :param ticket: `Status.ticket`, which the client brings back
         :param answer: spells the success
         """
@@ -184,7 +185,7 @@ class PublicIdDialect(BrowserOnly):
         def answered(redeemed: Redeemed) -> Response:
             return replace(answer(redeemed), redeemed=redeemed)
 
-        return Exchange(self._core.exchange(device, ticket), answered)
+        return Exchange(self._core.redeem_by_ticket(device, ticket), answered)
 
     def status_or_redeem(
         self, device: DeviceCode, answer: Callable[[Status | Redeemed], Response]
@@ -193,43 +194,53 @@ class PublicIdDialect(BrowserOnly):
         itself logs in. `answer` is given a `Redeemed` then, and `redeemed` is set on the response.
         """
 
-        def answered(seen: Status | Redeemed) -> Response:
-            return replace(answer(seen), redeemed=seen if isinstance(seen, Redeemed) else None)
+        def answered(result: Status | Redeemed) -> Response:
+            redeemed = result if isinstance(result, Redeemed) else None
+            return replace(answer(result), redeemed=redeemed)
 
         return Exchange(self._core.status_or_redeem(device), answered)
 
-    def device_code(self, request: Request, code: str) -> DeviceCode:
+    def own_device(self, request: Request, public_id: str) -> DeviceCode:
         """This browser's device_code for the login with this public id, for the methods above.
 
-        Raises `UnknownLogin` or `NotYours` before the store is read.
+        Raises `UnknownLogin` (`InvalidCode` or `NotYours`) before the store is read.
         """
-        login_id = self._core.login_id_of(code)
-        return self.require_owner(self._cookies.find(request, login_id), login_id.__eq__)
+        login_id = self._core.login_id_of(public_id)
+        return self.require_owner(
+            self._cookies.find(request, login_id), lambda found: found == login_id
+        )
 
     def require_owner(self, device_code: str | None, fits: Callable[[str], bool]) -> DeviceCode:
         """`device_code`, read, if `fits` accepts its login_id and this dialect began the login.
-        Raises `NotYours`.
+        Raises `NotYours`, and `InvalidCode` for a device_code that this application did not sign.
+
+        :param device_code: what the browser's cookie holds; None: it has none
+        :param fits: is given the login_id, and returns whether the request is about this login
         """
         device = None if device_code is None else self._core.read_device_code(device_code)
         if device is None or not fits(device.login_id):
             raise NotYours("this browser did not begin the login that it asks for")
-        if not device.client_id.startswith(client_id_for(self)):
+        if not was_begun_in(self, device):
             raise NotYours("this login was begun in another dialect, by other rules")
         return device
 
-    def picture(self, code: str, text: str) -> Response:
-        """The QR code that contains `text`. Checks that `code` is a public id of this site, and
-        reads no login.
+    def _require_public_id(self, public_id: str) -> None:
+        """Raise `InvalidCode` for what is not a public id of this site. No login is read."""
+        self._core.login_id_of(public_id)
+
+    def picture(self, public_id: str, text: str) -> Response:
+        """The QR code that contains `text`. Raises `InvalidCode` for a public id of another site.
+        No login is read.
         """
-        self._core.login_id_of(code)
+        self._require_public_id(public_id)
         return self.respond(PNG_IMAGE, png(text))
 
-    def open_page(self, code: str) -> Response:
+    def open_page(self, public_id: str) -> Response:
         """Redirect an ordinary camera, which opened the address in the QR code, to the page for the
-        phone. Changes nothing.
+        phone. Raises `InvalidCode` for a public id of another site. Changes nothing.
         """
-        self._core.login_id_of(code)
-        return self.redirect(f"{self._core.verification_uri}/{code}")
+        self._require_public_id(public_id)
+        return self.redirect(f"{self._core.verification_uri}/{public_id}")
 
     # Responses. None of them may be cached.
 
@@ -241,7 +252,9 @@ class PublicIdDialect(BrowserOnly):
         :param seconds: how long the browser keeps it; 0 deletes it
         :param httponly: hide it from scripts
         """
-        return Cookie(name, value, seconds, secure=self.at.startswith("https:"), httponly=httponly)
+        return Cookie(
+            name, value, seconds, secure=self.base_url.startswith("https:"), httponly=httponly
+        )
 
     @staticmethod
     def respond(content_type: str, body: bytes) -> Response:

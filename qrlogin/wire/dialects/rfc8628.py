@@ -19,12 +19,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed
-from qrlogin.arguments import CLIENT_ID_BYTES, CONTEXT_BYTES, check_sync_callback, encode_context
+from qrlogin.arguments import BEGUN_BY_BYTES, CONTEXT_BYTES, check_sync_callback, encode_context
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.dialects.base import BrowserOnly, client_id_for, mount_address
+from qrlogin.wire.dialects.base import BrowserOnly, begun_by, mount_address
 from qrlogin.wire.dialects.native import describe_browser
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_response
@@ -84,7 +84,7 @@ _MAX_DESCRIPTION: Final = (
 )
 
 # RFC 6749 appendix A, without what JSON would have to escape: both are part of the context.
-_CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{CLIENT_ID_BYTES - len('Rfc8628:')}}}")
+_CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{BEGUN_BY_BYTES - len('Rfc8628:')}}}")
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
 
 #: Section 3.5. A confirmed login has no word: the poll that finds it redeems it.
@@ -310,7 +310,7 @@ class Rfc8628(BrowserOnly):
             lifetime=self._lifetime,
             ask_browser=False,
             user_code=True,
-            client_id=client_id_for(self, client.client_id),
+            begun_by=begun_by(self, client.client_id),
             redeem_window=self._window,
         )
         return Exchange(operation, answer)
@@ -321,7 +321,7 @@ class Rfc8628(BrowserOnly):
         if "grant_type" not in form or "device_code" not in form:
             raise BadRequest("the parameters grant_type and device_code must both be there")
         device = self._core.read_device_code(form["device_code"])
-        if device.client_id != client_id_for(self, client.client_id):
+        if device.begun_by != begun_by(self, client.client_id):
             raise NotYours("another client began this login")
         operation = self._core.redeem(device, op=_POLL, replay_window=self._window)
         return Exchange(

@@ -37,7 +37,7 @@ class StateMap(Generic[W]):
     error: W
     """The store is unavailable: the client may try again."""
 
-    def of(self, seen: Status) -> W:
+    def of(self, status: Status) -> W:
         """The word for the state of a login."""
         words = {
             State.PENDING: self.pending,
@@ -45,7 +45,7 @@ class StateMap(Generic[W]):
             State.CONFIRMED: self.confirmed,
             State.DENIED: self.denied,
         }
-        return words.get(seen.state, self.ended)
+        return words.get(status.state, self.ended)
 
     def of_error(self, error: QRLoginError) -> W | None:
         """The word for a refusal, or None if the refusal says nothing about a login: the request

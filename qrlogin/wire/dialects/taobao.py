@@ -122,8 +122,8 @@ class Taobao(PublicIdDialect):
     def handlers(self) -> Mapping[str, Handler]:
         return {
             _GENERATE: self._generate,
-            _PICTURE: lambda _, code: self.picture(
-                code, f"{self.at}{_SCAN}?lgToken={code}&tbScanOpenType=Notification"
+            _PICTURE: lambda _, public_id: self.picture(
+                public_id, f"{self.base_url}{_SCAN}?lgToken={public_id}&tbScanOpenType=Notification"
             ),
             _CHECK: self._check,
             _OPEN: self._open,
@@ -132,10 +132,10 @@ class Taobao(PublicIdDialect):
 
     def _generate(self, request: Request, _: str) -> Exchange[Begun]:
         def answer(begun: Begun) -> Response:
-            code = begun.scan_code
-            picture = f"{self.at.partition(':')[2]}{_PICTURE.replace('{code}', code)}"
-            ad = hashlib.sha256(code.encode()).hexdigest()[:32]
-            tokens = {"lgToken": code, "adToken": ad}
+            public_id = begun.scan_code
+            picture = f"{self.base_url.partition(':')[2]}{_PICTURE.replace('{code}', public_id)}"
+            ad = hashlib.sha256(public_id.encode()).hexdigest()[:32]
+            tokens = {"lgToken": public_id, "adToken": ad}
             data = {"success": True, "message": "null", "url": picture, **tokens}
             return self._jsonp_or_json(request, data)
 
@@ -144,18 +144,19 @@ class Taobao(PublicIdDialect):
 
     def _check(self, request: Request, _: str) -> Exchange[Status]:
         self._callback(request)
-        code, target = query_parameter(request, "lgToken"), self._target(request)
-        device = self.device_code(request, code)
+        public_id, target = query_parameter(request, "lgToken"), self._target(request)
+        device = self.own_device(request, public_id)
 
-        def answer(seen: Status) -> Response:
-            if not seen.ticket:
-                return self._status_json(request, _STATES.of(seen))
+        def answer(status: Status) -> Response:
+            if not status.ticket:
+                return self._status_json(request, _STATES.of(status))
             # The same at every poll. Clients look for uid and token in this order, and append
             # parameters of their own.
             url = (
-                f"{self.at}{_OPEN}?uid=cntaobao{seen.login_id}&token={seen.ticket}&time={device.begun_at}"
+                f"{self.base_url}{_OPEN}?uid=cntaobao{status.login_id}"
+                f"&token={status.ticket}&time={device.begun_at}"
                 "&asker=qrcodelogin&ask_version=1.0.0"
-                f"&defaulturl={quote(target, safe='')}&webpas={code}"
+                f"&defaulturl={quote(target, safe='')}&webpas={public_id}"
             )
             return self._jsonp_or_json(
                 request, {"code": _STATES.confirmed[0], "success": True, "url": url}
@@ -164,13 +165,13 @@ class Taobao(PublicIdDialect):
         return self.status(device, answer)
 
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
-        code, ticket, target = (
+        public_id, ticket, target = (
             query_parameter(request, "webpas"),
             query_parameter(request, "token"),
             self._target(request),
         )
-        return self.exchange(
-            self.device_code(request, code), ticket, lambda _: self.redirect(target)
+        return self.redeem_by_ticket(
+            self.own_device(request, public_id), ticket, lambda _: self.redirect(target)
         )
 
     def _target(self, request: Request) -> str:

@@ -108,7 +108,7 @@ class TaobaoNewLogin(PublicIdDialect):
         def answer(begun: Begun) -> Response:
             content = _content(
                 t=self._core.read_device_code(begun.device_code).begun_at,
-                codeContent=f"{self.at}{_SCAN}?lgToken={begun.scan_code}&_from=havana",
+                codeContent=f"{self.base_url}{_SCAN}?lgToken={begun.scan_code}&_from=havana",
                 ck=digest(begun.login_id),
                 resultCode=100,
             )
@@ -117,17 +117,19 @@ class TaobaoNewLogin(PublicIdDialect):
         return self.begin(request, answer)
 
     def _query(self, request: Request, _: str) -> Exchange[Status | Redeemed]:
-        def answer(seen: Status | Redeemed) -> Response:
-            if isinstance(seen, Status):
-                return self._status_json(_STATES.of(seen))
+        def answer(result: Status | Redeemed) -> Response:
+            if isinstance(result, Status):
+                return self._status_json(_STATES.of(result))
             return self.json(logged_in(_BIZ_EXT))
 
-        device = self.device_code(request, required_value(_POLL.read_form(request), "ck"))
+        device = self.own_device(request, required_value(_POLL.read_form(request), "ck"))
         return self.status_or_redeem(device, answer)
 
-    def device_code(self, request: Request, code: str) -> DeviceCode:
+    def own_device(self, request: Request, public_id: str) -> DeviceCode:
+        # These clients send `ck` in the place of the public id.
         return self.require_owner(
-            self._cookies.find_by_digest(request, code), lambda login_id: digest(login_id) == code
+            self._cookies.find_by_digest(request, public_id),
+            lambda login_id: digest(login_id) == public_id,
         )
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:

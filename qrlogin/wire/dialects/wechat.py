@@ -138,8 +138,8 @@ class WeChat(PublicIdDialect):
     def handlers(self) -> Mapping[str, Handler]:
         return {
             _BEGIN: self._begin,
-            _PICTURE: lambda _, code: self.picture(code, f"{self.at}l/{code}"),
-            _SCAN: lambda _, code: self.open_page(code),
+            _PICTURE: lambda _, public_id: self.picture(public_id, f"{self.base_url}l/{public_id}"),
+            _SCAN: lambda _, public_id: self.open_page(public_id),
             _POLL: self._poll,
             _OPEN: self._open,
             _LOGOUT: self._log_out,
@@ -155,26 +155,26 @@ class WeChat(PublicIdDialect):
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         parameters = read_some(request.query, ("uuid", "loginicon"))
         uuid = required_value(parameters, "uuid")
-        device = self.device_code(request, uuid)
+        device = self.own_device(request, uuid)
         last_seen = self._cookies.cursor(request, device.login_id)
 
-        def answer(seen: Status) -> Response:
-            code, more = _STATES.of(seen), ""
+        def answer(status: Status) -> Response:
+            code, more = _STATES.of(status), ""
             if code == _STATES.confirmed:
-                ticket, scan = seen.ticket + _TICKET_SUFFIX, device.begun_at // 1000
+                ticket, scan = status.ticket + _TICKET_SUFFIX, device.begun_at // 1000
                 query = f"ticket={ticket}&uuid={uuid}&lang=zh_CN&scan={scan}"
-                more = f'\nwindow.redirect_uri="{self.at}{_OPEN}?{query}";'
-            elif code == _STATES.scanned and seen.version == last_seen:
+                more = f'\nwindow.redirect_uri="{self.base_url}{_OPEN}?{query}";'
+            elif code == _STATES.scanned and status.version == last_seen:
                 code = _STATES.pending  # no news
             elif (
                 code == _STATES.scanned
-                and seen.scanned_by
+                and status.scanned_by
                 and parameters.get("loginicon") == "true"
             ):
-                more = f"window.userAvatar = '{self._avatar_of(seen.scanned_by)}';"
-            alive = code in (_STATES.pending, _STATES.scanned) and seen.version != last_seen
+                more = f"window.userAvatar = '{self._avatar_of(status.scanned_by)}';"
+            alive = code in (_STATES.pending, _STATES.scanned) and status.version != last_seen
             cursor = (
-                (self._cookies.cursor_cookie(seen.login_id, seen.version, seen.expires_in),)
+                (self._cookies.cursor_cookie(status.login_id, status.version, status.expires_in),)
                 if alive
                 else ()
             )
@@ -185,7 +185,7 @@ class WeChat(PublicIdDialect):
     def _open(self, request: Request, _: str) -> Exchange[Redeemed]:
         parameters = read_some(request.query, ("ticket", "uuid", "fun"))
         ticket = required_value(parameters, "ticket").removesuffix(_TICKET_SUFFIX)
-        device = self.device_code(request, required_value(parameters, "uuid"))
+        device = self.own_device(request, required_value(parameters, "uuid"))
 
         def answer(redeemed: Redeemed) -> Response:
             drawn = hashlib.sha256(f"wechat {redeemed.login_id}".encode()).digest()
@@ -204,7 +204,7 @@ class WeChat(PublicIdDialect):
                 return logged_in
             return replace(logged_in.with_headers(("Location", self.landing_url)), status=301)
 
-        return self.exchange(device, ticket, answer)
+        return self.redeem_by_ticket(device, ticket, answer)
 
     def _log_out(self, request: Request, _: str) -> Response:
         # The request ends a session and carries no ticket, so only this origin may send it.

@@ -34,7 +34,7 @@ from qrlogin.core import Core
 from qrlogin.errors import BadRequest, NotYours, QRLoginError, Superseded, Unavailable
 from qrlogin.table import State
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.dialects.base import client_id_for
+from qrlogin.wire.dialects.base import begun_by
 from qrlogin.wire.dialects.public_id import (
     Handler,
     MountOptions,
@@ -196,7 +196,9 @@ class WeChatOpen(PublicIdDialect):
     def handlers(self) -> Mapping[str, Handler]:
         return {
             _PAGE: self._page,
-            _PICTURE: lambda _, code: self.picture(code, f"{self.at}{_SCAN}?uuid={code}"),
+            _PICTURE: lambda _, public_id: self.picture(
+                public_id, f"{self.base_url}{_SCAN}?uuid={public_id}"
+            ),
             _SCAN: lambda request, _: self.open_page(query_parameter(request, "uuid")),
             _POLL: self._poll,
             _CALLBACK: self._callback,
@@ -211,8 +213,8 @@ class WeChatOpen(PublicIdDialect):
                 "appid has at most 64 letters, digits or _.- "
                 f"and state at most {_MAX_STATE_LENGTH} characters"
             )
-        target = self._target(appid, query.get("redirect_uri", f"{self.at}{_CALLBACK}"))
-        mount_path = urlsplit(self.at).path
+        target = self._target(appid, query.get("redirect_uri", f"{self.base_url}{_CALLBACK}"))
+        mount_path = urlsplit(self.base_url).path
 
         def answer(begun: Begun) -> Response:
             fields = {
@@ -251,19 +253,19 @@ class WeChatOpen(PublicIdDialect):
     def _poll(self, request: Request, _: str) -> Exchange[Status]:
         query = read_some(request.query, ("uuid", "last", "f"))
         uuid, last = required_value(query, "uuid"), query.get("last", "")
-        device = self.device_code(request, uuid)
+        device = self.own_device(request, uuid)
 
-        def answer(seen: Status) -> Response:
-            word = _STATES.of(seen)
+        def answer(status: Status) -> Response:
+            word = _STATES.of(status)
             word = _REPLACED.get((last, word), word)
-            return self._status_answer(request, word, uuid + seen.ticket if seen.ticket else "")
+            return self._status_answer(request, word, uuid + status.ticket if status.ticket else "")
 
         return self.held_status(device, _LAST_SEEN.get(last), self._hold, answer)
 
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
         uuid, ticket = _split(query_parameter(request, "code"))
         redirect = self.redirect(self.landing_url).with_headers(_NO_REFERRER)
-        return self.exchange(self.device_code(request, uuid), ticket, lambda _: redirect)
+        return self.redeem_by_ticket(self.own_device(request, uuid), ticket, lambda _: redirect)
 
     def _token(self, request: Request, _: str) -> Exchange[Redeemed] | Response:
         query = read_some(request.query, ("appid", "secret", "code", "grant_type"))
@@ -272,10 +274,10 @@ class WeChatOpen(PublicIdDialect):
         if self._clients(query.get("appid", ""), query.get("secret", "")) is not True:
             return self._failure(40125, "invalid appsecret")
         uuid, ticket = _split(required_value(query, "code"))
-        device = self.device_code(request, uuid)
-        if device.client_id != client_id_for(self, query.get("appid", "")):
+        device = self.own_device(request, uuid)
+        if device.begun_by != begun_by(self, query.get("appid", "")):
             raise NotYours("another application began this login")
-        return self.exchange(
+        return self.redeem_by_ticket(
             device,
             ticket,
             lambda _: replace(self.json({}), tokens_wanted=True),

@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
-from qrlogin.core import Core, Operation
+from qrlogin.core import Core
+from qrlogin.operation import Operation
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
 from qrlogin.wire.dialects.bilibili import Bilibili

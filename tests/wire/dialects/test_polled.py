@@ -210,7 +210,7 @@ def test_a_denial_just_before_the_redeem_wins(kind: str, monkeypatch: pytest.Mon
         noted = service.store.noted
 
         def refused_before(command: Command) -> bool:
-            if command.row.event == "collect":
+            if command.row.name == "collect":
                 client.phone("deny")
             return noted(command)
 
