@@ -70,7 +70,7 @@ class Operation(Generic[T_co]):
         command.
 
         :param reply: what the store answered.
-        :param with_event: False saves the work of describing an event that nobody listens to.
+        :param with_event: False skips the event, for a shell without a listener.
         """
         if (reply.login_id, reply.mark) != (self.command.login_id, self.command.mark):
             raise Unavailable(

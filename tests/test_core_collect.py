@@ -331,7 +331,8 @@ def test_a_fast_poll_after_the_end_raises_with_the_end(end: str) -> None:
         )
     else:
         begun = replace(
-            begun, device_code=app.qr.core._codes.spell_device_code(replace(device, secret="A" * 43))
+            begun,
+            device_code=app.qr.core._codes.spell_device_code(replace(device, secret="A" * 43)),
         )
     assert [poll(app, begun), poll(app, begun)] == [end, end]
 

@@ -1,4 +1,4 @@
-"""The set-up itself: what is shipped runs alone, and the files keep what they promise each other."""
+"""What is shipped runs alone, and the set-up files agree with each other."""
 
 import contextlib
 import os
@@ -40,7 +40,7 @@ def output(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = 
 
 
 def project_files() -> Iterator[Path]:
-    """What is, or is about to be, committed; where git does not say: everything that is not made by a tool."""
+    """The files that are, or are about to be, committed; without git, all that no tool made."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = (
         subprocess.run(listing, cwd=ROOT, capture_output=True, text=True)

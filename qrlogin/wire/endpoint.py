@@ -1,9 +1,10 @@
 """Runs a dialect's exchanges against `QRLogin` or `AsyncQRLogin`.
 
 Browsers and phones have separate methods. A request to `browser` can never act for a phone. A
-request to `phone` acts only for the person that the application names. Each error becomes the dialect's
-answer, except `BadArgument`: that is a mistake of the application (a `Person` without a subject, a
-context that is too large), so it propagates like any other bug, and the log has the reason.
+request to `phone` acts only for the person that the application names. Each error becomes the
+dialect's answer, except `BadArgument`: that is a mistake of the application (a `Person` without a
+subject, a context that is too large), so it propagates like any other bug, and the log has the
+reason.
 
 A held status and a stream each take one of the endpoint's slots, and give it back however they end.
 """

@@ -55,7 +55,10 @@ def test_an_omitted_option_means_the_site_and_the_originals_lifetime(
     kind: type[PublicIdDialect], core: Core
 ) -> None:
     dialect = kind(core)
-    assert (dialect.base_url, dialect.landing_url) == ("https://example.com/", "https://example.com/")
+    assert (dialect.base_url, dialect.landing_url) == (
+        "https://example.com/",
+        "https://example.com/",
+    )
     assert dialect.lifetime == (300 if kind in (WeChat, WeChatOpen) else 180)
     chosen = kind(core, at="https://example.com/a/b/", landing_path="/home", lifetime=60)
     assert (chosen.base_url, chosen.landing_url, chosen.lifetime) == (
