@@ -263,8 +263,13 @@ class AsyncQRLogin:
         # all the same, so a task outlives the call, and emits the event.
         task = asyncio.create_task(self._apply_and_emit(asked, current))
         self._emitting.add(task)
-        task.add_done_callback(self._emitting.discard)
+        task.add_done_callback(self._step_ended)
         return await asyncio.shield(task)
+
+    def _step_ended(self, task: asyncio.Task[Any]) -> None:
+        self._emitting.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved here, or asyncio logs the refusal of a cancelled call
 
     async def _apply_and_emit(
         self, asked: Operation[T], current: Operation[T]

@@ -11,7 +11,7 @@ empty, and are sealed and checked all the same.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from qrlogin import codes, seals
@@ -182,7 +182,8 @@ class Core:
     def _begin_typed(self, terms: _Terms, draws: int) -> Operation[Begun]:
         """Begin with a user_code, of which at most `draws` are tried."""
         new = self._codes.new_codes(fixed=False, typed=True)
-        draw_again = partial(self._begin_typed, terms, draws - 1) if draws > 1 else None
+        # Drawn once, so that an operation that is run again begins the same login again.
+        draw_again = cache(partial(self._begin_typed, terms, draws - 1)) if draws > 1 else None
         return name_login(terms.key, new, self._begin(terms, new), draw_again)
 
     def _begin(self, terms: _Terms, new: NewCodes | None = None) -> Operation[Begun]:

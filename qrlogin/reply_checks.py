@@ -31,7 +31,7 @@ from qrlogin.keys import Key, equal_in_constant_time
 from qrlogin.step import Record, Reply, Verdict, number
 from qrlogin.table import DIES_AT, State
 
-RECORD_FORMAT: Final = "1"
+RECORD_FORMAT: Final = "2"
 SUCCEEDED: Final = (Verdict.APPLIED, Verdict.REPEATED)
 HAS_SCANNER: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # the states with a scanner
 

@@ -207,9 +207,9 @@ def _look_up(readings: Sequence[ScanCode], act: Callable[[ScanCode], Operation[T
 
     def interpret(reply: Reply) -> Operation[T]:
         if not reply.record:
-            # If no key is left, act on the id of the name record, which no login has. So a code
-            # that no login has takes as many commands as one that is refused.
-            return looking_on or act(code)
+            # If no key is left, act on a new id, which no login has. So a code that no login has
+            # takes as many commands as one that is refused.
+            return looking_on or act(replace(code, login_id=codes.new_login_id()))
         record_id, login_id = code.login_id, reply.record.get("names", "")
         seal = seals.name_seal(code.key, record_id, login_id)
         if not equal_in_constant_time(reply.record.get("name_seal", ""), seal):

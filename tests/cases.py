@@ -106,7 +106,7 @@ class Case:
 # A record with a past and a command that would be applied. Each case changes them
 
 _LIVED: Final = {
-    "v": "1",
+    "v": "2",
     "device_digest": "D",
     "context": '{"browser":"Firefox ✓"}',
     "begin_seal": "sealed-beginning",
@@ -129,7 +129,7 @@ _LIVED: Final = {
     "name_seal": "sealed-name",
 }
 _BROUGHT: Final = {
-    "v": "1",
+    "v": "2",
     "device_digest": "D",
     "context": "{}",
     "needs": "",

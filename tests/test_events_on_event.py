@@ -259,3 +259,33 @@ def test_without_a_callback_no_event_is_built(
             AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI).begin()
         )
     assert asked == [False, False]
+
+
+def test_a_refused_call_that_was_cancelled_leaves_no_unretrieved_error() -> None:
+    """asyncio logs the exception of a task that no one retrieves, when the task is collected."""
+    unretrieved = list[dict[str, Any]]()
+
+    async def on_event(event: Event) -> None:
+        pass
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unretrieved.append(what))
+        store = AsyncMemoryStore()
+        qr = AsyncQRLogin(store, secret_keys=[KEY], verification_uri=URI, on_event=on_event)
+        begun, apply = await qr.begin(), store.apply
+
+        async def slow_apply(command: Command) -> Reply:
+            await asyncio.sleep(0.01)
+            return await apply(command)
+
+        store.apply = slow_apply  # type: ignore[method-assign]
+        call = asyncio.create_task(qr.confirm(begun.scan_code, subject=ALICE))
+        await asyncio.sleep(0)
+        call.cancel()
+        await qr.close()
+        await asyncio.gather(call, return_exceptions=True)
+        gc.collect()
+
+    asyncio.run(main())
+    gc.collect()
+    assert unretrieved == []

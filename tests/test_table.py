@@ -202,7 +202,7 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         return by, Command("L", TABLE[event], mark, values, durations.get(event, {}), until)
 
     for browser in BROWSERS:
-        yield sent("begin", browser, v="1", device_digest=browser, begin_seal=f"begun by {browser}")
+        yield sent("begin", browser, v="2", device_digest=browser, begin_seal=f"begun by {browser}")
         yield sent("status", browser, device_digest=browser)
         yield sent("cancel", browser, device_digest=browser)
         for click in CLICKS:

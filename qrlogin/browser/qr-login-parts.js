@@ -121,13 +121,14 @@ export const backoff = (/** @type {number} */ failed) =>
 /** A name as one line of text, without control and format characters: they could hide text or
  * change the direction of the text around the name. Joiners stay, because emoji, Persian and the
  * scripts of India need them. A name longer than `most` characters is cut, but never within an
- * emoji sequence.
+ * emoji sequence, if the browser can tell where one ends.
  * @param {unknown} name */
 export function plain(name, most = 80) {
   if (typeof name !== "string") return "";
   const text = name.replace(/[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu, "");
   const all = Array.from(text);
   if (all.length <= most) return text;
+  if (!Intl.Segmenter) return `${all.slice(0, most).join("")}…`;
   let kept = "", left = most;
   for (const { segment } of new Intl.Segmenter().segment(text)) {
     if ((left -= Array.from(segment).length) < 0) break;
