@@ -1,16 +1,16 @@
 """MACs that a record holds, so that the store keeps no secret and cannot forge a login.
 
-A digest or a mark stands in for a secret. A seal covers fields of the record: `begin_seal` covers
-who began, `scanner_seal` who scanned, `approval_seal` who approved, and `name_seal` which login a
-typed code leads to. Each is computed with the key that the login began under, and checked in
-`reply_checks.py` (`name_seal` in `typed_codes.py`).
+A digest, or the `redeem_mark` of an op, stands in for a secret. A seal covers fields of the record:
+`begin_seal` covers who began, `scanner_seal` who scanned, `approval_seal` who approved, and
+`name_seal` which login a typed code leads to. Each is computed with the key that the login began
+under, and checked in `reply_checks.py` (`name_seal` in `typed_codes.py`).
 """
 
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from qrlogin.keys import Key
 
-# Digests and marks, in place of secrets and users
+# Digests and the redeem_mark, in place of secrets and users
 
 
 def device_digest(key: Key, login_id: str, secret: str) -> str:

@@ -1,4 +1,7 @@
-"""The promises of docs/security.md hold for whole logins of two phones and two browsers."""
+"""The promises of docs/security.md hold for whole logins of two phones and two browsers.
+
+Among them: a repeated call, such as a redeem, returns the same, and nothing is handed out twice.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

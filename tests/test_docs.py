@@ -50,6 +50,18 @@ def test_every_link_has_a_target(page: Path) -> None:
         )
 
 
+@for_each_row("page", [ROOT / "CONTRIBUTING.md", ROOT / "README.md", ROOT / "docs" / "design.md"])
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    named = set(
+        re.findall(r"`([\w./-]+\.(?:py|js|lua|md|toml))`", page.read_text(encoding="utf-8"))
+    )
+    here = [
+        path.as_posix() for path in ROOT.rglob("*") if path.suffix and ".venv" not in path.parts
+    ]
+    for name in named - {"qrlogin/wire/dialects/NAME.py"}:
+        assert any(path.endswith(f"/{name}") for path in here), f"{page.name} names {name}"
+
+
 def test_every_wire_code_is_documented() -> None:
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     kinds = [

@@ -8,7 +8,8 @@
  *
  * To use your own texts, change them in the module that imports the elements:
  * `Object.assign(TEXTS.en.login, {yes: "Go on"})`, or add a language: `TEXTS.fr = {login: {…}}`.
- * A text that a language lacks is shown in English.
+ * A text that a language lacks is shown in English. To add a language to qrlogin itself:
+ * CONTRIBUTING.md, "Add a language".
  */
 
 export const TEXTS = {

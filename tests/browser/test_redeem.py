@@ -1,7 +1,8 @@
 """From "Continue as …?" to a page that is logged in.
 
 The login is redeemed once, for the account that the page showed, and the page opens the right
-address, even if answers are lost.
+address, even if answers are lost. That a repeated redeem succeeds in the store is tested in
+tests/test_core_promises.py.
 """
 
 import asyncio
