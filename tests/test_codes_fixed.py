@@ -134,6 +134,7 @@ def test_no_letter_of_either_spelling_can_be_changed() -> None:
                     refused(text[:at] + other + text[at + 1 :])
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_altered_codes_are_refused() -> None:
     """Flipped bits, exchanged bytes and tags of other codes, from a fixed random seed."""
     random_source = random.Random(8628)

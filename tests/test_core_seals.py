@@ -489,6 +489,7 @@ def test_no_splice_of_genuine_records_is_redeemed(
     assert set(released) == allowed, "a mixture that reassembles a genuine approval is not forged"
 
 
+@pytest.mark.long
 def test_no_splice_shows_a_person_or_a_browser_that_took_no_part(quick_macs: None) -> None:
     """Scan and status, over the fields that they show and the fields that seal them."""
     app, victim, genuine = sources()

@@ -306,6 +306,7 @@ FEWEST_STATES, FEWEST_TIMELESS = 3286, 21  # when this was written
 REDEEM_EVENTS = ("redeem", "collect")
 
 
+@pytest.mark.long
 def test_the_search_is_not_smaller_than_before(
     searched: Searched, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,6 +334,7 @@ def test_the_search_is_not_smaller_than_before(
         assert can == {verdict for event, verdict in verdicts if event == row.name}, row.name
 
 
+@pytest.mark.long
 def test_states_change_only_along_the_arrows_of_the_diagram(searched: Searched) -> None:
     """No command skips a state, and only pending is ever returned to."""
     arrows = {(state(one.before), one.event, state(one.after)) for one in searched[1] if one.moved}
@@ -351,6 +353,7 @@ def test_states_change_only_along_the_arrows_of_the_diagram(searched: Searched) 
     }
 
 
+@pytest.mark.long
 def test_no_event_changes_a_final_state(searched: Searched) -> None:
     ended = [one for one in searched[1] if state(one.before) in TERMINAL]
     assert ended
@@ -359,6 +362,7 @@ def test_no_event_changes_a_final_state(searched: Searched) -> None:
         assert one.verdict is not Verdict.APPLIED or one.event == "status", one
 
 
+@pytest.mark.long
 def test_a_login_is_redeemed_once(searched: Searched) -> None:
     """One redeem mark is written. A second redeem is a repeat in its window, or is refused."""
     for one in searched[1]:
@@ -372,6 +376,7 @@ def test_a_login_is_redeemed_once(searched: Searched) -> None:
             assert one.outcome.reply.now < int(one.before["replay_by"])
 
 
+@pytest.mark.long
 def test_another_browser_is_always_forbidden(searched: Searched) -> None:
     """Status, cancel and redeem of another browser are forbidden in every state."""
     for one in searched[1]:
@@ -381,6 +386,7 @@ def test_another_browser_is_always_forbidden(searched: Searched) -> None:
             ), one
 
 
+@pytest.mark.long
 def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
     """The subject scanned this login, holds it and confirmed; another account changes nothing."""
     for point in searched[0]:
@@ -402,6 +408,7 @@ def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
             )
 
 
+@pytest.mark.long
 def test_no_command_is_applied_after_its_deadline(searched: Searched) -> None:
     """This holds for the deadlines of state and code, also by a clock that runs behind."""
     for one in searched[1]:
@@ -411,6 +418,7 @@ def test_no_command_is_applied_after_its_deadline(searched: Searched) -> None:
             assert one.command.deadline_ms is None or now < one.command.deadline_ms, one
 
 
+@pytest.mark.long
 def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: Searched) -> None:
     """Every applied call can be repeated. After its window a redeem is refused, not redone."""
     applied = 0
@@ -428,6 +436,7 @@ def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: S
     assert applied > 100
 
 
+@pytest.mark.long
 def test_deny_and_cancel_win_until_redeemed(searched: Searched) -> None:
     """Deny and cancel apply in every state before the end; confirm with deny always ends denied."""
     on_the_way = [
@@ -457,6 +466,7 @@ def _dies(record: Record) -> int:
     return int(record[DIES_AT[State(record["state"])]])
 
 
+@pytest.mark.long
 def test_every_change_is_notified_and_increments_the_version(searched: Searched) -> None:
     for one in searched[1]:
         assert one.outcome.notify == one.moved
@@ -466,6 +476,7 @@ def test_every_change_is_notified_and_increments_the_version(searched: Searched)
         assert one.outcome.changes.get("mark", one.command.mark) == one.command.mark
 
 
+@pytest.mark.long
 def test_a_poll_that_comes_too_soon_changes_only_its_interval(searched: Searched) -> None:
     """It notifies, delays and refuses no other call: the fields that rows read stay the same."""
     paced = [one for one in searched[1] if one.outcome.changes and not one.moved]
@@ -476,6 +487,7 @@ def test_a_poll_that_comes_too_soon_changes_only_its_interval(searched: Searched
         assert Point.of(one.before, one.time) == Point.of(one.after, one.time)
 
 
+@pytest.mark.long
 def test_time_goes_forward_inside_a_login(searched: Searched) -> None:
     """begun ≤ scanned ≤ confirmed ≤ redeemed ≤ changed, also by a clock that runs behind."""
     order = ("begun_at", "scanned_at", "confirmed_at", "redeemed_at", "changed_at")
@@ -494,6 +506,7 @@ def test_time_goes_forward_inside_a_login(searched: Searched) -> None:
         assert fixed.items() <= one.after.items(), "a deadline was moved"
 
 
+@pytest.mark.long
 def test_every_event_but_begin_is_refused_when_the_record_is_absent(searched: Searched) -> None:
     """Without the record, at any moment, every call but begin is refused."""
     for one in searched[1]:

@@ -44,6 +44,7 @@ def rows_of_svg(svg: str) -> readers.Rows:
     return readers.rows_of_path(size, ink.attrib["d"], fill_rule="nonzero")
 
 
+@pytest.mark.long
 @given(texts)
 @example(LINK)
 @example("7" * 40)

@@ -307,6 +307,7 @@ def test_any_asgi_scope_is_read(
         assert asyncio.run(send()).status < 500
 
 
+@pytest.mark.long
 def test_the_fuzz_reaches_every_kind_of_answer() -> None:
     """A fuzz whose requests all fail at the first check proves little."""
     met: set[tuple[str, int]] = set()
