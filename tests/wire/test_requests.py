@@ -123,6 +123,7 @@ def test_there_is_nothing_at_any_other_path(mount: Mount, method: str) -> None:
     paths += [
         f"{login_id}/qr.svg/",
         f"{login_id}/QR.SVG",
+        f"{login_id}/qrxsvg",
         f"{login_id}/qr",
         f"{login_id}x",
         login_id[:-1],

@@ -239,6 +239,12 @@ def test_what_a_browser_says_means_nothing_and_much_of_it_ends_the_socket(site: 
             for _ in range(33):
                 socket.send("x")
             assert ends(socket) == 1008
+        eventually(site.idle)
+        with opened_login(desk) as socket:
+            for _ in range(32):
+                socket.send("x")
+            with pytest.raises(TimeoutError):  # it stays open
+                socket.recv(0.3)
 
 
 def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
