@@ -123,6 +123,7 @@ def test_any_other_path_gets_404(mount: Mount, method: str) -> None:
     paths += [
         f"{login_id}/qr.svg/",
         f"{login_id}/QR.SVG",
+        f"{login_id}/qrxsvg",
         f"{login_id}/qr",
         f"{login_id}x",
         login_id[:-1],

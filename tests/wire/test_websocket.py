@@ -239,6 +239,12 @@ def test_messages_of_the_browser_are_ignored_and_too_many_end_the_socket(site: S
             for _ in range(33):
                 socket.send("x")
             assert ends(socket) == 1008
+        eventually(site.idle)
+        with opened_login(desk) as socket:
+            for _ in range(32):
+                socket.send("x")
+            with pytest.raises(TimeoutError):  # it stays open
+                socket.recv(0.3)
 
 
 def test_a_disconnect_releases_the_slot_of_a_socket(site: Site) -> None:
