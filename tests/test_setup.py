@@ -276,6 +276,7 @@ def test_apt_get_is_asked_again_only_for_what_it_knows(
     assert installs == ["part"] * asked
 
 
+@pytest.mark.matrix
 def test_uv_gets_the_index_settings_of_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "pip.conf"
     config.write_text(

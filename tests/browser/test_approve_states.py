@@ -111,7 +111,7 @@ def test_the_list_of_states_is_complete() -> None:
     )
 
 
-@pytest.mark.long
+@pytest.mark.matrix
 @pytest.mark.parametrize("lang", LANGUAGES)
 async def test_every_view_is_accessible_in_every_language(
     chromium: Browser, tmp_path: Path, lang: str

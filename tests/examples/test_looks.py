@@ -45,6 +45,7 @@ CASES = [
 ]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("which", "screen"), CASES)
 async def test_every_page_fits_and_passes_axe(
     chromium: Browser, started: Callable[[str], Running], tmp_path: Path, which: str, screen: str

@@ -110,7 +110,7 @@ def await_both(origin: str) -> None:
         eventually(both)
 
 
-@pytest.mark.long
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("example", "which"), CASES, ids=lambda value: getattr(value, "name", str(value))
 )

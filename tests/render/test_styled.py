@@ -76,7 +76,7 @@ def test_three_decoders_read_every_style_without_a_logo(modules: str, tmp_path: 
     )
 
 
-@pytest.mark.long
+@pytest.mark.matrix
 @pytest.mark.parametrize("modules", MODULES)
 def test_three_decoders_read_every_style_with_a_logo(modules: str, tmp_path: Path) -> None:
     """Every logo at every length in each form of module. The colours take turns: any two meet."""
