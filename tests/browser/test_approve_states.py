@@ -165,7 +165,7 @@ OUTSIDE = """(it, blocks) => [...it.shadowRoot.querySelectorAll(blocks)]
   .map(text => text.replace(/⟦[^⟦⟧]*⟧/g, "")).filter(Boolean)"""
 
 
-@pytest.mark.long
+@pytest.mark.matrix
 async def test_every_text_comes_from_the_catalogue(chromium: Browser, tmp_path: Path) -> None:
     """Every text without a mark comes from the server or from the application."""
     with ApproveStub(module=MARKED, children="") as stub:
