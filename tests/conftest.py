@@ -68,7 +68,7 @@ STORIES = [Path(__file__).parent / folder for folder in ("browser", "clients", "
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Four workers for each core, because most tests wait for a program; two in the fast mode.
+    """Three workers for each core, because most tests wait for a program; two in the fast mode.
 
     More would not be faster: each worker collects all tests and starts servers of its own. With
     `-k` the tests run in this process.
@@ -78,7 +78,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    return min((2 if config.getoption("fast") else 4) * cores, 8)
+    return min((2 if config.getoption("fast") else 3) * cores, 8)
 
 
 @pytest.hookimpl(optionalhook=True)
