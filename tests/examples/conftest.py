@@ -1,6 +1,7 @@
 """Fixtures: Chromium, and each example, started once for all tests that only log in and out."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +32,18 @@ def started() -> Iterator[Callable[[str], Running]]:
 @pytest.fixture(params=ALL)
 def example(request: pytest.FixtureRequest, started: Callable[[str], Running]) -> Running:
     return started(request.param)
+
+
+BROWSERS = [Path(__file__).with_name(name) for name in ("test_browser.py", "test_looks.py")]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` shows Flask alone in a browser; the matrix shows all three examples.
+
+    The adapters differ in HTTP, and every example passes the HTTP story in `make test`.
+    """
+    for item in items:
+        asked = getattr(item, "callspec", None)
+        named = asked.params.get("example") or asked.params.get("brief") if asked else None
+        if item.path in BROWSERS and named in ("FastAPI", "Django"):
+            item.add_marker(pytest.mark.matrix)
