@@ -9,6 +9,7 @@ from qrlogin import errors
 from qrlogin.errors import QRLoginError
 from qrlogin.wire import Native
 from tests.tables import for_each_row
+from tests.test_setup import project_files
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -55,9 +56,7 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     named = set(
         re.findall(r"`([\w./-]+\.(?:py|js|lua|md|toml))`", page.read_text(encoding="utf-8"))
     )
-    here = [
-        path.as_posix() for path in ROOT.rglob("*") if path.suffix and ".venv" not in path.parts
-    ]
+    here = [path.as_posix() for path in project_files()]
     for name in named - {"qrlogin/wire/dialects/NAME.py"}:
         assert any(path.endswith(f"/{name}") for path in here), f"{page.name} names {name}"
 
