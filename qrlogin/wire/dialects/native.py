@@ -239,8 +239,10 @@ class Native:
         self, route: Route, draw: Callable[[str], bytes]
     ) -> Callable[[Request, str], Exchange[Status]]:
         def answer(status: Status) -> Response:
-            if status.state is not State.PENDING:
-                raise Expired if status.state is State.EXPIRED else WrongState
+            if not status.verification_uri_complete:
+                # A pending login without a code can still be scanned, but its code has expired.
+                over = status.state in (State.PENDING, State.EXPIRED)
+                raise Expired if over else WrongState
             headers = (
                 ("Content-Type", route.answers[0].media),
                 *_NOT_CACHED,

@@ -159,7 +159,7 @@ SVG, PNG = (
         answers=(
             Answer(
                 200,
-                "The picture, while the login is pending",
+                "The picture, while the code may be shown",
                 media,
                 {"type": "string"} if kind == "svg" else {},
             ),
