@@ -221,6 +221,7 @@ class Rfc8628(BrowserOnly):
         self._core, self._clients, self._describe = core, check_sync_callback(clients), describe
         self._lifetime = lifetime
         self._redeem_window = max(core.policy.redeem_window, _REDEEM_WINDOW)
+        self._decide_and_redeem = core.policy.decide_window + self._redeem_window
         core.policy.check_total(
             "the windows of Rfc8628",
             Misconfigured,
@@ -307,7 +308,9 @@ class Rfc8628(BrowserOnly):
                     "user_code": begun.user_code,
                     "verification_uri": begun.verification_uri,
                     "verification_uri_complete": complete,
-                    "expires_in": begun.expires_in,
+                    # Clients stop polling then, and an approval may come until `decide_by`. A code
+                    # that was not scanned in time is answered "expired_token" sooner.
+                    "expires_in": begun.expires_in + self._decide_and_redeem,
                     "interval": self._core.policy.interval,
                 }
             )
