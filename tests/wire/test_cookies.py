@@ -32,7 +32,7 @@ def test_over_https_a_cookie_is_bound_to_its_host(mount: Mount) -> None:
     }
     assert (
         cookie.header()
-        == f"{tab.cookie}={tab.device_code}; Max-Age=330; Path=/; SameSite=Lax; Secure; HttpOnly"
+        == f"{tab.cookie}={tab.device_code}; Max-Age=370; Path=/; SameSite=Lax; Secure; HttpOnly"
     )
 
 
@@ -40,7 +40,7 @@ def test_a_cookie_over_plain_http_on_loopback_is_not_secure(colour: Colour) -> N
     with Mount(colour, uri=LOOPBACK) as mount:
         (cookie,) = Tab(mount).begin().cookies
         assert cookie.key.startswith("qrl-")
-        assert cookie.header().endswith("; Max-Age=330; Path=/; SameSite=Lax; HttpOnly")
+        assert cookie.header().endswith("; Max-Age=370; Path=/; SameSite=Lax; HttpOnly")
 
 
 def test_only_the_configured_origin_decides_whether_a_cookie_is_secure(colour: Colour) -> None:
@@ -84,7 +84,7 @@ def test_standard_cookie_parsers_read_the_cookie(mount: Mount) -> None:
     assert (morsel.key, morsel.value, morsel["max-age"], morsel["path"]) == (
         cookie.key,
         cookie.value,
-        "330",
+        "370",
         "/",
     )
     assert morsel["secure"]

@@ -217,7 +217,7 @@ def test_a_rotated_code_is_sent_without_an_id(colour: Colour) -> None:
             assert bare == b"event: code\ndata: " + tab.look().body + b"\n\n"
             assert b"qr" not in bare
             assert stream.part() == b":\n\n"
-            mount.clock.advance(60)
+            mount.clock.advance(100)
             stream.rest()
             assert sent_events(stream) == [
                 ("message", "pending", 1),
