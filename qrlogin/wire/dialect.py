@@ -33,6 +33,9 @@ class Person:
     to show."""
     phone: str = field(default="", repr=False)
     """An id of this phone, if you want to distinguish several phones of one account."""
+    by_token: bool = False
+    """Whether you found this person by the token in `Authorization` alone. A page of another
+    origin may then send cookies beside its token, and is not refused because of them."""
 
 
 @dataclass(frozen=True, slots=True)
