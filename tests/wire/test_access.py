@@ -63,7 +63,7 @@ def headers(origin: str | None, site: str | None) -> list[tuple[str, str]]:
 def browser_requests(tab: Tab) -> Iterator[Request]:
     yield post("begin")
     yield get(tab.login_id)
-    yield get(tab.login_id, "wait=25")
+    yield get(tab.login_id, "after=1&wait=25")
     yield get(f"{tab.login_id}/qr.svg")
     yield get(f"{tab.login_id}/qr.png")
     yield post(f"{tab.login_id}/cancel")
@@ -283,7 +283,7 @@ def test_all_strangers_get_the_same_answer_without_a_store_call(
     for login_id, sent in all_strangers:
         for request in (
             get(login_id, "", *sent),
-            get(login_id, "wait=25", *sent),
+            get(login_id, "after=1&wait=25", *sent),
             get(f"{login_id}/qr.svg", "", *sent),
             get(f"{login_id}/qr.png", "", *sent),
             post(f"{login_id}/cancel", {}, *sent),

@@ -42,6 +42,7 @@ from qrlogin.errors import (
     UpgradeRequired,
     WrongState,
 )
+from qrlogin.news import FROM_NOW
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies
@@ -211,7 +212,8 @@ class Native:
             return Exchange(self._core.status(device), _status_json)
         held = HeldStatus(
             device,
-            after=None if after is None else int(after),
+            # Without `after`, every state but pending would be news each time it is asked for.
+            after=FROM_NOW if after is None else int(after),
             timeout=seconds,
             crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
         )
