@@ -1,4 +1,7 @@
-"""Install the npm packages of the tests, at the versions in tests/clients/node/package-lock.json.
+"""Install the npm packages of the tests, at the versions in their package-lock.json.
+
+`npm_parts.py` installs those of tests/clients/node, and `npm_parts.py matrix` also those that only
+the matrix needs.
 
 Node is a Python package in .venv, so a bare system needs no other. npm is that of the machine,
 which is configured for the machine's registry; if there is none, the npm that came with Node is
@@ -11,18 +14,18 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bootstrap import ROOT, VENV
 from system_parts import in_ci
 
 FOLDER = ROOT / "tests" / "clients" / "node"
-MODULES = FOLDER / "node_modules"
-STAMP = MODULES / "ready"
+SPA = ROOT / "tests" / "spa" / "app"
 HOW = (
     "`make test` installs it, or python3 tools/bootstrap.py dev and then python3 tools/npm_parts.py"
 )
+HOW_SPA = "`make matrix` installs it, or python3 tools/npm_parts.py matrix"
 
 
 def node() -> str | None:
@@ -41,32 +44,36 @@ def npms() -> Iterator[list[str | Path]]:
         yield [node() or "node", cli]
 
 
-def fingerprint() -> str:
+def stamp(folder: Path) -> Path:
+    return folder / "node_modules" / "ready"
+
+
+def fingerprint(folder: Path) -> str:
     parts = [
-        str(FOLDER),
-        *((FOLDER / name).read_text() for name in ("package.json", "package-lock.json")),
+        str(folder),
+        *((folder / name).read_text() for name in ("package.json", "package-lock.json")),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def ready() -> bool:
-    return STAMP.exists() and STAMP.read_text() == fingerprint()
+def ready(folder: Path = FOLDER) -> bool:
+    return stamp(folder).exists() and stamp(folder).read_text() == fingerprint(folder)
 
 
-def install() -> bool:
+def install(folder: Path) -> bool:
     for npm in npms():
-        say("installing the npm packages of the tests (about 5 s)")
+        say(f"installing the npm packages of {folder.relative_to(ROOT)} (5 to 10 s)")
         command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
             command,
-            cwd=FOLDER,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         if done.returncode == 0:
-            STAMP.write_text(fingerprint())
+            stamp(folder).write_text(fingerprint(folder))
             return True
         print(done.stdout, file=sys.stderr)
     return False
@@ -76,11 +83,13 @@ def say(line: str) -> None:
     print(f"npm parts: {line}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
+    folders = (FOLDER, SPA) if "matrix" in arguments else (FOLDER,)
     with (FOLDER / "package.json").open() as package:
         # A second `make` at the same time waits here, and then finds everything ready.
         fcntl.flock(package, fcntl.LOCK_EX)
-        if ready() or install():
+        missing = [folder for folder in folders if not ready(folder) and not install(folder)]
+        if not missing:
             return 0
     skipped = "" if in_ci() else " Tests that need them are skipped"
     say(f"the npm packages were not installed. Can this machine reach a registry?{skipped}")
@@ -88,4 +97,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
