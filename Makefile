@@ -14,7 +14,8 @@ check: ready     ## lint, types, and the tests that start no other program (1 mi
 	@$(PYTEST) --fast -rNfER $(ARGS)
 test: ready-test ## every test that is not slow (ARGS="-k word" for some, "-n0" for one process)
 	@$(PYTEST) -m "not matrix" $(ARGS)
-matrix: ready-matrix ## the slow tests: public clients, fresh environments, stops under load
+matrix: ready-test ## the slow tests: public clients, fresh environments, stops under load
+	@$(PYTHON) tools/npm_parts.py tests/spa/app
 	@$(PYTEST) -m matrix $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
@@ -30,10 +31,8 @@ ready:
 ready-test: ready
 	@$(PYTHON) tools/system_parts.py
 	@$(PYTHON) tools/npm_parts.py
-ready-matrix: ready-test
-	@$(PYTHON) tools/npm_parts.py matrix
 ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix lint types build constraints ready ready-test ready-matrix ready-demo
+.PHONY: help demo check test matrix lint types build constraints ready ready-test ready-demo

@@ -1,7 +1,7 @@
-"""Install the npm packages of the tests, at the versions in their package-lock.json.
+"""Install the npm packages of the tests, at the versions in a folder's package-lock.json.
 
-`npm_parts.py` installs those of tests/clients/node, and `npm_parts.py matrix` also those that only
-the matrix needs.
+Without an argument, those of the public clients: tests/clients/node. Each argument is another
+folder, below the root.
 
 Node is a Python package in .venv, so a bare system needs no other. npm is that of the machine,
 which is configured for the machine's registry; if there is none, the npm that came with Node is
@@ -14,18 +14,18 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from bootstrap import ROOT, VENV
 from system_parts import in_ci
 
 FOLDER = ROOT / "tests" / "clients" / "node"
-SPA = ROOT / "tests" / "spa" / "app"
+MODULES = FOLDER / "node_modules"
 HOW = (
-    "`make test` installs it, or python3 tools/bootstrap.py dev and then python3 tools/npm_parts.py"
+    "`make test` or `make matrix` installs it, or python3 tools/bootstrap.py dev and then python3 "
+    "tools/npm_parts.py, with the folder of the package.json"
 )
-HOW_SPA = "`make matrix` installs it, or python3 tools/npm_parts.py matrix"
 
 
 def node() -> str | None:
@@ -44,10 +44,6 @@ def npms() -> Iterator[list[str | Path]]:
         yield [node() or "node", cli]
 
 
-def stamp(folder: Path) -> Path:
-    return folder / "node_modules" / "ready"
-
-
 def fingerprint(folder: Path) -> str:
     parts = [
         str(folder),
@@ -57,12 +53,14 @@ def fingerprint(folder: Path) -> str:
 
 
 def ready(folder: Path = FOLDER) -> bool:
-    return stamp(folder).exists() and stamp(folder).read_text() == fingerprint(folder)
+    """Whether the packages of this folder are installed, at the versions of its lock file."""
+    stamp = folder / "node_modules" / "ready"
+    return stamp.exists() and stamp.read_text() == fingerprint(folder)
 
 
 def install(folder: Path) -> bool:
     for npm in npms():
-        say(f"installing the npm packages of {folder.relative_to(ROOT)} (5 to 10 s)")
+        say(f"installing the npm packages of {folder.relative_to(ROOT)} (about 10 s)")
         command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
             command,
@@ -73,7 +71,7 @@ def install(folder: Path) -> bool:
             text=True,
         )
         if done.returncode == 0:
-            stamp(folder).write_text(fingerprint(folder))
+            (folder / "node_modules" / "ready").write_text(fingerprint(folder))
             return True
         print(done.stdout, file=sys.stderr)
     return False
@@ -83,18 +81,19 @@ def say(line: str) -> None:
     print(f"npm parts: {line}", file=sys.stderr, flush=True)
 
 
-def main(arguments: Sequence[str]) -> int:
-    folders = (FOLDER, SPA) if "matrix" in arguments else (FOLDER,)
-    with (FOLDER / "package.json").open() as package:
-        # A second `make` at the same time waits here, and then finds everything ready.
-        fcntl.flock(package, fcntl.LOCK_EX)
-        missing = [folder for folder in folders if not ready(folder) and not install(folder)]
-        if not missing:
-            return 0
+def main(folders: list[Path]) -> int:
+    done = True
+    for folder in folders:
+        with (folder / "package.json").open() as package:
+            # A second `make` at the same time waits here, and then finds everything ready.
+            fcntl.flock(package, fcntl.LOCK_EX)
+            done = (ready(folder) or install(folder)) and done
+    if done:
+        return 0
     skipped = "" if in_ci() else " Tests that need them are skipped"
     say(f"the npm packages were not installed. Can this machine reach a registry?{skipped}")
     return 1 if in_ci() else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main([ROOT / each for each in sys.argv[1:]] or [FOLDER]))

@@ -49,7 +49,7 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 def vite_command() -> list[str]:
     """Vite's command line. Skips the test if Vite is not installed."""
     if not npm_parts.ready(APP):
-        missing("Vite", npm_parts.HOW_SPA)
+        missing("Vite", npm_parts.HOW)
     return [npm_parts.node() or "node", "node_modules/vite/bin/vite.js"]
 
 
