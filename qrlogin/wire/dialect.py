@@ -11,8 +11,8 @@ from qrlogin.answers import Status
 from qrlogin.arguments import ShownAs
 from qrlogin.codes import DeviceCode
 from qrlogin.errors import QRLoginError
+from qrlogin.news import Known
 from qrlogin.operation import Operation
-from qrlogin.table import State
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 from qrlogin.wire.streams import Stream
@@ -33,6 +33,9 @@ class Person:
     to show."""
     phone: str = field(default="", repr=False)
     """An id of this phone, if you want to distinguish several phones of one account."""
+    by_token: bool = False
+    """Whether you found this person by the token in `Authorization` alone. A page of another
+    origin may then send cookies beside its token, and is not refused because of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ class HeldStatus:
 
     device: DeviceCode = field(repr=False)
     """The browser's device_code, as `Core.read_device_code` returns it."""
-    after: int | State | None
-    """What the browser knows: a version or a state. None: the state pending."""
+    after: Known
+    """What the browser knows: a version or a state. None: the state pending. FROM_NOW: it does not
+    say."""
     timeout: float
     """Seconds."""
     crowded: Callable[[Status], Response]

@@ -267,7 +267,19 @@ def test_section_4_the_metadata_contains_the_addresses_of_the_mount(
     assert metadata["device_authorization_endpoint"] == f"{issuer}/device_authorization"
     assert metadata["token_endpoint"] == f"{issuer}/token"
     assert metadata["grant_types_supported"] == [GRANT_TYPE]
-    assert metadata["response_types_supported"] == []
+    assert metadata["authorization_endpoint"] == f"{issuer}/authorize"
+    assert metadata["scopes_supported"] == []
+    # RFC 8414 section 3.2 has a list without elements left out.
+    assert "response_types_supported" not in metadata
+
+
+def test_section_4_an_application_with_an_authorization_endpoint_keeps_it(world: World) -> None:
+    own = {"authorization_endpoint": f"{ORIGIN}/consent", "response_types_supported": ["code"]}
+    server = world.another(metadata=own)
+    metadata = read(server.ask(Request("GET", ".well-known/openid-configuration")))
+    assert own.items() <= metadata.items()
+    assert server.ask(Request("GET", "authorize")).status == 404
+    assert world.ask(Request("GET", "authorize")).status == 400
 
 
 def test_section_4_an_application_adds_metadata_but_cannot_replace_an_address(
