@@ -14,7 +14,7 @@ from qrlogin.errors import Forbidden, UnknownLogin
 from qrlogin.wire import Person, Request
 from tests.tables import for_each_row
 from tests.wire.bearer_clients import BEARER_CLIENTS
-from tests.wire.mount import ALICE, CREDENTIAL, ORIGIN, Mount, Tab, get, post, reach, read
+from tests.wire.mount import ALICE, CREDENTIAL, ORIGIN, VERBS, Mount, Tab, get, post, reach, read
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -27,7 +27,6 @@ FOREIGN: dict[str, Headers] = {
     "proxy that removes Origin": (("sec-fetch-site", "cross-site"),),
 }
 SESSION = ("cookie", "session=of-the-application")
-VERBS = ("scan", "confirm", "deny", "release")
 
 #: What browsers add by themselves (RFC 7617, 7616, 4559, 9577), and what is no credential at all.
 AMBIENT = (

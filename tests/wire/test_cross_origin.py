@@ -144,10 +144,7 @@ def preflights(tab: Tab, *sent: tuple[str, str]) -> dict[str, Callable[[], Respo
     return {
         "begin": to(mount.browser, "begin"),
         **{each or "status": to(mount.browser, f"{login_id}{each}") for each in ids},
-        **{
-            f"phone/{verb}": to(lambda request: mount.phone(request, None), verb)
-            for verb in VERBS
-        },
+        **{f"phone/{verb}": to(lambda request: mount.phone(request, None), verb) for verb in VERBS},
     }
 
 
