@@ -148,7 +148,7 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
     "no host": ({"verification_uri": "https:///qr"}, "full address"),
     "a space": ({"verification_uri": "https://example.com/q r"}, "full address"),
     "a newline": ({"verification_uri": "https://example.com/qr\n"}, "full address"),
-    "an unspelled host": ({"verification_uri": "https://exämple.com/qr"}, "full address"),
+    "an unspelled host": ({"verification_uri": "https://exämple.com/qr"}, "xn--"),
     "a bad port": ({"verification_uri": "https://example.com:eighty/qr"}, "not an address"),
     "half a bracket": ({"verification_uri": "https://[::1/qr"}, "not an address"),
     "a query": ({"verification_uri": "https://example.com/qr?x=1"}, "no query"),
