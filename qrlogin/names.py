@@ -19,8 +19,15 @@ _BREAKS: Final = ("Cc", "Zl", "Zp")
 _DROPPED: Final = ("Cs", "Cf", "Co")
 #: Letters and signs that show nothing.
 _FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+#: A flag of a part of a country, such as Scotland's: invisible tags after a black flag (UTS 51).
+_TAGGED_FLAG: Final = re.compile(
+    "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
+)
+#: Letters that Unicode counts as marks of the letter before them: Thai, Lao, half-width Japanese.
+_SPACING: Final = frozenset("\u0e33\u0eb3\uff9e\uff9f")
 _VIRAMA: Final = 9  # combining class of the sign that removes the vowel of an Indian letter
 _ELLIPSIS: Final = "…"
+_UNCUT: Final = 1 << 62  # bytes
 
 
 def clean(text: str, limit: int) -> str:
@@ -30,9 +37,33 @@ def clean(text: str, limit: int) -> str:
     stay, because phones know newer emoji than Python does. Joiners stay where they join. A space
     of a script, such as U+3000, stays; a run of spaces becomes one blank.
     """
-    kept = (sign for sign in text if sign in _JOINERS or not _is_dropped(sign))
+    if text.isascii() and text.isprintable() and "  " not in text and len(text) <= limit:
+        return text.strip()  # nearly every text
+    flags = {at for flag in _TAGGED_FLAG.finditer(text) for at in range(*flag.span())}
+    kept = (
+        sign
+        for at, sign in enumerate(text)
+        if sign in _JOINERS or at in flags or not _is_dropped(sign)
+    )
     line = "".join(" " if category(sign) in _BREAKS else sign for sign in kept)
     return _cut(re.sub(r"\s{2,}", " ", _joined(line)).strip(), limit)
+
+
+def masked(name: str) -> str:
+    """Return what a browser may show of `name` before its login: its first and last letter.
+
+    "Maria" becomes "M•••a", and a name of one or two letters shows the first. A letter is what a
+    reader sees as one: an emoji sequence, or a letter with its marks. "" stays "".
+    """
+    letters = list(graphemes(clean(name, _UNCUT)))
+    if not letters:
+        return ""
+    return f"{letters[0]}•••{letters[-1] if len(letters) > 2 else ''}"
+
+
+def initial(name: str) -> str:
+    """Return the first letter of `name` in upper case, for a picture of the user. "" stays ""."""
+    return next(graphemes(clean(name, _UNCUT)), "").upper()
 
 
 def _is_dropped(sign: str) -> bool:
@@ -104,6 +135,8 @@ def _extends(cluster: str, sign: str) -> bool:
     return (
         category(sign).startswith("M")  # accents, vowel signs, variation selectors
         or sign in _JOINERS
+        or sign in _SPACING
+        or "\U000e0020" <= sign <= "\U000e007f"  # tags, which `clean` keeps in flags only
         or last == _JOINER  # 👩‍💻
         or "\U0001f3fb" <= sign <= "\U0001f3ff"  # skin tones
         # a flag is two letters

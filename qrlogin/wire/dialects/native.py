@@ -25,6 +25,7 @@ from functools import cache
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.arguments import require_shown_as
 from qrlogin.browser import MODULES, module
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
@@ -289,7 +290,8 @@ class Native:
 
         Raises `Unauthenticated` if `person` is None, `Forbidden` for a request that a page of
         another site may have sent, `BadRequest` or a subclass for a malformed one, `LoginError` for
-        a code that cannot be used, and `BadArgument` for a person that is not valid.
+        a code that cannot be used, and `BadArgument` for a person without `shown_as` if the policy
+        asks for it.
         """
         route, _ = match(self.phone_routes, request)
         from_page = check_origin(request, self._core.origin)
@@ -297,6 +299,8 @@ class Native:
             raise Forbidden("send Authorization, or Origin or Sec-Fetch-Site as browsers do")
         if person is None:
             raise Unauthenticated
+        if self._core.policy.names_scanner:
+            require_shown_as(person.shown_as, "Person()")
         code = route.read_json(request)["code"]
         if route.path == "scan":
             return Exchange(
