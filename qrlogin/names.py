@@ -1,8 +1,8 @@
 """Cleans the names that a browser or a phone shows, of users and of places.
 
 A name is what people write with their keyboards, so no name is an error. `clean` removes what
-could reorder, hide or break the text around it, and cuts what is too long. This module knows no
-login.
+could reorder, hide or break the text around it, and cuts what is too long. `plain` in
+browser/qr-login-parts.js has the same rule. This module knows no login.
 """
 
 import re
@@ -84,7 +84,7 @@ def _never_shown(sign: str) -> bool:
 
 
 def _joined(text: str) -> str:
-    """Remove the joiners that join nothing. After a virama, a joiner may end a Malayalam word."""
+    """Remove the joiners that join nothing. After a mark, a joiner may end a Malayalam word."""
     kept = ""
     for at, sign in enumerate(text):
         if sign in _JOINERS:
@@ -92,7 +92,9 @@ def _joined(text: str) -> str:
             before = kept[-1:]
             if not before or before in _JOINERS or before.isspace():
                 continue
-            if combining(before) != _VIRAMA and (not after or after in _JOINERS or after.isspace()):
+            if not category(before).startswith("M") and (
+                not after or after in _JOINERS or after.isspace()
+            ):
                 continue
         kept += sign
     return kept
@@ -133,18 +135,34 @@ def _extends(cluster: str, sign: str) -> bool:
     """Whether this sign belongs to the same grapheme as the cluster before it."""
     last = cluster[-1]
     return (
+        _is_mark(sign)
+        or (last == _JOINER and not _is_regional(sign))  # 👩‍💻
+        # a flag is two letters
+        or (len(cluster) == 1 and _is_regional(last) and _is_regional(sign))
+        or (category(sign) == "Lo" and _ends_in_virama(cluster))  # ක්ෂ
+        or (_ends_a_syllable(sign) and _is_hangul(last))
+        or (_begins_a_syllable(last) and (_begins_a_syllable(sign) or "가" <= sign <= "힣"))
+    )
+
+
+def _is_mark(sign: str) -> bool:
+    """Whether this belongs to the letter or picture before it, whatever that is."""
+    return (
         category(sign).startswith("M")  # accents, vowel signs, variation selectors
         or sign in _JOINERS
         or sign in _SPACING
-        or "\U000e0020" <= sign <= "\U000e007f"  # tags, which `clean` keeps in flags only
-        or last == _JOINER  # 👩‍💻
         or "\U0001f3fb" <= sign <= "\U0001f3ff"  # skin tones
-        # a flag is two letters
-        or (len(cluster) == 1 and _is_regional(last) and _is_regional(sign))
-        or (combining(last) == _VIRAMA and category(sign) == "Lo")  # ක්ෂ
-        or (_ends_a_syllable(sign) and _is_hangul(last))
-        or (_begins_a_syllable(sign) and _begins_a_syllable(last))
+        or "\U000e0020" <= sign <= "\U000e007f"  # tags, which `clean` keeps in flags only
     )
+
+
+def _ends_in_virama(cluster: str) -> bool:
+    for sign in reversed(cluster):
+        if combining(sign) == _VIRAMA:
+            return True
+        if not _is_mark(sign):
+            break
+    return False
 
 
 def _is_regional(sign: str) -> bool:

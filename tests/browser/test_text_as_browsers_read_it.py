@@ -1,13 +1,17 @@
 """The library spells addresses and cleans names as a real browser does."""
 
 import itertools
+import random
+import unicodedata
 
 from playwright.async_api import Browser
 
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.addresses import site_origin
+from qrlogin.names import clean, graphemes
 from qrlogin.wire import WeChat
 from tests.application import KEY
+from tests.browser.login_stub import Stub
 
 SCHEMES = ["https://", "HTTPS://", "https:\\\\", "https:/", "https:"]
 HOSTS = [
@@ -73,3 +77,71 @@ async def test_every_configured_address_is_refused_or_spelled_as_the_browser_spe
         if address.endswith("/qr"):
             assert site_origin(address.removesuffix("/qr"), "QRLOGIN_ORIGIN") == origin
     assert accepted > 100
+
+
+PLAIN = """async ([texts, most]) => {
+  const { plain } = await import("/qrlogin/qr-login-parts.js");
+  return texts.map((text) => plain(text, most));
+}"""
+#: How a name changes around each code point: as [code point, what is shown of "a…b"].
+CHANGED = """async (ranges) => {
+  const { plain } = await import("/qrlogin/qr-login-parts.js"), found = [];
+  for (const [first, last] of ranges)
+    for (let point = first; point <= last; point++) {
+      const name = `a${String.fromCodePoint(point)}b`, shown = plain(name);
+      if (shown !== name) found.push([point, shown]);
+    }
+  return found;
+}"""
+RANGES = [(0, 0x33FF), (0xA000, 0xABFF), (0xD7B0, 0x11FFF), (0x1F000, 0x1FFFF), (0xE0000, 0xE0FFF)]
+PIECES = [
+    *("a", "é", "e\u0301", " ", "  ", "\u3000", "\t", "\r\n", "\0", "\u2028", "\u200c", "\u200d"),
+    *("\u200e", "\u202e", "\u2066", "\ufeff", "\u00ad", "\ue000", "\u3164", "\u034f", "\ufe0f"),
+    *("क", "\u094d", "ष", "ശ", "\u0d4d", "ن", "👩", "💻", "🏽", "🇳", "🇱", "葛\U000e0100", "王"),
+    *("\U0001f3f4", "\U000e0067", "\U000e0062\U000e0073", "\U000e007f", "\U0001fbff", "น\u0e49ำ"),
+    *("\u1112", "\u1161", "\u11ab", "각", "ｶ\uff9e", "\uffff", "1\ufe0f\u20e3"),
+]
+SEGMENTED = """(texts) => texts.map((text) =>
+  Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment))"""
+
+
+async def test_the_elements_clean_names_as_the_core_does(chromium: Browser, stub: Stub) -> None:
+    page = await chromium.new_page()
+    await page.goto(stub.url)
+    shown = dict(await page.evaluate(CHANGED, RANGES))
+    for first, last in RANGES:
+        for point in range(first, last + 1):
+            if unicodedata.category(chr(point)) != "Cn" or point in shown:
+                name = f"a{chr(point)}b"
+                newer = unicodedata.category(chr(point)) == "Cn"  # the browser knows it already
+                assert shown.get(point, name) == clean(name, 200) or newer, hex(point)
+
+    chance = random.Random(7)
+    names = ["".join(chance.choices(PIECES, k=chance.randint(1, 12))) for _ in range(4000)]
+    cleaned = [clean(name, 10_000) for name in names]
+    assert await page.evaluate(PLAIN, [names, 10_000]) == cleaned
+    assert await page.evaluate(PLAIN, [cleaned, 10_000]) == cleaned
+    await page.close()
+
+
+async def test_a_name_is_cut_where_a_browser_sees_the_end_of_a_letter(
+    chromium: Browser, stub: Stub
+) -> None:
+    """What Python keeps together may be more than one letter, but never half of one."""
+    chance = random.Random(8)
+    names = [
+        clean("".join(chance.choices(PIECES, k=chance.randint(1, 12))), 10_000) for _ in range(4000)
+    ]
+    page = await chromium.new_page()
+    await page.goto(stub.url)
+    for name, letters in zip(names, await page.evaluate(SEGMENTED, names), strict=True):
+        ends = {len("".join(letters[:count])) for count in range(len(letters) + 1)}
+        at = 0
+        for grapheme in graphemes(name):
+            at += len(grapheme)
+            assert at in ends, (name, letters)
+    await page.evaluate("() => { delete Intl.Segmenter; }")
+    families = "👨\u200d👩\u200d👧\u200d👦" * 20
+    (cut,) = await page.evaluate(PLAIN, [[families], 80])
+    assert cut == families[: 7 * 11] + "…"
+    await page.close()
