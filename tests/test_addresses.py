@@ -141,9 +141,8 @@ def wrapped(draw: st.DrawFn, code: str, place: str) -> str:
     if place != "{}":
         start, slashes, rest = place.partition("://")
         host, slash, path = rest.partition("/")
-        start, host = (
-            draw(st.sampled_from([str, str.upper, str.title]))(each) for each in (start, host)
-        )
+        capitals: list[Callable[[str], str]] = [str, str.upper, str.title]
+        start, host = (draw(st.sampled_from(capitals))(each) for each in (start, host))
         path, question, query = path.partition("?")
         many = draw(st.integers(0, 2))
         if many == 1 and path:

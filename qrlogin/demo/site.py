@@ -55,7 +55,7 @@ _UNLOCK: Final = Route(
     "Sign the demo's phone in",
     body=(Field("name", "the name of an account", required=True),),
 )
-_PAGES: Final = re.compile(r"|phone|qr(/.*)?|logout", re.DOTALL)
+_PAGES: Final = re.compile(r"|phone|qr(/+[^/]*)?/?|logout")
 _TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
 
 

@@ -3,14 +3,18 @@
 import itertools
 import random
 import unicodedata
+from pathlib import Path
 
 from playwright.async_api import Browser
 
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.addresses import site_origin
+from qrlogin.codes import Codes
 from qrlogin.names import clean, graphemes
 from qrlogin.wire import WeChat
 from tests.application import KEY
+from tests.browser.approve_page import approve_page
+from tests.browser.approve_stub import ApproveStub
 from tests.browser.login_stub import Stub
 
 SCHEMES = ["https://", "HTTPS://", "https:\\\\", "https:/", "https:"]
@@ -117,7 +121,7 @@ async def test_the_elements_clean_names_as_the_core_does(chromium: Browser, stub
                 assert shown.get(point, name) == clean(name, 200) or newer, hex(point)
 
     chance = random.Random(7)
-    names = ["".join(chance.choices(PIECES, k=chance.randint(1, 12))) for _ in range(4000)]
+    names = ["".join(chance.choices(PIECES, k=chance.randint(1, 12))) for _ in range(1500)]
     cleaned = [clean(name, 10_000) for name in names]
     assert await page.evaluate(PLAIN, [names, 10_000]) == cleaned
     assert await page.evaluate(PLAIN, [cleaned, 10_000]) == cleaned
@@ -130,7 +134,7 @@ async def test_a_name_is_cut_where_a_browser_sees_the_end_of_a_letter(
     """What Python keeps together may be more than one letter, but never half of one."""
     chance = random.Random(8)
     names = [
-        clean("".join(chance.choices(PIECES, k=chance.randint(1, 12))), 10_000) for _ in range(4000)
+        clean("".join(chance.choices(PIECES, k=chance.randint(1, 12))), 10_000) for _ in range(1500)
     ]
     page = await chromium.new_page()
     await page.goto(stub.url)
@@ -145,3 +149,37 @@ async def test_a_name_is_cut_where_a_browser_sees_the_end_of_a_letter(
     (cut,) = await page.evaluate(PLAIN, [[families], 80])
     assert cut == families[: 7 * 11] + "…"
     await page.close()
+
+
+#: Addresses of the page, and whether a signed code or one to type is in them.
+WRAPPINGS = {
+    "/qr/{code}/": True,
+    "/qr/{escaped}/": True,
+    "/qr/{escaped}": False,
+    "/qr/{code}%0D%0A?utm_source=qr#top": False,
+    "/qr/\ufeff{code}\u200b": True,
+    "/qr//{code}": False,
+}
+
+
+async def test_the_element_sends_and_shows_a_code_whatever_is_around_it_in_the_address(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """What the server reads from the page's address is the code that the camera read."""
+    with ApproveStub() as stub:
+        codes = Codes([KEY], verification_uri=f"{stub.origin}/qr", audience=None, plain_http=False)
+        signed = codes.rotating_code(codes.signing_key, "A" * 22, 1)
+        async with approve_page(chromium, tmp_path) as phone:
+            for wrapping, is_signed in WRAPPINGS.items():
+                code = signed if is_signed else "WDJB-MJHT"
+                escaped = "".join(f"%{ord(sign):02x}" if sign in "-_.MJ" else sign for sign in code)
+                stub.calls.clear()
+                stub.state = "pending"
+                await phone.page.goto(stub.origin + wrapping.format(code=code, escaped=escaped))
+                await phone.until("found")
+                assert ("WDJB-MJHT" in await phone.text()) != is_signed, wrapping
+                await phone.press("View details")
+                await phone.until("ask")
+                (call,) = stub.calls
+                read = codes.read_scan_code(call.body["code"])
+                assert read == codes.read_scan_code(code), wrapping

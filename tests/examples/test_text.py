@@ -20,11 +20,12 @@ def form_error(answer: object) -> str:
     return text.partition('role="alert">')[2].partition("</p>")[0]
 
 
+EVIL = '"><script>alert(1)</script>'
 #: `make test` tries each name on one example, the matrix each on all.
 ROWS = [
     pytest.param(example, name, marks=[] if at % len(ALL) == own else pytest.mark.matrix)
     for own, example in enumerate(ALL)
-    for at, name in enumerate(NAMES)
+    for at, name in enumerate([*NAMES, EVIL])
 ]
 
 
@@ -57,8 +58,9 @@ def test_a_person_with_any_name_signs_up_signs_in_and_approves(name: str, exampl
         by = desk.look()["scanned_by"]
         assert by["shown_as"] == masked(known)
         assert desk.redeem(by["tag"]).status_code == 200
-        home = html.unescape(desk.visitor.http.get("/").text)
-        assert f"\u2068{clean(known, 200)}\u2069" in home
+        home = desk.visitor.http.get("/").text
+        assert f"\u2068{clean(known, 200)}\u2069" in html.unescape(home)
+        assert "<script>alert" not in home
 
 
 @pytest.mark.parametrize(
