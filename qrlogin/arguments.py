@@ -26,6 +26,7 @@ CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
 BEGUN_BY_BYTES: Final = 128
+DESCRIPTION_BYTES: Final = 200  # of a context in a dialect, which adds facts that must not be cut
 _UNCUT: Final = 1 << 62  # bytes
 _SHORTEST_FACT: Final = 16  # bytes to which a long fact may be cut
 _OP_LENGTHS: Final = range(16, 129)
@@ -112,10 +113,21 @@ def check_redeem(acknowledged: str, op: str | None) -> None:
 
 
 def encode_context(context: Mapping[str, str]) -> str:
-    """Return the text that stores a context and is sealed.
+    """Return the text that stores a context and is sealed, as `fit_context` leaves it.
 
-    Its values are cleaned, as names are. If they do not fit, the longest ones are cut. Raises
-    `BadArgument` if the context is not a mapping of texts, or has too many facts.
+    Raises `BadArgument` if it is not a mapping of texts, or has too many facts.
+    """
+    return _as_json(fit_context(context, CONTEXT_BYTES))
+
+
+def fit_context(context: Mapping[str, str], room: int) -> Mapping[str, str]:
+    """Return a context whose values are cleaned, as names are. If it is too large, its longest
+    values are cut.
+
+    Raises `BadArgument` if it is not a mapping of texts, or has too many facts.
+
+    :param context: facts by their names.
+    :param room: how many bytes it may have as JSON.
     """
     if not isinstance(context, Mapping):
         raise BadArgument(
@@ -132,28 +144,31 @@ def encode_context(context: Mapping[str, str]) -> str:
             raise BadArgument(
                 "the names in context must be printable, because the phone shows them as labels"
             )
-    cleaned = {name: clean(context[name], CONTEXT_BYTES) for name in sorted(context)}
-    frozen, fits, too_long = _encode_cut(cleaned, CONTEXT_BYTES), _SHORTEST_FACT, CONTEXT_BYTES
-    if not _fits(frozen, CONTEXT_BYTES):
-        frozen = _encode_cut(cleaned, fits)
-        while too_long - fits > 1:  # find the highest limit that fits
-            limit = (fits + too_long) // 2
-            longer = _encode_cut(cleaned, limit)
-            if _fits(longer, CONTEXT_BYTES):
-                frozen, fits = longer, limit
-            else:
-                too_long = limit
-    if not _fits(frozen, CONTEXT_BYTES):
+    whole = _cut_values(context, room)
+    if _fits(_as_json(whole), room):
+        return whole
+    fitting, fits, too_long = _cut_values(whole, _SHORTEST_FACT), _SHORTEST_FACT, room
+    if not _fits(_as_json(fitting), room):
         raise BadArgument(
-            f"context has too many facts or too long names: it must fit into {CONTEXT_BYTES} bytes "
+            f"context has too many facts or too long names: it must fit into {room} bytes "
             f"of JSON, and no fact is cut below {_SHORTEST_FACT} bytes"
         )
-    return frozen
+    while too_long - fits > 1:  # find the highest limit that fits
+        limit = (fits + too_long) // 2
+        longer = _cut_values(whole, limit)
+        if _fits(_as_json(longer), room):
+            fitting, fits = longer, limit
+        else:
+            too_long = limit
+    return fitting
 
 
-def _encode_cut(facts: Mapping[str, str], limit: int) -> str:
-    cut = {name: clean(fact, limit) for name, fact in facts.items()}
-    return json.dumps(cut, ensure_ascii=False, separators=(",", ":"))
+def _cut_values(context: Mapping[str, str], limit: int) -> Mapping[str, str]:
+    return {name: clean(context[name], limit) for name in sorted(context)}
+
+
+def _as_json(context: Mapping[str, str]) -> str:
+    return json.dumps(context, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode_context(frozen: str) -> Mapping[str, str]:

@@ -95,7 +95,8 @@ class QRLogin:
         browser has it. Returns the new login; raises `BadArgument` for arguments out of range.
 
         :param context: facts about the browser ("browser", "system", "place" or your own), fixed
-            now and shown on the phone before the person confirms; at most 400 bytes in all.
+            now and shown on the phone before the person confirms. Values are cleaned; beyond 400
+            bytes in all, the longest ones are cut.
         :param lifetime: seconds in which the login can be scanned and confirmed, at most 600. None:
             the policy's.
         :param ask_browser: False skips the browser's question "continue as …?", for devices without
