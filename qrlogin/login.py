@@ -95,7 +95,8 @@ class QRLogin:
         browser has it. Returns the new login; raises `BadArgument` for arguments out of range.
 
         :param context: facts about the browser ("browser", "system", "place" or your own), fixed
-            now and shown on the phone before the person confirms; at most 400 bytes in all.
+            now and shown on the phone before the person confirms. Values are cleaned; beyond 400
+            bytes in all, the longest ones are cut.
         :param lifetime: seconds for which the code is shown. None: the policy's. With the policy's
             windows, 600 at most.
         :param ask_browser: False skips the browser's question "continue as …?", for devices without

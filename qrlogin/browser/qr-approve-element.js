@@ -65,6 +65,11 @@ const DECISIONS = {
 const TRIES = 4; // failures in a row before the page shows an error
 const MOST_TYPED = 12; // letters and digits: fits every code to type, and no signed code
 
+/** Percent-encoding decoded, or the text itself if it is malformed. @param {string} text */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 /** @typedef {import("./qr-approve-card.js").State} State
  * @typedef {import("./qr-login-parts.js").Answer} Answer */
 
@@ -142,7 +147,7 @@ export class QRApproveElement extends HTMLElement {
   #typedCode() {
     const from = location.origin + (this.getAttribute("at") ?? "").replace(/\/+$/, "");
     let bare = this.#code;
-    if (bare.startsWith(`${from}/`)) bare = bare.slice(from.length + 1);
+    if (bare.startsWith(`${from}/`)) bare = decoded(bare.slice(from.length + 1));
     else if (/^https?:\/\//.test(bare)) bare = parsed(bare)?.searchParams.get("user_code") ?? "";
     const letters = bare.replace(/[^\p{L}\p{N}]/gu, "");
     if (!letters || letters.length > MOST_TYPED) return "";

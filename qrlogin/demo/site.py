@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import quote
 
 from qrlogin.answers import Status
 from qrlogin.browser import language
@@ -55,7 +56,7 @@ _UNLOCK: Final = Route(
     "Sign the demo's phone in",
     body=(Field("name", "the name of an account", required=True),),
 )
-_PAGES: Final = re.compile(r"|phone|qr|qr/[A-Za-z0-9_.=-]+|logout")
+_PAGES: Final = re.compile(r"|phone|qr(/+[^/]*)?/?|logout")
 _TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
 
 
@@ -265,7 +266,9 @@ class Site:
         _only(request, "GET", "HEAD")
         if one_header(request, "host") != self._host:  # cookies belong to one name of this machine
             query = f"?{request.query}" if _TYPED.fullmatch(request.query) else ""
-            return pages.see_other(f"{self.origin}/{request.path}{query}")
+            return pages.see_other(
+                f"{self.origin}/{quote(request.path, encoding='latin-1', errors='ignore')}{query}"
+            )
         lang = _language(request)
         if request.path:
             # Opening the page scans nothing: link previews and prefetches open addresses, too.

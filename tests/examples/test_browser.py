@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
+from qrlogin.names import masked
 from tests.browser.login_page import PATIENCE_S
 from tests.demo.phone_page import camera
 from tests.examples.profiles import Profile, at_desk, in_hand
@@ -27,7 +28,8 @@ def brief(request: pytest.FixtureRequest) -> Iterator[Running]:
 async def test_scan_approve_and_continue_logs_in(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
-    name, origin = new_name(), example.origin
+    # Joiners, two directions of writing, and an emoji at the end of the masked name.
+    name, origin = f"نیک\u200cپی {new_name()} 👩\u200d💻", example.origin
     phone, desk = (
         await in_hand(chromium, origin, tmp_path, name),
         await at_desk(chromium, origin, tmp_path),
@@ -42,6 +44,8 @@ async def test_scan_approve_and_continue_logs_in(
     await desk.desk.until("scanned")
     await phone.approve()
     assert await phone.desk.axe() == []
+    await desk.desk.until("confirmed")
+    assert await desk.desk.element.locator("bdi.name").inner_text() == masked(name)
     await desk.answer(0)
     await desk.logged_in_as(name)
     assert await desk.desk.axe() == []

@@ -26,6 +26,7 @@ from functools import cache
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.arguments import require_shown_as
 from qrlogin.browser import MODULES, module
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
@@ -322,7 +323,8 @@ class Native:
 
         Raises `Unauthenticated` if `person` is None, `Forbidden` for a request that a page of
         another site may have sent, `BadRequest` or a subclass for a malformed one, `LoginError` for
-        a code that cannot be used, and `BadArgument` for a person that is not valid.
+        a code that cannot be used, and `BadArgument` for a person without `shown_as` if the policy
+        asks for it.
         """
         route, _ = match(self.phone_routes, request)
         if route.method == "OPTIONS":
@@ -332,6 +334,8 @@ class Native:
         )
         if person is None:
             raise Unauthenticated
+        if self._core.policy.names_scanner:
+            require_shown_as(person.shown_as, "Person()")
         code = route.read_json(request)["code"]
         who = {"subject": person.subject, "phone": person.phone}
         # As the device_code: browsers add cookies to requests of other origins by themselves.

@@ -20,7 +20,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed
-from qrlogin.arguments import BEGUN_BY_BYTES, CONTEXT_BYTES, check_sync_callback, encode_context
+from qrlogin.arguments import (
+    BEGUN_BY_BYTES,
+    CONTEXT_BYTES,
+    DESCRIPTION_BYTES,
+    check_sync_callback,
+    encode_context,
+    fit_context,
+)
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
@@ -318,7 +325,9 @@ class Rfc8628(BrowserOnly):
         return client
 
     def _begin(self, request: Request, form: Mapping[str, str], client: Client) -> Exchange[Begun]:
-        context = {**self._describe(request), "client_id": client.client_id}
+        # The application acts on the client and the scope, so only the description may be cut.
+        described = fit_context(self._describe(request), DESCRIPTION_BYTES)
+        context = {**described, "client_id": client.client_id}
         scope = form.get("scope", "")
         if scope:
             context["scope"] = ""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrlogin import STANDARD, STRICT, BadArgument, Misconfigured, Policy
+from qrlogin import STANDARD, STRICT, Misconfigured, Policy
 from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
@@ -357,9 +357,18 @@ def test_section_5_4_an_application_can_describe_the_device(world: World) -> Non
         "client_id": "tv",
         "ip": ADDRESS,
     }
+
+
+def test_section_5_4_only_the_description_is_cut_and_not_what_the_application_acts_on(
+    world: World,
+) -> None:
+    client, scope = "c" * 120, "s" * 50
     boundless = world.another(describe=lambda _: {"device": "x" * 400})
-    with pytest.raises(BadArgument, match="400 bytes"):  # the mistake is the application's
-        boundless.post("device_authorization", "client_id=tv")
+    begun = read(boundless.post("device_authorization", f"client_id={client}&scope={scope}"))
+    context = read(world.phone("scan", begun["user_code"]))["context"]
+    assert (context["client_id"], context["scope"]) == (client, scope)
+    assert context["device"] == "x" * (len(context["device"]) - 1) + "…"
+    assert len(context["device"]) > 180
 
 
 @pytest.mark.parametrize("text", ["browser/qr-login-texts.js", "../docs/wire/rfc8628.md"])
