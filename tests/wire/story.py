@@ -94,7 +94,7 @@ class Browser(Device):
     def __init__(self, site: Site) -> None:
         super().__init__(
             site,
-            **{"Sec-Fetch-Site": "same-origin", "Origin": site.url, "User-Agent": "Browser 1.0"},
+            **{"Sec-Fetch-Site": "same-origin", "Origin": site.url, "User-Agent": "Browser/1.0"},
         )
         self.login_id, self.version, self.op = "", 0, ""
 
@@ -198,7 +198,7 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         assert alice.send("confirm").error == "unknown_login"  # not scanned yet
         assert not held.done()
         scanned = alice.send("scan")
-        assert (scanned.status, scanned.json["context"]) == (200, {"browser": "Browser 1.0"})
+        assert (scanned.status, scanned.json["context"]) == (200, {"browser": "Browser"})
         news = held.result(PATIENCE_SECONDS).json
         assert (news["state"], news["scanned_by"]["shown_as"]) == ("scanned", "A•••e")
         assert alice.send("scan").json["state"] == "scanned"  # phones resend

@@ -43,6 +43,7 @@ from qrlogin.errors import (
 )
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
+from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.cookies import DeviceCookies
 from qrlogin.wire.dialect import Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native_routes import (
@@ -72,21 +73,6 @@ _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
 
 
-def describe_browser(request: Request) -> Mapping[str, str]:
-    """The context of a new login that follows from its request: the User-Agent as `browser`.
-
-    It is cut to 200 printable ASCII characters that JSON does not escape, so half of a context is
-    left to the application.
-    """
-    sent = " ".join(request.all("user-agent"))[:2000]
-    agent = " ".join(
-        "".join(
-            c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in sent
-        ).split()
-    )
-    return {"browser": agent[:200]} if agent else {}
-
-
 class Native:
     """The native dialect over one core."""
 
@@ -108,14 +94,15 @@ class Native:
         core: Core,
         *,
         user_codes: bool = False,
-        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
+        describe: Callable[[Request], Mapping[str, str]] | None = None,
         draw_png: Callable[[str], bytes] | None = None,
     ) -> None:
         """
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
         :param user_codes: give every login a code to type as well, for people without a camera.
             The policy must allow it: such a code is easier to phish than a picture
-        :param describe: turns the request that begins a login into the context that the phone shows
+        :param describe: turns the request that begins a login into the context that the phone
+            shows. Default: `BrowserContext()`
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
 
         Raises `Misconfigured` for `user_codes` that the policy does not allow.
@@ -125,7 +112,7 @@ class Native:
                 "user_codes are off in the policy: turn them on there too, and read what they cost"
             )
         self._core, self._user_codes = core, user_codes
-        self._describe, self._cookies = describe, DeviceCookies(core)
+        self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "{login_id}": self._status,
             "{login_id}/events": self._events,
