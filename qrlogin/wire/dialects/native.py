@@ -223,8 +223,10 @@ class Native:
         self, route: Route, draw: Callable[[str], bytes]
     ) -> Callable[[Request, str], Exchange[Status]]:
         def answer(status: Status) -> Response:
+            if status.state is State.EXPIRED:
+                raise Expired
             if status.state is not State.PENDING:
-                raise Expired if status.state is State.EXPIRED else WrongState
+                raise WrongState(f"the login is {status.state}: only a pending one has a picture")
             headers = (
                 ("Content-Type", route.answers[0].media),
                 *_NOT_CACHED,
