@@ -63,7 +63,7 @@ class Terminal:
 
     def _log_in(self) -> str:
         """Runs one login. Returns the sentence that says how it ended."""
-        browser = Client(self._origin, agent="the terminal of the demo")
+        browser = Client(self._origin, agent="demo-terminal/1")
         begun = browser.post("/qrlogin/begin", {"deliver": "body"})
         if not begun:
             return _reason(begun)
