@@ -23,6 +23,9 @@ The other public modules load only when you import them:
     qrlogin.errors          every error, as a tree
 """
 
+from typing import TYPE_CHECKING
+
+from qrlogin.absent import absent_name
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, ScannedBy, Status
 from qrlogin.errors import (
@@ -91,3 +94,19 @@ __all__ = [
     "UnknownLogin",
     "WrongState",
 ]
+
+if not TYPE_CHECKING:  # a type checker would believe that the package has any name
+
+    def __getattr__(name: str) -> object:
+        room = {
+            "RedisStore": "stores",
+            "AsyncRedisStore": "stores",
+            "open_store": "stores",
+            "open_async_store": "stores",
+            "Endpoint": "wire",
+            "AsyncEndpoint": "wire",
+            "Person": "wire",
+        }.get(name)
+        if room:
+            raise absent_name(f"{name} is in qrlogin.{room}: from qrlogin.{room} import {name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
