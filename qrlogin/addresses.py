@@ -63,7 +63,9 @@ def parse_page_address(uri: str, plain_http: bool) -> tuple[str, str, str]:
     if parts.scheme == "http" and not plain_http and not is_loopback(host):
         raise Misconfigured(
             f"verification_uri must be https ({host} is not this machine): over http, anyone on "
-            "the network path can take the login. Use https, or http://127.0.0.1 for a trial"
+            "the network path can take the login. Use https, or http://127.0.0.1 for a trial. For "
+            "a trial with a real phone in your own network, set plain_http=True in the policy: see "
+            '"Try it with a real phone", docs/real-phone.md'
         )
     bracketed = f"[{host}]" if ":" in host else host
     default_port = {"https": 443, "http": 80}[parts.scheme]
