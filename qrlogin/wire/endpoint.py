@@ -27,6 +27,7 @@ from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
+from qrlogin.wire.unrouted import UnroutedLog
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
@@ -61,6 +62,7 @@ class Endpoint:
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._unrouted = UnroutedLog(self.dialect)
         self._disconnects = DisconnectMonitor()
 
     def browser(self, request: Request) -> Response:
@@ -68,21 +70,22 @@ class Endpoint:
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._respond(request, self.dialect.browser)
+        return self._respond(request, self.dialect.browser, "browser")
 
     def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._respond(request, lambda request: self.dialect.phone(request, person))
+        return self._respond(request, lambda request: self.dialect.phone(request, person), "phone")
 
     def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
     ) -> Response:
         try:
             response = self._execute(request, read(request))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, side)
             response = self.dialect.refuse(request, error)
         # PEP 3333 reserves this header for servers; some fail when an application sets it.
         headers = tuple(header for header in response.headers if header[0] != "Upgrade")
@@ -183,27 +186,31 @@ class AsyncEndpoint:
             )
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._unrouted = UnroutedLog(self.dialect)
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, self.dialect.browser)
+        return await self._respond(request, self.dialect.browser, "browser")
 
     async def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, lambda request: self.dialect.phone(request, person))
+        return await self._respond(
+            request, lambda request: self.dialect.phone(request, person), "phone"
+        )
 
     async def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
     ) -> Response:
         try:
             response = await self._execute(request, read(request))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, side)
             response = self.dialect.refuse(request, error)
         return _without_head_body(request, response)
 
@@ -312,6 +319,7 @@ class AsyncEndpoint:
             exchange, stream = self._read_socket(request)
             status = await self._qr.run(self._qr.core.status(stream.device))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, "browser")
             if "websocket.http.response" in scope.get("extensions", {}):
                 await self.dialect.refuse(request, error).to_asgi(send, "websocket.http.response")
             else:
