@@ -23,9 +23,9 @@ The other public modules load only when you import them:
     qrlogin.errors          every error, as a tree
 """
 
-from typing import TYPE_CHECKING
+import typing
 
-from qrlogin.absent import absent_name
+from qrlogin.absent import absent_name as _absent_name
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Begun, Event, Redeemed, Scanned, ScannedBy, Status
 from qrlogin.errors import (
@@ -95,7 +95,7 @@ __all__ = [
     "WrongState",
 ]
 
-if not TYPE_CHECKING:  # a type checker would believe that the package has any name
+if not typing.TYPE_CHECKING:  # a type checker would believe that the package has any name
 
     def __getattr__(name: str) -> object:
         room = {
@@ -108,5 +108,5 @@ if not TYPE_CHECKING:  # a type checker would believe that the package has any n
             "Person": "wire",
         }.get(name)
         if room:
-            raise absent_name(f"{name} is in qrlogin.{room}: from qrlogin.{room} import {name}")
+            raise _absent_name(f"{name} is in qrlogin.{room}: from qrlogin.{room} import {name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
