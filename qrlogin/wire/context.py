@@ -24,9 +24,9 @@ SYSTEM_BYTES: Final = 24
 ADDRESS_BYTES: Final = 45
 PLACE_BYTES: Final = 40
 
-#: How many characters of a User-Agent are parsed. No browser sends more, and each costs time.
-_PARSED_CHARACTERS: Final = 512
-#: How many different User-Agents are remembered with their names: 200 KB at most.
+#: How many characters of a User-Agent are parsed. No name comes later, and each costs time.
+_PARSED_CHARACTERS: Final = 320
+#: How many different User-Agents are remembered with their names: 150 KB at most.
 _REMEMBERED: Final = 256
 _SHORT_NAMES: Final = {
     "Chrome Mobile": "Chrome",

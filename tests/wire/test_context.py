@@ -509,14 +509,14 @@ print(describe_browser(Request("POST", "begin", headers=(("user-agent", agent),)
 
 
 def test_a_hostile_user_agent_costs_little_time_and_memory() -> None:
-    """At most 512 characters are read of it, and 256 User-Agents are remembered."""
+    """At most 320 characters are read of it, and 256 User-Agents are remembered."""
     read = list[str]()
     context = BrowserContext()
     parse = context._parse
     context._parse = lambda agent: read.append(agent) or parse(agent)  # type: ignore[func-returns-value]
     for agent in HOSTILE.values():
         context(begin_with(agent))
-    assert max(map(len, read)) <= 512
+    assert max(map(len, read)) <= 320
     assert parse.cache_info().maxsize == 256  # type: ignore[attr-defined]
 
 
