@@ -6,7 +6,8 @@ PYTEST = PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist work
 
 help:            ## list these commands
 	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+): [^#]*## /  make \1\t/' | expand -t 20
-demo: ready-demo ## run a login page and phones to play with (ARGS=--self-check checks it instead)
+demo: ready-demo ## run a login page and phones to play with (ARGS=--help lists its flags, ARGS=--self-check checks it instead)
+	$(if $(ARGS),,@echo 'Give flags in ARGS, such as make demo ARGS="--lan --port 8080". ARGS=--help lists them.')
 	@.venv/bin/python -m qrlogin demo $(ARGS)
 check: ready     ## lint, types, and the tests that start no other program (1 min)
 	@.venv/bin/ruff check && .venv/bin/ruff format --check

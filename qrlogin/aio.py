@@ -255,7 +255,7 @@ class AsyncQRLogin:
         return await self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     async def redeem(
-        self, device_code: str, *, acknowledged: str = "", op: str | None = None
+        self, device_code: str, *, acknowledged: str | None = None, op: str | None = None
     ) -> Redeemed:
         """Return the subject of a confirmed login, once.
 
@@ -266,7 +266,8 @@ class AsyncQRLogin:
 
         :param device_code: what `begin` returned to this browser.
         :param acknowledged: `scanned_by.tag` of the status that the browser showed when its user
-            accepted "continue as …?". "" for a login that was begun with `ask_browser=False`.
+            accepted "continue as …?". `BadArgument` if it is missing, unless the login was begun
+            with `ask_browser=False`.
         :param op: 128 random bits or more, made once per click and kept until there is an answer.
             The same `op` returns the same answer again, for 30 seconds unless the policy says
             otherwise: so a lost answer loses no login. Without it, a second call is refused.

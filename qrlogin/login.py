@@ -254,7 +254,7 @@ class QRLogin:
         return self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     def redeem(
-        self, device_code: str, *, acknowledged: str = "", op: str | None = None
+        self, device_code: str, *, acknowledged: str | None = None, op: str | None = None
     ) -> Redeemed:
         """Return the subject of a confirmed login, once.
 
@@ -265,7 +265,8 @@ class QRLogin:
 
         :param device_code: what `begin` returned to this browser.
         :param acknowledged: `scanned_by.tag` of the status that the browser showed when its user
-            accepted "continue as …?". "" for a login that was begun with `ask_browser=False`.
+            accepted "continue as …?". `BadArgument` if it is missing, unless the login was begun
+            with `ask_browser=False`.
         :param op: 128 random bits or more, made once per click and kept until there is an answer.
             The same `op` returns the same answer again, for 30 seconds unless the policy says
             otherwise: so a lost answer loses no login. Without it, a second call is refused.

@@ -244,20 +244,43 @@ def test_each_room_loads_at_most_its_own_third_party_package(
     assert not {name.partition(".")[0] for name in loaded_by(statement)} & still_missing
 
 
-def test_without_redis_the_error_names_the_package_to_install() -> None:
-    hidden = "sys.modules['redis'] = None"
-    asked = f"""{hidden}
-import qrlogin.stores
-try:
-    qrlogin.stores.RedisStore
-except ImportError as error:
-    print("caught:", error)
+NAMES = """
+import sys
+sys.modules["redis"] = None
+import qrlogin, qrlogin.stores, qrlogin.wire
+assert not hasattr(qrlogin.stores, "RedisStore") and not hasattr(qrlogin, "RedisStore")
+assert not hasattr(qrlogin.stores, "Redis") and not hasattr(qrlogin, "Redis")
+for statement in (
+    "from qrlogin import RedisStore",
+    "from qrlogin import AsyncEndpoint",
+    "from qrlogin import Redis",
+    "qrlogin.AsyncRedisStore",
+    "qrlogin.Redis",
+    "from qrlogin.stores import RedisStore",
+    "qrlogin.stores.AsyncRedisStore",
+    "qrlogin.stores.open_store('redis://localhost')",
+):
+    try:
+        exec(statement)
+    except (ImportError, AttributeError) as error:
+        print(type(error).__name__, str(error).partition(" (/")[0])
 """
+
+
+def test_a_name_that_is_missing_says_where_it_is_or_what_to_install() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; {asked}"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
+        [sys.executable, "-c", NAMES], capture_output=True, text=True, check=True, timeout=60
     )
-    assert "caught: RedisStore needs the redis client: pip install 'qrlogin[redis]'" in done.stdout
+    assert done.stdout.splitlines() == [
+        "ImportError RedisStore is in qrlogin.stores: from qrlogin.stores import RedisStore",
+        "ImportError AsyncEndpoint is in qrlogin.wire: from qrlogin.wire import AsyncEndpoint",
+        "ImportError cannot import name 'Redis' from 'qrlogin'",
+        (
+            "AttributeError AsyncRedisStore is in qrlogin.stores: "
+            "from qrlogin.stores import AsyncRedisStore"
+        ),
+        "AttributeError module 'qrlogin' has no attribute 'Redis'",
+        "ImportError RedisStore needs the redis client: pip install 'qrlogin[redis]'",
+        "AttributeError AsyncRedisStore needs the redis client: pip install 'qrlogin[redis]'",
+        "ImportError RedisStore needs the redis client: pip install 'qrlogin[redis]'",
+    ]

@@ -28,6 +28,7 @@ from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
+from qrlogin.wire.unrouted import UnroutedLog
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
@@ -62,6 +63,7 @@ class Endpoint:
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._unrouted = UnroutedLog(self.dialect)
         self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
 
     def browser(self, request: Request) -> Response:
@@ -69,14 +71,14 @@ class Endpoint:
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._respond(request, self.dialect.browser)
+        return self._respond(request, self.dialect.browser, "browser")
 
     def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._respond(request, lambda request: self.dialect.phone(request, person))
+        return self._respond(request, lambda request: self.dialect.phone(request, person), "phone")
 
     def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
         """The cookie for the page behind `verification_uri`, opened with this code. Set it on the
@@ -90,11 +92,12 @@ class Endpoint:
         return ()
 
     def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
     ) -> Response:
         try:
             response = self._execute(request, read(request))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, side)
             response = self.dialect.refuse(request, error)
         # PEP 3333 reserves this header for servers; some fail when an application sets it.
         headers = tuple(header for header in response.headers if header[0] != "Upgrade")
@@ -195,21 +198,23 @@ class AsyncEndpoint:
             )
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
-        self._landing = LandingCookie(qr.core)
+        self._unrouted, self._landing = UnroutedLog(self.dialect), LandingCookie(qr.core)
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, self.dialect.browser)
+        return await self._respond(request, self.dialect.browser, "browser")
 
     async def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, lambda request: self.dialect.phone(request, person))
+        return await self._respond(
+            request, lambda request: self.dialect.phone(request, person), "phone"
+        )
 
     async def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
         """The cookie for the page behind `verification_uri`, opened with this code. Set it on the
@@ -223,11 +228,12 @@ class AsyncEndpoint:
         return ()
 
     async def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
     ) -> Response:
         try:
             response = await self._execute(request, read(request))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, side)
             response = self.dialect.refuse(request, error)
         return _without_head_body(request, response)
 
@@ -336,6 +342,7 @@ class AsyncEndpoint:
             exchange, stream = self._read_socket(request)
             status = await self._qr.run(self._qr.core.status(stream.device))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, "browser")
             if "websocket.http.response" in scope.get("extensions", {}):
                 await self.dialect.refuse(request, error).to_asgi(send, "websocket.http.response")
             else:

@@ -46,6 +46,7 @@ from qrlogin.errors import (
 from qrlogin.news import FROM_NOW
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
+from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.cookies import DeviceCookies, LandingCookie
 from qrlogin.wire.cross_origin import CrossOrigin
 from qrlogin.wire.dialect import Exchange, HeldStatus, Person
@@ -85,21 +86,6 @@ _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
 
 
-def describe_browser(request: Request) -> Mapping[str, str]:
-    """The context of a new login that follows from its request: the User-Agent as `browser`.
-
-    It is cut to 200 printable ASCII characters that JSON does not escape, so half of a context is
-    left to the application.
-    """
-    sent = " ".join(request.all("user-agent"))[:2000]
-    agent = " ".join(
-        "".join(
-            c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in sent
-        ).split()
-    )
-    return {"browser": agent[:200]} if agent else {}
-
-
 class Native:
     """The native dialect over one core."""
 
@@ -122,7 +108,7 @@ class Native:
         *,
         user_codes: bool = False,
         origins: Sequence[str] = (),
-        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
+        describe: Callable[[Request], Mapping[str, str]] | None = None,
         draw_png: Callable[[str], bytes] | None = None,
     ) -> None:
         """
@@ -132,7 +118,8 @@ class Native:
         :param origins: other origins whose pages may log in with `deliver: body` and approve with a
             token, such as `https://app.example.com` or `capacitor://localhost`. Browsers ask for
             their permission with a preflight. Cookies count only for pages of this origin
-        :param describe: turns the request that begins a login into the context that the phone shows
+        :param describe: turns the request that begins a login into the context that the phone
+            shows. Default: `BrowserContext()`
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
 
         Raises `Misconfigured` for `user_codes` that the policy does not allow, and for an origin
@@ -146,7 +133,7 @@ class Native:
         self._others = CrossOrigin(core, origins)
         self.browser_routes = (*self.browser_routes, *self._others.preflights(self.browser_routes))
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
-        self._describe, self._cookies = describe, DeviceCookies(core)
+        self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
         self._landing = LandingCookie(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "begin": self._begin,
@@ -267,8 +254,9 @@ class Native:
         def answer(status: Status) -> Response:
             if not status.verification_uri_complete:
                 # A pending login without a code can still be scanned, but its code has expired.
-                over = status.state in (State.PENDING, State.EXPIRED)
-                raise Expired if over else WrongState
+                if status.state in (State.PENDING, State.EXPIRED):
+                    raise Expired
+                raise WrongState(f"the login is {status.state}: only a pending one has a picture")
             headers = (
                 ("Content-Type", route.answers[0].media),
                 *_NOT_CACHED,
