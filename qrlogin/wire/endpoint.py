@@ -7,12 +7,16 @@ subject, a context that is too large), so it propagates like any other bug, and 
 reason.
 
 A held status and a stream each take one of the endpoint's slots, and give it back however they end.
+A server that handles one request at a time gets no slot: a request that is held would stop all
+others.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
@@ -32,20 +36,23 @@ _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
 _MAX_MESSAGES: Final = 32  # from one browser over one websocket; their content is ignored
 
+log = logging.getLogger("qrlogin")
+
 
 class Endpoint:
     """Answers HTTP requests for one `QRLogin`, in the native dialect or another.
 
     Beyond `max_waiting`, a held status is answered at once and says when to ask again, and a stream
-    is refused. A stream takes one slot for as long as it lives.
+    is refused. A stream takes one slot for as long as it lives. On a server that handles one
+    request at a time, no request is held, whatever `max_waiting` is; the log says so once.
 
     Raises `Misconfigured` for an `AsyncQRLogin`, and for a `max_waiting` below 0.
 
     :param qr: The logins.
     :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
     :param max_waiting: How many requests to hold at a time: half of your server's threads, so that
-        the other half can answer. 0, for a server with one thread, holds no request. The
-        endpoints of one process share its threads: give each the same `WaitSlots(8)`.
+        the other half can answer. 0 holds no request. The endpoints of one process share its
+        threads: give each the same `WaitSlots(8)`.
     :param streaming: How long streams live, and how often they send a heartbeat.
     """
 
@@ -100,7 +107,7 @@ class Endpoint:
         return exchange.answer(self._qr.run(exchange.operation))
 
     def _hold(self, request: Request, exchange: Exchange[Status], held: HeldStatus) -> Response:
-        if self._qr.draining or not self._slots.acquire():
+        if self._qr.draining or not _acquire(self._slots, request):
             return _answer_unheld(exchange, held, self._qr.run(self._qr.core.status(held.device)))
         try:
             with (
@@ -123,7 +130,7 @@ class Endpoint:
     def _events(
         self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> Generator[bytes, None, None]:
-        if not self._slots.acquire():
+        if not _acquire(self._slots, request):
             raise Crowded
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
@@ -219,7 +226,7 @@ class AsyncEndpoint:
     async def _hold(
         self, request: Request, exchange: Exchange[Status], held: HeldStatus
     ) -> Response:
-        if self._qr.draining or not self._slots.acquire():
+        if self._qr.draining or not _acquire(self._slots, request):
             return _answer_unheld(
                 exchange, held, await self._qr.run(self._qr.core.status(held.device))
             )
@@ -253,7 +260,7 @@ class AsyncEndpoint:
     async def _events(
         self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> AsyncGenerator[bytes, None]:
-        if not self._slots.acquire():
+        if not _acquire(self._slots, request):
             raise Crowded
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
@@ -321,7 +328,7 @@ class AsyncEndpoint:
             await send({"type": "websocket.accept"})
             if stream.is_finished(status):
                 code = streams.CLOSE_DONE
-            elif not self._slots.acquire():
+            elif not _acquire(self._slots, request):
                 code = streams.CLOSE_CROWDED
             else:
                 try:
@@ -386,6 +393,32 @@ async def _ending_on_disconnect(
     finally:
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
+
+
+def _acquire(slots: WaitSlots, request: Request) -> bool:
+    """Take a slot for this request. Returns False if none is free, or if it must not be held."""
+    if not request.one_at_a_time and slots.max_waiting:
+        return slots.acquire()
+    if slots.max_waiting:
+        _log_once(
+            logging.WARNING,
+            "this server handles one request at a time, so qrlogin holds no request: browsers ask "
+            "again every few seconds. Give it threads (gunicorn --threads 16), and browsers get "
+            "news at once",
+        )
+    else:
+        _log_once(
+            logging.INFO,
+            "max_waiting is 0, so qrlogin holds no request: browsers ask again every few seconds. "
+            "Set it to half of the server's threads, and browsers get news at once",
+        )
+    return False
+
+
+@cache
+def _log_once(level: int, message: str) -> None:
+    """Log this message, once in the life of the process."""
+    log.log(level, message)
 
 
 def _answer_unheld(exchange: Exchange[Status], held: HeldStatus, status: Status) -> Response:

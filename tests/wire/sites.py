@@ -239,6 +239,14 @@ class Quiet(WSGIRequestHandler):
 class _Threads(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def set_app(self, application: Any) -> None:
+        """wsgiref says that it has one thread, also with this mixin."""
+        super().set_app(
+            lambda environ, start_response: application(
+                environ | {"wsgi.multithread": True}, start_response
+            )
+        )
+
 
 def wsgiref_server(port: int, app: Any) -> WSGIServer:
     server = _Threads((LOOPBACK, port), Quiet)
