@@ -46,7 +46,9 @@ class Endpoint:
     is refused. A stream takes one slot for as long as it lives. On a server that handles one
     request at a time, no request is held, whatever `max_waiting` is; the log says so once.
 
-    Raises `Misconfigured` for an `AsyncQRLogin`, and for a `max_waiting` below 0.
+    Raises `Misconfigured` for an `AsyncQRLogin`, and for a `max_waiting` below 0. So does a request
+    that would have to wait while an event loop runs in this thread, because it would stop that
+    loop: use `AsyncEndpoint` there.
 
     :param qr: The logins.
     :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.

@@ -4,12 +4,12 @@ It decides nothing and refuses nothing: a body is read up to one byte beyond the
 code that refuses it can see that it is too long. Nothing here knows a login.
 """
 
+import _thread
 import json
 import re
 import select
 import socket
 import ssl
-import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -171,7 +171,7 @@ def _is_one_at_a_time(environ: Mapping[str, Any]) -> bool:
         return True
     # gevent's own server says that it has one thread. Once gevent (or eventlet) has replaced
     # Python's threads with its own, a request that waits stops no other.
-    has_green_threads = threading.get_ident.__module__ != "_thread"
+    has_green_threads = _thread.get_ident.__module__ != "_thread"
     return not (environ.get("wsgi.multithread", True) or has_green_threads)
 
 

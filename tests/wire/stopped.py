@@ -64,6 +64,7 @@ class _Door:
 
     def __init__(self) -> None:
         self.store: Any = None
+        self.life: Any = None
         self.endpoint: AsyncEndpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,5 +100,6 @@ asgi.mount("/", _door)
 async def lazy_asgi(scope: Any, receive: Any, send: Any) -> None:
     """The same without a lifespan: the first request makes the application."""
     if _door.store is None:
-        await _lifespan(asgi).__aenter__()
+        _door.life = _lifespan(asgi)  # kept: a generator that is dropped closes the application
+        await _door.life.__aenter__()
     await _door(scope, receive, send)

@@ -21,6 +21,7 @@ from tests.wire.clock import START_SECONDS, eventually
 ROOT = Path(__file__).parents[2]
 _BIND = ("--bind", f"{LOOPBACK}:0")
 _UVICORN = ("uvicorn", "tests.wire.stopped:asgi", "--host", LOOPBACK, "--port", "0")
+_HYPERCORN = ("hypercorn", "tests.wire.stopped:asgi", *_BIND)
 _GUNICORN = (
     *("gunicorn", "tests.wire.stopped:wsgi()", *_BIND),
     *("--keep-alive", "1", "--worker-tmp-dir", "{folder}", "--no-control-socket"),
@@ -29,7 +30,8 @@ _GUNICORN = (
 SERVERS = {
     "uvicorn": [*_UVICORN, "--lifespan", "on"],
     "uvicorn, 2 workers": [*_UVICORN, "--workers", "2"],
-    "hypercorn": ["hypercorn", "tests.wire.stopped:asgi", *_BIND],
+    "hypercorn": [*_HYPERCORN, "--workers", "0", "--graceful-timeout", "60"],
+    "hypercorn, 1 worker": [*_HYPERCORN],
     "daphne": ["daphne", "-b", LOOPBACK, "-p", "0", "tests.wire.stopped:lazy_asgi"],
     "gunicorn": [*_GUNICORN],
     "gunicorn, 256 threads": [*_GUNICORN, "--worker-class", "gthread", "--threads", "256"],

@@ -1,9 +1,9 @@
 """A server that handles one request at a time is never held: the phone's request comes through."""
 
+import _thread
 import logging
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -110,7 +110,7 @@ def test_green_threads_count_as_threads(monkeypatch: pytest.MonkeyPatch) -> None
     """gevent's own server says that it has one thread, also when it has replaced the threads."""
     environ = {"REQUEST_METHOD": "GET", "wsgi.input": BytesIO(), "wsgi.multithread": False}
     assert Request.from_wsgi(environ, "x").one_at_a_time
-    monkeypatch.setattr(threading, "get_ident", lambda: 1)
+    monkeypatch.setattr(_thread, "get_ident", lambda: 1)
     assert not Request.from_wsgi(environ, "x").one_at_a_time
     assert Request.from_wsgi(environ | {"wsgi.run_once": True}, "x").one_at_a_time
 

@@ -74,6 +74,18 @@ def test_a_server_stops_while_browsers_wait_and_answers_each(
                 assert body.endswith(b"\r\n0\r\n\r\n")  # complete, not cut off
 
 
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ["daphne", "hypercorn, 1 worker"])
+def test_a_server_that_cuts_its_requests_off_stops_by_itself(name: str, tmp_path: Path) -> None:
+    """docs/servers.md says so. No signal reaches the process that serves, or it has no effect."""
+    with running(name, tmp_path, store="memory", drain=True) as server:
+        server.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
+        server.hold()
+        eventually(lambda: server.held(1) == WAITING)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(END_SECONDS)
+
+
 # The handlers
 
 

@@ -52,6 +52,7 @@ from qrlogin.wire.dialects.native_routes import (
     DENY,
     ELEMENTS,
     EVENTS,
+    MAX_WAIT,
     PNG,
     REDEEM,
     RELEASE,
@@ -110,6 +111,7 @@ class Native:
         user_codes: bool = False,
         describe: Callable[[Request], Mapping[str, str]] = describe_browser,
         draw_png: Callable[[str], bytes] | None = None,
+        max_hold: int = MAX_WAIT,
     ) -> None:
         """
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
@@ -117,14 +119,23 @@ class Native:
             The policy must allow it: such a code is easier to phish than a picture
         :param describe: turns the request that begins a login into the context that the phone shows
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
+        :param max_hold: for how many seconds a status is held at most, 1 to 25. Set it below the
+            time after which a proxy of yours cuts off a request without an answer. A client that
+            asks for a longer wait is answered after this time, and asks again
 
-        Raises `Misconfigured` for `user_codes` that the policy does not allow.
+        Raises `Misconfigured` for `user_codes` that the policy does not allow, and for a `max_hold`
+        out of range.
         """
         if user_codes and not core.policy.user_codes:
             raise Misconfigured(
                 "user_codes are off in the policy: turn them on there too, and read what they cost"
             )
-        self._core, self._user_codes = core, user_codes
+        if not isinstance(max_hold, int) or not 1 <= max_hold <= MAX_WAIT:
+            raise Misconfigured(
+                f"max_hold must be a whole number of seconds from 1 to {MAX_WAIT}; "
+                "to hold no request, set max_waiting=0"
+            )
+        self._core, self._user_codes, self._max_hold = core, user_codes, max_hold
         self._describe, self._cookies = describe, DeviceCookies(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "{login_id}": self._status,
@@ -190,7 +201,7 @@ class Native:
         held = HeldStatus(
             device,
             after=None if after is None else int(after),
-            timeout=seconds,
+            timeout=min(seconds, self._max_hold),
             crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
         )
         return Exchange(held, _status_json)
