@@ -77,7 +77,7 @@ class MemoryStore:
 
 
 class AsyncMemoryStore:
-    """`MemoryStore` for asyncio, with the same arguments. It belongs to one event loop."""
+    """`MemoryStore` for asyncio, with the same arguments. One event loop uses it at a time."""
 
     def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
         self._records, self._listeners = _Records(capacity, now), AsyncListeners()
