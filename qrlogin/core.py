@@ -511,7 +511,8 @@ class Core:
             rotation = self.policy.rotation * 1000
             begun_at = device.begun_at  # signed, as the record's is not
             rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
-            until = rotates_at + self.policy.rotation_grace * 1000
+            # A code that outlived its login would outlive the record, which would look lost.
+            until = min(rotates_at + self.policy.rotation_grace * 1000, device.redeem_by)
             code = self._codes.rotating_code(key, reply.login_id, until)
             return replace(
                 bare,

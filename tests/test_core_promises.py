@@ -433,3 +433,20 @@ def test_a_redeem_returns_subject_name_context_and_time() -> None:
         NOON + 1234,
         replayed=False,
     )
+
+
+@for_each_row("lifetime", [1, 30, 600])
+def test_a_scan_code_does_not_outlive_its_login_however_slowly_codes_rotate(lifetime: int) -> None:
+    """A code that is valid without a record means that the store has lost the record, and is logged
+    as that. A login that ended in the usual way must not look like it.
+    """
+    app = App(replace(STANDARD, lifetime=600, rotation=600, rotation_grace=600))
+    begun = app.qr.begin(lifetime=lifetime)
+    app.clock.ms += lifetime * 1000
+    answers = list[type[LoginError]]()
+    while UnknownLogin not in answers:  # until the store has dropped the record
+        with pytest.raises(LoginError) as refused:
+            app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        answers.append(refused.type)
+        assert refused.type in (Expired, UnknownLogin), f"after {len(answers)} minutes"
+        app.clock.ms += 60_000
