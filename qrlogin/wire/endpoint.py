@@ -6,6 +6,8 @@ dialect's answer, except `BadArgument`: that is a mistake of the application (a 
 subject, a context that is too large), so it propagates like any other bug, and the log has the
 reason.
 
+HEAD is answered wherever GET is, and changes nothing, in every dialect.
+
 A held status and a stream each take one of the endpoint's slots, and give it back however they end.
 A server that handles one request at a time gets no slot: a request that is held would stop all
 others.
@@ -21,19 +23,25 @@ from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Status
+from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuchPath, Unavailable
 from qrlogin.login import QRLogin, Watch
 from qrlogin.news import is_news
+from qrlogin.operation import Operation
+from qrlogin.step import Reply
 from qrlogin.wire import streams
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.disconnects import DisconnectMonitor
+from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN
 from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
+#: The answer to a HEAD of what changes something. What a GET would answer is not known.
+_UNCHANGED: Final = Response(200, (NO_STORE, NOSNIFF, SAME_ORIGIN), answers_head=True)
 _MAX_MESSAGES: Final = 32  # from one browser over one websocket; their content is ignored
 
 log = logging.getLogger("qrlogin")
@@ -93,15 +101,21 @@ class Endpoint:
             response = self._execute(request, read(request))
         except _REFUSALS as error:
             response = self.dialect.refuse(request, error)
+        except _WouldChange:
+            return _UNCHANGED
+        if request.method == "HEAD":
+            response = _without_body(response)
         # PEP 3333 reserves this header for servers; some fail when an application sets it.
         headers = tuple(header for header in response.headers if header[0] != "Upgrade")
         if headers != response.headers:
             response = replace(response, headers=headers)
-        return _without_head_body(request, response)
+        return response
 
     def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
         if isinstance(exchange, Response):
             return exchange
+        if request.method == "HEAD":
+            exchange = _for_head(self._qr.core, exchange)
         if isinstance(exchange.operation, HeldStatus):
             return self._hold(request, exchange, exchange.operation)
         if isinstance(exchange.operation, Stream):
@@ -214,11 +228,15 @@ class AsyncEndpoint:
             response = await self._execute(request, read(request))
         except _REFUSALS as error:
             response = self.dialect.refuse(request, error)
-        return _without_head_body(request, response)
+        except _WouldChange:
+            return _UNCHANGED
+        return _without_body(response) if request.method == "HEAD" else response
 
     async def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
         if isinstance(exchange, Response):
             return exchange
+        if request.method == "HEAD":
+            exchange = _for_head(self._qr.core, exchange)
         if isinstance(exchange.operation, HeldStatus):
             return await self._hold(request, exchange, exchange.operation)
         if isinstance(exchange.operation, Stream):
@@ -428,6 +446,47 @@ def _answer_unheld(exchange: Exchange[Status], held: HeldStatus, status: Status)
     return exchange.answer(status) if is_news(status, held.after) else held.crowded(status)
 
 
-def _without_head_body(request: Request, response: Response) -> Response:
-    """A HEAD is answered without a body (RFC 9110 section 9.3.2); not every server removes it."""
-    return replace(response, body=b"") if request.method == "HEAD" else response
+class _WouldChange(Exception):
+    """A HEAD came to an address whose GET changes something, as in some dialects."""
+
+
+def _for_head(core: Core, exchange: Exchange[Any]) -> Exchange[Any]:
+    """What a HEAD asks in place of a GET: it holds nothing, and raises `_WouldChange` before it
+    changes anything.
+    """
+    operation = exchange.operation
+    if isinstance(operation, HeldStatus):
+        return Exchange(core.status(operation.device), exchange.answer)
+    if isinstance(operation, Stream):
+        stream = operation
+        return Exchange(
+            core.status(stream.device),
+            lambda status: (
+                stream.finished_response
+                if stream.is_finished(status)
+                else replace(stream.response, events=())
+            ),
+        )
+    return Exchange(_stop_before_a_change(operation), exchange.answer)
+
+
+def _stop_before_a_change(operation: Operation[Any]) -> Operation[Any]:
+    if not operation.command.row.reads:
+        raise _WouldChange
+
+    def interpret(reply: Reply) -> Any:
+        meaning = operation.interpret(reply)
+        return _stop_before_a_change(meaning) if isinstance(meaning, Operation) else meaning
+
+    return replace(operation, interpret=interpret)
+
+
+def _without_body(response: Response) -> Response:
+    """The answer to a HEAD (RFC 9110 section 9.3.2); not every server removes the body. It sets no
+    cookie: some say what the browser has seen.
+    """
+    unknown = response.status in (204, 304) or response.events is not None
+    length = () if unknown else (("Content-Length", str(len(response.body))),)
+    return replace(
+        response.with_headers(*length), body=b"", cookies=(), events=None, answers_head=True
+    )

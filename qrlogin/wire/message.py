@@ -264,7 +264,7 @@ class Response:
     status: int
     """The HTTP status code."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Names and values, without Content-Length and Set-Cookie."""
+    """Names and values, without Set-Cookie, and without Content-Length unless `answers_head`."""
     body: bytes = field(default=b"", repr=False)
     """Empty if `events` is set."""
     cookies: tuple[Cookie, ...] = ()
@@ -275,6 +275,9 @@ class Response:
     """`redeemed` is for a client that uses tokens: send `with_json(...)`, and start no session."""
     log_out: bool = False
     """If set, end this browser's session before you send the response."""
+    answers_head: bool = False
+    """Whether this is the answer to a HEAD: without a body, and with the Content-Length of the body
+    that a GET would have, if that is known."""
     events: Iterable[bytes] | AsyncIterable[bytes] | None = field(
         default=None, repr=False, compare=False
     )
@@ -307,7 +310,7 @@ class Response:
         # be wrong. A stream has no length: the server sends chunks, or closes the connection.
         length = (
             []
-            if self.status in (204, 304) or self.events is not None
+            if self.status in (204, 304) or self.events is not None or self.answers_head
             else [("Content-Length", str(len(self.body)))]
         )
         headers = [*self.headers, *cookies, *length]

@@ -161,7 +161,7 @@ class Native:
         if route.path in MODULES:
             return _module(request, route.path)
         check_origin(request, self._core.origin)
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             no_body(request)
         if route.path == "begin":
             return self._begin(request)
@@ -378,11 +378,12 @@ def _module(request: Request, name: str) -> Response:
     no_body(request)
     etag = _etag(name)
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), *_HEADERS)
-    if etag in (
+    tags = {
         tag.strip().removeprefix("W/")
         for line in request.all("if-none-match")
         for tag in line.split(",")
-    ):
+    }
+    if tags & {etag, "*"}:  # RFC 9110 section 13.1.2
         return Response(304, headers)
     return Response(
         200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), module(name)
