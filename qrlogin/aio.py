@@ -283,7 +283,9 @@ class AsyncQRLogin:
     async def _apply_and_emit(
         self, asked: Operation[T], current: Operation[T], emitted: asyncio.Event
     ) -> Done[T] | Next[T]:
-        _emissions.set((*_emissions.get(), emitted))  # in this task, and in those that it starts
+        # For this task, and for those that it starts.
+        outer = [each for each in _emissions.get() if not each.is_set()]
+        _emissions.set((*outer, emitted))
         step = current.resume(await self._store.apply(current.command))
         if step.event and self._emitted.add(asked, step.event):
             await self._emit(step.event)

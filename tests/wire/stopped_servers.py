@@ -3,6 +3,7 @@ hold.
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers import LOOPBACK
+from tests.servers import LOOPBACK, missing
 from tests.wire.clock import START_SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,9 @@ def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Run
         "STORE": store,
         "DRAIN": "1" if drain else "0",
     }
+    for module in (SERVERS[name][0], *(["gevent"] if "gevent" in name else [])):
+        if importlib.util.find_spec(module) is None:
+            missing(module, "make test installs it into .venv")
     command = [part.format(folder=folder) for part in SERVERS[name]]
     log_file = folder / f"{drain}.log"
     with log_file.open("wb") as log:

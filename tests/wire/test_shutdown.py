@@ -86,6 +86,30 @@ def test_a_server_that_cuts_its_requests_off_stops_by_itself(name: str, tmp_path
         server.process.wait(END_SECONDS)
 
 
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", [*DRAINING, "hypercorn, 1 worker", "daphne"])
+def test_every_server_answers_on_news_and_frees_the_slots_of_browsers_that_left(
+    name: str, tmp_path: Path, redis_url: str
+) -> None:
+    workers = 2 if "2 workers" in name else 1
+    store = redis_url if workers > 1 else "memory"
+    with running(name, tmp_path, store=store, drain=True) as server:
+        server.begin("poll", "stream", "poll", "stream")
+        server.hold()
+        eventually(lambda: server.held(workers) == 4)
+        for _, begun in server.begun[:2]:
+            path, bearer = f"/qr/{begun['login_id']}/cancel", str(begun["device_code"])
+            assert server.ask(path, b"{}", bearer=bearer)["state"] == "cancelled"
+        for _, connection in server.waiting[:2]:
+            heard = b""
+            while b'"state":"cancelled"' not in heard:
+                heard += (part := connection.recv(65536))
+                assert part, heard
+        for _, connection in server.waiting[2:]:
+            connection.close()
+        eventually(lambda: server.held(workers) == 0)
+
+
 # The handlers
 
 
