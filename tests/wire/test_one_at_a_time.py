@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 from wsgiref.handlers import BaseCGIHandler, SimpleHandler
-from wsgiref.simple_server import WSGIServer
 from wsgiref.util import setup_testing_defaults
 
 import pytest
@@ -18,10 +17,9 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint, Native, Request, Response, WaitSlots, WeChat
 from qrlogin.wire.endpoint import _log_once
-from tests.servers import LOOPBACK
 from tests.tables import for_each_row
 from tests.wire.mount import KEY, URI, get, post, read
-from tests.wire.sites import MakeApp, Quiet, bare_wsgi, threaded
+from tests.wire.sites import MakeApp, bare_wsgi, single_threaded_server, threaded
 from tests.wire.stopped_servers import running
 from tests.wire.story import Browser, Phone
 
@@ -33,12 +31,6 @@ def fresh_log() -> Iterator[None]:
     _log_once.cache_clear()
     yield
     _log_once.cache_clear()
-
-
-def single_threaded(port: int, app: Any) -> WSGIServer:
-    server = WSGIServer((LOOPBACK, port), Quiet)
-    server.set_app(app)
-    return server
 
 
 def without_slots(endpoint: Endpoint, application: Any) -> Any:
@@ -53,7 +45,7 @@ def test_a_server_with_one_thread_keeps_answering(
 ) -> None:
     caplog.set_level(logging.INFO, "qrlogin")
     with (
-        threaded(make_app, single_threaded, None) as site,
+        threaded(make_app, single_threaded_server, None) as site,
         Browser(site) as desk,
         Phone(site, "alice") as alice,
     ):
