@@ -5,6 +5,7 @@ Nothing is decided here. Each method asks the core for an operation, has the sto
 in one round trip, and returns what the reply means. `wait` may take more than one.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,8 @@ class QRLogin:
     Every method raises `Unavailable` when the store does not answer; it is then safe to call it
     again. A method that takes a code raises `InvalidCode` if this application did not make the
     code, and another `LoginError` if the login does not allow the call. The constructor raises
-    `Misconfigured`, and says what to change, for anything unsafe.
+    `Misconfigured`, and says what to change, for anything unsafe. So does a `wait` that would stop
+    a running event loop.
 
     :param store: where logins are kept, such as `MemoryStore()` or `RedisStore.from_url(...)`.
     :param secret_keys: a ring of keys: the first signs, all of them verify. `python -m qrlogin
@@ -381,11 +383,10 @@ class Watch:
         status = status or self._read()
         after = known(status, after)
         ends = monotonic() + wait_limit(status, timeout)
-        while (
-            not (self.ended or is_news(status, after))
-            and (left := ends - monotonic()) > 0
-            and self._listener.wait(left)
-        ):
+        while not (self.ended or is_news(status, after)) and (left := ends - monotonic()) > 0:
+            _refuse_event_loop()
+            if not self._listener.wait(left):
+                break
             status = self._read()
         return status
 
@@ -411,3 +412,18 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self._qr._watches.discard(self)
         self._listener.__exit__(*error)
+
+
+def _refuse_event_loop() -> None:
+    """Raise `Misconfigured` if an event loop runs in this thread: a wait would stop it, and every
+    other request with it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise Misconfigured(
+        "this call would stop the event loop that runs here until a phone does something: use "
+        "AsyncQRLogin and AsyncEndpoint. Or make the call in another thread, with "
+        "await asyncio.to_thread(...) or in a view without async, which frameworks run in a thread"
+    )

@@ -17,6 +17,7 @@ from qrlogin import (
     Expired,
     InvalidCode,
     MemoryStore,
+    Misconfigured,
     Policy,
     QRLogin,
     State,
@@ -505,3 +506,24 @@ def test_a_shell_forgets_a_watch_that_has_ended() -> None:
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         qr.wait(qr.begin().device_code, timeout=0)
         assert not qr._watches
+
+
+# Where a wait would stop everything
+
+
+def test_a_wait_inside_an_event_loop_is_refused_with_what_to_use() -> None:
+    """Calls that do not wait work there, for example in a notebook."""
+
+    async def in_a_loop() -> None:
+        qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=CALM)
+        begun = qr.begin()
+        with pytest.raises(Misconfigured, match="use AsyncQRLogin"):
+            qr.wait(begun.device_code, timeout=LONG)
+        assert qr.wait(begun.device_code, timeout=0).state is State.PENDING
+        waiting = asyncio.create_task(asyncio.to_thread(qr.wait, begun.device_code, timeout=LONG))
+        await asyncio.sleep(SOON)
+        qr.scan(begun.scan_code, subject=ALICE)
+        assert (await waiting).state is State.SCANNED
+        assert qr.wait(begun.device_code, timeout=LONG).state is State.SCANNED
+
+    asyncio.run(in_a_loop())

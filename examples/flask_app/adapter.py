@@ -58,7 +58,8 @@ def qrlogin_blueprint(
             log_in(answer.redeemed)
         if answer.log_out:
             log_out()
-        body: Any = answer.body if answer.events is None else answer.events
+        # With b"" Flask would overwrite the Content-Length of an answer to HEAD.
+        body: Any = (answer.body or ()) if answer.events is None else answer.events
         response = Response(body, answer.status, answer.headers)
         for cookie in answer.cookies:
             response.set_cookie(**asdict(cookie))

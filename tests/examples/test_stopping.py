@@ -22,6 +22,7 @@ LAST_ANSWERS_S = 10
 COMMANDS: list[tuple[Example, str]] = [
     (FLASK, ""),
     (FLASK, "gunicorn --bind 127.0.0.1:{port} --threads 256 app:app"),
+    (FLASK, "gunicorn --bind 127.0.0.1:{port} --worker-class gevent app:app"),
     (FASTAPI, ""),
     (DJANGO, "gunicorn --bind 127.0.0.1:{port} --threads 256 config.wsgi"),
     (DJANGO, "uvicorn --port {port} config.asgi:application"),

@@ -35,8 +35,9 @@ def play(site: Site) -> None:
         opened_before_signing_in(site)
         expired(site)
         strangers(site)
-        one_waits_and_a_newer_takes_over(site, parallel)
-        too_many_wait(site, parallel)
+        if not site.one_thread:
+            one_waits_and_a_newer_takes_over(site, parallel)
+            too_many_wait(site, parallel)
         if site.awaited:
             gone_in_the_middle(site, parallel)
         closing(site, parallel)  # last, because the site stays closed
@@ -163,8 +164,24 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def hold(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Future[Answer]":
+class Asking:
+    """What a page does instead of one long poll where the server holds none: it asks again."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        assert browser.look(wait=25).json["retry_after"] == 2
+
+    def done(self) -> bool:
+        return False
+
+    def result(self, _: float) -> Answer:
+        return self._browser.look(wait=25)
+
+
+def hold(site: Site, parallel: ThreadPoolExecutor, browser: Browser) -> "Future[Answer] | Asking":
     """A long poll, returned once the server holds it."""
+    if site.one_thread:
+        return Asking(browser)
     before = site.held()
     answer = parallel.submit(browser.look, wait=25)
     eventually(lambda: site.held() == before + 1 or answer.done())

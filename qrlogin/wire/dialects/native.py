@@ -58,6 +58,7 @@ from qrlogin.wire.dialects.native_routes import (
     ELEMENTS,
     EVENTS,
     LOOK,
+    MAX_WAIT,
     OUTCOME,
     PNG,
     REDEEM,
@@ -110,6 +111,7 @@ class Native:
         origins: Sequence[str] = (),
         describe: Callable[[Request], Mapping[str, str]] | None = None,
         draw_png: Callable[[str], bytes] | None = None,
+        max_hold: int = MAX_WAIT,
     ) -> None:
         """
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
@@ -121,15 +123,23 @@ class Native:
         :param describe: turns the request that begins a login into the context that the phone
             shows. Default: `BrowserContext()`
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
+        :param max_hold: for how many seconds a status is held at most, 1 to 25. Set it below the
+            time after which a proxy of yours cuts off a request without an answer. A client that
+            asks for a longer wait is answered after this time, and asks again
 
-        Raises `Misconfigured` for `user_codes` that the policy does not allow, and for an origin
-        that no browser sends or that any page can have.
+        Raises `Misconfigured` for `user_codes` that the policy does not allow, for an origin that
+        no browser sends or that any page can have, and for a `max_hold` out of range.
         """
         if user_codes and not core.policy.user_codes:
             raise Misconfigured(
                 "user_codes are off in the policy: turn them on there too, and read what they cost"
             )
-        self._core, self._user_codes = core, user_codes
+        if not isinstance(max_hold, int) or not 1 <= max_hold <= MAX_WAIT:
+            raise Misconfigured(
+                f"max_hold must be a whole number of seconds from 1 to {MAX_WAIT}; "
+                "to hold no request, set max_waiting=0"
+            )
+        self._core, self._user_codes, self._max_hold = core, user_codes, max_hold
         self._others = CrossOrigin(core, origins)
         self.browser_routes = (*self.browser_routes, *self._others.preflights(self.browser_routes))
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
@@ -163,7 +173,7 @@ class Native:
             return self._others.preflight(request, route, self.browser_routes)
         if route is not BEGIN and bearer(request) is None:
             check_origin(request, self._core.origin)
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             no_body(request)
         ask = self._browser[route.path]
         return self._others.readable_exchange(request, ask(request, login_id))
@@ -205,7 +215,7 @@ class Native:
             device,
             # Without `after`, every state but pending would be news each time it is asked for.
             after=FROM_NOW if after is None else int(after),
-            timeout=seconds,
+            timeout=min(seconds, self._max_hold),
             crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
         )
         return Exchange(held, _status_json)
@@ -400,11 +410,12 @@ def _module(request: Request, name: str) -> Response:
     no_body(request)
     etag = _etag(name)
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), *_HEADERS)
-    if etag in (
+    tags = {
         tag.strip().removeprefix("W/")
         for line in request.all("if-none-match")
         for tag in line.split(",")
-    ):
+    }
+    if tags & {etag, "*"}:  # RFC 9110 section 13.1.2
         return Response(304, headers)
     return Response(
         200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), module(name)

@@ -93,7 +93,9 @@ _PROOFS: Final = ("device_cookie", "device_code")
 _CODE: Final = Field("code", "what the camera read or the person typed, unchanged", required=True)
 _AFTER: Final = Field("after", "the last version that this client received", pattern="[0-9]{1,15}")
 _WAIT: Final = Field(
-    "wait", f"a whole number of seconds, {MAX_WAIT} at most", pattern="0{0,13}([0-9]|1[0-9]|2[0-5])"
+    "wait",
+    f"a whole number of seconds, {MAX_WAIT} at most; the server may answer sooner",
+    pattern="0{0,13}([0-9]|1[0-9]|2[0-5])",
 )
 
 BEGIN: Final = Route(

@@ -114,7 +114,7 @@ class PublicIdDialect(BrowserOnly):
         route, public_id = match(self.browser_routes, request)
         if not route.cross_site:
             check_same_site(request)
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             no_body(request)
         else:
             within_cap(request)
