@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from adapter import PhoneLogin, close_at_exit
+from adapter import PhoneLogin, close_at_exit, finish_requests_at_exit
 from flask import (
     Flask,
     Response,
@@ -40,7 +40,6 @@ from models import (
     make_account,
 )
 from settings import read
-from stopping import finish_requests_at_exit
 from tokens import account_in, tokens
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
