@@ -186,7 +186,9 @@ async def from_asgi(request: HttpRequest, path: str) -> Request:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body_stream(request).read(BODY_CAP + 1)}
 
-    asked = await Request.from_asgi(dict(request.scope), receive, path)
+    # In the scope of Django's own AsyncClient, the query is text.
+    scope = {**request.scope, "query_string": request.META["QUERY_STRING"].encode("latin-1")}
+    asked = await Request.from_asgi(scope, receive, path)
     return replace(asked, wait_disconnect=None)  # Django itself cancels the view on a disconnect
 
 
