@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from adapter import PhoneLogin, close_at_exit, finish_requests_at_exit
+from adapter import PhoneLogin, close_at_exit, finish_requests_at_exit, set_landing_cookies
 from flask import (
     Flask,
     Response,
@@ -214,7 +214,8 @@ def logout() -> AnyResponse:
 
 
 def qr_page(code: str = "") -> AnyResponse:
-    """The page that a phone's camera opens.
+    """The page that a phone's camera opens. It is for everybody: a user who signs in first comes
+    back to it.
 
     Opening it changes nothing, because link previews and prefetches open it too.
     """
@@ -226,7 +227,8 @@ def qr_page(code: str = "") -> AnyResponse:
         explained=translate("scanHereText", site=translate("siteName")),
         sign_in=f"{url_for('login')}?next={here}",
     )
-    return Response(page, headers={"Referrer-Policy": "no-referrer"})  # the URL holds a code
+    answer = Response(page, headers={"Referrer-Policy": "no-referrer"})  # the URL holds a code
+    return set_landing_cookies(answer, current_app.extensions["qrlogin_endpoint"], code)
 
 
 def form_field(field: str) -> str:

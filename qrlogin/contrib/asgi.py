@@ -31,6 +31,8 @@ from qrlogin.wire.endpoint import AsyncEndpoint
 from qrlogin.wire.message import Message, Receive, Request, Response, Scope, Send
 from qrlogin.wire.shutdown import drain_on_signals
 
+__all__ = ["landing_headers", "lifespan", "qrlogin_app", "serving", "socket"]
+
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 LogIn = Callable[[Scope, Redeemed], Any]
 

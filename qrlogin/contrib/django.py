@@ -56,6 +56,7 @@ __all__ = [
     "aset_landing_cookies",
     "close_at_exit",
     "keeping_csrf_token",
+    "landing",
     "qrlogin_urls",
     "set_landing_cookies",
 ]

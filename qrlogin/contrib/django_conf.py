@@ -27,6 +27,11 @@ def callback(value: Any) -> Any:
     return found
 
 
+def _check_optional(value: Any) -> None:
+    if value is not None:
+        callback(value)
+
+
 def _check_uri(uri: Any) -> None:
     Core(secret_keys=[bytes(range(32))], verification_uri=uri, audience=None, policy=STANDARD)
 
@@ -75,6 +80,8 @@ KEYS: Final[Mapping[str, Key]] = {
     "LOG_IN": Key("qrlogin.contrib.django_auth.log_in", "E006", callback),
     "LOG_OUT": Key("qrlogin.contrib.django_auth.log_out", "E006", callback),
     "TOKENS": Key("qrlogin.contrib.shared.not_given", "E006", callback),
+    "DESCRIBE": Key(None, "E006", _check_optional),
+    "ON_EVENT": Key(None, "E006", _check_optional),
 }
 
 

@@ -42,7 +42,9 @@ def qrlogin() -> QRLogin | AsyncQRLogin:
 
 def native(core: Core) -> Dialect:
     """The dialect that <qr-login> and <qr-approve> use."""
-    return Native(core, user_codes=option("USER_CODES"), describe=BrowserContext())
+    given = option("DESCRIBE")
+    describe = callback(given) if given else BrowserContext()
+    return Native(core, user_codes=option("USER_CODES"), describe=describe)
 
 
 def endpoint(make_dialect: Callable[[Core], Dialect] = native) -> Endpoint | AsyncEndpoint:
@@ -120,6 +122,7 @@ def _qrlogin() -> QRLogin | AsyncQRLogin:
         "secret_keys": option("SECRET_KEYS"),
         "verification_uri": option("VERIFICATION_URI"),
         "policy": replace(policy, user_codes=bool(option("USER_CODES"))),
+        "on_event": callback(option("ON_EVENT")) if option("ON_EVENT") else None,
     }
     if use_asyncio:
         return AsyncQRLogin(open_async_store(option("STORE")), **options)

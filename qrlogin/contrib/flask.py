@@ -179,7 +179,8 @@ def _to_flask(answer: wire.Response) -> Response:
 
 class PhoneLogin:
     """The extension. It reads `QRLOGIN_ORIGIN`, `QRLOGIN_SECRET_KEYS`, `QRLOGIN_STORE` ("memory"),
-    `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_POLICY` and `QRLOGIN_DRAW_PNG` from `app.config`.
+    `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_POLICY`, `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and
+    `QRLOGIN_ON_EVENT` from `app.config`.
 
     :param person: Returns who is signed in on the phone, or None.
     :param log_in: Starts your own session.
@@ -206,12 +207,18 @@ class PhoneLogin:
             raise Misconfigured(f"QRLOGIN_STORE: {error}") from None
         origin, keys = app.config["QRLOGIN_ORIGIN"], app.config["QRLOGIN_SECRET_KEYS"]
         policy = app.config.get("QRLOGIN_POLICY", STANDARD)
-        qr = QRLogin(store, secret_keys=keys, verification_uri=f"{origin}/qr", policy=policy)
+        qr = QRLogin(
+            store,
+            secret_keys=keys,
+            verification_uri=f"{origin}/qr",
+            policy=policy,
+            on_event=app.config.get("QRLOGIN_ON_EVENT"),
+        )
         app.extensions["qrlogin"] = qr
         # All dialects share these slots, because they share the threads of the process.
         self.slots = wire.WaitSlots(app.config.get("QRLOGIN_MAX_WAITING", 8))
         codes, draw = policy.user_codes, app.config.get("QRLOGIN_DRAW_PNG", png)
-        describe = wire.BrowserContext()
+        describe = app.config.get("QRLOGIN_DESCRIBE") or wire.BrowserContext()
         native = wire.Native(qr.core, user_codes=codes, describe=describe, draw_png=draw)
         app.extensions["qrlogin_endpoint"] = self.mount(app, native, url_prefix="/qrlogin")
         return qr

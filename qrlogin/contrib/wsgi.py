@@ -22,6 +22,8 @@ from qrlogin.wire.endpoint import Endpoint
 from qrlogin.wire.message import BODY_CAP, Request, Response, StartResponse
 from qrlogin.wire.shutdown import drain_on_signals
 
+__all__ = ["close_at_exit", "landing_headers", "qrlogin_app"]
+
 Environ = dict[str, Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 LogIn = Callable[[Environ, Redeemed], Response | Mapping[str, object] | None]
