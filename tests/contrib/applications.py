@@ -224,7 +224,7 @@ def plain_log_in(shop: Shop, redeemed: Redeemed) -> Any:
 
 def cookie(header: str, name: str) -> str | None:
     found = SimpleCookie(header).get(name)
-    return found.value if found else None
+    return str(found.value) if found else None
 
 
 def plain_wsgi(endpoint: Endpoint, shop: Shop) -> Any:
@@ -258,7 +258,7 @@ def plain_wsgi(endpoint: Endpoint, shop: Shop) -> Any:
 
 def plain_asgi(endpoint: AsyncEndpoint, shop: Shop) -> Any:
     def header(scope: Any, name: bytes) -> str:
-        return dict(scope["headers"]).get(name, b"").decode()
+        return str(dict(scope["headers"]).get(name, b"").decode())
 
     async def find_person(scope: Any) -> Person | None:
         return person(header(scope, b"authorization"), cookie(header(scope, b"cookie"), "phone"))

@@ -150,7 +150,7 @@ def test_what_is_done_to_the_response_later_is_sent() -> None:
         router = in_fastapi.qrlogin_router(endpoint, lambda: None, lambda *_: None)
         for route in router.routes:
             if isinstance(route, fastapi.routing.APIRoute):
-                options: dict[str, Any] = {"methods": list(route.methods)}
+                options: dict[str, Any] = {"methods": list(route.methods or ())}
                 own = Route("/qr" + route.path, route.endpoint, **options)
                 app.router.routes.append(own)
         transport = httpx2.ASGITransport(app)
