@@ -13,7 +13,6 @@ from flask import Flask
 from flask_migrate import check, downgrade, upgrade
 
 from qrlogin import Misconfigured
-from qrlogin.contrib import flask as contrib
 from qrlogin.wire import Endpoint, WaitSlots
 from tests.examples.inside_flask import (
     FOLDER,
@@ -108,7 +107,7 @@ def test_all_dialects_share_the_wait_slots(
         shared.append(max_waiting)
         return Endpoint(*given, max_waiting=max_waiting)
 
-    monkeypatch.setattr(contrib.wire, "Endpoint", endpoint)
+    monkeypatch.setattr("qrlogin.wire.Endpoint", endpoint)
     make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
     native, dialects = shared
     assert isinstance(native, WaitSlots)

@@ -101,7 +101,9 @@ def bare_wsgi(endpoint: Endpoint, application: Application) -> Any:
     mounted = wsgi.qrlogin_app(
         endpoint,
         person=lambda environ: CREDENTIALS.get(environ.get("HTTP_AUTHORIZATION", "")),
-        log_in=lambda environ, redeemed: _session(application, redeemed),
+        log_in=lambda environ, redeemed: Response(
+            200, cookies=session_cookies(application, redeemed)
+        ),
     )
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -128,7 +130,9 @@ def bare_asgi(endpoint: AsyncEndpoint, application: Application) -> Any:
     mounted = asgi.qrlogin_app(
         endpoint,
         person=lambda scope: CREDENTIALS.get(header(scope, b"authorization")),
-        log_in=lambda scope, redeemed: _session(application, redeemed),
+        log_in=lambda scope, redeemed: Response(
+            200, cookies=session_cookies(application, redeemed)
+        ),
     )
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -159,10 +163,9 @@ def _visited() -> Response:
     )
 
 
-def _session(application: Application, redeemed: Redeemed) -> Response:
+def session_cookies(application: Application, redeemed: Redeemed) -> tuple[Cookie, ...]:
     session = Cookie("session", application.log_in(redeemed), 600, secure=False)
-    no_basket = Cookie("basket", "", 0, secure=False)  # nothing from before the login is kept
-    return Response(200, cookies=(session, no_basket))
+    return session, Cookie("basket", "", 0, secure=False)  # nothing from before is kept
 
 
 # The frameworks
