@@ -10,7 +10,7 @@ is `session`, and its headers and cookies are sent with that answer. So a JWT co
 any view: `response = JsonResponse({"name": ...})`, `response.set_cookie(...)`, `return response`.
 
 If the project has Django's `CsrfViewMiddleware`, its token is asked for on the phone's routes and
-on redeem, and never for a request with a credential in `Authorization`.
+on redeem, and never for a request with a token in `Authorization`.
 """
 
 import inspect

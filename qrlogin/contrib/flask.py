@@ -10,7 +10,7 @@ cookie is set as in any view: `response = jsonify(name=...)`, `set_access_cookie
 `return response`.
 
 If the application uses Flask-WTF, its token is asked for on the phone's routes and on redeem, and
-never for a request with a credential in `Authorization`.
+never for a request with a token in `Authorization`.
 """
 
 import atexit

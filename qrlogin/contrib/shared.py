@@ -16,8 +16,9 @@ REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 CSRF_REFUSED: Final = "the CSRF token is missing, wrong or old: load the page again"
 """The description of the error that a request without a valid CSRF token gets."""
 
-#: Browsers send credentials of these schemes without being asked, also for pages of other sites.
-_AMBIENT_SCHEMES: Final = ("basic", "digest", "negotiate", "ntlm")
+#: The schemes of tokens that a program adds itself. Browsers add Basic, Digest, Negotiate and others
+#: to requests of any page, as they add cookies.
+_TOKEN_SCHEMES: Final = ("bearer", "dpop", "token", "jwt")
 #: They describe the body of the application's response, and that body is not sent.
 _OF_THE_BODY: Final = (
     *("content-length", "content-type", "content-encoding", "content-disposition"),
@@ -50,14 +51,15 @@ def needs_csrf_token(request: Request, *, phone: bool) -> bool:
     """Whether the application's CSRF protection must be asked.
 
     It must be where a request acts with a user's authority: on the phone's routes and on redeem.
-    A request with a credential in `Authorization` has no ambient authority: browsers add such a
-    header only when a script of an allowed origin asks for it. The exceptions are the schemes that
-    browsers use on their own, such as Basic.
+    A request with a token in `Authorization` has no ambient authority: browsers add such a header
+    only when a script of an allowed origin asks for it.
     """
     if not phone and not request.path.endswith("/redeem"):
         return False
-    schemes = [value.partition(" ")[0].lower() for value in request.all("authorization")]
-    return not schemes or any(scheme in ("", *_AMBIENT_SCHEMES) for scheme in schemes)
+    sent = [value.partition(" ") for value in request.all("authorization")]
+    return not sent or not all(
+        scheme.lower() in _TOKEN_SCHEMES and credential.strip() for scheme, _, credential in sent
+    )
 
 
 def with_log_in(

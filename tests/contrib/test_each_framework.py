@@ -56,6 +56,8 @@ def asyncio_qr() -> AsyncQRLogin:
         ("scan", True, "DPoP token", False),
         ("scan", True, "bearer token", False),
         ("scan", True, "", True),
+        ("scan", True, "Bearer ", True),
+        ("scan", True, "PrivateToken token=abc", True),
         ("scan", True, "Basic YWxpY2U6c2VjcmV0", True),
         ("scan", True, "negotiate YII", True),
         ("A/redeem", False, None, True),
