@@ -16,8 +16,8 @@ REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 CSRF_REFUSED: Final = "the CSRF token is missing, wrong or old: load the page again"
 """The description of the error that a request without a valid CSRF token gets."""
 
-#: The schemes of tokens that a program adds itself. Browsers add Basic, Digest, Negotiate and others
-#: to requests of any page, as they add cookies.
+#: The schemes of tokens that a program adds itself. Browsers add Basic, Digest, Negotiate and
+#: others to requests of any page, as they add cookies.
 _TOKEN_SCHEMES: Final = ("bearer", "dpop", "token", "jwt")
 #: They describe the body of the application's response, and that body is not sent.
 _OF_THE_BODY: Final = (
