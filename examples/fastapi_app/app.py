@@ -256,7 +256,7 @@ def logout(request: Request, _: Form) -> Response:
 
 @pages.get("/qr")
 @pages.get("/qr/{code}")
-async def phone_page(request: Request, account: SignedIn, code: str = "") -> Response:
+async def phone_page(request: Request, account: SignedIn) -> Response:
     """The page that a phone's camera opens. It is for everybody: a user who signs in first comes
     back to it.
 
@@ -271,6 +271,7 @@ async def phone_page(request: Request, account: SignedIn, code: str = "") -> Res
         sign_in=f"/login?next={quote(_path_and_query(request), safe='/')}",
     )
     answer.headers["Referrer-Policy"] = "no-referrer"  # the URL holds a code
+    code = request.path_params.get("code", "")
     return await set_landing_cookies(answer, native_endpoint, code)
 
 

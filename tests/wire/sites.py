@@ -1,4 +1,4 @@
-"""One small application, served over loopback by WSGI and ASGI, and in Flask and FastAPI.
+"""One small application, served over loopback by WSGI, ASGI, and the Flask and FastAPI adapters.
 
 Its users have phones that hold a credential, and sessions in a table. It knows logins only as
 `Redeemed`. The key of the table makes a repeated redeem one session: in a database `session_of`
@@ -25,11 +25,10 @@ from starlette.middleware.sessions import SessionMiddleware
 from werkzeug.serving import make_server
 
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Redeemed
-from qrlogin.contrib import asgi, wsgi
 from qrlogin.contrib.fastapi import qrlogin_router
 from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.stores import AsyncRedisStore, RedisStore
-from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Response, WaitSlots
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response, WaitSlots
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 
@@ -94,26 +93,24 @@ class Site:
         return f"{self.url}/scan"
 
 
-# Without a framework
+# The bare applications, which do the same as a framework's adapter
 
 
 def bare_wsgi(endpoint: Endpoint, application: Application) -> Any:
-    mounted = wsgi.qrlogin_app(
-        endpoint,
-        person=lambda environ: CREDENTIALS.get(environ.get("HTTP_AUTHORIZATION", "")),
-        log_in=lambda environ, redeemed: Response(
-            200, cookies=session_cookies(application, redeemed)
-        ),
-    )
-
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path, cookies = environ["PATH_INFO"], _cookies(environ.get("HTTP_COOKIE", ""))
         if path == "/me":
             return _me(application, cookies).to_wsgi(start_response)
         if path == "/visit":
             return _visited().to_wsgi(start_response)
-        below = {"SCRIPT_NAME": "/qr", "PATH_INFO": path.removeprefix("/qr")}
-        return mounted({**environ, **below}, start_response)
+        if path.startswith("/qr/phone/"):
+            person = CREDENTIALS.get(environ.get("HTTP_AUTHORIZATION", ""))
+            answer = endpoint.phone(
+                Request.from_wsgi(environ, path.removeprefix("/qr/phone/")), person
+            )
+        else:
+            answer = endpoint.browser(Request.from_wsgi(environ, path.removeprefix("/qr/")))
+        return _with_session(application, answer).to_wsgi(start_response)
 
     return app
 
@@ -124,24 +121,27 @@ def validated_wsgi(endpoint: Endpoint, application: Application) -> Any:
 
 
 def bare_asgi(endpoint: AsyncEndpoint, application: Application) -> Any:
-    def header(scope: Any, name: bytes) -> str:
-        return str(dict(scope["headers"]).get(name, b"").decode("latin-1"))
-
-    mounted = asgi.qrlogin_app(
-        endpoint,
-        person=lambda scope: CREDENTIALS.get(header(scope, b"authorization")),
-        log_in=lambda scope, redeemed: Response(
-            200, cookies=session_cookies(application, redeemed)
-        ),
-    )
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        cookies = _cookies(header(scope, b"cookie"))
-        if scope["path"] == "/me":
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
+        path, cookies = scope["path"], _cookies(headers.get("cookie", ""))
+        if scope["type"] == "websocket":
+            return await endpoint.socket(scope, receive, send, path.removeprefix("/qr/"))
+        if path == "/me":
             return await _me(application, cookies).to_asgi(send)
-        if scope["path"] == "/visit":
+        if path == "/visit":
             return await _visited().to_asgi(send)
-        return await mounted({**scope, "root_path": "/qr"}, receive, send)
+        if path.startswith("/qr/phone/"):
+            person = CREDENTIALS.get(headers.get("authorization", ""))
+            answer = await endpoint.phone(
+                await Request.from_asgi(scope, receive, path.removeprefix("/qr/phone/")), person
+            )
+        else:
+            answer = await endpoint.browser(
+                await Request.from_asgi(scope, receive, path.removeprefix("/qr/"))
+            )
+        return await _with_session(application, answer).to_asgi(send)
 
     return app
 
@@ -163,9 +163,16 @@ def _visited() -> Response:
     )
 
 
-def session_cookies(application: Application, redeemed: Redeemed) -> tuple[Cookie, ...]:
-    session = Cookie("session", application.log_in(redeemed), 600, secure=False)
-    return session, Cookie("basket", "", 0, secure=False)  # nothing from before is kept
+def _with_session(application: Application, answer: Response) -> Response:
+    if answer.redeemed is None:
+        return answer
+    session = Cookie("session", application.log_in(answer.redeemed), 600, secure=False)
+    no_basket = Cookie(
+        "basket", "", 0, secure=False
+    )  # nothing from before the login is taken along
+    return Response(
+        answer.status, answer.headers, answer.body, (*answer.cookies, session, no_basket)
+    )
 
 
 # The frameworks

@@ -28,7 +28,7 @@ from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
 from qrlogin.wire.dialects.wechat import WeChat
 from qrlogin.wire.routes import handles
 from tests.wire.mount import ORIGIN
-from tests.wire.sites import SLOTS, Application, bare_asgi, bare_wsgi, session_cookies
+from tests.wire.sites import SLOTS, Application, _with_session, bare_asgi, bare_wsgi
 
 TYPED = replace(STANDARD, user_codes=True)
 AT_ONCE = 0.01  # seconds for which a poll is held in tests that change nothing meanwhile
@@ -222,8 +222,6 @@ def asgi(endpoint: AsyncEndpoint, application: Application, hold: float = AT_ONC
 
 def _logged_in(application: Application, path: str, answer: Response) -> Response:
     redeemed = answer.redeemed
-    if redeemed is None:
-        return answer
-    if not answer.tokens_wanted:
-        return replace(answer, cookies=(*answer.cookies, *session_cookies(application, redeemed)))
+    if redeemed is None or not answer.tokens_wanted:
+        return _with_session(application, answer)
     return answer.with_json(tokens(path, application.log_in(redeemed), redeemed.subject, 600))
