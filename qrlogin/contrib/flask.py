@@ -168,7 +168,8 @@ def _csrf_refusal(protect: Callable[[], object] | None) -> Response | None:
 
 
 def _to_flask(answer: wire.Response) -> Response:
-    body: Any = answer.body if answer.events is None else answer.events
+    # With b"" Flask would overwrite the Content-Length of an answer to HEAD.
+    body: Any = (answer.body or ()) if answer.events is None else answer.events
     response = Response(body, answer.status, answer.headers)
     if not any(name.lower() == "content-type" for name, _ in answer.headers):
         response.headers.pop("Content-Type", None)  # Flask's default, which would describe no body
