@@ -19,8 +19,8 @@ from qrlogin.contrib import asgi, wsgi
 from qrlogin.contrib import django as in_django
 from qrlogin.contrib import fastapi as in_fastapi
 from qrlogin.contrib import flask as in_flask
-from qrlogin.contrib.shared import needs_csrf_token
-from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request
+from qrlogin.contrib.shared import needs_csrf_token, with_log_in
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
 from tests.contrib.applications import (
     AWAITED,
     DJANGO,
@@ -97,6 +97,23 @@ def test_flask_wtf_may_be_set_up_after_the_blueprint(qr: QRLogin) -> None:
     assert (refused.status_code, refused.get_json()["error"]) == (400, "forbidden")
     app.config["WTF_CSRF_ENABLED"] = False  # as in other people's tests
     assert client.post("/qr/phone/scan", json=code, headers=PAGE).status_code == 200
+
+
+def test_the_extension_takes_a_function_for_events_and_one_for_the_context() -> None:
+    events = list[Any]()
+    app = flask.Flask(__name__)
+    app.config.update(QRLOGIN_ORIGIN=ORIGIN, QRLOGIN_SECRET_KEYS=[KEY])
+    app.config["QRLOGIN_ON_EVENT"] = events.append
+    app.config["QRLOGIN_DESCRIBE"] = lambda request: {"browser": "the browser of this test"}
+    person = Person("1", "A•••e")
+    qr = in_flask.PhoneLogin(lambda: person, lambda _: None).init_app(app)
+    client = app.test_client()
+    begun = client.post("/qrlogin/begin", json={}, headers=PAGE).get_json()
+    code = {"code": begun["verification_uri_complete"]}
+    scanned = client.post("/qrlogin/phone/scan", json=code, headers=PAGE).get_json()
+    assert scanned["context"] == {"browser": "the browser of this test"}
+    assert [event.login_id for event in events] == [begun["login_id"]] * 2
+    qr.close()
 
 
 # FastAPI
@@ -208,6 +225,18 @@ def test_a_websocket_whose_browser_left_is_no_error(make: Any) -> None:
         return sent
 
     assert asyncio.run(converse()) == ["websocket.accept", "websocket.send"]
+
+
+# What `log_in` returns
+
+
+def test_a_dialect_with_fixed_answers_has_no_place_for_a_body() -> None:
+    """Its clients get the cookies and the headers."""
+    fixed = Response.json(200, {"code": 0})
+    made = with_log_in(
+        fixed, [("Content-Type", "application/json"), ("Set-Cookie", "jwt=1")], b'{"name": "A"}'
+    )
+    assert (made.body, made.headers) == (fixed.body, (*fixed.headers, ("Set-Cookie", "jwt=1")))
 
 
 # Without a framework
