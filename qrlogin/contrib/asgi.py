@@ -127,27 +127,19 @@ async def socket(
     :param send: ASGI's send.
     :param path: The part of the path below the mount.
     """
-    is_open = True
-
-    async def receiving() -> Message:
-        nonlocal is_open
-        message = await receive()
-        is_open = is_open and message["type"] != "websocket.disconnect"
-        return message
 
     async def sending(message: Message) -> None:
-        # After a disconnect, some servers ignore what is sent, and others raise RuntimeError.
-        if not is_open:
-            raise ConnectionResetError("the browser disconnected")
+        # After the browser disconnected, some servers ignore what is sent, some raise OSError, as
+        # ASGI says, and some raise RuntimeError.
         try:
             await send(message)
         except RuntimeError as error:
-            if message["type"] == "websocket.accept":  # no server has a reason to refuse it
+            if message["type"] == "websocket.accept":
                 raise
             raise ConnectionResetError("the browser disconnected") from error
 
     with suppress(OSError):
-        await endpoint.socket(scope, receiving, sending, path)
+        await endpoint.socket(scope, receive, sending, path)
 
 
 @asynccontextmanager
