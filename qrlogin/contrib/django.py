@@ -282,14 +282,15 @@ async def aset_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> P
 def landing(
     view: Callable[..., HttpResponseBase], endpoint: Callable[[], Lands | AsyncLands]
 ) -> Callable[..., HttpResponseBase]:
-    """The view of the page behind `verification_uri`, whose keyword argument `code` is the code in
-    its path. Each of its pages has the cookies of `set_landing_cookies`. `endpoint` returns the
-    native dialect's endpoint.
+    """The view of the page behind `verification_uri`, whose argument `code`, or whose first one, is
+    the code in its path. Each of its pages has the cookies of `set_landing_cookies`. `endpoint`
+    returns the native dialect's endpoint.
     """
 
     @wraps(view)
-    def landed(request: HttpRequest, **found: Any) -> HttpResponseBase:
-        return set_landing_cookies(view(request, **found), endpoint(), found.get("code") or "")
+    def landed(request: HttpRequest, *groups: str, **named: Any) -> HttpResponseBase:
+        code = named.get("code") or next(iter(groups), "")
+        return set_landing_cookies(view(request, *groups, **named), endpoint(), code)
 
     return landed
 

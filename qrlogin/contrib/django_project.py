@@ -70,8 +70,8 @@ def patterns(make_dialect: Callable[[Core], Dialect] = native) -> list[URLPatter
 
 
 def landing(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """The view of the page behind VERIFICATION_URI, whose keyword argument `code` is the code in
-    its path, or None. Its pages get the landing cookies of the code.
+    """The view of the page behind VERIFICATION_URI, whose argument `code`, or whose first one, is
+    the code in its path. Its pages get the landing cookies of the code.
 
     The page is for everybody: it shows users who are not signed in how to sign in first, and then
     leads them back.
