@@ -16,15 +16,24 @@ from tests.wire.sites import Site
 from tests.wire.story import Browser, Phone
 
 
+@pytest.fixture(scope="module", params=ALL)
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[Site, Shop]]:
+    shop = Shop()
+    with served(request.param, shop) as site:
+        yield site, shop
+
+
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
+def site(running: tuple[Site, Shop]) -> Site:
+    return running[0]
 
 
-@pytest.fixture(params=ALL)
-def site(request: pytest.FixtureRequest, shop: Shop) -> Iterator[Site]:
-    with served(request.param, shop) as running:
-        yield running
+@pytest.fixture
+def shop(running: tuple[Site, Shop]) -> Shop:
+    shop = running[1]
+    shop.grant = "nothing"
+    shop.log_ins.clear()
+    return shop
 
 
 def page_of(device: Browser | Phone) -> None:
