@@ -83,6 +83,11 @@ class Endpoint:
         self._unrouted = UnroutedLog(self.dialect)
         self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
 
+    @property
+    def qr(self) -> QRLogin:
+        """The logins that it answers for."""
+        return self._qr
+
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
 
@@ -222,6 +227,11 @@ class AsyncEndpoint:
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
         self._unrouted, self._landing = UnroutedLog(self.dialect), LandingCookie(qr.core)
+
+    @property
+    def qr(self) -> AsyncQRLogin:
+        """The logins that it answers for."""
+        return self._qr
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.

@@ -273,6 +273,8 @@ class Response:
     """If set, log that person in, in a fresh session, before you send the response."""
     tokens_wanted: bool = False
     """`redeemed` is for a client that uses tokens: send `with_json(...)`, and start no session."""
+    session_wanted: bool = False
+    """`redeemed` is for a page that reads JSON: send it yours by `with_session(...)`."""
     log_out: bool = False
     """If set, end this browser's session before you send the response."""
     answers_head: bool = False
@@ -295,6 +297,15 @@ class Response:
         headers = tuple(header for header in self.headers if header[0] != "Content-Type")
         response = type(self).json(self.status, payload)
         return replace(self, headers=response.headers + headers, body=response.body)
+
+    def with_session(self, session: object) -> Self:
+        """This response with `session` in its body, for the page that asked to redeem a login.
+
+        Returns the same response if its dialect has no place for it (`session_wanted`).
+        """
+        if not self.session_wanted:
+            return self
+        return self.with_json({**json.loads(self.body), "session": session})
 
     def with_headers(self, *headers: tuple[str, str]) -> Self:
         """This response with these headers added."""

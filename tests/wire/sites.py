@@ -24,9 +24,9 @@ import uvicorn
 from starlette.middleware.sessions import SessionMiddleware
 from werkzeug.serving import make_server
 
-from examples.fastapi_app.adapter import qrlogin_router
-from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Redeemed
+from qrlogin.contrib.fastapi import qrlogin_router
+from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response, WaitSlots
 from tests.servers import LOOPBACK

@@ -294,7 +294,9 @@ class Native:
 
         def answer(redeemed: Redeemed) -> Response:
             made = _json({"login_id": redeemed.login_id, "state": State.REDEEMED})
-            return Response(made.status, made.headers, made.body, redeemed=redeemed)
+            return Response(
+                made.status, made.headers, made.body, redeemed=redeemed, session_wanted=True
+            )
 
         return Exchange(operation, answer)
 
