@@ -138,7 +138,7 @@ export class QRLoginElement extends Base {
       if (event.persisted) this.#leaving ? location.reload() : this.#resume();
     });
     listen("online", () => this.#state === "offline" && this.#run());
-    if (this.#id) followed.add(this.#id);
+    if (this.#id || this.#stored) followed.add(this.#id || this.#stored);
     if (this.#state) return this.#resume();
     // A microtask later, because the module that imports this one may replace texts first.
     queueMicrotask(() => signal.aborted || this.#open());
@@ -147,7 +147,7 @@ export class QRLoginElement extends Base {
   disconnectedCallback() {
     this.#pause(true);
     this.#listeners?.abort();
-    followed.delete(this.#id);
+    followed.delete(this.#id || this.#stored);
     clearInterval(this.#clock);
   }
 
