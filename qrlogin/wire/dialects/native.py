@@ -20,7 +20,8 @@ changes nothing.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -67,6 +68,10 @@ from qrlogin.wire.streams import Cursor, Stream
 from qrlogin.wire.validation import bearer, check_origin, no_body, one_header
 
 _RETRY_CROWDED: Final = 2  # seconds
+
+_MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
+
+log = logging.getLogger("qrlogin")
 
 _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
@@ -126,6 +131,7 @@ class Native:
             )
         self._core, self._user_codes = core, user_codes
         self._describe, self._cookies = describe, DeviceCookies(core)
+        self._refused_origins: set[str] = set()
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "{login_id}": self._status,
             "{login_id}/events": self._events,
@@ -319,8 +325,25 @@ class Native:
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
         in seconds if repeating the request can help (also as the header Retry-After).
+
+        Logs a refused `Origin` once as a WARNING, because it usually means that the site is set up
+        for another address than the one that people open.
         """
+        if isinstance(error, Forbidden):
+            self._report(request.all("origin"))
         return error_response(error)
+
+    def _report(self, origins: Sequence[str]) -> None:
+        known, ours = self._refused_origins, self._core.origin
+        for sent in origins:
+            if sent != ours and sent not in known and len(known) < _MOST_ORIGINS:
+                known.add(sent)
+                log.warning(
+                    "refused a request of Origin %s: verification_uri is at %s. If people open the "
+                    "site at that Origin, change verification_uri",
+                    ascii(sent[:200]),
+                    ours,
+                )
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:
