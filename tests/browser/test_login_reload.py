@@ -1,8 +1,12 @@
 """A page that is loaded again goes on with its login; a page without the element shows a way on."""
 
+import re
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Browser, Route
 
+from qrlogin.browser import texts
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Reply, Stub, html, problem
 
@@ -106,12 +110,13 @@ async def test_a_configuration_error_reads_as_one(
     assert line.replace("<b>", "").startswith(f"<qr-login> /qrlogin/begin: {console}")
 
 
+async def lost(route: Route) -> None:
+    await route.abort()
+
+
 async def test_the_children_show_when_a_module_does_not_load(
     login_page: LoginPage, stub: Stub
 ) -> None:
-    async def lost(route: Route) -> None:
-        await route.abort()
-
     await login_page.context.route("**/qr-login-card.js", lost)
     await login_page.page.goto(stub.url)
     assert await login_page.page.locator("#password").is_visible()
@@ -141,17 +146,36 @@ async def test_a_browser_that_is_too_old_says_so_before_anything_is_claimed(
     assert stub.calls == []
 
 
-async def test_without_javascript_a_page_says_so_and_shows_the_way_on(
-    chromium: Browser, stub: Stub
+TEMPLATES = sorted((Path(__file__).parent.parent.parent / "examples").glob("*/**/login.html"))
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.parts[-3])
+async def test_an_example_says_why_there_is_no_code_and_shows_the_way_on(
+    chromium: Browser, stub: Stub, template: Path, lang: str
 ) -> None:
-    """The pattern of docs/element.md: <noscript> among the children."""
-    stub.fallback = f"<noscript><p id='why'>Needs JavaScript.</p></noscript>{stub.fallback}"
-    for enabled in (False, True):
-        context = await chromium.new_context(java_script_enabled=enabled)
+    """Without JavaScript, and where the module does not load, each sentence is true."""
+    inside = re.search(
+        r"(?:<qr-login .*?>|{% qr_login .*?%})(.*?)(?:</qr-login>|{% endqr_login)",
+        template.read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
+    assert inside
+    pages = texts(lang)["pages"]
+    stub.fallback = re.sub(r"{{ t\.(\w+) }}", lambda key: pages[key[1]], inside[1])
+    for scripts, loads, expected in (
+        (False, True, ["needsJavaScript", "noCode"]),
+        (True, False, ["noCode"]),
+        (True, True, []),
+    ):
+        context = await chromium.new_context(java_script_enabled=scripts)
+        if not loads:
+            await context.route("**/qr-login-card.js", lost)
         page = await context.new_page()
         await page.goto(stub.url)
-        if enabled:
+        if scripts and loads:
             await page.locator("qr-login[state=pending]").wait_for()
-        assert await page.locator("#why").is_visible() is not enabled
-        assert await page.locator("#password").is_visible() is not enabled
+        seen = await page.locator("qr-login").inner_text() if expected else ""
+        assert seen.split("\n\n") == ([pages[key] for key in expected] or [""])
+        assert await page.locator("qr-login > p").is_visible() is bool(expected)
         await context.close()
