@@ -6,7 +6,7 @@
  * button.
  */
 
-import { DRAWINGS, Guard, TOKENS, dress, make, unfocused } from "./qr-login-parts.js";
+import { DRAWINGS, Guard, TOKENS, dress, make, unfocused, viewOf } from "./qr-login-parts.js";
 import { languageOf } from "./qr-login-texts.js";
 
 /** What each state shows beside its two texts: a drawing, its tone, and its actions, the main one
@@ -197,7 +197,7 @@ export class Card {
 
   /** @param {string} query */
   #matches(query) {
-    return (this.#host.ownerDocument.defaultView ?? window).matchMedia(query).matches;
+    return (viewOf(this.#host) ?? window).matchMedia(query).matches;
   }
 
   /** The code to type, for people without a camera. Screen readers spell it letter by letter.

@@ -34,9 +34,9 @@
 
 import { Card, LIVE } from "./qr-login-card.js";
 import {
-  Base, PATIENCE_S, REFUSALS, Trouble, attribute, backoff, call, emit, hidden, keepAttribute,
-  mountUrl, now, outdated, ownPath, plain, reflect, seconds, sleep, supported, upgrade, webAddress,
-  writeState,
+  Base, PATIENCE_S, REFUSALS, Trouble, attribute, backoff, call, emit, hidden, isPreview,
+  keepAttribute, mountUrl, now, outdated, ownPath, plain, reflect, seconds, sleep, supported,
+  upgrade, viewOf, webAddress, writeState,
 } from "./qr-login-parts.js";
 import { Stream, acquireConnectionSlot } from "./qr-login-streams.js";
 import { textsFor } from "./qr-login-texts.js";
@@ -128,7 +128,7 @@ export class QRLoginElement extends Base {
   connectedCallback() {
     upgrade(this, ATTRIBUTES);
     const { signal } = (this.#listeners = new AbortController());
-    const view = this.ownerDocument.defaultView ?? window;
+    const view = viewOf(this) ?? window;
     this.#card.watch(signal, () => this.#onSight());
     /** @param {string} type @param {(event: any) => void} listener */
     const listen = (type, listener) => view.addEventListener(type, listener, { signal });
@@ -395,8 +395,7 @@ export class QRLoginElement extends Base {
   /** A framework may render attributes after it has connected the element, and Turbo shows a copy
    * of a page before the page. @param {AbortSignal} signal */
   async #attributesAreThere(signal) {
-    while (this.ownerDocument.documentElement.hasAttribute("data-turbo-preview"))
-      await sleep(100, signal);
+    while (isPreview(this)) await sleep(100, signal);
     const token = !attribute(this, "csrf-header") || this.hasAttribute("csrf-token");
     if (!attribute(this, "src") || !token) await sleep(LATE_MS, signal);
     this.#src = attribute(this, "src") ?? "";
