@@ -7,6 +7,7 @@ the page after the login and show the token that the application answered with.
 
 import functools
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,30 @@ TURBO = """<button id="rerender">Refresh</button><button id="remount">Visit</but
 MARK = "() => { window.marked = document.querySelector('qr-login'); }"
 SAME = "() => window.marked === document.querySelector('qr-login')"
 HEARD = "() => document.getElementById('heard')?.textContent"
+
+
+DOCS = FOLDER.parent.parent.parent / "docs" / "element.md"
+
+
+DOCUMENTED = {
+    "React 19, Preact": ["react19.jsx", "preact.jsx"],
+    "React 18": ["react18.jsx"],
+    "Vue 3": ["vue.js"],
+    "Svelte 5": ["Page.svelte"],
+    "Angular": ["angular.js"],
+    "Solid": ["solid.js"],
+    "Lit": ["lit.js"],
+}
+
+
+def test_the_docs_write_the_element_as_the_pages_do() -> None:
+    section = DOCS.read_text(encoding="utf-8").partition("## In a framework\n")[2]
+    rows = re.findall(r"^\| ([^|]+) \| `(.+?)` \| `(.+?)`", section.partition("\n## ")[0], re.M)
+    assert [name for name, _, _ in rows] == list(DOCUMENTED)
+    for name, *forms in rows:
+        for file in DOCUMENTED[name]:
+            page = (FOLDER / file).read_text(encoding="utf-8")
+            assert all(form in page for form in forms), (name, forms)
 
 
 @functools.cache
