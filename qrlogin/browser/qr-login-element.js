@@ -426,8 +426,8 @@ export class QRLoginElement extends Base {
 
   /** Follows the login until it is over. The first poll is not held: the view may be old. */
   async #watch(/** @type {AbortSignal} */ signal, hold = 0) {
-    /** @type {(() => void) | null} */
-    let release = null; // without a connection slot, the page polls and is not held
+    // Without a connection slot, the page polls and is not held.
+    let release = /** @type {(() => void) | null} */ (null);
     try {
       // The first poll comes first: a phone may have scanned the code that is over.
       for (let first = !hold; this.#id && (first || !this.#codeIsOver()); first = false) {
