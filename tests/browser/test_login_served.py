@@ -1,4 +1,4 @@
-"""A code that is replaced while a phone reads it, over the real server and its clock."""
+"""<qr-login> over the real server: a code that is replaced, and a site that is set up wrongly."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from tests.application import Clock
 from tests.browser.login_page import LoginPage
 
 # Only a policy with a late window takes a scan after the code has left the screen.
-pytestmark = pytest.mark.skipif(
+needs_late_window = pytest.mark.skipif(
     "late_window" not in Policy.__dataclass_fields__, reason="the policy has no late window"
 )
-PAGE = b"""<!doctype html><html lang="en"><title>Log in</title>
+PAGE = """<!doctype html><html lang="en"><title>Log in</title>
 <script type="module" src="/qrlogin/qr-login-element.js"></script>
-<qr-login src="/qrlogin/" next="/in"></qr-login></html>"""
-INSIDE = b"<!doctype html><html lang='en'><title>In</title><p id='in'>You are in.</p></html>"
+<qr-login src="{mount}" next="/in"></qr-login></html>"""
+INSIDE = "<!doctype html><html lang='en'><title>In</title><p id='in'>You are in.</p></html>"
 LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
 
 
@@ -28,6 +28,7 @@ LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
 class Site:
     qr: QRLogin
     clock: Clock
+    mount: str = "/qrlogin/"
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -42,8 +43,9 @@ class Site:
         if path.startswith("/qrlogin/"):
             asked = Request.from_wsgi(environ, path.removeprefix("/qrlogin/"))
             return self.endpoint.browser(asked).to_wsgi(start_response)
-        body = INSIDE if path == "/in" else PAGE
-        return Response(200, (("Content-Type", "text/html"),), body).to_wsgi(start_response)
+        page = {"/in": INSIDE, "/": PAGE.format(mount=self.mount)}.get(path, "")
+        answer = Response(200 if page else 404, (("Content-Type", "text/html"),), page.encode())
+        return answer.to_wsgi(start_response)
 
 
 @pytest.fixture
@@ -67,6 +69,7 @@ async def passes(login_page: LoginPage, site: Site, seconds: int) -> None:
         await login_page.answered()
 
 
+@needs_late_window
 async def test_a_phone_that_read_the_last_code_gets_in_after_the_page_has_renewed_it(
     login_page: LoginPage, site: Site
 ) -> None:
@@ -91,6 +94,7 @@ async def test_a_phone_that_read_the_last_code_gets_in_after_the_page_has_renewe
     await login_page.page.wait_for_url("**/in")
 
 
+@needs_late_window
 @pytest.mark.matrix
 async def test_a_page_in_sight_asks_for_a_press_after_three_renewals(
     login_page: LoginPage, site: Site
@@ -104,3 +108,25 @@ async def test_a_page_in_sight_asks_for_a_press_after_three_renewals(
     assert len(cookies) <= 4
     last = max((site.qr.status(each["value"]) for each in cookies), key=lambda it: it.expires_in)
     assert last.state is State.PENDING, "the last code can still be scanned"
+
+
+@pytest.mark.parametrize("wrong", ["origin", "mount"])
+async def test_a_site_that_is_set_up_wrongly_says_so(
+    login_page: LoginPage, site: Site, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str] = []
+    login_page.page.on("console", lambda message: heard.append(message.text))
+    login_page.forgives("<qr-login> /")
+    origin = site.qr.core.origin
+    if wrong == "mount":
+        site.mount = "/elsewhere/"
+    else:  # people open the site at another address than that of verification_uri
+        origin = origin.replace("127.0.0.1", "localhost")
+    await login_page.page.goto(f"{origin}/")
+    await login_page.ends("refused", "Try again")
+    [line] = [line for line in heard if line.startswith("<qr-login> /")]
+    if wrong == "mount":
+        assert line.startswith("<qr-login> /elsewhere/begin: 404")
+    else:
+        assert "403 forbidden Origin is not the site" in line
+        assert f"refused a request of Origin '{origin}'" in caplog.text
