@@ -126,13 +126,18 @@ export class Card {
   }
 
   /** Takes up work in the document that the host is in now. Until `signal`, the card also ignores
-   * presses just after the window comes to the front, and `onSight` is called when the card may
-   * have appeared or disappeared.
+   * presses just after the window comes to the front, and `onSight` is called when the card has
+   * appeared or disappeared.
    * @param {AbortSignal} signal @param {() => void} onSight */
   watch(signal, onSight) {
     dress(this.#root, TOKENS + STYLE);
     this.#guard.watch(signal);
-    const observer = new ResizeObserver(onSight);
+    let rendered = this.isRendered;
+    const observer = new ResizeObserver(() => {
+      if (rendered === this.isRendered) return;
+      rendered = !rendered;
+      setTimeout(onSight); // a change of the layout in here would be an error on the page
+    });
     observer.observe(this.#parts.card);
     signal.addEventListener("abort", () => observer.disconnect());
   }

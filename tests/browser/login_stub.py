@@ -251,9 +251,8 @@ class Stub:
                 self.changed.wait(left)
             if cut and str(login.version) == call.query.get("after"):
                 return html(504)
-        return self.answer(
-            login, **{key: call.query[key] for key in ("echo",) if key in call.query}
-        )
+        echo: dict[str, Any] = {key: call.query[key] for key in ("echo",) if key in call.query}
+        return self.answer(login, **echo)
 
     def cancel(self, _call: Call, login: Login | None) -> Reply:
         if login is None:
