@@ -6,17 +6,13 @@ from typing import Any
 
 import pytest
 
-from qrlogin import STANDARD, MemoryStore, Policy, QRLogin, State
+from qrlogin import STANDARD, MemoryStore, QRLogin, State
 from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Request, Response
 from qrlogin.wire.message import StartResponse
 from tests.application import Clock
 from tests.browser.login_page import LoginPage
 
-# Only a policy with a late window takes a scan after the code has left the screen.
-needs_late_window = pytest.mark.skipif(
-    "late_window" not in Policy.__dataclass_fields__, reason="the policy has no late window"
-)
 PAGE = """<!doctype html><html lang="en"><title>Log in</title>
 <script type="module" src="/qrlogin/qr-login-element.js"></script>
 <qr-login src="{mount}" next="/in"></qr-login></html>"""
@@ -69,7 +65,6 @@ async def passes(login_page: LoginPage, site: Site, seconds: int) -> None:
         await login_page.answered()
 
 
-@needs_late_window
 async def test_a_phone_that_read_the_last_code_gets_in_after_the_page_has_renewed_it(
     login_page: LoginPage, site: Site
 ) -> None:
@@ -94,7 +89,6 @@ async def test_a_phone_that_read_the_last_code_gets_in_after_the_page_has_renewe
     await login_page.page.wait_for_url("**/in")
 
 
-@needs_late_window
 @pytest.mark.matrix
 async def test_a_page_in_sight_asks_for_a_press_after_three_renewals(
     login_page: LoginPage, site: Site
