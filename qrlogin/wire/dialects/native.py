@@ -3,7 +3,7 @@
     browser  POST begin                      {} or {"deliver":"body"}
                  201, and a cookie unless delivered in the body; with a user_code if the
                  application wants one
-             GET  {login_id}?after=V&wait=S  the status, held for up to S seconds
+             GET  {login_id}?after=V&wait=S&echo=E   the status, held for up to S seconds, with E
              GET  {login_id}/events?after=V  the same as a stream of server-sent events
              GET  {login_id}/socket?after=V  the same over a websocket (ASGI)
              GET  {login_id}/qr.svg, qr.png  the picture
@@ -21,6 +21,7 @@ token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -82,6 +83,10 @@ from qrlogin.wire.validation import (
 )
 
 _RETRY_CROWDED: Final = 2  # seconds
+
+_MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
+
+log = logging.getLogger("qrlogin")
 
 _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
@@ -145,6 +150,7 @@ class Native:
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
         self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
         self._landing = LandingCookie(core)
+        self._refused_origins: set[str] = set()
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "begin": self._begin,
             "{login_id}": self._status,
@@ -207,18 +213,22 @@ class Native:
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
         query = STATUS.read_query(request)
         after, seconds = query.get("after"), int(query.get("wait", "0"))
+        echo = [("echo", query["echo"])] if "echo" in query else []
+
+        def answer(status: Status) -> Response:
+            return _status_json(status, *echo)
 
         device = self._device_code(request, login_id)
         if seconds == 0:
-            return Exchange(self._core.status(device), _status_json)
+            return Exchange(self._core.status(device), answer)
         held = HeldStatus(
             device,
             # Without `after`, every state but pending would be news each time it is asked for.
             after=FROM_NOW if after is None else int(after),
             timeout=min(seconds, self._max_hold),
-            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
+            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED), *echo),
         )
-        return Exchange(held, _status_json)
+        return Exchange(held, answer)
 
     def _events(self, request: Request, login_id: str, route: Route = EVENTS) -> Exchange[Status]:
         after = route.read_query(request).get("after")
@@ -359,8 +369,25 @@ class Native:
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
         in seconds if repeating the request can help (also as the header Retry-After).
+
+        Logs a refused `Origin` once as a WARNING, because it usually means that the site is set up
+        for another address than the one that people open.
         """
+        if isinstance(error, Forbidden):
+            self._report(request.all("origin"))
         return self._others.readable(request, error_response(error))
+
+    def _report(self, origins: Sequence[str]) -> None:
+        known, ours = self._refused_origins, self._core.origin
+        for sent in origins:
+            if sent != ours and sent not in known and len(known) < _MOST_ORIGINS:
+                known.add(sent)
+                log.warning(
+                    "refused a request of Origin %s: verification_uri is at %s. If people open the "
+                    "site at that Origin, change verification_uri",
+                    ascii(sent[:200]),
+                    ours,
+                )
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:
