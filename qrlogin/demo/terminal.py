@@ -82,6 +82,10 @@ class Terminal:
             if not answer:
                 return _reason(answer)
             seen = answer.json
+            if (
+                seen["state"] == "pending" and "qr" not in seen
+            ):  # its code may not be shown any more
+                return RESULTS["expired"]
             if seen["state"] == "pending":
                 self._screen.show(str(seen["verification_uri_complete"]), alternative)
             elif seen["state"] == "scanned":
