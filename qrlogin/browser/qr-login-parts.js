@@ -1,18 +1,29 @@
 /**
- * What <qr-login> and <qr-approve> share: elements, untrusted text, requests, timers and colours.
+ * What <qr-login> and <qr-approve> share: elements, attributes as properties, untrusted text,
+ * requests, timers and colours.
  *
  * This module knows how to send JSON to a mount of this origin, and which failures are worth a
  * retry. It does not know logins, states or texts. It takes the methods of `document` from the
- * prototype, because <form name="createElementNS"> on the page shadows the document's own.
+ * prototype, because <form name="createElementNS"> on the page shadows the document's own. A server
+ * that renders pages may import it: then there is no `document`.
  */
 
-const { createElementNS, querySelector } = Document.prototype;
+/** @type {typeof Document.prototype} */
+const { createElementNS, querySelector } = globalThis.Document?.prototype ?? {};
+
+/** The class that the elements extend. On a server, an empty one.
+ * @type {typeof HTMLElement} */
+export const Base = globalThis.HTMLElement ?? class {};
 
 /** @typedef {Record<string, any>} Answer
  * @typedef {HTMLElement & {request(url: URL, init: RequestInit): Promise<Response>}} Requester
  *   an element whose `request` sends its requests */
 
 export const PATIENCE_S = 10; // after that, an unanswered request counts as lost
+// Errors that people cause. All other refusals go to the console, for the developer.
+const ENDS_OF_LOGINS = ["unknown_login", "already_scanned", "scanner_changed", "already_redeemed",
+  "wrong_state", "denied", "cancelled", "superseded", "expired", "too_many_guesses",
+  "unauthenticated"];
 const INERT_MS = 500; // a press that began before the question appeared does not answer it
 
 /** Strokes on a 24 x 24 grid. @type {Record<string, string>} */
@@ -63,20 +74,166 @@ button[aria-disabled] { opacity: .55; cursor: default }
   * { animation: none !important; transition: none !important } }
 `;
 
-/** A style sheet to adopt. @param {string} css */
+/** A style sheet to adopt in the document of this module. @param {string} css */
 export function sheetOf(css) {
-  const sheet = new CSSStyleSheet();
+  const sheet = new (globalThis.CSSStyleSheet ?? class { replaceSync() {} })();
   sheet.replaceSync(css);
   return sheet;
 }
 
+/** @type {WeakMap<Document, Map<string, CSSStyleSheet>>} */
+const sheets = new WeakMap();
+
+/** Gives a shadow root its styles. Call it again in every document: a move into another document
+ * drops them, and a document takes only style sheets of its own.
+ * @param {ShadowRoot} root @param {string} css */
+export function dress(root, css) {
+  const { ownerDocument: document } = root, view = document.defaultView;
+  if (!view) return; // a document without a window
+  const known = sheets.get(document) ?? new Map(), sheet = known.get(css) ?? new view.CSSStyleSheet();
+  if (!known.has(css)) sheet.replaceSync(css);
+  sheets.set(document, known.set(css, sheet));
+  root.adoptedStyleSheets = [sheet];
+}
+
+/** Whether this browser can run the elements: whether it has the newest things that they need. */
+export function supported() {
+  let signal = false;
+  const options = { get signal() { signal = true; return undefined; } };
+  try {
+    new CSSStyleSheet();
+    new EventTarget().addEventListener("test", () => {}, options);
+  } catch {
+    return false;
+  }
+  return signal && "replaceChildren" in Element.prototype && "ResizeObserver" in window;
+}
+
+/** An element for a browser that is too old: it shows one sentence, and its children.
+ * @param {(element: HTMLElement) => string} sentence */
+export const outdated = (sentence) => class extends Base {
+  connectedCallback() {
+    this.setAttribute("state", "outdated");
+    if (!this.shadowRoot)
+      this.attachShadow({ mode: "open" }).append(make("p", "", {}, sentence(this)), make("slot"));
+  }
+};
+
+// Attributes and properties
+
+const NO_VALUE = ["null", "undefined", "false", "NaN"]; // what some frameworks write as text
+
+/** The text of an attribute, or null if it is missing or says that there is no value.
+ * @param {Element} element @param {string} name */
+export function attribute(element, name) {
+  const text = element.getAttribute(name);
+  return text === null || NO_VALUE.includes(text) ? null : text;
+}
+
+/** What properties wrote into attributes. @type {WeakMap<Element, Map<string, string | null>>} */
+const written = new WeakMap();
+
+const propertyOf = (/** @type {string} */ name) =>
+  name.replace(/-./g, (dash) => dash[1].toUpperCase());
+
+/** Gives a class a property for each attribute: `csrfToken` for csrf-token. A property of text is
+ * "" without the attribute; a flag is true or false. No value (null, undefined, false, NaN, "")
+ * removes the attribute.
+ * @param {typeof HTMLElement} type @param {string[]} texts @param {string[]} flags */
+export function reflect(type, texts, flags) {
+  for (const name of [...texts, ...flags]) {
+    const flag = flags.includes(name);
+    Object.defineProperty(type.prototype, propertyOf(name), {
+      configurable: true,
+      enumerable: true,
+      /** @this {HTMLElement} */
+      get() {
+        const text = attribute(this, name);
+        return flag ? text !== null : text ?? "";
+      },
+      /** @this {HTMLElement} @param {unknown} value */
+      set(value) {
+        const none = value === "" || value === null || NO_VALUE.includes(String(value));
+        const text = none ? null : flag ? "" : String(value);
+        written.set(this, (written.get(this) ?? new Map()).set(name, text));
+        if (text === null) this.removeAttribute(name);
+        else this.setAttribute(name, text);
+      },
+    });
+  }
+}
+
+/** Applies the properties that were set before the element was defined: they hide those of its
+ * class. @param {any} element @param {string[]} attributes */
+export function upgrade(element, attributes) {
+  for (const name of attributes.map(propertyOf)) {
+    if (!Object.prototype.hasOwnProperty.call(element, name)) continue;
+    const value = element[name];
+    delete element[name];
+    element[name] = value;
+  }
+}
+
+/** Call it when an attribute changes. Restores one that a property wrote and that a morph, which
+ * knows only the server's HTML, has removed.
+ * @param {Element} element @param {string} name @param {string | null} value */
+export function keepAttribute(element, name, value) {
+  const all = written.get(element), text = all?.get(name) ?? null;
+  if (value !== null && value !== text) all?.delete(name); // the page has set it since
+  if (value !== null || text === null) return;
+  // Later, because the morph may be in the middle of a list of attributes.
+  queueMicrotask(() => {
+    if (!element.hasAttribute(name) && all?.get(name) === text) element.setAttribute(name, text);
+  });
+}
+
+/** @type {WeakMap<HTMLElement, ElementInternals>} */
+const internals = new WeakMap();
+
+/** Writes the state for styles and tests: as the attribute `state`, and as `:state(…)` where the
+ * browser has that. @param {HTMLElement} element @param {string} state */
+export function writeState(element, state) {
+  if (element.getAttribute("state") !== state) element.setAttribute("state", state);
+  try {
+    const inside = internals.get(element) ?? element.attachInternals();
+    internals.set(element, inside);
+    inside.states.clear();
+    inside.states.add(state);
+  } catch {
+    // an older browser, or a subclass that has the internals
+  }
+}
+
+/** Dispatches an event under its two names: "qr-login:state", and "qr-login-state" for templates in
+ * which a colon means something else. Returns false if a listener prevented its default.
+ * @param {HTMLElement} element @param {string} prefix @param {string} name
+ * @param {object} detail */
+export function emit(element, prefix, name, detail, cancelable = false) {
+  const options = { bubbles: true, composed: true, cancelable, detail };
+  return [":", "-"].map((mark) =>
+    element.dispatchEvent(new CustomEvent(prefix + mark + name, options))).every(Boolean);
+}
+
+// Failures
+
+/** The statuses and the server's error codes that no retry can change, and the state that each
+ * leads to. "stale" means that the page is too old or that the site is not set up: a framework
+ * refuses a missing CSRF token and an expired one alike.
+ * @type {[unknown, string][]} */
+export const REFUSALS = [
+  [400, "stale"], [401, "stale"], [403, "stale"], [419, "stale"],
+  [404, "refused"], [405, "refused"], [413, "refused"], [415, "refused"], [426, "refused"],
+  ["forbidden", "refused"], ["invalid_request", "refused"], [410, "expired"],
+];
+
 /** A failed request. `state` is the view to show. If `retryable`, another attempt may succeed, but
- * not before `retryAfter` seconds. `code` is the server's error code. */
+ * not before `retryAfter` seconds. `code` is the server's error code, `status` the HTTP status; 0
+ * means that there was no answer. */
 export class Trouble extends Error {
-  constructor(/** @type {string} */ state, retryable = true, retryAfter = 0, code = "") {
+  constructor(/** @type {string} */ state, retryable = true, retryAfter = 0, code = "", status = 0) {
     super(code || state);
     this.state = state, this.retryable = retryable;
-    this.retryAfter = retryAfter, this.code = code;
+    this.retryAfter = retryAfter, this.code = code, this.status = status;
   }
 }
 
@@ -94,10 +251,12 @@ export function make(tag, part = "", attributes = {}, ...children) {
   return element;
 }
 
-export const hidden = () =>
-  Reflect.get(Document.prototype, "visibilityState", document) === "hidden";
-/** Whether nothing on the page has the focus. */
-export const unfocused = () => !querySelector.call(document, ":focus");
+/** Whether the page of an element is hidden. @param {Node} element */
+export const hidden = ({ ownerDocument } = document) =>
+  Reflect.get(Document.prototype, "visibilityState", ownerDocument ?? document) === "hidden";
+/** Whether nothing on the page of an element has the focus. @param {Node} element */
+export const unfocused = ({ ownerDocument } = document) =>
+  !querySelector.call(ownerDocument ?? document, ":focus");
 /** Milliseconds that a change of the system's clock does not affect. */
 export const now = () => performance.now();
 /** A number of seconds that the server sent, between 0 and `most`. */
@@ -164,8 +323,9 @@ export class Guard {
   /** Until `signal`, also holds when the window comes to the front: the second click of a double
    * click on another window may land here. @param {AbortSignal} signal */
   watch(signal) {
-    window.addEventListener("focus", () => this.hold(), { signal });
-    window.addEventListener("visibilitychange", () => hidden() || this.hold(), { signal });
+    const view = this.#card.ownerDocument.defaultView ?? window;
+    view.addEventListener("focus", () => this.hold(), { signal });
+    view.addEventListener("visibilitychange", () => hidden(this.#card) || this.hold(), { signal });
   }
 
   /** Makes buttons and links inert for INERT_MS. */
@@ -200,12 +360,18 @@ export function ownPath(/** @type {string | null} */ next) {
   return url.origin === location.origin && !url.pathname.startsWith("//") ? url.href : "";
 }
 
+/** The last `src` of each element: it goes on if a morph removes the attribute.
+ * @type {WeakMap<Element, string>} */
+const sources = new WeakMap();
+
 /** The URL of a path below the mount that `src` names. Throws a TypeError for another origin.
  * @param {Element} element @param {string} path */
 export function mountUrl(element, path) {
-  const src = element.getAttribute("src"), base = new URL(src ?? "", element.baseURI);
+  const src = attribute(element, "src") || sources.get(element);
+  const base = new URL(src ?? "", element.baseURI);
   if (!src || base.origin !== location.origin)
     throw new TypeError("src must be a path of this origin");
+  sources.set(element, src);
   return new URL(path, base.origin + base.pathname.replace(/\/?$/, "/"));
 }
 
@@ -239,10 +405,10 @@ export async function call(element, path, body, signal, options) {
   const timeout = new AbortController(), abort = () => timeout.abort();
   let url, response, answer;
   try {
-    const csrf = element.getAttribute("csrf-header");
+    const csrf = attribute(element, "csrf-header");
     url = mountUrl(element, path);
     if (body) headers.set("Content-Type", "application/json");
-    if (body && csrf) headers.set(csrf, element.getAttribute("csrf-token") ?? "");
+    if (body && csrf) headers.set(csrf, attribute(element, "csrf-token") ?? "");
   } catch (error) {
     console.error(`<${element.localName}>`, error);
     throw new Trouble("refused", false);
@@ -270,7 +436,13 @@ export async function call(element, path, body, signal, options) {
   const { ok, status } = response, code = String(answer?.error);
   const end = status < 500 && (ends.get(answer?.error) ?? ends.get(status));
   const retryAfter = seconds(answer?.retry_after ?? response.headers.get("Retry-After"));
-  if (end) throw new Trouble(end, false, retryAfter, code);
+  if (!ok && !ENDS_OF_LOGINS.includes(code)) {
+    // The sentence that the server sent for the developer: this module shows it nowhere else.
+    const said = plain(answer?.error_description, 500);
+    const line = `<${element.localName}> ${url.pathname}: ${status} ${answer?.error ? code : ""} ${said}`;
+    console[status < 500 && status !== 429 ? "error" : "warn"](line.trim());
+  }
+  if (end) throw new Trouble(end, false, retryAfter, code, status);
   const retryable = ok || status === 429 || status >= 500;
-  throw new Trouble("unavailable", retryable, Math.min(retryAfter, 120), code);
+  throw new Trouble("unavailable", retryable, Math.min(retryAfter, 120), code, status);
 }
