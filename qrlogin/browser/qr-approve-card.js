@@ -17,7 +17,8 @@ import { languageOf } from "./qr-login-texts.js";
 const VIEWS = Object.freeze({
   framed: ["mark", "alarm"], found: ["screen", "", "look"], typing: ["", ""], aim: ["phone", ""],
   looking: ["screen", ""], ask: ["", "", "deny", "approve", "release"], sending: ["screen", ""],
-  approved: ["check", "", "stop"], redeemed: ["check", ""],
+  approved: ["check", "", "stop"], redeemed: ["check", ""], uncollected: ["clock", "quiet"],
+  over: ["check", "quiet"],
   denied: ["cross", "alarm"], released: ["phone", "quiet", "rescan"],
   expired: ["clock", "quiet"], gone: ["mark", "alarm"], taken: ["person", "alarm"],
   cancelled: ["cross", "quiet"], used: ["mark", "quiet"], late: ["mark", "alarm"],
@@ -35,6 +36,7 @@ const WITH_CHILDREN = ["framed", "signin", "refused"]; // the children show agai
 const FACTS = ["browser", "system", "place", "address", "client_id", "scope"];
 const MOST_FACTS = 12;
 const LONGEST = 160; // characters of a fact; the server allows 400 bytes for all facts
+const LONGEST_IN_TITLE = 40; // characters of a fact
 
 const STYLE = `
 .hint:empty, .note:empty, .actions:empty, .body:empty, .left:empty { display: none !important }
@@ -101,8 +103,11 @@ const sheet = sheetOf(TOKENS + STYLE);
  * @typedef {object} View
  * @property {string} typedCode the code, if a person could have typed it, else ""
  * @property {unknown} context the facts of the login, as the server sent them
+ * @property {boolean} claimed whether this account has scanned the login, so that it can give it
+ *   back
  * @property {number} retryAfter seconds until the account may try another code
- * @property {boolean} first whether this is the first view, which does not scroll the page */
+ * @property {boolean} first whether no one has pressed a button yet: then the page does not scroll
+ */
 
 /** A text of the catalogue as nodes: elements replace {words}, and *words* are emphasized.
  * @param {string} text @param {Record<string, Element>} words @returns {(string | Element)[]} */
@@ -115,8 +120,17 @@ function fill(text, words = {}) {
 
 /** Untrusted text in an element that isolates its text direction.
  * @param {unknown} value @param {string} part */
-function untrusted(value, part = "") {
-  return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, LONGEST));
+function untrusted(value, part = "", longest = LONGEST) {
+  return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, longest));
+}
+
+/** The facts that the server sent, without a prototype, and whether it sent one of them.
+ * @param {unknown} sent */
+function factsOf(sent) {
+  const facts = Object.assign(Object.create(null), sent);
+  const has = (/** @type {string} */ key) =>
+    ["string", "number"].includes(typeof facts[key]) && String(facts[key]).trim() !== "";
+  return { facts, has };
 }
 
 export class Card {
@@ -159,9 +173,10 @@ export class Card {
 
   /** Shows a state: its drawing, texts and buttons.
    * @param {State} state @param {View} view */
-  show(state, { typedCode, context, retryAfter, first }) {
+  show(state, { typedCode, context, claimed, retryAfter, first }) {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
-    const [drawing, tone, ...actions] = VIEWS[state];
+    const [drawing, tone, ...all] = VIEWS[state];
+    const actions = all.filter((action) => action !== "release" || claimed);
     const inside = host.matches(":focus-within"), end = !OPEN.includes(state);
     parts.card.setAttribute("lang", languageOf(host));
     parts.card.setAttribute("class", `card ${state} ${drawing ? "end" : ""}`);
@@ -170,16 +185,21 @@ export class Card {
     parts.picture.toggleAttribute("hidden", !drawing);
     parts.icon.setAttribute("d", DRAWINGS[drawing]);
 
+    const { facts, has } = factsOf(context);
     const account = host.getAttribute("account"), site = host.getAttribute("site") || location.host;
     const words = {
       account: untrusted(account, "name"), site: make("b", "", {}, untrusted(site)),
       sample: make("span", "", { class: "sample" }, "WDJB-MJHT"),
+      browser: untrusted(facts.browser, "", LONGEST_IN_TITLE),
+      system: untrusted(facts.system, "", LONGEST_IN_TITLE),
     };
-    const ask = `ask${typedCode ? "Device" : ""}${account ? "" : "Nameless"}`;
+    const title = state === "ask" ? `ask${typedCode ? "Device" : ""}${account ? "" : "Nameless"}`
+      : state !== "redeemed" || !has("browser") ? state
+      : has("system") ? "redeemedSystem" : "redeemedBrowser";
     const minutes = Math.ceil(retryAfter / 60);
     const hint = state !== "guesses" ? `${state}Text`
       : minutes > 1 ? "guessesMinutes" : "guessesMinute";
-    parts.title.replaceChildren(...fill(texts[state === "ask" ? ask : state], words));
+    parts.title.replaceChildren(...fill(texts[title], words));
     parts.hint.replaceChildren(
       ...fill((texts[hint] ?? "").replace("{n}", String(minutes)), words));
     parts.note.textContent = "";
@@ -216,7 +236,7 @@ export class Card {
    * @param {string} code @param {unknown} sent the facts, as the server sent them */
   #question(code, sent) {
     const texts = this.#texts, { host } = location;
-    const context = Object.assign(Object.create(null), sent);
+    const { facts: context, has } = factsOf(sent);
     const site = this.#host.getAttribute("site"), account = this.#host.getAttribute("account");
     const hostLine = make("span", "", { class: "host" }, host);
     /** @type {[string | Element, ...(string | Element)[]][]} */
@@ -224,11 +244,9 @@ export class Card {
       [texts.factSite, ...(site && site !== host ? [untrusted(site), hostLine] : [host])],
     ];
     if (account) facts.push([texts.factAccount, untrusted(account)]);
-    const present = (/** @type {string} */ key) =>
-      ["string", "number"].includes(typeof context[key]) && String(context[key]).trim();
-    if (!present("browser")) facts.push([texts.fact_browser, texts.unknownBrowser]);
+    if (!has("browser")) facts.push([texts.fact_browser, texts.unknownBrowser]);
     const others = Object.keys(context).filter((key) => !FACTS.includes(key));
-    for (const key of [...FACTS, ...others].filter(present).slice(0, MOST_FACTS)) {
+    for (const key of [...FACTS, ...others].filter(has).slice(0, MOST_FACTS)) {
       const label = FACTS.includes(key) ? texts[`fact_${key}`] : untrusted(key);
       facts.push([label, untrusted(context[key])]);
     }
@@ -270,8 +288,9 @@ export class Card {
     field.select();
   }
 
-  /** Says that the request failed and is being retried. */
-  showRetrying() { this.#parts.note.textContent = this.#texts.retrying; }
+  /** Says that the last request failed and is being retried, or no longer says so.
+   * @param {boolean} failed */
+  showRetrying(failed) { this.#setText(this.#parts.note, failed ? this.#texts.retrying : ""); }
 
   /** @param {string} action */
   #button(action) {

@@ -2,10 +2,12 @@
  * <qr-approve src="/qrlogin/phone/" at="/qr">: the phone's page. It shows the login request and
  * sends the user's answer.
  *
- * This module knows the phone's four calls (scan, confirm, deny, release). Each of them needs a
- * press by a person: loading, previewing, prerendering the page or going back to it does nothing.
- * It does not know who the user is or what a code means: the server reads the address. In a frame
- * it explains why it does not continue. What people see is in qr-approve-card.js.
+ * This module knows the phone's calls. Two of them only read: `look` fetches the question when the
+ * page comes into sight, and `outcome` asks how an approved login ended. The others (scan, confirm,
+ * deny, release) need a press by a person: loading, previewing, prerendering the page or going back
+ * to it changes nothing. It does not know who the user is or what a code means: the server reads
+ * the address. In a frame it explains why it does not continue. What people see is in
+ * qr-approve-card.js.
  *
  * Attributes  src             where the phone routes are mounted; same origin only
  *             at              the path of this page without a code ("/qr"), as in verification_uri
@@ -19,10 +21,10 @@
  *             qr-approve:done    {decision}  the server accepted the answer: "approved", "denied"
  *                                            or "released"
  * Members     code            set it to what a scanner in your page read; start(); override
- *                             request() and `texts`
+ *                             request() and `texts`; a property for each attribute (csrfHeader …)
  * Parts       card picture icon title name hint compare code facts warning form field note actions
  *             button primary deny approve quiet link left
- * CSS         the properties of <qr-login>, and --qr-login-on-alarm
+ * CSS         the properties of <qr-login>, and --qr-login-on-alarm; :state(ask) beside [state=ask]
  * Children    shown without JavaScript, when no user is logged in, and where the element cannot
  *             work. slot="report": after a denial. slot="end": at every end
  *
@@ -33,7 +35,7 @@
 
 import { Card } from "./qr-approve-card.js";
 import {
-  PATIENCE_S, Trouble, backoff, call, now, parsed, seconds, sleep,
+  PATIENCE_S, Trouble, backoff, call, hidden, now, parsed, seconds, sleep,
 } from "./qr-login-parts.js";
 import { textsFor } from "./qr-login-texts.js";
 
@@ -48,14 +50,20 @@ const ENDS = new Map(/** @type {[unknown, string][]} */ ([
 /** The login's states that the server may return for each call, and the view that each leads to.
  * @type {Record<string, Record<string, string>>} */
 const ANSWERS = {
-  scan: { scanned: "ask", confirmed: "approved", redeemed: "redeemed" },
+  look: { pending: "ask", scanned: "ask", confirmed: "approved", redeemed: "redeemed" },
+  scan: { scanned: "sending", confirmed: "sending", redeemed: "sending" },
   confirm: { confirmed: "approved", redeemed: "redeemed" },
   deny: { denied: "denied" },
   release: { pending: "released" },
+  outcome: { confirmed: "approved", redeemed: "redeemed", denied: "denied",
+    cancelled: "cancelled", expired: "uncollected" },
 };
-/** The call that each action sends. @type {Record<string, string>} */
+const READS = ["look", "outcome"]; // calls that change nothing
+/** The calls that each action sends, in order. A login that this account holds already is not
+ * scanned again. @type {Record<string, string[]>} */
 const CALLS = {
-  look: "scan", rescan: "scan", approve: "confirm", deny: "deny", stop: "deny", release: "release",
+  look: ["look"], rescan: ["look"], approve: ["scan", "confirm"], deny: ["scan", "deny"],
+  stop: ["deny"], release: ["release"],
 };
 /** @type {Record<string, string>} */
 const DECISIONS = {
@@ -63,10 +71,22 @@ const DECISIONS = {
 };
 
 const TRIES = 4; // failures in a row before the page shows an error
+const OUTCOME_MS = 3000; // between two questions about the outcome
+const OUTCOME_MAX_MS = 600_000; // no login lasts longer
 const MOST_TYPED = 12; // letters and digits: fits every code to type, and no signed code
 
 /** @typedef {import("./qr-approve-card.js").State} State
  * @typedef {import("./qr-login-parts.js").Answer} Answer */
+
+/** Returns when the page is in sight. A prerendered page is hidden, too.
+ * @param {AbortSignal} signal */
+async function inSight(signal) {
+  while (hidden()) await new Promise((resolve, reject) => {
+    window.addEventListener("visibilitychange", resolve, { once: true, signal });
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  if (signal.aborted) throw signal.reason;
+}
 
 export class QRApproveElement extends HTMLElement {
   /** @type {State | ""} */ #state = "";
@@ -74,14 +94,17 @@ export class QRApproveElement extends HTMLElement {
   /** @type {AbortController | null} */ #listeners = null; // removes the listeners on `window`
   /** @type {ReturnType<typeof setInterval> | undefined} */ #clock;
   #card = new Card(this, (action) => this.#onAction(action), (code) => {
-    this.#code = code;
-    this.#send("scan");
+    this.#code = code, this.#pressed = true;
+    this.#send("look");
   });
-  /** @type {Answer} */ #login = Object.create(null); // the answer to the scan
+  /** @type {Answer} */ #login = Object.create(null); // the answer to the look
   #code = ""; // scanned or typed; never in an attribute or an event
   #givenCode = ""; // a code that the application set, instead of the one in the address
-  #lastCall = "scan"; // "Try again" repeats it
-  #approved = false; // this page approved the login, so that stopping it may come too late
+  #lastAction = "look"; // "Try again" repeats it
+  #claimed = false; // this account has scanned the login
+  #approved = false; // this account approved the login, so that stopping it may come too late
+  #pressed = false; // a person has pressed a button of this page
+  #left = false; // the page is in the back/forward cache, or on its way there
   #deadline = 0; #begunAt = 0; // instants of now()
   #retryAfter = 0; // seconds, after too many wrong codes
 
@@ -99,8 +122,16 @@ export class QRApproveElement extends HTMLElement {
   connectedCallback() {
     const { signal } = (this.#listeners = new AbortController());
     this.#card.watch(signal);
+    /** @param {string} type @param {(event: any) => void} listener */
+    const listen = (type, listener) => window.addEventListener(type, listener, { signal });
+    listen("visibilitychange", () => this.#refresh());
+    listen("online", () => this.#state === "offline" && this.#refresh());
+    listen("pagehide", () => {
+      this.#left = true;
+      if (this.#state !== "sending") this.#halt();
+    });
     // A page that the browser restores may show a login that is over.
-    window.addEventListener("pageshow", (event) => event.persisted && this.start(), { signal });
+    listen("pageshow", (event) => event.persisted && this.start());
     // A microtask later, because the module that imports this one may replace texts first.
     queueMicrotask(() => signal.aborted || this.start());
   }
@@ -111,13 +142,16 @@ export class QRApproveElement extends HTMLElement {
     clearInterval(this.#clock);
   }
 
-  /** Starts again from the address (or `code`). Sends no request. */
+  /** Starts again from the address (or `code`): shows the question as soon as the page is in sight.
+   * A code that a person could have typed is shown first, to be compared. */
   start() {
     this.#halt();
     this.#code = this.#givenCode || this.#address(), this.#login = Object.create(null);
-    this.#approved = false, this.#lastCall = "scan", this.#state = "";
+    this.#claimed = this.#approved = this.#pressed = this.#left = false, this.#state = "";
     if (window.top !== window) this.#show("framed");
-    else this.#show(this.#code ? "found" : this.hasAttribute("typed") ? "typing" : "aim");
+    else if (!this.#code) this.#show(this.hasAttribute("typed") ? "typing" : "aim");
+    else if (this.#typedCode()) this.#show("found");
+    else this.#send("look");
   }
 
   /** Every request to the server goes through here. Override it to add headers, or to replace the
@@ -140,10 +174,11 @@ export class QRApproveElement extends HTMLElement {
   /** The code if a person could have typed it, in halves as the other screen shows it; else "".
    * RFC 8628 section 3.3.1. */
   #typedCode() {
-    const from = location.origin + (this.getAttribute("at") ?? "").replace(/\/+$/, "");
-    let bare = this.#code;
-    if (bare.startsWith(`${from}/`)) bare = bare.slice(from.length + 1);
-    else if (/^https?:\/\//.test(bare)) bare = parsed(bare)?.searchParams.get("user_code") ?? "";
+    const from = `${(this.getAttribute("at") ?? "").replace(/\/+$/, "")}/`;
+    const url = /^https?:\/\//i.test(this.#code) && parsed(this.#code);
+    const own = url && url.origin === location.origin && url.pathname.startsWith(from);
+    const bare = !url ? this.#code
+      : url.searchParams.get("user_code") || (own ? url.pathname.slice(from.length) : "");
     const letters = bare.replace(/[^\p{L}\p{N}]/gu, "");
     if (!letters || letters.length > MOST_TYPED) return "";
     return letters.length === 8 ? `${letters.slice(0, 4)}-${letters.slice(4)}` : bare;
@@ -153,30 +188,23 @@ export class QRApproveElement extends HTMLElement {
 
   /** @param {string} action the key of a text, as in the card's VIEWS */
   #onAction(action) {
+    this.#pressed = true;
     if (action === "reload") return location.reload();
-    this.#send(action === "again" ? this.#lastCall : CALLS[action]);
+    this.#send(action === "again" ? this.#lastAction : action);
   }
 
-  /** Sends one call, and retries until it is answered: in this protocol a repeated call returns
-   * the same answer. @param {string} verb a key of ANSWERS */
-  #send(verb) {
-    const typing = this.#state === "typing";
+  /** Sends the calls of an action, and shows what comes of it.
+   * @param {string} action a key of CALLS */
+  #send(action) {
+    const typing = this.#state === "typing", looks = CALLS[action].includes("look");
     this.#halt();
-    this.#lastCall = verb;
+    this.#lastAction = action;
     const { signal } = (this.#controller = new AbortController());
-    this.#show(verb === "scan" ? "looking" : "sending");
-    this.#retry(verb, signal).then((answer) => {
-      const state = ANSWERS[verb][answer.state];
-      if (verb === "scan")
-        this.#login = answer, this.#begunAt = now() - seconds(answer.begun_ago) * 1000;
-      if (state === "ask") this.#deadline = now() + seconds(answer.expires_in) * 1000;
-      this.#approved = state === "approved";
-      this.#show(/** @type {State} */ (state));
-      if (verb !== "scan") this.#emit("done", { decision: DECISIONS[state] });
-    }).catch((error) => {
+    this.#show(looks ? "looking" : "sending");
+    this.#act(action, signal).catch((error) => {
       if (signal.aborted) return;
       if (!(error instanceof Trouble)) console.error(`<${this.localName}>`, error);
-      const late = verb === "deny" && this.#approved && error.code === "already_redeemed";
+      const late = this.#approved && error.code === "already_redeemed";
       this.#retryAfter = error.retryAfter ?? 0;
       if (typing && error.state === "gone") return this.#showMistyped();
       const state = error instanceof Trouble ? error.state : "unavailable";
@@ -186,25 +214,106 @@ export class QRApproveElement extends HTMLElement {
 
   #halt() { this.#controller?.abort(); this.#controller = null; }
 
-  /** @param {string} verb @param {AbortSignal} signal @returns {Promise<Answer>} */
+  /** @param {string} action @param {AbortSignal} signal */
+  async #act(action, signal) {
+    let state = "";
+    for (const verb of CALLS[action]) {
+      if (verb === "scan" && this.#claimed) continue;
+      const answer = await this.#retry(verb, signal);
+      if (verb === "look") return this.#take(answer, signal);
+      if (verb === "scan") this.#approved = answer.state !== "scanned";
+      this.#claimed = verb !== "release";
+      state = ANSWERS[verb][answer.state];
+    }
+    this.#approved = ["approved", "redeemed"].includes(state);
+    this.#show(/** @type {State} */ (state));
+    this.#emit("done", { decision: DECISIONS[state] });
+    if (state === "approved") await this.#follow(signal);
+  }
+
+  /** Shows what a look found. The question stays as it is if it is still the same.
+   * @param {Answer} answer @param {AbortSignal} signal */
+  async #take(answer, signal) {
+    const state = /** @type {State} */ (ANSWERS.look[answer.state]);
+    const claimed = answer.state !== "pending", before = this.#login.login_id;
+    const same = state === this.#state && claimed === this.#claimed && answer.login_id === before;
+    this.#login = answer, this.#claimed = claimed, this.#approved = state !== "ask";
+    this.#begunAt = now() - seconds(answer.begun_ago) * 1000;
+    this.#deadline = now() + seconds(answer.expires_in) * 1000;
+    if (same) this.#tick();
+    else this.#show(state);
+    if (state === "approved") await this.#follow(signal);
+  }
+
+  /** Looks again when the page comes back into sight: the login may be over, or the person may have
+   * logged in. Shows only what has changed. */
+  #refresh() {
+    const failed = ["offline", "unavailable"].includes(this.#state);
+    const open = ["ask", "signin"].includes(this.#state)
+      || (failed && CALLS[this.#lastAction].includes("look"));
+    if (hidden() || this.#left || !open) return;
+    if (this.#state === "ask" && !this.#tick()) return;
+    this.#halt();
+    const { signal } = (this.#controller = new AbortController());
+    this.#call("look", signal).then((answer) => {
+      this.#lastAction = "look";
+      return this.#take(answer, signal);
+    }).catch((error) => {
+      if (signal.aborted) return;
+      if (!(error instanceof Trouble)) console.error(`<${this.localName}>`, error);
+      else if (!error.retryable && error.state !== this.#state)
+        this.#show(/** @type {State} */ (error.state));
+    });
+  }
+
+  /** Asks every few seconds how an approved login ended, until it has ended.
+   * @param {AbortSignal} signal */
+  async #follow(signal) {
+    const since = now();
+    for (let failed = 0; now() - since < OUTCOME_MAX_MS;) {
+      await sleep(OUTCOME_MS + (failed && backoff(failed)), signal);
+      await inSight(signal);
+      try {
+        const answer = await this.#call("outcome", signal), state = ANSWERS.outcome[answer.state];
+        if (state !== "approved") return this.#show(/** @type {State} */ (state));
+        failed = 0;
+      } catch (error) {
+        if (signal.aborted || !(error instanceof Trouble)) throw error;
+        // The record of a login that is over disappears.
+        if (!error.retryable) return this.#show(error.state === "signin" ? "signin" : "over");
+        failed++;
+      }
+      this.#card.showRetrying(failed > 0);
+    }
+    this.#show("over");
+  }
+
+  /** Sends one call, and retries until it is answered: in this protocol a repeated call returns
+   * the same answer. @param {string} verb @param {AbortSignal} signal @returns {Promise<Answer>} */
   async #retry(verb, signal) {
     for (let failed = 1; ; failed++) {
       try {
-        const keepalive = verb !== "scan"; // the answer is sent even if the page closes at once
-        const options = { ends: ENDS, keepalive };
-        const answer = await call(this, verb, { code: this.#code }, signal, options);
-        const same = typeof answer.login_id === "string"
-          && [undefined, answer.login_id].includes(this.#login.login_id);
-        const expected = Object.keys(ANSWERS[verb]).includes(answer.state);
-        if (expected && (verb === "scan" || same)) return answer;
-        throw new Trouble("unavailable");
+        if (READS.includes(verb)) await inSight(signal);
+        return await this.#call(verb, signal);
       } catch (error) {
         if (signal.aborted || !(error instanceof Trouble) || !error.retryable) throw error;
         if (failed >= TRIES || error.retryAfter > PATIENCE_S) throw error;
-        this.#card.showRetrying();
+        this.#card.showRetrying(true);
         await sleep(Math.max(error.retryAfter * 1000, backoff(failed)), signal);
       }
     }
+  }
+
+  /** Sends one call once. Only the login that the question shows is decided.
+   * @param {string} verb a key of ANSWERS
+   * @param {AbortSignal} signal @returns {Promise<Answer>} */
+  async #call(verb, signal) {
+    const keepalive = !READS.includes(verb); // sent even if the page closes at once
+    const answer = await call(this, verb, { code: this.#code }, signal, { ends: ENDS, keepalive });
+    const same = verb === "look" || answer.login_id === this.#login.login_id;
+    const expected = Object.keys(ANSWERS[verb]).includes(answer.state);
+    if (same && expected && typeof answer.login_id === "string") return answer;
+    throw new Trouble("unavailable");
   }
 
   // What the page shows
@@ -215,8 +324,8 @@ export class QRApproveElement extends HTMLElement {
     this.#state = state;
     this.setAttribute("state", state);
     this.#card.show(state, {
-      typedCode: this.#typedCode(), context: this.#login.context, retryAfter: this.#retryAfter,
-      first: !before,
+      typedCode: this.#typedCode(), context: this.#login.context, claimed: this.#claimed,
+      retryAfter: this.#retryAfter, first: !this.#pressed,
     });
     clearInterval(this.#clock);
     if (state === "ask") {
@@ -234,10 +343,12 @@ export class QRApproveElement extends HTMLElement {
     this.#card.showMistyped(written);
   }
 
+  /** Shows the times of the question. Returns false when its time is over. */
   #tick() {
     const left = Math.ceil((this.#deadline - now()) / 1000);
-    if (left <= 0) return this.#show("expired");
-    this.#card.showTimes(left, Math.floor((now() - this.#begunAt) / 1000));
+    if (left > 0) this.#card.showTimes(left, Math.floor((now() - this.#begunAt) / 1000));
+    else this.#halt(), this.#show("expired");
+    return left > 0;
   }
 
   /** @param {string} name @param {object} detail */

@@ -72,7 +72,6 @@ async def test_the_script_of_the_docs_sends_its_token(chromium: Browser, tmp_pat
         await phone.page.evaluate(
             "document.dispatchEvent(new CustomEvent('scanned', {detail: 'read by a scanner'}))"
         )
-        await phone.press("View details")
         await phone.until("ask")
         assert [call.body for call in stub.calls] == [{"code": "read by a scanner"}]
         assert stub.calls[0].headers["authorization"] == "Bearer bearer-of-mina"
