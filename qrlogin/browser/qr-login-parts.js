@@ -90,7 +90,8 @@ const sheets = new WeakMap();
 export function dress(root, css) {
   const { ownerDocument: document } = root, view = document.defaultView;
   if (!view) return; // a document without a window
-  const known = sheets.get(document) ?? new Map(), sheet = known.get(css) ?? new view.CSSStyleSheet();
+  const known = sheets.get(document) ?? new Map();
+  const sheet = known.get(css) ?? new view.CSSStyleSheet();
   if (!known.has(css)) sheet.replaceSync(css);
   sheets.set(document, known.set(css, sheet));
   root.adoptedStyleSheets = [sheet];
@@ -230,7 +231,8 @@ export const REFUSALS = [
  * not before `retryAfter` seconds. `code` is the server's error code, `status` the HTTP status; 0
  * means that there was no answer. */
 export class Trouble extends Error {
-  constructor(/** @type {string} */ state, retryable = true, retryAfter = 0, code = "", status = 0) {
+  /** @param {string} state */
+  constructor(state, retryable = true, retryAfter = 0, code = "", status = 0) {
     super(code || state);
     this.state = state, this.retryable = retryable;
     this.retryAfter = retryAfter, this.code = code, this.status = status;
@@ -438,9 +440,9 @@ export async function call(element, path, body, signal, options) {
   const retryAfter = seconds(answer?.retry_after ?? response.headers.get("Retry-After"));
   if (!ok && !ENDS_OF_LOGINS.includes(code)) {
     // The sentence that the server sent for the developer: this module shows it nowhere else.
-    const said = plain(answer?.error_description, 500);
-    const line = `<${element.localName}> ${url.pathname}: ${status} ${answer?.error ? code : ""} ${said}`;
-    console[status < 500 && status !== 429 ? "error" : "warn"](line.trim());
+    const said = answer?.error ? `${code} ${plain(answer.error_description, 500)}` : "";
+    const level = status < 500 && status !== 429 ? "error" : "warn";
+    console[level](`<${element.localName}> ${url.pathname}: ${status} ${said}`);
   }
   if (end) throw new Trouble(end, false, retryAfter, code, status);
   const retryable = ok || status === 429 || status >= 500;

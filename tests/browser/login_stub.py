@@ -233,7 +233,9 @@ class Stub:
                 and self.alive
             ):
                 self.changed.wait(left)
-        return self.answer(login)
+        return self.answer(
+            login, **{key: call.query[key] for key in ("echo",) if key in call.query}
+        )
 
     def cancel(self, _call: Call, login: Login | None) -> Reply:
         if login is None:
