@@ -9,7 +9,7 @@
  */
 
 import {
-  DRAWINGS, Guard, TOKENS, make, ownPath, plain, sheetOf, unfocused,
+  DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, plain, unfocused,
 } from "./qr-login-parts.js";
 import { languageOf } from "./qr-login-texts.js";
 
@@ -38,7 +38,7 @@ const MOST_FACTS = 12;
 const LONGEST = 160; // characters of a fact; the server allows 400 bytes for all facts
 const LONGEST_IN_TITLE = 40; // characters of a fact
 
-const STYLE = `
+const STYLE = `${TOKENS}
 .hint:empty, .note:empty, .actions:empty, .body:empty, .left:empty { display: none !important }
 .card { display: flex; flex-direction: column; gap: 1.125rem; inline-size: min(100%, 26rem);
   min-block-size: 21rem; margin-inline: auto; padding: 1.5rem clamp(.75rem, 5%, 1.5rem);
@@ -96,7 +96,6 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
 @media (forced-colors: active) {
   .icon { stroke: CanvasText } .picture, .facts, .code { border: 1px solid } }
 `;
-const sheet = sheetOf(TOKENS + STYLE);
 
 /** @typedef {keyof typeof VIEWS} State
  * @typedef {HTMLElement & {texts: Readonly<Record<string, string>>}} Host the element
@@ -134,7 +133,7 @@ function factsOf(sent) {
 }
 
 export class Card {
-  #host; #onAction; #onCode;
+  #host; #onAction; #onCode; #root;
   /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
   #guard; // decides which presses count
   /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
@@ -161,10 +160,30 @@ export class Card {
     this.#parts = {
       icon, picture, title, hint, body, note, actions, left, spoken, report, end, slot, card,
     };
-    const root = host.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [sheet];
-    root.append(card);
+    this.#root = host.attachShadow({ mode: "open" });
+    this.#root.append(card);
     this.#guard = new Guard(card);
+  }
+
+  /** Makes the buttons inert for a moment. */
+  hold() { this.#guard.hold(); }
+
+  /** Gives the card its styles, in each document into which the element is moved. */
+  dress() { dress(this.#root, STYLE); }
+
+  /** Whether the card has a place on the page. It has none under `display: none`. */
+  get isRendered() { return this.#parts.card.getClientRects().length > 0; }
+
+  /** Calls `then` when the card has got a place on the page, unless `signal` comes first.
+   * @param {() => void} then @param {AbortSignal} signal */
+  onRendered(then, signal) {
+    const observer = new ResizeObserver(() => {
+      if (!this.isRendered) return;
+      observer.disconnect();
+      then();
+    });
+    observer.observe(this.#parts.card);
+    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
   /** Until `signal`, also ignores presses just after the window comes to the front.
@@ -186,7 +205,7 @@ export class Card {
     parts.icon.setAttribute("d", DRAWINGS[drawing]);
 
     const { facts, has } = factsOf(context);
-    const account = host.getAttribute("account"), site = host.getAttribute("site") || location.host;
+    const account = attribute(host, "account"), site = attribute(host, "site") || location.host;
     const words = {
       account: untrusted(account, "name"), site: make("b", "", {}, untrusted(site)),
       sample: make("span", "", { class: "sample" }, "WDJB-MJHT"),
@@ -206,8 +225,8 @@ export class Card {
     parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context)
       : state === "found" ? this.#comparison(typedCode)
       : state === "typing" ? [this.#form()] : []));
-    const links = [], home = ownPath(host.getAttribute("home"));
-    const alone = ownPath(host.getAttribute("at")); // the address without the code
+    const links = [], home = ownPath(attribute(host, "home"));
+    const alone = ownPath(attribute(host, "at")); // the address without the code
     if (end && home) links.push(this.#link("home", home));
     if (state === "framed" && alone)
       links.push(this.#link("alone", alone, { target: "_blank", rel: "noopener" }));
@@ -218,15 +237,15 @@ export class Card {
 
     parts.left.textContent = parts.spoken.textContent = "";
     this.#guard.hold();
-    if (inside || unfocused()) parts.title.focus({ preventScroll: first });
+    if (inside || unfocused(host)) parts.title.focus({ preventScroll: first });
   }
 
   /** Asks the user to compare a typed code that came in a link with the code on the other screen.
    * This comes before the scan. @param {string} code */
   #comparison(code) {
-    const texts = this.#texts, host = this.#host, at = ownPath(host.getAttribute("at"));
+    const texts = this.#texts, host = this.#host, at = ownPath(attribute(host, "at"));
     if (!code) return [];
-    const other = at && host.hasAttribute("typed") ? [this.#link("otherCode", at)] : [];
+    const other = at && attribute(host, "typed") !== null ? [this.#link("otherCode", at)] : [];
     return [make("div", "compare", {}, make("p", "", {}, ...fill(texts.compare)),
       make("p", "code", {}, untrusted(code)), make("p", "", {}, ...fill(texts.compareHint)),
       ...other)];
@@ -237,7 +256,7 @@ export class Card {
   #question(code, sent) {
     const texts = this.#texts, { host } = location;
     const { facts: context, has } = factsOf(sent);
-    const site = this.#host.getAttribute("site"), account = this.#host.getAttribute("account");
+    const site = attribute(this.#host, "site"), account = attribute(this.#host, "account");
     const hostLine = make("span", "", { class: "host" }, host);
     /** @type {[string | Element, ...(string | Element)[]][]} */
     const facts = [

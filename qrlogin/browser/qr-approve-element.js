@@ -19,7 +19,7 @@
  *             state           set by the element, for CSS and tests: as in docs/approve.md
  * Events      qr-approve:state   {state}     the view changed
  *             qr-approve:done    {decision}  the server accepted the answer: "approved", "denied"
- *                                            or "released"
+ *                                            or "released". Also as qr-approve-state and -done
  * Members     code            set it to what a scanner in your page read; start(); override
  *                             request() and `texts`; a property for each attribute (csrfHeader …)
  * Parts       card picture icon title name hint compare code facts warning form field note actions
@@ -35,16 +35,21 @@
 
 import { Card } from "./qr-approve-card.js";
 import {
-  PATIENCE_S, Trouble, backoff, call, hidden, now, parsed, seconds, sleep,
+  Base, PATIENCE_S, REFUSALS, Trouble, attribute, backoff, call, emit, hidden, keepAttribute, now,
+  outdated, parsed, reflect, seconds, sleep, supported, upgrade, writeState,
 } from "./qr-login-parts.js";
 import { textsFor } from "./qr-login-texts.js";
 
+/** The attributes that are texts, and those that are on or off. */
+const TEXT_ATTRIBUTES = ["src", "at", "account", "site", "home", "csrf-header", "csrf-token"];
+const FLAGS = ["typed"];
+
 /** Error codes and statuses that no retry can change, and the state that each leads to. */
 const ENDS = new Map(/** @type {[unknown, string][]} */ ([
-  ["unknown_login", "gone"], ["already_scanned", "taken"], ["denied", "denied"],
+  ...REFUSALS, ["unknown_login", "gone"], ["already_scanned", "taken"], ["denied", "denied"],
   ["cancelled", "cancelled"], ["already_redeemed", "used"], ["expired", "expired"],
   ["wrong_state", "moved"], ["too_many_guesses", "guesses"],
-  [401, "signin"], [403, "stale"], [404, "refused"], [410, "expired"],
+  [401, "signin"],
 ]));
 
 /** The login's states that the server may return for each call, and the view that each leads to.
@@ -70,6 +75,18 @@ const DECISIONS = {
   approved: "approved", redeemed: "approved", denied: "denied", released: "released",
 };
 
+/** Attributes that start the page again when they change in one of these states, in which no answer
+ * of a person is under way. @type {[string[], string[]][]} */
+const STARTERS = [
+  [["src", "at", "typed"],
+    ["framed", "found", "typing", "aim", "looking", "ask", "signin", "refused", "stale", "gone"]],
+  [["csrf-header", "csrf-token"], ["looking", "refused", "stale"]],
+];
+const LABELS = ["account", "site", "home"]; // attributes that the views show
+
+// A page that is open for longer may have a CSRF token that has expired.
+const OLD_MS = 600_000;
+const LATE_MS = 1000; // the time that a page has to render missing attributes
 const TRIES = 4; // failures in a row before the page shows an error
 const OUTCOME_MS = 3000; // between two questions about the outcome
 const OUTCOME_MAX_MS = 600_000; // no login lasts longer
@@ -78,17 +95,9 @@ const MOST_TYPED = 12; // letters and digits: fits every code to type, and no si
 /** @typedef {import("./qr-approve-card.js").State} State
  * @typedef {import("./qr-login-parts.js").Answer} Answer */
 
-/** Returns when the page is in sight. A prerendered page is hidden, too.
- * @param {AbortSignal} signal */
-async function inSight(signal) {
-  while (hidden()) await new Promise((resolve, reject) => {
-    window.addEventListener("visibilitychange", resolve, { once: true, signal });
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-  if (signal.aborted) throw signal.reason;
-}
+export class QRApproveElement extends Base {
+  static observedAttributes = [...TEXT_ATTRIBUTES, ...FLAGS, "state"];
 
-export class QRApproveElement extends HTMLElement {
   /** @type {State | ""} */ #state = "";
   /** @type {AbortController | null} */ #controller = null; // aborts the current call
   /** @type {AbortController | null} */ #listeners = null; // removes the listeners on `window`
@@ -103,7 +112,10 @@ export class QRApproveElement extends HTMLElement {
   #lastAction = "look"; // "Try again" repeats it
   #claimed = false; // this account has scanned the login
   #approved = false; // this account approved the login, so that stopping it may come too late
+  #answered = false; // the server has answered a call of this page
   #pressed = false; // a person has pressed a button of this page
+  #live = false; // started, and not removed from the page since
+  /** @type {string[]} */ #startedWith = []; #shownWith = ""; // values of attributes
   #left = false; // the page is in the back/forward cache, or on its way there
   #deadline = 0; #begunAt = 0; // instants of now()
   #retryAfter = 0; // seconds, after too many wrong codes
@@ -115,15 +127,18 @@ export class QRApproveElement extends HTMLElement {
   /** A code that a scanner of the application read. Setting it starts again with this code; ""
    * returns to the code in the address. @param {string} text */
   set code(text) {
-    this.#givenCode = String(text).trim();
-    if (this.isConnected) this.start();
+    const none = [null, undefined, false].includes(text) || Number.isNaN(text);
+    this.#givenCode = none ? "" : String(text).trim();
+    if (this.#live) this.start();
   }
 
   connectedCallback() {
     const { signal } = (this.#listeners = new AbortController());
+    upgrade(this, [...TEXT_ATTRIBUTES, ...FLAGS, "code"]);
+    this.#card.dress();
     this.#card.watch(signal);
     /** @param {string} type @param {(event: any) => void} listener */
-    const listen = (type, listener) => window.addEventListener(type, listener, { signal });
+    const listen = (type, listener) => this.#window.addEventListener(type, listener, { signal });
     listen("visibilitychange", () => this.#refresh());
     listen("online", () => this.#state === "offline" && this.#refresh());
     listen("pagehide", () => {
@@ -133,26 +148,64 @@ export class QRApproveElement extends HTMLElement {
     // A page that the browser restores may show a login that is over.
     listen("pageshow", (event) => event.persisted && this.start());
     // A microtask later, because the module that imports this one may replace texts first.
-    queueMicrotask(() => signal.aborted || this.start());
+    queueMicrotask(() => {
+      if (signal.aborted) return;
+      if (!this.#live || this.#framed) return this.start();
+      this.#card.hold(); // it was moved, perhaps under the user's finger
+      this.#startClock();
+    });
   }
 
   disconnectedCallback() {
-    this.#halt();
     this.#listeners?.abort();
     clearInterval(this.#clock);
+    // A microtask later, because an element that is only moved goes on.
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#live = false;
+      this.#halt();
+    });
   }
+
+  /** @param {string} name @param {string | null} _old @param {string | null} value */
+  attributeChangedCallback(name, _old, value) {
+    if (name !== "state") keepAttribute(this, name, value);
+    // A microtask later, because a morph or a framework may be in the middle of its changes.
+    if (this.#live) queueMicrotask(() => this.#live && this.#onAttributes());
+  }
+
+  /** Restores the state that a morph has removed, and shows what has changed. */
+  #onAttributes() {
+    if (this.getAttribute("state") !== this.#state) writeState(this, this.#state);
+    const starts = STARTERS.some(([names, states], index) =>
+      states.includes(this.#state) && this.#startedWith[index] !== this.#read(names));
+    if (starts) this.start();
+    else if (this.#shownWith !== this.#read(LABELS) && this.#state !== "typing")
+      this.#show(this.#state);
+  }
+
+  /** @param {string[]} names */
+  #read(names) { return names.map((name) => this.getAttribute(name)).join("\n"); }
 
   /** Starts again from the address (or `code`): shows the question as soon as the page is in sight.
    * A code that a person could have typed is shown first, to be compared. */
   start() {
     this.#halt();
+    this.#live = true, this.#startedWith = STARTERS.map(([names]) => this.#read(names));
     this.#code = this.#givenCode || this.#address(), this.#login = Object.create(null);
     this.#claimed = this.#approved = this.#pressed = this.#left = false, this.#state = "";
-    if (window.top !== window) this.#show("framed");
-    else if (!this.#code) this.#show(this.hasAttribute("typed") ? "typing" : "aim");
+    if (this.#framed) this.#show("framed");
+    else if (!this.#code) this.#show(this.typed ? "typing" : "aim");
     else if (this.#typedCode()) this.#show("found");
     else this.#send("look");
   }
+
+  // Taken from the prototype, because <form name="defaultView"> shadows the document's own.
+  /** @param {string} name */
+  #ofDocument(name) { return Reflect.get(Document.prototype, name, this.ownerDocument); }
+  /** @type {Window} */
+  get #window() { return this.#ofDocument("defaultView") ?? window; }
+  get #framed() { return this.#window.top !== this.#window; }
 
   /** Every request to the server goes through here. Override it to add headers, or to replace the
    * server in a test.
@@ -162,7 +215,7 @@ export class QRApproveElement extends HTMLElement {
   /** This page's address if it contains a code, else "". Only the server knows what it means. */
   #address() {
     const { origin, pathname, search } = location;
-    const at = (this.getAttribute("at") ?? "").replace(/\/+$/, "");
+    const at = (attribute(this, "at") ?? "").replace(/\/+$/, "");
     // The query is not part of the code, nor is a slash that a server appended.
     if (at && pathname.startsWith(`${at}/`) && pathname.length > at.length + 1)
       return origin + pathname.replace(/\/$/, "");
@@ -174,7 +227,7 @@ export class QRApproveElement extends HTMLElement {
   /** The code if a person could have typed it, in halves as the other screen shows it; else "".
    * RFC 8628 section 3.3.1. */
   #typedCode() {
-    const from = `${(this.getAttribute("at") ?? "").replace(/\/+$/, "")}/`;
+    const from = `${(attribute(this, "at") ?? "").replace(/\/+$/, "")}/`;
     const url = /^https?:\/\//i.test(this.#code) && parsed(this.#code);
     const own = url && url.origin === location.origin && url.pathname.startsWith(from);
     const bare = !url ? this.#code
@@ -203,13 +256,23 @@ export class QRApproveElement extends HTMLElement {
     this.#show(looks ? "looking" : "sending");
     this.#act(action, signal).catch((error) => {
       if (signal.aborted) return;
-      if (!(error instanceof Trouble)) console.error(`<${this.localName}>`, error);
-      const late = this.#approved && error.code === "already_redeemed";
-      this.#retryAfter = error.retryAfter ?? 0;
-      if (typing && error.state === "gone") return this.#showMistyped();
-      const state = error instanceof Trouble ? error.state : "unavailable";
-      this.#show(late ? "late" : /** @type {State} */ (state));
+      const state = this.#stateAfter(error);
+      if (typing && state === "gone") this.#showMistyped();
+      else this.#show(state);
     });
+  }
+
+  /** The state that a failure leads to. @param {any} error @returns {State} */
+  #stateAfter(error) {
+    if (!(error instanceof Trouble)) {
+      console.error(`<${this.localName}>`, error);
+      return "unavailable";
+    }
+    this.#retryAfter = error.retryAfter;
+    if (this.#approved && error.code === "already_redeemed") return "late";
+    // The first call of a fresh page is refused: its token is not too old, but wrong.
+    if (error.state === "stale" && !this.#answered && now() < OLD_MS) return "refused";
+    return /** @type {State} */ (error.state);
   }
 
   #halt() { this.#controller?.abort(); this.#controller = null; }
@@ -227,7 +290,7 @@ export class QRApproveElement extends HTMLElement {
     }
     this.#approved = ["approved", "redeemed"].includes(state);
     this.#show(/** @type {State} */ (state));
-    this.#emit("done", { decision: DECISIONS[state] });
+    emit(this, "qr-approve", "done", { decision: DECISIONS[state] });
     if (state === "approved") await this.#follow(signal);
   }
 
@@ -251,7 +314,7 @@ export class QRApproveElement extends HTMLElement {
     const failed = ["offline", "unavailable"].includes(this.#state);
     const open = ["ask", "signin"].includes(this.#state)
       || (failed && CALLS[this.#lastAction].includes("look"));
-    if (hidden() || this.#left || !open) return;
+    if (hidden(this) || !this.#card.isRendered || this.#left || !open) return;
     if (this.#state === "ask" && !this.#tick()) return;
     this.#halt();
     const { signal } = (this.#controller = new AbortController());
@@ -260,9 +323,8 @@ export class QRApproveElement extends HTMLElement {
       return this.#take(answer, signal);
     }).catch((error) => {
       if (signal.aborted) return;
-      if (!(error instanceof Trouble)) console.error(`<${this.localName}>`, error);
-      else if (!error.retryable && error.state !== this.#state)
-        this.#show(/** @type {State} */ (error.state));
+      const state = this.#stateAfter(error);
+      if (!error.retryable && state !== this.#state) this.#show(state);
     });
   }
 
@@ -272,7 +334,7 @@ export class QRApproveElement extends HTMLElement {
     const since = now();
     for (let failed = 0; now() - since < OUTCOME_MAX_MS;) {
       await sleep(OUTCOME_MS + (failed && backoff(failed)), signal);
-      await inSight(signal);
+      await this.#inSight(signal);
       try {
         const answer = await this.#call("outcome", signal), state = ANSWERS.outcome[answer.state];
         if (state !== "approved") return this.#show(/** @type {State} */ (state));
@@ -288,12 +350,34 @@ export class QRApproveElement extends HTMLElement {
     this.#show("over");
   }
 
+  /** Returns when a person can see the element. A prerendered page is hidden, too.
+   * @param {AbortSignal} signal */
+  async #inSight(signal) {
+    while (hidden(this) || !this.#card.isRendered) await new Promise((resolve, reject) => {
+      this.#window.addEventListener("visibilitychange", resolve, { once: true, signal });
+      if (!this.#card.isRendered) this.#card.onRendered(resolve, signal);
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    if (signal.aborted) throw signal.reason;
+  }
+
+  /** A framework may render attributes after it has connected the element, and Turbo shows a copy
+   * of a page before the page. @param {AbortSignal} signal */
+  async #attributesAreThere(signal) {
+    while (this.#ofDocument("documentElement").hasAttribute("data-turbo-preview"))
+      await sleep(100, signal);
+    const token = !attribute(this, "csrf-header") || this.hasAttribute("csrf-token");
+    // If they come, the page starts again.
+    if (!attribute(this, "src") || !token) await sleep(LATE_MS, signal);
+  }
+
   /** Sends one call, and retries until it is answered: in this protocol a repeated call returns
    * the same answer. @param {string} verb @param {AbortSignal} signal @returns {Promise<Answer>} */
   async #retry(verb, signal) {
     for (let failed = 1; ; failed++) {
       try {
-        if (READS.includes(verb)) await inSight(signal);
+        if (READS.includes(verb)) await this.#inSight(signal);
+        if (!this.#answered) await this.#attributesAreThere(signal);
         return await this.#call(verb, signal);
       } catch (error) {
         if (signal.aborted || !(error instanceof Trouble) || !error.retryable) throw error;
@@ -312,6 +396,7 @@ export class QRApproveElement extends HTMLElement {
     const answer = await call(this, verb, { code: this.#code }, signal, { ends: ENDS, keepalive });
     const same = verb === "look" || answer.login_id === this.#login.login_id;
     const expected = Object.keys(ANSWERS[verb]).includes(answer.state);
+    this.#answered = true;
     if (same && expected && typeof answer.login_id === "string") return answer;
     throw new Trouble("unavailable");
   }
@@ -321,18 +406,21 @@ export class QRApproveElement extends HTMLElement {
   /** @param {State} state */
   #show(state) {
     const before = this.#state;
-    this.#state = state;
-    this.setAttribute("state", state);
+    this.#state = state, this.#shownWith = this.#read(LABELS);
+    writeState(this, state);
     this.#card.show(state, {
       typedCode: this.#typedCode(), context: this.#login.context, claimed: this.#claimed,
       retryAfter: this.#retryAfter, first: !this.#pressed,
     });
+    this.#startClock();
+    if (before !== state) emit(this, "qr-approve", "state", { state });
+  }
+
+  #startClock() {
     clearInterval(this.#clock);
-    if (state === "ask") {
-      this.#clock = setInterval(() => this.#tick(), 1000);
-      this.#tick();
-    }
-    if (before !== state) this.#emit("state", { state });
+    if (this.#state !== "ask") return;
+    this.#clock = setInterval(() => this.#tick(), 1000);
+    this.#tick();
   }
 
   /** Returns to the form after a typed code that the server does not know. */
@@ -350,12 +438,10 @@ export class QRApproveElement extends HTMLElement {
     else this.#halt(), this.#show("expired");
     return left > 0;
   }
-
-  /** @param {string} name @param {object} detail */
-  #emit(name, detail) {
-    const options = { bubbles: true, composed: true, detail };
-    this.dispatchEvent(new CustomEvent(`qr-approve:${name}`, options));
-  }
 }
 
-if (!customElements.get("qr-approve")) customElements.define("qr-approve", QRApproveElement);
+reflect(QRApproveElement, TEXT_ATTRIBUTES, FLAGS);
+const { customElements } = globalThis; // a server that renders pages has none
+if (customElements && !customElements.get("qr-approve"))
+  customElements.define("qr-approve", supported() ? QRApproveElement
+    : outdated((element) => textsFor(element, "approve").outdated));

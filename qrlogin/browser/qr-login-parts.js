@@ -88,7 +88,8 @@ const sheets = new WeakMap();
  * drops them, and a document takes only style sheets of its own.
  * @param {ShadowRoot} root @param {string} css */
 export function dress(root, css) {
-  const { ownerDocument: document } = root, view = document.defaultView;
+  const { ownerDocument: document } = root;
+  const view = Reflect.get(Document.prototype, "defaultView", document);
   if (!view) return; // a document without a window
   const known = sheets.get(document) ?? new Map();
   const sheet = known.get(css) ?? new view.CSSStyleSheet();

@@ -102,6 +102,7 @@ export const TEXTS = {
       "framed": "This page cannot be used here",
       "framedText": "It is embedded in another page, which could hide what you approve. Open it in its own tab.",
       "alone": "Open in a new tab",
+      "outdated": "This browser is too old to approve logins. Update it, or use another browser.",
       "look": "View details", "rescan": "View details again", "again": "Try again", "reload": "Reload page",
       "stop": "Cancel this login", "home": "Home"
     },
@@ -241,6 +242,7 @@ export const TEXTS = {
       "framed": "无法在此处使用",
       "framedText": "此页面被嵌入了其他网页，你要确认的内容可能会被遮挡。请在新标签页中打开。",
       "alone": "在新标签页中打开",
+      "outdated": "此浏览器版本过旧，无法确认登录。请更新浏览器，或使用其他浏览器。",
       "look": "查看详情", "rescan": "重新查看详情", "again": "重试", "reload": "刷新页面",
       "stop": "撤销登录", "home": "返回首页"
     },

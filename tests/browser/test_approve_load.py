@@ -211,6 +211,8 @@ async def test_named_forms_and_inputs_do_not_break_the_element(
         "activeElement",
         "location",
         "top",
+        "defaultView",
+        "documentElement",
     ]
     around = "".join(
         f'<form name="{name}" id="{name}"><input name="{name}" type="hidden"></form>'

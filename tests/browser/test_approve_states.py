@@ -22,7 +22,6 @@ REFUSED: Mapping[str, tuple[int, str]] = {
     "moved": (409, "wrong_state"),
     "expired": (410, "expired"),
     "signin": (401, "unauthenticated"),
-    "stale": (403, "forbidden"),
     "refused": (404, "not_found"),
 }
 STATES = [
@@ -40,12 +39,15 @@ STATES = [
         "released",
         "late",
     ),
-    *("guesses", "unavailable", "offline", "framed", *REFUSED),
+    *("guesses", "unavailable", "offline", "framed", "stale", *REFUSED),
 ]
 ENDS = [
     state
     for state in STATES
     if state not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin")
+]
+AFTER_A_PRESS = [
+    *("sending", "approved", "late", "released", "offline", "uncollected", "over", "stale")
 ]
 ACTIONS = {
     "found": ["look"],
@@ -84,8 +86,19 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
         stub.faults["look"].append(Fault.SILENT)
     paths = {"typing": "/qr", "aim": "/qr", "found": "/qr/WDJB-MJHT"}
     await phone.page.goto(stub.origin + paths[state] if state in paths else stub.url)
-    if state in ("sending", "approved", "late", "released", "offline", "uncollected", "over"):
+    if state in (
+        "sending",
+        "approved",
+        "late",
+        "released",
+        "offline",
+        "uncollected",
+        "over",
+        "stale",
+    ):
         await phone.until("ask")
+        if state == "stale":
+            stub.faults["scan"].append(problem(403, "csrf_failed"))
         if state == "sending":
             stub.faults["scan"].append(Fault.SILENT)
         if state == "offline":

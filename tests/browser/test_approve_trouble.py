@@ -293,13 +293,15 @@ async def test_no_request_goes_to_another_origin(
             assert stub.calls == []
 
 
+@pytest.mark.parametrize("status", [400, 403, 419])
 async def test_a_page_with_an_old_csrf_token_offers_a_reload(
-    chromium: Browser, tmp_path: Path
+    chromium: Browser, tmp_path: Path, status: int
 ) -> None:
+    """Its token worked before. Frameworks refuse it with different statuses."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
-            stub.faults["confirm"].append(problem(403, "forbidden"))
-            await do(phone, stub, "confirm")
+            stub.faults["scan"].append(html(status))
+            await do(phone, stub, "scan")
             await phone.until("stale")
             await phone.press("Reload page")
             await phone.until("ask")
