@@ -24,7 +24,7 @@ The other public modules load only when you import them:
 """
 
 from qrlogin.aio import AsyncQRLogin
-from qrlogin.answers import Begun, Event, Redeemed, Scanned, ScannedBy, Status
+from qrlogin.answers import Begun, Event, Landing, Redeemed, Scanned, ScannedBy, Status
 from qrlogin.errors import (
     AlreadyRedeemed,
     AlreadyScanned,
@@ -69,6 +69,7 @@ __all__ = [
     "Event",
     "Expired",
     "InvalidCode",
+    "Landing",
     "LoginError",
     "MemoryStore",
     "Misconfigured",

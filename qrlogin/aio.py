@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
-from qrlogin.answers import Begun, Event, Redeemed, Scanned, Status
+from qrlogin.answers import Begun, Event, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
@@ -97,8 +97,8 @@ class AsyncQRLogin:
 
         :param context: facts about the browser ("browser", "system", "place" or your own), fixed
             now and shown on the phone before the person confirms; at most 400 bytes in all.
-        :param lifetime: seconds in which the login can be scanned and confirmed, at most 600. None:
-            the policy's.
+        :param lifetime: seconds for which the code is shown. None: the policy's. With the policy's
+            windows, 600 at most.
         :param ask_browser: False skips the browser's question "continue as …?", for devices without
             a keyboard. Such logins are easier to abuse.
         :param user_code: also make a code to type, if the policy allows `user_codes`.
@@ -137,15 +137,48 @@ class AsyncQRLogin:
         async with AsyncWatch(self, self.core.read_device_code(device_code)) as watch:
             return await watch.wait(after=after, timeout=timeout)
 
+    async def land(self, code: str) -> Landing:
+        """Let the browser that opened the page of this rotating code scan its login for as long as
+        the login can be scanned. So its user can sign in first.
+
+        Call it when the page behind `verification_uri` is opened, whoever opens it, and keep
+        `Landing.token` in an HttpOnly cookie of that browser. Changes nothing. Raises `Expired` if
+        the code is too old by now, and `InvalidCode` for a fixed or typed code, which needs none.
+
+        :param code: the address that was opened, or the code at its end.
+        """
+        return await self.run(self.core.land(code))
+
+    async def look(self, code: str, *, subject: str, phone: str = "", landing: str = "") -> Scanned:
+        """Return what `scan` would return, without taking the login. Changes nothing.
+
+        So a page can show its user at once what there is to approve. Then call `scan` and `confirm`
+        for "yes", `scan` and `deny` for "no". Raises what `scan` raises, and `Expired` when less
+        than 20 seconds are left to scan.
+
+        :param code: the text that the camera read, or the user_code that the person typed.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: distinguishes several phones of one account, if that matters to you.
+        :param landing: `Landing.token` of this browser, if it has one.
+        """
+        return await self.run(self.core.look(code, subject=subject, phone=phone, landing=landing))
+
     async def scan(
-        self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = ""
+        self,
+        code: str,
+        *,
+        subject: str,
+        shown_as: ShownAs = ...,
+        phone: str = "",
+        landing: str = "",
     ) -> Scanned:
         """Take a login for the account of the phone that scanned its code.
 
-        The first account to scan takes the login. Show its person the returned context, and ask
-        whether to confirm. Raises `AlreadyScanned` if another account has taken the login,
-        `Expired` if the code or the login is too old, `UnknownLogin` if no login has this code, and
-        `TooManyGuesses` after several wrong typed codes.
+        The first account to scan takes the login, and from then on its user has the policy's
+        `decide_window` to decide. Show the returned context, and ask whether to confirm. Raises
+        `AlreadyScanned` if another account has taken the login, `Expired` if the code or the login
+        is too old, `UnknownLogin` if no login has this code, and `TooManyGuesses` after several
+        wrong typed codes.
 
         :param code: the text that the camera read, or the user_code that the person typed.
         :param subject: your id of the user who is signed in on the phone.
@@ -153,8 +186,11 @@ class AsyncQRLogin:
             and cut at 200 bytes. "" for a person without a name. Required, unless the policy's
             `names_scanner` is off.
         :param phone: distinguishes several phones of one account, if that matters to you.
+        :param landing: `Landing.token` of this browser, if it has one: then the code may be older.
         """
-        return await self.run(self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone))
+        return await self.run(
+            self.core.scan(code, subject=subject, shown_as=shown_as, phone=phone, landing=landing)
+        )
 
     async def release(self, code: str, *, subject: str, phone: str = "") -> Status:
         """Give a scanned login back, undecided: any account can scan its code again.
@@ -193,6 +229,19 @@ class AsyncQRLogin:
         :param phone: what you passed to `scan`.
         """
         return await self.run(self.core.deny(code, subject=subject, phone=phone))
+
+    async def outcome(self, code: str, *, subject: str, phone: str = "") -> Status:
+        """Return what became of a login that this account has scanned, for the phone's page.
+
+        Its state is `REDEEMED` once the browser is logged in, and `EXPIRED` if the browser never
+        collected the approval. Changes nothing. Raises `NotYours` if another account or phone
+        scanned the login.
+
+        :param code: the same code as in `scan`. It may be too old to scan by now.
+        :param subject: your id of the user who is signed in on the phone.
+        :param phone: what you passed to `scan`.
+        """
+        return await self.run(self.core.outcome(code, subject=subject, phone=phone))
 
     async def cancel(self, device_code: str) -> Status:
         """End a login from its browser: the user gave up, or said "that is not me". Final.

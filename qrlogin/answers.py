@@ -59,8 +59,13 @@ class Begun(_HoldsCodes):
     expires_in: int
     """Seconds until the login can no longer be scanned."""
 
+    code_expires_in: int
+    """Seconds for which the code may be shown."""
+
     rotates_in: int
-    """Seconds until `status` or `wait` returns the next scan code; 0 if it does not rotate."""
+    """Seconds until `status` or `wait` returns the next scan code, or none any more; 0 if it does
+    not rotate.
+    """
 
     state: State = State.PENDING
     """The state of the login."""
@@ -98,20 +103,41 @@ class Status(_HoldsCodes):
     expires_in: int
     """Seconds until this state expires; at least 1 until then, 0 for a state that has ended."""
 
+    code_expires_in: int = 0
+    """Seconds for which the code may be shown. 0: show none. A pending login can still be scanned
+    then, by a phone that read the code before.
+    """
+
     scan_code: str = field(default="", repr=False)
-    """The current scan code while the login is pending; else "", as for a fixed code."""
+    """The current scan code while it may be shown; else "", as for a fixed code."""
 
     verification_uri_complete: str = field(default="", repr=False)
     """The text of the QR code, with `scan_code` in it; "" whenever that is."""
 
     rotates_in: int = 0
-    """Seconds until the next scan code; 0 when `scan_code` is ""."""
+    """Seconds until the next scan code, or until there is none; 0 when `scan_code` is ""."""
 
     scanned_by: ScannedBy | None = None
     """The user who scanned; None before the scan, and after a denial or a cancellation."""
 
     ticket: str = field(default="", repr=False)
     """For the redirect of a dialect that does not ask the browser; "" until it is confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landing(_HoldsCodes):
+    """For the page that a rotating code opens: lets this browser scan the login although the code's
+    own deadline has passed, so that its user can sign in first.
+    """
+
+    login_id: str
+    """The public name of the login. It grants nothing."""
+
+    token: str = field(repr=False)
+    """Keep it in an HttpOnly cookie of this browser. Never put it into a link."""
+
+    expires_in: int
+    """Seconds until the login can no longer be scanned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +151,9 @@ class Scanned:
     """The public name of the login. It grants nothing."""
 
     state: State
-    """The state of the login. After a repeated scan it may be confirmed already."""
+    """The state of the login: pending after a look. After a repeated scan it may be confirmed
+    already.
+    """
 
     context: Mapping[str, str]
     """The facts about the browser, as `begin(context=...)` gave them."""
@@ -134,7 +162,7 @@ class Scanned:
     """Seconds since the login began."""
 
     expires_in: int
-    """Seconds left to decide."""
+    """Seconds left to decide; after a look, seconds left to scan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ class DeviceCode:
     begun_at: int
     """When the login began, by the store's clock, in milliseconds since 1970."""
 
-    redeem_by: int
-    """The end of the login, in milliseconds since 1970.
+    ends_at: int
+    """The end of the login, whenever it is scanned and approved, in milliseconds since 1970.
 
     It is signed, and the deadlines in the record are not, so it limits them all.
     """
@@ -110,7 +110,7 @@ class ScanCode:
     deadline_ms: int | None = None
     """When it can no longer be scanned, in milliseconds since 1970; None: as long as its login.
 
-    It may confirm, deny and release after that.
+    It may confirm, deny and release after that. A browser that has landed with it may also scan.
     """
 
     typed: bool = False
@@ -206,7 +206,7 @@ class Codes:
             device.login_id,
             device.secret,
             str(device.begun_at),
-            str(device.redeem_by),
+            str(device.ends_at),
             begun_by,
             device.flags,
         )
@@ -215,12 +215,12 @@ class Codes:
     def read_device_code(self, text: str) -> DeviceCode:
         """Read a device_code. Raises `InvalidCode`, without the store, if it is not genuine."""
         parts, key = self._read_signed(text, _DEVICE_CODE, "device_code")
-        login_id, secret, begun_at, redeem_by, begun_by, flags = parts
+        login_id, secret, begun_at, ends_at, begun_by, flags = parts
         return DeviceCode(
             login_id,
             secret,
             int(begun_at),
-            int(redeem_by),
+            int(ends_at),
             base64_decode(begun_by).decode(),
             flags,
             key,

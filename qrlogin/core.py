@@ -9,13 +9,13 @@ Nothing fills the fields `needs`, `only_for`, `met` and `facts` yet (see `table.
 empty, and are sealed and checked all the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Final
 
 from qrlogin import codes, seals
-from qrlogin.answers import Begun, Event, EventName, Redeemed, Scanned, Status
+from qrlogin.answers import Begun, Event, EventName, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import (
     ShownAs,
     check_begun_by,
@@ -36,7 +36,7 @@ from qrlogin.errors import (
 )
 from qrlogin.keys import Key, equal_in_constant_time
 from qrlogin.operation import Operation
-from qrlogin.policy import Policy, check_lifetime, check_window
+from qrlogin.policy import MIN_TO_DECIDE, Policy, check_lifetime, check_window
 from qrlogin.reply_checks import (
     HAS_SCANNER,
     RECORD_FORMAT,
@@ -55,6 +55,7 @@ from qrlogin.reply_checks import (
     require_readable,
     require_record,
     seconds_left,
+    state_before_scan,
     state_for_phone,
 )
 from qrlogin.step import Command, Reply, Verdict
@@ -84,6 +85,8 @@ class _Terms:
     key: Key = field(repr=False)
     context: str = field(repr=False)
     lifetime: int
+    late_window: int
+    decide_window: int
     redeem_window: int
     ttl: int
     begun_by: str
@@ -141,7 +144,9 @@ class Core:
         user_code: bool = False,
         fixed: bool = False,
         begun_by: str = "",
+        late_window: int | None = None,
         redeem_window: int | None = None,
+        replay_window: int | None = None,
     ) -> Operation[Begun]:
         """Begin a login. `QRLogin.begin` offers the first four parameters; dialects use all.
 
@@ -152,28 +157,36 @@ class Core:
         :param fixed: one scan code for the login's whole life, 32 hexadecimal digits, instead of
             rotating ones.
         :param begun_by: the dialect and its client, as `DeviceCode.begun_by` has them.
+        :param late_window: in seconds; None: the policy's. 0 for a dialect whose clients show their
+            code until they hear that it has expired.
         :param redeem_window: in seconds; None: the policy's.
+        :param replay_window: for how many seconds its redeem can be repeated; None: the policy's.
         """
-        seconds = self.policy.lifetime if lifetime is None else lifetime
+        policy = self.policy
+        seconds = policy.lifetime if lifetime is None else lifetime
         check_lifetime(seconds, "lifetime", BadArgument)
-        window = self.policy.redeem_window if redeem_window is None else redeem_window
+        late = policy.late_window if late_window is None else late_window
+        window = policy.redeem_window if redeem_window is None else redeem_window
         check_window(window, "redeem_window", BadArgument)
+        replay = policy.replay_window if replay_window is None else replay_window
+        windows = {"late_window": late, "redeem_window": window, "replay_window": replay}
+        policy.check_total("the windows", BadArgument, lifetime=seconds, **windows)
         check_begun_by(begun_by)
-        if user_code and not self.policy.user_codes:
+        if user_code and not policy.user_codes:
             raise BadArgument(
                 "typed codes are off: set user_codes=True in the policy, and read what they cost"
             )
         if user_code and fixed:
             raise BadArgument("a login has a fixed code or a user_code, not both")
-        # The record must answer a redeem at its last deadline again while that can be repeated. A
-        # dialect may ask for a replay window as long as its redeem window.
-        replay_window = max(window, self.policy.replay_window)
         terms = _Terms(
             key=self._codes.signing_key,
             context=encode_context({} if context is None else context),
             lifetime=seconds,
+            late_window=late,
+            decide_window=policy.decide_window,
             redeem_window=window,
-            ttl=seconds + window + replay_window + _KEPT_BEYOND,
+            # The record must answer a redeem at its last deadline again, while it can be repeated.
+            ttl=seconds + late + policy.decide_window + window + replay + _KEPT_BEYOND,
             begun_by=begun_by,
             flags=("" if ask_browser else UNASKED) + (FIXED if fixed else ""),
         )
@@ -200,10 +213,12 @@ class Core:
                 "device_digest": digest,
                 "context": terms.context,
                 "begin_seal": seals.begin_seal(key, login_id, digest, terms.context, "", ""),
+                "decide_ms": str(terms.decide_window * 1000),
+                "redeem_ms": str(terms.redeem_window * 1000),
             },
             seconds={
-                "expires_at": terms.lifetime,
-                "redeem_by": terms.lifetime + terms.redeem_window,
+                "shown_until": terms.lifetime,
+                "scan_by": terms.lifetime + terms.late_window,
             },
             ttl=terms.ttl,
         )
@@ -212,9 +227,10 @@ class Core:
             if reply.verdict not in SUCCEEDED:
                 raise Unavailable("the new login_id is already in use: begin again")
             begun_at = instant(reply.record, "begun_at")
-            redeem_by = instant(reply.record, "redeem_by")
+            windows = terms.late_window + terms.decide_window + terms.redeem_window
+            ends_at = begun_at + (terms.lifetime + windows) * 1000
             device = DeviceCode(
-                login_id, secret, begun_at, redeem_by, terms.begun_by, terms.flags, key
+                login_id, secret, begun_at, ends_at, terms.begun_by, terms.flags, key
             )
             return self._begun(self._full_status(reply, device), device, new)
 
@@ -230,6 +246,7 @@ class Core:
             verification_uri_complete=fixed or status.verification_uri_complete,
             version=status.version,
             expires_in=status.expires_in,
+            code_expires_in=status.code_expires_in,
             rotates_in=status.rotates_in,
             state=status.state,
             user_code=new.user_code,
@@ -244,7 +261,7 @@ class Core:
 
     def _status_for_browser(self, reply: Reply, device: DeviceCode) -> Status:
         """What `status` returns. Raises `NotYours` for the device_code of another browser."""
-        require_record(reply, device.redeem_by)
+        require_record(reply, device.ends_at)
         if not reply.record:
             return Status(device.login_id, State.EXPIRED, version=0, expires_in=0)
         require_readable(reply)
@@ -333,7 +350,7 @@ class Core:
             mark,
             values={"device_digest": device.digest, **values},
             seconds=seconds,
-            deadline_ms=device.redeem_by,
+            deadline_ms=device.ends_at,
         )
 
     def redeem_by_ticket(self, device: DeviceCode, ticket: str) -> Operation[Redeemed]:
@@ -387,42 +404,90 @@ class Core:
 
     # The phone's side
 
+    def land(self, code: str) -> Operation[Landing]:
+        """Let the browser that opened the page of this code scan its login until `scan_by`. Raises
+        `InvalidCode` for a fixed or typed code, which lives as long as its login anyway.
+        """
+        (reading, *others) = self._codes.read_scan_code(code)
+        if reading.deadline_ms is None or others:
+            raise InvalidCode("only a rotating code needs a landing")
+
+        def interpret(reply: Reply) -> Landing:
+            state = state_before_scan(reply, reading)
+            if reply.verdict not in SUCCEEDED:
+                raise_refusal(reply, state)
+            token = seals.landing(reading.key, reading.login_id)
+            return Landing(reading.login_id, token, seconds_left(reply, state))
+
+        command = _command(
+            "land", reading.login_id, codes.new_mark(), values={}, deadline_ms=reading.deadline_ms
+        )
+        return Operation(command, interpret)
+
+    def look(
+        self, code: str, *, subject: str, phone: str = "", landing: str = ""
+    ) -> Operation[Scanned]:
+        """Read what `scan` would return, without a claim. The parameters are those of
+        `QRLogin.look`.
+        """
+        check_person(subject, phone)
+
+        def look(reading: ScanCode) -> Operation[Scanned]:
+            return self._take("look", reading, codes.new_mark(), subject, phone, landing)
+
+        return self._by_any_code(code, subject, look)
+
     def scan(
-        self, code: str, *, subject: str, shown_as: ShownAs = ..., phone: str = ""
+        self,
+        code: str,
+        *,
+        subject: str,
+        shown_as: ShownAs = ...,
+        phone: str = "",
+        landing: str = "",
     ) -> Operation[Scanned]:
         """Scan a login for the account of a phone. The parameters are those of `QRLogin.scan`."""
-        readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         name = clean_name(shown_as, required=self.policy.names_scanner)
         mark = codes.new_mark()  # drawn once: an operation that is run again resends its scan
 
         def scan(reading: ScanCode) -> Operation[Scanned]:
-            return self._scan(reading, mark, subject, name, phone)
+            return self._take("scan", reading, mark, subject, phone, landing, name)
 
-        if readings[0].typed:
-            return scan_by_letters(readings, scan, self._guess_budget(subject))
-        return scan(readings[0])
+        return self._by_any_code(code, subject, scan)
 
-    def _scan(
-        self, code: ScanCode, mark: str, subject: str, shown_as: str, phone: str
+    def _by_any_code(
+        self, code: str, subject: str, take: Callable[[ScanCode], Operation[Scanned]]
     ) -> Operation[Scanned]:
+        readings = self._codes.read_scan_code(code)
+        if readings[0].typed:
+            return scan_by_letters(readings, take, self._guess_budget(subject))
+        return take(readings[0])
+
+    def _take(
+        self,
+        row: str,
+        code: ScanCode,
+        mark: str,
+        subject: str,
+        phone: str,
+        landing: str,
+        shown_as: str = "",
+    ) -> Operation[Scanned]:
+        """Scan a login, or look at it: the same is refused."""
         login_id, key = code.login_id, code.key
         claim = seals.claim(key, login_id, subject, phone)
-        command = _command(
-            "scan",
-            login_id,
-            mark,
-            values={
-                "claim": claim,
-                "shown_as": shown_as,
-                "scanner_seal": seals.scanner_seal(key, login_id, claim, shown_as),
-                "only_for": seals.account_digest(key, login_id, subject),
-            },
-            deadline_ms=code.deadline_ms,
-        )
+        values = {"claim": claim, "only_for": seals.account_digest(key, login_id, subject)}
+        if row == "scan":
+            values["shown_as"] = shown_as
+            values["scanner_seal"] = seals.scanner_seal(key, login_id, claim, shown_as)
+        # Never compared with a user's text before it is known to be ASCII.
+        landed = landing.isascii() and equal_in_constant_time(landing, seals.landing(key, login_id))
+        deadline_ms = None if landed else code.deadline_ms
+        command = _command(row, login_id, mark, values=values, deadline_ms=deadline_ms)
 
         def interpret(reply: Reply) -> Scanned:
-            state = state_for_phone(reply, code)
+            state = state_before_scan(reply, code)
             if reply.verdict is Verdict.FORBIDDEN:
                 # This cannot happen yet: a scan has one guard, and nothing fills `only_for`.
                 raise NotYours("this login was begun for another account")
@@ -431,19 +496,28 @@ class Core:
                     raise AlreadyScanned
                 raise_refusal(reply, state)
             check_begin_seal(reply, key)
+            left = seconds_left(reply, state)
+            if state is State.PENDING and left < MIN_TO_DECIDE:
+                raise Expired  # too late to ask a person
             return Scanned(
                 login_id,
                 state,
                 context=decode_context(reply.record.get("context", "")),
                 begun_ago=max(0, reply.now - instant(reply.record, "begun_at")) // 1000,
-                expires_in=seconds_left(reply, state),
+                expires_in=left,
             )
 
+        if row == "look":
+            return Operation(command, interpret)
         return Operation(
             command,
             interpret,
             partial(event_of, "scanned", key=key, subject=subject, phone=phone),
         )
+
+    def outcome(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
+        """Read what became of a login that this phone scanned."""
+        return self._decide("outcome", code, subject, phone)
 
     def release(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         """Give a scanned login back, so that any account can scan it."""
@@ -489,8 +563,11 @@ class Core:
                 raise_refusal(reply, state)
             return bare_status(reply)
 
+        command = _command(row, login_id, mark, values=values)
+        if row not in _DECISIONS:
+            return Operation(command, interpret)
         return Operation(
-            _command(row, login_id, mark, values=values),
+            command,
             interpret,
             partial(event_of, _DECISIONS[row], key=key, subject=subject, phone=phone),
         )
@@ -507,24 +584,33 @@ class Core:
     def _full_status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
         state, key, bare = current_state(reply), device.key, bare_status(reply)
-        if state is State.PENDING and FIXED not in device.flags:
-            rotation = self.policy.rotation * 1000
-            begun_at = device.begun_at  # signed, as the record's is not
-            rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
-            until = rotates_at + self.policy.rotation_grace * 1000
-            code = self._codes.rotating_code(key, reply.login_id, until)
-            return replace(
-                bare,
-                scan_code=code,
-                verification_uri_complete=f"{self.verification_uri}/{code}",
-                rotates_in=ceil_seconds(rotates_at - reply.now),
-            )
+        left = instant(reply.record, "shown_until") - reply.now
+        if state is State.PENDING and left > 0:
+            bare = replace(bare, code_expires_in=ceil_seconds(left))
+            return bare if FIXED in device.flags else self._with_rotating_code(bare, reply, device)
         if state in HAS_SCANNER:
             scanner = checked_scanner(reply, key)
             has_ticket = state is State.CONFIRMED and UNASKED in device.flags
             ticket = seals.ticket(key, reply.login_id, scanner.tag) if has_ticket else ""
             return replace(bare, scanned_by=scanner, ticket=ticket)
         return bare
+
+    def _with_rotating_code(self, status: Status, reply: Reply, device: DeviceCode) -> Status:
+        """`status` with the code of this moment. The same code is spelled alike every time."""
+        rotation = self.policy.rotation * 1000
+        begun_at = device.begun_at  # signed, as the record's is not
+        rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
+        # No code outlives the time to scan: the record may be gone by then.
+        until = min(
+            rotates_at + self.policy.rotation_grace * 1000, instant(reply.record, "scan_by")
+        )
+        code = self._codes.rotating_code(device.key, reply.login_id, until)
+        return replace(
+            status,
+            scan_code=code,
+            verification_uri_complete=f"{self.verification_uri}/{code}",
+            rotates_in=min(ceil_seconds(rotates_at - reply.now), status.code_expires_in),
+        )
 
 
 def _require_unasked(device: DeviceCode) -> None:

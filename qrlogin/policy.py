@@ -10,14 +10,21 @@ from typing import Final
 
 from qrlogin.errors import Misconfigured
 
-MAX_LIFETIME: Final = 600
-"""The longest life of a login, in seconds.
+MAX_TOTAL: Final = 600
+"""The most seconds from begin to the last answer that logs a browser in: the sum of all windows.
 
-Short-lived codes are mitigation 2 of RFC 10027 (BCP 247).
+NIST SP 800-63B-4 section 3.1.3.2, ASVS 6.5.5. Short-lived codes are mitigation 2 of RFC 10027
+(BCP 247).
 """
 
 MAX_WINDOW: Final = 150
-"""The longest redeem window and the longest replay window, in seconds."""
+"""The longest of the four windows after `lifetime`, in seconds."""
+
+MIN_TO_DECIDE: Final = 20
+"""The fewest seconds that a person gets to answer the phone's question."""
+
+MIN_LATE_WINDOW: Final = 30
+"""The fewest seconds for which a login can still be scanned after its code has left the screen."""
 
 MAX_INTERVAL: Final = 60
 """The longest interval between two polls, in seconds: a longer one makes users wait for nothing."""
@@ -31,12 +38,11 @@ RFC 8628 section 5.1 allows about five guesses at eight letters of twenty, for a
 GUESS_WINDOWS: Final = range(60, 86_401)
 """The windows in which wrong codes may be counted, in seconds: from a minute to a day."""
 
+_WINDOWS: Final = ("lifetime", "late_window", "decide_window", "redeem_window", "replay_window")
 _WHOLE_NUMBERS: Final = (
-    "lifetime",
-    "redeem_window",
+    *_WINDOWS,
     "rotation",
     "rotation_grace",
-    "replay_window",
     "interval",
     "guesses",
     "guess_window",
@@ -51,19 +57,35 @@ class Policy:
     """
 
     lifetime: int = 120
-    """Seconds after begin in which the login must be scanned and confirmed. At most 600."""
+    """Seconds after begin for which the browser shows a code.
+
+    The sum of this and the four windows is at most 600.
+    """
+
+    late_window: int = 60
+    """Seconds after that in which a phone that read the code in time may still scan: its user signs
+    in first, or its network is slow.
+
+    30 to 150, and at least 20 more than `rotation_grace`.
+    """
+
+    decide_window: int = 90
+    """Seconds after a scan in which its user may confirm or deny. 20 to 150."""
 
     redeem_window: int = 30
-    """Seconds beyond `lifetime` in which the browser may still redeem an approval. 1 to 150."""
+    """Seconds after a confirm in which the browser may redeem. 1 to 150."""
+
+    replay_window: int = 30
+    """Seconds in which a lost answer to a redeem may be requested again with its `op`. 1 to 150."""
 
     rotation: int = 25
     """Seconds between two rotating scan codes. A photograph of an older code cannot be scanned."""
 
-    rotation_grace: int = 3
-    """Seconds for which a rotating code can still be scanned after the next one has replaced it."""
+    rotation_grace: int = 18
+    """Seconds for which a rotating code can still be scanned after the next one has replaced it.
 
-    replay_window: int = 30
-    """Seconds in which a lost answer to a redeem may be requested again with its `op`. 1 to 150."""
+    A camera needs a moment, and so does the page that it opens.
+    """
 
     names_scanner: bool = True
     """Whether `scan()` must pass `shown_as`, the name that the browser shows.
@@ -102,8 +124,12 @@ class Policy:
                 raise Misconfigured(f"policy.{name} must be a whole number, not {value!r}")
 
         check_lifetime(self.lifetime, "policy.lifetime", Misconfigured)
-        check_window(self.redeem_window, "policy.redeem_window", Misconfigured)
-        check_window(self.replay_window, "policy.replay_window", Misconfigured)
+        least_late = max(MIN_LATE_WINDOW, self.rotation_grace + MIN_TO_DECIDE)
+        _check_window(self.late_window, "policy.late_window", Misconfigured, least_late)
+        _check_window(self.decide_window, "policy.decide_window", Misconfigured, MIN_TO_DECIDE)
+        _check_window(self.redeem_window, "policy.redeem_window", Misconfigured)
+        _check_window(self.replay_window, "policy.replay_window", Misconfigured)
+        self.check_total("the policy's windows", Misconfigured)
 
         if not 1 <= self.rotation <= self.lifetime:
             raise Misconfigured(
@@ -132,11 +158,28 @@ class Policy:
                 f"{GUESS_WINDOWS[-1]} s, not {self.guess_window}"
             )
 
+    def check_total(self, what: str, error: type[ValueError], **windows: int) -> None:
+        """Raise `error` if a login with these windows could end more than 600 s after its begin.
+
+        :param what: names the windows in the message.
+        :param error: the class to raise.
+        :param windows: seconds by name, in place of the policy's: `lifetime`, `late_window`,
+            `decide_window`, `redeem_window` or `replay_window`.
+        """
+        seconds = {name: windows.get(name, getattr(self, name)) for name in _WINDOWS}
+        total = sum(seconds.values())
+        if total > MAX_TOTAL:
+            parts = " + ".join(f"{name} {each}" for name, each in seconds.items())
+            raise error(
+                f"{what} add up to {total} s ({parts}), and a login may take {MAX_TOTAL} s at "
+                "most: shorten one of them"
+            )
+
     def with_lifetime(self, seconds: int) -> "Policy":
         """Return this policy with another lifetime, and a rotation that is not longer than it.
 
         It has no effect on the dialects: each has a lifetime of its own. Raises `Misconfigured`
-        unless `seconds` is a whole number from 1 to 600.
+        unless `seconds` is a whole number from 1 on, and the sum of all windows is at most 600.
         """
         check_lifetime(seconds, "policy.lifetime", Misconfigured)
         rotation = min(self.rotation, seconds)
@@ -149,28 +192,30 @@ class Policy:
 
 
 def check_window(seconds: int, name: str, error: type[ValueError]) -> None:
-    """Raise `error` unless a redeem window or a replay window may be this long.
+    """Raise `error` unless a redeem window may be this long.
 
     :param seconds: the window to check.
     :param name: what the message calls it.
     :param error: the class to raise.
     """
-    if not _is_whole_number(seconds) or not 1 <= seconds <= MAX_WINDOW:
-        raise error(
-            f"{name} must lie between 1 and {MAX_WINDOW} s: without it a lost answer loses a login"
-        )
+    _check_window(seconds, name, error)
+
+
+def _check_window(seconds: int, name: str, error: type[ValueError], least: int = 1) -> None:
+    if not _is_whole_number(seconds) or not least <= seconds <= MAX_WINDOW:
+        raise error(f"{name} must lie between {least} and {MAX_WINDOW} s, not {seconds!r}")
 
 
 def check_lifetime(seconds: int, name: str, error: type[ValueError]) -> None:
-    """Raise `error` unless a login may live this long.
+    """Raise `error` unless a code may be shown this long.
 
     :param seconds: the lifetime to check.
     :param name: what the message calls it.
     :param error: the class to raise.
     """
-    if not _is_whole_number(seconds) or not 1 <= seconds <= MAX_LIFETIME:
+    if not _is_whole_number(seconds) or not 1 <= seconds <= MAX_TOTAL:
         raise error(
-            f"{name} must be a whole number of seconds between 1 and {MAX_LIFETIME}, "
+            f"{name} must be a whole number of seconds between 1 and {MAX_TOTAL}, "
             f"not {seconds!r}: a longer-lived QR code can be photographed and reused"
         )
 
@@ -180,15 +225,29 @@ def _is_whole_number(value: object) -> bool:
 
 
 STANDARD: Final = Policy()
-"""The default: 120 s for a login, a new code every 25 s, and the browser asks before it continues.
+"""The default: codes for 120 s, a new one every 25 s, 90 s to decide, and the browser asks before
+it continues.
 
 RFC 10027 mitigations 2 and 3; RFC 8628 section 5.4.
 """
 
-STRICT: Final = Policy(lifetime=60, redeem_window=15, rotation=15, rotation_grace=2)
+STRICT: Final = Policy(
+    lifetime=60,
+    late_window=30,
+    decide_window=60,
+    redeem_window=15,
+    rotation=15,
+    rotation_grace=10,
+)
 """For high-value accounts: half the lifetime, faster rotation, the same replay window."""
 
 LAB: Final = Policy(
-    lifetime=30, redeem_window=10, rotation=10, rotation_grace=2, names_scanner=False
+    lifetime=30,
+    late_window=30,
+    decide_window=30,
+    redeem_window=10,
+    rotation=10,
+    rotation_grace=2,
+    names_scanner=False,
 )
 """For experiments: short enough to watch a code rotate and expire. Not for real accounts."""

@@ -31,7 +31,7 @@ from qrlogin.keys import Key, equal_in_constant_time
 from qrlogin.step import Record, Reply, Verdict, number
 from qrlogin.table import DIES_AT, State
 
-RECORD_FORMAT: Final = "2"
+RECORD_FORMAT: Final = "3"
 SUCCEEDED: Final = (Verdict.APPLIED, Verdict.REPEATED)
 HAS_SCANNER: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # the states with a scanner
 
@@ -50,6 +50,15 @@ def state_for_phone(reply: Reply, scan: ScanCode) -> State:
     """
     require_record(reply, scan.deadline_ms or 0)
     return current_state(reply)
+
+
+def state_before_scan(reply: Reply, scan: ScanCode) -> State:
+    """`state_for_phone`, and `Expired` instead of `UnknownLogin` for a rotating code that is too
+    old: its signature says that there was a login.
+    """
+    if not reply.record and scan.deadline_ms is not None and reply.now >= scan.deadline_ms:
+        raise Expired
+    return state_for_phone(reply, scan)
 
 
 def current_state(reply: Reply) -> State:
@@ -94,7 +103,7 @@ def raise_refusal(reply: Reply, state: State) -> NoReturn:
 
 def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
     """Raise why a cancel or a redeem was refused."""
-    require_record(reply, device.redeem_by)
+    require_record(reply, device.ends_at)
     if not reply.record:
         raise Expired
     state = current_state(reply)
@@ -125,7 +134,7 @@ def check_replay_window(reply: Reply, device: DeviceCode, window: int) -> None:
 
     :param window: how long a redeem may be repeated, in seconds.
     """
-    if reply.now >= device.redeem_by + window * 1000:
+    if reply.now >= device.ends_at + window * 1000:
         raise Expired
 
 

@@ -47,6 +47,15 @@ def claim(key: Key, login_id: str, subject: str, phone: str) -> str:
     return key.mac("claim", login_id, subject, phone)
 
 
+def landing(key: Key, login_id: str) -> str:
+    """What a phone's browser gets when it opens the page of a scan_code in time. It may then scan
+    the login until `scan_by`, although the code in its address has a deadline of its own.
+
+    It is kept in a cookie, so a link does not carry it to another browser.
+    """
+    return key.mac("landing", login_id)
+
+
 def account_digest(key: Key, login_id: str, subject: str) -> str:
     """What a login for only one account keeps of that account, in its field `only_for`.
 

@@ -104,6 +104,7 @@ if row.reads then return answer('applied') end
 local changes, to, notify = {}, row.to, true
 for _, name in ipairs(row.writes) do changes[name] = values[name] or '' end
 for _, name in ipairs(row.instants) do changes[name] = digits(now + (durations[name] or 0)) end
+for name, ms in pairs(row.starts) do changes[name] = digits(now + (number(record[ms]) or 0)) end
 if row.count then
   local counted = math.max(0, (number(record[row.count.field]) or 0) + row.count.by)
   changes[row.count.field] = digits(counted)

@@ -164,6 +164,7 @@ def step(record: Record, command: Command, clock: int) -> Outcome:
         return outcome(Verdict.APPLIED)
     changes = {name: values.get(name, "") for name in row.writes}
     changes |= {name: str(now + command.durations.get(name, 0)) for name in row.instants}
+    changes |= {name: str(now + (number(record.get(ms)) or 0)) for name, ms in row.starts.items()}
     to, notify = row.to, True
     if row.count:
         counted = max(0, (number(record.get(row.count.field)) or 0) + row.count.by)

@@ -24,14 +24,18 @@ How to read a row, in the order in which `step` does:
                the value in the command
 4. `sources`   the states that it may start from, each with the instant at which that state dies;
                a command may carry one more deadline of its own
-5. `to`, `writes`, `instants`   what it changes
+5. `to`, `writes`, `instants`, `starts`   what it changes
+
+Time to scan, time to decide and time to redeem are three windows, and each has an instant of its
+own: begin writes `scan_by`, a scan writes `decide_by`, an approval writes `redeem_by`. How long the
+last two are is in the record, so a login keeps the windows that it was begun with.
 
 Nothing fills `needs`, `only_for`, `met` and `facts` yet, so their guards let everything pass: match
 codes and logins for one account will fill them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -65,7 +69,7 @@ NEVER: Final = ""
 
 #: The field with the instant at which each state dies. The other states are final.
 DIES_AT: Final[Mapping[str, str]] = MappingProxyType(
-    {State.PENDING: "expires_at", State.SCANNED: "expires_at", State.CONFIRMED: "redeem_by"}
+    {State.PENDING: "scan_by", State.SCANNED: "decide_by", State.CONFIRMED: "redeem_by"}
 )
 #: The final states that a record can be in.
 TERMINAL: Final = frozenset({State.REDEEMED, State.DENIED, State.CANCELLED})
@@ -111,6 +115,10 @@ class Row:
     """Fields that get the text in the command."""
     instants: tuple[str, ...] = ()
     """Fields that get the store's time plus a duration in the command."""
+    starts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Fields that get the store's time plus a duration in the record: the name of the instant, and
+    the name of the field with the milliseconds.
+    """
     reads: bool = False
     """Whether it only answers, and changes nothing."""
     count: Count | None = None
@@ -130,10 +138,22 @@ _ROWS = (
         to=State.PENDING,
         repeats=(ANY,),
         repeats_if=("device_digest",),
-        writes=("v", "device_digest", "context", "needs", "only_for", "begin_seal"),
-        instants=("begun_at", "expires_at", "redeem_by"),
+        writes=(
+            *("v", "device_digest", "context", "needs", "only_for", "begin_seal"),
+            *("decide_ms", "redeem_ms"),
+        ),
+        instants=("begun_at", "shown_until", "scan_by"),
     ),
     Row("status", sources=MappingProxyType({ANY: NEVER}), proves=("device_digest",), reads=True),
+    Row("land", sources=_from(State.PENDING), reads=True),  # the page that a scan code opens
+    Row(
+        "look",  # scan without a claim: the same is refused, and nothing is written
+        sources=_from(State.PENDING),
+        guards=("only_for",),
+        repeats=(State.SCANNED, State.CONFIRMED, State.REDEEMED),
+        repeats_if=("claim",),
+        reads=True,
+    ),
     Row(
         "scan",  # the core verifies the code; the code's own deadline is in the command
         sources=_from(State.PENDING),
@@ -143,6 +163,7 @@ _ROWS = (
         repeats_if=("claim",),
         writes=("claim", "shown_as", "scanner_seal"),
         instants=("scanned_at",),
+        starts=MappingProxyType({"decide_by": "decide_ms"}),
     ),
     Row(
         "release",
@@ -160,6 +181,13 @@ _ROWS = (
         repeats=(State.CONFIRMED, State.REDEEMED),
         writes=("subject", "met", "facts", "approval"),
         instants=("confirmed_at",),
+        starts=MappingProxyType({"redeem_by": "redeem_ms"}),
+    ),
+    Row(
+        "outcome",  # what became of a login that this phone scanned
+        sources=MappingProxyType({ANY: NEVER}),
+        proves=("claim",),
+        reads=True,
     ),
     Row(
         "deny",

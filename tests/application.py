@@ -13,6 +13,9 @@ from qrlogin.step import Command, Record, Reply
 from qrlogin.table import State
 
 T = TypeVar("T")
+#: Seconds until a login of STANDARD can no longer be scanned, and until its signed end.
+TO_SCAN = STANDARD.lifetime + STANDARD.late_window
+TO_END = TO_SCAN + STANDARD.decide_window + STANDARD.redeem_window
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(1, 33))
 URI = "https://example.com/qr"
@@ -117,7 +120,7 @@ class App:
         """A login in this state, and the tag of its scanner ("" if it was not scanned)."""
         begun, tag = self.begin(), ""
         if state is State.EXPIRED:
-            self.clock.ms += self.policy.lifetime * 1000
+            self.clock.ms += (self.policy.lifetime + self.policy.late_window) * 1000
         if state in (State.SCANNED, State.CONFIRMED, State.REDEEMED, State.DENIED):
             tag = self.scan(begun, who)
         if state in (State.CONFIRMED, State.REDEEMED):

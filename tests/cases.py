@@ -36,7 +36,7 @@ NAMES: Final = (NAME, LOOK_UP)
 LATER: Final = (
     Row(
         "miss",
-        sources=MappingProxyType({State.SCANNED: "expires_at"}),
+        sources=MappingProxyType({State.SCANNED: "decide_by"}),
         proves=("claim",),
         repeats=(State.SCANNED, State.DENIED),
         repeats_if=("mark",),
@@ -44,7 +44,7 @@ LATER: Final = (
     ),
     Row(
         "misread",
-        sources=MappingProxyType({State.SCANNED: "expires_at", State.CONFIRMED: "redeem_by"}),
+        sources=MappingProxyType({State.SCANNED: "decide_by", State.CONFIRMED: "redeem_by"}),
         proves=("device_digest", "scanner_seal"),
         repeats=(State.SCANNED, State.CONFIRMED, State.CANCELLED),
         repeats_if=("mark",),
@@ -106,13 +106,17 @@ class Case:
 # A record with a past and a command that would be applied. Each case changes them
 
 _LIVED: Final = {
-    "v": "2",
+    "v": "3",
     "device_digest": "D",
     "context": '{"browser":"Firefox ✓"}',
     "begin_seal": "sealed-beginning",
+    "decide_ms": "90000",
+    "redeem_ms": "30000",
     "begun_at": str(NOW - 9000),
-    "expires_at": str(NOW + AHEAD),
-    "redeem_by": str(NOW + 2 * AHEAD),
+    "shown_until": str(NOW + AHEAD),
+    "scan_by": str(NOW + 2 * AHEAD),
+    "decide_by": str(NOW + 3 * AHEAD),
+    "redeem_by": str(NOW + 4 * AHEAD),
     "mark": "an-older-mark",
     "version": "3",
     "claim": "C",
@@ -129,12 +133,14 @@ _LIVED: Final = {
     "name_seal": "sealed-name",
 }
 _BROUGHT: Final = {
-    "v": "2",
+    "v": "3",
     "device_digest": "D",
     "context": "{}",
     "needs": "",
     "only_for": "",
     "begin_seal": "seal",
+    "decide_ms": "60000",
+    "redeem_ms": "15000",
     "claim": "C",
     "shown_as": "Ann",
     "scanner_seal": "S",
@@ -148,8 +154,8 @@ _BROUGHT: Final = {
     "name_seal": "sealed-name",
 }
 _DURATIONS: Final = {
-    "expires_at": 120_000,
-    "redeem_by": 150_000,
+    "shown_until": 120_000,
+    "scan_by": 180_000,
     "replay_by": 30_000,
     "pace": 5000,
     "pace_step": 5000,
@@ -308,6 +314,7 @@ def _relevant(row: Row) -> Iterable[str]:
 def _numbers(row: Row) -> Iterator[Case]:
     """Every number that the row reads, in every spelling."""
     read = {"changed_at", "version", row.repeats_until, *row.sources.values()} - {NEVER}
+    read |= {*row.starts.values()}
     for state, name, text in itertools.product(
         _relevant(row), sorted(read), (*NO_NUMBERS, *NUMBERS)
     ):

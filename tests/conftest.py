@@ -9,7 +9,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Marks the tests that CI may repeat, and orders all tests so that the long ones start first.
 
     Each worker first gets an equal part of this list, in order, and later takes tests from the ends
-    of the other parts. So each part begins with its share of the long tests.
+    of the other parts. So each part begins with its share of the long tests. Those of one module
+    stay together, because they may share a fixture that takes long to make.
     """
     if config.getoption("fast"):
         slow = [item for item in items if any(map(item.get_closest_marker, ("long", "matrix")))]
@@ -103,6 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=1))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if item.get_closest_marker("long")]
+    modules = [list(tests) for _, tests in groupby(long, key=lambda item: item.path)]
     others = iter([item for item in items if not item.get_closest_marker("long")])
     sizes = [
         len(items) // workers + (worker >= workers - len(items) % workers)
@@ -110,7 +112,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     items.clear()
     for worker, size in enumerate(sizes):
-        first = long[worker::workers]
+        first = list(chain.from_iterable(modules[worker::workers]))
         items += [*first, *islice(others, max(0, size - len(first)))]
 
 

@@ -67,6 +67,10 @@ class Asked:
     def times(self, *names: str) -> dict[str, str]:
         return {name: str(self.now + self.durations.get(name, 0)) for name in names}
 
+    def time_after(self, window: str) -> str:
+        """The instant at which a window ends that starts now and whose length is in the record."""
+        return str(self.now + (digits(self.record.get(window, "")) or 0))
+
 
 def digits(text: str) -> int | None:
     if not 1 <= len(text) <= 15 or set(text) - set("0123456789"):
@@ -74,14 +78,17 @@ def digits(text: str) -> int | None:
     return int(text)
 
 
+_DEADLINES = {"pending": "scan_by", "scanned": "decide_by", "confirmed": "redeem_by"}
+
+
 def begin(it: Asked) -> Outcome:
     if it.state == "absent":
         if it.code_is_late:
             return EXPIRED
         writes = it.texts("v", "device_digest", "context", "needs", "only_for", "begin_seal")
-        return Outcome(
-            "applied", writes | it.times("begun_at", "expires_at", "redeem_by"), "pending"
-        )
+        writes |= it.texts("decide_ms", "redeem_ms")
+        times = it.times("begun_at", "shown_until", "scan_by")
+        return Outcome("applied", writes | times, "pending")
     return REPEATED if it.proves("device_digest") else REFUSED
 
 
@@ -91,18 +98,29 @@ def status(it: Asked) -> Outcome:
     return EXPIRED if it.code_is_late else Outcome("applied")
 
 
-def scan(it: Asked) -> Outcome:
-    if it.state in ("scanned", "confirmed", "redeemed") and it.proves("claim"):
-        return REPEATED
-    if it.violates("only_for"):
-        return FORBIDDEN
+def land(it: Asked) -> Outcome:
     if it.state != "pending":
         return REFUSED
-    if it.too_late("expires_at"):
-        return EXPIRED
-    return Outcome(
-        "applied", it.texts("claim", "shown_as", "scanner_seal") | it.times("scanned_at"), "scanned"
-    )
+    return EXPIRED if it.too_late("scan_by") else Outcome("applied")
+
+
+def look(it: Asked) -> Outcome:
+    if it.state in ("scanned", "confirmed", "redeemed") and it.proves("claim"):
+        return REPEATED
+    return FORBIDDEN if it.violates("only_for") else land(it)
+
+
+def scan(it: Asked) -> Outcome:
+    if look(it).verdict != "applied":
+        return look(it)
+    writes = it.texts("claim", "shown_as", "scanner_seal") | it.times("scanned_at")
+    return Outcome("applied", writes | {"decide_by": it.time_after("decide_ms")}, "scanned")
+
+
+def outcome(it: Asked) -> Outcome:
+    if not it.proves("claim"):
+        return FORBIDDEN
+    return EXPIRED if it.code_is_late else Outcome("applied")
 
 
 def release(it: Asked) -> Outcome:
@@ -112,7 +130,7 @@ def release(it: Asked) -> Outcome:
         return REPEATED
     if it.state != "scanned":
         return REFUSED
-    return EXPIRED if it.too_late("expires_at") else Outcome("applied", {}, "pending")
+    return EXPIRED if it.too_late("decide_by") else Outcome("applied", {}, "pending")
 
 
 def confirm(it: Asked) -> Outcome:
@@ -124,13 +142,10 @@ def confirm(it: Asked) -> Outcome:
         return FORBIDDEN
     if it.state != "scanned":
         return REFUSED
-    if it.too_late("expires_at"):
+    if it.too_late("decide_by"):
         return EXPIRED
-    return Outcome(
-        "applied",
-        it.texts("subject", "met", "facts", "approval") | it.times("confirmed_at"),
-        "confirmed",
-    )
+    writes = it.texts("subject", "met", "facts", "approval") | it.times("confirmed_at")
+    return Outcome("applied", writes | {"redeem_by": it.time_after("redeem_ms")}, "confirmed")
 
 
 def deny(it: Asked) -> Outcome:
@@ -140,11 +155,7 @@ def deny(it: Asked) -> Outcome:
         return REPEATED
     if it.state not in ("scanned", "confirmed"):
         return REFUSED
-    return (
-        EXPIRED
-        if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
-        else Outcome("applied", {}, "denied")
-    )
+    return EXPIRED if it.too_late(_DEADLINES[it.state]) else Outcome("applied", {}, "denied")
 
 
 def cancel(it: Asked) -> Outcome:
@@ -154,11 +165,7 @@ def cancel(it: Asked) -> Outcome:
         return REPEATED
     if it.state not in ("pending", "scanned", "confirmed"):
         return REFUSED
-    return (
-        EXPIRED
-        if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
-        else Outcome("applied", {}, "cancelled")
-    )
+    return EXPIRED if it.too_late(_DEADLINES[it.state]) else Outcome("applied", {}, "cancelled")
 
 
 def redeem(it: Asked) -> Outcome:
@@ -260,7 +267,7 @@ def miss(it: Asked) -> Outcome:
         return REPEATED
     if it.state != "scanned":
         return REFUSED
-    return EXPIRED if it.too_late("expires_at") else _counted(it, "denied")
+    return EXPIRED if it.too_late("decide_by") else _counted(it, "denied")
 
 
 def misread(it: Asked) -> Outcome:
@@ -270,11 +277,7 @@ def misread(it: Asked) -> Outcome:
         return REPEATED
     if it.state not in ("scanned", "confirmed"):
         return REFUSED
-    return (
-        EXPIRED
-        if it.too_late("redeem_by" if it.state == "confirmed" else "expires_at")
-        else _counted(it, "cancelled")
-    )
+    return EXPIRED if it.too_late(_DEADLINES[it.state]) else _counted(it, "cancelled")
 
 
 def _counted(it: Asked, third: str) -> Outcome:
@@ -296,7 +299,10 @@ def reserve(it: Asked) -> Outcome:
     return EXPIRED if it.code_is_late else Outcome("applied", {}, "pending")
 
 
-_LOGIN = (begin, status, scan, release, confirm, deny, cancel, redeem, collect)
+_LOGIN = (
+    *(begin, status, land, look, scan, release, confirm, outcome),
+    *(deny, cancel, redeem, collect),
+)
 _EVENTS = (*_LOGIN, guessed_right, name, look_up, miss, misread, rename, reserve)
 EVENTS: Mapping[str, Callable[[Asked], Outcome]] = {
     **{each.__name__.replace("_", " "): each for each in _EVENTS},

@@ -176,7 +176,7 @@ def test_random_values_have_their_full_length_and_one_spelling() -> None:
 
 def test_a_genuine_code_reads_as_the_fields_that_were_signed() -> None:
     device = MINE.read_device_code(DEVICE_CODE)
-    assert (device.login_id, device.secret, device.begun_at, device.redeem_by) == (
+    assert (device.login_id, device.secret, device.begun_at, device.ends_at) == (
         LOGIN_ID,
         SECRET,
         NOON,

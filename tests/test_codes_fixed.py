@@ -12,7 +12,7 @@ import pytest
 from qrlogin import Begun, Expired, InvalidCode, QRLogin, State, codes
 from qrlogin.codes import Codes, NewCodes, ScanCode, fixed_as_base64
 from qrlogin.keys import Key
-from tests.application import ALICE, KEY, OTHER_KEY, SHOWN, URI, App, Untouched
+from tests.application import ALICE, KEY, OTHER_KEY, SHOWN, TO_SCAN, URI, App, Untouched
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
@@ -233,7 +233,7 @@ def test_a_fixed_code_is_shown_once_and_does_not_rotate() -> None:
     login = begun(app)
     assert login.verification_uri_complete == f"{URI}/{login.scan_code}"
     assert len(login.scan_code) == 32
-    assert (login.rotates_in, login.user_code, login.expires_in) == (0, "", 120)
+    assert (login.rotates_in, login.user_code, login.code_expires_in) == (0, "", 120)
     assert (
         app.qr.core.login_id_of(login.scan_code)
         == app.qr.core.login_id_of(fixed_as_base64(login.scan_code))
@@ -254,7 +254,7 @@ def test_a_fixed_code_is_shown_once_and_does_not_rotate() -> None:
 def test_a_fixed_code_expires_at_the_millisecond_of_its_login(left: int) -> None:
     app = App()
     login = begun(app)
-    app.clock.ms += 120_000 - left
+    app.clock.ms += TO_SCAN * 1000 - left
     if left:
         assert (
             app.qr.scan(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,10 +33,22 @@ from qrlogin import (
     UnknownLogin,
     WrongState,
     codes,
+    seals,
 )
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from qrlogin.step import Reply, Verdict, number
-from tests.application import ALICE, BOB, OP, OTHER_OP, SHOWN, App, answer_of
+from tests.application import (
+    ALICE,
+    BOB,
+    NOON,
+    OP,
+    OTHER_OP,
+    SHOWN,
+    TO_END,
+    TO_SCAN,
+    App,
+    answer_of,
+)
 from tests.tables import for_each_row
 
 # 1. Every call at every point
@@ -60,6 +73,17 @@ CALLS: Mapping[str, Call] = {
     "bob confirms": lambda app, begun, tag: app.qr.confirm(begun.scan_code, subject=BOB),
     "alice denies": lambda app, begun, tag: app.qr.deny(begun.scan_code, subject=ALICE),
     "bob denies": lambda app, begun, tag: app.qr.deny(begun.scan_code, subject=BOB),
+    "a landing": lambda app, begun, tag: (
+        app.qr.land(begun.scan_code) and app.qr.status(begun.device_code)
+    ),
+    "alice looks": lambda app, begun, tag: app.qr.look(begun.scan_code, subject=ALICE),
+    "bob looks": lambda app, begun, tag: app.qr.look(begun.scan_code, subject=BOB),
+    "alice asks for the outcome": lambda app, begun, tag: app.qr.outcome(
+        begun.scan_code, subject=ALICE
+    ),
+    "bob asks for the outcome": lambda app, begun, tag: app.qr.outcome(
+        begun.scan_code, subject=BOB
+    ),
 }
 P, S, C, R, D, X, E = (
     State.PENDING,
@@ -95,10 +119,14 @@ OUTCOMES: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
         WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled,
         *[Expired] * 3, RecordLost, Expired,
     ),
-    "alice scans": (S, S, C, R, Denied, Cancelled, Expired, E, E, UnknownLogin, UnknownLogin),
+    "a landing": (P, *[WrongState] * 2, AlreadyRedeemed, Denied, Cancelled, *[Expired] * 5),
+    "alice looks": (P, S, C, R, Denied, Cancelled, Expired, E, E, Expired, Expired),
+    "bob looks": (
+        P, AlreadyScanned, AlreadyScanned, AlreadyScanned, Denied, Cancelled, *[Expired] * 5,
+    ),
+    "alice scans": (S, S, C, R, Denied, Cancelled, Expired, E, E, Expired, Expired),
     "bob scans": (
-        S, AlreadyScanned, AlreadyScanned, AlreadyScanned, Denied, Cancelled, *[Expired] * 3,
-        UnknownLogin, UnknownLogin,
+        S, AlreadyScanned, AlreadyScanned, AlreadyScanned, Denied, Cancelled, *[Expired] * 5,
     ),
     "alice releases": (
         NotYours, P, WrongState, AlreadyRedeemed, Denied, NotYours, NotYours, Expired, Expired,
@@ -111,9 +139,13 @@ OUTCOMES: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
         NotYours, D, D, AlreadyRedeemed, D, NotYours, NotYours, Expired, Expired, UnknownLogin,
         UnknownLogin,
     ),
+    "alice asks for the outcome": (
+        NotYours, S, C, R, D, NotYours, NotYours, E, E, UnknownLogin, UnknownLogin,
+    ),
     "bob releases": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
     "bob confirms": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
     "bob denies": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
+    "bob asks for the outcome": (*[NotYours] * 9, UnknownLogin, UnknownLogin),
 }  # fmt: skip
 
 
@@ -122,10 +154,10 @@ def reach(point: str) -> tuple[App, Begun, str]:
     if point in ("gone", "long gone"):
         begun, tag = app.reach(State.SCANNED)
         app.store.forge(begun.login_id, None)
-        app.clock.ms += 149_999 if point == "gone" else 150_000
+        app.clock.ms += TO_END * 1000 - (point == "gone")
     elif point.startswith("late"):
         begun, tag = app.reach(State(point.removeprefix("late ")))
-        app.clock.ms += 150_000
+        app.clock.ms += TO_END * 1000
     else:
         begun, tag = app.reach(State(point))
     return app, begun, tag
@@ -164,7 +196,7 @@ def test_a_stranger_gets_the_same_error_in_every_state() -> None:
     """Unknown, foreign, scanned by another, ended: status, code and text are the same."""
     answers = set()
     for point in POINTS:
-        for call in ("bob releases", "bob confirms", "bob denies"):
+        for call in ("bob releases", "bob confirms", "bob denies", "bob asks for the outcome"):
             app, begun, tag = reach(point)
             with pytest.raises(UnknownLogin) as refusal:
                 CALLS[call](app, begun, tag)
@@ -178,7 +210,7 @@ def test_a_stranger_gets_the_same_error_in_every_state() -> None:
 
 # 2. Time, to the millisecond
 
-LIVES = {State.PENDING: 120_000, State.SCANNED: 120_000, State.CONFIRMED: 150_000}
+LIVES = {State.PENDING: TO_SCAN * 1000, State.SCANNED: 90_000, State.CONFIRMED: 30_000}
 
 
 @pytest.mark.parametrize("state", LIVES)
@@ -188,7 +220,7 @@ def test_a_login_expires_at_the_exact_millisecond_and_expires_in_is_never_0_befo
     app = App()
     begun, _ = app.reach(state)
     dies = app.clock.ms + LIVES[state]
-    for left in (1, 2, 999, 1000, 1001, 1999, 2000, 30_000, LIVES[state]):
+    for left in (1, 2, 999, 1000, 1001, 1999, 2000, 29_999, LIVES[state]):
         app.clock.ms = dies - left
         seen = app.qr.status(begun.device_code)
         assert (seen.state, seen.expires_in) == (state, -(-left // 1000))
@@ -204,20 +236,72 @@ def test_a_login_expires_at_the_exact_millisecond_and_expires_in_is_never_0_befo
         )
 
 
-@pytest.mark.parametrize("seconds", [1, 60, 600])
-def test_a_lifetime_becomes_deadlines_of_the_stores_clock(seconds: int) -> None:
+@pytest.mark.parametrize("seconds", [1, 60, 390])
+def test_each_step_starts_its_own_window_by_the_stores_clock(seconds: int) -> None:
+    """However late the scan and the approval come, the person and the browser have all their time,
+    and the login ends with its signed end.
+    """
     app = App()
     begun = app.qr.begin(lifetime=seconds)
-    record, now = app.store.record(begun.login_id), app.clock.ms
-    assert begun.expires_in == seconds
-    assert (record["begun_at"], record["expires_at"], record["redeem_by"]) == tuple(
-        str(now + ms) for ms in (0, seconds * 1000, seconds * 1000 + 30_000)
-    )
+    assert (begun.code_expires_in, begun.expires_in) == (seconds, seconds + 60)
+    to_scan = seconds + 60
+    app.clock.ms += to_scan * 1000 - 1
+    landing = seals.landing(app.device(begun).key, begun.login_id)
+    scanned = app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A", landing=landing)
+    assert scanned.expires_in == app.qr.status(begun.device_code).expires_in == 90
+    app.clock.ms += 89_999
+    assert app.qr.confirm(begun.scan_code, subject=ALICE).expires_in == 30
+    app.clock.ms += 29_999
+    assert app.clock.ms < app.device(begun).ends_at == NOON + (to_scan + 90 + 30) * 1000
+    app.qr.redeem(begun.device_code, acknowledged=app.tag(begun), op=OP)
     keep = app.store.commands[0].ttl_ms
     assert keep is not None
-    assert keep > seconds * 1000 + 30_000 + STANDARD.replay_window * 1000, (
+    assert keep > (to_scan + 90 + 30 + STANDARD.replay_window) * 1000, (
         "the store drops the record before the last replay"
     )
+
+
+def test_the_code_leaves_the_screen_before_the_time_to_scan_ends() -> None:
+    """The phone that read the last code has time to scan it; no other phone can read it."""
+    app = App()
+    begun = app.begin()
+    app.clock.ms += 119_999
+    last = app.qr.status(begun.device_code)
+    assert (last.code_expires_in, last.rotates_in) == (1, 1)
+    app.clock.ms += 1
+    bare = app.qr.status(begun.device_code)
+    assert (bare.state, bare.scan_code, bare.verification_uri_complete) == (State.PENDING, "", "")
+    assert (bare.code_expires_in, bare.rotates_in, bare.expires_in) == (0, 0, 60)
+    app.clock.ms += STANDARD.rotation_grace * 1000 - 1
+    app.qr.scan(last.scan_code, subject=ALICE, shown_as="A")
+
+
+def test_a_code_never_outlives_the_time_to_scan() -> None:
+    """The store may have dropped the record by then, and would seem to have lost it."""
+    app = App(policy=replace(STANDARD, rotation=120, rotation_grace=120, late_window=140))
+    begun = app.begin()
+    app.clock.ms += 119_999
+    code = app.qr.status(begun.device_code).scan_code
+    (reading,) = app.qr.core._codes.read_scan_code(code)
+    assert reading.deadline_ms == NOON + 240_000
+    app.clock.ms = NOON + 260_000
+    app.store.forge(begun.login_id, None)
+    with pytest.raises(Expired):
+        app.qr.scan(code, subject=ALICE, shown_as="A")
+
+
+def test_nobody_is_asked_with_less_than_20_seconds_left() -> None:
+    app = App()
+    begun = app.begin()
+    landing = seals.landing(app.device(begun).key, begun.login_id)
+    app.clock.ms += (TO_SCAN - 20) * 1000
+    look = partial(app.qr.look, begun.scan_code, subject=ALICE, landing=landing)
+    assert (look().expires_in, look().state) == (20, State.PENDING)
+    app.clock.ms += 1000
+    with pytest.raises(Expired):
+        look()
+    scanned = app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A", landing=landing)
+    assert scanned.expires_in == 90, "whoever was asked can still answer"
 
 
 def test_a_scan_returns_how_long_ago_the_login_began_and_when_it_expires() -> None:
@@ -225,7 +309,7 @@ def test_a_scan_returns_how_long_ago_the_login_began_and_when_it_expires() -> No
     begun = app.begin()
     app.clock.ms += 9_999
     scanned = app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A")
-    assert (scanned.begun_ago, scanned.expires_in, scanned.state) == (9, 111, State.SCANNED)
+    assert (scanned.begun_ago, scanned.expires_in, scanned.state) == (9, 90, State.SCANNED)
     assert scanned.context == {"browser": "Firefox on Linux"}
 
 
@@ -236,7 +320,9 @@ def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(
     """A redeem in the last millisecond starts a replay window, which the record must outlive."""
     app = App()
     begun = app.qr.run(
-        app.qr.core.begin(lifetime=300, redeem_window=redeem_window, ask_browser=False)
+        app.qr.core.begin(
+            redeem_window=redeem_window, replay_window=replay_window, ask_browser=False
+        )
     )
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A")
     app.qr.confirm(begun.scan_code, subject=ALICE)
@@ -244,7 +330,7 @@ def test_a_record_is_kept_for_as_long_as_its_redeem_may_be_repeated(
     def collect() -> Redeemed:
         return app.qr.run(app.qr.core.redeem(app.device(begun), op=OP, replay_window=replay_window))
 
-    app.clock.ms += (300 + redeem_window) * 1000 - 1
+    app.clock.ms += redeem_window * 1000 - 1
     assert collect().subject == ALICE
     app.clock.ms += (replay_window or STANDARD.replay_window) * 1000 - 1
     assert collect().replayed
@@ -285,7 +371,7 @@ def test_a_reply_needs_the_login_id_and_the_mark_of_its_command() -> None:
 
 
 NEWER: Mapping[str, dict[str, str]] = {
-    "another format": {"v": "3"},
+    "another format": {"v": "4"},
     "no format": {"v": ""},
     "a state unheard of": {"state": "postponed"},
     "no state": {"state": ""},
@@ -322,7 +408,7 @@ def test_the_largest_record_and_the_largest_codes_are_small(
 ) -> None:
     """A thousand logins a second cost a server little."""
     app = App()
-    begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - 8)}, lifetime=600)
+    begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - 8)}, lifetime=390)
     subject, who = "x" * SUBJECT_BYTES, "x" * SHOWN_AS_BYTES
     app.qr.scan(begun.scan_code, subject=subject, shown_as=who)
     app.qr.confirm(begun.scan_code, subject=subject)
@@ -358,7 +444,7 @@ def test_the_device_code_carries_how_its_login_was_begun(
     device = app.device(begun)
     assert (device.login_id, device.begun_by) == (begun.login_id, begun_by)
     assert device.flags == ("" if asks else "c") + ("f" if fixed else "")
-    assert (device.begun_at, device.redeem_by) == (app.clock.ms, app.clock.ms + 150_000)
+    assert (device.begun_at, device.ends_at) == (app.clock.ms, app.clock.ms + TO_END * 1000)
     assert len(begun.device_code) <= codes.MAX_CODE_LENGTH
     record = app.store.record(begun.login_id)
     assert "tv" not in record.values()
@@ -374,10 +460,8 @@ BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
     "a begun_by that is none": ({"begun_by": None}, "text"),
     "a begun_by of bytes": ({"begun_by": b"tv"}, "text"),
     "no time to collect": ({"redeem_window": 0}, "redeem_window must lie between 1 and 150 s"),
-    "too much time to collect": (
-        {"redeem_window": 151},
-        "redeem_window must lie between 1 and 150 s",
-    ),
+    "too much time to collect": ({"redeem_window": 151}, "between 1 and 150 s, not 151"),
+    "windows that add up to more than 10 minutes": ({"lifetime": 391}, "add up to 601 s"),
     "a negative time": ({"redeem_window": -1}, "redeem_window must lie"),
     "a time of True": ({"redeem_window": True}, "redeem_window must lie"),
     "a time as text": ({"redeem_window": "30"}, "redeem_window must lie"),
@@ -397,12 +481,9 @@ def test_the_core_refuses_a_begin_that_makes_no_sense(
 def test_a_begin_may_have_a_redeem_window_of_its_own(window: int) -> None:
     app = App()
     begun = app.qr.run(app.qr.core.begin(redeem_window=window))
-    ends = app.clock.ms + 120_000 + window * 1000
-    assert int(app.store.record(begun.login_id)["redeem_by"]) == app.device(begun).redeem_by == ends
-    keep = app.store.commands[0].ttl_ms
-    assert keep is not None
-    assert keep > 120_000 + window * 1000 + STANDARD.replay_window * 1000
+    before = TO_END - STANDARD.redeem_window
+    assert app.device(begun).ends_at == NOON + (before + window) * 1000
     app.scan(begun)
     app.qr.confirm(begun.scan_code, subject=ALICE)
-    app.clock.ms = ends - 1
+    app.clock.ms += window * 1000 - 1
     assert app.qr.redeem(begun.device_code, acknowledged=app.tag(begun)).subject == ALICE

@@ -27,7 +27,7 @@ from qrlogin import (
 )
 from qrlogin.step import Verdict
 from qrlogin.table import TABLE
-from tests.application import ALICE, OP, SHOWN, App, Run, confirmed, events
+from tests.application import ALICE, OP, SHOWN, TO_END, TO_SCAN, App, Run, confirmed, events
 from tests.tables import for_each_row
 
 # Tickets
@@ -50,7 +50,7 @@ def test_a_ticket_is_shown_once_confirmed_where_the_browser_is_not_asked(asks: b
             app.qr.deny(begun.scan_code, subject=ALICE)
         if state is State.CANCELLED:
             app.qr.cancel(begun.device_code)
-        app.clock.ms += 120_000 if state is State.EXPIRED else 0
+        app.clock.ms += TO_SCAN * 1000 if state is State.EXPIRED else 0
         seen = app.qr.status(begun.device_code)
         assert seen.state is state
         assert len(seen.ticket) == (32 if state is State.CONFIRMED and not asks else 0)
@@ -127,7 +127,7 @@ def test_a_ticket_of_an_ended_login_raises_with_its_end(
         app.qr.deny(begun.scan_code, subject=ALICE)
     if end in ("vanish", "later"):
         app.store.forge(begun.login_id, None)
-    app.clock.ms += {"expire": 150_000, "later": 150_000}.get(end, 0)
+    app.clock.ms += {"expire": TO_END * 1000, "later": TO_END * 1000}.get(end, 0)
     with pytest.raises(expected) as refusal:
         run(app, app.qr.core.redeem_by_ticket(app.device(begun), ticket))
     assert type(refusal.value) is expected
@@ -225,7 +225,7 @@ def test_a_poll_after_the_end_returns_the_end(run: Run[Any]) -> None:
             app.qr.confirm(begun.scan_code, subject=ALICE)
         if state is State.DENIED:
             app.qr.deny(begun.scan_code, subject=ALICE)
-        app.clock.ms += 150_000 if state is State.EXPIRED else 0
+        app.clock.ms += TO_END * 1000 if state is State.EXPIRED else 0
         events(app)
         assert run(app, app.qr.core.status_or_redeem(app.device(begun))).state is state
         assert events(app) == ["status"]
@@ -249,7 +249,7 @@ def test_the_flag_decides_which_row_redeems() -> None:
         begun = app.qr.begin(ask_browser=asks)
         command = app.qr.core.redeem(app.device(begun), acknowledged="x" * 43, op=OP).command
         assert command.row is TABLE[row]
-        assert command.deadline_ms == app.clock.ms + 150_000, "the signed end travels with it"
+        assert command.deadline_ms == app.clock.ms + TO_END * 1000, "the signed end travels with it"
         assert set(command.values) == {*command.row.proves, "redeem_mark"}
         pace = {} if asks else {"pace": 5000, "pace_step": 5000, "pace_slack": 1000}
         assert command.durations == {"replay_by": 30_000, **pace}
@@ -272,7 +272,7 @@ def poll(app: App, begun: Begun) -> str | int:
 @pytest.mark.parametrize("interval", [1, 5, 60])
 def test_a_poll_that_comes_too_soon_raises_with_the_time_to_wait(interval: int) -> None:
     """RFC 8628 section 3.5: five seconds more each time, until the client keeps to the interval."""
-    app, begun = collecting(replace(STANDARD, interval=interval, lifetime=600))
+    app, begun = collecting(replace(STANDARD, interval=interval, lifetime=390))
     version = app.store.record(begun.login_id)["version"]
     assert poll(app, begun) == "WrongState", "the first one is free"
     if interval > 1:
@@ -325,7 +325,7 @@ def test_a_fast_poll_after_the_end_raises_with_the_end(end: str) -> None:
     elif end == "Cancelled":
         app.qr.cancel(begun.device_code)
     elif end == "Expired":
-        app.clock.ms += 120_000
+        app.clock.ms += TO_END * 1000
         app.store.forge(
             begun.login_id, {**app.store.record(begun.login_id), "pace_at": str(app.clock.ms)}
         )

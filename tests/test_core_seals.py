@@ -36,7 +36,7 @@ from qrlogin.keys import Key
 from qrlogin.operation import Operation
 from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Record
-from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, URI, App, answer_of
+from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, TO_SCAN, URI, App, answer_of
 from tests.tables import for_each_row
 
 #: The fields with persons and values; the other fields hold times and the state.
@@ -264,8 +264,11 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
 ) -> None:
     """A repeat is answered before the record's deadlines are read, and those are not sealed."""
     app = App()
-    begun = app.qr.run(app.qr.core.begin(ask_browser=ask_browser, redeem_window=replay_window))
-    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+    begun = app.qr.run(app.qr.core.begin(ask_browser=ask_browser, replay_window=replay_window))
+    app.clock.ms += TO_SCAN * 1000 - 1
+    landing = seals.landing(app.device(begun).key, begun.login_id)
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE], landing=landing)
+    app.clock.ms += 89_999
     app.qr.confirm(begun.scan_code, subject=ALICE)
     tag = app.tag(begun)
     confirmed = app.store.record(begun.login_id)
@@ -277,14 +280,14 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
             )
         )
 
-    ends = app.device(begun).redeem_by
+    ends = app.device(begun).ends_at
     window = (replay_window or app.policy.replay_window) * 1000
-    app.clock.ms = ends - 1
+    app.clock.ms += 29_999
     assert not redeem().replayed
     redeemed = app.store.record(begun.login_id)
-    app.clock.ms = ends + window - 2  # the latest repeat that the record itself allows
+    app.clock.ms += window - 1  # the latest repeat that the record itself allows
     assert redeem().subject == ALICE
-    times = dict.fromkeys(("begun_at", "expires_at", "redeem_by", "replay_by"), FAR)
+    times = dict.fromkeys(("begun_at", "scan_by", "decide_by", "redeem_by", "replay_by"), FAR)
     app.clock.ms = ends + window - 1
     app.store.forge(begun.login_id, {**redeemed, **times})
     assert redeem().subject == ALICE
@@ -340,7 +343,7 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
     assert new.user_code == old.user_code
     pending = app.store.record(new.login_id)
     spliced = {**pending, **{name: approved[name] for name in APPROVED}, "state": State.CONFIRMED}
-    app.store.forge(new.login_id, spliced)
+    app.store.forge(new.login_id, {**spliced, "redeem_by": FAR})
     with pytest.raises(RecordForged):
         app.qr.status(new.device_code)
     with pytest.raises(RecordForged):
@@ -541,6 +544,7 @@ def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
         "subject": BOB,
         "approval": seals.approval_seal(wrong, login_id, claim, BOB, "", ""),
         "state": State.CONFIRMED,
+        "redeem_by": FAR,
     }
     for kept in (set(), {"begin_seal"}):
         victim.forge(**{name: value for name, value in sealed.items() if name not in kept})

@@ -22,7 +22,7 @@ from qrlogin import (
 from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import TABLE
-from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, URI, App
+from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, TO_END, URI, App
 
 TYPING = replace(STANDARD, user_codes=True)
 BROWSER = {"browser": "Firefox on Linux"}
@@ -35,7 +35,7 @@ NAMES = {
     "cancel": "cancelled",
     "redeem": "redeemed",
     "collect": "redeemed",
-    "status": None,
+    **dict.fromkeys(("status", "land", "look", "outcome")),
 }
 
 
@@ -77,7 +77,7 @@ def made(app: App, row: str) -> Operation[Any]:
         return app.qr.core.begin(context=BROWSER)
     begun = app.qr.begin(context=BROWSER, ask_browser=row != "collect")
     core, code, tag = app.qr.core, begun.scan_code, ""
-    if row in ("release", "confirm", "deny", "redeem", "collect"):
+    if row in ("release", "confirm", "outcome", "deny", "redeem", "collect"):
         tag = app.scan(begun)
     if row in ("redeem", "collect"):
         app.qr.confirm(code, subject=ALICE)
@@ -88,6 +88,8 @@ def made(app: App, row: str) -> Operation[Any]:
         return by_browser
     if row in ("redeem", "collect"):
         return core.redeem(app.device(begun), acknowledged=tag if row == "redeem" else "", op=OP)
+    if row == "land":
+        return core.land(code)
     decide: Operation[Any] = getattr(core, row)(code, subject=ALICE)
     return decide
 
@@ -172,7 +174,7 @@ def test_a_refused_or_expired_call_emits_no_event(app: RecordingApp) -> None:
     ):
         with pytest.raises(LoginError):
             refused()
-    app.clock.ms += 121_000
+    app.clock.ms += TO_END * 1000
     with pytest.raises(LoginError):
         app.qr.confirm(begun.scan_code, subject=ALICE)
     assert app.qr.status(begun.device_code).state is State.EXPIRED

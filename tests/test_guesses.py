@@ -26,7 +26,7 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import Awaited, Blocking
 from qrlogin.table import State
 from qrlogin.wire import Native, Person
-from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, URI, Clock
+from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, TO_END, URI, Clock
 from tests.wire.mount import CREDENTIAL, Mount, post, read
 
 TYPED = replace(STANDARD, user_codes=True)
@@ -443,7 +443,7 @@ def login_of_bob(world: World, history: str) -> str:
             case "cancel":
                 world.desk.cancel(begun.device_code)
             case "late":
-                world.clock.ms += 121_000
+                world.clock.ms += TO_END * 1000
             case _:
                 assert world.guess(begun.user_code, BOB, step) == "right"
     return begun.user_code

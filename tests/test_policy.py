@@ -6,25 +6,28 @@ from typing import Any
 import pytest
 
 from qrlogin import LAB, STANDARD, STRICT, Misconfigured, Policy
-from qrlogin.policy import MAX_LIFETIME, MAX_WINDOW
+from qrlogin.policy import MAX_TOTAL, MAX_WINDOW
 from tests.application import NOON, App
 from tests.tables import for_each_row
 
 
 def test_the_presets_have_the_documented_values() -> None:
-    """A login lasts 120 s, at most 600 s; its code rotates after 25 s + 3 s.
+    """A code is shown for 120 s and rotates after 25 s; a login takes 600 s at most.
 
-    There are 30 s to redeem and 30 s to repeat it. RFC 8628 gives 5 s between two polls (section
+    After the code, there are 60 s to scan, 90 s to decide, 30 s to redeem and 30 s to repeat it.
+    RFC 8628 gives 5 s between two polls (section
     3.2) and limits guesses at typed codes (section 5.1).
 
     """
-    assert (MAX_LIFETIME, MAX_WINDOW) == (600, 150)
+    assert (MAX_TOTAL, MAX_WINDOW) == (600, 150)
     assert asdict(STANDARD) == asdict(Policy()) == {
         "lifetime": 120,
+        "late_window": 60,
+        "decide_window": 90,
         "redeem_window": 30,
-        "rotation": 25,
-        "rotation_grace": 3,
         "replay_window": 30,
+        "rotation": 25,
+        "rotation_grace": 18,
         "names_scanner": True,
         "interval": 5,
         "user_codes": False,
@@ -35,7 +38,10 @@ def test_the_presets_have_the_documented_values() -> None:
     assert STRICT.replay_window == STANDARD.replay_window, (
         "a page needs as long to repeat a request"
     )
-    for name in ("lifetime", "redeem_window", "rotation", "rotation_grace"):
+    for name in asdict(STANDARD).keys() & {
+        *("lifetime", "late_window", "decide_window", "redeem_window"),
+        *("rotation", "rotation_grace"),
+    }:
         assert getattr(STRICT, name) < getattr(STANDARD, name), f"strict is not stricter in {name}"
     for name in ("interval", "user_codes", "guesses", "guess_window"):
         assert getattr(STRICT, name) == getattr(LAB, name) == getattr(STANDARD, name)
@@ -46,11 +52,13 @@ def test_the_presets_have_the_documented_values() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"lifetime": 600},
+        {"lifetime": 390},
+        {"late_window": 38, "decide_window": 20},
+        {"late_window": 150, "decide_window": 150, "redeem_window": 150},
         {"lifetime": 1, "rotation": 1, "rotation_grace": 0},
         {"lifetime": 1, "rotation": 1, "rotation_grace": 1, "redeem_window": 1, "replay_window": 1},
         {"redeem_window": 150, "replay_window": 150},
-        {"rotation": 120, "rotation_grace": 120},
+        {"rotation": 120, "rotation_grace": 120, "late_window": 140},
         {"interval": 1, "guesses": 1, "guess_window": 60, "user_codes": True},
         {"interval": 60, "guesses": 20, "guess_window": 86_400, "user_codes": True},
     ],
@@ -60,10 +68,10 @@ def test_a_policy_at_its_limits_works(values: dict[str, int]) -> None:
     policy = Policy(**values)  # type: ignore[arg-type]
     app = App(policy=policy)
     begun = app.begin()
-    record = app.store.record(begun.login_id)
-    assert int(record["expires_at"]) == NOON + policy.lifetime * 1000
-    assert int(record["redeem_by"]) == NOON + (policy.lifetime + policy.redeem_window) * 1000
-    assert begun.expires_in == policy.lifetime
+    to_scan = policy.lifetime + policy.late_window
+    to_end = to_scan + policy.decide_window + policy.redeem_window
+    assert app.device(begun).ends_at == NOON + to_end * 1000
+    assert (begun.code_expires_in, begun.expires_in) == (policy.lifetime, to_scan)
     assert 0 < begun.rotates_in == policy.rotation
 
 
@@ -77,12 +85,25 @@ UNSAFE = {
     "None": ({"replay_window": None}, "whole number"),
     "no rotation": ({"rotation": 0}, "between 1 and"),
     "a rotation longer than the life": ({"lifetime": 20}, "between 1 and the lifetime of 20 s"),
+    "windows that add up to more than 10 minutes": (
+        {"lifetime": 600, "redeem_window": 150},
+        r"add up to 930 s \(lifetime 600 \+ late_window 60 .* shorten one of them",
+    ),
+    "no time for a slow page": ({"late_window": 29}, "late_window must lie between 38 and 150 s"),
+    "a grace that leaves no time": ({"late_window": 37}, "late_window must lie between 38"),
+    "a slow page when codes have no grace": (
+        {"late_window": 29, "rotation_grace": 0},
+        "late_window must lie between 30",
+    ),
+    "too long to come": ({"late_window": 151}, "late_window must lie between"),
+    "no time to read": ({"decide_window": 19}, "decide_window must lie between 20 and 150 s"),
+    "an age to decide": ({"decide_window": 151}, "decide_window must lie between 20 and 150 s"),
     "a grace longer than the rotation": ({"rotation_grace": 26}, "rotation_grace must not exceed"),
     "a negative grace": ({"rotation_grace": -1}, "whole number"),
     "no time to collect": ({"redeem_window": 0}, "redeem_window must lie between"),
     "a week to collect": ({"redeem_window": 601}, "redeem_window must lie between"),
     "a week to replay": ({"replay_window": 151}, "replay_window must lie"),
-    "no replay": ({"replay_window": 0}, "a lost answer loses a login"),
+    "no replay": ({"replay_window": 0}, "replay_window must lie"),
     "polls without a pause": ({"interval": 0}, "interval must lie between 1 and 60 s"),
     "a minute and more between polls": ({"interval": 61}, "interval must lie between 1 and 60 s"),
     "half a second between polls": ({"interval": 0.5}, "interval must be a whole number"),
@@ -124,7 +145,7 @@ def test_a_policy_is_a_value() -> None:
 
 
 @for_each_row("policy", [STANDARD, STRICT, LAB])
-@for_each_row("seconds", [1, 2, 10, 25, 120, 600])
+@for_each_row("seconds", [1, 2, 10, 25, 120, 390])
 def test_with_lifetime_adapts_the_rotation_and_nothing_else(policy: Policy, seconds: int) -> None:
     """Values that must not exceed the lifetime follow it; nothing else changes."""
     lasting = policy.with_lifetime(seconds)

@@ -17,7 +17,7 @@ from qrlogin import (
     State,
     stores,
 )
-from tests.application import KEY, URI, App, Run
+from tests.application import KEY, TO_END, URI, App, Run
 
 
 def public(thing: type) -> dict[str, Any]:
@@ -89,7 +89,10 @@ def test_the_asyncio_shell_awaits_exactly_the_calls_that_use_the_store() -> None
         "begin",
         "status",
         "wait",
+        "land",
+        "look",
         "scan",
+        "outcome",
         "release",
         "confirm",
         "deny",
@@ -111,7 +114,7 @@ PUBLIC = """
     LAB STANDARD STRICT
     AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun
     Cancelled Denied Event Expired
-    InvalidCode LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError
+    InvalidCode Landing LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError
     RecordForged RecordLost Redeemed
     Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable
     UnknownLogin WrongState
@@ -161,7 +164,7 @@ def test_a_record_that_is_lost_is_logged_with_its_login_id(
             run(other, operation)
     assert len(caplog.records) == 3
     caplog.clear()
-    other.clock.ms += 150_000
+    other.clock.ms += TO_END * 1000
     assert (
         run(other, other.qr.core.status(other.qr.core.read_device_code(begun.device_code))).state
         is State.EXPIRED

@@ -31,13 +31,16 @@ from qrlogin.typed_codes import GUESSED_RIGHT, LOOK_UP, NAME, guess
 #: event: proves | guards | from (dies at) | to | repeated when | writes.
 #: A dash means nothing; "stay" keeps the state.
 PROTOCOL = """
-begin   | -                      | -        | absent (never)                                                      | pending   | any: device_digest                       | v device_digest context needs only_for begin_seal; begun_at expires_at redeem_by
+begin   | -                      | -        | absent (never)                                                      | pending   | any: device_digest                       | v device_digest context needs only_for begin_seal decide_ms redeem_ms; begun_at shown_until scan_by
 status  | device_digest          | -        | any (never)                                                         | stay      | -                                        | -
-scan    | -                      | only_for | pending (expires_at)                                                | scanned   | scanned confirmed redeemed: claim        | claim shown_as scanner_seal; scanned_at
-release | claim                  | -        | scanned (expires_at)                                                | pending   | pending:                                 | -
-confirm | claim                  | needs    | scanned (expires_at)                                                | confirmed | confirmed redeemed:                      | subject met facts approval; confirmed_at
-deny    | claim                  | -        | scanned (expires_at) confirmed (redeem_by)                          | denied    | denied:                                  | -
-cancel  | device_digest          | -        | pending (expires_at) scanned (expires_at) confirmed (redeem_by)     | cancelled | cancelled:                               | -
+land    | -                      | -        | pending (scan_by)                                                   | stay      | -                                        | -
+look    | -                      | only_for | pending (scan_by)                                                   | stay      | scanned confirmed redeemed: claim        | -
+scan    | -                      | only_for | pending (scan_by)                                                   | scanned   | scanned confirmed redeemed: claim        | claim shown_as scanner_seal; scanned_at decide_by (decide_ms)
+release | claim                  | -        | scanned (decide_by)                                                 | pending   | pending:                                 | -
+confirm | claim                  | needs    | scanned (decide_by)                                                 | confirmed | confirmed redeemed:                      | subject met facts approval; confirmed_at redeem_by (redeem_ms)
+outcome | claim                  | -        | any (never)                                                         | stay      | -                                        | -
+deny    | claim                  | -        | scanned (decide_by) confirmed (redeem_by)                           | denied    | denied:                                  | -
+cancel  | device_digest          | -        | pending (scan_by) scanned (decide_by) confirmed (redeem_by)         | cancelled | cancelled:                               | -
 redeem  | device_digest scanner_seal  | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 collect | device_digest          | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 """  # noqa: E501
@@ -66,7 +69,8 @@ def as_text(row: Row) -> tuple[str, ...]:
     repeated += "".join(f" {name}" for name in row.repeats_if) + (
         f" before {row.repeats_until}" if row.repeats_until else ""
     )
-    writes = " ".join(row.writes) + (f"; {' '.join(row.instants)}" if row.instants else "")
+    times = (*row.instants, *(f"{name} ({ms})" for name, ms in row.starts.items()))
+    writes = " ".join(row.writes) + (f"; {' '.join(times)}" if times else "")
     proves, guards = (" ".join(names) or "-" for names in (row.proves, row.guards))
     return (row.name, proves, guards, sources, row.to or "stay", repeated, writes or "-")
 
@@ -81,7 +85,9 @@ def written(text: str) -> list[tuple[str, ...]]:
 def test_the_rows_are_those_of_the_protocol() -> None:
     assert [as_text(row) for row in TABLE.values()] == written(PROTOCOL)
     assert {event: row.name for event, row in TABLE.items()} == {event: event for event in TABLE}
-    assert {row.name for row in TABLE.values() if row.reads} == {"status"}
+    assert {row.name for row in TABLE.values() if row.reads} == {
+        *("status", "land", "look", "outcome")
+    }
     assert {row.name: row.paces for row in TABLE.values() if row.paces} == {
         "collect": ("pending", "scanned")
     }
@@ -117,6 +123,8 @@ def test_no_row_reads_the_fields_that_pace_polls() -> None:
             *row.sources.values(),
             *row.writes,
             *row.instants,
+            *row.starts,
+            *row.starts.values(),
         }
         assert not {name for name in read if name.startswith("pace")}, row.name
 
@@ -124,8 +132,8 @@ def test_no_row_reads_the_fields_that_pace_polls() -> None:
 def test_only_states_that_are_not_final_have_deadlines() -> None:
     """A state ends at one instant, so the step and the answers cannot disagree about "expired"."""
     assert dict(DIES_AT) == {
-        "pending": "expires_at",
-        "scanned": "expires_at",
+        "pending": "scan_by",
+        "scanned": "decide_by",
         "confirmed": "redeem_by",
     }
     assert set(TERMINAL) == {"redeemed", "denied", "cancelled"}
@@ -152,24 +160,17 @@ def test_no_row_leaves_a_final_state_and_no_row_can_be_changed() -> None:
 def test_no_row_writes_its_own_proof_or_the_bookkeeping() -> None:
     """A call that could write its own proof would prove nothing the next time."""
     for row in TABLE.values():
-        written = {*row.writes, *row.instants}
-        assert len(written) == len(row.writes) + len(row.instants)
+        written = {*row.writes, *row.instants, *row.starts}
+        assert len(written) == len(row.writes) + len(row.instants) + len(row.starts)
         assert not written & {"state", "version", "changed_at", "mark"}
         assert row.name == "begin" or not written & set(row.proves)
 
 
 # 2. The search
 
-BEGUN, HORIZON = 100, 110
-EXPIRES, REDEEM_WINDOW, REPLAY, ROTATION, GRACE, LAG, INTERVAL = (
-    4,
-    2,
-    2,
-    2,
-    1,
-    3,
-    2,
-)  # so short that every instant is looked at
+BEGUN, HORIZON = 100, 111
+# So short that every instant is looked at.
+SCAN, DECIDE, REDEEM, REPLAY, ROTATION, GRACE, LAG, INTERVAL = 4, 3, 3, 2, 2, 1, 3, 2
 ACCOUNTS, BROWSERS, CLICKS = ("A", "B"), ("right", "wrong"), ("1", "2")
 
 
@@ -193,7 +194,7 @@ class Point:
 def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
     """All commands that can be sent at this instant, as the core makes them from genuine codes."""
     durations = {
-        "begin": {"expires_at": EXPIRES, "redeem_by": EXPIRES + REDEEM_WINDOW},
+        "begin": {"scan_by": SCAN},
         "redeem": {"replay_by": REPLAY},
         "collect": {"replay_by": REPLAY, "pace": INTERVAL, "pace_step": 1},
     }
@@ -202,11 +203,19 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         return by, Command("L", TABLE[event], mark, values, durations.get(event, {}), until)
 
     for browser in BROWSERS:
-        yield sent("begin", browser, v="2", device_digest=browser, begin_seal=f"begun by {browser}")
+        yield sent(
+            "begin",
+            browser,
+            v="3",
+            device_digest=browser,
+            begin_seal=f"begun by {browser}",
+            decide_ms=str(DECIDE),
+            redeem_ms=str(REDEEM),
+        )
         yield sent("status", browser, device_digest=browser)
         yield sent("cancel", browser, device_digest=browser)
         for click in CLICKS:
-            signed_end = BEGUN + EXPIRES + REDEEM_WINDOW
+            signed_end = BEGUN + SCAN + DECIDE + REDEEM
             yield sent("collect", browser, signed_end, device_digest=browser, redeem_mark=click)
             for tag in ("", *(f"scanned by {account}" for account in ACCOUNTS)):
                 yield sent(
@@ -219,21 +228,25 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
                 )
     for account in ACCOUNTS:
         claim = f"claim of {account}"
-        for shown in range(BEGUN, min(time + 1, BEGUN + EXPIRES), ROTATION):
+        for shown in range(BEGUN, min(time + 1, BEGUN + SCAN), ROTATION):
             dies = shown + ROTATION + GRACE
-            yield sent(
-                "scan",
-                account,
-                dies,
-                claim=claim,
-                shown_as=account,
-                scanner_seal=f"scanned by {account}",
-                only_for=account,
-            )
+            yield sent("land", account, dies)
+            yield sent("look", account, dies, claim=claim, only_for=account)
+            for deadline in (dies, None):  # None: the browser has landed with this code
+                yield sent(
+                    "scan",
+                    account,
+                    deadline,
+                    claim=claim,
+                    shown_as=account,
+                    scanner_seal=f"scanned by {account}",
+                    only_for=account,
+                )
         yield sent(
             "confirm", account, claim=claim, subject=account, approval=f"approved by {account}"
         )
         yield sent("release", account, claim=claim)
+        yield sent("outcome", account, claim=claim)
         yield sent("deny", account, claim=claim)
 
 
@@ -302,7 +315,7 @@ def searched() -> tuple[set[Point], list[Found]]:
 
 
 Searched = tuple[set[Point], list[Found]]
-FEWEST_STATES, FEWEST_TIMELESS = 3286, 21  # when this was written
+FEWEST_STATES, FEWEST_TIMELESS = 3517, 21  # when this was written
 REDEEM_EVENTS = ("redeem", "collect")
 
 
@@ -328,7 +341,7 @@ def test_the_search_is_not_smaller_than_before(
             | ({"repeated"} if row.repeats else set())
             | ({"forbidden"} if row.proves else set())
         )
-        can |= set() if row.reads else {"refused"}
+        can |= set() if ANY in row.sources else {"refused"}
         can |= {"expired"} if any(row.sources.values()) else set()
         can |= {"slow"} if row.paces else set()
         assert can == {verdict for event, verdict in verdicts if event == row.name}, row.name
@@ -359,7 +372,7 @@ def test_no_event_changes_a_final_state(searched: Searched) -> None:
     assert ended
     for one in ended:
         assert not one.outcome.changes, one
-        assert one.verdict is not Verdict.APPLIED or one.event == "status", one
+        assert one.verdict is not Verdict.APPLIED or one.event in ("status", "outcome"), one
 
 
 @pytest.mark.long
@@ -412,7 +425,7 @@ def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
 def test_no_command_is_applied_after_its_deadline(searched: Searched) -> None:
     """This holds for the deadlines of state and code, also by a clock that runs behind."""
     for one in searched[1]:
-        if one.verdict is Verdict.APPLIED and one.event not in ("begin", "status"):
+        if one.verdict is Verdict.APPLIED and one.event not in ("begin", "status", "outcome"):
             now = one.outcome.reply.now
             assert now < int(one.before[DIES_AT[State(one.before["state"])]]), one
             assert one.command.deadline_ms is None or now < one.command.deadline_ms, one
@@ -498,12 +511,14 @@ def test_time_goes_forward_inside_a_login(searched: Searched) -> None:
     for one in searched[1]:
         assert int(one.after.get("changed_at", "0")) >= int(one.before.get("changed_at", "0"))
         assert one.outcome.reply.now >= int(one.before.get("changed_at", "0"))
-        fixed = {
-            name: one.before[name]
-            for name in ("begun_at", "expires_at", "redeem_by")
-            if name in one.before
-        }
+        # A second scan, after a release, has a time to decide of its own.
+        moves = {"scan": {"decide_by"}}.get(one.event, set())
+        deadlines = {"begun_at", "scan_by", "decide_by", "redeem_by"} - moves
+        fixed = {name: text for name, text in one.before.items() if name in deadlines}
         assert fixed.items() <= one.after.items(), "a deadline was moved"
+        assert one.outcome.reply.now < BEGUN + SCAN + DECIDE + REDEEM or not one.moved, (
+            "a login outlived its signed end"
+        )
 
 
 @pytest.mark.long

@@ -86,7 +86,7 @@ class RedisCalls:
 
 def _row_json(row: Row) -> str:
     columns = {column.name: getattr(row, column.name) for column in fields(row)}
-    columns["sources"] = dict(row.sources)
+    columns |= {"sources": dict(row.sources), "starts": dict(row.starts)}
     columns["count"] = asdict(row.count) if row.count else None
     return _to_json({name: value for name, value in columns.items() if value is not None})
 

@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Final
 
-from qrlogin.answers import Begun
+from qrlogin.answers import Begun, Landing
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest
 from qrlogin.wire.message import Cookie, Request
@@ -29,8 +29,9 @@ class DeviceCookies:
         self._secure = core.origin.startswith("https:")
         self._prefix = "__Host-qrl-" if self._secure else "qrl-"
         self._names = re.compile(re.escape(self._prefix) + rf"[0-9a-f]{{{_NAME_DIGITS}}}")
+        policy = core.policy
         #: Seconds for which the cookie is useful after its login could no longer be scanned.
-        self._grace = core.policy.redeem_window + core.policy.replay_window
+        self._grace = policy.decide_window + policy.redeem_window + policy.replay_window
 
     def set_for(self, begun: Begun, request: Request) -> tuple[Cookie, ...]:
         """The cookie of a new login, and the deletion of the oldest beyond MAX_LOGINS.
@@ -90,6 +91,26 @@ class DeviceCookies:
 
     def _cookie(self, name: str, value: str, max_age: int) -> Cookie:
         return Cookie(name, value, max_age, secure=self._secure)
+
+
+class LandingCookie:
+    """Lets a browser scan the login whose page it opened in time (`QRLogin.land`).
+
+    A browser has one, for the page that it opened last. Nothing in it names a login.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._secure = core.origin.startswith("https:")
+        self._name = "__Host-qrl-landing" if self._secure else "qrl-landing"
+
+    def make(self, landing: Landing) -> Cookie:
+        """The cookie for the answer to whoever opened the page."""
+        return Cookie(self._name, landing.token, landing.expires_in, secure=self._secure)
+
+    def find(self, request: Request) -> str:
+        """This browser's landing; "" if it has none, or several."""
+        values = [value for key, value in request.cookies() if key == self._name]
+        return values[0] if len(values) == 1 else ""
 
 
 def digest(login_id: str) -> str:

@@ -21,10 +21,11 @@ from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuc
 from qrlogin.login import QRLogin, Watch
 from qrlogin.news import is_news
 from qrlogin.wire import streams
+from qrlogin.wire.cookies import LandingCookie
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.disconnects import DisconnectMonitor
-from qrlogin.wire.message import BODY_CAP, Receive, Request, Response, Scope, Send
+from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
 
@@ -61,7 +62,7 @@ class Endpoint:
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
-        self._disconnects = DisconnectMonitor()
+        self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
 
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
@@ -76,6 +77,17 @@ class Endpoint:
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
         return self._respond(request, lambda request: self.dialect.phone(request, person))
+
+    def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
+        """The cookie for the page behind `verification_uri`, opened with this code. Set it on the
+        page's response, also if the browser is not signed in: it lets this browser scan the login
+        after the code's own deadline, so that its user can sign in first.
+
+        Returns () for a code that needs no cookie (a fixed or typed one) or is not valid.
+        """
+        with suppress(*_REFUSALS):
+            return (self._landing.make(self._qr.run(self._qr.core.land(code))),)
+        return ()
 
     def _respond(
         self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
@@ -183,6 +195,7 @@ class AsyncEndpoint:
             )
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._landing = LandingCookie(qr.core)
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
@@ -197,6 +210,17 @@ class AsyncEndpoint:
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
         return await self._respond(request, lambda request: self.dialect.phone(request, person))
+
+    async def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
+        """The cookie for the page behind `verification_uri`, opened with this code. Set it on the
+        page's response, also if the browser is not signed in: it lets this browser scan the login
+        after the code's own deadline, so that its user can sign in first.
+
+        Returns () for a code that needs no cookie (a fixed or typed one) or is not valid.
+        """
+        with suppress(*_REFUSALS):
+            return (self._landing.make(await self._qr.run(self._qr.core.land(code))),)
+        return ()
 
     async def _respond(
         self, request: Request, read: Callable[[Request], Exchange[Any] | Response]

@@ -109,7 +109,7 @@ class ItemKind(Enum):
     STATE = auto()
     """A new state of the login."""
     CODE = auto()
-    """The same state, with a new QR code."""
+    """The same state, with a new QR code, or without one from now on."""
     HEARTBEAT = auto()
     """Nothing new."""
     OVER = auto()
@@ -156,12 +156,12 @@ def conversation(
     :param is_ended: Whether the wait was ended from outside: the browser left, or the server stops.
     """
     ends = monotonic() + life
-    scan_code = ""
+    scan_code: str | None = None
     status = yield WaitForNews(after=None, timeout=0)
     while True:
         # A browser that came back may show a code that is not valid any more, so every stream sends
-        # the first code that it reads.
-        has_new_code = status.scan_code not in ("", scan_code)
+        # the first code that it reads. "" is news, too: the code has left the screen.
+        has_new_code = status.state is State.PENDING and status.scan_code != scan_code
         if not cursor.includes(status):
             yield StreamItem(ItemKind.STATE, status)
         elif has_new_code:

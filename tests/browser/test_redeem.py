@@ -2,7 +2,7 @@
 
 The login is redeemed once, for the account that the page showed, and the page opens the right
 address, even if answers are lost. That a repeated redeem succeeds in the store is tested in
-tests/test_core_promises.py.
+tests/test_core_repeats.py.
 """
 
 import asyncio

@@ -6,6 +6,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.examples.held_waits import before_time_out, hold_poll, wait_until_held
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import DJANGO, LEFT_OUT, Running
@@ -19,6 +21,7 @@ SHOP = Path(__file__).parent / "existing_django"
 ENV = {"SECRET_KEY": "of this test, and of no other: 0123456789abcdef", "QRLOGIN_KEY": KEY}
 
 
+@pytest.mark.matrix
 def test_a_project_with_the_diff_logs_in_by_phone_and_stops_soon(tmp_path: Path) -> None:
     """Served as the README says. On SIGTERM it answers all waiting browsers and exits."""
     diff = diff_in(SITE / "README.md")

@@ -23,7 +23,7 @@ from qrlogin.typed_codes import GUESSED_RIGHT, guess
 #: apply such rows, too.
 COUNTS: Final = Row(
     "a row that counts",
-    sources=MappingProxyType({State.SCANNED: "expires_at"}),
+    sources=MappingProxyType({State.SCANNED: "decide_by"}),
     proves=("claim",),
     repeats=(State.SCANNED, State.DENIED),
     repeats_if=("mark",),
@@ -38,10 +38,12 @@ ROWS: Final[Mapping[str, Row]] = {
 #: The values of a caller that may do everything. The texts mean nothing: a store does not interpret
 #: fields.
 RIGHT: Final = {
-    "v": "2",
+    "v": "3",
     "device_digest": "dïgest",
     "context": '{"browser":"Firefox • “ﬁne”"}',
     "begin_seal": "sealed",
+    "decide_ms": "90000",
+    "redeem_ms": "30000",
     "claim": "claim of alice",
     "shown_as": "M•••a",
     "scanner_seal": "tag of alice",
@@ -52,8 +54,8 @@ RIGHT: Final = {
     "only_for": "",
 }
 DURATIONS: Final = {
-    "expires_at": 120_000,
-    "redeem_by": 150_000,
+    "scan_by": 180_000,
+    "shown_until": 120_000,
     "replay_by": 30_000,
     "pace": 5000,
     "pace_step": 5000,
@@ -161,7 +163,8 @@ def _command(
 
 def _cases(row: Row, record: Record, right: Mapping[str, str], now: int) -> Iterator[Case]:
     deadlines = {
-        name: number(record.get(name)) for name in ("expires_at", "redeem_by", "replay_by")
+        name: number(record.get(name))
+        for name in ("scan_by", "decide_by", "redeem_by", "replay_by")
     }
     instants = {"now": now, "with the clock set back": now - 5000}
     for name, instant in deadlines.items():

@@ -22,7 +22,7 @@ from qrlogin.errors import (
 )
 from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply, Verdict
-from qrlogin.stores.suite.stories import LIFE_MS, REPLAY_MS, SECOND, wait_until_gone
+from qrlogin.stores.suite.stories import REPLAY_MS, SCAN_MS, SECOND, wait_until_gone
 from qrlogin.stores.suite.world import World, new_op
 from qrlogin.table import State
 from qrlogin.typed_codes import GUESSED_RIGHT, guess
@@ -174,7 +174,7 @@ class Devices:
 
     def test_a_poll_after_the_deadline_raises_expired(self, world: World) -> None:
         begun = self._begun(world)
-        world.pass_ms(LIFE_MS)
+        world.pass_ms(SCAN_MS)
         for _ in range(2):  # the second poll comes too early, and is not slowed down
             with pytest.raises(Expired):
                 world.qr.redeem(begun.device_code)

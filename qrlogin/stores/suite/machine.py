@@ -26,12 +26,20 @@ from qrlogin.errors import (
 )
 from qrlogin.operation import Operation
 from qrlogin.step import Record, step
-from qrlogin.stores.suite.stories import CODE_MS, LIFE_MS, NOBODY, REDEEM_MS, REPLAY_MS
+from qrlogin.stores.suite.stories import (
+    CODE_MS,
+    DECIDE_MS,
+    END_MS,
+    NOBODY,
+    REDEEM_MS,
+    REPLAY_MS,
+    SCAN_MS,
+)
 from qrlogin.stores.suite.world import Login, World, answer_of, new_op
 
 ACCOUNTS: Final = ("alice", "bob")
 STEPS: Final = 30
-KEPT_MS: Final = REDEEM_MS + REPLAY_MS + 60_000
+KEPT_MS: Final = END_MS + REPLAY_MS + 60_000
 _ENDED: Final = {"redeemed": AlreadyRedeemed, "denied": Denied, "cancelled": Cancelled}
 
 Promised = type[QRLoginError] | None  # None: the call succeeds
@@ -42,6 +50,8 @@ class Model:
     """One login, and what it promises. A method returns what the call of its name must answer."""
 
     begun: int
+    since: int = 0
+    """When the state was reached, if it is not pending."""
     state: str = "pending"
     account: str = ""
     """The account that scanned last. It may have released the login since."""
@@ -51,12 +61,12 @@ class Model:
     redeems: int = 0
 
     def current_state(self, now: int) -> str:
-        dies = self.begun + (REDEEM_MS if self.state == "confirmed" else LIFE_MS)
-        return (
-            "expired"
-            if self.state in ("pending", "scanned", "confirmed") and now >= dies
-            else self.state
-        )
+        dies = {
+            "pending": self.begun + SCAN_MS,
+            "scanned": self.since + DECIDE_MS,
+            "confirmed": self.since + REDEEM_MS,
+        }
+        return "expired" if self.state in dies and now >= dies[self.state] else self.state
 
     def scan(self, account: str, code_dies: int, now: int) -> Promised:
         if account == self.account and self.state in ("scanned", "confirmed", "redeemed"):
@@ -66,7 +76,7 @@ class Model:
             return AlreadyScanned
         if current != "pending" or now >= code_dies:
             return _ENDED.get(current, Expired)
-        self.state, self.account = "scanned", account
+        self.state, self.account, self.since = "scanned", account, now
         return None
 
     def _by_scanner(
@@ -113,7 +123,7 @@ class Model:
     def _move(self, now: int, starts: tuple[str, ...], to: str) -> Promised:
         current = self.current_state(now)
         if current in starts:
-            self.state = to
+            self.state, self.since = to, now
             return None
         return Expired if current == "expired" else _ENDED.get(current, WrongState)
 
@@ -159,6 +169,13 @@ class AnySequence(RuleBasedStateMachine):
         if played := self._pick(which):
             played.login.scan_code, dies = played.codes[0 if old else -1]
             self._call(played, played.login.scan(account), "scan", account, dies)
+
+    @rule(which=st.integers(0, 2), account=st.sampled_from(ACCOUNTS))
+    def look(self, which: int, account: str) -> None:
+        if played := self._pick(which):
+            before = dict(played.record)
+            self._apply(played, played.login.look(account))
+            assert played.record == before, "a look changed the login"
 
     @rule(
         which=st.integers(0, 2),
@@ -207,10 +224,9 @@ class AnySequence(RuleBasedStateMachine):
             if seen.scanned_by:
                 played.tags[played.model.account] = seen.scanned_by.tag
             if seen.scan_code:
-                age = now - played.model.begun
-                played.codes.append(
-                    (seen.scan_code, played.model.begun + (age // 25_000 + 1) * 25_000 + 3000)
-                )
+                turns = (now - played.model.begun) // 25_000 + 1
+                dies = min(turns * 25_000 + 18_000, SCAN_MS)
+                played.codes.append((seen.scan_code, played.model.begun + dies))
 
     @rule(which=st.integers(0, 2))
     def read_status_from_another_browser(self, which: int) -> None:
@@ -227,7 +243,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 2),
-        deadline=st.sampled_from([CODE_MS, LIFE_MS, REDEEM_MS, None]),
+        deadline=st.sampled_from([CODE_MS, SCAN_MS, END_MS, None]),
         early=st.integers(0, 1),
     )
     def let_time_pass_until_a_deadline(self, which: int, deadline: int | None, early: int) -> None:

@@ -31,10 +31,12 @@ from qrlogin.stores.suite.world import Login, World, answer_of, new_op
 from qrlogin.table import State
 
 SECOND: Final = 1000
-#: Milliseconds since begin, in the standard policy: the code's deadline, the login's, and that of
-#: an approval.
-CODE_MS, LIFE_MS, REDEEM_MS = 28 * SECOND, 120 * SECOND, 150 * SECOND
-REPLAY_MS: Final = 30 * SECOND  # since redeem
+#: Milliseconds in the standard policy. Since begin: the deadline of the first code, and the time to
+#: scan. Since the scan, the confirm and the redeem: the time to decide, to redeem and to repeat it.
+CODE_MS, SCAN_MS = 43 * SECOND, 180 * SECOND
+DECIDE_MS, REDEEM_MS, REPLAY_MS = 90 * SECOND, 30 * SECOND, 30 * SECOND
+#: Since begin: the signed end.
+END_MS: Final = SCAN_MS + DECIDE_MS + REDEEM_MS
 #: The life of a record that a test wants to be gone: short, but long enough to walk its login to
 #: the end before.
 BRIEF_MS: Final = 5 * SECOND
@@ -243,9 +245,8 @@ class Stories:
         for later in (
             0,
             1,
-            CODE_MS,
             REPLAY_MS - 1,
-            *(() if way[-1] == "redeem" else (LIFE_MS, REDEEM_MS)),
+            *(() if way[-1] == "redeem" else (CODE_MS, SCAN_MS, END_MS)),
         ):
             world.clock.ms = first.now + later
             again = world.apply(operation.command)
@@ -323,7 +324,8 @@ class Stories:
         """A call works one millisecond before the deadline and not at the deadline, also at the
         code's own.
         """
-        dies_ms = CODE_MS if way == ("scan",) else REDEEM_MS if "confirm" in way[:-1] else LIFE_MS
+        until = {(): SCAN_MS, ("scan",): DECIDE_MS, ("scan", "confirm"): REDEEM_MS}
+        dies_ms = CODE_MS if way == ("scan",) else until[tuple(way[:-1])]
         in_time, too_late = world.begin(), world.begin()
         calls = []
         for login in (in_time, too_late):
@@ -335,31 +337,30 @@ class Stories:
         with pytest.raises(Expired):
             world.run(calls[1])
 
-    def test_a_fresh_code_can_be_scanned_until_the_login_expires(self, world: World) -> None:
+    def test_a_browser_that_landed_can_scan_until_the_login_expires(self, world: World) -> None:
         in_time, too_late = world.begin(), world.begin()
-        world.pass_ms(LIFE_MS - 1)
         for login in (in_time, too_late):
-            login.scan_code = login.seen().scan_code
+            login.land()
+        world.pass_ms(SCAN_MS - 1)
         world.run(in_time.scan("alice"))
         world.pass_ms(1)
         assert too_late.seen().state is State.EXPIRED
         with pytest.raises(Expired):
             world.run(too_late.scan("alice"))
 
-    def test_a_login_that_was_confirmed_in_time_can_be_redeemed_after_its_expiry(
-        self, world: World
-    ) -> None:
+    def test_each_step_starts_a_window_of_its_own(self, world: World) -> None:
+        """However late the step before it was."""
         login = world.begin()
-        login.walk("scan")
-        world.pass_ms(LIFE_MS - 1)
-        login.walk("confirm")
-        world.pass_ms(REDEEM_MS - LIFE_MS)
-        assert world.run(login.call("redeem")).subject == "alice"
+        login.land()
+        for event, window in (("scan", SCAN_MS), ("confirm", DECIDE_MS), ("redeem", REDEEM_MS)):
+            world.pass_ms(window - 1)
+            login.walk(event)
+        assert login.seen().state is State.REDEEMED
 
     def test_a_late_status_is_expired_and_never_unknown(self, world: World) -> None:
         """Neither while the record is kept nor when it is gone."""
         login = world.begin()
-        for ms in (LIFE_MS, REDEEM_MS, 24 * 3600 * SECOND):
+        for ms in (SCAN_MS, END_MS, 24 * 3600 * SECOND):
             world.pass_ms(ms)
             assert login.seen().state is State.EXPIRED
 
@@ -423,7 +424,10 @@ class Stories:
 
 
 def _every_call(login: Login) -> Sequence[Operation[Any]]:
-    phone = [call("alice") for call in (login.scan, login.release, login.confirm, login.deny)]
+    phone = [
+        call("alice")
+        for call in (*(login.look, login.scan, login.release), *(login.confirm, login.deny))
+    ]
     return [login.status(), login.cancel(), login.redeem(NOBODY), *phone]
 
 

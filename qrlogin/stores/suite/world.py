@@ -42,7 +42,7 @@ class Login:
 
     def __init__(self, world: "World", begun: Begun) -> None:
         self._world, self._core, self.begun = world, world.core, begun
-        self.scan_code = begun.scan_code
+        self.scan_code, self.landing = begun.scan_code, ""
         self._device = world.core.read_device_code(begun.device_code)
 
     # Calls, as operations
@@ -56,8 +56,16 @@ class Login:
     def redeem(self, tag: str, op: str | None = None) -> Operation[Redeemed]:
         return self._core.redeem(self._device, acknowledged=tag, op=op)
 
+    def look(self, who: str) -> Operation[Scanned]:
+        return self._core.look(self.scan_code, subject=who, landing=self.landing)
+
     def scan(self, who: str, phone: str = "") -> Operation[Scanned]:
-        return self._core.scan(self.scan_code, subject=who, shown_as=who, phone=phone)
+        return self._core.scan(
+            self.scan_code, subject=who, shown_as=who, phone=phone, landing=self.landing
+        )
+
+    def outcome(self, who: str) -> Operation[Status]:
+        return self._core.outcome(self.scan_code, subject=who)
 
     def release(self, who: str) -> Operation[Status]:
         return self._core.release(self.scan_code, subject=who)
@@ -83,6 +91,10 @@ class Login:
         """Carry out the operations of these names, in order."""
         for event in events:
             self._world.run(self.call(event))
+
+    def land(self) -> None:
+        """Open the page of the scan code: from now on, the phone may scan it later."""
+        self.landing = self._world.run(self._core.land(self.scan_code)).token
 
     def seen(self) -> Status:
         """The status, as the browser reads it now."""

@@ -12,7 +12,7 @@
                  then the application logs `redeemed` in
              GET  qr-login-element.js, qr-login-texts.js …
                  the modules: the only answers that may be cached
-    phone    POST scan, confirm, deny, release   {"code"}
+    phone    POST look, scan, confirm, deny, release, outcome   {"code"}
                  code: what the camera read, or what was typed
 
 A page holds its device_code in an HttpOnly cookie; a CLI sends it as `Authorization: Bearer`. A GET
@@ -43,7 +43,7 @@ from qrlogin.errors import (
 )
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
-from qrlogin.wire.cookies import DeviceCookies
+from qrlogin.wire.cookies import DeviceCookies, LandingCookie
 from qrlogin.wire.dialect import Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native_routes import (
     BEGIN,
@@ -52,6 +52,8 @@ from qrlogin.wire.dialects.native_routes import (
     DENY,
     ELEMENTS,
     EVENTS,
+    LOOK,
+    OUTCOME,
     PNG,
     REDEEM,
     RELEASE,
@@ -101,7 +103,7 @@ class Native:
         REDEEM,
         *ELEMENTS,
     )
-    phone_routes: tuple[Route, ...] = (SCAN, CONFIRM, DENY, RELEASE)
+    phone_routes: tuple[Route, ...] = (LOOK, SCAN, CONFIRM, DENY, RELEASE, OUTCOME)
 
     def __init__(
         self,
@@ -126,6 +128,7 @@ class Native:
             )
         self._core, self._user_codes = core, user_codes
         self._describe, self._cookies = describe, DeviceCookies(core)
+        self._landing = LandingCookie(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "{login_id}": self._status,
             "{login_id}/events": self._events,
@@ -167,7 +170,7 @@ class Native:
                 "expires_in": begun.expires_in,
                 "verification_uri": begun.verification_uri,
                 **({"user_code": begun.user_code} if begun.user_code else {}),
-                **_code_json(begun.verification_uri_complete, begun.rotates_in),
+                **_code_json(begun),
             }
             if deliver == "body":
                 return _json(payload | {"device_code": begun.device_code}, 201)
@@ -240,8 +243,10 @@ class Native:
         self, route: Route, draw: Callable[[str], bytes]
     ) -> Callable[[Request, str], Exchange[Status]]:
         def answer(status: Status) -> Response:
-            if status.state is not State.PENDING:
-                raise Expired if status.state is State.EXPIRED else WrongState
+            if not status.verification_uri_complete:
+                # A pending login without a code can still be scanned, but its code has expired.
+                over = status.state in (State.PENDING, State.EXPIRED)
+                raise Expired if over else WrongState
             headers = (
                 ("Content-Type", route.answers[0].media),
                 *_NOT_CACHED,
@@ -302,19 +307,20 @@ class Native:
         if person is None:
             raise Unauthenticated
         code = route.read_json(request)["code"]
-        if route.path == "scan":
-            return Exchange(
-                self._core.scan(
-                    code, subject=person.subject, shown_as=person.shown_as, phone=person.phone
-                ),
-                _scanned_json,
-            )
+        who = {"subject": person.subject, "phone": person.phone}
+        landing = self._landing.find(request)
+        if route is LOOK:
+            return Exchange(self._core.look(code, **who, landing=landing), _scanned_json)
+        if route is SCAN:
+            scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
+            return Exchange(scan, _scanned_json)
         decide = {
-            "confirm": self._core.confirm,
-            "deny": self._core.deny,
-            "release": self._core.release,
-        }[route.path]
-        return Exchange(decide(code, subject=person.subject, phone=person.phone), _state_json)
+            CONFIRM: self._core.confirm,
+            DENY: self._core.deny,
+            RELEASE: self._core.release,
+            OUTCOME: self._core.outcome,
+        }[route]
+        return Exchange(decide(code, **who), _state_json)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
@@ -335,18 +341,19 @@ def _status_json(status: Status, *extra: tuple[str, object]) -> Response:
         "expires_in": status.expires_in,
     }
     if status.verification_uri_complete:
-        payload |= _code_json(status.verification_uri_complete, status.rotates_in)
+        payload |= _code_json(status)
     if status.scanned_by:
         scanned_by = status.scanned_by
         payload["scanned_by"] = {"shown_as": scanned_by.shown_as, "tag": scanned_by.tag}
     return _json(payload | dict(extra))
 
 
-def _code_json(text: str, rotates_in: int) -> dict[str, object]:
-    drawn = matrix_path(text)
+def _code_json(login: Begun | Status) -> dict[str, object]:
+    drawn = matrix_path(login.verification_uri_complete)
     return {
-        "rotates_in": rotates_in,
-        "verification_uri_complete": text,
+        "code_expires_in": login.code_expires_in,
+        "rotates_in": login.rotates_in,
+        "verification_uri_complete": login.verification_uri_complete,
         "qr": {"size": drawn.size, "path": drawn.path},
     }
 

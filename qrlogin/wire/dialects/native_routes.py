@@ -39,6 +39,7 @@ _LOGIN: Final[Mapping[str, Any]] = {
     "state": _STATE,
 }
 _PICTURE: Final[Mapping[str, Any]] = {
+    "code_expires_in": _SECONDS,
     "rotates_in": _SECONDS,
     "verification_uri_complete": {"type": "string", "format": "uri"},
     "qr": an_object({"size": _NUMBER, "path": _TEXT}),
@@ -165,7 +166,7 @@ SVG, PNG = (
         answers=(
             Answer(
                 200,
-                "The picture, while the login is pending",
+                "The picture, while the code may be shown",
                 media,
                 {"type": "string"} if kind == "svg" else {},
             ),
@@ -220,13 +221,19 @@ ELEMENTS: Final = tuple(
     )
     for name in MODULES
 )
-SCAN: Final = Route(
-    "POST",
-    "scan",
-    "Scan the code",
-    body=(_CODE,),
-    answers=(Answer(200, "What the person must see before approving", JSON, _SCANNED),),
-    errors=(*_PHONE_ERRORS, AlreadyScanned),
+LOOK, SCAN = (
+    Route(
+        "POST",
+        verb,
+        summary,
+        body=(_CODE,),
+        answers=(Answer(200, "What the person must see before approving", JSON, _SCANNED),),
+        errors=(*_PHONE_ERRORS, AlreadyScanned),
+    )
+    for verb, summary in (
+        ("look", "Show what the code asks for, without taking the login"),
+        ("scan", "Take the login for this account"),
+    )
 )
 CONFIRM, DENY, RELEASE = (
     Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=_PHONE_ERRORS)
@@ -235,4 +242,12 @@ CONFIRM, DENY, RELEASE = (
         ("deny", "Deny the login"),
         ("release", "Release the login: its code can be scanned again"),
     )
+)
+OUTCOME: Final = Route(
+    "POST",
+    "outcome",
+    "What became of a login that this account scanned",
+    body=(_CODE,),
+    answers=(Answer(200, "Its state", JSON, an_object(_LOGIN)),),
+    errors=(Unauthenticated, UnknownLogin, TooManyGuesses, Expired, Unavailable),
 )

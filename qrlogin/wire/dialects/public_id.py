@@ -48,8 +48,8 @@ class MountOptions(TypedDict, total=False):
     """The path of this site to which the browser goes when it is logged in, such as `/account`.
     Default: `/`."""
     lifetime: int
-    """The lifetime of its logins in seconds, 600 at most. Default: the lifetime in the original,
-    180 or 300."""
+    """The lifetime of its codes in seconds. With the policy's windows, 600 at most. Default: the
+    lifetime in the original, 180 or 300."""
     describe: Callable[[Request], Mapping[str, str]]
     """Turns the request that begins a login into the context that the phone shows.
     Default: `describe_browser`."""
@@ -77,6 +77,10 @@ class PublicIdDialect(BrowserOnly):
         """The address of the mount, with a slash at its end: paths are appended to it."""
         self.lifetime = mounting.get("lifetime", self.default_lifetime)
         check_lifetime(self.lifetime, "lifetime", Misconfigured)
+        # Its clients show the code until they hear that it has expired.
+        core.policy.check_total(
+            "the windows of this dialect", Misconfigured, lifetime=self.lifetime, late_window=0
+        )
         landing_path = mounting.get("landing_path", "/")
         if not _LANDING_PATH.fullmatch(landing_path):
             raise Misconfigured(
@@ -144,6 +148,7 @@ class PublicIdDialect(BrowserOnly):
         operation = self._core.begin(
             context={**self._describe(request), **({"client_id": client_id} if client_id else {})},
             lifetime=self.lifetime,
+            late_window=0,
             ask_browser=False,
             fixed=True,
             begun_by=begun_by(self, client_id),

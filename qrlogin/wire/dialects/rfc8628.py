@@ -75,8 +75,10 @@ _LATER: Final = Answer(
     503, "Try again later", JSON, an_object({"error": {"const": "temporarily_unavailable"}})
 )
 _PRAGMA: Final = ("Pragma", "no-cache")  # RFC 6749 section 5.1 still asks for it
-#: Seconds more than usual in which an approval can be redeemed: its client may have been slowed.
-_EXTRA_WINDOW: Final = 120
+#: The fewest seconds in which an approval can be redeemed: its client may have been slowed.
+_REDEEM_WINDOW: Final = 60
+#: Seconds in which the poll that redeemed can be repeated.
+_REPLAY_WINDOW: Final = MAX_WINDOW
 #: One op for all polls of a login, so that a poll whose answer was lost can be repeated.
 _POLL: Final = "the-token-poll-of-rfc8628"
 _MAX_DESCRIPTION: Final = (
@@ -199,7 +201,8 @@ class Rfc8628(BrowserOnly):
             that has a secret and does not send it
         :param at: the address under which clients reach the dialect, and the issuer.
             Default: the root of the site
-        :param lifetime: of its logins in seconds, 600 at most
+        :param lifetime: of its codes in seconds. With the other windows, 600 at most: 300 if the
+            policy's `decide_window` is 90
         :param describe: turns the request that begins a login into the context that the phone
             shows. `client_id` and `scope` are added: leave them 200 of the 400 bytes
         :param metadata: is added to the discovery document: `jwks_uri`, `scopes_supported` and the
@@ -215,13 +218,18 @@ class Rfc8628(BrowserOnly):
             )
         check_lifetime(lifetime, "lifetime", Misconfigured)
         self.issuer = mount_address(core, core.origin if at is None else at)
-        self._core, self._clients, self._describe, self._lifetime = (
-            core,
-            check_sync_callback(clients),
-            describe,
-            lifetime,
+        self._core, self._clients, self._describe = core, check_sync_callback(clients), describe
+        self._lifetime = lifetime
+        self._redeem_window = max(core.policy.redeem_window, _REDEEM_WINDOW)
+        self._decide_and_redeem = core.policy.decide_window + self._redeem_window
+        core.policy.check_total(
+            "the windows of Rfc8628",
+            Misconfigured,
+            lifetime=lifetime,
+            late_window=0,
+            redeem_window=self._redeem_window,
+            replay_window=_REPLAY_WINDOW,
         )
-        self._window = min(core.policy.redeem_window + _EXTRA_WINDOW, MAX_WINDOW)
         endpoints = {
             "issuer": self.issuer,
             "device_authorization_endpoint": f"{self.issuer}/{_BEGIN}",
@@ -300,18 +308,22 @@ class Rfc8628(BrowserOnly):
                     "user_code": begun.user_code,
                     "verification_uri": begun.verification_uri,
                     "verification_uri_complete": complete,
-                    "expires_in": begun.expires_in,
+                    # Clients stop polling then, and an approval may come until `decide_by`. A code
+                    # that was not scanned in time is answered "expired_token" sooner.
+                    "expires_in": begun.expires_in + self._decide_and_redeem,
                     "interval": self._core.policy.interval,
                 }
             )
 
         operation = self._core.begin(
             context=context,
-            lifetime=self._lifetime,
             ask_browser=False,
             user_code=True,
             begun_by=begun_by(self, client.client_id),
-            redeem_window=self._window,
+            lifetime=self._lifetime,
+            late_window=0,  # its clients show the code until they hear that it has expired
+            redeem_window=self._redeem_window,
+            replay_window=_REPLAY_WINDOW,
         )
         return Exchange(operation, answer)
 
@@ -323,7 +335,7 @@ class Rfc8628(BrowserOnly):
         device = self._core.read_device_code(form["device_code"])
         if device.begun_by != begun_by(self, client.client_id):
             raise NotYours("another client began this login")
-        operation = self._core.redeem(device, op=_POLL, replay_window=self._window)
+        operation = self._core.redeem(device, op=_POLL, replay_window=_REPLAY_WINDOW)
         return Exchange(
             operation, lambda redeemed: replace(_json({}), redeemed=redeemed, tokens_wanted=True)
         )
