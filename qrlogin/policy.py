@@ -62,11 +62,12 @@ class Policy:
     The sum of this and the four windows is at most 600.
     """
 
-    late_window: int = 60
-    """Seconds after that in which a phone that read the code in time may still scan: its user signs
-    in first, or its network is slow.
+    late_window: int = 100
+    """Seconds after that in which a phone that opened the code in time may still scan: its user
+    signs in first, or its network is slow.
 
-    30 to 150, and at least 20 more than `rotation_grace`.
+    30 to 150, and at least 20 more than `rotation_grace`. The default leaves 60 s to sign in, also
+    to the user who read the last code and whose page took 15 s to open.
     """
 
     decide_window: int = 90
@@ -233,7 +234,7 @@ RFC 10027 mitigations 2 and 3; RFC 8628 section 5.4.
 
 STRICT: Final = Policy(
     lifetime=60,
-    late_window=30,
+    late_window=90,
     decide_window=60,
     redeem_window=15,
     rotation=15,

@@ -221,7 +221,7 @@ def test_a_repr_shows_the_fields_that_a_log_needs() -> None:
     begun, tag = app.reach(State.SCANNED)
     assert repr(begun) == (
         f"Begun(login_id='{begun.login_id}', verification_uri='https://example.com/qr', "
-        "version=1, expires_in=180, code_expires_in=120, rotates_in=25, "
+        "version=1, expires_in=220, code_expires_in=120, rotates_in=25, "
         "state=<State.PENDING: 'pending'>)"
     )
     seen = app.qr.status(begun.device_code)

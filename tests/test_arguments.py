@@ -116,7 +116,7 @@ def test_redeem_refuses_a_bad_argument(
 
 def test_arguments_at_their_limits_are_accepted() -> None:
     app = App(policy=replace(STANDARD, names_scanner=False))
-    begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - len('{"b":""}'))}, lifetime=390)
+    begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - len('{"b":""}'))}, lifetime=350)
     subject = "x" * SUBJECT_BYTES
     app.qr.scan(begun.scan_code, subject=subject, shown_as="x" * SHOWN_AS_BYTES, phone="x" * 255)
     app.qr.confirm(begun.scan_code, subject=subject, phone="x" * 255)

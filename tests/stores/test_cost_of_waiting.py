@@ -15,7 +15,7 @@ from tests.stores.redis_world import Stores, both_colours, until, world_at
 WAITS = 100
 SECONDS = 10
 LOOP_SECONDS = 0.1  # the interval of a polling loop without notifications
-LIFETIME = 390  # a hundred waits may take long to start, and none may time out meanwhile
+LIFETIME = 350  # a hundred waits may take long to start, and none may time out meanwhile
 
 
 @both_colours

@@ -21,8 +21,9 @@ from qrlogin import (
 from qrlogin.browser import MODULES
 from qrlogin.core import Core
 from qrlogin.step import Command, Record, Reply
-from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Person, Request, Response
+from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Request, Response
 from qrlogin.wire.streams import STREAMING, Streaming
+from tests.application import TO_END
 from tests.wire.clock import Clock
 
 Colour = Literal["sync", "async"]
@@ -36,6 +37,8 @@ CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
 ALICE = Person("1", "A•••e")
 BOB = Person("2", "B•b")
 ELEMENT = "qr-login-element.js"
+#: What a phone can ask for.
+VERBS = tuple(route.path for route in Native.phone_routes)
 NOBODY = "A" * 22  # the login_id of no login
 
 
@@ -263,6 +266,7 @@ class Tab:
 
 HISTORIES: Mapping[str, tuple[str, ...]] = {
     "pending": (),
+    "pending, no code": ("no code",),
     "scanned": ("scan",),
     "released": ("scan", "release"),
     "confirmed": ("scan", "confirm"),
@@ -288,8 +292,10 @@ def reach(mount: Mount, history: str) -> Tab:
                 assert tab.redeem().status == 200
             case "cancel":
                 assert tab.cancel().status == 200
+            case "no code":
+                mount.clock.advance(STANDARD.lifetime)
             case "late":
-                mount.clock.advance(150)
+                mount.clock.advance(TO_END)
             case "gone":
                 mount.clock.advance(3600)
             case "forgotten":

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http.cookies import SimpleCookie
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -33,6 +33,7 @@ from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 
 KEY = bytes(range(32))
+PAGE = "/scan/"  # of the page for phones, in front of the code
 SLOTS = 2  # max_waiting of every endpoint here
 CREDENTIALS = {
     "Bearer phone-of-alice": Person("1", "A•••e"),
@@ -90,7 +91,7 @@ class Site:
 
     @property
     def verification_uri(self) -> str:
-        return f"{self.url}/scan"
+        return self.url + PAGE.removesuffix("/")
 
 
 # The bare applications, which do the same as a framework's adapter
@@ -103,6 +104,9 @@ def bare_wsgi(endpoint: Endpoint, application: Application) -> Any:
             return _me(application, cookies).to_wsgi(start_response)
         if path == "/visit":
             return _visited().to_wsgi(start_response)
+        if path.startswith(PAGE):
+            cookies_to_set = endpoint.landing_cookies(path.removeprefix(PAGE))
+            return _page(environ["REQUEST_METHOD"], cookies_to_set).to_wsgi(start_response)
         if path.startswith("/qr/phone/"):
             person = CREDENTIALS.get(environ.get("HTTP_AUTHORIZATION", ""))
             answer = endpoint.phone(
@@ -132,6 +136,9 @@ def bare_asgi(endpoint: AsyncEndpoint, application: Application) -> Any:
             return await _me(application, cookies).to_asgi(send)
         if path == "/visit":
             return await _visited().to_asgi(send)
+        if path.startswith(PAGE):
+            cookies_to_set = await endpoint.landing_cookies(path.removeprefix(PAGE))
+            return await _page(scope["method"], cookies_to_set).to_asgi(send)
         if path.startswith("/qr/phone/"):
             person = CREDENTIALS.get(headers.get("authorization", ""))
             answer = await endpoint.phone(
@@ -161,6 +168,12 @@ def _visited() -> Response:
         b"",
         (Cookie("basket", "apples", 600, secure=False),),
     )
+
+
+def _page(method: str, cookies: tuple[Cookie, ...]) -> Response:
+    """The page that a scan code opens. It is for everyone, signed in or not."""
+    body = b"" if method == "HEAD" else b"Log a browser in?"
+    return Response(200, (("Content-Type", "text/plain"),), body, cookies)
 
 
 def _with_session(application: Application, answer: Response) -> Response:
@@ -199,6 +212,13 @@ def flask_app(endpoint: Endpoint, application: Application) -> Any:
         flask.session["basket"] = "apples"
         return ""
 
+    @app.get(f"{PAGE}<code>")
+    def page(code: str) -> flask.Response:
+        response = flask.make_response("Log a browser in?")
+        for cookie in endpoint.landing_cookies(code):
+            response.set_cookie(**asdict(cookie))
+        return response
+
     app.register_blueprint(qrlogin_blueprint(endpoint, person, log_in), url_prefix="/qr")
     return app
 
@@ -223,6 +243,12 @@ def fastapi_app(endpoint: AsyncEndpoint, application: Application, **options: An
     async def visit(request: fastapi.Request) -> str:
         request.session["basket"] = "apples"
         return ""
+
+    @app.api_route(f"{PAGE}{{code}}", methods=["GET", "HEAD"])
+    async def page(code: str, response: fastapi.Response) -> str:
+        for cookie in await endpoint.landing_cookies(code):
+            response.set_cookie(**asdict(cookie))
+        return "Log a browser in?"
 
     app.include_router(qrlogin_router(endpoint, person, log_in), prefix="/qr")
     return app

@@ -17,10 +17,12 @@ from typing import Any, Self
 import httpx2
 from PIL import Image
 
-from qrlogin import MemoryStore, QRLogin
+from qrlogin import STANDARD, MemoryStore, QRLogin
+from tests.application import TO_SCAN
 from tests.render.readers import decode
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, eventually
+from tests.wire.mount import VERBS
 from tests.wire.sites import KEY, Site
 
 
@@ -29,6 +31,8 @@ def play(site: Site) -> None:
         approved(site, parallel)
         refused_and_given_up(site)
         released_and_scanned_again(site)
+        looked_at(site)
+        opened_before_signing_in(site)
         expired(site)
         strangers(site)
         one_waits_and_a_newer_takes_over(site, parallel)
@@ -144,6 +148,10 @@ class Phone(Device):
     def see(self, png: bytes) -> None:
         (text,) = decode(Image.open(io.BytesIO(png)))
         self.code = text.decode()
+
+    def open(self) -> Answer:
+        """Open the address in the code, as a camera does."""
+        return self.get(self.code.removeprefix(self.site.url))
 
     def send(self, verb: str) -> Answer:
         return self.post(f"/qr/phone/{verb}", code=self.code)
@@ -287,11 +295,97 @@ def released_and_scanned_again(site: Site) -> None:
         assert desk.whoami()["subject"] == "2"
 
 
+def looked_at(site: Site) -> None:
+    """A look takes nothing; the outcome is for the phone that scanned."""
+    with (
+        Browser(site) as desk,
+        Phone(site, "alice") as alice,
+        Phone(site, "bob") as bob,
+        Phone(site, "mallory") as mallory,
+    ):
+        desk.begin()
+        for phone in (alice, bob, mallory):
+            phone.see(desk.picture())
+        seen = alice.send("look")
+        assert (seen.json["state"], seen.json["context"]) == ("pending", {"browser": "Browser 1.0"})
+        assert seen.json["expires_in"] <= TO_SCAN
+        assert alice.send("look").json["login_id"] == desk.login_id
+        assert (mallory.send("look").status, mallory.send("outcome").status) == (401, 401)
+        unchanged = desk.look().json
+        assert (unchanged["state"], unchanged["version"]) == ("pending", 1)
+        assert alice.send("confirm").error == "unknown_login"
+
+        unknown = bob.send("outcome")
+        assert (unknown.status, unknown.error) == (404, "unknown_login")
+        assert bob.send("scan").json["state"] == "scanned"
+        assert bob.send("look").json["state"] == "scanned"
+        late = alice.send("look")
+        assert (late.status, late.error) == (409, "already_scanned")
+        tag = desk.look().json["scanned_by"]["tag"]
+        bob.send("confirm")
+        assert bob.send("outcome").json == {"login_id": desk.login_id, "state": "confirmed"}
+        desk.redeem(tag)
+        assert bob.send("outcome").json["state"] == "redeemed"
+        assert alice.send("outcome") == unknown
+
+        desk.begin()
+        bob.see(desk.picture())
+        bob.send("scan")
+        bob.send("confirm")
+        site.clock.advance(STANDARD.redeem_window + 1)  # the browser never collects it
+        assert bob.send("outcome").json == {"login_id": desk.login_id, "state": "expired"}
+        alice.code = bob.code
+        assert alice.send("outcome") == unknown
+
+
+def opened_before_signing_in(site: Site) -> None:
+    """The browser that opened the page in time may scan later; no other may."""
+    with (
+        Browser(site) as desk,
+        Browser(site) as another,
+        Phone(site, "alice") as alice,
+        Phone(site, "bob") as bob,
+        Phone(site) as preview,
+    ):
+        desk.begin()
+        another.begin()
+        for phone in (alice, preview):
+            phone.see(desk.picture())
+        opened = alice.open()
+        (set_cookie,) = (value.lower() for name, value in opened.headers if name == b"set-cookie")
+        assert opened.status == 200
+        assert set_cookie.startswith(b"qrl-landing=")
+        assert b"; httponly" in set_cookie
+        assert b"; samesite=lax" in set_cookie
+        assert preview.open().status == 200
+        assert preview.http.head(preview.code).status_code == 200
+        assert desk.look().json["version"] == 1  # neither has changed anything
+
+        bob.see(another.picture())
+        bob.open()
+        bob.code = alice.code
+        site.clock.advance(STANDARD.lifetime)  # no code of this login is shown any more
+        for verb in ("look", "scan"):
+            answer = bob.send(verb)
+            assert (answer.status, answer.error) == (410, "expired")  # the cookie of another login
+        assert not any(name == b"set-cookie" for name, _ in bob.open().headers)  # too late
+        assert bob.send("scan").error == "expired"
+
+        bare = desk.look().json
+        assert (bare["state"], bare["expires_in"] <= STANDARD.late_window) == ("pending", True)
+        assert not {"code_expires_in", "rotates_in", "verification_uri_complete", "qr"} & {*bare}
+        assert alice.send("look").json["state"] == "pending"
+        assert alice.send("scan").json["expires_in"] == STANDARD.decide_window
+        assert not any(name == b"set-cookie" for name, _ in alice.open().headers)  # scanned
+        assert alice.send("confirm").status == 200
+        assert desk.redeem(desk.look().json["scanned_by"]["tag"]).status == 200
+
+
 def expired(site: Site) -> None:
     with Browser(site) as desk, Phone(site, "alice") as alice:
         desk.begin()
         alice.see(desk.picture())
-        site.clock.advance(29)  # the code has rotated away, the login lives
+        site.clock.advance(44)  # the code has rotated away, the login lives
         assert (alice.send("scan").status, alice.send("scan").error) == (410, "expired")
         alice.see(desk.picture())
         assert alice.send("scan").status == 200
@@ -341,6 +435,7 @@ def strangers(site: Site) -> None:
             other.get("/qr/AAAAAAAAAAAAAAAAAAAAAA"),
             bob.send("confirm"),
             bob.send("deny"),
+            bob.send("outcome"),
         ]
         with Device(site, Cookie=f"{name}={other.cookies.partition('=')[2]}") as thief:
             answers.append(thief.get(mine))
@@ -368,7 +463,7 @@ def strangers(site: Site) -> None:
             "https://elsewhere.example/x",
         ):
             bob.code = code
-            answers += [bob.send(verb) for verb in ("scan", "confirm", "deny", "release")]
+            answers += [bob.send(verb) for verb in VERBS]
 
         assert answers[0].status == 404
         assert set(answers) == {answers[0]}

@@ -15,6 +15,7 @@ from tests.wire.mount import (
     KEY,
     NOBODY,
     ORIGIN,
+    VERBS,
     Mount,
     Tab,
     get,
@@ -99,7 +100,7 @@ def test_phone_routes_need_an_own_origin_or_a_credential(
         if ORIGINS[origin] and own and sent:
             assert mount.phone(post("scan", {"code": tab.code}, *sent)).status == 200
             continue
-        for verb in ("scan", "confirm", "deny", "release"):
+        for verb in VERBS:
             answer = mount.phone(post(verb, {"code": tab.code}, *sent))
             assert (answer.status, read(answer)["error"]) == (403, "forbidden"), site
         assert (mount.records, len(mount.store.calls)) == (before, asked)
@@ -178,7 +179,7 @@ def test_a_module_is_not_sent_again_for_a_matching_etag(mount: Mount, name: str,
 
 def test_browser_routes_and_phone_routes_are_separate(mount: Mount) -> None:
     tab = reach(mount, "pending")
-    for verb in ("scan", "confirm", "deny", "release", "phone/scan", "phone/confirm"):
+    for verb in (*VERBS, "phone/look", "phone/scan", "phone/confirm"):
         assert tab.send(post(verb, {"code": tab.code}, CREDENTIAL)).status == 404
     for path in ("begin", tab.login_id, f"{tab.login_id}/cancel", f"{tab.login_id}/redeem"):
         bearer = ("authorization", f"Bearer {tab.device_code}")
@@ -198,9 +199,10 @@ def test_browser_routes_and_phone_routes_are_separate(mount: Mount) -> None:
 def test_an_account_cannot_confirm_what_another_scanned(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
-    for verb in ("confirm", "deny", "release"):
+    for verb in ("confirm", "deny", "release", "outcome"):
         assert tab.phone(verb, BOB).status == 404
         assert tab.phone(verb, None).status == 401
+    assert tab.phone("look", BOB).status == 409
     assert mount.records == before
     tab.phone("confirm", ALICE)
     redeemed = tab.redeem().redeemed
@@ -375,7 +377,7 @@ def test_an_unavailable_store_gets_503_with_retry_after(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     mount.store.down = True
     answers = [tab.send(request) for request in browser_requests(tab)]
-    answers += [tab.phone(verb) for verb in ("scan", "confirm", "deny", "release")]
+    answers += [tab.phone(verb) for verb in VERBS]
     assert len(set(answers)) == 1
     (answer,) = set(answers)
     assert (answer.status, dict(answer.headers)["Retry-After"]) == (503, "1")

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from qrlogin import Misconfigured, Policy
 from qrlogin.wire import Cookie
+from tests.application import TO_END
 from tests.tables import for_each_row
 from tests.wire.mount import ALICE, ORIGIN, Colour, Mount, Tab, get, post, reach, read
 
@@ -22,9 +23,8 @@ def test_over_https_a_cookie_is_bound_to_its_host(mount: Mount) -> None:
     assert asdict(cookie) == {
         "key": tab.cookie,
         "value": tab.device_code,
-        "max_age": 120
-        + 30
-        + 30,  # the login's life, and the windows in which it may be redeemed and asked for again
+        # until its end, however late the scan comes, and while its redeem can be repeated
+        "max_age": TO_END + 30,
         "path": "/",
         "secure": True,
         "httponly": True,
@@ -32,7 +32,7 @@ def test_over_https_a_cookie_is_bound_to_its_host(mount: Mount) -> None:
     }
     assert (
         cookie.header()
-        == f"{tab.cookie}={tab.device_code}; Max-Age=180; Path=/; SameSite=Lax; Secure; HttpOnly"
+        == f"{tab.cookie}={tab.device_code}; Max-Age=370; Path=/; SameSite=Lax; Secure; HttpOnly"
     )
 
 
@@ -40,7 +40,7 @@ def test_a_cookie_over_plain_http_on_loopback_is_not_secure(colour: Colour) -> N
     with Mount(colour, uri=LOOPBACK) as mount:
         (cookie,) = Tab(mount).begin().cookies
         assert cookie.key.startswith("qrl-")
-        assert cookie.header().endswith("; Max-Age=180; Path=/; SameSite=Lax; HttpOnly")
+        assert cookie.header().endswith("; Max-Age=370; Path=/; SameSite=Lax; HttpOnly")
 
 
 def test_only_the_configured_origin_decides_whether_a_cookie_is_secure(colour: Colour) -> None:
@@ -64,9 +64,18 @@ def test_plain_http_outside_loopback_is_refused_at_construction() -> None:
 
 def test_the_policy_decides_how_long_a_cookie_lives(colour: Colour) -> None:
     with Mount(
-        colour, policy=Policy(lifetime=60, redeem_window=15, rotation=15, replay_window=10)
+        colour,
+        policy=Policy(
+            lifetime=60,
+            late_window=40,
+            decide_window=50,
+            redeem_window=15,
+            rotation=15,
+            rotation_grace=5,
+            replay_window=10,
+        ),
     ) as mount:
-        assert Tab(mount).begin().cookies[0].max_age == 85
+        assert Tab(mount).begin().cookies[0].max_age == 60 + 40 + 50 + 15 + 10
 
 
 def test_standard_cookie_parsers_read_the_cookie(mount: Mount) -> None:
@@ -75,7 +84,7 @@ def test_standard_cookie_parsers_read_the_cookie(mount: Mount) -> None:
     assert (morsel.key, morsel.value, morsel["max-age"], morsel["path"]) == (
         cookie.key,
         cookie.value,
-        "180",
+        "370",
         "/",
     )
     assert morsel["secure"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeem
 from qrlogin.wire import AsyncEndpoint, Endpoint, Native, Person
 from qrlogin.wire.message import BODY_CAP
 from tests.wire import django_mount
-from tests.wire.sites import CREDENTIALS, Application, threaded, wsgiref_server
+from tests.wire.sites import CREDENTIALS, PAGE, Application, threaded, wsgiref_server
 from tests.wire.story import Browser, Phone, play
 
 
@@ -38,8 +39,15 @@ def urls(endpoint: Endpoint, application: Application) -> list[Any]:
         request.session["basket"] = "apples"
         return HttpResponse()
 
+    def page(request: HttpRequest, code: str) -> HttpResponse:
+        response = HttpResponse("Log a browser in?")
+        for cookie in endpoint.landing_cookies(code):
+            response.set_cookie(**asdict(cookie))
+        return response
+
     mounted = path("qr/", include(qrlogin_urls(endpoint, person, log_in)))
-    return [mounted, path("me", me), path("visit", visit)]
+    opened = path(f"{PAGE.removeprefix('/')}<code>", page)
+    return [mounted, path("me", me), path("visit", visit), opened]
 
 
 def blocking(endpoint: Any, application: Application) -> Any:

@@ -20,6 +20,7 @@ from tests.wire.mount import (
     JSON,
     NOBODY,
     ORIGIN,
+    VERBS,
     Colour,
     Mount,
     reach,
@@ -76,12 +77,7 @@ trees = st.recursive(
 queries = anything | st.lists(
     st.sampled_from(["after=1", "after=2", "wait=0", "wait=00", "wait=26", "after=", "x=1", "%ff"])
 ).map("&".join)
-paths = (
-    st.sampled_from(
-        ["begin", ELEMENT, "scan", "confirm", "deny", "release", f"{NOBODY}/cancel", "{login_id}"]
-    )
-    | anything
-)
+paths = st.sampled_from(["begin", ELEMENT, *VERBS, f"{NOBODY}/cancel", "{login_id}"]) | anything
 TWISTS = (
     "method",
     "path",
@@ -111,12 +107,9 @@ def requests(
         ("GET", ELEMENT, None)
     ]
     asked += [("POST", f"{login_id}/cancel", {}), ("POST", f"{login_id}/redeem", redeem)]
-    asked += [
-        ("POST", verb, {"code": draw(st.sampled_from(codes))})
-        for verb in ("scan", "confirm", "deny", "release")
-    ]
+    asked += [("POST", verb, {"code": draw(st.sampled_from(codes))}) for verb in VERBS]
     method, path, sent = draw(st.sampled_from(asked))
-    own = CREDENTIAL if path in ("scan", "confirm", "deny", "release") else ("cookie", cookie)
+    own = CREDENTIAL if path in VERBS else ("cookie", cookie)
     headers, query = [own, JSON], ""
     body = b"" if sent is None else json.dumps(sent).encode()
     for twist in draw(st.lists(st.sampled_from(TWISTS), max_size=3)):

@@ -4,7 +4,7 @@ import re
 
 from qrlogin.table import State
 from tests.tables import for_each_row
-from tests.wire.mount import ELEMENT, HISTORIES, Mount, get, reach, read
+from tests.wire.mount import ALICE, BOB, ELEMENT, HISTORIES, Mount, get, reach, read
 from tests.wire.transcript import GOLDEN, transcript
 
 
@@ -26,6 +26,9 @@ def test_a_get_changes_nothing(mount: Mount, history: str) -> None:
     for path in (tab.login_id, f"{tab.login_id}/qr.svg", f"{tab.login_id}/qr.png", ELEMENT):
         tab.send(get(path))
     tab.look(f"after={read(tab.look()).get('version', 0) + 1}&wait=25")  # news, so it is not held
+    for verb in ("look", "outcome"):  # the two POSTs that only read
+        for person in (ALICE, BOB):
+            tab.phone(verb, person)
     assert mount.records == before
 
 

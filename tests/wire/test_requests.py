@@ -34,7 +34,7 @@ BROWSER_PATHS = {
     "{login_id}/redeem": "POST",
     **dict.fromkeys(MODULES, "GET"),
 }
-PHONE_PATHS = ("scan", "confirm", "deny", "release")
+PHONE_PATHS = ("look", "scan", "confirm", "deny", "release", "outcome")
 ODD_METHODS = ("CONNECT", "PROPFIND", "get", "Post", "GET ", "", "\r\nGET")
 
 

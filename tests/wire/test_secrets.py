@@ -13,7 +13,7 @@ from tests.tables import for_each_row
 from tests.wire.mount import CREDENTIAL, HISTORIES, Mount, Tab, get, post, reach, read
 
 STATUS = {"login_id", "state", "version", "expires_in"}
-CODE = {"rotates_in", "verification_uri_complete", "qr"}
+CODE = {"code_expires_in", "rotates_in", "verification_uri_complete", "qr"}
 ERROR = {"error", "error_description"}
 
 #: Subject and phone belong to the application: no answer to a browser or a phone holds them.
@@ -29,7 +29,7 @@ class Journal:
         self.mount, self.answers = mount, list[tuple[str, Response]]()
         tab = self.tab = Tab(mount)
         self.browser("begin", tab.begin(AGENT))
-        for step in ("scan", "release", "scan", "confirm", "deny"):
+        for step in ("look", "scan", "release", "scan", "confirm", "outcome", "deny"):
             self.browser("status", tab.look())
             self.browser("picture", tab.send(get(f"{tab.login_id}/qr.svg")))
             self.browser("picture", tab.send(get(f"{tab.login_id}/qr.png")))
@@ -129,13 +129,15 @@ def test_the_other_answers_have_these_fields(mount: Mount) -> None:
         "device_code",
     }
     tab = reach(mount, "pending")
-    assert read(tab.phone("scan")).keys() == {
-        "login_id",
-        "state",
-        "context",
-        "begun_ago",
-        "expires_in",
-    }
+    for verb in ("look", "scan"):
+        assert read(tab.phone(verb)).keys() == {
+            "login_id",
+            "state",
+            "context",
+            "begun_ago",
+            "expires_in",
+        }
+    assert read(tab.phone("outcome")).keys() == {"login_id", "state"}
     assert read(tab.phone("release")).keys() == {"login_id", "state"}
     tab.phone("scan")
     assert read(tab.phone("confirm")).keys() == {"login_id", "state"}

@@ -62,7 +62,7 @@ def transcript(mount: Mount) -> Iterator[str]:
 def _browser(mount: Mount, history: str) -> Iterator[str]:
     tab = reach(mount, history)
     yield _line("GET {L}", tab.look(), tab)
-    if history not in ("pending", "released"):  # there, it would be held
+    if history not in ("pending", "pending, no code", "released"):  # there, it would be held
         yield _line("GET {L}?wait=25", tab.look("wait=25"), tab)
     for picture in ("svg", "png"):
         yield _line(f"GET {{L}}/qr.{picture}", tab.send(get(f"{tab.login_id}/qr.{picture}")), tab)
@@ -79,9 +79,9 @@ def _browser(mount: Mount, history: str) -> Iterator[str]:
 
 def _phone(mount: Mount, history: str) -> Iterator[str]:
     for person, name in ((ALICE, "alice"), (BOB, "bob")):
-        for verb in ("scan", "confirm", "deny", "release"):
+        for route in mount.endpoint.dialect.phone_routes:
             tab = reach(mount, history)
-            yield _line(f"POST phone/{verb}, {name}", tab.phone(verb, person), tab)
+            yield _line(f"POST phone/{route.path}, {name}", tab.phone(route.path, person), tab)
 
 
 def _line(asked: str, answer: Response, tab: Tab) -> str:

@@ -33,7 +33,7 @@ from qrlogin.table import State
 SECOND: Final = 1000
 #: Milliseconds in the standard policy. Since begin: the deadline of the first code, and the time to
 #: scan. Since the scan, the confirm and the redeem: the time to decide, to redeem and to repeat it.
-CODE_MS, SCAN_MS = 43 * SECOND, 180 * SECOND
+CODE_MS, SCAN_MS = 43 * SECOND, 220 * SECOND
 DECIDE_MS, REDEEM_MS, REPLAY_MS = 90 * SECOND, 30 * SECOND, 30 * SECOND
 #: Since begin: the signed end.
 END_MS: Final = SCAN_MS + DECIDE_MS + REDEEM_MS

@@ -48,6 +48,7 @@ BIZ_EXT = (  # {"pds_login_result":{"accessToken":"000â€¦","refreshToken":"000â€
 )
 #: What the data of Bilibili begins with until the login is confirmed.
 _NO_CREDENTIALS = '"url":"","refresh_token":"","timestamp":0,'
+_LIFETIME = PublicIdDialect.default_lifetime  # of each dialect here, in seconds
 RequestParts = tuple[str, str, str | None]  # path, query, form
 
 
@@ -361,14 +362,18 @@ HISTORIES: dict[str, tuple[tuple[str, ...], str]] = {
     "released": (("scan", "release"), "pending"),
     "scanned again, by another": (("scan", "release", "scan by bob"), "scanned"),
     "confirmed": (("scan", "confirm"), "confirmed"),
-    "confirmed, at the last moment": (("scan", "wait 179", "confirm", "wait 30"), "confirmed"),
+    "confirmed, at the last moment": (("scan", "wait 89", "confirm", "wait 29"), "confirmed"),
+    "each step at the last moment": (
+        ("wait last second", "scan", "wait 89", "confirm", "wait 29"),
+        "confirmed",
+    ),
     "denied": (("scan", "deny"), "denied"),
     "confirmed, then denied": (("scan", "confirm", "deny"), "denied"),
     "given up": (("cancel",), "ended"),
     "collected, long ago": (("scan", "confirm", "collect", "wait 31"), "ended"),
-    "too late to scan": (("wait 180",), "ended"),
-    "too late to confirm": (("scan", "wait 180"), "ended"),
-    "too late to collect": (("scan", "confirm", "wait 210"), "ended"),
+    "too late to scan": (("wait lifetime",), "ended"),
+    "too late to confirm": (("scan", "wait 90"), "ended"),
+    "too late to collect": (("scan", "confirm", "wait 30"), "ended"),
     "long gone": (("scan", "confirm", "wait 3600"), "ended"),
     "the store is away": (("scan", "away"), "away"),
 }
@@ -392,6 +397,8 @@ def reach(client: Client, history: str) -> None:
     for step in HISTORIES[history][0]:
         verb, _, more = step.partition(" ")
         match verb:
+            case "wait" if more in ("lifetime", "last second"):
+                client.service.clock.advance(_LIFETIME - (more == "last second"))
             case "wait":
                 client.service.clock.advance(int(more))
             case "cancel":

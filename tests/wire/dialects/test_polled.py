@@ -94,7 +94,7 @@ def begun(kind: str) -> tuple[Client, str]:
         answer = client.begin()
         assert answer.status == 200
         device, *others = answer.cookies
-        check_device_cookie(device, 240)
+        check_device_cookie(device, 180 + 90 + 30 + 30)
         assert [cookie.key for cookie in others] == (["wlfstk_smdl"] if kind == "jd" else [])
         assert client.code not in device.value
         assert device.value not in str(answer.headers) + str(answer.body)

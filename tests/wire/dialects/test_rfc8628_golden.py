@@ -19,7 +19,7 @@ COMMON = (
 REDEEMED = "redeemed"  # in place of a body: the application fills the answer
 
 #: The steps so far, and the answer to the next poll. The steps are five seconds apart; "late" is
-#: after the lifetime of the code.
+#: after the lifetime of the code, which is also longer than the time to decide and to collect.
 HISTORIES = {
     "pending": ((), 400, b'{"error":"authorization_pending"}'),
     "scanned": (("scan",), 400, b'{"error":"authorization_pending"}'),
@@ -36,13 +36,23 @@ HISTORIES = {
     "given up by the device itself": (("cancel",), 400, b'{"error":"invalid_grant"}'),
     "late, pending": (("late",), 400, b'{"error":"expired_token"}'),
     "late, scanned": (("scan", "late"), 400, b'{"error":"expired_token"}'),
-    "late, confirmed: two minutes and a half to collect": (
-        ("scan", "confirm", "late"),
+    "each step at the last moment": (
+        ("last second to scan", "scan", "last second to decide", "confirm", "last second"),
         200,
         REDEEMED,
     ),
-    "too late, confirmed": (
-        ("scan", "confirm", "late", "too late"),
+    "scanned, and decided too late": (
+        ("scan", "last second to decide", "second"),
+        400,
+        b'{"error":"expired_token"}',
+    ),
+    "confirmed, and collected too late": (
+        ("scan", "confirm", "last second", "second"),
+        400,
+        b'{"error":"expired_token"}',
+    ),
+    "late, confirmed": (
+        ("scan", "confirm", "late"),
         400,
         b'{"error":"expired_token"}',
     ),
@@ -94,7 +104,7 @@ def test_a_login_begins_with_the_documented_answer(world: World) -> None:
         answer.body
         == (
             f'{{"device_code":"{begun["device_code"]}","user_code":"{user_code}","verification_uri":"https://example.com/device",'
-            f'"verification_uri_complete":"https://example.com/device?user_code={user_code}","expires_in":300,"interval":5}}'
+            f'"verification_uri_complete":"https://example.com/device?user_code={user_code}","expires_in":450,"interval":5}}'
         ).encode()
     )
 
@@ -112,8 +122,14 @@ def test_each_poll_gets_the_documented_answer(world: World, history: str) -> Non
                 world.qr.cancel(device.begun["device_code"])
             case "late":
                 world.clock.advance(300)
-            case "too late":
-                world.clock.advance(150)
+            case "last second to scan":
+                world.clock.advance(299 - 5)
+            case "last second to decide":
+                world.clock.advance(89 - 5 - 5)
+            case "last second":  # to collect
+                world.clock.advance(59 - 5 - 5)
+            case "second":
+                world.clock.advance(1 - 5)
             case "two minutes and a half":
                 world.clock.advance(145)
             case "no pause":

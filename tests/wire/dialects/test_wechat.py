@@ -48,14 +48,14 @@ STORIES = {
     "another scans in between": "scan 201 release scan:bob 201 408",
     "approved": "scan 201 confirm 200 200 200",
     "scanned and approved between two polls": "scan confirm 200 200",
-    "approved at the last moment": "scan 201 +299 confirm +30 200",
+    "approved at the last moment": "408 +299 scan 201 +89 confirm +29 200",
     "refused": "scan 201 deny 400 400",
     "approved, then refused": "scan confirm 200 deny 400 400",
     "given up": "408 cancel 400 400",
     "collected": "scan confirm 200 collect 400 400",
     "not scanned in time": "408 +300 400 400",
-    "not approved in time": "scan 201 +300 400 400",
-    "not collected in time": "scan confirm 200 +330 400 400",
+    "not approved in time": "scan 201 +90 400 400",
+    "not collected in time": "scan confirm 200 +30 400 400",
     "long gone": "scan confirm +3600 400",
     "the store is unavailable": "scan away 500 500",
 }
@@ -108,7 +108,7 @@ def test_a_login_from_beginning_to_end(
         assert re.fullmatch(r"[A-Za-z0-9_-]{22}==", client.code)
         assert (begun.status, dict(begun.headers)["Content-Type"]) == (200, JS)
         (device,) = begun.cookies
-        check_device_cookie(device, 360)
+        check_device_cookie(device, 300 + 90 + 30 + 30)
         happen(client, "scan")
         assert (
             service.phone("scan", client.code, BOB).status == 409
@@ -211,11 +211,12 @@ def test_a_poll_is_held_until_there_is_news_for_this_client() -> None:
 
         client.begin()
         assert held().after is None
-        for step, version in (("scan", 2), ("release", 3), ("scan", 4)):
+        # The state's own time, then 90 s to decide, 30 s to collect and 30 s to ask again.
+        for step, version, max_age in (("scan", 2, 240), ("release", 3, 450), ("scan", 4, 240)):
             happen(client, step)
             answer = client.poll()
             (cookie,) = answer.cookies
-            assert (cookie.value, cookie.httponly, cookie.max_age) == (str(version), True, 360)
+            assert (cookie.value, cookie.httponly, cookie.max_age) == (str(version), True, max_age)
             assert held().after == version
             assert client.poll().cookies == ()
         happen(client, "confirm")

@@ -42,7 +42,7 @@ STORIES = {
     "released after a poll without news": "scan 404 408 release 408",
     "approved": "scan 404 confirm 405 405",
     "scanned and approved between two polls": "scan confirm 405",
-    "approved at the last moment": "scan 404 +299 confirm +30 405",
+    "approved at the last moment": "408 +299 scan 404 +89 confirm +29 405",
     "refused": "scan 404 deny 403 402 403",
     "scanned and refused between two polls": "scan deny 403 402",
     "released, then refused": "scan 404 release 403 scan deny 402",
@@ -50,8 +50,8 @@ STORIES = {
     "given up": "408 cancel 402 402",
     "collected": "scan confirm 405 collect 402 402",
     "not scanned in time": "408 +300 402",
-    "not approved in time": "scan 404 +300 402 402",
-    "not collected in time": "scan confirm 405 +330 402",
+    "not approved in time": "scan 404 +90 402 402",
+    "not collected in time": "scan confirm 405 +30 402",
     "long gone": "scan confirm +3600 402",
     "the store is unavailable": "scan away 500 500",
 }
@@ -93,7 +93,7 @@ def test_a_login_from_beginning_to_end(
         client = WeChatOpenClient(service)
         page = client.begin(("user-agent", "Browser 1.0"))
         (device,) = page.cookies
-        check_device_cookie(device, 360)
+        check_device_cookie(device, 300 + 90 + 30 + 30)
         happen(client, "scan", "confirm")
         answer = client.collect()
         assert answer.redeemed is not None
