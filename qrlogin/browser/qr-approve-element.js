@@ -35,8 +35,9 @@
 
 import { Card } from "./qr-approve-card.js";
 import {
-  Base, PATIENCE_S, REFUSALS, Trouble, attribute, backoff, call, emit, hidden, keepAttribute, now,
-  outdated, parsed, reflect, seconds, sleep, supported, upgrade, writeState,
+  Base, PATIENCE_S, REFUSALS, Trouble, attribute, backoff, call, emit, hidden, isPreview,
+  keepAttribute, now, outdated, parsed, reflect, seconds, sleep, supported, upgrade, viewOf,
+  writeState,
 } from "./qr-login-parts.js";
 import { textsFor } from "./qr-login-texts.js";
 
@@ -200,11 +201,7 @@ export class QRApproveElement extends Base {
     else this.#send("look");
   }
 
-  // Taken from the prototype, because <form name="defaultView"> shadows the document's own.
-  /** @param {string} name */
-  #ofDocument(name) { return Reflect.get(Document.prototype, name, this.ownerDocument); }
-  /** @type {Window} */
-  get #window() { return this.#ofDocument("defaultView") ?? window; }
+  get #window() { return viewOf(this) ?? window; }
   get #framed() { return this.#window.top !== this.#window; }
 
   /** Every request to the server goes through here. Override it to add headers, or to replace the
@@ -364,8 +361,7 @@ export class QRApproveElement extends Base {
   /** A framework may render attributes after it has connected the element, and Turbo shows a copy
    * of a page before the page. @param {AbortSignal} signal */
   async #attributesAreThere(signal) {
-    while (this.#ofDocument("documentElement").hasAttribute("data-turbo-preview"))
-      await sleep(100, signal);
+    while (isPreview(this)) await sleep(100, signal);
     const token = !attribute(this, "csrf-header") || this.hasAttribute("csrf-token");
     // If they come, the page starts again.
     if (!attribute(this, "src") || !token) await sleep(LATE_MS, signal);

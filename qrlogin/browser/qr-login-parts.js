@@ -88,8 +88,7 @@ const sheets = new WeakMap();
  * drops them, and a document takes only style sheets of its own.
  * @param {ShadowRoot} root @param {string} css */
 export function dress(root, css) {
-  const { ownerDocument: document } = root;
-  const view = Reflect.get(Document.prototype, "defaultView", document);
+  const { ownerDocument: document } = root, view = viewOf(root);
   if (!view) return; // a document without a window
   const known = sheets.get(document) ?? new Map();
   const sheet = known.get(css) ?? new view.CSSStyleSheet();
@@ -254,6 +253,15 @@ export function make(tag, part = "", attributes = {}, ...children) {
   return element;
 }
 
+/** The window of a node, or null. @param {Node} node
+ * @returns {(Window & typeof globalThis) | null} */
+export const viewOf = ({ ownerDocument }) =>
+  Reflect.get(Document.prototype, "defaultView", ownerDocument);
+/** Whether the page of an element is a copy that Turbo shows until it has the page.
+ * @param {Node} element */
+export const isPreview = ({ ownerDocument }) =>
+  Reflect.get(Document.prototype, "documentElement", ownerDocument)
+    .hasAttribute("data-turbo-preview");
 /** Whether the page of an element is hidden. @param {Node} element */
 export const hidden = ({ ownerDocument } = document) =>
   Reflect.get(Document.prototype, "visibilityState", ownerDocument ?? document) === "hidden";
@@ -326,7 +334,7 @@ export class Guard {
   /** Until `signal`, also holds when the window comes to the front: the second click of a double
    * click on another window may land here. @param {AbortSignal} signal */
   watch(signal) {
-    const view = this.#card.ownerDocument.defaultView ?? window;
+    const view = viewOf(this.#card) ?? window;
     view.addEventListener("focus", () => this.hold(), { signal });
     view.addEventListener("visibilitychange", () => hidden(this.#card) || this.hold(), { signal });
   }

@@ -233,9 +233,7 @@ class Stub:
                 and self.alive
             ):
                 self.changed.wait(left)
-        return self.answer(
-            login, **{key: call.query[key] for key in ("echo",) if key in call.query}
-        )
+        return self.answer(login)
 
     def cancel(self, _call: Call, login: Login | None) -> Reply:
         if login is None:

@@ -3,7 +3,7 @@
     browser  POST begin                      {} or {"deliver":"body"}
                  201, and a cookie unless delivered in the body; with a user_code if the
                  application wants one
-             GET  {login_id}?after=V&wait=S&echo=E   the status, held for up to S seconds, with E
+             GET  {login_id}?after=V&wait=S  the status, held for up to S seconds
              GET  {login_id}/events?after=V  the same as a stream of server-sent events
              GET  {login_id}/socket?after=V  the same over a websocket (ASGI)
              GET  {login_id}/qr.svg, qr.png  the picture
@@ -186,21 +186,17 @@ class Native:
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
         query = STATUS.read_query(request)
         after, seconds = query.get("after"), int(query.get("wait", "0"))
-        echo = [("echo", query["echo"])] if "echo" in query else []
-
-        def answer(status: Status) -> Response:
-            return _status_json(status, *echo)
 
         device = self._device_code(request, login_id)
         if seconds == 0:
-            return Exchange(self._core.status(device), answer)
+            return Exchange(self._core.status(device), _status_json)
         held = HeldStatus(
             device,
             after=None if after is None else int(after),
             timeout=seconds,
-            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED), *echo),
+            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
         )
-        return Exchange(held, answer)
+        return Exchange(held, _status_json)
 
     def _events(self, request: Request, login_id: str, route: Route = EVENTS) -> Exchange[Status]:
         after = route.read_query(request).get("after")
