@@ -93,6 +93,11 @@ const OUTCOME_MS = 3000; // between two questions about the outcome
 const OUTCOME_MAX_MS = 600_000; // no login lasts longer
 const MOST_TYPED = 12; // letters and digits: fits every code to type, and no signed code
 
+/** Percent-encoding decoded, or the text itself if it is malformed. @param {string} text */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 /** @typedef {import("./qr-approve-card.js").State} State
  * @typedef {import("./qr-login-parts.js").Answer} Answer */
 
@@ -228,7 +233,7 @@ export class QRApproveElement extends Base {
     const url = /^https?:\/\//i.test(this.#code) && parsed(this.#code);
     const own = url && url.origin === location.origin && url.pathname.startsWith(from);
     const bare = !url ? this.#code
-      : url.searchParams.get("user_code") || (own ? url.pathname.slice(from.length) : "");
+      : url.searchParams.get("user_code") || (own ? decoded(url.pathname.slice(from.length)) : "");
     const letters = bare.replace(/[^\p{L}\p{N}]/gu, "");
     if (!letters || letters.length > MOST_TYPED) return "";
     return letters.length === 8 ? `${letters.slice(0, 4)}-${letters.slice(4)}` : bare;

@@ -162,7 +162,13 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:
-            for address in ("qr?user_code=wdjb-mjht", "qr/WDJBMJHT", "qr/wdjb-mjht"):
+            for address in (
+                "qr?user_code=wdjb-mjht",
+                "qr/?user_code=wdjb-mjht",
+                "qr/WDJBMJHT",
+                "qr/wdjb-mjht",
+                "qr/wdjb%2Dmjht",
+            ):
                 stub.calls.clear()
                 await phone.page.goto(f"{stub.origin}/{address}")
                 await phone.until("found")
