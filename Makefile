@@ -15,6 +15,7 @@ check: ready     ## lint, types, and the tests that start no other program (1 mi
 test: ready-test ## every test that is not slow (ARGS="-k word" for some, "-n0" for one process)
 	@$(PYTEST) -m "not matrix" $(ARGS)
 matrix: ready-test ## the slow tests: public clients, fresh environments, stops under load
+	@$(PYTHON) tools/npm_parts.py tests/spa/app
 	@$(PYTEST) -m matrix $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check

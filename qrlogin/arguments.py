@@ -26,7 +26,9 @@ CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
 BEGUN_BY_BYTES: Final = 128
-_UNCUT: Final = 1 << 62  # bytes: a context that is too large is refused, not cut
+DESCRIPTION_BYTES: Final = 200  # of a context in a dialect, which adds facts that must not be cut
+_UNCUT: Final = 1 << 62  # bytes
+_SHORTEST_FACT: Final = 16  # bytes to which a long fact may be cut
 _OP_LENGTHS: Final = range(16, 129)
 _TAG_LENGTHS: Final = range(129)
 
@@ -35,13 +37,46 @@ _TAG_LENGTHS: Final = range(129)
 
 
 def check_person(subject: str, phone: str) -> None:
-    """Raise `BadArgument` unless these can name a user and a phone."""
-    if not isinstance(subject, str) or not subject or not _fits(subject, SUBJECT_BYTES):
+    """Raise `BadArgument` unless these can name a user and a phone. Each mistake has a message."""
+    if not isinstance(subject, str):
         raise BadArgument(
-            f"subject must be your own id of the user, a text of 1 to {SUBJECT_BYTES} bytes"
+            "subject must be text, your own id of the user: pass str(user.id), "
+            f"not {type(subject).__name__}"
         )
-    if not _fits(phone, SUBJECT_BYTES):
-        raise BadArgument(f"phone must be a text of at most {SUBJECT_BYTES} bytes")
+    if not subject:
+        raise BadArgument(
+            "subject must not be empty: it is your own id of the user who is signed in on the phone"
+        )
+    _check_id("subject", subject)
+    if not isinstance(phone, str):
+        raise BadArgument(
+            f"phone must be text, your own id of the phone, not {type(phone).__name__}"
+        )
+    _check_id("phone", phone)
+
+
+def _check_id(name: str, text: str) -> None:
+    if not _is_unicode(text):
+        raise BadArgument(f"{name} must be valid Unicode: it has half of a surrogate pair")
+    if not _fits(text, SUBJECT_BYTES):
+        raise BadArgument(
+            f"{name} must have at most {SUBJECT_BYTES} bytes: an id is exact, so it is not cut"
+        )
+
+
+def check_shown_as(shown_as: ShownAs) -> None:
+    """Raise `BadArgument` unless this can be a name, or is missing."""
+    if shown_as is not ... and shown_as is not None and not isinstance(shown_as, str):
+        raise BadArgument(f"shown_as must be text, not {type(shown_as).__name__}")
+
+
+def require_shown_as(shown_as: ShownAs, call: str) -> None:
+    """Raise `BadArgument` if the name is missing from `call`, such as "scan()"."""
+    if shown_as is ...:
+        raise BadArgument(
+            f'{call} needs shown_as, such as "M•••a", or "" for a user without a name: '
+            'the browser asks "continue as M•••a?" before it continues'
+        )
 
 
 def clean_name(shown_as: ShownAs, *, required: bool) -> str:
@@ -49,16 +84,10 @@ def clean_name(shown_as: ShownAs, *, required: bool) -> str:
 
     Raises `BadArgument` if it is not a text, or if it is `required` and was not passed.
     """
-    if shown_as is ... and required:
-        raise BadArgument(
-            'scan() needs shown_as, such as "M•••a", or "" for a user without a name: '
-            'the browser asks "continue as M•••a?" before it continues'
-        )
-    if shown_as is ... or shown_as is None:
-        return ""
-    if not isinstance(shown_as, str):
-        raise BadArgument(f"shown_as must be text, not {type(shown_as).__name__}")
-    return clean(shown_as, SHOWN_AS_BYTES)
+    if required:
+        require_shown_as(shown_as, "scan()")
+    check_shown_as(shown_as)
+    return clean(shown_as, SHOWN_AS_BYTES) if isinstance(shown_as, str) else ""
 
 
 # The browser's calls
@@ -84,26 +113,62 @@ def check_redeem(acknowledged: str, op: str | None) -> None:
 
 
 def encode_context(context: Mapping[str, str]) -> str:
-    """Return the text that stores a context and is sealed. Its values are cleaned, as names are.
+    """Return the text that stores a context and is sealed, as `fit_context` leaves it.
 
-    Raises `BadArgument` if it is not a mapping of texts, or is too large.
+    Raises `BadArgument` if it is not a mapping of texts, or has too many facts.
+    """
+    return _as_json(fit_context(context, CONTEXT_BYTES))
+
+
+def fit_context(context: Mapping[str, str], room: int) -> Mapping[str, str]:
+    """Return a context whose values are cleaned, as names are. If it is too large, its longest
+    values are cut.
+
+    Raises `BadArgument` if it is not a mapping of texts, or has too many facts.
+
+    :param context: facts by their names.
+    :param room: how many bytes it may have as JSON.
     """
     if not isinstance(context, Mapping):
         raise BadArgument(
             "context must be a mapping such as {'browser': 'Firefox on Linux'}, "
             f"not {type(context).__name__}"
         )
-    cleaned: dict[str, str] = {}
     for name, value in context.items():
-        if not isinstance(name, str) or not isinstance(value, str) or clean(name, _UNCUT) != name:
-            raise BadArgument("context must map printable names to texts: the phone shows it")
-        cleaned[name] = clean(value, _UNCUT)
-    frozen = json.dumps(dict(sorted(cleaned.items())), ensure_ascii=False, separators=(",", ":"))
-    if not _fits(frozen, CONTEXT_BYTES):
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise BadArgument(
+                "context must map text to text, because the phone shows it: "
+                f"it maps {type(name).__name__} to {type(value).__name__}"
+            )
+        if clean(name, _UNCUT) != name:
+            raise BadArgument(
+                "the names in context must be printable, because the phone shows them as labels"
+            )
+    whole = _cut_values(context, room)
+    if _fits(_as_json(whole), room):
+        return whole
+    fitting, fits, too_long = _cut_values(whole, _SHORTEST_FACT), _SHORTEST_FACT, room
+    if not _fits(_as_json(fitting), room):
         raise BadArgument(
-            f"context must fit into {CONTEXT_BYTES} bytes of JSON: shorten its values"
+            f"context has too many facts or too long names: it must fit into {room} bytes "
+            f"of JSON, and no fact is cut below {_SHORTEST_FACT} bytes"
         )
-    return frozen
+    while too_long - fits > 1:  # find the highest limit that fits
+        limit = (fits + too_long) // 2
+        longer = _cut_values(whole, limit)
+        if _fits(_as_json(longer), room):
+            fitting, fits = longer, limit
+        else:
+            too_long = limit
+    return fitting
+
+
+def _cut_values(context: Mapping[str, str], limit: int) -> Mapping[str, str]:
+    return {name: clean(context[name], limit) for name in sorted(context)}
+
+
+def _as_json(context: Mapping[str, str]) -> str:
+    return json.dumps(context, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode_context(frozen: str) -> Mapping[str, str]:
@@ -138,6 +203,14 @@ def check_sync_callback(callback: C) -> C:
             "a dialect cannot await this callback: pass a def function that answers from memory"
         )
     return callback
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fits(text: str, limit: int) -> bool:

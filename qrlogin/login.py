@@ -17,7 +17,7 @@ from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.emitted import EmittedEvents
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
-from qrlogin.news import is_news, wait_limit
+from qrlogin.news import Known, is_news, known, wait_limit
 from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.stores.protocol import Store
@@ -95,7 +95,8 @@ class QRLogin:
         browser has it. Returns the new login; raises `BadArgument` for arguments out of range.
 
         :param context: facts about the browser ("browser", "system", "place" or your own), fixed
-            now and shown on the phone before the person confirms; at most 400 bytes in all.
+            now and shown on the phone before the person confirms. Values are cleaned; beyond 400
+            bytes in all, the longest ones are cut.
         :param lifetime: seconds for which the code is shown. None: the policy's. With the policy's
             windows, 600 at most.
         :param ask_browser: False skips the browser's question "continue as …?", for devices without
@@ -368,16 +369,16 @@ class Watch:
         self._qr, self._device, self._ended = qr, device, False
         self._listener = qr._store.listen(device.login_id)
 
-    def wait(
-        self, *, after: int | State | None, timeout: float, status: Status | None = None
-    ) -> Status:
+    def wait(self, *, after: Known, timeout: float, status: Status | None = None) -> Status:
         """Wait as `QRLogin.wait` does.
 
-        :param after: the version or the state that the browser knows. None: pending.
+        :param after: the version or the state that the browser knows. None: pending. FROM_NOW: it
+            does not say.
         :param timeout: in seconds.
         :param status: the status that this watch returned last. It saves the first read.
         """
         status = status or self._read()
+        after = known(status, after)
         ends = monotonic() + wait_limit(status, timeout)
         while (
             not (self.ended or is_news(status, after))

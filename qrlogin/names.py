@@ -1,8 +1,8 @@
 """Cleans the names that a browser or a phone shows, of users and of places.
 
 A name is what people write with their keyboards, so no name is an error. `clean` removes what
-could reorder, hide or break the text around it, and cuts what is too long. This module knows no
-login.
+could reorder, hide or break the text around it, and cuts what is too long. `plain` in
+browser/qr-login-parts.js has the same rule. This module knows no login.
 """
 
 import re
@@ -19,8 +19,15 @@ _BREAKS: Final = ("Cc", "Zl", "Zp")
 _DROPPED: Final = ("Cs", "Cf", "Co")
 #: Letters and signs that show nothing.
 _FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+#: A flag of a part of a country, such as Scotland's: invisible tags after a black flag (UTS 51).
+_TAGGED_FLAG: Final = re.compile(
+    "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
+)
+#: Letters that Unicode counts as marks of the letter before them: Thai, Lao, half-width Japanese.
+_SPACING: Final = frozenset("\u0e33\u0eb3\uff9e\uff9f")
 _VIRAMA: Final = 9  # combining class of the sign that removes the vowel of an Indian letter
 _ELLIPSIS: Final = "…"
+_UNCUT: Final = 1 << 62  # bytes
 
 
 def clean(text: str, limit: int) -> str:
@@ -30,9 +37,33 @@ def clean(text: str, limit: int) -> str:
     stay, because phones know newer emoji than Python does. Joiners stay where they join. A space
     of a script, such as U+3000, stays; a run of spaces becomes one blank.
     """
-    kept = (sign for sign in text if sign in _JOINERS or not _is_dropped(sign))
+    if text.isascii() and text.isprintable() and "  " not in text and len(text) <= limit:
+        return text.strip()  # nearly every text
+    flags = {at for flag in _TAGGED_FLAG.finditer(text) for at in range(*flag.span())}
+    kept = (
+        sign
+        for at, sign in enumerate(text)
+        if sign in _JOINERS or at in flags or not _is_dropped(sign)
+    )
     line = "".join(" " if category(sign) in _BREAKS else sign for sign in kept)
     return _cut(re.sub(r"\s{2,}", " ", _joined(line)).strip(), limit)
+
+
+def masked(name: str) -> str:
+    """Return what a browser may show of `name` before its login: its first and last letter.
+
+    "Maria" becomes "M•••a", and a name of one or two letters shows the first. A letter is what a
+    reader sees as one: an emoji sequence, or a letter with its marks. "" stays "".
+    """
+    letters = list(graphemes(clean(name, _UNCUT)))
+    if not letters:
+        return ""
+    return f"{letters[0]}•••{letters[-1] if len(letters) > 2 else ''}"
+
+
+def initial(name: str) -> str:
+    """Return the first letter of `name` in upper case, for a picture of the user. "" stays ""."""
+    return next(graphemes(clean(name, _UNCUT)), "").upper()
 
 
 def _is_dropped(sign: str) -> bool:
@@ -53,7 +84,7 @@ def _never_shown(sign: str) -> bool:
 
 
 def _joined(text: str) -> str:
-    """Remove the joiners that join nothing. After a virama, a joiner may end a Malayalam word."""
+    """Remove the joiners that join nothing. After a mark, a joiner may end a Malayalam word."""
     kept = ""
     for at, sign in enumerate(text):
         if sign in _JOINERS:
@@ -61,7 +92,9 @@ def _joined(text: str) -> str:
             before = kept[-1:]
             if not before or before in _JOINERS or before.isspace():
                 continue
-            if combining(before) != _VIRAMA and (not after or after in _JOINERS or after.isspace()):
+            if not category(before).startswith("M") and (
+                not after or after in _JOINERS or after.isspace()
+            ):
                 continue
         kept += sign
     return kept
@@ -102,16 +135,34 @@ def _extends(cluster: str, sign: str) -> bool:
     """Whether this sign belongs to the same grapheme as the cluster before it."""
     last = cluster[-1]
     return (
-        category(sign).startswith("M")  # accents, vowel signs, variation selectors
-        or sign in _JOINERS
-        or last == _JOINER  # 👩‍💻
-        or "\U0001f3fb" <= sign <= "\U0001f3ff"  # skin tones
+        _is_mark(sign)
+        or (last == _JOINER and not _is_regional(sign))  # 👩‍💻
         # a flag is two letters
         or (len(cluster) == 1 and _is_regional(last) and _is_regional(sign))
-        or (combining(last) == _VIRAMA and category(sign) == "Lo")  # ක්ෂ
+        or (category(sign) == "Lo" and _ends_in_virama(cluster))  # ක්ෂ
         or (_ends_a_syllable(sign) and _is_hangul(last))
-        or (_begins_a_syllable(sign) and _begins_a_syllable(last))
+        or (_begins_a_syllable(last) and (_begins_a_syllable(sign) or "가" <= sign <= "힣"))
     )
+
+
+def _is_mark(sign: str) -> bool:
+    """Whether this belongs to the letter or picture before it, whatever that is."""
+    return (
+        category(sign).startswith("M")  # accents, vowel signs, variation selectors
+        or sign in _JOINERS
+        or sign in _SPACING
+        or "\U0001f3fb" <= sign <= "\U0001f3ff"  # skin tones
+        or "\U000e0020" <= sign <= "\U000e007f"  # tags, which `clean` keeps in flags only
+    )
+
+
+def _ends_in_virama(cluster: str) -> bool:
+    for sign in reversed(cluster):
+        if combining(sign) == _VIRAMA:
+            return True
+        if not _is_mark(sign):
+            break
+    return False
 
 
 def _is_regional(sign: str) -> bool:

@@ -1,7 +1,31 @@
 """When a wait ends: what counts as news for a browser, and how long it may wait at most."""
 
+from enum import Enum, auto
+from typing import Final
+
 from qrlogin.answers import Status
 from qrlogin.table import TERMINAL, State
+
+
+class _Marker(Enum):
+    FROM_NOW = auto()
+
+
+FROM_NOW: Final = _Marker.FROM_NOW
+"""What a browser knows that does not say it. It waits for a change after the first status that is
+read for it: without that, every state but pending would be news for ever, and answered at once."""
+
+Known = int | State | _Marker | None
+"""What a browser knows: a version or a state. None: it knows that the login is pending."""
+
+
+def known(status: Status, after: Known) -> int | State | None:
+    """`after`, as `is_news` takes it.
+
+    :param status: the first status that was read for this wait.
+    :param after: what the browser knows.
+    """
+    return status.version if after is FROM_NOW else after
 
 
 def is_news(status: Status, after: int | State | None) -> bool:

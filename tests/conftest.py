@@ -63,7 +63,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 # The tests in these folders use browsers and servers in processes of their own. CI may repeat such
 # a test once, and lists it in the summary, because a machine with two cores sometimes stops a
 # process for seconds. Other tests (of a property, a table, a store) are never repeated.
-STORIES = [Path(__file__).parent / folder for folder in ("browser", "clients", "demo", "examples")]
+STORIES = [*PROGRAMS, Path(__file__).parent / "spa"]
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist

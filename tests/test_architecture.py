@@ -125,7 +125,8 @@ def test_stores_import_commands_and_neither_codes_nor_answers() -> None:
 
 
 def test_render_and_browser_import_no_other_room() -> None:
-    rooms = ("qrlogin.render", "qrlogin.browser")
+    """Except for `names`: the texts of pages clean the names in them as the core does."""
+    rooms = ("qrlogin.render", "qrlogin.browser", "qrlogin.names")
     for module in MODULES:
         if inside(module, *rooms):
             assert all(inside(each, *rooms) for each in own_imports(module)), module

@@ -97,11 +97,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "padding left out": lambda text: text.rstrip("=") if text.endswith("=") else text[:-1],
     "half the padding": lambda text: text.removesuffix("=") if text.endswith("=") else text + "=",
     "more padding": lambda text: text + "=",
-    "escaped padding": lambda text: text.replace("=", "%3D") + ("" if "=" in text else "%3D"),
     "the other alphabet": lambda text: text.replace("-", "+").replace("_", "/") + "+/",
-    "space before": lambda text: " " + text,
-    "newline after": lambda text: text + "\n",
-    "NUL after": lambda text: text + "\0",
     "with dashes": lambda text: f"{text[:8]}-{text[8:]}",
     "as a UUID": lambda text: f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}",
     "with a prefix": lambda text: "0x" + text,
@@ -118,6 +114,14 @@ def test_any_other_spelling_is_refused(text: str, spell: Callable[[str], str]) -
     """The refusal comes before any lookup."""
     assert spell(text) != text
     refused(spell(text))
+
+
+@for_each_row("text", [FIXED, RESPELLED])
+@for_each_row("wrapped", [" {}", "{}\n", "{}\0", "%20{}", "{}/"])
+def test_the_strict_reader_of_a_public_id_refuses_wrappings(text: str, wrapped: str) -> None:
+    """Clients send a public id as they were given it. Only a scanned text has wrappings."""
+    with pytest.raises(InvalidCode):
+        MINE.read_fixed(wrapped.format(text))
 
 
 # Altered codes

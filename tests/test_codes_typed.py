@@ -224,7 +224,7 @@ NOT_CODES += [
     "null",
     "undefined",
     "WDJB-MJHT WDJB-MJHT",
-    "WDJB-MJHT" + " " * 32,
+    "WDJB" + " " * 33 + "MJHT",
     "\0",
     "\0" * 8,
     "B\u0301BBBBBBB",

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qrlogin import BadArgument
-from qrlogin.arguments import SHOWN_AS_BYTES
-from qrlogin.names import clean
+from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, encode_context
+from qrlogin.names import clean, graphemes, initial, masked
 from tests.application import ALICE, App, Run
 
+SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 AS_WRITTEN = {
     "plain": "Ana",
     "Chinese": "王小明",
@@ -25,6 +26,7 @@ AS_WRITTEN = {
     "Malayalam with a joiner at its end": "മോഹന\u0d4d\u200d",
     "an emoji of next year": "Kim \U0001faff\U0001fae8",
     "a code point that Unicode may assign": "Kim \U0001fbff",
+    "the flag of Scotland": "Eilidh " + SCOTLAND,
     "a kanji with a variant": "葛\U000e0100城",
 }
 CLEANED = {
@@ -38,6 +40,10 @@ CLEANED = {
     "an escape sequence": ("\x1b[31mBob\x9b0m", "[31mBob 0m"),
     "a turn of the writing direction": ("\u202eecilA\u2066\u061c\u200e", "ecilA"),
     "invisible tags": ("Bob\U000e0041\U000e007f", "Bob"),
+    "tags behind a flag that is not one": (
+        "\U0001f3f4\U000e0041\U000e0042\U000e0043\U000e007f",
+        "🏴",
+    ),
     "invisible letters": ("\u3164\u2800\ufeff\u200b", ""),
     "joiners that join nothing": ("\u200dBob \u200c\u200d B\u200d", "Bob B"),
     "half a character": ("Bob\ud83d", "Bob"),
@@ -54,6 +60,12 @@ CUT = {
     "coloured thumbs": ("a" + "👍🏽" * 30, "a" + "👍🏽" * 24 + "…"),
     "flags": ("🇳🇱" * 30, "🇳🇱" * 24 + "…"),
     "Hangul in parts": ("\u1112\u1161\u11ab" * 30, "\u1112\u1161\u11ab" * 21 + "…"),
+    "flags of Scotland": (
+        SCOTLAND * 8,
+        SCOTLAND * 7 + "…",
+    ),
+    "Thai with a vowel that is a mark": ("น\u0e49ำ" * 23, "น\u0e49ำ" * 21 + "…"),
+    "half-width Japanese with voice marks": ("ｶ\uff9e" * 34, "ｶ\uff9e" * 32 + "…"),
     "Devanagari conjuncts": ("क\u094dष" * 30, "क\u094dष" * 21 + "…"),
     "one letter under a heap of marks": ("e" + "\u0301" * 200, "e" + "\u0301" * 98 + "…"),
 }
@@ -84,6 +96,60 @@ def test_a_place_is_cleaned_like_a_name(name: str | None, shown: str) -> None:
     app = App()
     begun = app.qr.begin(context={"place": name or ""})
     assert app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A").context == {"place": shown}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"browser": "Firefox 140", "place": "क\u094dष" * 90}, {"browser": "Firefox 140"}),
+        (
+            {"browser": "x" * 1000, "place": "y" * 1000, "address": "192.0.2.7"},
+            {"address": "192.0.2.7"},
+        ),
+        ({"browser": '"' * 400}, {}),
+        ({f"fact {i}": "👨\u200d👩\u200d👧" * 9 for i in range(8)}, {}),
+    ],
+)
+def test_a_context_that_is_too_large_loses_the_ends_of_its_longest_values(
+    given: dict[str, str], shown: dict[str, str]
+) -> None:
+    """A login is worth more than all of what is shown of it. A short value keeps its end."""
+    app = App()
+    begun = app.qr.begin(context=given)
+    context = app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A").context
+    assert context.keys() == given.keys()
+    for name, value in context.items():
+        if name in shown:
+            assert value == shown[name]
+        else:
+            kept = value.removesuffix("…")
+            assert value != kept
+            assert given[name].startswith(kept)
+            assert (
+                list(graphemes(kept)) == list(graphemes(given[name]))[: len(list(graphemes(kept)))]
+            )
+    assert 250 < len(encode_context(given).encode()) <= CONTEXT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Maria", "M•••a"),
+        ("王小明", "王•••明"),
+        ("李明", "李•••"),
+        ("X", "X•••"),
+        ("", ""),
+        ("\u200b\u202e", ""),
+        (" Ana 👩\u200d💻\n", "A•••👩\u200d💻"),
+        ("e\u0301milie\u0301", "e\u0301•••e\u0301"),
+        ("क\u094dषमा देवी", "क\u094dष•••वी"),
+        ("أحمد\u200f", "أ•••د"),
+    ],
+)
+def test_a_masked_name_shows_its_first_and_last_letter(name: str, shown: str) -> None:
+    """A letter is what a reader sees as one. Short names show less."""
+    assert masked(name) == shown
+    assert initial(name) == shown.partition("•")[0].upper()
 
 
 def test_a_scan_without_shown_as_raises_bad_argument() -> None:

@@ -121,7 +121,7 @@ def test_filled_in_words_do_not_change_the_direction_of_the_text() -> None:
     ].replace("{name}", "\u2068{n} evil\u2069")
     closing = translate("en", "loggedInAs", name="x\u2069\u202e\n\u2029(nimda) \u0646\u200c\u0647")
     assert closing == texts("en")["pages"]["loggedInAs"].replace(
-        "{name}", "\u2068x(nimda) \u0646\u200c\u0647\u2069"
+        "{name}", "\u2068x (nimda) \u0646\u200c\u0647\u2069"
     )
     assert "15" in translate("zh-CN", "passwordHelp", n=15)
     assert "\u2068" not in translate("zh-CN", "passwordHelp", n=15), "a number needs no isolates"

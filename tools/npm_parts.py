@@ -1,4 +1,7 @@
-"""Install the npm packages of the tests, at the versions in tests/clients/node/package-lock.json.
+"""Install the npm packages of the tests, at the versions in a folder's package-lock.json.
+
+Without an argument, those of the public clients: tests/clients/node. Each argument is another
+folder, below the root.
 
 Node is a Python package in .venv, so a bare system needs no other. npm is that of the machine,
 which is configured for the machine's registry; if there is none, the npm that came with Node is
@@ -19,9 +22,9 @@ from system_parts import in_ci
 
 FOLDER = ROOT / "tests" / "clients" / "node"
 MODULES = FOLDER / "node_modules"
-STAMP = MODULES / "ready"
 HOW = (
-    "`make test` installs it, or python3 tools/bootstrap.py dev and then python3 tools/npm_parts.py"
+    "`make test` or `make matrix` installs it, or python3 tools/bootstrap.py dev and then python3 "
+    "tools/npm_parts.py, with the folder of the package.json"
 )
 
 
@@ -41,32 +44,34 @@ def npms() -> Iterator[list[str | Path]]:
         yield [node() or "node", cli]
 
 
-def fingerprint() -> str:
+def fingerprint(folder: Path) -> str:
     parts = [
-        str(FOLDER),
-        *((FOLDER / name).read_text() for name in ("package.json", "package-lock.json")),
+        str(folder),
+        *((folder / name).read_text() for name in ("package.json", "package-lock.json")),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def ready() -> bool:
-    return STAMP.exists() and STAMP.read_text() == fingerprint()
+def ready(folder: Path = FOLDER) -> bool:
+    """Whether the packages of this folder are installed, at the versions of its lock file."""
+    stamp = folder / "node_modules" / "ready"
+    return stamp.exists() and stamp.read_text() == fingerprint(folder)
 
 
-def install() -> bool:
+def install(folder: Path) -> bool:
     for npm in npms():
-        say("installing the npm packages of the tests (about 5 s)")
+        say(f"installing the npm packages of {folder.relative_to(ROOT)} (about 10 s)")
         command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
             command,
-            cwd=FOLDER,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         if done.returncode == 0:
-            STAMP.write_text(fingerprint())
+            (folder / "node_modules" / "ready").write_text(fingerprint(folder))
             return True
         print(done.stdout, file=sys.stderr)
     return False
@@ -76,16 +81,19 @@ def say(line: str) -> None:
     print(f"npm parts: {line}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    with (FOLDER / "package.json").open() as package:
-        # A second `make` at the same time waits here, and then finds everything ready.
-        fcntl.flock(package, fcntl.LOCK_EX)
-        if ready() or install():
-            return 0
+def main(folders: list[Path]) -> int:
+    done = True
+    for folder in folders:
+        with (folder / "package.json").open() as package:
+            # A second `make` at the same time waits here, and then finds everything ready.
+            fcntl.flock(package, fcntl.LOCK_EX)
+            done = (ready(folder) or install(folder)) and done
+    if done:
+        return 0
     skipped = "" if in_ci() else " Tests that need them are skipped"
     say(f"the npm packages were not installed. Can this machine reach a registry?{skipped}")
     return 1 if in_ci() else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main([ROOT / each for each in sys.argv[1:]] or [FOLDER]))

@@ -15,7 +15,9 @@ from sqlalchemy import MetaData, String, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-LONGEST_NAME = 64  # characters
+from qrlogin.names import masked
+
+LONGEST_NAME = 150  # characters
 SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where it is the only factor
 LONGEST_PASSWORD = 256
 
@@ -44,7 +46,7 @@ class Account(Base):
     @property
     def masked(self) -> str:
         """The name as a browser shows it before it is logged in."""
-        return f"{self.name[0]}•••{self.name[-1]}"
+        return masked(self.name)
 
 
 def make_account(db: Session, name: str, password: str) -> Account | None:

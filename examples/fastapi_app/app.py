@@ -5,6 +5,7 @@ templates/, their texts come from `qrlogin.browser`.
 """
 
 import hmac
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -46,6 +47,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
 from qrlogin.errors import BadRequest
+from qrlogin.names import initial
 from qrlogin.stores import open_async_store
 from qrlogin.wire import AsyncEndpoint, BrowserContext, Native, Person, WaitSlots
 from qrlogin.wire.dialects import DIALECTS
@@ -64,6 +66,7 @@ except (Misconfigured, ArgumentError, ImportError, OSError) as error:
     # uvicorn's own exit code. On any other error it would restart its workers for ever.
     sys.exit(3)
 host = urlsplit(qr.core.origin).hostname or ""
+NOT_IN_CODES = re.compile(r"[^\w.=-]", re.ASCII)
 # Any client is accepted here. Before you go public, accept only the clients that you know.
 CLIENTS: Mapping[str, Mapping[str, Any]] = {
     "rfc8628": {"clients": lambda client: True},
@@ -185,7 +188,7 @@ def home(request: Request, account: SignedIn) -> Response:
     else:
         how = translate(request, "loggedInByPassword")
     heading = translate(request, "loggedInAs", name=account.name)
-    return page(request, "home.html", heading=heading, initial=account.name[0].upper(), how=how)
+    return page(request, "home.html", heading=heading, initial=initial(account.name), how=how)
 
 
 @pages.get("/signup")
@@ -219,7 +222,7 @@ def _signup(request: Request, error: str = "", name: str = "") -> Response:
 
 def signup_error(request: Request, name: str, password: str) -> str:
     """What is wrong with them, in the user's language, or ""."""
-    if not name or not name.isprintable():
+    if not name:
         return translate(request, "nameMissing")
     if len(name) > LONGEST_NAME:
         return translate(request, "nameTooLong", n=LONGEST_NAME)
@@ -256,18 +259,22 @@ def logout(request: Request, _: Form) -> Response:
 
 @pages.get("/qr")
 @pages.get("/qr/{code}")
+@pages.get("/qr/{code:path}")  # some servers add a slash to the address in a QR code
 def phone_page(request: Request, account: SignedIn) -> Response:
     """The page that a phone's camera opens.
 
     Opening it changes nothing, because link previews and prefetches open it too.
     """
+    sent = (request.path_params.get("code", ""), request.query_params.get("user_code", ""))
+    code, typed = (NOT_IN_CODES.sub("", each) for each in sent)  # without what scanners add
+    here = f"/qr/{code}" if code else f"/qr?user_code={typed}" if typed else "/qr"
     answer = page(
         request,
         "qr.html",
         name=account.name if account else "",
         typed=settings.policy.user_codes,
         explained=translate(request, "scanHereText", site=translate(request, "siteName")),
-        sign_in=f"/login?next={quote(_path_and_query(request), safe='/')}",
+        sign_in=f"/login?next={quote(here, safe='/')}",
     )
     answer.headers["Referrer-Policy"] = "no-referrer"  # the URL holds a code
     return answer

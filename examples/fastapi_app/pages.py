@@ -14,8 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qrlogin import browser
 from qrlogin.errors import Forbidden
+from qrlogin.names import clean
 from qrlogin.wire import Request as WireRequest
 from qrlogin.wire import validation
+from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.validation import check_origin
 
 FOLDER: Final = Path(__file__).parent
@@ -81,8 +83,10 @@ async def read_form(request: Request, origin: str) -> Mapping[str, str]:
     if not check_origin(asked, origin):
         raise Forbidden("the request does not say which site sent the form")
     sent = validation.read_form(asked, FIELDS) if asked.body else {}
-    fields = {name: unicodedata.normalize("NFC", text) for name, text in sent.items()}
-    return {**fields, "name": fields.get("name", "").strip()}
+    # A name loses what nobody sees, here and at the next login: no name is an error.
+    fields = {**sent, "name": clean(sent.get("name", ""), BODY_CAP)}
+    # Normalized, because keyboards compose the same letter differently.
+    return {name: unicodedata.normalize("NFC", text) for name, text in fields.items()}
 
 
 def _language(request: Request) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qrlogin import STANDARD, Misconfigured, Policy
+from qrlogin.addresses import site_origin
 from qrlogin.keyfile import load_or_create_key
 from qrlogin.wire.dialects import dialect_names
 
@@ -58,11 +59,7 @@ def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> 
         for name, text in environ.items()
         if name.startswith("QRLOGIN_") and text.strip()
     }
-    origin = given.get("QRLOGIN_ORIGIN", ORIGIN).rstrip("/")
-    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", origin):
-        raise Misconfigured(
-            f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {ORIGIN}"
-        )
+    origin = site_origin(given.get("QRLOGIN_ORIGIN", ORIGIN), "QRLOGIN_ORIGIN")
     store = given.get("QRLOGIN_STORE", "memory")
     several = has_other_workers(sys.argv, environ) if store == "memory" else False
     if several:

@@ -47,6 +47,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from qrlogin import Redeemed
 from qrlogin import browser as catalogue
+from qrlogin.names import clean, initial, masked
 from qrlogin.render import Style, png
 from qrlogin.wire import BrowserContext, CombinedDialect, Person
 from qrlogin.wire.dialects import DIALECTS
@@ -78,6 +79,7 @@ CLIENTS: Mapping[str, Mapping[str, Any]] = {
     "rfc8628": {"clients": lambda client: True},
     "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
 }
+NOT_IN_CODES = re.compile(r"[^\w.=-]", re.ASCII)
 LOCAL_PATH = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 login_manager, csrf, migrate = LoginManager(), CSRFProtect(), Migrate()
@@ -112,8 +114,9 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     app.add_url_rule("/signup", view_func=signup, methods=["GET", "POST"])
     app.add_url_rule("/login", view_func=login, methods=["GET", "POST"])
     app.add_url_rule("/logout", view_func=logout, methods=["POST"])
-    app.add_url_rule("/qr", view_func=qr_page, endpoint="qr")
-    app.add_url_rule("/qr/<code>", view_func=qr_page, endpoint="qr_code")
+    # Some servers add a slash to the address in a QR code.
+    app.add_url_rule("/qr", view_func=qr_page, endpoint="qr", strict_slashes=False)
+    app.add_url_rule("/qr/<code>", view_func=qr_page, endpoint="qr_code", strict_slashes=False)
     return app
 
 
@@ -124,8 +127,7 @@ def person() -> Person | None:
     """Who is signed in on the phone, or None. A browser shows the masked name before its login."""
     if not current_user.is_authenticated:
         return None
-    name = current_user.name
-    return Person(current_user.get_id(), shown_as=f"{name[0]}•••{name[-1]}")
+    return Person(current_user.get_id(), shown_as=masked(current_user.name))
 
 
 def log_in(redeemed: Redeemed) -> None:
@@ -162,7 +164,7 @@ def home() -> str:
     return render_template(
         "home.html",
         heading=translate("loggedInAs", name=current_user.name),
-        initial=current_user.name[0].upper(),
+        initial=initial(current_user.name),
         how=how,
     )
 
@@ -184,7 +186,7 @@ def signup() -> str | AnyResponse:
 
 def signup_error(name: str, password: str) -> str:
     """What is wrong with them, in the user's language, or ""."""
-    if not name or not name.isprintable():
+    if not name:
         return translate("nameMissing")
     if len(name) > LONGEST_NAME:
         return translate("nameTooLong", n=LONGEST_NAME)
@@ -219,21 +221,28 @@ def qr_page(code: str = "") -> AnyResponse:
 
     Opening it changes nothing, because link previews and prefetches open it too.
     """
-    here = quote(request.full_path.rstrip("?"), safe="/")
+    typed = NOT_IN_CODES.sub("", request.args.get("user_code", ""))
+    code = NOT_IN_CODES.sub("", code)  # what scanners and servers added around it
+    here = url_for("qr_code", code=code) if code else url_for("qr", user_code=typed or None)
     page = render_template(
         "qr.html",
         name=current_user.name if current_user.is_authenticated else "",
         typed=current_app.config["QRLOGIN_POLICY"].user_codes,
         explained=translate("scanHereText", site=translate("siteName")),
-        sign_in=f"{url_for('login')}?next={here}",
+        sign_in=f"{url_for('login')}?next={quote(here, safe='/')}",
     )
     return Response(page, headers={"Referrer-Policy": "no-referrer"})  # the URL holds a code
 
 
 def form_field(field: str) -> str:
-    """A field of the form. Normalized, because keyboards compose the same letter differently."""
+    """A field of the form. Normalized, because keyboards compose the same letter differently.
+
+    A name loses what nobody sees, here and at the next login: no name is an error.
+    """
     text = request.form.get(field, "")
-    return unicodedata.normalize("NFC", text.strip() if field == "name" else text)
+    if field == "name":
+        text = clean(text, current_app.config["MAX_CONTENT_LENGTH"])
+    return unicodedata.normalize("NFC", text)
 
 
 def local_path(text: str) -> str:

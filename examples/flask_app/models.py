@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.security import check_password_hash, generate_password_hash
 
-LONGEST_NAME = 64  # characters
+LONGEST_NAME = 150  # characters
 SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where it is the only factor
 LONGEST_PASSWORD = 256
 

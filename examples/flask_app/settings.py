@@ -10,24 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from qrlogin import STANDARD, Misconfigured
+from qrlogin.addresses import site_origin
 from qrlogin.keyfile import load_or_create_key
 from qrlogin.wire.dialects import dialect_names
 
 DEFAULT_ORIGIN = "http://127.0.0.1:5000"  # the address of `flask run`
 DEFAULT_MAX_WAITING = 8  # half of the 16 threads in gunicorn.conf.py
-ORIGIN = re.compile(
-    r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?"
-)
 
 
 def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
     """Flask's configuration. Raises `Misconfigured`, which says what to set in the environment."""
-    origin = (environ.get("QRLOGIN_ORIGIN") or DEFAULT_ORIGIN).rstrip("/")
-    if not ORIGIN.fullmatch(origin):
-        raise Misconfigured(
-            "QRLOGIN_ORIGIN is what browsers call this site, without a path, "
-            f"such as {DEFAULT_ORIGIN}"
-        )
+    origin = site_origin(environ.get("QRLOGIN_ORIGIN") or DEFAULT_ORIGIN, "QRLOGIN_ORIGIN")
     secure = origin.startswith("https:")
     names = dialect_names(environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
     try:

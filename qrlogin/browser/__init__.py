@@ -12,7 +12,8 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
-from unicodedata import category
+
+from qrlogin.names import clean
 
 __all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "texts", "translate"]
 
@@ -24,7 +25,7 @@ MODULES: Final = tuple(
 )
 """The file names of all modules. They import each other as `./name`, so serve them side by side."""
 
-_JOINERS: Final = "\u200c\u200d"  # emoji, Persian and the scripts of India need them
+_LONGEST_WORD: Final = 200  # bytes of a name in a text, as in the elements
 _CATALOGUE: Final = "qr-login-texts.js"
 _RANGE: Final = re.compile(
     r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:\s*;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.ASCII
@@ -81,7 +82,7 @@ def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
 def translate(lang: str, key: str, /, **words: object) -> str:
     """Returns a text of the section `pages`, with its {words} filled in.
 
-    A word that is not a number loses its control and format characters and is enclosed in Unicode
+    A word that is not a number is cleaned as names are, cut at 200 bytes, and enclosed in Unicode
     isolates, so it cannot hide text or change the direction of the text around it. The elements
     show names in the same way.
 
@@ -93,18 +94,12 @@ def translate(lang: str, key: str, /, **words: object) -> str:
     :param words: the value of each `{word}` in the text, by name
     """
     shown = {
-        word: str(value) if isinstance(value, int) else f"\u2068{_plain(value)}\u2069"
+        word: str(value)
+        if isinstance(value, int)
+        else f"\u2068{clean(str(value), _LONGEST_WORD)}\u2069"
         for word, value in words.items()
     }
     return re.sub(r"\{(\w+)\}", lambda place: shown[place[1]], texts(lang)["pages"][key])
-
-
-def _plain(word: object) -> str:
-    return "".join(
-        character
-        for character in str(word)
-        if character in _JOINERS or category(character) not in ("Cc", "Cf", "Zl", "Zp")
-    )
 
 
 def language(accept_language: str) -> str:

@@ -288,23 +288,38 @@ export function sleep(ms, signal) {
 export const backoff = (/** @type {number} */ failed) =>
   Math.min(30_000, 1000 * 2 ** (failed - 1)) * (0.5 + Math.random() / 2);
 
-/** A name as one line of text, without control and format characters: they could hide text or
- * change the direction of the text around the name. Joiners stay, because emoji, Persian and the
- * scripts of India need them. A name longer than `most` characters is cut, but never within an
- * emoji sequence, if the browser can tell where one ends.
+/** What a name must not contain: control and format characters, private use and what shows nothing.
+ * The first alternative, a flag such as Scotland's, stays: its tags are format characters. */
+const HIDDEN = new RegExp("\u{1f3f4}[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]{3,6}\u{e007f}"
+  + "|[\\p{Cs}\\p{Co}\\p{NChar}\u034f\u17b4\u17b5\u2800]|(?![\u200c\u200d\\p{M}])[\\p{Cf}\\p{DI}]",
+"gu");
+/** A letter with its marks, an emoji sequence or a flag, roughly. */
+const LETTER = new RegExp("(?:\\p{RI}{2}|.)(?:[\\p{M}\\p{EMod}\u200c\u{e0020}-\u{e007f}]|\u200d.?)*",
+  "gsu");
+
+/** A name as one line of text, cleaned as names.py cleans it: the name could hide text or change
+ * the direction of the text around it. Joiners stay where they join, because emoji, Persian and the
+ * scripts of India need them. A name longer than `most` characters is cut between two letters.
  * @param {unknown} name */
 export function plain(name, most = 80) {
   if (typeof name !== "string") return "";
-  const text = name.replace(/[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu, "");
+  const text = name.replace(HIDDEN, (found) => (found.length > 2 ? found : ""))
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ")
+    .replace(/(^|[^\u200c\u200d])([\u200c\u200d]+)(?=(.?))/gsu, (_all, before, joiners, after) =>
+      before + (!before.trim() ? "" : /\p{M}/u.test(before) ? joiners[0]
+        : after.trim() ? joiners.slice(-1) : ""))
+    .replace(/\s{2,}/g, " ").trim();
   const all = Array.from(text);
   if (all.length <= most) return text;
-  if (!Intl.Segmenter) return `${all.slice(0, most).join("")}…`;
+  const letters = Intl.Segmenter
+    ? Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment)
+    : text.match(LETTER) ?? [];
   let kept = "", left = most;
-  for (const { segment } of new Intl.Segmenter().segment(text)) {
-    if ((left -= Array.from(segment).length) < 0) break;
-    kept += segment;
+  for (const letter of letters) {
+    if ((left -= Array.from(letter).length) < 0) break;
+    kept += letter;
   }
-  return `${kept || all.slice(0, most).join("")}…`;
+  return `${kept.trimEnd() || all.slice(0, most).join("")}…`;
 }
 
 /** Accepts only presses that a person makes on what the card shows now. It rejects clicks by a

@@ -8,9 +8,14 @@ from typing import Any, Final
 
 from qrlogin.core import Core
 from qrlogin.wire import Dialect, Request, dialects
-from qrlogin.wire.dialects.rfc8628 import shorten_context
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, shorten_context
 
 USERINFO: Final = "demo/userinfo"
+#: The path of RFC 8628's tokens, and the grant there that the demo itself answers.
+TOKEN: Final = "token"  # noqa: S105 - a path
+REFRESH: Final = "refresh_token"
+#: The scope of clients that want a refresh token (OpenID Connect Core section 11).
+OFFLINE_ACCESS: Final = "offline_access"
 
 #: Describes the browser of a request, for the person on the phone.
 Describe = Callable[[Request], Mapping[str, str]]
@@ -31,7 +36,11 @@ def _factory(name: str) -> Factory:
             options["lifetime"] = lifetime
         if name == "rfc8628":
             options["describe"] = lambda request: shorten_context(describe(request))
-            options["metadata"] = {"userinfo_endpoint": f"{core.origin}/{USERINFO}"}
+            options["metadata"] = {
+                "userinfo_endpoint": f"{core.origin}/{USERINFO}",
+                "scopes_supported": [OFFLINE_ACCESS],
+                "grant_types_supported": [GRANT_TYPE, REFRESH],
+            }
         return dialects.DIALECTS[name](core, **options)
 
     return make
@@ -42,7 +51,18 @@ def _factory(name: str) -> Factory:
 DIALECTS: Final[Mapping[str, Factory]] = {name: _factory(name) for name in dialects.DIALECTS}
 
 
-def tokens(path: str, drawn: str, subject: str, seconds: int) -> Mapping[str, object]:
-    """A token response: RFC 6749 section 5.1, and for WeChat's platform also the account."""
+def tokens(
+    path: str, drawn: str, subject: str, seconds: int, refresh: str = ""
+) -> Mapping[str, object]:
+    """A token response: RFC 6749 section 5.1, and for WeChat's platform also the account.
+
+    :param path: the path of the token endpoint
+    :param drawn: the access token
+    :param subject: the account
+    :param seconds: how long the access token is valid
+    :param refresh: the refresh token, if the client asked for one
+    """
     standard = {"access_token": drawn, "token_type": "Bearer", "expires_in": seconds}
-    return standard if path == "token" else {**standard, "openid": subject, "scope": "snsapi_login"}
+    if path != TOKEN:
+        return {**standard, "openid": subject, "scope": "snsapi_login"}
+    return {**standard, REFRESH: refresh} if refresh else standard

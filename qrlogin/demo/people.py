@@ -91,5 +91,43 @@ class Sessions:
         return len(self._accounts)
 
 
+class RefreshTokens:
+    """Tokens with which OAuth clients get new access tokens (RFC 6749 section 6).
+
+    Each belongs to one client and one account, and serves once: its successor replaces it
+    (RFC 9700 section 4.14.2).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owners: dict[str, tuple[str, str]] = {}  # client_id and subject
+        self._of_login: dict[str, str] = {}
+
+    def first(self, login_id: str, client_id: str, subject: str) -> str:
+        """The first token of a login. A repeated poll of the same login gets the same token."""
+        with self._lock:
+            if login_id not in self._of_login:
+                self._of_login[login_id] = self._draw(client_id, subject)
+            return self._of_login[login_id]
+
+    def replace(self, token: str, client_id: str) -> tuple[str, str] | None:
+        """The successor of this client's token, and the subject; None for any other token."""
+        with self._lock:
+            owner, subject = self._owners.get(token, ("", ""))
+            if not subject or owner != client_id:
+                return None
+            del self._owners[token]
+            return self._draw(client_id, subject), subject
+
+    def _draw(self, client_id: str, subject: str) -> str:
+        token = secrets.token_urlsafe(32)
+        self._owners[token] = (client_id, subject)
+        if len(self._owners) > MAX_SESSIONS:
+            del self._owners[next(iter(self._owners))]
+        if len(self._of_login) > MAX_SESSIONS:
+            del self._of_login[next(iter(self._of_login))]
+        return token
+
+
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()

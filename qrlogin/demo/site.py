@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import quote
 
 from qrlogin.answers import Status
 from qrlogin.browser import language
 from qrlogin.demo import pages
-from qrlogin.demo.dialects import DIALECTS, USERINFO, tokens
-from qrlogin.demo.people import PEOPLE, Account, Phones, Sessions
+from qrlogin.demo.dialects import DIALECTS, OFFLINE_ACCESS, REFRESH, TOKEN, USERINFO, tokens
+from qrlogin.demo.people import PEOPLE, Account, Phones, RefreshTokens, Sessions
 from qrlogin.errors import (
+    BadRequest,
     LoginError,
     MethodNotAllowed,
     Misconfigured,
@@ -40,7 +42,7 @@ from qrlogin.wire import (
 )
 from qrlogin.wire.message import StartResponse
 from qrlogin.wire.routes import Field, Route, handles
-from qrlogin.wire.validation import bearer, check_origin, one_header
+from qrlogin.wire.validation import basic, bearer, check_origin, one_header, read_form
 
 SESSION: Final = "demo-session"
 SESSION_S: Final = 3600
@@ -54,7 +56,7 @@ _UNLOCK: Final = Route(
     "Sign the demo's phone in",
     body=(Field("name", "the name of an account", required=True),),
 )
-_PAGES: Final = re.compile(r"|phone|qr|qr/[A-Za-z0-9_.=-]+|logout")
+_PAGES: Final = re.compile(r"|phone|qr(/+[^/]*)?/?|logout")
 _TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
 
 
@@ -88,6 +90,7 @@ class Site:
         native = Native(qr.core, user_codes=qr.core.policy.user_codes, describe=describe)
         self._qr, self._endpoint = qr, Endpoint(qr, native, max_waiting=MAX_WAITING)
         self._phones, self._sessions, self._tokens = Phones(), Sessions(), Sessions()
+        self._refresh_tokens = RefreshTokens()
         self.origin, self._terminal = qr.core.origin, ""
         self._host = self.origin.partition("//")[2]
         self.dialects: Mapping[str, Dialect] = {
@@ -107,6 +110,13 @@ class Site:
         if self.dialects:
             combined = CombinedDialect(*self.dialects.values())
             answer = self._browser(Endpoint(self._qr, combined, max_waiting=MAX_WAITING))
+            if handles(combined.browser_routes, TOKEN):
+                # The dialect knows one grant. The others are the application's.
+                yield Mount(
+                    "",
+                    lambda request: self._refreshed(request) or answer(request),
+                    lambda path: path == TOKEN,
+                )
             yield Mount("", answer, lambda path: handles(combined.browser_routes, path))
 
     def __call__(
@@ -144,7 +154,14 @@ class Site:
         if redeemed is not None and answer.tokens_wanted:
             # A repeated request gets the same token.
             token = self._tokens.start(redeemed.login_id, redeemed.subject)
-            return answer.with_json(tokens(request.path, token, redeemed.subject, SESSION_S))
+            context, refresh = redeemed.context, ""
+            if request.path == TOKEN and OFFLINE_ACCESS in context.get("scope", "").split():
+                refresh = self._refresh_tokens.first(
+                    redeemed.login_id, context["client_id"], redeemed.subject
+                )
+            return answer.with_json(
+                tokens(request.path, token, redeemed.subject, SESSION_S, refresh)
+            )
         if answer.log_out or (redeemed is not None and not redeemed.replayed):
             self._sessions.end(_cookie(request, SESSION))
         if redeemed is not None:
@@ -153,6 +170,22 @@ class Site:
                 answer, cookies=(*answer.cookies, Cookie(SESSION, session, SESSION_S, secure=False))
             )
         return replace(answer, cookies=(*answer.cookies, _NO_SESSION)) if answer.log_out else answer
+
+    def _refreshed(self, request: Request) -> Response | None:
+        """New tokens for a refresh token (RFC 6749 section 6); None for any other request."""
+        try:
+            form = read_form(request, ("grant_type", REFRESH, "client_id"))
+            client_id = (basic(request) or (form.get("client_id", ""), ""))[0]
+        except BadRequest:
+            return None  # the dialect says what is wrong
+        if request.method != "POST" or form.get("grant_type") != REFRESH:
+            return None
+        found = self._refresh_tokens.replace(form.get(REFRESH, ""), client_id)
+        if found is None:
+            return Response.json(400, {"error": "invalid_grant"}).with_headers(*_NO_STORE)
+        refresh, subject = found
+        issued = tokens(TOKEN, self._tokens.start(refresh, subject), subject, SESSION_S, refresh)
+        return Response.json(200, issued).with_headers(*_NO_STORE)
 
     def _phone(self, request: Request) -> Response:
         return self._endpoint.phone(request, self._person(request))
@@ -233,7 +266,9 @@ class Site:
         _only(request, "GET", "HEAD")
         if one_header(request, "host") != self._host:  # cookies belong to one name of this machine
             query = f"?{request.query}" if _TYPED.fullmatch(request.query) else ""
-            return pages.see_other(f"{self.origin}/{request.path}{query}")
+            return pages.see_other(
+                f"{self.origin}/{quote(request.path, encoding='latin-1', errors='ignore')}{query}"
+            )
         lang = _language(request)
         if request.path:
             # Opening the page scans nothing: link previews and prefetches open addresses, too.

@@ -93,7 +93,7 @@ class BrowserContext:
         shown = {
             "browser": browser,
             "system": system,
-            "address": _cut(address, ADDRESS_BYTES),
+            "address": clean(address, ADDRESS_BYTES),
             "place": place,
         }
         return {name: text for name, text in shown.items() if text}
@@ -140,13 +140,13 @@ def _parser() -> Callable[[str], tuple[str, str]]:
     def parse(agent: str) -> tuple[str, str]:
         found = resolve(agent, both)
         if found.user_agent is None:
-            return _cut(agent, BROWSER_BYTES + SYSTEM_BYTES), ""
+            return clean(agent, BROWSER_BYTES + SYSTEM_BYTES), ""
         browser, system = _named(found.user_agent.family, found.user_agent.major), ""
         if found.os:
             system = _named(found.os.family, found.os.major, found.os.minor)
             if _FROZEN.match(f"{system}\n{agent}"):
                 system = system.partition(" ")[0]
-        return _cut(browser, BROWSER_BYTES), _cut(system, SYSTEM_BYTES)
+        return clean(browser, BROWSER_BYTES), clean(system, SYSTEM_BYTES)
 
     return parse
 
@@ -165,7 +165,3 @@ def _printable(text: str) -> str:
 
 def _ascii(text: str) -> str:
     return _printable("".join(sign if sign.isascii() else " " for sign in text))
-
-
-def _cut(text: str, limit: int) -> str:
-    return text.encode()[:limit].decode(errors="ignore").strip()

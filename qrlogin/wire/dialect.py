@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
-from qrlogin.arguments import ShownAs
+from qrlogin.arguments import ShownAs, check_person, check_shown_as
 from qrlogin.codes import DeviceCode
 from qrlogin.errors import QRLoginError
+from qrlogin.news import Known
 from qrlogin.operation import Operation
-from qrlogin.table import State
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 from qrlogin.wire.streams import Stream
@@ -24,15 +24,27 @@ T = TypeVar("T")
 class Person:
     """The person who is signed in on the phone. Your application says who that is: nothing in a
     request's body can.
+
+    Raises `BadArgument` for values that no login could be approved with: a `subject` that is not a
+    text (pass `str(user.id)`), is empty or has more than 255 bytes; a `shown_as` that is not a
+    text; an id of a phone that is not valid.
     """
 
     subject: str = field(repr=False)
     """Your id of the account."""
     shown_as: ShownAs = field(default=..., repr=False)
-    """How the browser's question "continue as M•••a?" names the person. "" or None: it has no name
-    to show."""
+    """How the browser's question "continue as M•••a?" names the person: `masked(name)` of
+    `qrlogin.names`, for example. It is cleaned, and cut at 200 bytes. "" or None: it has no name to
+    show. It is required unless the policy's `names_scanner` is off."""
     phone: str = field(default="", repr=False)
     """An id of this phone, if you want to distinguish several phones of one account."""
+    by_token: bool = False
+    """Whether you found this person by the token in `Authorization` alone. A page of another
+    origin may then send cookies beside its token, and is not refused because of them."""
+
+    def __post_init__(self) -> None:
+        check_person(self.subject, self.phone)
+        check_shown_as(self.shown_as)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +53,9 @@ class HeldStatus:
 
     device: DeviceCode = field(repr=False)
     """The browser's device_code, as `Core.read_device_code` returns it."""
-    after: int | State | None
-    """What the browser knows: a version or a state. None: the state pending."""
+    after: Known
+    """What the browser knows: a version or a state. None: the state pending. FROM_NOW: it does not
+    say."""
     timeout: float
     """Seconds."""
     crowded: Callable[[Status], Response]

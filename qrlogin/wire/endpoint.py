@@ -19,7 +19,7 @@ from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Status
 from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuchPath, Unavailable
 from qrlogin.login import QRLogin, Watch
-from qrlogin.news import is_news
+from qrlogin.news import is_news, known
 from qrlogin.wire import streams
 from qrlogin.wire.cookies import LandingCookie
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
@@ -414,7 +414,8 @@ async def _ending_on_disconnect(
 
 def _answer_unheld(exchange: Exchange[Status], held: HeldStatus, status: Status) -> Response:
     """The answer to a status that cannot be held: its news, or "ask again later"."""
-    return exchange.answer(status) if is_news(status, held.after) else held.crowded(status)
+    seen = known(status, held.after)
+    return exchange.answer(status) if is_news(status, seen) else held.crowded(status)
 
 
 def _without_head_body(request: Request, response: Response) -> Response:

@@ -17,6 +17,8 @@ from qrlogin.wire.message import BODY_CAP, Request
 _MAX_PARAMETERS: Final = 100
 _MAX_CHARACTERS: Final = 8192
 _OWN_PAGES: Final = ("same-origin", "none")
+#: Bearer (RFC 6750), DPoP (RFC 9449), and two that frameworks use for tokens of their own.
+_TOKEN_SCHEMES: Final = ("bearer", "dpop", "token", "jwt")
 
 T = TypeVar("T")
 
@@ -42,6 +44,52 @@ def check_origin(request: Request, origin: str) -> bool:
     if site is not None and site not in _OWN_PAGES:
         raise Forbidden("a page of another site sent this request")
     return sent is not None or site is not None
+
+
+def is_foreign(request: Request, origin: str) -> bool:
+    """Whether `check_origin` would refuse this request: a page of another origin sent it."""
+    try:
+        check_origin(request, origin)
+    except Forbidden:
+        return True
+    return False
+
+
+def check_cookie_origin(request: Request, origin: str, *, by_token: bool) -> None:
+    """Refuse a request for which a cookie may speak, although its own site did not send it.
+
+    Browsers add cookies to requests that pages of other sites cause. They add no token to
+    `Authorization`: a page has to do so itself, and a page of another origin has to ask with a
+    preflight first. So a token is proof of intent, whatever `Origin` is. But a request may have a
+    token *and* cookies, and only the application knows which of them it looked at. From a page of
+    another origin, such a request is refused, unless the application says that the token named the
+    person.
+
+    :param request: a request that acts for the person whom the application found.
+    :param origin: the application's own origin.
+    :param by_token: whether the token alone named the person.
+    """
+    if not is_foreign(request, origin):
+        if not check_origin(request, origin) and one_header(request, "authorization") is None:
+            raise Forbidden("send Authorization, or Origin or Sec-Fetch-Site as browsers do")
+        return
+    if not has_token(request):
+        check_origin(request, origin)  # raises
+    if request.all("cookie") and not by_token:
+        raise Forbidden(
+            "send Authorization without cookies (credentials: 'omit'): from another origin, "
+            "a cookie could speak for a person who did not ask for this"
+        )
+
+
+def has_token(request: Request) -> bool:
+    """Whether `Authorization` holds a credential that no browser adds by itself.
+
+    Browsers add Basic, Digest, Negotiate, NTLM and PrivateToken to requests of any page, as they
+    add cookies. So only the schemes of tokens that a program adds itself are listed here.
+    """
+    scheme, _, credential = (one_header(request, "authorization") or "").partition(" ")
+    return scheme.lower() in _TOKEN_SCHEMES and bool(credential.strip())
 
 
 def check_same_site(request: Request) -> None:

@@ -86,6 +86,20 @@ CLIENTS = (
             Ending.EXPIRED: "ExpiredDeviceCodeError|DeviceAuthorizationTimeoutError",
         },
     ),
+    Client(
+        "Authlib",
+        ("authlib",),
+        ("authlib_rfc8628",),
+        frozenset(),
+        {**_OAUTH, Ending.EXPIRED: "expired_token"},
+    ),
+    Client(
+        "MSAL",
+        ("msal",),
+        ("msal_rfc8628",),
+        frozenset(),
+        {**_OAUTH, Ending.EXPIRED: "expired_token|authorization_pending"},
+    ),
     # A client with a timer of its own may stop a moment before it gets the answer.
     Client(
         "openid-client",

@@ -5,6 +5,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -184,9 +185,10 @@ def test_a_terminal_phone_accepts_an_address_that_contains_a_user_code(
 # Sessions and tokens
 
 
-def device_flow(site: Site, *acts: str) -> dict[str, str]:
+def device_flow(site: Site, *acts: str, scope: str = "") -> dict[str, str]:
     """Begins a device flow and runs these acts. Returns the form of its token request."""
-    begun = json_of(send(site, "POST", "device_authorization", form="client_id=anybody"))
+    asked = f"client_id=anybody&scope={scope.replace(' ', '+')}"
+    begun = json_of(send(site, "POST", "device_authorization", form=asked))
     for act in acts:
         assert (
             send(
@@ -222,6 +224,32 @@ def test_a_repeated_token_request_returns_the_same_token(site: Site) -> None:
     for other in ("x", "", "Bearer ", "Bearer x"):
         refused = send(site, "GET", "/demo/userinfo", authorization=other)
         assert (refused.status, dict(refused.headers)["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_a_client_with_offline_access_gets_refresh_tokens_that_serve_once(site: Site) -> None:
+    form = device_flow(site, "scan", "confirm", scope="profile offline_access")
+    given = json_of(send(site, "POST", "token", **form))
+    assert json_of(send(site, "POST", "token", **form)) == given, "the answer may have been lost"
+
+    def refresh(token: str, client: str = "anybody") -> tuple[int, dict[str, Any]]:
+        sent = f"grant_type=refresh_token&refresh_token={token}&client_id={client}"
+        answer = send(site, "POST", "token", form=sent)
+        assert dict(answer.headers)["Cache-Control"] == "no-store"
+        return answer.status, json_of(answer)
+
+    for wrong in (("x", "anybody"), (given["access_token"], "anybody")):
+        assert refresh(*wrong) == (400, {"error": "invalid_grant"})
+    assert refresh(given["refresh_token"], "another") == (400, {"error": "invalid_grant"})
+    status, renewed = refresh(given["refresh_token"])
+    assert (status, renewed.keys()) == (200, given.keys())
+    assert refresh(given["refresh_token"]) == (400, {"error": "invalid_grant"})
+    assert refresh(renewed["refresh_token"])[0] == 200
+    for tokens in (given, renewed):
+        sent = f"Bearer {tokens['access_token']}"
+        assert json_of(send(site, "GET", "/demo/userinfo", authorization=sent))["name"] == "Bob"
+    document = json_of(send(site, "GET", ".well-known/openid-configuration"))
+    assert document["scopes_supported"] == ["offline_access"]
+    assert document["grant_types_supported"][1:] == ["refresh_token"]
 
 
 def test_a_token_is_not_accepted_as_a_session_nor_a_session_as_a_token(site: Site) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser
 
+from qrlogin.names import masked
 from tests.browser.login_page import PATIENCE_S
 from tests.demo.phone_page import camera
 from tests.examples.profiles import at_desk, in_hand
@@ -18,7 +19,8 @@ def new_name(name: str = "alice") -> str:
 async def test_scan_approve_and_continue_logs_in(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
-    name, origin = new_name(), example.origin
+    # Joiners, two directions of writing, and an emoji at the end of the masked name.
+    name, origin = f"نیک\u200cپی {new_name()} 👩\u200d💻", example.origin
     phone, desk = (
         await in_hand(chromium, origin, tmp_path, name),
         await at_desk(chromium, origin, tmp_path),
@@ -33,6 +35,8 @@ async def test_scan_approve_and_continue_logs_in(
     assert await desk.desk.state() == "pending", "a look takes nothing"
     await phone.approve()
     assert await phone.desk.axe() == []
+    await desk.desk.until("confirmed")
+    assert await desk.desk.element.locator("bdi.name").inner_text() == masked(name)
     await desk.answer(0)
     await desk.logged_in_as(name)
     await phone.until("redeemed")

@@ -124,10 +124,10 @@ AS_JSON = [
 ]
 AS_JSON += ["/qrlogin//id/redeem", "/qrlogin/%2Fid/redeem"]
 SETTINGS_ERRORS = [
-    ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
+    ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN must be what browsers call this site"),
     (
         {"QRLOGIN_ORIGIN": "https://example.com/shop"},
-        "QRLOGIN_ORIGIN is what browsers call this site",
+        "QRLOGIN_ORIGIN must be what browsers call this site",
     ),
     ({"QRLOGIN_ORIGIN": "https://example.com/"}, ""),
     ({"QRLOGIN_MAX_WAITING": "many"}, "QRLOGIN_MAX_WAITING is a whole number"),

@@ -61,7 +61,7 @@ def test_openapi_lists_exactly_the_mounted_routes(dialects: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("QRLOGIN_ORIGIN", "example.com", "QRLOGIN_ORIGIN is what browsers call this site"),
+        ("QRLOGIN_ORIGIN", "example.com", "QRLOGIN_ORIGIN must be what browsers call this site"),
         ("QRLOGIN_ORIGIN", "https://example.com/app", "without a path"),
         ("QRLOGIN_ORIGIN", "http://example.com", "https"),
         (

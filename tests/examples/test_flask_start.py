@@ -45,7 +45,7 @@ def make(example: ModuleType, tmp_path: Path) -> Callable[..., Flask]:
 
 def test_a_wrong_setting_is_refused_with_its_name(make: Callable[..., Flask]) -> None:
     for environ, message in (
-        ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN is what browsers call this site"),
+        ({"QRLOGIN_ORIGIN": "example.com"}, "QRLOGIN_ORIGIN must be what browsers call this site"),
         ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN .* without a path"),
         ({"QRLOGIN_ORIGIN": "http://example.com"}, "https"),
         (

@@ -5,7 +5,7 @@ Each response is checked for the headers that every response must have.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -86,7 +86,8 @@ class AsyncSpy(Spy):
 class Mount:
     """One endpoint over a memory store at `NOON`. An async one runs in its own event loop.
 
-    With `make`, that dialect answers the browser; the native one always answers the phone.
+    With `make`, that dialect answers the browser; the native one always answers the phone. With
+    `origins`, the native one lists them.
     """
 
     def __init__(
@@ -98,8 +99,11 @@ class Mount:
         max_waiting: int = 4,
         make: Callable[[Core], Dialect] | None = None,
         streaming: Streaming = STREAMING,
+        origins: Sequence[str] = (),
     ) -> None:
-        self.clock, self._native = Clock(NOON), make is None
+        self.clock, self._native, self.origins = Clock(NOON), make is None, origins
+        if make is None and origins:
+            make = lambda core: Native(core, origins=origins)  # noqa: E731 - it has one use
         self.store: Spy
         self._loop: asyncio.Runner | None = None
         if colour == "sync":
@@ -109,7 +113,9 @@ class Mount:
             self.endpoint: Any = Endpoint(
                 qr, make and make(qr.core), max_waiting=max_waiting, streaming=streaming
             )
-            self._phones: Any = Endpoint(qr, max_waiting=max_waiting) if make else self.endpoint
+            self._phones: Any = (
+                self.endpoint if self._native else Endpoint(qr, max_waiting=max_waiting)
+            )
         else:
             self.store = AsyncSpy(AsyncMemoryStore(now=self.clock))
             awaited = AsyncQRLogin(
@@ -120,7 +126,7 @@ class Mount:
                 awaited, make and make(awaited.core), max_waiting=max_waiting, streaming=streaming
             )
             self._phones = (
-                AsyncEndpoint(awaited, max_waiting=max_waiting) if make else self.endpoint
+                self.endpoint if self._native else AsyncEndpoint(awaited, max_waiting=max_waiting)
             )
             self._loop = asyncio.Runner()
 
@@ -159,7 +165,9 @@ class Mount:
             "same-origin" if self._native else "same-site",
         )
         assert headers["Cache-Control"] == ("no-cache" if "ETag" in headers else "no-store")
-        assert not any(name.startswith("Access-Control") for name in headers)
+        granted = {name for name in headers if name.startswith("Access-Control")}
+        assert not granted or set(request.all("origin")) <= {*self.origins}
+        assert "Access-Control-Allow-Credentials" not in granted
         assert ("ETag" in headers) == (request.path in MODULES and answer.status in (200, 304))
         for text in (part for header in answer.header_list() for part in header):
             assert text.isascii()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ class Threads:
 
     def hold(self, login_id: str, bearer: tuple[str, str]) -> "Future[Response]":
         before = len(self.store.inner._listeners)
-        held = self._pool.submit(self.endpoint.browser, get(login_id, "wait=25", bearer))
+        held = self._pool.submit(self.endpoint.browser, get(login_id, "after=1&wait=25", bearer))
         eventually(lambda: len(self.store.inner._listeners) == before + 1)
         return held
 
@@ -54,13 +55,13 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
     with threads(max_waiting=1) as site:
         one, two = site.begin(), site.begin()
         held = site.hold(*one[:2])
-        crowded = site.endpoint.browser(get(two[0], "wait=25", two[1]))
+        crowded = site.endpoint.browser(get(two[0], "after=1&wait=25", two[1]))
         assert crowded.status == 200
         assert (read(crowded)["state"], read(crowded)["retry_after"]) == ("pending", 2)
         assert read(crowded).keys() > read(site.endpoint.browser(get(two[0], "", two[1]))).keys()
         assert not held.done()
         site.scan(two[2])
-        news = read(site.endpoint.browser(get(two[0], "wait=25", two[1])))
+        news = read(site.endpoint.browser(get(two[0], "after=1&wait=25", two[1])))
         assert (news["state"], "retry_after" in news) == (
             "scanned",
             False,
@@ -72,16 +73,67 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         assert "retry_after" not in read(freed.result(PATIENCE_SECONDS))
 
 
+def test_a_wait_without_after_is_held_until_the_next_change() -> None:
+    """A client that keeps no version is not answered at once for ever, whatever the state is."""
+    with threads(max_waiting=1) as site:
+        login_id, bearer, code = site.begin()
+
+        def ask(seconds: int) -> "Future[Response]":
+            request = get(login_id, f"wait={seconds}", bearer)
+            return site._pool.submit(site.endpoint.browser, request)
+
+        for verb, state in (
+            ("scan", "scanned"),
+            ("release", "pending"),
+            ("scan", "scanned"),
+            ("confirm", "confirmed"),
+            ("deny", "denied"),
+        ):
+            held = ask(25)
+            eventually(lambda: len(site.store.inner._listeners) == 1)
+            sleep(0.05)
+            assert not held.done(), f"not held before {verb}"
+            crowded = site.endpoint.browser(get(login_id, "wait=25", bearer))
+            assert read(crowded)["retry_after"] == 2
+            assert site.endpoint.phone(post(verb, {"code": code}, CREDENTIAL), ALICE).status == 200
+            assert read(held.result(PATIENCE_SECONDS))["state"] == state
+        assert read(ask(25).result(PATIENCE_SECONDS))["state"] == "denied"  # there is no more news
+
+
+def test_a_wait_without_after_ends_with_what_it_began_with() -> None:
+    with threads(max_waiting=1) as site:
+        login_id, bearer, code = site.begin()
+        site.scan(code)
+        begun = monotonic()
+        answer = read(site.endpoint.browser(get(login_id, "wait=1", bearer)))
+        assert (answer["state"], "retry_after" in answer) == ("scanned", False)
+        assert monotonic() - begun >= 1
+
+
+def test_a_wait_without_after_is_held_in_an_event_loop() -> None:
+    async def story() -> None:
+        async with tasks(max_waiting=1) as site:
+            request, code = await site.begin()
+            await site.scan(code)
+            held = await site.hold(replace(request, query="wait=25"))
+            await asyncio.sleep(0.05)
+            assert not held.done()
+            await site.endpoint.phone(post("confirm", {"code": code}, CREDENTIAL), ALICE)
+            assert read(await held)["state"] == "confirmed"
+
+    asyncio.run(story())
+
+
 def test_a_wait_that_fails_releases_its_slot() -> None:
     with threads(max_waiting=1) as site:
         login_id, bearer, _ = site.begin()
         for _ in range(5):
             site.store.down = True
-            assert site.endpoint.browser(get(login_id, "wait=25", bearer)).status == 503
+            assert site.endpoint.browser(get(login_id, "after=1&wait=25", bearer)).status == 503
             site.store.down = False
         for _ in range(5):
             forged = ("authorization", bearer[1][:-2] + "xx")
-            assert site.endpoint.browser(get(login_id, "wait=25", forged)).status == 404
+            assert site.endpoint.browser(get(login_id, "after=1&wait=25", forged)).status == 404
         held = site.hold(login_id, bearer)
         site.qr.close()
         assert "retry_after" not in read(held.result(PATIENCE_SECONDS))
@@ -91,7 +143,7 @@ def test_a_newer_wait_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()
         older = site.hold(login_id, bearer)
-        newer = site._pool.submit(site.endpoint.browser, get(login_id, "wait=25", bearer))
+        newer = site._pool.submit(site.endpoint.browser, get(login_id, "after=1&wait=25", bearer))
         answer = older.result(PATIENCE_SECONDS)
         assert (answer.status, read(answer)["error"]) == (409, "superseded")
         site.scan(code)
@@ -104,9 +156,9 @@ def test_only_a_wait_of_the_same_browser_ends_the_older_one() -> None:
         held = site.hold(login_id, bearer)
         other, stranger, _ = site.begin()
         for path, query, *sent in (
-            (login_id, "wait=25"),
-            (login_id, "wait=25", stranger),
-            (other, "wait=25", bearer),
+            (login_id, "after=1&wait=25"),
+            (login_id, "after=1&wait=25", stranger),
+            (other, "after=1&wait=25", bearer),
             (login_id, "", bearer),
             (login_id, "wait=0", bearer),
             (login_id, "wait=00", bearer),
@@ -140,7 +192,9 @@ def test_close_answers_every_held_and_later_status_at_once() -> None:
         site.qr.close()
         for held in waiting:
             assert read(held.result(PATIENCE_SECONDS))["state"] == "pending"
-        late = site._pool.submit(site.endpoint.browser, get(logins[0][0], "wait=25", logins[0][1]))
+        late = site._pool.submit(
+            site.endpoint.browser, get(logins[0][0], "after=1&wait=25", logins[0][1])
+        )
         assert read(late.result(PATIENCE_SECONDS))["state"] == "pending"
 
 
@@ -168,7 +222,9 @@ class Tasks:
         """The request to hold, and the code to scan."""
         fields = read(await self.endpoint.browser(post("begin", {"deliver": "body"})))
         waits = get(
-            fields["login_id"], "wait=25", ("authorization", f"Bearer {fields['device_code']}")
+            fields["login_id"],
+            "after=1&wait=25",
+            ("authorization", f"Bearer {fields['device_code']}"),
         )
         return waits, fields["verification_uri_complete"]
 

@@ -1,6 +1,7 @@
 """Each malformed request is refused with its reason and changes nothing."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -555,13 +556,33 @@ def test_a_signed_out_phone_gets_401_before_its_body_is_read(untouched: Untouche
     assert {dict(answer.headers)["WWW-Authenticate"] for answer in answers} == {"Bearer"}
 
 
-MISTAKES = (Person(""), Person("1"), Person("x" * 300, "Alice"))
+IMPOSSIBLE: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"subject": 42}, r"str\(user.id\), not int"),
+    ({"subject": None}, "not NoneType"),
+    ({"subject": b"42"}, "not bytes"),
+    ({"subject": ""}, "must not be empty"),
+    ({"subject": "x" * 256}, "at most 255 bytes"),
+    ({"subject": "\ud83d"}, "valid Unicode"),
+    ({"subject": "1", "phone": 7}, "phone must be text"),
+    ({"subject": "1", "phone": "x" * 256}, "phone must have at most 255 bytes"),
+    ({"subject": "1", "shown_as": 7}, "shown_as must be text"),
+)
 
 
-@for_each_row("person", MISTAKES)
-def test_a_bad_person_from_the_application_raises_bad_argument(
-    untouched: Untouched, person: Person
+@for_each_row("fields, remedy", IMPOSSIBLE)
+def test_a_person_that_cannot_work_is_refused_at_construction(
+    fields: dict[str, Any], remedy: str
 ) -> None:
-    with pytest.raises(BadArgument):
-        untouched.tab.phone("scan", person)
+    """Each mistake has a message of its own."""
+    with pytest.raises(BadArgument, match=remedy):
+        Person(**{"shown_as": "A", **fields})
+
+
+@for_each_row("verb", PHONE_PATHS)
+def test_a_person_without_shown_as_is_refused_at_the_first_request(
+    untouched: Untouched, verb: str
+) -> None:
+    """A person does not know the policy, so the endpoint says what is missing, for every verb."""
+    with pytest.raises(BadArgument, match=r"Person\(\) needs shown_as"):
+        untouched.tab.phone(verb, Person("1"))
     assert untouched.mount.records == untouched.before

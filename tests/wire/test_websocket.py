@@ -201,23 +201,18 @@ def other_page(desk: Browser, other: Browser) -> Browser:
     return desk
 
 
-def test_a_client_with_a_bearer_token_needs_no_origin(site: Site) -> None:
-    with Device(site) as cli, Browser(site) as page:
+def test_a_socket_with_the_device_code_as_its_token_opens_from_every_origin(site: Site) -> None:
+    """No page can send that header with a websocket, so a program sent it."""
+    with Device(site) as cli, Browser(site) as page, Browser(site) as other:
         begun = cli.post("/qr/begin", deliver="body").json
         page.login_id = begun["login_id"]
-        with opened(
-            page, Origin="", Cookie="", Authorization=f"Bearer {begun['device_code']}"
-        ) as socket:
-            assert heard(socket)["state"] == "pending"
-        assert (
-            refused(
-                page,
-                Origin="https://evil.net",
-                Cookie="",
-                Authorization=f"Bearer {begun['device_code']}",
-            )[0]
-            == 403
-        )
+        token = f"Bearer {begun['device_code']}"
+        for origin in ("", site.url, "capacitor://localhost", "https://evil.net", "null"):
+            with opened(page, Origin=origin, Cookie="", Authorization=token) as socket:
+                assert heard(socket)["state"] == "pending"
+        other.begin()
+        for sent in ("Bearer x", token):  # the cookie of `other` does not count beside them
+            assert refused(other, Origin="https://evil.net", Authorization=sent)[0] == 404
 
 
 def test_messages_of_the_browser_are_ignored_and_too_many_end_the_socket(site: Site) -> None:

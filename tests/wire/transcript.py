@@ -62,8 +62,8 @@ def transcript(mount: Mount) -> Iterator[str]:
 def _browser(mount: Mount, history: str) -> Iterator[str]:
     tab = reach(mount, history)
     yield _line("GET {L}", tab.look(), tab)
-    if history not in ("pending", "pending, no code", "released"):  # there, it would be held
-        yield _line("GET {L}?wait=25", tab.look("wait=25"), tab)
+    if history not in ("pending", "pending, no code"):  # there, it would be held
+        yield _line("GET {L}?after=1&wait=25", tab.look("after=1&wait=25"), tab)
     for picture in ("svg", "png"):
         yield _line(f"GET {{L}}/qr.{picture}", tab.send(get(f"{tab.login_id}/qr.{picture}")), tab)
     yield _line("POST {L}/cancel", tab.cancel(), tab)

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.auth.password_validation import validate_password
@@ -10,9 +11,11 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import translation
 
+from qrlogin.names import clean
+
 from .texts import django_language, translate
 
-LONGEST_NAME = 64  # characters
+LONGEST_NAME = 150  # characters; so has the model
 SHORTEST_PASSWORD = 15  # the same as in AUTH_PASSWORD_VALIDATORS
 LONGEST_PASSWORD = 256
 
@@ -22,8 +25,13 @@ class Refused(Exception):
 
 
 def typed_name(request: HttpRequest) -> str:
-    """The name in the form. Normalized, because keyboards compose the same letter differently."""
-    return unicodedata.normalize("NFKC", request.POST.get("name", "").strip())
+    """The name in the form. Normalized, because keyboards compose the same letter differently.
+
+    It loses what nobody sees, here and at the next login: no name is an error.
+    """
+    visible = clean(request.POST.get("name", ""), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    composed = unicodedata.normalize("NFKC", visible)
+    return clean(composed, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 
 def known_user(request: HttpRequest) -> AbstractBaseUser:
@@ -51,7 +59,8 @@ def new_user(request: HttpRequest) -> User:
         try:
             validate_password(password, user)
             user.set_password(password)
-            user.clean_fields()
+            # Django's own rule for usernames refuses blanks and emoji.
+            user.clean_fields(exclude=["username"])
         except ValidationError as error:
             raise Refused(" ".join(error.messages)) from None
     try:

@@ -1,6 +1,6 @@
 """The URLs of the pages."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from . import views
 
@@ -11,5 +11,7 @@ urlpatterns = [
     path("logout", views.logout, name="logout"),
     path("qr", views.qr, name="qr"),
     path("qr/<str:code>", views.qr, name="qr_code"),
+    # Some servers add a slash to the address in a QR code.
+    re_path(r"^qr/+([^/]*)/?\Z", views.qr),
     path("static/<str:name>", views.static, name="static"),
 ]

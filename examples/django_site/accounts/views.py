@@ -14,9 +14,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from qrlogin.names import initial
+
 from . import forms
 from .texts import translate
 
+NOT_IN_CODES: Final = re.compile(r"[^\w.=-]", re.ASCII)
 LOCAL_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 STATIC: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 
@@ -32,7 +35,7 @@ def home(request: HttpRequest) -> HttpResponse:
         how = translate(request, "loggedInByPassword")
     shown = {
         "heading": translate(request, "loggedInAs", name=name),
-        "initial": name[:1].upper(),
+        "initial": initial(name),
         "how": how,
     }
     return render(request, "home.html", shown)
@@ -81,7 +84,11 @@ def qr(request: HttpRequest, code: str = "") -> HttpResponse:
     Opening it changes nothing, because link previews and prefetches open it too.
     """
     explained = translate(request, "scanHereText", site=translate(request, "siteName"))
-    sign_in = f"{reverse('login')}?next={quote(request.get_full_path(), safe='/')}"
+    sent = (code, request.GET.get("user_code", ""))
+    code, typed = (NOT_IN_CODES.sub("", each) for each in sent)  # without what scanners add
+    query = f"?user_code={typed}" if typed else ""
+    here = reverse("qr_code", args=[code]) if code else reverse("qr") + query
+    sign_in = f"{reverse('login')}?next={quote(here, safe='/')}"
     page = render(request, "qr.html", {"explained": explained, "sign_in": sign_in})
     page.headers["Referrer-Policy"] = "no-referrer"  # the URL holds a code
     return page

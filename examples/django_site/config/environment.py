@@ -10,20 +10,15 @@ import re
 from pathlib import Path
 
 from qrlogin import Misconfigured
+from qrlogin.addresses import site_origin
 from qrlogin.keyfile import load_or_create_key
 
 INSTANCE = Path(__file__).resolve().parent.parent / "instance"
-ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
 
 
 def origin(default: str) -> str:
-    """QRLOGIN_ORIGIN, without a slash at the end."""
-    text = (os.environ.get("QRLOGIN_ORIGIN") or default).rstrip("/")
-    if not ORIGIN.fullmatch(text):
-        raise Misconfigured(
-            f"QRLOGIN_ORIGIN is what browsers call this site, without a path, such as {default}"
-        )
-    return text
+    """QRLOGIN_ORIGIN, spelled as browsers send it."""
+    return site_origin(os.environ.get("QRLOGIN_ORIGIN") or default, "QRLOGIN_ORIGIN")
 
 
 def number(name: str, default: int | None, least: int = 1) -> int | None:

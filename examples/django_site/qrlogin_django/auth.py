@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from qrlogin import Redeemed
+from qrlogin.names import masked
 from qrlogin.wire import Person
 
 
@@ -21,8 +22,7 @@ def person(request: HttpRequest) -> Person | None:
     """
     if not request.user.is_authenticated:
         return None
-    name = request.user.get_username()
-    return Person(str(request.user.pk), shown_as=f"{name[:1]}•••{name[-1:]}")
+    return Person(str(request.user.pk), shown_as=masked(request.user.get_username()))
 
 
 def account(redeemed: Redeemed) -> tuple[AbstractBaseUser, str]:

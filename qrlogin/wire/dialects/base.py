@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from qrlogin.addresses import parse_address
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import Misconfigured, NoSuchPath
@@ -11,7 +12,7 @@ from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 
 #: Nothing that would have to be escaped between quotes in a script.
-_PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@!$&()*+,;=-]+")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/@!$&()*+,;=-]*")
 
 
 class BrowserOnly:
@@ -37,14 +38,16 @@ def was_begun_in(dialect: object, device: DeviceCode) -> bool:
 
 
 def mount_address(core: Core, at: str) -> str:
-    """`at`, the address under which a dialect is mounted, without a trailing slash.
+    """`at`, the address under which a dialect is mounted, as a browser spells it, without a slash
+    at its end.
 
     Raises `Misconfigured` if it is not a plain address of this site.
     """
-    address = at.rstrip("/")
-    if not f"{address}/".startswith(f"{core.origin}/") or not _PLAIN.fullmatch(address):
-        raise Misconfigured(
-            f"at must be a plain address of {core.origin}, whose cookies browsers send along, "
-            "without a query or a fragment"
-        )
-    return address
+    meaning = (
+        f"a plain address of {core.origin}, whose cookies browsers send along, "
+        f"such as {core.origin}/login"
+    )
+    address = parse_address(at, "the option at", meaning)
+    if address.origin != core.origin or not _PLAIN.fullmatch(address.path):
+        raise Misconfigured(f"the option at must be {meaning}")
+    return address.origin + address.path

@@ -15,16 +15,18 @@
     phone    POST look, scan, confirm, deny, release, outcome   {"code"}
                  code: what the camera read, or what was typed
 
-A page holds its device_code in an HttpOnly cookie; a CLI sends it as `Authorization: Bearer`. A GET
-changes nothing.
+A page holds its device_code in an HttpOnly cookie. A CLI and a page with tokens send it as
+`Authorization: Bearer`. A GET changes nothing. A cookie counts only in requests of this origin; a
+token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.py`).
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.arguments import require_shown_as
 from qrlogin.browser import MODULES, module
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
@@ -41,9 +43,11 @@ from qrlogin.errors import (
     UpgradeRequired,
     WrongState,
 )
+from qrlogin.news import FROM_NOW
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.cookies import DeviceCookies, LandingCookie
+from qrlogin.wire.cross_origin import CrossOrigin
 from qrlogin.wire.dialect import Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native_routes import (
     BEGIN,
@@ -66,7 +70,14 @@ from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_re
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route, match
 from qrlogin.wire.streams import Cursor, Stream
-from qrlogin.wire.validation import bearer, check_origin, no_body, one_header
+from qrlogin.wire.validation import (
+    bearer,
+    check_cookie_origin,
+    check_origin,
+    is_foreign,
+    no_body,
+    one_header,
+)
 
 _RETRY_CROWDED: Final = 2  # seconds
 
@@ -110,6 +121,7 @@ class Native:
         core: Core,
         *,
         user_codes: bool = False,
+        origins: Sequence[str] = (),
         describe: Callable[[Request], Mapping[str, str]] = describe_browser,
         draw_png: Callable[[str], bytes] | None = None,
     ) -> None:
@@ -117,19 +129,27 @@ class Native:
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
         :param user_codes: give every login a code to type as well, for people without a camera.
             The policy must allow it: such a code is easier to phish than a picture
+        :param origins: other origins whose pages may log in with `deliver: body` and approve with a
+            token, such as `https://app.example.com` or `capacitor://localhost`. Browsers ask for
+            their permission with a preflight. Cookies count only for pages of this origin
         :param describe: turns the request that begins a login into the context that the phone shows
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
 
-        Raises `Misconfigured` for `user_codes` that the policy does not allow.
+        Raises `Misconfigured` for `user_codes` that the policy does not allow, and for an origin
+        that no browser sends or that any page can have.
         """
         if user_codes and not core.policy.user_codes:
             raise Misconfigured(
                 "user_codes are off in the policy: turn them on there too, and read what they cost"
             )
         self._core, self._user_codes = core, user_codes
+        self._others = CrossOrigin(core, origins)
+        self.browser_routes = (*self.browser_routes, *self._others.preflights(self.browser_routes))
+        self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
         self._describe, self._cookies = describe, DeviceCookies(core)
         self._landing = LandingCookie(core)
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
+            "begin": self._begin,
             "{login_id}": self._status,
             "{login_id}/events": self._events,
             "{login_id}/socket": self._no_socket,
@@ -152,15 +172,19 @@ class Native:
         route, login_id = match(self.browser_routes, request)
         if route.path in MODULES:
             return _module(request, route.path)
-        check_origin(request, self._core.origin)
+        if route.method == "OPTIONS":
+            return self._others.preflight(request, route, self.browser_routes)
+        if route is not BEGIN and bearer(request) is None:
+            check_origin(request, self._core.origin)
         if request.method == "GET":
             no_body(request)
-        if route.path == "begin":
-            return self._begin(request)
-        return self._browser[route.path](request, login_id)
+        ask = self._browser[route.path]
+        return self._others.readable_exchange(request, ask(request, login_id))
 
-    def _begin(self, request: Request) -> Exchange[Begun]:
+    def _begin(self, request: Request, _: str) -> Exchange[Begun]:
         deliver = BEGIN.read_json(request).get("deliver", "cookie")
+        if deliver == "cookie":
+            check_origin(request, self._core.origin)
 
         def answer(begun: Begun) -> Response:
             payload: dict[str, object] = {
@@ -192,7 +216,8 @@ class Native:
             return Exchange(self._core.status(device), _status_json)
         held = HeldStatus(
             device,
-            after=None if after is None else int(after),
+            # Without `after`, every state but pending would be news each time it is asked for.
+            after=FROM_NOW if after is None else int(after),
             timeout=seconds,
             crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
         )
@@ -229,10 +254,11 @@ class Native:
         route, login_id = match(self.browser_routes, request)
         if route is not SOCKET:
             raise NoSuchPath
-        check_origin(request, self._core.origin)
-        if one_header(request, "origin") is None and bearer(request) is None:
-            # Browsers let pages of other sites open websockets to this one.
-            raise Forbidden("send Origin as browsers do, or Authorization")
+        if bearer(request) is None:
+            check_origin(request, self._core.origin)
+            if one_header(request, "origin") is None:
+                # Browsers let pages of other sites open websockets to this one.
+                raise Forbidden("send Origin as browsers do, or Authorization")
         return self._events(request, login_id, SOCKET)
 
     def _picture(
@@ -275,11 +301,14 @@ class Native:
         return Exchange(operation, answer)
 
     def _device_code(self, request: Request, login_id: str) -> DeviceCode:
-        """The caller's device_code for this login. Raises `NotYours` before the store is read."""
-        sent = bearer(request)
-        code = (
-            self._cookies.find(request, login_id) or sent
-        )  # a page may send a bearer of its own with all its requests
+        """The caller's device_code for this login. Raises `NotYours` before the store is read.
+
+        The cookie comes first, because a page may send a token of its own with all its requests. In
+        a request of another origin only the token counts: browsers add cookies by themselves.
+        """
+        foreign = is_foreign(request, self._core.origin)
+        found = None if foreign else self._cookies.find(request, login_id)
+        code = found or bearer(request)
         if code is None or (device := self._core.read_device_code(code)).login_id != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
         if device.begun_by:
@@ -294,35 +323,44 @@ class Native:
 
         Raises `Unauthenticated` if `person` is None, `Forbidden` for a request that a page of
         another site may have sent, `BadRequest` or a subclass for a malformed one, `LoginError` for
-        a code that cannot be used, and `BadArgument` for a person that is not valid.
+        a code that cannot be used, and `BadArgument` for a person without `shown_as` if the policy
+        asks for it.
         """
         route, _ = match(self.phone_routes, request)
-        from_page = check_origin(request, self._core.origin)
-        if not from_page and one_header(request, "authorization") is None:
-            raise Forbidden("send Authorization, or Origin or Sec-Fetch-Site as browsers do")
+        if route.method == "OPTIONS":
+            return self._others.preflight(request, route, self.phone_routes)
+        check_cookie_origin(
+            request, self._core.origin, by_token=person is not None and person.by_token
+        )
         if person is None:
             raise Unauthenticated
+        if self._core.policy.names_scanner:
+            require_shown_as(person.shown_as, "Person()")
         code = route.read_json(request)["code"]
         who = {"subject": person.subject, "phone": person.phone}
-        landing = self._landing.find(request)
+        # As the device_code: browsers add cookies to requests of other origins by themselves.
+        landing = "" if is_foreign(request, self._core.origin) else self._landing.find(request)
+        exchange: Exchange[Any]
         if route is LOOK:
-            return Exchange(self._core.look(code, **who, landing=landing), _scanned_json)
-        if route is SCAN:
+            exchange = Exchange(self._core.look(code, **who, landing=landing), _scanned_json)
+        elif route is SCAN:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
-            return Exchange(scan, _scanned_json)
-        decide = {
-            CONFIRM: self._core.confirm,
-            DENY: self._core.deny,
-            RELEASE: self._core.release,
-            OUTCOME: self._core.outcome,
-        }[route]
-        return Exchange(decide(code, **who), _state_json)
+            exchange = Exchange(scan, _scanned_json)
+        else:
+            decide = {
+                CONFIRM: self._core.confirm,
+                DENY: self._core.deny,
+                RELEASE: self._core.release,
+                OUTCOME: self._core.outcome,
+            }[route]
+            exchange = Exchange(decide(code, **who), _state_json)
+        return self._others.readable_exchange(request, exchange)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
         in seconds if repeating the request can help (also as the header Retry-After).
         """
-        return error_response(error)
+        return self._others.readable(request, error_response(error))
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:

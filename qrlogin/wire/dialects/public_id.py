@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
+from qrlogin.arguments import CONTEXT_BYTES, encode_context, fit_context
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
@@ -145,8 +146,12 @@ class PublicIdDialect(BrowserOnly):
             made = answer(begun)
             return replace(made, cookies=(*self._cookies.set_for(begun, request), *made.cookies))
 
+        described = self._describe(request)
+        if client_id:  # the application acts on it, so only the description may be cut
+            taken = len(encode_context({"client_id": client_id}).encode())
+            described = {**fit_context(described, CONTEXT_BYTES - taken), "client_id": client_id}
         operation = self._core.begin(
-            context={**self._describe(request), **({"client_id": client_id} if client_id else {})},
+            context=described,
             lifetime=self.lifetime,
             late_window=0,
             ask_browser=False,

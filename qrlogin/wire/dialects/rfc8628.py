@@ -6,6 +6,7 @@ OAuth client with a device flow.
     POST token                  grant_type, device_code, client_id
              the application's tokens, once; until then, an error
     GET  .well-known/oauth-authorization-server, .well-known/openid-configuration
+    GET  authorize              the error unsupported_response_type
 
 `clients` decides which clients there are, and the application decides what a token is. The person
 types the user_code, or scans the address that contains it, on the application's own page; that page
@@ -19,7 +20,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Redeemed
-from qrlogin.arguments import BEGUN_BY_BYTES, CONTEXT_BYTES, check_sync_callback, encode_context
+from qrlogin.arguments import (
+    BEGUN_BY_BYTES,
+    CONTEXT_BYTES,
+    DESCRIPTION_BYTES,
+    check_sync_callback,
+    encode_context,
+    fit_context,
+)
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
@@ -36,6 +44,7 @@ GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
 _BEGIN: Final = "device_authorization"
 _TOKEN: Final = "token"  # noqa: S105 - a path
+_AUTHORIZE: Final = "authorize"
 _METADATA: Final = (".well-known/oauth-authorization-server", ".well-known/openid-configuration")
 _PARAMETERS: Final = (
     Field("client_id", "the id of the client, here or in Authorization: Basic"),
@@ -127,6 +136,11 @@ class _UnsupportedGrantType(BadRequest):
     wire_text = f"The grant type here is {GRANT_TYPE}."
 
 
+class _UnsupportedResponseType(BadRequest):
+    wire_code = "unsupported_response_type"
+    wire_text = "Tokens are issued by the device grant only: begin at device_authorization."
+
+
 def shorten_context(context: Mapping[str, str]) -> Mapping[str, str]:
     """`context` with each text cut to 100 characters, so that a client's id and its scope fit
     beside it.
@@ -182,6 +196,13 @@ class Rfc8628(BrowserOnly):
             )
             for path in _METADATA
         ),
+        Route(
+            "GET",
+            _AUTHORIZE,
+            "No authorization: this server has the device grant only",
+            errors=(_UnsupportedResponseType,),
+            cross_site=True,
+        ),
     )
 
     def __init__(
@@ -207,7 +228,8 @@ class Rfc8628(BrowserOnly):
             shows. `client_id` and `scope` are added: leave them 200 of the 400 bytes
         :param metadata: is added to the discovery document: `jwks_uri`, `scopes_supported` and the
             like. If your token endpoint supports other grants, list all of them in
-            `grant_types_supported`
+            `grant_types_supported`. If your application has an `authorization_endpoint` of its own,
+            name it: the dialect then answers no `authorize`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """
@@ -240,13 +262,23 @@ class Rfc8628(BrowserOnly):
                 f"metadata must not contain {min(overridden)}: "
                 "it follows from where the dialect is mounted"
             )
+        if "authorization_endpoint" in metadata:
+            self.browser_routes = tuple(
+                route for route in self.browser_routes if route.path != _AUTHORIZE
+            )
         self.metadata: Mapping[str, object] = {
+            # MSAL and OpenID Connect's clients refuse a document without this address. It answers
+            # with an error, because no response type is supported: RFC 8414 section 3.2 has a list
+            # without elements left out, so there is no `response_types_supported`.
+            "authorization_endpoint": f"{self.issuer}/{_AUTHORIZE}",
             "token_endpoint_auth_methods_supported": [
                 "none",
                 "client_secret_basic",
                 "client_secret_post",
             ],
-            "response_types_supported": [],
+            # An exception to that section: oidc-agent refuses a document without this list. The
+            # application's scopes are not known here.
+            "scopes_supported": [],
             **metadata,
             **endpoints,
             "grant_types_supported": metadata.get("grant_types_supported", [GRANT_TYPE]),
@@ -257,13 +289,15 @@ class Rfc8628(BrowserOnly):
         the discovery document.
 
         Raises `BadRequest` or a subclass for a malformed request, for one that a page of another
-        site caused and for a client that `clients` refuses; `InvalidCode` or `NotYours` for a
-        device_code that is not this client's.
+        site caused, for a client that `clients` refuses, and for every request to `authorize`;
+        `InvalidCode` or `NotYours` for a device_code that is not this client's.
         """
         route, _ = match(self.browser_routes, request)
         if route.path in _METADATA:
             no_body(request)
             return _json(self.metadata)
+        if route.path == _AUTHORIZE:
+            raise _UnsupportedResponseType
         check_same_site(request)
         form = route.read_form(request)
         client = self._client(request, form)
@@ -291,7 +325,9 @@ class Rfc8628(BrowserOnly):
         return client
 
     def _begin(self, request: Request, form: Mapping[str, str], client: Client) -> Exchange[Begun]:
-        context = {**self._describe(request), "client_id": client.client_id}
+        # The application acts on the client and the scope, so only the description may be cut.
+        described = fit_context(self._describe(request), DESCRIPTION_BYTES)
+        context = {**described, "client_id": client.client_id}
         scope = form.get("scope", "")
         if scope:
             context["scope"] = ""

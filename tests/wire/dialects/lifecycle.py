@@ -75,6 +75,7 @@ ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "rfc8628": (
         ("GET", ".well-known/oauth-authorization-server"),
         ("GET", ".well-known/openid-configuration"),
+        ("GET", "authorize"),
     ),
     "bilibili": (("GET", "h5-app/passport/login/scan?navhide=1&qrcode_key={id}&from="),),
     "jd": (("GET", "p?k={id}"), ("GET", f"uc/qrCodeTicketValidation?t={{id}}{NO_TICKET}")),

@@ -388,7 +388,7 @@ def test_the_fuzz_reaches_every_kind_of_answer() -> None:
     """If every request failed the first check, the tests above would prove little."""
     statuses: set[int] = set()
 
-    @settings(max_examples=200, derandomize=True, database=None)
+    @settings(max_examples=400, derandomize=True, database=None)
     @given(data=st.data(), name=st.sampled_from(sorted(SPEAKERS)))
     def collect_status(data: st.DataObject, name: str) -> None:
         with login_at(name, "confirmed") as login:

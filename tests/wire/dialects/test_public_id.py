@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from qrlogin import MemoryStore, Misconfigured, QRLogin
+from qrlogin.arguments import decode_context
 from qrlogin.core import Core
+from qrlogin.operation import Operation
 from qrlogin.wire import (
     JD,
     Bilibili,
@@ -21,6 +23,7 @@ from qrlogin.wire import (
     WeChat,
     WeChatOpen,
 )
+from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect
 from qrlogin.wire.routes import Route
 from tests.tables import for_each_row
@@ -294,3 +297,15 @@ def test_a_custom_route_may_be_opened_to_other_sites(colour: Colour) -> None:
         assert [
             mount.browser(sent_by("same-origin", get(path))).status for path in ("one", "two")
         ] == [200, 200]
+
+
+def test_only_the_description_is_cut_and_not_the_client_that_the_application_acts_on(
+    core: Core,
+) -> None:
+    dialect = WeChatOpen(core, describe=lambda _: {"device": "x" * 400})
+    exchange = dialect.browser(Request("GET", "connect/qrconnect", query=f"appid={'a' * 64}"))
+    assert isinstance(exchange, Exchange)
+    assert isinstance(exchange.operation, Operation)
+    context = decode_context(exchange.operation.command.values["context"])
+    assert context["client_id"] == "a" * 64
+    assert context["device"].endswith("x…")

@@ -95,10 +95,17 @@ def check_answer(answer: Response, lines: list[str], drawn: dict[str, str]) -> N
     drawn |= found.groupdict()
 
 
+def test_the_pages_of_script_dialects_say_what_an_ip_address_changes() -> None:
+    for name in ("wechat", "taobao"):
+        page = " ".join((PAGE.parent / f"{name}.md").read_text(encoding="utf-8").split())
+        assert "At an IP address, such as `http://127.0.0.1:5000`, Chromium treats" in page
+
+
 def test_the_page_names_every_route_and_every_error() -> None:
     page = PAGE.read_text(encoding="utf-8")
     words = (
-        "device_authorization /token /.well-known/oauth-authorization-server authorization_pending "
+        "device_authorization /token /.well-known/oauth-authorization-server /authorize "
+        "authorization_pending unsupported_response_type "
         "slow_down access_denied expired_token invalid_grant invalid_client invalid_request "
         "invalid_scope unsupported_grant_type temporarily_unavailable too_many_guesses"
     )

@@ -202,12 +202,27 @@ def test_the_metadata_is_the_documented_document(world: World, path: str) -> Non
     answer = world.ask(Request("GET", path))
     assert (answer.status, answer.headers) == (200, COMMON)
     assert answer.body == (
-        b'{"token_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],'
-        b'"response_types_supported":[],'
+        b'{"authorization_endpoint":"https://example.com/authorize",'
+        b'"token_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],'
+        b'"scopes_supported":[],'
         b'"issuer":"https://example.com",'
         b'"device_authorization_endpoint":"https://example.com/device_authorization",'
         b'"token_endpoint":"https://example.com/token",'
         b'"grant_types_supported":["urn:ietf:params:oauth:grant-type:device_code"]}'
+    )
+
+
+@for_each_row(
+    "query", ["", "response_type=code&client_id=tv&redirect_uri=https%3A%2F%2Fevil.example"]
+)
+def test_the_authorization_endpoint_answers_an_error_and_redirects_nobody(
+    world: World, query: str
+) -> None:
+    answer = world.ask(Request("GET", "authorize", query))
+    assert (answer.status, answer.headers) == (400, COMMON)
+    assert answer.body == (
+        b'{"error":"unsupported_response_type","error_description":'
+        b'"Tokens are issued by the device grant only: begin at device_authorization."}'
     )
 
 

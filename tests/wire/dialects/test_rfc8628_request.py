@@ -82,7 +82,7 @@ def test_section_3_1_an_address_without_tls_is_refused(address: str) -> None:
     ],
 )
 def test_section_3_1_the_mount_is_an_address_of_the_same_tls_site(world: World, at: str) -> None:
-    with pytest.raises(Misconfigured, match=r"plain address of https://example\.com"):
+    with pytest.raises(Misconfigured, match="option at must"):
         Rfc8628(world.qr.core, clients=everybody, at=at)
 
 

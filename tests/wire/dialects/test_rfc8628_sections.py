@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrlogin import STANDARD, STRICT, BadArgument, Misconfigured, Policy
+from qrlogin import STANDARD, STRICT, Misconfigured, Policy
 from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
@@ -267,7 +267,19 @@ def test_section_4_the_metadata_contains_the_addresses_of_the_mount(
     assert metadata["device_authorization_endpoint"] == f"{issuer}/device_authorization"
     assert metadata["token_endpoint"] == f"{issuer}/token"
     assert metadata["grant_types_supported"] == [GRANT_TYPE]
-    assert metadata["response_types_supported"] == []
+    assert metadata["authorization_endpoint"] == f"{issuer}/authorize"
+    assert metadata["scopes_supported"] == []
+    # RFC 8414 section 3.2 has a list without elements left out.
+    assert "response_types_supported" not in metadata
+
+
+def test_section_4_an_application_with_an_authorization_endpoint_keeps_it(world: World) -> None:
+    own = {"authorization_endpoint": f"{ORIGIN}/consent", "response_types_supported": ["code"]}
+    server = world.another(metadata=own)
+    metadata = read(server.ask(Request("GET", ".well-known/openid-configuration")))
+    assert own.items() <= metadata.items()
+    assert server.ask(Request("GET", "authorize")).status == 404
+    assert world.ask(Request("GET", "authorize")).status == 400
 
 
 def test_section_4_an_application_adds_metadata_but_cannot_replace_an_address(
@@ -345,9 +357,18 @@ def test_section_5_4_an_application_can_describe_the_device(world: World) -> Non
         "client_id": "tv",
         "ip": ADDRESS,
     }
+
+
+def test_section_5_4_only_the_description_is_cut_and_not_what_the_application_acts_on(
+    world: World,
+) -> None:
+    client, scope = "c" * 120, "s" * 50
     boundless = world.another(describe=lambda _: {"device": "x" * 400})
-    with pytest.raises(BadArgument, match="400 bytes"):  # the mistake is the application's
-        boundless.post("device_authorization", "client_id=tv")
+    begun = read(boundless.post("device_authorization", f"client_id={client}&scope={scope}"))
+    context = read(world.phone("scan", begun["user_code"]))["context"]
+    assert (context["client_id"], context["scope"]) == (client, scope)
+    assert context["device"] == "x" * (len(context["device"]) - 1) + "…"
+    assert len(context["device"]) > 180
 
 
 @pytest.mark.parametrize("text", ["browser/qr-login-texts.js", "../docs/wire/rfc8628.md"])

@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "account",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(150), nullable=False),
         sa.Column("password_hash", sa.String(255), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
         sa.UniqueConstraint("name", name="uq_account_name"),
