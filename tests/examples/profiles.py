@@ -31,7 +31,8 @@ CLAIM = """() => {
   const headers = { "Content-Type": "application/json" };
   if (it.csrfHeader) headers[it.csrfHeader] = it.csrfToken;
   const body = JSON.stringify({ code: location.href });
-  return fetch(`${it.src}scan`, { method: "POST", headers, body }).then(({ status }) => status) }"""
+  return fetch(`${it.src}scan`, { method: "POST", headers, body })
+    .then((answer) => answer.text().then(() => answer.status)) }"""
 
 
 @dataclass
