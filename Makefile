@@ -6,7 +6,8 @@ PYTEST = PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist work
 
 help:            ## list these commands
 	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+): [^#]*## /  make \1\t/' | expand -t 20
-demo: ready-demo ## run a login page and phones to play with (ARGS=--self-check checks it instead)
+demo: ready-demo ## run a login page and phones to play with (ARGS=--help lists its flags, ARGS=--self-check checks it instead)
+	$(if $(ARGS),,@echo 'Give flags in ARGS, such as make demo ARGS="--lan --port 8080". ARGS=--help lists them.')
 	@.venv/bin/python -m qrlogin demo $(ARGS)
 check: ready     ## lint, types, and the tests that start no other program (1 min)
 	@.venv/bin/ruff check && .venv/bin/ruff format --check
@@ -15,7 +16,7 @@ check: ready     ## lint, types, and the tests that start no other program (1 mi
 test: ready-test ## every test that is not slow (ARGS="-k word" for some, "-n0" for one process)
 	@$(PYTEST) -m "not matrix" $(ARGS)
 matrix: ready-test ## the slow tests: public clients, fresh environments, stops under load
-	@$(PYTHON) tools/npm_parts.py tests/spa/app
+	@$(PYTHON) tools/npm_parts.py tests/spa/app tests/browser/frameworks
 	@$(PYTEST) -m matrix $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check

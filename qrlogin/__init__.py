@@ -23,6 +23,9 @@ The other public modules load only when you import them:
     qrlogin.errors          every error, as a tree
 """
 
+import typing
+
+from qrlogin.absent import absent_name as _absent_name
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Begun, Event, Landing, Redeemed, Scanned, ScannedBy, Status
 from qrlogin.errors import (
@@ -92,3 +95,19 @@ __all__ = [
     "UnknownLogin",
     "WrongState",
 ]
+
+if not typing.TYPE_CHECKING:  # a type checker would believe that the package has any name
+
+    def __getattr__(name: str) -> object:
+        room = {
+            "RedisStore": "stores",
+            "AsyncRedisStore": "stores",
+            "open_store": "stores",
+            "open_async_store": "stores",
+            "Endpoint": "wire",
+            "AsyncEndpoint": "wire",
+            "Person": "wire",
+        }.get(name)
+        if room:
+            raise _absent_name(f"{name} is in qrlogin.{room}: from qrlogin.{room} import {name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -184,15 +184,18 @@ def parse_page_address(uri: str, plain_http: bool) -> tuple[str, str, str]:
             f"verification_uri must be shorter than {_MAX_PAGE_LENGTH} characters, "
             "or the QR code gets too fine to scan"
         )
-    if address.scheme == "http" and not plain_http and not _is_loopback(host):
+    if address.scheme == "http" and not plain_http and not is_loopback(host):
         raise Misconfigured(
             f"verification_uri must be https ({host} is not this machine): over http, anyone on "
-            "the network path can take the login. Use https, or http://127.0.0.1 for a trial"
+            "the network path can take the login. Use https, or http://127.0.0.1 for a trial. For "
+            "a trial with a real phone in your own network, set plain_http=True in the policy: see "
+            '"Try it with a real phone", docs/real-phone.md'
         )
     return address.origin, host, address.path
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this host is always the machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -8,7 +8,8 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from contextvars import ContextVar
+from typing import Any, Final, Self, TypeVar
 
 from qrlogin.answers import Begun, Event, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
@@ -26,6 +27,10 @@ from qrlogin.table import State
 T = TypeVar("T")
 log = logging.getLogger("qrlogin")
 
+#: Inside `on_event`: what `AsyncQRLogin.close` waits for before it closes the store. A task that
+#: `on_event` starts inherits it.
+_emissions: Final = ContextVar[tuple[asyncio.Event, ...]]("qrlogin_emissions", default=())
+
 
 class AsyncQRLogin:
     """Lets a person log a browser in by scanning a QR code with a phone that is already signed in.
@@ -39,7 +44,8 @@ class AsyncQRLogin:
     code, and another `LoginError` if the login does not allow the call. The constructor raises
     `Misconfigured`, and says what to change, for anything unsafe.
 
-    Use it in one event loop only.
+    Use it in one event loop only. Over `AsyncMemoryStore` several loops may use it in turn, as in
+    tests; over `AsyncRedisStore` that raises `Misconfigured`.
 
     :param store: where logins are kept, such as `AsyncMemoryStore()` or
         `AsyncRedisStore.from_url(...)`.
@@ -80,7 +86,8 @@ class AsyncQRLogin:
         )
         self._draining = False
         self._watches = set[AsyncWatch]()
-        self._emitting = set[asyncio.Task[Any]]()
+        #: Each is set when its task is over, or when its `on_event` closes.
+        self._emitting = dict[asyncio.Task[Any], asyncio.Event]()
 
     async def begin(
         self,
@@ -255,7 +262,7 @@ class AsyncQRLogin:
         return await self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     async def redeem(
-        self, device_code: str, *, acknowledged: str = "", op: str | None = None
+        self, device_code: str, *, acknowledged: str | None = None, op: str | None = None
     ) -> Redeemed:
         """Return the subject of a confirmed login, once.
 
@@ -266,7 +273,8 @@ class AsyncQRLogin:
 
         :param device_code: what `begin` returned to this browser.
         :param acknowledged: `scanned_by.tag` of the status that the browser showed when its user
-            accepted "continue as …?". "" for a login that was begun with `ask_browser=False`.
+            accepted "continue as …?". `BadArgument` if it is missing, unless the login was begun
+            with `ask_browser=False`.
         :param op: 128 random bits or more, made once per click and kept until there is an answer.
             The same `op` returns the same answer again, for 30 seconds unless the policy says
             otherwise: so a lost answer loses no login. Without it, a second call is refused.
@@ -311,19 +319,24 @@ class AsyncQRLogin:
             return current.resume(reply, with_event=False)
         # A server may cancel the call of a browser that disconnected. The store applies the command
         # all the same, so a task outlives the call, and emits the event.
-        task = asyncio.create_task(self._apply_and_emit(asked, current))
-        self._emitting.add(task)
+        emitted = asyncio.Event()
+        task = asyncio.create_task(self._apply_and_emit(asked, current, emitted))
+        self._emitting[task] = emitted
         task.add_done_callback(self._step_ended)
-        return await asyncio.shield(task)
+        await asyncio.wait((task,))  # unlike `shield`, it logs no refusal of a cancelled call
+        return task.result()
 
     def _step_ended(self, task: asyncio.Task[Any]) -> None:
-        self._emitting.discard(task)
+        self._emitting.pop(task).set()
         if not task.cancelled():
             task.exception()  # retrieved here, or asyncio logs the refusal of a cancelled call
 
     async def _apply_and_emit(
-        self, asked: Operation[T], current: Operation[T]
+        self, asked: Operation[T], current: Operation[T], emitted: asyncio.Event
     ) -> Done[T] | Next[T]:
+        # For this task, and for those that it starts.
+        outer = [each for each in _emissions.get() if not each.is_set()]
+        _emissions.set((*outer, emitted))
         step = current.resume(await self._store.apply(current.command))
         if step.event and self._emitted.add(asked, step.event):
             await self._emit(step.event)
@@ -366,8 +379,14 @@ class AsyncQRLogin:
         It waits until the events of cancelled calls are emitted.
         """
         await self.drain()
-        if pending := self._emitting - {asyncio.current_task()}:  # on_event itself may close
-            await asyncio.wait(pending)
+        loop = asyncio.get_running_loop()
+        # A task of another loop, which ended before its tasks did, never ends.
+        emitting = {emitted for task, emitted in self._emitting.items() if task.get_loop() is loop}
+        # An `on_event` that closes does not wait for itself, nor for another one that closes.
+        for own in emitting.intersection(_emissions.get()):
+            own.set()
+        for emitted in emitting:
+            await emitted.wait()
         await self._store.close()
 
     async def __aenter__(self) -> Self:

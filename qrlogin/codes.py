@@ -26,9 +26,14 @@ from typing import Final
 
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from qrlogin.addresses import MAX_ADDRESS_LENGTH, code_in_address, parse_page_address
+from qrlogin.addresses import (
+    MAX_ADDRESS_LENGTH,
+    code_in_address,
+    is_loopback,
+    parse_page_address,
+)
 from qrlogin.errors import InvalidCode, Misconfigured
-from qrlogin.keys import Key, equal_in_constant_time, key_ring
+from qrlogin.keys import Key, equal_in_constant_time, key_ring, refuse_published_keys
 from qrlogin.seals import device_digest, name_record_id
 
 MAX_CODE_LENGTH: Final = 512  # characters of a code, without the address before it
@@ -144,7 +149,8 @@ class Codes:
     :param audience: keeps applications with the same keys apart; None is the page's host.
     :param plain_http: whether the page may be http outside loopback.
 
-    Raises `Misconfigured` for a weak key, an address that is not safe, or an invalid audience.
+    Raises `Misconfigured` for a weak or published key, an address that is not safe, or an invalid
+    audience.
     """
 
     def __init__(
@@ -163,6 +169,8 @@ class Codes:
         self.origin, host, path = parse_page_address(verification_uri, plain_http)
         self.verification_uri = self.origin + path
         self._keys = key_ring(secret_keys, host if audience is None else audience)
+        if not is_loopback(host):
+            refuse_published_keys(secret_keys)
 
     @property
     def signing_key(self) -> Key:

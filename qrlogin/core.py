@@ -288,20 +288,27 @@ class Core:
         self,
         device: DeviceCode,
         *,
-        acknowledged: str = "",
+        acknowledged: str | None = None,
         op: str | None = None,
         replay_window: int | None = None,
     ) -> Operation[Redeemed]:
         """Return the subject of a confirmed login.
 
         :param device: the browser's device_code, read.
-        :param acknowledged: `scanned_by.tag` of the person whom the browser's user accepted.
+        :param acknowledged: `scanned_by.tag` of the person whom the browser's user accepted. None
+            only for a login that was begun with `ask_browser=False`.
         :param op: repeats the same redeem after a lost answer; None: it cannot be repeated.
         :param replay_window: for how many seconds it can be repeated; None: the policy's.
         """
-        check_redeem(acknowledged, op)
+        tag = "" if acknowledged is None else acknowledged
+        check_redeem(tag, op)
+        if acknowledged is None and UNASKED not in device.flags:
+            raise BadArgument(
+                "redeem needs acknowledged: the scanned_by.tag of the status that was shown when "
+                "the browser's user said yes"
+            )
         op = codes.new_secret() if op is None else op
-        return self._redeem(device, codes.new_mark(), op, acknowledged, replay_window)
+        return self._redeem(device, codes.new_mark(), op, tag, replay_window)
 
     def _redeem(
         self,
@@ -558,6 +565,8 @@ class Core:
             if reply.verdict is Verdict.FORBIDDEN and not equal_in_constant_time(
                 reply.record.get("claim", ""), claim
             ):
+                if state is State.PENDING:
+                    raise NotYours("nobody has scanned it yet: scan it first, from the same phone")
                 raise NotYours("another account, or another phone, scanned this login")
             if reply.verdict not in SUCCEEDED:
                 raise_refusal(reply, state)

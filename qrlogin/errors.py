@@ -131,7 +131,7 @@ class AlreadyRedeemed(LoginError):
 
 
 class WrongState(LoginError):
-    """The login's current state does not allow this.
+    """The login's current state does not allow this. The message names that state.
 
     It must be confirmed before it is redeemed, and scanned again after it was released.
     """

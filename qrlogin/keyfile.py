@@ -18,10 +18,20 @@ def load_or_create_key(path: str | os.PathLike[str]) -> str:
 
     :param path: the file. Its folder must exist.
     :raises Misconfigured: the folder does not exist, other users can read the file (not checked on
-        Windows), it does not hold a key, or it cannot be created. The message says what to do.
-    :raises OSError: the file cannot be read, or its folder cannot be written.
+        Windows), it cannot be read, it does not hold a key, or it cannot be created, for example in
+        a folder that is read-only. The message says what to do.
     """
     file = Path(path)
+    try:
+        return _load_or_create(file)
+    except OSError as error:
+        raise Misconfigured(
+            f"{file.name} cannot be read ({error.strerror}): "
+            "let the user of this process read it and its folder"
+        ) from error
+
+
+def _load_or_create(file: Path) -> str:
     if not file.parent.is_dir():
         raise Misconfigured(
             f"a key cannot be kept in {file.parent}: make that folder first, with mode 700"
@@ -46,7 +56,10 @@ def load_or_create_key(path: str | os.PathLike[str]) -> str:
 
 def _create(file: Path) -> None:
     # A draft with a unique name and mode 0600. Its link to the final name appears in one step.
-    descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    except OSError as error:
+        raise _cannot_create(file, error) from error
     try:
         with open(descriptor, "w", encoding="ascii") as out:
             if _others_can_read(os.fstat(descriptor)):
@@ -60,12 +73,15 @@ def _create(file: Path) -> None:
         with suppress(FileExistsError):  # another process was faster; its key is used
             os.link(draft, file)
     except OSError as error:
-        raise Misconfigured(
-            f"{file.name} cannot be created ({error.strerror}): "
-            "keep it elsewhere, or in your settings"
-        ) from error
+        raise _cannot_create(file, error) from error
     finally:
         os.unlink(draft)
+
+
+def _cannot_create(file: Path, error: OSError) -> Misconfigured:
+    return Misconfigured(
+        f"{file.name} cannot be created ({error.strerror}): keep it elsewhere, or in your settings"
+    )
 
 
 def _others_can_read(status: os.stat_result) -> bool:

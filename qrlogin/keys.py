@@ -21,6 +21,8 @@ MIN_KEY_BYTES: Final = 32
 _MIN_DIFFERENT_BYTES: Final = 8  # fewer show that a key was typed and not drawn
 
 _NEW_KEY_HINT: Final = "Make one with: python -m qrlogin keygen"
+#: The keys that the documentation prints. Everyone has them.
+_PUBLISHED_KEYS: Final = ("b2b8m3wqmF8dVuG2m3Wc0oUJxjz4Iu2mbXcTzIYkF9s",)
 _AUDIENCE: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,200}")
 
 _HMAC = HMACAlgorithm(sha256)
@@ -85,6 +87,16 @@ def bytes_of_key(key: str | bytes) -> bytes:
     if len(set(key)) < _MIN_DIFFERENT_BYTES:
         raise Misconfigured(f"a secret key must be random. {_NEW_KEY_HINT}")
     return key
+
+
+def refuse_published_keys(secret_keys: Sequence[str | bytes]) -> None:
+    """Raise `Misconfigured` if one of these keys is printed in the documentation."""
+    published = [bytes_of_key(key) for key in _PUBLISHED_KEYS]
+    if any(bytes_of_key(key) in published for key in secret_keys):
+        raise Misconfigured(
+            "this secret key is printed in qrlogin's documentation, so everyone has it: it works "
+            f"on this machine only. {_NEW_KEY_HINT}"
+        )
 
 
 def new_key() -> str:

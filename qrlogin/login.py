@@ -5,6 +5,7 @@ Nothing is decided here. Each method asks the core for an operation, has the sto
 in one round trip, and returns what the reply means. `wait` may take more than one.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,8 @@ class QRLogin:
     Every method raises `Unavailable` when the store does not answer; it is then safe to call it
     again. A method that takes a code raises `InvalidCode` if this application did not make the
     code, and another `LoginError` if the login does not allow the call. The constructor raises
-    `Misconfigured`, and says what to change, for anything unsafe.
+    `Misconfigured`, and says what to change, for anything unsafe. So does a `wait` that would stop
+    a running event loop.
 
     :param store: where logins are kept, such as `MemoryStore()` or `RedisStore.from_url(...)`.
     :param secret_keys: a ring of keys: the first signs, all of them verify. `python -m qrlogin
@@ -254,7 +256,7 @@ class QRLogin:
         return self.run(self.core.cancel(self.core.read_device_code(device_code)))
 
     def redeem(
-        self, device_code: str, *, acknowledged: str = "", op: str | None = None
+        self, device_code: str, *, acknowledged: str | None = None, op: str | None = None
     ) -> Redeemed:
         """Return the subject of a confirmed login, once.
 
@@ -265,7 +267,8 @@ class QRLogin:
 
         :param device_code: what `begin` returned to this browser.
         :param acknowledged: `scanned_by.tag` of the status that the browser showed when its user
-            accepted "continue as …?". "" for a login that was begun with `ask_browser=False`.
+            accepted "continue as …?". `BadArgument` if it is missing, unless the login was begun
+            with `ask_browser=False`.
         :param op: 128 random bits or more, made once per click and kept until there is an answer.
             The same `op` returns the same answer again, for 30 seconds unless the policy says
             otherwise: so a lost answer loses no login. Without it, a second call is refused.
@@ -380,11 +383,10 @@ class Watch:
         status = status or self._read()
         after = known(status, after)
         ends = monotonic() + wait_limit(status, timeout)
-        while (
-            not (self.ended or is_news(status, after))
-            and (left := ends - monotonic()) > 0
-            and self._listener.wait(left)
-        ):
+        while not (self.ended or is_news(status, after)) and (left := ends - monotonic()) > 0:
+            _refuse_event_loop()
+            if not self._listener.wait(left):
+                break
             status = self._read()
         return status
 
@@ -410,3 +412,18 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self._qr._watches.discard(self)
         self._listener.__exit__(*error)
+
+
+def _refuse_event_loop() -> None:
+    """Raise `Misconfigured` if an event loop runs in this thread: a wait would stop it, and every
+    other request with it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise Misconfigured(
+        "this call would stop the event loop that runs here until a phone does something: use "
+        "AsyncQRLogin and AsyncEndpoint. Or make the call in another thread, with "
+        "await asyncio.to_thread(...) or in a view without async, which frameworks run in a thread"
+    )

@@ -41,6 +41,12 @@ _ENDED: Final[Mapping[str, type[LoginError]]] = {
     State.CANCELLED: Cancelled,
     State.EXPIRED: Expired,
 }
+#: What can happen in a state that is not the end of a login.
+_NEXT: Final[Mapping[str, str]] = {
+    State.PENDING: "a phone must scan it first",
+    State.SCANNED: "its phone must confirm or deny it first",
+    State.CONFIRMED: "its browser can redeem it, and its phone can deny it",
+}
 _STORED: Final = frozenset(State) - {State.EXPIRED}
 
 
@@ -98,7 +104,7 @@ def raise_refusal(reply: Reply, state: State) -> NoReturn:
     """Raise why a genuine call was refused."""
     if reply.verdict is Verdict.EXPIRED:
         raise Expired
-    raise _ENDED.get(state, WrongState)
+    raise _ENDED[state] if state in _ENDED else WrongState(f"the login is {state}: {_NEXT[state]}")
 
 
 def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:

@@ -33,10 +33,16 @@ THIRD_PARTY = {
     "ua_parser": ("qrlogin.wire.context",),
     "pytest": ("qrlogin.stores.suite",),
     "hypothesis": ("qrlogin.stores.suite",),
+    "flask": ("qrlogin.contrib.flask",),
+    "werkzeug": ("qrlogin.contrib.flask",),
+    "fastapi": ("qrlogin.contrib.fastapi",),
+    "starlette": ("qrlogin.contrib.fastapi",),
+    "django": tuple(each for each in MODULES if each.startswith("qrlogin.contrib.django")),
+    "asgiref": ("qrlogin.contrib.django",),
 }
 FRAMEWORKS = {
     *("flask", "fastapi", "starlette", "django", "werkzeug", "uvicorn", "gunicorn"),
-    *("aiohttp", "quart", "litestar"),
+    *("aiohttp", "quart", "litestar", "asgiref"),
 }
 CLOCKS = {"time", "datetime", "calendar", "sched", "timeit"}
 #: What a module that does no I/O has no use for.
@@ -109,7 +115,7 @@ def test_pure_modules_import_no_clock_no_shell_and_no_store() -> None:
         assert not above | rooms, pure
 
 
-ROOMS = {"stores", "wire", "render", "browser", "demo"}
+ROOMS = {"stores", "wire", "render", "browser", "demo", "contrib"}
 
 
 def test_the_two_shells_do_not_import_each_other() -> None:
@@ -144,10 +150,17 @@ def test_only_the_command_line_imports_the_demo() -> None:
             assert not any(inside(each, "qrlogin.demo") for each in imports(module)), module
 
 
+def test_only_contrib_imports_contrib() -> None:
+    for module in MODULES:
+        if not inside(module, "qrlogin.contrib"):
+            assert not any(inside(each, "qrlogin.contrib") for each in imports(module)), module
+
+
 def test_each_third_party_package_is_imported_in_one_place() -> None:
     for module in MODULES:
         tops = {imported.partition(".")[0] for imported in imports(module)}
-        assert not tops & FRAMEWORKS, f"{module} imports a web framework"
+        if not inside(module, "qrlogin.contrib"):
+            assert not tops & FRAMEWORKS, f"{module} imports a web framework"
         for package, doors in THIRD_PARTY.items():
             assert package not in tops or inside(module, *doors), f"{module} imports {package}"
         assert tops - {"qrlogin"} <= {*sys.stdlib_module_names, *THIRD_PARTY}, module
@@ -236,6 +249,11 @@ def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> Non
         ("import qrlogin.wire", HEAVY - {"segno"}),
         ("from qrlogin.stores import RedisStore", HEAVY - {"redis"}),
         ("import qrlogin.__main__", {"redis", "PIL", "zxingcpp", *FRAMEWORKS}),
+        ("import qrlogin.contrib", HEAVY),
+        ("import qrlogin.contrib.wsgi, qrlogin.contrib.asgi", HEAVY - {"segno"}),
+        ("import qrlogin.contrib.flask", HEAVY - {"segno", "flask", "werkzeug"}),
+        ("import qrlogin.contrib.fastapi", HEAVY - {"segno", "fastapi", "starlette"}),
+        ("import qrlogin.contrib.django", HEAVY - {"segno", "django", "asgiref"}),
     ],
 )
 def test_each_room_loads_at_most_its_own_third_party_package(
@@ -244,20 +262,43 @@ def test_each_room_loads_at_most_its_own_third_party_package(
     assert not {name.partition(".")[0] for name in loaded_by(statement)} & still_missing
 
 
-def test_without_redis_the_error_names_the_package_to_install() -> None:
-    hidden = "sys.modules['redis'] = None"
-    asked = f"""{hidden}
-import qrlogin.stores
-try:
-    qrlogin.stores.RedisStore
-except ImportError as error:
-    print("caught:", error)
+NAMES = """
+import sys
+sys.modules["redis"] = None
+import qrlogin, qrlogin.stores, qrlogin.wire
+assert not hasattr(qrlogin.stores, "RedisStore") and not hasattr(qrlogin, "RedisStore")
+assert not hasattr(qrlogin.stores, "Redis") and not hasattr(qrlogin, "Redis")
+for statement in (
+    "from qrlogin import RedisStore",
+    "from qrlogin import AsyncEndpoint",
+    "from qrlogin import Redis",
+    "qrlogin.AsyncRedisStore",
+    "qrlogin.Redis",
+    "from qrlogin.stores import RedisStore",
+    "qrlogin.stores.AsyncRedisStore",
+    "qrlogin.stores.open_store('redis://localhost')",
+):
+    try:
+        exec(statement)
+    except (ImportError, AttributeError) as error:
+        print(type(error).__name__, str(error).partition(" (/")[0])
 """
+
+
+def test_a_name_that_is_missing_says_where_it_is_or_what_to_install() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; {asked}"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
+        [sys.executable, "-c", NAMES], capture_output=True, text=True, check=True, timeout=60
     )
-    assert "caught: RedisStore needs the redis client: pip install 'qrlogin[redis]'" in done.stdout
+    assert done.stdout.splitlines() == [
+        "ImportError RedisStore is in qrlogin.stores: from qrlogin.stores import RedisStore",
+        "ImportError AsyncEndpoint is in qrlogin.wire: from qrlogin.wire import AsyncEndpoint",
+        "ImportError cannot import name 'Redis' from 'qrlogin'",
+        (
+            "AttributeError AsyncRedisStore is in qrlogin.stores: "
+            "from qrlogin.stores import AsyncRedisStore"
+        ),
+        "AttributeError module 'qrlogin' has no attribute 'Redis'",
+        "ImportError RedisStore needs the redis client: pip install 'qrlogin[redis]'",
+        "AttributeError AsyncRedisStore needs the redis client: pip install 'qrlogin[redis]'",
+        "ImportError RedisStore needs the redis client: pip install 'qrlogin[redis]'",
+    ]

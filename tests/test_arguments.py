@@ -1,7 +1,9 @@
 """Each bad argument raises a typed error that says how to fix it, before any store call."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,6 +213,14 @@ def test_plain_http_outside_loopback_needs_a_policy_that_allows_it() -> None:
         policy=Policy(plain_http=True),
     )
     assert lan.core.origin == "http://192.168.0.7"
+    with pytest.raises(Misconfigured, match=r"plain_http=True") as refused:
+        QRLogin(Untouched(), secret_keys=[KEY], verification_uri="http://192.168.0.7/qr")
+    named = re.search(r'see "([^"]+)", (\S+\.md)', str(refused.value))
+    assert named is not None
+    page = (Path(__file__).parent.parent / named[2]).read_text("utf-8")
+    assert page.startswith(f"# {named[1]}\n")
+    for way in ("## http in your own network", "## A tunnel", "## mkcert"):
+        assert way in page
     assert not any(policy.plain_http for policy in (STANDARD, STRICT, LAB))
 
 

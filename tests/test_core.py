@@ -60,7 +60,9 @@ CALLS: Mapping[str, Call] = {
     "redeem": lambda app, begun, tag: app.qr.redeem(
         begun.device_code, acknowledged=tag, op=OTHER_OP
     ),
-    "redeem blindly": lambda app, begun, tag: app.qr.redeem(begun.device_code, op=OTHER_OP),
+    "redeem blindly": lambda app, begun, tag: app.qr.redeem(
+        begun.device_code, acknowledged="", op=OTHER_OP
+    ),
     "alice scans": lambda app, begun, tag: app.qr.scan(
         begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]
     ),

@@ -323,7 +323,7 @@ def test_a_policy_without_names_still_ties_the_redeem_to_the_scanner() -> None:
     app.qr.scan(begun.scan_code, subject=ALICE)
     app.qr.confirm(begun.scan_code, subject=ALICE)
     with pytest.raises(ScannerChanged):
-        app.qr.redeem(begun.device_code)
+        app.qr.redeem(begun.device_code, acknowledged="")
     assert app.qr.redeem(begun.device_code, acknowledged=app.tag(begun)).shown_as == ""
 
 

@@ -61,6 +61,13 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
         assert any(path.endswith(f"/{name}") for path in here), f"{page.name} names {name}"
 
 
+@for_each_row("page", PAGES)
+def test_every_application_in_the_docs_ends_its_waits_when_the_server_stops(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M):
+        if re.search(r"\b(Flask|FastAPI)\(", block) and re.search(r"Endpoint\(|Router\(", block):
+            assert re.search("drain_on_signals|close_at_exit|serving", block), block
+
+
 def test_every_wire_code_is_documented() -> None:
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     kinds = [

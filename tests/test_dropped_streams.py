@@ -9,6 +9,7 @@ from typing import Any
 
 import qrlogin.login
 import qrlogin.stores.listeners
+import qrlogin.stores.memory
 import qrlogin.wire.disconnects
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.login import Watch
@@ -18,7 +19,12 @@ from tests.application import KEY, URI
 
 OURS = {
     module.__file__
-    for module in (qrlogin.stores.listeners, qrlogin.login, qrlogin.wire.disconnects)
+    for module in (
+        qrlogin.stores.listeners,
+        qrlogin.stores.memory,
+        qrlogin.login,
+        qrlogin.wire.disconnects,
+    )
 }
 LINES = 300  # more than the functions of a wait have
 

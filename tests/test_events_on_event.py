@@ -21,6 +21,7 @@ from qrlogin import (
 from qrlogin.keys import Key
 from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply
+from qrlogin.stores.suite.colours import PATIENCE
 from tests.application import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
 
 
@@ -289,3 +290,50 @@ def test_a_refused_call_that_was_cancelled_leaves_no_unretrieved_error() -> None
     asyncio.run(main())
     gc.collect()
     assert unretrieved == []
+
+
+def test_several_on_event_callbacks_may_close_at_once() -> None:
+    """Each waits for the events of the other calls, but not for one that closes, too."""
+
+    async def main() -> None:
+        together = asyncio.Barrier(3)
+
+        async def on_event(event: Event) -> None:
+            await together.wait()
+            if event.name == "cancelled":
+                await asyncio.create_task(qr.close())  # as asyncio.wait_for of Python 3.11 does
+            await qr.close()
+
+        qr = AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)
+        logins = [await qr.begin() for _ in range(3)]
+        qr._on_event = on_event
+        calls = [
+            qr.scan(logins[0].scan_code, subject=ALICE, shown_as="A"),
+            qr.scan(logins[1].scan_code, subject=ALICE, shown_as="A"),
+            qr.cancel(logins[2].device_code),
+        ]
+        await asyncio.wait_for(asyncio.gather(*calls), PATIENCE)
+
+    asyncio.run(main())
+
+
+def test_close_waits_for_the_events_of_calls_that_do_not_close() -> None:
+    async def main() -> None:
+        emitted = list[str]()
+
+        async def on_event(event: Event) -> None:
+            await asyncio.sleep(0.05)
+            emitted.append(event.name)
+
+        qr = AsyncQRLogin(
+            AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, on_event=on_event
+        )
+        calls = [asyncio.create_task(qr.begin()) for _ in range(2)]
+        await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await qr.close()
+        assert emitted == ["begun", "begun"]
+
+    asyncio.run(main())

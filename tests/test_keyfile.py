@@ -1,5 +1,6 @@
 """A key file is created once, shared by all processes, and readable by its owner only."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.keyfile import load_or_create_key
+from tests.tables import for_each_row
 
 
 def test_a_key_file_is_created_once_and_read_again(tmp_path: Path) -> None:
@@ -101,3 +103,34 @@ def test_a_file_system_without_links_is_refused(
     ):
         load_or_create_key(tmp_path / "key")
     assert os.listdir(tmp_path) == []
+
+
+READ_ONLY = OSError(errno.EROFS, "Read-only file system")
+
+
+def test_a_read_only_folder_is_refused_unless_it_holds_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mkstemp(**_: object) -> None:
+        raise READ_ONLY
+
+    key = load_or_create_key(tmp_path / "key")
+    monkeypatch.setattr("tempfile.mkstemp", mkstemp)
+    assert load_or_create_key(tmp_path / "key") == key
+    with pytest.raises(
+        Misconfigured, match=r"other cannot be created \(Read-only file system\): keep it elsewhere"
+    ):
+        load_or_create_key(tmp_path / "other")
+
+
+@for_each_row("name", ["exists", "is_dir", "read_bytes"])
+def test_a_key_that_this_user_may_not_read_is_refused(tmp_path: Path, name: str) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    file = tmp_path / name
+    load_or_create_key(file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, name, refuse)
+        with pytest.raises(Misconfigured, match=rf"{name} cannot be read \(Permission denied\)"):
+            load_or_create_key(file)

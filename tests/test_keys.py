@@ -2,6 +2,7 @@
 
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,37 @@ from tests.application import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
+
+
+# The keys that the documentation prints
+
+ROOT = Path(__file__).parent.parent
+PRINTED = {
+    printed
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/*.md"))
+    for printed in re.findall(
+        r"""(?:keys?=\[?|key = |KEYS?=)["']?([A-Za-z0-9_-]{43}|bytes\(range\(\d+\)\))""",
+        page.read_text("utf-8"),
+        re.IGNORECASE,
+    )
+}
+
+
+def test_a_key_that_the_documentation_prints_works_on_this_machine_only() -> None:
+    assert {"b2b8m3wqmF8dVuG2m3Wc0oUJxjz4Iu2mbXcTzIYkF9s"} == PRINTED
+    (printed,) = PRINTED
+    for page in ("http://127.0.0.1:8000/qr", "http://localhost/qr", "https://[::1]/qr"):
+        Codes([printed], verification_uri=page, audience=None, plain_http=False)
+    ring: list[list[str | bytes]] = [
+        [printed],
+        [printed + "="],
+        [keys.bytes_of_key(printed)],
+        [KEY, printed],
+    ]
+    for page in (URI, "http://192.168.1.7:8000/qr", "https://127.0.0.1.example.com/qr"):
+        for secret_keys in ring:
+            with pytest.raises(Misconfigured, match=r"everyone has it.*qrlogin keygen"):
+                Codes(secret_keys, verification_uri=page, audience="localhost", plain_http=True)
 
 
 # The key ring

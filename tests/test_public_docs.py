@@ -26,6 +26,7 @@ PUBLIC = (
     "qrlogin.wire",
     "qrlogin.wire.dialects",
     "qrlogin.browser",
+    *(f"qrlogin.contrib.{name}" for name in ("flask", "fastapi", "django", "wsgi", "asgi")),
 )
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

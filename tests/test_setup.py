@@ -161,6 +161,14 @@ def test_every_make_target_is_explained_by_make() -> None:
         assert f"make {target} " in listed
 
 
+def test_make_demo_says_how_to_give_flags() -> None:
+    plain = output("make", "--no-print-directory", "--dry-run", "demo")
+    assert "Give flags in ARGS, such as make demo ARGS=" in plain
+    assert "-m qrlogin demo --lan" in output("make", "--dry-run", "demo", "ARGS=--lan")
+    options = output(sys.executable, "-m", "qrlogin", "demo", "--help")
+    assert all(flag in options for flag in ("--lan", "--port"))  # the flags of its example
+
+
 def test_the_constraints_pin_every_direct_requirement_and_name_no_place() -> None:
     lines = [
         line for line in bootstrap.CONSTRAINTS.read_text().splitlines() if not line.startswith("#")

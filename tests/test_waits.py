@@ -17,12 +17,12 @@ from qrlogin import (
     Expired,
     InvalidCode,
     MemoryStore,
+    Misconfigured,
     Policy,
     QRLogin,
     State,
     Status,
     Superseded,
-    UnknownLogin,
 )
 from qrlogin.news import is_news, wait_limit
 from qrlogin.stores.listeners import AsyncLocalListener, LocalListener
@@ -32,7 +32,7 @@ from tests.tables import for_each_row
 LONG = 500.0  # seconds: for a wait that should end for another reason
 TOO_LONG = 30.0  # seconds: a wait that lasts longer missed its notification
 CALM = Policy(
-    lifetime=600, rotation=600, names_scanner=False
+    lifetime=350, rotation=350, names_scanner=False
 )  # nothing changes by itself while a test runs
 #: Seconds in which a wait could return too early. A shorter time makes the test less strict.
 SOON = 0.05
@@ -208,7 +208,7 @@ def test_wait_returns_at_once_when_the_login_is_expired_or_unknown(colour: Colou
         colour.call("cancel", begun.device_code)
     with pytest.raises(InvalidCode):
         colour.call("wait", other.login_id, timeout=LONG)
-    with pytest.raises(UnknownLogin):
+    with pytest.raises(Expired):
         colour.call("scan", begun.scan_code, subject=ALICE)
 
 
@@ -260,23 +260,21 @@ def test_wait_returns_the_current_status_at_its_timeout(colour: Colour) -> None:
 
 def test_wait_returns_when_the_login_expires() -> None:
     """An expiry is not notified. This runs by the real clock, with the shortest lifetime."""
-    policy = Policy(lifetime=1, rotation=1, rotation_grace=0, names_scanner=False)
-    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
-        begun = qr.begin()
+    brief: Any = {"lifetime": 1, "late_window": 0}
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+        begun = qr.run(qr.core.begin(**brief))
         assert qr.wait(begun.device_code, after=begun.version, timeout=LONG).state is State.EXPIRED
 
     async def story() -> Status:
-        async with AsyncQRLogin(
-            AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy
-        ) as qr:
-            begun = await qr.begin()
+        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+            begun = await qr.run(qr.core.begin(**brief))
             return await qr.wait(begun.device_code, after=begun.version, timeout=LONG)
 
     assert asyncio.run(story()).state is State.EXPIRED
 
 
 def test_wait_returns_when_the_code_rotates() -> None:
-    policy = Policy(lifetime=600, rotation=1, rotation_grace=0, names_scanner=False)
+    policy = Policy(lifetime=350, rotation=1, rotation_grace=0, names_scanner=False)
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
         begun = qr.begin()
         seen = qr.wait(begun.device_code, after=begun.version, timeout=LONG)
@@ -508,3 +506,24 @@ def test_a_shell_forgets_a_watch_that_has_ended() -> None:
     with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         qr.wait(qr.begin().device_code, timeout=0)
         assert not qr._watches
+
+
+# Where a wait would stop everything
+
+
+def test_a_wait_inside_an_event_loop_is_refused_with_what_to_use() -> None:
+    """Calls that do not wait work there, for example in a notebook."""
+
+    async def in_a_loop() -> None:
+        qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=CALM)
+        begun = qr.begin()
+        with pytest.raises(Misconfigured, match="use AsyncQRLogin"):
+            qr.wait(begun.device_code, timeout=LONG)
+        assert qr.wait(begun.device_code, timeout=0).state is State.PENDING
+        waiting = asyncio.create_task(asyncio.to_thread(qr.wait, begun.device_code, timeout=LONG))
+        await asyncio.sleep(SOON)
+        qr.scan(begun.scan_code, subject=ALICE)
+        assert (await waiting).state is State.SCANNED
+        assert qr.wait(begun.device_code, timeout=LONG).state is State.SCANNED
+
+    asyncio.run(in_a_loop())

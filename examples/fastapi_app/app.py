@@ -20,7 +20,7 @@ from accounts import (
     authenticate,
     make_account,
 )
-from adapter import qrlogin_router, serving
+from adapter import qrlogin_router, serving, set_landing_cookies
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, Security
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import APIKeyCookie
@@ -260,8 +260,9 @@ def logout(request: Request, _: Form) -> Response:
 @pages.get("/qr")
 @pages.get("/qr/{code}")
 @pages.get("/qr/{code:path}")  # some servers add a slash to the address in a QR code
-def phone_page(request: Request, account: SignedIn) -> Response:
-    """The page that a phone's camera opens.
+async def phone_page(request: Request, account: SignedIn) -> Response:
+    """The page that a phone's camera opens. It is for everybody: a user who signs in first comes
+    back to it.
 
     Opening it changes nothing, because link previews and prefetches open it too.
     """
@@ -277,7 +278,7 @@ def phone_page(request: Request, account: SignedIn) -> Response:
         sign_in=f"/login?next={quote(here, safe='/')}",
     )
     answer.headers["Referrer-Policy"] = "no-referrer"  # the URL holds a code
-    return answer
+    return await set_landing_cookies(answer, native_endpoint, code)
 
 
 def _path_and_query(request: Request) -> str:

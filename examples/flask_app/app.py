@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from adapter import PhoneLogin, close_at_exit
+from adapter import PhoneLogin, close_at_exit, finish_requests_at_exit, set_landing_cookies
 from flask import (
     Flask,
     Response,
@@ -40,7 +40,6 @@ from models import (
     make_account,
 )
 from settings import read
-from stopping import finish_requests_at_exit
 from tokens import account_in, tokens
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
@@ -217,7 +216,8 @@ def logout() -> AnyResponse:
 
 
 def qr_page(code: str = "") -> AnyResponse:
-    """The page that a phone's camera opens.
+    """The page that a phone's camera opens. It is for everybody: a user who signs in first comes
+    back to it.
 
     Opening it changes nothing, because link previews and prefetches open it too.
     """
@@ -231,7 +231,8 @@ def qr_page(code: str = "") -> AnyResponse:
         explained=translate("scanHereText", site=translate("siteName")),
         sign_in=f"{url_for('login')}?next={quote(here, safe='/')}",
     )
-    return Response(page, headers={"Referrer-Policy": "no-referrer"})  # the URL holds a code
+    answer = Response(page, headers={"Referrer-Policy": "no-referrer"})  # the URL holds a code
+    return set_landing_cookies(answer, current_app.extensions["qrlogin_endpoint"], code)
 
 
 def form_field(field: str) -> str:

@@ -6,7 +6,7 @@
  * button.
  */
 
-import { DRAWINGS, Guard, TOKENS, make, sheetOf, unfocused } from "./qr-login-parts.js";
+import { DRAWINGS, Guard, TOKENS, dress, make, unfocused, viewOf } from "./qr-login-parts.js";
 import { languageOf } from "./qr-login-texts.js";
 
 /** What each state shows beside its two texts: a drawing, its tone, and its actions, the main one
@@ -20,10 +20,14 @@ const VIEWS = Object.freeze({
   used: ["mark", "quiet", "reload"], unknown: ["mark", "alarm", "renew"],
   forgotten: ["clock", "quiet", "renew"], offline: ["mark", "alarm", "again"],
   unavailable: ["mark", "alarm", "again"], refused: ["mark", "alarm", "again"],
+  stale: ["clock", "quiet", "reload"],
 });
 /** The states in which the login has a deadline, and the page polls. */
 export const LIVE = ["pending", "scanned", "confirmed"];
-const WITH_CHILDREN = ["offline", "unavailable", "refused", "unknown"]; // the children show again
+/** The states in which the children show again. */
+const WITH_CHILDREN = ["offline", "unavailable", "refused", "stale", "unknown"];
+/** A screen that no other phone can scan well, on a device that can open the app itself. */
+const PHONE = "(pointer: coarse) and (max-width: 40rem), (pointer: coarse) and (max-height: 30rem)";
 
 const STYLE = `
 .hint:empty, .typed:empty, .note:empty, .actions:empty { display: none !important }
@@ -59,6 +63,10 @@ const STYLE = `
   white-space: nowrap }
 .link { display: inline-flex; align-items: center; min-block-size: 2.75rem; color: var(--accent);
   font-weight: 600 }
+.phone .link { justify-content: center; inline-size: 100%; padding: .5rem; text-decoration: none;
+  border-radius: calc(var(--radius) * .6); background: var(--accent); color: var(--on-accent) }
+.phone .link:hover { text-decoration: underline; text-underline-offset: .2em }
+.fold { border-color: #0000; color: var(--accent) } .phone { min-block-size: 18rem }
 .actions { display: grid; gap: .625rem; inline-size: 100% }
 .card:focus { outline: none }
 .card:focus-visible, button:focus-visible, .link:focus-visible {
@@ -68,8 +76,6 @@ const STYLE = `
   .countdown .remaining, .icon, .wide .icon { stroke: CanvasText }
   .countdown .remaining { stroke-width: 3px } }
 `;
-const sheet = sheetOf(TOKENS + STYLE);
-
 /** @typedef {keyof typeof VIEWS} State
  * @typedef {HTMLElement & {texts: Readonly<Record<string, string>>}} Host the element */
 
@@ -78,6 +84,10 @@ export class Card {
   /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
   #guard; // decides which presses count
   /** @type {State} */ #state = "idle";
+  #name = ""; // of the account that scanned
+  #phone = false; // whether this is a phone, which opens the code better than it shows it
+  #folded = true; // whether such a phone hides the code
+  #root;
   /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
 
   /** Builds the card in a shadow root of `host`. It is empty until the first `show`.
@@ -100,21 +110,40 @@ export class Card {
     const hint = make("p", "hint"), typed = make("p", "typed");
     const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
     const note = make("p", "note", { role: "status" });
+    const fold = make("button", "fold", { type: "button", hidden: "" });
     const actions = make("div", "actions"), slot = make("slot");
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
-      picture, make("div", "", { role: "status" }, title, hint, typed), link, note, actions, slot);
+      picture, make("div", "", { role: "status" }, title, hint, typed), link, fold, note, actions,
+      slot);
     this.#parts = {
-      path, image, icon, qr, left, picture, title, hint, typed, link, note, actions, slot, card,
+      path, image, icon, qr, left, picture, title, hint, typed, link, fold, note, actions, slot,
+      card,
     };
     this.#guard = new Guard(card);
-    const root = host.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [sheet];
-    root.append(card);
+    this.#guard.on(fold, () => { this.#folded = !this.#folded; this.#layOut(); });
+    this.#root = host.attachShadow({ mode: "open" });
+    this.#root.append(card);
   }
 
-  /** Until `signal`, also ignores presses just after the window comes to the front.
-   * @param {AbortSignal} signal */
-  watch(signal) { this.#guard.watch(signal); }
+  /** Takes up work in the document that the host is in now. Until `signal`, the card also ignores
+   * presses just after the window comes to the front, and `onSight` is called when the card has
+   * appeared or disappeared.
+   * @param {AbortSignal} signal @param {() => void} onSight */
+  watch(signal, onSight) {
+    dress(this.#root, TOKENS + STYLE);
+    this.#guard.watch(signal);
+    let rendered = this.isRendered;
+    const observer = new ResizeObserver(() => {
+      if (rendered === this.isRendered) return;
+      rendered = !rendered;
+      setTimeout(onSight); // a change of the layout in here would be an error on the page
+    });
+    observer.observe(this.#parts.card);
+    signal.addEventListener("abort", () => observer.disconnect());
+  }
+
+  /** Whether the card has a place on the page. It has none under `display: none`. */
+  get isRendered() { return this.#parts.card.getClientRects().length > 0; }
 
   /** The path of the code that is drawn. */
   get code() { return this.#parts.path.getAttribute("d"); }
@@ -126,7 +155,8 @@ export class Card {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
     const inside = host.matches(":focus-within");
     const [drawing, tone, ...actions] = VIEWS[state];
-    this.#state = state;
+    if (state !== this.#state) this.#folded = true;
+    this.#state = state, this.#name = name;
     parts.card.setAttribute("lang", languageOf(host));
 
     const wide = ["pending", "starting"].includes(state), live = LIVE.includes(state);
@@ -135,12 +165,8 @@ export class Card {
     parts.qr.toggleAttribute("hidden", state !== "pending");
     parts.qr.setAttribute("aria-label", texts.label);
     parts.icon.setAttribute("d", DRAWINGS[drawing]);
-    const shownName = make("bdi", "name", {}, name || texts.nameless);
-    const title = texts[state].split("{name}");
-    parts.title.replaceChildren(
-      ...title.flatMap((text, index) => (index ? [shownName, text] : [text])));
-    parts.link.textContent = texts.sameDevice;
-    parts.hint.textContent = texts[`${state}Hint`];
+    parts.fold.textContent = texts.otherPhone;
+    this.#layOut();
     parts.typed.replaceChildren(...(state === "pending" ? this.#typedNodes(typedCode) : []));
     parts.actions.replaceChildren(...actions.map((action) => this.#button(action)));
     this.#guard.hold();
@@ -149,8 +175,34 @@ export class Card {
 
     // The card takes the focus if the focus was inside. A question takes it also if nothing had
     // the focus. The card never takes it from a field that the user is typing in.
-    if (inside || (state === "confirmed" && unfocused()))
+    if (inside || (state === "confirmed" && unfocused(host)))
       parts.card.focus({ preventScroll: inside });
+  }
+
+  /** Puts the code or the link first: a phone cannot scan its own screen. */
+  #layOut() {
+    const { card, picture, title, hint, typed, link, fold } = this.#parts, texts = this.#texts;
+    const state = this.#state, address = link.getAttribute("href");
+    this.#phone = state === "pending" && !!address && this.#matches(PHONE);
+    const folded = this.#phone && this.#folded;
+    card.classList.toggle("phone", this.#phone);
+    fold.toggleAttribute("hidden", !this.#phone);
+    fold.setAttribute("aria-expanded", String(!folded));
+    for (const part of [picture, typed]) part.toggleAttribute("hidden", folded);
+    // The code opens below its button, and not above what the user is looking at.
+    if (this.#phone !== (fold.nextSibling === picture))
+      this.#phone ? fold.after(picture) : card.prepend(picture);
+    const name = make("bdi", "name", {}, this.#name || texts.nameless);
+    const words = folded ? texts.phoneTitle : texts[state];
+    title.replaceChildren(
+      ...words.split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
+    hint.textContent = folded ? texts.phoneText : texts[`${state}Hint`];
+    link.textContent = this.#phone ? texts.openApp : texts.sameDevice;
+  }
+
+  /** @param {string} query */
+  #matches(query) {
+    return (viewOf(this.#host) ?? window).matchMedia(query).matches;
   }
 
   /** The code to type, for people without a camera. Screen readers spell it letter by letter.
@@ -199,8 +251,9 @@ export class Card {
     const part = Math.max(0, Math.min(1, (left - 1) / total));
     ring.style.setProperty("--left", String(part));
     picture.classList.toggle("stale", stale); // an expired code fades out
-    const touch = matchMedia("(pointer: coarse)").matches;
-    const offered = touch && !stale && this.#state === "pending" && link.getAttribute("href");
+    if (this.#state === "pending" && this.#phone !== this.#matches(PHONE)) this.#layOut();
+    const pending = this.#state === "pending", touch = this.#matches("(pointer: coarse)");
+    const offered = touch && pending && !stale && link.getAttribute("href");
     link.toggleAttribute("hidden", !offered);
     const expiry = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
       : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10");

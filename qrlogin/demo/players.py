@@ -27,7 +27,7 @@ class Player:
     """After the phone denied."""
 
     def __init__(self, origin: str, camera: Camera) -> None:
-        self.client = Client(origin, agent=f"a client that speaks {type(self).__name__}")
+        self.client = Client(origin, agent=f"{type(self).__name__}-client/1")
         self.camera = camera
         self.id = ""
 

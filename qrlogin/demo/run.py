@@ -99,7 +99,7 @@ def _serve(here: str, options: argparse.Namespace, site: Site, stop: Callable[[]
     if site.origin != here:
         print(f"This process listens at {here}", flush=True)
     ended = threading.Event()
-    terminal = Terminal(here, ended, site.show_terminal)
+    terminal = Terminal(here, site.origin, ended, site.show_terminal)
     terminal.start()
     while not signals:  # in short waits: a signal may reach another thread, and not end this wait
         ended.wait(SIGNAL_POLL_S)

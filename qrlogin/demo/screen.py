@@ -5,6 +5,7 @@ It knows terminals, and nothing of logins.
 
 import os
 import shutil
+from collections.abc import Sequence
 from typing import Final, TextIO
 
 from qrlogin.render import terminal as draw
@@ -14,11 +15,19 @@ NO_BLOCKS: Final = "(This terminal cannot show a QR code.)"
 TOO_SMALL: Final = "(This window is too small for the QR code.)"
 
 
-class Screen:
-    """One output. The cursor rests on the status line."""
+GAP: Final = "  "  # between the code and what is beside it
 
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._tty = out, out.isatty()
+
+class Screen:
+    """One output. The cursor rests on the status line.
+
+    :param out: a terminal, or another file
+    :param beside: lines for the right of each code on a terminal. What is printed above the first
+        code scrolls away in a small window; these lines stay. One that does not fit is left out
+    """
+
+    def __init__(self, out: TextIO, beside: Sequence[str] = ()) -> None:
+        self._out, self._tty, self._beside = out, out.isatty(), beside
         self._in_place = self._tty and os.environ.get("TERM") != "dumb"
         self._ansi = self._in_place and not os.environ.get("NO_COLOR")
         self._text = self._status = ""
@@ -64,8 +73,16 @@ class Screen:
         lines = draw(text, ansi=self._ansi).split("\n")
         size = shutil.get_terminal_size()
         width = 2 * len(lines) - 1  # a line is two rows of modules, a module one column
-        fits = len(lines) < size.lines and width <= size.columns
-        return lines if fits or not self._in_place else [TOO_SMALL]
+        if not self._in_place:
+            return lines
+        if len(lines) >= size.lines or width > size.columns:
+            return [TOO_SMALL]
+        room = size.columns - width - len(GAP)
+        shown = [line if len(line) < room else "" for line in self._beside]
+        start = (len(lines) - len(shown)) // 2
+        for row, line in enumerate(shown, start):
+            lines[row] += GAP + line if line else ""
+        return lines
 
     def _write(self, text: str) -> None:
         self._out.write(text)

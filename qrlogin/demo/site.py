@@ -21,7 +21,6 @@ from qrlogin.errors import (
     BadRequest,
     LoginError,
     MethodNotAllowed,
-    Misconfigured,
     NoSuchPath,
     QRLoginError,
     Unauthenticated,
@@ -38,7 +37,6 @@ from qrlogin.wire import (
     Person,
     Request,
     Response,
-    describe_browser,
 )
 from qrlogin.wire.message import StartResponse
 from qrlogin.wire.routes import Field, Route, handles
@@ -86,7 +84,8 @@ class Site:
     def __init__(
         self, qr: QRLogin, dialects: Sequence[str] = (), *, lifetime: int | None = None
     ) -> None:
-        describe = browser_description()
+        # No proxy is in front of the demo, so its peers are the browsers themselves.
+        describe = BrowserContext(address=lambda request: request.client)
         native = Native(qr.core, user_codes=qr.core.policy.user_codes, describe=describe)
         self._qr, self._endpoint = qr, Endpoint(qr, native, max_waiting=MAX_WAITING)
         self._phones, self._sessions, self._tokens = Phones(), Sessions(), Sessions()
@@ -281,21 +280,6 @@ class Site:
         check_origin(request, self.origin)
         self._sessions.end(_cookie(request, SESSION))
         return replace(pages.see_other("/"), cookies=(_NO_SESSION,))
-
-
-def browser_description() -> Callable[[Request], Mapping[str, str]]:
-    """Describes a browser to the phone: in plain words, or by its User-Agent without ua-parser."""
-
-    def as_sent(request: Request) -> Mapping[str, str]:
-        return {
-            **describe_browser(request),
-            **({"address": request.client} if request.client else {}),
-        }
-
-    try:
-        return BrowserContext()
-    except Misconfigured:
-        return as_sent
 
 
 def _only(request: Request, *methods: str) -> None:

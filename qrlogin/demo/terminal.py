@@ -19,6 +19,7 @@ from qrlogin.names import clean
 
 POLL_S: Final = 0.2  # how often a question checks whether the demo stops
 MAX_BYTES: Final = 400  # of a name or message from the server, as it is printed
+LOGIN_PAGE: Final = "Log a browser in at"
 #: What is printed for a final state.
 RESULTS: Final = {
     "denied": "Denied on the phone. This terminal was not logged in.",
@@ -32,15 +33,16 @@ class Terminal:
     """Runs in a thread of its own until `ended` is set.
 
     :param origin: the address of the demo
+    :param page: the address of the login page, which is shown beside each code
     :param ended: set by the demo when it stops
     :param on_begin: called with the device_code of each login that begins here
     """
 
     def __init__(
-        self, origin: str, ended: threading.Event, on_begin: Callable[[str], None]
+        self, origin: str, page: str, ended: threading.Event, on_begin: Callable[[str], None]
     ) -> None:
         self._origin, self._ended, self._on_begin = origin, ended, on_begin
-        self._screen = Screen(sys.stdout)
+        self._screen = Screen(sys.stdout, [LOGIN_PAGE, page])
         self._thread = threading.Thread(target=self._run, daemon=True, name="demo-terminal")
 
     def start(self) -> None:
@@ -63,7 +65,7 @@ class Terminal:
 
     def _log_in(self) -> str:
         """Runs one login. Returns the sentence that says how it ended."""
-        browser = Client(self._origin, agent="the terminal of the demo")
+        browser = Client(self._origin, agent="demo-terminal/1")
         begun = browser.post("/qrlogin/begin", {"deliver": "body"})
         if not begun:
             return _reason(begun)

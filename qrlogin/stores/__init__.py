@@ -6,6 +6,7 @@ can import this package.
 
 from typing import TYPE_CHECKING, Final
 
+from qrlogin.absent import absent_name
 from qrlogin.errors import Misconfigured
 from qrlogin.stores.listeners import AsyncListeners, Listeners
 from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
@@ -66,13 +67,17 @@ def _check_address(address: object) -> None:
         )
 
 
-def __getattr__(name: str) -> object:
-    if name not in ("RedisStore", "AsyncRedisStore"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from qrlogin.stores import redis
-    except ModuleNotFoundError as error:
-        if error.name != "redis":
-            raise
-        raise ImportError(f"{name} needs the redis client: pip install 'qrlogin[redis]'") from error
-    return getattr(redis, name)
+if not TYPE_CHECKING:  # a type checker would believe that the package has any name
+
+    def __getattr__(name: str) -> object:
+        if name not in ("RedisStore", "AsyncRedisStore"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            from qrlogin.stores import redis
+        except ModuleNotFoundError as error:
+            if error.name != "redis":
+                raise
+            raise absent_name(
+                f"{name} needs the redis client: pip install 'qrlogin[redis]'"
+            ) from error
+        return getattr(redis, name)

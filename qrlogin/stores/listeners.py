@@ -17,6 +17,7 @@ import asyncio
 import random
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Generic, Protocol, Self, TypeVar
 
 from qrlogin.errors import Misconfigured, Superseded
@@ -42,16 +43,19 @@ class _BaseListener(Generic[F]):
 
     def notify(self) -> None:
         """Let `wait` return True: the login may have changed."""
-        self._flag.set()
+        self._wake()
 
     def supersede(self) -> None:
         """Let `wait` raise `Superseded`, now and later."""
         self._superseded = True
-        self._flag.set()
+        self._wake()
 
     def end(self) -> None:
         """Let `wait` return False, now and later."""
         self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
         self._flag.set()
 
     def _timeout(self, seconds: float) -> float:
@@ -162,14 +166,26 @@ class LocalListener(_BaseListener[threading.Event]):
 class AsyncLocalListener(_BaseListener[asyncio.Event]):
     """An `AsyncListener` that this process notifies. It waits in the task that awaits `wait`."""
 
+    _loop: asyncio.AbstractEventLoop | None = None
+    """The event loop of the task that waits."""
+
     async def wait(self, seconds: float) -> bool:
         """As `AsyncListener.wait` promises."""
+        self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout(seconds)):
                 await self._flag.wait()
         except TimeoutError:
             pass
         return self._take_notification()
+
+    def _wake(self) -> None:
+        # Tests run several loops in turn. The one in which this listener waits may be closed.
+        if self._loop is None or self._loop is _running_loop():
+            self._flag.set()
+        else:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._flag.set)
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,8 +203,15 @@ class Listeners(_Registry[threading.Event]):
 
 
 class AsyncListeners(_Registry[asyncio.Event]):
-    """The registry of an asyncio store. Call its methods only in that store's event loop."""
+    """The registry of an asyncio store. Call its methods in one event loop at a time."""
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """A new listener of this login. It supersedes the older one, if there is one."""
         return AsyncLocalListener(self, login_id, asyncio.Event())
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,28 +1,34 @@
 """Logins in this process's memory: for one process, for tests and for the demo.
 
 A second worker process would not see them.
-One lock and no timers: `apply` first drops the records whose time to live is over. Times are
-milliseconds, from `now`.
+One lock and no timers: `apply` first drops some of the records whose time to live is over. Times
+are milliseconds, from `now`.
 """
 
 import heapq
 import threading
 from collections.abc import Callable
+from typing import Final
 
-from qrlogin.clock import now_ms
+from qrlogin.clock import SteadyWallClock
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Outcome, Record, Reply, Verdict, step
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
+
+#: How many records one call drops at most. A million records that end at once would keep the lock
+#: for many seconds. A call makes at most one record, so this is enough.
+_SLICE: Final = 100
 
 
 class _Records:
     """The records and their lock. Both stores use it as it is, because it does no I/O."""
 
-    def __init__(self, capacity: int, now: Callable[[], int]) -> None:
+    def __init__(self, capacity: int, now: Callable[[], int] | None) -> None:
         if capacity < 1:
             raise Misconfigured("capacity must be at least 1 record")
-        self._capacity, self._now = capacity, now
+        self._capacity, self._now = capacity, now or SteadyWallClock()
         self._records: dict[str, Record] = {}
+        self._garbage_at: dict[str, int] = {}  # the instant for each record
         self._garbage: list[tuple[int, str]] = []  # a heap of (instant, login_id)
         self._lock = threading.Lock()
 
@@ -30,23 +36,33 @@ class _Records:
         with self._lock:
             clock = self._now()
             self._drop_expired(clock)
-            record = self._records.get(command.login_id, {})
+            login_id = command.login_id
+            record = self._records.get(login_id, {})
+            if self._garbage_at.get(login_id, clock + 1) <= clock:
+                record = {}  # its time to live is over, but it is not dropped yet
             outcome = step(record, command, clock)
             if outcome.changes:
-                if not record and len(self._records) >= self._capacity:
+                if login_id not in self._records and len(self._records) >= self._capacity:
                     raise Unavailable(
                         f"the memory store is full: it holds {self._capacity} records"
                     )
-                self._records[command.login_id] = outcome.reply.record
+                self._records[login_id] = outcome.reply.record
                 born = not record and outcome.reply.verdict is Verdict.APPLIED
                 if born and command.ttl_ms is not None:
                     garbage_at = outcome.reply.now + command.ttl_ms
-                    heapq.heappush(self._garbage, (garbage_at, command.login_id))
+                    self._garbage_at[login_id] = garbage_at
+                    heapq.heappush(self._garbage, (garbage_at, login_id))
             return outcome
 
     def _drop_expired(self, clock: int) -> None:
-        while self._garbage and self._garbage[0][0] <= clock:
-            self._records.pop(heapq.heappop(self._garbage)[1], None)
+        for _ in range(_SLICE):
+            if not self._garbage or self._garbage[0][0] > clock:
+                return
+            garbage_at, login_id = heapq.heappop(self._garbage)
+            # A record that was made again under the same id has a later instant.
+            if self._garbage_at.get(login_id) == garbage_at:
+                del self._garbage_at[login_id]
+                self._records.pop(login_id, None)
 
 
 class MemoryStore:
@@ -54,10 +70,11 @@ class MemoryStore:
 
     :param capacity: how many records it holds at most. A login is one record, a login with a typed
         code two, and the guesses of an account one. A begin beyond that raises `Unavailable`.
-    :param now: returns the time in milliseconds since 1970; the default is this machine's clock.
+    :param now: returns the time in milliseconds since 1970. None: this machine's clock, which goes
+        on when it is set back.
     """
 
-    def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
+    def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] | None = None) -> None:
         self._records, self._listeners = _Records(capacity, now), Listeners()
 
     def apply(self, command: Command) -> Reply:
@@ -77,9 +94,9 @@ class MemoryStore:
 
 
 class AsyncMemoryStore:
-    """`MemoryStore` for asyncio, with the same arguments. It belongs to one event loop."""
+    """`MemoryStore` for asyncio, with the same arguments. One event loop uses it at a time."""
 
-    def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] = now_ms) -> None:
+    def __init__(self, *, capacity: int = 10_000, now: Callable[[], int] | None = None) -> None:
         self._records, self._listeners = _Records(capacity, now), AsyncListeners()
 
     async def apply(self, command: Command) -> Reply:

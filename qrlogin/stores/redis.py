@@ -22,6 +22,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
+from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Reply
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.stores.redis_calls import SCRIPT, SCRIPT_SHA, RedisCalls, read_reply
@@ -163,7 +164,7 @@ class RedisStore:
 
 class AsyncRedisStore:
     """`RedisStore` for asyncio, over the clients of `redis.asyncio`. It belongs to the event loop
-    that uses it.
+    that uses it first. In another one, `apply` and `listen` raise `Misconfigured`.
 
     :param client: a client of `redis.asyncio`.
     :param prefix: as for `RedisStore`.
@@ -187,6 +188,7 @@ class AsyncRedisStore:
         self._outages = OutageLog(lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[Reply]] = set()  # asyncio itself holds tasks weakly
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def from_url(
@@ -219,10 +221,24 @@ class AsyncRedisStore:
         # The call runs in a task of its own, so that redis-py never sees its caller cancelled: it
         # would have to drop the connection each time, and asyncio.wait_for of Python 3.11, which it
         # uses, may swallow the cancellation.
+        self._check_loop()
         call = asyncio.create_task(self._apply(command))
         self._running.add(call)
         call.add_done_callback(self._call_ended)
-        return await asyncio.shield(call)
+        await asyncio.wait((call,))  # unlike `shield`, it logs no error of a cancelled call
+        return call.result()
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise Misconfigured(
+                "this AsyncRedisStore is used in a second event loop, but its connections belong "
+                "to the first: make the store and its AsyncQRLogin in the loop that uses them, in "
+                "the lifespan or in an async fixture. In tests, use `with TestClient(app)`, or "
+                "one asyncio.run() for all calls"
+            )
 
     def _call_ended(self, call: asyncio.Task[Reply]) -> None:
         self._running.discard(call)
@@ -251,6 +267,7 @@ class AsyncRedisStore:
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """As `AsyncStore.listen`. The first call starts the task that subscribes."""
+        self._check_loop()
         listener = self._listeners.listen(login_id)
         if not self._listeners.closed and (self._subscriber is None or self._subscriber.done()):
             self._subscriber = asyncio.create_task(self._subscribe(), name="qrlogin-notifications")
@@ -259,6 +276,8 @@ class AsyncRedisStore:
     async def close(self) -> None:
         """As `AsyncStore.close`. A client that the application passed stays open."""
         self._listeners.close()
+        if self._loop not in (None, asyncio.get_running_loop()):
+            return  # the connections ended with their loop, and no other loop can close them
         while self._subscriber and not self._subscriber.done():
             self._subscriber.cancel()  # in a loop, because redis-py may swallow a cancellation
             await asyncio.wait({self._subscriber}, timeout=TICK_SECONDS)
@@ -279,4 +298,6 @@ class AsyncRedisStore:
                         if subscription.needs_ping():
                             await pubsub.ping()
             except Exception as error:  # whatever it is: browsers are waiting, so subscribe again
+                if self._loop is not None and self._loop.is_closed():
+                    return  # this coroutine is collected after its loop, and no browser waits
                 await asyncio.sleep(subscription.pause_after(error))

@@ -3,12 +3,12 @@
 An adapter for your framework is two routes and a screen of code; see examples/.
 """
 
-from qrlogin.wire.context import BrowserContext
+from qrlogin.wire.context import BrowserContext, describe_browser
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.combined import CombinedDialect
 from qrlogin.wire.dialects.jd import JD
-from qrlogin.wire.dialects.native import Native, describe_browser
+from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.dialects.rfc8628 import Client, Rfc8628
 from qrlogin.wire.dialects.taobao import Taobao
 from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin

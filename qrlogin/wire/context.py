@@ -1,20 +1,20 @@
 """What the phone shows of the browser that asks: its name, its system, its address, and a place.
 
-A client may send any User-Agent. So what comes out is short and printable, and has no character
-that could turn or hide text. It helps honest people and proves nothing. No header is trusted for
-the address unless the application says how.
+A client may send any User-Agent. So it is read and never shown: what comes out are names, short and
+printable. They help honest people and prove nothing. No header is trusted for the address unless
+the application says how.
 """
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, TypeVar
 
 from qrlogin.arguments import check_sync_callback
-from qrlogin.errors import Misconfigured
 from qrlogin.names import clean
 from qrlogin.wire.message import Request
+from qrlogin.wire.user_agents import program_name, read_user_agent
 
 # Bytes of UTF-8. With the keys they are 200 bytes of JSON: half of a context. The other half is for
 # what a dialect adds.
@@ -24,8 +24,10 @@ SYSTEM_BYTES: Final = 24
 ADDRESS_BYTES: Final = 45
 PLACE_BYTES: Final = 40
 
-#: How many characters of a User-Agent are parsed. No browser sends more, and each costs time.
-_PARSED_CHARACTERS: Final = 512
+#: How many characters of a User-Agent are parsed. No name comes later, and each costs time.
+_PARSED_CHARACTERS: Final = 320
+#: How many different User-Agents are remembered with their names: 150 KB at most.
+_REMEMBERED: Final = 256
 _SHORT_NAMES: Final = {
     "Chrome Mobile": "Chrome",
     "Chrome Mobile iOS": "Chrome",
@@ -37,11 +39,10 @@ _SHORT_NAMES: Final = {
     "Chrome OS": "ChromeOS",
     "Mac OS X": "macOS",
 }
-#: Versions of systems that browsers send whatever they run on, so they mean nothing. Chromium has
-#: frozen all systems (chromium.org/updates/ua-reduction), Firefox and Safari those of desktops, and
-#: Safari 26 that of iOS.
-_FROZEN: Final = re.compile(
-    r"(Windows 10|macOS 10\.15|iOS 18\.[67]|ChromeOS .*)\n|Android 10\n.*; K[;)]"
+#: Addresses inside a network (RFC 1918, 6598 and 4193): of a proxy, more often than of a browser.
+_INSIDE: Final = tuple(
+    ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
 
 #: JSON writes these longer than they are, which would break the limits above.
@@ -51,30 +52,50 @@ T = TypeVar("T")
 log = logging.getLogger("qrlogin")
 
 
-def peer(request: Request) -> str | None:
-    """The address of the other end of the connection: the browser, or the nearest proxy."""
-    return request.client
+def public_peer(request: Request) -> str | None:
+    """The address of the other end of the connection, if it is one of the internet.
+
+    None for a loopback, private or link-local address. It is usually that of a proxy in front of
+    the server, and would be the same for every browser.
+    """
+    try:
+        address = ip_address(request.client or "")
+    except ValueError:  # there is none, or the server has a socket of another kind
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or any(address in network for network in _INSIDE)
+    ):
+        return None
+    return str(address)
 
 
 class BrowserContext:
-    """A `describe` for `Native` and every dialect.
+    """The default `describe` of every dialect, and with options of your own.
 
     It returns `browser`, `system`, `address` and `place`, as far as they are known: at most 200
-    bytes. The two callbacks are called in the middle of a request, so they must answer at once,
-    from memory. If one raises, that is logged, and the login begins without its value.
+    bytes. The names are without versions, such as "Firefox" and "Windows". The extra `context`
+    knows many more of them than the reader that is built in. The two callbacks are called in the
+    middle of a request, so they must answer at once, from memory. If one raises, that is logged,
+    and the login begins without its value.
 
-    Raises `Misconfigured` without the extra `context`, and for an async callback. The first
-    instance in a process takes a fraction of a second to make: make it when the application starts.
+    Raises `Misconfigured` for an async callback. With the extra, the first instance in a process
+    takes a fraction of a second to make: make it when the application starts.
 
     :param address: Returns the address that a request came from. By default it is the peer of the
-        connection, because any client can send any header.
+        connection, because any client can send any header, and none if the peer is loopback or in
+        a private network: then it is most likely a proxy.
     :param place: Returns where an address is, in a few words, or "".
     """
 
     def __init__(
         self,
         *,
-        address: Callable[[Request], str | None] = peer,
+        address: Callable[[Request], str | None] = public_peer,
         place: Callable[[str], str] | None = None,
     ) -> None:
         self._address = check_sync_callback(address)
@@ -97,6 +118,16 @@ class BrowserContext:
             "place": place,
         }
         return {name: text for name, text in shown.items() if text}
+
+
+def describe_browser(request: Request) -> Mapping[str, str]:
+    """The context of the login that this request begins, as `BrowserContext()` returns it."""
+    return _default()(request)
+
+
+@cache
+def _default() -> BrowserContext:
+    return BrowserContext()
 
 
 def _call(name: str, callback: Callable[[T], str | None], argument: T) -> str:
@@ -125,9 +156,7 @@ def _parser() -> Callable[[str], tuple[str, str]]:
         # Devices are left out: they are two thirds of the work.
         browsers, systems, _ = load_lazy_builtins()
     except ImportError:
-        raise Misconfigured(
-            "BrowserContext needs ua-parser: pip install 'qrlogin[context]'"
-        ) from None
+        return read_user_agent
     resolve = BasicResolver((browsers, systems, []))
     both = Domain.USER_AGENT | Domain.OS
     for agent in (
@@ -136,25 +165,17 @@ def _parser() -> Callable[[str], tuple[str, str]]:
     ):
         resolve(agent, both)  # compiles every pattern
 
-    @lru_cache(256)
+    @lru_cache(_REMEMBERED)
     def parse(agent: str) -> tuple[str, str]:
         found = resolve(agent, both)
-        if found.user_agent is None:
-            return clean(agent, BROWSER_BYTES + SYSTEM_BYTES), ""
-        browser, system = _named(found.user_agent.family, found.user_agent.major), ""
-        if found.os:
-            system = _named(found.os.family, found.os.major, found.os.minor)
-            if _FROZEN.match(f"{system}\n{agent}"):
-                system = system.partition(" ")[0]
-        return clean(browser, BROWSER_BYTES), clean(system, SYSTEM_BYTES)
+        browser = found.user_agent.family if found.user_agent else program_name(agent)
+        system = found.os.family if found.os else ""
+        return (
+            clean(_SHORT_NAMES.get(browser, browser), BROWSER_BYTES),
+            clean(_SHORT_NAMES.get(system, system), SYSTEM_BYTES),
+        )
 
     return parse
-
-
-def _named(family: str, *version: str | None) -> str:
-    return " ".join(
-        (_SHORT_NAMES.get(family, family), ".".join(part for part in version if part))
-    ).strip()
 
 
 def _printable(text: str) -> str:

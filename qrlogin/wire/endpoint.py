@@ -6,47 +6,65 @@ dialect's answer, except `BadArgument`: that is a mistake of the application (a 
 subject, a context that is too large), so it propagates like any other bug, and the log has the
 reason.
 
+HEAD is answered wherever GET is, and changes nothing, in every dialect.
+
 A held status and a stream each take one of the endpoint's slots, and give it back however they end.
+A server that handles one request at a time gets no slot: a request that is held would stop all
+others.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Status
+from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuchPath, Unavailable
 from qrlogin.login import QRLogin, Watch
 from qrlogin.news import is_news, known
+from qrlogin.operation import Operation
+from qrlogin.step import Reply
 from qrlogin.wire import streams
 from qrlogin.wire.cookies import LandingCookie
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.disconnects import DisconnectMonitor
+from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
+from qrlogin.wire.unrouted import UnroutedLog
 
 _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
+#: The answer to a HEAD of what changes something. What a GET would answer is not known.
+_UNCHANGED: Final = Response(200, (NO_STORE, NOSNIFF, SAME_ORIGIN), answers_head=True)
 _MAX_MESSAGES: Final = 32  # from one browser over one websocket; their content is ignored
+
+log = logging.getLogger("qrlogin")
 
 
 class Endpoint:
     """Answers HTTP requests for one `QRLogin`, in the native dialect or another.
 
     Beyond `max_waiting`, a held status is answered at once and says when to ask again, and a stream
-    is refused. A stream takes one slot for as long as it lives.
+    is refused. A stream takes one slot for as long as it lives. On a server that handles one
+    request at a time, no request is held, whatever `max_waiting` is; the log says so once.
 
-    Raises `Misconfigured` for an `AsyncQRLogin`, and for a `max_waiting` below 0.
+    Raises `Misconfigured` for an `AsyncQRLogin`, and for a `max_waiting` below 0. So does a request
+    that would have to wait while an event loop runs in this thread, because it would stop that
+    loop: use `AsyncEndpoint` there.
 
     :param qr: The logins.
     :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
     :param max_waiting: How many requests to hold at a time: half of your server's threads, so that
-        the other half can answer. 0, for a server with one thread, holds no request. The
-        endpoints of one process share its threads: give each the same `WaitSlots(8)`.
+        the other half can answer. 0 holds no request. The endpoints of one process share its
+        threads: give each the same `WaitSlots(8)`.
     :param streaming: How long streams live, and how often they send a heartbeat.
     """
 
@@ -62,21 +80,27 @@ class Endpoint:
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._unrouted = UnroutedLog(self.dialect)
         self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
+
+    @property
+    def qr(self) -> QRLogin:
+        """The logins that it answers for."""
+        return self._qr
 
     def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._respond(request, self.dialect.browser)
+        return self._respond(request, self.dialect.browser, "browser")
 
     def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._respond(request, lambda request: self.dialect.phone(request, person))
+        return self._respond(request, lambda request: self.dialect.phone(request, person), "phone")
 
     def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
         """The cookie for the page behind `verification_uri`, opened with this code. Set it on the
@@ -90,21 +114,28 @@ class Endpoint:
         return ()
 
     def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
     ) -> Response:
         try:
             response = self._execute(request, read(request))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, side)
             response = self.dialect.refuse(request, error)
+        except _WouldChange:
+            return _UNCHANGED
+        if request.method == "HEAD":
+            response = _without_body(response)
         # PEP 3333 reserves this header for servers; some fail when an application sets it.
         headers = tuple(header for header in response.headers if header[0] != "Upgrade")
         if headers != response.headers:
             response = replace(response, headers=headers)
-        return _without_head_body(request, response)
+        return response
 
     def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
         if isinstance(exchange, Response):
             return exchange
+        if request.method == "HEAD":
+            exchange = _for_head(self._qr.core, exchange)
         if isinstance(exchange.operation, HeldStatus):
             return self._hold(request, exchange, exchange.operation)
         if isinstance(exchange.operation, Stream):
@@ -112,7 +143,7 @@ class Endpoint:
         return exchange.answer(self._qr.run(exchange.operation))
 
     def _hold(self, request: Request, exchange: Exchange[Status], held: HeldStatus) -> Response:
-        if self._qr.draining or not self._slots.acquire():
+        if self._qr.draining or not _acquire(self._slots, request):
             return _answer_unheld(exchange, held, self._qr.run(self._qr.core.status(held.device)))
         try:
             with (
@@ -135,7 +166,7 @@ class Endpoint:
     def _events(
         self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> Generator[bytes, None, None]:
-        if not self._slots.acquire():
+        if not _acquire(self._slots, request):
             raise Crowded
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
@@ -195,21 +226,28 @@ class AsyncEndpoint:
             )
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
-        self._landing = LandingCookie(qr.core)
+        self._unrouted, self._landing = UnroutedLog(self.dialect), LandingCookie(qr.core)
+
+    @property
+    def qr(self) -> AsyncQRLogin:
+        """The logins that it answers for."""
+        return self._qr
 
     async def browser(self, request: Request) -> Response:
         """Answer a request of the browser that is to be logged in.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, self.dialect.browser)
+        return await self._respond(request, self.dialect.browser, "browser")
 
     async def phone(self, request: Request, person: Person | None) -> Response:
         """Answer a request of the phone on which `person` is signed in (None: no one is).
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, lambda request: self.dialect.phone(request, person))
+        return await self._respond(
+            request, lambda request: self.dialect.phone(request, person), "phone"
+        )
 
     async def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
         """The cookie for the page behind `verification_uri`, opened with this code. Set it on the
@@ -223,17 +261,22 @@ class AsyncEndpoint:
         return ()
 
     async def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response]
+        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
     ) -> Response:
         try:
             response = await self._execute(request, read(request))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, side)
             response = self.dialect.refuse(request, error)
-        return _without_head_body(request, response)
+        except _WouldChange:
+            return _UNCHANGED
+        return _without_body(response) if request.method == "HEAD" else response
 
     async def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
         if isinstance(exchange, Response):
             return exchange
+        if request.method == "HEAD":
+            exchange = _for_head(self._qr.core, exchange)
         if isinstance(exchange.operation, HeldStatus):
             return await self._hold(request, exchange, exchange.operation)
         if isinstance(exchange.operation, Stream):
@@ -243,7 +286,7 @@ class AsyncEndpoint:
     async def _hold(
         self, request: Request, exchange: Exchange[Status], held: HeldStatus
     ) -> Response:
-        if self._qr.draining or not self._slots.acquire():
+        if self._qr.draining or not _acquire(self._slots, request):
             return _answer_unheld(
                 exchange, held, await self._qr.run(self._qr.core.status(held.device))
             )
@@ -277,7 +320,7 @@ class AsyncEndpoint:
     async def _events(
         self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> AsyncGenerator[bytes, None]:
-        if not self._slots.acquire():
+        if not _acquire(self._slots, request):
             raise Crowded
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
@@ -336,6 +379,7 @@ class AsyncEndpoint:
             exchange, stream = self._read_socket(request)
             status = await self._qr.run(self._qr.core.status(stream.device))
         except _REFUSALS as error:
+            self._unrouted.note(error, request, "browser")
             if "websocket.http.response" in scope.get("extensions", {}):
                 await self.dialect.refuse(request, error).to_asgi(send, "websocket.http.response")
             else:
@@ -345,7 +389,7 @@ class AsyncEndpoint:
             await send({"type": "websocket.accept"})
             if stream.is_finished(status):
                 code = streams.CLOSE_DONE
-            elif not self._slots.acquire():
+            elif not _acquire(self._slots, request):
                 code = streams.CLOSE_CROWDED
             else:
                 try:
@@ -412,12 +456,79 @@ async def _ending_on_disconnect(
         await asyncio.gather(leaving, return_exceptions=True)
 
 
+def _acquire(slots: WaitSlots, request: Request) -> bool:
+    """Take a slot for this request. Returns False if none is free, or if it must not be held."""
+    if not request.one_at_a_time and slots.max_waiting:
+        return slots.acquire()
+    if slots.max_waiting:
+        _log_once(
+            logging.WARNING,
+            "this server handles one request at a time, so qrlogin holds no request: browsers ask "
+            "again every few seconds. Give it threads (gunicorn --threads 16), and browsers get "
+            "news at once",
+        )
+    else:
+        _log_once(
+            logging.INFO,
+            "max_waiting is 0, so qrlogin holds no request: browsers ask again every few seconds. "
+            "Set it to half of the server's threads, and browsers get news at once",
+        )
+    return False
+
+
+@cache
+def _log_once(level: int, message: str) -> None:
+    """Log this message, once in the life of the process."""
+    log.log(level, message)
+
+
 def _answer_unheld(exchange: Exchange[Status], held: HeldStatus, status: Status) -> Response:
     """The answer to a status that cannot be held: its news, or "ask again later"."""
     seen = known(status, held.after)
     return exchange.answer(status) if is_news(status, seen) else held.crowded(status)
 
 
-def _without_head_body(request: Request, response: Response) -> Response:
-    """A HEAD is answered without a body (RFC 9110 section 9.3.2); not every server removes it."""
-    return replace(response, body=b"") if request.method == "HEAD" else response
+class _WouldChange(Exception):
+    """A HEAD came to an address whose GET changes something, as in some dialects."""
+
+
+def _for_head(core: Core, exchange: Exchange[Any]) -> Exchange[Any]:
+    """What a HEAD asks in place of a GET: it holds nothing, and raises `_WouldChange` before it
+    changes anything.
+    """
+    operation = exchange.operation
+    if isinstance(operation, HeldStatus):
+        return Exchange(core.status(operation.device), exchange.answer)
+    if isinstance(operation, Stream):
+        stream = operation
+        return Exchange(
+            core.status(stream.device),
+            lambda status: (
+                stream.finished_response
+                if stream.is_finished(status)
+                else replace(stream.response, events=())
+            ),
+        )
+    return Exchange(_stop_before_a_change(operation), exchange.answer)
+
+
+def _stop_before_a_change(operation: Operation[Any]) -> Operation[Any]:
+    if not operation.command.row.reads:
+        raise _WouldChange
+
+    def interpret(reply: Reply) -> Any:
+        meaning = operation.interpret(reply)
+        return _stop_before_a_change(meaning) if isinstance(meaning, Operation) else meaning
+
+    return replace(operation, interpret=interpret)
+
+
+def _without_body(response: Response) -> Response:
+    """The answer to a HEAD (RFC 9110 section 9.3.2); not every server removes the body. It sets no
+    cookie: some say what the browser has seen.
+    """
+    unknown = response.status in (204, 304) or response.events is not None
+    length = () if unknown else (("Content-Length", str(len(response.body))),)
+    return replace(
+        response.with_headers(*length), body=b"", cookies=(), events=None, answers_head=True
+    )

@@ -4,6 +4,7 @@ It decides nothing and refuses nothing: a body is read up to one byte beyond the
 code that refuses it can see that it is too long. Nothing here knows a login.
 """
 
+import _thread
 import json
 import re
 import select
@@ -62,6 +63,9 @@ class Request:
     """ASGI: returns when the browser disconnects."""
     is_disconnected: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
     """WSGI: whether the browser has disconnected. None if the server does not show that."""
+    one_at_a_time: bool = field(default=False, compare=False)
+    """WSGI: whether the server handles one request at a time, so that a request that is held would
+    stop all others."""
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, by its lower-case name."""
@@ -83,6 +87,9 @@ class Request:
         shows its connection (werkzeug, gunicorn) or answers the question itself (waitress). With
         other servers a held request goes on to its end.
 
+        `one_at_a_time` is set if the server says that it has one thread (`wsgi.multithread` is
+        false), or that it starts a process for each request (`wsgi.run_once`: CGI).
+
         :param environ: The environ of the request.
         :param path: The part of the path below the mount.
         :param body: The body, if your framework has read it already: it can be read only once.
@@ -102,6 +109,7 @@ class Request:
             body=_wsgi_body(environ) if body is None else body[: BODY_CAP + 1],
             client=environ.get("REMOTE_ADDR") or None,
             is_disconnected=_disconnect_check(environ),
+            one_at_a_time=_is_one_at_a_time(environ),
         )
 
     @classmethod
@@ -156,6 +164,15 @@ class Request:
             ),
             client=scope["client"][0] if scope.get("client") else None,
         )
+
+
+def _is_one_at_a_time(environ: Mapping[str, Any]) -> bool:
+    if environ.get("wsgi.run_once"):
+        return True
+    # gevent's own server says that it has one thread. Once gevent (or eventlet) has replaced
+    # Python's threads with its own, a request that waits stops no other.
+    has_green_threads = _thread.get_ident.__module__ != "_thread"
+    return not (environ.get("wsgi.multithread", True) or has_green_threads)
 
 
 def _disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
@@ -247,7 +264,7 @@ class Response:
     status: int
     """The HTTP status code."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Names and values, without Content-Length and Set-Cookie."""
+    """Names and values, without Set-Cookie, and without Content-Length unless `answers_head`."""
     body: bytes = field(default=b"", repr=False)
     """Empty if `events` is set."""
     cookies: tuple[Cookie, ...] = ()
@@ -256,8 +273,13 @@ class Response:
     """If set, log that person in, in a fresh session, before you send the response."""
     tokens_wanted: bool = False
     """`redeemed` is for a client that uses tokens: send `with_json(...)`, and start no session."""
+    session_wanted: bool = False
+    """`redeemed` is for a page that reads JSON: send it yours by `with_session(...)`."""
     log_out: bool = False
     """If set, end this browser's session before you send the response."""
+    answers_head: bool = False
+    """Whether this is the answer to a HEAD: without a body, and with the Content-Length of the body
+    that a GET would have, if that is known."""
     events: Iterable[bytes] | AsyncIterable[bytes] | None = field(
         default=None, repr=False, compare=False
     )
@@ -276,6 +298,15 @@ class Response:
         response = type(self).json(self.status, payload)
         return replace(self, headers=response.headers + headers, body=response.body)
 
+    def with_session(self, session: object) -> Self:
+        """This response with `session` in its body, for the page that asked to redeem a login.
+
+        Returns the same response if its dialect has no place for it (`session_wanted`).
+        """
+        if not self.session_wanted:
+            return self
+        return self.with_json({**json.loads(self.body), "session": session})
+
     def with_headers(self, *headers: tuple[str, str]) -> Self:
         """This response with these headers added."""
         return replace(self, headers=self.headers + headers)
@@ -290,7 +321,7 @@ class Response:
         # be wrong. A stream has no length: the server sends chunks, or closes the connection.
         length = (
             []
-            if self.status in (204, 304) or self.events is not None
+            if self.status in (204, 304) or self.events is not None or self.answers_head
             else [("Content-Length", str(len(self.body)))]
         )
         headers = [*self.headers, *cookies, *length]

@@ -74,7 +74,7 @@ class Route:
     """
 
     method: str
-    """GET or POST."""
+    """GET or POST. A route for GET answers HEAD, too."""
     path: str
     """Without a slash in front. `{login_id}` and `{code}` match what PATH_PARAMETERS says."""
     summary: str
@@ -136,7 +136,8 @@ def an_object(required: Mapping[str, Any], **optional: Any) -> Mapping[str, Any]
 def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
     """The route for a request, and the login_id or code in its path ("" if the path has neither).
 
-    Raises `NoSuchPath` or `MethodNotAllowed`.
+    HEAD matches wherever GET does (RFC 9110 section 9.1). Raises `NoSuchPath` or
+    `MethodNotAllowed`.
     """
     found = [
         (route, fits)
@@ -145,10 +146,12 @@ def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
     ]
     if not found:
         raise NoSuchPath
+    method = "GET" if request.method == "HEAD" else request.method
     for route, fits in found:
-        if route.method == request.method:
+        if route.method == method:
             return route, "".join(fits.groups())
-    raise MethodNotAllowed(tuple(route.method for route, _ in found))
+    allowed = [route.method for route, _ in found]
+    raise MethodNotAllowed((*allowed, *(["HEAD"] if "GET" in allowed else [])))
 
 
 def handles(routes: Sequence[Route], path: str) -> bool:

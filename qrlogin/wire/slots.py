@@ -20,6 +20,7 @@ class WaitSlots:
                 "max_waiting must be 0 or a positive whole number: "
                 "half of your server's threads, or 0 if it has one"
             )
+        self.max_waiting = max_waiting
         self._free = deque(range(max_waiting))
 
     def acquire(self) -> bool:

@@ -86,9 +86,11 @@ def has_token(request: Request) -> bool:
     """Whether `Authorization` holds a credential that no browser adds by itself.
 
     Browsers add Basic, Digest, Negotiate, NTLM and PrivateToken to requests of any page, as they
-    add cookies. So only the schemes of tokens that a program adds itself are listed here.
+    add cookies. So only the schemes of tokens that a program adds itself are listed here. Two
+    headers count as none: frameworks disagree on which of them speaks.
     """
-    scheme, _, credential = (one_header(request, "authorization") or "").partition(" ")
+    sent = request.all("authorization")
+    scheme, _, credential = (sent[0] if len(sent) == 1 else "").partition(" ")
     return scheme.lower() in _TOKEN_SCHEMES and bool(credential.strip())
 
 

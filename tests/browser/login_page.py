@@ -26,7 +26,7 @@ addEventListener("securitypolicyviolation", (event) =>
 TURN = """Object.defineProperty(Document.prototype, "visibilityState",
   {get: () => state, configurable: true});
 document.dispatchEvent(new Event("visibilitychange", {bubbles: true}))"""
-IDLE = "it.shadowRoot.querySelectorAll('button[aria-disabled]').length"
+IDLE = "it.shadowRoot.querySelectorAll('button[aria-disabled]:not([hidden])').length"
 
 
 class LoginPage:

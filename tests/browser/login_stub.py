@@ -8,6 +8,7 @@ request: `faults` holds, for each kind of call, what the next calls get instead 
 import contextlib
 import errno
 import json
+import math
 import secrets
 import threading
 import time
@@ -119,10 +120,16 @@ class Stub:
     """The page's own script, which imports the element. Without it, the page loads the element."""
     lifetime: int = 120
     """Seconds until a login expires."""
+    shown: float = 0
+    """Seconds for which a login's codes may be shown. 0: as a server that does not say so."""
     rotation: float = 25
     """Seconds until the next code."""
     hold: float = 25
     """Seconds for which a poll is held at most."""
+    cut: float = 0
+    """Seconds after which a proxy ends a held poll with a 504. 0: never."""
+    worker: str = ""
+    """The source of a service worker, at /worker.js."""
     extra: dict[str, Any] = field(default_factory=dict)
     """More fields for every answer, or other values of its fields."""
     faults: defaultdict[str, deque[Reply | Fault]] = field(
@@ -161,10 +168,16 @@ class Stub:
     def count(self, kind: str) -> int:
         return self.kinds().count(kind)
 
-    def move(self, state: str, shown_as: str = "M•••a", tag: str = "tag-of-mina") -> None:
-        """Changes the state of the newest login, as the phone or the clock would."""
+    def move(
+        self,
+        state: str,
+        shown_as: str = "M•••a",
+        tag: str = "tag-of-mina",
+        login: Login | None = None,
+    ) -> None:
+        """Changes the state of a login, as the phone or the clock would. Default: the newest."""
         with self.changed:
-            login = self.login
+            login = login or self.login
             login.state, login.shown_as, login.tag = state, shown_as, tag
             login.version += 1
             if state == "confirmed":
@@ -223,9 +236,12 @@ class Stub:
         if login is None:
             return problem(404, "unknown_login")
         wait = min(float(call.query.get("wait", 0)), self.hold, login.deadline - time.monotonic())
-        give_up = time.monotonic() + (
-            min(wait, self._rotation(login)[1]) if login.state == "pending" else wait
-        )
+        if login.state == "pending":
+            wait = min(wait, self._rotation(login)[1])
+            if (left := self._left(login)) > 0:
+                wait = min(wait, left)
+        cut = 0 < self.cut < wait
+        give_up = time.monotonic() + (self.cut if cut else wait)
         with self.changed:
             while (
                 (left := give_up - time.monotonic()) > 0
@@ -233,7 +249,10 @@ class Stub:
                 and self.alive
             ):
                 self.changed.wait(left)
-        return self.answer(login)
+            if cut and str(login.version) == call.query.get("after"):
+                return html(504)
+        echo: dict[str, Any] = {key: call.query[key] for key in ("echo",) if key in call.query}
+        return self.answer(login, **echo)
 
     def cancel(self, _call: Call, login: Login | None) -> Reply:
         if login is None:
@@ -257,6 +276,10 @@ class Stub:
             login, 200, f"session={self.sessions[-1]}; Path=/; HttpOnly; SameSite=Lax"
         )
 
+    def _left(self, login: Login) -> float:
+        """The seconds for which the login's codes may still be shown."""
+        return login.begun + self.shown - time.monotonic() if self.shown else 0
+
     def _rotation(self, login: Login) -> tuple[int, float]:
         """How many codes the login had before, and the seconds until the next one."""
         past, into = divmod(time.monotonic() - login.begun, self.rotation)
@@ -277,10 +300,14 @@ class Stub:
             body["expires_in"] = int(left) + 1
         if body["state"] in ("scanned", "confirmed"):
             body["scanned_by"] = {"shown_as": login.shown_as, "tag": login.tag}
-        if body["state"] == "pending":
+        if body["state"] == "pending" and self.shown:
+            body["code_expires_in"] = math.ceil(self._left(login))
+        if body["state"] == "pending" and body.get("code_expires_in", 1) > 0:
             past, rotates_in = self._rotation(login)
             uri = f"{self.url}qr/{login.login_id}.{past}"
             body |= {"rotates_in": rotates_in, "verification_uri_complete": uri, "qr": picture(uri)}
+        else:
+            body.pop("code_expires_in", None)
         headers = [
             ("Content-Type", "application/json"),
             *([("Set-Cookie", cookie)] if cookie else []),
@@ -372,6 +399,8 @@ class Handler(BaseHTTPRequestHandler):
             return Reply(200, module(name), (("Content-Type", "text/javascript"),))
         if path == "/page.js":
             return Reply(200, stub.module.encode(), (("Content-Type", "text/javascript"),))
+        if path == "/worker.js":
+            return Reply(200, stub.worker.encode(), (("Content-Type", "text/javascript"),))
         if path == "/style.css":
             return Reply(200, STYLE, (("Content-Type", "text/css"),))
         session = SimpleCookie(self.headers.get("Cookie", "")).get("session")
@@ -396,8 +425,10 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, reply: Reply) -> None:
         try:
             self.send_response(reply.status)
+            # Trusted Types would ask for a policy before the page may start a worker.
+            csp = CSP.partition("; require-trusted")[0] if self.stub.worker else CSP
             policy = (
-                ("Content-Security-Policy", CSP),
+                ("Content-Security-Policy", csp),
                 ("X-Content-Type-Options", "nosniff"),
                 ("Referrer-Policy", "no-referrer"),
             )

@@ -178,7 +178,7 @@ REFUSALS = {
     "expired": ("expired", "Show a new code"),
     "unknown_login": ("forgotten", "Show a new code"),
     "already_redeemed": ("used", "Reload page"),
-    "forbidden": ("unavailable", "Try again"),
+    "forbidden": ("refused", "Try again"),
 }
 
 
@@ -191,6 +191,7 @@ async def test_a_rejected_redeem_shows_its_reason(
     stub.always["redeem"] = problem(
         {"expired": 410, "unknown_login": 404, "forbidden": 403}.get(error, 409), error
     )
+    login_page.forgives("/redeem: 403 forbidden")
     await asked(login_page, stub)
     await login_page.press("Continue")
     await login_page.ends(state, button)
@@ -326,17 +327,22 @@ async def test_the_events_report_the_states_and_the_login(
             if (event.cancelable) event.preventDefault() }) }"""
     )
     await login_page.until("pending")
-    await login_page.page.evaluate("() => document.querySelector('qr-login').start()")
+    await login_page.page.evaluate("() => document.querySelector('qr-login').begin()")
     await login_page.until("pending")
     stub.move("scanned")
     await login_page.until("scanned")
     stub.move("confirmed")
+    await login_page.until("confirmed")
+    stub.extra = {"token": "t"}  # what the application's log_in returned
     await login_page.press("Continue")
     await login_page.until("redeemed")
     events = await login_page.page.evaluate("() => events")
     states = [detail["state"] for type_, detail, _ in events if type_ == "qr-login:state"]
     assert states[-6:] == ["starting", "pending", "scanned", "confirmed", "redeeming", "redeemed"]
-    assert events[-1] == ["qr-login:redeemed", {"login_id": stub.login.login_id}, True]
+    body = {"login_id": stub.login.login_id, "state": "redeemed", "version": stub.login.version}
+    assert events[-1] == [
+        "qr-login:redeemed", {"login_id": stub.login.login_id, "body": {**body, "token": "t"}}, True
+    ]  # fmt: skip
     assert all(set(detail) == {"state"} for type_, detail, _ in events if type_ == "qr-login:state")
     assert await login_page.state() == "redeemed"
     assert login_page.page.url == stub.url, "preventDefault keeps the page"

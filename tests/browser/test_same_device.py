@@ -1,4 +1,4 @@
-"""A login page on a phone shows a link with the address of the code.
+"""A login page on a phone leads with a link to the address of the code, and folds the code.
 
 A phone cannot scan its own screen.
 """
@@ -15,7 +15,8 @@ from tests.browser.login_stub import Fault, Stub
 from tests.browser.words import strangers
 
 LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
-NAME = "On this phone? Open the app"
+NAME = "Open the app"
+FOLD = "Scan with another phone"
 
 
 @pytest.fixture
@@ -38,12 +39,14 @@ async def test_a_phone_shows_a_link_that_follows_the_code(phone: LoginPage, stub
     await phone.until("pending")
     link = phone.element.get_by_role("link", name=NAME)
     assert await link.is_visible()
-    assert await phone.element.get_by_role("img").is_visible(), "another phone may still scan"
+    assert (await phone.text()).splitlines()[0] == "Log in on this phone"
+    assert not await phone.element.get_by_role("img").is_visible()
     first = await phone.element.evaluate(LINK)
     assert first.startswith(f"{stub.url}qr/{stub.login.login_id}.")
     await phone.eventually(
         lambda: phone.element.evaluate(LINK), lambda now: now != first, "the next code"
     )
+    await phone.ready()
     assert await phone.axe() == []
     await phone.shot("same-device")
     async with phone.context.expect_page() as opened:
@@ -57,13 +60,64 @@ async def test_a_phone_shows_a_link_that_follows_the_code(phone: LoginPage, stub
     stub.move("scanned")
     await phone.until("scanned")
     assert not await phone.element.get_by_role("link", name=NAME).is_visible()
+    assert await phone.element.get_by_role("button", name=FOLD).count() == 0
+    assert await phone.element.locator(".icon").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+async def test_a_phone_unfolds_the_code_for_another_phone(
+    phone: LoginPage, stub: Stub, lang: str, scheme: str
+) -> None:
+    """With the keyboard, too, and on the smallest screen."""
+    stub.lang, stub.extra = lang, {"user_code": "WDJB-MJHT"}
+    await phone.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await phone.page.set_viewport_size({"width": 320, "height": 640})
+    await phone.page.goto(stub.url)
+    await phone.until("pending")
+    await phone.ready()
+    fold = phone.element.get_by_role("button", name=stub.word("otherPhone"))
+    code = phone.element.get_by_role("img", name=stub.word("label"))
+    assert not await code.is_visible()
+    assert "WDJB-MJHT" not in await phone.text()
+    assert await phone.axe() == []
+    await phone.shot(f"folded-{lang}-{scheme}")
+    await phone.page.keyboard.press("Tab")  # the link
+    await phone.page.keyboard.press("Tab")
+    await phone.page.keyboard.press("Enter")
+    assert await code.is_visible()
+    assert await fold.get_attribute("aria-expanded") == "true"
+    assert "WDJB-MJHT" in await phone.text()
+    assert await phone.element.evaluate("it => it.shadowRoot.activeElement.className") == "fold"
+    assert (await phone.text()).splitlines()[0] == stub.word("pending")
+    below = (
+        "it => it.shadowRoot.querySelector('.fold').compareDocumentPosition("
+        "it.shadowRoot.querySelector('.picture'))"
+    )
+    assert await phone.element.evaluate(below) == 4, "the code opens below its button"
+    assert await phone.axe() == []
+    assert await phone.page.evaluate("() => document.documentElement.scrollWidth") <= 320
+    await phone.shot(f"unfolded-{lang}-{scheme}")
+    await fold.press("Enter")
+    assert not await code.is_visible()
+
+
+async def test_a_tablet_shows_the_code_and_the_link(phone: LoginPage, stub: Stub) -> None:
+    await phone.page.set_viewport_size({"width": 820, "height": 1180})
+    await phone.page.goto(stub.url)
+    await phone.until("pending")
+    assert await phone.element.get_by_role("img").is_visible()
+    assert await phone.element.get_by_role("link", name=stub.word("sameDevice")).is_visible()
+    assert await phone.element.get_by_role("button", name=FOLD).count() == 0
+    await phone.page.set_viewport_size({"width": 360, "height": 720})  # folded, in a split screen
+    await phone.element.get_by_role("link", name=NAME, exact=True).wait_for()
 
 
 async def test_the_link_is_in_the_language_of_the_page(phone: LoginPage, stub: Stub) -> None:
     stub.lang, stub.fallback = "zh-CN", ""
     await phone.page.goto(stub.url)
     await phone.until("pending")
-    assert await phone.element.get_by_role("link", name=stub.word("sameDevice")).is_visible()
+    assert await phone.element.get_by_role("link", name=stub.word("openApp")).is_visible()
     assert await strangers(phone.page, "zh-CN", ["Log in"]) == []
     await phone.shot("same-device-zh")
 
@@ -82,7 +136,8 @@ async def test_only_a_web_address_is_a_link(phone: LoginPage, stub: Stub, addres
     stub.extra = {"verification_uri_complete": address}
     await phone.page.goto(stub.url)
     await phone.until("pending")
-    assert await phone.element.get_by_role("link", name=NAME).count() == 0
+    assert await phone.element.get_by_role("link").count() == 0
+    assert await phone.element.get_by_role("img").is_visible(), "the code is all there is"
 
 
 async def test_the_link_may_lead_to_another_host(phone: LoginPage, stub: Stub) -> None:

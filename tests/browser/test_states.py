@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 
 from qrlogin.browser import texts
 from tests.browser.login_page import LoginPage
-from tests.browser.login_stub import Fault, Stub, picture, problem
+from tests.browser.login_stub import Fault, Stub, html, picture, problem
 from tests.browser.words import strangers
 from tests.render.readers import decode
 
@@ -81,6 +81,23 @@ async def forgotten(login_page: LoginPage, stub: Stub) -> None:
     stub.always["status"] = problem(404, "unknown_login")
 
 
+async def wrong(login_page: LoginPage, stub: Stub) -> None:
+    await login_page.page.clock.install()
+    await refusing("begin", 500, "internal")(login_page, stub)
+    await login_page.until("unavailable", hurry=True)
+    await login_page.page.clock.resume()
+
+
+async def stale(login_page: LoginPage, stub: Stub) -> None:
+    """The page was open until its CSRF token expired."""
+    stub.hold = 0.2
+    login_page.forgives("403")
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    stub.always["begin"] = html(403)
+    await login_page.element.evaluate("it => it.begin()")
+
+
 async def not_set_up(login_page: LoginPage, stub: Stub) -> None:
     stub.attributes = 'src="https://elsewhere.example/qrlogin/"'
     login_page.forgives("src must be a path of this origin")
@@ -113,8 +130,9 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
     ("forgotten", forgotten, "This code no longer works", ["Show a new code"]),
     ("used", moved("redeemed"), "This code was already used", ["Reload page"]),
     ("offline", offline, "You are offline", ["Try again"]),
-    ("unavailable", refusing("begin", 403, "forbidden"), "Something went wrong", ["Try again"]),
+    ("unavailable", wrong, "Something went wrong", ["Try again"]),
     ("refused", not_set_up, "Phone login is not available", ["Try again"]),
+    ("stale", stale, "This page has expired", ["Reload page"]),
 ]
 
 
@@ -128,7 +146,7 @@ async def test_a_state_shows_its_title_and_buttons(
     await login_page.until(state)
     assert (await login_page.text()).splitlines()[0] == title
     assert await login_page.buttons() == buttons
-    shows_fallback = state in ("offline", "unavailable", "refused", "unknown")
+    shows_fallback = state in ("offline", "unavailable", "refused", "stale", "unknown")
     assert await login_page.page.locator("#password").is_visible() is shows_fallback
     await login_page.page.wait_for_function(
         "() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')"
@@ -342,6 +360,8 @@ async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(
     await login_page.until("confirmed")
     await login_page.page.keyboard.type("hunter2")
     assert await login_page.page.locator("#field").input_value() == "hunter2"
+    stub.move("denied")
+    await login_page.until("denied")
     await login_page.page.reload()
     await login_page.until("pending")
     assert await focused(login_page) == ""

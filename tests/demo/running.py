@@ -130,7 +130,7 @@ class RunningDemo:
         raise AssertionError(f"the demo stopped without {pattern!r}:\n{self.output}")
 
     def browser(self) -> Client:
-        return Client(self.origin, agent="a test")
+        return Client(self.origin, agent="a-test/1")
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Sends a signal. Returns the exit code."""

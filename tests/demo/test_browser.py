@@ -51,6 +51,25 @@ async def heading(login_page: LoginPage, text: str) -> None:
     await login_page.page.get_by_role("heading", name=text).wait_for(timeout=PATIENCE_S * 1000)
 
 
+async def test_the_phones_page_is_as_wide_as_the_phone(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
+    """Upright, on its side, and half unfolded. It is neither a phone on a phone, nor scrolled."""
+    phone = await open_phone(chromium, tmp_path)
+    await phone.open(f"{demo.origin}/phone")
+    await phone.view("who", "Whose phone is this?")
+    for width, height in ((320, 568), (360, 640), (430, 932), (568, 320), (673, 841), (932, 430)):
+        await phone.page.set_viewport_size({"width": width, "height": height})
+        await phone.page.wait_for_function(
+            """(width) => width === visualViewport.width
+                && width === document.documentElement.scrollWidth
+                && width === document.querySelector(".phone").getBoundingClientRect().width""",
+            arg=width,
+            timeout=PATIENCE_S * 1000,
+        )
+    await phone.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_a_user_scans_approves_continues_and_is_logged_in(
     chromium: Browser, demo: RunningDemo, tmp_path: Path, scheme: str

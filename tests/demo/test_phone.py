@@ -48,7 +48,7 @@ def test_approve_scans_and_confirms(browser: Browser, demo: RunningDemo) -> None
     assert (done.returncode, done.stderr) == (0, "")
     said = done.stdout.splitlines()
     assert said[0] == "A browser wants to log in as Alice:"
-    assert said[1].split() == ["browser", "a", "test"]
+    assert said[1].split() == ["browser", "a-test"]
     assert f"  site      {demo.origin.removeprefix('http://')}" in said
     assert any(line.startswith("  started") for line in said)
     assert said[-3:] == [

@@ -73,6 +73,19 @@ def test_a_new_code_is_drawn_over_the_old_one(output: FakeOutput) -> None:
     assert output.shown() == once
 
 
+def test_lines_beside_the_code_are_drawn_again_with_it_unless_they_do_not_fit(
+    output: FakeOutput,
+) -> None:
+    screen = Screen(output, ["Log a browser in at", "http://127.0.0.1:8000", "x" * 40])
+    for text in (TEXT, TEXT[:-1] + "y"):
+        screen.show(text)
+        beside = [line[45:].strip() for line in output.shown()[-24:-1]]
+        assert [line for line in beside if line] == [
+            "Log a browser in at",
+            "http://127.0.0.1:8000",
+        ]
+
+
 def test_after_the_final_status_the_next_code_is_drawn_below(output: FakeOutput) -> None:
     screen = Screen(output)
     screen.show(TEXT)

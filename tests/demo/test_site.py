@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -10,9 +9,8 @@ import pytest
 
 from qrlogin.demo import pages
 from qrlogin.demo.people import MAX_SESSIONS, PEOPLE, Sessions
-from qrlogin.demo.site import SESSION, Site, browser_description
-from qrlogin.wire import Request, Response
-from qrlogin.wire.context import _parser
+from qrlogin.demo.site import SESSION, Site
+from qrlogin.wire import Response
 from tests.demo.running import ORIGIN, Clock, bearer, cookie_header, json_of, send
 from tests.tables import for_each_row
 
@@ -272,28 +270,7 @@ def test_only_pages_of_the_site_can_unlock_a_phone(site: Site) -> None:
 def test_the_phone_is_shown_the_browser_that_asks(site: Site) -> None:
     begun, _ = begin(site, user_agent=FIREFOX)
     context = json_of(scan(site, begun))["context"]
-    assert context == {"browser": "Firefox 140", "system": "Linux", "address": "127.0.0.1"}
-
-
-def test_a_browser_without_a_user_agent_gets_no_description() -> None:
-    assert browser_description()(Request("POST", "begin")) == {}
-
-
-def test_without_ua_parser_the_phone_shows_the_user_agent(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The demo works without the extra `context`."""
-    monkeypatch.setitem(sys.modules, "ua_parser", None)
-    _parser.cache_clear()
-    try:
-        describe = browser_description()
-    finally:
-        monkeypatch.undo()
-        _parser.cache_clear()
-    request = Request("POST", "begin", headers=(("user-agent", FIREFOX),), client="192.0.2.7")
-    assert describe(request) == {"browser": FIREFOX, "address": "192.0.2.7"}
-    assert describe(Request("POST", "begin", client="127.0.0.1")) == {"address": "127.0.0.1"}
-    assert describe(Request("POST", "begin")) == {}
+    assert context == {"browser": "Firefox", "system": "Linux", "address": "127.0.0.1"}
 
 
 # Sessions

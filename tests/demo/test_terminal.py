@@ -15,6 +15,7 @@ import pytest
 
 from qrlogin.demo.terminal import _name
 from tests.demo.running import COMMAND, STOP_TIMEOUT_S, TIMEOUT_S, RunningDemo, run
+from tests.demo.test_screen import FakeOutput
 
 # With a pipe
 
@@ -135,6 +136,18 @@ def test_the_terminal_asks_before_it_logs_in(terminal: Terminal) -> None:
     terminal.press("\n")
     terminal.until("Waiting for a phone")
     assert terminal.seen.count("▀") > 100
+
+
+def test_the_login_page_stays_visible_in_a_terminal_of_24_by_80(terminal: Terminal) -> None:
+    terminal.until("Waiting for a phone")
+    page = re.search(r"  Log a browser in +(http://\S+)", terminal.seen)
+    assert page is not None
+    screen = FakeOutput(tty=True)
+    screen.write(terminal.seen.replace("\r\n", "\n"))
+    visible = screen.shown()[-24:]
+    assert sum("▀" in line or "▄" in line for line in visible) > 15  # the code fills the window
+    assert any(line.endswith(f"  {page[1]}") for line in visible)
+    assert max(map(len, visible)) <= 80
 
 
 def test_the_answer_no_cancels_the_login(terminal: Terminal) -> None:

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
 from django.template import engines
-from django.test import Client, RequestFactory, override_settings
+from django.test import AsyncClient, RequestFactory, override_settings
 from django.utils.module_loading import import_string
 
 from qrlogin.errors import Misconfigured
@@ -107,9 +107,9 @@ def forged(path: str) -> list[Any]:
     kind = (
         "application/json" if path.startswith("/qrlogin") else "application/x-www-form-urlencoded"
     )
-    answer = Client(enforce_csrf_checks=True, raise_request_exception=False).post(
-        path, "{}", kind, headers={"Host": "127.0.0.1"}
-    )
+    client = AsyncClient(enforce_csrf_checks=True)
+    with changed({"ALLOWED_HOSTS": ["testserver"]}):
+        answer = asyncio.run(client.post(path, "{}", kind))
     return [answer.status_code, answer.headers["Content-Type"]]
 
 

@@ -59,6 +59,7 @@ def tell(stage: Stage) -> None:
         if stage.sockets:
             over_a_socket(stage)
         without_a_csrf_token(stage)
+        without_a_page(stage)
 
 
 class Desk:
@@ -392,6 +393,26 @@ def without_a_csrf_token(stage: Stage) -> None:
         with stage.browser() as leaving:
             leaving.visitor.csrf = {}
             assert leaving.begin().cancel().json()["state"] == "cancelled"
+
+
+def without_a_page(stage: Stage) -> None:
+    """A command line and a phone app send a credential of their own, and no CSRF token."""
+    with (
+        httpx2.Client(base_url=stage.origin, trust_env=False, verify=False, timeout=60) as cli,
+        stage.phone("alice") as alice,
+    ):
+        mount = stage.manner.mount
+        begun = cli.post(f"{mount}begin", json={"deliver": "body"}).json()
+        alice.code = begun["verification_uri_complete"]
+        unknown = {"Authorization": "Bearer of-no-phone"}
+        refused = cli.post(f"{mount}phone/scan", json={"code": alice.code}, headers=unknown)
+        assert (refused.status_code, refused.json()["error"]) == (401, "unauthenticated")
+        alice.does("scan", "confirm")
+        own = {"Authorization": f"Bearer {begun['device_code']}"}
+        tag = cli.get(f"{mount}{begun['login_id']}", headers=own).json()["scanned_by"]["tag"]
+        body = {"acknowledged": tag, "op": secrets.token_urlsafe(16)}
+        done = cli.post(f"{mount}{begun['login_id']}/redeem", json=body, headers=own)
+        assert (done.status_code, done.json()["state"]) == (200, "redeemed"), done.text
 
 
 def spellings(login_id: str) -> list[str]:

@@ -44,6 +44,8 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"LIFETIME": "120"}}, ["E005"]),
     ({"QRLOGIN": {"PERSON": "nowhere.to_be_found"}}, ["E006"]),
     ({"QRLOGIN": {"LOG_IN": "qrlogin_django.conf.KEYS"}}, ["E006"]),
+    ({"QRLOGIN": {"ON_EVENT": "no.such.function"}}, ["E006"]),
+    ({"QRLOGIN": {"DESCRIBE": 7}}, ["E006"]),
     ({"QRLOGIN": {"SECRET_KEYS": [], "STORE": ""}}, ["E002", "E004"]),
     ({"without": "SessionMiddleware"}, ["E007"]),
     ({"without": "AuthenticationMiddleware"}, ["E007"]),

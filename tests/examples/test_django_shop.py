@@ -42,9 +42,11 @@ def test_a_project_with_the_diff_logs_in_by_phone_and_stops_soon(tmp_path: Path)
         assert made.returncode == 0, made.stderr
         with Desk(Visitor(running.origin)) as desk, Phone(Visitor(running.origin)) as alice:
             assert desk.visitor.page("/login").first("qr-login")["src"] == "/qrlogin/"
-            assert alice.visitor.http.get("/qr/abc").headers["location"] == "/login?next=/qr/abc"
-            signed_in = alice.visitor.send_form("/login", username="alice", password=PASSWORD)
-            assert signed_in.status_code == 302
+            assert alice.visitor.page("/qr/abc").first("a")["href"] == "/login?next=/qr/abc"
+            signed_in = alice.visitor.send_form(
+                "/login?next=/qr/abc", username="alice", password=PASSWORD
+            )
+            assert signed_in.headers["location"] == "/qr/abc"
             assert alice.visitor.page("/qr/abc").first("qr-approve")["account"] == "alice"
             assert desk.visitor.http.get("/").status_code == 302
             alice.see(desk.begin()).does("scan", "confirm")

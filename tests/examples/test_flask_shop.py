@@ -33,7 +33,6 @@ def shop(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The application with the diff under gunicorn: its origin and its process."""
     shutil.copytree(BEFORE, folder, ignore=LEFT_OUT)
     apply(diff_in(FOLDER / "README.md"), folder)
-    shutil.copy(FOLDER / "adapter.py", folder)
     keys = {"SECRET_KEY": secrets.token_hex(32), "QRLOGIN_KEY": secrets.token_hex(32)}
     commands = re.findall(r"^gunicorn .*$", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
     with own_port() as port:
@@ -62,14 +61,12 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
         Phone(Visitor(origin)) as alice,
         Desk(Visitor(origin)) as desk,
     ):
-        assert (
-            alice.visitor.send_form("/login", name="alice", password="alice's password").headers[
-                "location"
-            ]
-            == "/"
-        )
         desk.visitor.page("/login")
         alice.see(desk.begin())
+        page = alice.visitor.page(alice.code.removeprefix(origin))
+        sign_in = page.first("a")["href"]  # in the page of a user who is not signed in
+        signed_in = alice.visitor.send_form(sign_in, name="alice", password="alice's password")
+        assert origin + signed_in.headers["location"] == alice.code
         alice.visitor.page(alice.code.removeprefix(origin))
         assert desk.visitor.http.get("/").status_code == 302
         alice.does("scan", "confirm")

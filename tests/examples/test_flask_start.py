@@ -2,7 +2,6 @@
 
 import sqlite3
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -108,7 +107,7 @@ def test_all_dialects_share_the_wait_slots(
         shared.append(max_waiting)
         return Endpoint(*given, max_waiting=max_waiting)
 
-    monkeypatch.setattr(sys.modules["adapter"].wire, "Endpoint", endpoint)
+    monkeypatch.setattr("qrlogin.wire.Endpoint", endpoint)
     make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
     native, dialects = shared
     assert isinstance(native, WaitSlots)

@@ -22,6 +22,7 @@ LAST_ANSWERS_S = 10
 COMMANDS: list[tuple[Example, str]] = [
     (FLASK, ""),
     (FLASK, "gunicorn --bind 127.0.0.1:{port} --threads 256 app:app"),
+    (FLASK, "gunicorn --bind 127.0.0.1:{port} --worker-class gevent app:app"),
     (FASTAPI, ""),
     (DJANGO, "gunicorn --bind 127.0.0.1:{port} --threads 256 config.wsgi"),
     (DJANGO, "uvicorn --port {port} config.asgi:application"),
@@ -34,14 +35,12 @@ def patient(example: Example, folder: Path) -> Path:
     The time is still too short for polls that the server does not end.
     """
     copy = Path(shutil.copytree(prepared(example), folder))
-    for name, line in (
-        ("stopping.py", "LAST_ANSWERS_S = 1.0"),
-        ("gunicorn.conf.py", "graceful_timeout = 5"),
+    for name, line, longer in (
+        ("app.py", "finish_requests_at_exit(app)", "finish_requests_at_exit(app, seconds={})"),
+        ("gunicorn.conf.py", "graceful_timeout = 5", "graceful_timeout = {}"),
     ):
-        if (file := copy / name).exists():
-            before = file.read_text("utf-8")
-            assert line in before
-            file.write_text(before.replace(line, f"{line.split()[0]} = {LAST_ANSWERS_S}"), "utf-8")
+        if (file := copy / name).exists() and line in (before := file.read_text("utf-8")):
+            file.write_text(before.replace(line, longer.format(LAST_ANSWERS_S)), "utf-8")
     return copy
 
 

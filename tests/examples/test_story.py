@@ -4,8 +4,8 @@ import pytest
 
 from tests.demo.running import RunningDemo
 from tests.examples.running import Running
-from tests.examples.story import Stage, tell
-from tests.examples.visitors import OfBareApplications, OfExamples, OfTheDemo
+from tests.examples.story import Desk, Stage, tell
+from tests.examples.visitors import OfBareApplications, OfExamples, OfTheDemo, Visitor
 from tests.wire.sites import SITES
 
 pytestmark = pytest.mark.long
@@ -13,6 +13,19 @@ pytestmark = pytest.mark.long
 
 def test_the_story_of_an_example(example: Running) -> None:
     tell(Stage(example.origin, OfExamples(), sockets=example.example.is_asgi))
+
+
+def test_the_page_of_a_code_is_for_everybody(example: Running) -> None:
+    """A user who is not signed in is shown how, and comes back. The phone keeps the code."""
+    with Desk(OfExamples().browser(example.origin)) as desk, Visitor(example.origin) as phone:
+        path = desk.begin().complete.removeprefix(example.origin)
+        links = [each["href"] for tag, each in phone.page(path).found if tag == "a"]
+        assert f"/login?next={path}" in links
+        assert "qrl-landing" in phone.jar()
+        with Visitor(example.origin) as other:
+            other.page(path[:-1] + ("A" if path[-1] != "A" else "B"))
+            other.page("/qr")
+            assert "qrl-landing" not in other.jar()
 
 
 def test_the_story_of_the_demo() -> None:

@@ -1,12 +1,25 @@
-"""MemoryStore passes the suite, and limits how many records it holds."""
+"""MemoryStore passes the suite, limits how many records it holds, and drops them in slices."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from qrlogin import MemoryStore, Misconfigured, QRLogin, Unavailable
+import qrlogin.clock
+from qrlogin import (
+    STANDARD,
+    Expired,
+    MemoryStore,
+    Misconfigured,
+    QRLogin,
+    State,
+    TooManyGuesses,
+    Unavailable,
+    UnknownLogin,
+)
 from qrlogin.stores.suite import StoreSuite
 from tests.application import ALICE, KEY, SHOWN, URI, Clock
+from tests.tables import for_each_row
 
 
 class TestMemoryStore(StoreSuite):
@@ -29,3 +42,76 @@ def test_a_full_store_refuses_to_begin_and_serves_the_logins_it_has() -> None:
 def test_a_capacity_below_one_record_is_refused() -> None:
     with pytest.raises(Misconfigured, match="capacity must be at least 1"):
         MemoryStore(capacity=0)
+
+
+def test_records_that_end_at_once_are_dropped_a_few_at_a_time() -> None:
+    """A million of them kept the lock for 11 s. A record that is not dropped yet is absent."""
+    clock = Clock()
+    store = MemoryStore(capacity=1000, now=clock)
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
+        logins = [qr.begin() for _ in range(1000)]
+        clock.ms += 3_600_000
+        last = logins[-1]  # the last to be dropped
+        assert qr.status(last.device_code).state is State.EXPIRED
+        with pytest.raises(Expired):
+            qr.scan(last.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        held = len(store._records._records)
+        assert 700 <= held < 1000
+        for dropped in range(1, 5):
+            qr.begin()
+            assert len(store._records._records) == held - 100 * dropped + dropped
+        for _ in range(20):
+            qr.begin()
+        assert len(store._records._records) == len(store._records._garbage_at) == 24
+
+
+def test_a_record_that_is_made_again_is_not_dropped_with_the_old_one() -> None:
+    """The wrong guesses of an account are such a record: its id is always the same."""
+    clock = Clock()
+    policy = replace(STANDARD, user_codes=True, guess_window=60)
+    store = MemoryStore(now=clock)
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+
+        def guess() -> None:
+            with pytest.raises(UnknownLogin):
+                qr.scan("BCDF-GHJK", subject=ALICE, shown_as=SHOWN[ALICE])
+
+        for _ in range(300):  # in front of the guesses when all of them have ended
+            qr.begin()
+        clock.ms += 200_000
+        for _ in range(policy.guesses):
+            guess()
+        clock.ms += 70_000
+        for _ in range(policy.guesses):  # the window is over, so all of them count anew
+            guess()
+        for _ in range(10):
+            qr.begin()
+        with pytest.raises(TooManyGuesses):
+            qr.scan("BCDF-GHJK", subject=ALICE, shown_as=SHOWN[ALICE])
+
+
+@for_each_row("back", [2, 3600, 10 * 365 * 86_400])
+def test_a_wall_clock_that_is_set_back_keeps_no_login_alive(back: int) -> None:
+    wall, steady = [1_800_000_000], [5000]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time_ns", lambda: wall[0] * 1_000_000_000)
+        patch.setattr(qrlogin.clock, "_steady_ns", lambda: steady[0] * 1_000_000_000)
+
+        def pass_seconds(seconds: int, *, wall_moves: int | None = None) -> None:
+            steady[0] += seconds
+            wall[0] += seconds if wall_moves is None else wall_moves
+
+        with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+            begun = qr.begin()
+            pass_seconds(30, wall_moves=30 - back)
+            seen = qr.status(begun.device_code)
+            assert (seen.expires_in, seen.scan_code != begun.scan_code) == (190, True)
+            pass_seconds(30)
+            assert qr.status(begun.device_code).expires_in == 160
+            pass_seconds(30, wall_moves=30 + back)  # it is put right again
+            assert qr.status(begun.device_code).expires_in == 130
+            pass_seconds(130)
+            assert qr.status(begun.device_code).state is State.EXPIRED
+            late = qr.begin()
+            pass_seconds(0, wall_moves=3600)  # set forward: indistinguishable from a long sleep
+            assert qr.status(late.device_code).state is State.EXPIRED

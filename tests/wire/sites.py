@@ -24,9 +24,9 @@ import uvicorn
 from starlette.middleware.sessions import SessionMiddleware
 from werkzeug.serving import make_server
 
-from examples.fastapi_app.adapter import qrlogin_router
-from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Redeemed
+from qrlogin.contrib.fastapi import qrlogin_router
+from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response, WaitSlots
 from tests.servers import LOOPBACK
@@ -72,6 +72,7 @@ class Site:
     application: Application
     clock: Clock
     awaited: bool = False
+    one_thread: bool = False
     store: Any = None
     slots: WaitSlots = field(default_factory=lambda: WaitSlots(SLOTS))
     close_logins: Callable[[], None] = lambda: None
@@ -265,9 +266,23 @@ class Quiet(WSGIRequestHandler):
 class _Threads(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def set_app(self, application: Any) -> None:
+        """wsgiref says that it has one thread, also with this mixin."""
+        super().set_app(
+            lambda environ, start_response: application(
+                environ | {"wsgi.multithread": True}, start_response
+            )
+        )
+
 
 def wsgiref_server(port: int, app: Any) -> WSGIServer:
     server = _Threads((LOOPBACK, port), Quiet)
+    server.set_app(app)
+    return server
+
+
+def single_threaded_server(port: int, app: Any) -> WSGIServer:
+    server = WSGIServer((LOOPBACK, port), Quiet)
     server.set_app(app)
     return server
 
@@ -291,7 +306,8 @@ def threaded(
     server = serve(
         0, lambda environ, start_response: app(environ, start_response)
     )  # its port is in the application's addresses
-    site = Site(server.server_address[1], Application(), Clock())
+    one_thread = serve is single_threaded_server
+    site = Site(server.server_address[1], Application(), Clock(), one_thread=one_thread)
     redis = redis_url and RedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
     site.store = redis or MemoryStore(now=site.clock)
     with QRLogin(
@@ -359,4 +375,8 @@ SITES: dict[str, Callable[[str | None], AbstractContextManager[Site]]] = {
     "bare ASGI": lambda redis_url: awaited(bare_asgi, redis_url),
     "Flask": lambda redis_url: threaded(flask_app, werkzeug_server, redis_url),
     "FastAPI": lambda redis_url: awaited(fastapi_app, redis_url),
+}
+#: The same behind a server that handles one request at a time, so that it can hold none.
+ONE_THREAD: dict[str, Callable[[str | None], AbstractContextManager[Site]]] = {
+    "one thread": lambda redis_url: threaded(bare_wsgi, single_threaded_server, redis_url),
 }

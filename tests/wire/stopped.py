@@ -1,7 +1,8 @@
 """An application for real servers that are stopped while requests are held.
 
-Start it as `uvicorn tests.wire.stopped:asgi` or `gunicorn "tests.wire.stopped:wsgi()"`. Its codes
-do not rotate, so a poll is held for as long as it asks. The environment configures it: ORIGIN,
+Start it as `uvicorn tests.wire.stopped:asgi` or `gunicorn "tests.wire.stopped:wsgi()"`; as
+`tests.wire.stopped:lazy_asgi` for a server without lifespan events, such as daphne. Its codes do
+not rotate, so a poll is held for as long as it asks. The environment configures it: ORIGIN,
 STORE (memory, or the URL of a Redis) and DRAIN (1, or 0 to leave out `drain_on_signals`).
 GET /held returns the number of held requests in this process, and its process id.
 
@@ -63,6 +64,7 @@ class _Door:
 
     def __init__(self) -> None:
         self.store: Any = None
+        self.life: Any = None
         self.endpoint: AsyncEndpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,3 +95,11 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 asgi = Starlette(lifespan=_lifespan)
 asgi.mount("/", _door)
+
+
+async def lazy_asgi(scope: Any, receive: Any, send: Any) -> None:
+    """The same without a lifespan: the first request makes the application."""
+    if _door.store is None:
+        _door.life = _lifespan(asgi)  # kept: a generator that is dropped closes the application
+        await _door.life.__aenter__()
+    await _door(scope, receive, send)

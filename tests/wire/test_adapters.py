@@ -1,9 +1,8 @@
-"""The examples' adapters are short, and the code in their READMEs runs as printed."""
+"""The code in the READMEs of the examples runs as printed."""
 
 import asyncio
 import json
 import re
-import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,14 @@ SECRET = "of the framework"
 
 
 def application(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The application in an example's README, with the adapter beside it."""
+    """The application in an example's README."""
     code = "\n".join(
         re.findall(r"```python\n(.*?)```", (EXAMPLES / name / "README.md").read_text(), re.DOTALL)
     )
     monkeypatch.setenv("SECRET_KEY", SECRET)
     monkeypatch.setenv("QRLOGIN_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
-    monkeypatch.syspath_prepend(EXAMPLES / name)
-    monkeypatch.delitem(sys.modules, "adapter", raising=False)
     module: dict[str, Any] = {"__name__": "readme"}
     exec(compile(code, f"{name}/README.md", "exec"), module)
-    monkeypatch.delitem(sys.modules, "adapter")
     return module["app"]
 
 

@@ -13,10 +13,10 @@ from django import urls
 from django.http import HttpRequest
 from starlette.middleware.sessions import SessionMiddleware
 
-from examples.django_site.qrlogin_django.adapter import qrlogin_urls
-from examples.fastapi_app.adapter import qrlogin_router
-from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeemed
+from qrlogin.contrib.django import qrlogin_urls
+from qrlogin.contrib.fastapi import qrlogin_router
+from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.core import Core
 from qrlogin.wire import (
     AsyncEndpoint,

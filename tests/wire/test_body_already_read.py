@@ -11,9 +11,9 @@ import flask
 import pytest
 from fastapi import Depends
 
-from examples.fastapi_app.adapter import qrlogin_router
-from examples.flask_app.adapter import qrlogin_blueprint
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeemed
+from qrlogin.contrib.fastapi import qrlogin_router
+from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.wire import AsyncEndpoint, Endpoint, Rfc8628
 from qrlogin.wire.message import BODY_CAP
 from tests.wire.clock import eventually

@@ -34,8 +34,8 @@ from tests.wire.sites import (
     threaded,
     werkzeug_server,
 )
+from tests.wire.stopped_servers import running
 from tests.wire.story import Browser, leaving, pool
-from tests.wire.test_shutdown import running
 
 # Connections
 

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncRequestFactory, RequestFactory
 from django.urls import include, path
 
-from examples.django_site.qrlogin_django.adapter import qrlogin_urls
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin, Redeemed
+from qrlogin.contrib.django import qrlogin_urls
 from qrlogin.wire import AsyncEndpoint, Endpoint, Native, Person
 from qrlogin.wire.message import BODY_CAP
 from tests.wire import django_mount
@@ -66,7 +66,7 @@ def test_the_story_passes_with_django() -> None:
 
 
 def views(endpoint: Endpoint | AsyncEndpoint) -> list[Any]:
-    """The views of the phone routes, of redeem, and of the other browser routes."""
+    """The views of the phone routes and of the browser routes."""
     alice = Person("1", shown_as="A•••e")
     return [
         pattern.callback
@@ -165,7 +165,7 @@ def test_a_body_that_breaks_off_is_refused() -> None:
         MemoryStore(), secret_keys=[bytes(range(32))], verification_uri="http://127.0.0.1/qr"
     )
     assert (
-        views(Endpoint(qr, Native(qr.core), max_waiting=1))[2](request, path="begin").status_code
+        views(Endpoint(qr, Native(qr.core), max_waiting=1))[1](request, path="begin").status_code
         == 400
     )
 
@@ -181,7 +181,7 @@ def test_the_application_can_read_the_body_before_an_async_view() -> None:
             {"type": "http", "method": "POST", "path": "/", "headers": headers}, io.BytesIO(b"{}")
         )
         read(request)
-        browser = views(awaited_endpoint())[2]
+        browser = views(awaited_endpoint())[1]
         assert asyncio.run(browser(request, path="begin")).status_code == 201
         assert request.body == b"{}"
 
@@ -191,6 +191,6 @@ def test_a_long_body_is_read_no_further_than_the_cap() -> None:
     headers = [(b"content-type", b"application/json"), (b"sec-fetch-site", b"same-origin")]
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
     request = ASGIRequest(scope, io.BytesIO(b"x" * (1 << 20)))
-    phone, _, _ = views(awaited_endpoint())
+    phone, _ = views(awaited_endpoint())
     assert asyncio.run(phone(request, path="scan")).status_code == 413
     assert len(request.read()) == (1 << 20) - BODY_CAP - 1

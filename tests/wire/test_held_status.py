@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
-from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
+from qrlogin.errors import BadRequest
+from qrlogin.wire import AsyncEndpoint, Endpoint, Exchange, HeldStatus, Native, Request, Response
+from tests.tables import for_each_row
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, CREDENTIAL, KEY, NOON, URI, AsyncSpy, Spy, get, post, read
 
@@ -387,3 +389,42 @@ def test_an_endpoint_of_the_wrong_colour_is_refused_at_construction() -> None:
         Endpoint(awaited, max_waiting=1)  # type: ignore[arg-type]
     with pytest.raises(Misconfigured, match="there is Endpoint"):
         AsyncEndpoint(blocking, max_waiting=1)  # type: ignore[arg-type]
+
+
+def test_a_blocking_endpoint_inside_an_event_loop_refuses_to_hold() -> None:
+    """Such a route in FastAPI would stop the whole server for 25 s. What need not wait works."""
+
+    async def in_a_loop() -> None:
+        qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+        endpoint = Endpoint(qr, max_waiting=1)
+        begun = read(endpoint.browser(post("begin", {"deliver": "body"})))
+        bearer = ("authorization", f"Bearer {begun['device_code']}")
+        for _ in range(2):  # the slot is free again
+            with pytest.raises(Misconfigured, match="use AsyncQRLogin and AsyncEndpoint"):
+                endpoint.browser(get(begun["login_id"], "after=1&wait=25", bearer))
+        assert endpoint.browser(get(begun["login_id"], "wait=0", bearer)).status == 200
+
+    asyncio.run(in_a_loop())
+
+
+@for_each_row("max_hold, asked, held", [(25, 25, 25), (25, 3, 3), (7, 25, 7), (7, 3, 3), (1, 1, 1)])
+def test_the_application_sets_how_long_a_status_is_held(
+    max_hold: int, asked: int, held: float
+) -> None:
+    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI)
+    device_code = qr.begin().device_code
+    login_id, bearer = device_code[:22], ("authorization", f"Bearer {device_code}")
+    dialect = Native(qr.core, max_hold=max_hold)
+    exchange = dialect.browser(get(login_id, f"after=1&wait={asked}", bearer))
+    assert isinstance(exchange, Exchange)
+    assert isinstance(exchange.operation, HeldStatus)
+    assert exchange.operation.timeout == held
+    with pytest.raises(BadRequest):
+        dialect.browser(get(login_id, "wait=26", bearer))
+
+
+@for_each_row("max_hold", [0, -1, 26, 2.5, "9"])
+def test_a_hold_that_no_client_expects_is_refused(max_hold: Any) -> None:
+    core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI).core
+    with pytest.raises(Misconfigured, match="max_hold must be a whole number"):
+        Native(core, max_hold=max_hold)

@@ -19,7 +19,7 @@ ERROR = {"error", "error_description"}
 #: Subject and phone belong to the application: no answer to a browser or a phone holds them.
 CARRIER = Person("marked-subject-of-carol", "marked-shown-as", "marked-phone-of-carol")
 OP = "marked-op-of-this-click"
-AGENT = ("user-agent", "marked-browser")
+AGENT = ("user-agent", "marked-browser/1.0")
 
 
 class Journal:
@@ -244,7 +244,7 @@ AGENTS = {
 
 
 @for_each_row("agent", AGENTS.values())
-def test_a_user_agent_is_shown_short_and_printable(mount: Mount, agent: str) -> None:
+def test_no_user_agent_is_shown_but_a_short_printable_name(mount: Mount, agent: str) -> None:
     tab = Tab(mount)
     assert tab.begin(("user-agent", agent)).status == 201
     context = read(tab.phone("scan"))["context"]
@@ -252,15 +252,15 @@ def test_a_user_agent_is_shown_short_and_printable(mount: Mount, agent: str) -> 
     shown = context.get("browser", "")
     assert shown.isascii()
     assert shown.isprintable()
-    assert len(shown) <= 200
+    assert len(shown) <= 40
     assert shown == shown.strip()
-    assert bool(shown) == any(c.isascii() and c.isprintable() and c not in '"\\ ' for c in agent)
+    assert not shown or shown != agent.strip()
 
 
-def test_two_user_agents_are_joined(mount: Mount) -> None:
+def test_the_first_of_two_user_agents_is_named(mount: Mount) -> None:
     tab = Tab(mount)
-    tab.begin(("user-agent", "one"), ("user-agent", "two"))
-    assert read(tab.phone("scan"))["context"] == {"browser": "one two"}
+    tab.begin(("user-agent", "one/1"), ("user-agent", "two/2"))
+    assert read(tab.phone("scan"))["context"] == {"browser": "one"}
 
 
 SPLITTERS = (

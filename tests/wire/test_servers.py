@@ -201,14 +201,28 @@ def test_a_get_with_a_body_does_not_affect_the_next_request(site: Site) -> None:
 def test_a_wrong_method_gets_405_with_the_allowed_ones(
     site: Site, begun: set[str], path: str
 ) -> None:
-    right = "GET" if path == "A" * 22 or path.endswith(".js") else "POST"
+    right = "GET, HEAD" if path == "A" * 22 or path.endswith(".js") else "POST"
     for method in METHODS:
-        if method != right:
+        if method not in right:
             answer = send(site, head(f"{method} /qr/{path} HTTP/1.1", "Content-Length: 0"))
             assert (answer.status, answer.headers["allow"]) == (405, right)
             assert answer.headers["cache-control"] == "no-store"
             assert (answer.body == b"") == (method == "HEAD")
             assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+def test_a_head_is_answered_without_a_body(site: Site) -> None:
+    path = "/qr/qr-login-element.js"
+    sent = send(site, head(f"GET {path} HTTP/1.1"))
+    for condition, status in (('"another"', 200), ("*", 304), (sent.headers["etag"], 304)):
+        answer = send(site, head(f"HEAD {path} HTTP/1.1", f"If-None-Match: {condition}"))
+        assert (answer.status, answer.body, answer.headers["etag"]) == (
+            status,
+            b"",
+            sent.headers["etag"],
+        )
+        if status == 200:
+            assert answer.headers["content-length"] == sent.headers["content-length"]
 
 
 @for_each_row("method", ["FOO", "PROPFIND", "get"])

@@ -6,22 +6,15 @@ runs when the other one has ended.
 
 import _thread
 import asyncio
-import contextlib
 import gc
 import json
-import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,149 +23,26 @@ import pytest
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.login import Watch
 from qrlogin.wire import drain_on_signals
-from tests.servers import LOOPBACK
-from tests.wire.clock import START_SECONDS, eventually
+from tests.wire.clock import eventually
 from tests.wire.mount import KEY, URI
+from tests.wire.stopped_servers import running
 
-ROOT = Path(__file__).parents[2]
 POLLS, STREAMS = 100, 20
 WAITING = POLLS + STREAMS
 #: Less than a poll is held: a server that waits for its polls does not end in this time.
 END_SECONDS = 20
-SERVERS = {
-    "uvicorn": [
-        "uvicorn",
-        "--lifespan",
-        "on",
-        "tests.wire.stopped:asgi",
-        "--host",
-        LOOPBACK,
-        "--port",
-        "0",
-    ],
-    "uvicorn, 2 workers": [
-        "uvicorn",
-        "tests.wire.stopped:asgi",
-        "--workers",
-        "2",
-        "--host",
-        LOOPBACK,
-        "--port",
-        "0",
-    ],
-    "gunicorn, 256 threads": [
-        *("gunicorn", "tests.wire.stopped:wsgi()", "--worker-class", "gthread", "--threads", "256"),
-        *(
-            "--keep-alive",
-            "1",
-            "--bind",
-            f"{LOOPBACK}:0",
-            "--worker-tmp-dir",
-            "{folder}",
-            "--no-control-socket",
-        ),
-    ],
-}
-
-
-@dataclass
-class Running:
-    """A server with the application of `stopped.py`, and the browsers that wait there."""
-
-    port: int
-    process: "subprocess.Popen[bytes]"
-    begun: list[tuple[str, dict[str, object]]] = field(default_factory=list)
-    waiting: list[tuple[str, socket.socket]] = field(default_factory=list)
-
-    def ask(self, path: str, body: bytes | None = None) -> dict[str, object]:
-        headers = {"Content-Type": "application/json", "Connection": "close"}
-        request = urllib.request.Request(f"http://{LOOPBACK}:{self.port}{path}", body, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            fields: dict[str, object] = json.loads(answer.read())
-            return fields
-
-    def begin(self, *kinds: str) -> None:
-        """Begin a login for each browser before the first one waits: a poll lasts 25 seconds."""
-        self.begun += [(kind, self.ask("/qr/begin", b'{"deliver":"body"}')) for kind in kinds]
-
-    def hold(self) -> None:
-        for kind, begun in self.begun:
-            path = (
-                f"{begun['login_id']}?wait=25" if kind == "poll" else f"{begun['login_id']}/events"
-            )
-            connection = socket.create_connection((LOOPBACK, self.port))
-            bearer = f"Authorization: Bearer {begun['device_code']}"
-            connection.sendall(
-                f"GET /qr/{path} HTTP/1.1\r\nHost: {LOOPBACK}\r\n{bearer}\r\n\r\n".encode()
-            )
-            self.waiting.append((kind, connection))
-
-    def held(self, workers: int) -> int:
-        """The number of held requests in all its processes; a connection reaches any of them."""
-        by_process: dict[object, object] = {}
-        while len(by_process) < workers:
-            answer = self.ask("/held")
-            by_process[answer["pid"]] = answer["held"]
-        return sum(int(str(each)) for each in by_process.values())
-
-    def heard(self) -> list[tuple[str, bytes]]:
-        """The bytes that each browser got until the server closed the connection."""
-        received = []
-        for kind, connection in self.waiting:
-            connection.settimeout(30)
-            heard = b""
-            with contextlib.suppress(ConnectionError):
-                while part := connection.recv(65536):
-                    heard += part
-            received.append((kind, heard))
-        return received
-
-
-@contextmanager
-def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Running]:
-    env = {
-        **os.environ,
-        "ORIGIN": f"http://{LOOPBACK}",
-        "STORE": store,
-        "DRAIN": "1" if drain else "0",
-    }
-    command = [part.format(folder=folder) for part in SERVERS[name]]
-    log_file = folder / f"{drain}.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log
-        )
-    server = Running(0, process)
-    try:
-        eventually(
-            lambda: process.poll() is not None or _answers(server, log_file.read_text()),
-            START_SECONDS,
-        )
-        assert process.poll() is None, log_file.read_text()
-        yield server
-    finally:
-        for _, connection in server.waiting:
-            connection.close()
-        process.terminate()  # its workers end with it, because no request is held
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _answers(server: Running, log: str) -> bool:
-    """Whether it answers at the port that its log names."""
-    if not (found := re.search(rf"http://{LOOPBACK}:(\d+)", log)):
-        return False
-    server.port = int(found[1])
-    with contextlib.suppress(OSError):
-        return bool(server.ask("/held"))
-    return False
+#: Of `SERVERS`, those that wait for their requests when they stop.
+DRAINING = (
+    "uvicorn",
+    "uvicorn, 2 workers",
+    "hypercorn",
+    "gunicorn, 256 threads",
+    "gunicorn, gevent",
+)
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", DRAINING)
 def test_a_server_stops_while_browsers_wait_and_answers_each(
     name: str, tmp_path: Path, redis_url: str
 ) -> None:
@@ -202,6 +72,42 @@ def test_a_server_stops_while_browsers_wait_and_answers_each(
             else:
                 assert b'"state":"pending"' in body
                 assert body.endswith(b"\r\n0\r\n\r\n")  # complete, not cut off
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ["daphne", "hypercorn, 1 worker"])
+def test_a_server_that_cuts_its_requests_off_stops_by_itself(name: str, tmp_path: Path) -> None:
+    """docs/servers.md says so. No signal reaches the process that serves, or it has no effect."""
+    with running(name, tmp_path, store="memory", drain=True) as server:
+        server.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
+        server.hold()
+        eventually(lambda: server.held(1) == WAITING)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(END_SECONDS)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", [*DRAINING, "hypercorn, 1 worker", "daphne"])
+def test_every_server_answers_on_news_and_frees_the_slots_of_browsers_that_left(
+    name: str, tmp_path: Path, redis_url: str
+) -> None:
+    workers = 2 if "2 workers" in name else 1
+    store = redis_url if workers > 1 else "memory"
+    with running(name, tmp_path, store=store, drain=True) as server:
+        server.begin("poll", "stream", "poll", "stream")
+        server.hold()
+        eventually(lambda: server.held(workers) == 4)
+        for _, begun in server.begun[:2]:
+            path, bearer = f"/qr/{begun['login_id']}/cancel", str(begun["device_code"])
+            assert server.ask(path, b"{}", bearer=bearer)["state"] == "cancelled"
+        for _, connection in server.waiting[:2]:
+            heard = b""
+            while b'"state":"cancelled"' not in heard:
+                heard += (part := connection.recv(65536))
+                assert part, heard
+        for _, connection in server.waiting[2:]:
+            connection.close()
+        eventually(lambda: server.held(workers) == 0)
 
 
 # The handlers

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ClassVar
-from wsgiref.simple_server import WSGIServer
 
 import pytest
 
@@ -25,11 +24,8 @@ from qrlogin.wire import (
     WeChatOpen,
 )
 from qrlogin.wire.dialects.native import _RETRY_CROWDED
-from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, BOB, CREDENTIAL, KEY, NOON, URI, Colour, get, post, read
-from tests.wire.sites import Application, Quiet, bare_wsgi, threaded
-from tests.wire.story import Browser, Phone
 
 OPTIONS: dict[str, Any] = {"secret_keys": [KEY], "verification_uri": URI}
 
@@ -360,41 +356,6 @@ def _of_a_login(endpoint: Endpoint, suffix: str, query: str = "") -> Request:
     begun = endpoint.browser(post("begin"))
     cookie = "; ".join(f"{one.key}={one.value}" for one in begun.cookies)
     return get(f"{read(begun)['login_id']}{suffix}", query, ("cookie", cookie))
-
-
-# A server with one thread
-
-
-def single_threaded(port: int, app: Any) -> WSGIServer:
-    server = WSGIServer((LOOPBACK, port), Quiet)
-    server.set_app(app)
-    return server
-
-
-def holds_nothing(endpoint: Endpoint, application: Application) -> Any:
-    return bare_wsgi(Endpoint(endpoint._qr, max_waiting=0), application)
-
-
-def test_a_server_with_one_thread_and_no_slots_keeps_answering() -> None:
-    with (
-        threaded(holds_nothing, single_threaded, None) as site,
-        Browser(site) as desk,
-        Phone(site, "alice") as alice,
-        ThreadPoolExecutor(1) as parallel,
-    ):
-        alice.code = desk.begin().json["verification_uri_complete"]
-        poll = parallel.submit(desk.look, wait=25)
-        assert alice.send("scan").status == 200
-        seen = poll.result(PATIENCE_SECONDS).json
-        assert seen["state"] == "scanned" or seen["retry_after"] == 2
-        at_rest = f"/qr/{desk.login_id}?after=2&wait=25"
-        assert (
-            desk.get(at_rest).json["retry_after"] == 2
-        )  # there is no news, and the answer comes at once
-        stream = desk.get(f"/qr/{desk.login_id}/events")
-        assert (stream.status, stream.error) == (503, "crowded")
-        assert alice.send("confirm").status == 200
-        assert desk.get(at_rest).json["state"] == "confirmed"
 
 
 def test_a_draining_process_answers_a_held_status_at_once_with_retry_after() -> None:

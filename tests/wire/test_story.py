@@ -2,14 +2,15 @@
 
 import pytest
 
-from tests.wire.sites import SITES
+from tests.wire.sites import ONE_THREAD, SITES
 from tests.wire.story import play
 
 
 @pytest.mark.parametrize("store", ["memory", "redis"])
-@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("site", [*SITES, *ONE_THREAD])
 def test_the_story_passes_with_every_site_and_store(
     site: str, store: str, request: pytest.FixtureRequest
 ) -> None:
-    with SITES[site](request.getfixturevalue("redis_url") if store == "redis" else None) as running:
+    redis_url = request.getfixturevalue("redis_url") if store == "redis" else None
+    with (SITES | ONE_THREAD)[site](redis_url) as running:
         play(running)

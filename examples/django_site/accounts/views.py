@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from qrlogin_django.registry import landing
 
 from qrlogin.names import initial
 
@@ -78,8 +79,10 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@landing
 def qr(request: HttpRequest, code: str = "") -> HttpResponse:
-    """The page that a phone's camera opens.
+    """The page that a phone's camera opens. It is for everybody: a user who signs in first comes
+    back to it.
 
     Opening it changes nothing, because link previews and prefetches open it too.
     """

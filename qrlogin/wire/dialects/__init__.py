@@ -11,7 +11,7 @@ from qrlogin.wire.dialects.combined import CombinedDialect
 from qrlogin.wire.dialects.jd import JD
 from qrlogin.wire.dialects.jsonp import CALLBACK, JSONP_ANSWERS, read_callback
 from qrlogin.wire.dialects.names import DIALECTS, dialect_names
-from qrlogin.wire.dialects.native import Native, describe_browser
+from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.dialects.public_id import (
     Handler,
     MountOptions,
@@ -73,7 +73,6 @@ __all__ = [
     "WeChat",
     "WeChatOpen",
     "begin_route",
-    "describe_browser",
     "picture_route",
     "public_id_field",
     "query_parameter",

@@ -3,7 +3,7 @@
     browser  POST begin                      {} or {"deliver":"body"}
                  201, and a cookie unless delivered in the body; with a user_code if the
                  application wants one
-             GET  {login_id}?after=V&wait=S  the status, held for up to S seconds
+             GET  {login_id}?after=V&wait=S&echo=E   the status, held for up to S seconds, with E
              GET  {login_id}/events?after=V  the same as a stream of server-sent events
              GET  {login_id}/socket?after=V  the same over a websocket (ASGI)
              GET  {login_id}/qr.svg, qr.png  the picture
@@ -21,6 +21,7 @@ token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -46,6 +47,7 @@ from qrlogin.errors import (
 from qrlogin.news import FROM_NOW
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
+from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.cookies import DeviceCookies, LandingCookie
 from qrlogin.wire.cross_origin import CrossOrigin
 from qrlogin.wire.dialect import Exchange, HeldStatus, Person
@@ -57,6 +59,7 @@ from qrlogin.wire.dialects.native_routes import (
     ELEMENTS,
     EVENTS,
     LOOK,
+    MAX_WAIT,
     OUTCOME,
     PNG,
     REDEEM,
@@ -81,23 +84,12 @@ from qrlogin.wire.validation import (
 
 _RETRY_CROWDED: Final = 2  # seconds
 
+_MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
+
+log = logging.getLogger("qrlogin")
+
 _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
-
-
-def describe_browser(request: Request) -> Mapping[str, str]:
-    """The context of a new login that follows from its request: the User-Agent as `browser`.
-
-    It is cut to 200 printable ASCII characters that JSON does not escape, so half of a context is
-    left to the application.
-    """
-    sent = " ".join(request.all("user-agent"))[:2000]
-    agent = " ".join(
-        "".join(
-            c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in sent
-        ).split()
-    )
-    return {"browser": agent[:200]} if agent else {}
 
 
 class Native:
@@ -122,8 +114,9 @@ class Native:
         *,
         user_codes: bool = False,
         origins: Sequence[str] = (),
-        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
+        describe: Callable[[Request], Mapping[str, str]] | None = None,
         draw_png: Callable[[str], bytes] | None = None,
+        max_hold: int = MAX_WAIT,
     ) -> None:
         """
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
@@ -132,22 +125,32 @@ class Native:
         :param origins: other origins whose pages may log in with `deliver: body` and approve with a
             token, such as `https://app.example.com` or `capacitor://localhost`. Browsers ask for
             their permission with a preflight. Cookies count only for pages of this origin
-        :param describe: turns the request that begins a login into the context that the phone shows
+        :param describe: turns the request that begins a login into the context that the phone
+            shows. Default: `BrowserContext()`
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
+        :param max_hold: for how many seconds a status is held at most, 1 to 25. Set it below the
+            time after which a proxy of yours cuts off a request without an answer. A client that
+            asks for a longer wait is answered after this time, and asks again
 
-        Raises `Misconfigured` for `user_codes` that the policy does not allow, and for an origin
-        that no browser sends or that any page can have.
+        Raises `Misconfigured` for `user_codes` that the policy does not allow, for an origin that
+        no browser sends or that any page can have, and for a `max_hold` out of range.
         """
         if user_codes and not core.policy.user_codes:
             raise Misconfigured(
                 "user_codes are off in the policy: turn them on there too, and read what they cost"
             )
-        self._core, self._user_codes = core, user_codes
+        if not isinstance(max_hold, int) or not 1 <= max_hold <= MAX_WAIT:
+            raise Misconfigured(
+                f"max_hold must be a whole number of seconds from 1 to {MAX_WAIT}; "
+                "to hold no request, set max_waiting=0"
+            )
+        self._core, self._user_codes, self._max_hold = core, user_codes, max_hold
         self._others = CrossOrigin(core, origins)
         self.browser_routes = (*self.browser_routes, *self._others.preflights(self.browser_routes))
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
-        self._describe, self._cookies = describe, DeviceCookies(core)
+        self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
         self._landing = LandingCookie(core)
+        self._refused_origins: set[str] = set()
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "begin": self._begin,
             "{login_id}": self._status,
@@ -176,7 +179,7 @@ class Native:
             return self._others.preflight(request, route, self.browser_routes)
         if route is not BEGIN and bearer(request) is None:
             check_origin(request, self._core.origin)
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             no_body(request)
         ask = self._browser[route.path]
         return self._others.readable_exchange(request, ask(request, login_id))
@@ -210,18 +213,22 @@ class Native:
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
         query = STATUS.read_query(request)
         after, seconds = query.get("after"), int(query.get("wait", "0"))
+        echo = [("echo", query["echo"])] if "echo" in query else []
+
+        def answer(status: Status) -> Response:
+            return _status_json(status, *echo)
 
         device = self._device_code(request, login_id)
         if seconds == 0:
-            return Exchange(self._core.status(device), _status_json)
+            return Exchange(self._core.status(device), answer)
         held = HeldStatus(
             device,
             # Without `after`, every state but pending would be news each time it is asked for.
             after=FROM_NOW if after is None else int(after),
-            timeout=seconds,
-            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED)),
+            timeout=min(seconds, self._max_hold),
+            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED), *echo),
         )
-        return Exchange(held, _status_json)
+        return Exchange(held, answer)
 
     def _events(self, request: Request, login_id: str, route: Route = EVENTS) -> Exchange[Status]:
         after = route.read_query(request).get("after")
@@ -267,8 +274,9 @@ class Native:
         def answer(status: Status) -> Response:
             if not status.verification_uri_complete:
                 # A pending login without a code can still be scanned, but its code has expired.
-                over = status.state in (State.PENDING, State.EXPIRED)
-                raise Expired if over else WrongState
+                if status.state in (State.PENDING, State.EXPIRED):
+                    raise Expired
+                raise WrongState(f"the login is {status.state}: only a pending one has a picture")
             headers = (
                 ("Content-Type", route.answers[0].media),
                 *_NOT_CACHED,
@@ -296,7 +304,9 @@ class Native:
 
         def answer(redeemed: Redeemed) -> Response:
             made = _json({"login_id": redeemed.login_id, "state": State.REDEEMED})
-            return Response(made.status, made.headers, made.body, redeemed=redeemed)
+            return Response(
+                made.status, made.headers, made.body, redeemed=redeemed, session_wanted=True
+            )
 
         return Exchange(operation, answer)
 
@@ -359,8 +369,25 @@ class Native:
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
         in seconds if repeating the request can help (also as the header Retry-After).
+
+        Logs a refused `Origin` once as a WARNING, because it usually means that the site is set up
+        for another address than the one that people open.
         """
+        if isinstance(error, Forbidden):
+            self._report(request.all("origin"))
         return self._others.readable(request, error_response(error))
+
+    def _report(self, origins: Sequence[str]) -> None:
+        known, ours = self._refused_origins, self._core.origin
+        for sent in origins:
+            if sent != ours and sent not in known and len(known) < _MOST_ORIGINS:
+                known.add(sent)
+                log.warning(
+                    "refused a request of Origin %s: verification_uri is at %s. If people open the "
+                    "site at that Origin, change verification_uri",
+                    ascii(sent[:200]),
+                    ours,
+                )
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:
@@ -412,11 +439,12 @@ def _module(request: Request, name: str) -> Response:
     no_body(request)
     etag = _etag(name)
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), *_HEADERS)
-    if etag in (
+    tags = {
         tag.strip().removeprefix("W/")
         for line in request.all("if-none-match")
         for tag in line.split(",")
-    ):
+    }
+    if tags & {etag, "*"}:  # RFC 9110 section 13.1.2
         return Response(304, headers)
     return Response(
         200, (("Content-Type", "text/javascript; charset=utf-8"), *headers), module(name)

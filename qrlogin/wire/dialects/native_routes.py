@@ -60,6 +60,7 @@ _SEEN: Final = an_object(
     **_PICTURE,
     scanned_by=an_object({"shown_as": _TEXT, "tag": _TEXT}),
     retry_after=_SECONDS,
+    echo=_TEXT,
 )
 _EVENT: Final = an_object(
     {"data": {"type": "string", "contentMediaType": JSON, "contentSchema": _SEEN}},
@@ -92,8 +93,16 @@ _PROOFS: Final = ("device_cookie", "device_code")
 
 _CODE: Final = Field("code", "what the camera read or the person typed, unchanged", required=True)
 _AFTER: Final = Field("after", "the last version that this client received", pattern="[0-9]{1,15}")
+_ECHO: Final = Field(
+    "echo",
+    "up to 32 letters and digits, which the answer repeats: a client sends others each time, and "
+    "so recognizes an answer that a cache kept",
+    pattern="[A-Za-z0-9]{1,32}",
+)
 _WAIT: Final = Field(
-    "wait", f"a whole number of seconds, {MAX_WAIT} at most", pattern="0{0,13}([0-9]|1[0-9]|2[0-5])"
+    "wait",
+    f"a whole number of seconds, {MAX_WAIT} at most; the server may answer sooner",
+    pattern="0{0,13}([0-9]|1[0-9]|2[0-5])",
 )
 
 BEGIN: Final = Route(
@@ -115,7 +124,7 @@ STATUS: Final = Route(
     "GET",
     "{login_id}",
     "The status of the login; held until there is news",
-    query=(_AFTER, _WAIT),
+    query=(_AFTER, _WAIT, _ECHO),
     answers=(
         Answer(
             200,

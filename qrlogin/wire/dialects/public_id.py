@@ -19,10 +19,10 @@ from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
 from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
+from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.cookies import DeviceCookies
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.base import BrowserOnly, begun_by, mount_address, was_begun_in
-from qrlogin.wire.dialects.native import describe_browser
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_SITE, error_response
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Route, match
@@ -53,7 +53,7 @@ class MountOptions(TypedDict, total=False):
     lifetime in the original, 180 or 300."""
     describe: Callable[[Request], Mapping[str, str]]
     """Turns the request that begins a login into the context that the phone shows.
-    Default: `describe_browser`."""
+    Default: `BrowserContext()`."""
 
 
 class PublicIdDialect(BrowserOnly):
@@ -90,7 +90,7 @@ class PublicIdDialect(BrowserOnly):
             )
         self.landing_url = core.origin + landing_path
         self._core, self._cookies = core, DeviceCookies(core)
-        self._describe = mounting.get("describe", describe_browser)
+        self._describe = mounting.get("describe") or BrowserContext()
         self._handlers = self.handlers()
         if differing := self._handlers.keys() ^ {route.path for route in self.browser_routes}:
             raise TypeError(
@@ -114,7 +114,7 @@ class PublicIdDialect(BrowserOnly):
         route, public_id = match(self.browser_routes, request)
         if not route.cross_site:
             check_same_site(request)
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             no_body(request)
         else:
             within_cap(request)

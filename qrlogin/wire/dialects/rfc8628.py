@@ -31,9 +31,9 @@ from qrlogin.arguments import (
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
 from qrlogin.policy import MAX_WINDOW, check_lifetime
+from qrlogin.wire.context import describe_browser
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.base import BrowserOnly, begun_by, mount_address
-from qrlogin.wire.dialects.native import describe_browser
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_response
 from qrlogin.wire.message import Request, Response

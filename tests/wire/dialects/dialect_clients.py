@@ -115,7 +115,7 @@ class InProcessClient(Client):
     """
 
     def __init__(self, ask: Callable[[Request], Response]) -> None:
-        super().__init__(ORIGIN, agent="Browser 1.0")
+        super().__init__(ORIGIN, agent="Browser/1.0")
         self.ask, self.jar, self.sent, self.only_records = (
             ask,
             dict[str, str](),
@@ -131,7 +131,7 @@ class InProcessClient(Client):
         body = request.data if isinstance(request.data, bytes) else b""
         kind = "application/x-www-form-urlencoded" if body else ""
         headers = {
-            "user-agent": "Browser 1.0",
+            "user-agent": "Browser/1.0",
             "content-type": request.get_header("Content-type", kind),
             "cookie": self.cookies,
         }

@@ -52,6 +52,7 @@ def test_a_wrong_method_gets_405_with_the_allowed_ones(name: str) -> None:
             right = {
                 route.method for route, each in login.requests.items() if each.path == request.path
             }
+            right |= {"HEAD"} if "GET" in right else set()
             for method in (*METHODS, *ODD_METHODS):
                 if method not in right:
                     refused = login.refused(replace(request, method=method), 405)
@@ -299,7 +300,7 @@ def test_a_malformed_cursor_is_ignored(cursor: str) -> None:
 # Caches, upgrades, logs
 
 CACHES = {
-    "if-none-match": "*",
+    "if-none-match": '"x"',
     "if-modified-since": "Fri, 31 Dec 2100 23:59:59 GMT",
     "if-match": '"x"',
     "range": "bytes=0-1",

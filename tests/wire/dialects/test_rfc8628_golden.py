@@ -7,7 +7,16 @@ import pytest
 
 from qrlogin.wire import Request
 from tests.tables import for_each_row
-from tests.wire.dialects.rfc8628_server import ALICE, KINDS, NOON, Device, World, opened, read
+from tests.wire.dialects.rfc8628_server import (
+    ADDRESS,
+    ALICE,
+    KINDS,
+    NOON,
+    Device,
+    World,
+    opened,
+    read,
+)
 
 COMMON = (
     ("Content-Type", "application/json; charset=utf-8"),
@@ -143,7 +152,7 @@ def test_each_poll_gets_the_documented_answer(world: World, history: str) -> Non
         assert answer.redeemed is not None
         assert (answer.redeemed.subject, answer.redeemed.context) == (
             ALICE.subject,
-            {"client_id": "tv"},
+            {"address": ADDRESS, "client_id": "tv"},
         )
         assert answer.redeemed.replayed == ("poll" in steps and "no pause" not in steps)
         assert (answer.headers, answer.body) == (COMMON, b"{}")

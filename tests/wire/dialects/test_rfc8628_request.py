@@ -13,6 +13,7 @@ from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from qrlogin.wire.message import BODY_CAP
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
+    ADDRESS,
     FORM,
     KEY,
     TYPED,
@@ -97,7 +98,10 @@ def test_section_3_1_the_mount_is_an_address_of_the_same_tls_site(world: World, 
 )
 def test_section_3_1_an_empty_parameter_counts_as_omitted(world: World, form: str) -> None:
     begun = read(world.post("device_authorization", form))
-    assert read(world.phone("scan", begun["user_code"]))["context"] == {"client_id": "tv"}
+    assert read(world.phone("scan", begun["user_code"]))["context"] == {
+        "address": ADDRESS,
+        "client_id": "tv",
+    }
 
 
 def test_section_3_1_an_empty_parameter_counts_as_omitted_at_the_token_endpoint_too(

@@ -108,11 +108,12 @@ def test_the_wellformed_requests_begin_a_login(site: Site) -> None:
 def test_a_wrong_method_gets_405_with_the_allowed_ones(
     site: Site, nothing_begun: None, path: str
 ) -> None:
+    right = ROUTES[path] | ({"HEAD"} if "GET" in ROUTES[path] else set())
     for method in METHODS:
-        if method not in ROUTES[path]:
+        if method not in right:
             received = send(site, f"{method} /{path} HTTP/1.1", "Content-Length: 0")
             assert received.status == 405
-            assert set(received.headers["allow"].split(", ")) == ROUTES[path]
+            assert set(received.headers["allow"].split(", ")) == right
             assert (
                 received.headers["cache-control"],
                 received.headers["x-content-type-options"],

@@ -88,7 +88,7 @@ class RecordingClient(Client):
     """Records which process answered each request."""
 
     def __init__(self, url: str, bearer: str = "") -> None:
-        super().__init__(url, agent="Browser 1.0", bearer=bearer)
+        super().__init__(url, agent="Browser/1.0", bearer=bearer)
         self.answers: list[tuple[str, str]] = []  # (path, pid)
 
     def _ask(self, request: urllib.request.Request) -> Answer:

@@ -1,0 +1,215 @@
+"""qrlogin in FastAPI: a lifespan, and a router with all routes of a dialect, for OpenAPI too.
+
+You write two functions: `person`, a dependency, returns who is signed in on the phone; `log_in`
+starts your own session. Some dialects need two more: `log_out` ends a session, and `tokens` returns
+what an OAuth client receives instead of a session. All but `person`, which FastAPI calls, may be
+async or plain; a plain one runs in a thread.
+
+`log_in` may return a mapping or a model, which is `session` in the answer to a redeem, or a
+response: its JSON is `session`, and its headers and cookies are sent with that answer. So a JWT
+cookie is set as in any view: `response = JSONResponse({"name": ...})`, `response.set_cookie(...)`,
+`return response`. Headers and cookies that a dependency sets are sent, too.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
+from fastapi.security.base import SecurityBase
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from qrlogin import Redeemed, wire
+from qrlogin.contrib import asgi
+from qrlogin.contrib.asgi import serving
+from qrlogin.contrib.shared import (
+    REFUSALS,
+    AsyncLands,
+    call,
+    extra_headers,
+    needs_csrf_token,
+    not_given,
+    with_log_in,
+)
+from qrlogin.wire.message import BODY_CAP
+from qrlogin.wire.openapi import SCHEMES, operation
+
+__all__ = ["qrlogin_router", "serving", "set_landing_cookies"]
+
+Page = TypeVar("Page", bound=Response)
+
+
+def qrlogin_router(
+    endpoint: wire.AsyncEndpoint,
+    person: Callable[..., Any],
+    log_in: Callable[[Request, Redeemed], Any],
+    *,
+    log_out: Callable[[Request], Any] = not_given,
+    tokens: Callable[[Redeemed], Any] = not_given,
+    protect: Callable[[Request], Any] = lambda request: None,
+) -> APIRouter:
+    """The routes of one dialect.
+
+    :param endpoint: The dialect. Each needs a router of its own.
+    :param person: A dependency that returns the `Person` who is signed in on the phone, or None.
+    :param log_in: Starts your own session. What it returns is described above.
+    :param log_out: Ends the session, for dialects that log out.
+    :param tokens: Returns the mapping that an OAuth client gets in place of a session.
+    :param protect: Checks the request's CSRF token, if your application uses one; raises
+        `HTTPException` if it is wrong.
+    """
+    router = APIRouter(default_response_class=Response)
+
+    async def respond(
+        request: Request, asked: wire.Request, set_by: Response, find: Callable[[], Awaitable[Any]]
+    ) -> Response:
+        """`find` gets the answer. `set_by` holds what dependencies have set."""
+        try:
+            answer: wire.Response = await find()
+            redeemed = answer.redeemed
+            if redeemed and answer.tokens_wanted:
+                answer = answer.with_json(await call(tokens, redeemed))
+            elif redeemed and (returned := await call(log_in, request, redeemed)) is not None:
+                granted = (
+                    returned
+                    if isinstance(returned, Response)
+                    else JSONResponse(jsonable_encoder(returned))
+                )
+                if granted.status_code >= 400:
+                    return granted
+                answer = with_log_in(answer, _pairs(granted), getattr(granted, "body", b""))
+            if answer.log_out:
+                await call(log_out, request)
+        except REFUSALS as error:
+            answer = endpoint.dialect.refuse(asked, error)
+        return _Answer(answer.with_headers(*extra_headers(answer.headers, _pairs(set_by))))
+
+    def browser(path: str) -> Callable[..., Awaitable[Response]]:
+        async def browser(request: Request, set_by: Response) -> Response:
+            asked = await read_request(request, path.format(**request.path_params))
+            if needs_csrf_token(asked, phone=False):
+                await call(protect, request)
+            return await respond(request, asked, set_by, lambda: endpoint.browser(asked))
+
+        return browser
+
+    def phone(path: str) -> Callable[..., Awaitable[Response]]:
+        async def phone(
+            request: Request, set_by: Response, who: Annotated[Any, Depends(person)]
+        ) -> Response:
+            asked = await read_request(request, path)
+            if needs_csrf_token(asked, phone=True):
+                await call(protect, request)
+            return await respond(request, asked, set_by, lambda: endpoint.phone(asked, who))
+
+        return phone
+
+    dialect, kind = endpoint.dialect, type(endpoint.dialect).__name__
+    mounts = (("/phone/", phone, dialect.phone_routes), ("/", browser, dialect.browser_routes))
+    for prefix, view, routes in mounts:
+        for route in routes:
+            described = operation(route) | {"security": [{}] if "" in route.proofs else []}
+            router.add_api_route(
+                prefix + route.path,
+                view(route.path),
+                methods=[route.method],
+                dependencies=[Depends(_Proof(name)) for name in route.proofs if name],
+                name=kind,
+                openapi_extra=described,
+                status_code=int(min(described["responses"])),
+            )
+        for path in {route.path for route in routes}:  # a wrong method gets 405 and `Allow`
+            options: dict[str, Any] = {"methods": [*wire.METHODS], "include_in_schema": False}
+            router.add_api_route(prefix + path, view(path), **options)
+
+    @router.websocket("/{login_id}/socket")
+    async def socket(websocket: WebSocket, login_id: str) -> None:
+        path, receive = f"{login_id}/socket", websocket.receive
+        with suppress(WebSocketDisconnect):  # Starlette raises it when the browser disconnects
+            await asgi.socket(endpoint, websocket.scope, receive, websocket.send, path)
+
+    return router
+
+
+async def read_request(request: Request, path: str) -> wire.Request:
+    """The request in qrlogin's form. `path` is the part of its path below the mount.
+
+    A short body stays readable for the application, and one that a dependency has read is found.
+    """
+    body, length = b"", request.headers.get("content-length", "")
+    try:
+        if re.fullmatch("[0-9]{1,4}", length) and int(length) <= BODY_CAP:
+            await request.body()
+        async for part in request.stream():
+            body += part
+            if len(body) > BODY_CAP:
+                break
+    except ClientDisconnect:
+        return await wire.Request.from_asgi(request.scope, _disconnected, path)
+    except RuntimeError:  # the application parsed a form, and Starlette keeps only the fields
+        if "form" not in request.headers.get("content-type", ""):
+            raise
+        body = urlencode((await request.form()).multi_items()).encode()
+    return await wire.Request.from_asgi(request.scope, request.receive, path, body=body)
+
+
+async def set_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> Page:
+    """The page behind `verification_uri`, with the cookies of the code that it was opened with.
+
+    Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
+    the code in later, for example after it has signed in.
+
+    :param page: The view's response.
+    :param endpoint: The native dialect's.
+    :param code: The part of the page's path after `verification_uri`.
+    """
+    for cookie in await endpoint.landing_cookies(code):
+        page.set_cookie(**asdict(cookie))
+    return page
+
+
+async def _disconnected() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _pairs(response: Response) -> list[tuple[str, str]]:
+    return [
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers
+    ]
+
+
+class _Proof(SecurityBase):
+    """Names in the OpenAPI description what a route requires. The endpoint does the check."""
+
+    def __init__(self, name: str) -> None:
+        self.scheme_name, self.model = name, SCHEMES[name]  # type: ignore[assignment]
+
+    async def __call__(self) -> None: ...
+
+
+class _Answer(Response):
+    """Lets qrlogin send its answer. A StreamingResponse would read `receive`, too."""
+
+    def __init__(self, answer: wire.Response) -> None:
+        super().__init__(status_code=answer.status)
+        self._answer = answer
+        self.raw_headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in answer.header_list()
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = self.raw_headers  # the application may have added some
+            await send(message)
+
+        await self._answer.to_asgi(sending)
+        if self.background is not None:
+            await self.background()

@@ -1,0 +1,286 @@
+"""qrlogin in Flask: a blueprint with two routes, and an extension that reads `QRLOGIN_*` settings.
+
+You write two functions: `person` returns who is signed in on the phone, `log_in` starts your own
+session. Some dialects need two more: `log_out` ends a session, and `tokens` returns what an OAuth
+client receives instead of a session.
+
+`log_in` may return what a view may return. A mapping, or the JSON of a response, is `session` in
+the answer to a redeem; the headers and cookies of a response are sent with that answer. So a JWT
+cookie is set as in any view: `response = jsonify(name=...)`, `set_access_cookies(response, token)`,
+`return response`.
+
+If the application uses Flask-WTF, its token is asked for on the phone's routes and on redeem, and
+never for a request with a token in `Authorization`.
+"""
+
+import atexit
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, request
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.wsgi import ClosingIterator
+
+from qrlogin import STANDARD, Misconfigured, QRLogin, Redeemed, wire
+from qrlogin.contrib.shared import (
+    CSRF_REFUSED,
+    REFUSALS,
+    Lands,
+    needs_csrf_token,
+    not_given,
+    with_log_in,
+)
+from qrlogin.contrib.wsgi import close_at_exit
+from qrlogin.render import png
+from qrlogin.stores import open_store
+from qrlogin.wire.message import BODY_CAP
+
+__all__ = [
+    "PhoneLogin",
+    "close_at_exit",
+    "finish_requests_at_exit",
+    "qrlogin_blueprint",
+    "set_landing_cookies",
+]
+
+LAST_ANSWERS_S: Final = 1.0
+
+
+def qrlogin_blueprint(
+    endpoint: wire.Endpoint,
+    person: Callable[[], wire.Person | None],
+    log_in: Callable[[Redeemed], Any],
+    *,
+    log_out: Callable[[], object] = not_given,
+    tokens: Callable[[Redeemed], Mapping[str, object]] = not_given,
+    protect: Callable[[], object] | None = None,
+    name: str = "qrlogin",
+) -> Blueprint:
+    """The two routes of one dialect.
+
+    :param endpoint: The dialect. Each needs a blueprint of its own.
+    :param person: Returns who is signed in on the phone, or None.
+    :param log_in: Starts your own session. What it returns is described above.
+    :param log_out: Ends the session, for dialects that log out.
+    :param tokens: Returns what an OAuth client gets in place of a session.
+    :param protect: Checks the CSRF token of the current request. Default: Flask-WTF's, if the
+        application uses it.
+    :param name: The name of the blueprint; each needs another one.
+    """
+    blueprint = Blueprint(name, __name__)
+
+    def exempt(extensions: Mapping[str, Any]) -> None:
+        """Flask-WTF asks for no token here by itself. Below, `_csrf_refusal` decides it."""
+        if csrf := extensions.get("csrf"):
+            csrf.exempt(blueprint)
+
+    # The application may set up Flask-WTF before this blueprint is registered, or after it.
+    blueprint.record(lambda state: exempt(state.app.extensions))
+    blueprint.before_app_request(lambda: exempt(current_app.extensions))
+
+    def answer(asked: wire.Request, is_phone: bool) -> Response:
+        if needs_csrf_token(asked, phone=is_phone) and (refusal := _csrf_refusal(protect)):
+            return refusal
+        try:
+            return send(endpoint.phone(asked, person()) if is_phone else endpoint.browser(asked))
+        except REFUSALS as error:
+            return _to_flask(endpoint.dialect.refuse(asked, error))
+
+    def send(answer: wire.Response) -> Response:
+        redeemed = answer.redeemed
+        if redeemed and answer.tokens_wanted:
+            answer = answer.with_json(tokens(redeemed))
+        elif redeemed and (returned := log_in(redeemed)) is not None:
+            granted = make_response(returned)
+            if granted.status_code >= 400:
+                return granted
+            answer = with_log_in(answer, granted.headers, granted.get_data())
+        if answer.log_out:
+            log_out()
+        return _to_flask(answer)
+
+    @blueprint.route("/phone/<path:path>", methods=wire.METHODS)
+    def phone(path: str) -> Response:
+        return answer(read_request(path), is_phone=True)
+
+    @blueprint.route("/<path:path>", methods=wire.METHODS)
+    def browser(path: str) -> Response:
+        return answer(read_request(path), is_phone=False)
+
+    return blueprint
+
+
+def read_request(path: str) -> wire.Request:
+    """The current request in qrlogin's form. `path` is the part of its path below the mount.
+
+    A short body stays readable for the application, and one that the application has read is found.
+    """
+    short = 0 < (request.content_length or 0) <= BODY_CAP
+    if not short and "stream" not in request.__dict__:  # nothing has read the body yet
+        return wire.Request.from_wsgi(request.environ, path)
+    try:
+        body = (b"" if short else request.stream.read(BODY_CAP + 1)) or request.get_data()
+    except ClientDisconnected:
+        return wire.Request.from_wsgi(request.environ, path, body=b"")
+    # Of a form that was parsed, Flask keeps only the fields.
+    body = body or urlencode(list(request.form.items(multi=True))).encode()
+    return wire.Request.from_wsgi(request.environ, path, body=body)
+
+
+def set_landing_cookies(page: Any, endpoint: Lands, code: str) -> Response:
+    """The page behind `verification_uri`, with the cookies of the code that it was opened with.
+
+    Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
+    the code in later, for example after it has signed in.
+
+    :param page: What the view would return.
+    :param endpoint: The native dialect's: `current_app.extensions["qrlogin_endpoint"]`, if the
+        extension made it.
+    :param code: The part of the page's path after `verification_uri`.
+    """
+    response = make_response(page)
+    for cookie in endpoint.landing_cookies(code):
+        response.set_cookie(**asdict(cookie))
+    return response
+
+
+def _csrf_refusal(protect: Callable[[], object] | None) -> Response | None:
+    """The answer to a request whose CSRF token is not valid, as JSON, because elements read it."""
+    csrf = current_app.extensions.get("csrf")
+    if protect is None and csrf and current_app.config.get("WTF_CSRF_ENABLED", True):
+        protect = csrf.protect
+    try:
+        if protect:
+            protect()
+    except HTTPException as error:
+        if error.code is None or error.code < 400:
+            raise
+        refusal = jsonify(error="forbidden", error_description=error.description or CSRF_REFUSED)
+        refusal.status_code = error.code
+        return refusal
+    return None
+
+
+def _to_flask(answer: wire.Response) -> Response:
+    # With b"" Flask would overwrite the Content-Length of an answer to HEAD.
+    body: Any = (answer.body or ()) if answer.events is None else answer.events
+    response = Response(body, answer.status, answer.headers)
+    if not any(name.lower() == "content-type" for name, _ in answer.headers):
+        response.headers.pop("Content-Type", None)  # Flask's default, which would describe no body
+    for cookie in answer.cookies:
+        response.set_cookie(**asdict(cookie))
+    return response
+
+
+class PhoneLogin:
+    """The extension. It reads `QRLOGIN_ORIGIN`, `QRLOGIN_SECRET_KEYS`, `QRLOGIN_STORE` ("memory"),
+    `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_POLICY`, `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and
+    `QRLOGIN_ON_EVENT` from `app.config`.
+
+    :param person: Returns who is signed in on the phone, or None.
+    :param log_in: Starts your own session.
+    :param callbacks: `log_out`, `tokens` and `protect`, as `qrlogin_blueprint` takes them.
+    """
+
+    def __init__(
+        self,
+        person: Callable[[], wire.Person | None],
+        log_in: Callable[[Redeemed], Any],
+        **callbacks: Any,
+    ) -> None:
+        self.callbacks = {"person": person, "log_in": log_in, **callbacks}
+
+    def init_app(self, app: Flask) -> QRLogin:
+        """Mount the native dialect at /qrlogin. Raises `Misconfigured`.
+
+        Afterwards `app.extensions["qrlogin"]` is the `QRLogin` that it returns, and
+        `app.extensions["qrlogin_endpoint"]` the endpoint of the native dialect.
+        """
+        try:
+            store = open_store(app.config.get("QRLOGIN_STORE", "memory"))
+        except Misconfigured as error:
+            raise Misconfigured(f"QRLOGIN_STORE: {error}") from None
+        origin, keys = app.config["QRLOGIN_ORIGIN"], app.config["QRLOGIN_SECRET_KEYS"]
+        policy = app.config.get("QRLOGIN_POLICY", STANDARD)
+        qr = QRLogin(
+            store,
+            secret_keys=keys,
+            verification_uri=f"{origin}/qr",
+            policy=policy,
+            on_event=app.config.get("QRLOGIN_ON_EVENT"),
+        )
+        app.extensions["qrlogin"] = qr
+        # All dialects share these slots, because they share the threads of the process.
+        self.slots = wire.WaitSlots(app.config.get("QRLOGIN_MAX_WAITING", 8))
+        codes, draw = policy.user_codes, app.config.get("QRLOGIN_DRAW_PNG", png)
+        describe = app.config.get("QRLOGIN_DESCRIBE") or wire.BrowserContext()
+        native = wire.Native(qr.core, user_codes=codes, describe=describe, draw_png=draw)
+        app.extensions["qrlogin_endpoint"] = self.mount(app, native, url_prefix="/qrlogin")
+        return qr
+
+    def mount(
+        self, app: Flask, dialect: wire.Dialect, *, url_prefix: str, name: str = "qrlogin"
+    ) -> wire.Endpoint:
+        """Mount another dialect. Returns its endpoint.
+
+        :param app: The application, after `init_app`.
+        :param dialect: The dialect, over `core` of the `QRLogin` that `init_app` returned.
+        :param url_prefix: The path of the mount.
+        :param name: The name of its blueprint.
+        """
+        endpoint = wire.Endpoint(app.extensions["qrlogin"], dialect, max_waiting=self.slots)
+        blueprint = qrlogin_blueprint(endpoint, **self.callbacks, name=name)
+        app.register_blueprint(blueprint, url_prefix=url_prefix)
+        return endpoint
+
+
+# `flask run`
+
+
+class _RequestCounter:
+    """WSGI middleware that counts the requests in progress."""
+
+    def __init__(self, application: Any) -> None:
+        self._application, self._count, self._changed = application, 0, threading.Condition()
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        self._add(1)
+        try:
+            return ClosingIterator(
+                self._application(environ, start_response), lambda: self._add(-1)
+            )
+        except BaseException:
+            self._add(-1)
+            raise
+
+    def _add(self, number: int) -> None:
+        with self._changed:
+            self._count += number
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Returns when no request is in progress, or after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._count, seconds)
+
+
+def finish_requests_at_exit(app: Flask, *, seconds: float = LAST_ANSWERS_S) -> None:
+    """Let `flask run` finish its last answers when it is stopped, for at most so many seconds.
+
+    `flask run` exits at once on SIGTERM, because its threads are daemons. gunicorn needs none of
+    this: it finishes its requests itself. Call it before `close_at_exit`: exit functions run in
+    reverse order, and the held requests must be answered first.
+    """
+    counter = _RequestCounter(app.wsgi_app)
+    app.wsgi_app = counter  # type: ignore[method-assign]
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    # Without this, Python's last garbage collection takes a second. The system frees all memory.
+    atexit.register(gc.freeze)
+    atexit.register(counter.wait, seconds)

@@ -1,0 +1,126 @@
+"""<qr-login> over the real server: a code that is replaced, and a site that is set up wrongly."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from qrlogin import STANDARD, MemoryStore, QRLogin, State
+from qrlogin.demo.server import Server
+from qrlogin.wire import Endpoint, Request, Response
+from qrlogin.wire.message import StartResponse
+from tests.application import Clock
+from tests.browser.login_page import LoginPage
+
+PAGE = """<!doctype html><html lang="en"><title>Log in</title>
+<script type="module" src="/qrlogin/qr-login-element.js"></script>
+<qr-login src="{mount}" next="/in"></qr-login></html>"""
+INSIDE = "<!doctype html><html lang='en'><title>In</title><p id='in'>You are in.</p></html>"
+LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
+
+
+@dataclass
+class Site:
+    qr: QRLogin
+    clock: Clock
+    mount: str = "/qrlogin/"
+    asked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Nothing is held: the clock of the store moves by itself in no test.
+        self.endpoint = Endpoint(self.qr, max_waiting=0)
+
+    def __call__(
+        self, environ: Mapping[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        path = str(environ["PATH_INFO"])
+        self.asked.append(path.rpartition("/")[2])
+        if path.startswith("/qrlogin/"):
+            asked = Request.from_wsgi(environ, path.removeprefix("/qrlogin/"))
+            return self.endpoint.browser(asked).to_wsgi(start_response)
+        page = {"/in": INSIDE, "/": PAGE.format(mount=self.mount)}.get(path, "")
+        answer = Response(200 if page else 404, (("Content-Type", "text/html"),), page.encode())
+        return answer.to_wsgi(start_response)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    clock = Clock()
+    with Server("127.0.0.1", 0) as server:
+        uri = f"http://127.0.0.1:{server.port}/qr"
+        key = bytes(range(32))
+        qr = QRLogin(MemoryStore(now=clock), secret_keys=[key], verification_uri=uri)
+        site = Site(qr, clock)
+        server.start(site)
+        yield site
+        server.stop(qr.close)
+
+
+async def passes(login_page: LoginPage, site: Site, seconds: int) -> None:
+    """Time passes on the server and on the page."""
+    for _ in range(seconds):
+        site.clock.ms += 1000
+        await login_page.page.clock.run_for(1000)
+        await login_page.answered()
+
+
+async def test_a_phone_that_read_the_last_code_gets_in_after_the_page_has_renewed_it(
+    login_page: LoginPage, site: Site
+) -> None:
+    await login_page.opens(f"{site.qr.core.origin}/")
+    await passes(login_page, site, STANDARD.lifetime - 3)
+    read = await login_page.element.evaluate(LINK)
+    assert site.asked.count("begin") == 1
+    await passes(login_page, site, 8)
+    assert site.asked.count("begin") == 2
+    renewed = await login_page.element.evaluate(LINK)
+    assert renewed != read
+    assert await login_page.state() == "pending"
+    site.qr.scan(read, subject="1", shown_as="A•••e")
+    await passes(login_page, site, 4)
+    assert await login_page.state() == "scanned"
+    assert "cancel" in site.asked
+    site.qr.confirm(read, subject="1")
+    await passes(login_page, site, 4)
+    assert await login_page.state() == "confirmed"
+    await login_page.page.clock.resume()
+    await login_page.press("Continue")
+    await login_page.page.wait_for_url("**/in")
+
+
+@pytest.mark.matrix
+async def test_a_page_in_sight_asks_for_a_press_after_three_renewals(
+    login_page: LoginPage, site: Site
+) -> None:
+    """A press every eight minutes, and not one every two."""
+    await login_page.opens(f"{site.qr.core.origin}/")
+    await passes(login_page, site, 4 * STANDARD.lifetime + 12)
+    assert await login_page.state() == "expired"
+    assert site.asked.count("begin") == 4
+    cookies = await login_page.context.cookies()
+    assert len(cookies) <= 4
+    last = max((site.qr.status(each["value"]) for each in cookies), key=lambda it: it.expires_in)
+    assert last.state is State.PENDING, "the last code can still be scanned"
+
+
+@pytest.mark.parametrize("wrong", ["origin", "mount"])
+async def test_a_site_that_is_set_up_wrongly_says_so(
+    login_page: LoginPage, site: Site, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str] = []
+    login_page.page.on("console", lambda message: heard.append(message.text))
+    login_page.forgives("<qr-login> /")
+    origin = site.qr.core.origin
+    if wrong == "mount":
+        site.mount = "/elsewhere/"
+    else:  # people open the site at another address than that of verification_uri
+        origin = origin.replace("127.0.0.1", "localhost")
+    await login_page.page.goto(f"{origin}/")
+    await login_page.ends("refused", "Try again")
+    [line] = [line for line in heard if line.startswith("<qr-login> /")]
+    if wrong == "mount":
+        assert line.startswith("<qr-login> /elsewhere/begin: 404")
+    else:
+        assert "403 forbidden Origin is not the site" in line
+        assert f"refused a request of Origin '{origin}'" in caplog.text

@@ -1,0 +1,1 @@
+"""One set of rules for every module of qrlogin.contrib, through real servers."""

@@ -1,0 +1,336 @@
+"""What only one of the modules of qrlogin.contrib has to do."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import fastapi
+import flask
+import httpx2
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
+from fastapi.responses import PlainTextResponse
+from flask_wtf import CSRFProtect
+from starlette.background import BackgroundTask
+
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
+from qrlogin.contrib import asgi, wsgi
+from qrlogin.contrib import django as in_django
+from qrlogin.contrib import fastapi as in_fastapi
+from qrlogin.contrib import flask as in_flask
+from qrlogin.contrib.shared import needs_csrf_token, with_log_in
+from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response
+from tests.contrib.applications import (
+    AWAITED,
+    DJANGO,
+    Shop,
+    django_urls,
+)
+from tests.tables import for_each_row
+from tests.wire.django_mount import Urls
+from tests.wire.mount import KEY, ORIGIN, URI, post
+from tests.wire.mount import read as read_json
+
+PAGE = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+def qr() -> Iterator[QRLogin]:
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as made:
+        yield made
+
+
+def asyncio_qr() -> AsyncQRLogin:
+    return AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI)
+
+
+# CSRF
+
+
+@for_each_row(
+    "path, phone, authorization, asked",
+    [
+        ("scan", True, None, True),
+        ("scan", True, "Bearer token", False),
+        ("scan", True, "DPoP token", False),
+        ("scan", True, "bearer token", False),
+        ("scan", True, "", True),
+        ("scan", True, "Bearer ", True),
+        ("scan", True, "PrivateToken token=abc", True),
+        ("scan", True, "Basic YWxpY2U6c2VjcmV0", True),
+        ("scan", True, "negotiate YII", True),
+        ("A/redeem", False, None, True),
+        ("A/redeem", False, "Bearer token", False),
+        ("begin", False, None, False),
+        ("A/cancel", False, None, False),
+    ],
+)
+def test_a_csrf_token_is_asked_for_where_browsers_add_the_authority(
+    path: str, phone: bool, authorization: str | None, asked: bool
+) -> None:
+    headers = () if authorization is None else (("authorization", authorization),)
+    assert needs_csrf_token(Request("POST", path, headers=headers), phone=phone) == asked
+
+
+def test_two_credentials_count_as_the_weaker_one() -> None:
+    headers = (("authorization", "Bearer token"), ("authorization", "Basic YWxpY2U6c2VjcmV0"))
+    assert needs_csrf_token(Request("POST", "scan", headers=headers), phone=True)
+
+
+def test_flask_wtf_may_be_set_up_after_the_blueprint(qr: QRLogin) -> None:
+    """In the other order, which `applications.py` has, it works as well."""
+    app = flask.Flask(__name__)
+    app.secret_key = KEY
+    app.register_blueprint(
+        in_flask.qrlogin_blueprint(
+            Endpoint(qr, max_waiting=1), lambda: Person("1", "A•••e"), lambda _: None
+        ),
+        url_prefix="/qr",
+    )
+    CSRFProtect(app)
+    client = app.test_client()
+    begun = client.post("/qr/begin", json={}, headers=PAGE)
+    assert begun.status_code == 201
+    code = {"code": begun.get_json()["verification_uri_complete"]}
+    refused = client.post("/qr/phone/scan", json=code, headers=PAGE)
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "forbidden")
+    app.config["WTF_CSRF_ENABLED"] = False  # as in other people's tests
+    assert client.post("/qr/phone/scan", json=code, headers=PAGE).status_code == 200
+
+
+def test_the_extension_takes_a_function_for_events_and_one_for_the_context() -> None:
+    events = list[Any]()
+    app = flask.Flask(__name__)
+    app.config.update(QRLOGIN_ORIGIN=ORIGIN, QRLOGIN_SECRET_KEYS=[KEY])
+    app.config["QRLOGIN_ON_EVENT"] = events.append
+    app.config["QRLOGIN_DESCRIBE"] = lambda request: {"browser": "the browser of this test"}
+    person = Person("1", "A•••e")
+    qr = in_flask.PhoneLogin(lambda: person, lambda _: None).init_app(app)
+    client = app.test_client()
+    begun = client.post("/qrlogin/begin", json={}, headers=PAGE).get_json()
+    code = {"code": begun["verification_uri_complete"]}
+    scanned = client.post("/qrlogin/phone/scan", json=code, headers=PAGE).get_json()
+    assert scanned["context"] == {"browser": "the browser of this test"}
+    assert [event.login_id for event in events] == [begun["login_id"]] * 2
+    qr.close()
+
+
+# FastAPI
+
+
+def test_headers_cookies_and_tasks_of_a_dependency_arrive() -> None:
+    done = list[str]()
+
+    def around(response: fastapi.Response, tasks: fastapi.BackgroundTasks) -> None:
+        response.headers["X-Request-Id"] = "42"
+        response.headers["Cache-Control"] = "public"
+        response.set_cookie("seen", "yes")
+        response.set_cookie("twice", "yes")
+        tasks.add_task(done.append, "after the answer")
+
+    async def ask() -> httpx2.Response:
+        app = fastapi.FastAPI(dependencies=[fastapi.Depends(around)])
+        endpoint = AsyncEndpoint(asyncio_qr(), max_waiting=1)
+        router = in_fastapi.qrlogin_router(endpoint, lambda: None, lambda *_: None)
+        app.include_router(router, prefix="/qr")
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+            return await client.post("/qr/begin", json={}, headers=PAGE)
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 201
+    assert answer.headers["x-request-id"] == "42"
+    assert answer.headers.get_list("cache-control") == ["no-store"]
+    names = [cookie.partition("=")[0] for cookie in answer.headers.get_list("set-cookie")]
+    assert {name[:11] for name in names} == {"seen", "twice", "__Host-qrl-"}
+    assert done == ["after the answer"]
+
+
+def test_what_is_done_to_the_response_later_is_sent() -> None:
+    """A decorator or a route class may add headers and a task to the response of a view."""
+    done = list[str]()
+
+    class Route(fastapi.routing.APIRoute):
+        def get_route_handler(self) -> Any:
+            handle = super().get_route_handler()
+
+            async def handling(request: fastapi.Request) -> fastapi.Response:
+                response = await handle(request)
+                response.headers["X-Rate-Left"] = "9"
+                response.background = BackgroundTask(done.append, "done")
+                return response
+
+            return handling
+
+    async def ask() -> httpx2.Response:
+        app = fastapi.FastAPI()
+        endpoint = AsyncEndpoint(asyncio_qr(), max_waiting=1)
+        router = in_fastapi.qrlogin_router(endpoint, lambda: None, lambda *_: None)
+        for route in router.routes:
+            if isinstance(route, fastapi.routing.APIRoute):
+                options: dict[str, Any] = {"methods": list(route.methods or ())}
+                own = Route("/qr" + route.path, route.endpoint, **options)
+                app.router.routes.append(own)
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+            return await client.post("/qr/begin", json={}, headers=PAGE)
+
+    assert asyncio.run(ask()).headers["x-rate-left"] == "9"
+    assert done == ["done"]
+
+
+# Websockets
+
+
+@pytest.mark.parametrize("make", AWAITED.values(), ids=AWAITED)
+def test_a_websocket_whose_browser_left_is_no_error(make: Any) -> None:
+    """Servers raise RuntimeError for what is sent after a disconnect was received."""
+
+    async def converse() -> list[str]:
+        sent, left = list[str](), asyncio.Event()
+        async with asyncio_qr() as qr:
+            endpoint = AsyncEndpoint(qr, max_waiting=1)
+            begun = await endpoint.browser(post("begin"))
+            login_id, cookie = read_json(begun)["login_id"], begun.cookies[0]
+            own = ("cookie", f"{cookie.key}={cookie.value}")
+            received = [{"type": "websocket.connect"}]
+
+            async def receive() -> dict[str, Any]:
+                if received:
+                    return received.pop()
+                await left.wait()
+                return {"type": "websocket.disconnect", "code": 1001}
+
+            async def send(message: dict[str, Any]) -> None:
+                if left.is_set():
+                    raise RuntimeError(f"{message['type']} after the connection was closed")
+                sent.append(message["type"])
+                if message["type"] == "websocket.send":
+                    left.set()
+                    await endpoint.browser(post(f"{login_id}/cancel", None, own))
+
+            headers = [(b"cookie", own[1].encode()), (b"origin", ORIGIN.encode())]
+            scope = {
+                "type": "websocket",
+                "path": f"/qr/{login_id}/socket",
+                "headers": headers,
+                "query_string": b"",
+                "root_path": "",
+                "subprotocols": [],
+            }
+            urls = Urls(django_urls(endpoint, Shop()))
+            with DJANGO, override_settings(ROOT_URLCONF=urls):
+                await asyncio.wait_for(make(endpoint, Shop())(scope, receive, send), 20)
+        return sent
+
+    assert asyncio.run(converse()) == ["websocket.accept", "websocket.send"]
+
+
+# What `log_in` returns
+
+
+def test_a_dialect_with_fixed_answers_has_no_place_for_a_body() -> None:
+    """Its clients get the cookies and the headers."""
+    fixed = Response.json(200, {"code": 0})
+    made = with_log_in(
+        fixed, [("Content-Type", "application/json"), ("Set-Cookie", "jwt=1")], b'{"name": "A"}'
+    )
+    assert (made.body, made.headers) == (fixed.body, (*fixed.headers, ("Set-Cookie", "jwt=1")))
+
+
+# Without a framework
+
+
+def test_a_plain_asgi_application_serves_its_lifespan() -> None:
+    sent = list[str]()
+
+    async def serve() -> bool:
+        qr = asyncio_qr()
+        app = asgi.qrlogin_app(
+            AsyncEndpoint(qr, max_waiting=1), lambda scope: None, lambda *_: None
+        )
+        received = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
+
+        async def receive() -> dict[str, str]:
+            return received.pop()
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        await app({"type": "lifespan"}, receive, send)
+        return qr.draining
+
+    assert asyncio.run(serve()), "the logins were not closed"
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@for_each_row(
+    "path, root, below",
+    [
+        ("/qr/begin", "/qr", "begin"),  # as ASGI says
+        ("/begin", "/qr", "begin"),  # the framework has removed the mount
+        ("/qr/phone/scan", "/app/qr", "qr/phone/scan"),
+        ("/begin", "", "begin"),
+        ("/qrbegin", "/qr", "qrbegin"),
+    ],
+)
+def test_a_mount_is_found_in_the_path_or_missing_from_it(path: str, root: str, below: str) -> None:
+    assert asgi.path_below({"path": path, "root_path": root}) == below
+
+
+# The page behind `verification_uri`
+
+
+class Lands:
+    """An endpoint that knows one code."""
+
+    def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
+        return (Cookie("__Host-qrl-land", f"for-{code}", 60),) if code == "known" else ()
+
+
+class AsyncLands:
+    async def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
+        return Lands().landing_cookies(code)
+
+
+def landed(name: str, code: str) -> list[str]:
+    """The cookies that the page of this framework sets."""
+    match name:
+        case "Flask":
+            with flask.Flask(__name__).test_request_context():
+                made = in_flask.set_landing_cookies("a page", Lands(), code)
+                assert made.get_data(as_text=True) == "a page"
+                return made.headers.getlist("Set-Cookie")
+        case "FastAPI":
+            answer = PlainTextResponse("a page")
+            same = asyncio.run(in_fastapi.set_landing_cookies(answer, AsyncLands(), code))
+            assert same is answer
+            return answer.headers.getlist("set-cookie")
+        case "Django" | "Django with an AsyncEndpoint":
+            endpoint = Lands() if name == "Django" else AsyncLands()
+            view = in_django.landing(lambda request, code: HttpResponse("a page"), lambda: endpoint)
+            seen = view(HttpRequest(), code) if name == "Django" else view(HttpRequest(), code=code)
+            return [morsel.OutputString() for morsel in seen.cookies.values()]
+        case "an async view of Django":
+            shown = HttpResponse("a page")
+            asyncio.run(in_django.aset_landing_cookies(shown, AsyncLands(), code))
+            return [morsel.OutputString() for morsel in shown.cookies.values()]
+        case "WSGI":
+            return [value for _, value in wsgi.landing_headers(Lands(), code)]
+    headers = asyncio.run(asgi.landing_headers(AsyncLands(), code))
+    return [value.decode() for name, value in headers if name == b"set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Flask", "FastAPI", "Django", "Django with an AsyncEndpoint", "an async view of Django"),
+        *("WSGI", "ASGI"),
+    ],
+)
+def test_the_page_of_a_known_code_sets_its_landing_cookies(name: str) -> None:
+    (cookie,) = landed(name, "known")
+    assert cookie.startswith("__Host-qrl-land=for-known;")
+    assert "httponly" in cookie.lower()
+    assert landed(name, "unknown") == []

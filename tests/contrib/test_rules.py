@@ -1,0 +1,197 @@
+"""The rules of qrlogin.contrib hold in every framework, through a real server."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.wire import Endpoint, Request
+from tests.contrib.applications import ALL, JWT, NAME, Shop, served
+from tests.wire.mount import KEY, URI
+from tests.wire.reader import Parser
+from tests.wire.sites import Site
+from tests.wire.story import Browser, Phone
+
+
+@pytest.fixture(scope="module", params=ALL)
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[Site, Shop]]:
+    shop = Shop()
+    with served(request.param, shop) as site:
+        yield site, shop
+
+
+@pytest.fixture
+def site(running: tuple[Site, Shop]) -> Site:
+    return running[0]
+
+
+@pytest.fixture
+def shop(running: tuple[Site, Shop]) -> Shop:
+    shop = running[1]
+    shop.grant = "nothing"
+    shop.log_ins.clear()
+    return shop
+
+
+def page_of(device: Browser | Phone) -> None:
+    """Open a page, and send the CSRF token in it with everything that follows."""
+    device.http.headers.update(device.http.get("/page").json())
+
+
+def approved(desk: Browser) -> str:
+    """Begin a login and approve it with a phone that has a token. Returns the scanner's tag."""
+    code = desk.begin().json["verification_uri_complete"]
+    with Phone(desk.site, "alice") as alice:
+        alice.code = code
+        assert [alice.send(verb).status for verb in ("scan", "confirm")] == [200, 200]
+    return str(desk.look().json["scanned_by"]["tag"])
+
+
+def redeemed(desk: Browser) -> httpx2.Response:
+    """Approve a login of this page, and redeem it."""
+    tag = approved(desk)
+    page_of(desk)
+    body = {"acknowledged": tag, "op": desk.op}
+    return desk.http.post(f"/qr/{desk.login_id}/redeem", json=body)
+
+
+# Bodies and CSRF. Every application here has read the body before
+
+
+def test_a_phone_with_a_token_of_its_own_needs_no_csrf_token(site: Site) -> None:
+    with Browser(site) as desk:
+        approved(desk)
+
+
+def test_a_cli_with_its_device_code_needs_no_csrf_token(site: Site, shop: Shop) -> None:
+    with httpx2.Client(base_url=site.url, trust_env=False, verify=False) as cli:
+        begun = cli.post("/qr/begin", json={"deliver": "body"}).json()
+        bearer = {"Authorization": f"Bearer {begun['device_code']}"}
+        with Phone(site, "alice") as alice:
+            alice.code = begun["verification_uri_complete"]
+            assert [alice.send(verb).status for verb in ("scan", "confirm")] == [200, 200]
+        seen = cli.get(f"/qr/{begun['login_id']}", headers=bearer).json()
+        body = {"acknowledged": seen["scanned_by"]["tag"], "op": "made-for-this-login"}
+        answer = cli.post(f"/qr/{begun['login_id']}/redeem", json=body, headers=bearer)
+    assert (answer.status_code, answer.json()["state"]) == (200, "redeemed")
+    assert len(shop.log_ins) == 1
+
+
+@pytest.mark.parametrize("sent", [{}, {"Authorization": "Basic YWxpY2U6c2VjcmV0"}])
+def test_a_phone_with_a_cookie_needs_a_csrf_token(site: Site, sent: dict[str, str]) -> None:
+    """So does one whose browser sends `Authorization: Basic` on its own."""
+    with Browser(site) as desk, Browser(site) as page:
+        code = desk.begin().json["verification_uri_complete"]
+        page.http.cookies.set("phone", "alice")
+        refused = page.http.post("/qr/phone/scan", json={"code": code}, headers=sent)
+        assert refused.status_code in (400, 403)
+        assert "forbidden" in refused.json().values()
+        assert desk.look().json["state"] == "pending"
+        page_of(page)
+        scanned = page.http.post("/qr/phone/scan", json={"code": code})
+        assert scanned.status_code == 200, scanned.text
+
+
+def test_a_redeem_with_a_cookie_needs_a_csrf_token(site: Site, shop: Shop) -> None:
+    with Browser(site) as desk:
+        refused = desk.redeem(approved(desk))
+        assert refused.status in (400, 403)
+        assert "forbidden" in refused.json.values()
+        assert shop.log_ins == []
+        assert desk.cancel().status == 200  # it needs the cookie of this login, and no token
+
+
+# What `log_in` returns
+
+
+def test_log_in_may_return_nothing(site: Site, shop: Shop) -> None:
+    with Browser(site) as desk:
+        answer = redeemed(desk)
+        assert answer.json() == {"login_id": desk.login_id, "state": "redeemed"}
+
+
+def test_log_in_may_return_a_body(site: Site, shop: Shop) -> None:
+    shop.grant = "mapping"
+    with Browser(site) as desk:
+        answer = redeemed(desk)
+        assert answer.json() == {"login_id": desk.login_id, "state": "redeemed", "session": NAME}
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+def test_log_in_may_set_a_jwt_cookie(site: Site, shop: Shop) -> None:
+    """And headers, and a body, but not those that describe the answer of the dialect."""
+    shop.grant = "response"
+    with Browser(site) as desk:
+        answer = redeemed(desk)
+        assert desk.http.cookies["jwt"] == JWT
+        assert answer.headers["x-shop"] == "open"
+        assert answer.json() == {"login_id": desk.login_id, "state": "redeemed", "session": NAME}
+        assert answer.headers.get_list("content-type") == ["application/json; charset=utf-8"]
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        # Without CommonMiddleware, Django leaves the length out.
+        assert set(answer.headers.get_list("content-length")) <= {str(len(answer.content))}
+
+
+@pytest.mark.parametrize("how", ["refusal", "framework's refusal", "Forbidden"])
+def test_log_in_may_refuse(site: Site, shop: Shop, how: str) -> None:
+    shop.grant = how
+    with Browser(site) as desk:
+        answer = redeemed(desk)
+        assert answer.status_code == 403
+        assert "redeemed" not in answer.text
+        assert answer.headers["content-type"].startswith("application/json")
+        assert "closed" in answer.text or answer.json()["error"] == "forbidden"
+
+
+# Responses
+
+
+def test_a_stream_is_sent_as_it_comes(site: Site) -> None:
+    parser, seen = Parser(), list[Any]()
+    with Browser(site) as desk:
+        desk.begin()
+        with desk.http.stream("GET", f"/qr/{desk.login_id}/events") as answer:
+            assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+            for part in answer.iter_raw():
+                seen += [event.json["state"] for event in parser.feed(part) if event.data]
+                if seen == ["pending"]:
+                    assert desk.cancel().status == 200
+    assert seen == ["pending", "cancelled"]
+
+
+def test_an_answer_without_content_describes_none(site: Site) -> None:
+    """304 for a module that the browser has, and 204 for the stream of a login that is over."""
+    with Browser(site) as desk:
+        module = desk.http.get("/qr/qr-login-element.js")
+        kept = desk.http.get(
+            "/qr/qr-login-element.js", headers={"If-None-Match": module.headers["etag"]}
+        )
+        desk.begin()
+        desk.cancel()
+        version = desk.look().json["version"]
+        over = desk.http.get(f"/qr/{desk.login_id}/events?after={version}")
+    for answer, status in ((kept, 304), (over, 204)):
+        assert (answer.status_code, answer.content) == (status, b"")
+        assert "content-type" not in answer.headers
+
+
+def test_a_head_is_answered_as_the_endpoint_answers_it_without_a_body(site: Site) -> None:
+    module = "qr-login-element.js"
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+        alone = Endpoint(qr, max_waiting=1).browser(Request("HEAD", module))
+    with Browser(site) as desk:
+        answer = desk.http.head(f"/qr/{module}")
+    assert (answer.status_code, answer.content) == (alone.status, b"")
+    for name, value in alone.headers:
+        assert answer.headers[name] == value
+
+
+def test_an_unknown_path_and_a_wrong_method_get_json(site: Site) -> None:
+    with Browser(site) as desk:
+        assert desk.http.get("/qr/begin").status_code == 405
+        answer = desk.http.post("/qr/nothing-here", json={})
+        assert answer.status_code in (404, 405)
+        assert json.loads(answer.content)
