@@ -65,7 +65,7 @@ async def test_the_two_pages_of_the_docs_log_a_browser_in(login_page: LoginPage)
 
             phone = await login_page.context.new_page()
             await phone.goto(begun.verification_uri_complete)
-            await phone.locator("dd", has_text="Mozilla").wait_for()
+            await phone.locator("dd", has_text="Chrome").wait_for()
             assert qr.status(cookie["value"]).state is State.PENDING, (
                 "opening the page changes nothing"
             )
