@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     phone.add_argument(
         "act",
-        choices=("scan", "confirm", "deny", "release", "approve"),
+        choices=("look", "scan", "confirm", "deny", "release", "approve", "outcome"),
         help="approve is scan, then confirm; deny scans first, too",
     )
     phone.add_argument(

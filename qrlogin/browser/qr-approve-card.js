@@ -9,7 +9,7 @@
  */
 
 import {
-  DRAWINGS, Guard, TOKENS, make, ownPath, plain, sheetOf, unfocused,
+  DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, plain, unfocused,
 } from "./qr-login-parts.js";
 import { languageOf } from "./qr-login-texts.js";
 
@@ -17,7 +17,8 @@ import { languageOf } from "./qr-login-texts.js";
 const VIEWS = Object.freeze({
   framed: ["mark", "alarm"], found: ["screen", "", "look"], typing: ["", ""], aim: ["phone", ""],
   looking: ["screen", ""], ask: ["", "", "deny", "approve", "release"], sending: ["screen", ""],
-  approved: ["check", "", "stop"], redeemed: ["check", ""],
+  approved: ["check", "", "stop"], redeemed: ["check", ""], uncollected: ["clock", "quiet"],
+  over: ["check", "quiet"],
   denied: ["cross", "alarm"], released: ["phone", "quiet", "rescan"],
   expired: ["clock", "quiet"], gone: ["mark", "alarm"], taken: ["person", "alarm"],
   cancelled: ["cross", "quiet"], used: ["mark", "quiet"], late: ["mark", "alarm"],
@@ -35,8 +36,9 @@ const WITH_CHILDREN = ["framed", "signin", "refused"]; // the children show agai
 const FACTS = ["browser", "system", "place", "address", "client_id", "scope"];
 const MOST_FACTS = 12;
 const LONGEST = 160; // characters of a fact; the server allows 400 bytes for all facts
+const LONGEST_IN_TITLE = 40; // characters of a fact
 
-const STYLE = `
+const STYLE = `${TOKENS}
 .hint:empty, .note:empty, .actions:empty, .body:empty, .left:empty { display: none !important }
 .card { display: flex; flex-direction: column; gap: 1.125rem; inline-size: min(100%, 26rem);
   min-block-size: 21rem; margin-inline: auto; padding: 1.5rem clamp(.75rem, 5%, 1.5rem);
@@ -94,15 +96,17 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
 @media (forced-colors: active) {
   .icon { stroke: CanvasText } .picture, .facts, .code { border: 1px solid } }
 `;
-const sheet = sheetOf(TOKENS + STYLE);
 
 /** @typedef {keyof typeof VIEWS} State
  * @typedef {HTMLElement & {texts: Readonly<Record<string, string>>}} Host the element
  * @typedef {object} View
  * @property {string} typedCode the code, if a person could have typed it, else ""
  * @property {unknown} context the facts of the login, as the server sent them
+ * @property {boolean} claimed whether this account has scanned the login, so that it can give it
+ *   back
  * @property {number} retryAfter seconds until the account may try another code
- * @property {boolean} first whether this is the first view, which does not scroll the page */
+ * @property {boolean} first whether no one has pressed a button yet: then the page does not scroll
+ */
 
 /** A text of the catalogue as nodes: elements replace {words}, and *words* are emphasized.
  * @param {string} text @param {Record<string, Element>} words @returns {(string | Element)[]} */
@@ -115,12 +119,21 @@ function fill(text, words = {}) {
 
 /** Untrusted text in an element that isolates its text direction.
  * @param {unknown} value @param {string} part */
-function untrusted(value, part = "") {
-  return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, LONGEST));
+function untrusted(value, part = "", longest = LONGEST) {
+  return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, longest));
+}
+
+/** The facts that the server sent, without a prototype, and whether it sent one of them.
+ * @param {unknown} sent */
+function factsOf(sent) {
+  const facts = Object.assign(Object.create(null), sent);
+  const has = (/** @type {string} */ key) =>
+    ["string", "number"].includes(typeof facts[key]) && String(facts[key]).trim() !== "";
+  return { facts, has };
 }
 
 export class Card {
-  #host; #onAction; #onCode;
+  #host; #onAction; #onCode; #root;
   /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
   #guard; // decides which presses count
   /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
@@ -147,10 +160,30 @@ export class Card {
     this.#parts = {
       icon, picture, title, hint, body, note, actions, left, spoken, report, end, slot, card,
     };
-    const root = host.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [sheet];
-    root.append(card);
+    this.#root = host.attachShadow({ mode: "open" });
+    this.#root.append(card);
     this.#guard = new Guard(card);
+  }
+
+  /** Makes the buttons inert for a moment. */
+  hold() { this.#guard.hold(); }
+
+  /** Gives the card its styles, in each document into which the element is moved. */
+  dress() { dress(this.#root, STYLE); }
+
+  /** Whether the card has a place on the page. It has none under `display: none`. */
+  get isRendered() { return this.#parts.card.getClientRects().length > 0; }
+
+  /** Calls `then` when the card has got a place on the page, unless `signal` comes first.
+   * @param {() => void} then @param {AbortSignal} signal */
+  onRendered(then, signal) {
+    const observer = new ResizeObserver(() => {
+      if (!this.isRendered) return;
+      observer.disconnect();
+      then();
+    });
+    observer.observe(this.#parts.card);
+    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
   /** Until `signal`, also ignores presses just after the window comes to the front.
@@ -159,9 +192,10 @@ export class Card {
 
   /** Shows a state: its drawing, texts and buttons.
    * @param {State} state @param {View} view */
-  show(state, { typedCode, context, retryAfter, first }) {
+  show(state, { typedCode, context, claimed, retryAfter, first }) {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
-    const [drawing, tone, ...actions] = VIEWS[state];
+    const [drawing, tone, ...all] = VIEWS[state];
+    const actions = all.filter((action) => action !== "release" || claimed);
     const inside = host.matches(":focus-within"), end = !OPEN.includes(state);
     parts.card.setAttribute("lang", languageOf(host));
     parts.card.setAttribute("class", `card ${state} ${drawing ? "end" : ""}`);
@@ -170,24 +204,29 @@ export class Card {
     parts.picture.toggleAttribute("hidden", !drawing);
     parts.icon.setAttribute("d", DRAWINGS[drawing]);
 
-    const account = host.getAttribute("account"), site = host.getAttribute("site") || location.host;
+    const { facts, has } = factsOf(context);
+    const account = attribute(host, "account"), site = attribute(host, "site") || location.host;
     const words = {
       account: untrusted(account, "name"), site: make("b", "", {}, untrusted(site)),
       sample: make("span", "", { class: "sample" }, "WDJB-MJHT"),
+      browser: untrusted(facts.browser, "", LONGEST_IN_TITLE),
+      system: untrusted(facts.system, "", LONGEST_IN_TITLE),
     };
-    const ask = `ask${typedCode ? "Device" : ""}${account ? "" : "Nameless"}`;
+    const title = state === "ask" ? `ask${typedCode ? "Device" : ""}${account ? "" : "Nameless"}`
+      : state !== "redeemed" || !has("browser") ? state
+      : has("system") ? "redeemedSystem" : "redeemedBrowser";
     const minutes = Math.ceil(retryAfter / 60);
     const hint = state !== "guesses" ? `${state}Text`
       : minutes > 1 ? "guessesMinutes" : "guessesMinute";
-    parts.title.replaceChildren(...fill(texts[state === "ask" ? ask : state], words));
+    parts.title.replaceChildren(...fill(texts[title], words));
     parts.hint.replaceChildren(
       ...fill((texts[hint] ?? "").replace("{n}", String(minutes)), words));
     parts.note.textContent = "";
     parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context)
       : state === "found" ? this.#comparison(typedCode)
       : state === "typing" ? [this.#form()] : []));
-    const links = [], home = ownPath(host.getAttribute("home"));
-    const alone = ownPath(host.getAttribute("at")); // the address without the code
+    const links = [], home = ownPath(attribute(host, "home"));
+    const alone = ownPath(attribute(host, "at")); // the address without the code
     if (end && home) links.push(this.#link("home", home));
     if (state === "framed" && alone)
       links.push(this.#link("alone", alone, { target: "_blank", rel: "noopener" }));
@@ -198,15 +237,15 @@ export class Card {
 
     parts.left.textContent = parts.spoken.textContent = "";
     this.#guard.hold();
-    if (inside || unfocused()) parts.title.focus({ preventScroll: first });
+    if (inside || unfocused(host)) parts.title.focus({ preventScroll: first });
   }
 
   /** Asks the user to compare a typed code that came in a link with the code on the other screen.
    * This comes before the scan. @param {string} code */
   #comparison(code) {
-    const texts = this.#texts, host = this.#host, at = ownPath(host.getAttribute("at"));
+    const texts = this.#texts, host = this.#host, at = ownPath(attribute(host, "at"));
     if (!code) return [];
-    const other = at && host.hasAttribute("typed") ? [this.#link("otherCode", at)] : [];
+    const other = at && attribute(host, "typed") !== null ? [this.#link("otherCode", at)] : [];
     return [make("div", "compare", {}, make("p", "", {}, ...fill(texts.compare)),
       make("p", "code", {}, untrusted(code)), make("p", "", {}, ...fill(texts.compareHint)),
       ...other)];
@@ -216,19 +255,17 @@ export class Card {
    * @param {string} code @param {unknown} sent the facts, as the server sent them */
   #question(code, sent) {
     const texts = this.#texts, { host } = location;
-    const context = Object.assign(Object.create(null), sent);
-    const site = this.#host.getAttribute("site"), account = this.#host.getAttribute("account");
+    const { facts: context, has } = factsOf(sent);
+    const site = attribute(this.#host, "site"), account = attribute(this.#host, "account");
     const hostLine = make("span", "", { class: "host" }, host);
     /** @type {[string | Element, ...(string | Element)[]][]} */
     const facts = [
       [texts.factSite, ...(site && site !== host ? [untrusted(site), hostLine] : [host])],
     ];
     if (account) facts.push([texts.factAccount, untrusted(account)]);
-    const present = (/** @type {string} */ key) =>
-      ["string", "number"].includes(typeof context[key]) && String(context[key]).trim();
-    if (!present("browser")) facts.push([texts.fact_browser, texts.unknownBrowser]);
+    if (!has("browser")) facts.push([texts.fact_browser, texts.unknownBrowser]);
     const others = Object.keys(context).filter((key) => !FACTS.includes(key));
-    for (const key of [...FACTS, ...others].filter(present).slice(0, MOST_FACTS)) {
+    for (const key of [...FACTS, ...others].filter(has).slice(0, MOST_FACTS)) {
       const label = FACTS.includes(key) ? texts[`fact_${key}`] : untrusted(key);
       facts.push([label, untrusted(context[key])]);
     }
@@ -270,8 +307,9 @@ export class Card {
     field.select();
   }
 
-  /** Says that the request failed and is being retried. */
-  showRetrying() { this.#parts.note.textContent = this.#texts.retrying; }
+  /** Says that the last request failed and is being retried, or no longer says so.
+   * @param {boolean} failed */
+  showRetrying(failed) { this.#setText(this.#parts.note, failed ? this.#texts.retrying : ""); }
 
   /** @param {string} action */
   #button(action) {

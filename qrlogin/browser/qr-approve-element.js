@@ -2,10 +2,12 @@
  * <qr-approve src="/qrlogin/phone/" at="/qr">: the phone's page. It shows the login request and
  * sends the user's answer.
  *
- * This module knows the phone's four calls (scan, confirm, deny, release). Each of them needs a
- * press by a person: loading, previewing, prerendering the page or going back to it does nothing.
- * It does not know who the user is or what a code means: the server reads the address. In a frame
- * it explains why it does not continue. What people see is in qr-approve-card.js.
+ * This module knows the phone's calls. Two of them only read: `look` fetches the question when the
+ * page comes into sight, and `outcome` asks how an approved login ended. The others (scan, confirm,
+ * deny, release) need a press by a person: loading, previewing, prerendering the page or going back
+ * to it changes nothing. It does not know who the user is or what a code means: the server reads
+ * the address. In a frame it explains why it does not continue. What people see is in
+ * qr-approve-card.js.
  *
  * Attributes  src             where the phone routes are mounted; same origin only
  *             at              the path of this page without a code ("/qr"), as in verification_uri
@@ -17,12 +19,12 @@
  *             state           set by the element, for CSS and tests: as in docs/approve.md
  * Events      qr-approve:state   {state}     the view changed
  *             qr-approve:done    {decision}  the server accepted the answer: "approved", "denied"
- *                                            or "released"
+ *                                            or "released". Also as qr-approve-state and -done
  * Members     code            set it to what a scanner in your page read; start(); override
- *                             request() and `texts`
+ *                             request() and `texts`; a property for each attribute (csrfHeader …)
  * Parts       card picture icon title name hint compare code facts warning form field note actions
  *             button primary deny approve quiet link left
- * CSS         the properties of <qr-login>, and --qr-login-on-alarm
+ * CSS         the properties of <qr-login>, and --qr-login-on-alarm; :state(ask) beside [state=ask]
  * Children    shown without JavaScript, when no user is logged in, and where the element cannot
  *             work. slot="report": after a denial. slot="end": at every end
  *
@@ -33,36 +35,62 @@
 
 import { Card } from "./qr-approve-card.js";
 import {
-  PATIENCE_S, Trouble, backoff, call, now, parsed, seconds, sleep,
+  Base, PATIENCE_S, REFUSALS, Trouble, attribute, backoff, call, emit, hidden, isPreview,
+  keepAttribute, now, outdated, parsed, reflect, seconds, sleep, supported, upgrade, viewOf,
+  writeState,
 } from "./qr-login-parts.js";
 import { textsFor } from "./qr-login-texts.js";
 
+/** The attributes that are texts, and those that are on or off. */
+const TEXT_ATTRIBUTES = ["src", "at", "account", "site", "home", "csrf-header", "csrf-token"];
+const FLAGS = ["typed"];
+
 /** Error codes and statuses that no retry can change, and the state that each leads to. */
 const ENDS = new Map(/** @type {[unknown, string][]} */ ([
-  ["unknown_login", "gone"], ["already_scanned", "taken"], ["denied", "denied"],
+  ...REFUSALS, ["unknown_login", "gone"], ["already_scanned", "taken"], ["denied", "denied"],
   ["cancelled", "cancelled"], ["already_redeemed", "used"], ["expired", "expired"],
   ["wrong_state", "moved"], ["too_many_guesses", "guesses"],
-  [401, "signin"], [403, "stale"], [404, "refused"], [410, "expired"],
+  [401, "signin"],
 ]));
 
 /** The login's states that the server may return for each call, and the view that each leads to.
  * @type {Record<string, Record<string, string>>} */
 const ANSWERS = {
-  scan: { scanned: "ask", confirmed: "approved", redeemed: "redeemed" },
+  look: { pending: "ask", scanned: "ask", confirmed: "approved", redeemed: "redeemed" },
+  scan: { scanned: "sending", confirmed: "sending", redeemed: "sending" },
   confirm: { confirmed: "approved", redeemed: "redeemed" },
   deny: { denied: "denied" },
   release: { pending: "released" },
+  outcome: { confirmed: "approved", redeemed: "redeemed", denied: "denied",
+    cancelled: "cancelled", expired: "uncollected" },
 };
-/** The call that each action sends. @type {Record<string, string>} */
+const READS = ["look", "outcome"]; // calls that change nothing
+/** The calls that each action sends, in order. A login that this account holds already is not
+ * scanned again. @type {Record<string, string[]>} */
 const CALLS = {
-  look: "scan", rescan: "scan", approve: "confirm", deny: "deny", stop: "deny", release: "release",
+  look: ["look"], rescan: ["look"], approve: ["scan", "confirm"], deny: ["scan", "deny"],
+  stop: ["deny"], release: ["release"],
 };
 /** @type {Record<string, string>} */
 const DECISIONS = {
   approved: "approved", redeemed: "approved", denied: "denied", released: "released",
 };
 
+/** Attributes that start the page again when they change in one of these states, in which no answer
+ * of a person is under way. @type {[string[], string[]][]} */
+const STARTERS = [
+  [["src", "at", "typed"],
+    ["framed", "found", "typing", "aim", "looking", "ask", "signin", "refused", "stale", "gone"]],
+  [["csrf-header", "csrf-token"], ["looking", "refused", "stale"]],
+];
+const LABELS = ["account", "site", "home"]; // attributes that the views show
+
+// A page that is open for longer may have a CSRF token that has expired.
+const OLD_MS = 600_000;
+const LATE_MS = 1000; // the time that a page has to render missing attributes
 const TRIES = 4; // failures in a row before the page shows an error
+const OUTCOME_MS = 3000; // between two questions about the outcome
+const OUTCOME_MAX_MS = 600_000; // no login lasts longer
 const MOST_TYPED = 12; // letters and digits: fits every code to type, and no signed code
 
 /** Percent-encoding decoded, or the text itself if it is malformed. @param {string} text */
@@ -73,20 +101,28 @@ function decoded(text) {
 /** @typedef {import("./qr-approve-card.js").State} State
  * @typedef {import("./qr-login-parts.js").Answer} Answer */
 
-export class QRApproveElement extends HTMLElement {
+export class QRApproveElement extends Base {
+  static observedAttributes = [...TEXT_ATTRIBUTES, ...FLAGS, "state"];
+
   /** @type {State | ""} */ #state = "";
   /** @type {AbortController | null} */ #controller = null; // aborts the current call
   /** @type {AbortController | null} */ #listeners = null; // removes the listeners on `window`
   /** @type {ReturnType<typeof setInterval> | undefined} */ #clock;
   #card = new Card(this, (action) => this.#onAction(action), (code) => {
-    this.#code = code;
-    this.#send("scan");
+    this.#code = code, this.#pressed = true;
+    this.#send("look");
   });
-  /** @type {Answer} */ #login = Object.create(null); // the answer to the scan
+  /** @type {Answer} */ #login = Object.create(null); // the answer to the look
   #code = ""; // scanned or typed; never in an attribute or an event
   #givenCode = ""; // a code that the application set, instead of the one in the address
-  #lastCall = "scan"; // "Try again" repeats it
-  #approved = false; // this page approved the login, so that stopping it may come too late
+  #lastAction = "look"; // "Try again" repeats it
+  #claimed = false; // this account has scanned the login
+  #approved = false; // this account approved the login, so that stopping it may come too late
+  #answered = false; // the server has answered a call of this page
+  #pressed = false; // a person has pressed a button of this page
+  #live = false; // started, and not removed from the page since
+  /** @type {string[]} */ #startedWith = []; #shownWith = ""; // values of attributes
+  #left = false; // the page is in the back/forward cache, or on its way there
   #deadline = 0; #begunAt = 0; // instants of now()
   #retryAfter = 0; // seconds, after too many wrong codes
 
@@ -97,33 +133,81 @@ export class QRApproveElement extends HTMLElement {
   /** A code that a scanner of the application read. Setting it starts again with this code; ""
    * returns to the code in the address. @param {string} text */
   set code(text) {
-    this.#givenCode = String(text).trim();
-    if (this.isConnected) this.start();
+    const none = [null, undefined, false].includes(text) || Number.isNaN(text);
+    this.#givenCode = none ? "" : String(text).trim();
+    if (this.#live) this.start();
   }
 
   connectedCallback() {
     const { signal } = (this.#listeners = new AbortController());
+    upgrade(this, [...TEXT_ATTRIBUTES, ...FLAGS, "code"]);
+    this.#card.dress();
     this.#card.watch(signal);
+    /** @param {string} type @param {(event: any) => void} listener */
+    const listen = (type, listener) => this.#window.addEventListener(type, listener, { signal });
+    listen("visibilitychange", () => this.#refresh());
+    listen("online", () => this.#state === "offline" && this.#refresh());
+    listen("pagehide", () => {
+      this.#left = true;
+      if (this.#state !== "sending") this.#halt();
+    });
     // A page that the browser restores may show a login that is over.
-    window.addEventListener("pageshow", (event) => event.persisted && this.start(), { signal });
+    listen("pageshow", (event) => event.persisted && this.start());
     // A microtask later, because the module that imports this one may replace texts first.
-    queueMicrotask(() => signal.aborted || this.start());
+    queueMicrotask(() => {
+      if (signal.aborted) return;
+      if (!this.#live || this.#framed) return this.start();
+      this.#card.hold(); // it was moved, perhaps under the user's finger
+      this.#startClock();
+    });
   }
 
   disconnectedCallback() {
-    this.#halt();
     this.#listeners?.abort();
     clearInterval(this.#clock);
+    // A microtask later, because an element that is only moved goes on.
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#live = false;
+      this.#halt();
+    });
   }
 
-  /** Starts again from the address (or `code`). Sends no request. */
+  /** @param {string} name @param {string | null} _old @param {string | null} value */
+  attributeChangedCallback(name, _old, value) {
+    if (name !== "state") keepAttribute(this, name, value);
+    // A microtask later, because a morph or a framework may be in the middle of its changes.
+    if (this.#live) queueMicrotask(() => this.#live && this.#onAttributes());
+  }
+
+  /** Restores the state that a morph has removed, and shows what has changed. */
+  #onAttributes() {
+    if (this.getAttribute("state") !== this.#state) writeState(this, this.#state);
+    const starts = STARTERS.some(([names, states], index) =>
+      states.includes(this.#state) && this.#startedWith[index] !== this.#read(names));
+    if (starts) this.start();
+    else if (this.#shownWith !== this.#read(LABELS) && this.#state !== "typing")
+      this.#show(this.#state);
+  }
+
+  /** @param {string[]} names */
+  #read(names) { return names.map((name) => this.getAttribute(name)).join("\n"); }
+
+  /** Starts again from the address (or `code`): shows the question as soon as the page is in sight.
+   * A code that a person could have typed is shown first, to be compared. */
   start() {
     this.#halt();
+    this.#live = true, this.#startedWith = STARTERS.map(([names]) => this.#read(names));
     this.#code = this.#givenCode || this.#address(), this.#login = Object.create(null);
-    this.#approved = false, this.#lastCall = "scan", this.#state = "";
-    if (window.top !== window) this.#show("framed");
-    else this.#show(this.#code ? "found" : this.hasAttribute("typed") ? "typing" : "aim");
+    this.#claimed = this.#approved = this.#pressed = this.#left = false, this.#state = "";
+    if (this.#framed) this.#show("framed");
+    else if (!this.#code) this.#show(this.typed ? "typing" : "aim");
+    else if (this.#typedCode()) this.#show("found");
+    else this.#send("look");
   }
+
+  get #window() { return viewOf(this) ?? window; }
+  get #framed() { return this.#window.top !== this.#window; }
 
   /** Every request to the server goes through here. Override it to add headers, or to replace the
    * server in a test.
@@ -133,7 +217,7 @@ export class QRApproveElement extends HTMLElement {
   /** This page's address if it contains a code, else "". Only the server knows what it means. */
   #address() {
     const { origin, pathname, search } = location;
-    const at = (this.getAttribute("at") ?? "").replace(/\/+$/, "");
+    const at = (attribute(this, "at") ?? "").replace(/\/+$/, "");
     // The query is not part of the code, nor is a slash that a server appended.
     if (at && pathname.startsWith(`${at}/`) && pathname.length > at.length + 1)
       return origin + pathname.replace(/\/$/, "");
@@ -145,10 +229,11 @@ export class QRApproveElement extends HTMLElement {
   /** The code if a person could have typed it, in halves as the other screen shows it; else "".
    * RFC 8628 section 3.3.1. */
   #typedCode() {
-    const from = location.origin + (this.getAttribute("at") ?? "").replace(/\/+$/, "");
-    let bare = this.#code;
-    if (bare.startsWith(`${from}/`)) bare = decoded(bare.slice(from.length + 1));
-    else if (/^https?:\/\//.test(bare)) bare = parsed(bare)?.searchParams.get("user_code") ?? "";
+    const from = `${(attribute(this, "at") ?? "").replace(/\/+$/, "")}/`;
+    const url = /^https?:\/\//i.test(this.#code) && parsed(this.#code);
+    const own = url && url.origin === location.origin && url.pathname.startsWith(from);
+    const bare = !url ? this.#code
+      : url.searchParams.get("user_code") || (own ? decoded(url.pathname.slice(from.length)) : "");
     const letters = bare.replace(/[^\p{L}\p{N}]/gu, "");
     if (!letters || letters.length > MOST_TYPED) return "";
     return letters.length === 8 ? `${letters.slice(0, 4)}-${letters.slice(4)}` : bare;
@@ -158,58 +243,163 @@ export class QRApproveElement extends HTMLElement {
 
   /** @param {string} action the key of a text, as in the card's VIEWS */
   #onAction(action) {
+    this.#pressed = true;
     if (action === "reload") return location.reload();
-    this.#send(action === "again" ? this.#lastCall : CALLS[action]);
+    this.#send(action === "again" ? this.#lastAction : action);
   }
 
-  /** Sends one call, and retries until it is answered: in this protocol a repeated call returns
-   * the same answer. @param {string} verb a key of ANSWERS */
-  #send(verb) {
-    const typing = this.#state === "typing";
+  /** Sends the calls of an action, and shows what comes of it.
+   * @param {string} action a key of CALLS */
+  #send(action) {
+    const typing = this.#state === "typing", looks = CALLS[action].includes("look");
     this.#halt();
-    this.#lastCall = verb;
+    this.#lastAction = action;
     const { signal } = (this.#controller = new AbortController());
-    this.#show(verb === "scan" ? "looking" : "sending");
-    this.#retry(verb, signal).then((answer) => {
-      const state = ANSWERS[verb][answer.state];
-      if (verb === "scan")
-        this.#login = answer, this.#begunAt = now() - seconds(answer.begun_ago) * 1000;
-      if (state === "ask") this.#deadline = now() + seconds(answer.expires_in) * 1000;
-      this.#approved = state === "approved";
-      this.#show(/** @type {State} */ (state));
-      if (verb !== "scan") this.#emit("done", { decision: DECISIONS[state] });
-    }).catch((error) => {
+    this.#show(looks ? "looking" : "sending");
+    this.#act(action, signal).catch((error) => {
       if (signal.aborted) return;
-      if (!(error instanceof Trouble)) console.error(`<${this.localName}>`, error);
-      const late = verb === "deny" && this.#approved && error.code === "already_redeemed";
-      this.#retryAfter = error.retryAfter ?? 0;
-      if (typing && error.state === "gone") return this.#showMistyped();
-      const state = error instanceof Trouble ? error.state : "unavailable";
-      this.#show(late ? "late" : /** @type {State} */ (state));
+      const state = this.#stateAfter(error);
+      if (typing && state === "gone") this.#showMistyped();
+      else this.#show(state);
     });
+  }
+
+  /** The state that a failure leads to. @param {any} error @returns {State} */
+  #stateAfter(error) {
+    if (!(error instanceof Trouble)) {
+      console.error(`<${this.localName}>`, error);
+      return "unavailable";
+    }
+    this.#retryAfter = error.retryAfter;
+    if (this.#approved && error.code === "already_redeemed") return "late";
+    // The first call of a fresh page is refused: its token is not too old, but wrong.
+    if (error.state === "stale" && !this.#answered && now() < OLD_MS) return "refused";
+    return /** @type {State} */ (error.state);
   }
 
   #halt() { this.#controller?.abort(); this.#controller = null; }
 
-  /** @param {string} verb @param {AbortSignal} signal @returns {Promise<Answer>} */
+  /** @param {string} action @param {AbortSignal} signal */
+  async #act(action, signal) {
+    let state = "";
+    for (const verb of CALLS[action]) {
+      if (verb === "scan" && this.#claimed) continue;
+      const answer = await this.#retry(verb, signal);
+      if (verb === "look") return this.#take(answer, signal);
+      if (verb === "scan") this.#approved = answer.state !== "scanned";
+      this.#claimed = verb !== "release";
+      state = ANSWERS[verb][answer.state];
+    }
+    this.#approved = ["approved", "redeemed"].includes(state);
+    this.#show(/** @type {State} */ (state));
+    emit(this, "qr-approve", "done", { decision: DECISIONS[state] });
+    if (state === "approved") await this.#follow(signal);
+  }
+
+  /** Shows what a look found. The question stays as it is if it is still the same.
+   * @param {Answer} answer @param {AbortSignal} signal */
+  async #take(answer, signal) {
+    const state = /** @type {State} */ (ANSWERS.look[answer.state]);
+    const claimed = answer.state !== "pending", before = this.#login.login_id;
+    const same = state === this.#state && claimed === this.#claimed && answer.login_id === before;
+    this.#login = answer, this.#claimed = claimed, this.#approved = state !== "ask";
+    this.#begunAt = now() - seconds(answer.begun_ago) * 1000;
+    this.#deadline = now() + seconds(answer.expires_in) * 1000;
+    if (same) this.#tick();
+    else this.#show(state);
+    if (state === "approved") await this.#follow(signal);
+  }
+
+  /** Looks again when the page comes back into sight: the login may be over, or the person may have
+   * logged in. Shows only what has changed. */
+  #refresh() {
+    const failed = ["offline", "unavailable"].includes(this.#state);
+    const open = ["ask", "signin"].includes(this.#state)
+      || (failed && CALLS[this.#lastAction].includes("look"));
+    if (hidden(this) || !this.#card.isRendered || this.#left || !open) return;
+    if (this.#state === "ask" && !this.#tick()) return;
+    this.#halt();
+    const { signal } = (this.#controller = new AbortController());
+    this.#call("look", signal).then((answer) => {
+      this.#lastAction = "look";
+      return this.#take(answer, signal);
+    }).catch((error) => {
+      if (signal.aborted) return;
+      const state = this.#stateAfter(error);
+      if (!error.retryable && state !== this.#state) this.#show(state);
+    });
+  }
+
+  /** Asks every few seconds how an approved login ended, until it has ended.
+   * @param {AbortSignal} signal */
+  async #follow(signal) {
+    const since = now();
+    for (let failed = 0; now() - since < OUTCOME_MAX_MS;) {
+      await sleep(OUTCOME_MS + (failed && backoff(failed)), signal);
+      await this.#inSight(signal);
+      try {
+        const answer = await this.#call("outcome", signal), state = ANSWERS.outcome[answer.state];
+        if (state !== "approved") return this.#show(/** @type {State} */ (state));
+        failed = 0;
+      } catch (error) {
+        if (signal.aborted || !(error instanceof Trouble)) throw error;
+        // The record of a login that is over disappears.
+        if (!error.retryable) return this.#show(error.state === "signin" ? "signin" : "over");
+        failed++;
+      }
+      this.#card.showRetrying(failed > 0);
+    }
+    this.#show("over");
+  }
+
+  /** Returns when a person can see the element. A prerendered page is hidden, too.
+   * @param {AbortSignal} signal */
+  async #inSight(signal) {
+    while (hidden(this) || !this.#card.isRendered) await new Promise((resolve, reject) => {
+      this.#window.addEventListener("visibilitychange", resolve, { once: true, signal });
+      if (!this.#card.isRendered) this.#card.onRendered(resolve, signal);
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    if (signal.aborted) throw signal.reason;
+  }
+
+  /** A framework may render attributes after it has connected the element, and Turbo shows a copy
+   * of a page before the page. @param {AbortSignal} signal */
+  async #attributesAreThere(signal) {
+    while (isPreview(this)) await sleep(100, signal);
+    const token = !attribute(this, "csrf-header") || this.hasAttribute("csrf-token");
+    // If they come, the page starts again.
+    if (!attribute(this, "src") || !token) await sleep(LATE_MS, signal);
+  }
+
+  /** Sends one call, and retries until it is answered: in this protocol a repeated call returns
+   * the same answer. @param {string} verb @param {AbortSignal} signal @returns {Promise<Answer>} */
   async #retry(verb, signal) {
     for (let failed = 1; ; failed++) {
       try {
-        const keepalive = verb !== "scan"; // the answer is sent even if the page closes at once
-        const options = { ends: ENDS, keepalive };
-        const answer = await call(this, verb, { code: this.#code }, signal, options);
-        const same = typeof answer.login_id === "string"
-          && [undefined, answer.login_id].includes(this.#login.login_id);
-        const expected = Object.keys(ANSWERS[verb]).includes(answer.state);
-        if (expected && (verb === "scan" || same)) return answer;
-        throw new Trouble("unavailable");
+        if (READS.includes(verb)) await this.#inSight(signal);
+        if (!this.#answered) await this.#attributesAreThere(signal);
+        return await this.#call(verb, signal);
       } catch (error) {
         if (signal.aborted || !(error instanceof Trouble) || !error.retryable) throw error;
         if (failed >= TRIES || error.retryAfter > PATIENCE_S) throw error;
-        this.#card.showRetrying();
+        this.#card.showRetrying(true);
         await sleep(Math.max(error.retryAfter * 1000, backoff(failed)), signal);
       }
     }
+  }
+
+  /** Sends one call once. Only the login that the question shows is decided.
+   * @param {string} verb a key of ANSWERS
+   * @param {AbortSignal} signal @returns {Promise<Answer>} */
+  async #call(verb, signal) {
+    const keepalive = !READS.includes(verb); // sent even if the page closes at once
+    const answer = await call(this, verb, { code: this.#code }, signal, { ends: ENDS, keepalive });
+    const same = verb === "look" || answer.login_id === this.#login.login_id;
+    const expected = Object.keys(ANSWERS[verb]).includes(answer.state);
+    this.#answered = true;
+    if (same && expected && typeof answer.login_id === "string") return answer;
+    throw new Trouble("unavailable");
   }
 
   // What the page shows
@@ -217,18 +407,21 @@ export class QRApproveElement extends HTMLElement {
   /** @param {State} state */
   #show(state) {
     const before = this.#state;
-    this.#state = state;
-    this.setAttribute("state", state);
+    this.#state = state, this.#shownWith = this.#read(LABELS);
+    writeState(this, state);
     this.#card.show(state, {
-      typedCode: this.#typedCode(), context: this.#login.context, retryAfter: this.#retryAfter,
-      first: !before,
+      typedCode: this.#typedCode(), context: this.#login.context, claimed: this.#claimed,
+      retryAfter: this.#retryAfter, first: !this.#pressed,
     });
+    this.#startClock();
+    if (before !== state) emit(this, "qr-approve", "state", { state });
+  }
+
+  #startClock() {
     clearInterval(this.#clock);
-    if (state === "ask") {
-      this.#clock = setInterval(() => this.#tick(), 1000);
-      this.#tick();
-    }
-    if (before !== state) this.#emit("state", { state });
+    if (this.#state !== "ask") return;
+    this.#clock = setInterval(() => this.#tick(), 1000);
+    this.#tick();
   }
 
   /** Returns to the form after a typed code that the server does not know. */
@@ -239,17 +432,17 @@ export class QRApproveElement extends HTMLElement {
     this.#card.showMistyped(written);
   }
 
+  /** Shows the times of the question. Returns false when its time is over. */
   #tick() {
     const left = Math.ceil((this.#deadline - now()) / 1000);
-    if (left <= 0) return this.#show("expired");
-    this.#card.showTimes(left, Math.floor((now() - this.#begunAt) / 1000));
-  }
-
-  /** @param {string} name @param {object} detail */
-  #emit(name, detail) {
-    const options = { bubbles: true, composed: true, detail };
-    this.dispatchEvent(new CustomEvent(`qr-approve:${name}`, options));
+    if (left > 0) this.#card.showTimes(left, Math.floor((now() - this.#begunAt) / 1000));
+    else this.#halt(), this.#show("expired");
+    return left > 0;
   }
 }
 
-if (!customElements.get("qr-approve")) customElements.define("qr-approve", QRApproveElement);
+reflect(QRApproveElement, TEXT_ATTRIBUTES, FLAGS);
+const { customElements } = globalThis; // a server that renders pages has none
+if (customElements && !customElements.get("qr-approve"))
+  customElements.define("qr-approve", supported() ? QRApproveElement
+    : outdated((element) => textsFor(element, "approve").outdated));

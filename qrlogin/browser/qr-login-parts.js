@@ -74,13 +74,6 @@ button[aria-disabled] { opacity: .55; cursor: default }
   * { animation: none !important; transition: none !important } }
 `;
 
-/** A style sheet to adopt in the document of this module. @param {string} css */
-export function sheetOf(css) {
-  const sheet = new (globalThis.CSSStyleSheet ?? class { replaceSync() {} })();
-  sheet.replaceSync(css);
-  return sheet;
-}
-
 /** @type {WeakMap<Document, Map<string, CSSStyleSheet>>} */
 const sheets = new WeakMap();
 

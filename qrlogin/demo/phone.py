@@ -10,14 +10,25 @@ from urllib.parse import urlsplit
 from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.names import clean
 
-#: The requests of the acts that need more than one: a login is scanned before it is decided.
-STEPS: Final = {"approve": ("scan", "confirm"), "deny": ("scan", "deny")}
-#: What is printed for the state after a decision.
+#: The requests of each act: a login is scanned before it is approved or denied.
+ACTS: Final = {
+    "look": ("look",),
+    "scan": ("scan",),
+    "confirm": ("confirm",),
+    "deny": ("scan", "deny"),
+    "release": ("release",),
+    "outcome": ("outcome",),
+    "approve": ("scan", "confirm"),
+}
+#: What is printed for the state of a login after a decision, and for an outcome.
 RESULTS: Final = {
     "confirmed": "Approved. Continue on the other screen.",
-    "redeemed": "Approved before. The browser is already logged in.",
+    "redeemed": "Approved. The browser is logged in.",
     "denied": "Denied. The browser was not logged in.",
     "pending": "Released. The code can be scanned again.",
+    "scanned": "Scanned. It is not decided yet.",
+    "cancelled": "Cancelled in the browser, which was not logged in.",
+    "expired": "The browser did not continue in time. It was not logged in.",
 }
 MAX_BYTES: Final = 400  # of one value or message from the server, as it is printed
 
@@ -27,7 +38,7 @@ def run(act: str, text: str, *, name: str, server: str | None) -> int:
 
     Prints the reason to stderr unless it returns 0.
 
-    :param act: "scan", "confirm", "deny", "release" or "approve"
+    :param act: a key of ACTS
     :param text: what the QR code says, the code alone, or a code to type
     :param name: whose phone this is: the key of an account, such as "alice"
     :param server: the origin of the demo; None to take the origin of `text`
@@ -42,13 +53,13 @@ def run(act: str, text: str, *, name: str, server: str | None) -> int:
             hint = "" if server else " If the demo runs elsewhere, add --server with its address."
             return _fail(f"{origin} has no phone for {name}: {_reason(unlocked)}{hint}", 2)
         phone.bearer = str(unlocked.json["token"])
-        for step in STEPS.get(act, (act,)):
+        for step in ACTS[act]:
             answer = phone.post(f"/qrlogin/phone/{step}", {"code": text})
             if not answer:
                 if (act, step, answer.error) == ("deny", "scan", "denied"):
                     continue  # denied before: the next step says so
                 return _fail(_reason(answer), 1)
-            if step != "scan":
+            if step not in ("look", "scan"):
                 print(RESULTS.get(str(answer.json.get("state")), "Done."))
             elif act != "deny":
                 _show(answer, _printable(unlocked.json.get("name", name)), urlsplit(origin).netloc)

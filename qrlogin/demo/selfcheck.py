@@ -131,12 +131,14 @@ def _log_in(origin: str, camera: Camera, check: _Checks) -> None:
     picture = browser.picture()
     check("the browser shows a QR code", picture.startswith(b"\x89PNG"), picture)
     alice.look(picture)
-    scanned = alice.do("scan")
+    looked, seen = alice.do("look"), browser.status()
     check(
         "a phone reads it and sees which browser asks",
-        scanned.json.get("context", {}).get("browser"),
-        scanned,
+        looked.json.get("context", {}).get("browser"),
+        looked,
     )
+    check("that takes nothing", seen.json.get("state") == "pending", seen)
+    alice.do("scan")
     seen = browser.status()
     by = seen.json.get("scanned_by", {})
     check(
@@ -160,6 +162,8 @@ def _log_in(origin: str, camera: Camera, check: _Checks) -> None:
     )
     done = browser.redeem(by.get("tag", ""))
     check("the browser logs in as Alice", done.json.get("state") == "redeemed", done)
+    ended = alice.do("outcome")
+    check("the phone hears how it ended", ended.json.get("state") == "redeemed", ended)
     again = browser.redeem(by.get("tag", ""))
     check(
         "a repeated request gets the same answer",

@@ -271,7 +271,8 @@ class Site:
         lang = _language(request)
         if request.path:
             # Opening the page scans nothing: link previews and prefetches open addresses, too.
-            return pages.phone(lang)
+            code = request.path.removeprefix("qr").removeprefix("/")
+            return replace(pages.phone(lang), cookies=self._endpoint.landing_cookies(code))
         account = self._sessions.find(_cookie(request, SESSION))
         return pages.logged_in(account, lang) if account else pages.login(lang)
 

@@ -26,13 +26,20 @@ CHILDREN = (
     '<p slot="end"><a href="/start">On we go</a></p>'
 )
 CODE = "a.scanned_code-of.a.login"
+LOGIN_ID = "L" * 22
 CONTEXT: dict[str, Any] = {
     "browser": "Firefox 140",
     "system": "Windows 11",
     "place": "Utrecht, Netherlands",
     "address": "203.0.113.7",
 }
+#: The state after each call. A look and an outcome change nothing.
 AFTER = {"scan": "scanned", "confirm": "confirmed", "deny": "denied", "release": "pending"}
+
+
+def outcome(state: str) -> Reply:
+    """What the server answers about how the login ended."""
+    return Reply(200, json.dumps({"login_id": LOGIN_ID, "state": state}).encode())
 
 
 @dataclass
@@ -56,6 +63,7 @@ class ApproveStub:
     lifetime: int = 100
     state: str = "pending"
     """The state of its only login."""
+    login_id: str = LOGIN_ID
     faults: defaultdict[str, deque[Reply | Fault]] = field(
         default_factory=lambda: defaultdict(deque)
     )
@@ -74,18 +82,23 @@ class ApproveStub:
         """The address that a camera reads."""
         return f"{self.origin}/qr/{CODE}"
 
-    def kinds(self) -> list[str]:
-        return [call.kind for call in self.calls]
+    def kinds(self, *, reads: bool = True) -> list[str]:
+        """The kind of every call. Without `reads`, only of those that change something."""
+        kinds = [call.kind for call in self.calls]
+        return [kind for kind in kinds if reads or kind in AFTER]
 
     def answer(self, call: Call) -> Reply:
-        if self.state in ("denied", "cancelled") and call.kind != "deny":
-            return problem(409, self.state)
-        if self.state == "redeemed" and call.kind in ("deny", "release"):
-            return problem(409, "already_redeemed")
-        repeated = call.kind in ("scan", "confirm") and self.state in ("confirmed", "redeemed")
-        self.state = self.state if repeated else AFTER[call.kind]
-        body: dict[str, Any] = {"login_id": "L" * 22, "state": self.state}
-        if call.kind == "scan":
+        if call.kind != "outcome":
+            if self.state in ("denied", "cancelled") and call.kind != "deny":
+                return problem(409, self.state)
+            if self.state == "expired":
+                return problem(410, "expired")
+            if self.state == "redeemed" and call.kind in ("deny", "release"):
+                return problem(409, "already_redeemed")
+            repeated = call.kind in ("scan", "confirm") and self.state in ("confirmed", "redeemed")
+            self.state = self.state if repeated else AFTER.get(call.kind, self.state)
+        body: dict[str, Any] = {"login_id": self.login_id, "state": self.state}
+        if call.kind in ("look", "scan"):
             body |= {
                 "context": self.context,
                 "begun_ago": self.begun_ago,

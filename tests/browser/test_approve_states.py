@@ -9,10 +9,10 @@ from playwright.async_api import Browser
 
 from qrlogin.browser import LANGUAGES, texts
 from tests.browser.approve_page import FITS, ApprovePage, approve_page
-from tests.browser.approve_stub import CHILDREN, CODE, CONTEXT, ApproveStub
+from tests.browser.approve_stub import CHILDREN, CODE, CONTEXT, ApproveStub, outcome
 from tests.browser.login_stub import CSP, Fault, problem
 
-#: The error of the scan that leads to each view.
+#: The error of the look that leads to each view.
 REFUSED: Mapping[str, tuple[int, str]] = {
     "gone": (404, "unknown_login"),
     "taken": (409, "already_scanned"),
@@ -22,7 +22,6 @@ REFUSED: Mapping[str, tuple[int, str]] = {
     "moved": (409, "wrong_state"),
     "expired": (410, "expired"),
     "signin": (401, "unauthenticated"),
-    "stale": (403, "forbidden"),
     "refused": (404, "not_found"),
 }
 STATES = [
@@ -35,19 +34,24 @@ STATES = [
         "sending",
         "approved",
         "redeemed",
+        "uncollected",
+        "over",
         "released",
         "late",
     ),
-    *("guesses", "unavailable", "offline", "framed", *REFUSED),
+    *("guesses", "unavailable", "offline", "framed", "stale", *REFUSED),
 ]
 ENDS = [
     state
     for state in STATES
     if state not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin")
 ]
+AFTER_A_PRESS = [
+    *("sending", "approved", "late", "released", "offline", "uncollected", "over", "stale")
+]
 ACTIONS = {
     "found": ["look"],
-    "ask": ["deny", "approve", "release"],
+    "ask": ["deny", "approve"],
     "approved": ["stop"],
     "released": ["rescan"],
     "moved": ["rescan"],
@@ -66,32 +70,43 @@ async def click(phone: ApprovePage, selector: str) -> None:
 
 async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
     """Opens the page and does what leads to this view, in any language."""
-    stub.state = {"redeemed": "redeemed"}.get(state, "pending")
+    stub.state = {"redeemed": "redeemed", "released": "scanned"}.get(state, "pending")
     stub.faults.clear()
     stub.always.clear()
     stub.attributes = stub.attributes.replace(" typed", "") + (
         " typed" if state == "typing" else ""
     )
-    await phone.page.goto(f"{stub.origin}/qr" if state in ("typing", "aim") else stub.url)
-    if state in ("typing", "aim", "found"):
-        await phone.until(state)
-        return
     if state in REFUSED:
-        stub.faults["scan"].append(problem(*REFUSED[state]))
+        stub.faults["look"].append(problem(*REFUSED[state]))
     elif state == "guesses":
-        stub.faults["scan"].append(problem(429, "too_many_guesses", retry_after=600))
+        stub.faults["look"].append(problem(429, "too_many_guesses", retry_after=600))
     elif state == "unavailable":
-        stub.faults["scan"].append(problem(503, "unavailable", retry_after=60))
+        stub.faults["look"].append(problem(503, "unavailable", retry_after=60))
     elif state == "looking":
-        stub.faults["scan"].append(Fault.SILENT)
-    await phone.until("found")
-    if state == "offline":
-        await phone.context.set_offline(True)
-    await click(phone, "")
-    if state in ("sending", "approved", "late", "released"):
+        stub.faults["look"].append(Fault.SILENT)
+    paths = {"typing": "/qr", "aim": "/qr", "found": "/qr/WDJB-MJHT"}
+    await phone.page.goto(stub.origin + paths[state] if state in paths else stub.url)
+    if state in (
+        "sending",
+        "approved",
+        "late",
+        "released",
+        "offline",
+        "uncollected",
+        "over",
+        "stale",
+    ):
         await phone.until("ask")
+        if state == "stale":
+            stub.faults["scan"].append(problem(403, "csrf_failed"))
         if state == "sending":
-            stub.faults["confirm"].append(Fault.SILENT)
+            stub.faults["scan"].append(Fault.SILENT)
+        if state == "offline":
+            await phone.context.set_offline(True)
+        if state == "uncollected":
+            stub.always["outcome"] = outcome("expired")
+        if state == "over":
+            stub.always["outcome"] = problem(404, "unknown_login")
         await click(phone, ".quiet" if state == "released" else ".approve")
     if state == "late":
         await phone.until("approved")
@@ -125,8 +140,11 @@ async def test_every_view_is_accessible_in_every_language(
         async with approve_page(chromium, tmp_path) as phone:
             for state in (view for view in STATES if view != "framed"):
                 await reach(phone, stub, state)
-                wanted = {"ask": "ask", "guesses": "guesses"}.get(state, state)
-                assert await phone.title() == strings[wanted].replace("{account}", "Alice"), state
+                wanted = {"redeemed": "redeemedSystem"}.get(state, state)
+                title = strings[wanted].replace("{account}", "Alice")
+                for fact in ("browser", "system"):
+                    title = title.replace(f"{{{fact}}}", str(CONTEXT[fact]))
+                assert await phone.title() == title, state
                 assert (
                     await phone.element.evaluate("it => it.shadowRoot.activeElement?.localName")
                     == "h1"
@@ -173,6 +191,7 @@ async def test_every_text_comes_from_the_catalogue(chromium: Browser, tmp_path: 
         data = {
             *CONTEXT.values(),
             "Example",
+            "WDJB-MJHT",
             stub.origin.removeprefix("http://"),
             "Alice",
             f"Example{stub.origin[7:]}",
@@ -195,14 +214,14 @@ async def test_a_text_that_a_language_lacks_is_shown_in_english(
     chromium: Browser, tmp_path: Path
 ) -> None:
     module = """import { TEXTS } from "/qrlogin/qr-login-texts.js";
-    TEXTS.fr = { approve: { found: "Une connexion est demandée" } };
+    TEXTS.fr = { approve: { aim: "Scannez le code" } };
     import("/qrlogin/qr-approve-element.js");"""
     with ApproveStub(module=module, lang="fr-CA") as stub:
         async with approve_page(chromium, tmp_path) as phone:
-            await phone.page.goto(stub.url)
-            await phone.until("found")
-            assert await phone.title() == "Une connexion est demandée"
-            assert await phone.buttons() == ["View details"]
+            await phone.page.goto(f"{stub.origin}/qr")
+            await phone.until("aim")
+            assert await phone.title() == "Scannez le code"
+            assert "Open the camera on this phone" in await phone.text()
 
 
 @pytest.mark.parametrize("state", ["ask", "found", "denied", "typing"])

@@ -163,20 +163,34 @@ async def test_a_restored_page_of_a_logged_in_browser_reloads(
         await login_page.logged_in()
 
 
+@pytest.mark.parametrize(("state", "view"), [("scanned", "ask"), ("expired", "expired")])
 @retried
 async def test_a_restored_page_does_not_show_the_old_question(
-    keeping: Browser, tmp_path: Path
+    keeping: Browser, tmp_path: Path, state: str, view: str
 ) -> None:
-    """A question that was open when the user left the page is closed. No request is sent."""
+    """It looks again, once, and shows what is so now: the question, or how the login ended."""
     with ApproveStub(caching="no-cache") as stub:
         async with page_of(keeping, tmp_path, ApprovePage) as phone:
             await phone.ask(stub.url)
             await phone.page.goto(f"{stub.origin}/elsewhere")
+            stub.state = state
+            stub.calls.clear()
             await back(phone)
-            await phone.until("found")
-            assert await phone.buttons() == ["View details"]
+            await phone.until(view)
             await phone.ready()
-            assert stub.kinds() == ["scan"]
-            await phone.press("View details")
+            assert stub.kinds() == ["look"]
+
+
+@retried
+async def test_a_restored_page_says_how_the_approved_login_ended(
+    keeping: Browser, tmp_path: Path
+) -> None:
+    with ApproveStub(caching="no-cache") as stub:
+        async with page_of(keeping, tmp_path, ApprovePage) as phone:
+            await phone.ask(stub.url)
             await phone.press("Yes, log in")
             await phone.until("approved")
+            await phone.page.goto(f"{stub.origin}/elsewhere")
+            stub.state = "redeemed"
+            await back(phone)
+            await phone.until("redeemed")

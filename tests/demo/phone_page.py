@@ -10,6 +10,13 @@ from tests.browser.approve_page import SIZE, ApprovePage
 from tests.browser.login_page import PATIENCE_S, LoginPage
 from tests.render.readers import decode
 
+#: Scans for the account of this phone, which takes the login.
+CLAIM = """() => {
+  const { token } = JSON.parse(sessionStorage.getItem("qrlogin-demo-phone"));
+  return fetch("/qrlogin/phone/scan", { method: "POST", credentials: "omit",
+    body: JSON.stringify({ code: location.href }),
+    headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` } }) }"""
+
 
 async def open_phone(chromium: Browser, shots: Path, *, locale: str = "en-GB") -> "PhonePage":
     context = await chromium.new_context(
@@ -61,15 +68,22 @@ class PhonePage(ApprovePage):
         )
 
     async def scan(self, login_page: LoginPage, name: str) -> None:
-        """Scans the code of the login page, chooses an account if needed, and opens the request."""
+        """Scans the code of the login page, chooses an account if needed, and sees the question."""
         await self.open(await camera(login_page))
         await self.look(name)
+        await self.until("ask")
 
     async def look(self, name: str) -> None:
+        """Chooses an account if needed. The page then looks by itself."""
         await self.page.locator("h1:visible").wait_for()
         if not await self.page.locator("#owner").is_visible():
             await self.press(f"{name}\u2019s phone")
-        await self.press("View details")
+
+    async def claim(self) -> None:
+        """Scans the code as a phone in a terminal does, without an answer, and reloads the page."""
+        await self.page.evaluate(CLAIM)
+        await self.page.reload()
+        await self.until("ask")
 
     async def close(self) -> None:
         await self.context.close()

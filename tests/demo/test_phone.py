@@ -62,12 +62,15 @@ def test_approve_scans_and_confirms(browser: Browser, demo: RunningDemo) -> None
 
 def test_each_act_can_be_run_alone(browser: Browser) -> None:
     for verb, state, says in (
+        ("look", "pending", "wants to log in as Bob"),
         ("scan", "scanned", "wants to log in as Bob"),
         ("release", "pending", "Released."),
         ("scan", "scanned", "wants to log in as Bob"),
         ("confirm", "confirmed", "Approved."),
         ("confirm", "confirmed", "Approved."),
+        ("outcome", "confirmed", "Approved. Continue on the other screen."),
         ("deny", "denied", "Denied."),
+        ("outcome", "denied", "Denied."),
     ):
         done = run("phone", "--as", "bob", verb, browser.text)
         assert (done.returncode, done.stderr) == (0, ""), verb

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -141,7 +142,24 @@ def test_the_phone_page_is_the_same_for_every_code(site: Site) -> None:
         f"/qr/{'ab' * 16}",
         "/qr/ypl2BF7kR0e3CZ8XGYY0Vg==",
     )
-    assert [send(site, "GET", path) for path in others] == [genuine] * len(others)
+    assert cookie_header(genuine).startswith("qrl-landing=")
+    plain = replace(genuine, cookies=())
+    assert [send(site, "GET", path) for path in others] == [plain] * len(others)
+
+
+def test_a_phone_that_opened_the_code_in_time_can_scan_it_after_signing_in(
+    site: Site, clock: Clock
+) -> None:
+    """The page's cookie does it. Without it the link fails, as a photograph of the code does."""
+    begun, _ = begin(site)
+    code = begun["verification_uri_complete"]
+    opened = send(site, "GET", code.removeprefix(ORIGIN))
+    clock.ms += 100_000  # its code has rotated several times since
+    for headers, status in (({}, 410), ({"cookie": cookie_header(opened)}, 200)):
+        looked = send(
+            site, "POST", "/qrlogin/phone/look", {"code": code}, **bearer(site, "alice"), **headers
+        )
+        assert looked.status == status
 
 
 @for_each_row(

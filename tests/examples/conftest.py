@@ -44,6 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         asked = getattr(item, "callspec", None)
-        named = asked.params.get("example") or asked.params.get("brief") if asked else None
+        named = asked.params.get("example") if asked else None
         if item.path in BROWSERS and named in ("FastAPI", "Django"):
             item.add_marker(pytest.mark.matrix)

@@ -1,28 +1,19 @@
 """The examples in a real Chromium: a computer, a phone, and a picture between them."""
 
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Browser
 
 from qrlogin.names import masked
 from tests.browser.login_page import PATIENCE_S
 from tests.demo.phone_page import camera
-from tests.examples.profiles import Profile, at_desk, in_hand
-from tests.examples.running import ALL, Running
+from tests.examples.profiles import at_desk, in_hand
+from tests.examples.running import Running
 
 
 def new_name(name: str = "alice") -> str:
     return f"{name}-{secrets.token_hex(4)}"
-
-
-@pytest.fixture(scope="module", params=ALL)
-def brief(request: pytest.FixtureRequest) -> Iterator[Running]:
-    """The example with logins that live for two seconds."""
-    with Running(ALL[request.param], QRLOGIN_LIFETIME="2") as running:
-        yield running
 
 
 async def test_scan_approve_and_continue_logs_in(
@@ -41,13 +32,15 @@ async def test_scan_approve_and_continue_logs_in(
     for fact in ("Chrome", "Linux", "127.0.0.1", name):
         assert fact in shown
     assert await phone.desk.axe() == []
-    await desk.desk.until("scanned")
+    assert await desk.desk.state() == "pending", "a look takes nothing"
     await phone.approve()
     assert await phone.desk.axe() == []
     await desk.desk.until("confirmed")
     assert await desk.desk.element.locator("bdi.name").inner_text() == masked(name)
     await desk.answer(0)
     await desk.logged_in_as(name)
+    await phone.until("redeemed")
+    assert await phone.desk.axe() == []
     assert await desk.desk.axe() == []
     after = await desk.cookies()
     assert {key: value for key, value in after.items() if before.get(key) != value}, (
@@ -92,6 +85,7 @@ async def test_that_is_not_me_cancels_the_login(
         await at_desk(chromium, example.origin, tmp_path),
     )
     await phone.scan(desk.desk)
+    await phone.claim()
     await desk.answer(0, "scanned")
     await desk.desk.until("cancelled")
     assert await desk.desk.axe() == []
@@ -110,19 +104,16 @@ async def test_that_is_not_me_cancels_the_login(
         await each.close()
 
 
-async def test_browser_and_phone_show_that_a_login_expired(
-    chromium: Browser, brief: Running, tmp_path: Path
+async def test_a_question_that_is_left_open_expires(
+    chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
-    """The page shows a few more codes by itself, and the phone opens the first one too late."""
     phone, desk = (
-        await in_hand(chromium, brief.origin, tmp_path, new_name()),
-        await Profile.new(chromium, brief.origin, tmp_path),
+        await in_hand(chromium, example.origin, tmp_path, new_name()),
+        await at_desk(chromium, example.origin, tmp_path),
     )
-    await desk.open("/login")
-    begun = await desk.answer_with("pending")
-    await desk.desk.until("expired")
-    assert await desk.desk.axe() == []
-    await phone.open((await begun.json())["verification_uri_complete"])
+    await phone.page.clock.install()
+    await phone.scan(desk.desk)
+    await phone.page.clock.fast_forward(600_000)
     await phone.until("expired")
     assert await phone.desk.axe() == []
     for each in (phone, desk):
@@ -197,8 +188,6 @@ async def test_a_signed_out_phone_is_led_to_sign_in_and_back(
     assert await desk.desk.state() == "pending"
     await known.page.locator("a[href*='/login?next=']").first.click()
     await known.fill(name)
-    await known.until("found")
-    await known.press(0)
     await known.until("ask")
     await known.deny()
     for each in (known, desk):

@@ -160,6 +160,7 @@ async def in_chromium(origin: str, name: str, chromium: Browser, shots: Path) ->
         desk, earlier = await at_desk(chromium, origin, shots), len(phone.answers)
         await desk.requested("wait=[1-9]")
         await phone.scan(desk.desk)
+        await phone.claim()
         await desk.desk.until("scanned")
         del phone.answers[:earlier]
         waited, scanned = [await each.answer_with("scanned") for each in (desk, phone)]

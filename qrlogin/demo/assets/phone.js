@@ -2,7 +2,7 @@
  * The demo's phone: <qr-approve>, with a choice of accounts and ways to scan without a camera.
  *
  * It keeps the bearer token of a phone in sessionStorage, and sends it with each request. It knows
- * nothing of cookies, of the question that <qr-approve> asks, and of the browser on the other side.
+ * nothing of the question that <qr-approve> asks, and of the browser on the other side.
  */
 
 import { QRApproveElement } from "/qrlogin/qr-approve-element.js";
@@ -22,13 +22,12 @@ const note = {
 let phone = recall();
 let pasted = "";
 
-customElements.define("demo-approve", class extends QRApproveElement {
+class DemoApprove extends QRApproveElement {
   request(url, init) {
-    const headers = new Headers(init.headers);
-    if (phone) headers.set("Authorization", `Bearer ${phone.token}`);
-    return fetch(url, { ...init, headers, credentials: "omit" });
+    init.headers.set("Authorization", `Bearer ${phone?.token}`);
+    return fetch(url, init);
   }
-});
+}
 const approve = at("demo-approve");
 
 function recall() {
@@ -66,8 +65,9 @@ function show(name, note = "") {
     at("#owner .name").textContent = texts.demoPhoneOf.replace("{name}", phone.name);
     approve.setAttribute("account", phone.name);
   }
-  if (name === "code") approve.start();
-  else at("h1", view).focus();
+  if (name !== "code") at("h1", view).focus();
+  else if (customElements.get("demo-approve")) approve.start();
+  else customElements.define("demo-approve", DemoApprove); // from now on it sends requests
 }
 
 function start(note = "") {
@@ -81,7 +81,7 @@ function showCommand() {
   const server = code.startsWith(location.origin) ? "" : `--server ${location.origin} `;
   const command = `${server}--as ${phone?.account} approve ${code}`;
   at(".command").textContent = `python -m qrlogin phone ${command}`;
-  at("details").hidden = approve.state !== "found" || !SHELL_SAFE.test(code);
+  at("details").hidden = !["found", "ask"].includes(approve.state) || !SHELL_SAFE.test(code);
 }
 
 for (const button of all("[data-account]")) {
@@ -105,7 +105,7 @@ at(".paste").addEventListener("submit", (event) => {
 });
 approve.addEventListener("qr-approve:state", ({ detail: { state } }) => {
   showCommand();
-  if (state !== "signin") return;
+  if (state !== "signin" || !phone) return;
   keep(null);
   start(texts.demoBegunAnew);
 });
