@@ -162,7 +162,7 @@ def test_every_make_target_is_explained_by_make() -> None:
 
 
 def test_make_demo_says_how_to_give_flags() -> None:
-    plain = output("make", "--no-print-directory", "--dry-run", "demo")
+    plain = output("make", "--no-print-directory", "--dry-run", "demo", "ARGS=")
     assert "Give flags in ARGS, such as make demo ARGS=" in plain
     assert "-m qrlogin demo --lan" in output("make", "--dry-run", "demo", "ARGS=--lan")
     options = output(sys.executable, "-m", "qrlogin", "demo", "--help")

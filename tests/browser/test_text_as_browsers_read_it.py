@@ -176,9 +176,10 @@ async def test_the_element_sends_and_shows_a_code_whatever_is_around_it_in_the_a
                 stub.calls.clear()
                 stub.state = "pending"
                 await phone.page.goto(stub.origin + wrapping.format(code=code, escaped=escaped))
-                await phone.until("found")
-                assert ("WDJB-MJHT" in await phone.text()) != is_signed, wrapping
-                await phone.press("View details")
+                if not is_signed:  # a code to type is compared first
+                    await phone.until("found")
+                    assert "WDJB-MJHT" in await phone.text(), wrapping
+                    await phone.press("View details")
                 await phone.until("ask")
                 (call,) = stub.calls
                 read = codes.read_scan_code(call.body["code"])
