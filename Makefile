@@ -15,8 +15,7 @@ check: ready     ## lint, types, and the tests that start no other program (1 mi
 	@$(PYTEST) --fast -rNfER $(ARGS)
 test: ready-test ## every test that is not slow (ARGS="-k word" for some, "-n0" for one process)
 	@$(PYTEST) -m "not matrix" $(ARGS)
-matrix: ready-test ## the slow tests: public clients, fresh environments, stops under load
-	@$(PYTHON) tools/npm_parts.py tests/spa/app tests/browser/frameworks
+matrix: ready-test ready-matrix ## the slow tests: public clients, other browsers, fresh environments
 	@$(PYTEST) -m matrix $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
@@ -32,8 +31,11 @@ ready:
 ready-test: ready
 	@$(PYTHON) tools/system_parts.py
 	@$(PYTHON) tools/npm_parts.py
+ready-matrix:
+	@$(PYTHON) tools/system_parts.py engines
+	@$(PYTHON) tools/npm_parts.py tests/spa/app tests/browser/frameworks tests/engines
 ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix lint types build constraints ready ready-test ready-demo
+.PHONY: help demo check test matrix lint types build constraints ready ready-test ready-matrix ready-demo

@@ -61,7 +61,9 @@ def ready(folder: Path = FOLDER) -> bool:
 def install(folder: Path) -> bool:
     for npm in npms():
         say(f"installing the npm packages of {folder.relative_to(ROOT)} (about 10 s)")
-        command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        # A package may ask for others that go with it. The tests say what they use.
+        options = ("--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund")
+        command = [*npm, "ci", *options]
         done = subprocess.run(
             command,
             cwd=folder,

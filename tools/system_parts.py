@@ -1,4 +1,4 @@
-"""Find or install what the tests need beyond Python packages: a Redis server and a Chromium.
+"""Find or install what the tests need beyond Python packages: a Redis server, and browsers.
 
 It installs only as root, with apt-get, no more than needed, and leaves no service running: the
 tests start and stop their own servers. Elsewhere it says what is missing and how to get it: the
@@ -61,6 +61,14 @@ HEADLESS = Part(
     ("chromium-headless-shell",),
     "use Chromium",
 )
+
+#: For `make matrix`: browsers of two other engines, and a screen that WebKitGTK can draw on.
+FIREFOX = Part("Firefox", ("firefox-esr", "firefox"), ("firefox-esr",), "install Firefox")
+WEBKIT = Part(
+    "WebKitGTK's driver", ("WebKitWebDriver",), ("webkit2gtk-driver",), "use a Linux that has it"
+)
+SCREEN = Part("Xvfb", ("Xvfb",), ("xvfb",), "use a Linux that has it")
+ENGINES = (FIREFOX, WEBKIT, SCREEN)
 
 
 def in_ci() -> bool:
@@ -142,20 +150,22 @@ def say(line: str) -> None:
     print(f"system parts: {line}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def main(kind: str = "") -> int:
+    """`kind` "engines" is what `make matrix` needs beyond the rest."""
+    needed = ENGINES if kind == "engines" else PARTS
     if can_install():
         # Separately: a Debian without the headless Chromium still gets the others.
-        for parts in (PARTS, (HEADLESS,)):
+        for parts in (needed, () if kind else (HEADLESS,)):
             if packages := [
                 package for part in parts if part.find() is None for package in part.packages
             ]:
                 say(f"installing {' '.join(packages)} with apt-get (about 30 s)")
                 install(packages)
-    missing = [part for part in PARTS if part.find() is None]
+    missing = [part for part in needed if part.find() is None]
     for part in missing:
         say(part.how() + ("" if in_ci() else ". Tests that need it are skipped"))
     return 1 if missing and in_ci() else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
