@@ -101,7 +101,7 @@ def source(element: str) -> str:
         wanted += [
             each for each in re.findall(r'from "\./([\w-]+\.js)"', text) if each not in wanted
         ]
-        seen[name] = re.sub(r"/\*\*.*?\*/|(?m:^\s*//.*$)", "", text, flags=re.DOTALL)
+        seen[name] = re.sub(r"/\*\*.*?\*/|(?m:^ *//[^\n]*$)", "", text, flags=re.DOTALL)
     return "\n".join(seen.values())
 
 
