@@ -161,8 +161,8 @@ class AsyncQRLogin:
         """Return what `scan` would return, without taking the login. Changes nothing.
 
         So a page can show its user at once what there is to approve. Then call `scan` and `confirm`
-        for "yes", `scan` and `deny` for "no". Raises what `scan` raises, and `Expired` when less
-        than 20 seconds are left to scan.
+        for "yes", `scan` and `deny` for "no", with the `landing` of what this returns. Raises what
+        `scan` raises, and `Expired` when less than 20 seconds are left to scan.
 
         :param code: the text that the camera read, or the user_code that the person typed.
         :param subject: your id of the user who is signed in on the phone.

@@ -141,7 +141,7 @@ class Landing(_HoldsCodes):
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class Scanned(_HoldsCodes):
     """What the phone shows before the user confirms: which browser asks, and since when.
 
     RFC 10027 M14.
@@ -163,6 +163,11 @@ class Scanned:
 
     expires_in: int
     """Seconds left to decide; after a look, seconds left to scan."""
+
+    landing: str = field(default="", repr=False)
+    """After a look at a rotating code: pass it to `scan(landing=...)`, because the code may be too
+    old by the time that the user has read the question. "" where none is needed.
+    """
 
 
 @dataclass(frozen=True, slots=True)

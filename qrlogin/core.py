@@ -488,8 +488,9 @@ class Core:
         if row == "scan":
             values["shown_as"] = shown_as
             values["scanner_seal"] = seals.scanner_seal(key, login_id, claim, shown_as)
-        # Never compared with a user's text before it is known to be ASCII.
-        landed = landing.isascii() and equal_in_constant_time(landing, seals.landing(key, login_id))
+        token = seals.landing(key, login_id)
+        # Never compared with a caller's text before it is known to be ASCII.
+        landed = landing.isascii() and equal_in_constant_time(landing, token)
         deadline_ms = None if landed else code.deadline_ms
         command = _command(row, login_id, mark, values=values, deadline_ms=deadline_ms)
 
@@ -512,6 +513,8 @@ class Core:
                 context=decode_context(reply.record.get("context", "")),
                 begun_ago=max(0, reply.now - instant(reply.record, "begun_at")) // 1000,
                 expires_in=left,
+                # Who looked in time may scan after the person has read the question.
+                landing=token if state is State.PENDING and code.deadline_ms is not None else "",
             )
 
         if row == "look":

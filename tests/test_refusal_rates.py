@@ -16,6 +16,7 @@ from tests.application import ALICE, App
 
 PHASES = 1000
 DELAYS = (5, 8, 10, 15, 30)  # seconds from the camera's read until the page opens
+READING = 20  # seconds from a look until the person has read the question, and presses "yes"
 SIGN_IN = 60  # seconds from the page's opening until the scan of a person who signs in first
 
 
@@ -30,9 +31,14 @@ class Played:
     """Not signed in, and got no landing when the page opened."""
     signed_in: Counter[int] = field(default_factory=Counter)
     """Not signed in, and asked `SIGN_IN` seconds after the page opened."""
+    without_page: Counter[int] = field(default_factory=Counter)
+    """In an app, which opens no page: looked at once, and scanned when its user had read it."""
 
     def row(self, delay: int) -> str:
-        counts = (self.at_once[delay], self.unopened[delay], self.signed_in[delay])
+        counts = (
+            *(self.at_once[delay], self.unopened[delay]),
+            *(self.signed_in[delay], self.without_page[delay]),
+        )
         return f"{delay:>5} s" + "".join(f"{count / PHASES:>11.1%}" for count in counts)
 
 
@@ -52,6 +58,7 @@ def _play_phase(app: App, read_at: int, delays: tuple[int, ...], played: Played)
     code = app.qr.status(begun.device_code).scan_code
     assert code, "the code is shown"
     landings: dict[int, str] = {}
+    looked: dict[int, str] = {}
 
     def scans(landing: str = "") -> bool:
         with suppress(Expired):
@@ -65,6 +72,14 @@ def _play_phase(app: App, read_at: int, delays: tuple[int, ...], played: Played)
         with suppress(Expired):
             landings[delay] = app.qr.land(code).token
         played.unopened[delay] += delay not in landings
+        try:
+            looked[delay] = app.qr.look(code, subject=ALICE).landing
+        except Expired:
+            played.without_page[delay] += 1
+
+    def press(delay: int) -> None:
+        if delay in looked:
+            played.without_page[delay] += not scans(looked[delay])
 
     def come_back(delay: int) -> None:
         try:
@@ -74,6 +89,7 @@ def _play_phase(app: App, read_at: int, delays: tuple[int, ...], played: Played)
 
     happens: list[tuple[int, Callable[[int], None], int]] = [
         *((delay, open_page, delay) for delay in delays),
+        *((delay + READING, press, delay) for delay in delays),
         *((delay + SIGN_IN, come_back, delay) for delay in delays),
     ]
     for seconds, happen, delay in sorted(happens, key=lambda each: each[0]):
@@ -94,7 +110,7 @@ def test_a_code_that_was_read_in_time_is_refused_to_one_in_a_hundred_at_most(
     delays = tuple(sorted((*DELAYS, too_late)))
     played = play(policy, delays)
     print(f"\n{name}, refused of {PHASES} people, by the seconds until the page opens")
-    print(f"{'':>7}{'signed in':>11}{'no landing':>11}{f'{SIGN_IN} s later':>11}")
+    print(f"{'':>7}{'signed in':>11}{'no landing':>11}{f'{SIGN_IN} s later':>11}{'app':>11}")
     print(*map(played.row, delays), sep="\n")
 
     for delay in DELAYS:
@@ -102,5 +118,6 @@ def test_a_code_that_was_read_in_time_is_refused_to_one_in_a_hundred_at_most(
         if delay <= within:
             assert played.at_once[delay] <= PHASES / 100
             assert played.signed_in[delay] <= PHASES / 100
-    for counted in (played.at_once, played.unopened, played.signed_in):
+            assert played.without_page[delay] <= PHASES / 100
+    for counted in (played.at_once, played.unopened, played.signed_in, played.without_page):
         assert counted[too_late] == PHASES, "a photographed link"

@@ -23,7 +23,7 @@ from qrlogin.wire.routes import Answer, Route
 from qrlogin.wire.streams import Stream
 from qrlogin.wire.validation import no_body
 
-_ALLOWED_HEADERS: Final = "authorization, content-type"
+_ALLOWED_HEADERS: Final = "authorization, content-type, dpop, last-event-id"
 _MAX_AGE: Final = "600"  # seconds for which a browser may keep the answer to a preflight
 _VARY: Final = ("Vary", "Origin")
 _EXPOSED: Final = ("Access-Control-Expose-Headers", "Retry-After")
@@ -54,6 +54,10 @@ class CrossOrigin:
         for origin in origins:
             _check_origin(core, origin)
         self._origins = frozenset(origins)
+
+    def lists(self, origin: str) -> bool:
+        """Whether this origin is listed."""
+        return origin in self._origins
 
     def preflights(self, routes: Iterable[Route]) -> tuple[Route, ...]:
         """A route for the preflights of each path that pages of other origins may use.

@@ -31,6 +31,10 @@ def one_header(request: Request, name: str) -> str | None:
     return values[0] if values else None
 
 
+class ForeignOrigin(Forbidden):
+    """A page of another origin sent this request, and only pages of this origin may."""
+
+
 def check_origin(request: Request, origin: str) -> bool:
     """Refuse requests of pages of other origins.
 
@@ -40,7 +44,7 @@ def check_origin(request: Request, origin: str) -> bool:
     """
     sent, site = one_header(request, "origin"), one_header(request, "sec-fetch-site")
     if sent is not None and sent != origin:
-        raise Forbidden("Origin is not the site that this service is configured for")
+        raise ForeignOrigin("Origin is not the site that this service is configured for")
     if site is not None and site not in _OWN_PAGES:
         raise Forbidden("a page of another site sent this request")
     return sent is not None or site is not None

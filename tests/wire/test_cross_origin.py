@@ -162,7 +162,7 @@ def test_a_preflight_of_a_listed_origin_is_granted_without_credentials(
         assert grants(answer) == {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Methods": "GET" if reads else "POST",
-            "Access-Control-Allow-Headers": "authorization, content-type",
+            "Access-Control-Allow-Headers": "authorization, content-type, dpop, last-event-id",
             "Access-Control-Max-Age": "600",
             "Access-Control-Expose-Headers": "Retry-After",
         }, name

@@ -191,6 +191,25 @@ def test_a_preview_bot_that_opens_the_page_changes_nothing(mount: Mount) -> None
 # Look and outcome
 
 
+def test_who_looked_in_time_may_scan_after_reading_the_question(mount: Mount) -> None:
+    """An app, a scanner inside a page and a page of another origin open no page of the code."""
+    for sent in ((PAGE,), (CREDENTIAL,)):
+        tab = Tab(mount)
+        tab.begin()
+        looked = mount.phone(post("look", {"code": tab.code}, *sent))
+        assert looked.status == 200
+        mount.clock.advance(STANDARD.rotation + STANDARD.rotation_grace)
+        assert mount.phone(post("scan", {"code": tab.code}, *sent)).status == 410
+        if sent == (PAGE,):
+            assert "landing" not in read(looked), "a script has no use for it"
+            scanned = from_page(mount, "scan", tab.code, *looked.cookies)
+        else:
+            assert not looked.cookies
+            body = {"code": tab.code, "landing": read(looked)["landing"]}
+            scanned = mount.phone(post("scan", body, *sent))
+        assert scanned.status == 200, sent
+
+
 def test_a_look_takes_nothing_so_another_account_can_still_scan(mount: Mount) -> None:
     tab = reach(mount, "pending")
     before = mount.records

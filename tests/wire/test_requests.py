@@ -512,7 +512,15 @@ def test_a_query_on_a_route_without_one_is_refused(untouched: Untouched, query: 
 
 @for_each_row(
     "query",
-    ["", "after=2", "after=000000000000002", "wait=0", "wait=00", "wait=25&after=1", "wait=0&after=2"],
+    [
+        "",
+        "after=2",
+        "after=000000000000002",
+        "wait=0",
+        "wait=00",
+        "wait=25&after=1",
+        "wait=0&after=2",
+    ],
 )
 def test_a_status_accepts_after_and_wait(mount: Mount, query: str) -> None:
     assert read(reach(mount, "scanned").look(query))["state"] == "scanned"

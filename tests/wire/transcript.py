@@ -108,6 +108,7 @@ def _masked(line: str, login_id: str) -> str:
         (rf"{login_id}\.(\d+)\.[\w-]{{43}}", r"{L}.\1.{mac}"),
         (r'"path":"M[^"]+"', '"path":"{path}"'),
         (r'"tag":"[\w-]{43}"', '"tag":"{tag}"'),
+        (r'"landing":"[\w-]{43}"', '"landing":"{landing}"'),
         (r'ETag: "[0-9a-f]{16}"', 'ETag: "{16 hex}"'),
         (re.escape(login_id), "{L}"),
     ):

@@ -23,10 +23,11 @@ token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
-from qrlogin.answers import Begun, Redeemed, Scanned, Status
+from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import require_shown_as
 from qrlogin.browser import MODULES, module
 from qrlogin.codes import DeviceCode
@@ -74,9 +75,11 @@ from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route, match
 from qrlogin.wire.streams import Cursor, Stream
 from qrlogin.wire.validation import (
+    ForeignOrigin,
     bearer,
     check_cookie_origin,
     check_origin,
+    has_token,
     is_foreign,
     no_body,
     one_header,
@@ -346,13 +349,17 @@ class Native:
             raise Unauthenticated
         if self._core.policy.names_scanner:
             require_shown_as(person.shown_as, "Person()")
-        code = route.read_json(request)["code"]
+        body = route.read_json(request)
+        code = body["code"]
         who = {"subject": person.subject, "phone": person.phone}
         # As the device_code: browsers add cookies to requests of other origins by themselves.
-        landing = "" if is_foreign(request, self._core.origin) else self._landing.find(request)
+        landing = body.get("landing") or (
+            "" if is_foreign(request, self._core.origin) else self._landing.find(request)
+        )
         exchange: Exchange[Any]
         if route is LOOK:
-            exchange = Exchange(self._core.look(code, **who, landing=landing), _scanned_json)
+            look = self._core.look(code, **who, landing=landing)
+            exchange = Exchange(look, lambda looked: self._looked(request, looked))
         elif route is SCAN:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
             exchange = Exchange(scan, _scanned_json)
@@ -366,6 +373,16 @@ class Native:
             exchange = Exchange(decide(code, **who), _state_json)
         return self._others.readable_exchange(request, exchange)
 
+    def _looked(self, request: Request, looked: Scanned) -> Response:
+        """The answer to a look, and what lets this caller scan when its user has read the question:
+        for a page a cookie, for a program that sends a token a field of the body.
+        """
+        if not looked.landing or has_token(request):
+            extra = (("landing", looked.landing),) if looked.landing else ()
+            return _scanned_json(looked, *extra)
+        landing = Landing(looked.login_id, looked.landing, looked.expires_in)
+        return replace(_scanned_json(looked), cookies=(self._landing.make(landing),))
+
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
         in seconds if repeating the request can help (also as the header Retry-After).
@@ -373,14 +390,15 @@ class Native:
         Logs a refused `Origin` once as a WARNING, because it usually means that the site is set up
         for another address than the one that people open.
         """
-        if isinstance(error, Forbidden):
+        if isinstance(error, ForeignOrigin):
             self._report(request.all("origin"))
         return self._others.readable(request, error_response(error))
 
     def _report(self, origins: Sequence[str]) -> None:
         known, ours = self._refused_origins, self._core.origin
         for sent in origins:
-            if sent != ours and sent not in known and len(known) < _MOST_ORIGINS:
+            listed = sent == ours or self._others.lists(sent)
+            if not listed and sent not in known and len(known) < _MOST_ORIGINS:
                 known.add(sent)
                 log.warning(
                     "refused a request of Origin %s: verification_uri is at %s. If people open the "
@@ -423,16 +441,15 @@ def _state_json(status: Status) -> Response:
     return _json({"login_id": status.login_id, "state": status.state})
 
 
-def _scanned_json(scanned: Scanned) -> Response:
-    return _json(
-        {
-            "login_id": scanned.login_id,
-            "state": scanned.state,
-            "context": dict(scanned.context),
-            "begun_ago": scanned.begun_ago,
-            "expires_in": scanned.expires_in,
-        }
-    )
+def _scanned_json(scanned: Scanned, *extra: tuple[str, object]) -> Response:
+    payload: dict[str, object] = {
+        "login_id": scanned.login_id,
+        "state": scanned.state,
+        "context": dict(scanned.context),
+        "begun_ago": scanned.begun_ago,
+        "expires_in": scanned.expires_in,
+    }
+    return _json(payload | dict(extra))
 
 
 def _module(request: Request, name: str) -> Response:

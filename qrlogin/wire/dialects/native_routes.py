@@ -74,7 +74,8 @@ _SCANNED: Final = an_object(
         "context": {"type": "object", "additionalProperties": _TEXT},
         "begun_ago": _SECONDS,
         "expires_in": _SECONDS,
-    }
+    },
+    landing=_TEXT,
 )
 _DONE_ANSWER: Final = Answer(
     200, "Done, by this request or an earlier one", JSON, an_object(_LOGIN)
@@ -92,6 +93,11 @@ _PHONE_ERRORS: Final = (Unauthenticated, UnknownLogin, WrongState, TooManyGuesse
 _PROOFS: Final = ("device_cookie", "device_code")
 
 _CODE: Final = Field("code", "what the camera read or the person typed, unchanged", required=True)
+_LANDING: Final = Field(
+    "landing",
+    "`landing` of the answer to a look, for callers without a cookie",
+    pattern="[A-Za-z0-9_-]{43}",
+)
 _AFTER: Final = Field("after", "the last version that this client received", pattern="[0-9]{1,15}")
 _ECHO: Final = Field(
     "echo",
@@ -228,7 +234,7 @@ LOOK, SCAN = (
         "POST",
         verb,
         summary,
-        body=(_CODE,),
+        body=(_CODE, _LANDING),
         answers=(Answer(200, "What the person must see before approving", JSON, _SCANNED),),
         errors=(*_PHONE_ERRORS, AlreadyScanned),
     )

@@ -38,6 +38,8 @@ export async function logInByPhone(base, { show, ask, signal }) {
   deviceCode = seen.device_code // keep it in memory only
   while (seen.state !== 'confirmed') {
     if (seen.state !== 'pending' && seen.state !== 'scanned') throw { error: seen.state }
+    // No code may be shown any more. Offer a new one.
+    if (seen.state === 'pending' && !seen.qr) throw { error: 'expired' }
     show(seen.qr ?? null)
     await sleep(seen.retry_after ?? 0)
     seen = await send(`${id}?after=${seen.version}&wait=25`)
