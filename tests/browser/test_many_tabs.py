@@ -65,7 +65,7 @@ async def windows(
     return [*older, login_page]
 
 
-@pytest.mark.parametrize("query", ["", "?events"])
+@pytest.mark.parametrize("query", ["", pytest.param("?events", marks=pytest.mark.matrix)])
 async def test_six_open_windows_do_not_starve_a_seventh(
     login_page: LoginPage, site: QRLogin, query: str
 ) -> None:

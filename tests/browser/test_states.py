@@ -166,6 +166,7 @@ async def test_a_state_shows_its_title_and_buttons(
         await login_page.shot(f"{state}-{size}")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("state", "act"), [row[:2] for row in STATES], ids=[row[0] for row in STATES]
 )

@@ -19,7 +19,7 @@ from tests.wire.sites import (
 )
 from tests.wire.story import play
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.matrix
 
 
 def log_in(application: Application, redeemed: Redeemed) -> Response:

@@ -70,7 +70,7 @@ async def test_the_phones_page_is_as_wide_as_the_phone(
     await phone.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.matrix)])
 async def test_a_user_scans_approves_continues_and_is_logged_in(
     chromium: Browser, demo: RunningDemo, tmp_path: Path, scheme: str
 ) -> None:

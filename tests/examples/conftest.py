@@ -34,16 +34,20 @@ def example(request: pytest.FixtureRequest, started: Callable[[str], Running]) -
     return started(request.param)
 
 
-BROWSERS = [Path(__file__).with_name(name) for name in ("test_browser.py", "test_looks.py")]
+#: What takes long and depends little on the framework, whose adapter tests/contrib holds to rules.
+ONE_FRAMEWORK = [
+    Path(__file__).with_name(name)
+    for name in ("test_browser.py", "test_looks.py", "test_security.py", "test_text.py")
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` shows Flask alone in a browser; the matrix shows all three examples.
+    """`make test` tries Flask alone in these modules; the matrix tries all three examples.
 
-    The adapters differ in HTTP, and every example passes the HTTP story in `make test`.
+    Every example passes the HTTP story in `make test`.
     """
     for item in items:
         asked = getattr(item, "callspec", None)
         named = asked.params.get("example") if asked else None
-        if item.path in BROWSERS and named in ("FastAPI", "Django"):
+        if item.path in ONE_FRAMEWORK and named in ("FastAPI", "Django"):
             item.add_marker(pytest.mark.matrix)

@@ -138,6 +138,7 @@ def test_an_account_locked_after_approving_is_not_logged_in(site: Running) -> No
 # Both kinds of server
 
 
+@pytest.mark.matrix
 def test_the_whole_story_under_asgi(asgi_site: Running) -> None:
     tell(Stage(asgi_site.origin, OfExamples(), sockets=True))
     assert "Traceback" not in asgi_site.log

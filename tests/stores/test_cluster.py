@@ -39,6 +39,7 @@ class ClosingItsClient(AsyncRedisStore):
         await self._client.aclose()
 
 
+@pytest.mark.matrix
 class TestAsyncRedisStoreOnCluster(AsyncStoreSuite):
     shared = True
 

@@ -6,7 +6,7 @@ from tests.wire.sites import ONE_THREAD, SITES
 from tests.wire.story import play
 
 
-@pytest.mark.parametrize("store", ["memory", "redis"])
+@pytest.mark.parametrize("store", [pytest.param("memory", marks=pytest.mark.matrix), "redis"])
 @pytest.mark.parametrize("site", [*SITES, *ONE_THREAD])
 def test_the_story_passes_with_every_site_and_store(
     site: str, store: str, request: pytest.FixtureRequest
