@@ -21,7 +21,9 @@ from qrlogin.contrib.shared import (
     REFUSALS,
     AsyncLands,
     call,
+    is_mapping_to_send,
     needs_csrf_token,
+    needs_person,
     not_given,
     with_log_in,
 )
@@ -66,12 +68,14 @@ def qrlogin_app(
         redeemed = answer.redeemed
         if redeemed and answer.tokens_wanted:
             answer = answer.with_json(await call(tokens, redeemed))
-        elif redeemed and (granted := await call(log_in, scope, redeemed)) is not None:
+        elif redeemed:
+            granted = await call(log_in, scope, redeemed)
             if not isinstance(granted, Response):
-                granted = Response.json(200, granted)
-            if granted.status >= 400:
-                return granted
-            answer = with_log_in(answer, granted.header_list(), granted.body)
+                if is_mapping_to_send(granted, also="a qrlogin.wire.Response"):
+                    granted = Response.json(200, granted)
+                else:
+                    granted = Response(200)
+            answer = with_log_in(answer, granted.header_list(), granted.body, granted.status)
         if answer.log_out:
             await call(log_out, scope)
         return answer
@@ -87,7 +91,8 @@ def qrlogin_app(
             if needs_csrf_token(request, phone=below != path):
                 await call(protect, scope)
             if below != path:
-                answer = await endpoint.phone(request, await call(person, scope))
+                who = await call(person, scope) if needs_person(request) else None
+                answer = await endpoint.phone(request, who)
             else:
                 answer = await endpoint.browser(request)
             answer = await respond(scope, answer)

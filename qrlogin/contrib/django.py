@@ -40,14 +40,18 @@ from qrlogin import AsyncQRLogin, Redeemed
 from qrlogin.contrib import asgi
 from qrlogin.contrib.shared import (
     CSRF_REFUSED,
+    LISTS,
     REFUSALS,
     AsyncLands,
     Lands,
+    is_mapping_to_send,
     needs_csrf_token,
+    needs_person,
     not_given,
     with_log_in,
 )
 from qrlogin.contrib.wsgi import close_at_exit
+from qrlogin.errors import Forbidden
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP, Receive, Scope, Send
 
@@ -87,27 +91,27 @@ def qrlogin_urls(
             redeemed = answer.redeemed
             if redeemed and answer.tokens_wanted:
                 answer = answer.with_json(tokens(redeemed))
-            elif redeemed and (returned := log_in(request, redeemed)) is not None:
-                granted = (
-                    returned
-                    if isinstance(returned, http.HttpResponse)
-                    else http.JsonResponse(dict(returned))
-                )
-                if granted.status_code >= 400:
-                    return granted
-                answer, cookies = (
-                    with_log_in(answer, granted.headers.items(), granted.content),
-                    granted.cookies,
-                )
+            elif redeemed:
+                granted = log_in(request, redeemed)
+                if not isinstance(granted, http.HttpResponse):
+                    sends = is_mapping_to_send(granted, also="an HttpResponse with its content")
+                    granted = http.JsonResponse(dict(granted)) if sends else http.HttpResponse()
+                status, cookies = granted.status_code, granted.cookies
+                answer = with_log_in(answer, granted.headers.items(), granted.content, status)
             if answer.log_out:
                 log_out(request)
         except PermissionDenied as error:  # Django would answer with HTML, the element reads JSON
-            return _forbidden(str(error))
+            return refuse(asked, str(error))
         except REFUSALS as error:
             answer = endpoint.dialect.refuse(asked, error)
         response = _to_django(answer)
         response.cookies.update(cookies)
         return response
+
+    def refuse(asked: Request, description: str) -> HttpResponseBase:
+        """403 in the dialect's words. A page of another origin may have to read it."""
+        refusal = endpoint.dialect.refuse(asked, Forbidden(description))
+        return _to_django(replace(refusal, status=403))
 
     def routes(phone: Callable[..., Any], browser: Callable[..., Any]) -> list[URLPattern]:
         """The views ask Django's CSRF protection themselves, where `needs_csrf_token` says so."""
@@ -120,15 +124,16 @@ def qrlogin_urls(
 
         async def async_phone(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
-            if refusal := await sync_to_async(_csrf_refusal)(request, asked, phone=True):
-                return refusal
-            answer = await endpoint.phone(asked, await sync_to_async(person)(request))
+            if await sync_to_async(_lacks_csrf_token)(request, asked, phone=True):
+                return refuse(asked, CSRF_REFUSED)
+            who = await sync_to_async(person)(request) if needs_person(asked) else None
+            answer = await endpoint.phone(asked, who)
             return await sync_to_async(send)(request, asked, answer)
 
         async def async_browser(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
-            if refusal := await sync_to_async(_csrf_refusal)(request, asked, phone=False):
-                return refusal
+            if await sync_to_async(_lacks_csrf_token)(request, asked, phone=False):
+                return refuse(asked, CSRF_REFUSED)
             answer = await endpoint.browser(asked)
             return await sync_to_async(send)(request, asked, answer)
 
@@ -136,14 +141,15 @@ def qrlogin_urls(
 
     def phone(request: HttpRequest, path: str) -> HttpResponseBase:
         asked = from_wsgi(request, path)
-        if refusal := _csrf_refusal(request, asked, phone=True):
-            return refusal
-        return send(request, asked, endpoint.phone(asked, person(request)))
+        if _lacks_csrf_token(request, asked, phone=True):
+            return refuse(asked, CSRF_REFUSED)
+        who = person(request) if needs_person(asked) else None
+        return send(request, asked, endpoint.phone(asked, who))
 
     def browser(request: HttpRequest, path: str) -> HttpResponseBase:
         asked = from_wsgi(request, path)
-        if refusal := _csrf_refusal(request, asked, phone=False):
-            return refusal
+        if _lacks_csrf_token(request, asked, phone=False):
+            return refuse(asked, CSRF_REFUSED)
         return send(request, asked, endpoint.browser(asked))
 
     return routes(phone, browser)
@@ -199,7 +205,9 @@ def _to_django(answer: Response) -> HttpResponseBase:
     if not any(name.lower() == "content-type" for name, _ in answer.headers):
         del response.headers["Content-Type"]  # Django's default, which would describe no body
     for name, value in answer.headers:
-        response.headers[name] = value
+        # Django keeps one value for each name.
+        earlier = response.headers.get(name) if name.lower() in LISTS else None
+        response.headers[name] = f"{earlier}, {value}" if earlier else value
     for cookie in answer.cookies:
         response.set_cookie(**asdict(cookie))
     return response
@@ -208,14 +216,12 @@ def _to_django(answer: Response) -> HttpResponseBase:
 # CSRF
 
 
-def _csrf_refusal(request: HttpRequest, asked: Request, *, phone: bool) -> HttpResponseBase | None:
-    """The answer to a request whose CSRF token is not valid, as JSON, because elements read it."""
-    if not needs_csrf_token(asked, phone=phone):
-        return None
-    for middleware in _csrf_middleware():
-        if middleware(_no_response).process_view(request, _no_response, (), {}) is not None:
-            return _forbidden(CSRF_REFUSED)
-    return None
+def _lacks_csrf_token(request: HttpRequest, asked: Request, *, phone: bool) -> bool:
+    """Whether this request needs a CSRF token and has none that is valid."""
+    return needs_csrf_token(asked, phone=phone) and any(
+        middleware(_no_response).process_view(request, _no_response, (), {}) is not None
+        for middleware in _csrf_middleware()
+    )
 
 
 def _csrf_middleware() -> Iterator[type[CsrfViewMiddleware]]:
@@ -228,11 +234,6 @@ def _csrf_middleware() -> Iterator[type[CsrfViewMiddleware]]:
 
 def _no_response(request: HttpRequest) -> HttpResponseBase:
     return http.HttpResponse()
-
-
-def _forbidden(description: str) -> HttpResponseBase:
-    refusal = {"error": "forbidden", "error_description": description}
-    return http.JsonResponse(refusal, status=403)
 
 
 def keeping_csrf_token(request: HttpRequest, start_session: Callable[[], object]) -> None:

@@ -19,12 +19,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, request
+from flask import Blueprint, Flask, Response, current_app, make_response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 from werkzeug.wsgi import ClosingIterator
 
 from qrlogin import STANDARD, Misconfigured, QRLogin, Redeemed, wire
@@ -32,11 +33,14 @@ from qrlogin.contrib.shared import (
     CSRF_REFUSED,
     REFUSALS,
     Lands,
+    is_mapping_to_send,
     needs_csrf_token,
+    needs_person,
     not_given,
     with_log_in,
 )
 from qrlogin.contrib.wsgi import close_at_exit
+from qrlogin.errors import Forbidden
 from qrlogin.render import png
 from qrlogin.stores import open_store
 from qrlogin.wire.message import BODY_CAP
@@ -85,10 +89,13 @@ def qrlogin_blueprint(
     blueprint.before_app_request(lambda: exempt(current_app.extensions))
 
     def answer(asked: wire.Request, is_phone: bool) -> Response:
-        if needs_csrf_token(asked, phone=is_phone) and (refusal := _csrf_refusal(protect)):
-            return refusal
         try:
-            return send(endpoint.phone(asked, person()) if is_phone else endpoint.browser(asked))
+            if needs_csrf_token(asked, phone=is_phone) and (status := _csrf_refusal(protect)):
+                refusal = endpoint.dialect.refuse(asked, Forbidden(CSRF_REFUSED))
+                return _to_flask(replace(refusal, status=status))
+            if not is_phone:
+                return send(endpoint.browser(asked))
+            return send(endpoint.phone(asked, person() if needs_person(asked) else None))
         except REFUSALS as error:
             return _to_flask(endpoint.dialect.refuse(asked, error))
 
@@ -96,11 +103,14 @@ def qrlogin_blueprint(
         redeemed = answer.redeemed
         if redeemed and answer.tokens_wanted:
             answer = answer.with_json(tokens(redeemed))
-        elif redeemed and (returned := log_in(redeemed)) is not None:
-            granted = make_response(returned)
-            if granted.status_code >= 400:
-                return granted
-            answer = with_log_in(answer, granted.headers, granted.get_data())
+        elif redeemed:
+            returned = log_in(redeemed)
+            if isinstance(returned, BaseResponse | tuple) or is_mapping_to_send(
+                returned, also="a response, alone or in a tuple as in a view"
+            ):
+                granted = make_response(returned)
+                status = granted.status_code
+                answer = with_log_in(answer, granted.headers, granted.get_data(), status)
         if answer.log_out:
             log_out()
         return _to_flask(answer)
@@ -150,8 +160,11 @@ def set_landing_cookies(page: Any, endpoint: Lands, code: str) -> Response:
     return response
 
 
-def _csrf_refusal(protect: Callable[[], object] | None) -> Response | None:
-    """The answer to a request whose CSRF token is not valid, as JSON, because elements read it."""
+def _csrf_refusal(protect: Callable[[], object] | None) -> int:
+    """The status for a request whose CSRF token is not valid, or 0 if it is valid.
+
+    The answer is spelled by the dialect, because elements read it.
+    """
     csrf = current_app.extensions.get("csrf")
     if protect is None and csrf and current_app.config.get("WTF_CSRF_ENABLED", True):
         protect = csrf.protect
@@ -161,10 +174,8 @@ def _csrf_refusal(protect: Callable[[], object] | None) -> Response | None:
     except HTTPException as error:
         if error.code is None or error.code < 400:
             raise
-        refusal = jsonify(error="forbidden", error_description=error.description or CSRF_REFUSED)
-        refusal.status_code = error.code
-        return refusal
-    return None
+        return error.code
+    return 0
 
 
 def _to_flask(answer: wire.Response) -> Response:
