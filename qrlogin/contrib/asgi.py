@@ -30,6 +30,7 @@ from qrlogin.contrib.shared import (
 from qrlogin.errors import Misconfigured
 from qrlogin.wire.dialect import Person
 from qrlogin.wire.endpoint import AsyncEndpoint
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import Message, Receive, Request, Response, Scope, Send
 from qrlogin.wire.shutdown import drain_on_signals
 
@@ -183,6 +184,10 @@ async def landing_headers(endpoint: AsyncLands, code: str) -> list[tuple[bytes, 
 
     They set the cookies by which this phone can hand the code in later, for example after it has
     signed in. Add them whether or not a user is signed in.
+
+    No cache may keep the page with its cookie, so `Cache-Control: no-store` is one of them. Leave
+    it out if your page has a Cache-Control of its own.
     """
     cookies = await endpoint.landing_cookies(code)
-    return [(b"set-cookie", cookie.header().encode("latin-1")) for cookie in cookies]
+    headers = [NO_STORE, *(("Set-Cookie", cookie.header()) for cookie in cookies)]
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

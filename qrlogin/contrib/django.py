@@ -13,9 +13,8 @@ If the project has Django's `CsrfViewMiddleware`, its token is asked for on the 
 on redeem, and never for a request with a token in `Authorization`.
 """
 
-import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import wraps
@@ -23,7 +22,7 @@ from http.cookies import SimpleCookie
 from io import BytesIO
 from typing import Any, TypeVar
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django import http
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
@@ -44,6 +43,7 @@ from qrlogin.contrib.shared import (
     REFUSALS,
     AsyncLands,
     Lands,
+    call,
     is_mapping_to_send,
     needs_csrf_token,
     needs_person,
@@ -53,7 +53,8 @@ from qrlogin.contrib.shared import (
 from qrlogin.contrib.wsgi import close_at_exit
 from qrlogin.errors import Forbidden
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
-from qrlogin.wire.message import BODY_CAP, Receive, Scope, Send
+from qrlogin.wire.error_response import NO_STORE
+from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Scope, Send
 
 __all__ = [
     "Application",
@@ -254,44 +255,59 @@ def set_landing_cookies(page: Page, endpoint: Lands | AsyncLands, code: str) -> 
     """The page behind `verification_uri`, with the cookies of the code that it was opened with.
 
     Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
-    the code in later, for example after it has signed in. In an async view, await
-    `aset_landing_cookies`.
+    the code in later, for example after it has signed in. No cache may keep the page with its
+    cookie, so it gets `Cache-Control: no-store`, unless it has a Cache-Control of its own. In an
+    async view, await `aset_landing_cookies`.
 
     :param page: The view's response.
     :param endpoint: The native dialect's.
     :param code: The part of the page's path after `verification_uri`.
     """
     find: Callable[..., Any] = endpoint.landing_cookies
-    cookies = async_to_sync(find)(code) if inspect.iscoroutinefunction(find) else find(code)
-    for cookie in cookies:
-        page.set_cookie(**asdict(cookie))
-    return page
+    return _landed(page, async_to_sync(find)(code) if iscoroutinefunction(find) else find(code))
 
 
-async def aset_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> Page:
+async def aset_landing_cookies(page: Page, endpoint: Lands | AsyncLands, code: str) -> Page:
     """`set_landing_cookies`, awaited.
 
     :param page: The view's response.
     :param endpoint: The native dialect's.
     :param code: The part of the page's path after `verification_uri`.
     """
-    for cookie in await endpoint.landing_cookies(code):
+    return _landed(page, await call(endpoint.landing_cookies, code))
+
+
+def _landed(page: Page, cookies: Iterable[Cookie]) -> Page:
+    for cookie in cookies:
         page.set_cookie(**asdict(cookie))
+    page.headers.setdefault(*NO_STORE)
     return page
 
 
 def landing(
-    view: Callable[..., HttpResponseBase], endpoint: Callable[[], Lands | AsyncLands]
-) -> Callable[..., HttpResponseBase]:
+    view: Callable[..., Any], endpoint: Callable[[], Lands | AsyncLands]
+) -> Callable[..., Any]:
     """The view of the page behind `verification_uri`, whose argument `code`, or whose first one, is
     the code in its path. Each of its pages has the cookies of `set_landing_cookies`. `endpoint`
-    returns the native dialect's endpoint.
+    returns the native dialect's endpoint. An async view stays async.
     """
 
+    def code_in(groups: tuple[str, ...], named: dict[str, Any]) -> str:
+        return str(named.get("code") or next(iter(groups), ""))
+
+    if iscoroutinefunction(view):
+
+        @wraps(view)
+        async def async_landed(request: HttpRequest, *groups: str, **named: Any) -> Any:
+            page = await view(request, *groups, **named)
+            return await aset_landing_cookies(page, endpoint(), code_in(groups, named))
+
+        return async_landed
+
     @wraps(view)
-    def landed(request: HttpRequest, *groups: str, **named: Any) -> HttpResponseBase:
-        code = named.get("code") or next(iter(groups), "")
-        return set_landing_cookies(view(request, *groups, **named), endpoint(), code)
+    def landed(request: HttpRequest, *groups: str, **named: Any) -> Any:
+        page = view(request, *groups, **named)
+        return set_landing_cookies(page, endpoint(), code_in(groups, named))
 
     return landed
 

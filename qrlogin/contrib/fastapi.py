@@ -46,6 +46,7 @@ from qrlogin.contrib.shared import (
     not_given,
     with_log_in,
 )
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.openapi import SCHEMES, operation
 
@@ -196,7 +197,8 @@ async def set_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> Pa
     """The page behind `verification_uri`, with the cookies of the code that it was opened with.
 
     Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
-    the code in later, for example after it has signed in.
+    the code in later, for example after it has signed in. No cache may keep the page with its
+    cookie, so it gets `Cache-Control: no-store`, unless it has a Cache-Control of its own.
 
     :param page: The view's response.
     :param endpoint: The native dialect's.
@@ -204,6 +206,7 @@ async def set_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> Pa
     """
     for cookie in await endpoint.landing_cookies(code):
         page.set_cookie(**asdict(cookie))
+    page.headers.setdefault(*NO_STORE)
     return page
 
 

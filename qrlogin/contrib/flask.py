@@ -43,6 +43,8 @@ from qrlogin.contrib.wsgi import close_at_exit
 from qrlogin.errors import Forbidden
 from qrlogin.render import png
 from qrlogin.stores import open_store
+from qrlogin.wire.dialects.native_routes import MAX_WAIT
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP
 
 __all__ = [
@@ -147,7 +149,8 @@ def set_landing_cookies(page: Any, endpoint: Lands, code: str) -> Response:
     """The page behind `verification_uri`, with the cookies of the code that it was opened with.
 
     Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
-    the code in later, for example after it has signed in.
+    the code in later, for example after it has signed in. No cache may keep the page with its
+    cookie, so it gets `Cache-Control: no-store`, unless it has a Cache-Control of its own.
 
     :param page: What the view would return.
     :param endpoint: The native dialect's: `current_app.extensions["qrlogin_endpoint"]`, if the
@@ -157,6 +160,7 @@ def set_landing_cookies(page: Any, endpoint: Lands, code: str) -> Response:
     response = make_response(page)
     for cookie in endpoint.landing_cookies(code):
         response.set_cookie(**asdict(cookie))
+    response.headers.setdefault(*NO_STORE)
     return response
 
 
@@ -191,8 +195,9 @@ def _to_flask(answer: wire.Response) -> Response:
 
 class PhoneLogin:
     """The extension. It reads `QRLOGIN_ORIGIN`, `QRLOGIN_SECRET_KEYS`, `QRLOGIN_STORE` ("memory"),
-    `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_POLICY`, `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and
-    `QRLOGIN_ON_EVENT` from `app.config`.
+    `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_MAX_HOLD` (25 seconds), `QRLOGIN_ORIGINS` (a list),
+    `QRLOGIN_POLICY`, `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and `QRLOGIN_ON_EVENT` from
+    `app.config`. `QRLOGIN_ORIGINS` and `QRLOGIN_MAX_HOLD` are `origins` and `max_hold` of `Native`.
 
     :param person: Returns who is signed in on the phone, or None.
     :param log_in: Starts your own session.
@@ -231,7 +236,14 @@ class PhoneLogin:
         self.slots = wire.WaitSlots(app.config.get("QRLOGIN_MAX_WAITING", 8))
         codes, draw = policy.user_codes, app.config.get("QRLOGIN_DRAW_PNG", png)
         describe = app.config.get("QRLOGIN_DESCRIBE") or wire.BrowserContext()
-        native = wire.Native(qr.core, user_codes=codes, describe=describe, draw_png=draw)
+        native = wire.Native(
+            qr.core,
+            user_codes=codes,
+            origins=app.config.get("QRLOGIN_ORIGINS", ()),
+            describe=describe,
+            draw_png=draw,
+            max_hold=app.config.get("QRLOGIN_MAX_HOLD", MAX_WAIT),
+        )
         app.extensions["qrlogin_endpoint"] = self.mount(app, native, url_prefix="/qrlogin")
         return qr
 

@@ -27,6 +27,7 @@ from qrlogin.contrib.shared import (
 from qrlogin.login import QRLogin
 from qrlogin.wire.dialect import Person
 from qrlogin.wire.endpoint import Endpoint
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP, Request, Response, StartResponse
 from qrlogin.wire.shutdown import drain_on_signals
 
@@ -121,9 +122,12 @@ def landing_headers(endpoint: Lands, code: str) -> list[tuple[str, str]]:
 
     They set the cookies by which this phone can hand the code in later, for example after it has
     signed in. Add them whether or not a user is signed in.
+
+    No cache may keep the page with its cookie, so `Cache-Control: no-store` is one of them. Leave
+    it out if your page has a Cache-Control of its own.
     """
     cookies = endpoint.landing_cookies(code)
-    return [("Set-Cookie", cookie.header()) for cookie in cookies]
+    return [NO_STORE, *(("Set-Cookie", cookie.header()) for cookie in cookies)]
 
 
 def close_at_exit(qr: QRLogin) -> None:
