@@ -21,13 +21,16 @@ from qrlogin.contrib.shared import (
     REFUSALS,
     AsyncLands,
     call,
+    is_mapping_to_send,
     needs_csrf_token,
+    needs_person,
     not_given,
     with_log_in,
 )
 from qrlogin.errors import Misconfigured
 from qrlogin.wire.dialect import Person
 from qrlogin.wire.endpoint import AsyncEndpoint
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import Message, Receive, Request, Response, Scope, Send
 from qrlogin.wire.shutdown import drain_on_signals
 
@@ -66,12 +69,14 @@ def qrlogin_app(
         redeemed = answer.redeemed
         if redeemed and answer.tokens_wanted:
             answer = answer.with_json(await call(tokens, redeemed))
-        elif redeemed and (granted := await call(log_in, scope, redeemed)) is not None:
+        elif redeemed:
+            granted = await call(log_in, scope, redeemed)
             if not isinstance(granted, Response):
-                granted = Response.json(200, granted)
-            if granted.status >= 400:
-                return granted
-            answer = with_log_in(answer, granted.header_list(), granted.body)
+                if is_mapping_to_send(granted, also="a qrlogin.wire.Response"):
+                    granted = Response.json(200, granted)
+                else:
+                    granted = Response(200)
+            answer = with_log_in(answer, granted.header_list(), granted.body, granted.status)
         if answer.log_out:
             await call(log_out, scope)
         return answer
@@ -87,7 +92,8 @@ def qrlogin_app(
             if needs_csrf_token(request, phone=below != path):
                 await call(protect, scope)
             if below != path:
-                answer = await endpoint.phone(request, await call(person, scope))
+                who = await call(person, scope) if needs_person(request) else None
+                answer = await endpoint.phone(request, who)
             else:
                 answer = await endpoint.browser(request)
             answer = await respond(scope, answer)
@@ -178,6 +184,10 @@ async def landing_headers(endpoint: AsyncLands, code: str) -> list[tuple[bytes, 
 
     They set the cookies by which this phone can hand the code in later, for example after it has
     signed in. Add them whether or not a user is signed in.
+
+    No cache may keep the page with its cookie, so `Cache-Control: no-store` is one of them. Leave
+    it out if your page has a Cache-Control of its own.
     """
     cookies = await endpoint.landing_cookies(code)
-    return [(b"set-cookie", cookie.header().encode("latin-1")) for cookie in cookies]
+    headers = [NO_STORE, *(("Set-Cookie", cookie.header()) for cookie in cookies)]
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -13,9 +13,8 @@ If the project has Django's `CsrfViewMiddleware`, its token is asked for on the 
 on redeem, and never for a request with a token in `Authorization`.
 """
 
-import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import wraps
@@ -23,7 +22,7 @@ from http.cookies import SimpleCookie
 from io import BytesIO
 from typing import Any, TypeVar
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django import http
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
@@ -40,16 +39,22 @@ from qrlogin import AsyncQRLogin, Redeemed
 from qrlogin.contrib import asgi
 from qrlogin.contrib.shared import (
     CSRF_REFUSED,
+    LISTS,
     REFUSALS,
     AsyncLands,
     Lands,
+    call,
+    is_mapping_to_send,
     needs_csrf_token,
+    needs_person,
     not_given,
     with_log_in,
 )
 from qrlogin.contrib.wsgi import close_at_exit
+from qrlogin.errors import Forbidden
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
-from qrlogin.wire.message import BODY_CAP, Receive, Scope, Send
+from qrlogin.wire.error_response import NO_STORE
+from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Scope, Send
 
 __all__ = [
     "Application",
@@ -87,27 +92,27 @@ def qrlogin_urls(
             redeemed = answer.redeemed
             if redeemed and answer.tokens_wanted:
                 answer = answer.with_json(tokens(redeemed))
-            elif redeemed and (returned := log_in(request, redeemed)) is not None:
-                granted = (
-                    returned
-                    if isinstance(returned, http.HttpResponse)
-                    else http.JsonResponse(dict(returned))
-                )
-                if granted.status_code >= 400:
-                    return granted
-                answer, cookies = (
-                    with_log_in(answer, granted.headers.items(), granted.content),
-                    granted.cookies,
-                )
+            elif redeemed:
+                granted = log_in(request, redeemed)
+                if not isinstance(granted, http.HttpResponse):
+                    sends = is_mapping_to_send(granted, also="an HttpResponse with its content")
+                    granted = http.JsonResponse(dict(granted)) if sends else http.HttpResponse()
+                status, cookies = granted.status_code, granted.cookies
+                answer = with_log_in(answer, granted.headers.items(), granted.content, status)
             if answer.log_out:
                 log_out(request)
         except PermissionDenied as error:  # Django would answer with HTML, the element reads JSON
-            return _forbidden(str(error))
+            return refuse(asked, str(error))
         except REFUSALS as error:
             answer = endpoint.dialect.refuse(asked, error)
         response = _to_django(answer)
         response.cookies.update(cookies)
         return response
+
+    def refuse(asked: Request, description: str) -> HttpResponseBase:
+        """403 in the dialect's words. A page of another origin may have to read it."""
+        refusal = endpoint.dialect.refuse(asked, Forbidden(description))
+        return _to_django(replace(refusal, status=403))
 
     def routes(phone: Callable[..., Any], browser: Callable[..., Any]) -> list[URLPattern]:
         """The views ask Django's CSRF protection themselves, where `needs_csrf_token` says so."""
@@ -120,15 +125,16 @@ def qrlogin_urls(
 
         async def async_phone(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
-            if refusal := await sync_to_async(_csrf_refusal)(request, asked, phone=True):
-                return refusal
-            answer = await endpoint.phone(asked, await sync_to_async(person)(request))
+            if await sync_to_async(_lacks_csrf_token)(request, asked, phone=True):
+                return refuse(asked, CSRF_REFUSED)
+            who = await sync_to_async(person)(request) if needs_person(asked) else None
+            answer = await endpoint.phone(asked, who)
             return await sync_to_async(send)(request, asked, answer)
 
         async def async_browser(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
-            if refusal := await sync_to_async(_csrf_refusal)(request, asked, phone=False):
-                return refusal
+            if await sync_to_async(_lacks_csrf_token)(request, asked, phone=False):
+                return refuse(asked, CSRF_REFUSED)
             answer = await endpoint.browser(asked)
             return await sync_to_async(send)(request, asked, answer)
 
@@ -136,14 +142,15 @@ def qrlogin_urls(
 
     def phone(request: HttpRequest, path: str) -> HttpResponseBase:
         asked = from_wsgi(request, path)
-        if refusal := _csrf_refusal(request, asked, phone=True):
-            return refusal
-        return send(request, asked, endpoint.phone(asked, person(request)))
+        if _lacks_csrf_token(request, asked, phone=True):
+            return refuse(asked, CSRF_REFUSED)
+        who = person(request) if needs_person(asked) else None
+        return send(request, asked, endpoint.phone(asked, who))
 
     def browser(request: HttpRequest, path: str) -> HttpResponseBase:
         asked = from_wsgi(request, path)
-        if refusal := _csrf_refusal(request, asked, phone=False):
-            return refusal
+        if _lacks_csrf_token(request, asked, phone=False):
+            return refuse(asked, CSRF_REFUSED)
         return send(request, asked, endpoint.browser(asked))
 
     return routes(phone, browser)
@@ -199,7 +206,9 @@ def _to_django(answer: Response) -> HttpResponseBase:
     if not any(name.lower() == "content-type" for name, _ in answer.headers):
         del response.headers["Content-Type"]  # Django's default, which would describe no body
     for name, value in answer.headers:
-        response.headers[name] = value
+        # Django keeps one value for each name.
+        earlier = response.headers.get(name) if name.lower() in LISTS else None
+        response.headers[name] = f"{earlier}, {value}" if earlier else value
     for cookie in answer.cookies:
         response.set_cookie(**asdict(cookie))
     return response
@@ -208,14 +217,12 @@ def _to_django(answer: Response) -> HttpResponseBase:
 # CSRF
 
 
-def _csrf_refusal(request: HttpRequest, asked: Request, *, phone: bool) -> HttpResponseBase | None:
-    """The answer to a request whose CSRF token is not valid, as JSON, because elements read it."""
-    if not needs_csrf_token(asked, phone=phone):
-        return None
-    for middleware in _csrf_middleware():
-        if middleware(_no_response).process_view(request, _no_response, (), {}) is not None:
-            return _forbidden(CSRF_REFUSED)
-    return None
+def _lacks_csrf_token(request: HttpRequest, asked: Request, *, phone: bool) -> bool:
+    """Whether this request needs a CSRF token and has none that is valid."""
+    return needs_csrf_token(asked, phone=phone) and any(
+        middleware(_no_response).process_view(request, _no_response, (), {}) is not None
+        for middleware in _csrf_middleware()
+    )
 
 
 def _csrf_middleware() -> Iterator[type[CsrfViewMiddleware]]:
@@ -228,11 +235,6 @@ def _csrf_middleware() -> Iterator[type[CsrfViewMiddleware]]:
 
 def _no_response(request: HttpRequest) -> HttpResponseBase:
     return http.HttpResponse()
-
-
-def _forbidden(description: str) -> HttpResponseBase:
-    refusal = {"error": "forbidden", "error_description": description}
-    return http.JsonResponse(refusal, status=403)
 
 
 def keeping_csrf_token(request: HttpRequest, start_session: Callable[[], object]) -> None:
@@ -253,44 +255,59 @@ def set_landing_cookies(page: Page, endpoint: Lands | AsyncLands, code: str) -> 
     """The page behind `verification_uri`, with the cookies of the code that it was opened with.
 
     Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
-    the code in later, for example after it has signed in. In an async view, await
-    `aset_landing_cookies`.
+    the code in later, for example after it has signed in. No cache may keep the page with its
+    cookie, so it gets `Cache-Control: no-store`, unless it has a Cache-Control of its own. In an
+    async view, await `aset_landing_cookies`.
 
     :param page: The view's response.
     :param endpoint: The native dialect's.
     :param code: The part of the page's path after `verification_uri`.
     """
     find: Callable[..., Any] = endpoint.landing_cookies
-    cookies = async_to_sync(find)(code) if inspect.iscoroutinefunction(find) else find(code)
-    for cookie in cookies:
-        page.set_cookie(**asdict(cookie))
-    return page
+    return _landed(page, async_to_sync(find)(code) if iscoroutinefunction(find) else find(code))
 
 
-async def aset_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> Page:
+async def aset_landing_cookies(page: Page, endpoint: Lands | AsyncLands, code: str) -> Page:
     """`set_landing_cookies`, awaited.
 
     :param page: The view's response.
     :param endpoint: The native dialect's.
     :param code: The part of the page's path after `verification_uri`.
     """
-    for cookie in await endpoint.landing_cookies(code):
+    return _landed(page, await call(endpoint.landing_cookies, code))
+
+
+def _landed(page: Page, cookies: Iterable[Cookie]) -> Page:
+    for cookie in cookies:
         page.set_cookie(**asdict(cookie))
+    page.headers.setdefault(*NO_STORE)
     return page
 
 
 def landing(
-    view: Callable[..., HttpResponseBase], endpoint: Callable[[], Lands | AsyncLands]
-) -> Callable[..., HttpResponseBase]:
+    view: Callable[..., Any], endpoint: Callable[[], Lands | AsyncLands]
+) -> Callable[..., Any]:
     """The view of the page behind `verification_uri`, whose argument `code`, or whose first one, is
     the code in its path. Each of its pages has the cookies of `set_landing_cookies`. `endpoint`
-    returns the native dialect's endpoint.
+    returns the native dialect's endpoint. An async view stays async.
     """
 
+    def code_in(groups: tuple[str, ...], named: dict[str, Any]) -> str:
+        return str(named.get("code") or next(iter(groups), ""))
+
+    if iscoroutinefunction(view):
+
+        @wraps(view)
+        async def async_landed(request: HttpRequest, *groups: str, **named: Any) -> Any:
+            page = await view(request, *groups, **named)
+            return await aset_landing_cookies(page, endpoint(), code_in(groups, named))
+
+        return async_landed
+
     @wraps(view)
-    def landed(request: HttpRequest, *groups: str, **named: Any) -> HttpResponseBase:
-        code = named.get("code") or next(iter(groups), "")
-        return set_landing_cookies(view(request, *groups, **named), endpoint(), code)
+    def landed(request: HttpRequest, *groups: str, **named: Any) -> Any:
+        page = view(request, *groups, **named)
+        return set_landing_cookies(page, endpoint(), code_in(groups, named))
 
     return landed
 

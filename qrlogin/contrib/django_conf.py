@@ -7,14 +7,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from qrlogin import STANDARD, Misconfigured
+from qrlogin import STANDARD, Misconfigured, Policy
 from qrlogin.core import Core
 from qrlogin.stores import open_store
+from qrlogin.wire import Native
+from qrlogin.wire.dialects.native_routes import MAX_WAIT
 
 SHARE: Final = 'set QRLOGIN["STORE"] to the redis:// address of a Redis that all of them reach'
 
@@ -42,6 +45,24 @@ def _check_secret_keys(keys: Any) -> None:
 
 def _check_store(address: Any) -> None:
     open_store(address).close()  # this does not connect to a Redis
+
+
+def _dialect(**options: Any) -> Native:
+    """Raises `Misconfigured` for an option that the native dialect does not take."""
+    core = Core(
+        secret_keys=[bytes(range(32))],
+        verification_uri="http://127.0.0.1/qr",
+        audience=None,
+        policy=STANDARD,
+    )
+    return Native(core, **options)
+
+
+def _check_policy(value: Any) -> Policy:
+    found = import_string(value) if isinstance(value, str) else value
+    if not isinstance(found, Policy):
+        raise Misconfigured("it must be a qrlogin.Policy, or the dotted path of one")
+    return found
 
 
 def _check_max_waiting(number: Any) -> None:
@@ -74,6 +95,9 @@ KEYS: Final[Mapping[str, Key]] = {
     "SECRET_KEYS": Key((), "E002", _check_secret_keys),
     "STORE": Key("memory", "E004", _check_store),
     "MAX_WAITING": Key(None, "E005", _check_max_waiting),
+    "MAX_HOLD": Key(MAX_WAIT, "E005", lambda seconds: _dialect(max_hold=seconds)),
+    "ORIGINS": Key((), "E005", lambda origins: _dialect(origins=origins)),
+    "POLICY": Key(STANDARD, "E005", _check_policy),
     "LIFETIME": Key(STANDARD.lifetime, "E005", STANDARD.with_lifetime),
     "USER_CODES": Key(False, "E005", _check_bool),
     "PERSON": Key("qrlogin.contrib.django_auth.person", "E006", callback),
@@ -90,6 +114,16 @@ def option(name: str) -> Any:
     return getattr(settings, "QRLOGIN", {}).get(name, KEYS[name].default)
 
 
+def policy() -> Policy:
+    """POLICY, with LIFETIME and USER_CODES where they are given. Raises `Misconfigured`."""
+    given, found = getattr(settings, "QRLOGIN", {}), _check_policy(option("POLICY"))
+    if "LIFETIME" in given:
+        found = found.with_lifetime(given["LIFETIME"])
+    if "USER_CODES" in given:
+        found = replace(found, user_codes=given["USER_CODES"])
+    return found
+
+
 def problems() -> list[tuple[str, str]]:
     """What is wrong with QRLOGIN: pairs of a check's id and a message that says what to change."""
     given = getattr(settings, "QRLOGIN", None)
@@ -104,6 +138,11 @@ def problems() -> list[tuple[str, str]]:
             key.check(option(name))
         except (Misconfigured, ImportError) as error:
             found.append((key.check_id, f'QRLOGIN["{name}"]: {error}'))
+    if not found:
+        try:
+            policy()
+        except Misconfigured as error:  # each is valid, and they contradict each other
+            found.append(("E005", f'QRLOGIN["POLICY"]: {error}'))
     return found
 
 

@@ -7,7 +7,6 @@ There is a `QRLogin` under WSGI and an `AsyncQRLogin` under ASGI. It is created 
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final, NoReturn
 
@@ -16,13 +15,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application as django_wsgi
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
-from qrlogin import STANDARD, AsyncQRLogin, Misconfigured, QRLogin
+from qrlogin import AsyncQRLogin, Misconfigured, QRLogin
 from qrlogin.contrib.django import Application, close_at_exit, qrlogin_urls
 from qrlogin.contrib.django import landing as landing_at
-from qrlogin.contrib.django_conf import callback, option, problems, unshared_memory
+from qrlogin.contrib.django_conf import callback, option, policy, problems, unshared_memory
 from qrlogin.core import Core
 from qrlogin.stores import open_async_store, open_store
 from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, WaitSlots
@@ -44,7 +42,13 @@ def native(core: Core) -> Dialect:
     """The dialect that <qr-login> and <qr-approve> use."""
     given = option("DESCRIBE")
     describe = callback(given) if given else BrowserContext()
-    return Native(core, user_codes=option("USER_CODES"), describe=describe)
+    return Native(
+        core,
+        user_codes=core.policy.user_codes,
+        origins=option("ORIGINS"),
+        describe=describe,
+        max_hold=option("MAX_HOLD"),
+    )
 
 
 def endpoint(make_dialect: Callable[[Core], Dialect] = native) -> Endpoint | AsyncEndpoint:
@@ -69,7 +73,7 @@ def patterns(make_dialect: Callable[[Core], Dialect] = native) -> list[URLPatter
     return qrlogin_urls(found, person, log_in, log_out=log_out, tokens=tokens)
 
 
-def landing(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def landing(view: Callable[..., Any]) -> Callable[..., Any]:
     """The view of the page behind VERIFICATION_URI, whose argument `code`, or whose first one, is
     the code in its path. Its pages get the landing cookies of the code.
 
@@ -117,11 +121,10 @@ def get_asgi_application() -> Application:
 def _qrlogin() -> QRLogin | AsyncQRLogin:
     if found := problems():
         raise ImproperlyConfigured(" ".join(message for _, message in found))
-    policy = STANDARD.with_lifetime(option("LIFETIME"))
     options: dict[str, Any] = {
         "secret_keys": option("SECRET_KEYS"),
         "verification_uri": option("VERIFICATION_URI"),
-        "policy": replace(policy, user_codes=bool(option("USER_CODES"))),
+        "policy": policy(),
         "on_event": callback(option("ON_EVENT")) if option("ON_EVENT") else None,
     }
     if use_asyncio:

@@ -14,11 +14,19 @@ cookie is set as in any view: `response = JSONResponse({"name": ...})`, `respons
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import (
+    APIRouter,
+    BackgroundTasks,
+    Depends,
+    Request,
+    Response,
+    WebSocket,
+    WebSocketDisconnect,
+)
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 from fastapi.security.base import SecurityBase
@@ -33,10 +41,12 @@ from qrlogin.contrib.shared import (
     AsyncLands,
     call,
     extra_headers,
+    is_mapping_to_send,
     needs_csrf_token,
     not_given,
     with_log_in,
 )
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.openapi import SCHEMES, operation
 
@@ -67,66 +77,90 @@ def qrlogin_router(
     router = APIRouter(default_response_class=Response)
 
     async def respond(
-        request: Request, asked: wire.Request, set_by: Response, find: Callable[[], Awaitable[Any]]
+        request: Request,
+        asked: wire.Request,
+        added: "_Added",
+        find: Callable[[], Awaitable[wire.Response]],
+        *,
+        phone: bool,
     ) -> Response:
-        """`find` gets the answer. `set_by` holds what dependencies have set."""
+        """`find` gets the answer."""
         try:
-            answer: wire.Response = await find()
+            if needs_csrf_token(asked, phone=phone):
+                await call(protect, request)
+            answer = await find()
             redeemed = answer.redeemed
             if redeemed and answer.tokens_wanted:
                 answer = answer.with_json(await call(tokens, redeemed))
-            elif redeemed and (returned := await call(log_in, request, redeemed)) is not None:
-                granted = (
-                    returned
-                    if isinstance(returned, Response)
-                    else JSONResponse(jsonable_encoder(returned))
-                )
-                if granted.status_code >= 400:
-                    return granted
-                answer = with_log_in(answer, _pairs(granted), getattr(granted, "body", b""))
+            elif redeemed:
+                granted = _granted(await call(log_in, request, redeemed))
+                body, status = bytes(granted.body), granted.status_code
+                answer = with_log_in(answer, _pairs(granted), body, status)
+                if granted.background is not None:
+                    added.tasks.add_task(granted.background)
             if answer.log_out:
                 await call(log_out, request)
         except REFUSALS as error:
             answer = endpoint.dialect.refuse(asked, error)
-        return _Answer(answer.with_headers(*extra_headers(answer.headers, _pairs(set_by))))
+        return _Answer(answer.with_headers(*extra_headers(answer.headers, _pairs(added.response))))
 
     def browser(path: str) -> Callable[..., Awaitable[Response]]:
-        async def browser(request: Request, set_by: Response) -> Response:
+        async def browser(request: Request, added: Added) -> Response:
             asked = await read_request(request, path.format(**request.path_params))
-            if needs_csrf_token(asked, phone=False):
-                await call(protect, request)
-            return await respond(request, asked, set_by, lambda: endpoint.browser(asked))
+            return await respond(
+                request, asked, added, lambda: endpoint.browser(asked), phone=False
+            )
 
         return browser
 
     def phone(path: str) -> Callable[..., Awaitable[Response]]:
         async def phone(
-            request: Request, set_by: Response, who: Annotated[Any, Depends(person)]
+            request: Request, added: Added, who: Annotated[Any, Depends(person)]
         ) -> Response:
             asked = await read_request(request, path)
-            if needs_csrf_token(asked, phone=True):
-                await call(protect, request)
-            return await respond(request, asked, set_by, lambda: endpoint.phone(asked, who))
+            return await respond(
+                request, asked, added, lambda: endpoint.phone(asked, who), phone=True
+            )
+
+        return phone
+
+    def phone_of_no_one(path: str) -> Callable[..., Awaitable[Response]]:
+        """For a preflight, which has no credentials, and for a wrong method, which needs none."""
+
+        async def phone(request: Request, added: Added) -> Response:
+            asked = await read_request(request, path)
+            # What acts is routed to the other view, so there is no token to ask for.
+            return await respond(
+                request, asked, added, lambda: endpoint.phone(asked, None), phone=False
+            )
 
         return phone
 
     dialect, kind = endpoint.dialect, type(endpoint.dialect).__name__
-    mounts = (("/phone/", phone, dialect.phone_routes), ("/", browser, dialect.browser_routes))
-    for prefix, view, routes in mounts:
+    mounts = (
+        ("/phone/", phone, phone_of_no_one, dialect.phone_routes),
+        ("/", browser, browser, dialect.browser_routes),
+    )
+    for prefix, view, view_of_no_one, routes in mounts:
         for route in routes:
+            is_preflight = route.method == "OPTIONS"
             described = operation(route) | {"security": [{}] if "" in route.proofs else []}
             router.add_api_route(
                 prefix + route.path,
-                view(route.path),
+                (view_of_no_one if is_preflight else view)(route.path),
                 methods=[route.method],
                 dependencies=[Depends(_Proof(name)) for name in route.proofs if name],
                 name=kind,
                 openapi_extra=described,
                 status_code=int(min(described["responses"])),
             )
-        for path in {route.path for route in routes}:  # a wrong method gets 405 and `Allow`
-            options: dict[str, Any] = {"methods": [*wire.METHODS], "include_in_schema": False}
-            router.add_api_route(prefix + path, view(path), **options)
+        for path in {route.path for route in routes}:
+            head: dict[str, Any] = {"methods": ["HEAD"], "include_in_schema": False}
+            if any((route.path, route.method) == (path, "GET") for route in routes):
+                router.add_api_route(prefix + path, view(path), **head)
+            # A wrong method gets 405 and `Allow`.
+            others = head | {"methods": [*wire.METHODS]}
+            router.add_api_route(prefix + path, view_of_no_one(path), **others)
 
     @router.websocket("/{login_id}/socket")
     async def socket(websocket: WebSocket, login_id: str) -> None:
@@ -163,7 +197,8 @@ async def set_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> Pa
     """The page behind `verification_uri`, with the cookies of the code that it was opened with.
 
     Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
-    the code in later, for example after it has signed in.
+    the code in later, for example after it has signed in. No cache may keep the page with its
+    cookie, so it gets `Cache-Control: no-store`, unless it has a Cache-Control of its own.
 
     :param page: The view's response.
     :param endpoint: The native dialect's.
@@ -171,7 +206,37 @@ async def set_landing_cookies(page: Page, endpoint: AsyncLands, code: str) -> Pa
     """
     for cookie in await endpoint.landing_cookies(code):
         page.set_cookie(**asdict(cookie))
+    page.headers.setdefault(*NO_STORE)
     return page
+
+
+def _granted(returned: Any) -> Response:
+    """What `log_in` returned, as a response."""
+    is_model = hasattr(returned, "model_dump") or is_dataclass(returned)
+    if is_model and not isinstance(returned, type):
+        returned = jsonable_encoder(returned)
+    if isinstance(returned, Response) and hasattr(returned, "body"):  # a stream has none
+        return returned
+    if is_mapping_to_send(returned, also="a model, or a response with a body"):
+        return JSONResponse(jsonable_encoder(returned))
+    return Response()
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What dependencies have added to the answer."""
+
+    response: Response
+    """It holds their headers and cookies."""
+    tasks: BackgroundTasks
+    """FastAPI runs them after the answer."""
+
+
+async def _added(response: Response, tasks: BackgroundTasks) -> _Added:
+    return _Added(response, tasks)
+
+
+Added = Annotated[_Added, Depends(_added)]
 
 
 async def _disconnected() -> Message:

@@ -19,12 +19,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, request
+from flask import Blueprint, Flask, Response, current_app, make_response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 from werkzeug.wsgi import ClosingIterator
 
 from qrlogin import STANDARD, Misconfigured, QRLogin, Redeemed, wire
@@ -32,13 +33,18 @@ from qrlogin.contrib.shared import (
     CSRF_REFUSED,
     REFUSALS,
     Lands,
+    is_mapping_to_send,
     needs_csrf_token,
+    needs_person,
     not_given,
     with_log_in,
 )
 from qrlogin.contrib.wsgi import close_at_exit
+from qrlogin.errors import Forbidden
 from qrlogin.render import png
 from qrlogin.stores import open_store
+from qrlogin.wire.dialects.native_routes import MAX_WAIT
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP
 
 __all__ = [
@@ -85,10 +91,13 @@ def qrlogin_blueprint(
     blueprint.before_app_request(lambda: exempt(current_app.extensions))
 
     def answer(asked: wire.Request, is_phone: bool) -> Response:
-        if needs_csrf_token(asked, phone=is_phone) and (refusal := _csrf_refusal(protect)):
-            return refusal
         try:
-            return send(endpoint.phone(asked, person()) if is_phone else endpoint.browser(asked))
+            if needs_csrf_token(asked, phone=is_phone) and (status := _csrf_refusal(protect)):
+                refusal = endpoint.dialect.refuse(asked, Forbidden(CSRF_REFUSED))
+                return _to_flask(replace(refusal, status=status))
+            if not is_phone:
+                return send(endpoint.browser(asked))
+            return send(endpoint.phone(asked, person() if needs_person(asked) else None))
         except REFUSALS as error:
             return _to_flask(endpoint.dialect.refuse(asked, error))
 
@@ -96,11 +105,14 @@ def qrlogin_blueprint(
         redeemed = answer.redeemed
         if redeemed and answer.tokens_wanted:
             answer = answer.with_json(tokens(redeemed))
-        elif redeemed and (returned := log_in(redeemed)) is not None:
-            granted = make_response(returned)
-            if granted.status_code >= 400:
-                return granted
-            answer = with_log_in(answer, granted.headers, granted.get_data())
+        elif redeemed:
+            returned = log_in(redeemed)
+            if isinstance(returned, BaseResponse | tuple) or is_mapping_to_send(
+                returned, also="a response, alone or in a tuple as in a view"
+            ):
+                granted = make_response(returned)
+                status = granted.status_code
+                answer = with_log_in(answer, granted.headers, granted.get_data(), status)
         if answer.log_out:
             log_out()
         return _to_flask(answer)
@@ -137,7 +149,8 @@ def set_landing_cookies(page: Any, endpoint: Lands, code: str) -> Response:
     """The page behind `verification_uri`, with the cookies of the code that it was opened with.
 
     Return it from the view, whether or not a user is signed in. By these cookies the phone can hand
-    the code in later, for example after it has signed in.
+    the code in later, for example after it has signed in. No cache may keep the page with its
+    cookie, so it gets `Cache-Control: no-store`, unless it has a Cache-Control of its own.
 
     :param page: What the view would return.
     :param endpoint: The native dialect's: `current_app.extensions["qrlogin_endpoint"]`, if the
@@ -147,11 +160,15 @@ def set_landing_cookies(page: Any, endpoint: Lands, code: str) -> Response:
     response = make_response(page)
     for cookie in endpoint.landing_cookies(code):
         response.set_cookie(**asdict(cookie))
+    response.headers.setdefault(*NO_STORE)
     return response
 
 
-def _csrf_refusal(protect: Callable[[], object] | None) -> Response | None:
-    """The answer to a request whose CSRF token is not valid, as JSON, because elements read it."""
+def _csrf_refusal(protect: Callable[[], object] | None) -> int:
+    """The status for a request whose CSRF token is not valid, or 0 if it is valid.
+
+    The answer is spelled by the dialect, because elements read it.
+    """
     csrf = current_app.extensions.get("csrf")
     if protect is None and csrf and current_app.config.get("WTF_CSRF_ENABLED", True):
         protect = csrf.protect
@@ -161,10 +178,8 @@ def _csrf_refusal(protect: Callable[[], object] | None) -> Response | None:
     except HTTPException as error:
         if error.code is None or error.code < 400:
             raise
-        refusal = jsonify(error="forbidden", error_description=error.description or CSRF_REFUSED)
-        refusal.status_code = error.code
-        return refusal
-    return None
+        return error.code
+    return 0
 
 
 def _to_flask(answer: wire.Response) -> Response:
@@ -180,8 +195,9 @@ def _to_flask(answer: wire.Response) -> Response:
 
 class PhoneLogin:
     """The extension. It reads `QRLOGIN_ORIGIN`, `QRLOGIN_SECRET_KEYS`, `QRLOGIN_STORE` ("memory"),
-    `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_POLICY`, `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and
-    `QRLOGIN_ON_EVENT` from `app.config`.
+    `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_MAX_HOLD` (25 seconds), `QRLOGIN_ORIGINS` (a list),
+    `QRLOGIN_POLICY`, `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and `QRLOGIN_ON_EVENT` from
+    `app.config`. `QRLOGIN_ORIGINS` and `QRLOGIN_MAX_HOLD` are `origins` and `max_hold` of `Native`.
 
     :param person: Returns who is signed in on the phone, or None.
     :param log_in: Starts your own session.
@@ -220,7 +236,14 @@ class PhoneLogin:
         self.slots = wire.WaitSlots(app.config.get("QRLOGIN_MAX_WAITING", 8))
         codes, draw = policy.user_codes, app.config.get("QRLOGIN_DRAW_PNG", png)
         describe = app.config.get("QRLOGIN_DESCRIBE") or wire.BrowserContext()
-        native = wire.Native(qr.core, user_codes=codes, describe=describe, draw_png=draw)
+        native = wire.Native(
+            qr.core,
+            user_codes=codes,
+            origins=app.config.get("QRLOGIN_ORIGINS", ()),
+            describe=describe,
+            draw_png=draw,
+            max_hold=app.config.get("QRLOGIN_MAX_HOLD", MAX_WAIT),
+        )
         app.extensions["qrlogin_endpoint"] = self.mount(app, native, url_prefix="/qrlogin")
         return qr
 

@@ -15,10 +15,19 @@ from io import BytesIO
 from typing import Any, Final
 
 from qrlogin.answers import Redeemed
-from qrlogin.contrib.shared import REFUSALS, Lands, needs_csrf_token, not_given, with_log_in
+from qrlogin.contrib.shared import (
+    REFUSALS,
+    Lands,
+    is_mapping_to_send,
+    needs_csrf_token,
+    needs_person,
+    not_given,
+    with_log_in,
+)
 from qrlogin.login import QRLogin
 from qrlogin.wire.dialect import Person
 from qrlogin.wire.endpoint import Endpoint
+from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP, Request, Response, StartResponse
 from qrlogin.wire.shutdown import drain_on_signals
 
@@ -26,7 +35,7 @@ __all__ = ["close_at_exit", "landing_headers", "qrlogin_app"]
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-LogIn = Callable[[Environ, Redeemed], Response | Mapping[str, object] | None]
+LogIn = Callable[[Environ, Redeemed], Response | Mapping[str, object] | bool | None]
 
 _BODY: Final = "qrlogin.body"
 
@@ -56,12 +65,14 @@ def qrlogin_app(
         redeemed = answer.redeemed
         if redeemed and answer.tokens_wanted:
             answer = answer.with_json(tokens(redeemed))
-        elif redeemed and (granted := log_in(environ, redeemed)) is not None:
+        elif redeemed:
+            granted = log_in(environ, redeemed)
             if not isinstance(granted, Response):
-                granted = Response.json(200, granted)
-            if granted.status >= 400:
-                return granted
-            answer = with_log_in(answer, granted.header_list(), granted.body)
+                if is_mapping_to_send(granted, also="a qrlogin.wire.Response"):
+                    granted = Response.json(200, granted)
+                else:
+                    granted = Response(200)
+            answer = with_log_in(answer, granted.header_list(), granted.body, granted.status)
         if answer.log_out:
             log_out(environ)
         return answer
@@ -74,7 +85,8 @@ def qrlogin_app(
             if needs_csrf_token(request, phone=below != path):
                 protect(environ)
             if below != path:
-                answer = endpoint.phone(request, person(environ))
+                who = person(environ) if needs_person(request) else None
+                answer = endpoint.phone(request, who)
             else:
                 answer = endpoint.browser(request)
             answer = respond(environ, request, answer)
@@ -110,9 +122,12 @@ def landing_headers(endpoint: Lands, code: str) -> list[tuple[str, str]]:
 
     They set the cookies by which this phone can hand the code in later, for example after it has
     signed in. Add them whether or not a user is signed in.
+
+    No cache may keep the page with its cookie, so `Cache-Control: no-store` is one of them. Leave
+    it out if your page has a Cache-Control of its own.
     """
     cookies = endpoint.landing_cookies(code)
-    return [("Set-Cookie", cookie.header()) for cookie in cookies]
+    return [NO_STORE, *(("Set-Cookie", cookie.header()) for cookie in cookies)]
 
 
 def close_at_exit(qr: QRLogin) -> None:

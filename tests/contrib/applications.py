@@ -52,6 +52,7 @@ class Shop:
     """What `log_in` returns or raises, by the name of a case, and what it was called with."""
 
     grant: str = "nothing"
+    returns: Any = None  # in the case "nothing"
     log_ins: list[Redeemed] = field(default_factory=list)
 
 
@@ -83,7 +84,7 @@ def flask_app(endpoint: Endpoint, shop: Shop) -> Any:
                 flask.abort(flask.make_response(flask.jsonify(error="closed"), 403))
             case "Forbidden":
                 raise Forbidden("the account is closed")
-        return None
+        return shop.returns
 
     @app.get("/page")
     def page() -> dict[str, str]:
@@ -130,7 +131,7 @@ def fastapi_app(endpoint: AsyncEndpoint, shop: Shop) -> Any:
                 raise fastapi.HTTPException(403, "closed")
             case "Forbidden":
                 raise Forbidden("the account is closed")
-        return None
+        return shop.returns
 
     @app.get("/page")
     def page() -> dict[str, str]:
@@ -180,7 +181,7 @@ def django_urls(endpoint: Endpoint | AsyncEndpoint, shop: Shop) -> list[Any]:
                 raise PermissionDenied("closed")
             case "Forbidden":
                 raise Forbidden("the account is closed")
-        return None
+        return shop.returns
 
     def page(request: HttpRequest) -> http.HttpResponse:
         return http.JsonResponse({"X-CSRFToken": get_token(request)})
@@ -219,7 +220,7 @@ def plain_log_in(shop: Shop, redeemed: Redeemed) -> Any:
             return Response.json(403, {"error": "closed"})
         case "framework's refusal" | "Forbidden":
             raise Forbidden("the account is closed")
-    return None
+    return shop.returns
 
 
 def cookie(header: str, name: str) -> str | None:

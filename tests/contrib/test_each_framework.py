@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
+from inspect import iscoroutinefunction
 from typing import Any
 
 import fastapi
@@ -14,8 +16,16 @@ from fastapi.responses import PlainTextResponse
 from flask_wtf import CSRFProtect
 from starlette.background import BackgroundTask
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
-from qrlogin.contrib import asgi, wsgi
+from qrlogin import (
+    STANDARD,
+    STRICT,
+    AsyncMemoryStore,
+    AsyncQRLogin,
+    MemoryStore,
+    Policy,
+    QRLogin,
+)
+from qrlogin.contrib import asgi, django_conf, django_project, wsgi
 from qrlogin.contrib import django as in_django
 from qrlogin.contrib import fastapi as in_fastapi
 from qrlogin.contrib import flask as in_flask
@@ -114,6 +124,53 @@ def test_the_extension_takes_a_function_for_events_and_one_for_the_context() -> 
     assert scanned["context"] == {"browser": "the browser of this test"}
     assert [event.login_id for event in events] == [begun["login_id"]] * 2
     qr.close()
+
+
+# Settings
+
+
+def dialect_of(framework: str, qr: QRLogin) -> Any:
+    """The native dialect, from the settings of a site that other origins and a proxy use."""
+    if framework == "Flask":
+        app = flask.Flask(__name__)
+        app.config.update(QRLOGIN_ORIGIN=ORIGIN, QRLOGIN_SECRET_KEYS=[KEY])
+        app.config.update(QRLOGIN_ORIGINS=["capacitor://localhost"], QRLOGIN_MAX_HOLD=3)
+        in_flask.PhoneLogin(lambda: None, lambda _: None).init_app(app).close()
+        return app.extensions["qrlogin_endpoint"].dialect
+    with override_settings(QRLOGIN={"ORIGINS": ["capacitor://localhost"], "MAX_HOLD": 3}):
+        return django_project.native(qr.core)
+
+
+@pytest.mark.parametrize("framework", ["Flask", "Django"])
+def test_settings_list_other_origins_and_limit_how_long_a_status_is_held(
+    framework: str, qr: QRLogin
+) -> None:
+    dialect, begun = dialect_of(framework, qr), qr.begin()
+    app = (("origin", "capacitor://localhost"),)
+    preflight = dialect.phone(Request("OPTIONS", "scan", headers=app), None)
+    assert ("Access-Control-Allow-Origin", "capacitor://localhost") in preflight.headers
+    bearer = (("authorization", f"Bearer {begun.device_code}"),)
+    asked = Request("GET", begun.login_id, "wait=25", headers=bearer)
+    assert dialect.browser(asked).operation.timeout == 3
+
+
+@for_each_row(
+    "given, expected",
+    [
+        ({}, STANDARD),
+        ({"POLICY": STRICT}, STRICT),
+        ({"POLICY": "qrlogin.STRICT"}, STRICT),
+        ({"POLICY": STRICT, "LIFETIME": 40}, STRICT.with_lifetime(40)),
+        ({"LIFETIME": 40}, STANDARD.with_lifetime(40)),
+        ({"USER_CODES": True}, replace(STANDARD, user_codes=True)),
+        ({"POLICY": replace(STANDARD, user_codes=True)}, replace(STANDARD, user_codes=True)),
+    ],
+)
+def test_django_reads_a_policy_and_its_two_other_keys_change_it(
+    given: dict[str, Any], expected: Policy
+) -> None:
+    with override_settings(QRLOGIN=given):
+        assert django_conf.policy() == expected
 
 
 # FastAPI
@@ -294,43 +351,69 @@ class AsyncLands:
         return Lands().landing_cookies(code)
 
 
-def landed(name: str, code: str) -> list[str]:
-    """The cookies that the page of this framework sets."""
+Headers = list[tuple[str, str]]
+
+
+def landed(name: str, code: str, **own: str) -> Headers:
+    """The headers of the page of this framework, which has these of its own."""
     match name:
         case "Flask":
             with flask.Flask(__name__).test_request_context():
-                made = in_flask.set_landing_cookies("a page", Lands(), code)
+                page = flask.Response("a page", headers=own)
+                made = in_flask.set_landing_cookies(page, Lands(), code)
                 assert made.get_data(as_text=True) == "a page"
-                return made.headers.getlist("Set-Cookie")
+                return list(made.headers)
         case "FastAPI":
-            answer = PlainTextResponse("a page")
+            answer = PlainTextResponse("a page", headers=own)
             same = asyncio.run(in_fastapi.set_landing_cookies(answer, AsyncLands(), code))
             assert same is answer
-            return answer.headers.getlist("set-cookie")
-        case "Django" | "Django with an AsyncEndpoint":
-            endpoint = Lands() if name == "Django" else AsyncLands()
-            view = in_django.landing(lambda request, code: HttpResponse("a page"), lambda: endpoint)
-            seen = view(HttpRequest(), code) if name == "Django" else view(HttpRequest(), code=code)
-            return [morsel.OutputString() for morsel in seen.cookies.values()]
-        case "an async view of Django":
-            shown = HttpResponse("a page")
-            asyncio.run(in_django.aset_landing_cookies(shown, AsyncLands(), code))
-            return [morsel.OutputString() for morsel in shown.cookies.values()]
+            return answer.headers.items()
         case "WSGI":
-            return [value for _, value in wsgi.landing_headers(Lands(), code)]
-    headers = asyncio.run(asgi.landing_headers(AsyncLands(), code))
-    return [value.decode() for name, value in headers if name == b"set-cookie"]
+            return wsgi.landing_headers(Lands(), code)
+        case "ASGI":
+            headers = asyncio.run(asgi.landing_headers(AsyncLands(), code))
+            return [(name.decode(), value.decode()) for name, value in headers]
+    endpoint = AsyncLands() if name.endswith("with an AsyncEndpoint") else Lands()
+
+    async def async_view(request: HttpRequest, code: str) -> HttpResponse:
+        return HttpResponse("a page", headers=own)
+
+    def view(request: HttpRequest, code: str) -> HttpResponse:
+        return HttpResponse("a page", headers=own)
+
+    if name.startswith("an async view"):
+        awaited = in_django.landing(async_view, lambda: endpoint)
+        assert iscoroutinefunction(awaited), "Django would not await it"
+        seen = asyncio.run(awaited(HttpRequest(), code=code))
+    else:
+        seen = in_django.landing(view, lambda: endpoint)(HttpRequest(), code)
+    cookies = [("Set-Cookie", morsel.OutputString()) for morsel in seen.cookies.values()]
+    return [*seen.headers.items(), *cookies]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("Flask", "FastAPI", "Django", "Django with an AsyncEndpoint", "an async view of Django"),
-        *("WSGI", "ASGI"),
-    ],
-)
+def values(headers: Headers, wanted: str) -> list[str]:
+    return [value for name, value in headers if name.lower() == wanted]
+
+
+PAGES = [
+    *("Flask", "FastAPI", "WSGI", "ASGI"),
+    *("a view of Django", "a view of Django with an AsyncEndpoint"),
+    *("an async view of Django", "an async view of Django with an AsyncEndpoint"),
+]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_the_page_of_a_known_code_sets_its_landing_cookies(name: str) -> None:
-    (cookie,) = landed(name, "known")
+    (cookie,) = values(landed(name, "known"), "set-cookie")
     assert cookie.startswith("__Host-qrl-land=for-known;")
     assert "httponly" in cookie.lower()
-    assert landed(name, "unknown") == []
+    assert values(landed(name, "unknown"), "set-cookie") == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_cache_gives_a_landing_cookie_to_another_browser(name: str) -> None:
+    """Unless the page says itself how long caches may keep it. WSGI and ASGI only add headers."""
+    assert values(landed(name, "known"), "cache-control") == ["no-store"]
+    if name not in ("WSGI", "ASGI"):
+        own = landed(name, "known", **{"Cache-Control": "private"})
+        assert values(own, "cache-control") == ["private"]

@@ -41,6 +41,11 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"MAX_WAITING": True}}, ["E005"]),
     ({"QRLOGIN": {"USER_CODES": "no"}}, ["E005"]),
     ({"QRLOGIN": {"LIFETIME": 601}}, ["E005"]),
+    ({"QRLOGIN": {"MAX_HOLD": 26}}, ["E005"]),
+    ({"QRLOGIN": {"ORIGINS": "https://app.example.com"}}, ["E005"]),
+    ({"QRLOGIN": {"ORIGINS": ["*"]}}, ["E005"]),
+    ({"QRLOGIN": {"POLICY": "qrlogin.QRLogin"}}, ["E005"]),
+    ({"QRLOGIN": {"POLICY": "qrlogin.STRICT", "ORIGINS": ["capacitor://localhost"]}}, []),
     ({"QRLOGIN": {"LIFETIME": "120"}}, ["E005"]),
     ({"QRLOGIN": {"PERSON": "nowhere.to_be_found"}}, ["E006"]),
     ({"QRLOGIN": {"LOG_IN": "qrlogin_django.conf.KEYS"}}, ["E006"]),
@@ -299,7 +304,7 @@ def test_next_accepts_only_paths_of_this_site(inside: dict[str, Any]) -> None:
 
 def test_requests_with_the_users_authority_need_a_csrf_token(inside: dict[str, Any]) -> None:
     """However the path is spelled. A form gets a page, an element gets JSON."""
-    html, json_ = [403, "text/html; charset=utf-8"], [403, "application/json"]
+    html, json_ = ([403, f"{kind}; charset=utf-8"] for kind in ("text/html", "application/json"))
     assert inside["forged"] == [html] * len(FORMS) + [json_] * len(AS_JSON)
 
 
