@@ -24,6 +24,7 @@
     └── BadRequest               400   HTTP only: the request is malformed
         ├── Unauthenticated      401   the phone is not signed in
         ├── Forbidden            403   the request comes from another site
+        │   └── InvalidCsrfToken 403   the application's CSRF protection refused it
         ├── NoSuchPath           404
         ├── MethodNotAllowed     405   lists the methods that are allowed
         ├── TooLarge             413
@@ -240,6 +241,13 @@ class Forbidden(BadRequest):
     wire_code = "forbidden"
     wire_text = "This request must come from the site itself."
     http_status = 403
+
+
+class InvalidCsrfToken(Forbidden):
+    """The application's CSRF protection refused the request: its page is too old, usually."""
+
+    wire_code = "invalid_csrf_token"
+    wire_text = "The CSRF token is missing, wrong or old: load the page again."
 
 
 class NoSuchPath(BadRequest):

@@ -51,7 +51,7 @@ from qrlogin.contrib.shared import (
     with_log_in,
 )
 from qrlogin.contrib.wsgi import close_at_exit
-from qrlogin.errors import Forbidden
+from qrlogin.errors import Forbidden, InvalidCsrfToken
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
 from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Scope, Send
@@ -102,16 +102,16 @@ def qrlogin_urls(
             if answer.log_out:
                 log_out(request)
         except PermissionDenied as error:  # Django would answer with HTML, the element reads JSON
-            return refuse(asked, str(error))
+            return refuse(asked, Forbidden(str(error)))
         except REFUSALS as error:
             answer = endpoint.dialect.refuse(asked, error)
         response = _to_django(answer)
         response.cookies.update(cookies)
         return response
 
-    def refuse(asked: Request, description: str) -> HttpResponseBase:
+    def refuse(asked: Request, error: Forbidden) -> HttpResponseBase:
         """403 in the dialect's words. A page of another origin may have to read it."""
-        refusal = endpoint.dialect.refuse(asked, Forbidden(description))
+        refusal = endpoint.dialect.refuse(asked, error)
         return _to_django(replace(refusal, status=403))
 
     def routes(phone: Callable[..., Any], browser: Callable[..., Any]) -> list[URLPattern]:
@@ -126,7 +126,7 @@ def qrlogin_urls(
         async def async_phone(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
             if await sync_to_async(_lacks_csrf_token)(request, asked, phone=True):
-                return refuse(asked, CSRF_REFUSED)
+                return refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
             who = await sync_to_async(person)(request) if needs_person(asked) else None
             answer = await endpoint.phone(asked, who)
             return await sync_to_async(send)(request, asked, answer)
@@ -134,7 +134,7 @@ def qrlogin_urls(
         async def async_browser(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
             if await sync_to_async(_lacks_csrf_token)(request, asked, phone=False):
-                return refuse(asked, CSRF_REFUSED)
+                return refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
             answer = await endpoint.browser(asked)
             return await sync_to_async(send)(request, asked, answer)
 
@@ -143,14 +143,14 @@ def qrlogin_urls(
     def phone(request: HttpRequest, path: str) -> HttpResponseBase:
         asked = from_wsgi(request, path)
         if _lacks_csrf_token(request, asked, phone=True):
-            return refuse(asked, CSRF_REFUSED)
+            return refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
         who = person(request) if needs_person(asked) else None
         return send(request, asked, endpoint.phone(asked, who))
 
     def browser(request: HttpRequest, path: str) -> HttpResponseBase:
         asked = from_wsgi(request, path)
         if _lacks_csrf_token(request, asked, phone=False):
-            return refuse(asked, CSRF_REFUSED)
+            return refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
         return send(request, asked, endpoint.browser(asked))
 
     return routes(phone, browser)

@@ -40,7 +40,7 @@ from qrlogin.contrib.shared import (
     with_log_in,
 )
 from qrlogin.contrib.wsgi import close_at_exit
-from qrlogin.errors import Forbidden
+from qrlogin.errors import InvalidCsrfToken
 from qrlogin.render import png
 from qrlogin.stores import open_store
 from qrlogin.wire.dialects.native_routes import MAX_WAIT
@@ -93,7 +93,7 @@ def qrlogin_blueprint(
     def answer(asked: wire.Request, is_phone: bool) -> Response:
         try:
             if needs_csrf_token(asked, phone=is_phone) and (status := _csrf_refusal(protect)):
-                refusal = endpoint.dialect.refuse(asked, Forbidden(CSRF_REFUSED))
+                refusal = endpoint.dialect.refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
                 return _to_flask(replace(refusal, status=status))
             if not is_phone:
                 return send(endpoint.browser(asked))

@@ -129,7 +129,7 @@ def test_each_form_needs_its_csrf_token(app: Flask) -> None:
             assert seen.status_code == 400
             assert "This form has expired" in seen.text
     refused = alice.post("/qrlogin/phone/scan", json={"code": "x"}, headers=SAME_SITE)
-    assert (refused.status_code, (refused.json or {})["error"]) == (400, "forbidden")
+    assert (refused.status_code, (refused.json or {})["error"]) == (400, "invalid_csrf_token")
     assert alice.get("/").status_code == 200
     assert stranger.get("/").status_code == 302
 
