@@ -413,3 +413,39 @@ async def test_the_page_gets_an_event_and_keeps_no_code(chromium: Browser, tmp_p
                 {"decision": "approved"},
                 {"decision": "denied"},
             ]
+
+
+HEARD = """it => { window.heard = [];
+it.shadowRoot.addEventListener("focusin", event => heard.push(event.target.innerText)) }"""
+
+
+async def test_a_screen_reader_speaks_the_title_of_each_view(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """It speaks what takes the focus, and says nothing about an element that keeps the focus."""
+    with ApproveStub() as stub:
+        stub.faults["look"].append(Fault.SILENT)
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.clock.install()
+            await phone.page.goto(stub.url)
+            await phone.until("looking")
+            await phone.element.evaluate(HEARD)
+            await phone.element.evaluate("it => it.start()")
+            await phone.until("ask")
+            await phone.press_still(YES)
+            await phone.until("approved")
+            stub.state = "redeemed"
+            await phone.until("redeemed", hurry=True)
+            stub.state = "expired"
+            await phone.element.evaluate("it => it.start()")
+            await phone.until("expired")
+            heard = [text for text in await phone.page.evaluate("heard") if text != YES]
+            assert heard == [
+                "One moment…",
+                "Log this browser in as Alice?",
+                "Sending your answer…",
+                "Approved",
+                "Firefox 140 on Windows 11 is logged in",
+                "One moment…",
+                "This code has expired",
+            ]
