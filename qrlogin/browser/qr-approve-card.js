@@ -19,7 +19,7 @@ const VIEWS = Object.freeze({
   looking: ["screen", ""], ask: ["", "", "deny", "approve", "release"], sending: ["screen", ""],
   approved: ["check", "", "stop"], redeemed: ["check", ""], uncollected: ["clock", "quiet"],
   over: ["check", "quiet"],
-  denied: ["cross", "alarm"], released: ["phone", "quiet", "rescan"],
+  denied: ["cross", "alarm"], stopped: ["cross", "quiet"], released: ["phone", "quiet", "rescan"],
   expired: ["clock", "quiet"], gone: ["mark", "alarm"], taken: ["person", "alarm"],
   cancelled: ["cross", "quiet"], used: ["mark", "quiet"], late: ["mark", "alarm"],
   moved: ["mark", "quiet", "rescan"], guesses: ["clock", "alarm"],
@@ -124,7 +124,9 @@ function untrusted(value, part = "", longest = LONGEST) {
 }
 
 /** The heading of one view. @param {(string | Element)[]} nodes */
-function heading(...nodes) { return make("h1", "title", { id: "title", tabindex: "-1" }, ...nodes); }
+function heading(...nodes) {
+  return make("h1", "title", { id: "title", tabindex: "-1" }, ...nodes);
+}
 
 /** The facts that the server sent, without a prototype, and whether it sent one of them.
  * @param {unknown} sent */

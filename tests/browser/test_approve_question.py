@@ -380,7 +380,7 @@ async def test_the_keyboard_alone_is_enough(chromium: Browser, tmp_path: Path) -
             await phone.ready()
             await keys.press("Tab")
             await keys.press("Enter")
-            await phone.until("denied")
+            await phone.until("stopped")
             assert stub.kinds(reads=False) == ["scan", "confirm", "deny"]
             assert {call.body["code"] for call in stub.calls} == {"wdjb mjht"}
 
@@ -403,9 +403,9 @@ async def test_the_page_gets_an_event_and_keeps_no_code(chromium: Browser, tmp_p
             await phone.until("approved")
             assert "BCDFGHJK" not in await phone.page.evaluate(SCRAPE)
             await phone.press("Cancel this login")
-            await phone.until("denied")
+            await phone.until("stopped")
             events = await phone.page.evaluate("events")
-            states = ["typing", "looking", "ask", "sending", "approved", "sending", "denied"]
+            states = ["typing", "looking", "ask", "sending", "approved", "sending", "stopped"]
             assert [detail for kind, detail in events if kind.endswith("state")] == [
                 {"state": state} for state in states
             ]
