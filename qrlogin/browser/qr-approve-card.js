@@ -19,7 +19,7 @@ const VIEWS = Object.freeze({
   looking: ["screen", ""], ask: ["", "", "deny", "approve", "release"], sending: ["screen", ""],
   approved: ["check", "", "stop"], redeemed: ["check", ""], uncollected: ["clock", "quiet"],
   over: ["check", "quiet"],
-  denied: ["cross", "alarm"], released: ["phone", "quiet", "rescan"],
+  denied: ["cross", "alarm"], stopped: ["cross", "quiet"], released: ["phone", "quiet", "rescan"],
   expired: ["clock", "quiet"], gone: ["mark", "alarm"], taken: ["person", "alarm"],
   cancelled: ["cross", "quiet"], used: ["mark", "quiet"], late: ["mark", "alarm"],
   moved: ["mark", "quiet", "rescan"], guesses: ["clock", "alarm"],
@@ -123,6 +123,11 @@ function untrusted(value, part = "", longest = LONGEST) {
   return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, longest));
 }
 
+/** The heading of one view. @param {(string | Element)[]} nodes */
+function heading(...nodes) {
+  return make("h1", "title", { id: "title", tabindex: "-1" }, ...nodes);
+}
+
 /** The facts that the server sent, without a prototype, and whether it sent one of them.
  * @param {unknown} sent */
 function factsOf(sent) {
@@ -147,7 +152,7 @@ export class Card {
     this.#host = host, this.#onAction = onAction, this.#onCode = onCode;
     const icon = make("path"), picture = make("div", "picture", { "aria-hidden": "true" },
       make("svg", "icon", { viewBox: "0 0 24 24" }, icon));
-    const title = make("h1", "title", { id: "title", tabindex: "-1" });
+    const title = heading();
     const hint = make("p", "hint", { role: "status" }), body = make("div");
     const note = make("p", "note", { role: "status", id: "note" });
     const actions = make("div", "actions"), left = make("p", "left", { role: "timer" });
@@ -218,7 +223,10 @@ export class Card {
     const minutes = Math.ceil(retryAfter / 60);
     const hint = state !== "guesses" ? `${state}Text`
       : minutes > 1 ? "guessesMinutes" : "guessesMinute";
-    parts.title.replaceChildren(...fill(texts[title], words));
+    // A screen reader speaks a heading when it takes the focus. The old one may have it already.
+    const fresh = heading(...fill(texts[title], words));
+    parts.title.replaceWith(fresh);
+    parts.title = fresh;
     parts.hint.replaceChildren(
       ...fill((texts[hint] ?? "").replace("{n}", String(minutes)), words));
     parts.note.textContent = "";

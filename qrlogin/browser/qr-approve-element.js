@@ -74,6 +74,7 @@ const CALLS = {
 /** @type {Record<string, string>} */
 const DECISIONS = {
   approved: "approved", redeemed: "approved", denied: "denied", released: "released",
+  stopped: "denied",
 };
 
 /** Attributes that start the page again when they change in one of these states, in which no answer
@@ -290,6 +291,7 @@ export class QRApproveElement extends Base {
       this.#claimed = verb !== "release";
       state = ANSWERS[verb][answer.state];
     }
+    if (action === "stop") state = "stopped"; // no cause for alarm: this person had approved it
     this.#approved = ["approved", "redeemed"].includes(state);
     this.#show(/** @type {State} */ (state));
     emit(this, "qr-approve", "done", { decision: DECISIONS[state] });

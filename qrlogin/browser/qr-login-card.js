@@ -24,6 +24,9 @@ const VIEWS = Object.freeze({
 });
 /** The states in which the login has a deadline, and the page polls. */
 export const LIVE = ["pending", "scanned", "confirmed"];
+/** The titles of a login that expired after one of these states: its code had not expired. */
+const EXPIRED_AFTER = new Map(/** @type {[State, string][]} */ ([["scanned", "expiredScanned"],
+  ["confirmed", "expiredConfirmed"], ["redeeming", "expiredConfirmed"]]));
 /** The states in which the children show again. */
 const WITH_CHILDREN = ["offline", "unavailable", "refused", "stale", "unknown"];
 /** A screen that no other phone can scan well, on a device that can open the app itself. */
@@ -84,6 +87,7 @@ export class Card {
   /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
   #guard; // decides which presses count
   /** @type {State} */ #state = "idle";
+  #texted = "idle"; // the key of the title: the state, or one of EXPIRED_AFTER
   #name = ""; // of the account that scanned
   #phone = false; // whether this is a phone, which opens the code better than it shows it
   #folded = true; // whether such a phone hides the code
@@ -155,7 +159,10 @@ export class Card {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
     const inside = host.matches(":focus-within");
     const [drawing, tone, ...actions] = VIEWS[state];
-    if (state !== this.#state) this.#folded = true;
+    if (state !== this.#state) {
+      this.#folded = true;
+      this.#texted = (state === "expired" && EXPIRED_AFTER.get(this.#state)) || state;
+    }
     this.#state = state, this.#name = name;
     parts.card.setAttribute("lang", languageOf(host));
 
@@ -193,10 +200,11 @@ export class Card {
     if (this.#phone !== (fold.nextSibling === picture))
       this.#phone ? fold.after(picture) : card.prepend(picture);
     const name = make("bdi", "name", {}, this.#name || texts.nameless);
-    const words = folded ? texts.phoneTitle : texts[state];
+    const words = folded ? texts.phoneTitle : texts[this.#texted];
     title.replaceChildren(
       ...words.split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
-    hint.textContent = folded ? texts.phoneText : texts[`${state}Hint`];
+    hint.textContent = folded ? texts.phoneText
+      : texts[this.#texted === state ? `${state}Hint` : "expiredAnew"];
     link.textContent = this.#phone ? texts.openApp : texts.sameDevice;
   }
 

@@ -168,7 +168,10 @@ async def test_a_cancelled_approval_ends_the_questions(chromium: Browser, tmp_pa
         async with approve_page(chromium, tmp_path) as phone:
             await approved(phone, stub)
             await phone.press_still("Cancel this login")
-            await phone.until("denied")
+            await phone.until("stopped")
+            assert await phone.title() == "Login cancelled"
+            assert "No one was logged in." in await phone.text()
+            assert await phone.element.locator(".picture.quiet").is_visible()
             await passes(phone, 10)
             assert stub.kinds() == ["look", "scan", "confirm", "deny"]
 

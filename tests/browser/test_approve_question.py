@@ -380,7 +380,7 @@ async def test_the_keyboard_alone_is_enough(chromium: Browser, tmp_path: Path) -
             await phone.ready()
             await keys.press("Tab")
             await keys.press("Enter")
-            await phone.until("denied")
+            await phone.until("stopped")
             assert stub.kinds(reads=False) == ["scan", "confirm", "deny"]
             assert {call.body["code"] for call in stub.calls} == {"wdjb mjht"}
 
@@ -403,13 +403,49 @@ async def test_the_page_gets_an_event_and_keeps_no_code(chromium: Browser, tmp_p
             await phone.until("approved")
             assert "BCDFGHJK" not in await phone.page.evaluate(SCRAPE)
             await phone.press("Cancel this login")
-            await phone.until("denied")
+            await phone.until("stopped")
             events = await phone.page.evaluate("events")
-            states = ["typing", "looking", "ask", "sending", "approved", "sending", "denied"]
+            states = ["typing", "looking", "ask", "sending", "approved", "sending", "stopped"]
             assert [detail for kind, detail in events if kind.endswith("state")] == [
                 {"state": state} for state in states
             ]
             assert [detail for kind, detail in events if kind.endswith("done")] == [
                 {"decision": "approved"},
                 {"decision": "denied"},
+            ]
+
+
+HEARD = """it => { window.heard = [];
+it.shadowRoot.addEventListener("focusin", event => heard.push(event.target.innerText)) }"""
+
+
+async def test_a_screen_reader_speaks_the_title_of_each_view(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """It speaks what takes the focus, and says nothing about an element that keeps the focus."""
+    with ApproveStub() as stub:
+        stub.faults["look"].append(Fault.SILENT)
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.clock.install()
+            await phone.page.goto(stub.url)
+            await phone.until("looking")
+            await phone.element.evaluate(HEARD)
+            await phone.element.evaluate("it => it.start()")
+            await phone.until("ask")
+            await phone.press_still(YES)
+            await phone.until("approved")
+            stub.state = "redeemed"
+            await phone.until("redeemed", hurry=True)
+            stub.state = "expired"
+            await phone.element.evaluate("it => it.start()")
+            await phone.until("expired")
+            heard = [text for text in await phone.page.evaluate("heard") if text != YES]
+            assert heard == [
+                "One moment…",
+                "Log this browser in as Alice?",
+                "Sending your answer…",
+                "Approved",
+                "Firefox 140 on Windows 11 is logged in",
+                "One moment…",
+                "This code has expired",
             ]

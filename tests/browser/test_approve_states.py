@@ -38,6 +38,7 @@ STATES = [
         "over",
         "released",
         "late",
+        "stopped",
     ),
     *("guesses", "unavailable", "offline", "framed", "stale", *REFUSED),
 ]
@@ -47,7 +48,8 @@ ENDS = [
     if state not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin")
 ]
 AFTER_A_PRESS = [
-    *("sending", "approved", "late", "released", "offline", "uncollected", "over", "stale")
+    *("sending", "approved", "late", "stopped", "released", "offline", "uncollected", "over"),
+    "stale",
 ]
 ACTIONS = {
     "found": ["look"],
@@ -90,6 +92,7 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
         "sending",
         "approved",
         "late",
+        "stopped",
         "released",
         "offline",
         "uncollected",
@@ -108,9 +111,9 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
         if state == "over":
             stub.always["outcome"] = problem(404, "unknown_login")
         await click(phone, ".quiet" if state == "released" else ".approve")
-    if state == "late":
+    if state in ("late", "stopped"):
         await phone.until("approved")
-        stub.state = "redeemed"
+        stub.state = "redeemed" if state == "late" else stub.state
         await click(phone, ".quiet")
     await phone.until(state)
     await phone.eventually(

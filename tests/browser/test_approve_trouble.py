@@ -220,7 +220,7 @@ async def test_a_login_that_was_approved_before_can_be_stopped(
             await do(phone, stub, "look")
             await phone.until("approved")
             await phone.press("Cancel this login")
-            await phone.until("denied")
+            await phone.until("stopped")
 
 
 async def test_a_mistyped_code_can_be_corrected(chromium: Browser, tmp_path: Path) -> None:

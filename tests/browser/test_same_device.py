@@ -15,7 +15,7 @@ from tests.browser.login_stub import Fault, Stub
 from tests.browser.words import strangers
 
 LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
-NAME = "Open the app"
+NAME = "Approve here"
 FOLD = "Scan with another phone"
 
 
@@ -39,7 +39,7 @@ async def test_a_phone_shows_a_link_that_follows_the_code(phone: LoginPage, stub
     await phone.until("pending")
     link = phone.element.get_by_role("link", name=NAME)
     assert await link.is_visible()
-    assert (await phone.text()).splitlines()[0] == "Log in on this phone"
+    assert (await phone.text()).splitlines()[0] == "Already logged in on this phone?"
     assert not await phone.element.get_by_role("img").is_visible()
     first = await phone.element.evaluate(LINK)
     assert first.startswith(f"{stub.url}qr/{stub.login.login_id}.")

@@ -198,6 +198,22 @@ async def test_a_state_is_shown_in_chinese(
     await login_page.shot(f"{state}-zh")
 
 
+@pytest.mark.parametrize(
+    ("before", "title"),
+    [("scanned", "Not approved in time"), ("confirmed", "You were not logged in in time")],
+)
+async def test_an_expired_login_says_what_did_not_happen_in_time(
+    login_page: LoginPage, stub: Stub, before: str, title: str
+) -> None:
+    """A code that was scanned has not expired: the login has."""
+    await moved(before)(login_page, stub)
+    await login_page.until(before)
+    stub.move("expired")
+    await login_page.until("expired")
+    assert (await login_page.text()).splitlines()[0] == title
+    assert "Show a new code and scan it." in await login_page.text()
+
+
 DATA = [
     re.escape("M•••a"),
     r"127\.0\.0\.1:\d+/qr|http://127\.0\.0\.1:\d+/qr",

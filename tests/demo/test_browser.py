@@ -133,7 +133,7 @@ async def test_an_approval_can_be_withdrawn_before_the_browser_continues(
         await phone.press(YES)
         await login_page.until("confirmed")
         await phone.press("Cancel this login")
-        await phone.view("denied", "Login declined")
+        await phone.view("stopped", "Login cancelled")
         await login_page.until("denied")
 
 

@@ -113,3 +113,14 @@ def test_the_page_opens_and_sign_in_returns_to_the_code_however_it_is_wrapped(
             hidden = phone.page(sign_in).hidden()
             answer = phone.http.post("/login", data={**hidden, **form}, headers=from_login)
             assert answer.headers["location"] == f"/qr/{code}", wrapping
+
+
+def test_the_children_of_the_question_lead_back_to_the_same_address(example: Running) -> None:
+    """They show where the question cannot. The noscript part shows only without scripts."""
+    with Visitor(example.origin) as phone:
+        phone.send_form("/signup", name=f"leila{example.port}", password=PASSWORD)
+        page = phone.http.get("/qr/WDJB-MJHT").text
+    children = page.partition("<qr-approve")[2].partition(">")[2].partition("</qr-approve>")[0]
+    silent = f"<noscript><p>{PAGES['needsJavaScript']}</p></noscript>"
+    link = f'<a href="/login?next=/qr/WDJB-MJHT">{PAGES["signInFirst"]}</a>'
+    assert children.split() == f"{link} {silent}".split()
