@@ -306,6 +306,7 @@ def test_each_wire_code_has_one_status_and_one_line_of_text() -> None:
         "invalid_request": 400,
         "unauthenticated": 401,
         "forbidden": 403,
+        "invalid_csrf_token": 403,
         "not_found": 404,
         "method_not_allowed": 405,
         "too_large": 413,
