@@ -47,7 +47,7 @@ async def test_a_phone_that_read_the_old_code_gets_in(
     if asked:
         await login_page.until("expired")
     else:
-        await login_page.eventually(lambda: stub.count("begin") == 2)
+        await login_page.eventually(lambda: len(stub.logins) == 2)
         stub.shown = 60
     first, *later = stub.logins.values()
     stub.move("scanned", login=first)
@@ -66,7 +66,7 @@ async def test_a_phone_that_read_the_old_code_gets_in(
 
 async def test_a_denial_of_the_old_code_is_shown(login_page: LoginPage, stub: Stub) -> None:
     await open_page(login_page, stub, shown=1)
-    await login_page.eventually(lambda: stub.count("begin") == 2)
+    await login_page.eventually(lambda: len(stub.logins) == 2)
     stub.shown = 60
     first, second = stub.logins.values()
     stub.move("denied", login=first)
@@ -76,7 +76,7 @@ async def test_a_denial_of_the_old_code_is_shown(login_page: LoginPage, stub: St
 
 async def test_a_scan_of_the_new_code_ends_the_old_login(login_page: LoginPage, stub: Stub) -> None:
     await open_page(login_page, stub, shown=1)
-    await login_page.eventually(lambda: stub.count("begin") == 2)
+    await login_page.eventually(lambda: len(stub.logins) == 2)
     stub.shown = 60
     first, second = stub.logins.values()
     stub.move("scanned", login=second)
@@ -102,7 +102,7 @@ async def test_a_hidden_page_renews_when_it_is_seen_again(
     stub.shown = 0.1
     await login_page.turn("hidden")
     await login_page.turn("visible")
-    await login_page.eventually(lambda: stub.count("begin") == 2)
+    await login_page.eventually(lambda: len(stub.logins) == 2)
 
 
 async def test_a_code_that_expired_while_the_page_was_hidden_is_renewed(
@@ -112,7 +112,7 @@ async def test_a_code_that_expired_while_the_page_was_hidden_is_renewed(
     await login_page.turn("hidden")
     stub.always["status"] = problem(410, "expired")
     await login_page.turn("visible")
-    await login_page.eventually(lambda: stub.count("begin") == 2)
+    await login_page.eventually(lambda: len(stub.logins) == 2)
     stub.always.clear()
     stub.move("scanned")
     await login_page.until("scanned")
