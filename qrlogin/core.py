@@ -488,10 +488,12 @@ class Core:
         if row == "scan":
             values["shown_as"] = shown_as
             values["scanner_seal"] = seals.scanner_seal(key, login_id, claim, shown_as)
-        token = seals.landing(key, login_id)
-        # Never compared with a caller's text before it is known to be ASCII.
-        landed = landing.isascii() and equal_in_constant_time(landing, token)
-        deadline_ms = None if landed else code.deadline_ms
+        deadline_ms, token = code.deadline_ms, ""
+        if deadline_ms is not None and (landing or row == "look"):
+            token = seals.landing(key, login_id)
+            # Never compared with a caller's text before it is known to be ASCII.
+            if landing.isascii() and equal_in_constant_time(landing, token):
+                deadline_ms = None
         command = _command(row, login_id, mark, values=values, deadline_ms=deadline_ms)
 
         def interpret(reply: Reply) -> Scanned:
@@ -514,7 +516,7 @@ class Core:
                 begun_ago=max(0, reply.now - instant(reply.record, "begun_at")) // 1000,
                 expires_in=left,
                 # Who looked in time may scan after the person has read the question.
-                landing=token if state is State.PENDING and code.deadline_ms is not None else "",
+                landing=token if state is State.PENDING else "",
             )
 
         if row == "look":

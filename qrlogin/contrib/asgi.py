@@ -21,7 +21,7 @@ from qrlogin.contrib.shared import (
     REFUSALS,
     AsyncLands,
     call,
-    is_mapping_to_send,
+    granted_response,
     needs_csrf_token,
     needs_person,
     not_given,
@@ -70,12 +70,7 @@ def qrlogin_app(
         if redeemed and answer.tokens_wanted:
             answer = answer.with_json(await call(tokens, redeemed))
         elif redeemed:
-            granted = await call(log_in, scope, redeemed)
-            if not isinstance(granted, Response):
-                if is_mapping_to_send(granted, also="a qrlogin.wire.Response"):
-                    granted = Response.json(200, granted)
-                else:
-                    granted = Response(200)
+            granted = granted_response(await call(log_in, scope, redeemed))
             answer = with_log_in(answer, granted.header_list(), granted.body, granted.status)
         if answer.log_out:
             await call(log_out, scope)

@@ -84,6 +84,18 @@ def is_mapping_to_send(returned: object, *, also: str) -> TypeGuard[Mapping[str,
     return True
 
 
+def granted_response(returned: object) -> Response:
+    """What `log_in` returned to a plain WSGI or ASGI application, as a response.
+
+    Raises `TypeError` for what is neither a response nor a mapping, None or a bool.
+    """
+    if isinstance(returned, Response):
+        return returned
+    if is_mapping_to_send(returned, also="a qrlogin.wire.Response"):
+        return Response.json(200, returned)
+    return Response(200)
+
+
 def with_log_in(
     answer: Response, headers: Iterable[tuple[str, str]], body: bytes = b"", status: int = 200
 ) -> Response:

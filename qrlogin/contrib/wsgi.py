@@ -18,7 +18,7 @@ from qrlogin.answers import Redeemed
 from qrlogin.contrib.shared import (
     REFUSALS,
     Lands,
-    is_mapping_to_send,
+    granted_response,
     needs_csrf_token,
     needs_person,
     not_given,
@@ -61,17 +61,12 @@ def qrlogin_app(
     :param protect: Checks the CSRF token of this environ, and raises `Forbidden` if it is wrong.
     """
 
-    def respond(environ: Environ, request: Request, answer: Response) -> Response:
+    def respond(environ: Environ, answer: Response) -> Response:
         redeemed = answer.redeemed
         if redeemed and answer.tokens_wanted:
             answer = answer.with_json(tokens(redeemed))
         elif redeemed:
-            granted = log_in(environ, redeemed)
-            if not isinstance(granted, Response):
-                if is_mapping_to_send(granted, also="a qrlogin.wire.Response"):
-                    granted = Response.json(200, granted)
-                else:
-                    granted = Response(200)
+            granted = granted_response(log_in(environ, redeemed))
             answer = with_log_in(answer, granted.header_list(), granted.body, granted.status)
         if answer.log_out:
             log_out(environ)
@@ -89,7 +84,7 @@ def qrlogin_app(
                 answer = endpoint.phone(request, who)
             else:
                 answer = endpoint.browser(request)
-            answer = respond(environ, request, answer)
+            answer = respond(environ, answer)
         except REFUSALS as error:
             answer = endpoint.dialect.refuse(request, error)
         return answer.to_wsgi(start_response)
