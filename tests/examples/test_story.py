@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 _GUNICORN: Final = "gunicorn --keep-alive 1 --bind 127.0.0.1:{port}"
 PATH: Final = os.pathsep.join([str(ROOT), str(ROOT / "tools")])
 _BARE: Final = "tests.examples.variants.bare"
-_DJANGO: Final = {"DJANGO_SETTINGS_MODULE": "tests.examples.variants.in_django"}
+_SETTINGS: Final = "tests.examples.variants.in_django"
 #: How each application is started.
 COMMANDS: Final = {
     "Flask": "flask --app tests.examples.variants.in_flask run",
@@ -48,8 +48,8 @@ def served(name: str, command: str) -> Iterator[tuple[Server, Manner]]:
     server: Server
     manner: Manner
     if example := ALL.get(name.partition(" ")[0]):
-        own = _DJANGO if example.name == "Django" else {}
-        server, manner = Running(example, start=command, **own), OfExamples(shared=False)
+        server = Running(example, start=command, DJANGO_SETTINGS_MODULE=_SETTINGS)
+        manner = OfExamples(shared=False)
     elif name == "demo":
         server, manner = Server(command, ROOT, page="/"), OfTheDemo()
     else:

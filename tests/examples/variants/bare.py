@@ -41,13 +41,14 @@ def asgi_app() -> Any:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            return await asgi.lifespan(qr, receive, send)
+            await asgi.lifespan(qr, receive, send)
+            return
         if scope["type"] == "http":
             body, more = b"", True
             while more:
                 message = await receive()
                 body, more = body + message.get("body", b""), message.get("more_body", False)
             scope["qrlogin.body"] = body
-        return await mounted(scope, receive, send)
+        await mounted(scope, receive, send)
 
     return app

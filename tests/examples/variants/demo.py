@@ -52,5 +52,5 @@ def wsgi_app() -> Site:
 
 
 if __name__ == "__main__":
-    run.Site = Site  # type: ignore[misc]
+    vars(run)["Site"] = Site
     sys.exit(main(["demo", *sys.argv[1:]]))
