@@ -120,7 +120,6 @@ class Manner(Protocol):
 
     mount: str
 
-    def named(self, name: str) -> str: ...
     def phone(self, origin: str, name: str) -> Visitor: ...
     def app(self, origin: str, name: str) -> Visitor: ...
     def browser(self, origin: str) -> Visitor: ...
@@ -188,9 +187,6 @@ class OfTheDemo:
 
     mount = "/qrlogin/"
 
-    def named(self, name: str) -> str:
-        return name
-
     def phone(self, origin: str, name: str) -> Visitor:
         with Visitor(origin) as visitor:
             answer: dict[str, Any] = visitor.http.post(
@@ -216,9 +212,6 @@ class OfBareApplications:
     """The applications in tests/contrib/mounted.py, whose phones have a token each."""
 
     mount = "/qr/"
-
-    def named(self, name: str) -> str:
-        return name
 
     def phone(self, origin: str, name: str) -> Visitor:
         return Visitor(origin, self.mount, headers={"Authorization": authorization(name)})
