@@ -20,3 +20,7 @@ NAMES = {
     "Kim \U0001fae8\U0001fbff": "Kim \U0001fae8\U0001fbff",
     "\u0c15" * 80: "\u0c15" * 65 + "…",
 }
+
+#: Latin with marks, Persian with a joiner, Hebrew with isolates, Devanagari, Thai, Tamil, Han with
+#: a line end, and Greek and Cyrillic with a tab.
+EIGHT_SCRIPTS = [name for name in NAMES if name[0] in "Z\u0646\u2067\u0915\u0e19\u0bb8\u738b\u03a9"]

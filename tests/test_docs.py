@@ -64,8 +64,8 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 @for_each_row("page", PAGES)
 def test_every_application_in_the_docs_ends_its_waits_when_the_server_stops(page: Path) -> None:
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M):
-        mounts = re.search(r"Endpoint\(|Router\(", block) and "nothing is held" not in block
-        if re.search(r"\b(Flask|FastAPI)\(", block) and mounts:
+        mounts = re.search(r"Endpoint\(|PhoneLogin\(", block) and "nothing is held" not in block
+        if re.search(r"\b(Flask|FastAPI|DispatcherMiddleware)\(|\burlpatterns\b", block) and mounts:
             assert re.search("drain_on_signals|close_at_exit|serving", block), block
 
 

@@ -9,7 +9,7 @@ from tests.browser.conftest import chromium, loop, pytest_pyfunc_call
 from tests.examples.running import ALL, Running
 
 # These run as processes of their own. Importing one here would set up Django for all other tests.
-collect_ignore_glob = ["existing_*", "inside_django.py"]
+collect_ignore_glob = ["existing_*", "variants", "inside_django.py"]
 
 __all__ = ["chromium", "loop", "pytest_pyfunc_call"]
 

@@ -117,46 +117,41 @@ def prepared(example: Example) -> Path:
     return folder
 
 
-class Running:
-    """A running example. Leaving the `with` block stops it and deletes its folder.
+class Server:
+    """A server as a process. Leaving the `with` block stops it.
 
-    :param start: the command, in place of the README's; "{port}" becomes the port
-    :param folder: where it runs, in place of a new copy; this folder is not deleted
-    :param env: more environment variables
+    Its address is in the variable `QRLOGIN_ORIGIN`.
+
+    :param start: the command; "{port}" becomes the port
+    :param folder: where it runs
+    :param page: the path of a page that answers as soon as the server runs
+    :param env: more environment variables; "{port}" becomes the port
     """
 
-    def __init__(
-        self, example: Example, *, start: str = "", folder: Path | None = None, **env: str
-    ) -> None:
+    def __init__(self, start: str, folder: Path, *, page: str = "/login", **env: str) -> None:
         self._stack = contextlib.ExitStack()
-        self.example, self.port = example, self._stack.enter_context(own_port())
+        self.port = self._stack.enter_context(own_port())
         self.origin = f"http://{LOOPBACK}:{self.port}"
-        _, prepare, usual = example.commands()
-        self._start, self._prepare = start or f"{usual} {example.port_argument}", prepare
-        self.env = {
-            **surroundings(),
-            "QRLOGIN_ORIGIN": self.origin,
-            **({example.port_variable: str(self.port)} if example.port_variable else {}),
-            **env,
-        }
-        self._temporary = "" if folder else tempfile.mkdtemp(prefix="qrlogin-example-")
-        self.folder = folder or Path(self._temporary, example.folder)
-        self.output = self.folder.parent / f"output-{self.port}"
+        self.folder, self._page = folder, page
+        own = {name: value.replace("{port}", str(self.port)) for name, value in env.items()}
+        self.env = {**surroundings(), "QRLOGIN_ORIGIN": self.origin, **own}
+        logs = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="qrlogin-output-"))
+        self._output = Path(logs, "output")
         self.process: subprocess.Popen[bytes] | None = None
         try:
-            self._begin()
+            self.prepare()
+            self._begin(start.replace("{port}", str(self.port)))
         except BaseException:
             self.close()
             raise
 
-    def _begin(self) -> None:
-        if self.folder.exists():
-            prepare(self._prepare, self.folder, self.env)
-        else:
-            shutil.copytree(prepared(self.example), self.folder)
-        with self.output.open("wb") as log:
+    def prepare(self) -> None:
+        """Do what must be done in the folder before the server starts."""
+
+    def _begin(self, command: str) -> None:
+        with self._output.open("wb") as log:
             self.process = subprocess.Popen(
-                f"exec {self._start.format(port=self.port)}",
+                f"exec {command}",
                 shell=True,
                 cwd=self.folder,
                 env=self.env,
@@ -170,7 +165,7 @@ class Running:
 
     @property
     def log(self) -> str:
-        return self.output.read_text("utf-8", "replace")
+        return self._output.read_text("utf-8", "replace")
 
     def ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
@@ -178,7 +173,7 @@ class Running:
     def answers(self) -> bool:
         with (
             contextlib.suppress(OSError),
-            urllib.request.urlopen(f"{self.origin}/login", timeout=5) as answer,
+            urllib.request.urlopen(f"{self.origin}{self._page}", timeout=5) as answer,
         ):
             # Closing without reading would send a reset, after which `flask run` cleans up nothing.
             answer.read()
@@ -201,8 +196,6 @@ class Running:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self._stack.close()
-        if self._temporary:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -214,3 +207,37 @@ class Running:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Running(Server):
+    """A running example. Leaving the `with` block stops it and deletes its folder.
+
+    :param start: the command, in place of the README's
+    :param folder: where it runs, in place of a new copy; this folder is not deleted
+    :param env: more environment variables
+    """
+
+    def __init__(
+        self, example: Example, *, start: str = "", folder: Path | None = None, **env: str
+    ) -> None:
+        self.example = example
+        _, self._prepare, usual = example.commands()
+        if example.port_variable:
+            env = {example.port_variable: "{port}", **env}
+        self._temporary = "" if folder else tempfile.mkdtemp(prefix="qrlogin-example-")
+        super().__init__(
+            start or f"{usual} {example.port_argument}",
+            folder or Path(self._temporary, example.folder),
+            **env,
+        )
+
+    def prepare(self) -> None:
+        if self.folder.exists():
+            prepare(self._prepare, self.folder, self.env)
+        else:
+            shutil.copytree(prepared(self.example), self.folder)
+
+    def close(self) -> None:
+        super().close()
+        if self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)

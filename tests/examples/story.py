@@ -8,10 +8,11 @@ import io
 import json
 import secrets
 import socket
+import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx2
@@ -21,7 +22,10 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from qrlogin.names import masked
+from tests.examples.variants import JWT
 from tests.examples.visitors import Manner, Visitor
+from tests.people import EIGHT_SCRIPTS, NAMES
 from tests.render.readers import decode
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, eventually
@@ -37,12 +41,24 @@ class Stage:
     manner: Manner
     sockets: bool = False  # an ASGI application
     processes: int = 1
+    one_thread: bool = False
+    """The server handles one request at a time, so it holds none."""
+    varied: bool = False
+    """A variant (variants/): bodies are read before, apps have tokens, `log_in` sets a JWT."""
+    signed_in: dict[str, Visitor] = field(default_factory=dict)
 
     def browser(self) -> "Desk":
         return Desk(self.manner.browser(self.origin))
 
     def phone(self, name: str) -> "Phone":
-        return Phone(self.manner.phone(self.origin, name))
+        """The phone of this account. It signs in once, because passwords are slow to check."""
+        if name not in self.signed_in:
+            self.signed_in[name] = self.manner.phone(self.origin, name)
+        return Phone(self.signed_in[name].again())
+
+    def app(self, name: str) -> "Phone":
+        """An app on that phone, with a token where the application knows one."""
+        return Phone(self.manner.app(self.origin, name)) if self.varied else self.phone(name)
 
 
 def tell(stage: Stage) -> None:
@@ -53,13 +69,19 @@ def tell(stage: Stage) -> None:
         cancelled(stage)
         released(stage)
         strangers(stage)
-        if stage.processes == 1:  # only the same process knows of the older poll
-            superseded(stage, parallel)
-        streamed(stage)
+        if stage.one_thread:
+            crowded(stage)
+        else:
+            if stage.processes == 1:  # only the same process knows of the older poll
+                superseded(stage, parallel)
+            streamed(stage)
         if stage.sockets:
             over_a_socket(stage)
         without_a_csrf_token(stage)
         without_a_page(stage)
+        with_a_slash(stage)
+        if stage.varied:  # else each name would sign up, which takes long
+            names_in_eight_scripts(stage)
 
 
 class Desk:
@@ -130,8 +152,24 @@ class Phone:
         self.visitor.http.close()
 
 
-def held(parallel: ThreadPoolExecutor, desk: Desk) -> "Future[dict[str, Any]]":
-    return parallel.submit(desk.look, HOLD)
+class Asking:
+    """What a page does where the server holds no poll: it asks again."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        assert desk.look(HOLD)["retry_after"] == 2
+
+    def done(self) -> bool:
+        return False
+
+    def result(self, _: float = 0) -> dict[str, Any]:
+        return self._desk.look(HOLD)
+
+
+def hold(
+    stage: Stage, parallel: ThreadPoolExecutor, desk: Desk
+) -> "Future[dict[str, Any]] | Asking":
+    return Asking(desk) if stage.one_thread else parallel.submit(desk.look, HOLD)
 
 
 # The acts
@@ -142,7 +180,7 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
         before = dict(desk.visitor.jar())
         assert stage.manner.who(desk.visitor) == ""
         desk.begin()
-        waiting = held(parallel, desk)
+        waiting = hold(stage, parallel, desk)
         assert alice.see(desk).code == desk.complete
         scanned = alice.send("scan")
         assert scanned.status_code == 200, scanned.text
@@ -157,7 +195,7 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
         )
         assert desk.redeem(news["scanned_by"]["tag"]).json()["error"] == "wrong_state"
 
-        waiting = held(parallel, desk)
+        waiting = hold(stage, parallel, desk)
         alice.does("confirm")
         assert waiting.result(PATIENCE_SECONDS)["state"] == "confirmed"
         done = desk.redeem(news["scanned_by"]["tag"])
@@ -168,6 +206,9 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
         assert stage.manner.who(desk.visitor) == "alice"
         after = desk.visitor.jar()
         assert any(value != before.get(name) for name, value in after.items())  # a new session
+        if stage.varied:
+            assert after["jwt"] == JWT
+            assert "jwt" not in alice.visitor.jar() | bob.visitor.jar()
         assert (
             desk.redeem(news["scanned_by"]["tag"], "another-click-0000").json()["error"]
             == "already_redeemed"
@@ -273,12 +314,20 @@ def strangers(stage: Stage) -> None:
 def superseded(stage: Stage, parallel: ThreadPoolExecutor) -> None:
     with stage.browser() as desk, stage.phone("alice") as alice:
         alice.see(desk.begin())
-        first, second = held(parallel, desk), held(parallel, desk)
+        first, second = hold(stage, parallel, desk), hold(stage, parallel, desk)
         eventually(lambda: first.done() or second.done())
         older, newer = (first, second) if first.done() else (second, first)
         assert older.result()["error"] == "superseded"
         alice.does("scan")
         assert newer.result(PATIENCE_SECONDS)["state"] == "scanned"
+
+
+def crowded(stage: Stage) -> None:
+    """A stream would stop a server that handles one request at a time."""
+    with stage.browser() as desk:
+        refused = desk.begin().visitor.get(f"{desk.login_id}/events")
+        assert (refused.status_code, refused.json()["error"]) == (503, "crowded")
+        assert desk.cancel().json()["state"] == "cancelled"
 
 
 def streamed(stage: Stage) -> None:
@@ -399,7 +448,7 @@ def without_a_page(stage: Stage) -> None:
     """A command line and a phone app send a credential of their own, and no CSRF token."""
     with (
         httpx2.Client(base_url=stage.origin, trust_env=False, verify=False, timeout=60) as cli,
-        stage.phone("alice") as alice,
+        stage.app("alice") as alice,
     ):
         mount = stage.manner.mount
         begun = cli.post(f"{mount}begin", json={"deliver": "body"}).json()
@@ -413,6 +462,37 @@ def without_a_page(stage: Stage) -> None:
         body = {"acknowledged": tag, "op": secrets.token_urlsafe(16)}
         done = cli.post(f"{mount}{begun['login_id']}/redeem", json=body, headers=own)
         assert (done.status_code, done.json()["state"]) == (200, "redeemed"), done.text
+
+
+def with_a_slash(stage: Stage) -> None:
+    """A server or a content management system added a slash to the address of the phone's page."""
+    with stage.browser() as desk, stage.phone("alice") as alice, stage.browser() as unknown:
+        alice.code = desk.begin().complete + "/"
+        assert alice.code.count("//") == 1, "the page's own address must end without a slash"
+        for visitor in (alice.visitor, unknown.visitor):  # it is for everybody
+            visitor.page(alice.code.removeprefix(stage.origin))
+            assert "qrl-landing" in visitor.jar()
+        alice.does("scan", "confirm")
+        assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
+        assert stage.manner.who(desk.visitor) == "alice"
+
+
+def names_in_eight_scripts(stage: Stage) -> None:
+    for name in EIGHT_SCRIPTS:
+        with stage.browser() as desk, stage.app(name) as phone:
+            phone.code = desk.begin().complete
+            phone.does("scan", "confirm")
+            by = desk.look()["scanned_by"]
+            # Django composes a name before it is masked.
+            assert spelled(by["shown_as"]) in (spelled(masked(name)), masked(spelled(name)))
+            assert desk.redeem(by["tag"]).status_code == 200
+            who = stage.manner.who(desk.visitor)
+            assert spelled(who) == spelled(NAMES[name])
+
+
+def spelled(name: str) -> str:
+    """Each framework and each database composes letters in its own way."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def spellings(login_id: str) -> list[str]:

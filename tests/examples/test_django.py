@@ -13,7 +13,7 @@ import pytest
 
 from tests.examples.held_waits import HeldPoll, hold_poll, slots_are_full, wait_until_held
 from tests.examples.running import DJANGO, Running, prepared
-from tests.examples.story import Desk, Phone, Stage, approved, tell
+from tests.examples.story import Desk, Phone, Stage, approved
 from tests.examples.visitors import PASSWORD, OfExamples, Visitor
 from tests.wire.clock import eventually
 
@@ -138,12 +138,6 @@ def test_an_account_locked_after_approving_is_not_logged_in(site: Running) -> No
 # Both kinds of server
 
 
-@pytest.mark.matrix
-def test_the_whole_story_under_asgi(asgi_site: Running) -> None:
-    tell(Stage(asgi_site.origin, OfExamples(), sockets=True))
-    assert "Traceback" not in asgi_site.log
-
-
 @pytest.mark.parametrize("kind", ["uvicorn", "gunicorn"])
 def test_a_disconnect_frees_the_wait_slot(kind: str, request: pytest.FixtureRequest) -> None:
     with ExitStack() as stack:
@@ -161,16 +155,6 @@ def test_a_disconnect_frees_the_wait_slot(kind: str, request: pytest.FixtureRequ
             eventually(
                 lambda: not slots_are_full(late)
             )  # this takes less time than those polls would
-
-
-def test_a_server_with_one_thread_holds_nothing() -> None:
-    start = "gunicorn --bind 127.0.0.1:{port} --threads 1 config.wsgi"
-    with (
-        Running(DJANGO, start=start, QRLOGIN_MAX_WAITING="0") as running,
-        Desk(OfExamples().browser(running.origin)) as desk,
-    ):
-        desk.begin()
-        assert slots_are_full(desk)
 
 
 def test_dialects_at_the_root_under_the_reloader() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 
+from qrlogin.names import masked
 from tests.examples.fastapi_served import FOLDER
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import LEFT_OUT, own_port, surroundings
@@ -52,7 +53,9 @@ def check_login(folder: Path, port: int) -> None:
             page = phone.visitor.page(phone.code.removeprefix(origin))
             assert page.first("qr-approve")["src"] == "/qrlogin/phone/"
             phone.does("scan", "confirm")
-            assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
+            by = desk.look()["scanned_by"]
+            assert by["shown_as"] == masked("alice")
+            assert desk.redeem(by["tag"]).status_code == 200
             assert "Hello, alice" in desk.visitor.http.get("/").text
             desk.begin()
             with desk.visitor.http.stream("GET", f"/qrlogin/{desk.login_id}/events") as stream:

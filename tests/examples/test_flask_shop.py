@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from qrlogin.names import masked
 from tests.examples.held_waits import before_time_out, hold_poll, wait_until_held
 from tests.examples.patching import added, apply, diff_in
 from tests.examples.running import EXAMPLES, LEFT_OUT, own_port, surroundings
@@ -70,7 +71,9 @@ def test_the_diff_gives_an_application_logins_by_phone(tmp_path: Path) -> None:
         alice.visitor.page(alice.code.removeprefix(origin))
         assert desk.visitor.http.get("/").status_code == 302
         alice.does("scan", "confirm")
-        assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
+        by = desk.look()["scanned_by"]
+        assert by["shown_as"] == masked("alice")
+        assert desk.redeem(by["tag"]).status_code == 200
         assert "Hello, alice" in desk.visitor.http.get("/").text
         with ExitStack() as stack:
             desks = [stack.enter_context(Desk(Visitor(origin))).begin() for _ in range(SLOTS)]

@@ -1,14 +1,27 @@
 """The examples as code to copy: short adapters, no demo, and one command that starts them."""
 
 import os
+import re
+import secrets
 import shutil
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
 import pytest
 
-from tests.examples.running import ALL, EXAMPLES, LEFT_OUT, ROOT, Example, Running
+from tests.examples.running import (
+    ALL,
+    EXAMPLES,
+    FASTAPI,
+    FLASK,
+    LEFT_OUT,
+    ROOT,
+    Example,
+    Running,
+    surroundings,
+)
 from tests.wire.clock import eventually
 
 ADAPTER_LINES = 20  # without blank lines
@@ -31,6 +44,34 @@ def test_no_example_imports_the_demo() -> None:
     """Examples are copied into production, where the demo accepts any client."""
     for file in EXAMPLES.rglob("*.py"):
         assert "qrlogin.demo" not in file.read_text("utf-8"), file
+
+
+SIGNED_IN = {
+    FLASK: """
+with app.test_request_context():
+    session["user"] = "maria"
+    print(person().shown_as)
+""",
+    FASTAPI: """
+print(person(Request({"type": "http", "session": {"user": "maria"}})).shown_as)
+""",
+}
+
+
+@pytest.mark.parametrize("example", SIGNED_IN, ids=["Flask", "FastAPI"])
+def test_the_whole_application_of_a_readme_runs_and_masks_the_name_that_a_browser_shows(
+    example: Example,
+) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", example.readme, re.DOTALL | re.MULTILINE)
+    keys = {"SECRET_KEY": secrets.token_hex(32), "QRLOGIN_KEY": secrets.token_hex(32)}
+    done = subprocess.run(
+        [sys.executable, "-c", block + SIGNED_IN[example]],
+        env=surroundings() | keys | {"PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "m•••a\n"), done.stderr
 
 
 @pytest.mark.matrix

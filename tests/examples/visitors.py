@@ -4,13 +4,16 @@ A `Visitor` has its own cookie jar and sends a browser's headers. How a user sig
 and how to find out who is logged in, differs between applications: a `Manner` knows it for one.
 """
 
+import html
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import Any, Protocol, Self
 
 import httpx2
+
+from tests.examples.variants import authorization
 
 PASSWORD = "a long enough passphrase 7"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
@@ -49,6 +52,8 @@ class Visitor:
     csrf: dict[str, str] = field(default_factory=dict)
     """The header that the page's element sends with each POST."""
     language: str = "en"
+    is_page: bool = True
+    """Whether a page of the site sends its requests, and not an app."""
 
     def __post_init__(self) -> None:
         # Keep no connection: a server may close it in the moment in which the client reuses it.
@@ -57,7 +62,7 @@ class Visitor:
         base = {
             "User-Agent": AGENT,
             "Accept-Language": self.language,
-            **SAME_ORIGIN,
+            **(SAME_ORIGIN if self.is_page else {}),
             **self.headers,
         }
         self.http = httpx2.Client(
@@ -91,9 +96,14 @@ class Visitor:
         return self.http.get(self.mount + path)
 
     def post(self, path: str, **fields: str) -> httpx2.Response:
-        return self.http.post(
-            self.mount + path, json=fields, headers={"Origin": self.origin, **self.csrf}
-        )
+        origin = {"Origin": self.origin} if self.is_page else {}
+        return self.http.post(self.mount + path, json=fields, headers={**origin, **self.csrf})
+
+    def again(self) -> "Visitor":
+        """The same browser profile with a client of its own."""
+        visitor = replace(self)
+        visitor.http.cookies.update(self.http.cookies)
+        return visitor
 
     def jar(self) -> dict[str, str]:
         return {cookie.name: cookie.value or "" for cookie in self.http.cookies.jar}
@@ -111,22 +121,25 @@ class Manner(Protocol):
     mount: str
 
     def phone(self, origin: str, name: str) -> Visitor: ...
+    def app(self, origin: str, name: str) -> Visitor: ...
     def browser(self, origin: str) -> Visitor: ...
     def who(self, visitor: Visitor) -> str: ...
     def log_out(self, visitor: Visitor) -> None: ...
 
 
 class OfExamples:
-    """The three examples, which have the same pages."""
+    """The three examples, which have the same pages.
+
+    :param shared: Tests share the example, so each account gets a name of its own.
+    """
 
     mount = "/qrlogin/"
 
-    def __init__(self) -> None:
-        # Tests share an example, so each account needs a name of its own.
-        self._suffix = secrets.token_hex(4)
+    def __init__(self, *, shared: bool = True) -> None:
+        self._suffix = f"-{secrets.token_hex(4)}" if shared else ""
 
     def named(self, name: str) -> str:
-        return f"{name}-{self._suffix}"
+        return name + self._suffix
 
     def phone(self, origin: str, name: str) -> Visitor:
         visitor = Visitor(origin)
@@ -137,6 +150,11 @@ class OfExamples:
             assert answer.status_code in (302, 303), answer.text
         visitor.page("/qr")
         return visitor
+
+    def app(self, origin: str, name: str) -> Visitor:
+        """An app on a phone with a token, which the examples accept in variants/ only."""
+        token = {"Authorization": authorization(self.named(name))}
+        return Visitor(origin, headers=token, is_page=False)
 
     def browser(self, origin: str) -> Visitor:
         visitor = Visitor(origin)
@@ -149,7 +167,8 @@ class OfExamples:
             assert seen.headers["location"].endswith(("/login", "/login?next=/", "/login?next=%2F"))
             return ""
         assert seen.status_code == 200
-        found = re.search(rf"([a-z]+)-{self._suffix}", seen.text)
+        page = html.unescape(seen.text)
+        found = re.search(f"\u2068([^\u2068\u2069]*){self._suffix}\u2069", page)
         assert found, seen.text
         return found[1]
 
@@ -175,6 +194,9 @@ class OfTheDemo:
             ).json()
         return Visitor(origin, headers={"Authorization": f"Bearer {answer['token']}"})
 
+    def app(self, origin: str, name: str) -> Visitor:
+        return replace(self.phone(origin, name), is_page=False)
+
     def browser(self, origin: str) -> Visitor:
         return Visitor(origin)
 
@@ -187,18 +209,21 @@ class OfTheDemo:
 
 
 class OfBareApplications:
-    """The applications in tests/wire/sites.py, whose phones have a credential."""
+    """The applications in tests/contrib/mounted.py, whose phones have a token each."""
 
     mount = "/qr/"
 
     def phone(self, origin: str, name: str) -> Visitor:
-        return Visitor(origin, self.mount, headers={"Authorization": f"Bearer phone-of-{name}"})
+        return Visitor(origin, self.mount, headers={"Authorization": authorization(name)})
+
+    def app(self, origin: str, name: str) -> Visitor:
+        return replace(self.phone(origin, name), is_page=False)
 
     def browser(self, origin: str) -> Visitor:
         return Visitor(origin, self.mount)
 
     def who(self, visitor: Visitor) -> str:
-        return {None: "", "1": "alice", "2": "bob"}[visitor.http.get("/me").json()["subject"]]
+        return str(visitor.http.get("/me").json()["subject"] or "")
 
     def log_out(self, visitor: Visitor) -> None:
         visitor.http.cookies.clear()  # these applications have no logout

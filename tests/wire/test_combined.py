@@ -93,7 +93,7 @@ REFUSED: list[tuple[list[Any], str]] = [
     ([QR.core], "at least one"),
     ([[ALL["wechat"]]], "at least one"),
     ([Native(QR.core), ALL["wechat"]], "mount the native dialect by itself"),
-    ([ALL["wechat"], WeChat(QR.core, landing_path="/elsewhere")], "of a kind"),
+    ([ALL["wechat"], WeChat(QR.core, after_login_path="/elsewhere")], "of a kind"),
 ]
 
 

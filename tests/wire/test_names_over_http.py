@@ -1,4 +1,4 @@
-"""A name in any script passes through HTTP to the browser unchanged."""
+"""A name in any script passes through HTTP and Redis to the browser unchanged."""
 
 import pytest
 
@@ -10,13 +10,11 @@ from tests.wire.story import Browser, Phone
 NOTHING_TO_SHOW = {"\u202e": "", "": ""}
 
 
-@pytest.mark.parametrize("store", ["memory", "redis"])
 @pytest.mark.parametrize("kind", ["bare WSGI", "bare ASGI"])
 def test_a_name_in_any_script_passes_through_http_and_stops_no_login(
-    kind: str, store: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    kind: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = request.getfixturevalue("redis_url") if store == "redis" else None
-    with sites.SITES[kind](url) as site:
+    with sites.SITES[kind](redis_url) as site:
         for name, shown in (NAMES | NOTHING_TO_SHOW).items():
             monkeypatch.setitem(sites.CREDENTIALS, "Bearer phone-of-alice", Person("1", name))
             with Browser(site) as desk, Phone(site, "alice") as phone:

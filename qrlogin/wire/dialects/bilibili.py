@@ -54,7 +54,7 @@ class Bilibili(PublicIdDialect):
     """Bilibili's web login.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe.
     """
@@ -91,10 +91,10 @@ class Bilibili(PublicIdDialect):
         def answer(result: Status | Redeemed) -> Response:
             if isinstance(result, Status):
                 return self._status_json(_STATES.of(result))
-            separator = "&" if "?" in self.landing_url else "?"
+            separator = "&" if "?" in self.after_login_url else "?"
             logged_in = self._status_json(
                 _STATES.confirmed,
-                url=f"{self.landing_url}{separator}{urlencode(_SESSION)}",
+                url=f"{self.after_login_url}{separator}{urlencode(_SESSION)}",
                 refresh_token=_NO_SECRET,
                 timestamp=result.redeemed_at_ms,
             )

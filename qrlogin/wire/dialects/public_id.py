@@ -28,7 +28,7 @@ from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Route, match
 from qrlogin.wire.validation import check_same_site, no_body, read_some, within_cap
 
-_LANDING_PATH: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
+_AFTER_LOGIN_PATH: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
 _MAX_HOLD_SECONDS: Final = 30  # the original pages give up after 35
 _RETRY_CROWDED: Final = ("Retry-After", "2")
 _HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
@@ -45,7 +45,7 @@ class MountOptions(TypedDict, total=False):
     at: str
     """The address under which browsers reach the dialect, such as `https://example.com/wechat`.
     Default: the root of the site."""
-    landing_path: str
+    after_login_path: str
     """The path of this site to which the browser goes when it is logged in, such as `/account`.
     Default: `/`."""
     lifetime: int
@@ -61,7 +61,7 @@ class PublicIdDialect(BrowserOnly):
     method for each of them from `handlers()`.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe, and `TypeError` for
     an unknown option, a route without a handler or a handler without a route.
@@ -82,13 +82,13 @@ class PublicIdDialect(BrowserOnly):
         core.policy.check_total(
             "the windows of this dialect", Misconfigured, lifetime=self.lifetime, late_window=0
         )
-        landing_path = mounting.get("landing_path", "/")
-        if not _LANDING_PATH.fullmatch(landing_path):
+        after_login_path = mounting.get("after_login_path", "/")
+        if not _AFTER_LOGIN_PATH.fullmatch(after_login_path):
             raise Misconfigured(
-                "landing_path must be a path of this site, such as /account; "
+                "after_login_path must be a path of this site, such as /account; "
                 "percent-encode what is not ASCII"
             )
-        self.landing_url = core.origin + landing_path
+        self.after_login_url = core.origin + after_login_path
         self._core, self._cookies = core, DeviceCookies(core)
         self._describe = mounting.get("describe") or BrowserContext()
         self._handlers = self.handlers()

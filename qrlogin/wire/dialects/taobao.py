@@ -112,7 +112,7 @@ class Taobao(PublicIdDialect):
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
         :param jsonp: answer with a script where a `callback` is named; False: ignore `callback`,
             and answer with bare JSON always
-        :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+        :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """
@@ -176,7 +176,7 @@ class Taobao(PublicIdDialect):
 
     def _target(self, request: Request) -> str:
         """Where the browser goes when it is logged in: `defaulturl` if it is a plain path of this
-        site, otherwise `landing_url`.
+        site, otherwise `after_login_url`.
         """
         asked = (
             read_some(request.query, ("defaulturl",))
@@ -189,7 +189,7 @@ class Taobao(PublicIdDialect):
             and _QUERY.fullmatch(query)
             and not {".", ".."} & set(path.split("/"))
         )
-        return self._core.origin + asked if plain else self.landing_url
+        return self._core.origin + asked if plain else self.after_login_url
 
     def _callback(self, request: Request) -> str:
         return read_callback(request) if self._jsonp else ""

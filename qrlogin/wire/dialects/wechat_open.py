@@ -176,7 +176,7 @@ class WeChatOpen(PublicIdDialect):
             and those of other hosts are refused with it
         :param clients: is given an appid and a secret, and returns whether they belong together.
             Compare with `hmac.compare_digest`
-        :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+        :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """
@@ -264,7 +264,7 @@ class WeChatOpen(PublicIdDialect):
 
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
         uuid, ticket = _split(query_parameter(request, "code"))
-        redirect = self.redirect(self.landing_url).with_headers(_NO_REFERRER)
+        redirect = self.redirect(self.after_login_url).with_headers(_NO_REFERRER)
         return self.redeem_by_ticket(self.own_device(request, uuid), ticket, lambda _: redirect)
 
     def _token(self, request: Request, _: str) -> Exchange[Redeemed] | Response:

@@ -1,5 +1,5 @@
-"""Callbacks, landing pages, pictures and forms of single polled dialects work as their clients
-expect.
+"""Callbacks, pages after a login, pictures and forms of single polled dialects work as their
+clients expect.
 """
 
 import base64
@@ -157,7 +157,7 @@ def test_a_refusal_calls_the_jsonp_callback() -> None:
 
 def test_the_json_in_a_jsonp_call_contains_no_closing_bracket() -> None:
     """Some clients read up to the first `)`."""
-    with opened(lambda core: Taobao(core, landing_path="/a(b)c")) as service:
+    with opened(lambda core: Taobao(core, after_login_path="/a(b)c")) as service:
         client = TaobaoClient(service)
         reach(client, "confirmed")
         script = client.send(client.poll_path, f"callback=cb&lgToken={client.code}").body.decode()
@@ -234,7 +234,7 @@ NOT_HONOURED = (
 @for_each_row("asked", [*HONOURED, *NOT_HONOURED])
 def test_a_login_leads_only_to_pages_of_this_site(asked: str) -> None:
     meant = "https://example.com" + HONOURED.get(asked, "/home")
-    with opened(lambda core: Taobao(core, landing_path="/home")) as service:
+    with opened(lambda core: Taobao(core, after_login_path="/home")) as service:
         client = TaobaoClient(service)
         reach(client, "confirmed")
         answer = client.send(
@@ -263,15 +263,15 @@ def test_a_repeated_defaulturl_is_refused() -> None:
         assert len(service.store.calls) == before
 
 
-@pytest.mark.parametrize("landing", ["/home", "/home?from=qr"])
-def test_the_landing_of_bilibili_keeps_its_query(landing: str) -> None:
-    with opened(lambda core: Bilibili(core, landing_path=landing)) as service:
+@pytest.mark.parametrize("path", ["/home", "/home?from=qr"])
+def test_the_page_after_a_login_of_bilibili_keeps_its_query(path: str) -> None:
+    with opened(lambda core: Bilibili(core, after_login_path=path)) as service:
         client = BilibiliClient(service)
         reach(client, "confirmed")
         url = urlsplit(json.loads(client.poll().body)["data"]["url"])
         assert url.path == "/home"
         assert parse_qs(url.query) == {
-            **({"from": ["qr"]} if "from" in landing else {}),
+            **({"from": ["qr"]} if "from" in path else {}),
             "DedeUserID": ["0"],
             "SESSDATA": [NOTHING],
             "bili_jct": [NOTHING],

@@ -58,13 +58,13 @@ def test_an_omitted_option_means_the_site_and_the_originals_lifetime(
     kind: type[PublicIdDialect], core: Core
 ) -> None:
     dialect = kind(core)
-    assert (dialect.base_url, dialect.landing_url) == (
+    assert (dialect.base_url, dialect.after_login_url) == (
         "https://example.com/",
         "https://example.com/",
     )
     assert dialect.lifetime == (300 if kind in (WeChat, WeChatOpen) else 180)
-    chosen = kind(core, at="https://example.com/a/b/", landing_path="/home", lifetime=60)
-    assert (chosen.base_url, chosen.landing_url, chosen.lifetime) == (
+    chosen = kind(core, at="https://example.com/a/b/", after_login_path="/home", lifetime=60)
+    assert (chosen.base_url, chosen.after_login_url, chosen.lifetime) == (
         "https://example.com/a/b/",
         "https://example.com/home",
         60,
@@ -181,7 +181,7 @@ def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
 
 @EVERY
 @for_each_row(
-    "landing",
+    "path",
     [
         "/a\r\nSet-Cookie: a=b",
         "/a\n",
@@ -206,17 +206,17 @@ def test_a_subclass_that_adds_a_route_alone_is_refused(core: Core) -> None:
         *('/"', "/<b>", "/`", "/{a}", "/|", "/^"),
     ],
 )
-def test_a_landing_path_outside_this_site_is_refused(name: str, landing: str, core: Core) -> None:
-    with pytest.raises(Misconfigured, match="landing_path must be a path of this site"):
-        KINDS[name](core, landing_path=landing)
+def test_an_after_login_path_outside_this_site_is_refused(name: str, path: str, core: Core) -> None:
+    with pytest.raises(Misconfigured, match="after_login_path must be a path of this site"):
+        KINDS[name](core, after_login_path=path)
 
 
 @EVERY
 @for_each_row(
-    "landing", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"]
+    "path", ["/", "/account", "/a/b/", "/a?b=c&d=//e", "/a#b", "/caf%C3%A9", "/@me", "/a//b"]
 )
-def test_a_landing_path_is_used_unchanged(name: str, landing: str, core: Core) -> None:
-    assert KINDS[name](core, landing_path=landing).landing_url == f"https://example.com{landing}"
+def test_an_after_login_path_is_used_unchanged(name: str, path: str, core: Core) -> None:
+    assert KINDS[name](core, after_login_path=path).after_login_url == f"https://example.com{path}"
 
 
 # Links from other sites

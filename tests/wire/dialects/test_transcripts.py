@@ -44,9 +44,9 @@ PAGES = Path(__file__).parents[3] / "docs" / "wire"
 DIALECTS: dict[str, Callable[..., Any]] = {
     "Taobao": Taobao,
     "TaobaoNewLogin": TaobaoNewLogin,
-    "Bilibili": partial(Bilibili, landing_path="/account"),
-    "JD": partial(JD, landing_path="/account"),
-    "WeChat": partial(WeChat, landing_path="/account", hold=HOLD),
+    "Bilibili": partial(Bilibili, after_login_path="/account"),
+    "JD": partial(JD, after_login_path="/account"),
+    "WeChat": partial(WeChat, after_login_path="/account", hold=HOLD),
     "WeChatOpen": partial(
         WeChatOpen,
         hold=HOLD,

@@ -441,8 +441,10 @@ def test_a_hold_longer_than_the_clients_wait_is_refused(hold: float) -> None:
         WeChat(core, hold=hold)
 
 
-def test_the_mount_and_the_landing_path_are_in_every_address() -> None:
-    with opened(partial(wechat, at="https://example.com/wx/", landing_path="/account")) as service:
+def test_the_mount_and_the_after_login_path_are_in_every_address() -> None:
+    with opened(
+        partial(wechat, at="https://example.com/wx/", after_login_path="/account")
+    ) as service:
         client = WeChatClient(service)
         client.begin()
         assert service.phone("scan", f"https://example.com/wx/l/{client.code}").status == 200

@@ -477,9 +477,9 @@ def test_a_malformed_query_is_refused() -> None:
         assert len(service.store.calls) == asked
 
 
-def test_the_mount_and_the_landing_path_are_in_every_address() -> None:
+def test_the_mount_and_the_after_login_path_are_in_every_address() -> None:
     with opened(
-        partial(wechat_open, at="https://example.com/open/", landing_path="/account")
+        partial(wechat_open, at="https://example.com/open/", after_login_path="/account")
     ) as service:
         client = WeChatOpenClient(service)
         page = Page(client.begin())
