@@ -306,7 +306,8 @@ export class QRApproveElement extends Base {
     const claimed = answer.state !== "pending", before = this.#login.login_id;
     const same = state === this.#state && claimed === this.#claimed && answer.login_id === before;
     if (state === "ask" && !same && seconds(answer.expires_in) < LEAST_S) state = "short";
-    this.#login = answer, this.#claimed = claimed, this.#approved = !["ask", "short"].includes(state);
+    this.#login = answer, this.#claimed = claimed;
+    this.#approved = !["ask", "short"].includes(state);
     this.#begunAt = now() - seconds(answer.begun_ago) * 1000;
     this.#deadline = now() + seconds(answer.expires_in) * 1000;
     if (same) this.#tick();
