@@ -60,7 +60,7 @@ export const TEXTS = {
       "codeLabel": "Code", "codeHelp": "Capitals, spaces and dashes are optional.", "lookUp": "Next",
       "mistyped": "No pending login has this code. Compare it with the screen, letter by letter.",
       "aim": "Scan the QR code", "aimText": "Open the camera on this phone and point it at the QR code on the login page.",
-      "computer": "This page is for phones", "computerHint": "To log in on this computer, open its login page and scan the QR code there with a phone that is already logged in.",
+      "computer": "This page is for phones", "computerHint": "To log in on this computer, open the login page and scan the QR code there with a phone that is already logged in.",
       "looking": "One moment…", "lookingText": "",
       "ask": "Log this browser in as {account}?", "askNameless": "Log this browser in to your account?",
       "askDevice": "Log the other device in as {account}?", "askDeviceNameless": "Log the other device in to your account?",
