@@ -52,7 +52,7 @@ async def test_a_code_that_changes_is_not_announced(login_page: LoginPage, stub:
     await login_page.element.evaluate(ANNOUNCED)
     for letters in ("BCDF-GHJK", "LMNP-QRST"):
         stub.extra = {"user_code": letters}
-        await login_page.eventually(login_page.text, lambda text, new=letters: new in text)
+        await login_page.element.get_by_text(letters, exact=True).wait_for()
     assert await login_page.page.evaluate("() => announced") == []
     await login_page.until("expired")
     (heard,) = {*await login_page.page.evaluate("() => announced")} - {""}
