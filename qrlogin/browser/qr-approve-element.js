@@ -92,7 +92,7 @@ const LATE_MS = 1000; // the time that a page has to render missing attributes
 const TRIES = 4; // failures in a row before the page shows an error
 const OUTCOME_MS = 3000; // between two questions about the outcome
 const OUTCOME_MAX_MS = 600_000; // no login lasts longer
-const LEAST_S = 20; // nobody is asked with less time left
+const LEAST_S = 20; // seconds; with less time left, the page does not ask
 const MOST_TYPED = 12; // letters and digits: fits every code to type, and no signed code
 
 /** Percent-encoding decoded, or the text itself if it is malformed. @param {string} text */

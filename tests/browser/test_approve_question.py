@@ -62,14 +62,14 @@ EDGES = """it => { const box = part => it.shadowRoot.querySelector(part).getBoun
 async def test_the_answers_are_in_sight_on_a_small_phone_and_cover_nothing_for_good(
     chromium: Browser, tmp_path: Path, lang: str
 ) -> None:
-    """Whoever scrolls to the end sees the whole warning above the answers."""
+    """At the end of the page, the whole warning is above the answers."""
     small = {"width": 320, "height": 568}
     with ApproveStub(lang=lang, state="scanned") as stub:
         async with approve_page(chromium, tmp_path, viewport=small) as phone:
             await phone.ask(stub.url)
             below, _ = await phone.element.evaluate(EDGES)
             await phone.shot(f"answers-{lang}")
-            assert below <= 0, "nobody has to scroll to answer"
+            assert below <= 0, "the answers are in sight without scrolling"
             await phone.page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
             below, covered = await phone.element.evaluate(EDGES)
             assert below <= 0

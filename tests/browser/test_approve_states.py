@@ -337,7 +337,7 @@ async def test_the_page_without_a_code_says_what_to_do_on_this_device(
             await phone.shot(f"aim-{touch}")
 
 
-async def test_nobody_is_asked_with_less_than_20_seconds_left(
+async def test_no_question_is_asked_with_less_than_20_seconds_left(
     chromium: Browser, tmp_path: Path
 ) -> None:
     """A page that is loaded again late says so. A question that is on the screen goes on."""
