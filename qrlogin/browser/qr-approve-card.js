@@ -9,7 +9,7 @@
  */
 
 import {
-  DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, plain, unfocused,
+  DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, plain, unfocused, viewOf,
 } from "./qr-login-parts.js";
 import { languageOf } from "./qr-login-texts.js";
 
@@ -22,7 +22,7 @@ const VIEWS = Object.freeze({
   denied: ["cross", "alarm"], stopped: ["cross", "quiet"], released: ["phone", "quiet", "rescan"],
   expired: ["clock", "quiet"], gone: ["mark", "alarm"], taken: ["person", "alarm"],
   cancelled: ["cross", "quiet"], used: ["mark", "quiet"], late: ["mark", "alarm"],
-  moved: ["mark", "quiet", "rescan"], guesses: ["clock", "alarm"],
+  moved: ["mark", "quiet", "rescan"], short: ["clock", "quiet"], guesses: ["clock", "alarm"],
   signin: ["person", "", "again"], stale: ["clock", "quiet", "reload"],
   offline: ["mark", "alarm", "again"], unavailable: ["mark", "alarm", "again"],
   refused: ["mark", "alarm"],
@@ -74,6 +74,7 @@ dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host 
 .left { color: var(--muted); margin-block-start: -.625rem; text-align: center;
   font-size: .875rem; font-variant-numeric: tabular-nums }
 .actions { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem }
+.answers { display: contents }
 .actions > * { grid-column: 1 / -1 }
 .actions > .deny, .actions > .approve { grid-column: auto; min-block-size: 3.75rem }
 .deny { color: var(--on-alarm); background: var(--alarm); border-color: var(--alarm) }
@@ -93,6 +94,14 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
 .field[aria-invalid] { border-color: var(--alarm) }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
 @keyframes breathe { from { opacity: .4 } }
+@media (max-height: 42rem) { .ask { gap: .75rem; padding-block: 1rem }
+  .ask .title { font-size: 1.25rem } .ask .body { gap: .75rem }
+  .ask .warning { font-size: .9375rem; line-height: 1.35 }
+  .ask .facts { gap: .25rem .75rem; padding-block: .625rem }
+  .actions > .deny, .actions > .approve { min-block-size: 3.25rem } }
+@media (min-height: 26rem) { .ask .answers { display: grid; gap: .875rem; position: sticky;
+  inset-block-end: 0; margin-block-end: -.75rem; padding-block: .5rem .75rem;
+  background: var(--surface) } }
 @media (forced-colors: active) {
   .icon { stroke: CanvasText } .picture, .facts, .code { border: 1px solid } }
 `;
@@ -159,8 +168,10 @@ export class Card {
     const spoken = make("p", "", { role: "status", class: "spoken" });
     const report = make("slot", "", { name: "report" }), end = make("slot", "", { name: "end" });
     const slot = make("slot");
+    // On a small screen, the answers stay in sight and the facts scroll.
+    const answers = make("div", "", { class: "answers" }, actions, left);
     const card = make("div", "card", {},
-      picture, title, hint, body, note, report, actions, left, spoken, end, slot);
+      picture, title, hint, body, note, report, answers, spoken, end, slot);
     body.setAttribute("class", "body");
     this.#parts = {
       icon, picture, title, hint, body, note, actions, left, spoken, report, end, slot, card,
@@ -217,11 +228,14 @@ export class Card {
       browser: untrusted(facts.browser, "", LONGEST_IN_TITLE),
       system: untrusted(facts.system, "", LONGEST_IN_TITLE),
     };
+    // A computer cannot scan its own screen.
+    const touch = (viewOf(host) ?? window).matchMedia("(pointer: coarse)").matches;
     const title = state === "ask" ? `ask${typedCode ? "Device" : ""}${account ? "" : "Nameless"}`
+      : state === "aim" && !touch ? "computer"
       : state !== "redeemed" || !has("browser") ? state
       : has("system") ? "redeemedSystem" : "redeemedBrowser";
     const minutes = Math.ceil(retryAfter / 60);
-    const hint = state !== "guesses" ? `${state}Text`
+    const hint = title === "computer" ? "computerHint" : state !== "guesses" ? `${state}Text`
       : minutes > 1 ? "guessesMinutes" : "guessesMinute";
     // A screen reader speaks a heading when it takes the focus. The old one may have it already.
     const fresh = heading(...fill(texts[title], words));
@@ -235,7 +249,7 @@ export class Card {
       : state === "typing" ? [this.#form()] : []));
     const links = [], home = ownPath(attribute(host, "home"));
     const alone = ownPath(attribute(host, "at")); // the address without the code
-    if (end && home) links.push(this.#link("home", home));
+    if ((end || state === "aim") && home) links.push(this.#link("home", home));
     if (state === "framed" && alone)
       links.push(this.#link("alone", alone, { target: "_blank", rel: "noopener" }));
     parts.actions.replaceChildren(...actions.map((action) => this.#button(action)), ...links);

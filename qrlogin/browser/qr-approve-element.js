@@ -92,6 +92,7 @@ const LATE_MS = 1000; // the time that a page has to render missing attributes
 const TRIES = 4; // failures in a row before the page shows an error
 const OUTCOME_MS = 3000; // between two questions about the outcome
 const OUTCOME_MAX_MS = 600_000; // no login lasts longer
+const LEAST_S = 20; // seconds; with less time left, the page does not ask
 const MOST_TYPED = 12; // letters and digits: fits every code to type, and no signed code
 
 /** Percent-encoding decoded, or the text itself if it is malformed. @param {string} text */
@@ -301,10 +302,12 @@ export class QRApproveElement extends Base {
   /** Shows what a look found. The question stays as it is if it is still the same.
    * @param {Answer} answer @param {AbortSignal} signal */
   async #take(answer, signal) {
-    const state = /** @type {State} */ (ANSWERS.look[answer.state]);
+    let state = /** @type {State} */ (ANSWERS.look[answer.state]);
     const claimed = answer.state !== "pending", before = this.#login.login_id;
     const same = state === this.#state && claimed === this.#claimed && answer.login_id === before;
-    this.#login = answer, this.#claimed = claimed, this.#approved = state !== "ask";
+    if (state === "ask" && !same && seconds(answer.expires_in) < LEAST_S) state = "short";
+    this.#login = answer, this.#claimed = claimed;
+    this.#approved = !["ask", "short"].includes(state);
     this.#begunAt = now() - seconds(answer.begun_ago) * 1000;
     this.#deadline = now() + seconds(answer.expires_in) * 1000;
     if (same) this.#tick();

@@ -61,7 +61,8 @@ const STYLE = `
 .name { color: var(--accent) }
 .hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
 :is(.title, .hint, .typed):lang(zh) { word-break: keep-all } /* breaks after a clause */
-.hint, .typed { margin-block-start: .375rem }
+.hint { margin-block-start: .375rem } .typed { margin-block-start: -.625rem }
+.phone .typed { margin-block-start: 0 }
 .code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em;
   white-space: nowrap }
 .link { display: inline-flex; align-items: center; min-block-size: 2.75rem; color: var(--accent);
@@ -113,11 +114,11 @@ export class Card {
     const title = make("p", "title", { id: "title" });
     const hint = make("p", "hint"), typed = make("p", "typed");
     const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
-    const note = make("p", "note", { role: "status" });
+    const note = make("p", "note", { role: "status", "aria-live": "off" });
     const fold = make("button", "fold", { type: "button", hidden: "" });
     const actions = make("div", "actions"), slot = make("slot");
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
-      picture, make("div", "", { role: "status" }, title, hint, typed), link, fold, note, actions,
+      picture, make("div", "", { role: "status" }, title, hint), typed, link, fold, note, actions,
       slot);
     this.#parts = {
       path, image, icon, qr, left, picture, title, hint, typed, link, fold, note, actions, slot,
@@ -157,6 +158,9 @@ export class Card {
    * @param {string[]} typedCode a code to type and where to type it, or nothing */
   show(state, name, typedCode) {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
+    parts.typed.replaceChildren(...(state === "pending" ? this.#typedNodes(typedCode) : []));
+    // Another code is no other state: nothing is announced, and the focus stays.
+    if (state === "pending" && this.#state === state) return;
     const inside = host.matches(":focus-within");
     const [drawing, tone, ...actions] = VIEWS[state];
     if (state !== this.#state) {
@@ -174,7 +178,6 @@ export class Card {
     parts.icon.setAttribute("d", DRAWINGS[drawing]);
     parts.fold.textContent = texts.otherPhone;
     this.#layOut();
-    parts.typed.replaceChildren(...(state === "pending" ? this.#typedNodes(typedCode) : []));
     parts.actions.replaceChildren(...actions.map((action) => this.#button(action)));
     this.#guard.hold();
     parts.slot.toggleAttribute("hidden", !WITH_CHILDREN.includes(state));
@@ -198,12 +201,12 @@ export class Card {
     for (const part of [picture, typed]) part.toggleAttribute("hidden", folded);
     // The code opens below its button, and not above what the user is looking at.
     if (this.#phone !== (fold.nextSibling === picture))
-      this.#phone ? fold.after(picture) : card.prepend(picture);
+      this.#phone ? fold.after(picture, typed) : (card.prepend(picture), link.before(typed));
     const name = make("bdi", "name", {}, this.#name || texts.nameless);
-    const words = folded ? texts.phoneTitle : texts[this.#texted];
+    const words = this.#phone ? texts.phoneTitle : texts[this.#texted];
     title.replaceChildren(
       ...words.split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
-    hint.textContent = folded ? texts.phoneText
+    hint.textContent = this.#phone ? texts.phoneText
       : texts[this.#texted === state ? `${state}Hint` : "expiredAnew"];
     link.textContent = this.#phone ? texts.openApp : texts.sameDevice;
   }
@@ -248,8 +251,9 @@ export class Card {
    * @param {string} url */
   cover(url) { this.#parts.image.setAttribute("href", url); }
 
-  /** Shows the time that is left. The ring moves at each call; the text, which screen readers read
-   * aloud, changes four times in all.
+  /** Shows the time that is left. The ring moves at each call; the text changes four times in all.
+   * Screen readers read it aloud when a person must decide in that time, and when a request failed;
+   * a code that expires is replaced, or the title says that it has expired.
    * @param {number} left seconds until the login expires
    * @param {number} total seconds of the whole countdown
    * @param {boolean} stale whether the code is too old to be scanned
@@ -266,6 +270,8 @@ export class Card {
     const expiry = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
       : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10");
     const text = retrying ? texts.retrying : LIVE.includes(this.#state) ? expiry : "";
-    if (note.textContent !== text) note.textContent = text;
+    if (note.textContent === text) return;
+    note.setAttribute("aria-live", pending && !retrying ? "off" : "polite");
+    note.textContent = text;
   }
 }

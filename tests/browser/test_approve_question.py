@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
+from qrlogin.browser import LANGUAGES
 from tests.browser.approve_page import FITS, ApprovePage, approve_page
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.login_stub import Fault
@@ -49,6 +50,30 @@ async def test_the_question_shows_every_fact(chromium: Browser, tmp_path: Path) 
             )
             assert await phone.title() == "Log this browser in as Alice?"
             assert [call.body for call in stub.calls] == [{"code": stub.url}]
+
+
+#: Where the answers and the countdown end, and where the warning ends and the answers begin.
+EDGES = """it => { const box = part => it.shadowRoot.querySelector(part).getBoundingClientRect();
+  return [Math.max(...[".deny", ".approve", ".left"].map(part => box(part).bottom)) - innerHeight,
+    box(".warning").bottom - box(".actions").top] }"""
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+async def test_the_answers_are_in_sight_on_a_small_phone_and_cover_nothing_for_good(
+    chromium: Browser, tmp_path: Path, lang: str
+) -> None:
+    """At the end of the page, the whole warning is above the answers."""
+    small = {"width": 320, "height": 568}
+    with ApproveStub(lang=lang, state="scanned") as stub:
+        async with approve_page(chromium, tmp_path, viewport=small) as phone:
+            await phone.ask(stub.url)
+            below, _ = await phone.element.evaluate(EDGES)
+            await phone.shot(f"answers-{lang}")
+            assert below <= 0, "the answers are in sight without scrolling"
+            await phone.page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+            below, covered = await phone.element.evaluate(EDGES)
+            assert below <= 0
+            assert covered <= 0
 
 
 async def test_a_missing_fact_is_not_invented(chromium: Browser, tmp_path: Path) -> None:

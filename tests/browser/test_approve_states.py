@@ -39,6 +39,7 @@ STATES = [
         "released",
         "late",
         "stopped",
+        "short",
     ),
     *("guesses", "unavailable", "offline", "framed", "stale", *REFUSED),
 ]
@@ -72,7 +73,10 @@ async def click(phone: ApprovePage, selector: str) -> None:
 
 async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
     """Opens the page and does what leads to this view, in any language."""
-    stub.state = {"redeemed": "redeemed", "released": "scanned"}.get(state, "pending")
+    stub.state = {"redeemed": "redeemed", "released": "scanned", "short": "scanned"}.get(
+        state, "pending"
+    )
+    stub.lifetime = 19 if state == "short" else 100
     stub.faults.clear()
     stub.always.clear()
     stub.attributes = stub.attributes.replace(" typed", "") + (
@@ -163,7 +167,7 @@ async def test_every_view_is_accessible_in_every_language(
                 ), state
                 assert await phone.page.locator("[slot=end]").is_visible() == (state in ENDS), state
                 assert await phone.element.get_by_role("link", name=strings["home"]).count() == (
-                    state in ENDS
+                    state in (*ENDS, "aim")
                 ), state
                 assert await phone.page.evaluate(FITS), state
                 await phone.ready()
@@ -306,6 +310,51 @@ async def test_a_page_that_forbids_frames_is_not_framed(chromium: Browser, tmp_p
             await phone.page.get_by_role("heading", name="A frame").wait_for()
             await phone.eventually(lambda: "/qr/" in str(stub.pages))
             assert not [frame for frame in phone.page.frames if frame.url.endswith(CODE)]
+
+
+@pytest.mark.parametrize("touch", [True, False], ids=["phone", "computer"])
+async def test_the_page_without_a_code_says_what_to_do_on_this_device(
+    chromium: Browser, tmp_path: Path, touch: bool
+) -> None:
+    """A computer is not asked to scan its own screen. Both have a link home."""
+    options: dict[str, object] = {} if touch else {"viewport": {"width": 1280, "height": 800}}
+    with ApproveStub() as stub:
+        async with approve_page(
+            chromium, tmp_path, is_mobile=touch, has_touch=touch, **options
+        ) as phone:
+            await phone.page.goto(f"{stub.origin}/qr")
+            await phone.until("aim")
+            title, text = (
+                ("Scan the QR code", "Open the camera on this phone")
+                if touch
+                else ("This page is for phones", "To log in on this computer")
+            )
+            assert await phone.title() == title
+            assert text in await phone.text()
+            home = phone.element.get_by_role("link", name="Home")
+            assert await home.get_attribute("href") == f"{stub.origin}/start"
+            assert await phone.axe() == []
+            await phone.shot(f"aim-{touch}")
+
+
+async def test_no_question_is_asked_with_less_than_20_seconds_left(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """A page that is loaded again late says so. A question that is on the screen goes on."""
+    with ApproveStub(state="scanned", lifetime=20) as stub:
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.ask(stub.url)
+            stub.lifetime = 19
+            await phone.turn("hidden")
+            await phone.turn("visible")
+            await phone.eventually(lambda: stub.kinds().count("look") == 2)
+            await phone.answered()
+            assert await phone.state() == "ask"
+            await phone.page.reload()
+            await phone.until("short")
+            assert await phone.title() == "Too little time is left"
+            assert "Get a new code" in await phone.text()
+            assert await phone.buttons() == []
 
 
 async def test_without_javascript_the_children_are_visible(

@@ -13,6 +13,15 @@ HEARD = """window.heard = [];
 addEventListener("qr-login:state", event => heard.push(event.detail.state))"""
 
 
+#: Collects what a screen reader reads aloud: changes inside a live region that is not off.
+ANNOUNCED = """it => { window.announced = [];
+  new MutationObserver(changes => { for (const { target } of changes) {
+    const region = (target.closest ? target : target.parentElement).closest("[role=status]");
+    if (region && region.getAttribute("aria-live") !== "off")
+      announced.push(region.textContent) } })
+    .observe(it.shadowRoot, {childList: true, characterData: true, subtree: true}) }"""
+
+
 async def open_page(login_page: LoginPage, stub: Stub, *, shown: float) -> None:
     """Opens a page of a server that shows each code for so many seconds, and takes scans later."""
     stub.shown, stub.lifetime = shown, 60
@@ -34,6 +43,20 @@ async def test_a_page_in_sight_renews_its_code_three_times_and_then_asks_for_a_p
     await login_page.press(NEW_CODE)
     await login_page.until("pending")
     await login_page.eventually(lambda: stub.count("begin") == 3 + RENEWALS, what="a new start")
+
+
+async def test_a_code_that_changes_is_not_announced(login_page: LoginPage, stub: Stub) -> None:
+    """Only what a person must know is read aloud: here, that the code has expired in the end."""
+    stub.extra = {"user_code": "WDJB-MJHT"}
+    await open_page(login_page, stub, shown=0.8)
+    await login_page.element.evaluate(ANNOUNCED)
+    for letters in ("BCDF-GHJK", "LMNP-QRST"):
+        stub.extra = {"user_code": letters}
+        await login_page.element.get_by_text(letters, exact=True).wait_for()
+    assert await login_page.page.evaluate("() => announced") == []
+    await login_page.until("expired")
+    (heard,) = {*await login_page.page.evaluate("() => announced")} - {""}
+    assert heard.startswith("This code has expired")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
+from qrlogin.browser import texts
 from tests.browser.login_page import PATIENCE_S, LoginPage
 from tests.demo.phone_page import PhonePage, camera, open_phone
 from tests.demo.running import RunningDemo
@@ -345,3 +346,20 @@ async def test_the_pages_never_scroll_sideways(
         await phone.press(YES)
         await phone.view("approved", "Approved")
         assert await phone.page.evaluate(fits)
+
+
+async def test_without_javascript_each_page_says_so_and_what_to_do(
+    chromium: Browser, demo: RunningDemo
+) -> None:
+    """The phone's page also says that nothing was approved. No link leads to a dead end."""
+    context = await chromium.new_context(java_script_enabled=False, locale="en-GB")
+    page = await context.new_page()
+    for path, key in (
+        ("/", "demoNeedsJavaScript"),
+        ("/phone", "approveNeedsJavaScript"),
+        ("/qr/x.y", "approveNeedsJavaScript"),
+    ):
+        await page.goto(demo.origin + path)
+        assert texts("en")["pages"][key] in await page.locator("main").inner_text(), path
+        assert await page.locator("main").get_by_role("link").count() == 0, path
+    await context.close()

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from playwright.async_api import Browser
 
+from qrlogin.browser import texts
 from qrlogin.names import masked
 from tests.browser.login_page import PATIENCE_S
 from tests.demo.phone_page import camera
-from tests.examples.profiles import at_desk, in_hand
+from tests.examples.profiles import Profile, at_desk, in_hand
 from tests.examples.running import Running
 
 
@@ -192,3 +193,17 @@ async def test_a_signed_out_phone_is_led_to_sign_in_and_back(
     await known.deny()
     for each in (known, desk):
         await each.close()
+
+
+async def test_without_javascript_a_phone_says_that_nothing_was_approved(
+    chromium: Browser, example: Running, tmp_path: Path
+) -> None:
+    """Its user is logged in, so it does not say "log in first"."""
+    phone = await Profile.new(
+        chromium, example.origin, tmp_path, java_script_enabled=False, locale="en-GB"
+    )
+    await phone.sign_up(new_name())
+    await phone.open("/qr/a.code")
+    pages = texts("en")["pages"]
+    assert await phone.page.locator("main").inner_text() == pages["approveNeedsJavaScript"]
+    await phone.close()

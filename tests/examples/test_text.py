@@ -121,6 +121,6 @@ def test_the_children_of_the_question_lead_back_to_the_same_address(example: Run
         phone.send_form("/signup", name=f"leila{example.port}", password=PASSWORD)
         page = phone.http.get("/qr/WDJB-MJHT").text
     children = page.partition("<qr-approve")[2].partition(">")[2].partition("</qr-approve>")[0]
-    silent = f"<noscript><p>{PAGES['needsJavaScript']}</p></noscript>"
+    silent = f'<noscript><p class="card">{PAGES["approveNeedsJavaScript"]}</p></noscript>'
     link = f'<a href="/login?next=/qr/WDJB-MJHT">{PAGES["signInFirst"]}</a>'
     assert children.split() == f"{link} {silent}".split()

@@ -4,7 +4,10 @@ import {
 } from "@angular/core";
 import { bootstrapApplication } from "@angular/platform-browser";
 
+const phone = location.pathname.startsWith("/qr/"); // which of the two pages this is
+
 class Page {
+  phone = phone;
   count = signal(0);
   there = signal(true);
   heard = signal("");
@@ -20,7 +23,12 @@ const Root = Component({
   selector: "app-page",
   schemas: [CUSTOM_ELEMENTS_SCHEMA],
   template: `
-    @if (there()) {
+    @if (there() && phone) {
+      <qr-approve src="/qrlogin/phone/" at="/qr" [typed]="false" [home]="null" [code]="null"
+        [csrfHeader]="undefined" [account]="count() ? 'Alice' : null"
+        [title]="'rendered ' + count()" (qr-approve-state)="heard.set($any($event).detail.state)"
+        (qr-approve-done)="heard.set('done ' + $any($event).detail.decision)"></qr-approve>
+    } @else if (there()) {
       <qr-login [src]="src" start="manual" [picture]="false" [next]="null" [csrfHeader]="undefined"
         [title]="'rendered ' + count()" (qr-login-state)="heard.set($any($event).detail.state)"
         (qr-login-redeemed)="onRedeemed($event)"></qr-login>
