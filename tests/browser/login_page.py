@@ -159,7 +159,8 @@ class LoginPage:
 
         The locator's own `click` looks twice a second, and so takes longer.
         """
-        await self.eventually(lambda: self._ready(button), what=f"{button} to react")
+        with contextlib.suppress(Error):  # the page may break what finds the button for a script
+            await self.eventually(lambda: self._ready(button), what=f"{button} to react")
         await button.click(timeout=PATIENCE_S * 1000)
 
     async def ready(self) -> None:
