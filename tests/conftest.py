@@ -8,7 +8,7 @@ that stops, pauses or counts takes `own_redis`.
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import system_parts
 from hypothesis import settings
+from pytest_markdown_docs.plugin import MarkdownDocstringCodeModule
 
 from tests import application, servers
 
@@ -58,6 +59,18 @@ def _no_programs(pytestconfig: pytest.Config) -> Iterator[None]:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return True if config.getoption("fast") and collection_path in PROGRAMS else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path,
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Looks for no examples in the docstrings of tests: each worker would read them all.
+
+    README.md and docs/ have the examples, and the tests run them.
+    """
+    found = yield
+    return [each for each in found if not isinstance(each, MarkdownDocstringCodeModule)]
 
 
 # The tests in these folders use browsers and servers in processes of their own. CI may repeat such

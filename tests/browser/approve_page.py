@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.browser.login_page import PATIENCE_S, LoginPage
+from tests.browser.login_page import LoginPage
 
 SIZE = {"width": 390, "height": 844}
 FITS = "() => document.documentElement.scrollWidth <= innerWidth"
@@ -31,12 +31,6 @@ class ApprovePage(LoginPage):
             "tag => document.querySelector(tag)?.getAttribute('state') ?? null", self.tag
         )
         return found
-
-    async def press(self, name: str) -> None:
-        """Presses a button as soon as it reacts to presses."""
-        await self.element.get_by_role("button", name=name, exact=True).click(
-            timeout=PATIENCE_S * 1000
-        )
 
     async def press_still(self, name: str) -> None:
         """Presses a button while the page's clock is paused.

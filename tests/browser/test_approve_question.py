@@ -173,6 +173,7 @@ async def test_a_login_that_this_account_holds_can_be_given_back(
     """Only then: a look takes nothing, so there is nothing to give back."""
     with ApproveStub(state="scanned") as stub:
         async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.clock.install()
             await phone.ask(stub.url)
             assert await phone.buttons() == [NO, YES, LATER]
             await phone.press(LATER)
@@ -187,6 +188,7 @@ async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path:
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.clock.install()
             for address in (
                 "qr?user_code=wdjb-mjht",
                 "qr/?user_code=wdjb-mjht",
@@ -298,6 +300,7 @@ async def test_a_click_by_a_script_does_not_count(chromium: Browser, tmp_path: P
     """Some scripts click on every button called "Yes"."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.clock.install()
             everything = (
                 "it => it.shadowRoot.querySelectorAll('button').forEach(button => button.click())"
             )
@@ -388,6 +391,7 @@ async def test_the_keyboard_alone_is_enough(chromium: Browser, tmp_path: Path) -
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:
             keys, focus = phone.page.keyboard, "it => it.shadowRoot.activeElement?.localName"
+            await phone.page.clock.install()
             await phone.page.goto(f"{stub.origin}/qr")
             await phone.until("typing")
             await phone.ready()
@@ -414,6 +418,7 @@ async def test_the_page_gets_an_event_and_keeps_no_code(chromium: Browser, tmp_p
     with ApproveStub() as stub:
         stub.attributes += " typed"
         async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.clock.install()
             await phone.page.add_init_script(
                 """window.events = []; for (const type of ["qr-approve:state", "qr-approve:done"])
                 addEventListener(type, event => events.push([event.type, event.detail]))"""

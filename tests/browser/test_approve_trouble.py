@@ -29,7 +29,11 @@ FOREIGN = {
 
 
 async def do(phone: ApprovePage, stub: ApproveStub, verb: str) -> None:
-    """Opens the page, and presses the button that leads to this call."""
+    """Opens the page, and presses the button that leads to this call.
+
+    The page's clock is the test's, so that pauses pass at once.
+    """
+    await phone.page.clock.install()
     if verb == "release":
         stub.state = "scanned"
     await phone.page.goto(stub.url)
@@ -55,7 +59,7 @@ async def test_a_failed_call_is_sent_again(
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults[verb].append(fault)
             await do(phone, stub, verb)
-            await phone.until(VIEWS[verb])
+            await phone.until(VIEWS[verb], hurry=True)
             assert stub.kinds().count(verb) == 2
             assert len({call.body["code"] for call in stub.calls}) == 1
             assert "Retrying" not in await phone.text()
@@ -67,7 +71,6 @@ async def test_a_call_without_an_answer_is_sent_again(
 ) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
-            await phone.page.clock.install()
             stub.faults[verb].append(Fault.SILENT)
             await do(phone, stub, verb)
             await phone.eventually(lambda: verb in stub.kinds())
@@ -83,7 +86,6 @@ async def test_a_call_that_keeps_failing_ends_with_try_again(
     """The page does not wait for ever, and "Try again" repeats the same call."""
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
-            await phone.page.clock.install()
             stub.always[verb] = Fault.LOST
             await do(phone, stub, verb)
             await phone.page.get_by_role("status").filter(has_text="Retrying…").wait_for()
@@ -101,11 +103,12 @@ async def test_an_answer_that_was_given_offline_can_be_sent_again(
 ) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path) as phone:
-            await phone.ask(stub.url)
+            await do(phone, stub, "look")
+            await phone.until("ask")
             await phone.ready()
             await phone.context.set_offline(True)
             await phone.press(PRESSES["confirm"])
-            await phone.until("offline")
+            await phone.until("offline", hurry=True)
             assert "Your request may not have gone through." in await phone.text()
             await phone.context.set_offline(False)
             await phone.press("Try again")
@@ -122,7 +125,7 @@ async def test_an_answer_for_another_login_is_discarded_and_asked_again(
         async with approve_page(chromium, tmp_path) as phone:
             stub.faults[verb].append(FOREIGN[verb])
             await do(phone, stub, verb)
-            await phone.until("approved")
+            await phone.until("approved", hurry=True)
             kinds = {"scan": ["scan", "scan", "confirm"], "confirm": ["scan", "confirm", "confirm"]}
             assert stub.kinds(reads=False) == kinds[verb]
 

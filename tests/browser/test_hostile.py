@@ -45,6 +45,7 @@ def unseen(text: str) -> list[str]:
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 async def test_a_name_is_shown_as_text(login_page: LoginPage, stub: Stub, name: str) -> None:
     login_page.page.on("dialog", lambda dialog: login_page.problems.append(dialog.message))
+    await login_page.page.clock.install()
     await login_page.page.goto(stub.url)
     await login_page.until("pending")
     stub.move("confirmed", name)

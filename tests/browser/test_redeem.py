@@ -61,7 +61,6 @@ async def test_a_redeem_whose_answer_is_lost_is_repeated_with_the_same_op(
     await login_page.page.clock.install()
     stub.faults["redeem"].extend([lost, lost])
     await asked(login_page, stub)
-    await login_page.page.clock.run_for(1000)
     await login_page.press("Continue")
     await login_page.eventually(lambda: stub.count("redeem") == 3, hurry=True)
     await login_page.logged_in()
@@ -76,7 +75,6 @@ async def test_many_lost_answers_end_with_a_button_that_keeps_the_op(
     await login_page.page.clock.install()
     stub.always["redeem"] = Fault.LOST
     await asked(login_page, stub)
-    await login_page.page.clock.run_for(1000)
     await login_page.press("Continue")
     await login_page.ends("unavailable", "Try again", hurry=True)
     stub.always.clear()
@@ -192,6 +190,7 @@ async def test_a_rejected_redeem_shows_its_reason(
         {"expired": 410, "unknown_login": 404, "forbidden": 403}.get(error, 409), error
     )
     login_page.forgives("/redeem: 403 forbidden")
+    await login_page.page.clock.install()
     await asked(login_page, stub)
     await login_page.press("Continue")
     await login_page.ends(state, button)
@@ -216,9 +215,11 @@ async def test_a_login_that_is_released_during_the_click_waits_again(
 async def test_a_hidden_page_finishes_its_redeem(login_page: LoginPage, stub: Stub) -> None:
     """The user has clicked, so the page waits for the answer even while it is hidden."""
     stub.faults["redeem"].append(problem(503, "unavailable"))
+    await login_page.page.clock.install()
     await asked(login_page, stub)
     await login_page.press("Continue")
     await login_page.turn("hidden")
+    await login_page.eventually(lambda: stub.count("redeem") == 2, hurry=True)
     await login_page.logged_in()
 
 
@@ -267,6 +268,7 @@ REFUSED_PATHS = [
 async def test_the_page_opens_next_after_the_login(
     login_page: LoginPage, stub: Stub, path: str
 ) -> None:
+    await login_page.page.clock.install()
     await asked(login_page, stub)
     await login_page.element.evaluate("(it, path) => it.setAttribute('next', path)", path)
     await login_page.press("Continue")
@@ -285,7 +287,6 @@ async def test_a_next_address_of_another_site_is_not_followed(
     await login_page.page.clock.install()
     for path in REFUSED_PATHS:
         await asked(login_page, stub)
-        await login_page.page.clock.run_for(1000)
         await login_page.element.evaluate("(it, path) => it.setAttribute('next', path)", path)
         await login_page.press("Continue")
         await login_page.logged_in()

@@ -76,9 +76,11 @@ async def forgotten(login_page: LoginPage, stub: Stub) -> None:
     Other windows have pushed out the cookie of this one.
     """
     stub.hold = 0.2
+    await login_page.page.clock.install()
     await login_page.page.goto(stub.url)
     await login_page.eventually(lambda: stub.count("status") >= 1)
     stub.always["status"] = problem(404, "unknown_login")
+    await login_page.until("forgotten", hurry=True)
 
 
 async def wrong(login_page: LoginPage, stub: Stub) -> None:

@@ -139,6 +139,7 @@ async def test_the_page_polls_when_a_stream_fails(
 ) -> None:
     login_page.forgives("WebSocket connection to")
     login_page.forgives("EventSource's response has a MIME type")
+    await login_page.page.clock.install()
     stub.always[kind] = fault
     await begin(login_page, stub, kind)
     await login_page.eventually(lambda: stub.count("status") >= 1)

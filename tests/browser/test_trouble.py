@@ -130,6 +130,7 @@ async def test_unknown_fields_of_an_answer_change_nothing(
         "hasOwnProperty": 1,
         "then": 1,
     }
+    await login_page.page.clock.install()
     await login_page.page.goto(stub.url)
     await login_page.until("pending")
     stub.move("confirmed")
@@ -161,9 +162,10 @@ async def test_a_short_failure_is_retried_without_a_click(
 ) -> None:
     stub.faults["begin"].append(problem(503, "unavailable"))
     stub.faults["status"].extend([html(502), Fault.DROPPED])
+    await login_page.page.clock.install()
     await login_page.page.goto(stub.url)
     await login_page.eventually(
-        lambda: stub.count("status"), lambda count: count >= 3, "the third status"
+        lambda: stub.count("status"), lambda count: count >= 3, "the third status", hurry=True
     )
     await login_page.until("pending")
     await login_page.eventually(login_page.text, lambda text: "Retrying" not in text)
@@ -415,7 +417,7 @@ async def test_an_offline_browser_still_reaches_a_local_server(
 async def test_a_poll_is_not_held_long_after_the_login_expires(
     login_page: LoginPage, stub: Stub
 ) -> None:
-    stub.lifetime = 3
+    stub.lifetime = 1
     await login_page.page.goto(stub.url)
     await login_page.ends("expired", "Show a new code")
     waits = [float(call.query["wait"]) for call in stub.calls if call.kind == "status"]
@@ -426,6 +428,7 @@ async def test_a_poll_is_not_held_long_after_the_login_expires(
 async def test_that_is_not_me_cancels_the_login(
     login_page: LoginPage, stub: Stub, state: str
 ) -> None:
+    await login_page.page.clock.install()
     await login_page.page.goto(stub.url)
     await login_page.until("pending")
     stub.move(state)
@@ -441,6 +444,7 @@ async def test_that_is_not_me_cancels_the_login(
 async def test_that_is_not_me_works_even_if_the_server_does_not_answer(
     login_page: LoginPage, stub: Stub
 ) -> None:
+    await login_page.page.clock.install()
     await login_page.page.goto(stub.url)
     await login_page.until("pending")
     stub.move("confirmed")
@@ -448,5 +452,5 @@ async def test_that_is_not_me_works_even_if_the_server_does_not_answer(
     stub.always["cancel"] = Fault.DROPPED
     await login_page.press("That is not me")
     await login_page.ends("cancelled", "Show a new code")
-    await login_page.eventually(lambda: stub.count("cancel") == 2)
+    await login_page.eventually(lambda: stub.count("cancel") == 2, hurry=True)
     assert stub.count("redeem") == 0

@@ -63,9 +63,7 @@ class PhonePage(ApprovePage):
         button = self.page.locator("[data-view]:visible, header").get_by_role(
             "button", name=name, exact=True
         )
-        await button.and_(self.page.locator(":not([aria-disabled])")).click(
-            timeout=PATIENCE_S * 1000
-        )
+        await self.click(button)
 
     async def scan(self, login_page: LoginPage, name: str) -> None:
         """Scans the code of the login page, chooses an account if needed, and sees the question."""

@@ -1,5 +1,6 @@
 """Ways to reach the demo: as a process (`RunningDemo`), or as an application (`send`)."""
 
+import io
 import json
 import os
 import re
@@ -8,10 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from qrlogin.__main__ import main
 from qrlogin.demo.client import Client
 from qrlogin.demo.site import Site
 from qrlogin.wire import Request, Response
@@ -167,6 +170,22 @@ class RunningDemo:
         self._reader.join(TIMEOUT_S)
         if self.process.stdout:
             self.process.stdout.close()
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Does in this process what `python -m qrlogin …` does. It takes a tenth of the time of `run`.
+
+    Tests of one command that comes to its end use it. That the command is there, and that its
+    process exits with this code, is proven once for each command with `run`.
+    """
+    out, error = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(error):
+        try:
+            code: object = main(arguments)
+        except SystemExit as end:  # from argparse
+            code = end.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), error.getvalue())
 
 
 def run(*arguments: str, code: str = "", **env: str) -> subprocess.CompletedProcess[str]:

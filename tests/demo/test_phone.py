@@ -10,7 +10,7 @@ import pytest
 
 from qrlogin.demo import phone
 from qrlogin.demo.client import Answer, Client
-from tests.demo.running import RunningDemo, run
+from tests.demo.running import RunningDemo, call, run
 
 
 @dataclass
@@ -72,7 +72,7 @@ def test_each_act_can_be_run_alone(browser: Browser) -> None:
         ("deny", "denied", "Denied."),
         ("outcome", "denied", "Denied."),
     ):
-        done = run("phone", "--as", "bob", verb, browser.text)
+        done = call("phone", "--as", "bob", verb, browser.text)
         assert (done.returncode, done.stderr) == (0, ""), verb
         assert says in done.stdout
         assert browser.state == state
@@ -80,14 +80,14 @@ def test_each_act_can_be_run_alone(browser: Browser) -> None:
 
 def test_deny_scans_first(browser: Browser) -> None:
     for _ in range(2):  # a repeated denial is no error
-        done = run("phone", "--as", "alice", "deny", browser.text)
+        done = call("phone", "--as", "alice", "deny", browser.text)
         assert (done.returncode, done.stdout, done.stderr) == (
             0,
             "Denied. The browser was not logged in.\n",
             "",
         )
         assert browser.state == "denied"
-    done = run("phone", "--as", "bob", "deny", browser.text)
+    done = call("phone", "--as", "bob", "deny", browser.text)
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no such login" in done.stderr
 
@@ -96,13 +96,13 @@ def test_deny_scans_first(browser: Browser) -> None:
 def test_the_server_option_names_the_demo(browser: Browser, demo: RunningDemo, bare: bool) -> None:
     text = browser.text.rpartition("/")[2] if bare else browser.text
     assert (
-        run("phone", "--server", demo.origin + "/", "--as", "alice", "scan", text).returncode == 0
+        call("phone", "--server", demo.origin + "/", "--as", "alice", "scan", text).returncode == 0
     )
     assert browser.state == "scanned"
 
 
 def test_a_rejected_act_prints_the_reason(browser: Browser, demo: RunningDemo) -> None:
-    run("phone", "--as", "alice", "scan", browser.text)
+    call("phone", "--as", "alice", "scan", browser.text)
     for arguments, says in (
         (("--as", "bob", "approve", browser.text), "Someone else has already scanned this code"),
         (("--as", "bob", "confirm", browser.text), "There is no such login"),
@@ -110,7 +110,7 @@ def test_a_rejected_act_prints_the_reason(browser: Browser, demo: RunningDemo) -
         (("--as", "alice", "scan", f"{demo.origin}/qr/x"), "There is no such login"),
         (("--as", "alice", "scan", f"{demo.origin}/elsewhere"), "There is no such login"),
     ):
-        done = run("phone", *arguments)
+        done = call("phone", *arguments)
         assert done.returncode == 1
         assert says in done.stderr
         assert done.stdout == ""
@@ -137,7 +137,7 @@ def test_wrong_usage_and_an_unreachable_demo_exit_with_2(demo: RunningDemo) -> N
         (("--as", "alice", "steal", "x"), "invalid choice"),
         (("--as", "alice", "scan"), "TEXT"),
     ):
-        done = run("phone", *arguments)
+        done = call("phone", *arguments)
         assert done.returncode == 2, arguments
         assert says in done.stderr
         assert "Traceback" not in done.stderr
@@ -220,5 +220,5 @@ def test_a_code_may_begin_with_a_dash(demo: RunningDemo, text: str) -> None:
         ("--as", "alice", "scan", text),
         ("--as", "alice", "scan", "--", text),
     ):
-        done = run("phone", "--server", demo.origin, *options)
+        done = call("phone", "--server", demo.origin, *options)
         assert (done.returncode, "no such login" in done.stderr) == (1, True), done.stderr

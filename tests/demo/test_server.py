@@ -12,7 +12,7 @@ import pytest
 
 from qrlogin.demo.server import Server, redacted
 from qrlogin.wire.message import BODY_CAP, StartResponse
-from tests.demo.running import TIMEOUT_S, RunningDemo, run
+from tests.demo.running import TIMEOUT_S, RunningDemo, call, run
 from tests.servers import RedisServer
 
 # The process
@@ -118,7 +118,7 @@ def test_the_lan_option_prints_a_warning() -> None:
     ],
 )
 def test_invalid_options_are_rejected(options: tuple[str, ...], says: str) -> None:
-    done = run("demo", *options)
+    done = call("demo", *options)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

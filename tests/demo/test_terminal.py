@@ -14,7 +14,7 @@ from http.client import HTTPConnection
 import pytest
 
 from qrlogin.demo.terminal import _name
-from tests.demo.running import COMMAND, STOP_TIMEOUT_S, TIMEOUT_S, RunningDemo, run
+from tests.demo.running import COMMAND, STOP_TIMEOUT_S, TIMEOUT_S, RunningDemo, call
 from tests.demo.test_screen import FakeOutput
 
 # With a pipe
@@ -22,7 +22,7 @@ from tests.demo.test_screen import FakeOutput
 
 def test_the_terminal_logs_in_as_a_browser_does() -> None:
     with RunningDemo() as demo:
-        assert run("phone", "--as", "alice", "approve", demo.text).returncode == 0
+        assert call("phone", "--as", "alice", "approve", demo.text).returncode == 0
         demo.until("logged in as Alice")
         said = [line for line in demo.lines if "A•••e" in line or "Alice" in line]
         assert said[-2:] == [
@@ -39,11 +39,11 @@ def test_the_terminal_logs_in_as_a_browser_does() -> None:
 def test_the_terminal_reports_what_the_phone_does(verb: str, says: str) -> None:
     with RunningDemo() as demo:
         text = demo.text
-        run("phone", "--as", "bob", "scan", text)
+        call("phone", "--as", "bob", "scan", text)
         demo.until("Scanned by B•b. Approve the login on the phone.")
         if verb != "scan":
             before = len(demo.lines)
-            run("phone", "--as", "bob", verb, text)
+            call("phone", "--as", "bob", verb, text)
             demo.until(says)
             deadline = time.monotonic() + TIMEOUT_S
             while len(demo.lines) == before and time.monotonic() < deadline:
@@ -128,7 +128,7 @@ def terminal() -> Iterator[Terminal]:
 
 
 def test_the_terminal_asks_before_it_logs_in(terminal: Terminal) -> None:
-    assert run("phone", "--as", "alice", "approve", terminal.code).returncode == 0
+    assert call("phone", "--as", "alice", "approve", terminal.code).returncode == 0
     terminal.until("Continue as A•••e? [Y/n]")
     terminal.press("\n")
     terminal.until("logged in as Alice")
@@ -152,11 +152,11 @@ def test_the_login_page_stays_visible_in_a_terminal_of_24_by_80(terminal: Termin
 
 def test_the_answer_no_cancels_the_login(terminal: Terminal) -> None:
     code = terminal.code
-    run("phone", "--as", "alice", "approve", code)
+    call("phone", "--as", "alice", "approve", code)
     terminal.until("Continue as A•••e? [Y/n]")
     terminal.press("n\n")
     terminal.until("Cancelled. This terminal was not logged in.")
-    done = run("phone", "--as", "alice", "confirm", code)
+    done = call("phone", "--as", "alice", "confirm", code)
     assert (done.returncode, done.stderr) == (1, "The login was cancelled in the browser.\n")
 
 
@@ -166,7 +166,7 @@ def test_ctrl_c_stops_the_demo_also_during_a_question(
 ) -> None:
     code = terminal.code
     if during_question:
-        run("phone", "--as", "alice", "approve", code)
+        call("phone", "--as", "alice", "approve", code)
         terminal.until("Continue as")
     terminal.press("\x03")
     terminal.until("Stopping.")

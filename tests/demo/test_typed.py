@@ -253,6 +253,7 @@ async def test_too_many_wrong_codes_stop_the_phone_from_typing(
 ) -> None:
     with RunningDemo() as demo:
         async with login_page_and_phone(chromium, demo, tmp_path, width=320) as (login_page, phone):
+            await phone.page.clock.install()
             await phone.open(f"{demo.origin}/qr")
             await phone.press("Bob\u2019s phone")
             for _ in range(STANDARD.guesses):
@@ -265,7 +266,7 @@ async def test_too_many_wrong_codes_stop_the_phone_from_typing(
             await phone.view("guesses", "Too many wrong codes")
             assert "Wait 10 minutes before you enter another one" in await phone.text()
             assert await login_page.state() == "pending"
-            await phone.page.wait_for_timeout(600)  # links react after half a second
+            await phone.page.clock.run_for(600)  # links react after half a second
             await phone.page.get_by_role("link", name="Scan another code").click()
             await phone.view("aim", "Scan a code")
             await phone.page.get_by_role("link", name="Enter a code").click()

@@ -123,7 +123,7 @@ class Profile:
         For "Continue as …?", 0 is yes and 1 is "that is not me".
         """
         await self.desk.until(state)
-        await self.desk.element.get_by_role("button").nth(which).click()
+        await self.desk.click(self.desk.element.get_by_role("button").nth(which))
 
     # The phone's page
 
@@ -141,10 +141,7 @@ class Profile:
 
     async def press(self, which: int) -> None:
         """Press this button of <qr-approve> as soon as it is enabled."""
-        button = self.question.get_by_role("button").nth(which)
-        await button.and_(self.page.locator(":not([aria-disabled])")).click(
-            timeout=PATIENCE_S * 1000
-        )
+        await self.desk.click(self.question.get_by_role("button").nth(which))
 
     async def scan(self, screen: LoginPage) -> None:
         """Scan the code on that screen and open its URL, which shows who asks."""

@@ -7,8 +7,10 @@ and how to find out who is logged in, differs between applications: a `Manner` k
 import html
 import re
 import secrets
+from copy import copy
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
+from http.cookiejar import Cookie
 from typing import Any, Protocol, Self
 
 import httpx2
@@ -136,20 +138,33 @@ class OfExamples:
     mount = "/qrlogin/"
 
     def __init__(self, *, shared: bool = True) -> None:
+        # Tests share an example, so each account needs a name of its own.
         self._suffix = f"-{secrets.token_hex(4)}" if shared else ""
+        self._signed_in: dict[tuple[str, str], list[Cookie]] = {}
 
     def named(self, name: str) -> str:
         return name + self._suffix
 
     def phone(self, origin: str, name: str) -> Visitor:
+        """A phone with an account of this name. The next one has its session.
+
+        A password costs the server up to half a second, so it is sent only if there is no session.
+        """
         visitor = Visitor(origin)
+        for cookie in self._signed_in.get((origin, name), ()):
+            visitor.http.cookies.jar.set_cookie(copy(cookie))
+        if not visitor.jar() or self.who(visitor) != name:
+            self._sign_in(visitor, name)
+            self._signed_in[origin, name] = list(visitor.http.cookies.jar)
+        visitor.page("/qr")
+        return visitor
+
+    def _sign_in(self, visitor: Visitor, name: str) -> None:
         if visitor.send_form(
             "/signup", name=self.named(name), password=PASSWORD
         ).status_code not in (302, 303):
             answer = visitor.send_form("/login", name=self.named(name), password=PASSWORD)
             assert answer.status_code in (302, 303), answer.text
-        visitor.page("/qr")
-        return visitor
 
     def app(self, origin: str, name: str) -> Visitor:
         """An app on a phone with a token, which the examples accept in variants/ only."""

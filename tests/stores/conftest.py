@@ -1,0 +1,25 @@
+"""What `make test` proves with a Cluster and with Valkey; `make matrix` runs the whole suite there.
+
+The whole suite passes with Redis in `make test`, blocking and in asyncio. The client of a Cluster
+finds each record's node, and Valkey runs the script with a Lua of its own: those parts stay. Random
+sequences, and the rest, would only prove the same script on the same rows again.
+"""
+
+from pathlib import Path
+
+import pytest
+
+#: The modules of `qrlogin.stores.suite` that stay in `make test`.
+KEPT = {
+    Path(__file__).with_name("test_cluster.py"): ("stories", "devices", "races", "waits"),
+    Path(__file__).with_name("test_valkey.py"): ("cases", "waits"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        kept = KEPT.get(item.path)
+        if kept and isinstance(item, pytest.Function):
+            module = item.function.__module__.rpartition(".")[2]
+            if module not in kept:
+                item.add_marker(pytest.mark.matrix)
