@@ -32,6 +32,7 @@ from qrlogin.errors import (
     Expired,
     InvalidCode,
     NotYours,
+    RecordForged,
     Unavailable,
 )
 from qrlogin.keys import Key, equal_in_constant_time
@@ -44,9 +45,10 @@ from qrlogin.reply_checks import (
     bare_status,
     ceil_seconds,
     check_begin_seal,
+    check_begun_at,
     check_replay_window,
     checked_scanner,
-    current_state,
+    deadline_of,
     event_of,
     instant,
     raise_browser_refusal,
@@ -203,19 +205,18 @@ class Core:
         key = terms.key
         new = new or self._codes.new_codes(fixed=FIXED in terms.flags, typed=False)
         secret, login_id = codes.new_secret(), new.login_id
-        digest = seals.device_digest(key, login_id, secret)
+        values = {
+            "v": RECORD_FORMAT,
+            "device_digest": seals.device_digest(key, login_id, secret),
+            "context": terms.context,
+            "decide_ms": str(terms.decide_window * 1000),
+            "redeem_ms": str(terms.redeem_window * 1000),
+        }
         command = _command(
             "begin",
             login_id,
             codes.new_mark(),
-            values={
-                "v": RECORD_FORMAT,
-                "device_digest": digest,
-                "context": terms.context,
-                "begin_seal": seals.begin_seal(key, login_id, digest, terms.context, "", ""),
-                "decide_ms": str(terms.decide_window * 1000),
-                "redeem_ms": str(terms.redeem_window * 1000),
-            },
+            values={**values, "begin_seal": seals.begin_seal(key, login_id, values)},
             seconds={
                 "shown_until": terms.lifetime,
                 "scan_by": terms.lifetime + terms.late_window,
@@ -268,6 +269,7 @@ class Core:
         check_begin_seal(reply, device.key)
         if reply.verdict not in SUCCEEDED:
             raise NotYours("another browser began this login")
+        check_begun_at(reply, device)
         return self._full_status(reply, device)
 
     def cancel(self, device: DeviceCode) -> Operation[Status]:
@@ -328,7 +330,7 @@ class Core:
                 raise_browser_refusal(reply, device)
             require_readable(reply)
             check_replay_window(reply, device, window)
-            return redeemed_from(reply, key)
+            return redeemed_from(reply, device)
 
         def to_event(reply: Reply) -> Event:
             return event_of("redeemed", reply, key, subject=reply.record["subject"])
@@ -487,7 +489,7 @@ class Core:
         values = {"claim": claim, "only_for": seals.account_digest(key, login_id, subject)}
         if row == "scan":
             values["shown_as"] = shown_as
-            values["scanner_seal"] = seals.scanner_seal(key, login_id, claim, shown_as)
+            values["scanner_seal"] = seals.scanner_seal(key, login_id, values)
         deadline_ms, token = code.deadline_ms, ""
         if deadline_ms is not None and (landing or row == "look"):
             token = seals.landing(key, login_id)
@@ -506,6 +508,9 @@ class Core:
                     raise AlreadyScanned
                 raise_refusal(reply, state)
             check_begin_seal(reply, key)
+            begun_at = instant(reply.record, "begun_at")
+            if code.deadline_ms is not None and begun_at >= code.deadline_ms:
+                raise RecordForged("the login began after its own code had expired")
             left = seconds_left(reply, state)
             if state is State.PENDING and left < MIN_TO_DECIDE:
                 raise Expired  # too late to ask a person
@@ -513,7 +518,7 @@ class Core:
                 login_id,
                 state,
                 context=decode_context(reply.record.get("context", "")),
-                begun_ago=max(0, reply.now - instant(reply.record, "begun_at")) // 1000,
+                begun_ago=max(0, reply.now - begun_at) // 1000,
                 expires_in=left,
                 # Who looked in time may scan after the person has read the question.
                 landing=token if state is State.PENDING else "",
@@ -563,7 +568,7 @@ class Core:
         values = {"claim": claim}
         if row == "confirm":
             values["subject"] = subject
-            values["approval"] = seals.approval_seal(key, login_id, claim, subject, "", "")
+            values["approval"] = seals.approval_seal(key, login_id, values)
 
         def interpret(reply: Reply) -> Status:
             state = state_for_phone(reply, code)
@@ -597,7 +602,8 @@ class Core:
 
     def _full_status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        state, key, bare = current_state(reply), device.key, bare_status(reply)
+        key, bare = device.key, bare_status(reply, device)
+        state = bare.state
         left = instant(reply.record, "shown_until") - reply.now
         if state is State.PENDING and left > 0:
             bare = replace(bare, code_expires_in=ceil_seconds(left))
@@ -615,9 +621,8 @@ class Core:
         begun_at = device.begun_at  # signed, as the record's is not
         rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
         # No code outlives the time to scan: the record may be gone by then.
-        until = min(
-            rotates_at + self.policy.rotation_grace * 1000, instant(reply.record, "scan_by")
-        )
+        dies_at = deadline_of(reply, State.PENDING, device) or 0
+        until = min(rotates_at + self.policy.rotation_grace * 1000, dies_at)
         code = self._codes.rotating_code(device.key, reply.login_id, until)
         return replace(
             status,

@@ -106,7 +106,7 @@ class Case:
 # A record with a past and a command that would be applied. Each case changes them
 
 _LIVED: Final = {
-    "v": "3",
+    "v": "4",
     "device_digest": "D",
     "context": '{"browser":"Firefox ✓"}',
     "begin_seal": "sealed-beginning",
@@ -133,7 +133,7 @@ _LIVED: Final = {
     "name_seal": "sealed-name",
 }
 _BROUGHT: Final = {
-    "v": "3",
+    "v": "4",
     "device_digest": "D",
     "context": "{}",
     "needs": "",

@@ -100,17 +100,27 @@ MACS = {
     "for": (seals.account_digest, (LOGIN_ID, "42"), "dA-IG_t4GyvL1npZoaLDpBVdSjbQsl4aY500stMTRUQ"),
     "begin": (
         seals.begin_seal,
-        (LOGIN_ID, "digest", '{"browser":"Firefox"}', "", ""),
-        "2ZWINEchguZg2pL-lQx0bivCSDqYuKQBA7w4uk7m-co",
+        (
+            LOGIN_ID,
+            {
+                "device_digest": "digest",
+                "context": '{"browser":"Firefox"}',
+                "needs": "",
+                "only_for": "",
+                "decide_ms": "90000",
+                "redeem_ms": "30000",
+            },
+        ),
+        "Mp2wGGAc4OWd11kSpELHnq_5Zwv_L5zgtJNQGO8NUC8",
     ),
     "scan": (
         seals.scanner_seal,
-        (LOGIN_ID, "claim", "M•••a"),
+        (LOGIN_ID, {"claim": "claim", "shown_as": "M•••a"}),
         "CVmHZmn2Ych_LUjek9QIEbUmDH_lrZ7GwP2uSOKX5jw",
     ),
     "confirm": (
         seals.approval_seal,
-        (LOGIN_ID, "claim", "42", "match", "facts"),
+        (LOGIN_ID, {"claim": "claim", "subject": "42", "met": "match", "facts": "facts"}),
         "GFL546FnJTAIRp-z7RkgjRTTejTTb0WoHHne6noPMMs",
     ),
 }
@@ -139,7 +149,10 @@ def test_seals_and_digests_keep_their_values(purpose: str) -> None:
     make, parts, known = MACS[purpose]
     made = make(Key(KEY, "example.com"), *parts)  # type: ignore[operator]
     assert made == known
-    assert made == expected_mac(KEY, "example.com", purpose, *parts)
+    texts = [
+        text for part in parts for text in (part.values() if isinstance(part, dict) else [part])
+    ]
+    assert made == expected_mac(KEY, "example.com", purpose, *texts)
 
 
 def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:

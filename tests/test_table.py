@@ -206,7 +206,7 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         yield sent(
             "begin",
             browser,
-            v="3",
+            v="4",
             device_digest=browser,
             begin_seal=f"begun by {browser}",
             decide_ms=str(DECIDE),

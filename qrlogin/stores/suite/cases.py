@@ -38,7 +38,7 @@ ROWS: Final[Mapping[str, Row]] = {
 #: The values of a caller that may do everything. The texts mean nothing: a store does not interpret
 #: fields.
 RIGHT: Final = {
-    "v": "3",
+    "v": "4",
     "device_digest": "dïgest",
     "context": '{"browser":"Firefox • “ﬁne”"}',
     "begin_seal": "sealed",
