@@ -21,6 +21,7 @@ from qrlogin.arguments import (
     check_begun_by,
     check_person,
     check_redeem,
+    clean_account_name,
     clean_name,
     decode_context,
     encode_context,
@@ -47,6 +48,7 @@ from qrlogin.reply_checks import (
     check_begin_seal,
     check_begun_at,
     check_replay_window,
+    checked_approver,
     checked_scanner,
     deadline_of,
     event_of,
@@ -297,8 +299,8 @@ class Core:
         """Return the subject of a confirmed login.
 
         :param device: the browser's device_code, read.
-        :param acknowledged: `scanned_by.tag` of the person whom the browser's user accepted. None
-            only for a login that was begun with `ask_browser=False`.
+        :param acknowledged: `scanned_by.tag` of the confirmed status that the browser's user
+            accepted. None only for a login that was begun with `ask_browser=False`.
         :param op: repeats the same redeem after a lost answer; None: it cannot be repeated.
         :param replay_window: for how many seconds it can be repeated; None: the policy's.
         """
@@ -340,8 +342,8 @@ class Core:
     def _redeem_command(
         self, device: DeviceCode, mark: str, op: str, acknowledged: str, window: int
     ) -> Command:
-        """The command of a redeem. A browser that is asked proves whom it acknowledged (row
-        "redeem"). One that is not asked proves no scanner, and is paced (row "collect").
+        """The command of a redeem. A browser that is asked proves which approval it acknowledged
+        (row "redeem"). One that is not asked proves none, and is paced (row "collect").
         """
         values = {"redeem_mark": seals.redeem_mark(device.key, device.login_id, op)}
         seconds = {"replay_by": window}
@@ -352,7 +354,7 @@ class Core:
             seconds["pace_slack"] = _PACE_SLACK
         else:
             row = "redeem"
-            values["scanner_seal"] = acknowledged
+            values["approval"] = acknowledged
         return _command(
             row,
             device.login_id,
@@ -540,34 +542,38 @@ class Core:
         """Give a scanned login back, so that any account can scan it."""
         return self._decide("release", code, subject, phone)
 
-    def confirm(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        """Approve a scanned login."""
-        return self._decide("confirm", code, subject, phone)
+    def confirm(
+        self, code: str, *, subject: str, phone: str = "", name: str = ""
+    ) -> Operation[Status]:
+        """Approve a scanned login. The parameters are those of `QRLogin.confirm`."""
+        return self._decide("confirm", code, subject, phone, clean_account_name(name))
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         """Deny a scanned or confirmed login."""
         return self._decide("deny", code, subject, phone)
 
-    def _decide(self, row: str, code: str, subject: str, phone: str) -> Operation[Status]:
+    def _decide(
+        self, row: str, code: str, subject: str, phone: str, name: str = ""
+    ) -> Operation[Status]:
         readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         mark = codes.new_mark()  # as in `scan`
 
         def decide(reading: ScanCode) -> Operation[Status]:
-            return self._decision(row, reading, mark, subject, phone)
+            return self._decision(row, reading, mark, subject, phone, name)
 
         if readings[0].typed:
             return decide_by_letters(readings, decide, self._guess_budget(subject))
         return decide(readings[0])
 
     def _decision(
-        self, row: str, code: ScanCode, mark: str, subject: str, phone: str
+        self, row: str, code: ScanCode, mark: str, subject: str, phone: str, name: str
     ) -> Operation[Status]:
         login_id, key = code.login_id, code.key
         claim = seals.claim(key, login_id, subject, phone)
         values = {"claim": claim}
         if row == "confirm":
-            values["subject"] = subject
+            values |= {"subject": subject, "name": name}
             values["approval"] = seals.approval_seal(key, login_id, values)
 
         def interpret(reply: Reply) -> Status:
@@ -609,10 +615,12 @@ class Core:
             bare = replace(bare, code_expires_in=ceil_seconds(left))
             return bare if FIXED in device.flags else self._with_rotating_code(bare, reply, device)
         if state in HAS_SCANNER:
-            scanner = checked_scanner(reply, key)
+            if state is State.SCANNED:
+                return replace(bare, scanned_by=checked_scanner(reply, key))
+            approver = checked_approver(reply, key)
             has_ticket = state is State.CONFIRMED and UNASKED in device.flags
-            ticket = seals.ticket(key, reply.login_id, scanner.tag) if has_ticket else ""
-            return replace(bare, scanned_by=scanner, ticket=ticket)
+            ticket = seals.ticket(key, reply.login_id, approver.tag) if has_ticket else ""
+            return replace(bare, scanned_by=approver, ticket=ticket)
         return bare
 
     def _with_rotating_code(self, status: Status, reply: Reply, device: DeviceCode) -> Status:
@@ -641,11 +649,11 @@ def _require_unasked(device: DeviceCode) -> None:
 
 
 def _is_its_ticket(ticket: str, reply: Reply, device: DeviceCode) -> bool:
-    """Whether this is the ticket of the approval by the record's scanner."""
-    scanner_seal = reply.record.get("scanner_seal", "")
-    if not scanner_seal or not ticket.isascii():
+    """Whether this is the ticket of the record's approval."""
+    approval = reply.record.get("approval", "")
+    if not approval or not ticket.isascii():
         return False
-    expected = seals.ticket(device.key, device.login_id, scanner_seal)
+    expected = seals.ticket(device.key, device.login_id, approval)
     return equal_in_constant_time(ticket, expected)
 
 

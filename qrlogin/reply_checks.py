@@ -6,6 +6,7 @@ reads no code.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from qrlogin import seals
@@ -145,8 +146,8 @@ def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
     if not equal_in_constant_time(reply.record.get("device_digest", ""), device.digest):
         check_begin_seal(reply, device.key)
         raise NotYours("another browser began this login")
-    if reply.verdict is Verdict.FORBIDDEN and state in (State.SCANNED, State.CONFIRMED):
-        raise ScannerChanged
+    if reply.verdict is Verdict.FORBIDDEN and state is State.CONFIRMED:
+        raise ScannerChanged  # or the browser acknowledged only the name from before the approval
     if reply.verdict is Verdict.SLOW and state not in _ENDED:
         raise TooFast(ceil_seconds(number(reply.record.get("pace_ms")) or 0))
     raise_refusal(reply, state)
@@ -186,12 +187,12 @@ def redeemed_from(reply: Reply, device: DeviceCode) -> Redeemed:
     check_begun_at(reply, device)
     if not device.begun_at <= instant(record, "redeemed_at") < device.ends_at:
         raise RecordForged("the login was redeemed at a time that its device_code does not allow")
-    scanner = checked_scanner(reply, key)
-    check_approval(reply, key)
+    approver = checked_approver(reply, key)
     return Redeemed(
         reply.login_id,
         subject=record["subject"],
-        shown_as=scanner.shown_as,
+        shown_as=approver.shown_as,
+        name=approver.name,
         context=decode_context(record.get("context", "")),
         redeemed_at_ms=instant(record, "redeemed_at"),
         # A command that was resent after a lost reply is the same call, and no replay.
@@ -233,6 +234,15 @@ def check_approval(reply: Reply, key: Key) -> None:
         )
     ):
         raise RecordForged("the approval does not carry the seal of this application")
+
+
+def checked_approver(reply: Reply, key: Key) -> ScannedBy:
+    """Who scanned and then approved, with the full name. Its tag is the approval, so a browser that
+    returns it has been shown that name. Raises `RecordForged`.
+    """
+    scanner = checked_scanner(reply, key)
+    check_approval(reply, key)
+    return replace(scanner, name=reply.record.get("name", ""), tag=reply.record["approval"])
 
 
 def checked_scanner(reply: Reply, key: Key) -> ScannedBy:

@@ -74,14 +74,14 @@ def account_digest(key: Key, login_id: str, subject: str) -> str:
     return key.mac("for", login_id, subject)
 
 
-def ticket(key: Key, login_id: str, scanner: str) -> str:
+def ticket(key: Key, login_id: str, approval: str) -> str:
     """What a redirect carries to the page that redeems. It grants nothing without the device_code.
 
     :param key: the login's key.
     :param login_id: the login.
-    :param scanner: its `scanner_seal`, so that the ticket is good for this scanner only.
+    :param approval: that field of the record, so that the ticket is good for this approval only.
     """
-    return base64_decode(key.mac("ticket", login_id, scanner))[:16].hex()
+    return base64_decode(key.mac("ticket", login_id, approval))[:16].hex()
 
 
 # Ids of records that are not logins
@@ -107,7 +107,7 @@ def _record_id(mac: str) -> str:
 #: What each seal covers, beside the login_id: fields of the record, in this order.
 BEGINNING: Final = ("device_digest", "context", "needs", "only_for", "decide_ms", "redeem_ms")
 SCANNER: Final = ("claim", "shown_as")
-APPROVAL: Final = ("claim", "subject", "met", "facts")
+APPROVAL: Final = ("claim", "subject", "name", "met", "facts")
 
 
 def begin_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
@@ -122,7 +122,8 @@ def begin_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
 
 
 def scanner_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
-    """Seals who scanned, and the name that the browser shows meanwhile.
+    """Seals who scanned, and the name that the browser shows until the approval. The browser gets
+    it as `ScannedBy.tag` until then.
 
     :param key: the login's key.
     :param login_id: the login.
@@ -132,7 +133,9 @@ def scanner_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
 
 
 def approval_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
-    """Seals who approved, and what the approval met: the record's field `approval`.
+    """Seals who approved, under which full name, and what the approval met: the record's field
+    `approval`. The browser of a confirmed login gets it as `ScannedBy.tag`, and returns it as
+    `acknowledged`.
 
     :param key: the login's key.
     :param login_id: the login.

@@ -120,8 +120,11 @@ MACS = {
     ),
     "confirm": (
         seals.approval_seal,
-        (LOGIN_ID, {"claim": "claim", "subject": "42", "met": "match", "facts": "facts"}),
-        "GFL546FnJTAIRp-z7RkgjRTTejTTb0WoHHne6noPMMs",
+        (
+            LOGIN_ID,
+            {"claim": "claim", "subject": "42", "name": "m@x", "met": "match", "facts": "facts"},
+        ),
+        "HJWzkHP3YqIcvramz1x-Q1LQagck8x5zf682Sf9c8LA",
     ),
 }
 
@@ -134,9 +137,9 @@ PURPOSES = (*MACS, *SHORTENED, "device_code", "scan_code")
 def test_tickets_and_guess_record_ids_keep_their_formats() -> None:
     """Both are 16 bytes of a MAC: the ticket as 32 hex digits, the id like a login_id."""
     key = Key(KEY, "example.com")
-    ticket, guesser = seals.ticket(key, LOGIN_ID, "scanner's tag"), seals.guess_record_id(key, "42")
-    assert (ticket, guesser) == ("7c14e2e3ff7b24f01b44ae68dd0b389d", "A8Y4ALbX5MAMqksbn1uaTA")
-    assert ticket == sixteen_bytes("ticket", LOGIN_ID, "scanner's tag").hex()
+    ticket, guesser = seals.ticket(key, LOGIN_ID, "approval"), seals.guess_record_id(key, "42")
+    assert (ticket, guesser) == ("364e0a6aec2209341858c55c4458b91c", "A8Y4ALbX5MAMqksbn1uaTA")
+    assert ticket == sixteen_bytes("ticket", LOGIN_ID, "approval").hex()
     assert guesser == base64.urlsafe_b64encode(sixteen_bytes("guesses", "42")).rstrip(b"=").decode()
 
 

@@ -119,7 +119,7 @@ OUTCOMES: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
         RecordLost, Expired,
     ),
     "redeem blindly": (
-        WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled,
+        WrongState, WrongState, ScannerChanged, AlreadyRedeemed, Denied, Cancelled,
         *[Expired] * 3, RecordLost, Expired,
     ),
     "a landing": (P, *[WrongState] * 2, AlreadyRedeemed, Denied, Cancelled, *[Expired] * 5),

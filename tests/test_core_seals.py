@@ -27,6 +27,7 @@ from qrlogin import (
     RecordForged,
     Redeemed,
     Scanned,
+    ScannerChanged,
     State,
     Status,
     Unavailable,
@@ -41,10 +42,22 @@ from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Record
 from qrlogin.table import TABLE
 from qrlogin.typed_codes import GUESSED_RIGHT, LOOK_UP, NAME
-from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, TO_SCAN, URI, App, answer_of
+from tests.application import (
+    ALICE,
+    BOB,
+    KEY,
+    NAMES,
+    OP,
+    OTHER_OP,
+    SHOWN,
+    TO_SCAN,
+    URI,
+    App,
+    answer_of,
+)
 from tests.tables import for_each_row
 
-#: The fields that a status shows, and those that seal them.
+#: The fields that a status shows before the approval, and those that seal them.
 SHOWN_BY_STATUS = tuple(
     dict.fromkeys((*seals.BEGINNING, "begin_seal", *seals.SCANNER, "scanner_seal"))
 )
@@ -122,7 +135,7 @@ def test_status_shows_only_the_scanner_that_the_seal_names(
     for name, value in victim.alterations():
         victim.forge(**{name: value})
         caplog.clear()
-        if name in SHOWN_BY_STATUS:
+        if name in SHOWN_BY_STATUS or state is not State.SCANNED:
             with pytest.raises(RecordForged) as refusal:
                 victim.app.qr.status(victim.begun.device_code)
             assert_alarm(victim, refusal.value, caplog)
@@ -130,7 +143,7 @@ def test_status_shows_only_the_scanner_that_the_seal_names(
         else:
             seen = victim.app.qr.status(victim.begun.device_code).scanned_by
             assert seen is not None
-            assert (seen.shown_as, seen.tag) == (SHOWN[ALICE], victim.tag)
+            assert (seen.shown_as, seen.tag, seen.name) == (SHOWN[ALICE], victim.tag, "")
     assert tried >= 60
 
 
@@ -161,7 +174,7 @@ def test_redeem_releases_only_the_subject_that_was_sealed(
 ) -> None:
     victim, tried = Victim(State.REDEEMED if replayed else State.CONFIRMED), 0
     for name, value in victim.alterations():
-        for tag in {victim.tag, value or "", victim.foreign["scanner_seal"]}:
+        for tag in {victim.tag, value or "", victim.foreign["approval"]}:
             victim.forge(**{name: value})
             caplog.clear()
             with pytest.raises(LoginError) as refusal:
@@ -226,7 +239,7 @@ def test_a_genuine_record_of_another_login_is_refused() -> None:
             victim.app.qr.status(victim.begun.device_code)
         with pytest.raises(LoginError):
             victim.app.qr.redeem(
-                victim.begun.device_code, acknowledged=record.get("scanner_seal", ""), op=OP
+                victim.begun.device_code, acknowledged=record.get("approval", ""), op=OP
             )
         with pytest.raises(LoginError):
             victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
@@ -251,6 +264,10 @@ def test_a_rolled_back_state_releases_nothing_that_was_not_approved() -> None:
         )
     victim = Victim(State.SCANNED)
     victim.forge(state=State.CONFIRMED, redeem_by="999999999999999")
+    # A record without an approval has nothing that a browser could acknowledge.
+    with pytest.raises(ScannerChanged):
+        victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
+    victim.forge(state=State.CONFIRMED, redeem_by="999999999999999", approval=victim.tag)
     with pytest.raises(RecordForged):
         victim.app.qr.redeem(victim.begun.device_code, acknowledged=victim.tag, op=OP)
 
@@ -436,7 +453,7 @@ def test_no_field_without_a_seal_changes_who_is_logged_in_or_what_is_shown(state
 # The same code, drawn again
 
 #: What the phone's three calls of a login leave in its record.
-APPROVED = ("claim", "shown_as", "scanner_seal", "subject", "met", "facts", "approval")
+APPROVED = ("claim", "shown_as", "scanner_seal", "subject", "name", "met", "facts", "approval")
 
 
 @pytest.mark.parametrize("drawn", ["letters", "ids"])
@@ -479,13 +496,13 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
     with pytest.raises(RecordForged):
         app.qr.status(new.device_code)
     with pytest.raises(RecordForged):
-        app.qr.redeem(new.device_code, acknowledged=approved["scanner_seal"], op=OP)
+        app.qr.redeem(new.device_code, acknowledged=approved["approval"], op=OP)
     # The whole old record is refused, too.
     app.store.forge(new.login_id, approved)
     with pytest.raises(LoginError):
         app.qr.status(new.device_code)
     with pytest.raises(LoginError):
-        app.qr.redeem(new.device_code, acknowledged=approved["scanner_seal"], op=OP)
+        app.qr.redeem(new.device_code, acknowledged=approved["approval"], op=OP)
 
 
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
@@ -537,13 +554,13 @@ def sources() -> tuple[App, Victim, list[Record]]:
     key = Key(KEY, "example.com")
     # Bob scanned and confirmed this login too late: the attacker has everything his phone sent.
     claim = seals.claim(key, begun.login_id, BOB, "")
-    bob = {**alice, "claim": claim, "shown_as": SHOWN[BOB], "subject": BOB}
+    bob = {**alice, "claim": claim, "shown_as": SHOWN[BOB], "subject": BOB, "name": NAMES[BOB]}
     bob["scanner_seal"] = seals.scanner_seal(key, begun.login_id, bob)
     bob["approval"] = seals.approval_seal(key, begun.login_id, bob)
     # The attacker's own login, in their own browser, confirmed with their own account.
     mine = app.begin(browser="the forger's")
     tag = app.scan(mine, "mallory")
-    app.qr.confirm(mine.scan_code, subject="mallory")
+    app.qr.confirm(mine.scan_code, subject="mallory", name=NAMES[ALICE])  # a name of their choice
     assert tag
     return app, victim, [alice, bob, app.store.record(mine.login_id)]
 
@@ -579,6 +596,7 @@ def test_no_splice_of_genuine_records_is_redeemed(
         "shown_as",
         "scanner_seal",
         "subject",
+        "name",
         "approval",
         "met",
         "facts",
@@ -602,7 +620,7 @@ def test_no_splice_of_genuine_records_is_redeemed(
             **{name: cut[source][name] for name, source in zip(spliced, chosen, strict=True)},
         }
         operation = app.qr.core.redeem(
-            app.device(victim.begun), acknowledged=record["scanner_seal"], op=OP
+            app.device(victim.begun), acknowledged=record["approval"], op=OP
         )
         app.store.forge(victim.begun.login_id, record)
         tried += 1
@@ -612,12 +630,13 @@ def test_no_splice_of_genuine_records_is_redeemed(
             continue
         who = (redeemed.subject, redeemed.shown_as)
         assert who in allowed, chosen
+        assert redeemed.name == NAMES[redeemed.subject]
         assert redeemed.context == {"browser": "Firefox on Linux"}
         assert record["subject"] == redeemed.subject
         released[who] = released.get(who, 0) + 1
     with capsys.disabled():
         print(f"\n{tried} splices, {sum(released.values())} of them genuine", end=" ")
-    assert tried == 3**11 == 177_147
+    assert tried == 3**12 == 531_441
     assert set(released) == allowed, "a mixture that reassembles a genuine approval is not forged"
 
 
@@ -676,9 +695,7 @@ def test_a_record_that_another_key_sealed_is_forged(state: State) -> None:
     for kept in (set(), {"begin_seal"}):
         victim.forge(**{name: value for name, value in sealed.items() if name not in kept})
         with pytest.raises(RecordForged):
-            victim.app.qr.redeem(
-                victim.begun.device_code, acknowledged=sealed["scanner_seal"], op=OP
-            )
+            victim.app.qr.redeem(victim.begun.device_code, acknowledged=sealed["approval"], op=OP)
         victim.forge(**{name: value for name, value in sealed.items() if name not in kept})
         with pytest.raises(RecordForged):
             victim.app.qr.status(victim.begun.device_code)
@@ -711,8 +728,9 @@ def test_redeem_checks_needs_and_only_for_again(
         begin_seal=seals.begin_seal(key, login_id, forged),
         approval=seals.approval_seal(key, login_id, forged),
     )
+    approval = victim.app.store.record(login_id)["approval"]
     redeem = victim.app.qr.core.redeem(
-        victim.app.device(victim.begun), acknowledged=victim.tag, op=OP
+        victim.app.device(victim.begun), acknowledged=approval, op=OP
     )
     if released:
         assert victim.app.qr.run(redeem).subject == ALICE

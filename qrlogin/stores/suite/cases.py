@@ -48,6 +48,7 @@ RIGHT: Final = {
     "shown_as": "M•••a",
     "scanner_seal": "tag of alice",
     "subject": '4\u00002"',
+    "name": "maria@example.com",
     "approval": "approved",
     "redeem_mark": "digest of an op",
     "needs": "",
