@@ -79,11 +79,19 @@ class ScannedBy:
     """The user who scanned, for the browser's question "continue as …?"."""
 
     shown_as: str = field(repr=False)
-    """The name to show, as `scan(shown_as=...)` gave it; "" for a user without a name."""
+    """The name to show before the approval, as `scan(shown_as=...)` gave it; "" for a user without
+    a name. Other accounts may have the same.
+    """
 
     tag: str = field(repr=False)
-    """The record's `scanner_seal`: it proves which user the browser showed. Pass it to
-    `redeem(acknowledged=...)`.
+    """Proves which user the browser showed, and once the login is confirmed, under which `name`.
+    Pass the tag of the confirmed status to `redeem(acknowledged=...)`.
+    """
+
+    name: str = field(default="", repr=False)
+    """The account's full, unique name once the login is confirmed, as `confirm(name=...)` gave it:
+    show this one in the question. "" before that, and if the application gave none: show
+    `shown_as`.
     """
 
 
@@ -181,7 +189,7 @@ class Redeemed:
     """The application's own id of the user who approved."""
 
     shown_as: str = field(repr=False)
-    """The name of that user, as the browser showed it."""
+    """The name of that user, as the browser showed it before the approval."""
 
     context: Mapping[str, str] = field(repr=False)
     """The facts about the browser, as `begin(context=...)` gave them."""
@@ -193,6 +201,10 @@ class Redeemed:
     """Whether this repeats an earlier result, for the same `op`.
 
     Give the same answer again, and do not count another login.
+    """
+
+    name: str = field(default="", repr=False)
+    """The full name of that account, as the browser's question showed it; "" if `confirm` got none.
     """
 
 

@@ -12,7 +12,7 @@ from types import EllipsisType
 from typing import Final, TypeAlias, TypeVar
 
 from qrlogin.errors import BadArgument, Misconfigured
-from qrlogin.names import clean
+from qrlogin.names import clean, exact
 
 ShownAs: TypeAlias = str | EllipsisType | None
 """The name that the browser shows of the user who scanned. None and "" are a user without a name.
@@ -24,6 +24,7 @@ C = TypeVar("C", bound=Callable[..., object])
 
 CONTEXT_BYTES: Final = 400
 SHOWN_AS_BYTES: Final = 200
+NAME_BYTES: Final = 320  # the longest address of RFC 5321: 64 bytes, @, and 255 bytes
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
 BEGUN_BY_BYTES: Final = 128
 DESCRIPTION_BYTES: Final = 200  # of a context in a dialect, which adds facts that must not be cut
@@ -88,6 +89,18 @@ def clean_name(shown_as: ShownAs, *, required: bool) -> str:
         require_shown_as(shown_as, "scan()")
     check_shown_as(shown_as)
     return clean(shown_as, SHOWN_AS_BYTES) if isinstance(shown_as, str) else ""
+
+
+def clean_account_name(name: str) -> str:
+    """Return the full name of an account as the browser shows it. Raises `BadArgument` if it is not
+    a text.
+    """
+    if not isinstance(name, str):
+        raise BadArgument(
+            "name must be text, the account's full and unique name such as its mail address, "
+            f"not {type(name).__name__}"
+        )
+    return exact(name, NAME_BYTES)
 
 
 # The browser's calls

@@ -21,6 +21,7 @@ from qrlogin.arguments import (
     check_begun_by,
     check_person,
     check_redeem,
+    clean_account_name,
     clean_name,
     decode_context,
     encode_context,
@@ -32,6 +33,7 @@ from qrlogin.errors import (
     Expired,
     InvalidCode,
     NotYours,
+    RecordForged,
     Unavailable,
 )
 from qrlogin.keys import Key, equal_in_constant_time
@@ -44,9 +46,11 @@ from qrlogin.reply_checks import (
     bare_status,
     ceil_seconds,
     check_begin_seal,
+    check_begun_at,
     check_replay_window,
+    checked_approver,
     checked_scanner,
-    current_state,
+    deadline_of,
     event_of,
     instant,
     raise_browser_refusal,
@@ -203,19 +207,18 @@ class Core:
         key = terms.key
         new = new or self._codes.new_codes(fixed=FIXED in terms.flags, typed=False)
         secret, login_id = codes.new_secret(), new.login_id
-        digest = seals.device_digest(key, login_id, secret)
+        values = {
+            "v": RECORD_FORMAT,
+            "device_digest": seals.device_digest(key, login_id, secret),
+            "context": terms.context,
+            "decide_ms": str(terms.decide_window * 1000),
+            "redeem_ms": str(terms.redeem_window * 1000),
+        }
         command = _command(
             "begin",
             login_id,
             codes.new_mark(),
-            values={
-                "v": RECORD_FORMAT,
-                "device_digest": digest,
-                "context": terms.context,
-                "begin_seal": seals.begin_seal(key, login_id, digest, terms.context, "", ""),
-                "decide_ms": str(terms.decide_window * 1000),
-                "redeem_ms": str(terms.redeem_window * 1000),
-            },
+            values={**values, "begin_seal": seals.begin_seal(key, login_id, values)},
             seconds={
                 "shown_until": terms.lifetime,
                 "scan_by": terms.lifetime + terms.late_window,
@@ -268,6 +271,7 @@ class Core:
         check_begin_seal(reply, device.key)
         if reply.verdict not in SUCCEEDED:
             raise NotYours("another browser began this login")
+        check_begun_at(reply, device)
         return self._full_status(reply, device)
 
     def cancel(self, device: DeviceCode) -> Operation[Status]:
@@ -295,8 +299,8 @@ class Core:
         """Return the subject of a confirmed login.
 
         :param device: the browser's device_code, read.
-        :param acknowledged: `scanned_by.tag` of the person whom the browser's user accepted. None
-            only for a login that was begun with `ask_browser=False`.
+        :param acknowledged: `scanned_by.tag` of the confirmed status that the browser's user
+            accepted. None only for a login that was begun with `ask_browser=False`.
         :param op: repeats the same redeem after a lost answer; None: it cannot be repeated.
         :param replay_window: for how many seconds it can be repeated; None: the policy's.
         """
@@ -328,7 +332,7 @@ class Core:
                 raise_browser_refusal(reply, device)
             require_readable(reply)
             check_replay_window(reply, device, window)
-            return redeemed_from(reply, key)
+            return redeemed_from(reply, device)
 
         def to_event(reply: Reply) -> Event:
             return event_of("redeemed", reply, key, subject=reply.record["subject"])
@@ -338,8 +342,8 @@ class Core:
     def _redeem_command(
         self, device: DeviceCode, mark: str, op: str, acknowledged: str, window: int
     ) -> Command:
-        """The command of a redeem. A browser that is asked proves whom it acknowledged (row
-        "redeem"). One that is not asked proves no scanner, and is paced (row "collect").
+        """The command of a redeem. A browser that is asked proves which approval it acknowledged
+        (row "redeem"). One that is not asked proves none, and is paced (row "collect").
         """
         values = {"redeem_mark": seals.redeem_mark(device.key, device.login_id, op)}
         seconds = {"replay_by": window}
@@ -350,7 +354,7 @@ class Core:
             seconds["pace_slack"] = _PACE_SLACK
         else:
             row = "redeem"
-            values["scanner_seal"] = acknowledged
+            values["approval"] = acknowledged
         return _command(
             row,
             device.login_id,
@@ -487,7 +491,7 @@ class Core:
         values = {"claim": claim, "only_for": seals.account_digest(key, login_id, subject)}
         if row == "scan":
             values["shown_as"] = shown_as
-            values["scanner_seal"] = seals.scanner_seal(key, login_id, claim, shown_as)
+            values["scanner_seal"] = seals.scanner_seal(key, login_id, values)
         deadline_ms, token = code.deadline_ms, ""
         if deadline_ms is not None and (landing or row == "look"):
             token = seals.landing(key, login_id)
@@ -506,6 +510,9 @@ class Core:
                     raise AlreadyScanned
                 raise_refusal(reply, state)
             check_begin_seal(reply, key)
+            begun_at = instant(reply.record, "begun_at")
+            if code.deadline_ms is not None and begun_at >= code.deadline_ms:
+                raise RecordForged("the login began after its own code had expired")
             left = seconds_left(reply, state)
             if state is State.PENDING and left < MIN_TO_DECIDE:
                 raise Expired  # too late to ask a person
@@ -513,7 +520,7 @@ class Core:
                 login_id,
                 state,
                 context=decode_context(reply.record.get("context", "")),
-                begun_ago=max(0, reply.now - instant(reply.record, "begun_at")) // 1000,
+                begun_ago=max(0, reply.now - begun_at) // 1000,
                 expires_in=left,
                 # Who looked in time may scan after the person has read the question.
                 landing=token if state is State.PENDING else "",
@@ -535,35 +542,39 @@ class Core:
         """Give a scanned login back, so that any account can scan it."""
         return self._decide("release", code, subject, phone)
 
-    def confirm(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        """Approve a scanned login."""
-        return self._decide("confirm", code, subject, phone)
+    def confirm(
+        self, code: str, *, subject: str, phone: str = "", name: str = ""
+    ) -> Operation[Status]:
+        """Approve a scanned login. The parameters are those of `QRLogin.confirm`."""
+        return self._decide("confirm", code, subject, phone, clean_account_name(name))
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         """Deny a scanned or confirmed login."""
         return self._decide("deny", code, subject, phone)
 
-    def _decide(self, row: str, code: str, subject: str, phone: str) -> Operation[Status]:
+    def _decide(
+        self, row: str, code: str, subject: str, phone: str, name: str = ""
+    ) -> Operation[Status]:
         readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         mark = codes.new_mark()  # as in `scan`
 
         def decide(reading: ScanCode) -> Operation[Status]:
-            return self._decision(row, reading, mark, subject, phone)
+            return self._decision(row, reading, mark, subject, phone, name)
 
         if readings[0].typed:
             return decide_by_letters(readings, decide, self._guess_budget(subject))
         return decide(readings[0])
 
     def _decision(
-        self, row: str, code: ScanCode, mark: str, subject: str, phone: str
+        self, row: str, code: ScanCode, mark: str, subject: str, phone: str, name: str
     ) -> Operation[Status]:
         login_id, key = code.login_id, code.key
         claim = seals.claim(key, login_id, subject, phone)
         values = {"claim": claim}
         if row == "confirm":
-            values["subject"] = subject
-            values["approval"] = seals.approval_seal(key, login_id, claim, subject, "", "")
+            values |= {"subject": subject, "name": name}
+            values["approval"] = seals.approval_seal(key, login_id, values)
 
         def interpret(reply: Reply) -> Status:
             state = state_for_phone(reply, code)
@@ -597,16 +608,19 @@ class Core:
 
     def _full_status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        state, key, bare = current_state(reply), device.key, bare_status(reply)
+        key, bare = device.key, bare_status(reply, device)
+        state = bare.state
         left = instant(reply.record, "shown_until") - reply.now
         if state is State.PENDING and left > 0:
             bare = replace(bare, code_expires_in=ceil_seconds(left))
             return bare if FIXED in device.flags else self._with_rotating_code(bare, reply, device)
         if state in HAS_SCANNER:
-            scanner = checked_scanner(reply, key)
+            if state is State.SCANNED:
+                return replace(bare, scanned_by=checked_scanner(reply, key))
+            approver = checked_approver(reply, key)
             has_ticket = state is State.CONFIRMED and UNASKED in device.flags
-            ticket = seals.ticket(key, reply.login_id, scanner.tag) if has_ticket else ""
-            return replace(bare, scanned_by=scanner, ticket=ticket)
+            ticket = seals.ticket(key, reply.login_id, approver.tag) if has_ticket else ""
+            return replace(bare, scanned_by=approver, ticket=ticket)
         return bare
 
     def _with_rotating_code(self, status: Status, reply: Reply, device: DeviceCode) -> Status:
@@ -615,9 +629,8 @@ class Core:
         begun_at = device.begun_at  # signed, as the record's is not
         rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
         # No code outlives the time to scan: the record may be gone by then.
-        until = min(
-            rotates_at + self.policy.rotation_grace * 1000, instant(reply.record, "scan_by")
-        )
+        dies_at = deadline_of(reply, State.PENDING, device) or 0
+        until = min(rotates_at + self.policy.rotation_grace * 1000, dies_at)
         code = self._codes.rotating_code(device.key, reply.login_id, until)
         return replace(
             status,
@@ -636,11 +649,11 @@ def _require_unasked(device: DeviceCode) -> None:
 
 
 def _is_its_ticket(ticket: str, reply: Reply, device: DeviceCode) -> bool:
-    """Whether this is the ticket of the approval by the record's scanner."""
-    scanner_seal = reply.record.get("scanner_seal", "")
-    if not scanner_seal or not ticket.isascii():
+    """Whether this is the ticket of the record's approval."""
+    approval = reply.record.get("approval", "")
+    if not approval or not ticket.isascii():
         return False
-    expected = seals.ticket(device.key, device.login_id, scanner_seal)
+    expected = seals.ticket(device.key, device.login_id, approval)
     return equal_in_constant_time(ticket, expected)
 
 

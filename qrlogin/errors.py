@@ -113,7 +113,8 @@ class AlreadyScanned(LoginError):
 
 
 class ScannerChanged(LoginError):
-    """The browser acknowledged one user, but another is the scanner now.
+    """The browser acknowledged one user, but another has approved, or it acknowledged before the
+    approval, when it had not been shown the full name.
 
     Read the status, and ask the browser's user again.
     """

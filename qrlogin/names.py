@@ -25,6 +25,22 @@ _TAGGED_FLAG: Final = re.compile(
 )
 #: Letters that Unicode counts as marks of the letter before them: Thai, Lao, half-width Japanese.
 _SPACING: Final = frozenset("\u0e33\u0eb3\uff9e\uff9f")
+#: Variation selectors, which show nothing by themselves.
+_SELECTORS: Final = re.compile("[\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+#: What `exact` shows in place of a sign that shows nothing.
+_INVISIBLE: Final = "\ufffd"
+#: Letters of scripts that look like no other: Japanese, Bopomofo, Chinese, Korean. As in `odd` in
+#: browser/qr-login-parts.js.
+_EAST_ASIAN: Final = (
+    "\u3041-\u3096\u30a1-\u30fc\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+)
+#: Letters of scripts with a few letters like l and o, which pass for those only among letters of
+#: a to z: Hebrew, Arabic, Devanagari, Bengali, Tamil, Thai.
+_ALONE: Final = (
+    "\u05d0-\u05ea\u0621-\u064a\u0905-\u094d\u0985-\u09cd\u0b85-\u0bcd\u0e01-\u0e3a\u0e40-\u0e4e"
+)
+_ODD: Final = re.compile(f"[^\0-\x7f{_EAST_ASIAN}]+")
+_ODD_ALONE: Final = re.compile(f"[^\0-\x7f{_EAST_ASIAN}{_ALONE}]+")
 _VIRAMA: Final = 9  # combining class of the sign that removes the vowel of an Indian letter
 _ELLIPSIS: Final = "…"
 _UNCUT: Final = 1 << 62  # bytes
@@ -47,6 +63,39 @@ def clean(text: str, limit: int) -> str:
     )
     line = "".join(" " if category(sign) in _BREAKS else sign for sign in kept)
     return _cut(re.sub(r"\s{2,}", " ", _joined(line)).strip(), limit)
+
+
+def exact(name: str, limit: int) -> str:
+    """Return the full name of an account as one line of at most `limit` bytes.
+
+    Each sign that shows nothing becomes U+FFFD, so that no two names look alike because of one.
+    A longer name is cut as `clean` cuts it. Joiners and blanks other than one " " within the name
+    count as such signs, so this is for names that are unique, and `clean` is for all others.
+    """
+    shown = "".join(_INVISIBLE if _hides(sign) else sign for sign in name)
+    return _cut(re.sub(r"^ | (?= )| $", _INVISIBLE, shown), limit)
+
+
+def _hides(sign: str) -> bool:
+    kind = category(sign)
+    return (
+        kind in _BREAKS
+        or sign in _JOINERS
+        or _is_dropped(sign)
+        or _SELECTORS.match(sign) is not None
+        or (kind == "Zs" and sign != " ")
+    )
+
+
+def marked(name: str) -> str:
+    """Return `name` with brackets around what could be taken for letters of a to z.
+
+    `<qr-login>` draws a box around the same signs: all that are not ASCII, except letters of
+    scripts that look nothing like it, such as Chinese. So a name that begins with a Cyrillic
+    letter, such as "[\u0430]lice", does not pass for "alice".
+    """
+    odd = _ODD if re.search("[A-Za-z]", name) else _ODD_ALONE
+    return odd.sub(lambda found: f"[{found.group()}]", name)
 
 
 def masked(name: str) -> str:

@@ -6,6 +6,7 @@ reads no code.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from qrlogin import seals
@@ -31,7 +32,7 @@ from qrlogin.keys import Key, equal_in_constant_time
 from qrlogin.step import Record, Reply, Verdict, number
 from qrlogin.table import DIES_AT, State
 
-RECORD_FORMAT: Final = "3"
+RECORD_FORMAT: Final = "4"
 SUCCEEDED: Final = (Verdict.APPLIED, Verdict.REPEATED)
 HAS_SCANNER: Final = (State.SCANNED, State.CONFIRMED, State.REDEEMED)  # the states with a scanner
 
@@ -46,6 +47,12 @@ _NEXT: Final[Mapping[str, str]] = {
     State.PENDING: "a phone must scan it first",
     State.SCANNED: "its phone must confirm or deny it first",
     State.CONFIRMED: "its browser can redeem it, and its phone can deny it",
+}
+#: The windows that follow after each state's own, as fields of the record.
+_LATER_WINDOWS: Final[Mapping[str, tuple[str, ...]]] = {
+    State.PENDING: ("decide_ms", "redeem_ms"),
+    State.SCANNED: ("redeem_ms",),
+    State.CONFIRMED: (),
 }
 _STORED: Final = frozenset(State) - {State.EXPIRED}
 
@@ -67,12 +74,35 @@ def state_before_scan(reply: Reply, scan: ScanCode) -> State:
     return state_for_phone(reply, scan)
 
 
-def current_state(reply: Reply) -> State:
-    """The state by the store's clock. Raises what `require_readable` raises."""
+def current_state(reply: Reply, device: DeviceCode | None = None) -> State:
+    """The state by the store's clock. Raises what `require_readable` raises.
+
+    :param reply: the store's.
+    :param device: the browser's device_code, if it asks: its signed end limits every deadline.
+    """
     require_readable(reply)
     state = State(reply.record["state"])
-    dies_at = DIES_AT.get(state)
-    return State.EXPIRED if dies_at and reply.now >= instant(reply.record, dies_at) else state
+    dies_at = deadline_of(reply, state, device)
+    return State.EXPIRED if dies_at is not None and reply.now >= dies_at else state
+
+
+def deadline_of(reply: Reply, state: State, device: DeviceCode | None = None) -> int | None:
+    """The instant in ms at which this state dies; None for a state without a deadline.
+
+    The record's deadlines are not sealed. For a browser, none is later than the signed end allows:
+    each later step has to fit in before that. How long those may take is sealed by `begin_seal`.
+
+    :param reply: the store's.
+    :param state: the state that the login is in.
+    :param device: the browser's device_code, if it asks.
+    """
+    if not (name := DIES_AT.get(state)):
+        return None
+    dies_at = instant(reply.record, name)
+    if device is None:
+        return dies_at
+    later = sum(instant(reply.record, window) for window in _LATER_WINDOWS[state])
+    return min(dies_at, device.ends_at - later)
 
 
 def require_readable(reply: Reply) -> None:
@@ -112,25 +142,29 @@ def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
     require_record(reply, device.ends_at)
     if not reply.record:
         raise Expired
-    state = current_state(reply)
+    state = current_state(reply, device)
     if not equal_in_constant_time(reply.record.get("device_digest", ""), device.digest):
         check_begin_seal(reply, device.key)
         raise NotYours("another browser began this login")
-    if reply.verdict is Verdict.FORBIDDEN and state in (State.SCANNED, State.CONFIRMED):
-        raise ScannerChanged
+    if reply.verdict is Verdict.FORBIDDEN and state is State.CONFIRMED:
+        raise ScannerChanged  # or the browser acknowledged only the name from before the approval
     if reply.verdict is Verdict.SLOW and state not in _ENDED:
         raise TooFast(ceil_seconds(number(reply.record.get("pace_ms")) or 0))
     raise_refusal(reply, state)
 
 
-def bare_status(reply: Reply) -> Status:
-    """What both devices may know of a login."""
-    state = current_state(reply)
+def bare_status(reply: Reply, device: DeviceCode | None = None) -> Status:
+    """What both devices may know of a login.
+
+    :param reply: the store's.
+    :param device: the browser's device_code, if it asks.
+    """
+    state = current_state(reply, device)
     return Status(
         reply.login_id,
         state,
         version=number(reply.record.get("version")) or 0,
-        expires_in=seconds_left(reply, state),
+        expires_in=seconds_left(reply, state, device),
     )
 
 
@@ -144,18 +178,21 @@ def check_replay_window(reply: Reply, device: DeviceCode, window: int) -> None:
         raise Expired
 
 
-def redeemed_from(reply: Reply, key: Key) -> Redeemed:
+def redeemed_from(reply: Reply, device: DeviceCode) -> Redeemed:
     """The result of a redeem, if every seal holds: of the beginning, the scanner and the approval.
-    Raises `RecordForged`.
+    Raises `RecordForged`, also for times that the signed ones do not allow.
     """
-    record = reply.record
+    record, key = reply.record, device.key
     check_begin_seal(reply, key)
-    scanner = checked_scanner(reply, key)
-    check_approval(reply, key)
+    check_begun_at(reply, device)
+    if not device.begun_at <= instant(record, "redeemed_at") < device.ends_at:
+        raise RecordForged("the login was redeemed at a time that its device_code does not allow")
+    approver = checked_approver(reply, key)
     return Redeemed(
         reply.login_id,
         subject=record["subject"],
-        shown_as=scanner.shown_as,
+        shown_as=approver.shown_as,
+        name=approver.name,
         context=decode_context(record.get("context", "")),
         redeemed_at_ms=instant(record, "redeemed_at"),
         # A command that was resent after a lost reply is the same call, and no replay.
@@ -165,12 +202,18 @@ def redeemed_from(reply: Reply, key: Key) -> Redeemed:
 
 def check_begin_seal(reply: Reply, key: Key) -> None:
     """Check who began, with which context and for whom. Raises `RecordForged`."""
-    digest, context, needs, meant_for = (
-        reply.record.get(name, "") for name in ("device_digest", "context", "needs", "only_for")
-    )
-    seal = seals.begin_seal(key, reply.login_id, digest, context, needs, meant_for)
+    seal = seals.begin_seal(key, reply.login_id, reply.record)
     if not equal_in_constant_time(reply.record.get("begin_seal", ""), seal):
         raise RecordForged("the beginning does not carry the seal of this application")
+
+
+def check_begun_at(reply: Reply, device: DeviceCode) -> None:
+    """Check when the login began against the device_code, which is signed. Raises `RecordForged`.
+
+    The phone has no such code, and shows its user how long ago that was.
+    """
+    if reply.record.get("begun_at") != str(device.begun_at):
+        raise RecordForged("the login began at another time than its device_code says")
 
 
 def check_approval(reply: Reply, key: Key) -> None:
@@ -179,9 +222,7 @@ def check_approval(reply: Reply, key: Key) -> None:
     """
     record, login_id = reply.record, reply.login_id
     subject, met = record.get("subject", ""), record.get("met", "")
-    seal = seals.approval_seal(
-        key, login_id, record.get("claim", ""), subject, met, record.get("facts", "")
-    )
+    seal = seals.approval_seal(key, login_id, record)
     needs, only_for = record.get("needs", ""), record.get("only_for", "")
     if (
         not subject
@@ -195,14 +236,22 @@ def check_approval(reply: Reply, key: Key) -> None:
         raise RecordForged("the approval does not carry the seal of this application")
 
 
+def checked_approver(reply: Reply, key: Key) -> ScannedBy:
+    """Who scanned and then approved, with the full name. Its tag is the approval, so a browser that
+    returns it has been shown that name. Raises `RecordForged`.
+    """
+    scanner = checked_scanner(reply, key)
+    check_approval(reply, key)
+    return replace(scanner, name=reply.record.get("name", ""), tag=reply.record["approval"])
+
+
 def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
     """Who scanned. Raises `RecordForged`."""
     record = reply.record
-    shown_as, tag = record.get("shown_as", ""), record.get("scanner_seal", "")
-    seal = seals.scanner_seal(key, reply.login_id, record.get("claim", ""), shown_as)
+    tag, seal = record.get("scanner_seal", ""), seals.scanner_seal(key, reply.login_id, record)
     if not equal_in_constant_time(tag, seal):
         raise RecordForged("the scanner does not carry the seal of this application")
-    return ScannedBy(shown_as, tag)
+    return ScannedBy(record.get("shown_as", ""), tag)
 
 
 def event_of(
@@ -233,10 +282,15 @@ def instant(record: Record, name: str) -> int:
     return number(record.get(name)) or 0
 
 
-def seconds_left(reply: Reply, state: State) -> int:
-    """How many seconds this state has left; 0 for a state without a deadline."""
-    dies_at = DIES_AT.get(state)
-    return ceil_seconds(instant(reply.record, dies_at) - reply.now) if dies_at else 0
+def seconds_left(reply: Reply, state: State, device: DeviceCode | None = None) -> int:
+    """How many seconds this state has left; 0 for a state without a deadline.
+
+    :param reply: the store's.
+    :param state: the state that the login is in.
+    :param device: the browser's device_code, if it asks.
+    """
+    dies_at = deadline_of(reply, state, device)
+    return 0 if dies_at is None else ceil_seconds(dies_at - reply.now)
 
 
 def ceil_seconds(ms: int) -> int:

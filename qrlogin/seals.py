@@ -4,7 +4,15 @@ A digest, or the `redeem_mark` of an op, stands in for a secret. A seal covers f
 `begin_seal` covers who began, `scanner_seal` who scanned, `approval_seal` who approved, and
 `name_seal` which login a typed code leads to. Each is computed with the key that the login began
 under, and checked in `reply_checks.py` (`name_seal` in `typed_codes.py`).
+
+
+The scanner and the approval cover no field of the beginning, because a phone's call is one command
+and has not read the record. Their login_id binds them to it: it is random, so no other login ever
+has it (`Codes.new_codes`).
 """
+
+from collections.abc import Mapping
+from typing import Final
 
 from itsdangerous.encoding import base64_decode, base64_encode
 
@@ -66,14 +74,14 @@ def account_digest(key: Key, login_id: str, subject: str) -> str:
     return key.mac("for", login_id, subject)
 
 
-def ticket(key: Key, login_id: str, scanner: str) -> str:
+def ticket(key: Key, login_id: str, approval: str) -> str:
     """What a redirect carries to the page that redeems. It grants nothing without the device_code.
 
     :param key: the login's key.
     :param login_id: the login.
-    :param scanner: its `scanner_seal`, so that the ticket is good for this scanner only.
+    :param approval: that field of the record, so that the ticket is good for this approval only.
     """
-    return base64_decode(key.mac("ticket", login_id, scanner))[:16].hex()
+    return base64_decode(key.mac("ticket", login_id, approval))[:16].hex()
 
 
 # Ids of records that are not logins
@@ -96,20 +104,50 @@ def _record_id(mac: str) -> str:
 
 # Seals
 
+#: What each seal covers, beside the login_id: fields of the record, in this order.
+BEGINNING: Final = ("device_digest", "context", "needs", "only_for", "decide_ms", "redeem_ms")
+SCANNER: Final = ("claim", "shown_as")
+APPROVAL: Final = ("claim", "subject", "name", "met", "facts")
 
-def begin_seal(
-    key: Key, login_id: str, device_digest: str, context: str, needs: str, only_for: str
-) -> str:
-    """Seals which browser began, what the phone is shown of it, and what the approval needs.
+
+def begin_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
+    """Seals which browser began, what the phone is shown of it, what the approval needs, which
+    account may scan (`account_digest`; "" for any), and how long the later steps may take.
 
     :param key: the login's key.
     :param login_id: the login.
-    :param device_digest: that field of the record.
-    :param context: the frozen context.
-    :param needs: what the phone must send to confirm; "" for nothing.
-    :param only_for: the `account_digest` of the one account that may scan; "" for any.
+    :param record: holds the fields of `BEGINNING`; one that is missing counts as "".
     """
-    return key.mac("begin", login_id, device_digest, context, needs, only_for)
+    return _seal(key, "begin", login_id, record, BEGINNING)
+
+
+def scanner_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
+    """Seals who scanned, and the name that the browser shows until the approval. The browser gets
+    it as `ScannedBy.tag` until then.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param record: holds the fields of `SCANNER`; one that is missing counts as "".
+    """
+    return _seal(key, "scan", login_id, record, SCANNER)
+
+
+def approval_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
+    """Seals who approved, under which full name, and what the approval met: the record's field
+    `approval`. The browser of a confirmed login gets it as `ScannedBy.tag`, and returns it as
+    `acknowledged`.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param record: holds the fields of `APPROVAL`; one that is missing counts as "".
+    """
+    return _seal(key, "confirm", login_id, record, APPROVAL)
+
+
+def _seal(
+    key: Key, purpose: str, login_id: str, record: Mapping[str, str], covered: tuple[str, ...]
+) -> str:
+    return key.mac(purpose, login_id, *(record.get(name, "") for name in covered))
 
 
 def name_seal(key: Key, record_id: str, login_id: str) -> str:
@@ -120,27 +158,3 @@ def name_seal(key: Key, record_id: str, login_id: str) -> str:
     :param login_id: the login that the record names.
     """
     return key.mac("name", record_id, login_id)
-
-
-def scanner_seal(key: Key, login_id: str, claim: str, shown_as: str) -> str:
-    """Seals who scanned. The browser gets it as `ScannedBy.tag`, and returns it as `acknowledged`.
-
-    :param key: the login's key.
-    :param login_id: the login.
-    :param claim: the scanner's claim.
-    :param shown_as: the name that the browser shows.
-    """
-    return key.mac("scan", login_id, claim, shown_as)
-
-
-def approval_seal(key: Key, login_id: str, claim: str, subject: str, met: str, facts: str) -> str:
-    """Seals who approved, and what the approval met: the record's field `approval`.
-
-    :param key: the login's key.
-    :param login_id: the login.
-    :param claim: the scanner's claim.
-    :param subject: the application's id of the user who approved.
-    :param met: what the phone sent for `needs`.
-    :param facts: further facts about the approval.
-    """
-    return key.mac("confirm", login_id, claim, subject, met, facts)

@@ -179,7 +179,7 @@ _ROWS = (
         proves=("claim",),
         guards=("needs",),
         repeats=(State.CONFIRMED, State.REDEEMED),
-        writes=("subject", "met", "facts", "approval"),
+        writes=("subject", "name", "met", "facts", "approval"),
         instants=("confirmed_at",),
         starts=MappingProxyType({"redeem_by": "redeem_ms"}),
     ),
@@ -207,7 +207,7 @@ _ROWS = (
         "redeem",  # the signed end of the device_code is in the command
         sources=_from(State.CONFIRMED),
         to=State.REDEEMED,
-        proves=("device_digest", "scanner_seal"),
+        proves=("device_digest", "approval"),
         repeats=(State.REDEEMED,),
         repeats_if=("redeem_mark",),
         repeats_until="replay_by",

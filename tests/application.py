@@ -22,6 +22,7 @@ URI = "https://example.com/qr"
 NOON = 1_800_000_000_000  # when the clock of a test starts, in milliseconds
 ALICE, BOB = "alice", "bob"
 SHOWN = {ALICE: "A•••e", BOB: "B•b"}
+NAMES = {ALICE: "alice@example.com", BOB: "bob@example.com"}
 OP, OTHER_OP = "op-0123456789abcdef", "op-fedcba9876543210"
 
 
@@ -117,14 +118,15 @@ class App:
         return seen.scanned_by.tag
 
     def reach(self, state: State, who: str = ALICE) -> tuple[Begun, str]:
-        """A login in this state, and the tag of its scanner ("" if it was not scanned)."""
+        """A login in this state, and the tag to acknowledge ("" if it was not scanned)."""
         begun, tag = self.begin(), ""
         if state is State.EXPIRED:
             self.clock.ms += (self.policy.lifetime + self.policy.late_window) * 1000
         if state in (State.SCANNED, State.CONFIRMED, State.REDEEMED, State.DENIED):
             tag = self.scan(begun, who)
         if state in (State.CONFIRMED, State.REDEEMED):
-            self.qr.confirm(begun.scan_code, subject=who)
+            self.qr.confirm(begun.scan_code, subject=who, name=NAMES[who])
+            tag = self.tag(begun)
         if state is State.REDEEMED:
             self.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
         if state is State.DENIED:

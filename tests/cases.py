@@ -106,7 +106,7 @@ class Case:
 # A record with a past and a command that would be applied. Each case changes them
 
 _LIVED: Final = {
-    "v": "3",
+    "v": "4",
     "device_digest": "D",
     "context": '{"browser":"Firefox ✓"}',
     "begin_seal": "sealed-beginning",
@@ -124,6 +124,7 @@ _LIVED: Final = {
     "scanner_seal": "S",
     "scanned_at": str(NOW - 7000),
     "subject": "42",
+    "name": "maria@example.com",
     "approval": "sealed-approval",
     "confirmed_at": str(NOW - 5000),
     "redeem_mark": "R",
@@ -133,7 +134,7 @@ _LIVED: Final = {
     "name_seal": "sealed-name",
 }
 _BROUGHT: Final = {
-    "v": "3",
+    "v": "4",
     "device_digest": "D",
     "context": "{}",
     "needs": "",
@@ -145,6 +146,7 @@ _BROUGHT: Final = {
     "shown_as": "Ann",
     "scanner_seal": "S",
     "subject": "7",
+    "name": "ann@example.com",
     "met": "",
     "facts": "",
     "approval": "approved",

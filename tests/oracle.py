@@ -144,7 +144,7 @@ def confirm(it: Asked) -> Outcome:
         return REFUSED
     if it.too_late("decide_by"):
         return EXPIRED
-    writes = it.texts("subject", "met", "facts", "approval") | it.times("confirmed_at")
+    writes = it.texts("subject", "name", "met", "facts", "approval") | it.times("confirmed_at")
     return Outcome("applied", writes | {"redeem_by": it.time_after("redeem_ms")}, "confirmed")
 
 
@@ -169,7 +169,7 @@ def cancel(it: Asked) -> Outcome:
 
 
 def redeem(it: Asked) -> Outcome:
-    return _collected(it) if it.proves("device_digest") and it.proves("scanner_seal") else FORBIDDEN
+    return _collected(it) if it.proves("device_digest") and it.proves("approval") else FORBIDDEN
 
 
 def _collected(it: Asked) -> Outcome:

@@ -218,7 +218,7 @@ def test_records_and_commands_hold_no_code_secret_or_key() -> None:
 
 def test_a_repr_shows_the_fields_that_a_log_needs() -> None:
     app = App()
-    begun, tag = app.reach(State.SCANNED)
+    begun, _ = app.reach(State.SCANNED)
     assert repr(begun) == (
         f"Begun(login_id='{begun.login_id}', verification_uri='https://example.com/qr', "
         "version=1, expires_in=220, code_expires_in=120, rotates_in=25, "
@@ -230,8 +230,9 @@ def test_a_repr_shows_the_fields_that_a_log_needs() -> None:
         "expires_in=90, code_expires_in=0, rotates_in=0, "
         "scanned_by=ScannedBy())"
     )
-    app.qr.confirm(begun.scan_code, subject=ALICE)
-    redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
+    app.qr.confirm(begun.scan_code, subject=ALICE, name="alice@example.com")
+    assert "alice@" not in repr(app.qr.status(begun.device_code))
+    redeemed = app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
     assert repr(redeemed) == (
         f"Redeemed(login_id='{begun.login_id}', "
         f"redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"

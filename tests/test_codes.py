@@ -100,18 +100,31 @@ MACS = {
     "for": (seals.account_digest, (LOGIN_ID, "42"), "dA-IG_t4GyvL1npZoaLDpBVdSjbQsl4aY500stMTRUQ"),
     "begin": (
         seals.begin_seal,
-        (LOGIN_ID, "digest", '{"browser":"Firefox"}', "", ""),
-        "2ZWINEchguZg2pL-lQx0bivCSDqYuKQBA7w4uk7m-co",
+        (
+            LOGIN_ID,
+            {
+                "device_digest": "digest",
+                "context": '{"browser":"Firefox"}',
+                "needs": "",
+                "only_for": "",
+                "decide_ms": "90000",
+                "redeem_ms": "30000",
+            },
+        ),
+        "Mp2wGGAc4OWd11kSpELHnq_5Zwv_L5zgtJNQGO8NUC8",
     ),
     "scan": (
         seals.scanner_seal,
-        (LOGIN_ID, "claim", "M•••a"),
+        (LOGIN_ID, {"claim": "claim", "shown_as": "M•••a"}),
         "CVmHZmn2Ych_LUjek9QIEbUmDH_lrZ7GwP2uSOKX5jw",
     ),
     "confirm": (
         seals.approval_seal,
-        (LOGIN_ID, "claim", "42", "match", "facts"),
-        "GFL546FnJTAIRp-z7RkgjRTTejTTb0WoHHne6noPMMs",
+        (
+            LOGIN_ID,
+            {"claim": "claim", "subject": "42", "name": "m@x", "met": "match", "facts": "facts"},
+        ),
+        "HJWzkHP3YqIcvramz1x-Q1LQagck8x5zf682Sf9c8LA",
     ),
 }
 
@@ -124,9 +137,9 @@ PURPOSES = (*MACS, *SHORTENED, "device_code", "scan_code")
 def test_tickets_and_guess_record_ids_keep_their_formats() -> None:
     """Both are 16 bytes of a MAC: the ticket as 32 hex digits, the id like a login_id."""
     key = Key(KEY, "example.com")
-    ticket, guesser = seals.ticket(key, LOGIN_ID, "scanner's tag"), seals.guess_record_id(key, "42")
-    assert (ticket, guesser) == ("7c14e2e3ff7b24f01b44ae68dd0b389d", "A8Y4ALbX5MAMqksbn1uaTA")
-    assert ticket == sixteen_bytes("ticket", LOGIN_ID, "scanner's tag").hex()
+    ticket, guesser = seals.ticket(key, LOGIN_ID, "approval"), seals.guess_record_id(key, "42")
+    assert (ticket, guesser) == ("364e0a6aec2209341858c55c4458b91c", "A8Y4ALbX5MAMqksbn1uaTA")
+    assert ticket == sixteen_bytes("ticket", LOGIN_ID, "approval").hex()
     assert guesser == base64.urlsafe_b64encode(sixteen_bytes("guesses", "42")).rstrip(b"=").decode()
 
 
@@ -139,7 +152,10 @@ def test_seals_and_digests_keep_their_values(purpose: str) -> None:
     make, parts, known = MACS[purpose]
     made = make(Key(KEY, "example.com"), *parts)  # type: ignore[operator]
     assert made == known
-    assert made == expected_mac(KEY, "example.com", purpose, *parts)
+    texts = [
+        text for part in parts for text in (part.values() if isinstance(part, dict) else [part])
+    ]
+    assert made == expected_mac(KEY, "example.com", purpose, *texts)
 
 
 def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:

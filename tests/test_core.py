@@ -119,7 +119,7 @@ OUTCOMES: Mapping[str, tuple[State | type[QRLoginError], ...]] = {
         RecordLost, Expired,
     ),
     "redeem blindly": (
-        WrongState, ScannerChanged, ScannerChanged, AlreadyRedeemed, Denied, Cancelled,
+        WrongState, WrongState, ScannerChanged, AlreadyRedeemed, Denied, Cancelled,
         *[Expired] * 3, RecordLost, Expired,
     ),
     "a landing": (P, *[WrongState] * 2, AlreadyRedeemed, Denied, Cancelled, *[Expired] * 5),
@@ -374,7 +374,7 @@ def test_a_reply_needs_the_login_id_and_the_mark_of_its_command() -> None:
 
 
 NEWER: Mapping[str, dict[str, str]] = {
-    "another format": {"v": "4"},
+    "another format": {"v": "5"},
     "no format": {"v": ""},
     "a state unheard of": {"state": "postponed"},
     "no state": {"state": ""},

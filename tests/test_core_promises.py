@@ -28,6 +28,7 @@ from tests.application import (
     ALICE,
     BOB,
     KEY,
+    NAMES,
     NOON,
     OP,
     SHOWN,
@@ -87,12 +88,12 @@ def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
 
 def test_the_subject_is_the_account_that_scanned_and_confirmed() -> None:
     app = App()
-    begun, tag = app.reach(State.SCANNED, ALICE)
+    begun, _ = app.reach(State.SCANNED, ALICE)
     for call in list(phone_calls(app, begun, BOB)):
         with pytest.raises((NotYours, AlreadyScanned)):
             call()
     app.qr.confirm(begun.scan_code, subject=ALICE)
-    redeemed = app.qr.redeem(begun.device_code, acknowledged=tag)
+    redeemed = app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
     assert (redeemed.subject, redeemed.shown_as) == (ALICE, SHOWN[ALICE])
 
 
@@ -115,9 +116,10 @@ def test_the_browser_must_acknowledge_the_current_scanner() -> None:
     app = App()
     begun, alice = app.reach(State.SCANNED, ALICE)
     app.qr.release(begun.scan_code, subject=ALICE)
-    bob = app.scan(begun, BOB)
+    scanned = app.scan(begun, BOB)
     app.qr.confirm(begun.scan_code, subject=BOB)
-    for stale in (alice, "", "A" * 43, bob[:-1]):
+    bob = app.tag(begun)
+    for stale in (alice, scanned, "", "A" * 43, bob[:-1]):
         with pytest.raises(ScannerChanged):
             app.qr.redeem(begun.device_code, acknowledged=stale, op=OP)
     assert app.store.record(begun.login_id)["state"] == State.CONFIRMED, (
@@ -188,11 +190,11 @@ def test_no_call_succeeds_after_the_deadline(state: State) -> None:
 def test_an_approval_in_the_last_moment_can_be_redeemed() -> None:
     """A confirmed login outlives the deadline of its former state and ends at its own."""
     app = App()
-    begun, tag = app.reach(State.SCANNED)
+    begun, _ = app.reach(State.SCANNED)
     app.clock.ms += 89_999
     assert app.qr.confirm(begun.scan_code, subject=ALICE).expires_in == 30
     app.clock.ms += 29_999
-    assert app.qr.redeem(begun.device_code, acknowledged=tag).subject == ALICE
+    assert app.qr.redeem(begun.device_code, acknowledged=app.tag(begun)).subject == ALICE
     for late in (0, 1):
         app = App()
         begun, tag = app.reach(State.CONFIRMED)
@@ -257,10 +259,9 @@ def test_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest.Mon
                 answers.append(app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]))
             except Expired as error:
                 answers.append(str(error))
-        tag = app.tag(begun)
         answers += [
             app.qr.confirm(begun.scan_code, subject=ALICE),
-            app.qr.redeem(begun.device_code, acknowledged=tag, op=OP),
+            app.qr.redeem(begun.device_code, acknowledged=app.tag(begun), op=OP),
         ]
         return answers
 
@@ -274,11 +275,11 @@ def test_the_applications_clock_is_never_used(skew: int, monkeypatch: pytest.Mon
 def test_times_of_a_login_never_decrease_when_the_stores_clock_goes_back() -> None:
     """After a failover the next server can be seconds behind; time within a login goes forward."""
     app = App()
-    begun, tag = app.reach(State.SCANNED)
+    begun, _ = app.reach(State.SCANNED)
     app.clock.ms += 60_000
     app.qr.confirm(begun.scan_code, subject=ALICE)
     app.clock.ms -= 45_000
-    app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
+    app.qr.redeem(begun.device_code, acknowledged=app.tag(begun), op=OP)
     record = app.store.record(begun.login_id)
     times = [
         int(record[name])
@@ -297,9 +298,9 @@ def test_a_browser_starts_over_with_cancel_and_begin() -> None:
     app.qr.cancel(begun.device_code)
     again = app.begin()
     assert again.login_id != begun.login_id
-    tag = app.scan(again, ALICE)
+    app.scan(again, ALICE)
     app.qr.confirm(again.scan_code, subject=ALICE)
-    assert app.qr.redeem(again.device_code, acknowledged=tag).subject == ALICE
+    assert app.qr.redeem(again.device_code, acknowledged=app.tag(again)).subject == ALICE
 
 
 def test_a_late_confirm_succeeds_only_while_the_same_account_holds_the_login() -> None:
@@ -354,4 +355,5 @@ def test_a_redeem_returns_subject_name_context_and_time() -> None:
         {"browser": "Firefox on Linux"},
         NOON + 1234,
         replayed=False,
+        name=NAMES[ALICE],
     )

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrlogin import BadArgument
-from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, encode_context
-from qrlogin.names import clean, graphemes, initial, masked
+from qrlogin import BadArgument, State
+from qrlogin.arguments import CONTEXT_BYTES, NAME_BYTES, SHOWN_AS_BYTES, encode_context
+from qrlogin.names import clean, exact, graphemes, initial, marked, masked
+from qrlogin.wire import Person
 from tests.application import ALICE, App, Run
+from tests.tables import for_each_row
 
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 AS_WRITTEN = {
@@ -86,7 +88,8 @@ def test_every_name_is_shown_cleaned_and_stops_no_login(
     assert seen.shown_as == shown
     assert len(shown.encode()) <= SHOWN_AS_BYTES
     run(app, app.qr.core.confirm(begun.scan_code, subject=ALICE))
-    assert run(app, app.qr.core.redeem(app.device(begun), acknowledged=seen.tag)).shown_as == shown
+    tag = app.tag(begun)
+    assert run(app, app.qr.core.redeem(app.device(begun), acknowledged=tag)).shown_as == shown
 
 
 @pytest.mark.parametrize(
@@ -166,3 +169,48 @@ def test_a_cleaned_text_cannot_change_the_text_around_it(text: str) -> None:
     assert not kinds & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
     assert len(shown.encode()) <= 60
     assert shown == shown.strip() == clean(shown, 60)
+
+
+@for_each_row(
+    "name, shown, in_text",
+    [
+        ("maria@example.com", "maria@example.com", "maria@example.com"),
+        ("\u0430lice", "\u0430lice", "[\u0430]lice"),
+        ("мария", "мария", "[мария]"),
+        ("玛丽", "玛丽", "玛丽"),
+        ("محمد", "محمد", "محمد"),
+        ("aمحمد", "aمحمد", "a[محمد]"),  # an alef could pass for an l
+        ("ali\u200bce", "ali\ufffdce", "ali[\ufffd]ce"),
+        ("ali\u200dce", "ali\ufffdce", "ali[\ufffd]ce"),
+        ("alice\ufe0e", "alice\ufffd", "alice[\ufffd]"),
+        ("alice ", "alice\ufffd", "alice[\ufffd]"),
+        ("a  b c", "a\ufffd b c", "a[\ufffd] b c"),
+        ("a\u00a0b\nc", "a\ufffdb\ufffdc", "a[\ufffd]b[\ufffd]c"),
+        ("x" * 400, "x" * 317 + "…", "x" * 317 + "[…]"),
+    ],
+)
+def test_a_full_name_hides_nothing_and_its_odd_letters_are_marked(
+    name: str, shown: str, in_text: str
+) -> None:
+    assert exact(name, NAME_BYTES) == shown
+    assert exact(shown, NAME_BYTES) == shown
+    assert marked(shown) == in_text
+    app = App()
+    begun, _ = app.reach(State.SCANNED)
+    app.qr.confirm(begun.scan_code, subject=ALICE, name=name)
+    seen = app.qr.status(begun.device_code).scanned_by
+    assert seen is not None
+    assert seen.name == shown
+
+
+def test_a_full_name_must_be_text_and_gives_the_mask_if_there_is_none() -> None:
+    app = App()
+    begun, _ = app.reach(State.SCANNED)
+    for wrong in (None, 7, b"alice"):
+        with pytest.raises(BadArgument, match="name must be text"):
+            app.qr.confirm(begun.scan_code, subject=ALICE, name=wrong)  # type: ignore[arg-type]
+        with pytest.raises(BadArgument, match="name must be text"):
+            Person("1", name=wrong)  # type: ignore[arg-type]
+    assert Person("1", name="Maria").shown_as == "M•••a"
+    assert Person("1", "M", name="Maria").shown_as == "M"
+    assert Person("1").shown_as is ...

@@ -37,11 +37,11 @@ land    | -                      | -        | pending (scan_by)                 
 look    | -                      | only_for | pending (scan_by)                                                   | stay      | scanned confirmed redeemed: claim        | -
 scan    | -                      | only_for | pending (scan_by)                                                   | scanned   | scanned confirmed redeemed: claim        | claim shown_as scanner_seal; scanned_at decide_by (decide_ms)
 release | claim                  | -        | scanned (decide_by)                                                 | pending   | pending:                                 | -
-confirm | claim                  | needs    | scanned (decide_by)                                                 | confirmed | confirmed redeemed:                      | subject met facts approval; confirmed_at redeem_by (redeem_ms)
+confirm | claim                  | needs    | scanned (decide_by)                                                 | confirmed | confirmed redeemed:                      | subject name met facts approval; confirmed_at redeem_by (redeem_ms)
 outcome | claim                  | -        | any (never)                                                         | stay      | -                                        | -
 deny    | claim                  | -        | scanned (decide_by) confirmed (redeem_by)                           | denied    | denied:                                  | -
 cancel  | device_digest          | -        | pending (scan_by) scanned (decide_by) confirmed (redeem_by)         | cancelled | cancelled:                               | -
-redeem  | device_digest scanner_seal  | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
+redeem  | device_digest approval | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 collect | device_digest          | -        | confirmed (redeem_by)                                               | redeemed  | redeemed: redeem_mark before replay_by   | redeem_mark; replay_by redeemed_at
 """  # noqa: E501
 #: Guesses at typed codes are counted in their own records, by rows outside the table of logins.
@@ -206,7 +206,7 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         yield sent(
             "begin",
             browser,
-            v="3",
+            v="4",
             device_digest=browser,
             begin_seal=f"begun by {browser}",
             decide_ms=str(DECIDE),
@@ -217,13 +217,13 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         for click in CLICKS:
             signed_end = BEGUN + SCAN + DECIDE + REDEEM
             yield sent("collect", browser, signed_end, device_digest=browser, redeem_mark=click)
-            for tag in ("", *(f"scanned by {account}" for account in ACCOUNTS)):
+            for tag in ("", *(f"approved by {account}" for account in ACCOUNTS)):
                 yield sent(
                     "redeem",
                     browser,
                     signed_end,
                     device_digest=browser,
-                    scanner_seal=tag,
+                    approval=tag,
                     redeem_mark=click,
                 )
     for account in ACCOUNTS:
@@ -416,7 +416,7 @@ def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
         if one.event in ("confirm", "deny", "release") and one.moved:
             assert one.before["shown_as"] == one.who
         if one.event == "redeem" and one.verdict in (Verdict.APPLIED, Verdict.REPEATED):
-            assert one.command.values["scanner_seal"] == f"scanned by {one.after['subject']}", (
+            assert one.command.values["approval"] == f"approved by {one.after['subject']}", (
                 "another person was acknowledged"
             )
 

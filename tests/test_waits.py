@@ -115,7 +115,7 @@ def blocking(policy: Policy) -> Iterator[Colour]:
             "sync",
             clock,
             qr.begin,
-            lambda name, *arguments, **named: getattr(qr, name)(*arguments, **named),
+            lambda name, /, *arguments, **named: getattr(qr, name)(*arguments, **named),
             lambda *arguments, **named: HeldWait(
                 lambda: qr.wait(*arguments, **named), store.listened
             ),
@@ -138,7 +138,7 @@ def awaited(policy: Policy) -> Iterator[Colour]:
             "async",
             clock,
             lambda: run(qr.begin()),
-            lambda name, *arguments, **named: run(getattr(qr, name)(*arguments, **named)),
+            lambda name, /, *arguments, **named: run(getattr(qr, name)(*arguments, **named)),
             lambda *arguments, **named: HeldWait(
                 lambda: run(qr.wait(*arguments, **named)), store.listened
             ),
@@ -182,13 +182,13 @@ def test_wait_without_a_cursor_holds_only_while_pending(colour: Colour) -> None:
 def test_wait_returns_at_once_in_a_final_state(colour: Colour, stop: str) -> None:
     begun = colour.begin()
     colour.call("scan", begun.scan_code, subject=ALICE)
-    tag = colour.call("status", begun.device_code).scanned_by.tag
     if stop == "deny":
         colour.call("deny", begun.scan_code, subject=ALICE)
     elif stop == "cancel":
         colour.call("cancel", begun.device_code)
     else:
         colour.call("confirm", begun.scan_code, subject=ALICE)
+        tag = colour.call("status", begun.device_code).scanned_by.tag
         colour.call("redeem", begun.device_code, acknowledged=tag)
     seen = colour.call("status", begun.device_code)
     assert colour.call("wait", begun.device_code, after=seen.version, timeout=LONG) == seen
@@ -443,9 +443,14 @@ def test_a_whole_login_works_alike_in_each_colour(colour: Colour) -> None:
     scanned = colour.call("scan", begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
     assert scanned.context == {}
     seen = colour.call("wait", begun.device_code, after=begun.version)
-    assert colour.call("confirm", begun.scan_code, subject=ALICE).state is State.CONFIRMED
+    assert (seen.scanned_by.shown_as, seen.scanned_by.name) == (SHOWN[ALICE], "")
+    confirm = {"subject": ALICE, "name": "alice@example.com"}
+    assert colour.call("confirm", begun.scan_code, **confirm).state is State.CONFIRMED
+    seen = colour.call("wait", begun.device_code, after=seen.version)
+    assert seen.scanned_by.name == "alice@example.com"
     redeemed = colour.call("redeem", begun.device_code, acknowledged=seen.scanned_by.tag)
     assert (redeemed.subject, redeemed.shown_as, redeemed.replayed) == (ALICE, SHOWN[ALICE], False)
+    assert redeemed.name == "alice@example.com"
 
 
 # A process that ends

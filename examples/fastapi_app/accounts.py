@@ -15,8 +15,6 @@ from sqlalchemy import MetaData, String, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from qrlogin.names import masked
-
 LONGEST_NAME = 150  # characters
 SHORTEST_PASSWORD = 15  # NIST SP 800-63B-4 section 3.1.1.1: where it is the only factor
 LONGEST_PASSWORD = 256
@@ -42,11 +40,6 @@ class Account(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
-
-    @property
-    def masked(self) -> str:
-        """The name as a browser shows it before it is logged in."""
-        return masked(self.name)
 
 
 def make_account(db: Session, name: str, password: str) -> Account | None:

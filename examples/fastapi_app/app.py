@@ -118,8 +118,8 @@ Form = Annotated[Mapping[str, str], Depends(form_fields)]
 
 
 def person(account: SignedIn) -> Person | None:
-    """Who is signed in on the phone, or None. A browser shows the masked name before its login."""
-    return Person(str(account.id), shown_as=account.masked) if account else None
+    """Who is signed in on the phone, or None. A browser asks "continue as …?" with the name."""
+    return Person(str(account.id), name=account.name) if account else None
 
 
 async def log_in(request: Request, redeemed: Redeemed) -> None:

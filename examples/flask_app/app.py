@@ -46,7 +46,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from qrlogin import Redeemed
 from qrlogin import browser as catalogue
-from qrlogin.names import clean, initial, masked
+from qrlogin.names import clean, initial
 from qrlogin.render import Style, png
 from qrlogin.wire import BrowserContext, CombinedDialect, Person
 from qrlogin.wire.dialects import DIALECTS
@@ -123,10 +123,10 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
 
 
 def person() -> Person | None:
-    """Who is signed in on the phone, or None. A browser shows the masked name before its login."""
+    """Who is signed in on the phone, or None. A browser asks "continue as …?" with the name."""
     if not current_user.is_authenticated:
         return None
-    return Person(current_user.get_id(), shown_as=masked(current_user.name))
+    return Person(current_user.get_id(), name=current_user.name)
 
 
 def log_in(redeemed: Redeemed) -> None:

@@ -6,14 +6,14 @@
  * button.
  */
 
-import { DRAWINGS, Guard, TOKENS, dress, make, unfocused, viewOf } from "./qr-login-parts.js";
+import { DRAWINGS, Guard, TOKENS, dress, make, oddPieces, unfocused, viewOf } from "./qr-login-parts.js";
 import { languageOf } from "./qr-login-texts.js";
 
-/** What each state shows beside its two texts: a drawing, its tone, and its actions, the main one
- * first. */
+/** What each state shows beside its two texts: a drawing, its tone, and its actions. Declining
+ * comes first. */
 const VIEWS = Object.freeze({
   idle: ["phone", "", "start"], starting: ["corners", ""],
-  pending: ["", ""], scanned: ["phone", "", "no"], confirmed: ["person", "", "yes", "no"],
+  pending: ["", ""], scanned: ["phone", "", "no"], confirmed: ["person", "", "no", "yes"],
   redeeming: ["person", ""], redeemed: ["check", ""],
   denied: ["cross", "alarm", "renew"], cancelled: ["cross", "quiet", "renew"],
   expired: ["clock", "quiet", "renew"], superseded: ["phone", "quiet", "here"],
@@ -58,7 +58,10 @@ const STYLE = `
   stroke-dashoffset: calc(1 - var(--left, 1)); transition: stroke-dashoffset 1s linear }
 .live .remaining { display: inline }
 .title { font-size: 1.25rem; font-weight: 650; line-height: 1.25; text-wrap: balance }
-.name { color: var(--accent) }
+.name { color: var(--accent) } .full { font-family: ui-monospace, monospace }
+.odd { color: inherit; background: none; border: 2px solid; border-radius: .2em;
+  padding-inline: .08em; margin-inline: .08em; box-decoration-break: clone;
+  -webkit-box-decoration-break: clone }
 .hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
 :is(.title, .hint, .typed):lang(zh) { word-break: keep-all } /* breaks after a clause */
 .hint { margin-block-start: .375rem } .typed { margin-block-start: -.625rem }
@@ -90,6 +93,7 @@ export class Card {
   /** @type {State} */ #state = "idle";
   #texted = "idle"; // the key of the title: the state, or one of EXPIRED_AFTER
   #name = ""; // of the account that scanned
+  #fullName = ""; // of the account that approved
   #phone = false; // whether this is a phone, which opens the code better than it shows it
   #folded = true; // whether such a phone hides the code
   #root;
@@ -155,8 +159,9 @@ export class Card {
 
   /** Shows a state: its drawing, texts and buttons.
    * @param {State} state @param {string} name of the account that scanned, or ""
-   * @param {string[]} typedCode a code to type and where to type it, or nothing */
-  show(state, name, typedCode) {
+   * @param {string[]} typedCode a code to type and where to type it, or nothing
+   * @param {string} fullName of the account that approved, or "" */
+  show(state, name, typedCode, fullName = "") {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
     parts.typed.replaceChildren(...(state === "pending" ? this.#typedNodes(typedCode) : []));
     // Another code is no other state: nothing is announced, and the focus stays.
@@ -167,7 +172,7 @@ export class Card {
       this.#folded = true;
       this.#texted = (state === "expired" && EXPIRED_AFTER.get(this.#state)) || state;
     }
-    this.#state = state, this.#name = name;
+    this.#state = state, this.#name = name, this.#fullName = fullName;
     parts.card.setAttribute("lang", languageOf(host));
 
     const wide = ["pending", "starting"].includes(state), live = LIVE.includes(state);
@@ -202,12 +207,19 @@ export class Card {
     // The code opens below its button, and not above what the user is looking at.
     if (this.#phone !== (fold.nextSibling === picture))
       this.#phone ? fold.after(picture, typed) : (card.prepend(picture), link.before(typed));
-    const name = make("bdi", "name", {}, this.#name || texts.nameless);
+    const pieces = oddPieces(this.#fullName);
+    const name = make("bdi", "name", {}, ...(this.#fullName
+      ? pieces.map((piece, index) => (index % 2 ? make("mark", "odd", {}, piece) : piece))
+      : [this.#name || texts.nameless]));
+    name.classList.toggle("full", !!this.#fullName);
+    const question = !this.#fullName ? "maskedHint" : pieces.length > 1 ? "oddHint"
+      : "confirmedHint";
     const words = this.#phone ? texts.phoneTitle : texts[this.#texted];
     title.replaceChildren(
       ...words.split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
     hint.textContent = this.#phone ? texts.phoneText
-      : texts[this.#texted === state ? `${state}Hint` : "expiredAnew"];
+      : texts[this.#texted !== state ? "expiredAnew" : state === "confirmed" ? question
+        : `${state}Hint`];
     link.textContent = this.#phone ? texts.openApp : texts.sameDevice;
   }
 

@@ -21,8 +21,8 @@
  *                                                  preventDefault() keeps the page open
  *             each also as qr-login-state, qr-login-redeemed
  * Methods     begin() cancel(); override request() and `texts`
- * Parts       card picture qr icon countdown remaining title name hint typed code note link fold
- *             actions button primary
+ * Parts       card picture qr icon countdown remaining title name odd hint typed code note link
+ *             fold actions button primary
  * CSS         --qr-login-accent, -on-accent, -ink, -muted, -surface, -line, -alarm, -radius,
  *             -size; color-scheme
  * Children    shown without JavaScript, and in states where the code does not help: a link to a
@@ -104,6 +104,7 @@ export class QRLoginElement extends Base {
   /** @type {AbortController | null} */ #olderController = null;
   #renewals = 0; // codes that the page has requested without a press
   #name = ""; #tag = ""; // who scanned it
+  #fullName = ""; // of the account that approved it
   /** @type {string[]} */ #typedCode = []; // a code to type, and where
   #op = ""; // made by each click on "Continue", kept until the server answers
   #totalS = 1; // the length of the countdown
@@ -274,7 +275,7 @@ export class QRLoginElement extends Base {
 
   #reset() {
     followed.delete(this.#id);
-    this.#id = this.#op = this.#tag = this.#name = "", this.#typedCode = [];
+    this.#id = this.#op = this.#tag = this.#name = this.#fullName = "", this.#typedCode = [];
     this.#pollAfter = 0, this.#totalS = 1, this.#codeEnds = Infinity;
     this.#trouble = this.#cookieWorks = false;
   }
@@ -557,7 +558,8 @@ export class QRLoginElement extends Base {
       const shown = begun || CODE.some((name) => answer[name] !== undefined);
       if (pending && shown) this.#draw(answer, id);
       followed.add(id);
-      this.#id = id, this.#version = version, this.#name = plain(by?.shown_as);
+      this.#id = id, this.#version = version;
+      this.#name = plain(by?.shown_as), this.#fullName = plain(by?.name, 320);
       this.#tag = typeof by?.tag === "string" ? by.tag : "";
       this.#deadline = now() + seconds(expires_in) * 1000;
       this.#rotates = now() + (seconds(rotates_in) || Infinity) * 1000 + GRACE_MS;
@@ -638,7 +640,7 @@ export class QRLoginElement extends Base {
     this.#shownKey = key;
     this.#state = state;
     writeState(this, state);
-    this.#card.show(state, this.#name, this.#typedCode);
+    this.#card.show(state, this.#name, this.#typedCode, this.#fullName);
     if ([...OVER, "unknown", "forgotten", "used", "redeemed"].includes(state)) {
       this.#reset();
       this.#remember("");

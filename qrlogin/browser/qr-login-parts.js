@@ -315,6 +315,19 @@ export function plain(name, most = 80) {
   return `${kept.trimEnd() || all.slice(0, most).join("")}…`;
 }
 
+/** Letters of scripts that look like no other, and of scripts that pass for a to z only among such
+ * letters: names.py has the same two lists. */
+const EAST_ASIAN = "\u3041-\u3096\u30a1-\u30fc\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff"
+  + "\uac00-\ud7a3";
+const ALONE = "\u05d0-\u05ea\u0621-\u064a\u0905-\u094d\u0985-\u09cd\u0b85-\u0bcd"
+  + "\u0e01-\u0e3a\u0e40-\u0e4e";
+const ODD = new RegExp(`([^\0-\x7f${EAST_ASIAN}]+)`, "u");
+const ODD_ALONE = new RegExp(`([^\0-\x7f${EAST_ASIAN}${ALONE}]+)`, "u");
+
+/** Splits the full name of an account: every second piece is what could be taken for letters of a
+ * to z, by the same rule as names.py. @param {string} name */
+export const oddPieces = (name) => name.split(/[a-z]/i.test(name) ? ODD : ODD_ALONE);
+
 /** Accepts only presses that a person makes on what the card shows now. It rejects clicks by a
  * script, presses that began on an earlier view, and a key that is held down. Buttons and links
  * are inert for INERT_MS after `hold`, and after the window comes to the front. */

@@ -12,18 +12,17 @@ from django.http import HttpRequest
 
 from qrlogin import Redeemed
 from qrlogin.contrib.django import keeping_csrf_token
-from qrlogin.names import masked
 from qrlogin.wire import Person
 
 
 def person(request: HttpRequest) -> Person | None:
     """The user who is signed in, or None.
 
-    The name is masked, because a browser shows it before it is logged in.
+    The name is the username, which is unique. A browser shows it masked until the user approves.
     """
     if not request.user.is_authenticated:
         return None
-    return Person(str(request.user.pk), shown_as=masked(request.user.get_username()))
+    return Person(str(request.user.pk), name=request.user.get_username())
 
 
 def account(redeemed: Redeemed) -> tuple[AbstractBaseUser, str]:

@@ -26,7 +26,7 @@ class Account:
     name: str
     """The name on pages."""
     shown_as: str
-    """All that a browser learns of the account before it is logged in."""
+    """All that a browser learns of the account before the phone's user has approved."""
 
 
 PEOPLE: Final[Mapping[str, Account]] = {

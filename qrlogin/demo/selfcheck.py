@@ -154,6 +154,14 @@ def _log_in(origin: str, camera: Camera, check: _Checks) -> None:
         check("Alice approves", approved.json.get("state") == "confirmed", approved)
         seen = held.result()
     check("the browser, which waits, is notified", seen.json.get("state") == "confirmed", seen)
+    masked, by = by, seen.json.get("scanned_by", {})
+    check("the browser asks with the whole name", by.get("name") == "Alice", seen)
+    hasty = browser.redeem(masked.get("tag", ""))
+    check(
+        "what the browser was shown before the approval logs nobody in",
+        hasty.error == "scanner_changed",
+        hasty,
+    )
     wrong = browser.redeem("x" * 43)
     check(
         "the browser cannot log in as an account that it was not shown",

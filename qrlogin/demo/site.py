@@ -191,7 +191,7 @@ class Site:
 
     def _person(self, request: Request) -> Person | None:
         owner = self._owner(request)
-        return Person(owner.subject, owner.shown_as) if owner else None
+        return Person(owner.subject, owner.shown_as, name=owner.name) if owner else None
 
     def _owner(self, request: Request) -> Account | None:
         token = bearer(request)

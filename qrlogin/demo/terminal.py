@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.demo.screen import Screen
-from qrlogin.names import clean
+from qrlogin.names import clean, marked
 
 POLL_S: Final = 0.2  # how often a question checks whether the demo stops
 MAX_BYTES: Final = 400  # of a name or message from the server, as it is printed
@@ -138,8 +138,11 @@ def can_ask() -> bool:
 
 
 def _name(seen: dict[str, Any]) -> str:
-    """The name that a browser shows, without control characters, which a terminal would obey."""
-    return clean(str(seen["scanned_by"]["shown_as"]), MAX_BYTES)
+    """The name that a browser shows, without control characters, which a terminal would obey: the
+    account's full name once it is there, with brackets around what could pass for other letters.
+    """
+    by = seen["scanned_by"]
+    return clean(marked(str(by["name"])) if "name" in by else str(by["shown_as"]), MAX_BYTES)
 
 
 def _reason(answer: Answer) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
-from qrlogin.arguments import ShownAs, check_person, check_shown_as
+from qrlogin.arguments import ShownAs, check_person, check_shown_as, clean_account_name
 from qrlogin.codes import DeviceCode
 from qrlogin.errors import QRLoginError
+from qrlogin.names import masked
 from qrlogin.news import Known
 from qrlogin.operation import Operation
 from qrlogin.wire.message import Request, Response
@@ -27,24 +28,30 @@ class Person:
 
     Raises `BadArgument` for values that no login could be approved with: a `subject` that is not a
     text (pass `str(user.id)`), is empty or has more than 255 bytes; a `shown_as` that is not a
-    text; an id of a phone that is not valid.
+    text; a `name` that is not a text; an id of a phone that is not valid.
     """
 
     subject: str = field(repr=False)
     """Your id of the account."""
     shown_as: ShownAs = field(default=..., repr=False)
-    """How the browser's question "continue as M•••a?" names the person: `masked(name)` of
-    `qrlogin.names`, for example. It is cleaned, and cut at 200 bytes. "" or None: it has no name to
-    show. It is required unless the policy's `names_scanner` is off."""
+    """How the browser names the person before the approval: "M•••a". It is cleaned, and cut at 200
+    bytes. "" or None: it has no name to show. Without it, `name` is masked. One of the two is
+    required, unless the policy's `names_scanner` is off."""
     phone: str = field(default="", repr=False)
     """An id of this phone, if you want to distinguish several phones of one account."""
     by_token: bool = False
     """Whether you found this person by the token in `Authorization` alone. A page of another
     origin may then send cookies beside its token, and is not refused because of them."""
+    name: str = field(default="", repr=False, kw_only=True)
+    """The account's full, unique name, such as its mail address or username. Once the person has
+    approved, the browser's question is "continue as maria@example.com?". "": the question shows
+    `shown_as`, which another account may have, too."""
 
     def __post_init__(self) -> None:
         check_person(self.subject, self.phone)
         check_shown_as(self.shown_as)
+        if clean_account_name(self.name) and self.shown_as is ...:
+            object.__setattr__(self, "shown_as", masked(self.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""<qr-login> over the real server: a code that is replaced, and a site that is set up wrongly."""
+"""<qr-login> over the real server: a code that is replaced, a site that is set up wrongly, and
+accounts whose names are made to look like another's.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ import pytest
 
 from qrlogin import STANDARD, MemoryStore, QRLogin, State
 from qrlogin.demo.server import Server
+from qrlogin.names import marked, masked
 from qrlogin.wire import Endpoint, Request, Response
 from qrlogin.wire.message import StartResponse
 from tests.application import Clock
@@ -124,3 +127,87 @@ async def test_a_site_that_is_set_up_wrongly_says_so(
     else:
         assert "403 forbidden Origin is not the site" in line
         assert f"refused a request of Origin '{origin}'" in caplog.text
+
+
+#: Accounts of an attacker, each with Alice's mask or with a name that looks like hers.
+DRESSED = {
+    "another name with the same mask": "anna.lee@example.come",
+    "a Cyrillic letter": "\u0430lice@example.come",
+    "Cyrillic letters only": "\u0430\u0435\u043e\u0440\u0441@example.come",
+    "an invisible sign": "ali\u200bce@example.come",
+    "a joiner": "ali\u200dce@example.come",
+    "a variation selector": "alice\ufe0e@example.come",
+    "wide letters": "\uff41lice@example.come",
+    "a blank in the end": "alice@example.come ",
+    "a mark over a letter": "al\u0131\u0307ce@example.come",
+    "more capitals": "alIce@example.come",
+    "right to left": "\u202ealice@example.come",
+}
+ALICE_IS = "alice@example.come"
+QUESTION = "it => it.shadowRoot.querySelector('[part=title]').innerHTML"
+
+
+async def question(login_page: LoginPage, site: Site, subject: str, name: str) -> tuple[str, str]:
+    """What the browser asks after this account has scanned and approved, and who scanned."""
+    site.endpoint = Endpoint(
+        site.qr, max_waiting=4
+    )  # holds requests, so the page sees each change at once
+    await login_page.page.goto(f"{site.qr.core.origin}/")
+    await login_page.element.evaluate("it => it.begin()")
+    await login_page.until("pending")
+    code = await login_page.element.evaluate(LINK)
+    site.qr.scan(code, subject=subject, shown_as=masked(name))
+    await login_page.until("scanned")
+    scanned = await login_page.element.evaluate(QUESTION)
+    site.qr.confirm(code, subject=subject, name=name)
+    await login_page.until("confirmed")
+    return await login_page.element.evaluate(QUESTION), scanned
+
+
+async def test_no_other_account_gets_the_question_of_alices_account(
+    login_page: LoginPage, site: Site
+) -> None:
+    """Alice presses "Continue" when she reads what she has read before. Until the approval she
+    reads "A•••e", which others may have, too; nothing that she has seen by then redeems a login.
+    """
+    honest, scanned_by_alice = await question(login_page, site, "1", ALICE_IS)
+    assert ALICE_IS in honest
+    for about, name in DRESSED.items():
+        asked, scanned = await question(login_page, site, "666", name)
+        if masked(name) == masked(ALICE_IS):
+            assert scanned == scanned_by_alice
+        assert asked != honest, about
+        plain_letters = await login_page.element.evaluate(
+            "it => it.shadowRoot.querySelector('[part=name]').textContent"
+        )
+        boxed = "odd" in asked
+        assert boxed or plain_letters.isascii(), about
+        assert not any(sign in plain_letters for sign in "\u200b\u200d\ufe0e\u202e"), about
+
+
+async def test_declining_comes_first_and_the_mask_alone_redeems_nothing(
+    login_page: LoginPage, site: Site
+) -> None:
+    await question(login_page, site, "1", ALICE_IS)
+    buttons = login_page.element.get_by_role("button")
+    assert await buttons.all_inner_texts() == ["That is not me", "Continue"]
+    await login_page.press("Continue")
+    await login_page.page.wait_for_url("**/in")
+
+
+async def test_python_and_the_page_box_the_same_letters(login_page: LoginPage, site: Site) -> None:
+    await login_page.opens(f"{site.qr.core.origin}/")
+    samples = [
+        *DRESSED.values(), ALICE_IS, "мария", "玛丽", "マリア", "まりあ", "마리아", "محمد", "דוד",
+        "संजय", "สมชาย", "İpek", "ßeta", "Ωmega", "а玛丽", "abcمحمد", "👩‍💻",
+    ]  # fmt: skip
+    pieces = await login_page.page.evaluate(
+        """async (names) => {
+          const { oddPieces } = await import("/qrlogin/qr-login-parts.js");
+          return names.map(oddPieces);
+        }""",
+        samples,
+    )
+    for name, split in zip(samples, pieces, strict=True):
+        bracketed = "".join(f"[{text}]" if at % 2 else text for at, text in enumerate(split))
+        assert bracketed == marked(name)

@@ -111,7 +111,7 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
     ("starting", starting, "One moment…", []),
     ("pending", shown, "Scan with your phone", []),
     ("scanned", moved("scanned"), "Scanned by M•••a", ["That is not me"]),
-    ("confirmed", moved("confirmed"), "Continue as M•••a?", ["Continue", "That is not me"]),
+    ("confirmed", moved("confirmed"), "Continue as M•••a?", ["That is not me", "Continue"]),
     ("redeeming", redeeming, "Logging in…", []),
     ("redeemed", redeemed, "You are logged in", []),
     ("denied", moved("denied"), "Declined on the phone", ["Show a new code"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from qrlogin import Redeemed
 from qrlogin.contrib import asgi, wsgi
-from qrlogin.names import clean, masked
+from qrlogin.names import clean
 from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Response
 from tests.examples.variants import JWT, name_in
 from tests.wire.sites import CREDENTIALS, Application, bare_asgi, bare_wsgi
@@ -23,7 +23,7 @@ def log_in(application: Application, redeemed: Redeemed) -> Response:
 
 def person(header: str) -> Person | None:
     name = name_in(header)
-    return Person(clean(name, 200), masked(name)) if name else CREDENTIALS.get(header)
+    return Person(clean(name, 200), name=name) if name else CREDENTIALS.get(header)
 
 
 def plain_wsgi(endpoint: Endpoint, application: Application) -> Any:

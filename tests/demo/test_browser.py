@@ -99,7 +99,7 @@ async def test_a_user_scans_approves_continues_and_is_logged_in(
         await phone.view("approved", "Approved")
         assert "Return to the other window." in await phone.text()
         await login_page.until("confirmed")
-        assert "Continue as A•••e?" in await login_page.text()
+        assert "Continue as Alice?" in await login_page.text()
         assert await login_page.axe() == []
         await login_page.press("Continue")
         await heading(login_page, "You are logged in as Alice")

@@ -26,7 +26,7 @@ def test_the_terminal_logs_in_as_a_browser_does() -> None:
         demo.until("logged in as Alice")
         said = [line for line in demo.lines if "A•••e" in line or "Alice" in line]
         assert said[-2:] == [
-            "Continuing as A•••e without asking: no keyboard here.",
+            "Continuing as Alice without asking: no keyboard here.",
             "This terminal is logged in as Alice.",
         ]
         assert demo.browser().get("/demo/me").status == 401  # and no other browser is
@@ -129,7 +129,7 @@ def terminal() -> Iterator[Terminal]:
 
 def test_the_terminal_asks_before_it_logs_in(terminal: Terminal) -> None:
     assert call("phone", "--as", "alice", "approve", terminal.code).returncode == 0
-    terminal.until("Continue as A•••e? [Y/n]")
+    terminal.until("Continue as Alice? [Y/n]")
     terminal.press("\n")
     terminal.until("logged in as Alice")
     terminal.until("Press Enter for a new code.")
@@ -153,7 +153,7 @@ def test_the_login_page_stays_visible_in_a_terminal_of_24_by_80(terminal: Termin
 def test_the_answer_no_cancels_the_login(terminal: Terminal) -> None:
     code = terminal.code
     call("phone", "--as", "alice", "approve", code)
-    terminal.until("Continue as A•••e? [Y/n]")
+    terminal.until("Continue as Alice? [Y/n]")
     terminal.press("n\n")
     terminal.until("Cancelled. This terminal was not logged in.")
     done = call("phone", "--as", "alice", "confirm", code)

@@ -197,7 +197,11 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
 
         waiting = hold(stage, parallel, desk)
         alice.does("confirm")
-        assert waiting.result(PATIENCE_SECONDS)["state"] == "confirmed"
+        early, news = news["scanned_by"], waiting.result(PATIENCE_SECONDS)
+        assert news["state"] == "confirmed"
+        assert early["shown_as"] == masked(news["scanned_by"]["name"])
+        assert "•" not in news["scanned_by"]["name"]
+        assert desk.redeem(early["tag"]).json()["error"] == "scanner_changed"
         done = desk.redeem(news["scanned_by"]["tag"])
         assert (done.status_code, done.json()) == (
             200,
@@ -343,8 +347,9 @@ def streamed(stage: Stage) -> None:
             assert scanned["state"] == "scanned"
         alice.does("confirm")
         with stream(desk, last=str(scanned["version"])) as events:
-            assert next(events)["state"] == "confirmed"
-            assert desk.redeem(scanned["scanned_by"]["tag"]).status_code == 200
+            confirmed = next(events)
+            assert confirmed["state"] == "confirmed"
+            assert desk.redeem(confirmed["scanned_by"]["tag"]).status_code == 200
             last = next(events)
             assert last["state"] == "redeemed"
             assert list(events) == []

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from qrlogin.browser import texts
-from qrlogin.names import clean, masked
+from qrlogin.names import clean, exact, masked
 from tests.examples.running import ALL, Running
 from tests.examples.story import Desk
 from tests.examples.visitors import PASSWORD, Visitor
@@ -57,6 +57,7 @@ def test_a_person_with_any_name_signs_up_signs_in_and_approves(name: str, exampl
             assert phone.post(f"phone/{verb}", code=desk.complete).status_code == 200
         by = desk.look()["scanned_by"]
         assert by["shown_as"] == masked(known)
+        assert by["name"] == exact(clean(known, 1000), 320)
         assert desk.redeem(by["tag"]).status_code == 200
         home = desk.visitor.http.get("/").text
         assert f"\u2068{clean(known, 200)}\u2069" in html.unescape(home)

@@ -17,7 +17,7 @@ from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint, Native, Person, Request, Response
 from tests.servers import LOOPBACK
 
-PHONES = {"Bearer phone-of-alice": Person("alice", "A•••e", by_token=True)}
+PHONES = {"Bearer phone-of-alice": Person("alice", name="alice@example.com", by_token=True)}
 NAMES = {"alice": "Alice"}
 
 

@@ -55,7 +55,9 @@ class Run:
                 elif ending == "cancel":
                     qr.cancel(begun.device_code)
                 elif ending == "redeem":
-                    qr.confirm(rotated, subject="alice-4711")
+                    qr.confirm(rotated, subject="alice-4711", name="alice@4711.example")
+                    seen = qr.status(begun.device_code)
+                    assert seen.scanned_by is not None
                     assert (
                         qr.redeem(
                             begun.device_code, acknowledged=seen.scanned_by.tag, op=op

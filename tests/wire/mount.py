@@ -34,8 +34,8 @@ URI = f"{ORIGIN}/qr"
 NOON = 1_700_000_000_000
 JSON = ("content-type", "application/json")
 CREDENTIAL = ("authorization", "Bearer of-the-phone-app")
-ALICE = Person("1", "A•••e")
-BOB = Person("2", "B•b")
+ALICE = Person("1", "A•••e", name="alice@example.com")
+BOB = Person("2", "B•b", name="bob@example.com")
 ELEMENT = "qr-login-element.js"
 #: What a phone can ask for.
 VERBS = tuple(route.path for route in Native.phone_routes)

@@ -36,8 +36,8 @@ KEY = bytes(range(32))
 PAGE = "/scan/"  # of the page for phones, in front of the code
 SLOTS = 2  # max_waiting of every endpoint here
 CREDENTIALS = {
-    "Bearer phone-of-alice": Person("1", "A•••e"),
-    "Bearer phone-of-bob": Person("2", "B•b"),
+    "Bearer phone-of-alice": Person("1", "A•••e", name="alice@example.com"),
+    "Bearer phone-of-bob": Person("2", "B•b", name="bob@example.com"),
 }
 
 

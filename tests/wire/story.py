@@ -231,12 +231,16 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         second = bob.send("scan")
         assert (second.status, second.error) == (409, "already_scanned")
         assert bob.send("confirm").error == "unknown_login"
-        early = desk.redeem(news["scanned_by"]["tag"])
+        tag = news["scanned_by"]["tag"]
+        early = desk.redeem(tag)
         assert (early.status, early.error) == (409, "wrong_state")
 
         held = hold(site, parallel, desk)
         assert alice.send("confirm").json == {"login_id": desk.login_id, "state": "confirmed"}
-        assert held.result(PATIENCE_SECONDS).json["state"] == "confirmed"
+        news = held.result(PATIENCE_SECONDS).json
+        assert (news["state"], news["scanned_by"]["name"]) == ("confirmed", "alice@example.com")
+        masked = desk.redeem(tag)  # acknowledged before the full name was there
+        assert (masked.status, masked.error) == (409, "scanner_changed")
         redeemed(site, desk, news["scanned_by"]["tag"])
 
 
@@ -269,8 +273,8 @@ def refused_and_given_up(site: Site) -> None:
         desk.begin()
         alice.see(desk.picture())
         alice.send("scan")
-        tag = desk.look().json["scanned_by"]["tag"]
         alice.send("confirm")
+        tag = desk.look().json["scanned_by"]["tag"]
         assert (
             alice.send("deny").json["state"] == "denied"
         )  # a refusal wins until the login is redeemed
@@ -282,8 +286,8 @@ def refused_and_given_up(site: Site) -> None:
         desk.begin()
         alice.see(desk.picture())
         alice.send("scan")
-        tag = desk.look().json["scanned_by"]["tag"]
         alice.send("confirm")
+        tag = desk.look().json["scanned_by"]["tag"]
         assert desk.cancel().json["state"] == "cancelled"  # "that is not me"
         assert desk.cancel().json["state"] == "cancelled"
         assert (desk.redeem(tag).status, desk.redeem(tag).error) == (409, "cancelled")
@@ -338,8 +342,8 @@ def looked_at(site: Site) -> None:
         assert bob.send("look").json["state"] == "scanned"
         late = alice.send("look")
         assert (late.status, late.error) == (409, "already_scanned")
-        tag = desk.look().json["scanned_by"]["tag"]
         bob.send("confirm")
+        tag = desk.look().json["scanned_by"]["tag"]
         assert bob.send("outcome").json == {"login_id": desk.login_id, "state": "confirmed"}
         desk.redeem(tag)
         assert bob.send("outcome").json["state"] == "redeemed"

@@ -91,6 +91,7 @@ def test_the_device_code_is_either_in_the_cookie_or_in_the_body(mount: Mount) ->
 def test_no_private_field_of_the_record_is_in_an_answer(journal: Journal) -> None:
     record = journal.mount.records[journal.tab.login_id]
     public = {"v", "state", "version", "context", "shown_as", "scanner_seal", "misses"}
+    public |= {"name", "approval"}
     private = {
         name: value
         for name, value in record.items()
@@ -100,7 +101,6 @@ def test_no_private_field_of_the_record_is_in_an_answer(journal: Journal) -> Non
         "device_digest",
         "claim",
         "begin_seal",
-        "approval",
         "subject",
         "redeem_mark",
         "mark",
@@ -117,7 +117,8 @@ def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
         assert fields["qr"].keys() == {"size", "path"}
     elif history in ("scanned", "confirmed", "redeemed"):
         assert fields.keys() == STATUS | {"scanned_by"}
-        assert fields["scanned_by"].keys() == {"shown_as", "tag"}
+        full = set() if history == "scanned" else {"name"}
+        assert fields["scanned_by"].keys() == {"shown_as", "tag"} | full
     else:
         assert fields.keys() == (ERROR if history == "unknown" else STATUS)
 

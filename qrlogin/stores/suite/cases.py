@@ -38,7 +38,7 @@ ROWS: Final[Mapping[str, Row]] = {
 #: The values of a caller that may do everything. The texts mean nothing: a store does not interpret
 #: fields.
 RIGHT: Final = {
-    "v": "3",
+    "v": "4",
     "device_digest": "dïgest",
     "context": '{"browser":"Firefox • “ﬁne”"}',
     "begin_seal": "sealed",
@@ -48,6 +48,7 @@ RIGHT: Final = {
     "shown_as": "M•••a",
     "scanner_seal": "tag of alice",
     "subject": '4\u00002"',
+    "name": "maria@example.com",
     "approval": "approved",
     "redeem_mark": "digest of an op",
     "needs": "",

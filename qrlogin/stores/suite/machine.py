@@ -38,6 +38,7 @@ from qrlogin.stores.suite.stories import (
 from qrlogin.stores.suite.world import Login, World, answer_of, new_op
 
 ACCOUNTS: Final = ("alice", "bob")
+ACKNOWLEDGED: Final = (*ACCOUNTS, "early alice", "early bob")
 STEPS: Final = 30
 KEPT_MS: Final = END_MS + REPLAY_MS + 60_000
 _ENDED: Final = {"redeemed": AlreadyRedeemed, "denied": Denied, "cancelled": Cancelled}
@@ -106,7 +107,7 @@ class Model:
 
     def redeem(self, acknowledged: str, op: str, now: int) -> Promised:
         current = self.current_state(now)
-        if acknowledged != self.account and current in ("scanned", "confirmed"):
+        if acknowledged != self.account and current == "confirmed":
             return ScannerChanged
         if (
             acknowledged == self.account
@@ -191,7 +192,9 @@ class AnySequence(RuleBasedStateMachine):
         if played := self._pick(which):
             self._call(played, played.login.cancel(), "cancel")
 
-    @rule(which=st.integers(0, 2), account=st.sampled_from(["", *ACCOUNTS]), op=st.integers(0, 1))
+    @rule(
+        which=st.integers(0, 2), account=st.sampled_from(["", *ACKNOWLEDGED]), op=st.integers(0, 1)
+    )
     def redeem(self, which: int, account: str, op: int) -> None:
         if (played := self._pick(which)) and account in played.tags:
             answer = self._call(
@@ -222,7 +225,9 @@ class AnySequence(RuleBasedStateMachine):
             now = self.world.clock.ms
             assert seen.state == played.model.current_state(now)
             if seen.scanned_by:
-                played.tags[played.model.account] = seen.scanned_by.tag
+                # What the browser was shown before the approval redeems nothing after it.
+                early = "early " if seen.state == "scanned" else ""
+                played.tags[early + played.model.account] = seen.scanned_by.tag
             if seen.scan_code:
                 turns = (now - played.model.begun) // 25_000 + 1
                 dies = min(turns * 25_000 + 18_000, SCAN_MS)

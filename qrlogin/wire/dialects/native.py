@@ -24,7 +24,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
@@ -46,6 +46,7 @@ from qrlogin.errors import (
     WrongState,
 )
 from qrlogin.news import FROM_NOW
+from qrlogin.operation import Operation
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext
@@ -364,13 +365,13 @@ class Native:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
             exchange = Exchange(scan, _scanned_json)
         else:
-            decide = {
-                CONFIRM: self._core.confirm,
+            decide: Mapping[Route, Callable[..., Operation[Status]]] = {
+                CONFIRM: partial(self._core.confirm, name=person.name),
                 DENY: self._core.deny,
                 RELEASE: self._core.release,
                 OUTCOME: self._core.outcome,
-            }[route]
-            exchange = Exchange(decide(code, **who), _state_json)
+            }
+            exchange = Exchange(decide[route](code, **who), _state_json)
         return self._others.readable_exchange(request, exchange)
 
     def _looked(self, request: Request, looked: Scanned) -> Response:
@@ -423,7 +424,11 @@ def _status_json(status: Status, *extra: tuple[str, object]) -> Response:
         payload |= _code_json(status)
     if status.scanned_by:
         scanned_by = status.scanned_by
-        payload["scanned_by"] = {"shown_as": scanned_by.shown_as, "tag": scanned_by.tag}
+        payload["scanned_by"] = {
+            "shown_as": scanned_by.shown_as,
+            **({"name": scanned_by.name} if scanned_by.name else {}),
+            "tag": scanned_by.tag,
+        }
     return _json(payload | dict(extra))
 
 

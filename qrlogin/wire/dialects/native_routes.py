@@ -58,7 +58,7 @@ _BEGUN: Final = an_object(
 _SEEN: Final = an_object(
     {**_LOGIN, "version": _NUMBER, "expires_in": _SECONDS},
     **_PICTURE,
-    scanned_by=an_object({"shown_as": _TEXT, "tag": _TEXT}),
+    scanned_by=an_object({"shown_as": _TEXT, "tag": _TEXT}, name=_TEXT),
     retry_after=_SECONDS,
     echo=_TEXT,
 )

@@ -53,7 +53,7 @@ def person_named(name: str) -> Person:
         if account is None:
             db.add(account := Account(name=name, password_hash=""))
             db.commit()
-        return Person(str(account.id), account.masked)
+        return Person(str(account.id), name=account.name)
 
 
 adapter.qrlogin_router = qrlogin_router

@@ -7,7 +7,6 @@ import adapter  # type: ignore[import-not-found]
 from flask import Flask, Response, request
 
 from qrlogin import QRLogin, Redeemed
-from qrlogin.names import masked
 from qrlogin.wire import Person
 from tests.examples.variants import JWT, name_in
 
@@ -44,7 +43,7 @@ def person_named(name: str) -> Person:
     if account is None:
         db.session.add(account := Account(name=name, password_hash=""))
         db.session.commit()
-    return Person(account.get_id(), masked(account.name))
+    return Person(account.get_id(), name=account.name)
 
 
 adapter.PhoneLogin = PhoneLogin

@@ -170,7 +170,7 @@ class StagedLogin:
 
     def _keep_secrets(self) -> None:
         """Collect what no answer may contain: the private fields of the record and the device_code.
-        The native page shows the scanner.
+        The native page shows who scanned and who approved.
         """
         public = {
             "v",
@@ -178,7 +178,7 @@ class StagedLogin:
             "version",
             "context",
             "misses",
-            *(("shown_as", "scanner_seal") if self.name == "native" else ()),
+            *(("shown_as", "scanner_seal", "name", "approval") if self.name == "native" else ()),
         }
         kept = [
             text

@@ -202,7 +202,7 @@ class AllDialects:
         self.login.client.ask, self.login.client.only_records = self._record, False
         device, scanner = (
             self._qr.core.read_device_code(self.login.device_code),
-            self.login.record.get("scanner_seal", ""),
+            self.login.record.get("approval", ""),
         )
         self.stolen = StolenLogin(
             self.login.login_id,

@@ -45,7 +45,7 @@ export async function logInByPhone(base, { show, ask, signal }) {
     seen = await send(`${id}?after=${seen.version}&wait=25`)
   }
   show(null)
-  if (!(await ask(seen.scanned_by.shown_as))) {
+  if (!(await ask(seen.scanned_by.name))) {
     await send(`${id}/cancel`, {})
     return null
   }
