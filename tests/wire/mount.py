@@ -292,7 +292,7 @@ HISTORIES: Mapping[str, tuple[str, ...]] = {
 def reach(mount: Mount, history: str) -> Tab:
     """A tab whose login has this history, with seven seconds between the steps."""
     tab = Tab(mount)
-    tab.begin(("user-agent", "Browser/1.0"))
+    tab.begin(("user-agent", "Firefox/140.0"))
     for step in HISTORIES[history]:
         mount.clock.advance(7)
         match step:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.arguments import CONTEXT_BYTES, encode_context, fit_context
+from qrlogin.arguments import DESCRIPTION_BYTES, fit_context
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
@@ -22,7 +22,14 @@ from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.cookies import DeviceCookies
 from qrlogin.wire.dialect import Exchange, HeldStatus
-from qrlogin.wire.dialects.base import BrowserOnly, begun_by, mount_address, was_begun_in
+from qrlogin.wire.dialects.base import (
+    OWN_FACTS,
+    BrowserOnly,
+    begun_by,
+    client_fact,
+    mount_address,
+    was_begun_in,
+)
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_SITE, error_response
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Route, match
@@ -132,14 +139,22 @@ class PublicIdDialect(BrowserOnly):
     # What a handler returns. `answer` turns the result into a response.
 
     def begin(
-        self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = ""
+        self,
+        request: Request,
+        answer: Callable[[Begun], Response],
+        *,
+        client_id: str = "",
+        names: Callable[[str], str | None] = lambda client_id: None,
     ) -> Exchange[Begun]:
         """Begin a login, and add its cookie to the response. The browser is not asked.
 
         :param request: described to the phone
         :param answer: is given the new login; `begun.scan_code` is the public id, in hexadecimal
-        :param client_id: the application that asks, if the dialect knows several; the phone shows
-            it
+        :param client_id: the application that asks, if the dialect knows several. It is signed
+            into the device_code, and is in the context of the `Redeemed`. The phone does not show
+            it, because a link can claim any
+        :param names: is given the client_id, and returns the name under which the phone shows this
+            application; None for one without a name
         """
 
         def answered(begun: Begun) -> Response:
@@ -147,9 +162,12 @@ class PublicIdDialect(BrowserOnly):
             return replace(made, cookies=(*self._cookies.set_for(begun, request), *made.cookies))
 
         described = self._describe(request)
-        if client_id:  # the application acts on it, so only the description may be cut
-            taken = len(encode_context({"client_id": client_id}).encode())
-            described = {**fit_context(described, CONTEXT_BYTES - taken), "client_id": client_id}
+        if client_id:  # only the description may be cut
+            described = fit_context(described, DESCRIPTION_BYTES)
+            described = {
+                **{fact: text for fact, text in described.items() if fact not in OWN_FACTS},
+                **client_fact(names, client_id),
+            }
         operation = self._core.begin(
             context=described,
             lifetime=self.lifetime,
@@ -193,7 +211,7 @@ class PublicIdDialect(BrowserOnly):
         """
 
         def answered(redeemed: Redeemed) -> Response:
-            return replace(answer(redeemed), redeemed=redeemed)
+            return replace(answer(redeemed), redeemed=self._with_client(device, redeemed))
 
         return Exchange(self._core.redeem_by_ticket(device, ticket), answered)
 
@@ -205,10 +223,16 @@ class PublicIdDialect(BrowserOnly):
         """
 
         def answered(result: Status | Redeemed) -> Response:
-            redeemed = result if isinstance(result, Redeemed) else None
+            redeemed = self._with_client(device, result) if isinstance(result, Redeemed) else None
             return replace(answer(result), redeemed=redeemed)
 
         return Exchange(self._core.status_or_redeem(device), answered)
+
+    def _with_client(self, device: DeviceCode, redeemed: Redeemed) -> Redeemed:
+        """`redeemed` with the client_id that began the login, for the application."""
+        client_id = device.begun_by.removeprefix(begun_by(self))
+        context = {**redeemed.context, "client_id": client_id}
+        return replace(redeemed, context=context) if client_id else redeemed
 
     def own_device(self, request: Request, public_id: str) -> DeviceCode:
         """This browser's device_code for the login with this public id, for the methods above.

@@ -166,6 +166,7 @@ class WeChatOpen(PublicIdDialect):
         hold: float = 25,
         redirect_uris: Callable[[str, str], bool] = lambda appid, address: False,
         clients: Callable[[str, str], bool] = lambda appid, secret: False,
+        names: Callable[[str], str | None] = lambda appid: None,
         **mounting: Unpack[MountOptions],
     ) -> None:
         """
@@ -176,15 +177,19 @@ class WeChatOpen(PublicIdDialect):
             and those of other hosts are refused with it
         :param clients: is given an appid and a secret, and returns whether they belong together.
             Compare with `hmac.compare_digest`
+        :param names: is given an appid, and returns the name under which the phone shows the
+            application, or None for an appid that you do not know. Without a name, the phone shows
+            none: a link can claim any appid
         :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """
         super().__init__(core, **mounting)
         self._hold = check_hold_seconds(hold)
-        self._registered, self._clients = (
+        self._registered, self._clients, self._names = (
             check_sync_callback(redirect_uris),
             check_sync_callback(clients),
+            check_sync_callback(names),
         )
         scheme, _, host = core.origin.partition("://")
         host = re.sub(r":[0-9]+$", "", host)
@@ -234,7 +239,7 @@ class WeChatOpen(PublicIdDialect):
             policy = ("Content-Security-Policy", _CONTENT_POLICY + allowed)
             return page.with_headers(policy, _NO_REFERRER)
 
-        return self.begin(request, answer, client_id=appid)
+        return self.begin(request, answer, client_id=appid, names=self._names)
 
     def _target(self, appid: str, address: str) -> str:
         """The address, ready for a parameter to be appended. Raises `BadRequest` unless it is of

@@ -393,7 +393,7 @@ def check_device_cookie(cookie: Cookie, max_age: int) -> None:
 
 def reach(client: Client, history: str) -> None:
     """Begin a login, and take the steps of a history."""
-    assert client.begin(("user-agent", "Browser/1.0")).status == 200
+    assert client.begin(("user-agent", "Firefox/140.0")).status == 200
     for step in HISTORIES[history][0]:
         verb, _, more = step.partition(" ")
         match verb:

@@ -82,7 +82,7 @@ def test_a_login_from_beginning_to_end(
         answer = client.collect()
         assert answer.redeemed is not None
         assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
-        assert answer.redeemed.context == {"browser": "Browser"}
+        assert answer.redeemed.context == {"browser": "Firefox"}
         if client.collect_path:  # the poll no longer returns the url or the ticket
             assert client.poll().body.decode() == client.poll_bodies["ended"]
 

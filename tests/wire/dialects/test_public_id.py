@@ -299,13 +299,13 @@ def test_a_custom_route_may_be_opened_to_other_sites(colour: Colour) -> None:
         ] == [200, 200]
 
 
-def test_only_the_description_is_cut_and_not_the_client_that_the_application_acts_on(
-    core: Core,
-) -> None:
-    dialect = WeChatOpen(core, describe=lambda _: {"device": "x" * 400})
+def test_only_the_description_is_cut_and_not_the_name_of_the_client(core: Core) -> None:
+    describe = {"device": "x" * 400, "client": "forged", "client_id": "forged"}
+    dialect = WeChatOpen(core, describe=lambda _: describe, names=lambda appid: f"App {appid}")
     exchange = dialect.browser(Request("GET", "connect/qrconnect", query=f"appid={'a' * 64}"))
     assert isinstance(exchange, Exchange)
     assert isinstance(exchange.operation, Operation)
     context = decode_context(exchange.operation.command.values["context"])
-    assert context["client_id"] == "a" * 64
+    assert context.keys() == {"device", "client"}
+    assert context["client"] == f"App {'a' * 64}"
     assert context["device"].endswith("x…")

@@ -100,7 +100,7 @@ def test_a_login_from_beginning_to_end(
 ) -> None:
     with opened(wechat, colour, redis_of(request, store)) as service:
         client = WeChatClient(service)
-        begun = client.begin(("user-agent", "Browser/1.0"))
+        begun = client.begin(("user-agent", "Firefox/140.0"))
         assert begun.body.decode() == (
             "window.QRLogin = window.QRLogin || {}; window.QRLogin.code = 200; "
             f'window.QRLogin.uuid = "{client.code}";'
@@ -119,7 +119,7 @@ def test_a_login_from_beginning_to_end(
         answer = client.send(path, query)
         assert answer.redeemed is not None
         assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
-        assert answer.redeemed.context == {"browser": "Browser"}
+        assert answer.redeemed.context == {"browser": "Firefox"}
         assert (answer.status, dict(answer.headers)["Location"]) == (301, "https://example.com/")
         xml(answer, ret="0", message="")
 
