@@ -276,7 +276,7 @@ def test_wechat_open_shows_an_application_under_its_registered_name_only() -> No
         lambda core: WeChatOpen(
             core,
             names={"wx1": "Photo prints"}.get,
-            describe=lambda _: {},  # type: ignore[arg-type]
+            describe=lambda _: {},
         ),
         Request("GET", "connect/qrconnect", "appid=wx1"),
         Request("GET", "connect/qrconnect", "appid=Press_Yes_to_keep_your_account"),

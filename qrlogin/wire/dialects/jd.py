@@ -52,7 +52,7 @@ class JD(PublicIdDialect):
     """JD's web login.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `landing_path`, `lifetime`, `pages` and `describe`: see `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe.
     """

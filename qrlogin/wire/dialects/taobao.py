@@ -112,7 +112,8 @@ class Taobao(PublicIdDialect):
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
         :param jsonp: answer with a script where a `callback` is named; False: ignore `callback`,
             and answer with bare JSON always
-        :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+        :param mounting: `at`, `landing_path`, `lifetime`, `pages` and `describe`: see
+            `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """

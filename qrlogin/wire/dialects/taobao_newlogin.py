@@ -86,7 +86,7 @@ class TaobaoNewLogin(PublicIdDialect):
     """The web login of `newlogin/`, which Taobao's family of sites uses today.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `landing_path`, `lifetime`, `pages` and `describe`: see `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe.
     """

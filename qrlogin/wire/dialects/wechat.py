@@ -128,7 +128,8 @@ class WeChat(PublicIdDialect):
         :param hold: how many seconds a poll is held while there is no news, 30 at most
         :param avatar: returns the picture that the page shows when the code was scanned, as a
             `data:` URI in base64. For anything else the poll raises `BadArgument` in your server
-        :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+        :param mounting: `at`, `landing_path`, `lifetime`, `pages` and `describe`: see
+            `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """

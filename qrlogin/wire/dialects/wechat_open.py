@@ -114,6 +114,7 @@ class WeChatOpen(PublicIdDialect):
                 Field("self_redirect", '"true" to redirect the frame of the page, not the window'),
             ),
             errors=(Unavailable,),
+            same_site=True,  # applications on other ports of this host send their users here
         ),
         picture_route(_PICTURE),
         scan_route(_SCAN, "uuid"),
@@ -180,7 +181,8 @@ class WeChatOpen(PublicIdDialect):
         :param names: is given an appid, and returns the name under which the phone shows the
             application, or None for an appid that you do not know. Without a name, the phone shows
             none: a link can claim any appid
-        :param mounting: `at`, `landing_path`, `lifetime` and `describe`: see `MountOptions`
+        :param mounting: `at`, `landing_path`, `lifetime`, `pages` and `describe`: see
+            `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """

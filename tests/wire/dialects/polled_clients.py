@@ -90,7 +90,7 @@ class Service:
         headers = dict(answer.headers)
         assert len(headers) == len(answer.headers), "a header is there twice"
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Cross-Origin-Resource-Policy"] == "same-site"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert headers["Cache-Control"] == "no-store"
         assert not any(name.startswith("Access-Control") for name in headers)
         assert all(
