@@ -102,7 +102,7 @@ class Bilibili(PublicIdDialect):
             return replace(logged_in, cookies=tuple(cookies))
 
         device = self.own_device(request, query_parameter(request, "qrcode_key"))
-        return self.status_or_redeem(device, answer)
+        return self.status_or_redeem(request, device, answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as Bilibili's JSON, with status 200: an inner code, or the outer code -500 if the

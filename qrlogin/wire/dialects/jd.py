@@ -112,7 +112,7 @@ class JD(PublicIdDialect):
         sent = query_parameter(request, "t")
         device = self.own_device(request, sent[:_PUBLIC_ID_LENGTH])
         logged_in = self.json({"returnCode": 0, "url": self.landing_url})
-        return self.redeem_by_ticket(device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
+        return self.redeem_by_ticket(request, device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JD's clients expect it, with status 200: `check` answers a code as JSON or

@@ -222,39 +222,60 @@ class PublicIdDialect(BrowserOnly):
         return Exchange(HeldStatus(device, last_seen, seconds, lambda _: crowded), answer)
 
     def redeem_by_ticket(
-        self, device: DeviceCode, ticket: str, answer: Callable[[Redeemed], Response]
+        self,
+        request: Request,
+        device: DeviceCode,
+        ticket: str,
+        answer: Callable[[Redeemed], Response],
     ) -> Exchange[Redeemed]:
         """Redeem the login with the ticket that its confirmed status carried, and set `redeemed` on
-        the response.
+        the response. The login's cookie is removed.
 
+        :param request: the request that redeems
         :param device: from `own_device()`
         :param ticket: `Status.ticket`, which the client brings back
         :param answer: spells the success
         """
 
         def answered(redeemed: Redeemed) -> Response:
-            return replace(answer(redeemed), redeemed=self._with_client(device, redeemed))
+            return self._logged_in(request, device, answer(redeemed), redeemed)
 
         return Exchange(self._core.redeem_by_ticket(device, ticket), answered)
 
     def status_or_redeem(
-        self, device: DeviceCode, answer: Callable[[Status | Redeemed], Response]
+        self,
+        request: Request,
+        device: DeviceCode,
+        answer: Callable[[Status | Redeemed], Response],
     ) -> Exchange[Status | Redeemed]:
         """Read the status, and redeem the login if it is confirmed: for clients that the poll
-        itself logs in. `answer` is given a `Redeemed` then, and `redeemed` is set on the response.
+        itself logs in. `answer` is given a `Redeemed` then, `redeemed` is set on the response, and
+        the login's cookie is removed.
+
+        :param request: the poll
+        :param device: from `own_device()`
+        :param answer: spells the status, or the success
         """
 
         def answered(result: Status | Redeemed) -> Response:
-            redeemed = self._with_client(device, result) if isinstance(result, Redeemed) else None
-            return replace(answer(result), redeemed=redeemed)
+            if isinstance(result, Redeemed):
+                return self._logged_in(request, device, answer(result), result)
+            return answer(result)
 
         return Exchange(self._core.status_or_redeem(device), answered)
 
-    def _with_client(self, device: DeviceCode, redeemed: Redeemed) -> Redeemed:
-        """`redeemed` with the client_id that began the login, for the application."""
-        client_id = device.begun_by.removeprefix(begun_by(self))
-        context = {**redeemed.context, "client_id": client_id}
-        return replace(redeemed, context=context) if client_id else redeemed
+    def _logged_in(
+        self, request: Request, device: DeviceCode, answer: Response, redeemed: Redeemed
+    ) -> Response:
+        """The answer to a redeem: with the client_id that began the login, for the application, and
+        without the login's cookie. A server at a token endpoint has no cookie to remove.
+        """
+        if client_id := device.begun_by.removeprefix(begun_by(self)):
+            redeemed = replace(redeemed, context={**redeemed.context, "client_id": client_id})
+        removed: tuple[Cookie, ...] = ()
+        if not answer.tokens_wanted:
+            removed = self._cookies.remove(request, redeemed.login_id)
+        return replace(answer, redeemed=redeemed, cookies=(*answer.cookies, *removed))
 
     def own_device(self, request: Request, public_id: str) -> DeviceCode:
         """This browser's device_code for the login with this public id, for the methods above.

@@ -172,7 +172,7 @@ class Taobao(PublicIdDialect):
             self._target(request),
         )
         return self.redeem_by_ticket(
-            self.own_device(request, public_id), ticket, lambda _: self.redirect(target)
+            request, self.own_device(request, public_id), ticket, lambda _: self.redirect(target)
         )
 
     def _target(self, request: Request) -> str:

@@ -123,7 +123,7 @@ class TaobaoNewLogin(PublicIdDialect):
             return self.json(logged_in(_BIZ_EXT))
 
         device = self.own_device(request, required_value(_POLL.read_form(request), "ck"))
-        return self.status_or_redeem(device, answer)
+        return self.status_or_redeem(request, device, answer)
 
     def own_device(self, request: Request, public_id: str) -> DeviceCode:
         # These clients send `ck` in the place of the public id.

@@ -205,7 +205,7 @@ class WeChat(PublicIdDialect):
                 return logged_in
             return replace(logged_in.with_headers(("Location", self.landing_url)), status=301)
 
-        return self.redeem_by_ticket(device, ticket, answer)
+        return self.redeem_by_ticket(request, device, ticket, answer)
 
     def _log_out(self, request: Request, _: str) -> Response:
         # The request ends a session and carries no ticket, so only this origin may send it.

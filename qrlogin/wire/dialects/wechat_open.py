@@ -272,7 +272,9 @@ class WeChatOpen(PublicIdDialect):
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
         uuid, ticket = _split(query_parameter(request, "code"))
         redirect = self.redirect(self.landing_url).with_headers(_NO_REFERRER)
-        return self.redeem_by_ticket(self.own_device(request, uuid), ticket, lambda _: redirect)
+        return self.redeem_by_ticket(
+            request, self.own_device(request, uuid), ticket, lambda _: redirect
+        )
 
     def _token(self, request: Request, _: str) -> Exchange[Redeemed] | Response:
         query = read_some(request.query, ("appid", "secret", "code", "grant_type"))
@@ -285,6 +287,7 @@ class WeChatOpen(PublicIdDialect):
         if device.begun_by != begun_by(self, query.get("appid", "")):
             raise NotYours("another application began this login")
         return self.redeem_by_ticket(
+            request,
             device,
             ticket,
             lambda _: replace(self.json({}), tokens_wanted=True),
