@@ -22,7 +22,7 @@ ShownAs: TypeAlias = str | EllipsisType | None
 
 C = TypeVar("C", bound=Callable[..., object])
 
-CONTEXT_BYTES: Final = 400
+CONTEXT_BYTES: Final = 800
 SHOWN_AS_BYTES: Final = 200
 NAME_BYTES: Final = 320  # the longest address of RFC 5321: 64 bytes, @, and 255 bytes
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters

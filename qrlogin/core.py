@@ -154,7 +154,7 @@ class Core:
     ) -> Operation[Begun]:
         """Begin a login. `QRLogin.begin` offers the first four parameters; dialects use all.
 
-        :param context: facts about the browser, shown on the phone; cut to 400 bytes.
+        :param context: facts about the browser, shown on the phone; cut to 800 bytes.
         :param lifetime: in seconds; None: the policy's.
         :param ask_browser: whether the browser's user is asked "continue as …?".
         :param user_code: whether there is a code to type, too.

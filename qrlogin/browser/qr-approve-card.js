@@ -31,11 +31,16 @@ const VIEWS = Object.freeze({
 const OPEN = ["framed", "found", "typing", "aim", "looking", "ask", "sending", "signin"];
 const WITH_CHILDREN = ["framed", "signin", "refused"]; // the children show again
 
+/** The facts of one login that are no facts: what its browser says about itself, shown as a claim. */
+const CLAIMS = ["browser", "system"];
+/** For the application. `permissions` has the words for it. */
+const NOT_SHOWN = ["scope"];
 /** The facts that have a label in the catalogue, in order. All other facts of the application
  * follow under their own keys. */
-const FACTS = ["browser", "system", "place", "address", "client_id", "scope"];
-const MOST_FACTS = 12;
-const LONGEST = 160; // characters of a fact; the server allows 400 bytes for all facts
+const FACTS = ["client", "permissions", "place", "address"];
+const MOST_FACTS = 11; // beside the claim
+const LONGEST = 160; // characters of a fact; the server allows 800 bytes for all facts
+const LONGEST_LIST = 500; // characters of the permissions, of which none may be hidden
 const LONGEST_IN_TITLE = 40; // characters of a fact
 
 const STYLE = `${TOKENS}
@@ -69,6 +74,7 @@ em { font-style: normal; font-weight: 650; color: var(--ink) }
   gap: .4rem .75rem; padding: .875rem .75rem; border-radius: calc(var(--radius) * .7);
   background: color-mix(in srgb, var(--muted) 10%, #0000) }
 dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host { display: block }
+.claim { font-weight: 400 } .claim b { font-weight: 600 }
 .host { font-weight: 400; color: var(--muted); font-size: .9375em }
 .note { color: var(--alarm) }
 .left { color: var(--muted); margin-block-start: -.625rem; text-align: center;
@@ -285,11 +291,18 @@ export class Card {
       [texts.factSite, ...(site && site !== host ? [untrusted(site), hostLine] : [host])],
     ];
     if (account) facts.push([texts.factAccount, untrusted(account)]);
-    if (!has("browser")) facts.push([texts.fact_browser, texts.unknownBrowser]);
-    const others = Object.keys(context).filter((key) => !FACTS.includes(key));
+    const claim = !has("browser") ? texts.unknownBrowser
+      : has("system") ? texts.claimSystem : texts.claim;
+    facts.push([texts.fact_browser, make("span", "claim", {}, ...fill(claim, {
+      browser: make("b", "", {}, untrusted(context.browser, "", LONGEST_IN_TITLE)),
+      system: make("b", "", {}, untrusted(context.system, "", LONGEST_IN_TITLE)),
+    }))]);
+    const others = Object.keys(context)
+      .filter((key) => ![...FACTS, ...CLAIMS, ...NOT_SHOWN].includes(key));
     for (const key of [...FACTS, ...others].filter(has).slice(0, MOST_FACTS)) {
       const label = FACTS.includes(key) ? texts[`fact_${key}`] : untrusted(key);
-      facts.push([label, untrusted(context[key])]);
+      const longest = key === "permissions" ? LONGEST_LIST : LONGEST;
+      facts.push([label, untrusted(context[key], "", longest)]);
     }
     facts.push([texts.factBegun, make("span", "", { id: "ago" })]);
     return [

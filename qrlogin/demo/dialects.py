@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from qrlogin.core import Core
 from qrlogin.wire import Dialect, Request, dialects
-from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, shorten_context
+from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
 
 USERINFO: Final = "demo/userinfo"
 #: The path of RFC 8628's tokens, and the grant there that the demo itself answers.
@@ -22,10 +22,19 @@ Describe = Callable[[Request], Mapping[str, str]]
 #: Makes a dialect from a core, a description of browsers, and a lifetime in seconds.
 Factory = Callable[[Core, Describe, int | None], Dialect]
 
+#: The scopes that clients ask for by themselves, in the words of the phone's page.
+SCOPES: Final = {
+    "openid": "Know your account",
+    "profile": "Read your name",
+    "email": "Read your email address",
+    "films": "Watch films",
+    OFFLINE_ACCESS: "Stay logged in",
+}
+
 #: The demo accepts any client.
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
-    "rfc8628": {"clients": lambda client: True},
+    "rfc8628": {"clients": lambda client: True, "scopes": SCOPES},
 }
 
 
@@ -35,10 +44,8 @@ def _factory(name: str) -> Factory:
         if lifetime is not None:
             options["lifetime"] = lifetime
         if name == "rfc8628":
-            options["describe"] = lambda request: shorten_context(describe(request))
             options["metadata"] = {
                 "userinfo_endpoint": f"{core.origin}/{USERINFO}",
-                "scopes_supported": [OFFLINE_ACCESS],
                 "grant_types_supported": [GRANT_TYPE, REFRESH],
             }
         return dialects.DIALECTS[name](core, **options)

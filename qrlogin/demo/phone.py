@@ -73,14 +73,23 @@ def _show(scanned: Answer, name: str, site: str) -> None:
     print(f"A browser wants to log in as {name}:")
     context = scanned.json.get("context")
     facts = context if isinstance(context, dict) else {}
+    claims = ("browser", "system")
     for label, value in (
-        *sorted(facts.items(), key=lambda fact: fact[0] != "browser"),
+        ("browser", _claim(*(str(facts.get(name, "")) for name in claims))),
+        *(fact for fact in facts.items() if fact[0] not in (*claims, "scope")),
         ("site", site),
         ("started", f"{scanned.json.get('begun_ago')} s ago"),
     ):
         print(f"  {_printable(label):<9} {_printable(value)}")
     print("Approve only if this code is on a screen in front of you.")
     print("If you did not start this login, deny it.")
+
+
+def _claim(browser: str, system: str) -> str:
+    """What the browser says about itself, as a claim: any program can send any name."""
+    if not browser:
+        return "an unknown browser"
+    return f"says it is {browser} on {system}" if system else f"says it is {browser}"
 
 
 def _reason(answer: Answer) -> str:

@@ -1,27 +1,26 @@
 """What the phone shows of the browser that asks: its name, its system, its address, and a place.
 
-A client may send any User-Agent. So it is read and never shown: what comes out are names, short and
-printable. They help honest people and prove nothing. No header is trusted for the address unless
-the application says how.
+A client may send any User-Agent. So it is read and never shown: what comes out are names that this
+library or its extra knows, and never a word of the User-Agent. They help honest people and prove
+nothing. No header is trusted for the address unless the application says how.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from qrlogin.arguments import check_sync_callback
 from qrlogin.names import clean
 from qrlogin.wire.message import Request
-from qrlogin.wire.user_agents import program_name, read_user_agent
+from qrlogin.wire.user_agents import read_user_agent
 
-# Bytes of UTF-8. With the keys they are 200 bytes of JSON: half of a context. The other half is for
-# what a dialect adds.
+# Bytes of UTF-8. With the keys they are 200 bytes of JSON. The rest of a context is for what a
+# dialect adds.
 BROWSER_BYTES: Final = 40
 SYSTEM_BYTES: Final = 24
-#: The longest IPv6 address, with an IPv4 address at its end (RFC 4291 section 2.2).
-ADDRESS_BYTES: Final = 45
 PLACE_BYTES: Final = 40
 
 #: How many characters of a User-Agent are parsed. No name comes later, and each costs time.
@@ -43,6 +42,12 @@ _SHORT_NAMES: Final = {
 _INSIDE: Final = tuple(
     ip_network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+#: The first group of a pattern of the extra, if it is a choice of plain names.
+_CHOICE: Final = re.compile(
+    r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?=\?)|[^\\\[(])*?"
+    r"\(((?:[A-Za-z0-9 _!/&'|-]|\\[./+ -])*)\)"
 )
 
 #: JSON writes these longer than they are, which would break the limits above.
@@ -79,16 +84,17 @@ class BrowserContext:
 
     It returns `browser`, `system`, `address` and `place`, as far as they are known: at most 200
     bytes. The names are without versions, such as "Firefox" and "Windows". The extra `context`
-    knows many more of them than the reader that is built in. The two callbacks are called in the
+    knows many more of them than the reader that is built in. A browser that neither of them knows
+    has no name. The two callbacks are called in the
     middle of a request, so they must answer at once, from memory. If one raises, that is logged,
     and the login begins without its value.
 
     Raises `Misconfigured` for an async callback. With the extra, the first instance in a process
     takes a fraction of a second to make: make it when the application starts.
 
-    :param address: Returns the address that a request came from. By default it is the peer of the
-        connection, because any client can send any header, and none if the peer is loopback or in
-        a private network: then it is most likely a proxy.
+    :param address: Returns the IP address that a request came from. By default it is the peer of
+        the connection, because any client can send any header, and none if the peer is loopback or
+        in a private network: then it is most likely a proxy. What is no IP address is not shown.
     :param place: Returns where an address is, in a few words, or "".
     """
 
@@ -106,7 +112,7 @@ class BrowserContext:
         """The context of the login that this request begins."""
         agent = " ".join(request.all("user-agent"))[: 4 * _PARSED_CHARACTERS]
         browser, system = self._parse(_ascii(agent)[:_PARSED_CHARACTERS])
-        address = _printable(_call("address", self._address, request))
+        address = _ip_address(_call("address", self._address, request))
         place = ""
         if address and self._place:
             answered = _call("place", self._place, address)
@@ -114,7 +120,7 @@ class BrowserContext:
         shown = {
             "browser": browser,
             "system": system,
-            "address": clean(address, ADDRESS_BYTES),
+            "address": address,
             "place": place,
         }
         return {name: text for name, text in shown.items() if text}
@@ -157,6 +163,7 @@ def _parser() -> Callable[[str], tuple[str, str]]:
         browsers, systems, _ = load_lazy_builtins()
     except ImportError:
         return read_user_agent
+    known_browsers, known_systems = _known_names(browsers), _known_names(systems)
     resolve = BasicResolver((browsers, systems, []))
     both = Domain.USER_AGENT | Domain.OS
     for agent in (
@@ -168,14 +175,43 @@ def _parser() -> Callable[[str], tuple[str, str]]:
     @lru_cache(_REMEMBERED)
     def parse(agent: str) -> tuple[str, str]:
         found = resolve(agent, both)
-        browser = found.user_agent.family if found.user_agent else program_name(agent)
+        browser = found.user_agent.family if found.user_agent else ""
         system = found.os.family if found.os else ""
+        if browser not in known_browsers:
+            browser = read_user_agent(agent)[0]
+        if system not in known_systems:
+            system = read_user_agent(agent)[1]
         return (
             clean(_SHORT_NAMES.get(browser, browser), BROWSER_BYTES),
             clean(_SHORT_NAMES.get(system, system), SYSTEM_BYTES),
         )
 
     return parse
+
+
+def _known_names(matchers: Iterable[Any]) -> frozenset[str]:
+    """The names that the extra writes itself.
+
+    Some of its patterns copy a name from the User-Agent: `^(.{0,200})-iPad/` would copy a sentence.
+    What such a pattern copies is in this set only if the pattern lists what it may be.
+    """
+    names = set[str]()
+    for matcher in matchers:
+        if "$" not in matcher.family:
+            names.add(matcher.family)
+        elif listed := _CHOICE.match(matcher.regex):
+            choice = re.sub(r"\\(.)", r"\1", listed[1]).split("|")
+            names |= {matcher.family.replace("$1", name) for name in choice if name}
+    return frozenset(names)
+
+
+def _ip_address(text: str) -> str:
+    """`text` if it is an IP address, in the usual spelling; "" for any other text."""
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        return ""
+    return str(address).partition("%")[0]  # a zone is a name, which a client could choose
 
 
 def _printable(text: str) -> str:

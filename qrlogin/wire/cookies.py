@@ -7,6 +7,7 @@ with `__Host-`: browsers reject such a cookie from other hosts, without Secure, 
 
 import hashlib
 import re
+from itertools import islice
 from typing import Final
 
 from qrlogin.answers import Begun, Landing
@@ -17,6 +18,9 @@ from qrlogin.wire.message import Cookie, Request
 MAX_LOGINS: Final = 4
 """How many logins one browser may have at a time; a new one replaces the oldest."""
 
+#: How many cookies with names of ours are read when a login begins, and so how many are deleted at
+#: most. A browser has five of its own accord; another host of the domain can plant hundreds.
+_MOST_READ: Final = 50
 _CURSOR_SUFFIX: Final = "-told"
 #: How many digits of a login's digest are in the name of its cookie.
 _NAME_DIGITS: Final = 8
@@ -39,15 +43,26 @@ class DeviceCookies:
         A value that the browser sent under the new login's name is always replaced.
         """
         name = self._name(begun.login_id)
-        others = {
-            key: value
+        ours = (
+            (key, value)
             for key, value in request.cookies()
             if self._names.fullmatch(key) and key != name
-        }
+        )
+        others = dict(islice(ours, _MOST_READ))
         newest_first = sorted(others, key=lambda key: _begun_at(others[key]), reverse=True)
         surplus = newest_first[MAX_LOGINS - 1 :]
         new = self._cookie(name, begun.device_code, begun.expires_in + self._grace)
         return (new, *(self._cookie(key, "", 0) for key in surplus))
+
+    def remove(self, request: Request, login_id: str) -> tuple[Cookie, ...]:
+        """The deletion of this login's cookies in this browser. It is for the answer to a redeem
+        that a copy of the cookie could repeat. A browser whose answer is lost keeps its cookies,
+        and can repeat it.
+        """
+        name = self._name(login_id)
+        sent = {key for key, _ in request.cookies()}
+        both = (name, name + _CURSOR_SUFFIX)
+        return tuple(self._cookie(key, "", 0) for key in both if key in sent)
 
     def find(self, request: Request, login_id: str) -> str | None:
         """This browser's device_code for this login. Raises `BadRequest` when it sends two."""

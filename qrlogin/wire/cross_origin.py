@@ -52,7 +52,7 @@ class CrossOrigin:
         if isinstance(origins, str) or not all(isinstance(origin, str) for origin in origins):
             raise Misconfigured('origins must be a list, such as ["capacitor://localhost"]')
         for origin in origins:
-            _check_origin(core, origin)
+            check_page_origin(core, origin, "origins")
         self._origins = frozenset(origins)
 
     def lists(self, origin: str) -> bool:
@@ -139,22 +139,26 @@ class CrossOrigin:
         return sent[0] if len(sent) == 1 and sent[0] in self._origins else None
 
 
-def _check_origin(core: Core, origin: str) -> None:
+def check_page_origin(core: Core, origin: str, option: str) -> None:
     """Raise `Misconfigured` unless a browser sends this origin for pages of one application only.
 
     Browsers send "null" for files, for sandboxed frames and after some redirects. Any site can make
     such a page, so to list "null" is to list every site.
+
+    :param core: its origin needs no listing
+    :param origin: as the application wrote it
+    :param option: the name of the option, for the error message
     """
     if origin in ("*", "null") or _NO_ORIGIN.fullmatch(origin):
         raise Misconfigured(
-            f"origins must not contain {origin!r}: pages of any site can have it, or no page has. "
+            f"{option} must not contain {origin!r}: pages of any site can have it, or no page has. "
             "Give your page an origin of its own: https, or the scheme of your app. A request with "
             "Authorization is accepted from every origin; the list is for browsers that ask first"
         )
     if not re.match("https?:", origin, re.IGNORECASE):
         if not _APP_ORIGIN.fullmatch(origin):
             raise Misconfigured(
-                f"origins must not contain {origin!r}: write a scheme and a host in the spelling "
+                f"{option} must not contain {origin!r}: write a scheme and a host in the spelling "
                 "that browsers send, such as https://app.example.com or capacitor://localhost"
             )
         return
@@ -163,15 +167,15 @@ def _check_origin(core: Core, origin: str) -> None:
         spelled, _, _ = parse_page_address(found[1] if found else "", core.policy.plain_http)
     except Misconfigured:
         raise Misconfigured(
-            f"origins must not contain {origin!r}: write the scheme and the host alone, such as "
+            f"{option} must not contain {origin!r}: write the scheme and the host alone, such as "
             "https://app.example.com; http only for this machine (http://localhost:5173)"
         ) from None
     if origin != spelled:
         raise Misconfigured(
-            f"origins must not contain {origin!r}: write {spelled!r}, as browsers send it"
+            f"{option} must not contain {origin!r}: write {spelled!r}, as browsers send it"
         )
     if origin == core.origin:
         raise Misconfigured(
-            f"origins must not contain {origin!r}: it is the origin of verification_uri, whose "
+            f"{option} must not contain {origin!r}: it is the origin of verification_uri, whose "
             "pages may send everything already"
         )

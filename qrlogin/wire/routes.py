@@ -69,7 +69,7 @@ class Answer:
 class Route:
     """One method on one path below the mount.
 
-    The fields after `cross_site` describe input and answers. A custom dialect may leave them out;
+    The fields after `same_site` describe input and answers. A custom dialect may leave them out;
     then OpenAPI shows less of it.
     """
 
@@ -82,6 +82,9 @@ class Route:
     cross_site: bool = False
     """Whether a page of another site may send a browser here: the route changes nothing and reveals
     nothing."""
+    same_site: bool = False
+    """Whether a page of another origin of this site may link here: the answer is a page, which no
+    other page can read or frame."""
     query: tuple[Field, ...] = ()
     """The parameters that the route reads from the query."""
     body: tuple[Field, ...] | None = None

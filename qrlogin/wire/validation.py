@@ -5,10 +5,11 @@ Nothing here looks at a login. Each function returns the value that it has check
 """
 
 import json
+import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from qrlogin.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType
 from qrlogin.wire.message import BODY_CAP, Request
@@ -17,6 +18,8 @@ from qrlogin.wire.message import BODY_CAP, Request
 _MAX_PARAMETERS: Final = 100
 _MAX_CHARACTERS: Final = 8192
 _OWN_PAGES: Final = ("same-origin", "none")
+#: Labels at the end of a host name that two hosts of one site have in common.
+_OF_ONE_SITE: Final = 2
 #: Bearer (RFC 6750), DPoP (RFC 9449), and two that frameworks use for tokens of their own.
 _TOKEN_SCHEMES: Final = ("bearer", "dpop", "token", "jwt")
 
@@ -107,6 +110,54 @@ def check_same_site(request: Request) -> None:
     site = one_header(request, "sec-fetch-site")
     if site is not None and site not in (*_OWN_PAGES, "same-site"):
         raise Forbidden("a page of another site sent this request")
+
+
+def check_page(request: Request, origin: str, pages: Collection[str]) -> None:
+    """Refuse what a page made its browser send, unless it is a page of this origin or a listed one.
+
+    This is for dialects whose GETs change something and whose answers other pages can run.
+
+    A browser says with `Sec-Fetch-Site` whether its page is of this origin. If the page is of
+    another origin of the same site, `Origin` or `Referer` names it. A browser that does not send
+    `Sec-Fetch-Site` (it is from before 2023, or the site is on plain http) is refused if `Origin`
+    or `Referer` names another host of this site. Programs send no such header, or the `Referer` of
+    the site for which they were written.
+
+    :param request: any request
+    :param origin: the application's own origin
+    :param pages: other origins of the same site whose pages may send it
+    """
+    check_same_site(request)
+    site = one_header(request, "sec-fetch-site")
+    if site in _OWN_PAGES:
+        return
+    page = _page_of(request)
+    if page in pages:
+        return
+    if site is not None or (page is not None and page != origin and _of_one_site(page, origin)):
+        raise Forbidden(
+            "a page of another origin of this site sent this request: if the page is yours, add "
+            "its origin to pages=(...)"
+        )
+
+
+def _page_of(request: Request) -> str | None:
+    """The origin of the page that sent this request, as far as its headers say."""
+    sent = one_header(request, "origin")
+    if sent is None or sent == "null":
+        sent = one_header(request, "referer") or ""
+    found = re.fullmatch(r"(https?://[^/?#@\\]+)(?:[/?#].*)?", sent, re.IGNORECASE)
+    return found[1].lower() if found else None
+
+
+def _of_one_site(page: str, origin: str) -> bool:
+    """Whether two origins are of one site, or may be: their hosts end in the same two labels."""
+    try:
+        hosts = [urlsplit(each).hostname or "" for each in (page, origin)]
+    except ValueError:  # a host that no page has
+        return False
+    one, other = (host.rstrip(".").split(".")[-_OF_ONE_SITE:] for host in hosts)
+    return hosts[0] == hosts[1] or (one == other and not one[-1].isdigit())
 
 
 def bearer(request: Request) -> str | None:

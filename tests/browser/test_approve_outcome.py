@@ -36,7 +36,7 @@ async def passes(phone: ApprovePage, seconds: int) -> None:
         (CONTEXT, "Firefox 140 on Windows 11 is logged in"),
         ({"browser": "Firefox 140"}, "Firefox 140 is logged in"),
         ({"browser": " ", "system": "Windows 11"}, "The other device is logged in"),
-        ({"client_id": "tv"}, "The other device is logged in"),
+        ({"client": "TV"}, "The other device is logged in"),
     ],
 )
 async def test_the_page_says_which_browser_is_logged_in(

@@ -26,7 +26,12 @@ async def facts(phone: ApprovePage) -> list[list[str]]:
 async def test_the_question_shows_every_fact(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += ' site="Example"'
-        stub.context |= {"client_id": "tv", "Ticket": "8 of 12", "scope": "openid"}
+        stub.context |= {
+            "client": "Living room TV",
+            "Ticket": "8 of 12",
+            "scope": "openid watch",
+            "permissions": "Watch films",
+        }
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
             host = stub.origin.removeprefix("http://")
@@ -34,15 +39,12 @@ async def test_the_question_shows_every_fact(chromium: Browser, tmp_path: Path) 
                 *(
                     ["Site", f"Example{host}"],
                     ["Account", "Alice"],
-                    ["Browser", "Firefox 140"],
-                    ["System", "Windows 11"],
+                    # What a browser says about itself is a claim; it can send any name.
+                    ["Browser", "says it is Firefox 140 on Windows 11"],
                 ),
-                *(
-                    ["Location", "Utrecht, Netherlands"],
-                    ["IP address", "203.0.113.7"],
-                    ["App", "tv"],
-                ),
-                *(["Permissions", "openid"], ["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
+                *(["App", "Living room TV"], ["Permissions", "Watch films"]),
+                *(["Location", "Utrecht, Netherlands"], ["IP address", "203.0.113.7"]),
+                *(["Ticket", "8 of 12"], ["Started", "10 seconds ago"]),
             ]
             assert (
                 "If someone sent you the code, or you did not start this login, choose No"
@@ -94,7 +96,7 @@ async def test_a_missing_fact_is_not_invented(chromium: Browser, tmp_path: Path)
             assert await facts(phone) == [
                 *(
                     ["Site", stub.origin[7:]],
-                    ["Browser", "unknown"],
+                    ["Browser", "an unknown browser"],
                     ["n", "7"],
                     ["__proto__", "p"],
                 ),
@@ -135,12 +137,19 @@ async def test_untrusted_text_is_shown_as_text(chromium: Browser, tmp_path: Path
 
 async def test_long_values_are_cut(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub(
-        context={"browser": "x" * 400, **{f"key {n}": "y" for n in range(40)}}
+        context={
+            "browser": "x" * 400,
+            "place": "x" * 400,
+            "permissions": "x" * 600,
+            **{f"key {n}": "y" for n in range(40)},
+        }
     ) as stub:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.ask(stub.url)
             shown = dict(await facts(phone))
-            assert shown["Browser"] == "x" * 160 + "…"
+            assert shown["Browser"] == "says it is " + "x" * 40 + "…"
+            assert shown["Location"] == "x" * 160 + "…"
+            assert shown["Permissions"] == "x" * 500 + "…"
             assert len(shown) == 12 + 3
 
 

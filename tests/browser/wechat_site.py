@@ -82,7 +82,7 @@ class WeChatSite:
         )
         back = f"{self.beside}/back"
         dialects: tuple[Dialect, ...] = (
-            WeChat(self.qr.core),
+            WeChat(self.qr.core, pages=(self.beside,)),
             WeChatOpen(
                 self.qr.core,
                 redirect_uris=lambda appid, address: (appid, address) == (APPLICATION[0], back),

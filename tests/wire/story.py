@@ -99,7 +99,7 @@ class Browser(Device):
     def __init__(self, site: Site) -> None:
         super().__init__(
             site,
-            **{"Sec-Fetch-Site": "same-origin", "Origin": site.url, "User-Agent": "Browser/1.0"},
+            **{"Sec-Fetch-Site": "same-origin", "Origin": site.url, "User-Agent": "Firefox/140.0"},
         )
         self.login_id, self.version, self.op = "", 0, ""
 
@@ -223,7 +223,7 @@ def approved(site: Site, parallel: ThreadPoolExecutor) -> None:
         assert alice.send("confirm").error == "unknown_login"  # not scanned yet
         assert not held.done()
         scanned = alice.send("scan")
-        assert (scanned.status, scanned.json["context"]) == (200, {"browser": "Browser"})
+        assert (scanned.status, scanned.json["context"]) == (200, {"browser": "Firefox"})
         news = held.result(PATIENCE_SECONDS).json
         assert (news["state"], news["scanned_by"]["shown_as"]) == ("scanned", "A•••e")
         assert alice.send("scan").json["state"] == "scanned"  # phones resend
@@ -328,7 +328,7 @@ def looked_at(site: Site) -> None:
         for phone in (alice, bob, mallory):
             phone.see(desk.picture())
         seen = alice.send("look")
-        assert (seen.json["state"], seen.json["context"]) == ("pending", {"browser": "Browser"})
+        assert (seen.json["state"], seen.json["context"]) == ("pending", {"browser": "Firefox"})
         assert seen.json["expires_in"] <= TO_SCAN
         assert alice.send("look").json["login_id"] == desk.login_id
         assert (mallory.send("look").status, mallory.send("outcome").status) == (401, 401)

@@ -180,7 +180,8 @@ SHOWN = [
     ("Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko", "IE", "Windows"),
     ("curl/8.5.0", "curl", None),
     ("Wget/1.21.4", "Wget", None),
-    ("MyTelevision/3.1 (living room)", "MyTelevision", None),
+    # Names that no list contains: an attacker could write a sentence there.
+    ("MyTelevision/3.1 (living room)", None, None),
     ("MyTelevision (living room)", None, None),
     ("Mozilla/5.0 (approve this to get your refund)", None, None),
     ("approve this to get your refund", None, None),
@@ -273,10 +274,10 @@ def test_every_dialect_describes_a_browser_in_words_by_default() -> None:
         assert isinstance(exchange.operation, Operation)
         begun = qr.run(exchange.operation)
         scanned = qr.scan(begun.user_code or begun.scan_code, subject="42", shown_as="")
-        assert scanned.context.items() - {"client_id": "tv"}.items() == {
-            ("browser", "Firefox"),
-            ("system", "Windows"),
-            ("address", "198.51.100.7"),
+        assert scanned.context == {
+            "browser": "Firefox",
+            "system": "Windows",
+            "address": "198.51.100.7",
         }
 
 
@@ -338,18 +339,19 @@ def test_the_longest_context_leaves_room_for_what_a_dialect_adds() -> None:
         policy=replace(STANDARD, user_codes=True),
     ).core
     longest = "\u6df1" * 100
-    describe = BrowserContext(address=lambda _: longest, place=lambda _: longest)
-    assert (
-        len(
-            encode_context(
-                describe(begin_with(f"{'a' * 40}/{'1' * 100} (Windows NT 6.1)"))
-            ).encode()
-        )
-        > MOST - 20
-    )
-    form = urlencode({"client_id": "c" * 120, "scope": "openid profile email"}).encode()
+    widest = "2001:0db8:1111:2222:3333:4444:5555:6666"
+    describe = BrowserContext(address=lambda _: widest, place=lambda _: longest)
+    assert len(encode_context(describe(begin_with(f"Samsung{SHOWN[20][0]}"))).encode()) > 120
+    scopes = ["openid", "profile", "email"]
+    form = urlencode({"client_id": "c" * 120, "scope": " ".join(scopes)}).encode()
     headers = (("user-agent", "x" * 600), ("content-type", "application/x-www-form-urlencoded"))
-    rfc8628 = Rfc8628(core, clients=lambda client: True, describe=describe)
+    rfc8628 = Rfc8628(
+        core,
+        clients=lambda client: True,
+        names=lambda client_id: "n" * 300,
+        scopes=scopes,
+        describe=describe,
+    )
     assert isinstance(
         rfc8628.browser(Request("POST", "device_authorization", headers=headers, body=form)),
         Exchange,
@@ -410,9 +412,10 @@ def test_a_server_without_a_proxy_can_show_every_address() -> None:
 
 
 def test_the_application_can_set_the_address() -> None:
-    assert BrowserContext(address=lambda request: "the library's terminal")(begin_with(None)) == {
-        "address": "the library's terminal"
-    }
+    context = BrowserContext(address=lambda request: " 2001:DB8::7%eth0")
+    assert context(begin_with(None)) == {"address": "2001:db8::7"}
+    # Such as a header that the application passes on without a look at it.
+    assert BrowserContext(address=lambda request: "Press Yes, 192.0.2.7")(begin_with(None)) == {}
     assert BrowserContext(address=lambda request: None)(begin_with(None, "192.0.2.7")) == {}
 
 
@@ -535,5 +538,5 @@ for agent in (firefox, "other/1.0 fits nothing"):
     print(dict(context(Request("POST", "begin", headers=(("user-agent", agent),)))))
 print(len(compiled))
 """)
-    assert re.findall(r"'browser': '([^']+)'", shown_text) == ["Firefox", "other"]
+    assert re.findall(r"'browser': '([^']+)'", shown_text) == ["Firefox"]
     assert shown_text.splitlines()[-1] == "0"

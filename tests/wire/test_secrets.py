@@ -19,7 +19,7 @@ ERROR = {"error", "error_description"}
 #: Subject and phone belong to the application: no answer to a browser or a phone holds them.
 CARRIER = Person("marked-subject-of-carol", "marked-shown-as", "marked-phone-of-carol")
 OP = "marked-op-of-this-click"
-AGENT = ("user-agent", "marked-browser/1.0")
+AGENT = ("user-agent", "Vivaldi/1.0 marked-browser")
 
 
 class Journal:
@@ -72,7 +72,8 @@ def test_each_secret_is_only_in_the_answers_that_need_it(journal: Journal) -> No
     assert journal.holders(OP) == set()
     assert journal.holders(journal.tag) == {"status"}
     assert journal.holders("marked-shown-as") == {"status"}
-    assert journal.holders("marked-browser") == {"phone"}
+    assert journal.holders("Vivaldi") == {"phone"}
+    assert journal.holders("marked-browser") == set()
     assert journal.holders("marked-subject") == set()
     assert journal.holders("marked-phone") == set()
     assert journal.holders("of-the-phone-app") == set()
@@ -255,8 +256,8 @@ def test_no_user_agent_is_shown_but_a_short_printable_name(mount: Mount, agent: 
 
 def test_the_first_of_two_user_agents_is_named(mount: Mount) -> None:
     tab = Tab(mount)
-    tab.begin(("user-agent", "one/1"), ("user-agent", "two/2"))
-    assert read(tab.phone("scan"))["context"] == {"browser": "one"}
+    tab.begin(("user-agent", "curl/1"), ("user-agent", "Wget/2"))
+    assert read(tab.phone("scan"))["context"] == {"browser": "curl"}
 
 
 SPLITTERS = (

@@ -1,18 +1,29 @@
 """What dialects share: no phone routes, the client in a device_code, and the mount's address."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from qrlogin.addresses import parse_address
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import Misconfigured, NoSuchPath
+from qrlogin.names import clean
 from qrlogin.wire.dialect import Person
 from qrlogin.wire.message import Request, Response
 from qrlogin.wire.routes import Route
 
 #: Nothing that would have to be escaped between quotes in a script.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/@!$&()*+,;=-]*")
+
+
+#: The facts that a dialect may add to a context: no description may set them.
+OWN_FACTS: Final = ("client", "client_id", "scope", "permissions")
+#: Bytes of JSON: the fact of a client, at most.
+CLIENT_BYTES: Final = 100
+_NAME_BYTES: Final = CLIENT_BYTES - 20
+#: JSON writes these longer than they are, which would break the limits.
+ESCAPED_IN_JSON: Final = {ord('"'): " ", ord("\\"): " "}
 
 
 class BrowserOnly:
@@ -35,6 +46,16 @@ def begun_by(dialect: object, client_id: str = "") -> str:
 def was_begun_in(dialect: object, device: DeviceCode) -> bool:
     """Whether the login of `device` was begun in this dialect, for any of its clients."""
     return device.begun_by.startswith(begun_by(dialect))  # it ends in a colon
+
+
+def client_fact(names: Callable[[str], str | None], client_id: str) -> Mapping[str, str]:
+    """What the phone shows of the client that begins a login: the name that the application knows
+    it by, or nothing. A client_id is never shown, because a request can claim any.
+    """
+    name = names(client_id) if client_id else None
+    if not isinstance(name, str) or not name:
+        return {}
+    return {"client": clean(name.translate(ESCAPED_IN_JSON), _NAME_BYTES)}
 
 
 def mount_address(core: Core, at: str) -> str:

@@ -54,7 +54,8 @@ class Bilibili(PublicIdDialect):
     """Bilibili's web login.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `after_login_path`, `lifetime`, `pages` and `describe`: see
+        `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe.
     """
@@ -102,7 +103,7 @@ class Bilibili(PublicIdDialect):
             return replace(logged_in, cookies=tuple(cookies))
 
         device = self.own_device(request, query_parameter(request, "qrcode_key"))
-        return self.status_or_redeem(device, answer)
+        return self.status_or_redeem(request, device, answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as Bilibili's JSON, with status 200: an inner code, or the outer code -500 if the

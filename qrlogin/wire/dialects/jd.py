@@ -52,7 +52,8 @@ class JD(PublicIdDialect):
     """JD's web login.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `after_login_path`, `lifetime`, `pages` and `describe`: see
+        `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe.
     """
@@ -112,7 +113,7 @@ class JD(PublicIdDialect):
         sent = query_parameter(request, "t")
         device = self.own_device(request, sent[:_PUBLIC_ID_LENGTH])
         logged_in = self.json({"returnCode": 0, "url": self.after_login_url})
-        return self.redeem_by_ticket(device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
+        return self.redeem_by_ticket(request, device, sent[_PUBLIC_ID_LENGTH:], lambda _: logged_in)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JD's clients expect it, with status 200: `check` answers a code as JSON or

@@ -308,6 +308,8 @@ class Native:
 
         def answer(redeemed: Redeemed) -> Response:
             made = _json({"login_id": redeemed.login_id, "state": State.REDEEMED})
+            # The login's cookie stays until it expires: without the op, which only its page knows,
+            # it repeats nothing, and the page needs it if only the body of this answer is lost.
             return Response(
                 made.status, made.headers, made.body, redeemed=redeemed, session_wanted=True
             )

@@ -3,16 +3,16 @@
 The id is the fixed form of the scan code. Anyone who sees the picture has it, and it gives
 access to nothing: a login is watched and redeemed by the device_code in this browser's HttpOnly
 cookie, and every answer about a login needs that cookie. Such clients change things by GET, so
-requests that pages of other sites cause are refused.
+requests that pages of other origins cause are refused, unless their origins are listed in `pages`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.arguments import CONTEXT_BYTES, encode_context, fit_context
+from qrlogin.arguments import DESCRIPTION_BYTES, fit_context
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
@@ -21,17 +21,36 @@ from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext
 from qrlogin.wire.cookies import DeviceCookies
+from qrlogin.wire.cross_origin import check_page_origin
 from qrlogin.wire.dialect import Exchange, HeldStatus
-from qrlogin.wire.dialects.base import BrowserOnly, begun_by, mount_address, was_begun_in
-from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_SITE, error_response
+from qrlogin.wire.dialects.base import (
+    OWN_FACTS,
+    BrowserOnly,
+    begun_by,
+    client_fact,
+    mount_address,
+    was_begun_in,
+)
+from qrlogin.wire.error_response import (
+    NO_STORE,
+    NOSNIFF,
+    SAME_ORIGIN,
+    SAME_SITE,
+    error_response,
+)
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.routes import PNG_IMAGE, SCRIPT, Route, match
-from qrlogin.wire.validation import check_same_site, no_body, read_some, within_cap
+from qrlogin.wire.validation import (
+    check_page,
+    check_same_site,
+    no_body,
+    read_some,
+    within_cap,
+)
 
 _AFTER_LOGIN_PATH: Final = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@/?%#-]*")
 _MAX_HOLD_SECONDS: Final = 30  # the original pages give up after 35
 _RETRY_CROWDED: Final = ("Retry-After", "2")
-_HEADERS: Final = (NO_STORE, NOSNIFF, SAME_SITE)
 
 Handler = Callable[[Request, str], Exchange[Any] | Response]
 """Answers one route. Its arguments are the request and the public id in the path ("" if the path
@@ -51,6 +70,10 @@ class MountOptions(TypedDict, total=False):
     lifetime: int
     """The lifetime of its codes in seconds. With the policy's windows, 600 at most. Default: the
     lifetime in the original, 180 or 300."""
+    pages: Sequence[str]
+    """Other origins of the same site whose pages may use the dialect, such as
+    `https://login.example.com`. A listed page can log its visitors in to any account. Default:
+    none."""
     describe: Callable[[Request], Mapping[str, str]]
     """Turns the request that begins a login into the context that the phone shows.
     Default: `BrowserContext()`."""
@@ -61,7 +84,8 @@ class PublicIdDialect(BrowserOnly):
     method for each of them from `handlers()`.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `after_login_path`, `lifetime`, `pages` and `describe`: see
+        `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe, and `TypeError` for
     an unknown option, a route without a handler or a handler without a route.
@@ -89,6 +113,8 @@ class PublicIdDialect(BrowserOnly):
                 "percent-encode what is not ASCII"
             )
         self.after_login_url = core.origin + after_login_path
+        self._pages = _check_pages(core, mounting.get("pages", ()))
+        self._headers = (NO_STORE, NOSNIFF, SAME_SITE if self._pages else SAME_ORIGIN)
         self._core, self._cookies = core, DeviceCookies(core)
         self._describe = mounting.get("describe") or BrowserContext()
         self._handlers = self.handlers()
@@ -109,11 +135,13 @@ class PublicIdDialect(BrowserOnly):
         """Call the handler of the route that this request matches, and return what it returns.
 
         Raises `NoSuchPath`, `MethodNotAllowed`, `Forbidden` for a request that a page of another
-        site caused, `BadRequest` for a GET with a body, `TooLarge`, and what the handler raises.
+        origin caused, `BadRequest` for a GET with a body, `TooLarge`, and what the handler raises.
         """
         route, public_id = match(self.browser_routes, request)
-        if not route.cross_site:
+        if route.same_site:
             check_same_site(request)
+        elif not route.cross_site:
+            check_page(request, self._core.origin, self._pages)
         if request.method in ("GET", "HEAD"):
             no_body(request)
         else:
@@ -127,19 +155,27 @@ class PublicIdDialect(BrowserOnly):
         A subclass whose clients know other words overrides this method: `StateMap.of_error` returns
         the word, and `super().refuse` answers the rest.
         """
-        return error_response(error, policy=SAME_SITE)
+        return error_response(error, policy=self._headers[-1])
 
     # What a handler returns. `answer` turns the result into a response.
 
     def begin(
-        self, request: Request, answer: Callable[[Begun], Response], *, client_id: str = ""
+        self,
+        request: Request,
+        answer: Callable[[Begun], Response],
+        *,
+        client_id: str = "",
+        names: Callable[[str], str | None] = lambda client_id: None,
     ) -> Exchange[Begun]:
         """Begin a login, and add its cookie to the response. The browser is not asked.
 
         :param request: described to the phone
         :param answer: is given the new login; `begun.scan_code` is the public id, in hexadecimal
-        :param client_id: the application that asks, if the dialect knows several; the phone shows
-            it
+        :param client_id: the application that asks, if the dialect knows several. It is signed
+            into the device_code, and is in the context of the `Redeemed`. The phone does not show
+            it, because a link can claim any
+        :param names: is given the client_id, and returns the name under which the phone shows this
+            application; None for one without a name
         """
 
         def answered(begun: Begun) -> Response:
@@ -147,9 +183,12 @@ class PublicIdDialect(BrowserOnly):
             return replace(made, cookies=(*self._cookies.set_for(begun, request), *made.cookies))
 
         described = self._describe(request)
-        if client_id:  # the application acts on it, so only the description may be cut
-            taken = len(encode_context({"client_id": client_id}).encode())
-            described = {**fit_context(described, CONTEXT_BYTES - taken), "client_id": client_id}
+        if client_id:  # only the description may be cut
+            described = fit_context(described, DESCRIPTION_BYTES)
+            described = {
+                **{fact: text for fact, text in described.items() if fact not in OWN_FACTS},
+                **client_fact(names, client_id),
+            }
         operation = self._core.begin(
             context=described,
             lifetime=self.lifetime,
@@ -178,37 +217,66 @@ class PublicIdDialect(BrowserOnly):
         :param seconds: after so many seconds the status is answered even if it is the same
         :param answer: spells the status
         """
-        crowded = replace(Response(503), headers=(*_HEADERS, _RETRY_CROWDED))  # so clients pause
+        crowded = replace(
+            Response(503), headers=(*self._headers, _RETRY_CROWDED)
+        )  # so clients pause
         return Exchange(HeldStatus(device, last_seen, seconds, lambda _: crowded), answer)
 
     def redeem_by_ticket(
-        self, device: DeviceCode, ticket: str, answer: Callable[[Redeemed], Response]
+        self,
+        request: Request,
+        device: DeviceCode,
+        ticket: str,
+        answer: Callable[[Redeemed], Response],
     ) -> Exchange[Redeemed]:
         """Redeem the login with the ticket that its confirmed status carried, and set `redeemed` on
-        the response.
+        the response. The login's cookie is removed.
 
+        :param request: the request that redeems
         :param device: from `own_device()`
         :param ticket: `Status.ticket`, which the client brings back
         :param answer: spells the success
         """
 
         def answered(redeemed: Redeemed) -> Response:
-            return replace(answer(redeemed), redeemed=redeemed)
+            return self._logged_in(request, device, answer(redeemed), redeemed)
 
         return Exchange(self._core.redeem_by_ticket(device, ticket), answered)
 
     def status_or_redeem(
-        self, device: DeviceCode, answer: Callable[[Status | Redeemed], Response]
+        self,
+        request: Request,
+        device: DeviceCode,
+        answer: Callable[[Status | Redeemed], Response],
     ) -> Exchange[Status | Redeemed]:
         """Read the status, and redeem the login if it is confirmed: for clients that the poll
-        itself logs in. `answer` is given a `Redeemed` then, and `redeemed` is set on the response.
+        itself logs in. `answer` is given a `Redeemed` then, `redeemed` is set on the response, and
+        the login's cookie is removed.
+
+        :param request: the poll
+        :param device: from `own_device()`
+        :param answer: spells the status, or the success
         """
 
         def answered(result: Status | Redeemed) -> Response:
-            redeemed = result if isinstance(result, Redeemed) else None
-            return replace(answer(result), redeemed=redeemed)
+            if isinstance(result, Redeemed):
+                return self._logged_in(request, device, answer(result), result)
+            return answer(result)
 
         return Exchange(self._core.status_or_redeem(device), answered)
+
+    def _logged_in(
+        self, request: Request, device: DeviceCode, answer: Response, redeemed: Redeemed
+    ) -> Response:
+        """The answer to a redeem: with the client_id that began the login, for the application, and
+        without the login's cookie. A server at a token endpoint has no cookie to remove.
+        """
+        if client_id := device.begun_by.removeprefix(begun_by(self)):
+            redeemed = replace(redeemed, context={**redeemed.context, "client_id": client_id})
+        removed: tuple[Cookie, ...] = ()
+        if not answer.tokens_wanted:
+            removed = self._cookies.remove(request, redeemed.login_id)
+        return replace(answer, redeemed=redeemed, cookies=(*answer.cookies, *removed))
 
     def own_device(self, request: Request, public_id: str) -> DeviceCode:
         """This browser's device_code for the login with this public id, for the methods above.
@@ -266,27 +334,37 @@ class PublicIdDialect(BrowserOnly):
             name, value, seconds, secure=self.base_url.startswith("https:"), httponly=httponly
         )
 
-    @staticmethod
-    def respond(content_type: str, body: bytes) -> Response:
+    def respond(self, content_type: str, body: bytes) -> Response:
         """A response with status 200 and this body."""
-        return Response(200, (("Content-Type", content_type), *_HEADERS), body)
+        return Response(200, (("Content-Type", content_type), *self._headers), body)
 
-    @staticmethod
-    def json(data: Mapping[str, object]) -> Response:
+    def json(self, data: Mapping[str, object]) -> Response:
         """A response with status 200 and this JSON object."""
-        return Response.json(200, data).with_headers(*_HEADERS)
+        return Response.json(200, data).with_headers(*self._headers)
 
-    @staticmethod
-    def script(code: str) -> Response:
+    def script(self, code: str) -> Response:
         """A response with status 200 that a page runs as a script. Put nothing of the request into
         `code` that is not checked.
         """
-        return PublicIdDialect.respond(f"{SCRIPT}; charset=utf-8", code.encode())
+        return self.respond(f"{SCRIPT}; charset=utf-8", code.encode())
 
-    @staticmethod
-    def redirect(url: str, status: int = 302) -> Response:
+    def redirect(self, url: str, status: int = 302) -> Response:
         """A redirect to an address of yours. Check an address that came with the request first."""
-        return Response(status, (("Location", url), *_HEADERS))
+        return Response(status, (("Location", url), *self._headers))
+
+
+def _check_pages(core: Core, pages: Sequence[str]) -> frozenset[str]:
+    """The listed origins. Raises `Misconfigured` for what no page of the same site has."""
+    if isinstance(pages, str) or not all(isinstance(page, str) for page in pages):
+        raise Misconfigured('pages must be a list, such as ("https://login.example.com",)')
+    scheme = core.origin.partition(":")[0]
+    for page in pages:
+        check_page_origin(core, page, "pages")
+        if page.partition(":")[0] != scheme:
+            raise Misconfigured(
+                f"pages must not contain {page!r}: cookies need the same site, and so {scheme}"
+            )
+    return frozenset(pages)
 
 
 def required_value(parameters: Mapping[str, str], name: str) -> str:

@@ -62,6 +62,7 @@ def begin_route(
     *answers: Answer,
     query: tuple[Field, ...] = (),
     errors: tuple[type[QRLoginError], ...] = (),
+    same_site: bool = False,
 ) -> Route:
     """The route that begins a login.
 
@@ -69,9 +70,13 @@ def begin_route(
     :param answers: what it answers when it does not refuse
     :param query: the parameters that it reads
     :param errors: what it refuses, besides the errors of every route
+    :param same_site: whether pages of other origins of this site may link to it: only for an answer
+        that is a page
     """
     summary = "Begin a login for this browser"
-    return Route("GET", path, summary, query=query, answers=answers, errors=errors)
+    return Route(
+        "GET", path, summary, same_site=same_site, query=query, answers=answers, errors=errors
+    )
 
 
 def picture_route(path: str) -> Route:

@@ -8,13 +8,14 @@ OAuth client with a device flow.
     GET  .well-known/oauth-authorization-server, .well-known/openid-configuration
     GET  authorize              the error unsupported_response_type
 
-`clients` decides which clients there are, and the application decides what a token is. The person
+`clients` decides which clients there are, `scopes` lists the scopes, and the application decides
+what a token is. A request can put nothing else in front of the person who approves. The person
 types the user_code, or scans the address that contains it, on the application's own page; that page
 sends it to the native dialect's phone routes.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -30,10 +31,19 @@ from qrlogin.arguments import (
 )
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
+from qrlogin.names import clean
 from qrlogin.policy import MAX_WINDOW, check_lifetime
 from qrlogin.wire.context import describe_browser
 from qrlogin.wire.dialect import Exchange
-from qrlogin.wire.dialects.base import BrowserOnly, begun_by, mount_address
+from qrlogin.wire.dialects.base import (
+    CLIENT_BYTES,
+    ESCAPED_IN_JSON,
+    OWN_FACTS,
+    BrowserOnly,
+    begun_by,
+    client_fact,
+    mount_address,
+)
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_response
 from qrlogin.wire.message import Request, Response
@@ -51,7 +61,7 @@ _PARAMETERS: Final = (
     Field(
         "client_secret", "the secret of the client, if it has one, here or in Authorization: Basic"
     ),
-    Field("scope", "the scope of the tokens"),
+    Field("scope", "the scopes of the tokens, separated by blanks"),
     Field("grant_type", f"{GRANT_TYPE}, to collect the login"),
     Field("device_code", "the device_code that the login began with, to collect it"),
 )
@@ -90,13 +100,13 @@ _REDEEM_WINDOW: Final = 60
 _REPLAY_WINDOW: Final = MAX_WINDOW
 #: One op for all polls of a login, so that a poll whose answer was lost can be repeated.
 _POLL: Final = "the-token-poll-of-rfc8628"
-_MAX_DESCRIPTION: Final = (
-    100  # characters; the client's id and its scope need the rest of a context
-)
+#: What is left for scopes, whatever the description and the client's name are.
+_SCOPES_BYTES: Final = CONTEXT_BYTES - DESCRIPTION_BYTES - CLIENT_BYTES
+_BETWEEN_PERMISSIONS: Final = "; "
 
-# RFC 6749 appendix A, without what JSON would have to escape: both are part of the context.
+# RFC 6749 appendix A, without what JSON would have to escape: the scope is part of the context.
 _CLIENT_ID: Final = re.compile(rf"[ !#-\[\]-~]{{1,{BEGUN_BY_BYTES - len('Rfc8628:')}}}")
-_SCOPE: Final = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
+_SCOPE: Final = re.compile(r"[!#-\[\]-~]+")
 
 #: Section 3.5. A confirmed login has no word: the poll that finds it redeems it.
 _STATES: Final = StateMap(
@@ -128,7 +138,7 @@ class _InvalidClient(BadRequest):
 
 class _InvalidScope(BadRequest):
     wire_code = "invalid_scope"
-    wire_text = "The scope is malformed, or too long to be shown on the phone."
+    wire_text = "A scope is unknown, or there are too many to be shown on the phone."
 
 
 class _UnsupportedGrantType(BadRequest):
@@ -139,18 +149,6 @@ class _UnsupportedGrantType(BadRequest):
 class _UnsupportedResponseType(BadRequest):
     wire_code = "unsupported_response_type"
     wire_text = "Tokens are issued by the device grant only: begin at device_authorization."
-
-
-def shorten_context(context: Mapping[str, str]) -> Mapping[str, str]:
-    """`context` with each text cut to 100 characters, so that a client's id and its scope fit
-    beside it.
-    """
-    return {name: text[:_MAX_DESCRIPTION] for name, text in context.items()}
-
-
-def describe_device(request: Request) -> Mapping[str, str]:
-    """The same as `describe_browser`, cut to 100 characters."""
-    return shorten_context(describe_browser(request))
 
 
 class Rfc8628(BrowserOnly):
@@ -210,9 +208,11 @@ class Rfc8628(BrowserOnly):
         core: Core,
         *,
         clients: Callable[[Client], bool],
+        names: Callable[[str], str | None] = lambda client_id: None,
+        scopes: Mapping[str, str] | Iterable[str] = (),
         at: str | None = None,
         lifetime: int = 300,
-        describe: Callable[[Request], Mapping[str, str]] = describe_device,
+        describe: Callable[[Request], Mapping[str, str]] = describe_browser,
         metadata: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """
@@ -220,14 +220,20 @@ class Rfc8628(BrowserOnly):
         :param clients: is called for every request, and returns whether this client may make it.
             Answer from memory, compare its secret with `hmac.compare_digest`, and refuse a client
             that has a secret and does not send it
+        :param names: is given the client_id of an accepted client, and returns the name under which
+            the phone shows it, such as "Living room TV", or None. Without a name, the phone shows
+            none: a client_id is what a request claims
+        :param scopes: every scope that a client may ask for, with the words that the phone shows
+            for it: `{"watch": "Watch films", "offline_access": ""}`. Nothing is shown for a scope
+            with empty words. In a list, a scope is its own words. All other scopes are refused
         :param at: the address under which clients reach the dialect, and the issuer.
             Default: the root of the site
         :param lifetime: of its codes in seconds. With the other windows, 600 at most: 300 if the
             policy's `decide_window` is 90
         :param describe: turns the request that begins a login into the context that the phone
-            shows. `client_id` and `scope` are added: leave them 200 of the 400 bytes
-        :param metadata: is added to the discovery document: `jwks_uri`, `scopes_supported` and the
-            like. If your token endpoint supports other grants, list all of them in
+            shows, in at most 200 bytes. `client`, `scope` and `permissions` are added
+        :param metadata: is added to the discovery document: `jwks_uri` and the like. If your token
+            endpoint supports other grants, list all of them in
             `grant_types_supported`. If your application has an `authorization_endpoint` of its own,
             name it: the dialect then answers no `authorize`
 
@@ -241,6 +247,8 @@ class Rfc8628(BrowserOnly):
         check_lifetime(lifetime, "lifetime", Misconfigured)
         self.issuer = mount_address(core, core.origin if at is None else at)
         self._core, self._clients, self._describe = core, check_sync_callback(clients), describe
+        self._names = check_sync_callback(names)
+        self._scopes = _check_scopes(scopes)
         self._lifetime = lifetime
         self._redeem_window = max(core.policy.redeem_window, _REDEEM_WINDOW)
         self._decide_and_redeem = core.policy.decide_window + self._redeem_window
@@ -262,6 +270,8 @@ class Rfc8628(BrowserOnly):
                 f"metadata must not contain {min(overridden)}: "
                 "it follows from where the dialect is mounted"
             )
+        if "scopes_supported" in metadata:
+            raise Misconfigured("metadata must not contain scopes_supported: set scopes= instead")
         if "authorization_endpoint" in metadata:
             self.browser_routes = tuple(
                 route for route in self.browser_routes if route.path != _AUTHORIZE
@@ -276,9 +286,8 @@ class Rfc8628(BrowserOnly):
                 "client_secret_basic",
                 "client_secret_post",
             ],
-            # An exception to that section: oidc-agent refuses a document without this list. The
-            # application's scopes are not known here.
-            "scopes_supported": [],
+            # An exception to that section: oidc-agent refuses a document without this list.
+            "scopes_supported": list(self._scopes),
             **metadata,
             **endpoints,
             "grant_types_supported": metadata.get("grant_types_supported", [GRANT_TYPE]),
@@ -325,16 +334,13 @@ class Rfc8628(BrowserOnly):
         return client
 
     def _begin(self, request: Request, form: Mapping[str, str], client: Client) -> Exchange[Begun]:
-        # The application acts on the client and the scope, so only the description may be cut.
+        # The application acts on the scope, so only the description may be cut.
         described = fit_context(self._describe(request), DESCRIPTION_BYTES)
-        context = {**described, "client_id": client.client_id}
-        scope = form.get("scope", "")
-        if scope:
-            context["scope"] = ""
-            room = CONTEXT_BYTES - len(encode_context(context).encode())
-            if not _SCOPE.fullmatch(scope) or len(scope) > room:
-                raise _InvalidScope
-            context["scope"] = scope
+        context = {
+            **{fact: text for fact, text in described.items() if fact not in OWN_FACTS},
+            **client_fact(self._names, client.client_id),
+            **self._read_scope(form.get("scope", "")),
+        }
 
         def answer(begun: Begun) -> Response:
             complete = f"{begun.verification_uri}?user_code={begun.user_code}"
@@ -363,6 +369,20 @@ class Rfc8628(BrowserOnly):
         )
         return Exchange(operation, answer)
 
+    def _read_scope(self, scope: str) -> Mapping[str, str]:
+        """The facts of the scopes that a request names. Raises `_InvalidScope` for an unknown one,
+        and for more than fit.
+        """
+        if not scope:
+            return {}
+        asked = scope.split(" ")
+        if not all(one in self._scopes for one in asked):
+            raise _InvalidScope
+        facts = _scope_facts({one: self._scopes[one] for one in asked})
+        if len(encode_context(facts).encode()) > _SCOPES_BYTES:
+            raise _InvalidScope
+        return facts
+
     def _collect(self, form: Mapping[str, str], client: Client) -> Exchange[Redeemed]:
         if form.get("grant_type", GRANT_TYPE) != GRANT_TYPE:
             raise _UnsupportedGrantType
@@ -372,9 +392,14 @@ class Rfc8628(BrowserOnly):
         if device.begun_by != begun_by(self, client.client_id):
             raise NotYours("another client began this login")
         operation = self._core.redeem(device, op=_POLL, replay_window=_REPLAY_WINDOW)
-        return Exchange(
-            operation, lambda redeemed: replace(_json({}), redeemed=redeemed, tokens_wanted=True)
-        )
+
+        def answer(redeemed: Redeemed) -> Response:
+            # Not in the context that the phone shows, because any client can choose it.
+            context = {**redeemed.context, "client_id": client.client_id}
+            redeemed = replace(redeemed, context=context)
+            return replace(_json({}), redeemed=redeemed, tokens_wanted=True)
+
+        return Exchange(operation, answer)
 
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as an OAuth error response (RFC 6749 section 5.2, RFC 8628 section 3.5).
@@ -397,6 +422,38 @@ class Rfc8628(BrowserOnly):
         return _json({"error": word, **pace}, status).with_headers(
             ("Retry-After", str(error.retry_after))
         )
+
+
+def _check_scopes(scopes: Mapping[str, str] | Iterable[str]) -> Mapping[str, str]:
+    """The words for each scope. Raises `Misconfigured` for what is no scope, and for words that do
+    not fit.
+    """
+    words = scopes if isinstance(scopes, Mapping) else {scope: scope for scope in scopes}
+    if isinstance(scopes, str) or not all(
+        isinstance(scope, str) and isinstance(text, str) for scope, text in words.items()
+    ):
+        raise Misconfigured(
+            'scopes must map each scope to words for the phone, such as {"watch": "Watch films"}'
+        )
+    for scope, text in words.items():
+        if not _SCOPE.fullmatch(scope):
+            raise Misconfigured(
+                f'{scope!r} in scopes is no scope: use printable ASCII without blanks, " and \\'
+            )
+        facts = _scope_facts({scope: text})
+        if sum(len(fact.encode()) for fact in facts.values()) > _SCOPES_BYTES // 2:
+            raise Misconfigured(
+                f"{scope!r} in scopes is too long: a scope and its words have at most "
+                f"{_SCOPES_BYTES // 2} bytes"
+            )
+    return MappingProxyType(dict(words))
+
+
+def _scope_facts(asked: Mapping[str, str]) -> Mapping[str, str]:
+    """The facts of these scopes, each with its words: for the application and for the person."""
+    words = [clean(text.translate(ESCAPED_IN_JSON), _SCOPES_BYTES) for text in asked.values()]
+    shown = _BETWEEN_PERMISSIONS.join(text for text in words if text)
+    return {"scope": " ".join(asked), **({"permissions": shown} if shown else {})}
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:

@@ -112,7 +112,8 @@ class Taobao(PublicIdDialect):
         :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
         :param jsonp: answer with a script where a `callback` is named; False: ignore `callback`,
             and answer with bare JSON always
-        :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
+        :param mounting: `at`, `after_login_path`, `lifetime`, `pages` and `describe`: see
+            `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """
@@ -171,7 +172,7 @@ class Taobao(PublicIdDialect):
             self._target(request),
         )
         return self.redeem_by_ticket(
-            self.own_device(request, public_id), ticket, lambda _: self.redirect(target)
+            request, self.own_device(request, public_id), ticket, lambda _: self.redirect(target)
         )
 
     def _target(self, request: Request) -> str:

@@ -86,7 +86,8 @@ class TaobaoNewLogin(PublicIdDialect):
     """The web login of `newlogin/`, which Taobao's family of sites uses today.
 
     :param core: `core` of the `QRLogin` or `AsyncQRLogin` whose logins it begins
-    :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
+    :param mounting: `at`, `after_login_path`, `lifetime`, `pages` and `describe`: see
+        `MountOptions`
 
     Raises `Misconfigured` for an option that cannot work or would not be safe.
     """
@@ -123,7 +124,7 @@ class TaobaoNewLogin(PublicIdDialect):
             return self.json(logged_in(_BIZ_EXT))
 
         device = self.own_device(request, required_value(_POLL.read_form(request), "ck"))
-        return self.status_or_redeem(device, answer)
+        return self.status_or_redeem(request, device, answer)
 
     def own_device(self, request: Request, public_id: str) -> DeviceCode:
         # These clients send `ck` in the place of the public id.

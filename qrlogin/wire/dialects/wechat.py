@@ -128,7 +128,8 @@ class WeChat(PublicIdDialect):
         :param hold: how many seconds a poll is held while there is no news, 30 at most
         :param avatar: returns the picture that the page shows when the code was scanned, as a
             `data:` URI in base64. For anything else the poll raises `BadArgument` in your server
-        :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
+        :param mounting: `at`, `after_login_path`, `lifetime`, `pages` and `describe`: see
+            `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """
@@ -204,7 +205,7 @@ class WeChat(PublicIdDialect):
                 return logged_in
             return replace(logged_in.with_headers(("Location", self.after_login_url)), status=301)
 
-        return self.redeem_by_ticket(device, ticket, answer)
+        return self.redeem_by_ticket(request, device, ticket, answer)
 
     def _log_out(self, request: Request, _: str) -> Response:
         # The request ends a session and carries no ticket, so only this origin may send it.

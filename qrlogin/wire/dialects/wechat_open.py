@@ -114,6 +114,7 @@ class WeChatOpen(PublicIdDialect):
                 Field("self_redirect", '"true" to redirect the frame of the page, not the window'),
             ),
             errors=(Unavailable,),
+            same_site=True,  # applications on other ports of this host send their users here
         ),
         picture_route(_PICTURE),
         scan_route(_SCAN, "uuid"),
@@ -166,6 +167,7 @@ class WeChatOpen(PublicIdDialect):
         hold: float = 25,
         redirect_uris: Callable[[str, str], bool] = lambda appid, address: False,
         clients: Callable[[str, str], bool] = lambda appid, secret: False,
+        names: Callable[[str], str | None] = lambda appid: None,
         **mounting: Unpack[MountOptions],
     ) -> None:
         """
@@ -176,15 +178,20 @@ class WeChatOpen(PublicIdDialect):
             and those of other hosts are refused with it
         :param clients: is given an appid and a secret, and returns whether they belong together.
             Compare with `hmac.compare_digest`
-        :param mounting: `at`, `after_login_path`, `lifetime` and `describe`: see `MountOptions`
+        :param names: is given an appid, and returns the name under which the phone shows the
+            application, or None for an appid that you do not know. Without a name, the phone shows
+            none: a link can claim any appid
+        :param mounting: `at`, `after_login_path`, `lifetime`, `pages` and `describe`: see
+            `MountOptions`
 
         Raises `Misconfigured` for an option that cannot work or would not be safe.
         """
         super().__init__(core, **mounting)
         self._hold = check_hold_seconds(hold)
-        self._registered, self._clients = (
+        self._registered, self._clients, self._names = (
             check_sync_callback(redirect_uris),
             check_sync_callback(clients),
+            check_sync_callback(names),
         )
         scheme, _, host = core.origin.partition("://")
         host = re.sub(r":[0-9]+$", "", host)
@@ -234,7 +241,7 @@ class WeChatOpen(PublicIdDialect):
             policy = ("Content-Security-Policy", _CONTENT_POLICY + allowed)
             return page.with_headers(policy, _NO_REFERRER)
 
-        return self.begin(request, answer, client_id=appid)
+        return self.begin(request, answer, client_id=appid, names=self._names)
 
     def _target(self, appid: str, address: str) -> str:
         """The address, ready for a parameter to be appended. Raises `BadRequest` unless it is of
@@ -265,7 +272,9 @@ class WeChatOpen(PublicIdDialect):
     def _callback(self, request: Request, _: str) -> Exchange[Redeemed]:
         uuid, ticket = _split(query_parameter(request, "code"))
         redirect = self.redirect(self.after_login_url).with_headers(_NO_REFERRER)
-        return self.redeem_by_ticket(self.own_device(request, uuid), ticket, lambda _: redirect)
+        return self.redeem_by_ticket(
+            request, self.own_device(request, uuid), ticket, lambda _: redirect
+        )
 
     def _token(self, request: Request, _: str) -> Exchange[Redeemed] | Response:
         query = read_some(request.query, ("appid", "secret", "code", "grant_type"))
@@ -278,6 +287,7 @@ class WeChatOpen(PublicIdDialect):
         if device.begun_by != begun_by(self, query.get("appid", "")):
             raise NotYours("another application began this login")
         return self.redeem_by_ticket(
+            request,
             device,
             ticket,
             lambda _: replace(self.json({}), tokens_wanted=True),

@@ -142,8 +142,8 @@ class InProcessClient(Client):
         if self.only_records:
             return Answer(0, b"")
         answer = self.ask(asked)
-        for cookie in answer.cookies:
-            self.jar[cookie.key] = cookie.value
+        # It keeps a deleted cookie, as a browser does that did not receive the answer.
+        self.jar |= {cookie.key: cookie.value for cookie in answer.cookies if cookie.max_age}
         return Answer(
             answer.status, answer.body, {name.lower(): value for name, value in answer.headers}
         )

@@ -90,7 +90,7 @@ class Service:
         headers = dict(answer.headers)
         assert len(headers) == len(answer.headers), "a header is there twice"
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Cross-Origin-Resource-Policy"] == "same-site"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert headers["Cache-Control"] == "no-store"
         assert not any(name.startswith("Access-Control") for name in headers)
         assert all(
@@ -393,7 +393,7 @@ def check_device_cookie(cookie: Cookie, max_age: int) -> None:
 
 def reach(client: Client, history: str) -> None:
     """Begin a login, and take the steps of a history."""
-    assert client.begin(("user-agent", "Browser/1.0")).status == 200
+    assert client.begin(("user-agent", "Firefox/140.0")).status == 200
     for step in HISTORIES[history][0]:
         verb, _, more = step.partition(" ")
         match verb:

@@ -7,9 +7,10 @@ Every answer of the dialect is checked for the headers and the form that all of 
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlencode
 
@@ -45,6 +46,8 @@ def everybody(client: Client) -> bool:
     return True
 
 
+#: The scopes of these tests, in the words of the application.
+SCOPES = {"a": "A", "b": "B", "mail": "Your mail", "read": "Read"}
 SECRETS = {"tv": None, "kiosk": "s:e+c r%t", "box": "hunter2"}
 
 
@@ -62,7 +65,7 @@ class Server:
     ) -> None:
         options = {"secret_keys": keys, "verification_uri": URI, "policy": policy}
         self.qr, self.store = world.colour.open(world.make_store, options, lambda _: None)
-        dialect = {"clients": everybody, **dialect}
+        dialect = {"clients": everybody, "scopes": SCOPES, **dialect}
         self._call: Callable[..., Response]
         if isinstance(world.colour, Awaited):
             qr = Awaited.shell(self.qr)
@@ -103,6 +106,7 @@ class World(Server):
         *,
         policy: Policy = TYPED,
         wrap: Callable[[Any], Any] = lambda store: store,
+        dialect: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.clock, self._wrap = Clock(NOON), wrap
         self.colour: Blocking | Awaited = Awaited() if kind.endswith("async") else Blocking()
@@ -110,7 +114,7 @@ class World(Server):
         self.memory: Any = None
         self._opened: list[Server] = []
         self.policy = policy
-        super().__init__(self, (KEY,), policy)
+        super().__init__(self, (KEY,), policy, **dialect)
         self._opened.append(self)
 
     def make_store(self) -> Any:

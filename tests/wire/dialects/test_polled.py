@@ -57,7 +57,8 @@ def test_each_poll_gets_the_documented_answer(
                 if kind == "bilibili" and word == "confirmed"
                 else []
             )
-            assert [cookie.key for cookie in answer.cookies] == names
+            # The one of the login is removed: tests/wire/dialects/test_copied_cookies.py.
+            assert [cookie.key for cookie in answer.cookies if "qrl-" not in cookie.key] == names
             assert dict(answer.headers)["Content-Type"] == (
                 "application/javascript; charset=utf-8"
                 if kind == "jd"
@@ -82,7 +83,7 @@ def test_a_login_from_beginning_to_end(
         answer = client.collect()
         assert answer.redeemed is not None
         assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
-        assert answer.redeemed.context == {"browser": "Browser"}
+        assert answer.redeemed.context == {"browser": "Firefox"}
         if client.collect_path:  # the poll no longer returns the url or the ticket
             assert client.poll().body.decode() == client.poll_bodies["ended"]
 

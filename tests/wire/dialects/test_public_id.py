@@ -11,6 +11,7 @@ import pytest
 from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.arguments import decode_context
 from qrlogin.core import Core
+from qrlogin.errors import Forbidden
 from qrlogin.operation import Operation
 from qrlogin.wire import (
     JD,
@@ -28,7 +29,7 @@ from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect
 from qrlogin.wire.routes import Route
 from tests.tables import for_each_row
 from tests.wire.dialects.lifecycle import HISTORIES, login_at
-from tests.wire.mount import KEY, URI, Colour, Mount, get, with_headers
+from tests.wire.mount import KEY, ORIGIN, URI, Colour, Mount, get, with_headers
 
 KINDS: dict[str, type[PublicIdDialect]] = {
     "bilibili": Bilibili,
@@ -283,6 +284,63 @@ def test_the_scanned_address_opens_without_a_cookie(name: str) -> None:
         )
 
 
+#: What a browser sends with a request of a page, and whether it is answered with a listed page and
+#: without.
+OTHER, FOREIGN = "https://login.example.com", "https://login.elsewhere.example"
+SENT_BY_PAGES = [
+    ({"sec-fetch-site": "same-origin"}, True, True),
+    ({"sec-fetch-site": "none"}, True, True),
+    ({"sec-fetch-site": "same-site"}, False, False),
+    ({"sec-fetch-site": "same-site", "origin": OTHER}, True, False),
+    ({"sec-fetch-site": "same-site", "referer": f"{OTHER}/"}, True, False),
+    ({"sec-fetch-site": "same-site", "referer": f"{OTHER}/page?a=b"}, True, False),
+    ({"sec-fetch-site": "same-site", "origin": "null", "referer": f"{OTHER}/"}, True, False),
+    ({"sec-fetch-site": "same-site", "referer": f"{OTHER}@evil.example.com/"}, False, False),
+    ({"sec-fetch-site": "same-site", "referer": "https://blog.example.com/"}, False, False),
+    # Such as a redirect of the sibling, which a picture in a page of this site leads to.
+    ({"sec-fetch-site": "same-site", "referer": f"{ORIGIN}/"}, False, False),
+    ({"sec-fetch-site": "cross-site", "referer": f"{OTHER}/"}, False, False),
+    # Browsers from before 2023, and sites on plain http.
+    ({"referer": f"{ORIGIN}/login"}, True, True),
+    ({"origin": ORIGIN}, True, True),
+    ({"referer": f"{OTHER}/"}, True, False),
+    ({"origin": OTHER}, True, False),
+    ({"referer": "https://blog.example.com/"}, False, False),
+    ({"referer": "https://blog.example.com:8443/"}, False, False),
+    ({"referer": "https://example.com:8443/"}, False, False),
+    # Programs, some with the address of the site for which they were written.
+    ({}, True, True),
+    ({"origin": "null"}, True, True),
+    ({"referer": "https://login.taobao.com/"}, True, True),
+    ({"referer": f"{FOREIGN}/", "origin": FOREIGN}, True, True),
+]
+
+
+@for_each_row("sent, listed, unlisted", SENT_BY_PAGES)
+def test_pages_of_other_origins_of_the_site_must_be_listed(
+    sent: dict[str, str], listed: bool, unlisted: bool, core: Core
+) -> None:
+    for pages, answered in (((OTHER,), listed), ((), unlisted)):
+        dialect = WeChat(core, pages=pages)
+        request = Request("GET", "jslogin", headers=tuple(sent.items()))
+        if answered:
+            assert isinstance(dialect.browser(request), Exchange)
+        else:
+            with pytest.raises(Forbidden):
+                dialect.browser(request)
+
+
+@for_each_row(
+    "pages",
+    ["https://login.example.com", ["*"], ["null"], ["https://a.example.com/"], [7], [ORIGIN]],
+)
+def test_a_page_that_no_browser_names_cannot_be_listed(pages: Any, core: Core) -> None:
+    with pytest.raises(Misconfigured, match="pages"):
+        WeChat(core, pages=pages)
+    with pytest.raises(Misconfigured, match="same site"):
+        WeChat(core, pages=["http://localhost"])
+
+
 def test_a_custom_route_may_be_opened_to_other_sites(colour: Colour) -> None:
     class WithOpenRoute(Custom):
         browser_routes: tuple[Route, ...] = (
@@ -299,13 +357,13 @@ def test_a_custom_route_may_be_opened_to_other_sites(colour: Colour) -> None:
         ] == [200, 200]
 
 
-def test_only_the_description_is_cut_and_not_the_client_that_the_application_acts_on(
-    core: Core,
-) -> None:
-    dialect = WeChatOpen(core, describe=lambda _: {"device": "x" * 400})
+def test_only_the_description_is_cut_and_not_the_name_of_the_client(core: Core) -> None:
+    describe = {"device": "x" * 400, "client": "forged", "client_id": "forged"}
+    dialect = WeChatOpen(core, describe=lambda _: describe, names=lambda appid: f"App {appid}")
     exchange = dialect.browser(Request("GET", "connect/qrconnect", query=f"appid={'a' * 64}"))
     assert isinstance(exchange, Exchange)
     assert isinstance(exchange.operation, Operation)
     context = decode_context(exchange.operation.command.values["context"])
-    assert context["client_id"] == "a" * 64
+    assert context.keys() == {"device", "client"}
+    assert context["client"] == f"App {'a' * 64}"
     assert context["device"].endswith("x…")

@@ -26,9 +26,16 @@ FORMS = {
 TOKENS = {"access_token": "of the application", "token_type": "Bearer"}
 
 
+#: What the page of the docs registers.
+REGISTERED = {
+    "names": {"living-room-tv": "Television app"}.get,
+    "scopes": {"watch": "Watch films", "record": "Record films"},
+}
+
+
 @pytest.fixture(params=KINDS)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    yield from opened(request)
+    yield from opened(request, dialect=REGISTERED)
 
 
 def test_the_server_answers_as_in_the_transcript(world: World) -> None:

@@ -213,7 +213,7 @@ def test_the_metadata_is_the_documented_document(world: World, path: str) -> Non
     assert answer.body == (
         b'{"authorization_endpoint":"https://example.com/authorize",'
         b'"token_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],'
-        b'"scopes_supported":[],'
+        b'"scopes_supported":["a","b","mail","read"],'
         b'"issuer":"https://example.com",'
         b'"device_authorization_endpoint":"https://example.com/device_authorization",'
         b'"token_endpoint":"https://example.com/token",'

@@ -91,14 +91,14 @@ def test_a_login_from_beginning_to_end(
 ) -> None:
     with opened(wechat_open, colour, redis_of(request, store)) as service:
         client = WeChatOpenClient(service)
-        page = client.begin(("user-agent", "Browser/1.0"))
+        page = client.begin(("user-agent", "Firefox/140.0"))
         (device,) = page.cookies
         check_device_cookie(device, 300 + 90 + 30 + 30)
         happen(client, "scan", "confirm")
         answer = client.collect()
         assert answer.redeemed is not None
         assert (answer.redeemed.subject, answer.redeemed.replayed) == ("1", False)
-        assert answer.redeemed.context == {"browser": "Browser"}
+        assert answer.redeemed.context == {"browser": "Firefox"}
         assert (answer.status, dict(answer.headers)["Location"]) == (302, "https://example.com/")
         assert dict(answer.headers)["Referrer-Policy"] == "no-referrer"
 
