@@ -5,8 +5,8 @@ core draws random numbers, checks signatures before the step and seals after it.
 (the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
 `login.py` and `aio.py` carry its commands to a store and the replies back.
 
-Nothing fills the fields `needs`, `only_for`, `met` and `facts` yet (see `table.py`): they are
-empty, and are sealed and checked all the same.
+Nothing fills the fields `needs`, `only_for` and `met` yet (see `table.py`): they are empty, and are
+sealed and checked all the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +18,14 @@ from qrlogin import codes, seals
 from qrlogin.answers import Begun, Event, EventName, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import (
     ShownAs,
+    check_assurance,
     check_begun_by,
     check_person,
     check_redeem,
     clean_name,
     decode_context,
     encode_context,
+    encode_facts,
 )
 from qrlogin.codes import FIXED, UNASKED, Codes, DeviceCode, NewCodes, ScanCode
 from qrlogin.errors import (
@@ -535,35 +537,40 @@ class Core:
         """Give a scanned login back, so that any account can scan it."""
         return self._decide("release", code, subject, phone)
 
-    def confirm(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        """Approve a scanned login."""
-        return self._decide("confirm", code, subject, phone)
+    def confirm(
+        self, code: str, *, subject: str, phone: str = "", assurance: str = ""
+    ) -> Operation[Status]:
+        """Approve a scanned login. The parameters are those of `QRLogin.confirm`."""
+        check_assurance(assurance)
+        return self._decide("confirm", code, subject, phone, encode_facts(assurance, phone))
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         """Deny a scanned or confirmed login."""
         return self._decide("deny", code, subject, phone)
 
-    def _decide(self, row: str, code: str, subject: str, phone: str) -> Operation[Status]:
+    def _decide(
+        self, row: str, code: str, subject: str, phone: str, facts: str = ""
+    ) -> Operation[Status]:
         readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         mark = codes.new_mark()  # as in `scan`
 
         def decide(reading: ScanCode) -> Operation[Status]:
-            return self._decision(row, reading, mark, subject, phone)
+            return self._decision(row, reading, mark, subject, phone, facts)
 
         if readings[0].typed:
             return decide_by_letters(readings, decide, self._guess_budget(subject))
         return decide(readings[0])
 
     def _decision(
-        self, row: str, code: ScanCode, mark: str, subject: str, phone: str
+        self, row: str, code: ScanCode, mark: str, subject: str, phone: str, facts: str
     ) -> Operation[Status]:
         login_id, key = code.login_id, code.key
         claim = seals.claim(key, login_id, subject, phone)
         values = {"claim": claim}
         if row == "confirm":
-            values["subject"] = subject
-            values["approval"] = seals.approval_seal(key, login_id, claim, subject, "", "")
+            values["subject"], values["facts"] = subject, facts
+            values["approval"] = seals.approval_seal(key, login_id, claim, subject, "", facts)
 
         def interpret(reply: Reply) -> Status:
             state = state_for_phone(reply, code)

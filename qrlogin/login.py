@@ -206,7 +206,7 @@ class QRLogin:
         """
         return self.run(self.core.release(code, subject=subject, phone=phone))
 
-    def confirm(self, code: str, *, subject: str, phone: str = "") -> Status:
+    def confirm(self, code: str, *, subject: str, phone: str = "", assurance: str = "") -> Status:
         """Approve a login that this account has scanned.
 
         Call it only for a deliberate act of the person: a tap on a button, never the scan itself.
@@ -215,9 +215,11 @@ class QRLogin:
 
         :param code: the same code as in `scan`. It may be too old to scan by now.
         :param subject: your id of the user who is signed in on the phone.
-        :param phone: what you passed to `scan`.
+        :param phone: what you passed to `scan`. The redeem returns it.
+        :param assurance: what this approval met beyond the phone's session, in your own words, such
+            as "passkey". At most 64 printable ASCII characters. The redeem returns it.
         """
-        return self.run(self.core.confirm(code, subject=subject, phone=phone))
+        return self.run(self.core.confirm(code, subject=subject, phone=phone, assurance=assurance))
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Status:
         """Deny a login that this account has scanned. Final.

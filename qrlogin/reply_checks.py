@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from qrlogin import seals
 from qrlogin.answers import Event, EventName, Redeemed, ScannedBy, Status
-from qrlogin.arguments import decode_context
+from qrlogin.arguments import decode_context, decode_facts
 from qrlogin.codes import DeviceCode, ScanCode
 from qrlogin.errors import (
     AlreadyRedeemed,
@@ -152,6 +152,7 @@ def redeemed_from(reply: Reply, key: Key) -> Redeemed:
     check_begin_seal(reply, key)
     scanner = checked_scanner(reply, key)
     check_approval(reply, key)
+    assurance, phone = decode_facts(record.get("facts", ""))
     return Redeemed(
         reply.login_id,
         subject=record["subject"],
@@ -160,6 +161,8 @@ def redeemed_from(reply: Reply, key: Key) -> Redeemed:
         redeemed_at_ms=instant(record, "redeemed_at"),
         # A command that was resent after a lost reply is the same call, and no replay.
         replayed=record.get("mark") != reply.mark,
+        assurance=assurance,
+        phone=phone,
     )
 
 

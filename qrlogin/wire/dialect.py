@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
-from qrlogin.arguments import ShownAs, check_person, check_shown_as
+from qrlogin.arguments import ShownAs, check_assurance, check_person, check_shown_as
 from qrlogin.codes import DeviceCode
 from qrlogin.errors import QRLoginError
 from qrlogin.news import Known
@@ -27,7 +27,7 @@ class Person:
 
     Raises `BadArgument` for values that no login could be approved with: a `subject` that is not a
     text (pass `str(user.id)`), is empty or has more than 255 bytes; a `shown_as` that is not a
-    text; an id of a phone that is not valid.
+    text; an id of a phone or an `assurance` that is not valid.
     """
 
     subject: str = field(repr=False)
@@ -41,10 +41,14 @@ class Person:
     by_token: bool = False
     """Whether you found this person by the token in `Authorization` alone. A page of another
     origin may then send cookies beside its token, and is not refused because of them."""
+    assurance: str = ""
+    """What this request proves beyond the phone's session, such as "passkey". If the request
+    confirms a login, `Redeemed.assurance` is this text."""
 
     def __post_init__(self) -> None:
         check_person(self.subject, self.phone)
         check_shown_as(self.shown_as)
+        check_assurance(self.assurance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
@@ -365,7 +365,7 @@ class Native:
             exchange = Exchange(scan, _scanned_json)
         else:
             decide = {
-                CONFIRM: self._core.confirm,
+                CONFIRM: partial(self._core.confirm, assurance=person.assurance),
                 DENY: self._core.deny,
                 RELEASE: self._core.release,
                 OUTCOME: self._core.outcome,
