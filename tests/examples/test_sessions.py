@@ -16,7 +16,7 @@ pytestmark = pytest.mark.long
 LOCKS = {
     "Flask": ("instance/people.sqlite3", "UPDATE account SET is_locked = 1 WHERE name = ?"),
     "FastAPI": ("instance/people.sqlite3", "UPDATE account SET is_locked = 1 WHERE name = ?"),
-    "Django": ("people.sqlite3", "UPDATE auth_user SET is_active = 0 WHERE username = ?"),
+    "Django": ("instance/db.sqlite3", "UPDATE auth_user SET is_active = 0 WHERE username = ?"),
 }
 
 
