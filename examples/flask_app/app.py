@@ -105,7 +105,14 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     migrate.init_app(app, db)
     login_manager.init_app(app)
     csrf.init_app(app)
-    phone_login = PhoneLogin(person, log_in, log_out=end_session, tokens=tokens)
+    on_phone = person
+    if app.config["QRLOGIN_PASSKEYS"]:
+        from passkeys import Passkeys  # it needs requirements-passkeys.txt
+
+        passkeys = Passkeys(begin_session)
+        passkeys.init_app(app)
+        on_phone = passkeys.person(person)
+    phone_login = PhoneLogin(on_phone, log_in, log_out=end_session, tokens=tokens)
     qr = phone_login.init_app(app)
     if names := app.config["QRLOGIN_DIALECTS"]:
         describe = BrowserContext()
@@ -148,13 +155,18 @@ def log_in(redeemed: Redeemed) -> None:
     session.update(kept)
 
 
-def begin_session(account: Account, redeemed: Redeemed | None = None) -> None:
+def begin_session(
+    account: Account, redeemed: Redeemed | None = None, *, assurance: str = ""
+) -> None:
     """Start a new session. The old one is dropped, so an attacker who planted it gains nothing."""
     sessions.end_current()
     session.clear()
-    sessions.begin(account, redeemed)
-    login_user(account)
+    passkeys = current_app.extensions.get("passkeys")
+    is_whole = not passkeys or bool(assurance) or passkeys.is_enough(account, redeemed)
+    sessions.begin(account, redeemed, assurance=assurance, is_whole=is_whole)
     session.permanent = True
+    if is_whole:
+        login_user(account)
 
 
 def end_session() -> None:
@@ -171,6 +183,8 @@ def home() -> str:
     if row and row.login_id:
         browser = row.browser or translate("unknownBrowser")
         how = translate("loggedInByPhone", browser=browser)
+    elif row and row.assurance:
+        how = current_app.extensions["passkeys"].how()
     else:
         how = translate("loggedInByPassword")
     return render_template(

@@ -9,7 +9,7 @@ import time
 from adapter import read_request
 from flask import session
 from models import Account, db
-from sqlalchemy import ForeignKey, String, delete, select, update
+from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from qrlogin import Redeemed
@@ -95,8 +95,16 @@ def end_current() -> None:
         db.session.commit()
 
 
-def complete(row: BrowserSession, assurance: str) -> None:
-    """Make a session whole, because its browser has proven what was missing."""
-    change = update(BrowserSession).filter_by(id=row.id).values(is_whole=True, assurance=assurance)
-    db.session.execute(change)
-    db.session.commit()
+def complete(assurance: str) -> None:
+    """Make this browser's session whole, because the browser has proven what was missing.
+
+    It gets a new id: a copy of the cookie from before is worth nothing.
+    """
+    if row := current(is_whole=False):
+        names = ("account_id", "begun_at", "browser", "address", "login_id", "phone")
+        kept = {name: getattr(row, name) for name in names}
+        whole = BrowserSession(**kept, assurance=f"{row.assurance} {assurance}".strip())
+        db.session.delete(row)
+        db.session.add(whole)
+        db.session.commit()
+        session["session"], session["_user_id"] = whole.id, str(whole.account_id)

@@ -122,15 +122,22 @@ class Running:
 
     :param start: the command, in place of the README's; "{port}" becomes the port
     :param folder: where it runs, in place of a new copy; this folder is not deleted
+    :param host: what browsers call it
     :param env: more environment variables
     """
 
     def __init__(
-        self, example: Example, *, start: str = "", folder: Path | None = None, **env: str
+        self,
+        example: Example,
+        *,
+        start: str = "",
+        folder: Path | None = None,
+        host: str = LOOPBACK,
+        **env: str,
     ) -> None:
         self._stack = contextlib.ExitStack()
         self.example, self.port = example, self._stack.enter_context(own_port())
-        self.origin = f"http://{LOOPBACK}:{self.port}"
+        self.origin = f"http://{host}:{self.port}"
         _, prepare, usual = example.commands()
         self._start, self._prepare = start or f"{usual} {example.port_argument}", prepare
         self.env = {
