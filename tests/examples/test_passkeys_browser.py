@@ -12,6 +12,7 @@ from playwright.async_api import Browser, CDPSession
 from tests.browser.login_page import PATIENCE_S
 from tests.examples.profiles import Profile, at_desk, in_hand
 from tests.examples.running import FLASK, Running
+from tests.examples.test_looks import SCREENS, fits
 
 pytestmark = pytest.mark.long
 
@@ -192,4 +193,40 @@ async def test_no_relay_answers_the_passkey_that_the_browser_itself_must_answer(
     await button.press("Enter")
     await attacker.logged_in_as(name)
     for each in (phone, attacker):
+        await each.close()
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_every_page_about_passkeys_fits_and_passes_axe(
+    chromium: Browser, serve: Callable[[str], Running], tmp_path: Path, screen: str
+) -> None:
+    site, name = serve("approve,browser"), f"alice-{secrets.token_hex(4)}"
+    phone = await Profile.new(chromium, site.origin, tmp_path, **SCREENS[screen])
+    await phone.sign_up(name)
+    phone.desk.forgives("<qr-approve>")
+    await Authenticator.of(phone)
+    await fits(phone, "home")
+    await phone.open("/passkeys")
+    await fits(phone, "passkeys-none")
+    await phone.page.locator("button[data-passkey]").click()
+    await phone.page.locator("button[name=passkey]").wait_for(timeout=PATIENCE_S * 1000)
+    await fits(phone, "passkeys")
+    desk = await Profile.new(chromium, site.origin, tmp_path, **SCREENS[screen])
+    of_desk = await Authenticator.of(desk)
+    await of_desk.is_unlocked(False)
+    await desk.open("/login")
+    await desk.desk.until("pending")
+    await desk.page.locator("button[data-passkey]").click()
+    await desk.page.get_by_role("alert").wait_for(timeout=PATIENCE_S * 1000)
+    await fits(desk, "login")
+    await desk.page.locator("qr-login .qr").scroll_into_view_if_needed()
+    await phone.scan(desk.desk)
+    await phone.approve()
+    await desk.answer(0)
+    await desk.page.wait_for_url("**/passkeys/finish", timeout=PATIENCE_S * 1000)
+    await desk.page.locator("button[data-passkey]").click()
+    await desk.page.get_by_role("alert").wait_for(timeout=PATIENCE_S * 1000)
+    await fits(desk, "finish")
+    for each in (phone, desk):
         await each.close()
