@@ -192,6 +192,7 @@ def home() -> str:
         heading=translate("loggedInAs", name=current_user.name),
         initial=initial(current_user.name),
         how=how,
+        by_phone=bool(row and row.login_id),
     )
 
 

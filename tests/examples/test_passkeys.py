@@ -96,7 +96,8 @@ def test_a_passkey_that_was_created_after_a_login_by_phone_logs_in_without_a_cod
     app, passkey = app_for("create"), Authenticator()
     desk = app.test_client()
     assert Desk(desk, sign_up(app)).redeem().status_code == 200
-    assert 'href="/passkeys"' in desk.get("/").text
+    offered = '<a class="button" href="/passkeys">Create a passkey on this device</a>'
+    assert offered in desk.get("/").text
     assert create(desk, passkey).json == {"done": "create"}
     desk.post("/logout", data=hidden_fields(desk, "/"))
     assert not is_in(desk)

@@ -80,7 +80,7 @@ class Authenticator:
 
 
 async def create_passkey(profile: Profile) -> None:
-    await profile.page.get_by_role("link", name="Passkeys").click()
+    await profile.page.locator("a[href='/passkeys']").click()
     create = profile.page.get_by_role("button", name="Create a passkey on this device")
     await create.wait_for(timeout=PATIENCE_S * 1000)
     listed = profile.page.get_by_role("button", name="Remove")
