@@ -183,7 +183,11 @@ class Redeemed:
     """The result of a login, returned once. Start a new session for `subject`."""
 
     login_id: str
-    """The public name of the login. It grants nothing."""
+    """The public name of the login. It grants nothing, so it may be in logs, URLs and databases.
+
+    Keep it with the session that you start: each `Event` of this login has the same one, and you
+    can find and end the session by it.
+    """
 
     subject: str = field(repr=False)
     """The application's own id of the user who approved."""
@@ -206,6 +210,14 @@ class Redeemed:
     name: str = field(default="", repr=False)
     """The full name of that account, as the browser's question showed it; "" if `confirm` got none.
     """
+
+    assurance: str = ""
+    """What the approval met beyond the phone's session, as `confirm(assurance=...)` said it; ""
+    if it said nothing. It is sealed with the approval.
+    """
+
+    phone: str = field(default="", repr=False)
+    """The phone that approved, as `confirm(phone=...)` named it. It is sealed with the approval."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ BEGUN_BY_BYTES: Final = 128
 DESCRIPTION_BYTES: Final = 200  # of a context in a dialect, which adds facts that must not be cut
 _UNCUT: Final = 1 << 62  # bytes
 _SHORTEST_FACT: Final = 16  # bytes to which a long fact may be cut
+_ASSURANCE_LENGTHS: Final = range(65)
 _OP_LENGTHS: Final = range(16, 129)
 _TAG_LENGTHS: Final = range(129)
 
@@ -54,6 +55,25 @@ def check_person(subject: str, phone: str) -> None:
             f"phone must be text, your own id of the phone, not {type(phone).__name__}"
         )
     _check_id("phone", phone)
+
+
+def check_assurance(assurance: str) -> None:
+    """Raise `BadArgument` unless this can say what an approval met."""
+    if not (_is_ascii(assurance, _ASSURANCE_LENGTHS) and assurance.isprintable()):
+        raise BadArgument(
+            'assurance must be at most 64 printable ASCII characters, such as "passkey"'
+        )
+
+
+def encode_facts(assurance: str, phone: str) -> str:
+    """Return the text that stores what is known of an approval, and is sealed with it."""
+    return f"{assurance}\n{phone}" if assurance or phone else ""
+
+
+def decode_facts(facts: str) -> tuple[str, str]:
+    """Return the assurance and the phone that `encode_facts` encoded. Check their seal before."""
+    assurance, _, phone = facts.partition("\n")
+    return assurance, phone
 
 
 def _check_id(name: str, text: str) -> None:

@@ -5,19 +5,21 @@ core draws random numbers, checks signatures before the step and seals after it.
 (the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
 `login.py` and `aio.py` carry its commands to a store and the replies back.
 
-Nothing fills the fields `needs`, `only_for`, `met` and `facts` yet (see `table.py`): they are
-empty, and are sealed and checked all the same.
+Nothing fills the fields `needs`, `only_for` and `met` yet (see `table.py`): they are empty, and are
+sealed and checked all the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Final
 
 from qrlogin import codes, seals
 from qrlogin.answers import Begun, Event, EventName, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import (
     ShownAs,
+    check_assurance,
     check_begun_by,
     check_person,
     check_redeem,
@@ -25,6 +27,7 @@ from qrlogin.arguments import (
     clean_name,
     decode_context,
     encode_context,
+    encode_facts,
 )
 from qrlogin.codes import FIXED, UNASKED, Codes, DeviceCode, NewCodes, ScanCode
 from qrlogin.errors import (
@@ -543,37 +546,50 @@ class Core:
         return self._decide("release", code, subject, phone)
 
     def confirm(
-        self, code: str, *, subject: str, phone: str = "", name: str = ""
+        self, code: str, *, subject: str, phone: str = "", name: str = "", assurance: str = ""
     ) -> Operation[Status]:
         """Approve a scanned login. The parameters are those of `QRLogin.confirm`."""
-        return self._decide("confirm", code, subject, phone, clean_account_name(name))
+        check_assurance(assurance)
+        approved = {"name": clean_account_name(name), "facts": encode_facts(assurance, phone)}
+        return self._decide("confirm", code, subject, phone, approved)
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         """Deny a scanned or confirmed login."""
         return self._decide("deny", code, subject, phone)
 
     def _decide(
-        self, row: str, code: str, subject: str, phone: str, name: str = ""
+        self,
+        row: str,
+        code: str,
+        subject: str,
+        phone: str,
+        approved: Mapping[str, str] = MappingProxyType({}),
     ) -> Operation[Status]:
         readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         mark = codes.new_mark()  # as in `scan`
 
         def decide(reading: ScanCode) -> Operation[Status]:
-            return self._decision(row, reading, mark, subject, phone, name)
+            return self._decision(row, reading, mark, subject, phone, approved)
 
         if readings[0].typed:
             return decide_by_letters(readings, decide, self._guess_budget(subject))
         return decide(readings[0])
 
     def _decision(
-        self, row: str, code: ScanCode, mark: str, subject: str, phone: str, name: str
+        self,
+        row: str,
+        code: ScanCode,
+        mark: str,
+        subject: str,
+        phone: str,
+        approved: Mapping[str, str],
     ) -> Operation[Status]:
         login_id, key = code.login_id, code.key
         claim = seals.claim(key, login_id, subject, phone)
         values = {"claim": claim}
         if row == "confirm":
-            values |= {"subject": subject, "name": name}
+            values |= {"subject": subject, **approved}
             values["approval"] = seals.approval_seal(key, login_id, values)
 
         def interpret(reply: Reply) -> Status:

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from qrlogin import seals
 from qrlogin.answers import Event, EventName, Redeemed, ScannedBy, Status
-from qrlogin.arguments import decode_context
+from qrlogin.arguments import decode_context, decode_facts
 from qrlogin.codes import DeviceCode, ScanCode
 from qrlogin.errors import (
     AlreadyRedeemed,
@@ -188,6 +188,7 @@ def redeemed_from(reply: Reply, device: DeviceCode) -> Redeemed:
     if not device.begun_at <= instant(record, "redeemed_at") < device.ends_at:
         raise RecordForged("the login was redeemed at a time that its device_code does not allow")
     approver = checked_approver(reply, key)
+    assurance, phone = decode_facts(record.get("facts", ""))
     return Redeemed(
         reply.login_id,
         subject=record["subject"],
@@ -197,6 +198,8 @@ def redeemed_from(reply: Reply, device: DeviceCode) -> Redeemed:
         redeemed_at_ms=instant(record, "redeemed_at"),
         # A command that was resent after a lost reply is the same call, and no replay.
         replayed=record.get("mark") != reply.mark,
+        assurance=assurance,
+        phone=phone,
     )
 
 

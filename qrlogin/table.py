@@ -30,7 +30,7 @@ Time to scan, time to decide and time to redeem are three windows, and each has 
 own: begin writes `scan_by`, a scan writes `decide_by`, an approval writes `redeem_by`. How long the
 last two are is in the record, so a login keeps the windows that it was begun with.
 
-Nothing fills `needs`, `only_for`, `met` and `facts` yet, so their guards let everything pass: match
+Nothing fills `needs`, `only_for` and `met` yet, so their guards let everything pass: match
 codes and logins for one account will fill them.
 """
 

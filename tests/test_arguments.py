@@ -21,6 +21,7 @@ from qrlogin import (
     QRLogin,
 )
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
+from qrlogin.wire import Person
 from tests.application import ALICE, KEY, URI, App, Untouched
 from tests.tables import for_each_row
 
@@ -108,6 +109,16 @@ def test_confirm_deny_and_release_refuse_a_bad_argument(
         getattr(untouched, event)(genuine.scan_code, **{"subject": ALICE, **arguments})
 
 
+@for_each_row("assurance", [7, None, "x" * 65, "two\nlines", "é", "\x7f"])
+def test_an_assurance_is_short_and_printable(
+    assurance: Any, untouched: QRLogin, genuine: Begun
+) -> None:
+    with pytest.raises(BadArgument, match="at most 64 printable ASCII"):
+        untouched.confirm(genuine.scan_code, subject=ALICE, assurance=assurance)
+    with pytest.raises(BadArgument, match="at most 64 printable ASCII"):
+        Person(ALICE, shown_as="A", assurance=assurance)
+
+
 @for_each_row("arguments, remedy", BAD_REDEEMS.values())
 def test_redeem_refuses_a_bad_argument(
     arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
@@ -121,7 +132,7 @@ def test_arguments_at_their_limits_are_accepted() -> None:
     begun = app.qr.begin(context={"b": "x" * (CONTEXT_BYTES - len('{"b":""}'))}, lifetime=350)
     subject = "x" * SUBJECT_BYTES
     app.qr.scan(begun.scan_code, subject=subject, shown_as="x" * SHOWN_AS_BYTES, phone="x" * 255)
-    app.qr.confirm(begun.scan_code, subject=subject, phone="x" * 255)
+    app.qr.confirm(begun.scan_code, subject=subject, phone="x" * 255, assurance="~" * 64)
     redeemed = app.qr.redeem(begun.device_code, acknowledged=app.tag(begun), op="-" + "x" * 127)
     assert (redeemed.subject, redeemed.context["b"][:1]) == (subject, "x")
     bare = app.qr.begin()

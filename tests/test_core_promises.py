@@ -18,6 +18,7 @@ from qrlogin import (
     NotYours,
     Policy,
     QRLogin,
+    RecordForged,
     Redeemed,
     ScannerChanged,
     State,
@@ -357,3 +358,24 @@ def test_a_redeem_returns_subject_name_context_and_time() -> None:
         replayed=False,
         name=NAMES[ALICE],
     )
+
+
+def test_a_redeem_returns_what_the_first_confirm_said_of_the_approval() -> None:
+    """A repeated confirm changes neither the assurance nor the phone."""
+    app = App(policy=STANDARD)
+    begun = app.begin()
+    app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A", phone="7\n")
+    for assurance in ("passkey", ""):
+        app.qr.confirm(begun.scan_code, subject=ALICE, phone="7\n", assurance=assurance)
+    redeemed = app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
+    assert (redeemed.assurance, redeemed.phone) == ("passkey", "7\n")
+    assert "phone" not in repr(redeemed), "a phone is no more for logs than its user is"
+
+
+def test_a_writer_of_the_store_cannot_change_what_an_approval_met() -> None:
+    app = App(policy=STANDARD)
+    begun, tag = app.reach(State.CONFIRMED)
+    record = app.store.record(begun.login_id)
+    app.store.forge(begun.login_id, {**record, "facts": "passkey\n"})
+    with pytest.raises(RecordForged):
+        app.qr.redeem(begun.device_code, acknowledged=tag)

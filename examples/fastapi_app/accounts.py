@@ -28,7 +28,12 @@ _hashing = BoundedSemaphore(os.cpu_count() or 1)
 class Base(DeclarativeBase):
     # A migration can drop a constraint only by its name.
     metadata = MetaData(
-        naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+        }
     )
 
 
@@ -40,6 +45,7 @@ class Account(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
+    is_locked: Mapped[bool] = mapped_column(default=False)
 
 
 def make_account(db: Session, name: str, password: str) -> Account | None:
@@ -67,11 +73,17 @@ def authenticate(db: Session, name: str, password: str) -> Account | None:
     stored = found.password_hash if found else _dummy_hash()
     with _hashing:
         matches, stronger = _hasher.verify_and_update(password, stored)
-    account = db.get(Account, found.id) if matches and found else None
+    account = account_by_id(db, found.id) if matches and found else None
     if account and stronger:  # the recommended parameters are higher than when it was hashed
         account.password_hash = stronger
         db.commit()
     return account
+
+
+def account_by_id(db: Session, number: int) -> Account | None:
+    """The account, or None if it was closed or is locked."""
+    account = db.get(Account, number)
+    return None if account is None or account.is_locked else account
 
 
 def _hash(password: str) -> str:

@@ -9,14 +9,17 @@ import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
+import sessions
 from accounts import (
     LONGEST_NAME,
     LONGEST_PASSWORD,
     SHORTEST_PASSWORD,
     Account,
+    account_by_id,
     authenticate,
     make_account,
 )
@@ -49,7 +52,15 @@ from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
 from qrlogin.errors import BadRequest
 from qrlogin.names import initial
 from qrlogin.stores import open_async_store
-from qrlogin.wire import AsyncEndpoint, BrowserContext, Native, Person, WaitSlots
+from qrlogin.wire import (
+    AsyncEndpoint,
+    BrowserContext,
+    Native,
+    Person,
+    WaitSlots,
+    describe_browser,
+)
+from qrlogin.wire import Request as WireRequest
 from qrlogin.wire.dialects import DIALECTS
 
 try:
@@ -96,14 +107,13 @@ Database = Annotated[Session, Depends(database)]
 
 
 def signed_in(request: Request, _: Annotated[str | None, Security(cookie)]) -> Account | None:
-    """The account that is signed in, or None.
+    """The account of this browser's session, or None if it was ended or the account locked.
 
     It gives its connection back at once. Requests that kept theirs until the page is rendered could
     hold all connections and wait for threads, whose requests wait for connections.
     """
-    number = request.session.get("account")
     with Session(engine) as db:
-        return db.get(Account, number) if number else None
+        return sessions.signed_in(db, request.session)
 
 
 async def form_fields(request: Request) -> Mapping[str, str]:
@@ -117,21 +127,22 @@ Form = Annotated[Mapping[str, str], Depends(form_fields)]
 # What qrlogin needs from an application
 
 
-def person(account: SignedIn) -> Person | None:
+def person(request: Request, account: SignedIn) -> Person | None:
     """Who is signed in on the phone, or None. A browser asks "continue as …?" with the name."""
-    return Person(str(account.id), name=account.name) if account else None
+    if account is None:
+        return None
+    phone = str(request.session["session"])  # `Redeemed.phone` tells which phone approved
+    return Person(str(account.id), phone=phone, name=account.name)
 
 
 async def log_in(request: Request, redeemed: Redeemed) -> None:
     """Start this browser's session, because a phone approved it."""
     account = await run_in_threadpool(account_in, redeemed)
-    begin_session(
-        request, account, browser=redeemed.context.get("browser", ""), login_id=redeemed.login_id
-    )
+    await run_in_threadpool(begin_session, request, account, redeemed)
 
 
 async def log_out(request: Request) -> None:
-    request.session.clear()
+    await run_in_threadpool(end_session, request)
 
 
 async def tokens(redeemed: Redeemed) -> Mapping[str, object]:
@@ -149,21 +160,39 @@ async def tokens(redeemed: Redeemed) -> Mapping[str, object]:
 def account_in(redeemed: Redeemed) -> int:
     """The id of the account that approved. It blocks, so async functions call it in a thread.
 
-    If the account was closed after the approval, raises HTTPException(403).
+    If the account was closed or locked after the approval, raises HTTPException(403).
     """
     with Session(engine) as db:
-        if db.get(Account, int(redeemed.subject)):
+        if account_by_id(db, int(redeemed.subject)):
             return int(redeemed.subject)
     raise HTTPException(
         403,
-        {"error": "forbidden", "error_description": "The account was closed after it approved."},
+        {
+            "error": "forbidden",
+            "error_description": "The account was closed or locked after it approved.",
+        },
     )
 
 
-def begin_session(request: Request, account: int, **facts: str) -> None:
+def begin_session(request: Request, account: int, redeemed: Redeemed | None = None) -> None:
     """Start a new session. The old one is dropped, so an attacker who planted it gains nothing."""
+    end_session(request)
+    context = redeemed.context if redeemed else browser_context(request)
+    with Session(engine) as db:
+        request.session["session"] = sessions.begin(db, account, context, redeemed)
+
+
+def browser_context(request: Request) -> Mapping[str, str]:
+    """What is known of the browser that sent this request."""
+    headers, client = tuple(request.headers.items()), request.client
+    address = client.host if client else None
+    return describe_browser(WireRequest("GET", "", headers=headers, client=address))
+
+
+def end_session(request: Request) -> None:
+    with Session(engine) as db:
+        sessions.end_current(db, request.session)
     request.session.clear()
-    request.session.update(account=account, **facts)
 
 
 # The pages
@@ -179,16 +208,46 @@ pages = APIRouter(include_in_schema=False, dependencies=[Depends(redirect_to_ori
 
 
 @pages.get("/")
-def home(request: Request, account: SignedIn) -> Response:
-    if account is None:
+def home(request: Request, account: SignedIn, db: Database) -> Response:
+    row = db.get(sessions.BrowserSession, request.session.get("session", 0))
+    db.rollback()  # gives the connection back
+    if account is None or row is None:
         return RedirectResponse("/login?next=/", 302)
-    if "login_id" in request.session:
-        browser = request.session.get("browser") or translate(request, "unknownBrowser")
+    if row.login_id:
+        browser = row.browser or translate(request, "unknownBrowser")
         how = translate(request, "loggedInByPhone", browser=browser)
     else:
         how = translate(request, "loggedInByPassword")
     heading = translate(request, "loggedInAs", name=account.name)
     return page(request, "home.html", heading=heading, initial=initial(account.name), how=how)
+
+
+@pages.get("/browsers")
+def browsers(request: Request, account: SignedIn, db: Database) -> Response:
+    """The browsers that were logged in by phone."""
+    if account is None:
+        return RedirectResponse("/login?next=/browsers", 302)
+    unknown = translate(request, "unknownBrowser")
+    rows = [
+        {
+            "id": row.id,
+            "is_this": row.id == request.session["session"],
+            "browser": row.browser or unknown,
+            "begun_at": datetime.fromtimestamp(row.begun_at, UTC).isoformat(" ", "minutes")[:16],
+            "address": row.address or unknown,
+            "phone": row.phone or unknown,
+        }
+        for row in sessions.by_phone(db, account)
+    ]
+    return page(request, "browsers.html", rows=rows)
+
+
+@pages.post("/browsers")
+def end_browsers(form: Form, account: SignedIn, db: Database) -> Response:
+    """End one of these sessions, or all."""
+    if account:
+        sessions.end(db, account, form.get("session", ""))
+    return see_other("/browsers")
 
 
 @pages.get("/signup")
@@ -253,7 +312,7 @@ def login(request: Request, form: Form, db: Database) -> Response:
 
 @pages.post("/logout")
 def logout(request: Request, _: Form) -> Response:
-    request.session.clear()
+    end_session(request)
     return see_other("/login")
 
 

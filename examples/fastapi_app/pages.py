@@ -36,7 +36,7 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-FIELDS: Final = ("name", "password", "next")
+FIELDS: Final = ("name", "password", "next", "session")
 _LOCAL_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 _templates = Jinja2Templates(FOLDER / "templates")

@@ -1,7 +1,8 @@
 """qrlogin in Flask. The work is in the library, where an upgrade mends it.
 
 `PhoneLogin` is the extension, `close_at_exit` answers waiting browsers when the server stops, and
-`set_landing_cookies` is for the page that a phone's camera opens.
+`set_landing_cookies` is for the page that a phone's camera opens. `read_request` is the current
+request as qrlogin reads it.
 """
 
 from qrlogin.contrib.flask import (
@@ -9,6 +10,7 @@ from qrlogin.contrib.flask import (
     close_at_exit,
     finish_requests_at_exit,
     qrlogin_blueprint,
+    read_request,
     set_landing_cookies,
 )
 
@@ -17,5 +19,6 @@ __all__ = [
     "close_at_exit",
     "finish_requests_at_exit",
     "qrlogin_blueprint",
+    "read_request",
     "set_landing_cookies",
 ]

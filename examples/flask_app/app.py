@@ -8,10 +8,12 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import sessions
 from adapter import PhoneLogin, close_at_exit, finish_requests_at_exit, set_landing_cookies
 from flask import (
     Flask,
@@ -85,7 +87,13 @@ login_manager, csrf, migrate = LoginManager(), CSRFProtect(), Migrate()
 login_manager.login_view, login_manager.login_message = "login", None
 # "strong" would log a phone out each time its network changes.
 login_manager.session_protection = "basic"
-login_manager.user_loader(account_by_id)
+
+
+@login_manager.user_loader  # type: ignore[untyped-decorator]
+def signed_in(number: str) -> Account | None:
+    """The account of this browser's session. None: the session was ended, or the account locked."""
+    row = sessions.current()
+    return account_by_id(number) if row and row.account_id == int(number) else None
 
 
 def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None = None) -> Flask:
@@ -97,7 +105,14 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     migrate.init_app(app, db)
     login_manager.init_app(app)
     csrf.init_app(app)
-    phone_login = PhoneLogin(person, log_in, log_out=end_session, tokens=tokens)
+    on_phone = person
+    if app.config["QRLOGIN_PASSKEYS"]:
+        from passkeys import Passkeys  # it needs requirements-passkeys.txt
+
+        passkeys = Passkeys(begin_session)
+        passkeys.init_app(app)
+        on_phone = passkeys.person(person)
+    phone_login = PhoneLogin(on_phone, log_in, log_out=end_session, tokens=tokens)
     qr = phone_login.init_app(app)
     if names := app.config["QRLOGIN_DIALECTS"]:
         describe = BrowserContext()
@@ -110,6 +125,7 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     app.context_processor(lambda: {"lang": language(), "t": catalogue.texts(language())["pages"]})
     app.register_error_handler(HTTPException, error_page)
     app.add_url_rule("/", view_func=login_required(home))
+    app.add_url_rule("/browsers", view_func=login_required(browsers), methods=["GET", "POST"])
     app.add_url_rule("/signup", view_func=signup, methods=["GET", "POST"])
     app.add_url_rule("/login", view_func=login, methods=["GET", "POST"])
     app.add_url_rule("/logout", view_func=logout, methods=["POST"])
@@ -126,7 +142,8 @@ def person() -> Person | None:
     """Who is signed in on the phone, or None. A browser asks "continue as …?" with the name."""
     if not current_user.is_authenticated:
         return None
-    return Person(current_user.get_id(), name=current_user.name)
+    phone = str(session["session"])  # `Redeemed.phone` tells which phone approved
+    return Person(current_user.get_id(), phone=phone, name=current_user.name)
 
 
 def log_in(redeemed: Redeemed) -> None:
@@ -134,19 +151,26 @@ def log_in(redeemed: Redeemed) -> None:
     # Keep the CSRF token: if this answer is lost, the page sends the same request again, and
     # Flask-WTF would refuse the old token.
     kept = {name: session[name] for name in ("csrf_token",) if name in session}
-    browser = redeemed.context.get("browser", "")
-    begin_session(account_in(redeemed), login_id=redeemed.login_id, browser=browser, **kept)
+    begin_session(account_in(redeemed), redeemed)
+    session.update(kept)
 
 
-def begin_session(account: Account, **facts: str) -> None:
+def begin_session(
+    account: Account, redeemed: Redeemed | None = None, *, assurance: str = ""
+) -> None:
     """Start a new session. The old one is dropped, so an attacker who planted it gains nothing."""
+    sessions.end_current()
     session.clear()
-    login_user(account)
+    passkeys = current_app.extensions.get("passkeys")
+    is_whole = not passkeys or bool(assurance) or passkeys.is_enough(account, redeemed)
+    sessions.begin(account, redeemed, assurance=assurance, is_whole=is_whole)
     session.permanent = True
-    session.update(facts)
+    if is_whole:
+        login_user(account)
 
 
 def end_session() -> None:
+    sessions.end_current()
     logout_user()
     session.clear()
 
@@ -155,9 +179,12 @@ def end_session() -> None:
 
 
 def home() -> str:
-    if "login_id" in session:
-        browser = session.get("browser") or translate("unknownBrowser")
+    row = sessions.current()
+    if row and row.login_id:
+        browser = row.browser or translate("unknownBrowser")
         how = translate("loggedInByPhone", browser=browser)
+    elif row and row.assurance:
+        how = current_app.extensions["passkeys"].how()
     else:
         how = translate("loggedInByPassword")
     return render_template(
@@ -165,7 +192,27 @@ def home() -> str:
         heading=translate("loggedInAs", name=current_user.name),
         initial=initial(current_user.name),
         how=how,
+        by_phone=bool(row and row.login_id),
     )
+
+
+def browsers() -> str | AnyResponse:
+    """The browsers that were logged in by phone. A form ends one of these sessions, or all."""
+    if request.method == "POST":
+        sessions.end(current_user, form_field("session"))
+        return redirect(url_for("browsers"))
+    rows = [
+        {
+            "id": row.id,
+            "is_this": row.id == session["session"],
+            "browser": row.browser or translate("unknownBrowser"),
+            "begun_at": datetime.fromtimestamp(row.begun_at, UTC).isoformat(" ", "minutes")[:16],
+            "address": row.address or translate("unknownBrowser"),
+            "phone": row.phone or translate("unknownBrowser"),
+        }
+        for row in sessions.by_phone(current_user)
+    ]
+    return render_template("browsers.html", rows=rows)
 
 
 def signup() -> str | AnyResponse:

@@ -24,7 +24,12 @@ _hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
 class Base(DeclarativeBase):
     # A migration can drop a constraint only by its name.
     metadata = MetaData(
-        naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+        }
     )
 
 
@@ -37,6 +42,7 @@ class Account(UserMixin, db.Model):  # type: ignore[name-defined,misc]
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
+    is_locked: Mapped[bool] = mapped_column(default=False)
 
 
 def make_account(name: str, password: str) -> Account | None:
@@ -68,7 +74,9 @@ def authenticate(name: str, password: str) -> Account | None:
 
 
 def account_by_id(number: str | int) -> Account | None:
-    return db.session.get(Account, int(number))
+    """The account, or None if it was closed or is locked."""
+    account = db.session.get(Account, int(number))
+    return None if account is None or account.is_locked else account
 
 
 def _hash(password: str) -> str:

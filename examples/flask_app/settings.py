@@ -5,9 +5,10 @@ and sessions outlive a restart.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from qrlogin import STANDARD, Misconfigured
 from qrlogin.addresses import site_origin
@@ -50,9 +51,29 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
             environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING, least=0
         ),
         "QRLOGIN_DIALECTS": names,
+        "QRLOGIN_PASSKEYS": passkeys(environ.get("QRLOGIN_PASSKEYS", ""), origin, names),
         # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
         "QRLOGIN_POLICY": replace(policy, user_codes="rfc8628" in names),
     }
+
+
+def passkeys(text: str, origin: str, dialects: Sequence[str]) -> frozenset[str]:
+    """What passkeys are for: `create`, `approve`, `browser`; empty: there are none."""
+    chosen = frozenset(part.strip() for part in text.split(",") if part.strip())
+    if not chosen <= {"create", "approve", "browser"}:
+        raise Misconfigured("QRLOGIN_PASSKEYS is a list of create, approve and browser")
+    host = urlsplit(origin).hostname or ""
+    if chosen and (":" in host or re.fullmatch("[0-9.]+", host)):
+        raise Misconfigured(
+            "QRLOGIN_PASSKEYS needs a name in QRLOGIN_ORIGIN, because no passkey belongs to an "
+            "address: http://localhost:5000, for example"
+        )
+    if "browser" in chosen and dialects:
+        raise Misconfigured(
+            "QRLOGIN_PASSKEYS=browser excludes QRLOGIN_DIALECTS: a client that gets a token, "
+            "or reads no page, answers no passkey"
+        )
+    return chosen
 
 
 def folder(instance: Path) -> Path:

@@ -13,10 +13,10 @@ from qrlogin import Redeemed
 
 
 def account_in(redeemed: Redeemed) -> Account:
-    """The account that approved. If it was closed after the approval, answers with 403, as JSON."""
+    """The account that approved. If it was closed or locked since, answers with 403, as JSON."""
     account = account_by_id(redeemed.subject)
     if account is None:
-        description = "The account was closed after it approved."
+        description = "The account was closed or locked after it approved."
         refusal = jsonify(error="forbidden", error_description=description)
         abort(make_response(refusal, 403))
     return account

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from qrlogin.answers import Status
-from qrlogin.arguments import ShownAs, check_person, check_shown_as, clean_account_name
+from qrlogin.arguments import (
+    ShownAs,
+    check_assurance,
+    check_person,
+    check_shown_as,
+    clean_account_name,
+)
 from qrlogin.codes import DeviceCode
 from qrlogin.errors import QRLoginError
 from qrlogin.names import masked
@@ -28,7 +34,7 @@ class Person:
 
     Raises `BadArgument` for values that no login could be approved with: a `subject` that is not a
     text (pass `str(user.id)`), is empty or has more than 255 bytes; a `shown_as` that is not a
-    text; a `name` that is not a text; an id of a phone that is not valid.
+    text; a `name` that is not a text; an id of a phone or an `assurance` that is not valid.
     """
 
     subject: str = field(repr=False)
@@ -42,6 +48,9 @@ class Person:
     by_token: bool = False
     """Whether you found this person by the token in `Authorization` alone. A page of another
     origin may then send cookies beside its token, and is not refused because of them."""
+    assurance: str = ""
+    """What this request proves beyond the phone's session, such as "passkey". If the request
+    confirms a login, `Redeemed.assurance` is this text."""
     name: str = field(default="", repr=False, kw_only=True)
     """The account's full, unique name, such as its mail address or username. Once the person has
     approved, the browser's question is "continue as maria@example.com?". "": the question shows
@@ -50,6 +59,7 @@ class Person:
     def __post_init__(self) -> None:
         check_person(self.subject, self.phone)
         check_shown_as(self.shown_as)
+        check_assurance(self.assurance)
         if clean_account_name(self.name) and self.shown_as is ...:
             object.__setattr__(self, "shown_as", masked(self.name))
 

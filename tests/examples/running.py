@@ -125,13 +125,16 @@ class Server:
     :param start: the command; "{port}" becomes the port
     :param folder: where it runs
     :param page: the path of a page that answers as soon as the server runs
+    :param host: what browsers call it
     :param env: more environment variables; "{port}" becomes the port
     """
 
-    def __init__(self, start: str, folder: Path, *, page: str = "/login", **env: str) -> None:
+    def __init__(
+        self, start: str, folder: Path, *, page: str = "/login", host: str = LOOPBACK, **env: str
+    ) -> None:
         self._stack = contextlib.ExitStack()
         self.port = self._stack.enter_context(own_port())
-        self.origin = f"http://{LOOPBACK}:{self.port}"
+        self.origin = f"http://{host}:{self.port}"
         self.folder, self._page = folder, page
         own = {name: value.replace("{port}", str(self.port)) for name, value in env.items()}
         self.env = {**surroundings(), "QRLOGIN_ORIGIN": self.origin, **own}
@@ -214,11 +217,18 @@ class Running(Server):
 
     :param start: the command, in place of the README's
     :param folder: where it runs, in place of a new copy; this folder is not deleted
+    :param host: what browsers call it
     :param env: more environment variables
     """
 
     def __init__(
-        self, example: Example, *, start: str = "", folder: Path | None = None, **env: str
+        self,
+        example: Example,
+        *,
+        start: str = "",
+        folder: Path | None = None,
+        host: str = LOOPBACK,
+        **env: str,
     ) -> None:
         self.example = example
         _, self._prepare, usual = example.commands()
@@ -228,6 +238,7 @@ class Running(Server):
         super().__init__(
             start or f"{usual} {example.port_argument}",
             folder or Path(self._temporary, example.folder),
+            host=host,
             **env,
         )
 

@@ -66,8 +66,10 @@ def test_looking_up_the_signed_in_user_keeps_no_connection(site: Served) -> None
         lambda: module.engine.pool.checkedout() == 0
     )  # an answer is sent before its connection is given back
     with module.Session(module.engine) as db:
-        number = db.query(module.Account).filter_by(name="erin").one().id
-    assert module.signed_in(SimpleNamespace(session={"account": number}), None).name == "erin"
+        erin = db.query(module.Account).filter_by(name="erin").one().id
+        rows = module.sessions.BrowserSession
+        cookie = {"session": db.query(rows).filter_by(account_id=erin).one().id}
+    assert module.signed_in(SimpleNamespace(session=cookie), None).name == "erin"
     assert module.engine.pool.checkedout() == 0
 
 

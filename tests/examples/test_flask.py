@@ -157,7 +157,7 @@ def test_next_accepts_only_paths_of_this_site(app: Flask) -> None:
 # Sessions
 
 
-def test_a_login_by_phone_starts_a_new_session(app: Flask) -> None:
+def test_a_login_by_phone_starts_a_new_session(app: Flask, example: ModuleType) -> None:
     desk = app.test_client()
     login = Desk(desk, sign_up(app))
     with desk.session_transaction() as planted:
@@ -165,9 +165,11 @@ def test_a_login_by_phone_starts_a_new_session(app: Flask) -> None:
     before = session_of(desk)
     assert login.redeem().json == {"login_id": login.login_id, "state": "redeemed"}
     with desk.session_transaction() as session:
-        assert session["login_id"] == login.login_id
         assert "basket" not in session
         assert session.permanent
+    with app.app_context():
+        (row,) = example.sessions.by_phone(example.authenticate("alice", PASSWORD))
+        assert row.login_id == login.login_id
     assert "Approved with a phone" in desk.get("/").text
     thief = app.test_client()
     thief.set_cookie("session", before)
@@ -180,7 +182,7 @@ def test_a_login_by_password_starts_a_new_session(app: Flask) -> None:
     client = app.test_client()
     fields = hidden_fields(client, "/login")
     with client.session_transaction() as planted:
-        planted["login_id"] = "another login's"
+        planted["session"] = 1  # of the window in which alice signed up
         token = planted["csrf_token"]
     before = session_of(client)
     assert (
@@ -196,11 +198,11 @@ def test_a_login_by_password_starts_a_new_session(app: Flask) -> None:
 def test_logging_out_clears_the_session(app: Flask) -> None:
     client = sign_up(app)
     with client.session_transaction() as session:
-        session["login_id"] = "as after a login by phone"
+        assert session["session"]
     assert client.post("/logout", data=hidden_fields(client, "/")).location == "/login"
     assert client.get("/").location == "/login?next=%2F"
     with client.session_transaction() as session:
-        assert session.keys().isdisjoint({"_user_id", "login_id"})
+        assert session.keys().isdisjoint({"_user_id", "session"})
 
 
 def test_a_look_at_a_login_brings_no_session_back(app: Flask) -> None:

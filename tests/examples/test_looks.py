@@ -75,6 +75,8 @@ async def test_every_page_fits_and_passes_axe(
     await desk.answer(0)
     await desk.logged_in_as(name)
     await fits(desk, "desk-home")
+    await desk.open("/browsers")
+    await fits(desk, "desk-browsers")
     await phone.until("redeemed")
     await fits(phone, "phone-redeemed")
     assert await desk.page.evaluate("() => document.documentElement.lang") == (

@@ -6,6 +6,7 @@ from . import views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("browsers", views.browsers, name="browsers"),
     path("signup", views.signup, name="signup"),
     path("login", views.login, name="login"),
     path("logout", views.logout, name="logout"),

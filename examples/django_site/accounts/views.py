@@ -17,7 +17,7 @@ from qrlogin_django.registry import landing
 
 from qrlogin.names import initial
 
-from . import forms
+from . import forms, sessions
 from .texts import translate
 
 NOT_IN_CODES: Final = re.compile(r"[^\w.=-]", re.ASCII)
@@ -40,6 +40,21 @@ def home(request: HttpRequest) -> HttpResponse:
         "how": how,
     }
     return render(request, "home.html", shown)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def browsers(request: HttpRequest) -> HttpResponse:
+    """The browsers that were logged in by phone. A form ends one of these sessions, or all."""
+    if request.method == "POST":
+        sessions.end(request.user, request.POST.get("session", ""))
+        return redirect("browsers")
+    this = request.session.session_key
+    rows = [
+        {"row": row, "is_this": row.session_key == this} for row in sessions.by_phone(request.user)
+    ]
+    unknown = translate(request, "unknownBrowser")
+    return render(request, "browsers.html", {"rows": rows, "unknown": unknown})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

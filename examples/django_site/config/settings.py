@@ -24,6 +24,8 @@ QRLOGIN = {
     # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
     "USER_CODES": "rfc8628" in DIALECTS,
     "TOKENS": "config.tokens.tokens",
+    "PERSON": "accounts.sessions.person",
+    "LOG_IN": "accounts.sessions.log_in",
 }
 
 # A stored key has 256 bits in 43 characters; Django wants 50 characters.

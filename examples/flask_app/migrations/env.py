@@ -1,5 +1,6 @@
-"""`flask db …` runs this: the tables in models.py, in the application's database."""
+"""`flask db …` runs this: the tables of all modules, in the application's database."""
 
+import passkey_models  # noqa: F401 - its tables are there without QRLOGIN_PASSKEYS, too
 from alembic import context
 from flask import current_app
 

@@ -368,7 +368,7 @@ class Native:
             exchange = Exchange(scan, _scanned_json)
         else:
             decide: Mapping[Route, Callable[..., Operation[Status]]] = {
-                CONFIRM: partial(self._core.confirm, name=person.name),
+                CONFIRM: partial(self._core.confirm, name=person.name, assurance=person.assurance),
                 DENY: self._core.deny,
                 RELEASE: self._core.release,
                 OUTCOME: self._core.outcome,

@@ -1,0 +1,78 @@
+"""Which browsers were logged in by phone, and how such a session is ended from elsewhere.
+
+Django keeps its sessions on the server, so deleting one ends it. A row of `PhoneLogin` names a
+session that a phone started.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from qrlogin_django import auth
+
+from qrlogin import Redeemed
+from qrlogin.wire import Person, Request, describe_browser
+
+from .models import PhoneLogin
+
+User = AbstractBaseUser | AnonymousUser
+
+
+def person(request: HttpRequest) -> Person | None:
+    """Who is signed in on the phone, or None. `Redeemed.phone` returns the phone's browser."""
+    who = auth.person(request)
+    return who and replace(who, phone=_names(_context(request), "browser", "system"))
+
+
+def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
+    """Start a new session for the user who approved, and list it."""
+    auth.log_in(request, redeemed)
+    session = {
+        "user_id": redeemed.subject,
+        "session_key": request.session.session_key,
+        "browser": _names(redeemed.context, "browser", "system"),
+        "address": _names(redeemed.context, "place", "address"),
+        "phone": redeemed.phone[:80],
+    }
+    # The same redeem may come twice, because its answer was lost: one login is one session.
+    for row in PhoneLogin.objects.filter(login_id=redeemed.login_id):
+        _end(row)
+    PhoneLogin.objects.create(login_id=redeemed.login_id, **session)
+
+
+def by_phone(user: User) -> list[PhoneLogin]:
+    """The sessions that logins by phone started for this user, the newest first."""
+    rows = PhoneLogin.objects.filter(user_id=user.pk).order_by("-id")
+    ended = [row for row in rows if not _store().SessionStore(row.session_key).load()]
+    PhoneLogin.objects.filter(id__in=[row.pk for row in ended]).delete()
+    return [row for row in rows if row not in ended]
+
+
+def end(user: User, number: str) -> None:
+    """End one of the sessions that `by_phone` lists, or all of them ("all")."""
+    for row in by_phone(user):
+        if number in ("all", str(row.pk)):
+            _end(row)
+
+
+def _end(row: PhoneLogin) -> None:
+    _store().SessionStore(row.session_key).delete()
+    row.delete()
+
+
+def _store() -> Any:
+    return import_module(settings.SESSION_ENGINE)
+
+
+def _context(request: HttpRequest) -> Mapping[str, str]:
+    headers = tuple((name.lower(), text) for name, text in request.headers.items())
+    return describe_browser(Request("GET", "", headers=headers))
+
+
+def _names(context: Mapping[str, str], *names: str) -> str:
+    return ", ".join(context[name] for name in names if name in context)

@@ -1,0 +1,90 @@
+"""The sessions, on the server, so that one of them can be ended from another browser.
+
+Starlette keeps a session in its cookie. The cookie holds the id of a row here, and a request counts
+as signed in only while that row exists. `login_id` finds the session that a login by phone started.
+Everything here blocks, as in `accounts`.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from accounts import Account, Base, account_by_id
+from sqlalchemy import ForeignKey, String, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from qrlogin import Redeemed
+
+KEPT = 14 * 24 * 3600  # seconds, as Starlette's cookie is kept
+
+
+class BrowserSession(Base):
+    __tablename__ = "browser_session"
+    # The id of an ended session is never used again: an old cookie may still hold it.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads it
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
+    begun_at: Mapped[int]  # seconds since 1970
+    browser: Mapped[str] = mapped_column(String(80))
+    address: Mapped[str] = mapped_column(String(80))
+    login_id: Mapped[str] = mapped_column(String(40), default="")
+    """Empty: it was not a login by phone."""
+    phone: Mapped[str] = mapped_column(String(80), default="")
+    """The browser of the phone that approved."""
+
+
+def begin(
+    db: Session, account: int, context: Mapping[str, str], redeemed: Redeemed | None = None
+) -> int:
+    """Keep a new session. Returns its id, for the cookie.
+
+    :param db: the database.
+    :param account: the id of who is signed in.
+    :param context: what is known of the browser.
+    :param redeemed: the login by phone; None: it was another one.
+    """
+    row = BrowserSession(
+        account_id=account,
+        begun_at=int(time.time()),
+        browser=", ".join(context[name] for name in ("browser", "system") if name in context),
+        address=", ".join(context[name] for name in ("place", "address") if name in context),
+    )
+    if redeemed:
+        approving = db.get(BrowserSession, int(redeemed.phone or 0))
+        row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
+        # The same redeem came twice, because its answer was lost: one login is one session.
+        db.execute(delete(BrowserSession).filter_by(login_id=redeemed.login_id))
+    db.execute(delete(BrowserSession).where(BrowserSession.begun_at < row.begun_at - KEPT))
+    db.add(row)
+    db.commit()
+    return row.id
+
+
+def signed_in(db: Session, cookie: Mapping[str, Any]) -> Account | None:
+    """The account of the session in this cookie, or None if it was ended or the account locked."""
+    row = db.get(BrowserSession, cookie.get("session", 0))
+    return account_by_id(db, row.account_id) if row else None
+
+
+def by_phone(db: Session, account: Account) -> list[BrowserSession]:
+    """The sessions that logins by phone started for this account, the newest first."""
+    rows = select(BrowserSession).filter_by(account_id=account.id)
+    found = rows.where(BrowserSession.login_id != "").order_by(BrowserSession.id.desc())
+    return list(db.scalars(found))
+
+
+def end(db: Session, account: Account, number: str) -> None:
+    """End one of the sessions that `by_phone` lists, or all of them ("all")."""
+    for row in by_phone(db, account):
+        if number in ("all", str(row.id)):
+            db.delete(row)
+    db.commit()
+
+
+def end_current(db: Session, cookie: Mapping[str, Any]) -> None:
+    """End the session in this cookie."""
+    db.execute(delete(BrowserSession).filter_by(id=cookie.get("session", 0)))
+    db.commit()

@@ -1,0 +1,110 @@
+"""The sessions, on the server, so that one of them can be ended from another browser.
+
+Flask keeps a session in its cookie. The cookie holds the id of a row here, and a request counts as
+signed in only while that row exists. `login_id` finds the session that a login by phone started.
+"""
+
+import time
+
+from adapter import read_request
+from flask import session
+from models import Account, db
+from sqlalchemy import ForeignKey, String, delete, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from qrlogin import Redeemed
+from qrlogin.wire import describe_browser
+
+KEPT = 31 * 24 * 3600  # seconds, as Flask's permanent sessions are kept
+
+
+class BrowserSession(db.Model):  # type: ignore[name-defined,misc]
+    # The id of an ended session is never used again: an old cookie may still hold it.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads it
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
+    begun_at: Mapped[int]  # seconds since 1970
+    browser: Mapped[str] = mapped_column(String(80))
+    address: Mapped[str] = mapped_column(String(80), default="")
+    login_id: Mapped[str] = mapped_column(String(40), default="")
+    """Empty: it was not a login by phone."""
+    phone: Mapped[str] = mapped_column(String(80), default="")
+    """The browser of the phone that approved."""
+    assurance: Mapped[str] = mapped_column(String(64), default="")
+    """What the login proved, as `Redeemed.assurance` says it."""
+    is_whole: Mapped[bool] = mapped_column(default=True)
+    """Whether nothing more has to be proven. Only a whole session is signed in."""
+
+
+def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) -> None:
+    """Keep a new session of this browser, and put its id into the cookie.
+
+    :param account: who is signed in.
+    :param redeemed: the login by phone; None: it was another one.
+    :param fields: more fields of the row.
+    """
+    context = redeemed.context if redeemed else describe_browser(read_request(""))
+    names = [context[name] for name in ("browser", "system") if name in context]
+    places = [context[name] for name in ("place", "address") if name in context]
+    row = BrowserSession(
+        account_id=account.id,
+        begun_at=int(time.time()),
+        browser=", ".join(names),
+        address=", ".join(places),
+        **fields,
+    )
+    if redeemed:
+        approving = db.session.get(BrowserSession, int(redeemed.phone or 0))
+        row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
+        row.assurance = redeemed.assurance
+        # The same redeem came twice, because its answer was lost: one login is one session.
+        db.session.execute(delete(BrowserSession).filter_by(login_id=redeemed.login_id))
+    db.session.execute(delete(BrowserSession).where(BrowserSession.begun_at < row.begun_at - KEPT))
+    db.session.add(row)
+    db.session.commit()
+    session["session"] = row.id
+
+
+def current(*, is_whole: bool = True) -> BrowserSession | None:
+    """The row of this browser's session, or None if it was ended."""
+    row: BrowserSession | None = db.session.get(BrowserSession, session.get("session", 0))
+    return row if row and row.is_whole == is_whole else None
+
+
+def by_phone(account: Account) -> list[BrowserSession]:
+    """The sessions that logins by phone started for this account, the newest first."""
+    rows = select(BrowserSession).filter_by(account_id=account.id, is_whole=True)
+    found = rows.where(BrowserSession.login_id != "").order_by(BrowserSession.id.desc())
+    return list(db.session.scalars(found))
+
+
+def end(account: Account, number: str) -> None:
+    """End one of the sessions that `by_phone` lists, or all of them ("all")."""
+    for row in by_phone(account):
+        if number in ("all", str(row.id)):
+            db.session.delete(row)
+    db.session.commit()
+
+
+def end_current() -> None:
+    """End this browser's session."""
+    if row := current() or current(is_whole=False):
+        db.session.delete(row)
+        db.session.commit()
+
+
+def complete(assurance: str) -> None:
+    """Make this browser's session whole, because the browser has proven what was missing.
+
+    It gets a new id: a copy of the cookie from before is worth nothing.
+    """
+    if row := current(is_whole=False):
+        names = ("account_id", "begun_at", "browser", "address", "login_id", "phone")
+        kept = {name: getattr(row, name) for name in names}
+        whole = BrowserSession(**kept, assurance=f"{row.assurance} {assurance}".strip())
+        db.session.delete(row)
+        db.session.add(whole)
+        db.session.commit()
+        session["session"], session["_user_id"] = whole.id, str(whole.account_id)
