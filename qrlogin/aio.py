@@ -16,7 +16,7 @@ from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
-from qrlogin.emitted import EmittedEvents
+from qrlogin.emitted import EmittedEvents, ForgedRecords
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import Known, is_news, known, wait_limit
 from qrlogin.operation import Done, Next, Operation
@@ -78,6 +78,7 @@ class AsyncQRLogin:
             raise Misconfigured("this store blocks: use QRLogin, or pass its asyncio twin here")
         check_on_event(on_event, awaited=True)
         self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
+        self._forged = ForgedRecords()
         self.core = Core(
             secret_keys=secret_keys,
             verification_uri=verification_uri,
@@ -313,9 +314,11 @@ class AsyncQRLogin:
             raise
         except RecordForged as error:
             # "record", because the one that a typed code leads to is not a login's.
-            log.error(
+            record_id = current.command.login_id
+            log.log(
+                logging.ERROR if self._forged.add(record_id) else logging.DEBUG,
                 "record %s fails its seal: %s; another program writes to the store",
-                current.command.login_id,
+                record_id,
                 error,
             )
             raise

@@ -1,10 +1,33 @@
-"""Which events a process has emitted, so that an operation that is run again emits none twice."""
+"""What a process has reported already: the events that it has emitted, so that an operation that is
+run again emits none twice, and the forged records that are in its log.
+"""
 
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from qrlogin.answers import Event
 from qrlogin.operation import Operation
+
+#: Forged records that are remembered. Another program can write any number of them.
+_MOST_FORGED: Final = 1000
+
+
+class ForgedRecords:
+    """The records that failed their seal. A browser that polls such a record would otherwise fill
+    the log.
+    """
+
+    def __init__(self) -> None:
+        self._noted: set[str] = set()
+
+    def add(self, record_id: str) -> bool:
+        """Whether this record is new here. After a thousand records, all are forgotten."""
+        if record_id in self._noted:
+            return False
+        if len(self._noted) >= _MOST_FORGED:
+            self._noted.clear()
+        self._noted.add(record_id)
+        return True
 
 
 class EmittedEvents:

@@ -16,7 +16,7 @@ from qrlogin.arguments import ShownAs, check_on_event
 from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
-from qrlogin.emitted import EmittedEvents
+from qrlogin.emitted import EmittedEvents, ForgedRecords
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost
 from qrlogin.news import Known, is_news, known, wait_limit
 from qrlogin.operation import Done, Next, Operation
@@ -73,6 +73,7 @@ class QRLogin:
             )
         check_on_event(on_event, awaited=False)
         self._store, self._on_event, self._emitted = store, on_event, EmittedEvents()
+        self._forged = ForgedRecords()
         self.core = Core(
             secret_keys=secret_keys,
             verification_uri=verification_uri,
@@ -307,9 +308,11 @@ class QRLogin:
             raise
         except RecordForged as error:
             # "record", because the one that a typed code leads to is not a login's.
-            log.error(
+            record_id = current.command.login_id
+            log.log(
+                logging.ERROR if self._forged.add(record_id) else logging.DEBUG,
                 "record %s fails its seal: %s; another program writes to the store",
-                current.command.login_id,
+                record_id,
                 error,
             )
             raise

@@ -316,6 +316,21 @@ def test_a_forged_login_is_refused_by_its_typed_code_too(
     assert begun.user_code not in caplog.text
 
 
+def test_a_forged_record_is_an_error_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A browser polls its login many times, and would fill the log."""
+    app = App()
+    logins = [app.qr.begin() for _ in range(2)]
+    for begun in logins:
+        app.store.forge(
+            begun.login_id, {**app.store.record(begun.login_id), "context": '{"browser":"yours"}'}
+        )
+    for begun in logins * 5:
+        with pytest.raises(RecordForged):
+            app.qr.status(begun.device_code)
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert [error.split()[1] for error in errors] == [begun.login_id for begun in logins]
+
+
 def test_the_log_does_not_call_a_name_record_a_login(
     run: Run[Any], caplog: pytest.LogCaptureFixture
 ) -> None:

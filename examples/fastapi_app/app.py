@@ -5,6 +5,7 @@ templates/, their texts come from `qrlogin.browser`.
 """
 
 import hmac
+import logging
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -55,6 +56,7 @@ from qrlogin.stores import open_async_store
 from qrlogin.wire import (
     AsyncEndpoint,
     BrowserContext,
+    HideCodes,
     Native,
     Person,
     WaitSlots,
@@ -78,11 +80,13 @@ except (Misconfigured, ArgumentError, ImportError, OSError) as error:
     sys.exit(3)
 host = urlsplit(qr.core.origin).hostname or ""
 NOT_IN_CODES = re.compile(r"[^\w.=-]", re.ASCII)
-# Any client is accepted here. Before you go public, accept only the clients that you know.
-CLIENTS: Mapping[str, Mapping[str, Any]] = {
-    "rfc8628": {"clients": lambda client: True},
-    "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
-}
+# What an OAuth client may ask for, in the words that the phone shows.
+SCOPES = {"openid": "", "profile": "Read your name", "offline_access": "Stay logged in"}
+OPTIONS: dict[str, dict[str, Any]] = {"rfc8628": {"scopes": SCOPES}}
+for name, clients in settings.clients.items():
+    OPTIONS.setdefault(name, {}).update(clients)
+# uvicorn logs every address, and some of them hold a code.
+logging.getLogger("uvicorn.access").addFilter(HideCodes())
 
 
 @asynccontextmanager
@@ -365,19 +369,20 @@ hosts = [f"[{host}]" if ":" in host else host]
 if host == "127.0.0.1":
     hosts.append("localhost")
 app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
-app.add_middleware(SecurityHeaders, docs=app.docs_url)
+app.add_middleware(SecurityHeaders, docs=app.docs_url, secure=settings.secure)
 app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
 app.include_router(pages)
 
 slots = WaitSlots(settings.max_waiting)
-native = Native(qr.core, user_codes=settings.policy.user_codes, describe=BrowserContext())
+describe = BrowserContext(proxies=settings.proxies)
+native = Native(qr.core, user_codes=settings.policy.user_codes, describe=describe)
 native_endpoint = AsyncEndpoint(qr, native, max_waiting=slots)
 app.include_router(
     qrlogin_router(native_endpoint, person, log_in), prefix="/qrlogin", tags=["qrlogin"]
 )
 
 for name in settings.dialects:  # at the root of the site, where their clients expect them
-    dialect = DIALECTS[name](qr.core, describe=BrowserContext(), **CLIENTS.get(name, {}))
+    dialect = DIALECTS[name](qr.core, describe=describe, **OPTIONS.get(name, {}))
     endpoint = AsyncEndpoint(qr, dialect, max_waiting=slots)
     router = qrlogin_router(endpoint, person, log_in, log_out=log_out, tokens=tokens)
     app.include_router(router, tags=[name])

@@ -99,8 +99,8 @@ class SecurityHeaders:
     The page of the docs gets no Content-Security-Policy, because it runs scripts of another host.
     """
 
-    def __init__(self, app: ASGIApp, docs: str | None) -> None:
-        self.app, self.docs = app, docs
+    def __init__(self, app: ASGIApp, docs: str | None, secure: bool) -> None:
+        self.app, self.docs, self.secure = app, docs, secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -109,6 +109,9 @@ class SecurityHeaders:
                 for name, value in HEADERS.items():
                     if name != "Content-Security-Policy" or scope["path"] != self.docs:
                         headers.setdefault(name, value)
+                if self.secure:
+                    # An hour. Make it a year when every page of this host works over https.
+                    headers.setdefault("Strict-Transport-Security", "max-age=3600")
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

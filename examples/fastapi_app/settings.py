@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from qrlogin import STANDARD, Misconfigured, Policy
 from qrlogin.addresses import site_origin
 from qrlogin.keyfile import load_or_create_key
-from qrlogin.wire.dialects import dialect_names
+from qrlogin.wire.dialects import client_options, dialect_names
 
 INSTANCE = Path(__file__).with_name("instance")
 ORIGIN = "http://127.0.0.1:8000"  # the address of `uvicorn app:app`
@@ -36,6 +37,8 @@ class Settings:
     secret_keys: tuple[str, ...] = field(repr=False)
     session_key: str = field(repr=False)
     dialects: tuple[str, ...]
+    clients: Mapping[str, Mapping[str, Any]]
+    proxies: int
     max_waiting: int
     policy: Policy
 
@@ -81,6 +84,13 @@ def read(environ: Mapping[str, str] = os.environ, instance: Path = INSTANCE) -> 
         session_key=environ.get("SECRET_KEY", "")
         or load_or_create_key(_folder(instance) / "session_key"),
         dialects=dialects,
+        clients=client_options(
+            dialects,
+            given.get("QRLOGIN_CLIENTS", ""),
+            "QRLOGIN_CLIENTS",
+            local=not origin.startswith("https:"),
+        ),
+        proxies=_number(given, "QRLOGIN_PROXIES", 0, least=0),
         max_waiting=_number(given, "QRLOGIN_MAX_WAITING", MAX_WAITING, least=0),
         # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
         policy=replace(policy, user_codes="rfc8628" in dialects),

@@ -4,6 +4,7 @@
 templates/, their texts come from `qrlogin.browser`.
 """
 
+import logging
 import os
 import re
 import unicodedata
@@ -50,7 +51,7 @@ from qrlogin import Redeemed
 from qrlogin import browser as catalogue
 from qrlogin.names import clean, initial
 from qrlogin.render import Style, png
-from qrlogin.wire import BrowserContext, CombinedDialect, Person
+from qrlogin.wire import BrowserContext, CombinedDialect, HideCodes, Person
 from qrlogin.wire.dialects import DIALECTS
 
 POLICY = (
@@ -75,11 +76,8 @@ STYLE = Style(
 )
 # The errors in JSON answers, spelled as in RFC 6749.
 ERRORS = {403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
-# Any client is accepted here. Before you go public, accept only the clients that you know.
-CLIENTS: Mapping[str, Mapping[str, Any]] = {
-    "rfc8628": {"clients": lambda client: True},
-    "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
-}
+# What an OAuth client may ask for, in the words that the phone shows.
+SCOPES = {"openid": "", "profile": "Read your name", "offline_access": "Stay logged in"}
 NOT_IN_CODES = re.compile(r"[^\w.=-]", re.ASCII)
 LOCAL_PATH = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
@@ -101,6 +99,8 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     app = Flask(__name__, instance_path=instance)
     app.config.from_mapping(read(environ, Path(app.instance_path)))
     app.config["QRLOGIN_DRAW_PNG"] = lambda text: png(text, scale=10, style=STYLE)
+    # `flask run` logs every address, and some of them hold a code.
+    logging.getLogger("werkzeug").addFilter(HideCodes())
     db.init_app(app)
     migrate.init_app(app, db)
     login_manager.init_app(app)
@@ -115,9 +115,12 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     phone_login = PhoneLogin(on_phone, log_in, log_out=end_session, tokens=tokens)
     qr = phone_login.init_app(app)
     if names := app.config["QRLOGIN_DIALECTS"]:
-        describe = BrowserContext()
+        describe = BrowserContext(proxies=app.config["QRLOGIN_PROXIES"])
+        options: dict[str, dict[str, Any]] = {"rfc8628": {"scopes": SCOPES}}
+        for name, clients in app.config["QRLOGIN_CLIENTS"].items():
+            options.setdefault(name, {}).update(clients)
         dialects = (
-            DIALECTS[name](qr.core, describe=describe, **CLIENTS.get(name, {})) for name in names
+            DIALECTS[name](qr.core, describe=describe, **options.get(name, {})) for name in names
         )
         phone_login.mount(app, CombinedDialect(*dialects), url_prefix="", name="dialects")
     app.before_request(check_host)
@@ -331,6 +334,9 @@ def check_host() -> AnyResponse | None:
 def add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        # An hour. Make it a year when every page of this host works over https.
+        response.headers.setdefault("Strict-Transport-Security", "max-age=3600")
     return response
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from qrlogin import STANDARD, Misconfigured
 from qrlogin.addresses import site_origin
 from qrlogin.keyfile import load_or_create_key
-from qrlogin.wire.dialects import dialect_names
+from qrlogin.wire.dialects import client_options, dialect_names
 
 DEFAULT_ORIGIN = "http://127.0.0.1:5000"  # the address of `flask run`
 DEFAULT_MAX_WAITING = 8  # half of the 16 threads in gunicorn.conf.py
@@ -50,7 +50,11 @@ def read(environ: Mapping[str, str], instance: Path) -> dict[str, object]:
         "QRLOGIN_MAX_WAITING": read_number(
             environ, "QRLOGIN_MAX_WAITING", DEFAULT_MAX_WAITING, least=0
         ),
+        "QRLOGIN_PROXIES": read_number(environ, "QRLOGIN_PROXIES", 0, least=0),
         "QRLOGIN_DIALECTS": names,
+        "QRLOGIN_CLIENTS": client_options(
+            names, environ.get("QRLOGIN_CLIENTS", ""), "QRLOGIN_CLIENTS", local=not secure
+        ),
         "QRLOGIN_PASSKEYS": passkeys(environ.get("QRLOGIN_PASSKEYS", ""), origin, names),
         # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
         "QRLOGIN_POLICY": replace(policy, user_codes="rfc8628" in names),

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 from qrlogin import STANDARD, Misconfigured, Policy
 from qrlogin.core import Core
 from qrlogin.stores import open_store
-from qrlogin.wire import Native
+from qrlogin.wire import BrowserContext, Native
 from qrlogin.wire.dialects.native_routes import MAX_WAIT
 
 SHARE: Final = 'set QRLOGIN["STORE"] to the redis:// address of a Redis that all of them reach'
@@ -104,6 +104,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "LOG_IN": Key("qrlogin.contrib.django_auth.log_in", "E006", callback),
     "LOG_OUT": Key("qrlogin.contrib.django_auth.log_out", "E006", callback),
     "TOKENS": Key("qrlogin.contrib.shared.not_given", "E006", callback),
+    "PROXIES": Key(0, "E005", lambda proxies: BrowserContext(proxies=proxies)),
     "DESCRIBE": Key(None, "E006", _check_optional),
     "ON_EVENT": Key(None, "E006", _check_optional),
 }

@@ -41,7 +41,7 @@ def qrlogin() -> QRLogin | AsyncQRLogin:
 def native(core: Core) -> Dialect:
     """The dialect that <qr-login> and <qr-approve> use."""
     given = option("DESCRIBE")
-    describe = callback(given) if given else BrowserContext()
+    describe = callback(given) if given else BrowserContext(proxies=option("PROXIES"))
     return Native(
         core,
         user_codes=core.policy.user_codes,

@@ -196,8 +196,9 @@ def _to_flask(answer: wire.Response) -> Response:
 class PhoneLogin:
     """The extension. It reads `QRLOGIN_ORIGIN`, `QRLOGIN_SECRET_KEYS`, `QRLOGIN_STORE` ("memory"),
     `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_MAX_HOLD` (25 seconds), `QRLOGIN_ORIGINS` (a list),
-    `QRLOGIN_POLICY`, `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and `QRLOGIN_ON_EVENT` from
-    `app.config`. `QRLOGIN_ORIGINS` and `QRLOGIN_MAX_HOLD` are `origins` and `max_hold` of `Native`.
+    `QRLOGIN_POLICY`, `QRLOGIN_PROXIES` (0), `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG` and
+    `QRLOGIN_ON_EVENT` from `app.config`. `QRLOGIN_ORIGINS` and `QRLOGIN_MAX_HOLD` are `origins` and
+    `max_hold` of `Native`, and `QRLOGIN_PROXIES` is `proxies` of `BrowserContext`.
 
     :param person: Returns who is signed in on the phone, or None.
     :param log_in: Starts your own session.
@@ -235,7 +236,9 @@ class PhoneLogin:
         # All dialects share these slots, because they share the threads of the process.
         self.slots = wire.WaitSlots(app.config.get("QRLOGIN_MAX_WAITING", 8))
         codes, draw = policy.user_codes, app.config.get("QRLOGIN_DRAW_PNG", png)
-        describe = app.config.get("QRLOGIN_DESCRIBE") or wire.BrowserContext()
+        describe = app.config.get("QRLOGIN_DESCRIBE") or wire.BrowserContext(
+            proxies=app.config.get("QRLOGIN_PROXIES", 0)
+        )
         native = wire.Native(
             qr.core,
             user_codes=codes,

@@ -3,6 +3,7 @@
 An adapter for your framework is two routes and a screen of code; see examples/.
 """
 
+from qrlogin.wire.access_log import HideCodes
 from qrlogin.wire.context import BrowserContext, describe_browser
 from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.bilibili import Bilibili
@@ -34,6 +35,7 @@ __all__ = [
     "Endpoint",
     "Exchange",
     "HeldStatus",
+    "HideCodes",
     "Native",
     "Person",
     "Request",

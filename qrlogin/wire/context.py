@@ -13,6 +13,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Final, TypeVar
 
 from qrlogin.arguments import check_sync_callback
+from qrlogin.errors import Misconfigured
 from qrlogin.names import clean
 from qrlogin.wire.message import Request
 from qrlogin.wire.user_agents import read_user_agent
@@ -89,12 +90,16 @@ class BrowserContext:
     middle of a request, so they must answer at once, from memory. If one raises, that is logged,
     and the login begins without its value.
 
-    Raises `Misconfigured` for an async callback. With the extra, the first instance in a process
-    takes a fraction of a second to make: make it when the application starts.
+    Raises `Misconfigured` for an async callback, and for an impossible number of proxies. With the
+    extra, the first instance in a process takes a fraction of a second to make: make it when the
+    application starts.
 
     :param address: Returns the IP address that a request came from. By default it is the peer of
         the connection, because any client can send any header, and none if the peer is loopback or
         in a private network: then it is most likely a proxy. What is no IP address is not shown.
+    :param proxies: How many proxies of yours a request passes on its way from the internet. Each
+        appends to `X-Forwarded-For` the address that it saw, and the browser's is what the
+        outermost one saw. It takes the place of `address`. 0: the peer of the connection.
     :param place: Returns where an address is, in a few words, or "".
     """
 
@@ -102,9 +107,12 @@ class BrowserContext:
         self,
         *,
         address: Callable[[Request], str | None] = public_peer,
+        proxies: int = 0,
         place: Callable[[str], str] | None = None,
     ) -> None:
-        self._address = check_sync_callback(address)
+        if proxies and address is not public_peer:
+            raise Misconfigured("give BrowserContext proxies= or address=, not both")
+        self._address = check_sync_callback(_forwarded(proxies) if proxies else address)
         self._place = place and check_sync_callback(place)
         self._parse = _parser()
 
@@ -124,6 +132,26 @@ class BrowserContext:
             "place": place,
         }
         return {name: text for name, text in shown.items() if text}
+
+
+def _forwarded(proxies: int) -> Callable[[Request], str | None]:
+    """A function that returns what the outermost of so many proxies saw; None for a request that
+    did not pass all of them.
+    """
+    if not isinstance(proxies, int) or isinstance(proxies, bool) or proxies < 0:
+        raise Misconfigured("proxies must be the number of your proxies: 0, 1 or a few more")
+
+    def address(request: Request) -> str | None:
+        seen = [each for line in request.all("x-forwarded-for") for each in line.split(",")]
+        return _without_port(seen[-proxies].strip()) if len(seen) >= proxies else None
+
+    return address
+
+
+def _without_port(entry: str) -> str:
+    """The address in an entry of `X-Forwarded-For`, to which some proxies add the port."""
+    found = re.fullmatch(r"\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+", entry)
+    return (found[1] or found[2]) if found else entry
 
 
 def describe_browser(request: Request) -> Mapping[str, str]:

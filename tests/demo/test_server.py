@@ -14,6 +14,7 @@ from qrlogin.demo.server import Server, redacted
 from qrlogin.wire.message import BODY_CAP, StartResponse
 from tests.demo.running import TIMEOUT_S, RunningDemo, call, run
 from tests.servers import RedisServer
+from tests.tables import for_each_row
 
 # The process
 
@@ -252,23 +253,74 @@ def test_an_answer_to_head_has_no_body(echo_port: int) -> None:
     assert received.endswith(b"\r\n\r\n")
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"Content-Length: 2\r\nContent-Length: 3",
-        b"Content-Length: -1",
-        b"Content-Length: 0x2",
-        b"Transfer-Encoding: chunked",
-    ],
-)
-def test_an_ambiguous_body_length_is_rejected(echo_port: int, head: bytes) -> None:
-    """A proxy and the server would disagree about where the next request begins."""
+#: What a proxy and a lenient server read in two ways. After each comes a request that only one of
+#: them would see.
+AMBIGUOUS = {
+    "two lengths": b"Content-Length: 2\r\nContent-Length: 3",
+    "two equal lengths": b"Content-Length: 0\r\nContent-Length: 0",
+    "a negative length": b"Content-Length: -1",
+    "a length in hexadecimal": b"Content-Length: 0x2",
+    "a length with a sign": b"Content-Length: +0",
+    "a list of lengths": b"Content-Length: 0, 0",
+    "no length": b"Content-Length:",
+    "chunks": b"Transfer-Encoding: chunked",
+    "chunks and a length": b"Content-Length: 0\r\nTransfer-Encoding: chunked",
+    "an empty transfer encoding": b"Transfer-Encoding:\r\nContent-Length: 0",
+    "an unknown transfer encoding": b"Transfer-Encoding: identity",
+    "a blank before the colon": b"Content-Length : 0",
+    "a blank before the name": b" Content-Length: 0",
+    "a folded line": b"X-One: 1\r\n Content-Length: 9",
+    "a line without a colon": b"X-One\r\nContent-Length: 0",
+    "a line without a name": b": x\r\nContent-Length: 0",
+    "a name that is not a token": b"X(One): 1\r\nContent-Length: 0",
+    "a bare CR in a value": b"X-One: 1\rContent-Length: 9",
+    "a bare CR in a name": b"X\rOne: 1",
+    "a bare LF at the end of a line": b"X-One: 1\nContent-Length: 0",
+    "a bare LF in a value": b"X-One: 1\n\nGET /smuggled HTTP/1.1\r\nHost: x",
+    "a NUL": b"X-One: 1\x00",
+    "another control character": b"X-One: 1\x0b",
+    "two hosts": b"Host: y",
+}
+
+
+@for_each_row("head", AMBIGUOUS.values())
+def test_an_ambiguous_request_is_rejected_and_ends_its_connection(
+    echo_port: int, head: bytes
+) -> None:
+    """A proxy and the server would disagree about where the next request begins (RFC 9112 sections
+    2.2, 5 and 11.2).
+    """
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     received = send_raw(
         echo_port, b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + smuggled
     )
     assert received.startswith(b"HTTP/1.1 400")
+    assert received.count(b"HTTP/1.1 ") == 1
     assert b"/smuggled'" not in received
+
+
+@for_each_row(
+    "line",
+    [
+        b"GET  / HTTP/1.1",
+        b"GET\t/ HTTP/1.1",
+        b"GET / HTTP/1.1 ",
+        b" GET / HTTP/1.1",
+        b"GET / x HTTP/1.1",
+        b"GET /\r HTTP/1.1",
+        b"GET /\x00 HTTP/1.1",
+        b"G(T / HTTP/1.1",
+        b"GET / http/1.1",
+        b"GET / HTTP/1.10",
+        b"GET / HTTP/2.0",
+        b"GET /",
+    ],
+)
+def test_a_malformed_request_line_is_rejected(echo_port: int, line: bytes) -> None:
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    received = send_raw(echo_port, line + b"\r\nHost: x\r\n\r\n" + smuggled)
+    assert re.match(rb"HTTP/1\.1 (400|505)", received)
+    assert received.count(b"HTTP/1.1 ") == 1
 
 
 def test_a_long_body_is_cut_off_and_the_connection_ends(echo_port: int) -> None:

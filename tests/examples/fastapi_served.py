@@ -36,7 +36,10 @@ def imported(instance: Path, **env: str) -> Iterator[ModuleType]:
         patch.syspath_prepend(FOLDER)
         for name in (
             "SECRET_KEY",
-            *(f"QRLOGIN_{each}" for each in ("STORE", "DIALECTS", "SECRET_KEYS", "ORIGIN")),
+            *(
+                f"QRLOGIN_{each}"
+                for each in ("STORE", "DIALECTS", "CLIENTS", "PROXIES", "SECRET_KEYS", "ORIGIN")
+            ),
         ):
             patch.delenv(name, raising=False)
         for name, text in {"QRLOGIN_DATABASE": str(instance / "people.sqlite3"), **env}.items():

@@ -33,7 +33,10 @@ def imported(folder: Path) -> Iterator[ModuleType]:
         patch.syspath_prepend(folder)
         for name in (
             "SECRET_KEY",
-            *(f"QRLOGIN_{each}" for each in ("STORE", "DIALECTS", "SECRET_KEYS", "ORIGIN")),
+            *(
+                f"QRLOGIN_{each}"
+                for each in ("STORE", "DIALECTS", "CLIENTS", "PROXIES", "SECRET_KEYS", "ORIGIN")
+            ),
         ):
             patch.delenv(name, raising=False)
         for name in MODULES:

@@ -51,6 +51,8 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"LOG_IN": "qrlogin_django.conf.KEYS"}}, ["E006"]),
     ({"QRLOGIN": {"ON_EVENT": "no.such.function"}}, ["E006"]),
     ({"QRLOGIN": {"DESCRIBE": 7}}, ["E006"]),
+    ({"QRLOGIN": {"PROXIES": -1}}, ["E005"]),
+    ({"QRLOGIN": {"PROXIES": 1}}, []),
     ({"QRLOGIN": {"SECRET_KEYS": [], "STORE": ""}}, ["E002", "E004"]),
     ({"without": "SessionMiddleware"}, ["E007"]),
     ({"without": "AuthenticationMiddleware"}, ["E007"]),
@@ -143,6 +145,13 @@ SETTINGS_ERRORS = [
     ({"QRLOGIN_LIFETIME": "-1"}, "QRLOGIN_LIFETIME is a whole number"),
     ({"QRLOGIN_LIFETIME": "0"}, "QRLOGIN_LIFETIME is a whole number from 1 on"),
     ({"QRLOGIN_DATABASE": "postgres://localhost/shop"}, "DATABASES in settings.py"),
+    ({"QRLOGIN_PROXIES": "1"}, ""),
+    ({"QRLOGIN_PROXIES": "one"}, "QRLOGIN_PROXIES is a whole number from 0 on"),
+    ({"QRLOGIN_CLIENTS": "tv"}, "QRLOGIN_CLIENTS: write client_id=Name of the client"),
+    (
+        {"QRLOGIN_DIALECTS": "all", "QRLOGIN_ORIGIN": "https://example.com"},
+        "QRLOGIN_CLIENTS: list the clients of RFC 8628",
+    ),
     ({"QRLOGIN_DIALECTS": "weechat"}, "QRLOGIN_DIALECTS: there is no 'weechat'; there are wechat"),
 ]
 

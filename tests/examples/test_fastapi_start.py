@@ -1,6 +1,7 @@
 """How the FastAPI example starts: its environment, its workers, its files and its database."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import shutil
@@ -20,7 +21,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from qrlogin import Misconfigured
-from qrlogin.wire import openapi
+from qrlogin.wire import HideCodes, Request, openapi
 from tests.examples.fastapi_served import FOLDER, imported
 from tests.examples.running import LEFT_OUT, own_port, surroundings
 from tests.examples.visitors import PASSWORD
@@ -40,7 +41,7 @@ def test_openapi_lists_exactly_the_mounted_routes(dialects: str, tmp_path: Path)
         mounted = openapi.paths(module.native, "/qrlogin")
         for name in module.settings.dialects:
             mounted |= openapi.paths(
-                module.DIALECTS[name](module.qr.core, **module.CLIENTS.get(name, {}))
+                module.DIALECTS[name](module.qr.core, **module.OPTIONS.get(name, {}))
             )
     found = {(path, method) for path, item in described["paths"].items() for method in item}
     assert found == {(path, method) for path, item in mounted.items() for method in item}
@@ -81,6 +82,8 @@ def test_openapi_lists_exactly_the_mounted_routes(dialects: str, tmp_path: Path)
             "QRLOGIN_MAX_WAITING is a whole number from 0 on, such as 2000",
         ),
         ("QRLOGIN_MAX_WAITING", "-1", "QRLOGIN_MAX_WAITING is a whole number"),
+        ("QRLOGIN_PROXIES", "-1", "QRLOGIN_PROXIES is a whole number from 0 on"),
+        ("QRLOGIN_CLIENTS", "tv", "QRLOGIN_CLIENTS: write client_id=Name of the client"),
         ("QRLOGIN_LIFETIME", "0", "QRLOGIN_LIFETIME is a whole number from 1 on"),
         ("QRLOGIN_DATABASE", "nonsense://x", "nonsense"),
         ("QRLOGIN_LIFETIME", "9999", "QRLOGIN_LIFETIME: policy.lifetime must be"),
@@ -268,3 +271,32 @@ def test_at_most_one_hash_runs_per_processor(
 
         list(threads.map(visit, range(8 * (os.cpu_count() or 1))))
     assert 1 <= most <= (os.cpu_count() or 1)
+
+
+async def test_a_public_site_accepts_its_clients_only_and_asks_for_https_always(
+    loop: asyncio.Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = {"QRLOGIN_ORIGIN": "https://example.com", "QRLOGIN_DIALECTS": "all"}
+    with pytest.raises(SystemExit), imported(tmp_path, **public):
+        pass
+    assert "QRLOGIN_CLIENTS: list the clients of RFC 8628" in capsys.readouterr().err
+    listed = {"QRLOGIN_CLIENTS": "tv=Television app", "QRLOGIN_PROXIES": "1"}
+    with imported(tmp_path, **public, **listed) as module:
+        async with visiting(module) as client:
+            begun = [
+                await client.post("/device_authorization", data={"client_id": name})
+                for name in ("tv", "forged")
+            ]
+            page = await client.get("/login")
+        assert [answer.status_code for answer in begun] == [200, 401]
+        assert page.headers["Strict-Transport-Security"] == "max-age=3600"
+        forwarded = (("x-forwarded-for", "1.2.3.4, 203.0.113.7"),)
+        assert module.describe(Request("POST", "begin", headers=forwarded))["address"] == (
+            "203.0.113.7"
+        )
+    with imported(tmp_path) as module:
+        async with visiting(module) as client:
+            page = await client.get("/login")
+        assert "Strict-Transport-Security" not in page.headers
+    # uvicorn logs every address, and some of them hold a code.
+    assert any(isinstance(each, HideCodes) for each in logging.getLogger("uvicorn.access").filters)

@@ -13,7 +13,7 @@ from flask import Flask
 from flask_migrate import check, downgrade, upgrade
 
 from qrlogin import Misconfigured
-from qrlogin.wire import Endpoint, WaitSlots
+from qrlogin.wire import Endpoint, Request, WaitSlots
 from tests.examples.inside_flask import (
     FOLDER,
     ORIGIN,
@@ -54,6 +54,12 @@ def test_a_wrong_setting_is_refused_with_its_name(make: Callable[..., Flask]) ->
         ({"QRLOGIN_SECRET_KEYS": "short"}, "Make one with: python -m qrlogin keygen"),
         ({"QRLOGIN_MAX_WAITING": "-1"}, "QRLOGIN_MAX_WAITING is a whole number from 0 on"),
         ({"QRLOGIN_MAX_WAITING": "many"}, "such as 8"),
+        ({"QRLOGIN_PROXIES": "one"}, "QRLOGIN_PROXIES is a whole number from 0 on"),
+        ({"QRLOGIN_CLIENTS": "tv"}, "QRLOGIN_CLIENTS: write client_id=Name of the client"),
+        (
+            {"QRLOGIN_ORIGIN": "https://example.com", "QRLOGIN_DIALECTS": "all"},
+            "QRLOGIN_CLIENTS: list the clients of RFC 8628",
+        ),
         ({"QRLOGIN_LIFETIME": "0"}, "QRLOGIN_LIFETIME is a whole number from 1 on"),
         ({"QRLOGIN_LIFETIME": "601"}, "QRLOGIN_LIFETIME: .* between 1 and 600"),
         (
@@ -227,3 +233,31 @@ def test_requests_for_another_host_are_refused(make: Callable[..., Flask], origi
             seen = client.get(path, headers={"Host": host})
             assert (seen.status_code, "Location" in seen.headers) == (400, False), (path, host)
             assert seen.headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_public_site_accepts_its_clients_only_and_asks_for_https_always(
+    make: Callable[..., Flask],
+) -> None:
+    app = make(
+        QRLOGIN_ORIGIN="https://example.com",
+        QRLOGIN_DIALECTS="all",
+        QRLOGIN_CLIENTS="tv=Television app, cli=Command line",
+        QRLOGIN_PROXIES="1",
+    )
+    client = app.test_client()
+    begun = [
+        client.post(
+            "/device_authorization",
+            base_url="https://example.com",
+            data={"client_id": name},
+            headers={"X-Forwarded-For": "1.2.3.4, 203.0.113.7"},
+        )
+        for name in ("tv", "cli", "forged")
+    ]
+    assert [answer.status_code for answer in begun] == [200, 200, 401]
+    page = client.get("/login", base_url="https://example.com")
+    assert page.headers["Strict-Transport-Security"] == "max-age=3600"
+    assert "Strict-Transport-Security" not in make().test_client().get("/login").headers
+    endpoint = app.extensions["qrlogin_endpoint"]
+    begun_page = Request("POST", "begin", headers=(("x-forwarded-for", "1.2.3.4, 203.0.113.7"),))
+    assert endpoint.dialect._describe(begun_page)["address"] == "203.0.113.7"

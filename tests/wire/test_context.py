@@ -419,6 +419,41 @@ def test_the_application_can_set_the_address() -> None:
     assert BrowserContext(address=lambda request: None)(begin_with(None, "192.0.2.7")) == {}
 
 
+@for_each_row(
+    "proxies, forwarded, shown",
+    [
+        (1, ["203.0.113.7"], "203.0.113.7"),
+        # The attacker chose the entries at the left: only those of our own proxies count.
+        (1, ["198.51.100.66, 203.0.113.7"], "203.0.113.7"),
+        (1, ["198.51.100.66", "203.0.113.7"], "203.0.113.7"),
+        (2, ["198.51.100.66, 203.0.113.7, 10.0.0.9"], "203.0.113.7"),
+        (2, ["203.0.113.7"], None),  # the request did not pass both
+        (1, [], None),
+        (1, ["192.168.1.7"], "192.168.1.7"),
+        (1, ["203.0.113.7:50000"], "203.0.113.7"),
+        (1, ["[2001:db8::7]:50000"], "2001:db8::7"),
+        (1, ["2001:db8::7"], "2001:db8::7"),
+        (1, ["unknown"], None),
+        (1, ["Press Yes"], None),
+        (0, ["203.0.113.7"], "192.0.2.1"),
+    ],
+)
+def test_behind_proxies_the_address_is_what_the_outermost_one_saw(
+    proxies: int, forwarded: list[str], shown: str | None
+) -> None:
+    headers = tuple(("x-forwarded-for", line) for line in forwarded)
+    request = Request("POST", "begin", headers=headers, client="192.0.2.1")
+    assert BrowserContext(proxies=proxies)(request).get("address") == shown
+
+
+@for_each_row("proxies", [-1, True, "1", 1.0])
+def test_an_impossible_number_of_proxies_is_refused(proxies: Any) -> None:
+    with pytest.raises(Misconfigured, match="proxies"):
+        BrowserContext(proxies=proxies)
+    with pytest.raises(Misconfigured, match="not both"):
+        BrowserContext(proxies=1, address=lambda request: request.client)
+
+
 # The place
 
 

@@ -3,7 +3,6 @@
 Only urls.py needs this file, and only if QRLOGIN_DIALECTS names a dialect.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -13,18 +12,18 @@ from qrlogin.core import Core
 from qrlogin.wire import BrowserContext, CombinedDialect, Dialect
 from qrlogin.wire.dialects import DIALECTS
 
-# Any client is accepted here. Before you go public, accept only the clients that you know.
-CLIENTS: Mapping[str, Mapping[str, Any]] = {
-    "rfc8628": {"clients": lambda client: True},
-    "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
-}
+# What an OAuth client may ask for, in the words that the phone shows.
+SCOPES = {"openid": "", "profile": "Read your name", "offline_access": "Stay logged in"}
 
 
 def combined(core: Core) -> Dialect:
-    describe = BrowserContext()
+    describe = BrowserContext(proxies=settings.QRLOGIN["PROXIES"])
+    options: dict[str, dict[str, Any]] = {"rfc8628": {"scopes": SCOPES}}
+    for name, clients in settings.CLIENTS.items():
+        options.setdefault(name, {}).update(clients)
     return CombinedDialect(
         *(
-            DIALECTS[name](core, describe=describe, **CLIENTS.get(name, {}))
+            DIALECTS[name](core, describe=describe, **options.get(name, {}))
             for name in settings.DIALECTS
         )
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from qrlogin import STANDARD
-from qrlogin.wire.dialects import dialect_names
+from qrlogin.wire.dialects import client_options, dialect_names
 
 from .environment import comma_separated, database, number, origin, stored_key
 
@@ -14,12 +14,16 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ORIGIN = origin("http://127.0.0.1:8000")
 SECURE = ORIGIN.startswith("https:")
 DIALECTS = dialect_names(os.environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
+CLIENTS = client_options(
+    DIALECTS, os.environ.get("QRLOGIN_CLIENTS", ""), "QRLOGIN_CLIENTS", local=not SECURE
+)
 
 QRLOGIN = {
     "VERIFICATION_URI": f"{ORIGIN}/qr",
     "SECRET_KEYS": comma_separated("QRLOGIN_SECRET_KEYS") or [stored_key("qrlogin_key")],
     "STORE": os.environ.get("QRLOGIN_STORE") or "memory",
     "MAX_WAITING": number("QRLOGIN_MAX_WAITING", None, least=0),
+    "PROXIES": number("QRLOGIN_PROXIES", 0, least=0),
     "LIFETIME": number("QRLOGIN_LIFETIME", STANDARD.lifetime),
     # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
     "USER_CODES": "rfc8628" in DIALECTS,
@@ -113,9 +117,17 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 16  # bytes
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    # runserver logs every address, and some of them hold a code.
+    "filters": {"hide_codes": {"()": "qrlogin.wire.HideCodes"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "django.server": {
+            "handlers": ["stderr"],
+            "filters": ["hide_codes"],
+            "level": "INFO",
+            "propagate": False,
+        },
         "qrlogin": {"handlers": ["stderr"], "level": "INFO"},
     },
 }

@@ -10,7 +10,7 @@ from qrlogin.wire.dialects.bilibili import Bilibili
 from qrlogin.wire.dialects.combined import CombinedDialect
 from qrlogin.wire.dialects.jd import JD
 from qrlogin.wire.dialects.jsonp import CALLBACK, JSONP_ANSWERS, read_callback
-from qrlogin.wire.dialects.names import DIALECTS, dialect_names
+from qrlogin.wire.dialects.names import DIALECTS, client_options, dialect_names
 from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.dialects.public_id import (
     Handler,
@@ -42,6 +42,7 @@ from qrlogin.wire.validation import read_some
 
 __all__ = [
     "DIALECTS",
+    "client_options",
     "dialect_names",
     "CALLBACK",
     "COOKIE_PROOF",

@@ -1,7 +1,7 @@
 """The dialects by name: what a setting or a command line calls them."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from qrlogin.errors import Misconfigured
 from qrlogin.wire.dialect import Dialect
@@ -40,3 +40,42 @@ def dialect_names(text: str, setting: str) -> tuple[str, ...]:
             f"{setting}: there is no {unknown[0]!r}; there are {', '.join(DIALECTS)}, and all"
         )
     return tuple(DIALECTS) if "all" in names else tuple(dict.fromkeys(names))
+
+
+def client_options(
+    names: Sequence[str], text: str, setting: str, *, local: bool
+) -> Mapping[str, Mapping[str, Any]]:
+    """The options that say which clients the dialects accept, by the name of the dialect.
+
+    A site for this machine alone accepts any client, so that you can try one. Raises
+    `Misconfigured` if a public site names no client and RFC 8628 needs them.
+
+    :param names: the dialects that are mounted
+    :param text: what a setting says: public clients, separated by commas, each with the name that
+        the phone shows, such as `living-room-tv=Television app, cli=Command line`
+    :param setting: the name of the setting, for the error message
+    :param local: whether only this machine reaches the site
+    """
+    clients = dict[str, str]()
+    for entry in filter(None, (each.strip() for each in text.split(","))):
+        client_id, equals, name = (part.strip() for part in entry.partition("="))
+        if not (client_id and equals and name):
+            raise Misconfigured(f"{setting}: write client_id=Name of the client, not {entry!r}")
+        clients[client_id] = name
+    if not clients and local:
+        return {
+            "rfc8628": {"clients": lambda client: True},
+            "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
+        }
+    if not clients and "rfc8628" in names:
+        raise Misconfigured(
+            f"{setting}: list the clients of RFC 8628, such as living-room-tv=Television app: "
+            "on a public site, any program could begin logins as a client of yours"
+        )
+    return {
+        "rfc8628": {
+            "clients": lambda client: client.secret is None and client.client_id in clients,
+            "names": clients.get,
+        },
+        "wechat_open": {"names": clients.get},
+    }
