@@ -131,8 +131,9 @@ def test_an_answer_is_refused_unless_all_of_it_is_right(app_for: Callable[[str],
     stranger.create(ORIGIN, {**asked(), "rp": {"id": "localhost"}})
     refused(stranger.get(ORIGIN, asked()))
     asked()
-    for broken in ({}, [], {"id": 7}, {"id": "x", "response": None}):
-        refused(broken)
+    broken: tuple[object, ...] = ({}, [], {"id": 7}, {"id": "x", "response": None})
+    for each in broken:
+        refused(each)
     good = passkey.get(ORIGIN, asked())
     refused({**good, "response": {**good["response"], "signature": "AAAA"}})
     refused(good)  # a wrong answer has spent the question

@@ -46,6 +46,7 @@ from qrlogin.errors import (
     WrongState,
 )
 from qrlogin.news import FROM_NOW
+from qrlogin.operation import Operation
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext
@@ -364,7 +365,7 @@ class Native:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
             exchange = Exchange(scan, _scanned_json)
         else:
-            decide = {
+            decide: dict[Route, Callable[..., Operation[Status]]] = {
                 CONFIRM: partial(self._core.confirm, assurance=person.assurance),
                 DENY: self._core.deny,
                 RELEASE: self._core.release,
