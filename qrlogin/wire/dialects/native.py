@@ -24,7 +24,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
@@ -46,7 +46,6 @@ from qrlogin.errors import (
     WrongState,
 )
 from qrlogin.news import FROM_NOW
-from qrlogin.operation import Operation
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext
@@ -364,9 +363,11 @@ class Native:
         elif route is SCAN:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
             exchange = Exchange(scan, _scanned_json)
+        elif route is CONFIRM:
+            confirm = self._core.confirm(code, **who, assurance=person.assurance)
+            exchange = Exchange(confirm, _state_json)
         else:
-            decide: dict[Route, Callable[..., Operation[Status]]] = {
-                CONFIRM: partial(self._core.confirm, assurance=person.assurance),
+            decide = {
                 DENY: self._core.deny,
                 RELEASE: self._core.release,
                 OUTCOME: self._core.outcome,
