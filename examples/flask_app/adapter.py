@@ -1,8 +1,7 @@
 """qrlogin in Flask. The work is in the library, where an upgrade mends it.
 
 `PhoneLogin` is the extension, `close_at_exit` answers waiting browsers when the server stops, and
-`set_landing_cookies` is for the page that a phone's camera opens. `read_request` is the current
-request as qrlogin reads it.
+`set_landing_cookies` is for the page that a phone's camera opens.
 """
 
 from qrlogin.contrib.flask import (

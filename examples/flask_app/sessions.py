@@ -16,6 +16,7 @@ from qrlogin import Redeemed
 from qrlogin.wire import describe_browser
 
 KEPT = 31 * 24 * 3600  # seconds, as Flask's permanent sessions are kept
+INCOMPLETE = 10 * 60  # seconds in which a session that is not whole can be completed
 
 
 class BrowserSession(db.Model):  # type: ignore[name-defined,misc]
@@ -70,7 +71,9 @@ def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) 
 def current(*, is_whole: bool = True) -> BrowserSession | None:
     """The row of this browser's session, or None if it was ended."""
     row: BrowserSession | None = db.session.get(BrowserSession, session.get("session", 0))
-    return row if row and row.is_whole == is_whole else None
+    if row is None or row.is_whole != is_whole:
+        return None
+    return row if is_whole or row.begun_at > time.time() - INCOMPLETE else None
 
 
 def by_phone(account: Account) -> list[BrowserSession]:

@@ -23,6 +23,7 @@ from tests.examples.inside_flask import (
     hidden_fields,
     imported,
     post_from_phone,
+    session_of,
     sign_up,
 )
 from tests.examples.visitors import PASSWORD, Tags
@@ -130,18 +131,18 @@ def test_an_answer_is_refused_unless_all_of_it_is_right(app_for: Callable[[str],
     stranger.create(ORIGIN, {**asked(), "rp": {"id": "localhost"}})
     refused(stranger.get(ORIGIN, asked()))
     asked()
-    for broken in ({}, [], {"id": 7}, {"id": "x", "response": None}):
-        refused(broken)
+    broken: tuple[object, ...] = ({}, [], {"id": 7}, {"id": "x", "response": None})
+    for each in broken:
+        refused(each)
     good = passkey.get(ORIGIN, asked())
     refused({**good, "response": {**good["response"], "signature": "AAAA"}})
     refused(good)  # a wrong answer has spent the question
     good = passkey.get(ORIGIN, asked())
     other = app.test_client()
     assert send(other, "login", good, "/login").status_code == 400, "asked of another browser"
+    other.set_cookie("session", session_of(client))  # a copy, from before the answer
     assert send(client, "login", good, "/login").status_code == 200
-    again = app.test_client()
-    again.set_cookie("session", "")
-    assert send(again, "login", good, "/login").status_code == 400, "a question is answered once"
+    assert send(other, "login", good, "/login").status_code == 400, "a question is answered once"
 
 
 def test_a_question_is_over_after_a_minute(
@@ -272,13 +273,25 @@ def test_a_browser_is_logged_in_only_after_it_answered_its_own_passkey(
     )
     assert refused.status_code == 401, "it is no phone that is signed in, either"
     copy = app.test_client()
-    copy.set_cookie("session", desk.get_cookie("session").value)  # type: ignore[union-attr]
+    copy.set_cookie("session", session_of(desk))
     assert use(desk, passkey, "finish", "/passkeys/finish").json == {"done": "finish"}
     assert "Approved with a phone" in desk.get("/").text
     assert copy.get("/").location == "/login?next=%2F", "a copy from before is worth nothing"
     with app.app_context():
         (row,) = example.sessions.by_phone(example.authenticate("alice", PASSWORD))
         assert row.assurance == "passkey of this browser"
+
+
+def test_a_browser_that_does_not_answer_in_ten_minutes_starts_again(
+    app_for: Callable[[str], Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_for("browser")
+    (phone, _), desk = with_passkey(app), app.test_client()
+    assert Desk(desk, phone).redeem().status_code == 200
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 11 * 60)
+    assert desk.get("/passkeys/finish").location == "/"
+    assert desk.get("/login").status_code == 200
 
 
 def test_a_login_without_a_passkey_of_the_account_is_never_completed(

@@ -94,7 +94,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL, LOGIN_REDIRECT_URL = "login", "home"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
-USE_TZ = True
+USE_TZ, TIME_ZONE = True, "UTC"
 
 CSRF_FAILURE_VIEW = "accounts.views.forged"
 

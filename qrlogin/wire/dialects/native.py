@@ -24,7 +24,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
@@ -366,9 +366,13 @@ class Native:
         elif route is SCAN:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
             exchange = Exchange(scan, _scanned_json)
+        elif route is CONFIRM:
+            confirm = self._core.confirm(
+                code, **who, name=person.name, assurance=person.assurance
+            )
+            exchange = Exchange(confirm, _state_json)
         else:
-            decide: Mapping[Route, Callable[..., Operation[Status]]] = {
-                CONFIRM: partial(self._core.confirm, name=person.name, assurance=person.assurance),
+            decide = {
                 DENY: self._core.deny,
                 RELEASE: self._core.release,
                 OUTCOME: self._core.outcome,
