@@ -99,6 +99,7 @@ def over_wsgi(app: Callable[..., Iterable[bytes]]) -> Transport:
             "PATH_INFO": unquote(parts.path, "latin-1") or "/",
             "QUERY_STRING": parts.query,
             "CONTENT_LENGTH": str(len(sent.body)),
+            "HTTP_HOST": parts.netloc,
             "SERVER_NAME": parts.hostname or "",
             "SERVER_PORT": str(parts.port or (443 if parts.scheme == "https" else 80)),
             "SERVER_PROTOCOL": "HTTP/1.1",

@@ -161,12 +161,9 @@ def used_code(scene: Scene) -> None:
 def predictable(scene: Scene) -> None:
     browser = scene.browser()
     logins = [scene.begin(browser) for _ in range(scene.target.samples)]
-    for what, drawn in (
-        ("ids", [login.id for login in logins]),
-        ("codes", [login.code for login in logins]),
-    ):
-        short = scene.target.typed and what == "codes"
-        least = MIN_TYPED_BITS if short else MIN_BITS
+    codes = [login.code for login in logins]
+    for what, drawn in (("ids", [login.id for login in logins]), ("codes", codes)):
+        least = MIN_TYPED_BITS if scene.target.typed and drawn == codes else MIN_BITS
         if pattern := _pattern(drawn):
             raise Flaw(f"{what} can be predicted: {pattern}")
         if (bits := entropy(drawn)) < least:

@@ -71,7 +71,6 @@ def get_phone(scene: Scene) -> None:
     login = scene.begin(browser)
     phone.tamper = as_get
     attempt(partial(target.scan, phone, login.code))
-    needs_http(phone)
     if scene.poll(browser, login) != "pending":
         raise Flaw("a GET scanned a code")
 
@@ -83,7 +82,7 @@ def get_phone(scene: Scene) -> None:
     "Check Origin (or a CSRF token) in scan and confirm, and set SameSite on the session's cookie.",
 )
 def other_site(scene: Scene) -> None:
-    _, phone = scene.scanned(scene.browser())
+    _, phone = scene.approved(scene.browser())
     needs_http(phone)
     if not any("cookie" in sent.headers for sent, _ in phone.exchanged):
         raise NotApplicable("the phone sends no cookie: another site has no credential to abuse")
@@ -169,12 +168,13 @@ def no_store(scene: Scene) -> None:
 @check(
     "cookies",
     Severity.MEDIUM,
-    "Cookies of a login are HttpOnly and SameSite, and over https they are Secure.",
+    "Cookies with a secret are HttpOnly and SameSite, and over https they are Secure.",
     "Set HttpOnly, SameSite=Lax or Strict, and Secure.",
 )
 def cookies(scene: Scene) -> None:
-    browser, _, _ = _story(scene)
+    browser, _, login = _story(scene)
     needs_http(browser)
+    public = f"{login.id} {login.code}"
     found = [
         (sent.url, line)
         for sent, answer in browser.exchanged
@@ -187,8 +187,9 @@ def cookies(scene: Scene) -> None:
         pair, _, rest = line.partition(";")
         name, _, value = pair.partition("=")
         flags = {flag.strip().lower() for flag in rest.split(";")}
-        if not value.strip('" ') or any(word in name.lower() for word in ("csrf", "xsrf")):
-            continue  # a deleted cookie, and one that the page has to read
+        # A deleted cookie, a public one, and one that the page has to read.
+        if value.strip('" ') in public or any(word in name.lower() for word in ("csrf", "xsrf")):
+            continue
         missing = [] if "httponly" in flags else ["HttpOnly"]
         missing += [] if flags & {"samesite=lax", "samesite=strict"} else ["SameSite"]
         missing += [] if "secure" in flags or url.startswith("http://") else ["Secure"]
@@ -292,7 +293,8 @@ def free_text(scene: Scene) -> None:
         phone = scene.phone(scene.alice)
         page = scene.target.page(phone, login.code) if scene.target.page else None
         scene.target.scan(phone, login.code)
-        needs_http(phone)
+        if not phone.exchanged and page is None:
+            raise NotApplicable("give page: in scan, the phone receives nothing over HTTP")
         for answer in (*(answer for _, answer in phone.exchanged), *([page] if page else ())):
             if _SEEN in _words(answer):
                 raise Flaw("a sentence of the browser's is shown to the person on the phone")

@@ -67,7 +67,10 @@ def run_check(check: Check, scene: Scene) -> Result:
     :param check: the check
     :param scene: the people, whose phones are signed in once
     """
+    target = scene.target
     try:
+        if target.recovers_after and target.pass_time is not None:
+            target.pass_time(target.recovers_after)
         check.run(scene)
     except Flaw as flaw:
         return Result(check, Outcome.FAILED, str(flaw))

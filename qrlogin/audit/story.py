@@ -29,7 +29,7 @@ _GUESSES: Final = 30
 
 @check(
     "works",
-    Severity.LOW,
+    Severity.CRITICAL,
     "An honest person gets in: begin, scan, confirm, collect.",
     "Correct the functions of the target first: without this, no other check proves anything.",
 )

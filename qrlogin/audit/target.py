@@ -107,6 +107,11 @@ class Target:
     """By account: facts that a browser must not learn before it is logged in (id, address, …)."""
     typed: bool = False
     """Whether the code is typed by people, and therefore short."""
+    recovers_after: int = 0
+    """Seconds after which an account that was refused too often may try again.
+
+    The audit lets them pass before each check, if `pass_time` is given.
+    """
     samples: int = 64
     """How many logins are begun to measure how random their ids are: at least 32."""
 
