@@ -1,7 +1,10 @@
 """Targets of our own: the library, its dialects, the demo, and applications over HTTP."""
 
+import base64
+import json
 import secrets
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -341,7 +344,9 @@ class Spoken:
         player = self.player(browser, login.id)
         word = player.look()
         self.remember(browser, player, login.id)
-        if word == PENDING[self.name]:
+        # A server that may hold no poll answers "no news" with 503.
+        crowded = bool(browser.exchanged) and browser.exchanged[-1][1].status == 503
+        if word == PENDING[self.name] or crowded:
             return "pending"
         words: Mapping[str, Seen] = {player.scanned: "scanned", player.approved: "confirmed"}
         return "ended" if word == player.denied else words.get(word, "refused")
@@ -375,6 +380,40 @@ class Spoken:
             name=f"the dialect {self.name}",
             **more,
         )
+
+
+def spoken_over_http(name: str, origin: str, functions: Native_, token: str) -> Target:
+    """A dialect of an application over HTTP. `token` is the cookie of the application's session.
+
+    Start the application with QRLOGIN_MAX_WAITING=0, so that it holds no poll.
+    """
+
+    def browser_of(player: Player) -> Browser:
+        client = player.client
+        assert isinstance(client, DeviceClient)
+        assert isinstance(client.device, Browser)
+        return client.device
+
+    spoken = Spoken(
+        name,
+        who=lambda player: functions.who(browser_of(player)),
+        token=lambda player: login_of_session(browser_of(player).cookies.get(token, "")),
+    )
+    return spoken.target(origin, functions, samples=32)
+
+
+def login_of_session(cookie: str) -> str:
+    """The login that began a session, if the session is kept in its cookie; else the cookie.
+
+    Each answer signs such a cookie anew. Two with the same login are one session.
+    """
+    payload = cookie.strip('"').lstrip(".").partition(".")[0]
+    try:
+        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        raw = zlib.decompress(raw) if cookie.strip('"').startswith(".") else raw
+        return str(json.loads(raw)["login_id"])
+    except (ValueError, KeyError, zlib.error):
+        return cookie
 
 
 #: What a client of an attacker has not received.
