@@ -65,8 +65,8 @@ class Answer:
         return 200 <= self.status < 300
 
 
-#: Sends a request and returns the answer. It does not follow redirects.
 Transport = Callable[[Sent], Answer]
+"""Sends a request and returns the answer. It does not follow redirects."""
 #: What an attacker changes in a request before it is sent.
 Tamper = Callable[[Sent], Sent]
 

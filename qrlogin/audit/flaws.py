@@ -28,7 +28,7 @@ from qrlogin.audit.check import (
 )
 from qrlogin.audit.devices import Answer, Browser, Phone, Tamper
 from qrlogin.audit.tamper import (
-    Place,
+    begun_with,
     chain,
     with_fields,
     with_other_text,
@@ -242,19 +242,9 @@ def chosen_id(scene: Scene) -> None:
     needs_http(known)
     chosen = _like(first.id)
     names = {*_ID_FIELDS, *_fields_with(known, first.id)}
-    places: tuple[Place, ...] = ("query", "body")
-    for place in places:
-        # All names at once, and one by one for a server that refuses a field that it does not know.
-        for fields in (dict.fromkeys(names, chosen), *({name: chosen} for name in sorted(names))):
-            victim = scene.browser("a victim's browser")
-            victim.tamper = with_fields(fields, place)
-            begun = attempt(partial(scene.begin, victim))
-            if begun is None:
-                continue
-            if chosen in begun.id or chosen in begun.code:
-                raise Flaw(f"a browser chose the id of the login that it began, in the {place}")
-            if len(fields) > 1:
-                break
+    for place, begun in begun_with(scene, sorted(names), chosen):
+        if chosen in begun.id or chosen in begun.code:
+            raise Flaw(f"a browser chose the id of the login that it began, in the {place}")
 
 
 def _like(text: str) -> str:

@@ -18,7 +18,7 @@ from qrlogin.audit.check import (
     needs_http,
 )
 from qrlogin.audit.devices import Answer, Browser, Device, Phone, Tamper
-from qrlogin.audit.tamper import Place, as_get, from_elsewhere, with_fields, with_header
+from qrlogin.audit.tamper import as_get, begun_with, from_elsewhere, with_header
 from qrlogin.audit.target import Login
 
 #: What an attacker would like to say to the person on the phone.
@@ -278,18 +278,12 @@ def _path(url: str) -> str:
     "Show names that your code knows, such as Firefox, and scopes in your own words.",
 )
 def free_text(scene: Scene) -> None:
-    ways: list[Tamper] = [with_header("user-agent", SENTENCE)]
-    places: tuple[Place, ...] = ("body", "query")
-    for place in places:
-        add = partial(with_fields, place=place)
-        ways += [add(dict.fromkeys(_TEXTS, SENTENCE)), *(add({name: SENTENCE}) for name in _TEXTS)]
-    for way in ways:
-        browser = scene.browser("an attacker's browser")
-        browser.tamper = way
-        login = attempt(partial(scene.begin, browser))
-        needs_http(browser)
-        if login is None:
-            continue  # the server refuses such a field
+    attacker = scene.browser("an attacker's browser")
+    attacker.tamper = with_header("user-agent", SENTENCE)
+    begun = attempt(partial(scene.begin, attacker))
+    needs_http(attacker)
+    logins = (each for _, each in begun_with(scene, _TEXTS, SENTENCE))
+    for login in (*([begun] if begun else ()), *logins):
         phone = scene.phone(scene.alice)
         page = scene.target.page(phone, login.code) if scene.target.page else None
         scene.target.scan(phone, login.code)

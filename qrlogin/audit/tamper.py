@@ -1,12 +1,15 @@
 """What an attacker changes in the requests of the functions."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from qrlogin.audit.check import Scene, attempt
 from qrlogin.audit.devices import Sent, Tamper
+from qrlogin.audit.target import Login
 
 #: The site of an attacker.
 ELSEWHERE: Final = "https://attacker.example"
@@ -45,6 +48,28 @@ def with_fields(fields: Mapping[str, str], place: Place) -> Tamper:
         return sent
 
     return change
+
+
+def begun_with(scene: Scene, names: Sequence[str], value: str) -> Iterator[tuple[Place, Login]]:
+    """Logins that an attacker's browsers begin with this value in fields of these names.
+
+    All names at once; or one by one, if the server refuses a request with fields that it does not
+    know. Each comes with the place of the fields.
+
+    :param scene: the people of the check
+    :param names: the names of the fields
+    :param value: what the attacker sends in each of them
+    """
+    places: tuple[Place, ...] = ("query", "body")
+    for place in places:
+        for fields in (dict.fromkeys(names, value), *({name: value} for name in names)):
+            browser = scene.browser("an attacker's browser")
+            browser.tamper = with_fields(fields, place)
+            login = attempt(partial(scene.begin, browser))
+            if login is not None:
+                yield place, login
+                if len(fields) > 1:
+                    break
 
 
 def with_header(name: str, value: str) -> Tamper:

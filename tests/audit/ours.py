@@ -18,10 +18,11 @@ from qrlogin.demo.players import Player
 from qrlogin.demo.site import Site
 from qrlogin.keys import new_key
 from qrlogin.wire import Endpoint, Native, Person, Request
-from tests.application import Clock, TO_END
+from tests.application import TO_END, Clock
 from tests.examples.visitors import OfExamples, Tags
-from tests.wire.dialects.dialect_clients import CLIENTS, Application, client, code_of, wsgi
+from tests.wire.dialects.dialect_clients import CLIENTS, client, code_of, wsgi
 from tests.wire.mount import KEY, URI
+from tests.wire.sites import Application
 
 ALICE, BOB = "alice", "bob"
 LOCAL = "http://127.0.0.1:8000"  # where nothing listens: these requests stay in the process
@@ -89,9 +90,7 @@ def library() -> Target:
         confirm=act(qr.confirm),
         collect=collect,
         deny=act(qr.deny),
-        cancel=lambda browser, login: _accepted(
-            lambda: qr.cancel(code_of_browser(browser, login))
-        ),
+        cancel=lambda browser, login: _accepted(lambda: qr.cancel(code_of_browser(browser, login))),
         asked_as=asked_as,
         code_now=code_now,
         rotates_after=ROTATED,
@@ -126,7 +125,7 @@ def _seen(state: str) -> Seen:
 
 
 @dataclass
-class Native_:
+class NativeSpeaker:
     """The five functions of the native dialect, for any application.
 
     `who` and `sign_in` are the application's; `prepare` is what a browser does before it begins.
@@ -154,7 +153,9 @@ class Native_:
         return "ended" if state in ENDED else _seen(state)
 
     def act(self, verb: str) -> Callable[[Phone, str], bool]:
-        return lambda phone, code: bool(phone.post(f"{self.mount}phone/{verb}", json={"code": code}))
+        return lambda phone, code: bool(
+            phone.post(f"{self.mount}phone/{verb}", json={"code": code})
+        )
 
     def collect(self, browser: Browser, login: Login) -> Session | None:
         tag = self.status(browser, login).json.get("scanned_by", {}).get("tag", "no tag")
@@ -214,11 +215,11 @@ def bare(url: str, clock: Any) -> Target:
     def sign_in(phone: Phone) -> None:
         phone.headers["authorization"] = f"Bearer phone-of-{phone.account}"
 
-    speaks = Native_(who, sign_in, "session", mount="/qr/")
+    speaks = NativeSpeaker(who, sign_in, "session", mount="/qr/")
     return speaks.target(url, pass_time=clock.advance, lifetime=TO_END)
 
 
-def demo_functions() -> Native_:
+def demo_functions() -> NativeSpeaker:
     def who(browser: Browser) -> str:
         return str(browser.get("/demo/me").json.get("name", "")).lower()
 
@@ -226,15 +227,13 @@ def demo_functions() -> Native_:
         token = phone.post("/demo/phone", json={"name": phone.account}).json["token"]
         phone.headers["authorization"] = f"Bearer {token}"
 
-    return Native_(who, sign_in, "demo-session")
+    return NativeSpeaker(who, sign_in, "demo-session")
 
 
 def demo() -> Target:
     """The demo's application in this process, whose clock the audit moves."""
     clock = Clock()
-    qr = QRLogin(
-        MemoryStore(now=clock), secret_keys=[new_key()], verification_uri=f"{LOCAL}/qr"
-    )
+    qr = QRLogin(MemoryStore(now=clock), secret_keys=[new_key()], verification_uri=f"{LOCAL}/qr")
     return demo_functions().target(
         LOCAL,
         transport=over_wsgi(Site(qr)),
@@ -245,7 +244,7 @@ def demo() -> Target:
     )
 
 
-def example_functions() -> Native_:
+def example_functions() -> NativeSpeaker:
     """The three examples, which have the same pages. Each call makes accounts of its own."""
     manner = OfExamples()
 
@@ -264,7 +263,7 @@ def example_functions() -> Native_:
         if name := element.get("csrf-header"):
             browser.headers[name] = element["csrf-token"]
 
-    return Native_(who, sign_in, "session", prepare=prepare)
+    return NativeSpeaker(who, sign_in, "session", prepare=prepare)
 
 
 # The other dialects, whose clients are those of the demo
@@ -365,7 +364,7 @@ class Spoken:
         self.remember(browser, player, login.id)
         return Session(account, self.token(player)) if account else None
 
-    def target(self, origin: str, phones: Native_, **more: Any) -> Target:
+    def target(self, origin: str, phones: NativeSpeaker, **more: Any) -> Target:
         return Target(
             begin=self.begin,
             poll=self.poll,
@@ -382,7 +381,7 @@ class Spoken:
         )
 
 
-def spoken_over_http(name: str, origin: str, functions: Native_, token: str) -> Target:
+def spoken_over_http(name: str, origin: str, functions: NativeSpeaker, token: str) -> Target:
     """A dialect of an application over HTTP. `token` is the cookie of the application's session.
 
     Start the application with QRLOGIN_MAX_WAITING=0, so that it holds no poll.
@@ -418,8 +417,9 @@ def login_of_session(cookie: str) -> str:
 
 #: What a client of an attacker has not received.
 EMPTY: Mapping[str, Any] = {
-    name: "" for name in ("_redirect", "_code", "_last", "_url", "_ticket")
-} | {"_begun": {}}
+    "_begun": {},
+    **dict.fromkeys(("_redirect", "_code", "_last", "_url", "_ticket"), ""),
+}
 #: What belongs to a device, or is made anew.
 UNKEPT = ("client", "camera")
 
@@ -463,7 +463,7 @@ def dialect(name: str) -> Target:
     spoken = Spoken(name, who, session_of, wait=partial(_advance, clock, STANDARD.interval + 1))
     return spoken.target(
         LOCAL,
-        Native_(lambda browser: "", sign_in, "session", mount="/qr/"),
+        NativeSpeaker(lambda browser: "", sign_in, "session", mount="/qr/"),
         transport=over_wsgi(app),
         pass_time=partial(_advance, clock),
         lifetime=600,

@@ -14,7 +14,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl
 
-from qrlogin.audit import Answer, Browser, Login, Phone, Seen, Session, Target, over_wsgi
+from qrlogin.audit import Answer, Browser, Login, Phone, Seen, Session, Target, over_http, over_wsgi
 
 ORIGIN = "http://broken.example"
 ALICE, ANNIE = "alice", "annie"  # whose masks are equal
@@ -26,6 +26,8 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 #: Each way to break it, and what it means.
 FLAWS: Mapping[str, str] = {
     "any browser collects": "the secret of the browser is not compared when it collects",
+    "any secret collects": "collect accepts the secret of any login",
+    "the code collects": "collect accepts the code in place of the id, and asks for no secret",
     "any browser polls": "the secret of the browser is not compared when it polls",
     "a login is collected twice": "a collected login stays confirmed",
     "a used id still logs in": "after a login, its id logs in any browser",
@@ -48,7 +50,7 @@ FLAWS: Mapping[str, str] = {
     "anyone confirms": "another account than the one that scanned can confirm",
     "the last scan counts": "a second account can scan, and replaces the first",
     "an approval opens other logins": "a pending login is collected by the newest approval",
-    "an approval opens the browser": "any login of a browser is collected by an approval of another",
+    "an approval opens the browser": "an approval opens all logins of its browser",
     "collect reads, then writes": "two requests that collect at once both read confirmed",
     "scan reads, then writes": "two phones that scan at once both read pending",
     "denied is forgotten": "a denied login can be confirmed",
@@ -88,6 +90,23 @@ class Refused(Exception):
         self.status = status
 
 
+class Asked:
+    """One request, and the cookies that its answer sets."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self.query = dict(parse_qsl(environ["QUERY_STRING"]))
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        raw = environ["wsgi.input"].read(size) if size else b""
+        # It reads JSON from a body of any type, so that its check of Origin is its only defence.
+        read = json.loads(raw) if raw.startswith(b"{") else dict(parse_qsl(raw.decode()))
+        self.body: dict[str, str] = read
+        self.fields = {**self.query, **self.body}
+        morsels = SimpleCookie(environ.get("HTTP_COOKIE", ""))
+        self.jar = {name: morsel.value for name, morsel in morsels.items()}
+        self.agent: str = environ.get("HTTP_USER_AGENT", "")
+        self.set_cookies = list[str]()
+
+
 class Server:
     """The application. `typed` makes the codes short."""
 
@@ -114,23 +133,13 @@ class Server:
     # HTTP
 
     def __call__(self, environ: Mapping[str, Any], start_response: Any) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        query = dict(parse_qsl(environ["QUERY_STRING"]))
-        size = int(environ.get("CONTENT_LENGTH") or 0)
-        raw = environ["wsgi.input"].read(size) if size else b""
-        if environ.get("CONTENT_TYPE") == "application/json" or raw.startswith(b"{"):
-            body = json.loads(raw or b"{}")
-        else:
-            body = dict(parse_qsl(raw.decode()))
-        morsels = SimpleCookie(environ.get("HTTP_COOKIE", ""))
-        jar = {name: morsel.value for name, morsel in morsels.items()}
-        cookies = list[str]()
+        path, asked = environ["PATH_INFO"], Asked(environ)
         headers = [("Content-Type", "application/json")]
         if not self.has("answers are cached"):
             headers.append(("Cache-Control", "no-store"))
         try:
             if path == "/approve":
-                status, text = 200, self.page(query, jar)
+                status, text = 200, self.page(asked)
                 headers[0] = ("Content-Type", "text/html")
                 if not self.has("the page is framed"):
                     headers.append(("Content-Security-Policy", "frame-ancestors 'none'"))
@@ -139,17 +148,10 @@ class Server:
             else:
                 handle = getattr(self, "on_" + path.removeprefix("/"))
                 self.check_method(path, environ)
-                fields = {**query, **body}
-                if path == "/begin":
-                    answer = self.begin(
-                        query, body, jar, cookies, environ.get("HTTP_USER_AGENT", "")
-                    )
-                else:
-                    answer = handle(fields, jar, cookies)
-                status, text = 200, json.dumps(answer)
+                status, text = 200, json.dumps(handle(asked))
         except Refused as refused:
             status, text = refused.status, '{"error":"refused"}'
-        headers += [("Set-Cookie", each) for each in cookies]
+        headers += [("Set-Cookie", each) for each in asked.set_cookies]
         start_response(f"{status} OK", headers)
         return [text.encode()]
 
@@ -162,24 +164,14 @@ class Server:
         if environ["REQUEST_METHOD"] != "POST" and not by_get:
             raise Refused(405)
         origin = environ.get("HTTP_ORIGIN", "")
-        if origin not in ("", f"http://{environ.get('HTTP_HOST', '')}", ORIGIN, self.served_at):
-            if not self.has("any site approves"):
-                raise Refused(403)
+        if origin not in ("", self.served_at) and not self.has("any site approves"):
+            raise Refused(403)
 
     served_at = ORIGIN
 
     # The browser
 
-    on_begin = None
-
-    def begin(
-        self,
-        query: Mapping[str, str],
-        body: Mapping[str, str],
-        jar: Mapping[str, str],
-        cookies: list[str],
-        agent: str,
-    ) -> dict[str, Any]:
+    def on_begin(self, asked: Asked) -> dict[str, Any]:
         self.count += 1
         drawn = secrets.token_hex(16)
         if self.has("ids are counted"):
@@ -193,26 +185,28 @@ class Server:
         if self.has("ids are times"):
             drawn = f"{self.count * 4211:08x}-1b2c-11f0-8c1e-0242ac120002"
         if self.has("a browser chooses the id"):
-            drawn = body.get("id", drawn)
+            drawn = asked.body.get("id", drawn)
         if self.has("a browser chooses the id in the query"):
-            drawn = query.get("uuid", drawn)
+            drawn = asked.query.get("uuid", drawn)
         secret = secrets.token_urlsafe(16)
         if self.has("planted secrets are kept"):
-            secret = next((value for name, value in jar.items() if name[:6] == "login-"), secret)
-        known = agent if self.has("the page shows the user agent") else "Firefox"
+            secret = next(
+                (value for name, value in asked.jar.items() if name[:6] == "login-"), secret
+            )
+        known = asked.agent if self.has("the page shows the user agent") else "Firefox"
         if self.has("the page shows a name"):
-            known = body.get("client_name", known)
+            known = asked.body.get("client_name", known)
         self.logins[drawn] = {
             "state": "pending",
             "secret": secret,
             "account": "",
             "browser": known,
             "ends": self.now + self.lifetime,
-            "jar": {*jar.values()},
+            "jar": {*asked.jar.values()},
         }
         flags = "" if self.has("other sites send the cookie") else "; SameSite=Lax"
         flags += "" if self.has("scripts read the cookie") else "; HttpOnly"
-        cookies.append(f"login-{drawn}={secret}; Path=/{flags}")
+        asked.set_cookies.append(f"login-{drawn}={secret}; Path=/{flags}")
         return {"id": drawn, "code": self.draw_code(drawn), "secret": secret}
 
     def draw_code(self, login_id: str) -> str:
@@ -226,24 +220,32 @@ class Server:
         self.codes[code] = login_id, self.now
         return code
 
-    def own(self, fields: Mapping[str, str], jar: Mapping[str, str], flaw: str) -> dict[str, Any]:
+    def own(self, asked: Asked, flaw: str) -> dict[str, Any]:
         """The login of this browser. Any other is refused, like one that does not exist."""
-        login = self.logins.get(fields.get("id", ""))
-        given = jar.get(f"login-{fields.get('id', '')}", fields.get("secret", ""))
+        if self.has("the code collects") and flaw == "any browser collects":
+            for code, (login_id, _) in self.codes.items():
+                if code.endswith(f"code={asked.fields['id']}"):
+                    return self.logins[login_id]
+        login = self.logins.get(asked.fields.get("id", ""))
+        given = asked.jar.get(f"login-{asked.fields.get('id', '')}", asked.fields.get("secret", ""))
         if login is None:
             raise Refused(404)
         if given == login["secret"] or self.has(flaw):
             return login
-        if self.has("planted secrets are kept") and login["secret"] in jar.values():
+        if self.has("any secret collects") and flaw == "any browser collects":
+            known = {each["secret"] for each in self.logins.values()}
+            if known & {*asked.jar.values()}:
+                return login
+        if self.has("planted secrets are kept") and login["secret"] in asked.jar.values():
             return login
         if self.has("a used id still logs in") and login["state"] == "used":
             return login
         if self.has("a stranger ends the login"):
-            self.logins.pop(fields["id"])
+            self.logins.pop(asked.fields["id"])
         raise Refused(403 if self.has("unknown ids are told") else 404)
 
-    def on_poll(self, fields: Any, jar: Any, cookies: list[str]) -> dict[str, Any]:
-        login = self.own(fields, jar, "any browser polls")
+    def on_poll(self, asked: Asked) -> dict[str, Any]:
+        login = self.own(asked, "any browser polls")
         state = login["state"]
         if self.now > login["ends"]:
             state = "ended"
@@ -255,19 +257,21 @@ class Server:
             if self.has("polls hold private data"):
                 answer["user"] = " ".join(PRIVATE[login["account"]])
             if self.has("a poll logs in"):
-                self.log_in(login["account"], jar, cookies)
+                self.log_in(login["account"], asked)
         return answer
 
-    def on_code(self, fields: Any, jar: Any, cookies: Any) -> dict[str, Any]:
-        self.own(fields, jar, "any browser polls")
-        codes = [(drawn, code) for code, (of, drawn) in self.codes.items() if of == fields["id"]]
+    def on_code(self, asked: Asked) -> dict[str, Any]:
+        self.own(asked, "any browser polls")
+        codes = [
+            (drawn, code) for code, (of, drawn) in self.codes.items() if of == asked.fields["id"]
+        ]
         drawn, code = max(codes)
         if self.now - drawn >= ROTATION and not self.has("codes do not rotate"):
-            code = self.draw_code(fields["id"])
+            code = self.draw_code(asked.fields["id"])
         return {"code": code}
 
-    def on_collect(self, fields: Any, jar: Any, cookies: list[str]) -> dict[str, Any]:
-        login = self.own(fields, jar, "any browser collects")
+    def on_collect(self, asked: Asked) -> dict[str, Any]:
+        login = self.own(asked, "any browser collects")
         if self.now > login["ends"] and not self.has("approvals do not expire"):
             raise Refused(410)
         accepted = {"confirmed"}
@@ -275,11 +279,11 @@ class Server:
         accepted |= {"scanned"} if self.has("nothing has to be confirmed") else set()
         accepted |= {"used"} if self.has("a used id still logs in") else set()
         if self.has("an approval opens other logins") and login["state"] == "pending":
-            if self.newest:
-                return self.log_in(self.newest, jar, cookies)
+            read = "confirmed" if self.newest else "pending"
+            login = {**login, "state": read, "account": self.newest}
         if self.has("an approval opens the browser"):
             for other in self.logins.values():
-                if other["state"] == "confirmed" and other["secret"] in jar.values():
+                if other["state"] == "confirmed" and other["secret"] in asked.jar.values():
                     login = other
         if self.has("collect reads, then writes"):
             read = login["state"]
@@ -292,39 +296,39 @@ class Server:
                     login["state"] = "used"
         if read not in accepted:
             raise Refused(409)
-        return self.log_in(login["account"] or "admin", jar, cookies)
+        return self.log_in(login["account"] or "admin", asked)
 
-    def log_in(self, account: str, jar: Mapping[str, str], cookies: list[str]) -> dict[str, Any]:
+    def log_in(self, account: str, asked: Asked) -> dict[str, Any]:
         session = secrets.token_urlsafe(16)
         if self.has("the session is kept"):
-            session = jar.get("session", session)
+            session = asked.jar.get("session", session)
         else:
-            self.sessions.pop(jar.get("session", ""), None)
+            self.sessions.pop(asked.jar.get("session", ""), None)
         self.sessions[session] = account
-        cookies.append(f"session={session}; Path=/; HttpOnly; SameSite=Lax")
+        asked.set_cookies.append(f"session={session}; Path=/; HttpOnly; SameSite=Lax")
         return {"account": account}
 
-    def on_cancel(self, fields: Any, jar: Any, cookies: Any) -> dict[str, Any]:
-        login = self.own(fields, jar, "any browser collects")
+    def on_cancel(self, asked: Asked) -> dict[str, Any]:
+        login = self.own(asked, "any browser collects")
         if not self.has("cancelled is forgotten"):
             login["state"] = "cancelled"
         return {}
 
-    def on_me(self, fields: Any, jar: Mapping[str, str], cookies: list[str]) -> dict[str, Any]:
-        if "session" not in jar:
-            cookies.append(f"session={secrets.token_urlsafe(16)}; HttpOnly; SameSite=Lax")
-        return {"account": self.sessions.get(jar.get("session", ""), "")}
+    def on_me(self, asked: Asked) -> dict[str, Any]:
+        if "session" not in asked.jar:
+            asked.set_cookies.append(f"session={secrets.token_urlsafe(16)}; HttpOnly; SameSite=Lax")
+        return {"account": self.sessions.get(asked.jar.get("session", ""), "")}
 
     # The phone
 
-    def on_signin(self, fields: Any, jar: Any, cookies: list[str]) -> dict[str, Any]:
+    def on_signin(self, asked: Asked) -> dict[str, Any]:
         token = secrets.token_urlsafe(16)
-        self.phones[token] = fields["name"]
-        cookies.append(f"phone={token}; HttpOnly; SameSite=Lax")
+        self.phones[token] = asked.fields["name"]
+        asked.set_cookies.append(f"phone={token}; HttpOnly; SameSite=Lax")
         return {}
 
-    def page(self, query: Mapping[str, str], jar: Mapping[str, str]) -> str:
-        code = query.get("code", "")
+    def page(self, asked: Asked) -> str:
+        code = asked.query.get("code", "")
         found = [each for each in self.codes if each == code or each.endswith(f"code={code}")]
         if not found:
             raise Refused(404)
@@ -333,19 +337,19 @@ class Server:
             login["state"] = "scanned"
         return f"<!doctype html><p>Log in {html.escape(login['browser'])}?</p><button>No</button>"
 
-    def person(self, fields: Mapping[str, str], jar: Mapping[str, str]) -> str:
-        account = self.phones.get(jar.get("phone", ""), "")
+    def person(self, asked: Asked) -> str:
+        account = self.phones.get(asked.jar.get("phone", ""), "")
         if self.has("the phone names the account"):
-            account = fields.get("user_id", account)
+            account = asked.fields.get("user_id", account)
         if self.has("scan needs no credential"):
             account = account or ALICE
         return account
 
-    def coded(self, fields: Mapping[str, str], account: str) -> dict[str, Any]:
+    def coded(self, asked: Asked, account: str) -> dict[str, Any]:
         """The login of this code."""
         if self.wrong.get(account, 0) >= 5 and not self.has("wrong codes are not counted"):
             raise Refused(429)
-        login_id, drawn = self.codes.get(fields.get("code", ""), ("", 0))
+        login_id, drawn = self.codes.get(asked.fields.get("code", ""), ("", 0))
         login = self.logins.get(login_id)
         if login is None:
             self.wrong[account] = self.wrong.get(account, 0) + self.typed
@@ -358,10 +362,10 @@ class Server:
                 raise Refused(410)
         return login
 
-    def on_scan(self, fields: Any, jar: Any, cookies: Any) -> dict[str, Any]:
-        if not (account := self.person(fields, jar)):
+    def on_scan(self, asked: Asked) -> dict[str, Any]:
+        if not (account := self.person(asked)):
             raise Refused(401)
-        login = self.coded(fields, account)
+        login = self.coded(asked, account)
         fit = {"pending"} | ({"used"} if self.has("a used code is scanned") else set())
         if self.has("the last scan counts"):
             fit.add("scanned")
@@ -375,11 +379,11 @@ class Server:
             login["state"], login["account"] = "scanned", account
         return {"browser": login["browser"]}
 
-    def on_confirm(self, fields: Any, jar: Any, cookies: Any) -> dict[str, Any]:
-        account = self.person(fields, jar)
-        login = self.coded(fields, account)
+    def on_confirm(self, asked: Asked) -> dict[str, Any]:
+        account = self.person(asked)
+        login = self.coded(asked, account)
         unasked = self.has("confirm needs no credential") or (
-            self.has("any credential confirms") and jar.get("phone")
+            self.has("any credential confirms") and asked.jar.get("phone")
         )
         if not account and not unasked:
             raise Refused(401)
@@ -395,9 +399,9 @@ class Server:
         login["state"], self.newest = "confirmed", login["account"]
         return {}
 
-    def on_deny(self, fields: Any, jar: Any, cookies: Any) -> dict[str, Any]:
-        account = self.person(fields, jar)
-        login = self.coded(fields, account)
+    def on_deny(self, asked: Asked) -> dict[str, Any]:
+        account = self.person(asked)
+        login = self.coded(asked, account)
         if login["account"] != account:
             raise Refused(403)
         if not self.has("denied is forgotten"):
@@ -455,7 +459,7 @@ def target(server: Server, origin: str = "") -> Target:
         collect=collect,
         name="the broken server",
         origin=server.served_at,
-        **({} if origin else {"transport": over_wsgi(server)}),
+        transport=over_http if origin else over_wsgi(server),
         accounts=(ALICE, ANNIE),
         sign_in=sign_in,
         deny=act("deny"),
