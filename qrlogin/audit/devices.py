@@ -24,7 +24,7 @@ class Sent:
 
     method: str
     """GET, POST, …"""
-    url: str
+    url: str = field(repr=False)
     """The absolute address."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """By name, in lower case."""

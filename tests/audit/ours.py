@@ -38,8 +38,8 @@ ENDED = ("expired", "denied", "cancelled", "redeemed")
 # The library without HTTP
 
 
-def library() -> Target:
-    """`QRLogin` in this process, called as a function."""
+def library(shown: Mapping[str, str] = SHOWN) -> Target:
+    """`QRLogin` in this process, called as a function. `shown` are the masks of the accounts."""
     clock = Clock()
     qr = QRLogin(MemoryStore(now=clock), secret_keys=[KEY], verification_uri=URI)
 
@@ -61,8 +61,8 @@ def library() -> Target:
 
     def act(step: Callable[..., object], **more: Any) -> Callable[[Phone, str], bool]:
         def do(phone: Phone, code: str) -> bool:
-            shown = {name: values[phone.account] for name, values in more.items()}
-            return _accepted(partial(step, code, subject=SUBJECTS[phone.account], **shown))
+            own = {name: values[phone.account] for name, values in more.items()}
+            return _accepted(partial(step, code, subject=SUBJECTS[phone.account], **own))
 
         return do
 
@@ -86,7 +86,7 @@ def library() -> Target:
     return Target(
         begin=begin,
         poll=poll,
-        scan=act(qr.scan, shown_as=SHOWN),
+        scan=act(qr.scan, shown_as=shown),
         confirm=act(qr.confirm),
         collect=collect,
         deny=act(qr.deny),

@@ -32,6 +32,8 @@ FLAWS: Mapping[str, str] = {
     "a login is collected twice": "a collected login stays confirmed",
     "a used id still logs in": "after a login, its id logs in any browser",
     "a used code is scanned": "a scan of a used login begins it again",
+    "the phone of a used code hears yes": "scan and confirm answer 200 for a used code",
+    "the phone of a denied login hears yes": "confirm answers 200 for a denied login",
     "ids are counted": "the id is a counter",
     "ids are hashes of a counter": "the id is the MD5 of a counter",
     "ids are short": "the id has six digits",
@@ -366,6 +368,8 @@ class Server:
         if not (account := self.person(asked)):
             raise Refused(401)
         login = self.coded(asked, account)
+        if self.has("the phone of a used code hears yes") and login["state"] == "used":
+            return {}
         fit = {"pending"} | ({"used"} if self.has("a used code is scanned") else set())
         if self.has("the last scan counts"):
             fit.add("scanned")
@@ -387,6 +391,10 @@ class Server:
         )
         if not account and not unasked:
             raise Refused(401)
+        if self.has("the phone of a used code hears yes") and login["state"] == "used":
+            return {}
+        if self.has("the phone of a denied login hears yes") and login["state"] == "denied":
+            return {}
         fit = {"scanned"}
         if self.has("nothing has to be scanned before confirm") and login["state"] == "pending":
             fit, login["account"] = {"pending"}, account

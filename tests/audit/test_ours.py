@@ -30,6 +30,12 @@ def test_the_library() -> None:
     finds_nothing(ours.library(), LEAST["library"])
 
 
+def test_masks_that_are_alike_are_found() -> None:
+    """The browser shows what the application passes as `shown_as`, also for a look-alike."""
+    shown = dict.fromkeys(ours.SHOWN, "A•••e")
+    finds_nothing(ours.library(shown), LEAST["library"], {"equal-masks": "masks are not unique"})
+
+
 def test_the_demo() -> None:
     finds_nothing(ours.demo(), LEAST["demo"])
 
