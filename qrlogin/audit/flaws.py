@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 from itertools import pairwise
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from qrlogin.audit.check import (
     Broken,
@@ -28,6 +29,7 @@ from qrlogin.audit.check import (
 )
 from qrlogin.audit.devices import Answer, Browser, Phone, Tamper
 from qrlogin.audit.tamper import (
+    Place,
     begun_with,
     chain,
     with_fields,
@@ -239,6 +241,7 @@ def _counted() -> frozenset[str]:
 def chosen_id(scene: Scene) -> None:
     known = scene.browser("an attacker's browser")
     first = scene.begin(known)
+    scene.poll(known, first)
     needs_http(known)
     chosen = _like(first.id)
     names = {*_ID_FIELDS, *_fields_with(known, first.id)}
@@ -260,12 +263,11 @@ def _like(text: str) -> str:
 
 
 def _fields_with(browser: Browser, value: str) -> set[str]:
-    """The names under which a browser received this value."""
+    """The names under which a browser received or sent this value."""
     found = {name for name, held in browser.cookies.items() if value in held}
-    for _, answer in browser.exchanged:
-        found |= {match[1] for match in re.finditer(r'"?(\w+)"?\s*[:=]', answer.text)} & {
-            name for name, held in answer.json.items() if held == value
-        }
+    for sent, answer in browser.exchanged:
+        pairs = [*answer.json.items(), *parse_qsl(urlsplit(sent.url).query)]
+        found |= {name for name, held in pairs if held == value}
     return found
 
 
@@ -280,23 +282,38 @@ def _fields_with(browser: Browser, value: str) -> set[str]:
     study="F5",
 )
 def claimed_account(scene: Scene) -> None:
-    target = scene.target
-    claims = dict.fromkeys(_ACCOUNT_FIELDS, scene.alice)
-    swap = with_other_text(scene.bob, scene.alice)
-    changes: list[Tamper] = [
-        swap,
-        chain(swap, with_fields(claims, "query")),
-        chain(swap, with_fields(claims, "body")),
-    ]
-    for change in changes:
-        browser, phone = scene.browser(), scene.phone(scene.bob)
-        login = scene.begin(browser)
-        phone.tamper = change
-        attempt(partial(target.scan, phone, login.code))
-        attempt(partial(target.confirm, phone, login.code))
-        needs_http(phone)
-        if scene.account(browser, login) == scene.alice:
-            raise Flaw(f"a phone of {scene.bob} logged a browser in as {scene.alice}")
+    private = scene.target.private
+    facts = private.get(scene.alice, ()), private.get(scene.bob, ())
+    # The functions may name the account themselves: then the name of the victim takes its place.
+    swap = chain(
+        with_other_text(scene.bob, scene.alice),
+        *(with_other_text(own, other) for other, own in zip(*facts, strict=False)),
+    )
+    _claim(scene, swap)
+    places: tuple[Place, ...] = ("query", "body")
+    for claim in (scene.alice, *facts[0]):
+        for place in places:
+            # One by one for a server that refuses fields that it does not know.
+            singles = ({name: claim} for name in _ACCOUNT_FIELDS)
+            for fields in (dict.fromkeys(_ACCOUNT_FIELDS, claim), *singles):
+                if _claim(scene, chain(swap, with_fields(fields, place))) and len(fields) > 1:
+                    break
+
+
+def _claim(scene: Scene, change: Tamper) -> bool:
+    """Whether the server accepts the scan of an attacker's phone whose requests are changed.
+
+    Raises `Flaw` if it logs the victim in.
+    """
+    browser, phone = scene.browser(), scene.phone(scene.bob)
+    login = scene.begin(browser)
+    phone.tamper = change
+    accepted = attempt(partial(scene.target.scan, phone, login.code))
+    attempt(partial(scene.target.confirm, phone, login.code))
+    needs_http(phone)
+    if scene.account(browser, login) == scene.alice:
+        raise Flaw(f"a phone of {scene.bob} logged a browser in as {scene.alice}")
+    return bool(accepted)
 
 
 def _with_changed_credentials(scene: Scene, change: Tamper) -> str:

@@ -40,7 +40,10 @@ FLAWS: Mapping[str, str] = {
     "ids are times": "the id is a UUID of version 1",
     "codes are counted": "the code ends in a counter",
     "a browser chooses the id": "begin takes the id from a field, if it is there",
+    "a browser chooses the id in the only other field": "begin takes `id`, and nothing else",
     "a browser chooses the id in the query": "begin takes the id from the query",
+    "the phone names the account in the only other field": "scan takes `sub`, and nothing else",
+    "the phone names the account by its number": "scan and confirm take the account's id",
     "the phone names the account": "scan and confirm take the account from a field",
     "scan needs no credential": "scan and confirm take an unknown phone for that of alice",
     "confirm needs no credential": "confirm does not ask who is on the phone",
@@ -186,6 +189,10 @@ class Server:
                 drawn = f"{secrets.randbelow(10**6):06}"
         if self.has("ids are times"):
             drawn = f"{self.count * 4211:08x}-1b2c-11f0-8c1e-0242ac120002"
+        if self.has("a browser chooses the id in the only other field"):
+            if asked.fields.keys() - {"id"}:
+                raise Refused(400)
+            drawn = asked.fields.get("id", drawn)
         if self.has("a browser chooses the id"):
             drawn = asked.body.get("id", drawn)
         if self.has("a browser chooses the id in the query"):
@@ -341,6 +348,13 @@ class Server:
 
     def person(self, asked: Asked) -> str:
         account = self.phones.get(asked.jar.get("phone", ""), "")
+        if self.has("the phone names the account in the only other field"):
+            if asked.fields.keys() - {"code", "sub"}:
+                raise Refused(400)
+            account = asked.fields.get("sub", account)
+        if self.has("the phone names the account by its number"):
+            named = asked.fields.get("userId", "")
+            account = next((name for name, facts in PRIVATE.items() if named in facts), account)
         if self.has("the phone names the account"):
             account = asked.fields.get("user_id", account)
         if self.has("scan needs no credential"):
