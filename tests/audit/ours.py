@@ -326,7 +326,13 @@ class Spoken:
     def player(self, browser: Browser, login_id: str = "") -> Player:
         """The client as it was when this browser used it last, or an attacker's."""
         player = client(self.name, browser.origin, self.camera)
-        kept = browser.keep[f"{self.name} {login_id}"] or {"id": login_id, **EMPTY}
+        # An attacker sends the public id wherever the client sends an id.
+        guessed: dict[str, Any] = {
+            "id": login_id,
+            "_begun": {"t": login_id, "ck": login_id},
+            **EMPTY,
+        }
+        kept = browser.keep[f"{self.name} {login_id}"] or guessed
         player.__dict__.update(kept)
         player.client = DeviceClient(browser)
         player.client.bearer = kept.get("bearer", "")
@@ -423,10 +429,7 @@ def login_of_session(cookie: str) -> str:
 
 
 #: What a client of an attacker has not received.
-EMPTY: Mapping[str, Any] = {
-    "_begun": {},
-    **dict.fromkeys(("_redirect", "_code", "_last", "_url", "_ticket"), ""),
-}
+EMPTY = dict.fromkeys(("_redirect", "_code", "_last", "_url", "_ticket"), "")
 #: What belongs to a device, or is made anew.
 UNKEPT = ("client", "camera")
 
