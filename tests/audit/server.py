@@ -20,7 +20,7 @@ ORIGIN = "http://broken.example"
 ALICE, ANNIE = "alice", "annie"  # whose masks are equal
 PRIVATE = {ALICE: ["account-1001", "alice@example.com"], ANNIE: ["account-1002"]}
 ROTATION, GRACE, LIFETIME = 30, 15, 120
-STORE_S = 0.01  # how long its store takes, where that opens a race
+STORE_S = 0.03  # how long its store takes, where that opens a race
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 
 #: Each way to break it, and what it means.
