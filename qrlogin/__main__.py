@@ -1,4 +1,4 @@
-"""`python -m qrlogin`: the commands demo, phone and keygen.
+"""`python -m qrlogin`: the commands demo, phone, audit and keygen.
 
 This module reads the command line. The work of each command is elsewhere.
 """
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     The code is 0 if the command did its work, 1 if it was refused or failed, 2 for a command line
-    that is not valid.
+    that is not valid, and for an audit that could not be made.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -34,6 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(new_key())
         return 0
+    if command == "audit":
+        from qrlogin.audit import command as audit
+
+        if parsed.list:
+            return audit.list_checks()
+        return audit.run(parsed.target, only=parsed.only, as_json=parsed.json)
     if command == "phone":
         from qrlogin.demo import phone
 
@@ -118,6 +124,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="the text of a QR code of any dialect, the code alone, or the code to type",
     )
+
+    audit = commands.add_parser(
+        "audit", help="attack a QR login of yours, and report which defences are missing"
+    )
+    what = audit.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "target",
+        nargs="?",
+        metavar="FILE[:NAME]",
+        help="a Python file with the target to audit, which is called NAME (default: target)",
+    )
+    what.add_argument("--list", action="store_true", help="list the checks instead")
+    audit.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="make only this check besides an honest login; may be repeated",
+    )
+    audit.add_argument("--json", action="store_true", help="print the report as JSON")
 
     commands.add_parser("keygen", help="print a new secret key")
     return parser

@@ -31,7 +31,7 @@ THIRD_PARTY = {
     "PIL": ("qrlogin.render", "qrlogin.demo.selfcheck"),
     "zxingcpp": ("qrlogin.demo.selfcheck",),
     "ua_parser": ("qrlogin.wire.context",),
-    "pytest": ("qrlogin.stores.suite",),
+    "pytest": ("qrlogin.stores.suite", "qrlogin.audit.plugin"),
     "hypothesis": ("qrlogin.stores.suite",),
     "flask": ("qrlogin.contrib.flask",),
     "werkzeug": ("qrlogin.contrib.flask",),
@@ -115,7 +115,7 @@ def test_pure_modules_import_no_clock_no_shell_and_no_store() -> None:
         assert not above | rooms, pure
 
 
-ROOMS = {"stores", "wire", "render", "browser", "demo", "contrib"}
+ROOMS = {"stores", "wire", "render", "browser", "demo", "contrib", "audit"}
 
 
 def test_the_two_shells_do_not_import_each_other() -> None:
@@ -148,6 +148,14 @@ def test_only_the_command_line_imports_the_demo() -> None:
     for module in MODULES:
         if not inside(module, "qrlogin.demo", "qrlogin.__main__"):
             assert not any(inside(each, "qrlogin.demo") for each in imports(module)), module
+
+
+def test_the_audit_imports_nothing_of_what_it_audits() -> None:
+    for module in MODULES:
+        if inside(module, "qrlogin.audit"):
+            assert all(inside(each, "qrlogin.audit") for each in own_imports(module)), module
+        elif module != "qrlogin.__main__":
+            assert not any(inside(each, "qrlogin.audit") for each in own_imports(module)), module
 
 
 def test_only_contrib_imports_contrib() -> None:
@@ -249,6 +257,7 @@ def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> Non
         ("import qrlogin.wire", HEAVY - {"segno"}),
         ("from qrlogin.stores import RedisStore", HEAVY - {"redis"}),
         ("import qrlogin.__main__", {"redis", "PIL", "zxingcpp", *FRAMEWORKS}),
+        ("import qrlogin.audit, qrlogin.audit.command", HEAVY),
         ("import qrlogin.contrib", HEAVY),
         ("import qrlogin.contrib.wsgi, qrlogin.contrib.asgi", HEAVY - {"segno"}),
         ("import qrlogin.contrib.flask", HEAVY - {"segno", "flask", "werkzeug"}),

@@ -26,6 +26,7 @@ PUBLIC = (
     "qrlogin.wire",
     "qrlogin.wire.dialects",
     "qrlogin.browser",
+    "qrlogin.audit",
     *(f"qrlogin.contrib.{name}" for name in ("flask", "fastapi", "django", "wsgi", "asgi")),
 )
 

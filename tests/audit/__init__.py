@@ -1,0 +1,1 @@
+"""The audit: what it finds in servers that are broken in one way, and in ours."""
