@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from qrlogin import (
-    STANDARD,
     Begun,
     Expired,
     LoginError,
@@ -36,7 +35,19 @@ from qrlogin.keys import Key
 from qrlogin.operation import Operation
 from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Record
-from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, TO_SCAN, URI, App, answer_of
+from tests.application import (
+    ALICE,
+    BOB,
+    KEY,
+    OP,
+    OTHER_OP,
+    SHOWN,
+    TO_SCAN,
+    UNLIMITED,
+    URI,
+    App,
+    answer_of,
+)
 from tests.tables import for_each_row
 
 #: The fields with persons and values; the other fields hold times and the state.
@@ -324,7 +335,7 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
 ) -> None:
     """Eight letters are drawn again some day, and an attacker can keep old records until then."""
     monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
-    app = App(policy=replace(STANDARD, user_codes=True))
+    app = App(policy=replace(UNLIMITED, user_codes=True))
 
     def begin() -> Begun:
         begun = app.qr.run(
@@ -369,7 +380,7 @@ def test_a_typed_code_leads_only_to_the_login_that_was_begun_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The name record is sealed. Otherwise an attacker could lead a phone to another login."""
-    app = App(policy=replace(STANDARD, user_codes=True))
+    app = App(policy=replace(UNLIMITED, user_codes=True))
     victim, mine = app.qr.begin(user_code=True), app.qr.begin(user_code=True)
     (at,), (from_,) = (
         app.qr.core._codes.read_scan_code(begun.user_code) for begun in (victim, mine)
