@@ -102,6 +102,10 @@ class BrowserContext:
         self._place = place and check_sync_callback(place)
         self._parse = _parser()
 
+    def address_of(self, request: Request) -> str:
+        """The address that this request came from, as the context has it; "" if it is not known."""
+        return clean(_printable(_call("address", self._address, request)), ADDRESS_BYTES)
+
     def __call__(self, request: Request) -> Mapping[str, str]:
         """The context of the login that this request begins."""
         agent = " ".join(request.all("user-agent"))[: 4 * _PARSED_CHARACTERS]
@@ -118,6 +122,23 @@ class BrowserContext:
             "place": place,
         }
         return {name: text for name, text in shown.items() if text}
+
+
+def address_of(describe: Callable[[Request], Mapping[str, str]], request: Request) -> str:
+    """The address that this request came from; "" if it is not known.
+
+    :param describe: what a dialect describes browsers with: a `BrowserContext`, or a function whose
+        context has an `address`.
+    :param request: the request of a browser.
+    """
+    if isinstance(describe, BrowserContext):
+        return describe.address_of(request)
+    try:
+        address = describe(request).get("address", "")
+    except Exception as error:  # a request that waits is worth more than its limit
+        log.warning("describe raised %s; no limit counts this request", type(error).__name__)
+        return ""
+    return address if isinstance(address, str) else ""
 
 
 def describe_browser(request: Request) -> Mapping[str, str]:

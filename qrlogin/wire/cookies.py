@@ -17,6 +17,9 @@ from qrlogin.wire.message import Cookie, Request
 MAX_LOGINS: Final = 4
 """How many logins one browser may have at a time; a new one replaces the oldest."""
 
+TURN_SECONDS: Final = 60
+"""For how long a browser keeps its turn. A browser whose turn does not help gets another then."""
+
 _CURSOR_SUFFIX: Final = "-told"
 #: How many digits of a login's digest are in the name of its cookie.
 _NAME_DIGITS: Final = 8
@@ -109,6 +112,25 @@ class LandingCookie:
 
     def find(self, request: Request) -> str:
         """This browser's landing; "" if it has none, or several."""
+        values = [value for key, value in request.cookies() if key == self._name]
+        return values[0] if len(values) == 1 else ""
+
+
+class TurnCookie:
+    """Lets a browser that was refused begin a login before a flood of its network does
+    (`TooManyBegins.turn`). Nothing in it names a browser or a login.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._secure = core.origin.startswith("https:")
+        self._name = "__Host-qrl-turn" if self._secure else "qrl-turn"
+
+    def make(self, turn: str) -> Cookie:
+        """The cookie for the answer that refuses the begin."""
+        return Cookie(self._name, turn, TURN_SECONDS, secure=self._secure)
+
+    def find(self, request: Request) -> str:
+        """This browser's turn; "" if it has none, or several."""
         values = [value for key, value in request.cookies() if key == self._name]
         return values[0] if len(values) == 1 else ""
 

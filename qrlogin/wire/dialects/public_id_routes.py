@@ -11,6 +11,7 @@ from qrlogin.errors import (
     Expired,
     QRLoginError,
     ScannerChanged,
+    TooManyBegins,
     Unavailable,
     UnknownLogin,
     WrongState,
@@ -70,8 +71,8 @@ def begin_route(
     :param query: the parameters that it reads
     :param errors: what it refuses, besides the errors of every route
     """
-    summary = "Begin a login for this browser"
-    return Route("GET", path, summary, query=query, answers=answers, errors=errors)
+    summary, refused = "Begin a login for this browser", (*errors, TooManyBegins)
+    return Route("GET", path, summary, query=query, answers=answers, errors=refused)
 
 
 def picture_route(path: str) -> Route:
