@@ -45,7 +45,7 @@ export const TEXTS = {
       "outdated": "This browser is too old for phone login.",
       "nameless": "an unnamed account",
       "retrying": "Connection problem. Retrying…",
-      "busy": "Many people in your network are logging in. One moment…",
+      "busy": "Many people in your network are logging in. This page tries again by itself.",
       "minutes": "Expires within {n} minutes", "minute": "Expires within a minute", "seconds": "Expires within {n} seconds",
       "start": "Show QR code", "renew": "Show a new code", "again": "Try again", "here": "Continue here",
       "reload": "Reload page", "yes": "Continue", "no": "That is not me"
@@ -191,7 +191,7 @@ export const TEXTS = {
       "outdated": "此浏览器版本过旧，无法使用扫码登录",
       "nameless": "未设置昵称的账号",
       "retrying": "连接不稳定，正在重试…",
-      "busy": "当前网络登录人数较多，请稍候…",
+      "busy": "当前网络登录人数较多，页面会自动重试",
       "minutes": "将在 {n} 分钟内过期", "minute": "将在 1 分钟内过期", "seconds": "将在 {n} 秒内过期",
       "start": "显示二维码", "renew": "刷新二维码", "again": "重试", "here": "在此窗口继续",
       "reload": "刷新页面", "yes": "继续登录", "no": "不是我的账号"

@@ -133,7 +133,7 @@ async def test_a_site_that_is_set_up_wrongly_says_so(
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("en", "Many people in your network are logging in. One moment…"),
+        ("en", "Many people in your network are logging in. This page tries again by itself."),
         ("zh-CN", "当前网络登录人数较多"),
     ],
 )
