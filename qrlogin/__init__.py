@@ -46,11 +46,14 @@ from qrlogin.errors import (
     ScannerChanged,
     Superseded,
     TooFast,
+    TooManyBegins,
     TooManyGuesses,
+    TooManyScans,
     Unavailable,
     UnknownLogin,
     WrongState,
 )
+from qrlogin.limits import Limits
 from qrlogin.login import QRLogin
 from qrlogin.policy import LAB, STANDARD, STRICT, Policy
 from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
@@ -73,6 +76,7 @@ __all__ = [
     "Expired",
     "InvalidCode",
     "Landing",
+    "Limits",
     "LoginError",
     "MemoryStore",
     "Misconfigured",
@@ -90,7 +94,9 @@ __all__ = [
     "Status",
     "Superseded",
     "TooFast",
+    "TooManyBegins",
     "TooManyGuesses",
+    "TooManyScans",
     "Unavailable",
     "UnknownLogin",
     "WrongState",

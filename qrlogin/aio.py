@@ -101,7 +101,8 @@ class AsyncQRLogin:
         """Begin a login for one browser.
 
         Show the picture of `verification_uri_complete`, and keep `device_code` where only this
-        browser has it. Returns the new login; raises `BadArgument` for arguments out of range.
+        browser has it. Returns the new login; raises `BadArgument` for arguments out of range, and
+        `TooManyBegins` if the context has an `address` that has begun too many (`Policy.limits`).
 
         :param context: facts about the browser ("browser", "system", "place" or your own), fixed
             now and shown on the phone before the person confirms. Values are cleaned; beyond 400
@@ -186,8 +187,8 @@ class AsyncQRLogin:
         The first account to scan takes the login, and from then on its user has the policy's
         `decide_window` to decide. Show the returned context, and ask whether to confirm. Raises
         `AlreadyScanned` if another account has taken the login, `Expired` if the code or the login
-        is too old, `UnknownLogin` if no login has this code, and `TooManyGuesses` after several
-        wrong typed codes.
+        is too old, `UnknownLogin` if no login has this code, `TooManyGuesses` after several wrong
+        typed codes, and `TooManyScans` for an account beyond `Policy.limits`.
 
         :param code: the text that the camera read, or the user_code that the person typed.
         :param subject: your id of the user who is signed in on the phone.

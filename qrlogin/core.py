@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from qrlogin import codes, seals
+from qrlogin.allowances import limit_begin, limit_scan
 from qrlogin.answers import Begun, Event, EventName, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import (
     ShownAs,
@@ -40,6 +41,7 @@ from qrlogin.errors import (
     Unavailable,
 )
 from qrlogin.keys import Key, equal_in_constant_time
+from qrlogin.limits import network_of
 from qrlogin.operation import Operation
 from qrlogin.policy import MIN_TO_DECIDE, Policy, check_lifetime, check_window
 from qrlogin.reply_checks import (
@@ -154,8 +156,12 @@ class Core:
         late_window: int | None = None,
         redeem_window: int | None = None,
         replay_window: int | None = None,
+        turn: str = "",
     ) -> Operation[Begun]:
         """Begin a login. `QRLogin.begin` offers the first four parameters; dialects use all.
+
+        It takes a second command, which comes first, if the context has an `address`: the limit of
+        that address.
 
         :param context: facts about the browser, shown on the phone; cut to 800 bytes.
         :param lifetime: in seconds; None: the policy's.
@@ -168,6 +174,7 @@ class Core:
             code until they hear that it has expired.
         :param redeem_window: in seconds; None: the policy's.
         :param replay_window: for how many seconds its redeem can be repeated; None: the policy's.
+        :param turn: `TooManyBegins.turn` that this browser got before; "" for none.
         """
         policy = self.policy
         seconds = policy.lifetime if lifetime is None else lifetime
@@ -197,16 +204,28 @@ class Core:
             begun_by=begun_by,
             flags=("" if ask_browser else UNASKED) + (FIXED if fixed else ""),
         )
-        return self._begin_typed(terms, _DRAWS) if user_code else self._begin(terms)
 
-    def _begin_typed(self, terms: _Terms, draws: int) -> Operation[Begun]:
+        network = network_of((context or {}).get("address", ""))
+        beginner = seals.begins_record_id(terms.key, network, "") if network else ""
+        beginning = (
+            self._begin_typed(terms, beginner, _DRAWS)
+            if user_code
+            else self._begin(terms, beginner)
+        )
+        if policy.limits is None or not network:
+            return beginning
+        return limit_begin(policy.limits, terms.key, network, turn, beginning)
+
+    def _begin_typed(self, terms: _Terms, beginner: str, draws: int) -> Operation[Begun]:
         """Begin with a user_code, of which at most `draws` are tried."""
         new = self._codes.new_codes(fixed=False, typed=True)
         # Drawn once, so that an operation that is run again begins the same login again.
-        draw_again = cache(partial(self._begin_typed, terms, draws - 1)) if draws > 1 else None
-        return name_login(terms.key, new, self._begin(terms, new), draw_again)
+        draw_again = (
+            cache(partial(self._begin_typed, terms, beginner, draws - 1)) if draws > 1 else None
+        )
+        return name_login(terms.key, new, self._begin(terms, beginner, new), draw_again)
 
-    def _begin(self, terms: _Terms, new: NewCodes | None = None) -> Operation[Begun]:
+    def _begin(self, terms: _Terms, beginner: str, new: NewCodes | None = None) -> Operation[Begun]:
         key = terms.key
         new = new or self._codes.new_codes(fixed=FIXED in terms.flags, typed=False)
         secret, login_id = codes.new_secret(), new.login_id
@@ -227,6 +246,7 @@ class Core:
                 "scan_by": terms.lifetime + terms.late_window,
             },
             ttl=terms.ttl,
+            beginner=beginner,
         )
 
         def interpret(reply: Reply) -> Begun:
@@ -468,7 +488,11 @@ class Core:
         def scan(reading: ScanCode) -> Operation[Scanned]:
             return self._take("scan", reading, mark, subject, phone, landing, name)
 
-        return self._by_any_code(code, subject, scan)
+        scanning = self._by_any_code(code, subject, scan)
+        limits = self.policy.limits
+        if limits is None:
+            return scanning
+        return limit_scan(limits, self._codes.signing_key, subject, scanning)
 
     def _by_any_code(
         self, code: str, subject: str, take: Callable[[ScanCode], Operation[Scanned]]
@@ -682,8 +706,9 @@ def _command(
     seconds: Mapping[str, int] | None = None,
     deadline_ms: int | None = None,
     ttl: int | None = None,
+    beginner: str | None = None,
 ) -> Command:
     """Apply a row to one login. `seconds` are durations by field; `ttl` is in seconds."""
     durations = {name: value * 1000 for name, value in (seconds or {}).items()}
     ttl_ms = None if ttl is None else ttl * 1000
-    return Command(login_id, TABLE[row], mark, values, durations, deadline_ms, ttl_ms)
+    return Command(login_id, TABLE[row], mark, values, durations, deadline_ms, ttl_ms, beginner)

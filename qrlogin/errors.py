@@ -18,7 +18,10 @@
     │   ├── Superseded           409   a newer wait for the same login took over
     │   ├── Expired              410   a deadline passed
     │   └── TooFast              429   the caller polls too often; see its `retry_after`
-    │       └── TooManyGuesses         this account typed too many wrong codes
+    │       ├── TooManyGuesses         this account typed too many wrong codes
+    │       ├── TooManyBegins          too many logins were begun from this address
+    │       ├── TooManyScans           this account scanned too many codes
+    │       └── TooManyWaits           HTTP only: too many streams from this address
     ├── Unavailable              503   the store is away, is full, or holds newer records
     │   └── Crowded                    HTTP only: no slot is free for another stream
     └── BadRequest               400   HTTP only: the request is malformed
@@ -198,6 +201,41 @@ class TooManyGuesses(TooFast):
 
     wire_code = "too_many_guesses"
     wire_text = "Too many wrong codes. Wait a while, or scan the code instead."
+
+
+class TooManyBegins(TooFast):
+    """Too many logins were begun from this address in a short time (`Limits.begins`).
+
+    `retry_after` is when one more is granted.
+    """
+
+    wire_code = "too_many_logins"
+    wire_text = "Many logins are being started from your network. Try again in a moment."
+
+    def __init__(self, retry_after: int, *, turn: str = "") -> None:
+        super().__init__(retry_after)
+        self.turn = turn
+        """Keep it in this browser and pass it to the next begin: it then does not compete with
+        first requests. "" if the browser has one already."""
+
+
+class TooManyScans(TooFast):
+    """This account scanned too many codes in a short time (`Limits.scans`).
+
+    `retry_after` is when one more is granted.
+    """
+
+    wire_code = "too_many_scans"
+    wire_text = "You have scanned many codes in a short time. Try again in a moment."
+
+
+class TooManyWaits(TooFast):
+    """Too many requests of this address are held (`Limits.waits`). A status that is not held is
+    still answered.
+    """
+
+    wire_code = "too_many_waits"
+    wire_text = "Many requests of your network are waiting. Poll instead of streaming."
 
 
 class Unavailable(QRLoginError):

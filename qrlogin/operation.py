@@ -44,12 +44,13 @@ class Operation(Generic[T_co]):
     4. `Done` has the result. `Next` has another operation: run it in the same way.
 
     Nearly every operation is one command. `redeem_by_ticket` and `status_or_redeem` read the login
-    first. A typed code takes a few commands: each guess is counted, and any key may have signed the
-    code.
+    first. A begin that has an address and a scan take from an allowance first. A typed code takes a
+    few commands: each guess is counted, and any key may have signed the code.
 
     An operation can be run again after `Unavailable`: it sends the same commands, each with its
     mark, so a store that has applied one already returns the same result. Only the guess of a typed
-    scan may be paid and given back a second time, which costs the account nothing.
+    scan may be paid and given back a second time, which costs the account nothing, and one more may
+    be taken from an allowance that others use at the same time.
     """
 
     command: Command

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from qrlogin.errors import Misconfigured
+from qrlogin.limits import Limits
 
 MAX_TOTAL: Final = 600
 """The most seconds from begin to the last answer that logs a browser in: the sum of all windows.
@@ -47,6 +48,9 @@ _WHOLE_NUMBERS: Final = (
     "guesses",
     "guess_window",
 )
+
+
+_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,9 @@ class Policy:
     guess_window: int = 600
     """Seconds in which wrong typed codes are counted. 60 to 86 400."""
 
+    limits: Limits | None = _LIMITS
+    """How much one address may begin and hold, and one account may scan. None: no limits."""
+
     plain_http: bool = False
     """Whether `verification_uri` may be http outside loopback.
 
@@ -123,6 +130,11 @@ class Policy:
             value = getattr(self, name)
             if not _is_whole_number(value) or value < 0:
                 raise Misconfigured(f"policy.{name} must be a whole number, not {value!r}")
+
+        if self.limits is not None and not isinstance(self.limits, Limits):
+            raise Misconfigured(
+                f"policy.limits must be Limits(...), or None for no limits, not {self.limits!r}"
+            )
 
         check_lifetime(self.lifetime, "policy.lifetime", Misconfigured)
         least_late = max(MIN_LATE_WINDOW, self.rotation_grace + MIN_TO_DECIDE)

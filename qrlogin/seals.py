@@ -92,6 +92,36 @@ def guess_record_id(key: Key, subject: str) -> str:
     return _record_id(key.mac("guesses", subject))
 
 
+def begins_record_id(key: Key, network: str, lane: str) -> str:
+    """The id of the record with the allowance of an address to begin logins.
+
+    :param key: the key that signs now.
+    :param network: the address, as `network_of` returns it.
+    :param lane: "" for first requests, or the lane of a turn.
+    """
+    return _record_id(key.mac("begins", network, lane))
+
+
+def scans_record_id(key: Key, subject: str) -> str:
+    """The id of the record with the allowance of an account to scan."""
+    return _record_id(key.mac("scans", subject))
+
+
+def turn(key: Key, network: str, drawn: str) -> str:
+    """Proves that a browser in this network was refused and got this turn.
+
+    :param key: the key that signs now.
+    :param network: the address, as `network_of` returns it.
+    :param drawn: the random part of the turn.
+    """
+    return key.mac("turn", network, drawn)
+
+
+def first_byte(mac: str) -> int:
+    """A number from 0 to 255 that a MAC draws."""
+    return base64_decode(mac)[0]
+
+
 def name_record_id(key: Key, letters: str) -> str:
     """The id of the record that names the login of a typed code."""
     return _record_id(key.mac("typed", letters))

@@ -101,15 +101,24 @@ if command.deadline_ms and now >= command.deadline_ms then return answer('expire
 
 if row.reads then return answer('applied') end
 
+local count, refills, refilled_at = row.count, false, 0
+if count and (count.every_ms or 0) > 0 then
+  refills = true
+  refilled_at = math.max(now, number(record[count.field]) or 0) + count.by * count.every_ms
+  if refilled_at > now + count.limit * count.every_ms then return answer('slow') end
+end
+
 local changes, to, notify = {}, row.to, true
 for _, name in ipairs(row.writes) do changes[name] = values[name] or '' end
 for _, name in ipairs(row.instants) do changes[name] = digits(now + (durations[name] or 0)) end
 for name, ms in pairs(row.starts) do changes[name] = digits(now + (number(record[ms]) or 0)) end
-if row.count then
-  local counted = math.max(0, (number(record[row.count.field]) or 0) + row.count.by)
-  changes[row.count.field] = digits(counted)
-  notify = counted >= row.count.limit
-  if notify then to = row.count.to end
+if refills then
+  changes[count.field], notify = digits(refilled_at), false
+elseif count then
+  local counted = math.max(0, (number(record[count.field]) or 0) + count.by)
+  changes[count.field] = digits(counted)
+  notify = counted >= count.limit
+  if notify then to = count.to end
 end
 if to ~= '' then changes.state = to end
 changes.mark = command.mark

@@ -42,7 +42,7 @@ class Verdict(StrEnum):
     FORBIDDEN = "forbidden"
     """A proof or a guard does not match."""
     SLOW = "slow"
-    """The caller polled again before its interval was over."""
+    """The caller polled again before its interval was over, or its allowance is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,10 @@ class Command:
     ttl_ms: int | None = None
     """Milliseconds until the record may be deleted. It counts only if this command makes the
     record.
+    """
+    beginner: str | None = field(default=None, repr=False)
+    """Set for a command that begins a login: a digest of the address that asks; "" if no address is
+    known. A store that is full refuses such commands, and carries out all others.
     """
 
 
@@ -162,15 +166,22 @@ def step(record: Record, command: Command, clock: int) -> Outcome:
 
     if row.reads:
         return outcome(Verdict.APPLIED)
+    count, refilled_at = row.count, 0
+    if count and count.every_ms:
+        refilled_at = max(now, number(record.get(count.field)) or 0) + count.by * count.every_ms
+        if refilled_at > now + count.limit * count.every_ms:
+            return outcome(Verdict.SLOW)
     changes = {name: values.get(name, "") for name in row.writes}
     changes |= {name: str(now + command.durations.get(name, 0)) for name in row.instants}
     changes |= {name: str(now + (number(record.get(ms)) or 0)) for name, ms in row.starts.items()}
     to, notify = row.to, True
-    if row.count:
-        counted = max(0, (number(record.get(row.count.field)) or 0) + row.count.by)
-        changes[row.count.field] = str(counted)
-        notify = counted >= row.count.limit
-        to = row.count.to if notify else to
+    if count and count.every_ms:
+        changes[count.field], notify = str(refilled_at), False
+    elif count:
+        counted = max(0, (number(record.get(count.field)) or 0) + count.by)
+        changes[count.field] = str(counted)
+        notify = counted >= count.limit
+        to = count.to if notify else to
     if to:
         changes["state"] = to
     changes["mark"] = command.mark

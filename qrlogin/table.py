@@ -89,6 +89,11 @@ class Count:
     """The state from the limit on, in place of `Row.to`."""
     by: int = 1
     """What each call adds. The count never goes below 0."""
+    every_ms: int = 0
+    """If not 0, the count falls by one each time so many milliseconds pass, and the call that would
+    lead beyond the limit is slow and changes nothing: the row is an allowance that refills. The
+    field then holds the instant at which the count is 0 again, and no call notifies listeners.
+    """
 
 
 @dataclass(frozen=True, slots=True)

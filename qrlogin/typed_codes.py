@@ -21,12 +21,14 @@ The payment comes first, so a hundred guesses at once are no more than a hundred
 Confirm, deny and release (`decide_by_letters`) act for the account that has scanned already. Other
 accounts learn nothing from any code, so the payment comes last, and only for a wrong code:
 
-1. Look the letters up, as in step 2 above.
-2. Check the seal of the name record; then carry the decision out.
-3. If there was no such login for this account, pay one guess, and raise `UnknownLogin` or
+1. If the account has made twenty budgets of wrong decisions, raise `TooManyGuesses`: it costs one
+   command, and no look-up.
+2. Look the letters up, as in step 2 above.
+3. Check the seal of the name record; then carry the decision out.
+4. If there was no such login for this account, pay one guess, and raise `UnknownLogin` or
    `TooManyGuesses`.
 
-So the account that holds a login can refuse it, however often it mistyped another code.
+So the account that holds a login can refuse it, although it mistyped another code several times.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,7 +63,11 @@ NAME: Final = Row(
 LOOK_UP: Final = Row("look up", sources=MappingProxyType({ANY: NEVER}), reads=True)
 
 COUNTING: Final = "counting"  # the states of a budget: there are guesses left,
-SPENT: Final = "spent"  # or there are none
+SPENT: Final = "spent"  # or there are none,
+CLOSED: Final = "closed"  # or the account has gone on for so long that nothing is looked up for it
+
+#: After how many budgets of wrong decisions nothing is looked up any more.
+_PATIENCE: Final = 20
 
 
 @cache
@@ -76,6 +82,27 @@ def guess(budget: int) -> Row:
         count=Count("guesses", budget, SPENT),
     )
 
+
+@cache
+def guess_on(closed_at: int) -> Row:
+    """The row that counts a wrong decision of an account that has no guess left, until it has made
+    `closed_at` in all.
+    """
+    return Row(
+        f"guess on of {closed_at}",
+        sources=MappingProxyType({SPENT: NEVER}),
+        to=SPENT,
+        repeats=(ANY,),
+        repeats_if=("mark",),
+        count=Count("guesses", closed_at, CLOSED),
+    )
+
+
+MAY_GUESS: Final = Row(
+    "may guess",
+    sources=MappingProxyType({ABSENT: NEVER, COUNTING: NEVER, SPENT: NEVER}),
+    reads=True,
+)
 
 _NO_LIMIT: Final = 10**9  # a count that no budget reaches
 
@@ -107,6 +134,14 @@ class GuessBudget:
         """Return the guess that was paid."""
         return self._count(GUESSED_RIGHT)
 
+    def pay_on(self) -> Command:
+        """Count a wrong decision although no guess is left."""
+        return self._count(guess_on(_PATIENCE * self.guesses))
+
+    def check(self) -> Command:
+        """Ask whether codes are still looked up for this account."""
+        return Command(self.record_id, MAY_GUESS, codes.new_mark())
+
     def _count(self, row: Row) -> Command:
         mark = codes.new_mark()
         return Command(self.record_id, row, mark, {"mark": mark}, ttl_ms=self.window * 1000)
@@ -127,7 +162,7 @@ def name_login(
     """
     seal = seals.name_seal(key, new.name_record_id, new.login_id)
     values = {"names": new.login_id, "name_seal": seal}
-    mark, ttl_ms = codes.new_mark(), beginning.command.ttl_ms
+    mark, begin = codes.new_mark(), beginning.command
 
     def interpret(reply: Reply) -> Operation[T]:
         if reply.verdict in SUCCEEDED:
@@ -136,7 +171,10 @@ def name_login(
             raise Unavailable("every new user_code is already in use: begin again")
         return draw_again()
 
-    return Operation(Command(new.name_record_id, NAME, mark, values, ttl_ms=ttl_ms), interpret)
+    command = Command(
+        new.name_record_id, NAME, mark, values, ttl_ms=begin.ttl_ms, beginner=begin.beginner
+    )
+    return Operation(command, interpret)
 
 
 def scan_by_letters(
@@ -177,7 +215,7 @@ def decide_by_letters(
     :param decide: the decision about the login whose code it is given.
     :param budget: the guesses of the account that decides.
     """
-    payment = budget.pay()
+    payment, late_payment = budget.pay(), budget.pay_on()
 
     def decide_or_pay(code: ScanCode) -> Operation[T]:
         deciding = decide(code)
@@ -190,14 +228,26 @@ def decide_by_letters(
             except UnknownLogin as error:
                 wrong = error
 
-            def refuse(paid: Reply) -> NoReturn:
-                raise wrong if paid.verdict in SUCCEEDED else TooManyGuesses(budget.window)
+            def refuse(_: Reply) -> NoReturn:
+                raise TooManyGuesses(budget.window)
 
-            return Operation(payment, refuse)
+            def refuse_or_pay(paid: Reply) -> Operation[T]:
+                if paid.verdict in SUCCEEDED:
+                    raise wrong
+                return Operation(late_payment, refuse)
+
+            return Operation(payment, refuse_or_pay)
 
         return replace(deciding, interpret=interpret)
 
-    return _look_up(readings, decide_or_pay)
+    looking = _look_up(readings, decide_or_pay)
+
+    def look_if_open(reply: Reply) -> Operation[T]:
+        if reply.verdict not in SUCCEEDED:
+            raise TooManyGuesses(budget.window)
+        return looking
+
+    return Operation(budget.check(), look_if_open)
 
 
 def _look_up(readings: Sequence[ScanCode], act: Callable[[ScanCode], Operation[T]]) -> Operation[T]:

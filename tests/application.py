@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol, TypeVar
 
 from qrlogin import STANDARD, AsyncQRLogin, Begun, MemoryStore, Policy, QRLogin
@@ -23,6 +23,8 @@ NOON = 1_800_000_000_000  # when the clock of a test starts, in milliseconds
 ALICE, BOB = "alice", "bob"
 SHOWN = {ALICE: "A•••e", BOB: "B•b"}
 NAMES = {ALICE: "alice@example.com", BOB: "bob@example.com"}
+#: For tests of the login itself: an allowance is one more command. The limits have their own tests.
+UNLIMITED = replace(STANDARD, limits=None)
 OP, OTHER_OP = "op-0123456789abcdef", "op-fedcba9876543210"
 
 
@@ -78,7 +80,7 @@ class Peeking(MemoryStore):
 class App:
     """One application with its store and its clock, and shorthands for what its people do."""
 
-    policy: Policy = STANDARD
+    policy: Policy = UNLIMITED
     keys: tuple[bytes | str, ...] = (KEY,)
     audience: str | None = None
     clock: Clock = field(default_factory=Clock)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from qrlogin.allowances import REFILLING, take
 from qrlogin.step import Command
 from qrlogin.table import (
     ABSENT,
@@ -22,14 +23,27 @@ from qrlogin.table import (
     Row,
     State,
 )
-from qrlogin.typed_codes import COUNTING, GUESSED_RIGHT, LOOK_UP, NAME, NAMING, SPENT, guess
+from qrlogin.typed_codes import (
+    CLOSED,
+    COUNTING,
+    GUESSED_RIGHT,
+    LOOK_UP,
+    MAY_GUESS,
+    NAME,
+    NAMING,
+    SPENT,
+    guess,
+    guess_on,
+)
 
 NOW: Final = 4_102_444_800_000  # the year 2100: a real server must not delete a record as expired
 AHEAD: Final = 60_000
 KEEP: Final = 240_000  # the time to live of a new record
 
 #: Not in the table, because they change no login: they count the guesses of an account.
-GUESSES: Final = (guess(1), guess(3), GUESSED_RIGHT)
+GUESSES: Final = (guess(1), guess(3), GUESSED_RIGHT, guess_on(4), MAY_GUESS)
+#: These count what an address or an account asks for.
+ALLOWANCES: Final = (take(1, 1000), take(3, 5000))
 #: These change no login either: they say which login a typed code belongs to.
 NAMES: Final = (NAME, LOOK_UP)
 #: Rows that the protocol may need later: the step must support them without a change.
@@ -54,7 +68,7 @@ LATER: Final = (
     Row("rename", sources=MappingProxyType({ANY: NEVER}), writes=("shown_as",)),
     Row("reserve", sources=MappingProxyType({ABSENT: NEVER}), repeats=(ANY,), to=State.PENDING),
 )
-ROWS: Final = (*TABLE.values(), *GUESSES, *NAMES, *LATER)
+ROWS: Final = (*TABLE.values(), *GUESSES, *ALLOWANCES, *NAMES, *LATER)
 
 #: States that no row knows: of a newer version, of a damaged record, or similar to a known one.
 STRANGE: Final = (
@@ -184,7 +198,9 @@ _AROUND: Final = (NOW - 1, NOW, NOW + 1)
 def _states(row: Row) -> Iterator[tuple[bool, str | None]]:
     """Whether there is a record, and its state."""
     yield False, ABSENT
-    beside = (COUNTING, SPENT) if row in GUESSES else (NAMING,) if row in NAMES else ()
+    beside: tuple[str, ...] = (NAMING,) if row in NAMES else ()
+    beside = (COUNTING, SPENT, CLOSED) if row in GUESSES else beside
+    beside = (REFILLING,) if row in ALLOWANCES else beside
     for state in (*(one for one in State if one is not State.EXPIRED), *STRANGE, *beside):
         yield True, state
 
@@ -231,9 +247,14 @@ def _bend(
             if name in row.instants or (row.paces and name.startswith("pace"))
         },
         deadline_ms,
-        ttl_ms=KEEP if row.name == "begin" or row in (*GUESSES, NAME) else None,
+        ttl_ms=KEEP if _makes_a_record(row) else None,
     )
     return Case(f"{row.name}: " + ", ".join(str(part) for part in about), record, command, shown)
+
+
+def _makes_a_record(row: Row) -> bool:
+    beside = row in (*GUESSES, *ALLOWANCES, NAME) and not row.reads
+    return row.name == "begin" or beside
 
 
 def _set(texts: dict[str, str], name: str, value: str | None) -> None:
@@ -254,6 +275,8 @@ def cases() -> Iterator[Case]:
         yield from _texts(row)
         if row.count:
             yield from _counts(row, row.count)
+        if row.count and row.count.every_ms:
+            yield from _refills(row, row.count)
         if row.paces:
             yield from _paces(row)
 
@@ -358,6 +381,16 @@ def _counts(row: Row, count: Count) -> Iterator[Case]:
     for state, text, mark in itertools.product(row.sources, counts, marks):
         known, about = state != ABSENT, (state, "count", repr(text), mark)
         yield _bend(row, about, state=state, known=known, fields={count.field: text}, mark=mark)
+
+
+def _refills(row: Row, count: Count) -> Iterator[Case]:
+    """Around the instant at which the allowance is full, and the one at which it is used up."""
+    used_up = NOW + (count.limit - 1) * count.every_ms
+    edges = (NOW, NOW + count.every_ms, used_up, used_up + count.every_ms, NOW + 10**9)
+    instants = dict.fromkeys(edge + distance for edge in edges for distance in (-1, 0, 1))
+    for state, instant, clock in itertools.product((REFILLING, State.PENDING), instants, _CLOCKS):
+        about = (state, "refilled", instant - NOW, clock)
+        yield _bend(row, about, state=state, fields={count.field: str(instant)}, clock=clock)
 
 
 def _paces(row: Row) -> Iterator[Case]:

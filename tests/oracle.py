@@ -240,6 +240,45 @@ def guessed_right(it: Asked) -> Outcome:
     return Outcome("applied", {"guesses": str(taken)}, "counting", announced=taken >= 10**9)
 
 
+def guess_on(budget: int, it: Asked) -> Outcome:
+    """Counts the wrong decisions of an account without guesses, until nothing is looked up."""
+    if it.record and it.proves("mark"):
+        return REPEATED
+    if it.state != "spent":
+        return REFUSED
+    if it.code_is_late:
+        return EXPIRED
+    taken = (digits(it.record.get("guesses", "")) or 0) + 1
+    closed = taken >= budget
+    return Outcome(
+        "applied", {"guesses": str(taken)}, "closed" if closed else "spent", announced=closed
+    )
+
+
+def may_guess(it: Asked) -> Outcome:
+    if it.state not in ("absent", "counting", "spent"):
+        return REFUSED
+    return EXPIRED if it.code_is_late else Outcome("applied")
+
+
+# What an address or an account may do at once, and how it refills
+
+
+def take(most: int, every: int, it: Asked) -> Outcome:
+    """What was taken comes back, one in `every` ms. What is not there is not granted."""
+    if it.record and it.proves("mark"):
+        return REPEATED
+    if it.state not in ("absent", "refilling"):
+        return REFUSED
+    if it.code_is_late:
+        return EXPIRED
+    missing_ms = max(0, (digits(it.record.get("refilled_at", "")) or 0) - it.now)
+    if missing_ms > (most - 1) * every:
+        return Outcome("slow")
+    refilled_at = str(it.now + missing_ms + every)
+    return Outcome("applied", {"refilled_at": refilled_at}, "refilling", announced=False)
+
+
 # Which login a typed code belongs to: written once, in a record of its own
 
 
@@ -303,10 +342,15 @@ _LOGIN = (
     *(begin, status, land, look, scan, release, confirm, outcome),
     *(deny, cancel, redeem, collect),
 )
-_EVENTS = (*_LOGIN, guessed_right, name, look_up, miss, misread, rename, reserve)
+_EVENTS = (*_LOGIN, guessed_right, may_guess, name, look_up, miss, misread, rename, reserve)
 EVENTS: Mapping[str, Callable[[Asked], Outcome]] = {
     **{each.__name__.replace("_", " "): each for each in _EVENTS},
     **{f"guess of {budget}": partial(guess, budget) for budget in (1, 3)},
+    "guess on of 4": partial(guess_on, 4),
+    **{
+        f"take one of {most}, {every} ms each": partial(take, most, every)
+        for most, every in ((1, 1000), (3, 5000))
+    },
 }
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrlogin import STANDARD, InvalidCode, Policy, QRLogin
+from qrlogin import InvalidCode, Policy, QRLogin
 from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
 from qrlogin.errors import UnknownLogin
 from qrlogin.table import State
-from tests.application import ALICE, KEY, NOON, URI, App, Run, Untouched, events
+from tests.application import ALICE, KEY, NOON, UNLIMITED, URI, App, Run, Untouched, events
 from tests.tables import for_each_row
 
 LOGIN_ID = "AAECAwQFBgcICQoLDA0ODw"
@@ -324,7 +324,7 @@ def test_an_address_of_more_than_2000_characters_is_refused(length: int) -> None
 
 # Addresses of other sites
 
-TYPING = replace(STANDARD, user_codes=True)
+TYPING = replace(UNLIMITED, user_codes=True)
 #: Texts that fold to eight letters of a typed code: words of other sites, and a printed code.
 WORDS = [
     "products",
@@ -467,7 +467,7 @@ def test_a_typed_code_in_the_configured_address_is_a_guess(run: Run[Any]) -> Non
 # Fixed codes carry their proof
 
 
-@for_each_row("policy", [STANDARD, TYPING])
+@for_each_row("policy", [UNLIMITED, TYPING])
 @for_each_row(
     "address",
     [

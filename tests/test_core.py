@@ -28,7 +28,9 @@ from qrlogin import (
     State,
     Superseded,
     TooFast,
+    TooManyBegins,
     TooManyGuesses,
+    TooManyScans,
     Unavailable,
     UnknownLogin,
     WrongState,
@@ -184,9 +186,10 @@ def test_each_call_has_its_documented_outcome_at_each_point(call: str, point: st
 
 
 def test_every_login_error_is_raised_in_some_situation() -> None:
-    """Forged records, bad codes, second waits, fast polls and guesses have their own tests."""
+    """Forged records, bad codes, second waits, fast polls, guesses and limits have own tests."""
     raised = {each for row in OUTCOMES.values() for each in row if not isinstance(each, State)}
     elsewhere = {InvalidCode, RecordForged, Superseded, TooFast, TooManyGuesses}
+    elsewhere |= {TooManyBegins, TooManyScans}
     every_error = {
         one
         for one in vars(qrlogin).values()

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from qrlogin import (
-    STANDARD,
     Begun,
     Expired,
     LoginError,
@@ -52,6 +51,7 @@ from tests.application import (
     OTHER_OP,
     SHOWN,
     TO_SCAN,
+    UNLIMITED,
     URI,
     App,
     answer_of,
@@ -476,7 +476,7 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
     if drawn == "ids":
         monkeypatch.setattr("qrlogin.codes.new_login_id", lambda: "AAECAwQFBgcICQoLDA0ODw")
         monkeypatch.setattr(secrets, "token_bytes", bytes)
-    app = App(policy=replace(STANDARD, user_codes=True))
+    app = App(policy=replace(UNLIMITED, user_codes=True))
 
     def begin() -> Begun:
         begun = app.qr.run(
@@ -527,7 +527,7 @@ def test_a_typed_code_leads_only_to_the_login_that_was_begun_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The name record is sealed. Otherwise an attacker could lead a phone to another login."""
-    app = App(policy=replace(STANDARD, user_codes=True))
+    app = App(policy=replace(UNLIMITED, user_codes=True))
     victim, mine = app.qr.begin(user_code=True), app.qr.begin(user_code=True)
     (at,), (from_,) = (
         app.qr.core._codes.read_scan_code(begun.user_code) for begun in (victim, mine)

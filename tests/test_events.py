@@ -24,7 +24,7 @@ from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import TABLE
 from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, TO_END, URI, App
 
-TYPING = replace(STANDARD, user_codes=True)
+TYPING = replace(STANDARD, user_codes=True, limits=None)
 BROWSER = {"browser": "Firefox on Linux"}
 NAMES = {
     "begin": "begun",

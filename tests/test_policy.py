@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qrlogin import LAB, STANDARD, STRICT, Misconfigured, Policy
+from qrlogin import LAB, STANDARD, STRICT, Limits, Misconfigured, Policy
 from qrlogin.policy import MAX_TOTAL, MAX_WINDOW
 from tests.application import NOON, App
 from tests.tables import for_each_row
@@ -33,6 +33,7 @@ def test_the_presets_have_the_documented_values() -> None:
         "user_codes": False,
         "guesses": 5,
         "guess_window": 600,
+        "limits": asdict(Limits()),
         "plain_http": False,
     }  # fmt: skip
     assert STRICT.replay_window == STANDARD.replay_window, (

@@ -114,10 +114,10 @@ PUBLIC = """
     LAB STANDARD STRICT
     AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun
     Cancelled Denied Event Expired
-    InvalidCode Landing LoginError MemoryStore Misconfigured NotYours Policy QRLogin QRLoginError
-    RecordForged RecordLost Redeemed
-    Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyGuesses Unavailable
-    UnknownLogin WrongState
+    InvalidCode Landing Limits LoginError MemoryStore Misconfigured NotYours Policy QRLogin
+    QRLoginError RecordForged RecordLost Redeemed
+    Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyBegins
+    TooManyGuesses TooManyScans Unavailable UnknownLogin WrongState
 """
 
 

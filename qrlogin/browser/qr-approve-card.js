@@ -343,8 +343,10 @@ export class Card {
   }
 
   /** Says that the last request failed and is being retried, or no longer says so.
-   * @param {boolean} failed */
-  showRetrying(failed) { this.#setText(this.#parts.note, failed ? this.#texts.retrying : ""); }
+   * @param {string} trouble the key of the text; "" for none */
+  showRetrying(trouble) {
+    this.#setText(this.#parts.note, trouble ? this.#texts[trouble] : "");
+  }
 
   /** @param {string} action */
   #button(action) {

@@ -352,7 +352,7 @@ export class QRApproveElement extends Base {
         if (!error.retryable) return this.#show(error.state === "signin" ? "signin" : "over");
         failed++;
       }
-      this.#card.showRetrying(failed > 0);
+      this.#card.showRetrying(failed > 0 ? "retrying" : "");
     }
     this.#show("over");
   }
@@ -388,7 +388,7 @@ export class QRApproveElement extends Base {
       } catch (error) {
         if (signal.aborted || !(error instanceof Trouble) || !error.retryable) throw error;
         if (failed >= TRIES || error.retryAfter > PATIENCE_S) throw error;
-        this.#card.showRetrying(true);
+        this.#card.showRetrying(error.code === "too_many_scans" ? "busy" : "retrying");
         await sleep(Math.max(error.retryAfter * 1000, backoff(failed)), signal);
       }
     }

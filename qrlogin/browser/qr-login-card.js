@@ -269,8 +269,8 @@ export class Card {
    * @param {number} left seconds until the login expires
    * @param {number} total seconds of the whole countdown
    * @param {boolean} stale whether the code is too old to be scanned
-   * @param {boolean} retrying whether the last request failed and is being retried */
-  showTime(left, total, stale, retrying) {
+   * @param {string} trouble the key of the text for a request that failed and is being retried */
+  showTime(left, total, stale, trouble) {
     const texts = this.#texts, { left: ring, picture, note, link } = this.#parts;
     const part = Math.max(0, Math.min(1, (left - 1) / total));
     ring.style.setProperty("--left", String(part));
@@ -281,9 +281,9 @@ export class Card {
     link.toggleAttribute("hidden", !offered);
     const expiry = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
       : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10");
-    const text = retrying ? texts.retrying : LIVE.includes(this.#state) ? expiry : "";
+    const text = trouble ? texts[trouble] : LIVE.includes(this.#state) ? expiry : "";
     if (note.textContent === text) return;
-    note.setAttribute("aria-live", pending && !retrying ? "off" : "polite");
+    note.setAttribute("aria-live", pending && !trouble ? "off" : "polite");
     note.textContent = text;
   }
 }

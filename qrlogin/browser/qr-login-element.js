@@ -56,6 +56,7 @@ const REDEEM_PATIENCE_S = 4;
 const PAUSE_MS = 3000; // between polls that the server does not hold
 const GRACE_MS = 3000; // how long a code can still be scanned after the next one was due
 const TRIES = 5; // failures in a row before the page shows an error
+const BUSY = "too_many_logins", BUSY_TRIES = 30; // the server slows down this browser's network
 const RENEWALS = 3; // codes that a page shows by itself before it asks for a press
 const LATE_MS = 1000; // the time that a page has to render missing attributes
 // A page that is open for longer may have a CSRF token that has expired.
@@ -118,7 +119,7 @@ export class QRLoginElement extends Base {
   #streamAfter = 0; // instant of now(): no stream before
   #cookieWorks = false; // the server has recognized this login after begin
   #pictures = 0; // gives each picture of the server its own URL, because browsers cache pictures
-  #trouble = false; // the last request failed and is being retried
+  #trouble = ""; // the last request failed and is being retried: "retrying", or "busy"
   #leaving = false; // the page is being replaced after the login
 
   /** The current state, as the attribute `state` names it. */
@@ -229,7 +230,7 @@ export class QRLoginElement extends Base {
     work.catch((error) => {
       if (signal.aborted) return;
       const state = this.#stateAfter(error);
-      this.#trouble = false; // the view below replaces the note
+      this.#trouble = ""; // the view below replaces the note
       // The code expired before a phone scanned it.
       const renewed = state === "expired" && this.#state === "pending" && this.#codeEnds < Infinity;
       if (renewed && this.#renewals++ < RENEWALS) {
@@ -277,7 +278,7 @@ export class QRLoginElement extends Base {
     followed.delete(this.#id);
     this.#id = this.#op = this.#tag = this.#name = this.#fullName = "", this.#typedCode = [];
     this.#pollAfter = 0, this.#totalS = 1, this.#codeEnds = Infinity;
-    this.#trouble = this.#cookieWorks = false;
+    this.#trouble = "", this.#cookieWorks = false;
   }
 
   // A reload, or a tab that the browser dropped, goes on with the same login. Its id is no secret.
@@ -525,7 +526,7 @@ export class QRLoginElement extends Base {
         const end = ENDS.get(message?.error);
         if (end) throw new Trouble(end, false);
         this.#apply(message ?? await this.#status(id, version, 0, signal), id);
-        if (message) received = true, this.#tick(false);
+        if (message) received = true, this.#tick("");
         // The poll found a change that the stream did not send.
         else failed = version !== this.#version || code !== this.#card.code;
         this.#cookieWorks = true;
@@ -603,7 +604,8 @@ export class QRLoginElement extends Base {
     if (!next || next.split("#")[0] === location.href.split("#")[0]) location.reload();
   }
 
-  /** Retries until the attempt succeeds, fails for good, or has failed `tries` times.
+  /** Retries until the attempt succeeds, fails for good, or has failed `tries` times. A server that
+   * is busy with this network works, so the page waits for its turn.
    * @template T
    * @param {() => Promise<T>} attempt @param {AbortSignal} signal @returns {Promise<T>} */
   async #retry(attempt, signal, tries = TRIES) {
@@ -611,15 +613,16 @@ export class QRLoginElement extends Base {
       await sleep(this.#callAfter - now(), signal);
       try {
         const result = await attempt();
-        this.#tick(false);
+        this.#tick("");
         return result;
       } catch (error) {
         if (signal.aborted || !(error instanceof Trouble) || !error.retryable) throw error;
         this.#callAfter = now() + error.retryAfter * 1000;
-        const tooLong = this.#state === "starting" && error.retryAfter > PATIENCE_S;
-        if (failed >= tries || tooLong) throw error;
-        this.#tick(true);
-        await sleep(backoff(failed), signal);
+        const busy = error.code === BUSY;
+        const tooLong = !busy && this.#state === "starting" && error.retryAfter > PATIENCE_S;
+        if (failed >= (busy ? BUSY_TRIES : tries) || tooLong) throw error;
+        this.#tick(busy ? "busy" : "retrying");
+        await sleep(backoff(busy ? 1 : failed), signal);
       }
     }
   }

@@ -47,6 +47,7 @@ export const TEXTS = {
       "outdated": "This browser is too old for phone login.",
       "nameless": "an unnamed account",
       "retrying": "Connection problem. Retrying…",
+      "busy": "Many people in your network are logging in. This page tries again by itself.",
       "minutes": "Expires within {n} minutes", "minute": "Expires within a minute", "seconds": "Expires within {n} seconds",
       "start": "Show QR code", "renew": "Show a new code", "again": "Try again", "here": "Continue here",
       "reload": "Reload page", "yes": "Continue", "no": "That is not me"
@@ -79,6 +80,7 @@ export const TEXTS = {
       "minutes": "Expires within {n} minutes", "minute": "Expires within a minute", "seconds": "Expires within {n} seconds",
       "sending": "Sending your answer…", "sendingText": "",
       "retrying": "Connection problem. Retrying…",
+      "busy": "You have scanned many codes. One moment…",
       "approved": "Approved", "approvedText": "Return to the other window. It may ask you to check the account.",
       "redeemed": "The other device is logged in", "redeemedBrowser": "{browser} is logged in",
       "redeemedSystem": "{browser} on {system} is logged in",
@@ -201,6 +203,7 @@ export const TEXTS = {
       "outdated": "此浏览器版本过旧，无法使用扫码登录",
       "nameless": "未设置昵称的账号",
       "retrying": "连接不稳定，正在重试…",
+      "busy": "当前网络登录人数较多，页面会自动重试",
       "minutes": "将在 {n} 分钟内过期", "minute": "将在 1 分钟内过期", "seconds": "将在 {n} 秒内过期",
       "start": "显示二维码", "renew": "刷新二维码", "again": "重试", "here": "在此窗口继续",
       "reload": "刷新页面", "yes": "继续登录", "no": "不是我的账号"
@@ -233,6 +236,7 @@ export const TEXTS = {
       "minutes": "将在 {n} 分钟内过期", "minute": "将在 1 分钟内过期", "seconds": "将在 {n} 秒内过期",
       "sending": "正在提交…", "sendingText": "",
       "retrying": "连接不稳定，正在重试…",
+      "busy": "你扫描的二维码较多，请稍候…",
       "approved": "已确认登录", "approvedText": "请回到另一个窗口继续，那里可能会请你核对账号。",
       "redeemed": "另一台设备已登录", "redeemedBrowser": "{browser} 已登录",
       "redeemedSystem": "{system} 上的 {browser} 已登录",

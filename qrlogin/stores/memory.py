@@ -3,6 +3,11 @@
 A second worker process would not see them.
 One lock and no timers: `apply` first drops some of the records whose time to live is over. Times
 are milliseconds, from `now`.
+
+**When it is full.** Only what begins a login is refused (`Command.beginner`), and a login that is
+under way goes on. A login is under way once any command after its begin has succeeded: its browser
+waits for it, or a phone has scanned it. A flood begins logins and never asks for them again. So
+first the oldest login of the address with most of those gives way to a begin of another address.
 """
 
 import heapq
@@ -14,10 +19,50 @@ from qrlogin.clock import SteadyWallClock
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Outcome, Record, Reply, Verdict, step
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
+from qrlogin.table import DIES_AT
 
 #: How many records one call drops at most. A million records that end at once would keep the lock
 #: for many seconds. A call makes at most one record, so this is enough.
 _SLICE: Final = 100
+#: For how long after its begin a login is not dropped, so that its browser can ask for it: the
+#: clients of RFC 8628 come after five seconds.
+_GRACE_MS: Final = 10_000
+
+
+class _Idle:
+    """The logins that no command has asked for since their begin: those that may be dropped."""
+
+    def __init__(self) -> None:
+        self._begun_at: dict[str, dict[str, int]] = {}  # by beginner and login_id, oldest first
+        self._beginners: dict[str, str] = {}  # by login_id
+
+    def add(self, login_id: str, beginner: str, begun_at: int) -> None:
+        self._begun_at.setdefault(beginner, {})[login_id] = begun_at
+        self._beginners[login_id] = beginner
+
+    def remove(self, login_id: str) -> None:
+        """Forget a login, if it is there."""
+        beginner = self._beginners.pop(login_id, None)
+        if beginner is not None:
+            begun = self._begun_at[beginner]
+            del begun[login_id]
+            if not begun:
+                del self._begun_at[beginner]
+
+    def choose(self, newcomer: str, clock: int) -> str | None:
+        """The login that gives way to a begin of `newcomer`. None: that one must be refused.
+
+        An address does not make room for itself. Callers without an address do, because they are
+        not one caller.
+        """
+        most = len(self._begun_at.get(newcomer, ())) if newcomer else 0
+        chosen = None
+        for begun in self._begun_at.values():
+            if len(begun) > most:
+                login_id, begun_at = next(iter(begun.items()))
+                if clock >= begun_at + _GRACE_MS:
+                    most, chosen = len(begun), login_id
+        return chosen
 
 
 class _Records:
@@ -28,6 +73,8 @@ class _Records:
             raise Misconfigured("capacity must be at least 1 record")
         self._capacity, self._now = capacity, now or SteadyWallClock()
         self._records: dict[str, Record] = {}
+        self._idle = _Idle()
+        self._counters: dict[str, None] = {}  # ids of the counts of beginners, oldest first
         self._garbage_at: dict[str, int] = {}  # the instant for each record
         self._garbage: list[tuple[int, str]] = []  # a heap of (instant, login_id)
         self._lock = threading.Lock()
@@ -41,18 +88,50 @@ class _Records:
             if self._garbage_at.get(login_id, clock + 1) <= clock:
                 record = {}  # its time to live is over, but it is not dropped yet
             outcome = step(record, command, clock)
+            if record and outcome.reply.verdict in (Verdict.APPLIED, Verdict.REPEATED):
+                self._idle.remove(login_id)
             if outcome.changes:
-                if login_id not in self._records and len(self._records) >= self._capacity:
-                    raise Unavailable(
-                        f"the memory store is full: it holds {self._capacity} records"
-                    )
+                if login_id not in self._records and command.beginner is not None:
+                    self._make_room(command, clock)
                 self._records[login_id] = outcome.reply.record
                 born = not record and outcome.reply.verdict is Verdict.APPLIED
-                if born and command.ttl_ms is not None:
-                    garbage_at = outcome.reply.now + command.ttl_ms
-                    self._garbage_at[login_id] = garbage_at
-                    heapq.heappush(self._garbage, (garbage_at, login_id))
+                if born:
+                    self._remember_birth(command, outcome)
             return outcome
+
+    def _make_room(self, command: Command, clock: int) -> None:
+        """Drop one record if the store is full. Raises `Unavailable` if none may be dropped."""
+        if command.row.count:
+            # A count that is forgotten is a full allowance, so forgetting one refuses no caller.
+            if len(self._counters) >= self._capacity:
+                self._drop(next(iter(self._counters)))
+        elif len(self._records) - len(self._counters) >= self._capacity:
+            dropped = self._idle.choose(command.beginner or "", clock)
+            if dropped is None:
+                raise Unavailable(f"the memory store is full: it holds {self._capacity} records")
+            self._drop(dropped)
+            if len(self._garbage) > 2 * len(self._garbage_at) + _SLICE:
+                # Most of the heap is of records that gave way: a flood makes thousands of them.
+                self._garbage = [(at, login_id) for login_id, at in self._garbage_at.items()]
+                heapq.heapify(self._garbage)
+
+    def _remember_birth(self, command: Command, outcome: Outcome) -> None:
+        login_id, now = command.login_id, outcome.reply.now
+        if command.beginner is not None:
+            if command.row.count:
+                self._counters[login_id] = None
+            elif outcome.reply.record.get("state") in DIES_AT:
+                self._idle.add(login_id, command.beginner, now)
+        if command.ttl_ms is not None:
+            garbage_at = now + command.ttl_ms
+            self._garbage_at[login_id] = garbage_at
+            heapq.heappush(self._garbage, (garbage_at, login_id))
+
+    def _drop(self, login_id: str) -> None:
+        self._garbage_at.pop(login_id, None)
+        self._records.pop(login_id, None)
+        self._counters.pop(login_id, None)
+        self._idle.remove(login_id)
 
     def _drop_expired(self, clock: int) -> None:
         for _ in range(_SLICE):
@@ -61,15 +140,16 @@ class _Records:
             garbage_at, login_id = heapq.heappop(self._garbage)
             # A record that was made again under the same id has a later instant.
             if self._garbage_at.get(login_id) == garbage_at:
-                del self._garbage_at[login_id]
-                self._records.pop(login_id, None)
+                self._drop(login_id)
 
 
 class MemoryStore:
     """A `Store` in this process's memory.
 
-    :param capacity: how many records it holds at most. A login is one record, a login with a typed
-        code two, and the guesses of an account one. A begin beyond that raises `Unavailable`.
+    :param capacity: how many records it holds at most. A login is one record, and a login with a
+        typed code two. A begin beyond that takes the place of a login that no browser waits for, of
+        the address that began most of them; if there is none, it raises `Unavailable`. The counts
+        of addresses (at most as many again) and of accounts come on top.
     :param now: returns the time in milliseconds since 1970. None: this machine's clock, which goes
         on when it is set back.
     """

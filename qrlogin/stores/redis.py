@@ -20,12 +20,12 @@ from typing import Any, Self
 from redis import Redis, RedisCluster
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Reply
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
-from qrlogin.stores.redis_calls import SCRIPT, SCRIPT_SHA, RedisCalls, read_reply
+from qrlogin.stores.redis_calls import RedisCalls, read_reply
 from qrlogin.stores.redis_client import LOST, check_client, open_async_pool, open_pool
 from qrlogin.stores.redis_outages import OutageLog
 from qrlogin.stores.redis_subscription import TICK_SECONDS, Subscription
@@ -98,14 +98,15 @@ class RedisStore:
 
     def apply(self, command: Command) -> Reply:
         """As `Store.apply`. Raises `Unavailable`."""
-        arguments = self._calls.arguments(command)
         try:
             try:
-                raw = self._evaluate(arguments)
+                raw = self._evaluate(command)
             except LOST:
                 if not self._own:  # the application has chosen its client's retries itself
                     raise
-                raw = self._evaluate(arguments)  # harmless: a command cannot take effect twice
+                raw = self._evaluate(command)  # harmless: a command cannot take effect twice
+        except OutOfMemoryError as error:
+            raise self._outages.full(error) from error
         except (RedisError, OSError, ValueError) as error:
             # ValueError: the application's own client could not decode what it read.
             raise self._outages.unavailable(error) from error
@@ -114,14 +115,25 @@ class RedisStore:
             if not self._closing.is_set():
                 raise
             raise self._outages.unavailable(error) from error
-        self._outages.works("calls")
+        self._works(command)
         return read_reply(raw)
 
-    def _evaluate(self, arguments: tuple[str | bytes | int, ...]) -> object:
+    def _works(self, command: Command) -> None:
+        self._outages.works("calls")
+        if command.beginner is not None:
+            self._outages.works("new logins")
+
+    def _evaluate(self, command: Command) -> object:
+        script, arguments = self._calls.script(command), self._calls.arguments(command)
         try:
-            return self._client.execute_command("EVALSHA", SCRIPT_SHA, *arguments)
-        except NoScriptError:  # the server restarted, failed over or was flushed
-            return self._client.execute_command("EVAL", SCRIPT, *arguments)
+            try:
+                return self._client.execute_command("EVALSHA", script.sha, *arguments)
+            except NoScriptError:  # the server restarted, failed over or was flushed
+                return self._client.execute_command("EVAL", script.text, *arguments)
+        except ResponseError as error:
+            if not self._calls.must_do_without_flags(script, error):
+                raise
+        return self._evaluate(command)
 
     def listen(self, login_id: str) -> LocalListener:
         """As `Store.listen`. The first call starts the thread that subscribes."""
@@ -246,24 +258,36 @@ class AsyncRedisStore:
             call.exception()  # retrieved, because asyncio logs an error that no caller retrieves
 
     async def _apply(self, command: Command) -> Reply:
-        arguments = self._calls.arguments(command)
         try:
             try:
-                raw = await self._evaluate(arguments)
+                raw = await self._evaluate(command)
             except LOST:
                 if not self._own:  # the application has chosen its client's retries itself
                     raise
-                raw = await self._evaluate(arguments)  # harmless: it cannot take effect twice
+                raw = await self._evaluate(command)  # harmless: it cannot take effect twice
+        except OutOfMemoryError as error:
+            raise self._outages.full(error) from error
         except (RedisError, OSError, ValueError) as error:
             raise self._outages.unavailable(error) from error
-        self._outages.works("calls")
+        self._works(command)
         return read_reply(raw)
 
-    async def _evaluate(self, arguments: tuple[str | bytes | int, ...]) -> object:
+    def _works(self, command: Command) -> None:
+        self._outages.works("calls")
+        if command.beginner is not None:
+            self._outages.works("new logins")
+
+    async def _evaluate(self, command: Command) -> object:
+        script, arguments = self._calls.script(command), self._calls.arguments(command)
         try:
-            return await self._client.execute_command("EVALSHA", SCRIPT_SHA, *arguments)
-        except NoScriptError:  # the server restarted, failed over or was flushed
-            return await self._client.execute_command("EVAL", SCRIPT, *arguments)
+            try:
+                return await self._client.execute_command("EVALSHA", script.sha, *arguments)
+            except NoScriptError:  # the server restarted, failed over or was flushed
+                return await self._client.execute_command("EVAL", script.text, *arguments)
+        except ResponseError as error:
+            if not self._calls.must_do_without_flags(script, error):
+                raise
+        return await self._evaluate(command)
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """As `AsyncStore.listen`. The first call starts the task that subscribes."""

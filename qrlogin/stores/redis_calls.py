@@ -7,7 +7,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final
@@ -17,7 +17,6 @@ from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import Row
 
 SCRIPT: Final = files("qrlogin").joinpath("step.lua").read_text(encoding="utf-8")
-SCRIPT_SHA: Final = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 #: How many channels, and parts of the key space, the logins are spread over. Never change it:
 #: processes of different versions share the keys.
@@ -25,6 +24,28 @@ BUCKETS: Final = 64
 
 #: Printable ASCII without the braces, which mark the part of a key that Cluster hashes.
 _PREFIX = re.compile(r"[!-z|~]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script as EVAL takes it, and its name for EVALSHA."""
+
+    text: str
+    sha: str
+
+
+def _script(text: str) -> Script:
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+#: For what begins a login: a server that has reached `maxmemory` refuses it.
+BEGINNING: Final = _script(SCRIPT)
+#: For all else: such a server runs it all the same. A login that is under way grows by a few
+#: hundred bytes, and ends. The flag is known from Redis 7.0 and Valkey 7.2 on.
+UNDER_WAY: Final = _script(f"#!lua flags=allow-oom\n{SCRIPT}")
+
+#: How a server that does not know the flag answers: its Lua cannot read the first line.
+_NO_FLAGS: Final = re.compile("compiling|near '#'|shebang", re.IGNORECASE)
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -50,10 +71,23 @@ class RedisCalls:
         # and a prefix may hold a wildcard's character.
         self.channels = [f"{prefix}{{b{bucket:02}}}" for bucket in range(BUCKETS)]
         self._rows: dict[str, tuple[Row, str]] = {}  # rows as JSON, by name
+        self._knows_flags = True
 
     def channel(self, login_id: str) -> str:
         """The channel on which changes of this login are published."""
         return self.channels[zlib.crc32(login_id.encode()) % BUCKETS]
+
+    def script(self, command: Command) -> Script:
+        """The script that carries this command out."""
+        return UNDER_WAY if command.beginner is None and self._knows_flags else BEGINNING
+
+    def must_do_without_flags(self, script: Script, error: Exception) -> bool:
+        """Whether this error of EVAL says that the server does not know the flags of a script. If
+        so, `script` returns the plain one from now on.
+        """
+        if script is UNDER_WAY and _NO_FLAGS.search(str(error)):
+            self._knows_flags = False
+        return script is UNDER_WAY and not self._knows_flags
 
     def arguments(self, command: Command) -> tuple[str | bytes | int, ...]:
         """The arguments of EVALSHA or EVAL after the script: the number of keys, the key, and ARGV

@@ -21,8 +21,8 @@ class OutageLog:
     """Logs outages of one store. Calls and the subscription often fail together, and that is one
     outage.
 
-    A service is `"calls"` or `"notifications"`. The kind of an error is `"lost"` for a connection
-    that does not work, else the text that the log shows.
+    A service is `"calls"`, `"new logins"` or `"notifications"`. The kind of an error is `"lost"`
+    for a connection that does not work, else the text that the log shows.
 
     :param is_closed: whether the store was closed. A store that was closed logs nothing.
     """
@@ -38,11 +38,19 @@ class OutageLog:
         """Record that a call failed; return the error to raise."""
         return Unavailable(f"the store did not answer ({self.failed('calls', error)})")
 
+    def full(self, error: Exception) -> Unavailable:
+        """Record that no login can begin because the server is full; return the error to raise."""
+        self.failed("new logins", error)
+        return Unavailable(
+            "Redis is full: it has reached its maxmemory. No login can begin until some have "
+            "ended, and those under way go on"
+        )
+
     def failed(self, service: str, error: Exception) -> str:
         """Record that a service failed; return what may be shown of the error: no address and no
         password.
 
-        :param service: `"calls"` or `"notifications"`.
+        :param service: `"calls"`, `"new logins"` or `"notifications"`.
         :param error: what redis-py or the socket raised.
         """
         shown = type(error).__name__
@@ -62,7 +70,7 @@ class OutageLog:
         log.warning(
             "Redis does not serve %s (%s). Until it does, logins fail or news reaches browsers "
             "late. Check that the server runs, its address, its password, what its user may do, "
-            "and its load",
+            "its memory, and its load",
             service,
             shown,
         )
@@ -71,7 +79,7 @@ class OutageLog:
     def works(self, service: str) -> None:
         """Record that a service works, for the first time or again.
 
-        :param service: `"calls"` or `"notifications"`.
+        :param service: `"calls"`, `"new logins"` or `"notifications"`.
         """
         if service not in self._down:
             return

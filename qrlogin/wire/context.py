@@ -86,9 +86,8 @@ class BrowserContext:
     It returns `browser`, `system`, `address` and `place`, as far as they are known: at most 200
     bytes. The names are without versions, such as "Firefox" and "Windows". The extra `context`
     knows many more of them than the reader that is built in. A browser that neither of them knows
-    has no name. The two callbacks are called in the
-    middle of a request, so they must answer at once, from memory. If one raises, that is logged,
-    and the login begins without its value.
+    has no name. The two callbacks are called in the middle of a request, so they must answer at
+    once, from memory. If one raises, that is logged, and the login begins without its value.
 
     Raises `Misconfigured` for an async callback, and for an impossible number of proxies. With the
     extra, the first instance in a process takes a fraction of a second to make: make it when the
@@ -116,11 +115,15 @@ class BrowserContext:
         self._place = place and check_sync_callback(place)
         self._parse = _parser()
 
+    def address_of(self, request: Request) -> str:
+        """The address that this request came from, as the context has it; "" if it is not known."""
+        return _ip_address(_call("address", self._address, request))
+
     def __call__(self, request: Request) -> Mapping[str, str]:
         """The context of the login that this request begins."""
         agent = " ".join(request.all("user-agent"))[: 4 * _PARSED_CHARACTERS]
         browser, system = self._parse(_ascii(agent)[:_PARSED_CHARACTERS])
-        address = _ip_address(_call("address", self._address, request))
+        address = self.address_of(request)
         place = ""
         if address and self._place:
             answered = _call("place", self._place, address)
@@ -152,6 +155,23 @@ def _without_port(entry: str) -> str:
     """The address in an entry of `X-Forwarded-For`, to which some proxies add the port."""
     found = re.fullmatch(r"\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+", entry)
     return (found[1] or found[2]) if found else entry
+
+
+def address_of(describe: Callable[[Request], Mapping[str, str]], request: Request) -> str:
+    """The address that this request came from; "" if it is not known.
+
+    :param describe: what a dialect describes browsers with: a `BrowserContext`, or a function whose
+        context has an `address`.
+    :param request: the request of a browser.
+    """
+    if isinstance(describe, BrowserContext):
+        return describe.address_of(request)
+    try:
+        address = describe(request).get("address", "")
+    except Exception as error:  # a request that waits is worth more than its limit
+        log.warning("describe raised %s; no limit counts this request", type(error).__name__)
+        return ""
+    return address if isinstance(address, str) else ""
 
 
 def describe_browser(request: Request) -> Mapping[str, str]:

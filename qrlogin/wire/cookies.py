@@ -21,6 +21,9 @@ MAX_LOGINS: Final = 4
 #: How many cookies with names of ours are read when a login begins, and so how many are deleted at
 #: most. A browser has five of its own accord; another host of the domain can plant hundreds.
 _MOST_READ: Final = 50
+TURN_SECONDS: Final = 60
+"""For how long a browser keeps its turn. A browser whose turn does not help gets another then."""
+
 _CURSOR_SUFFIX: Final = "-told"
 #: How many digits of a login's digest are in the name of its cookie.
 _NAME_DIGITS: Final = 8
@@ -124,6 +127,25 @@ class LandingCookie:
 
     def find(self, request: Request) -> str:
         """This browser's landing; "" if it has none, or several."""
+        values = [value for key, value in request.cookies() if key == self._name]
+        return values[0] if len(values) == 1 else ""
+
+
+class TurnCookie:
+    """Lets a browser that was refused begin a login before a flood of its network does
+    (`TooManyBegins.turn`). Nothing in it names a browser or a login.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._secure = core.origin.startswith("https:")
+        self._name = "__Host-qrl-turn" if self._secure else "qrl-turn"
+
+    def make(self, turn: str) -> Cookie:
+        """The cookie for the answer that refuses the begin."""
+        return Cookie(self._name, turn, TURN_SECONDS, secure=self._secure)
+
+    def find(self, request: Request) -> str:
+        """This browser's turn; "" if it has none, or several."""
         values = [value for key, value in request.cookies() if key == self._name]
         return values[0] if len(values) == 1 else ""
 

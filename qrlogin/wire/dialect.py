@@ -92,6 +92,9 @@ class Exchange(Generic[T]):
 class Dialect(Protocol):
     """One way to spell requests and answers over HTTP. All but `refuse` raise `QRLoginError`.
 
+    A dialect that knows where a browser is has one more method, `address_of(request)`, which
+    returns its address, or "". Without it, an address may hold any number of requests.
+
     A dialect that speaks websockets has one more method, `socket(request)`: it returns an exchange
     whose operation is a `Stream`, as `Native.socket` does. `AsyncEndpoint.socket` refuses the
     websockets of a dialect without it.

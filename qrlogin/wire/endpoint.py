@@ -24,7 +24,18 @@ from typing import Any, Final
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Status
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, Crowded, LoginError, Misconfigured, NoSuchPath, Unavailable
+from qrlogin.errors import (
+    BadRequest,
+    Crowded,
+    LoginError,
+    Misconfigured,
+    NoSuchPath,
+    QRLoginError,
+    TooManyBegins,
+    TooManyWaits,
+    Unavailable,
+)
+from qrlogin.limits import network_of
 from qrlogin.login import QRLogin, Watch
 from qrlogin.news import is_news, known
 from qrlogin.operation import Operation
@@ -44,6 +55,7 @@ _REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 _CLIENT_GONE: Final = Response(499)  # nginx's status for a client that did not wait for its answer
 #: The answer to a HEAD of what changes something. What a GET would answer is not known.
 _UNCHANGED: Final = Response(200, (NO_STORE, NOSNIFF, SAME_ORIGIN), answers_head=True)
+_RETRY_STREAM: Final = 2  # seconds
 _MAX_MESSAGES: Final = 32  # from one browser over one websocket; their content is ignored
 
 log = logging.getLogger("qrlogin")
@@ -80,6 +92,7 @@ class Endpoint:
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._waits = _Waits(self._slots, qr.core, self.dialect)
         self._unrouted = UnroutedLog(self.dialect)
         self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
 
@@ -120,6 +133,7 @@ class Endpoint:
             response = self._execute(request, read(request))
         except _REFUSALS as error:
             self._unrouted.note(error, request, side)
+            _note_limit(error)
             response = self.dialect.refuse(request, error)
         except _WouldChange:
             return _UNCHANGED
@@ -143,7 +157,8 @@ class Endpoint:
         return exchange.answer(self._qr.run(exchange.operation))
 
     def _hold(self, request: Request, exchange: Exchange[Status], held: HeldStatus) -> Response:
-        if self._qr.draining or not _acquire(self._slots, request):
+        address = self._waits.address_of(request)
+        if self._qr.draining or not self._waits.acquire(request, address):
             return _answer_unheld(exchange, held, self._qr.run(self._qr.core.status(held.device)))
         try:
             with (
@@ -154,7 +169,7 @@ class Endpoint:
                 client_gone = watch.ended and not self._qr.draining
             return _CLIENT_GONE if client_gone else exchange.answer(status)
         finally:
-            self._slots.release()
+            self._waits.release(address)
 
     def _stream(self, request: Request, exchange: Exchange[Status], stream: Stream) -> Response:
         if stream.is_finished(self._qr.run(self._qr.core.status(stream.device))):
@@ -166,8 +181,9 @@ class Endpoint:
     def _events(
         self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> Generator[bytes, None, None]:
-        if not _acquire(self._slots, request):
-            raise Crowded
+        address = self._waits.address_of(request)
+        if not self._waits.acquire(request, address):
+            raise self._waits.refusal(address)
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
             yield b""
@@ -177,7 +193,7 @@ class Endpoint:
                     if part := streams.encode_sse(item, exchange.answer):
                         yield part
         finally:
-            self._slots.release()
+            self._waits.release(address)
 
     def _items(self, request: Request, stream: Stream) -> Generator[StreamItem, None, None]:
         times = self._streaming
@@ -226,6 +242,7 @@ class AsyncEndpoint:
             )
         self._qr, self.dialect = qr, dialect or Native(qr.core)
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
+        self._waits = _Waits(self._slots, qr.core, self.dialect)
         self._unrouted, self._landing = UnroutedLog(self.dialect), LandingCookie(qr.core)
 
     @property
@@ -267,6 +284,7 @@ class AsyncEndpoint:
             response = await self._execute(request, read(request))
         except _REFUSALS as error:
             self._unrouted.note(error, request, side)
+            _note_limit(error)
             response = self.dialect.refuse(request, error)
         except _WouldChange:
             return _UNCHANGED
@@ -286,7 +304,8 @@ class AsyncEndpoint:
     async def _hold(
         self, request: Request, exchange: Exchange[Status], held: HeldStatus
     ) -> Response:
-        if self._qr.draining or not _acquire(self._slots, request):
+        address = self._waits.address_of(request)
+        if self._qr.draining or not self._waits.acquire(request, address):
             return _answer_unheld(
                 exchange, held, await self._qr.run(self._qr.core.status(held.device))
             )
@@ -299,7 +318,7 @@ class AsyncEndpoint:
             await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
             return exchange.answer(waiting.result()) if waiting.done() else _CLIENT_GONE
         finally:
-            self._slots.release()
+            self._waits.release(address)
             for task in racing:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
@@ -320,8 +339,9 @@ class AsyncEndpoint:
     async def _events(
         self, request: Request, exchange: Exchange[Status], stream: Stream
     ) -> AsyncGenerator[bytes, None]:
-        if not _acquire(self._slots, request):
-            raise Crowded
+        address = self._waits.address_of(request)
+        if not self._waits.acquire(request, address):
+            raise self._waits.refusal(address)
         try:
             # `_stream` takes this part, so `finally` runs even if the response is dropped unread.
             yield b""
@@ -332,7 +352,7 @@ class AsyncEndpoint:
                     if part := streams.encode_sse(item, exchange.answer):
                         yield part
         finally:
-            self._slots.release()
+            self._waits.release(address)
 
     async def _items(
         self,
@@ -389,13 +409,13 @@ class AsyncEndpoint:
             await send({"type": "websocket.accept"})
             if stream.is_finished(status):
                 code = streams.CLOSE_DONE
-            elif not _acquire(self._slots, request):
+            elif not self._waits.acquire(request, address := self._waits.address_of(request)):
                 code = streams.CLOSE_CROWDED
             else:
                 try:
                     code = await self._send_items(receive, send, exchange, stream)
                 finally:
-                    self._slots.release()
+                    self._waits.release(address)
             if code:
                 await send({"type": "websocket.close", "code": code})
 
@@ -456,24 +476,61 @@ async def _ending_on_disconnect(
         await asyncio.gather(leaving, return_exceptions=True)
 
 
-def _acquire(slots: WaitSlots, request: Request) -> bool:
-    """Take a slot for this request. Returns False if none is free, or if it must not be held."""
-    if not request.one_at_a_time and slots.max_waiting:
-        return slots.acquire()
-    if slots.max_waiting:
+class _Waits:
+    """The slots of an endpoint, and how many of them one address may have."""
+
+    def __init__(self, slots: WaitSlots, core: Core, dialect: Dialect) -> None:
+        self._slots, limits = slots, core.policy.limits
+        self._most = limits.waits if limits else None
+        # `address_of` is optional: see `Dialect`.
+        self._find: Callable[[Request], str] | None = getattr(dialect, "address_of", None)
+
+    def address_of(self, request: Request) -> str:
+        """What counts as one address; "" if it is not known or not limited."""
+        if self._most is None or self._find is None:
+            return ""
+        return network_of(self._find(request))
+
+    def acquire(self, request: Request, address: str) -> bool:
+        """Take a slot for this request. Returns False if none is free for this address, or if the
+        request must not be held.
+        """
+        slots = self._slots
+        if not request.one_at_a_time and slots.max_waiting:
+            return slots.acquire(address, self._most)
+        if slots.max_waiting:
+            _log_once(
+                logging.WARNING,
+                "this server handles one request at a time, so qrlogin holds no request: browsers "
+                "ask again every few seconds. Give it threads (gunicorn --threads 16), and "
+                "browsers get news at once",
+            )
+        else:
+            _log_once(
+                logging.INFO,
+                "max_waiting is 0, so qrlogin holds no request: browsers ask again every few "
+                "seconds. Set it to half of the server's threads, and browsers get news at once",
+            )
+        return False
+
+    def refusal(self, address: str) -> TooManyWaits | Crowded:
+        """Why `acquire` returned False."""
+        is_limited = self._slots.is_share_used(address, self._most)
+        return TooManyWaits(_RETRY_STREAM) if is_limited else Crowded()
+
+    def release(self, address: str) -> None:
+        """Give a slot back."""
+        self._slots.release(address)
+
+
+def _note_limit(error: QRLoginError) -> None:
+    if isinstance(error, TooManyBegins):
         _log_once(
             logging.WARNING,
-            "this server handles one request at a time, so qrlogin holds no request: browsers ask "
-            "again every few seconds. Give it threads (gunicorn --threads 16), and browsers get "
-            "news at once",
+            "an address has begun so many logins that it is slowed down. If that is the address of "
+            "a proxy of yours, all browsers behind it are: say where the address of a browser is "
+            "(BrowserContext(address=...))",
         )
-    else:
-        _log_once(
-            logging.INFO,
-            "max_waiting is 0, so qrlogin holds no request: browsers ask again every few seconds. "
-            "Set it to half of the server's threads, and browsers get news at once",
-        )
-    return False
 
 
 @cache

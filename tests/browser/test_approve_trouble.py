@@ -65,6 +65,19 @@ async def test_a_failed_call_is_sent_again(
             assert "Retrying" not in await phone.text()
 
 
+async def test_an_account_that_scanned_many_codes_waits_and_gets_through(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    with ApproveStub() as stub:
+        async with approve_page(chromium, tmp_path) as phone:
+            stub.faults["scan"].append(problem(429, "too_many_scans", retry_after=2))
+            await do(phone, stub, "scan")
+            said = phone.page.get_by_role("status").filter(has_text="You have scanned many codes.")
+            await said.wait_for()
+            await phone.until("approved")
+            assert stub.kinds().count("scan") == 2
+
+
 @pytest.mark.parametrize("verb", list(VIEWS))
 async def test_a_call_without_an_answer_is_sent_again(
     chromium: Browser, tmp_path: Path, verb: str

@@ -3,23 +3,25 @@ accounts whose names are made to look like another's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from qrlogin import STANDARD, MemoryStore, QRLogin, State
+from qrlogin import STANDARD, MemoryStore, QRLogin, State, TooManyBegins
 from qrlogin.demo.server import Server
 from qrlogin.names import marked, masked
-from qrlogin.wire import Endpoint, Request, Response
+from qrlogin.wire import BrowserContext, Endpoint, Native, Request, Response
 from qrlogin.wire.message import StartResponse
 from tests.application import Clock
 from tests.browser.login_page import LoginPage
 
-PAGE = """<!doctype html><html lang="en"><title>Log in</title>
+PAGE = """<!doctype html><html lang="{lang}"><title>Log in</title>
 <script type="module" src="/qrlogin/qr-login-element.js"></script>
 <qr-login src="{mount}" next="/in"></qr-login></html>"""
 INSIDE = "<!doctype html><html lang='en'><title>In</title><p id='in'>You are in.</p></html>"
+HOME = "198.51.100.7"  # of every browser
 LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
 
 
@@ -28,11 +30,13 @@ class Site:
     qr: QRLogin
     clock: Clock
     mount: str = "/qrlogin/"
+    lang: str = "en"
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Nothing is held: the clock of the store moves by itself in no test.
-        self.endpoint = Endpoint(self.qr, max_waiting=0)
+        native = Native(self.qr.core, describe=BrowserContext(address=lambda _: HOME))
+        self.endpoint = Endpoint(self.qr, native, max_waiting=0)
 
     def __call__(
         self, environ: Mapping[str, Any], start_response: StartResponse
@@ -42,7 +46,7 @@ class Site:
         if path.startswith("/qrlogin/"):
             asked = Request.from_wsgi(environ, path.removeprefix("/qrlogin/"))
             return self.endpoint.browser(asked).to_wsgi(start_response)
-        page = {"/in": INSIDE, "/": PAGE.format(mount=self.mount)}.get(path, "")
+        page = {"/in": INSIDE, "/": PAGE.format(mount=self.mount, lang=self.lang)}.get(path, "")
         answer = Response(200 if page else 404, (("Content-Type", "text/html"),), page.encode())
         return answer.to_wsgi(start_response)
 
@@ -211,3 +215,34 @@ async def test_python_and_the_page_box_the_same_letters(login_page: LoginPage, s
     for name, split in zip(samples, pieces, strict=True):
         bracketed = "".join(f"[{text}]" if at % 2 else text for at, text in enumerate(split))
         assert bracketed == marked(name)
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        ("en", "Many people in your network are logging in. This page tries again by itself."),
+        ("zh-CN", "当前网络登录人数较多"),
+    ],
+)
+async def test_a_browser_behind_a_flooded_address_waits_for_its_turn_and_gets_a_code(
+    login_page: LoginPage, site: Site, lang: str, words: str
+) -> None:
+    """Before, it showed an error after three attempts. A first request is refused for ever here."""
+    site.lang = lang
+
+    def flood() -> None:
+        with suppress(TooManyBegins):
+            while True:
+                site.qr.begin(context={"address": HOME})
+
+    flood()
+    await login_page.opens(f"{site.qr.core.origin}/", "starting")
+    await login_page.eventually(
+        login_page.text, lambda shown: words in shown, f"the words {words!r}", step=1
+    )
+    assert await login_page.buttons() == []
+    await login_page.shot(f"busy-{lang}")
+    flood()
+    await login_page.until("pending", step=100)
+    assert site.asked.count("begin") == 2
+    assert words not in await login_page.text()

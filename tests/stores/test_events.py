@@ -64,7 +64,7 @@ class EventRecorder:
         options = {
             "secret_keys": [KEY],
             "verification_uri": URI,
-            "policy": replace(STANDARD, user_codes=True),
+            "policy": replace(STANDARD, user_codes=True, limits=None),
             "on_event": awaited if isinstance(colour, Awaited) else self.events.append,
         }
         self.qr: QRLogin = colour.open(make, options, lambda login_id: None)[0]

@@ -8,17 +8,19 @@ import pytest
 import qrlogin.clock
 from qrlogin import (
     STANDARD,
+    Begun,
     Expired,
     MemoryStore,
     Misconfigured,
     QRLogin,
+    RecordLost,
     State,
     TooManyGuesses,
     Unavailable,
     UnknownLogin,
 )
 from qrlogin.stores.suite import StoreSuite
-from tests.application import ALICE, KEY, SHOWN, URI, Clock
+from tests.application import ALICE, KEY, SHOWN, UNLIMITED, URI, Clock
 from tests.tables import for_each_row
 
 
@@ -48,7 +50,7 @@ def test_records_that_end_at_once_are_dropped_a_few_at_a_time() -> None:
     """A million of them kept the lock for 11 s. A record that is not dropped yet is absent."""
     clock = Clock()
     store = MemoryStore(capacity=1000, now=clock)
-    with QRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=UNLIMITED) as qr:
         logins = [qr.begin() for _ in range(1000)]
         clock.ms += 3_600_000
         last = logins[-1]  # the last to be dropped
@@ -115,3 +117,70 @@ def test_a_wall_clock_that_is_set_back_keeps_no_login_alive(back: int) -> None:
             late = qr.begin()
             pass_seconds(0, wall_moves=3600)  # set forward: indistinguishable from a long sleep
             assert qr.status(late.device_code).state is State.EXPIRED
+
+
+# A flood
+
+
+def begin_at(qr: QRLogin, address: str, count: int) -> list[Begun]:
+    return [qr.begin(context={"address": address} if address else {}) for _ in range(count)]
+
+
+@for_each_row("address", ["192.0.2.7", ""])
+def test_a_flood_keeps_no_honest_browser_out_and_ends_no_login_under_way(address: str) -> None:
+    """10 000 anonymous begins locked the store for 240 s, and every honest browser out."""
+    clock = Clock()
+    store = MemoryStore(capacity=100, now=clock)
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=UNLIMITED) as qr:
+        waiting, scanned = begin_at(qr, "198.51.100.7", 2)
+        qr.status(waiting.device_code)
+        qr.scan(scanned.scan_code, subject=ALICE, shown_as=SHOWN[ALICE])
+        oldest = begin_at(qr, address, 98)[0]
+        with pytest.raises(Unavailable, match="the memory store is full"):
+            qr.begin(context={"address": "203.0.113.7"})  # all others may still be asked for
+        clock.ms += 10_000
+        honest = begin_at(qr, "203.0.113.7", 40)
+        for login in honest:
+            assert qr.status(login.device_code).state is State.PENDING
+        if address:  # an address makes no room for itself
+            with pytest.raises(Unavailable):
+                begin_at(qr, address, 1)
+        else:
+            begin_at(qr, address, 20)
+        for login in (waiting, *honest):
+            assert qr.status(login.device_code).state is State.PENDING
+        assert qr.confirm(scanned.scan_code, subject=ALICE).state is State.CONFIRMED
+        with pytest.raises(RecordLost):
+            qr.status(oldest.device_code)
+        assert len(store._records._records) == 100
+
+
+def test_the_address_with_most_logins_gives_way_first() -> None:
+    clock = Clock()
+    store = MemoryStore(capacity=30, now=clock)
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=UNLIMITED) as qr:
+        few, many = begin_at(qr, "192.0.2.1", 10), begin_at(qr, "192.0.2.2", 20)
+        clock.ms += 10_000
+        begin_at(qr, "192.0.2.3", 9)
+        for login in few:
+            assert qr.status(login.device_code).state is State.PENDING
+        for login in many[:9]:
+            with pytest.raises(RecordLost):
+                qr.status(login.device_code)
+
+
+def test_a_flood_that_lasts_leaves_no_trace_of_what_it_began() -> None:
+    clock = Clock()
+    store = MemoryStore(capacity=50, now=clock)
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
+        for number in range(3000):
+            begin_at(qr, f"10.0.{number // 250}.{number % 250}" if number % 2 else "", 1)
+            clock.ms += 300
+        held = store._records
+        assert len(held._records) - len(held._counters) == 50
+        assert len(held._counters) <= 50
+        assert len(held._garbage) <= 2 * len(held._garbage_at) + 100
+        clock.ms += 3_600_000
+        for _ in range(10):
+            begin_at(qr, "", 1)
+        assert len(held._records) == len(held._garbage_at) == len(held._idle._beginners) == 10

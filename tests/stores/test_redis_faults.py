@@ -21,8 +21,9 @@ from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Status
 from qrlogin.clock import monotonic
 from qrlogin.errors import AlreadyRedeemed, LoginError, Unavailable
+from qrlogin.limits import Limits
 from qrlogin.step import Command, Reply
-from qrlogin.stores import AsyncRedisStore, RedisStore, redis_subscription
+from qrlogin.stores import AsyncRedisStore, RedisStore, redis_calls, redis_subscription
 from qrlogin.stores.suite.colours import PATIENCE, Awaited
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE, State
@@ -133,11 +134,43 @@ def test_a_store_connects_to_a_server_that_starts_later(
 
 
 @both_colours
-def test_a_full_server_is_unavailable_and_says_why(own_redis: RedisServer, stores: Stores) -> None:
+def test_a_full_server_begins_no_login_and_finishes_those_under_way(
+    own_redis: RedisServer, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before, scan, confirm and deny of a login under way were refused, too."""
+    caplog.set_level("INFO", "qrlogin")
     with redis.Redis.from_url(own_redis.url) as client, world_at(stores, own_redis.url) as world:
-        client.config_set("maxmemory", "1")
-        with pytest.raises(Unavailable, match="OutOfMemoryError"):
-            world.begin()
+        core, limited = world.core, replace(world.core.policy, limits=Limits())
+        logins = {event: world.begin() for event in ("redeem", "deny", "cancel", "release")}
+        typed = world.qr.begin(user_code=True)
+        waiting = _add(world, logins["redeem"])
+        client.config_set("maxmemory-policy", "noeviction", "maxmemory", "1")
+        core.policy = limited  # an allowance to scan is a record, too
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="Redis is full: it has reached its maxmemory"):
+                world.begin()
+        with pytest.raises(Unavailable, match="Redis is full"):
+            world.run(core.begin(user_code=True, context={"address": "192.0.2.7"}))
+        for event, login in logins.items():
+            login.walk("scan", *(("confirm",) if event == "redeem" else ()), event)
+        assert waiting.result(PATIENCE).state is not State.PENDING
+        scanned = world.run(core.scan(typed.user_code, subject="bob", shown_as="B"))
+        assert scanned.login_id == typed.login_id
+        assert world.run(core.confirm(typed.user_code, subject="bob")).state is State.CONFIRMED
+        client.config_set("maxmemory", "0")
+        world.begin()
+    assert outage_levels(caplog) == ["WARNING", "INFO"]
+
+
+@both_colours
+def test_a_server_without_script_flags_still_serves_logins(
+    own_redis: RedisServer, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first line that its Lua cannot read stands for a Redis before 7.0."""
+    unread = replace(redis_calls.UNDER_WAY, text=f"#lua\n{redis_calls.SCRIPT}", sha="0" * 40)
+    monkeypatch.setattr(redis_calls, "UNDER_WAY", unread)
+    with world_at(stores, own_redis.url) as world:
+        world.begin().walk("scan", "confirm", "redeem")
 
 
 @both_colours

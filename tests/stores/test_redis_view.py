@@ -96,7 +96,7 @@ def test_every_key_is_one_small_record_that_expires(redis_url: str, client: Any)
     """A login has one key of at most 1 KB, and every key has a time to live."""
     run = Run(redis_url)
     keys = client.keys(f"{run.prefix}*")
-    assert len(keys) == len(run.login_ids)
+    assert len(keys) == len(run.login_ids) + 2  # the allowances of the address and the account
     for key in keys:
         record = client.hgetall(key)
         assert sum(len(name) + len(value) for name, value in record.items()) <= 1024
@@ -127,7 +127,8 @@ def test_a_key_is_in_the_bucket_of_its_channel(redis_url: str, client: Any) -> N
             if message["channel"] == channel and login_id in message["data"]
         ]
         assert versions == [login_id + b" %d" % version for version in range(1, len(versions) + 1)]
-        assert len(versions) >= 4
+        # An allowance is read by the call that takes from it, so it notifies no listener.
+        assert len(versions) >= 4 if login_id.decode() in run.login_ids else not versions
 
 
 def test_buckets_never_change() -> None:

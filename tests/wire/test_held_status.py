@@ -13,6 +13,7 @@ import pytest
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.errors import BadRequest
 from qrlogin.wire import AsyncEndpoint, Endpoint, Exchange, HeldStatus, Native, Request, Response
+from tests.application import UNLIMITED
 from tests.tables import for_each_row
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, CREDENTIAL, KEY, NOON, URI, AsyncSpy, Spy, get, post, read
@@ -217,7 +218,10 @@ class Tasks:
 
     def __init__(self, max_waiting: int) -> None:
         self.store = AsyncSpy(AsyncMemoryStore(now=Clock(NOON)))
-        self.qr = AsyncQRLogin(self.store, secret_keys=[KEY], verification_uri=URI)
+        # Without limits: one account scans a hundred codes.
+        self.qr = AsyncQRLogin(
+            self.store, secret_keys=[KEY], verification_uri=URI, policy=UNLIMITED
+        )
         self.endpoint = AsyncEndpoint(self.qr, max_waiting=max_waiting)
 
     async def begin(self) -> tuple[Request, str]:

@@ -12,7 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from qrlogin.allowances import take
 from qrlogin.answers import Redeemed, Status
+from qrlogin.codes import new_login_id, new_mark
 from qrlogin.errors import (
     AlreadyRedeemed,
     AlreadyScanned,
@@ -25,7 +27,7 @@ from qrlogin.errors import (
     WrongState,
 )
 from qrlogin.operation import Operation
-from qrlogin.step import Record, step
+from qrlogin.step import Command, Record, Verdict, step
 from qrlogin.stores.suite.stories import (
     CODE_MS,
     DECIDE_MS,
@@ -144,14 +146,33 @@ class Played:
     """Each call so far, to be resent: the operation, its event and the model's arguments."""
 
 
+@dataclass
+class Bucket:
+    """What an allowance promises: three at once, and one comes back every 25 seconds."""
+
+    left: float = 3
+    seen: int = 0
+    """When it was last looked at."""
+
+    def take(self, now: int) -> bool:
+        self.left, self.seen = min(3, self.left + (now - self.seen) / 25_000), now
+        granted = self.left >= 1 - 1e-9
+        self.left -= granted
+        return granted
+
+
 class AnySequence(RuleBasedStateMachine):
-    """At most three logins, two accounts and a clock: every call, early, late and resent."""
+    """At most three logins, two accounts, an allowance and a clock: every call, early, late and
+    resent.
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__()
         self.world = world
         self.played: list[Played] = []
         self.ops = [new_op(), new_op()]
+        self.allowance, self.bucket = new_login_id(), Bucket(seen=world.clock.ms)
+        self.taken: Record = {}
 
     @precondition(lambda self: len(self.played) < 3)
     @rule()
@@ -241,6 +262,19 @@ class AnySequence(RuleBasedStateMachine):
             assert (
                 self.world.apply(command) == step(played.record, command, self.world.clock.ms).reply
             )
+
+    @rule()
+    def take_from_an_allowance(self) -> None:
+        mark, now = new_mark(), self.world.clock.ms
+        row, values = take(3, 25_000), {"mark": mark}
+        command = Command(self.allowance, row, mark, values, ttl_ms=KEPT_MS * 1000)
+        expected = step(self.taken, command, now).reply
+        reply = self.world.apply(command)
+        assert reply == expected
+        assert (reply.verdict is Verdict.APPLIED) is self.bucket.take(now)
+        self.taken = reply.record
+        if reply.verdict is Verdict.APPLIED:
+            assert self.world.apply(command).verdict is Verdict.REPEATED
 
     @rule(ms=st.sampled_from([1, 999, 24_999, 25_000, 29_000]))
     def let_time_pass(self, ms: int) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import pytest
 
+from qrlogin.allowances import take
 from qrlogin.clock import monotonic
-from qrlogin.codes import new_login_id
+from qrlogin.codes import new_login_id, new_mark
 from qrlogin.errors import (
     AlreadyRedeemed,
     AlreadyScanned,
@@ -269,6 +270,27 @@ class Stories:
         reply = world.apply(replace(world.core.begin().command, login_id=login.begun.login_id))
         assert reply.verdict is Verdict.REFUSED
         assert login.seen() == before
+
+    def test_an_allowance_refills_and_a_refusal_takes_nothing(self, world: World) -> None:
+        """The limits of addresses and accounts rest on it."""
+        record_id, row = new_login_id(), take(3, SECOND)
+
+        def takes() -> int:
+            """How many are granted now."""
+            for granted in range(10):
+                mark = new_mark()
+                command = Command(record_id, row, mark, {"mark": mark}, ttl_ms=CODE_MS)
+                first, again = world.apply(command), world.apply(command)
+                if first.verdict is Verdict.SLOW:
+                    assert again.verdict is Verdict.SLOW
+                    return granted
+                assert (first.verdict, again.verdict) == (Verdict.APPLIED, Verdict.REPEATED)
+            return 10
+
+        assert takes() == 3
+        for milliseconds, more in ((SECOND - 1, 0), (1, 1), (2 * SECOND, 2), (10 * SECOND, 3)):
+            world.pass_ms(milliseconds)
+            assert takes() == more
 
     def test_a_redeem_is_replayed_for_the_same_op_until_its_window_closes(
         self, world: World

@@ -53,6 +53,11 @@ class CombinedDialect(BrowserOnly):
         """
         return self._of(request).refuse(request, error)
 
+    def address_of(self, request: Request) -> str:
+        """What the dialect with a route for the path returns; "" if that dialect does not say."""
+        find = getattr(self._of(request), "address_of", None)
+        return find(request) if find else ""
+
     def _of(self, request: Request) -> Dialect:
         fits = (
             dialect for dialect in self._dialects if handles(dialect.browser_routes, request.path)

@@ -41,16 +41,16 @@ from qrlogin.errors import (
     NoSuchPath,
     NotYours,
     QRLoginError,
+    TooManyBegins,
     Unauthenticated,
     UpgradeRequired,
     WrongState,
 )
 from qrlogin.news import FROM_NOW
-from qrlogin.operation import Operation
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
-from qrlogin.wire.context import BrowserContext
-from qrlogin.wire.cookies import DeviceCookies, LandingCookie
+from qrlogin.wire.context import BrowserContext, address_of
+from qrlogin.wire.cookies import DeviceCookies, LandingCookie, TurnCookie
 from qrlogin.wire.cross_origin import CrossOrigin
 from qrlogin.wire.dialect import Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native_routes import (
@@ -153,7 +153,7 @@ class Native:
         self.browser_routes = (*self.browser_routes, *self._others.preflights(self.browser_routes))
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
         self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
-        self._landing = LandingCookie(core)
+        self._landing, self._turn = LandingCookie(core), TurnCookie(core)
         self._refused_origins: set[str] = set()
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "begin": self._begin,
@@ -188,6 +188,10 @@ class Native:
         ask = self._browser[route.path]
         return self._others.readable_exchange(request, ask(request, login_id))
 
+    def address_of(self, request: Request) -> str:
+        """The address that a request came from, as the phone is shown it; "" if it is not known."""
+        return address_of(self._describe, request)
+
     def _begin(self, request: Request, _: str) -> Exchange[Begun]:
         deliver = BEGIN.read_json(request).get("deliver", "cookie")
         if deliver == "cookie":
@@ -210,9 +214,12 @@ class Native:
                 made.status, made.headers, made.body, cookies=self._cookies.set_for(begun, request)
             )
 
-        return Exchange(
-            self._core.begin(context=self._describe(request), user_code=self._user_codes), answer
+        operation = self._core.begin(
+            context=self._describe(request),
+            user_code=self._user_codes,
+            turn=self._turn.find(request),
         )
+        return Exchange(operation, answer)
 
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
         query = STATUS.read_query(request)
@@ -367,9 +374,7 @@ class Native:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
             exchange = Exchange(scan, _scanned_json)
         elif route is CONFIRM:
-            confirm = self._core.confirm(
-                code, **who, name=person.name, assurance=person.assurance
-            )
+            confirm = self._core.confirm(code, **who, name=person.name, assurance=person.assurance)
             exchange = Exchange(confirm, _state_json)
         else:
             decide = {
@@ -399,7 +404,10 @@ class Native:
         """
         if isinstance(error, ForeignOrigin):
             self._report(request.all("origin"))
-        return self._others.readable(request, error_response(error))
+        refusal = error_response(error)
+        if isinstance(error, TooManyBegins) and error.turn:
+            refusal = replace(refusal, cookies=(self._turn.make(error.turn),))
+        return self._others.readable(request, refusal)
 
     def _report(self, origins: Sequence[str]) -> None:
         known, ours = self._refused_origins, self._core.origin

@@ -18,7 +18,10 @@ from qrlogin.errors import (
     QRLoginError,
     ScannerChanged,
     Superseded,
+    TooManyBegins,
     TooManyGuesses,
+    TooManyScans,
+    TooManyWaits,
     Unauthenticated,
     Unavailable,
     UnknownLogin,
@@ -124,7 +127,7 @@ BEGIN: Final = Route(
             _BEGUN,
         ),
     ),
-    errors=(Unavailable,),
+    errors=(TooManyBegins, Unavailable),
 )
 STATUS: Final = Route(
     "GET",
@@ -152,7 +155,7 @@ EVENTS: Final = Route(
         Answer(200, "A stream of these events", "text/event-stream", _EVENT),
         Answer(204, "The client has received everything: do not reconnect"),
     ),
-    errors=(UnknownLogin, Crowded, Unavailable),
+    errors=(UnknownLogin, TooManyWaits, Crowded, Unavailable),
     proofs=_PROOFS,
 )
 SOCKET: Final = Route(
@@ -236,7 +239,7 @@ LOOK, SCAN = (
         summary,
         body=(_CODE, _LANDING),
         answers=(Answer(200, "What the person must see before approving", JSON, _SCANNED),),
-        errors=(*_PHONE_ERRORS, AlreadyScanned),
+        errors=(*_PHONE_ERRORS, AlreadyScanned, TooManyScans),
     )
     for verb, summary in (
         ("look", "Show what the code asks for, without taking the login"),

@@ -15,12 +15,12 @@ from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.arguments import DESCRIPTION_BYTES, fit_context
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError
+from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError, TooManyBegins
 from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
-from qrlogin.wire.context import BrowserContext
-from qrlogin.wire.cookies import DeviceCookies
+from qrlogin.wire.context import BrowserContext, address_of
+from qrlogin.wire.cookies import DeviceCookies, TurnCookie
 from qrlogin.wire.cross_origin import check_page_origin
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.base import (
@@ -115,7 +115,7 @@ class PublicIdDialect(BrowserOnly):
         self.after_login_url = core.origin + after_login_path
         self._pages = _check_pages(core, mounting.get("pages", ()))
         self._headers = (NO_STORE, NOSNIFF, SAME_SITE if self._pages else SAME_ORIGIN)
-        self._core, self._cookies = core, DeviceCookies(core)
+        self._core, self._cookies, self._turn = core, DeviceCookies(core), TurnCookie(core)
         self._describe = mounting.get("describe") or BrowserContext()
         self._handlers = self.handlers()
         if differing := self._handlers.keys() ^ {route.path for route in self.browser_routes}:
@@ -148,6 +148,10 @@ class PublicIdDialect(BrowserOnly):
             within_cap(request)
         return self._handlers[route.path](request, public_id)
 
+    def address_of(self, request: Request) -> str:
+        """The address that a request came from, as the phone is shown it; "" if it is not known."""
+        return address_of(self._describe, request)
+
     def refuse(self, request: Request, error: QRLoginError) -> Response:
         """`error` as JSON with its HTTP status: `{"error", "error_description"}`, and `retry_after`
         in seconds if repeating the request can help.
@@ -155,7 +159,10 @@ class PublicIdDialect(BrowserOnly):
         A subclass whose clients know other words overrides this method: `StateMap.of_error` returns
         the word, and `super().refuse` answers the rest.
         """
-        return error_response(error, policy=self._headers[-1])
+        refusal = error_response(error, policy=self._headers[-1])
+        if isinstance(error, TooManyBegins) and error.turn:
+            return replace(refusal, cookies=(self._turn.make(error.turn),))
+        return refusal
 
     # What a handler returns. `answer` turns the result into a response.
 
@@ -196,6 +203,7 @@ class PublicIdDialect(BrowserOnly):
             ask_browser=False,
             fixed=True,
             begun_by=begun_by(self, client_id),
+            turn=self._turn.find(request),
         )
         return Exchange(operation, answered)
 

@@ -11,6 +11,7 @@ from qrlogin.errors import (
     Expired,
     QRLoginError,
     ScannerChanged,
+    TooManyBegins,
     Unavailable,
     UnknownLogin,
     WrongState,
@@ -73,9 +74,9 @@ def begin_route(
     :param same_site: whether pages of other origins of this site may link to it: only for an answer
         that is a page
     """
-    summary = "Begin a login for this browser"
+    summary, refused = "Begin a login for this browser", (*errors, TooManyBegins)
     return Route(
-        "GET", path, summary, same_site=same_site, query=query, answers=answers, errors=errors
+        "GET", path, summary, same_site=same_site, query=query, answers=answers, errors=refused
     )
 
 

@@ -30,7 +30,15 @@ from qrlogin.arguments import (
     fit_context,
 )
 from qrlogin.core import Core
-from qrlogin.errors import BadRequest, Expired, Misconfigured, NotYours, QRLoginError, TooFast
+from qrlogin.errors import (
+    BadRequest,
+    Expired,
+    Misconfigured,
+    NotYours,
+    QRLoginError,
+    TooFast,
+    TooManyBegins,
+)
 from qrlogin.names import clean
 from qrlogin.policy import MAX_WINDOW, check_lifetime
 from qrlogin.wire.context import describe_browser
@@ -92,6 +100,9 @@ _NOT_YET: Final = an_object(
 )
 _LATER: Final = Answer(
     503, "Try again later", JSON, an_object({"error": {"const": "temporarily_unavailable"}})
+)
+_SLOW_DOWN: Final = Answer(
+    429, "Begin again after Retry-After", JSON, an_object({"error": {"const": "slow_down"}})
 )
 _PRAGMA: Final = ("Pragma", "no-cache")  # RFC 6749 section 5.1 still asks for it
 #: The fewest seconds in which an approval can be redeemed: its client may have been slowed.
@@ -163,6 +174,7 @@ class Rfc8628(BrowserOnly):
             media=FORM,
             answers=(
                 Answer(200, "The user_code to show (RFC 8628 section 3.2)", JSON, _BEGUN),
+                _SLOW_DOWN,
                 _LATER,
             ),
             errors=(_InvalidClient, _InvalidScope),
@@ -405,10 +417,17 @@ class Rfc8628(BrowserOnly):
         """`error` as an OAuth error response (RFC 6749 section 5.2, RFC 8628 section 3.5).
 
         For a login that cannot be collected, it has status 400 and a word such as
-        `authorization_pending`, or `slow_down` with an `interval` in seconds. If the store is
-        unavailable, it is 503 `temporarily_unavailable`. Every other error keeps its own code and
-        status: 401 `invalid_client`, for example, for a client that `clients` refuses.
+        `authorization_pending`, or `slow_down` with an `interval` in seconds. A begin beyond the
+        limit of its address is 429 `slow_down`, with Retry-After. If the store is unavailable, it
+        is 503 `temporarily_unavailable`. Every other error keeps its own code and status: 401
+        `invalid_client`, for example, for a client that `clients` refuses.
         """
+        if isinstance(error, TooManyBegins):
+            # Section 3.2 has no word for it. Clients that know none wait for Retry-After.
+            said = {"error": "slow_down", "error_description": error.wire_text}
+            return _json(said, error.http_status).with_headers(
+                ("Retry-After", str(error.retry_after))
+            )
         own_words = {Expired: "expired_token", TooFast: "slow_down"}
         word = own_words.get(type(error)) or _STATES.of_error(error)
         if word is None:

@@ -28,7 +28,7 @@ from typing import ClassVar, Final, Unpack
 from qrlogin.answers import Begun, Redeemed, ScannedBy, Status
 from qrlogin.codes import fixed_as_base64
 from qrlogin.core import Core
-from qrlogin.errors import BadArgument, QRLoginError, Superseded, TooLarge
+from qrlogin.errors import BadArgument, QRLoginError, Superseded, TooLarge, TooManyBegins
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.public_id import (
     Handler,
@@ -78,7 +78,13 @@ class WeChat(PublicIdDialect):
 
     browser_routes: tuple[Route, ...] = (
         begin_route(_BEGIN, SCRIPT_ANSWER),
-        Route("POST", _BEGIN, "The same by POST", errors=(TooLarge,), answers=(SCRIPT_ANSWER,)),
+        Route(
+            "POST",
+            _BEGIN,
+            "The same by POST",
+            errors=(TooLarge, TooManyBegins),
+            answers=(SCRIPT_ANSWER,),
+        ),
         picture_route(_PICTURE),
         scan_route(_SCAN),
         Route(

@@ -193,8 +193,9 @@ def test_an_answer_that_is_lost_at_any_step_loses_no_login(lossy: World) -> None
         if not login.lost:
             break
         assert login.lost == 1
-    # Name and begin; poll; two scans of four commands; two decisions of two; poll; no loss.
-    assert steps == 2 + 1 + 2 * 4 + 2 * 2 + 1 + 1
+    # Limit, name and begin; poll; two scans of five commands; two decisions of three; poll; no
+    # loss.
+    assert steps == 3 + 1 + 2 * 5 + 2 * 3 + 1 + 1
 
 
 def test_a_repeated_token_request_gets_the_same_tokens_in_the_replay_window(world: World) -> None:
