@@ -209,7 +209,7 @@ export class Card {
       ? pieces.map((piece, index) => (index % 2 ? make("mark", "odd", {}, piece) : piece))
       : [this.#name || texts.nameless]));
     name.classList.toggle("full", !!this.#fullName);
-    const question = !this.#fullName ? "maskedHint" : pieces.length > 1 ? "oddHint"
+    const question = !this.#fullName ? "confirmedMasked" : pieces.length > 1 ? "confirmedOdd"
       : "confirmedHint";
     const words = folded ? texts.phoneTitle : texts[this.#texted];
     title.replaceChildren(
