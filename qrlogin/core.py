@@ -5,7 +5,7 @@ core draws random numbers, checks signatures before the step and seals after it.
 (the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
 `login.py` and `aio.py` carry its commands to a store and the replies back.
 
-Nothing fills the fields `needs`, `only_for` and `met` yet (see `table.py`): they are empty, and are
+Nothing fills the fields `needs` and `met` yet (see `table.py`): they are empty, and are
 sealed and checked all the same.
 """
 
@@ -100,6 +100,7 @@ class _Terms:
     ttl: int
     begun_by: str
     flags: str
+    subject: str | None = field(repr=False)
 
 
 class Core:
@@ -151,6 +152,7 @@ class Core:
         lifetime: int | None = None,
         ask_browser: bool = True,
         user_code: bool = False,
+        subject: str | None = None,
         fixed: bool = False,
         begun_by: str = "",
         late_window: int | None = None,
@@ -158,7 +160,7 @@ class Core:
         replay_window: int | None = None,
         turn: str = "",
     ) -> Operation[Begun]:
-        """Begin a login. `QRLogin.begin` offers the first four parameters; dialects use all.
+        """Begin a login. `QRLogin.begin` offers the first five parameters; dialects use all.
 
         It takes a second command, which comes first, if the context has an `address`: the limit of
         that address.
@@ -167,6 +169,7 @@ class Core:
         :param lifetime: in seconds; None: the policy's.
         :param ask_browser: whether the browser's user is asked "continue as …?".
         :param user_code: whether there is a code to type, too.
+        :param subject: the only account that can scan it; None: any account.
         :param fixed: one scan code for the login's whole life, 32 hexadecimal digits, instead of
             rotating ones.
         :param begun_by: the dialect and its client, as `DeviceCode.begun_by` has them.
@@ -186,6 +189,8 @@ class Core:
         windows = {"late_window": late, "redeem_window": window, "replay_window": replay}
         policy.check_total("the windows", BadArgument, lifetime=seconds, **windows)
         check_begun_by(begun_by)
+        if subject is not None:
+            check_person(subject, "")
         if user_code and not policy.user_codes:
             raise BadArgument(
                 "typed codes are off: set user_codes=True in the policy, and read what they cost"
@@ -203,6 +208,7 @@ class Core:
             ttl=seconds + late + policy.decide_window + window + replay + _KEPT_BEYOND,
             begun_by=begun_by,
             flags=("" if ask_browser else UNASKED) + (FIXED if fixed else ""),
+            subject=subject,
         )
 
         network = network_of((context or {}).get("address", ""))
@@ -233,6 +239,9 @@ class Core:
             "v": RECORD_FORMAT,
             "device_digest": seals.device_digest(key, login_id, secret),
             "context": terms.context,
+            "only_for": ""
+            if terms.subject is None
+            else seals.account_digest(key, login_id, terms.subject),
             "decide_ms": str(terms.decide_window * 1000),
             "redeem_ms": str(terms.redeem_window * 1000),
         }
@@ -530,7 +539,6 @@ class Core:
         def interpret(reply: Reply) -> Scanned:
             state = state_before_scan(reply, code)
             if reply.verdict is Verdict.FORBIDDEN:
-                # This cannot happen yet: a scan has one guard, and nothing fills `only_for`.
                 raise NotYours("this login was begun for another account")
             if reply.verdict not in SUCCEEDED:
                 if reply.verdict is Verdict.REFUSED and state in HAS_SCANNER:

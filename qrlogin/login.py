@@ -91,6 +91,7 @@ class QRLogin:
         lifetime: int | None = None,
         ask_browser: bool = True,
         user_code: bool = False,
+        subject: str | None = None,
     ) -> Begun:
         """Begin a login for one browser.
 
@@ -106,10 +107,17 @@ class QRLogin:
         :param ask_browser: False skips the browser's question "continue as …?", for devices without
             a keyboard. Such logins are easier to abuse.
         :param user_code: also make a code to type, if the policy allows `user_codes`.
+        :param subject: your id of the only account that can scan it, such as the user of this
+            browser's session who has to approve once more. To any other account its code is
+            unknown. None: any account can scan it. Take it from your session, never from a request.
         """
         return self.run(
             self.core.begin(
-                context=context, lifetime=lifetime, ask_browser=ask_browser, user_code=user_code
+                context=context,
+                lifetime=lifetime,
+                ask_browser=ask_browser,
+                user_code=user_code,
+                subject=subject,
             )
         )
 

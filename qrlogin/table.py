@@ -30,8 +30,8 @@ Time to scan, time to decide and time to redeem are three windows, and each has 
 own: begin writes `scan_by`, a scan writes `decide_by`, an approval writes `redeem_by`. How long the
 last two are is in the record, so a login keeps the windows that it was begun with.
 
-Nothing fills `needs`, `only_for` and `met` yet, so their guards let everything pass: match
-codes and logins for one account will fill them.
+`only_for` is set in logins that only one account can scan. Nothing fills `needs` and `met` yet, so
+the guard of `needs` lets everything pass: match codes will fill them.
 """
 
 from collections.abc import Mapping

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from qrlogin import (
+    BadArgument,
     Begun,
     Expired,
     LoginError,
@@ -679,7 +680,8 @@ def test_no_splice_shows_a_person_or_a_browser_that_took_no_part(quick_macs: Non
                     shown.add((answer.scanned_by.shown_as, answer.scanned_by.tag))
     assert tried == 4 * 3**8
     assert contexts == {"Firefox on Linux"}
-    assert shown == {(one["shown_as"], one["scanner_seal"]) for one in genuine[:2]}
+    scanners = {(one["shown_as"], one["scanner_seal"]) for one in genuine[:2]}
+    assert shown == {*scanners, (SHOWN[ALICE], genuine[0]["approval"])}
 
 
 @pytest.mark.parametrize("state", HAS_SCANNER)
@@ -746,18 +748,44 @@ def test_redeem_checks_needs_and_only_for_again(
             victim.app.qr.run(redeem)
 
 
-def test_a_login_for_one_account_cannot_be_scanned_by_another() -> None:
-    victim, key = Victim(State.PENDING), Key(KEY, "example.com")
-    login_id, genuine = victim.begun.login_id, victim.genuine
-    meant = seals.account_digest(key, login_id, ALICE)
-    seal = seals.begin_seal(key, login_id, {**genuine, "only_for": meant})
-    victim.forge(only_for=meant, begin_seal=seal)
-    with pytest.raises(NotYours):
-        victim.app.qr.scan(victim.begun.scan_code, subject=BOB, shown_as=SHOWN[BOB])
-    assert (
-        victim.app.qr.scan(victim.begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE]).state
-        is State.SCANNED
+@pytest.mark.parametrize("form", ["rotating", "fixed", "typed"])
+@pytest.mark.parametrize("ask_browser", [True, False])
+def test_a_login_for_one_account_is_unknown_to_every_other(form: str, ask_browser: bool) -> None:
+    """The record does not show whose it is, and a writer who opens it to another gains nothing."""
+    app = App(policy=replace(UNLIMITED, user_codes=True, guesses=20))
+    begun = app.qr.run(
+        app.qr.core.begin(
+            subject=ALICE, fixed=form == "fixed", user_code=form == "typed", ask_browser=ask_browser
+        )
     )
+    code = begun.user_code or begun.scan_code
+    record = app.store.record(begun.login_id)
+    assert ALICE not in repr(record)
+    for _ in range(2):
+        with pytest.raises(NotYours):
+            app.qr.look(code, subject=BOB)
+        with pytest.raises(NotYours):
+            app.qr.scan(code, subject=BOB, shown_as=SHOWN[BOB])
+    assert app.store.record(begun.login_id) == record
+    key, bob = Key(KEY, "example.com"), seals.account_digest(Key(KEY, "example.com"), "", BOB)
+    own = seals.account_digest(key, begun.login_id, BOB)
+    for opened in ("", bob, own):
+        app.store.forge(begun.login_id, {**record, "only_for": opened})
+        with pytest.raises((RecordForged, NotYours)):
+            app.qr.scan(code, subject=BOB, shown_as=SHOWN[BOB])
+        with pytest.raises(RecordForged):
+            app.qr.status(begun.device_code)
+    app.store.forge(begun.login_id, record)
+    assert app.qr.scan(code, subject=ALICE, shown_as=SHOWN[ALICE]).state is State.SCANNED
+    app.qr.confirm(code, subject=ALICE)
+    tag = app.tag(begun) if ask_browser else None
+    assert app.qr.redeem(begun.device_code, acknowledged=tag, op=OP).subject == ALICE
+
+
+def test_a_subject_must_be_an_id_like_that_of_a_phone() -> None:
+    for wrong in ("", 42, b"alice", "x" * 256):
+        with pytest.raises(BadArgument):
+            App().qr.begin(subject=wrong)  # type: ignore[arg-type]
 
 
 def test_a_guard_that_is_not_met_raises_wrong_state_for_the_scanner() -> None:

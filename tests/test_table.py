@@ -203,15 +203,17 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         return by, Command("L", TABLE[event], mark, values, durations.get(event, {}), until)
 
     for browser in BROWSERS:
-        yield sent(
-            "begin",
-            browser,
-            v="4",
-            device_digest=browser,
-            begin_seal=f"begun by {browser}",
-            decide_ms=str(DECIDE),
-            redeem_ms=str(REDEEM),
-        )
+        for only_for in ("", "A"):
+            yield sent(
+                "begin",
+                browser,
+                v="4",
+                device_digest=browser,
+                only_for=only_for,
+                begin_seal=f"begun by {browser}",
+                decide_ms=str(DECIDE),
+                redeem_ms=str(REDEEM),
+            )
         yield sent("status", browser, device_digest=browser)
         yield sent("cancel", browser, device_digest=browser)
         for click in CLICKS:
@@ -339,7 +341,7 @@ def test_the_search_is_not_smaller_than_before(
         can = (
             {"applied"}
             | ({"repeated"} if row.repeats else set())
-            | ({"forbidden"} if row.proves else set())
+            | ({"forbidden"} if row.proves or row.guards else set())
         )
         can |= set() if ANY in row.sources else {"refused"}
         can |= {"expired"} if any(row.sources.values()) else set()
@@ -413,6 +415,8 @@ def test_the_subject_is_the_scanner_that_confirmed(searched: Searched) -> None:
             )
             assert record["approval"] == f"approved by {subject}"
     for one in searched[1]:
+        if one.event in ("scan", "look") and one.verdict is Verdict.APPLIED:
+            assert one.before["only_for"] in ("", one.who)
         if one.event in ("confirm", "deny", "release") and one.moved:
             assert one.before["shown_as"] == one.who
         if one.event == "redeem" and one.verdict in (Verdict.APPLIED, Verdict.REPEATED):

@@ -212,7 +212,7 @@ export class Card {
       ? pieces.map((piece, index) => (index % 2 ? make("mark", "odd", {}, piece) : piece))
       : [this.#name || texts.nameless]));
     name.classList.toggle("full", !!this.#fullName);
-    const question = !this.#fullName ? "maskedHint" : pieces.length > 1 ? "oddHint"
+    const question = !this.#fullName ? "confirmedMasked" : pieces.length > 1 ? "confirmedOdd"
       : "confirmedHint";
     const words = this.#phone ? texts.phoneTitle : texts[this.#texted];
     title.replaceChildren(

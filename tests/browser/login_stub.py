@@ -101,6 +101,7 @@ class Login:
     state: str = "pending"
     version: int = 1
     shown_as: str = ""
+    name: str = ""
     tag: str = ""
     op: str = ""
 
@@ -174,11 +175,12 @@ class Stub:
         shown_as: str = "M•••a",
         tag: str = "tag-of-mina",
         login: Login | None = None,
+        name: str = "",
     ) -> None:
         """Changes the state of a login, as the phone or the clock would. Default: the newest."""
         with self.changed:
             login = login or self.login
-            login.state, login.shown_as, login.tag = state, shown_as, tag
+            login.state, login.shown_as, login.tag, login.name = state, shown_as, tag, name
             login.version += 1
             if state == "confirmed":
                 login.deadline = time.monotonic() + 40
@@ -300,6 +302,7 @@ class Stub:
             body["expires_in"] = int(left) + 1
         if body["state"] in ("scanned", "confirmed"):
             body["scanned_by"] = {"shown_as": login.shown_as, "tag": login.tag}
+            body["scanned_by"] |= {"name": login.name} if login.name else {}
         if body["state"] == "pending" and self.shown:
             body["code_expires_in"] = math.ceil(self._left(login))
         if body["state"] == "pending" and body.get("code_expires_in", 1) > 0:

@@ -3,11 +3,14 @@
 No secret of the login leaks into the page, and the page cannot break the login.
 """
 
+import re
 import unicodedata
+from functools import partial
 
 import pytest
 
-from qrlogin.names import clean
+from qrlogin.browser import texts
+from qrlogin.names import clean, exact, marked
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Stub
 
@@ -28,6 +31,8 @@ NAMES = [
     "می\u200cخواهم क\u094d\u200dष",  # noqa: RUF001
     "",
 ]
+
+FULL_NAME = "it => it.shadowRoot.querySelector('[part=name]').textContent"
 
 
 def unseen(text: str) -> list[str]:
@@ -68,7 +73,7 @@ async def test_a_name_is_shown_as_text(login_page: LoginPage, stub: Stub, name: 
         "it => it.shadowRoot.querySelector('[part=title]').textContent"
     )
     assert title == f"Continue as {shown}?"
-    assert await login_page.buttons() == ["Continue", "That is not me"]
+    assert await login_page.buttons() == ["That is not me", "Continue"]
     assert (
         await login_page.element.evaluate(
             "it => it.shadowRoot.querySelectorAll('img, script, a:not([part=link])').length"
@@ -81,6 +86,36 @@ async def test_a_name_is_shown_as_text(login_page: LoginPage, stub: Stub, name: 
     await login_page.shot("name")
     await login_page.press("Continue")
     await login_page.logged_in()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+async def test_a_full_name_is_shown_whole_as_text_and_fits(
+    login_page: LoginPage, stub: Stub, lang: str
+) -> None:
+    """The longest and the strangest ones, on a narrow screen. Odd letters are in a box."""
+    stub.lang = lang
+    await login_page.page.set_viewport_size({"width": 320, "height": 640})
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    names = [*map(partial(exact, limit=320), NAMES), "maria@example.com", "\u0430lice", "玛丽"]
+    for name in filter(None, names):
+        stub.move("confirmed", "M•••a", f"tag of {name[:20]}", name=name)
+        await login_page.eventually(partial(login_page.element.evaluate, FULL_NAME), name.__eq__)
+        boxes = await login_page.element.evaluate(
+            "it => [...it.shadowRoot.querySelectorAll('[part=odd]')].map((box) => box.textContent)"
+        )
+        assert boxes == re.findall(r"\[([^\x00-\x7f]+)\]", marked(name))
+        hint = texts(lang)["login"]["confirmedOdd" if boxes else "confirmedHint"]
+        assert hint in await login_page.text()
+        assert await login_page.page.evaluate(
+            "() => document.documentElement.scrollWidth <= innerWidth"
+        )
+    assert await login_page.axe() == []
+    stub.move("confirmed", "M•••a", "tag of Mallory")
+    await login_page.eventually(
+        login_page.text, lambda text: texts(lang)["login"]["confirmedMasked"] in text
+    )
+    await login_page.shot(f"full-name-{lang}")
 
 
 async def test_a_name_that_is_not_text_is_shown_as_unnamed(

@@ -150,7 +150,7 @@ async def test_another_scanner_is_asked_about_in_a_new_question(
     await login_page.press("Continue")
     await login_page.eventually(login_page.text, lambda text: "Continue as E•e?" in text)
     assert stub.sessions == []
-    assert await login_page.buttons() == ["Continue", "That is not me"]
+    assert await login_page.buttons() == ["That is not me", "Continue"]
     await login_page.turn("hidden")
     await login_page.turn("visible")
     await asyncio.sleep(0.2)

@@ -199,7 +199,7 @@ def approved(stage: Stage, parallel: ThreadPoolExecutor) -> None:
         alice.does("confirm")
         early, news = news["scanned_by"], waiting.result(PATIENCE_SECONDS)
         assert news["state"] == "confirmed"
-        assert early["shown_as"] == masked(news["scanned_by"]["name"])
+        assert "•" in early["shown_as"]
         assert "•" not in news["scanned_by"]["name"]
         assert desk.redeem(early["tag"]).json()["error"] == "scanner_changed"
         done = desk.redeem(news["scanned_by"]["tag"])

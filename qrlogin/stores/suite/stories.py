@@ -229,6 +229,28 @@ class Stories:
                 world.run(login.redeem(stale))
         assert world.run(login.redeem(login.tag())).subject == "bob"
 
+    def test_a_login_for_one_account_is_unknown_to_every_other(self, world: World) -> None:
+        """Also when that account has it, and to an account that would take it at the same time."""
+        begun = world.qr.begin(subject="alice")
+        for state in (State.PENDING, State.SCANNED, State.CONFIRMED):
+            for other in ("bob", "Alice", "alice "):
+                for refused in (
+                    lambda who=other: world.qr.look(begun.scan_code, subject=who),
+                    lambda who=other: world.qr.scan(begun.scan_code, subject=who, shown_as="B"),
+                    lambda who=other: world.elsewhere.confirm(begun.scan_code, subject=who),
+                ):
+                    with pytest.raises(NotYours):
+                        refused()
+            assert world.qr.status(begun.device_code).state is state
+            if state is State.PENDING:
+                world.qr.look(begun.scan_code, subject="alice")
+                world.elsewhere.scan(begun.scan_code, subject="alice", shown_as="A")
+            elif state is State.SCANNED:
+                world.qr.confirm(begun.scan_code, subject="alice")
+        scanned_by = world.qr.status(begun.device_code).scanned_by
+        assert scanned_by is not None
+        assert world.qr.redeem(begun.device_code, acknowledged=scanned_by.tag).subject == "alice"
+
     # Repeated calls
 
     @every_way

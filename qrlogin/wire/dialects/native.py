@@ -28,7 +28,7 @@ from functools import cache
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
-from qrlogin.arguments import require_shown_as
+from qrlogin.arguments import check_sync_callback, require_shown_as
 from qrlogin.browser import MODULES, module
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
@@ -119,6 +119,7 @@ class Native:
         user_codes: bool = False,
         origins: Sequence[str] = (),
         describe: Callable[[Request], Mapping[str, str]] | None = None,
+        subject: Callable[[Request], str | None] | None = None,
         draw_png: Callable[[str], bytes] | None = None,
         max_hold: int = MAX_WAIT,
     ) -> None:
@@ -131,6 +132,10 @@ class Native:
             their permission with a preflight. Cookies count only for pages of this origin
         :param describe: turns the request that begins a login into the context that the phone
             shows. Default: `BrowserContext()`
+        :param subject: names, for the request that begins a login, the only account that can scan
+            it: your id of the user of that browser's session. None in its place: any account. It
+            may raise `Unauthenticated` or `Forbidden`, and then no login begins. It must not
+            believe what the request says beside your session. Default: any account
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
         :param max_hold: for how many seconds a status is held at most, 1 to 25. Set it below the
             time after which a proxy of yours cuts off a request without an answer. A client that
@@ -154,6 +159,7 @@ class Native:
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
         self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
         self._landing, self._turn = LandingCookie(core), TurnCookie(core)
+        self._subject = check_sync_callback(subject or _any_account)
         self._refused_origins: set[str] = set()
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "begin": self._begin,
@@ -217,6 +223,7 @@ class Native:
         operation = self._core.begin(
             context=self._describe(request),
             user_code=self._user_codes,
+            subject=self._subject(request),
             turn=self._turn.find(request),
         )
         return Exchange(operation, answer)
@@ -421,6 +428,10 @@ class Native:
                     ascii(sent[:200]),
                     ours,
                 )
+
+
+def _any_account(_: Request) -> None:
+    """The default `subject`: every account can scan the login."""
 
 
 def _json(payload: Mapping[str, object], status: int = 200) -> Response:
