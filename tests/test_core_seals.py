@@ -37,6 +37,7 @@ from qrlogin.operation import Operation
 from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Record
 from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, TO_SCAN, URI, App, answer_of
+from tests.security_rows import counted, row
 from tests.tables import for_each_row
 
 #: The fields with persons and values; the other fields hold times and the state.
@@ -152,6 +153,7 @@ def assert_alarm(victim: Victim, refusal: UnknownLogin, caplog: pytest.LogCaptur
         assert secret not in message + str(refusal)
 
 
+@row(24)
 @pytest.mark.parametrize("replayed", [False, True])
 def test_redeem_releases_only_the_subject_that_was_sealed(
     replayed: bool, caplog: pytest.LogCaptureFixture
@@ -215,6 +217,7 @@ def test_cancel_and_redeem_raise_record_forged_when_the_device_digest_was_overwr
             assert_alarm(victim, refusal.value, caplog)
 
 
+@row(24, 440)
 def test_a_genuine_record_of_another_login_is_refused() -> None:
     victim = Victim(State.SCANNED)
     for state, record in {**genuine_records(), State.EXPIRED: victim.foreign}.items():
@@ -230,6 +233,7 @@ def test_a_genuine_record_of_another_login_is_refused() -> None:
         assert state != victim.app.store.record(victim.begun.login_id).get("subject")
 
 
+@row(25)
 def test_a_rolled_back_state_releases_nothing_that_was_not_approved() -> None:
     """The same browser can redeem again, which cannot be prevented. Nothing else is released."""
     victim = Victim(State.REDEEMED)
@@ -257,6 +261,7 @@ def test_a_rolled_back_state_releases_nothing_that_was_not_approved() -> None:
 FAR = "999999999999999"
 
 
+@row(57)
 @pytest.mark.parametrize("replay_window", [None, 120])
 @pytest.mark.parametrize("ask_browser", [True, False])
 def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
@@ -317,6 +322,7 @@ def test_the_scan_code_follows_the_signed_begin_time() -> None:
 APPROVED = ("claim", "shown_as", "scanner_seal", "subject", "met", "facts", "approval")
 
 
+@row(50, 440)
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
 @pytest.mark.parametrize("ask_browser", [True, False])
 def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
@@ -356,6 +362,7 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
         app.qr.redeem(new.device_code, acknowledged=approved["scanner_seal"], op=OP)
 
 
+@row(50, 114)
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
 def test_no_login_id_is_drawn_twice(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The approval covers only the login_id of the beginning, so an id must never repeat."""
@@ -436,6 +443,7 @@ def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Key, "mac", mac)
 
 
+@row(24, 142)
 @pytest.mark.long
 def test_no_splice_of_genuine_records_is_redeemed(
     quick_macs: None, capsys: pytest.CaptureFixture[str]
@@ -488,7 +496,9 @@ def test_no_splice_of_genuine_records_is_redeemed(
         released[who] = released.get(who, 0) + 1
     with capsys.disabled():
         print(f"\n{tried} splices, {sum(released.values())} of them genuine", end=" ")
-    assert tried == 3**11 == 177_147
+    assert tried == 3**11
+    counted("splices at redeem", tried)
+    counted("splices that reassemble an approval", sum(released.values()))
     assert set(released) == allowed, "a mixture that reassembles a genuine approval is not forged"
 
 
@@ -522,6 +532,7 @@ def test_no_splice_shows_a_person_or_a_browser_that_took_no_part(quick_macs: Non
                 elif answer.scanned_by:
                     shown.add((answer.scanned_by.shown_as, answer.scanned_by.tag))
     assert tried == 4 * 3**8
+    counted("splices at scan and status", tried)
     assert contexts == {"Firefox on Linux"}
     assert shown == {(one["shown_as"], one["scanner_seal"]) for one in genuine[:2]}
 
@@ -596,6 +607,7 @@ def test_redeem_checks_needs_and_only_for_again(
             victim.app.qr.run(redeem)
 
 
+@row(64)
 def test_a_login_for_one_account_cannot_be_scanned_by_another() -> None:
     victim, key = Victim(State.PENDING), Key(KEY, "example.com")
     login_id, genuine = victim.begun.login_id, victim.genuine

@@ -13,6 +13,7 @@ import pytest
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.errors import BadRequest
 from qrlogin.wire import AsyncEndpoint, Endpoint, Exchange, HeldStatus, Native, Request, Response
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, CREDENTIAL, KEY, NOON, URI, AsyncSpy, Spy, get, post, read
@@ -53,6 +54,7 @@ def threads(max_waiting: int) -> Iterator[Threads]:
             site.qr.close()  # so that no request stays held
 
 
+@row(26)
 def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
     with threads(max_waiting=1) as site:
         one, two = site.begin(), site.begin()
@@ -141,6 +143,7 @@ def test_a_wait_that_fails_releases_its_slot() -> None:
         assert "retry_after" not in read(held.result(PATIENCE_SECONDS))
 
 
+@row(26)
 def test_a_newer_wait_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()

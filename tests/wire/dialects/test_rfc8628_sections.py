@@ -19,6 +19,7 @@ from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Rfc8628
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
@@ -118,6 +119,7 @@ def test_each_requirement_that_is_tested_elsewhere_has_its_test_there(row: str) 
 # 3.2 Device authorization response
 
 
+@row(227)
 @pytest.mark.parametrize(
     ("policy", "decide"), [(TYPED, 90), (replace(STRICT, user_codes=True), 60)]
 )
@@ -143,6 +145,7 @@ def test_section_3_2_the_lifetimes_are_those_of_the_options(
         world.another(policy=policy, lifetime=longest + 1)
 
 
+@row(207)
 @for_each_row(
     "path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""]
 )
@@ -167,6 +170,7 @@ def test_section_3_2_every_answer_is_json_that_may_not_be_stored(
 # 3.3 User interaction
 
 
+@row(209)
 def test_section_3_3_the_person_types_the_code_at_verification_uri(
     every_world: World,
 ) -> None:
@@ -181,6 +185,7 @@ def test_section_3_3_the_person_types_the_code_at_verification_uri(
     assert error(device.poll()) == "access_denied"
 
 
+@row(213)
 def test_section_3_3_the_phone_never_receives_the_device_code(world: World) -> None:
     device = Device(world)
     begun = device.begin()
@@ -190,6 +195,7 @@ def test_section_3_3_the_phone_never_receives_the_device_code(world: World) -> N
         assert secret.encode() not in world.phone(verb, begun["user_code"]).body
 
 
+@row(211)
 def test_section_3_3_only_a_signed_in_user_can_approve(world: World) -> None:
     device = Device(world)
     code = device.begin()["user_code"]
@@ -198,6 +204,7 @@ def test_section_3_3_only_a_signed_in_user_can_approve(world: World) -> None:
     ] * 3
 
 
+@row(209)
 def test_section_3_3_1_the_phone_accepts_the_complete_address(
     every_world: World,
 ) -> None:
@@ -209,6 +216,7 @@ def test_section_3_3_1_the_phone_accepts_the_complete_address(
 # 3.4 Device access token request
 
 
+@row(215)
 @for_each_row(
     "form, expected",
     [
@@ -304,6 +312,7 @@ def test_section_4_an_application_adds_metadata_but_cannot_replace_an_address(
 # 5 Security considerations
 
 
+@row(139)
 def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_turn_them_on() -> (
     None
 ):
@@ -312,6 +321,7 @@ def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_
         Rfc8628(core, clients=everybody)
 
 
+@row(221)
 def test_section_5_1_all_requests_of_an_account_share_five_guesses(
     every_world: World,
 ) -> None:
@@ -323,12 +333,14 @@ def test_section_5_1_all_requests_of_an_account_share_five_guesses(
     assert [every_world.phone(verb, device.user_code).status for verb in verbs] == [429] * 5
 
 
+@row(223)
 def test_section_5_2_a_device_code_has_256_random_bits(world: World) -> None:
     seen = {Device(world).begin()["device_code"].split(".")[1] for _ in range(50)}
     assert len(seen) == 50
     assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in seen)
 
 
+@row(226, 452)
 def test_section_5_4_the_person_is_shown_the_device(world: World) -> None:
     answer = world.post(
         "device_authorization",
@@ -345,6 +357,7 @@ def test_section_5_4_the_person_is_shown_the_device(world: World) -> None:
     }
 
 
+@row(224)
 def test_section_5_4_an_application_can_describe_the_device(world: World) -> None:
     server = world.another(
         describe=lambda request: {
@@ -373,6 +386,7 @@ def test_section_5_4_only_the_description_is_cut_and_not_what_the_application_ac
     assert len(context["device"]) > 180
 
 
+@row(65, 225)
 @pytest.mark.parametrize("text", ["browser/qr-login-texts.js", "../docs/wire/rfc8628.md"])
 def test_section_5_4_the_page_and_the_docs_ask_whether_the_device_is_at_hand(text: str) -> None:
     page = " ".join((ROOT / "qrlogin" / text).read_text("utf-8").split())
@@ -386,6 +400,7 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 ALIKE = {"Q": "Q0O", "L": "L1I", "Z": "Z2", "S": "S5", "G": "G6", "B": "B8", "V": "VUY"}
 
 
+@row(231)
 @given(st.data())
 def test_section_6_1_a_code_is_read_however_it_is_typed(data: st.DataObject) -> None:
     """Case, dashes, spaces, other punctuation, full-width letters and look-alikes."""
@@ -400,6 +415,7 @@ def test_section_6_1_a_code_is_read_however_it_is_typed(data: st.DataObject) -> 
     assert codes.read_scan_code(typed) == codes.read_scan_code(f"{letters[:4]}-{letters[4:]}")
 
 
+@row(231)
 def test_section_6_1_a_code_uses_twenty_letters(world: World) -> None:
     seen = "".join(Device(world).begin()["user_code"].replace("-", "") for _ in range(100))
     # One of twenty letters is missing among 800 with a chance of 1 in 10**17.
@@ -415,6 +431,7 @@ def test_a_scope_that_cannot_be_shown_is_refused(world: World, scope: str) -> No
     assert (answer.status, error(answer)) == (400, "invalid_scope")
 
 
+@row(119)
 def test_a_scope_may_fill_the_rest_of_the_context(world: World) -> None:
     agent = ("user-agent", f"{'x' * 40}/1.0 (Windows)")
     usual = f'"address":"{ADDRESS}","browser":"{"x" * 40}","system":"Windows",'
