@@ -151,8 +151,9 @@ def as_markdown(table: Table) -> str:
     for row in table.rows:
         proof = "<br>".join(test.link for test in row.tests) or f"*no test:* {row.untested}"
         said = [row.at, row.says] if len(table.columns) == 2 else [row.says]
-        answer = f"**{row.answer}**: {row.how}"
-        lines.append(f"| {' | '.join([str(row.number), *said, answer, row.default, proof])} |")
+        cells = [*said, f"**{row.answer}**: {row.how}", row.default, proof]
+        escaped = [cell.replace("|", "\\|") for cell in cells]
+        lines.append(f"| {row.number} | {' | '.join(escaped)} |")
     return "\n".join(lines)
 
 

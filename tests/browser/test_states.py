@@ -137,7 +137,13 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
 ]
 
 
-@row(501, 502, 516)
+#: What a person presses and is below 44 CSS pixels in one direction (WCAG 2.2, 2.5.5 and 2.5.8).
+SMALL = """it => [...it.shadowRoot.querySelectorAll("button, a")].filter(target => {
+  const { width, height } = target.getBoundingClientRect();
+  return width && Math.min(width, height) < 44 }).map(target => target.textContent)"""
+
+
+@row(501, 502, 510, 516)
 @pytest.mark.parametrize(
     ("state", "act", "title", "buttons"), STATES, ids=[row[0] for row in STATES]
 )
@@ -153,6 +159,7 @@ async def test_a_state_shows_its_title_and_buttons(
     await login_page.page.wait_for_function(
         "() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')"
     )
+    assert await login_page.element.evaluate(SMALL) == []
     for scheme in ("light", "dark"):
         await login_page.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         assert await login_page.axe() == [], scheme
@@ -247,6 +254,7 @@ async def test_an_application_can_set_its_own_texts(login_page: LoginPage, stub:
     assert await login_page.buttons() == ["Code zeigen"]
 
 
+@row(234)
 @pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
 async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(
     login_page: LoginPage, stub: Stub, scheme: str

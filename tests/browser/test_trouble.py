@@ -63,6 +63,7 @@ async def test_a_malformed_answer_to_begin_is_shown_as_unavailable(
     await login_page.logged_in()
 
 
+@row(235)
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
 async def test_a_malformed_answer_while_waiting_is_shown_as_unavailable(
     login_page: LoginPage, stub: Stub, fault: Reply | Fault
@@ -228,6 +229,7 @@ async def says_when(response: Response) -> bool:
     return b"retry_after" in await response.body()
 
 
+@row(233)
 async def test_a_server_that_does_not_hold_is_not_flooded(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -254,6 +256,7 @@ async def test_a_server_that_does_not_hold_is_not_flooded(
     assert stub.count("status") == before
 
 
+@row(232)
 @pytest.mark.parametrize("as_error", [True, False])
 async def test_an_expired_login_asks_for_nothing_by_itself(
     login_page: LoginPage, stub: Stub, as_error: bool

@@ -77,6 +77,7 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         assert "retry_after" not in read(freed.result(PATIENCE_SECONDS))
 
 
+@row(236)
 def test_a_wait_without_after_is_held_until_the_next_change() -> None:
     """A client that keeps no version is not answered at once for ever, whatever the state is."""
     with threads(max_waiting=1) as site:

@@ -1,7 +1,7 @@
-"""RFC 8628, section by section: each requirement for a server or its pages has a test, here or
-elsewhere.
+"""RFC 8628, section by section.
 
 Section 3.1 is in test_rfc8628_request.py, 3.5 in test_rfc8628_pace.py and test_rfc8628_golden.py.
+docs/security/rfc8628.md lists every requirement for a server or its pages, with its test.
 """
 
 import re
@@ -49,71 +49,6 @@ def world() -> Iterator[World]:
 @pytest.fixture(params=KINDS)
 def every_world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
-
-
-# Requirements that other files test: most are about <qr-login> and the demo's page for phones.
-ELSEWHERE = {
-    "3.1 SHOULD (client): begins when it is asked to, and not again by itself": (
-        "tests/browser/test_trouble.py",
-        "test_an_expired_login_asks_for_nothing_by_itself",
-    ),
-    "3.2 SHOULD (client): leaves a pause between polls": (
-        "tests/browser/test_trouble.py",
-        "test_a_server_that_does_not_hold_is_not_flooded",
-    ),
-    "3.2: the answer has all required and optional members": (
-        "tests/wire/dialects/test_rfc8628_golden.py",
-        "test_a_login_begins_with_the_documented_answer",
-    ),
-    "3.3: the device_code is not shown": (
-        "tests/browser/test_hostile.py",
-        "test_no_secret_in_the_page",
-    ),
-    "3.3, 3.3.1: approve or deny": (
-        "tests/demo/test_browser.py",
-        "test_the_keyboard_reaches_deny_before_approve",
-    ),
-    "3.3.1 MAY: a picture of the address": (
-        "tests/browser/test_states.py",
-        "test_the_picture_is_read_by_a_decoder_that_we_did_not_write",
-    ),
-    "3.4 MUST: a device_code is valid for the client that it was issued to": (
-        "tests/wire/dialects/test_between_dialects.py",
-        "test_an_rfc8628_client_collects_its_own_logins_only",
-    ),
-    "3.4 MUST: a client that has a secret authenticates": (
-        "tests/wire/dialects/test_rfc8628_request.py",
-        "test_section_3_1_a_client_must_authenticate_as_registered",
-    ),
-    "3.5 (client): a longer interval is kept": (
-        "tests/browser/test_trouble.py",
-        "test_too_many_requests_while_waiting",
-    ),
-    "3.5 MUST (client): any other error stops it": (
-        "tests/browser/test_trouble.py",
-        "test_a_malformed_answer_while_waiting_is_shown_as_unavailable",
-    ),
-    "3.5 MUST (client): slower after a silence": (
-        "tests/browser/test_trouble.py",
-        "test_attempts_spread_out",
-    ),
-    "3.5 MAY: another channel than polling": ("tests/wire/test_held_status.py", ""),
-    "5.1: who scanned is shown, and asked about": ("tests/browser/test_redeem.py", ""),
-    "5.6: a device that cannot keep a secret needs none": (
-        "tests/wire/dialects/test_rfc8628_request.py",
-        "test_section_3_1_a_client_must_authenticate_as_registered",
-    ),
-    "5.5: a code does not stay on a screen": (
-        "tests/browser/test_states.py",
-        "test_a_picture_that_is_too_old_to_scan_fades",
-    ),
-}
-
-
-@for_each_row("row", ELSEWHERE)
-def test_each_requirement_that_is_tested_elsewhere_has_its_test_there(row: str) -> None:
-    file, name = ELSEWHERE[row]
-    assert f"def {name}(" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).exists()
 
 
 # 3.2 Device authorization response
