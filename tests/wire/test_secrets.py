@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +111,20 @@ def test_no_private_field_of_the_record_is_in_an_answer(journal: Journal) -> Non
     } <= private.keys()
     for name, value in private.items():
         assert journal.holders(value) == set(), name
+
+
+@row(134)
+def test_the_address_of_the_browser_is_kept_and_that_of_the_phone_is_not(mount: Mount) -> None:
+    """The phone shows the browser's address. Its own has no use here."""
+    begun = mount.browser(replace(post("begin"), client="8.8.8.8"))
+    code = read(begun)["verification_uri_complete"]
+    for verb in ("look", "scan", "confirm", "outcome"):
+        assert (
+            mount.phone(replace(post(verb, {"code": code}, CREDENTIAL), client="9.9.9.9")).status
+            == 200
+        )
+    assert "8.8.8.8" in str(mount.records)
+    assert "9.9.9.9" not in str(mount.records)
 
 
 @row(6)
