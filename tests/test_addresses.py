@@ -16,6 +16,7 @@ from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
 from qrlogin.errors import UnknownLogin
 from qrlogin.table import State
 from tests.application import ALICE, KEY, NOON, UNLIMITED, URI, App, Run, Untouched, events
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 LOGIN_ID = "AAECAwQFBgcICQoLDA0ODw"
@@ -184,6 +185,7 @@ def test_an_altered_code_is_refused_in_any_wrapping(kind: str, data: st.DataObje
     refused(data.draw(wrapped(altered, data.draw(st.sampled_from(places(kind))))))
 
 
+@row(20)
 @pytest.mark.parametrize("kind", ["rotating", "typed"])
 @given(data=st.data())
 def test_a_code_in_the_address_of_another_site_is_refused_in_any_wrapping(
@@ -245,6 +247,7 @@ PICTURES = {
 }
 
 
+@row(115)
 @for_each_row("picture", PICTURES.values())
 def test_the_picture_of_each_dialect_leads_to_its_login(picture: str) -> None:
     (found,) = MINE.read_scan_code(picture)

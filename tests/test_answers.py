@@ -26,6 +26,7 @@ from qrlogin import (
 )
 from qrlogin.codes import fixed_as_base64
 from tests.application import ALICE, BOB, KEY, OP, OTHER_OP, SHOWN, App, operations
+from tests.security_rows import row
 
 
 def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
@@ -56,6 +57,7 @@ def secrets_of(app: App, begun: Begun) -> Mapping[str, str]:
     }
 
 
+@row(39)
 def test_no_repr_log_or_error_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = App()
@@ -188,6 +190,7 @@ def test_values_that_hold_codes_or_keys_cannot_be_pickled() -> None:
         )
 
 
+@row(22, 435)
 def test_records_and_commands_hold_no_code_secret_or_key() -> None:
     """Neither records nor commands hold a code, the browser's secret or the application's key."""
     app = App()
@@ -272,6 +275,7 @@ def test_answers_to_phones_hold_no_field_of_the_browser() -> None:
     )
 
 
+@row(463)
 def test_each_wire_code_has_one_status_and_one_line_of_text() -> None:
     """What goes over the wire is stable: clients switch on it."""
     found = [

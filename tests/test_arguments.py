@@ -23,6 +23,7 @@ from qrlogin import (
 from qrlogin.arguments import CONTEXT_BYTES, SHOWN_AS_BYTES, SUBJECT_BYTES
 from qrlogin.wire import Person
 from tests.application import ALICE, KEY, URI, App, Untouched
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 # 1. Arguments that are refused
@@ -189,6 +190,7 @@ MISCONFIGURED: Mapping[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@row(49)
 @for_each_row("arguments, remedy", MISCONFIGURED.values())
 def test_an_unsafe_configuration_is_refused_at_construction(
     arguments: dict[str, Any], remedy: str
@@ -216,6 +218,7 @@ def test_the_origin_is_spelled_as_a_browser_spells_it(uri: str, origin: str) -> 
     assert QRLogin(Untouched(), secret_keys=[KEY], verification_uri=uri).core.origin == origin
 
 
+@row(304, 455)
 def test_plain_http_outside_loopback_needs_a_policy_that_allows_it() -> None:
     lan = QRLogin(
         Untouched(),

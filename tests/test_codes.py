@@ -18,6 +18,7 @@ from qrlogin import InvalidCode, QRLogin, UnknownLogin, codes, keys, seals
 from qrlogin.codes import Codes, DeviceCode, ScanCode
 from qrlogin.keys import Key
 from tests.application import ALICE, KEY, NOON, OTHER_KEY, URI, Untouched
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 LOGIN_ID, SECRET = "AAECAwQFBgcICQoLDA0ODw", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
@@ -147,6 +148,7 @@ def sixteen_bytes(purpose: str, *parts: str) -> bytes:
     return base64.urlsafe_b64decode(expected_mac(KEY, "example.com", purpose, *parts) + "=")[:16]
 
 
+@row(48, 453)
 @pytest.mark.parametrize("purpose", MACS)
 def test_seals_and_digests_keep_their_values(purpose: str) -> None:
     make, parts, known = MACS[purpose]
@@ -158,6 +160,7 @@ def test_seals_and_digests_keep_their_values(purpose: str) -> None:
     assert made == expected_mac(KEY, "example.com", purpose, *texts)
 
 
+@row(46)
 def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
     """HMAC-SHA-256 derives each key (no SHA-1, no django-concat) from the purpose and audience.
 
@@ -177,6 +180,7 @@ def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
             )
 
 
+@row(3, 308, 311, 436)
 def test_random_values_have_their_full_length_and_one_spelling() -> None:
     drawn = [
         (codes.new_login_id(), codes.new_secret(), codes.new_mark(), keys.new_key())
@@ -206,6 +210,7 @@ def test_a_genuine_code_reads_as_the_fields_that_were_signed() -> None:
     )
 
 
+@row(62)
 @pytest.mark.parametrize(
     "changed",
     [{"begun_by": ""}, {"begun_by": "télè"}, {"begun_by": "t"}, {"flags": ""}, {"flags": "c"}],
@@ -222,6 +227,7 @@ def test_changed_client_or_flags_make_a_device_code_invalid(changed: dict[str, s
 # What is refused
 
 
+@row(448)
 @BOTH
 def test_no_single_character_can_be_changed(code: str) -> None:
     """Each position is tried with each other character of the alphabet and some outside it."""
@@ -363,6 +369,7 @@ def test_random_text_is_refused(text: str) -> None:
     refused(read_signed, text)
 
 
+@row(3, 448)
 @given(
     st.from_regex(codes._DEVICE_CODE, fullmatch=True),
     st.from_regex(codes._ROTATING_CODE, fullmatch=True),
@@ -384,6 +391,7 @@ def test_a_signed_number_is_accepted_in_one_spelling_only(number: str) -> None:
 # Other purposes, audiences, keys, libraries
 
 
+@row(20, 450)
 def test_a_code_of_one_purpose_is_refused_for_another() -> None:
     """It is refused even in the other code's form, under the same key."""
     refused(MINE.read_scan_code, DEVICE_CODE)
@@ -396,6 +404,7 @@ def test_a_code_of_one_purpose_is_refused_for_another() -> None:
         refused(MINE.read_device_code, ".".join((*parts, key.mac(purpose, *parts))))
 
 
+@row(21, 450)
 @pytest.mark.parametrize("foreign", ["key", "audience", "host"])
 def test_another_applications_codes_are_refused(foreign: str) -> None:
     theirs = Codes(
@@ -437,6 +446,7 @@ def host_tokens() -> Iterator[str]:
         yield str(itsdangerous.URLSafeSerializer(KEY, salt=salt).dumps(payload))
 
 
+@row(46)
 def test_the_host_applications_own_tokens_are_refused() -> None:
     """Sharing SECRET_KEY with the session cookie is unwise, but no such token is a code."""
     tokens = list(host_tokens())
@@ -479,6 +489,7 @@ def calls(qr: QRLogin, code: str) -> Iterator[Callable[[], object]]:
     yield lambda: qr.release(code, subject=ALICE)
 
 
+@row(3)
 @for_each_row(
     "code",
     [

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from qrlogin import InvalidCode, codes
 from qrlogin.codes import USER_CODE_LETTERS, Codes, ScanCode
 from tests.application import KEY, OTHER_KEY, URI
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
@@ -60,6 +61,7 @@ def test_the_alphabet_is_that_of_rfc_8628() -> None:
     assert len(set(USER_CODE_LETTERS)) == 20
 
 
+@row(437)
 def test_a_typed_code_has_four_and_four_letters_and_leads_to_its_name_record() -> None:
     for _ in range(200):
         one = MINE.new_codes(fixed=False, typed=True)
@@ -75,6 +77,7 @@ def test_a_typed_code_has_four_and_four_letters_and_leads_to_its_name_record() -
         assert one.fixed == ""
 
 
+@row(436)
 def test_every_letter_is_equally_likely_at_every_position(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -95,6 +98,7 @@ def test_every_letter_is_equally_likely_at_every_position(
         assert all(abs(count - expected) < 7 * expected**0.5 for count in counted.values())
 
 
+@row(311)
 def test_the_letters_are_drawn_from_a_secure_source(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter(CODE.replace("-", ""))
     monkeypatch.setattr(secrets, "choice", lambda letters: next(drawn))

@@ -51,6 +51,7 @@ from tests.application import (
     App,
     answer_of,
 )
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 # 1. Every call at every point
@@ -168,6 +169,7 @@ def reach(point: str) -> tuple[App, Begun, str]:
     return app, begun, tag
 
 
+@row(307)
 @for_each_row("point", POINTS)
 @for_each_row("call", CALLS)
 def test_each_call_has_its_documented_outcome_at_each_point(call: str, point: str) -> None:
@@ -198,6 +200,7 @@ def test_every_login_error_is_raised_in_some_situation() -> None:
     assert raised | elsewhere == every_error
 
 
+@row(30)
 def test_a_stranger_gets_the_same_error_in_every_state() -> None:
     """Unknown, foreign, scanned by another, ended: status, code and text are the same."""
     answers = set()
@@ -363,6 +366,7 @@ def test_a_reply_to_another_question_is_not_believed(call: str) -> None:
     answer_with(replace(stale, login_id=codes.new_login_id()))
 
 
+@row(54)
 def test_a_reply_needs_the_login_id_and_the_mark_of_its_command() -> None:
     app, begun, _ = reach("pending")
     operation = app.qr.core.status(app.device(begun))
@@ -409,6 +413,7 @@ def test_begin_raises_unavailable_when_its_login_id_is_taken(
     assert app.store.record(begun.login_id) == before
 
 
+@row(411)
 def test_the_largest_record_and_the_largest_codes_are_small(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -28,6 +28,7 @@ from qrlogin import (
 from qrlogin.step import Verdict
 from qrlogin.table import TABLE
 from tests.application import ALICE, OP, SHOWN, TO_END, TO_SCAN, App, Run, confirmed, events
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 # Tickets
@@ -287,6 +288,7 @@ def test_a_poll_that_comes_too_soon_raises_with_the_time_to_wait(interval: int) 
     assert app.store.record(begun.login_id)["version"] == version, "a poll is not a change"
 
 
+@row(26)
 def test_a_poll_that_is_too_fast_gets_429_and_a_retry_after() -> None:
     app, begun = collecting()
     poll(app, begun)

@@ -1,4 +1,4 @@
-"""The promises of docs/security.md hold for whole logins of two phones and two browsers."""
+"""The promises of docs/security/index.md hold for whole logins of two phones and two browsers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -39,6 +39,7 @@ from tests.application import (
     App,
     Clock,
 )
+from tests.security_rows import row
 
 ALIVE = (State.PENDING, State.SCANNED, State.CONFIRMED)
 STATES = (*ALIVE, State.REDEEMED, State.DENIED, State.CANCELLED)
@@ -61,6 +62,7 @@ def phone_calls(app: App, begun: Begun, who: str) -> Iterator[Callable[[], objec
 # Only the right browser and account
 
 
+@row(1)
 @pytest.mark.parametrize("state", STATES)
 def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
     """Two browsers of one application: a device_code returns nothing of another login."""
@@ -87,6 +89,7 @@ def test_another_browser_gets_nothing_of_this_login(state: State) -> None:
             attempt(forged)
 
 
+@row(5)
 def test_the_subject_is_the_account_that_scanned_and_confirmed() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED, ALICE)
@@ -98,6 +101,7 @@ def test_the_subject_is_the_account_that_scanned_and_confirmed() -> None:
     assert (redeemed.subject, redeemed.shown_as) == (ALICE, SHOWN[ALICE])
 
 
+@row(8, 113)
 def test_one_account_holds_a_login() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED, ALICE)
@@ -112,6 +116,7 @@ def test_one_account_holds_a_login() -> None:
         app.qr.confirm(begun.scan_code, subject=ALICE, phone="another phone")
 
 
+@row(9)
 def test_the_browser_must_acknowledge_the_current_scanner() -> None:
     """Alice released and Bob confirmed: "continue as Alice" does not log Bob in."""
     app = App()
@@ -129,6 +134,7 @@ def test_the_browser_must_acknowledge_the_current_scanner() -> None:
     assert app.qr.redeem(begun.device_code, acknowledged=bob, op=OP).subject == BOB
 
 
+@row(302, 307)
 def test_a_login_id_is_refused_as_a_code() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
@@ -147,6 +153,7 @@ def test_a_login_id_is_refused_as_a_code() -> None:
 # Ends and deadlines
 
 
+@row(55)
 @pytest.mark.parametrize(
     ("state", "stop"),
     [*((state, Cancelled) for state in ALIVE), *((state, Denied) for state in ALIVE[1:])],
@@ -171,6 +178,7 @@ def test_a_denied_or_cancelled_login_stays_so(state: State, stop: type[LoginErro
     assert app.qr.status(begun.device_code).state is stopped.state
 
 
+@row(14, 309)
 @pytest.mark.parametrize("state", ALIVE)
 def test_no_call_succeeds_after_the_deadline(state: State) -> None:
     """Each state has a deadline of its own, whenever it was reached."""
@@ -204,6 +212,7 @@ def test_an_approval_in_the_last_moment_can_be_redeemed() -> None:
             app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
+@row(57)
 def test_a_writer_of_the_store_cannot_extend_a_login() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)
@@ -215,6 +224,7 @@ def test_a_writer_of_the_store_cannot_extend_a_login() -> None:
         app.qr.redeem(begun.device_code, acknowledged=tag)
 
 
+@row(67, 464)
 @pytest.mark.parametrize("state", STATES)
 def test_every_call_is_refused_when_the_record_is_absent(state: State) -> None:
     app = App()
@@ -293,6 +303,7 @@ def test_times_of_a_login_never_decrease_when_the_stores_clock_goes_back() -> No
 # Rare orders of calls
 
 
+@row(10)
 def test_a_browser_starts_over_with_cancel_and_begin() -> None:
     app = App()
     begun, _ = app.reach(State.SCANNED, BOB)
@@ -304,6 +315,7 @@ def test_a_browser_starts_over_with_cancel_and_begin() -> None:
     assert app.qr.redeem(again.device_code, acknowledged=app.tag(again)).subject == ALICE
 
 
+@row(11)
 def test_a_late_confirm_succeeds_only_while_the_same_account_holds_the_login() -> None:
     """It may succeed after the same account scanned again, but not after another account did."""
     for holder in (ALICE, BOB):
@@ -329,6 +341,7 @@ def test_a_policy_without_names_still_ties_the_redeem_to_the_scanner() -> None:
     assert app.qr.redeem(begun.device_code, acknowledged=app.tag(begun)).shown_as == ""
 
 
+@row(21)
 def test_two_applications_on_one_store_and_one_key_do_not_mix() -> None:
     """Their audience alone distinguishes them."""
     store = MemoryStore(now=Clock())

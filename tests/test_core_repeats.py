@@ -5,9 +5,11 @@ import pytest
 from qrlogin import AlreadyRedeemed, Begun, State
 from qrlogin.step import Verdict
 from tests.application import OP, OTHER_OP, App, answer_of, operations
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 
+@row(13)
 @for_each_row("index", range(10))
 @for_each_row("later", [0, 29_999])
 def test_a_resent_command_returns_the_same_and_changes_nothing(index: int, later: int) -> None:
@@ -44,6 +46,7 @@ def test_a_resent_begin_returns_the_same_login() -> None:
     )
 
 
+@row(53)
 def test_a_repeated_redeem_returns_the_same_login() -> None:
     """The answer was lost on its way to the browser, which repeats the request with the same op."""
     app = App()
@@ -68,6 +71,7 @@ def test_a_repeated_redeem_returns_the_same_login() -> None:
         app.qr.redeem(begun.device_code, acknowledged=tag, op=OP)
 
 
+@row(2, 310)
 def test_without_an_op_a_login_is_redeemed_strictly_once() -> None:
     app = App()
     begun, tag = app.reach(State.CONFIRMED)

@@ -57,6 +57,7 @@ from tests.application import (
     App,
     answer_of,
 )
+from tests.security_rows import counted, row
 from tests.tables import for_each_row
 
 #: The fields that a status shows before the approval, and those that seal them.
@@ -176,6 +177,7 @@ def assert_alarm(victim: Victim, refusal: UnknownLogin, caplog: pytest.LogCaptur
         assert secret not in message + str(refusal)
 
 
+@row(24)
 @pytest.mark.parametrize("replayed", [False, True])
 def test_redeem_releases_only_the_subject_that_was_sealed(
     replayed: bool, caplog: pytest.LogCaptureFixture
@@ -239,6 +241,7 @@ def test_cancel_and_redeem_raise_record_forged_when_the_device_digest_was_overwr
             assert_alarm(victim, refusal.value, caplog)
 
 
+@row(24, 440)
 def test_a_genuine_record_of_another_login_is_refused() -> None:
     victim = Victim(State.SCANNED)
     for state, record in {**genuine_records(), State.EXPIRED: victim.foreign}.items():
@@ -254,6 +257,7 @@ def test_a_genuine_record_of_another_login_is_refused() -> None:
         assert state != victim.app.store.record(victim.begun.login_id).get("subject")
 
 
+@row(25)
 def test_a_rolled_back_state_releases_nothing_that_was_not_approved() -> None:
     """The same browser can redeem again, which cannot be prevented. Nothing else is released."""
     victim = Victim(State.REDEEMED)
@@ -285,6 +289,7 @@ def test_a_rolled_back_state_releases_nothing_that_was_not_approved() -> None:
 FAR = "999999999999999"
 
 
+@row(57)
 @pytest.mark.parametrize("replay_window", [None, 120])
 @pytest.mark.parametrize("ask_browser", [True, False])
 def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
@@ -413,7 +418,7 @@ def unsealed_fields() -> set[str]:
 
 
 def test_the_docs_list_exactly_the_fields_that_no_seal_covers() -> None:
-    text = Path("docs/security.md").read_text("utf-8")
+    text = Path("docs/security/index.md").read_text("utf-8")
     table = text.partition("| field without a seal |")[2].partition("\n\n")[0]
     first_cells = [line.split("|")[1] for line in table.splitlines()[2:]]
     listed = [name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)]
@@ -464,6 +469,7 @@ def test_no_field_without_a_seal_changes_who_is_logged_in_or_what_is_shown(state
 APPROVED = ("claim", "shown_as", "scanner_seal", "subject", "name", "met", "facts", "approval")
 
 
+@row(50, 440)
 @pytest.mark.parametrize("drawn", ["letters", "ids"])
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
 @pytest.mark.parametrize("ask_browser", [True, False])
@@ -513,6 +519,7 @@ def test_an_old_approval_opens_no_later_login_that_draws_the_same_letters(
         app.qr.redeem(new.device_code, acknowledged=approved["approval"], op=OP)
 
 
+@row(50, 114)
 @pytest.mark.parametrize("form", ["typed", "rotating", "fixed"])
 def test_no_login_id_is_drawn_twice(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The approval covers only the login_id of the beginning, so an id must never repeat: it has at
@@ -590,6 +597,7 @@ def quick_macs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Key, "mac", mac)
 
 
+@row(24, 142)
 @pytest.mark.long
 def test_no_splice_of_genuine_records_is_redeemed(
     quick_macs: None, capsys: pytest.CaptureFixture[str]
@@ -644,7 +652,9 @@ def test_no_splice_of_genuine_records_is_redeemed(
         released[who] = released.get(who, 0) + 1
     with capsys.disabled():
         print(f"\n{tried} splices, {sum(released.values())} of them genuine", end=" ")
-    assert tried == 3**12 == 531_441
+    assert tried == 3**12
+    counted("splices at redeem", tried)
+    counted("splices that reassemble an approval", sum(released.values()))
     assert set(released) == allowed, "a mixture that reassembles a genuine approval is not forged"
 
 
@@ -679,6 +689,7 @@ def test_no_splice_shows_a_person_or_a_browser_that_took_no_part(quick_macs: Non
                 elif answer.scanned_by:
                     shown.add((answer.scanned_by.shown_as, answer.scanned_by.tag))
     assert tried == 4 * 3**8
+    counted("splices at scan and status", tried)
     assert contexts == {"Firefox on Linux"}
     scanners = {(one["shown_as"], one["scanner_seal"]) for one in genuine[:2]}
     assert shown == {*scanners, (SHOWN[ALICE], genuine[0]["approval"])}
@@ -748,6 +759,7 @@ def test_redeem_checks_needs_and_only_for_again(
             victim.app.qr.run(redeem)
 
 
+@row(64)
 @pytest.mark.parametrize("form", ["rotating", "fixed", "typed"])
 @pytest.mark.parametrize("ask_browser", [True, False])
 def test_a_login_for_one_account_is_unknown_to_every_other(form: str, ask_browser: bool) -> None:

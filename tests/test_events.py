@@ -23,6 +23,7 @@ from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import TABLE
 from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, TO_END, URI, App
+from tests.security_rows import row
 
 TYPING = replace(STANDARD, user_codes=True, limits=None)
 BROWSER = {"browser": "Firefox on Linux"}
@@ -120,6 +121,7 @@ def test_an_event_is_a_change_that_this_command_made(
     assert event.context == BROWSER
 
 
+@row(116, 462)
 def test_every_row_has_its_documented_event() -> None:
     """A new row needs a line above, and one in docs/events.md."""
     assert NAMES.keys() == TABLE.keys()
@@ -210,6 +212,7 @@ def test_an_event_leaves_out_fields_that_fail_their_seal(app: RecordingApp) -> N
 # The fields of events
 
 
+@row(431)
 def test_an_event_names_the_subject_and_the_browser(app: RecordingApp) -> None:
     begun = app.qr.begin(context=BROWSER)
     phone = {"subject": ALICE, "phone": "her old one"}

@@ -23,6 +23,7 @@ from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply
 from qrlogin.stores.suite.colours import PATIENCE
 from tests.application import ALICE, BOB, KEY, OP, SHOWN, URI, App, Awaited
+from tests.security_rows import row
 
 
 class Trouble(Exception):
@@ -225,6 +226,7 @@ def test_a_callback_of_the_wrong_colour_is_refused() -> None:
 # The log
 
 
+@row(461)
 def test_the_log_has_one_line_for_each_event_and_names_no_person(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -27,6 +27,7 @@ from qrlogin.stores.suite.colours import Awaited, Blocking
 from qrlogin.table import State
 from qrlogin.wire import Native, Person
 from tests.application import ALICE, BOB, KEY, NOON, OTHER_KEY, TO_END, URI, Clock
+from tests.security_rows import row
 from tests.wire.mount import CREDENTIAL, Mount, post, read
 
 TYPED = replace(STANDARD, user_codes=True, limits=None)
@@ -106,6 +107,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     made.close()
 
 
+@row(58, 121, 221, 312, 441)
 def test_an_account_has_five_wrong_guesses(world: World) -> None:
     assert [world.guess() for _ in range(8)] == ["UnknownLogin"] * 5 + ["TooManyGuesses"] * 3
 
@@ -133,6 +135,7 @@ def test_scan_and_decisions_share_one_budget_of_guesses(world: World) -> None:
     }
 
 
+@row(312)
 def test_each_account_has_one_budget_for_all_its_phones(world: World) -> None:
     for i in range(5):
         with pytest.raises(UnknownLogin):
@@ -168,6 +171,7 @@ def test_a_real_code_that_is_refused_counts_as_a_guess(world: World) -> None:
     assert outcomes == ["NotYours", *["UnknownLogin"] * 4, "TooManyGuesses"]
 
 
+@row(428)
 def test_an_account_without_guesses_can_still_scan_pictures(world: World) -> None:
     begun = world.desk.begin()
     for _ in range(6):
@@ -187,6 +191,7 @@ def test_text_that_cannot_be_a_code_costs_no_guess(world: World, text: str) -> N
     assert world.guess() == "UnknownLogin"
 
 
+@row(313)
 def test_the_budget_is_full_again_after_its_window(world: World) -> None:
     first = [world.guess() for _ in range(6)]
     if world.url:
@@ -257,6 +262,7 @@ def test_parallel_right_guesses_earn_no_extra_guesses(world: World) -> None:
     assert wrong.count(UnknownLogin) + left == 5
 
 
+@row(428)
 def test_accounts_do_not_use_each_others_guesses(world: World) -> None:
     logins = [world.begin() for _ in range(40)]
     core = world.desk.core
@@ -266,6 +272,7 @@ def test_accounts_do_not_use_each_others_guesses(world: World) -> None:
     assert [one.state for one in outcomes] == [State.SCANNED] * 40
 
 
+@row(58)
 def test_a_thousand_guesses_in_ten_threads_stay_within_the_budget(redis_url: str) -> None:
     """On a real Redis, without a pause between tries."""
     world = World("redis sync", redis_url, Clock(), f"{uuid.uuid4().hex}:")
@@ -477,6 +484,7 @@ def test_real_and_unknown_codes_cost_the_same_guesses(world: World) -> None:
 # The holder and a stranger, at once
 
 
+@row(405)
 @EVERY_VERB
 def test_of_parallel_wrong_codes_at_most_five_are_looked_up(world: World, verb: str) -> None:
     world.another()

@@ -11,6 +11,7 @@ from qrlogin import Expired, InvalidCode, Misconfigured, Policy, State, Status, 
 from qrlogin.codes import Codes
 from qrlogin.keys import Key
 from tests.application import ALICE, KEY, NOON, OTHER_KEY, SHOWN, URI, App
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 MINE = Codes([KEY], verification_uri=URI, audience=None, plain_http=False)
@@ -50,6 +51,7 @@ def test_a_key_that_the_documentation_prints_works_on_this_machine_only() -> Non
 # The key ring
 
 
+@row(47)
 def test_keys_are_changed_in_two_deployments_without_losing_a_login() -> None:
     """old → [old, new] → [new, old] → [new]; meanwhile processes of both sides serve all logins."""
     app = App(keys=(KEY,))
@@ -83,6 +85,7 @@ def test_keys_are_changed_in_two_deployments_without_losing_a_login() -> None:
             stranger.scan(begun.scan_code, subject=ALICE, shown_as="A")
 
 
+@row(47)
 def test_a_login_keeps_the_key_it_began_with() -> None:
     """A process that signs with a new key still uses the old key for a login that began with it."""
     app = App(keys=(KEY,))
@@ -122,6 +125,7 @@ def test_a_code_stays_the_same_within_a_rotation_and_then_changes() -> None:
     assert app.store.record(begun.login_id) == record
 
 
+@row(8, 112, 449)
 @pytest.mark.parametrize("late", [False, True])
 def test_an_old_code_cannot_be_scanned_after_its_grace(late: bool) -> None:
     """The limit is exact to the millisecond; an old code can still confirm what it cannot scan."""
@@ -171,6 +175,7 @@ def test_a_key_is_spelled_as_keygen_prints_it_or_given_as_bytes() -> None:
 SPELLED = base64.urlsafe_b64encode(KEY).rstrip(b"=").decode()
 
 
+@row(49)
 @for_each_row(
     "key",
     [

@@ -12,6 +12,7 @@ from qrlogin.arguments import CONTEXT_BYTES, NAME_BYTES, SHOWN_AS_BYTES, encode_
 from qrlogin.names import clean, exact, graphemes, initial, marked, masked
 from qrlogin.wire import Person
 from tests.application import ALICE, App, Run
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -134,6 +135,7 @@ def test_a_context_that_is_too_large_loses_the_ends_of_its_longest_values(
     assert 250 < len(encode_context(given).encode()) <= CONTEXT_BYTES
 
 
+@row(66)
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -162,6 +164,7 @@ def test_a_scan_without_shown_as_raises_bad_argument() -> None:
         app.qr.scan(app.begin().scan_code, subject=ALICE)
 
 
+@row(66)
 @given(st.text(max_size=120))
 def test_a_cleaned_text_cannot_change_the_text_around_it(text: str) -> None:
     shown = clean(text, 60)

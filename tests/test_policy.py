@@ -8,9 +8,11 @@ import pytest
 from qrlogin import LAB, STANDARD, STRICT, Limits, Misconfigured, Policy
 from qrlogin.policy import MAX_TOTAL, MAX_WINDOW
 from tests.application import NOON, App
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 
+@row(104, 133)
 def test_the_presets_have_the_documented_values() -> None:
     """A code is shown for 120 s and rotates after 25 s; a login takes 600 s at most.
 
@@ -129,6 +131,7 @@ UNSAFE = {
 }
 
 
+@row(49, 112, 309, 438)
 @for_each_row("values, remedy", UNSAFE.values())
 def test_an_unsafe_policy_is_refused_at_construction(values: dict[str, Any], remedy: str) -> None:
     """This includes `replace`, with which users make their policies."""

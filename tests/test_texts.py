@@ -8,6 +8,7 @@ import pytest
 
 from qrlogin import browser
 from qrlogin.browser import LANGUAGES, MODULES, language, module, texts, translate
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 SECTIONS = ("login", "approve", "pages")
@@ -20,6 +21,7 @@ def pairs() -> Iterator[tuple[str, str, str]]:
             yield f"{section}.{key}", english, texts("zh-CN")[section][key]
 
 
+@row(123)
 def test_every_language_has_the_same_sections_and_keys() -> None:
     assert LANGUAGES == ("en", "zh-CN")
     for lang in LANGUAGES:
@@ -63,6 +65,7 @@ def test_a_chinese_text_follows_the_rules_of_chinese() -> None:
         assert not text or re.search("[\u4e00-\u9fff]", text), name
 
 
+@row(511)
 @for_each_row(
     "accepted, found",
     [

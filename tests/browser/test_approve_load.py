@@ -13,6 +13,7 @@ from tests.browser.approve_page import ApprovePage, approve_page
 from tests.browser.approve_stub import CODE, ApproveStub
 from tests.browser.login_page import TURN
 from tests.browser.login_stub import Fault, problem
+from tests.security_rows import row
 
 LATER = "const at = performance.now() + 3600_000; performance.now = () => at"
 PREFETCH = f'<link rel="prefetch" href="/qr/{CODE}">'
@@ -23,6 +24,7 @@ async def elsewhere(phone: ApprovePage, stub: ApproveStub) -> None:
     await phone.page.get_by_role("heading", name="Elsewhere").wait_for()
 
 
+@row(317)
 async def test_opening_reloading_and_going_back_only_look(
     chromium: Browser, tmp_path: Path
 ) -> None:
@@ -199,6 +201,7 @@ async def test_the_application_can_set_the_code_that_its_scanner_read(
             await phone.until("aim")
 
 
+@row(43)
 async def test_named_forms_and_inputs_do_not_break_the_element(
     chromium: Browser, tmp_path: Path
 ) -> None:
@@ -230,6 +233,7 @@ async def test_named_forms_and_inputs_do_not_break_the_element(
             await phone.page.locator("qr-approve[state=approved]").wait_for()
 
 
+@row(41, 406)
 def test_no_module_writes_html() -> None:
     for name in MODULES:
         source = module(name).decode()

@@ -12,6 +12,7 @@ from tests.browser.approve_stub import ApproveStub
 from tests.browser.login_stub import Fault
 from tests.browser.test_hostile import NAMES, SCRAPE, unseen
 from tests.browser.test_redeem import GO_ON, KEEP_CALM
+from tests.security_rows import row
 
 NO, YES, LATER = "No, not me", "Yes, log in", "Not now"
 FACTS = """it => [...it.shadowRoot.querySelectorAll('dt')]
@@ -23,6 +24,7 @@ async def facts(phone: ApprovePage) -> list[list[str]]:
     return found
 
 
+@row(7, 123, 124, 136, 137)
 async def test_the_question_shows_every_fact(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += ' site="Example"'
@@ -78,6 +80,7 @@ async def test_the_answers_are_in_sight_on_a_small_phone_and_cover_nothing_for_g
             assert covered <= 0
 
 
+@row(7)
 async def test_a_missing_fact_is_not_invented(chromium: Browser, tmp_path: Path) -> None:
     context: dict[str, Any] = {
         "browser": "",
@@ -104,6 +107,7 @@ async def test_a_missing_fact_is_not_invented(chromium: Browser, tmp_path: Path)
             ]
 
 
+@row(41, 406)
 async def test_untrusted_text_is_shown_as_text(chromium: Browser, tmp_path: Path) -> None:
     """This holds for a value, and for the key of a value that the application added."""
     with ApproveStub() as stub:
@@ -153,6 +157,7 @@ async def test_long_values_are_cut(chromium: Browser, tmp_path: Path) -> None:
             assert len(shown) == 12 + 3
 
 
+@row(124, 138)
 async def test_both_answers_have_the_same_weight(chromium: Browser, tmp_path: Path) -> None:
     look = """it => { const style = getComputedStyle(it), box = it.getBoundingClientRect();
       return [box.width, box.height, box.y, style.fontSize, style.fontWeight, style.opacity,
@@ -193,6 +198,7 @@ async def test_a_login_that_this_account_holds_can_be_given_back(
             assert stub.kinds() == ["look", "release", "look"]
 
 
+@row(214)
 async def test_a_typed_code_is_shown_to_be_compared(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"
@@ -259,6 +265,7 @@ async def test_the_question_counts_down_and_expires(chromium: Browser, tmp_path:
 # Presses that do not count
 
 
+@row(16)
 async def test_a_press_within_the_delay_does_nothing(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         async with approve_page(chromium, tmp_path, has_touch=False, is_mobile=False) as phone:
@@ -305,6 +312,7 @@ async def test_the_delay_begins_again_when_the_window_comes_back(
             await phone.until("approved")
 
 
+@row(16, 317, 447)
 async def test_a_click_by_a_script_does_not_count(chromium: Browser, tmp_path: Path) -> None:
     """Some scripts click on every button called "Yes"."""
     with ApproveStub() as stub:
@@ -394,6 +402,7 @@ async def test_a_double_click_approves_once_and_does_not_stop_the_login(
             await phone.page.wait_for_url("**/start")
 
 
+@row(504)
 async def test_the_keyboard_alone_is_enough(chromium: Browser, tmp_path: Path) -> None:
     """From typing a code to cancelling the login. The focus is never lost."""
     with ApproveStub() as stub:
@@ -458,6 +467,7 @@ HEARD = """it => { window.heard = [];
 it.shadowRoot.addEventListener("focusin", event => heard.push(event.target.innerText)) }"""
 
 
+@row(517)
 async def test_a_screen_reader_speaks_the_title_of_each_view(
     chromium: Browser, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from qrlogin.browser import LANGUAGES, texts
 from tests.browser.approve_page import FITS, ApprovePage, approve_page
 from tests.browser.approve_stub import CHILDREN, CODE, CONTEXT, ApproveStub, outcome
 from tests.browser.login_stub import CSP, Fault, problem
+from tests.security_rows import row
 
 #: The error of the look that leads to each view.
 REFUSED: Mapping[str, tuple[int, str]] = {
@@ -126,6 +127,7 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
     await phone.context.set_offline(False)
 
 
+@row(512)
 def test_the_list_of_states_is_complete() -> None:
     strings = texts("en")["approve"]
     assert sorted(STATES) == sorted(
@@ -133,6 +135,7 @@ def test_the_list_of_states_is_complete() -> None:
     )
 
 
+@row(501, 516)
 @pytest.mark.matrix
 @pytest.mark.parametrize("lang", LANGUAGES)
 async def test_every_view_is_accessible_in_every_language(
@@ -231,6 +234,7 @@ async def test_a_text_that_a_language_lacks_is_shown_in_english(
             assert "Open the camera on this phone" in await phone.text()
 
 
+@row(503)
 @pytest.mark.parametrize("state", ["ask", "found", "denied", "typing"])
 @pytest.mark.parametrize("width", [320, 195], ids=["320px", "390px-at-200%"])
 async def test_a_narrow_or_enlarged_page_fits(
@@ -249,6 +253,7 @@ async def test_a_narrow_or_enlarged_page_fits(
             await phone.shot(f"{state}-{width}")
 
 
+@row(507)
 async def test_reduced_motion_and_forced_colours_are_respected(
     chromium: Browser, tmp_path: Path
 ) -> None:
@@ -268,6 +273,7 @@ async def test_reduced_motion_and_forced_colours_are_respected(
             assert await phone.element.evaluate(animated) > 0, "the measure finds animations"
 
 
+@row(16, 417)
 async def test_inside_a_frame_the_element_says_why_it_refuses(
     chromium: Browser, tmp_path: Path
 ) -> None:

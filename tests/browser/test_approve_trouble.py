@@ -12,6 +12,7 @@ from playwright.async_api import Browser
 from tests.browser.approve_page import ApprovePage, approve_page
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.login_stub import Fault, Reply, html, problem
+from tests.security_rows import row
 
 YES = "Yes, log in"
 PRESSES = {"scan": YES, "confirm": YES, "deny": "No, not me", "release": "Not now"}
@@ -239,6 +240,7 @@ async def test_a_login_that_was_approved_before_can_be_stopped(
             await phone.until("stopped")
 
 
+@row(512)
 async def test_a_mistyped_code_can_be_corrected(chromium: Browser, tmp_path: Path) -> None:
     with ApproveStub() as stub:
         stub.attributes += " typed"

@@ -14,6 +14,7 @@ from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Request, Response, Streaming
 from qrlogin.wire.message import StartResponse
+from tests.security_rows import row
 from tests.wire.stream_cutter import Cutting
 
 PAGE = b"""<!doctype html><html lang="en"><title>Events</title><script>
@@ -155,6 +156,7 @@ async def test_the_older_of_two_streams_is_closed_and_does_not_reconnect(
         await context.close()
 
 
+@row(61)
 async def test_a_stream_shows_a_login_only_to_the_browser_that_began_it(
     chromium: Browser, loop: Any
 ) -> None:

@@ -13,6 +13,7 @@ from qrlogin.browser import texts
 from qrlogin.names import clean, exact, marked
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Stub
+from tests.security_rows import row
 
 NAMES = [
     "<img src=x onerror=alert(1)>",
@@ -47,6 +48,7 @@ def unseen(text: str) -> list[str]:
     ]
 
 
+@row(41)
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 async def test_a_name_is_shown_as_text(login_page: LoginPage, stub: Stub, name: str) -> None:
     login_page.page.on("dialog", lambda dialog: login_page.problems.append(dialog.message))
@@ -173,6 +175,7 @@ CLOBBERED = [
 ]
 
 
+@row(43, 407)
 async def test_named_forms_and_inputs_do_not_break_the_element(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -192,6 +195,7 @@ async def test_named_forms_and_inputs_do_not_break_the_element(
     await login_page.logged_in()
 
 
+@row(43)
 async def test_a_polluted_prototype_changes_no_answer(login_page: LoginPage, stub: Stub) -> None:
     await login_page.page.add_init_script(
         """for (const [name, value] of Object.entries({
@@ -222,6 +226,7 @@ for (const store of [localStorage, sessionStorage, history.state, window.events]
 return found.join("\\n") }"""
 
 
+@row(42, 321, 460)
 async def test_no_secret_in_the_page(login_page: LoginPage, stub: Stub) -> None:
     """No script, style sheet or log can read the device_code, the tag or `op`."""
     await login_page.page.add_init_script(
@@ -247,6 +252,7 @@ async def test_no_secret_in_the_page(login_page: LoginPage, stub: Stub) -> None:
         assert secret not in seen
 
 
+@row(42)
 @pytest.mark.parametrize(
     "src",
     [

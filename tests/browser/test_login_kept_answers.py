@@ -6,6 +6,7 @@ import pytest
 
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Stub
+from tests.security_rows import row
 
 #: Answers each GET from its cache, if it can. A POST goes to the server.
 WORKER = """addEventListener("install", () => skipWaiting());
@@ -73,6 +74,7 @@ async def test_no_two_polls_have_the_same_address(login_page: LoginPage, stub: S
     assert all(re.fullmatch("[a-z0-9]{12}", echo) for echo in echoes)
 
 
+@row(38)
 async def test_an_answer_with_an_older_version_is_not_shown(
     login_page: LoginPage, stub: Stub
 ) -> None:

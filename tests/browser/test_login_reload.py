@@ -9,10 +9,12 @@ from playwright.async_api import Browser, Route
 from qrlogin.browser import texts
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Reply, Stub, html, problem
+from tests.security_rows import row
 
 TYPED = {"user_code": "WDJB-MJHT"}
 
 
+@row(513)
 @pytest.mark.parametrize("state", ["pending", "scanned", "confirmed"])
 async def test_a_reload_goes_on_with_the_same_login(
     login_page: LoginPage, stub: Stub, state: str

@@ -6,6 +6,7 @@ import pytest
 
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Stub, problem
+from tests.security_rows import row
 
 RENEWALS = 3
 NEW_CODE = "Show a new code"
@@ -30,6 +31,7 @@ async def open_page(login_page: LoginPage, stub: Stub, *, shown: float) -> None:
     await login_page.until("pending")
 
 
+@row(505)
 async def test_a_page_in_sight_renews_its_code_three_times_and_then_asks_for_a_press(
     login_page: LoginPage, stub: Stub
 ) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Request, Response
+from tests.security_rows import row
 from tests.servers import CHROMIUM_ARGUMENTS, LOOPBACK, STOP_SECONDS
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
@@ -98,6 +99,7 @@ def without_debugger(chromium: str, url: str, profile: Path) -> Iterator[None]:
         process.wait()
 
 
+@row(56)
 def test_a_prerendered_page_sends_no_request_until_it_is_seen(
     chromium_path: str, tmp_path: Path
 ) -> None:

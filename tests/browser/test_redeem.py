@@ -12,6 +12,7 @@ import pytest
 
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Fault, Reply, Stub, html, problem
+from tests.security_rows import row
 
 # Keeps the buttons inert, however late the page's timers are.
 KEEP_CALM = """() => { let at = performance.now(); performance.now = () => (at += 0.001);
@@ -33,6 +34,7 @@ def ops(stub: Stub) -> list[str]:
     return [call.body["op"] for call in stub.calls if call.kind == "redeem"]
 
 
+@row(9)
 async def test_a_click_redeems_once_with_the_tag_that_was_shown(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -52,6 +54,7 @@ async def test_a_click_redeems_once_with_the_tag_that_was_shown(
     )
 
 
+@row(53)
 @pytest.mark.parametrize(
     "lost", [Fault.LOST, Fault.DROPPED, html(502), problem(503, "unavailable"), Reply(200, b"", ())]
 )
@@ -122,6 +125,7 @@ async def test_no_press_counts_just_after_the_window_comes_back(
     await login_page.logged_in()
 
 
+@row(447, 509)
 async def test_a_press_that_began_before_the_question_does_not_count(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -142,6 +146,7 @@ async def test_a_press_that_began_before_the_question_does_not_count(
     await login_page.logged_in()
 
 
+@row(9)
 async def test_another_scanner_is_asked_about_in_a_new_question(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -277,6 +282,7 @@ async def test_the_page_opens_next_after_the_login(
     assert not login_page.page.url.startswith(stub.url + "/")
 
 
+@row(34, 422)
 @pytest.mark.long
 async def test_a_next_address_of_another_site_is_not_followed(
     login_page: LoginPage, stub: Stub

@@ -13,6 +13,7 @@ from playwright.async_api import Browser
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Fault, Stub
 from tests.browser.words import strangers
+from tests.security_rows import row
 
 LINK = "it => it.shadowRoot.querySelector('[part=link]').href"
 NAME = "Approve here"
@@ -33,6 +34,7 @@ def phone(
     assert page.problems == []
 
 
+@row(132)
 async def test_a_phone_shows_a_link_that_follows_the_code(phone: LoginPage, stub: Stub) -> None:
     stub.rotation = 2
     await phone.page.goto(stub.url)
@@ -124,12 +126,14 @@ async def test_the_link_is_in_the_language_of_the_page(phone: LoginPage, stub: S
     await phone.shot("same-device-zh")
 
 
+@row(52, 131)
 async def test_a_desktop_shows_no_link(login_page: LoginPage, stub: Stub) -> None:
     await login_page.page.goto(stub.url)
     await login_page.until("pending")
     assert await login_page.element.get_by_role("link", name=NAME).count() == 0
 
 
+@row(131)
 @pytest.mark.parametrize(
     "address",
     ["javascript:alert(1)", "data:text/html,x", "app://login", "/qr/x", "", None, {"a": 1}],
@@ -150,6 +154,7 @@ async def test_the_link_may_lead_to_another_host(phone: LoginPage, stub: Stub) -
     assert await phone.element.get_by_role("link", name=NAME).is_visible()
 
 
+@row(52, 132)
 async def test_an_expired_code_is_not_offered_as_a_link(phone: LoginPage, stub: Stub) -> None:
     stub.always["status"] = Fault.SILENT
     await phone.opens(stub.url)

@@ -13,6 +13,7 @@ from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Fault, Stub, html, picture, problem
 from tests.browser.words import strangers
 from tests.render.readers import decode
+from tests.security_rows import row
 
 Act = Callable[[LoginPage, Stub], Awaitable[None]]
 
@@ -138,6 +139,13 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
 ]
 
 
+#: What a person presses and is below 44 CSS pixels in one direction (WCAG 2.2, 2.5.5 and 2.5.8).
+SMALL = """it => [...it.shadowRoot.querySelectorAll("button, a")].filter(target => {
+  const { width, height } = target.getBoundingClientRect();
+  return width && Math.min(width, height) < 44 }).map(target => target.textContent)"""
+
+
+@row(501, 502, 510, 516)
 @pytest.mark.parametrize(
     ("state", "act", "title", "buttons"), STATES, ids=[row[0] for row in STATES]
 )
@@ -153,6 +161,7 @@ async def test_a_state_shows_its_title_and_buttons(
     await login_page.page.wait_for_function(
         "() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')"
     )
+    assert await login_page.element.evaluate(SMALL) == []
     for scheme in ("light", "dark"):
         await login_page.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         assert await login_page.axe() == [], scheme
@@ -168,6 +177,7 @@ async def test_a_state_shows_its_title_and_buttons(
         await login_page.shot(f"{state}-{size}")
 
 
+@row(503, 511)
 @pytest.mark.matrix
 @pytest.mark.parametrize(
     ("state", "act"), [row[:2] for row in STATES], ids=[row[0] for row in STATES]
@@ -246,6 +256,7 @@ async def test_an_application_can_set_its_own_texts(login_page: LoginPage, stub:
     assert await login_page.buttons() == ["Code zeigen"]
 
 
+@row(234)
 @pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
 async def test_the_picture_is_read_by_a_decoder_that_we_did_not_write(
     login_page: LoginPage, stub: Stub, scheme: str
@@ -274,6 +285,7 @@ async def test_the_picture_rotates_without_a_new_login(login_page: LoginPage, st
     assert stub.count("begin") == 1
 
 
+@row(228)
 async def test_a_picture_that_is_too_old_to_scan_fades(login_page: LoginPage, stub: Stub) -> None:
     stub.always["status"] = Fault.SILENT
     await login_page.opens(stub.url)
@@ -284,6 +296,7 @@ async def test_a_picture_that_is_too_old_to_scan_fades(login_page: LoginPage, st
     assert "Expires within 2 minutes" in await login_page.text()
 
 
+@row(506)
 async def test_the_countdown_is_announced_rarely(login_page: LoginPage, stub: Stub) -> None:
     """In two minutes it is announced four times. The ring, which is silent, moves all the time."""
     stub.always["status"] = Fault.SILENT
@@ -324,6 +337,7 @@ async def test_a_released_login_shows_the_code_again(login_page: LoginPage, stub
 MOVING = "it => it.shadowRoot.getAnimations().length"
 
 
+@row(506, 507)
 async def test_reduced_motion_stops_the_animations(login_page: LoginPage, stub: Stub) -> None:
     await login_page.page.emulate_media(reduced_motion="reduce")
     await moved("scanned")(login_page, stub)
@@ -333,6 +347,7 @@ async def test_reduced_motion_stops_the_animations(login_page: LoginPage, stub: 
     assert await login_page.element.evaluate(MOVING) > 0
 
 
+@row(504)
 async def test_the_keyboard_alone_is_enough(login_page: LoginPage, stub: Stub) -> None:
     await manual(login_page, stub)
     await login_page.until("idle")
@@ -367,6 +382,7 @@ FOCUSED = """it => { const at = it.shadowRoot.activeElement;
 return at?.tagName === "BUTTON" ? at.textContent : at?.getAttribute("part") ?? "" }"""
 
 
+@row(508)
 async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -391,6 +407,7 @@ async def test_the_question_takes_the_focus_only_when_nothing_else_has_it(
     assert await focused(login_page) == "card"
 
 
+@row(509)
 async def test_a_click_from_before_the_question_answers_nothing(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -419,6 +436,7 @@ async def test_without_javascript_the_children_stay(chromium: Browser, stub: Stu
     await context.close()
 
 
+@row(414)
 async def test_the_watch_reports_a_policy_violation(login_page: LoginPage, stub: Stub) -> None:
     """The other tests rely on the watch, so it must report a style attribute on the page."""
     await login_page.page.goto(stub.url)

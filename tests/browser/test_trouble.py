@@ -11,6 +11,7 @@ from playwright.async_api import Response
 
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Fault, Reply, Stub, html, problem
+from tests.security_rows import row
 
 JSON = (("Content-Type", "application/json"),)
 PICTURE = {"size": 29, "path": "M4 4h1v1h-1z"}
@@ -62,6 +63,7 @@ async def test_a_malformed_answer_to_begin_is_shown_as_unavailable(
     await login_page.logged_in()
 
 
+@row(235)
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
 async def test_a_malformed_answer_while_waiting_is_shown_as_unavailable(
     login_page: LoginPage, stub: Stub, fault: Reply | Fault
@@ -172,6 +174,7 @@ async def test_a_short_failure_is_retried_without_a_click(
     assert stub.count("begin") == 2
 
 
+@row(219)
 async def test_attempts_spread_out(login_page: LoginPage, stub: Stub) -> None:
     """Each pause is random, between half of a limit and the limit, and the limit doubles."""
     await login_page.page.add_init_script(
@@ -188,6 +191,7 @@ async def test_attempts_spread_out(login_page: LoginPage, stub: Stub) -> None:
     assert len(slept) == 4
 
 
+@row(219)
 async def test_too_many_requests_while_waiting(login_page: LoginPage, stub: Stub) -> None:
     """The page sends no request before the time that the server named."""
     await login_page.page.clock.install()
@@ -227,6 +231,7 @@ async def says_when(response: Response) -> bool:
     return b"retry_after" in await response.body()
 
 
+@row(233)
 async def test_a_server_that_does_not_hold_is_not_flooded(
     login_page: LoginPage, stub: Stub
 ) -> None:
@@ -253,6 +258,7 @@ async def test_a_server_that_does_not_hold_is_not_flooded(
     assert stub.count("status") == before
 
 
+@row(232)
 @pytest.mark.parametrize("as_error", [True, False])
 async def test_an_expired_login_asks_for_nothing_by_itself(
     login_page: LoginPage, stub: Stub, as_error: bool
@@ -424,6 +430,7 @@ async def test_a_poll_is_not_held_long_after_the_login_expires(
     assert max(waits) <= 5
 
 
+@row(10)
 @pytest.mark.parametrize("state", ["scanned", "confirmed"])
 async def test_that_is_not_me_cancels_the_login(
     login_page: LoginPage, stub: Stub, state: str

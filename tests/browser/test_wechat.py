@@ -11,6 +11,7 @@ import pytest
 from qrlogin import State
 from tests.browser.login_page import LoginPage
 from tests.browser.wechat_site import WeChatSite, text_of
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 
 POLL = "cgi-bin/mmwebwx-bin/login"
@@ -85,6 +86,7 @@ async def test_the_articles_code_learns_that_the_login_was_denied(
     assert site.log_ins == []
 
 
+@row(36, 420)
 async def test_a_page_of_another_site_gets_nothing(login_page: LoginPage, site: WeChatSite) -> None:
     """For a browser, localhost and 127.0.0.1 are two sites."""
     await login_page.page.goto(

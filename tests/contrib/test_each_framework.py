@@ -37,6 +37,7 @@ from tests.contrib.applications import (
     Shop,
     django_urls,
 )
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.django_mount import Urls
 from tests.wire.mount import KEY, ORIGIN, URI, post
@@ -410,6 +411,7 @@ def test_the_page_of_a_known_code_sets_its_landing_cookies(name: str) -> None:
     assert values(landed(name, "unknown"), "set-cookie") == []
 
 
+@row(38)
 @pytest.mark.parametrize("name", PAGES)
 def test_no_cache_gives_a_landing_cookie_to_another_browser(name: str) -> None:
     """Unless the page says itself how long caches may keep it. WSGI and ASGI only add headers."""

@@ -10,6 +10,7 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint, Request
 from tests.contrib.applications import ALL, JWT, NAME, Shop, served
+from tests.security_rows import row
 from tests.wire.mount import KEY, URI
 from tests.wire.reader import Parser
 from tests.wire.sites import Site
@@ -62,6 +63,7 @@ def redeemed(desk: Browser) -> httpx2.Response:
 # needs no CSRF token is in the story of tests/examples
 
 
+@row(15)
 @pytest.mark.parametrize("sent", [{}, {"Authorization": "Basic YWxpY2U6c2VjcmV0"}])
 def test_a_phone_with_a_cookie_needs_a_csrf_token(site: Site, sent: dict[str, str]) -> None:
     """So does one whose browser sends `Authorization: Basic` on its own."""
@@ -77,6 +79,7 @@ def test_a_phone_with_a_cookie_needs_a_csrf_token(site: Site, sent: dict[str, st
         assert scanned.status_code == 200, scanned.text
 
 
+@row(320)
 def test_a_redeem_with_a_cookie_needs_a_csrf_token(site: Site, shop: Shop) -> None:
     with Browser(site) as desk:
         refused = desk.redeem(approved(desk))
@@ -117,6 +120,7 @@ def test_log_in_may_set_a_jwt_cookie(site: Site, shop: Shop) -> None:
         assert set(answer.headers.get_list("content-length")) <= {str(len(answer.content))}
 
 
+@row(63)
 @pytest.mark.parametrize("how", ["refusal", "framework's refusal", "Forbidden"])
 def test_log_in_may_refuse(site: Site, shop: Shop, how: str) -> None:
     shop.grant = how

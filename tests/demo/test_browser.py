@@ -16,6 +16,7 @@ from qrlogin.browser import texts
 from tests.browser.login_page import PATIENCE_S, LoginPage
 from tests.demo.phone_page import PhonePage, camera, open_phone
 from tests.demo.running import RunningDemo
+from tests.security_rows import row
 
 NO, YES = "No, not me", "Yes, log in"
 
@@ -71,6 +72,7 @@ async def test_the_phones_page_is_as_wide_as_the_phone(
     await phone.close()
 
 
+@row(137, 514, 515)
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.matrix)])
 async def test_a_user_scans_approves_continues_and_is_logged_in(
     chromium: Browser, demo: RunningDemo, tmp_path: Path, scheme: str
@@ -301,6 +303,7 @@ async def test_a_second_tap_in_the_same_place_does_not_approve(
         await login_page.until("confirmed")
 
 
+@row(138, 212, 508)
 async def test_the_keyboard_reaches_deny_before_approve(
     chromium: Browser, demo: RunningDemo, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from qrlogin.demo import phone
 from qrlogin.demo.client import Answer, Client
 from tests.demo.running import RunningDemo, call, run
+from tests.security_rows import row
 
 
 @dataclass
@@ -181,6 +182,7 @@ def evil_server() -> Iterator[list[tuple[str, str | None]]]:
         server.shutdown()
 
 
+@row(40)
 def test_control_characters_from_a_server_never_reach_the_terminal(
     evil_server: list[tuple[str, str | None]], capsys: pytest.CaptureFixture[str]
 ) -> None:

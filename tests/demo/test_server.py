@@ -13,6 +13,7 @@ import pytest
 from qrlogin.demo.server import Server, redacted
 from qrlogin.wire.message import BODY_CAP, StartResponse
 from tests.demo.running import TIMEOUT_S, RunningDemo, call, run
+from tests.security_rows import row
 from tests.servers import RedisServer
 from tests.tables import for_each_row
 
@@ -134,6 +135,7 @@ def test_without_the_redis_client_the_demo_names_the_extra_to_install() -> None:
     assert "pip install 'qrlogin[redis]'" in done.stderr
 
 
+@row(39)
 def test_the_log_contains_no_code() -> None:
     with RunningDemo("--log") as demo:
         browser = demo.browser()

@@ -18,6 +18,7 @@ from qrlogin.wire import Endpoint, Native, Request
 from tests.browser.login_page import PATIENCE_S, LoginPage
 from tests.demo.phone_page import PhonePage
 from tests.demo.running import ORIGIN, RunningDemo, bearer, json_of, send
+from tests.security_rows import row
 
 CODE = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}")
 UNKNOWN_CODE = "BCDF-GHJK"
@@ -160,6 +161,7 @@ async def test_a_code_shown_in_the_browser_can_be_typed_on_the_phone(
         assert not await login_page.element.locator(".code").is_visible()
 
 
+@row(510)
 async def test_every_target_is_large_enough_for_a_thumb(
     chromium: Browser, demo: RunningDemo, tmp_path: Path
 ) -> None:
@@ -180,6 +182,7 @@ async def test_every_target_is_large_enough_for_a_thumb(
                 assert min(box["width"], box["height"]) >= TARGET, await target.inner_text()
 
 
+@row(517)
 async def test_a_screen_reader_spells_the_code(
     chromium: Browser, demo: RunningDemo, tmp_path: Path
 ) -> None:
@@ -193,6 +196,7 @@ async def test_a_screen_reader_spells_the_code(
         assert code not in announced
 
 
+@row(214, 513)
 async def test_an_address_with_the_code_asks_to_compare_it(
     chromium: Browser, demo: RunningDemo, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from tests.browser.login_page import PATIENCE_S
 from tests.demo.phone_page import camera
 from tests.examples.profiles import Profile, at_desk, in_hand
 from tests.examples.running import Running
+from tests.security_rows import row
 
 
 def new_name(name: str = "alice") -> str:
@@ -159,6 +160,7 @@ async def test_a_second_account_logs_in_after_the_first(
     await desk.close()
 
 
+@row(141, 514)
 async def test_the_password_form_works_beside_the_code(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:

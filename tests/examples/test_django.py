@@ -15,6 +15,7 @@ from tests.examples.held_waits import HeldPoll, hold_poll, slots_are_full, wait_
 from tests.examples.running import DJANGO, Running, prepared
 from tests.examples.story import Desk, Phone, Stage, approved
 from tests.examples.visitors import PASSWORD, OfExamples, Visitor
+from tests.security_rows import row
 from tests.wire.clock import eventually
 
 UVICORN = "uvicorn --port {port} config.asgi:application"
@@ -94,6 +95,7 @@ def test_a_restart_keeps_accounts_and_sessions(tmp_path: Path) -> None:
     alice.http.close()
 
 
+@row(18, 318)
 @pytest.mark.parametrize("kind", ["site", "asgi_site"])
 def test_a_login_by_phone_drops_the_session_before_it(
     kind: str, request: pytest.FixtureRequest
@@ -121,6 +123,7 @@ def test_a_login_by_phone_drops_the_session_before_it(
             assert manner.who(thief) == ""
 
 
+@row(63, 444)
 def test_an_account_locked_after_approving_is_not_logged_in(site: Running) -> None:
     manner = OfExamples()
     with (

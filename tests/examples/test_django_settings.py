@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.examples.running import EXAMPLES, LEFT_OUT, surroundings
+from tests.security_rows import row
 
 SITE = EXAMPLES / "django_site"
 INSIDE = Path(__file__).parent / "inside_django.py"
@@ -234,6 +235,7 @@ def test_a_wrong_environment_is_refused_with_what_to_set(inside: dict[str, Any])
         assert bool(said) == bool(found), (case, found)
 
 
+@row(49)
 def test_several_processes_over_memory_are_refused(inside: dict[str, Any]) -> None:
     """As far as its command line says: no server tells its application how many it starts."""
     for (case, number), (kind, said) in zip(STARTS, inside["started"], strict=True):

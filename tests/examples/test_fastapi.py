@@ -10,6 +10,7 @@ import pytest
 
 from tests.examples.fastapi_served import Served, served, signed_up
 from tests.examples.visitors import PASSWORD, Visitor
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 
@@ -105,6 +106,7 @@ def test_next_accepts_only_paths_of_this_site(site: Served) -> None:
             ] * 2
 
 
+@row(18, 318, 443)
 def test_a_planted_session_is_worth_nothing_after_a_login(site: Served) -> None:
     """An attacker who planted a session in a browser cannot use the new one."""
     signed_up(site, "bob").http.close()

@@ -15,6 +15,7 @@ from qrlogin import Redeemed
 from tests.examples.fastapi_served import Served, served, signed_up
 from tests.examples.story import Desk, Phone
 from tests.examples.visitors import Visitor
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.wire.clock import eventually
 
@@ -36,6 +37,7 @@ def test_a_status_request_sends_no_session(site: Served) -> None:
         )
 
 
+@row(63)
 def test_an_account_closed_after_approving_is_not_logged_in(site: Served) -> None:
     module = site.module
     with Phone(signed_up(site, "carol")) as phone, Desk(Visitor(site.origin)) as desk:

@@ -25,6 +25,7 @@ from tests.examples.inside_flask import (
     sign_up,
 )
 from tests.examples.visitors import PASSWORD, Tags
+from tests.security_rows import row
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,7 @@ def test_next_accepts_only_paths_of_this_site(app: Flask) -> None:
 # Sessions
 
 
+@row(18, 318, 443)
 def test_a_login_by_phone_starts_a_new_session(app: Flask, example: ModuleType) -> None:
     desk = app.test_client()
     login = Desk(desk, sign_up(app))
@@ -214,6 +216,7 @@ def test_a_look_at_a_login_brings_no_session_back(app: Flask) -> None:
     assert not any(cookie.startswith("session=") for cookie in seen.headers.getlist("Set-Cookie"))
 
 
+@row(63)
 def test_an_account_closed_after_approving_is_not_logged_in(
     app: Flask, example: ModuleType
 ) -> None:

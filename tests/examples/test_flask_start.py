@@ -25,6 +25,7 @@ from tests.examples.inside_flask import (
     sign_up,
 )
 from tests.examples.visitors import PASSWORD
+from tests.security_rows import row
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +189,7 @@ def test_the_database_is_where_the_setting_says(
 # The host of the site
 
 
+@row(322)
 def test_a_public_site_has_cookies_with_the_host_prefix(make: Callable[..., Flask]) -> None:
     client = make(QRLOGIN_ORIGIN="https://example.com").test_client()
     seen = client.get("/login", base_url="https://example.com").headers["Set-Cookie"]

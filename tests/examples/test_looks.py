@@ -14,6 +14,7 @@ from tests.demo.phone_page import camera
 from tests.examples.profiles import Profile, at_desk, buttons_enabled, in_hand
 from tests.examples.running import ALL, EXAMPLES, Running
 from tests.examples.visitors import PASSWORD
+from tests.security_rows import row
 
 #: 200 % zoom on a screen of 1280 x 800 leaves 640 x 400 CSS pixels. WCAG 2.2 (1.4.10) requires 320.
 SCREENS: dict[str, dict[str, Any]] = {
@@ -45,6 +46,7 @@ CASES = [
 ]
 
 
+@row(502)
 @pytest.mark.matrix
 @pytest.mark.parametrize(("which", "screen"), CASES)
 async def test_every_page_fits_and_passes_axe(
@@ -86,6 +88,7 @@ async def test_every_page_fits_and_passes_axe(
         await each.close()
 
 
+@row(504)
 async def test_a_login_works_with_the_keyboard_alone(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from tests.examples.running import (
     Running,
     surroundings,
 )
+from tests.security_rows import row
 from tests.wire.clock import eventually
 
 ADAPTER_LINES = 20  # without blank lines
@@ -58,6 +59,7 @@ print(person(Request({"type": "http", "session": {"user": "maria"}})).shown_as)
 }
 
 
+@row(458)
 @pytest.mark.parametrize("example", SIGNED_IN, ids=["Flask", "FastAPI"])
 def test_the_whole_application_of_a_readme_runs_and_masks_the_name_that_a_browser_shows(
     example: Example,

@@ -12,6 +12,7 @@ from tests.demo.phone_page import camera
 from tests.examples.profiles import at_desk, in_hand
 from tests.examples.running import Running
 from tests.examples.visitors import PASSWORD, OfExamples, Visitor
+from tests.security_rows import row
 from tests.servers import LOOPBACK, free_port
 from tests.wire.sites import wsgiref_server
 
@@ -25,6 +26,7 @@ HEADERS = {
 }
 
 
+@row(414, 416)
 @pytest.mark.parametrize("signed_in", [False, True])
 def test_every_page_has_the_security_headers(example: Running, signed_in: bool) -> None:
     manner = OfExamples()
@@ -81,6 +83,7 @@ ELSEWHERE = (
 )
 
 
+@row(34)
 def test_next_leads_to_no_other_site(example: Running) -> None:
     manner = OfExamples()
     with manner.phone(example.origin, "alice"):
@@ -102,6 +105,7 @@ def test_next_leads_to_no_other_site(example: Running) -> None:
             assert "set-cookie: a=b" not in str(answer.headers).lower()
 
 
+@row(16, 417)
 async def test_no_page_can_be_framed(chromium: Browser, example: Running, tmp_path: Path) -> None:
     """Not even by a page of the same site, whose frames get the cookie: the browser shows an error
     page in the frame."""
@@ -134,6 +138,7 @@ async def test_no_page_can_be_framed(chromium: Browser, example: Running, tmp_pa
         await each.close()
 
 
+@row(19)
 async def test_no_secret_is_in_an_address_an_attribute_or_the_log(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:

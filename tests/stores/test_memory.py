@@ -21,6 +21,7 @@ from qrlogin import (
 )
 from qrlogin.stores.suite import StoreSuite
 from tests.application import ALICE, KEY, SHOWN, UNLIMITED, URI, Clock
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 
@@ -29,6 +30,7 @@ class TestMemoryStore(StoreSuite):
         return MemoryStore(now=now)
 
 
+@row(27)
 def test_a_full_store_refuses_to_begin_and_serves_the_logins_it_has() -> None:
     clock = Clock()
     store = MemoryStore(capacity=2, now=clock)

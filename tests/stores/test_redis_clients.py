@@ -20,6 +20,7 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
 from tests.stores.redis_world import FakePubSub, Stores, both_colours
@@ -331,6 +332,7 @@ def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:
     assert len(cancelled) == 2
 
 
+@row(54)
 def test_a_connection_with_an_unread_reply_is_not_used_again(redis_url: str) -> None:
     """Else each call would get the reply to the call before it."""
     store = RedisStore.from_url(redis_url, timeout=PATIENCE)

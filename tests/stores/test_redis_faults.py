@@ -28,6 +28,7 @@ from qrlogin.stores.suite.colours import PATIENCE, Awaited
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE, State
 from tests.application import KEY, URI
+from tests.security_rows import row
 from tests.servers import RedisServer
 from tests.stores.fault_proxy import Proxy
 from tests.stores.redis_world import Stores, both_colours, outage_levels, until, world_at
@@ -342,6 +343,7 @@ def test_without_a_notification_the_timer_finds_a_change(
 # Cancelled calls
 
 
+@row(54)
 def test_no_call_gets_the_reply_of_a_cancelled_call(proxy: Proxy) -> None:
     """A thousand calls, half of them cancelled in the middle of their round trip."""
     calls, dice = 1000, random.Random(7)

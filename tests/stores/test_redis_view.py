@@ -17,6 +17,7 @@ from qrlogin.login import QRLogin
 from qrlogin.stores import RedisStore
 from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.suite.colours import PATIENCE
+from tests.security_rows import row
 from tests.servers import RedisServer
 
 CONTEXT = {"browser": "Firefox on Linux", "place": "Lisbon, Portugal", "address": "192.0.2.7"}
@@ -72,6 +73,7 @@ def client(redis_url: str) -> Iterator[Any]:  # redis-py's types leave bytes or 
         yield client
 
 
+@row(22, 435)
 def test_the_server_never_sees_a_secret(redis_url: str, client: Any) -> None:
     """A reader of the server cannot log in: the login_id and the rest of the view open nothing."""
     with _monitored(redis_url) as seen:
@@ -92,6 +94,7 @@ def test_the_server_never_sees_a_secret(redis_url: str, client: Any) -> None:
     assert leaked == []
 
 
+@row(27, 459)
 def test_every_key_is_one_small_record_that_expires(redis_url: str, client: Any) -> None:
     """A login has one key of at most 1 KB, and every key has a time to live."""
     run = Run(redis_url)

@@ -6,6 +6,7 @@ import pytest
 
 from qrlogin.browser import MODULES, module
 from qrlogin.wire import Request, Response
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import (
     ALICE,
@@ -71,6 +72,7 @@ def browser_requests(tab: Tab) -> Iterator[Request]:
     yield post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": "o" * 22})
 
 
+@row(17, 320, 418)
 @for_each_row("origin", ORIGINS)
 def test_a_page_of_another_site_is_refused_on_browser_routes(
     mount: Mount, origin: str | None
@@ -87,6 +89,7 @@ def test_a_page_of_another_site_is_refused_on_browser_routes(
         assert (mount.records, len(mount.store.calls)) == (before, asked)
 
 
+@row(15)
 @for_each_row("origin", ORIGINS)
 def test_phone_routes_need_an_own_origin_or_a_token(mount: Mount, origin: str | None) -> None:
     """A session cookie proves no intent. A page sends its origin, and an app sends a token."""
@@ -129,6 +132,7 @@ FORWARDED = (
 )
 
 
+@row(44)
 @for_each_row("name", FORWARDED)
 def test_addresses_come_from_the_configuration_and_never_from_a_header(
     mount: Mount, name: str
@@ -149,6 +153,7 @@ def test_addresses_come_from_the_configuration_and_never_from_a_header(
         assert refused.status == 403
 
 
+@row(421)
 def test_the_element_is_sent_to_pages_of_other_sites(mount: Mount) -> None:
     answer = mount.browser(
         get(ELEMENT, "", ("origin", "https://evil.net"), ("sec-fetch-site", "cross-site"))
@@ -173,6 +178,7 @@ def test_a_module_is_not_sent_again_for_a_matching_etag(mount: Mount, name: str,
 # Browser and phone routes
 
 
+@row(303)
 def test_browser_routes_and_phone_routes_are_separate(mount: Mount) -> None:
     tab = reach(mount, "pending")
     for verb in (*VERBS, "phone/look", "phone/scan", "phone/confirm"):
@@ -192,6 +198,7 @@ def test_browser_routes_and_phone_routes_are_separate(mount: Mount) -> None:
     assert read(tab.look())["state"] == "pending"
 
 
+@row(5)
 def test_an_account_cannot_confirm_what_another_scanned(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     before = mount.records
@@ -275,6 +282,7 @@ def strangers(mount: Mount, tab: Tab) -> Iterator[tuple[str, list[tuple[str, str
         yield tab.login_id, [("authorization", f"Bearer {text}")] if text else []
 
 
+@row(1)
 def test_all_strangers_get_the_same_answer_without_a_store_call(
     mount: Mount,
 ) -> None:
@@ -297,6 +305,7 @@ def test_all_strangers_get_the_same_answer_without_a_store_call(
     assert (mount.records, len(mount.store.calls)) == (before, asked)
 
 
+@row(30, 433)
 def test_lost_forged_and_unknown_logins_get_the_same_answer(mount: Mount) -> None:
     answers: set[Response] = {mount.browser(get(NOBODY))}
     for spoil in ("device_digest", "context", "begin_seal", "scanner_seal", "shown_as"):

@@ -31,6 +31,7 @@ from qrlogin.wire import (
 )
 from qrlogin.wire.context import _parser
 from tests.application import KEY, URI
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 LIKE_GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -281,6 +282,7 @@ def test_every_dialect_describes_a_browser_in_words_by_default() -> None:
         }
 
 
+@row(40)
 @for_each_row("agent", HOSTILE.values())
 def test_a_hostile_user_agent_gives_a_short_harmless_description(agent: str) -> None:
     context = BrowserContext(address=lambda _: agent, place=lambda _: agent)(begin_with(agent))
@@ -289,6 +291,7 @@ def test_a_hostile_user_agent_gives_a_short_harmless_description(agent: str) -> 
         assert "browser" not in context
 
 
+@row(59)
 @pytest.mark.usefixtures("reader")
 def test_markup_and_sentences_are_not_shown() -> None:
     context = BrowserContext()
@@ -296,6 +299,7 @@ def test_markup_and_sentences_are_not_shown() -> None:
         assert "browser" not in context(begin_with(agent))
 
 
+@row(59)
 @given(agent=st.text(max_size=600), address=st.text(max_size=300), place=st.text(max_size=300))
 def test_any_user_agent_gives_a_short_harmless_description(
     agent: str, address: str, place: str
@@ -364,6 +368,7 @@ def test_the_longest_context_leaves_room_for_what_a_dialect_adds() -> None:
 # The address
 
 
+@row(44, 423)
 def test_no_header_is_trusted_for_the_address() -> None:
     forged = [
         (name, "203.0.113.66")
@@ -374,6 +379,7 @@ def test_no_header_is_trusted_for_the_address() -> None:
     assert BrowserContext()(Request("POST", "begin", headers=tuple(forged))) == {}
 
 
+@row(44, 134)
 @for_each_row(
     "peer, shown",
     [
@@ -457,6 +463,7 @@ def test_an_impossible_number_of_proxies_is_refused(proxies: Any) -> None:
 # The place
 
 
+@row(111)
 def test_a_place_is_found_from_the_address_alone() -> None:
     shown_text = list[str]()
 

@@ -11,12 +11,14 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from qrlogin import Misconfigured, Policy
 from qrlogin.wire import Cookie
 from tests.application import TO_END
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import ALICE, ORIGIN, Colour, Mount, Tab, get, post, reach, read
 
 LOOPBACK = "http://127.0.0.1:8000/qr"
 
 
+@row(33, 322, 408, 409)
 def test_over_https_a_cookie_is_bound_to_its_host(mount: Mount) -> None:
     tab = Tab(mount)
     (cookie,) = tab.begin().cookies
@@ -56,6 +58,7 @@ def test_only_the_configured_origin_decides_whether_a_cookie_is_secure(colour: C
                 assert Tab(mount).begin(header).cookies[0].secure is secure
 
 
+@row(455)
 def test_plain_http_outside_loopback_is_refused_at_construction() -> None:
     with pytest.raises(Misconfigured, match="must be https"):
         Mount("sync", uri="http://192.168.1.2/qr")
@@ -63,6 +66,7 @@ def test_plain_http_outside_loopback_is_refused_at_construction() -> None:
         assert not Tab(mount).begin().cookies[0].secure
 
 
+@row(33)
 def test_the_policy_decides_how_long_a_cookie_lives(colour: Colour) -> None:
     with Mount(
         colour,
@@ -145,6 +149,7 @@ def test_a_browser_keeps_four_logins_and_drops_the_oldest(mount: Mount) -> None:
     assert [tab.look().status for tab in tabs] == [404, 404, 404, 200, 200, 200, 200]
 
 
+@row(411)
 def test_too_many_cookies_are_reduced_to_four(mount: Mount) -> None:
     jar: dict[str, str] = {}
     for _ in range(12):
@@ -189,6 +194,7 @@ def test_cookies_of_other_names_are_left_alone(mount: Mount) -> None:
     assert tab.jar.items() > foreign.items()
 
 
+@row(4)
 def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:
     attacker = reach(mount, "pending")
     planted = dict(attacker.jar)
@@ -205,6 +211,7 @@ def test_a_planted_cookie_is_never_kept(mount: Mount) -> None:
     assert redeemed.subject == ALICE.subject
 
 
+@row(4)
 def test_each_begin_returns_new_codes(mount: Mount) -> None:
     tab = Tab(mount)
     seen = set()

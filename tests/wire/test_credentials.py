@@ -12,6 +12,7 @@ import pytest
 
 from qrlogin.errors import Forbidden, UnknownLogin
 from qrlogin.wire import Person, Request
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.bearer_clients import BEARER_CLIENTS
 from tests.wire.mount import ALICE, CREDENTIAL, ORIGIN, VERBS, Mount, Tab, get, post, reach, read
@@ -168,6 +169,7 @@ def requests_of(tab: Tab, *sent: tuple[str, str]) -> Iterator[Request]:
     yield post(f"{tab.login_id}/redeem", {"acknowledged": "x", "op": "o" * 22}, *sent)
 
 
+@row(17)
 @for_each_row("client", FOREIGN)
 def test_the_cookie_of_a_login_is_not_used_for_another_origin(mount: Mount, client: str) -> None:
     """With a token beside it, the token is the credential: a wrong one is not helped by the cookie,
@@ -189,6 +191,7 @@ def test_the_cookie_of_a_login_is_not_used_for_another_origin(mount: Mount, clie
     assert tab.send(get(tab.login_id, "", *right)).status == 200
 
 
+@row(61)
 @for_each_row("client", FOREIGN)
 def test_a_socket_of_another_origin_opens_for_a_token_and_not_for_the_cookie(
     mount: Mount, client: str

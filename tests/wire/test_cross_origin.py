@@ -11,6 +11,7 @@ from qrlogin import STANDARD, Misconfigured
 from qrlogin.core import Core
 from qrlogin.wire import METHODS, Native, Request, Response
 from qrlogin.wire.openapi import paths
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import (
     CREDENTIAL,
@@ -80,6 +81,7 @@ def test_the_origin_of_an_application_can_be_listed(origin: str) -> None:
     assert grants(answer)["Access-Control-Allow-Origin"] == origin
 
 
+@row(37)
 @for_each_row(
     "origin, mend",
     [
@@ -169,6 +171,7 @@ def test_a_preflight_of_a_listed_origin_is_granted_without_credentials(
     assert len(site.store.calls) == asked
 
 
+@row(413)
 @for_each_row("origin", STRANGERS)
 def test_a_preflight_of_another_origin_is_refused(site: Mount, origin: str | None) -> None:
     tab = reach(site, "pending")
@@ -186,6 +189,7 @@ def test_what_no_page_of_another_origin_may_use_has_no_preflight(site: Mount) ->
         assert "Access-Control-Allow-Methods" not in grants(answer), path
 
 
+@row(37, 413)
 def test_without_listed_origins_there_is_no_cors(mount: Mount) -> None:
     tab = reach(mount, "pending")
     for ask in preflights(tab, ("origin", APP), ASKS).values():
@@ -255,6 +259,7 @@ def test_a_page_of_a_listed_origin_can_read_every_answer_and_when_to_ask_again(
     assert statuses == {200, 201, 204, 400, 401, 403, 404, 409, 503}
 
 
+@row(37)
 @for_each_row("origin", STRANGERS)
 def test_a_page_of_another_origin_can_read_no_answer(site: Mount, origin: str | None) -> None:
     for answer in everything(reach(site, "pending"), origin):

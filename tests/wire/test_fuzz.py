@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from qrlogin.wire import METHODS, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.security_rows import row
 from tests.wire.mount import (
     ALICE,
     BOB,
@@ -199,6 +200,7 @@ def test_insiders_change_only_what_the_answer_reports(
             )
 
 
+@row(464)
 @COLOURS
 @given(data=st.data())
 def test_every_request_that_needs_an_unavailable_store_gets_503(

@@ -3,11 +3,13 @@
 import re
 
 from qrlogin.table import State
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import ALICE, BOB, ELEMENT, HISTORIES, Mount, get, reach, read
 from tests.wire.transcript import GOLDEN, transcript
 
 
+@row(38, 415, 421, 457)
 def test_every_route_in_every_state_answers_as_in_the_golden_file(mount: Mount) -> None:
     assert list(transcript(mount)) == GOLDEN.read_text().splitlines()
 
@@ -18,6 +20,7 @@ def test_the_golden_file_has_every_state() -> None:
     assert set(re.findall(r"^== (.*)", written, re.MULTILINE)) == {"begin", "methods", *HISTORIES}
 
 
+@row(56, 419)
 @for_each_row("history", HISTORIES)
 def test_a_get_changes_nothing(mount: Mount, history: str) -> None:
     tab = reach(mount, history)

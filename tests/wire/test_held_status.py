@@ -14,6 +14,7 @@ from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, 
 from qrlogin.errors import BadRequest
 from qrlogin.wire import AsyncEndpoint, Endpoint, Exchange, HeldStatus, Native, Request, Response
 from tests.application import UNLIMITED
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, CREDENTIAL, KEY, NOON, URI, AsyncSpy, Spy, get, post, read
@@ -54,6 +55,7 @@ def threads(max_waiting: int) -> Iterator[Threads]:
             site.qr.close()  # so that no request stays held
 
 
+@row(26)
 def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
     with threads(max_waiting=1) as site:
         one, two = site.begin(), site.begin()
@@ -76,6 +78,7 @@ def test_beyond_the_cap_a_status_is_answered_at_once() -> None:
         assert "retry_after" not in read(freed.result(PATIENCE_SECONDS))
 
 
+@row(236)
 def test_a_wait_without_after_is_held_until_the_next_change() -> None:
     """A client that keeps no version is not answered at once for ever, whatever the state is."""
     with threads(max_waiting=1) as site:
@@ -142,6 +145,7 @@ def test_a_wait_that_fails_releases_its_slot() -> None:
         assert "retry_after" not in read(held.result(PATIENCE_SECONDS))
 
 
+@row(26)
 def test_a_newer_wait_ends_the_older_one() -> None:
     with threads(max_waiting=2) as site:
         login_id, bearer, code = site.begin()

@@ -8,6 +8,7 @@ from qrlogin.allowances import REFILLING
 from qrlogin.step import Record
 from qrlogin.wire import Cookie, Native, Person, Response
 from tests.application import TO_SCAN
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import TYPED
 from tests.wire.mount import (
@@ -44,6 +45,7 @@ def from_page(
     return mount.phone(post(verb, {"code": code}, PAGE, *sent, query=query))
 
 
+@row(408)
 def test_over_https_the_cookie_is_bound_to_its_host_and_lives_until_the_last_scan(
     mount: Mount,
 ) -> None:
@@ -185,6 +187,7 @@ def test_the_cookie_takes_no_login_from_the_account_that_scanned_it(mount: Mount
     assert mount.phone(post("scan", {"code": tab.code}, PAGE, sent), None).status == 401
 
 
+@row(56)
 def test_a_preview_bot_that_opens_the_page_changes_nothing(mount: Mount) -> None:
     """It may open every page, with GET or HEAD: the store is read once, and nothing is written."""
     tab = reach(mount, "pending")

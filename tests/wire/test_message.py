@@ -11,6 +11,7 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import METHODS, Cookie, Endpoint, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import KEY, ORIGIN, URI
 
@@ -62,6 +63,7 @@ LENGTHS: dict[str, tuple[bytes, str | None, bytes]] = {
 }
 
 
+@row(68)
 @for_each_row("content, length, body", LENGTHS.values())
 def test_a_wsgi_body_that_differs_from_its_content_length_is_refused(
     content: bytes, length: str | None, body: bytes
@@ -324,6 +326,7 @@ def test_requests_and_responses_conform_to_pep_3333(method: str, path: str) -> N
             assert bool(content) == (method != "HEAD" and statuses[0][:3] != "304")
 
 
+@row(35)
 @pytest.mark.parametrize("text", ["a\r\nSet-Cookie: evil=1", "a\nb", "\x00", "\x7f"])
 def test_a_header_with_control_characters_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="control characters"):

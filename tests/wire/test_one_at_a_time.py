@@ -17,6 +17,7 @@ import pytest
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import Endpoint, Native, Request, Response, WaitSlots, WeChat
 from qrlogin.wire.endpoint import _log_once
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import KEY, URI, get, post, read
 from tests.wire.sites import MakeApp, bare_wsgi, single_threaded_server, threaded
@@ -37,6 +38,7 @@ def without_slots(endpoint: Endpoint, application: Any) -> Any:
     return bare_wsgi(Endpoint(endpoint._qr, max_waiting=0), application)
 
 
+@row(28)
 @pytest.mark.parametrize(
     ("make_app", "level"), [(bare_wsgi, "WARNING"), (without_slots, "INFO")], ids=["slots", "none"]
 )

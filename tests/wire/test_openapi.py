@@ -16,6 +16,7 @@ from qrlogin.wire import Native, Request, Response, Route, routes, validation
 from qrlogin.wire.dialects.native_routes import EVENTS, SOCKET
 from qrlogin.wire.openapi import SCHEMES, operation, paths
 from qrlogin.wire.routes import FORM, JSON, Answer, Field, match
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED
 from tests.wire.dialects.lifecycle import HISTORIES as POLLED
@@ -176,6 +177,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return asked
 
 
+@row(401)
 @for_each_row("name", SPEAKERS)
 def test_a_route_reads_exactly_the_described_fields(name: str, reads: set[str]) -> None:
     seen = dict.fromkeys(SPEAKERS[name](core()).browser_routes, frozenset[str]())

@@ -9,6 +9,7 @@ from qrlogin.browser import MODULES
 from qrlogin.errors import BadArgument, BadRequest
 from qrlogin.wire import METHODS, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import (
     BOB,
@@ -50,6 +51,7 @@ def test_the_routes_that_a_dialect_declares_are_those_that_it_answers(mount: Mou
     )
 
 
+@row(424)
 @for_each_row("path", BROWSER_PATHS)
 def test_a_wrong_method_from_a_browser_gets_405_with_the_allowed_ones(
     mount: Mount, path: str
@@ -83,6 +85,7 @@ def test_a_wrong_method_from_a_phone_gets_405_with_the_allowed_ones(
     assert mount.records == before
 
 
+@row(424)
 @pytest.mark.parametrize("header", ["x-http-method-override", "x-method-override", "x-http-method"])
 def test_no_header_turns_one_method_into_another(mount: Mount, header: str) -> None:
     tab = reach(mount, "pending")
@@ -222,6 +225,7 @@ FORMS = (
 )
 
 
+@row(15, 418)
 @for_each_row("content_type", FORMS)
 def test_content_types_that_a_form_of_another_site_can_send_are_refused(
     untouched: Untouched, content_type: str | None
@@ -258,6 +262,7 @@ def test_two_content_types_are_refused(mount: Mount) -> None:
     )
 
 
+@row(29)
 def test_a_body_one_byte_over_the_cap_is_refused(mount: Mount) -> None:
     full = b"{" + b" " * (BODY_CAP - 2) + b"}"
     assert mount.browser(post("begin", full)).status == 201
@@ -302,6 +307,7 @@ MALFORMED = {
 }
 
 
+@row(29, 401)
 @for_each_row("body", MALFORMED.values())
 def test_a_malformed_or_unexpected_body_is_refused(untouched: Untouched, body: bytes) -> None:
     untouched.refuses(400, everywhere(untouched.mount, untouched.tab, "application/json", body))
@@ -407,6 +413,7 @@ IDENTITIES = (
 )
 
 
+@row(4)
 @for_each_row("field", IDENTITIES)
 def test_a_body_cannot_name_a_subject_or_a_login(
     untouched: Untouched, field: str
@@ -534,6 +541,7 @@ def test_the_element_ignores_a_query(mount: Mount, query: str) -> None:
 # The text of a refusal
 
 
+@row(463)
 def test_a_refusal_repeats_nothing_of_what_was_sent(mount: Mount) -> None:
     tab = reach(mount, "scanned")
     marker = "Ωmega-marker"
@@ -562,6 +570,7 @@ def test_each_kind_of_bad_request_has_its_own_wire_code() -> None:
     )
 
 
+@row(306, 439)
 def test_a_signed_out_phone_gets_401_before_its_body_is_read(untouched: Untouched) -> None:
     answers = [
         untouched.mount.phone(post(verb, b"nonsense", CREDENTIAL), None) for verb in PHONE_PATHS

@@ -3,12 +3,14 @@
 import logging
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from qrlogin.wire import Cookie, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import CREDENTIAL, HISTORIES, Mount, Tab, get, post, reach, read
 
@@ -80,6 +82,7 @@ def test_each_secret_is_only_in_the_answers_that_need_it(journal: Journal) -> No
     assert "stranger" not in journal.holders(login_id)
 
 
+@row(410)
 def test_the_device_code_is_either_in_the_cookie_or_in_the_body(mount: Mount) -> None:
     by_cookie = mount.browser(post("begin"))
     (cookie,) = by_cookie.cookies
@@ -89,6 +92,7 @@ def test_the_device_code_is_either_in_the_cookie_or_in_the_body(mount: Mount) ->
     assert read(by_body)["device_code"] not in str(by_body.header_list())
 
 
+@row(6, 458)
 def test_no_private_field_of_the_record_is_in_an_answer(journal: Journal) -> None:
     record = journal.mount.records[journal.tab.login_id]
     public = {"v", "state", "version", "context", "shown_as", "scanner_seal", "misses"}
@@ -110,6 +114,21 @@ def test_no_private_field_of_the_record_is_in_an_answer(journal: Journal) -> Non
         assert journal.holders(value) == set(), name
 
 
+@row(134)
+def test_the_address_of_the_browser_is_kept_and_that_of_the_phone_is_not(mount: Mount) -> None:
+    """The phone shows the browser's address. Its own has no use here."""
+    begun = mount.browser(replace(post("begin"), client="8.8.8.8"))
+    code = read(begun)["verification_uri_complete"]
+    for verb in ("look", "scan", "confirm", "outcome"):
+        assert (
+            mount.phone(replace(post(verb, {"code": code}, CREDENTIAL), client="9.9.9.9")).status
+            == 200
+        )
+    assert "8.8.8.8" in str(mount.records)
+    assert "9.9.9.9" not in str(mount.records)
+
+
+@row(6)
 @for_each_row("history", HISTORIES)
 def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
     fields = read(reach(mount, history).look())
@@ -124,6 +143,7 @@ def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
         assert fields.keys() == (ERROR if history == "unknown" else STATUS)
 
 
+@row(6)
 def test_the_other_answers_have_these_fields(mount: Mount) -> None:
     assert read(mount.browser(post("begin"))).keys() == STATUS | CODE | {"verification_uri"}
     assert read(mount.browser(post("begin", {"deliver": "body"}))).keys() == STATUS | CODE | {
@@ -190,6 +210,7 @@ def test_the_repr_of_a_wire_value_shows_no_secret(journal: Journal) -> None:
             assert not [secret for secret in marked if secret in text], text
 
 
+@row(39, 461)
 def test_no_error_and_no_log_line_holds_a_secret(
     mount: Mount, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -301,6 +322,7 @@ def answers_with(tab: Tab, text: str) -> Iterator[Response]:
     yield mount.phone(post("scan", text.encode("utf-8", "replace")[:BODY_CAP], CREDENTIAL))
 
 
+@row(35)
 @for_each_row("text", SPLITTERS)
 def test_no_input_of_a_client_splits_a_header(mount: Mount, text: str) -> None:
     tab = reach(mount, "pending")

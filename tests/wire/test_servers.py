@@ -11,6 +11,7 @@ import pytest
 
 from qrlogin.wire import METHODS
 from qrlogin.wire.message import BODY_CAP
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.tables import for_each_row
 from tests.wire.sites import SITES, Site, bare_wsgi, threaded, wsgiref_server
@@ -112,6 +113,7 @@ def test_a_body_beyond_the_cap_gets_413(site: Site, begun: set[str]) -> None:
     )
 
 
+@row(29)
 def test_an_announced_gigabyte_is_refused(site: Site, begun: set[str]) -> None:
     assert send(site, head(BEGIN, "Content-Length: 1073741824"), b"{" + b" " * 20_000).status in (
         413,
@@ -164,6 +166,7 @@ def test_malformed_chunks_begin_no_login(site: Site, begun: set[str]) -> None:
         )
 
 
+@row(68, 425)
 def test_a_request_with_two_lengths_is_refused(site: Site, begun: set[str]) -> None:
     for lines in (
         ("Content-Length: 2", "Content-Length: 40"),
@@ -176,6 +179,7 @@ def test_a_request_with_two_lengths_is_refused(site: Site, begun: set[str]) -> N
     assert send(site, smuggled, hang_up=True).status in (0, 400)
 
 
+@row(425)
 def test_a_get_with_a_body_does_not_affect_the_next_request(site: Site) -> None:
     with Browser(site) as desk:
         desk.begin()

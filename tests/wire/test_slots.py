@@ -24,6 +24,7 @@ from qrlogin.wire import (
     WeChatOpen,
 )
 from qrlogin.wire.dialects.native import _RETRY_CROWDED
+from tests.security_rows import row
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 from tests.wire.mount import ALICE, BOB, CREDENTIAL, KEY, NOON, URI, Colour, get, post, read
 
@@ -259,6 +260,7 @@ def happen(crowded: Crowd, page: Page, step: str) -> None:
             crowded.phone(step, page.code)
 
 
+@row(28)
 @EVERY
 @pytest.mark.parametrize("news", NEWS)
 def test_without_free_slots_a_client_with_news_still_gets_it(
@@ -340,6 +342,7 @@ def _settle(crowded: Crowd) -> Any:
     return asyncio.wait_for(held, PATIENCE_SECONDS)
 
 
+@row(28)
 def test_endpoints_can_share_their_slots() -> None:
     """They share the server's threads, whatever the number of dialects."""
     qr, slots = QRLogin(MemoryStore(), **OPTIONS), WaitSlots(1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.security_rows import row
 from tests.wire.clock import eventually
 from tests.wire.reader import Parser
 from tests.wire.sites import SITES, Site
@@ -104,6 +105,7 @@ def test_every_transport_delivers_the_same_states(name: str, story: str) -> None
     assert len(heard["short poll"]) == len(STORIES[story]) + 1
 
 
+@row(19, 456)
 def test_no_secret_is_in_an_address_or_a_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)  # at DEBUG other clients and servers log cookies
     with SITES["bare ASGI"](None) as site, Browser(site) as desk, Phone(site, "alice") as alice:

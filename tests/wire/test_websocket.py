@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin
 from qrlogin.wire import AsyncEndpoint, Streaming, WaitSlots
+from tests.security_rows import row
 from tests.wire.clock import PATIENCE_SECONDS, eventually
 from tests.wire.mount import KEY, ORIGIN, URI, post
 from tests.wire.mount import read as read_json
@@ -180,6 +181,7 @@ def test_a_socket_without_a_free_slot_is_closed_with_1013(site: Site) -> None:
             heard(socket)
 
 
+@row(61, 426)
 def test_an_unauthorized_websocket_is_refused_before_it_opens(site: Site) -> None:
     with Browser(site) as desk, Browser(site) as other:
         desk.begin()
@@ -201,6 +203,7 @@ def other_page(desk: Browser, other: Browser) -> Browser:
     return desk
 
 
+@row(427)
 def test_a_socket_with_the_device_code_as_its_token_opens_from_every_origin(site: Site) -> None:
     """No page can send that header with a websocket, so a program sent it."""
     with Device(site) as cli, Browser(site) as page, Browser(site) as other:

@@ -11,6 +11,7 @@ from qrlogin.browser import MODULES
 from qrlogin.wire import JD, METHODS, Bilibili, Request, Taobao, TaobaoNewLogin, WeChat, WeChatOpen
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.routes import handles
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.hostile import HOSTILE, SITES, SUFFIXES
@@ -160,6 +161,7 @@ ORIGINS = (
 )
 
 
+@row(419)
 @EVERY
 def test_pages_of_other_sites_are_refused(name: str) -> None:  # W11, W12
     with login_at(name, "scanned") as login:
@@ -337,6 +339,7 @@ def test_headers_about_caches_and_ranges_change_no_answer(name: str) -> None:  #
                 assert bool(answer.body) == bool(plain.body)
 
 
+@row(40)
 @EVERY
 def test_no_log_line_and_no_phone_shows_control_characters_of_a_request(
     name: str, caplog: pytest.LogCaptureFixture

@@ -19,6 +19,7 @@ from qrlogin import MemoryStore, QRLogin, Redeemed, seals
 from qrlogin.codes import FIXED, fixed_as_base64
 from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS, TYPED, NativeClient
 from tests.wire.dialects.lifecycle import CAROL, StagedLogin
@@ -235,6 +236,7 @@ class AllDialects:
         return redeemed[0] if redeemed else None
 
 
+@row(62)
 @HOMES
 @for_each_row("history", ["pending", "scanned", "confirmed", "denied", "redeemed"])
 @for_each_row("other", SPEAKERS)
@@ -285,6 +287,7 @@ def test_the_dialect_that_began_the_login_answers_the_same_requests(
 # The clients of one dialect
 
 
+@row(62, 216)
 @for_each_row(
     "mine, theirs",
     [("tv", "kiosk"), ("tv", "tv "), ("tv", "TV"), ("a", "a:b"), ("Rfc8628:tv", "tv")],

@@ -11,6 +11,7 @@ from qrlogin import MemoryStore, Misconfigured, QRLogin
 from qrlogin.core import Core
 from qrlogin.wire import Request, Response, Rfc8628, WeChatOpen
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import TYPED, everybody
 from tests.wire.dialects.rfc8628_server import FORM
@@ -120,6 +121,7 @@ NOT_TRUE: dict[str, Callable[[Coroutines], Callable[..., Any]]] = {
 EVERY = for_each_row("made", NOT_TRUE.values())
 
 
+@row(206)
 @EVERY
 def test_only_true_lets_an_rfc8628_client_in(
     made: Callable[[Coroutines], Callable[..., Any]], colour: Colour
@@ -155,6 +157,7 @@ def test_only_true_lets_an_rfc8628_client_in(
         assert ask("token", **token).redeemed
 
 
+@row(451)
 @EVERY
 def test_only_true_lets_an_applications_server_in(
     made: Callable[[Coroutines], Callable[..., Any]], colour: Colour

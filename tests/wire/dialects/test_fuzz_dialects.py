@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from qrlogin.wire import METHODS, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.hostile import HOSTILE, RAW, SITES, SUFFIXES
@@ -258,6 +259,7 @@ def _fastest(login: StagedLogin, request: Request, parameter: str, size: int) ->
     return min(measured() for _ in range(2))
 
 
+@row(36, 420)
 @for_each_row("name", sorted(SPEAKERS.keys() - {"taobao", "jd"}))
 def test_a_dialect_without_jsonp_ignores_a_callback(name: str) -> None:  # W10
     with login_at(name, "scanned") as login:

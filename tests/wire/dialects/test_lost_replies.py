@@ -12,6 +12,7 @@ import pytest
 from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.demo.dialects import DIALECTS
 from qrlogin.demo.players import Player
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.stores.fault_proxy import Proxy
 from tests.wire.dialects.dialect_clients import (
@@ -122,6 +123,7 @@ def test_every_dialect_of_the_demo_has_a_client() -> None:
     assert SPEAKERS.keys() <= CLIENTS.keys()
 
 
+@row(53)
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_that_loses_every_answer_once_logs_in_once(
     site: Site, wire: Proxy, name: str

@@ -19,6 +19,7 @@ from qrlogin.wire.dialects.jd import JD
 from qrlogin.wire.dialects.taobao import Taobao
 from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin, logged_in
 from tests.render.readers import decode
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.polled_clients import (
     CLIENTS,
@@ -83,6 +84,7 @@ def test_a_callback_is_called(name: str) -> None:
         )
 
 
+@row(36)
 @for_each_row("name", NO_CALLBACKS)
 @for_each_row("kind", ["taobao", "jd"])
 def test_a_callback_that_is_not_a_plain_name_is_refused_and_not_repeated(
@@ -231,6 +233,7 @@ NOT_HONOURED = (
 )
 
 
+@row(34)
 @for_each_row("asked", [*HONOURED, *NOT_HONOURED])
 def test_a_login_leads_only_to_pages_of_this_site(asked: str) -> None:
     meant = "https://example.com" + HONOURED.get(asked, "/home")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from qrlogin.wire import Request
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
@@ -100,6 +101,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
+@row(207, 210)
 def test_a_login_begins_with_the_documented_answer(world: World) -> None:
     answer = world.post("device_authorization", "client_id=tv")
     assert (answer.status, answer.headers, answer.redeemed) == (200, COMMON, None)
@@ -118,6 +120,7 @@ def test_a_login_begins_with_the_documented_answer(world: World) -> None:
     )
 
 
+@row(208, 217)
 @for_each_row("history", HISTORIES)
 def test_each_poll_gets_the_documented_answer(world: World, history: str) -> None:
     device = Device(world)
@@ -204,6 +207,7 @@ def test_an_invalid_grant_costs_no_round_trip(world: World) -> None:
         )
 
 
+@row(220)
 @pytest.mark.parametrize(
     "path", [".well-known/oauth-authorization-server", ".well-known/openid-configuration"]
 )

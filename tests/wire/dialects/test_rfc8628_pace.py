@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.security_rows import row
 from tests.stores.fault_proxy import Proxy
 from tests.wire.dialects.rfc8628_server import (
     KINDS,
@@ -54,6 +55,7 @@ class Polling:
         return error(answer)
 
 
+@row(218)
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), jitter=st.sampled_from([0.0, 0.3, SLACK]))
 def test_section_3_5_a_thousand_polls_of_an_honest_client_are_never_slowed(
@@ -89,6 +91,7 @@ def test_section_3_5_the_first_poll_is_free_and_a_second_of_jitter_is_forgiven(
     assert polling.after(3.999) == SLOW
 
 
+@row(121, 218)
 def test_section_3_5_each_early_poll_adds_five_seconds_for_good(
     world: World,
 ) -> None:
@@ -130,6 +133,7 @@ def test_section_3_5_each_login_has_its_own_pace(world: World) -> None:
     assert [error(slow.poll()), error(fast.poll())] == [PENDING, SLOW]
 
 
+@row(405)
 def test_section_3_5_a_parallel_burst_is_one_poll_that_counts(world: World) -> None:
     device = begin(world)
     errors = [error(answer) for answer in world.at_once([device.poll] * 20)]

@@ -11,6 +11,7 @@ from qrlogin import Misconfigured
 from qrlogin.core import Core
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Client, Rfc8628
 from qrlogin.wire.message import BODY_CAP
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
@@ -38,6 +39,7 @@ def authorization(user: str, password: str) -> tuple[str, str]:
 # 3.1 Device authorization request
 
 
+@row(201)
 @for_each_row("path", ["device_authorization", "token"])
 @for_each_row(
     "form",
@@ -58,6 +60,7 @@ def test_section_3_1_a_request_without_client_id_is_refused(
     assert (answer.status, error(answer)) == (400, "invalid_request")
 
 
+@row(202)
 @pytest.mark.parametrize(
     "address",
     ["http://example.com/device", "http://10.0.0.1/device", "ftp://example.com/x", "//example.com"],
@@ -87,6 +90,7 @@ def test_section_3_1_the_mount_is_an_address_of_the_same_tls_site(world: World, 
         Rfc8628(world.qr.core, clients=everybody, at=at)
 
 
+@row(203)
 @pytest.mark.parametrize(
     "form",
     [
@@ -101,6 +105,7 @@ def test_section_3_1_an_empty_parameter_counts_as_omitted(world: World, form: st
     assert read(world.phone("scan", begun["user_code"]))["context"] == {"address": ADDRESS}
 
 
+@row(203)
 def test_section_3_1_an_empty_parameter_counts_as_omitted_at_the_token_endpoint_too(
     world: World,
 ) -> None:
@@ -111,6 +116,7 @@ def test_section_3_1_an_empty_parameter_counts_as_omitted_at_the_token_endpoint_
     )
 
 
+@row(204)
 def test_section_3_1_unknown_parameters_change_nothing(world: World) -> None:
     answer = world.post(
         "device_authorization",
@@ -120,6 +126,7 @@ def test_section_3_1_unknown_parameters_change_nothing(world: World) -> None:
     assert answer.status == 200
 
 
+@row(205)
 @for_each_row("path", ["device_authorization", "token"])
 @for_each_row(
     "form",
@@ -186,6 +193,7 @@ def test_section_3_1_a_form_may_name_its_charset(world: World, kind: str) -> Non
     assert world.post("device_authorization", "client_id=tv", ("content-type", kind)).status == 200
 
 
+@row(206, 229, 451)
 @for_each_row(
     "form, header, expected",
     [

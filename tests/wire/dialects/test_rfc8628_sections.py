@@ -1,7 +1,7 @@
-"""RFC 8628, section by section: each requirement for a server or its pages has a test, here or
-elsewhere.
+"""RFC 8628, section by section.
 
 Section 3.1 is in test_rfc8628_request.py, 3.5 in test_rfc8628_pace.py and test_rfc8628_golden.py.
+docs/security/rfc8628.md lists every requirement for a server or its pages, with its test.
 """
 
 import re
@@ -19,6 +19,7 @@ from qrlogin.codes import Codes
 from qrlogin.core import Core
 from qrlogin.wire import Request
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE, Rfc8628
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.rfc8628_server import (
     ADDRESS,
@@ -51,74 +52,10 @@ def every_world(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from opened(request)
 
 
-# Requirements that other files test: most are about <qr-login> and the demo's page for phones.
-ELSEWHERE = {
-    "3.1 SHOULD (client): begins when it is asked to, and not again by itself": (
-        "tests/browser/test_trouble.py",
-        "test_an_expired_login_asks_for_nothing_by_itself",
-    ),
-    "3.2 SHOULD (client): leaves a pause between polls": (
-        "tests/browser/test_trouble.py",
-        "test_a_server_that_does_not_hold_is_not_flooded",
-    ),
-    "3.2: the answer has all required and optional members": (
-        "tests/wire/dialects/test_rfc8628_golden.py",
-        "test_a_login_begins_with_the_documented_answer",
-    ),
-    "3.3: the device_code is not shown": (
-        "tests/browser/test_hostile.py",
-        "test_no_secret_in_the_page",
-    ),
-    "3.3, 3.3.1: approve or deny": (
-        "tests/demo/test_browser.py",
-        "test_the_keyboard_reaches_deny_before_approve",
-    ),
-    "3.3.1 MAY: a picture of the address": (
-        "tests/browser/test_states.py",
-        "test_the_picture_is_read_by_a_decoder_that_we_did_not_write",
-    ),
-    "3.4 MUST: a device_code is valid for the client that it was issued to": (
-        "tests/wire/dialects/test_between_dialects.py",
-        "test_an_rfc8628_client_collects_its_own_logins_only",
-    ),
-    "3.4 MUST: a client that has a secret authenticates": (
-        "tests/wire/dialects/test_rfc8628_request.py",
-        "test_section_3_1_a_client_must_authenticate_as_registered",
-    ),
-    "3.5 (client): a longer interval is kept": (
-        "tests/browser/test_trouble.py",
-        "test_too_many_requests_while_waiting",
-    ),
-    "3.5 MUST (client): any other error stops it": (
-        "tests/browser/test_trouble.py",
-        "test_a_malformed_answer_while_waiting_is_shown_as_unavailable",
-    ),
-    "3.5 MUST (client): slower after a silence": (
-        "tests/browser/test_trouble.py",
-        "test_attempts_spread_out",
-    ),
-    "3.5 MAY: another channel than polling": ("tests/wire/test_held_status.py", ""),
-    "5.1: who scanned is shown, and asked about": ("tests/browser/test_redeem.py", ""),
-    "5.6: a device that cannot keep a secret needs none": (
-        "tests/wire/dialects/test_rfc8628_request.py",
-        "test_section_3_1_a_client_must_authenticate_as_registered",
-    ),
-    "5.5: a code does not stay on a screen": (
-        "tests/browser/test_states.py",
-        "test_a_picture_that_is_too_old_to_scan_fades",
-    ),
-}
-
-
-@for_each_row("row", ELSEWHERE)
-def test_each_requirement_that_is_tested_elsewhere_has_its_test_there(row: str) -> None:
-    file, name = ELSEWHERE[row]
-    assert f"def {name}(" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).exists()
-
-
 # 3.2 Device authorization response
 
 
+@row(227)
 @pytest.mark.parametrize(
     ("policy", "decide"), [(TYPED, 90), (replace(STRICT, user_codes=True), 60)]
 )
@@ -144,6 +81,7 @@ def test_section_3_2_the_lifetimes_are_those_of_the_options(
         world.another(policy=policy, lifetime=longest + 1)
 
 
+@row(207)
 @for_each_row(
     "path", ["device_authorization", "token", ".well-known/openid-configuration", "nowhere", ""]
 )
@@ -168,6 +106,7 @@ def test_section_3_2_every_answer_is_json_that_may_not_be_stored(
 # 3.3 User interaction
 
 
+@row(209)
 def test_section_3_3_the_person_types_the_code_at_verification_uri(
     every_world: World,
 ) -> None:
@@ -186,6 +125,7 @@ def test_section_3_3_the_person_types_the_code_at_verification_uri(
     assert error(device.poll()) == "access_denied"
 
 
+@row(213)
 def test_section_3_3_the_phone_never_receives_the_device_code(world: World) -> None:
     device = Device(world)
     begun = device.begin()
@@ -195,6 +135,7 @@ def test_section_3_3_the_phone_never_receives_the_device_code(world: World) -> N
         assert secret.encode() not in world.phone(verb, begun["user_code"]).body
 
 
+@row(211)
 def test_section_3_3_only_a_signed_in_user_can_approve(world: World) -> None:
     device = Device(world)
     code = device.begin()["user_code"]
@@ -203,6 +144,7 @@ def test_section_3_3_only_a_signed_in_user_can_approve(world: World) -> None:
     ] * 3
 
 
+@row(209)
 def test_section_3_3_1_the_phone_accepts_the_complete_address(
     every_world: World,
 ) -> None:
@@ -214,6 +156,7 @@ def test_section_3_3_1_the_phone_accepts_the_complete_address(
 # 3.4 Device access token request
 
 
+@row(215)
 @for_each_row(
     "form, expected",
     [
@@ -308,6 +251,7 @@ def test_section_4_an_application_adds_metadata_but_cannot_replace_an_address(
 # 5 Security considerations
 
 
+@row(139)
 def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_turn_them_on() -> (
     None
 ):
@@ -316,6 +260,7 @@ def test_section_5_1_typed_codes_are_off_by_default_and_the_dialect_says_how_to_
         Rfc8628(core, clients=everybody)
 
 
+@row(221)
 def test_section_5_1_all_requests_of_an_account_share_five_guesses(
     every_world: World,
 ) -> None:
@@ -327,12 +272,14 @@ def test_section_5_1_all_requests_of_an_account_share_five_guesses(
     assert [every_world.phone(verb, device.user_code).status for verb in verbs] == [429] * 5
 
 
+@row(223)
 def test_section_5_2_a_device_code_has_256_random_bits(world: World) -> None:
     seen = {Device(world).begin()["device_code"].split(".")[1] for _ in range(50)}
     assert len(seen) == 50
     assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in seen)
 
 
+@row(226, 452)
 def test_section_5_4_the_person_is_shown_the_device(world: World) -> None:
     answer = world.post(
         "device_authorization",
@@ -348,6 +295,7 @@ def test_section_5_4_the_person_is_shown_the_device(world: World) -> None:
     }
 
 
+@row(224)
 def test_section_5_4_an_application_can_describe_the_device(world: World) -> None:
     server = world.another(
         describe=lambda request: {
@@ -375,6 +323,7 @@ def test_section_5_4_only_the_description_is_cut_and_not_what_the_application_ac
     assert len(context["device"]) > 180
 
 
+@row(65, 225)
 @pytest.mark.parametrize("text", ["browser/qr-login-texts.js", "../docs/wire/rfc8628.md"])
 def test_section_5_4_the_page_and_the_docs_ask_whether_the_device_is_at_hand(text: str) -> None:
     page = " ".join((ROOT / "qrlogin" / text).read_text("utf-8").split())
@@ -388,6 +337,7 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 ALIKE = {"Q": "Q0O", "L": "L1I", "Z": "Z2", "S": "S5", "G": "G6", "B": "B8", "V": "VUY"}
 
 
+@row(231)
 @given(st.data())
 def test_section_6_1_a_code_is_read_however_it_is_typed(data: st.DataObject) -> None:
     """Case, dashes, spaces, other punctuation, full-width letters and look-alikes."""
@@ -402,6 +352,7 @@ def test_section_6_1_a_code_is_read_however_it_is_typed(data: st.DataObject) -> 
     assert codes.read_scan_code(typed) == codes.read_scan_code(f"{letters[:4]}-{letters[4:]}")
 
 
+@row(231)
 def test_section_6_1_a_code_uses_twenty_letters(world: World) -> None:
     seen = "".join(Device(world).begin()["user_code"].replace("-", "") for _ in range(100))
     # One of twenty letters is missing among 800 with a chance of 1 in 10**17.

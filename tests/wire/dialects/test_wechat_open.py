@@ -11,6 +11,7 @@ import pytest
 from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.polled_clients import (
     COLOURS_AND_STORES,
@@ -356,6 +357,7 @@ ELSEWHERE = [
 ]
 
 
+@row(422)
 @for_each_row("address", ELSEWHERE)
 def test_an_unregistered_redirect_uri_is_refused(address: str) -> None:
     with opened(wechat_open) as service:
