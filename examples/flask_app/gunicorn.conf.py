@@ -12,6 +12,13 @@ keepalive = 1  # seconds that an idle connection can delay the shutdown
 control_socket_disable = True  # unused here, and it delays the shutdown
 
 
+def pre_request(worker: Any, request: Any) -> None:
+    """Without this, a browser that announces a body and never sends it would keep its thread. A
+    proxy that buffers requests in front of gunicorn also protects from slow headers.
+    """
+    request.unreader.sock.settimeout(10)  # seconds without a byte
+
+
 def on_starting(server: Any) -> None:
     if server.cfg.workers > 1 and (os.environ.get("QRLOGIN_STORE") or "memory") == "memory":
         sys.exit(
