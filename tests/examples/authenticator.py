@@ -89,8 +89,8 @@ class Authenticator:
         return hashlib.sha256(rp_id.encode()).digest() + bytes([flags]) + bytes(4)
 
     def _client(self, kind: str, origin: str, options: Mapping[str, Any]) -> bytes:
-        told = {"type": kind, "challenge": options["challenge"], "origin": origin}
-        return json.dumps({**told, "crossOrigin": False}).encode()
+        said = {"type": kind, "challenge": options["challenge"], "origin": origin}
+        return json.dumps({**said, "crossOrigin": False}).encode()
 
     def _credential(self, name: bytes, client: bytes, **response: str) -> dict[str, Any]:
         return {
