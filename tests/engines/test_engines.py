@@ -79,7 +79,7 @@ def test_a_login_and_its_approval_work_in_this_engine(
         phone.shot(tmp_path / "question.png")
         press(phone, "Yes, log in")
         sees(phone, "Approved")
-        sees(browser, "Continue as A•••e?")
+        sees(browser, "Continue as Alice?")
         browser.shot(tmp_path / "continue.png")
         press(browser, "Continue")
         sees(browser, "You are logged in as Alice")

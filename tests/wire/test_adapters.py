@@ -52,7 +52,7 @@ async def log_in_by_phone(
     assert (await phone.post("/qrlogin/phone/scan", json=code)).status_code == 200
     assert (await phone.post("/qrlogin/phone/confirm", json=code)).status_code == 200
     scanner = (await browser.get(f"/qrlogin/{begun['login_id']}")).json()["scanned_by"]
-    assert scanner["shown_as"] == "a•••"
+    assert scanner["shown_as"] == "a•••e"
     return await browser.post(
         f"/qrlogin/{begun['login_id']}/redeem",
         json={"acknowledged": scanner["tag"], "op": "made-for-this-click"},
