@@ -1,8 +1,8 @@
 """Allowances: what an address or an account may do at once, and how it comes back.
 
 An allowance is one more record in the store, with one row, which takes one from it (`take`). What
-was taken comes back evenly with time. So whoever is slowed down needs to wait for one to come back,
-not for the end of a window.
+was taken comes back evenly with time. So a caller that is slowed down waits for one to come back,
+and not for the end of a window.
 
 Taking is a command of its own, before the command of the login: a command changes one record, in
 one atomic step, and the two records may be on two servers of a Cluster. A refusal only reads.

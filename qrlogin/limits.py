@@ -1,7 +1,7 @@
 """How much one address and one account may ask for: the numbers, and what counts as one address.
 
-A limit slows a flood down and locks nobody out: what was used comes back all the time, and who is
-refused learns when to ask again. This module counts nothing; `allowances.py` does.
+A limit slows a flood down and locks no one out: what was used comes back all the time, and each
+refusal says when to ask again. This module counts nothing; `allowances.py` does.
 """
 
 from dataclasses import dataclass, fields
@@ -13,8 +13,8 @@ from qrlogin.errors import Misconfigured
 MAX_LIMIT: Final = 1_000_000
 """The highest number that a limit may have: one that no application reaches."""
 
-#: The part of an IPv6 address that a provider gives to one household or one server, in bits. Who
-#: has it has all of its addresses (RFC 6177, RFC 8981).
+#: The part of an IPv6 address that a provider gives to one household or one server, in bits. That
+#: customer can use every address in it (RFC 6177, RFC 8981).
 _IPV6_BITS: Final = 64
 
 

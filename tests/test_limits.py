@@ -155,7 +155,7 @@ def qr(request: pytest.FixtureRequest) -> Iterator[tuple[QRLogin, Clock]]:
 
 
 def test_what_was_used_comes_back_evenly_and_never_more(qr: tuple[QRLogin, Clock]) -> None:
-    """Five at once, and one a second. A refusal takes nothing, so a flood locks nobody out."""
+    """Five at once, and one a second. A refusal takes nothing, so a flood locks no one out."""
     made, clock = qr
 
     def begin() -> Begun:
@@ -172,7 +172,7 @@ def test_what_was_used_comes_back_evenly_and_never_more(qr: tuple[QRLogin, Clock
     assert granted(begin) == (0, 1)
 
 
-def test_whoever_waits_as_long_as_a_refusal_says_is_served() -> None:
+def test_a_caller_that_waits_as_long_as_a_refusal_says_is_served() -> None:
     slow = Limits(begins=2, begins_per_minute=7, scans=2, scans_per_minute=7)
     app = App(policy=replace(STANDARD, limits=slow))
     for call in (
@@ -186,7 +186,7 @@ def test_whoever_waits_as_long_as_a_refusal_says_is_served() -> None:
             call()
 
 
-def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+def test_a_clock_that_is_set_back_locks_no_address_out() -> None:
     app = limited()
     assert granted(lambda: app.begin(address=HOME))[0] == 5
     app.clock.ms -= 3_600_000
