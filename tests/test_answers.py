@@ -238,7 +238,7 @@ def test_a_repr_shows_the_fields_that_a_log_needs() -> None:
     redeemed = app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
     assert repr(redeemed) == (
         f"Redeemed(login_id='{begun.login_id}', "
-        f"redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False)"
+        f"redeemed_at_ms={redeemed.redeemed_at_ms}, replayed=False, assurance='')"
     )
 
 

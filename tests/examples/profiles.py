@@ -120,7 +120,7 @@ class Profile:
     async def answer(self, which: int, state: str = "confirmed") -> None:
         """Press this button of <qr-login> once the login is in this state.
 
-        For "Continue as …?", 0 is yes and 1 is "that is not me".
+        For "Continue as …?", 0 is "that is not me" and 1 is yes.
         """
         await self.desk.until(state)
         await self.desk.click(self.desk.element.get_by_role("button").nth(which))

@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.async_api import Browser
 
 from qrlogin.browser import texts
-from qrlogin.names import masked
+from qrlogin.names import exact
 from tests.browser.login_page import PATIENCE_S
 from tests.demo.phone_page import camera
 from tests.examples.profiles import Profile, at_desk, in_hand
@@ -21,7 +21,7 @@ def new_name(name: str = "alice") -> str:
 async def test_scan_approve_and_continue_logs_in(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
-    # Joiners, two directions of writing, and an emoji at the end of the masked name.
+    # Joiners, two directions of writing, and an emoji at the end: the question shows joiners.
     name, origin = f"نیک\u200cپی {new_name()} 👩\u200d💻", example.origin
     phone, desk = (
         await in_hand(chromium, origin, tmp_path, name),
@@ -38,8 +38,8 @@ async def test_scan_approve_and_continue_logs_in(
     await phone.approve()
     assert await phone.desk.axe() == []
     await desk.desk.until("confirmed")
-    assert await desk.desk.element.locator("bdi.name").inner_text() == masked(name)
-    await desk.answer(0)
+    assert await desk.desk.element.locator("bdi.name").inner_text() == exact(name, 320)
+    await desk.answer(1)
     await desk.logged_in_as(name)
     await phone.until("redeemed")
     assert await phone.desk.axe() == []
@@ -98,7 +98,7 @@ async def test_that_is_not_me_cancels_the_login(
     await desk.answer(0, "cancelled")  # a new code
     await phone.scan(desk.desk)
     await phone.approve()
-    await desk.answer(1)
+    await desk.answer(0)
     await desk.desk.until("cancelled")
     await desk.open("/")
     assert "/login" in desk.page.url
@@ -135,7 +135,7 @@ async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_
     await phone.approve()
     await desk.desk.until("confirmed")
     assert await second.locator("qr-login").get_attribute("state") == "pending"
-    await desk.answer(0)
+    await desk.answer(1)
     await desk.logged_in_as(name)
     await second.reload()
     assert name in await second.locator("body").inner_text() or "/login" in second.url
@@ -152,7 +152,7 @@ async def test_a_second_account_logs_in_after_the_first(
         phone = await in_hand(chromium, example.origin, tmp_path, name)
         await phone.scan(desk.desk)
         await phone.approve()
-        await desk.answer(0)
+        await desk.answer(1)
         await desk.logged_in_as(name)
         await phone.close()
         await desk.log_out()

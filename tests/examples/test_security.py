@@ -158,7 +158,7 @@ async def test_no_secret_is_in_an_address_an_attribute_or_the_log(
     seen += await desk.attributes()
     sent: list[str] = []
     desk.page.on("request", lambda request: sent.append(request.post_data or ""))
-    await desk.answer(0)
+    await desk.answer(1)
     await desk.logged_in_as(name)
     await desk.cookies()
     seen += await desk.attributes()

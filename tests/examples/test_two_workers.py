@@ -171,7 +171,7 @@ async def in_chromium(origin: str, name: str, chromium: Browser, shots: Path) ->
         pairs.append((waited.headers["server-pid"], scanned.headers["server-pid"]))
         if pairs[-1][0] != pairs[-1][1]:
             await phone.approve()
-            await desk.answer(0)
+            await desk.answer(1)
             await desk.logged_in_as(name)
             await desk.close()
             await phone.close()

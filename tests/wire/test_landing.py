@@ -227,7 +227,7 @@ def test_a_look_takes_nothing_so_another_account_can_still_scan(mount: Mount) ->
     before = mount.records
     looks = [tab.phone("look", person) for person in (ALICE, BOB, ALICE)]
     assert len({(answer.status, answer.body) for answer in looks}) == 1
-    assert read(looks[0])["context"] == {"browser": "Browser"}
+    assert read(looks[0])["context"] == {"browser": "Firefox"}
     assert mount.records == before
     assert read(tab.phone("scan", BOB))["state"] == "scanned"
     assert read(tab.phone("look", BOB))["state"] == "scanned"
