@@ -18,7 +18,7 @@ from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from tests.application import KEY, URI
 from tests.tables import for_each_row
 
-TYPED = replace(STANDARD, user_codes=True)
+TYPED = replace(STANDARD, limits=None, user_codes=True)
 #: An attacker's sentence in the spellings that different fields accept.
 SENTENCE = "Security check of your account by Example. Press Yes to keep it"
 SPELLINGS = (
