@@ -16,6 +16,7 @@ from qrlogin.wire.dialects import DIALECTS
 from qrlogin.wire.dialects.rfc8628 import Rfc8628
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from tests.application import KEY, URI
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 TYPED = replace(STANDARD, user_codes=True)
@@ -158,6 +159,7 @@ def requests(name: str) -> Iterator[Request]:
             yield made({field: text})
 
 
+@row(59)
 @for_each_row("name", BEGINS)
 @pytest.mark.usefixtures("reader")
 def test_no_dialect_shows_a_text_of_the_request(name: str) -> None:
@@ -188,6 +190,7 @@ def begin_device(form: dict[str, str], describe: Any = lambda _: {}, **options: 
         )
 
 
+@row(119)
 @for_each_row(
     "scope",
     ["unknown", "watch unknown", "watch  record", " watch", "watch ", "WATCH", "watch,record"],
@@ -198,6 +201,7 @@ def test_a_scope_that_is_not_listed_is_refused(scope: str) -> None:
     assert (answer.status, json.loads(answer.body)["error"]) == (400, "invalid_scope")
 
 
+@row(59, 226, 452)
 def test_the_phone_shows_the_words_of_the_application_for_a_client_and_its_scopes() -> None:
     words = {"watch": "Watch films", "record": "Aufnehmen", "openid": ""}
     shown = shown_to_the_phone(
