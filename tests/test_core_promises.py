@@ -373,6 +373,7 @@ def test_a_redeem_returns_subject_name_context_and_time() -> None:
     )
 
 
+@row(430)
 def test_a_redeem_returns_what_the_first_confirm_said_of_the_approval() -> None:
     """A repeated confirm changes neither the assurance nor the phone."""
     app = App(policy=STANDARD)
@@ -385,6 +386,7 @@ def test_a_redeem_returns_what_the_first_confirm_said_of_the_approval() -> None:
     assert "phone" not in repr(redeemed), "a phone is no more for logs than its user is"
 
 
+@row(24)
 def test_a_writer_of_the_store_cannot_change_what_an_approval_met() -> None:
     app = App(policy=STANDARD)
     begun, tag = app.reach(State.CONFIRMED)

@@ -335,6 +335,7 @@ def test_no_writer_of_the_store_extends_a_login_beyond_its_signed_end(
                 redeem()
 
 
+@row(57)
 @pytest.mark.parametrize("state", [State.PENDING, State.SCANNED, State.CONFIRMED])
 def test_no_writer_of_the_store_shows_a_browser_a_state_beyond_its_signed_end(state: State) -> None:
     """Otherwise a browser could show fresh codes of one login for ever."""
@@ -355,6 +356,7 @@ def test_no_writer_of_the_store_shows_a_browser_a_state_beyond_its_signed_end(st
         assert (seen.state, seen.expires_in, seen.scan_code) == (State.EXPIRED, 0, "")
 
 
+@row(57)
 def test_a_phone_is_shown_no_login_that_began_after_its_own_code_had_expired() -> None:
     """So a landing of an old login is not shown as one that began a few seconds ago."""
     victim = Victim(State.PENDING)
@@ -417,6 +419,7 @@ def unsealed_fields() -> set[str]:
     return written - {*SEALED, "names", "name_seal"}
 
 
+@row(57)
 def test_the_docs_list_exactly_the_fields_that_no_seal_covers() -> None:
     text = Path("docs/security/index.md").read_text("utf-8")
     table = text.partition("| field without a seal |")[2].partition("\n\n")[0]
@@ -758,7 +761,7 @@ def test_redeem_checks_needs_and_only_for_again(
             victim.app.qr.run(redeem)
 
 
-@row(64)
+@row(64, 127)
 @pytest.mark.parametrize("form", ["rotating", "fixed", "typed"])
 @pytest.mark.parametrize("ask_browser", [True, False])
 def test_a_login_for_one_account_is_unknown_to_every_other(form: str, ask_browser: bool) -> None:

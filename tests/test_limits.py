@@ -31,6 +31,7 @@ from qrlogin.limits import MAX_LIMIT, network_of
 from qrlogin.stores import RedisStore
 from qrlogin.wire import BrowserContext, Native, Request
 from tests.application import ALICE, BOB, KEY, SHOWN, UNLIMITED, App, Clock
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.mount import Mount, Tab, get, post, read
@@ -101,6 +102,7 @@ def test_addresses_share_an_allowance_only_if_they_are_one(
 # The settings
 
 
+@row(27, 121)
 def test_limits_are_on_and_have_the_documented_values() -> None:
     assert STANDARD.limits == Limits()
     assert asdict(Limits()) == {
@@ -154,6 +156,7 @@ def qr(request: pytest.FixtureRequest) -> Iterator[tuple[QRLogin, Clock]]:
         yield made, clock
 
 
+@row(27)
 def test_what_was_used_comes_back_evenly_and_never_more(qr: tuple[QRLogin, Clock]) -> None:
     """Five at once, and one a second. A refusal takes nothing, so a flood locks no one out."""
     made, clock = qr
@@ -266,6 +269,7 @@ def test_a_turn_of_another_network_or_of_no_application_is_no_turn(wrong: str) -
     assert lane_of(key, HOME, new_turn(key, HOME)) != ""
 
 
+@row(27)
 @pytest.mark.matrix
 def test_one_address_with_all_its_turns_has_fewer_records_than_the_documentation_says() -> None:
     """It takes what it can get, every ten seconds, for longer than a record lives."""
@@ -290,6 +294,7 @@ def test_one_address_with_all_its_turns_has_fewer_records_than_the_documentation
 # Scans
 
 
+@row(10, 114, 121, 405)
 def test_an_account_is_slowed_down_and_its_decisions_are_not() -> None:
     app = limited()
     logins = [app.begin() for _ in range(4)]
@@ -310,6 +315,7 @@ def test_an_account_is_slowed_down_and_its_decisions_are_not() -> None:
     scan(logins[2])
 
 
+@row(10)
 def test_an_account_holds_no_more_logins_than_the_documentation_says() -> None:
     """60 at once and 30 a minute, each for the 90 seconds of `decide_window`: 105."""
     app = App(policy=STANDARD)
@@ -328,6 +334,7 @@ def test_an_account_holds_no_more_logins_than_the_documentation_says() -> None:
     assert 95 < most <= 60 + 45
 
 
+@row(58)
 @for_each_row("verb", ["confirm", "deny", "release"])
 def test_a_spent_guesser_stops_costing_look_ups_after_a_while(verb: str) -> None:
     app = App(policy=replace(UNLIMITED, user_codes=True))
@@ -366,6 +373,7 @@ BEGINNINGS = {
 }
 
 
+@row(27, 121, 405, 428)
 @for_each_row("name", sorted(SPEAKERS))
 @for_each_row("colour", ["sync", "async"])
 def test_every_dialect_answers_429_and_says_when_to_ask_again(name: str, colour: Any) -> None:
@@ -388,6 +396,7 @@ def test_every_dialect_answers_429_and_says_when_to_ask_again(name: str, colour:
         assert mount.browser(again).status == answers[0].status
 
 
+@row(26, 28)
 @for_each_row("colour", ["sync", "async"])
 def test_an_address_holds_at_most_half_of_the_slots_and_its_other_browsers_poll(
     colour: Any,

@@ -174,6 +174,7 @@ def test_a_cleaned_text_cannot_change_the_text_around_it(text: str) -> None:
     assert shown == shown.strip() == clean(shown, 60)
 
 
+@row(66)
 @for_each_row(
     "name, shown, in_text",
     [

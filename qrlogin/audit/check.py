@@ -1,7 +1,7 @@
 """What a check is, how it ends, and the scene in which it plays."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -170,6 +170,20 @@ class Scene:
             raise Broken(f"the browser of {expected} is logged in as {got or 'no account'}")
         return login, phone
 
+    def sessions(self, collected: Iterable[tuple[Browser, Session | None]]) -> int:
+        """How many sessions these browsers have. Equal tokens are one session.
+
+        A server may end the earlier session when it answers a repeat. So a session counts while its
+        browser is logged in, if the target says who is.
+        """
+        who = self.target.who
+        made = [
+            session.token
+            for browser, session in collected
+            if session and (who is None or who(browser))
+        ]
+        return made.count("") + len({*made} - {""})
+
     def lets_pass(self, seconds: int) -> None:
         """Lets time pass. Raises `NotApplicable` if the target does not say how."""
         if self.target.pass_time is None:
@@ -214,12 +228,6 @@ def at_once(steps: list[Callable[[], T]]) -> list[T]:
     if errors:
         raise errors[0]
     return results  # type: ignore[return-value]  # each step has written its own
-
-
-def sessions(collected: list[Session | None]) -> int:
-    """How many sessions these answers are. Equal tokens are one session."""
-    made = [each.token for each in collected if each]
-    return made.count("") + len({*made} - {""})
 
 
 def guesses_at(login: Login) -> Iterator[Login]:

@@ -25,7 +25,6 @@ from qrlogin.audit.check import (
     check,
     guesses_at,
     needs_http,
-    sessions,
 )
 from qrlogin.audit.devices import Answer, Browser, Phone, Tamper
 from qrlogin.audit.tamper import (
@@ -117,8 +116,9 @@ def reuse(scene: Scene) -> None:
     first = scene.target.collect(browser, login)
     if first is None:
         raise Broken("the browser could not collect its approved login")
-    again = [scene.target.collect(each, login) for each in (twin, browser.copy())]
-    if sessions([first, *again]) > 1:
+    copies = [twin, browser.copy()]
+    again = [(each, scene.target.collect(each, login)) for each in copies]
+    if scene.sessions([(browser, first), *again]) > 1:
         raise Flaw("the browser collected one login twice, and has two sessions")
     for stranger in scene.strangers():
         for known in guesses_at(login):
@@ -142,8 +142,9 @@ def used_code(scene: Scene) -> None:
         raise Broken("the browser could not collect its approved login")
     for other in (scene.phone(scene.bob), phone):
         accepted = scene.target.scan(other, login.code), scene.target.confirm(other, login.code)
-        second = scene.target.collect(twin.copy(), login)
-        if sessions([first, second]) > 1:
+        repeated = twin.copy()
+        second = scene.target.collect(repeated, login)
+        if scene.sessions([(browser, first), (repeated, second)]) > 1:
             raise Flaw(f"{other.name} approved a used code, and a second session was started")
         if other is not phone and all(accepted):
             raise Flaw(f"{other.name} scanned and confirmed a code that was used before")

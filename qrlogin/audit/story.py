@@ -15,7 +15,6 @@ from qrlogin.audit.check import (
     attempt,
     check,
     guesses_at,
-    sessions,
 )
 from qrlogin.audit.devices import Browser, Phone
 from qrlogin.audit.target import Login
@@ -157,8 +156,8 @@ def race_collect(scene: Scene) -> None:
         login, _ = scene.approved(browser)
         runners = [browser.copy() for _ in range(RUNNERS)]
         got = at_once([partial(scene.target.collect, each, login) for each in runners])
-        if sessions(got) > 1:
-            raise Flaw(f"{RUNNERS} copies of a browser got {sessions(got)} sessions at once")
+        if (made := scene.sessions(zip(runners, got, strict=True))) > 1:
+            raise Flaw(f"{RUNNERS} copies of a browser got {made} sessions at once")
         if not any(got):
             raise Broken(f"none of {RUNNERS} copies of a browser could collect its login")
 

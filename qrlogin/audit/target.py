@@ -44,8 +44,8 @@ class Session:
     token: str = field(default="", repr=False)
     """What names the session, such as a session cookie. "" if it is not known.
 
-    A server may answer a repeated request with the same session. If `token` is "", two answers
-    count as two sessions.
+    A server may answer a repeated request with the same session, or end the earlier one (give
+    `who`). If `token` is "", two answers count as two sessions.
     """
 
 
@@ -94,7 +94,7 @@ class Target:
     asked_as: Callable[[Browser, Login], str] | None = None
     """The name that the browser shows before it is logged in: "continue as …?"."""
     who: Callable[[Browser], str] | None = None
-    """The account that is logged in in this browser; "" if there is none."""
+    """The account that is logged in in this browser; "" if there is none. It asks the server."""
     code_now: Callable[[Browser, Login], str] | None = None
     """The code that is on the screen now, if it changes."""
     rotates_after: int = 0

@@ -1,11 +1,8 @@
 """Targets of our own: the library, its dialects, the demo, and applications over HTTP."""
 
-import base64
-import json
 import re
 import secrets
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +27,7 @@ LOCAL = "http://127.0.0.1:8000"  # where nothing listens: these requests stay in
 #: Subjects so long that no random text contains one.
 SUBJECTS = {ALICE: "account-1001-of-alice", BOB: "account-1002-of-bob"}
 SHOWN = {ALICE: "A•••e", BOB: "B•b"}
+NAMES = {ALICE: "alice@example.com", BOB: "bob@example.com"}
 PRIVATE = {ALICE: [SUBJECTS[ALICE]], BOB: [SUBJECTS[BOB]]}
 ROTATED = STANDARD.rotation + STANDARD.rotation_grace + 1
 #: How a poll spells a login that ended, in the native dialect.
@@ -39,8 +37,12 @@ ENDED = ("expired", "denied", "cancelled", "redeemed")
 # The library without HTTP
 
 
-def library(shown: Mapping[str, str] = SHOWN) -> Target:
-    """`QRLogin` in this process, called as a function. `shown` are the masks of the accounts."""
+def library(shown: Mapping[str, str] = SHOWN, names: Mapping[str, str] = NAMES) -> Target:
+    """`QRLogin` in this process, called as a function.
+
+    :param shown: the masks of the accounts, by account.
+    :param names: their full names.
+    """
     clock = Clock()
     qr = QRLogin(MemoryStore(now=clock), secret_keys=[KEY], verification_uri=URI)
 
@@ -79,7 +81,7 @@ def library(shown: Mapping[str, str] = SHOWN) -> Target:
 
     def asked_as(browser: Browser, login: Login) -> str:
         seen = qr.status(code_of_browser(browser, login)).scanned_by
-        return (seen.shown_as or "") if seen else ""
+        return (seen.name or seen.shown_as or "") if seen else ""
 
     def code_now(browser: Browser, login: Login) -> str:
         return str(qr.status(code_of_browser(browser, login)).verification_uri_complete)
@@ -88,7 +90,7 @@ def library(shown: Mapping[str, str] = SHOWN) -> Target:
         begin=begin,
         poll=poll,
         scan=act(qr.scan, shown_as=shown),
-        confirm=act(qr.confirm),
+        confirm=act(qr.confirm, name=names),
         collect=collect,
         deny=act(qr.deny),
         cancel=lambda browser, login: _accepted(lambda: qr.cancel(code_of_browser(browser, login))),
@@ -171,7 +173,8 @@ class NativeSpeaker:
         return bool(browser.post(f"{self.mount}{_last(login.id)}/cancel", json={}))
 
     def asked_as(self, browser: Browser, login: Login) -> str:
-        return str(self.status(browser, login).json.get("scanned_by", {}).get("shown_as", ""))
+        seen = self.status(browser, login).json.get("scanned_by", {})
+        return str(seen.get("name") or seen.get("shown_as", ""))
 
     def code_now(self, browser: Browser, login: Login) -> str:
         return str(self.status(browser, login).json.get("verification_uri_complete", ""))
@@ -409,23 +412,9 @@ def spoken_over_http(name: str, origin: str, functions: NativeSpeaker, token: st
     spoken = Spoken(
         name,
         who=lambda player: functions.who(browser_of(player)),
-        token=lambda player: login_of_session(browser_of(player).cookies.get(token, "")),
+        token=lambda player: browser_of(player).cookies.get(token, ""),
     )
-    return spoken.target(origin, functions, samples=32)
-
-
-def login_of_session(cookie: str) -> str:
-    """The login that began a session, if the session is kept in its cookie; else the cookie.
-
-    Each answer signs such a cookie anew. Two with the same login are one session.
-    """
-    payload = cookie.strip('"').lstrip(".").partition(".")[0]
-    try:
-        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        raw = zlib.decompress(raw) if cookie.strip('"').startswith(".") else raw
-        return str(json.loads(raw)["login_id"])
-    except (ValueError, KeyError, zlib.error):
-        return cookie
+    return spoken.target(origin, functions, samples=32, who=functions.who)
 
 
 #: What a client of an attacker has not received.
@@ -447,7 +436,9 @@ def dialect(name: str) -> Target:
     endpoint = Endpoint(qr, Native(qr.core), max_waiting=0)
     everything = wsgi(endpoint, application)
     people = {
-        f"Bearer phone-of-{SUBJECTS[account]}": Person(SUBJECTS[account], SHOWN[account])
+        f"Bearer phone-of-{SUBJECTS[account]}": Person(
+            SUBJECTS[account], SHOWN[account], name=NAMES[account]
+        )
         for account in SUBJECTS
     }
     accounts = {subject: account for account, subject in SUBJECTS.items()}

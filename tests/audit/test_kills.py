@@ -1,11 +1,13 @@
 """The audit catches every server that is broken in one way, and no correct one."""
 
 import threading
+from dataclasses import replace
+from typing import Any
 
 from qrlogin.audit import CHECKS, Outcome, audit
 from tests.audit import tutorial
 from tests.audit.kill_table import PAGE, drawn, kills, page_with
-from tests.audit.server import FLAWS, Server, target
+from tests.audit.server import FLAWS, Asked, Server, target
 from tests.tables import for_each_row
 from tests.wire.sites import wsgiref_server
 
@@ -33,6 +35,30 @@ def test_a_correct_server_without_qrlogin_passes(typed: bool) -> None:
     # Only one check does not fit: that of typed codes, or that of codes which are addresses.
     skipped = [each.check.name for each in report.having(Outcome.NOT_APPLICABLE)]
     assert skipped == ["get-code" if typed else "guesses"]
+
+
+class Replacing(Server):
+    """It answers a repeated collect with a new session, and ends the earlier one."""
+
+    def __init__(self) -> None:
+        super().__init__("a login is collected twice")
+        self.one_at_a_time, self.last = threading.Lock(), dict[str, str]()
+
+    def on_collect(self, asked: Asked) -> dict[str, Any]:
+        with self.one_at_a_time:
+            answer = super().on_collect(asked)
+            self.sessions.pop(self.last.get(asked.fields["id"], ""), None)
+            self.last[asked.fields["id"]] = next(reversed(self.sessions))
+        return answer
+
+
+def test_a_repeat_that_ends_the_earlier_session_passes_if_the_target_says_who_is_logged_in() -> (
+    None
+):
+    names = ["reuse", "used-code", "race-collect"]
+    replacing = target(Replacing())
+    assert audit(replacing, only=names).exit_status == 0
+    assert {*audit(replace(replacing, who=None), only=names).failed} == {*names}
 
 
 def test_every_broken_server_is_caught() -> None:

@@ -16,6 +16,7 @@ from qrlogin.wire import BrowserContext, Endpoint, Native, Request, Response
 from qrlogin.wire.message import StartResponse
 from tests.application import Clock
 from tests.browser.login_page import LoginPage
+from tests.security_rows import row
 
 PAGE = """<!doctype html><html lang="{lang}"><title>Log in</title>
 <script type="module" src="/qrlogin/qr-login-element.js"></script>
@@ -168,6 +169,7 @@ async def question(login_page: LoginPage, site: Site, subject: str, name: str) -
     return await login_page.element.evaluate(QUESTION), scanned
 
 
+@row(9, 66)
 async def test_no_other_account_gets_the_question_of_alices_account(
     login_page: LoginPage, site: Site
 ) -> None:
@@ -189,6 +191,7 @@ async def test_no_other_account_gets_the_question_of_alices_account(
         assert not any(sign in plain_letters for sign in "\u200b\u200d\ufe0e\u202e"), about
 
 
+@row(9, 66)
 async def test_declining_comes_first_and_the_mask_alone_redeems_nothing(
     login_page: LoginPage, site: Site
 ) -> None:
@@ -199,6 +202,7 @@ async def test_declining_comes_first_and_the_mask_alone_redeems_nothing(
     await login_page.page.wait_for_url("**/in")
 
 
+@row(66)
 async def test_python_and_the_page_box_the_same_letters(login_page: LoginPage, site: Site) -> None:
     await login_page.opens(f"{site.qr.core.origin}/")
     samples = [

@@ -18,6 +18,7 @@ from qrlogin.wire.dialects.taobao import Taobao
 from qrlogin.wire.dialects.wechat import WeChat
 from qrlogin.wire.message import StartResponse
 from tests.browser.login_page import LoginPage
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
@@ -123,6 +124,7 @@ class Sites:
         return Response.json(200, {})
 
 
+@row(60)
 @pytest.mark.parametrize("referrer", ["strict-origin-when-cross-origin", "no-referrer"])
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_a_sibling_cannot_log_its_visitors_in(

@@ -1,7 +1,5 @@
 """The audit of `qrlogin.audit`, against the three examples as their READMEs start them."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from qrlogin.audit import Outcome, audit
@@ -11,15 +9,6 @@ from tests.examples.running import ALL, Running
 #: Left out are rfc8628, and the application of wechat_open: their clients get a token that no page
 #: of the examples accepts. `tests/audit/test_ours.py` audits them in the process.
 DIALECTS = ("wechat", "wechat_open", "taobao", "newlogin", "bilibili", "jd")
-#: What the audit finds, by example.
-KNOWN: Mapping[str, set[str]] = {
-    "Flask": set(),
-    "FastAPI": set(),
-    # These dialects answer a repeated request again, for a browser whose answer was lost. The other
-    # two examples keep the session in the cookie, under the login's id. Django starts a new one on
-    # the server each time, so a copy of the browser's cookies gives a second session.
-    "Django": {"reuse", "used-code", "race-collect"},
-}
 
 
 @pytest.mark.long
@@ -34,14 +23,11 @@ def test_the_audit_finds_nothing(example: Running) -> None:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", ALL)
-def test_the_audit_finds_in_the_other_dialects_what_is_known(name: str) -> None:
-    found = set[str]()
+def test_the_audit_finds_nothing_in_the_other_dialects(name: str) -> None:
+    """They answer a repeated request again, and then the examples end the earlier session."""
     with Running(ALL[name], QRLOGIN_DIALECTS="all", QRLOGIN_MAX_WAITING="0") as running:
         for dialect in DIALECTS:
             functions = ours.example_functions()
             report = audit(ours.spoken_over_http(dialect, running.origin, functions, "session"))
-            assert not report.having(Outcome.ERROR), report.text()
-            assert {*report.failed} <= KNOWN[name], report.text()
-            assert len(report.results) - len(report.having(Outcome.NOT_APPLICABLE)) >= 28
-            found |= {*report.failed}
-    assert found == KNOWN[name]
+            assert report.exit_status == 0, report.text()
+            assert len(report.results) - len(report.having(Outcome.NOT_APPLICABLE)) >= 29

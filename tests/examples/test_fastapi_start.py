@@ -25,6 +25,7 @@ from qrlogin.wire import HideCodes, Request, openapi
 from tests.examples.fastapi_served import FOLDER, imported
 from tests.examples.running import LEFT_OUT, own_port, surroundings
 from tests.examples.visitors import PASSWORD
+from tests.security_rows import row
 
 
 def visiting(module: ModuleType) -> httpx2.AsyncClient:
@@ -273,6 +274,7 @@ def test_at_most_one_hash_runs_per_processor(
     assert 1 <= most <= (os.cpu_count() or 1)
 
 
+@row(412)
 async def test_a_public_site_accepts_its_clients_only_and_asks_for_https_always(
     loop: asyncio.Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -237,6 +237,7 @@ def test_requests_for_another_host_are_refused(make: Callable[..., Flask], origi
             assert seen.headers["X-Frame-Options"] == "DENY"
 
 
+@row(412)
 def test_a_public_site_accepts_its_clients_only_and_asks_for_https_always(
     make: Callable[..., Flask],
 ) -> None:

@@ -27,6 +27,7 @@ from tests.examples.inside_flask import (
     sign_up,
 )
 from tests.examples.visitors import PASSWORD, Tags
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 EVIL = "http://localhost.evil.example"
@@ -207,6 +208,7 @@ def redeem(desk: FlaskClient, login_id: str) -> None:
     assert answer.status_code == 200
 
 
+@row(315, 430)
 def test_a_phone_confirms_only_the_login_for_which_it_answered_a_passkey(
     app_for: Callable[[str], Flask], example: ModuleType
 ) -> None:
@@ -348,6 +350,7 @@ def relay(app: Flask, phone: FlaskClient, passkey: Authenticator, attempt: int) 
     return is_in(attacker)
 
 
+@row(7, 316)
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "attempts", [MANY, pytest.param(1000, marks=[pytest.mark.matrix, pytest.mark.long])]

@@ -13,6 +13,7 @@ from tests.browser.login_page import PATIENCE_S
 from tests.examples.profiles import Profile, at_desk, in_hand
 from tests.examples.running import FLASK, Running
 from tests.examples.test_looks import SCREENS, fits
+from tests.security_rows import row
 
 pytestmark = pytest.mark.long
 
@@ -92,6 +93,7 @@ async def create_passkey(profile: Profile) -> None:
     await profile.page.get_by_role("link", name="Home").click()
 
 
+@row(141)
 async def test_a_passkey_approves_on_the_phone_and_later_logs_the_computer_in_without_a_code(
     chromium: Browser, serve: Callable[[str], Running], tmp_path: Path
 ) -> None:
@@ -147,6 +149,7 @@ async def test_a_passkey_approves_on_the_phone_and_later_logs_the_computer_in_wi
         await each.close()
 
 
+@row(7, 105, 111)
 async def test_no_relay_answers_the_passkey_that_the_browser_itself_must_answer(
     chromium: Browser, serve: Callable[[str], Running], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.examples.running import Running
 from tests.examples.story import Desk
 from tests.examples.visitors import OfExamples, Visitor
+from tests.security_rows import row
 
 pytestmark = pytest.mark.long
 
@@ -55,6 +56,7 @@ def end(visitor: Visitor, number: str) -> None:
     assert answer.status_code in (302, 303), answer.text
 
 
+@row(116, 445)
 def test_the_phone_lists_the_browsers_that_it_logged_in_and_ends_one_or_all(
     example: Running,
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_browser_that_logged_out_is_listed_no_longer_and_its_cookie_is_worthle
     phone.http.close()
 
 
+@row(2)
 def test_one_login_is_one_session_even_if_its_redeem_was_sent_twice(example: Running) -> None:
     manner = OfExamples()
     phone = manner.phone(example.origin, "alice")
@@ -120,6 +123,7 @@ def test_one_login_is_one_session_even_if_its_redeem_was_sent_twice(example: Run
     phone.http.close()
 
 
+@row(63, 444)
 def test_an_account_that_is_locked_after_the_approval_gets_nothing(example: Running) -> None:
     """Nor do the sessions that it has."""
     manner = OfExamples()

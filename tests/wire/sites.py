@@ -194,6 +194,7 @@ def _with_session(application: Application, answer: Response) -> Response:
 
 def flask_app(endpoint: Endpoint, application: Application) -> Any:
     app = flask.Flask(__name__)
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
     app.secret_key = KEY
 
     def person() -> Person | None:

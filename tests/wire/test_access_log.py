@@ -3,11 +3,13 @@
 import logging
 
 from qrlogin.wire import HideCodes
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 CODE, TICKET = "A" * 43, "b" * 32
 
 
+@row(19, 39, 461)
 @for_each_row(
     "server, message, arguments, written",
     [

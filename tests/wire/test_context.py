@@ -425,6 +425,7 @@ def test_the_application_can_set_the_address() -> None:
     assert BrowserContext(address=lambda request: None)(begin_with(None, "192.0.2.7")) == {}
 
 
+@row(44, 423)
 @for_each_row(
     "proxies, forwarded, shown",
     [

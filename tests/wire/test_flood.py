@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from qrlogin import STANDARD, Limits
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.wire.stopped_servers import running
 
@@ -134,6 +135,7 @@ def flood_and_log_in(port: int, begins: int, flooders: int, most: int) -> None:
     assert statuses[201] <= begins + seconds * LIMITS.begins_per_minute / 60 + 1
 
 
+@row(27, 428)
 @pytest.mark.long
 def test_fifty_people_log_in_while_a_flood_from_their_address_is_slowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

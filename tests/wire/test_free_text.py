@@ -16,6 +16,7 @@ from qrlogin.wire.dialects import DIALECTS
 from qrlogin.wire.dialects.rfc8628 import Rfc8628
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from tests.application import KEY, URI
+from tests.security_rows import row
 from tests.tables import for_each_row
 
 TYPED = replace(STANDARD, limits=None, user_codes=True)
@@ -112,7 +113,8 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 def shown_to_the_phone(make: Any, *begins: Request) -> list[dict[str, str]]:
     """The contexts that a phone is shown of the logins which these requests begin."""
-    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED) as qr:
+    policy = replace(TYPED, limits=None)  # one phone scans them all
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
         dialect: Dialect = make(qr.core)
         begun: list[Any] = []
         run = qr.run
@@ -158,6 +160,7 @@ def requests(name: str) -> Iterator[Request]:
             yield made({field: text})
 
 
+@row(59)
 @for_each_row("name", BEGINS)
 @pytest.mark.usefixtures("reader")
 def test_no_dialect_shows_a_text_of_the_request(name: str) -> None:
@@ -188,6 +191,7 @@ def begin_device(form: dict[str, str], describe: Any = lambda _: {}, **options: 
         )
 
 
+@row(119)
 @for_each_row(
     "scope",
     ["unknown", "watch unknown", "watch  record", " watch", "watch ", "WATCH", "watch,record"],
@@ -198,6 +202,7 @@ def test_a_scope_that_is_not_listed_is_refused(scope: str) -> None:
     assert (answer.status, json.loads(answer.body)["error"]) == (400, "invalid_scope")
 
 
+@row(59, 226, 452)
 def test_the_phone_shows_the_words_of_the_application_for_a_client_and_its_scopes() -> None:
     words = {"watch": "Watch films", "record": "Aufnehmen", "openid": ""}
     shown = shown_to_the_phone(

@@ -4,6 +4,7 @@ import pytest
 
 from qrlogin.errors import Forbidden, Misconfigured, Unauthenticated
 from qrlogin.wire import Native, Request
+from tests.security_rows import row
 from tests.wire.mount import ALICE, BOB, JSON, VERBS, Colour, Mount, Tab, post, read
 
 BROWSER_OF_ALICE = ("x-session", "of-alice")
@@ -23,6 +24,7 @@ def one_account(colour: Colour) -> Mount:
     return Mount(colour, make=lambda core: Native(core, subject=of_the_session))
 
 
+@row(64, 125, 127)
 def test_another_account_gets_the_answer_for_a_code_that_no_login_has(colour: Colour) -> None:
     with one_account(colour) as mount:
         tab = Tab(mount)
@@ -51,6 +53,7 @@ def test_that_account_logs_in_and_a_browser_without_a_session_has_any(colour: Co
             assert redeemed.subject == person.subject
 
 
+@row(125)
 @pytest.mark.parametrize(("session", "status"), [("locked", 403), ("none", 401)])
 def test_the_application_refuses_a_begin(session: str, status: int, colour: Colour) -> None:
     with one_account(colour) as mount:

@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 
 from qrlogin.wire import Response
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.lifecycle import login_at
@@ -23,6 +24,7 @@ def jar_after(jar: dict[str, str], answer: Response) -> dict[str, str]:
     return kept | {name: cookie.value for name, cookie in changed.items() if cookie.max_age}
 
 
+@row(2, 33)
 @for_each_row("name", PUBLIC_ID)
 def test_a_browser_has_no_cookie_of_a_login_that_it_collected(name: str) -> None:
     with login_at(name, "confirmed") as login:
@@ -44,6 +46,7 @@ def test_a_browser_has_no_cookie_of_a_login_that_it_collected(name: str) -> None
         assert repeated.redeemed.replayed
 
 
+@row(2, 33)
 def test_a_copied_cookie_of_the_native_dialect_needs_the_op_of_the_page(mount: Mount) -> None:
     """The page keeps its cookie: the body of an answer can get lost when its headers do not."""
     tab = reach(mount, "confirmed")

@@ -27,6 +27,7 @@ from qrlogin.wire import (
 from qrlogin.wire.dialect import Exchange
 from qrlogin.wire.dialects.public_id import Handler, PublicIdDialect
 from qrlogin.wire.routes import Route
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.dialects.lifecycle import HISTORIES, login_at
 from tests.wire.mount import KEY, ORIGIN, URI, Colour, Mount, get, with_headers
@@ -316,6 +317,7 @@ SENT_BY_PAGES = [
 ]
 
 
+@row(60)
 @for_each_row("sent, listed, unlisted", SENT_BY_PAGES)
 def test_pages_of_other_origins_of_the_site_must_be_listed(
     sent: dict[str, str], listed: bool, unlisted: bool, core: Core
