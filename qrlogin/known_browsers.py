@@ -23,7 +23,7 @@ MAX_KNOWN_LENGTH: Final = 23 * (1 + MAX_ACCOUNTS) - 1
 """The most characters of what a browser keeps."""
 
 #: What a record holds for a browser that has no entry.
-_NEVER: Final = "none"
+_NEVER: Final = "no-entry"
 _LENGTH: Final = 22  # characters of a name or an entry: 132 bits
 _DIGEST_LENGTH: Final = 11  # characters: 66 bits, and each guess costs a login
 _KNOWN: Final = re.compile(rf"[\w-]{{22}}(?:\.[\w-]{{22}}){{1,{MAX_ACCOUNTS}}}", re.ASCII)

@@ -147,7 +147,7 @@ def texts_that_prove_nothing() -> Iterator[tuple[str, str]]:
     yield "an entry that is longer", known + "A"
     yield "another spelling", known.swapcase()
     yield "a blank", known + " "
-    yield "the word of the record", "none"
+    yield "the word of the record", "no-entry"
     yield "too many entries", ".".join([name, *["A" * 22] * MAX_ACCOUNTS, entry])
     yield "a megabyte", "A" * 1_000_000
     yield "the entry as its own name", f"{entry}.{entry}"
