@@ -108,6 +108,7 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
 @media (max-height: 42rem) { .ask { gap: .75rem; padding-block: 1rem }
   .ask .title { font-size: 1.25rem } .ask .body { gap: .75rem }
   .ask .warning { font-size: .9375rem; line-height: 1.35 }
+  .ask .never { padding-block: .5rem; line-height: 1.35 }
   .ask .facts { gap: .25rem .75rem; padding-block: .625rem }
   .actions > .deny, .actions > .approve { min-block-size: 3.25rem } }
 @media (min-height: 26rem) { .ask .answers { display: grid; gap: .875rem; position: sticky;

@@ -146,19 +146,15 @@ def texts_that_prove_nothing() -> Iterator[tuple[str, str]]:
     yield "an entry that is cut", known[:-1]
     yield "an entry that is longer", known + "A"
     yield "another spelling", known.swapcase()
-    yield "a blank", known + " "
     yield "the word of the record", "no-entry"
     yield "too many entries", ".".join([name, *["A" * 22] * MAX_ACCOUNTS, entry])
     yield "a megabyte", "A" * 1_000_000
     yield "the entry as its own name", f"{entry}.{entry}"
 
 
-FORGERIES = dict(texts_that_prove_nothing())
-
-
 @row(72)
-@for_each_row("sent", FORGERIES)
-def test_no_other_text_makes_a_browser_known(sent: str) -> None:
+@for_each_row("what, sent", texts_that_prove_nothing())
+def test_no_other_text_makes_a_browser_known(what: str, sent: str) -> None:
     with Mount("sync") as mount:
         assert seen(mount, {COOKIE: sent}) is False
         genuine = logged_in(mount, {}).jar[COOKIE]
