@@ -18,7 +18,7 @@ SHOWN = """it => [...it.shadowRoot.querySelectorAll('[part~=known]')].map(part =
   !!(part.compareDocumentPosition(it.shadowRoot.querySelector('h1')) & 2)])"""
 
 
-@row(72)
+@row(69)
 @pytest.mark.parametrize("lang", LANGUAGES)
 async def test_the_question_begins_with_what_no_browser_can_fake(
     chromium: Browser, tmp_path: Path, lang: str

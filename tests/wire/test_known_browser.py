@@ -68,7 +68,7 @@ def seen(mount: Mount, jar: dict[str, str], person: Person = ALICE) -> bool | No
     return known
 
 
-@row(72)
+@row(69)
 def test_a_browser_is_known_to_an_account_after_its_first_login_and_to_no_other(
     mount: Mount,
 ) -> None:
@@ -112,7 +112,7 @@ def test_over_plain_http_on_loopback_the_cookie_is_not_secure(colour: Colour) ->
         assert seen(mount, jar) is True
 
 
-@row(72)
+@row(69)
 def test_a_store_that_is_read_makes_no_other_browser_known(mount: Mount) -> None:
     """The record of a login holds digests of the entries that are good for that login only."""
     jar: dict[str, str] = {}
@@ -152,7 +152,7 @@ def texts_that_prove_nothing() -> Iterator[tuple[str, str]]:
     yield "the entry as its own name", f"{entry}.{entry}"
 
 
-@row(72)
+@row(69)
 @for_each_row("what, sent", texts_that_prove_nothing())
 def test_no_other_text_makes_a_browser_known(what: str, sent: str) -> None:
     with Mount("sync") as mount:
@@ -163,7 +163,7 @@ def test_no_other_text_makes_a_browser_known(what: str, sent: str) -> None:
         assert read(twice.phone("look"))["known_browser"] is False, "one of the two is not ours"
 
 
-@row(72)
+@row(69)
 def test_a_writer_of_the_store_cannot_make_a_browser_known() -> None:
     """The field is covered by the seal of the beginning, and says nothing in another record."""
     app = App()
@@ -230,7 +230,7 @@ def test_a_browser_keeps_eight_accounts_and_the_newest_win() -> None:
     assert len(app.store.record(begun.login_id)["known"]) <= 22 + MAX_ACCOUNTS * 12
 
 
-@row(72)
+@row(69)
 def test_no_request_of_the_native_dialect_makes_the_phone_say_nothing() -> None:
     """Otherwise, a phisher's client would ask that way. Browsers of other origins have no cookie,
     and programs have none: they keep a text in its place.
