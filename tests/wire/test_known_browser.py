@@ -4,15 +4,13 @@ The words that its user reads are tested in `tests/browser/test_approve_known.py
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
-from functools import partial
 from urllib.parse import quote
 
 import pytest
 
 from qrlogin import STANDARD, MemoryStore, QRLogin, RecordForged
-from qrlogin.demo.client import Answer
 from qrlogin.keys import Key
 from qrlogin.known_browsers import MAX_ACCOUNTS, MAX_KNOWN_LENGTH, is_known, known_after_redeem
 from qrlogin.wire import Person, Request
@@ -274,10 +272,10 @@ def test_the_dialects_with_a_public_id_say_it_of_clients_that_redeem_themselves(
         answers = []
         for person in (ALICE, ALICE, BOB):
             player = client(name)
-            player.client = InProcessClient(mount.browser)
-            player.client.jar = jar
-            if by_server:
-                player.client.get = partial(with_redirect, player.client.get)
+            browser = InProcessClient(
+                lambda request: mount.browser(led_on(request) if by_server else request)
+            )
+            player.client, browser.jar = browser, jar
             code = {"code": code_of(player, player.begin())}
             answers.append(read(mount.phone(post("scan", code, CREDENTIAL), person)))
             assert mount.phone(post("confirm", code, CREDENTIAL), person).status == 200
@@ -288,10 +286,12 @@ def test_the_dialects_with_a_public_id_say_it_of_clients_that_redeem_themselves(
         assert (COOKIE in jar) is not by_server
 
 
-def with_redirect(get: Callable[[str], Answer], address: str) -> Answer:
-    """Begin as an application does whose page follows."""
+def led_on(request: Request) -> Request:
+    """The same request; one that begins names the page of an application, which follows."""
+    if request.path != "connect/qrconnect":
+        return request
     page = quote(f"{ORIGIN}/application", safe="")
-    return get(address + (f"&redirect_uri={page}" if "/qrconnect?appid" in address else ""))
+    return replace(request, query=f"{request.query}&redirect_uri={page}")
 
 
 def test_where_the_client_never_says_the_phone_is_shown_nothing(colour: Colour) -> None:
