@@ -177,6 +177,12 @@ class Scanned(_HoldsCodes):
     old by the time that the user has read the question. "" where none is needed.
     """
 
+    known_browser: bool | None = None
+    """Whether this account was logged in on that browser before. Show False prominently: it is the
+    one fact that a browser of someone else cannot fake. None: its client never says (a device of
+    RFC 8628, a `begin` of your own code), or the policy's `known_browser` is off; show nothing.
+    """
+
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:

@@ -177,6 +177,11 @@ class Codes:
         """The key for new logins."""
         return self._keys[0]
 
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All keys of the application, the signing one first."""
+        return self._keys
+
     def new_codes(self, *, fixed: bool, typed: bool) -> NewCodes:
         """Draw a new login_id and, if asked for, its fixed or typed code.
 

@@ -41,6 +41,7 @@ from qrlogin.errors import (
     Unavailable,
 )
 from qrlogin.keys import Key, equal_in_constant_time
+from qrlogin.known_browsers import is_known, known_after_redeem, known_at_begin
 from qrlogin.limits import network_of
 from qrlogin.operation import Operation
 from qrlogin.policy import MIN_TO_DECIDE, Policy, check_lifetime, check_window
@@ -101,6 +102,7 @@ class _Terms:
     begun_by: str
     flags: str
     subject: str | None = field(repr=False)
+    known: str | None = field(repr=False)
 
 
 class Core:
@@ -159,6 +161,7 @@ class Core:
         redeem_window: int | None = None,
         replay_window: int | None = None,
         turn: str = "",
+        known: str | None = None,
     ) -> Operation[Begun]:
         """Begin a login. `QRLogin.begin` offers the first five parameters; dialects use all.
 
@@ -178,6 +181,8 @@ class Core:
         :param redeem_window: in seconds; None: the policy's.
         :param replay_window: for how many seconds its redeem can be repeated; None: the policy's.
         :param turn: `TooManyBegins.turn` that this browser got before; "" for none.
+        :param known: what this browser keeps of `known_after`; "" for nothing. None: its client
+            never says.
         """
         policy = self.policy
         seconds = policy.lifetime if lifetime is None else lifetime
@@ -209,6 +214,7 @@ class Core:
             begun_by=begun_by,
             flags=("" if ask_browser else UNASKED) + (FIXED if fixed else ""),
             subject=subject,
+            known=known if policy.known_browser else None,
         )
 
         network = network_of((context or {}).get("address", ""))
@@ -242,6 +248,7 @@ class Core:
             "only_for": ""
             if terms.subject is None
             else seals.account_digest(key, login_id, terms.subject),
+            "known": known_at_begin(key, login_id, terms.known),
             "decide_ms": str(terms.decide_window * 1000),
             "redeem_ms": str(terms.redeem_window * 1000),
         }
@@ -395,6 +402,18 @@ class Core:
             seconds=seconds,
             deadline_ms=device.ends_at,
         )
+
+    def known_after(self, redeemed: Redeemed, known: str) -> str:
+        """What the browser of a redeem keeps from now on, for its next `begin`; "" if the policy's
+        `known_browser` is off.
+
+        :param redeemed: the login.
+        :param known: what the browser has kept so far; "" for nothing.
+        """
+        if not self.policy.known_browser:
+            return ""
+        keys, login_id = self._codes.keys, redeemed.login_id
+        return known_after_redeem(keys, login_id, known, redeemed.subject)
 
     def redeem_by_ticket(self, device: DeviceCode, ticket: str) -> Operation[Redeemed]:
         """`redeem` for the page that a redirect leads to, of a login that was begun with
@@ -559,6 +578,7 @@ class Core:
                 expires_in=left,
                 # Who looked in time may scan after the person has read the question.
                 landing=token if state is State.PENDING else "",
+                known_browser=self._is_known(reply, key, subject),
             )
 
         if row == "look":
@@ -568,6 +588,12 @@ class Core:
             interpret,
             partial(event_of, "scanned", key=key, subject=subject, phone=phone),
         )
+
+    def _is_known(self, reply: Reply, key: Key, subject: str) -> bool | None:
+        if not self.policy.known_browser:
+            return None
+        field = reply.record.get("known", "")
+        return is_known(self._codes.keys, key, reply.login_id, field, subject)
 
     def outcome(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         """Read what became of a login that this phone scanned."""

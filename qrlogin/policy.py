@@ -119,6 +119,11 @@ class Policy:
     limits: Limits | None = _LIMITS
     """How much one address may begin and hold, and one account may scan. None: no limits."""
 
+    known_browser: bool = True
+    """Whether browsers keep to which accounts they were logged in, so that the phone shows "never
+    been used with your account". False: no such cookie is set or read, and the phone shows nothing.
+    """
+
     plain_http: bool = False
     """Whether `verification_uri` may be http outside loopback.
 

@@ -135,14 +135,18 @@ def _record_id(mac: str) -> str:
 # Seals
 
 #: What each seal covers, beside the login_id: fields of the record, in this order.
-BEGINNING: Final = ("device_digest", "context", "needs", "only_for", "decide_ms", "redeem_ms")
+BEGINNING: Final = (
+    *("device_digest", "context", "needs", "only_for", "known"),
+    *("decide_ms", "redeem_ms"),
+)
 SCANNER: Final = ("claim", "shown_as")
 APPROVAL: Final = ("claim", "subject", "name", "met", "facts")
 
 
 def begin_seal(key: Key, login_id: str, record: Mapping[str, str]) -> str:
     """Seals which browser began, what the phone is shown of it, what the approval needs, which
-    account may scan (`account_digest`; "" for any), and how long the later steps may take.
+    account may scan (`account_digest`; "" for any), to which accounts its browser was logged in
+    before (`known_browsers.py`), and how long the later steps may take.
 
     :param key: the login's key.
     :param login_id: the login.

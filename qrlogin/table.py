@@ -144,7 +144,7 @@ _ROWS = (
         repeats=(ANY,),
         repeats_if=("device_digest",),
         writes=(
-            *("v", "device_digest", "context", "needs", "only_for", "begin_seal"),
+            *("v", "device_digest", "context", "needs", "only_for", "known", "begin_seal"),
             *("decide_ms", "redeem_ms"),
         ),
         instants=("begun_at", "shown_until", "scan_by"),

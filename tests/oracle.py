@@ -85,7 +85,9 @@ def begin(it: Asked) -> Outcome:
     if it.state == "absent":
         if it.code_is_late:
             return EXPIRED
-        writes = it.texts("v", "device_digest", "context", "needs", "only_for", "begin_seal")
+        writes = it.texts(
+            "v", "device_digest", "context", "needs", "only_for", "known", "begin_seal"
+        )
         writes |= it.texts("decide_ms", "redeem_ms")
         times = it.times("begun_at", "shown_until", "scan_by")
         return Outcome("applied", writes | times, "pending")

@@ -108,11 +108,12 @@ MACS = {
                 "context": '{"browser":"Firefox"}',
                 "needs": "",
                 "only_for": "",
+                "known": "",
                 "decide_ms": "90000",
                 "redeem_ms": "30000",
             },
         ),
-        "Mp2wGGAc4OWd11kSpELHnq_5Zwv_L5zgtJNQGO8NUC8",
+        "96GHwc2ge81OiK9f-OCSqrzNYvse78j89jisjHJHOjs",
     ),
     "scan": (
         seals.scanner_seal,
@@ -131,7 +132,7 @@ MACS = {
 
 
 #: The purposes whose MACs are shortened, or are spelled another way.
-SHORTENED = ("ticket", "guesses", "fixed", "typed")
+SHORTENED = ("ticket", "guesses", "fixed", "typed", "browser", "known", "known-at-begin")
 PURPOSES = (*MACS, *SHORTENED, "device_code", "scan_code")
 
 
@@ -171,7 +172,7 @@ def test_every_purpose_and_every_audience_has_a_key_of_its_own() -> None:
         for audience in ("example.com", "example.org", "example.com/scan")
         for purpose in PURPOSES
     }
-    assert len(macs) == 3 * len(PURPOSES) == 39
+    assert len(macs) == 3 * len(PURPOSES) == 48
     for audience in ("example.com", "example.org"):
         for purpose in PURPOSES:
             assert Key(KEY, audience).mac(purpose, "x") == expected_mac(KEY, audience, purpose, "x")

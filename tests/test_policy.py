@@ -36,6 +36,7 @@ def test_the_presets_have_the_documented_values() -> None:
         "guesses": 5,
         "guess_window": 600,
         "limits": asdict(Limits()),
+        "known_browser": True,
         "plain_http": False,
     }  # fmt: skip
     assert STRICT.replay_window == STANDARD.replay_window, (

@@ -32,7 +32,7 @@ from tests.security_rows import counted, row
 #: event: proves | guards | from (dies at) | to | repeated when | writes.
 #: A dash means nothing; "stay" keeps the state.
 PROTOCOL = """
-begin   | -                      | -        | absent (never)                                                      | pending   | any: device_digest                       | v device_digest context needs only_for begin_seal decide_ms redeem_ms; begun_at shown_until scan_by
+begin   | -                      | -        | absent (never)                                                      | pending   | any: device_digest                       | v device_digest context needs only_for known begin_seal decide_ms redeem_ms; begun_at shown_until scan_by
 status  | device_digest          | -        | any (never)                                                         | stay      | -                                        | -
 land    | -                      | -        | pending (scan_by)                                                   | stay      | -                                        | -
 look    | -                      | only_for | pending (scan_by)                                                   | stay      | scanned confirmed redeemed: claim        | -

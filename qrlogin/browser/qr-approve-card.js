@@ -77,6 +77,11 @@ dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host 
 .claim { font-weight: 400 } .claim b { font-weight: 600 }
 .host { font-weight: 400; color: var(--muted); font-size: .9375em }
 .note { color: var(--alarm) }
+.known { display: flex; align-items: center; gap: .625rem; --tone: var(--accent) }
+.known .icon { flex: none; inline-size: 1.5rem }
+.never { --tone: var(--alarm); padding: .75rem;
+  border: 1.5px solid var(--alarm); border-radius: calc(var(--radius) * .7);
+  background: color-mix(in srgb, var(--alarm) 8%, #0000) }
 .left { color: var(--muted); margin-block-start: -.625rem; text-align: center;
   font-size: .875rem; font-variant-numeric: tabular-nums }
 .actions { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem }
@@ -103,6 +108,7 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
 @media (max-height: 42rem) { .ask { gap: .75rem; padding-block: 1rem }
   .ask .title { font-size: 1.25rem } .ask .body { gap: .75rem }
   .ask .warning { font-size: .9375rem; line-height: 1.35 }
+  .ask .never { padding-block: .5rem; line-height: 1.35 }
   .ask .facts { gap: .25rem .75rem; padding-block: .625rem }
   .actions > .deny, .actions > .approve { min-block-size: 3.25rem } }
 @media (min-height: 26rem) { .ask .answers { display: grid; gap: .875rem; position: sticky;
@@ -117,6 +123,8 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
  * @typedef {object} View
  * @property {string} typedCode the code, if a person could have typed it, else ""
  * @property {unknown} context the facts of the login, as the server sent them
+ * @property {unknown} known whether this account was logged in on that browser before; no boolean:
+ *   the server does not say
  * @property {boolean} claimed whether this account has scanned the login, so that it can give it
  *   back
  * @property {number} retryAfter seconds until the account may try another code
@@ -214,7 +222,7 @@ export class Card {
 
   /** Shows a state: its drawing, texts and buttons.
    * @param {State} state @param {View} view */
-  show(state, { typedCode, context, claimed, retryAfter, first }) {
+  show(state, { typedCode, context, known, claimed, retryAfter, first }) {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
     const [drawing, tone, ...all] = VIEWS[state];
     const actions = all.filter((action) => action !== "release" || claimed);
@@ -250,7 +258,7 @@ export class Card {
     parts.hint.replaceChildren(
       ...fill((texts[hint] ?? "").replace("{n}", String(minutes)), words));
     parts.note.textContent = "";
-    parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context)
+    parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context, known)
       : state === "found" ? this.#comparison(typedCode)
       : state === "typing" ? [this.#form()] : []));
     const links = [], home = ownPath(attribute(host, "home"));
@@ -280,8 +288,9 @@ export class Card {
   }
 
   /** The facts of the login, for the person to check.
-   * @param {string} code @param {unknown} sent the facts, as the server sent them */
-  #question(code, sent) {
+   * @param {string} code @param {unknown} sent the facts, as the server sent them
+   * @param {unknown} known as in View */
+  #question(code, sent, known) {
     const texts = this.#texts, { host } = location;
     const { facts: context, has } = factsOf(sent);
     const site = attribute(this.#host, "site"), account = attribute(this.#host, "account");
@@ -307,10 +316,19 @@ export class Card {
     facts.push([texts.factBegun, make("span", "", { id: "ago" })]);
     return [
       ...(code ? [make("p", "code", {}, untrusted(code))] : []),
+      ...(typeof known === "boolean" ? [this.#knowledge(known)] : []),
       make("dl", "facts", {}, ...facts.flatMap(([label, ...value]) =>
         [make("dt", "", {}, label), make("dd", "", {}, ...value)])),
       make("p", "warning", {}, ...fill(code ? texts.warningTyped : texts.warning)),
     ];
+  }
+
+  /** Whether this account was logged in on that browser before. @param {boolean} known */
+  #knowledge(known) {
+    const icon = make("svg", "icon", { viewBox: "0 0 24 24", "aria-hidden": "true" },
+      make("path", "", { d: DRAWINGS[known ? "check" : "mark"] }));
+    const text = make("span", "", {}, ...fill(this.#texts[known ? "known" : "neverUsed"]));
+    return make("p", "known", { class: `known ${known ? "" : "never"}` }, icon, text);
   }
 
   #form() {

@@ -415,7 +415,8 @@ export class QRApproveElement extends Base {
     this.#state = state, this.#shownWith = this.#read(LABELS);
     writeState(this, state);
     this.#card.show(state, {
-      typedCode: this.#typedCode(), context: this.#login.context, claimed: this.#claimed,
+      typedCode: this.#typedCode(), context: this.#login.context,
+      known: this.#login.known_browser, claimed: this.#claimed,
       retryAfter: this.#retryAfter, first: !this.#pressed,
     });
     this.#startClock();

@@ -30,6 +30,11 @@ RESULTS: Final = {
     "cancelled": "Cancelled in the browser, which was not logged in.",
     "expired": "The browser did not continue in time. It was not logged in.",
 }
+KNOWN: Final = "You have logged in on this browser before."
+NEVER_USED: Final = (
+    "This browser has never been used with your account. "
+    "If you are not in front of it right now, deny it."
+)
 MAX_BYTES: Final = 400  # of one value or message from the server, as it is printed
 
 
@@ -81,6 +86,8 @@ def _show(scanned: Answer, name: str, site: str) -> None:
         ("started", f"{scanned.json.get('begun_ago')} s ago"),
     ):
         print(f"  {_printable(label):<9} {_printable(value)}")
+    if isinstance(known := scanned.json.get("known_browser"), bool):
+        print(KNOWN if known else NEVER_USED)
     print("Approve only if this code is on a screen in front of you.")
     print("If you did not start this login, deny it.")
 

@@ -24,6 +24,10 @@ _MOST_READ: Final = 50
 TURN_SECONDS: Final = 60
 """For how long a browser keeps its turn. A browser whose turn does not help gets another then."""
 
+KNOWN_SECONDS: Final = 400 * 86_400
+"""For how long a browser is known after a login. Browsers keep no cookie longer (RFC 6265bis
+section 5.5)."""
+
 _CURSOR_SUFFIX: Final = "-told"
 #: How many digits of a login's digest are in the name of its cookie.
 _NAME_DIGITS: Final = 8
@@ -146,6 +150,27 @@ class TurnCookie:
 
     def find(self, request: Request) -> str:
         """This browser's turn; "" if it has none, or several."""
+        values = [value for key, value in request.cookies() if key == self._name]
+        return values[0] if len(values) == 1 else ""
+
+
+class KnownCookie:
+    """Keeps to which accounts a browser was logged in (`known_browsers.py`). It names no account,
+    and it logs no one in. A log-out leaves it in place, because the next login is what it is for.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._secure = core.origin.startswith("https:")
+        self._name = "__Host-qrl-known" if self._secure else "qrl-known"
+
+    def make(self, known: str) -> tuple[Cookie, ...]:
+        """The cookie for the answer to a redeem, with what `Core.known_after` returned; none for
+        "".
+        """
+        return (Cookie(self._name, known, KNOWN_SECONDS, secure=self._secure),) if known else ()
+
+    def find(self, request: Request) -> str:
+        """What this browser has kept; "" if it has no such cookie, or several."""
         values = [value for key, value in request.cookies() if key == self._name]
         return values[0] if len(values) == 1 else ""
 

@@ -59,6 +59,8 @@ class ApproveStub:
     caching: str = "no-store"
     """The Cache-Control header of the page."""
     context: dict[str, Any] = field(default_factory=lambda: dict(CONTEXT))
+    known_browser: Any = None
+    """What a look answers about this account on that browser; None: nothing."""
     begun_ago: int = 12
     lifetime: int = 100
     state: str = "pending"
@@ -103,6 +105,7 @@ class ApproveStub:
                 "context": self.context,
                 "begun_ago": self.begun_ago,
                 "expires_in": self.lifetime,
+                **({} if self.known_browser is None else {"known_browser": self.known_browser}),
             }
         return Reply(200, json.dumps(body).encode())
 

@@ -120,6 +120,33 @@ def test_log_in_may_set_a_jwt_cookie(site: Site, shop: Shop) -> None:
         assert set(answer.headers.get_list("content-length")) <= {str(len(answer.content))}
 
 
+@row(69)
+def test_a_browser_is_known_after_its_first_login_beside_the_applications_own_cookie(
+    site: Site, shop: Shop
+) -> None:
+    shop.grant = "response"
+
+    def known(desk: Browser, owner: str) -> bool:
+        code = desk.begin().json["verification_uri_complete"]
+        with Phone(site, owner) as phone:
+            phone.code = code
+            looked, scanned = phone.send("look").json, phone.send("scan").json
+        assert looked["known_browser"] is scanned["known_browser"]
+        return bool(scanned["known_browser"])
+
+    with Browser(site) as desk, Browser(site) as other:
+        assert known(desk, "alice") is False
+        answer = redeemed(desk)
+        assert desk.http.cookies["jwt"] == JWT
+        (cookie,) = (
+            line for line in answer.headers.get_list("set-cookie") if line.startswith("qrl-known=")
+        )
+        for attribute in ("httponly", "samesite=lax", "path=/", "max-age=34560000"):
+            assert attribute in cookie.lower()
+        assert [known(desk, who) for who in ("alice", "bob")] == [True, False]
+        assert known(other, "alice") is False
+
+
 @row(63)
 @pytest.mark.parametrize("how", ["refusal", "framework's refusal", "Forbidden"])
 def test_log_in_may_refuse(site: Site, shop: Shop, how: str) -> None:
@@ -130,6 +157,7 @@ def test_log_in_may_refuse(site: Site, shop: Shop, how: str) -> None:
         assert "redeemed" not in answer.text
         assert answer.headers["content-type"].startswith("application/json")
         assert "closed" in answer.text or answer.json()["error"] == "forbidden"
+        assert "qrl-known" not in str(answer.headers.multi_items()), "no login: not known either"
 
 
 # Responses

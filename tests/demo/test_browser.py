@@ -115,6 +115,32 @@ async def test_a_user_scans_approves_continues_and_is_logged_in(
         await login_page.until("pending")
 
 
+@row(69)
+async def test_the_second_login_is_on_a_known_browser_and_another_browser_is_not(
+    chromium: Browser, demo: RunningDemo, tmp_path: Path
+) -> None:
+    """The cookie outlives a log-out. It says nothing about other accounts and browsers."""
+    known, never = "You have logged in on this browser before", "has never been used with your"
+    async with login_page_and_phone(chromium, demo, tmp_path) as (login_page, phone):
+        for account, expected in (("Alice", never), ("Alice", known), ("Bob", never)):
+            other = await open_phone(chromium, tmp_path) if account == "Bob" else phone
+            await other.scan(login_page, account)
+            assert await other.axe() == []
+            text = await other.text()
+            assert (known in text, never in text) == (expected == known, expected == never)
+            await other.shot(f"phone-known-{account}-{expected == known}")
+            await other.press(YES)
+            await login_page.until("confirmed")
+            await login_page.press("Continue")
+            await heading(login_page, f"You are logged in as {account}")
+            await login_page.page.get_by_role("button", name="Log out").click()
+            await login_page.until("pending")
+        await other.close()
+    async with login_page_and_phone(chromium, demo, tmp_path) as (elsewhere, phone):
+        await phone.scan(elsewhere, "Alice")
+        assert never in await phone.text()
+
+
 async def test_a_denial_on_the_phone_ends_the_login(
     chromium: Browser, demo: RunningDemo, tmp_path: Path
 ) -> None:

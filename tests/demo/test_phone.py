@@ -52,6 +52,7 @@ def test_approve_scans_and_confirms(browser: Browser, demo: RunningDemo) -> None
     assert said[1].split(maxsplit=1) == ["browser", "an unknown browser"]
     assert f"  site      {demo.origin.removeprefix('http://')}" in said
     assert any(line.startswith("  started") for line in said)
+    assert said[-4].startswith("This browser has never been used with your account. If you are not")
     assert said[-3:] == [
         "Approve only if this code is on a screen in front of you.",
         "If you did not start this login, deny it.",
@@ -59,6 +60,18 @@ def test_approve_scans_and_confirms(browser: Browser, demo: RunningDemo) -> None
     ]
     assert browser.state == "confirmed"
     assert "You are logged in as Alice" in browser.go_on()
+
+
+@row(69)
+def test_the_second_login_is_on_a_known_browser(browser: Browser, demo: RunningDemo) -> None:
+    known = "You have logged in on this browser before."
+    assert known not in run("phone", "--as", "alice", "approve", browser.text).stdout
+    assert "Alice" in browser.go_on()
+    begun = browser.client.post("/qrlogin/begin", {}).json
+    for account, expected in (("alice", True), ("bob", False)):
+        text = begun["verification_uri_complete"]
+        done = run("phone", "--as", account, "look", text)
+        assert (known in done.stdout) is expected, done.stdout + done.stderr
 
 
 def test_each_act_can_be_run_alone(browser: Browser) -> None:

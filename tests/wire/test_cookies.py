@@ -96,15 +96,15 @@ def test_standard_cookie_parsers_read_the_cookie(mount: Mount) -> None:
     assert morsel["httponly"]
 
 
-def test_only_begin_sets_a_cookie(mount: Mount) -> None:
+def test_only_begin_and_redeem_set_a_cookie(mount: Mount) -> None:
     tab = reach(mount, "confirmed")
     answers = [
         tab.look(),
         tab.send(get(f"{tab.login_id}/qr.svg")),
         tab.phone("scan"),
         tab.phone("confirm"),
-        tab.redeem(),
     ]
+    assert [cookie.key for cookie in tab.redeem().cookies] == ["__Host-qrl-known"]
     answers += [
         tab.cancel(),
         mount.browser(get(tab.login_id)),

@@ -151,7 +151,7 @@ def test_the_other_answers_have_these_fields(mount: Mount) -> None:
         "device_code",
     }
     tab = reach(mount, "pending")
-    seen = {"login_id", "state", "context", "begun_ago", "expires_in"}
+    seen = {"login_id", "state", "context", "begun_ago", "expires_in", "known_browser"}
     assert read(tab.phone("look")).keys() == seen | {"landing"}
     assert read(tab.phone("scan")).keys() == seen
     assert read(tab.phone("outcome")).keys() == {"login_id", "state"}

@@ -106,6 +106,7 @@ def _masked(line: str, login_id: str) -> str:
         (rf"__Host-qrl-[0-9a-f]{{8}}=({login_id}\.[^;]*)", "__Host-qrl-{8 hex}={device_code}"),
         (rf"{login_id}\.[\w-]{{43}}\.[\d.]+\.[\w-]{{43}}", "{device_code}"),
         (rf"{login_id}\.(\d+)\.[\w-]{{43}}", r"{L}.\1.{mac}"),
+        (r"__Host-qrl-known=[\w-]{22}(\.[\w-]{22})", "__Host-qrl-known={name}.{entry}"),
         (r'"path":"M[^"]+"', '"path":"{path}"'),
         (r'"tag":"[\w-]{43}"', '"tag":"{tag}"'),
         (r'"landing":"[\w-]{43}"', '"landing":"{landing}"'),

@@ -50,7 +50,7 @@ from qrlogin.news import FROM_NOW
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext, address_of
-from qrlogin.wire.cookies import DeviceCookies, LandingCookie, TurnCookie
+from qrlogin.wire.cookies import DeviceCookies, KnownCookie, LandingCookie, TurnCookie
 from qrlogin.wire.cross_origin import CrossOrigin
 from qrlogin.wire.dialect import Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native_routes import (
@@ -159,6 +159,7 @@ class Native:
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
         self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
         self._landing, self._turn = LandingCookie(core), TurnCookie(core)
+        self._known = KnownCookie(core)
         self._subject = check_sync_callback(subject or _any_account)
         self._refused_origins: set[str] = set()
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
@@ -199,7 +200,8 @@ class Native:
         return address_of(self._describe, request)
 
     def _begin(self, request: Request, _: str) -> Exchange[Begun]:
-        deliver = BEGIN.read_json(request).get("deliver", "cookie")
+        asked = BEGIN.read_json(request)
+        deliver = asked.get("deliver", "cookie")
         if deliver == "cookie":
             check_origin(request, self._core.origin)
 
@@ -225,8 +227,19 @@ class Native:
             user_code=self._user_codes,
             subject=self._subject(request),
             turn=self._turn.find(request),
+            # Never None: with it, a client could choose that the phone shows nothing.
+            known=self._kept(request, asked),
         )
         return Exchange(operation, answer)
+
+    def _kept(self, request: Request, body: Mapping[str, str]) -> str:
+        """What this browser has kept of the accounts that it was logged in to; "" for nothing."""
+        if self._is_foreign(request):  # browsers add cookies by themselves
+            return body.get("known", "")
+        return body.get("known") or self._known.find(request)
+
+    def _is_foreign(self, request: Request) -> bool:
+        return is_foreign(request, self._core.origin)
 
     def _status(self, request: Request, login_id: str) -> Exchange[Status]:
         query = STATUS.read_query(request)
@@ -321,11 +334,20 @@ class Native:
             raise BadRequest(str(error)) from None
 
         def answer(redeemed: Redeemed) -> Response:
-            made = _json({"login_id": redeemed.login_id, "state": State.REDEEMED})
+            payload = {"login_id": redeemed.login_id, "state": State.REDEEMED}
+            known = self._core.known_after(redeemed, self._kept(request, body))
+            if known and has_token(request):  # a program may have no cookies
+                payload["known"] = known
+            made = _json(payload)
             # The login's cookie stays until it expires: without the op, which only its page knows,
             # it repeats nothing, and the page needs it if only the body of this answer is lost.
             return Response(
-                made.status, made.headers, made.body, redeemed=redeemed, session_wanted=True
+                made.status,
+                made.headers,
+                made.body,
+                cookies=() if self._is_foreign(request) else self._known.make(known),
+                redeemed=redeemed,
+                session_wanted=True,
             )
 
         return Exchange(operation, answer)
@@ -336,8 +358,7 @@ class Native:
         The cookie comes first, because a page may send a token of its own with all its requests. In
         a request of another origin only the token counts: browsers add cookies by themselves.
         """
-        foreign = is_foreign(request, self._core.origin)
-        found = None if foreign else self._cookies.find(request, login_id)
+        found = None if self._is_foreign(request) else self._cookies.find(request, login_id)
         code = found or bearer(request)
         if code is None or (device := self._core.read_device_code(code)).login_id != login_id:
             raise NotYours("this browser did not begin the login that it asks for")
@@ -371,7 +392,7 @@ class Native:
         who = {"subject": person.subject, "phone": person.phone}
         # As the device_code: browsers add cookies to requests of other origins by themselves.
         landing = body.get("landing") or (
-            "" if is_foreign(request, self._core.origin) else self._landing.find(request)
+            "" if self._is_foreign(request) else self._landing.find(request)
         )
         exchange: Exchange[Any]
         if route is LOOK:
@@ -479,6 +500,8 @@ def _scanned_json(scanned: Scanned, *extra: tuple[str, object]) -> Response:
         "begun_ago": scanned.begun_ago,
         "expires_in": scanned.expires_in,
     }
+    if scanned.known_browser is not None:
+        payload["known_browser"] = scanned.known_browser
     return _json(payload | dict(extra))
 
 

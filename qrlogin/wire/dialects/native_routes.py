@@ -28,6 +28,7 @@ from qrlogin.errors import (
     UpgradeRequired,
     WrongState,
 )
+from qrlogin.known_browsers import MAX_KNOWN_LENGTH
 from qrlogin.table import State
 from qrlogin.wire.routes import JSON, PNG_IMAGE, Answer, Field, Route, an_object
 
@@ -79,6 +80,7 @@ _SCANNED: Final = an_object(
         "expires_in": _SECONDS,
     },
     landing=_TEXT,
+    known_browser={"type": "boolean"},
 )
 _DONE_ANSWER: Final = Answer(
     200, "Done, by this request or an earlier one", JSON, an_object(_LOGIN)
@@ -101,6 +103,12 @@ _LANDING: Final = Field(
     "`landing` of the answer to a look, for callers without a cookie",
     pattern="[A-Za-z0-9_-]{43}",
 )
+_KNOWN: Final = Field(
+    "known",
+    "`known` of the answer to the last redeem, for clients without cookies. The phone shows "
+    "whether its account was logged in there before",
+    pattern=f"[A-Za-z0-9_.-]{{0,{MAX_KNOWN_LENGTH}}}",
+)
 _AFTER: Final = Field("after", "the last version that this client received", pattern="[0-9]{1,15}")
 _ECHO: Final = Field(
     "echo",
@@ -118,7 +126,7 @@ BEGIN: Final = Route(
     "POST",
     "begin",
     "Begin a login for this browser",
-    body=(Field("deliver", '"cookie" or "body"', pattern="cookie|body"),),
+    body=(Field("deliver", '"cookie" or "body"', pattern="cookie|body"), _KNOWN),
     answers=(
         Answer(
             201,
@@ -214,8 +222,16 @@ REDEEM: Final = Route(
             required=True,
             pattern="(?=[_-]*[A-Za-z0-9])[A-Za-z0-9_-]{16,128}",
         ),
+        _KNOWN,
     ),
-    answers=(Answer(200, "The application has logged this browser in", JSON, an_object(_LOGIN)),),
+    answers=(
+        Answer(
+            200,
+            "The application has logged this browser in. `known` is for clients that sent a token",
+            JSON,
+            an_object(_LOGIN, known=_TEXT),
+        ),
+    ),
     errors=(UnknownLogin, WrongState, ScannerChanged, *_ENDED_ERRORS),
     proofs=_PROOFS,
 )

@@ -20,7 +20,7 @@ from qrlogin.policy import check_lifetime
 from qrlogin.render import png
 from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext, address_of
-from qrlogin.wire.cookies import DeviceCookies, TurnCookie
+from qrlogin.wire.cookies import DeviceCookies, KnownCookie, TurnCookie
 from qrlogin.wire.cross_origin import check_page_origin
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.base import (
@@ -116,6 +116,7 @@ class PublicIdDialect(BrowserOnly):
         self._pages = _check_pages(core, mounting.get("pages", ()))
         self._headers = (NO_STORE, NOSNIFF, SAME_SITE if self._pages else SAME_ORIGIN)
         self._core, self._cookies, self._turn = core, DeviceCookies(core), TurnCookie(core)
+        self._known = KnownCookie(core)
         self._describe = mounting.get("describe") or BrowserContext()
         self._handlers = self.handlers()
         if differing := self._handlers.keys() ^ {route.path for route in self.browser_routes}:
@@ -173,6 +174,7 @@ class PublicIdDialect(BrowserOnly):
         *,
         client_id: str = "",
         names: Callable[[str], str | None] = lambda client_id: None,
+        in_browser: bool = True,
     ) -> Exchange[Begun]:
         """Begin a login, and add its cookie to the response. The browser is not asked.
 
@@ -183,6 +185,8 @@ class PublicIdDialect(BrowserOnly):
             it, because a link can claim any
         :param names: is given the client_id, and returns the name under which the phone shows this
             application; None for one without a name
+        :param in_browser: whether the browser itself redeems, and so can keep that it was logged
+            in. If not, the phone shows nothing about that
         """
 
         def answered(begun: Begun) -> Response:
@@ -204,6 +208,7 @@ class PublicIdDialect(BrowserOnly):
             fixed=True,
             begun_by=begun_by(self, client_id),
             turn=self._turn.find(request),
+            known=self._known.find(request) if in_browser else None,
         )
         return Exchange(operation, answered)
 
@@ -281,10 +286,12 @@ class PublicIdDialect(BrowserOnly):
         """
         if client_id := device.begun_by.removeprefix(begun_by(self)):
             redeemed = replace(redeemed, context={**redeemed.context, "client_id": client_id})
-        removed: tuple[Cookie, ...] = ()
+        own: tuple[Cookie, ...] = ()
         if not answer.tokens_wanted:
             removed = self._cookies.remove(request, redeemed.login_id)
-        return replace(answer, redeemed=redeemed, cookies=(*answer.cookies, *removed))
+            known = self._core.known_after(redeemed, self._known.find(request))
+            own = (*removed, *self._known.make(known))
+        return replace(answer, redeemed=redeemed, cookies=(*answer.cookies, *own))
 
     def own_device(self, request: Request, public_id: str) -> DeviceCode:
         """This browser's device_code for the login with this public id, for the methods above.

@@ -241,7 +241,11 @@ class WeChatOpen(PublicIdDialect):
             policy = ("Content-Security-Policy", _CONTENT_POLICY + allowed)
             return page.with_headers(policy, _NO_REFERRER)
 
-        return self.begin(request, answer, client_id=appid, names=self._names)
+        # An application's own page leads to its server, which redeems in place of the browser.
+        in_browser = "redirect_uri" not in query
+        return self.begin(
+            request, answer, client_id=appid, names=self._names, in_browser=in_browser
+        )
 
     def _target(self, appid: str, address: str) -> str:
         """The address, ready for a parameter to be appended. Raises `BadRequest` unless it is of

@@ -180,7 +180,11 @@ class Client:
 
     @property
     def device_code(self) -> str:
-        (found,) = (value for name, value in self.jar.items() if name.startswith("__Host-qrl-"))
+        (found,) = (
+            value
+            for name, value in self.jar.items()
+            if name.startswith("__Host-qrl-") and name != "__Host-qrl-known"
+        )
         return found
 
     def facts(self) -> dict[str, object]:

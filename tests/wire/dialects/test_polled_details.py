@@ -438,7 +438,7 @@ def test_over_plain_http_on_loopback_no_cookie_is_secure() -> None:
         answer = bilibili.browser(
             Request("GET", BilibiliClient.poll_path, f"qrcode_key={key}", (cookie,))
         )
-        assert [cookie.secure for cookie in answer.cookies] == [False] * 4
+        assert [cookie.secure for cookie in answer.cookies] == [False] * 5
 
 
 # Several logins
