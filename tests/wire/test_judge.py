@@ -10,13 +10,16 @@ import pytest
 
 from qrlogin import STANDARD, BadArgument, MemoryStore, Misconfigured, QRLogin
 from qrlogin.answers import Scanned
+from qrlogin.limits import network_of
 from qrlogin.wire import (
     ALLOW,
     DENY,
     STEP_UP,
     AsyncEndpoint,
+    BrowserContext,
     Endpoint,
     Judge,
+    Native,
     Person,
     Request,
     Response,
@@ -24,6 +27,7 @@ from qrlogin.wire import (
     Ruling,
 )
 from qrlogin.wire.dialects import DIALECTS
+from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import (
     ALICE,
@@ -109,6 +113,7 @@ def test_the_judge_is_asked_at_look_scan_and_confirm_with_both_contexts(
         assert CREDENTIAL in request.headers, "the phone's request"
 
 
+@row(75)
 @pytest.mark.parametrize("verb", JUDGED)
 def test_a_denied_phone_learns_why_and_changes_nothing(
     bench: Bench, mount: Mount, verb: str
@@ -196,6 +201,7 @@ def test_a_confirm_is_judged_after_the_code_itself_has_expired(bench: Bench, mou
     assert bench.steps == ["confirm"]
 
 
+@row(76)
 @for_each_row(
     "failure, logged",
     [
@@ -243,6 +249,7 @@ def test_a_judge_that_is_async_is_refused_where_nothing_awaits_it(
     assert "judge returned coroutine" in caplog.text
 
 
+@row(75)
 @for_each_row("kind", sorted(DIALECTS))
 def test_every_phone_passes_the_judge_whatever_dialect_began_the_login(kind: str) -> None:
     """No other dialect answers phones, so none takes a judge, which would be asked nothing."""
@@ -276,6 +283,34 @@ def test_the_phones_of_typed_codes_pass_the_judge() -> None:
             bench.rulings = {"scan": DENY()} if status == 403 else {}
             assert mount.phone(post(verb, typed, CREDENTIAL)).status == status
         assert bench.steps == ["look", "scan", "scan", "confirm"]
+
+
+@row(105, 111, 118)
+@for_each_row(
+    "browser, phone, status",
+    [
+        ("203.0.113.7", "203.0.113.7", 200),
+        ("203.0.113.7", "203.0.113.8", 403),
+        ("2001:db8::7", "2001:db8::abcd", 200),  # of one /64
+        ("2001:db8::7", "2001:db8:0:1::7", 403),
+        ("203.0.113.7", "", 403),
+    ],
+)
+def test_a_judge_can_require_the_same_network(browser: str, phone: str, status: int) -> None:
+    """The browser's address is the one that was sealed when it began."""
+    describe = BrowserContext(proxies=1)
+
+    def judge(scanned: Scanned, person: Person, request: Request) -> Ruling:
+        of_phone = network_of(describe(request).get("address", ""))
+        same = network_of(scanned.context.get("address", "")) == of_phone != ""
+        return ALLOW if same else DENY()
+
+    with Mount("sync", make=lambda core: Native(core, describe=describe), judge=judge) as mount:
+        began = mount.browser(post("begin", {}, ("x-forwarded-for", browser)))
+        code = {"code": read(began)["verification_uri_complete"]}
+        via = [("x-forwarded-for", phone)] if phone else []
+        for verb in JUDGED:
+            assert mount.phone(post(verb, code, CREDENTIAL, *via)).status == status
 
 
 def test_an_async_judge_and_a_plain_one_are_both_a_judge() -> None:
