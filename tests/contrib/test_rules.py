@@ -137,7 +137,7 @@ def test_log_in_may_refuse(site: Site, shop: Shop, how: str) -> None:
 # The judge
 
 
-@row(75, 76)
+@row(69, 70)
 @pytest.mark.parametrize(
     ("ruling", "refusal"),
     [

@@ -113,7 +113,7 @@ def test_the_judge_is_asked_at_look_scan_and_confirm_with_both_contexts(
         assert CREDENTIAL in request.headers, "the phone's request"
 
 
-@row(75)
+@row(69)
 @pytest.mark.parametrize("verb", JUDGED)
 def test_a_denied_phone_learns_why_and_changes_nothing(
     bench: Bench, mount: Mount, verb: str
@@ -201,7 +201,7 @@ def test_a_confirm_is_judged_after_the_code_itself_has_expired(bench: Bench, mou
     assert bench.steps == ["confirm"]
 
 
-@row(76)
+@row(70)
 @for_each_row(
     "failure, logged",
     [
@@ -249,7 +249,7 @@ def test_a_judge_that_is_async_is_refused_where_nothing_awaits_it(
     assert "judge returned coroutine" in caplog.text
 
 
-@row(75)
+@row(69)
 @for_each_row("kind", sorted(DIALECTS))
 def test_every_phone_passes_the_judge_whatever_dialect_began_the_login(kind: str) -> None:
     """No other dialect answers phones, so none takes a judge, which would be asked nothing."""
