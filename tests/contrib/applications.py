@@ -67,7 +67,7 @@ class Shop:
     judged: list[tuple[Scanned, Person, Request]] = field(default_factory=list)
 
     def judge(self, *asked: Any) -> Ruling:
-        self.judged.append(asked)  # type: ignore[arg-type]
+        self.judged.append(asked)
         if self.ruling is None:
             raise RuntimeError("a secret")
         return self.ruling

@@ -122,7 +122,7 @@ def judged(case: bool) -> list[Any]:
         project.use_asyncio = case
         project._qrlogin.cache_clear()
         try:
-            endpoint = project._endpoint.__wrapped__(project.native)
+            endpoint: Any = project._endpoint.__wrapped__(project.native)
             other = project._endpoint.__wrapped__(WeChat)  # it answers no phone, and asks no judge
         finally:
             project.use_asyncio = before
