@@ -28,6 +28,8 @@
         ├── Unauthenticated      401   the phone is not signed in
         ├── Forbidden            403   the request comes from another site
         │   └── InvalidCsrfToken 403   the application's CSRF protection refused it
+        ├── DeniedBySite         403   the application's judge refused the phone
+        ├── StepUpNeeded         403   the application's judge asks for one more step first
         ├── NoSuchPath           404
         ├── MethodNotAllowed     405   lists the methods that are allowed
         ├── TooLarge             413
@@ -287,6 +289,34 @@ class InvalidCsrfToken(Forbidden):
 
     wire_code = "invalid_csrf_token"
     wire_text = "The CSRF token is missing, wrong or old: load the page again."
+
+
+class DeniedBySite(BadRequest):
+    """The application's judge refused this phone, or failed. The login is as it was before."""
+
+    wire_code = "denied_by_site"
+    wire_text = "The site does not allow this login."
+    http_status = 403
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__(words)
+        self.words = words
+        """The application's words for the person, cleaned; "" for none."""
+
+
+class StepUpNeeded(BadRequest):
+    """The application's judge asks for one more step first. The login is as it was before: repeat
+    the call afterwards.
+    """
+
+    wire_code = "step_up_needed"
+    wire_text = "The site asks for one more step first."
+    http_status = 403
+
+    def __init__(self, step_up_uri: str) -> None:
+        super().__init__()
+        self.step_up_uri = step_up_uri
+        """Where the step is: a path of the site, or an https address."""
 
 
 class NoSuchPath(BadRequest):

@@ -55,17 +55,16 @@ from webauthn.helpers.structs import (
 )
 from werkzeug.wrappers import Response as AnyResponse
 
-from qrlogin import Redeemed
+from qrlogin import Redeemed, Scanned
 from qrlogin import browser as catalogue
-from qrlogin.errors import WrongState
-from qrlogin.wire import Person
+from qrlogin.wire import ALLOW, DENY, STEP_UP, Person, Request, Ruling
 from qrlogin.wire.validation import json_pairs
 
 ANSWER_WITHIN = 60  # seconds, for a challenge, and from the answer to the confirm
 FRESH = 15 * 60  # seconds after a login in which passkeys can be created and removed
 MOST = 20  # passkeys of one account
 VERIFIED = UserVerificationRequirement.REQUIRED
-#: What a phone may ask of a login without a passkey. All else needs one.
+#: What a phone may do with a login without a passkey. All else needs one.
 WITHOUT = ("look", "scan", "deny", "release", "outcome")
 
 TEXTS: Mapping[str, Mapping[str, str]] = json.loads(
@@ -85,6 +84,7 @@ class Passkeys:
 
     def init_app(self, app: Flask) -> None:
         app.extensions["passkeys"] = self
+        app.config["QRLOGIN_JUDGE"] = judge
         app.register_blueprint(blueprint)
         app.before_request(lead_to_the_passkey)
         app.context_processor(lambda: {"p": texts(), "passkeys_of": passkeys_of})
@@ -94,16 +94,15 @@ class Passkeys:
         return texts()["byPasskey"]
 
     def person(self, person: Callable[[], Person | None]) -> Callable[[], Person | None]:
-        """`person` for the phone's door. If the site asks for it, a confirm needs a passkey."""
+        """`person`, with what this request proves: whether the phone answered a passkey for it."""
 
         def with_passkey() -> Person | None:
             who, step = person(), (request.view_args or {})["path"]
             if who is None or "approve" not in modes() or step in WITHOUT:
                 return who
             codes = dict(json_pairs(read_request(step)))  # as the dialect reads them
-            if not approved(current_user.id, str(codes.get("code", ""))):
-                raise WrongState("this phone must answer a passkey for this login first")
-            return replace(who, assurance="passkey")
+            is_met = approved(current_user.id, str(codes.get("code", "")))
+            return replace(who, assurance="passkey") if is_met else who
 
         return with_passkey
 
@@ -112,6 +111,16 @@ class Passkeys:
         if "browser" not in modes():
             return True
         return redeemed is None and not passkeys_of(account)
+
+
+def judge(scanned: Scanned, person: Person, phone_request: Request) -> Ruling:
+    """If the site asks for it, a phone must answer a passkey before it confirms a login."""
+    is_met = phone_request.path in WITHOUT or person.assurance == "passkey"
+    if is_met or "approve" not in modes():
+        return ALLOW
+    if not passkeys_of(current_user):
+        return STEP_UP(url_for("passkeys.page"))  # to create one
+    return DENY(texts()["approveFailed"])
 
 
 def modes() -> frozenset[str]:

@@ -9,7 +9,7 @@
  */
 
 import {
-  DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, plain, unfocused, viewOf,
+  DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, parsed, plain, unfocused, viewOf,
 } from "./qr-login-parts.js";
 import { languageOf } from "./qr-login-texts.js";
 
@@ -25,10 +25,11 @@ const VIEWS = Object.freeze({
   moved: ["mark", "quiet", "rescan"], short: ["clock", "quiet"], guesses: ["clock", "alarm"],
   signin: ["person", "", "again"], stale: ["clock", "quiet", "reload"],
   offline: ["mark", "alarm", "again"], unavailable: ["mark", "alarm", "again"],
-  refused: ["mark", "alarm"],
+  refused: ["mark", "alarm"], blocked: ["mark", "alarm", "rescan", "release"],
+  stepup: ["person", "", "rescan", "release"],
 });
 /** All other states are ends. */
-const OPEN = ["framed", "found", "typing", "aim", "looking", "ask", "sending", "signin"];
+const OPEN = ["framed", "found", "typing", "aim", "looking", "ask", "sending", "signin", "stepup"];
 const WITH_CHILDREN = ["framed", "signin", "refused"]; // the children show again
 
 /** The facts of one login that are no facts: what its browser says about itself, shown as a claim. */
@@ -42,6 +43,7 @@ const MOST_FACTS = 11; // beside the claim
 const LONGEST = 160; // characters of a fact; the server allows 800 bytes for all facts
 const LONGEST_LIST = 500; // characters of the permissions, of which none may be hidden
 const LONGEST_IN_TITLE = 40; // characters of a fact
+const LONGEST_WORDS = 600; // characters; the server allows 600 bytes
 
 const STYLE = `${TOKENS}
 .hint:empty, .note:empty, .actions:empty, .body:empty, .left:empty { display: none !important }
@@ -82,6 +84,8 @@ dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host 
 .never { --tone: var(--alarm); padding: .75rem;
   border: 1.5px solid var(--alarm); border-radius: calc(var(--radius) * .7);
   background: color-mix(in srgb, var(--alarm) 8%, #0000) }
+.words { padding: .875rem .75rem; border-radius: calc(var(--radius) * .7); text-align: start;
+  background: color-mix(in srgb, var(--muted) 10%, #0000) }
 .left { color: var(--muted); margin-block-start: -.625rem; text-align: center;
   font-size: .875rem; font-variant-numeric: tabular-nums }
 .actions { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem }
@@ -95,6 +99,8 @@ button.quiet { border-color: #0000; color: var(--accent); text-decoration: under
   text-underline-offset: .2em; font-weight: 400 }
 .link { display: grid; place-items: center; color: var(--accent); text-underline-offset: .2em;
   text-align: center }
+.link.primary { color: var(--on-accent); background: var(--accent); text-decoration: none;
+  border-radius: calc(var(--radius) * .6); padding: .5rem 1rem; font-weight: 600 }
 form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-size: .9375rem }
 .sample { font-family: ui-monospace, "DejaVu Sans Mono", monospace; color: var(--ink);
   white-space: nowrap }
@@ -128,6 +134,8 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
  * @property {boolean} claimed whether this account has scanned the login, so that it can give it
  *   back
  * @property {number} retryAfter seconds until the account may try another code
+ * @property {string} words what the site says about its refusal
+ * @property {string} stepUp the address of the step that the site asks for
  * @property {boolean} first whether no one has pressed a button yet: then the page does not scroll
  */
 
@@ -144,6 +152,13 @@ function fill(text, words = {}) {
  * @param {unknown} value @param {string} part */
 function untrusted(value, part = "", longest = LONGEST) {
   return make("bdi", part, {}, plain(typeof value === "number" ? String(value) : value, longest));
+}
+
+/** The address of a step that the site asks for: a path of this origin, or https. Otherwise null.
+ * @param {string} uri */
+function stepAddress(uri) {
+  const url = parsed(ownPath(uri) || uri);
+  return url && (url.protocol === "https:" || url.origin === location.origin) ? url : null;
 }
 
 /** The heading of one view. @param {(string | Element)[]} nodes */
@@ -222,7 +237,7 @@ export class Card {
 
   /** Shows a state: its drawing, texts and buttons.
    * @param {State} state @param {View} view */
-  show(state, { typedCode, context, known, claimed, retryAfter, first }) {
+  show(state, { typedCode, context, known, claimed, retryAfter, words: said, stepUp, first }) {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
     const [drawing, tone, ...all] = VIEWS[state];
     const actions = all.filter((action) => action !== "release" || claimed);
@@ -260,13 +275,18 @@ export class Card {
     parts.note.textContent = "";
     parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context, known)
       : state === "found" ? this.#comparison(typedCode)
-      : state === "typing" ? [this.#form()] : []));
-    const links = [], home = ownPath(attribute(host, "home"));
+      : state === "typing" ? [this.#form()]
+      : state === "blocked" && said ? [make("p", "words", {},
+        ...fill(texts.siteSays, { ...words, words: untrusted(said, "", LONGEST_WORDS) }))] : []));
+    const links = [], step = state === "stepup" && stepAddress(stepUp);
+    if (step) links.push(this.#step(step));
+    const home = ownPath(attribute(host, "home"));
     const alone = ownPath(attribute(host, "at")); // the address without the code
     if ((end || state === "aim") && home) links.push(this.#link("home", home));
     if (state === "framed" && alone)
       links.push(this.#link("alone", alone, { target: "_blank", rel: "noopener" }));
-    parts.actions.replaceChildren(...actions.map((action) => this.#button(action)), ...links);
+    const buttons = actions.map((action) => this.#button(action, step ? "button quiet" : ""));
+    parts.actions.replaceChildren(...(step ? [...links, ...buttons] : [...buttons, ...links]));
     parts.slot.toggleAttribute("hidden", !WITH_CHILDREN.includes(state));
     parts.report.toggleAttribute("hidden", !["denied", "late"].includes(state));
     parts.end.toggleAttribute("hidden", !end);
@@ -366,17 +386,26 @@ export class Card {
     this.#setText(this.#parts.note, trouble ? this.#texts[trouble] : "");
   }
 
-  /** @param {string} action */
-  #button(action) {
+  /** @param {string} action @param {string} other the look in place of its own */
+  #button(action, other) {
     const looks = { deny: "button deny", approve: "button approve", release: "button quiet",
       stop: "button quiet" };
-    const look = Reflect.get(looks, action) ?? "button primary";
+    const look = other || (Reflect.get(looks, action) ?? "button primary");
     const button = make("button", look, { type: "button" }, this.#texts[action]);
     return this.#guard.on(button, () => this.#onAction(action));
   }
 
   /** @param {string} text @param {string} href @param {Record<string, string>} more */
   #link(text, href, more = {}) { return make("a", "link", { href, ...more }, this.#texts[text]); }
+
+  /** The link to the step that the site asks for, in a tab of its own: this page keeps its code and
+   * looks again when the person comes back to it. @param {URL} to */
+  #step(to) {
+    const other = to.origin !== location.origin;
+    const words = { host: make("b", "", {}, untrusted(to.host)) };
+    return make("a", "link primary", { href: to.href, target: "_blank", rel: "noopener" },
+      ...fill(this.#texts[other ? "stepAt" : "step"], words));
+  }
 
   /** Shows the times of the question. The text that screen readers read aloud changes four times
    * in all.

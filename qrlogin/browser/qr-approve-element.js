@@ -22,8 +22,8 @@
  *                                            or "released". Also as qr-approve-state and -done
  * Members     code            set it to what a scanner in your page read; start(); override
  *                             request() and `texts`; a property for each attribute (csrfHeader …)
- * Parts       card picture icon title name hint compare code facts warning form field note actions
- *             button primary deny approve quiet link left
+ * Parts       card picture icon title name hint compare code facts claim warning words form field
+ *             note actions button primary deny approve quiet link left
  * CSS         the properties of <qr-login>, and --qr-login-on-alarm; :state(ask) beside [state=ask]
  * Children    shown without JavaScript, when no user is logged in, and where the element cannot
  *             work. slot="report": after a denial. slot="end": at every end
@@ -50,6 +50,7 @@ const ENDS = new Map(/** @type {[unknown, string][]} */ ([
   ...REFUSALS, ["unknown_login", "gone"], ["already_scanned", "taken"], ["denied", "denied"],
   ["cancelled", "cancelled"], ["already_redeemed", "used"], ["expired", "expired"],
   ["wrong_state", "moved"], ["too_many_guesses", "guesses"],
+  ["denied_by_site", "blocked"], ["step_up_needed", "stepup"],
   [401, "signin"],
 ]));
 
@@ -127,6 +128,7 @@ export class QRApproveElement extends Base {
   #left = false; // the page is in the back/forward cache, or on its way there
   #deadline = 0; #begunAt = 0; // instants of now()
   #retryAfter = 0; // seconds, after too many wrong codes
+  #words = ""; #stepUp = ""; // what the site's judge answered
 
   /** The current state, as the attribute `state` names it. */
   get state() { return this.#state; }
@@ -273,6 +275,7 @@ export class QRApproveElement extends Base {
       return "unavailable";
     }
     this.#retryAfter = error.retryAfter;
+    this.#words = error.words, this.#stepUp = error.stepUp;
     if (this.#approved && error.code === "already_redeemed") return "late";
     // The first call of a fresh page is refused: its token is not too old, but wrong.
     if (error.state === "stale" && !this.#answered && now() < OLD_MS) return "refused";
@@ -319,7 +322,7 @@ export class QRApproveElement extends Base {
    * logged in. Shows only what has changed. */
   #refresh() {
     const failed = ["offline", "unavailable"].includes(this.#state);
-    const open = ["ask", "signin"].includes(this.#state)
+    const open = ["ask", "signin", "stepup"].includes(this.#state)
       || (failed && CALLS[this.#lastAction].includes("look"));
     if (hidden(this) || !this.#card.isRendered || this.#left || !open) return;
     if (this.#state === "ask" && !this.#tick()) return;
@@ -417,7 +420,8 @@ export class QRApproveElement extends Base {
     this.#card.show(state, {
       typedCode: this.#typedCode(), context: this.#login.context,
       known: this.#login.known_browser, claimed: this.#claimed,
-      retryAfter: this.#retryAfter, first: !this.#pressed,
+      retryAfter: this.#retryAfter, words: this.#words, stepUp: this.#stepUp,
+      first: !this.#pressed,
     });
     this.#startClock();
     if (before !== state) emit(this, "qr-approve", "state", { state });

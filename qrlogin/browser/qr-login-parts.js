@@ -23,7 +23,7 @@ export const PATIENCE_S = 10; // after that, an unanswered request counts as los
 // Errors that people cause. All other refusals go to the console, for the developer.
 const ENDS_OF_LOGINS = ["unknown_login", "already_scanned", "scanner_changed", "already_redeemed",
   "wrong_state", "denied", "cancelled", "superseded", "expired", "too_many_guesses",
-  "unauthenticated"];
+  "unauthenticated", "denied_by_site", "step_up_needed"];
 const INERT_MS = 500; // a press that began before the question appeared does not answer it
 
 /** Strokes on a 24 x 24 grid. @type {Record<string, string>} */
@@ -222,13 +222,14 @@ export const REFUSALS = [
 
 /** A failed request. `state` is the view to show. If `retryable`, another attempt may succeed, but
  * not before `retryAfter` seconds. `code` is the server's error code, `status` the HTTP status; 0
- * means that there was no answer. */
+ * means that there was no answer. `words` and `stepUp` are what the site's judge answered. */
 export class Trouble extends Error {
   /** @param {string} state */
   constructor(state, retryable = true, retryAfter = 0, code = "", status = 0) {
     super(code || state);
     this.state = state, this.retryable = retryable;
     this.retryAfter = retryAfter, this.code = code, this.status = status;
+    this.words = "", this.stepUp = "";
   }
 }
 
@@ -474,7 +475,9 @@ export async function call(element, path, body, signal, options) {
     const level = status < 500 && status !== 429 ? "error" : "warn";
     console[level](`<${element.localName}> ${url.pathname}: ${status} ${said}`);
   }
-  if (end) throw new Trouble(end, false, retryAfter, code, status);
+  if (end) throw Object.assign(new Trouble(end, false, retryAfter, code, status), {
+    words: plain(answer?.words, 600), stepUp: String(answer?.step_up_uri ?? ""),
+  });
   const retryable = ok || status === 429 || status >= 500;
   throw new Trouble("unavailable", retryable, Math.min(retryAfter, 120), code, status);
 }

@@ -52,13 +52,14 @@ from qrlogin.contrib.shared import (
 )
 from qrlogin.contrib.wsgi import close_at_exit
 from qrlogin.errors import Forbidden, InvalidCsrfToken
-from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
+from qrlogin.wire import AsyncEndpoint, Endpoint, Judge, Person, Request, Response
 from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Scope, Send
 
 __all__ = [
     "Application",
     "aset_landing_cookies",
+    "awaited",
     "close_at_exit",
     "keeping_csrf_token",
     "landing",
@@ -67,6 +68,12 @@ __all__ = [
 ]
 
 Page = TypeVar("Page", bound=HttpResponseBase)
+
+
+def awaited(judge: Callable[..., Any]) -> Judge:
+    """A plain judge for an `AsyncEndpoint`: it runs in the thread that has Django's connections."""
+    asked: Judge = sync_to_async(judge)
+    return asked
 
 
 def qrlogin_urls(

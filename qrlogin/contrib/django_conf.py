@@ -18,6 +18,7 @@ from qrlogin.core import Core
 from qrlogin.stores import open_store
 from qrlogin.wire import BrowserContext, Native
 from qrlogin.wire.dialects.native_routes import MAX_WAIT
+from qrlogin.wire.judge import check_judge
 
 SHARE: Final = 'set QRLOGIN["STORE"] to the redis:// address of a Redis that all of them reach'
 
@@ -33,6 +34,11 @@ def callback(value: Any) -> Any:
 def _check_optional(value: Any) -> None:
     if value is not None:
         callback(value)
+
+
+def _check_judge(value: Any) -> None:
+    if value is not None:
+        check_judge(callback(value), awaited=False)  # under ASGI it runs in a thread
 
 
 def _check_uri(uri: Any) -> None:
@@ -106,6 +112,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "TOKENS": Key("qrlogin.contrib.shared.not_given", "E006", callback),
     "PROXIES": Key(0, "E005", lambda proxies: BrowserContext(proxies=proxies)),
     "DESCRIBE": Key(None, "E006", _check_optional),
+    "JUDGE": Key(None, "E006", _check_judge),
     "ON_EVENT": Key(None, "E006", _check_optional),
 }
 

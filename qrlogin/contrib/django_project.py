@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from qrlogin import AsyncQRLogin, Misconfigured, QRLogin
-from qrlogin.contrib.django import Application, close_at_exit, qrlogin_urls
+from qrlogin.contrib.django import Application, awaited, close_at_exit, qrlogin_urls
 from qrlogin.contrib.django import landing as landing_at
 from qrlogin.contrib.django_conf import callback, option, policy, problems, unshared_memory
 from qrlogin.core import Core
@@ -145,9 +145,13 @@ def _wait_slots() -> WaitSlots:
 @cache
 def _endpoint(make_dialect: Callable[[Core], Dialect]) -> Endpoint | AsyncEndpoint:
     qr = _qrlogin()
+    dialect, given = make_dialect(qr.core), option("JUDGE")
+    # All phones pass through a native dialect, and so through the judge.
+    judge = callback(given) if given and dialect.phone_routes else None
     if isinstance(qr, AsyncQRLogin):
-        return AsyncEndpoint(qr, make_dialect(qr.core), max_waiting=_wait_slots())
-    return Endpoint(qr, make_dialect(qr.core), max_waiting=_wait_slots())
+        judge = judge and awaited(judge)
+        return AsyncEndpoint(qr, dialect, max_waiting=_wait_slots(), judge=judge)
+    return Endpoint(qr, dialect, max_waiting=_wait_slots(), judge=judge)
 
 
 def _raise(message: str, request: HttpRequest, path: str) -> NoReturn:

@@ -16,6 +16,7 @@ from qrlogin.wire.dialects.taobao_newlogin import TaobaoNewLogin
 from qrlogin.wire.dialects.wechat import WeChat
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from qrlogin.wire.endpoint import AsyncEndpoint, Endpoint
+from qrlogin.wire.judge import ALLOW, DENY, STEP_UP, Judge, Ruling
 from qrlogin.wire.message import METHODS, Cookie, Request, Response
 from qrlogin.wire.routes import Route
 from qrlogin.wire.shutdown import drain_on_signals
@@ -23,8 +24,11 @@ from qrlogin.wire.slots import WaitSlots
 from qrlogin.wire.streams import Streaming
 
 __all__ = [
+    "ALLOW",
+    "DENY",
     "JD",
     "METHODS",
+    "STEP_UP",
     "AsyncEndpoint",
     "Bilibili",
     "BrowserContext",
@@ -36,12 +40,14 @@ __all__ = [
     "Exchange",
     "HeldStatus",
     "HideCodes",
+    "Judge",
     "Native",
     "Person",
     "Request",
     "Response",
     "Rfc8628",
     "Route",
+    "Ruling",
     "Streaming",
     "Taobao",
     "TaobaoNewLogin",

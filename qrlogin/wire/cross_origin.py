@@ -131,7 +131,11 @@ class CrossOrigin:
                 response=self.readable(request, operation.response),
                 finished_response=self.readable(request, operation.finished_response),
             )
-        return Exchange(operation, lambda result: self.readable(request, answer(result)))
+        return replace(
+            exchange,
+            operation=operation,
+            answer=lambda result: self.readable(request, answer(result)),
+        )
 
     def _listed(self, request: Request) -> str | None:
         """The origin of the request, if it is listed."""

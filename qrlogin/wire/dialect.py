@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from qrlogin.answers import Status
+from qrlogin.answers import Scanned, Status
 from qrlogin.arguments import (
     ShownAs,
     check_assurance,
@@ -87,6 +87,9 @@ class Exchange(Generic[T]):
     """What the endpoint runs, holds or streams."""
     answer: Callable[[T], Response]
     """Makes the response from the result. For a stream, its body is the data of each event."""
+    look: Operation[Scanned] | None = None
+    """What the endpoint's judge is asked about: a look at the same login for the same person. It is
+    run first, and is `operation` itself if the phone only looks. None: no judge is asked."""
 
 
 class Dialect(Protocol):

@@ -19,10 +19,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from functools import cache
+from inspect import isawaitable
 from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
-from qrlogin.answers import Status
+from qrlogin.answers import Scanned, Status
 from qrlogin.core import Core
 from qrlogin.errors import (
     BadRequest,
@@ -46,6 +47,7 @@ from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN
+from qrlogin.wire.judge import Judge, JudgeCalls, check_judge
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Request, Response, Scope, Send
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
@@ -68,9 +70,10 @@ class Endpoint:
     is refused. A stream takes one slot for as long as it lives. On a server that handles one
     request at a time, no request is held, whatever `max_waiting` is; the log says so once.
 
-    Raises `Misconfigured` for an `AsyncQRLogin`, and for a `max_waiting` below 0. So does a request
-    that would have to wait while an event loop runs in this thread, because it would stop that
-    loop: use `AsyncEndpoint` there.
+    Raises `Misconfigured` for an `AsyncQRLogin`, for a `max_waiting` below 0, for an async `judge`,
+    and for a `judge` beside a dialect other than the native one. So does a request that would have
+    to wait while an event loop runs in this thread, because it would stop that loop: use
+    `AsyncEndpoint` there.
 
     :param qr: The logins.
     :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
@@ -78,6 +81,8 @@ class Endpoint:
         the other half can answer. 0 holds no request. The endpoints of one process share its
         threads: give each the same `WaitSlots(8)`.
     :param streaming: How long streams live, and how often they send a heartbeat.
+    :param judge: A function of your own that may refuse a phone, or ask for one more step. It is
+        asked when a phone looks at a login, scans it or confirms it (docs/judge.md).
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Endpoint:
         *,
         max_waiting: int | WaitSlots,
         streaming: Streaming = STREAMING,
+        judge: Judge | None = None,
     ) -> None:
         if not isinstance(qr, QRLogin):
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
@@ -95,6 +101,7 @@ class Endpoint:
         self._waits = _Waits(self._slots, qr.core, self.dialect)
         self._unrouted = UnroutedLog(self.dialect)
         self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
+        self._judge = _judge_calls(judge, self.dialect, awaited=False)
 
     @property
     def qr(self) -> QRLogin:
@@ -113,7 +120,9 @@ class Endpoint:
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return self._respond(request, lambda request: self.dialect.phone(request, person), "phone")
+        return self._respond(
+            request, lambda request: self.dialect.phone(request, person), "phone", person
+        )
 
     def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
         """The cookie for the page behind `verification_uri`, opened with this code. Set it on the
@@ -127,10 +136,14 @@ class Endpoint:
         return ()
 
     def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
+        self,
+        request: Request,
+        read: Callable[[Request], Exchange[Any] | Response],
+        side: str,
+        person: Person | None = None,
     ) -> Response:
         try:
-            response = self._execute(request, read(request))
+            response = self._execute(request, read(request), person)
         except _REFUSALS as error:
             self._unrouted.note(error, request, side)
             _note_limit(error)
@@ -145,7 +158,9 @@ class Endpoint:
             response = replace(response, headers=headers)
         return response
 
-    def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
+    def _execute(
+        self, request: Request, exchange: Exchange[Any] | Response, person: Person | None
+    ) -> Response:
         if isinstance(exchange, Response):
             return exchange
         if request.method == "HEAD":
@@ -154,6 +169,12 @@ class Endpoint:
             return self._hold(request, exchange, exchange.operation)
         if isinstance(exchange.operation, Stream):
             return self._stream(request, exchange, exchange.operation)
+        if self._judge and exchange.look and person:
+            looked = self._qr.run(exchange.look)
+            if self._judge.concerns(looked):
+                self._judge.enforce(self._judge.call(looked, person, request))
+            if exchange.look is exchange.operation:
+                return exchange.answer(looked)
         return exchange.answer(self._qr.run(exchange.operation))
 
     def _hold(self, request: Request, exchange: Exchange[Status], held: HeldStatus) -> Response:
@@ -226,6 +247,8 @@ class AsyncEndpoint:
     :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
     :param max_waiting: How many requests to hold at a time.
     :param streaming: How long streams live, and how often they send a heartbeat.
+    :param judge: As of `Endpoint`. It may be async; a plain one may block, because it runs in a
+        thread.
     """
 
     def __init__(
@@ -235,6 +258,7 @@ class AsyncEndpoint:
         *,
         max_waiting: int | WaitSlots,
         streaming: Streaming = STREAMING,
+        judge: Judge | None = None,
     ) -> None:
         if not isinstance(qr, AsyncQRLogin):
             raise Misconfigured(
@@ -244,6 +268,7 @@ class AsyncEndpoint:
         self._slots, self._streaming = as_wait_slots(max_waiting), streaming
         self._waits = _Waits(self._slots, qr.core, self.dialect)
         self._unrouted, self._landing = UnroutedLog(self.dialect), LandingCookie(qr.core)
+        self._judge = _judge_calls(judge, self.dialect, awaited=True)
 
     @property
     def qr(self) -> AsyncQRLogin:
@@ -263,7 +288,7 @@ class AsyncEndpoint:
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
         return await self._respond(
-            request, lambda request: self.dialect.phone(request, person), "phone"
+            request, lambda request: self.dialect.phone(request, person), "phone", person
         )
 
     async def landing_cookies(self, code: str) -> tuple[Cookie, ...]:
@@ -278,10 +303,14 @@ class AsyncEndpoint:
         return ()
 
     async def _respond(
-        self, request: Request, read: Callable[[Request], Exchange[Any] | Response], side: str
+        self,
+        request: Request,
+        read: Callable[[Request], Exchange[Any] | Response],
+        side: str,
+        person: Person | None = None,
     ) -> Response:
         try:
-            response = await self._execute(request, read(request))
+            response = await self._execute(request, read(request), person)
         except _REFUSALS as error:
             self._unrouted.note(error, request, side)
             _note_limit(error)
@@ -290,7 +319,9 @@ class AsyncEndpoint:
             return _UNCHANGED
         return _without_body(response) if request.method == "HEAD" else response
 
-    async def _execute(self, request: Request, exchange: Exchange[Any] | Response) -> Response:
+    async def _execute(
+        self, request: Request, exchange: Exchange[Any] | Response, person: Person | None
+    ) -> Response:
         if isinstance(exchange, Response):
             return exchange
         if request.method == "HEAD":
@@ -299,6 +330,12 @@ class AsyncEndpoint:
             return await self._hold(request, exchange, exchange.operation)
         if isinstance(exchange.operation, Stream):
             return await self._stream(request, exchange, exchange.operation)
+        if self._judge and exchange.look and person:
+            looked = await self._qr.run(exchange.look)
+            if self._judge.concerns(looked):
+                await _ask_judge(self._judge, looked, person, request)
+            if exchange.look is exchange.operation:
+                return exchange.answer(looked)
         return exchange.answer(await self._qr.run(exchange.operation))
 
     async def _hold(
@@ -457,6 +494,31 @@ class AsyncEndpoint:
                 if text := streams.encode_message(item, exchange.answer):
                     await send({"type": "websocket.send", "text": text})
         return code if early_code is None else early_code
+
+
+def _judge_calls(judge: Judge | None, dialect: Dialect, *, awaited: bool) -> JudgeCalls | None:
+    """How the judge is asked. Another dialect that answered phones would pass them all."""
+    if judge is None:
+        return None
+    if not isinstance(dialect, Native):
+        raise Misconfigured(
+            "give judge to the endpoint of the native dialect: it answers all phones"
+        )
+    return JudgeCalls(check_judge(judge, awaited=awaited))
+
+
+async def _ask_judge(judge: JudgeCalls, looked: Scanned, person: Person, request: Request) -> None:
+    """Raise the refusal of a judge of either colour."""
+    if judge.is_async:
+        returned = judge.call(looked, person, request)
+    else:
+        returned = await asyncio.to_thread(judge.call, looked, person, request)
+    if isawaitable(returned):
+        try:
+            returned = await returned
+        except Exception as error:
+            returned = judge.failed(error)
+    judge.enforce(returned)
 
 
 @asynccontextmanager

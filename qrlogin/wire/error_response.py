@@ -8,8 +8,10 @@ from typing import Final
 
 from qrlogin.errors import (
     BadRequest,
+    DeniedBySite,
     MethodNotAllowed,
     QRLoginError,
+    StepUpNeeded,
     Unauthenticated,
     UpgradeRequired,
 )
@@ -29,6 +31,10 @@ def error_response(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN
     if error.retry_after is not None:
         payload["retry_after"] = error.retry_after
         headers.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, DeniedBySite) and error.words:
+        payload["words"] = error.words
+    if isinstance(error, StepUpNeeded):
+        payload["step_up_uri"] = error.step_up_uri
     if isinstance(error, MethodNotAllowed):
         headers.append(("Allow", ", ".join(error.allowed)))
     if isinstance(error, Unauthenticated):

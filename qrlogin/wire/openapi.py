@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from qrlogin.errors import (
     BadRequest,
+    DeniedBySite,
     Forbidden,
     NoSuchPath,
     QRLoginError,
+    StepUpNeeded,
     TooLarge,
     UnsupportedMediaType,
 )
@@ -155,6 +157,11 @@ def _sentence(meaning: str) -> str:
 def _refusal(codes: list[str]) -> Mapping[str, Any]:
     """The JSON of `error_response.py`."""
     text, seconds = {"type": "string"}, {"type": "integer", "minimum": 0}
+    more: dict[str, Mapping[str, Any]] = {"retry_after": seconds}
+    if DeniedBySite.wire_code in codes:
+        more["words"] = text
+    if StepUpNeeded.wire_code in codes:
+        more["step_up_uri"] = {"type": "string", "format": "uri-reference"}
     return an_object(
-        {"error": {"type": "string", "enum": codes}, "error_description": text}, retry_after=seconds
+        {"error": {"type": "string", "enum": codes}, "error_description": text}, **more
     )

@@ -24,6 +24,8 @@ REFUSED: Mapping[str, tuple[int, str]] = {
     "expired": (410, "expired"),
     "signin": (401, "unauthenticated"),
     "refused": (404, "not_found"),
+    "blocked": (403, "denied_by_site"),
+    "stepup": (403, "step_up_needed"),
 }
 STATES = [
     *(
@@ -47,7 +49,8 @@ STATES = [
 ENDS = [
     state
     for state in STATES
-    if state not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin")
+    if state
+    not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin", "stepup")
 ]
 AFTER_A_PRESS = [
     *("sending", "approved", "late", "stopped", "released", "offline", "uncollected", "over"),
@@ -59,6 +62,8 @@ ACTIONS = {
     "approved": ["stop"],
     "released": ["rescan"],
     "moved": ["rescan"],
+    "blocked": ["rescan"],
+    "stepup": ["rescan"],
     "signin": ["again"],
     "offline": ["again"],
     "unavailable": ["again"],

@@ -24,14 +24,23 @@ from flask_wtf import CSRFProtect
 from flask_wtf.csrf import generate_csrf
 from starlette.requests import HTTPConnection
 
-from qrlogin import Redeemed
+from qrlogin import Redeemed, Scanned
 from qrlogin.contrib import asgi, wsgi
 from qrlogin.contrib.django import Application as DjangoApplication
 from qrlogin.contrib.django import qrlogin_urls
 from qrlogin.contrib.fastapi import qrlogin_router
 from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.errors import Forbidden
-from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Response
+from qrlogin.wire import (
+    ALLOW,
+    AsyncEndpoint,
+    Cookie,
+    Endpoint,
+    Person,
+    Request,
+    Response,
+    Ruling,
+)
 from tests.wire import django_mount
 from tests.wire.sites import (
     CREDENTIALS,
@@ -54,6 +63,14 @@ class Shop:
     grant: str = "nothing"
     returns: Any = None  # in the case "nothing"
     log_ins: list[Redeemed] = field(default_factory=list)
+    ruling: Ruling | None = ALLOW  # None: the judge fails
+    judged: list[tuple[Scanned, Person, Request]] = field(default_factory=list)
+
+    def judge(self, *asked: Any) -> Ruling:
+        self.judged.append(asked)
+        if self.ruling is None:
+            raise RuntimeError("a secret")
+        return self.ruling
 
 
 def person(authorization: str, phone: str | None) -> Person | None:
@@ -311,9 +328,9 @@ def served(name: str, shop: Shop) -> Iterator[Site]:
     running: AbstractContextManager[Site]
     if name in BLOCKING:
         make, server = BLOCKING[name]
-        running = threaded(lambda endpoint, _: make(endpoint, shop), server, None)
+        running = threaded(lambda endpoint, _: make(endpoint, shop), server, None, judge=shop.judge)
     else:
-        running = awaited(lambda endpoint, _: AWAITED[name](endpoint, shop), None)
+        running = awaited(lambda endpoint, _: AWAITED[name](endpoint, shop), None, judge=shop.judge)
     with DJANGO, running as site:
         yield site
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from qrlogin import MemoryStore, QRLogin
-from qrlogin.wire import Endpoint, Request
+from qrlogin.wire import ALLOW, DENY, STEP_UP, Endpoint, Request, Ruling
 from tests.contrib.applications import ALL, JWT, NAME, Shop, served
 from tests.security_rows import row
 from tests.wire.mount import KEY, URI
@@ -34,6 +34,8 @@ def shop(running: tuple[Site, Shop]) -> Shop:
     shop = running[1]
     shop.grant = "nothing"
     shop.log_ins.clear()
+    shop.judged.clear()
+    shop.ruling = ALLOW
     return shop
 
 
@@ -158,6 +160,41 @@ def test_log_in_may_refuse(site: Site, shop: Shop, how: str) -> None:
         assert answer.headers["content-type"].startswith("application/json")
         assert "closed" in answer.text or answer.json()["error"] == "forbidden"
         assert "qrl-known" not in str(answer.headers.multi_items()), "no login: not known either"
+
+
+# The judge
+
+
+@row(70, 71)
+@pytest.mark.parametrize(
+    ("ruling", "refusal"),
+    [
+        (
+            DENY("The office is closed."),
+            {"error": "denied_by_site", "words": "The office is closed."},
+        ),
+        (STEP_UP("/unlock"), {"error": "step_up_needed", "step_up_uri": "/unlock"}),
+        (None, {"error": "denied_by_site"}),  # it raises
+    ],
+    ids=["DENY", "STEP_UP", "failing"],
+)
+def test_a_judge_stops_a_phone_at_each_step(
+    site: Site, shop: Shop, ruling: Ruling | None, refusal: dict[str, str]
+) -> None:
+    with Browser(site) as desk, Phone(site, "alice") as alice:
+        alice.code = desk.begin().json["verification_uri_complete"]
+        for verb, state in (("look", "pending"), ("scan", "pending"), ("confirm", "scanned")):
+            shop.ruling = ruling
+            refused = alice.send(verb)
+            assert refused.status == 403
+            assert refused.json.items() >= refusal.items()
+            assert "secret" not in str(refused.json)
+            assert desk.look().json["state"] == state, "the browser goes on waiting"
+            shop.ruling = ALLOW
+            assert alice.send(verb).status == 200
+        scanned, person, request = shop.judged[-1]
+        assert (scanned.login_id, person.subject, request.path) == (desk.login_id, "1", "confirm")
+        assert request.all("authorization"), "the phone's own request"
 
 
 # Responses

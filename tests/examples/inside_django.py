@@ -23,7 +23,9 @@ from django.template import engines
 from django.test import AsyncClient, RequestFactory, override_settings
 from django.utils.module_loading import import_string
 
+from qrlogin.contrib import django_project
 from qrlogin.errors import Misconfigured
+from qrlogin.wire import DENY, Person, Request, WeChat
 
 
 @contextmanager
@@ -113,6 +115,32 @@ def forged(path: str) -> list[Any]:
     return [answer.status_code, answer.headers["Content-Type"]]
 
 
+def judged(case: bool) -> list[Any]:
+    """The answer to a phone's look, with a judge in QRLOGIN; under ASGI if `case`."""
+    project, before = django_project, django_project.use_asyncio
+    with changed({"QRLOGIN": {"JUDGE": lambda *_: DENY("closed")}}):
+        project.use_asyncio = case
+        project._qrlogin.cache_clear()
+        try:
+            endpoint: Any = project._endpoint.__wrapped__(project.native)
+            other = project._endpoint.__wrapped__(WeChat)  # it answers no phone, and asks no judge
+        finally:
+            project.use_asyncio = before
+            project._qrlogin.cache_clear()
+    sent = (("content-type", "application/json"), ("authorization", "Bearer of-the-phone"))
+    whose = Person("1", name="alice")
+
+    async def ask() -> Any:
+        begun = endpoint.qr.begin()
+        begun = await begun if case else begun
+        body = json.dumps({"code": begun.scan_code}).encode()
+        answer = endpoint.phone(Request("POST", "look", "", sent, body), whose)
+        return await answer if case else answer
+
+    answer = asyncio.run(ask())
+    return [answer.status, json.loads(answer.body).get("words"), type(other.dialect).__name__]
+
+
 def settings_error(variables: dict[str, str]) -> str:
     """The error message for this environment, or ""."""
     with environment(variables):
@@ -124,7 +152,8 @@ def settings_error(variables: dict[str, str]) -> str:
 
 
 FUNCTIONS = {
-    each.__name__: each for each in (checks, started, tags, local_path, forged, settings_error)
+    each.__name__: each
+    for each in (checks, started, tags, local_path, forged, judged, settings_error)
 }
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"LOG_IN": "qrlogin_django.conf.KEYS"}}, ["E006"]),
     ({"QRLOGIN": {"ON_EVENT": "no.such.function"}}, ["E006"]),
     ({"QRLOGIN": {"DESCRIBE": 7}}, ["E006"]),
+    ({"QRLOGIN": {"JUDGE": 7}}, ["E006"]),
+    ({"QRLOGIN": {"JUDGE": "asyncio.sleep"}}, ["E006"]),  # an async function
     ({"QRLOGIN": {"PROXIES": -1}}, ["E005"]),
     ({"QRLOGIN": {"PROXIES": 1}}, []),
     ({"QRLOGIN": {"SECRET_KEYS": [], "STORE": ""}}, ["E002", "E004"]),
@@ -174,6 +176,7 @@ def inside(folder: Path) -> dict[str, Any]:
         "tags": TAGS,
         "local_path": OWN + NOT_OWN,
         "forged": FORMS + AS_JSON,
+        "judged": [False, True],
         "settings_error": [case for case, _ in SETTINGS_ERRORS],
     }
     done = run(folder, sys.executable, "-W", "error", str(INSIDE), stdin=json.dumps(cases))
@@ -212,6 +215,10 @@ def test_each_wrong_setting_fails_its_system_check(inside: dict[str, Any]) -> No
             found,
         )
         assert not any(KEY in one or "misspelled" in one for one in found)
+
+
+def test_the_judge_of_the_setting_is_asked_under_wsgi_and_asgi(inside: dict[str, Any]) -> None:
+    assert inside["judged"] == [[403, "closed", "WeChat"]] * 2
 
 
 def test_a_wrong_setting_stops_every_command_and_every_server(folder: Path) -> None:

@@ -218,17 +218,18 @@ def test_a_phone_confirms_only_the_login_for_which_it_answered_a_passkey(
     code = begun["verification_uri_complete"]
     post_from_phone(phone, code, "scan")
     refused = confirm(phone, code)
-    assert (refused.status_code, refused.json["error"]) == (409, "wrong_state")
+    assert (refused.status_code, refused.json["error"]) == (403, "denied_by_site")
+    assert refused.json["words"].startswith("Nothing was approved.")
     assert (
         use(phone, passkey, "approve", "/qr", code=other["verification_uri_complete"]).status_code
         == 200
     )
-    assert confirm(phone, code).status_code == 409, "it answered for another login"
+    assert confirm(phone, code).status_code == 403, "it answered for another login"
     _, stranger = with_passkey(app, "mallory")
     options = ask(phone, "approve", "/qr", code=code).json
     known = {**options, "allowCredentials": []}
     assert send(phone, "approve", stranger.get(ORIGIN, known), "/qr").status_code == 400
-    assert confirm(phone, code).status_code == 409
+    assert confirm(phone, code).status_code == 403
     assert use(phone, passkey, "approve", "/qr", code=code).status_code == 200
     assert confirm(phone, code).json["state"] == "confirmed"
     assert confirm(phone, code).json["state"] == "confirmed"  # its answer was lost
@@ -245,6 +246,17 @@ def test_a_phone_needs_no_passkey_to_deny_and_release(app_for: Callable[[str], F
     post_from_phone(phone, code, "look", "scan", "release", "scan", "deny", "outcome")
 
 
+def test_a_phone_without_a_passkey_is_led_to_where_it_creates_one(
+    app_for: Callable[[str], Flask],
+) -> None:
+    app = app_for("approve")
+    phone, desk = sign_up(app), app.test_client()
+    code = begin(desk)["verification_uri_complete"]
+    post_from_phone(phone, code, "scan")
+    refused = confirm(phone, code)
+    assert (refused.status_code, refused.json["step_up_uri"]) == (403, "/passkeys")
+
+
 def test_an_answer_for_an_approval_is_over_after_a_minute(
     app_for: Callable[[str], Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +267,7 @@ def test_an_answer_for_an_approval_is_over_after_a_minute(
     assert use(phone, passkey, "approve", "/qr", code=code).status_code == 200
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 62)
-    assert confirm(phone, code).status_code == 409
+    assert confirm(phone, code).status_code == 403
 
 
 # browser

@@ -106,10 +106,10 @@ async def test_a_passkey_approves_on_the_phone_and_later_logs_the_computer_in_wi
     await phone.scan(desk.desk)
     question = phone.page.url
     await phone.press(1)
-    await phone.until("moved")
-    assert "Create one on this phone first" in await phone.desk.page.locator("qr-approve").evaluate(
-        "it => it.shadowRoot.firstElementChild.innerText"
-    )
+    await phone.until("stepup")
+    link = phone.page.get_by_role("link", name="Go to this step")
+    assert await link.get_attribute("href") == f"{site.origin}/passkeys"
+    assert await phone.desk.axe() == []
     await phone.desk.shot("approve-without-passkey")
     await phone.open("/")
     await create_passkey(phone)
@@ -119,7 +119,10 @@ async def test_a_passkey_approves_on_the_phone_and_later_logs_the_computer_in_wi
     await phone.until("ask")
     await of_phone.is_unlocked(False)
     await phone.press(1)
-    await phone.until("moved")
+    await phone.until("blocked")
+    assert "Nothing was approved." in await phone.page.locator("qr-approve").evaluate(
+        "it => it.shadowRoot.firstElementChild.innerText"
+    )
     assert await phone.desk.axe() == []
     await phone.desk.shot("approve-refused")
     assert await desk.desk.state() == "scanned", "no passkey, no approval"

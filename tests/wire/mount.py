@@ -21,7 +21,16 @@ from qrlogin import (
 from qrlogin.browser import MODULES
 from qrlogin.core import Core
 from qrlogin.step import Command, Record, Reply
-from qrlogin.wire import AsyncEndpoint, Dialect, Endpoint, Native, Person, Request, Response
+from qrlogin.wire import (
+    AsyncEndpoint,
+    Dialect,
+    Endpoint,
+    Judge,
+    Native,
+    Person,
+    Request,
+    Response,
+)
 from qrlogin.wire.streams import STREAMING, Streaming
 from tests.application import TO_END
 from tests.wire.clock import Clock
@@ -87,7 +96,7 @@ class Mount:
     """One endpoint over a memory store at `NOON`. An async one runs in its own event loop.
 
     With `make`, that dialect answers the browser; the native one always answers the phone. With
-    `origins`, the native one lists them.
+    `origins`, the native one lists them. `judge` is the phones'.
     """
 
     def __init__(
@@ -100,8 +109,10 @@ class Mount:
         make: Callable[[Core], Dialect] | None = None,
         streaming: Streaming = STREAMING,
         origins: Sequence[str] = (),
+        judge: Judge | None = None,
     ) -> None:
         self.clock, self._native, self.origins = Clock(NOON), make is None, origins
+        self.colour = colour
         if make is None and origins:
             make = lambda core: Native(core, origins=origins)  # noqa: E731 - it has one use
         self.store: Spy
@@ -111,10 +122,16 @@ class Mount:
             qr = QRLogin(self.store, secret_keys=[KEY], verification_uri=uri, policy=policy)
             self.qr: Any = qr
             self.endpoint: Any = Endpoint(
-                qr, make and make(qr.core), max_waiting=max_waiting, streaming=streaming
+                qr,
+                make and make(qr.core),
+                max_waiting=max_waiting,
+                streaming=streaming,
+                judge=judge if self._native else None,
             )
             self._phones: Any = (
-                self.endpoint if self._native else Endpoint(qr, max_waiting=max_waiting)
+                self.endpoint
+                if self._native
+                else Endpoint(qr, max_waiting=max_waiting, judge=judge)
             )
         else:
             self.store = AsyncSpy(AsyncMemoryStore(now=self.clock))
@@ -123,10 +140,16 @@ class Mount:
             )
             self.qr = awaited
             self.endpoint = AsyncEndpoint(
-                awaited, make and make(awaited.core), max_waiting=max_waiting, streaming=streaming
+                awaited,
+                make and make(awaited.core),
+                max_waiting=max_waiting,
+                streaming=streaming,
+                judge=judge if self._native else None,
             )
             self._phones = (
-                self.endpoint if self._native else AsyncEndpoint(awaited, max_waiting=max_waiting)
+                self.endpoint
+                if self._native
+                else AsyncEndpoint(awaited, max_waiting=max_waiting, judge=judge)
             )
             self._loop = asyncio.Runner()
 

@@ -28,7 +28,16 @@ from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Polic
 from qrlogin.contrib.fastapi import qrlogin_router
 from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.stores import AsyncRedisStore, RedisStore
-from qrlogin.wire import AsyncEndpoint, Cookie, Endpoint, Person, Request, Response, WaitSlots
+from qrlogin.wire import (
+    AsyncEndpoint,
+    Cookie,
+    Endpoint,
+    Judge,
+    Person,
+    Request,
+    Response,
+    WaitSlots,
+)
 from tests.servers import LOOPBACK
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
 
@@ -301,6 +310,7 @@ def threaded(
     serve: Callable[[int, Any], Any],
     redis_url: str | None,
     policy: Policy = STANDARD,
+    judge: Judge | None = None,
 ) -> Iterator[Site]:
     """Serve with a thread for each request, over Redis if there is a URL, else in memory."""
     app: Any = None
@@ -315,7 +325,7 @@ def threaded(
         site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy
     ) as qr:
         site.close_logins = qr.close
-        app = make_app(Endpoint(qr, max_waiting=site.slots), site.application)
+        app = make_app(Endpoint(qr, max_waiting=site.slots, judge=judge), site.application)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -327,7 +337,12 @@ def threaded(
 
 
 @contextmanager
-def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD) -> Iterator[Site]:
+def awaited(
+    make_app: MakeApp,
+    redis_url: str | None,
+    policy: Policy = STANDARD,
+    judge: Judge | None = None,
+) -> Iterator[Site]:
     """Serve with uvicorn, whose event loop runs in a thread."""
     listening = socket.create_server((LOOPBACK, 0))
     site = Site(listening.getsockname()[1], Application(), Clock(), awaited=True)
@@ -347,7 +362,7 @@ def awaited(make_app: MakeApp, redis_url: str | None, policy: Policy = STANDARD)
                 PATIENCE_SECONDS
             )
             server.config.app = make_app(
-                AsyncEndpoint(qr, max_waiting=site.slots), site.application
+                AsyncEndpoint(qr, max_waiting=site.slots, judge=judge), site.application
             )
             await server.serve([listening])
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qrlogin.browser import MODULES
-from qrlogin.wire import Request, Response
+from qrlogin.wire import ALLOW, DENY, STEP_UP, Request, Response, Ruling
 from tests.wire.mount import ALICE, BOB, ELEMENT, HISTORIES, Mount, Tab, get, post, reach, read
 
 GOLDEN = Path(__file__).with_name("golden.txt")
@@ -43,6 +43,10 @@ def transcript(mount: Mount) -> Iterator[str]:
         yield f"== {history}"
         yield from _browser(mount, history)
         yield from _phone(mount, history)
+
+    yield ""
+    yield "== judge"
+    yield from _judged(mount)
 
     yield ""
     yield "== methods"
@@ -82,6 +86,19 @@ def _phone(mount: Mount, history: str) -> Iterator[str]:
         for route in mount.endpoint.dialect.phone_routes:
             tab = reach(mount, history)
             yield _line(f"POST phone/{route.path}, {name}", tab.phone(route.path, person), tab)
+
+
+def _judged(mount: Mount) -> Iterator[str]:
+    """Each refusal of a judge, at each call, and what the browser sees then."""
+    for ruling in (DENY("Call us."), DENY(), STEP_UP("/unlock"), STEP_UP("https://id.example.com")):
+        rules = dict[str, Ruling]()
+        with Mount(mount.colour, judge=lambda *asked, r=rules: r.get(asked[2].path, ALLOW)) as one:
+            for verb, history in (("look", "pending"), ("scan", "pending"), ("confirm", "scanned")):
+                tab = reach(one, history)
+                rules[verb] = ruling
+                yield _line(f"POST phone/{verb}", tab.phone(verb), tab)
+                rules.clear()
+            yield _line("GET {L}", tab.look(), tab)
 
 
 def _line(asked: str, answer: Response, tab: Tab) -> str:

@@ -395,15 +395,16 @@ class Native:
             "" if self._is_foreign(request) else self._landing.find(request)
         )
         exchange: Exchange[Any]
-        if route is LOOK:
+        if route in (LOOK, SCAN, CONFIRM):
             look = self._core.look(code, **who, landing=landing)
-            exchange = Exchange(look, lambda looked: self._looked(request, looked))
+        if route is LOOK:
+            exchange = Exchange(look, lambda looked: self._looked(request, looked), look)
         elif route is SCAN:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
-            exchange = Exchange(scan, _scanned_json)
+            exchange = Exchange(scan, _scanned_json, look)
         elif route is CONFIRM:
             confirm = self._core.confirm(code, **who, name=person.name, assurance=person.assurance)
-            exchange = Exchange(confirm, _state_json)
+            exchange = Exchange(confirm, _state_json, look)
         else:
             decide = {
                 DENY: self._core.deny,

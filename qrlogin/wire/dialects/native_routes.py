@@ -14,9 +14,11 @@ from qrlogin.errors import (
     Cancelled,
     Crowded,
     Denied,
+    DeniedBySite,
     Expired,
     QRLoginError,
     ScannerChanged,
+    StepUpNeeded,
     Superseded,
     TooManyBegins,
     TooManyGuesses,
@@ -93,6 +95,8 @@ _ENDED_ERRORS: Final[tuple[type[QRLoginError], ...]] = (
     Expired,
     Unavailable,
 )
+#: Where the application's judge is asked.
+_JUDGED_ERRORS: Final = (DeniedBySite, StepUpNeeded)
 _PHONE_ERRORS: Final = (Unauthenticated, UnknownLogin, WrongState, TooManyGuesses, *_ENDED_ERRORS)
 
 _PROOFS: Final = ("device_cookie", "device_code")
@@ -255,7 +259,7 @@ LOOK, SCAN = (
         summary,
         body=(_CODE, _LANDING),
         answers=(Answer(200, "What the person must see before approving", JSON, _SCANNED),),
-        errors=(*_PHONE_ERRORS, AlreadyScanned, TooManyScans),
+        errors=(*_PHONE_ERRORS, *_JUDGED_ERRORS, AlreadyScanned, TooManyScans),
     )
     for verb, summary in (
         ("look", "Show what the code asks for, without taking the login"),
@@ -263,11 +267,11 @@ LOOK, SCAN = (
     )
 )
 CONFIRM, DENY, RELEASE = (
-    Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=_PHONE_ERRORS)
-    for verb, summary in (
-        ("confirm", "Approve the login"),
-        ("deny", "Deny the login"),
-        ("release", "Release the login: its code can be scanned again"),
+    Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=errors)
+    for verb, summary, errors in (
+        ("confirm", "Approve the login", (*_PHONE_ERRORS, *_JUDGED_ERRORS)),
+        ("deny", "Deny the login", _PHONE_ERRORS),
+        ("release", "Release the login: its code can be scanned again", _PHONE_ERRORS),
     )
 )
 OUTCOME: Final = Route(
