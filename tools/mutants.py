@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -34,11 +35,19 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAST_SECONDS = 20  # a mutant that runs for longer, and for 5 times its tests, has an endless loop
 
 _CORE = ("test_core", "test_core_promises", "test_core_collect", "test_core_repeats")
+_LUA_TESTS = (
+    "lua_without_a_server_decides_a_sample_as_python_does",
+    "lua_on_a_real_redis_decides_every_case_as_python_does",
+    "without_a_slack_a_poll_is_early_until_its_interval_is_over",
+)
 _WIRE = ("test_access", "test_requests", "test_held_status", "test_slots", "test_cookies")
 #: The tests of each file, the fastest first.
 TESTS: dict[str, tuple[str, ...]] = {
     "qrlogin/step.py": ("tests/test_table.py", "tests/test_step.py", "tests/test_answers.py"),
-    "qrlogin/step.lua": ("tests/test_step.py", "tests/stores/test_redis_view.py"),
+    "qrlogin/step.lua": (
+        *(f"tests/test_step.py::test_{name}" for name in _LUA_TESTS),
+        "tests/stores/test_redis_view.py",
+    ),
     "qrlogin/codes.py": (
         *(f"tests/test_codes{part}.py" for part in ("", "_fixed", "_typed")),
         *(f"tests/test_{name}.py" for name in ("addresses", "keys", "core")),
@@ -70,7 +79,8 @@ class Mutant:
     file: str
     line: int
     change: str
-    source: str
+    source: Callable[[], str]
+    """The changed source of the file."""
     lines: range
     """Of its statement: a test that executes none of them cannot fail."""
 
@@ -155,15 +165,25 @@ def python_mutants(file: str, source: str) -> Iterator[Mutant]:
         if _is_text(path) or not _in_function(path):
             continue
         for number, _ in enumerate(_changes(path[-1])):
-            mutated = copy.deepcopy(tree)
-            twin = _at(mutated, index)
+            twin = copy.deepcopy(path[-1])
             before = ast.unparse(twin)
             list(_changes(twin))[number](twin)
             after = ast.unparse(ast.fix_missing_locations(twin))
             change = f"{before.splitlines()[0][:70]} -> {after.splitlines()[0][:70]}"
             if before != after:
-                line = getattr(path[-1], "lineno", 0)
-                yield Mutant(file, line, change, ast.unparse(mutated), _lines(path))
+                line, changed = (
+                    getattr(path[-1], "lineno", 0),
+                    partial(_changed, tree, index, number),
+                )
+                yield Mutant(file, line, change, changed, _lines(path))
+
+
+def _changed(tree: ast.AST, index: int, number: int) -> str:
+    """The source of a copy of the tree, in which one node is changed in one way."""
+    mutated = copy.deepcopy(tree)
+    twin = _at(mutated, index)
+    list(_changes(twin))[number](twin)
+    return ast.unparse(ast.fix_missing_locations(mutated))
 
 
 def _in_function(path: list[ast.AST]) -> bool:
@@ -218,7 +238,7 @@ def lua_mutants(file: str, source: str) -> Iterator[Mutant]:
                 lines[number] = changed
                 text = "\n".join(lines) + "\n"
                 change = f"{code.strip()} -> {changed.strip()}"
-                yield Mutant(file, number + 1, change, text, range(0))
+                yield Mutant(file, number + 1, change, partial(str, text), range(0))
 
 
 def mutants_of(file: str) -> list[Mutant]:
@@ -291,6 +311,7 @@ class Run:
                 self.say(f"  it fails without a mutant: {item.nodeid}")
             else:
                 passed.append(item)
+        keep_cases()
         self.say(f"{self.file}: {len(passed)} tests, {sum(self.seconds.values()):.0f} s")
         return passed
 
@@ -317,9 +338,9 @@ class Run:
 
     def _in_child(self, mutant: Mutant, session: pytest.Session, tests: list[pytest.Item]) -> int:
         if mutant.file.endswith(".lua"):
-            replace_script(mutant.source)
+            replace_script(mutant.source())
         else:
-            replace_code(mutant.file, mutant.source)
+            replace_code(mutant.file, mutant.source())
         self.failed = False
         try:
             for item, following in zip(tests, [*tests[1:], None], strict=True):
@@ -329,6 +350,14 @@ class Run:
         finally:
             session._setupstate.teardown_exact(None)
         return 0
+
+
+def keep_cases() -> None:
+    """Lists the cases of the step once, and not once for each mutant."""
+    for name, module in list(sys.modules.items()):
+        if name.endswith("test_step"):
+            kept = list(module.cases())
+            module.cases = lambda kept=kept: kept  # type: ignore[attr-defined]
 
 
 def replace_code(file: str, source: str) -> None:
