@@ -17,6 +17,10 @@ test: ready-test ## every test that is not slow (ARGS="-k word" for some, "-n0" 
 	@$(PYTEST) -m "not matrix" $(ARGS)
 matrix: ready-test ready-matrix ## the slow tests: public clients, other browsers, fresh environments
 	@$(PYTEST) -m matrix $(ARGS)
+attack: ready-test ## the attackers at full size, a table of what they got (ARGS="reader writer" for some)
+	@PYTHONPATH=tools .venv/bin/python -m tests.attackers $(ARGS)
+mutants: ready-test ## change the code in one place at a time, and see whether its tests fail (ARGS="--sample 50")
+	@PYTHONPATH=tools .venv/bin/python tools/mutants.py $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
 types: ready     ## mypy --strict
@@ -38,4 +42,4 @@ ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix lint types build constraints ready ready-test ready-matrix ready-demo
+.PHONY: help demo check test matrix attack mutants lint types build constraints ready ready-test ready-matrix ready-demo

@@ -504,3 +504,17 @@ def test_a_begin_may_have_a_redeem_window_of_its_own(window: int) -> None:
     app.qr.confirm(begun.scan_code, subject=ALICE)
     app.clock.ms += window * 1000 - 1
     assert app.qr.redeem(begun.device_code, acknowledged=app.tag(begun)).subject == ALICE
+
+
+def test_the_browser_is_asked_unless_the_begin_says_otherwise() -> None:
+    app = App()
+    begun = app.qr.run(app.qr.core.begin())
+    with pytest.raises(BadArgument):
+        app.qr.core.redeem(app.device(begun))
+
+
+def test_a_look_at_a_fixed_code_gives_no_landing_because_none_is_needed() -> None:
+    app = App()
+    fixed = app.qr.run(app.qr.core.begin(fixed=True)).scan_code
+    assert app.qr.look(fixed, subject=ALICE).landing == ""
+    assert app.qr.look(app.begin().scan_code, subject=ALICE).landing != ""

@@ -277,6 +277,15 @@ def test_a_number_is_1_to_15_ascii_digits_and_nothing_else() -> None:
     assert {number(text) for text in NO_NUMBERS} == {None}
 
 
+def test_without_a_slack_a_poll_is_early_until_its_interval_is_over() -> None:
+    command = Command("login", TABLE["collect"], "m", {"device_digest": "D"}, {"pace": 5000})
+    for early in (1, 0):
+        record = {"state": "pending", "device_digest": "D", "pace_at": str(NOW - 5000 + early)}
+        case = Case(f"early by {early} ms", record, command, NOW)
+        for decide in (in_python, lambda listed: in_lua(fakeredis.FakeRedis(), listed)):
+            assert decide([case])[0].verdict == ("slow" if early else "refused")
+
+
 @row(403)
 def test_a_refused_command_changes_nothing(listed: list[Case], wanted: list[Seen]) -> None:
     for case, one in zip(listed, wanted, strict=True):

@@ -1,9 +1,10 @@
-"""What a status answer repeats, and what the log says about a refused Origin."""
+"""What a status answer repeats, what draws its picture, and what the log says of an Origin."""
 
 import logging
 
 import pytest
 
+from qrlogin.wire import Native
 from tests.wire.mount import ORIGIN, Mount, get, post, reach, read
 
 
@@ -32,3 +33,9 @@ def test_the_log_names_a_refused_origin_once(
     for number in range(100):
         mount.browser(post("begin", {}, ("origin", f"https://{number}.example")))
     assert len(caplog.records) == 20, "a stranger cannot fill the log"
+
+
+def test_the_applications_own_function_draws_the_png() -> None:
+    with Mount("sync", make=lambda core: Native(core, draw_png=lambda text: text.encode())) as one:
+        tab = reach(one, "pending")
+        assert tab.send(get(f"{tab.login_id}/qr.png")).body.decode() == tab.code

@@ -1,0 +1,175 @@
+"""Requests that no client would send, to every route of every dialect, and to the demo server.
+
+An answer of 500 and above, an exception and a traceback count as crashes.
+"""
+
+import contextlib
+import io
+import random
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from qrlogin.demo.server import Server
+from qrlogin.wire import METHODS, Request, Response
+from qrlogin.wire.message import BODY_CAP, StartResponse
+from tests.attackers.inputs import CORPUS, as_bytes, mutated
+from tests.attackers.score import Score
+from tests.servers import LOOPBACK
+from tests.wire.dialects.dialect_clients import SPEAKERS
+from tests.wire.dialects.lifecycle import CAROL, HISTORIES, StagedLogin, login_at
+from tests.wire.mount import CREDENTIAL, VERBS, post
+
+_HEADERS = (
+    "cookie", "authorization", "origin", "referer", "sec-fetch-site", "content-type", "user-agent",
+    "if-none-match", "last-event-id", "host", "x-forwarded-for", "accept-language",
+)  # fmt: skip
+_OF_ONE_LOGIN = 200  # requests, before the next login is begun
+
+
+def fuzz(requests: int, seed: int = 1) -> Score:
+    """Sends this many mutated requests to the dialects and their phones, in every state of a login.
+
+    :param requests: how many.
+    :param seed: draws the same requests again.
+    """
+    score, drawn = Score("fuzz, requests"), random.Random(seed)
+    while score.attempts < requests:
+        name, history = drawn.choice(sorted(SPEAKERS)), drawn.choice(sorted(HISTORIES))
+        with login_at(name, history) as login:
+            for _ in range(min(_OF_ONE_LOGIN, requests - score.attempts)):
+                score.attempts += 1
+                _send(login, drawn, score)
+    return score
+
+
+def _send(login: StagedLogin, drawn: random.Random, score: Score) -> None:
+    """One request. The mount asserts a status below 500, and that no header can be split."""
+    phone = drawn.random() < 0.3
+    if phone:
+        sent = post(drawn.choice(VERBS), {"code": login.code}, CREDENTIAL)
+    else:
+        sent = login.requests[drawn.choice(sorted(login.requests, key=str))]
+    request = _mutated(drawn, sent, login)
+    before = login.record
+    try:
+        answer: Response = (
+            login.mount.phone(request, drawn.choice((CAROL, None)))
+            if phone
+            else login.mount.browser(request)
+        )
+        if answer.events is not None:
+            answer.events.close()  # type: ignore[union-attr]  # a generator
+        answer.header_list()
+    except (Exception, AssertionError) as error:
+        score.crashes += 1
+        score.note(f"{login.name}: {type(error).__name__}: {error}, {request!r}")
+        return
+    score.reached["redeemed" if answer.redeemed else str(answer.status)] += 1
+    if answer.redeemed and answer.redeemed.subject != CAROL.subject:
+        score.win(f"{login.name}: {answer.redeemed.subject} is logged in")
+    if answer.redeemed and before["state"] not in ("confirmed", "redeemed"):
+        score.believe(f"{login.name}: a login that is {before['state']} was redeemed")
+
+
+def _mutated(drawn: random.Random, request: Request, login: StagedLogin) -> Request:
+    known = (*CORPUS, login.code, login.login_id)
+    for _ in range(drawn.randint(0, 3)):
+        text = drawn.choice(known)
+        match drawn.randrange(9):
+            case 0:
+                method = drawn.choice((*METHODS, text))
+                # A wait that is held would stop the program.
+                request = replace(request, method=method)
+            case 1:
+                request = replace(request, path=mutated(drawn, request.path, known))
+            case 2:
+                request = replace(request, query=mutated(drawn, request.query, known))
+            case 3:
+                request = replace(request, query=f"{request.query}&{text}={drawn.choice(known)}")
+            case 4:
+                body = mutated(drawn, request.body.decode("utf-8", "surrogateescape"), known)
+                request = replace(request, body=as_bytes(body)[: BODY_CAP + 1])
+            case 5:
+                header = (drawn.choice(_HEADERS), text)
+                request = replace(request, headers=(*request.headers, header))
+            case 6 if request.headers:
+                at = drawn.randrange(len(request.headers))
+                headers = list(request.headers)
+                headers[at] = (headers[at][0], mutated(drawn, headers[at][1], known))
+                request = replace(request, headers=tuple(headers))
+            case 7 if request.headers:
+                dropped = drawn.choice(request.headers)
+                headers = [each for each in request.headers if each != dropped]
+                request = replace(request, headers=tuple(headers))
+            case _:
+                request = replace(request, client=text)
+    return _without_wait(request)
+
+
+def _without_wait(request: Request) -> Request:
+    """Other tests hold requests; here each would take its time."""
+    return replace(request, query=request.query.replace("wait", "wai_"))
+
+
+# The HTTP of the demo's server
+
+_GENUINE = (
+    b"GET /qr/x?a=b HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\n\r\n",
+    b"POST /begin HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
+    b"GET / HTTP/1.0\r\n\r\n",
+)
+
+
+def fuzz_server(requests: int, seed: int = 1) -> Score:
+    """Sends mutated bytes to the server of the demo. It answers each below 500, or disconnects.
+
+    :param requests: how many connections.
+    :param seed: draws the same bytes again.
+    """
+    score, drawn, said = Score("fuzz, demo server"), random.Random(seed), io.StringIO()
+
+    def application(environ: Mapping[str, Any], start: StartResponse) -> Iterable[bytes]:
+        request = Request.from_wsgi(environ, environ["PATH_INFO"])
+        return Response.json(200, {"method": request.method}).to_wsgi(start)
+
+    known: Sequence[str] = [*CORPUS, *(each.decode() for each in _GENUINE)]
+    server = Server(LOOPBACK, 0)
+    server.start(application)
+    try:
+        with contextlib.redirect_stderr(said):
+            for _ in range(requests):
+                score.attempts += 1
+                text = drawn.choice(_GENUINE).decode()
+                for _ in range(drawn.randint(0, 3)):
+                    text = mutated(drawn, text, known)
+                _check_answer(_exchange(server.port, as_bytes(text)), text, score)
+    finally:
+        server.stop(lambda: None)
+    if "Traceback" in said.getvalue():
+        score.crashes += 1
+        score.note(said.getvalue()[-2000:])
+    return score
+
+
+def _exchange(port: int, sent: bytes) -> bytes:
+    got = b""
+    with (
+        contextlib.suppress(ConnectionError),
+        socket.create_connection((LOOPBACK, port), timeout=20) as connection,
+    ):
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        while data := connection.recv(65536):
+            got += data
+    return got
+
+
+def _check_answer(got: bytes, text: str, score: Score) -> None:
+    if not got:
+        return
+    status = got.split(b" ", 2)[1:2]
+    if not got.startswith(b"HTTP/1.") or not status or not b"200" <= status[0] < b"500":
+        score.crashes += 1
+        score.note(f"{got[:80]!r} for {text[:300]!r}")
