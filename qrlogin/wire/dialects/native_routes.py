@@ -15,6 +15,7 @@ from qrlogin.errors import (
     Crowded,
     Denied,
     Expired,
+    MatchCodeNeeded,
     QRLoginError,
     ScannerChanged,
     Superseded,
@@ -26,6 +27,7 @@ from qrlogin.errors import (
     Unavailable,
     UnknownLogin,
     UpgradeRequired,
+    WrongMatchCode,
     WrongState,
 )
 from qrlogin.table import State
@@ -35,6 +37,7 @@ MAX_WAIT: Final = 25  # seconds; proxies begin to time out after 30
 
 _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
+_DIGITS: Final = {"type": "string", "pattern": "^[0-9]{2,3}$"}
 _NUMBER: Final = {"type": "integer", "minimum": 0}
 _STATE: Final = {"type": "string", "enum": [*State]}
 _LOGIN: Final[Mapping[str, Any]] = {
@@ -62,6 +65,7 @@ _SEEN: Final = an_object(
     {**_LOGIN, "version": _NUMBER, "expires_in": _SECONDS},
     **_PICTURE,
     scanned_by=an_object({"shown_as": _TEXT, "tag": _TEXT}, name=_TEXT),
+    match_code=_DIGITS,
     retry_after=_SECONDS,
     echo=_TEXT,
 )
@@ -78,6 +82,7 @@ _SCANNED: Final = an_object(
         "begun_ago": _SECONDS,
         "expires_in": _SECONDS,
     },
+    match_digits={"type": "integer", "enum": [2, 3]},
     landing=_TEXT,
 )
 _DONE_ANSWER: Final = Answer(
@@ -246,10 +251,24 @@ LOOK, SCAN = (
         ("scan", "Take the login for this account"),
     )
 )
-CONFIRM, DENY, RELEASE = (
+CONFIRM: Final = Route(
+    "POST",
+    "confirm",
+    "Approve the login",
+    body=(
+        _CODE,
+        Field(
+            "match_code",
+            "the digits that the browser shows, if the scan was answered with `match_digits`",
+            pattern="[0-9]{2,3}",
+        ),
+    ),
+    answers=(_DONE_ANSWER,),
+    errors=(MatchCodeNeeded, WrongMatchCode, *_PHONE_ERRORS),
+)
+DENY, RELEASE = (
     Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=_PHONE_ERRORS)
     for verb, summary in (
-        ("confirm", "Approve the login"),
         ("deny", "Deny the login"),
         ("release", "Release the login: its code can be scanned again"),
     )
