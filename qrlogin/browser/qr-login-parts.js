@@ -23,7 +23,7 @@ export const PATIENCE_S = 10; // after that, an unanswered request counts as los
 // Errors that people cause. All other refusals go to the console, for the developer.
 const ENDS_OF_LOGINS = ["unknown_login", "already_scanned", "scanner_changed", "already_redeemed",
   "wrong_state", "denied", "cancelled", "superseded", "expired", "too_many_guesses",
-  "unauthenticated"];
+  "unauthenticated", "match_needed", "wrong_match"];
 const INERT_MS = 500; // a press that began before the question appeared does not answer it
 
 /** Strokes on a 24 x 24 grid. @type {Record<string, string>} */
@@ -229,6 +229,7 @@ export class Trouble extends Error {
     super(code || state);
     this.state = state, this.retryable = retryable;
     this.retryAfter = retryAfter, this.code = code, this.status = status;
+    this.triesLeft = 0; // after wrong digits
   }
 }
 
@@ -474,7 +475,11 @@ export async function call(element, path, body, signal, options) {
     const level = status < 500 && status !== 429 ? "error" : "warn";
     console[level](`<${element.localName}> ${url.pathname}: ${status} ${said}`);
   }
-  if (end) throw new Trouble(end, false, retryAfter, code, status);
+  if (end) {
+    const trouble = new Trouble(end, false, retryAfter, code, status);
+    trouble.triesLeft = seconds(answer?.tries_left);
+    throw trouble;
+  }
   const retryable = ok || status === 429 || status >= 500;
   throw new Trouble("unavailable", retryable, Math.min(retryAfter, 120), code, status);
 }
