@@ -336,7 +336,7 @@ export class Card {
       const digits = field.value.normalize("NFKC").replace(/[^0-9]/g, "");
       if (most ? digits.length === most : [2, 3].includes(digits.length))
         return this.#onDigits(digits);
-      this.#complain(field, this.#texts.digitsMissing.replace("{n}", String(most || "2–3")));
+      this.#complain(field, this.#texts.digitsMissing.replace("{n}", String(most || "2-3")));
     });
   }
 

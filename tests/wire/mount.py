@@ -101,6 +101,7 @@ class Mount:
         streaming: Streaming = STREAMING,
         origins: Sequence[str] = (),
     ) -> None:
+        self.colour: Colour = colour
         self.clock, self._native, self.origins = Clock(NOON), make is None, origins
         if make is None and origins:
             make = lambda core: Native(core, origins=origins)  # noqa: E731 - it has one use
@@ -143,6 +144,10 @@ class Mount:
             login_id: dict(record)
             for login_id, record in self.store.inner._records._records.items()
         }
+
+    def beside(self, policy: Policy) -> "Mount":
+        """Another mount of the same colour, with this policy."""
+        return Mount(self.colour, policy=policy)
 
     def forget(self) -> None:
         """Drop all records, as a memory store does when its process ends."""
@@ -267,6 +272,12 @@ class Tab:
 
     def phone(self, verb: str, person: Person | None = ALICE) -> Response:
         return self.mount.phone(post(verb, {"code": self.code}, CREDENTIAL), person)
+
+    def confirm(self, digits: str) -> Response:
+        """Alice approves with the digits that the browser shows."""
+        return self.mount.phone(
+            post("confirm", {"code": self.code, "match_code": digits}, CREDENTIAL), ALICE
+        )
 
 
 HISTORIES: Mapping[str, tuple[str, ...]] = {
