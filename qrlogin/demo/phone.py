@@ -68,7 +68,8 @@ def run(
             while answer.error == "match_needed" or answer.json.get("tries_left"):
                 if answer.error == "wrong_match":
                     print(f"{_reason(answer)} Tries left: {answer.json['tries_left']}.")
-                typed = "".join(_digits(ask))
+                if not (typed := _digits(ask)):
+                    break
                 answer = phone.post(f"/qrlogin/phone/{step}", {"code": text, "match_code": typed})
             if not answer:
                 if (act, step, answer.error) == ("deny", "scan", "denied"):

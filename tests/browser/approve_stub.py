@@ -61,6 +61,8 @@ class ApproveStub:
     context: dict[str, Any] = field(default_factory=lambda: dict(CONTEXT))
     begun_ago: int = 12
     lifetime: int = 100
+    match_digits: int = 0
+    """How many digits its browser shows."""
     state: str = "pending"
     """The state of its only login."""
     login_id: str = LOGIN_ID
@@ -103,6 +105,7 @@ class ApproveStub:
                 "context": self.context,
                 "begun_ago": self.begun_ago,
                 "expires_in": self.lifetime,
+                **({"match_digits": self.match_digits} if self.match_digits else {}),
             }
         return Reply(200, json.dumps(body).encode())
 
