@@ -38,6 +38,7 @@ from qrlogin.errors import (
     Expired,
     InvalidCode,
     LoginError,
+    MatchCodeNeeded,
     Misconfigured,
     NotYours,
     QRLoginError,
@@ -51,6 +52,7 @@ from qrlogin.errors import (
     TooManyScans,
     Unavailable,
     UnknownLogin,
+    WrongMatchCode,
     WrongState,
 )
 from qrlogin.limits import Limits
@@ -78,6 +80,7 @@ __all__ = [
     "Landing",
     "Limits",
     "LoginError",
+    "MatchCodeNeeded",
     "MemoryStore",
     "Misconfigured",
     "NotYours",
@@ -99,6 +102,7 @@ __all__ = [
     "TooManyScans",
     "Unavailable",
     "UnknownLogin",
+    "WrongMatchCode",
     "WrongState",
 ]
 

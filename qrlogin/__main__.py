@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
         help="how long a login lives: 1 to 600 (default: 120, or the dialect's)",
     )
     demo.add_argument(
+        "--match-digits",
+        type=int,
+        default=0,
+        choices=(0, 2, 3),
+        help="how many digits the browser shows for the phone to type (default: 0)",
+    )
+    demo.add_argument(
         "--dialects",
         default="",
         metavar="all|NAMES",

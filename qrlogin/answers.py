@@ -128,6 +128,11 @@ class Status(_HoldsCodes):
     scanned_by: ScannedBy | None = None
     """The user who scanned; None before the scan, and after a denial or a cancellation."""
 
+    match_code: str = field(default="", repr=False)
+    """The digits to show while the login is scanned: its user types them on the phone. "" if the
+    phone is not asked for them (`Policy.match_digits`), and in every other state.
+    """
+
     ticket: str = field(default="", repr=False)
     """For the redirect of a dialect that does not ask the browser; "" until it is confirmed."""
 
@@ -171,6 +176,11 @@ class Scanned(_HoldsCodes):
 
     expires_in: int
     """Seconds left to decide; after a look, seconds left to scan."""
+
+    match_digits: int = 0
+    """How many digits the browser shows after the scan, and `confirm` needs as its `match_code`. 0:
+    it needs none.
+    """
 
     landing: str = field(default="", repr=False)
     """After a look at a rotating code: pass it to `scan(landing=...)`, because the code may be too

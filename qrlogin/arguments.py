@@ -25,6 +25,8 @@ C = TypeVar("C", bound=Callable[..., object])
 CONTEXT_BYTES: Final = 800
 SHOWN_AS_BYTES: Final = 200
 NAME_BYTES: Final = 320  # the longest address of RFC 5321: 64 bytes, @, and 255 bytes
+#: How many digits a match code may have; 0 is none.
+MATCH_DIGITS: Final = (0, 2, 3)
 SUBJECT_BYTES: Final = 255  # OpenID Connect Core section 2: `sub` is at most 255 characters
 BEGUN_BY_BYTES: Final = 128
 DESCRIPTION_BYTES: Final = 200  # of a context in a dialect, which adds facts that must not be cut
@@ -63,6 +65,18 @@ def check_assurance(assurance: str) -> None:
         raise BadArgument(
             'assurance must be at most 64 printable ASCII characters, such as "passkey"'
         )
+
+
+def check_match_code(match_code: str) -> None:
+    """Raise `BadArgument` unless this can be a match code, or is "" for none."""
+    digits = isinstance(match_code, str) and match_code.isascii() and match_code.isdigit()
+    if match_code != "" and not (digits and len(match_code) in MATCH_DIGITS):
+        raise BadArgument('match_code must be the 2 or 3 digits that were typed, or "" for none')
+
+
+def needs_match(digits: int) -> str:
+    """What the record of a login says that needs a match code of so many digits; "" for none."""
+    return f"match{digits}" if digits else ""
 
 
 def encode_facts(assurance: str, phone: str) -> str:

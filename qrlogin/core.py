@@ -4,16 +4,13 @@ An operation is one command, for one atomic step in one round trip, and what its
 core draws random numbers, checks signatures before the step and seals after it. It reads no clock
 (the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
 `login.py` and `aio.py` carry its commands to a store and the replies back.
-
-Nothing fills the fields `needs` and `met` yet (see `table.py`): they are empty, and are
-sealed and checked all the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NoReturn
 
 from qrlogin import codes, seals
 from qrlogin.allowances import limit_begin, limit_scan
@@ -22,6 +19,7 @@ from qrlogin.arguments import (
     ShownAs,
     check_assurance,
     check_begun_by,
+    check_match_code,
     check_person,
     check_redeem,
     clean_account_name,
@@ -29,6 +27,7 @@ from qrlogin.arguments import (
     decode_context,
     encode_context,
     encode_facts,
+    needs_match,
 )
 from qrlogin.codes import FIXED, UNASKED, Codes, DeviceCode, NewCodes, ScanCode
 from qrlogin.errors import (
@@ -36,9 +35,11 @@ from qrlogin.errors import (
     BadArgument,
     Expired,
     InvalidCode,
+    MatchCodeNeeded,
     NotYours,
     RecordForged,
     Unavailable,
+    WrongMatchCode,
 )
 from qrlogin.keys import Key, equal_in_constant_time
 from qrlogin.known_browsers import is_known, known_after_redeem, known_at_begin
@@ -53,12 +54,14 @@ from qrlogin.reply_checks import (
     ceil_seconds,
     check_begin_seal,
     check_begun_at,
+    check_holder,
     check_replay_window,
     checked_approver,
     checked_scanner,
     deadline_of,
     event_of,
     instant,
+    match_digits_of,
     raise_browser_refusal,
     raise_refusal,
     redeemed_from,
@@ -68,8 +71,8 @@ from qrlogin.reply_checks import (
     state_before_scan,
     state_for_phone,
 )
-from qrlogin.step import Command, Reply, Verdict
-from qrlogin.table import TABLE, State
+from qrlogin.step import Command, Reply, Verdict, number
+from qrlogin.table import MATCH_TRIES, TABLE, State
 from qrlogin.typed_codes import GuessBudget, decide_by_letters, name_login, scan_by_letters
 
 #: Seconds that a record outlives its last deadline, so that a late caller is answered "expired".
@@ -245,6 +248,7 @@ class Core:
             "v": RECORD_FORMAT,
             "device_digest": seals.device_digest(key, login_id, secret),
             "context": terms.context,
+            "needs": needs_match(self.policy.match_digits),
             "only_for": ""
             if terms.subject is None
             else seals.account_digest(key, login_id, terms.subject),
@@ -576,6 +580,7 @@ class Core:
                 context=decode_context(reply.record.get("context", "")),
                 begun_ago=max(0, reply.now - begun_at) // 1000,
                 expires_in=left,
+                match_digits=match_digits_of(reply.record),
                 # Who looked in time may scan after the person has read the question.
                 landing=token if state is State.PENDING else "",
                 known_browser=self._is_known(reply, key, subject),
@@ -604,12 +609,20 @@ class Core:
         return self._decide("release", code, subject, phone)
 
     def confirm(
-        self, code: str, *, subject: str, phone: str = "", name: str = "", assurance: str = ""
+        self,
+        code: str,
+        *,
+        subject: str,
+        phone: str = "",
+        name: str = "",
+        assurance: str = "",
+        match_code: str = "",
     ) -> Operation[Status]:
         """Approve a scanned login. The parameters are those of `QRLogin.confirm`."""
         check_assurance(assurance)
+        check_match_code(match_code)
         approved = {"name": clean_account_name(name), "facts": encode_facts(assurance, phone)}
-        return self._decide("confirm", code, subject, phone, approved)
+        return self._decide("confirm", code, subject, phone, approved, match_code)
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
         """Deny a scanned or confirmed login."""
@@ -622,13 +635,23 @@ class Core:
         subject: str,
         phone: str,
         approved: Mapping[str, str] = MappingProxyType({}),
+        match_code: str = "",
     ) -> Operation[Status]:
         readings = self._codes.read_scan_code(code)
         check_person(subject, phone)
         mark = codes.new_mark()  # as in `scan`
 
         def decide(reading: ScanCode) -> Operation[Status]:
-            return self._decision(row, reading, mark, subject, phone, approved)
+            claim = seals.claim(reading.key, reading.login_id, subject, phone)
+            met = needs_match(len(match_code))
+            if met and not equal_in_constant_time(
+                match_code,
+                seals.match_code(reading.key, reading.login_id, claim, len(match_code)),
+            ):
+                return self._miss(reading, mark, subject, phone, match_code)
+            # Compared with the record's `needs`, and then kept as `met`.
+            values = {**approved, "needs": met, "met": met} if met else approved
+            return self._decision(row, reading, mark, subject, phone, values)
 
         if readings[0].typed:
             return decide_by_letters(readings, decide, self._guess_budget(subject))
@@ -652,12 +675,9 @@ class Core:
 
         def interpret(reply: Reply) -> Status:
             state = state_for_phone(reply, code)
-            if reply.verdict is Verdict.FORBIDDEN and not equal_in_constant_time(
-                reply.record.get("claim", ""), claim
-            ):
-                if state is State.PENDING:
-                    raise NotYours("nobody has scanned it yet: scan it first, from the same phone")
-                raise NotYours("another account, or another phone, scanned this login")
+            check_holder(reply, state, claim)
+            if reply.verdict is Verdict.FORBIDDEN and state is State.SCANNED:
+                raise MatchCodeNeeded
             if reply.verdict not in SUCCEEDED:
                 raise_refusal(reply, state)
             return bare_status(reply)
@@ -669,6 +689,36 @@ class Core:
             command,
             interpret,
             partial(event_of, _DECISIONS[row], key=key, subject=subject, phone=phone),
+        )
+
+    def _miss(
+        self, code: ScanCode, mark: str, subject: str, phone: str, match_code: str
+    ) -> Operation[Status]:
+        """Count a confirm with wrong digits. The operation always raises."""
+        login_id, key = code.login_id, code.key
+        claim = seals.claim(key, login_id, subject, phone)
+        missed = seals.missed(key, login_id, claim, match_code)
+        command = _command("miss", login_id, mark, values={"claim": claim, "missed": missed})
+        reading = _command("outcome", login_id, codes.new_mark(), values={"claim": claim})
+
+        def raise_last(_: Reply) -> NoReturn:
+            raise WrongMatchCode(0)
+
+        def interpret(reply: Reply) -> Operation[Status]:
+            state = state_for_phone(reply, code)
+            check_holder(reply, state, claim)
+            left = MATCH_TRIES - (number(reply.record.get("misses")) or 0)
+            counted = reply.verdict in SUCCEEDED
+            if counted and state is State.SCANNED:
+                raise WrongMatchCode(max(1, left))
+            if not (counted and state is State.DENIED and left <= 0):
+                raise_refusal(reply, state)
+            # An error here would yield no event, and this denies the login. So an operation of its
+            # own raises it.
+            return Operation(reading, raise_last)
+
+        return Operation(
+            command, interpret, partial(event_of, "denied", key=key, subject=subject, phone=phone)
         )
 
     def _guess_budget(self, subject: str) -> GuessBudget:
@@ -690,7 +740,10 @@ class Core:
             return bare if FIXED in device.flags else self._with_rotating_code(bare, reply, device)
         if state in HAS_SCANNER:
             if state is State.SCANNED:
-                return replace(bare, scanned_by=checked_scanner(reply, key))
+                digits = match_digits_of(reply.record)
+                claim = reply.record.get("claim", "")
+                shown = seals.match_code(key, reply.login_id, claim, digits) if digits else ""
+                return replace(bare, scanned_by=checked_scanner(reply, key), match_code=shown)
             approver = checked_approver(reply, key)
             has_ticket = state is State.CONFIRMED and UNASKED in device.flags
             ticket = seals.ticket(key, reply.login_id, approver.tag) if has_ticket else ""

@@ -13,6 +13,8 @@
     │   ├── ScannerChanged       409   the acknowledged user is no longer the scanner: ask again
     │   ├── AlreadyRedeemed      409   another call redeemed it
     │   ├── WrongState           409   too early or too late: redeem before confirm, for example
+    │   ├── MatchCodeNeeded      409   the digits that the browser shows are missing
+    │   ├── WrongMatchCode       409   they are wrong; see its `tries_left`
     │   ├── Denied               409   refused on the phone
     │   ├── Cancelled            409   cancelled in the browser
     │   ├── Superseded           409   a newer wait for the same login took over
@@ -146,6 +148,29 @@ class WrongState(LoginError):
     wire_code = "wrong_state"
     wire_text = "The login cannot do this in its current state."
     http_status = 409
+
+
+class MatchCodeNeeded(LoginError):
+    """`confirm` needs `match_code`, the digits that the browser shows, as many as it shows. Nothing
+    has changed, and no try was counted.
+    """
+
+    wire_code = "match_needed"
+    wire_text = "Type the digits that the other screen shows."
+    http_status = 409
+
+
+class WrongMatchCode(LoginError):
+    """The digits are not those that the browser shows. The last try denies the login."""
+
+    wire_code = "wrong_match"
+    wire_text = "These are not the digits that the other screen shows."
+    http_status = 409
+
+    def __init__(self, tries_left: int) -> None:
+        super().__init__()
+        self.tries_left = tries_left
+        """How many tries are left. 0: the login is denied."""
 
 
 class Denied(LoginError):

@@ -217,13 +217,21 @@ class QRLogin:
         return self.run(self.core.release(code, subject=subject, phone=phone))
 
     def confirm(
-        self, code: str, *, subject: str, phone: str = "", name: str = "", assurance: str = ""
+        self,
+        code: str,
+        *,
+        subject: str,
+        phone: str = "",
+        name: str = "",
+        assurance: str = "",
+        match_code: str = "",
     ) -> Status:
         """Approve a login that this account has scanned.
 
         Call it only for a deliberate act of the person: a tap on a button, never the scan itself.
-        It can be called again. Raises `NotYours` if another account or phone scanned the login, and
-        `Expired`, `Denied` or `Cancelled` if it is over.
+        It can be called again. Raises `NotYours` if another account or phone scanned the login,
+        `MatchCodeNeeded` if it needs a `match_code`, `WrongMatchCode` for a wrong one (the third
+        denies the login), and `Expired`, `Denied` or `Cancelled` if it is over.
 
         :param code: the same code as in `scan`. It may be too old to scan by now.
         :param subject: your id of the user who is signed in on the phone.
@@ -232,9 +240,18 @@ class QRLogin:
             "continue as …?" with it. "": it asks with `shown_as`, which other accounts may have.
         :param assurance: what this approval met beyond the phone's session, in your own words, such
             as "passkey". At most 64 printable ASCII characters. The redeem returns it.
+        :param match_code: the digits that the user read in the browser and typed on the phone, if
+            `Scanned.match_digits` asks for them.
         """
         return self.run(
-            self.core.confirm(code, subject=subject, phone=phone, name=name, assurance=assurance)
+            self.core.confirm(
+                code,
+                subject=subject,
+                phone=phone,
+                name=name,
+                assurance=assurance,
+                match_code=match_code,
+            )
         )
 
     def deny(self, code: str, *, subject: str, phone: str = "") -> Status:

@@ -8,6 +8,7 @@ with the reason. This module knows no login and no clock.
 from dataclasses import dataclass, replace
 from typing import Final
 
+from qrlogin.arguments import MATCH_DIGITS
 from qrlogin.errors import Misconfigured
 from qrlogin.limits import Limits
 
@@ -44,6 +45,7 @@ _WHOLE_NUMBERS: Final = (
     *_WINDOWS,
     "rotation",
     "rotation_grace",
+    "match_digits",
     "interval",
     "guesses",
     "guess_window",
@@ -102,6 +104,15 @@ class Policy:
     """Seconds between two polls of a token endpoint (RFC 8628 section 3.2). 1 to 60.
 
     A client that polls sooner is slowed down.
+    """
+
+    match_digits: int = 0
+    """How many digits the browser shows once it is scanned, for its user to type on the phone: 2 or
+    3. 0: none.
+
+    A person who was sent a picture of a code does not see the browser, so they cannot type them.
+    Three wrong tries deny the login. Only the native dialect can show the digits, so no other can
+    be mounted.
     """
 
     user_codes: bool = False
@@ -163,6 +174,12 @@ class Policy:
         if not 1 <= self.interval <= MAX_INTERVAL:
             raise Misconfigured(
                 f"policy.interval must lie between 1 and {MAX_INTERVAL} s, not {self.interval}"
+            )
+
+        if self.match_digits not in MATCH_DIGITS:
+            raise Misconfigured(
+                f"policy.match_digits must be 0, 2 or 3, not {self.match_digits!r}: one digit is "
+                "guessed too often, and more than three are mistyped"
             )
 
         if not 1 <= self.guesses <= MAX_GUESSES:
@@ -256,8 +273,11 @@ STRICT: Final = Policy(
     redeem_window=15,
     rotation=15,
     rotation_grace=10,
+    match_digits=3,
 )
-"""For high-value accounts: half the lifetime, faster rotation, the same replay window."""
+"""For high-value accounts: half the lifetime, faster rotation, the same replay window, and three
+digits to type on the phone.
+"""
 
 LAB: Final = Policy(
     lifetime=30,

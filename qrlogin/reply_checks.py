@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from qrlogin import seals
 from qrlogin.answers import Event, EventName, Redeemed, ScannedBy, Status
-from qrlogin.arguments import decode_context, decode_facts
+from qrlogin.arguments import MATCH_DIGITS, decode_context, decode_facts, needs_match
 from qrlogin.codes import DeviceCode, ScanCode
 from qrlogin.errors import (
     AlreadyRedeemed,
@@ -135,6 +135,21 @@ def raise_refusal(reply: Reply, state: State) -> NoReturn:
     if reply.verdict is Verdict.EXPIRED:
         raise Expired
     raise _ENDED[state] if state in _ENDED else WrongState(f"the login is {state}: {_NEXT[state]}")
+
+
+def check_holder(reply: Reply, state: State, claim: str) -> None:
+    """Raise `NotYours` if the decision was refused because this phone does not hold the login.
+
+    :param reply: the store's, to a decision of a phone.
+    :param state: the state that the login is in.
+    :param claim: of the account and phone that decide.
+    """
+    if reply.verdict is Verdict.FORBIDDEN and not equal_in_constant_time(
+        reply.record.get("claim", ""), claim
+    ):
+        if state is State.PENDING:
+            raise NotYours("nobody has scanned it yet: scan it first, from the same phone")
+        raise NotYours("another account, or another phone, scanned this login")
 
 
 def raise_browser_refusal(reply: Reply, device: DeviceCode) -> NoReturn:
@@ -278,6 +293,16 @@ def event_of(
             shown_as = checked_scanner(reply, key).shown_as
     version, at_ms = number(record.get("version")) or 0, instant(record, "changed_at")
     return Event(name, reply.login_id, version, at_ms, subject, phone, shown_as, context)
+
+
+def match_digits_of(record: Record) -> int:
+    """How many digits the approval needs; 0 for none. Check the seal of the beginning before.
+    Raises `Unavailable` for a need of a newer version.
+    """
+    for digits in MATCH_DIGITS:
+        if record.get("needs", "") == needs_match(digits):
+            return digits
+    raise Unavailable("the approval needs what this version does not know; upgrade this process")
 
 
 def instant(record: Record, name: str) -> int:

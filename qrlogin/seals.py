@@ -55,6 +55,30 @@ def claim(key: Key, login_id: str, subject: str, phone: str) -> str:
     return key.mac("claim", login_id, subject, phone)
 
 
+def match_code(key: Key, login_id: str, claim: str, digits: int) -> str:
+    """The digits that the browser shows once it is scanned. No store holds them, and for another
+    scanner there are others.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param claim: of the account and phone that scanned.
+    :param digits: how many there are.
+    """
+    drawn = int.from_bytes(base64_decode(key.mac("match", login_id, claim, str(digits))))
+    return str(drawn % 10**digits).zfill(digits)
+
+
+def missed(key: Key, login_id: str, claim: str, match_code: str) -> str:
+    """What the store keeps of the last wrong match code, to recognise the same try again.
+
+    :param key: the login's key.
+    :param login_id: the login.
+    :param claim: of the account and phone that scanned.
+    :param match_code: what was typed.
+    """
+    return key.mac("missed", login_id, claim, match_code)
+
+
 def landing(key: Key, login_id: str) -> str:
     """What a phone's browser gets when it opens the page of a scan_code in time. It may then scan
     the login until `scan_by`, although the code in its address has a deadline of its own.

@@ -10,6 +10,7 @@ This module knows no clock, no store, no cryptography and no HTTP.
     browser ─ begin ─► PENDING ─ scan ─► SCANNED ─ confirm ─► CONFIRMED ─ redeem ─► REDEEMED
                           ▲                 │ release
                           └─────────────────┘
+    the third miss (phone) from SCANNED ─► DENIED
     deny (phone) from SCANNED or CONFIRMED ─► DENIED    cancel (browser) from all three ─► CANCELLED
     "expired" is a verdict of the clock and is never stored
 
@@ -30,8 +31,9 @@ Time to scan, time to decide and time to redeem are three windows, and each has 
 own: begin writes `scan_by`, a scan writes `decide_by`, an approval writes `redeem_by`. How long the
 last two are is in the record, so a login keeps the windows that it was begun with.
 
-`only_for` is set in logins that only one account can scan. Nothing fills `needs` and `met` yet, so
-the guard of `needs` lets everything pass: match codes will fill them.
+`only_for` is set in logins that only one account can scan. `needs` is set in logins whose user
+types on the phone the digits that the browser shows. The core compares them: if they are right, it
+sends `confirm` with the same text as `needs` and `met`, and if they are wrong, it sends `miss`.
 """
 
 from collections.abc import Mapping
@@ -71,6 +73,8 @@ NEVER: Final = ""
 DIES_AT: Final[Mapping[str, str]] = MappingProxyType(
     {State.PENDING: "scan_by", State.SCANNED: "decide_by", State.CONFIRMED: "redeem_by"}
 )
+#: How many wrong match codes end a login.
+MATCH_TRIES: Final = 3
 #: The final states that a record can be in.
 TERMINAL: Final = frozenset({State.REDEEMED, State.DENIED, State.CANCELLED})
 
@@ -187,6 +191,15 @@ _ROWS = (
         writes=("subject", "name", "met", "facts", "approval"),
         instants=("confirmed_at",),
         starts=MappingProxyType({"redeem_by": "redeem_ms"}),
+    ),
+    Row(
+        "miss",  # confirm with wrong digits; the same wrong digits again are no other try
+        sources=_from(State.SCANNED),
+        proves=("claim",),
+        repeats=(State.SCANNED, State.DENIED),
+        repeats_if=("missed",),
+        writes=("missed",),
+        count=Count("misses", MATCH_TRIES, State.DENIED),
     ),
     Row(
         "outcome",  # what became of a login that this phone scanned

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol, TypeVar
 
-from qrlogin import STANDARD, AsyncQRLogin, Begun, MemoryStore, Policy, QRLogin
+from qrlogin import STANDARD, AsyncQRLogin, Begun, MemoryStore, Policy, QRLogin, seals
 from qrlogin.codes import DeviceCode
 from qrlogin.operation import Done, Operation
 from qrlogin.step import Command, Record, Reply
@@ -109,6 +109,17 @@ class App:
         code = self.qr.status(begun.device_code).scan_code
         self.qr.scan(code, subject=who, shown_as=SHOWN[who])
         return self.tag(begun)
+
+    def digits(self, begun: Begun) -> str:
+        """The match code that the browser shows."""
+        return self.qr.status(begun.device_code).match_code
+
+    def wrong_digits(self, begun: Begun, tries: int, who: str = ALICE) -> list[str]:
+        """Three digits each that are not the match code of this account, and all different."""
+        device = self.device(begun)
+        claim = seals.claim(device.key, device.login_id, who, "")
+        right = int(seals.match_code(device.key, device.login_id, claim, 3))
+        return [f"{(right + step) % 1000:03}" for step in range(1, tries + 1)]
 
     def device(self, begun: Begun) -> DeviceCode:
         """The device_code of the login, parsed."""

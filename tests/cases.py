@@ -49,14 +49,6 @@ NAMES: Final = (NAME, LOOK_UP)
 #: Rows that the protocol may need later: the step must support them without a change.
 LATER: Final = (
     Row(
-        "miss",
-        sources=MappingProxyType({State.SCANNED: "decide_by"}),
-        proves=("claim",),
-        repeats=(State.SCANNED, State.DENIED),
-        repeats_if=("mark",),
-        count=Count("misses", 3, State.DENIED),
-    ),
-    Row(
         "misread",
         sources=MappingProxyType({State.SCANNED: "decide_by", State.CONFIRMED: "redeem_by"}),
         proves=("device_digest", "scanner_seal"),
@@ -141,6 +133,7 @@ _LIVED: Final = {
     "name": "maria@example.com",
     "approval": "sealed-approval",
     "confirmed_at": str(NOW - 5000),
+    "missed": "W",
     "redeem_mark": "R",
     "replay_by": str(NOW + AHEAD),
     "redeemed_at": str(NOW - 4000),
@@ -164,6 +157,7 @@ _BROUGHT: Final = {
     "met": "",
     "facts": "",
     "approval": "approved",
+    "missed": "W",
     "redeem_mark": "R",
     "mark": "this-mark",
     "names": "N",

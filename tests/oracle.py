@@ -5,7 +5,7 @@ it, with an idea of numbers and deadlines of its own. It imports nothing of qrlo
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 Text = Mapping[str, str]
@@ -148,6 +148,20 @@ def confirm(it: Asked) -> Outcome:
         return EXPIRED
     writes = it.texts("subject", "name", "met", "facts", "approval") | it.times("confirmed_at")
     return Outcome("applied", writes | {"redeem_by": it.time_after("redeem_ms")}, "confirmed")
+
+
+def miss(it: Asked) -> Outcome:
+    """Wrong digits: counted once, however often they are sent. The third ones deny the login."""
+    if not it.proves("claim"):
+        return FORBIDDEN
+    if it.state in ("scanned", "denied") and it.proves("missed"):
+        return REPEATED
+    if it.state != "scanned":
+        return REFUSED
+    if it.too_late("decide_by"):
+        return EXPIRED
+    counted = _counted(it, "denied")
+    return replace(counted, writes={**(counted.writes or {}), **it.texts("missed")})
 
 
 def deny(it: Asked) -> Outcome:
@@ -301,16 +315,6 @@ def look_up(it: Asked) -> Outcome:
 # Rows that the protocol may need later: the step must support them without a change
 
 
-def miss(it: Asked) -> Outcome:
-    if not it.proves("claim"):
-        return FORBIDDEN
-    if it.state in ("scanned", "denied") and it.record.get("mark") == it.mark:
-        return REPEATED
-    if it.state != "scanned":
-        return REFUSED
-    return EXPIRED if it.too_late("decide_by") else _counted(it, "denied")
-
-
 def misread(it: Asked) -> Outcome:
     if not (it.proves("device_digest") and it.proves("scanner_seal")):
         return FORBIDDEN
@@ -341,10 +345,10 @@ def reserve(it: Asked) -> Outcome:
 
 
 _LOGIN = (
-    *(begin, status, land, look, scan, release, confirm, outcome),
+    *(begin, status, land, look, scan, release, confirm, miss, outcome),
     *(deny, cancel, redeem, collect),
 )
-_EVENTS = (*_LOGIN, guessed_right, may_guess, name, look_up, miss, misread, rename, reserve)
+_EVENTS = (*_LOGIN, guessed_right, may_guess, name, look_up, misread, rename, reserve)
 EVENTS: Mapping[str, Callable[[Asked], Outcome]] = {
     **{each.__name__.replace("_", " "): each for each in _EVENTS},
     **{f"guess of {budget}": partial(guess, budget) for budget in (1, 3)},

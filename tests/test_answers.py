@@ -297,6 +297,8 @@ def test_each_wire_code_has_one_status_and_one_line_of_text() -> None:
         "unknown_login": 404,
         "already_scanned": 409,
         "scanner_changed": 409,
+        "match_needed": 409,
+        "wrong_match": 409,
         "already_redeemed": 409,
         "wrong_state": 409,
         "denied": 409,

@@ -19,6 +19,7 @@ from qrlogin import (
     Expired,
     InvalidCode,
     LoginError,
+    MatchCodeNeeded,
     NotYours,
     QRLoginError,
     RecordForged,
@@ -33,6 +34,7 @@ from qrlogin import (
     TooManyScans,
     Unavailable,
     UnknownLogin,
+    WrongMatchCode,
     WrongState,
     codes,
     seals,
@@ -188,10 +190,10 @@ def test_each_call_has_its_documented_outcome_at_each_point(call: str, point: st
 
 
 def test_every_login_error_is_raised_in_some_situation() -> None:
-    """Forged records, bad codes, second waits, fast polls, guesses and limits have own tests."""
+    """Forged records, bad codes, waits, fast polls, guesses, limits and digits have own tests."""
     raised = {each for row in OUTCOMES.values() for each in row if not isinstance(each, State)}
     elsewhere = {InvalidCode, RecordForged, Superseded, TooFast, TooManyGuesses}
-    elsewhere |= {TooManyBegins, TooManyScans}
+    elsewhere |= {TooManyBegins, TooManyScans, MatchCodeNeeded, WrongMatchCode}
     every_error = {
         one
         for one in vars(qrlogin).values()

@@ -31,6 +31,7 @@ def test_the_presets_have_the_documented_values() -> None:
         "rotation": 25,
         "rotation_grace": 18,
         "names_scanner": True,
+        "match_digits": 0,
         "interval": 5,
         "user_codes": False,
         "guesses": 5,

@@ -114,10 +114,10 @@ PUBLIC = """
     LAB STANDARD STRICT
     AlreadyRedeemed AlreadyScanned AsyncMemoryStore AsyncQRLogin BadArgument BadRequest Begun
     Cancelled Denied Event Expired
-    InvalidCode Landing Limits LoginError MemoryStore Misconfigured NotYours Policy QRLogin
-    QRLoginError RecordForged RecordLost Redeemed
+    InvalidCode Landing Limits LoginError MatchCodeNeeded MemoryStore Misconfigured NotYours Policy
+    QRLogin QRLoginError RecordForged RecordLost Redeemed
     Scanned ScannedBy ScannerChanged State Status Superseded TooFast TooManyBegins
-    TooManyGuesses TooManyScans Unavailable UnknownLogin WrongState
+    TooManyGuesses TooManyScans Unavailable UnknownLogin WrongMatchCode WrongState
 """
 
 

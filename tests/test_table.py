@@ -39,6 +39,7 @@ look    | -                      | only_for | pending (scan_by)                 
 scan    | -                      | only_for | pending (scan_by)                                                   | scanned   | scanned confirmed redeemed: claim        | claim shown_as scanner_seal; scanned_at decide_by (decide_ms)
 release | claim                  | -        | scanned (decide_by)                                                 | pending   | pending:                                 | -
 confirm | claim                  | needs    | scanned (decide_by)                                                 | confirmed | confirmed redeemed:                      | subject name met facts approval; confirmed_at redeem_by (redeem_ms)
+miss    | claim                  | -        | scanned (decide_by)                                                 | stay      | scanned denied: missed                   | missed
 outcome | claim                  | -        | any (never)                                                         | stay      | -                                        | -
 deny    | claim                  | -        | scanned (decide_by) confirmed (redeem_by)                           | denied    | denied:                                  | -
 cancel  | device_digest          | -        | pending (scan_by) scanned (decide_by) confirmed (redeem_by)         | cancelled | cancelled:                               | -
@@ -92,7 +93,9 @@ def test_the_rows_are_those_of_the_protocol() -> None:
     assert {row.name: row.paces for row in TABLE.values() if row.paces} == {
         "collect": ("pending", "scanned")
     }
-    assert not any(row.count for row in TABLE.values())
+    assert {row.name: row.count for row in TABLE.values() if row.count} == {
+        "miss": Count("misses", 3, "denied")
+    }
 
 
 def test_guesses_are_counted_beside_the_logins() -> None:
@@ -173,22 +176,28 @@ BEGUN, HORIZON = 100, 111
 # So short that every instant is looked at.
 SCAN, DECIDE, REDEEM, REPLAY, ROTATION, GRACE, LAG, INTERVAL = 4, 3, 3, 2, 2, 1, 3, 2
 ACCOUNTS, BROWSERS, CLICKS = ("A", "B"), ("right", "wrong"), ("1", "2")
+# Two are enough for three tries: a try that differs from the one before it counts.
+WRONG_DIGITS = {"A": ("12", "34"), "B": ()}
 
 
 _ASIDE = ("version", "mark", "pace_at", "pace_ms", "pace_mark")
+_READ_MISSES = ("pending", "scanned", "denied")
 
 
 @dataclass(frozen=True)
 class Point:
-    """One login at one instant, without its version, mark and pace, which no row reads."""
+    """One login at one instant, without its version, mark and pace, which no row reads, and without
+    its misses where no row reads them any more.
+    """
 
     time: int
     items: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, record: Record, time: int) -> "Point":
+        aside = _ASIDE if record.get("state") in _READ_MISSES else (*_ASIDE, "misses", "missed")
         return cls(
-            time, frozenset((name, text) for name, text in record.items() if name not in _ASIDE)
+            time, frozenset((name, text) for name, text in record.items() if name not in aside)
         )
 
 
@@ -204,13 +213,14 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         return by, Command("L", TABLE[event], mark, values, durations.get(event, {}), until)
 
     for browser in BROWSERS:
-        for only_for in ("", "A"):
+        for only_for, needs in (("", ""), ("A", ""), ("", "digits")):
             yield sent(
                 "begin",
                 browser,
                 v="4",
                 device_digest=browser,
                 only_for=only_for,
+                needs=needs,
                 begin_seal=f"begun by {browser}",
                 decide_ms=str(DECIDE),
                 redeem_ms=str(REDEEM),
@@ -245,9 +255,18 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
                     scanner_seal=f"scanned by {account}",
                     only_for=account,
                 )
-        yield sent(
-            "confirm", account, claim=claim, subject=account, approval=f"approved by {account}"
-        )
+        for met in ("", "digits"):
+            yield sent(
+                "confirm",
+                account,
+                claim=claim,
+                subject=account,
+                needs=met,
+                met=met,
+                approval=f"approved by {account}",
+            )
+        for wrong in WRONG_DIGITS[account]:
+            yield sent("miss", account, claim=claim, missed=f"{wrong} by {account}")
         yield sent("release", account, claim=claim)
         yield sent("outcome", account, claim=claim)
         yield sent("deny", account, claim=claim)
@@ -301,6 +320,9 @@ def searched() -> tuple[set[Point], list[Found]]:
             for who, command in commands(time, f"m{next(marks)}"):
                 if not record and who == "wrong" and command.row.name == "begin":
                     continue  # the right browser is the one that began
+                digits = command.row.name == "miss" or command.values.get("met")
+                if record and (digits if not record["needs"] else _is_like_others(who, command)):
+                    continue
                 outcome = step(record, command, clock)
                 found.append(one := Found(time, record, who, command, outcome))
                 if one.moved:
@@ -315,6 +337,13 @@ def searched() -> tuple[set[Point], list[Found]]:
                 seen.add(point)
                 queue.append((after, then))
     return seen, found
+
+
+def _is_like_others(who: str, command: Command) -> bool:
+    """Whether a login that needs digits treats this command as other logins do: then the search
+    leaves it out there, to stay small.
+    """
+    return who == "wrong" or command.values.get("redeem_mark") == "2"
 
 
 Searched = tuple[set[Point], list[Found]]
@@ -364,6 +393,8 @@ def test_states_change_only_along_the_arrows_of_the_diagram(searched: Searched) 
         ("scanned", "confirm", "confirmed"),
         ("confirmed", "redeem", "redeemed"),
         ("confirmed", "collect", "redeemed"),
+        ("scanned", "miss", "scanned"),
+        ("scanned", "miss", "denied"),
         ("scanned", "deny", "denied"),
         ("confirmed", "deny", "denied"),
         ("pending", "cancel", "cancelled"),
@@ -443,6 +474,28 @@ def test_no_command_is_applied_after_its_deadline(searched: Searched) -> None:
             assert one.command.deadline_ms is None or now < one.command.deadline_ms, one
 
 
+@row(31)
+@pytest.mark.long
+def test_a_login_that_needs_digits_is_confirmed_only_with_them_and_is_denied_at_the_third_miss(
+    searched: Searched,
+) -> None:
+    """A release and a scan by another account do not give tries back."""
+    for point in searched[0]:
+        record = dict(point.items)
+        if record.get("state") in ("confirmed", "redeemed"):
+            assert record["needs"] in ("", record["met"])
+    for one in searched[1]:
+        if one.event == "confirm" and one.moved:
+            assert int(one.before.get("misses", "0")) < 3
+        if one.event == "miss" and one.moved:
+            misses = int(one.before.get("misses", "0")) + 1
+            assert one.after["misses"] == str(misses)
+            assert (state(one.after) == "denied") == (misses == 3)
+            assert one.before.get("missed") != one.after["missed"], "a repeated try was counted"
+        elif one.moved:
+            assert one.after.get("misses") == one.before.get("misses")
+
+
 @row(13)
 @pytest.mark.long
 def test_a_repeat_returns_the_same_at_once_and_across_every_deadline(searched: Searched) -> None:
@@ -494,9 +547,13 @@ def _dies(record: Record) -> int:
 
 
 @pytest.mark.long
-def test_every_change_is_notified_and_increments_the_version(searched: Searched) -> None:
+def test_every_change_of_state_is_notified_and_every_change_increments_the_version(
+    searched: Searched,
+) -> None:
     for one in searched[1]:
-        assert one.outcome.notify == one.moved
+        # Wrong digits change nothing that a browser shows, unless they deny the login.
+        quiet = one.event == "miss" and state(one.after) == "scanned"
+        assert one.outcome.notify == (one.moved and not quiet)
         version = number(one.before.get("version", "0"))
         assert version is not None
         assert number(one.after.get("version", "0")) == version + one.moved

@@ -52,6 +52,8 @@ def transitions() -> dict[tuple[str, str], list[str]]:
         for source in row.sources:
             if source != ANY and row.to:
                 found.setdefault((source, row.to), []).append(row.name)
+            if row.count:
+                found.setdefault((source, row.count.to), []).append(f"third {row.name}")
     return found
 
 
@@ -128,7 +130,7 @@ def table() -> str:
             _list(row.proves),
             _list(row.guards),
             _sources(row),
-            row.to or "stays",
+            _to(row),
             _repeats(row),
             _writes(row),
         )
@@ -148,6 +150,11 @@ def _sources(row: Row) -> str:
     )
 
 
+def _to(row: Row) -> str:
+    to = row.to or "stays"
+    return f"{to}; {row.count.to} when {row.count.field} is {row.count.limit}" if row.count else to
+
+
 def _repeats(row: Row) -> str:
     if not row.repeats:
         return "-"
@@ -159,7 +166,8 @@ def _repeats(row: Row) -> str:
 
 
 def _writes(row: Row) -> str:
-    written = ", ".join(row.writes + row.instants) or ("nothing" if row.reads else "-")
+    counted = (row.count.field,) if row.count else ()
+    written = ", ".join(row.writes + counted + row.instants) or ("nothing" if row.reads else "-")
     return written + (
         f"; when refused while {' / '.join(row.paces)}: pace_at, pace_ms, pace_mark"
         if row.paces

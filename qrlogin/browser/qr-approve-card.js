@@ -17,6 +17,7 @@ import { languageOf } from "./qr-login-texts.js";
 const VIEWS = Object.freeze({
   framed: ["mark", "alarm"], found: ["screen", "", "look"], typing: ["", ""], aim: ["phone", ""],
   looking: ["screen", ""], ask: ["", "", "deny", "approve", "release"], sending: ["screen", ""],
+  match: ["", "", "deny"], mismatched: ["cross", "alarm"],
   approved: ["check", "", "stop"], redeemed: ["check", ""], uncollected: ["clock", "quiet"],
   over: ["check", "quiet"],
   denied: ["cross", "alarm"], stopped: ["cross", "quiet"], released: ["phone", "quiet", "rescan"],
@@ -29,7 +30,8 @@ const VIEWS = Object.freeze({
   stepup: ["person", "", "rescan", "release"],
 });
 /** All other states are ends. */
-const OPEN = ["framed", "found", "typing", "aim", "looking", "ask", "sending", "signin", "stepup"];
+const OPEN = ["framed", "found", "typing", "aim", "looking", "ask", "match", "sending",
+  "signin", "stepup"];
 const WITH_CHILDREN = ["framed", "signin", "refused"]; // the children show again
 
 /** The facts of one login that are no facts: what its browser says about itself, shown as a claim. */
@@ -108,6 +110,8 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
   text-transform: uppercase; inline-size: 100%; min-block-size: 3rem; padding: .5rem .75rem;
   color: var(--ink); background: none; border: 1.5px solid var(--muted);
   border-radius: calc(var(--radius) * .6) }
+.field.digits { font-size: 2rem; letter-spacing: .3em; text-align: center }
+.match .deny { grid-column: 1 / -1 } .match .deny, .match .primary { min-block-size: 3.25rem }
 .field[aria-invalid] { border-color: var(--alarm) }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
 @keyframes breathe { from { opacity: .4 } }
@@ -136,6 +140,7 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
  * @property {number} retryAfter seconds until the account may try another code
  * @property {string} words what the site says about its refusal
  * @property {string} stepUp the address of the step that the site asks for
+ * @property {number} digits how many the browser shows for the person to type
  * @property {boolean} first whether no one has pressed a button yet: then the page does not scroll
  */
 
@@ -176,7 +181,7 @@ function factsOf(sent) {
 }
 
 export class Card {
-  #host; #onAction; #onCode; #root;
+  #host; #onAction; #onCode; #onDigits; #root;
   /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
   #guard; // decides which presses count
   /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
@@ -185,9 +190,10 @@ export class Card {
    * @param {Host} host
    * @param {(action: string) => void} onAction receives the action of a pressed button, as in
    *   VIEWS
-   * @param {(code: string) => void} onCode receives a code that a person typed */
-  constructor(host, onAction, onCode) {
-    this.#host = host, this.#onAction = onAction, this.#onCode = onCode;
+   * @param {(code: string) => void} onCode receives a code that a person typed
+   * @param {(digits: string) => void} onDigits receives the digits that a person typed */
+  constructor(host, onAction, onCode, onDigits) {
+    this.#host = host, this.#onAction = onAction, this.#onCode = onCode, this.#onDigits = onDigits;
     const icon = make("path"), picture = make("div", "picture", { "aria-hidden": "true" },
       make("svg", "icon", { viewBox: "0 0 24 24" }, icon));
     const title = heading();
@@ -237,7 +243,8 @@ export class Card {
 
   /** Shows a state: its drawing, texts and buttons.
    * @param {State} state @param {View} view */
-  show(state, { typedCode, context, known, claimed, retryAfter, words: said, stepUp, first }) {
+  show(state, { typedCode, context, known, claimed, retryAfter, words: said, stepUp, digits,
+    first }) {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
     const [drawing, tone, ...all] = VIEWS[state];
     const actions = all.filter((action) => action !== "release" || claimed);
@@ -275,7 +282,8 @@ export class Card {
     parts.note.textContent = "";
     parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context, known)
       : state === "found" ? this.#comparison(typedCode)
-      : state === "typing" ? [this.#form()]
+      : state === "typing" ? [this.#codeForm()]
+      : state === "match" ? [this.#digitsForm(digits)]
       : state === "blocked" && said ? [make("p", "words", {},
         ...fill(texts.siteSays, { ...words, words: untrusted(said, "", LONGEST_WORDS) }))] : []));
     const links = [], step = state === "stepup" && stepAddress(stepUp);
@@ -351,17 +359,38 @@ export class Card {
     return make("p", "known", { class: `known ${known ? "" : "never"}` }, icon, text);
   }
 
-  #form() {
-    const texts = this.#texts, label = make("label", "", { for: "field" }, texts.codeLabel);
-    const field = /** @type {HTMLInputElement & SVGElement} */ (make("input", "field", {
-      id: "field", maxlength: "512", required: "", autocomplete: "off", spellcheck: "false",
-      autocapitalize: "characters", enterkeyhint: "go", "aria-describedby": "help note" }));
-    const help = make("p", "", { class: "help", id: "help" }, texts.codeHelp);
-    // Enter in the field presses this button, too.
-    const next = this.#guard.on(make("button", "button primary", {}, texts.lookUp), () => {
+  #codeForm() {
+    const more = { autocapitalize: "characters", enterkeyhint: "go" };
+    return this.#form("code", "lookUp", "field", more, (field) => {
       const code = field.value.trim();
       if (field.reportValidity() && code) this.#onCode(code);
     });
+  }
+
+  /** The field for the digits that the browser shows. They may be pasted, with blanks between them.
+   * @param {number} most how many there are; 0 if that is not known */
+  #digitsForm(most) {
+    const more = { inputmode: "numeric", enterkeyhint: "done" };
+    return this.#form("digits", "sendDigits", "field digits", more, (field) => {
+      const digits = field.value.normalize("NFKC").replace(/[^0-9]/g, "");
+      if (most ? digits.length === most : [2, 3].includes(digits.length))
+        return this.#onDigits(digits);
+      this.#complain(field, this.#texts.digitsMissing.replace("{n}", String(most || "2-3")));
+    });
+  }
+
+  /** @param {string} name of its texts @param {string} button the key of the button's text
+   * @param {string} look the parts of the field @param {Record<string, string>} more its attributes
+   * @param {(field: HTMLInputElement) => void} onPress */
+  #form(name, button, look, more, onPress) {
+    const texts = this.#texts, label = make("label", "", { for: "field" }, texts[`${name}Label`]);
+    const field = /** @type {HTMLInputElement & SVGElement} */ (make("input", look, {
+      id: "field", maxlength: "512", required: "", autocomplete: "off", spellcheck: "false",
+      "aria-describedby": "help note", ...more }));
+    const help = make("p", "", { class: "help", id: "help" }, ...fill(texts[`${name}Help`]));
+    // Enter in the field presses this button, too.
+    const next = this.#guard.on(make("button", "button primary", {}, texts[button]),
+      () => onPress(field));
     const form = make("form", "form", {}, label, field, help, next);
     // Only a script can submit the form: a press goes through the button.
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -374,8 +403,23 @@ export class Card {
     const input = /** @type {unknown} */ (this.#parts.body.querySelector("input"));
     const field = /** @type {HTMLInputElement} */ (input);
     field.value = written;
+    this.#complain(field, this.#texts.mistyped);
+  }
+
+  /** Completes the form after wrong digits.
+   * @param {string} written the digits @param {number} left tries */
+  showWrong(written, left) {
+    const input = /** @type {unknown} */ (this.#parts.body.querySelector("input"));
+    const field = /** @type {HTMLInputElement} */ (input), texts = this.#texts;
+    field.value = written;
+    const said = left > 1 ? texts.wrongDigits.replace("{n}", String(left)) : texts.wrongDigitsLast;
+    this.#complain(field, said);
+  }
+
+  /** @param {HTMLInputElement} field @param {string} complaint */
+  #complain(field, complaint) {
     field.setAttribute("aria-invalid", "true");
-    this.#parts.note.textContent = this.#texts.mistyped;
+    this.#parts.note.textContent = complaint;
     field.focus();
     field.select();
   }

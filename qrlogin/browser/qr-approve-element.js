@@ -23,7 +23,7 @@
  * Members     code            set it to what a scanner in your page read; start(); override
  *                             request() and `texts`; a property for each attribute (csrfHeader …)
  * Parts       card picture icon title name hint compare code facts claim warning words form field
- *             note actions button primary deny approve quiet link left
+ *             digits note actions button primary deny approve quiet link left
  * CSS         the properties of <qr-login>, and --qr-login-on-alarm; :state(ask) beside [state=ask]
  * Children    shown without JavaScript, when no user is logged in, and where the element cannot
  *             work. slot="report": after a denial. slot="end": at every end
@@ -51,6 +51,7 @@ const ENDS = new Map(/** @type {[unknown, string][]} */ ([
   ["cancelled", "cancelled"], ["already_redeemed", "used"], ["expired", "expired"],
   ["wrong_state", "moved"], ["too_many_guesses", "guesses"],
   ["denied_by_site", "blocked"], ["step_up_needed", "stepup"],
+  ["match_needed", "match"], ["wrong_match", "match"],
   [401, "signin"],
 ]));
 
@@ -114,11 +115,15 @@ export class QRApproveElement extends Base {
   #card = new Card(this, (action) => this.#onAction(action), (code) => {
     this.#code = code, this.#pressed = true;
     this.#send("look");
+  }, (digits) => {
+    this.#digits = digits, this.#pressed = true;
+    this.#send("approve");
   });
   /** @type {Answer} */ #login = Object.create(null); // the answer to the look
   #code = ""; // scanned or typed; never in an attribute or an event
   #givenCode = ""; // a code that the application set, instead of the one in the address
   #lastAction = "look"; // "Try again" repeats it
+  #digits = ""; // that the person typed, as the browser shows them
   #claimed = false; // this account has scanned the login
   #approved = false; // this account approved the login, so that stopping it may come too late
   #answered = false; // the server has answered a call of this page
@@ -190,7 +195,7 @@ export class QRApproveElement extends Base {
     const starts = STARTERS.some(([names, states], index) =>
       states.includes(this.#state) && this.#startedWith[index] !== this.#read(names));
     if (starts) this.start();
-    else if (this.#shownWith !== this.#read(LABELS) && this.#state !== "typing")
+    else if (this.#shownWith !== this.#read(LABELS) && !["typing", "match"].includes(this.#state))
       this.#show(this.#state);
   }
 
@@ -203,6 +208,7 @@ export class QRApproveElement extends Base {
     this.#halt();
     this.#live = true, this.#startedWith = STARTERS.map(([names]) => this.#read(names));
     this.#code = this.#givenCode || this.#address(), this.#login = Object.create(null);
+    this.#digits = "";
     this.#claimed = this.#approved = this.#pressed = this.#left = false, this.#state = "";
     if (this.#framed) this.#show("framed");
     else if (!this.#code) this.#show(this.typed ? "typing" : "aim");
@@ -264,6 +270,7 @@ export class QRApproveElement extends Base {
       if (signal.aborted) return;
       const state = this.#stateAfter(error);
       if (typing && state === "gone") this.#showMistyped();
+      else if (error.code === "wrong_match") this.#showWrong(error.triesLeft);
       else this.#show(state);
     });
   }
@@ -289,9 +296,13 @@ export class QRApproveElement extends Base {
     let state = "";
     for (const verb of CALLS[action]) {
       if (verb === "scan" && this.#claimed) continue;
+      if (verb === "confirm" && this.#needed && !this.#digits) return this.#show("match");
       const answer = await this.#retry(verb, signal);
       if (verb === "look") return this.#take(answer, signal);
-      if (verb === "scan") this.#approved = answer.state !== "scanned";
+      if (verb === "scan") {
+        this.#approved = answer.state !== "scanned";
+        this.#deadline = now() + seconds(answer.expires_in) * 1000;
+      }
       this.#claimed = verb !== "release";
       state = ANSWERS[verb][answer.state];
     }
@@ -402,7 +413,9 @@ export class QRApproveElement extends Base {
    * @param {AbortSignal} signal @returns {Promise<Answer>} */
   async #call(verb, signal) {
     const keepalive = !READS.includes(verb); // sent even if the page closes at once
-    const answer = await call(this, verb, { code: this.#code }, signal, { ends: ENDS, keepalive });
+    const typed = verb === "confirm" && this.#digits ? { match_code: this.#digits } : {};
+    const sent = { code: this.#code, ...typed };
+    const answer = await call(this, verb, sent, signal, { ends: ENDS, keepalive });
     const same = verb === "look" || answer.login_id === this.#login.login_id;
     const expected = Object.keys(ANSWERS[verb]).includes(answer.state);
     this.#answered = true;
@@ -421,7 +434,7 @@ export class QRApproveElement extends Base {
       typedCode: this.#typedCode(), context: this.#login.context,
       known: this.#login.known_browser, claimed: this.#claimed,
       retryAfter: this.#retryAfter, words: this.#words, stepUp: this.#stepUp,
-      first: !this.#pressed,
+      first: !this.#pressed, digits: this.#needed,
     });
     this.#startClock();
     if (before !== state) emit(this, "qr-approve", "state", { state });
@@ -429,7 +442,7 @@ export class QRApproveElement extends Base {
 
   #startClock() {
     clearInterval(this.#clock);
-    if (this.#state !== "ask") return;
+    if (!["ask", "match"].includes(this.#state)) return;
     this.#clock = setInterval(() => this.#tick(), 1000);
     this.#tick();
   }
@@ -440,6 +453,19 @@ export class QRApproveElement extends Base {
     this.#code = "";
     this.#show("typing");
     this.#card.showMistyped(written);
+  }
+
+  /** How many digits the browser shows for the person to type here; 0 for none. */
+  get #needed() { return [2, 3].includes(this.#login.match_digits) ? this.#login.match_digits : 0; }
+
+  /** Asks again after wrong digits, or says that they have ended the login.
+   * @param {number} left tries */
+  #showWrong(left) {
+    const written = this.#digits;
+    this.#digits = "";
+    if (left < 1) return this.#show("mismatched");
+    this.#show("match");
+    this.#card.showWrong(written, left);
   }
 
   /** Shows the times of the question. Returns false when its time is over. */

@@ -68,6 +68,8 @@ const STYLE = `
 .phone .typed { margin-block-start: 0 }
 .code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em;
   white-space: nowrap }
+.digits { font: 700 3.5rem/1 ui-monospace, "DejaVu Sans Mono", monospace; letter-spacing: .2em;
+  padding-inline-start: .2em; margin-block: .75rem; color: var(--ink) } .digits:empty { display: none }
 .link { display: inline-flex; align-items: center; min-block-size: 2.75rem; color: var(--accent);
   font-weight: 600 }
 .phone .link { justify-content: center; inline-size: 100%; padding: .5rem; text-decoration: none;
@@ -94,6 +96,7 @@ export class Card {
   #texted = "idle"; // the key of the title: the state, or one of EXPIRED_AFTER
   #name = ""; // of the account that scanned
   #fullName = ""; // of the account that approved
+  #digits = ""; // to type on the phone
   #phone = false; // whether this is a phone, which opens the code better than it shows it
   #folded = true; // whether such a phone hides the code
   #root;
@@ -116,16 +119,16 @@ export class Card {
       make("svg", "countdown", { "aria-hidden": "true" }, make("rect"), left), qr,
       make("svg", "icon", { "aria-hidden": "true", viewBox: "0 0 24 24" }, icon));
     const title = make("p", "title", { id: "title" });
-    const hint = make("p", "hint"), typed = make("p", "typed");
+    const hint = make("p", "hint"), digits = make("p", "digits"), typed = make("p", "typed");
     const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
     const note = make("p", "note", { role: "status", "aria-live": "off" });
     const fold = make("button", "fold", { type: "button", hidden: "" });
     const actions = make("div", "actions"), slot = make("slot");
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
-      picture, make("div", "", { role: "status" }, title, hint), typed, link, fold, note, actions,
+      picture, make("div", "", { role: "status" }, title, hint, digits), typed, link, fold, note, actions,
       slot);
     this.#parts = {
-      path, image, icon, qr, left, picture, title, hint, typed, link, fold, note, actions, slot,
+      path, image, icon, qr, left, picture, title, hint, digits, typed, link, fold, note, actions, slot,
       card,
     };
     this.#guard = new Guard(card);
@@ -160,8 +163,9 @@ export class Card {
   /** Shows a state: its drawing, texts and buttons.
    * @param {State} state @param {string} name of the account that scanned, or ""
    * @param {string[]} typedCode a code to type and where to type it, or nothing
-   * @param {string} fullName of the account that approved, or "" */
-  show(state, name, typedCode, fullName = "") {
+   * @param {string} fullName of the account that approved, or ""
+   * @param {string} digits to type on the phone, or "" */
+  show(state, name, typedCode, fullName = "", digits = "") {
     const host = this.#host, parts = this.#parts, texts = (this.#texts = host.texts);
     parts.typed.replaceChildren(...(state === "pending" ? this.#typedNodes(typedCode) : []));
     // Another code is no other state: nothing is announced, and the focus stays.
@@ -173,6 +177,7 @@ export class Card {
       this.#texted = (state === "expired" && EXPIRED_AFTER.get(this.#state)) || state;
     }
     this.#state = state, this.#name = name, this.#fullName = fullName;
+    this.#digits = state === "scanned" ? digits : "";
     parts.card.setAttribute("lang", languageOf(host));
 
     const wide = ["pending", "starting"].includes(state), live = LIVE.includes(state);
@@ -217,7 +222,11 @@ export class Card {
     const words = this.#phone ? texts.phoneTitle : texts[this.#texted];
     title.replaceChildren(
       ...words.split("{name}").flatMap((text, index) => (index ? [name, text] : [text])));
-    hint.textContent = this.#phone ? texts.phoneText
+    // Screen readers read one digit after the other.
+    this.#parts.digits.replaceChildren(...(!this.#digits ? [] : [
+      make("span", "", { "aria-hidden": "true" }, this.#digits),
+      make("span", "", { class: "spoken" }, this.#digits.split("").join(" "))]));
+    hint.textContent = this.#phone ? texts.phoneText : this.#digits ? texts.digitsHint
       : texts[this.#texted !== state ? "expiredAnew" : state === "confirmed" ? question
         : `${state}Hint`];
     link.textContent = this.#phone ? texts.openApp : texts.sameDevice;

@@ -21,7 +21,7 @@
  *                                                  preventDefault() keeps the page open
  *             each also as qr-login-state, qr-login-redeemed
  * Methods     begin() cancel(); override request() and `texts`
- * Parts       card picture qr icon countdown remaining title name odd hint typed code note link
+ * Parts       card picture qr icon countdown remaining title name odd hint digits typed code note link
  *             fold actions button primary
  * CSS         --qr-login-accent, -on-accent, -ink, -muted, -surface, -line, -alarm, -radius,
  *             -size; color-scheme
@@ -104,6 +104,7 @@ export class QRLoginElement extends Base {
   /** @type {Map<string, {version: number, deadline: number}>} */ #older = new Map();
   /** @type {AbortController | null} */ #olderController = null;
   #renewals = 0; // codes that the page has requested without a press
+  #digits = ""; // that its user types on the phone
   #name = ""; #tag = ""; // who scanned it
   #fullName = ""; // of the account that approved it
   /** @type {string[]} */ #typedCode = []; // a code to type, and where
@@ -277,6 +278,7 @@ export class QRLoginElement extends Base {
   #reset() {
     followed.delete(this.#id);
     this.#id = this.#op = this.#tag = this.#name = this.#fullName = "", this.#typedCode = [];
+    this.#digits = "";
     this.#pollAfter = 0, this.#totalS = 1, this.#codeEnds = Infinity;
     this.#trouble = "", this.#cookieWorks = false;
   }
@@ -561,6 +563,7 @@ export class QRLoginElement extends Base {
       followed.add(id);
       this.#id = id, this.#version = version;
       this.#name = plain(by?.shown_as), this.#fullName = plain(by?.name, 320);
+      this.#digits = /^[0-9]{2,3}$/.test(answer.match_code) ? answer.match_code : "";
       this.#tag = typeof by?.tag === "string" ? by.tag : "";
       this.#deadline = now() + seconds(expires_in) * 1000;
       this.#rotates = now() + (seconds(rotates_in) || Infinity) * 1000 + GRACE_MS;
@@ -638,12 +641,12 @@ export class QRLoginElement extends Base {
 
   /** @param {State} state */
   #show(state) {
-    const key = `${state} ${this.#tag} ${this.#typedCode}`, before = this.#state;
+    const key = `${state} ${this.#tag} ${this.#typedCode} ${this.#digits}`, before = this.#state;
     if (key === this.#shownKey) return;
     this.#shownKey = key;
     this.#state = state;
     writeState(this, state);
-    this.#card.show(state, this.#name, this.#typedCode, this.#fullName);
+    this.#card.show(state, this.#name, this.#typedCode, this.#fullName, this.#digits);
     if ([...OVER, "unknown", "forgotten", "used", "redeemed"].includes(state)) {
       this.#reset();
       this.#remember("");

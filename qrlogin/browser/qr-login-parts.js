@@ -23,7 +23,7 @@ export const PATIENCE_S = 10; // after that, an unanswered request counts as los
 // Errors that people cause. All other refusals go to the console, for the developer.
 const ENDS_OF_LOGINS = ["unknown_login", "already_scanned", "scanner_changed", "already_redeemed",
   "wrong_state", "denied", "cancelled", "superseded", "expired", "too_many_guesses",
-  "unauthenticated", "denied_by_site", "step_up_needed"];
+  "unauthenticated", "denied_by_site", "step_up_needed", "match_needed", "wrong_match"];
 const INERT_MS = 500; // a press that began before the question appeared does not answer it
 
 /** Strokes on a 24 x 24 grid. @type {Record<string, string>} */
@@ -230,6 +230,7 @@ export class Trouble extends Error {
     this.state = state, this.retryable = retryable;
     this.retryAfter = retryAfter, this.code = code, this.status = status;
     this.words = "", this.stepUp = "";
+    this.triesLeft = 0; // after wrong digits
   }
 }
 
@@ -477,6 +478,7 @@ export async function call(element, path, body, signal, options) {
   }
   if (end) throw Object.assign(new Trouble(end, false, retryAfter, code, status), {
     words: plain(answer?.words, 600), stepUp: String(answer?.step_up_uri ?? ""),
+    triesLeft: seconds(answer?.tries_left),
   });
   const retryable = ok || status === 429 || status >= 500;
   throw new Trouble("unavailable", retryable, Math.min(retryAfter, 120), code, status);

@@ -4,6 +4,7 @@ The text of the QR code, or the typed code, is sent as it is: only the server pa
 """
 
 import sys
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,7 +39,14 @@ NEVER_USED: Final = (
 MAX_BYTES: Final = 400  # of one value or message from the server, as it is printed
 
 
-def run(act: str, text: str, *, name: str, server: str | None) -> int:
+def run(
+    act: str,
+    text: str,
+    *,
+    name: str,
+    server: str | None,
+    ask: Callable[[str], str] = input,
+) -> int:
     """Runs one command. Returns its exit code: 0 done, 1 rejected, 2 the demo was not reached.
 
     Prints the reason to stderr unless it returns 0.
@@ -47,6 +55,8 @@ def run(act: str, text: str, *, name: str, server: str | None) -> int:
     :param text: what the QR code says, the code alone, or a code to type
     :param name: whose phone this is: the key of an account, such as "alice"
     :param server: the origin of the demo; None to take the origin of `text`
+    :param ask: prints a question and returns the line that its user types. It asks for the digits
+        that the browser shows
     """
     origin = server or _origin(text)
     if origin is None:
@@ -60,6 +70,12 @@ def run(act: str, text: str, *, name: str, server: str | None) -> int:
         phone.bearer = str(unlocked.json["token"])
         for step in ACTS[act]:
             answer = phone.post(f"/qrlogin/phone/{step}", {"code": text})
+            while answer.error == "match_needed" or answer.json.get("tries_left"):
+                if answer.error == "wrong_match":
+                    print(f"{_reason(answer)} Tries left: {answer.json['tries_left']}.")
+                if not (typed := _digits(ask)):
+                    break
+                answer = phone.post(f"/qrlogin/phone/{step}", {"code": text, "match_code": typed})
             if not answer:
                 if (act, step, answer.error) == ("deny", "scan", "denied"):
                     continue  # denied before: the next step says so
@@ -71,6 +87,18 @@ def run(act: str, text: str, *, name: str, server: str | None) -> int:
     except Unreachable as error:
         return _fail(str(error), 2)
     return 0
+
+
+def _digits(ask: Callable[[str], str]) -> str:
+    """The two or three digits that the person types; "" if the input ends."""
+    while True:
+        try:
+            typed = "".join(ask("Digits on the other screen: ").split())
+        except EOFError:
+            return ""
+        if typed.isascii() and typed.isdigit() and len(typed) in (2, 3):
+            return typed
+        print("Type the two or three digits that the other screen shows.")
 
 
 def _show(scanned: Answer, name: str, site: str) -> None:

@@ -44,7 +44,7 @@ WARNING: --lan serves this demo to everyone on your network, without encryption.
 def run(options: argparse.Namespace) -> int:
     """Runs the demo. Returns its exit code: 0 stopped, 1 a check failed, 2 it did not start."""
     try:
-        policy = _policy(options.lifetime, plain_http=options.lan)
+        policy = _policy(options.lifetime, options.match_digits, plain_http=options.lan)
         names = dialect_names(options.dialects, "--dialects")
         store = _store(options.store)
         with _listen(options) as server:
@@ -109,9 +109,9 @@ def _serve(here: str, options: argparse.Namespace, site: Site, stop: Callable[[]
     terminal.join(TERMINAL_STOP_S)
 
 
-def _policy(lifetime: int | None, *, plain_http: bool) -> Policy:
+def _policy(lifetime: int | None, match_digits: int, *, plain_http: bool) -> Policy:
     policy = STANDARD if lifetime is None else STANDARD.with_lifetime(lifetime)
-    return replace(policy, user_codes=True, plain_http=plain_http)
+    return replace(policy, user_codes=True, match_digits=match_digits, plain_http=plain_http)
 
 
 def _key(options: argparse.Namespace) -> str:

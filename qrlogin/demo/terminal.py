@@ -89,7 +89,11 @@ class Terminal:
             if seen["state"] == "pending":
                 self._screen.show(str(seen["verification_uri_complete"]), alternative)
             elif seen["state"] == "scanned":
-                self._screen.status(f"Scanned by {_name(seen)}. Approve the login on the phone.")
+                digits = clean(str(seen.get("match_code", "")), MAX_BYTES)
+                todo = (
+                    f"Enter {digits} on the phone." if digits else "Approve the login on the phone."
+                )
+                self._screen.status(f"Scanned by {_name(seen)}. {todo}")
             elif seen["state"] == "confirmed":
                 return self._finish(browser, path, seen)
             else:

@@ -14,6 +14,7 @@ from qrlogin.errors import (
     StepUpNeeded,
     Unauthenticated,
     UpgradeRequired,
+    WrongMatchCode,
 )
 from qrlogin.wire.message import Response
 
@@ -27,6 +28,8 @@ def error_response(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN
     """`error` as a response. `policy` is the header that says which pages may read it."""
     description = str(error) if isinstance(error, BadRequest) else error.wire_text
     payload: dict[str, object] = {"error": error.wire_code, "error_description": description}
+    if isinstance(error, WrongMatchCode):
+        payload["tries_left"] = error.tries_left
     headers: list[tuple[str, str]] = []
     if error.retry_after is not None:
         payload["retry_after"] = error.retry_after

@@ -63,6 +63,8 @@ class ApproveStub:
     """What a look answers about this account on that browser; None: nothing."""
     begun_ago: int = 12
     lifetime: int = 100
+    match_digits: int = 0
+    """How many digits its browser shows."""
     state: str = "pending"
     """The state of its only login."""
     login_id: str = LOGIN_ID
@@ -106,6 +108,7 @@ class ApproveStub:
                 "begun_ago": self.begun_ago,
                 "expires_in": self.lifetime,
                 **({} if self.known_browser is None else {"known_browser": self.known_browser}),
+                **({"match_digits": self.match_digits} if self.match_digits else {}),
             }
         return Reply(200, json.dumps(body).encode())
 

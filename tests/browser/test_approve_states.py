@@ -43,6 +43,8 @@ STATES = [
         "late",
         "stopped",
         "short",
+        "match",
+        "mismatched",
     ),
     *("guesses", "unavailable", "offline", "framed", "stale", *REFUSED),
 ]
@@ -50,11 +52,14 @@ ENDS = [
     state
     for state in STATES
     if state
-    not in ("found", "typing", "aim", "looking", "ask", "sending", "framed", "signin", "stepup")
+    not in (
+        *("found", "typing", "aim", "looking", "ask", "match", "sending", "framed", "signin"),
+        "stepup",
+    )
 ]
 AFTER_A_PRESS = [
     *("sending", "approved", "late", "stopped", "released", "offline", "uncollected", "over"),
-    "stale",
+    *("stale", "match", "mismatched"),
 ]
 ACTIONS = {
     "found": ["look"],
@@ -69,6 +74,7 @@ ACTIONS = {
     "unavailable": ["again"],
     "stale": ["reload"],
     "typing": ["lookUp"],
+    "match": ["sendDigits", "deny"],
 }
 
 
@@ -82,6 +88,7 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
     stub.state = {"redeemed": "redeemed", "released": "scanned", "short": "scanned"}.get(
         state, "pending"
     )
+    stub.match_digits = 3 if state in ("match", "mismatched") else 0
     stub.lifetime = 19 if state == "short" else 100
     stub.faults.clear()
     stub.always.clear()
@@ -108,6 +115,8 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
         "uncollected",
         "over",
         "stale",
+        "match",
+        "mismatched",
     ):
         await phone.until("ask")
         if state == "stale":
@@ -121,6 +130,11 @@ async def reach(phone: ApprovePage, stub: ApproveStub, state: str) -> None:
         if state == "over":
             stub.always["outcome"] = problem(404, "unknown_login")
         await click(phone, ".quiet" if state == "released" else ".approve")
+    if state == "mismatched":
+        stub.faults["confirm"].append(problem(409, "wrong_match", tries_left=0))
+        await phone.until("match")
+        await phone.element.locator("input").fill("123")
+        await click(phone, ".primary")
     if state in ("late", "stopped"):
         await phone.until("approved")
         stub.state = "redeemed" if state == "late" else stub.state

@@ -44,6 +44,34 @@ def browser(demo: RunningDemo) -> Browser:
     return Browser.begin(demo)
 
 
+@row(31)
+def test_approve_asks_for_the_digits_that_the_terminal_shows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Words cost no try. A wrong try says how many are left."""
+    with RunningDemo("--match-digits", "3") as running:
+        asked: list[str] = []
+
+        def ask(question: str) -> str:
+            shown = running.until(r"Enter ([0-9]{3}) on the phone")
+            asked.append(question)
+            return ("words", f"{(int(shown) + 1) % 1000:03}", " ".join(shown))[len(asked) - 1]
+
+        assert phone.run("approve", running.text, name="alice", server=None, ask=ask) == 0
+        said = capsys.readouterr().out
+        assert "Tries left: 2." in said
+        assert said.endswith("Approved. Continue on the other screen.\n")
+        running.until("logged in as Alice")
+        assert asked == ["Digits on the other screen: "] * 3
+
+
+def test_approve_without_a_keyboard_says_that_digits_are_needed() -> None:
+    with RunningDemo("--match-digits", "2") as running:
+        done = run("phone", "--as", "alice", "approve", running.text)
+        assert done.returncode == 1
+        assert done.stderr.endswith("Type the digits that the other screen shows.\n")
+
+
 def test_approve_scans_and_confirms(browser: Browser, demo: RunningDemo) -> None:
     done = run("phone", "--as", "alice", "approve", browser.text)
     assert (done.returncode, done.stderr) == (0, "")

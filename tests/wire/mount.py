@@ -111,6 +111,7 @@ class Mount:
         origins: Sequence[str] = (),
         judge: Judge | None = None,
     ) -> None:
+        self.colour: Colour = colour
         self.clock, self._native, self.origins = Clock(NOON), make is None, origins
         self.colour = colour
         if make is None and origins:
@@ -166,6 +167,10 @@ class Mount:
             login_id: dict(record)
             for login_id, record in self.store.inner._records._records.items()
         }
+
+    def beside(self, policy: Policy) -> "Mount":
+        """Another mount of the same colour, with this policy."""
+        return Mount(self.colour, policy=policy)
 
     def forget(self) -> None:
         """Drop all records, as a memory store does when its process ends."""
@@ -290,6 +295,12 @@ class Tab:
 
     def phone(self, verb: str, person: Person | None = ALICE) -> Response:
         return self.mount.phone(post(verb, {"code": self.code}, CREDENTIAL), person)
+
+    def confirm(self, digits: str) -> Response:
+        """Alice approves with the digits that the browser shows."""
+        return self.mount.phone(
+            post("confirm", {"code": self.code, "match_code": digits}, CREDENTIAL), ALICE
+        )
 
 
 HISTORIES: Mapping[str, tuple[str, ...]] = {

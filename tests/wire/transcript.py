@@ -5,8 +5,10 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from qrlogin import STANDARD
 from qrlogin.browser import MODULES
 from qrlogin.wire import ALLOW, DENY, STEP_UP, Request, Response, Ruling
 from tests.wire.mount import ALICE, BOB, ELEMENT, HISTORIES, Mount, Tab, get, post, reach, read
@@ -47,6 +49,11 @@ def transcript(mount: Mount) -> Iterator[str]:
     yield ""
     yield "== judge"
     yield from _judged(mount)
+
+    yield ""
+    yield "== a match code"
+    with mount.beside(replace(STANDARD, match_digits=3)) as other:
+        yield from _match_code(other)
 
     yield ""
     yield "== methods"
@@ -101,6 +108,23 @@ def _judged(mount: Mount) -> Iterator[str]:
             yield _line("GET {L}", tab.look(), tab)
 
 
+def _match_code(mount: Mount) -> Iterator[str]:
+    tab = reach(mount, "pending")
+    for verb in ("look", "scan", "confirm"):
+        yield _line(f"POST phone/{verb}", tab.phone(verb), tab)
+    seen = tab.look()
+    yield _line("GET {L}", seen, tab)
+    right = int(read(seen)["match_code"])
+    for step in (1, 1, 2, 3):
+        answer = tab.confirm(f"{(right + step) % 1000:03}")
+        yield _line("POST phone/confirm, wrong", answer, tab)
+    yield _line("GET {L}", tab.look(), tab)
+    tab = reach(mount, "scanned")
+    answer = tab.confirm(read(tab.look())["match_code"])
+    yield _line("POST phone/confirm, right", answer, tab)
+    yield _line("GET {L}", tab.look(), tab)
+
+
 def _line(asked: str, answer: Response, tab: Tab) -> str:
     headers = [
         f"{name}: {value}" for name, value in answer.header_list() if name != "Content-Length"
@@ -125,6 +149,7 @@ def _masked(line: str, login_id: str) -> str:
         (rf"{login_id}\.(\d+)\.[\w-]{{43}}", r"{L}.\1.{mac}"),
         (r"__Host-qrl-known=[\w-]{22}(\.[\w-]{22})", "__Host-qrl-known={name}.{entry}"),
         (r'"path":"M[^"]+"', '"path":"{path}"'),
+        (r'"match_code":"[0-9]{3}"', '"match_code":"{digits}"'),
         (r'"tag":"[\w-]{43}"', '"tag":"{tag}"'),
         (r'"landing":"[\w-]{43}"', '"landing":"{landing}"'),
         (r'ETag: "[0-9a-f]{16}"', 'ETag: "{16 hex}"'),

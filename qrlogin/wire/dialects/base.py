@@ -26,6 +26,19 @@ _NAME_BYTES: Final = CLIENT_BYTES - 20
 ESCAPED_IN_JSON: Final = {ord('"'): " ", ord("\\"): " "}
 
 
+def refuse_match_codes(core: Core, dialect: object) -> None:
+    """Raise `Misconfigured` if the policy has match codes.
+
+    No client of `dialect` can show one. Its logins would need none, and an attacker would begin
+    there.
+    """
+    if core.policy.match_digits:
+        raise Misconfigured(
+            f"the clients of {type(dialect).__name__} cannot show a match code, and without it an "
+            "attacker would begin there: set match_digits=0 in its policy, or mount only Native"
+        )
+
+
 class BrowserOnly:
     """A dialect without phone routes: phones send its codes to the native dialect."""
 

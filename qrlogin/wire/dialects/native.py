@@ -14,6 +14,7 @@
                  the modules: the only answers that may be cached
     phone    POST look, scan, confirm, deny, release, outcome   {"code"}
                  code: what the camera read, or what was typed
+                 confirm also takes "match_code", the digits that the browser shows
 
 A page holds its device_code in an HttpOnly cookie. A CLI and a page with tokens send it as
 `Authorization: Bearer`. A GET changes nothing. A cookie counts only in requests of this origin; a
@@ -403,7 +404,13 @@ class Native:
             scan = self._core.scan(code, **who, shown_as=person.shown_as, landing=landing)
             exchange = Exchange(scan, _scanned_json, look)
         elif route is CONFIRM:
-            confirm = self._core.confirm(code, **who, name=person.name, assurance=person.assurance)
+            confirm = self._core.confirm(
+                code,
+                **who,
+                name=person.name,
+                assurance=person.assurance,
+                match_code=body.get("match_code", ""),
+            )
             exchange = Exchange(confirm, _state_json, look)
         else:
             decide = {
@@ -476,6 +483,8 @@ def _status_json(status: Status, *extra: tuple[str, object]) -> Response:
             **({"name": scanned_by.name} if scanned_by.name else {}),
             "tag": scanned_by.tag,
         }
+    if status.match_code:
+        payload["match_code"] = status.match_code
     return _json(payload | dict(extra))
 
 
@@ -501,6 +510,8 @@ def _scanned_json(scanned: Scanned, *extra: tuple[str, object]) -> Response:
         "begun_ago": scanned.begun_ago,
         "expires_in": scanned.expires_in,
     }
+    if scanned.match_digits:
+        payload["match_digits"] = scanned.match_digits
     if scanned.known_browser is not None:
         payload["known_browser"] = scanned.known_browser
     return _json(payload | dict(extra))

@@ -16,6 +16,7 @@ from qrlogin.errors import (
     Denied,
     DeniedBySite,
     Expired,
+    MatchCodeNeeded,
     QRLoginError,
     ScannerChanged,
     StepUpNeeded,
@@ -28,6 +29,7 @@ from qrlogin.errors import (
     Unavailable,
     UnknownLogin,
     UpgradeRequired,
+    WrongMatchCode,
     WrongState,
 )
 from qrlogin.known_browsers import MAX_KNOWN_LENGTH
@@ -38,6 +40,7 @@ MAX_WAIT: Final = 25  # seconds; proxies begin to time out after 30
 
 _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
+_DIGITS: Final = {"type": "string", "pattern": "^[0-9]{2,3}$"}
 _NUMBER: Final = {"type": "integer", "minimum": 0}
 _STATE: Final = {"type": "string", "enum": [*State]}
 _LOGIN: Final[Mapping[str, Any]] = {
@@ -65,6 +68,7 @@ _SEEN: Final = an_object(
     {**_LOGIN, "version": _NUMBER, "expires_in": _SECONDS},
     **_PICTURE,
     scanned_by=an_object({"shown_as": _TEXT, "tag": _TEXT}, name=_TEXT),
+    match_code=_DIGITS,
     retry_after=_SECONDS,
     echo=_TEXT,
 )
@@ -81,6 +85,7 @@ _SCANNED: Final = an_object(
         "begun_ago": _SECONDS,
         "expires_in": _SECONDS,
     },
+    match_digits={"type": "integer", "enum": [2, 3]},
     landing=_TEXT,
     known_browser={"type": "boolean"},
 )
@@ -266,12 +271,26 @@ LOOK, SCAN = (
         ("scan", "Take the login for this account"),
     )
 )
-CONFIRM, DENY, RELEASE = (
-    Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=errors)
-    for verb, summary, errors in (
-        ("confirm", "Approve the login", (*_PHONE_ERRORS, *_JUDGED_ERRORS)),
-        ("deny", "Deny the login", _PHONE_ERRORS),
-        ("release", "Release the login: its code can be scanned again", _PHONE_ERRORS),
+CONFIRM: Final = Route(
+    "POST",
+    "confirm",
+    "Approve the login",
+    body=(
+        _CODE,
+        Field(
+            "match_code",
+            "the digits that the browser shows, if the scan was answered with `match_digits`",
+            pattern="[0-9]{2,3}",
+        ),
+    ),
+    answers=(_DONE_ANSWER,),
+    errors=(MatchCodeNeeded, WrongMatchCode, *_PHONE_ERRORS, *_JUDGED_ERRORS),
+)
+DENY, RELEASE = (
+    Route("POST", verb, summary, body=(_CODE,), answers=(_DONE_ANSWER,), errors=_PHONE_ERRORS)
+    for verb, summary in (
+        ("deny", "Deny the login"),
+        ("release", "Release the login: its code can be scanned again"),
     )
 )
 OUTCOME: Final = Route(

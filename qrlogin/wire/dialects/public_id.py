@@ -29,6 +29,7 @@ from qrlogin.wire.dialects.base import (
     begun_by,
     client_fact,
     mount_address,
+    refuse_match_codes,
     was_begun_in,
 )
 from qrlogin.wire.error_response import (
@@ -98,6 +99,7 @@ class PublicIdDialect(BrowserOnly):
     def __init__(self, core: Core, **mounting: Unpack[MountOptions]) -> None:
         if unknown := mounting.keys() - MountOptions.__annotations__:
             raise TypeError(f"{type(self).__name__}() has no option {min(unknown)}")
+        refuse_match_codes(core, self)
         self.base_url = mount_address(core, mounting.get("at", core.origin)) + "/"
         """The address of the mount, with a slash at its end: paths are appended to it."""
         self.lifetime = mounting.get("lifetime", self.default_lifetime)

@@ -51,6 +51,7 @@ from qrlogin.wire.dialects.base import (
     begun_by,
     client_fact,
     mount_address,
+    refuse_match_codes,
 )
 from qrlogin.wire.dialects.state_map import StateMap
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_response
@@ -256,6 +257,7 @@ class Rfc8628(BrowserOnly):
                 "RFC 8628 needs typed codes: set user_codes=True in the policy, "
                 "after reading what they cost"
             )
+        refuse_match_codes(core, self)
         check_lifetime(lifetime, "lifetime", Misconfigured)
         self.issuer = mount_address(core, core.origin if at is None else at)
         self._core, self._clients, self._describe = core, check_sync_callback(clients), describe
