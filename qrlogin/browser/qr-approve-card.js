@@ -110,7 +110,7 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
   text-transform: uppercase; inline-size: 100%; min-block-size: 3rem; padding: .5rem .75rem;
   color: var(--ink); background: none; border: 1.5px solid var(--muted);
   border-radius: calc(var(--radius) * .6) }
-.field.digits { font-size: 2rem; letter-spacing: .3em; text-align: center }
+.match .field { font-size: 2rem; letter-spacing: .3em; text-align: center }
 .match .deny { grid-column: 1 / -1 } .match .deny, .match .primary { min-block-size: 3.25rem }
 .field[aria-invalid] { border-color: var(--alarm) }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
@@ -361,7 +361,7 @@ export class Card {
 
   #codeForm() {
     const more = { autocapitalize: "characters", enterkeyhint: "go" };
-    return this.#form("code", "lookUp", "field", more, (field) => {
+    return this.#form("code", "lookUp", more, (field) => {
       const code = field.value.trim();
       if (field.reportValidity() && code) this.#onCode(code);
     });
@@ -371,7 +371,7 @@ export class Card {
    * @param {number} most how many there are; 0 if that is not known */
   #digitsForm(most) {
     const more = { inputmode: "numeric", enterkeyhint: "done" };
-    return this.#form("digits", "sendDigits", "field digits", more, (field) => {
+    return this.#form("digits", "sendDigits", more, (field) => {
       const digits = field.value.normalize("NFKC").replace(/[^0-9]/g, "");
       if (most ? digits.length === most : [2, 3].includes(digits.length))
         return this.#onDigits(digits);
@@ -380,11 +380,11 @@ export class Card {
   }
 
   /** @param {string} name of its texts @param {string} button the key of the button's text
-   * @param {string} look the parts of the field @param {Record<string, string>} more its attributes
+   * @param {Record<string, string>} more attributes of the field
    * @param {(field: HTMLInputElement) => void} onPress */
-  #form(name, button, look, more, onPress) {
+  #form(name, button, more, onPress) {
     const texts = this.#texts, label = make("label", "", { for: "field" }, texts[`${name}Label`]);
-    const field = /** @type {HTMLInputElement & SVGElement} */ (make("input", look, {
+    const field = /** @type {HTMLInputElement & SVGElement} */ (make("input", "field", {
       id: "field", maxlength: "512", required: "", autocomplete: "off", spellcheck: "false",
       "aria-describedby": "help note", ...more }));
     const help = make("p", "", { class: "help", id: "help" }, ...fill(texts[`${name}Help`]));

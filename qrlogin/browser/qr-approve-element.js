@@ -22,8 +22,8 @@
  *                                            or "released". Also as qr-approve-state and -done
  * Members     code            set it to what a scanner in your page read; start(); override
  *                             request() and `texts`; a property for each attribute (csrfHeader …)
- * Parts       card picture icon title name hint compare code facts claim warning words form field
- *             digits note actions button primary deny approve quiet link left
+ * Parts       card picture icon title name hint compare code known facts claim warning words form
+ *             field note actions button primary deny approve quiet link left
  * CSS         the properties of <qr-login>, and --qr-login-on-alarm; :state(ask) beside [state=ask]
  * Children    shown without JavaScript, when no user is logged in, and where the element cannot
  *             work. slot="report": after a denial. slot="end": at every end

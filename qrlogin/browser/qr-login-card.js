@@ -226,7 +226,7 @@ export class Card {
     this.#parts.digits.replaceChildren(...(!this.#digits ? [] : [
       make("span", "", { "aria-hidden": "true" }, this.#digits),
       make("span", "", { class: "spoken" }, this.#digits.split("").join(" "))]));
-    hint.textContent = this.#phone ? texts.phoneText : this.#digits ? texts.digitsHint
+    hint.textContent = this.#phone ? texts.phoneText : this.#digits ? texts.enterDigits
       : texts[this.#texted !== state ? "expiredAnew" : state === "confirmed" ? question
         : `${state}Hint`];
     link.textContent = this.#phone ? texts.openApp : texts.sameDevice;

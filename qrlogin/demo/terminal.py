@@ -90,10 +90,8 @@ class Terminal:
                 self._screen.show(str(seen["verification_uri_complete"]), alternative)
             elif seen["state"] == "scanned":
                 digits = clean(str(seen.get("match_code", "")), MAX_BYTES)
-                todo = (
-                    f"Enter {digits} on the phone." if digits else "Approve the login on the phone."
-                )
-                self._screen.status(f"Scanned by {_name(seen)}. {todo}")
+                todo = f"Enter {digits}" if digits else "Approve the login"
+                self._screen.status(f"Scanned by {_name(seen)}. {todo} on the phone.")
             elif seen["state"] == "confirmed":
                 return self._finish(browser, path, seen)
             else:

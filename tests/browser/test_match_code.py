@@ -120,7 +120,7 @@ async def test_a_person_types_the_digits_that_the_browser_shows(
     options = {"viewport": SMALL, "color_scheme": "dark"}
     async with scanned(login_page, site, chromium, tmp_path, **options) as (phone, digits):
         assert len(digits) == 3
-        assert texts(lang)["login"]["digitsHint"] in await login_page.text()
+        assert texts(lang)["login"]["enterDigits"] in await login_page.text()
         assert await login_page.axe() == []
         await login_page.shot(f"digits-{lang}")
         field = phone.element.locator("input")

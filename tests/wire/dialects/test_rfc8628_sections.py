@@ -57,7 +57,7 @@ def every_world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @row(227)
 @pytest.mark.parametrize(
-    ("policy", "decide"), [(TYPED, 90), (replace(STRICT, user_codes=True), 60)]
+    ("policy", "decide"), [(TYPED, 90), (replace(STRICT, user_codes=True, match_digits=0), 60)]
 )
 def test_section_3_2_the_lifetimes_are_those_of_the_options(
     world: World, policy: Policy, decide: int
