@@ -312,7 +312,7 @@ class Run:
                 runtestprotocol(item, nextitem=following)
             finally:
                 sys.settrace(None)
-                threading.settrace(None)  # type: ignore[arg-type]  # as the standard library does
+                threading.settrace(None)
             self.seconds[item] = time.monotonic() - began
             if self.failed:
                 self.say(f"  it fails without a mutant: {item.nodeid}")
