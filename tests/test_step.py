@@ -286,6 +286,15 @@ def test_without_a_slack_a_poll_is_early_until_its_interval_is_over() -> None:
             assert decide([case])[0].verdict == ("slow" if early else "refused")
 
 
+def test_a_field_without_a_value_is_written_as_an_empty_text() -> None:
+    """Such as `needs`, for which `begin` brings no value."""
+    begin = TABLE["begin"]
+    case = Case("no value", {}, Command("login", begin, "m", {"device_digest": "D"}, ttl_ms=9), NOW)
+    for decide in (in_python, lambda listed: in_lua(fakeredis.FakeRedis(), listed)):
+        (seen,) = decide([case])
+        assert {seen.kept[name] for name in begin.writes} == {"", "D"}
+
+
 @row(403)
 def test_a_refused_command_changes_nothing(listed: list[Case], wanted: list[Seen]) -> None:
     for case, one in zip(listed, wanted, strict=True):

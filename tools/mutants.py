@@ -39,6 +39,8 @@ _LUA_TESTS = (
     "lua_without_a_server_decides_a_sample_as_python_does",
     "lua_on_a_real_redis_decides_every_case_as_python_does",
     "without_a_slack_a_poll_is_early_until_its_interval_is_over",
+    "a_field_without_a_value_is_written_as_an_empty_text",
+    "without_a_given_time_lua_asks_the_server_and_never_goes_back",
 )
 _WIRE = ("test_access", "test_requests", "test_held_status", "test_slots", "test_cookies")
 #: The tests of each file, the fastest first.
@@ -310,7 +312,7 @@ class Run:
                 runtestprotocol(item, nextitem=following)
             finally:
                 sys.settrace(None)
-                threading.settrace(None)  # type: ignore[arg-type]  # as the standard library does
+                threading.settrace(None)
             self.seconds[item] = time.monotonic() - began
             if self.failed:
                 self.say(f"  it fails without a mutant: {item.nodeid}")
