@@ -317,6 +317,8 @@ def test_each_wire_code_has_one_status_and_one_line_of_text() -> None:
         "unauthenticated": 401,
         "forbidden": 403,
         "invalid_csrf_token": 403,
+        "denied_by_site": 403,
+        "step_up_needed": 403,
         "not_found": 404,
         "method_not_allowed": 405,
         "too_large": 413,

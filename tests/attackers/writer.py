@@ -8,6 +8,7 @@ seal at a time, and collects everything that this wins: docs/security/index.md l
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from qrlogin.errors import BadArgument, QRLoginError
 from qrlogin.step import Record
 from tests.application import ALICE, BOB, NAMES, OP, OTHER_OP, SHOWN
 from tests.attackers.score import Score
-from tests.attackers.site import FORMS, MALLORY, PEOPLE, Site, Victim, every_kind
+from tests.attackers.site import FORMS, MALLORY, PEOPLE, POLICY, Site, Victim, every_kind
 
 FAR = "999999999999999"
 INDEX = Path(__file__).parents[2] / "docs" / "security" / "index.md"
@@ -227,6 +228,8 @@ def exceptions(url: str = "", *, thorough: bool = True) -> Score:
                         _compare(login, rows[name], before, after, score)
         site.clock.ms = now
         _guesses(site, rows["guesses"], score)
+    with Site(url, replace(POLICY, match_digits=3)) as site:
+        _misses(site, rows["misses"], score)
     return score
 
 
@@ -317,4 +320,28 @@ def _guesses(site: Site, row: str, score: Score) -> None:
     outcomes = [guess() for _ in range(2)]
     score.attempts += 1
     if outcomes == ["UnknownLogin"] * 2:
+        score.exceptions[row] += 1
+
+
+def _misses(site: Site, row: str, score: Score) -> None:
+    """The count of an account's wrong tries at a match code is set back to none."""
+    begun = site.qr.begin()
+    shown = site.qr.scan(begun.scan_code, subject=MALLORY, shown_as="M")
+    assert shown.match_digits
+    right = site.qr.status(begun.device_code).match_code
+    wrong = [f"{(int(right) + step) % 1000:03}" for step in range(1, 5)]
+
+    def confirm(digits: str) -> str:
+        try:
+            site.qr.confirm(begun.scan_code, subject=MALLORY, match_code=digits)
+        except QRLoginError as error:
+            return type(error).__name__
+        return "right"
+
+    for digits in wrong[:2]:
+        confirm(digits)
+    record = site.store.record(begun.login_id)
+    site.store.forge(begun.login_id, {**record, "misses": "0", "missed": ""})
+    score.attempts += 1
+    if [confirm(digits) for digits in wrong[2:]] == ["WrongMatchCode"] * 2:
         score.exceptions[row] += 1
