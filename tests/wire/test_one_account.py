@@ -18,7 +18,8 @@ def of_the_session(request: Request) -> str | None:
         raise Forbidden
     if sessions == ("none",):
         raise Unauthenticated
-    return {("of-alice",): ALICE.subject, ("of-bob",): BOB.subject}.get(sessions)
+    users = {"of-alice": ALICE.subject, "of-bob": BOB.subject}
+    return users.get(sessions[0]) if sessions else None
 
 
 def one_account(colour: Colour) -> Mount:
