@@ -8,15 +8,17 @@ seal at a time, and collects everything that this wins: docs/security/index.md l
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qrlogin import Redeemed, Scanned, State, Status
-from qrlogin.errors import BadArgument, QRLoginError
+from qrlogin import Limits, QRLogin, Redeemed, Scanned, State, Status
+from qrlogin.errors import BadArgument, QRLoginError, TooManyBegins, WrongMatchCode
 from qrlogin.step import Record
-from tests.application import ALICE, BOB, NAMES, OP, OTHER_OP, SHOWN
+from tests.application import ALICE, BOB, KEY, NAMES, OP, OTHER_OP, SHOWN, URI
 from tests.attackers.score import Score
-from tests.attackers.site import FORMS, MALLORY, PEOPLE, Site, Victim, every_kind
+from tests.attackers.site import FORMS, MALLORY, PEOPLE, POLICY, Site, Victim, every_kind
 
 FAR = "999999999999999"
 INDEX = Path(__file__).parents[2] / "docs" / "security" / "index.md"
@@ -227,6 +229,8 @@ def exceptions(url: str = "", *, thorough: bool = True) -> Score:
                         _compare(login, rows[name], before, after, score)
         site.clock.ms = now
         _guesses(site, rows["guesses"], score)
+        _misses(site, rows["misses"], score)
+        _refills(site, rows["refilled_at"], score)
     return score
 
 
@@ -318,3 +322,46 @@ def _guesses(site: Site, row: str, score: Score) -> None:
     score.attempts += 1
     if outcomes == ["UnknownLogin"] * 2:
         score.exceptions[row] += 1
+
+
+def _misses(site: Site, row: str, score: Score) -> None:
+    """The count of wrong match codes is set back to none."""
+    qr = _other(site, match_digits=3)
+    begun = qr.begin()
+    qr.scan(begun.scan_code, subject=BOB, shown_as=SHOWN[BOB])
+    right = int(qr.status(begun.device_code).match_code)
+    left = []
+    for wrong in (1, 2, 3):
+        if wrong == 3:
+            site.store.forge(begun.login_id, {**site.store.record(begun.login_id), "misses": "0"})
+        try:
+            qr.confirm(begun.scan_code, subject=BOB, match_code=f"{(right + wrong) % 1000:03}")
+        except WrongMatchCode as error:
+            left.append(error.tries_left)
+    score.attempts += 1
+    if left == [2, 1, 2]:
+        score.exceptions[row] += 1
+
+
+def _refills(site: Site, row: str, score: Score) -> None:
+    """The allowance of an address is filled again."""
+    qr = _other(site, limits=Limits(begins=1, begins_per_minute=1))
+    site.store.seen.clear()
+    address = {"address": "192.0.2.7"}
+    qr.begin(context=address)
+    with suppress(TooManyBegins):
+        qr.begin(context=address)
+        return
+    (count,) = (each for each in site.store.seen if "refilled_at" in site.store.record(each))
+    site.store.forge(count, {**site.store.record(count), "refilled_at": "0"})
+    score.attempts += 1
+    with suppress(TooManyBegins):
+        qr.begin(context=address)
+        score.exceptions[row] += 1
+
+
+def _other(site: Site, **policy: Any) -> QRLogin:
+    """The same application with another policy."""
+    return QRLogin(
+        site.store, secret_keys=[KEY], verification_uri=URI, policy=replace(POLICY, **policy)
+    )
