@@ -40,6 +40,9 @@ LANES: Final = 64
 LANE_AT_ONCE: Final = 8
 """How many begins one lane grants at once: fifty browsers never draw one lane nine times."""
 
+TURN_SECONDS: Final = 60
+"""For how long a browser keeps its turn. A browser whose turn does not help gets another then."""
+
 _TURN: Final = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
 
 #: A record outlives the time in which it refills, because its time to live counts from its birth:
@@ -142,7 +145,10 @@ def limit_begin(
         allowance = Allowance(beginner, at_once, every_ms, beginner)
 
     def refusal(seconds: int) -> TooManyBegins:
-        return TooManyBegins(seconds, turn="" if lane else new_turn(key, network))
+        if lane:
+            # Without its turn, which ends by then, the browser may be served sooner than its lane.
+            return TooManyBegins(min(seconds, TURN_SECONDS))
+        return TooManyBegins(seconds, turn=new_turn(key, network))
 
     return allowance.before(begin, refusal)
 

@@ -419,6 +419,37 @@ class Core:
         keys, login_id = self._codes.keys, redeemed.login_id
         return known_after_redeem(keys, login_id, known, redeemed.subject)
 
+    def redeem_in_session(
+        self, device: DeviceCode, subject: str | None, *, acknowledged: str, op: str
+    ) -> Operation[Redeemed]:
+        """`redeem` in a request whose session names an account. A login that was begun for one
+        account is redeemed only in a session of that account, and no login in a session of an
+        account that did not approve it: raises `NotYours`, and the login stays as it is.
+
+        It takes two commands: it reads for whom the login was begun before it redeems.
+
+        :param device: the browser's device_code, read.
+        :param subject: the account that the session names; None: no account.
+        :param acknowledged: as in `redeem`.
+        :param op: as in `redeem`.
+        """
+        redeeming = self.redeem(device, acknowledged=acknowledged, op=op)
+        key, login_id = device.key, device.login_id
+
+        def interpret(reply: Reply) -> Operation[Redeemed]:
+            status = self._status_for_browser(reply, device)  # this checks the seals
+            only_for = reply.record.get("only_for", "")
+            named = "" if subject is None else seals.account_digest(key, login_id, subject)
+            if only_for and not equal_in_constant_time(only_for, named):
+                raise NotYours("this login was begun for another account than the session's")
+            # An approval that comes after this read has a tag that `acknowledged` cannot be.
+            approved = status.state in (State.CONFIRMED, State.REDEEMED)
+            if named and approved and reply.record["subject"] != subject:
+                raise NotYours("another account approved this login than the session's")
+            return redeeming
+
+        return Operation(self._browser_command("status", device), interpret)
+
     def redeem_by_ticket(self, device: DeviceCode, ticket: str) -> Operation[Redeemed]:
         """`redeem` for the page that a redirect leads to, of a login that was begun with
         `ask_browser=False`. Raises `BadArgument` for any other login. A wrong ticket changes

@@ -233,7 +233,8 @@ class TooManyGuesses(TooFast):
 class TooManyBegins(TooFast):
     """Too many logins were begun from this address in a short time (`Limits.begins`).
 
-    `retry_after` is when one more is granted.
+    `retry_after` is when one more is granted, and 60 s at most for a begin with a turn: forget the
+    turn then.
     """
 
     wire_code = "too_many_logins"

@@ -41,8 +41,9 @@ class Limits:
     """How many begins come back to the allowance of an address in each minute, evenly.
 
     An open login page begins a login every two minutes, so 600 pages can stay open behind one
-    address. And one address, with all turns that it can get, has fewer than 6 500 records at a time
-    with the standard policy, of the 10 000 that a `MemoryStore` holds.
+    address. And one address, with all turns that it can get, has fewer than 6 500 logins at a time
+    with the standard policy. Each is one of the 10 000 records that a `MemoryStore` holds. With a
+    typed code each is two, so 13 000: then give the store a `capacity` of 20 000 or more.
     """
 
     scans: int = 60

@@ -229,9 +229,11 @@ class QRLogin:
         """Approve a login that this account has scanned.
 
         Call it only for a deliberate act of the person: a tap on a button, never the scan itself.
-        It can be called again. Raises `NotYours` if another account or phone scanned the login,
-        `MatchCodeNeeded` if it needs a `match_code`, `WrongMatchCode` for a wrong one (the third
-        denies the login), and `Expired`, `Denied` or `Cancelled` if it is over.
+        It can be called again: a repeat changes nothing and returns the same, and `name` and
+        `assurance` stay those of the first call, also if the repeat passes others. Raises
+        `NotYours` if another account or phone scanned the login, `MatchCodeNeeded` if it needs a
+        `match_code`, `WrongMatchCode` for a wrong one (the third denies the login), and `Expired`,
+        `Denied` or `Cancelled` if it is over.
 
         :param code: the same code as in `scan`. It may be too old to scan by now.
         :param subject: your id of the user who is signed in on the phone.

@@ -375,14 +375,15 @@ def test_a_redeem_returns_subject_name_context_and_time() -> None:
 
 @row(430)
 def test_a_redeem_returns_what_the_first_confirm_said_of_the_approval() -> None:
-    """A repeated confirm changes neither the assurance nor the phone."""
+    """A repeated confirm changes neither the assurance, nor the name, nor the phone."""
     app = App(policy=STANDARD)
     begun = app.begin()
     app.qr.scan(begun.scan_code, subject=ALICE, shown_as="A", phone="7\n")
-    for assurance in ("passkey", ""):
-        app.qr.confirm(begun.scan_code, subject=ALICE, phone="7\n", assurance=assurance)
+    for said in ({"assurance": "passkey", "name": "first"}, {"assurance": "", "name": "second"}):
+        app.qr.confirm(begun.scan_code, subject=ALICE, phone="7\n", **said)
     redeemed = app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
-    assert (redeemed.assurance, redeemed.phone) == ("passkey", "7\n")
+    facts = (redeemed.assurance, redeemed.name, redeemed.phone)
+    assert facts == ("passkey", "first", "7\n")
     assert "phone" not in repr(redeemed), "a phone is no more for logs than its user is"
 
 

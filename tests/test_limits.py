@@ -24,7 +24,7 @@ from qrlogin import (
     TooManyScans,
     UnknownLogin,
 )
-from qrlogin.allowances import LANE_AT_ONCE, LANES, lane_of, new_turn
+from qrlogin.allowances import LANE_AT_ONCE, LANES, TURN_SECONDS, lane_of, new_turn
 from qrlogin.core import Core
 from qrlogin.keys import key_ring
 from qrlogin.limits import MAX_LIMIT, network_of
@@ -259,6 +259,21 @@ def test_a_flood_with_one_turn_uses_up_one_lane_and_gets_no_other_turn() -> None
         if lane_of(key, HOME, other) != lane_of(key, HOME, turn):
             begin(other)
     assert 1 < len({lane_of(key, HOME, other) for other in others}) <= LANES
+
+
+def test_a_turn_keeps_no_browser_waiting_for_longer_than_its_cookie_lives() -> None:
+    """A lane of a small allowance refills slowly. Without its cookie, the browser has another."""
+    (key,) = key_ring([KEY], "example.com")
+    app = App(policy=replace(STANDARD, limits=replace(SMALL, begins_per_minute=10)))
+    turn = new_turn(key, HOME)
+
+    def begin(turn: str) -> Begun:
+        return app.qr.run(app.qr.core.begin(context={"address": HOME}, turn=turn))
+
+    granted(lambda: begin(""))
+    assert granted(lambda: begin(turn)) == (LANE_AT_ONCE, TURN_SECONDS)
+    app.clock.ms += TURN_SECONDS * 1000
+    begin("")
 
 
 @for_each_row("wrong", ["", "x", "A" * 22 + "." + "A" * 43, "cut", "another network"])

@@ -75,6 +75,8 @@ class _Records:
         self._records: dict[str, Record] = {}
         self._idle = _Idle()
         self._counters: dict[str, None] = {}  # ids of the counts of beginners, oldest first
+        self._accounts: set[str] = set()  # ids of the counts of accounts
+        self._named: dict[str, str] = {}  # by login_id, the id of its name record
         self._garbage_at: dict[str, int] = {}  # the instant for each record
         self._garbage: list[tuple[int, str]] = []  # a heap of (instant, login_id)
         self._lock = threading.Lock()
@@ -105,7 +107,7 @@ class _Records:
             # A count that is forgotten is a full allowance, so forgetting one refuses no caller.
             if len(self._counters) >= self._capacity:
                 self._drop(next(iter(self._counters)))
-        elif len(self._records) - len(self._counters) >= self._capacity:
+        elif len(self._records) - len(self._counters) - len(self._accounts) >= self._capacity:
             dropped = self._idle.choose(command.beginner or "", clock)
             if dropped is None:
                 raise Unavailable(f"the memory store is full: it holds {self._capacity} records")
@@ -116,12 +118,18 @@ class _Records:
                 heapq.heapify(self._garbage)
 
     def _remember_birth(self, command: Command, outcome: Outcome) -> None:
-        login_id, now = command.login_id, outcome.reply.now
-        if command.beginner is not None:
-            if command.row.count:
+        login_id, now, record = command.login_id, outcome.reply.now, outcome.reply.record
+        if command.row.count:
+            if command.beginner is None:
+                # Never forgotten early: a count of wrong guesses would start again.
+                self._accounts.add(login_id)
+            else:
                 self._counters[login_id] = None
-            elif outcome.reply.record.get("state") in DIES_AT:
+        elif command.beginner is not None:
+            if record.get("state") in DIES_AT:
                 self._idle.add(login_id, command.beginner, now)
+            elif names := record.get("names"):
+                self._named[names] = login_id
         if command.ttl_ms is not None:
             garbage_at = now + command.ttl_ms
             self._garbage_at[login_id] = garbage_at
@@ -129,9 +137,15 @@ class _Records:
 
     def _drop(self, login_id: str) -> None:
         self._garbage_at.pop(login_id, None)
-        self._records.pop(login_id, None)
+        record = self._records.pop(login_id, {})
         self._counters.pop(login_id, None)
+        self._accounts.discard(login_id)
         self._idle.remove(login_id)
+        self._named.pop(record.get("names", ""), None)
+        named_by = self._named.pop(login_id, "")
+        # The letters may name another login by now.
+        if self._records.get(named_by, {}).get("names") == login_id:
+            self._drop(named_by)
 
     def _drop_expired(self, clock: int) -> None:
         for _ in range(_SLICE):
@@ -149,7 +163,8 @@ class MemoryStore:
     :param capacity: how many records it holds at most. A login is one record, and a login with a
         typed code two. A begin beyond that takes the place of a login that no browser waits for, of
         the address that began most of them; if there is none, it raises `Unavailable`. The counts
-        of addresses (at most as many again) and of accounts come on top.
+        of addresses (at most as many again) and of accounts come on top: an account that scans has
+        one, and one more if it types codes, each for about ten minutes.
     :param now: returns the time in milliseconds since 1970. None: this machine's clock, which goes
         on when it is set back.
     """

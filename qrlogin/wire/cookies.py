@@ -10,6 +10,7 @@ import re
 from itertools import islice
 from typing import Final
 
+from qrlogin.allowances import TURN_SECONDS
 from qrlogin.answers import Begun, Landing
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest
@@ -21,8 +22,6 @@ MAX_LOGINS: Final = 4
 #: How many cookies with names of ours are read when a login begins, and so how many are deleted at
 #: most. A browser has five of its own accord; another host of the domain can plant hundreds.
 _MOST_READ: Final = 50
-TURN_SECONDS: Final = 60
-"""For how long a browser keeps its turn. A browser whose turn does not help gets another then."""
 
 KNOWN_SECONDS: Final = 400 * 86_400
 """For how long a browser is known after a login. Browsers keep no cookie longer (RFC 6265bis

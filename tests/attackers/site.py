@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Self
 
-from qrlogin import STANDARD, Begun, MemoryStore, Policy, QRLogin
+from qrlogin import STANDARD, Begun, MemoryStore, QRLogin
 from qrlogin.codes import DeviceCode
 from qrlogin.step import Command, Record, Reply
 from qrlogin.stores.redis_calls import RedisCalls, as_text
@@ -114,11 +114,11 @@ STATES = (
 class Site:
     """The application, its clock, and logins in every state."""
 
-    def __init__(self, url: str = "", policy: Policy = POLICY) -> None:
+    def __init__(self, url: str = "") -> None:
         self.clock = Clock(NOON)
         self.store = WatchedStore(url, self.clock)
         self.qr = QRLogin(
-            self.store, secret_keys=[KEY], verification_uri=URI, audience=None, policy=policy
+            self.store, secret_keys=[KEY], verification_uri=URI, audience=None, policy=POLICY
         )
 
     def login(

@@ -8,14 +8,15 @@ seal at a time, and collects everything that this wins: docs/security/index.md l
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qrlogin import Redeemed, Scanned, State, Status
-from qrlogin.errors import BadArgument, QRLoginError
+from qrlogin import Limits, QRLogin, Redeemed, Scanned, State, Status
+from qrlogin.errors import BadArgument, QRLoginError, TooManyBegins, WrongMatchCode
 from qrlogin.step import Record
-from tests.application import ALICE, BOB, NAMES, OP, OTHER_OP, SHOWN
+from tests.application import ALICE, BOB, KEY, NAMES, OP, OTHER_OP, SHOWN, URI
 from tests.attackers.score import Score
 from tests.attackers.site import FORMS, MALLORY, PEOPLE, POLICY, Site, Victim, every_kind
 
@@ -228,8 +229,8 @@ def exceptions(url: str = "", *, thorough: bool = True) -> Score:
                         _compare(login, rows[name], before, after, score)
         site.clock.ms = now
         _guesses(site, rows["guesses"], score)
-    with Site(url, replace(POLICY, match_digits=3)) as site:
         _misses(site, rows["misses"], score)
+        _refills(site, rows["refilled_at"], score)
     return score
 
 
@@ -324,24 +325,43 @@ def _guesses(site: Site, row: str, score: Score) -> None:
 
 
 def _misses(site: Site, row: str, score: Score) -> None:
-    """The count of an account's wrong tries at a match code is set back to none."""
-    begun = site.qr.begin()
-    shown = site.qr.scan(begun.scan_code, subject=MALLORY, shown_as="M")
-    assert shown.match_digits
-    right = site.qr.status(begun.device_code).match_code
-    wrong = [f"{(int(right) + step) % 1000:03}" for step in range(1, 5)]
-
-    def confirm(digits: str) -> str:
+    """The count of wrong match codes is set back to none."""
+    qr = _other(site, match_digits=3)
+    begun = qr.begin()
+    qr.scan(begun.scan_code, subject=BOB, shown_as=SHOWN[BOB])
+    right = int(qr.status(begun.device_code).match_code)
+    left = []
+    for wrong in (1, 2, 3):
+        if wrong == 3:
+            site.store.forge(begun.login_id, {**site.store.record(begun.login_id), "misses": "0"})
         try:
-            site.qr.confirm(begun.scan_code, subject=MALLORY, match_code=digits)
-        except QRLoginError as error:
-            return type(error).__name__
-        return "right"
-
-    for digits in wrong[:2]:
-        confirm(digits)
-    record = site.store.record(begun.login_id)
-    site.store.forge(begun.login_id, {**record, "misses": "0", "missed": ""})
+            qr.confirm(begun.scan_code, subject=BOB, match_code=f"{(right + wrong) % 1000:03}")
+        except WrongMatchCode as error:
+            left.append(error.tries_left)
     score.attempts += 1
-    if [confirm(digits) for digits in wrong[2:]] == ["WrongMatchCode"] * 2:
+    if left == [2, 1, 2]:
         score.exceptions[row] += 1
+
+
+def _refills(site: Site, row: str, score: Score) -> None:
+    """The allowance of an address is filled again."""
+    qr = _other(site, limits=Limits(begins=1, begins_per_minute=1))
+    site.store.seen.clear()
+    address = {"address": "192.0.2.7"}
+    qr.begin(context=address)
+    with suppress(TooManyBegins):
+        qr.begin(context=address)
+        return
+    (count,) = (each for each in site.store.seen if "refilled_at" in site.store.record(each))
+    site.store.forge(count, {**site.store.record(count), "refilled_at": "0"})
+    score.attempts += 1
+    with suppress(TooManyBegins):
+        qr.begin(context=address)
+        score.exceptions[row] += 1
+
+
+def _other(site: Site, **policy: Any) -> QRLogin:
+    """The same application with another policy."""
+    return QRLogin(
+        site.store, secret_keys=[KEY], verification_uri=URI, policy=replace(POLICY, **policy)
+    )

@@ -1,6 +1,7 @@
 """MemoryStore passes the suite, limits how many records it holds, and drops them in slices."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from qrlogin import (
     STANDARD,
     Begun,
     Expired,
+    LoginError,
     MemoryStore,
     Misconfigured,
     QRLogin,
@@ -169,6 +171,44 @@ def test_the_address_with_most_logins_gives_way_first() -> None:
         for login in many[:9]:
             with pytest.raises(RecordLost):
                 qr.status(login.device_code)
+
+
+def test_the_counts_of_accounts_take_no_room_from_logins() -> None:
+    """Five accounts that only tried to scan filled a store of six."""
+    policy = replace(STANDARD, user_codes=True)
+    store = MemoryStore(capacity=6, now=Clock())
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+        first = qr.begin(context={"address": "192.0.2.1"})
+        for number in range(20):
+            for code in (first.scan_code, "BCDF-GHJK"):
+                with suppress(LoginError):
+                    qr.scan(code, subject=f"account {number}", shown_as="A")
+        begin_at(qr, "", 5)
+        with pytest.raises(Unavailable):
+            begin_at(qr, "", 1)
+
+
+def test_a_login_that_gives_way_takes_its_typed_code_with_it() -> None:
+    """The records of the letters stayed, filled the store, and kept honest browsers out."""
+    clock = Clock()
+    store = MemoryStore(capacity=20, now=clock)
+    policy = replace(UNLIMITED, user_codes=True)
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=policy) as qr:
+        for _ in range(10):
+            qr.begin(user_code=True, context={"address": "192.0.2.1"})
+        clock.ms += 10_000
+        honest = [
+            qr.begin(user_code=True, context={"address": f"198.51.100.{number}"})
+            for number in range(8)
+        ]
+        for login in honest:
+            assert qr.look(login.user_code, subject=ALICE).state is State.PENDING
+        held = store._records
+        assert len(held._records) - len(held._accounts) == 20
+        clock.ms += 3_600_000
+        begin_at(qr, "", 1)
+        assert len(held._records) == len(held._garbage_at) == 1
+        assert held._named == {}
 
 
 def test_a_flood_that_lasts_leaves_no_trace_of_what_it_began() -> None:

@@ -6,6 +6,14 @@ from qrlogin.wire import HideCodes
 from tests.security_rows import row
 from tests.tables import for_each_row
 
+
+class Atoms(dict[str, object]):
+    """Stands for gunicorn's dict, which has "-" for each name that it does not know."""
+
+    def __getitem__(self, name: str) -> object:
+        return super().__getitem__(name) if name in self else "-"
+
+
 CODE, TICKET = "A" * 43, "b" * 32
 
 
@@ -42,6 +50,37 @@ CODE, TICKET = "A" * 43, "b" * 32
             '"%s" %s %s',
             (f"GET /device?user_code=WDJB-MJHT&x={CODE} HTTP/1.1", "200", "5"),
             '"GET /device?… HTTP/1.1" 200 5',
+        ),
+        (  # gunicorn: one dict of atoms
+            "gunicorn.access",
+            '%(h)s "%(r)s" %(s)s "%(f)s"',
+            (
+                Atoms(
+                    h="192.0.2.1",
+                    r=f"GET /qr/{CODE} HTTP/1.1",
+                    s="200",
+                    f=f"https://example.com/device?user_code={TICKET}",
+                ),
+            ),
+            '192.0.2.1 "GET /qr/… HTTP/1.1" 200 "https://example.com/device?…"',
+        ),
+        (
+            "gunicorn.access",
+            "%(U)s?%(q)s %({x-any}i)s %(p)d",
+            (Atoms(U=f"/l/{TICKET}", q="user_code=WDJB-MJHT", p=7),),
+            "/l/…?… - 7",  # what the server's dict has for a name without a value
+        ),
+        (
+            "hypercorn.access",
+            f'192.0.2.1 "GET /qr/{CODE} HTTP/1.1" 200',
+            (),
+            '192.0.2.1 "GET /qr/… HTTP/1.1" 200',
+        ),
+        (
+            "hypercorn.access",
+            f'192.0.2.1 "GET /device?user_code={TICKET}&x=50%25 HTTP/1.1" 200',
+            None,
+            '192.0.2.1 "GET /device?… HTTP/1.1" 200',
         ),
         ("uvicorn.access", "plain", None, "plain"),
         ("uvicorn.access", "%d %s", (7, "/qrlogin/phone/scan"), "7 /qrlogin/phone/scan"),

@@ -285,7 +285,7 @@ def test_the_phones_of_typed_codes_pass_the_judge() -> None:
         assert bench.steps == ["look", "scan", "scan", "confirm"]
 
 
-@row(105, 111, 118)
+@row(45, 105, 111, 118)
 @for_each_row(
     "browser, phone, status",
     [

@@ -48,6 +48,7 @@ from qrlogin.errors import (
     WrongState,
 )
 from qrlogin.news import FROM_NOW
+from qrlogin.operation import Operation
 from qrlogin.render import matrix_path, png, svg
 from qrlogin.table import State
 from qrlogin.wire.context import BrowserContext, address_of
@@ -135,8 +136,10 @@ class Native:
             shows. Default: `BrowserContext()`
         :param subject: names, for the request that begins a login, the only account that can scan
             it: your id of the user of that browser's session. None in its place: any account. It
-            may raise `Unauthenticated` or `Forbidden`, and then no login begins. It must not
-            believe what the request says beside your session. Default: any account
+            is asked again for the request that redeems, which is refused if its session is one of
+            another account. It may raise `Unauthenticated` or `Forbidden`, and then no login begins
+            and none is redeemed. It must not believe what the request says beside your session.
+            Default: any account
         :param draw_png: draws the QR code for a text, as PNG. Default: `qrlogin.render.png`
         :param max_hold: for how many seconds a status is held at most, 1 to 25. Set it below the
             time after which a proxy of yours cuts off a request without an answer. A client that
@@ -330,7 +333,7 @@ class Native:
         body = REDEEM.read_json(request)
         device = self._device_code(request, login_id)
         try:
-            operation = self._core.redeem(device, acknowledged=body["acknowledged"], op=body["op"])
+            operation = self._redeem_for(request, device, body["acknowledged"], body["op"])
         except BadArgument as error:
             raise BadRequest(str(error)) from None
 
@@ -352,6 +355,16 @@ class Native:
             )
 
         return Exchange(operation, answer)
+
+    def _redeem_for(
+        self, request: Request, device: DeviceCode, acknowledged: str, op: str
+    ) -> Operation[Redeemed]:
+        """The redeem, checked against the session of this request if the application names one."""
+        if self._subject is _any_account:
+            return self._core.redeem(device, acknowledged=acknowledged, op=op)
+        # The cookie of the session may be another one than at the begin.
+        subject = self._subject(request)
+        return self._core.redeem_in_session(device, subject, acknowledged=acknowledged, op=op)
 
     def _device_code(self, request: Request, login_id: str) -> DeviceCode:
         """The caller's device_code for this login. Raises `NotYours` before the store is read.
