@@ -63,6 +63,8 @@ def granted(call: Callable[[], object], most: int = 10_000) -> tuple[int, int]:
         ("198.51.100.7", "198.51.100.7"),
         ("::ffff:198.51.100.7", "198.51.100.7"),
         ("::FFFF:C633:6407", "198.51.100.7"),
+        ("64:ff9b::198.51.100.7", "198.51.100.7"),
+        ("64:ff9b:1::198.51.100.7", "0064ff9b00010000/64"),
         ("2001:db8:1:2::7", "20010db800010002/64"),
         ("2001:db8:1:2:ffff:ffff:ffff:ffff", "20010db800010002/64"),
         ("2001:db8:1:3::7", "20010db800010003/64"),
@@ -72,7 +74,7 @@ def granted(call: Callable[[], object], most: int = 10_000) -> tuple[int, int]:
         ("", ""),
     ],
 )
-def test_an_ipv6_network_and_a_mapped_ipv4_address_are_one_address(
+def test_an_ipv6_network_and_an_ipv4_address_within_ipv6_are_one_address(
     address: str, network: str
 ) -> None:
     assert network_of(address) == network
