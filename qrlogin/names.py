@@ -32,7 +32,7 @@ _INVISIBLE: Final = "\ufffd"
 #: Letters of scripts that look like no other: Japanese, Bopomofo, Chinese, Korean. As in `odd` in
 #: browser/qr-login-parts.js.
 _EAST_ASIAN: Final = (
-    "\u3000\u3005\u3006\u3041-\u3096\u309d\u309e\u30a1-\u30fe\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff"
+    "\u3005\u3006\u3041-\u3096\u309d\u309e\u30a1-\u30fe\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003fffd"
 )
 #: Letters and marks of scripts with a few like l and o, which pass for those only among letters of
@@ -47,8 +47,8 @@ _ALONE: Final = (
 )
 #: The dot of Chinese names of other languages. Elsewhere it could pass for a full stop.
 _DOT: Final = f"(?<=[{_EAST_ASIAN}])\u00b7(?=[{_EAST_ASIAN}])"
-_ODD: Final = re.compile(f"(?:(?!{_DOT})[^\0-\x7f{_EAST_ASIAN}])+")
-_ODD_SIGN: Final = f"(?:(?!{_DOT})[^\0-\x7f{_EAST_ASIAN}{_ALONE}\u200c\u200d])"
+_ODD: Final = re.compile(f"(?:(?!{_DOT})[^\0-\x7f\u3000{_EAST_ASIAN}])+")
+_ODD_SIGN: Final = f"(?:(?!{_DOT})[^\0-\x7f\u3000{_EAST_ASIAN}{_ALONE}\u200c\u200d])"
 #: The joiners within an emoji are in its box.
 _ODD_ALONE: Final = re.compile(f"{_ODD_SIGN}+(?:[\u200c\u200d]+{_ODD_SIGN}+)*")
 
@@ -126,20 +126,17 @@ def exact(name: str, limit: int) -> str:
     changes the letters around it stays: a joiner of Persian or of a script of India, the parts of
     an emoji, and U+3000 between two letters of Chinese, Japanese or Korean.
     """
-    if name.isascii():
-        shaping = set[int]()
-    else:
-        shaping = {
-            at
-            for found in _SHAPING.finditer(name)
-            for at in range(*found.span())
-            # A wide sign is a colour picture without a selector, too.
-            if name[at] != "\ufe0f" or east_asian_width(name[at - 1]) != "W"
-        }
+    name = re.sub("(.)\ufe0f", _without_idle_selector, name)
+    shaping = {at for found in _SHAPING.finditer(name) for at in range(*found.span())}
     shown = "".join(
         _INVISIBLE if at not in shaping and _hides(sign) else sign for at, sign in enumerate(name)
     )
     return _cut(re.sub(r"^ | (?= )| $", _INVISIBLE, shown), limit)
+
+
+def _without_idle_selector(found: re.Match[str]) -> str:
+    """A wide sign is a colour picture without a selector, too."""
+    return f"{found[1]}{_INVISIBLE}" if east_asian_width(found[1]) == "W" else found[0]
 
 
 def _hides(sign: str) -> bool:

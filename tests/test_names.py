@@ -203,6 +203,7 @@ def test_a_cleaned_text_cannot_change_the_text_around_it(text: str) -> None:
         ("玛\u200d丽", "玛\ufffd丽", "玛[\ufffd]丽"),
         ("葛\U000e0100城", "葛\ufffd城", "葛[\ufffd]城"),
         ("山田\u3000", "山田\ufffd", "山田[\ufffd]"),
+        ("山\u3000\u3000\u3000田", "山\ufffd\ufffd\ufffd田", "山[\ufffd\ufffd\ufffd]田"),
         ("a\u3000b", "a\ufffdb", "a[\ufffd]b"),
         # Emoji stay whole, in a box.
         ("Ana 👩🏽\u200d💻", "Ana 👩🏽\u200d💻", "Ana [👩🏽\u200d💻]"),
@@ -233,6 +234,16 @@ def test_a_full_name_hides_nothing_and_its_odd_letters_are_marked(
     seen = app.qr.status(begun.device_code).scanned_by
     assert seen is not None
     assert seen.name == shown
+
+
+@given(st.text("a\u0430·玛々نک\u064eक\u094d\u0dcaශ👩❤🏽\u200c\u200d\u3000\ufe0f", max_size=12))
+def test_a_full_name_that_was_cleaned_stays_as_it_is_and_has_no_joiner_at_its_ends(
+    text: str,
+) -> None:
+    shown = exact(text, NAME_BYTES)
+    assert exact(shown, NAME_BYTES) == shown
+    assert not set(shown[:1]) & set("\u200c\u200d\u3000\ufe0f")
+    assert marked(shown).replace("[", "").replace("]", "") == shown
 
 
 def test_a_full_name_must_be_text_and_gives_the_mask_if_there_is_none() -> None:
