@@ -10,7 +10,7 @@
     │   │   ├── RecordLost             no record of a login that is not over (a WARNING)
     │   │   └── RecordForged           the record fails its seal (an ERROR in the log)
     │   ├── AlreadyScanned       409   another account scanned first
-    │   ├── ScannerChanged       409   the acknowledged user is no longer the scanner: ask again
+    │   ├── ScannerChanged       409   what the browser acknowledged is out of date: ask again
     │   ├── AlreadyRedeemed      409   another call redeemed it
     │   ├── WrongState           409   too early or too late: redeem before confirm, for example
     │   ├── MatchCodeNeeded      409   the digits that the browser shows are missing
@@ -127,7 +127,10 @@ class ScannerChanged(LoginError):
     """
 
     wire_code = "scanner_changed"
-    wire_text = "Someone else has scanned this code since. Check the name before you continue."
+    wire_text = (
+        "The login was approved, or scanned by another account, after the browser asked. "
+        "Ask again with the name that it shows now."
+    )
     http_status = 409
 
 

@@ -5,7 +5,7 @@ refusal says when to ask again. This module counts nothing; `allowances.py` does
 """
 
 from dataclasses import dataclass, fields
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from qrlogin.errors import Misconfigured
@@ -16,6 +16,8 @@ MAX_LIMIT: Final = 1_000_000
 #: The part of an IPv6 address that a provider gives to one household or one server, in bits. That
 #: customer can use every address in it (RFC 6177, RFC 8981).
 _IPV6_BITS: Final = 64
+#: The first 96 bits of the IPv6 addresses that a NAT64 makes of IPv4 addresses (RFC 6052).
+_NAT64: Final = 0x64_FF9B << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class Limits:
     `Misconfigured` unless each is a whole number from 1 to 1 000 000.
 
     The address is the one that the phone shows, `context["address"]`. A login that is begun without
-    it is not limited. All addresses of one IPv6 /64 are one, and a mapped IPv4 address is that IPv4
-    address.
+    it is not limited. All addresses of one IPv6 /64 are one, and an IPv4 address that is mapped
+    or translated (NAT64) to IPv6 is that IPv4 address.
     """
 
     begins: int = 300
@@ -76,6 +78,9 @@ def network_of(address: str) -> str:
     """The part of an address that one person or one place has: an IPv4 address, or the first 64
     bits of an IPv6 address. "" for "". A text that is no address is returned as it is.
 
+    An IPv4 address within IPv6 counts as itself: one that a server's socket maps (RFC 4291), or
+    that a NAT64 with the well-known prefix translates (RFC 6052).
+
     :param address: such as "192.0.2.7", "2001:db8::7" or "::ffff:192.0.2.7".
     """
     try:
@@ -86,5 +91,8 @@ def network_of(address: str) -> str:
         return str(parsed)
     if parsed.ipv4_mapped:
         return str(parsed.ipv4_mapped)
+    number = int(parsed)
+    if number >> 32 == _NAT64:
+        return str(IPv4Address(number & 0xFFFFFFFF))
     # By hand, because `ip_network` takes ten times as long.
-    return f"{int(parsed) >> (128 - _IPV6_BITS):016x}/{_IPV6_BITS}"
+    return f"{number >> (128 - _IPV6_BITS):016x}/{_IPV6_BITS}"

@@ -8,7 +8,7 @@ browser/qr-login-parts.js has the same rule. This module knows no login.
 import re
 from collections.abc import Iterator
 from typing import Final
-from unicodedata import category, combining
+from unicodedata import category, combining, east_asian_width
 
 _JOINER: Final = "\u200d"
 #: Persian and the scripts of India need both, emoji need the second.
@@ -32,15 +32,67 @@ _INVISIBLE: Final = "\ufffd"
 #: Letters of scripts that look like no other: Japanese, Bopomofo, Chinese, Korean. As in `odd` in
 #: browser/qr-login-parts.js.
 _EAST_ASIAN: Final = (
-    "\u3041-\u3096\u30a1-\u30fc\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+    "\u3005\u3006\u3041-\u3096\u309d\u309e\u30a1-\u30fe\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003fffd"
 )
-#: Letters of scripts with a few letters like l and o, which pass for those only among letters of
-#: a to z: Hebrew, Arabic, Devanagari, Bengali, Tamil, Thai.
+#: Letters and marks of scripts with a few like l and o, which pass for those only among letters of
+#: a to z: Hebrew, Arabic, the scripts of India and Sri Lanka, Thai, and rarer Japanese ones. Digits
+#: are left out, because a name may be a number.
 _ALONE: Final = (
-    "\u05d0-\u05ea\u0621-\u064a\u0905-\u094d\u0985-\u09cd\u0b85-\u0bcd\u0e01-\u0e3a\u0e40-\u0e4e"
+    "\u05d0-\u05ea\u05f3\u05f4\u0620-\u0655\u0670-\u06d3\u06d5"
+    "\u0900-\u0963\u0971-\u0983\u0985-\u09e3\u09f0\u09f1\u0a01-\u0a5e\u0a70-\u0a75\u0a81-\u0ae3"
+    "\u0b01-\u0b63\u0b71\u0b82-\u0bd7\u0c00-\u0c63\u0c80-\u0ce3\u0d00-\u0d57\u0d5f-\u0d63"
+    "\u0d7a-\u0d7f\u0d81-\u0ddf\u0df2\u0df3\u0e01-\u0e3a\u0e40-\u0e4e"
+    "\u3007\u3099\u309a\uff66-\uff9f"
 )
-_ODD: Final = re.compile(f"[^\0-\x7f{_EAST_ASIAN}]+")
-_ODD_ALONE: Final = re.compile(f"[^\0-\x7f{_EAST_ASIAN}{_ALONE}]+")
+#: The dot of Chinese names of other languages. Elsewhere it could pass for a full stop.
+_DOT: Final = f"(?<=[{_EAST_ASIAN}])\u00b7(?=[{_EAST_ASIAN}])"
+_ODD: Final = re.compile(f"(?:(?!{_DOT})[^\0-\x7f\u3000{_EAST_ASIAN}])+")
+_ODD_SIGN: Final = f"(?:(?!{_DOT})[^\0-\x7f\u3000{_EAST_ASIAN}{_ALONE}\u200c\u200d])"
+#: The joiners within an emoji are in its box.
+_ODD_ALONE: Final = re.compile(f"{_ODD_SIGN}+(?:[\u200c\u200d]+{_ODD_SIGN}+)*")
+
+#: Consonants of the blocks of Unicode for nine scripts of India, which have the same layout.
+_CONSONANTS: Final = {
+    block: f"[{chr(block + 0x15)}-{chr(block + 0x39)}{chr(block + 0x58)}-{chr(block + 0x5F)}]"
+    for block in range(0x900, 0xD80, 0x80)
+}
+_PICTURE: Final = (
+    "[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934\u2935"
+    "\u2b05-\u2b55\U0001f000-\U0001f1e5\U0001f200-\U0001faff]"
+    "(?:[\U0001f3fb-\U0001f3ff]|\ufe0f)?"
+)
+#: Persian: between two letters that would be joined.
+_UNJOINED: Final = (
+    "[\u0620\u0626\u0628\u062a-\u062e\u0633-\u0647\u0649\u064a\u066e\u066f\u0678-\u0687\u069a-\u06bf"
+    "\u06c1\u06c2\u06cc\u06ce\u06d0\u06d1][\u064b-\u0655\u0670]*\u200c"
+    "(?=[\u0620\u0622-\u064a\u066e\u066f\u0671-\u0673\u0675-\u06d3\u06d5])"
+)
+#: Where a sign that shows nothing by itself changes what people see.
+_SHAPING: Final = re.compile(
+    "|".join(
+        (
+            _TAGGED_FLAG.pattern,
+            f"{_PICTURE}(?:\u200d{_PICTURE})*",
+            _UNJOINED,
+            # Devanagari, Bengali, Gujarati: a letter that is halved, or that is not.
+            *(
+                f"{chr(block + 0x4D)}[\u200c\u200d](?={_CONSONANTS[block]})"
+                for block in (0x900, 0x980, 0xA80)
+            ),
+            # Oriya, Telugu, Kannada, Malayalam: a letter that is not written below the one before.
+            *(
+                f"{chr(block + 0x4D)}\u200c(?={_CONSONANTS[block]})"
+                for block in (0xB00, 0xC00, 0xC80, 0xD00)
+            ),
+            "[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d",  # Malayalam without its vowel
+            "\u0dca\u200d(?=[\u0d9a-\u0dc6])",  # Sinhala, joined
+            "\u09b0[\u200c\u200d](?=\u09cd\u09af)",  # Bengali r before y
+            f"\u0cb0\u200d(?=\u0ccd{_CONSONANTS[0xC80]})",  # Kannada r in its full form
+            f"(?<=[{_EAST_ASIAN}])\u3000(?=[{_EAST_ASIAN}])",  # as wide as a letter
+        )
+    )
+)
 _VIRAMA: Final = 9  # combining class of the sign that removes the vowel of an Indian letter
 _ELLIPSIS: Final = "…"
 _UNCUT: Final = 1 << 62  # bytes
@@ -70,13 +122,25 @@ def exact(name: str, limit: int) -> str:
 
     Each sign that shows nothing becomes U+FFFD, so that no two names look alike because of one.
     A longer name is cut as `clean` cuts it. Joiners and blanks other than one " " within the name
-    count as such signs, so this is for names that are unique, and `clean` is for all others.
+    count as such signs, so this is for names that are unique, and `clean` is for all others. What
+    changes the letters around it stays: a joiner of Persian or of a script of India, the parts of
+    an emoji, and U+3000 between two letters of Chinese, Japanese or Korean.
     """
-    shown = "".join(_INVISIBLE if _hides(sign) else sign for sign in name)
+    name = re.sub("(.)\ufe0f", _without_idle_selector, name)
+    shaping = {at for found in _SHAPING.finditer(name) for at in range(*found.span())}
+    shown = "".join(
+        _INVISIBLE if at not in shaping and _hides(sign) else sign for at, sign in enumerate(name)
+    )
     return _cut(re.sub(r"^ | (?= )| $", _INVISIBLE, shown), limit)
 
 
+def _without_idle_selector(found: re.Match[str]) -> str:
+    """A wide sign is a colour picture without a selector, too."""
+    return f"{found[1]}{_INVISIBLE}" if east_asian_width(found[1]) == "W" else found[0]
+
+
 def _hides(sign: str) -> bool:
+    """Whether this shows nothing by itself."""
     kind = category(sign)
     return (
         kind in _BREAKS

@@ -113,9 +113,7 @@ def require_readable(reply: Reply) -> None:
     if not record:
         raise UnknownLogin
     if record.get("v") != RECORD_FORMAT or record.get("state", "") not in _STORED:
-        raise Unavailable(
-            "the record was written by another version of qrlogin; upgrade this process"
-        )
+        raise Unavailable("a process with another version of qrlogin wrote the record; begin again")
 
 
 def require_record(reply: Reply, until: int) -> None:

@@ -30,6 +30,7 @@ from qrlogin.keys import key_ring
 from qrlogin.limits import MAX_LIMIT, network_of
 from qrlogin.stores import RedisStore
 from qrlogin.wire import BrowserContext, Native, Request
+from qrlogin.wire.endpoint import _log_once
 from tests.application import ALICE, BOB, KEY, SHOWN, UNLIMITED, App, Clock
 from tests.security_rows import row
 from tests.tables import for_each_row
@@ -63,6 +64,8 @@ def granted(call: Callable[[], object], most: int = 10_000) -> tuple[int, int]:
         ("198.51.100.7", "198.51.100.7"),
         ("::ffff:198.51.100.7", "198.51.100.7"),
         ("::FFFF:C633:6407", "198.51.100.7"),
+        ("64:ff9b::198.51.100.7", "198.51.100.7"),
+        ("64:ff9b:1::198.51.100.7", "0064ff9b00010000/64"),
         ("2001:db8:1:2::7", "20010db800010002/64"),
         ("2001:db8:1:2:ffff:ffff:ffff:ffff", "20010db800010002/64"),
         ("2001:db8:1:3::7", "20010db800010003/64"),
@@ -72,7 +75,7 @@ def granted(call: Callable[[], object], most: int = 10_000) -> tuple[int, int]:
         ("", ""),
     ],
 )
-def test_an_ipv6_network_and_a_mapped_ipv4_address_are_one_address(
+def test_an_ipv6_network_and_an_ipv4_address_within_ipv6_are_one_address(
     address: str, network: str
 ) -> None:
     assert network_of(address) == network
@@ -391,7 +394,10 @@ BEGINNINGS = {
 @row(27, 121, 405, 428)
 @for_each_row("name", sorted(SPEAKERS))
 @for_each_row("colour", ["sync", "async"])
-def test_every_dialect_answers_429_and_says_when_to_ask_again(name: str, colour: Any) -> None:
+def test_every_dialect_answers_429_and_says_when_to_ask_again(
+    name: str, colour: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    _log_once.cache_clear()
     describe = BrowserContext(address=lambda _: HOME)
     policy = replace(STANDARD, user_codes=True, limits=SMALL)
     make: Any = SPEAKERS[name]
@@ -401,6 +407,8 @@ def test_every_dialect_answers_429_and_says_when_to_ask_again(name: str, colour:
         assert [answer.status for answer in answers[:5]] == [answers[0].status] * 5
         assert answers[5].status == 429
         assert ("Retry-After", "1") in answers[5].headers
+        for option in ("proxies=1", "address=...", "QRLOGIN_PROXIES", "PROXIES in QRLOGIN"):
+            assert option in caplog.text
         if name == "rfc8628":
             assert read(answers[5])["error"] == "slow_down"
             return

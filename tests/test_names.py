@@ -12,6 +12,7 @@ from qrlogin.arguments import CONTEXT_BYTES, NAME_BYTES, SHOWN_AS_BYTES, encode_
 from qrlogin.names import clean, exact, graphemes, initial, marked, masked
 from qrlogin.wire import Person
 from tests.application import ALICE, App, Run
+from tests.people import UNBOXED
 from tests.security_rows import row
 from tests.tables import for_each_row
 
@@ -191,6 +192,34 @@ def test_a_cleaned_text_cannot_change_the_text_around_it(text: str) -> None:
         ("a  b c", "a\ufffd b c", "a[\ufffd] b c"),
         ("a\u00a0b\nc", "a\ufffdb\ufffdc", "a[\ufffd]b[\ufffd]c"),
         ("x" * 400, "x" * 317 + "…", "x" * 317 + "[…]"),
+        *((name, name, name) for name in UNBOXED),
+        # A joiner stays only where it changes what people see.
+        ("دا\u200cر", "دا\ufffdر", "دا[\ufffd]ر"),  # an alef joins no letter after it
+        ("نیک\u200dپی", "نیک\ufffdپی", "نیک[\ufffd]پی"),
+        ("نیک\u200c", "نیک\ufffd", "نیک[\ufffd]"),
+        ("نیک\u200c\u200cپی", "نیک\ufffd\ufffdپی", "نیک[\ufffd\ufffd]پی"),
+        ("सं\u200cजय", "सं\ufffdजय", "सं[\ufffd]जय"),
+        ("ம\u0bcd\u200cம", "ம\u0bcd\ufffdம", "ம\u0bcd[\ufffd]ம"),
+        ("玛\u200d丽", "玛\ufffd丽", "玛[\ufffd]丽"),
+        ("葛\U000e0100城", "葛\ufffd城", "葛[\ufffd]城"),
+        ("山田\u3000", "山田\ufffd", "山田[\ufffd]"),
+        ("山\u3000\u3000\u3000田", "山\ufffd\ufffd\ufffd田", "山[\ufffd\ufffd\ufffd]田"),
+        ("a\u3000b", "a\ufffdb", "a[\ufffd]b"),
+        # Emoji stay whole, in a box.
+        ("Ana 👩🏽\u200d💻", "Ana 👩🏽\u200d💻", "Ana [👩🏽\u200d💻]"),
+        (
+            "玛丽 👩\u200d❤\ufe0f\u200d👨",
+            "玛丽 👩\u200d❤\ufe0f\u200d👨",
+            "玛丽 [👩\u200d❤\ufe0f\u200d👨]",
+        ),
+        (SCOTLAND, SCOTLAND, f"[{SCOTLAND}]"),
+        ("👩\ufe0f", "👩\ufffd", "[👩\ufffd]"),  # a colour picture anyway
+        ("👩\u200d", "👩\ufffd", "[👩\ufffd]"),
+        # Signs that could pass for a letter, a full stop or a digit.
+        ("g\u3007\u3007gle", "g\u3007\u3007gle", "g[\u3007\u3007]gle"),
+        ("a·b", "a·b", "a[·]b"),
+        ("ali\u064ece", "ali\u064ece", "ali[\u064e]ce"),
+        ("١٢", "١٢", "[١٢]"),
     ],
 )
 def test_a_full_name_hides_nothing_and_its_odd_letters_are_marked(
@@ -205,6 +234,16 @@ def test_a_full_name_hides_nothing_and_its_odd_letters_are_marked(
     seen = app.qr.status(begun.device_code).scanned_by
     assert seen is not None
     assert seen.name == shown
+
+
+@given(st.text("a\u0430·玛々نک\u064eक\u094d\u0dcaශ👩❤🏽\u200c\u200d\u3000\ufe0f", max_size=12))
+def test_a_full_name_that_was_cleaned_stays_as_it_is_and_has_no_joiner_at_its_ends(
+    text: str,
+) -> None:
+    shown = exact(text, NAME_BYTES)
+    assert exact(shown, NAME_BYTES) == shown
+    assert not set(shown[:1]) & set("\u200c\u200d\u3000\ufe0f")
+    assert marked(shown).replace("[", "").replace("]", "") == shown
 
 
 def test_a_full_name_must_be_text_and_gives_the_mask_if_there_is_none() -> None:

@@ -319,12 +319,17 @@ export function plain(name, most = 80) {
 
 /** Letters of scripts that look like no other, and of scripts that pass for a to z only among such
  * letters: names.py has the same two lists. */
-const EAST_ASIAN = "\u3041-\u3096\u30a1-\u30fc\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff"
-  + "\uac00-\ud7a3";
-const ALONE = "\u05d0-\u05ea\u0621-\u064a\u0905-\u094d\u0985-\u09cd\u0b85-\u0bcd"
-  + "\u0e01-\u0e3a\u0e40-\u0e4e";
-const ODD = new RegExp(`([^\0-\x7f${EAST_ASIAN}]+)`, "u");
-const ODD_ALONE = new RegExp(`([^\0-\x7f${EAST_ASIAN}${ALONE}]+)`, "u");
+const EAST_ASIAN = "\u3005\u3006\u3041-\u3096\u309d\u309e\u30a1-\u30fe\u3105-\u312f\u3400-\u4dbf"
+  + "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\u{20000}-\u{3fffd}";
+const ALONE = "\u05d0-\u05ea\u05f3\u05f4\u0620-\u0655\u0670-\u06d3\u06d5"
+  + "\u0900-\u0963\u0971-\u0983\u0985-\u09e3\u09f0\u09f1\u0a01-\u0a5e\u0a70-\u0a75\u0a81-\u0ae3"
+  + "\u0b01-\u0b63\u0b71\u0b82-\u0bd7\u0c00-\u0c63\u0c80-\u0ce3\u0d00-\u0d57\u0d5f-\u0d63"
+  + "\u0d7a-\u0d7f\u0d81-\u0ddf\u0df2\u0df3\u0e01-\u0e3a\u0e40-\u0e4e"
+  + "\u3007\u3099\u309a\uff66-\uff9f";
+const DOT = `(?<=[${EAST_ASIAN}])\u00b7(?=[${EAST_ASIAN}])`;
+const ODD = new RegExp(`((?:(?!${DOT})[^\0-\x7f\u3000${EAST_ASIAN}])+)`, "u");
+const ODD_SIGN = `(?:(?!${DOT})[^\0-\x7f\u3000${EAST_ASIAN}${ALONE}\u200c\u200d])`;
+const ODD_ALONE = new RegExp(`(${ODD_SIGN}+(?:[\u200c\u200d]+${ODD_SIGN}+)*)`, "u");
 
 /** Splits the full name of an account: every second piece is what could be taken for letters of a
  * to z, by the same rule as names.py. @param {string} name */

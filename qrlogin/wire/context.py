@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final, TypeVar
 
 from qrlogin.arguments import check_sync_callback
@@ -64,14 +64,10 @@ def public_peer(request: Request) -> str | None:
     None for a loopback, private or link-local address. It is usually that of a proxy in front of
     the server, and would be the same for every browser.
     """
-    try:
-        address = ip_address(request.client or "")
-    except ValueError:  # there is none, or the server has a socket of another kind
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    address = _parsed_address(request.client or "")
     if (
-        address.is_loopback
+        address is None  # there is none, or the server has a socket of another kind
+        or address.is_loopback
         or address.is_link_local
         or address.is_unspecified
         or any(address in network for network in _INSIDE)
@@ -255,11 +251,17 @@ def _known_names(matchers: Iterable[Any]) -> frozenset[str]:
 
 def _ip_address(text: str) -> str:
     """`text` if it is an IP address, in the usual spelling; "" for any other text."""
+    # A zone is a name, which a client could choose.
+    return str(_parsed_address(text.strip()) or "").partition("%")[0]
+
+
+def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The IP address that `text` is, or None. An IPv4 address mapped to IPv6 is an IPv4 address."""
     try:
-        address = ip_address(text.strip())
+        address = ip_address(text)
     except ValueError:
-        return ""
-    return str(address).partition("%")[0]  # a zone is a name, which a client could choose
+        return None
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def _printable(text: str) -> str:

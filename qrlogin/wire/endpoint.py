@@ -590,8 +590,9 @@ def _note_limit(error: QRLoginError) -> None:
         _log_once(
             logging.WARNING,
             "an address has begun so many logins that it is slowed down. If that is the address of "
-            "a proxy of yours, all browsers behind it are: say where the address of a browser is "
-            "(BrowserContext(address=...))",
+            "a proxy of yours, all browsers behind it are: say where the address of a browser is. "
+            "With one proxy that is BrowserContext(proxies=1), QRLOGIN_PROXIES=1 or PROXIES in "
+            "QRLOGIN (Django); with a header of another kind, BrowserContext(address=...)",
         )
 
 

@@ -120,8 +120,10 @@ def check_page(request: Request, origin: str, pages: Collection[str]) -> None:
     A browser says with `Sec-Fetch-Site` whether its page is of this origin. If the page is of
     another origin of the same site, `Origin` or `Referer` names it. A browser that does not send
     `Sec-Fetch-Site` (it is from before 2023, or the site is on plain http) is refused if `Origin`
-    or `Referer` names another host of this site. Programs send no such header, or the `Referer` of
-    the site for which they were written.
+    or `Referer` names another host of this site, and accepted if neither names a host. Programs
+    send no such header, or the `Referer` of the site for which they were written. That site counts
+    as this one if both end in a public suffix of two labels (x.com.cn at shop.com.cn): no list of
+    suffixes is read here. `pages` may list it.
 
     :param request: any request
     :param origin: the application's own origin
@@ -147,7 +149,11 @@ def _page_of(request: Request) -> str | None:
     if sent is None or sent == "null":
         sent = one_header(request, "referer") or ""
     found = re.fullmatch(r"(https?://[^/?#@\\]+)(?:[/?#].*)?", sent, re.IGNORECASE)
-    return found[1].lower() if found else None
+    if not found:
+        return None
+    page = found[1].lower()
+    # Browsers leave the default port out, and some programs write it.
+    return page.removesuffix(":443" if page.startswith("https:") else ":80")
 
 
 def _of_one_site(page: str, origin: str) -> bool:

@@ -16,6 +16,7 @@ from qrlogin.wire import BrowserContext, Endpoint, Native, Request, Response
 from qrlogin.wire.message import StartResponse
 from tests.application import Clock
 from tests.browser.login_page import LoginPage
+from tests.people import NAMES, UNBOXED
 from tests.security_rows import row
 
 PAGE = """<!doctype html><html lang="{lang}"><title>Log in</title>
@@ -207,7 +208,8 @@ async def test_python_and_the_page_box_the_same_letters(login_page: LoginPage, s
     await login_page.opens(f"{site.qr.core.origin}/")
     samples = [
         *DRESSED.values(), ALICE_IS, "мария", "玛丽", "マリア", "まりあ", "마리아", "محمد", "דוד",
-        "संजय", "สมชาย", "İpek", "ßeta", "Ωmega", "а玛丽", "abcمحمد", "👩‍💻",
+        "संजय", "สมชาย", "İpek", "ßeta", "Ωmega", "а玛丽", "abcمحمد", "👩‍💻", "玛丽 👩‍💻",
+        *NAMES, *UNBOXED, *(f"{name} a" for name in UNBOXED), "g\u3007\u3007gle", "a·b",
     ]  # fmt: skip
     pieces = await login_page.page.evaluate(
         """async (names) => {

@@ -420,6 +420,8 @@ def test_a_server_without_a_proxy_can_show_every_address() -> None:
 def test_the_application_can_set_the_address() -> None:
     context = BrowserContext(address=lambda request: " 2001:DB8::7%eth0")
     assert context(begin_with(None)) == {"address": "2001:db8::7"}
+    mapped = BrowserContext(address=lambda request: "::ffff:1.2.3.4")
+    assert mapped(begin_with(None)) == {"address": "1.2.3.4"}
     # Such as a header that the application passes on without a look at it.
     assert BrowserContext(address=lambda request: "Press Yes, 192.0.2.7")(begin_with(None)) == {}
     assert BrowserContext(address=lambda request: None)(begin_with(None, "192.0.2.7")) == {}
@@ -440,6 +442,7 @@ def test_the_application_can_set_the_address() -> None:
         (1, ["203.0.113.7:50000"], "203.0.113.7"),
         (1, ["[2001:db8::7]:50000"], "2001:db8::7"),
         (1, ["2001:db8::7"], "2001:db8::7"),
+        (1, ["::ffff:203.0.113.7"], "203.0.113.7"),
         (1, ["unknown"], None),
         (1, ["Press Yes"], None),
         (0, ["203.0.113.7"], "192.0.2.1"),

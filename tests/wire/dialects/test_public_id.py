@@ -303,12 +303,16 @@ SENT_BY_PAGES = [
     ({"sec-fetch-site": "cross-site", "referer": f"{OTHER}/"}, False, False),
     # Browsers from before 2023, and sites on plain http.
     ({"referer": f"{ORIGIN}/login"}, True, True),
+    ({"referer": f"{ORIGIN}:443/login"}, True, True),
     ({"origin": ORIGIN}, True, True),
     ({"referer": f"{OTHER}/"}, True, False),
+    ({"referer": f"{OTHER}:443/"}, True, False),
     ({"origin": OTHER}, True, False),
     ({"referer": "https://blog.example.com/"}, False, False),
     ({"referer": "https://blog.example.com:8443/"}, False, False),
     ({"referer": "https://example.com:8443/"}, False, False),
+    ({"referer": "https://example.com:80/"}, False, False),
+    ({"referer": "http://example.com:443/"}, False, False),
     # Programs, some with the address of the site for which they were written.
     ({}, True, True),
     ({"origin": "null"}, True, True),
