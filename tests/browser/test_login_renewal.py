@@ -135,10 +135,9 @@ async def test_a_code_that_expired_while_the_page_was_hidden_is_renewed(
 ) -> None:
     await open_page(login_page, stub, shown=60)
     await login_page.turn("hidden")
-    stub.always["status"] = problem(410, "expired")
+    stub.faults["status"].append(problem(410, "expired"))
     await login_page.turn("visible")
     await login_page.eventually(lambda: len(stub.logins) == 2)
-    stub.always.clear()
     stub.move("scanned")
     await login_page.until("scanned")
 

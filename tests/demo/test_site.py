@@ -278,7 +278,7 @@ def test_the_phone_is_shown_the_browser_that_asks(site: Site) -> None:
 
 def test_a_login_starts_a_session(site: Site) -> None:
     cookie = log_in(site)
-    assert cookie.startswith(f"{SESSION}=")
+    assert f"{SESSION}=" in cookie
     assert b"You are logged in as Alice" in send(site, "GET", "/", cookie=cookie).body
     assert json_of(send(site, "GET", "/demo/me", cookie=cookie)) == {"name": "Alice"}
     assert b"<qr-login" in send(site, "GET", "/").body
@@ -290,7 +290,7 @@ def test_the_session_cookie_is_httponly_and_samesite_lax(site: Site) -> None:
     begun, device = begin(site)
     for act in ("scan", "confirm"):
         scan(site, begun, act=act)
-    [cookie] = redeem(site, begun, device).cookies
+    [cookie] = (one for one in redeem(site, begun, device).cookies if one.key == SESSION)
     assert (cookie.key, cookie.httponly, cookie.samesite, cookie.path) == (
         SESSION,
         True,
