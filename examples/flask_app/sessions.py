@@ -94,7 +94,7 @@ def end(account: Account, number: str) -> None:
 def end_current() -> None:
     """End this browser's session. A cookie from before it was whole ends nothing after that."""
     row = current() or current(is_whole=False)
-    if row and row.is_whole == session["is_whole"]:
+    if row and row.is_whole == session.get("is_whole", False):
         db.session.delete(row)
         db.session.commit()
 
