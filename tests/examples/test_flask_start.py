@@ -110,9 +110,9 @@ def test_all_dialects_share_the_wait_slots(
 ) -> None:
     shared = list[object]()
 
-    def endpoint(*given: Any, max_waiting: Any) -> Endpoint:
+    def endpoint(*given: Any, max_waiting: Any, **others: Any) -> Endpoint:
         shared.append(max_waiting)
-        return Endpoint(*given, max_waiting=max_waiting)
+        return Endpoint(*given, max_waiting=max_waiting, **others)
 
     monkeypatch.setattr("qrlogin.wire.Endpoint", endpoint)
     make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
