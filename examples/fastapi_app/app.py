@@ -187,10 +187,8 @@ def begin_session(request: Request, account: int, redeemed: Redeemed | None = No
 
 
 def browser_context(request: Request) -> Mapping[str, str]:
-    """What is known of the browser that sent this request."""
-    headers, client = tuple(request.headers.items()), request.client
-    address = client.host if client else None
-    return describe_browser(WireRequest("GET", "", headers=headers, client=address))
+    """What the headers of this request say of its browser."""
+    return describe_browser(WireRequest("GET", "", headers=tuple(request.headers.items())))
 
 
 def end_session(request: Request) -> None:

@@ -29,9 +29,9 @@ class BrowserSession(Base):
     )
     begun_at: Mapped[int]  # seconds since 1970
     browser: Mapped[str] = mapped_column(String(80))
-    address: Mapped[str] = mapped_column(String(80))
-    login_id: Mapped[str] = mapped_column(String(40), default="")
-    """Empty: it was not a login by phone."""
+    address: Mapped[str] = mapped_column(String(80), default="")
+    login_id: Mapped[str | None] = mapped_column(String(40), unique=True)
+    """None: it was not a login by phone."""
     phone: Mapped[str] = mapped_column(String(80), default="")
     """The browser of the phone that approved."""
 
@@ -49,10 +49,10 @@ def begin(
     row = BrowserSession(
         account_id=account,
         begun_at=int(time.time()),
-        browser=", ".join(context[name] for name in ("browser", "system") if name in context),
-        address=", ".join(context[name] for name in ("place", "address") if name in context),
+        browser=_listed(context, "browser", "system"),
     )
     if redeemed:
+        row.address = _listed(context, "place", "address")
         approving = db.get(BrowserSession, int(redeemed.phone or 0))
         row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
         # The same redeem came twice, because its answer was lost: one login is one session.
@@ -72,7 +72,7 @@ def signed_in(db: Session, cookie: Mapping[str, Any]) -> Account | None:
 def by_phone(db: Session, account: Account) -> list[BrowserSession]:
     """The sessions that logins by phone started for this account, the newest first."""
     rows = select(BrowserSession).filter_by(account_id=account.id)
-    found = rows.where(BrowserSession.login_id != "").order_by(BrowserSession.id.desc())
+    found = rows.where(BrowserSession.login_id.is_not(None)).order_by(BrowserSession.id.desc())
     return list(db.scalars(found))
 
 
@@ -88,3 +88,7 @@ def end_current(db: Session, cookie: Mapping[str, Any]) -> None:
     """End the session in this cookie."""
     db.execute(delete(BrowserSession).filter_by(id=cookie.get("session", 0)))
     db.commit()
+
+
+def _listed(context: Mapping[str, str], *names: str) -> str:
+    return ", ".join(context[name] for name in names if name in context)

@@ -5,6 +5,7 @@ signed in only while that row exists. `login_id` finds the session that a login 
 """
 
 import time
+from collections.abc import Mapping
 
 from adapter import read_request
 from flask import session
@@ -29,14 +30,15 @@ class BrowserSession(db.Model):  # type: ignore[name-defined,misc]
     begun_at: Mapped[int]  # seconds since 1970
     browser: Mapped[str] = mapped_column(String(80))
     address: Mapped[str] = mapped_column(String(80), default="")
-    login_id: Mapped[str] = mapped_column(String(40), default="")
-    """Empty: it was not a login by phone."""
+    login_id: Mapped[str | None] = mapped_column(String(40), unique=True)
+    """None: it was not a login by phone."""
     phone: Mapped[str] = mapped_column(String(80), default="")
     """The browser of the phone that approved."""
     assurance: Mapped[str] = mapped_column(String(64), default="")
     """What the login proved, as `Redeemed.assurance` says it."""
     is_whole: Mapped[bool] = mapped_column(default=True)
-    """Whether nothing more has to be proven. Only a whole session is signed in."""
+    """Whether nothing more has to be proven. Only a whole session is signed in, and only with a
+    cookie that says the same."""
 
 
 def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) -> None:
@@ -47,16 +49,14 @@ def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) 
     :param fields: more fields of the row.
     """
     context = redeemed.context if redeemed else describe_browser(read_request(""))
-    names = [context[name] for name in ("browser", "system") if name in context]
-    places = [context[name] for name in ("place", "address") if name in context]
     row = BrowserSession(
         account_id=account.id,
         begun_at=int(time.time()),
-        browser=", ".join(names),
-        address=", ".join(places),
+        browser=_listed(context, "browser", "system"),
         **fields,
     )
     if redeemed:
+        row.address = _listed(context, "place", "address")
         approving = db.session.get(BrowserSession, int(redeemed.phone or 0))
         row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
         row.assurance = redeemed.assurance
@@ -65,13 +65,13 @@ def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) 
     db.session.execute(delete(BrowserSession).where(BrowserSession.begun_at < row.begun_at - KEPT))
     db.session.add(row)
     db.session.commit()
-    session["session"] = row.id
+    session["session"], session["is_whole"] = row.id, row.is_whole
 
 
 def current(*, is_whole: bool = True) -> BrowserSession | None:
     """The row of this browser's session, or None if it was ended."""
     row: BrowserSession | None = db.session.get(BrowserSession, session.get("session", 0))
-    if row is None or row.is_whole != is_whole:
+    if row is None or session.get("is_whole", False) != is_whole:
         return None
     return row if is_whole or row.begun_at > time.time() - INCOMPLETE else None
 
@@ -79,7 +79,7 @@ def current(*, is_whole: bool = True) -> BrowserSession | None:
 def by_phone(account: Account) -> list[BrowserSession]:
     """The sessions that logins by phone started for this account, the newest first."""
     rows = select(BrowserSession).filter_by(account_id=account.id, is_whole=True)
-    found = rows.where(BrowserSession.login_id != "").order_by(BrowserSession.id.desc())
+    found = rows.where(BrowserSession.login_id.is_not(None)).order_by(BrowserSession.id.desc())
     return list(db.session.scalars(found))
 
 
@@ -92,8 +92,9 @@ def end(account: Account, number: str) -> None:
 
 
 def end_current() -> None:
-    """End this browser's session."""
-    if row := current() or current(is_whole=False):
+    """End this browser's session. A cookie from before it was whole ends nothing after that."""
+    row = current() or current(is_whole=False)
+    if row and row.is_whole == session.get("is_whole", False):
         db.session.delete(row)
         db.session.commit()
 
@@ -101,13 +102,15 @@ def end_current() -> None:
 def complete(assurance: str) -> None:
     """Make this browser's session whole, because the browser has proven what was missing.
 
-    It gets a new id: a copy of the cookie from before is worth nothing.
+    It gets a new cookie: a copy of the one from before has to prove the same again, and so can the
+    browser itself, if the answer with its new cookie was lost.
     """
     if row := current(is_whole=False):
-        names = ("account_id", "begun_at", "browser", "address", "login_id", "phone")
-        kept = {name: getattr(row, name) for name in names}
-        whole = BrowserSession(**kept, assurance=f"{row.assurance} {assurance}".strip())
-        db.session.delete(row)
-        db.session.add(whole)
-        db.session.commit()
-        session["session"], session["_user_id"] = whole.id, str(whole.account_id)
+        if not row.is_whole:
+            row.is_whole, row.assurance = True, f"{row.assurance} {assurance}".strip()
+            db.session.commit()
+        session["is_whole"], session["_user_id"] = True, str(row.account_id)
+
+
+def _listed(context: Mapping[str, str], *names: str) -> str:
+    return ", ".join(context[name] for name in names if name in context)

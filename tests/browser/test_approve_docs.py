@@ -40,6 +40,8 @@ def test_the_tables_of_the_docs_are_complete() -> None:
         part for parts in re.findall(r'make\("[\w]+", "([\w ]+)"', SOURCE) for part in parts.split()
     }
     parts |= set(re.findall(r'"button (\w+)"', SOURCE))
+    for classes in re.findall(r'#form\("\w+", "\w+", "([\w ]+)"', SOURCE):
+        parts |= set(classes.split())
     parts |= set(re.findall(r'untrusted\(\w+, "(\w+)"', SOURCE))
     listed = section("Words and looks").partition("`::part()`: `")[2].partition("`")[0].split()
     assert set(listed) == parts

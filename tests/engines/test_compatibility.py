@@ -7,6 +7,7 @@ without is in EXTRAS, and in the second table of the page.
 import json
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import npm_parts
@@ -26,6 +27,9 @@ NEEDED = {
     r"replaceSync": "api.CSSStyleSheet.replaceSync",
     r"\{ signal": ("api.EventTarget.addEventListener.options_parameter.options_signal_parameter"),
     r"AbortController": "api.AbortController",
+    r"AbortSignal\.timeout": "api.AbortSignal.timeout_static",
+    r"AbortSignal\.any": "api.AbortSignal.any_static",
+    r"\bResponse\.json\(": "api.Response.json_static",
     r"replaceChildren": "api.Element.replaceChildren",
     r"queueMicrotask": "api.queueMicrotask",
     r"globalThis": "javascript.builtins.globalThis",
@@ -92,6 +96,10 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split("."))
 
 
+def without_comments(text: str) -> str:
+    return re.sub(r"/\*\*.*?\*/|(?m:(?:^| )//[^\n]*$)", "", text, flags=re.DOTALL)
+
+
 def source(element: str) -> str:
     """The module of an element and those that it imports, without comments."""
     seen: dict[str, str] = {}
@@ -101,7 +109,7 @@ def source(element: str) -> str:
         wanted += [
             each for each in re.findall(r'from "\./([\w-]+\.js)"', text) if each not in wanted
         ]
-        seen[name] = re.sub(r"/\*\*.*?\*/|(?m:^ *//[^\n]*$)", "", text, flags=re.DOTALL)
+        seen[name] = without_comments(text)
     return "\n".join(seen.values())
 
 
@@ -132,6 +140,19 @@ def test_the_oldest_browsers_in_the_docs_have_every_feature_that_an_element_need
         }
         cells = row_of(page, start).split("|")
         assert version(cells[2].split()[0]) == max(oldest.values()), (browser, oldest)
+
+
+@pytest.mark.parametrize(
+    "script", sorted((ROOT / "examples").rglob("static/*.js")), ids=lambda path: path.name
+)
+def test_a_script_of_an_example_works_in_the_oldest_browsers_of_an_element(script: Path) -> None:
+    """`PublicKeyCredential` is newer: passkeys.js looks for it, and offers nothing without it."""
+    text, page = without_comments(script.read_text("utf-8")), (ROOT / "docs" / "element.md")
+    for start, browser in (("Chrome", "chrome"), ("Safari", "safari"), ("Firefox", "firefox")):
+        oldest = version(row_of(page.read_text("utf-8"), start).split("|")[2].split()[0])
+        for pattern, feature in NEEDED.items():
+            if re.search(pattern, text):
+                assert since(feature, browser) <= oldest, (feature, browser)
 
 
 def test_the_docs_say_which_browsers_lack_an_extra() -> None:

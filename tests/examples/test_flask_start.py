@@ -110,9 +110,9 @@ def test_all_dialects_share_the_wait_slots(
 ) -> None:
     shared = list[object]()
 
-    def endpoint(*given: Any, max_waiting: Any) -> Endpoint:
+    def endpoint(*given: Any, max_waiting: Any, **others: Any) -> Endpoint:
         shared.append(max_waiting)
-        return Endpoint(*given, max_waiting=max_waiting)
+        return Endpoint(*given, max_waiting=max_waiting, **others)
 
     monkeypatch.setattr("qrlogin.wire.Endpoint", endpoint)
     make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
@@ -235,6 +235,22 @@ def test_requests_for_another_host_are_refused(make: Callable[..., Flask], origi
             seen = client.get(path, headers={"Host": host})
             assert (seen.status_code, "Location" in seen.headers) == (400, False), (path, host)
             assert seen.headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_local_site_accepts_each_client_of_wechat_open_beside_its_named_clients(
+    make: Callable[..., Flask],
+) -> None:
+    query = {
+        "appid": "wx0123456789abcdef",
+        "redirect_uri": "http://localhost:8080/callback",
+        "response_type": "code",
+        "scope": "snsapi_login",
+    }
+    for clients in ("", "tv=Television app"):
+        client = make(QRLOGIN_DIALECTS="all", QRLOGIN_CLIENTS=clients).test_client()
+        assert client.get("/connect/qrconnect", query_string=query).status_code == 200, clients
+    forged = client.post("/device_authorization", data={"client_id": "forged"})
+    assert forged.status_code == 401, "a named client of RFC 8628 excludes the others"
 
 
 @row(412)

@@ -130,7 +130,7 @@ async def test_a_passkey_approves_on_the_phone_and_later_logs_the_computer_in_wi
     await phone.press(0)  # view the details again
     await phone.until("ask")
     await phone.approve()
-    await desk.answer(0)
+    await desk.answer(1)
     await desk.logged_in_as(name)
 
     await create_passkey(desk)
@@ -175,7 +175,7 @@ async def test_no_relay_answers_the_passkey_that_the_browser_itself_must_answer(
         """The attacker's browser gets what the phone approved, and is asked for a passkey."""
         await phone.scan(attacker.desk)
         await phone.approve()
-        await attacker.answer(0)
+        await attacker.answer(1)
         await attacker.page.wait_for_url("**/passkeys/finish", timeout=PATIENCE_S * 1000)
 
     await relayed()
@@ -229,7 +229,7 @@ async def test_every_page_about_passkeys_fits_and_passes_axe(
     await desk.page.locator("qr-login .qr").scroll_into_view_if_needed()
     await phone.scan(desk.desk)
     await phone.approve()
-    await desk.answer(0)
+    await desk.answer(1)
     await desk.page.wait_for_url("**/passkeys/finish", timeout=PATIENCE_S * 1000)
     await desk.page.locator("button[data-passkey]").click()
     await desk.page.get_by_role("alert").wait_for(timeout=PATIENCE_S * 1000)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.examples.running import Running
 from tests.examples.story import Desk
-from tests.examples.visitors import OfExamples, Visitor
+from tests.examples.visitors import PASSWORD, OfExamples, Visitor
 from tests.security_rows import row
 
 pytestmark = pytest.mark.long
@@ -21,6 +21,15 @@ LOCKS = {
     "FastAPI": ("instance/people.sqlite3", "UPDATE account SET is_locked = 1 WHERE name = ?"),
     "Django": ("instance/db.sqlite3", "UPDATE auth_user SET is_active = 0 WHERE username = ?"),
 }
+
+
+#: The table of sessions that logins by phone started.
+TABLES = {
+    "Flask": "browser_session",
+    "FastAPI": "browser_session",
+    "Django": "accounts_phonelogin",
+}
+DESKTOP = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/17 Safari"
 
 
 def lock(example: Running, name: str) -> None:
@@ -121,6 +130,52 @@ def test_one_login_is_one_session_even_if_its_redeem_was_sent_twice(example: Run
         assert len(listed(phone)) == 1
         assert manner.who(desk.visitor) == "alice"
     phone.http.close()
+
+
+def test_the_database_holds_a_login_once_and_no_address_of_a_login_by_password(
+    example: Running,
+) -> None:
+    manner, table = OfExamples(), TABLES[example.example.name]
+    phone = manner.phone(example.origin, "alice")
+    with log_in(manner, example, phone), log_in(manner, example, phone):
+        file = example.folder / LOCKS[example.example.name][0]
+        with closing(sqlite3.connect(file, timeout=20)) as database:
+            kept = database.execute(f"SELECT login_id, address FROM {table}").fetchall()
+            by_phone = [login_id for login_id, _ in kept if login_id]
+            assert len(by_phone) >= 2
+            assert {address for login_id, address in kept if not login_id} <= {""}
+            twice = f"UPDATE {table} SET login_id = ? WHERE login_id = ?"
+            with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE.*login_id"):
+                database.execute(twice, by_phone[:2])
+    phone.http.close()
+
+
+def test_a_phone_that_requests_the_desktop_site_can_still_confirm(example: Running) -> None:
+    manner = OfExamples()
+    phone = manner.phone(example.origin, "alice")
+    with Desk(manner.browser(example.origin)).begin() as desk:
+        assert phone.post("phone/scan", code=desk.complete).status_code == 200
+        phone.http.headers["User-Agent"] = DESKTOP
+        assert phone.post("phone/confirm", code=desk.complete).status_code == 200
+        assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 200
+        page = phone.http.get("/browsers").text
+        assert re.search(r"Approved on\s+Firefox, Linux", re.sub("<[^>]+>", " ", page)), page
+    phone.http.close()
+
+
+def test_two_phones_of_one_account_are_two_phones(example: Running) -> None:
+    """Even if they are the same browser: a scan on one is not confirmed on the other."""
+    manner = OfExamples()
+    first, second = manner.phone(example.origin, "alice"), Visitor(example.origin)
+    second.send_form("/login", name=manner.named("alice"), password=PASSWORD)
+    assert manner.who(second) == "alice"
+    second.page("/qr")
+    with Desk(manner.browser(example.origin)).begin() as desk:
+        assert first.post("phone/scan", code=desk.complete).status_code == 200
+        assert second.post("phone/confirm", code=desk.complete).status_code == 404
+        assert first.post("phone/confirm", code=desk.complete).status_code == 200
+    for each in (first, second):
+        each.http.close()
 
 
 @row(63, 444)

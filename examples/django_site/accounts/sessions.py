@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
+from django.utils.crypto import get_random_string
 from qrlogin_django import auth
 
 from qrlogin import Redeemed
@@ -24,9 +25,20 @@ User = AbstractBaseUser | AnonymousUser
 
 
 def person(request: HttpRequest) -> Person | None:
-    """Who is signed in on the phone, or None. `Redeemed.phone` returns the phone's browser."""
+    """Who is signed in on the phone, or None. `Redeemed.phone` tells which phone approved."""
     who = auth.person(request)
-    return who and replace(who, phone=_names(_context(request), "browser", "system"))
+    return who and replace(who, phone=request.session.get("phone") or name_phone(request))
+
+
+def name_phone(request: HttpRequest, **_signal: object) -> str:
+    """Keep and return an id of this session: a random text, a space, and the browser's names.
+
+    It is made once, when the user logs in: one phone can change its names, for example by "Request
+    desktop site", and two phones can have the same.
+    """
+    names = _names(_context(request), "browser", "system")
+    request.session["phone"] = f"{get_random_string(12)} {names}"
+    return str(request.session["phone"])
 
 
 def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
@@ -37,7 +49,7 @@ def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
         "session_key": request.session.session_key,
         "browser": _names(redeemed.context, "browser", "system"),
         "address": _names(redeemed.context, "place", "address"),
-        "phone": redeemed.phone[:80],
+        "phone": redeemed.phone.partition(" ")[2][:80],
     }
     # The same redeem may come twice, because its answer was lost: one login is one session.
     for row in PhoneLogin.objects.filter(login_id=redeemed.login_id):

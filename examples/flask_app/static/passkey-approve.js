@@ -22,5 +22,7 @@ element.request = async (url, init) => {
     console.warn(error); // the person cancelled, or the server refused the answer
   }
   // A person may take longer for the passkey than the element waits for an answer.
-  return fetch(url, { ...init, signal: AbortSignal.timeout(PATIENCE_MS) });
+  const timeout = new AbortController();
+  setTimeout(() => timeout.abort(), PATIENCE_MS); // AbortSignal.timeout is too new
+  return fetch(url, { ...init, signal: timeout.signal });
 };

@@ -47,8 +47,9 @@ def client_options(
 ) -> Mapping[str, Mapping[str, Any]]:
     """The options that say which clients the dialects accept, by the name of the dialect.
 
-    A site for this machine alone accepts any client, so that you can try one. Raises
-    `Misconfigured` if a public site names no client and RFC 8628 needs them.
+    A site for this machine alone accepts any client, so that you can try one: of RFC 8628 only
+    while the setting names none. Raises `Misconfigured` if a public site names no client and RFC
+    8628 needs them.
 
     :param names: the dialects that are mounted
     :param text: what a setting says: public clients, separated by commas, each with the name that
@@ -62,11 +63,10 @@ def client_options(
         if not (client_id and equals and name):
             raise Misconfigured(f"{setting}: write client_id=Name of the client, not {entry!r}")
         clients[client_id] = name
+    any_client: dict[str, Any] = {"clients": lambda *_: True, "redirect_uris": lambda *_: True}
+    wechat_open = {**(any_client if local else {}), "names": clients.get}
     if not clients and local:
-        return {
-            "rfc8628": {"clients": lambda client: True},
-            "wechat_open": {"clients": lambda *_: True, "redirect_uris": lambda *_: True},
-        }
+        return {"rfc8628": {"clients": lambda client: True}, "wechat_open": wechat_open}
     if not clients and "rfc8628" in names:
         raise Misconfigured(
             f"{setting}: list the clients of RFC 8628, such as living-room-tv=Television app: "
@@ -77,5 +77,5 @@ def client_options(
             "clients": lambda client: client.secret is None and client.client_id in clients,
             "names": clients.get,
         },
-        "wechat_open": {"names": clients.get},
+        "wechat_open": wechat_open,
     }

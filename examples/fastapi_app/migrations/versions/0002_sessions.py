@@ -21,12 +21,13 @@ def upgrade() -> None:
         sa.Column("begun_at", sa.Integer(), nullable=False),
         sa.Column("browser", sa.String(80), nullable=False),
         sa.Column("address", sa.String(80), nullable=False),
-        sa.Column("login_id", sa.String(40), nullable=False),
+        sa.Column("login_id", sa.String(40), nullable=True),
         sa.Column("phone", sa.String(80), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_browser_session"),
         sa.ForeignKeyConstraint(
             ["account_id"], ["account.id"], name="fk_browser_session_account_id", ondelete="CASCADE"
         ),
+        sa.UniqueConstraint("login_id", name="uq_browser_session_login_id"),
         sqlite_autoincrement=True,  # the id of an ended session is never used again
     )
     op.create_index("ix_browser_session_account_id", "browser_session", ["account_id"])
