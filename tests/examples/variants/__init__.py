@@ -9,7 +9,7 @@ else in it.
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.e30.of-no-one"
-_PHONE = "Bearer phone-of-"
+_PHONE = "Bearer app-of-"
 
 
 def authorization(name: str) -> str:
