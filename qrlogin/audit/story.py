@@ -197,9 +197,9 @@ def race_scan(scene: Scene) -> None:
     "Make denied a final state, and check it in confirm and in collect.",
 )
 def denied(scene: Scene) -> None:
-    if scene.target.deny is None:
+    if (deny := scene.target.deny) is None:
         raise NotApplicable("give deny")
-    _ended_by(scene, "denied", lambda _, phone, login: _call(scene.target.deny, phone, login.code))
+    _ended_by(scene, "denied", lambda _, phone, login: deny(phone, login.code))
 
 
 @check(
@@ -209,15 +209,9 @@ def denied(scene: Scene) -> None:
     "Make cancelled a final state, and check it in confirm and in collect.",
 )
 def cancelled(scene: Scene) -> None:
-    if scene.target.cancel is None:
+    if (cancel := scene.target.cancel) is None:
         raise NotApplicable("give cancel")
-    _ended_by(
-        scene, "cancelled", lambda browser, _, login: _call(scene.target.cancel, browser, login)
-    )
-
-
-def _call(step: Callable[..., bool] | None, *arguments: object) -> bool:
-    return step is not None and step(*arguments)
+    _ended_by(scene, "cancelled", lambda browser, _, login: cancel(browser, login))
 
 
 def _ended_by(scene: Scene, word: str, end: Callable[[Browser, Phone, Login], bool]) -> None:
