@@ -673,15 +673,15 @@ class Core:
         mark = codes.new_mark()  # as in `scan`
 
         def decide(reading: ScanCode) -> Operation[Status]:
-            claim = seals.claim(reading.key, reading.login_id, subject, phone)
             met = needs_match(len(match_code))
-            if met and not equal_in_constant_time(
-                match_code,
-                seals.match_code(reading.key, reading.login_id, claim, len(match_code)),
-            ):
+            if not met:
+                return self._decision(row, reading, mark, subject, phone, approved)
+            claim = seals.claim(reading.key, reading.login_id, subject, phone)
+            right = seals.match_code(reading.key, reading.login_id, claim, len(match_code))
+            if not equal_in_constant_time(match_code, right):
                 return self._miss(reading, mark, subject, phone, match_code)
             # Compared with the record's `needs`, and then kept as `met`.
-            values = {**approved, "needs": met, "met": met} if met else approved
+            values = {**approved, "needs": met, "met": met}
             return self._decision(row, reading, mark, subject, phone, values)
 
         if readings[0].typed:
