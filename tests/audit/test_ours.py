@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
+from qrlogin import STRICT
 from qrlogin.audit import Outcome, Target, audit
 from tests.audit import ours
 from tests.security_rows import row
@@ -38,6 +39,14 @@ def test_accounts_without_different_names_are_found() -> None:
 
 def test_the_demo() -> None:
     finds(ours.demo(), LEAST["demo"])
+
+
+@row(31)
+def test_the_demo_with_match_codes() -> None:
+    """Every phone of the audit types the digits of the screen, as if an attacker had passed them
+    on.
+    """
+    finds(ours.demo(STRICT), LEAST["demo"])
 
 
 @for_each_row("name", ours.DIALECTS)
