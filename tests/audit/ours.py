@@ -288,9 +288,7 @@ def example_functions(*, has_match_codes: bool = False) -> NativeSpeaker:
         if name := element.get("csrf-header"):
             browser.headers[name] = element["csrf-token"]
 
-    return NativeSpeaker(
-        who, sign_in, "session", prepare=prepare, has_match_codes=has_match_codes
-    )
+    return NativeSpeaker(who, sign_in, "session", prepare=prepare, has_match_codes=has_match_codes)
 
 
 # The other dialects, whose clients are those of the demo
