@@ -426,6 +426,7 @@ def main() -> int:
     parser.add_argument("files", nargs="*", default=list(TESTS), help="of " + ", ".join(TESTS))
     parser.add_argument("--sample", type=int, help="how many mutants of each file to run")
     parser.add_argument("--seed", type=int, default=1, help="draws another sample")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many of the sample")
     parser.add_argument("--lines", type=int, nargs="+", help="only changes of these lines")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop each file after so long")
     options = parser.parse_args()
@@ -434,7 +435,7 @@ def main() -> int:
         if options.lines:
             every = [mutant for mutant in every if mutant.line in options.lines]
         drawn = random.Random(options.seed)  # noqa: S311 - a sample, no secret
-        chosen = drawn.sample(every, len(every))[: options.sample]
+        chosen = drawn.sample(every, len(every))[: options.sample][options.skip :]
         print(f"{file}: {len(every)} mutants, {len(chosen)} drawn", flush=True)
         run(file, chosen, time.monotonic() + 60 * options.minutes)
     return 0
