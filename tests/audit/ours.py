@@ -3,7 +3,8 @@
 import re
 import secrets
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,6 +14,8 @@ from qrlogin import STANDARD, LoginError, MemoryStore, Policy, QRLogin
 from qrlogin.audit import Answer, Browser, Device, Login, Phone, Seen, Session, Target, over_wsgi
 from qrlogin.demo import client as demo_client
 from qrlogin.demo.players import Player
+from qrlogin.demo.server import Application as ServedApplication
+from qrlogin.demo.server import Server
 from qrlogin.demo.site import Site
 from qrlogin.keys import new_key
 from qrlogin.wire import Endpoint, Native, Person, Request
@@ -446,12 +449,27 @@ UNKEPT = ("client", "camera")
 
 def dialect(name: str) -> Target:
     """A dialect in this process, whose clock the audit moves."""
+    app, target = _dialect(name, LOCAL)
+    return replace(target, transport=over_wsgi(app))
+
+
+@contextmanager
+def dialect_over_http(name: str) -> Iterator[Target]:
+    """`dialect` on a real server, in threads of this process."""
+    with Server("127.0.0.1", 0) as server:
+        app, target = _dialect(name, f"http://127.0.0.1:{server.port}")
+        server.start(app)
+        yield target
+        server.stop(lambda: None)
+
+
+def _dialect(name: str, origin: str) -> tuple[ServedApplication, Target]:
     clock, application = Clock(), Application()
     policy = replace(STANDARD, user_codes=True)
     qr = QRLogin(
         MemoryStore(now=clock),
         secret_keys=[KEY],
-        verification_uri=f"{LOCAL}/qr",
+        verification_uri=f"{origin}/qr",
         policy=policy,
     )
     endpoint = Endpoint(qr, Native(qr.core), max_waiting=0)
@@ -485,10 +503,9 @@ def dialect(name: str) -> Target:
     # Only a token endpoint slows its clients down.
     pause = STANDARD.interval + 1 if name == "rfc8628" else 0
     spoken = Spoken(name, who, session_of, wait=partial(_advance, clock, pause))
-    return spoken.target(
-        LOCAL,
+    return app, spoken.target(
+        origin,
         NativeSpeaker(lambda browser: "", sign_in, "session", mount="/qr/"),
-        transport=over_wsgi(app),
         pass_time=partial(_advance, clock),
         lifetime=600,
         private=PRIVATE,

@@ -54,6 +54,14 @@ def test_every_other_dialect(name: str) -> None:
     finds(ours.dialect(name), LEAST["dialect"])
 
 
+@pytest.mark.matrix
+@for_each_row("name", ["rfc8628", "wechat_open, an application"])
+def test_the_dialects_whose_clients_get_a_token_over_http(name: str) -> None:
+    """On a real server. The examples accept no such token, so they cannot be asked."""
+    with ours.dialect_over_http(name) as target:
+        finds(target, LEAST["dialect"])
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -8,7 +8,7 @@ from tests.examples.running import ALL, InStrict, Running
 from tests.security_rows import row
 
 #: Left out are rfc8628, and the application of wechat_open: their clients get a token that no page
-#: of the examples accepts. `tests/audit/test_ours.py` audits them in the process.
+#: of the examples accepts. `tests/audit/test_ours.py` audits them on a server of its own.
 DIALECTS = ("wechat", "wechat_open", "taobao", "newlogin", "bilibili", "jd")
 
 
