@@ -67,6 +67,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         *(f"tests/wire/test_{name}.py" for name in ("streams", "landing", "websocket", "shutdown")),
         *(f"tests/wire/test_{name}.py" for name in ("unrouted", "message", "disconnects")),
         *("tests/test_limits.py", "tests/wire/dialects/test_head.py", "tests/wire/test_judge.py"),
+        "tests/wire/test_one_at_a_time.py",
     ),
     "qrlogin/wire/dialects/native.py": (
         *(f"tests/wire/{name}.py" for name in _WIRE),
