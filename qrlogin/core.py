@@ -673,16 +673,15 @@ class Core:
         mark = codes.new_mark()  # as in `scan`
 
         def decide(reading: ScanCode) -> Operation[Status]:
-            met = needs_match(len(match_code))
-            if not met:
-                return self._decision(row, reading, mark, subject, phone, approved)
             claim = seals.claim(reading.key, reading.login_id, subject, phone)
-            right = seals.match_code(reading.key, reading.login_id, claim, len(match_code))
-            if not equal_in_constant_time(match_code, right):
-                return self._miss(reading, mark, subject, phone, match_code)
-            # Compared with the record's `needs`, and then kept as `met`.
-            values = {**approved, "needs": met, "met": met}
-            return self._decision(row, reading, mark, subject, phone, values)
+            met, values = needs_match(len(match_code)), approved
+            if met:
+                right = seals.match_code(reading.key, reading.login_id, claim, len(match_code))
+                if not equal_in_constant_time(match_code, right):
+                    return self._miss(reading, claim, mark, subject, phone, match_code)
+                # Compared with the record's `needs`, and then kept as `met`.
+                values = {**approved, "needs": met, "met": met}
+            return self._decision(row, reading, claim, mark, subject, phone, values)
 
         if readings[0].typed:
             return decide_by_letters(readings, decide, self._guess_budget(subject))
@@ -692,14 +691,13 @@ class Core:
         self,
         row: str,
         code: ScanCode,
+        claim: str,
         mark: str,
         subject: str,
         phone: str,
         approved: Mapping[str, str],
     ) -> Operation[Status]:
-        login_id, key = code.login_id, code.key
-        claim = seals.claim(key, login_id, subject, phone)
-        values = {"claim": claim}
+        login_id, key, values = code.login_id, code.key, {"claim": claim}
         if row == "confirm":
             values |= {"subject": subject, **approved}
             values["approval"] = seals.approval_seal(key, login_id, values)
@@ -723,11 +721,10 @@ class Core:
         )
 
     def _miss(
-        self, code: ScanCode, mark: str, subject: str, phone: str, match_code: str
+        self, code: ScanCode, claim: str, mark: str, subject: str, phone: str, match_code: str
     ) -> Operation[Status]:
         """Count a confirm with wrong digits. The operation always raises."""
         login_id, key = code.login_id, code.key
-        claim = seals.claim(key, login_id, subject, phone)
         missed = seals.missed(key, login_id, claim, match_code)
         command = _command("miss", login_id, mark, values={"claim": claim, "missed": missed})
         reading = _command("outcome", login_id, codes.new_mark(), values={"claim": claim})

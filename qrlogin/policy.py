@@ -97,7 +97,8 @@ class Policy:
     names_scanner: bool = True
     """Whether `scan()` must pass `shown_as`, the name that the browser shows.
 
-    "" is a user without a name.
+    "" is a user without a name. `confirm(name=...)` is never required: not every site has names
+    that are unique.
     """
 
     interval: int = 5

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrlogin import InvalidCode, Policy, QRLogin
+from qrlogin import InvalidCode, Misconfigured, Policy, QRLogin
 from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
 from qrlogin.errors import UnknownLogin
 from qrlogin.table import State
@@ -33,6 +33,12 @@ def refused(text: object) -> None:
 
 
 # The configured address
+
+
+@for_each_row("uri", [None, b"https://example.com/qr", 1])
+def test_an_address_that_is_no_text_is_said_to_be_missing(uri: Any) -> None:
+    with pytest.raises(Misconfigured, match="verification_uri is missing: give the full address"):
+        Codes([KEY], verification_uri=uri, audience=None, plain_http=False)
 
 
 @pytest.mark.parametrize(

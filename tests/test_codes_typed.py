@@ -46,6 +46,12 @@ def refused(text: str) -> bool:
     return True
 
 
+def test_only_a_login_that_is_to_have_letters_gets_some() -> None:
+    plain = MINE.new_codes(fixed=False, typed=False)
+    assert (plain.user_code, plain.name_record_id, plain.fixed) == ("", "", "")
+    assert MINE.new_codes(fixed=False, typed=True).user_code
+
+
 # The format
 
 

@@ -398,6 +398,7 @@ def test_every_dialect_answers_429_and_says_when_to_ask_again(
     name: str, colour: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     _log_once.cache_clear()
+    caplog.clear()
     describe = BrowserContext(address=lambda _: HOME)
     policy = replace(STANDARD, user_codes=True, limits=SMALL)
     make: Any = SPEAKERS[name]

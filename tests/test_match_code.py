@@ -1,6 +1,8 @@
 """Match codes: a scanned browser shows digits, and its user types them on the phone."""
 
+import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -102,14 +104,18 @@ def test_three_wrong_tries_deny_the_login_and_the_same_digits_again_are_no_other
 
 @row(31)
 def test_a_release_gives_no_try_back_and_another_account_has_other_digits(app: App) -> None:
-    begun = app.begin()
-    app.scan(begun)
-    for_alice, wrong = app.digits(begun), app.wrong_digits(begun, 2)
-    assert [miss(app, begun, digits) for digits in wrong] == [2, 1]
-    app.qr.release(begun.scan_code, subject=ALICE)
-    app.scan(begun, BOB)
-    assert app.digits(begun) != for_alice
-    assert miss(app, begun, app.wrong_digits(begun, 1, BOB)[0], BOB) == 0
+    for_alice, for_bob = list[str](), list[str]()
+    for _ in range(4):  # one time in a thousand, both get the same digits
+        begun = app.begin()
+        app.scan(begun)
+        for_alice.append(app.digits(begun))
+        wrong = app.wrong_digits(begun, 2)
+        assert [miss(app, begun, digits) for digits in wrong] == [2, 1]
+        app.qr.release(begun.scan_code, subject=ALICE)
+        app.scan(begun, BOB)
+        for_bob.append(app.digits(begun))
+        assert miss(app, begun, app.wrong_digits(begun, 1, BOB)[0], BOB) == 0
+    assert for_alice != for_bob
 
 
 @row(31)
@@ -122,6 +128,62 @@ def test_only_the_phone_that_holds_the_login_has_tries(app: App) -> None:
     assert confirm(app, begun, app.digits(begun)).state is State.CONFIRMED
     with pytest.raises(WrongState):
         confirm(app, begun, app.wrong_digits(begun, 1)[0])
+
+
+@row(31)
+def test_phones_that_type_every_code_at_once_have_three_tries_together(app: App) -> None:
+    """A login ends with a confirm after at most two wrong tries, or with the third wrong try."""
+    ends = Counter[State]()
+    for _ in range(20):
+        begun = app.begin()
+        app.scan(begun)
+        wrong = app.wrong_digits(begun, 40)
+
+        def attempt(digits: str, begun: Begun = begun) -> int:
+            """How many tries this one used up."""
+            try:
+                confirm(app, begun, digits)
+            except WrongMatchCode:
+                return 1
+            except (Denied, WrongState):
+                return 0
+            return 0
+
+        typed = [*wrong, app.digits(begun)]
+        with ThreadPoolExecutor(8) as phones:
+            used = sum(phones.map(attempt, random.sample(typed, len(typed))))
+        state = app.qr.status(begun.device_code).state
+        ends[state] += 1
+        assert used == 3 if state is State.DENIED else used < 3, (state, used)
+    assert {*ends} <= {State.CONFIRMED, State.DENIED}
+
+
+@row(31)
+def test_two_phones_of_one_account_have_their_own_digits_and_three_tries_together(
+    app: App,
+) -> None:
+    def scan(begun: Begun, phone: str) -> str:
+        app.qr.scan(begun.scan_code, subject=ALICE, shown_as=SHOWN[ALICE], phone=phone)
+        return app.digits(begun)
+
+    def release(begun: Begun, phone: str) -> None:
+        app.qr.release(begun.scan_code, subject=ALICE, phone=phone)
+
+    shown: dict[str, list[str]] = {"phone 1": [], "phone 2": []}
+    for _ in range(4):  # one time in a thousand, both get the same digits
+        begun = app.begin()
+        for phone in shown:
+            shown[phone].append(scan(begun, phone))
+            release(begun, phone)
+    assert shown["phone 1"] != shown["phone 2"]
+    for number, phone in enumerate(("phone 1", "phone 2", "phone 1")):
+        wrong = f"{(int(scan(begun, phone)) + 1) % 1000:03}"
+        with pytest.raises(WrongMatchCode) as caught:
+            app.qr.confirm(begun.scan_code, subject=ALICE, phone=phone, match_code=wrong)
+        assert caught.value.tries_left == 2 - number
+        if caught.value.tries_left:
+            release(begun, phone)
+    assert app.qr.status(begun.device_code).state is State.DENIED
 
 
 @row(31)

@@ -83,6 +83,8 @@ dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host 
 .note { color: var(--alarm) }
 .known { display: flex; align-items: center; gap: .625rem; --tone: var(--accent) }
 .known .icon { flex: none; inline-size: 1.5rem }
+.never .icon { --tone: var(--on-alarm); inline-size: 2rem; padding: .25rem; border-radius: 50%;
+  background: var(--alarm); stroke-width: 2.5 }
 .never { --tone: var(--alarm); padding: .75rem;
   border: 1.5px solid var(--alarm); border-radius: calc(var(--radius) * .7);
   background: color-mix(in srgb, var(--alarm) 8%, #0000) }
@@ -110,13 +112,16 @@ form { display: grid; gap: .625rem } label { font-weight: 600 } .help { font-siz
   text-transform: uppercase; inline-size: 100%; min-block-size: 3rem; padding: .5rem .75rem;
   color: var(--ink); background: none; border: 1.5px solid var(--muted);
   border-radius: calc(var(--radius) * .6) }
+.match .note { order: -1 } .match :is(.title, .hint) { order: -2 } /* a complaint is in sight */
 .match .field { font-size: 2rem; letter-spacing: .3em; text-align: center }
 .match .deny { grid-column: 1 / -1 } .match .deny, .match .primary { min-block-size: 3.25rem }
 .field[aria-invalid] { border-color: var(--alarm) }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
 @keyframes breathe { from { opacity: .4 } }
-@media (max-height: 42rem) { .ask { gap: .75rem; padding-block: 1rem }
-  .ask .title { font-size: 1.25rem } .ask .body { gap: .75rem }
+@media (max-height: 52rem) { .ask .facts { order: 1 } } /* the answers may cover facts only */
+@media (max-height: 42rem) { :is(.ask, .match) { gap: .75rem; padding-block: 1rem }
+  :is(.ask, .match) .title { font-size: 1.25rem } .ask .body { gap: .75rem }
+  .match :is(.note, .help) { font-size: .875rem; line-height: 1.35 }
   .ask .warning { font-size: .9375rem; line-height: 1.35 }
   .ask .never { padding-block: .5rem; line-height: 1.35 }
   .ask .facts { gap: .25rem .75rem; padding-block: .625rem }
@@ -412,6 +417,7 @@ export class Card {
     const input = /** @type {unknown} */ (this.#parts.body.querySelector("input"));
     const field = /** @type {HTMLInputElement} */ (input), texts = this.#texts;
     field.value = written;
+    this.#parts.hint.textContent = ""; // a small screen has no room for both
     const said = left > 1 ? texts.wrongDigits.replace("{n}", String(left)) : texts.wrongDigitsLast;
     this.#complain(field, said);
   }

@@ -6,7 +6,7 @@ The text of the QR code, or the typed code, is sent as it is: only the server pa
 import sys
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from qrlogin.demo.client import Answer, Client, Unreachable
 from qrlogin.names import clean
@@ -79,7 +79,7 @@ def run(
             if not answer:
                 if (act, step, answer.error) == ("deny", "scan", "denied"):
                     continue  # denied before: the next step says so
-                return _fail(_reason(answer), 1)
+                return _fail(_refusal(answer, origin), 1)
             if step not in ("look", "scan"):
                 print(RESULTS.get(str(answer.json.get("state")), "Done."))
             elif act != "deny":
@@ -132,6 +132,15 @@ def _reason(answer: Answer) -> str:
     if description:
         return _printable(description)
     return f"the server answered {answer.status}, which is not an answer of the demo."
+
+
+def _refusal(answer: Answer, origin: str) -> str:
+    """The reason, with the address of the step that the site's judge asks for."""
+    reason, step = _reason(answer), answer.json.get("step_up_uri")
+    if not step:
+        return reason
+    at = _printable(urljoin(origin, str(step)))
+    return f"{reason.removesuffix('.')}: {at} Then run this command again."
 
 
 def _printable(value: object) -> str:

@@ -3,16 +3,19 @@
 import re
 import secrets
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from qrlogin import STANDARD, LoginError, MemoryStore, QRLogin
+from qrlogin import STANDARD, LoginError, MemoryStore, Policy, QRLogin
 from qrlogin.audit import Answer, Browser, Device, Login, Phone, Seen, Session, Target, over_wsgi
 from qrlogin.demo import client as demo_client
 from qrlogin.demo.players import Player
+from qrlogin.demo.server import Application as ServedApplication
+from qrlogin.demo.server import Server
 from qrlogin.demo.site import Site
 from qrlogin.keys import new_key
 from qrlogin.wire import Endpoint, Native, Person, Request
@@ -139,11 +142,20 @@ class NativeSpeaker:
     session_cookie: str
     mount: str = "/qrlogin/"
     prepare: Callable[[Browser], None] = lambda browser: None
+    has_match_codes: bool = False
+    _screens: dict[str, tuple[Browser, Login]] = field(default_factory=dict)
 
     def begin(self, browser: Browser) -> Login:
         self.prepare(browser)
         begun = browser.post(f"{self.mount}begin", json={}).json
-        return Login(begun["verification_uri_complete"], begun["login_id"])
+        login = Login(begun["verification_uri_complete"], begun["login_id"])
+        self._screens[login.code] = browser.copy(), login
+        return login
+
+    def digits(self, code: str) -> str:
+        """What the browser shows whose user passes its digits on: every attacker has seen them."""
+        browser, login = self._screens[code]
+        return str(self.status(browser.copy(), login).json.get("match_code", ""))
 
     def status(self, browser: Browser, login: Login) -> Answer:
         return browser.get(f"{self.mount}{_last(login.id)}")
@@ -157,7 +169,10 @@ class NativeSpeaker:
 
     def act(self, verb: str) -> Callable[[Phone, str], bool]:
         def do(phone: Phone, code: str) -> bool:
-            answer = phone.post(f"{self.mount}phone/{verb}", json={"code": code})
+            fields = {"code": code}
+            if verb == "confirm" and self.has_match_codes:
+                fields["match_code"] = self.digits(code) or "000"
+            answer = phone.post(f"{self.mount}phone/{verb}", json=fields)
             # An attack that the limit of scans stops would prove nothing.
             assert "too_many_scans" not in answer.text
             return bool(answer)
@@ -227,7 +242,7 @@ def bare(url: str, clock: Any) -> Target:
     return speaks.target(url, pass_time=clock.advance, lifetime=TO_END)
 
 
-def demo_functions() -> NativeSpeaker:
+def demo_functions(*, has_match_codes: bool = False) -> NativeSpeaker:
     def who(browser: Browser) -> str:
         return str(browser.get("/demo/me").json.get("name", "")).lower()
 
@@ -235,14 +250,19 @@ def demo_functions() -> NativeSpeaker:
         token = phone.post("/demo/phone", json={"name": phone.account}).json["token"]
         phone.headers["authorization"] = f"Bearer {token}"
 
-    return NativeSpeaker(who, sign_in, "demo-session")
+    return NativeSpeaker(who, sign_in, "demo-session", has_match_codes=has_match_codes)
 
 
-def demo() -> Target:
+def demo(policy: Policy = STANDARD) -> Target:
     """The demo's application in this process, whose clock the audit moves."""
     clock = Clock()
-    qr = QRLogin(MemoryStore(now=clock), secret_keys=[new_key()], verification_uri=f"{LOCAL}/qr")
-    return demo_functions().target(
+    qr = QRLogin(
+        MemoryStore(now=clock),
+        secret_keys=[new_key()],
+        verification_uri=f"{LOCAL}/qr",
+        policy=policy,
+    )
+    return demo_functions(has_match_codes=policy.match_digits > 0).target(
         LOCAL,
         transport=over_wsgi(Site(qr)),
         pass_time=partial(_advance, clock),
@@ -252,7 +272,7 @@ def demo() -> Target:
     )
 
 
-def example_functions() -> NativeSpeaker:
+def example_functions(*, has_match_codes: bool = False) -> NativeSpeaker:
     """The three examples, which have the same pages. Each call makes accounts of its own."""
     manner = OfExamples()
 
@@ -271,7 +291,7 @@ def example_functions() -> NativeSpeaker:
         if name := element.get("csrf-header"):
             browser.headers[name] = element["csrf-token"]
 
-    return NativeSpeaker(who, sign_in, "session", prepare=prepare)
+    return NativeSpeaker(who, sign_in, "session", prepare=prepare, has_match_codes=has_match_codes)
 
 
 # The other dialects, whose clients are those of the demo
@@ -429,12 +449,27 @@ UNKEPT = ("client", "camera")
 
 def dialect(name: str) -> Target:
     """A dialect in this process, whose clock the audit moves."""
+    app, target = _dialect(name, LOCAL)
+    return replace(target, transport=over_wsgi(app))
+
+
+@contextmanager
+def dialect_over_http(name: str) -> Iterator[Target]:
+    """`dialect` on a real server, in threads of this process."""
+    with Server("127.0.0.1", 0) as server:
+        app, target = _dialect(name, f"http://127.0.0.1:{server.port}")
+        server.start(app)
+        yield target
+        server.stop(lambda: None)
+
+
+def _dialect(name: str, origin: str) -> tuple[ServedApplication, Target]:
     clock, application = Clock(), Application()
     policy = replace(STANDARD, user_codes=True)
     qr = QRLogin(
         MemoryStore(now=clock),
         secret_keys=[KEY],
-        verification_uri=f"{LOCAL}/qr",
+        verification_uri=f"{origin}/qr",
         policy=policy,
     )
     endpoint = Endpoint(qr, Native(qr.core), max_waiting=0)
@@ -468,10 +503,9 @@ def dialect(name: str) -> Target:
     # Only a token endpoint slows its clients down.
     pause = STANDARD.interval + 1 if name == "rfc8628" else 0
     spoken = Spoken(name, who, session_of, wait=partial(_advance, clock, pause))
-    return spoken.target(
-        LOCAL,
+    return app, spoken.target(
+        origin,
         NativeSpeaker(lambda browser: "", sign_in, "session", mount="/qr/"),
-        transport=over_wsgi(app),
         pass_time=partial(_advance, clock),
         lifetime=600,
         private=PRIVATE,

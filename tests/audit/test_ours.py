@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
+from qrlogin import STRICT
 from qrlogin.audit import Outcome, Target, audit
 from tests.audit import ours
 from tests.security_rows import row
@@ -40,9 +41,25 @@ def test_the_demo() -> None:
     finds(ours.demo(), LEAST["demo"])
 
 
+@row(31)
+def test_the_demo_with_match_codes() -> None:
+    """Every phone of the audit types the digits of the screen, as if an attacker had passed them
+    on.
+    """
+    finds(ours.demo(STRICT), LEAST["demo"])
+
+
 @for_each_row("name", ours.DIALECTS)
 def test_every_other_dialect(name: str) -> None:
     finds(ours.dialect(name), LEAST["dialect"])
+
+
+@pytest.mark.matrix
+@for_each_row("name", ["rfc8628", "wechat_open, an application"])
+def test_the_dialects_whose_clients_get_a_token_over_http(name: str) -> None:
+    """On a real server. The examples accept no such token, so they cannot be asked."""
+    with ours.dialect_over_http(name) as target:
+        finds(target, LEAST["dialect"])
 
 
 @pytest.mark.parametrize(

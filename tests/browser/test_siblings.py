@@ -5,21 +5,19 @@ visitor reads the public id, approves it on a phone of its own, and opens the ad
 """
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from qrlogin import MemoryStore, QRLogin
-from qrlogin.demo.server import Server
 from qrlogin.wire import Cookie, Endpoint, Request, Response
 from qrlogin.wire.dialects import PublicIdDialect
 from qrlogin.wire.dialects.taobao import Taobao
 from qrlogin.wire.dialects.wechat import WeChat
 from qrlogin.wire.message import StartResponse
 from tests.browser.login_page import LoginPage
+from tests.browser.two_servers import TwoServers
 from tests.security_rows import row
-from tests.servers import LOOPBACK
 
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 #: What the pages share: load a script of the dialect, report to their own server, wait.
@@ -58,11 +56,11 @@ ATTACKS: Mapping[str, tuple[type[PublicIdDialect], str]] = {
 }
 
 
-class Sites:
+class Sites(TwoServers):
     """The site at www.shop.localhost, and a page at another host of the same domain."""
 
     def __init__(self, name: str, referrer: str, *, listed: bool) -> None:
-        self.server, self.neighbour = Server(LOOPBACK, 0), Server(LOOPBACK, 0)
+        super().__init__()
         self.origin = f"http://www.shop.localhost:{self.server.port}"
         self.sibling = f"http://blog.shop.localhost:{self.neighbour.port}"
         self.qr = QRLogin(
@@ -78,21 +76,7 @@ class Sites:
         )
         self.log_ins: list[str] = []  # subjects
 
-    def __enter__(self) -> Self:
-        self.server.start(self._site)
-        self.neighbour.start(self._beside)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.neighbour.stop(lambda: None)
-        self.server.stop(self.qr.close)
-
-    def _site(self, environ: Mapping[str, Any], start: StartResponse) -> Iterable[bytes]:
+    def answer(self, environ: Mapping[str, Any], start: StartResponse) -> Iterable[bytes]:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
         if request.path in ("", "favicon.ico"):
             whose = dict(request.cookies()).get("session", "nobody")
@@ -110,7 +94,7 @@ class Sites:
             )
         return answer.to_wsgi(start)
 
-    def _beside(self, environ: Mapping[str, Any], start: StartResponse) -> Iterable[bytes]:
+    def answer_beside(self, environ: Mapping[str, Any], start: StartResponse) -> Iterable[bytes]:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
         if request.path == "approve":
             return self._approve(request).to_wsgi(start)

@@ -12,20 +12,19 @@ from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPConnection
 from importlib.resources import files
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from PIL import Image
 from playwright.async_api import Locator
 
 from qrlogin import MemoryStore, QRLogin
-from qrlogin.demo.server import Server
 from qrlogin.wire import Cookie, Dialect, Endpoint, Request, Response
 from qrlogin.wire.dialects.wechat import WeChat
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
 from qrlogin.wire.message import StartResponse
 from qrlogin.wire.routes import handles
+from tests.browser.two_servers import TwoServers
 from tests.render.readers import decode
 from tests.servers import LOOPBACK
 
@@ -68,12 +67,12 @@ getUUID().then((uuid) => {
 </script></html>"""
 
 
-class WeChatSite:
+class WeChatSite(TwoServers):
     """The polls are held for the default time, which is longer than a test."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.server, self.neighbour = Server(LOOPBACK, 0), Server(LOOPBACK, 0)
+        super().__init__()
         self.origin, self.beside = (
             f"http://localhost:{server.port}" for server in (self.server, self.neighbour)
         )
@@ -101,23 +100,9 @@ class WeChatSite:
         """The number of held polls."""
         return len(self.store._listeners)
 
-    def __enter__(self) -> Self:
-        self.server.start(self._site)
-        self.neighbour.start(self._beside)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.neighbour.stop(lambda: None)
-        self.server.stop(self.qr.close)
-
     # The pages and the routes
 
-    def _site(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def answer(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
         self.asked.append((time.monotonic(), request.path))
         for endpoint in self._endpoints:
@@ -137,7 +122,9 @@ class WeChatSite:
         session = Cookie("session", f"of-{answer.redeemed.subject}", 600, secure=False)
         return Response(answer.status, answer.headers, answer.body, (*answer.cookies, session))
 
-    def _beside(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def answer_beside(
+        self, environ: Mapping[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
         request = Request.from_wsgi(environ, environ["PATH_INFO"])
         if request.path == "back":
             # The server of an application redeems the code, with the browser's cookies.

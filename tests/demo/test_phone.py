@@ -2,14 +2,20 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
+from qrlogin import MemoryStore, QRLogin
 from qrlogin.demo import phone
 from qrlogin.demo.client import Answer, Client
+from qrlogin.demo.server import Server
+from qrlogin.wire import DENY, STEP_UP, Endpoint, Person, Request, Response
+from qrlogin.wire.judge import Ruling
+from qrlogin.wire.message import StartResponse
 from tests.demo.running import RunningDemo, call, run
 from tests.security_rows import row
 
@@ -183,6 +189,38 @@ def test_wrong_usage_and_an_unreachable_demo_exit_with_2(demo: RunningDemo) -> N
         assert done.returncode == 2, arguments
         assert says in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ruling", "printed"),
+    [
+        (DENY("Closed until Monday."), "Closed until Monday."),
+        (STEP_UP("/unlock"), "one more step first: {origin}/unlock Then run this command again."),
+        (STEP_UP("https://id.example.com/step"), "first: https://id.example.com/step Then run"),
+    ],
+    ids=["words", "a step", "a step elsewhere"],
+)
+def test_the_words_of_the_judge_and_the_address_of_its_step_are_printed(
+    ruling: Ruling, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Server("127.0.0.1", 0) as server:
+        origin = f"http://127.0.0.1:{server.port}"
+        qr = QRLogin(MemoryStore(), secret_keys=[bytes(range(32))], verification_uri=f"{origin}/qr")
+        endpoint = Endpoint(qr, max_waiting=0, judge=lambda *_: ruling)
+
+        def site(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+            path = str(environ["PATH_INFO"])
+            if path == "/demo/phone":
+                return Response.json(200, {"token": "t", "name": "Alice"}).to_wsgi(start_response)
+            asked = Request.from_wsgi(environ, path.removeprefix("/qrlogin/phone/"))
+            alice = Person("1", name="alice@example.com")
+            return endpoint.phone(asked, alice).to_wsgi(start_response)
+
+        server.start(site)
+        text = qr.begin().verification_uri_complete
+        assert phone.run("approve", text, name="alice", server=None) == 1
+        assert printed.replace("{origin}", origin) in capsys.readouterr().err
+        server.stop(qr.close)
 
 
 # A malicious server

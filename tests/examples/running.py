@@ -252,3 +252,16 @@ class Running(Server):
         super().close()
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+class InStrict(Running):
+    """A running example whose settings were changed to the policy `STRICT`."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        django = self.folder / "config" / "settings.py"
+        settings = django if django.exists() else self.folder / "settings.py"
+        text = settings.read_text("utf-8").replace("STANDARD", "STRICT")
+        settings.write_text(
+            text.replace("QRLOGIN = {", 'QRLOGIN = {"POLICY": "qrlogin.STRICT",'), "utf-8"
+        )

@@ -3,6 +3,7 @@
 import secrets
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser
 
 from qrlogin.browser import texts
@@ -10,8 +11,11 @@ from qrlogin.names import exact
 from tests.browser.login_page import PATIENCE_S
 from tests.demo.phone_page import camera
 from tests.examples.profiles import Profile, at_desk, in_hand
-from tests.examples.running import Running
+from tests.examples.running import ALL, InStrict, Running
 from tests.security_rows import row
+
+#: What <qr-login> shows for its user to type on the phone.
+DIGITS = "it => it.shadowRoot.querySelector('[part=digits] [aria-hidden]').textContent"
 
 
 def new_name(name: str = "alice") -> str:
@@ -209,3 +213,31 @@ async def test_without_javascript_a_phone_says_that_nothing_was_approved(
     pages = texts("en")["pages"]
     assert await phone.page.locator("main").inner_text() == pages["approveNeedsJavaScript"]
     await phone.close()
+
+
+@row(31)
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ALL)
+async def test_with_the_strict_policy_a_person_types_three_digits(
+    chromium: Browser, name: str, tmp_path: Path
+) -> None:
+    with InStrict(ALL[name]) as example:
+        person = new_name()
+        phone, desk = (
+            await in_hand(chromium, example.origin, tmp_path, person),
+            await at_desk(chromium, example.origin, tmp_path),
+        )
+        await phone.scan(desk.desk)
+        await phone.press(1)
+        await phone.until("match")
+        await desk.desk.until("scanned")
+        assert await desk.desk.axe() == []
+        digits = await desk.desk.element.evaluate(DIGITS)
+        await phone.question.locator("input").fill(digits)
+        assert await phone.desk.axe() == []
+        await phone.press(0)
+        await phone.until("approved")
+        await desk.answer(1)
+        await desk.logged_in_as(person)
+        for each in (phone, desk):
+            await each.close()

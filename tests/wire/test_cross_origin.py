@@ -122,6 +122,11 @@ def test_an_origin_that_no_browser_sends_or_any_page_can_have_is_refused(
         Native(core(), origins=[APP, origin])
 
 
+def test_typed_codes_that_the_policy_does_not_allow_are_refused() -> None:
+    with pytest.raises(Misconfigured, match="user_codes are off in the policy"):
+        Native(core(), user_codes=True)
+
+
 def test_plain_http_of_the_policy_allows_http_origins() -> None:
     Native(core(plain_http=True), origins=["http://192.168.1.7:5173"])
 

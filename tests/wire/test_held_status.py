@@ -11,13 +11,37 @@ from typing import Any
 import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
+from qrlogin.core import Core
 from qrlogin.errors import BadRequest
-from qrlogin.wire import AsyncEndpoint, Endpoint, Exchange, HeldStatus, Native, Request, Response
+from qrlogin.wire import (
+    AsyncEndpoint,
+    Dialect,
+    Endpoint,
+    Exchange,
+    HeldStatus,
+    Native,
+    Request,
+    Response,
+)
 from tests.application import UNLIMITED
 from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.clock import PATIENCE_SECONDS, Clock, eventually
-from tests.wire.mount import ALICE, CREDENTIAL, KEY, NOON, URI, AsyncSpy, Spy, get, post, read
+from tests.wire.mount import (
+    ALICE,
+    CREDENTIAL,
+    KEY,
+    NOON,
+    URI,
+    AsyncSpy,
+    Colour,
+    Mount,
+    Spy,
+    get,
+    post,
+    reach,
+    read,
+)
 
 # Blocking
 
@@ -436,3 +460,43 @@ def test_a_hold_that_no_client_expects_is_refused(max_hold: Any) -> None:
     core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI).core
     with pytest.raises(Misconfigured, match="max_hold must be a whole number"):
         Native(core, max_hold=max_hold)
+
+
+class Unaware:
+    """A dialect with nothing that is optional: it knows no addresses and no websocket."""
+
+    def __init__(self, native: Native) -> None:
+        self.browser_routes, self.phone_routes = native.browser_routes, native.phone_routes
+        self.browser, self.phone, self.refuse = native.browser, native.phone, native.refuse
+
+
+def test_a_dialect_needs_to_know_no_addresses_and_no_websocket() -> None:
+    def make(core: Core) -> Dialect:
+        return Unaware(Native(core))
+
+    sent = list[Any]()
+    scope = {"type": "websocket", "path": "/qr/a/socket", "headers": [], "query_string": b""}
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    colours: tuple[Colour, ...] = ("sync", "async")
+    for colour in colours:
+        with Mount(colour, make=make, max_waiting=0) as mount:
+            tab = reach(mount, "pending")
+            assert read(tab.send(get(tab.login_id, "wait=25")))["retry_after"] == 2
+            if colour == "async":
+                mount.now(mount.endpoint.socket(scope, receive, send, "a/socket"))
+    assert sent == [{"type": "websocket.close"}]
+
+
+def test_a_browser_that_disconnected_is_answered_as_gone() -> None:
+    """499 in the access log, as nginx writes it: nothing was sent in time."""
+    with threads(max_waiting=4) as site:
+        login_id, bearer, _ = site.begin()
+        gone = get(login_id, "after=1&wait=25", bearer)
+        object.__setattr__(gone, "is_disconnected", lambda: True)
+        assert site.endpoint.browser(gone).status == 499

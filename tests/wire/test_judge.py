@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, get_args
@@ -311,6 +312,23 @@ def test_a_judge_can_require_the_same_network(browser: str, phone: str, status: 
         via = [("x-forwarded-for", phone)] if phone else []
         for verb in JUDGED:
             assert mount.phone(post(verb, code, CREDENTIAL, *via)).status == status
+
+
+def test_a_plain_judge_runs_beside_the_event_loop_and_an_async_one_in_it() -> None:
+    """A plain one may block, and would stop every other request of the loop."""
+    threads = list[int]()
+
+    def plain(*_: object) -> Ruling:
+        threads.append(threading.get_ident())
+        return ALLOW
+
+    async def awaited(*_: object) -> Ruling:
+        return plain()
+
+    for judge in (plain, awaited):
+        with Mount("async", judge=judge) as mount:  # the loop runs in this thread
+            assert reach(mount, "pending").phone("look").status == 200
+    assert [each == threading.get_ident() for each in threads] == [False, True]
 
 
 def test_an_async_judge_and_a_plain_one_are_both_a_judge() -> None:

@@ -315,4 +315,9 @@ def test_the_setting_turns_it_off(colour: Colour) -> None:
         tab = logged_in(mount, {})
         assert tab.redeem().cookies == ()
         assert COOKIE not in tab.jar
+        token = ("authorization", f"Bearer {tab.device_code}")
+        tag = read(tab.look())["scanned_by"]["tag"]
+        click = {"acknowledged": tag, "op": "op-of-this-click-0"}
+        redeemed = mount.browser(post(f"{tab.login_id}/redeem", click, token))
+        assert read(redeemed) == {"login_id": tab.login_id, "state": "redeemed"}
         assert {record["known"] for record in mount.records.values() if "known" in record} == {""}

@@ -1,7 +1,7 @@
 """The page that a scan code opens lets its own browser scan later, and changes nothing."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from qrlogin import STANDARD
 from qrlogin.allowances import REFILLING
@@ -220,6 +220,27 @@ def test_who_looked_in_time_may_scan_after_reading_the_question(mount: Mount) ->
             body = {"code": tab.code, "landing": read(looked)["landing"]}
             scanned = mount.phone(post("scan", body, *sent))
         assert scanned.status == 200, sent
+
+
+def test_a_look_at_a_code_that_needs_no_landing_sets_no_cookie(colour: Colour) -> None:
+    with Mount(colour, policy=TYPED, make=lambda core: Native(core, user_codes=True)) as mount:
+        typed = read(mount.browser(post("begin")))["user_code"]
+        looked = mount.phone(post("look", {"code": typed}, PAGE))
+        assert (looked.status, looked.cookies) == (200, ())
+
+
+def test_the_cookie_counts_in_no_request_of_another_origin(mount: Mount) -> None:
+    """Browsers add cookies to it by themselves. Its own token counts, and it sends the field."""
+    foreign = ("origin", "https://app.example.net")
+    alice = replace(ALICE, by_token=True)
+    tab = reach(mount, "pending")
+    (landing,) = landed(mount, tab.code)
+    mount.clock.advance(STANDARD.rotation + STANDARD.rotation_grace)
+    cookie = ("cookie", f"{landing.key}={landing.value}")
+    scan = post("scan", {"code": tab.code}, foreign, CREDENTIAL, cookie)
+    assert mount.phone(scan, alice).status == 410
+    body = {"code": tab.code, "landing": landing.value}
+    assert mount.phone(post("scan", body, foreign, CREDENTIAL), alice).status == 200
 
 
 def test_a_look_takes_nothing_so_another_account_can_still_scan(mount: Mount) -> None:

@@ -1,10 +1,12 @@
 """Each malformed request is refused with its reason and changes nothing."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from qrlogin import STANDARD
 from qrlogin.browser import MODULES
 from qrlogin.errors import BadArgument, BadRequest
 from qrlogin.wire import METHODS, Person, Request, Response
@@ -609,3 +611,8 @@ def test_a_person_without_shown_as_is_refused_at_the_first_request(
     with pytest.raises(BadArgument, match=r"Person\(\) needs shown_as"):
         untouched.tab.phone(verb, Person("1"))
     assert untouched.mount.records == untouched.before
+
+
+def test_where_the_policy_names_no_one_a_person_needs_no_shown_as() -> None:
+    with Mount("sync", policy=replace(STANDARD, names_scanner=False)) as mount:
+        assert reach(mount, "pending").phone("scan", Person("1")).status == 200

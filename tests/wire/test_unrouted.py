@@ -1,6 +1,7 @@
 """A 404 below a mount says in the log which mount answered it. No line holds a code."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -53,3 +54,23 @@ def test_an_endpoint_warns_of_eight_paths_and_logs_the_others_at_debug(
     levels = [each.levelno for each in caplog.records if "404" in each.getMessage()]
     assert levels == [logging.WARNING] * 8 + [logging.DEBUG] * 92
     assert mount.browser(get("qr-login-element.js")).status == 200
+
+
+def test_a_websocket_at_an_unknown_path_is_closed_and_logged_with_its_mount(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A server that cannot send a response to a websocket answers this close with 403."""
+    caplog.set_level(logging.DEBUG, "qrlogin")
+    sent = list[Any]()
+    scope = {"type": "websocket", "path": "/qr/begun", "headers": [], "query_string": b""}
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with Mount("async") as mount:
+        mount.now(mount.endpoint.socket(scope, receive, send, "begun"))
+    assert sent == [{"type": "websocket.close"}]
+    assert [each.getMessage() for each in caplog.records] == [f"{ON_BROWSER}'begun'"]

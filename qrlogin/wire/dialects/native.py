@@ -461,7 +461,7 @@ class Native:
     def _report(self, origins: Sequence[str]) -> None:
         known, ours = self._refused_origins, self._core.origin
         for sent in origins:
-            listed = sent == ours or self._others.lists(sent)
+            listed = self._others.lists(sent)
             if not listed and sent not in known and len(known) < _MOST_ORIGINS:
                 known.add(sent)
                 log.warning(

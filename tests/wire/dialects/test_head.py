@@ -8,7 +8,7 @@ import pytest
 from qrlogin.wire import Request, Response
 from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.lifecycle import HISTORIES, StagedLogin, login_at
-from tests.wire.mount import Colour
+from tests.wire.mount import ELEMENT, Colour, Mount, get, reach, read
 
 SLOTS = 4  # of a `Mount`
 
@@ -51,6 +51,17 @@ def test_a_head_is_answered_as_its_get_without_a_change(name: str, colour: Colou
                     close_stream(login, answer)
                 compared += 1
     assert compared
+
+
+def test_a_head_whose_get_has_no_body_by_its_status_has_no_length(mount: Mount) -> None:
+    tab = reach(mount, "redeemed")
+    etag = dict(mount.browser(get(ELEMENT)).headers)["ETag"]
+    seen = f"after={read(tab.look())['version']}"
+    ended = get(f"{tab.login_id}/events", seen, ("cookie", f"{tab.cookie}={tab.device_code}"))
+    for request, status in ((ended, 204), (get(ELEMENT, "", ("if-none-match", etag)), 304)):
+        answer = mount.browser(replace(request, method="HEAD"))
+        assert answer.status == status
+        assert "Content-Length" not in dict(answer.header_list())
 
 
 @pytest.mark.parametrize("name", SPEAKERS)
