@@ -143,6 +143,20 @@ def valkey_url() -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL on loopback."""
+    with servers.PostgresServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[servers.PostgresServer]:
+    """A PostgreSQL for this one test, to stop, pause or restart."""
+    with servers.PostgresServer() as server:
+        yield server
+
+
 @pytest.fixture
 def own_redis() -> Iterator[servers.RedisServer]:
     """A Redis for this one test, to stop, pause, restart or count."""
