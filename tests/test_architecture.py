@@ -26,6 +26,7 @@ THIRD_PARTY = {
         "qrlogin.stores.redis_client",
         "qrlogin.stores.redis_outages",
     ),
+    "psycopg": ("qrlogin.stores.sql_postgres",),
     "segno": ("qrlogin.render",),
     "qrcode": ("qrlogin.render",),
     "PIL": ("qrlogin.render", "qrlogin.demo.selfcheck"),

@@ -53,22 +53,26 @@ def open_store(address: str) -> Store:
     """
     if address == "memory":
         return MemoryStore()
-    from qrlogin import stores
-
     if _is_sql(address):
-        return stores.SQLStore(address)
-    return stores.RedisStore.from_url(address)
+        from qrlogin.stores import SQLStore
+
+        return SQLStore(address)
+    from qrlogin.stores import RedisStore
+
+    return RedisStore.from_url(address)
 
 
 def open_async_store(address: str) -> AsyncStore:
     """As `open_store`, for `AsyncQRLogin`."""
     if address == "memory":
         return AsyncMemoryStore()
-    from qrlogin import stores
-
     if _is_sql(address):
-        return stores.AsyncSQLStore(address)
-    return stores.AsyncRedisStore.from_url(address)
+        from qrlogin.stores import AsyncSQLStore
+
+        return AsyncSQLStore(address)
+    from qrlogin.stores import AsyncRedisStore
+
+    return AsyncRedisStore.from_url(address)
 
 
 def _is_sql(address: object) -> bool:

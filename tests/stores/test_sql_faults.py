@@ -19,6 +19,7 @@ from qrlogin.clock import monotonic
 from qrlogin.stores import open_async_store, open_store
 from qrlogin.stores.sql import AsyncSQLStore, SQLStore
 from qrlogin.stores.suite.colours import PATIENCE
+from tests.application import Clock
 from tests.servers import PostgresServer
 
 WITH: dict[str, Any] = {
@@ -140,12 +141,12 @@ def test_a_file_that_another_process_keeps_locked_costs_no_more_than_the_timeout
 
 def test_what_is_over_is_deleted_in_slices(postgres_url: str, sqlite_address: str) -> None:
     for address in (postgres_url, sqlite_address):
-        now = 1_000_000_000_000
-        with QRLogin(SQLStore(address, timeout=PATIENCE, now=lambda: now), **WITH) as qr:
+        clock = Clock()
+        with QRLogin(SQLStore(address, timeout=PATIENCE, now=clock), **WITH) as qr:
             for _ in range(130):
                 qr.begin()
             before = rows(address)
-            now += 3_600_000
+            clock.ms += 3_600_000
             left = []
             for _ in range(3):
                 qr.begin()
