@@ -49,7 +49,8 @@ def test_a_healthy_store_has_nothing_to_mend(
     postgres_url: str,
     tmp_path: Path,
 ) -> None:
-    Redis.from_url(own_redis.url).execute_command("CONFIG", "SET", "appendonly", "yes")
+    with Redis.from_url(own_redis.url) as admin:
+        admin.config_set("appendonly", "yes")
     for address in (own_redis.url, postgres_url, f"sqlite:///{tmp_path}/logins.db"):
         code, text = said(capsys, "--store", address)
         assert code == 0
@@ -77,7 +78,7 @@ def test_what_is_wrong_with_a_redis_is_said_with_what_to_do(
 ) -> None:
     with RedisServer(redis_binary()) as server:
         with Redis.from_url(server.url) as admin:
-            admin.execute_command(*command.split())
+            admin.execute_command(*command.split())  # type: ignore[no-untyped-call]
         code, text = said(capsys, "--store", server.url.replace("//", f"//{user}"))
     assert code == 1
     assert finding in text

@@ -182,7 +182,11 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
     if any(isinstance(each, AuthenticationError) for each in causes) or "WRONGPASS" in str(error):
         return problem("connection", "the password or the user is wrong", "mend the address")
     if isinstance(error, NoPermissionError):
-        return problem("connection", "this user may not even PING", "let it use the keys and channels of qrlogin")
+        return problem(
+            "connection",
+            "this user may not even PING",
+            "let it use the keys and channels of qrlogin",
+        )
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
         return problem(
             "connection",

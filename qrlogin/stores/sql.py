@@ -257,6 +257,8 @@ def _apply(table: Table, command: Command, ends: float) -> Outcome:
         return table.apply(command, ends)
     except TimeoutError as error:
         raise Unavailable(f"{table.name} did not answer in time") from error
+    except ValueError as error:
+        raise Unavailable("another program has written to the table of logins") from error
     except table.errors as error:
         # Not its text, which may hold an address.
         raise Unavailable(f"the store did not answer ({type(error).__name__})") from error

@@ -44,10 +44,11 @@ def apply(found: Row | None, command: Command, clock: int) -> Applied:
     :param found: the row; None if there is none.
     :param command: what to apply.
     :param clock: milliseconds since 1970, by the clock of the store.
+    :raises ValueError: another program has written the row.
     """
     if found and found.garbage_at is not None and found.garbage_at <= clock:
         found = None  # its time is over, but it is not deleted yet
-    record: Record = json.loads(found.record) if found else {}
+    record = _decoded(found.record) if found else {}
     outcome = step(record, command, clock)
     if not outcome.changes:
         return Applied(outcome, None, born=False)
@@ -57,3 +58,10 @@ def apply(found: Row | None, command: Command, clock: int) -> Applied:
         garbage_at = None if command.ttl_ms is None else outcome.reply.now + command.ttl_ms
     text = json.dumps(dict(outcome.reply.record), separators=(",", ":"))
     return Applied(outcome, Row(text, garbage_at), born=found is None)
+
+
+def _decoded(text: str) -> Record:
+    record = json.loads(text)
+    if not isinstance(record, dict) or not all(isinstance(each, str) for each in record.values()):
+        raise ValueError("the row does not hold a record")
+    return record

@@ -21,6 +21,9 @@ from qrlogin.stores.sql_records import SLICE, TABLE, Row, apply
 
 SCHEME: Final = "sqlite:///"
 _LOOK_SECONDS: Final = 0.1
+#: For a connection that no call waits for.
+_OPEN_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.02
 
 # AUTOINCREMENT: the number of a row that was written later is higher, also after others were
 # deleted. So a process finds what has changed since it looked last.
@@ -79,7 +82,7 @@ class SQLiteTable:
         if not self._lock.acquire(timeout=max(0.0, ends - monotonic())):
             raise TimeoutError
         try:
-            connection = self._connect()
+            connection = self._connect(ends)
             with _transaction(connection, ends, writes=not command.row.reads):
                 found = connection.execute(_FIND, [command.login_id]).fetchone()
                 clock = self._now()
@@ -99,7 +102,7 @@ class SQLiteTable:
         :param is_closed: whether to end.
         """
         pause = threading.Event()  # never set
-        with closing(self._open()) as connection:
+        with closing(self._open(monotonic() + _OPEN_SECONDS)) as connection:
             seen = _version(connection)
             last = _last_change(connection)
             yield None
@@ -120,28 +123,35 @@ class SQLiteTable:
                 self._connection.close()
             self._connection = None
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, ends: float) -> sqlite3.Connection:
         if self._process != os.getpid():
             # A forked child. Closing the parent's connection here would end the parent's locks.
             if self._connection:
                 self._inherited.append(self._connection)
             self._connection, self._process = None, os.getpid()
         if self._connection is None:
-            self._connection = self._open()
+            self._connection = self._open(ends)
         return self._connection
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, timeout=1.0, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+    def _open(self, ends: float) -> sqlite3.Connection:
+        while True:
+            connection = sqlite3.connect(
+                self._path, timeout=0.1, isolation_level=None, check_same_thread=False
+            )
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript(_SCHEMA)
+                return connection
+            except sqlite3.OperationalError:
+                # While another process makes the file, SQLite refuses this at once.
+                connection.close()
+                if monotonic() >= ends:
+                    raise
+                threading.Event().wait(_PAUSE_SECONDS)
+            except sqlite3.Error:
+                connection.close()
+                raise
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,37 @@ def test_a_user_who_may_not_create_tables_uses_one_that_exists(
     address = own_postgres.url.replace("qrlogin@", "app@")
     with QRLogin(SQLStore(address, timeout=PATIENCE), **WITH) as qr:
         assert qr.redeem(confirmed(qr)).subject == "alice"
+
+
+def test_processes_that_make_the_database_in_one_moment_all_succeed(
+    own_postgres: PostgresServer, tmp_path: Path
+) -> None:
+    for number, address in enumerate([own_postgres.url, f"sqlite:///{tmp_path}/new.db"] * 3):
+        if address.startswith("sqlite"):
+            address = address.replace("new", f"new{number}")
+        else:
+            with psycopg.connect(address) as server:
+                server.execute("DROP TABLE IF EXISTS qrlogin_logins")
+        start = threading.Barrier(8)
+
+        def begin(address: str = address, start: threading.Barrier = start) -> None:
+            start.wait(PATIENCE)
+            with QRLogin(SQLStore(address, timeout=PATIENCE), **WITH) as qr:
+                qr.begin()
+
+        with ThreadPoolExecutor(8) as threads:
+            for done in [threads.submit(begin) for _ in range(8)]:
+                done.result(PATIENCE)
+
+
+@pytest.mark.parametrize("written", ["{", "[]", '{"state": 1}', "null"])
+def test_a_row_that_another_program_wrote_is_no_login(written: str, sqlite_address: str) -> None:
+    with QRLogin(SQLStore(sqlite_address), **WITH) as qr:
+        device_code = qr.begin().device_code
+        with sqlite3.connect(sqlite_address.removeprefix("sqlite:///")) as other:
+            other.execute("UPDATE qrlogin_logins SET record = ?", [written])
+        with pytest.raises(Unavailable):
+            qr.status(device_code)
 
 
 @pytest.mark.parametrize(
