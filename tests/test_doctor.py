@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_redis_is_said_with_what_to_do(
 ) -> None:
     with RedisServer(redis_binary()) as server:
         with Redis.from_url(server.url) as admin:
-            admin.execute_command(*command.split())  # type: ignore[no-untyped-call]
+            admin.execute_command(*command.split())
         code, text = said(capsys, "--store", server.url.replace("//", f"//{user}"))
     assert code == 1
     assert finding in text
