@@ -20,6 +20,9 @@ from pytest_markdown_docs.plugin import MarkdownDocstringCodeModule
 
 from tests import application, servers
 
+#: The fixtures that applications get, too.
+pytest_plugins = ["qrlogin.testing.plugin"]
+
 # No deadlines: a shared machine is slow at times, which is no bug. CI uses the same examples in
 # each run, so that a failure is caused by the change. To search longer: HYPOTHESIS_PROFILE=thorough
 # make test

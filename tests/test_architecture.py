@@ -33,7 +33,7 @@ THIRD_PARTY = {
     "PIL": ("qrlogin.render", "qrlogin.demo.selfcheck"),
     "zxingcpp": ("qrlogin.demo.selfcheck",),
     "ua_parser": ("qrlogin.wire.context",),
-    "pytest": ("qrlogin.stores.suite", "qrlogin.audit.plugin"),
+    "pytest": ("qrlogin.stores.suite", "qrlogin.audit.plugin", "qrlogin.testing.plugin"),
     "hypothesis": ("qrlogin.stores.suite",),
     "flask": ("qrlogin.contrib.flask",),
     "werkzeug": ("qrlogin.contrib.flask",),
