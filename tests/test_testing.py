@@ -1,5 +1,6 @@
 """`qrlogin.testing` plays both sides of a login over any test client. docs/testing.md has more."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -52,7 +53,11 @@ def test_the_clock_is_right_again_after_the_test() -> None:
         assert qr.begin().expires_in == begun.expires_in
 
 
-async def test_the_same_awaited_without_http_and_over_httpx() -> None:
+def test_the_same_awaited_without_http_and_over_httpx() -> None:
+    asyncio.run(over_httpx())
+
+
+async def over_httpx() -> None:
     async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
         browser, phone = AsyncBrowser(qr), AsyncPhone(qr, person=MARIA)
         await phone.approve(await browser.begin())
