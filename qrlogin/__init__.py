@@ -112,6 +112,8 @@ if not typing.TYPE_CHECKING:  # a type checker would believe that the package ha
         room = {
             "RedisStore": "stores",
             "AsyncRedisStore": "stores",
+            "SQLStore": "stores",
+            "AsyncSQLStore": "stores",
             "open_store": "stores",
             "open_async_store": "stores",
             "Endpoint": "wire",

@@ -1,9 +1,10 @@
-"""`python -m qrlogin`: the commands demo, phone, audit and keygen.
+"""`python -m qrlogin`: the commands demo, phone, audit, doctor and keygen.
 
 This module reads the command line. The work of each command is elsewhere.
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if parsed.list:
             return audit.list_checks()
         return audit.run(parsed.target, only=parsed.only, as_json=parsed.json)
+    if command == "doctor":
+        from qrlogin.doctor import command as doctor
+
+        return doctor.run(store=parsed.store, url=parsed.url, keys=parsed.keys, as_json=parsed.json)
     if command == "phone":
         from qrlogin.demo import phone
 
@@ -151,6 +156,25 @@ def _parser() -> argparse.ArgumentParser:
         help="make only this check besides an honest login; may be repeated",
     )
     audit.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    doctor = commands.add_parser(
+        "doctor", help="look at a store and a running site, and say what to mend"
+    )
+    doctor.add_argument(
+        "--store",
+        default=os.environ.get("QRLOGIN_STORE", ""),
+        metavar="ADDRESS",
+        help="the store to look at (default: that of QRLOGIN_STORE)",
+    )
+    doctor.add_argument(
+        "--url",
+        default="",
+        metavar="URL",
+        help="the mount of a running site, such as https://example.com/qrlogin/",
+    )
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    # From the environment only: ps shows the command line of every process.
+    doctor.set_defaults(keys=os.environ.get("QRLOGIN_SECRET_KEYS", ""))
 
     commands.add_parser("keygen", help="print a new secret key")
     return parser

@@ -20,6 +20,9 @@ from pytest_markdown_docs.plugin import MarkdownDocstringCodeModule
 
 from tests import application, servers
 
+#: The fixtures that applications get, too.
+pytest_plugins = ["qrlogin.testing.plugin"]
+
 # No deadlines: a shared machine is slow at times, which is no bug. CI uses the same examples in
 # each run, so that a failure is caused by the change. To search longer: HYPOTHESIS_PROFILE=thorough
 # make test
@@ -141,6 +144,20 @@ def valkey_url() -> Iterator[str]:
     """A real Valkey on loopback."""
     with servers.RedisServer(servers.valkey_binary()) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL on loopback."""
+    with servers.PostgresServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[servers.PostgresServer]:
+    """A PostgreSQL for this one test, to stop, pause or restart."""
+    with servers.PostgresServer() as server:
+        yield server
 
 
 @pytest.fixture

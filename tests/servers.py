@@ -9,13 +9,15 @@ import importlib.util
 import os
 import re
 import secrets
+import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import pytest
 import system_parts
@@ -60,6 +62,10 @@ def valkey_binary() -> str:
                 binary.chmod(0o755)
             return str(binary)
     missing("a Redis or Valkey server", system_parts.REDIS.how())
+
+
+def postgres_binary() -> str:
+    return system_parts.POSTGRES.find() or missing("PostgreSQL", system_parts.POSTGRES.how())
 
 
 def chromium_binary() -> str:
@@ -178,6 +184,109 @@ class RedisServer:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class PostgresServer:
+    """A PostgreSQL with one user and one database, both named qrlogin. It keeps its port, and what
+    it has committed, after `stop` and `start`.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._programs = Path(postgres_binary()).resolve().parent
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="qrlogin-postgres-")
+        # PostgreSQL refuses to run as root. Its Debian package makes a user for it.
+        self._user = "postgres" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder.name, self._user)
+        options = ["--auth=trust", "--username=qrlogin", "--no-sync", "--no-instructions"]
+        encoding = ["--encoding=UTF8", "--locale=C"]
+        self._run("initdb", "--pgdata", self._data, *options, *encoding)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://qrlogin@{LOOPBACK}:{self.port}/postgres"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running server, to be paused or killed."""
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process
+
+    @property
+    def _data(self) -> str:
+        return f"{self._folder.name}/data"
+
+    def start(self) -> None:
+        """Starts the server. Returns as soon as it answers."""
+        self.port = self.port or free_port()
+        settings = ("listen_addresses=127.0.0.1", "fsync=off", "max_connections=60")
+        options = [part for setting in settings for part in ("-c", setting)]
+        where = ["-D", self._data, "-k", self._folder.name, "-p", str(self.port)]
+        with Path(self._folder.name, "output").open("wb") as log:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                [str(self._programs / "postgres"), *where, *options],
+                **self._common(stdout=log, stderr=log),
+            )
+        self._process = process
+        give_up = time.monotonic() + START_SECONDS
+        while self._run("pg_isready", "-h", LOOPBACK, "-p", str(self.port), check=False):
+            if process.poll() is not None or time.monotonic() > give_up:
+                said = Path(self._folder.name, "output").read_text(errors="replace")[-2000:]
+                self.stop()
+                raise RuntimeError(f"PostgreSQL did not start:\n{said}")
+            time.sleep(0.02)
+
+    def pause(self) -> None:
+        """Stops all its processes where they are: connections stay open, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets its processes go on."""
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Stops the server at once, as a crash does, also if it is paused."""
+        if self._process is not None:
+            self.resume()
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Each connection has a process of its own, which is in a session of its own.
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for process_id in (self.process.pid, *map(int, children.split())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, number)
+
+    def _run(self, program: str, *arguments: str, check: bool = True) -> int:
+        done = subprocess.run(
+            [self._programs / program, *arguments],
+            **self._common(stdout=subprocess.PIPE, stderr=subprocess.STDOUT),
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"{program} failed:\n{done.stdout.decode(errors='replace')}")
+        return done.returncode
+
+    def _common(self, **options: Any) -> dict[str, Any]:
+        env = {"LC_ALL": "C", "PATH": os.environ.get("PATH", "")}
+        return {"stdin": subprocess.DEVNULL, "user": self._user, "cwd": "/", "env": env, **options}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._folder.cleanup()
 
 
 def answers(port: int) -> bool:

@@ -39,7 +39,7 @@ LEVELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "dev": (
         "the test, lint and type tools (about 30 s the first time)",
-        "context,demo,qrcode,redis,testing",
+        "context,demo,postgres,qrcode,redis,testing",
         ("dev",),
     ),
 }

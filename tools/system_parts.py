@@ -6,6 +6,7 @@ tests then skip what needs it, with one line each, and in CI they fail.
 """
 
 import contextlib
+import glob
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ class Part:
 
     name: str
     commands: tuple[str, ...]
-    """Its possible names."""
+    """Its possible names, or patterns of paths."""
     packages: tuple[str, ...]
     """The Debian packages that contain it."""
     elsewhere: str
@@ -31,7 +32,8 @@ class Part:
 
     def find(self) -> str | None:
         """Its path; None if it is not on PATH."""
-        return next((found for command in self.commands if (found := shutil.which(command))), None)
+        paths = (path for name in self.commands for path in glob.glob(name) or [name])
+        return next((found for path in paths if (found := shutil.which(path))), None)
 
     def how(self) -> str:
         """One sentence that says how to get it."""
@@ -52,7 +54,13 @@ CHROMIUM = Part(
     ("chromium", "fonts-dejavu-core"),  # the font: a bare system has none
     "install Google Chrome",
 )
-PARTS = (REDIS, CHROMIUM)
+POSTGRES = Part(
+    "PostgreSQL",
+    ("postgres", "/usr/lib/postgresql/*/bin/postgres"),  # Debian puts it where PATH does not lead
+    ("postgresql",),
+    "`brew install postgresql`",
+)
+PARTS = (REDIS, CHROMIUM, POSTGRES)
 #: Chromium without windows, toolbars and menus, which take most of its time. The tests use the full
 #: one if it is missing.
 HEADLESS = Part(
@@ -135,7 +143,7 @@ def install(packages: list[str]) -> None:
         # No list has the package: another attempt would not help.
         return updated and not apt_get("--print-uris", *wanted)
 
-    services = [package for package in packages if package == "redis-server"]
+    services = [package for package in packages if package in ("redis-server", "postgresql")]
     with no_services():
         if not patiently(attempt):
             say("apt-get failed (see above)")

@@ -1,9 +1,10 @@
-"""Stores: in memory, in Redis, or your own.
+"""Stores: in memory, in Redis, in an SQL database, or your own.
 
-`RedisStore` and `AsyncRedisStore` are imported on first use, so that an application without redis
-can import this package.
+Those that are not in memory are imported on first use, so that an application without redis can
+import this package.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from qrlogin.absent import absent_name
@@ -14,34 +15,48 @@ from qrlogin.stores.protocol import AsyncListener, AsyncStore, Listener, Store
 
 if TYPE_CHECKING:
     from qrlogin.stores.redis import AsyncRedisStore, RedisStore
+    from qrlogin.stores.sql import AsyncSQLStore, SQLStore
 
 __all__ = [
     "AsyncListener",
     "AsyncListeners",
     "AsyncMemoryStore",
     "AsyncRedisStore",
+    "AsyncSQLStore",
     "AsyncStore",
     "Listener",
     "Listeners",
     "MemoryStore",
     "RedisStore",
+    "SQLStore",
     "Store",
     "open_async_store",
     "open_store",
 ]
 
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+_SQL_SCHEMES: Final = ("sqlite:///", "postgresql://", "postgres://")
+_LAZY: Final = {
+    "AsyncRedisStore": "redis",
+    "RedisStore": "redis",
+    "AsyncSQLStore": "sql",
+    "SQLStore": "sql",
+}
 
 
 def open_store(address: str) -> Store:
-    """The store that a setting names: `memory`, or Redis at `redis://…`, `rediss://…` or `unix://…`.
+    """The store that a setting names: `memory`, Redis at `redis://…`, `rediss://…` or `unix://…`,
+    or a database at `postgresql://…` or `sqlite:///…`.
 
     Close it, or the `QRLogin` that uses it. Raises `Misconfigured` for another address, and
-    ImportError if the redis client is not installed.
+    ImportError if the client library is not installed.
     """
     if address == "memory":
         return MemoryStore()
-    _check_address(address)
+    if _is_sql(address):
+        from qrlogin.stores import SQLStore
+
+        return SQLStore(address)
     from qrlogin.stores import RedisStore
 
     return RedisStore.from_url(address)
@@ -51,33 +66,41 @@ def open_async_store(address: str) -> AsyncStore:
     """As `open_store`, for `AsyncQRLogin`."""
     if address == "memory":
         return AsyncMemoryStore()
-    _check_address(address)
+    if _is_sql(address):
+        from qrlogin.stores import AsyncSQLStore
+
+        return AsyncSQLStore(address)
     from qrlogin.stores import AsyncRedisStore
 
     return AsyncRedisStore.from_url(address)
 
 
-def _check_address(address: object) -> None:
+def _is_sql(address: object) -> bool:
+    """Whether it names a database. Raises `Misconfigured` if it does not name Redis either."""
+    if isinstance(address, str) and address.startswith(_SQL_SCHEMES):
+        return True
     if not isinstance(address, str) or not address.startswith(_REDIS_SCHEMES):
         # The message does not quote the address, which may hold a password.
         raise Misconfigured(
             "a store is memory, or an address such as redis://127.0.0.1:6379/0 "
-            "(or rediss://, or unix://) of Redis or Valkey. For Sentinel and Cluster, "
-            "pass a client to RedisStore"
+            "(or rediss://, or unix://) of Redis or Valkey, postgresql://user@host/database, or "
+            "sqlite:///logins.db. For Sentinel and Cluster, pass a client to RedisStore"
         )
+    return False
 
 
 if not TYPE_CHECKING:  # a type checker would believe that the package has any name
 
     def __getattr__(name: str) -> object:
-        if name not in ("RedisStore", "AsyncRedisStore"):
+        module = _LAZY.get(name)
+        if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
-            from qrlogin.stores import redis
+            found = import_module(f"qrlogin.stores.{module}")
         except ModuleNotFoundError as error:
             if error.name != "redis":
                 raise
             raise absent_name(
                 f"{name} needs the redis client: pip install 'qrlogin[redis]'"
             ) from error
-        return getattr(redis, name)
+        return getattr(found, name)

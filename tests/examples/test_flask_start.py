@@ -49,7 +49,7 @@ def test_a_wrong_setting_is_refused_with_its_name(make: Callable[..., Flask]) ->
         ({"QRLOGIN_ORIGIN": "https://example.com/shop"}, "QRLOGIN_ORIGIN .* without a path"),
         ({"QRLOGIN_ORIGIN": "http://example.com"}, "https"),
         (
-            {"QRLOGIN_STORE": "postgres://x"},
+            {"QRLOGIN_STORE": "mysql://x"},
             "QRLOGIN_STORE: a store is memory, or an address such as redis://",
         ),
         ({"QRLOGIN_SECRET_KEYS": "short"}, "Make one with: python -m qrlogin keygen"),

@@ -1,5 +1,5 @@
-"""Two worker processes over one Redis, started as the READMEs say: one process holds the browser's
-poll, and the other answers the phone.
+"""Two worker processes over one Redis or database, started as the READMEs say: one process holds
+the browser's poll, and the other answers the phone.
 
 Every answer carries the pid of its process, and the test fails unless the two differ. The HTTP part
 and the Chromium part share the two workers, because these take longest to start.
@@ -66,7 +66,7 @@ CASES = [
 
 
 @contextmanager
-def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[Running]:
+def two_workers(example: Example, command: str, store: str) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="qrlogin-example-") as temporary:
         folder = Path(temporary, example.folder)
         shutil.copytree(EXAMPLES / example.folder, folder, ignore=LEFT_OUT)
@@ -90,7 +90,7 @@ def two_workers(example: Example, command: str, redis: RedisServer) -> Iterator[
             )
             + wrapped.split(" ", 1)[1],
             folder=folder,
-            QRLOGIN_STORE=redis.url,
+            QRLOGIN_STORE=store,
             **server,
         )
         with running:
@@ -118,12 +118,27 @@ async def test_a_scan_in_one_process_ends_a_poll_in_the_other(
     example: Example, which: int, own_redis: RedisServer, chromium: Browser, tmp_path: Path
 ) -> None:
     command = commands(example)[which]
-    with two_workers(example, command, own_redis) as running:
+    with two_workers(example, command, own_redis.url) as running:
         manner = OfExamples()
         stage = Stage(running.origin, manner, sockets="uvicorn" in command, processes=2)
         await asyncio.to_thread(over_http, stage)
         await in_chromium(running.origin, manner.named("alice"), chromium, tmp_path)
         await asyncio.to_thread(tell, stage)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("name", "kind"), [("Flask", "SQLite"), ("FastAPI", "PostgreSQL"), ("Django", "PostgreSQL")]
+)
+def test_a_database_serves_two_workers_as_redis_does(
+    name: str, kind: str, postgres_url: str, tmp_path: Path
+) -> None:
+    store = postgres_url if kind == "PostgreSQL" else f"sqlite:///{tmp_path}/logins.db"
+    command = commands(ALL[name])[0]
+    with two_workers(ALL[name], command, store) as running:
+        stage = Stage(running.origin, OfExamples(), sockets="uvicorn" in command, processes=2)
+        over_http(stage)
+        tell(stage)
 
 
 def over_http(stage: Stage) -> None:

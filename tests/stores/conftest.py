@@ -1,7 +1,9 @@
-"""What `make test` proves with a Cluster and with Valkey; `make matrix` runs the whole suite there.
+"""What `make test` proves with a Cluster, Valkey and databases; `make matrix` runs the whole suite
+there.
 
 The whole suite passes with Redis in `make test`, blocking and in asyncio. The client of a Cluster
-finds each record's node, and Valkey runs the script with a Lua of its own: those parts stay. Random
+finds each record's node, Valkey runs the script with a Lua of its own, and a database has its own
+transactions and notifications: those parts stay. Random
 sequences, and the rest, would only prove the same script on the same rows again.
 """
 
@@ -13,6 +15,7 @@ import pytest
 KEPT = {
     Path(__file__).with_name("test_cluster.py"): ("stories", "devices", "races", "waits"),
     Path(__file__).with_name("test_valkey.py"): ("cases", "waits"),
+    Path(__file__).with_name("test_sql.py"): ("stories", "races", "waits"),
 }
 
 

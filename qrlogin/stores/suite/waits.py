@@ -131,8 +131,9 @@ class CancelledWaits:
         colour = world.colour
         assert isinstance(colour, Awaited)
         login = world.begin()
-        # Whatever the store starts on first use has been started after this.
-        world.start_wait(login, timeout=0.01).result(PATIENCE)
+        # What the store starts on first use has been started after this, also its pool of threads.
+        for wait in [world.start_wait(world.begin(), timeout=0.01) for _ in range(MANY)]:
+            wait.result(PATIENCE)
         before = colour.alive()
 
         async def wait_and_be_cancelled(steps: int) -> Any:

@@ -1,0 +1,329 @@
+"""Looks at a store: what its server says of itself, and a whole login of its own."""
+
+import os
+import socket
+import ssl
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from secrets import token_bytes
+from statistics import median
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from qrlogin.clock import monotonic, now_ms
+from qrlogin.doctor.findings import Finding, ok, problem, warning
+from qrlogin.errors import Misconfigured, QRLoginError, Unavailable
+from qrlogin.login import QRLogin
+from qrlogin.stores import Store, open_store
+
+_PATIENCE_SECONDS: Final = 4.0
+_SUBSCRIBING_SECONDS: Final = 0.5
+_SLOW_MS: Final = 20
+_CLOCK_MS: Final = 2000
+_TRIES: Final = 20
+_URI: Final = "https://doctor.invalid/qr"
+
+
+def look_at_store(address: str) -> Iterator[Finding]:
+    """Look at the server of a store, then log in over it.
+
+    :param address: as `open_store` takes it.
+    """
+    try:
+        first, second = open_store(address), open_store(address)
+    except (Misconfigured, ImportError) as error:
+        yield problem("store", str(error), "mend the address, or install what it needs")
+        return
+    if address == "memory":
+        yield warning(
+            "store",
+            "memory is for one process, and forgets every login when it restarts",
+            "for several processes set redis://…, postgresql://… or sqlite:///…",
+        )
+        return
+    reached = True
+    for finding in _server(address):
+        yield finding
+        reached = (reached and finding.about != "connection") or finding.level == "ok"
+    if reached:
+        yield from _login(first, second)
+    first.close()
+    second.close()
+
+
+def _server(address: str) -> Iterator[Finding]:
+    if address.startswith("sqlite"):
+        return _sqlite(address)
+    return _postgres(address) if address.startswith("postgres") else _redis(address)
+
+
+def _login(first: Store, second: Store) -> Iterator[Finding]:
+    """A whole login: its browser is at one store, its phone at the other, as in two processes."""
+    options: dict[str, Any] = {"secret_keys": [token_bytes(32)], "verification_uri": _URI}
+    qr, other = QRLogin(first, **options), QRLogin(second, **options)
+    try:
+        begun = qr.begin()
+        spent = [_timed(lambda: qr.status(begun.device_code)) for _ in range(_TRIES)]
+        heard = _heard(qr, other, begun.device_code, begun.scan_code)
+        other.confirm(begun.scan_code, subject="doctor")
+        tag = qr.status(begun.device_code).scanned_by
+        qr.redeem(begun.device_code, acknowledged=tag.tag if tag else "", op="doctor-" + "0" * 32)
+    except Unavailable as error:
+        yield problem(
+            "login", f"it fails: {error}", "does the user of this address have every right?"
+        )
+        return
+    except QRLoginError as error:
+        yield problem(
+            "login",
+            f"it fails: {type(error).__name__}: {error}",
+            "does something remove or change records, such as eviction?",
+        )
+        return
+    yield ok("login", "a whole login works, and ends")
+    ms = median(spent) * 1000
+    if ms > _SLOW_MS:
+        yield warning(
+            "latency",
+            f"{ms:.0f} ms for a call",
+            "put the store near the application; a login has six",
+        )
+    else:
+        yield ok("latency", f"{ms:.1f} ms for a call")
+    if heard is None:
+        yield problem(
+            "notifications",
+            f"the news of a scan does not arrive within {_PATIENCE_SECONDS / 2:.1f} s",
+            "may the user SUBSCRIBE and PUBLISH (Redis), or LISTEN without a pooler in transaction "
+            "mode (PostgreSQL)?",
+        )
+    else:
+        yield ok("notifications", f"the news of a scan arrives after {heard * 1000:.0f} ms")
+
+
+def _heard(qr: QRLogin, other: QRLogin, device_code: str, scan_code: str) -> float | None:
+    """Seconds from a scan until a waiting browser hears of it; None if it does not."""
+    ended = threading.Event()
+
+    def wait() -> None:
+        qr.wait(device_code, timeout=_PATIENCE_SECONDS)
+        ended.set()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    ended.wait(_SUBSCRIBING_SECONDS)
+    began = monotonic()
+    other.scan(scan_code, subject="doctor", shown_as="doctor")
+    heard = ended.wait(_PATIENCE_SECONDS / 2)
+    seconds = monotonic() - began
+    thread.join(_PATIENCE_SECONDS)
+    return seconds if heard else None
+
+
+def _timed(call: Any) -> float:
+    began = monotonic()
+    call()
+    return monotonic() - began
+
+
+def _clock(server_ms: int, asked_ms: int) -> Finding:
+    ahead = server_ms - asked_ms
+    if abs(ahead) > _CLOCK_MS:
+        return warning(
+            "clock",
+            f"the server's is {abs(ahead) / 1000:.0f} s {'ahead of' if ahead > 0 else 'behind'} "
+            "this machine's",
+            "let NTP set both; logins go by the server's, and the sessions after them by yours",
+        )
+    return ok("clock", "the server's and this machine's agree")
+
+
+# Redis
+
+
+def _redis(address: str) -> Iterator[Finding]:
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+    from redis.retry import Retry
+
+    # As `RedisStore.from_url` connects: with RESP 3, a wrong password can pass.
+    limits = {
+        "socket_timeout": _PATIENCE_SECONDS,
+        "socket_connect_timeout": _PATIENCE_SECONDS,
+        "protocol": 2,
+    }
+    with Redis.from_url(address, retry=Retry(NoBackoff(), 0), **limits) as client:
+        try:
+            client.ping()
+        except (RedisError, OSError) as error:
+            yield _redis_unreachable(address, error)
+            return
+        yield ok("connection", "the server answers")
+        try:
+            info: Mapping[str, Any] = client.info()
+        except RedisError as error:
+            yield warning(
+                "server",
+                f"it does not say what it is ({type(error).__name__})",
+                "to let the doctor look, allow this user INFO",
+            )
+            return
+        yield from _redis_server(info)
+        now = client.time()
+        yield _clock(now[0] * 1000 + now[1] // 1000, now_ms())
+
+
+def _redis_unreachable(address: str, error: Exception) -> Finding:
+    from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+
+    causes = _causes(error)
+    if any(isinstance(each, AuthenticationError) for each in causes) or "WRONGPASS" in str(error):
+        return problem("connection", "the password or the user is wrong", "mend the address")
+    if isinstance(error, NoPermissionError):
+        return problem(
+            "connection",
+            "this user may not even PING",
+            "let it use the keys and channels of qrlogin",
+        )
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        return problem(
+            "connection",
+            "the certificate of the server is not trusted",
+            "pass ssl_ca_certs=… in the address",
+        )
+    if any(isinstance(each, ssl.SSLError) for each in causes) or (
+        address.startswith("rediss://") and _listens(address)
+    ):
+        return problem("connection", "the server does not speak TLS", "use redis:// for it")
+    if any(isinstance(each, socket.gaierror) for each in causes):
+        return problem("connection", "its host name is not known here", "mend the address")
+    if any(isinstance(each, ConnectionRefusedError) for each in causes):
+        return problem("connection", "nothing listens there", "start the server; check the port")
+    if isinstance(error, ResponseError):
+        return problem("connection", f"it answers: {error}", "read the server's log")
+    if "closed by server" in str(error) and address.startswith("redis://"):
+        return problem(
+            "connection",
+            "the server closes the connection at once",
+            "if it speaks TLS, use rediss://; else it may have reached maxclients",
+        )
+    return problem(
+        "connection", f"no answer ({type(error).__name__})", "check the network and a firewall"
+    )
+
+
+def _listens(address: str) -> bool:
+    """Whether a server accepts the connection, which then does not answer in TLS."""
+    parts = urlsplit(address)
+    try:
+        with socket.create_connection(
+            (parts.hostname or "", parts.port or 6379), timeout=_PATIENCE_SECONDS
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def _redis_server(info: Mapping[str, Any]) -> Iterator[Finding]:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version") or "0")
+    if int(version.partition(".")[0]) < 7:
+        yield warning(
+            "server",
+            f"{name} {version}: when it is full, logins under way fail, too",
+            "use Redis 7.0 or newer, or Valkey",
+        )
+    else:
+        yield ok("server", f"{name} {version}")
+    if info.get("cluster_enabled"):
+        yield problem(
+            "server",
+            "this is one node of a Cluster",
+            "pass a RedisCluster client to RedisStore",
+        )
+    if info.get("role") == "slave":
+        yield problem("server", "this is a replica, which accepts no writes", "give its master")
+    if info.get("connected_slaves"):
+        yield warning(
+            "replicas",
+            f"{info['connected_slaves']} replicas: a failover can lose or repeat what was written "
+            "in its last moment",
+            "for logins that must not be lost, SQLStore over PostgreSQL commits first",
+        )
+    policy = str(info.get("maxmemory_policy", ""))
+    if info.get("maxmemory") and policy != "noeviction":
+        yield problem(
+            "memory",
+            f"maxmemory-policy is {policy}: when it is full, logins vanish at any moment",
+            "set maxmemory-policy noeviction, or give qrlogin a Redis of its own",
+        )
+    elif info.get("maxmemory") and info.get("used_memory", 0) > 0.8 * int(info["maxmemory"]):
+        yield warning("memory", "more than 80 % of maxmemory is used", "raise it; then begins fail")
+    else:
+        yield ok("memory", "nothing is evicted")
+    if info.get("aof_enabled"):
+        yield ok("persistence", "an append-only file: a restart loses a second at most")
+    else:
+        yield warning(
+            "persistence",
+            "there is no append-only file: a restart loses the logins under way",
+            "if that matters, set appendonly yes; users can also simply scan again",
+        )
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+# SQL
+
+
+def _sqlite(address: str) -> Iterator[Finding]:
+    path = unquote(address.removeprefix("sqlite:///"))
+    if not os.path.exists(path):
+        yield ok("connection", "the file does not exist yet; it is created")
+        return
+    yield ok("connection", "the file exists")
+    if os.stat(path).st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        yield warning(
+            "file", "every user of this machine can read it", "chmod 600, and its folder 700"
+        )
+
+
+def _postgres(address: str) -> Iterator[Finding]:
+    import psycopg
+
+    try:
+        with psycopg.connect(address, connect_timeout=int(_PATIENCE_SECONDS)) as server:
+            asked = now_ms()
+            found = server.execute(
+                "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, "
+                "current_setting('server_version'), current_setting('synchronous_commit'), "
+                "pg_is_in_recovery()"
+            ).fetchone()
+    except psycopg.Error as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        yield problem("connection", first, "mend the address, or start the server")
+        return
+    yield ok("connection", "the server answers")
+    if found is None:
+        return
+    clock, version, commits, standby = found
+    yield ok("server", f"PostgreSQL {version}")
+    if standby:
+        yield problem("server", "this is a standby, which accepts no writes", "give its primary")
+    if commits == "off":
+        yield warning(
+            "persistence",
+            "synchronous_commit is off: a crash loses what it had acknowledged",
+            "set it on for this user: ALTER ROLE … SET synchronous_commit = on",
+        )
+    else:
+        yield ok("persistence", "what was answered survives a crash")
+    yield _clock(clock, asked)

@@ -1,0 +1,178 @@
+"""The logins of one machine in a file of SQLite.
+
+A command is one transaction, which is on the disk before it is answered (`synchronous = FULL`).
+Writers wait for each other; readers wait for no one (WAL). SQLite cannot notify other processes, so
+each process looks ten times a second whether the file has changed. That takes some microseconds,
+however many browsers wait.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+from urllib.parse import unquote
+
+from qrlogin.clock import monotonic, now_ms
+from qrlogin.errors import Misconfigured
+from qrlogin.step import Command, Outcome
+from qrlogin.stores.sql_records import SLICE, TABLE, Row, apply
+
+SCHEME: Final = "sqlite:///"
+_LOOK_SECONDS: Final = 0.1
+#: For a connection that no call waits for.
+_OPEN_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.02
+
+# AUTOINCREMENT: the number of a row that was written later is higher, also after others were
+# deleted. So a process finds what has changed since it looked last.
+_SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    change INTEGER PRIMARY KEY AUTOINCREMENT,
+    login_id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL,
+    garbage_at INTEGER
+);
+CREATE INDEX IF NOT EXISTS {TABLE}_garbage ON {TABLE} (garbage_at);
+"""
+_FIND: Final = f"SELECT record, garbage_at FROM {TABLE} WHERE login_id = ?"  # noqa: S608
+_WRITE: Final = f"REPLACE INTO {TABLE} (login_id, record, garbage_at) VALUES (?, ?, ?)"  # noqa: S608
+_DELETE_EXPIRED: Final = (
+    f"DELETE FROM {TABLE} WHERE change IN "  # noqa: S608
+    f"(SELECT change FROM {TABLE} WHERE garbage_at <= ? LIMIT {SLICE})"
+)
+_CHANGED: Final = f"SELECT change, login_id FROM {TABLE} WHERE change > ?"  # noqa: S608
+_LAST: Final = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+
+
+class SQLiteTable:
+    """A `Table` in a file: `sqlite:///logins.db`, or `sqlite:////srv/logins.db` for a whole path.
+
+    :param address: names the file. `Misconfigured` is raised if its folder does not exist.
+    :param now: returns milliseconds since 1970; None: this machine's clock.
+    """
+
+    name = "SQLite"
+    #: How many calls it carries out at a time.
+    calls = 1
+    #: The errors that mean an outage, and those of them after which a repeat makes sense.
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, TimeoutError)
+
+    def __init__(self, address: str, now: Callable[[], int] | None) -> None:
+        self._path = unquote(address.removeprefix(SCHEME))
+        if self._path in ("", ":memory:"):
+            raise Misconfigured("sqlite:/// needs the path of a file; in memory, use MemoryStore")
+        if "?" in self._path:
+            raise Misconfigured("the address of a file of SQLite takes no options")
+        if not os.path.isdir(os.path.dirname(self._path) or "."):
+            raise Misconfigured("the folder of the file of SQLite does not exist")
+        self._now = now or now_ms
+        self._lock = threading.Lock()  # of the one connection for calls
+        self._connection: sqlite3.Connection | None = None
+        self._process = os.getpid()
+        self._inherited: list[sqlite3.Connection] = []
+
+    def apply(self, command: Command, ends: float) -> Outcome:
+        """Apply one command in one transaction.
+
+        :param command: what to apply.
+        :param ends: when to give up, by `monotonic`.
+        """
+        if not self._lock.acquire(timeout=max(0.0, ends - monotonic())):
+            raise TimeoutError
+        try:
+            connection = self._connect(ends)
+            with _transaction(connection, ends, writes=not command.row.reads):
+                found = connection.execute(_FIND, [command.login_id]).fetchone()
+                clock = self._now()
+                applied = apply(Row(*found) if found else None, command, clock)
+                if applied.row:
+                    if applied.born:
+                        connection.execute(_DELETE_EXPIRED, [clock])
+                    row = applied.row
+                    connection.execute(_WRITE, [command.login_id, row.record, row.garbage_at])
+            return applied.outcome
+        finally:
+            self._lock.release()
+
+    def changes(self, is_closed: Callable[[], bool]) -> Iterator[Iterable[str] | None]:
+        """Yield the login_ids that have changed, every tenth of a second; None: any may have.
+
+        :param is_closed: whether to end.
+        """
+        pause = threading.Event()  # never set
+        with closing(self._open(monotonic() + _OPEN_SECONDS)) as connection:
+            seen = _version(connection)
+            last = _last_change(connection)
+            yield None
+            while not is_closed():
+                pause.wait(_LOOK_SECONDS)
+                if (version := _version(connection)) == seen:
+                    yield ()
+                    continue
+                seen = version
+                changed = connection.execute(_CHANGED, [last]).fetchall()
+                last = max([last, *(change for change, _ in changed)])
+                yield [login_id for _, login_id in changed]
+
+    def close(self) -> None:
+        """Close the connection for calls. A call that comes later opens it again."""
+        with self._lock:
+            if self._connection and self._process == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _connect(self, ends: float) -> sqlite3.Connection:
+        if self._process != os.getpid():
+            # A forked child. Closing the parent's connection here would end the parent's locks.
+            if self._connection:
+                self._inherited.append(self._connection)
+            self._connection, self._process = None, os.getpid()
+        if self._connection is None:
+            self._connection = self._open(ends)
+        return self._connection
+
+    def _open(self, ends: float) -> sqlite3.Connection:
+        while True:
+            connection = sqlite3.connect(
+                self._path, timeout=0.1, isolation_level=None, check_same_thread=False
+            )
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript(_SCHEMA)
+                return connection
+            except sqlite3.OperationalError:
+                # While another process makes the file, SQLite refuses this at once.
+                connection.close()
+                if monotonic() >= ends:
+                    raise
+                threading.Event().wait(_PAUSE_SECONDS)
+            except sqlite3.Error:
+                connection.close()
+                raise
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, ends: float, *, writes: bool) -> Iterator[None]:
+    left = max(1, int((ends - monotonic()) * 1000))
+    connection.execute(f"PRAGMA busy_timeout = {left}")
+    # IMMEDIATE: no other process writes until the end, so what is read here stays true.
+    connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """A number that changes when another connection changes the file."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _last_change(connection: sqlite3.Connection) -> int:
+    found = connection.execute(_LAST, [TABLE]).fetchone()
+    return int(found[0]) if found else 0

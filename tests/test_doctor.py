@@ -1,0 +1,184 @@
+"""`python -m qrlogin doctor` says what is wrong with a store or a site, and what to do."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from qrlogin import MemoryStore, QRLogin
+from qrlogin.__main__ import main
+from qrlogin.contrib.wsgi import qrlogin_app
+from qrlogin.doctor import sites
+from qrlogin.wire import Endpoint
+from tests.servers import PostgresServer, RedisServer, free_port, redis_binary
+from tests.tables import for_each_row
+from tests.wire.sites import werkzeug_server
+
+KEY = bytes(range(32))
+Application = Callable[..., Any]
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """The exit code, and what was printed, without line breaks."""
+    code = main(["doctor", *words])
+    return code, " ".join(capsys.readouterr().out.split())
+
+
+@contextmanager
+def served(port: int, app: Application) -> Iterator[None]:
+    server = werkzeug_server(port, app)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_healthy_store_has_nothing_to_mend(
+    capsys: pytest.CaptureFixture[str],
+    own_redis: RedisServer,
+    postgres_url: str,
+    tmp_path: Path,
+) -> None:
+    with Redis.from_url(own_redis.url) as admin:
+        admin.config_set("appendonly", "yes")
+    for address in (own_redis.url, postgres_url, f"sqlite:///{tmp_path}/logins.db"):
+        code, text = said(capsys, "--store", address)
+        assert code == 0
+        assert "0 to mend, 0 to think about" in text
+        assert "a whole login works" in text
+        assert "the news of a scan arrives" in text
+
+
+@for_each_row(
+    "command, user, finding",
+    [
+        ("CONFIG SET maxmemory 50mb maxmemory-policy allkeys-lru", "", "policy is allkeys-lru"),
+        ("CONFIG SET requirepass right", ":secret@", "the password or the user is wrong"),
+        (
+            "ACL SETUSER app on nopass ~qrlogin:* &* +@all -subscribe",
+            "app:x@",
+            "the news of a scan does not arrive",
+        ),
+        ("ACL SETUSER app on nopass ~qrlogin:* +@all", "app:x@", "does the user of this address"),
+        ("ACL SETUSER app on nopass ~other:* &* +@all", "app:x@", "NoPermissionError"),
+    ],
+)
+def test_what_is_wrong_with_a_redis_is_said_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], command: str, user: str, finding: str
+) -> None:
+    with RedisServer(redis_binary()) as server:
+        with Redis.from_url(server.url) as admin:
+            admin.execute_command(*command.split())
+        code, text = said(capsys, "--store", server.url.replace("//", f"//{user}"))
+    assert code == 1
+    assert finding in text
+    assert "Do: " in text
+    assert "secret" not in text
+
+
+def test_a_store_that_cannot_be_reached_says_why(
+    capsys: pytest.CaptureFixture[str], redis_url: str, own_postgres: PostgresServer
+) -> None:
+    nowhere = free_port()
+    for address, finding in (
+        (f"redis://u:secret@127.0.0.1:{nowhere}", "nothing listens there"),
+        ("redis://u:secret@nowhere.invalid", "its host name is not known here"),
+        (redis_url.replace("redis://", "rediss://"), "the server does not speak TLS"),
+        (f"postgresql://u:secret@127.0.0.1:{nowhere}/db", "Connection refused"),
+        (own_postgres.url.replace("qrlogin@", "nobody:secret@"), "nobody"),
+        ("mysql://u:secret@h/db", "a store is memory, or an address such as"),
+    ):
+        code, text = said(capsys, "--store", address)
+        assert code == 1, address
+        assert finding in text, address
+        assert "secret" not in text
+
+
+def site(origin: str, store: MemoryStore | None = None, **options: Any) -> Application:
+    qr = QRLogin(store or MemoryStore(), secret_keys=[KEY], verification_uri=f"{origin}/qr")
+    return qrlogin_app(Endpoint(qr, max_waiting=8), lambda _: None, lambda *_: None, **options)
+
+
+def one_of_two(origin: str) -> Application:
+    """Two workers, each with a memory of its own, which answer in turn."""
+    workers, asked = [site(origin), site(origin)], iter(range(10**6))
+    return lambda *arguments: workers[next(asked) % 2](*arguments)
+
+
+def impatient(origin: str) -> Application:
+    """A proxy that ends held requests, and removes a header of answers."""
+    inner = site(origin)
+
+    def app(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        if "wait=" in environ["QUERY_STRING"]:
+            start("504 Gateway Timeout", [("Content-Length", "0")])
+            return [b""]
+        return inner(
+            environ,
+            lambda status, headers, *rest: start(
+                status, [each for each in headers if each[0] != "Cache-Control"], *rest
+            ),
+        )
+
+    return app
+
+
+@for_each_row(
+    "make, findings",
+    [
+        (site, ["held for", "knew the login", "arrives at once", "0 to mend"]),
+        (one_of_two, ["several processes have a store or a secret key each"]),
+        (
+            impatient,
+            ["ends a held request with 504", "max_hold=", "no-store was removed"],
+        ),
+        (
+            lambda origin: site(origin.replace("127.0.0.1", "localhost")),
+            ["begin is answered 403", "compare its QRLOGIN_ORIGIN"],
+        ),
+        (
+            lambda origin: lambda environ, start: [start("404 Not Found", []), b""][1:],
+            ["give the address of the mount"],
+        ),
+    ],
+)
+def test_a_running_site_is_looked_at_as_its_browsers_meet_it(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[str], Application],
+    findings: list[str],
+) -> None:
+    monkeypatch.setattr(sites, "HOLD_SECONDS", 1)
+    port = free_port()
+    with served(port, make(f"http://127.0.0.1:{port}")):
+        code, text = said(capsys, "--url", f"http://127.0.0.1:{port}/")
+    assert [each for each in findings if each not in text] == []
+    assert code == (0 if "0 to mend" in text else 1)
+
+
+def test_a_deploy_script_reads_json_and_the_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QRLOGIN_SECRET_KEYS", "short")
+    assert main(["doctor", "--store", "memory", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["exit_status"] == 1
+    assert [each["level"] for each in report["findings"]] == ["problem", "warning"]
+    assert "short" not in re.sub("too short", "", json.dumps(report))
+
+
+def test_without_anything_to_look_at_it_says_what_to_give(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["doctor"]) == 2
+    assert "give --store or --url" in capsys.readouterr().err
