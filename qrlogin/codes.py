@@ -214,7 +214,7 @@ class Codes:
 
     def spell_device_code(self, device: DeviceCode) -> str:
         """Spell `device`, signed with its key."""
-        begun_by = base64_encode(device.begun_by).decode()
+        begun_by = base64_encode(device.begun_by).decode() if device.begun_by else ""
         parts = (
             device.login_id,
             device.secret,
@@ -234,7 +234,7 @@ class Codes:
             secret,
             int(begun_at),
             int(ends_at),
-            base64_decode(begun_by).decode(),
+            base64_decode(begun_by).decode() if begun_by else "",
             flags,
             key,
         )

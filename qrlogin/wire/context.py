@@ -28,6 +28,10 @@ PLACE_BYTES: Final = 40
 _PARSED_CHARACTERS: Final = 320
 #: How many different User-Agents are remembered with their names: 150 KB at most.
 _REMEMBERED: Final = 256
+#: How many different addresses are remembered as they were read, and how many characters such a
+#: text has at most: 300 KB in all.
+_ADDRESSES: Final = 1024
+_SHORT_ADDRESS: Final = 45
 _SHORT_NAMES: Final = {
     "Chrome Mobile": "Chrome",
     "Chrome Mobile iOS": "Chrome",
@@ -58,13 +62,27 @@ T = TypeVar("T")
 log = logging.getLogger("qrlogin")
 
 
+def _remember_short(read: Callable[[str], T]) -> Callable[[str], T]:
+    """`read`, which remembers its last answers about addresses: a browser that waits asks again and
+    again. A longer text has a zone, of any length, or is no address, and is not remembered.
+    """
+    remembering = lru_cache(_ADDRESSES)(read)
+    return lambda text: remembering(text) if len(text) <= _SHORT_ADDRESS else read(text)
+
+
 def public_peer(request: Request) -> str | None:
     """The address of the other end of the connection, if it is one of the internet.
 
     None for a loopback, private or link-local address. It is usually that of a proxy in front of
     the server, and would be the same for every browser.
     """
-    address = _parsed_address(request.client or "")
+    return _public_address(request.client or "")
+
+
+@_remember_short
+def _public_address(text: str) -> str | None:
+    """The address that `text` is, in the usual spelling, if it is one of the internet."""
+    address = _parsed_address(text)
     if (
         address is None  # there is none, or the server has a socket of another kind
         or address.is_loopback
@@ -255,6 +273,7 @@ def _ip_address(text: str) -> str:
     return str(_parsed_address(text.strip()) or "").partition("%")[0]
 
 
+@_remember_short
 def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
     """The IP address that `text` is, or None. An IPv4 address mapped to IPv6 is an IPv4 address."""
     try:
