@@ -9,12 +9,10 @@ import base64
 import hmac
 import re
 import secrets
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, NoReturn
-
-from itsdangerous import Signer
 
 from qrlogin.errors import Misconfigured
 
@@ -26,8 +24,8 @@ _NEW_KEY_HINT: Final = "Make one with: python -m qrlogin keygen"
 _PUBLISHED_KEYS: Final = ("b2b8m3wqmF8dVuG2m3Wc0oUJxjz4Iu2mbXcTzIYkF9s",)
 _AUDIENCE: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,200}")
 
-#: The alphabet of base64url in place of that of base64.
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 class Key:
@@ -46,10 +44,11 @@ class Key:
         keyed = self._keyed.get(purpose)
         computed = (keyed or self._keyed_for(purpose)).copy()
         computed.update(_prefixed(parts))
-        encoded = b2a_base64(computed.digest(), newline=False)
-        return encoded.translate(_URL_SAFE, b"=").decode("ascii")
+        return base64_encode(computed.digest()).decode("ascii")
 
     def _keyed_for(self, purpose: str) -> hmac.HMAC:
+        from itsdangerous import Signer  # when it is used: it loads much that is not
+
         salt = f"qrlogin/{self._audience}/{purpose}/v1"
         signer = Signer(self._secret, salt=salt, key_derivation="hmac", digest_method=sha256)
         keyed = self._keyed[purpose] = hmac.new(signer.derive_key(), digestmod=sha256)
@@ -57,6 +56,16 @@ class Key:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Key is a secret and cannot be pickled")
+
+
+def base64_encode(raw: bytes) -> bytes:
+    """`raw` as base64url without padding (RFC 4648 section 5)."""
+    return b2a_base64(raw, newline=False).translate(_TO_URL_SAFE, b"=")
+
+
+def base64_decode(text: str) -> bytes:
+    """What `base64_encode` encoded. Raises `ValueError` for other text."""
+    return a2b_base64(text.encode("ascii").translate(_FROM_URL_SAFE) + b"=" * (-len(text) % 4))
 
 
 def _prefixed(parts: Sequence[str]) -> bytes:
