@@ -260,11 +260,12 @@ class Core:
             "decide_ms": str(terms.decide_window * 1000),
             "redeem_ms": str(terms.redeem_window * 1000),
         }
+        values["begin_seal"] = seals.begin_seal(key, login_id, values)
         command = _command(
             "begin",
             login_id,
             codes.new_mark(),
-            values={**values, "begin_seal": seals.begin_seal(key, login_id, values)},
+            values=values,
             seconds={
                 "shown_until": terms.lifetime,
                 "scan_by": terms.lifetime + terms.late_window,
@@ -284,7 +285,10 @@ class Core:
             )
             return self._begun(self._full_status(reply, device), device, new)
 
-        return Operation(command, interpret, partial(event_of, "begun", key=key))
+        def to_event(reply: Reply) -> Event:
+            return event_of("begun", reply, key, begin_holds=_wrote(command, reply))
+
+        return Operation(command, interpret, to_event)
 
     def _begun(self, status: Status, device: DeviceCode, new: NewCodes) -> Begun:
         fixed = f"{self.verification_uri}/{new.fixed}" if new.fixed else ""
@@ -627,11 +631,19 @@ class Core:
 
         if row == "look":
             return Operation(command, interpret)
-        return Operation(
-            command,
-            interpret,
-            partial(event_of, "scanned", key=key, subject=subject, phone=phone, begin_holds=True),
-        )
+
+        def to_event(reply: Reply) -> Event:
+            return event_of(
+                "scanned",
+                reply,
+                key,
+                subject=subject,
+                phone=phone,
+                begin_holds=True,  # `interpret` has checked it
+                scanner_holds=_wrote(command, reply),
+            )
+
+        return Operation(command, interpret, to_event)
 
     def _is_known(self, reply: Reply, key: Key, subject: str) -> bool | None:
         if not self.policy.known_browser:
@@ -839,6 +851,14 @@ def _is_its_ticket(ticket: str, reply: Reply, device: DeviceCode) -> bool:
         return False
     expected = seals.ticket(device.key, device.login_id, approval)
     return equal_in_constant_time(ticket, expected)
+
+
+def _wrote(command: Command, reply: Reply) -> bool:
+    """Whether the record has the texts of this command. Their seal, which was made for the command,
+    needs no check then.
+    """
+    sent = command.values
+    return all(reply.record.get(name) == sent.get(name, "") for name in command.row.writes)
 
 
 def _command(
