@@ -24,9 +24,9 @@ The other public modules load only when you import them:
 """
 
 import typing
+from importlib import import_module as _import_module
 
 from qrlogin.absent import absent_name as _absent_name
-from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Begun, Event, Landing, Redeemed, Scanned, ScannedBy, Status
 from qrlogin.errors import (
     AlreadyRedeemed,
@@ -56,10 +56,13 @@ from qrlogin.errors import (
     WrongState,
 )
 from qrlogin.limits import Limits
-from qrlogin.login import QRLogin
 from qrlogin.policy import LAB, STANDARD, STRICT, Policy
-from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
 from qrlogin.table import State
+
+if typing.TYPE_CHECKING:
+    from qrlogin.aio import AsyncQRLogin
+    from qrlogin.login import QRLogin
+    from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
 
 __all__ = [
     "LAB",
@@ -106,9 +109,21 @@ __all__ = [
     "WrongState",
 ]
 
+#: What loads at its first use, so that code that blocks never loads asyncio, and a program that
+#: catches an error of this package loads neither half.
+_AT_FIRST_USE: typing.Final = {
+    "QRLogin": "qrlogin.login",
+    "AsyncQRLogin": "qrlogin.aio",
+    "MemoryStore": "qrlogin.stores.memory",
+    "AsyncMemoryStore": "qrlogin.stores.memory",
+}
+
 if not typing.TYPE_CHECKING:  # a type checker would believe that the package has any name
 
     def __getattr__(name: str) -> object:
+        if module := _AT_FIRST_USE.get(name):
+            found = globals()[name] = getattr(_import_module(module), name)
+            return found
         room = {
             "RedisStore": "stores",
             "AsyncRedisStore": "stores",
@@ -123,3 +138,6 @@ if not typing.TYPE_CHECKING:  # a type checker would believe that the package ha
         if room:
             raise _absent_name(f"{name} is in qrlogin.{room}: from qrlogin.{room} import {name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -25,6 +25,9 @@ _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 _SYMBOLOGY: Final = re.compile(r"\]Q[0-9]")
 _SCHEME_AND_HOST: Final = re.compile(r"https?://[a-z0-9._:\[\]-]*", re.ASCII | re.IGNORECASE)
 
+#: A code below the address of the page, with nothing around it.
+_BELOW_PAGE: Final = re.compile(r"/([A-Za-z0-9_.-]+)")
+
 _USER_CODE: Final = "user_code"
 #: The query parameters in which the dialects' addresses carry a code.
 _CODE_PARAMETERS: Final = (_USER_CODE, "uuid", "lgToken", "qrcode_key", "k")
@@ -233,6 +236,9 @@ def code_in_address(scanned: str, page: str) -> FoundCode:
     code or its address is ignored: invisible characters, the prefix of a symbology, one slash,
     percent-encoding, a fragment, and parameters that name no code. The code itself is exact.
     """
+    # What the picture holds, read as it is. The rest of this function finds the same in it.
+    if scanned.startswith(page) and (plain := _BELOW_PAGE.fullmatch(scanned, len(page))):
+        return FoundCode(plain[1], may_rotate=True, may_be_typed=True)
     text = _without_wrapping(scanned)
     if not text.startswith(("https://", "http://")):
         code = _stripped(_decoded(text)).removesuffix("/")

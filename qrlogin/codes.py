@@ -24,8 +24,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from itsdangerous.encoding import base64_decode, base64_encode
-
 from qrlogin.addresses import (
     MAX_ADDRESS_LENGTH,
     code_in_address,
@@ -33,7 +31,14 @@ from qrlogin.addresses import (
     parse_page_address,
 )
 from qrlogin.errors import InvalidCode, Misconfigured
-from qrlogin.keys import Key, equal_in_constant_time, key_ring, refuse_published_keys
+from qrlogin.keys import (
+    Key,
+    base64_decode,
+    base64_encode,
+    equal_in_constant_time,
+    key_ring,
+    refuse_published_keys,
+)
 from qrlogin.seals import device_digest, name_record_id
 
 MAX_CODE_LENGTH: Final = 512  # characters of a code, without the address before it
@@ -214,7 +219,7 @@ class Codes:
 
     def spell_device_code(self, device: DeviceCode) -> str:
         """Spell `device`, signed with its key."""
-        begun_by = base64_encode(device.begun_by).decode()
+        begun_by = base64_encode(device.begun_by.encode()).decode()
         parts = (
             device.login_id,
             device.secret,

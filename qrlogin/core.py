@@ -7,7 +7,7 @@ core draws random numbers, checks signatures before the step and seals after it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from types import MappingProxyType
 from typing import Final, NoReturn
@@ -58,7 +58,6 @@ from qrlogin.reply_checks import (
     check_replay_window,
     checked_approver,
     checked_scanner,
-    deadline_of,
     event_of,
     instant,
     match_digits_of,
@@ -68,8 +67,11 @@ from qrlogin.reply_checks import (
     require_readable,
     require_record,
     seconds_left,
+    seconds_until,
+    state_and_end,
     state_before_scan,
     state_for_phone,
+    version_of,
 )
 from qrlogin.step import Command, Reply, Verdict, number
 from qrlogin.table import MATCH_TRIES, TABLE, State
@@ -195,7 +197,9 @@ class Core:
         check_window(window, "redeem_window", BadArgument)
         replay = policy.replay_window if replay_window is None else replay_window
         windows = {"late_window": late, "redeem_window": window, "replay_window": replay}
-        policy.check_total("the windows", BadArgument, lifetime=seconds, **windows)
+        own = (lifetime, late_window, redeem_window, replay_window)
+        if any(each is not None for each in own):  # the policy has checked its own
+            policy.check_total("the windows", BadArgument, lifetime=seconds, **windows)
         check_begun_by(begun_by)
         if subject is not None:
             check_person(subject, "")
@@ -256,11 +260,12 @@ class Core:
             "decide_ms": str(terms.decide_window * 1000),
             "redeem_ms": str(terms.redeem_window * 1000),
         }
+        values["begin_seal"] = seals.begin_seal(key, login_id, values)
         command = _command(
             "begin",
             login_id,
             codes.new_mark(),
-            values={**values, "begin_seal": seals.begin_seal(key, login_id, values)},
+            values=values,
             seconds={
                 "shown_until": terms.lifetime,
                 "scan_by": terms.lifetime + terms.late_window,
@@ -280,7 +285,10 @@ class Core:
             )
             return self._begun(self._full_status(reply, device), device, new)
 
-        return Operation(command, interpret, partial(event_of, "begun", key=key))
+        def to_event(reply: Reply) -> Event:
+            return event_of("begun", reply, key, begin_holds=_wrote(command, reply))
+
+        return Operation(command, interpret, to_event)
 
     def _begun(self, status: Status, device: DeviceCode, new: NewCodes) -> Begun:
         fixed = f"{self.verification_uri}/{new.fixed}" if new.fixed else ""
@@ -378,7 +386,11 @@ class Core:
             return redeemed_from(reply, device)
 
         def to_event(reply: Reply) -> Event:
-            return event_of("redeemed", reply, key, subject=reply.record["subject"])
+            subject = reply.record["subject"]
+            # `interpret` has checked both seals.
+            return event_of(
+                "redeemed", reply, key, subject=subject, begin_holds=True, scanner_holds=True
+            )
 
         return Operation(command, interpret, to_event)
 
@@ -619,11 +631,19 @@ class Core:
 
         if row == "look":
             return Operation(command, interpret)
-        return Operation(
-            command,
-            interpret,
-            partial(event_of, "scanned", key=key, subject=subject, phone=phone),
-        )
+
+        def to_event(reply: Reply) -> Event:
+            return event_of(
+                "scanned",
+                reply,
+                key,
+                subject=subject,
+                phone=phone,
+                begin_holds=True,  # `interpret` has checked it
+                scanner_holds=_wrote(command, reply),
+            )
+
+        return Operation(command, interpret, to_event)
 
     def _is_known(self, reply: Reply, key: Key, subject: str) -> bool | None:
         if not self.policy.known_browser:
@@ -760,39 +780,58 @@ class Core:
 
     def _full_status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        key, bare = device.key, bare_status(reply, device)
-        state = bare.state
-        left = instant(reply.record, "shown_until") - reply.now
+        key, login_id, now = device.key, reply.login_id, reply.now
+        state, dies_at = state_and_end(reply, device)
+        version, expires_in = version_of(reply), seconds_until(reply, dies_at)
+        left = instant(reply.record, "shown_until") - now
         if state is State.PENDING and left > 0:
-            bare = replace(bare, code_expires_in=ceil_seconds(left))
-            return bare if FIXED in device.flags else self._with_rotating_code(bare, reply, device)
+            shown_for = ceil_seconds(left)
+            if FIXED in device.flags:
+                return Status(login_id, state, version, expires_in, code_expires_in=shown_for)
+            rotates_at = self._rotates_at(device, now)
+            # No code outlives the time to scan: the record may be gone by then.
+            until = min(rotates_at + self.policy.rotation_grace * 1000, dies_at or 0)
+            code = self._codes.rotating_code(key, login_id, until)
+            return Status(
+                login_id,
+                state,
+                version,
+                expires_in,
+                code_expires_in=shown_for,
+                scan_code=code,
+                verification_uri_complete=f"{self.verification_uri}/{code}",
+                rotates_in=min(ceil_seconds(rotates_at - now), shown_for),
+            )
+        if state is State.SCANNED:
+            digits = match_digits_of(reply.record)
+            claim = reply.record.get("claim", "")
+            return Status(
+                login_id,
+                state,
+                version,
+                expires_in,
+                scanned_by=checked_scanner(reply, key),
+                match_code=seals.match_code(key, login_id, claim, digits) if digits else "",
+            )
         if state in HAS_SCANNER:
-            if state is State.SCANNED:
-                digits = match_digits_of(reply.record)
-                claim = reply.record.get("claim", "")
-                shown = seals.match_code(key, reply.login_id, claim, digits) if digits else ""
-                return replace(bare, scanned_by=checked_scanner(reply, key), match_code=shown)
             approver = checked_approver(reply, key)
             has_ticket = state is State.CONFIRMED and UNASKED in device.flags
-            ticket = seals.ticket(key, reply.login_id, approver.tag) if has_ticket else ""
-            return replace(bare, scanned_by=approver, ticket=ticket)
-        return bare
+            return Status(
+                login_id,
+                state,
+                version,
+                expires_in,
+                scanned_by=approver,
+                ticket=seals.ticket(key, login_id, approver.tag) if has_ticket else "",
+            )
+        return Status(login_id, state, version, expires_in)
 
-    def _with_rotating_code(self, status: Status, reply: Reply, device: DeviceCode) -> Status:
-        """`status` with the code of this moment. The same code is spelled alike every time."""
+    def _rotates_at(self, device: DeviceCode, now: int) -> int:
+        """When the code of this moment is followed by another one. It counts from the signed begin,
+        so the same code is spelled alike every time.
+        """
         rotation = self.policy.rotation * 1000
-        begun_at = device.begun_at  # signed, as the record's is not
-        rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
-        # No code outlives the time to scan: the record may be gone by then.
-        dies_at = deadline_of(reply, State.PENDING, device) or 0
-        until = min(rotates_at + self.policy.rotation_grace * 1000, dies_at)
-        code = self._codes.rotating_code(device.key, reply.login_id, until)
-        return replace(
-            status,
-            scan_code=code,
-            verification_uri_complete=f"{self.verification_uri}/{code}",
-            rotates_in=min(ceil_seconds(rotates_at - reply.now), status.code_expires_in),
-        )
+        return device.begun_at + ((now - device.begun_at) // rotation + 1) * rotation
 
 
 def _require_unasked(device: DeviceCode) -> None:
@@ -810,6 +849,14 @@ def _is_its_ticket(ticket: str, reply: Reply, device: DeviceCode) -> bool:
         return False
     expected = seals.ticket(device.key, device.login_id, approval)
     return equal_in_constant_time(ticket, expected)
+
+
+def _wrote(command: Command, reply: Reply) -> bool:
+    """Whether the record has the texts of this command. Their seal, which was made for the command,
+    needs no check then.
+    """
+    sent = command.values
+    return all(reply.record.get(name) == sent.get(name, "") for name in command.row.writes)
 
 
 def _command(

@@ -1,19 +1,18 @@
 """The application's secret keys, and the MACs that only they can compute.
 
-Every code and every seal is a MAC by itsdangerous (HMAC-SHA-256) over length-prefixed parts, with
-a salt for each purpose and audience. This module reads no clock and knows no code and no record.
+Every code and every seal is a MAC (HMAC-SHA-256) over length-prefixed parts, with a key of its own
+for each purpose and audience, which itsdangerous derives. This module reads no clock and knows no
+code and no record.
 """
 
 import base64
 import hmac
 import re
 import secrets
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, NoReturn
-
-from itsdangerous import HMACAlgorithm, Signer
-from itsdangerous.encoding import base64_encode
 
 from qrlogin.errors import Misconfigured
 
@@ -25,31 +24,57 @@ _NEW_KEY_HINT: Final = "Make one with: python -m qrlogin keygen"
 _PUBLISHED_KEYS: Final = ("b2b8m3wqmF8dVuG2m3Wc0oUJxjz4Iu2mbXcTzIYkF9s",)
 _AUDIENCE: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,200}")
 
-_HMAC = HMACAlgorithm(sha256)
+_TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 class Key:
     """One secret key for one audience. It computes a different MAC for each purpose."""
 
-    __slots__ = ("_audience", "_derived", "_secret")
+    __slots__ = ("_audience", "_keyed", "_secret")
 
     def __init__(self, secret: bytes, audience: str) -> None:
         self._secret, self._audience = secret, audience
-        self._derived: dict[str, bytes] = {}  # by purpose: deriving costs as much as signing
+        # By purpose, an HMAC that has read its key and nothing else: every MAC begins with a copy.
+        # To derive a key and to read it costs more than the rest.
+        self._keyed: dict[str, hmac.HMAC] = {}
 
     def mac(self, purpose: str, *parts: str) -> str:
         """43 characters that only this key can compute for this purpose and exactly these parts."""
-        derived = self._derived.get(purpose)
-        if derived is None:
-            salt = f"qrlogin/{self._audience}/{purpose}/v1"
-            signer = Signer(self._secret, salt=salt, key_derivation="hmac", digest_method=sha256)
-            derived = self._derived[purpose] = signer.derive_key()
-        encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
-        prefixed = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
-        return base64_encode(_HMAC.get_signature(derived, prefixed)).decode("ascii")
+        keyed = self._keyed.get(purpose)
+        computed = (keyed or self._keyed_for(purpose)).copy()
+        computed.update(_prefixed(parts))
+        return base64_encode(computed.digest()).decode("ascii")
+
+    def _keyed_for(self, purpose: str) -> hmac.HMAC:
+        from itsdangerous import Signer  # when it is used: it loads much that is not
+
+        salt = f"qrlogin/{self._audience}/{purpose}/v1"
+        signer = Signer(self._secret, salt=salt, key_derivation="hmac", digest_method=sha256)
+        keyed = self._keyed[purpose] = hmac.new(signer.derive_key(), digestmod=sha256)
+        return keyed
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Key is a secret and cannot be pickled")
+
+
+def base64_encode(raw: bytes) -> bytes:
+    """`raw` as base64url without padding (RFC 4648 section 5)."""
+    return b2a_base64(raw, newline=False).translate(_TO_URL_SAFE, b"=")
+
+
+def base64_decode(text: str) -> bytes:
+    """What `base64_encode` encoded. Raises `ValueError` for other text."""
+    return a2b_base64(text.encode("ascii").translate(_FROM_URL_SAFE) + b"=" * (-len(text) % 4))
+
+
+def _prefixed(parts: Sequence[str]) -> bytes:
+    """These parts, each after its length in bytes, so that no other parts are spelled alike."""
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    if text.isascii():  # nearly always: then each character is one byte
+        return text.encode("ascii")
+    encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
+    return b"".join([b"%d:%b" % (len(part), part) for part in encoded])
 
 
 def key_ring(secret_keys: Sequence[str | bytes], audience: str) -> tuple[Key, ...]:
@@ -111,6 +136,8 @@ def new_key() -> str:
 
 def equal_in_constant_time(one: str, other: str) -> bool:
     """Whether two MACs are equal. The time that it takes does not show where they differ."""
+    if one.isascii() and other.isascii():
+        return hmac.compare_digest(one, other)
     return hmac.compare_digest(
         one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape")
     )

@@ -5,6 +5,7 @@ refusal says when to ask again. This module counts nothing; `allowances.py` does
 """
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -16,6 +17,8 @@ MAX_LIMIT: Final = 1_000_000
 #: The part of an IPv6 address that a provider gives to one household or one server, in bits. That
 #: customer can use every address in it (RFC 6177, RFC 8981).
 _IPV6_BITS: Final = 64
+#: The longest way to write an address without a zone.
+_MOST_CHARACTERS: Final = 45
 #: The first 96 bits of the IPv6 addresses that a NAT64 makes of IPv4 addresses (RFC 6052).
 _NAT64: Final = 0x64_FF9B << 64
 
@@ -83,10 +86,17 @@ def network_of(address: str) -> str:
 
     :param address: such as "192.0.2.7", "2001:db8::7" or "::ffff:192.0.2.7".
     """
+    text = address.partition("%")[0]
+    return (len(text) <= _MOST_CHARACTERS and _network_of_address(text)) or address
+
+
+@lru_cache(1024)  # a browser that waits asks again and again
+def _network_of_address(text: str) -> str:
+    """`network_of` an address without a zone; "" for a text that is no address."""
     try:
-        parsed = ip_address(address.partition("%")[0])
+        parsed = ip_address(text)
     except ValueError:
-        return address
+        return ""
     if not isinstance(parsed, IPv6Address):
         return str(parsed)
     if parsed.ipv4_mapped:

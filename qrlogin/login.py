@@ -5,11 +5,11 @@ Nothing is decided here. Each method asks the core for an operation, has the sto
 in one round trip, and returns what the reply means. `wait` may take more than one.
 """
 
-import asyncio
 import inspect
-import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from qrlogin.answers import Begun, Event, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import ShownAs, check_on_event
@@ -24,8 +24,19 @@ from qrlogin.policy import STANDARD, Policy
 from qrlogin.stores.protocol import Store
 from qrlogin.table import State
 
+if TYPE_CHECKING:
+    import logging
+
 T = TypeVar("T")
-log = logging.getLogger("qrlogin")
+_INFO: Final = 20  # logging.INFO
+
+
+@cache
+def _log() -> "logging.Logger":
+    """The logger. Logging is loaded by the first call, and not by an import of this package."""
+    import logging
+
+    return logging.getLogger("qrlogin")
 
 
 class QRLogin:
@@ -332,13 +343,13 @@ class QRLogin:
                     return step.result
                 current = step.operation
         except RecordLost as error:
-            log.warning("login %s: %s", current.command.login_id, error)
+            _log().warning("login %s: %s", current.command.login_id, error)
             raise
         except RecordForged as error:
             # "record", because the one that a typed code leads to is not a login's.
             record_id = current.command.login_id
-            log.log(
-                logging.ERROR if self._forged.add(record_id) else logging.DEBUG,
+            report = _log().error if self._forged.add(record_id) else _log().debug
+            report(
                 "record %s fails its seal: %s; another program writes to the store",
                 record_id,
                 error,
@@ -355,16 +366,16 @@ class QRLogin:
 
     @property
     def _is_listening(self) -> bool:
-        return self._on_event is not None or log.isEnabledFor(logging.INFO)
+        return self._on_event is not None or _log().isEnabledFor(_INFO)
 
     def _emit(self, event: Event) -> None:
-        log.info("login %s %s (version %d)", event.login_id, event.name, event.version)
+        _log().info("login %s %s (version %d)", event.login_id, event.name, event.version)
         if self._on_event is None:
             return
         try:
             self._on_event(event)
         except Exception:  # the change has happened, so the call must not fail
-            log.exception(
+            _log().exception(
                 "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
             )
 
@@ -457,6 +468,9 @@ def _refuse_event_loop() -> None:
     """Raise `Misconfigured` if an event loop runs in this thread: a wait would stop it, and every
     other request with it.
     """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:  # not loaded, so no loop runs, and most programs that block need none
+        return
     try:
         asyncio.get_running_loop()
     except RuntimeError:

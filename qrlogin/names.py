@@ -7,6 +7,7 @@ browser/qr-login-parts.js has the same rule. This module knows no login.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 from unicodedata import category, combining, east_asian_width
 
@@ -20,13 +21,11 @@ _DROPPED: Final = ("Cs", "Cf", "Co")
 #: Letters and signs that show nothing.
 _FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 #: A flag of a part of a country, such as Scotland's: invisible tags after a black flag (UTS 51).
-_TAGGED_FLAG: Final = re.compile(
-    "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
-)
+_TAGGED_FLAG: Final = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
 #: Letters that Unicode counts as marks of the letter before them: Thai, Lao, half-width Japanese.
 _SPACING: Final = frozenset("\u0e33\u0eb3\uff9e\uff9f")
 #: Variation selectors, which show nothing by themselves.
-_SELECTORS: Final = re.compile("[\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_SELECTORS: Final = "[\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 #: What `exact` shows in place of a sign that shows nothing.
 _INVISIBLE: Final = "\ufffd"
 #: Letters of scripts that look like no other: Japanese, Bopomofo, Chinese, Korean. As in `odd` in
@@ -47,10 +46,10 @@ _ALONE: Final = (
 )
 #: The dot of Chinese names of other languages. Elsewhere it could pass for a full stop.
 _DOT: Final = f"(?<=[{_EAST_ASIAN}])\u00b7(?=[{_EAST_ASIAN}])"
-_ODD: Final = re.compile(f"(?:(?!{_DOT})[^\0-\x7f\u3000{_EAST_ASIAN}])+")
+_ODD: Final = f"(?:(?!{_DOT})[^\0-\x7f\u3000{_EAST_ASIAN}])+"
 _ODD_SIGN: Final = f"(?:(?!{_DOT})[^\0-\x7f\u3000{_EAST_ASIAN}{_ALONE}\u200c\u200d])"
 #: The joiners within an emoji are in its box.
-_ODD_ALONE: Final = re.compile(f"{_ODD_SIGN}+(?:[\u200c\u200d]+{_ODD_SIGN}+)*")
+_ODD_ALONE: Final = f"{_ODD_SIGN}+(?:[\u200c\u200d]+{_ODD_SIGN}+)*"
 
 #: Consonants of the blocks of Unicode for nine scripts of India, which have the same layout.
 _CONSONANTS: Final = {
@@ -69,28 +68,26 @@ _UNJOINED: Final = (
     "(?=[\u0620\u0622-\u064a\u066e\u066f\u0671-\u0673\u0675-\u06d3\u06d5])"
 )
 #: Where a sign that shows nothing by itself changes what people see.
-_SHAPING: Final = re.compile(
-    "|".join(
-        (
-            _TAGGED_FLAG.pattern,
-            f"{_PICTURE}(?:\u200d{_PICTURE})*",
-            _UNJOINED,
-            # Devanagari, Bengali, Gujarati: a letter that is halved, or that is not.
-            *(
-                f"{chr(block + 0x4D)}[\u200c\u200d](?={_CONSONANTS[block]})"
-                for block in (0x900, 0x980, 0xA80)
-            ),
-            # Oriya, Telugu, Kannada, Malayalam: a letter that is not written below the one before.
-            *(
-                f"{chr(block + 0x4D)}\u200c(?={_CONSONANTS[block]})"
-                for block in (0xB00, 0xC00, 0xC80, 0xD00)
-            ),
-            "[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d",  # Malayalam without its vowel
-            "\u0dca\u200d(?=[\u0d9a-\u0dc6])",  # Sinhala, joined
-            "\u09b0[\u200c\u200d](?=\u09cd\u09af)",  # Bengali r before y
-            f"\u0cb0\u200d(?=\u0ccd{_CONSONANTS[0xC80]})",  # Kannada r in its full form
-            f"(?<=[{_EAST_ASIAN}])\u3000(?=[{_EAST_ASIAN}])",  # as wide as a letter
-        )
+_SHAPING: Final = "|".join(
+    (
+        _TAGGED_FLAG,
+        f"{_PICTURE}(?:\u200d{_PICTURE})*",
+        _UNJOINED,
+        # Devanagari, Bengali, Gujarati: a letter that is halved, or that is not.
+        *(
+            f"{chr(block + 0x4D)}[\u200c\u200d](?={_CONSONANTS[block]})"
+            for block in (0x900, 0x980, 0xA80)
+        ),
+        # Oriya, Telugu, Kannada, Malayalam: a letter that is not written below the one before.
+        *(
+            f"{chr(block + 0x4D)}\u200c(?={_CONSONANTS[block]})"
+            for block in (0xB00, 0xC00, 0xC80, 0xD00)
+        ),
+        "[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d",  # Malayalam without its vowel
+        "\u0dca\u200d(?=[\u0d9a-\u0dc6])",  # Sinhala, joined
+        "\u09b0[\u200c\u200d](?=\u09cd\u09af)",  # Bengali r before y
+        f"\u0cb0\u200d(?=\u0ccd{_CONSONANTS[0xC80]})",  # Kannada r in its full form
+        f"(?<=[{_EAST_ASIAN}])\u3000(?=[{_EAST_ASIAN}])",  # as wide as a letter
     )
 )
 _VIRAMA: Final = 9  # combining class of the sign that removes the vowel of an Indian letter
@@ -105,9 +102,9 @@ def clean(text: str, limit: int) -> str:
     stay, because phones know newer emoji than Python does. Joiners stay where they join. A space
     of a script, such as U+3000, stays; a run of spaces becomes one blank.
     """
-    if text.isascii() and text.isprintable() and "  " not in text and len(text) <= limit:
+    if _is_plain(text, limit):
         return text.strip()  # nearly every text
-    flags = {at for flag in _TAGGED_FLAG.finditer(text) for at in range(*flag.span())}
+    flags = {at for flag in _compiled(_TAGGED_FLAG).finditer(text) for at in range(*flag.span())}
     kept = (
         sign
         for at, sign in enumerate(text)
@@ -115,6 +112,19 @@ def clean(text: str, limit: int) -> str:
     )
     line = "".join(" " if category(sign) in _BREAKS else sign for sign in kept)
     return _cut(re.sub(r"\s{2,}", " ", _joined(line)).strip(), limit)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of rare letters, compiled when a name needs it. It takes longer than the imports of
+    all other modules together.
+    """
+    return re.compile(pattern)
+
+
+def _is_plain(text: str, limit: int) -> bool:
+    """Whether this is one line of ASCII without a run of blanks, short enough."""
+    return text.isascii() and text.isprintable() and "  " not in text and len(text) <= limit
 
 
 def exact(name: str, limit: int) -> str:
@@ -126,8 +136,10 @@ def exact(name: str, limit: int) -> str:
     changes the letters around it stays: a joiner of Persian or of a script of India, the parts of
     an emoji, and U+3000 between two letters of Chinese, Japanese or Korean.
     """
+    if _is_plain(name, limit) and name == name.strip():
+        return name  # nearly every name
     name = re.sub("(.)\ufe0f", _without_idle_selector, name)
-    shaping = {at for found in _SHAPING.finditer(name) for at in range(*found.span())}
+    shaping = {at for found in _compiled(_SHAPING).finditer(name) for at in range(*found.span())}
     shown = "".join(
         _INVISIBLE if at not in shaping and _hides(sign) else sign for at, sign in enumerate(name)
     )
@@ -146,7 +158,7 @@ def _hides(sign: str) -> bool:
         kind in _BREAKS
         or sign in _JOINERS
         or _is_dropped(sign)
-        or _SELECTORS.match(sign) is not None
+        or _compiled(_SELECTORS).match(sign) is not None
         or (kind == "Zs" and sign != " ")
     )
 
@@ -159,7 +171,7 @@ def marked(name: str) -> str:
     letter, such as "[\u0430]lice", does not pass for "alice".
     """
     odd = _ODD if re.search("[A-Za-z]", name) else _ODD_ALONE
-    return odd.sub(lambda found: f"[{found.group()}]", name)
+    return _compiled(odd).sub(lambda found: f"[{found.group()}]", name)
 
 
 def masked(name: str) -> str:

@@ -6,7 +6,6 @@ reads no code.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final, NoReturn
 
 from qrlogin import seals
@@ -54,7 +53,9 @@ _LATER_WINDOWS: Final[Mapping[str, tuple[str, ...]]] = {
     State.SCANNED: ("redeem_ms",),
     State.CONFIRMED: (),
 }
-_STORED: Final = frozenset(State) - {State.EXPIRED}
+_STORED: Final[Mapping[str, State]] = {
+    state.value: state for state in State if state is not State.EXPIRED
+}
 
 
 def state_for_phone(reply: Reply, scan: ScanCode) -> State:
@@ -80,10 +81,22 @@ def current_state(reply: Reply, device: DeviceCode | None = None) -> State:
     :param reply: the store's.
     :param device: the browser's device_code, if it asks: its signed end limits every deadline.
     """
+    return state_and_end(reply, device)[0]
+
+
+def state_and_end(reply: Reply, device: DeviceCode | None = None) -> tuple[State, int | None]:
+    """The state by the store's clock, and the instant in ms at which it dies, as `deadline_of` has
+    it. Raises what `require_readable` raises.
+
+    :param reply: the store's.
+    :param device: the browser's device_code, if it asks: its signed end limits every deadline.
+    """
     require_readable(reply)
-    state = State(reply.record["state"])
+    state = _STORED[reply.record["state"]]
     dies_at = deadline_of(reply, state, device)
-    return State.EXPIRED if dies_at is not None and reply.now >= dies_at else state
+    if dies_at is not None and reply.now >= dies_at:
+        return State.EXPIRED, None
+    return state, dies_at
 
 
 def deadline_of(reply: Reply, state: State, device: DeviceCode | None = None) -> int | None:
@@ -101,8 +114,10 @@ def deadline_of(reply: Reply, state: State, device: DeviceCode | None = None) ->
     dies_at = instant(reply.record, name)
     if device is None:
         return dies_at
-    later = sum(instant(reply.record, window) for window in _LATER_WINDOWS[state])
-    return min(dies_at, device.ends_at - later)
+    ends_at = device.ends_at
+    for window in _LATER_WINDOWS[state]:
+        ends_at -= instant(reply.record, window)
+    return min(dies_at, ends_at)
 
 
 def require_readable(reply: Reply) -> None:
@@ -172,13 +187,15 @@ def bare_status(reply: Reply, device: DeviceCode | None = None) -> Status:
     :param reply: the store's.
     :param device: the browser's device_code, if it asks.
     """
-    state = current_state(reply, device)
+    state, dies_at = state_and_end(reply, device)
     return Status(
-        reply.login_id,
-        state,
-        version=number(reply.record.get("version")) or 0,
-        expires_in=seconds_left(reply, state, device),
+        reply.login_id, state, version=version_of(reply), expires_in=seconds_until(reply, dies_at)
     )
+
+
+def version_of(reply: Reply) -> int:
+    """The version of the login."""
+    return number(reply.record.get("version")) or 0
 
 
 def check_replay_window(reply: Reply, device: DeviceCode, window: int) -> None:
@@ -256,9 +273,9 @@ def checked_approver(reply: Reply, key: Key) -> ScannedBy:
     """Who scanned and then approved, with the full name. Its tag is the approval, so a browser that
     returns it has been shown that name. Raises `RecordForged`.
     """
-    scanner = checked_scanner(reply, key)
+    shown_as = checked_scanner(reply, key).shown_as
     check_approval(reply, key)
-    return replace(scanner, name=reply.record.get("name", ""), tag=reply.record["approval"])
+    return ScannedBy(shown_as, reply.record["approval"], reply.record.get("name", ""))
 
 
 def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
@@ -271,7 +288,14 @@ def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
 
 
 def event_of(
-    name: EventName, reply: Reply, key: Key, *, subject: str = "", phone: str = ""
+    name: EventName,
+    reply: Reply,
+    key: Key,
+    *,
+    subject: str = "",
+    phone: str = "",
+    begin_holds: bool = False,
+    scanner_holds: bool = False,
 ) -> Event:
     """The event of the change that this reply reports. Fields whose seal does not hold are left
     out: the change has happened all the same.
@@ -281,16 +305,21 @@ def event_of(
     :param key: the login's.
     :param subject: whose phone made the change, or who is logged in; "" for the browser.
     :param phone: which phone made the change; "" for the browser.
+    :param begin_holds: whether the seal of the beginning was checked before.
+    :param scanner_holds: whether the seal of the scanner was.
     """
     record, context, shown_as = reply.record, {}, ""
     with suppress(RecordForged):
-        check_begin_seal(reply, key)
+        if not begin_holds:
+            check_begin_seal(reply, key)
         context = dict(decode_context(record.get("context", "")))
     if subject:
         with suppress(RecordForged):
-            shown_as = checked_scanner(reply, key).shown_as
-    version, at_ms = number(record.get("version")) or 0, instant(record, "changed_at")
-    return Event(name, reply.login_id, version, at_ms, subject, phone, shown_as, context)
+            if not scanner_holds:
+                checked_scanner(reply, key)
+            shown_as = record.get("shown_as", "")
+    at_ms = instant(record, "changed_at")
+    return Event(name, reply.login_id, version_of(reply), at_ms, subject, phone, shown_as, context)
 
 
 def match_digits_of(record: Record) -> int:
@@ -315,7 +344,11 @@ def seconds_left(reply: Reply, state: State, device: DeviceCode | None = None) -
     :param state: the state that the login is in.
     :param device: the browser's device_code, if it asks.
     """
-    dies_at = deadline_of(reply, state, device)
+    return seconds_until(reply, deadline_of(reply, state, device))
+
+
+def seconds_until(reply: Reply, dies_at: int | None) -> int:
+    """How many seconds are left until this instant; 0 for None."""
     return 0 if dies_at is None else ceil_seconds(dies_at - reply.now)
 
 

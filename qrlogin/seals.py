@@ -14,9 +14,7 @@ has it (`Codes.new_codes`).
 from collections.abc import Mapping
 from typing import Final
 
-from itsdangerous.encoding import base64_decode, base64_encode
-
-from qrlogin.keys import Key
+from qrlogin.keys import Key, base64_decode, base64_encode
 
 # Digests and the redeem_mark, in place of secrets and users
 

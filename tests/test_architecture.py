@@ -20,7 +20,7 @@ MODULES = sorted(draw_imports.modules())
 
 #: Third-party packages, and the only modules that may import them.
 THIRD_PARTY = {
-    "itsdangerous": ("qrlogin.codes", "qrlogin.keys", "qrlogin.seals"),
+    "itsdangerous": ("qrlogin.keys",),
     "redis": (
         "qrlogin.stores.redis",
         "qrlogin.stores.redis_client",
@@ -235,7 +235,12 @@ def loaded_by(statement: str) -> set[str]:
 def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> None:
     """An application does not pay for what it does not use."""
     loaded = loaded_by("import qrlogin")
-    assert {"qrlogin.login", "qrlogin.aio", "itsdangerous"} <= loaded
+    assert not loaded & {"asyncio", "ssl", "logging", "itsdangerous", "qrlogin.login"}
+    loaded = loaded_by("from qrlogin import QRLogin, MemoryStore")
+    assert {"qrlogin.login", "qrlogin.core"} <= loaded
+    assert not loaded & {"asyncio", "ssl", "logging", "qrlogin.aio"}
+    loaded = loaded_by("from qrlogin import *")
+    assert {"qrlogin.login", "qrlogin.aio"} <= loaded
     assert not {name.partition(".")[0] for name in loaded} & HEAVY
     rooms = {name for name in loaded if inside(name, "qrlogin")}
     assert not any(inside(name, *map("qrlogin.{}".format, ROOMS - {"stores"})) for name in rooms)
@@ -249,6 +254,16 @@ def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> Non
         }
         & loaded
     )
+
+
+def test_what_loads_at_its_first_use_is_there_for_every_reader() -> None:
+    """For `dir`, for `help`, and for a second reader, who finds the same class."""
+    read = "import qrlogin, pydoc; text = pydoc.plaintext.document(qrlogin)"
+    for name in ("QRLogin", "AsyncQRLogin", "MemoryStore", "AsyncMemoryStore"):
+        seen = f"assert {name!r} in dir(qrlogin); {read}; assert 'class {name}(' in text"
+        loaded_by(f"import qrlogin; {seen}; assert qrlogin.{name} is qrlogin.{name}")
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        qrlogin.Nothing  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Keys rotate without losing a login, and codes rotate without a write to the store."""
 
 import base64
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from itsdangerous import Signer
 
 from qrlogin import Expired, InvalidCode, Misconfigured, Policy, State, Status, keys, seals
 from qrlogin.codes import Codes
@@ -215,3 +217,38 @@ def test_a_status_shows_its_code_only_while_it_can_be_scanned() -> None:
     begun, _ = app.reach(State.SCANNED)
     seen: Status = app.qr.status(begun.device_code)
     assert (seen.scan_code, seen.verification_uri_complete, seen.rotates_in) == ("", "", 0)
+
+
+# MACs
+
+
+@for_each_row(
+    "parts",
+    [
+        ("A" * 22, "123"),
+        (),
+        ("", "a", ""),
+        ("Zoë", "日本", "é"),
+        ("\udc80", "a"),
+    ],
+)
+def test_a_mac_is_the_signature_that_itsdangerous_computes(parts: tuple[str, ...]) -> None:
+    """Processes of older versions, which called itsdangerous for each MAC, read the same codes."""
+    secret = bytes(range(32))
+    encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
+    prefixed = b"".join(str(len(part)).encode() + b":" + part for part in encoded)
+    signer = Signer(
+        secret,
+        salt="qrlogin/here/device/v1",
+        key_derivation="hmac",
+        digest_method=hashlib.sha256,
+    )
+    key = Key(secret, "here")
+    for _ in range(2):  # the second one begins with what the first one has kept
+        assert key.mac("device", *parts) == signer.get_signature(prefixed).decode()
+
+
+def test_texts_of_any_letters_are_compared() -> None:
+    assert keys.equal_in_constant_time("é\udc80", "é\udc80")
+    assert not keys.equal_in_constant_time("é", "e")
+    assert not keys.equal_in_constant_time("e", "é")

@@ -13,14 +13,16 @@ asyncio.
 This module knows no state of a login and talks to no server.
 """
 
-import asyncio
 import random
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from qrlogin.errors import Misconfigured, Superseded
+
+if TYPE_CHECKING:  # the methods that need it import it: a program that blocks never loads it
+    import asyncio
 
 
 class _Flag(Protocol):
@@ -163,14 +165,16 @@ class LocalListener(_BaseListener[threading.Event]):
         self._listeners._remove(self._login_id, self)
 
 
-class AsyncLocalListener(_BaseListener[asyncio.Event]):
+class AsyncLocalListener(_BaseListener["asyncio.Event"]):
     """An `AsyncListener` that this process notifies. It waits in the task that awaits `wait`."""
 
-    _loop: asyncio.AbstractEventLoop | None = None
+    _loop: "asyncio.AbstractEventLoop | None" = None
     """The event loop of the task that waits."""
 
     async def wait(self, seconds: float) -> bool:
         """As `AsyncListener.wait` promises."""
+        import asyncio
+
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout(seconds)):
@@ -202,15 +206,19 @@ class Listeners(_Registry[threading.Event]):
         return LocalListener(self, login_id, threading.Event())
 
 
-class AsyncListeners(_Registry[asyncio.Event]):
+class AsyncListeners(_Registry["asyncio.Event"]):
     """The registry of an asyncio store. Call its methods in one event loop at a time."""
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """A new listener of this login. It supersedes the older one, if there is one."""
+        import asyncio
+
         return AsyncLocalListener(self, login_id, asyncio.Event())
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def _running_loop() -> "asyncio.AbstractEventLoop | None":
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

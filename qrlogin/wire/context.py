@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from qrlogin.arguments import check_sync_callback
 from qrlogin.errors import Misconfigured
 from qrlogin.names import clean
+from qrlogin.wire.agent_patterns import needed_texts
 from qrlogin.wire.message import Request
 from qrlogin.wire.user_agents import read_user_agent
 
@@ -28,6 +29,10 @@ PLACE_BYTES: Final = 40
 _PARSED_CHARACTERS: Final = 320
 #: How many different User-Agents are remembered with their names: 150 KB at most.
 _REMEMBERED: Final = 256
+#: How many different addresses are remembered as they were read, and how many characters such a
+#: text has at most: 300 KB in all.
+_ADDRESSES: Final = 1024
+_SHORT_ADDRESS: Final = 45
 _SHORT_NAMES: Final = {
     "Chrome Mobile": "Chrome",
     "Chrome Mobile iOS": "Chrome",
@@ -51,11 +56,26 @@ _CHOICE: Final = re.compile(
     r"\(((?:[A-Za-z0-9 _!/&'|-]|\\[./+ -])*)\)"
 )
 
+#: How patterns of the extra begin that look for something anywhere. Python's `search` does so by
+#: itself, and with this before it, it looks through the whole text at each of its characters.
+_SEARCHED: Final = "^.{0,200}"
+
+#: The texts of which a User-Agent needs one to fit, and what finds something with a `family` in it.
+_Pattern = tuple[tuple[str, ...], Callable[[str], Any]]
+
 #: JSON writes these longer than they are, which would break the limits above.
 _ESCAPED_IN_JSON: Final = {ord('"'): " ", ord("\\"): " "}
 
 T = TypeVar("T")
 log = logging.getLogger("qrlogin")
+
+
+def _remember_short(read: Callable[[str], T]) -> Callable[[str], T]:
+    """`read`, which remembers its last answers about addresses: a browser that waits asks again and
+    again. A longer text has a zone, of any length, or is no address, and is not remembered.
+    """
+    remembering = lru_cache(_ADDRESSES)(read)
+    return lambda text: remembering(text) if len(text) <= _SHORT_ADDRESS else read(text)
 
 
 def public_peer(request: Request) -> str | None:
@@ -64,7 +84,13 @@ def public_peer(request: Request) -> str | None:
     None for a loopback, private or link-local address. It is usually that of a proxy in front of
     the server, and would be the same for every browser.
     """
-    address = _parsed_address(request.client or "")
+    return _public_address(request.client or "")
+
+
+@_remember_short
+def _public_address(text: str) -> str | None:
+    """The address that `text` is, in the usual spelling, if it is one of the internet."""
+    address = _parsed_address(text)
     if (
         address is None  # there is none, or the server has a socket of another kind
         or address.is_loopback
@@ -201,26 +227,20 @@ def _parser() -> Callable[[str], tuple[str, str]]:
     Everything is loaded and compiled here, so that the first request does not have to wait for it.
     """
     try:
-        from ua_parser import BasicResolver, Domain, load_lazy_builtins
+        from ua_parser import load_lazy_builtins
 
         # Devices are left out: they are two thirds of the work.
         browsers, systems, _ = load_lazy_builtins()
     except ImportError:
         return read_user_agent
     known_browsers, known_systems = _known_names(browsers), _known_names(systems)
-    resolve = BasicResolver((browsers, systems, []))
-    both = Domain.USER_AGENT | Domain.OS
-    for agent in (
-        "fits nothing",
-        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    ):
-        resolve(agent, both)  # compiles every pattern
+    browser_patterns, system_patterns = _patterns(browsers), _patterns(systems)
+    for patterns in (browser_patterns, system_patterns):
+        _first(patterns, "X11; Linux x86_64; Firefox/140.0")  # compiles what a find needs
 
     @lru_cache(_REMEMBERED)
     def parse(agent: str) -> tuple[str, str]:
-        found = resolve(agent, both)
-        browser = found.user_agent.family if found.user_agent else ""
-        system = found.os.family if found.os else ""
+        browser, system = _first(browser_patterns, agent), _first(system_patterns, agent)
         if browser not in known_browsers:
             browser = read_user_agent(agent)[0]
         if system not in known_systems:
@@ -231,6 +251,36 @@ def _parser() -> Callable[[str], tuple[str, str]]:
         )
 
     return parse
+
+
+def _patterns(matchers: Iterable[Any]) -> list[_Pattern]:
+    """The patterns of the extra, compiled, without those that would take the longest."""
+    patterns = []
+    for matcher in matchers:
+        copies = "$" in matcher.family
+        if copies and matcher.regex.startswith(_SEARCHED) and not _CHOICE.match(matcher.regex):
+            continue  # it copies any robot's name, which is never shown
+        find = matcher if copies else _named(matcher.regex.removeprefix(_SEARCHED[1:]), matcher)
+        find("")  # compiles it
+        patterns.append((needed_texts(matcher.regex), find))
+    return patterns
+
+
+def _named(regex: str, matcher: Any) -> Callable[[str], Any]:
+    search = re.compile(regex).search
+    return lambda agent: matcher if search(agent) else None
+
+
+def _first(patterns: Iterable[_Pattern], agent: str) -> str:
+    """The name that the first pattern finds which fits; "" if none fits."""
+    lower = agent.lower()
+    for texts, find in patterns:
+        for text in texts:
+            if text in lower:
+                if found := find(agent):
+                    return str(found.family)
+                break
+    return ""
 
 
 def _known_names(matchers: Iterable[Any]) -> frozenset[str]:
@@ -255,6 +305,7 @@ def _ip_address(text: str) -> str:
     return str(_parsed_address(text.strip()) or "").partition("%")[0]
 
 
+@_remember_short
 def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
     """The IP address that `text` is, or None. An IPv4 address mapped to IPv6 is an IPv4 address."""
     try:

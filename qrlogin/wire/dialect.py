@@ -87,9 +87,10 @@ class Exchange(Generic[T]):
     """What the endpoint runs, holds or streams."""
     answer: Callable[[T], Response]
     """Makes the response from the result. For a stream, its body is the data of each event."""
-    look: Operation[Scanned] | None = None
-    """What the endpoint's judge is asked about: a look at the same login for the same person. It is
-    run first, and is `operation` itself if the phone only looks. None: no judge is asked."""
+    look: Callable[[], Operation[Scanned]] | None = None
+    """Returns what the endpoint's judge is asked about: a look at the same login for the same
+    person. It is run first, and is `operation` itself if the phone only looks. None: no judge is
+    asked."""
 
 
 class Dialect(Protocol):

@@ -170,10 +170,11 @@ class Endpoint:
         if isinstance(exchange.operation, Stream):
             return self._stream(request, exchange, exchange.operation)
         if self._judge and exchange.look and person:
-            looked = self._qr.run(exchange.look)
+            looking = exchange.look()
+            looked = self._qr.run(looking)
             if self._judge.concerns(looked):
                 self._judge.enforce(self._judge.call(looked, person, request))
-            if exchange.look is exchange.operation:
+            if looking is exchange.operation:
                 return exchange.answer(looked)
         return exchange.answer(self._qr.run(exchange.operation))
 
@@ -331,10 +332,11 @@ class AsyncEndpoint:
         if isinstance(exchange.operation, Stream):
             return await self._stream(request, exchange, exchange.operation)
         if self._judge and exchange.look and person:
-            looked = await self._qr.run(exchange.look)
+            looking = exchange.look()
+            looked = await self._qr.run(looking)
             if self._judge.concerns(looked):
                 await _ask_judge(self._judge, looked, person, request)
-            if exchange.look is exchange.operation:
+            if looking is exchange.operation:
                 return exchange.answer(looked)
         return exchange.answer(await self._qr.run(exchange.operation))
 

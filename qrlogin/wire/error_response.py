@@ -16,12 +16,12 @@ from qrlogin.errors import (
     UpgradeRequired,
     WrongMatchCode,
 )
-from qrlogin.wire.message import Response
+from qrlogin.wire.message import Response, constant_header
 
-NO_STORE: Final = ("Cache-Control", "no-store")
-NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
-SAME_ORIGIN: Final = ("Cross-Origin-Resource-Policy", "same-origin")
-SAME_SITE: Final = ("Cross-Origin-Resource-Policy", "same-site")
+NO_STORE: Final = constant_header("Cache-Control", "no-store")
+NOSNIFF: Final = constant_header("X-Content-Type-Options", "nosniff")
+SAME_ORIGIN: Final = constant_header("Cross-Origin-Resource-Policy", "same-origin")
+SAME_SITE: Final = constant_header("Cross-Origin-Resource-Policy", "same-site")
 
 
 def error_response(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN) -> Response:
@@ -44,6 +44,4 @@ def error_response(error: QRLoginError, *, policy: tuple[str, str] = SAME_ORIGIN
         headers.append(("WWW-Authenticate", "Bearer"))
     if isinstance(error, UpgradeRequired):
         headers.append(("Upgrade", "websocket"))
-    return Response.json(error.http_status, payload).with_headers(
-        NO_STORE, NOSNIFF, policy, *headers
-    )
+    return Response.json(error.http_status, payload, NO_STORE, NOSNIFF, policy, *headers)

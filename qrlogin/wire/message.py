@@ -10,7 +10,15 @@ import re
 import select
 import socket
 import ssl
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final, Self
@@ -33,12 +41,37 @@ _PEER_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
 _CONTENT_LENGTH: Final = re.compile(r"[0-9]+")
 _PHRASES: Final = {each.value: each.phrase for each in HTTPStatus} | {499: "Client Closed Request"}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+#: The bytes of the headers that `constant_header` has made, as ASGI takes them.
+_CONSTANT: Final[dict[tuple[str, str], tuple[bytes, bytes]]] = {}
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+
+def constant_header(name: str, value: str) -> tuple[str, str]:
+    """A header that many answers carry. It is checked and encoded here, once."""
+    _check_header(name, value)
+    _CONSTANT[name, value] = _encode_header(name, value)
+    return name, value
+
+
+def _check_header(name: str, value: str) -> None:
+    # A line break would let a value add headers, or a body (response splitting).
+    if _CONTROL.search(name) or _CONTROL.search(value):
+        raise ValueError("a header must not hold control characters")
+
+
+def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.lower().encode("latin-1"), value.encode("latin-1")
+
+
+JSON_TYPE: Final = constant_header("Content-Type", "application/json; charset=utf-8")
+"""The header of every answer in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +100,36 @@ class Request:
     """WSGI: whether the server handles one request at a time, so that a request that is held would
     stop all others."""
 
+    # What the headers say is read at the first question, because each request has many questions.
+    _values: Mapping[str, Sequence[str]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+    _cookies: list[tuple[str, str]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, by its lower-case name."""
-        return tuple(value for key, value in self.headers if key == name)
+        values = self._values
+        if values is None:
+            values = dict[str, list[str]]()
+            for key, value in self.headers:
+                values.setdefault(key, []).append(value)
+            object.__setattr__(self, "_values", values)
+        return tuple(values.get(name, ()))
 
     def cookies(self) -> list[tuple[str, str]]:
         """Names and values of all cookies, in the order in which they were sent.
 
         HTTP/2 may split them over several headers (RFC 6265 section 4.2.1, RFC 9113 section 8.2.3).
         """
-        crumbs = (crumb.partition("=") for line in self.all("cookie") for crumb in line.split(";"))
-        return [(name.strip(), value.strip()) for name, _, value in crumbs]
+        cookies = self._cookies
+        if cookies is None:
+            lines = self.all("cookie")
+            crumbs = [crumb.partition("=") for line in lines for crumb in line.split(";")]
+            cookies = [(name.strip(), value.strip()) for name, _, value in crumbs]
+            object.__setattr__(self, "_cookies", cookies)
+        return [*cookies]
 
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], path: str, *, body: bytes | None = None) -> Self:
@@ -138,11 +190,7 @@ class Request:
             while not disconnected and (await receive())["type"] != "http.disconnect":
                 pass
 
-        return replace(
-            cls._from_scope(scope, path, scope["method"]),
-            body=body[: BODY_CAP + 1],
-            wait_disconnect=wait_disconnect,
-        )
+        return cls._from_scope(scope, path, scope["method"], body[: BODY_CAP + 1], wait_disconnect)
 
     @classmethod
     def from_websocket(cls, scope: Scope, path: str) -> Self:
@@ -153,16 +201,27 @@ class Request:
         return cls._from_scope(scope, path, "GET")
 
     @classmethod
-    def _from_scope(cls, scope: Scope, path: str, method: str) -> Self:
+    def _from_scope(
+        cls,
+        scope: Scope,
+        path: str,
+        method: str,
+        body: bytes = b"",
+        wait_disconnect: Callable[[], Awaitable[None]] | None = None,
+    ) -> Self:
         return cls(
             method=method,
             path=path.removeprefix("/"),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=tuple(
-                (key.decode("latin-1").lower(), value.decode("latin-1"))
-                for key, value in scope["headers"]
+                [
+                    (key.decode("latin-1").lower(), value.decode("latin-1"))
+                    for key, value in scope["headers"]
+                ]
             ),
+            body=body,
             client=scope["client"][0] if scope.get("client") else None,
+            wait_disconnect=wait_disconnect,
         )
 
 
@@ -287,16 +346,20 @@ class Response:
     iterator when the browser disconnects. An `AsyncEndpoint` returns an `AsyncIterable`."""
 
     @classmethod
-    def json(cls, status: int, payload: Mapping[str, object]) -> Self:
-        """A response whose body is `payload` as JSON."""
-        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
-        return cls(status, (("Content-Type", "application/json; charset=utf-8"),), body)
+    def json(cls, status: int, payload: Mapping[str, object], *headers: tuple[str, str]) -> Self:
+        """A response whose body is `payload` as JSON.
+
+        :param status: the HTTP status code.
+        :param payload: what the body holds.
+        :param headers: the response's, beside Content-Type.
+        """
+        return cls(status, (JSON_TYPE, *headers), _to_json(payload).encode())
 
     def with_json(self, payload: Mapping[str, object]) -> Self:
         """This response with another body: the tokens that your application issues."""
-        headers = tuple(header for header in self.headers if header[0] != "Content-Type")
-        response = type(self).json(self.status, payload)
-        return replace(self, headers=response.headers + headers, body=response.body)
+        headers = [header for header in self.headers if header[0] != "Content-Type"]
+        response = type(self).json(self.status, payload, *headers)
+        return replace(self, headers=response.headers, body=response.body)
 
     def with_session(self, session: object) -> Self:
         """This response with `session` in its body, for the page that asked to redeem a login.
@@ -325,9 +388,9 @@ class Response:
             else [("Content-Length", str(len(self.body)))]
         )
         headers = [*self.headers, *cookies, *length]
-        if any(_CONTROL.search(name + value) for name, value in headers):
-            # A line break would let a value add headers, or a body (response splitting).
-            raise ValueError("a header must not hold control characters")
+        for header in headers:
+            if header not in _CONSTANT:
+                _check_header(*header)
         return headers
 
     def to_wsgi(self, start_response: StartResponse) -> Iterable[bytes]:
@@ -351,8 +414,7 @@ class Response:
             raise TypeError("this stream blocks: answer it with to_wsgi, or use AsyncEndpoint")
         try:
             headers = [
-                (key.lower().encode("latin-1"), value.encode("latin-1"))
-                for key, value in self.header_list()
+                _CONSTANT.get(header) or _encode_header(*header) for header in self.header_list()
             ]
             await send({"type": f"{kind}.start", "status": self.status, "headers": headers})
             if events is None:

@@ -142,33 +142,71 @@ def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
     HEAD matches wherever GET does (RFC 9110 section 9.1). Raises `NoSuchPath` or
     `MethodNotAllowed`.
     """
-    found = [
-        (route, fits)
-        for route in routes
-        if (fits := _path_pattern(route.path).fullmatch(request.path))
-    ]
+    found = _paths_of(routes).find(request.path)
     if not found:
         raise NoSuchPath
     method = "GET" if request.method == "HEAD" else request.method
-    for route, fits in found:
+    for _, route, argument in found:
         if route.method == method:
-            return route, "".join(fits.groups())
-    allowed = [route.method for route, _ in found]
+            return route, argument
+    allowed = [route.method for _, route, _ in found]
     raise MethodNotAllowed((*allowed, *(["HEAD"] if "GET" in allowed else [])))
 
 
 def handles(routes: Sequence[Route], path: str) -> bool:
     """Whether one of these routes answers that path, with any method."""
-    return any(_path_pattern(route.path).fullmatch(path) for route in routes)
+    return bool(_paths_of(routes).find(path))
 
 
-@cache
-def _path_pattern(path: str) -> re.Pattern[str]:
-    return re.compile(
-        "".join(
-            PATH_PARAMETERS.get(part) or re.escape(part) for part in re.split(r"(\{\w+\})", path)
-        )
-    )
+class _Paths:
+    """Routes by their paths, so that a request costs the same however many routes there are."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        #: By the whole path, the routes without a placeholder, each after its place in the list.
+        self._plain: dict[str, list[tuple[int, Route]]] = {}
+        #: By the path up to its last placeholder and by what follows, the other routes.
+        below: dict[str, dict[str, list[tuple[int, Route]]]] = {}
+        for at, route in enumerate(routes):
+            parts = re.split(r"(\{\w+\})", route.path)
+            last = max((n for n, part in enumerate(parts) if part in PATH_PARAMETERS), default=-1)
+            rest = "".join(parts[last + 1 :])
+            if last < 0:
+                by_rest = self._plain
+            else:
+                begin = (PATH_PARAMETERS.get(part) or re.escape(part) for part in parts[: last + 1])
+                by_rest = below.setdefault("".join(begin), {})
+            by_rest.setdefault(rest, []).append((at, route))
+        self._below = [
+            (re.compile(f"{begin}(.*)", re.DOTALL), by_rest) for begin, by_rest in below.items()
+        ]
+
+    def find(self, path: str) -> list[tuple[int, Route, str]]:
+        """The routes of this path in the order of the list, each after its place in it and before
+        what the placeholders match.
+        """
+        found = [(at, route, "") for at, route in self._plain.get(path, ())]
+        for pattern, by_rest in self._below:
+            if fits := pattern.fullmatch(path):
+                *arguments, rest = fits.groups()
+                found += [(at, route, "".join(arguments)) for at, route in by_rest.get(rest, ())]
+        return found if len(found) < 2 else sorted(found, key=lambda each: each[0])
+
+
+#: The paths of each list of routes that was asked for, with the list, so that its `id` is its own.
+_known_paths: Final[dict[int, tuple[Sequence[Route], _Paths]]] = {}
+_MOST_KNOWN: Final = 100  # a process has a few dialects
+
+
+def _paths_of(routes: Sequence[Route]) -> _Paths:
+    known = _known_paths.get(id(routes))
+    if known:
+        return known[1]
+    paths = _Paths(routes)
+    if isinstance(routes, tuple):  # a list may change
+        if len(_known_paths) >= _MOST_KNOWN:
+            _known_paths.clear()
+        _known_paths[id(routes)] = routes, paths
+    return paths
 
 
 @cache

@@ -23,6 +23,11 @@ _OF_ONE_SITE: Final = 2
 #: Bearer (RFC 6750), DPoP (RFC 9449), and two that frameworks use for tokens of their own.
 _TOKEN_SCHEMES: Final = ("bearer", "dpop", "token", "jwt")
 
+#: A few parameters in which nothing is encoded.
+_PLAIN_PAIRS: Final = re.compile(
+    r"[a-z_]{1,20}=[A-Za-z0-9_-]{1,64}(?:&[a-z_]{1,20}=[A-Za-z0-9_-]{1,64}){0,7}"
+)
+
 T = TypeVar("T")
 
 
@@ -216,7 +221,7 @@ def json_pairs(request: Request) -> list[tuple[str, Any]]:
     _check_content_type(request, "application/json")
     within_cap(request)
     try:
-        body = json.loads(request.body.decode("utf-8"), object_pairs_hook=_Object)
+        body = _read_json(request.body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON in UTF-8") from None
     if not isinstance(body, _Object):
@@ -273,6 +278,12 @@ def read_form(request: Request, names: Sequence[str]) -> Mapping[str, str]:
 
 def _parse_pairs(text: str, *, strict: bool = False) -> list[tuple[str, str]]:
     """The parameters of a query or a form. Parsing takes 80 times their length in memory."""
+    if not text and not strict:
+        return []
+    if _PLAIN_PAIRS.fullmatch(text):  # what the elements send; `parse_qsl` takes longer
+        return [
+            (name, value) for name, _, value in (pair.partition("=") for pair in text.split("&"))
+        ]
     if len(text) > _MAX_CHARACTERS:
         raise BadRequest(f"the parameters are longer than {_MAX_CHARACTERS} characters")
     try:
@@ -298,3 +309,6 @@ class _Object:
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self.pairs = pairs
+
+
+_read_json: Final = json.JSONDecoder(object_pairs_hook=_Object).decode

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from dataclasses import replace
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -10,7 +11,7 @@ import pytest
 
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.wire import METHODS, Cookie, Endpoint, Request, Response
-from qrlogin.wire.message import BODY_CAP
+from qrlogin.wire.message import BODY_CAP, constant_header
 from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import KEY, ORIGIN, URI
@@ -331,3 +332,23 @@ def test_requests_and_responses_conform_to_pep_3333(method: str, path: str) -> N
 def test_a_header_with_control_characters_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="control characters"):
         Response(303, (("Location", text),)).header_list()
+
+
+def test_a_header_that_many_answers_carry_is_checked_when_it_is_made() -> None:
+    assert constant_header("X-One", "1") == ("X-One", "1")
+    for name, value in (("X-One", "1\r\nX-Two: 2"), ("X-One\n", "1")):
+        with pytest.raises(ValueError, match="control characters"):
+            constant_header(name, value)
+        with pytest.raises(ValueError, match="control characters"):
+            Response(200, ((name, value),)).header_list()
+
+
+def test_what_a_request_says_is_read_once_and_cannot_be_changed() -> None:
+    request = Request("GET", "begin", headers=(("cookie", "a=b; c"), ("x", "1"), ("x", "2")))
+    request.cookies().clear()
+    assert request.cookies() == [("a", "b"), ("c", "")]
+    assert (request.all("x"), request.all("y")) == (("1", "2"), ())
+    other = replace(request, headers=(("cookie", "d=e"),))
+    assert (other.cookies(), other.all("x")) == ([("d", "e")], ())
+    assert request == replace(request)
+    assert "a=b" not in repr(request)

@@ -9,7 +9,7 @@ import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
 from qrlogin.keys import Key
-from qrlogin.wire import AsyncEndpoint, Endpoint, Request, Response
+from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
 from qrlogin.wire.dialects import WeChat
 from tests.application import ALICE, KEY, SHOWN, URI
 
@@ -100,3 +100,42 @@ def test_each_request_of_a_public_id_dialect_reads_its_device_code_once(
     path, _, query = poll.split('"')[1].removeprefix(f"{ORIGIN[1]}/").partition("?")
     ticket = query.partition("ticket=")[2].partition("&")[0]
     assert answer(path, f"ticket={ticket}&uuid={uuid}") == ALICE
+
+
+def test_no_request_computes_a_mac_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor reads a code twice, although each change is reported to a listener."""
+    computed, genuine = list[tuple[str, ...]](), Key.mac
+
+    def mac(key: Key, purpose: str, *parts: str) -> str:
+        computed.append((purpose, *parts))
+        return genuine(key, purpose, *parts)
+
+    monkeypatch.setattr(Key, "mac", mac)
+    events = list[str]()
+    qr = QRLogin(
+        MemoryStore(),
+        secret_keys=[KEY],
+        verification_uri=URI,
+        on_event=lambda event: events.append(event.name),
+    )
+    endpoint, alice = Endpoint(qr, max_waiting=4), Person(ALICE, SHOWN[ALICE])
+
+    def answer(request: Request, *, phone: bool = False) -> Any:
+        computed.clear()
+        made = endpoint.phone(request, alice) if phone else endpoint.browser(request)
+        assert made.status in (200, 201), made
+        twice = [each for each, times in Counter(computed).items() if times > 1]
+        assert not twice, (request, twice)
+        return json.loads(made.body)
+
+    begun = answer(post("begin", deliver="body"))
+    status = with_code(Request("GET", begun["login_id"]), begun["device_code"])
+    assert answer(status)["state"] == "pending"
+    for act in ("look", "scan", "confirm"):
+        answer(post(act, code=begun["verification_uri_complete"]), phone=True)
+        seen = answer(status)
+    redeem = post(
+        f"{begun['login_id']}/redeem", acknowledged=seen["scanned_by"]["tag"], op="o" * 43
+    )
+    answer(with_code(redeem, begun["device_code"]))
+    assert events == ["begun", "scanned", "confirmed", "redeemed"]
