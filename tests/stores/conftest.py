@@ -15,7 +15,7 @@ import pytest
 KEPT = {
     Path(__file__).with_name("test_cluster.py"): ("stories", "devices", "races", "waits"),
     Path(__file__).with_name("test_valkey.py"): ("cases", "waits"),
-    Path(__file__).with_name("test_sql.py"): ("stories", "races", "waits"),
+    Path(__file__).with_name("test_sql.py"): ("races", "waits"),
 }
 
 

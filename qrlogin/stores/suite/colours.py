@@ -125,7 +125,11 @@ class Awaited:
         return shell
 
     def alive(self) -> int:
-        return _threads() + len(asyncio.all_tasks(self._loop))
+        return _threads() + self.tasks()
+
+    def tasks(self) -> int:
+        """How many tasks there are. A pool of threads that grows is no leak, so they do not count."""
+        return len(asyncio.all_tasks(self._loop))
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -7,13 +7,14 @@ and not the notifications.
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 
 from qrlogin.clock import monotonic
 from qrlogin.errors import Denied, NotYours, Superseded
-from qrlogin.stores.suite.colours import LIMIT, PATIENCE, Awaited, Colour
+from qrlogin.stores.suite.colours import LIMIT, PATIENCE, Awaited
 from qrlogin.stores.suite.stories import every_way
 from qrlogin.stores.suite.world import World
 from qrlogin.table import State
@@ -120,7 +121,7 @@ class Waits:
         world.qr.close()
         for wait in waiting:
             wait.result(PATIENCE)
-        _wait_until_gone(world.colour, before)
+        _wait_until_gone(world.colour.alive, before)
 
 
 class CancelledWaits:
@@ -131,10 +132,9 @@ class CancelledWaits:
         colour = world.colour
         assert isinstance(colour, Awaited)
         login = world.begin()
-        # What the store starts on first use has been started after this, also its pool of threads.
-        for wait in [world.start_wait(world.begin(), timeout=0.01) for _ in range(MANY)]:
-            wait.result(PATIENCE)
-        before = colour.alive()
+        # Whatever the store starts on first use has been started after this.
+        world.start_wait(login, timeout=0.01).result(PATIENCE)
+        before = colour.tasks()
 
         async def wait_and_be_cancelled(steps: int) -> Any:
             task = asyncio.ensure_future(
@@ -150,14 +150,14 @@ class CancelledWaits:
             assert isinstance(ended, asyncio.CancelledError), (
                 f"a wait that was cancelled after {steps} steps returned or raised another error"
             )
-        _wait_until_gone(colour, before)
+        _wait_until_gone(colour.tasks, before)
         waiting = world.start_wait(login)
         login.walk("scan")
         assert waiting.result(PATIENCE).state is State.SCANNED
 
 
-def _wait_until_gone(colour: Colour, before: int) -> None:
+def _wait_until_gone(count: Callable[[], int], before: int) -> None:
     ends, pause = monotonic() + PATIENCE, threading.Event()
-    while (alive := colour.alive()) > before:
+    while (alive := count()) > before:
         assert monotonic() < ends, f"the store left {alive - before} threads or tasks behind"
         pause.wait(0.01)
