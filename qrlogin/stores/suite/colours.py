@@ -128,7 +128,7 @@ class Awaited:
         return _threads() + self.tasks()
 
     def tasks(self) -> int:
-        """How many tasks there are. A pool of threads that grows is no leak, so they do not count."""
+        """How many tasks there are. Threads do not count, because a pool of them may grow."""
         return len(asyncio.all_tasks(self._loop))
 
     def close(self) -> None:
