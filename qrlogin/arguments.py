@@ -214,8 +214,11 @@ def _cut_values(context: Mapping[str, str], limit: int) -> Mapping[str, str]:
     return {name: clean(context[name], limit) for name in sorted(context)}
 
 
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _as_json(context: Mapping[str, str]) -> str:
-    return json.dumps(context, ensure_ascii=False, separators=(",", ":"))
+    return _to_json(context)
 
 
 def decode_context(frozen: str) -> Mapping[str, str]:

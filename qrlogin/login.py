@@ -468,11 +468,12 @@ def _refuse_event_loop() -> None:
     """Raise `Misconfigured` if an event loop runs in this thread: a wait would stop it, and every
     other request with it.
     """
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:  # not loaded, so no loop runs, and most programs that block need none
+    # While asyncio is not loaded, no loop runs. A program that blocks need not load it for this.
+    get_running_loop = getattr(sys.modules.get("asyncio"), "get_running_loop", None)
+    if get_running_loop is None:
         return
     try:
-        asyncio.get_running_loop()
+        get_running_loop()
     except RuntimeError:
         return
     raise Misconfigured(

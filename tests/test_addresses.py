@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qrlogin import InvalidCode, Misconfigured, Policy, QRLogin
+from qrlogin.addresses import code_in_address
 from qrlogin.codes import Codes, DeviceCode, fixed_as_base64
 from qrlogin.errors import UnknownLogin
 from qrlogin.table import State
@@ -495,3 +496,11 @@ def test_a_fixed_code_works_on_any_host(address: str, policy: Policy, run: Run[A
         events(app)
         assert decide(app, "scan", address.format(code), run).login_id == begun.login_id
         assert events(app) == ["scan"]
+
+
+@given(st.from_regex(r"[A-Za-z0-9_.-]{1,100}", fullmatch=True))
+def test_a_plain_address_is_read_as_the_same_one_with_a_fragment(code: str) -> None:
+    """A shorter way finds the code in what the picture holds. A fragment takes the longer one."""
+    for page in ("https://example.com/qr", "https://example.com"):
+        plain, other = (code_in_address(f"{page}/{code}{end}", page) for end in ("", "#"))
+        assert plain == other

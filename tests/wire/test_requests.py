@@ -3,14 +3,18 @@
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from qrlogin import STANDARD
 from qrlogin.browser import MODULES
 from qrlogin.errors import BadArgument, BadRequest
 from qrlogin.wire import METHODS, Person, Request, Response
 from qrlogin.wire.message import BODY_CAP
+from qrlogin.wire.validation import query_pairs
 from tests.security_rows import row
 from tests.tables import for_each_row
 from tests.wire.mount import (
@@ -616,3 +620,18 @@ def test_a_person_without_shown_as_is_refused_at_the_first_request(
 def test_where_the_policy_names_no_one_a_person_needs_no_shown_as() -> None:
     with Mount("sync", policy=replace(STANDARD, names_scanner=False)) as mount:
         assert reach(mount, "pending").phone("scan", Person("1")).status == 200
+
+
+@given(st.from_regex(r"([a-z_]{0,21}=?[A-Za-z0-9_-]{0,65}&?){1,9}", fullmatch=True))
+@example("after=1&wait=25&echo=abc")
+@example("after=1&after=2")
+@example("a=")
+def test_plain_parameters_are_read_as_the_standard_library_reads_them(query: str) -> None:
+    """A shorter way reads those in which nothing is encoded."""
+    try:
+        expected = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        with pytest.raises(BadRequest):
+            query_pairs(Request("GET", "begin", query))
+    else:
+        assert query_pairs(Request("GET", "begin", query)) == expected
