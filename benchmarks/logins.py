@@ -1,0 +1,169 @@
+"""What a login costs: server CPU per login and per poll, what Redis does for it, and races."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis as client
+
+from benchmarks.contestants import EVERY, Constant, Contestant, log_in, started
+from benchmarks.figures import Figures, ratio, spread
+from benchmarks.machine import Redis, cpu, say
+from benchmarks.wire import Line
+
+#: What is compared with what: ours, the other, the bar and the moonshot of the ratio.
+GOALS: Sequence[tuple[str, str, float, float | None]] = (
+    ("ours, bare ASGI", "the tutorial", 0.12, 0.07),
+    ("ours, bare ASGI", "oidc-provider", 0.8, 0.4),
+    ("ours, FastAPI", "the tutorial", 0.18, 0.10),
+    ("ours, FastAPI", "oidc-provider", 1.2, 0.6),
+    ("ours, Flask", "the tutorial", 0.28, 0.20),
+    ("ours, Flask", "Authlib", 1.0, 0.55),
+    ("ours, Django", "django-oauth-toolkit", 0.45, 0.27),
+    ("ours, bare ASGI, no QR", "oidc-provider", 0.6, None),
+    ("ours, Flask, no QR", "Authlib", 0.7, None),
+    ("ours, Django, no QR", "django-oauth-toolkit", 0.4, None),
+)
+POLLS = 20
+WINDOW_SECONDS = 0.35
+
+
+class Account:
+    """What Redis did between two looks: commands, reads of a socket, and its CPU."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._pids = redis.pids
+        self._client: Any = client.Redis(port=redis.port)
+
+    def look(self) -> tuple[float, float, float]:
+        counted = self._client.info("commandstats")
+        calls = sum(each["calls"] for name, each in counted.items() if "info" not in name)
+        reads = self._client.info("stats")["total_reads_processed"]
+        return calls, reads, cpu(self._pids)
+
+    def clear(self, url: str) -> None:
+        """Empties a database. The allowances of an account and an address are there as well."""
+        found: Any = client.Redis.from_url(url)
+        found.flushdb()
+        found.close()
+
+
+def window(one: Contestant, logins: int) -> float:
+    """Server CPU per login, in milliseconds."""
+    before = cpu(one.pids)
+    for _ in range(logins):
+        log_in(one.flow, one.line)
+    return (cpu(one.pids) - before) / logins * 1e3
+
+
+def poll_window(one: Contestant) -> float:
+    """Server CPU of one more pending poll, in milliseconds."""
+    assert one.polls is not None
+    login = one.polls.begin(one.line)
+    one.polls.poll(one.line, login)
+    before = cpu(one.pids)
+    for _ in range(POLLS):
+        one.polls.poll(one.line, login)
+    return (cpu(one.pids) - before) / POLLS * 1e3
+
+
+def costs(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
+    """All servers in turn, in rounds; then the races, on the same servers."""
+    with started([name for name in EVERY if name not in absent], redis, absent) as running:
+        account, sizes = Account(redis), {}
+        say(f"  warming {len(running)} servers")
+        for name, one in running.items():
+            if one.redis:
+                account.clear(one.redis)
+            began, done = time.perf_counter(), 0
+            least = 40 if quick else 200
+            # Node gets faster for some hundred requests.
+            while done < (least if "ours" not in name else 20):
+                log_in(one.flow, one.line)
+                done += 1
+            each = (time.perf_counter() - began) / done
+            sizes[name] = min(40, max(4, int((0.15 if quick else WINDOW_SECONDS) / each)))
+        logins: dict[str, list[float]] = {name: [] for name in running}
+        polls: dict[str, list[float]] = {name: [] for name in running}
+        stores: dict[str, list[list[float]]] = {name: [] for name in running}
+        ends = time.monotonic() + (25 if quick else 240)
+        rounds = 0
+        while rounds < 3 or (time.monotonic() < ends and rounds < 40):
+            rounds += 1
+            for name, one in running.items():
+                if one.redis:
+                    account.clear(one.redis)
+                before = account.look()
+                logins[name].append(window(one, sizes[name]))
+                if one.redis:
+                    after = account.look()
+                    spent = [new - old for old, new in zip(before, after, strict=True)]
+                    spent[1] -= 2  # of the look itself
+                    stores[name].append([each / sizes[name] for each in spent])
+                if one.polls:
+                    polls[name].append(poll_window(one))
+            if rounds % 5 == 0:
+                say(f"  {rounds} rounds of {len(running)} servers")
+        figures: Figures = {"rounds": rounds, "servers": {}, "ratios": []}
+        for name, one in running.items():
+            found: Figures = {"login": spread(logins[name]), "requests": one.flow.requests}
+            if polls[name]:
+                found["poll"] = spread(polls[name])
+            if stores[name]:
+                kinds = ("commands", "reads", "redis_cpu")
+                columns = list(zip(*stores[name], strict=True))
+                found |= {kind: min(column) for kind, column in zip(kinds, columns, strict=True)}
+                found["redis_us"] = found.pop("redis_cpu") * 1e6
+            figures["servers"][name] = found
+        for ours, other, bar, moonshot in GOALS:
+            if ours in running and other in running:
+                both = ratio(logins[ours], logins[other])
+                goal = {"bar": bar, "moonshot": moonshot}
+                figures["ratios"].append({"ours": ours, "other": other, **both, **goal})
+        figures["races"] = {
+            name: races(one, account, _trials(name, quick=quick), 100 if quick else 240)
+            for name, one in running.items()
+            if not isinstance(one.flow, Constant)
+            and (name in ("ours, bare ASGI", *_RACED) or not quick)
+        }
+        return figures
+
+
+_RACED = ("the tutorial", "oidc-provider", "better-auth", "Authlib", "django-oauth-toolkit")
+
+
+def _trials(name: str, *, quick: bool) -> int:
+    if name == "ours, bare ASGI":
+        return 300 if quick else 10_000
+    return 20 if quick else 100
+
+
+def races(one: Contestant, account: Account, trials: int, seconds: float) -> Figures:
+    """Eight requests that collect one approval at the same moment, each over its own connection.
+
+    A double is a trial in which more than one of them got a session.
+    """
+    say(f"  {trials} races against {one.name}")
+    eight = [Line(one.port) for _ in range(8)]
+    done = doubles = lost = 0
+    statuses: dict[str, int] = {}
+    ends = time.monotonic() + seconds
+    while done < trials and time.monotonic() < ends:
+        if one.redis and done % 40 == 0:
+            account.clear(one.redis)
+        login = one.flow.begin(one.line)
+        one.flow.approve(one.line, login)
+        asked = [one.flow.collecting(login) for _ in eight]
+        for line, sent in zip(eight, asked, strict=True):
+            line.send(sent)
+        got = 0
+        for line in eight:
+            answer = line.read()
+            got += answer.status == 200
+            statuses[str(answer.status)] = statuses.get(str(answer.status), 0) + 1
+        done, doubles, lost = done + 1, doubles + (got > 1), lost + (got == 0)
+    for line in eight:
+        line.close()
+    return {"trials": done, "doubles": doubles, "lost": lost, "answers": statuses}
+
+
