@@ -8,7 +8,7 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,11 @@ from tests.examples.visitors import OfExamples, OfTheDemo, Visitor
 
 PEERS = Path(__file__).parent / "peers"
 PEERS_VENV = PEERS / ".venv"
-GTHREAD = "gunicorn --worker-class gthread --threads 16 --no-control-socket --bind 127.0.0.1:{port}"
+#: Of all servers. Its environment is their own, and sees what is in .venv.
+BIN = PEERS_VENV / "bin"
+GUNICORN, UVICORN = BIN / "gunicorn", BIN / "uvicorn"
+QUIET = "--log-level warning --no-access-log --backlog 16384 --port {port}"
+GTHREAD = f"{GUNICORN} -k gthread --threads 16 --no-control-socket --bind 127.0.0.1:{{port}}"
 GRANT = "grant_type=urn:ietf:params:oauth:grant-type:device_code&client_id=tv&device_code="
 AGENT = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
 
@@ -255,60 +259,45 @@ def _served(
     stack: ExitStack, name: str, command: str, flow: Flow, redis: str = "", **env: str
 ) -> Contestant:
     page = env.pop("page", "/ready")
-    served = stack.enter_context(Served(command, page=page, REDIS=redis, **env))
+    served = stack.enter_context(Served(command, page=page, env={**env, "REDIS": redis}))
     has_polls = not isinstance(flow, Constant)
     return Contestant(name, served.pids, served.port, flow, redis, flow if has_polls else None)
 
 
 def demo(stack: ExitStack, redis: Redis) -> Contestant:
     url = redis.url()
-    command = f"python -m qrlogin demo --port {{port}} --store {url}"
+    command = f"{BIN}/python -m qrlogin demo --port {{port}} --store {url}"
     served = stack.enter_context(Served(command))
     flow = Ours.of(served.origin, OfTheDemo())
-    return Contestant("ours, the demo", served.pids, served.port, flow, url, flow)
+    return Contestant("the demo", served.pids, served.port, flow, url, flow)
 
 
-def bare(stack: ExitStack, redis: Redis) -> Contestant:
-    return _bare(stack, redis, "ours, bare ASGI", "native", Ours)
+def _ours(name: str, command: str, kind: type[Ours] = Ours) -> Start:
+    """One of ours without a database, where any name is a phone."""
 
-
-def bare_devices(stack: ExitStack, redis: Redis) -> Contestant:
-    return _bare(stack, redis, "ours, bare ASGI, no QR", "devices", OurDevices)
-
-
-def _bare(stack: ExitStack, redis: Redis, name: str, app: str, kind: type[Ours]) -> Contestant:
-    url = redis.url()
-    command = (
-        f"uvicorn --factory benchmarks.peers.bare:{app} --port {{port}} --log-level warning "
-        "--no-access-log --backlog 16384"
-    )
-    page = "/qrlogin/qr-login-element.js"
-    served = stack.enter_context(Served(command, page=page, REDIS=url))
-    phone = "Authorization: Phone alice\r\n"
-    flow = kind(served.origin, phone=phone)
-    return Contestant(name, served.pids, served.port, flow, url, flow)
-
-
-def _example(
-    example: Example, name: str, command: str, *, devices: bool = False, **env: str
-) -> Start:
     def start(stack: ExitStack, redis: Redis) -> Contestant:
-        url = redis.url()
-        also = {**env, **({"QRLOGIN_DIALECTS": "rfc8628"} if devices else {})}
-        running = stack.enter_context(
-            Running(example, start=on_server_core(command), QRLOGIN_STORE=url, **also)
-        )
-        assert running.process is not None
-        found = Ours.of(running.origin, OfExamples(shared=False))
-        flow = OurDevices(found.origin, found.browser, found.phone, found.jar) if devices else found
-        return Contestant(name, tree(running.process.pid), running.port, flow, url, flow)
+        url, page = redis.url(), "/qrlogin/qr-login-element.js"
+        served = stack.enter_context(Served(command, page=page, env={"REDIS": url}))
+        flow = kind(served.origin, phone="Authorization: Phone alice\r\n")
+        return Contestant(name, served.pids, served.port, flow, url, flow)
 
     return start
 
 
-_FLASK = "gunicorn --bind 127.0.0.1:{port} app:app"
-_DJANGO = "gunicorn --bind 127.0.0.1:{port} config.wsgi"
-_FASTAPI = "uvicorn --port {port} --log-level warning --no-access-log app:app"
+def _example(example: Example, command: str) -> Start:
+    """A whole site: accounts, sessions and their tables. It is not a peer of what has none."""
+    name = f"the {example.name} example"
+
+    def start(stack: ExitStack, redis: Redis) -> Contestant:
+        url = redis.url()
+        running = stack.enter_context(
+            Running(example, start=on_server_core(command), QRLOGIN_STORE=url)
+        )
+        assert running.process is not None
+        flow = Ours.of(running.origin, OfExamples(shared=False))
+        return Contestant(name, tree(running.process.pid), running.port, flow, url, flow)
+
+    return start
 
 
 def tutorial(stack: ExitStack, redis: Redis) -> Contestant:
@@ -333,13 +322,13 @@ def better_auth(stack: ExitStack, redis: Redis) -> Contestant:
 
 
 def authlib(stack: ExitStack, redis: Redis) -> Contestant:
-    command = f"{_peer(GTHREAD)} benchmarks.peers.authlib_server:app"
+    command = f"{GTHREAD} benchmarks.peers.authlib_server:app"
     return _served(stack, "Authlib", command, Device("/device", "/token"), redis.url())
 
 
 def django_oauth_toolkit(stack: ExitStack, redis: Redis) -> Contestant:
     folder = stack.enter_context(TemporaryDirectory(prefix="qrlogin-bench-"))
-    command = f"{_peer(GTHREAD)} benchmarks.peers.django_server:application"
+    command = f"{GTHREAD} benchmarks.peers.django_server:application"
     flow = Device("/o/device-authorization/", "/o/token/")
     database = str(Path(folder, "db.sqlite3"))
     return _served(stack, "django-oauth-toolkit", command, flow, DATABASE=database)
@@ -356,20 +345,26 @@ def node_command(file: str) -> str:
     return f"{program} {PEERS / file} {{port}}"
 
 
-def _peer(command: str) -> str:
-    return f"{PEERS_VENV}/bin/{command}"
-
-
-_QUIET = "--log-level warning --no-access-log --port {port}"
+_BARE = f"{UVICORN} {QUIET} --factory benchmarks.peers.bare:"
+_MOUNTED = f"{GTHREAD} benchmarks.peers.mounted:"
 OURS: dict[str, Start] = {
-    "ours, bare ASGI": bare,
-    "ours, FastAPI": _example(FASTAPI, "ours, FastAPI", _FASTAPI),
-    "ours, Flask": _example(FLASK, "ours, Flask", _FLASK),
-    "ours, Django": _example(DJANGO, "ours, Django", _DJANGO),
-    "ours, the demo": demo,
-    "ours, bare ASGI, no QR": bare_devices,
-    "ours, Flask, no QR": _example(FLASK, "ours, Flask, no QR", _FLASK, devices=True),
-    "ours, Django, no QR": _example(DJANGO, "ours, Django, no QR", _DJANGO, devices=True),
+    "ours, bare ASGI": _ours("ours, bare ASGI", f"{_BARE}native"),
+    "ours, FastAPI": _ours(
+        "ours, FastAPI", f"{UVICORN} {QUIET} --factory benchmarks.peers.mounted:fastapi"
+    ),
+    "ours, Flask": _ours("ours, Flask", f"""{_MOUNTED}'flask("native")'"""),
+    "ours, Django": _ours("ours, Django", f"""{_MOUNTED}'django("native")'"""),
+    "ours, bare ASGI, no QR": _ours("ours, bare ASGI, no QR", f"{_BARE}devices", OurDevices),
+    "ours, Flask, no QR": _ours(
+        "ours, Flask, no QR", f"""{_MOUNTED}'flask("devices")'""", OurDevices
+    ),
+    "ours, Django, no QR": _ours(
+        "ours, Django, no QR", f"""{_MOUNTED}'django("devices")'""", OurDevices
+    ),
+    "the demo": demo,
+    "the FastAPI example": _example(FASTAPI, f"{UVICORN} {QUIET} app:app"),
+    "the Flask example": _example(FLASK, f"{GUNICORN} --bind 127.0.0.1:{{port}} app:app"),
+    "the Django example": _example(DJANGO, f"{GUNICORN} --bind 127.0.0.1:{{port}} config.wsgi"),
 }
 OTHERS: dict[str, Start] = {
     "the tutorial": tutorial,
@@ -380,10 +375,10 @@ OTHERS: dict[str, Start] = {
 }
 FLOORS: dict[str, Start] = {
     "null, uvicorn": _constant(
-        "null, uvicorn", f"uvicorn benchmarks.peers.constant:asgi {_QUIET}"
+        "null, uvicorn", f"{UVICORN} {QUIET} benchmarks.peers.constant:asgi"
     ),
     "null, FastAPI": _constant(
-        "null, FastAPI", f"uvicorn --factory benchmarks.peers.constant:fastapi {_QUIET}"
+        "null, FastAPI", f"{UVICORN} {QUIET} --factory benchmarks.peers.constant:fastapi"
     ),
     "null, Flask": _constant("null, Flask", f"{GTHREAD} 'benchmarks.peers.constant:flask()'"),
     "null, Django": _constant("null, Django", f"{GTHREAD} 'benchmarks.peers.constant:django()'"),
@@ -415,14 +410,17 @@ def started(
 
 
 def install() -> dict[str, str]:
-    """Installs the peers. Returns why, for each part that could not be installed."""
+    """Installs the servers and the peers. Returns why, for each peer that could not be installed.
+
+    Raises SystemExit if the servers cannot be installed.
+    """
     absent = {}
-    stamp = PEERS_VENV / "ready"
-    wanted = (PEERS / "requirements.txt").read_text()
+    stamp, wanted = PEERS_VENV / "ready", "".join(path.read_text() for path in _REQUIREMENTS)
     if not stamp.exists() or stamp.read_text() != wanted:
-        say("installing the Python peers")
-        failed = _install_python()
-        if failed:
+        say("installing the servers and the Python peers")
+        if failed := _make_venv():
+            raise SystemExit(f"benchmarks: the servers cannot be installed: {failed}")
+        if failed := _install(_REQUIREMENTS[1]):
             absent["Authlib"] = absent["django-oauth-toolkit"] = failed
         else:
             stamp.write_text(wanted)
@@ -431,24 +429,34 @@ def install() -> dict[str, str]:
     return absent
 
 
-def _install_python() -> str:
-    pip = bootstrap.pip_command()
-    uv = bootstrap.install_uv(pip)
-    environment = bootstrap.uv_environment(pip)
+_REQUIREMENTS = (PEERS / "servers.txt", PEERS / "requirements.txt")
+
+
+def _make_venv() -> str:
+    """Makes the environment of the servers. Returns what failed, or ""."""
+    uv = bootstrap.install_uv(bootstrap.pip_command())
+    made: list[str | Path] = [sys.executable, "-m", "venv", "--clear"]
+    if uv:
+        made = [uv, "venv", "--clear", "--python", sys.executable]
+    if failed := _run([*made, PEERS_VENV]):
+        return failed
+    site = next(PEERS_VENV.glob("lib/python*/site-packages"))
+    ours = next(bootstrap.VENV.glob("lib/python*/site-packages"))
+    (site / "qrlogin-venv.pth").write_text(f"{ours}\n")
+    return _install(_REQUIREMENTS[0])
+
+
+def _install(requirements: Path) -> str:
+    """Installs a requirements file. Returns what failed, or ""."""
     python = PEERS_VENV / "bin" / "python"
-    requirements = PEERS / "requirements.txt"
-    if uv is not None:
-        commands = [
-            [uv, "venv", "--clear", "--python", sys.executable, PEERS_VENV],
-            [uv, "pip", "install", "--python", python, "-r", requirements],
-        ]
-    else:
-        commands = [
-            [sys.executable, "-m", "venv", "--clear", PEERS_VENV],
-            [python, "-m", "pip", "install", "-r", requirements],
-        ]
-    for command in commands:
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            return f"{Path(command[0]).name} failed: {done.stderr.strip()[-150:]}"
-    return ""
+    uv = bootstrap.VENV / "bin" / "uv"
+    pip: list[str | Path] = [python, "-m", "pip", "install"]
+    if uv.exists():
+        pip = [uv, "pip", "install", "--python", python]
+    return _run([*pip, "-r", requirements])
+
+
+def _run(command: Sequence[str | Path]) -> str:
+    environment = bootstrap.uv_environment(bootstrap.pip_command())
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    return f"{done.stdout}{done.stderr}".strip()[-150:] if done.returncode else ""

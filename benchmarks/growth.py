@@ -18,7 +18,7 @@ from qrlogin.stores import RedisStore
 
 COPY = """
 for number = tonumber(ARGV[1]), tonumber(ARGV[2]) do
-  redis.call('COPY', KEYS[1], 'copy:' .. number)
+  redis.call('COPY', KEYS[1], KEYS[1] .. number)
 end
 """
 CHUNK = 20_000
@@ -70,8 +70,11 @@ def _in_redis(redis: Redis, levels: list[int], windows: int) -> list[Figures]:
         alive, bytes_each = 0, raw.memory_usage(record)
         for level in levels:
             say(f"  {level} live logins in Redis")
+            held = raw.info("memory")["used_memory"]
             for first in range(alive, level, CHUNK):
                 raw.eval(COPY, 1, record, first, min(first + CHUNK, level) - 1)
+            if level - alive >= 1_000:
+                bytes_each = round((raw.info("memory")["used_memory"] - held) / (level - alive))
             alive = level
             window(qr, time.process_time)
             ours, theirs = [], []

@@ -8,10 +8,11 @@ import os
 import platform
 import re
 import resource
-import shlex
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from tests.examples.running import Server
@@ -26,6 +27,15 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+LIMIT_SECONDS = 14.5 * 60
+BEGAN = time.monotonic()
+
+
+def seconds_left() -> float:
+    """Until the run must be over."""
+    return BEGAN + LIMIT_SECONDS - time.monotonic()
 
 
 def claim_the_machine() -> None:
@@ -102,19 +112,17 @@ class Served:
     """A server as a process on the servers' core. `pids` are its process and its workers.
 
     :param command: the command; "{port}" becomes the port
-    :param folder: where it runs
     :param page: a path that is answered with 200 as soon as it runs
-    :param env: more environment variables; "{port}" becomes the port
+    :param env: more environment variables
     """
 
-    def __init__(self, command: str, folder: Path = ROOT, *, page: str = "/", **env: str) -> None:
-        self._server = Server(on_server_core(command), folder, page=page, **env)
-        self._adopt(self._server)
-
-    def _adopt(self, server: Server) -> None:
-        self.port, self.origin = server.port, server.origin
-        assert server.process is not None
-        self.pids = tree(server.process.pid)
+    def __init__(
+        self, command: str, *, page: str = "/", env: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._server = Server(on_server_core(command), ROOT, page=page, **env)
+        self.port, self.origin = self._server.port, self._server.origin
+        assert self._server.process is not None
+        self.pids = tree(self._server.process.pid)
 
     def close(self) -> None:
         self._server.close()
@@ -149,10 +157,3 @@ class Redis:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def quoted(*words: str | Path) -> str:
-    return " ".join(shlex.quote(str(word)) for word in words)
-
-
-__all__ = ["ExitStack", "Redis", "Served", "cpu", "memory", "say"]

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parent.parent
 FIGURES = Path(__file__).with_name("figures.json")
 PLOT = ROOT / "docs" / "performance.svg"
 PAGES = {ROOT / "docs" / "performance.md": "tables", ROOT / "README.md": "short"}
+#: The whole applications among the servers, which are ours as well.
+OWN = ("the demo", "the FastAPI example", "the Flask example", "the Django example")
 BEGIN, END = "<!-- measured by make bench: begin -->", "<!-- measured by make bench: end -->"
 
 
@@ -105,6 +107,7 @@ def parked(figures: Figures) -> str:
         "waiters": "waiting browsers",
         "kb": "KB per waiting browser",
         "idle_percent": "idle, % of a core",
+        "idle_commands": "Redis commands per second meanwhile",
         "park_us": "µs of CPU to accept one",
         "wake_us": "µs of CPU to wake one",
         "wake_p50_ms": "wake, p50 ms",
@@ -118,7 +121,8 @@ def parked(figures: Figures) -> str:
     def counted(each: Figures) -> str:
         return ", ".join(f"{number(count)} × {status}" for status, count in each["burst"].items())
 
-    rows.append(("… by status", *map(counted, found.values())))
+    early = [sum(each["early"].values()) for each in found.values()]
+    rows += [("… by status", *map(counted, found.values())), ("answered before a wake", *early)]
     return table(("", *found), rows)
 
 
@@ -126,7 +130,11 @@ def crowd(figures: Figures) -> str:
     found = figures["crowd"]
     names = [name for name in ("ours, bare ASGI", "the tutorial") if name in found]
     return table(
-        (f"{number(found['browsers'])} browsers wait", "% of a core", "answers per second"),
+        (
+            f"{number(found['browsers'])} browsers wait, {found['held']} s a time",
+            "% of a core",
+            "answers per second",
+        ),
         [
             (name, number(found[name]["core_percent"]), number(found[name]["answers_per_s"]))
             for name in names
@@ -209,50 +217,56 @@ def short(figures: Figures) -> str:
         rows.setdefault(each["ours"], {})[each["other"]] = found
     others = list(dict.fromkeys(other for row in rows.values() for other in row))
     spent = figures["costs"]["servers"]
-    return table(
+    found = table(
         ("server CPU of a login", "ms", *(f"÷ {other}" for other in others)),
         [
             (
                 name.removeprefix("ours, "),
-                number(spent[name]["median"]),
+                number(spent[name]["login"]["median"]),
                 *(row.get(other, "") for other in others),
             )
             for name, row in rows.items()
         ],
     )
+    return f"{origin(figures)}\n\n{found}"
+
+
+STYLE = """\
+<style>
+text { fill: #1f2328 } .bar { fill: #8c959f } .ours { fill: #0969da } .span { stroke: #1f2328 }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 } .bar { fill: #6e7681 } .ours { fill: #4493f8 } .span { stroke: #e6edf3 }
+}
+</style>"""
 
 
 def plot(figures: Figures) -> str:
-    """A bar for each server: the median, and a line over its middle half."""
+    """A bar for each server: the median, and a line over its middle half. Ours are blue."""
     found = figures["costs"]["servers"]
     shown = sorted(found.items(), key=lambda each: float(each[1]["login"]["median"]))
-    most = max(each["login"]["high"] for _, each in shown)
-    left, width, row, top = 210, 400, 26, 46
-    scale = width / most
-    height = top + row * len(shown) + 14
+    left, row, top = 200, 26, 46
+    scale = 430 / max(each["login"]["high"] for _, each in shown)
+    height = top + row * len(shown) + 10
+    title = "Server CPU of one login, in milliseconds"
+    how = "the median, and the middle half of all windows"
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {height}" role="img"',
         'aria-labelledby="title" font-family="system-ui, sans-serif" font-size="13">',
-        '<title id="title">Server CPU of one login in milliseconds, by server</title>',
-        "<style>"
-        "text{fill:#1f2328}.bar{fill:#8c959f}.ours{fill:#0969da}.span{stroke:#1f2328}"
-        "@media (prefers-color-scheme:dark){text{fill:#e6edf3}.bar{fill:#6e7681}"
-        ".ours{fill:#4493f8}.span{stroke:#e6edf3}}"
-        "</style>",
-        '<text x="10" y="22" font-weight="600">Server CPU of one login, ms '
-        "(median, and the middle half of all windows)</text>",
+        f'<title id="title">{title}, by server</title>',
+        STYLE,
+        f'<text x="10" y="22"><tspan font-weight="600">{title}</tspan> ({how})</text>',
     ]
     for at, (name, each) in enumerate(shown):
         spent, y = each["login"], top + row * at
-        kind = "ours" if name.startswith("ours") else "bar"
-        wide, low, high = (spent[kind] * scale for kind in ("median", "low", "high"))
-        middle = y + 8
+        kind = "ours" if name.startswith("ours") or name in OWN else "bar"
+        wide, low, high = (spent[which] * scale for which in ("median", "low", "high"))
+        end = left + max(wide, high) + 8
+        line = f"M{left + low:.1f} {y + 8}H{left + high:.1f}"
         lines += [
             f'<text x="{left - 10}" y="{y + 13}" text-anchor="end">{escape(name)}</text>',
             f'<rect class="{kind}" x="{left}" y="{y}" width="{wide:.1f}" height="16" rx="2"/>',
-            f'<path class="span" stroke-width="1.5" d="M{left + low:.1f} {middle}H{left + high:.1f}"/>',
-            f'<text x="{left + max(wide, high) + 8:.1f}" y="{y + 13}">'
-            f"{number(spent['median'])}</text>",
+            f'<path class="span" stroke-width="1.5" d="{line}"/>',
+            f'<text x="{end:.1f}" y="{y + 13}">{number(spent["median"])}</text>',
         ]
     return "\n".join([*lines, "</svg>", ""])
 

@@ -13,8 +13,18 @@ from typing import Any
 
 import redis.asyncio as client
 
-from benchmarks.contestants import EVERY, Contestant, Ours, Tutorial, node_command, started
+from benchmarks.contestants import (
+    EVERY,
+    QUIET,
+    UVICORN,
+    Contestant,
+    Ours,
+    Tutorial,
+    node_command,
+    started,
+)
 from benchmarks.figures import Figures, percentile
+from benchmarks.logins import Account
 from benchmarks.machine import Redis, Served, cpu, memory, say, sockets
 from benchmarks.peers.bare import KEY, POLICY
 from benchmarks.wire import request
@@ -22,8 +32,8 @@ from qrlogin import AsyncQRLogin
 from qrlogin.stores import open_async_store
 
 CHANNEL = "qrlogin-benchmark"
-HELD_SECONDS = 25
 PATIENCE_SECONDS = 30
+IDLE_SECONDS = 6  # in which a timer of a few seconds would be seen
 
 
 @dataclass(eq=False)
@@ -95,12 +105,12 @@ Wake = Callable[[list[Waiter]], Awaitable[None]]
 
 async def _open(port: int, waiters: list[Waiter]) -> None:
     loop = asyncio.get_running_loop()
+
+    async def connect(one: Waiter) -> None:
+        await loop.create_connection(lambda: one, "127.0.0.1", port)
+
     for first in range(0, len(waiters), 200):
-        some = waiters[first : first + 200]
-        await asyncio.gather(
-            *(loop.create_connection(lambda one=one: one, "127.0.0.1", port) for one in some)
-        )
-        await asyncio.sleep(0)
+        await asyncio.gather(*map(connect, waiters[first : first + 200]))
 
 
 async def _settled(pids: list[int], *, least: float = 0.02) -> None:
@@ -113,7 +123,9 @@ async def _settled(pids: list[int], *, least: float = 0.02) -> None:
             return
 
 
-async def _ours(url: str, origin: str, count: int) -> tuple[AsyncQRLogin, list[Waiter]]:
+async def _ours(
+    url: str, origin: str, count: int, held: int = 25
+) -> tuple[AsyncQRLogin, list[Waiter]]:
     """Logins that this process begins in the server's store, and their browsers."""
     loop = asyncio.get_running_loop()
     qr = AsyncQRLogin(
@@ -124,14 +136,23 @@ async def _ours(url: str, origin: str, count: int) -> tuple[AsyncQRLogin, list[W
         begun = await asyncio.gather(*(qr.begin() for _ in range(min(50, count - first))))
         for one in begun:
             headers = f"Authorization: Bearer {one.device_code}\r\n"
-            path = f"/qrlogin/{one.login_id}?after={one.version}&wait={HELD_SECONDS}"
+            path = f"/qrlogin/{one.login_id}?after={one.version}&wait={held}"
             sent = request("GET", path, headers).replace(b"{host}", origin[7:].encode())
             waiters.append(Waiter(sent, loop, one.login_id, one.scan_code))
     return qr, waiters
 
 
-async def _parked(pids: list[int], port: int, waiters: list[Waiter], wake: Wake) -> Figures:
-    """Parks all waiters; wakes some one by one, and then all others at once."""
+async def _parked(
+    pids: list[int], port: int, waiters: list[Waiter], wake: Wake, commands: Callable[[], float]
+) -> Figures:
+    """Parks all waiters; wakes some one by one, and then all others at once.
+
+    :param pids: the server's processes
+    :param port: its port
+    :param waiters: the browsers
+    :param wake: what wakes some of them
+    :param commands: how many commands Redis has executed
+    """
     held, before = memory(pids), cpu(pids)
     await _open(port, waiters)
     await _settled(pids)
@@ -141,18 +162,25 @@ async def _parked(pids: list[int], port: int, waiters: list[Waiter], wake: Wake)
         "kb": (memory(pids) - held) / len(waiters) / 1024,
         "park_us": parked / len(waiters) * 1e6,
     }
-    before, began = cpu(pids), time.monotonic()
-    await asyncio.sleep(3)
-    figures["idle_percent"] = (cpu(pids) - before) / (time.monotonic() - began) * 100
+    before, asked, began = cpu(pids), commands(), time.monotonic()
+    await asyncio.sleep(IDLE_SECONDS)
+    took = time.monotonic() - began
+    figures["idle_percent"] = (cpu(pids) - before) / took * 100
+    figures["idle_commands"] = (commands() - asked) / took
     loop = asyncio.get_running_loop()
     alone, crowd = waiters[: min(300, len(waiters) // 4)], waiters[min(300, len(waiters) // 4) :]
+    figures["early"] = dict(Counter(one.status for one in waiters if one.status))
     delays, before = [], cpu(pids)
     for one in alone:
+        if one.status:
+            continue
         at = loop.time()
         await wake([one])
         await one.woken()
         delays.append((one.woken_at - at) * 1e3)
-    figures["wake_us"] = (cpu(pids) - before) / len(alone) * 1e6
+    if not delays:
+        raise RuntimeError(f"no browser waited: {figures['early']}")
+    figures["wake_us"] = (cpu(pids) - before) / len(delays) * 1e6
     figures["wake_p50_ms"], figures["wake_p99_ms"] = (
         percentile(delays, share) for share in (0.5, 0.99)
     )
@@ -169,7 +197,7 @@ async def _parked(pids: list[int], port: int, waiters: list[Waiter], wake: Wake)
     return figures
 
 
-async def _park_ours(one: Contestant, count: int) -> Figures:
+async def _park_ours(one: Contestant, count: int, commands: Callable[[], float]) -> Figures:
     origin = f"http://127.0.0.1:{one.port}"
     qr, waiters = await _ours(one.redis, origin, count)
     async with qr:
@@ -177,14 +205,19 @@ async def _park_ours(one: Contestant, count: int) -> Figures:
         async def scan(some: list[Waiter]) -> None:
             for first in range(0, len(some), 500):
                 await asyncio.gather(
-                    *(qr.scan(each.code, subject="1", shown_as="A•••e") for each in some[first : first + 500])
+                    *(
+                        qr.scan(each.code, subject="1", shown_as="A•••e")
+                        for each in some[first : first + 500]
+                    )
                 )
 
         await scan(waiters[:20])  # warm: the script is loaded, the connections are open
-        return await _parked(one.pids, one.port, waiters[20:], scan)
+        return await _parked(one.pids, one.port, waiters[20:], scan, commands)
 
 
-async def _park_floor(served: Served, url: str, count: int) -> Figures:
+async def _park_floor(
+    served: Served, url: str, count: int, commands: Callable[[], float]
+) -> Figures:
     loop = asyncio.get_running_loop()
     host = served.origin[7:].encode()
     waiters = [
@@ -201,7 +234,7 @@ async def _park_floor(served: Served, url: str, count: int) -> Figures:
                     pipeline.publish(CHANNEL, each.id)
                 await pipeline.execute()
 
-        return await _parked(served.pids, served.port, waiters, publish)
+        return await _parked(served.pids, served.port, waiters, publish, commands)
 
 
 def parked(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
@@ -209,9 +242,13 @@ def parked(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
     count = 1_000 if quick else 10_000
     count = min(count, max(100, sockets() - 500))
     figures: Figures = {}
+    account = Account(redis)
+
+    def commands() -> float:
+        return account.look()[0]
+
     floors = {
-        "bare uvicorn": "uvicorn benchmarks.peers.waiting:app --port {port} --backlog 16384 "
-        "--log-level warning --no-access-log",
+        "bare uvicorn": f"{UVICORN} {QUIET} benchmarks.peers.waiting:app",
         "node": node_command("waiting.mjs"),
     }
     for name in ("ours, bare ASGI", *floors):
@@ -220,11 +257,11 @@ def parked(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
             with ExitStack() as stack:
                 if name in floors:
                     env = {"REDIS_PORT": str(redis.port), "CHANNEL": CHANNEL, "REDIS": redis.url()}
-                    served = stack.enter_context(Served(floors[name], page="/ready", **env))
-                    figures[name] = asyncio.run(_park_floor(served, env["REDIS"], count))
+                    served = stack.enter_context(Served(floors[name], page="/ready", env=env))
+                    figures[name] = asyncio.run(_park_floor(served, env["REDIS"], count, commands))
                 else:
                     one = EVERY[name](stack, redis)
-                    figures[name] = asyncio.run(_park_ours(one, count))
+                    figures[name] = asyncio.run(_park_ours(one, count, commands))
         except Exception as error:
             absent[f"waiting at {name}"] = f"{type(error).__name__}: {error}"[:200]
             say(f"  it failed: {absent[f'waiting at {name}']}")
@@ -234,20 +271,21 @@ def parked(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
 def crowd(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
     """1 000 browsers that wait: as `<qr-login>` does, and as the tutorial's page does.
 
-    A wait is held for 25 seconds, so the window holds two renewals of each (quick: one).
+    A wait is held for 25 seconds, and the window holds two renewals of each. In a quick run both
+    are shorter.
     """
-    count, seconds = (200, 27) if quick else (1_000, 52)
+    count, held, seconds = (200, 5, 10) if quick else (1_000, 25, 50)
     say(f"  {count} browsers wait for {seconds} s at each of two servers")
 
     async def both() -> Figures:
-        each = [_crowd(one, count, seconds) for one in running.values()]
+        each = [_crowd(one, count, held, seconds) for one in running.values()]
         return dict(zip(running, await asyncio.gather(*each), strict=True))
 
     with started(["ours, bare ASGI", "the tutorial"], redis, absent) as running:
-        return {"browsers": count, "seconds": seconds, **asyncio.run(both())}
+        return {"browsers": count, "seconds": seconds, "held": held, **asyncio.run(both())}
 
 
-async def _crowd(one: Contestant, count: int, seconds: int) -> Figures:
+async def _crowd(one: Contestant, count: int, held: int, seconds: int) -> Figures:
     loop = asyncio.get_running_loop()
     if isinstance(one.flow, Tutorial):
         tokens = [one.flow.begin(one.line) for _ in range(min(count, 50))]
@@ -257,7 +295,7 @@ async def _crowd(one: Contestant, count: int, seconds: int) -> Figures:
         qr = None
     else:
         assert isinstance(one.flow, Ours)
-        qr, waiters = await _ours(one.redis, f"http://127.0.0.1:{one.port}", count)
+        qr, waiters = await _ours(one.redis, f"http://127.0.0.1:{one.port}", count, held)
     try:
         # A crowd does not arrive at once: spread over a second, as its polls are afterwards.
         for first in range(0, count, 50):
@@ -276,4 +314,3 @@ async def _crowd(one: Contestant, count: int, seconds: int) -> Figures:
             each.close()
         if qr is not None:
             await qr.close()
-

@@ -58,9 +58,7 @@ def devices() -> Any:
     phones = AsyncEndpoint(logins, Native(logins.core), max_waiting=1)
     tv = Rfc8628(logins.core, clients=lambda client: True)
     of_phones = under("/qrlogin/", qrlogin_app(phones, who, log_in))
-    of_devices = qrlogin_app(
-        AsyncEndpoint(logins, tv, max_waiting=1), who, log_in, tokens=tokens
-    )
+    of_devices = qrlogin_app(AsyncEndpoint(logins, tv, max_waiting=1), who, log_in, tokens=tokens)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         native = scope.get("path", "").startswith("/qrlogin/") or scope["type"] == "lifespan"

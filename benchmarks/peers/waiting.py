@@ -16,7 +16,11 @@ async def listen() -> None:
     channel = store.pubsub()
     await channel.subscribe(os.environ["CHANNEL"])
     async for message in channel.listen():
-        found = waiting.pop(str(message["data"], "ascii"), None) if message["type"] == "message" else None
+        found = (
+            waiting.pop(str(message["data"], "ascii"), None)
+            if message["type"] == "message"
+            else None
+        )
         if found and not found.done():
             found.set_result(None)
 
