@@ -57,7 +57,7 @@ def growth(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
         absent["1 000 000 live logins"] = "less than 4 GB are free: 200 000 instead"
     return {
         "redis": _in_redis(redis, levels, windows),
-        "memory": _in_memory([10, 10_000, *([] if quick else [200_000])], windows),
+        "memory": _in_memory([10, 10_000, *([] if quick else [100_000])], windows),
     }
 
 

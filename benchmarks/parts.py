@@ -18,7 +18,7 @@ from benchmarks.render import login_link
 from qrlogin import render
 
 SCRIPTS = ("step", "waiting", "imports", "servers", "frameworks", "render", "codes", "limits")
-SCRIPT_SECONDS = 45
+SCRIPT_SECONDS = 60
 
 
 def pictures(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:

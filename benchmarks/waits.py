@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis.asyncio as client
@@ -33,6 +33,7 @@ from qrlogin.stores import open_async_store
 
 CHANNEL = "qrlogin-benchmark"
 PATIENCE_SECONDS = 30
+LIFETIME_SECONDS = 300
 IDLE_SECONDS = 6  # in which a timer of a few seconds would be seen
 
 
@@ -128,8 +129,10 @@ async def _ours(
 ) -> tuple[AsyncQRLogin, list[Waiter]]:
     """Logins that this process begins in the server's store, and their browsers."""
     loop = asyncio.get_running_loop()
+    # The codes that this process scans later live until then. Those that the server makes rotate.
+    policy = replace(POLICY, lifetime=LIFETIME_SECONDS, rotation=LIFETIME_SECONDS)
     qr = AsyncQRLogin(
-        open_async_store(url), secret_keys=[KEY], verification_uri=f"{origin}/qr", policy=POLICY
+        open_async_store(url), secret_keys=[KEY], verification_uri=f"{origin}/qr", policy=policy
     )
     waiters = []
     for first in range(0, count, 50):
@@ -204,12 +207,12 @@ async def _park_ours(one: Contestant, count: int, commands: Callable[[], float])
 
         async def scan(some: list[Waiter]) -> None:
             for first in range(0, len(some), 500):
-                await asyncio.gather(
-                    *(
-                        qr.scan(each.code, subject="1", shown_as="A•••e")
-                        for each in some[first : first + 500]
-                    )
-                )
+                part = some[first : first + 500]
+                scans = [qr.scan(each.code, subject="1", shown_as="A•••e") for each in part]
+                done = await asyncio.gather(*scans, return_exceptions=True)
+                for each, scanned in zip(part, done, strict=True):
+                    if isinstance(scanned, BaseException):
+                        each.status = each.status or f"not scanned: {type(scanned).__name__}"
 
         await scan(waiters[:20])  # warm: the script is loaded, the connections are open
         return await _parked(one.pids, one.port, waiters[20:], scan, commands)
