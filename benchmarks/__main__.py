@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     figures["minutes"] = round((time.monotonic() - began) / 60, 1)
     say(f"done in {figures['minutes']} minutes")
     print(report.text(figures))
-    if options.only or options.dry or failed:
+    if options.only or options.dry or "costs" not in figures:
         print(json.dumps(figures))
     else:
         report.write(figures)

@@ -1,8 +1,10 @@
 """What a login costs: server CPU per login and per poll, what Redis does for it, and races."""
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
 
 import redis as client
 
@@ -70,67 +72,103 @@ def poll_window(one: Contestant) -> float:
     return (cpu(one.pids) - before) / POLLS * 1e3
 
 
+@dataclass
+class Turns:
+    """One server and its windows."""
+
+    one: Contestant
+    size: int
+    """Logins in a window."""
+    logins: list[float] = field(default_factory=list)
+    polls: list[float] = field(default_factory=list)
+    stores: list[list[float]] = field(default_factory=list)
+
+    @classmethod
+    def warmed(cls, one: Contestant, account: Account, *, quick: bool) -> Self:
+        """Logs in until the server is warm. Node gets faster for some hundred requests."""
+        if one.redis:
+            account.clear(one.redis)
+        began = time.perf_counter()
+        least = (10 if quick else 40) if one.redis else (20 if quick else 200)
+        for _ in range(least):
+            log_in(one.flow, one.line)
+        each = (time.perf_counter() - began) / least
+        return cls(one, min(40, max(8, int((0.15 if quick else WINDOW_SECONDS) / each))))
+
+    def take(self, account: Account) -> None:
+        """One window of logins, and one of polls."""
+        one = self.one
+        if one.redis:
+            account.clear(one.redis)
+        for _ in range(2):  # the caches of the core are full of the server before
+            log_in(one.flow, one.line)
+        before = account.look()
+        spent = window(one, self.size)
+        if one.redis:
+            store = [new - old for old, new in zip(before, account.look(), strict=True)]
+            store[1] -= 2  # of the look itself
+            self.stores.append([each / self.size for each in store])
+        if one.polls:
+            self.polls.append(poll_window(one))
+        self.logins.append(spent)
+
+    def figures(self) -> Figures:
+        found: Figures = {"login": spread(self.logins), "requests": self.one.flow.requests}
+        if self.polls:
+            found["poll"] = spread(self.polls)
+        if self.stores:
+            commands, reads, spent = map(min, zip(*self.stores, strict=True))
+            found |= {"commands": commands, "reads": reads, "redis_us": spent * 1e6}
+        return found
+
+
 def costs(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
-    """All servers in turn, in rounds; then the races, on the same servers."""
+    """All servers in turn, in rounds; then the races, on the same servers.
+
+    A server that fails on the way is left out of all that follows, and the table gives the reason.
+    """
     with started([name for name in EVERY if name not in absent], redis, absent) as running:
-        account, sizes = Account(redis), {}
+        account = Account(redis)
+        turns: dict[str, Turns] = {}
+
+        def attempt(name: str, work: Callable[[], None]) -> None:
+            try:
+                work()
+            except Exception as error:
+                turns.pop(name, None)
+                absent[name] = f"{type(error).__name__}: {error}"[:200]
+                say(f"  {name} failed: {absent[name]}")
+
+        def warm(name: str) -> None:
+            turns[name] = Turns.warmed(running[name], account, quick=quick)
+
         say(f"  warming {len(running)} servers")
-        for name, one in running.items():
-            if one.redis:
-                account.clear(one.redis)
-            began, done = time.perf_counter(), 0
-            # Node gets faster for some hundred requests.
-            least = (10 if quick else 40) if one.redis else (20 if quick else 200)
-            while done < least:
-                log_in(one.flow, one.line)
-                done += 1
-            each = (time.perf_counter() - began) / done
-            sizes[name] = min(40, max(8, int((0.15 if quick else WINDOW_SECONDS) / each)))
-        logins: dict[str, list[float]] = {name: [] for name in running}
-        polls: dict[str, list[float]] = {name: [] for name in running}
-        stores: dict[str, list[list[float]]] = {name: [] for name in running}
+        for name in running:
+            attempt(name, partial(warm, name))
         ends = time.monotonic() + (15 if quick else 190)
         rounds = 0
         while rounds < 3 or (time.monotonic() < ends and rounds < 40):
             rounds += 1
-            for name, one in running.items():
-                if one.redis:
-                    account.clear(one.redis)
-                for _ in range(2):  # the caches of the core are full of the server before
-                    log_in(one.flow, one.line)
-                before = account.look()
-                logins[name].append(window(one, sizes[name]))
-                if one.redis:
-                    after = account.look()
-                    spent = [new - old for old, new in zip(before, after, strict=True)]
-                    spent[1] -= 2  # of the look itself
-                    stores[name].append([each / sizes[name] for each in spent])
-                if one.polls:
-                    polls[name].append(poll_window(one))
+            for name, each in list(turns.items()):
+                attempt(name, partial(each.take, account))
             if rounds % 5 == 0:
-                say(f"  {rounds} rounds of {len(running)} servers")
-        figures: Figures = {"rounds": rounds, "servers": {}, "ratios": []}
-        for name, one in running.items():
-            found: Figures = {"login": spread(logins[name]), "requests": one.flow.requests}
-            if polls[name]:
-                found["poll"] = spread(polls[name])
-            if stores[name]:
-                kinds = ("commands", "reads", "redis_cpu")
-                columns = list(zip(*stores[name], strict=True))
-                found |= {kind: min(column) for kind, column in zip(kinds, columns, strict=True)}
-                found["redis_us"] = found.pop("redis_cpu") * 1e6
-            figures["servers"][name] = found
+                say(f"  {rounds} rounds of {len(turns)} servers")
+        figures: Figures = {"rounds": rounds, "ratios": [], "races": {}}
+        figures["servers"] = {name: each.figures() for name, each in turns.items()}
         for ours, other, bar, moonshot in GOALS:
-            if ours in running and other in running:
-                both = ratio(logins[ours], logins[other])
+            if ours in turns and other in turns:
+                both = ratio(turns[ours].logins, turns[other].logins)
                 goal = {"bar": bar, "moonshot": moonshot}
                 figures["ratios"].append({"ours": ours, "other": other, **both, **goal})
-        figures["races"] = {
-            name: races(one, account, *_trials(name, quick=quick))
-            for name, one in running.items()
-            if not isinstance(one.flow, Constant)
-            and (name in ("ours, bare ASGI", *_RACED) or not quick)
-        }
+
+        def race(name: str) -> None:
+            trials, seconds = _trials(name, quick=quick)
+            figures["races"][name] = races(running[name], account, trials, seconds)
+
+        for name in list(turns):
+            collects = not isinstance(running[name].flow, Constant)
+            if collects and (name in ("ours, bare ASGI", *_RACED) or not quick):
+                attempt(name, partial(race, name))
         return figures
 
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 FIGURES = Path(__file__).with_name("figures.json")
 PLOT = ROOT / "docs" / "performance.svg"
 PAGES = {ROOT / "docs" / "performance.md": "tables", ROOT / "README.md": "short"}
+OURS = "ours, bare ASGI"
 #: The whole applications among the servers, which are ours as well.
 OWN = ("the demo", "the FastAPI example", "the Flask example", "the Django example")
 BEGIN, END = "<!-- measured by make bench: begin -->", "<!-- measured by make bench: end -->"
@@ -80,6 +81,42 @@ def servers(figures: Figures) -> str:
     rows += [(name, f"not measured: {escape(why)}", *[""] * 8) for name, why in absent]
     head = ("server", "best ms", "median", "middle half", "requests", "ms per poll")
     return table((*head, "Redis commands", "round trips", "Redis µs"), rows)
+
+
+def bars(figures: Figures) -> str:
+    """The goals that are no ratio of two logins: the figure, the bar, the moonshot."""
+    rows: list[Sequence[object]] = []
+
+    def at_most(what: str, found: float, bar: float, moonshot: float | None = None) -> None:
+        best = moonshot is not None and found <= moonshot
+        reached = "moonshot" if best else "yes" if found <= bar else "no"
+        rows.append((what, number(found), f"≤ {bar}", f"≤ {moonshot}" if moonshot else "", reached))
+
+    if "costs" in figures and OURS in figures["costs"]["servers"]:
+        at_most("round trips to Redis per login", figures["costs"]["servers"][OURS]["reads"], 5)
+    if "costs" in figures and OURS in figures["costs"]["races"]:
+        race = figures["costs"]["races"][OURS]
+        at_most(f"doubles in {number(race['trials'])} races", race["doubles"], 0)
+    if OURS in figures.get("parked", {}):
+        ours, node = (figures["parked"].get(name) for name in (OURS, "node"))
+        at_most("KB per waiting browser", ours["kb"], 15)
+        at_most("idle, % of a core", ours["idle_percent"], 1)
+        lost = sum(count for status, count in ours["burst"].items() if status != "200")
+        at_most("woken at once, and not answered 200", lost, 0)
+        if node:
+            for which in ("p50", "p99"):
+                kind = f"wake_{which}_ms"
+                at_most(f"wake, {which} ÷ node", ours[kind] / node[kind], 2, 1)
+            slower = node["burst_per_s"] / ours["burst_per_s"]
+            at_most("node ÷ ours, answers per second when all are woken", slower, 3.33, 1.25)
+    if "pictures" in figures:
+        is_fast = figures["pictures"]["zxing"]
+        with_it = "with zxing-cpp" if is_fast else "without zxing-cpp"
+        spent = figures["pictures"]["path"]["best"]
+        at_most(f"ms for the path of a picture, {with_it}", spent, 0.35 if is_fast else 0.9)
+    if "imports" in figures:
+        at_most("import qrlogin ÷ import segno", figures["imports"]["ratio"]["median"], 1)
+    return table(("", "reached", "bar", "moonshot", ""), rows)
 
 
 _STORE = ("commands", "reads", "redis_us")
@@ -159,7 +196,7 @@ def simple(found: Figures, unit: str) -> str:
     rows = [
         (name, number(each["best"]), number(each["median"]), span(each))
         for name, each in found.items()
-        if name != "ratio"
+        if name not in ("ratio", "zxing")
     ]
     return table(("", f"best {unit}", "median", "middle half"), rows)
 
@@ -168,6 +205,8 @@ def parts(figures: Figures) -> Iterator[str]:
     """Each section of the page that has figures, with its heading."""
     if "costs" in figures:
         yield f"### Ratios\n\n{ratios(figures)}"
+    yield f"### Other bars\n\n{bars(figures)}"
+    if "costs" in figures:
         yield f"### Each server\n\n{servers(figures)}"
         yield f"### Races\n\n{races(figures)}"
     if "parked" in figures:

@@ -93,6 +93,21 @@ def test_a_peer_that_is_absent_is_in_the_table_with_the_reason() -> None:
     assert "| better-auth | not measured: npm could not install it |" in report.text(run)
 
 
+def test_each_bar_says_whether_it_is_reached() -> None:
+    run = deepcopy(report.read())
+    race = run["costs"]["races"]["ours, bare ASGI"]
+    race |= {"trials": 10_000, "doubles": 0}
+    run["parked"]["ours, bare ASGI"]["burst"] = {"200": 9_000}
+    made = report.bars(run)
+    assert "| doubles in 10 000 races | 0 | ≤ 0 |  | yes |" in made
+    assert "| woken at once, and not answered 200 | 0 | ≤ 0 |  | yes |" in made
+    race["doubles"] = 1
+    run["parked"]["ours, bare ASGI"]["burst"] = {"200": 8_999, "503": 1}
+    made = report.bars(run)
+    assert "| doubles in 10 000 races | 1 | ≤ 0 |  | no |" in made
+    assert "| woken at once, and not answered 200 | 1 | ≤ 0 |  | no |" in made
+
+
 def test_the_plot_is_readable_in_light_and_dark() -> None:
     drawn = report.plot(report.read())
     assert "prefers-color-scheme: dark" in drawn
