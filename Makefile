@@ -21,6 +21,8 @@ attack: ready-test ## the attackers at full size, a table of what they got (ARGS
 	@PYTHONPATH=tools .venv/bin/python -m tests.attackers $(ARGS)
 mutants: ready-test ## change the code in one place at a time, and see whether its tests fail (ARGS="--sample 50")
 	@PYTHONPATH=tools .venv/bin/python tools/mutants.py $(ARGS)
+bench: ready-test ## ours, the tutorial and the peers side by side: docs/performance.md (ARGS=quick for 2 min)
+	@PYTHONPATH=.:tools .venv/bin/python -m benchmarks $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
 types: ready     ## mypy --strict
@@ -42,4 +44,4 @@ ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix attack mutants lint types build constraints ready ready-test ready-matrix ready-demo
+.PHONY: help demo check test matrix attack mutants bench lint types build constraints ready ready-test ready-matrix ready-demo
