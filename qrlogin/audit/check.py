@@ -171,7 +171,12 @@ class Scene:
         return login, phone
 
     def take(self, step: Callable[[Phone, str], bool], phone: Phone, login: Login) -> None:
-        """Lets an honest phone scan or confirm. Raises `Broken` if it is refused."""
+        """Lets an honest phone scan or confirm. Raises `Broken` if it is refused.
+
+        :param step: the target's scan or confirm
+        :param phone: the phone
+        :param login: the login whose code it hands in
+        """
         if not step(phone, login.code):
             raise Broken("an honest phone was refused")
 
