@@ -29,7 +29,7 @@ from tests.tables import for_each_row
 # 1. Arguments that are refused
 
 BAD_BEGINS: Mapping[str, tuple[dict[str, Any], str]] = {
-    "no life": ({"lifetime": 0}, "between 1 and 600"),
+    "no life": ({"lifetime": 0}, "lifetime must be .* between 1 and 600"),
     "a negative life": ({"lifetime": -1}, "between 1 and 600"),
     "too long a life": ({"lifetime": 601}, "between 1 and 600"),
     "a life of True": ({"lifetime": True}, "whole number"),
@@ -101,9 +101,9 @@ def test_scan_refuses_a_bad_argument(
         untouched.scan(genuine.scan_code, **{"subject": ALICE, "shown_as": "A", **arguments})
 
 
-@for_each_row("event", ["confirm", "deny", "release"])
+@for_each_row("event", ["look", "outcome", "confirm", "deny", "release"])
 @for_each_row("arguments, remedy", BAD_PEOPLE.values())
-def test_confirm_deny_and_release_refuse_a_bad_argument(
+def test_every_other_call_of_a_phone_refuses_a_bad_argument(
     event: str, arguments: dict[str, Any], remedy: str, untouched: QRLogin, genuine: Begun
 ) -> None:
     with pytest.raises(BadArgument, match=remedy):

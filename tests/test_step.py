@@ -278,18 +278,22 @@ def test_a_number_is_1_to_15_ascii_digits_and_nothing_else() -> None:
 
 
 def test_without_a_slack_a_poll_is_early_until_its_interval_is_over() -> None:
-    command = Command("login", TABLE["collect"], "m", {"device_digest": "D"}, {"pace": 5000})
-    for early in (1, 0):
-        record = {"state": "pending", "device_digest": "D", "pace_at": str(NOW - 5000 + early)}
-        case = Case(f"early by {early} ms", record, command, NOW)
-        for decide in (in_python, lambda listed: in_lua(fakeredis.FakeRedis(), listed)):
-            assert decide([case])[0].verdict == ("slow" if early else "refused")
+    """And with one, until that is left of it."""
+    for slack in ({}, {"pace_slack": 1000}):
+        durations = {"pace": 5000, **slack}
+        command = Command("login", TABLE["collect"], "m", {"device_digest": "D"}, durations)
+        for early in (1, 0):
+            polled = NOW - 5000 + early + slack.get("pace_slack", 0)
+            record = {"state": "pending", "device_digest": "D", "pace_at": str(polled)}
+            case = Case(f"early by {early} ms", record, command, NOW)
+            for decide in (in_python, lambda listed: in_lua(fakeredis.FakeRedis(), listed)):
+                assert decide([case])[0].verdict == ("slow" if early else "refused")
 
 
 def test_a_field_without_a_value_is_written_as_an_empty_text() -> None:
     """Such as `needs`, for which `begin` brings no value."""
     begin = TABLE["begin"]
-    case = Case("no value", {}, Command("login", begin, "m", {"device_digest": "D"}, ttl_ms=9), NOW)
+    case = Case("no value", {}, Command("login", begin, "m", {"device_digest": "D"}), NOW)
     for decide in (in_python, lambda listed: in_lua(fakeredis.FakeRedis(), listed)):
         (seen,) = decide([case])
         assert {seen.kept[name] for name in begin.writes} == {"", "D"}

@@ -170,6 +170,23 @@ class Scene:
             raise Broken(f"the browser of {expected} is logged in as {got or 'no account'}")
         return login, phone
 
+    def take(self, step: Callable[[Phone, str], bool], phone: Phone, login: Login) -> None:
+        """Lets an honest phone scan or confirm. Raises `Broken` if it is refused.
+
+        :param step: the target's scan or confirm
+        :param phone: the phone
+        :param login: the login whose code it hands in
+        """
+        if not step(phone, login.code):
+            raise Broken("an honest phone was refused")
+
+    def collected(self, browser: Browser, login: Login) -> Session:
+        """The session of a browser with an approved login. Raises `Broken` if it gets none."""
+        session = self.target.collect(browser, login)
+        if session is None:
+            raise Broken("the browser could not collect its approved login")
+        return session
+
     def sessions(self, collected: Iterable[tuple[Browser, Session | None]]) -> int:
         """How many sessions these browsers have. Equal tokens are one session.
 

@@ -16,7 +16,6 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from qrlogin.audit.check import (
-    Broken,
     Flaw,
     NotApplicable,
     Scene,
@@ -88,10 +87,9 @@ def stranger_polls(scene: Scene) -> None:
     browser = scene.browser()
     strangers = list(scene.strangers())
     login, phone = scene.begin(browser), scene.phone(scene.alice)
-    steps = (None, scene.target.scan, scene.target.confirm)
-    for step in steps:
-        if step and not step(phone, login.code):
-            raise Broken("an honest phone was refused")
+    for step in (None, scene.target.scan, scene.target.confirm):
+        if step:
+            scene.take(step, phone, login)
         for stranger in strangers:
             seen = scene.poll(stranger, login)
             if seen in ("pending", "scanned", "confirmed"):
@@ -113,9 +111,7 @@ def reuse(scene: Scene) -> None:
     browser = scene.browser()
     login, _ = scene.approved(browser)
     twin = browser.copy()
-    first = scene.target.collect(browser, login)
-    if first is None:
-        raise Broken("the browser could not collect its approved login")
+    first = scene.collected(browser, login)
     copies = [twin, browser.copy()]
     again = [(each, scene.target.collect(each, login)) for each in copies]
     if scene.sessions([(browser, first), *again]) > 1:
@@ -137,9 +133,7 @@ def used_code(scene: Scene) -> None:
     browser = scene.browser()
     login, phone = scene.approved(browser)
     twin = browser.copy()
-    first = scene.target.collect(browser, login)
-    if first is None:
-        raise Broken("the browser could not collect its approved login")
+    first = scene.collected(browser, login)
     for other in (scene.phone(scene.bob), phone):
         accepted = scene.target.scan(other, login.code), scene.target.confirm(other, login.code)
         repeated = twin.copy()
@@ -388,8 +382,7 @@ def private_data(scene: Scene) -> None:
     browser, stranger = scene.browser(), scene.browser("another browser")
     login, phone = scene.begin(browser), scene.phone(scene.alice)
     for step in (scene.target.scan, scene.target.confirm):
-        if not step(phone, login.code):
-            raise Broken("an honest phone was refused")
+        scene.take(step, phone, login)
         for device in (browser, stranger):
             scene.poll(device, login)
             needs_http(device)

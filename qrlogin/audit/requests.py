@@ -142,8 +142,7 @@ def _story(scene: Scene) -> tuple[Browser, Phone, Login]:
     login, phone = scene.begin(browser), scene.phone(scene.alice)
     for step in (scene.target.scan, scene.target.confirm):
         scene.poll(browser, login)
-        if not step(phone, login.code):
-            raise Broken("an honest phone was refused")
+        scene.take(step, phone, login)
     scene.poll(browser, login)
     if scene.account(browser, login) != scene.alice:
         raise Broken("the browser could not collect its approved login")

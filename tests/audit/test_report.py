@@ -226,7 +226,7 @@ def test_the_file_in_the_docs_passes_the_command_and_pytest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And a broken server fails in pytest with the same words as in the report."""
-    whole, _, module = examples()
+    whole, _, module, _ = examples()
     (tmp_path / "audit_login.py").write_text(whole, "utf-8")
     module = f"from audit_login import target\n{module}"
     (tmp_path / "test_login.py").write_text(module, "utf-8")

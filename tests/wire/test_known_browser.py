@@ -260,6 +260,7 @@ def test_no_request_of_the_native_dialect_makes_the_phone_say_nothing() -> None:
         assert answer.cookies == ()
         assert mount.browser(redeem).body == answer.body, "a repeat gets the same"
         assert begun(app, known=read(answer)["known"])[1] is True
+        assert begun(known=read(answer)["known"])[1] is True, "a program sends no Origin"
         assert mount.browser(post("begin", {"known": "A" * 300})).status == 400
 
 
