@@ -45,7 +45,7 @@ def import_ms(statements: Sequence[str] = IMPORTS, rounds: int = 15) -> dict[str
 
 
 def _once(statement: str, env: Mapping[str, str]) -> float:
-    done = subprocess.run(  # noqa: S603 - a statement of this module
+    done = subprocess.run(
         [sys.executable, "-c", _READ.format(statement)],
         capture_output=True,
         text=True,
