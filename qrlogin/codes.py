@@ -3,7 +3,7 @@
     device_code   only the browser has it: to watch, cancel and redeem
     scan_code     what a phone hands in. It takes one of three forms:
         rotating    the usual one: signed, with a deadline of its own. A new one every few seconds
-                    needs no write
+                    needs no write. 48 characters, so that its picture is small
         fixed       16 bytes with check bytes inside, for dialects whose public id must look like
                     theirs. It lives as long as its login
         typed       the user_code: eight letters, XXXX-XXXX, for users without a camera
@@ -44,7 +44,12 @@ _MS = r"(0|[1-9][0-9]{0,14})"
 _DEVICE_CODE = re.compile(
     rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}"
 )
-_ROTATING_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
+# 36 bytes in base64 leave no bit unused, so no other text has the same bytes.
+_ROTATING_CODE = re.compile(r"[A-Za-z0-9_-]{48}")
+_ID_BYTES: Final = 16
+_DEADLINE_BYTES: Final = 4  # seconds since 1970, until 2106
+_SHORT_MAC_BYTES: Final = 16
+_LONG_ROTATING_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
 
 _FIXED_CODE = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9_-]{22}==")
 _FIXED_CODE_BYTES: Final = 16
@@ -244,15 +249,31 @@ class Codes:
     def rotating_code(self, key: Key, login_id: str, deadline_ms: int) -> str:
         """Spell the rotating code of a login that can be scanned before this instant.
 
+        It says the instant in whole seconds, so the code may end up to a second earlier.
+
         :param key: the login's key.
         :param login_id: the login.
         :param deadline_ms: the end of this code, in milliseconds since 1970.
         """
-        parts = (login_id, str(deadline_ms))
-        return ".".join((*parts, key.mac("scan_code", *parts)))
+        seconds = deadline_ms // 1000
+        mac = base64_decode(key.mac("short_scan_code", login_id, str(seconds)))[:_SHORT_MAC_BYTES]
+        said = base64_decode(login_id) + seconds.to_bytes(_DEADLINE_BYTES)
+        return base64.urlsafe_b64encode(said + mac).decode()
 
     def _read_rotating(self, text: str) -> ScanCode:
-        (login_id, deadline_ms), key = self._read_signed(text, _ROTATING_CODE, "scan_code")
+        if not _ROTATING_CODE.fullmatch(text):
+            return self._read_long_rotating(text)
+        said = base64.urlsafe_b64decode(text)[:-_SHORT_MAC_BYTES]
+        login_id = base64_encode(said[:_ID_BYTES]).decode()
+        deadline_ms = int.from_bytes(said[_ID_BYTES:]) * 1000
+        for key in self._keys:
+            if equal_in_constant_time(self.rotating_code(key, login_id, deadline_ms), text):
+                return ScanCode(login_id, key, deadline_ms)
+        raise _not_signed("scan_code")
+
+    def _read_long_rotating(self, text: str) -> ScanCode:
+        """Read what a process with an older version shows while both versions run."""
+        (login_id, deadline_ms), key = self._read_signed(text, _LONG_ROTATING_CODE, "scan_code")
         return ScanCode(login_id, key, int(deadline_ms))
 
     # Fixed scan codes
@@ -309,10 +330,14 @@ class Codes:
         for key in self._keys:
             if equal_in_constant_time(key.mac(purpose, *parts), signature):
                 return parts, key
-        raise InvalidCode(
-            f"this application did not sign this {purpose}: it was altered, "
-            "or its key is no longer in secret_keys, or it is for another audience"
-        )
+        raise _not_signed(purpose)
+
+
+def _not_signed(purpose: str) -> InvalidCode:
+    return InvalidCode(
+        f"this application did not sign this {purpose}: it was altered, "
+        "or its key is no longer in secret_keys, or it is for another audience"
+    )
 
 
 # Random texts

@@ -784,7 +784,8 @@ class Core:
     def _with_rotating_code(self, status: Status, reply: Reply, device: DeviceCode) -> Status:
         """`status` with the code of this moment. The same code is spelled alike every time."""
         rotation = self.policy.rotation * 1000
-        begun_at = device.begun_at  # signed, as the record's is not
+        # Signed, as the record's is not. A code says its deadline in whole seconds.
+        begun_at = device.begun_at // 1000 * 1000
         rotates_at = begun_at + ((reply.now - begun_at) // rotation + 1) * rotation
         # No code outlives the time to scan: the record may be gone by then.
         dies_at = deadline_of(reply, State.PENDING, device) or 0
