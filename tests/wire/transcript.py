@@ -155,6 +155,7 @@ def _masked(line: str, login_id: str) -> str:
         (rf"{login_id[:21]}[\w-]{{27}}", _code),
         (r"__Host-qrl-known=[\w-]{22}(\.[\w-]{22})", "__Host-qrl-known={name}.{entry}"),
         (r'"path":"M[^"]+"', '"path":"{path}"'),
+        (r'"id":"[\w-]{12}"', '"id":"{picture}"'),
         (r'"match_code":"[0-9]{3}"', '"match_code":"{digits}"'),
         (r'"tag":"[\w-]{43}"', '"tag":"{tag}"'),
         (r'"landing":"[\w-]{43}"', '"landing":"{landing}"'),

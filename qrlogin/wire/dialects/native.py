@@ -1,11 +1,12 @@
 """The native dialect: JSON, and the only dialect whose bytes this library chooses.
 
-    browser  POST begin                      {} or {"deliver":"body"}
+    browser  POST begin                      {} or {"deliver":"body"}, {"picture":"none"}
                  201, and a cookie unless delivered in the body; with a user_code if the
                  application wants one
              GET  {login_id}?after=V&wait=S&echo=E   the status, held for up to S seconds, with E
              GET  {login_id}/events?after=V  the same as a stream of server-sent events
              GET  {login_id}/socket?after=V  the same over a websocket (ASGI)
+                 each also with &picture=none or the id of the picture that the client shows
              GET  {login_id}/qr.svg, qr.png  the picture
              POST {login_id}/cancel          {}
              POST {login_id}/redeem          {"acknowledged", "op"}
@@ -23,10 +24,13 @@ token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
+
+from itsdangerous.encoding import base64_encode
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import check_sync_callback, require_shown_as
@@ -89,6 +93,10 @@ from qrlogin.wire.validation import (
 )
 
 _RETRY_CROWDED: Final = 2  # seconds
+
+#: In `Accept`. Browsers send this header to other origins without a preflight, and servers of an
+#: older version ignore it.
+_ACCEPTED_PICTURE: Final = re.compile(r";\s*picture=(none|[A-Za-z0-9_-]{12})\s*(?:[;,]|$)")
 
 _MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
 
@@ -205,7 +213,7 @@ class Native:
 
     def _begin(self, request: Request, _: str) -> Exchange[Begun]:
         asked = BEGIN.read_json(request)
-        deliver = asked.get("deliver", "cookie")
+        deliver, pictures = asked.get("deliver", "cookie"), _Pictures(request, asked)
         if deliver == "cookie":
             check_origin(request, self._core.origin)
 
@@ -217,7 +225,7 @@ class Native:
                 "expires_in": begun.expires_in,
                 "verification_uri": begun.verification_uri,
                 **({"user_code": begun.user_code} if begun.user_code else {}),
-                **_code_json(begun),
+                **_code_json(begun, pictures),
             }
             if deliver == "body":
                 return _json(payload | {"device_code": begun.device_code}, 201)
@@ -250,8 +258,10 @@ class Native:
         after, seconds = query.get("after"), int(query.get("wait", "0"))
         echo = [("echo", query["echo"])] if "echo" in query else []
 
+        pictures = _Pictures(request, query)
+
         def answer(status: Status) -> Response:
-            return _status_json(status, *echo)
+            return _status_json(status, *echo, pictures=pictures)
 
         device = self._device_code(request, login_id)
         if seconds == 0:
@@ -261,12 +271,15 @@ class Native:
             # Without `after`, every state but pending would be news each time it is asked for.
             after=FROM_NOW if after is None else int(after),
             timeout=min(seconds, self._max_hold),
-            crowded=lambda status: _status_json(status, ("retry_after", _RETRY_CROWDED), *echo),
+            crowded=lambda status: _status_json(
+                status, ("retry_after", _RETRY_CROWDED), *echo, pictures=pictures
+            ),
         )
         return Exchange(held, answer)
 
     def _events(self, request: Request, login_id: str, route: Route = EVENTS) -> Exchange[Status]:
-        after = route.read_query(request).get("after")
+        query = route.read_query(request)
+        after = query.get("after")
         # An EventSource that reconnects sends the id of the last event, which is newer than the
         # `after` in its address. An id that is not ours is ignored.
         sent = [Cursor.read(value) for value in request.all("last-event-id")]
@@ -284,7 +297,7 @@ class Native:
             response=Response(200, headers),
             finished_response=Response(204, _NOT_CACHED),
         )
-        return Exchange(stream, _status_json)
+        return Exchange(stream, partial(_status_json, pictures=_Pictures(request, query)))
 
     def _no_socket(self, request: Request, login_id: str) -> Exchange[Status]:
         raise UpgradeRequired("open this address as a websocket, or use the stream of events")
@@ -480,7 +493,32 @@ def _json(payload: Mapping[str, object], status: int = 200) -> Response:
     return Response.json(status, payload).with_headers(*_NOT_CACHED)
 
 
-def _status_json(status: Status, *extra: tuple[str, object]) -> Response:
+class _Pictures:
+    """Decides which answers to one request have a picture. A stream has many answers."""
+
+    def __init__(self, request: Request, asked: Mapping[str, str]) -> None:
+        """
+        :param request: its `Accept` may say which picture the client shows, or that it wants none
+        :param asked: the query or the body, where `picture` may say the same
+        """
+        accepted = _ACCEPTED_PICTURE.search(", ".join(request.all("accept")))
+        #: "": the client does not say, and gets the picture each time.
+        self._shown = asked.get("picture") or (accepted[1] if accepted else "")
+
+    def json(self, text: str) -> dict[str, object]:
+        """The field `qr` for the picture of this text; nothing if the client needs none."""
+        if self._shown == "none":
+            return {}
+        name = base64_encode(hashlib.sha256(text.encode()).digest()[:9]).decode()
+        if self._shown == name:
+            return {}
+        if self._shown:
+            self._shown = name
+        drawn = matrix_path(text)
+        return {"qr": {"size": drawn.size, "path": drawn.path, "id": name}}
+
+
+def _status_json(status: Status, *extra: tuple[str, object], pictures: _Pictures) -> Response:
     payload: dict[str, object] = {
         "login_id": status.login_id,
         "state": status.state,
@@ -488,7 +526,7 @@ def _status_json(status: Status, *extra: tuple[str, object]) -> Response:
         "expires_in": status.expires_in,
     }
     if status.verification_uri_complete:
-        payload |= _code_json(status)
+        payload |= _code_json(status, pictures)
     if status.scanned_by:
         scanned_by = status.scanned_by
         payload["scanned_by"] = {
@@ -501,13 +539,12 @@ def _status_json(status: Status, *extra: tuple[str, object]) -> Response:
     return _json(payload | dict(extra))
 
 
-def _code_json(login: Begun | Status) -> dict[str, object]:
-    drawn = matrix_path(login.verification_uri_complete)
+def _code_json(login: Begun | Status, pictures: _Pictures) -> dict[str, object]:
     return {
         "code_expires_in": login.code_expires_in,
         "rotates_in": login.rotates_in,
         "verification_uri_complete": login.verification_uri_complete,
-        "qr": {"size": drawn.size, "path": drawn.path},
+        **pictures.json(login.verification_uri_complete),
     }
 
 
