@@ -39,6 +39,10 @@ class Key:
 
     def mac(self, purpose: str, *parts: str) -> str:
         """43 characters that only this key can compute for this purpose and exactly these parts."""
+        return base64_encode(self.mac_bytes(purpose, *parts)).decode("ascii")
+
+    def mac_bytes(self, purpose: str, *parts: str) -> bytes:
+        """The 32 bytes that `mac` spells."""
         derived = self._derived.get(purpose)
         if derived is None:
             salt = f"qrlogin/{self._audience}/{purpose}/v1"
@@ -46,7 +50,7 @@ class Key:
             derived = self._derived[purpose] = signer.derive_key()
         encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
         prefixed = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
-        return base64_encode(_HMAC.get_signature(derived, prefixed)).decode("ascii")
+        return _HMAC.get_signature(derived, prefixed)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Key is a secret and cannot be pickled")

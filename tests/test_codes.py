@@ -363,7 +363,7 @@ def test_a_code_of_the_wrong_length_or_form_costs_no_mac(
     code: str, length: int, fill: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Length and form are checked before any MAC is computed."""
-    monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
+    monkeypatch.setattr(Key, "mac_bytes", lambda *_: pytest.fail("a MAC was computed"))
     refused(READERS[code], (fill * length)[:length])
     refused(READERS[code], code[:-1])
     refused(READERS[code], URI + "/" + fill * length)
@@ -378,13 +378,13 @@ def test_a_forgery_in_the_right_form_costs_one_mac_for_each_key(
         audience=None,
         plain_http=False,
     )
-    genuine, computed = Key.mac, []
+    genuine, computed = Key.mac_bytes, []
 
-    def mac(self: Key, purpose: str, *parts: str) -> str:
+    def mac_bytes(self: Key, purpose: str, *parts: str) -> bytes:
         computed.append(purpose)
         return genuine(self, purpose, *parts)
 
-    monkeypatch.setattr(Key, "mac", mac)
+    monkeypatch.setattr(Key, "mac_bytes", mac_bytes)
     refused(ring.read_scan_code, f"{LOGIN_ID}.{NOON}.{'A' * 43}")
     refused(ring.read_scan_code, "A" * 48)
     assert computed == ["scan_code"] * 3 + ["short_scan_code"] * 3
