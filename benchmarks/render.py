@@ -58,7 +58,7 @@ def with_zxing() -> dict[str, Callable[[str], Picture]]:
 
     return {
         "svg, zxing-cpp": lambda text: make(text).to_svg(add_quiet_zones=True),
-        "modules, zxing-cpp": lambda text: bytes(make(text).to_image(add_quiet_zones=True)),
+        "modules, zxing-cpp": lambda text: str(make(text).to_image().shape),
     }
 
 

@@ -22,6 +22,7 @@ A page holds its device_code in an HttpOnly cookie. A CLI and a page with tokens
 token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.py`).
 """
 
+import base64
 import hashlib
 import logging
 import re
@@ -29,8 +30,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
-
-from itsdangerous.encoding import base64_encode
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import check_sync_callback, require_shown_as
@@ -509,7 +508,7 @@ class _Pictures:
         """The field `qr` for the picture of this text; nothing if the client needs none."""
         if self._shown == "none":
             return {}
-        name = base64_encode(hashlib.sha256(text.encode()).digest()[:9]).decode()
+        name = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:9]).decode()
         if self._shown == name:
             return {}
         if self._shown:
