@@ -1,8 +1,8 @@
 """Encodes bytes as a QR code of level M, versions 1 to 13, always with mask 4.
 
 It covers every login link, at a tenth of what segno takes. Tests compare all modules with those of
-two other encoders (`tests/render/test_encoder.py`). The numbers of clauses, tables and annexes are those of
-ISO/IEC 18004:2015.
+two other encoders (`tests/render/test_encoder.py`). The numbers of clauses, tables and annexes are
+those of ISO/IEC 18004:2015.
 
 What depends on the version alone is computed once: where each module of the picture takes its bit
 from. A text then costs its error correction and one pass over the modules.
