@@ -264,10 +264,8 @@ class Codes:
             return self._read_long_rotating(text)
         code = base64.urlsafe_b64decode(text)
         said, mac = code[:-_SHORT_MAC_BYTES], code[-_SHORT_MAC_BYTES:]
-        login_id, seconds = (
-            base64_encode(said[:_ID_BYTES]).decode(),
-            int.from_bytes(said[_ID_BYTES:]),
-        )
+        login_id = base64_encode(said[:_ID_BYTES]).decode()
+        seconds = int.from_bytes(said[_ID_BYTES:])
         for key in self._keys:
             if hmac.compare_digest(_short_mac(key, login_id, seconds), mac):
                 return ScanCode(login_id, key, seconds * 1000)
