@@ -1,8 +1,9 @@
-"""The cost of a picture, next to segno and qrcode: `.venv/bin/python benchmarks/render.py`.
+"""The cost of a picture, next to segno, zxing-cpp and qrcode: `.venv/bin/python
+benchmarks/render.py`.
 
 It measures CPU time, the best of all rounds. The candidates take turns in each round, and only the
 ratios mean anything. Every picture is of a new text, so that the cache does not help, except in the
-line with "again". It needs segno, and uses qrcode if that is installed.
+line with "again". It needs segno, and uses qrcode and zxing-cpp if they are installed.
 """
 
 import io
@@ -13,19 +14,52 @@ from collections.abc import Callable
 import segno
 
 from qrlogin import render
+from qrlogin.render import _encoder
 
 ROUNDS = 60
 Picture = str | bytes
 
 
 def login_link() -> str:
-    return "https://login.example.com/qr/" + secrets.token_urlsafe(57)  # 105 characters
+    return "https://login.of-example.example/qr/" + secrets.token_urlsafe(36)  # 84 characters
 
 
 def segno_svg(text: str) -> bytes:
     out = io.BytesIO()
     segno.make_qr(text).save(out, kind="svg", border=4)
     return out.getvalue()
+
+
+def segno_masked(text: str) -> segno.QRCode:
+    return segno.make_qr(text, error="M", mask=4, mode="byte", encoding="utf-8")
+
+
+def segno_masked_svg(text: str) -> bytes:
+    out = io.BytesIO()
+    segno_masked(text).save(out, kind="svg", border=4)
+    return out.getvalue()
+
+
+def segno_masked_png(text: str) -> bytes:
+    out = io.BytesIO()
+    segno_masked(text).save(out, kind="png", border=4, scale=8)
+    return out.getvalue()
+
+
+def with_zxing() -> dict[str, Callable[[str], Picture]]:
+    try:
+        import zxingcpp
+    except ImportError:
+        print("zxing-cpp is not installed, so its lines are left out")
+        return {}
+
+    def make(text: str) -> zxingcpp.Barcode:
+        return zxingcpp.create_barcode(text.encode(), zxingcpp.BarcodeFormat.QRCode, ec_level="M")
+
+    return {
+        "svg, zxing-cpp": lambda text: make(text).to_svg(add_quiet_zones=True),
+        "modules, zxing-cpp": lambda text: str(make(text).to_image().shape),
+    }
 
 
 def segno_png(text: str) -> bytes:
@@ -65,11 +99,20 @@ def main() -> None:
         "svg, segno": segno_svg,
         "png, qrlogin": render.png,
         "png, segno": segno_png,
+        "svg, segno masked": segno_masked_svg,
+        "png, segno masked": segno_masked_png,
+        "modules, segno masked": lambda text: bytes(segno_masked(text).matrix[0]),
+        "modules, qrlogin": lambda text: _encoder.encode(text.encode())[0],
         "matrix_path, qrlogin": lambda text: render.matrix_path(text).path,
         "matrix_path again, qrlogin": lambda _: render.matrix_path(again).path,
         "terminal, qrlogin": render.terminal,
+        **with_zxing(),
         **with_qrcode(),
     }
+    for draw in candidates.values():
+        draw(
+            login_link()
+        )  # the first picture costs more: imports, and what a version has in common
     best = dict.fromkeys(candidates, float("inf"))
     length = dict.fromkeys(candidates, 0)
     for _ in range(ROUNDS):
@@ -80,12 +123,14 @@ def main() -> None:
             best[name] = min(best[name], (time.process_time_ns() - started) / 1e6)
             length[name] = len(picture)
 
-    print(f"{'':28}{'CPU ms':>8}{'x segno':>9}{'x qrcode':>10}{'length':>8}")
+    peer_names = ("segno", "segno masked", "qrcode")
+    heads = "".join(f"{f'x {name}':>16}" for name in peer_names)
+    print(f"{'':28}{'CPU ms':>8}{heads}{'length':>8}")
     for name in sorted(candidates):
         form = "png" if name.startswith("png") else "svg"
-        peers = [best.get(f"{form}, {library}") for library in ("segno", "qrcode")]
-        ratios = [f"{best[name] / peer:.3f}" if peer else "-" for peer in peers]
-        print(f"{name:28}{best[name]:8.3f}{ratios[0]:>9}{ratios[1]:>10}{length[name]:8}")
+        peers = [best.get(f"{form}, {library}") for library in peer_names]
+        ratios = "".join(f"{f'{best[name] / peer:.3f}' if peer else '-':>16}" for peer in peers)
+        print(f"{name:28}{best[name]:8.3f}{ratios}{length[name]:8}")
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
     device_code   only the browser has it: to watch, cancel and redeem
     scan_code     what a phone hands in. It takes one of three forms:
         rotating    the usual one: signed, with a deadline of its own. A new one every few seconds
-                    needs no write
+                    needs no write. 48 characters, so that its picture is small
         fixed       16 bytes with check bytes inside, for dialects whose public id must look like
                     theirs. It lives as long as its login
         typed       the user_code: eight letters, XXXX-XXXX, for users without a camera
                     (RFC 8628 section 6.1). It carries no signature
 
 A signed code is accepted in one spelling only: its signature is computed again and compared as
-text. Length and form are checked before cryptography, and cryptography before the store. This
-module reads no clock and knows no state.
+text, or as bytes that only one text has. Length and form are checked before cryptography, and
+cryptography before the store. This module reads no clock and knows no state.
 """
 
 import base64
@@ -49,7 +49,12 @@ _MS = r"(0|[1-9][0-9]{0,14})"
 _DEVICE_CODE = re.compile(
     rf"{_ID}\.{_MAC}\.{_MS}\.{_MS}\.([A-Za-z0-9_-]{{0,172}})\.([a-z]{{0,8}})\.{_MAC}"
 )
-_ROTATING_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
+# 36 bytes in base64 leave no bit unused, so no other text has the same bytes.
+_ROTATING_CODE = re.compile(r"[A-Za-z0-9_-]{48}")
+_ID_BYTES: Final = 16
+_DEADLINE_BYTES: Final = 4  # seconds since 1970, until 2106
+_SHORT_MAC_BYTES: Final = 16
+_LONG_ROTATING_CODE = re.compile(rf"{_ID}\.{_MS}\.{_MAC}")
 
 _FIXED_CODE = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9_-]{22}==")
 _FIXED_CODE_BYTES: Final = 16
@@ -249,15 +254,31 @@ class Codes:
     def rotating_code(self, key: Key, login_id: str, deadline_ms: int) -> str:
         """Spell the rotating code of a login that can be scanned before this instant.
 
+        It says the instant in whole seconds, so the code may end up to a second earlier.
+
         :param key: the login's key.
         :param login_id: the login.
         :param deadline_ms: the end of this code, in milliseconds since 1970.
         """
-        parts = (login_id, str(deadline_ms))
-        return ".".join((*parts, key.mac("scan_code", *parts)))
+        seconds = deadline_ms // 1000
+        said = base64_decode(login_id) + seconds.to_bytes(_DEADLINE_BYTES)
+        return base64.urlsafe_b64encode(said + _short_mac(key, login_id, seconds)).decode()
 
     def _read_rotating(self, text: str) -> ScanCode:
-        (login_id, deadline_ms), key = self._read_signed(text, _ROTATING_CODE, "scan_code")
+        if not _ROTATING_CODE.fullmatch(text):
+            return self._read_long_rotating(text)
+        code = base64.urlsafe_b64decode(text)
+        said, mac = code[:-_SHORT_MAC_BYTES], code[-_SHORT_MAC_BYTES:]
+        login_id = base64_encode(said[:_ID_BYTES]).decode()
+        seconds = int.from_bytes(said[_ID_BYTES:])
+        for key in self._keys:
+            if hmac.compare_digest(_short_mac(key, login_id, seconds), mac):
+                return ScanCode(login_id, key, seconds * 1000)
+        raise _not_signed("scan_code")
+
+    def _read_long_rotating(self, text: str) -> ScanCode:
+        """Read what a process with an older version shows while both versions run."""
+        (login_id, deadline_ms), key = self._read_signed(text, _LONG_ROTATING_CODE, "scan_code")
         return ScanCode(login_id, key, int(deadline_ms))
 
     # Fixed scan codes
@@ -314,10 +335,14 @@ class Codes:
         for key in self._keys:
             if equal_in_constant_time(key.mac(purpose, *parts), signature):
                 return parts, key
-        raise InvalidCode(
-            f"this application did not sign this {purpose}: it was altered, "
-            "or its key is no longer in secret_keys, or it is for another audience"
-        )
+        raise _not_signed(purpose)
+
+
+def _not_signed(purpose: str) -> InvalidCode:
+    return InvalidCode(
+        f"this application did not sign this {purpose}: it was altered, "
+        "or its key is no longer in secret_keys, or it is for another audience"
+    )
 
 
 # Random texts
@@ -336,6 +361,13 @@ def new_secret() -> str:
 def new_mark() -> str:
     """96 random bits that tell a resent command from another caller's command."""
     return secrets.token_urlsafe(12)
+
+
+# The signature of a rotating code
+
+
+def _short_mac(key: Key, login_id: str, seconds: int) -> bytes:
+    return key.mac_bytes("short_scan_code", login_id, str(seconds))[:_SHORT_MAC_BYTES]
 
 
 # The bytes of a fixed code

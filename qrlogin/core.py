@@ -831,7 +831,9 @@ class Core:
         so the same code is spelled alike every time.
         """
         rotation = self.policy.rotation * 1000
-        return device.begun_at + ((now - device.begun_at) // rotation + 1) * rotation
+        # Signed, as the record's is not. A code says its deadline in whole seconds.
+        begun_at = device.begun_at // 1000 * 1000
+        return begun_at + ((now - begun_at) // rotation + 1) * rotation
 
 
 def _require_unasked(device: DeviceCode) -> None:

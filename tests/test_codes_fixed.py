@@ -189,7 +189,7 @@ def test_a_fixed_code_is_read_under_the_key_that_made_it() -> None:
 
 
 def test_a_fixed_code_of_the_wrong_form_costs_no_mac(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Key, "mac", lambda *_: pytest.fail("a MAC was computed"))
+    monkeypatch.setattr(Key, "mac_bytes", lambda *_: pytest.fail("a MAC was computed"))
     for text in (
         FIXED[:-1],
         FIXED.upper(),

@@ -119,6 +119,7 @@ export class QRLoginElement extends Base {
   #callAfter = 0; // instant of now(): no request before, because the server said so
   #streamAfter = 0; // instant of now(): no stream before
   #cookieWorks = false; // the server has recognized this login after begin
+  #shown = { id: "", address: "" }; // the picture on the screen, and what it contains
   #pictures = 0; // gives each picture of the server its own URL, because browsers cache pictures
   #trouble = ""; // the last request failed and is being retried: "retrying", or "busy"
   #leaving = false; // the page is being replaced after the login
@@ -520,7 +521,8 @@ export class QRLoginElement extends Base {
     if (!STREAMS.includes(kind) || since < this.#streamAfter) return false;
     let stream, received = false, failed = false;
     try {
-      stream = new Stream(kind, mountUrl(this, `${id}/${kind}?after=${this.#version}`));
+      const { id: shown } = this.#shown, picture = shown && `&picture=${shown}`;
+      stream = new Stream(kind, mountUrl(this, `${id}/${kind}?after=${this.#version}${picture}`));
       for (let quiet = PROBE_MS; this.#id && !failed && !this.#codeIsOver(); quiet = QUIET_MS) {
         const due = Math.min(now() + quiet, this.#rotates, this.#deadline, this.#codeEnds);
         const message = await stream.next(Math.max(1000, due - now()), signal);
@@ -633,8 +635,8 @@ export class QRLoginElement extends Base {
   /** @param {string} path @param {object | null} body @param {AbortSignal} signal
    * @returns {Promise<Answer>} */
   #call(path, body, signal, patience = PATIENCE_S) {
-    const keepalive = path.endsWith("/cancel");
-    return call(this, path, body, signal, { patience, ends: ENDS, keepalive });
+    const keepalive = path.endsWith("/cancel"), picture = this.#shown.id;
+    return call(this, path, body, signal, { patience, ends: ENDS, keepalive, picture });
   }
 
   // What the page shows
@@ -658,13 +660,15 @@ export class QRLoginElement extends Base {
   /** Draws the plain code. With `picture`, the server's picture covers it.
    * @param {Answer} answer @param {string} id */
   #draw(answer, id) {
-    const { size, path } = answer.qr ?? {};
     const address = webAddress(answer.verification_uri_complete);
+    if (answer.qr === undefined && address && address === this.#shown.address) return;
+    const { size, path, id: picture } = answer.qr ?? {};
     const valid = Number.isInteger(size) && typeof path === "string"
       && /^M[\d\s.,MmHhVvLlZz-]+$/.test(path);
     if (!valid) throw new Trouble("unavailable");
     if (this.#card.draw(size, path, address) && attribute(this, "picture") !== null)
       this.#card.cover(mountUrl(this, `${id}/qr.png?at=${++this.#pictures}`).href);
+    this.#shown = { id: /^[\w-]{12}$/.test(picture) ? picture : "", address };
   }
 
   #startClock() {

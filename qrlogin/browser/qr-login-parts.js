@@ -433,14 +433,17 @@ export function webAddress(address) {
 
 /** Sends a request to the mount that `src` names: a POST if there is a body, else a GET. Throws
  * `Trouble` for everything but a successful answer. `ends` maps final error codes and statuses to
- * the state that each leads to.
+ * the state that each leads to. `picture` is the id of the picture on the screen: the answer has
+ * only another one.
  * @param {Requester} element @param {string} path @param {object | null} body
  * @param {AbortSignal} signal
- * @param {{patience?: number, ends: ReadonlyMap<unknown, string>, keepalive?: boolean}} options
+ * @param {{patience?: number, ends: ReadonlyMap<unknown, string>, keepalive?: boolean,
+ *   picture?: string}} options
  * @returns {Promise<Answer>} */
 export async function call(element, path, body, signal, options) {
-  const { patience = PATIENCE_S, ends, keepalive = false } = options;
-  const headers = new Headers({ Accept: "application/json" });
+  const { patience = PATIENCE_S, ends, keepalive = false, picture = "" } = options;
+  // A header, because a server of an older version refuses a query that it does not know.
+  const headers = new Headers({ Accept: `application/json${picture && `; picture=${picture}`}` });
   const timeout = new AbortController(), abort = () => timeout.abort();
   let url, response, answer;
   try {

@@ -66,7 +66,7 @@ class Terminal:
     def _log_in(self) -> str:
         """Runs one login. Returns the sentence that says how it ended."""
         browser = Client(self._origin, agent="demo-terminal/1")
-        begun = browser.post("/qrlogin/begin", {"deliver": "body"})
+        begun = browser.post("/qrlogin/begin", {"deliver": "body", "picture": "none"})
         if not begun:
             return _reason(begun)
         browser.bearer = str(begun.json["device_code"])
@@ -82,11 +82,9 @@ class Terminal:
             if not answer:
                 return _reason(answer)
             seen = answer.json
-            if (
-                seen["state"] == "pending" and "qr" not in seen
-            ):  # its code may not be shown any more
-                return RESULTS["expired"]
             if seen["state"] == "pending":
+                if "verification_uri_complete" not in seen:  # its code may not be shown any more
+                    return RESULTS["expired"]
                 self._screen.show(str(seen["verification_uri_complete"]), alternative)
             elif seen["state"] == "scanned":
                 digits = clean(str(seen.get("match_code", "")), MAX_BYTES)
@@ -97,7 +95,7 @@ class Terminal:
             else:
                 return RESULTS.get(str(seen["state"]), "This login is over.")
             self._ended.wait(seen.get("retry_after", 0))
-            answer = browser.get(f"{path}?after={seen['version']}&wait=25")
+            answer = browser.get(f"{path}?after={seen['version']}&wait=25&picture=none")
         return ""
 
     def _finish(self, browser: Client, path: str, seen: dict[str, Any]) -> str:

@@ -5,9 +5,10 @@ zone of four modules. The same text always gives the same picture. A text that i
 raises `ValueError`. The package knows nothing of logins, HTTP and files. Only this package knows an
 encoder, and `import qrlogin` does not load it.
 
-`_matrix.py` encodes a text and caches its modules; `_pictures.py` draws them. `_styled.py` draws a
-`Style` (round modules, colours, a logo). It is loaded for the first styled picture, and needs the
-extra `qrlogin[qrcode]`.
+`_encoder.py` turns a text of up to 331 bytes into modules, and segno turns longer ones;
+`_matrix.py` chooses between them and caches the modules and their path; `_pictures.py` draws them.
+`_styled.py` draws a `Style` (round modules, colours, a logo). It is loaded for the first styled
+picture, and needs the extra `qrlogin[qrcode]`.
 """
 
 from qrlogin.render._matrix import MatrixPath, matrix_path

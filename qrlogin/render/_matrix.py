@@ -1,6 +1,7 @@
-"""Turns a text into dark and light modules, once for all forms. Only this module knows segno.
+"""Turns a text into dark and light modules, once for all forms, and into one SVG path.
 
-It decides level, mask and quiet zone. It knows nothing of colours, pixels and file formats.
+It decides encoder, level, mask and quiet zone. It knows nothing of colours, pixels and file
+formats. Only this module knows segno, and the first long text loads it.
 """
 
 import re
@@ -8,22 +9,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import segno
+from qrlogin.render import _encoder
 
 QUIET_ZONE: Final = 4  # light modules on every side: ISO/IEC 18004 requires four
 MAX_BYTES: Final = 2953  # in a version 40-L code in byte mode: ISO/IEC 18004, table 7
 
-# A screen is never torn or stained, and larger modules are read from further away. A usual login
-# link has 105 bytes: 37 modules at L, which fit a terminal of 24 rows, and 41 at M. segno uses a
-# higher level where that costs no module.
-_LEVEL: Final = "L"
+# Level M repairs 15 % of a code. A usual login link has 84 bytes, the most that 37 modules hold at
+# M. A text that is too long for our own encoder needs its modules for its length: at L a camera
+# can read twice as much. segno uses a higher level where that costs no module.
+_LEVEL_OF_LONG_TEXTS: Final = "L"
 # One mask for every text. The standard tries all eight, which takes three quarters of segno's time.
 # A login link is mostly random, so the penalty of mask 4 is on average within 5 % of the best of
 # eight. Decoders (zxing-cpp, zbar, jsQR) read both equally well when the picture is blurred,
 # turned, shrunk or compressed as JPEG.
-MASK: Final = 4
+MASK: Final = _encoder.MASK
 
-_DARK_RUN: Final = re.compile("1+")
+_RUN: Final = re.compile("0+|1+")
+# Along the lower edge of the row below a light run; up, over a dark run, and down again.
+_STEPS: Final = {"0" * n: f"h{n}" for n in range(1, 177)} | {
+    "1" * n: f"v-1h{n}v1" for n in range(1, 178)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +44,27 @@ class MatrixPath:
     """The dark modules, to be filled (not stroked) by either fill rule. It needs no escapes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """The modules of one text."""
-
-    rows: tuple[str, ...]
-    """"1" is a dark module and "0" a light one, with the quiet zone."""
-    outline: MatrixPath
-
-
-# A code is drawn once until it rotates: each status, picture and page takes it from the cache. A
-# usual login link takes 7 KB, so a full cache takes 7 MB.
+# A code is drawn once until it rotates: each status, picture and page takes it from a cache. A
+# usual login link takes 4 KB here and 4 KB as a path, so two full caches take 8 MB.
 @lru_cache(maxsize=1024)
-def drawing(text: str) -> Drawing:
-    """The modules of `text` and their outline. Raises ValueError as `checked` does."""
-    checked(text)
-    # By default segno writes Latin-1 or Shift JIS where it can. Decoders expect UTF-8.
-    code = segno.make_qr(text, error=_LEVEL, mask=MASK, mode="byte", encoding="utf-8")
+def modules(text: str) -> tuple[str, ...]:
+    """The rows of the code of `text`, with the quiet zone; "1" is a dark module, "0" a light one.
+
+    Raises ValueError as `checked` does.
+    """
+    content = checked(text)
+    inner = _encoder.encode(content) if len(content) <= _encoder.MAX_BYTES else _long(text)
     side = "0" * QUIET_ZONE
-    inner = tuple(side + "".join(map(str, row)) + side for row in code.matrix)
-    margin = ("0" * len(inner[0]),) * QUIET_ZONE
-    rows = margin + inner + margin
-    return Drawing(rows, MatrixPath(len(rows), _path(rows)))
+    margin = ("0" * (len(inner) + 2 * QUIET_ZONE),) * QUIET_ZONE
+    return (*margin, *[side + row + side for row in inner], *margin)
+
+
+def _long(text: str) -> list[str]:
+    import segno
+
+    # By default segno writes Latin-1 or Shift JIS where it can. Decoders expect UTF-8.
+    code = segno.make_qr(text, error=_LEVEL_OF_LONG_TEXTS, mask=MASK, mode="byte", encoding="utf-8")
+    return ["".join(map(str, row)) for row in code.matrix]
 
 
 def checked(text: str) -> bytes:
@@ -82,27 +86,20 @@ def checked(text: str) -> bytes:
     return content
 
 
+@lru_cache(maxsize=1024)
 def matrix_path(text: str) -> MatrixPath:
     """The QR code of `text` for a page that may use neither `innerHTML` nor `data:` images.
 
     Such a page sets the `d` attribute of one path. Raises ValueError if `text` is empty or too
     long.
     """
-    return drawing(text).outline
-
-
-def _path(rows: tuple[str, ...]) -> str:
+    rows = modules(text)
     # One subpath for each row: up, over a dark run, down, along the row's lower edge to the next
     # run. Closing it goes back along that edge and encloses nothing more. A rectangle for each run
     # would make the path a third longer.
-    steps: list[str] = []
-    for y, row in enumerate(rows):
-        at = None
-        for run in _DARK_RUN.finditer(row):
-            start, end = run.span()
-            steps.append(f"M{start} {y + 1}" if at is None else f"h{start - at}")
-            steps.append(f"v-1h{end - start}v1")
-            at = end
-        if at is not None:
-            steps.append("z")
-    return "".join(steps)
+    strips = []
+    for below, row in enumerate(rows, 1):
+        if dark := row.strip("0"):
+            steps = "".join(map(_STEPS.__getitem__, _RUN.findall(dark)))
+            strips.append(f"M{row.index('1')} {below}{steps}z")
+    return MatrixPath(len(rows), "".join(strips))

@@ -81,6 +81,10 @@ def _scan_codes(victim: Victim, seen: list[str]) -> list[str]:
         if _MAC.fullmatch(text):
             raw = base64.urlsafe_b64decode(text + "=")
             made.append(f"{login_id}.{victim.device.ends_at}.{text}")
+            said = base64.urlsafe_b64decode(login_id + "==") + (
+                victim.device.ends_at // 1000
+            ).to_bytes(4)
+            made.append(base64.urlsafe_b64encode(said + raw[:16]).decode())
             made.append(raw[:16].hex())
             made.append("".join(USER_CODE_LETTERS[byte % 20] for byte in raw[:8]))
     made.append(binascii.hexlify(base64.urlsafe_b64decode(login_id + "==")).decode())

@@ -7,6 +7,7 @@ request: `faults` holds, for each kind of call, what the next calls get instead 
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import secrets
@@ -254,7 +255,8 @@ class Stub:
             if cut and str(login.version) == call.query.get("after"):
                 return html(504)
         echo: dict[str, Any] = {key: call.query[key] for key in ("echo",) if key in call.query}
-        return self.answer(login, **echo)
+        shown = call.headers.get("accept", "").partition("; picture=")[2]
+        return self.answer(login, shown=shown, **echo)
 
     def cancel(self, _call: Call, login: Login | None) -> Reply:
         if login is None:
@@ -287,7 +289,9 @@ class Stub:
         past, into = divmod(time.monotonic() - login.begun, self.rotation)
         return int(past), self.rotation - into
 
-    def answer(self, login: Login, status: int = 200, cookie: str = "", **more: Any) -> Reply:
+    def answer(
+        self, login: Login, status: int = 200, cookie: str = "", *, shown: str = "", **more: Any
+    ) -> Reply:
         with self.changed:  # state and version must be from the same moment
             body: dict[str, Any] = {
                 "login_id": login.login_id,
@@ -309,6 +313,8 @@ class Stub:
             past, rotates_in = self._rotation(login)
             uri = f"{self.url}qr/{login.login_id}.{past}"
             body |= {"rotates_in": rotates_in, "verification_uri_complete": uri, "qr": picture(uri)}
+            if body["qr"]["id"] == shown:
+                del body["qr"]
         else:
             body.pop("code_expires_in", None)
         headers = [
@@ -329,7 +335,7 @@ def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Threading
 
 
 def picture(text: str) -> dict[str, Any]:
-    """The code as {size, path}: its dark modules as one path, with a quiet zone of 4 modules."""
+    """The code as {size, path, id}: dark modules as one path, and a quiet zone of 4 modules."""
     rows = [bytes(row) for row in segno.make(text, micro=False).matrix]
     path = "".join(
         f"M{x + 4} {y + 4}h1v1h-1z"
@@ -337,7 +343,8 @@ def picture(text: str) -> dict[str, Any]:
         for x, dark in enumerate(row)
         if dark
     )
-    return {"size": len(rows) + 8, "path": path}
+    name = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return {"size": len(rows) + 8, "path": path, "id": name}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -392,8 +399,16 @@ class Handler(BaseHTTPRequestHandler):
             return stub.alive and stub.ended == ended
 
         after = call.headers.get("last-event-id") or call.query.get("after", "")
+        shown = call.query.get("picture", "")
         with contextlib.suppress(ConnectionError):  # the page has closed the stream
-            stream(self, kind, after, look=lambda: stub.answer(login).body, rest=rest, mute=mute)
+            stream(
+                self,
+                kind,
+                after,
+                look=lambda: stub.answer(login, shown=shown).body,
+                rest=rest,
+                mute=mute,
+            )
 
     def _page(self, path: str) -> Reply:
         stub = self.stub

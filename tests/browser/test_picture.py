@@ -8,7 +8,7 @@ from playwright.async_api import Route
 
 from qrlogin.render import Style, png
 from tests.browser.login_page import LoginPage
-from tests.browser.login_stub import Stub
+from tests.browser.login_stub import Reply, Stub
 from tests.demo.phone_page import camera
 
 GREEN = Style(dark="#0b4f43")
@@ -79,3 +79,34 @@ async def test_without_the_attribute_no_picture_is_requested(
     await login_page.until("pending")
     assert await camera(login_page) == text(stub)
     assert not any("qr.png" in url for url in asked)
+
+
+async def test_a_code_on_the_screen_is_not_sent_again(login_page: LoginPage, stub: Stub) -> None:
+    """The page names the picture that it shows, and keeps it when the answer has no other."""
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    first = await camera(login_page)
+    stub.move("scanned", shown_as="alice")
+    await login_page.until("scanned")
+    stub.move("pending")
+    await login_page.until("pending")
+    assert await camera(login_page) == first == text(stub)
+    shown = json.loads(stub.answer(stub.login).body)["qr"]["id"]
+    asked = [call.headers["accept"] for call in stub.calls if call.kind == "status"]
+    assert set(asked) == {f"application/json; picture={shown}"}
+    assert stub.calls[0].headers["accept"] == "application/json", "begin shows nothing yet"
+
+
+async def test_an_answer_without_a_picture_must_be_about_the_code_on_the_screen(
+    login_page: LoginPage, stub: Stub
+) -> None:
+    await login_page.page.goto(stub.url)
+    await login_page.until("pending")
+    first = await camera(login_page)
+    other = {"verification_uri_complete": f"{stub.url}qr/other"}
+    genuine = json.loads(stub.answer(stub.login).body)
+    del genuine["qr"]
+    stub.always["status"] = Reply(200, json.dumps(genuine | other).encode())
+    stub.move("pending")
+    await login_page.eventually(lambda: stub.count("status") > 2, what="a second try")
+    assert await camera(login_page) == first

@@ -46,7 +46,7 @@ class FakeOutput(io.StringIO):
         return rows
 
 
-TEXT = "http://127.0.0.1:8000/qr/" + "x" * 80
+TEXT = "http://127.0.0.1:8000/qr/" + "x" * 48
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import segno
 from PIL import Image
 
 from qrlogin import render
-from qrlogin.render import _matrix
+from qrlogin.render import _encoder, _matrix, _styled
 from tests.render import readers
 from tests.tables import for_each_row
 
@@ -54,24 +54,30 @@ def test_the_longest_text_is_read_back() -> None:
     assert readers.decode(Image.open(io.BytesIO(render.png(text, scale=3)))) == [text.encode()]
 
 
-def test_every_form_is_drawn_from_one_encoding_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    _matrix.drawing.cache_clear()
+@for_each_row("length", [84, 400])
+def test_every_form_is_drawn_from_one_encoding_of_the_text(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
-    make = segno.make_qr
 
-    def counting(*args: object, **kwargs: object) -> segno.QRCode:
-        asked.append(args)
-        return make(*args, **kwargs)  # type: ignore[arg-type]
+    def counting(encode: Callable[..., object]) -> Callable[..., object]:
+        def encode_and_count(*args: object, **options: object) -> object:
+            asked.append(args)
+            return encode(*args, **options)
 
-    monkeypatch.setattr(segno, "make_qr", counting)
+        return encode_and_count
+
+    monkeypatch.setattr(_encoder, "encode", counting(_encoder.encode))
+    monkeypatch.setattr(segno, "make_qr", counting(segno.make_qr))
     for _ in range(2):
         for form in FORMS:
-            form("https://login.example.com/qr/drawn-once")
+            form("https://login.example.com/qr/drawn-once".ljust(length, "-"))
     assert len(asked) == 1
 
 
-def test_the_cache_of_drawings_is_bounded() -> None:
-    assert _matrix.drawing.cache_info().maxsize == 1024
+def test_the_caches_of_pictures_are_bounded() -> None:
+    caches = (_matrix.modules, _matrix.matrix_path, _styled.png)
+    assert [cache.cache_info().maxsize for cache in caches] == [1024, 1024, 256]
 
 
 def test_the_same_text_is_the_same_picture_in_every_process() -> None:
@@ -100,9 +106,15 @@ def test_drawing_loads_neither_an_image_library_nor_a_store_nor_a_framework() ->
         "django",
         "asgiref",
     }
-    loaded = _loaded_by("qrlogin.render")
-    assert "segno" in loaded
-    assert not heavy & loaded
+    assert not heavy & _loaded_by("qrlogin.render")
+
+
+def test_a_login_link_of_any_length_is_drawn_without_segno() -> None:
+    script = (
+        "import sys; from qrlogin import render; "
+        f"render.svg('s' * {200 + len('/') + 48}); print(*sys.modules)"
+    )
+    assert "segno" not in _python(script).split()
 
 
 def test_importing_qrlogin_loads_no_encoder() -> None:

@@ -33,6 +33,12 @@ LENGTHS = (40, 60, 80, 103, 109, 134, 160)  # of dialects and of logins: version
 UNDER_LOGOS = (60, 106, 109, 160, 258)  # both ends of each size of logo
 
 
+@pytest.fixture(autouse=True)
+def _no_picture_of_another_test() -> None:
+    """Two tests turn a check off, and what they draw must not be cached for the others."""
+    _styled.png.cache_clear()
+
+
 def link(length: int) -> str:
     """A login link of this length, as random as a real one, and always the same."""
     head = "https://login.example.com/qr/"
@@ -367,6 +373,21 @@ def test_a_data_uri_holds_the_styled_png_and_the_same_style_is_the_same_picture(
     assert base64.b64decode(render.data_uri("x", scale=5, style=style).partition(",")[2]) == png
     assert render.png("x", scale=5, style=Style("dots", "#112233", logo=logos.letter())) == png
     assert render.png("x", scale=5) != png
+
+
+def test_a_style_without_a_logo_shows_the_modules_of_the_plain_picture() -> None:
+    for length in (84, 331):
+        text = link(length)
+        assert picture(render.png(text, style=Style())) == picture(render.png(text))
+
+
+def test_a_styled_picture_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, style = link(77), Style("dots", logo=logos.letter())
+    first = render.png(text, style=style)
+    monkeypatch.setattr(_styled, "QRCode", None)
+    assert render.png(text, style=Style("dots", logo=logos.letter())) is first
+    with pytest.raises(TypeError):
+        render.png(text, scale=9, style=style)
 
 
 def test_the_repr_of_a_style_does_not_contain_its_logo() -> None:

@@ -1,5 +1,6 @@
 """Pages of other sites, strangers and the wrong device are refused before any store call."""
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -339,18 +340,20 @@ def test_a_scan_code_has_one_spelling_and_one_address(mount: Mount) -> None:
     tab = reach(mount, "pending")
     asked = len(mount.store.calls)
     bare = tab.code.rpartition("/")[2]
-    login_id, until, mac = bare.split(".")
+    raw = base64.urlsafe_b64decode(bare)
+    login_id, until, mac = tab.login_id, int.from_bytes(raw[16:20]), "A" * 43
     wrong = [
         bare + "=",
         f"{bare[:9]} {bare[9:]}",
         f"{bare[:-9]}\n{bare[-9:]}",
         bare.lower(),
-        bare.replace(".", "%252E"),
+        f"%25{ord(bare[0]):02X}{bare[1:]}",
         f"{login_id}.0{until}.{mac}",
+        base64.b85encode(raw).decode(),
     ]
     wrong += [
-        f"{login_id}.{until}.{mac[:-1]}{chr(ord(mac[-1]) ^ 1)}",
-        f"{login_id}.{int(until) + 1}.{mac}",
+        base64.urlsafe_b64encode(raw[:-1] + bytes([raw[-1] ^ 1])).decode(),
+        base64.urlsafe_b64encode(raw[:16] + (until + 1).to_bytes(4) + raw[20:]).decode(),
         bare * 9,
         "." * 4000,
     ]

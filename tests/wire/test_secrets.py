@@ -134,7 +134,7 @@ def test_a_status_has_these_fields(mount: Mount, history: str) -> None:
     fields = read(reach(mount, history).look())
     if history in ("pending", "released"):
         assert fields.keys() == STATUS | CODE
-        assert fields["qr"].keys() == {"size", "path"}
+        assert fields["qr"].keys() == {"size", "path", "id"}
     elif history in ("scanned", "confirmed", "redeemed"):
         assert fields.keys() == STATUS | {"scanned_by"}
         full = set() if history == "scanned" else {"name"}

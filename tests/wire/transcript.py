@@ -3,6 +3,7 @@
 `python -m tests.wire.transcript` writes the file again. Read the difference: clients see it, too.
 """
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -142,13 +143,19 @@ def _line(asked: str, answer: Response, tab: Tab) -> str:
     return _masked(line, tab.login_id).rstrip()
 
 
+def _code(found: re.Match[str]) -> str:
+    """A rotating code with its deadline in place of its letters."""
+    return f"{{L.{int.from_bytes(base64.urlsafe_b64decode(found[0])[16:20])}.mac}}"
+
+
 def _masked(line: str, login_id: str) -> str:
     for pattern, mask in (
         (rf"__Host-qrl-[0-9a-f]{{8}}=({login_id}\.[^;]*)", "__Host-qrl-{8 hex}={device_code}"),
         (rf"{login_id}\.[\w-]{{43}}\.[\d.]+\.[\w-]{{43}}", "{device_code}"),
-        (rf"{login_id}\.(\d+)\.[\w-]{{43}}", r"{L}.\1.{mac}"),
+        (rf"{login_id[:21]}[\w-]{{27}}", _code),
         (r"__Host-qrl-known=[\w-]{22}(\.[\w-]{22})", "__Host-qrl-known={name}.{entry}"),
         (r'"path":"M[^"]+"', '"path":"{path}"'),
+        (r'"id":"[\w-]{12}"', '"id":"{picture}"'),
         (r'"match_code":"[0-9]{3}"', '"match_code":"{digits}"'),
         (r'"tag":"[\w-]{43}"', '"tag":"{tag}"'),
         (r'"landing":"[\w-]{43}"', '"landing":"{landing}"'),

@@ -183,7 +183,12 @@ class AnySequence(RuleBasedStateMachine):
         assert reply == expected
         login = Login(self.world, answer_of(operation, reply))
         self.played.append(
-            Played(login, Model(begun=now), reply.record, codes=[(login.scan_code, now + CODE_MS)])
+            Played(
+                login,
+                Model(begun=now),
+                reply.record,
+                codes=[(login.scan_code, (now + CODE_MS) // 1000 * 1000)],
+            )
         )
 
     @rule(which=st.integers(0, 2), account=st.sampled_from(ACCOUNTS), old=st.booleans())
@@ -250,9 +255,10 @@ class AnySequence(RuleBasedStateMachine):
                 early = "early " if seen.state == "scanned" else ""
                 played.tags[early + played.model.account] = seen.scanned_by.tag
             if seen.scan_code:
-                turns = (now - played.model.begun) // 25_000 + 1
-                dies = min(turns * 25_000 + 18_000, SCAN_MS)
-                played.codes.append((seen.scan_code, played.model.begun + dies))
+                first = played.model.begun // 1000 * 1000  # a code says whole seconds
+                turns = (now - first) // 25_000 + 1
+                dies = min(first + turns * 25_000 + 18_000, played.model.begun + SCAN_MS)
+                played.codes.append((seen.scan_code, dies // 1000 * 1000))
 
     @rule(which=st.integers(0, 2))
     def read_status_from_another_browser(self, which: int) -> None:

@@ -366,10 +366,11 @@ class Stories:
         self, world: World, way: Sequence[str]
     ) -> None:
         """A call works one millisecond before the deadline and not at the deadline, also at the
-        code's own.
+        code's own, which is a whole second.
         """
         until = {(): SCAN_MS, ("scan",): DECIDE_MS, ("scan", "confirm"): REDEEM_MS}
-        dies_ms = CODE_MS if way == ("scan",) else until[tuple(way[:-1])]
+        of_code = CODE_MS - world.clock.ms % 1000
+        dies_ms = of_code if way == ("scan",) else until[tuple(way[:-1])]
         in_time, too_late = world.begin(), world.begin()
         calls = []
         for login in (in_time, too_late):

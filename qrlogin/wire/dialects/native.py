@@ -1,11 +1,12 @@
 """The native dialect: JSON, and the only dialect whose bytes this library chooses.
 
-    browser  POST begin                      {} or {"deliver":"body"}
+    browser  POST begin                      {} or {"deliver":"body"}, {"picture":"none"}
                  201, and a cookie unless delivered in the body; with a user_code if the
                  application wants one
              GET  {login_id}?after=V&wait=S&echo=E   the status, held for up to S seconds, with E
              GET  {login_id}/events?after=V  the same as a stream of server-sent events
              GET  {login_id}/socket?after=V  the same over a websocket (ASGI)
+                 each also with &picture=none or the id of the picture that the client shows
              GET  {login_id}/qr.svg, qr.png  the picture
              POST {login_id}/cancel          {}
              POST {login_id}/redeem          {"acknowledged", "op"}
@@ -21,11 +22,13 @@ A page holds its device_code in an HttpOnly cookie. A CLI and a page with tokens
 token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.py`).
 """
 
+import base64
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from json.encoder import encode_basestring as _text
 from typing import Any, Final
 
@@ -90,6 +93,10 @@ from qrlogin.wire.validation import (
 )
 
 _RETRY_CROWDED: Final = 2  # seconds
+
+#: In `Accept`. Browsers send this header to other origins without a preflight, and servers of an
+#: older version ignore it.
+_ACCEPTED_PICTURE: Final = re.compile(r";\s*picture=(none|[A-Za-z0-9_-]{12})\s*(?:[;,]|$)")
 
 _MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
 
@@ -207,7 +214,7 @@ class Native:
 
     def _begin(self, request: Request, _: str) -> Exchange[Begun]:
         asked = BEGIN.read_json(request)
-        deliver = asked.get("deliver", "cookie")
+        deliver, pictures = asked.get("deliver", "cookie"), _Pictures(request, asked)
         if deliver == "cookie":
             check_origin(request, self._core.origin)
 
@@ -217,7 +224,7 @@ class Native:
             cookies = () if device_code else self._cookies.set_for(begun, request)
             body = (
                 f'{{{_login_members(begun)},"verification_uri":{_text(begun.verification_uri)}'
-                f"{user_code}{_code_members(begun)}{device_code}}}"
+                f"{user_code}{_code_members(begun, pictures)}{device_code}}}"
             )
             return Response(201, _JSON, body.encode(), cookies)
 
@@ -245,8 +252,10 @@ class Native:
         after, seconds = query.get("after"), int(query.get("wait", "0"))
         echo = f',"echo":{_text(query["echo"])}' if "echo" in query else ""
 
+        pictures = _Pictures(request, query)
+
         def answer(status: Status) -> Response:
-            return _status_json(status, echo)
+            return _status_json(status, echo, pictures=pictures)
 
         device = self._device_code(request, login_id)
         if seconds == 0:
@@ -256,12 +265,15 @@ class Native:
             # Without `after`, every state but pending would be news each time it is asked for.
             after=FROM_NOW if after is None else int(after),
             timeout=min(seconds, self._max_hold),
-            crowded=lambda status: _status_json(status, f',"retry_after":{_RETRY_CROWDED}{echo}'),
+            crowded=lambda status: _status_json(
+                status, f',"retry_after":{_RETRY_CROWDED}{echo}', pictures=pictures
+            ),
         )
         return Exchange(held, answer)
 
     def _events(self, request: Request, login_id: str, route: Route = EVENTS) -> Exchange[Status]:
-        after = route.read_query(request).get("after")
+        query = route.read_query(request)
+        after = query.get("after")
         # An EventSource that reconnects sends the id of the last event, which is newer than the
         # `after` in its address. An id that is not ours is ignored.
         sent = [Cursor.read(value) for value in request.all("last-event-id")]
@@ -279,7 +291,7 @@ class Native:
             response=Response(200, headers),
             finished_response=Response(204, _NOT_CACHED),
         )
-        return Exchange(stream, _status_json)
+        return Exchange(stream, partial(_status_json, pictures=_Pictures(request, query)))
 
     def _no_socket(self, request: Request, login_id: str) -> Exchange[Status]:
         raise UpgradeRequired("open this address as a websocket, or use the stream of events")
@@ -486,17 +498,41 @@ def _login_members(login: Begun | Status) -> str:
     )
 
 
-def _code_members(login: Begun | Status) -> str:
-    drawn = matrix_path(login.verification_uri_complete)
+class _Pictures:
+    """Decides which answers to one request have a picture. A stream has many answers."""
+
+    def __init__(self, request: Request, asked: Mapping[str, str]) -> None:
+        """
+        :param request: its `Accept` may say which picture the client shows, or that it wants none
+        :param asked: the query or the body, where `picture` may say the same
+        """
+        accepted = _ACCEPTED_PICTURE.search(", ".join(request.all("accept")))
+        #: "": the client does not say, and gets the picture each time.
+        self._shown = asked.get("picture") or (accepted[1] if accepted else "")
+
+    def member(self, text: str) -> str:
+        """The member `qr` for the picture of this text; "" if the client needs none."""
+        if self._shown == "none":
+            return ""
+        name = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:9]).decode()
+        if self._shown == name:
+            return ""
+        if self._shown:
+            self._shown = name
+        drawn = matrix_path(text)
+        return f',"qr":{{"size":{drawn.size},"path":"{drawn.path}","id":"{name}"}}'
+
+
+def _code_members(login: Begun | Status, pictures: _Pictures) -> str:
     return (
         f',"code_expires_in":{login.code_expires_in},"rotates_in":{login.rotates_in}'
         f',"verification_uri_complete":{_text(login.verification_uri_complete)}'
-        f',"qr":{{"size":{drawn.size},"path":"{drawn.path}"}}'
+        f"{pictures.member(login.verification_uri_complete)}"
     )
 
 
-def _status_json(status: Status, extra: str = "") -> Response:
-    code = _code_members(status) if status.verification_uri_complete else ""
+def _status_json(status: Status, extra: str = "", *, pictures: _Pictures) -> Response:
+    code = _code_members(status, pictures) if status.verification_uri_complete else ""
     scanned_by = ""
     if by := status.scanned_by:
         name = f',"name":{_text(by.name)}' if by.name else ""

@@ -51,8 +51,8 @@ _PICTURE: Final[Mapping[str, Any]] = {
     "code_expires_in": _SECONDS,
     "rotates_in": _SECONDS,
     "verification_uri_complete": {"type": "string", "format": "uri"},
-    "qr": an_object({"size": _NUMBER, "path": _TEXT}),
 }
+_PATH: Final = an_object({"size": _NUMBER, "path": _TEXT, "id": _TEXT})
 _BEGUN: Final = an_object(
     {
         **_LOGIN,
@@ -61,12 +61,14 @@ _BEGUN: Final = an_object(
         "verification_uri": {"type": "string", "format": "uri"},
         **_PICTURE,
     },
+    qr=_PATH,
     user_code={"type": "string", "pattern": "^[A-Z]{4}-[A-Z]{4}$"},
     device_code=_TEXT,
 )
 _SEEN: Final = an_object(
     {**_LOGIN, "version": _NUMBER, "expires_in": _SECONDS},
     **_PICTURE,
+    qr=_PATH,
     scanned_by=an_object({"shown_as": _TEXT, "tag": _TEXT}, name=_TEXT),
     match_code=_DIGITS,
     retry_after=_SECONDS,
@@ -125,6 +127,12 @@ _ECHO: Final = Field(
     "so recognizes an answer that a cache kept",
     pattern="[A-Za-z0-9]{1,32}",
 )
+_PICTURE_SHOWN: Final = Field(
+    "picture",
+    '"none", or `qr.id` of the picture that this client shows: the answer has `qr` only for '
+    "another picture. `Accept: application/json; picture=…` says the same",
+    pattern="none|[A-Za-z0-9_-]{12}",
+)
 _WAIT: Final = Field(
     "wait",
     f"a whole number of seconds, {MAX_WAIT} at most; the server may answer sooner",
@@ -135,7 +143,11 @@ BEGIN: Final = Route(
     "POST",
     "begin",
     "Begin a login for this browser",
-    body=(Field("deliver", '"cookie" or "body"', pattern="cookie|body"), _KNOWN),
+    body=(
+        Field("deliver", '"cookie" or "body"', pattern="cookie|body"),
+        Field("picture", '"none", for an answer without `qr`', pattern="none"),
+        _KNOWN,
+    ),
     answers=(
         Answer(
             201,
@@ -150,7 +162,7 @@ STATUS: Final = Route(
     "GET",
     "{login_id}",
     "The status of the login; held until there is news",
-    query=(_AFTER, _WAIT, _ECHO),
+    query=(_AFTER, _WAIT, _ECHO, _PICTURE_SHOWN),
     answers=(
         Answer(
             200,
@@ -167,7 +179,7 @@ EVENTS: Final = Route(
     "GET",
     "{login_id}/events",
     "The status of the login as server-sent events: one for each change, until the login ends",
-    query=(_AFTER,),
+    query=(_AFTER, _PICTURE_SHOWN),
     answers=(
         Answer(200, "A stream of these events", "text/event-stream", _EVENT),
         Answer(204, "The client has received everything: do not reconnect"),
@@ -179,7 +191,7 @@ SOCKET: Final = Route(
     "GET",
     "{login_id}/socket",
     "The same over a websocket; ASGI only",
-    query=(_AFTER,),
+    query=(_AFTER, _PICTURE_SHOWN),
     errors=(UpgradeRequired,),
     proofs=_PROOFS,
 )
