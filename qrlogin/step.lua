@@ -1,34 +1,53 @@
 -- What a row means, in Lua. step.py means the same in Python and explains it; the tests compare
--- every reply of the two, byte for byte. One constant script serves every row: it knows no state
--- and no row by name, so processes of different versions can share one server.
+-- every reply of the two, byte for byte. This text serves every row: it knows no state and no row
+-- by name. redis_script.py puts the columns of a row in place of the lines in angle brackets. So
+-- each row has a script of its own that parses nothing of the row, and processes of different
+-- versions can share one server.
 --
--- KEYS[1]  the record, a hash
--- ARGV[1]  the command as JSON: the fields of step.Command
--- ARGV[2]  the channel on which "login_id version" is published if listeners are to be notified
+-- KEYS[1]  the record: one JSON text, which is an object of texts; a hash if it counts
+-- ARGV[1]  the beginning of the reply: '["login_id","mark","'
+-- ARGV[2]  the mark
 -- ARGV[3]  the time in milliseconds, or '' for the server's own clock
--- returns  { login_id, mark, verdict, now, { name, value, name, value, ... } }
+-- ARGV[4]  the command's deadline in milliseconds, or ''
+-- ARGV[5]  milliseconds until the record may be deleted if it is born here, or ''
+-- ARGV[6]  the channel on which a change is published
+-- ARGV[7]  what is published before the version: 'login_id '
+-- ARGV[8]  from here on: the values, then the durations, in the order of the row's columns
+-- returns  one JSON text: [login_id, mark, verdict, now, record]
 
-local command = cjson.decode(ARGV[1])
-local row, values, durations = command.row, command.values, command.durations
+local call, format = redis.call, string.format
+local count = nil
+-- <count>
 
-local record, known = {}, false
-local fields = redis.call('HGETALL', KEYS[1])
-for i = 1, #fields, 2 do
-  record[fields[i]] = fields[i + 1]
-  known = true
+-- A record that a counting row begins is a hash: it is small, and processes of older versions count
+-- in it, too. They keep all records as hashes, so one that they began stays a hash.
+local kept = redis.pcall('GET', KEYS[1])
+local is_hash = type(kept) == 'table'
+local record = {}
+if is_hash then
+  local fields = call('HGETALL', KEYS[1])
+  for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
+  kept = cjson.encode(record)
+elseif kept then
+  record = cjson.decode(kept)
+else
+  kept, is_hash = '{}', count ~= nil
 end
+local known = next(record) ~= nil
 
 local function number(text)
   if text and #text <= 15 and text:find('^[0-9]+$') then return tonumber(text) end
 end
-local function digits(n) return string.format('%.0f', n) end
+local function digits(n) return format('%.0f', n) end
 
 local now = tonumber(ARGV[3])
 if not now then
-  local time = redis.call('TIME')
+  local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-now = math.max(now, number(record.changed_at) or 0)
+local changed_at = number(record.changed_at)
+if changed_at and changed_at > now then now = changed_at end
+local now_text, mark = digits(now), ARGV[2]
 
 local state = ''
 if known then
@@ -36,96 +55,81 @@ if known then
   if state == '' then state = '?' end
 end
 
-local function answer(verdict, changes)
-  if changes then
-    local flat = {}
-    for name, value in pairs(changes) do
-      record[name] = value
-      flat[#flat + 1] = name
-      flat[#flat + 1] = value
-    end
-    redis.call('HSET', KEYS[1], unpack(flat))
-  end
-  local after = {}
-  for name, value in pairs(record) do
-    after[#after + 1] = name
-    after[#after + 1] = value
-  end
-  return { command.login_id, command.mark, verdict, digits(now), after }
-end
-
-local function matches(name) return (record[name] or '') == (values[name] or '') end
-local function proven(name) return (values[name] or '') ~= '' and matches(name) end
-local function all(names, holds)
-  for _, name in ipairs(names) do
-    if not holds(name) then return false end
-  end
-  return true
-end
-local function passed(name)
-  local instant = number(record[name])
+local function passed(instant)
+  instant = number(instant)
   return not instant or now >= instant
 end
-local function listed(states)
-  for _, listed_state in ipairs(states) do
-    if listed_state == state or (listed_state == '*' and known) then return true end
+local function answer(verdict)
+  return ARGV[1] .. verdict .. '","' .. now_text .. '",' .. kept .. ']'
+end
+local function keep(ttl_ms)
+  kept = cjson.encode(record)
+  if is_hash then
+    local fields = {}
+    for name, value in pairs(record) do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+    call('HSET', KEYS[1], unpack(fields))
+    if ttl_ms ~= '' then call('PEXPIRE', KEYS[1], ttl_ms) end
+  elseif ttl_ms ~= '' then
+    call('SET', KEYS[1], kept, 'PX', ttl_ms)
+  else
+    call('SET', KEYS[1], kept, 'KEEPTTL')
   end
-  return false
 end
 
-if not all(row.proves, proven) then return answer('forbidden') end
+-- <proves>
 
-if listed(row.repeats) and all(row.repeats_if, proven)
-    and not (row.repeats_until ~= '' and passed(row.repeats_until)) then
-  return answer('repeated')
-end
+-- <repeats>
 
-local function allows(name) return (record[name] or '') == '' or matches(name) end
-if not all(row.guards, allows) then return answer('forbidden') end
+-- <guards>
 
-local dies_at = row.sources[state]
-if not dies_at and known then dies_at = row.sources['*'] end
+local dies_at = nil  -- the field with the deadline of this state, if the row may start from it
+-- <sources>
 if not dies_at then
-  if not listed(row.paces) or record.pace_mark == command.mark then return answer('refused') end
-  local polled_at, ms = number(record.pace_at), number(record.pace_ms)
-  if not ms or ms == 0 then ms = durations.pace or 0 end
-  if polled_at and now < polled_at + ms - (durations.pace_slack or 0) then
-    ms = ms + (durations.pace_step or 0)
-    return answer('slow', { pace_ms = digits(ms), pace_mark = command.mark })
+  local paces = false
+  -- <paces>
+  if not paces or record.pace_mark == mark then return answer('refused') end
+  local pace, pace_step, pace_slack
+  -- <pace durations>
+  local verdict, polled_at, ms = 'refused', number(record.pace_at), number(record.pace_ms)
+  if not ms or ms == 0 then ms = pace end
+  if polled_at and now < polled_at + ms - pace_slack then
+    verdict, ms = 'slow', ms + pace_step
+  else
+    record.pace_at = now_text
   end
-  return answer('refused', { pace_at = digits(now), pace_ms = digits(ms), pace_mark = command.mark })
+  record.pace_ms, record.pace_mark = digits(ms), mark
+  keep('')
+  return answer(verdict)
 end
 
-if dies_at ~= '' and passed(dies_at) then return answer('expired') end
-if command.deadline_ms and now >= command.deadline_ms then return answer('expired') end
+if dies_at ~= '' and passed(record[dies_at]) then return answer('expired') end
+local deadline_ms = tonumber(ARGV[4])
+if deadline_ms and now >= deadline_ms then return answer('expired') end
 
-if row.reads then return answer('applied') end
+-- <reads>
 
-local count, refills, refilled_at = row.count, false, 0
-if count and (count.every_ms or 0) > 0 then
-  refills = true
-  refilled_at = math.max(now, number(record[count.field]) or 0) + count.by * count.every_ms
-  if refilled_at > now + count.limit * count.every_ms then return answer('slow') end
+local to, counted
+local notify = known
+-- <to>
+if count then
+  local counts = number(record[count.field]) or 0
+  if count.every_ms > 0 then
+    counted, notify = math.max(now, counts) + count.by * count.every_ms, false
+    if counted > now + count.limit * count.every_ms then return answer('slow') end
+  else
+    counted = math.max(0, counts + count.by)
+    if counted >= count.limit then to = count.to else notify = false end
+  end
 end
+local version = digits((number(record.version) or 0) + 1)
+-- <changes>
+if count then record[count.field] = digits(counted) end
+if to ~= '' then record.state = to end
+record.mark, record.changed_at, record.version = mark, now_text, version
 
-local changes, to, notify = {}, row.to, true
-for _, name in ipairs(row.writes) do changes[name] = values[name] or '' end
-for _, name in ipairs(row.instants) do changes[name] = digits(now + (durations[name] or 0)) end
-for name, ms in pairs(row.starts) do changes[name] = digits(now + (number(record[ms]) or 0)) end
-if refills then
-  changes[count.field], notify = digits(refilled_at), false
-elseif count then
-  local counted = math.max(0, (number(record[count.field]) or 0) + count.by)
-  changes[count.field] = digits(counted)
-  notify = counted >= count.limit
-  if notify then to = count.to end
-end
-if to ~= '' then changes.state = to end
-changes.mark = command.mark
-changes.changed_at = digits(now)
-changes.version = digits((number(record.version) or 0) + 1)
-
-local reply = answer('applied', changes)
-if command.ttl_ms and not known then redis.call('PEXPIRE', KEYS[1], digits(command.ttl_ms)) end
-if notify then redis.call('PUBLISH', ARGV[2], command.login_id .. ' ' .. changes.version) end
-return reply
+keep(known and '' or ARGV[5])
+if notify then call('PUBLISH', ARGV[6], ARGV[7] .. version) end
+return answer('applied')

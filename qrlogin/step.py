@@ -98,7 +98,7 @@ class Outcome:
     changes: Record = field(default_factory=dict, repr=False)
     """The fields to write; empty if nothing changes."""
     notify: bool = False
-    """Whether to notify the listeners of this login."""
+    """Whether to notify the listeners of this login. A login that begins has none yet."""
 
 
 def number(text: str | None) -> int | None:
@@ -174,14 +174,14 @@ def step(record: Record, command: Command, clock: int) -> Outcome:
     changes = {name: values.get(name, "") for name in row.writes}
     changes |= {name: str(now + command.durations.get(name, 0)) for name in row.instants}
     changes |= {name: str(now + (number(record.get(ms)) or 0)) for name, ms in row.starts.items()}
-    to, notify = row.to, True
+    to, notify = row.to, bool(record)
     if count and count.every_ms:
         changes[count.field], notify = str(refilled_at), False
     elif count:
         counted = max(0, (number(record.get(count.field)) or 0) + count.by)
         changes[count.field] = str(counted)
-        notify = counted >= count.limit
-        to = count.to if notify else to
+        notify = notify and counted >= count.limit
+        to = count.to if counted >= count.limit else to
     if to:
         changes["state"] = to
     changes["mark"] = command.mark

@@ -387,6 +387,6 @@ def expected(event: str, asked: Asked, clock: int) -> Expected:
     if outcome.marked:
         version = digits(record.get("version", "")) or 0
         after |= {"mark": asked.mark, "changed_at": str(now), "version": str(version + 1)}
-    return Expected(
-        outcome.verdict, now, after, announced=outcome.marked and outcome.announced, born=not record
-    )
+    # A record that is born has no listener.
+    announced = outcome.marked and outcome.announced and bool(record)
+    return Expected(outcome.verdict, now, after, announced=announced, born=not record)

@@ -391,15 +391,13 @@ def replace_code(file: str, source: str) -> None:
 
 def replace_script(source: str) -> None:
     """Gives the stores another script in Lua."""
-    from qrlogin.stores import redis_calls
+    from qrlogin.stores import redis_script
 
     for module in list(sys.modules.values()):
-        if getattr(module, "SCRIPT", None) == redis_calls.SCRIPT and module is not redis_calls:
+        if getattr(module, "SCRIPT", None) == redis_script.SCRIPT and module is not redis_script:
             module.SCRIPT = source  # type: ignore[attr-defined]
-    calls: Any = redis_calls
-    calls.SCRIPT = source
-    calls.BEGINNING = calls._script(source)
-    calls.UNDER_WAY = calls._script(f"#!lua flags=allow-oom\n{source}")
+    scripts: Any = redis_script
+    scripts.SCRIPT = source
 
 
 def run(file: str, chosen: list[Mutant], ends: float) -> int:

@@ -1,4 +1,4 @@
-"""How a command is spelled for Redis, and how the script's reply is read: keys, channels and JSON.
+"""How a command is spelled for Redis, and how the reply is read: keys, channels, arguments.
 
 It opens no connection and does not import redis, so both Redis stores use it as it is.
 """
@@ -7,16 +7,12 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from hashlib import sha1
-from importlib.resources import files
 from typing import Any, Final
 
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply, Verdict
+from qrlogin.stores.redis_script import ALLOW_OOM, RowScripts, Script
 from qrlogin.table import Row
-
-SCRIPT: Final = files("qrlogin").joinpath("step.lua").read_text(encoding="utf-8")
 
 #: How many channels, and parts of the key space, the logins are spread over. Never change it:
 #: processes of different versions share the keys.
@@ -24,25 +20,6 @@ BUCKETS: Final = 64
 
 #: Printable ASCII without the braces, which mark the part of a key that Cluster hashes.
 _PREFIX = re.compile(r"[!-z|~]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A script as EVAL takes it, and its name for EVALSHA."""
-
-    text: str
-    sha: str
-
-
-def _script(text: str) -> Script:
-    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-#: For what begins a login: a server that has reached `maxmemory` refuses it.
-BEGINNING: Final = _script(SCRIPT)
-#: For all else: such a server runs it all the same. A login that is under way grows by a few
-#: hundred bytes, and ends. The flag is known from Redis 7.0 and Valkey 7.2 on.
-UNDER_WAY: Final = _script(f"#!lua flags=allow-oom\n{SCRIPT}")
 
 #: How a server that does not know the flag answers: its Lua cannot read the first line.
 _NO_FLAGS: Final = re.compile("compiling|near '#'|shebang", re.IGNORECASE)
@@ -70,7 +47,7 @@ class RedisCalls:
         # applications, with every pattern; an ACL grants a pattern only if it is spelled the same;
         # and a prefix may hold a wildcard's character.
         self.channels = [f"{prefix}{{b{bucket:02}}}" for bucket in range(BUCKETS)]
-        self._rows: dict[str, tuple[Row, str]] = {}  # rows as JSON, by name
+        self._scripts: dict[str, RowScripts] = {}  # by the row's name
         self._knows_flags = True
 
     def channel(self, login_id: str) -> str:
@@ -79,50 +56,47 @@ class RedisCalls:
 
     def script(self, command: Command) -> Script:
         """The script that carries this command out."""
-        return UNDER_WAY if command.beginner is None and self._knows_flags else BEGINNING
+        scripts = self._scripts_of(command.row)
+        if command.beginner is None and self._knows_flags:
+            return scripts.under_way
+        return scripts.beginning
 
     def must_do_without_flags(self, script: Script, error: Exception) -> bool:
         """Whether this error of EVAL says that the server does not know the flags of a script. If
         so, `script` returns the plain one from now on.
         """
-        if script is UNDER_WAY and _NO_FLAGS.search(str(error)):
+        has_flags = script.text.startswith(ALLOW_OOM)
+        if has_flags and _NO_FLAGS.search(str(error)):
             self._knows_flags = False
-        return script is UNDER_WAY and not self._knows_flags
+        return has_flags and not self._knows_flags
 
     def arguments(self, command: Command) -> tuple[str | bytes | int, ...]:
         """The arguments of EVALSHA or EVAL after the script: the number of keys, the key, and ARGV
         of `step.lua`.
         """
-        channel = self.channel(command.login_id)
-        now = "" if self._now is None else str(self._now())
-        return 1, f"{channel}:{command.login_id}", self._json(command), channel, now
+        login_id, channel = command.login_id, self.channel(command.login_id)
+        scripts = self._scripts_of(command.row)
+        values, durations = command.values, command.durations
+        return (
+            1,
+            f"{channel}:{login_id}",
+            _as_bytes(f'{_to_json([login_id, command.mark])[:-1]},"'),
+            _as_bytes(command.mark),
+            "" if self._now is None else self._now(),
+            "" if command.deadline_ms is None else command.deadline_ms,
+            "" if command.ttl_ms is None else command.ttl_ms,
+            channel,
+            f"{login_id} ",
+            *[_as_bytes(values.get(name, "")) for name in scripts.values],
+            *[durations.get(name, 0) for name in scripts.durations],
+        )
 
-    def _json(self, command: Command) -> bytes:
-        values = {
-            "login_id": command.login_id,
-            "mark": command.mark,
-            "values": dict(command.values),
-            "durations": dict(command.durations),
-            "deadline_ms": command.deadline_ms,
-            "ttl_ms": command.ttl_ms,
-        }
-        # A value of None is left out: in the script, a JSON null would count as true.
-        text = _to_json({name: value for name, value in values.items() if value is not None})
-        return f'{text[:-1]},"row":{self._row(command.row)}}}'.encode("utf-8", "surrogateescape")
-
-    def _row(self, row: Row) -> str:
-        # Rows are constants, and spelling one as JSON takes longer than the rest of the command.
-        cached = self._rows.get(row.name)
-        if cached is None or cached[0] is not row:
-            cached = self._rows[row.name] = row, _row_json(row)
-        return cached[1]
-
-
-def _row_json(row: Row) -> str:
-    columns = {column.name: getattr(row, column.name) for column in fields(row)}
-    columns |= {"sources": dict(row.sources), "starts": dict(row.starts)}
-    columns["count"] = asdict(row.count) if row.count else None
-    return _to_json({name: value for name, value in columns.items() if value is not None})
+    def _scripts_of(self, row: Row) -> RowScripts:
+        # Rows are constants, and making a script takes longer than all else of a command.
+        cached = self._scripts.get(row.name)
+        if cached is None or cached.row is not row:
+            cached = self._scripts[row.name] = RowScripts.of(row)
+        return cached
 
 
 def read_reply(raw: Any) -> Reply:
@@ -131,11 +105,11 @@ def read_reply(raw: Any) -> Reply:
     Raises `Unavailable` for an answer that `step.lua` of this version does not give.
     """
     try:
-        login_id, mark, verdict, now, flat = raw
-        texts = [as_text(text) for text in flat]
-        record = dict(zip(texts[::2], texts[1::2], strict=True))
-        return Reply(as_text(login_id), as_text(mark), Verdict(as_text(verdict)), int(now), record)
-    except (TypeError, ValueError) as error:
+        login_id, mark, verdict, now, record = json.loads(as_text(raw))
+        if not all(isinstance(text, str) for text in record.values()):
+            raise TypeError("a record holds texts")
+        return Reply(login_id, mark, Verdict(verdict), int(now), record)
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise Unavailable(
             "the store sent a reply that this version of qrlogin cannot read"
         ) from error
@@ -144,3 +118,7 @@ def read_reply(raw: Any) -> Reply:
 def as_text(raw: str | bytes) -> str:
     """What a client read, decoded if the client does not decode."""
     return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+
+
+def _as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

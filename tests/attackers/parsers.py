@@ -357,13 +357,13 @@ def _records() -> Iterator[Parser]:
     yield Parser("record, by the step", stepped, genuine[:1])
     yield Parser(
         "reply of Redis, its verdict",
-        lambda text: read_reply([b"A", b"m", text, 7, [as_bytes(text), text]]),
+        lambda text: read_reply(json.dumps(["A", "m", text, "7", {text: text}])),
         tuple(Verdict),
         (Unavailable,),
     )
     yield Parser(
         "reply of Redis, its time",
-        lambda text: read_reply([text, text, b"applied", text, []]),
+        lambda text: read_reply(json.dumps([text, text, "applied", text, {}])),
         ("1", "999999999999999"),
         (Unavailable,),
     )

@@ -8,9 +8,10 @@ from typing import Any, NoReturn, Self
 from qrlogin import STANDARD, Begun, MemoryStore, QRLogin
 from qrlogin.codes import DeviceCode
 from qrlogin.step import Command, Record, Reply
-from qrlogin.stores.redis_calls import RedisCalls, as_text
+from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.table import State
 from tests.application import ALICE, BOB, KEY, NAMES, NOON, OP, SHOWN, URI, Clock
+from tests.stores.redis_records import as_text_of, record_at
 
 MALLORY = "mallory"
 #: How each person is shown. Mallory's name is made to look like Alice's.
@@ -61,8 +62,7 @@ class WatchedStore:
         """A record, read past the library."""
         if self._redis is None:
             return dict(self._memory._records._records.get(login_id, {}))
-        found: Any = self._redis.hgetall(self.key(login_id))
-        return {as_text(name): as_text(value) for name, value in found.items()}
+        return record_at(self._redis, self.key(login_id))
 
     def forge(self, login_id: str, record: Record) -> None:
         """Replaces a record, past the library. An empty one deletes it."""
@@ -74,7 +74,7 @@ class WatchedStore:
         pipe: Any = self._redis.pipeline(transaction=False)
         pipe.delete(self.key(login_id))
         if record:
-            pipe.hset(self.key(login_id), mapping=dict(record))
+            pipe.set(self.key(login_id), as_text_of(record))
         pipe.execute()
 
     def listen(self, login_id: str) -> NoReturn:

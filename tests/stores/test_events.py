@@ -33,6 +33,7 @@ from qrlogin.stores.suite.stories import every_way
 from qrlogin.table import State
 from tests.application import ALICE, BOB, KEY, SHOWN, URI
 from tests.stores.fault_proxy import Proxy
+from tests.stores.redis_records import load_scripts
 from tests.stores.redis_world import Stores, both_colours
 
 NAMES: Final = {
@@ -109,6 +110,7 @@ def recorder_over(stores: Any, url: str | None = None) -> Iterator[EventRecorder
 
 @pytest.fixture
 def proxy(redis_url: str) -> Iterator[Proxy]:
+    load_scripts(redis_url)
     with Proxy(urlsplit(redis_url).port or 6379) as proxy:
         yield proxy
 

@@ -23,6 +23,7 @@ from qrlogin.table import TABLE, State
 from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
+from tests.stores.redis_records import as_text_of, record_at
 from tests.stores.redis_world import FakePubSub, Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (
@@ -236,9 +237,44 @@ def test_a_record_that_a_client_cannot_decode_is_unavailable(redis_url: str) -> 
             verification_uri="https://x.example/qr",
         ) as qr:
             begun = qr.begin()
-            raw.hset(next(iter(raw.scan_iter(f"{prefix}*"))), "shown_as", b"\xff\xfe")
+            key = next(iter(raw.scan_iter(f"{prefix}*")))
+            raw.set(key, as_text_of({**record_at(raw, key), "shown_as": "\udcff\udcfe"}))
             with pytest.raises(Unavailable, match="UnicodeDecodeError"):
                 qr.status(begun.device_code)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "5",
+        "null",
+        "[1]",
+        '{"state":5}',
+        '{"a":{}}',
+        '{"state":null}',
+        '{"a":"' + "\n" + '"}',
+    ],
+)
+def test_a_text_that_is_no_record_is_unavailable(redis_url: str, text: str) -> None:
+    """Another program may write anything into a key."""
+    with redis.Redis.from_url(redis_url) as client:
+        prefix = f"{uuid.uuid4().hex}:"
+        with QRLogin(
+            RedisStore.from_url(redis_url, prefix=prefix),
+            secret_keys=[bytes(range(32))],
+            verification_uri="https://x.example/qr",
+        ) as qr:
+            begun = qr.begin()
+            client.set(next(iter(client.scan_iter(f"{prefix}*"))), text)
+            for ask in (
+                lambda: qr.status(begun.device_code),
+                lambda: qr.look(begun.scan_code, subject="alice"),
+                lambda: qr.cancel(begun.device_code),
+            ):
+                with pytest.raises(Unavailable):
+                    ask()
 
 
 def test_a_call_during_close_raises_only_unavailable(redis_url: str) -> None:

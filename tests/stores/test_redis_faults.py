@@ -23,7 +23,13 @@ from qrlogin.clock import monotonic
 from qrlogin.errors import AlreadyRedeemed, LoginError, Unavailable
 from qrlogin.limits import Limits
 from qrlogin.step import Command, Reply
-from qrlogin.stores import AsyncRedisStore, RedisStore, redis_calls, redis_subscription
+from qrlogin.stores import (
+    AsyncRedisStore,
+    RedisStore,
+    redis_calls,
+    redis_script,
+    redis_subscription,
+)
 from qrlogin.stores.suite.colours import PATIENCE, Awaited
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE, State
@@ -31,11 +37,13 @@ from tests.application import KEY, URI
 from tests.security_rows import row
 from tests.servers import RedisServer
 from tests.stores.fault_proxy import Proxy
+from tests.stores.redis_records import as_text_of, load_scripts, record_at
 from tests.stores.redis_world import Stores, both_colours, outage_levels, until, world_at
 
 
 @pytest.fixture
 def proxy(redis_url: str) -> Iterator[Proxy]:
+    load_scripts(redis_url)
     with Proxy(urlsplit(redis_url).port or 6379) as proxy:
         yield proxy
 
@@ -64,6 +72,7 @@ def test_a_begin_whose_replies_are_lost_begins_one_login(proxy: Proxy, stores: S
 def test_a_store_that_expects_no_repeats_loses_logins(proxy: Proxy) -> None:
     """The test of lost replies in test_events.py can fail."""
     with world_at(UnforgivingStore, proxy.url) as world:
+        world.begin().walk("scan", "confirm", "redeem")  # loads the scripts of its rows
         login = world.begin()
         login.walk("scan", "confirm")
         operation = login.call("redeem")
@@ -168,8 +177,8 @@ def test_a_server_without_script_flags_still_serves_logins(
     own_redis: RedisServer, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first line that its Lua cannot read stands for a Redis before 7.0."""
-    unread = replace(redis_calls.UNDER_WAY, text=f"#lua\n{redis_calls.SCRIPT}", sha="0" * 40)
-    monkeypatch.setattr(redis_calls, "UNDER_WAY", unread)
+    monkeypatch.setattr(redis_script, "ALLOW_OOM", "#lua\n")
+    monkeypatch.setattr(redis_calls, "ALLOW_OOM", "#lua\n")
     with world_at(stores, own_redis.url) as world:
         world.begin().walk("scan", "confirm", "redeem")
 
@@ -336,7 +345,8 @@ def test_without_a_notification_the_timer_finds_a_change(
         with redis.Redis.from_url(redis_url) as client:
             (key,) = client.keys(f"*{login.begun.login_id}")
             # A change that is not published.
-            client.hset(key, mapping={"state": "denied", "version": "2"})
+            record = record_at(client, key) | {"state": "denied", "version": "2"}
+            client.set(key, as_text_of(record), keepttl=True)
         assert waiting.result(PATIENCE).state is State.DENIED
 
 
