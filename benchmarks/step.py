@@ -155,7 +155,7 @@ def own_server() -> Iterator[str]:
     """The address of a redis-server that ends with this block."""
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder, "redis.sock")
-        server = subprocess.Popen(  # noqa: S603 - its arguments are constants
+        server = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""],  # noqa: S607
             cwd=folder,
             stdout=subprocess.DEVNULL,
