@@ -153,6 +153,11 @@ def test_a_login_takes_the_memory_and_the_commands_of_redis_that_the_page_says(
         in_kb = memory(server) / 1000
         assert 0.6 < in_kb < documented("KB, with the allowances of its address and its account")
 
+        longest = max(server.pttl(key) for key in server.scan_iter()) / 60_000
+        assert 5 < longest <= documented("minutes after its last use")
+        (record,) = server.scan_iter(f"*{begun[1].login_id}*")
+        assert 5 < server.pttl(record) / 60_000 <= documented("minutes; an allowance")
+
         server.config_resetstat()
         last = qr.begin(context=context | {"address": "10.0.1.1"})
         qr.status(last.device_code)

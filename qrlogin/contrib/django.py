@@ -232,8 +232,8 @@ def _to_django(answer: Response) -> HttpResponseBase:
         # Django keeps one value for each name.
         earlier = response.headers.get(name) if name.lower() in LISTS else None
         response.headers[name] = f"{earlier}, {value}" if earlier else value
-    for cookie in answer.cookies:
-        response.set_cookie(**asdict(cookie))
+    for cookie in answer.cookies:  # `asdict` would copy each value
+        response.set_cookie(**{name: getattr(cookie, name) for name in cookie.__slots__})
     return response
 
 
