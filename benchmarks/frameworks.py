@@ -8,7 +8,8 @@ It prints microseconds of CPU per login:
 - floor: six views that return a constant, behind the same middleware
 - application: what `person` and `log_in` do, in these views
 - core: the same login in `qrlogin.contrib.wsgi` or `qrlogin.contrib.asgi`, without a framework
-- adapter: the rest, which is what the module of the framework in `qrlogin.contrib` costs
+- adapter: the rest, which is what the module of the framework in `qrlogin.contrib` costs, and what
+  the core loses because the framework's code has taken its place in the processor's caches
 - ratio: a login through qrlogin, divided by the floor and the application
 """
 
