@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-#: The most calls that the module of a framework may add to a login, beside those of the framework, of
-#: the application and of the core. It adds 370, 500 and 2280; most of the last are FastAPI's own.
+#: The most calls that the module of a framework may add to a login, beside those of the framework,
+#: the application and the core. It adds 370, 500 and 2280; most of the last are FastAPI's own.
 MOST_CALLS = {"flask": 500, "django": 650, "fastapi": 2900}
 CALLS = """
 import asyncio, cProfile, pstats
