@@ -131,8 +131,11 @@ Form = Annotated[Mapping[str, str], Depends(form_fields)]
 # What qrlogin needs from an application
 
 
-def person(request: Request, account: SignedIn) -> Person | None:
-    """Who is signed in on the phone, or None. A browser asks "continue as …?" with the name."""
+async def person(request: Request, account: SignedIn) -> Person | None:
+    """Who is signed in on the phone, or None. A browser asks "continue as …?" with the name.
+
+    It is async because it does not block: a plain function would be called in a thread.
+    """
     if account is None:
         return None
     phone = str(request.session["session"])  # `Redeemed.phone` tells which phone approved
@@ -141,8 +144,11 @@ def person(request: Request, account: SignedIn) -> Person | None:
 
 async def log_in(request: Request, redeemed: Redeemed) -> None:
     """Start this browser's session, because a phone approved it."""
-    account = await run_in_threadpool(account_in, redeemed)
-    await run_in_threadpool(begin_session, request, account, redeemed)
+    await run_in_threadpool(_log_in, request, redeemed)
+
+
+def _log_in(request: Request, redeemed: Redeemed) -> None:
+    begin_session(request, account_in(redeemed), redeemed)
 
 
 async def log_out(request: Request) -> None:

@@ -49,11 +49,12 @@ def qrlogin_app(
     *,
     log_out: Callable[[Scope], object] = not_given,
     tokens: Callable[[Redeemed], Any] = not_given,
-    protect: Callable[[Scope], object] = lambda scope: None,
+    protect: Callable[[Scope], object] | None = None,
 ) -> Application:
     """Returns the ASGI application that answers every path below its mount.
 
-    All functions may be async. A plain one may block, because it runs in a thread.
+    All functions may be async. A plain one may block, because it runs in a thread; an async one
+    costs no thread.
 
     :param endpoint: The dialect that it speaks.
     :param person: Returns who is signed in on the phone that sent this scope, or None.
@@ -63,6 +64,7 @@ def qrlogin_app(
     :param log_out: Ends the session, for dialects that log out. What it returns is ignored.
     :param tokens: Returns the mapping that an OAuth client gets in place of a session.
     :param protect: Checks the CSRF token of this scope, and raises `Forbidden` if it is wrong.
+        None: the application uses no such token.
     """
 
     async def respond(scope: Scope, answer: Response) -> Response:
@@ -84,7 +86,7 @@ def qrlogin_app(
             scope, receive, below, body=body if isinstance(body, bytes) else None
         )
         try:
-            if needs_csrf_token(request, phone=below != path):
+            if protect and needs_csrf_token(request, phone=below != path):
                 await call(protect, scope)
             if below != path:
                 who = await call(person, scope) if needs_person(request) else None

@@ -14,11 +14,10 @@ on redeem, and never for a request with a token in `Authorization`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import wraps
-from http.cookies import SimpleCookie
+from functools import cache, wraps
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -94,7 +93,8 @@ def qrlogin_urls(
     """
 
     def send(request: HttpRequest, asked: Request, answer: Response) -> HttpResponseBase:
-        cookies = SimpleCookie()
+        """Calls the functions of the application that this answer needs."""
+        cookies: Mapping[str, Any] = {}
         try:
             redeemed = answer.redeemed
             if redeemed and answer.tokens_wanted:
@@ -103,9 +103,10 @@ def qrlogin_urls(
                 granted = log_in(request, redeemed)
                 if not isinstance(granted, http.HttpResponse):
                     sends = is_mapping_to_send(granted, also="an HttpResponse with its content")
-                    granted = http.JsonResponse(dict(granted)) if sends else http.HttpResponse()
-                status, cookies = granted.status_code, granted.cookies
-                answer = with_log_in(answer, granted.headers.items(), granted.content, status)
+                    granted = http.JsonResponse(dict(granted)) if sends else None
+                if granted is not None:
+                    status, cookies = granted.status_code, granted.cookies
+                    answer = with_log_in(answer, granted.headers.items(), granted.content, status)
             if answer.log_out:
                 log_out(request)
         except PermissionDenied as error:  # Django would answer with HTML, the element reads JSON
@@ -129,21 +130,36 @@ def qrlogin_urls(
         ]
 
     if isinstance(endpoint, AsyncEndpoint):
+        # A thread costs more than the rest, so only what calls the application runs in one.
+
+        def find(request: HttpRequest, asked: Request) -> Person | HttpResponseBase | None:
+            """Who is signed in, or the refusal of this request."""
+            if _lacks_csrf_token(request, asked, phone=True):
+                return refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
+            return person(request) if needs_person(asked) else None
 
         async def async_phone(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
-            if await sync_to_async(_lacks_csrf_token)(request, asked, phone=True):
-                return refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
-            who = await sync_to_async(person)(request) if needs_person(asked) else None
-            answer = await endpoint.phone(asked, who)
-            return await sync_to_async(send)(request, asked, answer)
+            asks = needs_person(asked) or needs_csrf_token(asked, phone=True)
+            found = await sync_to_async(find)(request, asked) if asks else None
+            if isinstance(found, HttpResponseBase):
+                return found
+            return await async_send(request, asked, await endpoint.phone(asked, found))
 
         async def async_browser(request: HttpRequest, path: str) -> HttpResponseBase:
             asked = await from_asgi(request, path)
-            if await sync_to_async(_lacks_csrf_token)(request, asked, phone=False):
+            if needs_csrf_token(asked, phone=False) and await sync_to_async(_lacks_csrf_token)(
+                request, asked, phone=False
+            ):
                 return refuse(asked, InvalidCsrfToken(CSRF_REFUSED))
-            answer = await endpoint.browser(asked)
-            return await sync_to_async(send)(request, asked, answer)
+            return await async_send(request, asked, await endpoint.browser(asked))
+
+        async def async_send(
+            request: HttpRequest, asked: Request, answer: Response
+        ) -> HttpResponseBase:
+            if answer.redeemed or answer.log_out:
+                return await sync_to_async(send)(request, asked, answer)
+            return _to_django(answer)
 
         return routes(async_phone, async_browser)
 
@@ -216,8 +232,8 @@ def _to_django(answer: Response) -> HttpResponseBase:
         # Django keeps one value for each name.
         earlier = response.headers.get(name) if name.lower() in LISTS else None
         response.headers[name] = f"{earlier}, {value}" if earlier else value
-    for cookie in answer.cookies:
-        response.set_cookie(**asdict(cookie))
+    for cookie in answer.cookies:  # `asdict` would copy each value
+        response.set_cookie(**{name: getattr(cookie, name) for name in cookie.__slots__})
     return response
 
 
@@ -232,12 +248,17 @@ def _lacks_csrf_token(request: HttpRequest, asked: Request, *, phone: bool) -> b
     )
 
 
-def _csrf_middleware() -> Iterator[type[CsrfViewMiddleware]]:
+def _csrf_middleware() -> tuple[type[CsrfViewMiddleware], ...]:
     """The project's CSRF protection. It has passed these views already, because they are exempt."""
-    for dotted in settings.MIDDLEWARE:
-        found = import_string(dotted)
-        if isinstance(found, type) and issubclass(found, CsrfViewMiddleware):
-            yield found
+    return _csrf_classes(tuple(settings.MIDDLEWARE))
+
+
+@cache
+def _csrf_classes(dotted: tuple[str, ...]) -> tuple[type[CsrfViewMiddleware], ...]:
+    found = map(import_string, dotted)
+    return tuple(
+        each for each in found if isinstance(each, type) and issubclass(each, CsrfViewMiddleware)
+    )
 
 
 def _no_response(request: HttpRequest) -> HttpResponseBase:

@@ -2,8 +2,8 @@
 
 You write two functions: `person`, a dependency, returns who is signed in on the phone; `log_in`
 starts your own session. Some dialects need two more: `log_out` ends a session, and `tokens` returns
-what an OAuth client receives instead of a session. All but `person`, which FastAPI calls, may be
-async or plain; a plain one runs in a thread.
+what an OAuth client receives instead of a session. All of them, `person` too, may be async or
+plain. A plain one may block, because it runs in a thread; an async one costs no thread.
 
 `log_in` may return a mapping or a model, which is `session` in the answer to a redeem, or a
 response: its JSON is `session`, and its headers and cookies are sent with that answer. So a JWT
@@ -49,10 +49,12 @@ from qrlogin.contrib.shared import (
 from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.openapi import SCHEMES, operation
+from qrlogin.wire.routes import Route
 
 __all__ = ["qrlogin_router", "serving", "set_landing_cookies"]
 
 Page = TypeVar("Page", bound=Response)
+_MakeView = Callable[[str], Callable[..., Awaitable[Response]]]
 
 
 def qrlogin_router(
@@ -62,7 +64,7 @@ def qrlogin_router(
     *,
     log_out: Callable[[Request], Any] = not_given,
     tokens: Callable[[Redeemed], Any] = not_given,
-    protect: Callable[[Request], Any] = lambda request: None,
+    protect: Callable[[Request], Any] | None = None,
 ) -> APIRouter:
     """The routes of one dialect.
 
@@ -71,8 +73,8 @@ def qrlogin_router(
     :param log_in: Starts your own session. What it returns is described above.
     :param log_out: Ends the session, for dialects that log out.
     :param tokens: Returns the mapping that an OAuth client gets in place of a session.
-    :param protect: Checks the request's CSRF token, if your application uses one; raises
-        `HTTPException` if it is wrong.
+    :param protect: Checks the request's CSRF token, and raises `HTTPException` if it is wrong.
+        None: your application uses no such token.
     """
     router = APIRouter(default_response_class=Response)
 
@@ -86,7 +88,7 @@ def qrlogin_router(
     ) -> Response:
         """`find` gets the answer."""
         try:
-            if needs_csrf_token(asked, phone=phone):
+            if protect and needs_csrf_token(asked, phone=phone):
                 await call(protect, request)
             answer = await find()
             redeemed = answer.redeemed
@@ -102,24 +104,28 @@ def qrlogin_router(
                 await call(log_out, request)
         except REFUSALS as error:
             answer = endpoint.dialect.refuse(asked, error)
-        return _Answer(answer.with_headers(*extra_headers(answer.headers, _pairs(added.response))))
+        if more := _pairs(added.response):
+            answer = answer.with_headers(*extra_headers(answer.headers, more))
+        return _Answer(answer)
 
     def browser(path: str) -> Callable[..., Awaitable[Response]]:
-        async def browser(request: Request, added: Added) -> Response:
+        async def browser(request: Request, added: Response, tasks: BackgroundTasks) -> Response:
             asked = await read_request(request, path.format(**request.path_params))
-            return await respond(
-                request, asked, added, lambda: endpoint.browser(asked), phone=False
-            )
+            more = _Added(added, tasks)
+            return await respond(request, asked, more, lambda: endpoint.browser(asked), phone=False)
 
         return browser
 
     def phone(path: str) -> Callable[..., Awaitable[Response]]:
         async def phone(
-            request: Request, added: Added, who: Annotated[Any, Depends(person)]
+            request: Request,
+            added: Response,
+            tasks: BackgroundTasks,
+            who: Annotated[Any, Depends(person)],
         ) -> Response:
-            asked = await read_request(request, path)
+            asked, more = await read_request(request, path), _Added(added, tasks)
             return await respond(
-                request, asked, added, lambda: endpoint.phone(asked, who), phone=True
+                request, asked, more, lambda: endpoint.phone(asked, who), phone=True
             )
 
         return phone
@@ -127,40 +133,54 @@ def qrlogin_router(
     def phone_of_no_one(path: str) -> Callable[..., Awaitable[Response]]:
         """For a preflight, which has no credentials, and for a wrong method, which needs none."""
 
-        async def phone(request: Request, added: Added) -> Response:
-            asked = await read_request(request, path)
+        async def phone(request: Request, added: Response, tasks: BackgroundTasks) -> Response:
+            asked, more = await read_request(request, path), _Added(added, tasks)
             # What acts is routed to the other view, so there is no token to ask for.
             return await respond(
-                request, asked, added, lambda: endpoint.phone(asked, None), phone=False
+                request, asked, more, lambda: endpoint.phone(asked, None), phone=False
             )
 
         return phone
 
     dialect, kind = endpoint.dialect, type(endpoint.dialect).__name__
-    mounts = (
-        ("/phone/", phone, phone_of_no_one, dialect.phone_routes),
-        ("/", browser, browser, dialect.browser_routes),
-    )
-    for prefix, view, view_of_no_one, routes in mounts:
-        for route in routes:
-            is_preflight = route.method == "OPTIONS"
-            described = operation(route) | {"security": [{}] if "" in route.proofs else []}
-            router.add_api_route(
-                prefix + route.path,
-                (view_of_no_one if is_preflight else view)(route.path),
-                methods=[route.method],
-                dependencies=[Depends(_Proof(name)) for name in route.proofs if name],
-                name=kind,
-                openapi_extra=described,
-                status_code=int(min(described["responses"])),
-            )
-        for path in {route.path for route in routes}:
-            head: dict[str, Any] = {"methods": ["HEAD"], "include_in_schema": False}
-            if any((route.path, route.method) == (path, "GET") for route in routes):
-                router.add_api_route(prefix + path, view(path), **head)
-            # A wrong method gets 405 and `Allow`.
-            others = head | {"methods": [*wire.METHODS]}
-            router.add_api_route(prefix + path, view_of_no_one(path), **others)
+    # FastAPI compares a request with one route after another. Browsers ask most often, so their
+    # routes come first. The scripts, which browsers keep, come after the routes of phones, and at
+    # the end comes what gets 405.
+    mounted: list[tuple[str, Route, _MakeView, _MakeView]] = [
+        *(("/", route, browser, browser) for route in dialect.browser_routes),
+        *(("/phone/", route, phone, phone_of_no_one) for route in dialect.phone_routes),
+    ]
+    mounted.sort(key=lambda mount: mount[1].method == "GET" and "{" not in mount[1].path)
+    # FastAPI calls a dependency at each request. One route that has it is enough to describe a
+    # proof, which the others then name: the last one, so that what is asked often has none.
+    described_by = {name: route for _, route, _, _ in mounted for name in route.proofs if name}
+    for prefix, route, view, view_of_no_one in mounted:
+        is_preflight = route.method == "OPTIONS"
+        here = [name for name, last in described_by.items() if last is route]
+        described = operation(route) | {
+            "security": [{name: []} if name else {} for name in route.proofs if name not in here]
+        }
+        router.add_api_route(
+            prefix + route.path,
+            (view_of_no_one if is_preflight else view)(route.path),
+            methods=[route.method],
+            dependencies=[Depends(_Proof(name)) for name in here],
+            name=kind,
+            openapi_extra=described,
+            status_code=int(min(described["responses"])),
+        )
+    gets = {prefix + route.path for prefix, route, _, _ in mounted if route.method == "GET"}
+    # One row for each path: the last one replaces the others.
+    paths = {
+        prefix + each.path: (each.path, view, no_one) for prefix, each, view, no_one in mounted
+    }
+    for path, (below, view, view_of_no_one) in paths.items():
+        head: dict[str, Any] = {"methods": ["HEAD"], "include_in_schema": False}
+        if path in gets:
+            router.add_api_route(path, view(below), **head)
+        # A wrong method gets 405 and `Allow`.
+        others = head | {"methods": [*wire.METHODS]}
+        router.add_api_route(path, view_of_no_one(below), **others)
 
     @router.websocket("/{login_id}/socket")
     async def socket(websocket: WebSocket, login_id: str) -> None:
@@ -232,13 +252,6 @@ class _Added:
     """FastAPI runs them after the answer."""
 
 
-async def _added(response: Response, tasks: BackgroundTasks) -> _Added:
-    return _Added(response, tasks)
-
-
-Added = Annotated[_Added, Depends(_added)]
-
-
 async def _disconnected() -> Message:
     return {"type": "http.disconnect"}
 
@@ -259,14 +272,16 @@ class _Proof(SecurityBase):
 
 
 class _Answer(Response):
-    """Lets qrlogin send its answer. A StreamingResponse would read `receive`, too."""
+    """Lets qrlogin send its streams. A StreamingResponse would read `receive`, too."""
 
     def __init__(self, answer: wire.Response) -> None:
-        super().__init__(status_code=answer.status)
         self._answer = answer
+        super().__init__(answer.body, answer.status)
+
+    def init_headers(self, headers: object = None) -> None:
         self.raw_headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in answer.header_list()
+            for name, value in self._answer.header_list()
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -275,6 +290,11 @@ class _Answer(Response):
                 message["headers"] = self.raw_headers  # the application may have added some
             await send(message)
 
-        await self._answer.to_asgi(sending)
+        if self._answer.events is None:
+            start = {"type": "http.response.start", "status": self.status_code}
+            await send(start | {"headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self.body})
+        else:
+            await self._answer.to_asgi(sending)
         if self.background is not None:
             await self.background()

@@ -40,6 +40,7 @@ from qrlogin.contrib.shared import (
     with_log_in,
 )
 from qrlogin.contrib.wsgi import close_at_exit
+from qrlogin.contrib.wsgi import read_request as read_environ
 from qrlogin.errors import InvalidCsrfToken
 from qrlogin.render import png
 from qrlogin.stores import open_store
@@ -133,9 +134,9 @@ def read_request(path: str) -> wire.Request:
 
     A short body stays readable for the application, and one that the application has read is found.
     """
+    if "stream" not in request.__dict__:  # nothing has read the body yet
+        return read_environ(request.environ, path)
     short = 0 < (request.content_length or 0) <= BODY_CAP
-    if not short and "stream" not in request.__dict__:  # nothing has read the body yet
-        return wire.Request.from_wsgi(request.environ, path)
     try:
         body = (b"" if short else request.stream.read(BODY_CAP + 1)) or request.get_data()
     except ClientDisconnected:
@@ -189,7 +190,7 @@ def _to_flask(answer: wire.Response) -> Response:
     if not any(name.lower() == "content-type" for name, _ in answer.headers):
         response.headers.pop("Content-Type", None)  # Flask's default, which would describe no body
     for cookie in answer.cookies:
-        response.set_cookie(**asdict(cookie))
+        response.headers.add("Set-Cookie", cookie.header())
     return response
 
 

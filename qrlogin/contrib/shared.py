@@ -143,8 +143,10 @@ def _added(
 
 
 async def call(function: Callable[..., Any], *arguments: object) -> Any:
-    """What an async function returns. A plain function may block, so it runs in a thread."""
-    if iscoroutinefunction(function):
+    """What an async function returns. It is called in this thread. A plain function may block, so
+    it runs in another thread.
+    """
+    if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         return await function(*arguments)
     returned = await asyncio.to_thread(function, *arguments)
     return await returned if isawaitable(returned) else returned

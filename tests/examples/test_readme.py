@@ -54,7 +54,8 @@ with app.test_request_context():
     print(person().shown_as)
 """,
     FASTAPI: """
-print(person(Request({"type": "http", "session": {"user": "maria"}})).shown_as)
+import asyncio
+print(asyncio.run(person(Request({"type": "http", "session": {"user": "maria"}}))).shown_as)
 """,
 }
 
