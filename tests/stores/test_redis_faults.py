@@ -237,14 +237,14 @@ def test_when_the_subscription_is_back_few_waits_re_read_at_a_time(redis_url: st
         read, at_once, genuine = set[str](), list[int](), store.apply
 
         async def apply(command: Command) -> Reply:
-            at_once.append(len(store._running))
+            at_once.append(len(store._pipeline))
             reply = await genuine(command)
             read.add(command.login_id)
             return reply
 
         async def quiet_after(reads: int) -> None:
             async with asyncio.timeout(PATIENCE):
-                while len(at_once) < reads or store._running:
+                while len(at_once) < reads or len(store._pipeline):
                     await asyncio.sleep(0.01)
             read.clear()
             at_once.clear()
@@ -397,7 +397,7 @@ def test_the_error_of_a_cancelled_call_is_not_logged() -> None:
         call = asyncio.create_task(store.apply(Command("id", TABLE["status"], "mark")))
         await asyncio.sleep(0)
         call.cancel()
-        while not call.done() or store._running:
+        while not call.done() or len(store._pipeline):
             await asyncio.sleep(0.01)
 
     asyncio.run(scenario())
