@@ -33,8 +33,8 @@ class _BaseListener:
     def __init__(self, listeners: "_Registry[Any]", login_id: str) -> None:
         self._listeners, self._login_id = listeners, login_id
         self._superseded = self._ended = False
-        #: Whether the last `wait` returned at its end, from a registry that was reliable: then
-        #: nothing has changed, so the store need not be read.
+        #: Whether the last `wait` returned at its end, while a subscription was sure to notify:
+        #: then nothing has changed, and a read of the server would be for nothing.
         self.timed_out = False
         listeners._add(login_id, self)
 
@@ -64,7 +64,8 @@ class _BaseListener:
 
     def _returned(self, notified: bool) -> bool:
         """What `wait` returns. Raises what it raises."""
-        self.timed_out = not notified and self._listeners.reliable
+        registry = self._listeners
+        self.timed_out = not notified and registry.reliable and registry.reread is not None
         if self._superseded:
             raise Superseded
         if self._ended or self._listeners.closed:
