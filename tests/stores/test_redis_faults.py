@@ -332,7 +332,7 @@ def test_while_it_cannot_subscribe_the_timer_finds_a_change(
 ) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         client.execute_command(
-            "ACL", "SETUSER", "deaf", "on", "nopass", "~*", "+@all", "-subscribe"
+            "ACL", "SETUSER", "deaf", "on", "nopass", "~*", "&*", "+@all", "-subscribe"
         )
     url = own_redis.url.replace("://", "://deaf:any@")
     with world_at(stores, url, own_redis.url, reread=0.2) as world:
