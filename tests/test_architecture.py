@@ -25,6 +25,7 @@ THIRD_PARTY = {
         "qrlogin.stores.redis",
         "qrlogin.stores.redis_client",
         "qrlogin.stores.redis_outages",
+        "qrlogin.stores.redis_pipeline",
     ),
     "segno": ("qrlogin.render",),
     "qrcode": ("qrlogin.render",),

@@ -1,9 +1,8 @@
-"""Ends held requests and streams when their browser disconnects."""
+"""Ends held requests of a blocking server when their browser disconnects."""
 
-import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -12,44 +11,8 @@ _CHECK_SECONDS: Final = 0.5  # between two checks of all held requests
 log = logging.getLogger("qrlogin")
 
 
-class EndingOnDisconnect:
-    """Within this `async with`, `end` is called when the browser disconnects.
-
-    ASGI says that a browser disconnected only to a task that awaits it. So this is the one task
-    that a held request has beside its own.
-
-    :param end: Ends the wait.
-    :param wait_disconnect: Returns when the browser disconnects. None: the server does not show
-        that, and there is no task.
-    """
-
-    __slots__ = ("_end", "_leaving", "_wait_disconnect")
-
-    def __init__(
-        self, end: Callable[[], None], wait_disconnect: Callable[[], Awaitable[None]] | None
-    ) -> None:
-        self._end, self._wait_disconnect = end, wait_disconnect
-        self._leaving: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> None:
-        if self._wait_disconnect is not None:
-            self._leaving = asyncio.ensure_future(self._wait_disconnect())
-            self._leaving.add_done_callback(self._left)
-
-    def _left(self, leaving: "asyncio.Future[None]") -> None:
-        if not leaving.cancelled():
-            leaving.exception()  # retrieved: a connection that broke means the same
-            self._end()
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._leaving is not None:
-            self._leaving.cancel()
-            await asyncio.wait((self._leaving,))
-
-
 class DisconnectMonitor:
-    """For a server that blocks: checks twice a second which of the watched browsers have
-    disconnected, and ends their waits.
+    """Checks twice a second which of the watched browsers have disconnected, and ends their waits.
 
     It has a thread while it watches any. A finalizer may leave `watching` in any thread and at any
     line, so leaving it waits for a running check, but not for longer than `_CHECK_SECONDS`.

@@ -1,4 +1,4 @@
-"""What many tasks ask an asyncio store at once goes out as one pipeline, and each has its outcome."""
+"""What many tasks ask an asyncio store at once is one pipeline, and each has its own outcome."""
 
 import asyncio
 import uuid
