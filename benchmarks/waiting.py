@@ -276,8 +276,8 @@ async def measure(
         started = time.perf_counter()
         if url:
             async with logins(url) as qr:
-                for first in range(0, parked, 500):
-                    await scan_all(qr, codes[first : first + 500])
+                for start in range(0, parked, 500):
+                    await scan_all(qr, codes[start : start + 500])
         else:
             await server.ask("scan")
         await asyncio.wait(waiting, timeout=120)

@@ -68,10 +68,10 @@ class CommandPipeline:
         # The application has chosen its client's retries and time-outs itself.
         self._resends, self._patience = False, PATIENCE_SECONDS
         self._queue = deque[_Call]()
-        self._sending: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakly
+        self._sending: set[asyncio.Task[bool]] = set()  # asyncio itself holds tasks weakly
         #: Commands under way, by login_id. Those of one login do not overtake each other.
         self._under_way = Counter[str]()
-        self._is_leaving = False  # whether `_leave` runs at the end of this tick
+        self._is_starting = False  # whether a task begins to send after this tick
         self._silent_ticks = 0  # of `_timer`, since a reply arrived
         self._timer: asyncio.TimerHandle | None = None
 
@@ -98,9 +98,7 @@ class CommandPipeline:
         loop = asyncio.get_running_loop()
         call = _Call(command, loop)
         self._queue.append(call)
-        if not self._is_leaving:
-            self._is_leaving = True
-            loop.call_soon(self._leave)
+        self._start()
         return await call.outcome
 
     async def drain(self) -> None:
@@ -112,16 +110,15 @@ class CommandPipeline:
     def _has_room(self) -> bool:
         return not self._pipelines or len(self._sending) < self._pipelines
 
-    def _leave(self) -> None:
-        """Send what waits, as far as there is room."""
-        self._is_leaving, loop = False, asyncio.get_running_loop()
-        while self._has_room and (batch := self._take()):
-            for call in batch:
-                self._under_way[call.command.login_id] += 1
-            task = loop.create_task(self._send(batch))
+    def _start(self) -> None:
+        """Begin to send what waits once this tick is over, if there is room."""
+        loop = asyncio.get_running_loop()
+        if self._has_room and not self._is_starting:
+            self._is_starting = True
+            task = loop.create_task(self._send())
             self._sending.add(task)
             task.add_done_callback(self._sent)
-        if self._queue and self._timer is None:
+        elif not self._has_room and self._timer is None:
             self._timer = loop.call_later(self._patience / _TICKS, self._tick)
 
     def _take(self) -> list[_Call]:
@@ -138,21 +135,32 @@ class CommandPipeline:
         self._queue.extendleft(reversed(later))
         return batch
 
-    def _sent(self, task: "asyncio.Task[None]") -> None:
+    def _sent(self, task: "asyncio.Task[bool]") -> None:
         self._sending.discard(task)
-        if not task.get_loop().is_closed():
-            self._leave()
+        # A task that found no command that may leave must not be followed by another one.
+        if self._queue and not task.cancelled() and task.result():
+            self._start()
 
-    async def _send(self, batch: list[_Call]) -> None:
+    async def _send(self) -> bool:
+        """Send one batch. Returns whether there was one."""
+        self._is_starting = False
+        batch, under_way = self._take(), self._under_way
+        if not batch:
+            return False
+        for call in batch:
+            under_way[call.command.login_id] += 1
+        if self._queue:
+            self._start()
         try:
             await self._deliver(batch)
         finally:
             for call in batch:
                 call.outcome.cancel()  # unless it has an outcome
                 name = call.command.login_id
-                self._under_way[name] -= 1
-                if not self._under_way[name]:
-                    del self._under_way[name]
+                under_way[name] -= 1
+                if not under_way[name]:
+                    del under_way[name]
+        return True
 
     async def _deliver(self, batch: list[_Call]) -> None:
         """Give each call its outcome."""
