@@ -38,12 +38,12 @@ def _decodes(client: Any) -> bool:
 class _Call:
     """A command whose caller waits for its outcome: the script's answer, or an exception."""
 
-    __slots__ = ("command", "outcome", "queued_at", "script")
+    __slots__ = ("arguments", "command", "outcome", "queued_at", "script")
 
-    def __init__(self, command: Command, loop: asyncio.AbstractEventLoop) -> None:
-        self.command, self.queued_at = command, loop.time()
-        self.outcome: asyncio.Future[object] = loop.create_future()
-        self.script: Script | None = None
+    def __init__(self, command: Command, script: Script, arguments: tuple[Any, ...]) -> None:
+        self.command, self.script, self.arguments = command, script, arguments
+        loop = asyncio.get_running_loop()
+        self.queued_at, self.outcome = loop.time(), loop.create_future()
 
     def end(self, outcome: object) -> None:
         if not self.outcome.done():  # a cancelled caller needs no outcome
@@ -95,8 +95,11 @@ class CommandPipeline:
         A caller that is cancelled stops nothing: the command is sent all the same, unless it only
         reads.
         """
-        loop = asyncio.get_running_loop()
-        call = _Call(command, loop)
+        try:
+            # Here, because what cannot be spelled must not end the others of its pipeline.
+            call = _Call(command, self._calls.script(command), self._calls.arguments(command))
+        except ValueError as error:
+            return error
         self._queue.append(call)
         self._start()
         return await call.outcome
@@ -193,12 +196,13 @@ class CommandPipeline:
     def _is_to_be_sent_again(self, call: _Call, outcome: object, *, by_text: bool) -> bool:
         if isinstance(outcome, NoScriptError):
             return not by_text
-        script = call.script
-        return (
+        if not (
             isinstance(outcome, ResponseError)
-            and script is not None
-            and self._calls.must_do_without_flags(script, outcome)
-        )
+            and self._calls.must_do_without_flags(call.script, outcome)
+        ):
+            return False
+        call.script = self._calls.script(call.command)
+        return True
 
     async def _ask(self, batch: list[_Call], *, by_text: bool) -> list[object]:
         if len(batch) == 1:
@@ -213,9 +217,8 @@ class CommandPipeline:
         return replies
 
     def _words(self, call: _Call, by_text: bool) -> tuple[str | bytes | int, ...]:
-        script = call.script = self._calls.script(call.command)
-        name = ("EVAL", script.text) if by_text else ("EVALSHA", script.sha)
-        return (*name, *self._calls.arguments(call.command))
+        name = ("EVAL", call.script.text) if by_text else ("EVALSHA", call.script.sha)
+        return (*name, *call.arguments)
 
     def _tick(self) -> None:
         """End the commands that wait for their turn if the server has not replied for long."""

@@ -103,6 +103,18 @@ def test_an_error_of_one_command_is_not_an_error_of_its_neighbours(redis_url: st
     asyncio.run(scenario())
 
 
+def test_a_command_that_cannot_be_sent_ends_none_of_its_neighbours(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, asked):
+            good, bad, other = await ask_together(store, "good", "bad \ud800", "other")
+            assert asked.batches == [["good", "other"]]
+            assert isinstance(good, Reply)
+            assert isinstance(other, Reply)
+            assert isinstance(bad, Unavailable)
+
+    asyncio.run(scenario())
+
+
 def test_a_change_of_a_cancelled_caller_is_made_all_the_same(redis_url: str) -> None:
     async def scenario() -> None:
         async with opened(redis_url) as (store, asked):
