@@ -280,7 +280,7 @@ def serve_flask() -> Served:
 
     def with_callbacks(path: str) -> Response:
         if path.startswith("phone/"):
-            assert person()  # noqa: S101
+            assert person()
         elif path.endswith("/redeem"):
             log_in(None)
         return null(path)
@@ -361,7 +361,7 @@ def serve_django(*, awaits: bool = False) -> Served:
 
     def with_callbacks(request: HttpRequest, path: str) -> HttpResponse:
         if path.startswith("phone/"):
-            assert person(request)  # noqa: S101
+            assert person(request)
         elif path.endswith("/redeem"):
             log_in(request, redeemed)
         return null(request, path)
@@ -484,7 +484,7 @@ async def measure(served: Served) -> Costs:
 def figures(framework: str) -> Costs:
     """The costs in one framework, measured in a process of its own."""
     command = [sys.executable, __file__, "--in-process", framework]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return Costs(*json.loads(done.stdout))
 
 

@@ -190,7 +190,7 @@ def free_port() -> int:
 def running(name: str, count: int) -> Iterator[Running]:
     port = free_port()
     path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         SERVERS[name].command(port, count),
         env={**os.environ, "PYTHONPATH": path, "MAX_WAITING": str(count)},
         stderr=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from qrlogin.answers import Begun, Event, Landing, Redeemed, Scanned, Status
@@ -17,11 +18,11 @@ from qrlogin.clock import monotonic
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.emitted import EmittedEvents, ForgedRecords
-from qrlogin.errors import Misconfigured, RecordForged, RecordLost
-from qrlogin.news import Known, is_news, known, wait_limit
+from qrlogin.errors import Misconfigured, RecordForged, RecordLost, Unavailable
+from qrlogin.news import Known, is_news, known, unavailable_pause, wait_limit
 from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.stores.protocol import Store
+from qrlogin.stores.protocol import Listener, Store
 from qrlogin.table import State
 
 if TYPE_CHECKING:
@@ -412,14 +413,18 @@ class Watch:
 
     The newest watch of a login takes over: an older one raises `Superseded` from `wait`.
 
+    While the store does not answer, `wait` goes on and reads again later. Only its first read
+    raises `Unavailable`.
+
     :param qr: reads the login, and ends this watch when it drains.
     :param device: the browser's device_code, read.
     """
 
-    __slots__ = ("_device", "_ended", "_listener", "_qr")  # there are thousands
+    __slots__ = ("_device", "_ended", "_listener", "_qr", "_read_at")  # there are thousands
 
     def __init__(self, qr: QRLogin, device: DeviceCode) -> None:
         self._qr, self._device, self._ended = qr, device, False
+        self._read_at = 0.0  # the instant of the last read
         self._listener = qr._store.listen(device.login_id)
 
     def wait(self, *, after: Known, timeout: float, status: Status | None = None) -> Status:
@@ -428,20 +433,37 @@ class Watch:
         :param after: the version or the state that the browser knows. None: pending. FROM_NOW: it
             does not say.
         :param timeout: in seconds.
-        :param status: the status that this watch returned last. It saves the first read.
+        :param status: the status that this watch returned last. It saves the first read, and the
+            last one if nothing has changed.
         """
+        keeps = status is not None  # whether it may return the same status, not read again
         status = status or self._read()
         after = known(status, after)
-        ends = monotonic() + wait_limit(status, timeout)
-        while not (self.ended or is_news(status, after)) and (left := ends - monotonic()) > 0:
+        ends = monotonic() + timeout
+        # No notification comes when its code rotates or when it expires.
+        outdated_at = self._read_at + wait_limit(status, inf)
+        wakes_at = min(ends, outdated_at)
+        while not (self.ended or is_news(status, after)) and (now := monotonic()) < ends:
             _refuse_event_loop()
-            if not self._listener.wait(left):
+            if not self._listener.wait(max(0, wakes_at - now)):
                 break
-            status = self._read()
+            now = monotonic()
+            if keeps and ends <= min(now, outdated_at) and _timed_out(self._listener):
+                break
+            try:
+                status = self._read()
+            except Unavailable:  # an answer now would make thousands of browsers come back at once
+                wakes_at = min(ends, now + unavailable_pause())
+                continue
+            if now >= outdated_at:
+                break
+            wakes_at = min(ends, outdated_at)
         return status
 
     def _read(self) -> Status:
-        return self._qr.run(self._qr.core.status(self._device))
+        status = self._qr.run(self._qr.core.status(self._device))
+        self._read_at = monotonic()
+        return status
 
     @property
     def ended(self) -> bool:
@@ -462,6 +484,11 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self._qr._watches.discard(self)
         self._listener.__exit__(*error)
+
+
+def _timed_out(listener: Listener) -> bool:
+    """Whether the last wait of this listener ended without a change. Not every store says it."""
+    return bool(getattr(listener, "timed_out", False))
 
 
 def _refuse_event_loop() -> None:

@@ -1,5 +1,6 @@
 """When a wait ends: what counts as news for a browser, and how long it may wait at most."""
 
+import random
 from enum import Enum, auto
 from typing import Final
 
@@ -52,3 +53,10 @@ def wait_limit(status: Status, timeout: float) -> float:
     expires, and the browser must see both.
     """
     return min(timeout, status.expires_in, status.rotates_in or timeout)
+
+
+def unavailable_pause() -> float:
+    """Seconds until a wait reads the store again that did not answer: at random, so that the waits
+    of thousands of browsers do not read it together.
+    """
+    return random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not security

@@ -26,6 +26,7 @@ THIRD_PARTY = {
         "qrlogin.stores.redis_client",
         "qrlogin.stores.redis_outages",
         "qrlogin.doctor.stores",
+        "qrlogin.stores.redis_pipeline",
     ),
     "psycopg": ("qrlogin.stores.sql_postgres", "qrlogin.doctor.stores"),
     "segno": ("qrlogin.render",),

@@ -6,9 +6,10 @@ asyncio.
 - A login has at most one listener here. A newer one supersedes the older, whose `wait` raises
   `Superseded`.
 - `notify(login_id)` notifies the listener of one login, and `notify_all()` notifies every listener.
-- A store whose notifications can be lost gives the registry a `reread`: each `wait` then returns
-  after about that many seconds. The time varies at random, so a thousand browsers do not read the
-  store in the same instant.
+- A store whose notifications can be lost gives the registry a `reread`. While the registry is not
+  `reliable`, each `wait` then returns after about that many seconds. The time varies at random, so
+  a thousand browsers do not read the store in the same instant. While it is reliable, a `wait`
+  returns for a notification or at its end, and nothing reads the store meanwhile.
 
 This module knows no state of a login and talks to no server.
 """
@@ -17,30 +18,26 @@ import random
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured, Superseded
 
 if TYPE_CHECKING:  # the methods that need it import it: a program that blocks never loads it
     import asyncio
 
 
-class _Flag(Protocol):
-    """What `threading.Event` and `asyncio.Event` have in common."""
-
-    def set(self) -> None: ...
-    def clear(self) -> None: ...
-
-
-F = TypeVar("F", bound=_Flag)
-
-
-class _BaseListener(Generic[F]):
+class _BaseListener:
     """What `LocalListener` and `AsyncLocalListener` have in common: all but the waiting itself."""
 
-    def __init__(self, listeners: "_Registry[F]", login_id: str, flag: F) -> None:
-        self._listeners, self._login_id, self._flag = listeners, login_id, flag
+    __slots__ = ("_ended", "_listeners", "_login_id", "_superseded", "timed_out")
+
+    def __init__(self, listeners: "_Registry[Any]", login_id: str) -> None:
+        self._listeners, self._login_id = listeners, login_id
         self._superseded = self._ended = False
+        #: Whether the last `wait` returned at its end, while a subscription was sure to notify:
+        #: then nothing has changed, and a read of the server would be for nothing.
+        self.timed_out = False
         listeners._add(login_id, self)
 
     def notify(self) -> None:
@@ -58,27 +55,31 @@ class _BaseListener(Generic[F]):
         self._wake()
 
     def _wake(self) -> None:
-        self._flag.set()
+        raise NotImplementedError
 
-    def _timeout(self, seconds: float) -> float:
-        """Seconds until `wait` returns without a notification."""
+    def _slice(self, left: float) -> float:
+        """Seconds until a `wait` that has `left` seconds looks whether it has to return."""
         reread = self._listeners.reread
         if reread is None:
-            return seconds
-        return min(seconds, reread * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not security
+            return left
+        return min(left, reread * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not security
 
-    def _take_notification(self) -> bool:
-        """Clear the flag; return what `wait` returns, or raise what it raises."""
-        self._flag.clear()
+    def _returned(self, notified: bool) -> bool:
+        """What `wait` returns. Raises what it raises."""
+        registry = self._listeners
+        self.timed_out = not notified and registry.reliable and registry.reread is not None
         if self._superseded:
             raise Superseded
         if self._ended or self._listeners.closed:
-            self._flag.set()  # so that the next `wait` returns at once, too
+            self._wake()  # so that the next `wait` returns at once, too
             return False
         return True
 
 
-class _Registry(Generic[F]):
+L = TypeVar("L", bound=_BaseListener)
+
+
+class _Registry(Generic[L]):
     """The listeners of one store in this process, by login_id.
 
     A finalizer may remove a listener: the garbage collector closes a dropped stream in any thread
@@ -86,16 +87,19 @@ class _Registry(Generic[F]):
     that only read use single operations of the dict, which are atomic.
 
     :param reread: seconds after which each `wait` returns without a notification, give or take a
-        quarter; None: never. `Misconfigured` is raised if it is not above 0.
+        quarter, while the registry is not `reliable`; None: never. `Misconfigured` is raised if it
+        is not above 0.
     """
 
     def __init__(self, *, reread: float | None = None) -> None:
         if reread is not None and not reread > 0:
             raise Misconfigured("reread must be a number of seconds above 0")
         self.reread, self.closed = reread, False
-        self._listeners: dict[str, _BaseListener[F]] = {}
+        #: Whether every change is sure to be notified now. A store with a subscription sets it.
+        self.reliable = reread is None
+        self._listeners: dict[str, L] = {}
         #: Removed by their owners, but still in `_listeners` until a thread has the lock.
-        self._removed = deque[tuple[str, _BaseListener[F]]]()
+        self._removed = deque[tuple[str, L]]()
         self._lock = threading.Lock()  # only the thread that holds it changes `_listeners`
 
     def __len__(self) -> int:
@@ -114,7 +118,7 @@ class _Registry(Generic[F]):
         for listener in self.oldest_first():
             listener.notify()
 
-    def oldest_first(self) -> "list[_BaseListener[F]]":
+    def oldest_first(self) -> list[L]:
         """A copy of all listeners, for a store that notifies thousands of them a few at a time."""
         return [*self._listeners.values()]
 
@@ -123,7 +127,7 @@ class _Registry(Generic[F]):
         self.closed = True
         self.notify_all()
 
-    def _add(self, login_id: str, listener: "_BaseListener[F]") -> None:
+    def _add(self, login_id: str, listener: L) -> None:
         with self._lock:
             older = self._listeners.get(login_id)
             self._listeners[login_id] = listener
@@ -133,7 +137,7 @@ class _Registry(Generic[F]):
         if self.closed:
             listener.notify()
 
-    def _remove(self, login_id: str, listener: "_BaseListener[F]") -> None:
+    def _remove(self, login_id: str, listener: L) -> None:
         self._removed.append((login_id, listener))
         self._delete_removed()
 
@@ -150,13 +154,27 @@ class _Registry(Generic[F]):
                 self._lock.release()
 
 
-class LocalListener(_BaseListener[threading.Event]):
+class LocalListener(_BaseListener):
     """A `Listener` that this process notifies. It waits in the thread that calls `wait`."""
+
+    __slots__ = ("_flag",)
+
+    def __init__(self, listeners: "Listeners", login_id: str) -> None:
+        self._flag = threading.Event()
+        super().__init__(listeners, login_id)
 
     def wait(self, seconds: float) -> bool:
         """As `Listener.wait` promises."""
-        self._flag.wait(self._timeout(seconds))
-        return self._take_notification()
+        ends, left = monotonic() + seconds, seconds
+        while not (notified := self._flag.wait(self._slice(left))):
+            left = ends - monotonic()
+            if left <= 0 or not self._listeners.reliable:
+                break
+        self._flag.clear()
+        return self._returned(notified)
+
+    def _wake(self) -> None:
+        self._flag.set()
 
     def __enter__(self) -> Self:
         return self
@@ -165,31 +183,51 @@ class LocalListener(_BaseListener[threading.Event]):
         self._listeners._remove(self._login_id, self)
 
 
-class AsyncLocalListener(_BaseListener["asyncio.Event"]):
+class AsyncLocalListener(_BaseListener):
     """An `AsyncListener` that this process notifies. It waits in the task that awaits `wait`."""
 
-    _loop: "asyncio.AbstractEventLoop | None" = None
-    """The event loop of the task that waits."""
+    # A process has thousands, so a wait costs one future and one timer, and no task.
+    __slots__ = ("_loop", "_notified", "_waiter")
+
+    def __init__(self, listeners: "AsyncListeners", login_id: str) -> None:
+        self._notified = False
+        #: The future that `wait` awaits, and the event loop of the task that awaits it.
+        self._waiter: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        super().__init__(listeners, login_id)
 
     async def wait(self, seconds: float) -> bool:
         """As `AsyncListener.wait` promises."""
         import asyncio
 
-        self._loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout(seconds)):
-                await self._flag.wait()
-        except TimeoutError:
-            pass
-        return self._take_notification()
+        self._loop = loop = asyncio.get_running_loop()
+        ends, left = loop.time() + seconds, seconds
+        while not self._notified and left > 0:
+            self._waiter = loop.create_future()
+            timer = loop.call_later(self._slice(left), _complete, self._waiter)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+            left = ends - loop.time()
+            if not self._listeners.reliable:
+                break
+        notified, self._notified = self._notified, False
+        return self._returned(notified)
 
     def _wake(self) -> None:
         # Tests run several loops in turn. The one in which this listener waits may be closed.
         if self._loop is None or self._loop is _running_loop():
-            self._flag.set()
+            self._set()
         else:
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._flag.set)
+                self._loop.call_soon_threadsafe(self._set)
+
+    def _set(self) -> None:
+        self._notified = True
+        if self._waiter is not None:
+            _complete(self._waiter)
 
     async def __aenter__(self) -> Self:
         return self
@@ -198,22 +236,25 @@ class AsyncLocalListener(_BaseListener["asyncio.Event"]):
         self._listeners._remove(self._login_id, self)
 
 
-class Listeners(_Registry[threading.Event]):
+class Listeners(_Registry[LocalListener]):
     """The registry of a store that blocks. Every method may be called from any thread."""
 
     def listen(self, login_id: str) -> LocalListener:
         """A new listener of this login. It supersedes the older one, if there is one."""
-        return LocalListener(self, login_id, threading.Event())
+        return LocalListener(self, login_id)
 
 
-class AsyncListeners(_Registry["asyncio.Event"]):
+class AsyncListeners(_Registry[AsyncLocalListener]):
     """The registry of an asyncio store. Call its methods in one event loop at a time."""
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """A new listener of this login. It supersedes the older one, if there is one."""
-        import asyncio
+        return AsyncLocalListener(self, login_id)
 
-        return AsyncLocalListener(self, login_id, asyncio.Event())
+
+def _complete(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _running_loop() -> "asyncio.AbstractEventLoop | None":

@@ -3,11 +3,12 @@
 All processes of an application share them. A command is one EVALSHA of `step.lua` on one key;
 deadlines go by the server's clock. Changes are published, and one subscribed connection per store
 receives them, however many browsers wait. What is published while that connection is down is lost.
-So every login with a listener is read again after each (re)subscription, a few at a time, and on a
-slow timer.
+So every login with a listener is read again after each (re)subscription, a few at a time. While the
+subscription works, nothing is read on a timer; while it does not, each such login is, slowly.
 
 No error of redis-py leaves this module: each becomes `Unavailable`, which names the kind of error
 and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py up,
+`redis_pipeline.py` sends what many tasks ask at once together,
 `redis_outages.py` logs outages, and `redis_subscription.py` reads messages. None of them knows a
 state, a code or a secret.
 """
@@ -15,7 +16,7 @@ state, a code or a secret.
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from redis import Redis, RedisCluster
 from redis.asyncio import Redis as AsyncRedis
@@ -28,7 +29,11 @@ from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listene
 from qrlogin.stores.redis_calls import RedisCalls, read_reply
 from qrlogin.stores.redis_client import LOST, check_client, open_async_pool, open_pool
 from qrlogin.stores.redis_outages import OutageLog
-from qrlogin.stores.redis_subscription import TICK_SECONDS, Subscription
+from qrlogin.stores.redis_pipeline import CommandPipeline
+from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
+
+#: How many messages of a burst the asyncio store reads before it lets other tasks run.
+_MESSAGES_AT_ONCE: Final = 20
 
 
 class RedisStore:
@@ -41,8 +46,8 @@ class RedisStore:
     :param client: a client of redis-py that blocks.
     :param prefix: begins every key and channel: 1 to 64 printable ASCII characters without spaces
         and braces.
-    :param reread: seconds after which a waiting browser's login is read again, in case its
-        notification was lost.
+    :param reread: seconds after which a waiting browser's login is read again while the
+        subscription does not work. While it works, no login is read on a timer.
     :param now: replaces the server's clock, in milliseconds since 1970: for tests.
     :raises Misconfigured: for an argument that cannot work.
     """
@@ -84,8 +89,8 @@ class RedisStore:
         :param url: `redis://`, `rediss://` or `unix://`. Options in the URL win over the arguments.
         :param prefix: begins every key and channel: 1 to 64 printable ASCII characters without
             spaces and braces.
-        :param reread: seconds after which a waiting browser's login is read again, in case its
-            notification was lost.
+        :param reread: seconds after which a waiting browser's login is read again while the
+            subscription does not work. While it works, no login is read on a timer.
         :param timeout: seconds for each round trip, and for a free connection.
         :param max_connections: at least 2: one of them holds the subscription.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
@@ -199,7 +204,7 @@ class AsyncRedisStore:
         self._listeners = AsyncListeners(reread=reread)
         self._outages = OutageLog(lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[Reply]] = set()  # asyncio itself holds tasks weakly
+        self._pipeline = CommandPipeline(client, self._calls)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -217,7 +222,8 @@ class AsyncRedisStore:
 
         :param url: `redis://`, `rediss://` or `unix://`.
         :param prefix: begins every key and channel.
-        :param reread: seconds after which a waiting browser's login is read again.
+        :param reread: seconds after which a waiting browser's login is read again while the
+            subscription does not work.
         :param timeout: seconds for each round trip, and for a free connection.
         :param max_connections: at least 2.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
@@ -226,19 +232,29 @@ class AsyncRedisStore:
         pool = open_async_pool(url, timeout, max_connections)
         store = cls(AsyncRedis.from_pool(pool), prefix=prefix, reread=reread, now=now)
         store._own = True
+        store._pipeline.own_client(pool.timeout or timeout, pool.max_connections)
         return store
 
     async def apply(self, command: Command) -> Reply:
         """As `AsyncStore.apply`. Raises `Unavailable`."""
-        # The call runs in a task of its own, so that redis-py never sees its caller cancelled: it
-        # would have to drop the connection each time, and asyncio.wait_for of Python 3.11, which it
-        # uses, may swallow the cancellation.
+        # The pipeline has tasks of its own, so redis-py never sees a caller cancelled: it would
+        # have to drop the connection each time.
         self._check_loop()
-        call = asyncio.create_task(self._apply(command))
-        self._running.add(call)
-        call.add_done_callback(self._call_ended)
-        await asyncio.wait((call,))  # unlike `shield`, it logs no error of a cancelled call
-        return call.result()
+        raw = await self._pipeline.send(command)
+        if isinstance(raw, Exception):
+            raise self._failure(raw) from raw
+        self._outages.works("calls")
+        if command.beginner is not None:
+            self._outages.works("new logins")
+        return read_reply(raw)
+
+    def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, OutOfMemoryError):
+            return self._outages.full(error)
+        if isinstance(error, (RedisError, OSError, ValueError)):
+            # ValueError: the application's own client could not decode what it read.
+            return self._outages.unavailable(error)
+        return error
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -251,43 +267,6 @@ class AsyncRedisStore:
                 "the lifespan or in an async fixture. In tests, use `with TestClient(app)`, or "
                 "one asyncio.run() for all calls"
             )
-
-    def _call_ended(self, call: asyncio.Task[Reply]) -> None:
-        self._running.discard(call)
-        if not call.cancelled():
-            call.exception()  # retrieved, because asyncio logs an error that no caller retrieves
-
-    async def _apply(self, command: Command) -> Reply:
-        try:
-            try:
-                raw = await self._evaluate(command)
-            except LOST:
-                if not self._own:  # the application has chosen its client's retries itself
-                    raise
-                raw = await self._evaluate(command)  # harmless: it cannot take effect twice
-        except OutOfMemoryError as error:
-            raise self._outages.full(error) from error
-        except (RedisError, OSError, ValueError) as error:
-            raise self._outages.unavailable(error) from error
-        self._works(command)
-        return read_reply(raw)
-
-    def _works(self, command: Command) -> None:
-        self._outages.works("calls")
-        if command.beginner is not None:
-            self._outages.works("new logins")
-
-    async def _evaluate(self, command: Command) -> object:
-        script, arguments = self._calls.script(command), self._calls.arguments(command)
-        try:
-            try:
-                return await self._client.execute_command("EVALSHA", script.sha, *arguments)
-            except NoScriptError:  # the server restarted, failed over or was flushed
-                return await self._client.execute_command("EVAL", script.text, *arguments)
-        except ResponseError as error:
-            if not self._calls.must_do_without_flags(script, error):
-                raise
-        return await self._evaluate(command)
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """As `AsyncStore.listen`. The first call starts the task that subscribes."""
@@ -306,21 +285,26 @@ class AsyncRedisStore:
             self._subscriber.cancel()  # in a loop, because redis-py may swallow a cancellation
             await asyncio.wait({self._subscriber}, timeout=TICK_SECONDS)
         if self._own:
-            if self._running:
-                await asyncio.wait(self._running)
+            await self._pipeline.drain()
             await self._client.aclose()
 
     async def _subscribe(self) -> None:
-        subscription = Subscription(self._listeners, self._outages)
+        subscription = Subscription(self._listeners, self._outages, PIPELINED_BATCH)
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
                     await pubsub.subscribe(*self._calls.channels)
+                    received = 0
                     while True:
                         message = await pubsub.get_message(timeout=subscription.timeout)
-                        subscription.receive(message, running_calls=len(self._running))
+                        subscription.receive(message, running_calls=len(self._pipeline))
                         if subscription.needs_ping():
                             await pubsub.ping()
+                        # redis-py returns messages that it has read already without a pause, and
+                        # in a burst no other task would run.
+                        received = 0 if message is None else received + 1
+                        if received % _MESSAGES_AT_ONCE == 0:
+                            await asyncio.sleep(0)
             except Exception as error:  # whatever it is: browsers are waiting, so subscribe again
                 if self._loop is not None and self._loop.is_closed():
                     return  # this coroutine is collected after its loop, and no browser waits

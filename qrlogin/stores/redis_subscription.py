@@ -20,11 +20,13 @@ SILENCE_SECONDS = 1.0
 #: closed.
 TICK_SECONDS = 0.25
 
-# After a (re)subscription, every login that has a listener is read again. Thousands of reads at
-# once would time out for want of a connection, so a few listeners are notified at a time: far fewer
-# than a store has connections by default.
-_BATCH: Final = 20
+# After a (re)subscription, every login that has a listener is read again, a few at a time.
+# Thousands of reads at once would keep the server and this process busy for seconds.
 _BATCH_PAUSE_SECONDS: Final = 0.01
+#: How many listeners a store that blocks notifies at a time: far fewer than it has connections.
+BLOCKING_BATCH: Final = 20
+#: The same for an asyncio store, which sends the reads of a batch in one pipeline.
+PIPELINED_BATCH: Final = 100
 
 
 class Subscription:
@@ -32,10 +34,17 @@ class Subscription:
 
     :param listeners: the store's registry.
     :param outages: where it says that notifications fail or work.
+    :param batch: how many listeners it notifies at a time after a (re)subscription.
     """
 
-    def __init__(self, listeners: Listeners | AsyncListeners, outages: OutageLog) -> None:
-        self._listeners, self._outages = listeners, outages
+    def __init__(
+        self,
+        listeners: Listeners | AsyncListeners,
+        outages: OutageLog,
+        batch: int = BLOCKING_BATCH,
+    ) -> None:
+        self._listeners, self._outages, self._batch = listeners, outages, batch
+        listeners.reliable = False  # a forked child has its parent's, but not its subscription
         self._failures = 0
         self._silent_seconds, self._pinged = 0.0, False
         #: Listeners that have not been notified since the subscription was made.
@@ -66,9 +75,10 @@ class Subscription:
             elif message["type"] == "subscribe" and message["data"] == BUCKETS:  # the last channel
                 self._failures = 0
                 self._outages.works("notifications")
+                self._listeners.reliable = True  # first: what a wait misses now is read again below
                 self._unnotified = deque(self._listeners.oldest_first())
         if self._unnotified and monotonic() >= self._next_batch_at:
-            for _ in range(min(len(self._unnotified), max(1, _BATCH - running_calls))):
+            for _ in range(min(len(self._unnotified), max(1, self._batch - running_calls))):
                 self._unnotified.popleft().notify()
             self._next_batch_at = monotonic() + _BATCH_PAUSE_SECONDS
 
@@ -91,6 +101,8 @@ class Subscription:
 
         :param error: why the last attempt or the last subscription ended.
         """
+        self._listeners.reliable = False
+        self._unnotified.clear()  # the next subscription notifies them all
         self._outages.failed("notifications", error)
         self._failures += 1
         self._silent_seconds, self._pinged = 0.0, False

@@ -15,8 +15,8 @@ others.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
-from contextlib import aclosing, asynccontextmanager, closing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing, closing, suppress
 from dataclasses import replace
 from functools import cache
 from inspect import isawaitable
@@ -348,23 +348,17 @@ class AsyncEndpoint:
             return _answer_unheld(
                 exchange, held, await self._qr.run(self._qr.core.status(held.device))
             )
-        waiting = asyncio.ensure_future(self._held_status(held))
-        racing: list[asyncio.Future[Any]] = [waiting]
-        if request.wait_disconnect is not None:
-            # Not every framework cancels the handler of a browser that disconnected.
-            racing.append(asyncio.ensure_future(request.wait_disconnect()))
         try:
-            await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
-            return exchange.answer(waiting.result()) if waiting.done() else _CLIENT_GONE
+            # Not every framework cancels the handler of a browser that disconnected.
+            async with (
+                AsyncWatch(self._qr, held.device) as watch,
+                _EndingOnDisconnect(watch.end, request.wait_disconnect),
+            ):
+                status = await watch.wait(after=held.after, timeout=held.timeout)
+                client_gone = watch.ended and not self._qr.draining
+            return _CLIENT_GONE if client_gone else exchange.answer(status)
         finally:
             self._waits.release(address)
-            for task in racing:
-                task.cancel()
-            await asyncio.gather(*racing, return_exceptions=True)
-
-    async def _held_status(self, held: HeldStatus) -> Status:
-        async with AsyncWatch(self._qr, held.device) as watch:
-            return await watch.wait(after=held.after, timeout=held.timeout)
 
     async def _stream(
         self, request: Request, exchange: Exchange[Status], stream: Stream
@@ -402,7 +396,7 @@ class AsyncEndpoint:
         try:
             async with (
                 AsyncWatch(self._qr, stream.device) as watch,
-                _ending_on_disconnect(watch.end, wait_disconnect),
+                _EndingOnDisconnect(watch.end, wait_disconnect),
             ):
                 steps = streams.conversation(
                     stream.cursor, self._streaming.life, heartbeat, lambda: watch.ended
@@ -523,21 +517,39 @@ async def _ask_judge(judge: JudgeCalls, looked: Scanned, person: Person, request
     judge.enforce(returned)
 
 
-@asynccontextmanager
-async def _ending_on_disconnect(
-    end: Callable[[], None], wait_disconnect: Callable[[], Awaitable[None]] | None
-) -> AsyncIterator[None]:
-    """Within this, `end` is called when the browser disconnects (None: the server does not say)."""
-    if wait_disconnect is None:
-        yield
-        return
-    leaving = asyncio.ensure_future(wait_disconnect())
-    leaving.add_done_callback(lambda _: end())
-    try:
-        yield
-    finally:
-        leaving.cancel()
-        await asyncio.gather(leaving, return_exceptions=True)
+class _EndingOnDisconnect:
+    """Within this `async with`, `end` is called when the browser disconnects.
+
+    ASGI says that a browser disconnected only to a task that awaits it. So this is the one task
+    that a held request has beside its own.
+
+    :param end: Ends the wait.
+    :param wait_disconnect: Returns when the browser disconnects. None: the server does not show
+        that, and there is no task.
+    """
+
+    __slots__ = ("_end", "_leaving", "_wait_disconnect")
+
+    def __init__(
+        self, end: Callable[[], None], wait_disconnect: Callable[[], Awaitable[None]] | None
+    ) -> None:
+        self._end, self._wait_disconnect = end, wait_disconnect
+        self._leaving: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> None:
+        if self._wait_disconnect is not None:
+            self._leaving = asyncio.ensure_future(self._wait_disconnect())
+            self._leaving.add_done_callback(self._left)
+
+    def _left(self, leaving: "asyncio.Future[None]") -> None:
+        if not leaving.cancelled():
+            leaving.exception()  # retrieved: a connection that broke means the same
+            self._end()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            await asyncio.wait((self._leaving,))
 
 
 class _Waits:

@@ -328,6 +328,8 @@ def test_only_a_client_that_the_store_made_gets_a_second_try(stores: Stores) -> 
     for own, tries in ((False, 1), (True, 2)):
         store: Any = stores(AwaitedClient() if awaited else Client())  # type: ignore[arg-type]
         store._own = own
+        if awaited:
+            store._pipeline._resends = own
         asked.clear()
         command = Command("id", TABLE["status"], "mark")
         with pytest.raises(Unavailable):

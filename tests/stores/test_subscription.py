@@ -15,7 +15,7 @@ from qrlogin.step import Command
 from qrlogin.stores import AsyncRedisStore, Listeners, redis_outages
 from qrlogin.stores.redis_calls import BUCKETS
 from qrlogin.stores.redis_outages import OutageLog
-from qrlogin.stores.redis_subscription import Subscription
+from qrlogin.stores.redis_subscription import PIPELINED_BATCH, Subscription
 from qrlogin.table import TABLE
 from tests.stores.redis_world import FakePubSub, Stores, both_colours, outage_levels
 
@@ -99,14 +99,14 @@ def test_the_awaited_store_counts_its_running_calls_when_it_has_resubscribed() -
         ]
         await asyncio.sleep(0)
         listeners = [store.listen(f"login-{number}") for number in range(MANY)]
-        while not (notified := sum(listener._flag.is_set() for listener in listeners)):
+        while not (notified := sum(listener._notified for listener in listeners)):
             await asyncio.sleep(0)
         SlowClient.answers.set()
         await asyncio.gather(*calls, return_exceptions=True)
         await store.close()
         return notified
 
-    assert asyncio.run(scenario()) == 5
+    assert asyncio.run(scenario()) == PIPELINED_BATCH - 15
 
 
 def test_a_published_change_overtakes_the_listeners_that_are_still_to_be_notified() -> None:
@@ -118,7 +118,7 @@ def test_a_published_change_overtakes_the_listeners_that_are_still_to_be_notifie
 
 
 @both_colours
-def test_a_silent_subscription_is_replaced_within_two_seconds_and_logins_are_reread_every_thirty(
+def test_a_silent_subscription_is_replaced_within_two_seconds_and_rereads_are_every_thirty(
     stores: Stores,
 ) -> None:
     for signature in (inspect.signature(stores), inspect.signature(stores.from_url)):

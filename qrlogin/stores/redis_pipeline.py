@@ -1,0 +1,234 @@
+"""How the asyncio store sends commands: what many tasks ask at once goes out as one pipeline.
+
+Commands that tasks give in one tick of the event loop leave together, over one connection of
+redis-py's pool. While a few pipelines are under way, later commands wait, and leave together in
+their turn. Each command has its own outcome: an error of one is not an error of its neighbours.
+
+It decides nothing about a command's meaning and waits for no lock.
+"""
+
+import asyncio
+from collections import Counter, deque
+from typing import Any, Final
+
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from qrlogin.step import Command
+from qrlogin.stores.redis_calls import RedisCalls
+from qrlogin.stores.redis_client import LOST
+from qrlogin.stores.redis_script import Script
+
+#: Commands in one pipeline. A hundred replies are read and answered in about 20 ms, in which no
+#: other task runs.
+PIPELINE_COMMANDS: Final = 100
+#: Pipelines that are under way at a time.
+PIPELINES: Final = 3
+#: Silence is counted in so many ticks and not measured: a loop that was busy has not looked.
+_TICKS: Final = 4
+#: Seconds that a command waits for its turn while no reply arrives, over a client of the
+#: application.
+PATIENCE_SECONDS: Final = 2.0
+
+
+def _decodes(client: Any) -> bool:
+    return bool(client.connection_pool.connection_kwargs.get("decode_responses"))
+
+
+class _Call:
+    """A command whose caller waits for its outcome: the script's answer, or an exception."""
+
+    __slots__ = ("arguments", "command", "outcome", "queued_at", "script")
+
+    def __init__(self, command: Command, script: Script, arguments: tuple[Any, ...]) -> None:
+        self.command, self.script, self.arguments = command, script, arguments
+        loop = asyncio.get_running_loop()
+        self.queued_at, self.outcome = loop.time(), loop.create_future()
+
+    def end(self, outcome: object) -> None:
+        if not self.outcome.done():  # a cancelled caller needs no outcome
+            self.outcome.set_result(outcome)
+
+
+class CommandPipeline:
+    """Sends commands for one asyncio store, in one event loop.
+
+    Two kinds of client send each command on its own: one that is no `redis.asyncio.Redis`, such as
+    one of a Cluster, whose pipelines have rules of their own; and one that decodes replies, because
+    a reply that it cannot decode would end the others of its pipeline.
+
+    :param client: the store's client.
+    :param calls: spells the commands.
+    """
+
+    def __init__(self, client: Any, calls: RedisCalls) -> None:
+        self._client, self._calls = client, calls
+        can_pipeline = isinstance(client, AsyncRedis) and not _decodes(client)
+        self._pipelines = PIPELINES if can_pipeline else 0  # 0: each command on its own
+        # The application has chosen its client's retries and time-outs itself.
+        self._resends, self._patience = False, PATIENCE_SECONDS
+        self._queue = deque[_Call]()
+        self._sending: set[asyncio.Task[bool]] = set()  # asyncio itself holds tasks weakly
+        #: Commands under way, by login_id. Those of one login do not overtake each other.
+        self._under_way = Counter[str]()
+        self._is_starting = False  # whether a task begins to send after this tick
+        self._silent_ticks = 0  # of `_timer`, since a reply arrived
+        self._timer: asyncio.TimerHandle | None = None
+
+    def own_client(self, timeout: float, max_connections: int) -> None:
+        """Adapt to a client that the store made: it retries nothing.
+
+        :param timeout: seconds that a command waits for its turn while no reply arrives.
+        :param max_connections: of its pool. One of them is the subscription's.
+        """
+        self._resends, self._patience = True, timeout
+        self._pipelines = min(self._pipelines, max_connections - 1)
+
+    def __len__(self) -> int:
+        """How many commands wait for the server."""
+        return len(self._queue) + self._under_way.total()
+
+    async def send(self, command: Command) -> object:
+        """The script's answer to this command, or the exception that redis-py raised. That is
+        returned, because many callers may get the same one.
+
+        A caller that is cancelled stops nothing: the command is sent all the same, unless it only
+        reads.
+        """
+        try:
+            # Here, because what cannot be spelled must not end the others of its pipeline.
+            call = _Call(command, self._calls.script(command), self._calls.arguments(command))
+        except ValueError as error:
+            return error
+        self._queue.append(call)
+        self._start()
+        return await call.outcome
+
+    async def drain(self) -> None:
+        """Return when no command is waiting or under way."""
+        while self._queue or self._sending:
+            await (asyncio.wait(self._sending) if self._sending else asyncio.sleep(0))
+
+    @property
+    def _has_room(self) -> bool:
+        return not self._pipelines or len(self._sending) < self._pipelines
+
+    def _start(self) -> None:
+        """Begin to send what waits once this tick is over, if there is room."""
+        loop = asyncio.get_running_loop()
+        if self._has_room and not self._is_starting:
+            self._is_starting = True
+            task = loop.create_task(self._send())
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+        elif not self._has_room and self._timer is None:
+            self._timer = loop.call_later(self._patience / _TICKS, self._tick)
+
+    def _take(self) -> list[_Call]:
+        """The next commands to send together, in their order."""
+        if not self._pipelines:
+            return [self._queue.popleft()] if self._queue else []
+        batch, later = list[_Call](), list[_Call]()
+        while self._queue and len(batch) < PIPELINE_COMMANDS:
+            call = self._queue.popleft()
+            if call.outcome.done() and call.command.row.reads:
+                continue  # its caller was cancelled, and it changes nothing
+            in_order = call.command.login_id not in self._under_way
+            (batch if in_order else later).append(call)
+        self._queue.extendleft(reversed(later))
+        return batch
+
+    def _sent(self, task: "asyncio.Task[bool]") -> None:
+        self._sending.discard(task)
+        # A task that found no command that may leave must not be followed by another one.
+        if self._queue and not task.cancelled() and task.result():
+            self._start()
+
+    async def _send(self) -> bool:
+        """Send one batch. Returns whether there was one."""
+        self._is_starting = False
+        batch, under_way = self._take(), self._under_way
+        if not batch:
+            return False
+        for call in batch:
+            under_way[call.command.login_id] += 1
+        if self._queue:
+            self._start()
+        try:
+            await self._deliver(batch)
+        finally:
+            for call in batch:
+                call.outcome.cancel()  # unless it has an outcome
+                name = call.command.login_id
+                under_way[name] -= 1
+                if not under_way[name]:
+                    del under_way[name]
+        return True
+
+    async def _deliver(self, batch: list[_Call]) -> None:
+        """Give each call its outcome."""
+        resent, by_text = not self._resends, False
+        while batch:
+            try:
+                outcomes = await self._ask(batch, by_text=by_text)
+            except LOST as error:
+                if resent:
+                    for call in batch:
+                        call.end(error)
+                    return
+                resent = True  # harmless: a command cannot take effect twice
+                continue
+            except Exception as error:
+                for call in batch:
+                    call.end(error)
+                return
+            self._silent_ticks = 0
+            again = list[_Call]()
+            for call, outcome in zip(batch, outcomes, strict=True):
+                if self._is_to_be_sent_again(call, outcome, by_text=by_text):
+                    again.append(call)
+                else:
+                    call.end(outcome)
+            # By its text, if the server has forgotten the script: it restarted, failed over or was
+            # flushed.
+            batch, by_text = again, True
+
+    def _is_to_be_sent_again(self, call: _Call, outcome: object, *, by_text: bool) -> bool:
+        if isinstance(outcome, NoScriptError):
+            return not by_text
+        if not (
+            isinstance(outcome, ResponseError)
+            and self._calls.must_do_without_flags(call.script, outcome)
+        ):
+            return False
+        call.script = self._calls.script(call.command)
+        return True
+
+    async def _ask(self, batch: list[_Call], *, by_text: bool) -> list[object]:
+        if len(batch) == 1:
+            try:
+                return [await self._client.execute_command(*self._words(batch[0], by_text))]
+            except ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(transaction=False)
+        for call in batch:
+            pipeline.execute_command(*self._words(call, by_text))
+        replies: list[object] = await pipeline.execute(raise_on_error=False)
+        return replies
+
+    def _words(self, call: _Call, by_text: bool) -> tuple[str | bytes | int, ...]:
+        name = ("EVAL", call.script.text) if by_text else ("EVALSHA", call.script.sha)
+        return (*name, *call.arguments)
+
+    def _tick(self) -> None:
+        """End the commands that wait for their turn if the server has not replied for long."""
+        loop, self._timer = asyncio.get_running_loop(), None
+        self._silent_ticks += 1
+        given_up = loop.time() - self._patience
+        while self._silent_ticks >= _TICKS and self._queue:
+            if self._queue[0].queued_at > given_up:
+                break
+            self._queue.popleft().end(RedisTimeoutError("no reply while the command waited"))
+        if self._queue:
+            self._timer = loop.call_later(self._patience / _TICKS, self._tick)

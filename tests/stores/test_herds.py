@@ -1,0 +1,62 @@
+"""Hundreds of browsers wait for one real server, and all of them are woken at once. Every one gets
+its news: from memory and from Redis, and also if Redis failed while they waited.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from benchmarks.waiting import measure
+from tests.servers import RedisServer, answers, free_port, redis_binary
+
+SOME, MANY = 300, 10_000
+
+
+def woken(url: str, **options: Any) -> dict[str, Any]:
+    options = {"parked": SOME, "idle": 1, **options}
+    figures = asyncio.run(measure(url, port=free_port(), **options))
+    print(figures)
+    return figures
+
+
+def _kill_subscriptions(client: Any) -> None:
+    for _ in range(3):
+        client.client_kill_filter(_type="pubsub")
+        threading.Event().wait(0.1)
+
+
+def _restart(client: Any) -> None:
+    with pytest.raises(redis.ConnectionError):
+        client.execute_command("DEBUG", "RESTART", "300")  # with what it has saved
+    port = client.connection_pool.connection_kwargs["port"]
+    while not answers(port):
+        threading.Event().wait(0.05)
+
+
+@pytest.mark.parametrize("fault", [_kill_subscriptions, _restart])
+def test_a_redis_that_fails_under_waiting_browsers_costs_none_its_news(
+    fault: Callable[[Any], None],
+) -> None:
+    """None is answered 503, and none costs Redis a command before that."""
+    options = ("--enable-debug-command", "yes", "--appendonly", "yes", "--appendfsync", "always")
+    with RedisServer(redis_binary(), *options) as server:
+        client: Any = redis.Redis.from_url(server.url)
+        figures = woken(server.url, fault=lambda: fault(client))
+        client.close()
+    assert figures["answers"] == {"200 scanned": SOME}
+    assert figures["idle EVALSHA"] == 0
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("kind", ["poll", "events", "socket"])
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_ten_thousand_browsers_that_are_woken_at_once_all_get_their_news(
+    own_redis: RedisServer, store: str, kind: str
+) -> None:
+    figures = woken(own_redis.url if store == "Redis" else "", kind=kind, parked=MANY)
+    status = 101 if kind == "socket" else 200
+    assert figures["answers"] == {f"{status} scanned": MANY}

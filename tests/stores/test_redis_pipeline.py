@@ -1,0 +1,133 @@
+"""What many tasks ask an asyncio store at once is one pipeline, and each has its own outcome."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from qrlogin.errors import Unavailable
+from qrlogin.step import Command, Reply
+from qrlogin.stores import AsyncRedisStore
+from qrlogin.stores.redis_pipeline import PIPELINE_COMMANDS, PIPELINES
+from qrlogin.stores.suite.colours import PATIENCE
+from qrlogin.table import TABLE
+
+CALLERS = 50
+
+
+def asking(login_id: str) -> Command:
+    return Command(login_id, TABLE["status"], f"mark of {login_id}")
+
+
+class Asked:
+    """What an asyncio store sends to a real server: the login_ids of each pipeline."""
+
+    def __init__(self, store: AsyncRedisStore) -> None:
+        self.batches, self.at_once = list[list[str]](), 0
+        self._under_way, genuine = list[list[str]](), store._pipeline._ask
+
+        async def ask(batch: Any, *, by_text: bool) -> list[object]:
+            ids = [call.command.login_id for call in batch]
+            assert not any(set(ids) & set(others) for others in self._under_way)
+            self.batches.append(ids)
+            self._under_way.append(ids)
+            self.at_once = max(self.at_once, len(self._under_way))
+            try:
+                return await genuine(batch, by_text=by_text)
+            finally:
+                self._under_way.remove(ids)
+
+        store._pipeline._ask = ask  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[tuple[AsyncRedisStore, Asked]]:
+    store = AsyncRedisStore.from_url(url, prefix=f"{uuid.uuid4().hex}:", timeout=PATIENCE)
+    await store.apply(asking("warm"))
+    try:
+        yield store, Asked(store)
+    finally:
+        await store.close()
+
+
+async def ask_together(store: AsyncRedisStore, *login_ids: str) -> list[Reply | BaseException]:
+    calls = (store.apply(asking(login_id)) for login_id in login_ids)
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def test_what_many_tasks_ask_in_one_tick_is_one_pipeline(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, asked):
+            names = [f"login {number}" for number in range(CALLERS)]
+            replies = await ask_together(store, *names)
+            assert asked.batches == [names]
+            assert [getattr(reply, "login_id", reply) for reply in replies] == names
+
+    asyncio.run(scenario())
+
+
+def test_pipelines_are_few_and_short_and_keep_the_order_within_a_login(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, asked):
+            names = [f"login {number % 700}" for number in range(2000)]
+            await ask_together(store, *names)
+            assert max(map(len, asked.batches)) == PIPELINE_COMMANDS
+            assert 1 < asked.at_once <= PIPELINES
+            assert sum(map(len, asked.batches)) == len(names)
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_forgot_the_script_gets_it_again_for_each_command(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, asked):
+            await store._client.script_flush()
+            replies = await ask_together(store, *(f"login {number}" for number in range(CALLERS)))
+            assert all(isinstance(reply, Reply) for reply in replies)
+            assert len(asked.batches) == 2
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_one_command_is_not_an_error_of_its_neighbours(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, asked):
+            await store._client.set(f"{store._calls.channel('bad')}:bad", "no hash")
+            good, bad, other = await ask_together(store, "good", "bad", "other")
+            assert len(asked.batches) == 1
+            assert isinstance(good, Reply)
+            assert isinstance(other, Reply)
+            assert isinstance(bad, Unavailable)
+
+    asyncio.run(scenario())
+
+
+def test_a_command_that_cannot_be_sent_ends_none_of_its_neighbours(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, asked):
+            good, bad, other = await ask_together(store, "good", "bad \ud800", "other")
+            assert asked.batches == [["good", "other"]]
+            assert isinstance(good, Reply)
+            assert isinstance(other, Reply)
+            assert isinstance(bad, Unavailable)
+
+    asyncio.run(scenario())
+
+
+def test_a_change_of_a_cancelled_caller_is_made_all_the_same(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, asked):
+            begin = Command("new", TABLE["begin"], "mark", ttl_ms=60_000)
+            call = asyncio.create_task(store.apply(begin))
+            reading = asyncio.create_task(store.apply(asking("not read")))
+            await asyncio.sleep(0)
+            call.cancel()
+            reading.cancel()
+            await asyncio.wait([call, reading])
+            await store._pipeline.drain()
+            assert asked.batches == [["new"]]
+            reply = await store.apply(asking("new"))
+            assert reply.record["mark"] == "mark"
+
+    asyncio.run(scenario())
