@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+import pytest
 import redis
 
 from qrlogin.clock import monotonic
@@ -18,6 +19,7 @@ LOOP_SECONDS = 0.1  # the interval of a polling loop without notifications
 LIFETIME = 350  # a hundred waits may take long to start, and none may time out meanwhile
 
 
+@pytest.mark.long
 @both_colours
 def test_a_hundred_waits_cost_less_than_a_tenth_of_a_loop(
     own_redis: RedisServer, stores: Stores
