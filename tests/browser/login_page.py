@@ -5,6 +5,7 @@ It works with any server.
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -210,8 +211,9 @@ class LoginPage:
         await self.page.locator("#in", has_text="You are in.").wait_for(timeout=PATIENCE_S * 1000)
 
     async def shot(self, name: str) -> None:
-        """Saves a screenshot in pytest's temporary folder."""
-        await self.page.screenshot(path=self.shots / f"{name}.png", full_page=True)
+        """Saves a picture of the view in pytest's temporary folder, if `TEST_SHOTS` is set."""
+        if os.environ.get("TEST_SHOTS"):
+            await self.page.screenshot(path=self.shots / f"{name}.png", full_page=True)
 
     async def axe(self) -> list[str]:
         """The violations that axe finds on the page, shadow roots included."""
