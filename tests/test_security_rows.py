@@ -1,6 +1,7 @@
 """The tables of docs/security/ are current, complete and honest."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import draw_security
@@ -9,7 +10,11 @@ from draw_security import Proof, Row, Table
 
 from tests.security_rows import COUNTS, row
 
-MARKED = draw_security.marked()
+
+@cache
+def marked() -> list[Proof]:
+    """All marked tests. Only a worker that runs these tests reads them, which takes a second."""
+    return draw_security.marked()
 
 
 def test_the_pages_of_security_are_current() -> None:
@@ -21,8 +26,9 @@ def test_the_pages_of_security_are_current() -> None:
 def test_a_marked_test_that_disappears_makes_its_page_out_of_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lost = next(test for test in MARKED if 9 in test.rows)
-    monkeypatch.setattr(draw_security, "marked", lambda: [test for test in MARKED if test != lost])
+    lost = next(test for test in marked() if 9 in test.rows)
+    others = [test for test in marked() if test != lost]
+    monkeypatch.setattr(draw_security, "marked", lambda: others)
     assert "attacks.md" in {page.name for page in draw_security.stale()}
 
 
@@ -56,7 +62,7 @@ def test_marks_are_found_in_the_source_wherever_they_are(tmp_path: Path) -> None
 
 def test_pytest_and_the_tables_see_the_same_marks(request: pytest.FixtureRequest) -> None:
     """The collector reads source, so it must see what pytest sees."""
-    in_source = {(test.file, test.name): {*test.rows} for test in MARKED}
+    in_source = {(test.file, test.name): {*test.rows} for test in marked()}
     for item in request.session.items:
         if not isinstance(item, pytest.Function):
             continue
@@ -69,12 +75,12 @@ def test_pytest_and_the_tables_see_the_same_marks(request: pytest.FixtureRequest
 
 def test_the_numbers_of_attacks_have_no_gap() -> None:
     """A row that is answered otherwise keeps its number, and none is used again."""
-    attacks = draw_security.tables(MARKED)[0]
+    attacks = draw_security.tables(marked())[0]
     assert [one.number for one in attacks.rows] == [*range(1, len(attacks.rows) + 1)]
 
 
 def test_all_seventeen_mitigations_of_rfc_10027_have_a_row() -> None:
-    (page,) = [table for table in draw_security.tables(MARKED) if table.page == "rfc10027.md"]
+    (page,) = [table for table in draw_security.tables(marked()) if table.page == "rfc10027.md"]
     assert [one.at for one in page.rows if 111 <= one.number <= 127] == [
         f"§6.1.{number}" for number in range(1, 18)
     ]

@@ -5,6 +5,7 @@ clicks, and every instant that a deadline can distinguish. It runs all commands 
 through the step that the stores use.
 """
 
+import gc
 import itertools
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -272,7 +273,7 @@ def commands(time: int, mark: str) -> Iterator[tuple[str, Command]]:
         yield sent("deny", account, claim=claim)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """One command at one point, and its outcome."""
 
@@ -305,8 +306,20 @@ def state(record: Record) -> str:
 
 
 @pytest.fixture(scope="module")
-def searched() -> tuple[set[Point], list[Found]]:
-    """Every reachable point, and every command at each, with a correct and a slow clock."""
+def searched() -> Iterator["Searched"]:
+    """Every reachable point, and every command at each, with a correct and a slow clock.
+
+    Nothing here is garbage, and looking for some takes as long as the search.
+    """
+    gc.disable()
+    found = _search()
+    gc.freeze()
+    gc.enable()
+    yield found
+    gc.unfreeze()
+
+
+def _search() -> "Searched":
     seen, found, queue = (
         {Point.of({}, BEGUN)},
         list[Found](),

@@ -9,6 +9,7 @@ from qrlogin.browser import LANGUAGES, texts
 from tests.browser.approve_page import FITS, approve_page
 from tests.browser.approve_stub import CODE, ApproveStub
 from tests.browser.login_stub import Reply, problem
+from tests.browser.words import EACH_LANGUAGE
 from tests.tables import for_each_row
 
 WORDS = "Your account is <b>locked</b>. Call 555 0100."
@@ -19,7 +20,7 @@ def step_up(uri: str) -> Reply:
     return problem(403, "step_up_needed", step_up_uri=uri)
 
 
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("lang", EACH_LANGUAGE)
 @pytest.mark.parametrize("verb", ["look", "confirm"])
 async def test_a_refusal_shows_the_words_of_the_site_as_its_words(
     chromium: Browser, tmp_path: Path, verb: str, lang: str
@@ -63,7 +64,7 @@ async def test_a_refusal_without_words_is_in_the_language_of_the_page(
             assert texts("zh-CN")["approve"]["blockedText"] in await phone.text()
 
 
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("lang", EACH_LANGUAGE)
 async def test_a_step_is_a_link_and_the_page_goes_on_with_the_same_code(
     chromium: Browser, tmp_path: Path, lang: str
 ) -> None:

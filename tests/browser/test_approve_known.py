@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from qrlogin.browser import LANGUAGES, texts
+from qrlogin.browser import texts
 from tests.browser.approve_page import FITS, approve_page
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.test_approve_question import EDGES
+from tests.browser.words import EACH_LANGUAGE
 from tests.security_rows import row
 
 #: The part, its text, and whether it comes before the facts and after the heading.
@@ -19,7 +20,7 @@ SHOWN = """it => [...it.shadowRoot.querySelectorAll('[part~=known]')].map(part =
 
 
 @row(69)
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("lang", EACH_LANGUAGE)
 async def test_the_question_begins_with_what_no_browser_can_fake(
     chromium: Browser, tmp_path: Path, lang: str
 ) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from qrlogin.browser import LANGUAGES
 from tests.browser.approve_page import FITS, ApprovePage, approve_page
 from tests.browser.approve_stub import ApproveStub
 from tests.browser.login_stub import Fault
 from tests.browser.test_hostile import NAMES, SCRAPE, unseen
 from tests.browser.test_redeem import GO_ON, KEEP_CALM
+from tests.browser.words import EACH_LANGUAGE
 from tests.security_rows import row
 
 NO, YES, LATER = "No, not me", "Yes, log in", "Not now"
@@ -62,7 +62,7 @@ EDGES = """it => { const box = part => it.shadowRoot.querySelector(part).getBoun
     box(".warning").bottom - box(".actions").top] }"""
 
 
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("lang", EACH_LANGUAGE)
 async def test_the_answers_are_in_sight_on_a_small_phone_and_cover_nothing_for_good(
     chromium: Browser, tmp_path: Path, lang: str
 ) -> None:

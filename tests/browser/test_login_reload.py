@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Route
 from qrlogin.browser import texts
 from tests.browser.login_page import LoginPage
 from tests.browser.login_stub import Reply, Stub, html, problem
+from tests.browser.words import EACH_LANGUAGE
 from tests.security_rows import row
 
 TYPED = {"user_code": "WDJB-MJHT"}
@@ -134,7 +135,7 @@ OLD = {
 
 
 @pytest.mark.parametrize("script", OLD.values(), ids=OLD.keys())
-@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+@pytest.mark.parametrize("lang", EACH_LANGUAGE)
 async def test_a_browser_that_is_too_old_says_so_before_anything_is_claimed(
     login_page: LoginPage, stub: Stub, lang: str, script: str
 ) -> None:
@@ -151,7 +152,7 @@ async def test_a_browser_that_is_too_old_says_so_before_anything_is_claimed(
 TEMPLATES = sorted((Path(__file__).parent.parent.parent / "examples").glob("*/**/login.html"))
 
 
-@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+@pytest.mark.parametrize("lang", EACH_LANGUAGE)
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.parts[-3])
 async def test_an_example_says_why_there_is_no_code_and_shows_the_way_on(
     chromium: Browser, stub: Stub, template: Path, lang: str

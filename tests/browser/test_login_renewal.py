@@ -134,6 +134,8 @@ async def test_a_code_that_expired_while_the_page_was_hidden_is_renewed(
     login_page: LoginPage, stub: Stub
 ) -> None:
     await open_page(login_page, stub, shown=60)
+    # Else the poll that the page gives up when it is hidden could get the answer below.
+    await login_page.eventually(lambda: stub.count("status") >= 1)
     await login_page.turn("hidden")
     stub.faults["status"].append(problem(410, "expired"))
     await login_page.turn("visible")

@@ -10,12 +10,13 @@ import pytest
 from playwright.async_api import Browser
 
 from qrlogin import STANDARD, MemoryStore, QRLogin
-from qrlogin.browser import LANGUAGES, texts
+from qrlogin.browser import texts
 from qrlogin.demo.server import Server
 from qrlogin.wire import Endpoint, Native, Person, Request, Response
 from qrlogin.wire.message import StartResponse
 from tests.browser.approve_page import FITS, ApprovePage, approve_page
 from tests.browser.login_page import LoginPage
+from tests.browser.words import EACH_LANGUAGE
 from tests.security_rows import row
 
 HEAD = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Log in</title>
@@ -108,7 +109,7 @@ def other(digits: str, step: int) -> str:
 
 
 @row(31, 514)
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("lang", EACH_LANGUAGE)
 async def test_a_person_types_the_digits_that_the_browser_shows(
     login_page: LoginPage, site: Site, chromium: Browser, tmp_path: Path, lang: str
 ) -> None:

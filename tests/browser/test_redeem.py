@@ -282,22 +282,44 @@ async def test_the_page_opens_next_after_the_login(
     assert not login_page.page.url.startswith(stub.url + "/")
 
 
+#: One for each reason to refuse a path.
+THROUGH_A_LOGIN = [
+    "//elsewhere.example/account",
+    "/\\elsewhere.example",
+    "/\t/elsewhere.example",
+    "/a/..//elsewhere.example",
+    "javascript:alert(1)",
+]
+REFUSED_BY_THE_ELEMENT = """async paths => { const {ownPath} = await import(
+  "/qrlogin/qr-login-parts.js"); return paths.filter(path => ownPath(path) === "") }"""
+
+
 @row(34, 422)
-@pytest.mark.long
+@pytest.mark.parametrize(
+    "paths",
+    [
+        THROUGH_A_LOGIN,
+        pytest.param(REFUSED_PATHS, marks=[pytest.mark.matrix, pytest.mark.long]),
+    ],
+    ids=["some", "all"],
+)
 async def test_a_next_address_of_another_site_is_not_followed(
-    login_page: LoginPage, stub: Stub
+    login_page: LoginPage, stub: Stub, paths: list[str]
 ) -> None:
-    """Each address goes through a whole login. The browser reports every request of the page."""
+    """Each goes through a whole login, and the browser reports every request of the page. The
+    function that the login asks refuses all of them.
+    """
     asked_for: list[str] = []
     login_page.page.on("request", lambda request: asked_for.append(request.url))
     await login_page.page.clock.install()
-    for path in REFUSED_PATHS:
+    for path in paths:
         await asked(login_page, stub)
         await login_page.element.evaluate("(it, path) => it.setAttribute('next', path)", path)
         await login_page.press("Continue")
         await login_page.logged_in()
         assert login_page.page.url == stub.url, path
         await login_page.context.clear_cookies()
+    assert await login_page.page.evaluate(REFUSED_BY_THE_ELEMENT, REFUSED_PATHS) == REFUSED_PATHS
     assert [url for url in asked_for if not url.startswith(stub.url)] == []
 
 

@@ -8,9 +8,17 @@ test names. On a Chinese page this finds every English text that was not transla
 import re
 from collections.abc import Iterable
 
+import pytest
 from playwright.async_api import Page
 
-from qrlogin.browser import texts
+from qrlogin.browser import LANGUAGES, texts
+
+EACH_LANGUAGE = [
+    pytest.param(lang, marks=[] if lang == "en" else pytest.mark.matrix) for lang in LANGUAGES
+]
+"""For a rule that does not depend on the language. `make test` tries it in English, and the matrix
+in each language. A whole login in Chinese is part of `make test`: tests/demo/test_languages.py.
+"""
 
 # Visible text nodes, shadow roots included; attributes that are spoken or shown; text from style
 # sheets.

@@ -315,16 +315,21 @@ async def test_a_second_tap_in_the_same_place_does_not_approve(
 ) -> None:
     """A button that has just appeared ignores taps: the user meant the one before it."""
     async with login_page_and_phone(chromium, demo, tmp_path) as (login_page, phone):
+        await phone.page.clock.install()
         await phone.scan(login_page, "Alice")
         await phone.view("ask", "Log this browser in as Alice?")
-        # each focus starts the pause again
-        await phone.page.evaluate(
-            "window.pause = setInterval(() => dispatchEvent(new Event('focus')), 20)"
-        )
+        # The pause begins, and cannot end before the tap, however slow the machine is.
+        soon = await phone.page.evaluate("() => Date.now() / 1000 + 5")
+        await phone.page.clock.pause_at(soon)
+        await phone.page.evaluate("dispatchEvent(new Event('focus'))")
         await phone.page.locator("button.approve[aria-disabled]").wait_for()
+        sent: list[str] = []
+        phone.page.on("request", lambda request: sent.append(request.url))
         await phone.page.get_by_role("button", name=YES).click(force=True)
+        await asyncio.sleep(0.2)
+        assert not [url for url in sent if url.endswith("/scan")]
         assert await phone.element.get_attribute("state") == "ask"
-        await phone.page.evaluate("clearInterval(window.pause)")
+        await phone.page.clock.resume()
         await phone.press(YES)
         await login_page.until("confirmed")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hypothesis import Phase, settings
 
-from qrlogin.stores.suite import StoreSuite
+from qrlogin.stores.suite import StoreSuite, stories
 from tests.stores.naive import NaiveStore
 
 # The shortest failing sequence is not needed.
@@ -12,6 +12,7 @@ settings.register_profile(
     "found is enough", parent=settings.get_profile("ci"), phases=[Phase.generate]
 )
 settings.load_profile("found is enough")
+stories.PATIENCE = 2.0  # type: ignore[attr-defined]  # for a record that is never deleted
 
 
 class TestForgiving(StoreSuite):

@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+import pytest
 import redis
 
 from qrlogin.clock import monotonic
@@ -13,11 +14,12 @@ from tests.servers import RedisServer
 from tests.stores.redis_world import Stores, both_colours, until, world_at
 
 WAITS = 100
-SECONDS = 5
+SECONDS = 4
 LOOP_SECONDS = 0.1  # the interval of a polling loop without notifications
 LIFETIME = 350  # a hundred waits may take long to start, and none may time out meanwhile
 
 
+@pytest.mark.long
 @both_colours
 def test_a_hundred_waits_cost_no_command_beyond_their_first_read(
     own_redis: RedisServer, stores: Stores
