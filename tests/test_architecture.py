@@ -24,7 +24,6 @@ THIRD_PARTY = {
     "redis": (
         "qrlogin.stores.redis",
         "qrlogin.stores.redis_client",
-        "qrlogin.stores.redis_outages",
         "qrlogin.doctor.stores",
         "qrlogin.stores.redis_pipeline",
     ),

@@ -9,7 +9,7 @@ subscription works, nothing is read on a timer; while it does not, each such log
 No error of redis-py leaves this module: each becomes `Unavailable`, which names the kind of error
 and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py up,
 `redis_pipeline.py` sends what many tasks ask at once together,
-`redis_outages.py` logs outages, and `redis_subscription.py` reads messages. None of them knows a
+`outages.py` logs outages, and `redis_subscription.py` reads messages. None of them knows a
 state, a code or a secret.
 """
 
@@ -23,12 +23,12 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
-from qrlogin.errors import Misconfigured
+from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
+from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_calls import RedisCalls, read_reply
-from qrlogin.stores.redis_client import LOST, check_client, open_async_pool, open_pool
-from qrlogin.stores.redis_outages import OutageLog
+from qrlogin.stores.redis_client import LOST, check_client, describe, open_async_pool, open_pool
 from qrlogin.stores.redis_pipeline import CommandPipeline
 from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
 
@@ -65,7 +65,7 @@ class RedisStore:
         self._own = False  # whether the client was made here
         self._calls = RedisCalls(prefix, now)
         self._listeners = Listeners(reread=reread)
-        self._outages = OutageLog(lambda: self._listeners.closed)
+        self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: threading.Thread | None = None
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -111,7 +111,7 @@ class RedisStore:
                     raise
                 raw = self._evaluate(command)  # harmless: a command cannot take effect twice
         except OutOfMemoryError as error:
-            raise self._outages.full(error) from error
+            raise _full(self._outages, error) from error
         except (RedisError, OSError, ValueError) as error:
             # ValueError: the application's own client could not decode what it read.
             raise self._outages.unavailable(error) from error
@@ -202,7 +202,7 @@ class AsyncRedisStore:
         self._own = False  # whether the client was made here
         self._calls = RedisCalls(prefix, now)
         self._listeners = AsyncListeners(reread=reread)
-        self._outages = OutageLog(lambda: self._listeners.closed)
+        self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
         self._pipeline = CommandPipeline(client, self._calls)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -250,7 +250,7 @@ class AsyncRedisStore:
 
     def _failure(self, error: Exception) -> Exception:
         if isinstance(error, OutOfMemoryError):
-            return self._outages.full(error)
+            return _full(self._outages, error)
         if isinstance(error, (RedisError, OSError, ValueError)):
             # ValueError: the application's own client could not decode what it read.
             return self._outages.unavailable(error)
@@ -309,3 +309,12 @@ class AsyncRedisStore:
                 if self._loop is not None and self._loop.is_closed():
                     return  # this coroutine is collected after its loop, and no browser waits
                 await asyncio.sleep(subscription.pause_after(error))
+
+
+def _full(outages: OutageLog, error: Exception) -> Unavailable:
+    """Record that no login can begin because the server is full; return the error to raise."""
+    outages.failed("new logins", error)
+    return Unavailable(
+        "Redis is full: it has reached its maxmemory. No login can begin until some have ended, "
+        "and those under way go on"
+    )

@@ -10,11 +10,12 @@ from redis.asyncio import BlockingConnectionPool as AsyncBlockingConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from qrlogin.errors import Misconfigured
+from qrlogin.stores.outages import LOST_CONNECTION
 
 #: The errors after which the outcome of a call is unknown. The same call again finds out.
 LOST: Final = (RedisConnectionError, RedisTimeoutError, OSError)
@@ -40,6 +41,16 @@ def check_client(client: object, *, blocks: bool) -> None:
             if blocks
             else "this client blocks: give it to RedisStore"
         )
+
+
+def describe(error: Exception) -> tuple[str, str]:
+    """What `OutageLog` may show of an error, and its kind."""
+    shown = type(error).__name__
+    if isinstance(error, ResponseError):
+        # The first word is the server's own code, such as OOM, READONLY or NOPERM.
+        word = str(error).partition(" ")[0]
+        shown += f": {word}" if word.isupper() else ""
+    return shown, LOST_CONNECTION if isinstance(error, LOST) else shown
 
 
 def open_pool(url: str, timeout: float, max_connections: int) -> BlockingConnectionPool:

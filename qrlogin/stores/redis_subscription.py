@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from qrlogin.clock import monotonic
 from qrlogin.stores.listeners import AsyncListeners, Listeners
+from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_calls import BUCKETS, as_text
-from qrlogin.stores.redis_outages import OutageLog
 
 #: Seconds without a message after which a PING is sent. After as many seconds without an answer,
 #: the subscription is dead.

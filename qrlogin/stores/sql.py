@@ -6,7 +6,6 @@ databases, and `sql_records.py` says what is written. None of them knows a state
 """
 
 import asyncio
-import logging
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,13 +17,12 @@ from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Outcome, Reply
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
+from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.sql_sqlite import SCHEME, SQLiteTable
 
 #: After the connection was lost, so many browsers read their logins again at a time.
 _BATCH: Final = 20
 _BATCH_PAUSE_SECONDS: Final = 0.01
-log = logging.getLogger("qrlogin")
-
 SCHEMES: Final = (SCHEME, "postgresql://", "postgres://")
 
 
@@ -37,6 +35,10 @@ class Table(Protocol):
     """How many calls it carries out at a time."""
     errors: tuple[type[Exception], ...]
     """What its methods raise when the database fails."""
+
+    def describe(self, error: Exception) -> tuple[str, str]:
+        """What `OutageLog` may show of an error, and its kind."""
+        ...
 
     def apply(self, command: Command, ends: float) -> Outcome:
         """Apply one command in one transaction.
@@ -79,11 +81,12 @@ class SQLStore:
     ) -> None:
         self._table, self._timeout = _open_table(address, timeout, now), timeout
         self._listeners = Listeners()
-        self._follower = _Follower(self._table, self._listeners, _call)
+        self._outages = _outages(self._table, self._listeners)
+        self._follower = _Follower(self._table, self._listeners, self._outages, _call)
 
     def apply(self, command: Command) -> Reply:
         """As `Store.apply`. Raises `Unavailable`."""
-        outcome = _apply(self._table, command, monotonic() + self._timeout)
+        outcome = _apply(self._table, self._outages, command, monotonic() + self._timeout)
         if outcome.notify:
             self._listeners.notify(command.login_id)
         return outcome.reply
@@ -119,7 +122,8 @@ class AsyncSQLStore:
         self._table, self._timeout = _open_table(address, timeout, now), timeout
         self._threads = ThreadPoolExecutor(self._table.calls, "qrlogin-sql")
         self._listeners = AsyncListeners()
-        self._follower = _Follower(self._table, self._listeners, self._call_in_loop)
+        self._outages = _outages(self._table, self._listeners)
+        self._follower = _Follower(self._table, self._listeners, self._outages, self._call_in_loop)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def apply(self, command: Command) -> Reply:
@@ -127,7 +131,9 @@ class AsyncSQLStore:
         loop = self._check_loop()
         ends = monotonic() + self._timeout
         try:
-            call = loop.run_in_executor(self._threads, _apply, self._table, command, ends)
+            call = loop.run_in_executor(
+                self._threads, _apply, self._table, self._outages, command, ends
+            )
         except RuntimeError as error:  # the store is closed, or the system has no thread
             raise Unavailable("the store was closed, or no thread can be started") from error
         call.add_done_callback(self._call_ended)
@@ -185,6 +191,7 @@ class _Follower:
 
     :param table: what it follows.
     :param listeners: the store's registry.
+    :param outages: where it says that notifications fail or work.
     :param call: calls a function that notifies, where the listeners are.
     """
 
@@ -192,9 +199,11 @@ class _Follower:
         self,
         table: Table,
         listeners: Listeners | AsyncListeners,
+        outages: OutageLog,
         call: Callable[..., object],
     ) -> None:
         self._table, self._listeners, self._call = table, listeners, call
+        self._outages = outages
         self._thread: threading.Thread | None = None
         self._lock, self._closing = threading.Lock(), threading.Event()
 
@@ -225,13 +234,14 @@ class _Follower:
                 for changed in self._table.changes(self._closing.is_set):
                     failures = 0
                     if changed is None:
+                        self._outages.works("notifications")
                         self._notify_all()
                         continue
                     for login_id in changed:
                         self._call(self._listeners.notify, login_id)
             except self._table.errors as error:
                 failures += 1
-                log.warning("%s", type(error).__name__)
+                self._outages.failed("notifications", error)
                 pause = min(2.0, 0.05 * 2.0 ** min(failures, 6))
                 # At random, so that the processes do not come back in the same instant.
                 self._closing.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311
@@ -250,18 +260,21 @@ def _call(notify: Callable[..., object], *arguments: str) -> None:
     notify(*arguments)
 
 
-def _apply(table: Table, command: Command, ends: float) -> Outcome:
+def _outages(table: Table, listeners: Listeners | AsyncListeners) -> OutageLog:
+    return OutageLog(table.name, table.describe, lambda: listeners.closed)
+
+
+def _apply(table: Table, outages: OutageLog, command: Command, ends: float) -> Outcome:
     if monotonic() >= ends:
         raise Unavailable(f"{table.name} did not answer in time")
     try:
-        return table.apply(command, ends)
-    except TimeoutError as error:
-        raise Unavailable(f"{table.name} did not answer in time") from error
+        outcome = table.apply(command, ends)
     except ValueError as error:
         raise Unavailable("another program has written to the table of logins") from error
     except table.errors as error:
-        # Not its text, which may hold an address.
-        raise Unavailable(f"the store did not answer ({type(error).__name__})") from error
+        raise outages.unavailable(error) from error
+    outages.works("calls")
+    return outcome
 
 
 def _open_table(address: str, timeout: float, now: Callable[[], int] | None) -> Table:

@@ -19,6 +19,7 @@ from psycopg.pq import TransactionStatus
 from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Outcome
+from qrlogin.stores.outages import LOST_CONNECTION
 from qrlogin.stores.sql_records import SLICE, TABLE, Applied, Row, apply
 
 SCHEMES: Final = ("postgresql://", "postgres://")
@@ -121,6 +122,12 @@ class PostgresTable:
         self._slots = threading.BoundedSemaphore(self.calls)
         self._process = os.getpid()
         self._is_made = False
+
+    def describe(self, error: Exception) -> tuple[str, str]:
+        """What `OutageLog` may show of an error, and its kind."""
+        shown = type(error).__name__  # such as InsufficientPrivilege: never an address
+        lost = isinstance(error, OSError) or type(error) is psycopg.OperationalError
+        return shown, LOST_CONNECTION if lost else shown
 
     def apply(self, command: Command, ends: float) -> Outcome:
         """Apply one command in one transaction.

@@ -73,6 +73,12 @@ class SQLiteTable:
         self._process = os.getpid()
         self._inherited: list[sqlite3.Connection] = []
 
+    def describe(self, error: Exception) -> tuple[str, str]:
+        """What `OutageLog` may show of an error, and its kind."""
+        # Such as SQLITE_BUSY, SQLITE_FULL, SQLITE_READONLY: never a path.
+        shown = getattr(error, "sqlite_errorname", "") or type(error).__name__
+        return shown, shown
+
     def apply(self, command: Command, ends: float) -> Outcome:
         """Apply one command in one transaction.
 

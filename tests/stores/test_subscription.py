@@ -12,9 +12,11 @@ from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.step import Command
-from qrlogin.stores import AsyncRedisStore, Listeners, redis_outages
+from qrlogin.stores import AsyncRedisStore, Listeners
+from qrlogin.stores import outages as outages_module
+from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_calls import BUCKETS
-from qrlogin.stores.redis_outages import OutageLog
+from qrlogin.stores.redis_client import describe
 from qrlogin.stores.redis_subscription import PIPELINED_BATCH, Subscription
 from qrlogin.table import TABLE
 from tests.stores.redis_world import FakePubSub, Stores, both_colours, outage_levels
@@ -29,7 +31,7 @@ class Subscribed:
     def __init__(self, count: int) -> None:
         self.registry = Listeners()
         self.listeners = [self.registry.listen(f"login-{number}") for number in range(count)]
-        self.subscription = Subscription(self.registry, OutageLog(lambda: False))
+        self.subscription = Subscription(self.registry, OutageLog("Redis", describe, lambda: False))
 
     def confirm(self, channels: int = BUCKETS, running_calls: int = 0) -> None:
         """The server confirms that so many channels are subscribed."""
@@ -159,7 +161,7 @@ def test_the_pause_between_attempts_grows_to_two_seconds_and_no_further() -> Non
 @pytest.fixture
 def outages(caplog: pytest.LogCaptureFixture) -> OutageLog:
     caplog.set_level("INFO", "qrlogin")
-    return OutageLog(lambda: False)
+    return OutageLog("Redis", describe, lambda: False)
 
 
 def test_calls_and_notifications_that_fail_together_are_one_outage(
@@ -182,12 +184,12 @@ def test_a_server_that_comes_and_goes_does_not_fill_the_log(
     outages: OutageLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(redis_outages, "monotonic", lambda: now)
+    monkeypatch.setattr(outages_module, "monotonic", lambda: now)
     for _ in range(100):
         outages.unavailable(LOST)
         outages.works("calls")
     assert outage_levels(caplog) == ["WARNING", "INFO"]
-    now += redis_outages.QUIET_SECONDS
+    now += outages_module.QUIET_SECONDS
     outages.unavailable(LOST)
     assert outage_levels(caplog) == ["WARNING", "INFO", "WARNING"]
 
@@ -205,5 +207,5 @@ def test_notifications_that_are_refused_for_good_do_not_hide_an_outage(
 
 
 def test_a_store_that_is_closed_logs_no_outage(caplog: pytest.LogCaptureFixture) -> None:
-    OutageLog(lambda: True).unavailable(LOST)
+    OutageLog("Redis", describe, lambda: True).unavailable(LOST)
     assert outage_levels(caplog) == []

@@ -1,16 +1,17 @@
-"""What a Redis store logs while it cannot reach its server: one line when that begins, and one when
-it is over.
+"""What a store logs while its server or database fails: one line when that begins, and one when it
+is over.
 """
 
 import logging
 import threading
 from collections.abc import Callable
-
-from redis.exceptions import ResponseError
+from typing import Final
 
 from qrlogin.clock import monotonic
 from qrlogin.errors import Unavailable
-from qrlogin.stores.redis_client import LOST
+
+#: The kind of an error that means that the server cannot be reached.
+LOST_CONNECTION: Final = "lost"
 
 QUIET_SECONDS = 10.0  # between two warnings of the same kind, if the server comes and goes
 
@@ -21,14 +22,21 @@ class OutageLog:
     """Logs outages of one store. Calls and the subscription often fail together, and that is one
     outage.
 
-    A service is `"calls"`, `"new logins"` or `"notifications"`. The kind of an error is `"lost"`
-    for a connection that does not work, else the text that the log shows.
+    A service is `"calls"`, `"new logins"` or `"notifications"`.
 
+    :param server: its name in the log, such as "Redis".
+    :param describe: returns what may be shown of an error, and its kind: errors of one kind are one
+        outage. What is shown holds no address and no password.
     :param is_closed: whether the store was closed. A store that was closed logs nothing.
     """
 
-    def __init__(self, is_closed: Callable[[], bool]) -> None:
-        self._is_closed = is_closed
+    def __init__(
+        self,
+        server: str,
+        describe: Callable[[Exception], tuple[str, str]],
+        is_closed: Callable[[], bool],
+    ) -> None:
+        self._server, self._describe, self._is_closed = server, describe, is_closed
         self._down: dict[str, str] = {}  # service → kind of the last error, while it fails
         self._logged: set[str] = set()  # the kinds in `_down` that the log shows already
         self._logged_at: dict[str, float] = {}  # kind → when it was last logged
@@ -38,27 +46,13 @@ class OutageLog:
         """Record that a call failed; return the error to raise."""
         return Unavailable(f"the store did not answer ({self.failed('calls', error)})")
 
-    def full(self, error: Exception) -> Unavailable:
-        """Record that no login can begin because the server is full; return the error to raise."""
-        self.failed("new logins", error)
-        return Unavailable(
-            "Redis is full: it has reached its maxmemory. No login can begin until some have "
-            "ended, and those under way go on"
-        )
-
     def failed(self, service: str, error: Exception) -> str:
-        """Record that a service failed; return what may be shown of the error: no address and no
-        password.
+        """Record that a service failed; return what may be shown of the error.
 
         :param service: `"calls"`, `"new logins"` or `"notifications"`.
-        :param error: what redis-py or the socket raised.
+        :param error: what the client or the socket raised.
         """
-        shown = type(error).__name__
-        if isinstance(error, ResponseError):
-            # The first word is the server's own code, such as OOM, READONLY or NOPERM.
-            word = str(error).partition(" ")[0]
-            shown += f": {word}" if word.isupper() else ""
-        kind = "lost" if isinstance(error, LOST) else shown
+        shown, kind = self._describe(error)
         with self._lock:
             self._down[service] = kind
             self._logged &= set(self._down.values())
@@ -68,9 +62,10 @@ class OutageLog:
             self._logged.add(kind)
             self._logged_at[kind] = monotonic()
         log.warning(
-            "Redis does not serve %s (%s). Until it does, logins fail or news reaches browsers "
-            "late. Check that the server runs, its address, its password, what its user may do, "
-            "its memory, and its load",
+            "%s does not serve %s (%s). Until it does, logins fail or news reaches browsers late. "
+            "`python -m qrlogin doctor --store ADDRESS` looks at the server, its address and "
+            "password, what its user may do, its memory and its load",
+            self._server,
             service,
             shown,
         )
@@ -88,4 +83,4 @@ class OutageLog:
             over = self._logged - set(self._down.values())
             self._logged -= over
         if over:
-            log.info("Redis answers again")
+            log.info("%s answers again", self._server)
