@@ -3,6 +3,7 @@
 import secrets
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser
 
 from qrlogin.browser import texts
@@ -106,6 +107,7 @@ async def test_that_is_not_me_cancels_the_login(
         await each.close()
 
 
+@pytest.mark.matrix  # the demo shows it, in tests/demo/test_browser.py
 async def test_a_question_that_is_left_open_expires(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
@@ -122,6 +124,7 @@ async def test_a_question_that_is_left_open_expires(
         await each.close()
 
 
+@pytest.mark.matrix  # tests/browser/test_many_tabs.py has seven
 async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_path: Path) -> None:
     name = new_name()
     phone, desk = (
