@@ -116,6 +116,7 @@ async def test_a_user_scans_approves_continues_and_is_logged_in(
 
 
 @row(69)
+@pytest.mark.matrix  # test_phone.py proves it through the same server, without Chromium
 async def test_the_second_login_is_on_a_known_browser_and_another_browser_is_not(
     chromium: Browser, demo: RunningDemo, tmp_path: Path
 ) -> None:

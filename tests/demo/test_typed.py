@@ -111,7 +111,9 @@ async def type_code(phone: PhonePage, code: str) -> None:
     await phone.page.keyboard.press("Enter")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(320, "light"), pytest.param(390, "dark", marks=pytest.mark.matrix)]
+)
 async def test_a_code_shown_in_the_browser_can_be_typed_on_the_phone(
     chromium: Browser, demo: RunningDemo, tmp_path: Path, width: int, scheme: str
 ) -> None:

@@ -110,6 +110,7 @@ async def test_that_is_not_me_cancels_the_login(
         await each.close()
 
 
+@pytest.mark.matrix  # the demo shows it, in tests/demo/test_browser.py
 async def test_a_question_that_is_left_open_expires(
     chromium: Browser, example: Running, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ async def test_a_question_that_is_left_open_expires(
         await each.close()
 
 
+@pytest.mark.matrix  # tests/browser/test_many_tabs.py has seven
 async def test_two_tabs_are_two_logins(chromium: Browser, example: Running, tmp_path: Path) -> None:
     name = new_name()
     phone, desk = (
