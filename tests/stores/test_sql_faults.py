@@ -73,6 +73,7 @@ def test_a_wait_outlives_a_server_that_restarts(own_postgres: PostgresServer) ->
             target=lambda: seen.append(qr.wait(login.device_code, timeout=PATIENCE).state)
         )
         waiting.start()
+        waiting.join(0.5)  # its first read has succeeded by now
         own_postgres.stop()
         own_postgres.start()
         other.scan(login.scan_code, **ALICE)
