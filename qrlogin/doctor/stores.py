@@ -185,7 +185,7 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
         return problem(
             "connection",
             "this user may not even PING",
-            "let it use the keys and channels of qrlogin",
+            "give it the rights in docs/stores.md",
         )
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
         return problem(
