@@ -139,7 +139,7 @@ def require_record(reply: Reply, until: int) -> None:
     if not reply.record and reply.now < until:
         raise RecordLost(
             "the store has lost its record, or the record is in the memory of another process: "
-            "several processes need Redis"
+            "several processes need Redis or a database"
         )
 
 
