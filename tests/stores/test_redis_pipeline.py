@@ -126,7 +126,8 @@ def test_a_change_of_a_cancelled_caller_is_made_all_the_same(redis_url: str) -> 
             reading.cancel()
             await asyncio.wait([call, reading])
             await store._pipeline.drain()
-            assert asked.batches == [["new"]]
+            # Sent twice if the server did not know the script of this row.
+            assert {login_id for batch in asked.batches for login_id in batch} == {"new"}
             reply = await store.apply(asking("new"))
             assert reply.record["mark"] == "mark"
 
