@@ -169,7 +169,7 @@ def test_several_workers_are_refused_only_over_memory(
             assert ("several workers need a store" in caplog.text) is warned
 
 
-@pytest.mark.long
+@pytest.mark.matrix
 def test_several_workers_over_memory_refuse_to_start(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "app", ignore=LEFT_OUT)
     with own_port() as port:

@@ -93,6 +93,7 @@ async def create_passkey(profile: Profile) -> None:
     await profile.page.get_by_role("link", name="Home").click()
 
 
+@pytest.mark.matrix
 @row(141)
 async def test_a_passkey_approves_on_the_phone_and_later_logs_the_computer_in_without_a_code(
     chromium: Browser, serve: Callable[[str], Running], tmp_path: Path

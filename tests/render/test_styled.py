@@ -75,7 +75,10 @@ def check_all_read(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("modules", MODULES)
+@pytest.mark.parametrize(
+    "modules",
+    [pytest.param(each, marks=[pytest.mark.matrix] * (each != "rounded")) for each in MODULES],
+)
 def test_three_decoders_read_every_style_without_a_logo(modules: str, tmp_path: Path) -> None:
     check_all_read(
         [(length, modules, colours, None) for length in LENGTHS for colours in COLOURS], tmp_path

@@ -14,10 +14,9 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "stores.md"
 
 
 def shown() -> Any:
-    """The class SQLiteStore of the first example."""
-    example = re.search(
-        r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    """The class SQLiteStore of the example."""
+    page = PAGE.read_text(encoding="utf-8")
+    example = re.search(r"^```python\n(import json\n.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert example is not None
     names: dict[str, Any] = {}
     exec(compile(example[1], str(PAGE), "exec"), names)

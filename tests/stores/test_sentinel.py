@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -29,6 +30,7 @@ def until_it_answers(call: Callable[[], T]) -> T:
             time.sleep(0.1)
 
 
+@pytest.mark.matrix
 def test_a_login_survives_the_death_of_the_master() -> None:
     with sentinels() as (addresses, master):
         options = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
