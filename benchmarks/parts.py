@@ -47,8 +47,7 @@ def pictures(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:
             began = time.process_time_ns()
             draw(text)
             spent[name].append((time.process_time_ns() - began) / 1e6)
-    found: Figures = {name: spread(each) for name, each in spent.items()}
-    return {**found, "zxing": "zxingcpp" in sys.modules}
+    return {name: spread(each) for name, each in spent.items()}
 
 
 def imports(redis: Redis, absent: dict[str, str], *, quick: bool) -> Figures:

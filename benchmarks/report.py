@@ -110,10 +110,7 @@ def bars(figures: Figures) -> str:
             slower = node["burst_per_s"] / ours["burst_per_s"]
             at_most("node ÷ ours, answers per second when all are woken", slower, 3.33, 1.25)
     if "pictures" in figures:
-        is_fast = figures["pictures"]["zxing"]
-        with_it = "with zxing-cpp" if is_fast else "without zxing-cpp"
-        spent = figures["pictures"]["path"]["best"]
-        at_most(f"ms for the path of a picture, {with_it}", spent, 0.35 if is_fast else 0.9)
+        at_most("ms for the path of a picture", figures["pictures"]["path"]["best"], 0.9)
     if "imports" in figures:
         at_most("import qrlogin ÷ import segno", figures["imports"]["ratio"]["median"], 1)
     return table(("", "reached", "bar", "moonshot", ""), rows)
@@ -196,7 +193,7 @@ def simple(found: Figures, unit: str) -> str:
     rows = [
         (name, number(each["best"]), number(each["median"]), span(each))
         for name, each in found.items()
-        if name not in ("ratio", "zxing")
+        if name != "ratio"
     ]
     return table(("", f"best {unit}", "median", "middle half"), rows)
 

@@ -19,10 +19,10 @@ from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.emitted import EmittedEvents, ForgedRecords
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost, Unavailable
-from qrlogin.news import Known, is_news, known, unavailable_pause, wait_limit
+from qrlogin.news import Known, is_news, known, timed_out, unavailable_pause, wait_limit
 from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.stores.protocol import AsyncListener, AsyncStore
+from qrlogin.stores.protocol import AsyncStore
 from qrlogin.table import State
 
 T = TypeVar("T")
@@ -475,7 +475,7 @@ class AsyncWatch:
             if not await self._listener.wait(max(0, wakes_at - now)):
                 break
             now = monotonic()
-            if keeps and ends <= min(now, outdated_at) and _timed_out(self._listener):
+            if keeps and ends <= min(now, outdated_at) and timed_out(self._listener):
                 break
             try:
                 status = await self._read()
@@ -511,8 +511,3 @@ class AsyncWatch:
     async def __aexit__(self, *error: object) -> None:
         self._qr._watches.discard(self)
         await self._listener.__aexit__(*error)
-
-
-def _timed_out(listener: AsyncListener) -> bool:
-    """Whether the last wait of this listener ended without a change. Not every store says it."""
-    return bool(getattr(listener, "timed_out", False))

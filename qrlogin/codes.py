@@ -262,12 +262,12 @@ class Codes:
         """
         seconds = deadline_ms // 1000
         said = base64_decode(login_id) + seconds.to_bytes(_DEADLINE_BYTES)
-        return base64.urlsafe_b64encode(said + _short_mac(key, login_id, seconds)).decode()
+        return base64_encode(said + _short_mac(key, login_id, seconds)).decode()
 
     def _read_rotating(self, text: str) -> ScanCode:
         if not _ROTATING_CODE.fullmatch(text):
             return self._read_long_rotating(text)
-        code = base64.urlsafe_b64decode(text)
+        code = base64_decode(text)
         said, mac = code[:-_SHORT_MAC_BYTES], code[-_SHORT_MAC_BYTES:]
         login_id = base64_encode(said[:_ID_BYTES]).decode()
         seconds = int.from_bytes(said[_ID_BYTES:])

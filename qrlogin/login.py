@@ -19,10 +19,10 @@ from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.emitted import EmittedEvents, ForgedRecords
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost, Unavailable
-from qrlogin.news import Known, is_news, known, unavailable_pause, wait_limit
+from qrlogin.news import Known, is_news, known, timed_out, unavailable_pause, wait_limit
 from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
-from qrlogin.stores.protocol import Listener, Store
+from qrlogin.stores.protocol import Store
 from qrlogin.table import State
 
 if TYPE_CHECKING:
@@ -448,7 +448,7 @@ class Watch:
             if not self._listener.wait(max(0, wakes_at - now)):
                 break
             now = monotonic()
-            if keeps and ends <= min(now, outdated_at) and _timed_out(self._listener):
+            if keeps and ends <= min(now, outdated_at) and timed_out(self._listener):
                 break
             try:
                 status = self._read()
@@ -484,11 +484,6 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self._qr._watches.discard(self)
         self._listener.__exit__(*error)
-
-
-def _timed_out(listener: Listener) -> bool:
-    """Whether the last wait of this listener ended without a change. Not every store says it."""
-    return bool(getattr(listener, "timed_out", False))
 
 
 def _refuse_event_loop() -> None:

@@ -60,3 +60,12 @@ def unavailable_pause() -> float:
     of thousands of browsers do not read it together.
     """
     return random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not security
+
+
+def timed_out(listener: object) -> bool:
+    """Whether the last `wait` of this listener ended because its time was over, and the store is
+    sure that the login has not changed. False if the listener does not say it.
+
+    :param listener: of a store, blocking or asyncio.
+    """
+    return bool(getattr(listener, "timed_out", False))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from qrlogin.absent import absent_name
 from qrlogin.errors import Misconfigured
+from qrlogin.stores.addresses import REDIS_SCHEMES, SQL_SCHEMES, sqlite_hint
 from qrlogin.stores.listeners import AsyncListeners, Listeners
 from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
 from qrlogin.stores.protocol import AsyncListener, AsyncStore, Listener, Store
@@ -34,8 +35,6 @@ __all__ = [
     "open_store",
 ]
 
-_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
-_SQL_SCHEMES: Final = ("sqlite:///", "postgresql://", "postgres://")
 _LAZY: Final = {
     "AsyncRedisStore": "redis",
     "RedisStore": "redis",
@@ -53,7 +52,7 @@ def open_store(address: str) -> Store:
     """
     if address == "memory":
         return MemoryStore()
-    if _is_sql(address):
+    if _names_database(address):
         from qrlogin.stores import SQLStore
 
         return SQLStore(address)
@@ -66,7 +65,7 @@ def open_async_store(address: str) -> AsyncStore:
     """As `open_store`, for `AsyncQRLogin`."""
     if address == "memory":
         return AsyncMemoryStore()
-    if _is_sql(address):
+    if _names_database(address):
         from qrlogin.stores import AsyncSQLStore
 
         return AsyncSQLStore(address)
@@ -75,16 +74,17 @@ def open_async_store(address: str) -> AsyncStore:
     return AsyncRedisStore.from_url(address)
 
 
-def _is_sql(address: object) -> bool:
-    """Whether it names a database. Raises `Misconfigured` if it does not name Redis either."""
-    if isinstance(address, str) and address.startswith(_SQL_SCHEMES):
+def _names_database(address: object) -> bool:
+    """Whether it names a database, and not Redis. Raises `Misconfigured` if it names neither."""
+    if isinstance(address, str) and address.startswith(SQL_SCHEMES):
         return True
-    if not isinstance(address, str) or not address.startswith(_REDIS_SCHEMES):
+    if not isinstance(address, str) or not address.startswith(REDIS_SCHEMES):
         # The message does not quote the address, which may hold a password.
         raise Misconfigured(
             "a store is memory, or an address such as redis://127.0.0.1:6379/0 "
             "(or rediss://, or unix://) of Redis or Valkey, postgresql://user@host/database, or "
             "sqlite:///logins.db. For Sentinel and Cluster, pass a client to RedisStore"
+            + sqlite_hint(address)
         )
     return False
 

@@ -3,6 +3,7 @@ is over.
 """
 
 import logging
+import random
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,16 @@ LOST_CONNECTION: Final = "lost"
 QUIET_SECONDS = 10.0  # between two warnings of the same kind, if the server comes and goes
 
 log = logging.getLogger("qrlogin")
+
+
+def pause_seconds(failures: int) -> float:
+    """Seconds until a subscription is tried again: longer after each failure, at most 2. It is
+    random, so that the processes do not come back in the same instant.
+
+    :param failures: how many attempts have failed since the last one that worked.
+    """
+    pause = min(2.0, 0.05 * 2.0 ** min(failures, 6))
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not security
 
 
 class OutageLog:

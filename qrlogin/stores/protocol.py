@@ -18,6 +18,10 @@ class Listener(Protocol):
 
     It is notified of every change that is made after `listen` has returned. So read the login after
     `listen`, not before.
+
+    It may have an attribute `timed_out`: True if the last `wait` ended because its time was over,
+    and the store is sure that the login has not changed. A held status then ends without one more
+    read. A listener without it still works, as does an `AsyncListener`.
     """
 
     def wait(self, seconds: float) -> bool:

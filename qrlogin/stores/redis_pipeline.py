@@ -25,7 +25,8 @@ from qrlogin.stores.redis_script import Script
 PIPELINE_COMMANDS: Final = 100
 #: Pipelines that are under way at a time.
 PIPELINES: Final = 3
-#: Silence is counted in so many ticks and not measured: a loop that was busy has not looked.
+#: Silence is counted in ticks of the loop's timer: time in which the loop was busy does not
+#: count as silence.
 _TICKS: Final = 4
 #: Seconds that a command waits for its turn while no reply arrives, over a client of the
 #: application.
@@ -90,8 +91,8 @@ class CommandPipeline:
         return len(self._queue) + self._under_way.total()
 
     async def send(self, command: Command) -> object:
-        """The script's answer to this command, or the exception that redis-py raised. That is
-        returned, because many callers may get the same one.
+        """The script's answer to this command, or the exception that redis-py raised. The exception
+        is returned, not raised, because several callers may get the same one.
 
         A caller that is cancelled stops nothing: the command is sent all the same, unless it only
         reads.

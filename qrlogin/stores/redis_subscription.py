@@ -3,14 +3,13 @@
 It reads no connection itself and does not import redis, so both Redis stores use it as it is.
 """
 
-import random
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
 from qrlogin.clock import monotonic
 from qrlogin.stores.listeners import AsyncListeners, Listeners
-from qrlogin.stores.outages import OutageLog
+from qrlogin.stores.outages import OutageLog, pause_seconds
 from qrlogin.stores.redis_calls import BUCKETS, as_text
 
 #: Seconds without a message after which a PING is sent. After as many seconds without an answer,
@@ -106,5 +105,4 @@ class Subscription:
         self._outages.failed("notifications", error)
         self._failures += 1
         self._silent_seconds, self._pinged = 0.0, False
-        pause = min(2.0, 0.05 * 2.0 ** min(self._failures, 6))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not security
+        return pause_seconds(self._failures)

@@ -6,7 +6,6 @@ databases, and `sql_records.py` says what is written. None of them knows a state
 """
 
 import asyncio
-import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +15,17 @@ from typing import Any, Final, Protocol
 from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Outcome, Reply
+from qrlogin.stores.addresses import SQL_SCHEMES, SQLITE, sqlite_hint
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
-from qrlogin.stores.outages import OutageLog
-from qrlogin.stores.sql_sqlite import SCHEME, SQLiteTable
+from qrlogin.stores.outages import OutageLog, pause_seconds
+from qrlogin.stores.sql_sqlite import SQLiteDatabase
 
 #: After the connection was lost, so many browsers read their logins again at a time.
 _BATCH: Final = 20
 _BATCH_PAUSE_SECONDS: Final = 0.01
-SCHEMES: Final = (SCHEME, "postgresql://", "postgres://")
 
 
-class Table(Protocol):
+class Database(Protocol):
     """One database, for code that blocks. Threads may call every method, also at the same time."""
 
     name: str
@@ -45,11 +44,13 @@ class Table(Protocol):
 
         :param command: what to apply.
         :param ends: when to give up, by `monotonic`.
+        :raises ValueError: another program has written the row.
+        :raises Exception: one of `errors`, if the database fails or does not answer in time.
         """
         ...
 
     def changes(self, is_closed: Callable[[], bool]) -> Iterator[Iterable[str] | None]:
-        """Yield the login_ids that have changed, some times a second; None: any may have.
+        """Yield the login_ids that have changed, several times a second; None: any may have.
 
         :param is_closed: whether to end.
         """
@@ -79,14 +80,14 @@ class SQLStore:
     def __init__(
         self, address: str, *, timeout: float = 2.0, now: Callable[[], int] | None = None
     ) -> None:
-        self._table, self._timeout = _open_table(address, timeout, now), timeout
+        self._database, self._timeout = _open_database(address, timeout, now), timeout
         self._listeners = Listeners()
-        self._outages = _outages(self._table, self._listeners)
-        self._follower = _Follower(self._table, self._listeners, self._outages, _call)
+        self._outages = _outages(self._database, self._listeners)
+        self._follower = _Follower(self._database, self._listeners, self._outages, _call)
 
     def apply(self, command: Command) -> Reply:
         """As `Store.apply`. Raises `Unavailable`."""
-        outcome = _apply(self._table, self._outages, command, monotonic() + self._timeout)
+        outcome = _apply(self._database, self._outages, command, monotonic() + self._timeout)
         if outcome.notify:
             self._listeners.notify(command.login_id)
         return outcome.reply
@@ -103,7 +104,7 @@ class SQLStore:
         """As `Store.close`."""
         self._listeners.close()
         self._follower.close()
-        self._table.close()
+        self._database.close()
 
 
 class AsyncSQLStore:
@@ -119,11 +120,13 @@ class AsyncSQLStore:
     def __init__(
         self, address: str, *, timeout: float = 2.0, now: Callable[[], int] | None = None
     ) -> None:
-        self._table, self._timeout = _open_table(address, timeout, now), timeout
-        self._threads = ThreadPoolExecutor(self._table.calls, "qrlogin-sql")
+        self._database, self._timeout = _open_database(address, timeout, now), timeout
+        self._threads = ThreadPoolExecutor(self._database.calls, "qrlogin-sql")
         self._listeners = AsyncListeners()
-        self._outages = _outages(self._table, self._listeners)
-        self._follower = _Follower(self._table, self._listeners, self._outages, self._call_in_loop)
+        self._outages = _outages(self._database, self._listeners)
+        self._follower = _Follower(
+            self._database, self._listeners, self._outages, self._call_in_loop
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def apply(self, command: Command) -> Reply:
@@ -132,7 +135,7 @@ class AsyncSQLStore:
         ends = monotonic() + self._timeout
         try:
             call = loop.run_in_executor(
-                self._threads, _apply, self._table, self._outages, command, ends
+                self._threads, _apply, self._database, self._outages, command, ends
             )
         except RuntimeError as error:  # the store is closed, or the system has no thread
             raise Unavailable("the store was closed, or no thread can be started") from error
@@ -140,7 +143,7 @@ class AsyncSQLStore:
         # Not cancelled with its caller: the thread goes on, and its change notifies listeners.
         await asyncio.wait((call,), timeout=self._timeout)
         if not call.done():
-            raise Unavailable(f"{self._table.name} did not answer in time")
+            raise Unavailable(f"{self._database.name} did not answer in time")
         return call.result().reply
 
     def _call_ended(self, call: "asyncio.Future[Outcome]") -> None:
@@ -167,7 +170,7 @@ class AsyncSQLStore:
     def _close(self) -> None:
         self._follower.close()
         self._threads.shutdown()
-        self._table.close()
+        self._database.close()
 
     def _call_in_loop(self, notify: Callable[..., object], *arguments: str) -> None:
         if self._loop:
@@ -189,7 +192,7 @@ class AsyncSQLStore:
 class _Follower:
     """A thread that notifies the listeners of a store when another process has changed a login.
 
-    :param table: what it follows.
+    :param database: what it follows.
     :param listeners: the store's registry.
     :param outages: where it says that notifications fail or work.
     :param call: calls a function that notifies, where the listeners are.
@@ -197,12 +200,12 @@ class _Follower:
 
     def __init__(
         self,
-        table: Table,
+        database: Database,
         listeners: Listeners | AsyncListeners,
         outages: OutageLog,
         call: Callable[..., object],
     ) -> None:
-        self._table, self._listeners, self._call = table, listeners, call
+        self._database, self._listeners, self._call = database, listeners, call
         self._outages = outages
         self._thread: threading.Thread | None = None
         self._lock, self._closing = threading.Lock(), threading.Event()
@@ -231,7 +234,7 @@ class _Follower:
         failures = 0
         while not self._closing.is_set():
             try:
-                for changed in self._table.changes(self._closing.is_set):
+                for changed in self._database.changes(self._closing.is_set):
                     failures = 0
                     if changed is None:
                         self._outages.works("notifications")
@@ -239,12 +242,10 @@ class _Follower:
                         continue
                     for login_id in changed:
                         self._call(self._listeners.notify, login_id)
-            except self._table.errors as error:
+            except self._database.errors as error:
                 failures += 1
                 self._outages.failed("notifications", error)
-                pause = min(2.0, 0.05 * 2.0 ** min(failures, 6))
-                # At random, so that the processes do not come back in the same instant.
-                self._closing.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311
+                self._closing.wait(pause_seconds(failures))
                 self._notify_all()  # while nothing is heard, browsers read their logins again
 
     def _notify_all(self) -> None:
@@ -260,38 +261,38 @@ def _call(notify: Callable[..., object], *arguments: str) -> None:
     notify(*arguments)
 
 
-def _outages(table: Table, listeners: Listeners | AsyncListeners) -> OutageLog:
-    return OutageLog(table.name, table.describe, lambda: listeners.closed)
+def _outages(database: Database, listeners: Listeners | AsyncListeners) -> OutageLog:
+    return OutageLog(database.name, database.describe, lambda: listeners.closed)
 
 
-def _apply(table: Table, outages: OutageLog, command: Command, ends: float) -> Outcome:
+def _apply(database: Database, outages: OutageLog, command: Command, ends: float) -> Outcome:
     if monotonic() >= ends:
-        raise Unavailable(f"{table.name} did not answer in time")
+        raise Unavailable(f"{database.name} did not answer in time")
     try:
-        outcome = table.apply(command, ends)
+        outcome = database.apply(command, ends)
     except ValueError as error:
         raise Unavailable("another program has written to the table of logins") from error
-    except table.errors as error:
+    except database.errors as error:
         raise outages.unavailable(error) from error
     outages.works("calls")
     return outcome
 
 
-def _open_table(address: str, timeout: float, now: Callable[[], int] | None) -> Table:
+def _open_database(address: str, timeout: float, now: Callable[[], int] | None) -> Database:
     if not timeout > 0:
         raise Misconfigured("timeout must be a number of seconds above 0")
-    if not isinstance(address, str) or not address.startswith(SCHEMES):
+    if not isinstance(address, str) or not address.startswith(SQL_SCHEMES):
         # The message does not quote the address, which may hold a password.
         raise Misconfigured(
             "SQLStore takes an address such as sqlite:///logins.db or "
-            "postgresql://user:password@host/database"
+            "postgresql://user:password@host/database" + sqlite_hint(address)
         )
-    if address.startswith(SCHEME):
-        return SQLiteTable(address, now)
+    if address.startswith(SQLITE):
+        return SQLiteDatabase(address, now)
     try:
-        from qrlogin.stores.sql_postgres import PostgresTable
+        from qrlogin.stores.sql_postgres import PostgresDatabase
     except ModuleNotFoundError as error:
         if error.name != "psycopg":
             raise
         raise ImportError("PostgreSQL needs psycopg: pip install 'qrlogin[postgres]'") from error
-    return PostgresTable(address, now)
+    return PostgresDatabase(address, now)

@@ -20,9 +20,7 @@ from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Outcome
 from qrlogin.stores.outages import LOST_CONNECTION
-from qrlogin.stores.sql_records import SLICE, TABLE, Applied, Row, apply
-
-SCHEMES: Final = ("postgresql://", "postgres://")
+from qrlogin.stores.sql_records import SLICE, TABLE_NAME, Applied, StoredRow, apply
 
 #: Seconds to wait for one notification. The thread that listens sees after each that the store was
 #: closed.
@@ -35,37 +33,37 @@ _CONNECT_SECONDS: Final = 10.0
 _SILENCE_SECONDS: Final = 1.0
 _ALIVE: Final = "alive"  # no login_id is so short
 
-_EXISTS: Final = f"SELECT to_regclass('{TABLE}')"
+_EXISTS: Final = f"SELECT to_regclass('{TABLE_NAME}')"
 # The lock: two processes that create one table at the same time disturb each other.
 _SCHEMA: Final = f"""
 BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('{TABLE}'));
-CREATE TABLE IF NOT EXISTS {TABLE} (
+SELECT pg_advisory_xact_lock(hashtext('{TABLE_NAME}'));
+CREATE TABLE IF NOT EXISTS {TABLE_NAME} (
     login_id text PRIMARY KEY,
     record text NOT NULL,
     garbage_at bigint
 );
-CREATE INDEX IF NOT EXISTS {TABLE}_garbage ON {TABLE} (garbage_at);
+CREATE INDEX IF NOT EXISTS {TABLE_NAME}_garbage ON {TABLE_NAME} (garbage_at);
 COMMIT
 """
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_FIND: Final = f"SELECT record, garbage_at FROM {TABLE} WHERE login_id = %(id)s"  # noqa: S608
+_FIND: Final = f"SELECT record, garbage_at FROM {TABLE_NAME} WHERE login_id = %(id)s"  # noqa: S608
 # A process that stops in the middle of a transaction would keep the row locked.
 _LOCK: Final = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000; {_FIND} FOR UPDATE; "
 _INSERT: Final = (
-    f"INSERT INTO {TABLE} VALUES (%(id)s, %(record)s, %(garbage_at)s) "  # noqa: S608
+    f"INSERT INTO {TABLE_NAME} VALUES (%(id)s, %(record)s, %(garbage_at)s) "  # noqa: S608
     "ON CONFLICT DO NOTHING; "
 )
 _UPDATE: Final = (
-    f"UPDATE {TABLE} SET record = %(record)s, garbage_at = %(garbage_at)s "  # noqa: S608
+    f"UPDATE {TABLE_NAME} SET record = %(record)s, garbage_at = %(garbage_at)s "  # noqa: S608
     "WHERE login_id = %(id)s; "
 )
 _DELETE_EXPIRED: Final = (
-    f"DELETE FROM {TABLE} WHERE login_id IN "  # noqa: S608
-    f"(SELECT login_id FROM {TABLE} WHERE garbage_at <= %(clock)s LIMIT {SLICE} "
+    f"DELETE FROM {TABLE_NAME} WHERE login_id IN "  # noqa: S608
+    f"(SELECT login_id FROM {TABLE_NAME} WHERE garbage_at <= %(clock)s LIMIT {SLICE} "
     "FOR UPDATE SKIP LOCKED); "
 )
-_NOTIFY: Final = f"SELECT pg_notify('{TABLE}', %(id)s); "
+_NOTIFY: Final = f"SELECT pg_notify('{TABLE_NAME}', %(id)s); "
 
 
 class _Connection(psycopg.Connection[Any]):
@@ -92,8 +90,8 @@ class _Connection(psycopg.Connection[Any]):
             return end.value
 
 
-class PostgresTable:
-    """A `Table` in PostgreSQL: `postgresql://user:password@host/database`.
+class PostgresDatabase:
+    """A `Database` in PostgreSQL: `postgresql://user:password@host/database`.
 
     :param address: as libpq reads it. `Misconfigured` is raised for one that it cannot read.
     :param now: returns milliseconds since 1970, in place of the server's clock: for tests.
@@ -172,13 +170,13 @@ class PostgresTable:
             cursor.nextset()
         return applied if cursor.rowcount else None
 
-    def _read(self, cursor: psycopg.Cursor[Any], skip: int = 0) -> tuple[Row | None, int]:
+    def _read(self, cursor: psycopg.Cursor[Any], skip: int = 0) -> tuple[StoredRow | None, int]:
         for _ in range(skip):
             cursor.nextset()
         found = cursor.fetchone()
         cursor.nextset()
         read = cursor.fetchone() or (0,)
-        return (Row(*found) if found else None), self._now() if self._now else read[0]
+        return (StoredRow(*found) if found else None), self._now() if self._now else read[0]
 
     def changes(self, is_closed: Callable[[], bool]) -> Iterator[Iterable[str] | None]:
         """Yield the login_ids that have changed, as notifications arrive; None: any may have.
@@ -187,7 +185,7 @@ class PostgresTable:
         """
         connection = self._open(monotonic() + _CONNECT_SECONDS)
         try:
-            connection.execute(f"LISTEN {TABLE}")
+            connection.execute(f"LISTEN {TABLE_NAME}")
             yield None  # what was published before is lost
             silent_seconds, asked = 0.0, False
             while not is_closed():

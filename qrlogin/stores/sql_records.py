@@ -9,7 +9,7 @@ from typing import Final
 
 from qrlogin.step import Command, Outcome, Record, step
 
-TABLE: Final = "qrlogin_logins"
+TABLE_NAME: Final = "qrlogin_logins"
 
 #: How many rows whose time is over one new login deletes at most. A million rows that end at once
 #: would keep the database busy for many seconds.
@@ -17,7 +17,7 @@ SLICE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StoredRow:
     """What the table keeps of one login, besides its login_id."""
 
     record: str
@@ -32,13 +32,13 @@ class Applied:
 
     outcome: Outcome
     """What the store returns, and whether it notifies."""
-    row: Row | None
+    row: StoredRow | None
     """What to write. None: nothing changes."""
     born: bool
     """Whether the record is made by this command."""
 
 
-def apply(found: Row | None, command: Command, clock: int) -> Applied:
+def apply(found: StoredRow | None, command: Command, clock: int) -> Applied:
     """Apply a command to the row that was found.
 
     :param found: the row; None if there is none.
@@ -57,7 +57,7 @@ def apply(found: Row | None, command: Command, clock: int) -> Applied:
     else:
         garbage_at = None if command.ttl_ms is None else outcome.reply.now + command.ttl_ms
     text = json.dumps(dict(outcome.reply.record), separators=(",", ":"))
-    return Applied(outcome, Row(text, garbage_at), born=found is None)
+    return Applied(outcome, StoredRow(text, garbage_at), born=found is None)
 
 
 def _decoded(text: str) -> Record:

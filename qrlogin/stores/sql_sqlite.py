@@ -17,9 +17,9 @@ from urllib.parse import unquote
 from qrlogin.clock import monotonic, now_ms
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Outcome
-from qrlogin.stores.sql_records import SLICE, TABLE, Row, apply
+from qrlogin.stores.addresses import SQLITE
+from qrlogin.stores.sql_records import SLICE, TABLE_NAME, StoredRow, apply
 
-SCHEME: Final = "sqlite:///"
 _LOOK_SECONDS: Final = 0.1
 #: For a connection that no call waits for.
 _OPEN_SECONDS: Final = 5.0
@@ -28,26 +28,27 @@ _PAUSE_SECONDS: Final = 0.02
 # AUTOINCREMENT: the number of a row that was written later is higher, also after others were
 # deleted. So a process finds what has changed since it looked last.
 _SCHEMA: Final = f"""
-CREATE TABLE IF NOT EXISTS {TABLE} (
+CREATE TABLE IF NOT EXISTS {TABLE_NAME} (
     change INTEGER PRIMARY KEY AUTOINCREMENT,
     login_id TEXT NOT NULL UNIQUE,
     record TEXT NOT NULL,
     garbage_at INTEGER
 );
-CREATE INDEX IF NOT EXISTS {TABLE}_garbage ON {TABLE} (garbage_at);
+CREATE INDEX IF NOT EXISTS {TABLE_NAME}_garbage ON {TABLE_NAME} (garbage_at);
 """
-_FIND: Final = f"SELECT record, garbage_at FROM {TABLE} WHERE login_id = ?"  # noqa: S608
-_WRITE: Final = f"REPLACE INTO {TABLE} (login_id, record, garbage_at) VALUES (?, ?, ?)"  # noqa: S608
+_FIND: Final = f"SELECT record, garbage_at FROM {TABLE_NAME} WHERE login_id = ?"  # noqa: S608
+_WRITE: Final = f"REPLACE INTO {TABLE_NAME} (login_id, record, garbage_at) VALUES (?, ?, ?)"  # noqa: S608
 _DELETE_EXPIRED: Final = (
-    f"DELETE FROM {TABLE} WHERE change IN "  # noqa: S608
-    f"(SELECT change FROM {TABLE} WHERE garbage_at <= ? LIMIT {SLICE})"
+    f"DELETE FROM {TABLE_NAME} WHERE change IN "  # noqa: S608
+    f"(SELECT change FROM {TABLE_NAME} WHERE garbage_at <= ? LIMIT {SLICE})"
 )
-_CHANGED: Final = f"SELECT change, login_id FROM {TABLE} WHERE change > ?"  # noqa: S608
+_CHANGED: Final = f"SELECT change, login_id FROM {TABLE_NAME} WHERE change > ?"  # noqa: S608
 _LAST: Final = "SELECT seq FROM sqlite_sequence WHERE name = ?"
 
 
-class SQLiteTable:
-    """A `Table` in a file: `sqlite:///logins.db`, or `sqlite:////srv/logins.db` for a whole path.
+class SQLiteDatabase:
+    """A `Database` in a file: `sqlite:///logins.db`, or `sqlite:////srv/logins.db` for an
+    absolute path.
 
     :param address: names the file. `Misconfigured` is raised if its folder does not exist.
     :param now: returns milliseconds since 1970; None: this machine's clock.
@@ -56,17 +57,17 @@ class SQLiteTable:
     name = "SQLite"
     #: How many calls it carries out at a time.
     calls = 1
-    #: The errors that mean an outage, and those of them after which a repeat makes sense.
+    #: What its methods raise when the file fails.
     errors: tuple[type[Exception], ...] = (sqlite3.Error, TimeoutError)
 
     def __init__(self, address: str, now: Callable[[], int] | None) -> None:
-        self._path = unquote(address.removeprefix(SCHEME))
+        self._path = unquote(address.removeprefix(SQLITE))
         if self._path in ("", ":memory:"):
             raise Misconfigured("sqlite:/// needs the path of a file; in memory, use MemoryStore")
         if "?" in self._path:
-            raise Misconfigured("the address of a file of SQLite takes no options")
+            raise Misconfigured("the address of an SQLite file takes no options")
         if not os.path.isdir(os.path.dirname(self._path) or "."):
-            raise Misconfigured("the folder of the file of SQLite does not exist")
+            raise Misconfigured("the folder of the SQLite file does not exist: create it")
         self._now = now or now_ms
         self._lock = threading.Lock()  # of the one connection for calls
         self._connection: sqlite3.Connection | None = None
@@ -92,7 +93,7 @@ class SQLiteTable:
             with _transaction(connection, ends, writes=not command.row.reads):
                 found = connection.execute(_FIND, [command.login_id]).fetchone()
                 clock = self._now()
-                applied = apply(Row(*found) if found else None, command, clock)
+                applied = apply(StoredRow(*found) if found else None, command, clock)
                 if applied.row:
                     if applied.born:
                         connection.execute(_DELETE_EXPIRED, [clock])
@@ -180,5 +181,5 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _last_change(connection: sqlite3.Connection) -> int:
-    found = connection.execute(_LAST, [TABLE]).fetchone()
+    found = connection.execute(_LAST, [TABLE_NAME]).fetchone()
     return int(found[0]) if found else 0

@@ -231,6 +231,8 @@ def test_an_address_that_cannot_work_is_refused_without_its_secret(address: str)
         with pytest.raises(Misconfigured) as refused:
             opening(address)
         assert "secret" not in str(refused.value)
+        slashes_are_missing = address == "sqlite://secret"
+        assert ("sqlite needs three slashes" in str(refused.value)) == slashes_are_missing
 
 
 @pytest.fixture(autouse=True)

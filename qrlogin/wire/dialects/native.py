@@ -22,7 +22,6 @@ A page holds its device_code in an HttpOnly cookie. A CLI and a page with tokens
 token counts whatever the `Origin` is (`wire/validation.py`, `wire/cross_origin.py`).
 """
 
-import base64
 import hashlib
 import logging
 import re
@@ -51,6 +50,7 @@ from qrlogin.errors import (
     UpgradeRequired,
     WrongState,
 )
+from qrlogin.keys import base64_encode
 from qrlogin.news import FROM_NOW
 from qrlogin.operation import Operation
 from qrlogin.render import matrix_path, png, svg
@@ -514,7 +514,7 @@ class _Pictures:
         """The member `qr` for the picture of this text; "" if the client needs none."""
         if self._shown == "none":
             return ""
-        name = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:9]).decode()
+        name = base64_encode(hashlib.sha256(text.encode()).digest()[:9]).decode()
         if self._shown == name:
             return ""
         if self._shown:
