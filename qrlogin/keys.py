@@ -69,7 +69,11 @@ def base64_encode(raw: bytes) -> bytes:
 
 def base64_decode(text: str) -> bytes:
     """What `base64_encode` encoded. Raises `ValueError` for other text."""
-    return a2b_base64(text.encode("ascii").translate(_FROM_URL_SAFE) + b"=" * (-len(text) % 4))
+    encoded = text.encode("ascii")
+    raw = a2b_base64(encoded.translate(_FROM_URL_SAFE) + b"=" * (-len(encoded) % 4))
+    if base64_encode(raw) != encoded:  # several texts are read as the same bytes
+        raise ValueError("this is not base64url as it is encoded here")
+    return raw
 
 
 def _prefixed(parts: Sequence[str]) -> bytes:

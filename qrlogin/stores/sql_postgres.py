@@ -5,7 +5,6 @@ server has acknowledged survives its restart. It takes two round trips, or one i
 Times are those of the server's clock. `NOTIFY` carries the login_id to the other processes.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Outcome
+from qrlogin.stores.forks import in_each_child
 from qrlogin.stores.outages import LOST_CONNECTION
 from qrlogin.stores.sql_records import SLICE, TABLE_NAME, Applied, StoredRow, apply
 
@@ -116,10 +116,15 @@ class PostgresDatabase:
         }
         self._options = {**defaults, **options}
         self._now = now
+        self._is_made = False
+        self._begin_afresh()
+        in_each_child(self._begin_afresh)
+
+    def _begin_afresh(self) -> None:
+        # A forked child must neither use nor close the parent's connections. psycopg closes none
+        # when it collects them in another process.
         self._idle: list[_Connection] = []
         self._slots = threading.BoundedSemaphore(self.calls)
-        self._process = os.getpid()
-        self._is_made = False
 
     def describe(self, error: Exception) -> tuple[str, str]:
         """What `OutageLog` may show of an error, and its kind."""
@@ -216,11 +221,6 @@ class PostgresDatabase:
     @contextmanager
     def _connection(self, ends: float) -> Iterator[_Connection]:
         """A connection for one call, from those that are idle, or a new one."""
-        if self._process != os.getpid():
-            # A forked child must neither use nor close the parent's connections. psycopg closes
-            # none when it collects them in another process.
-            self._idle, self._slots = [], threading.BoundedSemaphore(self.calls)
-            self._process = os.getpid()
         if not self._slots.acquire(timeout=max(0.0, ends - monotonic())):
             raise TimeoutError
         try:

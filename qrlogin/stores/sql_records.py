@@ -46,9 +46,12 @@ def apply(found: StoredRow | None, command: Command, clock: int) -> Applied:
     :param clock: milliseconds since 1970, by the clock of the store.
     :raises ValueError: another program has written the row.
     """
-    if found and found.garbage_at is not None and found.garbage_at <= clock:
-        found = None  # its time is over, but it is not deleted yet
-    record = _decoded(found.record) if found else {}
+    try:
+        if found and found.garbage_at is not None and found.garbage_at <= clock:
+            found = None  # its time is over, but it is not deleted yet
+        record = _decoded(found.record) if found else {}
+    except (TypeError, RecursionError) as error:
+        raise ValueError("the row does not hold a record") from error
     outcome = step(record, command, clock)
     if not outcome.changes:
         return Applied(outcome, None, born=False)

@@ -18,6 +18,7 @@ from qrlogin.clock import monotonic, now_ms
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Outcome
 from qrlogin.stores.addresses import SQLITE
+from qrlogin.stores.forks import in_each_child
 from qrlogin.stores.sql_records import SLICE, TABLE_NAME, StoredRow, apply
 
 _LOOK_SECONDS: Final = 0.1
@@ -69,10 +70,16 @@ class SQLiteDatabase:
         if not os.path.isdir(os.path.dirname(self._path) or "."):
             raise Misconfigured("the folder of the SQLite file does not exist: create it")
         self._now = now or now_ms
-        self._lock = threading.Lock()  # of the one connection for calls
-        self._connection: sqlite3.Connection | None = None
-        self._process = os.getpid()
         self._inherited: list[sqlite3.Connection] = []
+        self._connection: sqlite3.Connection | None = None
+        self._begin_afresh()
+        in_each_child(self._begin_afresh)
+
+    def _begin_afresh(self) -> None:
+        if self._connection:  # in a forked child: closing it would end the parent's locks
+            self._inherited.append(self._connection)
+        self._lock = threading.Lock()  # of the one connection for calls
+        self._connection = None
 
     def describe(self, error: Exception) -> tuple[str, str]:
         """What `OutageLog` may show of an error, and its kind."""
@@ -126,16 +133,11 @@ class SQLiteDatabase:
     def close(self) -> None:
         """Close the connection for calls. A call that comes later opens it again."""
         with self._lock:
-            if self._connection and self._process == os.getpid():
+            if self._connection:
                 self._connection.close()
             self._connection = None
 
     def _connect(self, ends: float) -> sqlite3.Connection:
-        if self._process != os.getpid():
-            # A forked child. Closing the parent's connection here would end the parent's locks.
-            if self._connection:
-                self._inherited.append(self._connection)
-            self._connection, self._process = None, os.getpid()
         if self._connection is None:
             self._connection = self._open(ends)
         return self._connection

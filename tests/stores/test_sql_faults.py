@@ -204,7 +204,7 @@ def test_processes_that_make_the_database_in_one_moment_all_succeed(
                 done.result(PATIENCE)
 
 
-@pytest.mark.parametrize("written", ["{", "[]", '{"state": 1}', "null"])
+@pytest.mark.parametrize("written", ["{", "[]", '{"state": 1}', "null", "[" * 100_000])
 def test_a_row_that_another_program_wrote_is_no_login(written: str, sqlite_address: str) -> None:
     with QRLogin(SQLStore(sqlite_address), **WITH) as qr:
         device_code = qr.begin().device_code
