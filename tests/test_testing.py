@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import httpx2
 import pytest
@@ -153,7 +154,7 @@ def test_what_is_no_client_is_refused_with_what_to_give() -> None:
 
 
 def test_a_client_of_the_other_kind_is_refused_with_what_to_use() -> None:
-    options = {"secret_keys": [KEY], "verification_uri": URI}
+    options: dict[str, Any] = {"secret_keys": [KEY], "verification_uri": URI}
     with pytest.raises(TypeError, match="this client is awaited: use AsyncBrowser and AsyncPhone"):
         Browser(AsyncQRLogin(AsyncMemoryStore(), **options)).begin()
     with pytest.raises(TypeError, match="this client blocks: use Browser and Phone"):

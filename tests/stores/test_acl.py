@@ -35,9 +35,10 @@ def least_url() -> Iterator[str]:
 def test_a_user_without_get_begins_no_login() -> None:
     with RedisServer(redis_binary()) as server:
         store = RedisStore.from_url(with_rights(server, "-get"))
-        with QRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
-            with pytest.raises(Unavailable):
-                qr.begin()
+        qr = QRLogin(store, secret_keys=[KEY], verification_uri=URI)
+        with pytest.raises(Unavailable):
+            qr.begin()
+        qr.close()
         store.close()
         with Redis.from_url(server.url) as admin:
             assert admin.dbsize() == 0  # no hash, which processes with the right could not read
