@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="print the report as JSON")
 
     doctor = commands.add_parser(
-        "doctor", help="look at a store and a running site, and say what to mend"
+        "doctor", help="look at a store and a running site, and say what to fix"
     )
     doctor.add_argument(
         "--store",

@@ -23,6 +23,7 @@ local count = nil
 -- in it, too. They keep all records as hashes, so one that they began stays a hash.
 local kept = redis.pcall('GET', KEYS[1])
 local is_hash = type(kept) == 'table'
+if is_hash and not kept.err:find('WRONGTYPE', 1, true) then return kept end  -- such as no right to GET
 local record = {}
 if is_hash then
   local fields = call('HGETALL', KEYS[1])

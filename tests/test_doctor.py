@@ -15,6 +15,7 @@ from qrlogin import MemoryStore, QRLogin
 from qrlogin.__main__ import main
 from qrlogin.contrib.wsgi import qrlogin_app
 from qrlogin.doctor import sites
+from qrlogin.keys import _PUBLISHED_KEYS
 from qrlogin.wire import Endpoint
 from tests.servers import PostgresServer, RedisServer, free_port, redis_binary
 from tests.tables import for_each_row
@@ -43,7 +44,7 @@ def served(port: int, app: Application) -> Iterator[None]:
         server.server_close()
 
 
-def test_a_healthy_store_has_nothing_to_mend(
+def test_a_healthy_store_has_no_problem(
     capsys: pytest.CaptureFixture[str],
     own_redis: RedisServer,
     postgres_url: str,
@@ -51,10 +52,11 @@ def test_a_healthy_store_has_nothing_to_mend(
 ) -> None:
     with Redis.from_url(own_redis.url) as admin:
         admin.config_set("appendonly", "yes")
-    for address in (own_redis.url, postgres_url, f"sqlite:///{tmp_path}/logins.db"):
+    file = f"sqlite:///{tmp_path}/logins.db"
+    for address in (own_redis.url, postgres_url, file, file):  # the first look creates the file
         code, text = said(capsys, "--store", address)
         assert code == 0
-        assert "0 to mend, 0 to think about" in text
+        assert "0 problems, 0 warnings" in text
         assert "a whole login works" in text
         assert "the news of a scan arrives" in text
 
@@ -64,6 +66,7 @@ def test_a_healthy_store_has_nothing_to_mend(
     [
         ("CONFIG SET maxmemory 50mb maxmemory-policy allkeys-lru", "", "policy is allkeys-lru"),
         ("CONFIG SET requirepass right", ":secret@", "the password or the user is wrong"),
+        ("ACL SETUSER app on nopass ~qrlogin:* &* +@all -time", "app:x@", "may not run TIME"),
         (
             "ACL SETUSER app on nopass ~qrlogin:* &* +@all -subscribe",
             "app:x@",
@@ -82,20 +85,26 @@ def test_what_is_wrong_with_a_redis_is_said_with_what_to_do(
         code, text = said(capsys, "--store", server.url.replace("//", f"//{user}"))
     assert code == 1
     assert finding in text
-    assert "Do: " in text
+    assert "Fix: " in text
     assert "secret" not in text
 
 
 def test_a_store_that_cannot_be_reached_says_why(
-    capsys: pytest.CaptureFixture[str], redis_url: str, own_postgres: PostgresServer
+    capsys: pytest.CaptureFixture[str],
+    redis_url: str,
+    own_postgres: PostgresServer,
+    tmp_path: Path,
 ) -> None:
     nowhere = free_port()
+    (tmp_path / "notes.txt").write_text("This is no database. " * 100)
     for address, finding in (
         (f"redis://u:secret@127.0.0.1:{nowhere}", "nothing listens there"),
         ("redis://u:secret@nowhere.invalid", "its host name is not known here"),
         (redis_url.replace("redis://", "rediss://"), "the server does not speak TLS"),
         (f"postgresql://u:secret@127.0.0.1:{nowhere}/db", "Connection refused"),
         (own_postgres.url.replace("qrlogin@", "nobody:secret@"), "nobody"),
+        (f"unix://{tmp_path}/no.sock", "check the path, and that this user may open it"),
+        (f"sqlite:///{tmp_path}/notes.txt", "give qrlogin a file of its own, in a folder where"),
         ("mysql://u:secret@h/db", "a store is memory, or an address such as"),
     ):
         code, text = said(capsys, "--store", address)
@@ -113,6 +122,21 @@ def one_of_two(origin: str) -> Application:
     """Two workers, each with a memory of its own, which answer in turn."""
     workers, asked = [site(origin), site(origin)], iter(range(10**6))
     return lambda *arguments: workers[next(asked) % 2](*arguments)
+
+
+def balanced(origin: str) -> Application:
+    """Two workers, and a balancer whose own cookie keeps a browser at one of them."""
+    workers, asked = [site(origin), site(origin)], iter(range(10**6))
+
+    def app(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        kept = re.search("AWSALB=([01])", environ.get("HTTP_COOKIE", ""))
+        worker = int(kept[1]) if kept else next(asked) % 2
+        cookie = ("Set-Cookie", f"AWSALB={worker}; Path=/")
+        return workers[worker](
+            environ, lambda status, headers, *rest: start(status, [*headers, cookie], *rest)
+        )
+
+    return app
 
 
 def impatient(origin: str) -> Application:
@@ -136,7 +160,8 @@ def impatient(origin: str) -> Application:
 @for_each_row(
     "make, findings",
     [
-        (site, ["held for", "knew the login", "arrives at once", "0 to mend"]),
+        (site, ["held for", "knew the login", "arrives at once", "0 problems"]),
+        (balanced, ["cookie: HttpOnly, SameSite", "knew the login", "held for", "0 problems"]),
         (one_of_two, ["several processes have a store or a secret key each"]),
         (
             impatient,
@@ -163,7 +188,7 @@ def test_a_running_site_is_looked_at_as_its_browsers_meet_it(
     with served(port, make(f"http://127.0.0.1:{port}")):
         code, text = said(capsys, "--url", f"http://127.0.0.1:{port}/")
     assert [each for each in findings if each not in text] == []
-    assert code == (0 if "0 to mend" in text else 1)
+    assert code == (0 if "0 problems" in text else 1)
 
 
 def test_a_deploy_script_reads_json_and_the_exit_code(
@@ -174,6 +199,8 @@ def test_a_deploy_script_reads_json_and_the_exit_code(
     report = json.loads(capsys.readouterr().out)
     assert report["exit_status"] == 1
     assert [each["level"] for each in report["findings"]] == ["problem", "warning"]
+    assert report["findings"][0]["fix"] == "make one with: python -m qrlogin keygen"
+    assert "Make one" not in report["findings"][0]["seen"]
     assert "short" not in re.sub("too short", "", json.dumps(report))
 
 
@@ -182,3 +209,13 @@ def test_without_anything_to_look_at_it_says_what_to_give(
 ) -> None:
     assert main(["doctor"]) == 2
     assert "give --store or --url" in capsys.readouterr().err
+
+
+def test_a_key_that_was_published_is_a_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QRLOGIN_SECRET_KEYS", _PUBLISHED_KEYS[0])
+    code, text = said(capsys)
+    assert code == 1
+    assert "this secret key is printed in qrlogin's documentation" in text
+    assert _PUBLISHED_KEYS[0] not in text

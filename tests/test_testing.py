@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import httpx2
 import pytest
@@ -23,6 +24,8 @@ def test_each_act_of_both_devices_without_http(qrlogin_clock: Clock) -> None:
         with pytest.raises(Refused, match="wrong_state"):
             browser.redeem()
         phone.scan(browser.code)
+        assert phone.release(browser)["state"] == "pending"
+        phone.scan(browser)
         phone.deny(browser)
         with pytest.raises(Refused, match="denied"):
             browser.redeem()
@@ -50,6 +53,8 @@ def test_the_clock_is_right_again_after_the_test() -> None:
             begun = qr.begin()
             with pytest.raises(ValueError, match="does not go back"):
                 clock.turn(-1)
+        with pytest.raises(RuntimeError, match="use it as a context manager"):
+            clock.turn(1)
         assert qr.begin().expires_in == begun.expires_in
 
 
@@ -72,6 +77,8 @@ async def over_httpx() -> None:
                 client, at="/phone", headers={"Authorization": "Bearer of-maria"}
             )
             await signed_in.scan(await over_http.begin())
+            await signed_in.release(over_http)
+            await signed_in.scan(over_http)
             await signed_in.deny(over_http)
             assert (await signed_in.outcome(over_http))["state"] == "denied"
             await over_http.begin()
@@ -144,3 +151,19 @@ def test_with_the_client_of_django() -> None:
 def test_what_is_no_client_is_refused_with_what_to_give() -> None:
     with pytest.raises(TypeError, match="give a test client of Flask, Django"):
         Browser("https://example.com")
+
+
+def test_a_client_of_the_other_kind_is_refused_with_what_to_use() -> None:
+    options: dict[str, Any] = {"secret_keys": [KEY], "verification_uri": URI}
+    with pytest.raises(TypeError, match="this client is awaited: use AsyncBrowser and AsyncPhone"):
+        Browser(AsyncQRLogin(AsyncMemoryStore(), **options)).begin()
+    with pytest.raises(TypeError, match="this client blocks: use Browser and Phone"):
+        asyncio.run(AsyncBrowser(QRLogin(MemoryStore(), **options)).begin())
+
+
+def test_a_browser_that_has_begun_no_login_says_so() -> None:
+    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+        browser, phone = Browser(qr), Phone(qr, person=MARIA)
+        for act in (browser.status, browser.redeem, browser.cancel, lambda: phone.scan(browser)):
+            with pytest.raises(RuntimeError, match=r"has begun no login: call begin\(\) first"):
+                act()

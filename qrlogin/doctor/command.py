@@ -10,11 +10,11 @@ from qrlogin.doctor.findings import Finding, exit_status, lines, ok, problem, su
 from qrlogin.doctor.sites import look_at_site
 from qrlogin.doctor.stores import look_at_store
 from qrlogin.errors import Misconfigured
-from qrlogin.keys import key_ring
+from qrlogin.keys import key_ring, refuse_published_keys
 
 
 def run(*, store: str, url: str, keys: str, as_json: bool) -> int:
-    """Look at what is given, and print what was found. Returns 1 if there is something to mend.
+    """Look at what is given, and print what was found. Returns 1 if there is a problem.
 
     :param store: the address of a store; "" for none.
     :param url: the address of a mount of the native dialect; "" for none.
@@ -46,9 +46,12 @@ def run(*, store: str, url: str, keys: str, as_json: bool) -> int:
 def _findings(store: str, url: str, keys: str) -> Iterator[Finding]:
     if keys:
         try:
-            ring = key_ring([key.strip() for key in keys.split(",") if key.strip()], "doctor")
+            given = [key.strip() for key in keys.split(",") if key.strip()]
+            ring = key_ring(given, "doctor")
+            refuse_published_keys(given)
         except Misconfigured as error:
-            yield problem("keys", str(error), "make one with: python -m qrlogin keygen")
+            seen = str(error).partition(". Make one")[0]
+            yield problem("keys", seen, "make one with: python -m qrlogin keygen")
         else:
             yield ok("keys", f"{len(ring)}, of which the first signs")
     if store:

@@ -30,7 +30,7 @@ class Finding:
     """What was looked at, in one or two words."""
     seen: str
     """What is so."""
-    mend: str = ""
+    fix: str = ""
     """What to do about it. "": nothing."""
 
 
@@ -39,39 +39,40 @@ def ok(about: str, seen: str) -> Finding:
     return Finding(Level.OK, about, seen)
 
 
-def warning(about: str, seen: str, mend: str) -> Finding:
+def warning(about: str, seen: str, fix: str) -> Finding:
     """A finding that some users meet, or some days.
 
     :param about: what was looked at.
     :param seen: what is so.
-    :param mend: what to do about it.
+    :param fix: what to do about it.
     """
-    return Finding(Level.WARNING, about, seen, mend)
+    return Finding(Level.WARNING, about, seen, fix)
 
 
-def problem(about: str, seen: str, mend: str) -> Finding:
+def problem(about: str, seen: str, fix: str) -> Finding:
     """A finding that makes logins fail, or unsafe.
 
     :param about: what was looked at.
     :param seen: what is so.
-    :param mend: what to do about it.
+    :param fix: what to do about it.
     """
-    return Finding(Level.PROBLEM, about, seen, mend)
+    return Finding(Level.PROBLEM, about, seen, fix)
 
 
 def lines(finding: Finding) -> Iterator[str]:
     """The lines of one finding for a terminal."""
     yield from _wrapped(f"{finding.level.upper():<8} {finding.about}: ", finding.seen)
-    if finding.mend:
-        yield from _wrapped(" " * 9 + "Do: ", finding.mend)
+    if finding.fix:
+        yield from _wrapped(" " * 9 + "Fix: ", finding.fix)
 
 
 def summary(findings: Sequence[Finding]) -> str:
     """One line that counts the findings by level."""
     counts = {level: sum(each.level is level for each in findings) for level in Level}
+    problems, warnings = counts[Level.PROBLEM], counts[Level.WARNING]
     return (
-        f"{counts[Level.PROBLEM]} to mend, {counts[Level.WARNING]} to think about, "
-        f"{counts[Level.OK]} as they should be"
+        f"{problems} problem{'s' * (problems != 1)}, {warnings} warning{'s' * (warnings != 1)}, "
+        f"{counts[Level.OK]} ok"
     )
 
 

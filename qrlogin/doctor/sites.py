@@ -4,8 +4,9 @@ It asks on new connections, so that several workers answer, and holds one reques
 """
 
 import json
+import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, Final
@@ -20,6 +21,8 @@ HOLD_SECONDS: Final = 25
 _WORKERS_TRIES: Final = 16
 _PATIENCE_SECONDS: Final = 10.0
 _STREAM_SECONDS: Final = 4.0
+#: A cookie of a login: over http it has no prefix.
+_COOKIE: Final = re.compile("(__Host-)?qrl-[0-9a-f]+=")
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -27,7 +30,9 @@ _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 class _Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    """By name, in lower case."""
+    """By name, in lower case. Of several with one name, the last."""
+    cookies: Sequence[str] = field(repr=False)
+    """Each Set-Cookie: a site, or a balancer in front of it, may set cookies of its own."""
     body: Mapping[str, Any] = field(repr=False)
     """The JSON object; empty for anything else."""
     seconds: float
@@ -45,7 +50,8 @@ class _Site:
         self.secure, self.host = parts.scheme == "https", parts.hostname or ""
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self._netloc, self._path = parts.netloc, parts.path.rstrip("/") + "/"
-        self.cookie = ""
+        self.cookies: Sequence[str] = ()
+        """Each Set-Cookie of the answer to begin."""
 
     def ask(self, method: str, path: str, seconds: float = _PATIENCE_SECONDS) -> _Answer:
         """One request on a connection of its own. Raises OSError or HTTPException."""
@@ -62,6 +68,7 @@ class _Site:
         return _Answer(
             response.status,
             {name.lower(): value for name, value in response.getheaders()},
+            response.headers.get_all("Set-Cookie", []),
             read if isinstance(read, dict) else {},
             monotonic() - began,
         )
@@ -74,8 +81,8 @@ class _Site:
             else HTTPConnection(self._netloc, timeout=seconds)
         )
         headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", "User-Agent": "qrlogin"}
-        if self.cookie:
-            headers["Cookie"] = self.cookie
+        if self.cookies:
+            headers["Cookie"] = "; ".join(each.partition(";")[0] for each in self.cookies)
         body = None
         if method == "POST":
             headers["Content-Type"], body = "application/json", b"{}"
@@ -101,7 +108,7 @@ def look_at_site(url: str) -> Iterator[Finding]:
         yield _not_begun(begun)
         return
     login_id = str(begun.body.get("login_id", ""))
-    site.cookie = begun.headers.get("set-cookie", "").partition(";")[0]
+    site.cookies = begun.cookies
     yield ok(
         "begin",
         f"a login began; its code is shown for {begun.body.get('code_expires_in')} s",
@@ -125,7 +132,9 @@ def _unreachable(site: _Site, error: Exception) -> Finding:
             "phones and browsers refuse it, too: renew it, or send the whole chain",
         )
     if isinstance(error, ssl.SSLError):
-        return problem("url", "the server does not speak TLS there", "use http://, or mend TLS")
+        return problem(
+            "url", "the server does not speak TLS there", "use http://, or set TLS up there"
+        )
     if isinstance(error, TimeoutError):
         return problem("url", "no answer in time", "check that the server runs, and its proxy")
     return problem(
@@ -174,17 +183,19 @@ def _addresses(site: _Site, begun: _Answer) -> Iterator[Finding]:
             "set the origin (QRLOGIN_ORIGIN, verification_uri) to what users see",
         )
     elif not site.secure and site.host not in _LOCAL:
-        yield problem("origin", "no TLS: everybody on the way reads the login", "serve https")
+        yield problem(
+            "origin", "no TLS: anyone on the network path can read the login", "serve https"
+        )
     else:
         yield ok("origin", f"the QR code leads to {uri}")
 
 
 def _headers(site: _Site, begun: _Answer) -> Iterator[Finding]:
-    cookie = begun.headers.get("set-cookie", "")
+    cookie = next(filter(_COOKIE.match, begun.cookies), "")
     if not cookie:
         yield problem(
             "cookie",
-            "no cookie arrives",
+            "no cookie of qrlogin arrives",
             "let the proxy or middleware pass Set-Cookie on",
         )
     elif site.secure and not (cookie.startswith("__Host-") and "Secure" in cookie):

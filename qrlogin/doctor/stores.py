@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from qrlogin.clock import monotonic, now_ms
-from qrlogin.doctor.findings import Finding, ok, problem, warning
+from qrlogin.doctor.findings import Finding, Level, ok, problem, warning
 from qrlogin.errors import Misconfigured, QRLoginError, Unavailable
 from qrlogin.login import QRLogin
 from qrlogin.stores import Store, open_store
@@ -33,7 +33,7 @@ def look_at_store(address: str) -> Iterator[Finding]:
     try:
         first, second = open_store(address), open_store(address)
     except (Misconfigured, ImportError) as error:
-        yield problem("store", str(error), "mend the address, or install what it needs")
+        yield problem("store", str(error), "correct the address, or install what it needs")
         return
     if address == "memory":
         yield warning(
@@ -45,9 +45,9 @@ def look_at_store(address: str) -> Iterator[Finding]:
     reached = True
     for finding in _server(address):
         yield finding
-        reached = (reached and finding.about != "connection") or finding.level == "ok"
+        reached = reached and (finding.about, finding.level) != ("connection", Level.PROBLEM)
     if reached:
-        yield from _login(first, second)
+        yield from _login(first, second, _rights(address))
     first.close()
     second.close()
 
@@ -58,8 +58,19 @@ def _server(address: str) -> Iterator[Finding]:
     return _postgres(address) if address.startswith("postgres") else _redis(address)
 
 
-def _login(first: Store, second: Store) -> Iterator[Finding]:
-    """A whole login: its browser is at one store, its phone at the other, as in two processes."""
+def _rights(address: str) -> str:
+    if address.startswith("sqlite"):
+        return "give qrlogin a file of its own, in a folder where this user may write"
+    return "does the user of this address have every right?"
+
+
+def _login(first: Store, second: Store, rights: str) -> Iterator[Finding]:
+    """A whole login: its browser is at one store, its phone at the other, as in two processes.
+
+    :param first: the store of the browser.
+    :param second: the store of the phone.
+    :param rights: what to do if the store refuses a call.
+    """
     options: dict[str, Any] = {"secret_keys": [token_bytes(32)], "verification_uri": _URI}
     qr, other = QRLogin(first, **options), QRLogin(second, **options)
     try:
@@ -70,9 +81,7 @@ def _login(first: Store, second: Store) -> Iterator[Finding]:
         tag = qr.status(begun.device_code).scanned_by
         qr.redeem(begun.device_code, acknowledged=tag.tag if tag else "", op="doctor-" + "0" * 32)
     except Unavailable as error:
-        yield problem(
-            "login", f"it fails: {error}", "does the user of this address have every right?"
-        )
+        yield problem("login", f"it fails: {error}", rights)
         return
     except QRLoginError as error:
         yield problem(
@@ -87,7 +96,7 @@ def _login(first: Store, second: Store) -> Iterator[Finding]:
         yield warning(
             "latency",
             f"{ms:.0f} ms for a call",
-            "put the store near the application; a login has six",
+            "put the store near the application; a login makes eight calls",
         )
     else:
         yield ok("latency", f"{ms:.1f} ms for a call")
@@ -171,7 +180,13 @@ def _redis(address: str) -> Iterator[Finding]:
             )
             return
         yield from _redis_server(info)
-        now = client.time()
+        try:
+            now = client.time()
+        except RedisError:
+            yield warning(
+                "clock", "this user may not run TIME", "give it the rights in docs/stores.md"
+            )
+            return
         yield _clock(now[0] * 1000 + now[1] // 1000, now_ms())
 
 
@@ -180,7 +195,11 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
 
     causes = _causes(error)
     if any(isinstance(each, AuthenticationError) for each in causes) or "WRONGPASS" in str(error):
-        return problem("connection", "the password or the user is wrong", "mend the address")
+        return problem(
+            "connection",
+            "the password or the user is wrong or missing",
+            "correct them in the address (redis://user:password@…)",
+        )
     if isinstance(error, NoPermissionError):
         return problem(
             "connection",
@@ -198,9 +217,15 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
     ):
         return problem("connection", "the server does not speak TLS", "use redis:// for it")
     if any(isinstance(each, socket.gaierror) for each in causes):
-        return problem("connection", "its host name is not known here", "mend the address")
+        return problem("connection", "its host name is not known here", "correct the address")
     if any(isinstance(each, ConnectionRefusedError) for each in causes):
         return problem("connection", "nothing listens there", "start the server; check the port")
+    if address.startswith("unix://"):
+        return problem(
+            "connection",
+            "nothing listens at this socket",
+            "check the path, and that this user may open it",
+        )
     if isinstance(error, ResponseError):
         return problem("connection", f"it answers: {error}", "read the server's log")
     if "closed by server" in str(error) and address.startswith("redis://"):
@@ -260,7 +285,11 @@ def _redis_server(info: Mapping[str, Any]) -> Iterator[Finding]:
             "set maxmemory-policy noeviction, or give qrlogin a Redis of its own",
         )
     elif info.get("maxmemory") and info.get("used_memory", 0) > 0.8 * int(info["maxmemory"]):
-        yield warning("memory", "more than 80 % of maxmemory is used", "raise it; then begins fail")
+        yield warning(
+            "memory",
+            "more than 80 % of maxmemory is used",
+            "raise maxmemory: when it is full, no login begins",
+        )
     else:
         yield ok("memory", "nothing is evicted")
     if info.get("aof_enabled"):
@@ -309,7 +338,7 @@ def _postgres(address: str) -> Iterator[Finding]:
             ).fetchone()
     except psycopg.Error as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        yield problem("connection", first, "mend the address, or start the server")
+        yield problem("connection", first, "correct the address, or start the server")
         return
     yield ok("connection", "the server answers")
     if found is None:

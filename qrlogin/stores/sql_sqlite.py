@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 from urllib.parse import unquote
 
@@ -25,6 +25,7 @@ _LOOK_SECONDS: Final = 0.1
 #: For a connection that no call waits for.
 _OPEN_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.02
+_CREATING: Final = threading.Lock()
 
 # AUTOINCREMENT: the number of a row that was written later is higher, also after others were
 # deleted. So a process finds what has changed since it looked last.
@@ -143,6 +144,7 @@ class SQLiteDatabase:
         return self._connection
 
     def _open(self, ends: float) -> sqlite3.Connection:
+        self._create_file()
         while True:
             connection = sqlite3.connect(
                 self._path, timeout=0.1, isolation_level=None, check_same_thread=False
@@ -161,6 +163,13 @@ class SQLiteDatabase:
             except sqlite3.Error:
                 connection.close()
                 raise
+
+    def _create_file(self) -> None:
+        # SQLite would let every user of the machine read it. Its other files get the same rights.
+        # If this fails, SQLite reports why. The lock: closing a file ends the locks that another
+        # connection of this process has on it.
+        with _CREATING, suppress(OSError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 @contextmanager

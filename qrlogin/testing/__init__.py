@@ -10,7 +10,7 @@
 
 `Browser` and `Phone` take a test client of Flask, Django, Starlette or FastAPI, or of httpx, or a
 `QRLogin`. `AsyncBrowser` and `AsyncPhone` take `httpx.AsyncClient`, Django's `AsyncClient`, or an
-`AsyncQRLogin`. `Clock` turns the clock of every store in memory.
+`AsyncQRLogin`. `Clock` turns the clock of every memory store.
 """
 
 from qrlogin.testing.clients import Refused

@@ -7,7 +7,6 @@ of them is imported here: a client is known by what it can do.
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from inspect import isawaitable
 from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin
@@ -148,15 +147,19 @@ class _InProcess:
             tuple(headers.items()),
             b"" if asked.method == "GET" else asked.text.encode(),
         )
-        answer = (
-            self._endpoint.phone(request, self._person)
-            if below.startswith("phone/")
-            else self._endpoint.browser(request)
+        is_phone, endpoint = below.startswith("phone/"), self._endpoint
+        if isinstance(endpoint, AsyncEndpoint):
+            return self._kept_later(endpoint, request, is_phone=is_phone)
+        return self._kept(
+            endpoint.phone(request, self._person) if is_phone else endpoint.browser(request)
         )
-        return self._kept_later(answer) if isawaitable(answer) else self._kept(answer)
 
-    async def _kept_later(self, answer: Awaitable[Response]) -> Response:
-        return self._kept(await answer)
+    async def _kept_later(
+        self, endpoint: AsyncEndpoint, request: Request, *, is_phone: bool
+    ) -> Response:
+        return self._kept(
+            await (endpoint.phone(request, self._person) if is_phone else endpoint.browser(request))
+        )
 
     def _kept(self, answer: Response) -> Response:
         self._cookies.update((cookie.key, cookie.value) for cookie in answer.cookies)

@@ -3,6 +3,7 @@ requests and receives answers. The classes that block and those that are awaited
 """
 
 from collections.abc import Generator
+from inspect import isawaitable, iscoroutine
 from secrets import token_urlsafe
 from typing import Any, Self, TypeVar
 
@@ -33,7 +34,12 @@ class _Blocking(_Device):
         try:
             asked = next(act)
             while True:
-                asked = act.send(read(asked, self._send(asked)))
+                answer = self._send(asked)
+                if isawaitable(answer):
+                    if iscoroutine(answer):
+                        answer.close()  # or Python warns that it was never awaited
+                    raise TypeError("this client is awaited: use AsyncBrowser and AsyncPhone")
+                asked = act.send(read(asked, answer))
         except StopIteration as end:
             result: T = end.value
             return result
@@ -44,7 +50,10 @@ class _Awaited(_Device):
         try:
             asked = next(act)
             while True:
-                asked = act.send(read(asked, await self._send(asked)))
+                answer = self._send(asked)
+                if not isawaitable(answer):
+                    raise TypeError("this client blocks: use Browser and Phone")
+                asked = act.send(read(asked, await answer))
         except StopIteration as end:
             result: T = end.value
             return result
@@ -75,13 +84,18 @@ class _BaseBrowser(_Device):
         self._tag = (answer.get("scanned_by") or {}).get("tag", "")
         return answer
 
+    def _begun(self) -> Self:
+        if not self.login_id:
+            raise RuntimeError("this browser has begun no login: call begin() first")
+        return self
+
     def _begin(self) -> Act[None]:
         begun = yield self._post("begin")
         self.login_id, self._op = begun["login_id"], token_urlsafe(16)
         self._seen(begun)
 
     def _status(self) -> Act[Answer]:
-        return self._seen((yield self._get(self.login_id)))
+        return self._seen((yield self._get(self._begun().login_id)))
 
     def _redeem(self) -> Act[Answer]:
         yield from self._status()
@@ -91,11 +105,12 @@ class _BaseBrowser(_Device):
         return self._seen(answer)
 
     def _cancel(self) -> Act[None]:
-        self._seen((yield self._post(f"{self.login_id}/cancel")))
+        self._seen((yield self._post(f"{self._begun().login_id}/cancel")))
 
 
 class Browser(_BaseBrowser, _Blocking):
-    """The browser that is to be logged in. Its methods raise `Refused`.
+    """The browser that is to be logged in. Its methods raise `Refused`, and
+    `RuntimeError` before `begin`.
 
     :param client: a test client of your framework that is not signed in, or a `QRLogin`.
     :param at: where your application has mounted the endpoint.
@@ -161,7 +176,7 @@ class _BasePhone(_Device):
         super().__init__(client, at, headers, person)
 
     def _act(self, verb: str, code: "str | _BaseBrowser", **more: str) -> Act[Answer]:
-        text = code if isinstance(code, str) else code.code
+        text = code if isinstance(code, str) else code._begun().code
         answer = yield self._post(verb, code=text, **more)
         return answer
 
@@ -176,7 +191,8 @@ class _BasePhone(_Device):
 
 class Phone(_BasePhone, _Blocking):
     """The phone of a user. Its methods take the text of a code, or the browser that shows it. They
-    return the answer's JSON, and raise `Refused`.
+    return the answer's JSON, and raise `Refused`, or `RuntimeError` for a browser that has begun no
+    login.
 
     :param client: a test client of your framework on which the user is signed in, or a `QRLogin`.
     :param at: where your application has mounted the phone's side.
@@ -207,6 +223,10 @@ class Phone(_BasePhone, _Blocking):
         :param match_code: as in `confirm`.
         """
         return self._run(self._approve(code, match_code))
+
+    def release(self, code: str | Browser) -> Answer:
+        """Give up what was scanned, so that another phone can scan it."""
+        return self._run(self._act("release", code))
 
     def deny(self, code: str | Browser) -> Answer:
         """Deny what was scanned."""
@@ -241,6 +261,10 @@ class AsyncPhone(_BasePhone, _Awaited):
     async def approve(self, code: str | AsyncBrowser, match_code: str = "") -> Answer:
         """As `Phone.approve`."""
         return await self._run(self._approve(code, match_code))
+
+    async def release(self, code: str | AsyncBrowser) -> Answer:
+        """As `Phone.release`."""
+        return await self._run(self._act("release", code))
 
     async def deny(self, code: str | AsyncBrowser) -> Answer:
         """As `Phone.deny`."""
