@@ -101,8 +101,12 @@ def test_a_store_that_cannot_be_reached_says_why(
         (f"redis://u:secret@127.0.0.1:{nowhere}", "nothing listens there"),
         ("redis://u:secret@nowhere.invalid", "its host name is not known here"),
         (redis_url.replace("redis://", "rediss://"), "the server does not speak TLS"),
-        (f"postgresql://u:secret@127.0.0.1:{nowhere}/db", "Connection refused"),
-        (own_postgres.url.replace("qrlogin@", "nobody:secret@"), "nobody"),
+        (f"postgresql://u:secret@127.0.0.1:{nowhere}/db", "nothing listens there"),
+        ("postgresql://u:p@secret@127.0.0.1/db", "its host name is not known here"),
+        (
+            own_postgres.url.replace("qrlogin@", "nobody:secret@"),
+            "its user or its database does not exist",
+        ),
         (f"unix://{tmp_path}/no.sock", "check the path, and that this user may open it"),
         (f"sqlite:///{tmp_path}/notes.txt", "give qrlogin a file of its own, in a folder where"),
         ("mysql://u:secret@h/db", "a store is memory, or an address such as"),
@@ -219,3 +223,24 @@ def test_a_key_that_was_published_is_a_problem(
     assert code == 1
     assert "this secret key is printed in qrlogin's documentation" in text
     assert _PUBLISHED_KEYS[0] not in text
+
+
+def test_an_address_with_a_password_or_a_hostile_answer_prints_neither(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for url in ("https://user:secret@127.0.0.1/", "http://[::1", "ftp://x"):
+        code, text = said(capsys, "--url", url)
+        assert code == 1
+        assert "no address of a mount" in text
+        assert "secret" not in text
+    port = free_port()
+
+    def hostile(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+        start("400 Bad Request", [("Content-Type", "application/json")])
+        return [json.dumps({"error": "\x1b]0;owned\x07\x1b[2J"}).encode()]
+
+    with served(port, hostile):
+        main(["doctor", "--url", f"http://127.0.0.1:{port}/"])
+    printed = capsys.readouterr().out
+    assert "begin is answered 400" in printed
+    assert "\x1b" not in printed

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from qrlogin.names import clean
+
 _WIDTH: Final = 88
+_MOST_BYTES: Final = 1000
 
 
 class Level(StrEnum):
@@ -60,8 +63,9 @@ def problem(about: str, seen: str, fix: str) -> Finding:
 
 
 def lines(finding: Finding) -> Iterator[str]:
-    """The lines of one finding for a terminal."""
-    yield from _wrapped(f"{finding.level.upper():<8} {finding.about}: ", finding.seen)
+    """The lines of one finding for a terminal, without control characters of a server."""
+    seen = clean(finding.seen, _MOST_BYTES)
+    yield from _wrapped(f"{finding.level.upper():<8} {finding.about}: ", seen)
     if finding.fix:
         yield from _wrapped(" " * 9 + "Fix: ", finding.fix)
 

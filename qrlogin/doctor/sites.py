@@ -95,13 +95,25 @@ def look_at_site(url: str) -> Iterator[Finding]:
 
     :param url: the address of the mount, such as https://example.com/qrlogin/.
     """
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        yield problem("url", "this is no address", "give https://example.com/qrlogin/")
+    try:
+        parts = urlsplit(url)
+        is_address = (
+            parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        )
+    except ValueError:
+        is_address = False
+    if not is_address:
+        yield problem(
+            "url",
+            "this is no address of a mount",
+            "give https://example.com/qrlogin/, without a user",
+        )
         return
     site = _Site(url)
     try:
         begun = site.ask("POST", "begin")
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
+        # ValueError: what the server sent cannot be sent back.
         yield _unreachable(site, error)
         return
     if begun.status != 201:
@@ -120,7 +132,8 @@ def look_at_site(url: str) -> Iterator[Finding]:
         yield _hold(site, login_id)
         yield _stream(site, login_id)
         site.ask("POST", f"{login_id}/cancel")
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
+        # ValueError: what the server sent cannot be sent back.
         yield _unreachable(site, error)
 
 

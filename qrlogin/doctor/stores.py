@@ -325,6 +325,20 @@ def _sqlite(address: str) -> Iterator[Finding]:
         )
 
 
+#: What to say if the error of a connection has these words.
+_POSTGRES_ERRORS: Final = {
+    "refused": "nothing listens there",
+    "resolve host": "its host name is not known here",
+    "password authentication failed": "the password or the user is wrong",
+    "no password supplied": "the password is missing",
+    "no pg_hba.conf entry": "its pg_hba.conf refuses this user from here",
+    "does not exist": "its user or its database does not exist",
+    "SSL": "TLS is used on one side only (sslmode=…)",
+    "timeout": "no answer in time",
+    "too many clients": "the server has no free connection",
+}
+
+
 def _postgres(address: str) -> Iterator[Finding]:
     import psycopg
 
@@ -337,8 +351,13 @@ def _postgres(address: str) -> Iterator[Finding]:
                 "pg_is_in_recovery()"
             ).fetchone()
     except psycopg.Error as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        yield problem("connection", first, "correct the address, or start the server")
+        # Its text is not shown: of an address that is misspelled, it may quote the password.
+        seen = next((seen for part, seen in _POSTGRES_ERRORS.items() if part in str(error)), "")
+        yield problem(
+            "connection",
+            seen or f"no connection ({type(error).__name__})",
+            "correct the address (postgresql://user:password@host/database), or start the server",
+        )
         return
     yield ok("connection", "the server answers")
     if found is None:
