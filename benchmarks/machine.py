@@ -60,7 +60,8 @@ def free_memory() -> int:
 def description() -> str:
     found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     cpu = found[1] if found else platform.machine()
-    return f"{len(CORES)} cores ({cpu}), Linux {platform.release()}"
+    linux = ".".join(platform.release().split(".")[:2])
+    return f"{len(CORES)} cores ({cpu}), Linux {linux}"
 
 
 def on_server_core(command: str) -> str:
