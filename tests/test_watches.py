@@ -141,11 +141,12 @@ def watching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return watch
 
 
-def stream_until(state: State, wait: Wait) -> None:
+def stream_until_news(wait: Wait) -> State:
     """What a stream does: it waits for news for one heartbeat after another."""
     status = wait(after=None, timeout=0)
-    while status.state is not state:
+    while status.state is State.PENDING:
         status = wait(after=status.version, timeout=HEARTBEAT, status=status)
+    return status.state
 
 
 def test_a_stream_returns_news_as_soon_as_the_store_answers_again(watching: Watching) -> None:
@@ -158,7 +159,7 @@ def test_a_stream_returns_news_as_soon_as_the_store_answers_again(watching: Watc
         if world.outage[0] <= world.seconds:
             continue  # the first read would fail
         world.at(phone, world.scan)
-        stream_until(State.SCANNED, wait)
+        assert stream_until_news(wait) is State.SCANNED
         assert world.seconds <= phone + lasts + PAUSE
 
 
@@ -169,7 +170,7 @@ def test_a_stream_returns_within_two_heartbeats_what_it_is_not_notified_of(
         world, wait = watching(lifetime=350, rotation=350)
         happens = world.seconds + tenths / 10
         world.at(happens, world.scan, notified=False)
-        stream_until(State.SCANNED, wait)
+        assert stream_until_news(wait) is State.SCANNED
         assert world.seconds <= happens + 2 * HEARTBEAT
 
 

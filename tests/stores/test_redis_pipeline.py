@@ -183,8 +183,10 @@ def test_a_cancelled_subscription_is_no_longer_reliable(redis_url: str) -> None:
             async with store.listen("a"):
                 while not store._listeners.reliable:
                     await asyncio.sleep(0.01)
-                while not store._subscriber.done():  # redis-py may swallow a cancellation
-                    store._subscriber.cancel()
+                subscriber = store._subscriber
+                assert subscriber
+                while not subscriber.done():  # redis-py may swallow a cancellation
+                    subscriber.cancel()
                     await asyncio.sleep(0.01)
                 assert not store._listeners.reliable
             async with store.listen("b"):  # subscribes again
