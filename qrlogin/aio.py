@@ -19,7 +19,7 @@ from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.emitted import EmittedEvents, ForgedRecords
 from qrlogin.errors import Misconfigured, RecordForged, RecordLost, Unavailable
-from qrlogin.news import Known, is_news, known, timed_out, unavailable_pause, wait_limit
+from qrlogin.news import Known, aged, is_news, known, timed_out, unavailable_pause, wait_limit
 from qrlogin.operation import Done, Next, Operation
 from qrlogin.policy import STANDARD, Policy
 from qrlogin.stores.protocol import AsyncStore
@@ -441,18 +441,21 @@ class AsyncWatch:
 
     The newest watch of a login takes over: an older one raises `Superseded` from `wait`.
 
-    While the store does not answer, `wait` goes on and reads again later. Only its first read
-    raises `Unavailable`.
+    While the store does not answer, `wait` goes on and reads again later. It raises `Unavailable`
+    if its first read fails, and at its end if the status that it read last is outdated by then.
 
     :param qr: reads the login, and ends this watch when it drains.
     :param device: the browser's device_code, read.
     """
 
-    __slots__ = ("_device", "_ended", "_listener", "_qr", "_read_at")  # there are thousands
+    # There are thousands.
+    __slots__ = ("_device", "_ended", "_listener", "_qr", "_read_at", "_skipped", "_unread")
 
     def __init__(self, qr: AsyncQRLogin, device: DeviceCode) -> None:
         self._qr, self._device, self._ended = qr, device, False
         self._read_at = 0.0  # the instant of the last read
+        self._unread = False  # whether a read has failed since: there may be news
+        self._skipped = False  # whether `wait` has returned without a read since
         self._listener = qr._store.listen(device.login_id)
 
     async def wait(self, *, after: Known, timeout: float, status: Status | None = None) -> Status:
@@ -462,34 +465,43 @@ class AsyncWatch:
             does not say.
         :param timeout: in seconds.
         :param status: the status that this watch returned last. It saves the first read, and the
-            last one if nothing has changed.
+            last one of every second wait if nothing has changed.
         """
-        keeps = status is not None  # whether it may return the same status, not read again
+        kept = status  # it may be returned without another read
         status = status or await self._read()
         after = known(status, after)
         ends = monotonic() + timeout
         # No notification comes when its code rotates or when it expires.
         outdated_at = self._read_at + wait_limit(status, inf)
-        wakes_at = min(ends, outdated_at)
+        wakes_at = 0.0 if self._unread else min(ends, outdated_at)
         while not (self.ended or is_news(status, after)) and (now := monotonic()) < ends:
             if not await self._listener.wait(max(0, wakes_at - now)):
                 break
             now = monotonic()
-            if keeps and ends <= min(now, outdated_at) and timed_out(self._listener):
+            if (
+                kept is not None
+                and not (self._unread or self._skipped)
+                and ends <= min(now, outdated_at)
+                and timed_out(self._listener)
+            ):
+                self._skipped = True  # not twice in a row: a notification can be lost
                 break
             try:
                 status = await self._read()
             except Unavailable:  # an answer now would make thousands of browsers come back at once
+                self._unread = True
                 wakes_at = min(ends, now + unavailable_pause())
                 continue
             if now >= outdated_at:
                 break
             wakes_at = min(ends, outdated_at)
+        if self._unread and status is not kept:  # a stream does not send again what it has kept
+            return aged(status, monotonic() - self._read_at)
         return status
 
     async def _read(self) -> Status:
         status = await self._qr.run(self._qr.core.status(self._device))
-        self._read_at = monotonic()
+        self._read_at, self._unread, self._skipped = monotonic(), False, False
         return status
 
     @property

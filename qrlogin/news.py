@@ -1,10 +1,12 @@
 """When a wait ends: what counts as news for a browser, and how long it may wait at most."""
 
 import random
+from dataclasses import replace
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
 from qrlogin.answers import Status
+from qrlogin.errors import Unavailable
 from qrlogin.table import TERMINAL, State
 
 
@@ -53,6 +55,24 @@ def wait_limit(status: Status, timeout: float) -> float:
     expires, and the browser must see both.
     """
     return min(timeout, status.expires_in, status.rotates_in or timeout)
+
+
+def aged(status: Status, seconds: float) -> Status:
+    """`status` with the times that are left now, for a wait whose last read failed.
+
+    :param status: what was read last.
+    :param seconds: how long ago that was.
+    :raises Unavailable: `status` is outdated: one of its times has ended.
+    """
+    times = {
+        "expires_in": status.expires_in,
+        "code_expires_in": status.code_expires_in,
+        "rotates_in": status.rotates_in,
+    }
+    left: dict[str, Any] = {name: time - int(seconds) for name, time in times.items() if time}
+    if any(time <= 0 for time in left.values()):
+        raise Unavailable("the store did not answer until the status that was read last had ended")
+    return replace(status, **left)
 
 
 def unavailable_pause() -> float:

@@ -170,7 +170,8 @@ class LocalListener(_BaseListener):
             left = ends - monotonic()
             if left <= 0 or not self._listeners.reliable:
                 break
-        self._flag.clear()
+        if notified:  # a notification that came after the wait is for the next one
+            self._flag.clear()
         return self._returned(notified)
 
     def _wake(self) -> None:

@@ -90,7 +90,8 @@ class RedisStore:
         :param prefix: begins every key and channel: 1 to 64 printable ASCII characters without
             spaces and braces.
         :param reread: seconds after which a waiting browser's login is read again while the
-            subscription does not work. While it works, no login is read on a timer.
+            subscription does not work. While it works, only a stream reads on a timer: at every
+            second heartbeat, in case a message was lost.
         :param timeout: seconds for each round trip, and for a free connection.
         :param max_connections: at least 2: one of them holds the subscription.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
@@ -309,6 +310,8 @@ class AsyncRedisStore:
                 if self._loop is not None and self._loop.is_closed():
                     return  # this coroutine is collected after its loop, and no browser waits
                 await asyncio.sleep(subscription.pause_after(error))
+            finally:
+                self._listeners.reliable = False  # also if this task was cancelled
 
 
 def _full(outages: OutageLog, error: Exception) -> Unavailable:

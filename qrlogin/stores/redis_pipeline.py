@@ -12,6 +12,7 @@ from collections import Counter, deque
 from typing import Any, Final
 
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -109,7 +110,9 @@ class CommandPipeline:
     async def drain(self) -> None:
         """Return when no command is waiting or under way."""
         while self._queue or self._sending:
-            await (asyncio.wait(self._sending) if self._sending else asyncio.sleep(0))
+            if not self._sending:
+                self._start()
+            await asyncio.wait(self._sending)
 
     @property
     def _has_room(self) -> bool:
@@ -142,8 +145,13 @@ class CommandPipeline:
 
     def _sent(self, task: "asyncio.Task[bool]") -> None:
         self._sending.discard(task)
+        if task.cancelled():  # by the application, perhaps as one of all tasks of its loop
+            self._is_starting = False  # it may have been cancelled before it began
+            # A loop that ends cancels the callers, too, and gets no new task.
+            if any(not call.outcome.done() for call in self._queue):
+                self._start()
         # A task that found no command that may leave must not be followed by another one.
-        if self._queue and not task.cancelled() and task.result():
+        elif self._queue and task.result():
             self._start()
 
     async def _send(self) -> bool:
@@ -160,7 +168,8 @@ class CommandPipeline:
             await self._deliver(batch)
         finally:
             for call in batch:
-                call.outcome.cancel()  # unless it has an outcome
+                if not call.outcome.done():  # this task was cancelled, and the caller was not
+                    call.end(RedisConnectionError("the task that sent the command was cancelled"))
                 name = call.command.login_id
                 under_way[name] -= 1
                 if not under_way[name]:

@@ -49,6 +49,26 @@ def test_a_notification_between_two_waits_is_not_lost() -> None:
         assert listener.wait(SOON)
 
 
+def test_a_notification_while_a_wait_times_out_is_for_the_next_wait() -> None:
+    listeners = Listeners(reread=NEVER)
+    listeners.reliable = True
+    with listeners.listen("a") as listener:
+
+        class Late(threading.Event):
+            """The notification arrives when the wait has timed out and has not returned yet."""
+
+            def wait(self, timeout: float | None = None) -> bool:
+                notified = super().wait(timeout)
+                self.set()
+                return notified
+
+        listener._flag = Late()
+        assert listener.wait(SOON)
+        assert listener.timed_out
+        assert listener.wait(1)
+        assert not listener.timed_out
+
+
 def test_a_listener_of_a_closed_registry_does_not_wait() -> None:
     listeners, returned = Listeners(), list[bool]()
     listeners.close()

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from qrlogin.errors import Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.stores import AsyncRedisStore
@@ -130,5 +132,65 @@ def test_a_change_of_a_cancelled_caller_is_made_all_the_same(redis_url: str) -> 
             assert {login_id for batch in asked.batches for login_id in batch} == {"new"}
             reply = await store.apply(asking("new"))
             assert reply.record["mark"] == "mark"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 2, 5])
+def test_a_cancelled_sender_costs_its_callers_one_refusal_and_the_store_goes_on(
+    redis_url: str, ticks: int
+) -> None:
+    """An application may cancel every task of its loop. The ticks say how far the sender came."""
+
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, _), asyncio.timeout(PATIENCE):
+            calls = [asyncio.create_task(store.apply(asking(f"login {n}"))) for n in range(3)]
+            while not len(store._pipeline):
+                await asyncio.sleep(0)
+            senders = [*store._pipeline._sending]
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            for sender in senders:
+                sender.cancel()
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(isinstance(outcome, Reply | Unavailable) for outcome in outcomes), outcomes
+            assert isinstance(await store.apply(asking("later")), Reply)
+
+    asyncio.run(scenario())
+
+
+def test_a_change_is_made_although_its_caller_and_its_sender_were_cancelled(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, _), asyncio.timeout(PATIENCE):
+            begin = Command("new", TABLE["begin"], "mark", ttl_ms=60_000)
+            call = asyncio.create_task(store.apply(begin))
+            while not len(store._pipeline):
+                await asyncio.sleep(0)
+            cancelled = [call, *store._pipeline._sending]
+            for task in cancelled:
+                task.cancel()
+            await asyncio.wait(cancelled)
+            assert len(store._pipeline) == 1
+            await store._pipeline.drain()
+            assert (await store.apply(asking("new"))).record["mark"] == "mark"
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_subscription_is_no_longer_reliable(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, _), asyncio.timeout(PATIENCE):
+            async with store.listen("a"):
+                while not store._listeners.reliable:
+                    await asyncio.sleep(0.01)
+                subscriber = store._subscriber
+                assert subscriber
+                while not subscriber.done():  # redis-py may swallow a cancellation
+                    subscriber.cancel()
+                    await asyncio.sleep(0.01)
+                assert not store._listeners.reliable
+            async with store.listen("b"):  # subscribes again
+                while not store._listeners.reliable:
+                    await asyncio.sleep(0.01)
 
     asyncio.run(scenario())
