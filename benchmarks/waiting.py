@@ -29,7 +29,7 @@ import uvicorn
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, Policy
 from qrlogin.contrib.asgi import qrlogin_app
 from qrlogin.stores import AsyncRedisStore
-from qrlogin.wire import AsyncEndpoint, Person
+from qrlogin.wire import AsyncEndpoint, Person, Streaming
 
 LOOPBACK, KEY, PREFIX = "127.0.0.1", bytes(range(32)), "qrlogin-bench:"
 POLICY = Policy(lifetime=350, rotation=350, limits=None)
@@ -74,7 +74,8 @@ def served(url: str) -> Any:
     """The application, with addresses below /control for this benchmark."""
     qr, watchdog, codes = logins(url), Watchdog(), list[str]()
     app = qrlogin_app(
-        AsyncEndpoint(qr, max_waiting=1_000_000),
+        # No stream ends while thousands of logins are scanned on a slow machine.
+        AsyncEndpoint(qr, max_waiting=1_000_000, streaming=Streaming(life=350)),
         lambda scope: Person("1", "A•••e"),
         lambda scope, redeemed: None,
     )
