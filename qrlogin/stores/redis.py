@@ -233,7 +233,7 @@ class AsyncRedisStore:
         pool = open_async_pool(url, timeout, max_connections)
         store = cls(AsyncRedis.from_pool(pool), prefix=prefix, reread=reread, now=now)
         store._own = True
-        store._pipeline.own_client(pool.timeout or timeout, pool.max_connections)
+        store._pipeline.own_client(pool.timeout or timeout)
         return store
 
     async def apply(self, command: Command) -> Reply:

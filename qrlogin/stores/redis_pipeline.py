@@ -34,8 +34,17 @@ _TICKS: Final = 4
 PATIENCE_SECONDS: Final = 2.0
 
 
-def _decodes(client: Any) -> bool:
-    return bool(client.connection_pool.connection_kwargs.get("decode_responses"))
+def _can_pipeline(client: Any) -> bool:
+    return (
+        isinstance(client, AsyncRedis)
+        and not client.connection_pool.connection_kwargs.get("decode_responses")
+        and not client.single_connection_client
+    )
+
+
+def _free_connections(client: Any) -> int:
+    """How many connections of its pool are left beside the subscription's: at least one."""
+    return max(1, int(client.connection_pool.max_connections) - 1)
 
 
 class _Call:
@@ -56,9 +65,10 @@ class _Call:
 class CommandPipeline:
     """Sends commands for one asyncio store, in one event loop.
 
-    Two kinds of client send each command on its own: one that is no `redis.asyncio.Redis`, such as
-    one of a Cluster, whose pipelines have rules of their own; and one that decodes replies, because
-    a reply that it cannot decode would end the others of its pipeline.
+    Three kinds of client send each command on its own: one that is no `redis.asyncio.Redis`, such
+    as one of a Cluster, whose pipelines have rules of their own; one that decodes replies, because
+    a reply that it cannot decode would end the others of its pipeline; and one that has a single
+    connection, because its pipelines would open another.
 
     :param client: the store's client.
     :param calls: spells the commands.
@@ -66,8 +76,8 @@ class CommandPipeline:
 
     def __init__(self, client: Any, calls: RedisCalls) -> None:
         self._client, self._calls = client, calls
-        can_pipeline = isinstance(client, AsyncRedis) and not _decodes(client)
-        self._pipelines = PIPELINES if can_pipeline else 0  # 0: each command on its own
+        #: How many pipelines may be under way. 0: each command is sent on its own.
+        self._pipelines = min(PIPELINES, _free_connections(client)) if _can_pipeline(client) else 0
         # The application has chosen its client's retries and time-outs itself.
         self._resends, self._patience = False, PATIENCE_SECONDS
         self._queue = deque[_Call]()
@@ -78,14 +88,12 @@ class CommandPipeline:
         self._silent_ticks = 0  # of `_timer`, since a reply arrived
         self._timer: asyncio.TimerHandle | None = None
 
-    def own_client(self, timeout: float, max_connections: int) -> None:
+    def own_client(self, timeout: float) -> None:
         """Adapt to a client that the store made: it retries nothing.
 
         :param timeout: seconds that a command waits for its turn while no reply arrives.
-        :param max_connections: of its pool. One of them is the subscription's.
         """
         self._resends, self._patience = True, timeout
-        self._pipelines = min(self._pipelines, max_connections - 1)
 
     def __len__(self) -> int:
         """How many commands wait for the server."""
