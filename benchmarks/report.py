@@ -125,13 +125,25 @@ def _known() -> set[str]:
     return set(EVERY)
 
 
+#: RFC 8628 lets a client repeat its question, and ours repeats the answer.
+_REPEATED = """
+`no QR`: for 150 s our dialect RFC 8628 repeats its answer to the client that has the device_code,
+so that a lost answer costs no login. All eight get the same login, with `replayed`. An application
+that keys its tokens by `login_id` issues one token for it ([HTTP](http.md#mount-it)); the
+application of this benchmark does not."""
+
+
 def races(figures: Figures) -> str:
-    return table(
-        ("server", "races", "more than one session", "no session"),
-        [
-            (name, number(each["trials"]), f"**{each['doubles']}**", each["lost"])
-            for name, each in figures["costs"]["races"].items()
-        ],
+    return (
+        table(
+            ("server", "races", "more than one session", "no session"),
+            [
+                (name, number(each["trials"]), f"**{each['doubles']}**", each["lost"])
+                for name, each in figures["costs"]["races"].items()
+            ],
+        )
+        + "\n"
+        + _REPEATED
     )
 
 
