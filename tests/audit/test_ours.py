@@ -49,6 +49,7 @@ def test_the_demo_with_match_codes() -> None:
     finds(ours.demo(STRICT), LEAST["demo"])
 
 
+@pytest.mark.matrix
 @for_each_row("name", ours.DIALECTS)
 def test_every_other_dialect(name: str) -> None:
     finds(ours.dialect(name), LEAST["dialect"])

@@ -37,7 +37,10 @@ def example(request: pytest.FixtureRequest, started: Callable[[str], Running]) -
 #: What takes long and depends little on the framework, whose adapter tests/contrib holds to rules.
 ONE_FRAMEWORK = [
     Path(__file__).with_name(name)
-    for name in ("test_browser.py", "test_looks.py", "test_security.py", "test_text.py")
+    for name in (
+        *("test_audit.py", "test_browser.py", "test_looks.py", "test_security.py"),
+        "test_text.py",
+    )
 ]
 
 
