@@ -167,6 +167,6 @@ def test_a_benchmark_that_is_stopped_leaves_no_process(number: int) -> None:
         started = children(running.pid)
         assert started
         running.send_signal(number)
-        running.communicate(timeout=30)
+        running.communicate(timeout=120)
     assert running.returncode != 0
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
