@@ -10,6 +10,7 @@ from typing import Final
 
 from qrlogin.clock import monotonic
 from qrlogin.errors import Unavailable
+from qrlogin.step import Command
 
 #: The kind of an error that means that the server cannot be reached.
 LOST_CONNECTION: Final = "lost"
@@ -81,6 +82,12 @@ class OutageLog:
             shown,
         )
         return shown
+
+    def answered(self, command: Command) -> None:
+        """Record that the server has carried out a command."""
+        self.works("calls")
+        if command.beginner is not None:
+            self.works("new logins")
 
     def works(self, service: str) -> None:
         """Record that a service works, for the first time or again.

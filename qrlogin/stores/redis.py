@@ -121,13 +121,8 @@ class RedisStore:
             if not self._closing.is_set():
                 raise
             raise self._outages.unavailable(error) from error
-        self._works(command)
+        self._outages.answered(command)
         return read_reply(raw)
-
-    def _works(self, command: Command) -> None:
-        self._outages.works("calls")
-        if command.beginner is not None:
-            self._outages.works("new logins")
 
     def _evaluate(self, command: Command) -> object:
         script, arguments = self._calls.script(command), self._calls.arguments(command)
@@ -244,9 +239,7 @@ class AsyncRedisStore:
         raw = await self._pipeline.send(command)
         if isinstance(raw, Exception):
             raise self._failure(raw) from raw
-        self._outages.works("calls")
-        if command.beginner is not None:
-            self._outages.works("new logins")
+        self._outages.answered(command)
         return read_reply(raw)
 
     def _failure(self, error: Exception) -> Exception:

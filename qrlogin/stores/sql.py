@@ -274,7 +274,7 @@ def _apply(database: Database, outages: OutageLog, command: Command, ends: float
         raise Unavailable("another program has written to the table of logins") from error
     except database.errors as error:
         raise outages.unavailable(error) from error
-    outages.works("calls")
+    outages.answered(command)
     return outcome
 
 

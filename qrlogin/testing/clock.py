@@ -1,6 +1,5 @@
 """The clock of a test."""
 
-from types import TracebackType
 from typing import Self
 from unittest.mock import patch
 
@@ -40,11 +39,6 @@ class Clock:
         self._entered = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._patch.stop()
         self._entered = False

@@ -1,7 +1,6 @@
 """A site, and a neighbour beside it: two servers on ports of their own."""
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from qrlogin import QRLogin
@@ -23,12 +22,7 @@ class TwoServers:
         self.neighbour.start(self.answer_beside)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.neighbour.stop(lambda: None)
         self.server.stop(self.qr.close)
 

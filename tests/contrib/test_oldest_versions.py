@@ -1,14 +1,14 @@
 """The rules hold with the oldest version of each framework that an extra names."""
 
 import os
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.environments import ROOT, run
+
 RULES = ["tests/contrib/test_rules.py", "tests/contrib/test_in_process.py"]
 
 
@@ -28,11 +28,3 @@ def test_the_rules_hold_with_the_oldest_versions_that_the_extras_name(tmp_path: 
     versions = run([sys.executable, "-c", found], PYTHONPATH=str(tmp_path)).split()
     for version, requirement in zip(versions, [wanted[2], wanted[1]], strict=True):
         assert version.startswith(requirement.partition(">=")[2])
-
-
-def run(command: list[str], **env: str) -> str:
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout

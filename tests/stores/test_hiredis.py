@@ -1,14 +1,14 @@
 """The Redis stores pass their suite with the parser of `qrlogin[fast]`, too."""
 
 import os
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.environments import ROOT, run
+
 TESTS = ("redis", "async_redis", "redis_pipeline", "redis_faults", "herds")
 FOUND = "import hiredis, redis.connection as c; print(c.DefaultParser.__name__)"
 
@@ -27,11 +27,3 @@ def test_the_redis_stores_work_with_hiredis(tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", "-n0", "-q", "-m", "not matrix", *tests], PYTHONPATH=path
     )
     assert "passed" in done
-
-
-def run(command: list[str], **env: str) -> str:
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
