@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from qrlogin.errors import Unavailable
 from qrlogin.step import Command, Reply
@@ -192,5 +193,27 @@ def test_a_cancelled_subscription_is_no_longer_reliable(redis_url: str) -> None:
             async with store.listen("b"):  # subscribes again
                 while not store._listeners.reliable:
                     await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_client_with_two_connections_has_one_beside_the_subscription(
+    redis_url: str, single: bool
+) -> None:
+    async def scenario() -> None:
+        client = Redis.from_url(redis_url, max_connections=2, single_connection_client=single)
+        store = AsyncRedisStore(client, prefix=f"{uuid.uuid4().hex}:")
+        await store.apply(asking("opens the connection"))
+        store.listen("login")
+        give_up = asyncio.get_running_loop().time() + PATIENCE
+        while not store._listeners.reliable:  # the subscription has the other connection
+            assert asyncio.get_running_loop().time() < give_up
+            await asyncio.sleep(0.01)
+        names = [f"login {number}" for number in range(3 * PIPELINE_COMMANDS)]
+        replies = await ask_together(store, *names)
+        assert [getattr(reply, "login_id", reply) for reply in replies] == names
+        await store.close()
+        await client.aclose()
 
     asyncio.run(scenario())
