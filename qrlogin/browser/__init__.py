@@ -7,11 +7,11 @@ fills a page escapes the texts.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from qrlogin.names import clean
 
@@ -26,7 +26,7 @@ MODULES: Final = tuple(
 """The file names of all modules. They import each other as `./name`, so serve them side by side."""
 
 _LONGEST_WORD: Final = 200  # bytes of a name in a text, as in the elements
-_CATALOGUE: Final = "qr-login-texts.js"
+_CATALOGUE: Final = "qr-login-texts.js"  # the list of languages, and the English texts
 _RANGE: Final = re.compile(
     r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:\s*;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.ASCII
 )
@@ -51,22 +51,26 @@ def element() -> bytes:
     return module(ELEMENT)
 
 
-@cache
-def _catalogue() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
-    source = module(_CATALOGUE).decode()
-    start = source.index("{", source.index("export const TEXTS"))
-    return MappingProxyType(
-        {
-            tag: MappingProxyType(
-                {name: MappingProxyType(strings) for name, strings in sections.items()}
-            )
-            for tag, sections in json.JSONDecoder().raw_decode(source, start)[0].items()
-        }
-    )
+def _literal(name: str, before: str) -> Any:
+    """The JSON literal in a module that follows the text `before`."""
+    source = module(name).decode()
+    return json.JSONDecoder().raw_decode(source, source.index("{", source.index(before)))[0]
 
 
-LANGUAGES: Final = tuple(_catalogue())
+_OTHER_TAGS: Final[Mapping[str, Sequence[str]]] = _literal(_CATALOGUE, "export const LANGUAGES")
+
+LANGUAGES: Final = tuple(_OTHER_TAGS)
 """The languages of the catalogue, as BCP 47 tags. The first one is the fallback."""
+
+
+@cache
+def _read(tag: str) -> Mapping[str, Mapping[str, str]]:
+    sections = (
+        _literal(_CATALOGUE, "export const TEXTS")[tag]
+        if tag == LANGUAGES[0]
+        else _literal(f"qr-login-texts-{tag}.js", "export default")
+    )
+    return MappingProxyType({name: MappingProxyType(each) for name, each in sections.items()})
 
 
 def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
@@ -74,9 +78,10 @@ def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
 
     Each section is a mapping from key to text. `lang` is one of `LANGUAGES`, as `language()`
     returns it, or any other language tag: the same lookup applies. The texts are plain text: escape
-    them in HTML. The page replaces the `{words}` in braces.
+    them in HTML. The page replaces the `{words}` in braces. The text `direction` in `pages` is the
+    value of `dir` for a page in this language: "ltr", or "rtl" for Arabic.
     """
-    return _catalogue()[_find(lang) or LANGUAGES[0]]
+    return _read(_find(lang) or LANGUAGES[0])
 
 
 def translate(lang: str, key: str, /, **words: object) -> str:
@@ -106,8 +111,8 @@ def language(accept_language: str) -> str:
     """Returns the language of the catalogue that fits an Accept-Language header, else English.
 
     The header is that of RFC 9110 section 12.5.4. The lookup follows RFC 4647 section 3.4 and then
-    compares the primary language alone: zh-TW gets zh-CN, not English. Invalid language ranges are
-    ignored.
+    compares the primary language alone: pt-PT gets pt, not English. zh-Hant, zh-HK and zh-MO get
+    zh-TW; all other kinds of Chinese get zh-CN. Invalid language ranges are ignored.
     """
     ranges = (_RANGE.fullmatch(part.strip()) for part in accept_language[:1000].split(","))
     wanted = [(min(float(fits[2] or 1), 1.0), fits[1]) for fits in ranges if fits]
@@ -125,8 +130,13 @@ def language(accept_language: str) -> str:
 
 
 def _find(tag: str) -> str | None:
-    """The language with this tag, else the first one with the same primary language."""
-    exact = next((known for known in LANGUAGES if known.lower() == tag.lower()), None)
+    """The language with this tag, else with a shorter one, else with the same primary language."""
+    wanted = tag.lower()
+    while wanted:
+        for known, others in _OTHER_TAGS.items():
+            if wanted in (known.lower(), *map(str.lower, others)):
+                return known
+        wanted = wanted.rpartition("-")[0]
     primary = tag.partition("-")[0].lower()
     same = (known for known in LANGUAGES if known.partition("-")[0].lower() == primary)
-    return exact or next(same, None)
+    return next(same, None)

@@ -11,7 +11,7 @@
 import {
   DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, parsed, plain, unfocused, viewOf,
 } from "./qr-login-parts.js";
-import { languageOf } from "./qr-login-texts.js";
+import { ago, counted, languageOf, textsFor } from "./qr-login-texts.js";
 
 /** What each state shows beside its two texts: a drawing, its tone, and its actions in order. */
 const VIEWS = Object.freeze({
@@ -65,7 +65,7 @@ const STYLE = `${TOKENS}
 .end { justify-content: center; text-align: center } .end .hint { text-wrap: balance }
 ::slotted(*) { margin-block: 0 }
 .compare p:not(.code) { text-wrap: balance }
-:is(.title, .end .hint, .compare p):lang(zh) { word-break: keep-all } /* breaks after a clause */
+:is(.title, .end .hint, .compare p):is(:lang(zh), :lang(ja)) { word-break: keep-all } /* breaks after a clause */
 em { font-style: normal; font-weight: 650; color: var(--ink) }
 .body { display: grid; gap: 1rem }
 .compare { display: grid; gap: .75rem; justify-items: center; color: var(--muted) }
@@ -190,6 +190,7 @@ export class Card {
   /** @type {Record<string, HTMLElement & SVGElement>} */ #parts;
   #guard; // decides which presses count
   /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
+  #language = "en"; // theirs
 
   /** Builds the card in a shadow root of `host`. It is empty until the first `show`.
    * @param {Host} host
@@ -254,7 +255,9 @@ export class Card {
     const [drawing, tone, ...all] = VIEWS[state];
     const actions = all.filter((action) => action !== "release" || claimed);
     const inside = host.matches(":focus-within"), end = !OPEN.includes(state);
-    parts.card.setAttribute("lang", languageOf(host));
+    this.#language = languageOf(host);
+    parts.card.setAttribute("lang", this.#language);
+    parts.card.setAttribute("dir", textsFor(host, "pages").direction);
     parts.card.setAttribute("class", `card ${state} ${drawing ? "end" : ""}`);
     parts.card.setAttribute("aria-busy", String(["looking", "sending"].includes(state)));
     parts.picture.setAttribute("class", `picture ${tone}`);
@@ -275,15 +278,14 @@ export class Card {
       : state === "aim" && !touch ? "computer"
       : state !== "redeemed" || !has("browser") ? state
       : has("system") ? "redeemedSystem" : "redeemedBrowser";
-    const minutes = Math.ceil(retryAfter / 60);
-    const hint = title === "computer" ? "computerHint" : state !== "guesses" ? `${state}Text`
-      : minutes > 1 ? "guessesMinutes" : "guessesMinute";
+    const hint = title === "computer" ? texts.computerHint : state !== "guesses"
+      ? texts[`${state}Text`] ?? ""
+      : counted(texts, "guessesText", Math.max(1, Math.ceil(retryAfter / 60)), this.#language);
     // A screen reader speaks a heading when it takes the focus. The old one may have it already.
     const fresh = heading(...fill(texts[title], words));
     parts.title.replaceWith(fresh);
     parts.title = fresh;
-    parts.hint.replaceChildren(
-      ...fill((texts[hint] ?? "").replace("{n}", String(minutes)), words));
+    parts.hint.replaceChildren(...fill(hint, words));
     parts.note.textContent = "";
     parts.body.replaceChildren(...(state === "ask" ? this.#question(typedCode, context, known)
       : state === "found" ? this.#comparison(typedCode)
@@ -380,7 +382,7 @@ export class Card {
       const digits = field.value.normalize("NFKC").replace(/[^0-9]/g, "");
       if (most ? digits.length === most : [2, 3].includes(digits.length))
         return this.#onDigits(digits);
-      this.#complain(field, this.#texts.digitsMissing.replace("{n}", String(most || "2-3")));
+      this.#complain(field, this.#texts.digitsMissing);
     });
   }
 
@@ -415,11 +417,10 @@ export class Card {
    * @param {string} written the digits @param {number} left tries */
   showWrong(written, left) {
     const input = /** @type {unknown} */ (this.#parts.body.querySelector("input"));
-    const field = /** @type {HTMLInputElement} */ (input), texts = this.#texts;
+    const field = /** @type {HTMLInputElement} */ (input);
     field.value = written;
     this.#parts.hint.textContent = ""; // a small screen has no room for both
-    const said = left > 1 ? texts.wrongDigits.replace("{n}", String(left)) : texts.wrongDigitsLast;
-    this.#complain(field, said);
+    this.#complain(field, counted(this.#texts, "wrongDigits", left, this.#language));
   }
 
   /** @param {HTMLInputElement} field @param {string} complaint */
@@ -465,14 +466,11 @@ export class Card {
     const texts = this.#texts, { left: timer, spoken, body } = this.#parts;
     const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
     this.#setText(timer, texts.left.replace("{time}", time));
-    this.#setText(spoken, left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
-      : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10"));
-    const ago = body.querySelector("#ago");
-    if (!ago) return;
-    const minutes = Math.floor(old / 60);
-    this.#setText(ago, old < 10 ? texts.agoNow
-      : old < 60 ? texts.agoSeconds.replace("{n}", String(old - (old % 10)))
-      : minutes < 2 ? texts.agoMinute : texts.agoMinutes.replace("{n}", String(minutes)));
+    this.#setText(spoken, left > 30
+      ? counted(texts, "minutes", Math.ceil(left / 60), this.#language)
+      : counted(texts, "seconds", left > 10 ? 30 : 10, this.#language));
+    const begun = body.querySelector("#ago");
+    if (begun) this.#setText(begun, ago(old, this.#language));
   }
 
   /** Does not touch an unchanged text, which a screen reader would read again.

@@ -39,7 +39,7 @@ import {
   keepAttribute, now, outdated, parsed, reflect, seconds, sleep, supported, upgrade, viewOf,
   writeState,
 } from "./qr-login-parts.js";
-import { textsFor } from "./qr-login-texts.js";
+import { languageIsThere, textsFor } from "./qr-login-texts.js";
 
 /** The attributes that are texts, and those that are on or off. */
 const TEXT_ATTRIBUTES = ["src", "at", "account", "site", "home", "csrf-header", "csrf-token"];
@@ -162,8 +162,8 @@ export class QRApproveElement extends Base {
     });
     // A page that the browser restores may show a login that is over.
     listen("pageshow", (event) => event.persisted && this.start());
-    // A microtask later, because the module that imports this one may replace texts first.
-    queueMicrotask(() => {
+    // Later, because the module that imports this one may replace texts first.
+    languageIsThere(this).then(() => {
       if (signal.aborted) return;
       if (!this.#live || this.#framed) return this.start();
       this.#card.hold(); // it was moved, perhaps under the user's finger
@@ -481,4 +481,4 @@ reflect(QRApproveElement, TEXT_ATTRIBUTES, FLAGS);
 const { customElements } = globalThis; // a server that renders pages has none
 if (customElements && !customElements.get("qr-approve"))
   customElements.define("qr-approve", supported() ? QRApproveElement
-    : outdated((element) => textsFor(element, "approve").outdated));
+    : outdated((element) => textsFor(element, "approve").outdated, languageIsThere));

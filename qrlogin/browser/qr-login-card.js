@@ -7,7 +7,7 @@
  */
 
 import { DRAWINGS, Guard, TOKENS, dress, make, oddPieces, unfocused, viewOf } from "./qr-login-parts.js";
-import { languageOf } from "./qr-login-texts.js";
+import { counted, languageOf, textsFor } from "./qr-login-texts.js";
 
 /** What each state shows beside its two texts: a drawing, its tone, and its actions. Declining
  * comes first. */
@@ -63,7 +63,7 @@ const STYLE = `
   padding-inline: .08em; margin-inline: .08em; box-decoration-break: clone;
   -webkit-box-decoration-break: clone }
 .hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
-:is(.title, .hint, .typed):lang(zh) { word-break: keep-all } /* breaks after a clause */
+:is(.title, .hint, .typed):is(:lang(zh), :lang(ja)) { word-break: keep-all } /* breaks after a clause */
 .hint { margin-block-start: .375rem } .typed { margin-block-start: -.625rem }
 .phone .typed { margin-block-start: 0 }
 .code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em;
@@ -101,6 +101,7 @@ export class Card {
   #folded = true; // whether such a phone hides the code
   #root;
   /** @type {Readonly<Record<string, string>>} */ #texts = {}; // the texts of the current view
+  #language = "en"; // theirs
 
   /** Builds the card in a shadow root of `host`. It is empty until the first `show`.
    * @param {Host} host
@@ -178,7 +179,9 @@ export class Card {
     }
     this.#state = state, this.#name = name, this.#fullName = fullName;
     this.#digits = state === "scanned" ? digits : "";
-    parts.card.setAttribute("lang", languageOf(host));
+    this.#language = languageOf(host);
+    parts.card.setAttribute("lang", this.#language);
+    parts.card.setAttribute("dir", textsFor(host, "pages").direction);
 
     const wide = ["pending", "starting"].includes(state), live = LIVE.includes(state);
     parts.picture.setAttribute("class",
@@ -288,8 +291,9 @@ export class Card {
     const pending = this.#state === "pending", touch = this.#matches("(pointer: coarse)");
     const offered = touch && pending && !stale && link.getAttribute("href");
     link.toggleAttribute("hidden", !offered);
-    const expiry = left > 60 ? texts.minutes.replace("{n}", String(Math.ceil(left / 60)))
-      : left > 30 ? texts.minute : texts.seconds.replace("{n}", left > 10 ? "30" : "10");
+    const expiry = left > 30
+      ? counted(texts, "minutes", Math.ceil(left / 60), this.#language)
+      : counted(texts, "seconds", left > 10 ? 30 : 10, this.#language);
     const text = trouble ? texts[trouble] : LIVE.includes(this.#state) ? expiry : "";
     if (note.textContent === text) return;
     note.setAttribute("aria-live", pending && !trouble ? "off" : "polite");

@@ -39,7 +39,7 @@ import {
   upgrade, viewOf, webAddress, writeState,
 } from "./qr-login-parts.js";
 import { Stream, acquireConnectionSlot } from "./qr-login-streams.js";
-import { textsFor } from "./qr-login-texts.js";
+import { languageIsThere, textsFor } from "./qr-login-texts.js";
 
 const OVER = ["denied", "cancelled", "expired"];
 
@@ -144,8 +144,8 @@ export class QRLoginElement extends Base {
     listen("online", () => this.#state === "offline" && this.#run());
     if (this.#id || this.#stored) followed.add(this.#id || this.#stored);
     if (this.#state) return this.#resume();
-    // A microtask later, because the module that imports this one may replace texts first.
-    queueMicrotask(() => signal.aborted || this.#open());
+    // Later, because the module that imports this one may replace texts first.
+    languageIsThere(this).then(() => signal.aborted || this.#open());
   }
 
   disconnectedCallback() {
@@ -692,4 +692,4 @@ reflect(QRLoginElement, TEXTS, FLAGS);
 const { customElements } = globalThis; // undefined on a server
 if (customElements && !customElements.get("qr-login"))
   customElements.define("qr-login", supported() ? QRLoginElement
-    : outdated((element) => textsFor(element, "login").outdated));
+    : outdated((element) => textsFor(element, "login").outdated, languageIsThere));

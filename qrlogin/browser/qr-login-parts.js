@@ -104,12 +104,15 @@ export function supported() {
 }
 
 /** An element for a browser that is too old: it shows one sentence, and its children.
- * @param {(element: HTMLElement) => string} sentence */
-export const outdated = (sentence) => class extends Base {
+ * @param {(element: HTMLElement) => string} sentence
+ * @param {(element: HTMLElement) => Promise<void>} ready resolves when the sentence is final */
+export const outdated = (sentence, ready) => class extends Base {
   connectedCallback() {
     this.setAttribute("state", "outdated");
-    if (!this.shadowRoot)
-      this.attachShadow({ mode: "open" }).append(make("p", "", {}, sentence(this)), make("slot"));
+    if (this.shadowRoot) return;
+    const text = make("p", "", {}, sentence(this));
+    this.attachShadow({ mode: "open" }).append(text, make("slot"));
+    ready(this).then(() => { text.textContent = sentence(this); });
   }
 };
 

@@ -2,16 +2,47 @@
  * The catalogue: every visible text of <qr-login>, of <qr-approve> and of the pages around them,
  * and the choice of the language.
  *
+ * This module has the English texts. Every other language has a module of its own, which is loaded
+ * when an element needs it. Python reads these files, too (`qrlogin.browser.texts`), so LANGUAGES,
+ * the English texts and the other modules are strict JSON. Every language has the same keys.
+ *
  * This module does not know where a text appears. The page replaces {words} in braces; no text is
- * HTML. The literal is strict JSON, because Python reads this file, too (`qrlogin.browser.texts`).
- * Every language has the same keys.
+ * HTML. A text that depends on a number has one key for each plural form of the language, such as
+ * `minutes_one` and `minutes_other` (the categories of Intl.PluralRules).
  *
  * To use your own texts, change them in the module that imports the elements:
- * `Object.assign(TEXTS.en.login, {yes: "Go on"})`, or add a language: `TEXTS.fr = {login: {…}}`.
+ * `Object.assign(TEXTS.en.login, {yes: "Go on"})`, or add a language: `TEXTS.it = {login: {…}}`.
  * A text that a language lacks is shown in English. To add a language to qrlogin itself:
  * CONTRIBUTING.md, "Add a language".
  */
 
+/** The languages of the catalogue as BCP 47 tags, each with other tags for which it is right. */
+export const LANGUAGES = {
+  "en": [], "zh-CN": ["zh-Hans", "zh-SG"], "zh-TW": ["zh-Hant", "zh-HK", "zh-MO"], "de": [],
+  "fr": [], "es": [], "pt": [], "ru": [], "ar": [], "ja": []
+};
+
+/** @typedef {"login" | "approve" | "pages"} Section
+ * @typedef {Partial<Record<Section, Record<string, string>>>} Texts one language */
+
+/** The modules of the languages. No variable in an import: bundlers read these addresses.
+ * @type {Record<string, () => Promise<{default: Texts}>>} */
+const MODULES = {
+  "zh-CN": () => import("./qr-login-texts-zh-CN.js"),
+  "zh-TW": () => import("./qr-login-texts-zh-TW.js"),
+  de: () => import("./qr-login-texts-de.js"),
+  fr: () => import("./qr-login-texts-fr.js"),
+  es: () => import("./qr-login-texts-es.js"),
+  pt: () => import("./qr-login-texts-pt.js"),
+  ru: () => import("./qr-login-texts-ru.js"),
+  ar: () => import("./qr-login-texts-ar.js"),
+  ja: () => import("./qr-login-texts-ja.js"),
+};
+const LANGUAGE_MS = 3000; // the longest wait for a language; after that, the texts are English
+
+/** The texts by language. Those of another language than English are empty until it is loaded; what
+ * an application has written there stays.
+ * @type {Record<string, Texts>} */
 export const TEXTS = {
   "en": {
     "login": {
@@ -49,7 +80,8 @@ export const TEXTS = {
       "nameless": "an unnamed account",
       "retrying": "Connection problem. Retrying…",
       "busy": "Many people in your network are logging in. This page tries again by itself.",
-      "minutes": "Expires within {n} minutes", "minute": "Expires within a minute", "seconds": "Expires within {n} seconds",
+      "minutes_one": "Expires within a minute", "minutes_other": "Expires within {n} minutes",
+      "seconds_one": "Expires within a second", "seconds_other": "Expires within {n} seconds",
       "start": "Show QR code", "renew": "Show a new code", "again": "Try again", "here": "Continue here",
       "reload": "Reload page", "yes": "Continue", "no": "That is not me"
     },
@@ -75,7 +107,6 @@ export const TEXTS = {
       "unknownBrowser": "an unknown browser",
       "known": "You have logged in on this browser before.",
       "neverUsed": "*This browser has never been used with your account.* If you are not in front of it right now, choose No.",
-      "agoNow": "a few seconds ago", "agoSeconds": "{n} seconds ago", "agoMinute": "a minute ago", "agoMinutes": "{n} minutes ago",
       "warning": "*Approve only if the code is on the screen in front of you.* If someone sent you the code, or you did not start this login, choose No: they would be logged in as you.",
       "warningTyped": "*Approve only if your other device shows exactly this code.* This logs in that device, not this phone. If someone gave you the code, choose No: they would be logged in as you.",
       "deny": "No, not me", "approve": "Yes, log in", "release": "Not now",
@@ -83,13 +114,14 @@ export const TEXTS = {
       "matchText": "The browser that you are logging in shows them now.",
       "digitsLabel": "Digits", "sendDigits": "Log in",
       "digitsHelp": "You can type or paste them. *If you do not see that browser, choose No.* If you cannot enter digits, log in there in another way, for example with a password.",
-      "digitsMissing": "Enter all {n} digits.",
-      "wrongDigits": "These are not the digits on the other screen. You can try {n} more times.",
-      "wrongDigitsLast": "These are not the digits on the other screen. You can try once more.",
+      "digitsMissing": "Enter all the digits.",
+      "wrongDigits_one": "These are not the digits on the other screen. You can try once more.",
+      "wrongDigits_other": "These are not the digits on the other screen. You can try {n} more times.",
       "mismatched": "Login declined",
       "mismatchedText": "The digits were wrong three times, so no one was logged in. If this is your login, get a new code on the login page and scan it.",
       "left": "{time} left to decide",
-      "minutes": "Expires within {n} minutes", "minute": "Expires within a minute", "seconds": "Expires within {n} seconds",
+      "minutes_one": "Expires within a minute", "minutes_other": "Expires within {n} minutes",
+      "seconds_one": "Expires within a second", "seconds_other": "Expires within {n} seconds",
       "sending": "Sending your answer…", "sendingText": "",
       "retrying": "Connection problem. Retrying…",
       "busy": "You have scanned many codes. One moment…",
@@ -114,8 +146,8 @@ export const TEXTS = {
       "moved": "This login has changed", "movedText": "It is no longer waiting for your answer. View the details again.",
       "short": "Too little time is left", "shortText": "This login is about to expire, and you have not approved it. Get a new code on the login page and scan it.",
       "guesses": "Too many wrong codes",
-      "guessesMinute": "Wait 1 minute before you enter another one. You can still scan a QR code.",
-      "guessesMinutes": "Wait {n} minutes before you enter another one. You can still scan a QR code.",
+      "guessesText_one": "Wait 1 minute before you enter another one. You can still scan a QR code.",
+      "guessesText_other": "Wait {n} minutes before you enter another one. You can still scan a QR code.",
       "signin": "Log in first", "signinText": "Log in on this phone, then return to this page.",
       "stale": "This page has expired", "staleText": "Reload it, then try again.",
       "offline": "You are offline", "offlineText": "Your request may not have gone through. Try again when you are back online.",
@@ -133,6 +165,7 @@ export const TEXTS = {
       "stop": "Cancel this login", "home": "Home"
     },
     "pages": {
+      "direction": "ltr",
       "siteName": "Example",
       "logIn": "Log in", "logOut": "Log out", "signUp": "Sign up",
       "name": "Username", "password": "Password",
@@ -185,194 +218,100 @@ export const TEXTS = {
       "demoNothingTerminal": "No code is waiting in the terminal.", "demoScanAnother": "Scan another code",
       "demoInTerminal": "Use a phone in a terminal"
     }
-  },
-  "zh-CN": {
-    "login": {
-      "label": "登录二维码",
-      "idle": "手机扫码登录", "idleHint": "请使用已登录账号的手机扫码",
-      "starting": "请稍候…", "startingHint": "",
-      "pending": "请使用手机扫码登录", "pendingHint": "请使用已登录账号的手机扫码",
-      "typed": "或打开 {uri}，输入登录码 {code}",
-      "sameDevice": "这台设备上已登录账号？在此确认",
-      "phoneTitle": "这部手机上已登录账号？", "phoneText": "将打开新标签页，确认后请返回此页面",
-      "openApp": "在此确认", "otherPhone": "使用另一部手机扫码",
-      "scanned": "{name} 已扫描", "scannedHint": "请在手机上确认登录",
-      "enterDigits": "请在手机上输入这些数字，不要告诉任何人",
-      "confirmed": "以 {name} 的身份登录？",
-      "confirmedHint": "已在手机上确认。如果这不是你的账号，请不要继续。",
-      "confirmedMasked": "已在手机上确认。其他账号也可能显示相同的简称：如果不是你本人确认的，请不要继续。",
-      "confirmedOdd": "已在手机上确认。方框中的字符不是普通的 a–z 字母：如果这与你的账号名称不完全一致，请不要继续。",
-      "redeeming": "正在登录…", "redeemingHint": "",
-      "redeemed": "登录成功", "redeemedHint": "",
-      "denied": "已在手机上拒绝登录", "deniedHint": "本次登录未完成",
-      "cancelled": "已取消登录", "cancelledHint": "本次登录未完成",
-      "expired": "二维码已过期", "expiredHint": "请点击刷新",
-      "expiredScanned": "未及时确认登录", "expiredConfirmed": "未及时继续登录",
-      "expiredAnew": "请刷新二维码并重新扫描",
-      "superseded": "已在其他窗口打开", "supersededHint": "本次登录将在另一个窗口中继续",
-      "unknown": "二维码不可用", "unknownHint": "如果反复出现，请允许本网站使用 Cookie",
-      "forgotten": "二维码已失效", "forgottenHint": "打开的窗口可能过多，只有最近打开的几个有效",
-      "used": "此二维码已被使用", "usedHint": "请刷新页面，查看是否已登录",
-      "offline": "网络已断开", "offlineHint": "网络恢复后将自动继续",
-      "unavailable": "出了点问题", "unavailableHint": "服务器没有正常响应，请稍后重试",
-      "refused": "扫码登录暂不可用", "refusedHint": "请联系网站管理员",
-      "stale": "页面已过期", "staleHint": "请刷新页面后再操作",
-      "outdated": "此浏览器版本过旧，无法使用扫码登录",
-      "nameless": "未设置昵称的账号",
-      "retrying": "连接不稳定，正在重试…",
-      "busy": "当前网络登录人数较多，页面会自动重试",
-      "minutes": "将在 {n} 分钟内过期", "minute": "将在 1 分钟内过期", "seconds": "将在 {n} 秒内过期",
-      "start": "显示二维码", "renew": "刷新二维码", "again": "重试", "here": "在此窗口继续",
-      "reload": "刷新页面", "yes": "继续登录", "no": "不是我的账号"
-    },
-    "approve": {
-      "found": "收到登录请求",
-      "foundText": "有人请求登录 {site}。请先核对信息，再确认登录。",
-      "compare": "要登录的设备上，登录码与下面的完全一致吗？",
-      "compareHint": "如果登录码是别人发给你的，请立即停止：一旦确认，*对方*就会登录你的账号。",
-      "otherCode": "不一致，重新输入",
-      "typing": "输入登录码",
-      "typingText": "登录码显示在要登录的设备上，共 8 个字母，例如 {sample}。",
-      "codeLabel": "登录码", "codeHelp": "不区分大小写，空格和短横线可以省略。", "lookUp": "下一步",
-      "mistyped": "没有找到对应的登录请求，请与屏幕上的登录码逐个字母核对。",
-      "aim": "扫描二维码", "aimText": "打开手机相机，对准登录页上的二维码。",
-      "computer": "请在手机上打开此页面", "computerHint": "要在这台电脑上登录，请打开登录页，使用已登录账号的手机扫描那里的二维码。",
-      "looking": "请稍候…", "lookingText": "",
-      "ask": "允许该浏览器登录账号 {account} 吗？", "askNameless": "允许该浏览器登录你的账号吗？",
-      "askDevice": "允许该设备登录账号 {account} 吗？", "askDeviceNameless": "允许该设备登录你的账号吗？",
-      "askText": "",
-      "factSite": "网站", "factAccount": "账号", "fact_browser": "浏览器", "fact_place": "地点",
-      "fact_address": "IP 地址", "fact_client": "应用", "fact_permissions": "申请权限", "factBegun": "发起时间",
-      "claim": "自称是 {browser}", "claimSystem": "自称是 {system} 上的 {browser}",
-      "unknownBrowser": "未知浏览器",
-      "known": "你以前在该浏览器上登录过。",
-      "neverUsed": "*该浏览器从未登录过你的账号。*如果你此刻不在它面前，请拒绝登录。",
-      "agoNow": "几秒前", "agoSeconds": "{n} 秒前", "agoMinute": "1 分钟前", "agoMinutes": "{n} 分钟前",
-      "warning": "*请仅在二维码就在你面前的屏幕上时确认登录。*如果二维码是别人发给你的，或登录不是你本人发起的，请拒绝，否则对方将以你的身份登录。",
-      "warningTyped": "*请仅在你要登录的设备显示完全相同的登录码时确认登录。*登录的是那台设备，不是这部手机。如果登录码是别人给你的，请拒绝，否则对方将以你的身份登录。",
-      "deny": "拒绝登录", "approve": "确认登录", "release": "暂不处理",
-      "match": "输入另一屏幕上的数字",
-      "matchText": "要登录的浏览器现在会显示这些数字。",
-      "digitsLabel": "数字", "sendDigits": "确认登录",
-      "digitsHelp": "可以手动输入，也可以粘贴。*如果你看不到那个浏览器，请拒绝登录。*如果无法输入数字，请在那里使用其他方式登录，例如密码。",
-      "digitsMissing": "请输入全部 {n} 位数字。",
-      "wrongDigits": "与另一屏幕上的数字不一致，还可以尝试 {n} 次。",
-      "wrongDigitsLast": "与另一屏幕上的数字不一致，还可以尝试 1 次。",
-      "mismatched": "已拒绝登录",
-      "mismatchedText": "数字连续三次输入错误，没有人登录。如果这是你发起的登录，请在登录页获取新的二维码，然后重新扫描。",
-      "left": "剩余 {time} 可确认",
-      "minutes": "将在 {n} 分钟内过期", "minute": "将在 1 分钟内过期", "seconds": "将在 {n} 秒内过期",
-      "sending": "正在提交…", "sendingText": "",
-      "retrying": "连接不稳定，正在重试…",
-      "busy": "你扫描的二维码较多，请稍候…",
-      "approved": "已确认登录", "approvedText": "请回到另一个窗口继续，那里可能会请你核对账号。",
-      "redeemed": "另一台设备已登录", "redeemedBrowser": "{browser} 已登录",
-      "redeemedSystem": "{system} 上的 {browser} 已登录",
-      "redeemedText": "你已确认本次登录，可以关闭此页面。",
-      "uncollected": "登录未完成",
-      "uncollectedText": "你已确认，但另一个窗口没有及时继续，没有人登录。如需重试，请在登录页获取新的二维码，然后重新扫描。",
-      "over": "你已确认本次登录",
-      "overText": "此页面无法得知最终结果。请查看另一个窗口：它可能已登录，也可能需要刷新二维码。",
-      "denied": "已拒绝登录",
-      "deniedText": "没有人登录你的账号，本次登录请求已作废。如果有人发给你二维码或登录码，或让你扫描，对方很可能想盗用你的账号。",
-      "stopped": "已撤销登录", "stoppedText": "没有人登录你的账号。",
-      "released": "未确认登录", "releasedText": "任何人仍可扫描此二维码。",
-      "expired": "本次登录已过期", "expiredText": "登录请求只在短时间内有效。请使用屏幕上当前显示的二维码或登录码。",
-      "gone": "未找到登录请求", "goneText": "可能是登录码输错了、属于其他网站，或已被他人使用。",
-      "taken": "已被其他账号扫描", "takenText": "如果这是你发起的登录，请在登录页刷新二维码，然后重新扫描。",
-      "cancelled": "登录已取消", "cancelledText": "本次登录已在浏览器端取消。",
-      "used": "此二维码已被使用", "usedText": "如需再次登录，请在登录页获取新的二维码。",
-      "late": "已无法撤销登录", "lateText": "该浏览器已经登录。请在那里退出登录，或在账号设置中将它下线。",
-      "moved": "登录状态已变化", "movedText": "本次登录已不再等待你确认，请重新查看详情。",
-      "short": "剩余时间不足", "shortText": "本次登录即将过期，你尚未确认。请在登录页获取新的二维码，然后重新扫描。",
-      "guesses": "登录码错误次数过多",
-      "guessesMinute": "请在 1 分钟后重新输入。你也可以直接扫描二维码。",
-      "guessesMinutes": "请在 {n} 分钟后重新输入。你也可以直接扫描二维码。",
-      "signin": "请先登录", "signinText": "这部手机尚未登录账号。登录后请回到这里。",
-      "stale": "页面已过期", "staleText": "请刷新页面后再操作。",
-      "offline": "网络已断开", "offlineText": "你的操作可能尚未生效，网络恢复后请重试。",
-      "unavailable": "服务器没有响应", "unavailableText": "你的操作可能尚未生效，可以放心重试。",
-      "refused": "扫码登录暂不可用", "refusedText": "请联系网站管理员。",
-      "blocked": "网站不允许本次登录", "blockedText": "你尚未确认本次登录。",
-      "siteSays": "{site} 提示：{words}",
-      "stepup": "还需要完成一步", "stepupText": "网站要求先完成这一步，才能继续本次登录。完成后请返回此页面。",
-      "step": "前往完成", "stepAt": "前往 {host} 完成",
-      "framed": "无法在此处使用",
-      "framedText": "此页面被嵌入了其他网页，你要确认的内容可能会被遮挡。请在新标签页中打开。",
-      "alone": "在新标签页中打开",
-      "outdated": "此浏览器版本过旧，无法确认登录。请更新浏览器，或使用其他浏览器。",
-      "look": "查看详情", "rescan": "重新查看详情", "again": "重试", "reload": "刷新页面",
-      "stop": "撤销登录", "home": "返回首页"
-    },
-    "pages": {
-      "siteName": "示例网站",
-      "logIn": "登录", "logOut": "退出登录", "signUp": "注册",
-      "name": "用户名", "password": "密码",
-      "withPhone": "扫码登录", "orWithPassword": "或使用密码登录",
-      "noAccount": "还没有账号？", "haveAccount": "已有账号？",
-      "createAccount": "创建账号",
-      "wrongPassword": "用户名或密码错误",
-      "nameTaken": "该用户名已被使用，请换一个",
-      "nameMissing": "请输入用户名", "nameTooLong": "用户名最多 {n} 个字符",
-      "passwordTooShort": "密码至少需要 {n} 个字符",
-      "passwordTooLong": "密码最多 {n} 个字符",
-      "passwordHelp": "至少 {n} 个字符",
-      "loggedInAs": "你已登录：{name}",
-      "loggedInByPhone": "登录方式：手机扫码确认。浏览器：{browser}",
-      "loggedInByPassword": "登录方式：密码",
-      "unknownBrowser": "未知",
-      "approveTitle": "确认登录",
-      "scanHere": "有人请求登录",
-      "scanHereText": "确认后，将有一个浏览器登录你在 {site} 的账号。",
-      "scanHereWarning": "请仅在这是你本人在面前的屏幕上发起的登录时继续操作。如果二维码是别人发给你的，请关闭此页面。",
-      "signInFirst": "请先在本设备上登录",
-      "logInAnother": "扫码登录其他设备",
-      "byPhone": "通过手机登录的浏览器", "noSessions": "目前没有",
-      "thisBrowser": "（当前浏览器）", "sessionBegun": "登录时间", "sessionWhere": "登录地点", "sessionPhone": "确认设备",
-      "endSession": "退出该浏览器", "endSessions": "全部退出",
-      "wentWrong": "出了点问题",
-      "notFound": "页面不存在", "toLogin": "前往登录页", "toHome": "返回首页",
-      "needsJavaScript": "扫码登录需要启用 JavaScript",
-      "approveNeedsJavaScript": "此页面需要启用 JavaScript，因此尚未确认任何登录。请启用后刷新页面，或使用其他浏览器。",
-      "noCode": "如果这里没有显示二维码，请使用密码登录",
-      "formTooOld": "页面已过期，请刷新后重新提交",
-      "language": "语言",
-      "demo": "演示",
-      "demoTitle": "掏出手机，扫码登录",
-      "demoScan": "扫码", "demoScanText": "使用已登录账号的手机扫描二维码",
-      "demoApprove": "确认", "demoApproveText": "在手机上核对请求登录的浏览器，然后确认",
-      "demoContinue": "继续", "demoContinueText": "回到这里，核对账号后继续登录",
-      "demoNeedsJavaScript": "扫码登录需要启用 JavaScript。请启用后刷新页面，或使用其他浏览器。",
-      "demoNoPhone": "手边没有手机？", "demoPlayPhone": "在新窗口中模拟一部",
-      "demoNothingReal": "两个虚构的用户，没有密码。演示结束后，所有数据都会清除。",
-      "demoVouched": "此浏览器从未输入过密码，登录由手机确认。",
-      "demoPhone": "手机", "demoPhoneOf": "{name} 的手机", "demoNobodysPhone": "演示用手机", "demoSwitch": "切换用户",
-      "demoWhose": "这是谁的手机？", "demoWhoseText": "真实的手机上早已登录账号。在演示中，你可以任选一位。", "demoBegunAnew": "演示已重新启动。这是谁的手机？",
-      "demoNoAnswer": "演示没有响应，它还在运行吗？", "demoAim": "扫一扫", "demoAimDesk": "扫描此浏览器登录页上的二维码", "demoAimTerminal": "扫描演示终端里的二维码",
-      "demoAimType": "输入登录码", "demoAimPaste": "或粘贴其他二维码的内容", "demoAimScan": "扫描", "demoNothingDesk": "此浏览器没有等待扫码的登录页。",
-      "demoNothingTerminal": "终端里没有等待扫描的二维码。", "demoScanAnother": "扫描其他二维码", "demoInTerminal": "在终端中模拟手机"
-    }
   }
 };
+for (const tag of Object.keys(MODULES)) TEXTS[tag] = { login: {}, approve: {}, pages: {} };
 
-/** The language of the catalogue for an element: the nearest `lang` around it, else the same
- * language of another place, else English. @param {Element} element */
-export function languageOf(element) {
+/** The language that the nearest `lang` around an element asks for, as a tag of the catalogue. As in
+ * `qrlogin.browser`: RFC 4647 section 3.4, and then the same language of another place.
+ * @param {Element} element */
+function askedLanguage(element) {
   let at = element, found = element.closest("[lang]");
   for (let root = at.getRootNode(); !found && root instanceof ShadowRoot; root = at.getRootNode())
     at = root.host, found = at.closest("[lang]");
-  const asked = (found?.getAttribute("lang") ?? "").toLowerCase(), languages = Object.keys(TEXTS);
-  const exact = languages.find((each) => each.toLowerCase() === asked);
-  return exact ?? languages.find((each) => primary(each) === primary(asked)) ?? "en";
+  const asked = (found?.getAttribute("lang") ?? "").toLowerCase();
+  const tags = [...new Set([...Object.keys(LANGUAGES), ...Object.keys(TEXTS)])];
+  /** @type {Record<string, string[]>} */
+  const others = LANGUAGES;
+  for (let range = asked; range; range = range.slice(0, Math.max(0, range.lastIndexOf("-")))) {
+    const tag = tags.find((each) =>
+      [each, ...(others[each] ?? [])].some((name) => name.toLowerCase() === range));
+    if (tag) return tag;
+  }
+  return tags.find((each) => primary(each) === primary(asked)) ?? "en";
 }
 
-/** All texts of one section in that language; English replaces the missing ones.
- * @param {Element} element @param {"login" | "approve" | "pages"} section
+/** The language in which an element is shown: the one that it asks for, or English if that is not
+ * loaded. @param {Element} element */
+export function languageOf(element) {
+  const asked = askedLanguage(element), sections = Object.values(TEXTS[asked] ?? {});
+  return sections.some((texts) => Object.keys(texts).length) ? asked : "en";
+}
+
+/** All texts of one section in the language of an element; English replaces the missing ones.
+ * @param {Element} element @param {Section} section
  * @returns {Readonly<Record<string, string>>} */
 export function textsFor(element, section) {
-  /** @type {Record<string, Partial<Record<string, Record<string, string>>>>} */
-  const all = TEXTS;
-  return Object.assign(Object.create(null), all.en[section], all[languageOf(element)]?.[section]);
+  load(askedLanguage(element)); // `lang` may have changed; the next view has its texts
+  return Object.assign(Object.create(null), TEXTS.en[section],
+    TEXTS[languageOf(element)]?.[section]);
+}
+
+/** @type {Map<string, Promise<void>>} */
+const arrivals = new Map();
+
+/** Loads the texts of a language once. The promise does not reject. @param {string} tag */
+function load(tag) {
+  const module = MODULES[tag];
+  if (module && !arrivals.has(tag)) arrivals.set(tag, module().then(({ default: loaded }) => {
+    const language = (TEXTS[tag] ??= {});
+    for (const [name, texts] of Object.entries(loaded)) {
+      const section = /** @type {Section} */ (name), own = { ...language[section] };
+      language[section] = Object.assign(language[section] ?? {}, texts, own);
+    }
+  }).catch((error) => console.warn(`qrlogin: the texts in "${tag}" did not load`, error)));
+  return arrivals.get(tag);
+}
+
+/** Resolves when the texts of an element are loaded, or after LANGUAGE_MS.
+ * @param {Element} element */
+export async function languageIsThere(element) {
+  const loaded = load(askedLanguage(element));
+  if (!loaded) return;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const late = new Promise((resolve) => { timer = setTimeout(resolve, LANGUAGE_MS); });
+  await Promise.race([loaded, late]);
+  clearTimeout(timer);
+}
+
+/** A text that depends on a number, in the plural form of the language.
+ * @param {Readonly<Record<string, string>>} texts @param {string} key @param {number} n
+ * @param {string} language */
+export function counted(texts, key, n, language) {
+  let form = "other";
+  try {
+    form = new Intl.PluralRules(language).select(n);
+  } catch {
+    // an application's language under a name that is no tag
+  }
+  const text = texts[`${key}_${form}`] ?? texts[`${key}_other`] ?? "";
+  return text.replace("{n}", String(n));
+}
+
+/** How long ago something was, in words: "20 seconds ago". Its digits are 0 to 9 in every language,
+ * as in all other texts. @param {number} old whole seconds @param {string} language */
+export function ago(old, language) {
+  const [count, unit] = old < 10 ? [0, /** @type {const} */ ("second")]
+    : old < 60 ? [old - (old % 10), /** @type {const} */ ("second")]
+    : [Math.floor(old / 60), /** @type {const} */ ("minute")];
+  /** @type {Intl.RelativeTimeFormatOptions & {numberingSystem: string}} */
+  const options = { numeric: "auto", numberingSystem: "latn" };
+  try {
+    return new Intl.RelativeTimeFormat(language, options).format(-count, unit);
+  } catch {
+    return new Intl.RelativeTimeFormat("en", options).format(-count, unit);
+  }
 }
 
 const primary = (/** @type {string} */ tag) => tag.split("-")[0].toLowerCase();
