@@ -14,55 +14,121 @@ from tests.tables import for_each_row
 SECTIONS = ("login", "approve", "pages")
 
 
-def pairs() -> Iterator[tuple[str, str, str]]:
-    """Each text: its section and key, in English, and in Chinese."""
-    for section in SECTIONS:
-        for key, english in texts("en")[section].items():
-            yield f"{section}.{key}", english, texts("zh-CN")[section][key]
+#: The plural forms of a language for whole numbers below a million: CLDR. A browser checks them in
+#: tests/browser/test_languages.py.
+PLURALS = {
+    **dict.fromkeys(("zh-CN", "zh-TW", "ja"), ("other",)),
+    "ru": ("one", "few", "many", "other"),
+    "ar": ("zero", "one", "two", "few", "many", "other"),
+}
+OTHERS = [lang for lang in LANGUAGES if lang != "en"]
+
+
+def expected_keys(lang: str, section: str) -> list[str]:
+    """The keys of a section, with one for each plural form of the language."""
+    keys = []
+    for key in texts("en")[section]:
+        name, _, form = key.rpartition("_")
+        if form == "other":
+            keys += [f"{name}_{each}" for each in PLURALS.get(lang, ("one", "other"))]
+        elif form != "one":
+            keys.append(key)
+    return keys
+
+
+def pairs() -> Iterator[tuple[str, str, str, str]]:
+    """Each text: its language, its section and key, in English, and in that language."""
+    for lang in OTHERS:
+        for section in SECTIONS:
+            english = texts("en")[section]
+            for key, text in texts(lang)[section].items():
+                other = f"{key.rpartition('_')[0]}_other"
+                reference = english.get(other) or english[key]
+                yield lang, f"{lang} {section}.{key}", reference, text
 
 
 @row(123)
-def test_every_language_has_the_same_sections_and_keys() -> None:
-    assert LANGUAGES == ("en", "zh-CN")
-    for lang in LANGUAGES:
-        assert tuple(texts(lang)) == SECTIONS
-        for section in SECTIONS:
-            assert list(texts(lang)[section]) == list(texts("en")[section]), (
-                "the same keys in the same order"
-            )
-            assert all(
-                re.fullmatch("[a-z][A-Za-z0-9]*|fact_[a-z_]+", key) for key in texts(lang)[section]
-            ), "the key of a fact contains its name in the context"
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_language_has_every_text_and_no_other(lang: str) -> None:
+    assert tuple(texts(lang)) == SECTIONS
+    for section in SECTIONS:
+        found, wanted = list(texts(lang)[section]), expected_keys(lang, section)
+        assert [key for key in wanted if key not in found] == [], f"{section} lacks these"
+        assert [key for key in found if key not in wanted] == [], f"{section} has more"
+        assert found == wanted, "the order is the same"
+        assert all(
+            re.fullmatch("[a-z][A-Za-z0-9]*(_[a-z]+)?|fact_[a-z_]+", key) for key in found
+        ), "the key of a fact contains its name in the context"
+
+
+def test_every_language_has_a_module_that_the_elements_load() -> None:
+    source = module("qr-login-texts.js").decode()
+    loaded = re.findall(r'import\("\./qr-login-texts-([\w-]+)\.js"\)', source)
+    assert loaded == OTHERS
+    assert {f"qr-login-texts-{lang}.js" for lang in OTHERS} <= set(MODULES)
 
 
 def test_a_text_has_the_same_words_to_fill_in_in_every_language() -> None:
-    for name, english, chinese in pairs():
-        words = [sorted(re.findall(r"\{\w*\}", text)) for text in (english, chinese)]
-        assert words[0] == words[1], name
-        for text in (english, chinese):
-            assert text == text.strip(), name
-            assert "<" not in text, f"{name} is plain text, not HTML"
-            assert not re.search(r"[{}]", re.sub(r"\{[a-z][A-Za-z]*\}", "", text)), name
-        assert bool(english) == bool(chinese), name
+    for lang, name, english, text in pairs():
+        words = [sorted(re.findall(r"\{\w*\}", each)) for each in (english, text)]
+        # One, two and none may be said in words. In Russian, "one" is 21, too.
+        spelled = name.endswith(("_zero", "_one", "_two")) and lang != "ru"
+        assert words[0] == words[1] or (spelled and words[1] == []), name
+        for each in (english, text):
+            assert each == each.strip(), name
+            assert "<" not in each, f"{name} is plain text, not HTML"
+            assert not re.search(r"[{}]", re.sub(r"\{[a-z][A-Za-z]*\}", "", each)), name
+            assert each.count("*") % 2 == 0, f"{name}: *emphasized* words"
+        assert text.count("*") == english.count("*"), name
+        assert bool(english) == bool(text), name
         assert english.isprintable(), name
         assert not re.search("[\u3000-\u9fff\uff00-\uffef]", english), name
 
 
-#: Words in Latin letters that Chinese texts may contain: names, and terms that are usual in China.
-LATIN = {"JavaScript", "Cookie", "App", "NFC", "IP"}
+#: The letters of a language, beside digits and punctuation. Texts in Latin letters may contain all.
+SCRIPTS = {"zh-CN": "\u4e00-\u9fff", "zh-TW": "\u4e00-\u9fff", "ja": "\u3040-\u30ff\u4e00-\u9fff",
+           "ru": "\u0400-\u04ff", "ar": "\u0600-\u06ff"}  # fmt: skip
+#: Words in Latin letters that they may contain, too: names, and terms without a translation.
+LATIN = {"JavaScript", "Cookie", "cookie", "App", "NFC", "IP", "QR"}
+
+
+def test_no_text_is_left_in_english() -> None:
+    for lang, name, english, text in pairs():
+        if name.endswith(".direction"):
+            continue
+        if lang in SCRIPTS:
+            plain = re.sub(r"\{\w+\}|WDJB-MJHT", "", text)
+            assert set(re.findall("[A-Za-z]{2,}", plain)) <= LATIN, name
+            own = not text or re.search(f"[{SCRIPTS[lang]}]", text)
+            assert own, f"{name} has no letter of its language"
+        elif text == english:  # a word that both languages have, or a name
+            assert len(text.split()) <= 2, name
 
 
 def test_a_chinese_text_follows_the_rules_of_chinese() -> None:
-    for name, _, chinese in pairs():
+    for lang, name, _, chinese in pairs():
         text = re.sub(r"\{\w+\}", "X", chinese)
+        if not lang.startswith("zh") or name.endswith(".direction"):
+            continue
         assert not re.search(r"[,;:!?()\"']|\.(?!\d)", text), f"{name}: full-width punctuation"
-        assert set(re.findall("[A-Za-z]{2,}", text)) <= LATIN, name
         assert not re.search("您", text), f"{name}: users are addressed as 你"
         assert not re.search("[A-Za-z0-9][\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z0-9]", text), (
             f"{name}: a space between Chinese and Latin"
         )
-        assert not re.search("帐|登陆|扫瞄", text), f"{name}: 账号, 登录, 扫描"
-        assert not text or re.search("[\u4e00-\u9fff]", text), name
+        assert not re.search(
+            "帐|登陆|扫瞄" if lang == "zh-CN" else "帐|账|登录|登陸|扫|码", text
+        ), name
+
+
+def test_a_text_for_a_page_needs_no_plural() -> None:
+    """Python fills it in, and has no plural rules."""
+    assert not [key for key in texts("en")["pages"] if "_" in key]
+
+
+def test_arabic_is_written_from_right_to_left() -> None:
+    assert {lang: texts(lang)["pages"]["direction"] for lang in LANGUAGES} == {
+        lang: "rtl" if lang == "ar" else "ltr" for lang in LANGUAGES
+    }
 
 
 @row(511)
@@ -71,15 +137,22 @@ def test_a_chinese_text_follows_the_rules_of_chinese() -> None:
     [
         ("", "en"),
         ("*", "en"),
-        ("de", "en"),
+        ("nl", "en"),
+        ("de", "de"),
         ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
         ("ZH-cn", "zh-CN"),
         ("zh", "zh-CN"),
-        ("zh-TW,en;q=0.5", "zh-CN"),
-        ("zh-Hant-TW", "zh-CN"),
+        ("zh-TW,en;q=0.5", "zh-TW"),
+        ("zh-Hant-TW", "zh-TW"),
+        ("zh-hant", "zh-TW"),
+        ("zh-HK", "zh-TW"),
+        ("zh-Hans-HK", "zh-CN"),
+        ("zh-SG", "zh-CN"),
+        ("pt-BR", "pt"),
+        ("fr-CA-x-none", "fr"),
         ("en-GB,zh;q=0.9", "en"),
         ("zh;q=0.5, en;q=0.8", "en"),
-        ("de-DE,de;q=0.9,zh;q=0.1", "zh-CN"),
+        ("nl-NL,nl;q=0.9,zh;q=0.1", "zh-CN"),
         ("en;q=0, *", "zh-CN"),
         ("zh;q=0", "en"),
         ("zh-CN;q=0, zh", "en"),
@@ -95,7 +168,7 @@ def test_the_header_selects_the_language(accepted: str, found: str) -> None:
 
 def test_an_unknown_language_gets_the_english_texts() -> None:
     assert texts("") is texts("xx-nonsense") is texts("en")
-    assert texts("zh-hk") is texts("zh-CN")
+    assert texts("zh-hk") is texts("zh-TW")
 
 
 def test_the_catalogue_is_read_only() -> None:
@@ -108,7 +181,7 @@ def test_the_modules_are_complete_and_import_only_each_other() -> None:
     assert set(MODULES) == {file.name for file in folder.glob("*.js")}
     for name in MODULES:
         source = module(name).decode()
-        assert source.isascii() or name == "qr-login-texts.js" or "…" in source
+        assert source.isascii() or name.startswith("qr-login-texts") or "…" in source
         for imported in re.findall(
             r"""(?:\bfrom|\bimport)\s*\(?["']([^"']+)["']""",
             re.sub(r"/\*.*?\*/", "", source, flags=re.S),

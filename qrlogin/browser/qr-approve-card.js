@@ -65,7 +65,8 @@ const STYLE = `${TOKENS}
 .end { justify-content: center; text-align: center } .end .hint { text-wrap: balance }
 ::slotted(*) { margin-block: 0 }
 .compare p:not(.code) { text-wrap: balance }
-:is(.title, .end .hint, .compare p):is(:lang(zh), :lang(ja)) { word-break: keep-all } /* breaks after a clause */
+:is(.title, .end .hint, .compare p):lang(zh) { word-break: keep-all } /* breaks after a clause */
+:is(.title, .end .hint, .compare p):lang(ja) { word-break: auto-phrase }
 em { font-style: normal; font-weight: 650; color: var(--ink) }
 .body { display: grid; gap: 1rem }
 .compare { display: grid; gap: .75rem; justify-items: center; color: var(--muted) }

@@ -63,7 +63,8 @@ const STYLE = `
   padding-inline: .08em; margin-inline: .08em; box-decoration-break: clone;
   -webkit-box-decoration-break: clone }
 .hint, .typed, .note { color: var(--muted); text-wrap: balance } .note { font-size: .875rem }
-:is(.title, .hint, .typed):is(:lang(zh), :lang(ja)) { word-break: keep-all } /* breaks after a clause */
+:is(.title, .hint, .typed):lang(zh) { word-break: keep-all } /* breaks after a clause */
+:is(.title, .hint, .typed):lang(ja) { word-break: auto-phrase }
 .hint { margin-block-start: .375rem } .typed { margin-block-start: -.625rem }
 .phone .typed { margin-block-start: 0 }
 .code { color: var(--ink); font: 650 1.125em ui-monospace, monospace; letter-spacing: .06em;

@@ -11,6 +11,7 @@ from playwright.async_api import Browser
 
 from qrlogin.browser import texts
 from tests.browser.login_page import LoginPage
+from tests.browser.words import for_two
 from tests.demo.phone_page import PhonePage, camera
 from tests.demo.running import RunningDemo
 from tests.security_rows import row
@@ -89,7 +90,7 @@ async def test_a_person_logs_in_with_a_match_code_by_keyboard_alone(
     await phone.page.keyboard.type(f"{(int(digits) + 1) % 1000:03}")
     await press(phone, said["sendDigits"])
     await phone.eventually(lambda: phone.element.evaluate(NOTE))
-    assert await phone.element.evaluate(NOTE) == said["wrongDigits"].replace("{n}", "2")
+    assert await phone.element.evaluate(NOTE) == for_two(said, "wrongDigits")
     assert await phone.page.evaluate(FOCUSED) == "the field"
     assert await phone.element.evaluate(BELOW) <= 0, "the button No is below the edge"
     assert await phone.axe() == []

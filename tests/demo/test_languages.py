@@ -29,6 +29,7 @@ DATA = [
     "[B-Z]{4}-[B-Z]{4}",
     "([B-Z][ ,]*)+",
     "[^A-Za-z]*(Alice)? · qrlogin 演示",
+    "现在|[0-9]+(秒钟?|分钟)前",  # by Intl
 ]
 
 
@@ -37,7 +38,8 @@ DATA = [
     [
         ("", "en"),
         ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
-        ("zh-TW", "zh-CN"),
+        ("zh-HK, zh-CN;q=0.5", "zh-TW"),
+        ("ar", "ar"),
         ("nl, en;q=0.5", "en"),
         ("\x00;;q=", "en"),
     ],
@@ -47,7 +49,7 @@ def test_a_page_is_in_the_language_of_accept_language(
     site: Site, path: str, accept: str, lang: str
 ) -> None:
     html = send(site, "GET", path, accept_language=accept).body.decode()
-    assert f'<html lang="{lang}">' in html
+    assert f'<html lang="{lang}" dir="{"rtl" if lang == "ar" else "ltr"}">' in html
     title = {"/": "logIn", "/no/such/page": "notFound"}.get(path, "demoPhone")
     assert f"<title>{texts(lang)['pages'][title]} · qrlogin" in html
 

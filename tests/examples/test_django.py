@@ -50,7 +50,7 @@ def lock(running: Running, name: str) -> None:
 def test_djangos_own_messages_are_in_the_language_of_the_page(site: Running) -> None:
     with Visitor(site.origin, language="zh-CN,zh;q=0.9") as visitor:
         page = visitor.http.get("/signup")
-        assert '<html lang="zh-CN">' in page.text
+        assert '<html lang="zh-CN" dir="ltr">' in page.text
         refused = visitor.send_form(
             "/signup", name="mallory", password="1q2w3e4r5t6y7u8i9o0p"
         )  # Django knows it as a common password

@@ -6,7 +6,8 @@ from django.http import HttpRequest
 
 from qrlogin import browser
 
-_DJANGO: Final = {"zh-CN": "zh-hans"}  # Django's tag for the same language
+#: Django's tag for the same language, where it has another one.
+_DJANGO: Final = {"zh-CN": "zh-hans", "zh-TW": "zh-hant", "pt": "pt-br"}
 
 
 def language(request: HttpRequest) -> str:

@@ -93,7 +93,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL, LOGIN_REDIRECT_URL = "login", "home"
-LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LANGUAGES = [
+    ("en", "English"),
+    ("zh-hans", "简体中文"),
+    ("zh-hant", "繁體中文"),
+    ("de", "Deutsch"),
+    ("fr", "Français"),
+    ("es", "Español"),
+    ("pt-br", "Português"),
+    ("ru", "Русский"),
+    ("ar", "العربية"),
+    ("ja", "日本語"),
+]
 USE_TZ, TIME_ZONE = True, "UTC"
 
 CSRF_FAILURE_VIEW = "accounts.views.forged"

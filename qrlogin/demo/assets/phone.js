@@ -6,7 +6,9 @@
  */
 
 import { QRApproveElement } from "/qrlogin/qr-approve-element.js";
-import { textsFor } from "/qrlogin/qr-login-texts.js";
+import { languageIsThere, textsFor } from "/qrlogin/qr-login-texts.js";
+
+await languageIsThere(document.body);
 
 const STORAGE_KEY = "qrlogin-demo-phone";
 const SHELL_SAFE = /^[\w.:/?=-]+$/; // users paste the command into a shell
