@@ -28,6 +28,8 @@ lint: ready      ## ruff: rules and format
 types: ready     ## mypy --strict
 	@.venv/bin/mypy $(ARGS)
 	@for app in examples/*/; do (cd $$app && ../../.venv/bin/mypy --config-file ../../pyproject.toml .) || exit 1; done
+elements: ready  ## the bundle, TypeScript declarations and manifest, after a change in qrlogin/browser
+	@PYTHONPATH=tools .venv/bin/python tools/build_elements.py
 build: ready     ## wheel and sdist into dist/
 	@.venv/bin/python -m hatchling build --clean -d dist
 constraints:     ## update constraints.txt to the newest versions
@@ -39,9 +41,9 @@ ready-test: ready
 	@$(PYTHON) tools/npm_parts.py
 ready-matrix:
 	@$(PYTHON) tools/system_parts.py engines
-	@$(PYTHON) tools/npm_parts.py tests/spa/app tests/browser/frameworks tests/engines
+	@$(PYTHON) tools/npm_parts.py tests/spa/app tests/browser/frameworks tests/engines tests/npm tools/elements
 ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix attack mutants bench lint types build constraints ready ready-test ready-matrix ready-demo
+.PHONY: help demo check test matrix attack mutants bench lint types elements build constraints ready ready-test ready-matrix ready-demo

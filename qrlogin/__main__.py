@@ -1,4 +1,4 @@
-"""`python -m qrlogin`: the commands demo, phone, audit, doctor and keygen.
+"""`python -m qrlogin`: the commands demo, phone, audit, doctor, elements and keygen.
 
 This module reads the command line. The work of each command is elsewhere.
 """
@@ -45,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from qrlogin.doctor import command as doctor
 
         return doctor.run(store=parsed.store, url=parsed.url, keys=parsed.keys, as_json=parsed.json)
+    if command == "elements":
+        from qrlogin.browser import package
+
+        print(package.write(parsed.folder))
+        return 0
     if command == "phone":
         from qrlogin.demo import phone
 
@@ -175,6 +180,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     # From the environment only: ps shows the command line of every process.
     doctor.set_defaults(keys=os.environ.get("QRLOGIN_SECRET_KEYS", ""))
+
+    elements = commands.add_parser(
+        "elements", help="write the browser elements as an npm package, for a build of your own"
+    )
+    elements.add_argument(
+        "folder", metavar="FOLDER", help="where to write it; what it wrote is replaced"
+    )
 
     commands.add_parser("keygen", help="print a new secret key")
     return parser

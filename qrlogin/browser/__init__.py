@@ -5,6 +5,7 @@ logins, HTTP or caching: the caller that serves the modules sets the headers, an
 fills a page escapes the texts.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,26 @@ from typing import Any, Final
 
 from qrlogin.names import clean
 
-__all__ = ["ELEMENT", "LANGUAGES", "MODULES", "element", "language", "module", "texts", "translate"]
+__all__ = [
+    "BUNDLE",
+    "ELEMENT",
+    "LANGUAGES",
+    "MODULES",
+    "element",
+    "language",
+    "module",
+    "texts",
+    "translate",
+    "version",
+]
 
 ELEMENT: Final = "qr-login-element.js"
 """The file name of the module that defines <qr-login>, in this package and below a mount."""
+
+BUNDLE: Final = "qr-login-bundle.js"
+"""The file name of one module with both elements, for a page that should make one request.
+
+It is minified. The texts of another language than English stay modules of their own."""
 
 MODULES: Final = tuple(
     sorted(file.name for file in files(__package__).iterdir() if file.name.endswith(".js"))
@@ -41,6 +58,19 @@ def module(name: str) -> bytes:
     if name not in MODULES:
         raise KeyError(name)
     return files(__package__).joinpath(name).read_bytes()
+
+
+@cache
+def version() -> str:
+    """Returns what names the modules of this release: 16 hexadecimal digits.
+
+    They are the same in every process with the same modules. A page that loads
+    `{mount}/{version}/qr-login-element.js` need not ask again whether it has changed.
+    """
+    digest = hashlib.sha256()
+    for name in MODULES:
+        digest.update(module(name))
+    return digest.hexdigest()[:16]
 
 
 def element() -> bytes:
@@ -66,7 +96,7 @@ LANGUAGES: Final = tuple(_OTHER_TAGS)
 @cache
 def _read(tag: str) -> Mapping[str, Mapping[str, str]]:
     sections = (
-        _literal(_CATALOGUE, "export const TEXTS")[tag]
+        _literal(_CATALOGUE, "const ENGLISH")
         if tag == LANGUAGES[0]
         else _literal(f"qr-login-texts-{tag}.js", "export default")
     )

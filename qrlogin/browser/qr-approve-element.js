@@ -1,6 +1,5 @@
 /**
- * <qr-approve src="/qrlogin/phone/" at="/qr">: the phone's page. It shows the login request and
- * sends the user's answer.
+ * <qr-approve>: the phone's page. It shows the login request and sends the user's answer.
  *
  * This module knows the phone's calls. Two of them only read: `look` fetches the question when the
  * page comes into sight, and `outcome` asks how an approved login ended. The others (scan, confirm,
@@ -8,25 +7,6 @@
  * to it changes nothing. It does not know who the user is or what a code means: the server reads
  * the address. In a frame it explains why it does not continue. What people see is in
  * qr-approve-card.js.
- *
- * Attributes  src             where the phone routes are mounted; same origin only
- *             at              the path of this page without a code ("/qr"), as in verification_uri
- *             account, site   the account that the browser would get, and the site's name, shown as
- *                             text; without `site`: this host
- *             home            the path of the link that each end offers
- *             typed           without a code in the address, asks for one (RFC 8628 section 3.3)
- *             csrf-header, csrf-token   a header that the application requires on every POST
- *             state           set by the element, for CSS and tests: as in docs/approve.md
- * Events      qr-approve:state   {state}     the view changed
- *             qr-approve:done    {decision}  the server accepted the answer: "approved", "denied"
- *                                            or "released". Also as qr-approve-state and -done
- * Members     code            set it to what a scanner in your page read; start(); override
- *                             request() and `texts`; a property for each attribute (csrfHeader …)
- * Parts       card picture icon title name hint compare code known facts claim warning words form
- *             field note actions button primary deny approve quiet link left
- * CSS         the properties of <qr-login>, and --qr-login-on-alarm; :state(ask) beside [state=ask]
- * Children    shown without JavaScript, when no user is logged in, and where the element cannot
- *             work. slot="report": after a denial. slot="end": at every end
  *
  * In the question, declining comes first and both answers have the same weight. No button reacts
  * for half a second after a view appears or the window comes to the front (Guard), because the
@@ -105,7 +85,76 @@ function decoded(text) {
 /** @typedef {import("./qr-approve-card.js").State} State
  * @typedef {import("./qr-login-parts.js").Answer} Answer */
 
-export class QRApproveElement extends Base {
+/** What the attributes are as properties.
+ * @typedef {object} Properties
+ * @property {string} src where the phone routes are mounted; same origin only
+ * @property {string} at the path of this page without a code
+ * @property {string} account the account that the browser would get, shown as text
+ * @property {string} site the site's name, shown as text; without it: this host
+ * @property {string} home the path of the link that each end offers
+ * @property {string} csrfHeader a header that the application requires on every POST
+ * @property {string} csrfToken its value
+ * @property {boolean} typed asks for a code if the address has none (RFC 8628 section 3.3) */
+
+/** The phone's page: `<qr-approve src="/qrlogin/phone/" at="/qr"></qr-approve>`.
+ *
+ * @attr {string} src - where the phone routes are mounted; same origin only
+ * @attr {string} at - the path of this page without a code ("/qr"), as in verification_uri
+ * @attr {string} account - the account that the browser would get, shown as text
+ * @attr {string} site - the site's name, shown as text; without it: this host
+ * @attr {string} home - the path of the link that each end offers
+ * @attr {boolean} typed - asks for a code if the address has none (RFC 8628 section 3.3)
+ * @attr {string} csrf-header - a header that the application requires on every POST
+ * @attr {string} csrf-token - its value
+ * @attr {string} state - set by the element, for CSS and tests: as in docs/approve.md
+ *
+ * @fires {CustomEvent<{state: string}>} qr-approve:state - the view changed; also as
+ *   qr-approve-state
+ * @fires {CustomEvent<{decision: "approved" | "denied" | "released"}>} qr-approve:done - the server
+ *   accepted the answer; also as qr-approve-done
+ *
+ * @slot - shown without JavaScript, when no user is logged in, and where the element cannot work
+ * @slot report - shown after a denial
+ * @slot end - shown at every end
+ *
+ * @csspart card - all of it
+ * @csspart picture - the place of a drawing
+ * @csspart icon - a drawing
+ * @csspart title - the heading
+ * @csspart name - the account in the heading
+ * @csspart hint - the text below the heading
+ * @csspart compare - the question about a code that was typed
+ * @csspart code - that code
+ * @csspart known - whether the account was logged in on the browser before
+ * @csspart facts - what is known of the browser
+ * @csspart claim - what the browser says about itself
+ * @csspart warning - when to say no
+ * @csspart words - what the site says about its refusal
+ * @csspart form - the form for a code or for digits
+ * @csspart field - its field
+ * @csspart note - a mistake, and a failed request
+ * @csspart actions - the buttons
+ * @csspart button - each of them
+ * @csspart primary - the one that goes on
+ * @csspart deny - the button "No"
+ * @csspart approve - the button "Yes"
+ * @csspart quiet - a button of less weight
+ * @csspart link - a link
+ * @csspart left - the time that is left
+ *
+ * @cssprop --qr-login-accent - "Yes", and names
+ * @cssprop --qr-login-on-accent - text on it
+ * @cssprop --qr-login-alarm - "No", refusals and failures
+ * @cssprop --qr-login-on-alarm - text on it
+ * @cssprop --qr-login-ink - text
+ * @cssprop --qr-login-muted - text of less weight
+ * @cssprop --qr-login-surface - the card
+ * @cssprop --qr-login-line - its border
+ * @cssprop [--qr-login-radius=1.25rem] - the card's corners
+ *
+ * @tagname qr-approve */
+export class QRApproveElement extends /** @type {new () => HTMLElement & Properties} */ (Base) {
+  /** @internal */
   static observedAttributes = [...TEXT_ATTRIBUTES, ...FLAGS, "state"];
 
   /** @type {State | ""} */ #state = "";
@@ -140,9 +189,9 @@ export class QRApproveElement extends Base {
   /** The texts in use: those of the catalogue in the language that `lang` names. */
   get texts() { return textsFor(this, "approve"); }
   /** A code that a scanner of the application read. Setting it starts again with this code; ""
-   * returns to the code in the address. @param {string} text */
+   * returns to the code in the address. @param {string | null | undefined | false} text */
   set code(text) {
-    const none = [null, undefined, false].includes(text) || Number.isNaN(text);
+    const none = text === null || text === undefined || text === false || Number.isNaN(text);
     this.#givenCode = none ? "" : String(text).trim();
     if (this.#live) this.start();
   }
@@ -196,7 +245,7 @@ export class QRApproveElement extends Base {
       states.includes(this.#state) && this.#startedWith[index] !== this.#read(names));
     if (starts) this.start();
     else if (this.#shownWith !== this.#read(LABELS) && !["typing", "match"].includes(this.#state))
-      this.#show(this.#state);
+      this.#show(/** @type {State} */ (this.#state));
   }
 
   /** @param {string[]} names */
@@ -376,7 +425,7 @@ export class QRApproveElement extends Base {
   async #inSight(signal) {
     while (hidden(this) || !this.#card.isRendered) await new Promise((resolve, reject) => {
       this.#window.addEventListener("visibilitychange", resolve, { once: true, signal });
-      if (!this.#card.isRendered) this.#card.onRendered(resolve, signal);
+      if (!this.#card.isRendered) this.#card.onRendered(() => resolve(null), signal);
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });
     if (signal.aborted) throw signal.reason;

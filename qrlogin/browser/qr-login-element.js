@@ -1,32 +1,10 @@
 /**
- * <qr-login src="/qrlogin/">: shows a QR code, waits for the phone, asks "Continue as …?" and
- * logs this browser in.
+ * <qr-login>: shows a QR code, waits for the phone, asks "Continue as …?" and logs this browser in.
  *
  * This module knows the native JSON protocol (begin, status and its streams, redeem, cancel) and
  * how to poll and retry without overloading the server. What people see is in qr-login-card.js. It
  * does not know other origins, the device code (an HttpOnly cookie) or who the user is. The
  * scanner's tag and `op` live in private fields: never in the DOM, an attribute or an event.
- *
- * Attributes  src             where the browser routes are mounted; same origin only
- *             next            path to open after the login ("/account"); default: reload the page
- *             picture         shows the server's picture, qr.png, instead of the plain code
- *             start="manual"  waits for a click before it requests a code
- *             stream          "events" or "socket": receives changes that way, and polls where
- *                             that fails
- *             csrf-header, csrf-token   a header that the application requires on every POST
- *             state           set by the element, for CSS and tests: as in docs/element.md
- * Properties  src next picture start stream csrfHeader csrfToken: the attributes; state
- * Events      qr-login:state     {state}           the state changed
- *             qr-login:redeemed  {login_id, body}  logged in, and the server's answer;
- *                                                  preventDefault() keeps the page open
- *             each also as qr-login-state, qr-login-redeemed
- * Methods     begin() cancel(); override request() and `texts`
- * Parts       card picture qr icon countdown remaining title name odd hint digits typed code note link
- *             fold actions button primary
- * CSS         --qr-login-accent, -on-accent, -ink, -muted, -surface, -line, -alarm, -radius,
- *             -size; color-scheme
- * Children    shown without JavaScript, and in states where the code does not help: a link to a
- *             password form, for example
  *
  * Importing this module defines <qr-login>, unless the name is taken; a subclass defines itself.
  * The element works under a strict CSP with Trusted Types, and on plain http (no crypto.subtle).
@@ -89,7 +67,67 @@ function typedCode({ user_code: code, verification_uri: uri }) {
   return /^[A-Z0-9-]{4,20}$/.test(String(code)) && where ? [code, where] : [];
 }
 
-export class QRLoginElement extends Base {
+/** What the attributes are as properties.
+ * @typedef {object} Properties
+ * @property {string} src where the browser routes are mounted; same origin only
+ * @property {string} next path to open after the login
+ * @property {string} start "manual": waits for a click before it requests a code
+ * @property {string} stream "events" or "socket"
+ * @property {string} csrfHeader a header that the application requires on every POST
+ * @property {string} csrfToken its value
+ * @property {boolean} picture shows the server's picture instead of the plain code */
+
+/** The login page: `<qr-login src="/qrlogin/"></qr-login>`.
+ *
+ * @attr {string} src - where the browser routes are mounted; same origin only
+ * @attr {string} next - path to open after the login, such as "/account"; default: reload the page
+ * @attr {boolean} picture - shows the server's picture, qr.png, instead of the plain code
+ * @attr {"manual"} start - waits for a click before it requests a code
+ * @attr {"events" | "socket"} stream - receives changes that way, and polls where that fails
+ * @attr {string} csrf-header - a header that the application requires on every POST
+ * @attr {string} csrf-token - its value
+ * @attr {string} state - set by the element, for CSS and tests: as in docs/element.md
+ *
+ * @fires {CustomEvent<{state: string}>} qr-login:state - the state changed; also as qr-login-state
+ * @fires {CustomEvent<{login_id: string, body: object}>} qr-login:redeemed - logged in, and the
+ *   server's answer; preventDefault() keeps the page open; also as qr-login-redeemed
+ *
+ * @slot - shown without JavaScript, and in states where the code does not help: a link to a password
+ *   form, for example
+ *
+ * @csspart card - all of it
+ * @csspart picture - the place of the code, or of a drawing
+ * @csspart qr - the code
+ * @csspart icon - a drawing
+ * @csspart countdown - the ring around the picture
+ * @csspart remaining - the part of the ring for the time that is left
+ * @csspart title - the first line
+ * @csspart name - the account in the title
+ * @csspart odd - letters of its name that are not plain a to z
+ * @csspart hint - the text below the title
+ * @csspart digits - the digits to type on the phone
+ * @csspart typed - the code to type, and where
+ * @csspart code - the code to type
+ * @csspart note - the time that is left, and a failed request
+ * @csspart link - opens the code on the device itself
+ * @csspart fold - the button that unfolds the code on a phone
+ * @csspart actions - the buttons below
+ * @csspart button - each of them
+ * @csspart primary - the one that goes on
+ *
+ * @cssprop --qr-login-accent - buttons, the ring and names
+ * @cssprop --qr-login-on-accent - text on them
+ * @cssprop --qr-login-ink - text
+ * @cssprop --qr-login-muted - text of less weight
+ * @cssprop --qr-login-surface - the card
+ * @cssprop --qr-login-line - its border
+ * @cssprop --qr-login-alarm - refusals and failures
+ * @cssprop [--qr-login-radius=1.25rem] - the card's corners
+ * @cssprop [--qr-login-size=16rem] - the width of the code
+ *
+ * @tagname qr-login */
+export class QRLoginElement extends /** @type {new () => HTMLElement & Properties} */ (Base) {
+  /** @internal */
   static observedAttributes = [...ATTRIBUTES, "state"];
 
   /** @type {State | ""} */ #state = "";

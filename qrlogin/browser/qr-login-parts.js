@@ -103,9 +103,10 @@ export function supported() {
   return signal && "replaceChildren" in Element.prototype && "ResizeObserver" in window;
 }
 
-/** An element for a browser that is too old: it shows one sentence, and its children.
- * @param {(element: HTMLElement) => string} sentence
- * @param {(element: HTMLElement) => Promise<void>} ready resolves when the sentence is final */
+/** An element for a browser that is too old: it shows one sentence, and its children. The promise
+ * of `ready` resolves when the sentence is final.
+ * @type {(sentence: (element: HTMLElement) => string,
+ *   ready: (element: HTMLElement) => Promise<void>) => typeof HTMLElement} */
 export const outdated = (sentence, ready) => class extends Base {
   connectedCallback() {
     this.setAttribute("state", "outdated");

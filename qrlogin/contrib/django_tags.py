@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from qrlogin.browser import version
 from qrlogin.contrib.django_conf import option
 
 register: Final = template.Library()
@@ -59,6 +60,7 @@ def _element(
     attributes["csrf-header"] = "X-CSRFToken" if header == "X-CSRFTOKEN" else header
     attributes["csrf-token"] = str(context["csrf_token"])
     pairs = [(key, "" if value is True else value) for key, value in attributes.items() if value]
-    script = format_html('<script type="module" src="{}{}-element.js"></script>', _mount(), name)
+    source = f"{_mount()}{version()}/{name}-element.js"
+    script = format_html('<script type="module" src="{}"></script>', source)
     written = format_html_join("", ' {}="{}"', pairs)
     return format_html("{}<{}{}>{}</{}>", script, name, written, content, name)

@@ -17,6 +17,8 @@ from qrlogin.wire.validation import json_pairs, query_pairs, read_form, read_uni
 PATH_PARAMETERS: Final[Mapping[str, str]] = {
     "{login_id}": "([A-Za-z0-9_-]{22})",
     "{code}": "([0-9a-f]{32}|[A-Za-z0-9_-]{22}==)",  # a fixed code, in either of its spellings
+    "{version}": "([0-9a-f]{16})",  # of the modules of the elements
+    "{module}": "(qr-[A-Za-z-]{1,60}\\.js)",
 }
 """What the placeholders in `Route.path` match, as regular expressions with one group each."""
 

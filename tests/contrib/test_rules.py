@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from qrlogin import MemoryStore, QRLogin
+from qrlogin.browser import version
 from qrlogin.wire import ALLOW, DENY, STEP_UP, Endpoint, Request, Ruling
 from tests.contrib.applications import ALL, JWT, NAME, Shop, served
 from tests.security_rows import row
@@ -227,6 +228,21 @@ def test_an_answer_without_content_describes_none(site: Site) -> None:
     for answer, status in ((kept, 304), (over, 204)):
         assert (answer.status_code, answer.content) == (status, b"")
         assert "content-type" not in answer.headers
+
+
+def test_a_module_of_this_version_is_kept_and_one_of_another_version_is_checked(
+    site: Site,
+) -> None:
+    """While processes are replaced, a page of one asks the other for its modules."""
+    with Browser(site) as desk:
+        name = "qr-login-element.js"
+        plain = desk.http.get(f"/qr/{name}")
+        this = desk.http.get(f"/qr/{version()}/{name}")
+        other = desk.http.get(f"/qr/{'0' * 16}/{name}")
+        assert plain.content == this.content == other.content
+        assert this.headers["cache-control"] == "max-age=31536000, immutable"
+        assert other.headers["cache-control"] == plain.headers["cache-control"] == "no-cache"
+        assert desk.http.get(f"/qr/{version()}/qr-login-nothing.js").status_code == 404
 
 
 def test_a_head_is_answered_as_the_endpoint_answers_it_without_a_body(site: Site) -> None:

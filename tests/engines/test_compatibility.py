@@ -57,6 +57,9 @@ NEEDED = {
     r"aspect-ratio:": "css.properties.aspect-ratio",
     r"margin-inline": "css.properties.margin-inline",
     r"inset": "css.properties.inset",
+    r"\bimport\(": "javascript.operators.import",
+    r"Intl\.PluralRules": "javascript.builtins.Intl.PluralRules",
+    r"Intl\.RelativeTimeFormat": "javascript.builtins.Intl.RelativeTimeFormat",
     r"@container": "css.at-rules.container",
     r"@layer": "css.at-rules.layer",
 }

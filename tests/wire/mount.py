@@ -18,7 +18,7 @@ from qrlogin import (
     QRLogin,
     Unavailable,
 )
-from qrlogin.browser import MODULES
+from qrlogin.browser import MODULES, version
 from qrlogin.core import Core
 from qrlogin.step import Command, Record, Reply
 from qrlogin.wire import (
@@ -189,11 +189,13 @@ class Mount:
         assert len(headers) == len(answer.headers), "a header is there twice"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
-        assert headers["Cache-Control"] == ("no-cache" if "ETag" in headers else "no-store")
+        path, name = request.path.rpartition("/")[::2]
+        kept = "max-age=31536000, immutable" if path == version() else "no-cache"
+        assert headers["Cache-Control"] == (kept if "ETag" in headers else "no-store")
         granted = {name for name in headers if name.startswith("Access-Control")}
         assert not granted or set(request.all("origin")) <= {*self.origins}
         assert "Access-Control-Allow-Credentials" not in granted
-        assert ("ETag" in headers) == (request.path in MODULES and answer.status in (200, 304))
+        assert ("ETag" in headers) == (name in MODULES and answer.status in (200, 304))
         for text in (part for header in answer.header_list() for part in header):
             assert text.isascii()
             assert text.isprintable(), "a header could be split here"

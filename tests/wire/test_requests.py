@@ -41,7 +41,16 @@ BROWSER_PATHS = {
     "{login_id}/cancel": "POST",
     "{login_id}/redeem": "POST",
     **dict.fromkeys(MODULES, "GET"),
+    "{version}/{module}": "GET",
 }
+
+
+def filled(path: str, login_id: str) -> str:
+    """A path of a route with something in place of its placeholders."""
+    path = path.replace("{version}/{module}", f"{'0' * 16}/{ELEMENT}")
+    return path.replace("{login_id}", login_id)
+
+
 PHONE_PATHS = ("look", "scan", "confirm", "deny", "release", "outcome")
 ODD_METHODS = ("CONNECT", "PROPFIND", "get", "Post", "GET ", "", "\r\nGET")
 
@@ -67,9 +76,7 @@ def test_a_wrong_method_from_a_browser_gets_405_with_the_allowed_ones(
     right = "GET, HEAD" if BROWSER_PATHS[path] == "GET" else BROWSER_PATHS[path]
     for method in (*METHODS, *ODD_METHODS):
         if method not in right.split(", "):
-            answer = tab.send(
-                Request(method, path.replace("{login_id}", tab.login_id), "", (JSON,), b"{}")
-            )
+            answer = tab.send(Request(method, filled(path, tab.login_id), "", (JSON,), b"{}"))
             assert (answer.status, dict(answer.headers)["Allow"]) == (405, right)
     assert mount.records == before
 
@@ -190,9 +197,7 @@ def everywhere(
 
 def _with_bodies(tab: Tab) -> list[str]:
     return [
-        path.replace("{login_id}", tab.login_id)
-        for path, method in BROWSER_PATHS.items()
-        if method == "POST"
+        filled(path, tab.login_id) for path, method in BROWSER_PATHS.items() if method == "POST"
     ]
 
 
@@ -441,9 +446,7 @@ def test_a_body_cannot_name_a_subject_or_a_login(
 def test_a_get_with_a_body_is_refused(untouched: Untouched, body: bytes) -> None:
     tab = untouched.tab
     paths = [
-        path.replace("{login_id}", tab.login_id)
-        for path, method in BROWSER_PATHS.items()
-        if method == "GET"
+        filled(path, tab.login_id) for path, method in BROWSER_PATHS.items() if method == "GET"
     ]
     untouched.refuses(400, [tab.send(Request("GET", path, "", (JSON,), body)) for path in paths])
 

@@ -63,7 +63,9 @@ def transcript(mount: Mount) -> Iterator[str]:
     for route in (
         each for each in mount.endpoint.dialect.browser_routes if each.path not in others
     ):
-        answer = tab.send(Request("PUT", route.path.replace("{login_id}", tab.login_id)))
+        path = route.path.replace("{login_id}", tab.login_id)
+        path = path.replace("{version}/{module}", f"{'0' * 16}/{ELEMENT}")
+        answer = tab.send(Request("PUT", path))
         yield _line(f"PUT {route.path.replace('login_id', 'L')}", answer, tab)
     for route in mount.endpoint.dialect.phone_routes:
         yield _line(f"GET phone/{route.path}", mount.phone(get(route.path)), tab)

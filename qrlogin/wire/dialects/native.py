@@ -33,7 +33,7 @@ from typing import Any, Final
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
 from qrlogin.arguments import check_sync_callback, require_shown_as
-from qrlogin.browser import MODULES, module
+from qrlogin.browser import MODULES, module, version
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import (
@@ -76,6 +76,7 @@ from qrlogin.wire.dialects.native_routes import (
     SOCKET,
     STATUS,
     SVG,
+    VERSIONED,
 )
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN, error_response
 from qrlogin.wire.message import JSON_TYPE, Cookie, Request, Response
@@ -97,6 +98,9 @@ _RETRY_CROWDED: Final = 2  # seconds
 #: In `Accept`. Browsers send this header to other origins without a preflight, and servers of an
 #: older version ignore it.
 _ACCEPTED_PICTURE: Final = re.compile(r";\s*picture=(none|[A-Za-z0-9_-]{12})\s*(?:[;,]|$)")
+
+_CHECKED: Final = "no-cache"  # kept by the browser, which asks whether it has changed
+_KEPT: Final = "max-age=31536000, immutable"  # RFC 8246
 
 _MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
 
@@ -120,6 +124,7 @@ class Native:
         CANCEL,
         REDEEM,
         *ELEMENTS,
+        VERSIONED,
     )
     phone_routes: tuple[Route, ...] = (LOOK, SCAN, CONFIRM, DENY, RELEASE, OUTCOME)
 
@@ -198,7 +203,9 @@ class Native:
         """
         route, login_id = match(self.browser_routes, request)
         if route.path in MODULES:
-            return _module(request, route.path)
+            return _module(request, route.path, _CHECKED)
+        if route is VERSIONED:
+            return _versioned_module(request, login_id[:16], login_id[16:])
         if route.method == "OPTIONS":
             return self._others.preflight(request, route, self.browser_routes)
         if route is not BEGIN and bearer(request) is None:
@@ -563,10 +570,19 @@ def _scanned_json(
     return Response(200, _JSON, body.encode(), cookies)
 
 
-def _module(request: Request, name: str) -> Response:
+def _versioned_module(request: Request, asked_version: str, name: str) -> Response:
+    """A module of another version than this process has is its own, to be checked each time: while
+    processes are replaced, a page of one asks the other.
+    """
+    if name not in MODULES:
+        raise NoSuchPath
+    return _module(request, name, _KEPT if asked_version == version() else _CHECKED)
+
+
+def _module(request: Request, name: str, caching: str) -> Response:
     no_body(request)
     etag = _etag(name)
-    headers = (("ETag", etag), ("Cache-Control", "no-cache"), *_HEADERS)
+    headers = (("ETag", etag), ("Cache-Control", caching), *_HEADERS)
     tags = {
         tag.strip().removeprefix("W/")
         for line in request.all("if-none-match")

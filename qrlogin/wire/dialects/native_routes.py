@@ -269,6 +269,13 @@ ELEMENTS: Final = tuple(
     )
     for name in MODULES
 )
+VERSIONED: Final = Route(
+    "GET",
+    "{version}/{module}",
+    "A module of the browser elements, which a browser need not ask for again",
+    cross_site=True,
+    answers=ELEMENTS[0].answers,
+)
 LOOK, SCAN = (
     Route(
         "POST",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from qrlogin.browser import MODULES
+from qrlogin.browser import ELEMENT, MODULES
 from qrlogin.wire import Person, Request, Response
 from qrlogin.wire.routes import Route, match
 from tests.wire.dialects.dialect_clients import (
@@ -46,6 +46,7 @@ ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("POST", "{id}/cancel"),
         ("POST", "{id}/redeem"),
         *(("GET", module) for module in MODULES),
+        ("GET", f"{'0' * 16}/{ELEMENT}"),
     ),
     "wechat": (
         ("GET", "l/{id}"),

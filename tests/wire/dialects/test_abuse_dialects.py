@@ -31,7 +31,7 @@ EVERY = for_each_row("name", SPEAKERS)
 def open_to_all(request: Request) -> bool:
     """The modules and documents that any page may read, and the routes that a link may open."""
     return (
-        request.path in MODULES
+        request.path.rpartition("/")[2] in MODULES
         or request.path.startswith(".well-known/")
         or request.path == "authorize"  # the same error for every request
         or handles(LINKS, request.path)

@@ -1,0 +1,1 @@
+export default { output: "export", typescript: { tsconfigPath: "./tsconfig.json" } };
