@@ -65,7 +65,7 @@ def version() -> str:
     """Returns what names the modules of this release: 16 hexadecimal digits.
 
     They are the same in every process with the same modules. A page that loads
-    `{mount}/{version}/qr-login-element.js` need not ask again whether it has changed.
+    `{mount}/modules/{version}/qr-login-element.js` need not ask again whether it has changed.
     """
     digest = hashlib.sha256()
     for name in MODULES:

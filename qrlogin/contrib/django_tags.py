@@ -60,7 +60,7 @@ def _element(
     attributes["csrf-header"] = "X-CSRFToken" if header == "X-CSRFTOKEN" else header
     attributes["csrf-token"] = str(context["csrf_token"])
     pairs = [(key, "" if value is True else value) for key, value in attributes.items() if value]
-    source = f"{_mount()}{version()}/{name}-element.js"
+    source = f"{_mount()}modules/{version()}/{name}-element.js"
     script = format_html('<script type="module" src="{}"></script>', source)
     written = format_html_join("", ' {}="{}"', pairs)
     return format_html("{}<{}{}>{}</{}>", script, name, written, content, name)

@@ -237,12 +237,12 @@ def test_a_module_of_this_version_is_kept_and_one_of_another_version_is_checked(
     with Browser(site) as desk:
         name = "qr-login-element.js"
         plain = desk.http.get(f"/qr/{name}")
-        this = desk.http.get(f"/qr/{version()}/{name}")
-        other = desk.http.get(f"/qr/{'0' * 16}/{name}")
+        this = desk.http.get(f"/qr/modules/{version()}/{name}")
+        other = desk.http.get(f"/qr/modules/{'0' * 16}/{name}")
         assert plain.content == this.content == other.content
         assert this.headers["cache-control"] == "max-age=31536000, immutable"
         assert other.headers["cache-control"] == plain.headers["cache-control"] == "no-cache"
-        assert desk.http.get(f"/qr/{version()}/qr-login-nothing.js").status_code == 404
+        assert desk.http.get(f"/qr/modules/{version()}/qr-login-nothing.js").status_code == 404
 
 
 def test_a_head_is_answered_as_the_endpoint_answers_it_without_a_body(site: Site) -> None:

@@ -190,7 +190,7 @@ class Mount:
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         path, name = request.path.rpartition("/")[::2]
-        kept = "max-age=31536000, immutable" if path == version() else "no-cache"
+        kept = "max-age=31536000, immutable" if path == f"modules/{version()}" else "no-cache"
         assert headers["Cache-Control"] == (kept if "ETag" in headers else "no-store")
         granted = {name for name in headers if name.startswith("Access-Control")}
         assert not granted or set(request.all("origin")) <= {*self.origins}

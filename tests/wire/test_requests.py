@@ -41,13 +41,13 @@ BROWSER_PATHS = {
     "{login_id}/cancel": "POST",
     "{login_id}/redeem": "POST",
     **dict.fromkeys(MODULES, "GET"),
-    "{version}/{module}": "GET",
+    "modules/{version}/{module}": "GET",
 }
 
 
 def filled(path: str, login_id: str) -> str:
     """A path of a route with something in place of its placeholders."""
-    path = path.replace("{version}/{module}", f"{'0' * 16}/{ELEMENT}")
+    path = path.replace("modules/{version}/{module}", f"modules/{'0' * 16}/{ELEMENT}")
     return path.replace("{login_id}", login_id)
 
 

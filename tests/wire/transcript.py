@@ -64,7 +64,7 @@ def transcript(mount: Mount) -> Iterator[str]:
         each for each in mount.endpoint.dialect.browser_routes if each.path not in others
     ):
         path = route.path.replace("{login_id}", tab.login_id)
-        path = path.replace("{version}/{module}", f"{'0' * 16}/{ELEMENT}")
+        path = path.replace("modules/{version}/{module}", f"modules/{'0' * 16}/{ELEMENT}")
         answer = tab.send(Request("PUT", path))
         yield _line(f"PUT {route.path.replace('login_id', 'L')}", answer, tab)
     for route in mount.endpoint.dialect.phone_routes:

@@ -271,7 +271,7 @@ ELEMENTS: Final = tuple(
 )
 VERSIONED: Final = Route(
     "GET",
-    "{version}/{module}",
+    "modules/{version}/{module}",
     "A module of the browser elements, which a browser need not ask for again",
     cross_site=True,
     answers=ELEMENTS[0].answers,

@@ -46,7 +46,7 @@ ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("POST", "{id}/cancel"),
         ("POST", "{id}/redeem"),
         *(("GET", module) for module in MODULES),
-        ("GET", f"{'0' * 16}/{ELEMENT}"),
+        ("GET", f"modules/{'0' * 16}/{ELEMENT}"),
     ),
     "wechat": (
         ("GET", "l/{id}"),
