@@ -26,7 +26,7 @@ from qrlogin.stores.protocol import AsyncStore
 from qrlogin.table import State
 
 T = TypeVar("T")
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 #: Inside `on_event`: what `AsyncQRLogin.close` waits for before it closes the store. A task that
 #: `on_event` starts inherits it.
@@ -60,6 +60,9 @@ class AsyncQRLogin:
         call returns, so let it be quick. An exception in it is logged, and the login goes on. The
         same changes are logged to "qrlogin" at INFO, with no person in them.
     """
+
+    core: Core
+    """Makes the operations that `run` runs, and reads codes without asking the store."""
 
     def __init__(
         self,

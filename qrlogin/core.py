@@ -134,7 +134,8 @@ class Core:
             audience=audience,
             plain_http=policy.plain_http,
         )
-        self.verification_uri, self.origin = self._codes.verification_uri, self._codes.origin
+        self.verification_uri: str = self._codes.verification_uri
+        self.origin: str = self._codes.origin
 
     # Codes, read without asking the store
 

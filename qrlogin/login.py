@@ -65,6 +65,9 @@ class QRLogin:
         same changes are logged to "qrlogin" at INFO, with no person in them.
     """
 
+    core: Core
+    """Makes the operations that `run` runs, and reads codes without asking the store."""
+
     def __init__(
         self,
         store: Store,

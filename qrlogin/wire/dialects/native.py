@@ -100,7 +100,7 @@ _ACCEPTED_PICTURE: Final = re.compile(r";\s*picture=(none|[A-Za-z0-9_-]{12})\s*(
 
 _MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)
