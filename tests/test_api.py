@@ -63,7 +63,7 @@ def test_the_snapshot_reads_the_names_that_python_finds() -> None:
 
 
 def test_help_of_the_package_fits_on_two_screens() -> None:
-    shown = pydoc.plain(pydoc.plaintext.document(qrlogin)).splitlines()
+    shown = pydoc.plain(pydoc.render_doc(qrlogin)).splitlines()
     assert len(shown) <= 100
     listed = {line.split()[0] for line in shown if line.startswith("        qrlogin.")}
     public = {name for name in draw_api.PUBLIC if name.count(".") == 1}
