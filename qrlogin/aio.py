@@ -400,6 +400,20 @@ class AsyncQRLogin:
                 "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
             )
 
+    async def ready(self) -> bool:
+        """Whether this process can serve logins: the store answers one read, and nothing drains.
+
+        It takes as long as the store's time-out at most, and raises nothing. A load balancer's
+        health check calls it: see `qrlogin.contrib.health`.
+        """
+        if self._draining:
+            return False
+        try:
+            await self.run(self.core.ping())
+        except Unavailable:
+            return False
+        return True
+
     @property
     def draining(self) -> bool:
         """Whether `drain` was called. Waits then return at once, because the process will stop."""
