@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.resources import files
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -400,8 +401,8 @@ def test_each_request_is_a_span_and_its_commands_are_spans_in_it(name: str) -> N
         "unauthenticated",
         "not_found",
     ]
-    told = [event.name for span in spans for event in span.events]
-    assert sorted(set(told)) == [
+    events = [event.name for span in spans for event in span.events]
+    assert sorted(set(events)) == [
         *("qrlogin.begun", "qrlogin.cancelled", "qrlogin.confirmed", "qrlogin.denied"),
         *("qrlogin.redeemed", "qrlogin.released", "qrlogin.scanned"),
     ]
@@ -521,7 +522,7 @@ def test_the_own_awaited_function_of_an_application_is_still_awaited() -> None:
 # The docs and the dashboard
 
 ROOT = Path(__file__).parents[2]
-DASHBOARD = ROOT / "qrlogin" / "contrib" / "grafana.json"
+DASHBOARD = files("qrlogin.contrib") / "grafana.json"
 
 
 def test_the_docs_list_every_metric_with_its_labels_and_every_attribute(
