@@ -59,10 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run.run(parsed)
 
 
+class _Version(argparse.Action):
+    """Reads the version only if it is asked for: that takes longer than most commands need."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print("qrlogin", version("qrlogin"))
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m qrlogin", description="Log a browser in by scanning a QR code with a phone."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="serve a login page and simulated phones to try out")

@@ -26,7 +26,7 @@ from qrlogin.stores.protocol import AsyncStore
 from qrlogin.table import State
 
 T = TypeVar("T")
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 #: Inside `on_event`: what `AsyncQRLogin.close` waits for before it closes the store. A task that
 #: `on_event` starts inherits it.
@@ -60,6 +60,9 @@ class AsyncQRLogin:
         call returns, so let it be quick. An exception in it is logged, and the login goes on. The
         same changes are logged to "qrlogin" at INFO, with no person in them.
     """
+
+    core: Core
+    """Makes the operations that `run` runs, and reads codes without asking the store."""
 
     def __init__(
         self,
@@ -396,6 +399,20 @@ class AsyncQRLogin:
             log.exception(
                 "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
             )
+
+    async def ready(self) -> bool:
+        """Whether this process can serve logins: the store answers one read, and nothing drains.
+
+        It takes as long as the store's time-out at most, and raises nothing. A load balancer's
+        health check calls it: see `qrlogin.contrib.health`.
+        """
+        if self._draining:
+            return False
+        try:
+            await self.run(self.core.ping())
+        except Unavailable:
+            return False
+        return True
 
     @property
     def draining(self) -> bool:

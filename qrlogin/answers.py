@@ -274,3 +274,10 @@ class Event:
 
     context: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The facts about the browser; empty if their seal does not match."""
+
+    step_ms: int | None = field(default=None, repr=False)
+    """How long this step of the login took, in milliseconds by the store's clock: from the begin to
+    the scan or to the cancellation, from the scan to the decision (`confirmed`, `denied`,
+    `released`), and from the approval to the redeem. None for `begun`, and if the record does not
+    say. No seal covers it: it is for statistics.
+    """

@@ -176,8 +176,9 @@ class Codes:
                 "verification_uri is missing: "
                 "give the full address of your page, such as https://example.com/qr"
             )
-        self.origin, host, path = parse_page_address(verification_uri, plain_http)
-        self.verification_uri = self.origin + path
+        origin, host, path = parse_page_address(verification_uri, plain_http)
+        self.origin: str = origin
+        self.verification_uri: str = origin + path
         self._keys = key_ring(secret_keys, host if audience is None else audience)
         if not is_loopback(host):
             refuse_published_keys(secret_keys)

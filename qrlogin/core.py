@@ -134,7 +134,13 @@ class Core:
             audience=audience,
             plain_http=policy.plain_http,
         )
-        self.verification_uri, self.origin = self._codes.verification_uri, self._codes.origin
+        self.verification_uri: str = self._codes.verification_uri
+        self.origin: str = self._codes.origin
+
+    def ping(self) -> Operation[None]:
+        """Ask the store for a login that does not exist: whether it answers is all that counts."""
+        command = _command("status", codes.new_login_id(), codes.new_mark(), values={})
+        return Operation(command, lambda _: None)
 
     # Codes, read without asking the store
 

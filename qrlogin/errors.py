@@ -220,7 +220,7 @@ class TooFast(LoginError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__()
-        self.retry_after = retry_after
+        self.retry_after: int = retry_after
 
 
 class TooManyGuesses(TooFast):
@@ -278,7 +278,7 @@ class Unavailable(QRLoginError):
     wire_code = "unavailable"
     wire_text = "The login service is temporarily unavailable. Try again."
     http_status = 503
-    retry_after = 1
+    retry_after: int | None = 1
 
 
 class Crowded(Unavailable):
@@ -286,7 +286,7 @@ class Crowded(Unavailable):
 
     wire_code = "crowded"
     wire_text = "Too many requests are waiting. Poll instead of streaming, or try again."
-    retry_after = 2
+    retry_after: int | None = 2
 
 
 class BadRequest(QRLoginError):

@@ -65,6 +65,9 @@ class QRLogin:
         same changes are logged to "qrlogin" at INFO, with no person in them.
     """
 
+    core: Core
+    """Makes the operations that `run` runs, and reads codes without asking the store."""
+
     def __init__(
         self,
         store: Store,
@@ -379,6 +382,20 @@ class QRLogin:
             _log().exception(
                 "login %s: on_event failed for %r; the login goes on", event.login_id, event.name
             )
+
+    def ready(self) -> bool:
+        """Whether this process can serve logins: the store answers one read, and nothing drains.
+
+        It takes as long as the store's time-out at most, and raises nothing. A load balancer's
+        health check calls it: see `qrlogin.contrib.health`.
+        """
+        if self._draining:
+            return False
+        try:
+            self.run(self.core.ping())
+        except Unavailable:
+            return False
+        return True
 
     @property
     def draining(self) -> bool:

@@ -6,6 +6,7 @@ reads no code.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 from qrlogin import seals
@@ -287,6 +288,17 @@ def checked_scanner(reply: Reply, key: Key) -> ScannedBy:
     return ScannedBy(record.get("shown_as", ""), tag)
 
 
+#: The field with the instant at which the step began that an event ends.
+_STEP_BEGAN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "scanned": "begun_at",
+        "cancelled": "begun_at",
+        **dict.fromkeys(("confirmed", "denied", "released"), "scanned_at"),
+        "redeemed": "confirmed_at",
+    }
+)
+
+
 def event_of(
     name: EventName,
     reply: Reply,
@@ -318,8 +330,18 @@ def event_of(
             if not scanner_holds:
                 checked_scanner(reply, key)
             shown_as = record.get("shown_as", "")
-    at_ms = instant(record, "changed_at")
-    return Event(name, reply.login_id, version_of(reply), at_ms, subject, phone, shown_as, context)
+    at_ms, begun = instant(record, "changed_at"), number(record.get(_STEP_BEGAN.get(name, "")))
+    return Event(
+        name,
+        reply.login_id,
+        version_of(reply),
+        at_ms,
+        subject,
+        phone,
+        shown_as,
+        context,
+        None if begun is None else max(0, at_ms - begun),
+    )
 
 
 def match_digits_of(record: Record) -> int:

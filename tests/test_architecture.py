@@ -41,6 +41,8 @@ THIRD_PARTY = {
     "starlette": ("qrlogin.contrib.fastapi",),
     "django": tuple(each for each in MODULES if each.startswith("qrlogin.contrib.django")),
     "asgiref": ("qrlogin.contrib.django",),
+    "prometheus_client": ("qrlogin.contrib.prometheus",),
+    "opentelemetry": ("qrlogin.contrib.opentelemetry",),
 }
 FRAMEWORKS = {
     *("flask", "fastapi", "starlette", "django", "werkzeug", "uvicorn", "gunicorn"),
@@ -216,7 +218,7 @@ def test_in_wire_only_the_endpoint_awaits() -> None:
 
 HEAVY = {
     *("redis", "segno", "qrcode", "PIL", "zxingcpp", "ua_parser", "pytest", "hypothesis"),
-    *("lupa", "fakeredis"),
+    *("lupa", "fakeredis", "prometheus_client"),
     *FRAMEWORKS,
 }
 
@@ -257,11 +259,12 @@ def test_importing_qrlogin_loads_no_client_no_renderer_and_no_framework() -> Non
 
 
 def test_what_loads_at_its_first_use_is_there_for_every_reader() -> None:
-    """For `dir`, for `help`, and for a second reader, who finds the same class."""
-    read = "import qrlogin, pydoc; text = pydoc.plaintext.document(qrlogin)"
+    """For `help`, and for a second reader, who finds the same class."""
     for name in ("QRLogin", "AsyncQRLogin", "MemoryStore", "AsyncMemoryStore"):
-        seen = f"assert {name!r} in dir(qrlogin); {read}; assert 'class {name}(' in text"
-        loaded_by(f"import qrlogin; {seen}; assert qrlogin.{name} is qrlogin.{name}")
+        read = f"import qrlogin, pydoc; text = pydoc.plaintext.document(qrlogin.{name}, {name!r})"
+        loaded_by(
+            f"{read}; assert 'class {name}(' in text; assert qrlogin.{name} is qrlogin.{name}"
+        )
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         getattr(qrlogin, "Nothing")  # noqa: B009 - mypy knows that it is absent
 
@@ -280,6 +283,9 @@ def test_what_loads_at_its_first_use_is_there_for_every_reader() -> None:
         ("import qrlogin.contrib.flask", HEAVY - {"segno", "flask", "werkzeug"}),
         ("import qrlogin.contrib.fastapi", HEAVY - {"segno", "fastapi", "starlette"}),
         ("import qrlogin.contrib.django", HEAVY - {"segno", "django", "asgiref"}),
+        ("import qrlogin.contrib.observing, qrlogin.contrib.health", HEAVY - {"segno"}),
+        ("import qrlogin.contrib.prometheus", HEAVY - {"segno", "prometheus_client"}),
+        ("import qrlogin.contrib.opentelemetry", HEAVY - {"segno"}),
     ],
 )
 def test_each_room_loads_at_most_its_own_third_party_package(

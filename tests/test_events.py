@@ -2,9 +2,11 @@
 
 import inspect
 import pickle
+import re
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -20,12 +22,14 @@ from qrlogin import (
     Unavailable,
     WrongMatchCode,
 )
+from qrlogin.answers import EventName
 from qrlogin.operation import Operation
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.table import TABLE
 from tests.application import ALICE, BOB, KEY, NOON, OP, OTHER_KEY, SHOWN, TO_END, URI, App
 from tests.security_rows import row
 
+ROOT = Path(__file__).resolve().parent.parent
 TYPING = replace(STANDARD, user_codes=True, limits=None)
 BROWSER = {"browser": "Firefox on Linux"}
 NAMES = {
@@ -404,3 +408,61 @@ def test_a_call_that_raises_emits_no_event() -> None:
         with pytest.raises(QRLoginError):
             call()
     assert app.events == []
+
+
+# Names and times
+
+
+def test_the_names_of_events_are_those_of_the_docs_and_of_the_code() -> None:
+    """Dashboards, audit trails and alerts know them, so a name stays for ever."""
+    stable = [
+        *("begun", "scanned", "released", "confirmed", "denied", "cancelled", "redeemed"),
+    ]
+    assert list(get_args(EventName)) == stable
+    page = (ROOT / "docs" / "events.md").read_text("utf-8")
+    table = page.partition("| `name` |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == stable
+    assert {name for name in NAMES.values() if name} == set(stable)
+
+
+def test_an_event_says_how_long_its_step_took() -> None:
+    app = RecordingApp()
+    begun = app.begin()
+    app.clock.ms += 4_000
+    app.scan(begun)
+    app.clock.ms += 1_500
+    app.qr.release(begun.scan_code, subject=ALICE)
+    app.clock.ms += 500
+    tag = app.scan(begun)
+    app.clock.ms += 7_000
+    app.qr.confirm(begun.scan_code, subject=ALICE)
+    app.clock.ms += 20
+    assert tag
+    app.qr.redeem(begun.device_code, acknowledged=app.tag(begun))
+    assert [(event.name, event.step_ms) for event in app.events] == [
+        ("begun", None),
+        ("scanned", 4_000),
+        ("released", 1_500),
+        ("scanned", 6_000),
+        ("confirmed", 7_000),
+        ("redeemed", 20),
+    ]
+
+
+@pytest.mark.parametrize(("field", "step_ms"), [({}, None), ({"scanned_at": "x"}, None)])
+def test_a_record_without_the_time_of_a_step_has_an_event_without_its_length(
+    field: dict[str, str], step_ms: int | None
+) -> None:
+    app = RecordingApp()
+    begun = app.begin()
+    app.scan(begun)
+    record = {k: v for k, v in app.store.record(begun.login_id).items() if k != "scanned_at"}
+    app.store.forge(begun.login_id, record | field)
+    app.qr.deny(begun.scan_code, subject=ALICE)
+    assert app.events[-1].step_ms is step_ms
+    cancelled = app.begin()
+    app.clock.ms += 9_000
+    later = dict(app.store.record(cancelled.login_id)) | {"begun_at": str(app.clock.ms + 60_000)}
+    app.store.forge(cancelled.login_id, later)
+    app.qr.cancel(cancelled.device_code)
+    assert app.events[-1].step_ms == 0  # and never below

@@ -28,6 +28,7 @@ PUBLIC = (
     "qrlogin.browser",
     "qrlogin.audit",
     *(f"qrlogin.contrib.{name}" for name in ("flask", "fastapi", "django", "wsgi", "asgi")),
+    *(f"qrlogin.contrib.{name}" for name in ("health", "observing", "opentelemetry", "prometheus")),
 )
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -99,6 +99,7 @@ def test_the_asyncio_shell_awaits_exactly_the_calls_that_use_the_store() -> None
         "cancel",
         "redeem",
         "run",
+        "ready",
         "drain",
         "close",
     }

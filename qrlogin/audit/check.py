@@ -104,7 +104,8 @@ class Scene:
 
     def __init__(self, target: Target, phones: dict[str, Phone] | None = None) -> None:
         self.target = target
-        self.alice, self.bob = target.accounts
+        self.alice: str = target.accounts[0]
+        self.bob: str = target.accounts[1]
         self._phones: dict[str, Phone] = {} if phones is None else phones
 
     # Devices

@@ -152,8 +152,10 @@ class Device:
     """
 
     def __init__(self, name: str, origin: str = "", transport: Transport = over_http) -> None:
-        self.name, self.origin, self._transport = name, origin.rstrip("/"), transport
-        self.keep = Keep()
+        self.name: str = name
+        self.origin: str = origin.rstrip("/")
+        self.keep: Keep = Keep()
+        self._transport = transport
         self.headers: dict[str, str] = {"user-agent": AGENT}
         self.cookies: dict[str, str] = {}
         self.exchanged: list[tuple[Sent, Answer]] = []

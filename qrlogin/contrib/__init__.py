@@ -1,4 +1,6 @@
-"""qrlogin in your framework: `flask`, `fastapi`, `django`, and plain `wsgi` and `asgi`.
+"""qrlogin in your framework: `flask`, `fastapi`, `django`, and plain `wsgi` and `asgi`. Beside them
+are metrics and traces (`prometheus`, `opentelemetry`, `observing`) and a check for load balancers
+(`health`).
 
 Import the module of your framework. None is imported by another part of the library, and each
 imports its framework only when it is imported itself. They share these rules:

@@ -25,7 +25,7 @@ from qrlogin.core import Core
 from qrlogin.stores import open_async_store, open_store
 from qrlogin.wire import AsyncEndpoint, BrowserContext, Dialect, Endpoint, Native, WaitSlots
 
-use_asyncio = False
+use_asyncio: bool = False
 """Whether this process serves ASGI."""
 
 # `cache` alone would let two threads create two QRLogins, each with a memory store of its own.

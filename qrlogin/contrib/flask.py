@@ -213,7 +213,7 @@ class PhoneLogin:
         log_in: Callable[[Redeemed], Any],
         **callbacks: Any,
     ) -> None:
-        self.callbacks = {"person": person, "log_in": log_in, **callbacks}
+        self.callbacks: dict[str, Any] = {"person": person, "log_in": log_in, **callbacks}
 
     def init_app(self, app: Flask) -> QRLogin:
         """Mount the native dialect at /qrlogin. Raises `Misconfigured`.
@@ -236,7 +236,7 @@ class PhoneLogin:
         )
         app.extensions["qrlogin"] = qr
         # All dialects share these slots, because they share the threads of the process.
-        self.slots = wire.WaitSlots(app.config.get("QRLOGIN_MAX_WAITING", 8))
+        self.slots: wire.WaitSlots = wire.WaitSlots(app.config.get("QRLOGIN_MAX_WAITING", 8))
         codes, draw = policy.user_codes, app.config.get("QRLOGIN_DRAW_PNG", png)
         describe = app.config.get("QRLOGIN_DESCRIBE") or wire.BrowserContext(
             proxies=app.config.get("QRLOGIN_PROXIES", 0)

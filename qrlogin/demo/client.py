@@ -72,7 +72,9 @@ class Client:
     def __init__(self, origin: str, *, agent: str, bearer: str = "") -> None:
         if not origin.startswith(("http://", "https://")):
             raise Unreachable("an address starts with http:// or https://")
-        self.origin, self.bearer, self._agent = origin.rstrip("/"), bearer, agent
+        self.origin: str = origin.rstrip("/")
+        self.bearer: str = bearer
+        self._agent = agent
         self._jar = CookieJar()
         handlers: list[urllib.request.BaseHandler] = [
             _NoRedirects(),

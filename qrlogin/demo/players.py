@@ -26,10 +26,13 @@ class Player:
     denied: ClassVar[str]
     """After the phone denied."""
 
+    def __init_subclass__(cls, *, scanned: str, approved: str, denied: str) -> None:
+        cls.scanned, cls.approved, cls.denied = scanned, approved, denied
+
     def __init__(self, origin: str, camera: Camera) -> None:
-        self.client = Client(origin, agent=f"{type(self).__name__}-client/1")
+        self.client: Client = Client(origin, agent=f"{type(self).__name__}-client/1")
         self.camera = camera
-        self.id = ""
+        self._id = ""
 
     def begin(self) -> str:
         """Begins a login. Returns the text of its QR code, or the code to type."""
@@ -52,18 +55,16 @@ class Player:
         return self.client.get(f"{parts.path}?{parts.query}")
 
 
-class WeChat(Player):
-    scanned, approved, denied = "201", "200", "400"
-
+class WeChat(Player, scanned="201", approved="200", denied="400"):
     def begin(self) -> str:
-        self.id = _first(
+        self._id = _first(
             r'uuid = "(.*?)"',
             self.client.get("/jslogin?appid=wx782c26e4c19acffb&fun=new&lang=en_US"),
         )
-        return self.camera(self.client.get(f"/qrcode/{self.id}").body)
+        return self.camera(self.client.get(f"/qrcode/{self._id}").body)
 
     def look(self) -> str:
-        answer = self.client.get(f"/cgi-bin/mmwebwx-bin/login?loginicon=true&uuid={self.id}&tip=0")
+        answer = self.client.get(f"/cgi-bin/mmwebwx-bin/login?loginicon=true&uuid={self._id}&tip=0")
         self._redirect = _first(r'redirect_uri="(.*?)"', answer)
         return _first(r"window\.code=(\d+);", answer)
 
@@ -71,18 +72,16 @@ class WeChat(Player):
         self.open(self._redirect)
 
 
-class WeChatOpen(Player):
-    scanned, approved, denied = "404", "405", "403"
-
+class WeChatOpen(Player, scanned="404", approved="405", denied="403"):
     def begin(self) -> str:
         page = self.client.get(
             "/connect/qrconnect?appid=demo&response_type=code&scope=snsapi_login&state=s"
         )
-        self.id, self._last = _first(r"/connect/qrcode/([\w=-]+)", page), ""
-        return self.camera(self.client.get(f"/connect/qrcode/{self.id}").body)
+        self._id, self._last = _first(r"/connect/qrcode/([\w=-]+)", page), ""
+        return self.camera(self.client.get(f"/connect/qrcode/{self._id}").body)
 
     def look(self) -> str:
-        answer = self.client.get(f"/connect/l/qrconnect?uuid={self.id}{self._last}")
+        answer = self.client.get(f"/connect/l/qrconnect?uuid={self._id}{self._last}")
         code, self._code = _first(r"wx_errcode=(\d+);", answer), _first(r"wx_code='(.*?)'", answer)
         self._last = f"&last={code}"
         return code
@@ -91,19 +90,17 @@ class WeChatOpen(Player):
         self.client.get(f"/connect/callback?code={self._code}")
 
 
-class Taobao(Player):
-    scanned, approved, denied = "10001", "10006", "10003"
-
+class Taobao(Player, scanned="10001", approved="10006", denied="10003"):
     def begin(self) -> str:
         begun = _jsonp(
             self.client.get("/qrcodelogin/generateQRCode4Login.do?from=tb&callback=jsonp31")
         )
-        self.id, self._url = str(begun.get("lgToken")), ""
+        self._id, self._url = str(begun.get("lgToken")), ""
         return self.camera(self.open(str(begun.get("url"))).body)
 
     def look(self) -> str:
         answer = _jsonp(
-            self.client.get(f"/qrcodelogin/qrcodeLoginCheck.do?lgToken={self.id}&callback=jsonp32")
+            self.client.get(f"/qrcodelogin/qrcodeLoginCheck.do?lgToken={self._id}&callback=jsonp32")
         )
         self._url = str(answer.get("url", ""))
         return str(answer.get("code"))
@@ -112,9 +109,7 @@ class Taobao(Player):
         self.open(self._url)
 
 
-class NewLogin(Player):
-    scanned, approved, denied = "SCANED", "CONFIRMED", "CANCELED"
-
+class NewLogin(Player, scanned="SCANED", approved="CONFIRMED", denied="CANCELED"):
     def begin(self) -> str:
         self._begun = _data(self.client.get("/newlogin/qrcode/generate.do?appName=demo"))
         return str(self._begun.get("codeContent"))
@@ -124,18 +119,16 @@ class NewLogin(Player):
         return str(_data(self.client.form("/newlogin/qrcode/query.do", fields)).get("qrCodeStatus"))
 
 
-class Rfc8628(Player):
-    scanned, approved, denied = "authorization_pending", "approved", "access_denied"
-
+class Rfc8628(Player, scanned="authorization_pending", approved="approved", denied="access_denied"):
     def begin(self) -> str:
         begun = self.client.form("/device_authorization", {"client_id": "demo"}).json
-        self.id = str(begun.get("device_code"))
+        self._id = str(begun.get("device_code"))
         return str(begun.get("user_code"))
 
     def look(self) -> str:
         grant = "urn:ietf:params:oauth:grant-type:device_code"
         answer = self.client.form(
-            "/token", {"grant_type": grant, "device_code": self.id, "client_id": "demo"}
+            "/token", {"grant_type": grant, "device_code": self._id, "client_id": "demo"}
         )
         self.client.bearer = str(answer.json.get("access_token", ""))
         return self.approved if self.client.bearer else answer.error
@@ -144,29 +137,26 @@ class Rfc8628(Player):
         return str(self.client.get("/demo/userinfo").json.get("name", ""))
 
 
-class Bilibili(Player):
-    scanned, approved, denied = "86090", "0", "86038"
-
+class Bilibili(Player, scanned="86090", approved="0", denied="86038"):
     def begin(self) -> str:
         begun = self.client.get("/x/passport-login/web/qrcode/generate").json.get("data", {})
-        self.id = str(begun.get("qrcode_key"))
+        self._id = str(begun.get("qrcode_key"))
         return str(begun.get("url"))
 
     def look(self) -> str:
-        answer = self.client.get(f"/x/passport-login/web/qrcode/poll?qrcode_key={self.id}")
+        answer = self.client.get(f"/x/passport-login/web/qrcode/poll?qrcode_key={self._id}")
         return str(answer.json.get("data", {}).get("code"))
 
 
-class JD(Player):
-    scanned, approved, denied = "202", "200", "205"
-
+class JD(Player, scanned="202", approved="200", denied="205"):
     def begin(self) -> str:
         shown = self.client.get("/show?appid=133&size=147")
-        self.id, self._ticket = self.client.cookie("wlfstk_smdl"), ""
+        self._id, self._ticket = self.client.cookie("wlfstk_smdl"), ""
         return self.camera(shown.body)
 
     def look(self) -> str:
-        answer = _jsonp(self.client.get(f"/check?appid=133&callback=jQuery1234567&token={self.id}"))
+        check = f"/check?appid=133&callback=jQuery1234567&token={self._id}"
+        answer = _jsonp(self.client.get(check))
         self._ticket = str(answer.get("ticket", ""))
         return str(answer.get("code"))
 

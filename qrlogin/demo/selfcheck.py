@@ -66,7 +66,8 @@ class Phone:
         self._client = Client(origin, agent=f"the phone of {name}")
         unlocked = self._client.post("/demo/phone", {"name": name}).json
         self._client.bearer = str(unlocked.get("token", "not-a-token"))
-        self._camera, self.reading = camera, ""
+        self._camera = camera
+        self.reading: str = ""
 
     def look(self, picture: bytes) -> None:
         self.reading = self._camera(picture)

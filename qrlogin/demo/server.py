@@ -44,7 +44,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = os_name == "posix"  # on Windows it lets two servers share a port
+    allow_reuse_address: bool = os_name == "posix"  # on Windows it lets two servers share a port
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, *, log: bool = False) -> None:

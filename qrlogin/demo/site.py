@@ -90,13 +90,14 @@ class Site:
         self._qr, self._endpoint = qr, Endpoint(qr, native, max_waiting=MAX_WAITING)
         self._phones, self._sessions, self._tokens = Phones(), Sessions(), Sessions()
         self._refresh_tokens = RefreshTokens()
-        self.origin, self._terminal = qr.core.origin, ""
+        self.origin: str = qr.core.origin
+        self._terminal = ""
         self._host = self.origin.partition("//")[2]
         self.dialects: Mapping[str, Dialect] = {
             name: DIALECTS[name](qr.core, describe, lifetime) for name in dialects
         }
         #: The first mount that accepts a path answers it. The dialects are mounted at the root.
-        self.mounts = [
+        self.mounts: list[Mount] = [
             Mount("qrlogin/phone/", self._phone),
             Mount("qrlogin/", self._browser(self._endpoint)),
             Mount("demo/", self._demo),

@@ -30,13 +30,16 @@ if TYPE_CHECKING:  # the methods that need it import it: a program that blocks n
 class _BaseListener:
     """What `LocalListener` and `AsyncLocalListener` have in common: all but the waiting itself."""
 
+    timed_out: bool
+    """Whether the last `wait` returned at its end, while a subscription was sure to notify: then
+    nothing has changed, and a read of the server would be for nothing.
+    """
+
     __slots__ = ("_ended", "_listeners", "_login_id", "_superseded", "timed_out")
 
     def __init__(self, listeners: "_Registry[Any]", login_id: str) -> None:
         self._listeners, self._login_id = listeners, login_id
         self._superseded = self._ended = False
-        #: Whether the last `wait` returned at its end, while a subscription was sure to notify:
-        #: then nothing has changed, and a read of the server would be for nothing.
         self.timed_out = False
         listeners._add(login_id, self)
 
@@ -94,9 +97,10 @@ class _Registry(Generic[L]):
     def __init__(self, *, reread: float | None = None) -> None:
         if reread is not None and not reread > 0:
             raise Misconfigured("reread must be a number of seconds above 0")
-        self.reread, self.closed = reread, False
+        self.reread: float | None = reread
+        self.closed: bool = False
         #: Whether every change is sure to be notified now. A store with a subscription sets it.
-        self.reliable = reread is None
+        self.reliable: bool = reread is None
         self._listeners: dict[str, L] = {}
         #: Removed by their owners, but still in `_listeners` until a thread has the lock.
         self._removed = deque[tuple[str, L]]()

@@ -17,7 +17,7 @@ LOST_CONNECTION: Final = "lost"
 
 QUIET_SECONDS = 10.0  # between two warnings of the same kind, if the server comes and goes
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 
 def pause_seconds(failures: int) -> float:

@@ -46,7 +46,7 @@ class RedisCalls:
         # Exact names in place of one pattern: the server compares every PUBLISH, also of other
         # applications, with every pattern; an ACL grants a pattern only if it is spelled the same;
         # and a prefix may hold a wildcard's character.
-        self.channels = [f"{prefix}{{b{bucket:02}}}" for bucket in range(BUCKETS)]
+        self.channels: list[str] = [f"{prefix}{{b{bucket:02}}}" for bucket in range(BUCKETS)]
         self._scripts: dict[str, RowScripts] = {}  # by the row's name
         self._knows_flags = True
 

@@ -62,13 +62,13 @@ class _Awaited(_Device):
 class _BaseBrowser(_Device):
     """What a browser knows of its login, and what it does."""
 
-    login_id = ""
+    login_id: str = ""
     """The login's public name. "": none has begun."""
-    code = ""
+    code: str = ""
     """The text of the QR code that it shows, as `begin` or the last `status` returned it."""
-    user_code = ""
+    user_code: str = ""
     """The code to type. "": the application offers none."""
-    state = ""
+    state: str = ""
     """The state, as the last answer had it."""
 
     def __init__(

@@ -67,7 +67,7 @@ _Pattern = tuple[tuple[str, ...], Callable[[str], Any]]
 _ESCAPED_IN_JSON: Final = {ord('"'): " ", ord("\\"): " "}
 
 T = TypeVar("T")
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 
 def _remember_short(read: Callable[[str], T]) -> Callable[[str], T]:

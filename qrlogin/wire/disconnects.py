@@ -8,7 +8,7 @@ from typing import Final
 
 _CHECK_SECONDS: Final = 0.5  # between two checks of all held requests
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 
 class DisconnectMonitor:

@@ -60,7 +60,7 @@ _UNCHANGED: Final = Response(200, (NO_STORE, NOSNIFF, SAME_ORIGIN), answers_head
 _RETRY_STREAM: Final = 2  # seconds
 _MAX_MESSAGES: Final = 32  # from one browser over one websocket; their content is ignored
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 
 class Endpoint:
@@ -84,6 +84,9 @@ class Endpoint:
     :param judge: A function of your own that may refuse a phone, or ask for one more step. It is
         asked when a phone looks at a login, scans it or confirms it (docs/judge.md).
     """
+
+    dialect: Dialect
+    """How requests and answers are spelled."""
 
     def __init__(
         self,
@@ -251,6 +254,9 @@ class AsyncEndpoint:
     :param judge: As of `Endpoint`. It may be async; a plain one may block, because it runs in a
         thread.
     """
+
+    dialect: Dialect
+    """How requests and answers are spelled."""
 
     def __init__(
         self,

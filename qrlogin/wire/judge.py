@@ -39,7 +39,7 @@ _PATH: Final = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
 _REST: Final = re.compile(r"([?#][A-Za-z0-9._~!$&'()*+,;=:@%/?#-]*)?")
 _HTTPS: Final = re.compile(r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import Final
 
 from qrlogin.aio import AsyncQRLogin
 from qrlogin.errors import Misconfigured
 from qrlogin.login import QRLogin
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 
 def drain_on_signals(qr: QRLogin | AsyncQRLogin) -> None:

@@ -25,6 +25,11 @@ class WaitSlots:
         self.max_waiting = max_waiting
         self._free = deque(range(max_waiting))
 
+    @property
+    def taken(self) -> int:
+        """How many slots are taken: how many requests are held now."""
+        return self.max_waiting - len(self._free)
+
     def acquire(self, address: str = "", most: int | None = None) -> bool:
         """Take a slot. Returns False if all are taken. Release each slot exactly once.
 

@@ -19,7 +19,7 @@ _MAX_SHOWN: Final = 60  # characters of a path
 #: A part of a path that no code looks like: it is shown.
 _WORD: Final = re.compile(r"[a-z_.]{1,19}[0-9]{0,2}", re.ASCII)
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 
 class UnroutedLog:

@@ -35,12 +35,12 @@ from collections.abc import Awaitable, Callable, Iterator
 try:
     import hypothesis  # noqa: F401
     import pytest
-except ModuleNotFoundError as missing:
-    if missing.name not in ("hypothesis", "pytest"):
+except ModuleNotFoundError as _missing:
+    if _missing.name not in ("hypothesis", "pytest"):
         raise
     raise ImportError(
-        f"qrlogin.stores.suite needs {missing.name}: pip install 'qrlogin[testing]'"
-    ) from missing
+        f"qrlogin.stores.suite needs {_missing.name}: pip install 'qrlogin[testing]'"
+    ) from _missing
 
 _MODULES = ("colours", "world", "stories", "devices", "cases", "machine", "races", "waits")
 pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES))

@@ -170,8 +170,9 @@ class AnySequence(RuleBasedStateMachine):
         super().__init__()
         self.world = world
         self.played: list[Played] = []
-        self.ops = [new_op(), new_op()]
-        self.allowance, self.bucket = new_login_id(), Bucket(seen=world.clock.ms)
+        self.ops: list[str] = [new_op(), new_op()]
+        self.allowance: str = new_login_id()
+        self.bucket: Bucket = Bucket(seen=world.clock.ms)
         self.taken: Record = {}
 
     @precondition(lambda self: len(self.played) < 3)

@@ -55,7 +55,7 @@ WAYS: Final[Sequence[tuple[str, ...]]] = (
     ("scan", "confirm", "cancel"),
     ("scan", "confirm", "redeem"),
 )
-every_way = pytest.mark.parametrize("way", WAYS, ids=["-".join(way) for way in WAYS])
+every_way: Final = pytest.mark.parametrize("way", WAYS, ids=["-".join(way) for way in WAYS])
 
 #: Texts that a store might change by mistake.
 ODD_TEXTS: Final = (

@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 from qrlogin.answers import Begun, Redeemed, Scanned, Status
 from qrlogin.clock import now_ms
 from qrlogin.codes import new_secret
+from qrlogin.core import Core
 from qrlogin.keys import new_key
+from qrlogin.login import QRLogin
 from qrlogin.operation import Done, Operation
 from qrlogin.policy import STANDARD
 from qrlogin.step import Command, Reply
+from qrlogin.stores.protocol import Store
 from qrlogin.stores.suite.colours import LIMIT, PATIENCE, Colour
 
 T = TypeVar("T")
@@ -28,7 +31,7 @@ class Clock:
     """The `now` of the store: milliseconds since 1970. It does not move until a test moves it."""
 
     def __init__(self) -> None:
-        self.ms = now_ms()
+        self.ms: int = now_ms()
 
     def __call__(self) -> int:
         return self.ms
@@ -41,8 +44,10 @@ class Login:
     """
 
     def __init__(self, world: "World", begun: Begun) -> None:
-        self._world, self._core, self.begun = world, world.core, begun
-        self.scan_code, self.landing = begun.scan_code, ""
+        self._world, self._core = world, world.core
+        self.begun: Begun = begun
+        self.scan_code: str = begun.scan_code
+        self.landing: str = ""
         self._device = world.core.read_device_code(begun.device_code)
 
     # Calls, as operations
@@ -133,7 +138,7 @@ class World:
     def __init__(
         self, colour: Colour, make_store: Callable[[Callable[[], int]], Any], *, shared: bool
     ) -> None:
-        self.clock = Clock()
+        self.clock: Clock = Clock()
         self.colour = colour
         self._first_read: dict[str, threading.Event] = {}
         #: By login: how many operations were carried out.
@@ -150,9 +155,11 @@ class World:
             colour.open(partial(make_store, self.clock), options, self._ran)
             for _ in range(1 + shared)
         ]
-        (self.qr, self.store), (self.elsewhere, _) = opened[0], opened[-1]
+        self.qr: QRLogin = opened[0][0]
+        self.store: Store = opened[0][1]
+        self.elsewhere: QRLogin = opened[-1][0]
         self._shells = [shell for shell, _ in opened]
-        self.core = self.qr.core
+        self.core: Core = self.qr.core
 
     def close_stores(self) -> None:
         """Close every store, and keep what the suite itself needs."""

@@ -6,7 +6,7 @@ from qrlogin.errors import Misconfigured, QRLoginError
 from qrlogin.wire.dialect import Dialect, Exchange
 from qrlogin.wire.dialects.base import BrowserOnly
 from qrlogin.wire.message import Request, Response
-from qrlogin.wire.routes import handles
+from qrlogin.wire.routes import Route, handles
 
 
 class CombinedDialect(BrowserOnly):
@@ -37,7 +37,7 @@ class CombinedDialect(BrowserOnly):
                 "reached: mount them separately"
             )
         self._dialects = dialects
-        self.browser_routes = tuple(
+        self.browser_routes: tuple[Route, ...] = tuple(
             route for dialect in dialects for route in dialect.browser_routes
         )
 

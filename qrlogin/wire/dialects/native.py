@@ -104,7 +104,7 @@ _KEPT: Final = "max-age=31536000, immutable"  # RFC 8246
 
 _MOST_ORIGINS: Final = 20  # that the log names; a stranger may send any number of them
 
-log = logging.getLogger("qrlogin")
+log: Final = logging.getLogger("qrlogin")
 
 _HEADERS: Final = (NOSNIFF, SAME_ORIGIN)
 _NOT_CACHED: Final = (NO_STORE, *_HEADERS)

@@ -100,9 +100,9 @@ class PublicIdDialect(BrowserOnly):
         if unknown := mounting.keys() - MountOptions.__annotations__:
             raise TypeError(f"{type(self).__name__}() has no option {min(unknown)}")
         refuse_match_codes(core, self)
-        self.base_url = mount_address(core, mounting.get("at", core.origin)) + "/"
+        self.base_url: str = mount_address(core, mounting.get("at", core.origin)) + "/"
         """The address of the mount, with a slash at its end: paths are appended to it."""
-        self.lifetime = mounting.get("lifetime", self.default_lifetime)
+        self.lifetime: int = mounting.get("lifetime", self.default_lifetime)
         check_lifetime(self.lifetime, "lifetime", Misconfigured)
         # Its clients show the code until they hear that it has expired.
         core.policy.check_total(
@@ -114,7 +114,7 @@ class PublicIdDialect(BrowserOnly):
                 "after_login_path must be a path of this site, such as /account; "
                 "percent-encode what is not ASCII"
             )
-        self.after_login_url = core.origin + after_login_path
+        self.after_login_url: str = core.origin + after_login_path
         self._pages = _check_pages(core, mounting.get("pages", ()))
         self._headers = (NO_STORE, NOSNIFF, SAME_SITE if self._pages else SAME_ORIGIN)
         self._core, self._cookies, self._turn = core, DeviceCookies(core), TurnCookie(core)

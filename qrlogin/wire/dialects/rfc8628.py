@@ -259,7 +259,7 @@ class Rfc8628(BrowserOnly):
             )
         refuse_match_codes(core, self)
         check_lifetime(lifetime, "lifetime", Misconfigured)
-        self.issuer = mount_address(core, core.origin if at is None else at)
+        self.issuer: str = mount_address(core, core.origin if at is None else at)
         self._core, self._clients, self._describe = core, check_sync_callback(clients), describe
         self._names = check_sync_callback(names)
         self._scopes = _check_scopes(scopes)
