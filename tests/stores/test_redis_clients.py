@@ -23,7 +23,6 @@ from qrlogin.table import TABLE, State
 from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.stores.clusters import sentinels
-from tests.stores.redis_records import as_text_of, record_at
 from tests.stores.redis_world import FakePubSub, Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (
@@ -225,24 +224,6 @@ def test_a_url_that_leaves_one_connection_is_refused() -> None:
             store.from_url("redis://127.0.0.1:1/0?max_connections=1")
 
 
-def test_a_record_that_a_client_cannot_decode_is_unavailable(redis_url: str) -> None:
-    with (
-        redis.Redis.from_url(redis_url, decode_responses=True) as client,
-        redis.Redis.from_url(redis_url) as raw,
-    ):
-        prefix = f"{uuid.uuid4().hex}:"
-        with QRLogin(
-            RedisStore(client, prefix=prefix),
-            secret_keys=[bytes(range(32))],
-            verification_uri="https://x.example/qr",
-        ) as qr:
-            begun = qr.begin()
-            key = next(iter(raw.scan_iter(f"{prefix}*")))
-            raw.set(key, as_text_of({**record_at(raw, key), "shown_as": "\udcff\udcfe"}))
-            with pytest.raises(Unavailable, match="UnicodeDecodeError"):
-                qr.status(begun.device_code)
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -308,8 +289,8 @@ def test_a_call_during_close_raises_only_unavailable(redis_url: str) -> None:
 
 
 @both_colours
-def test_only_a_client_that_the_store_made_gets_a_second_try(stores: Stores) -> None:
-    """An application's client has its own retries and its own timeout."""
+def test_a_client_of_another_class_gets_no_second_try(stores: Stores) -> None:
+    """It has its own retries."""
     asked = list[object]()
     awaited = issubclass(stores, AsyncRedisStore)
 
@@ -325,16 +306,11 @@ def test_only_a_client_that_the_store_made_gets_a_second_try(stores: Stores) -> 
         async def execute_command(self, *arguments: object) -> object:
             return super().execute_command(*arguments)
 
-    for own, tries in ((False, 1), (True, 2)):
-        store: Any = stores(AwaitedClient() if awaited else Client())  # type: ignore[arg-type]
-        store._own = own
-        if awaited:
-            store._pipeline._resends = own
-        asked.clear()
-        command = Command("id", TABLE["status"], "mark")
-        with pytest.raises(Unavailable):
-            asyncio.run(store.apply(command)) if awaited else store.apply(command)
-        assert len(asked) == tries
+    store: Any = stores(AwaitedClient() if awaited else Client())  # type: ignore[arg-type]
+    command = Command("id", TABLE["status"], "mark")
+    with pytest.raises(Unavailable):
+        asyncio.run(store.apply(command)) if awaited else store.apply(command)
+    assert len(asked) == 1
 
 
 def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:

@@ -1,0 +1,312 @@
+"""Keeps each call of a Redis store within its time, whatever redis-py does meanwhile.
+
+redis-py has a time-out for each read and each connection, and several of both in one call: the
+lookup of a host name, each of its addresses, TLS, AUTH, each Sentinel, each retry. A `Budget` ends
+them all. In a store that blocks, the connections of `BoundedPool` read it before they wait for
+anything; what cannot be interrupted, such as the lookup of a name, runs in a thread. An asyncio
+store cancels the call instead.
+
+A `Budget` also says which connections are stale: those that were made before it last ran out
+without an answer. They may be open on this side only, and are made anew before they are used again.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import LifoQueue
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from redis import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool as AsyncBlockingConnectionPool
+from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.sentinel import SentinelConnectionPool
+
+from qrlogin.clock import monotonic
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import Connection as _AsyncBase
+    from redis.connection import Connection as _Base
+else:
+    _Base = _AsyncBase = object
+
+T = TypeVar("T")
+
+#: How many threads of one store may wait at a time for clients that it cannot interrupt.
+_THREADS: Final = 50
+
+
+class Budget:
+    """The time that one call of a store may take, and how old a connection may be.
+
+    :param seconds: for each call. A single read takes at most half of it, so that the call can be
+        sent once more.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        #: Grows when connections may have died without a sign.
+        self.generation = 0
+        self._calls = threading.local()
+        self._threads = threading.BoundedSemaphore(_THREADS)
+
+    def left(self) -> float | None:
+        """Seconds until the call of this thread must end; None outside of `spend`."""
+        ends = getattr(self._calls, "ends", None)
+        return None if ends is None else ends - monotonic()
+
+    def spend(self, call: Callable[[], T], seconds: float | None = None) -> T:
+        """Run the call. What it asks of connections in this thread ends in time.
+
+        :param call: a function without arguments. Its result is returned, its exception raised.
+        :param seconds: how much time it has; None: all. Inside another call, it has at most what is
+            left of that one's.
+        """
+        before = getattr(self._calls, "ends", None)
+        ends = monotonic() + (self.seconds if seconds is None else seconds)
+        self._calls.ends = ends if before is None else min(before, ends)
+        try:
+            return call()
+        finally:
+            self._calls.ends = before
+
+    def renew(self) -> None:
+        """Have every connection made anew before it is used again."""
+        self.generation += 1
+
+    def interrupt(self, call: Callable[[], T]) -> T:
+        """Run a call that knows nothing of budgets, in a thread, and stop waiting for it in time.
+
+        Raises what the call raises, or as `Attempt` does.
+
+        :param call: a function without arguments. It may still be running when this returns.
+        """
+        if not self._threads.acquire(timeout=max(0.0, self.left() or 0.0)):
+            raise RedisTimeoutError("too many calls are waiting for the client")
+        try:
+            attempt = Attempt(call, self._threads.release)
+        except BaseException:
+            self._threads.release()
+            raise
+        result: T = attempt.result(self.left())
+        return result
+
+
+class Attempt:
+    """A call that runs in a thread of its own. OSError is raised if no thread can start.
+
+    :param call: a function without arguments.
+    :param ended: is called in the thread after the call.
+    """
+
+    def __init__(self, call: Callable[[], Any], ended: Callable[[], None] = lambda: None) -> None:
+        self._call, self._ended = call, ended
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        self._result: Any = None
+        self._thread = threading.Thread(target=self._run, name="qrlogin-connecting", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system gives this process no thread
+            raise OSError("no thread can be started") from error
+
+    @property
+    def is_this_thread(self) -> bool:
+        """Whether the caller is the call itself."""
+        return threading.current_thread() is self._thread
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the call has returned or raised."""
+        return self._done.is_set()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+            self._ended()
+
+    def result(self, seconds: float | None) -> Any:
+        """What the call returned. Raises what it raised, or TimeoutError of redis-py.
+
+        :param seconds: how long to wait for it at most.
+        """
+        if not self._done.wait(None if seconds is None else max(0.0, seconds)):
+            raise RedisTimeoutError("the time of this call is over")
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class BoundedConnection(_Base):
+    """Comes before a connection class of redis-py that blocks: `bounded` makes the class.
+
+    It connects in a thread. If the call's time is over before, the thread goes on, and the next
+    call over this connection waits for the same thread: a slow network is not asked again and
+    again, and a connection never has two threads.
+    """
+
+    _budget: Budget
+    _generation = 0
+    _attempt: Attempt | None = None
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether a thread is still connecting it."""
+        return self._attempt is not None and not self._attempt.is_done
+
+    def connect(self) -> None:
+        """Connect, if it is not connected or is stale."""
+        stale = self._attempt is None and self._generation != self._budget.generation
+        if stale and self._sock is not None:
+            self.disconnect()
+        self._within(super().connect)
+
+    def connect_check_health(self, *args: Any, **options: Any) -> None:
+        """As redis-py's."""
+        connect = super().connect_check_health
+        self._within(lambda: connect(*args, **options))
+
+    def _within(self, connect: Callable[[], Any]) -> None:
+        attempt = self._attempt
+        if attempt is None and self._sock is not None:
+            return
+        if (attempt is None and self._budget.left() is None) or (
+            attempt and attempt.is_this_thread
+        ):
+            connect()
+            return
+        if attempt is None:
+            attempt = self._attempt = Attempt(connect)
+        try:
+            attempt.result(self._budget.left())
+        finally:
+            if attempt.is_done:
+                self._attempt, self._generation = None, self._budget.generation
+
+    def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """As redis-py's."""
+        self._limit()
+        super().send_packed_command(*args, **options)
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        """As redis-py's."""
+        self._limit()
+        return super().read_response(*args, **options)
+
+    def _limit(self) -> None:
+        left = self._budget.left()
+        if left is not None and left <= 0:
+            self.disconnect()  # a reply may still arrive on it
+            raise RedisTimeoutError("the time of this call is over")
+        longest: Any = self.socket_timeout
+        if limit := getattr(self._sock, "settimeout", None):  # fakeredis has no socket
+            limit(longest if left is None else min(left, longest))
+
+
+class RenewedConnection(_AsyncBase):
+    """Comes before a connection class of `redis.asyncio`: `renewed` makes the class. It connects
+    anew if it is stale.
+    """
+
+    _budget: Budget
+    _generation = 0
+
+    async def connect(self) -> None:
+        """Connect, if it is not connected or is stale."""
+        if self.is_connected and self._generation != self._budget.generation:
+            await self.disconnect(nowait=True)
+        if not self.is_connected:
+            self._generation = self._budget.generation
+            await super().connect()
+
+
+def bounded(kind: type, budget: Budget) -> type:
+    """This connection class of redis-py, within the budget."""
+    return type(f"Bounded{kind.__name__}", (BoundedConnection, kind), {"_budget": budget})
+
+
+def renewed(kind: type, budget: Budget) -> type:
+    """This connection class of `redis.asyncio`, which connects anew when the budget says so."""
+    return type(f"Renewed{kind.__name__}", (RenewedConnection, kind), {"_budget": budget})
+
+
+class _Idle(LifoQueue[Any]):
+    """Idle connections. One that a thread is still connecting is used last."""
+
+    def _put(self, item: Any) -> None:
+        if item is not None and item.is_connecting:
+            self.queue.insert(0, item)
+        else:
+            self.queue.append(item)
+
+
+class BoundedPool(BlockingConnectionPool):
+    """A pool of redis-py that waits for a free connection as long as the call may.
+
+    :param budget: of the store.
+    :param connection_class: made by `bounded`.
+    :param options: as redis-py takes them.
+    """
+
+    def __init__(self, *, budget: Budget, **options: Any) -> None:
+        self._budget = budget
+        super().__init__(queue_class=_Idle, **options)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for a free connection."""
+        left = self._budget.left()
+        return self._budget.seconds if left is None else max(0.0, left)
+
+    @timeout.setter
+    def timeout(self, _: object) -> None:
+        """redis-py sets it once."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close every connection, or have those that are idle made anew."""
+        if inuse_connections:
+            super().disconnect()
+        else:  # redis-py closes them in another thread's hands: a master has changed
+            self._budget.renew()
+
+
+class BoundedSentinelPool(SentinelConnectionPool, BoundedPool):
+    """`BoundedPool` for the master that Sentinels name."""
+
+
+class AsyncPool(AsyncBlockingConnectionPool):
+    """A pool of `redis.asyncio` that waits for a free connection.
+
+    :param budget: of the store.
+    :param options: as redis-py takes them.
+    """
+
+    def __init__(self, *, budget: Budget, **options: Any) -> None:
+        super().__init__(timeout=budget.seconds, **options)
+
+
+class AsyncSentinelPool(AsyncSentinelConnectionPool, AsyncPool):
+    """`AsyncPool` for the master that Sentinels name."""
+
+
+class ForeignClient:
+    """A client that is not redis-py's own, such as a wrapper: each call runs in a thread, because
+    nothing else can end it in time.
+
+    :param client: has `execute_command` and `pubsub`.
+    :param budget: of the store.
+    """
+
+    def __init__(self, client: Any, budget: Budget) -> None:
+        self._client, self._budget = client, budget
+
+    def execute_command(self, *args: Any) -> Any:
+        """As the client's."""
+        return self._budget.interrupt(lambda: self._client.execute_command(*args))
+
+    def pubsub(self) -> Any:
+        """As the client's."""
+        return self._client.pubsub()
