@@ -58,7 +58,7 @@ def read_redis_address(address: str) -> RedisAddress:
     if "unix" in (name, kind):
         return RedisAddress("server", f"unix://{rest}")
     scheme = "rediss" if name in ("rediss", "valkeys") else "redis"
-    if kind != "sentinel" and kind != "cluster":
+    if kind not in ("sentinel", "cluster"):
         return RedisAddress("server", f"{scheme}://{rest}")
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
@@ -79,7 +79,8 @@ def read_redis_address(address: str) -> RedisAddress:
     host, port = hosts[0]
     first = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     url = f"{scheme}://{user}{at}{first}/{database or 0}" + (f"?{kept}" if kept else "")
-    return RedisAddress(kind, url, hosts, unquote(service), own)
+    found: Literal["sentinel", "cluster"] = "cluster" if kind == "cluster" else "sentinel"
+    return RedisAddress(found, url, hosts, unquote(service), own)
 
 
 def _host(text: str, port: int) -> tuple[str, int]:

@@ -173,9 +173,8 @@ class BoundedConnection(_Base):
         attempt = self._attempt
         if attempt is None and self._sock is not None:
             return
-        if (attempt is None and self._budget.left() is None) or (
-            attempt and attempt.is_this_thread
-        ):
+        # A thread without a call's time connects, or subscribes.
+        if attempt.is_this_thread if attempt else self._budget.left() is None:
             connect()
             return
         if attempt is None:
@@ -189,7 +188,7 @@ class BoundedConnection(_Base):
     def send_packed_command(self, *args: Any, **options: Any) -> None:
         """As redis-py's."""
         self._limit()
-        super().send_packed_command(*args, **options)
+        super().send_packed_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         """As redis-py's."""
@@ -199,7 +198,8 @@ class BoundedConnection(_Base):
     def _limit(self) -> None:
         left = self._budget.left()
         if left is not None and left <= 0:
-            self.disconnect()  # a reply may still arrive on it
+            # A reply may still arrive on it.
+            self.disconnect()  # type: ignore[no-untyped-call]
             raise RedisTimeoutError("the time of this call is over")
         longest: Any = self.socket_timeout
         if limit := getattr(self._sock, "settimeout", None):  # fakeredis has no socket
@@ -220,7 +220,7 @@ class RenewedConnection(_AsyncBase):
             await self.disconnect(nowait=True)
         if not self.is_connected:
             self._generation = self._budget.generation
-            await super().connect()
+            await super().connect()  # type: ignore[no-untyped-call]
 
 
 def bounded(kind: type, budget: Budget) -> type:
@@ -285,7 +285,7 @@ class AsyncPool(AsyncBlockingConnectionPool):
     """
 
     def __init__(self, *, budget: Budget, **options: Any) -> None:
-        super().__init__(timeout=budget.seconds, **options)
+        super().__init__(timeout=budget.seconds, **options)  # type: ignore[no-untyped-call]
 
 
 class AsyncSentinelPool(AsyncSentinelConnectionPool, AsyncPool):

@@ -12,6 +12,7 @@ import random
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from redis.crc import key_slot
@@ -190,10 +191,8 @@ class ClusterClient:
             failure: Exception | None = None
             for node in [*self._slots.nodes] if self._slots.is_stale else ():
                 try:
-                    client, share = self._client(node), _SHARE * self._budget.seconds
-                    reply = self._budget.spend(
-                        lambda client=client: client.execute_command("CLUSTER", "SLOTS"), share
-                    )
+                    ask = partial(self._client(node).execute_command, "CLUSTER", "SLOTS")
+                    reply = self._budget.spend(ask, _SHARE * self._budget.seconds)
                     self._slots.learn(reply, node)
                     return
                 except Exception as error:
