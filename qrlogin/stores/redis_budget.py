@@ -253,7 +253,7 @@ class BoundedPool(BlockingConnectionPool):
 
     def __init__(self, *, budget: Budget, **options: Any) -> None:
         self._budget = budget
-        super().__init__(queue_class=_Idle, **options)
+        super().__init__(queue_class=_Idle, **options)  # type: ignore[no-untyped-call]
 
     @property
     def timeout(self) -> float:
@@ -285,7 +285,7 @@ class AsyncPool(AsyncBlockingConnectionPool):
     """
 
     def __init__(self, *, budget: Budget, **options: Any) -> None:
-        super().__init__(timeout=budget.seconds, **options)  # type: ignore[no-untyped-call]
+        super().__init__(timeout=budget.seconds, **options)
 
 
 class AsyncSentinelPool(AsyncSentinelConnectionPool, AsyncPool):
