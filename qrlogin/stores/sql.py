@@ -94,11 +94,10 @@ class SQLStore:
 
     def listen(self, login_id: str) -> LocalListener:
         """As `Store.listen`. The first call starts the thread that follows the changes of other
-        processes.
+        processes. Raises `Unavailable` if the system gives this process no thread.
         """
-        listener = self._listeners.listen(login_id)
         self._follower.start()
-        return listener
+        return self._listeners.listen(login_id)
 
     def close(self) -> None:
         """As `Store.close`."""
@@ -155,12 +154,11 @@ class AsyncSQLStore:
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """As `AsyncStore.listen`. The first call starts the thread that follows the changes of
-        other processes.
+        other processes. Raises `Unavailable` if the system gives this process no thread.
         """
         self._check_loop()
-        listener = self._listeners.listen(login_id)
         self._follower.start()
-        return listener
+        return self._listeners.listen(login_id)
 
     async def close(self) -> None:
         """As `AsyncStore.close`."""
@@ -211,7 +209,10 @@ class _Follower:
         self._lock, self._closing = threading.Lock(), threading.Event()
 
     def start(self) -> None:
-        """Start the thread if it does not run. In a forked child, the parent's does not."""
+        """Start the thread if it does not run. In a forked child, the parent's does not.
+
+        Raises `Unavailable` if the system gives this process no thread. The next call tries again.
+        """
         if self._thread is not None and self._thread.is_alive():
             return
         with self._lock:
@@ -219,9 +220,11 @@ class _Follower:
             if alive or self._closing.is_set():
                 return
             thread = threading.Thread(target=self._run, name="qrlogin-notifications", daemon=True)
-            with suppress(RuntimeError):  # no thread can be started: the next call tries again
+            try:
                 thread.start()
-                self._thread = thread
+            except RuntimeError as error:
+                raise self._outages.unavailable(error) from error
+            self._thread = thread
 
     def close(self) -> None:
         """End the thread. It is a daemon: one that hangs does not keep the process alive."""
