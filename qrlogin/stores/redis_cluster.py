@@ -11,7 +11,7 @@ import asyncio
 import random
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from qrlogin.stores.redis_budget import Budget
 
 Node = tuple[str, int]
+Words = Sequence[Any]
 
 #: How often one command is sent: to other nodes, or again after a pause.
 _TRIES: Final = 16
@@ -126,6 +127,18 @@ class _Route:
             raise RedisConnectionError("no node of the Cluster serves this slot")
         return node
 
+    @property
+    def prelude(self) -> list[Words]:
+        """What is sent before the command, over its connection."""
+        return [("ASKING",)] if self.asks else []
+
+    def replies(self, received: list[Any]) -> list[Any]:
+        """The replies without that to the prelude. Raises the error of the command."""
+        kept = received[len(self.prelude) :]
+        if isinstance(kept[0], Exception):
+            raise kept[0]
+        return kept
+
     def goes_on(self, node: Node, error: Exception) -> bool:
         """Whether to send the command again after this error."""
         self._tries += 1
@@ -164,19 +177,29 @@ class ClusterClient:
 
     def execute_command(self, *args: Any) -> Any:
         """The reply to EVALSHA or EVAL with one key."""
-        route, pause = _Route(self._slots, args[3]), threading.Event()
+        return self.send_together(args)[0]
+
+    def send_together(self, command: Words, *more: Words) -> list[Any]:
+        """The replies to commands that go out over one connection, to the node of the first.
+
+        Raises what redis-py raises for the first one. An error of another one is returned.
+
+        :param command: EVALSHA or EVAL with one key.
+        :param more: commands without a key, such as WAIT.
+        """
+        route, pause = _Route(self._slots, command[3]), threading.Event()
         while True:
             if self._slots.is_stale:
                 self._read_slots()
             node = route.next_node()
             try:
                 client = self._client(node)
-                if not route.asks:
-                    return client.execute_command(*args)
+                if not (route.asks or more):
+                    return [client.execute_command(*command)]
                 pipeline = client.pipeline(transaction=False)
-                pipeline.execute_command("ASKING")
-                pipeline.execute_command(*args)
-                return pipeline.execute()[1]
+                for each in (*route.prelude, command, *more):
+                    pipeline.execute_command(*each)
+                return route.replies(pipeline.execute(raise_on_error=False))
             except Exception as error:
                 left = self._budget.left()
                 if not route.goes_on(node, error) or (left is not None and left < route.pause):
@@ -234,19 +257,27 @@ class AsyncClusterClient:
 
     async def execute_command(self, *args: Any) -> Any:
         """The reply to EVALSHA or EVAL with one key."""
-        route = _Route(self._slots, args[3])
+        return (await self.send_together(args))[0]
+
+    async def send_together(self, command: Words, *more: Words) -> list[Any]:
+        """As `ClusterClient.send_together`.
+
+        :param command: EVALSHA or EVAL with one key.
+        :param more: commands without a key.
+        """
+        route = _Route(self._slots, command[3])
         while True:
             if self._slots.is_stale:
                 await self._read_slots()
             node = route.next_node()
             try:
                 client = self._client(node)
-                if not route.asks:
-                    return await client.execute_command(*args)
+                if not (route.asks or more):
+                    return [await client.execute_command(*command)]
                 pipeline = client.pipeline(transaction=False)
-                pipeline.execute_command("ASKING")
-                pipeline.execute_command(*args)
-                return (await pipeline.execute())[1]
+                for each in (*route.prelude, command, *more):
+                    pipeline.execute_command(*each)
+                return route.replies(await pipeline.execute(raise_on_error=False))
             except Exception as error:
                 if not route.goes_on(node, error):
                     raise
