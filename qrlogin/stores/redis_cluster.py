@@ -66,6 +66,11 @@ class SlotMap:
         at = bisect_right(self._starts, slot) - 1
         return self._ranges[at][1] if at >= 0 and slot <= self._ranges[at][0] else None
 
+    @property
+    def owners(self) -> list[Node]:
+        """The nodes that serve slots."""
+        return [*dict.fromkeys(node for _, node in self._ranges)]
+
     def learn(self, reply: Any, asked: Node) -> None:
         """Read the reply to CLUSTER SLOTS. Raises ValueError if it is none.
 
@@ -82,7 +87,7 @@ class SlotMap:
         self._starts = [first for first, _, _ in ranges]
         self._ranges = [(last, node) for _, last, node in ranges]
         self._moved = {}
-        self.nodes = [*dict.fromkeys([*(node for _, node in self._ranges), *self.nodes])]
+        self.nodes = [*dict.fromkeys([*self.owners, *self.nodes])]
         self.is_stale = False
 
     def move(self, slot: int, node: Node) -> None:
@@ -231,6 +236,14 @@ class ClusterClient:
         if client is None:  # two threads may make two; the one that loses is not connected
             client = self._clients.setdefault(node, self._open_node(node))
         return client
+
+    def masters(self) -> dict[str, Any]:
+        """A client of redis-py for each node that serves slots, by its host and port. Raises what
+        redis-py raises.
+        """
+        self._slots.is_stale = True
+        self._read_slots()
+        return {f"{node[0]}:{node[1]}": self._client(node) for node in self._slots.owners}
 
     def pubsub(self) -> Any:
         """A subscription at any node."""

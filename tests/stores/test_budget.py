@@ -205,7 +205,10 @@ def test_a_thread_that_cannot_start_is_unavailable_and_leaks_no_waiter(
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    stores = [RedisStore.from_url(redis_url), SQLStore(f"sqlite:///{tmp_path}/logins.db")]
+    stores: list[Any] = [
+        RedisStore.from_url(redis_url),
+        SQLStore(f"sqlite:///{tmp_path}/logins.db"),
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(Unavailable):  # it connects in a thread
