@@ -5,6 +5,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
 from tests.security_rows import row
-from tests.servers import LOOPBACK
+from tests.servers import LOOPBACK, free_port
 from tests.stores.clusters import sentinels
+from tests.stores.deployments import listed
 from tests.stores.redis_world import FakePubSub, Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (
@@ -97,6 +99,35 @@ def test_an_application_can_use_its_own_client_and_keeps_it(
 
 def _call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     return function(*arguments, **options)
+
+
+@both_colours
+def test_an_address_names_sentinels_and_their_own_password(
+    watched: list[tuple[str, int]], stores: Stores
+) -> None:
+    for host, port in watched:
+        with redis.Redis(host, port) as sentinel:
+            sentinel.execute_command("ACL", "SETUSER", "watcher", "on", ">secret", "+@all")
+    silent = f"{LOOPBACK}:{free_port()}"  # no Sentinel is there, and the next one is asked
+    address = f"redis+sentinel://{silent},{listed(watched)}/logins?sentinel_username=watcher"
+    for password, works in (("secret", True), ("wrong", False)):
+        url = f"{address}&sentinel_password={password}"
+        open_it = partial(_open, stores, url)
+        colour = Awaited() if issubclass(stores, AsyncRedisStore) else Blocking()
+        world = World(colour, open_it, shared=False)
+        try:
+            if works:
+                world.begin().walk("scan", "confirm", "redeem")
+            else:
+                with pytest.raises(Unavailable) as raised:
+                    world.begin()
+                assert "secret" not in str(raised.value)
+        finally:
+            world.close()
+
+
+def _open(stores: Stores, url: str, now: object) -> Any:
+    return stores.from_url(url, timeout=PATIENCE)
 
 
 # Refused at construction
