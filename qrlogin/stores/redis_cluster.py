@@ -28,6 +28,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from qrlogin.stores.forks import in_each_child
 from qrlogin.stores.redis_budget import Budget
 
 Node = tuple[str, int]
@@ -179,6 +180,10 @@ class ClusterClient:
         self._slots, self._open_node, self._budget = slots, open_node, budget
         self._clients: dict[Node, Any] = {}
         self._lock = threading.Lock()
+        in_each_child(self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()  # a thread of the parent may hold the old one
 
     def execute_command(self, *args: Any) -> Any:
         """The reply to EVALSHA or EVAL with one key."""

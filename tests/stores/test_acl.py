@@ -13,12 +13,15 @@ from qrlogin.stores import AsyncRedisStore, RedisStore
 from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.redis_script import RowScripts
 from qrlogin.stores.suite import AsyncStoreSuite, StoreSuite
-from qrlogin.stores.suite.colours import PATIENCE
+from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
+from qrlogin.stores.suite.world import World
 from qrlogin.table import ANY
 from tests.application import KEY, URI
 from tests.cases import ROWS
-from tests.servers import RedisServer, redis_binary
+from tests.servers import LOOPBACK, RedisServer, redis_binary
+from tests.stores.clusters import cluster
 from tests.stores.redis_records import as_text_of
+from tests.stores.redis_world import Stores, both_colours
 
 DOCS = Path(__file__).parents[2] / "docs" / "stores.md"
 
@@ -81,6 +84,29 @@ def test_no_missing_right_leaves_a_key_for_ever(least_rights: RedisServer, less:
         assert [key for key in keys if admin.pttl(key) < 0] == []
     store.close()
     assert refused, "some row needs the right"
+
+
+@pytest.mark.matrix
+@both_colours
+def test_a_user_with_the_least_rights_logs_in_over_a_cluster(stores: Stores) -> None:
+    with cluster() as nodes:
+        for node in nodes:
+            with_rights(node, "+cluster|slots", "+asking")
+        assert "`+cluster\\|slots +asking`" in DOCS.read_text("utf-8")
+        address = f"redis+cluster://qrlogin:right@{LOOPBACK}:{nodes[0].port}"
+        world = World(
+            Awaited() if issubclass(stores, AsyncRedisStore) else Blocking(),
+            lambda now: stores.from_url(address, timeout=PATIENCE, reread=600),
+            shared=True,
+        )
+        try:
+            login = world.begin()
+            waiting = world.start_wait(login)
+            world.elsewhere.run(login.scan("alice"))
+            assert waiting.result(PATIENCE).state == "scanned"
+            login.walk("confirm", "redeem")
+        finally:
+            world.close()
 
 
 def _key_of(command: Command) -> str:
