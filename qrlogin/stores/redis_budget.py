@@ -3,21 +3,27 @@
 redis-py has a time-out for each read and each connection, and several of both in one call: the
 lookup of a host name, each of its addresses, TLS, AUTH, each Sentinel, each retry. A `Budget` ends
 them all. In a store that blocks, the connections of `BoundedPool` read it before they wait for
-anything; what cannot be interrupted, such as the lookup of a name, runs in a thread. An asyncio
-store cancels the call instead.
+anything. An asyncio store cancels the call.
+
+To connect takes several round trips, and a lookup that nothing can interrupt. So it goes on when
+the call is over, in a thread or a task, and a later call over the same connection waits for the
+rest. A slow network is not asked again and again, and serves the call after the first.
 
 A `Budget` also says which connections are stale: those that were made before it last ran out
 without an answer. They may be open on this side only, and are made anew before they are used again.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import Context, ContextVar
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis import BlockingConnectionPool
 from redis.asyncio import BlockingConnectionPool as AsyncBlockingConnectionPool
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import SentinelConnectionPool
 
@@ -30,6 +36,9 @@ else:
     _Base = _AsyncBase = object
 
 T = TypeVar("T")
+
+#: When the call must end that runs in this thread or task.
+_ends: ContextVar[float | None] = ContextVar("ends", default=None)
 
 #: How many threads of one store may wait at a time for clients that it cannot interrupt.
 _THREADS: Final = 50
@@ -46,13 +55,16 @@ class Budget:
         self.seconds = seconds
         #: Grows when connections may have died without a sign.
         self.generation = 0
-        self._calls = threading.local()
         self._threads = threading.BoundedSemaphore(_THREADS)
 
     def left(self) -> float | None:
-        """Seconds until the call of this thread must end; None outside of `spend`."""
-        ends = getattr(self._calls, "ends", None)
+        """Seconds until the call of this thread or task must end; None outside of a call."""
+        ends = _ends.get()
         return None if ends is None else ends - monotonic()
+
+    def limit_task(self, seconds: float) -> None:
+        """Say how long the call may take that the current task runs. It may be said again."""
+        _ends.set(monotonic() + seconds)
 
     def spend(self, call: Callable[[], T], seconds: float | None = None) -> T:
         """Run the call. What it asks of connections in this thread ends in time.
@@ -61,13 +73,12 @@ class Budget:
         :param seconds: how much time it has; None: all. Inside another call, it has at most what is
             left of that one's.
         """
-        before = getattr(self._calls, "ends", None)
-        ends = monotonic() + (self.seconds if seconds is None else seconds)
-        self._calls.ends = ends if before is None else min(before, ends)
+        before, ends = _ends.get(), monotonic() + (self.seconds if seconds is None else seconds)
+        token = _ends.set(ends if before is None else min(before, ends))
         try:
             return call()
         finally:
-            self._calls.ends = before
+            _ends.reset(token)
 
     def renew(self) -> None:
         """Have every connection made anew before it is used again."""
@@ -91,6 +102,12 @@ class Budget:
         return result
 
 
+class NotSent(RedisError):
+    """The time of the call does not suffice for a reply, so the command was not sent. It is no
+    TimeoutError, after which redis-py would close the connection.
+    """
+
+
 class Attempt:
     """A call that runs in a thread of its own. OSError is raised if no thread can start.
 
@@ -101,6 +118,7 @@ class Attempt:
     def __init__(self, call: Callable[[], Any], ended: Callable[[], None] = lambda: None) -> None:
         self._call, self._ended = call, ended
         self._done = threading.Event()
+        self._began, self.took = monotonic(), 0.0
         self._error: BaseException | None = None
         self._result: Any = None
         self._thread = threading.Thread(target=self._run, name="qrlogin-connecting", daemon=True)
@@ -125,6 +143,7 @@ class Attempt:
         except BaseException as error:
             self._error = error
         finally:
+            self.took = monotonic() - self._began
             self._done.set()
             self._ended()
 
@@ -143,14 +162,13 @@ class Attempt:
 class BoundedConnection(_Base):
     """Comes before a connection class of redis-py that blocks: `bounded` makes the class.
 
-    It connects in a thread. If the call's time is over before, the thread goes on, and the next
-    call over this connection waits for the same thread: a slow network is not asked again and
-    again, and a connection never has two threads.
+    It connects in a thread, and never has two of them.
     """
 
     _budget: Budget
     _generation = 0
     _attempt: Attempt | None = None
+    _took = 0.0
 
     @property
     def is_connecting(self) -> bool:
@@ -184,9 +202,11 @@ class BoundedConnection(_Base):
         finally:
             if attempt.is_done:
                 self._attempt, self._generation = None, self._budget.generation
+                self._took = attempt.took
 
     def send_packed_command(self, *args: Any, **options: Any) -> None:
-        """As redis-py's."""
+        """As redis-py's. Raises `NotSent`."""
+        _check_time(self._budget, self._took)
         self._limit()
         super().send_packed_command(*args, **options)  # type: ignore[no-untyped-call]
 
@@ -208,19 +228,66 @@ class BoundedConnection(_Base):
 
 class RenewedConnection(_AsyncBase):
     """Comes before a connection class of `redis.asyncio`: `renewed` makes the class. It connects
-    anew if it is stale.
+    in a task, and never has two of them.
     """
 
     _budget: Budget
     _generation = 0
+    _attempt: asyncio.Task[None] | None = None
+    _took = 0.0
 
     async def connect(self) -> None:
         """Connect, if it is not connected or is stale."""
-        if self.is_connected and self._generation != self._budget.generation:
-            await self.disconnect(nowait=True)
-        if not self.is_connected:
-            self._generation = self._budget.generation
-            await super().connect()  # type: ignore[no-untyped-call]
+        attempt = self._attempt
+        if attempt is asyncio.current_task():
+            return  # a subscription subscribes again as soon as there is a connection
+        if attempt is None:
+            if self.is_connected and self._generation != self._budget.generation:
+                await self.disconnect(nowait=True)
+            if self.is_connected:
+                return
+            # In a context of its own: the time of a call is not that of the connection.
+            attempt = self._attempt = asyncio.create_task(self._connect_anew(), context=Context())
+            attempt.add_done_callback(_retrieve)
+        try:
+            await asyncio.shield(attempt)
+        finally:
+            if attempt.done() and self._attempt is attempt:
+                self._attempt = None
+
+    async def _connect_anew(self) -> None:
+        began, self._generation = monotonic(), self._budget.generation
+        await super().connect()  # type: ignore[no-untyped-call]
+        self._took = monotonic() - began
+
+    async def disconnect(self, *args: Any, **options: Any) -> None:
+        """As redis-py's. A task that connects ends."""
+        attempt = self._attempt
+        if attempt is not None and attempt is not asyncio.current_task():
+            self._attempt = None
+            attempt.cancel()
+        await super().disconnect(*args, **options)
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """As redis-py's. Raises `NotSent`."""
+        _check_time(self._budget, self._took)
+        await super().send_packed_command(*args, **options)
+
+
+def _retrieve(attempt: "asyncio.Task[None]") -> None:
+    if not attempt.cancelled():
+        attempt.exception()  # asyncio logs an error that no caller retrieves
+
+
+def _check_time(budget: Budget, took: float) -> None:
+    """Raise `NotSent` if there is no time for a reply. The connection stays as it is.
+
+    :param budget: of the store.
+    :param took: how many seconds it took to connect. That is two round trips or more.
+    """
+    left = budget.left()
+    if left is not None and left < took / 2:
+        raise NotSent("the time of this call is over")
 
 
 def bounded(kind: type, budget: Budget) -> type:

@@ -27,13 +27,14 @@ from qrlogin.stores.redis_budget import (
     BoundedPool,
     BoundedSentinelPool,
     Budget,
+    NotSent,
     bounded,
     renewed,
 )
 from qrlogin.stores.redis_cluster import AsyncClusterClient, ClusterClient, Node, SlotMap
 
 #: The errors that mean that the server cannot be reached.
-LOST: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+LOST: Final = (RedisConnectionError, RedisTimeoutError, NotSent, OSError)
 
 #: Options of a connection that belong to the application's client, and begin so.
 _NOT_OURS: Final = (
@@ -145,7 +146,7 @@ def check_timeout(timeout: object) -> float:
 
 def describe(error: Exception) -> tuple[str, str]:
     """What `OutageLog` may show of an error, and its kind."""
-    shown = type(error).__name__
+    shown = "TimeoutError" if isinstance(error, NotSent) else type(error).__name__
     if isinstance(error, ResponseError):
         # The first word is the server's own code, such as OOM, READONLY or NOPERM.
         word = str(error).partition(" ")[0]

@@ -29,7 +29,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.stores.forks import in_each_child
-from qrlogin.stores.redis_budget import Budget
+from qrlogin.stores.redis_budget import Budget, NotSent
 
 Node = tuple[str, int]
 Words = Sequence[Any]
@@ -160,7 +160,7 @@ class _Route:
             case _ if isinstance(error, _SOON):
                 self._slots.is_stale = True
                 self.pause = min(0.25, 0.02 * 2.0**self._tries)
-            case ResponseError():
+            case ResponseError() | NotSent():
                 return False
             case _:
                 self._slots.avoid(node)

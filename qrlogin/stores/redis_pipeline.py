@@ -180,7 +180,9 @@ class CommandPipeline:
     async def _deliver(self, batch: list[_Call]) -> None:
         """Give each call its outcome."""
         resent, by_text = not self._resends, False
-        ends = asyncio.get_running_loop().time() + self._seconds_for(batch)
+        seconds = self._seconds_for(batch)
+        self._budget.limit_task(seconds)
+        ends = asyncio.get_running_loop().time() + seconds
         while batch:
             try:
                 async with asyncio.timeout_at(ends):
