@@ -157,24 +157,24 @@ def _clock(server_ms: int, asked_ms: int) -> Finding:
 def _redis(address: str) -> Iterator[Finding]:
     from redis.exceptions import RedisError
 
-    from qrlogin.stores.redis_budget import Budget
+    from qrlogin.stores.redis_call_time import CallTime
     from qrlogin.stores.redis_client import Target, sentinels_of
     from qrlogin.stores.redis_cluster import ClusterClient
 
     target, _ = Target.at(address, 2, blocks=True)
-    budget = Budget(_PATIENCE_SECONDS)
-    client = target.open(budget, blocks=True)  # as `RedisStore.from_url` connects
+    call_time = CallTime(_PATIENCE_SECONDS)
+    client = target.open(call_time, blocks=True)  # as `RedisStore.from_url` connects
     in_cluster = isinstance(client, ClusterClient)
     try:
-        servers = budget.spend(client.masters) if in_cluster else {"": client}
+        servers = call_time.spend(client.masters) if in_cluster else {"": client}
         for server in servers.values():
-            budget.spend(server.ping)
+            call_time.spend(server.ping)
     except (RedisError, OSError, ValueError) as error:
         yield _redis_unreachable(address, error)
         return
     yield ok("connection", f"{len(servers)} servers answer" if in_cluster else "the server answers")
     for name, server in servers.items():
-        for finding in budget.spend(partial(_redis_server_at, server, in_cluster=in_cluster)):
+        for finding in call_time.spend(partial(_redis_server_at, server, in_cluster=in_cluster)):
             yield replace(finding, about=f"{finding.about} {name}".strip())
     for each in (client, *sentinels_of(client)):
         each.close()

@@ -8,7 +8,7 @@ subscription works, nothing is read on a timer; while it does not, each such log
 
 No error of a client leaves this module: whatever it raises becomes `Unavailable`, which names the
 kind of error and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py
-up, `redis_budget.py` ends calls in time, `redis_cluster.py` finds the node of a Cluster,
+up, `redis_call_time.py` ends calls in time, `redis_cluster.py` finds the node of a Cluster,
 `redis_pipeline.py` sends what many tasks ask at once together, `outages.py` logs outages, and
 `redis_subscription.py` reads messages. None of them knows a state, a code or a secret.
 """
@@ -28,7 +28,7 @@ from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.stores.outages import OutageLog
-from qrlogin.stores.redis_budget import Budget, ForeignClient
+from qrlogin.stores.redis_call_time import CallTime, ForeignClient
 from qrlogin.stores.redis_calls import RedisCalls, read_reply
 from qrlogin.stores.redis_client import (
     Target,
@@ -76,10 +76,10 @@ class RedisStore:
         if not isinstance(client, Target):
             check_client(client, blocks=True)
         found = client if isinstance(client, Target) else Target.of(client, blocks=True)
-        self._budget = Budget(check_timeout(timeout))
+        self._time = CallTime(check_timeout(timeout))
         self._own = found is not None  # whether its connections are the store's
         self._client: Any = (
-            found.open(self._budget, blocks=True) if found else ForeignClient(client, self._budget)
+            found.open(self._time, blocks=True) if found else ForeignClient(client, self._time)
         )
         self._calls = RedisCalls(prefix, now)
         self._listeners = Listeners(reread=reread)
@@ -124,7 +124,7 @@ class RedisStore:
     def apply(self, command: Command) -> Reply:
         """As `Store.apply`. Raises `Unavailable`."""
         try:
-            raw = self._budget.spend(lambda: self._send(command))
+            raw = self._time.spend(lambda: self._send(command))
         except OutOfMemoryError as error:
             raise _full(self._outages, error) from error
         except Exception as error:
@@ -140,7 +140,7 @@ class RedisStore:
             if not self._own or not is_lost(error):
                 raise
             if isinstance(error, RedisTimeoutError):
-                self._budget.renew()
+                self._time.renew()
         return self._evaluate(command)
 
     def _evaluate(self, command: Command) -> object:
@@ -161,6 +161,7 @@ class RedisStore:
         Raises `Unavailable` if the system gives this process no thread: nothing would notify the
         listener.
         """
+        listener = self._listeners.listen(login_id)
         with self._lock:
             # In a forked child, the parent's thread is not alive.
             alive = self._subscriber is not None and self._subscriber.is_alive()
@@ -171,9 +172,10 @@ class RedisStore:
                 try:
                     subscriber.start()
                 except RuntimeError as error:
+                    listener.remove()
                     raise self._outages.unavailable(error) from error
                 self._subscriber = subscriber
-        return self._listeners.listen(login_id)
+        return listener
 
     def close(self) -> None:
         """As `Store.close`. A client that the application passed stays open."""
@@ -189,11 +191,11 @@ class RedisStore:
                 client.close()
 
     def _subscribe(self) -> None:
-        subscription = Subscription(self._listeners, self._outages, renew=self._budget.renew)
+        subscription = Subscription(self._listeners, self._outages, renew=self._time.renew)
         while not self._closing.is_set():
             try:
                 with self._client.pubsub() as pubsub:
-                    self._budget.spend(lambda: pubsub.subscribe(*self._calls.channels))
+                    self._time.spend(lambda: pubsub.subscribe(*self._calls.channels))
                     while not self._closing.is_set():
                         subscription.receive(pubsub.get_message(timeout=subscription.timeout))
                         if subscription.needs_ping():
@@ -225,14 +227,14 @@ class AsyncRedisStore:
         if not isinstance(client, Target):
             check_client(client, blocks=False)
         found = client if isinstance(client, Target) else Target.of(client, blocks=False)
-        self._budget = Budget(check_timeout(timeout))
+        self._time = CallTime(check_timeout(timeout))
         self._own = found is not None  # whether its connections are the store's
-        self._client: Any = found.open(self._budget, blocks=False) if found else client
+        self._client: Any = found.open(self._time, blocks=False) if found else client
         self._calls = RedisCalls(prefix, now)
         self._listeners = AsyncListeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
-        self._pipeline = CommandPipeline(self._client, self._calls, self._budget, resends=self._own)
+        self._pipeline = CommandPipeline(self._client, self._calls, self._time, resends=self._own)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -315,9 +317,9 @@ class AsyncRedisStore:
 
     async def _subscribe(self) -> None:
         subscription = Subscription(
-            self._listeners, self._outages, PIPELINED_BATCH, renew=self._budget.renew
+            self._listeners, self._outages, PIPELINED_BATCH, renew=self._time.renew
         )
-        seconds = self._budget.seconds
+        seconds = self._time.seconds
         while True:
             try:
                 async with self._client.pubsub() as pubsub:

@@ -2,7 +2,7 @@
 address or from the application's client.
 
 The application's client is only read: its address, its password and its TLS. Its time-outs and
-retries are its own; those of the store are a `Budget`.
+retries are its own; those of the store are a `CallTime`.
 """
 
 import inspect
@@ -21,12 +21,12 @@ from redis.retry import Retry
 from qrlogin.errors import Misconfigured
 from qrlogin.stores.addresses import read_redis_address
 from qrlogin.stores.outages import LOST_CONNECTION
-from qrlogin.stores.redis_budget import (
+from qrlogin.stores.redis_call_time import (
     AsyncPool,
     AsyncSentinelPool,
     BoundedPool,
     BoundedSentinelPool,
-    Budget,
+    CallTime,
     NotSent,
     bounded,
     renewed,
@@ -55,7 +55,7 @@ _OF_CLUSTER: Final = ("host", "port", "redis_connect_func", "response_callbacks"
 #: Connections of one store to one server, also if the application's client may have more.
 _MOST: Final = 50
 #: One Sentinel that does not answer takes so much of a call's time, and the next one is asked.
-_SENTINELS_SHARE: Final = 0.25
+_SENTINELS_SHARE: Final = 0.5
 #: Not to be sent: redis-py's own name and version, which the server only displays, cost each
 #: connection two round trips.
 _NAMELESS: Final = (
@@ -80,7 +80,7 @@ class _Colour:
     managed_tls: Any
     pool: Callable[..., Any]
     sentinel_pool: Callable[..., Any]
-    adapted: Callable[[type, Budget], type]
+    adapted: Callable[[type, CallTime], type]
     cluster_client: Any
 
 
@@ -273,10 +273,10 @@ class Target:
             force_master_ip=getattr(manager, "_force_master_ip", None),
         )
 
-    def open(self, budget: Budget, *, blocks: bool) -> Any:
+    def open(self, call_time: CallTime, *, blocks: bool) -> Any:
         """A client of redis-py, or one of a Cluster, that connects on first use.
 
-        :param budget: of the store.
+        :param call_time: of the store.
         :param blocks: whether the store does.
         """
         colour = _BLOCKING if blocks else _AWAITED
@@ -285,8 +285,8 @@ class Target:
             return {
                 **{key: value for key, value in options.items() if not key.startswith(_NOT_OURS)},
                 **_NAMELESS,
-                "budget": budget,
-                "connection_class": colour.adapted(kind, budget),
+                "call_time": call_time,
+                "connection_class": colour.adapted(kind, call_time),
                 "max_connections": min(self.max_connections, _MOST),
                 "socket_timeout": seconds / 2,
                 "socket_connect_timeout": seconds,
@@ -299,25 +299,27 @@ class Target:
                 "protocol": 2,
             }
 
-        def server(kind: type, options: Mapping[str, Any], seconds: float = budget.seconds) -> Any:
+        def server(
+            kind: type, options: Mapping[str, Any], seconds: float = call_time.seconds
+        ) -> Any:
             return colour.client.from_pool(colour.pool(**arguments(kind, options, seconds)))
 
         def node(at: Node) -> Any:
             return server(self.connection_class, {**self.options, "host": at[0], "port": at[1]})
 
         if self.nodes:
-            return colour.cluster_client(SlotMap(self.nodes, self.remap), node, budget)
+            return colour.cluster_client(SlotMap(self.nodes, self.remap), node, call_time)
         if not self.sentinels:
             return server(self.connection_class, self.options)
         manager = colour.sentinel([], self.min_other_sentinels)
-        share = _SENTINELS_SHARE * budget.seconds
+        share = _SENTINELS_SHARE * call_time.seconds
         manager._force_master_ip = self.force_master_ip
         manager.sentinels = [server(kind, options, share) for kind, options in self.sentinels]
         pool = colour.sentinel_pool(
             service_name=self.service,
             sentinel_manager=manager,
             is_master=self.is_master,
-            **arguments(self.connection_class, self.options, budget.seconds),
+            **arguments(self.connection_class, self.options, call_time.seconds),
         )
         return colour.client.from_pool(pool)
 

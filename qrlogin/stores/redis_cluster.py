@@ -29,7 +29,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.stores.forks import in_each_child
-from qrlogin.stores.redis_budget import Budget, NotSent
+from qrlogin.stores.redis_call_time import CallTime, NotSent
 
 Node = tuple[str, int]
 Words = Sequence[Any]
@@ -40,7 +40,7 @@ _SOON: Final = (BusyLoadingError, ClusterDownError, MasterDownError, TryAgainErr
 #: MOVED replies after which the whole map of slots is read again.
 _MOVES: Final = 5
 #: The part of a call's time that one node has to say which node serves what.
-_SHARE: Final = 0.25
+_SHARE: Final = 0.5
 
 
 class SlotMap:
@@ -173,11 +173,13 @@ class ClusterClient:
 
     :param slots: of the Cluster.
     :param open_node: returns a client of redis-py for one node.
-    :param budget: of the store.
+    :param call_time: of the store.
     """
 
-    def __init__(self, slots: SlotMap, open_node: Callable[[Node], Any], budget: Budget) -> None:
-        self._slots, self._open_node, self._budget = slots, open_node, budget
+    def __init__(
+        self, slots: SlotMap, open_node: Callable[[Node], Any], call_time: CallTime
+    ) -> None:
+        self._slots, self._open_node, self._time = slots, open_node, call_time
         self._clients: dict[Node, Any] = {}
         self._lock = threading.Lock()
         in_each_child(self._after_fork)
@@ -211,21 +213,21 @@ class ClusterClient:
                     pipeline.execute_command(*each)
                 return route.replies(pipeline.execute(raise_on_error=False))
             except Exception as error:
-                left = self._budget.left()
+                left = self._time.left()
                 if not route.goes_on(node, error) or (left is not None and left < route.pause):
                     raise
             pause.wait(route.pause)
 
     def _read_slots(self) -> None:
-        left = self._budget.left()
-        if not self._lock.acquire(timeout=self._budget.seconds if left is None else max(0, left)):
+        left = self._time.left()
+        if not self._lock.acquire(timeout=self._time.seconds if left is None else max(0, left)):
             raise RedisTimeoutError("the map of the Cluster was not read in time")
         try:
             failure: Exception | None = None
             for node in [*self._slots.nodes] if self._slots.is_stale else ():
                 try:
                     ask = partial(self._client(node).execute_command, "CLUSTER", "SLOTS")
-                    reply = self._budget.spend(ask, _SHARE * self._budget.seconds)
+                    reply = self._time.spend(ask, _SHARE * self._time.seconds)
                     self._slots.learn(reply, node)
                     return
                 except Exception as error:
@@ -265,11 +267,13 @@ class AsyncClusterClient:
 
     :param slots: of the Cluster.
     :param open_node: returns a client of `redis.asyncio` for one node.
-    :param budget: of the store.
+    :param call_time: of the store.
     """
 
-    def __init__(self, slots: SlotMap, open_node: Callable[[Node], Any], budget: Budget) -> None:
-        self._slots, self._open_node, self._budget = slots, open_node, budget
+    def __init__(
+        self, slots: SlotMap, open_node: Callable[[Node], Any], call_time: CallTime
+    ) -> None:
+        self._slots, self._open_node, self._time = slots, open_node, call_time
         self._clients: dict[Node, Any] = {}
         self._reading: asyncio.Lock | None = None
 
@@ -307,7 +311,7 @@ class AsyncClusterClient:
             failure: Exception | None = None
             for node in [*self._slots.nodes] if self._slots.is_stale else ():
                 try:
-                    async with asyncio.timeout(_SHARE * self._budget.seconds):
+                    async with asyncio.timeout(_SHARE * self._time.seconds):
                         reply = await self._client(node).execute_command("CLUSTER", "SLOTS")
                     self._slots.learn(reply, node)
                     return

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.step import Command
-from qrlogin.stores.redis_budget import Budget
+from qrlogin.stores.redis_call_time import CallTime
 from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.redis_client import is_lost
 from qrlogin.stores.redis_script import Script
@@ -70,16 +70,19 @@ class CommandPipeline:
 
     :param client: the store's client.
     :param calls: spells the commands.
-    :param budget: how long a call may take, and a command wait for its turn while no reply arrives.
+    :param call_time: how long a call may take, and how long a command waits for its turn while no
+        reply arrives.
     :param resends: whether a command whose reply was lost is sent once more: not over a client
         with retries of its own.
     """
 
-    def __init__(self, client: Any, calls: RedisCalls, budget: Budget, *, resends: bool) -> None:
-        self._client, self._calls, self._budget = client, calls, budget
+    def __init__(
+        self, client: Any, calls: RedisCalls, call_time: CallTime, *, resends: bool
+    ) -> None:
+        self._client, self._calls, self._time = client, calls, call_time
         #: How many pipelines may be under way. 0: each command is sent on its own.
         self._pipelines = min(PIPELINES, _free_connections(client)) if _can_pipeline(client) else 0
-        self._resends, self._patience = resends, budget.seconds
+        self._resends, self._patience = resends, call_time.seconds
         self._queue = deque[_Call]()
         self._sending: set[asyncio.Task[bool]] = set()  # asyncio itself holds tasks weakly
         #: Commands under way, by login_id. Those of one login do not overtake each other.
@@ -181,7 +184,7 @@ class CommandPipeline:
         """Give each call its outcome."""
         resent, by_text = not self._resends, False
         seconds = self._seconds_for(batch)
-        self._budget.limit_task(seconds)
+        self._time.limit_task(seconds)
         ends = asyncio.get_running_loop().time() + seconds
         while batch:
             try:
@@ -193,7 +196,7 @@ class CommandPipeline:
                         call.end(error)
                     return
                 if isinstance(error, (TimeoutError, RedisTimeoutError)):
-                    self._budget.renew()
+                    self._time.renew()
                 resent = True  # harmless: a command cannot take effect twice
                 continue
             self._silent_ticks = 0

@@ -96,8 +96,9 @@ class SQLStore:
         """As `Store.listen`. The first call starts the thread that follows the changes of other
         processes. Raises `Unavailable` if the system gives this process no thread.
         """
-        self._follower.start()
-        return self._listeners.listen(login_id)
+        listener = self._listeners.listen(login_id)
+        self._follower.start(listener)
+        return listener
 
     def close(self) -> None:
         """As `Store.close`."""
@@ -157,8 +158,9 @@ class AsyncSQLStore:
         other processes. Raises `Unavailable` if the system gives this process no thread.
         """
         self._check_loop()
-        self._follower.start()
-        return self._listeners.listen(login_id)
+        listener = self._listeners.listen(login_id)
+        self._follower.start(listener)
+        return listener
 
     async def close(self) -> None:
         """As `AsyncStore.close`."""
@@ -208,10 +210,12 @@ class _Follower:
         self._thread: threading.Thread | None = None
         self._lock, self._closing = threading.Lock(), threading.Event()
 
-    def start(self) -> None:
+    def start(self, listener: LocalListener | AsyncLocalListener) -> None:
         """Start the thread if it does not run. In a forked child, the parent's does not.
 
         Raises `Unavailable` if the system gives this process no thread. The next call tries again.
+
+        :param listener: a new one, which is removed if no thread starts.
         """
         if self._thread is not None and self._thread.is_alive():
             return
@@ -223,6 +227,7 @@ class _Follower:
             try:
                 thread.start()
             except RuntimeError as error:
+                listener.remove()
                 raise self._outages.unavailable(error) from error
             self._thread = thread
 

@@ -1,15 +1,15 @@
 """Keeps each call of a Redis store within its time, whatever redis-py does meanwhile.
 
 redis-py has a time-out for each read and each connection, and several of both in one call: the
-lookup of a host name, each of its addresses, TLS, AUTH, each Sentinel, each retry. A `Budget` ends
-them all. In a store that blocks, the connections of `BoundedPool` read it before they wait for
+lookup of a host name, each of its addresses, TLS, AUTH, each Sentinel, each retry. A `CallTime`
+ends them all. In a store that blocks, the connections of `BoundedPool` read it before they wait for
 anything. An asyncio store cancels the call.
 
 To connect takes several round trips, and a lookup that nothing can interrupt. So it goes on when
 the call is over, in a thread or a task, and a later call over the same connection waits for the
 rest. A slow network is not asked again and again, and serves the call after the first.
 
-A `Budget` also says which connections are stale: those that were made before it last ran out
+A `CallTime` also says which connections are stale: those that were made before it last ran out
 without an answer. They may be open on this side only, and are made anew before they are used again.
 """
 
@@ -44,7 +44,7 @@ _ends: ContextVar[float | None] = ContextVar("ends", default=None)
 _THREADS: Final = 50
 
 
-class Budget:
+class CallTime:
     """The time that one call of a store may take, and how old a connection may be.
 
     :param seconds: for each call. A single read takes at most half of it, so that the call can be
@@ -85,7 +85,8 @@ class Budget:
         self.generation += 1
 
     def interrupt(self, call: Callable[[], T]) -> T:
-        """Run a call that knows nothing of budgets, in a thread, and stop waiting for it in time.
+        """Run a call that cannot end in time by itself in a thread, and wait for it while there is
+        time.
 
         Raises what the call raises, or as `Attempt` does.
 
@@ -138,6 +139,7 @@ class Attempt:
         return self._done.is_set()
 
     def _run(self) -> None:
+        _ends.set(None)  # some builds of Python copy the caller's
         try:
             self._result = self._call()
         except BaseException as error:
@@ -165,7 +167,7 @@ class BoundedConnection(_Base):
     It connects in a thread, and never has two of them.
     """
 
-    _budget: Budget
+    _time: CallTime
     _generation = 0
     _attempt: Attempt | None = None
     _took = 0.0
@@ -177,7 +179,8 @@ class BoundedConnection(_Base):
 
     def connect(self) -> None:
         """Connect, if it is not connected or is stale."""
-        stale = self._attempt is None and self._generation != self._budget.generation
+        self._finish_attempt()
+        stale = self._attempt is None and self._generation != self._time.generation
         if stale and self._sock is not None:
             self.disconnect()
         self._within(super().connect)
@@ -192,21 +195,25 @@ class BoundedConnection(_Base):
         if attempt is None and self._sock is not None:
             return
         # A thread without a call's time connects, or subscribes.
-        if attempt.is_this_thread if attempt else self._budget.left() is None:
+        if attempt.is_this_thread if attempt else self._time.left() is None:
             connect()
             return
         if attempt is None:
             attempt = self._attempt = Attempt(connect)
         try:
-            attempt.result(self._budget.left())
+            attempt.result(self._time.left())
         finally:
-            if attempt.is_done:
-                self._attempt, self._generation = None, self._budget.generation
-                self._took = attempt.took
+            self._finish_attempt()
+
+    def _finish_attempt(self) -> None:
+        attempt = self._attempt
+        if attempt is not None and attempt.is_done:
+            self._attempt, self._generation = None, self._time.generation
+            self._took = attempt.took
 
     def send_packed_command(self, *args: Any, **options: Any) -> None:
         """As redis-py's. Raises `NotSent`."""
-        _check_time(self._budget, self._took)
+        self._took = _check_time(self._time, self._took)
         self._limit()
         super().send_packed_command(*args, **options)  # type: ignore[no-untyped-call]
 
@@ -216,7 +223,7 @@ class BoundedConnection(_Base):
         return super().read_response(*args, **options)
 
     def _limit(self) -> None:
-        left = self._budget.left()
+        left = self._time.left()
         if left is not None and left <= 0:
             # A reply may still arrive on it.
             self.disconnect()  # type: ignore[no-untyped-call]
@@ -231,32 +238,33 @@ class RenewedConnection(_AsyncBase):
     in a task, and never has two of them.
     """
 
-    _budget: Budget
+    _time: CallTime
     _generation = 0
     _attempt: asyncio.Task[None] | None = None
     _took = 0.0
 
+    @property
+    def is_connecting(self) -> bool:
+        """Whether a task is still connecting it."""
+        return self._attempt is not None and not self._attempt.done()
+
     async def connect(self) -> None:
         """Connect, if it is not connected or is stale."""
-        attempt = self._attempt
-        if attempt is asyncio.current_task():
+        attempt = self._attempt if self.is_connecting else None
+        if attempt is not None and attempt is asyncio.current_task():
             return  # a subscription subscribes again as soon as there is a connection
         if attempt is None:
-            if self.is_connected and self._generation != self._budget.generation:
+            if self.is_connected and self._generation != self._time.generation:
                 await self.disconnect(nowait=True)
             if self.is_connected:
                 return
             # In a context of its own: the time of a call is not that of the connection.
             attempt = self._attempt = asyncio.create_task(self._connect_anew(), context=Context())
             attempt.add_done_callback(_retrieve)
-        try:
-            await asyncio.shield(attempt)
-        finally:
-            if attempt.done() and self._attempt is attempt:
-                self._attempt = None
+        await asyncio.shield(attempt)
 
     async def _connect_anew(self) -> None:
-        began, self._generation = monotonic(), self._budget.generation
+        began, self._generation = monotonic(), self._time.generation
         await super().connect()  # type: ignore[no-untyped-call]
         self._took = monotonic() - began
 
@@ -264,13 +272,12 @@ class RenewedConnection(_AsyncBase):
         """As redis-py's. A task that connects ends."""
         attempt = self._attempt
         if attempt is not None and attempt is not asyncio.current_task():
-            self._attempt = None
             attempt.cancel()
         await super().disconnect(*args, **options)
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         """As redis-py's. Raises `NotSent`."""
-        _check_time(self._budget, self._took)
+        self._took = _check_time(self._time, self._took)
         await super().send_packed_command(*args, **options)
 
 
@@ -279,25 +286,31 @@ def _retrieve(attempt: "asyncio.Task[None]") -> None:
         attempt.exception()  # asyncio logs an error that no caller retrieves
 
 
-def _check_time(budget: Budget, took: float) -> None:
-    """Raise `NotSent` if there is no time for a reply. The connection stays as it is.
+def _check_time(call_time: CallTime, took: float) -> float:
+    """Raise `NotSent` if there is no time for the first reply over a new connection, which stays as
+    it is.
 
-    :param budget: of the store.
-    :param took: how many seconds it took to connect. That is two round trips or more.
+    :param call_time: of the store.
+    :param took: how many seconds it took to connect, which is two round trips or more; 0: it has
+        been used.
+    :returns: `took` for the next command over this connection.
     """
-    left = budget.left()
-    if left is not None and left < took / 2:
+    left = call_time.left()
+    if left is None:
+        return took
+    if left < min(took, call_time.seconds) / 2:
         raise NotSent("the time of this call is over")
+    return 0.0
 
 
-def bounded(kind: type, budget: Budget) -> type:
-    """This connection class of redis-py, within the budget."""
-    return type(f"Bounded{kind.__name__}", (BoundedConnection, kind), {"_budget": budget})
+def bounded(kind: type, call_time: CallTime) -> type:
+    """This connection class of redis-py, whose calls end in time."""
+    return type(f"Bounded{kind.__name__}", (BoundedConnection, kind), {"_time": call_time})
 
 
-def renewed(kind: type, budget: Budget) -> type:
-    """This connection class of `redis.asyncio`, which connects anew when the budget says so."""
-    return type(f"Renewed{kind.__name__}", (RenewedConnection, kind), {"_budget": budget})
+def renewed(kind: type, call_time: CallTime) -> type:
+    """This connection class of `redis.asyncio`, which connects in a task."""
+    return type(f"Renewed{kind.__name__}", (RenewedConnection, kind), {"_time": call_time})
 
 
 class _Idle(LifoQueue[Any]):
@@ -313,20 +326,20 @@ class _Idle(LifoQueue[Any]):
 class BoundedPool(BlockingConnectionPool):
     """A pool of redis-py that waits for a free connection as long as the call may.
 
-    :param budget: of the store.
+    :param call_time: of the store.
     :param connection_class: made by `bounded`.
     :param options: as redis-py takes them.
     """
 
-    def __init__(self, *, budget: Budget, **options: Any) -> None:
-        self._budget = budget
+    def __init__(self, *, call_time: CallTime, **options: Any) -> None:
+        self._time = call_time
         super().__init__(queue_class=_Idle, **options)  # type: ignore[no-untyped-call]
 
     @property
     def timeout(self) -> float:
         """Seconds to wait for a free connection."""
-        left = self._budget.left()
-        return self._budget.seconds if left is None else max(0.0, left)
+        left = self._time.left()
+        return self._time.seconds if left is None else max(0.0, left)
 
     @timeout.setter
     def timeout(self, _: object) -> None:
@@ -337,7 +350,7 @@ class BoundedPool(BlockingConnectionPool):
         if inuse_connections:
             super().disconnect()
         else:  # redis-py closes them in another thread's hands: a master has changed
-            self._budget.renew()
+            self._time.renew()
 
 
 class BoundedSentinelPool(SentinelConnectionPool, BoundedPool):
@@ -347,12 +360,19 @@ class BoundedSentinelPool(SentinelConnectionPool, BoundedPool):
 class AsyncPool(AsyncBlockingConnectionPool):
     """A pool of `redis.asyncio` that waits for a free connection.
 
-    :param budget: of the store.
+    :param call_time: of the store.
     :param options: as redis-py takes them.
     """
 
-    def __init__(self, *, budget: Budget, **options: Any) -> None:
-        super().__init__(timeout=budget.seconds, **options)
+    def __init__(self, *, call_time: CallTime, **options: Any) -> None:
+        super().__init__(timeout=call_time.seconds, **options)
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        """A connection. One that a task is still connecting is used last."""
+        idle: list[Any] = self._available_connections
+        if idle and idle[-1].is_connecting:
+            idle.sort(key=lambda connection: not connection.is_connecting)
+        return await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
 
 
 class AsyncSentinelPool(AsyncSentinelConnectionPool, AsyncPool):
@@ -364,15 +384,15 @@ class ForeignClient:
     nothing else can end it in time.
 
     :param client: has `execute_command` and `pubsub`.
-    :param budget: of the store.
+    :param call_time: of the store.
     """
 
-    def __init__(self, client: Any, budget: Budget) -> None:
-        self._client, self._budget = client, budget
+    def __init__(self, client: Any, call_time: CallTime) -> None:
+        self._client, self._time = client, call_time
 
     def execute_command(self, *args: Any) -> Any:
         """As the client's."""
-        return self._budget.interrupt(lambda: self._client.execute_command(*args))
+        return self._time.interrupt(lambda: self._client.execute_command(*args))
 
     def pubsub(self) -> Any:
         """As the client's."""

@@ -7,6 +7,7 @@ A call may take longer than its time by what a busy machine adds: `SLACK`.
 import asyncio
 import gc
 import inspect
+import random
 import socket
 import ssl
 import threading
@@ -26,6 +27,7 @@ from qrlogin.stores import AsyncRedisStore, RedisStore, SQLStore
 from qrlogin.stores.suite.colours import PATIENCE
 from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
+from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.stores.fault_proxy import Proxy
 from tests.stores.redis_records import load_scripts
@@ -178,6 +180,31 @@ def _begins(world: World) -> bool:
         return bool(world.begin())
     except Unavailable:
         return False
+
+
+@row(54)
+@both_colours
+def test_no_call_gets_the_reply_of_a_call_that_timed_out(redis_url: str, stores: Stores) -> None:
+    """Its connection is closed, because the reply may still arrive."""
+    dice = random.Random(11)
+    with (
+        Proxy(urlsplit(redis_url).port or 0) as proxy,
+        world_at(stores, proxy.url, timeout=0.3) as world,
+    ):
+        logins = [world.begin() for _ in range(8)]
+        answered = late = 0
+        for _ in range(12):
+            proxy.delay = dice.choice([0.0, 0.1, 0.2, 0.4])
+            results = world.colour.at_once([(world.qr, login.status()) for login in logins])
+            for login, result in zip(logins, results, strict=True):
+                late += isinstance(result, Unavailable)
+                if not isinstance(result, Unavailable):
+                    answered += 1
+                    assert result.login_id == login.begun.login_id
+        print(f"{answered} answered, {late} too late")
+        assert late
+        proxy.delay = 0.0
+        until(lambda: _begins(world))
 
 
 # Connections that are open on this side only
