@@ -8,6 +8,7 @@ retries are its own; those of the store are a `CallTime`.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import TIMEOUT_MAX
 from typing import Any, Final, Self
 
 from redis import Redis, RedisCluster, asyncio, connection, sentinel
@@ -122,6 +123,10 @@ def check_client(client: object, *, blocks: bool) -> None:
     :param client: what the application passed.
     :param blocks: True for `RedisStore`, False for `AsyncRedisStore`.
     """
+    if type(client).__module__.partition(".")[0] == "valkey":
+        raise Misconfigured(
+            "a store needs a client of redis-py, not of valkey-py; or use from_url('valkey://…')"
+        )
     execute = getattr(client, "execute_command", None)
     is_cluster = isinstance(client, asyncio.RedisCluster)  # redis-py 6 cannot subscribe with it
     if execute is None or not (hasattr(client, "pubsub") or is_cluster):
@@ -139,7 +144,7 @@ def check_client(client: object, *, blocks: bool) -> None:
 
 def check_timeout(timeout: object) -> float:
     """The seconds that a call may take. Raises `Misconfigured` unless they are above 0."""
-    if not isinstance(timeout, (int, float)) or not timeout > 0:
+    if not isinstance(timeout, (int, float)) or not 0 < timeout < TIMEOUT_MAX:
         raise Misconfigured("timeout must be a number of seconds above 0")
     return timeout
 

@@ -33,7 +33,7 @@ from tests.stores.fault_proxy import Proxy
 from tests.stores.redis_records import load_scripts
 from tests.stores.redis_world import Stores, both_colours, until, world_at
 
-TIMEOUT = 0.6
+TIMEOUT = 0.3
 SLACK = 3.0
 COMMAND = Command("id", TABLE["status"], "mark")
 
@@ -239,14 +239,14 @@ def test_a_call_over_a_connection_that_died_without_a_sign_succeeds(
     """The second try goes over a new one, also if the pool holds more dead ones."""
     with (
         Proxy(urlsplit(redis_url).port or 0) as proxy,
-        world_at(stores, proxy.url, timeout=2 * TIMEOUT) as world,
+        world_at(stores, proxy.url, timeout=1.2) as world,
     ):
         logins = world.colour.at_once([(world.qr, world.core.begin()) for _ in range(8)])
         assert len({begun.login_id for begun in logins}) == 8
         proxy.freeze()
         started = monotonic()
         world.begin()
-        assert monotonic() - started < 2 * TIMEOUT + SLACK
+        assert monotonic() - started < 1.2 + SLACK
 
 
 # Threads that cannot start

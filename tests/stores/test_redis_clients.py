@@ -149,9 +149,10 @@ def test_a_prefix_that_redis_or_cluster_would_misread_is_refused(
         ({"reread": 0}, "reread must be a number of seconds above 0"),
         ({"reread": float("nan")}, "reread must be a number of seconds above 0"),
         ({"timeout": 0}, "timeout must be a number of seconds above 0"),
+        ({"timeout": float("inf")}, "timeout must be a number of seconds above 0"),
         ({"max_connections": 1}, "max_connections must be at least 2"),
     ],
-    ids=["reread", "reread nan", "timeout", "max_connections"],
+    ids=["reread", "reread nan", "timeout", "endless timeout", "max_connections"],
 )
 def test_a_number_out_of_range_is_refused(
     stores: Stores, options: dict[str, Any], message: str
@@ -190,6 +191,15 @@ def test_a_client_of_the_other_colour_is_refused() -> None:
 def test_an_object_that_is_not_a_client_is_refused(stores: Stores) -> None:
     with pytest.raises(Misconfigured, match="not str; or use from_url"):
         stores("redis://localhost")  # type: ignore[arg-type]
+
+
+@both_colours
+def test_a_client_of_valkey_py_is_refused_with_what_to_use(stores: Stores) -> None:
+    """Its errors are classes of its own: a script that the server does not know would stay so."""
+    module = pytest.importorskip("valkey")
+    client = module.asyncio.Valkey() if issubclass(stores, AsyncRedisStore) else module.Valkey()
+    with pytest.raises(Misconfigured, match="use from_url\\('valkey://"):
+        stores(client)
 
 
 @both_colours
