@@ -71,6 +71,9 @@ local function keep(ttl_ms)
       fields[#fields + 1] = name
       fields[#fields + 1] = value
     end
+    -- A user without the right to PEXPIRE is refused here, while there is no key yet that would
+    -- stay for ever. It does nothing to a key that does not exist.
+    if ttl_ms ~= '' then call('PEXPIRE', KEYS[1], ttl_ms) end
     call('HSET', KEYS[1], unpack(fields))
     if ttl_ms ~= '' then call('PEXPIRE', KEYS[1], ttl_ms) end
   elseif ttl_ms ~= '' then

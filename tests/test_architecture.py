@@ -23,7 +23,9 @@ THIRD_PARTY = {
     "itsdangerous": ("qrlogin.keys",),
     "redis": (
         "qrlogin.stores.redis",
+        "qrlogin.stores.redis_call_time",
         "qrlogin.stores.redis_client",
+        "qrlogin.stores.redis_cluster",
         "qrlogin.doctor.stores",
         "qrlogin.stores.redis_pipeline",
     ),

@@ -18,6 +18,7 @@ from qrlogin.doctor import sites
 from qrlogin.keys import _PUBLISHED_KEYS
 from qrlogin.wire import Endpoint
 from tests.servers import PostgresServer, RedisServer, free_port, redis_binary
+from tests.stores.deployments import DEPLOYMENTS
 from tests.tables import for_each_row
 from tests.wire.sites import werkzeug_server
 
@@ -61,6 +62,21 @@ def test_a_healthy_store_has_no_problem(
         assert "the news of a scan arrives" in text
 
 
+@pytest.mark.matrix
+@pytest.mark.parametrize("where", DEPLOYMENTS)
+def test_the_doctor_looks_at_every_deployment(
+    capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    with DEPLOYMENTS[where]() as address:
+        text = said(capsys, "--store", address)[1]
+        assert "0 problems" in text, text
+        assert "a whole login works" in text
+        if where == "Cluster":
+            assert "3 servers answer" in text
+            node = address.replace("redis+cluster", "redis").partition(",")[0]
+            assert "name the Cluster: redis+cluster://" in said(capsys, "--store", node)[1]
+
+
 @for_each_row(
     "command, user, finding",
     [
@@ -101,6 +117,12 @@ def test_a_store_that_cannot_be_reached_says_why(
         (f"redis://u:secret@127.0.0.1:{nowhere}", "nothing listens there"),
         ("redis://u:secret@nowhere.invalid", "its host name is not known here"),
         (redis_url.replace("redis://", "rediss://"), "the server does not speak TLS"),
+        (redis_url.replace("redis://", "redis+cluster://"), "this server is in no Cluster"),
+        (
+            f"redis+sentinel://u:secret@127.0.0.1:{nowhere}/logins",
+            "no Sentinel answers, or none knows",
+        ),
+        (f"redis+cluster://u:secret@127.0.0.1:{nowhere}", "nothing listens there"),
         (f"postgresql://u:secret@127.0.0.1:{nowhere}/db", "nothing listens there"),
         ("postgresql://u:p@secret@127.0.0.1/db", "its host name is not known here"),
         (

@@ -6,6 +6,8 @@ import ssl
 import stat
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from secrets import token_bytes
 from statistics import median
 from typing import Any, Final
@@ -16,6 +18,7 @@ from qrlogin.doctor.findings import Finding, Level, ok, problem, warning
 from qrlogin.errors import Misconfigured, QRLoginError, Unavailable
 from qrlogin.login import QRLogin
 from qrlogin.stores import Store, open_store
+from qrlogin.stores.addresses import read_redis_address
 
 _PATIENCE_SECONDS: Final = 4.0
 _SUBSCRIBING_SECONDS: Final = 0.5
@@ -152,46 +155,51 @@ def _clock(server_ms: int, asked_ms: int) -> Finding:
 
 
 def _redis(address: str) -> Iterator[Finding]:
-    from redis import Redis
-    from redis.backoff import NoBackoff
     from redis.exceptions import RedisError
-    from redis.retry import Retry
 
-    # As `RedisStore.from_url` connects: with RESP 3, a wrong password can pass.
-    limits = {
-        "socket_timeout": _PATIENCE_SECONDS,
-        "socket_connect_timeout": _PATIENCE_SECONDS,
-        "protocol": 2,
-    }
-    with Redis.from_url(address, retry=Retry(NoBackoff(), 0), **limits) as client:
-        try:
-            client.ping()
-        except (RedisError, OSError) as error:
-            yield _redis_unreachable(address, error)
-            return
-        yield ok("connection", "the server answers")
-        try:
-            info: Mapping[str, Any] = client.info()
-        except RedisError as error:
-            yield warning(
-                "server",
-                f"it does not say what it is ({type(error).__name__})",
-                "to let the doctor look, allow this user INFO",
-            )
-            return
-        yield from _redis_server(info)
-        try:
-            now = client.time()
-        except RedisError:
-            yield warning(
-                "clock", "this user may not run TIME", "give it the rights in docs/stores.md"
-            )
-            return
-        yield _clock(now[0] * 1000 + now[1] // 1000, now_ms())
+    from qrlogin.stores.redis_call_time import CallTime
+    from qrlogin.stores.redis_client import Target, sentinels_of
+    from qrlogin.stores.redis_cluster import ClusterClient
+
+    target, _ = Target.at(address, 2, blocks=True)
+    call_time = CallTime(_PATIENCE_SECONDS)
+    client = target.open(call_time, blocks=True)  # as `RedisStore.from_url` connects
+    in_cluster = isinstance(client, ClusterClient)
+    try:
+        servers = call_time.spend(client.masters) if in_cluster else {"": client}
+        for server in servers.values():
+            call_time.spend(server.ping)
+    except (RedisError, OSError, ValueError) as error:
+        yield _redis_unreachable(address, error)
+        return
+    yield ok("connection", f"{len(servers)} servers answer" if in_cluster else "the server answers")
+    for name, server in servers.items():
+        for finding in call_time.spend(partial(_redis_server_at, server, in_cluster=in_cluster)):
+            yield replace(finding, about=f"{finding.about} {name}".strip())
+    for each in (client, *sentinels_of(client)):
+        each.close()
+
+
+def _redis_server_at(client: Any, *, in_cluster: bool) -> list[Finding]:
+    from redis.exceptions import RedisError
+
+    try:
+        info: Mapping[str, Any] = client.info()
+    except RedisError as error:
+        seen = f"it does not say what it is ({type(error).__name__})"
+        return [warning("server", seen, "to let the doctor look, allow this user INFO")]
+    found = [*_redis_server({**info, "cluster_enabled": 0} if in_cluster else info)]
+    try:
+        now = client.time()
+    except RedisError:
+        seen, rights = "this user may not run TIME", "give it the rights in docs/stores.md"
+        return [*found, warning("clock", seen, rights)]
+    return [*found, _clock(now[0] * 1000 + now[1] // 1000, now_ms())]
 
 
 def _redis_unreachable(address: str, error: Exception) -> Finding:
     from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+    from redis.sentinel import MasterNotFoundError
 
     causes = _causes(error)
     if any(isinstance(each, AuthenticationError) for each in causes) or "WRONGPASS" in str(error):
@@ -200,10 +208,19 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
             "the password or the user is wrong or missing",
             "correct them in the address (redis://user:password@…)",
         )
+    if isinstance(error, MasterNotFoundError):
+        return problem(
+            "connection",
+            "no Sentinel answers, or none knows a master of this name that is alive",
+            "check the hosts, and the service after the slash; a password of the Sentinels' own is "
+            "?sentinel_password=…",
+        )
+    if "cluster support disabled" in str(error):
+        return problem("connection", "this server is in no Cluster", "use redis:// for it")
     if isinstance(error, NoPermissionError):
         return problem(
             "connection",
-            "this user may not even PING",
+            "this user may not PING, or ask a Cluster for its slots",
             "give it the rights in docs/stores.md",
         )
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
@@ -213,7 +230,7 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
             "pass ssl_ca_certs=… in the address",
         )
     if any(isinstance(each, ssl.SSLError) for each in causes) or (
-        address.startswith("rediss://") and _listens(address)
+        address.startswith(("rediss", "valkeys")) and _listens(address)
     ):
         return problem("connection", "the server does not speak TLS", "use redis:// for it")
     if any(isinstance(each, socket.gaierror) for each in causes):
@@ -228,7 +245,8 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
         )
     if isinstance(error, ResponseError):
         return problem("connection", f"it answers: {error}", "read the server's log")
-    if "closed by server" in str(error) and address.startswith("redis://"):
+    is_plain = not address.startswith(("rediss", "valkeys"))
+    if "closed by server" in str(error) and is_plain:
         return problem(
             "connection",
             "the server closes the connection at once",
@@ -241,7 +259,7 @@ def _redis_unreachable(address: str, error: Exception) -> Finding:
 
 def _listens(address: str) -> bool:
     """Whether a server accepts the connection, which then does not answer in TLS."""
-    parts = urlsplit(address)
+    parts = urlsplit(read_redis_address(address).url)
     try:
         with socket.create_connection(
             (parts.hostname or "", parts.port or 6379), timeout=_PATIENCE_SECONDS
@@ -266,7 +284,7 @@ def _redis_server(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield problem(
             "server",
             "this is one node of a Cluster",
-            "pass a RedisCluster client to RedisStore",
+            "name the Cluster: redis+cluster://HOST:PORT in place of redis://HOST:PORT",
         )
     if info.get("role") == "slave":
         yield problem("server", "this is a replica, which accepts no writes", "give its master")

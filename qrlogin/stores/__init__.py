@@ -44,8 +44,9 @@ _LAZY: Final = {
 
 
 def open_store(address: str) -> Store:
-    """The store that a setting names: `memory`, Redis at `redis://…`, `rediss://…` or `unix://…`,
-    or a database at `postgresql://…` or `sqlite:///…`.
+    """The store that a setting names: `memory`; Redis or Valkey at `redis://…`, `rediss://…`,
+    `unix://…`, `redis+sentinel://…` or `redis+cluster://…`; or a database at `postgresql://…` or
+    `sqlite:///…`.
 
     Close it, or the `QRLogin` that uses it. Raises `Misconfigured` for another address, and
     ImportError if the client library is not installed.
@@ -78,13 +79,12 @@ def _names_database(address: object) -> bool:
     """Whether it names a database, and not Redis. Raises `Misconfigured` if it names neither."""
     if isinstance(address, str) and address.startswith(SQL_SCHEMES):
         return True
-    if not isinstance(address, str) or not address.startswith(REDIS_SCHEMES):
+    if not isinstance(address, str) or not address.lower().startswith(REDIS_SCHEMES):
         # The message does not quote the address, which may hold a password.
         raise Misconfigured(
             "a store is memory, or an address such as redis://127.0.0.1:6379/0 "
-            "(or rediss://, or unix://) of Redis or Valkey, postgresql://user@host/database, or "
-            "sqlite:///logins.db. For Sentinel and Cluster, pass a client to RedisStore"
-            + sqlite_hint(address)
+            "(or rediss://, unix://, redis+sentinel://, redis+cluster://) of Redis or Valkey, "
+            "postgresql://user@host/database, or sqlite:///logins.db" + sqlite_hint(address)
         )
     return False
 

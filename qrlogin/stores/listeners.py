@@ -57,6 +57,10 @@ class _BaseListener:
         self._ended = True
         self._wake()
 
+    def remove(self) -> None:
+        """Stop listening. It waits for no lock."""
+        self._listeners._remove(self._login_id, self)
+
     def _wake(self) -> None:
         raise NotImplementedError
 
@@ -185,7 +189,7 @@ class LocalListener(_BaseListener):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listeners._remove(self._login_id, self)
+        self.remove()
 
 
 class AsyncLocalListener(_BaseListener):
@@ -238,7 +242,7 @@ class AsyncLocalListener(_BaseListener):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._listeners._remove(self._login_id, self)
+        self.remove()
 
 
 class Listeners(_Registry[LocalListener]):

@@ -91,6 +91,8 @@ class Store(Protocol):
         `wait` then times out or returns False. The login need not exist.
 
         :param login_id: the login to listen to.
+        :raises Unavailable: nothing could notify the listener, because the system gives this
+            process no thread.
         """
         ...
 

@@ -6,11 +6,11 @@ receives them, however many browsers wait. What is published while that connecti
 So every login with a listener is read again after each (re)subscription, a few at a time. While the
 subscription works, nothing is read on a timer; while it does not, each such login is, slowly.
 
-No error of redis-py leaves this module: each becomes `Unavailable`, which names the kind of error
-and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py up,
-`redis_pipeline.py` sends what many tasks ask at once together,
-`outages.py` logs outages, and `redis_subscription.py` reads messages. None of them knows a
-state, a code or a secret.
+No error of a client leaves this module: whatever it raises becomes `Unavailable`, which names the
+kind of error and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py
+up, `redis_call_time.py` ends calls in time, `redis_cluster.py` finds the node of a Cluster,
+`redis_pipeline.py` sends what many tasks ask at once together, `outages.py` logs outages, and
+`redis_subscription.py` reads messages. None of them knows a state, a code or a secret.
 """
 
 import asyncio
@@ -21,14 +21,23 @@ from typing import Any, Final, Self
 from redis import Redis, RedisCluster
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.stores.outages import OutageLog
+from qrlogin.stores.redis_call_time import CallTime, ForeignClient
 from qrlogin.stores.redis_calls import RedisCalls, read_reply
-from qrlogin.stores.redis_client import LOST, check_client, describe, open_async_pool, open_pool
+from qrlogin.stores.redis_client import (
+    Target,
+    check_client,
+    check_timeout,
+    describe,
+    is_lost,
+    sentinels_of,
+)
 from qrlogin.stores.redis_pipeline import CommandPipeline
 from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
 
@@ -40,14 +49,17 @@ class RedisStore:
     """A `Store` in Redis: `RedisStore.from_url("redis://…")`, or with a client of your own.
 
     Your own client may be any that redis-py makes: `Redis`, `Sentinel(...).master_for(...)`,
-    `RedisCluster`. It keeps its own timeouts and retries (redis-py's defaults can take a minute to
-    give up), and you close it yourself.
+    `RedisCluster`. The store makes connections of its own to the same servers, with the same user,
+    password and TLS, but with its own time-outs. It leaves your client as it is, and you close it.
+    A client of another class is used itself, and each call over it runs in a thread.
 
     :param client: a client of redis-py that blocks.
     :param prefix: begins every key and channel: 1 to 64 printable ASCII characters without spaces
         and braces.
     :param reread: seconds after which a waiting browser's login is read again while the
         subscription does not work. While it works, no login is read on a timer.
+    :param timeout: seconds that one call takes at most, with everything that it waits for: the
+        lookup of the host's name, connections, TLS, Sentinels, replies.
     :param now: replaces the server's clock, in milliseconds since 1970: for tests.
     :raises Misconfigured: for an argument that cannot work.
     """
@@ -58,11 +70,17 @@ class RedisStore:
         *,
         prefix: str = "qrlogin:",
         reread: float = 30.0,
+        timeout: float = 2.0,
         now: Callable[[], int] | None = None,
     ) -> None:
-        check_client(client, blocks=True)
-        self._client: Any = client  # redis-py has types for few of its methods
-        self._own = False  # whether the client was made here
+        if not isinstance(client, Target):
+            check_client(client, blocks=True)
+        found = client if isinstance(client, Target) else Target.of(client, blocks=True)
+        self._time = CallTime(check_timeout(timeout))
+        self._own = found is not None  # whether its connections are the store's
+        self._client: Any = (
+            found.open(self._time, blocks=True) if found else ForeignClient(client, self._time)
+        )
         self._calls = RedisCalls(prefix, now)
         self._listeners = Listeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
@@ -77,52 +95,53 @@ class RedisStore:
         *,
         prefix: str = "qrlogin:",
         reread: float = 30.0,
-        timeout: float = 1.0,
+        timeout: float = 2.0,
         max_connections: int = 50,
         now: Callable[[], int] | None = None,
     ) -> Self:
-        """A store with connections of its own.
+        """A store at an address. It connects at the first call.
 
-        A call that fails is sent once more, so a dead server costs about twice `timeout` before
-        `Unavailable` is raised.
+        A call that fails is sent once more in its time, so a reply is waited for half of `timeout`.
 
-        :param url: `redis://`, `rediss://` or `unix://`. Options in the URL win over the arguments.
+        :param url: `redis://`, `rediss://` or `unix://`; `redis+sentinel://HOST:PORT,…/SERVICE`;
+            `redis+cluster://HOST:PORT,…`. The same with `valkey` in place of `redis`. Options in
+            the URL win over the arguments.
         :param prefix: begins every key and channel: 1 to 64 printable ASCII characters without
             spaces and braces.
         :param reread: seconds after which a waiting browser's login is read again while the
             subscription does not work. While it works, only a stream reads on a timer: at every
             second heartbeat, in case a message was lost.
-        :param timeout: seconds for each round trip, and for a free connection.
-        :param max_connections: at least 2: one of them holds the subscription.
+        :param timeout: seconds that one call takes at most, with everything that it waits for.
+        :param max_connections: to each server, at least 2: one of them holds the subscription.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
-        pool = open_pool(url, timeout, max_connections)
-        store = cls(Redis.from_pool(pool), prefix=prefix, reread=reread, now=now)
-        store._own = True
-        return store
+        check_timeout(timeout)
+        target, seconds = Target.at(url, max_connections, blocks=True)
+        found: Any = target  # in place of a client
+        return cls(found, prefix=prefix, reread=reread, timeout=seconds or timeout, now=now)
 
     def apply(self, command: Command) -> Reply:
         """As `Store.apply`. Raises `Unavailable`."""
         try:
-            try:
-                raw = self._evaluate(command)
-            except LOST:
-                if not self._own:  # the application has chosen its client's retries itself
-                    raise
-                raw = self._evaluate(command)  # harmless: a command cannot take effect twice
+            raw = self._time.spend(lambda: self._send(command))
         except OutOfMemoryError as error:
             raise _full(self._outages, error) from error
-        except (RedisError, OSError, ValueError) as error:
-            # ValueError: the application's own client could not decode what it read.
-            raise self._outages.unavailable(error) from error
-        except AttributeError as error:
-            # redis-py raises it if its connection is closed while it reads.
-            if not self._closing.is_set():
-                raise
+        except Exception as error:
+            # Whatever it is: an AttributeError of redis-py means a lost connection, too.
             raise self._outages.unavailable(error) from error
         self._outages.answered(command)
         return read_reply(raw)
+
+    def _send(self, command: Command) -> object:
+        try:
+            return self._evaluate(command)
+        except Exception as error:
+            if not self._own or not is_lost(error):
+                raise
+            if isinstance(error, RedisTimeoutError):
+                self._time.renew()
+        return self._evaluate(command)
 
     def _evaluate(self, command: Command) -> object:
         script, arguments = self._calls.script(command), self._calls.arguments(command)
@@ -137,16 +156,25 @@ class RedisStore:
         return self._evaluate(command)
 
     def listen(self, login_id: str) -> LocalListener:
-        """As `Store.listen`. The first call starts the thread that subscribes."""
+        """As `Store.listen`. The first call starts the thread that subscribes.
+
+        Raises `Unavailable` if the system gives this process no thread: nothing would notify the
+        listener.
+        """
         listener = self._listeners.listen(login_id)
         with self._lock:
             # In a forked child, the parent's thread is not alive.
             alive = self._subscriber is not None and self._subscriber.is_alive()
             if not alive and not self._closing.is_set():
-                self._subscriber = threading.Thread(
+                subscriber = threading.Thread(
                     target=self._subscribe, name="qrlogin-notifications", daemon=True
                 )
-                self._subscriber.start()
+                try:
+                    subscriber.start()
+                except RuntimeError as error:
+                    listener.remove()
+                    raise self._outages.unavailable(error) from error
+                self._subscriber = subscriber
         return listener
 
     def close(self) -> None:
@@ -159,14 +187,15 @@ class RedisStore:
             # alive.
             self._subscriber.join(1)
         if self._own:
-            self._client.close()
+            for client in (self._client, *sentinels_of(self._client)):
+                client.close()
 
     def _subscribe(self) -> None:
-        subscription = Subscription(self._listeners, self._outages)
+        subscription = Subscription(self._listeners, self._outages, renew=self._time.renew)
         while not self._closing.is_set():
             try:
                 with self._client.pubsub() as pubsub:
-                    pubsub.subscribe(*self._calls.channels)
+                    self._time.spend(lambda: pubsub.subscribe(*self._calls.channels))
                     while not self._closing.is_set():
                         subscription.receive(pubsub.get_message(timeout=subscription.timeout))
                         if subscription.needs_ping():
@@ -182,6 +211,7 @@ class AsyncRedisStore:
     :param client: a client of `redis.asyncio`.
     :param prefix: as for `RedisStore`.
     :param reread: as for `RedisStore`.
+    :param timeout: as for `RedisStore`.
     :param now: as for `RedisStore`.
     """
 
@@ -191,16 +221,20 @@ class AsyncRedisStore:
         *,
         prefix: str = "qrlogin:",
         reread: float = 30.0,
+        timeout: float = 2.0,
         now: Callable[[], int] | None = None,
     ) -> None:
-        check_client(client, blocks=False)
-        self._client: Any = client
-        self._own = False  # whether the client was made here
+        if not isinstance(client, Target):
+            check_client(client, blocks=False)
+        found = client if isinstance(client, Target) else Target.of(client, blocks=False)
+        self._time = CallTime(check_timeout(timeout))
+        self._own = found is not None  # whether its connections are the store's
+        self._client: Any = found.open(self._time, blocks=False) if found else client
         self._calls = RedisCalls(prefix, now)
         self._listeners = AsyncListeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
-        self._pipeline = CommandPipeline(client, self._calls)
+        self._pipeline = CommandPipeline(self._client, self._calls, self._time, resends=self._own)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -210,26 +244,26 @@ class AsyncRedisStore:
         *,
         prefix: str = "qrlogin:",
         reread: float = 30.0,
-        timeout: float = 1.0,
+        timeout: float = 2.0,
         max_connections: int = 50,
         now: Callable[[], int] | None = None,
     ) -> Self:
-        """A store with connections of its own; all arguments as in `RedisStore.from_url`.
+        """A store at an address; all arguments as in `RedisStore.from_url`.
 
-        :param url: `redis://`, `rediss://` or `unix://`.
+        :param url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`; the
+            same with `valkey`.
         :param prefix: begins every key and channel.
         :param reread: seconds after which a waiting browser's login is read again while the
             subscription does not work.
-        :param timeout: seconds for each round trip, and for a free connection.
-        :param max_connections: at least 2.
+        :param timeout: seconds that one call takes at most, with everything that it waits for.
+        :param max_connections: to each server, at least 2.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
-        pool = open_async_pool(url, timeout, max_connections)
-        store = cls(AsyncRedis.from_pool(pool), prefix=prefix, reread=reread, now=now)
-        store._own = True
-        store._pipeline.own_client(pool.timeout or timeout)
-        return store
+        check_timeout(timeout)
+        target, seconds = Target.at(url, max_connections, blocks=False)
+        found: Any = target  # in place of a client
+        return cls(found, prefix=prefix, reread=reread, timeout=seconds or timeout, now=now)
 
     async def apply(self, command: Command) -> Reply:
         """As `AsyncStore.apply`. Raises `Unavailable`."""
@@ -245,10 +279,8 @@ class AsyncRedisStore:
     def _failure(self, error: Exception) -> Exception:
         if isinstance(error, OutOfMemoryError):
             return _full(self._outages, error)
-        if isinstance(error, (RedisError, OSError, ValueError)):
-            # ValueError: the application's own client could not decode what it read.
-            return self._outages.unavailable(error)
-        return error
+        # Whatever it is: an AttributeError of redis-py means a lost connection, too.
+        return self._outages.unavailable(error)
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -280,17 +312,23 @@ class AsyncRedisStore:
             await asyncio.wait({self._subscriber}, timeout=TICK_SECONDS)
         if self._own:
             await self._pipeline.drain()
-            await self._client.aclose()
+            for client in (self._client, *sentinels_of(self._client)):
+                await client.aclose()
 
     async def _subscribe(self) -> None:
-        subscription = Subscription(self._listeners, self._outages, PIPELINED_BATCH)
+        subscription = Subscription(
+            self._listeners, self._outages, PIPELINED_BATCH, renew=self._time.renew
+        )
+        seconds = self._time.seconds
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
-                    await pubsub.subscribe(*self._calls.channels)
+                    async with asyncio.timeout(seconds):
+                        await pubsub.subscribe(*self._calls.channels)
                     received = 0
                     while True:
-                        message = await pubsub.get_message(timeout=subscription.timeout)
+                        async with asyncio.timeout(subscription.timeout + seconds):
+                            message = await pubsub.get_message(timeout=subscription.timeout)
                         subscription.receive(message, running_calls=len(self._pipeline))
                         if subscription.needs_ping():
                             await pubsub.ping()

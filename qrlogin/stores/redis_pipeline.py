@@ -17,8 +17,9 @@ from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.step import Command
+from qrlogin.stores.redis_call_time import CallTime
 from qrlogin.stores.redis_calls import RedisCalls
-from qrlogin.stores.redis_client import LOST
+from qrlogin.stores.redis_client import is_lost
 from qrlogin.stores.redis_script import Script
 
 #: Commands in one pipeline. A hundred replies are read and answered in about 20 ms, in which no
@@ -29,9 +30,6 @@ PIPELINES: Final = 3
 #: Silence is counted in ticks of the loop's timer: time in which the loop was busy does not
 #: count as silence.
 _TICKS: Final = 4
-#: Seconds that a command waits for its turn while no reply arrives, over a client of the
-#: application.
-PATIENCE_SECONDS: Final = 2.0
 
 
 def _can_pipeline(client: Any) -> bool:
@@ -72,14 +70,19 @@ class CommandPipeline:
 
     :param client: the store's client.
     :param calls: spells the commands.
+    :param call_time: how long a call may take, and how long a command waits for its turn while no
+        reply arrives.
+    :param resends: whether a command whose reply was lost is sent once more: not over a client
+        with retries of its own.
     """
 
-    def __init__(self, client: Any, calls: RedisCalls) -> None:
-        self._client, self._calls = client, calls
+    def __init__(
+        self, client: Any, calls: RedisCalls, call_time: CallTime, *, resends: bool
+    ) -> None:
+        self._client, self._calls, self._time = client, calls, call_time
         #: How many pipelines may be under way. 0: each command is sent on its own.
         self._pipelines = min(PIPELINES, _free_connections(client)) if _can_pipeline(client) else 0
-        # The application has chosen its client's retries and time-outs itself.
-        self._resends, self._patience = False, PATIENCE_SECONDS
+        self._resends, self._patience = resends, call_time.seconds
         self._queue = deque[_Call]()
         self._sending: set[asyncio.Task[bool]] = set()  # asyncio itself holds tasks weakly
         #: Commands under way, by login_id. Those of one login do not overtake each other.
@@ -87,13 +90,6 @@ class CommandPipeline:
         self._is_starting = False  # whether a task begins to send after this tick
         self._silent_ticks = 0  # of `_timer`, since a reply arrived
         self._timer: asyncio.TimerHandle | None = None
-
-    def own_client(self, timeout: float) -> None:
-        """Adapt to a client that the store made: it retries nothing.
-
-        :param timeout: seconds that a command waits for its turn while no reply arrives.
-        """
-        self._resends, self._patience = True, timeout
 
     def __len__(self) -> int:
         """How many commands wait for the server."""
@@ -187,20 +183,22 @@ class CommandPipeline:
     async def _deliver(self, batch: list[_Call]) -> None:
         """Give each call its outcome."""
         resent, by_text = not self._resends, False
+        seconds = self._seconds_for(batch)
+        self._time.limit_task(seconds)
+        ends = asyncio.get_running_loop().time() + seconds
         while batch:
             try:
-                outcomes = await self._ask(batch, by_text=by_text)
-            except LOST as error:
-                if resent:
+                async with asyncio.timeout_at(ends):
+                    outcomes = await self._ask(batch, by_text=by_text)
+            except Exception as error:
+                if resent or not is_lost(error):
                     for call in batch:
                         call.end(error)
                     return
+                if isinstance(error, (TimeoutError, RedisTimeoutError)):
+                    self._time.renew()
                 resent = True  # harmless: a command cannot take effect twice
                 continue
-            except Exception as error:
-                for call in batch:
-                    call.end(error)
-                return
             self._silent_ticks = 0
             again = list[_Call]()
             for call, outcome in zip(batch, outcomes, strict=True):
@@ -211,6 +209,13 @@ class CommandPipeline:
             # By its text, if the server has forgotten the script: it restarted, failed over or was
             # flushed.
             batch, by_text = again, True
+
+    def _seconds_for(self, batch: list[_Call]) -> float:
+        """How long these calls may take. While the server is silent, their wait counts."""
+        if not self._silent_ticks:
+            return self._patience
+        left = batch[0].queued_at + self._patience - asyncio.get_running_loop().time()
+        return max(left, self._patience / _TICKS)
 
     def _is_to_be_sent_again(self, call: _Call, outcome: object, *, by_text: bool) -> bool:
         if isinstance(outcome, NoScriptError):

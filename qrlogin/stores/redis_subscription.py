@@ -4,7 +4,7 @@ It reads no connection itself and does not import redis, so both Redis stores us
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from qrlogin.clock import monotonic
@@ -12,9 +12,11 @@ from qrlogin.stores.listeners import AsyncListeners, Listeners
 from qrlogin.stores.outages import OutageLog, pause_seconds
 from qrlogin.stores.redis_calls import BUCKETS, as_text
 
-#: Seconds without a message after which a PING is sent. After as many seconds without an answer,
-#: the subscription is dead.
-SILENCE_SECONDS = 1.0
+#: Seconds without a message after which a PING is sent.
+SILENCE_SECONDS = 0.5
+#: Seconds without an answer to the PING after which the subscription is dead. With the time for a
+#: new one, a browser hears of a change within two seconds after its connection died.
+ANSWER_SECONDS = 0.75
 #: Seconds to wait for one message. The thread that subscribes sees after each that the store was
 #: closed.
 TICK_SECONDS = 0.25
@@ -34,6 +36,7 @@ class Subscription:
     :param listeners: the store's registry.
     :param outages: where it says that notifications fail or work.
     :param batch: how many listeners it notifies at a time after a (re)subscription.
+    :param renew: is called when the connection was open on this side only: others may be, too.
     """
 
     def __init__(
@@ -41,8 +44,11 @@ class Subscription:
         listeners: Listeners | AsyncListeners,
         outages: OutageLog,
         batch: int = BLOCKING_BATCH,
+        *,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:
         self._listeners, self._outages, self._batch = listeners, outages, batch
+        self._renew = renew
         listeners.reliable = False  # a forked child has its parent's, but not its subscription
         self._failures = 0
         self._silent_seconds, self._pinged = 0.0, False
@@ -87,9 +93,10 @@ class Subscription:
         Raises ConnectionError if the last PING was not answered: the connection is open on this
         side only.
         """
-        if self._silent_seconds < SILENCE_SECONDS:
+        if self._silent_seconds < (ANSWER_SECONDS if self._pinged else SILENCE_SECONDS):
             return False
         if self._pinged:
+            self._renew()
             raise ConnectionError("the subscription does not answer")
         self._silent_seconds, self._pinged = 0.0, True
         return True

@@ -94,10 +94,10 @@ class SQLStore:
 
     def listen(self, login_id: str) -> LocalListener:
         """As `Store.listen`. The first call starts the thread that follows the changes of other
-        processes.
+        processes. Raises `Unavailable` if the system gives this process no thread.
         """
         listener = self._listeners.listen(login_id)
-        self._follower.start()
+        self._follower.start(listener)
         return listener
 
     def close(self) -> None:
@@ -155,11 +155,11 @@ class AsyncSQLStore:
 
     def listen(self, login_id: str) -> AsyncLocalListener:
         """As `AsyncStore.listen`. The first call starts the thread that follows the changes of
-        other processes.
+        other processes. Raises `Unavailable` if the system gives this process no thread.
         """
         self._check_loop()
         listener = self._listeners.listen(login_id)
-        self._follower.start()
+        self._follower.start(listener)
         return listener
 
     async def close(self) -> None:
@@ -210,8 +210,13 @@ class _Follower:
         self._thread: threading.Thread | None = None
         self._lock, self._closing = threading.Lock(), threading.Event()
 
-    def start(self) -> None:
-        """Start the thread if it does not run. In a forked child, the parent's does not."""
+    def start(self, listener: LocalListener | AsyncLocalListener) -> None:
+        """Start the thread if it does not run. In a forked child, the parent's does not.
+
+        Raises `Unavailable` if the system gives this process no thread. The next call tries again.
+
+        :param listener: a new one, which is removed if no thread starts.
+        """
         if self._thread is not None and self._thread.is_alive():
             return
         with self._lock:
@@ -219,9 +224,12 @@ class _Follower:
             if alive or self._closing.is_set():
                 return
             thread = threading.Thread(target=self._run, name="qrlogin-notifications", daemon=True)
-            with suppress(RuntimeError):  # no thread can be started: the next call tries again
+            try:
                 thread.start()
-                self._thread = thread
+            except RuntimeError as error:
+                listener.remove()
+                raise self._outages.unavailable(error) from error
+            self._thread = thread
 
     def close(self) -> None:
         """End the thread. It is a daemon: one that hangs does not keep the process alive."""

@@ -16,7 +16,8 @@ KEPT = {
     Path(__file__).with_name("test_cluster.py"): ("stories", "devices", "races", "waits"),
     Path(__file__).with_name("test_valkey.py"): ("cases", "waits"),
     Path(__file__).with_name("test_sql.py"): ("races", "waits"),
-    Path(__file__).with_name("test_acl.py"): (),
+    Path(__file__).with_name("test_acl.py"): ("test_acl",),
+    Path(__file__).with_name("test_deployments.py"): ("test_deployments",),
 }
 
 

@@ -21,6 +21,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._wires: list[_Wire] = []
         self.port = 0
         self.connected = 0  # how many connections were made so far
         self.lost = 0  # how many replies were lost so far
@@ -39,6 +40,11 @@ class Proxy:
         """Reset every connection."""
         self._loop.call_soon_threadsafe(self._reset_all)
 
+    def freeze(self) -> None:
+        """Pass nothing on over the connections of now, and keep them open; later ones work."""
+        for wire in self._wires:
+            wire.is_frozen = True
+
     def _reset_all(self) -> None:
         for writer in self._writers:
             _reset(writer)
@@ -51,7 +57,7 @@ class Proxy:
         server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self._upstream)
         both = {writer, server_writer}
         self._writers |= both
-        wire = _Wire()
+        self._wires.append(wire := _Wire())
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._up(reader, server_writer, wire))
@@ -70,7 +76,7 @@ class Proxy:
             if self.losing and self._losable in data:
                 self.losing -= 1
                 wire.loses = True
-            if not self.mute:
+            if not (self.mute or wire.is_frozen):
                 writer.write(data)
         raise _Cut
 
@@ -83,7 +89,7 @@ class Proxy:
                 raise _Cut
             if self.delay:
                 await asyncio.sleep(self.delay)
-            if not self.mute:
+            if not (self.mute or wire.is_frozen):
                 writer.write(data)
         raise _Cut
 
@@ -119,6 +125,7 @@ class _Wire:
     """One connection."""
 
     loses: bool = False  # the reply to its last script will not arrive
+    is_frozen: bool = False
 
 
 class _Cut(Exception):

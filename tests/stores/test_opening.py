@@ -8,7 +8,10 @@ import pytest
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.stores import AsyncRedisStore, AsyncStore, RedisStore, open_async_store, open_store
+from qrlogin.stores.addresses import read_redis_address
+from qrlogin.stores.redis_client import Target
 from qrlogin.stores.suite.colours import PATIENCE
+from tests.tables import for_each_row
 
 WITH: dict[str, Any] = {
     "secret_keys": [bytes(range(32))],
@@ -53,6 +56,90 @@ def test_an_unknown_option_of_an_address_is_refused(option: str) -> None:
     for opening in (open_store, open_async_store):
         with pytest.raises(Misconfigured, match="with options that redis-py knows"):
             opening(option.replace("h?", "u:secret@h?"))
+
+
+@for_each_row(
+    "address, kind, url, hosts, service",
+    [
+        ("redis://h", "server", "redis://h", (), ""),
+        ("REDIS://h", "server", "redis://h", (), ""),
+        ("valkey://u:p%2F@h:1/2?x=1", "server", "redis://u:p%2F@h:1/2?x=1", (), ""),
+        ("valkeys://h", "server", "rediss://h", (), ""),
+        ("unix:///run/r.sock?db=1", "server", "unix:///run/r.sock?db=1", (), ""),
+        ("redis+unix:///r", "server", "unix:///r", (), ""),
+        ("redis+sentinel://a/s", "sentinel", "redis://a:26379/0", (("a", 26379),), "s"),
+        (
+            "rediss+sentinel://u:p@a:1,[::1]:2,c/my%20s/3?client_name=x&sentinel_password=q%26",
+            "sentinel",
+            "rediss://u:p@a:1/3?client_name=x",
+            (("a", 1), ("::1", 2), ("c", 26379)),
+            "my s",
+        ),
+        ("valkeys+sentinel://a/s", "sentinel", "rediss://a:26379/0", (("a", 26379),), "s"),
+        (
+            "valkey+cluster://:p@a,b:2",
+            "cluster",
+            "redis://:p@a:6379/0",
+            (("a", 6379), ("b", 2)),
+            "",
+        ),
+        ("rediss+cluster://[::1]/0", "cluster", "rediss://[::1]:6379/0", (("::1", 6379),), ""),
+    ],
+)
+def test_an_address_says_which_servers_to_ask(
+    address: str, kind: str, url: str, hosts: tuple[tuple[str, int], ...], service: str
+) -> None:
+    found = read_redis_address(address)
+    assert (found.kind, found.url, found.hosts, found.service) == (kind, url, hosts, service)
+    assert found.sentinel_options == ((("password", "q&"),) if "q%26" in address else ())
+    for opening in (open_store, open_async_store):  # it connects nowhere
+        opening(address.replace("?x=1", ""))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis+sentinel://u:secret@a:1,b:2",  # no service
+        "redis+sentinel://u:secret@/service",
+        "redis+sentinel://u:secret@a,,b/service",
+        "redis+sentinel://u:secret@a:99999/service",
+        "redis+sentinel://u:secret@a:x/service",
+        "redis+sentinel://u:se/cret@a/service",
+        "redis+sentinel://u:secret@a/service/two",
+        "redis+sentinel://u:secret@a/service?nothing=1",
+        "redis+cluster://u:secret@a/1",
+        "redis+cluster://u:secret@a b",
+        "redis+cluster://u:secret@a?nothing=1",
+        "redis+cluster://",
+        "redis://u:secret@a?timeout=-1",
+        "redis://u:secret@a?socket_timeout=0",
+        "redis://u:secret@a?timeout=soon",
+    ],
+)
+def test_a_malformed_address_is_refused_without_its_secret(address: str) -> None:
+    for opening in (open_store, open_async_store):
+        with pytest.raises(Misconfigured, match="the URL must be redis://") as refused:
+            opening(address)
+        assert "cret" not in f"{refused.value}{refused.value.__cause__}"
+
+
+def test_an_option_of_an_address_goes_where_it_belongs() -> None:
+    """The user and the database are of the server; TLS is of both; Sentinels have a password of
+    their own.
+    """
+    address = (
+        "rediss+sentinel://u:p@a,b/s/3?ssl_ca_certs=/ca.pem&sentinel_username=w&sentinel_password=q"
+        "&max_connections=7&timeout=5"
+    )
+    target, seconds = Target.at(address, 50, blocks=True)
+    assert (target.max_connections, seconds) == (7, 5.0)
+    assert target.options == {"username": "u", "password": "p", "db": 3, "ssl_ca_certs": "/ca.pem"}
+    assert [options for _, options in target.sentinels] == [
+        {"host": host, "port": 26379, "ssl_ca_certs": "/ca.pem", "username": "w", "password": "q"}
+        for host in ("a", "b")
+    ]
+    assert "password" not in repr(target)
+    assert Target.at("redis://a?socket_timeout=3", 50, blocks=True)[1] == 6.0
 
 
 def test_without_redis_py_only_the_memory_store_opens(monkeypatch: pytest.MonkeyPatch) -> None:

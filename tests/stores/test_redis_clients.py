@@ -5,6 +5,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,9 +22,9 @@ from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
 from tests.security_rows import row
-from tests.servers import LOOPBACK
+from tests.servers import LOOPBACK, free_port
 from tests.stores.clusters import sentinels
-from tests.stores.redis_records import as_text_of, record_at
+from tests.stores.deployments import listed
 from tests.stores.redis_world import FakePubSub, Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (
@@ -100,6 +101,35 @@ def _call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     return function(*arguments, **options)
 
 
+@both_colours
+def test_an_address_names_sentinels_and_their_own_password(
+    watched: list[tuple[str, int]], stores: Stores
+) -> None:
+    for host, port in watched:
+        with redis.Redis(host, port) as sentinel:
+            sentinel.execute_command("ACL", "SETUSER", "watcher", "on", ">secret", "+@all")
+    silent = f"{LOOPBACK}:{free_port()}"  # no Sentinel is there, and the next one is asked
+    address = f"redis+sentinel://{silent},{listed(watched)}/logins?sentinel_username=watcher"
+    for password, works in (("secret", True), ("wrong", False)):
+        url = f"{address}&sentinel_password={password}"
+        open_it = partial(_open, stores, url)
+        colour = Awaited() if issubclass(stores, AsyncRedisStore) else Blocking()
+        world = World(colour, open_it, shared=False)
+        try:
+            if works:
+                world.begin().walk("scan", "confirm", "redeem")
+            else:
+                with pytest.raises(Unavailable) as raised:
+                    world.begin()
+                assert "secret" not in str(raised.value)
+        finally:
+            world.close()
+
+
+def _open(stores: Stores, url: str, now: object) -> Any:
+    return stores.from_url(url, timeout=PATIENCE)
+
+
 # Refused at construction
 
 
@@ -119,9 +149,10 @@ def test_a_prefix_that_redis_or_cluster_would_misread_is_refused(
         ({"reread": 0}, "reread must be a number of seconds above 0"),
         ({"reread": float("nan")}, "reread must be a number of seconds above 0"),
         ({"timeout": 0}, "timeout must be a number of seconds above 0"),
+        ({"timeout": float("inf")}, "timeout must be a number of seconds above 0"),
         ({"max_connections": 1}, "max_connections must be at least 2"),
     ],
-    ids=["reread", "reread nan", "timeout", "max_connections"],
+    ids=["reread", "reread nan", "timeout", "endless timeout", "max_connections"],
 )
 def test_a_number_out_of_range_is_refused(
     stores: Stores, options: dict[str, Any], message: str
@@ -160,6 +191,15 @@ def test_a_client_of_the_other_colour_is_refused() -> None:
 def test_an_object_that_is_not_a_client_is_refused(stores: Stores) -> None:
     with pytest.raises(Misconfigured, match="not str; or use from_url"):
         stores("redis://localhost")  # type: ignore[arg-type]
+
+
+@both_colours
+def test_a_client_of_valkey_py_is_refused_with_what_to_use(stores: Stores) -> None:
+    """Its errors are classes of its own: a script that the server does not know would stay so."""
+    module = pytest.importorskip("valkey")
+    client = module.asyncio.Valkey() if issubclass(stores, AsyncRedisStore) else module.Valkey()
+    with pytest.raises(Misconfigured, match="use from_url\\('valkey://"):
+        stores(client)
 
 
 @both_colours
@@ -223,24 +263,6 @@ def test_a_url_that_leaves_one_connection_is_refused() -> None:
     for store in (RedisStore, AsyncRedisStore):
         with pytest.raises(Misconfigured, match="at least 2"):
             store.from_url("redis://127.0.0.1:1/0?max_connections=1")
-
-
-def test_a_record_that_a_client_cannot_decode_is_unavailable(redis_url: str) -> None:
-    with (
-        redis.Redis.from_url(redis_url, decode_responses=True) as client,
-        redis.Redis.from_url(redis_url) as raw,
-    ):
-        prefix = f"{uuid.uuid4().hex}:"
-        with QRLogin(
-            RedisStore(client, prefix=prefix),
-            secret_keys=[bytes(range(32))],
-            verification_uri="https://x.example/qr",
-        ) as qr:
-            begun = qr.begin()
-            key = next(iter(raw.scan_iter(f"{prefix}*")))
-            raw.set(key, as_text_of({**record_at(raw, key), "shown_as": "\udcff\udcfe"}))
-            with pytest.raises(Unavailable, match="UnicodeDecodeError"):
-                qr.status(begun.device_code)
 
 
 @pytest.mark.parametrize(
@@ -308,8 +330,8 @@ def test_a_call_during_close_raises_only_unavailable(redis_url: str) -> None:
 
 
 @both_colours
-def test_only_a_client_that_the_store_made_gets_a_second_try(stores: Stores) -> None:
-    """An application's client has its own retries and its own timeout."""
+def test_a_client_of_another_class_gets_no_second_try(stores: Stores) -> None:
+    """It has its own retries."""
     asked = list[object]()
     awaited = issubclass(stores, AsyncRedisStore)
 
@@ -325,16 +347,11 @@ def test_only_a_client_that_the_store_made_gets_a_second_try(stores: Stores) -> 
         async def execute_command(self, *arguments: object) -> object:
             return super().execute_command(*arguments)
 
-    for own, tries in ((False, 1), (True, 2)):
-        store: Any = stores(AwaitedClient() if awaited else Client())  # type: ignore[arg-type]
-        store._own = own
-        if awaited:
-            store._pipeline._resends = own
-        asked.clear()
-        command = Command("id", TABLE["status"], "mark")
-        with pytest.raises(Unavailable):
-            asyncio.run(store.apply(command)) if awaited else store.apply(command)
-        assert len(asked) == tries
+    store: Any = stores(AwaitedClient() if awaited else Client())  # type: ignore[arg-type]
+    command = Command("id", TABLE["status"], "mark")
+    with pytest.raises(Unavailable):
+        asyncio.run(store.apply(command)) if awaited else store.apply(command)
+    assert len(asked) == 1
 
 
 def test_close_ends_a_subscriber_that_swallows_its_cancellation() -> None:

@@ -6,14 +6,15 @@ from typing import TypeVar
 
 import pytest
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from redis.sentinel import Sentinel
 
-from qrlogin import QRLogin, Unavailable
-from qrlogin.stores import RedisStore
-from qrlogin.stores.suite.colours import PATIENCE
+from qrlogin import Unavailable
+from qrlogin.stores import AsyncRedisStore
+from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
+from qrlogin.stores.suite.world import World
+from qrlogin.table import State
 from tests.stores.clusters import READY_SECONDS, lose_patience, sentinels
+from tests.stores.deployments import listed
+from tests.stores.redis_world import Stores, both_colours
 
 T = TypeVar("T")
 
@@ -31,20 +32,20 @@ def until_it_answers(call: Callable[[], T]) -> T:
 
 
 @pytest.mark.matrix
-def test_a_login_survives_the_death_of_the_master() -> None:
+@both_colours
+def test_a_login_survives_the_death_of_the_master(stores: Stores) -> None:
+    """The store finds the new master by itself, and a wait that goes on hears from it."""
     with sentinels() as (addresses, master):
-        options = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
-        client = Sentinel(addresses, sentinel_kwargs=options, **options).master_for("logins")  # type: ignore[no-untyped-call]
-        with (
-            client,
-            QRLogin(
-                RedisStore(client),
-                secret_keys=[bytes(range(32))],
-                verification_uri="https://login.example/qr",
-            ) as qr,
-        ):
-            begun = qr.begin()
-            qr.scan(begun.scan_code, subject="42", shown_as="M•••a")
+        address = f"redis+sentinel://{listed(addresses)}/logins"
+        world = World(
+            Awaited() if issubclass(stores, AsyncRedisStore) else Blocking(),
+            lambda now: stores.from_url(address, reread=600),
+            shared=True,
+        )
+        try:
+            login = until_it_answers(world.begin)
+            until_it_answers(lambda: world.run(login.scan("alice")))
+            waiting = world.start_wait(login, after=login.seen().version)
             with redis.Redis(port=master.port, socket_timeout=2 * PATIENCE) as direct:
                 assert direct.wait(1, int(PATIENCE * 1000)) == 1, (
                     "the replica has not confirmed the write"
@@ -52,15 +53,10 @@ def test_a_login_survives_the_death_of_the_master() -> None:
             master.process.kill()
             lose_patience(addresses)
 
-            until_it_answers(lambda: qr.confirm(begun.scan_code, subject="42"))
-            seen = until_it_answers(
-                lambda: qr.wait(begun.device_code, after=begun.version, timeout=10)
-            )
-            assert seen.scanned_by is not None
-            tag = seen.scanned_by.tag
-            assert (
-                until_it_answers(
-                    lambda: qr.redeem(begun.device_code, acknowledged=tag, op="one-click-only-one")
-                ).subject
-                == "42"
-            )
+            confirm = login.call("confirm")
+            until_it_answers(lambda: world.elsewhere.run(confirm))
+            assert waiting.result(2 * PATIENCE).state is State.CONFIRMED
+            redeem = login.call("redeem")
+            assert until_it_answers(lambda: world.run(redeem)).subject == "alice"
+        finally:
+            world.close()

@@ -27,7 +27,8 @@ from werkzeug.serving import make_server
 from qrlogin import STANDARD, AsyncMemoryStore, AsyncQRLogin, MemoryStore, Policy, QRLogin, Redeemed
 from qrlogin.contrib.fastapi import qrlogin_router
 from qrlogin.contrib.flask import qrlogin_blueprint
-from qrlogin.stores import AsyncRedisStore, RedisStore
+from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, RedisStore, SQLStore
+from qrlogin.stores.addresses import SQL_SCHEMES
 from qrlogin.wire import (
     AsyncEndpoint,
     Cookie,
@@ -312,15 +313,14 @@ def threaded(
     policy: Policy = STANDARD,
     judge: Judge | None = None,
 ) -> Iterator[Site]:
-    """Serve with a thread for each request, over Redis if there is a URL, else in memory."""
+    """Serve with a thread for each request, over the store at this address, or in memory."""
     app: Any = None
     server = serve(
         0, lambda environ, start_response: app(environ, start_response)
     )  # its port is in the application's addresses
     one_thread = serve is single_threaded_server
     site = Site(server.server_address[1], Application(), Clock(), one_thread=one_thread)
-    redis = redis_url and RedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
-    site.store = redis or MemoryStore(now=site.clock)
+    site.store = _store(redis_url, site.clock)
     with QRLogin(
         site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy
     ) as qr:
@@ -350,8 +350,7 @@ def awaited(
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        redis = redis_url and AsyncRedisStore.from_url(redis_url, prefix=_prefix(), now=site.clock)
-        site.store = redis or AsyncMemoryStore(now=site.clock)
+        site.store = _store(redis_url, site.clock, awaited=True)
         async with AsyncQRLogin(
             site.store, secret_keys=[KEY], verification_uri=site.verification_uri, policy=policy
         ) as qr:
@@ -379,6 +378,16 @@ def awaited(
 
 async def _count_tasks() -> int:
     return len(asyncio.all_tasks())
+
+
+def _store(address: str | None, clock: Clock, *, awaited: bool = False) -> Any:
+    """A store at this address, or in memory, with a prefix of its own."""
+    if address is None:
+        return (AsyncMemoryStore if awaited else MemoryStore)(now=clock)
+    if address.startswith(SQL_SCHEMES):
+        return (AsyncSQLStore if awaited else SQLStore)(address, now=clock)
+    kind = AsyncRedisStore if awaited else RedisStore
+    return kind.from_url(address, prefix=_prefix(), now=clock)
 
 
 def _prefix() -> str:
