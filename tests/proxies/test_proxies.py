@@ -81,8 +81,8 @@ def application(port: int, origin: str) -> Iterator[None]:
     def log_in(_: Any, redeemed: Any) -> Response:
         return Response(200, cookies=(Cookie("session", redeemed.subject, max_age=600),))
 
-    options = {"proxy_headers": False, "log_config": None, "lifespan": "off"}
-    server = uvicorn.Server(uvicorn.Config("made below", **options))
+    config = uvicorn.Config("made below", proxy_headers=False, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
 
     async def serve() -> None:
         uri = f"{origin}/qr"
@@ -95,7 +95,7 @@ def application(port: int, origin: str) -> Iterator[None]:
             async def app(scope: Any, receive: Any, send: Any) -> None:
                 await mounted({**scope, "root_path": "/qrlogin"}, receive, send)
 
-            server.config.app = app
+            config.app = app
             await server.serve([socket.create_server((LOOPBACK, port))])
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
@@ -166,9 +166,9 @@ def apache(folder: Path, port: int, upstream: int, files: Certificate) -> list[s
         .replace("/etc/ssl/example.com.key", str(files.key))
         .replace(":8000", f":{upstream}")
     )
+    names = ["mpm_event", "authz_core", "socache_shmcb", "ssl", "headers", "proxy", "proxy_http"]
     modules = "".join(
-        f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
-        for name in "mpm_event authz_core socache_shmcb ssl headers proxy proxy_http".split()
+        f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n" for name in names
     )
     config = folder / "apache.conf"
     config.write_text(
