@@ -34,7 +34,8 @@ from tests.wire.clock import eventually
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(240)]
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "proxies.md").read_text("utf-8")
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PAGE = (DOCS / "proxies.md").read_text("utf-8")
 PATIENCE = 20.0
 SPOOFED = "203.0.113.66"
 
@@ -126,7 +127,7 @@ def nginx(folder: Path, port: int, upstream: int, files: Certificate) -> list[st
     )
     config = folder / "nginx.conf"
     config.write_text(
-        f"daemon off; pid {folder}/pid; error_log {folder}/log;\n"
+        f"daemon off; user root; pid {folder}/pid; error_log {folder}/log;\n"
         f"events {{}}\nhttp {{ access_log off;\n{paths}{site}}}\n"
     )
     binary = system_parts.NGINX.find() or missing("nginx", system_parts.NGINX.how())
@@ -347,3 +348,24 @@ def test_the_doctor_says_that_nginx_cuts_a_held_request_off(
         found = looked_at(site, certificate, monkeypatch)["long polls"]
     assert found.seen == "a proxy ends a held request with 504 after 5 s"
     assert found.fix.endswith("max_hold=4)")
+
+
+def test_nginx_serves_the_file_of_universal_links_as_json(
+    tmp_path: Path, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block of docs/mobile.md, beside the application's location."""
+    mobile = (DOCS / "mobile.md").read_text("utf-8")
+    (location,) = re.findall("^```nginx\n(.*?)^```", mobile, re.DOTALL | re.M)
+    served = str(location).replace("/srv/example", str(tmp_path))
+    monkeypatch.setitem(
+        globals(), "PAGE", PAGE.replace("    location / {", served + "location / {")
+    )
+    name = "apple-app-site-association"
+    (tmp_path / ".well-known").mkdir()
+    (tmp_path / ".well-known" / name).write_text('{"applinks": {}}')
+    with running("nginx", tmp_path, certificate) as site:
+        answer = httpx2.get(
+            f"{site.origin}/.well-known/{name}", verify=site.tls, trust_env=False, timeout=PATIENCE
+        )
+    assert (answer.status_code, answer.json()) == (200, {"applinks": {}})
+    assert answer.headers["content-type"] == "application/json"
