@@ -1,4 +1,4 @@
-"""The how-to pages: troubleshooting quotes real texts, and every question and noun has its place."""
+"""The how-to pages: the texts that they quote are real, and no question or noun is missing."""
 
 import ast
 import re
@@ -67,3 +67,94 @@ def test_troubleshooting_quotes_only_texts_that_qrlogin_writes() -> None:
     assert len(quoted) > 50
     assert [text for text in quoted if not is_written(text)] == []
     assert not is_written("a text that … writes"), "the test finds everything"
+
+
+def first_cells(text: str) -> list[str]:
+    """The words in the first column of all tables, without the heads of the tables."""
+    rows = re.findall(r"^\| ([^|]+?) \|.*\n(?!\| ---)", text, re.M)
+    return [word for row in rows if row != "---" for word in row.replace("`", "").split(", ")]
+
+
+def test_the_glossary_has_each_noun_of_the_design() -> None:
+    design = (DOCS / "design.md").read_text("utf-8")
+    (nouns,) = re.findall(r"^## The nouns\n(.*?)^## ", design, re.DOTALL | re.M)
+    glossary = (DOCS / "glossary.md").read_text("utf-8")
+    words = first_cells(glossary)
+    assert "held status" in first_cells(nouns)
+    assert set(first_cells(nouns)) <= set(words)
+    assert len(words) == len(set(words)), "a word is explained twice"
+    for row in re.findall(r"^\| (?!---|word).*$", glossary, re.M):
+        assert all(cell.strip() for cell in row.strip("|").split("|")), row
+        assert row.count("|") == 4, row
+
+
+#: What people ask about QR login on public trackers, and a word of the heading that answers it.
+ASKED = {
+    "latency of news": "fast",
+    "what a screenshot can do": "screenshot",
+    "phishing": "phishing",
+    "several servers": "several servers",
+    "expired while scanning": "expires while",
+    "approved and nothing happens": "nothing happens",
+    "computer was offline": "offline",
+    "iOS, Android, React Native": "React Native",
+    "SPA, JWT, CORS": "JWT",
+    "second factor": "second factor",
+    "no camera": "no camera",
+    "log out from the phone": "from the phone",
+    "proxies": "nginx",
+    "how many can wait": "How many",
+    "second scanner": "second person",
+}
+
+
+def sections(page: str) -> dict[str, str]:
+    parts = re.split(r"^## (.+)\n", page, flags=re.M)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_each_question_is_answered_shortly_with_a_link() -> None:
+    answers = sections((DOCS / "questions.md").read_text("utf-8"))
+    assert len(answers) == len(ASKED) == 15
+    for asked, word in ASKED.items():
+        ((heading, answer),) = [each for each in answers.items() if word in each[0]]
+        assert heading.endswith(("?", "Why?")), asked
+        plain = re.sub(r"\]\([^)]*\)", "", one_line(answer))
+        sentences = re.findall(r"[.:?!](?=\s|$)", plain)
+        assert 2 <= len(sentences) <= 7, (heading, len(sentences))
+        assert re.search(r"\]\([\w/-]+\.md", answer), heading
+
+
+def test_the_questions_are_one_step_from_the_readme_and_from_the_list_of_pages() -> None:
+    for page, path in ((ROOT / "README.md", "docs/"), (DOCS / "index.md", "")):
+        text = page.read_text("utf-8")
+        for name in ("questions", "troubleshooting", "glossary"):
+            assert f"]({path}{name}.md)" in text, f"{page.name} does not link to {name}"
+
+
+#: Pages about what can be set wrong. Each names the command that finds it.
+SET_UP = [
+    *("deploy", "proxies", "servers", "stores", "frameworks", "http", "single-page", "events"),
+    *("mobile", "streams", "real-phone", "troubleshooting", "questions"),
+]
+
+
+@for_each_row("page", SET_UP)
+def test_the_doctor_is_linked_where_something_can_be_set_wrong(page: str) -> None:
+    assert re.search(r"\]\(doctor\.md", (DOCS / f"{page}.md").read_text("utf-8")), page
+
+
+def test_each_page_is_in_the_list_of_pages() -> None:
+    listed = (DOCS / "index.md").read_text("utf-8")
+    for page in DOCS.glob("*.md"):
+        assert page.name == "index.md" or f"]({page.name})" in listed, f"{page.name} is missing"
+
+
+def test_each_cause_says_how_to_be_sure_or_what_to_do() -> None:
+    for heading, section in sections(TROUBLE).items():
+        rows = re.findall(r"^\| (?!---).*\|$", section, re.M)
+        assert len(rows) >= 3, heading
+        for row in rows:
+            cells = [cell.strip() for cell in row.strip("|").split(" | ")]
+            assert len(cells) >= 2, row
+            assert all(cells), row

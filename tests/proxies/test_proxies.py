@@ -71,8 +71,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @contextmanager
-def application(port: int, origin: str) -> Iterator[None]:
-    """An application behind one proxy, in uvicorn. It trusts no header by itself."""
+def application(port: int, origin: str) -> Iterator[set[bytes]]:
+    """An application behind one proxy, in uvicorn. It trusts no header by itself.
+
+    Yields each `Host` and `X-Forwarded-Proto` that it was sent.
+    """
+    received = set[bytes]()
 
     def person(scope: Any) -> Person | None:
         sent = dict(scope["headers"]).get(b"authorization")
@@ -94,6 +98,8 @@ def application(port: int, origin: str) -> Iterator[None]:
             mounted = qrlogin_app(AsyncEndpoint(qr, native, max_waiting=20), person, log_in)
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
+                sent = dict(scope["headers"])
+                received.update((sent[b"host"], sent.get(b"x-forwarded-proto", b"")))
                 await mounted({**scope, "root_path": "/qrlogin"}, receive, send)
 
             config.app = app
@@ -104,7 +110,7 @@ def application(port: int, origin: str) -> Iterator[None]:
     try:
         eventually(lambda: server.started or not thread.is_alive())
         assert server.started
-        yield
+        yield received
     finally:
         server.should_exit = True
         thread.join()
@@ -194,6 +200,8 @@ class Site:
 
     port: int
     tls: ssl.SSLContext
+    received: set[bytes]
+    """What the application received of it: the host and the scheme."""
 
     @property
     def origin(self) -> str:
@@ -204,17 +212,17 @@ class Site:
 def running(name: str, folder: Path, files: Certificate) -> Iterator[Site]:
     port, upstream = free_port(), free_port()
     command = PROXIES[name](folder, port, upstream, files)
-    site = Site(port, ssl.create_default_context(cafile=str(files.certificate)))
+    tls = ssl.create_default_context(cafile=str(files.certificate))
     env = {"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     with (
-        application(upstream, site.origin),
+        application(upstream, f"https://{LOOPBACK}:{port}") as received,
         (folder / "output").open("wb") as output,
         subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=output) as process,
     ):
         try:
             eventually(lambda: process.poll() is not None or is_open(port))
             assert process.poll() is None, (folder / "output").read_text(errors="replace")
-            yield site
+            yield Site(port, tls, received)
         finally:
             process.terminate()
 
@@ -295,6 +303,7 @@ def test_a_browser_behind_each_proxy_is_logged_in_by_long_polls(site: Site) -> N
         assert redeemed.status_code == 200
         assert redeemed.cookies["session"] == "1"
         assert redeemed.headers["cache-control"] == "no-store"
+    assert site.received == {f"{LOOPBACK}:{site.port}".encode(), b"https"}
 
 
 def test_events_arrive_through_each_proxy_while_the_stream_is_open(site: Site) -> None:
