@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from qrlogin.browser import texts
+from qrlogin.browser import module, texts
 from tests.tables import for_each_row
 
 ROOT = Path(__file__).parent.parent
@@ -158,3 +158,18 @@ def test_each_cause_says_how_to_be_sure_or_what_to_do() -> None:
             cells = [cell.strip() for cell in row.strip("|").split(" | ")]
             assert len(cells) >= 2, row
             assert all(cells), row
+
+
+def test_the_theme_of_the_docs_uses_names_that_the_elements_have() -> None:
+    page = (DOCS / "element.md").read_text("utf-8")
+    (theme,) = re.findall(r"^```css\n(.*?)^```", page, re.DOTALL | re.M)
+    parts = module("qr-login-parts.js") + module("qr-login-card.js")
+    used = re.findall(r"^  --qr-login-([\w-]+): ", theme, re.M)
+    assert len(used) == 4
+    for name in used:
+        assert f"`--qr-login-{name}`" in page.replace(theme, ""), name
+        assert re.search(rf"\b{name}\b", parts.decode()), name
+    listed = page.partition("`::part()` are `")[2].partition("`")[0].split()
+    assert set(re.findall(r"::part\((\w+)\)", theme)) <= set(listed)
+    states = page.partition("The states are `")[2].partition("Time")[0]
+    assert all(state in states for state in re.findall(r"state=\"(\w+)\"", theme))
