@@ -8,25 +8,29 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 from xml.etree import ElementTree
 
 import httpx2
 import npm_parts
 import pytest
+from flask import Flask, request
+from werkzeug.serving import make_server
 
 from qrlogin import STANDARD, MemoryStore, QRLogin, errors
+from qrlogin.contrib.flask import qrlogin_blueprint
 from qrlogin.testing import Clock
-from qrlogin.wire import Endpoint, Native, Person, Request, Response
+from qrlogin.wire import Endpoint, Native, Person
 from tests.environments import ROOT, run
 from tests.servers import LOOPBACK, free_port, missing
-from tests.spa.server import served
+from tests.spa.server import Quiet, served
 from tests.tables import for_each_row
 
 PAGE = (ROOT / "docs" / "mobile.md").read_text("utf-8")
 BASE = "https://example.com/qrlogin/phone/"
-ALICE = Person("1", name="alice@example.com", by_token=True)
 LANGUAGES = ("swift", "kotlin", "js", "dart")
 #: What a body may hold beside the code.
 MORE = {field.name for route in Native.phone_routes for field in route.body or ()} - {"code"}
@@ -53,7 +57,7 @@ def literals(code: str) -> set[str]:
 
 
 class Server:
-    """A server in this process. It keeps the names of all fields that it has answered."""
+    """A real server within a `with` block. It keeps the names of all fields in its answers."""
 
     def __init__(self, match_digits: int = 0) -> None:
         self.qr = QRLogin(
@@ -64,15 +68,34 @@ class Server:
         )
         self.endpoint = Endpoint(self.qr, max_waiting=0)
         self.answered = set[str]()
+        app = Flask(__name__)
+        blueprint = qrlogin_blueprint(self.endpoint, person, log_in=lambda _: None)
+        app.register_blueprint(blueprint, url_prefix="/qrlogin")
+        self._server = make_server(LOOPBACK, 0, app, threaded=True, request_handler=Quiet)
 
-    def phone(self, verb: str, body: dict[str, str], **headers: str) -> Response:
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=[0.02]).start()
+        base = f"http://{LOOPBACK}:{self._server.server_port}"
+        self._client = httpx2.Client(base_url=base, trust_env=False, timeout=30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def phone(self, verb: str, body: dict[str, str], **headers: str) -> httpx2.Response:
         # Dart's client adds the charset.
-        sent = {"content-type": "application/json; charset=utf-8", "authorization": "Bearer it"}
-        pairs = tuple((sent | headers).items())
-        request = Request("POST", verb, headers=pairs, body=json.dumps(body).encode())
-        answer = self.endpoint.phone(request, ALICE)
-        self.answered |= set(json.loads(answer.body))
+        sent = {"Content-Type": "application/json; charset=utf-8", "Authorization": "Bearer it"}
+        path = f"{BASE.removeprefix('https://example.com')}{verb}"
+        answer = self._client.post(path, content=json.dumps(body), headers=sent | headers)
+        self.answered |= set(answer.json())
         return answer
+
+
+def person() -> Person | None:
+    sent = request.headers.get("Authorization")
+    return Person("1", name="alice@example.com", by_token=True) if sent == "Bearer it" else None
 
 
 def play(server: Server, sent: list[tuple[str, frozenset[str]]], decision: str) -> None:
@@ -85,8 +108,8 @@ def play(server: Server, sent: list[tuple[str, frozenset[str]]], decision: str) 
         fields = wanted.get(verb, set())
         assert (verb, frozenset(fields)) in sent
         answer = server.phone(verb, {name: known[name] for name in ("code", *fields)})
-        assert answer.status == 200, (verb, answer.body)
-        known["landing"] = json.loads(answer.body).get("landing", known.get("landing", ""))
+        assert answer.status_code == 200, (verb, answer.text)
+        known["landing"] = answer.json().get("landing", known.get("landing", ""))
         if verb == "scan":
             known["match_code"] = server.qr.status(begun.device_code).match_code
 
@@ -102,37 +125,35 @@ def test_an_app_sends_what_the_server_takes_and_reads_what_it_answers(language: 
     sent = calls(language)
     assert {verb for verb, _ in sent} == {route.path for route in Native.phone_routes}
 
-    plain, strict = Server(), Server(match_digits=3)
-    for decision in ("confirm", "deny", "release"):
-        play(plain, sent, decision)
-    play(strict, sent, "confirm")
-    refused = plain.phone("scan", {"code": "no-code"})
-    assert refused.status == 404
+    with Server() as plain, Server(match_digits=3) as strict:
+        for decision in ("confirm", "deny", "release"):
+            play(plain, sent, decision)
+        play(strict, sent, "confirm")
+        refused = plain.phone("scan", {"code": "no-code"})
+    assert refused.status_code == 404
     known = plain.answered | strict.answered | MORE | {"code"} | {verb for verb, _ in sent}
     known |= {kind.wire_code for kind in vars(errors).values() if hasattr(kind, "wire_code")}
     assert literals(code) - known <= {"omit"}  # a word of fetch
 
 
 def test_a_scan_after_the_time_of_the_code_needs_the_landing_of_the_look() -> None:
-    server = Server()
-    with Clock() as clock:
+    with Server() as server, Clock() as clock:
         code = {"code": server.qr.begin().verification_uri_complete}
-        landing = json.loads(server.phone("look", code).body)["landing"]
+        landing = server.phone("look", code).json()["landing"]
         clock.turn(60)
-        assert server.phone("scan", code).status == 410
-        assert server.phone("scan", code | {"landing": landing}).status == 200
+        assert server.phone("scan", code).status_code == 410
+        assert server.phone("scan", code | {"landing": landing}).status_code == 200
 
 
 def test_an_app_whose_user_signs_in_first_keeps_the_cookie_of_the_page() -> None:
-    server = Server()
-    with Clock() as clock:
+    with Server() as server, Clock() as clock:
         begun = server.qr.begin()
         (cookie,) = server.endpoint.landing_cookies(begun.scan_code)
         assert f"`{cookie.key}`" in PAGE
         clock.turn(60)
         code = {"code": begun.verification_uri_complete}
-        assert server.phone("look", code).status == 410
-        assert server.phone("look", code, cookie=f"{cookie.key}={cookie.value}").status == 200
+        assert server.phone("look", code).status_code == 410
+        assert server.phone("look", code, cookie=f"{cookie.key}={cookie.value}").status_code == 200
 
 
 def test_the_manifest_claims_the_addresses_of_the_codes() -> None:
@@ -141,7 +162,8 @@ def test_the_manifest_claims_the_addresses_of_the_codes() -> None:
     android = "{http://schemas.android.com/apk/res/android}"
     (data,) = activity.iter("data")
     scheme, host, prefix = (data.get(android + name) for name in ("scheme", "host", "pathPrefix"))
-    code = Server().qr.begin().verification_uri_complete
+    with Server() as server:
+        code = server.qr.begin().verification_uri_complete
     assert code.startswith(f"{scheme}://{host}{prefix}")
     assert '{"/": "/qr/*"}' in PAGE
 

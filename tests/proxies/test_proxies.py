@@ -71,7 +71,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @contextmanager
-def application(port: int, origin: str) -> Iterator[set[bytes]]:
+def application(port: int, origin: str, max_hold: int) -> Iterator[set[bytes]]:
     """An application behind one proxy, in uvicorn. It trusts no header by itself.
 
     Yields each `Host` and `X-Forwarded-Proto` that it was sent.
@@ -94,7 +94,7 @@ def application(port: int, origin: str) -> Iterator[set[bytes]]:
         async with AsyncQRLogin(
             AsyncMemoryStore(), secret_keys=[bytes(range(32))], verification_uri=uri
         ) as qr:
-            native = Native(qr.core, describe=BrowserContext(proxies=1))
+            native = Native(qr.core, describe=BrowserContext(proxies=1), max_hold=max_hold)
             mounted = qrlogin_app(AsyncEndpoint(qr, native, max_waiting=20), person, log_in)
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -209,13 +209,13 @@ class Site:
 
 
 @contextmanager
-def running(name: str, folder: Path, files: Certificate) -> Iterator[Site]:
+def running(name: str, folder: Path, files: Certificate, max_hold: int = 25) -> Iterator[Site]:
     port, upstream = free_port(), free_port()
     command = PROXIES[name](folder, port, upstream, files)
     tls = ssl.create_default_context(cafile=str(files.certificate))
     env = {"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     with (
-        application(upstream, f"https://{LOOPBACK}:{port}") as received,
+        application(upstream, f"https://{LOOPBACK}:{port}", max_hold) as received,
         (folder / "output").open("wb") as output,
         subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=output) as process,
     ):
@@ -347,16 +347,20 @@ def test_the_doctor_finds_nothing_wrong_behind_each_proxy(
     assert found["streams"].seen == "the beginning of an event stream arrives at once"
 
 
-def test_the_doctor_says_that_nginx_cuts_a_held_request_off(
+def test_the_doctor_says_what_nginx_does_to_waits_and_how_to_hold_shorter(
     tmp_path: Path, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = PAGE.replace("proxy_read_timeout 60s;", "proxy_read_timeout 5s;")
-    assert short != PAGE
-    monkeypatch.setitem(globals(), "PAGE", short)
+    faults = "proxy_ignore_headers X-Accel-Buffering;\n        proxy_read_timeout 5s;"
+    monkeypatch.setitem(globals(), "PAGE", PAGE.replace("proxy_read_timeout 60s;", faults))
     with running("nginx", tmp_path, certificate) as site:
-        found = looked_at(site, certificate, monkeypatch)["long polls"]
-    assert found.seen == "a proxy ends a held request with 504 after 5 s"
-    assert found.fix.endswith("max_hold=4)")
+        found = looked_at(site, certificate, monkeypatch)
+    assert found["long polls"].seen == "a proxy ends a held request with 504 after 5 s"
+    assert "a proxy buffers it" in found["streams"].seen
+    assert found["long polls"].fix.endswith("max_hold=4)")
+
+    with running("nginx", tmp_path, certificate, max_hold=4) as site:
+        found = looked_at(site, certificate, monkeypatch)
+    assert found["long polls"].seen == "held for 4 s"
 
 
 def test_nginx_serves_the_file_of_universal_links_as_json(
