@@ -22,6 +22,7 @@ import httpx2
 import pytest
 import system_parts
 import uvicorn
+from playwright.sync_api import Browser, sync_playwright
 from websockets.sync.client import connect
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin
@@ -29,7 +30,7 @@ from qrlogin.contrib.asgi import qrlogin_app
 from qrlogin.doctor.findings import Finding
 from qrlogin.doctor.sites import look_at_site
 from qrlogin.wire import AsyncEndpoint, BrowserContext, Cookie, Native, Person, Response
-from tests.servers import LOOPBACK, free_port, missing
+from tests.servers import CHROMIUM_ARGUMENTS, LOOPBACK, free_port, missing
 from tests.wire.clock import eventually
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(240)]
@@ -98,9 +99,11 @@ def application(port: int, origin: str, max_hold: int) -> Iterator[set[bytes]]:
             mounted = qrlogin_app(AsyncEndpoint(qr, native, max_waiting=20), person, log_in)
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
+                if scope["type"] == "http" and not scope["path"].startswith("/qrlogin/"):
+                    return await page(scope).to_asgi(send)
                 sent = dict(scope["headers"])
                 received.update((sent[b"host"], sent.get(b"x-forwarded-proto", b"")))
-                await mounted({**scope, "root_path": "/qrlogin"}, receive, send)
+                return await mounted({**scope, "root_path": "/qrlogin"}, receive, send)
 
             config.app = app
             await server.serve([socket.create_server((LOOPBACK, port))])
@@ -114,6 +117,19 @@ def application(port: int, origin: str, max_hold: int) -> Iterator[set[bytes]]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def page(scope: Any) -> Response:
+    """The login page, with the stream that its query names; and the account."""
+    html = '<!doctype html><html lang="en"><title>Page</title><h1>Your account</h1></html>'
+    if scope["path"] == "/":
+        stream = scope["query_string"].decode()
+        html = (
+            '<!doctype html><html lang="en"><title>Log in</title><script type="module" '
+            'src="/qrlogin/qr-login-element.js"></script>'
+            f'<qr-login src="/qrlogin/" next="/account" stream="{stream}"></qr-login></html>'
+        )
+    return Response(200, (("Content-Type", "text/html; charset=utf-8"),), html.encode())
 
 
 # The proxies
@@ -328,6 +344,45 @@ def test_a_websocket_passes_each_proxy(site: Site) -> None:
             assert json.loads(channel.recv(PATIENCE))["state"] == "pending"
             login.phone("scan")
             assert json.loads(channel.recv(PATIENCE))["state"] == "scanned"
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def test_a_person_behind_each_proxy_is_logged_in_by_the_element(
+    site: Site, chromium: Browser
+) -> None:
+    for stream in ("", "events", "socket"):
+        context = chromium.new_context(ignore_https_errors=True)
+        window = context.new_page()
+        window.goto(f"{site.origin}/?{stream}")
+        window.wait_for_selector("qr-login[state=pending]")
+        look = "it => it.shadowRoot.querySelector('[part=link]').href"
+        code = window.locator("qr-login").evaluate(look)
+        token = {"Authorization": "Bearer phone-of-alice"}
+        for verb in ("scan", "confirm"):
+            sent = httpx2.post(
+                f"{site.origin}/qrlogin/phone/{verb}",
+                json={"code": code},
+                headers=token,
+                verify=site.tls,
+                trust_env=False,
+                timeout=PATIENCE,
+            )
+            assert sent.status_code == 200, sent.text
+        window.wait_for_selector("qr-login[state=confirmed]")
+        window.wait_for_timeout(600)  # the buttons are inert at first
+        window.get_by_role("button", name="Continue").click()
+        window.get_by_role("heading", name="Your account").wait_for()
+        assert [each["value"] for each in context.cookies() if each.get("name") == "session"] == [
+            "1"
+        ]
+        context.close()
 
 
 def looked_at(site: Site, files: Certificate, patch: pytest.MonkeyPatch) -> dict[str, Finding]:
