@@ -138,13 +138,13 @@ def test_the_questions_are_one_step_from_the_readme_and_from_the_list_of_pages()
 #: Pages about what can be set wrong. Each names the command that finds it.
 SET_UP = [
     *("deploy", "proxies", "servers", "stores", "frameworks", "http", "single-page", "events"),
-    *("mobile", "streams", "real-phone", "troubleshooting", "questions"),
+    *("mobile", "streams", "real-phone", "troubleshooting", "questions", "security/index"),
 ]
 
 
 @for_each_row("page", SET_UP)
 def test_the_doctor_is_linked_where_something_can_be_set_wrong(page: str) -> None:
-    assert re.search(r"\]\(doctor\.md", (DOCS / f"{page}.md").read_text("utf-8")), page
+    assert re.search(r"\]\((\.\./)?doctor\.md", (DOCS / f"{page}.md").read_text("utf-8")), page
 
 
 def test_each_page_is_in_the_list_of_pages() -> None:
