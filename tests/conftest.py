@@ -38,7 +38,10 @@ settings.load_profile(
 # `make check` runs the tests that start no other program. There is no list of them, which would get
 # out of date: a test that starts a program is skipped at that moment. Folders in which every test
 # does so are not collected.
-PROGRAMS = [Path(__file__).parent / folder for folder in ("browser", "clients", "demo", "examples")]
+PROGRAMS = [
+    Path(__file__).parent / folder
+    for folder in ("browser", "clients", "demo", "examples", "proxies")
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -266,3 +267,16 @@ def test_an_address_with_a_password_or_a_hostile_answer_prints_neither(
     printed = capsys.readouterr().out
     assert "begin is answered 400" in printed
     assert "\x1b" not in printed
+
+
+def test_a_request_without_an_answer_leaves_no_connection_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        site = sites._Site(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        with pytest.raises(TimeoutError) as kept:  # it keeps the frames, and what they hold
+            site.open("GET", "x/events", 0.2)
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(10)
+            while peer.recv(4096):
+                pass
+        assert kept.value

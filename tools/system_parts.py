@@ -1,4 +1,4 @@
-"""Find or install what the tests need beyond Python packages: a Redis server, and browsers.
+"""Find or install what the tests need beyond Python packages: servers, proxies and browsers.
 
 It installs only as root, with apt-get, no more than needed, and leaves no service running: the
 tests start and stop their own servers. Elsewhere it says what is missing and how to get it: the
@@ -78,6 +78,28 @@ WEBKIT = Part(
 SCREEN = Part("Xvfb", ("Xvfb",), ("xvfb",), "use a Linux that has it")
 ENGINES = (FIREFOX, WEBKIT, SCREEN)
 
+#: For `make matrix`: the proxies whose configurations docs/proxies.md shows. Debian puts them into
+#: /usr/sbin, which is not on the PATH of every user.
+NGINX = Part("nginx", ("nginx", "/usr/sbin/nginx"), ("nginx-light",), "`brew install nginx`")
+CADDY = Part("Caddy", ("caddy",), ("caddy",), "`brew install caddy`")
+HAPROXY = Part("HAProxy", ("haproxy", "/usr/sbin/haproxy"), ("haproxy",), "`brew install haproxy`")
+APACHE = Part(
+    "Apache",
+    ("apache2", "/usr/sbin/apache2"),
+    ("apache2-bin",),  # the program and its modules, without a service
+    "use a Debian",
+)
+PROXIES = (NGINX, CADDY, HAPROXY, APACHE)
+
+#: The services that Debian's packages start, by package. The tests start processes of their own.
+SERVICES = {
+    "redis-server": "redis-server",
+    "postgresql": "postgresql",
+    "nginx-light": "nginx",
+    "caddy": "caddy",
+    "haproxy": "haproxy",
+}
+
 
 def in_ci() -> bool:
     """Whether this is CI, where a missing part is a failure."""
@@ -143,7 +165,7 @@ def install(packages: list[str]) -> None:
         # No list has the package: another attempt would not help.
         return updated and not apt_get("--print-uris", *wanted)
 
-    services = [package for package in packages if package in ("redis-server", "postgresql")]
+    services = [SERVICES[package] for package in packages if package in SERVICES]
     with no_services():
         if not patiently(attempt):
             say("apt-get failed (see above)")
@@ -160,7 +182,7 @@ def say(line: str) -> None:
 
 def main(kind: str = "") -> int:
     """`kind` "engines" is what `make matrix` needs beyond the rest."""
-    needed = ENGINES if kind == "engines" else PARTS
+    needed = (*ENGINES, *PROXIES) if kind == "engines" else PARTS
     if can_install():
         # Separately: a Debian without the headless Chromium still gets the others.
         for parts in (needed, () if kind else (HEADLESS,)):

@@ -86,8 +86,12 @@ class _Site:
         body = None
         if method == "POST":
             headers["Content-Type"], body = "application/json", b"{}"
-        connection.request(method, self._path + path, body, headers)
-        return connection, connection.getresponse()
+        try:
+            connection.request(method, self._path + path, body, headers)
+            return connection, connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
 
 
 def look_at_site(url: str) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { build } from "esbuild";
 import { compile } from "svelte/compiler";
+import { compileScript, parse } from "@vue/compiler-sfc";
 
 const [name, outfile] = process.argv.slice(2);
 const svelte = {
@@ -13,9 +14,22 @@ const svelte = {
     });
   },
 };
+const isCustomElement = (tag) => tag.startsWith("qr-");
+const vue = {
+  name: "vue",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.vue$/ }, async ({ path: filename }) => {
+      const { descriptor } = parse(await readFile(filename, "utf8"), { filename });
+      const templateOptions = { compilerOptions: { isCustomElement } };
+      const options = { id: "sfc", inlineTemplate: true, templateOptions };
+      return { contents: compileScript(descriptor, options).content };
+    });
+  },
+};
 await build({
   entryPoints: [name], outfile, bundle: true, format: "esm", logLevel: "error", jsx: "automatic",
-  conditions: ["browser", "production"], plugins: [svelte],
+  conditions: ["browser", "production"], plugins: [svelte, vue],
+  tsconfigRaw: { compilerOptions: { experimentalDecorators: true, useDefineForClassFields: false } },
   define: {
     "process.env.NODE_ENV": '"production"', "__VUE_OPTIONS_API__": "true",
     "__VUE_PROD_DEVTOOLS__": "false", "__VUE_PROD_HYDRATION_MISMATCH_DETAILS__": "false",
