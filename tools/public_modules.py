@@ -1,0 +1,16 @@
+"""The modules that applications import. `docs/reference` has a page for each, and tests use it."""
+
+PUBLIC = (
+    "qrlogin",
+    "qrlogin.errors",
+    "qrlogin.stores",
+    "qrlogin.stores.suite",
+    "qrlogin.wire",
+    "qrlogin.wire.dialects",
+    "qrlogin.render",
+    "qrlogin.browser",
+    "qrlogin.keyfile",
+    *(f"qrlogin.contrib.{name}" for name in ("flask", "fastapi", "django", "wsgi", "asgi")),
+    "qrlogin.testing",
+    "qrlogin.audit",
+)
